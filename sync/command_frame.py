@@ -33,12 +33,7 @@ from typing import Any, TypeAlias, cast
 import click
 from click.shell_completion import CompletionItem, shell_complete
 
-from sync.errors import DONE, FOUND_WRONG, MISUSE, PART_LACKING
-
-__all__ = [
-    "DONE", "FOUND_WRONG", "INTERRUPTED", "MISUSE", "PART_LACKING", "PIPE_CLOSED",
-    "Common", "Noun", "Program", "Verb", "collected", "noun", "run_program", "verb", "version_of",
-]  # fmt: skip
+from sync.errors import DONE, MISUSE
 
 MOST_SIGNS = 2000  # of an error; a value of the command line may be longer than a screen
 INTERRUPTED, PIPE_CLOSED = 130, 141  # as a shell counts SIGINT and SIGPIPE

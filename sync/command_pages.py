@@ -15,7 +15,8 @@ from pathlib import Path
 
 import click
 
-from sync.command_frame import DONE, MISUSE, Noun, Program, Verb, version_of
+from sync.command_frame import Noun, Program, Verb, version_of
+from sync.errors import DONE, MISUSE
 
 EXIT_STATUS = (
     ("0", "Done."),

@@ -11,8 +11,6 @@ from typing import Protocol
 from storage.day_keys import EpochKeyForDay
 from storage.leaf import LeafRef
 
-__all__ = ["EpochKeyForDay", "Outbox"]
-
 
 class Outbox(Protocol):
     """The unit's log as the uplink sees it."""

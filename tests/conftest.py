@@ -40,9 +40,9 @@ def derive_each_key_once() -> Iterator[None]:
     if importlib.util.find_spec("argon2") is None:  # a unit's environment
         yield
         return
-    from sync.department.ground import person_key
+    from argon2.low_level import hash_secret_raw
 
-    derive = person_key.hash_secret_raw
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(person_key, "hash_secret_raw", functools.lru_cache(maxsize=4096)(derive))
+        kept = functools.lru_cache(maxsize=4096)(hash_secret_raw)
+        patch.setattr("sync.department.ground.person_key.hash_secret_raw", kept)
         yield

@@ -17,9 +17,10 @@ import pytest
 
 from firmware.cli import PROGRAM as READER
 from firmware.cli import main as reader
-from sync.command_frame import DONE, FOUND_WRONG, MISUSE, PART_LACKING, Program, Verb
+from sync.command_frame import Program, Verb
 from sync.department.cli import PROGRAM as DEPARTMENT
 from sync.department.cli import main as department
+from sync.errors import DONE, FOUND_WRONG, MISUSE, PART_LACKING
 
 ENDLESS = {"reader run", "reader console", "reader selftest", "department serve", "department keys serve",
            "department witness serve"}  # fmt: skip

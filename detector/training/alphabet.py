@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from ..jurisdictions import NO_PLACE
-from ..plates import ALPHABET, CLASSES, NO_CHARACTER
-
-__all__ = ["ALPHABET", "BLANK", "CLASSES", "JURISDICTIONS", "SLOTS", "UNKNOWN", "indices", "place_of"]
+from ..plates import ALPHABET, NO_CHARACTER
 
 BLANK = NO_CHARACTER  # last class of every column and slot
 SLOTS = 10

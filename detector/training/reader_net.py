@@ -13,7 +13,9 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from .alphabet import BLANK, CLASSES, JURISDICTIONS, SLOTS
+from detector.plates import CLASSES
+from detector.training.alphabet import BLANK, JURISDICTIONS, SLOTS
+
 from .patch_form import COLUMNS, HEIGHT, WIDTH
 
 

@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .alphabet import ALPHABET, JURISDICTIONS, SLOTS
+from detector.plates import ALPHABET
+from detector.training.alphabet import JURISDICTIONS, SLOTS
+
 from .datasets import Picture
 from .detector_samples import photometric
 from .geometry import perspective

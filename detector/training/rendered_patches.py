@@ -14,13 +14,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from detector.training.render.plates import render_plate
+from detector.training.render.press import RenderedPlate
+
 from .detector_samples import photometric
 from .patch_form import HEIGHT, WIDTH
 from .reader_samples import ReaderSample, in_patch_units
 from .render import camera
 from .render.lettering import bare_word, board
 from .render.patches import disturbed, photograph
-from .render.plates import RenderedPlate, render_plate
 
 FRESH_SHARE = 0.33  # of the draws take a fresh photograph
 NEW_PLATE_SHARE = 0.5  # of the fresh photographs show a newly drawn plate

@@ -15,12 +15,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from detector.training.render.plates import render_plate
+from detector.training.render.press import RenderedPlate
+
 from ..reader import MODELS, PlateReader
 from .metrics import folded
 from .render import camera
 from .render.lettering import bare_word, board
 from .render.patches import develop
-from .render.plates import RenderedPlate, render_plate
 from .render.surfaces import vehicle_surface
 
 Luma = NDArray[np.uint8]

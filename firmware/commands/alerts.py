@@ -6,7 +6,8 @@ import json
 
 from firmware.alerts.ops import alert_operations
 from firmware.custody.asking import asking
-from sync.command_frame import DONE, Common, verb
+from sync.command_frame import Common, verb
+from sync.errors import DONE
 
 
 @verb("alerts", example="reader alerts --json")

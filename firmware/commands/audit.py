@@ -13,7 +13,8 @@ from storage.access import Request, normal_role
 from storage.audit import AuditLine, UnitAuditFilter, as_csv
 from storage.codec import from_plain, to_plain
 from storage.door import audit_subject
-from sync.command_frame import DONE, Common, verb
+from sync.command_frame import Common, verb
+from sync.errors import DONE
 
 
 @verb("audit", example="reader audit --since 30d --csv > alpr-requests.csv")

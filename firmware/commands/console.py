@@ -26,7 +26,8 @@ from firmware.settings.config import load_config
 from hw.errors import LineGoneError, MissingDriverError
 from hw.serial_port import CONSOLE_BAUD, FdPort, SerialPort, TtySerialPort
 from storage.errors import HomeLockedError
-from sync.command_frame import DONE, Common, verb
+from sync.command_frame import Common, verb
+from sync.errors import DONE
 
 RETRY_S = 2.0
 LOOK_S = 0.5

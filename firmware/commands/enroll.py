@@ -15,7 +15,8 @@ from firmware.run.app import take_home
 from storage import socket_door
 from storage.errors import HomeLockedError
 from storage.home import Home
-from sync.command_frame import DONE, Common, verb
+from sync.command_frame import Common, verb
+from sync.errors import DONE
 
 
 @verb("enroll", example="reader enroll ALPR1-...")

@@ -11,7 +11,8 @@ from firmware.custody.asking import asking, signed
 from firmware.errors import UsageError
 from storage.door import export_subject
 from storage.portable import write_package
-from sync.command_frame import DONE, Common, verb
+from sync.command_frame import Common, verb
+from sync.errors import DONE
 
 ELEMENTS = ("text", "place", "patch", "overview")
 

@@ -23,7 +23,8 @@ from storage.envelope import split
 from storage.grant_format import MAX_BYTES, Bundle, Grant
 from storage.ssh_signature import from_armour, sign
 from storage.times import utc_text
-from sync.command_frame import DONE, Common, verb
+from sync.command_frame import Common, verb
+from sync.errors import DONE
 
 KEY_LIMIT = 64 * 1024
 

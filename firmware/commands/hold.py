@@ -10,7 +10,8 @@ from firmware.commands.person import Requester, person_options
 from firmware.custody.asking import asking, signed
 from storage.door import hold_subject
 from storage.policy import GROUNDS
-from sync.command_frame import DONE, Common, verb
+from sync.command_frame import Common, verb
+from sync.errors import DONE
 
 
 @verb(

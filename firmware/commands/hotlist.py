@@ -15,7 +15,8 @@ from firmware.custody.asking import asking
 from firmware.errors import UsageError
 from storage.errors import StorageError
 from storage.times import utc_text
-from sync.command_frame import DONE, Common, noun
+from sync.command_frame import Common, noun
+from sync.errors import DONE
 from sync.hot_lists.layout import find_layout
 
 LIST_ID = re.compile(r"[A-Za-z0-9-]{1,24}")

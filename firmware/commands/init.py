@@ -11,7 +11,8 @@ from firmware.custody.opening import DEFAULT_SLOT, replace_ledger, slot_of
 from firmware.run.app import prepare_home
 from firmware.settings.config import FILE_NAME, load_config
 from storage.home import Home
-from sync.command_frame import DONE, Common, verb
+from sync.command_frame import Common, verb
+from sync.errors import DONE
 
 
 @verb("init", example="reader --home ./demo init --slot tpm:0x1500ab1")

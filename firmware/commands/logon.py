@@ -20,7 +20,8 @@ from firmware.custody.asking import proof_of
 from firmware.errors import FirmwareError, UsageError
 from storage import access, codec
 from storage.envelope import decode, encode
-from sync.command_frame import DONE, Common, verb
+from sync.command_frame import Common, verb
+from sync.errors import DONE
 
 CONNECT_S = 10.0
 

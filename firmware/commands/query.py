@@ -16,7 +16,8 @@ from storage.door import subject_of
 from storage.plate_text import normal_plate
 from storage.search import UnitQuery
 from storage.times import utc_text
-from sync.command_frame import DONE, Common, verb
+from sync.command_frame import Common, verb
+from sync.errors import DONE
 
 
 @verb(

@@ -16,7 +16,8 @@ from detector.reader import PlateReader
 from firmware.frames.record import jurisdiction_of
 from hw.errors import BrokenFrameError
 from hw.picture_file import load_planes
-from sync.command_frame import DONE, FOUND_WRONG, Common, verb
+from sync.command_frame import Common, verb
+from sync.errors import DONE, FOUND_WRONG
 
 
 @verb("read", example="reader read front.jpg rear.png | jq .plates[].text")

@@ -10,7 +10,8 @@ import click
 
 from firmware.commands.person import FILE, Requester, person_options
 from firmware.custody.asking import asking, signed
-from sync.command_frame import DONE, Common, verb
+from sync.command_frame import Common, verb
+from sync.errors import DONE
 
 
 @verb(

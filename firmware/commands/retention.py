@@ -6,7 +6,8 @@ import json
 
 from firmware.custody.asking import asking
 from storage.times import utc_text
-from sync.command_frame import DONE, Common, noun
+from sync.command_frame import Common, noun
+from sync.errors import DONE
 
 retention = noun(
     "retention",

@@ -8,7 +8,8 @@ import click
 
 from firmware.run import app
 from firmware.run.run_result import RunOptions
-from sync.command_frame import DONE, FOUND_WRONG, Common, verb
+from sync.command_frame import Common, verb
+from sync.errors import DONE, FOUND_WRONG
 from sync.lasting_stream import lasting
 
 

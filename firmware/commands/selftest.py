@@ -16,7 +16,8 @@ from firmware.settings.config import load_config
 from hw.clock import SystemClock
 from hw.vitals import SysfsBoard
 from storage.errors import HomeLockedError
-from sync.command_frame import DONE, FOUND_WRONG, PART_LACKING, Common, verb
+from sync.command_frame import Common, verb
+from sync.errors import DONE, FOUND_WRONG, PART_LACKING
 
 
 @verb("selftest", example="reader selftest --source camera")

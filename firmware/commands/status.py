@@ -12,7 +12,8 @@ from firmware.health.health_file import newest_report
 from firmware.health.report import Custody, HealthWatch, report_lines
 from hw.clock import SystemClock
 from hw.vitals import SysfsBoard
-from sync.command_frame import DONE, Common, verb
+from sync.command_frame import Common, verb
+from sync.errors import DONE
 from sync.membership import SyncFolder
 
 

@@ -23,7 +23,8 @@ from hw.vitals import SysfsBoard
 from storage.errors import HomeLockedError, StorageError
 from storage.ledger import Ledger
 from storage.times import utc_text
-from sync.command_frame import DONE, FOUND_WRONG, Common, noun
+from sync.command_frame import Common, noun
+from sync.errors import DONE, FOUND_WRONG
 from sync.handover import closed_logs
 from sync.health import HealthMessage
 from sync.ledger_outbox import LedgerOutbox

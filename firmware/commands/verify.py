@@ -20,8 +20,8 @@ from storage.findings import UnitReport
 from storage.home import Home
 from storage.verify import verify_home
 from storage.verify_package import is_package, verify_package
-from sync.command_frame import DONE, FOUND_WRONG, PART_LACKING, Common, verb
-from sync.errors import NotEnrolledError
+from sync.command_frame import Common, verb
+from sync.errors import DONE, FOUND_WRONG, PART_LACKING, NotEnrolledError
 from sync.membership import SyncFolder
 from sync.messages import department_origin
 

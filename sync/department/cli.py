@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from storage.errors import RefusedError, StorageError
-from sync.command_frame import FOUND_WRONG, MISUSE, PART_LACKING, Common, Program, run_program
-from sync.errors import SyncError
+from sync.command_frame import Common, Program, run_program
+from sync.errors import FOUND_WRONG, MISUSE, PART_LACKING, SyncError
 from sync.event_log import events_to_stderr
 from sync.lasting_stream import open_standard_streams
 

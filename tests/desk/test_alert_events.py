@@ -22,7 +22,8 @@ from sync.department.desk.alerts.events import AlertEvents, AlertStream, EventSt
 from sync.department.desk.alerts.watchers import MOST_A_SESSION, MOST_STREAMS, Watchers
 from sync.department.desk.api import routes
 from sync.department.desk.inquiry.forms import NothingForm
-from sync.department.journal.entries import Access, LogRead, Refused
+from sync.department.journal.entries import LogRead, Refused
+from sync.department.journal.inquiry_entries import Access
 from sync.department.policy.refusals import DeskRefusal, TooManyError
 
 Tokens = Callable[[str], str]

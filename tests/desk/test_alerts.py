@@ -32,7 +32,8 @@ from sync.department.desk.desk import Caller, Plan
 from sync.department.desk.due import OverdueForm
 from sync.department.desk.inquiry.forms import Images, NothingForm
 from sync.department.journal.alert_entries import AlertStepTaken
-from sync.department.journal.entries import Access, Entry
+from sync.department.journal.entries import Entry
+from sync.department.journal.inquiry_entries import Access
 from sync.department.policy.refusals import DeskRefusal
 from sync.department.store.database import open_store
 from sync.department.store.tables import units

@@ -13,7 +13,8 @@ from desk_twins import GROUND, PEOPLE, Department
 
 from storage.times import DAY_US, MINUTE_US
 from sync.department.desk.operations import OPERATIONS
-from sync.department.journal.entries import Ground, Refused
+from sync.department.journal.entries import Refused
+from sync.department.journal.inquiry_entries import Ground
 from sync.department.policy.refusals import DeskRefusal, LockedError, NotProvenError
 from sync.department.policy.roles import CALLS, Role
 

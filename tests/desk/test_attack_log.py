@@ -28,7 +28,7 @@ from sync.department.journal.access_log import (
     leaf_payload,
     parse_leaf,
 )
-from sync.department.journal.entries import AccessEnded
+from sync.department.journal.inquiry_entries import AccessEnded
 from sync.department.journal.publisher import Publisher, WatchingWitness
 from sync.department.journal.witness_link import FolderWitness
 from sync.department.journal.witness_server import WitnessFolder

@@ -42,14 +42,12 @@ from sync.department.journal.entries import (
     AccessLogOpened,
     Disputed,
     FindingClosed,
-    InquiryAsked,
     LockoutLifted,
-    Query,
-    SearchProposed,
     TrainingDone,
 )
 from sync.department.journal.entry_base import SYSTEM, Note
 from sync.department.journal.hold_entries import HoldPlaced, HoldReleased, ReleaseAsked
+from sync.department.journal.inquiry_entries import InquiryAsked, Query, SearchProposed
 from sync.department.journal.machine_entries import ClockConfirmed, PurgeAllowed, UnitRevoked
 from sync.department.journal.made_by import MADE_KINDS
 from sync.department.journal.office_entries import GrantIssued, GrantsRevoked, IncidentSettled

@@ -27,13 +27,8 @@ from sync.department.desk.people.keys import new_key
 from sync.department.desk.sessions import digest_of
 from sync.department.ground.person_key import read_token, secret_of
 from sync.department.journal.change_entries import ChangeUsed
-from sync.department.journal.entries import (
-    AccountSet,
-    CredentialSet,
-    Entry,
-    SearchApproved,
-    SearchProposed,
-)
+from sync.department.journal.entries import AccountSet, CredentialSet, Entry
+from sync.department.journal.inquiry_entries import SearchApproved, SearchProposed
 from sync.department.journal.person_entries import PersonKeySet, SessionKeySet
 from sync.department.journal.statements import sign_call
 from sync.department.policy.refusals import DeskRefusal, NotProvenError, NotYetError

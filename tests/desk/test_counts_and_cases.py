@@ -41,7 +41,8 @@ from sync.department.desk.people.sheets import read_people, read_sign_in
 from sync.department.desk.transparency.counts import PublicCounts, counted, seen_now
 from sync.department.desk.transparency.facts import Fact
 from sync.department.desk.transparency.rules import Tally, Transparency, count
-from sync.department.journal.entries import NOTES, Access, Refused
+from sync.department.journal.entries import NOTES, Refused
+from sync.department.journal.inquiry_entries import Access
 from sync.department.policy.refusals import DeskRefusal, FormError
 from sync.department.policy.roles import Role
 from sync.department.server import daily

@@ -14,7 +14,8 @@ from storage.times import DAY_US, HOUR_US
 from sync.department.desk.audit.calls import look_daily
 from sync.department.desk.glass.calls import GlassForm, JudgeForm
 from sync.department.desk.inquiry.forms import Answer, NothingForm
-from sync.department.journal.entries import Access, FindingOpened, Query
+from sync.department.journal.entries import FindingOpened
+from sync.department.journal.inquiry_entries import Access, Query
 
 Tokens = Callable[[str], str]
 

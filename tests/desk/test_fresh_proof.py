@@ -21,7 +21,9 @@ from sync.department.desk.json_forms import to_json
 from sync.department.desk.operations import OPERATIONS
 from sync.department.desk.people.passkeys import Options, PasskeyForm, begin_passkey, begin_proof
 from sync.department.desk.proofs import PROVEN_CALLS
-from sync.department.journal.entries import Access, FreshProof, Refused
+from sync.department.journal.entries import Refused
+from sync.department.journal.inquiry_entries import Access
+from sync.department.journal.person_entries import FreshProof
 from sync.department.journal.signed_forms import ACTIONS
 from sync.department.policy.refusals import DeskRefusal, FreshProofError, LockedError, NotProvenError
 

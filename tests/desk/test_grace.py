@@ -11,7 +11,8 @@ from desk_twins import GROUND, Department
 from storage.times import MINUTE_US
 from sync.department.desk.audit.calls import AuditForm
 from sync.department.desk.inquiry.forms import Answer, RunForm
-from sync.department.journal.entries import AccessEnded, WitnessAway
+from sync.department.journal.entries import WitnessAway
+from sync.department.journal.inquiry_entries import AccessEnded
 from sync.department.policy.refusals import DeskRefusal
 from sync.department.server.open_desk import adopt_root
 

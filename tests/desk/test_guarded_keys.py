@@ -14,7 +14,7 @@ from storage.checkpoint import Checkpoint, sign_checkpoint
 from sync.department.content.key_guard import Cover
 from sync.department.desk.inquiry.forms import Answer, RunForm
 from sync.department.journal.access_log import LogPart
-from sync.department.journal.entries import Query
+from sync.department.journal.inquiry_entries import Query
 from sync.department.policy.refusals import DeskRefusal
 
 PLATE = "8XYZ123"

@@ -15,8 +15,9 @@ from sync.department.content.key_service import LocalKeyService
 from sync.department.desk.holds.calls import BookForm, Exported, ExportForm, HoldForm, Placed, finish
 from sync.department.desk.inquiry.forms import Answer, NothingForm, RunForm
 from sync.department.ground.department_time import Clocks, DepartmentTime
-from sync.department.journal.entries import Access, Refused, WitnessAway
+from sync.department.journal.entries import Refused, WitnessAway
 from sync.department.journal.hold_entries import HoldPlaced
+from sync.department.journal.inquiry_entries import Access
 from sync.department.policy.refusals import DeskRefusal
 from sync.department.server.retention import StoreRetention
 from sync.department.store.blobs import FolderPacks

@@ -28,7 +28,8 @@ from sync.department.desk.inquiry.forms import (
     RequestForm,
     RunForm,
 )
-from sync.department.journal.entries import Access, AccessEnded, Area, Ground, Query, Refused
+from sync.department.journal.entries import Refused
+from sync.department.journal.inquiry_entries import Access, AccessEnded, Area, Ground, Query
 from sync.department.policy.refusals import DeskRefusal
 
 Tokens = Callable[[str], str]

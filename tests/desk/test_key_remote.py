@@ -18,8 +18,8 @@ from sync.department.content.proven_door import ProvenDoor
 from sync.department.desk.context import DeskContext
 from sync.department.desk.holds.calls import BookForm, Exported, ExportForm, HoldForm, Placed
 from sync.department.desk.inquiry.forms import Answer, RunForm
-from sync.department.journal.entries import Access
 from sync.department.journal.hold_entries import HoldPlaced
+from sync.department.journal.inquiry_entries import Access
 from sync.department.policy.refusals import DeskRefusal
 from sync.errors import KeyServiceError
 

@@ -29,6 +29,7 @@ from sync.department.desk.machine.calls import ClockForm, PurgeForm
 from sync.department.ground.department_time import Clocks, DepartmentTime
 from sync.department.ground.home import load_ed25519
 from sync.department.ground.settings import Settings
+from sync.department.journal import named_administrator
 from sync.department.journal.machine_entries import AdministratorNamed
 from sync.department.policy.refusals import DeskRefusal
 from sync.department.server import naming, notify
@@ -159,7 +160,7 @@ def office(department: Department, name: str) -> Ed25519PrivateKey:
 def signed(department: Department, offices: Sequence[str], user: str = "newchief") -> bytes:
     data = naming.draft(department.desk, user, "N. Chief")
     for name in offices:
-        data = naming.add_signature(data, office(department, name))
+        data = named_administrator.add_signature(data, office(department, name))
     return data
 
 
@@ -190,8 +191,8 @@ def test_a_statement_holds_once_and_for_its_own_root(department: Department) -> 
     with pytest.raises(RecordError, match="was named since"):
         naming.name_administrator(department.desk, data)
     stranger = Ed25519PrivateKey.generate()
-    forged = naming.add_signature(
-        naming.add_signature(naming.draft(department.desk, "x1", ""), stranger), stranger
+    forged = named_administrator.add_signature(
+        named_administrator.add_signature(naming.draft(department.desk, "x1", ""), stranger), stranger
     )
     with pytest.raises(SignatureError, match="no office"):
         naming.name_administrator(department.desk, forged)
@@ -202,7 +203,7 @@ def test_a_statement_holds_once_and_for_its_own_root(department: Department) -> 
     for bent in (b"", b"\xa0", data[:-1]):
         with pytest.raises(StorageError):
             naming.name_administrator(department.desk, bent)
-        assert not naming.is_statement(bent)
+        assert not named_administrator.is_statement(bent)
 
 
 # notices -----------------------------------------------------------------------------------------------

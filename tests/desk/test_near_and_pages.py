@@ -29,7 +29,7 @@ from sync.department.desk.inquiry.forms import (
     RequestForm,
     RunForm,
 )
-from sync.department.journal.entries import Query
+from sync.department.journal.inquiry_entries import Query
 from sync.department.policy.refusals import DeskRefusal, FormError
 
 Tokens = Callable[[str], str]

@@ -27,10 +27,10 @@ from sync.department.desk.sessions import digest_of
 from sync.department.ground.person_key import secret_of
 from sync.department.journal import check_log
 from sync.department.journal.access_log import KEYS, AuditKeys
-from sync.department.journal.entries import FreshProof, SessionEnded
+from sync.department.journal.entries import SessionEnded
 from sync.department.journal.entry_base import Stamp
 from sync.department.journal.passkeys import PasskeySet
-from sync.department.journal.person_entries import SessionKeySet
+from sync.department.journal.person_entries import FreshProof, SessionKeySet
 from sync.department.policy.refusals import DeskRefusal, FormError, LockedError, NotProvenError, NotYetError
 
 Tokens = Callable[[str], str]

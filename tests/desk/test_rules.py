@@ -8,9 +8,10 @@ from sync.department.desk.grants.rules import Settled, to_settle
 from sync.department.desk.inquiry.rules import InquiryQueue, proposal_to_decide
 from sync.department.desk.transparency.facts import Fact
 from sync.department.desk.transparency.rules import Seen, count
-from sync.department.journal.entries import Entry, Ground, Query, SearchApproved, SearchProposed
+from sync.department.journal.entries import Entry
 from sync.department.journal.entry_base import Note, Stamp
 from sync.department.journal.hold_entries import Purged
+from sync.department.journal.inquiry_entries import Ground, Query, SearchApproved, SearchProposed
 from sync.department.journal.office_entries import IncidentSettled
 from sync.department.policy.policy_file import default_document, parse
 from sync.department.policy.refusals import DeskRefusal

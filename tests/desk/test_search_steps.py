@@ -27,7 +27,7 @@ from sync.department.desk.inquiry.forms import (
     StopForm,
     StoppedSearch,
 )
-from sync.department.journal.entries import AccessEnded
+from sync.department.journal.inquiry_entries import AccessEnded
 from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError
 
 Tokens = Callable[[str], str]

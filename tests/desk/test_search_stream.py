@@ -27,7 +27,7 @@ from sync.department.desk.inquiry.forms import (
     RunForm,
 )
 from sync.department.desk.json_forms import to_json
-from sync.department.journal.entries import Query, SearchEnded
+from sync.department.journal.inquiry_entries import Query, SearchEnded
 
 Tokens = Callable[[str], str]
 

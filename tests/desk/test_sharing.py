@@ -27,7 +27,8 @@ from sync.department.desk.sharing.calls import (
     ShareForm,
     SharingRequestForm,
 )
-from sync.department.journal.entries import Access, LogRead, Refused
+from sync.department.journal.entries import LogRead, Refused
+from sync.department.journal.inquiry_entries import Access
 from sync.department.journal.sharing_entries import Scope, ShareAsked, ShareRouted
 from sync.department.policy.refusals import DeskRefusal
 from sync.department.policy.roles import Role

@@ -17,7 +17,7 @@ from page_browser import CHROMIUM, Window, Windows, prove, windows
 from playwright.sync_api import Error as PlaywrightError
 
 from sync.department.desk.people.challenges import Site
-from sync.department.journal.entries import Access
+from sync.department.journal.inquiry_entries import Access
 from sync.department.pages.navigation import entries_for
 
 pytestmark = [

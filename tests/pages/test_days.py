@@ -11,7 +11,8 @@ from page_reader import Reader, Sheet
 
 from storage.alert_life import AlertAnswer
 from sync.department.journal.change_entries import GlassBroken, GlassJudged
-from sync.department.journal.entries import Access, Disputed, Entry, SearchApproved
+from sync.department.journal.entries import Disputed, Entry
+from sync.department.journal.inquiry_entries import Access, SearchApproved
 
 Browser = Callable[[], Reader]
 WHY = {

@@ -12,7 +12,7 @@ from page_reader import Reader
 from sync.department.desk.calling import Said
 from sync.department.desk.field_help import words_of
 from sync.department.desk.operations import OPERATIONS
-from sync.department.journal.entries import Ground
+from sync.department.journal.inquiry_entries import Ground
 from sync.department.pages.wording import in_page_words
 
 

@@ -20,8 +20,8 @@ from sync.department.desk.inquiry import calls
 from sync.department.desk.inquiry.forms import InquiryDecideForm
 from sync.department.desk.inquiry.pace import SearchPace
 from sync.department.desk.redress.calls import RedressForm, ask
-from sync.department.journal.entries import SearchEnded, SearchStep
 from sync.department.journal.hold_entries import HoldPlaced
+from sync.department.journal.inquiry_entries import SearchEnded, SearchStep
 from sync.department.pages import auditing, governing, holding, machines, openness, sharing, staffing
 from sync.department.pages.changing import SHEET as CHANGES
 from sync.department.pages.sheets import Sheet as Described

@@ -14,9 +14,10 @@ from page_reader import Reader
 
 from storage.times import day_text
 from sync.department.journal.change_entries import CasesCompared, DayCounted
-from sync.department.journal.entries import Access, FindingClosed, FindingOpened, Note, Refused
-from sync.department.journal.entry_base import Stamp
+from sync.department.journal.entries import FindingClosed, FindingOpened, Refused
+from sync.department.journal.entry_base import Note, Stamp
 from sync.department.journal.hold_entries import Purged
+from sync.department.journal.inquiry_entries import Access
 from sync.department.journal.redress_entries import RedressAnswered, RedressAsked
 from sync.department.journal.sharing_entries import ShareAsked, ShareDecided, ShareDelivered
 

@@ -8,7 +8,7 @@ import pytest
 from desk_twins import MINUTE_US, PASSWORD, Department
 from page_reader import Reader
 
-from sync.department.journal.entries import Access
+from sync.department.journal.inquiry_entries import Access
 from sync.department.pages.shield import SESSION_COOKIE, local_path, mark_of
 
 Browser = Callable[[], Reader]

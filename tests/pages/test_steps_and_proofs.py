@@ -15,8 +15,8 @@ from sync.department.desk.inquiry.forms import InquiryDecideForm
 from sync.department.desk.inquiry.pace import SearchPace
 from sync.department.desk.json_forms import to_json
 from sync.department.ground.local_time import local
-from sync.department.journal.entries import SearchEnded, SearchStep
 from sync.department.journal.hold_entries import HoldPlaced
+from sync.department.journal.inquiry_entries import SearchEnded, SearchStep
 
 Browser = Callable[[], Reader]
 WHY: dict[str, str] = to_json(GROUND)

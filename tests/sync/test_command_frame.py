@@ -16,10 +16,7 @@ import pytest
 
 from firmware.cli import PROGRAM as READER
 from sync.command_frame import (
-    DONE,
-    FOUND_WRONG,
     INTERRUPTED,
-    MISUSE,
     PIPE_CLOSED,
     Common,
     Noun,
@@ -33,6 +30,7 @@ from sync.command_frame import (
 from sync.command_pages import main as write_pages
 from sync.command_pages import manual, markdown, pages
 from sync.department.cli import PROGRAM as DEPARTMENT
+from sync.errors import DONE, FOUND_WRONG, MISUSE
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAMS = [pytest.param(READER, id="reader"), pytest.param(DEPARTMENT, id="department")]

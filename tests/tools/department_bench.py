@@ -37,7 +37,7 @@ from sync.department.content.key_service import LocalKeyService  # noqa: E402
 from sync.department.content.read_store import StoreReads  # noqa: E402
 from sync.department.ground.department_time import Clocks  # noqa: E402
 from sync.department.ground.tls import tls_context  # noqa: E402
-from sync.department.journal.entries import Query  # noqa: E402
+from sync.department.journal.inquiry_entries import Query  # noqa: E402
 from sync.department.server.server import Department  # noqa: E402
 from sync.department.units.authority import Authority  # noqa: E402
 from sync.transport import server_context  # noqa: E402

@@ -29,7 +29,7 @@ from storage.times import DAY_US, SECOND_US  # noqa: E402
 from sync.department.desk import snapshot  # noqa: E402
 from sync.department.desk.inquiry.forms import NothingForm, RunForm  # noqa: E402
 from sync.department.ground.person_key import read_token  # noqa: E402
-from sync.department.journal.entries import AccessEnded, InquiryAsked  # noqa: E402
+from sync.department.journal.inquiry_entries import AccessEnded, InquiryAsked  # noqa: E402
 from sync.department.journal.statements import sign_call  # noqa: E402
 
 AT_ONCE = 5000

@@ -44,7 +44,7 @@ from sync.department.desk.machine.calls import PurgeForm  # noqa: E402
 from sync.department.desk.people.calls import AccountForm  # noqa: E402
 from sync.department.ground.department_time import Clocks  # noqa: E402
 from sync.department.ground.home import load_ed25519  # noqa: E402
-from sync.department.journal import check_log  # noqa: E402
+from sync.department.journal import check_log, named_administrator  # noqa: E402
 from sync.department.policy.policy_file import digest  # noqa: E402
 from sync.department.server import daily, naming  # noqa: E402
 from sync.department.server.findings import DueWork, standing  # noqa: E402
@@ -250,7 +250,7 @@ class Life:
         department = self.department
         data = naming.draft(department.desk, "newchief", "N. Chief")
         for name in OFFICES[1:]:
-            data = naming.add_signature(
+            data = named_administrator.add_signature(
                 data, load_ed25519(department.home.path / "root-keys" / f"{name}.key")
             )
         department.own_password(naming.name_administrator(department.desk, data))

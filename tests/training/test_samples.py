@@ -12,9 +12,10 @@ from PIL import Image, ImageDraw
 
 from detector.card import FindRules
 from detector.find import decode
+from detector.plates import ALPHABET
 from detector.runtime import NetOutput
 from detector.training import rendered_patches
-from detector.training.alphabet import ALPHABET, SLOTS, indices
+from detector.training.alphabet import SLOTS, indices
 from detector.training.datasets import LabeledPlate, Picture
 from detector.training.detector_samples import paste_quad
 from detector.training.detector_targets import encode_targets

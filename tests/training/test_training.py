@@ -164,7 +164,8 @@ def test_blocks_hold_the_pixels_of_their_place() -> None:
 
 def test_nothing_to_read_costs_what_is_read_there() -> None:
     """A text's cost is -log p, by CTC; where there is none, that of a blank in every column."""
-    from detector.training.alphabet import BLANK, CLASSES, JURISDICTIONS, SLOTS
+    from detector.plates import CLASSES
+    from detector.training.alphabet import BLANK, JURISDICTIONS, SLOTS
     from detector.training.patch_form import COLUMNS
     from detector.training.reader_net import reader_loss
 

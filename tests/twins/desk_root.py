@@ -11,8 +11,9 @@ from sync.department.desk.sessions import digest_of
 from sync.department.ground.person_key import read_token
 from sync.department.journal import check_log
 from sync.department.journal.access_log import KEYS, AuditKeys
-from sync.department.journal.entries import Access, Logon, Query
+from sync.department.journal.entries import Logon
 from sync.department.journal.entry_base import Note, Stamp
+from sync.department.journal.inquiry_entries import Access, Query
 from sync.department.journal.person_entries import SessionKeySet
 from sync.department.journal.statements import SESSION, certify, sign_call
 

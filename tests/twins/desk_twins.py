@@ -31,7 +31,8 @@ from sync.department.desk.people.calls import (
 from sync.department.ground.department_time import Clocks
 from sync.department.ground.home import DepartmentHome, load_ed25519
 from sync.department.ground.settings import Settings
-from sync.department.journal.entries import Ground, Query, Shift
+from sync.department.journal.entries import Shift
+from sync.department.journal.inquiry_entries import Ground, Query
 from sync.department.journal.witness_link import FolderWitness
 from sync.department.journal.witness_server import WitnessFolder
 from sync.department.policy.policy_file import digest

@@ -11,7 +11,8 @@ from desk_twins import GROUND
 from storage.cosigners import Witnesses
 from storage.errors import ForkedLogError
 from sync.department.journal.access_log import AccessLog
-from sync.department.journal.entries import Access, Stamp
+from sync.department.journal.entry_base import Stamp
+from sync.department.journal.inquiry_entries import Access
 from sync.department.journal.publisher import Publisher, WatchingWitness
 from sync.department.journal.witness_link import FolderWitness
 from sync.department.journal.witness_server import WitnessFolder

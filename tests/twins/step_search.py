@@ -17,7 +17,7 @@ from sync.department.desk.inquiry.forms import (
     StepForm,
 )
 from sync.department.desk.inquiry.pace import SearchPace
-from sync.department.journal.entries import Query, SearchEnded, SearchStep
+from sync.department.journal.inquiry_entries import Query, SearchEnded, SearchStep
 
 ALL = 33  # reads of the department's three days
 

@@ -26,7 +26,7 @@ from storage.sealing import Opened
 from storage.times import DAY_US
 from sync.department.content.key_guard import Cover, MatchedRead, Row, matches
 from sync.department.content.key_service import Arrived, LocalKeyService
-from sync.department.journal.entries import Query
+from sync.department.journal.inquiry_entries import Query
 from sync.department.store import tables as t
 from sync.department.store import unit_logs as held
 from sync.department.store.database import Store

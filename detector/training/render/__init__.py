@@ -4,7 +4,9 @@ Promises: every picture follows from the generator it is given, and its truth
 (text, jurisdiction, corners) is known to a fraction of a pixel.
 """
 
+from detector.training.render.plates import JURISDICTIONS, render_plate
+from detector.training.render.press import RenderedPlate
+
 from .patches import Patch, render_patch
-from .plates import JURISDICTIONS, RenderedPlate, render_plate
 
 __all__ = ["JURISDICTIONS", "Patch", "RenderedPlate", "render_patch", "render_plate"]

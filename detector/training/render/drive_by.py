@@ -20,8 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from detector.training.render.plates import render_plate
+from detector.training.render.press import RenderedPlate
+
 from . import camera
-from .plates import RenderedPlate, render_plate
 from .street import empty_street
 from .vehicles import DAYLIGHT, Light, Vehicle, draw_vehicle, park, planes
 from .viewpoint import Viewpoint

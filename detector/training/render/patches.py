@@ -8,8 +8,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from detector.training.render.plates import render_plate
+from detector.training.render.press import RenderedPlate
+
 from . import camera
-from .plates import RenderedPlate, render_plate
 from .surfaces import vehicle_surface
 
 Luma = NDArray[np.uint8]

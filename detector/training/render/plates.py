@@ -10,8 +10,6 @@ from .square_plates import square_plate
 from .us_plates import canadian_plate, us_plate
 from .world_plates import KINDS
 
-__all__ = ["JURISDICTIONS", "RenderedPlate", "render_plate"]
-
 JURISDICTIONS = (*looks.JURISDICTIONS, *KINDS, "CA", "square")  # what render_plate can be asked for
 _SHARES = {"US": 0.59, "CA": 0.04, "EU": 0.135, "GB": 0.03, "BR": 0.085, "AR": 0.04, "other": 0.08}
 

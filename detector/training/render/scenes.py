@@ -8,11 +8,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from detector.training.render.plates import render_plate
+from detector.training.render.press import RenderedPlate
+
 from . import camera
 from .clutter import draw_clutter
 from .lettering import bare_word
 from .patches import pose, record
-from .plates import RenderedPlate, render_plate
 from .surfaces import vehicle_surface
 from .vehicles import DAYLIGHT, Light, draw_vehicle, park
 from .viewpoint import Viewpoint

@@ -7,10 +7,11 @@ from pathlib import Path
 import click
 
 from storage.alert_life import Fit, Outcome
-from sync.command_frame import DONE, FOUND_WRONG, noun
+from sync.command_frame import noun
 from sync.department.commands import desk_access as desk
 from sync.department.desk.alerts import calls as forms
 from sync.department.desk.inquiry.forms import NothingForm
+from sync.errors import DONE, FOUND_WRONG
 
 LIST = "department alert list --user disp1"
 HEADINGS = {

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 
-from sync.command_frame import DONE, Common, verb
+from sync.command_frame import Common, verb
 from sync.department.desk.openapi import document
+from sync.errors import DONE
 
 
 @verb("api", example="department api > openapi.json")

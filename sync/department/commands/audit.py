@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from sync.command_frame import DONE, FOUND_WRONG, noun
+from sync.command_frame import noun
 from sync.department.commands import desk_access as desk
 from sync.department.commands.out_files import new_file
 from sync.department.desk.audit import calls as forms
@@ -16,6 +16,7 @@ from sync.department.desk.audit.events import csv_text as events_csv
 from sync.department.desk.audit.number_calls import NumbersForm
 from sync.department.desk.audit.rules import csv_text
 from sync.department.desk.inquiry.forms import NothingForm
+from sync.errors import DONE, FOUND_WRONG
 
 audit = noun(
     "audit",

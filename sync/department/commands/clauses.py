@@ -7,9 +7,10 @@ import textwrap
 
 import click
 
-from sync.command_frame import DONE, Common, verb
+from sync.command_frame import Common, verb
 from sync.department.desk.json_forms import to_json
 from sync.department.policy.clauses import clause_rows
+from sync.errors import DONE
 
 
 @verb("clauses", example="department clauses --markdown")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 
-from sync.command_frame import DONE, FOUND_WRONG, Common, verb
+from sync.command_frame import Common, verb
 from sync.department.desk.json_forms import to_json
 from sync.department.ground.home import DepartmentHome
 from sync.department.server.findings import standing
 from sync.department.server.open_desk import open_front
+from sync.errors import DONE, FOUND_WRONG
 
 
 @verb("compliance", example="department compliance --home /srv/alpr")

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import ssl
 
-from sync.command_frame import DONE, Common, verb
+from sync.command_frame import Common, verb
 from sync.department.content.key_remote import address_of
 from sync.department.desk.json_forms import to_json
 from sync.department.ground.home import DepartmentHome
 from sync.department.ground.tls import suites_beyond
 from sync.department.policy.controls import Facts, table
 from sync.department.server.open_desk import FOLDER_SCHEME, open_desk
+from sync.errors import DONE
 
 
 @verb("controls", example="department controls --home /srv/alpr")

@@ -27,20 +27,20 @@ import click
 from storage.checkpoint import NoteKey
 from storage.errors import CheckpointError, RecordError
 from storage.times import DAY_US, MINUTE_US, now_us, parse_utc
-from sync.command_frame import DONE, Common, Decorator, Noun, Verb, collected
+from sync.command_frame import Common, Decorator, Noun, Verb, collected
 from sync.department.commands import client
 from sync.department.desk.context import DeskContext
 from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.desk.json_forms import to_json
 from sync.department.desk.operations import OPERATIONS
 from sync.department.ground.home import DepartmentHome
-from sync.department.journal.entries import Area, Ground, Query
+from sync.department.journal.inquiry_entries import Area, Ground, Query
 from sync.department.journal.marking import WORDS, watching
 from sync.department.policy.policy import Policy
 from sync.department.policy.policy_file import parse
 from sync.department.policy.refusals import FRESH_PROOF, NotProvenError
 from sync.department.server.open_desk import open_front
-from sync.errors import InvalidInputError
+from sync.errors import DONE, InvalidInputError
 
 TOKEN, PASSWORD, CODE = "DEPARTMENT_TOKEN", "DEPARTMENT_PASSWORD", "DEPARTMENT_CODE"
 FILE = click.Path(path_type=Path)

@@ -7,7 +7,7 @@ import json
 import click
 
 from storage.times import now_us, utc_text
-from sync.command_frame import DONE, Common, verb
+from sync.command_frame import Common, verb
 from sync.department.commands import client
 from sync.department.commands import desk_access as desk
 from sync.department.commands.signing import has_desk
@@ -15,6 +15,7 @@ from sync.department.desk.machine.unit_calls import RevokeUnitForm, UnitCode, Un
 from sync.department.ground.home import DepartmentHome
 from sync.department.server.server import Department
 from sync.department.units import documents as down
+from sync.errors import DONE
 from sync.root_file import describe
 
 

@@ -24,7 +24,7 @@ from storage.envelope import split
 from storage.grant_format import COMMANDS, FORMAT, MAX_BYTES, REPAIR_COMMANDS, Bundle, Grant, GrantRole, issue
 from storage.ssh_signature import SshPublicKey
 from storage.times import utc_text
-from sync.command_frame import DONE, collected, noun
+from sync.command_frame import collected, noun
 from sync.department.commands import desk_access as desk
 from sync.department.commands.out_files import new_file
 from sync.department.desk.grants import calls as forms
@@ -37,7 +37,7 @@ from sync.department.journal.access_log import DATABASE
 from sync.department.policy import policy_file
 from sync.department.server.open_desk import POLICY_FILE
 from sync.department.server.server import Department
-from sync.errors import InvalidInputError
+from sync.errors import DONE, InvalidInputError
 
 _LENGTH = re.compile(r"(\d{1,4})([hd])")
 _HOURS = {"h": 1, "d": 24}

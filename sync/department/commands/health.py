@@ -8,10 +8,11 @@ from dataclasses import asdict
 from typing import Any
 
 from storage.times import DAY_US, utc_text
-from sync.command_frame import DONE, FOUND_WRONG, Common, verb
+from sync.command_frame import Common, verb
 from sync.department.ground.home import DepartmentHome
 from sync.department.store.database import open_store
 from sync.department.store.unit_health import SILENT_DAYS, UnitState, states
+from sync.errors import DONE, FOUND_WRONG
 
 
 @verb("health", example="department health --home /srv/alpr")

@@ -11,7 +11,7 @@ from sync.command_frame import noun
 from sync.department.commands import desk_access as desk
 from sync.department.commands.out_files import new_file
 from sync.department.desk.holds import calls as forms
-from sync.department.journal.entries import Ground
+from sync.department.journal.inquiry_entries import Ground
 
 GROUND = "--purpose investigation --case 26-001234 --why 'subpoena of May 3' --user super"
 PLACE = (

@@ -7,12 +7,13 @@ from pathlib import Path
 import click
 
 from storage.times import DAY_US, MINUTE_US, now_us
-from sync.command_frame import DONE, FOUND_WRONG, noun
+from sync.command_frame import noun
 from sync.department.commands import desk_access as desk
 from sync.department.desk.documents import lists as forms
 from sync.department.desk.documents import local, sources
 from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.units.hot_lists import LONGEST_HOURS
+from sync.errors import DONE, FOUND_WRONG
 
 PUSH = (
     "department hotlist push stolen.csv --id doj --layout ncic --category stolen-vehicle --issuer DOJ "

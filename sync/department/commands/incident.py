@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from sync.command_frame import DONE, FOUND_WRONG, Common, noun
+from sync.command_frame import Common, noun
 from sync.department.commands import desk_access as desk
 from sync.department.desk.incidents import calls as forms
 from sync.department.desk.inquiry.forms import NothingForm
@@ -18,6 +18,7 @@ from sync.department.ground.home import DepartmentHome
 from sync.department.server.closed_logs import examine_closed_log, outline, take_in
 from sync.department.server.server import Department
 from sync.destruction import of_text
+from sync.errors import DONE, FOUND_WRONG
 
 CLOSE = "department incident close 3 --finding 'card was cloned on the bench' --user chief"
 IMPORT = "department incident import /media/card/sync/old/3f9c2b7a10de4455 --why 'cloned card' --user chief"

@@ -6,9 +6,10 @@ import json
 
 import click
 
-from sync.command_frame import DONE, Common, verb
+from sync.command_frame import Common, verb
 from sync.department.ground.settings import Settings
 from sync.department.server.founding import found
+from sync.errors import DONE
 
 KEEPERS = ("the administrator", "an office outside the department", "a third office")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from sync.command_frame import DONE, noun
+from sync.command_frame import noun
 from sync.department.commands import desk_access as desk
 from sync.department.commands import out_files
 from sync.department.commands.stepping import run_by_steps
@@ -16,9 +16,10 @@ from sync.department.desk.glass.calls import GlassForm
 from sync.department.desk.inquiry import forms
 from sync.department.desk.inquiry.filing import read_filings
 from sync.department.desk.inquiry.searching import MUCH
-from sync.department.journal.entries import Ground, Query
+from sync.department.journal.inquiry_entries import Ground, Query
 from sync.department.journal.marking import WORDS
 from sync.department.policy.refusals import NotYetError
+from sync.errors import DONE
 
 READ_COLUMNS = (
     *("local_time", "time_error_us", "clock", "plate", "jurisdiction", "confidence"),

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from storage import files
 from storage.errors import StorageError
 from sync import root_file
-from sync.command_frame import DONE, Common, noun
+from sync.command_frame import Common, noun
 from sync.department.commands import desk_access as desk
 from sync.department.commands.out_files import folder as private_folder
 from sync.department.commands.out_files import write_new
@@ -24,9 +24,10 @@ from sync.department.desk.state import checked_policy
 from sync.department.ground.department_time import DepartmentTime
 from sync.department.ground.home import DepartmentHome, load_ed25519
 from sync.department.ground.ports import demand_free
+from sync.department.journal import named_administrator
 from sync.department.server import ceremony, naming
 from sync.department.server.open_desk import POLICY_FILE, adopt_root, open_desk, open_front, root_in
-from sync.errors import InvalidInputError, SyncError
+from sync.errors import DONE, InvalidInputError, SyncError
 
 keys = noun(
     "keys",
@@ -135,8 +136,8 @@ def new_key(_common: Common, *, out: Path) -> int:
 def sign_draft(_common: Common, *, file: Path, key: Path) -> int:
     """Sign a draft, at the office that keeps the key."""
     data = desk.read_bytes(file)
-    if naming.is_statement(data):
-        files.replace(file, naming.add_signature(data, load_ed25519(key)))
+    if named_administrator.is_statement(data):
+        files.replace(file, named_administrator.add_signature(data, load_ed25519(key)))
         print(f"{file}: signed; {root_file.THRESHOLD} offices are needed")
         return DONE
     signed = root_file.add_signature(data, load_ed25519(key))

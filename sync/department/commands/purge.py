@@ -7,12 +7,13 @@ import json
 import click
 
 from storage.times import day_text, now_us, utc_text
-from sync.command_frame import DONE, Common, verb
+from sync.command_frame import Common, verb
 from sync.department.commands import desk_access as desk
 from sync.department.desk.context import PurgedDay
 from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.ground.home import DepartmentHome
 from sync.department.server.server import Department
+from sync.errors import DONE
 
 
 @verb("purge", example="department purge --user chief")

@@ -6,9 +6,10 @@ import sys
 
 import click
 
-from sync.command_frame import DONE, FOUND_WRONG, noun
+from sync.command_frame import noun
 from sync.department.commands import desk_access as desk
 from sync.department.desk.inquiry.forms import NothingForm
+from sync.errors import DONE, FOUND_WRONG
 
 LIST = "department retention list --user super"
 COLUMNS = {

@@ -8,7 +8,7 @@ import json
 import structlog
 from starlette.routing import BaseRoute
 
-from sync.command_frame import DONE, Common, verb
+from sync.command_frame import Common, verb
 from sync.department.desk import api
 from sync.department.desk.calling import Calling
 from sync.department.desk.context import DeskContext
@@ -19,6 +19,7 @@ from sync.department.server import daily, hourly, server
 from sync.department.server.notify import ways_of
 from sync.department.server.open_desk import front_of, link_of
 from sync.department.server.server import Department
+from sync.errors import DONE
 
 log_events = structlog.get_logger("department.server")
 

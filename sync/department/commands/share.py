@@ -9,12 +9,14 @@ from typing import Any
 import click
 
 from storage.times import iso_text
-from sync.command_frame import DONE, collected, noun
+from sync.command_frame import collected, noun
 from sync.department.commands import desk_access as desk
 from sync.department.commands.out_files import new_file
 from sync.department.desk.json_forms import to_json
 from sync.department.desk.sharing import calls as forms
-from sync.department.journal.entries import Ground, Scope
+from sync.department.journal.inquiry_entries import Ground
+from sync.department.journal.sharing_entries import Scope
+from sync.errors import DONE
 
 PERIOD = "--plate 7ABC123 --since 2026-05-01 --until 2026-05-08"
 RECORD = (

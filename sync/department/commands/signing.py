@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 
 from storage.times import now_us
-from sync.command_frame import DONE
 from sync.department.commands.desk_access import Terminal, wait_words
 from sync.department.desk.documents.calls import Signed, SignForm, check, name_of
 from sync.department.desk.log_state import FOLDER
@@ -14,7 +13,7 @@ from sync.department.journal.access_log import DATABASE
 from sync.department.policy.refusals import FormError
 from sync.department.server.server import Department
 from sync.department.units import documents
-from sync.errors import InvalidInputError
+from sync.errors import DONE, InvalidInputError
 
 
 def has_desk(home: DepartmentHome) -> bool:

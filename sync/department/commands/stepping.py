@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from sync.command_frame import DONE, INTERRUPTED
+from sync.command_frame import INTERRUPTED
 from sync.department.commands import desk_access as desk
 from sync.department.desk.inquiry import forms
 from sync.department.desk.json_forms import to_json
 from sync.department.journal.marking import WORDS
+from sync.errors import DONE
 
 
 def run_by_steps(

@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from storage.errors import RecordError
-from sync.command_frame import DONE, Common, noun
+from sync.command_frame import Common, noun
 from sync.department.commands import client
 from sync.department.commands import desk_access as desk
 from sync.department.desk.desk import Desk
@@ -30,7 +30,7 @@ from sync.department.ground.home import DepartmentHome
 from sync.department.journal.entries import Shift
 from sync.department.policy.roles import Role
 from sync.department.server.open_desk import first_administrator, open_desk
-from sync.errors import InvalidInputError
+from sync.errors import DONE, InvalidInputError
 
 _SHIFT = re.compile(r"(\d\d):([0-5]\d)-(\d\d):([0-5]\d)")
 MUST_CHANGE = {

@@ -8,11 +8,12 @@ from dataclasses import asdict
 import click
 
 from storage.counts import counted
-from sync.command_frame import DONE, FOUND_WRONG, Common, verb
+from sync.command_frame import Common, verb
 from sync.department.commands import verify_log
 from sync.department.ground.home import DepartmentHome
 from sync.department.server.server import Department
 from sync.department.server.verify import Checker
+from sync.errors import DONE, FOUND_WRONG
 
 
 @verb("verify", example="department verify --home /srv/alpr")

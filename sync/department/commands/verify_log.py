@@ -19,7 +19,7 @@ from storage.counts import counted
 from storage.errors import StorageError
 from storage.leaf import log_id_of
 from storage.times import SECOND_US, iso_text
-from sync.command_frame import DONE, FOUND_WRONG, PART_LACKING, Common, collected
+from sync.command_frame import Common, collected
 from sync.department.commands.desk_access import FILE, key_of, read_bytes
 from sync.department.content import package
 from sync.department.content.opened_list import OpenedCheck, parse_list, read_lines
@@ -37,7 +37,7 @@ from sync.department.journal.entries import STATE_KINDS
 from sync.department.journal.hourly_heads import hourly_origin
 from sync.department.server.ceremony import witness_of
 from sync.department.server.open_desk import link_of, opened_of, root_in
-from sync.errors import InvalidInputError, LinkError
+from sync.errors import DONE, FOUND_WRONG, PART_LACKING, InvalidInputError, LinkError
 from sync.root_file import Root
 
 

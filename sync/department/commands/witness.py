@@ -9,14 +9,14 @@ from typing import Any
 import click
 import uvicorn
 
-from sync.command_frame import DONE, Common, noun
+from sync.command_frame import Common, noun
 from sync.department.commands import desk_access as desk
 from sync.department.ground.home import DepartmentHome
 from sync.department.ground.ports import demand_free
 from sync.department.ground.tls import tls_context
 from sync.department.journal.witness_server import WitnessFolder, witness_app
 from sync.department.server.open_desk import open_desk
-from sync.errors import InvalidInputError
+from sync.errors import DONE, InvalidInputError
 
 witness = noun(
     "witness", "A witness outside the department.", example="department witness serve --folder /srv/witness"

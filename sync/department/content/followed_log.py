@@ -24,10 +24,11 @@ from storage.sealing import commitment
 from storage.times import HOUR_US, MINUTE_US
 from sync.department.journal.access_log import CONTEXT, ELEMENT, EntryOpening, LogPart, entry_from, parse_leaf
 from sync.department.journal.change_entries import ChangeDecided, DocumentSigned, ListSent
-from sync.department.journal.entries import Access, Entry, SearchApproved, TrainingDone
+from sync.department.journal.entries import Entry, TrainingDone
 from sync.department.journal.entry_base import Note
 from sync.department.journal.folded import as_plain, as_value
 from sync.department.journal.hold_entries import HoldReleased, ReleaseAsked
+from sync.department.journal.inquiry_entries import Access, SearchApproved
 from sync.department.journal.made_by import MADE, MADE_KINDS
 from sync.department.journal.office_entries import GrantDelegated, GrantIssued
 from sync.department.journal.second_hands import Proposal, SignedDecision, UnsignedError

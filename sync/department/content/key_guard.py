@@ -34,9 +34,9 @@ from sync.department.content.key_service import ContentKeys
 from sync.department.content.likeness import is_near
 from sync.department.content.opened_list import OpenedList
 from sync.department.journal.access_log import CONTEXT, ELEMENT, LogPart, entry_from, parse_leaf
-from sync.department.journal.entries import Access, Area, Query
 from sync.department.journal.entry_base import Note
 from sync.department.journal.hold_entries import HoldReleased
+from sync.department.journal.inquiry_entries import Access, Area, Query
 from sync.department.journal.second_hands import UnsignedError
 from sync.department.policy.refusals import DeskRefusal
 from sync.root_file import Root

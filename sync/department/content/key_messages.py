@@ -10,7 +10,7 @@ from storage.read_records import ReadPlace, ReadText
 from storage.sealing import Opened
 from sync.department.content.key_guard import Cover, Row
 from sync.department.content.key_service import Arrived, Kept
-from sync.department.journal.entries import Query
+from sync.department.journal.inquiry_entries import Query
 
 MAX_MESSAGE_BYTES = 96 << 20
 SECONDS = 120.0

@@ -43,7 +43,7 @@ from sync.department.content.key_service import Arrived, Kept, LocalKeyService
 from sync.department.ground.home import DepartmentHome
 from sync.department.ground.tls import client_context
 from sync.department.journal.access_log import LogPart
-from sync.department.journal.entries import Query
+from sync.department.journal.inquiry_entries import Query
 from sync.department.policy.refusals import DeskRefusal
 from sync.errors import InvalidInputError, KeyServiceError
 

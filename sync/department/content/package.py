@@ -34,7 +34,7 @@ from storage.checkpoint import NoteKey, open_checkpoint
 from storage.errors import PackageError, StorageError
 from storage.evidence import SENTENCE, Shown, ShownElement, extension, plain_view, sums
 from storage.leaf import IMAGES
-from storage.sealing import Opened, commitment
+from storage.sealing import commitment
 from sync.department.content import cover_sheet
 from sync.department.content.provenance import ManifestAuthority, ManifestMaker, MissingManifestsError
 from sync.department.content.reads import OpenedRead
@@ -208,6 +208,3 @@ def _check_read(files: Mapping[str, bytes], one: PackagedRead) -> None:
         name = f"{one.folder}/{extension(element.name, element.content)}"
         if files.get(name) != plain_view(leaf.kind, element.name, element.content):
             raise PackageError("the plain file is not what was committed", where=name)
-
-
-__all__ = ["Opened", "PackageHead", "build", "check"]

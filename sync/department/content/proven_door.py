@@ -15,7 +15,7 @@ from storage.sealing import Opened
 from sync.department.content.followed_log import AT_ONCE
 from sync.department.content.key_guard import Cover, HeadAskedError, KeyDoor, MatchedRead, Row
 from sync.department.journal.access_log import AccessLog, LogPart
-from sync.department.journal.entries import Query
+from sync.department.journal.inquiry_entries import Query
 from sync.department.policy.refusals import NotYetError
 
 T = TypeVar("T")

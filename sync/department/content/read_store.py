@@ -26,7 +26,7 @@ from sync.department.content.reads import (
     page_of,
     parse_name,
 )
-from sync.department.journal.entries import Query
+from sync.department.journal.inquiry_entries import Query
 from sync.department.policy.refusals import FormError
 from sync.department.store import tables as t
 from sync.department.store import unit_logs as held

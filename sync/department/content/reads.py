@@ -13,7 +13,7 @@ from storage.read_records import Position, ReadPlace, ReadText
 from storage.sealing import Opened
 from sync.department.content import likeness
 from sync.department.content.key_guard import Cover, KeyDoor, MatchedRead, Row, read_name
-from sync.department.journal.entries import Query
+from sync.department.journal.inquiry_entries import Query
 from sync.department.policy.refusals import FormError
 
 NEAREST = 0.999  # a near read never passes for the plate itself

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Protocol, TypeAlias
 
 from storage.read_records import Alert
-from storage.sealing import Opened
 from sync.department.content.alert_records import AlertRecords
 from sync.department.content.key_guard import KeyDoor
 from sync.department.content.package import PackageOrder
@@ -182,4 +181,3 @@ class DeskContext:
 
 
 ELEMENTS = ("overview", "patch", "place", "text")
-__all__ = ["ELEMENTS", "DeskContext", "Opened", "Vault"]

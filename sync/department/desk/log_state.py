@@ -29,7 +29,6 @@ from sync.department.journal.access_log import AccessLog
 from sync.department.journal.entries import (
     ISSUED,
     STATE_KINDS,
-    Access,
     AccountSet,
     CredentialSet,
     Entry,
@@ -37,6 +36,7 @@ from sync.department.journal.entries import (
     RootSet,
 )
 from sync.department.journal.entry_base import SYSTEM, Note, Stamp
+from sync.department.journal.inquiry_entries import Access
 from sync.department.journal.made_by import MADE
 from sync.department.journal.passkeys import PasskeySet
 from sync.department.journal.person_entries import PersonKeySet, SessionKeySet

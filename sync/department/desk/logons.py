@@ -16,10 +16,10 @@ from sync.department.desk.people.keys import Proven, certified, prove, scheme_of
 from sync.department.desk.people.rules import Credential
 from sync.department.desk.sessions import Session
 from sync.department.ground.person_key import SALT_BYTES, SessionToken
-from sync.department.journal.entries import AccountSet, Entry, FreshProof, Logon, SessionEnded
+from sync.department.journal.entries import AccountSet, Entry, Logon, SessionEnded
 from sync.department.journal.entry_base import Note, Stamp
 from sync.department.journal.passkeys import answered_by, challenge_of, demand_answer, passkey_certificate
-from sync.department.journal.person_entries import CODE, PASSKEY, SessionKeySet
+from sync.department.journal.person_entries import CODE, PASSKEY, FreshProof, SessionKeySet
 from sync.department.journal.second_hands import UnsignedError
 from sync.department.journal.statements import SESSION, certify
 from sync.department.policy.refusals import FormError, NotProvenError

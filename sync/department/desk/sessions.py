@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 
 from storage.times import HOUR_US, MINUTE_US
 from sync.department.ground.person_key import secret_of
-from sync.department.journal.entries import AccountSet, CredentialSet, Entry, FreshProof, Logon, SessionEnded
-from sync.department.journal.person_entries import CODE, PASSKEY
+from sync.department.journal.entries import AccountSet, CredentialSet, Entry, Logon, SessionEnded
+from sync.department.journal.person_entries import CODE, PASSKEY, FreshProof
 from sync.department.policy.policy import Policy
 from sync.department.policy.refusals import LockedError, NotProvenError
 

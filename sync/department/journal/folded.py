@@ -16,7 +16,8 @@ from typing import Any
 from storage import envelope
 from storage.codec import from_plain, to_plain
 from storage.errors import RecordError
-from sync.department.journal.entries import NOTES, Entry, Stamp
+from sync.department.journal.entries import NOTES, Entry
+from sync.department.journal.entry_base import Stamp
 from sync.department.policy.policy import Policy
 
 MAX_BYTES = 1 << 30

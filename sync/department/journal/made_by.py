@@ -16,7 +16,6 @@ from typing import Any
 from storage.alert_life import AlertEvent
 from storage.codec import to_plain
 from storage.errors import StorageError
-from sync.department.journal import entries as e
 from sync.department.journal.alert_entries import AlertKnown, AlertRecordsOpened, AlertStepTaken
 from sync.department.journal.change_entries import (
     ChangeProposed,
@@ -27,6 +26,7 @@ from sync.department.journal.change_entries import (
     HoldRests,
     ListSent,
 )
+from sync.department.journal.entries import AuditDone, Disputed, FindingClosed, LockoutLifted, TrainingDone
 from sync.department.journal.entry_base import Note
 from sync.department.journal.hold_entries import (
     HoldBooked,
@@ -35,6 +35,7 @@ from sync.department.journal.hold_entries import (
     HoldReleased,
     ReleaseAsked,
 )
+from sync.department.journal.inquiry_entries import InquiryAsked, SearchProposed
 from sync.department.journal.machine_entries import (
     ClockConfirmed,
     ClosedLogBrought,
@@ -78,7 +79,7 @@ def _rule(calls: str, call: Call | None, same: str = "", **more: Any) -> Rule:
     return Rule(dict.fromkeys(calls.split(), call), tuple(same.split()), **more)
 
 
-def _of_class(note: e.TrainingDone, form: Form, said: Statement) -> bool:
+def _of_class(note: TrainingDone, form: Form, said: Statement) -> bool:
     """Of a class: one who signed the sheet. Never of the person who records it."""
     users = form.get("users")
     return note.user != said.user and (users is None or note.user in users)
@@ -129,7 +130,7 @@ CHANGES = (
     "hotlist/add clock/confirm backlog/allow grant/issue"
 )
 RULES: Mapping[type[Note], Rule] = {
-    e.TrainingDone: _rule(
+    TrainingDone: _rule(
         "training/record training/record-class",
         Call.TRAINING_RECORD,
         "user trainer course policy_version topics held_us",
@@ -160,13 +161,13 @@ RULES: Mapping[type[Note], Rule] = {
     HoldReleased: _rule("hold/release", Call.HOLD_RELEASE, "hold evidence_item"),
     GlassBroken: _rule("inquiry/break-glass", Call.INQUIRY_BREAK_GLASS, "danger"),
     GlassJudged: _rule("inquiry/judge", Call.INQUIRY_APPROVE, "access justified reason"),
-    e.InquiryAsked: _rule("inquiry/request", Call.INQUIRY_REQUEST, "ground"),
-    e.SearchProposed: _rule("inquiry/propose", Call.INQUIRY_RUN, "request"),
+    InquiryAsked: _rule("inquiry/request", Call.INQUIRY_REQUEST, "ground"),
+    SearchProposed: _rule("inquiry/propose", Call.INQUIRY_RUN, "request"),
     ChangeProposed: _rule(CHANGES, None, fits=_of_proposal),
-    e.Disputed: _rule("inquiry/dispute", Call.INQUIRY_DISPUTE, "entry reason"),
-    e.FindingClosed: _rule("audit/close", Call.AUDIT_REVIEW, "finding verdict note"),
-    e.AuditDone: _rule("audit/run", Call.AUDIT_RUN),
-    e.LockoutLifted: _rule("user/lift-lockout", Call.USER_MANAGE, "user reason"),
+    Disputed: _rule("inquiry/dispute", Call.INQUIRY_DISPUTE, "entry reason"),
+    FindingClosed: _rule("audit/close", Call.AUDIT_REVIEW, "finding verdict note"),
+    AuditDone: _rule("audit/run", Call.AUDIT_RUN),
+    LockoutLifted: _rule("user/lift-lockout", Call.USER_MANAGE, "user reason"),
     DesignationSet: _rule("user/set", Call.USER_MANAGE, "user"),
     IncidentSettled: _rule("incident/close", Call.INCIDENT_CLOSE, "incident finding"),
     ClockConfirmed: _rule("clock/confirm", Call.CHANGE_APPROVE, "reason", two=frozenset({"clock/confirm"})),

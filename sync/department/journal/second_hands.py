@@ -18,9 +18,9 @@ from storage import envelope
 from storage.errors import StorageError
 from storage.times import DAY_US
 from sync.department.journal.change_entries import ChangeDecided, ChangeProposed
-from sync.department.journal.entries import Access, Entry, TrainingDone
+from sync.department.journal.entries import Entry, TrainingDone
 from sync.department.journal.hold_entries import HoldReleased, ReleaseAsked
-from sync.department.journal.inquiry_entries import SearchApproved
+from sync.department.journal.inquiry_entries import Access, SearchApproved
 from sync.department.journal.sharing_entries import ShareDecided
 from sync.department.journal.statements import Statement
 from sync.department.policy.policy_file import digest, parse

@@ -15,7 +15,7 @@ from storage import envelope
 from storage.codec import from_plain, to_plain
 from storage.errors import StorageError
 from storage.plate_text import normal_plate
-from sync.department.journal.entries import Access, Ground, Query
+from sync.department.journal.inquiry_entries import Access, Ground, Query
 from sync.department.journal.made_by import MAKING_CALLS
 from sync.department.journal.passkeys import PasskeySet, is_registered_by
 from sync.department.journal.statements import Statement

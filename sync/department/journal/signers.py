@@ -38,20 +38,17 @@ from sync.department.journal.alert_entries import AlertKnown, AlertStepTaken, re
 from sync.department.journal.change_entries import ChangeDecided, ChangeProposed, GlassJudged
 from sync.department.journal.entries import (
     ALL_SIGNED,
-    Access,
     AccessLogOpened,
     AccountSet,
     CredentialSet,
     Entry,
-    InquiryAsked,
     RootSet,
-    SearchProposed,
     SessionEnded,
     TrainingDone,
 )
 from sync.department.journal.entry_base import SYSTEM, Note
 from sync.department.journal.hold_entries import HoldReleased, ReleaseAsked
-from sync.department.journal.inquiry_entries import SearchApproved
+from sync.department.journal.inquiry_entries import Access, InquiryAsked, SearchApproved, SearchProposed
 from sync.department.journal.machine_entries import AdministratorNamed
 from sync.department.journal.made_by import MADE, demand_made, takes_two
 from sync.department.journal.passkeys import (

@@ -17,7 +17,8 @@ from datetime import tzinfo
 from typing import Any, TypeAlias
 
 from sync.department.desk.field_help import words_of
-from sync.department.journal.entries import Ground, Shift
+from sync.department.journal.entries import Shift
+from sync.department.journal.inquiry_entries import Ground
 from sync.department.pages.values import CLAUSE, Values
 from sync.department.pages.wording import word_of
 from sync.department.policy.refusals import FormError

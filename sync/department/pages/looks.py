@@ -9,7 +9,7 @@ from typing import Any
 from storage.policy import NoReadZone
 from sync.department.content.reads import FoundRead
 from sync.department.desk.inquiry.forms import Answer, Images
-from sync.department.journal.entries import Ground, Query
+from sync.department.journal.inquiry_entries import Ground, Query
 from sync.department.pages.plotting import PlotFrame
 from sync.department.pages.street_map import spots_text
 from sync.department.pages.zones import Shape, shapes_of

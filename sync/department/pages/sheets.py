@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 from sync.department.desk.calling import known_operation
 from sync.department.desk.field_help import words_of
-from sync.department.journal.entries import Ground
+from sync.department.journal.inquiry_entries import Ground
 from sync.department.pages import grounds, shield
 from sync.department.pages.charts import Chart
 from sync.department.pages.fields import SECOND, Field, Options, fields_of, value_of

@@ -15,8 +15,6 @@ from sync.department.journal.entries import AccountSet
 from sync.department.journal.machine_entries import AdministratorNamed
 from sync.department.journal.named_administrator import (
     AdministratorStatement,
-    add_signature,
-    is_statement,
     parse,
     signers,
     unsigned,
@@ -95,14 +93,3 @@ def _account(desk: Desk, user: str, name: str) -> AccountSet:
         reason="named by two of the three offices",
         ssh_keys=known.ssh_keys if known else (),
     )
-
-
-__all__ = [
-    "AdministratorStatement",
-    "add_signature",
-    "draft",
-    "is_statement",
-    "name_administrator",
-    "parse",
-    "signers",
-]

@@ -39,7 +39,8 @@ from sync.department.ground.bell import Bell
 from sync.department.ground.department_time import DepartmentTime
 from sync.department.ground.home import DepartmentHome, load_ed25519
 from sync.department.journal.access_log import DATABASE, LogPart
-from sync.department.journal.entries import AccountSet, Query
+from sync.department.journal.entries import AccountSet
+from sync.department.journal.inquiry_entries import Query
 from sync.department.journal.publisher import WitnessLinks
 from sync.department.journal.witness_link import AbsentWitness, FolderWitness, HttpWitness, WitnessLink
 from sync.department.journal.witness_server import WitnessFolder

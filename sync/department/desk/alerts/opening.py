@@ -14,8 +14,9 @@ from sync.department.desk.alerts.planting import Plant
 from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Plan
 from sync.department.journal.alert_entries import AlertKnown, AlertRecordsOpened, AlertStepTaken
-from sync.department.journal.entries import Access, AccessEnded, Entry, Ground
+from sync.department.journal.entries import Entry
 from sync.department.journal.entry_base import Note
+from sync.department.journal.inquiry_entries import Access, AccessEnded, Ground
 from sync.department.policy.roles import Call
 from sync.hot_lists.document import digest_of
 from sync.hot_lists.entry import ListEntry

@@ -19,7 +19,6 @@ from sync.department.desk.inquiry.rules import plate_of
 from sync.department.desk.state import DeskState
 from sync.department.journal.change_entries import GlassBroken, GlassJudged
 from sync.department.journal.entries import (
-    Access,
     AccountSet,
     AuditDone,
     CredentialSet,
@@ -27,9 +26,9 @@ from sync.department.journal.entries import (
     Entry,
     FindingClosed,
     FindingOpened,
-    InquiryAsked,
     LogRead,
 )
+from sync.department.journal.inquiry_entries import Access, InquiryAsked
 from sync.department.policy.refusals import FormError
 from sync.department.policy.roles import Call
 

@@ -16,17 +16,8 @@ from sync.department.desk.audit.detectors import Flag, LookUp
 from sync.department.desk.people.rules import Accounts
 from sync.department.desk.words import weight
 from sync.department.journal.change_entries import ChangeDecided, GlassJudged
-from sync.department.journal.entries import (
-    Access,
-    AccessEnded,
-    AuditDone,
-    Entry,
-    Filed,
-    FindingClosed,
-    FindingOpened,
-    Ground,
-    SearchApproved,
-)
+from sync.department.journal.entries import AuditDone, Entry, Filed, FindingClosed, FindingOpened
+from sync.department.journal.inquiry_entries import Access, AccessEnded, Ground, SearchApproved
 from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError
 from sync.department.policy.roles import Role
 

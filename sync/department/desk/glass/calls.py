@@ -12,8 +12,9 @@ from sync.department.desk.glass import rules
 from sync.department.desk.inquiry.forms import Answer, Entered, NothingForm
 from sync.department.desk.inquiry.searching import carry_out, check_search, search_entry, tidy
 from sync.department.journal.change_entries import GlassBroken, GlassJudged
-from sync.department.journal.entries import Entry, FindingOpened, Ground, LogRead, Query
+from sync.department.journal.entries import Entry, FindingOpened, LogRead
 from sync.department.journal.entry_base import Note
+from sync.department.journal.inquiry_entries import Ground, Query
 from sync.department.policy.refusals import NotYetError
 from sync.department.policy.roles import Call
 

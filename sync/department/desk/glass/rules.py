@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from storage.times import DAY_US, HOUR_US
 from sync.department.desk.words import demand_words, says_why
 from sync.department.journal.change_entries import GlassBroken, GlassJudged
-from sync.department.journal.entries import Entry, Ground, Query
+from sync.department.journal.entries import Entry
+from sync.department.journal.inquiry_entries import Ground, Query
 from sync.department.policy.policy import Policy
 from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError
 

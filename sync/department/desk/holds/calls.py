@@ -17,7 +17,7 @@ from sync.department.desk.inquiry.forms import Entered, NothingForm
 from sync.department.desk.inquiry.searching import found_by, note_refusal
 from sync.department.desk.words import demand_words
 from sync.department.journal.change_entries import ChangeProposed, HoldRests
-from sync.department.journal.entries import Access, AccessEnded, Entry, Ground, LogRead
+from sync.department.journal.entries import Entry, LogRead
 from sync.department.journal.hold_entries import (
     HoldBooked,
     HoldExported,
@@ -25,6 +25,7 @@ from sync.department.journal.hold_entries import (
     HoldReleased,
     ReleaseAsked,
 )
+from sync.department.journal.inquiry_entries import Access, AccessEnded, Ground
 from sync.department.policy.refusals import FormError
 from sync.department.policy.roles import Call
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Plan
 from sync.department.desk.grants import rules as office
-from sync.department.desk.inquiry.forms import Entered, NothingForm
+from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.journal.entries import Entry
 from sync.department.journal.office_entries import IncidentSettled
 from sync.department.policy.refusals import FormError
@@ -121,6 +121,3 @@ def repeat(front: DeskContext) -> None:
         if second is not None and one.closed_us is None:
             first = settled.first[one.number].stamp.user
             front.incidents.settle(one.number, first, second.stamp.user, second.stamp.at_us)
-
-
-__all__ = ["Entered", "IncidentRow", "SettleForm", "Settling", "close", "listed", "repeat"]

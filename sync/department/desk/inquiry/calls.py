@@ -38,16 +38,8 @@ from sync.department.desk.inquiry.searching import (
     tidy,
 )
 from sync.department.desk.words import demand_words
-from sync.department.journal.entries import (
-    Access,
-    Disputed,
-    Entry,
-    InquiryAsked,
-    LogRead,
-    RequestAnswered,
-    SearchApproved,
-    SearchProposed,
-)
+from sync.department.journal.entries import Disputed, Entry, LogRead, RequestAnswered
+from sync.department.journal.inquiry_entries import Access, InquiryAsked, SearchApproved, SearchProposed
 from sync.department.journal.signed_forms import ALERTS
 from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError
 from sync.department.policy.roles import Call

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from sync.department.content.reads import FoundRead
-from sync.department.journal.entries import Ground, Query
+from sync.department.journal.inquiry_entries import Ground, Query
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

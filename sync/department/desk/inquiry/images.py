@@ -9,7 +9,8 @@ from sync.department.desk.desk import Caller, Desk, Plan
 from sync.department.desk.inquiry import rules as inquiry
 from sync.department.desk.inquiry.forms import AnswerImageForm, ImageForm, Images
 from sync.department.desk.inquiry.searching import found_by, open_reads
-from sync.department.journal.entries import Access, Entry, Ground, InquiryAsked, RequestAnswered
+from sync.department.journal.entries import Entry, RequestAnswered
+from sync.department.journal.inquiry_entries import Access, Ground, InquiryAsked
 from sync.department.policy.refusals import DeskRefusal, NotYetError
 from sync.department.policy.roles import Call
 

@@ -13,14 +13,12 @@ from storage.plate_text import normal_plate
 from storage.times import DAY_US, HOUR_US, MINUTE_US
 from sync.department.desk.words import says_why
 from sync.department.journal.change_entries import RequestTaken
-from sync.department.journal.entries import (
+from sync.department.journal.entries import Disputed, Entry, RequestAnswered
+from sync.department.journal.inquiry_entries import (
     ApprovalUsed,
-    Disputed,
-    Entry,
     Ground,
     InquiryAsked,
     Query,
-    RequestAnswered,
     SearchApproved,
     SearchProposed,
 )

@@ -19,20 +19,17 @@ from sync.department.desk.inquiry.forms import Answer, AskForm, Entered, Estimat
 from sync.department.desk.people.training import demand_current
 from sync.department.ground.local_time import local
 from sync.department.journal.change_entries import RequestTaken
-from sync.department.journal.entries import (
+from sync.department.journal.entries import Entry, LogRead, Refused, RequestAnswered
+from sync.department.journal.entry_base import Note
+from sync.department.journal.inquiry_entries import (
     Access,
     AccessEnded,
     ApprovalUsed,
-    Entry,
     Ground,
     InquiryAsked,
-    LogRead,
     Query,
-    Refused,
-    RequestAnswered,
     SearchProposed,
 )
-from sync.department.journal.entry_base import Note
 from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError
 from sync.department.policy.roles import Call, allowing_role
 

@@ -28,16 +28,9 @@ from sync.department.desk.inquiry.searching import (
     plan_search,
     tidy,
 )
-from sync.department.journal.entries import (
-    Access,
-    AccessEnded,
-    Entry,
-    Query,
-    RequestAnswered,
-    SearchEnded,
-    SearchStep,
-)
+from sync.department.journal.entries import Entry, RequestAnswered
 from sync.department.journal.entry_base import Note
+from sync.department.journal.inquiry_entries import Access, AccessEnded, Query, SearchEnded, SearchStep
 from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError
 from sync.department.policy.roles import Call
 

@@ -14,7 +14,8 @@ from sync.department.desk.inquiry.forms import Entered
 from sync.department.desk.words import demand_words
 from sync.department.ground.department_time import Doubt, span_text
 from sync.department.journal.change_entries import ChangeProposed
-from sync.department.journal.entries import Entry, Note
+from sync.department.journal.entries import Entry
+from sync.department.journal.entry_base import Note
 from sync.department.journal.machine_entries import ClockConfirmed, PurgeAllowed
 from sync.department.policy.refusals import FormError, NotYetError
 from sync.department.policy.roles import Call

@@ -30,12 +30,12 @@ from sync.department.journal.entries import (
     AccountSet,
     CredentialSet,
     Entry,
-    FreshProof,
     LockoutLifted,
     Logon,
     SessionEnded,
 )
 from sync.department.journal.entry_base import SYSTEM
+from sync.department.journal.person_entries import FreshProof
 from sync.department.policy.policy import Policy
 from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError
 from sync.department.policy.roles import SEARCHES, TAKES_TWO, Call, Role

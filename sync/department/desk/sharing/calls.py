@@ -14,7 +14,8 @@ from sync.department.desk.inquiry.forms import Entered, NothingForm
 from sync.department.desk.inquiry.searching import note_refusal
 from sync.department.desk.sharing import rules as sharing
 from sync.department.desk.words import demand_words
-from sync.department.journal.entries import Access, AccessEnded, Entry, Ground, LogRead, Query
+from sync.department.journal.entries import Entry, LogRead
+from sync.department.journal.inquiry_entries import Access, AccessEnded, Ground, Query
 from sync.department.journal.sharing_entries import (
     Scope,
     ShareAsked,

@@ -19,7 +19,6 @@ from sync.department.journal.change_entries import (
     ListSent,
 )
 from sync.department.journal.entries import (
-    Access,
     AuditDone,
     Entry,
     FindingClosed,
@@ -30,6 +29,7 @@ from sync.department.journal.entries import (
 )
 from sync.department.journal.entry_base import Note
 from sync.department.journal.hold_entries import HoldPlaced, HoldReleased, Purged
+from sync.department.journal.inquiry_entries import Access
 from sync.department.journal.redress_entries import RedressAnswered, RedressAsked
 from sync.department.journal.sharing_entries import ShareAsked, ShareDecided, ShareDelivered, ShareRouted
 

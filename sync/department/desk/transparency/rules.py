@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from storage.alert_life import NEGATIVE, AlertAnswer, AlertEvent
 from storage.alert_terms import AlertTerms
 from sync.department.desk.alerts.rules import SourceShare
-from sync.department.desk.transparency.facts import KINDS, Fact
+from sync.department.desk.transparency.facts import Fact
 from sync.department.journal.alert_entries import AlertKnown, AlertStepTaken
 from sync.department.journal.change_entries import (
     CasesCompared,
@@ -23,15 +23,9 @@ from sync.department.journal.change_entries import (
     GlassJudged,
     ListSent,
 )
-from sync.department.journal.entries import (
-    Access,
-    AuditDone,
-    FindingClosed,
-    FindingOpened,
-    Refused,
-    WitnessAway,
-)
+from sync.department.journal.entries import AuditDone, FindingClosed, FindingOpened, Refused, WitnessAway
 from sync.department.journal.hold_entries import HoldPlaced, HoldReleased, Purged
+from sync.department.journal.inquiry_entries import Access
 from sync.department.journal.redress_entries import RedressAnswered, RedressAsked
 from sync.department.journal.sharing_entries import ShareAsked, ShareDecided, ShareDelivered, ShareRouted
 
@@ -360,6 +354,3 @@ def _counted(sums: _Sums, seen: Seen) -> Transparency:
         quorum=seen.quorum,
         checkpoint=seen.checkpoint,
     )
-
-
-__all__ = ["KINDS", "Seen", "Transparency", "count"]

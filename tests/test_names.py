@@ -1,0 +1,73 @@
+"""One name for one thing: a class name is defined once, and a name is imported from where it is defined."""
+
+from __future__ import annotations
+
+import ast
+from collections import defaultdict
+from collections.abc import Iterator
+from functools import cache
+
+from tests.test_rooms import MAY_IMPORT, ROOT, TRAINING, module_name, modules
+
+
+@cache
+def trees() -> dict[str, ast.Module]:
+    """The modules of the product by name, parsed; the training is not shipped."""
+    paths = (path for room in MAY_IMPORT for path in modules(room))
+    return {
+        module_name(path): ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+        for path in paths
+        if not module_name(path).startswith(TRAINING)
+    }
+
+
+def defined_names(tree: ast.Module) -> set[str]:
+    """What a module itself defines or assigns, wherever in it."""
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.id)
+    return names
+
+
+@cache
+def defined_by(module: str) -> set[str]:
+    return defined_names(trees()[module])
+
+
+def is_package(name: str) -> bool:
+    return (ROOT / name.replace(".", "/") / "__init__.py").is_file()
+
+
+def project_imports() -> Iterator[tuple[str, str, ast.alias]]:
+    """(importing module, module it imports from, name) of every `from` import within the product."""
+    for importer, tree in trees().items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and node.module in trees():
+                yield from ((importer, node.module, alias) for alias in node.names)
+
+
+def test_a_class_name_is_defined_once() -> None:
+    """A leading underscore makes a class its module's own; any other name is one class of the product."""
+    defined = defaultdict(list)
+    for module, tree in trees().items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                defined[node.name].append(module)
+    assert len(defined) > 500
+    assert {name: where for name, where in defined.items() if len(where) > 1} == {}
+
+
+def test_a_name_is_imported_from_the_module_that_defines_it() -> None:
+    """A re-export hides where a rule is; `__init__.py` of a package may gather its names."""
+    seen, passed_on = 0, set()
+    for importer, source, alias in project_imports():
+        if is_package(source):
+            continue
+        seen += 1
+        if alias.name not in defined_by(source):
+            passed_on.add(f"{importer} imports {alias.name} from {source}, which does not define it")
+    assert seen > 2000
+    assert passed_on == set()
