@@ -20,7 +20,7 @@ def test_over_ssh_exit_ends_it_and_no_library_speaks_on_the_line(home: Path) -> 
         assert "delegate" not in shown
         hands.type("exit")
         hands.wait_for("bye")
-        assert program.wait(timeout=30) == 0
+        assert program.wait(timeout=120) == 0
 
 
 def test_between_two_visits_a_port_leaves_the_home_to_the_reader(home: Path) -> None:
@@ -57,7 +57,7 @@ def test_a_program_that_is_told_to_end_closes_its_records(home: Path, port: bool
         hands.type("network wifi depot")
         hands.wait_for("passphrase: ")
         program.terminate()
-        assert program.wait(timeout=30) == 0
+        assert program.wait(timeout=120) == 0
     with open_ledger(home) as ledger:
         store = ledger.store
         records = [store.record(sequence) for sequence in range(store.log.frontier.size)]
@@ -69,4 +69,4 @@ def test_a_port_that_waits_ends_when_it_is_told_to(home: Path) -> None:
     with console_program(home, port=True) as (hands, program):
         hands.wait_for("press return", 60)
         program.terminate()
-        assert program.wait(timeout=30) == 0
+        assert program.wait(timeout=120) == 0

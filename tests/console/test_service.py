@@ -43,7 +43,7 @@ def test_cables_come_and_go_and_two_people_may_talk_at_once(tmp_path: Path, offi
             cable.hands.log_in(office.bundle(), office.holder)
             cable.hands.wait_for("unit-7 t.okafor> ")
             cable.hands.pull()
-            cable.thread.join(timeout=10)
+            cable.thread.join(timeout=120)
             assert not cable.thread.is_alive()
         one, two = Cable(tmp_path), Cable(tmp_path)
         for cable in (one, two):

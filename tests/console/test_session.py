@@ -42,7 +42,7 @@ def test_whoever_keeps_a_unit_from_reading_is_told(office: Any, enrolled: bool, 
     thread.start()
     hands = Hands(far)
     hands.ask("exit", "bye")
-    thread.join(timeout=20)
+    thread.join(timeout=120)
     assert ("nothing is read meanwhile" in hands.seen) is told
 
 

@@ -88,11 +88,11 @@ def _process(words: list[str], port: int) -> Iterator[None]:
     try:
         assert process.stderr is not None
         while "Ctrl-C stops" not in (line := process.stderr.readline()):
-            assert line, process.wait(20)
+            assert line, process.wait(120)
         yield
     finally:
         process.terminate()
-        process.communicate(timeout=20)
+        process.communicate(timeout=120)
 
 
 def _once_listening(ask: Callable[[], str]) -> str:

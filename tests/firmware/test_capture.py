@@ -96,7 +96,7 @@ def test_slow_stage_loses_the_oldest_frames_of_a_live_camera_and_they_are_counte
         assert frame is not None
         taken.append(frame.sequence)
     captured.stop.set()
-    stage.join(5)
+    stage.join(120)
     while (frame := captured.queue.get()) is not None:
         taken.append(frame.sequence)
     assert captured.queue.dropped > 0
@@ -149,7 +149,7 @@ def test_stage_keeps_what_it_died_of_and_still_closes_its_queue() -> None:
 
     stage = Stage("dying", die, at_end=queue.close)
     stage.start()
-    stage.join(5)
+    stage.join(120)
     assert isinstance(stage.failure, PartFailedError)
     assert queue.get() is None
 
@@ -164,5 +164,5 @@ def test_stop_ends_the_capture_of_an_endless_camera(dropping: bool) -> None:
     captured.stop.set()
     while captured.queue.get() is not None:
         pass
-    stage.join(5)
+    stage.join(120)
     assert not stage.is_alive()

@@ -57,7 +57,7 @@ def test_a_camera_that_was_asked_and_does_not_deliver_is_silent() -> None:
     with pytest.raises(CameraStalledError, match=r"^no frame for \d+ s: is the camera connected\?$"):
         tap.newest()
     camera.close()
-    reading.join(timeout=30)
+    reading.join(timeout=120)
 
 
 def test_a_camera_that_answers_wrongly_again_and_again_is_silent() -> None:
@@ -72,7 +72,7 @@ def test_a_camera_that_answers_wrongly_again_and_again_is_silent() -> None:
         time.sleep(0.01)
     assert camera.silent_s is not None
     camera.close()
-    reading.join(timeout=30)
+    reading.join(timeout=120)
 
 
 def _read_until_closed(camera: WatchedCamera, tap: FrameTap) -> None:

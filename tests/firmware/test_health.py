@@ -199,11 +199,11 @@ def test_prometheus_reads_the_report_on_loopback_and_nothing_else() -> None:
     bench.power.throttle_word = 1
     with closing(MetricsServer(0, bench.watch.report)) as server:
         where = f"http://127.0.0.1:{server.port}"
-        with urllib.request.urlopen(f"{where}/metrics", timeout=5) as answer:  # noqa: S310 - loopback
+        with urllib.request.urlopen(f"{where}/metrics", timeout=120) as answer:  # noqa: S310 - loopback
             text = answer.read().decode()
             assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
         with pytest.raises(urllib.error.HTTPError) as refused:
-            urllib.request.urlopen(f"{where}/", timeout=5)  # noqa: S310 - loopback
+            urllib.request.urlopen(f"{where}/", timeout=120)  # noqa: S310 - loopback
         refused.value.close()
     samples = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
     assert samples['alpr_alarm{name="undervoltage"}'] == "1"

@@ -104,7 +104,7 @@ def looked_at(home: Path, port: int) -> dict[str, str]:
         assert time.monotonic() < until, "no reads in two minutes"
         time.sleep(0.5)
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=120) as answer:
                 metrics = answer.read().decode()
         except OSError:
             continue

@@ -204,7 +204,7 @@ def test_stopping_in_the_middle_of_a_pass_stores_it(tmp_path: Path, ledger: Ledg
     time.sleep(1.0)
     rig.pipeline.stop()
     rig.camera.close()
-    rig.pipeline.join(30)
+    rig.pipeline.join(120)
     assert rig.texts == ["LS15EBC"]
     assert rig.pipeline.counts.frames < 40
     assert verify_home(Home(tmp_path / "home")).ok
@@ -218,7 +218,7 @@ def test_eyes_that_break_stop_the_run_with_their_error_and_what_was_stored_stays
     rig = Rig(ledger, eyes, source)
     rig.pipeline.start()
     with pytest.raises(RuntimeError, match="the eyes broke"):
-        rig.pipeline.join(30)
+        rig.pipeline.join(120)
     assert not rig.pipeline.running
     rig.camera.close()
     assert rig.texts == ["LS15EBC"]
@@ -374,7 +374,7 @@ def test_blind_spell_of_the_camera_is_a_record_in_the_log(ledger: Ledger) -> Non
     time.sleep(0.5)
     rig.pipeline.stop()
     rig.camera.close()
-    rig.pipeline.join(30)
+    rig.pipeline.join(120)
     (gap,) = gaps_of(ledger)
     assert gap.reason.startswith("camera: ")
     assert 500_000 <= gap.to_us - gap.from_us <= 10_000_000
@@ -402,7 +402,7 @@ def test_pass_shows_nothing_of_its_plate_in_repr(tmp_path: Path, ledger: Ledger)
     rig.pipeline._store = store  # the only way to see a pass between the stages
     rig.pipeline.start()
     with pytest.raises(StoreFullError):
-        rig.pipeline.join(30)
+        rig.pipeline.join(120)
     rig.camera.close()
     assert seen
     assert "LS15EBC" not in seen[0]

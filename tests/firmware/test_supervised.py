@@ -50,7 +50,7 @@ def test_systemd_hears_ready_then_beats_then_stopping_and_prometheus_is_answered
             said = [supervisor.recv(200).decode()]
             while said.count("WATCHDOG=1") < 3:
                 said.append(supervisor.recv(200).decode())
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=120) as answer:
                 metrics = answer.read().decode()
             process.send_signal(signal.SIGTERM)
             while said[-1] != "STOPPING=1":

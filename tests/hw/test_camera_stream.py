@@ -91,7 +91,7 @@ def test_a_camera_that_goes_away_is_taken_up_again_when_it_is_back(camera: RtspC
     wait_until(lambda: len(taken) > before + 3 and spells)
     stop.set()
     watched.close()
-    reader.join(20)
+    reader.join(120)
     again.close()
     assert taken == sorted(taken)
     assert "s3cret" not in spells[0].reason

@@ -62,7 +62,7 @@ class Car:
         self._laptops: list[httpx.Client] = []
 
     def laptop(self) -> httpx.Client:
-        made = httpx.Client(verify=self._context, base_url=self.address, trust_env=False, timeout=20)
+        made = httpx.Client(verify=self._context, base_url=self.address, trust_env=False, timeout=120)
         self._laptops.append(made)
         return made
 

@@ -32,9 +32,9 @@ def serving(app: Any) -> Iterator[httpx.Client]:
             time.sleep(0.01)
         port = listener.getsockname()[1]
         base = f"http://127.0.0.1:{port}"
-        with httpx.Client(base_url=base, timeout=30, trust_env=False, verify=TRUST) as client:
+        with httpx.Client(base_url=base, timeout=120, trust_env=False, verify=TRUST) as client:
             yield client
     finally:
         server.should_exit = True
-        thread.join(20)
+        thread.join(120)
         listener.close()

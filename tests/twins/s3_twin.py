@@ -50,7 +50,7 @@ def s3_server() -> Iterator[str]:
             else:
                 os.environ[name] = value
         process.terminate()
-        process.wait(timeout=20)
+        process.wait(timeout=120)
 
 
 def _wait(port: int, process: subprocess.Popen[bytes]) -> None:

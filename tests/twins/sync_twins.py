@@ -116,7 +116,7 @@ class DepartmentProcess:
 
     def _wait(self) -> int:
         assert self._process is not None
-        status = self._process.wait(timeout=20)
+        status = self._process.wait(timeout=120)
         assert self._process.stdout is not None
         self._process.stdout.close()
         self._process = None
@@ -255,7 +255,7 @@ class FaultProxy:
     def close(self) -> None:
         self._stop.set()
         self._listener.close()
-        self._thread.join(5)
+        self._thread.join(120)
 
     def _accept(self) -> None:
         self._listener.settimeout(0.2)
