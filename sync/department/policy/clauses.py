@@ -139,7 +139,8 @@ ROWS: tuple[ClauseRow, ...] = (
         "The Monrovia Police Department will observe the following safeguards regarding access to "
         "and use of stored "
         "data (Civil Code § 1798.90.51; Civil Code § 1798.90.53):",
-        "No answer leaves the server before an independent witness has co-signed the entry about it.",
+        "No answer leaves the server before an independent witness has co-signed the entry about it. "
+        "While the witness is away, answers are marked as not witnessed, and after minutes refused.",
         "desk/test_grace.py::test_answers_are_marked_in_the_grace_and_refused_after_it",
     ),
     _row(
@@ -150,7 +151,8 @@ ROWS: tuple[ClauseRow, ...] = (
         "criminal investigation "
         "or department-related civil or administrative action.",
         "Each search names what it is based on, with its number and the reason. Without a full plate "
-        "it also takes a case number and a second person.",
+        "it also takes a case number and a second person; in an emergency the second person judges "
+        "it afterwards.",
         "desk/test_inquiry.py::test_a_search_lacking_basis_number_or_justification_is_refused",
     ),
     _row(
