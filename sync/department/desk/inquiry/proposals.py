@@ -8,8 +8,8 @@ from storage.times import HOUR_US
 from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Desk, Plan
 from sync.department.desk.inquiry.forms import NothingForm
-from sync.department.journal.entries import Entry, Ground, Query
-from sync.department.journal.inquiry_entries import SearchApproved, SearchProposed
+from sync.department.journal.entries import Entry
+from sync.department.journal.inquiry_entries import Ground, Query, SearchApproved, SearchProposed
 from sync.department.policy.roles import Call
 
 
