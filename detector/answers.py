@@ -1,9 +1,9 @@
-"""What nets and reader answer on a folder of pictures: noted with one runtime, compared with by another.
+"""Answers of nets and reader on a folder of pictures: recorded with one runtime, compared with another.
 
 ``python -m detector.answers note FILE`` writes the answers; ``... compare FILE``, run with another runtime or
-on another machine, gives both nets the same inputs and the reader the same frames, and tells by how many
-quantisation steps the outputs differ and which texts are the same. Exit 1 when an output differs by more than
-a step, or a text differs of which the reader was sure by its card.
+on another machine, gives both nets the same inputs and the reader the same frames, and prints by how many
+quantization steps the outputs differ and which texts are the same. Exit 1 if an output differs by more than
+a step, or a text differs that the reader was sure of by its card.
 
 With --plain-kernels ai-edge-litert answers without XNNPACK, as tflite-runtime does. XNNPACK rounds between
 the layers in its own way, so that answers with and without it drift apart by more than a step.
@@ -110,7 +110,7 @@ class Answers:
         return {"detector": np.stack(seen), "reader": np.stack(patches)}
 
     def outputs(self, net: str, inputs: U8) -> dict[str, NDArray[Any]]:
-        """Every output of one net as it wrote it, (N, ...) by role."""
+        """Every output of one net, unchanged, (N, ...) by role."""
         told = [self._nets[net].invoke(picture) for picture in inputs]
         return {role: np.stack([one[role].values for one in told]) for role in told[0]}
 

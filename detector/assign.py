@@ -17,7 +17,7 @@ def cheapest_pairs(costs: Sequence[Sequence[float]]) -> list[tuple[int, int]]:
         return []
     pairs = [(i, j) for i, row in enumerate(costs) for j, cost in enumerate(row) if cost < math.inf]
     if len({i for i, _ in pairs}) == len(pairs) == len({j for _, j in pairs}):
-        return pairs  # nobody has a choice, which is the rule
+        return pairs  # no row or column has a choice, which is the usual case
     finite = [costs[i][j] for i, j in pairs]
     span = max(finite) - min(finite) + 1.0
     forbidden = max(finite) + span * (rows + columns)

@@ -31,7 +31,7 @@ def ranged(low: float, high: float, default: Any = MISSING) -> Any:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelFile:
-    """``[model]``: which file. ``file`` lies beside the card."""
+    """``[model]``: which file. ``file`` is beside the card."""
 
     kind: str
     file: str
@@ -69,7 +69,7 @@ class PatchRules:
 
     Margins are shares of the plate's size added in all, half of it on either side. ``second_look``:
     a first look less sure than ``second_look_below`` is followed by a second cut with other margins,
-    and both count; with ``trust_corners`` that cut (and the box that is told) follows the corners
+    and both count; with ``trust_corners`` that cut (and the reported box) follows the corners
     that the net itself saw in the first patch, else it follows the detector's. In a still picture a
     last look less sure than ``more_looks_below`` is followed by more cuts (``more_looks.CUTS``).
     """
@@ -107,8 +107,8 @@ class ConfidenceRules:
 
     ``bias`` and one weight a feature; ``report_from``: the confidence from which a text is put out
     as sure (by default the one that gave 95 % right texts on the calibration plates). ``usual_score``: the
-    detector's score of a plate, 0..1, by the mean of its log-odds; stands for that of a plate whose corners
-    were known, for which no detector looked.
+    detector's score of a plate, 0..1, by the mean of its log-odds; used for a plate whose corners were known,
+    for which no detector looked.
     """
 
     bias: float = ranged(-50, 50, 0.0)

@@ -20,7 +20,7 @@ Labels = tuple[int, ...]
 _SKIP_BELOW = 2e-3  # a class less likely than this in a column does not lengthen a text
 _LEAST = 1e-290  # a path over all columns is never taken to be less likely: 1 / it is still a float64
 _DROP_BELOW = 1e-5  # a beam less likely than this share of the best has no future
-_MOST_CLASSES = 4  # that may lengthen a text in one column; scores are computed anew over all of them
+_MOST_CLASSES = 4  # that may lengthen a text in one column; scores are computed again over all of them
 
 
 def column_probabilities(logits: F32, temperature: float, smoothing: float) -> F64:
@@ -141,7 +141,7 @@ def _against_blank(columns: F64, blank: int) -> tuple[F64, F64]:
 
 
 def _follows(padded: NDArray[np.intp]) -> F64:
-    """1 where a character may follow its neighbor without a blank between, for it differs: (S, N)."""
+    """1 if a character may follow its neighbor without a blank between, because it differs: (S, N)."""
     out = np.zeros(padded.shape[::-1])
     out[1:] = (padded[:, 1:] != padded[:, :-1]).T
     return out
@@ -218,7 +218,7 @@ def _replaced(ratios: F64, place: NDArray[np.intp], ahead: tuple[F64, F64], behi
 
     ratios: (K, L, T), see _against_blank. place: which of them each slot of the text is, (S,). ahead
     and behind: characters (S, L, T) and gaps (S + 1, L, T), up to and from each column. A neighbor may
-    stand beside without a blank between only when it is another class.
+    follow without a blank between only if it is another class.
     """
     slots, own = len(place), np.arange(len(place) - 1)
     enters = ahead[1][:-1].copy()

@@ -1,4 +1,4 @@
-"""What can go wrong in the eyes; every error says what, where, and the cure.
+"""What can go wrong in the detector; every error says what, where, and the cure.
 
 DetectorError
 ├── MissingRuntimeError      neither ai-edge-litert nor tflite-runtime is installed

@@ -22,7 +22,7 @@ _AROUND = tuple((dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1))
 
 
 class Letterbox(NamedTuple):
-    """How a frame lies in the net's picture: top-left, scaled by (scale_x, scale_y), the rest padding."""
+    """Where a frame is in the net's picture: top-left, scaled by (scale_x, scale_y), the rest padding."""
 
     scale_x: float
     scale_y: float
@@ -56,7 +56,7 @@ def plan_letterbox(frame: tuple[int, int], net: tuple[int, int]) -> Letterbox:
 
 
 def letterbox(luma: U8, net: tuple[int, int], padding: int, lores: U8 | None = None) -> tuple[U8, Letterbox]:
-    """The frame as the net takes it, uint8 (net height, net width), and where it lies there.
+    """The frame as the net takes it, uint8 (net height, net width), and its place in it.
 
     luma: uint8 (H, W). lores: a smaller uint8 picture of the same field of view, used instead when
     its proportions are the same and it is no smaller than what the net sees. Raises PictureError.

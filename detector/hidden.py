@@ -21,7 +21,7 @@ F64 = NDArray[np.float64]
 _LEAST_WITNESSES = 2  # frames that show the whole text
 _CLEAR_NATS = 6.0  # by which each of them prefers it to any part of it
 _HIDDEN_NATS = 3.0  # what it costs to say that a frame shows a part only: one reading in twenty does
-_NARROW_NATS, _NARROW_IN_ALL = 0.5, 4.0  # less where the box itself was narrower, and one event for all
+_NARROW_NATS, _NARROW_IN_ALL = 0.5, 4.0  # less if the box itself was narrower, and one event for all
 _NARROWER = 0.93  # width over height, of the frames that show the whole
 
 
@@ -38,7 +38,7 @@ class Explained:
 
 
 def explain_hidden(scores: F64, texts: Sequence[Labels], frames: Sequence[Evidence]) -> Explained | None:
-    """scores: log-likelihoods (F, N) of N texts under F frames. None where no frame shows a part."""
+    """scores: log-likelihoods (F, N) of N texts under F frames. None if no frame shows a part."""
     if len(frames) <= _LEAST_WITNESSES or len(texts) < 2:
         return None
     own = scores.argmax(axis=1)

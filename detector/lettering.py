@@ -1,4 +1,4 @@
-"""Says whether a text stands on a plate or is lettering: a badge, a poster, a clock burnt into the picture.
+"""Decides whether a text is on a plate or is lettering: a badge, a poster, a clock printed into the picture.
 
 Lettering has no sheet: nothing steps from light to dark around it. A small logistic model over where the
 picture steps, in and around the box, and over the kind of the text, not over what the nets say of it; its
@@ -122,7 +122,7 @@ class Lettering:
         return model
 
     def plate(self, signs: F64) -> float:
-        """Probability that the text stands on a plate, where plates and lettering are as many."""
+        """Probability that the text is on a plate, if plates and lettering are equally frequent."""
         return 1.0 / (1.0 + math.exp(-within(self.bias + float(self.weights @ signs), -30.0, 30.0)))
 
     def trust(self, signs: F64) -> float:

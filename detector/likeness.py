@@ -14,7 +14,7 @@ LEAST_CHARACTERS = 4  # shorter texts are fragments and prove nothing
 NEAR_SHARE = 0.8  # of the characters alike: one other in five, two in ten
 DIFFERENT_SHARE = 0.55
 # Log-likelihood of another text below a frame's own best from which the frame contradicts it. On the
-# train clips frames of one plate stay above -10, of two plates below -24; blur and clutter lie at -4 to -9.
+# train clips frames of one plate stay above -10, of two plates below -24; blur and clutter are at -4 to -9.
 DIFFERENT_NATS = -18.0
 # The same for a text that differs in one character: down to here the frame may have misread it.
 MISREAD_NATS = -5.0
@@ -38,7 +38,7 @@ def near_text(first: str, second: str) -> bool:
 
 
 def is_part(part: Sequence[object], whole: Sequence[object]) -> bool:
-    """Whether a text is what remains of another where something hides one stretch of it, or both its ends."""
+    """Whether a text is what remains of another if something hides one stretch of it, or both its ends."""
     missing = len(whole) - len(part)
     if missing < 1 or len(part) < LEAST_PART:
         return False

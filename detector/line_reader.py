@@ -1,4 +1,4 @@
-"""Reads a plate of two lines line by line; says where a box shows signs of two that are not surely read."""
+"""Reads a two-line plate line by line; marks a box that shows signs of two lines without a sure reading."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from .two_lines import (
 LINE_OVERLAP, _OTHER_OVERLAP = 0.03, -0.01  # of the plate's height that the cuts of two lines share
 LINES_TRUST = 0.8  # in the text of both: the net was trained on plates of one line
 SPLITS = (-0.08, -0.04, 0.04, 0.08)  # where else the lines of a still may part, shares of the height
-LINE_LOOKS = 4  # of a still's: where they differ, the text is in doubt
+LINE_LOOKS = 4  # of a still's: if they differ, the text is in doubt
 LINES_AGREE = 3  # of the looks at a line of a still
 LINE_SURE = 0.4  # of each line's look, that both together are the text
-ONE_OF_TWO_TRUST = 0.4  # in the text of one line, where the box shows signs of two
+ONE_OF_TWO_TRUST = 0.4  # in the text of one line, if the box shows signs of two
 # But for a look at the whole box that gives so many characters so surely: over two lines it gives none, or
 # scraps of the larger one. The signs then come of a steep view or of what is printed over and under the line.
 WHOLE_CHARACTERS, WHOLE_SURE, WHOLE_TRUST = 5, 0.5, 0.8
@@ -36,7 +36,7 @@ Pair = tuple[Look, Look]  # at the upper and at the lower line
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Lines:
-    """A plate of two lines. ``looks``: both as one text, none where a line is not surely read.
+    """A plate of two lines. ``looks``: both as one text, none if a line is not surely read.
 
     ``trust``: what the confidence of the text is multiplied by.
     """
@@ -59,7 +59,7 @@ class LineReader:
         return self._pair(luma, box.corners, gap.place, watch)
 
     def read(self, luma: U8, box: PlateBox, first: Look, watch: Stopwatch, *, still: bool) -> Lines | None:
-        """Both lines of a plate, None where it has one.
+        """Both lines of a plate, None if it has one.
 
         ``first``: the look at the whole box. ``still``: no other frame of this plate comes, so that the lines
         are parted at more places. Raises DegenerateCornersError.
@@ -81,7 +81,7 @@ class LineReader:
             one_line = len(first.path) >= WHOLE_CHARACTERS and first.sureness >= WHOLE_SURE
             return Lines(looks=(), trust=WHOLE_TRUST if one_line else ONE_OF_TWO_TRUST)
         looks = [_joined(*one) for one in surest[:LINE_LOOKS]]
-        if not still:  # once more, cut otherwise: where the looks differ, the text is in doubt
+        if not still:  # once more, cut differently: if the looks differ, the text is in doubt
             other = self._pair(luma, box.corners, gap.place, watch, overlap=_OTHER_OVERLAP)
             looks += [_joined(*other)] if all(line.path for line in other) else []
         return Lines(looks=tuple(looks), trust=LINES_TRUST)
@@ -97,7 +97,7 @@ class LineReader:
 
 
 def _surest(pairs: list[Pair]) -> list[Pair]:
-    """The surest looks at the upper line beside the surest at the lower; none where one line is unsure.
+    """The surest looks at the upper line beside the surest at the lower; none if one line is unsure.
 
     Of several looks at a line a few must agree on its text: halves of characters give another with every cut.
     """

@@ -47,7 +47,7 @@ class Look:
 
     @property
     def told(self) -> float:
-        """How sure the look is of the text that it gives: not at all where it gives none."""
+        """How sure the look is of the text that it gives: not at all if it gives none."""
         return self.sureness if self.path else 0.0
 
 

@@ -1,4 +1,4 @@
-"""One plate of one frame to evidence: cut out and read, and where in doubt a second time, cut otherwise."""
+"""One plate of one frame to evidence: cut out and read, and if in doubt a second time, cut differently."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class PatchReader:
         self._lines = LineReader(self._looker)
 
     def see_plate(self, luma: U8, box: PlateBox, watch: Stopwatch, *, still: bool = False) -> Sight | None:
-        """Reads the plate at a box, or None where the first look sees none.
+        """Reads the plate at a box, or None if the first look sees none.
 
         luma: uint8 (H, W) full frame. ``still``: no other frame of this plate comes, so that a text in
         doubt is looked at in more cuts. Raises DegenerateCornersError.
@@ -111,7 +111,7 @@ class PatchReader:
     def _whole(
         self, luma: U8, box: PlateBox, first: Look, watch: Stopwatch, *, doubt: bool
     ) -> tuple[Corners, list[Look]]:
-        """The corners of the plate and the looks at it: a second one where the first is in doubt."""
+        """The corners of the plate and the looks at it: a second one if the first is in doubt."""
         rules = self._card.patch
         corners = self._corners(box, first) if rules.trust_corners else box.corners
         if rules.second_look and (doubt or first.sureness < rules.second_look_below):
@@ -136,7 +136,7 @@ class PatchReader:
         return self._corners(box, self._looker.first(luma, box.corners, Stopwatch()))
 
     def _corners(self, box: PlateBox, look: Look) -> Corners:
-        """The corners that the net saw in a patch, or the box's own where those are the net's fancy."""
+        """The corners that the net saw in a patch, or the box's own if those are implausible."""
         if "corners" not in look.outputs:
             return box.corners
         seen = corners_in_frame(look.outputs["corners"].real(), look.patch)

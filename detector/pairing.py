@@ -12,7 +12,7 @@ from .place_fit import misfit, off_its_place, similar_size
 _GAP_US = 400_000  # from here on another vehicle can have taken the place unseen
 PATIENCE_INTERVALS = 1.6  # a plate is out of sight after this many frames without it
 _SAME_TEXT_BONUS = 2.0
-_FARTHEST = 3.0  # what a place far from the expected one costs at most, where the text is the same
+_FARTHEST = 3.0  # what a place far from the expected one costs at most, if the text is the same
 _SPARSE_US = 200_000  # frames this far apart do not show how a plate moves in an unsteady picture
 _CLOSEST: tuple[Likeness, ...] = ("same", "misread", "unclear", "neighbor", "different")
 

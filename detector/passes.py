@@ -1,4 +1,4 @@
-"""One vehicle's pass while it goes on: its motion, its vote, its best picture."""
+"""One vehicle's pass while it lasts: its motion, its vote, its best picture."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from .vote import Decoding, Vote
 
 _BETTER = 0.03  # a picture must be this much better to replace the kept one: copying a frame costs 2 ms
 _RECHECK_US = 250_000  # a settled plate is read again after this, then after twice as long, and so on:
-_RECHECK_MOST_US = 8_000_000  # what hid a part may be gone, somebody else may have stopped at the very place
+_RECHECK_MOST_US = 8_000_000  # what hid a part may be gone, or another vehicle may have stopped there
 _WIDENED = 1.1  # a box wider by this than any that was read, for its height, may show what was hidden
 _NOT_SHOWN = 0.5  # off a picture's quality: it does not show the text that the vote says
 _CUT = 0.3  # off the quality of a picture in which the plate runs out
@@ -121,7 +121,7 @@ class LiveTrack:
         return leader == self.vote.leader
 
     def begin_with(self, far: LiveTrack) -> None:
-        """Takes over since when and from where a vehicle was seen that could not be read; not its text."""
+        """Takes over when and where a vehicle was first seen while it could not be read; not its text."""
         self.motion.join(far.motion)
         if far.motion.first_us <= self.motion.first_us:
             self._first_box = far._first_box
@@ -240,7 +240,7 @@ class LiveTrack:
         return self._top_plateness >= _GLIMPSE_PLATE or (text.confidence >= _SURE_TEXT and not too_far)
 
     def ended(self) -> VehiclePass:
-        """The pass as it is told."""
+        """The pass as it is reported."""
         best = self._best
         if best is None:
             raise ValueError("a track without a reading is no pass")

@@ -18,7 +18,7 @@ _SAME_PLACE_WIDTHS = 0.6  # two vehicles' plates are further apart than this
 _EDGE_SHARE = 0.03  # of the box's size: how exactly a box shows where a plate ends
 _UNSEEN_US = 400_000  # longer ago, the last size says as much as the expected one: what hides a plate hides
 # its sides first, so that its last boxes seem to shrink
-_CROP_SHARE = 0.8  # of the picture's width: a plate that wide was cut out by somebody
+_CROP_SHARE = 0.8  # of the picture's width: a person cut out a plate that wide
 
 
 def growth(motion: Motion, time_us: int, box: PlateBox) -> float:

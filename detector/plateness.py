@@ -1,4 +1,4 @@
-"""Says from one look at a box whether a plate lies in it: a small logistic model, weights from the card."""
+"""Decides from one look at a box whether it holds a plate: a small logistic model, weights from the card."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LEGIBLE = 4  # so many clear characters no clutter shows by chance
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlateSigns:
-    """What speaks for a plate; every value is finite and bounded.
+    """The evidence for a plate; every value is finite and bounded.
 
     ``sureness``: log p of the look's best path. ``characters``: how many it has. ``legible``: sum of the
     probabilities of its clearest four. ``width``: log2 of the box's width over 100 px. ``score``: log-odds
@@ -54,6 +54,6 @@ def signs_of_look(columns: NDArray[np.floating], path: Labels, width_px: float, 
 
 
 def plateness(signs: PlateSigns, rules: PlateRules) -> float:
-    """Probability that a plate lies there, whatever its text; plates and false boxes weigh alike."""
+    """Probability that the box holds a plate, whatever its text; plates and false boxes have equal weight."""
     total = rules.bias + sum(getattr(rules, name) * getattr(signs, name) for name in SIGNS)
     return 1.0 / (1.0 + math.exp(-within(total, -30.0, 30.0)))

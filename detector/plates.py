@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 U8 = NDArray[np.uint8]
 F32 = NDArray[np.float32]
 Point = tuple[float, float]
-Corners = tuple[Point, Point, Point, Point]  # clockwise from the top-left of the text as it is read
+Corners = tuple[Point, Point, Point, Point]  # clockwise from the top-left of the text
 Direction = Literal["towards", "away", "parked", "unknown"]
 
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
@@ -181,7 +181,7 @@ class PlateReading:
     """One plate in one frame.
 
     ``judged``: what this frame alone says of the text. ``patch``: uint8 (h, w), the rectified luma that
-    was read. ``plateness``: probability that a plate lies there at all. ``ms``: milliseconds by stage.
+    was read. ``plateness``: probability that there is a plate at all. ``ms``: milliseconds by stage.
     """
 
     box: PlateBox

@@ -191,7 +191,7 @@ class PlateReader:
         return signs_of(luma, TextSigns(text=text, fits=fits, box=box))
 
     def _trusted(self, luma: U8, sight: Sight) -> Sight:
-        """The sight with less trust where its text seems to be on no plate."""
+        """The sight, with less trust if its text seems to be on no plate."""
         evidence = sight.evidence
         if self._lettering is None or evidence.trust < 1.0 or not evidence.paths[0]:
             return sight

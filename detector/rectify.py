@@ -1,4 +1,4 @@
-"""Cuts a plate out of the full-resolution frame: perspective undone, size and contrast as the net expects."""
+"""Cuts a plate out of the full-resolution frame: no perspective, size and contrast as the net expects."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def projection(source: F64, target: F64) -> F64:
     """The 3x3 projective map that takes four source points (4, 2) to four target points (4, 2).
 
     Solved by way of the unit square (Heckbert 1989, Fundamentals of Texture Mapping, 2.2.3), so no
-    8x8 system. Raises DegenerateCornersError when three points of either lie on one line.
+    8x8 system. Raises DegenerateCornersError if three points of either are on one line.
     """
     return np.asarray(_from_square(target) @ _inverse(_from_square(source)))
 
@@ -64,7 +64,7 @@ def cut_patch(luma: U8, corners: Corners | F64, size: tuple[int, int], margin: t
     x1, y1 = np.ceil(outline.max(axis=0)).astype(int) + 2
     x1, y1 = min(int(x1), luma.shape[1]), min(int(y1), luma.shape[0])
     if x1 - x0 < 2 or y1 - y0 < 2:
-        raise DegenerateCornersError("the corners lie outside the frame")
+        raise DegenerateCornersError("the corners are outside the frame")
     region = Image.fromarray(luma[y0:y1, x0:x1])
     shrink_x = max(math.dist(outline[0], outline[1]), math.dist(outline[3], outline[2])) / width
     shrink_y = max(math.dist(outline[0], outline[3]), math.dist(outline[1], outline[2])) / height
@@ -126,7 +126,7 @@ def _from_square(quad: F64) -> F64:
     dy1, dy2, dy3 = y1 - y2, y3 - y2, y0 - y1 + y2 - y3
     span = dx1 * dy2 - dx2 * dy1
     if abs(span) < 1e-12:
-        raise DegenerateCornersError("three corners lie on one line")
+        raise DegenerateCornersError("three corners are on one line")
     g, h = (dx3 * dy2 - dx2 * dy3) / span, (dx1 * dy3 - dx3 * dy1) / span
     return np.array(
         [
@@ -148,5 +148,5 @@ def _inverse(matrix: F64) -> F64:
         ]
     )
     if abs(a * out[0, 0] + b * out[1, 0] + c * out[2, 0]) < 1e-12:
-        raise DegenerateCornersError("three corners lie on one line")
+        raise DegenerateCornersError("three corners are on one line")
     return out

@@ -52,7 +52,7 @@ class NetOutput:
 
 
 class Net(Protocol):
-    """What the eyes ask of a net."""
+    """What the detector needs of a net."""
 
     @property
     def size(self) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""Scales a frame to what the net sees: the mean of the px that fall into each, for no detail may alias."""
+"""Scales a frame to the net's input: each px is the mean of those it covers, so no detail aliases."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def scaled(luma: U8, size: tuple[int, int]) -> U8:
     """luma, uint8 (H, W), as uint8 of size (height, width).
 
     Down: Pillow's box filter, each px the mean of those whose centers it covers. Up: bilinear. Five to
-    three on both sides, a 1280x720 camera's case, goes by way of arrays, rows first, for those lie side by
+    three on both sides, a 1280x720 camera's case, uses arrays, rows first, because those are side by
     side: the same but for rounding, in two thirds of the time.
     """
     height, width = size

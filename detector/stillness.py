@@ -1,7 +1,7 @@
-"""Says that nothing moved since the detector last looked, so that its boxes can be used again.
+"""Tests whether nothing moved since the detector last looked, so that its boxes can be used again.
 
 A vehicle that appears changes the mean of some 8x8 px of what the net sees by more than the noise does. The
-light of the whole picture must not have changed either, and every few frames the detector looks anyhow.
+light of the whole picture must not have changed either, and every few frames the detector looks anyway.
 """
 
 from __future__ import annotations
@@ -49,9 +49,9 @@ class StillScene:
         self._reused = 0
 
     def boxes_of(self, picture: U8, frame_shape: tuple[int, ...]) -> tuple[PlateBox, ...] | None:
-        """The boxes last found where the picture still shows the same, else None.
+        """The boxes last found if the picture still shows the same, else None.
 
-        picture: uint8 (h, w), what the net sees; frame_shape: of the frame that the boxes lie in.
+        picture: uint8 (h, w), what the net sees; frame_shape: of the frame that the boxes belong to.
         """
         cells = np.asarray(Image.fromarray(picture).reduce(_CELL), np.int16)
         same_frame = self._frame_shape == frame_shape

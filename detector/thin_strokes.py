@@ -100,7 +100,7 @@ def _stands_clear(share: F64, left: int, right: int) -> bool:
 
 
 def _goes_on(ink: NDArray[np.bool_], top: int, foot: int, left: int, right: int) -> bool:
-    """Whether a stroke goes on above or below the line of characters, as a rim does, and its sides do not."""
+    """Whether a stroke runs on above or below the line of characters, as a rim does, and its sides do not."""
     for rows in (ink[max(top - _BEYOND, 0) : max(top, 1)], ink[foot : foot + _BEYOND]):
         free = ~rows[:, [left - 1, right + 1]].any(axis=1)
         if free.any() and rows[free, left : right + 1].mean() > _GOES_ON:

@@ -32,7 +32,7 @@ _GLIMPSE, _GLIMPSE_US = 2, 200_000  # sightings of what a jump of the picture to
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LivePass:
-    """A pass that is still going on; its text so far: ``Tracker.text_of``.
+    """A pass that has not ended; its text so far: ``Tracker.text_of``.
 
     ``settled``: more frames would not change it.
     """
@@ -48,8 +48,8 @@ class LivePass:
 class TrackStep:
     """What one frame changed.
 
-    ``best_for``: passes whose best frame is now this one. ``dropped``: pass ids that came to nothing;
-    what was kept for them can go. Handle ``best_for`` before ``ended``.
+    ``best_for``: passes whose best frame is now this one. ``dropped``: ids of discarded passes;
+    what was kept for them can be deleted. Handle ``best_for`` before ``ended``.
     """
 
     ended: tuple[VehiclePass, ...]
@@ -144,7 +144,7 @@ class Tracker:
         raise KeyError(pass_id)
 
     def so_far(self, pass_id: int) -> VehiclePass | None:
-        """A live pass as it would be told now; None where it would come to nothing.
+        """A live pass as it would be reported now; None if it would be discarded.
 
         Raises KeyError when no such pass is live.
         """
@@ -156,7 +156,7 @@ class Tracker:
     def flush(self) -> tuple[VehiclePass, ...]:
         """Ends every pass that is still live, as at the end of a replay.
 
-        A pass that it does not return came to nothing: the caller forgets all kept frames after it.
+        A pass that it does not return was discarded: the caller forgets all kept frames after it.
         """
         changes = _Changes()
         for track in self._tracks:
@@ -202,7 +202,7 @@ class Tracker:
     def _rests_of(self, track: LiveTrack, time_us: int) -> list[LiveTrack]:
         """What was last seen of a pass that ends, and begun as one of its own: misread, for it was far away.
 
-        It outlives the pass by the moment that it came later, and would be told as a second vehicle.
+        It outlives the pass by the moment that it came later, and would be reported as a second vehicle.
         """
         return [
             other
@@ -368,7 +368,7 @@ def _pair(one: LiveTrack, other: LiveTrack) -> tuple[int, int]:
 
 
 def _apart_us(one: LiveTrack, other: LiveTrack) -> int:
-    """Time between two passes, at most 0 where they overlap."""
+    """Time between two passes, at most 0 if they overlap."""
     return max(
         one.motion.first_us - other.motion.last_us,
         other.motion.first_us - one.motion.last_us,

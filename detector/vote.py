@@ -38,7 +38,7 @@ STROKE_TRUST = 0.78  # in a text with fewer I and 1 than the frames show: a rim 
 MINORITY_TRUST = 0.5  # in a text of which most frames show a part, though their boxes were as wide
 # Frames narrower than this share of the third widest have no vote; wider than so many px, all are as good.
 NEAREST, FAR_SHARE, READABLE_PX = 3, 0.62, 80.0
-ENOUGH_FRAMES = 24  # what as many frames could not tell, more of the same will not
+ENOUGH_FRAMES = 24  # what this many frames could not decide, more of the same will not
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +189,7 @@ class Vote:
         )
 
     def _of_whole(self) -> Vote:
-        """The vote of the frames that show the whole plate: this one where all do, or none does."""
+        """The vote of the frames that show the whole plate: this one if all do, or none does."""
         if self._whole is None:
             self._whole = self._without_hidden()
         return self._whole
@@ -393,7 +393,7 @@ def spelt(text: Labels) -> str:
 
 
 def _named(codes: tuple[str, ...], chances: F64) -> tuple[tuple[str, float], ...]:
-    """The likeliest codes with their probabilities, without the one that stands for no name."""
+    """The likeliest codes with their probabilities, without the one that means no name."""
     order = np.argsort(-chances, kind="stable")[:_PLACES_TOLD]
     return tuple(
         (codes[i], float(chances[i])) for i in order if chances[i] >= _LEAST_TOLD and codes[i] != NO_PLACE

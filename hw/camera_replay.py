@@ -189,7 +189,7 @@ class ReplayCamera:
         )
 
     def _start_round(self, stream_us: int) -> None:
-        """Lay stream time on UTC: live, the frame at hand is now; else the round ends now.
+        """Map stream time to UTC: live, the frame at hand is now; otherwise the round ends now.
 
         Live, a clock that was set back sets frames' times back too: no wait until it has caught up.
         """

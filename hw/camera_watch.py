@@ -147,7 +147,7 @@ class WatchedCamera:
     def silent_s(self) -> float | None:
         """Seconds since the last whole frame, of a camera that was asked for one and does not deliver.
 
-        None for a working one: where no other frame was asked for, an old frame means nothing.
+        None for a working one: if no other frame was requested, an old frame means nothing.
         """
         asked_s = self._asked_s
         overdue = asked_s is not None and self._monotonic() - asked_s > self._stall_s
@@ -223,7 +223,7 @@ class WatchedCamera:
         self._last_at = self._clock.now()
 
     def _broken(self, error: BrokenFrameError) -> None:
-        """One broken frame is no stall; where nothing else comes for long, the camera is blind."""
+        """One broken frame is no stall; if nothing else comes for long, the camera is blind."""
         self._seen = True
         self._heard_s = self._monotonic()
         if self._reason is None and self._heard_s - self._last_s > self._stall_s:

@@ -41,7 +41,7 @@ def needed_share(
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DaylightPolicy:
     """night_share: so much of the camera's all is night; day_share: so little, strobe out, is day.
-    lasting_s: how long it must be so; a lorry in front is no night. look_every_s, look_s: how often the
+    lasting_s: how long it must be so; a truck in front is no night. look_every_s, look_s: how often the
     strobe is put out at most, and for how long.
     """
 

@@ -32,7 +32,7 @@ class LateLamps:
         self.tend()
 
     def tend(self) -> None:
-        """Try again where it is time to; what was wanted meanwhile is done then."""
+        """Try again if it is time; then apply what was requested in the meantime."""
         with self._lock:
             now_s = self._monotonic()
             if self._lamps is not None or self._closed:

@@ -1,4 +1,4 @@
-"""The firmware's throttling word: from sysfs where the kernel shows it there, else from `vcgencmd`.
+"""The firmware's throttling word: from sysfs if the kernel shows it there, else from `vcgencmd`.
 
 The folder is called `soc:firmware` up to the Pi 4 and `soc@107c000000:firmware` on a Pi 5; newer kernels
 leave the file away. Promise: a word that cannot be had raises PartFailedError within seconds.

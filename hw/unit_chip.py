@@ -87,7 +87,7 @@ class LoopbackChip:
 
     @staticmethod
     def _kept(path: Path, fresh: bytes) -> bytes:
-        """The file's content, `fresh` where it is not there yet."""
+        """The file's content, or `fresh` if there is no file yet."""
         try:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         except FileExistsError:

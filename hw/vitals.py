@@ -19,7 +19,7 @@ from hw.card import CardWrites, card_writes, swaps_to_card
 
 _SIOCGIFADDR = 0x8915  # linux/sockios.h
 _NAME_BYTES = 16  # IFNAMSIZ, with its end
-# /proc/net/wireless: name, status, link quality, signal level; the level is dBm where it is negative.
+# /proc/net/wireless: name, status, link quality, signal level; the level is in dBm if it is negative.
 _SIGNAL = re.compile(r"^\s*(\S+):\s+[0-9a-f]+\s+\d+\.?\s+(-\d{1,3})", re.MULTILINE)
 _SPARE_USED = {"0x02": 80, "0x03": 90}  # JEDEC 84-B50: warning, urgent
 _HEX = re.compile(r"0x([0-9a-fA-F]{1,2})")
@@ -27,7 +27,7 @@ _HEX = re.compile(r"0x([0-9a-fA-F]{1,2})")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkLink:
-    """One network interface. address: IPv4, "" where none; signal_dbm: of a wireless one, else None."""
+    """One network interface. address: IPv4, "" if none; signal_dbm: of a wireless one, else None."""
 
     name: str
     up: bool
@@ -147,7 +147,7 @@ class ScriptedBoard:
 
 
 def ipv4_address(link: str) -> str:
-    """The first IPv4 address of a link (netdevice(7), SIOCGIFADDR), "" where it has none."""
+    """The first IPv4 address of a link (netdevice(7), SIOCGIFADDR), "" if it has none."""
     request = struct.pack("256s", link.encode()[: _NAME_BYTES - 1])
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
         try:

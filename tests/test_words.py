@@ -21,7 +21,7 @@ BRITISH = re.compile(  # but for colour_space, an argument of picamera2
     r"|\bmetres?\b|labelled(?!by)|modelled|neighbour|minimise|behaviour|travelling",
     re.IGNORECASE,
 )
-PLAIN = ("storage", "hw", "firmware", "sync")
+PLAIN = ("storage", "hw", "firmware", "sync", "detector", "image-build")
 PAGES = (
     "README.md",
     "SECURITY.md",

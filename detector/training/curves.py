@@ -1,7 +1,7 @@
 """The curves of a training, drawn from its log: ``python -m detector.training.curves RUN``.
 
 RUN is a run's folder; its ``log.csv`` becomes ``curves.png`` beside it, a panel for each value that was
-logged. Drawn anew whenever it is called, while the training goes on too.
+logged. Draws again at each call, also during a training.
 """
 
 from __future__ import annotations

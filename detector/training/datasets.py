@@ -33,7 +33,7 @@ class DataSetError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabeledPlate:
-    """One plate of a picture. ``box``: x, y, w, h in px, None where the whole picture is the plate."""
+    """One plate of a picture. ``box``: x, y, w, h in px, None if the whole picture is the plate."""
 
     box: tuple[float, float, float, float] | None
     text: str
@@ -80,7 +80,7 @@ def _is_calibration(name: str) -> bool:
 
 
 def _can_calibrate(plates: tuple[LabeledPlate, ...]) -> bool:
-    """Whether a picture tells a calibration anything. Cut-out plates of unknown text do not.
+    """Whether a calibration can use a picture. It cannot use cut-out plates of unknown text.
 
     Nor is there a text by which copies of one of them would stay together.
     """
@@ -107,7 +107,7 @@ def _plate(row: dict[str, str], where: str) -> LabeledPlate | None:
 
 
 def _rows(labels: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    """The rows of a labels.csv, each with where it stands."""
+    """The rows of a labels.csv, each with its place."""
     try:
         with labels.open(newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file, strict=True)
@@ -142,7 +142,7 @@ def read_set(folder: Path) -> list[Picture]:
     for image, entries in rows.items():
         splits = {split for _, split in entries}
         if len(splits) != 1:
-            raise DataSetError(f"{labels}: {image} lies in more than one split")
+            raise DataSetError(f"{labels}: {image} is in more than one split")
         plates = tuple(plate for plate, _ in entries if plate is not None)
         split: Split = "dev" if splits == {"dev"} else "train"
         if split == "train" and _can_calibrate(plates) and all(map(_is_calibration, groups[image])):

@@ -66,7 +66,7 @@ def rendered_plates() -> PLATE_SOURCE:
 
 
 def frame_maker(data: Path, pictures: list[Picture], *, without: Collection[str] = ()) -> SampleMaker:
-    """Draws whole pictures alone, nothing weighed anew."""
+    """Draws whole pictures only, without new weights."""
     sources = [real_crops(data, without=without), rendered_plates()]
     return SampleMaker(pictures, sources, height=FRAME[0], width=FRAME[1])
 

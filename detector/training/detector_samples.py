@@ -43,7 +43,7 @@ class DetectorSample:
     """luma: uint8 (H, W); boxes: float32 (N, 4) center and size in px; corners: float32 (N, 4, 2).
 
     unlabeled: float32 (M, 4) x, y, w, h of plates that the set does not label; partly: there may be more
-    of them, of which nobody knows, as most sets label one plate of a picture.
+    of them, because most sets label only one plate of a picture.
     """
 
     luma: Luma
@@ -215,7 +215,7 @@ class SampleMaker:
     def _paste(
         self, rng: np.random.Generator, luma: Luma, taken: NDArray[np.float32]
     ) -> tuple[Luma, NDArray[np.float32]] | None:
-        """Pastes one plate in perspective; None where it would cover another."""
+        """Pastes one plate in perspective; None if it would cover another."""
         plate = self._plates[int(rng.integers(len(self._plates)))](rng)
         width = float(np.exp(rng.uniform(np.log(11), np.log(0.72 * self._width))))
         height = width * plate.shape[0] / plate.shape[1] * float(np.exp(rng.normal(0, 0.08)))

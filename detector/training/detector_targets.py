@@ -51,7 +51,7 @@ def encode_targets(
     """Truth as maps. boxes: (N, 4) center x, y, w, h; corners: (N, 4, 2) px; maps at stride 4.
 
     ``heat`` (h, w, 1) in 0..1 by an ellipse of the plate's own shape; ``regress`` (h, w, 14) = box 4,
-    corners 8, box weight, corner weight. ``unlabeled`` (M, 4) x, y, w, h: plates that nobody labeled;
+    corners 8, box weight, corner weight. ``unlabeled`` (M, 4) x, y, w, h: plates without a label;
     whatever the net says there counts neither way.
     """
     rows, columns = -(-height // STRIDE), -(-width // STRIDE)

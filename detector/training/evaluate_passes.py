@@ -2,7 +2,7 @@
 
 Renders clips of vehicles with the truth (``render.passes``), plays them through the shipped nets, the tracker
 and the vote, and counts what became of every vehicle: right, wrong and sure, missed or merged, counted twice.
-Each clip's outcome is a line of the file; a run that was cut off goes on after the last one.
+Each clip's outcome is a line of the file; an interrupted run resumes after the last one.
 
 A vehicle counts from two frames on that show its whole plate at least 45 px wide (one, at less than 4 frames
 a second). A pass is that vehicle's on whose plate its kept picture's box lies.
@@ -49,7 +49,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClipOutcome:
-    """One clip's vehicles, and the passes that lie on no plate."""
+    """One clip's vehicles, and the passes that are on no plate."""
 
     seed: int
     kind: str
@@ -226,7 +226,7 @@ def show_mistakes(clips: Sequence[ClipOutcome], sure_from: float) -> None:
                 )
         for text, sure in clip.strays:
             if sure >= sure_from:
-                print(f"clip {clip.seed} {clip.kind}: {text!r} at {sure:.2f} lies on no plate")
+                print(f"clip {clip.seed} {clip.kind}: {text!r} at {sure:.2f} is on no plate")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -239,7 +239,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--passes", type=int, default=1000, help="vehicles at least (default 1000)")
     parser.add_argument(
-        "--out", type=Path, required=True, help="outcomes, a line a clip; goes on where it ends"
+        "--out", type=Path, required=True, help="outcomes, one line per clip; an existing file is resumed"
     )
     parser.add_argument("--models", type=Path, help="folder of the nets (default: the shipped ones)")
     parser.add_argument("--first", type=int, default=0, metavar="SEED", help="of the first clip (default 0)")

@@ -1,4 +1,4 @@
-"""Fits the model that tells lettering from plates: ``python -m detector.training.fit_lettering --data DIR``.
+"""Fits the model of lettering: ``python -m detector.training.fit_lettering --data DIR``.
 
 Lettering is rendered (``render.lettered_scenes``); plates are rendered too, and the real ones are those of
 the calibration split, which no net trained on. Only readings count of which the reader is sure without this

@@ -13,7 +13,7 @@ def perspective(target: Sequence[Sequence[float]], source: Sequence[Sequence[flo
     """The eight coefficients that take four target points (output px) to four source points.
 
     In the order of Pillow's ``Image.Transform.PERSPECTIVE``. Raises DegenerateCornersError when
-    three of either lie on one line.
+    three of either are on one line.
     """
     matrix = projection(np.asarray(target, np.float64), np.asarray(source, np.float64))
     return tuple(float(value) for value in (matrix / matrix[2, 2]).ravel()[:8])

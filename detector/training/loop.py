@@ -4,7 +4,7 @@ Runs on Keras with TensorFlow, and with JAX where KERAS_BACKEND=jax chooses that
 
 The folder of a run holds the net's, the optimizer's and the averaged
 weights of the newest checkpoint, ``progress.json`` and ``log.csv``;
-a run that is killed goes on from its last checkpoint.
+a run that is killed resumes from its last checkpoint.
 """
 
 from __future__ import annotations
@@ -102,9 +102,9 @@ def load_averaged(net: keras.Model, folder: Path) -> int:
 
 
 def settle_statistics(net: keras.Model, inputs: Iterable[NDArray[np.float32]]) -> None:
-    """Takes the batch normalizations' statistics anew, as the plain mean over batches of ``inputs``.
+    """Computes the batch normalizations' statistics again, as the plain mean over batches of ``inputs``.
 
-    Averaged weights never trained as they stand: the statistics beside them belong to other weights
+    Averaged weights were never trained together: the statistics beside them belong to other weights
     and, where batches differ in kind, to a mixture that the device never sees.
     """
     normalizations = [one for one in net.layers if isinstance(one, keras.layers.BatchNormalization)]

@@ -55,7 +55,7 @@ class Outcome:
 
     @property
     def exact(self) -> bool:
-        """Every character right, O/0, Q/0 and I/1 told apart."""
+        """Every character right, with O/0, Q/0 and I/1 as different characters."""
         return self.read == self.truth
 
     @property

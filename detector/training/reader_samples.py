@@ -44,7 +44,7 @@ NOTHING_SHARE = 0.12  # of the draws show a piece of a plate-free picture
 class ReaderSample:
     """patch: uint8 (48, 144), not yet normalized; corners: (4, 2) in units of the patch from its center.
 
-    text: what can be read there, empty where nothing can, None where nobody knows.
+    text: what can be read there, empty if nothing can, None if unknown.
     """
 
     patch: Luma

@@ -97,7 +97,7 @@ def summary(measured: Measured, report_from: float) -> dict[str, Any]:
 
 
 def _intervals(group: Sequence[Outcome]) -> dict[str, tuple[float, float]]:
-    """Between what the shares of whole texts lie, at 95 %."""
+    """The 95 % intervals of the shares of whole texts."""
     texts = [o for o in group if o.truth]
     return {
         "exact": share_interval(sum(o.exact for o in texts), len(texts)),
@@ -198,7 +198,7 @@ def table(result: dict[str, Any]) -> str:
             f"  kept {row['kept']:.3f}  precision {row['precision']:.3f}  threshold {row['threshold']:.3f}"
             for row in coverage[name]
         ]
-    lines.append("\nexact and O0I1 lie, at 95 %, between:")
+    lines.append("\n95 % intervals of exact and O0I1:")
     lines += [
         f"  {name}: {between['exact'][0]:.3f} and {between['exact'][1]:.3f}, "
         f"{between['exact_folded'][0]:.3f} and {between['exact_folded'][1]:.3f}"

@@ -67,7 +67,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--together", type=int, default=1, help="how many stored batches make one")
     parser.add_argument("--start-from", type=Path, default=None, help="weights of an earlier run")
     parser.add_argument(
-        "--go-on-from", type=Path, default=None, help="folder of released models whose detector to go on from"
+        "--go-on-from", type=Path, default=None, help="folder of released models: continue from its detector"
     )
     parser.add_argument("--stop-after-s", type=float, default=None)
     arguments = parser.parse_args(argv)
@@ -96,7 +96,7 @@ def main(argv: list[str] | None = None) -> int:
     elif released is not None:
         start = next(feed)[0].astype(np.float32) / 255.0
         filled = warm_start(net, released / "plate-detector.tflite", start)
-        print(f"{filled} layers go on from {released}")
+        print(f"{filled} layers continue from {released}")
 
     def loss(batch: tuple[Any, ...], out: dict[str, Any]) -> dict[str, Any]:
         heat, regress = targets_of(batch[1], *out["heat"].shape[1:3])

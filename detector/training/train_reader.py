@@ -35,7 +35,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--start-from", type=Path, default=None, help="weights of an earlier run")
     parser.add_argument(
-        "--go-on-from", type=Path, default=None, help="folder of released models whose reader to go on from"
+        "--go-on-from", type=Path, default=None, help="folder of released models: continue from its reader"
     )
     parser.add_argument("--stop-after-s", type=float, default=None)
     arguments = parser.parse_args(argv)
@@ -55,7 +55,7 @@ def main(argv: list[str] | None = None) -> int:
     elif arguments.go_on_from is not None:
         start = next(feed)[0].astype(np.float32) / 255.0
         filled = warm_start(net, arguments.go_on_from / "plate-reader.tflite", start)
-        print(f"{filled} layers go on from {arguments.go_on_from}")
+        print(f"{filled} layers continue from {arguments.go_on_from}")
 
     def loss(batch: tuple[Any, ...], out: dict[str, Any]) -> dict[str, Any]:
         return reader_loss(batch[1], out)

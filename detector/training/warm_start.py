@@ -1,4 +1,4 @@
-"""Fills a net with the weights of a released int8 file, so that a training can go on from it.
+"""Fills a net with the weights of a released int8 file, so that a training can continue from it.
 
 A released file has its batch normalization folded into the convolutions. Each convolution and dense
 layer gets the dequantised weights, and the normalization after it the mean and deviation that these
@@ -30,7 +30,7 @@ class WarmStartError(Exception):
 class ReleasedLayer:
     """kernel: (h, w, in, out) of a convolution, (in, out) of a dense layer; bias: (out,).
 
-    ``place``: what tells it from others of its shape: its shape, its output's, and those of all before it.
+    ``place``: how it differs from others of its shape: its shape, its output's, and those of all before it.
     """
 
     kernel: F32

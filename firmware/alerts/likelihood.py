@@ -26,7 +26,7 @@ MOST_FORMS = 64  # of one text; at a threshold of 0.01 there are at most 100
 def likely_forms(text: PlateText, least: float, *, exact_only: bool = False) -> list[tuple[str, float]]:
     """(folded text, probability) of each form with at least `least`, the likeliest first.
 
-    exact_only: the folded text alone, and none where a slot of it is unreadable.
+    exact_only: the folded text alone, and none if a slot of it is unreadable.
     """
     own = fold(text.text)
     if UNREADABLE in own:

@@ -1,6 +1,6 @@
-"""A read against all lists in force: the entries that it may be, whether an alert sounds, and why not. Pure.
+"""A read against all current lists: the entries it may match, whether an alert sounds, and why not. Pure.
 
-Exact look-ups of the few likely forms of a text; partial plates belong to an inquiry, which asks for a case.
+Exact lookups of the few likely forms of a text; partial plates need an inquiry, which requires a case.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class ListMatch:
         return not self.silent
 
 
-def match(  # noqa: PLR0917 - one read, against what is in force
+def match(  # noqa: PLR0917 - one read, against the current lists
     text: PlateText,
     box: PlateBox,
     lists: Sequence[ListInForce],

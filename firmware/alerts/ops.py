@@ -1,4 +1,4 @@
-"""What commands ask of a home about its hot lists and alerts. Names, counts and states; never a plate.
+"""A home's hot lists and alerts, for commands. Names, counts and states; never a plate.
 
 The same operations answer in a command that holds the home and behind the socket of a running reader.
 """
@@ -34,7 +34,7 @@ def list_operations(
 ) -> Mapping[str, Operation]:
     """`hotlists` and `hotlist-import`. held: those of a running reader; None opens them for each question.
 
-    refresh: takes up what came with a sync, so that what is told as in force is.
+    refresh: takes up what a sync delivered, so that the lists shown are the current ones.
     """
 
     def lists(_body: dict[str, Any]) -> dict[str, Any]:

@@ -23,7 +23,7 @@ MAX_TEXT = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
-    """An image as it is answered."""
+    """An image as sent."""
 
     data: bytes
     media_type: str

@@ -1,6 +1,6 @@
 """The unit's alert page over HTTPS, for the patrol laptop on the car's own network; the uplink may be down.
 
-Listens only where the configuration says so, and only on an enrolled unit. TLS 1.3 with the unit's own
+Listens only if the configuration says so, and only on an enrolled unit. TLS 1.3 with the unit's own
 certificate. Requests are bounded in size, number and time; a page may not be framed, and runs no script but
 its own.
 """
@@ -52,14 +52,14 @@ HEADERS = {
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """That an alert changed. `recipients`: of a covert entry, who alone is told; None: everybody."""
+    """That an alert changed. `recipients`: for a covert entry, the only people to notify; None: everyone."""
 
     text: str
     recipients: tuple[str, ...] | None
 
 
 class Feed:
-    """Tells every open page that something changed; a page that does not listen loses the oldest words."""
+    """Notifies every open page of a change; a page that does not listen loses the oldest notices."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -291,7 +291,7 @@ class PageServer:
 
     @property
     def port(self) -> int:
-        """Where it listens."""
+        """Its address and port."""
         return int(self._server.server_address[1])
 
     def __enter__(self) -> PageServer:
@@ -315,7 +315,7 @@ def serving_page(  # noqa: PLR0917 - called once, where a run is wired
     feed: Feed,
     log: structlog.typing.FilteringBoundLogger,
 ) -> Iterator[None]:
-    """The page, where it is switched on and the unit has a department. A taken port stops no reading."""
+    """The page, if it is switched on and the unit has a department. A taken port stops no reading."""
     if port is None or not folder.is_member():
         yield
         return

@@ -33,7 +33,7 @@ class Alerts:
 
 
 def member_of(folder: SyncFolder) -> Member | None:
-    """The unit's membership; None where it has no department."""
+    """The unit's membership; None if it has no department."""
     try:
         return folder.member()
     except NotEnrolledError:
@@ -62,7 +62,7 @@ def alerting(  # noqa: PLR0917 - called once, where a run is wired
     """Lists matched, alerts raised and the page served for as long as the block lasts.
 
     changed: called after each change of an alert, from the thread that made it. came: set when lists came.
-    Lists that cannot be opened stop no run: they are told, and nothing matches.
+    Lists that cannot be opened do not stop a run: they are reported, and nothing matches.
     """
     cleared = ClearedPlates(lists_folder(home), ledger.hot_list_key())
     feed = Feed()

@@ -1,7 +1,7 @@
 """Who is logged on at the unit's alert page: proven against the signed roster, with role and training.
 
 A logon signs a challenge with the person's SSH key (namespace alpr-reader-access, as every access at a unit),
-or gives the password where the roster has one. It yields a ticket for one browser, once, within a minute; the
+or gives the password if the roster has one. It yields a ticket for one browser, once, within a minute; the
 ticket becomes a session, which ends with the shift by boot time. Every logon, refused ones too, is an access
 entry.
 """

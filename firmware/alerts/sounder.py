@@ -1,7 +1,7 @@
 """Buzzer and lamp of alerts: heard until a person looks, lit until a person answers. They show no plate.
 
 Promise: only an alert that sounds is heard or lit, at least one beep and no longer than the configured time;
-a part that fails is a trouble, told once, and stops neither the reading nor the alert.
+a part that fails is reported once and stops neither the reading nor the alert.
 """
 
 from __future__ import annotations

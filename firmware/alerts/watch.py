@@ -40,7 +40,7 @@ class ListHealth:
 
 
 class HotListWatch:
-    """Matches passes with the lists in force. `matches` and `met` are called by the storing thread alone."""
+    """Matches passes with the current lists. `matches` and `met` are called by the storing thread alone."""
 
     def __init__(
         self,
@@ -87,7 +87,7 @@ class HotListWatch:
         return self.matches(going) and any(one.sounds for one in self._found)
 
     def met(self, number: int, read: Read, _ended: EndedPass) -> None:
-        """Raise the alerts of the read that was just stored. A failure is told; the read stays stored."""
+        """Raise the alerts of the read just stored. A failure is reported; the read stays stored."""
         found, self._found = self._found, []
         try:
             self._board.raise_alerts(number, found, read.last_us)
@@ -95,7 +95,7 @@ class HotListWatch:
             self._log.error("alert_not_recorded", why=type(error).__name__)
 
     def refresh(self) -> None:
-        """Take up what came with a sync, and recall alerts of entries that went. From any thread."""
+        """Take up what a sync delivered, and recall alerts of withdrawn entries. From any thread."""
         with self._refreshing:
             self._refresh()
 

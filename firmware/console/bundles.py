@@ -1,4 +1,4 @@
-"""Update bundles that came with a sync: signed, and in the inbox until a person installs one."""
+"""Update bundles that a sync delivered: signed, and in the inbox until a person installs one."""
 
 from __future__ import annotations
 

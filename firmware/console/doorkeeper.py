@@ -40,7 +40,7 @@ class Doorkeeper:
     def let_in(self) -> Admission | None:
         """One login; None if the person gave up. Raises ConsoleError.
 
-        A grant that is good but for the unit's clock raises ClockLoginError and counts as no failed login.
+        A grant that is good except for the unit's clock raises ClockLoginError; that is not a failed login.
         """
         self._failures.check()
         challenge = Challenge.ask(self._unit.identity().unit, self._running_s())

@@ -3,7 +3,7 @@
 ConsoleError
 ├── LineRefusedError       what was typed is no command, or not in this form
 ├── LoginRefusedError      the answer to the challenge does not let its holder in
-│   └── ClockLoginError    it would, but for the unit's clock, which the holder may now set
+│   └── ClockLoginError    only the unit's clock blocks it; the holder may set the clock now
 ├── NotGrantedError        a command that the grant does not name
 ├── LockedOutError         too many failed logins; says for how long
 ├── UnitRefusedError       the unit will not do it now; says why and what to do
@@ -29,9 +29,9 @@ class LoginRefusedError(ConsoleError):
 
 
 class ClockLoginError(LoginRefusedError):
-    """Holder and grant are good, and this unit's clock is too wrong or unsure to tell that the grant holds.
+    """Holder and grant are good, but by this unit's clock the grant may not be valid now.
 
-    grant: whose holder may set the clock now, to a time within it.
+    grant: its holder may set the clock now, to a time within it.
     """
 
     def __init__(self, message: str, grant: Grant) -> None:

@@ -1,4 +1,4 @@
-"""How long each grant was used on a unit whose clock knows nothing: there running time counts its length.
+"""How long each grant was used on a unit whose clock is not set: there its length counts in running time.
 
 A file of the home, or memory. Written once a minute of use, so that pulling the power buys a minute at most.
 """

@@ -263,7 +263,7 @@ class LineEditor:
             self._output += text.encode("ascii")
 
     def _shown_prompt(self) -> bytes:
-        """The prompt, or its end where it would take more than half of the row."""
+        """The prompt, or its end if it would take more than half of the row."""
         return self._prompt[-(self._columns // 2) :]
 
     def _room(self) -> int:

@@ -54,7 +54,7 @@ def admit(
     running_s: float,
     use: GrantUse,
 ) -> Admission:
-    """Check an answer. Raises LoginRefusedError, GrantError; ClockLoginError where the clock alone fails."""
+    """Check an answer. Raises LoginRefusedError, GrantError; ClockLoginError if only the clock fails."""
     answer = ChallengeAnswer.parse(data)
     bundle = Bundle.parse(answer.bundle)
     grant = open_bundle(bundle, keys())

@@ -42,7 +42,7 @@ def self_test(
     find: Callable[[Frame], Spots],
     lamps: Callable[[], Lamps] | None = None,
 ) -> Iterator[SelfTestLine]:
-    """All checks; each fails alone. lamps: opens buzzer and lamp of alerts, where the unit has one."""
+    """All checks; each fails alone. lamps: opens the buzzer and lamp of alerts, if the unit has one."""
     yield _slot(ledger)
     yield _log(ledger)
     yield from _board(board)

@@ -89,7 +89,7 @@ class Console:
             unit, keys, failures, self._hand, self._use, running_s=running_s, refused=self._record_refused
         )
         self._admission: Admission | None = None
-        self._clock_setter: Grant | None = None  # whose grant would be good, but for the clock
+        self._clock_setter: Grant | None = None  # its grant would be good, except for the clock
         self._clock_until_s = 0.0
         self._session = self._fresh_session()
         self._recording: Recording | None = None
@@ -168,7 +168,7 @@ class Console:
         return tuple(name for name, form in FORMS.items() if form.before_enrollment)
 
     def _setter(self) -> Grant | None:
-        """Whose holder may set the clock now, since it is all that kept the login from holding."""
+        """The grant whose holder may set the clock now, because only the clock blocked the login."""
         if self._running_s() > self._clock_until_s:
             self._clock_setter = None
         return self._clock_setter

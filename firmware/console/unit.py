@@ -1,4 +1,4 @@
-"""What a console may ask of the unit it hangs on. Nothing here returns a read, a plate or a picture."""
+"""What a console may ask of its unit. Nothing here returns a read, a plate or a picture."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Identity:
 
     @property
     def shown(self) -> str:
-        """Name and id, once where they are the same."""
+        """Name and id, once if they are the same."""
         return self.name if self.name == self.unit else f"{self.name} ({self.unit})"
 
 

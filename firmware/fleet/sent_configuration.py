@@ -33,7 +33,7 @@ AT_THE_UNIT = frozenset({"unit", "parts", "camera.source"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TakenUp:
-    """What became of a version. refused: why it is not in force, "" where it is."""
+    """What became of a version. refused: why it is not in force, "" if it is."""
 
     version: int
     refused: str = ""

@@ -2,7 +2,7 @@
 
 build [--board virt] [--version N] [--name TEXT]   the card and the update file, in the workshop
 test [--built] [--only PART...]                    boot it and try to break it; the results, as a table
-lock                                               packages/debs.lock anew
+lock                                               rewrite packages/debs.lock
 deb [--try SYSTEM...]                              the packages for those who keep their own system;
                                                    install and run them in an arm64 Debian of that name
 """
@@ -21,7 +21,7 @@ PARTS = ("visit", "hard-day", "chip", "fuses", "tampered", "tampered-here")
 
 
 def main() -> int:
-    """Do it; exit status 1 with one reason where a step fails."""
+    """Do it; exit status 1 with one reason if a step fails."""
     parser = argparse.ArgumentParser(prog="alpr_image", description=__doc__)
     verbs = parser.add_subparsers(dest="verb", required=True)
     one = verbs.add_parser("build")

@@ -23,7 +23,7 @@ class Board:
 
     stand_in: the kernel of Debian's that takes the place of one that the mirror does not have, with the
     modules that this one needs besides. firmware: the package whose files the board's own loader reads.
-    packages: of the board's own archive; what the mirror lacks of them is left out, and told.
+    packages: of the board's own archive; those that the mirror lacks are left out and reported.
     """
 
     name: str
@@ -129,7 +129,7 @@ def _copied(source: Path, stage: Path) -> Path:
 
 
 def unsigned(data: bytes) -> bytes:
-    """A signed PE32+ file as it was before it was signed: what two builds of one commit share.
+    """A signed PE32+ file without its signature: what two builds of one commit share.
 
     Its checksum and the entry of the certificate table are zero, the table is cut off (Microsoft, PE Format:
     optional header, 96 + 16; attribute certificate table).
@@ -146,7 +146,7 @@ def unsigned(data: bytes) -> bytes:
 
 
 def unsigned_digests(folder: Path) -> dict[str, str]:
-    """SHA-256 of what a build made for a boot slot, but for signatures, which carry their time."""
+    """SHA-256 of what a build made for a boot slot, except signatures, which contain their time."""
     signed = folder / "unit.efi"
     whole = unsigned(signed.read_bytes()) if signed.exists() else (folder / "boot.img").read_bytes()
     found = {"initramfs": (folder / "initramfs").read_bytes(), "boot file": whole}

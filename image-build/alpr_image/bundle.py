@@ -65,7 +65,7 @@ def rauc_bundle(
 def update_file(
     bundle: Path, facts: Facts, root_hash: str, *, log: ReleaseLog | None, out: Path, proof: str | None = None
 ) -> Path:
-    """The file that a unit takes. log: where the release is entered; else `proof` stands as given."""
+    """The file that a unit takes. log: where the release is entered; otherwise `proof` is used as given."""
     data = bundle.read_bytes()
     release = Release(
         version=facts.version,

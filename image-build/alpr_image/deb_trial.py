@@ -20,7 +20,7 @@ HOME = "/var/lib/alpr-reader"
 def try_deb(shop: Workshop, system: System, deb: Path, picture: Path, text: str) -> list[str]:
     """What was run and what came of it, a line each. picture, text: a plate that must be read.
 
-    Raises BuildError where the package does not install, or a command does not do what it must.
+    Raises BuildError if the package does not install, or a command does not do what it must.
     """
     tree = _fresh_root(shop, system)
     stage = tree / "opt"

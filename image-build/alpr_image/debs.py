@@ -1,7 +1,7 @@
 """The Debian packages of an image: fetched by the suite's own apt, and held against a lock.
 
 A board's lock (`packages/debs-BOARD.lock`) has a line a package: name, version, architecture, SHA-256. A
-build fails on any difference, with the list of what moved; `make image-lock` writes the locks anew.
+build fails on any difference, with the list of changes; `make image-lock` rewrites the locks.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def apt_folder(shop: Workshop, sources: Iterable[str]) -> Path:
 
 
 def fetch(shop: Workshop, names: list[str]) -> list[Path]:
-    """The .deb files of exactly these packages, for arm64; one that lies there already is taken."""
+    """The .deb files of exactly these packages, for arm64; an existing one is used."""
     root = apt_folder(shop, source_lines("arm64"))
     lines = _apt(shop, root, "download", "--print-uris", *names).splitlines()
     wanted = [line.split()[1] for line in lines if line.startswith("'")]
@@ -82,7 +82,7 @@ def lock_line(deb: Path) -> str:
 
 
 def write_lock(debs: Iterable[Path], lock: Path) -> None:
-    """Write the lock anew."""
+    """Rewrite the lock."""
     lock.write_text(
         "".join(f"{line}\n" for line in sorted({lock_line(deb) for deb in debs})), encoding="utf-8"
     )
@@ -96,11 +96,11 @@ def check_lock(debs: Iterable[Path], lock: Path) -> None:
         return
     moved = [f"- {line}" for line in held - found] + [f"+ {line}" for line in found - held]
     told = "\n".join(line[:100] for line in sorted(moved, key=lambda line: line[2:])[:40])
-    raise BuildError(f"{lock.name}: the suite moved on; read the list, then: make image-lock\n{told}")
+    raise BuildError(f"{lock.name}: the suite has changed; read the list, then run: make image-lock\n{told}")
 
 
 def unpack(shop: Workshop, debs: Iterable[Path], root: Path) -> None:
-    """Lay packages into a tree without their scripts, and tell dpkg's database of it (for the inventory)."""
+    """Put packages into a tree without their scripts, and list them in dpkg's database for the inventory."""
     status, info = root / "var/lib/dpkg/status", root / "var/lib/dpkg/info"
     for deb in debs:
         control = shop.tool("dpkg-deb", "--field", deb)

@@ -61,7 +61,7 @@ def unpacked(shop: Workshop, names: list[str]) -> Path:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chosen:
-    """What the mirror has for a board. lacking: what it has not, in words for whoever builds."""
+    """What the mirror has for a board. lacking: what is missing, in words for the person who builds."""
 
     kernel: str
     modules: tuple[str, ...]
@@ -71,7 +71,7 @@ class Chosen:
 
     @classmethod
     def of(cls, shop: Workshop, board: boot.Board) -> Chosen:
-        """Raises BuildError where neither the kernel nor its stand-in is there."""
+        """Raises BuildError if neither the kernel nor its substitute is there."""
         wanted = [board.kernel, *board.packages, *([board.stand_in] if board.stand_in else [])]
         there = debs.available(shop, wanted)
         own = board.kernel in there
@@ -187,7 +187,7 @@ def assemble(
 def build(
     shop: Workshop, *, board: str, version: int, name: str, tell: Callable[[str], None], fresh: bool = True
 ) -> Built:
-    """Build one image. fresh: every tree anew; else the root tree of the last build. Raises BuildError."""
+    """Build one image. fresh: every tree again; else the last build's root tree. Raises BuildError."""
     begun = time.monotonic()
 
     def step(what: str) -> None:

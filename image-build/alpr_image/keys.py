@@ -3,7 +3,7 @@ shipped.
 
 A project or a vendor that releases names its own folder (ALPR_IMAGE_KEYS), of the same file names; the
 private
-halves may lie on a token, for nothing here reads them but the step that signs.
+halves may be on a token, because only the step that signs reads them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ WITNESS_NAME = "alpr-reader.example/release-witness"
 
 @dataclass(frozen=True, slots=True)
 class KeyFolder:
-    """Where the keys lie."""
+    """The places of the keys."""
 
     path: Path
 
@@ -58,7 +58,7 @@ def bench_keys(shop: Workshop) -> KeyFolder:
     folder.chmod(0o700)
     for name, subject, usage in (
         ("bundle", "ALPR bench bundles", "codeSigning"),
-        ("foreign", "Somebody else's bundles", "codeSigning"),
+        ("foreign", "Bundles of another vendor", "codeSigning"),
         ("boot", "ALPR bench boot files", "codeSigning"),
     ):
         shop.tool(

@@ -53,7 +53,7 @@ class VerifiedRoot:
 
 
 def verified_root(shop: Workshop, tree: Path, out: Path) -> VerifiedRoot:
-    """Pack the tree and append its hash tree. Raises BuildError where it does not fit a slot."""
+    """Pack the tree and append its hash tree. Raises BuildError if it does not fit a slot."""
     out.unlink(missing_ok=True)
     shop.tool(
         "mkfs.erofs", "--quiet", "-zlz4hc,9", "-C65536", f"-T{EPOCH}", "-U", UUID.format(0x10), out, tree
@@ -149,7 +149,7 @@ def disk(
 
 
 def write_partition(card: Path, name: str, source: Path) -> None:
-    """Lay a partition's image into the card's file, leaving holes for zeroes."""
+    """Copy a partition's image into the card's file, leaving holes for zeros."""
     run(
         [
             "dd",

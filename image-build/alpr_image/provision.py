@@ -4,7 +4,7 @@
     python -m alpr_image provision CARD --image card.img --write  write and read back
     python -m alpr_image provision --secure-boot rpi              the steps of a locked Pi
 
-Fuses are never burned here: that step cannot be taken back, and stands in the plan for a person at a bench.
+Fuses are never burned here: that step cannot be undone, and the plan leaves it to a person at a bench.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def plan(card: Path, image: Path, *, mounts: Path = Path("/proc/mounts")) -> Pla
 
 
 def write(told: Plan) -> str:
-    """Write, sync, read back; the image's SHA-256. Raises BuildError where other bytes come back."""
+    """Write, sync, read back; the image's SHA-256. Raises BuildError if other bytes come back."""
     wanted = hashlib.sha256()
     with told.image.open("rb") as source, told.card.open("r+b") as target:
         while chunk := source.read(CHUNK):
@@ -92,5 +92,5 @@ def write(told: Plan) -> str:
             found.update(chunk)
             left -= len(chunk)
     if found.hexdigest() != wanted.hexdigest():
-        raise BuildError(f"{told.card}: gives back something else than was written: throw this card away")
+        raise BuildError(f"{told.card}: reads back other data than was written: discard this card")
     return wanted.hexdigest()

@@ -83,12 +83,12 @@ class Facts:
     name: str
 
     def toml(self) -> str:
-        """As it lies in the image."""
+        """Its path in the image."""
         return f'board = "{self.board}"\nversion = {self.version}\nname = "{self.name}"\n'
 
 
 def build_base(shop: Workshop) -> Path:
-    """Debian alone, without emulation; the tree is made anew each time, the packages are kept."""
+    """Debian alone, without emulation; the tree is made again each time, the packages are kept."""
     tree, cache = shop.path / "base", shop.folder("debs")
     run(["rm", "-rf", tree])
     keep = f'cp -n {cache}/*.deb "$1/var/cache/apt/archives/" 2>/dev/null || true'
@@ -166,7 +166,7 @@ def build_root(
         shutil.rmtree(cache)
     debs.compiled(tree, python, ["usr/lib/python3.13", wheels.FOLDER])
     (tree / "etc/machine-id").write_text("")
-    for name in ("etc/.updated", "var/.updated"):  # nothing is made anew at a start (ConditionNeedsUpdate=)
+    for name in ("etc/.updated", "var/.updated"):  # nothing is regenerated at a start (ConditionNeedsUpdate=)
         (tree / name).write_text(f"TIMESTAMP_NSEC={EPOCH}000000000\n")
     for name in (
         "data",
@@ -243,7 +243,7 @@ def _settle(shop: Workshop, tree: Path, facts: Facts, *, trust: Path, keyring: P
         wants.mkdir(parents=True, exist_ok=True)
         (wants / name).unlink(missing_ok=True)
         (wants / name).symlink_to(f"/usr/lib/systemd/system/{name}")
-    # every account is locked: there is no password on this image, for anybody
+    # every account is locked: this image has no password at all
     shadow = tree / "etc/shadow"
     lines = [line.split(":") for line in shadow.read_text(encoding="utf-8").splitlines()]
     shadow.write_text(

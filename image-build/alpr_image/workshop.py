@@ -76,7 +76,7 @@ def run(words: Sequence[str | Path], *, cwd: Path | None = None, env: dict[str, 
 def mirrors(sources: Path = Path("/etc/apt")) -> tuple[str, str]:
     """(archive, security archive): ALPR_MIRROR and ALPR_MIRROR_SECURITY, else what this machine's apt uses.
 
-    Raises BuildError where neither names one.
+    Raises BuildError if neither names one.
     """
     texts = [
         path.read_text(encoding="utf-8", errors="replace")

@@ -21,7 +21,7 @@ class Extras(MetadataHookInterface):
     """[tool.hatch.metadata.hooks.custom.extras], and `alpr-department` in the extra `department`."""
 
     def update(self, metadata: dict[str, object]) -> None:
-        """Add `optional-dependencies`. Raises ValueError where ALPR_EXTRAS is unknown."""
+        """Add `optional-dependencies`. Raises ValueError if ALPR_EXTRAS is unknown."""
         extras = {name: list(needs) for name, needs in self.config["extras"].items()}
         extras["department"] += self._department(str(metadata["version"]))
         metadata["optional-dependencies"] = extras

@@ -35,7 +35,7 @@ def to_luma(light: NDArray[np.floating]) -> Luma:
 def homography(source: Points, target: Points) -> NDArray[np.float64]:
     """The 3x3 matrix that maps four source points (4, 2) onto four target points (4, 2).
 
-    Raises numpy.linalg.LinAlgError where three points lie on a line.
+    Raises numpy.linalg.LinAlgError if three points are on a line.
     """
     rows = []
     for (x, y), (u, v) in zip(source.astype(np.float64), target.astype(np.float64), strict=True):

@@ -1,6 +1,6 @@
 """Type for plates: stroke-drawn and font faces for serials, script, roman and sans ones for names.
 
-Font files lie in ``fonts/`` with their licences; without them every serial is stroke-drawn and
+Font files are in ``fonts/`` with their licenses; without them every serial is stroke-drawn and
 names take Pillow's built-in face. Masks are cached, so a face costs its drawing once a process.
 """
 
@@ -31,7 +31,7 @@ _LETTERING: dict[Lettering, tuple[str, ...]] = {
 
 @lru_cache(maxsize=4)
 def serial_fonts(folder: Path = FONTS) -> tuple[Path, ...]:
-    """The font files for serials in the folder, in a fixed order; empty where there are none."""
+    """The font files for serials in the folder, in a fixed order; empty if there are none."""
     slabs = (path for path in folder.glob("lettering/*") if path.name.startswith(_SLAB_SERIALS))
     plain = (path for path in folder.glob("serial/*") if path.suffix in {".woff2", ".ttf"})
     return (*sorted(plain), *sorted(slabs))

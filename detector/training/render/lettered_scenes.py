@@ -1,4 +1,4 @@
-"""Words and numbers that stand on no plate: on bodywork, on a pane, burnt into the picture."""
+"""Words and numbers that are on no plate: on bodywork, on a window, printed into the picture."""
 
 from __future__ import annotations
 

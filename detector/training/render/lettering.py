@@ -73,7 +73,7 @@ def phone(rng: np.random.Generator) -> str:
 
 
 def words(rng: np.random.Generator) -> str:
-    """What stands on a vehicle, a window or in a picture's corner and is no plate's text."""
+    """Text on a vehicle, on a window or in a picture's corner that is not a plate's text."""
     kind = rng.random()
     if kind < 0.36:
         text = _MAKES[int(rng.integers(len(_MAKES)))]
@@ -88,7 +88,7 @@ def words(rng: np.random.Generator) -> str:
     elif kind < 0.92:  # a fleet's own number
         head = ("", "", "NO ", "UNIT ", "#", "BUS ", "T")[int(rng.integers(7))]
         text = head + _digits(rng, int(rng.integers(2, 6)))
-    else:  # any word, so that no list is learnt by heart
+    else:  # any word, so that no list can be memorized
         text = _coined(rng)
     if kind < 0.62 and rng.random() < 0.2:
         text = text.title()

@@ -13,7 +13,7 @@ from .symbols import Symbol
 class Look:
     """One design. paper, ink: luma; band: luma of a printed strip behind name or slogan, or None.
 
-    patterns: as in serials.fill; name_low: the name stands below and the slogan above.
+    patterns: as in serials.fill; name_low: the name is below and the slogan above.
     """
 
     code: str

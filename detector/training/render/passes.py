@@ -38,7 +38,7 @@ class Ride:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Panel:
-    """An upright board across the view: a lorry's side, a van, a post. ``way``: where its left foot is."""
+    """An upright board across the view: a truck's side, a van, a post. ``way``: where its left foot is."""
 
     width_m: float
     height_m: float
@@ -240,11 +240,11 @@ def _crossing(rng: np.random.Generator, kind: str, seed: int, fleet: bool) -> Dr
 
 
 def _occluded(rng: np.random.Generator, kind: str, seed: int, fleet: bool) -> Drawn:
-    """A lorry passes in front of one or two parked ones, or of a slow one."""
+    """A truck passes in front of one or two parked vehicles, or of a slow one."""
     count = int(rng.integers(1, 3))
     texts = plate_texts(rng, count, fleet=fleet)
     speed, wide = float(rng.uniform(4, 9)), float(rng.uniform(3, 7))
-    lorry = Panel(width_m=wide, height_m=3.4, way=across(8.0, 0.8, -4.0 - wide, speed, 5.0))
+    truck = Panel(width_m=wide, height_m=3.4, way=across(8.0, 0.8, -4.0 - wide, speed, 5.0))
     if count == 1 and rng.random() < 0.5:
         way = along(-1.2, 0.0, 15.0, float(rng.uniform(0.4, 1.2)), 9.0)
         rides = [_ride(texts[0], 0, way, "towards")]
@@ -253,7 +253,7 @@ def _occluded(rng: np.random.Generator, kind: str, seed: int, fleet: bool) -> Dr
             _ride(text, n, still(x, 12.0), "parked")
             for n, (text, x) in enumerate(zip(texts, (-2.4, 0.4), strict=False))
         ]
-    return _clip(kind, seed, rides, [lorry]), (9 + wide) / speed + 2.0
+    return _clip(kind, seed, rides, [truck]), (9 + wide) / speed + 2.0
 
 
 def _emerging(rng: np.random.Generator, kind: str, seed: int, fleet: bool) -> Drawn:
@@ -334,7 +334,7 @@ KINDS: dict[str, Callable[[np.random.Generator, str, int, bool], Drawn]] = {
     "parked": _parked,
     "return": _return,
     "crossing": _crossing,
-    "lorry in front": _occluded,
+    "truck in front": _occluded,
     "out of hiding": _emerging,
     "from the edge": _from_edge,
     "stop and go": _queue,

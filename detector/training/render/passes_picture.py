@@ -53,7 +53,7 @@ class PassFrame:
 
 
 def plain_plate(rng: np.random.Generator, text: str, style: int) -> RenderedPlate:
-    """A state's plate with that text; the same style gives plates that only the text tells apart."""
+    """A state's plate with that text; the same style gives plates that differ only in the text."""
     own = np.random.default_rng([style, 0xF1EE7])
     look = LOOKS[int(own.integers(len(LOOKS)))]
     paper, ink = float(own.uniform(180, 235)), float(own.uniform(20, 80))
@@ -227,7 +227,7 @@ def _street(seed: int, view: Viewpoint) -> Luma:
 
 
 def _board(rng: np.random.Generator) -> Luma:
-    """The side of a lorry: one paint, ribs, a darker foot."""
+    """The side of a truck: one paint, ribs, a darker foot."""
     side = np.full((96, 160), float(rng.uniform(60, 200)), np.float32)
     side[:, :: int(rng.integers(9, 20))] -= float(rng.uniform(5, 25))
     side[70:] *= 0.7

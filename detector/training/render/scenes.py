@@ -79,7 +79,7 @@ def render_scene(
 
 
 def _free(quad: Quad, taken: Sequence[Quad], size: tuple[int, ...]) -> bool:
-    """Whether the plate lies within the picture and clear of all that was put there before."""
+    """Whether the plate is within the picture and clear of everything placed before."""
     low, high = quad.min(axis=0), quad.max(axis=0)
     if low.min() < 1 or high[0] > size[1] - 1 or high[1] > size[0] - 1:
         return False

@@ -11,7 +11,7 @@ from .looks import LOOKS
 from .press import RenderedPlate, finish, place_serial, print_serial, seen_by
 from .serials import bare, fill
 
-# upper and lower line, jurisdiction, aspect, whether a state's name stands above
+# upper and lower line, jurisdiction, aspect, whether a state's name is above
 _LAYOUTS = (
     ("99L", "9999", "US", 1.75, True),
     ("LLL", "999", "US", 1.75, True),

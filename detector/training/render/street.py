@@ -1,4 +1,4 @@
-"""A street with nobody on it, seen from a viewpoint: asphalt, markings, kerb, verge, houses, sky."""
+"""An empty street, seen from a viewpoint: asphalt, markings, kerb, verge, houses, sky."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What lies around a plate on a vehicle: recess, bumper, paint; or a piece of a real picture."""
+"""What surrounds a plate on a vehicle: recess, bumper, paint; or a piece of a real picture."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Small pictures that stand between or beside the characters and must not be read as one.
+"""Small pictures between or beside the characters that must not be read as one.
 
 Each is a coverage mask, uint8 (size, size), drawn afresh with its own variation.
 """

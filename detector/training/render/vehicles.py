@@ -168,7 +168,7 @@ def park(
     """Draws the vehicle with its near face at ground position ``at`` (x, y), meters.
 
     Returns the picture and the plate's corners (4, 2) in it. Raises ValueError when a part
-    of it lies behind the camera.
+    of it is behind the camera.
     """
     x, y = at
     canvas = _ground_shadow(canvas, view, vehicle, at, light.shade)

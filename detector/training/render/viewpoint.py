@@ -38,7 +38,7 @@ class Viewpoint:
         """World points (N, 3) to picture px (N, 2). Raises ValueError for points behind the camera."""
         seen = (points - np.array([0.0, 0.0, self.height_m])) @ self._turned().T
         if np.any(seen[:, 2] < 0.05):
-            raise ValueError("a point lies behind the camera")
+            raise ValueError("a point is behind the camera")
         flat = seen[:, :2] / seen[:, 2:3] * self.focal_px
         return np.asarray(flat + np.array([self.width_px / 2, self.height_px / 2]))
 

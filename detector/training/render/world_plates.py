@@ -17,7 +17,7 @@ from .symbols import draw_symbol
 _THIN_SHARE = 0.06  # of the lines end in a thin character, or have two side by side
 _FULL: NDArray[np.uint8] = np.full((2, 2), 255, np.uint8)
 
-# Serial patterns by country; ``*`` stands where seals, stickers or arms are.
+# Serial patterns by country; ``*`` marks seals, stickers or arms.
 _EUROPE: dict[str, tuple[str, ...]] = {
     "A": ("L*999LL", "LL*999LL", "LL*99LLL", "{W}*99999L"),
     "B": ("1-LLL-999", "LLL-999", "999-LLL"),

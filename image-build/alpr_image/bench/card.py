@@ -1,4 +1,4 @@
-"""What lies on a unit's card, read on the bench with the state of its software chip."""
+"""The contents of a unit's card, read on the bench with the state of its software chip."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A unit whose keys lie in the chip, not in a file: the same image but for one line of its configuration."""
+"""A unit whose keys are in the chip, not in a file: the same image except one line of its configuration."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ SRK = "0x81000001"
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """The JSON area of a LUKS2 header, and the file that it lies in."""
+    """The JSON area of a LUKS2 header, and its file."""
 
     path: Path
     start: int
@@ -48,7 +48,7 @@ class Header:
         raise BuildError(f"{self.path}: not sealed by a chip")
 
     def volume_key(self, secret: bytes) -> bytes:
-        """The volume key, from what the chip gave out. Raises BuildError where the secret is another's."""
+        """The volume key, from what the chip gave out. Raises BuildError if the secret is another's."""
         slot = self.held["keyslots"][self.token["keyslots"][0]]
         kdf, area, af = slot["kdf"], slot["area"], slot["af"]
         key = hashlib.pbkdf2_hmac(

@@ -111,7 +111,7 @@ class Machine:
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
-        """The machine stands still: its card can be copied as a power cut would leave it."""
+        """The machine is paused: its card can be copied as a power cut would leave it."""
         if self._process is None:
             raise BuildError("the machine does not run")
         os.kill(self._process.pid, signal.SIGSTOP)

@@ -147,7 +147,7 @@ class Card:
 
 
 class Cutter:
-    """Chooses the writes in whose middle the power fails: about one in `every`, never two in `apart_s`."""
+    """Chooses the writes during which the power fails: about one in `every`, never two in `apart_s`."""
 
     def __init__(self, chance: random.Random, *, count: int, every: int = 6, apart_s: float = 0.3) -> None:
         self.chance, self._every, self._apart_s = chance, every, apart_s

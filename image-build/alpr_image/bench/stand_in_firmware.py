@@ -1,6 +1,6 @@
 """A Raspberry Pi's firmware below /dev/vcio: answers the driver's messages as the cryptography service does.
 
-Used by the tests of the driver, and laid into an image whose machine has no such firmware. Imports nothing of
+Used by the tests of the driver, and put into an image for a machine without such firmware. Imports nothing of
 the project, so that it runs in both.
 """
 

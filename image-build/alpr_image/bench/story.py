@@ -1,6 +1,6 @@
 """The bench of `make image-test`: one unit, one department, one card, and what each step has shown.
 
-A step that fails is told and the story goes on where it can. The results are written after every step.
+A failed step is reported, and the story continues if it can. The results are written after every step.
 """
 
 from __future__ import annotations
@@ -73,14 +73,14 @@ class Story:
         return card
 
     def last_unit(self) -> tuple[Machine, Path]:
-        """The unit of the last run, as it was left. Raises BuildError."""
+        """The unit of the last run, in its last state. Raises BuildError."""
         card = self.folder / "unit.card"
         if not card.exists():
             raise BuildError(f"{card} is not there: begin with the part `visit`")
         return Machine(self.shop, self.folder / "unit", keys=self.keys), card
 
     def clip_disk(self, *, frames: int | None = None) -> Path:
-        """The disk that stands for the camera: the clip, or its first frames."""
+        """The disk that replaces the camera: the clip, or its first frames."""
         chosen = sorted(CLIP.glob("*.jpg"))[:frames]
         out = self.folder / f"source-{len(chosen)}.img"
         return vfat_disk(self.shop, "ALPR-SOURCE", {path.name: path for path in chosen}, out, mib=8)
@@ -130,6 +130,6 @@ class Story:
 
 
 def clip_texts() -> list[str]:
-    """What stands on the plates of the clip."""
+    """The texts of the plates of the clip."""
     truth = json.loads((CLIP / "truth.json").read_text())
     return sorted(str(one["text"]) for one in truth["vehicles"])

@@ -1,4 +1,4 @@
-"""Images that somebody changed: boot file, root, hash tree, update. None comes up, none goes in."""
+"""Tampered images: boot file, root, hash tree, update. None starts, and none can be installed."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def root_attacks(shop: Workshop, root: VerifiedRoot) -> Iterator[tuple[str, int,
 
 
 def tampered(story: Story, parts: Parts, built: Built, *, booted: bool = True) -> None:
-    """Images that somebody changed: none comes up, none goes in.
+    """Tampered images: none starts, and none can be installed.
 
     booted: let the machine refuse them; else the same rules, asked of this machine's tools in a few minutes.
     """

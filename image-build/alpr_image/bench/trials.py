@@ -59,7 +59,7 @@ class CutCard:
         self._held.arm(Cutter(chance, count=CUTS, apart_s=2.0))
 
     def told(self) -> str:
-        """How often, and what was lost. Raises BuildError where the unit wrote too little for that."""
+        """How often, and what was lost. Raises BuildError if the unit wrote too little for that."""
         lost = [cut.lost for cut in self._held.cuts]
         if len(lost) < CUTS:
             raise BuildError(f"{len(lost)} cuts of {CUTS}: {self._held.writes} writes")
@@ -219,7 +219,7 @@ class _Trial:
         log_in(self._hands, self._office)
 
     def refused(self, name: str, words: str) -> str:
-        """Raises BuildError where the update is taken, or refused for another reason."""
+        """Raises BuildError if the update is taken, or refused for another reason."""
         text = shown(self._hands, f"update /media/alpr-stick/{name}", limit_s=INSTALL_LIMIT_S)
         if words not in text or "tried at the next restart" in text:
             raise BuildError(f"expected a refusal with {words!r}, got {text[-300:]!r}")
@@ -235,7 +235,7 @@ class _Trial:
         self._hands.type(f"update /media/alpr-stick/{name}")
 
     def installed(self, name: str) -> int:
-        """Install and restart; where the log line stood before. Raises BuildError, Silence."""
+        """Install and restart; the place of the log line before that. Raises BuildError, Silence."""
         text = shown(self._hands, f"update /media/alpr-stick/{name}", limit_s=INSTALL_LIMIT_S)
         if "tried at the next restart" not in text:
             raise BuildError(f"not installed: {text[-300:]!r}")

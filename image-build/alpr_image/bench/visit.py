@@ -183,7 +183,7 @@ def shown(hands: Hands, command: str, before: str | None = None, limit_s: float 
 
 
 def asked(hands: Hands, command: str, good: Callable[[str], bool]) -> str:
-    """The last line of what a command printed. Raises BuildError where that is not what was to come."""
+    """The last line of what a command printed. Raises BuildError if that is not what was to come."""
     text = shown(hands, command)
     if not good(text):
         raise BuildError(f"{command}: {text[-500:]!r}")

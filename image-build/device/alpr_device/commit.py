@@ -49,7 +49,7 @@ def reader_stays(
 
 
 def _has_run(now: dict[str, str], since: float | None) -> bool:
-    """It was seen at work, or had begun and ended before anybody looked."""
+    """It was seen at work, or had begun and ended before the first look."""
     return since is not None or now.get("ExecMainStartTimestampMonotonic", "0") not in {"", "0"}
 
 

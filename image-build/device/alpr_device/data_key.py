@@ -2,7 +2,7 @@
 
 Runs once at each start, before the partition is made or opened. With a TPM it leaves everything to systemd,
 which seals the key itself. With the fuses it writes the key (an HMAC that the firmware computes) to a file in
-RAM and tells systemd-repart to make the partition with it; the file is removed once the partition is open. A
+RAM and makes systemd-repart use it for the partition; the file is removed once the partition is open. A
 partition keeps the source that it was made with: its LUKS header says which.
 """
 

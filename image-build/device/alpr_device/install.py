@@ -114,7 +114,7 @@ def main() -> int:
 
 
 def tell_result(told: str, path: Path = RESULT) -> None:
-    """One line for whoever asked: the reader's account, which is not root's and shows it at the console."""
+    """One line for the caller: the reader's account, which is not root and shows it at the console."""
     path.write_text(told + "\n", encoding="utf-8")
     path.chmod(0o644)
 

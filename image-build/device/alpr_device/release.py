@@ -4,7 +4,7 @@ The file is an uncompressed POSIX tar with three members in this order:
 
     release.txt          the leaf of the release log, six lines (`Release.text`)
     release.tlog-proof   C2SP tlog-proof of that leaf, its checkpoint signed by the log and its witnesses
-    bundle.raucb         the RAUC bundle, signed; its SHA-256 and size stand in release.txt
+    bundle.raucb         the RAUC bundle, signed; its SHA-256 and size are in release.txt
 
 `Trust` is what the image brings: the log's key, the witnesses' keys and how many of them must have signed.
 """
@@ -82,7 +82,7 @@ class Trust:
     quorum: int
 
     def text(self) -> str:
-        """As it lies in the image: `log VKEY`, `witness VKEY` each, `quorum N`."""
+        """As in the image: `log VKEY`, `witness VKEY` each, `quorum N`."""
         lines = [f"log {self.log.text()}", *(f"witness {one.text()}" for one in self.witnesses)]
         return "\n".join([*lines, f"quorum {self.quorum}", ""])
 

@@ -1,6 +1,6 @@
 """Does this image read? A picture whose text is known, read by the shipped nets; and the store opens.
 
-No network, no camera, no plate of anybody: the picture is the project's own rendering.
+No network, no camera, no real plate: the picture is the project's own rendering.
 """
 
 from __future__ import annotations

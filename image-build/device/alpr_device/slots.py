@@ -128,7 +128,7 @@ class EfiSlots:
         return entries, order[1].split(",") if order else [], once[1] if once else None
 
     def _number(self, slot: str) -> str:
-        """The slot's entry; made where the firmware has none yet."""
+        """The slot's entry; made if the firmware has none yet."""
         for _ in range(2):
             entries, _, _ = self._look()
             for number, found in entries.items():

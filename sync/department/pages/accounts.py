@@ -46,7 +46,7 @@ async def password(visit: Visit) -> Response:
 
 
 async def must_change(visit: Visit) -> Response:
-    """The same, where nothing else is open until it was changed."""
+    """The same, if nothing else is available until it is changed."""
     return await password(visit)
 
 

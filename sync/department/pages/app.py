@@ -1,4 +1,4 @@
-"""The routes of the pages: the checks before a page, the answer where one is refused.
+"""The routes of the pages: the checks before a page, and the answer to a refused one.
 
 In this order: the form's origin, its size, its session's mark; then the page's own calls, which ask for
 session, role and training as every call does. A refused form comes back as it was filled in, with what,

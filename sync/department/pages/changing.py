@@ -55,7 +55,7 @@ SHEET = Sheet(
 
 
 async def carry_out(visit: Visit) -> Response:
-    """Make the call that a second person has agreed to, with the form as it was proposed."""
+    """Make the call that a second person has agreed to, with the proposed form."""
     number = int(visit.request.path_params["number"])
     kept = dict(visit.shelf.get(PROPOSALS, visit.now_us) or {})
     if number not in kept:

@@ -19,7 +19,7 @@ REMEMBERED = 12
 
 
 def ground_of(values: Values) -> dict[str, str]:
-    """The ground as it was typed: what the calls take under this name."""
+    """The ground as typed, in the form of the calls."""
     return {name: values.text(name) for name in FIELDS}
 
 

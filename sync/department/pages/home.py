@@ -188,7 +188,7 @@ DONE_AT = {
     "clets": "/alerts",
     "source": "/hotlists",
 }
-"""Kinds of what is overdue, and the page where it is mended."""
+"""Kinds of what is overdue, and the page to correct it."""
 
 
 def _overdue(visit: Visit, rows: Any) -> Iterable[HomeItem]:

@@ -83,7 +83,7 @@ async def locked(visit: Visit) -> Response:
 
 
 async def unlock(visit: Visit) -> Response:
-    """Open the session again, and go back to the form as it was."""
+    """Unlock the session, and return to the form."""
     values = visit.values
     form = UnlockForm(passkey=values.get("passkey", ""))
     if not form.passkey:

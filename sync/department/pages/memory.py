@@ -25,7 +25,7 @@ BYTES_A_SHELF = 24 << 20
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A form as it was left: its page and its fields; the repr shows no field."""
+    """An unsent form: its page and its fields; the repr shows no field."""
 
     path: str
     values: Mapping[str, str] = field(repr=False)
@@ -83,7 +83,7 @@ class Memory:
             return found
 
     def owner(self, session: str) -> str:
-        """Whose session it was, as far as it was seen; else empty."""
+        """The user of the session, if it was seen; else empty."""
         with self._guard:
             found = self._shelves.get(session)
             return found.user if found else ""

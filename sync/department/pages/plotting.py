@@ -15,7 +15,7 @@ LEAST_M = 200.0
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlotFrame:
     """What a plot shows: its bounds in degrees (WGS 84), meters a pixel, and how narrow a degree of longitude
-    is there. `scale_m`: what `scale_px` stands for."""
+    is there. `scale_m`: the length that `scale_px` shows."""
 
     south: float
     west: float

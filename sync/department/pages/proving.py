@@ -1,6 +1,6 @@
-"""The fresh proof: what a hold, an export, sharing, a grant or a covert entry asks of an open session.
+"""The fresh proof that a hold, an export, sharing, a grant or a covert entry requires of an open session.
 
-The form that asked for it is kept on the server, and comes back as it was, unsent, once the proof is made.
+The server keeps the form that required it, and restores it, unsent, after the proof.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ PROOF = "/proof"
 
 
 async def show(visit: Visit) -> Response:
-    """Password and code, or a passkey; 401 where a form was refused for the lack of it."""
+    """Password and code, or a passkey; 401 if a form was refused for the lack of it."""
     await visit.demand("policy/read")
     user = visit.person.user
     status = 200 if visit.request.method == "GET" else 401
@@ -40,7 +40,7 @@ def _next(visit: Visit) -> str:
 
 
 async def send(visit: Visit) -> Response:
-    """Take the proof, and go back to the form as it was."""
+    """Take the proof, and return to the form."""
     values = visit.values
     form = ProveForm(passkey=values.get("passkey", ""))
     if not form.passkey:

@@ -25,7 +25,7 @@ RANGES = (
 
 
 def query_of(visit: Visit) -> dict[str, Any]:
-    """The query as it was typed: what the calls take under this name. Raises FormError."""
+    """The query as typed, in the form of the calls. Raises FormError."""
     values, zone = visit.values, visit.calling.front.desk.policy.zone
     now_us = visit.now_us
     until_us = now_us
@@ -121,7 +121,7 @@ async def run_proposed(visit: Visit) -> Response:
 
 
 async def run_waiting(visit: Visit, number: int, **how: int) -> Response:
-    """Run the search of a proposal or request: at one go, or step by step where it opens much. `how`: as
+    """Run the search of a proposal or request: in one call, or step by step if it opens many reads. `how`: as
     inquiry/run names it."""
     try:
         answer = await visit.call("inquiry/run", **how)
@@ -142,7 +142,7 @@ def asked_of(visit: Visit, number: int) -> tuple[dict[str, Any], dict[str, str]]
 
 
 async def results(visit: Visit) -> Response:
-    """The answer of a look of this session, as it was given."""
+    """The answer to an image request of this session, as given."""
     look = await _look(visit)
     visit.unwitnessed = visit.unwitnessed or look.unwitnessed
     policy = visit.calling.front.desk.policy

@@ -230,7 +230,7 @@ def may(visit: Visit, operation: str) -> bool:
 
 
 def prepared(ask: Ask, visit: Visit, row: Any = None, name: str = "") -> dict[str, Any]:
-    """A form as the template takes it, filled in as it was typed where it was refused."""
+    """A form for the template, filled in with what was typed if it was refused."""
     fixed = {key: str(getattr(row, source)) for key, source in ask.fixed.items()} if row is not None else {}
     fixed |= {key: str(visit.request.path_params[part]) for key, part in ask.from_path.items()}
     again = (visit.refusal is not None or visit.restored) and visit.values.get("act") == ask.operation

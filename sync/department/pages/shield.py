@@ -1,6 +1,6 @@
 """What keeps a page from being used against its reader: headers, the session's cookie, a form's mark. No I/O.
 
-The cookie holds the session's token, which is never in a URL. A form is taken where the browser says that
+The cookie holds the session's token, which is never in a URL. A form is accepted if the browser says that
 this site sent it (Sec-Fetch-Site, else Origin), and, in a session, where it carries the session's mark.
 """
 
@@ -105,7 +105,7 @@ def demand_mark(token: str, mark: str) -> None:
 
 
 def local_path(path: str, otherwise: str = "/") -> str:
-    """A path on this desk, as it was asked for; `otherwise` for anything that could lead elsewhere."""
+    """The requested path on this desk; `otherwise` for anything that could lead elsewhere."""
     plain = path.startswith("/") and not path.startswith(("//", "/\\")) and len(path) < 200
     known = all(one.isalnum() or one in "/-_.?=&#%" for one in path) and path.isascii()
     return path if plain and known else otherwise

@@ -45,7 +45,7 @@ def people_of(rows: tuple[Person, ...], trainer: str, within: str, now_us: int) 
 
 
 async def _asked(visit: Visit) -> tuple[dict[str, str], list[Person]]:
-    """The head of the sheet as it was asked for, and its people."""
+    """The head of the requested sheet, and its people."""
     await visit.demand("training/record-class")
     given = visit.request.query_params
     policy = visit.calling.front.desk.policy

@@ -49,7 +49,7 @@ def _people(visit: Visit) -> list[dict[str, Any]]:
 
 
 def _users(visit: Visit) -> list[str]:
-    """Those of the sign-in sheet, where one was uploaded, and those that were ticked. Raises FormError."""
+    """Those of the sign-in sheet, if one was uploaded, and those that were ticked. Raises FormError."""
     sheet = visit.values.files.get("sheet")
     named = "\n".join(visit.values.all_of("users"))
     typed = [one.strip() for one in named.replace(",", "\n").splitlines()]

@@ -107,7 +107,7 @@ class StreetMap:
         return "raster" if self.media.startswith("image/") else "vector"
 
     def tile(self, zoom: int, x: int, y: int) -> bytes | None:
-        """One tile, packed as the file has it; None where it has none. Raises MapError for a damaged file."""
+        """One tile, packed as the file has it; None if it has none. Raises MapError for a damaged file."""
         if not (self.min_zoom <= zoom <= self.max_zoom and 0 <= x < 1 << zoom and 0 <= y < 1 << zoom):
             return None
         try:
@@ -130,7 +130,7 @@ class StreetMap:
 
 
 def attribution_of(metadata: Any) -> str:
-    """Who made the map, without markup; OpenStreetMap where the file says nothing."""
+    """Who made the map, without markup; OpenStreetMap if the file does not say."""
     said = metadata.get("attribution") if isinstance(metadata, dict) else None
     plain = " ".join(html.unescape(_TAG.sub(" ", said)).split()) if isinstance(said, str) else ""
     return "".join(one for one in plain if one.isprintable())[:300] or OPENSTREETMAP

@@ -147,7 +147,7 @@ class Visit:
         return Response(text, media_type="application/json", headers=shield.headers_of(self.nonce))
 
     def to(self, path: str) -> Response:
-        """Go on to another page, which is then asked for by GET."""
+        """Redirect to another page, which the browser gets by GET."""
         return RedirectResponse(path, 303, shield.headers_of(self.nonce))
 
 

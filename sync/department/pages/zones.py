@@ -62,7 +62,7 @@ def shapes_of(zones: Sequence[NoReadZone], frame: PlotFrame) -> tuple[Shape, ...
 
 
 def plot_of_zones(zones: Sequence[NoReadZone]) -> ZonePlot | None:
-    """The plot of all zones; None where there is none."""
+    """The plot of all zones; None if there is none."""
     if not zones:
         return None
     frame = PlotFrame.around(corner for one in zones for corner in one.corners)
