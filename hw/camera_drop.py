@@ -64,7 +64,7 @@ class DropCamera:
             if source.rotation == 180:
                 planes = planes.upside_down()
         except FileNotFoundError:
-            raise BrokenFrameError(path.name, "was taken away before it was read") from None
+            raise BrokenFrameError(path.name, "was removed before it was read") from None
         except BrokenFrameError as error:
             with contextlib.suppress(OSError):
                 path.rename(path.with_name(path.name + ".broken"))

@@ -104,7 +104,7 @@ class ReplaySource:
             self.reel = VideoFile(path)
         elif path.exists():
             raise NoSuchSourceError(
-                f"{path}: is a pipe or a device, which is not read: give a folder, a video file, `camera`, "
+                f"{path}: a pipe or a device cannot be read: give a folder, a video file, `camera`, "
                 "rtsp://... or drop:FOLDER"
             )
         else:

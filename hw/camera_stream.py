@@ -70,7 +70,7 @@ class StreamCamera:
             raise PartFailedError(f"{shown}: cannot be opened ({_reason(error)})") from None
         except IndexError:
             self.close()
-            raise PartFailedError(f"{shown}: gives no video") from None
+            raise PartFailedError(f"{shown}: has no video") from None
         stream.thread_type = "SLICE"  # frame threads would hold frames back
         self._frames = self._decoded(stream)
 
@@ -86,7 +86,7 @@ class StreamCamera:
         if isinstance(frame, str):
             raise BrokenFrameError(self._shown, frame)
         if frame.is_corrupt:
-            raise BrokenFrameError(self._shown, "a frame with parts that are made up")
+            raise BrokenFrameError(self._shown, "a frame with concealed errors")
         now = self._clock.now()
         planes = planes_of(frame).upside_down() if self._upside_down else planes_of(frame)
         yield Frame(

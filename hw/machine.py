@@ -18,8 +18,8 @@ INSTALL_LIMIT_S = 900.0  # a slot of some hundred megabytes, onto a slow card
 OUTPUT_LIMIT = 256 * 1024
 CURES = {
     "nmcli": "install NetworkManager (apt install network-manager)",
-    "alpr-install-update": "it comes with the flashable image; elsewhere install the package by hand",
-    "journalctl": "the log is where this system keeps it",
+    "alpr-install-update": "it is part of the flashable image; elsewhere install the package by hand",
+    "journalctl": "read the log where this system keeps it",
 }
 
 
@@ -88,7 +88,7 @@ class SystemdMachine:
     def join_wifi(self, name: str, passphrase: str) -> None:
         """See Machine.join_wifi. nmcli asks for the passphrase on its standard input."""
         if name.startswith("-") or "help".startswith(name):  # nmcli knows no `--` that ends its options
-            raise PartFailedError(f"nmcli would not take {name} for a network: give the network another name")
+            raise PartFailedError(f"nmcli does not accept {name} as a name: give the network another name")
         self._call("nmcli", "--ask", "device", "wifi", "connect", name, given=passphrase + "\n")
 
     def install_update(self, source: str) -> str:

@@ -100,7 +100,7 @@ def _what_it_is(path: Path, error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
         with contextlib.suppress(*_DECODE_ERRORS), Image.open(path) as image:
             return f"is a {image.format} file, which is not read: give {READ}"
-        return f"is no picture: give {READ}"
+        return f"is not a picture: give {READ}"
     return f"is damaged or cut off ({type(error).__name__})"
 
 

@@ -62,7 +62,7 @@ class NmeaReceiver:
                 "receiver: its line is gone" if self._was_there else f"receiver: {self._why or 'not there'}"
             )
         if self._monotonic() - self._spoke_s > SILENT_S:
-            return "receiver: no whole sentence; is its speed that of parts.gps_baud?"
+            return "receiver: no complete sentence; does its speed match parts.gps_baud?"
         return None
 
     def latest(self) -> Fix | None:

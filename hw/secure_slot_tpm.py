@@ -23,7 +23,7 @@ MOST = SIZE - 2
 class TpmSlot:
     """See hw.secure_slot.SecureSlot. Opens the chip for each call, so that other programs can use it too."""
 
-    promise = "a TPM: what is written over is gone from the chip, and a copied or older card opens nothing"
+    promise = "a TPM: an overwritten key is gone from the chip, and a copied or older card opens nothing"
 
     def __init__(self, index: int, tcti: str) -> None:
         self._tpm = Tpm(tcti)
@@ -47,7 +47,7 @@ class TpmSlot:
                 raise SlotFailedError(f"{self.uri}: cannot be read: {error}") from None
         length = int.from_bytes(held[:2], "big")
         if length > MOST:
-            raise SlotFailedError(f"{self.uri}: holds something that is not this program's")
+            raise SlotFailedError(f"{self.uri}: contains data of another program")
         return held[2 : 2 + length] if length else None
 
     def write(self, content: bytes) -> None:

@@ -77,7 +77,9 @@ class TtySerialPort:
                 return b""
             return bytes(self._port.read(min(limit, max(1, self._port.in_waiting))))
         except self._foreign as error:
-            raise LineGoneError(f"{self.name}: the other end is gone ({type(error).__name__})") from error
+            raise LineGoneError(
+                f"{self.name}: the other end is closed ({type(error).__name__})"
+            ) from error
 
     def write(self, data: bytes) -> None:
         """See SerialPort.write."""
@@ -85,7 +87,9 @@ class TtySerialPort:
         try:
             self._port.write(data)
         except self._foreign as error:
-            raise LineGoneError(f"{self.name}: the other end is gone ({type(error).__name__})") from error
+            raise LineGoneError(
+                f"{self.name}: the other end is closed ({type(error).__name__})"
+            ) from error
 
     def close(self) -> None:
         """See SerialPort.close."""
@@ -136,9 +140,9 @@ class FdPort:
         try:
             data = os.read(self._fd_in, limit)
         except OSError as error:
-            raise LineGoneError(f"{self.name}: the other end is gone") from error
+            raise LineGoneError(f"{self.name}: the other end is closed") from error
         if not data:
-            raise LineGoneError(f"{self.name}: the other end is gone")
+            raise LineGoneError(f"{self.name}: the other end is closed")
         return data
 
     def write(self, data: bytes) -> None:
@@ -149,10 +153,10 @@ class FdPort:
             try:
                 _, ready, _ = select.select([], [self._fd_out], [], WRITE_LIMIT_S)
                 if not ready:
-                    raise LineGoneError(f"{self.name}: takes no output")
+                    raise LineGoneError(f"{self.name}: does not accept output")
                 rest = rest[os.write(self._fd_out, rest[:512]) :]
             except OSError as error:
-                raise LineGoneError(f"{self.name}: the other end is gone") from error
+                raise LineGoneError(f"{self.name}: the other end is closed") from error
 
     def close(self) -> None:
         """See SerialPort.close; a terminal gets its old mode back."""
@@ -181,7 +185,7 @@ class LoopbackPort:
         with self._changed:
             while not self._inbox:
                 if self._gone:
-                    raise LineGoneError(f"{self.name}: the other end is gone")
+                    raise LineGoneError(f"{self.name}: the other end is closed")
                 if not self._changed.wait(max(0.0, until - time.monotonic())):
                     return b""
             data = bytes(self._inbox[:limit])
@@ -192,7 +196,7 @@ class LoopbackPort:
         """See SerialPort.write."""
         other = self._other
         if self._gone or other is None:
-            raise LineGoneError(f"{self.name}: the other end is gone")
+            raise LineGoneError(f"{self.name}: the other end is closed")
         with other._changed:
             other._inbox += data
             other._changed.notify_all()

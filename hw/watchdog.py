@@ -76,7 +76,7 @@ class SystemdHeartbeat:
                 line.connect(self._address)
                 line.sendall(message.encode())
         except OSError as error:
-            raise PartFailedError(f"systemd: heartbeat not taken ({type(error).__name__})") from error
+            raise PartFailedError(f"systemd: heartbeat refused ({type(error).__name__})") from error
 
 
 class PatientHeartbeat:

@@ -70,9 +70,7 @@ class SlotContent:
     def parse(cls, data: bytes, *, where: str) -> SlotContent:
         """Parse the slot. Raises SlotError."""
         if len(data) != SLOT_BYTES or not data.startswith(_MAGIC):
-            raise SlotError(
-                "holds something that is not this program's", where=where, cure="name the right slot"
-            )
+            raise SlotError("contains data of another program", where=where, cure="name the right slot")
         _, *fields = _FORM.unpack(data)
         return cls(*fields)
 

@@ -133,7 +133,7 @@ def _import(ledger: Ledger, held: HeldLists, body: dict[str, Any]) -> dict[str, 
     """Put a file into force on a unit that no department has enrolled. Raises StorageError, OSError."""
     if ledger.status().enrolled:
         raise RecordError(
-            "an enrolled unit takes its lists from the department alone",
+            "an enrolled unit takes its lists only from the department",
             cure="department hotlist push",
         )
     hours, list_id = int(body["hours"]), str(body["id"])

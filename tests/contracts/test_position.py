@@ -94,7 +94,7 @@ def test_a_receiver_that_falls_silent_says_so_and_one_without_a_fix_does_not() -
     receiver = NmeaReceiver(near, monotonic=hands)
     try:
         hands.now_s += SILENT_S + 1
-        assert "no whole sentence" in str(receiver.trouble)
+        assert "no complete sentence" in str(receiver.trouble)
         far.write(b"\xf8\x00\x80" * 40)  # another speed
         assert receiver.trouble
         far.write(nmea_second(MOMENT, 34.0, -118.0, quality=0))

@@ -70,7 +70,7 @@ def test_webp_is_read_and_a_gif_is_named(tmp_path: Path) -> None:
     with pytest.raises(BrokenFrameError, match=r"is a GIF file.*JPEG, PNG or WebP"):
         load_planes(tmp_path / "b.jpg")
     (tmp_path / "c.png").write_bytes(b"hello")
-    with pytest.raises(BrokenFrameError, match="is no picture"):
+    with pytest.raises(BrokenFrameError, match="is not a picture"):
         load_planes(tmp_path / "c.png")
     Image.fromarray(scene(SIZE)).save(tmp_path / "d.jpg")
     (tmp_path / "d.jpg").write_bytes((tmp_path / "d.jpg").read_bytes()[:-300])

@@ -408,7 +408,7 @@ class Camera:
 
 
 def pixels(stream: StreamConfiguration) -> NDArray[np.uint8]:
-    """YUV420 with black on the left and white on the right; the padding holds noise that is no picture."""
+    """YUV420 with black on the left and white on the right; the padding holds noise that is not a picture."""
     full = stream.color_space is not None and stream.color_space.range is ColorSpace.Range.Full
     black, white = (0, 255) if full else (16, 235)
     width, height, rows = stream.size.width, stream.size.height, (stream.size.height + 1) // 2

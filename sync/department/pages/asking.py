@@ -42,7 +42,7 @@ async def answer(visit: Visit) -> Response:
     rows = await visit.call("inquiry/requests")
     row = next((one for one in rows if one.request == number), None)
     if row is None:
-        raise FormError("that is not a request of yours", code="other-request", clause="463.5 (a)")
+        raise FormError("that request is not yours", code="other-request", clause="463.5 (a)")
     found = await visit.call("inquiry/answer", request=number)
     look = SearchLook("answer", query_value(row.query), ground_value(row.ground), [found], number=number)
     return keep_look(visit, look)

@@ -58,7 +58,7 @@ def _charts(answer: Any) -> list[Chart]:
 
 
 def _report(answer: Any) -> str:
-    return f"The audit went over {answer.accesses} accesses and opened {len(answer.findings)} findings."
+    return f"The audit checked {answer.accesses} accesses and opened {len(answer.findings)} findings."
 
 
 def _bundle(answer: Any) -> File:

@@ -75,7 +75,7 @@ async def show(visit: Visit) -> Response:
     kinds = [(kind, word_of(kind)) for kind in SEEN_WITH if any(one.kind == kind for one in found)]
     kind = asked.get("kind", "")
     if kind and kind not in SEEN_WITH:
-        raise FormError("kind: is none of the calendar's", code="kind", clause="463.4", cure="choose one")
+        raise FormError("kind: the calendar has no such kind", code="kind", clause="463.4", cure="choose one")
     shown = [one for one in found if kind in {"", one.kind}]
     return visit.page(
         "calendar.html",

@@ -338,7 +338,7 @@ RETENTION = Sheet(
     asks=(
         Ask(
             operation="backlog/allow",
-            title="Allow the purge of more than the day that is due",
+            title="Allow a purge of more than the day that is due",
             button="Allow",
             said=lambda _answer: "The next daily run purges it.",
         ),

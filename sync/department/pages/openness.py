@@ -89,7 +89,7 @@ REDRESS = Sheet(
             operation="redress/enter",
             title="Enter a request that came on paper",
             button="Enter it",
-            lead="As the form has it. The days to its answer count from when it was received.",
+            lead="As on the form. The days until its answer count from its receipt.",
             options={"about": _about},
             said=lambda answer: (
                 f"Request {answer.request}: answer it within {answer.days} days. "

@@ -29,7 +29,7 @@ FREE_LINES = 5  # for people who are not on the list
 def people_of(rows: tuple[Person, ...], trainer: str, within: str, now_us: int) -> list[Person]:
     """Who belongs on the sheet: active people but vendors and the trainer, by name. Raises FormError."""
     if within not in dict(WITHIN):
-        raise FormError("within: is none of all, 60, 180", code="within", clause="463.9")
+        raise FormError("within: use all, 60 or 180", code="within", clause="463.9")
     until_us = now_us + int(within) * DAY_US if within != "all" else None
     return sorted(
         (

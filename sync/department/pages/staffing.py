@@ -64,7 +64,7 @@ SHEET_FIELD = Field(
     name="sheet",
     kind="file",
     label="Sign-in sheet",
-    help="CSV with a column user, and an x in a column signed where there is one; or name people beside it",
+    help="CSV with a column user and, optionally, an x in a column signed; or name people beside it",
     required=False,
 )
 TRAINING = Sheet(
