@@ -77,9 +77,7 @@ class TtySerialPort:
                 return b""
             return bytes(self._port.read(min(limit, max(1, self._port.in_waiting))))
         except self._foreign as error:
-            raise LineGoneError(
-                f"{self.name}: the other end is closed ({type(error).__name__})"
-            ) from error
+            raise LineGoneError(f"{self.name}: the other end is closed ({type(error).__name__})") from error
 
     def write(self, data: bytes) -> None:
         """See SerialPort.write."""
@@ -87,9 +85,7 @@ class TtySerialPort:
         try:
             self._port.write(data)
         except self._foreign as error:
-            raise LineGoneError(
-                f"{self.name}: the other end is closed ({type(error).__name__})"
-            ) from error
+            raise LineGoneError(f"{self.name}: the other end is closed ({type(error).__name__})") from error
 
     def close(self) -> None:
         """See SerialPort.close."""
