@@ -18,6 +18,7 @@ from sync.department.desk.operations import OPERATIONS
 from sync.department.desk.redress.calls import RedressForm, ask
 from sync.department.pages import app, auditing, governing, holding, machines, openness, sharing, staffing
 from sync.department.pages.changing import SHEET as CHANGES
+from sync.department.pages.fields import CHOSEN
 from sync.department.pages.sheets import Sheet as Described
 from sync.department.policy.roles import Call
 
@@ -71,6 +72,23 @@ def test_every_field_of_every_form_has_words() -> None:
     for operation in OPERATIONS.values():
         for name in operation.form.__dataclass_fields__:
             assert words_of(operation.form, name).label
+
+
+def test_where_a_choice_is_offered_nothing_tells_how_it_is_typed(reader: Browser) -> None:
+    helps = {
+        words_of(one.form, name).help for one in OPERATIONS.values() for name in one.form.__dataclass_fields__
+    }
+    assert set(CHOSEN) <= helps, "help that no field has any more"
+    one = reader()
+    one.logon("chief")
+    for path in ("/people", "/grants", "/units", "/training", "/sharing", "/hotlists"):
+        html = one.get(path).html
+        shown = re.findall(r"<select.*?</select>\s*<p class=\"hint\"[^>]*>(.*?)</p>", html, re.DOTALL)
+        shown += re.findall(r"<legend>.*?<small>(.*?)</small>", html)
+        assert not [text for text in shown if re.search(r"\bids?\b|one (?:a|per) line|user name", text)], (
+            path,
+            shown,
+        )
 
 
 def fill(department: Department, reader: Browser) -> None:

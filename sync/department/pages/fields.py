@@ -25,6 +25,21 @@ from sync.department.policy.refusals import FormError
 
 Options: TypeAlias = Sequence[tuple[str, str]]
 DAYS = frozenset({"day", "through"})  # fields that hold a day as YYYY-MM-DD
+CHOSEN = {
+    "ids, one a line": "tick each",
+    "its name or id": "",
+    "user name": "",
+    "user name of who was trained": "",
+    "user name; 463.9: the CCAT supervisor": "463.9: the CCAT supervisor",
+    "user names, as on the sign-in sheet": "as on the sign-in sheet",
+    "one per line; empty for the role's commands": "none ticked: the role's commands",
+    "463.6 (d): its id; empty if there is none": "463.6 (d)",
+    "car, motorcycle, trailer, truck; empty where unknown": "",
+    "empty for all": "none: every unit",
+    "as the policy names it": "",
+    "maintenance or repair (463.3)": "463.3",
+}
+"""Help on how a field is typed, and what is said instead where the page offers a choice."""
 SECOND = ("propose", "approval")  # buttons, and a number that only a second person's yes brings
 
 
@@ -72,7 +87,7 @@ def fields_of(
                 name=_name(one.name, hints),
                 kind=kind,
                 label=words.label,
-                help=words.help,
+                help=CHOSEN.get(words.help, words.help) if one.name in options else words.help,
                 required=not (default or may_lack or kind == "tick"),
                 options=choices,
                 value="yes" if one.default is True else "",
