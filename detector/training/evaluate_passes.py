@@ -237,14 +237,16 @@ def main(argv: list[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="example: python -m detector.training.evaluate_passes --passes 1000 --out run/passes.jsonl",
     )
-    parser.add_argument("--passes", type=int, default=1000, help="vehicles at least (default 1000)")
+    parser.add_argument("--passes", type=int, default=1000, help="at least so many vehicles (default 1000)")
     parser.add_argument(
         "--out", type=Path, required=True, help="outcomes, one line per clip; an existing file is resumed"
     )
     parser.add_argument("--models", type=Path, help="folder of the nets (default: the shipped ones)")
-    parser.add_argument("--first", type=int, default=0, metavar="SEED", help="of the first clip (default 0)")
-    parser.add_argument("--kind", choices=tuple(KINDS), help="clips of one kind alone")
-    parser.add_argument("--mistakes", action="store_true", help="a line for each vehicle that is not right")
+    parser.add_argument(
+        "--first", type=int, default=0, metavar="SEED", help="seed of the first clip (default 0)"
+    )
+    parser.add_argument("--kind", choices=tuple(KINDS), help="only clips of one kind")
+    parser.add_argument("--mistakes", action="store_true", help="print each vehicle that is not right")
     arguments = parser.parse_args(argv)
     try:
         reader = PlateReader.from_models(arguments.models)

@@ -62,7 +62,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--peak-rate", type=float, default=2e-3)
     parser.add_argument("--without", nargs="*", default=[], metavar="DATASET", help="sets to leave out")
     parser.add_argument(
-        "--stored", type=Path, default=None, help="folder of batches that detector.training.stored makes"
+        "--stored", type=Path, default=None, help="folder of batches made by detector.training.stored"
     )
     parser.add_argument("--together", type=int, default=1, help="how many stored batches make one")
     parser.add_argument("--start-from", type=Path, default=None, help="weights of an earlier run")

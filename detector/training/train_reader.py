@@ -28,7 +28,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--real-share", type=float, default=REAL_SHARE)
     parser.add_argument("--without", nargs="*", default=[], metavar="DATASET", help="sets to leave out")
     parser.add_argument(
-        "--stored", type=Path, default=None, help="folder of batches that detector.training.stored makes"
+        "--stored", type=Path, default=None, help="folder of batches made by detector.training.stored"
     )
     parser.add_argument("--together", type=int, default=1, help="how many stored batches make one")
     parser.add_argument("--workers", type=int, default=1)

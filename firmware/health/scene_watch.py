@@ -52,7 +52,7 @@ class SceneWatch:
 
     def look(self, luma: NDArray[np.uint8], now_s: float) -> None:
         """Take one picture at now_s (running clock). luma: uint8 (H, W), low resolution will do; one with
-        fewer pixels than there are cells shows nothing, and would spoil what was learnt.
+        fewer pixels than there are cells shows nothing, and would spoil what was learned.
         """
         if luma.shape[0] < ROWS or luma.shape[1] < COLUMNS:
             return
@@ -92,7 +92,7 @@ class SceneWatch:
             self.lit_anew()
 
     def lit_anew(self) -> None:
-        """The light is another one (lamps, filter): the usual view is learnt again."""
+        """The light is another one (lamps, filter): the usual view is learned again."""
         self._usual, self._usual_likeness, self._reads = None, 1.0, 0
         for name in ("covered", "knocked"):
             self._since.pop(name, None)

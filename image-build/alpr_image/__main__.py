@@ -1,9 +1,11 @@
-"""`python -m alpr_image`: build the image, its update, its packages; write the lock.
+"""`python -m alpr_image`: build and test the image, its update and its packages; write cards and locks.
 
-build [--board virt] [--version N] [--name TEXT]   the card and the update file, in the workshop
-test [--built] [--only PART...]                    boot it and try to break it; the results, as a table
-lock                                               rewrite packages/debs.lock
-deb [--try SYSTEM...]                              the packages for those who keep their own system;
+build [--board virt] [--version N] [--name TEXT]   build the card and the update file, in the work folder
+test [--built] [--only PART...]                    boot the card under QEMU, try to break it, print a table
+provision CARD --image FILE [--write]              plan how to write a card; --write: do it and compare
+provision --secure-boot rpi                        print the steps that lock a Raspberry Pi
+lock                                               rewrite packages/debs-*.lock and device.lock
+deb [--try SYSTEM...]                              build the packages for a system of your own; --try:
                                                    install and run them in an arm64 Debian of that name
 """
 
@@ -22,7 +24,9 @@ PARTS = ("visit", "hard-day", "chip", "fuses", "tampered", "tampered-here")
 
 def main() -> int:
     """Do it; exit status 1 with one reason if a step fails."""
-    parser = argparse.ArgumentParser(prog="alpr_image", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="alpr_image", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     verbs = parser.add_subparsers(dest="verb", required=True)
     one = verbs.add_parser("build")
     one.add_argument("--board", default="virt")
@@ -33,16 +37,16 @@ def main() -> int:
     )
     one = verbs.add_parser("test")
     one.add_argument("--only", nargs="*", default=list(PARTS[:-1]), choices=PARTS)
-    one.add_argument("--built", action="store_true", help="take the image of the last build")
+    one.add_argument("--built", action="store_true", help="use the image of the last build")
     one = verbs.add_parser("provision")
     one.add_argument("card", nargs="?", type=Path)
     one.add_argument("--image", type=Path)
-    one.add_argument("--write", action="store_true", help="write it; without, the plan alone")
-    one.add_argument("--secure-boot", choices=("rpi",), help="the steps that lock a board")
+    one.add_argument("--write", action="store_true", help="write the card (default: only print the plan)")
+    one.add_argument("--secure-boot", choices=("rpi",), help="print the steps that lock a board")
     verbs.add_parser("lock")
     one = verbs.add_parser("deb")
     one.add_argument("--try", nargs="+", default=[], dest="systems", choices=("bookworm", "trixie"))
-    one.add_argument("--built", action="store_true", help="take the packages of the last build")
+    one.add_argument("--built", action="store_true", help="use the packages of the last build")
     args = parser.parse_args()
     shop, begun = Workshop.of_environment(), time.monotonic()
     try:
