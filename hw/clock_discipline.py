@@ -32,7 +32,7 @@ REFERENCE_FRESH_S = 4 * 3600.0  # chrony asks its servers every 17 minutes at th
 JUDGMENT_FRESH_S = 30.0  # an older judgment no longer counts
 EARLIEST_S = 1_735_689_600  # 2025-01-01: an earlier clock was never set
 ROLLOVER_S = 1024 * 7 * 86_400  # IS-GPS-200, 20.3.3.3.1.1: the week number has ten bits
-LATEST_S = EARLIEST_S + ROLLOVER_S  # from here on a receiver's date could as well be one of before
+LATEST_S = EARLIEST_S + ROLLOVER_S  # from here on a receiver's date may as well be an earlier one
 SIGNED_AHEAD_S = ROLLOVER_S // 2  # the longest time off between two signed times
 DAY_US = 86_400_000_000
 _LOCAL_REFERENCE = "7F7F0101"  # chrony's "local": it follows itself
@@ -96,7 +96,7 @@ class ClockEvidence:
 class Judgment:
     """How good the system clock was at running_s, and who says so.
 
-    measured_s: when the daemon last measured the clock, by its own word. doubted_s: such a time of before the
+    measured_s: when the daemon last measured the clock, by its own report. doubted_s: such a time before the
     clock was set, which says nothing of it now.
     """
 

@@ -111,5 +111,5 @@ class LogWriter(LogReader):
         return envelope.sign(body, self._key, context=context)
 
     def rewind(self, frontier: merkle.Frontier) -> None:
-        """Go back to the frontier of before a transaction that did not commit."""
+        """Restore the frontier before a transaction that did not commit."""
         self.frontier = frontier

@@ -1,6 +1,6 @@
 """A read against all current lists: the entries it may match, whether an alert sounds, and why not. Pure.
 
-Exact lookups of the few likely forms of a text; partial plates need an inquiry, which requires a case.
+Exact look-ups of the few likely forms of a text; partial plates need an inquiry, which requires a case.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Joining a department: at a console, where reads of before must not go along, and for the home's user."""
+"""Joining a department: at a console, where earlier reads must not go along, and as the home's user."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _CONTENT = frozenset({KeyClass.READ, KeyClass.HIT})
 
 
 def join_as_owner(home: Path, ledger: Ledger, code: str) -> str:
-    """Join, in a line of outcome; reads of before go to the department. Raises SyncError, StorageError."""
+    """Join; the line that says so. Earlier reads go to the department. Raises SyncError, StorageError."""
     folder = sync_folder(home)
     member = join(LedgerOutbox(ledger, folder.inbox), folder, code, software=software_version()[:64])
     return f"this unit is {member.name} ({member.unit_id}) of {member.department}"
 
 
 def join_at_console(home: Path, ledger: Ledger, code: str) -> str:
-    """Join, once every read of before is destroyed: who holds a cable and a code names the department.
+    """Join, once every earlier read is destroyed: a person with a cable and a code names the department.
 
     Nothing is destroyed for a code whose department does not answer. Raises SyncError, StorageError,
     UnitRefusedError.

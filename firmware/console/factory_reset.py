@@ -78,7 +78,7 @@ class LastWord:
         return True
 
     def keep(self, home: Path) -> Iterator[str]:
-        """Keep it for the first sync of the new unit; lines that print it for a hand-over meanwhile."""
+        """Keep it for the first sync of the new unit; lines that print it, to deliver it by hand."""
         try:
             destruction.keep(home, self.log_id, self.message)
             yield "department not reached: the first sync after joining again sends this receipt"

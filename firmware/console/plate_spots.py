@@ -30,7 +30,7 @@ _GREY = 114
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spots:
-    """plates: as surely found as for reading. blots: those, and whatever might be one, px of the frame."""
+    """plates: as surely found as for reading. blots: those, and all that might be one, px of the frame."""
 
     plates: Sequence[PlateBox]
     blots: Sequence[PlateBox]

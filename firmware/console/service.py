@@ -99,7 +99,7 @@ class _SocketPort(FdPort):
 
 
 def pump(port: SerialPort, home: Path) -> None:
-    """Carry bytes between a line and the running reader until either end is gone. Raises HomeLockedError."""
+    """Carry bytes between a line and the running reader until either end closes. Raises HomeLockedError."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         try:
             with _short(socket_of(home)) as name:

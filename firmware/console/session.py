@@ -107,7 +107,7 @@ class Console:
         return self._admission is not None or self._recording is not None
 
     def serve(self) -> None:
-        """Talk until the line is gone. Raises nothing that a person at the cable could cause."""
+        """Talk until the line closes. Raises nothing that a person at the cable could cause."""
         try:
             self._hand.greet()
             self._banner()

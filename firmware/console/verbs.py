@@ -206,7 +206,7 @@ def _enroll(context: Context, words: tuple[str, ...]) -> Iterator[str]:
         raise UnitRefusedError("no code was given, nothing was changed")
     identity = context.unit.identity()
     if not identity.empty:
-        yield "this unit holds reads from before its enrollment: they are destroyed first, keys included"
+        yield "this unit holds reads from before its enrollment; they are destroyed first"
         _confirmed(context, context.ask(f"type the unit's name ({identity.name}) to continue: ").strip())
     for line in context.unit.enroll(code):
         yield screened(line)

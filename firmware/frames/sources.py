@@ -78,7 +78,7 @@ def shown_source(text: str) -> str:
 
 
 def is_replay(text: str) -> bool:
-    """Whether the source is a folder or a video of before, and no camera."""
+    """Whether the source is a recorded folder or video, not a camera."""
     return _CAMERA.fullmatch(text) is None and not text.startswith((*SCHEMES, DROP))
 
 

@@ -47,7 +47,7 @@ def path_of(home: Path) -> Path:
 
 
 def write_report(home: Path, report: HealthReport) -> None:
-    """Replace the file; not synced, since a report of before the power cut is of no use."""
+    """Replace the file; not synced, since a report from before a power cut is of no use."""
     path = path_of(home)
     fresh = path.with_suffix(".new")
     fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)

@@ -30,7 +30,7 @@ class ListChanges:
             self.fresh[digest_of(data)] = data
 
     def applied(self, entries: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
-        """(key, entry) after the changes. entries: those of before, in the order of their keys."""
+        """(key, entry) after the changes. entries: the previous ones, in the order of their keys."""
         added = sorted((ListEntry.from_bytes(data).key, data) for data in self.fresh.values())
         return heapq.merge(self._kept(entries), added, key=itemgetter(0))
 

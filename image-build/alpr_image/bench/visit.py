@@ -176,7 +176,7 @@ def session(hands: Hands, office: Office) -> None:
 def shown(hands: Hands, command: str, before: str | None = None, limit_s: float = COMMAND_LIMIT_S) -> str:
     """What a command printed, without its own line. Raises Silence."""
     hands.type(command)
-    hands.wait_for(command, limit_s)  # its echo: a prompt of before is behind it
+    hands.wait_for(command, limit_s)  # its echo: an earlier prompt is behind it
     hands.wait_for("\n", limit_s)
     text = hands.wait_for(before or session_prompt(), limit_s)
     return text.replace("\r", "").removesuffix(before or session_prompt())

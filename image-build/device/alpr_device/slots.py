@@ -181,7 +181,7 @@ class PiSlots:
         try:
             number = int.from_bytes(self._number.read_bytes(), "big")
         except OSError:
-            raise SlotError(f"{self._number} is not there: an EEPROM of before 2022? update it") from None
+            raise SlotError(f"{self._number} is not there: an EEPROM from before 2022? update it") from None
         return self._slot_of(number)
 
     def committed(self) -> str:

@@ -158,7 +158,7 @@ def _redress(book: DeskState, now_us: int) -> list[Overdue]:
 
 
 def _without_answerer(policy: Policy) -> list[Overdue]:
-    """A policy file of before requests from the public: they wait, and no role may answer one."""
+    """A policy file from before public requests: they wait, and no role may answer one."""
     if any(Call.REDRESS_ANSWER in calls for calls in policy.grants.values()):
         return []
     what = "no role may answer requests of the public: sign a policy that grants redress.answer to an office"

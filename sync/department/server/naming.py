@@ -40,7 +40,7 @@ def draft(desk: Desk, user: str, name: str) -> bytes:
 def name_administrator(desk: Desk, data: bytes) -> HandedOver:
     """Put a signed statement in force: the account, and a first password for it.
 
-    The administrator of before keeps no such role. Raises SignatureError, RecordError.
+    The previous administrator keeps no such role. Raises SignatureError, RecordError.
     """
     statement, signatures = parse(data)
     offices = signers(desk.root, statement, signatures)

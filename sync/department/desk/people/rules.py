@@ -347,7 +347,7 @@ def demand_in_date(terms: SecurityTerms, set_us: int, now_us: int) -> None:
 
 
 def demand_approved(terms: SecurityTerms, credential: Credential | None) -> None:
-    """In the FIPS profile a password of before it opens only its own change. Raises NotYetError."""
+    """In the FIPS profile an older password opens only its own change. Raises NotYetError."""
     if terms.profile == "fips" and (credential is None or credential.scheme != PBKDF2):
         raise NotYetError(
             "this password was hashed before the FIPS profile came into force: set it again",
