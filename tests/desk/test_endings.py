@@ -8,7 +8,9 @@ from dataclasses import replace
 import pytest
 from desk_forms import forms
 from desk_twins import DAY_US, HOUR_US, PEOPLE, Department
+from flipped import flip
 
+from storage.hot_list_file import MAGIC
 from sync.department.desk.due import CalendarForm, endings_now
 from sync.department.desk.endings import NOTICE_DAYS, OF_PEOPLE, PASSES, SEEN_WITH, Ending, advice, soon
 from sync.department.policy.refusals import FormError
@@ -124,6 +126,16 @@ def test_a_list_that_is_sent_daily_is_no_notice(department: Department) -> None:
     department.clock.step(7 * DAY_US)
     assert "list-entry" in {one.kind for one in standing(department.front).ending}
     assert NOTICE_DAYS["list-entry"] * DAY_US < 9 * DAY_US + HOUR_US
+
+
+def test_a_damaged_list_hides_no_other_end_and_is_told(department: Department) -> None:
+    with_lists_and_grants(department)
+    (path,) = department.home.path.rglob("doj.list")
+    path.write_bytes(flip(path.read_bytes(), len(MAGIC) + 20))
+    found = listed(department, department.logon("super"))
+    assert {"password", "training", "delegation"} <= {one.kind for one in found}
+    assert [one.ends_us for one in found if one.kind == "hot-list"] == [0]
+    assert any("does not open" in line for line in standing(department.front).lines())
 
 
 def test_the_end_of_a_designation_goes_with_the_office(department: Department, tokens: Tokens) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from storage.errors import StorageError
 from storage.times import DAY_US
 from sync.department.desk import compliance
 from sync.department.desk.audit import rules as audit
@@ -23,11 +24,13 @@ from sync.department.desk.endings import (
     of_units,
     seen_by,
     soon,
+    unreadable_lists,
 )
 from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.ground.department_time import span_text
 from sync.department.policy.refusals import FormError
 from sync.department.policy.roles import Call
+from sync.errors import SyncError
 
 GONE_DAYS = 30  # what ended for good longer ago is left out of the calendar
 
@@ -76,7 +79,10 @@ def endings_now(
     if "unit-certificate" in kinds:
         found += of_units(front.state.units(now_us))
     if kinds & {"hot-list", "list-entry"}:
-        found += of_lists(front.lists_out(), front.list_entries(LOCAL))
+        try:
+            found += of_lists(front.lists_out(), front.list_entries(LOCAL))
+        except (StorageError, SyncError, OSError):
+            found.append(unreadable_lists())  # one damaged file hides no other end, and is itself told
     return by_date(
         one
         for one in found

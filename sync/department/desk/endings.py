@@ -143,6 +143,19 @@ def of_lists(lists: Iterable[ListHead], own: Iterable[ListEntry]) -> list[Ending
     ]
 
 
+def unreadable_lists() -> Ending:
+    """That a list which is kept here does not open: due now."""
+    return Ending(
+        kind="hot-list",
+        clause="463.7",
+        about="a hot list that is kept here",
+        ends_us=0,
+        what="a hot list that is kept here does not open",
+        cure="send each list again, or restore HOME/hotlists from the backup",
+        command="department hotlist push",
+    )
+
+
 def by_date(found: Iterable[Ending]) -> list[Ending]:
     """The soonest first."""
     return sorted(found, key=lambda one: (one.ends_us, one.kind, one.about))
