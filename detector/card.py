@@ -105,7 +105,7 @@ class TextRules:
 class ConfidenceRules:
     """``[confidence]``: a logistic model over the features of ``confidence.py``, fitted on held-out plates.
 
-    ``bias`` and one weight a feature; ``report_from``: the confidence from which a text is put out
+    ``bias`` and one weight a feature; ``report_from``: the confidence from which a text is reported
     as sure (by default the one that gave 95 % right texts on the calibration plates). ``usual_score``: the
     detector's score of a plate, 0..1, by the mean of its log-odds; used for a plate whose corners were known,
     for which no detector looked.
@@ -130,7 +130,7 @@ class PlateRules:
     """``[plate]``: a logistic model over the signs of ``plateness.py`` that says whether a box holds a plate.
 
     Fitted on plates and on false boxes that no net trained on. A box less probable than ``least`` is
-    not put out; 0 puts out every box.
+    not reported; 0 reports every box.
     """
 
     bias: float = ranged(-50, 50, 0.0)

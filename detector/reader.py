@@ -63,7 +63,7 @@ class PlateReader:
         """Loads both nets from ``folder`` (default: the shipped ``detector/models``).
 
         ``runtime``: one of ``runtime.RUNTIMES``, by default the first that is installed.
-        ``every_box_from``: a score from which every box is put out, whatever the cards say.
+        ``every_box_from``: a score from which every box is reported, regardless of the cards.
         ``lettering``: whether texts that seem to be on no plate are doubted; a folder without a model of
         its own for that takes the shipped one. Raises
         MissingRuntimeError, MissingModelError, CardError, SwappedModelError, ModelShapeError.

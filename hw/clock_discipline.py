@@ -70,7 +70,7 @@ class ClockEvidence:
     pulse: Pulse | None = None
     rtc_s: int | None = None
     heard: Heard | None = None
-    signed_us: int | None = None  # the newest time that the department has signed, of whatever run
+    signed_us: int | None = None  # the newest time that the department has signed, in any run
     receiver: bool = False  # a receiver is fitted, so the system clock may be its
 
     def belies(self, at_us: int) -> bool:

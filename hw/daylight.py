@@ -2,7 +2,7 @@
 
 Light is judged by what the camera has to do for it: the share of its longest shutter and largest gain that a
 well exposed picture would need. The strobe lights the picture too, so at night that share says little of the
-day: once it is low, the strobe is put out for a moment, and what the camera needs then decides.
+day: once it is low, the strobe is turned off for a moment, and what the camera needs then decides.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ def needed_share(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DaylightPolicy:
-    """night_share: so much of the camera's all is night; day_share: so little, strobe out, is day.
-    lasting_s: how long it must be so; a truck in front is no night. look_every_s, look_s: how often the
-    strobe is put out at most, and for how long.
+    """night_share: above this share of the camera's maximum it is night; day_share: below it, with the strobe
+    off, it is day. lasting_s: how long it must last, so that a truck in front is no night. look_every_s,
+    look_s: how often at most the strobe is turned off, and for how long.
     """
 
     night_share: float = 0.9

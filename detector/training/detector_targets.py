@@ -52,7 +52,7 @@ def encode_targets(
 
     ``heat`` (h, w, 1) in 0..1 by an ellipse of the plate's own shape; ``regress`` (h, w, 14) = box 4,
     corners 8, box weight, corner weight. ``unlabeled`` (M, 4) x, y, w, h: plates without a label;
-    whatever the net says there counts neither way.
+    the net's output there does not count.
     """
     rows, columns = -(-height // STRIDE), -(-width // STRIDE)
     heat = np.zeros((rows, columns), np.float32)

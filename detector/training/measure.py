@@ -14,14 +14,14 @@ from ..reader import PlateReader
 from .datasets import DataSetError, LabeledPlate, Picture
 from .metrics import Outcome, overlap
 
-FOUND = 0.3  # IoU from which a reading is taken for the plate's, so that a loose label costs no text
+FOUND = 0.3  # IoU from which a reading counts as the plate's, so that a loose label costs no text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
     """Everything one run saw.
 
-    ``boxes``: of each set, how many boxes were put out on pictures with labeled plates, and how many of
+    ``boxes``: of each set, how many boxes were reported on pictures with labeled plates, and how many of
     them match one (IoU 0.5). ``false_boxes``: boxes on each plate-free picture, with their scores.
     """
 

@@ -157,7 +157,7 @@ def chance_calibration_error(confidence: NDArray[np.float64], bins: int = 10, dr
 def precision_at_coverage(
     confidence: NDArray[np.float64], right: NDArray[np.bool_], plates: int
 ) -> list[tuple[float, float, float]]:
-    """Rows (threshold, precision of the texts put out, share of the plates kept), falling thresholds."""
+    """Rows (threshold, precision of the reported texts, share of the plates kept), falling thresholds."""
     order = np.argsort(-confidence)
     hits = np.cumsum(right[order])
     return [

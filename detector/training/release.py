@@ -68,7 +68,7 @@ def _patches(data: Path, without: Collection[str]) -> Iterator[NDArray[np.uint8]
 
 
 def _data(rest: str, without: Collection[str]) -> str:
-    left_out = f", without {', '.join(without)} and whatever shows a plate of theirs" if without else ""
+    left_out = f", without {', '.join(without)} and all pictures of their plates" if without else ""
     return f"{rest}{left_out}; {LICENCES}"
 
 

@@ -1,7 +1,7 @@
 """Kinds of pictures that the real sets show seldom, drawn in number: ``python -m detector.training.trials``.
 
 Each kind is drawn from seeds of its own, goes through the whole reader frame by frame, and gives how many
-were right, how many sure and wrong, and how many put out at all. Whatever is put out for lettering is wrong.
+were right, how many sure and wrong, and how many were reported at all. Every report of lettering is wrong.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--kinds", nargs="+", choices=list(KINDS), default=list(KINDS))
     arguments = parser.parse_args(argv)
     reader = PlateReader.from_models(arguments.models)
-    print(f"{'':14} drawn  right  sure and wrong  put out   (sure: {reader.report_from:.3f} or more)")
+    print(f"{'':14} drawn  right  sure and wrong  reported  (sure: {reader.report_from:.3f} or more)")
     for name in arguments.kinds:
         one = run(reader, KINDS[name], arguments.count, [77, list(KINDS).index(name)])
         print(f"{name:14} {one.drawn:5}  {one.right:5}  {one.sure_and_wrong:14}  {one.put_out:7}", flush=True)

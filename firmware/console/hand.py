@@ -19,7 +19,7 @@ PROMPT_LIMIT = 30  # characters; a longer question is in a row of its own
 
 
 class Hand:
-    """One line with its editor. check: raises what ends the session; it may raise whatever else it likes."""
+    """One line with its editor. check: raises what ends the session, and may raise any other error."""
 
     def __init__(
         self,

@@ -339,7 +339,7 @@ class Console:
             result = "done"
         except (LineGoneError, SessionEndedError):
             raise
-        except Exception as error:  # noqa: BLE001 - whatever a part throws up ends the command, not the session
+        except Exception as error:  # noqa: BLE001 - any error of a part ends the command, not the session
             result = f"failed: {type(error).__name__}"
             text = f"{told(error)}\r\n".encode()
             recording.take(text)

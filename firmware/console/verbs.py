@@ -1,6 +1,6 @@
 """The console's commands: each takes its words and yields lines for the person. What they ask is a Unit's.
 
-Promise: lines are text about the unit; whatever the unit or a library hands up passes the plate screen.
+Promise: lines are text about the unit; everything from the unit or a library passes the plate screen.
 """
 
 from __future__ import annotations

@@ -33,14 +33,14 @@ AT_THE_UNIT = frozenset({"unit", "parts", "camera.source"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TakenUp:
-    """What became of a version. refused: why it is not in force, "" if it is."""
+    """The outcome of a version. refused: why it is not applied, "" if it is."""
 
     version: int
     refused: str = ""
 
 
 def waits(home: Path) -> bool:
-    """Whether a version came that was not dealt with, and the disk has room for it: no run ends in vain."""
+    """Whether an unhandled version arrived and the disk has room for it, so that no run ends for nothing."""
     if shutil.disk_usage(home).free < ROOM_BYTES:
         return False
     return _waiting(SyncFolder.of(home)) is not None

@@ -82,7 +82,7 @@ def _distance_m(corners: NDArray[np.float64]) -> float:
 class NoReadRule:
     """Says of each frame whether it may be read.
 
-    zones: those in force, asked again each time. fix_at: where the unit was so many seconds ago. fixed: the
+    zones: the current ones, asked again each time. fix_at: where the unit was so many seconds ago. fixed: the
     surveyed place of a unit that stays, which then needs no receiver; None on one that moves.
     """
 

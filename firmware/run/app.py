@@ -50,7 +50,7 @@ def prepare_home(home: Path, *, slot_uri: str = DEFAULT_SLOT) -> bool:
 
 
 def take_home(home: Path) -> None:
-    """The unit that this home is, whatever is missing of its configuration made.
+    """The unit of this home; missing parts of its configuration are made.
 
     Raises NoHomeError if there is none: a mistyped --home must not become a second unit, which reads
     beside the department.

@@ -27,7 +27,7 @@ CHIP_PATIENCE_S, CHIP_AGAIN_S = 60.0, 2.0
 def run_ledger(
     home: Path, clock: Clock, log: structlog.typing.FilteringBoundLogger, stop: StopRequest
 ) -> Iterator[Ledger]:
-    """For `with`: the home's ledger, with the configuration in force on record.
+    """For `with`: the home's ledger, with the current configuration on record.
 
     A final anchor that fails is reported, and made at the next start. Raises StorageError, HardwareError.
     """
