@@ -13,8 +13,7 @@ from pathlib import Path
 import sqlite_utils
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from storage import checkpoint, codec, envelope, files, keyring, merkle, schema, sealing, slot
-from storage import leaf as leaves
+from storage import checkpoint, codec, envelope, files, keyring, leaf, merkle, schema, sealing, slot
 from storage.clock_trust import TrustedTime, WallClock, boottime_us
 from storage.epochs import LogFacts
 from storage.errors import (
@@ -28,8 +27,7 @@ from storage.errors import (
 from storage.home import Home, HomeLock
 from storage.log import LogReader
 from storage.log_records import LogOpened
-from storage.state import ANCHORING, LEAD, MAX_STATE_BYTES, LedgerState
-from storage.state import CONTEXT as STATE_CONTEXT
+from storage.state import ANCHORING, LEAD, MAX_STATE_BYTES, STATE_CONTEXT, LedgerState
 from storage.store import UnitStore, bound, open_database, read_book, unbound
 
 DAMAGE_CURE = "reader verify names the first bad record; a unit of no department: reader init --set-aside"
@@ -54,7 +52,7 @@ def create(
     try:
         files.make_dir(home.blobs)
         private = Ed25519PrivateKey.generate()
-        log_id = leaves.log_id_of(private.public_key())
+        log_id = leaf.log_id_of(private.public_key())
         kek = sealing.new_key()
         ring = keyring.Keyring(log_key=private.private_bytes_raw(), epochs=())
         time = TrustedTime(clock, 0, first=True, boot=boot)
@@ -62,7 +60,7 @@ def create(
         free_slot(effaceable, successor=previous is not None or reason is not None)
         slot.save(effaceable, content)
         files.replace(home.slot_uri, effaceable.uri.encode() + b"\n")
-        key = checkpoint.NoteKey(leaves.origin_of(log_id), private.public_key())
+        key = checkpoint.NoteKey(leaf.origin_of(log_id), private.public_key())
         files.replace(home.public_key, key.text().encode() + b"\n")
         # The database appears under its name once its first record is in it: a cut before that is no home.
         beside = home.database.with_name("ledger.new")
@@ -83,7 +81,7 @@ def create(
             reason=reason,
         )
         with store.adding():
-            store.add_open(first, (bound(leaves.KEYRING, ring.wrapped(kek, log_id, 1)),))
+            store.add_open(first, (bound(leaf.KEYRING, ring.wrapped(kek, log_id, 1)),))
             store.state = LedgerState(size=1, trusted_us=time.trusted_us, anchored_us=content.anchor_us)
         database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         database.close()
@@ -116,7 +114,7 @@ def reopen(
         _let_go(lock, database)
         raise
     try:
-        content = slot.load(effaceable)
+        content = slot.load_slot(effaceable)
         public = home.read_public_key().public
         same_log(public, content, effaceable)
         book = read_book(database, LogReader(database), public)
@@ -191,7 +189,7 @@ def _let_go(lock: HomeLock, database: sqlite_utils.Database | None) -> None:
 
 def same_log(public: Ed25519PublicKey, content: slot.SlotContent, effaceable: slot.EffaceableSlot) -> None:
     """Raises SlotError if slot and card belong to different logs."""
-    if leaves.log_id_of(public) != content.log_id:
+    if leaf.log_id_of(public) != content.log_id:
         raise SlotError(
             "holds the key of another log", where=effaceable.uri, cure="is this another unit's card?"
         )
@@ -226,10 +224,10 @@ def read_ring(database: sqlite_utils.Database, book: LogFacts, content: slot.Slo
     sql = "SELECT sequence, name, stored FROM elements WHERE sequence = ? AND name IN (?, ?)"
     places = [at, *(facts.sequence for facts in book.epochs.values() if facts.sequence > at)]
     for sequence in places:
-        for _, name, stored in database.conn.execute(sql, (sequence, leaves.KEYRING, leaves.WRAP)).fetchall():
-            mark = leaves.unchecked(reader.leaf(sequence)).elements[name]
+        for _, name, stored in database.conn.execute(sql, (sequence, leaf.KEYRING, leaf.WRAP)).fetchall():
+            mark = leaf.unchecked(reader.leaf(sequence)).elements[name]
             wrapped = unbound(name, sequence, bytes(stored), mark.commitment)
-            if name == leaves.KEYRING:
+            if name == leaf.KEYRING:
                 ring = keyring.Keyring.opened(wrapped, content.kek, content.log_id, generation)
             elif ring is not None:
                 epoch = next(f.epoch for f in book.epochs.values() if f.sequence == sequence)

@@ -58,7 +58,7 @@ def settle(store: UnitStore) -> PurgeResult | None:
     if pending is None:
         return None
     sequence, intent = pending
-    store.slot_is(slot.load(store.slot))
+    store.slot_is(slot.load_slot(store.slot))
     store.slot_unsure = False
     if intent.generation == store.slot_content.generation:
         return _finish(store)

@@ -46,7 +46,7 @@ def salvage(home: Home, effaceable: slot.EffaceableSlot, keys: Sequence[DayKey],
                 break
         with contextlib.suppress(StorageError):
             book = read_book(database, LogReader(database), note_key.public)
-            ring = opening.read_ring(database, book, slot.load(effaceable))
+            ring = opening.read_ring(database, book, slot.load_slot(effaceable))
             found = list(_for_department(ring.epochs, keys, log_id, now_us))
     finally:
         database.close()

@@ -75,7 +75,7 @@ class SlotContent:
         return cls(*fields)
 
 
-def load(slot: EffaceableSlot) -> SlotContent:
+def load_slot(slot: EffaceableSlot) -> SlotContent:
     """What the slot holds. Raises SlotError if it is empty."""
     data = slot.read()
     if data is None:

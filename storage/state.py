@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-CONTEXT = b"alpr-reader/state/v1"
+STATE_CONTEXT = b"alpr-reader/state/v1"
 MAX_STATE_BYTES = 256 * 1024
 LEAD = "clock_lead_us"  # what lone time sources have spent of their budget: storage.clock_trust
 RUNNING = "running"  # 1 from the first write of a process to its orderly end

@@ -28,8 +28,7 @@ from storage.policy import CustodyPolicy
 from storage.record_base import KeyClass, Record
 from storage.records import RECORDS
 from storage.sealing import Opened, Sealed
-from storage.state import ANCHORING, LEAD, RUNNING, LedgerState
-from storage.state import CONTEXT as STATE_CONTEXT
+from storage.state import ANCHORING, LEAD, RUNNING, STATE_CONTEXT, LedgerState
 from storage.times import DAY_US, HOUR_US
 
 AUDIT_EPOCH_US = 365 * DAY_US
@@ -326,7 +325,7 @@ class UnitStore:
             if size == self.slot_content.anchor_size and not force:
                 return False
             if self._slot_asked:
-                self.slot_is(slot.load(self.slot))  # the write before this one failed, or was done
+                self.slot_is(slot.load_slot(self.slot))  # the write before this one failed, or was done
             content = replace(
                 self.slot_content,
                 anchor_size=size,

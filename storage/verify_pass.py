@@ -24,7 +24,7 @@ from storage.opening import read_ring, stale
 from storage.receipts import ReceivedRanges
 from storage.record_base import KeyClass, Record
 from storage.records import RECORDS
-from storage.state import CONTEXT, IMAGES_AHEAD, MAX_STATE_BYTES, LedgerState
+from storage.state import IMAGES_AHEAD, MAX_STATE_BYTES, STATE_CONTEXT, LedgerState
 from storage.store import read_book
 from storage.verify_files import check_images, image_bytes
 
@@ -271,7 +271,7 @@ class HomeCheck:
                 self.report.add("state", "the state record is missing")
                 return
             body = envelope.open_signed(
-                bytes(rows[0][0]), self.key.public, context=CONTEXT, limit=MAX_STATE_BYTES
+                bytes(rows[0][0]), self.key.public, context=STATE_CONTEXT, limit=MAX_STATE_BYTES
             )
             state = codec.from_bytes(LedgerState, body, limit=MAX_STATE_BYTES)
             self.images_ahead = state.cursor(IMAGES_AHEAD)

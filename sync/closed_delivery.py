@@ -17,8 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from storage import files
 from storage.errors import StorageError
 from storage.leaf import unchecked
-from sync import messages as m
-from sync import parcels
+from sync import messages, parcels
 from sync.closed_parcels import MAX_CLOSED_LEAVES, ClosedHeader, ClosedHeld, digest_of
 from sync.errors import LinkError, MessageError
 from sync.handover import ANSWERS, HandedRecord, Handover, answered, open_handover
@@ -44,7 +43,7 @@ class Parcel:
     """Records of a closed log, and elements of them with their stored bytes; none makes it an offer."""
 
     leaves: tuple[bytes, ...]
-    items: tuple[m.ParcelElement, ...] = ()
+    items: tuple[messages.ParcelElement, ...] = ()
     parts: tuple[bytes, ...] = ()
 
 
@@ -102,10 +101,10 @@ class ClosedDelivery:
 
     def _ask(self, handover: Handover, parcel: Parcel) -> tuple[ClosedHeld, bytes]:
         header = header_of(self._outbox.log_id, handover.log_id, parcel, {k.epoch: k for k in handover.keys})
-        signed = m.seal_message(header, self._outbox.sign)
+        signed = messages.seal_message(header, self._outbox.sign)
         data = self._link.post("closed", parcels.frame_parcel(signed, parcel.parts))
         try:
-            held = m.open_message(ClosedHeld, data, self._department)
+            held = messages.open_message(ClosedHeld, data, self._department)
         except (MessageError, StorageError) as error:
             raise LinkError(f"an answer that is not the department's: {error}") from None
         if (held.log_id, held.closed, held.digest) != (
@@ -117,7 +116,9 @@ class ClosedDelivery:
         return held, data
 
 
-def header_of(speaker: bytes, closed: bytes, parcel: Parcel, keys: Mapping[int, m.SealedKey]) -> ClosedHeader:
+def header_of(
+    speaker: bytes, closed: bytes, parcel: Parcel, keys: Mapping[int, messages.SealedKey]
+) -> ClosedHeader:
     """The header of a parcel, with the keys that its elements need."""
     wanted = {item.sequence for item in parcel.items}
     parsed = (unchecked(data) for data in parcel.leaves)
@@ -125,7 +126,7 @@ def header_of(speaker: bytes, closed: bytes, parcel: Parcel, keys: Mapping[int, 
     return ClosedHeader(
         log_id=speaker,
         closed=closed,
-        keys=tuple(keys[epoch] for epoch in epochs[: m.MAX_KEYS]),
+        keys=tuple(keys[epoch] for epoch in epochs[: messages.MAX_KEYS]),
         leaves=parcel.leaves,
         items=parcel.items,
     )
@@ -148,19 +149,19 @@ def portions(records: Iterable[HandedRecord]) -> Iterator[list[HandedRecord]]:
 def cut(records: Iterable[HandedRecord], most_bytes: int) -> Iterator[Parcel]:
     """Parcels of about this size. What the folder lost is sent empty: it is noted as gone."""
     leaves: list[bytes] = []
-    items: list[m.ParcelElement] = []
+    items: list[messages.ParcelElement] = []
     parts: list[bytes] = []
     size = 0
     for one in records:
         stored = dict(one.elements)
-        for name in m.traveling(unchecked(one.leaf)):
+        for name in messages.traveling(unchecked(one.leaf)):
             data = stored.get(name, b"")
             if items and size + len(data) > most_bytes:
                 yield Parcel(tuple(leaves), tuple(items), tuple(parts))
                 leaves, items, parts, size = [], [], [], 0
             if not leaves or leaves[-1] != one.leaf:
                 leaves.append(one.leaf)
-            items.append(m.ParcelElement(sequence=one.sequence, name=name, length=len(data)))
+            items.append(messages.ParcelElement(sequence=one.sequence, name=name, length=len(data)))
             parts.append(data)
             size += len(data)
     if items:

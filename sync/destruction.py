@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from storage import files
 from storage.errors import RecordError, StorageError
-from sync import messages as m
+from sync import messages
 from sync.errors import LinkError, MessageError, RefusedByDepartmentError
 from sync.transport import Link
 
@@ -36,7 +36,7 @@ _GRANT = re.compile(r"[A-Za-z0-9._-]{0,64}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Destroyed(m.Message):
+class Destroyed(messages.Message):
     """Unit: this log ends here, by a factory reset.
 
     size, checkpoint: of the log then; undelivered: reads and hits that no receipt covered, in `ranges` of
@@ -56,7 +56,7 @@ class Destroyed(m.Message):
 
     def check(self) -> None:
         self.check_version()
-        if len(self.log_id) != 32 or len(self.unit_id) > 64 or len(self.checkpoint) > m.MAX_NOTE:
+        if len(self.log_id) != 32 or len(self.unit_id) > 64 or len(self.checkpoint) > messages.MAX_NOTE:
             raise RecordError("malformed", where="destroyed")
         if not _GRANT.fullmatch(self.grant_id) or len(self.holds) > MAX_HOLDS:
             raise RecordError("malformed", where="destroyed.grant_id, holds")
@@ -73,7 +73,7 @@ class Destroyed(m.Message):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DestroyedHeld(m.Message):
+class DestroyedHeld(messages.Message):
     """Department: the receipt with this SHA-256 is kept."""
 
     KIND: ClassVar[str] = "destroyed-held"
@@ -126,7 +126,7 @@ def send(link: Link, department: Ed25519PublicKey, message: bytes) -> None:
     """Hand one receipt in. Raises LinkError, RefusedByDepartmentError."""
     data = link.post("destroyed", [message])
     try:
-        held = m.open_message(DestroyedHeld, data, department)
+        held = messages.open_message(DestroyedHeld, data, department)
     except (MessageError, StorageError) as error:
         raise LinkError(f"an answer that is not the department's: {error}") from None
     if held.digest != hashlib.sha256(message).digest():
@@ -142,7 +142,7 @@ def send_kept(
         if not goes_on():
             break
         try:
-            send(link, department, files.read_bounded(path, m.MAX_SMALL_BYTES))
+            send(link, department, files.read_bounded(path, messages.MAX_SMALL_BYTES))
             path.unlink()
             done += 1
         except RefusedByDepartmentError as error:

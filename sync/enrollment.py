@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from storage.checkpoint import NoteKey
 from storage.errors import OutdatedError, StorageError
 from storage.standing import UnitEnrollment
-from sync import messages as m
+from sync import messages
 from sync.enrollment_code import EnrollmentCode
 from sync.errors import LinkError, MessageError, NotEnrolledError
 from sync.membership import RENEW_BEFORE_DAYS, Member, SyncFolder
@@ -146,15 +146,15 @@ def join(
     authority = fetch_authority(code.address, authority)
     folder.make()
     vouch = make_vouch(folder, unit or folder.unit_key(), joiner.log_public)
-    request = m.EnrollRequest(secret=code.secret, vouch=vouch, software=software)
+    request = messages.EnrollRequest(secret=code.secret, vouch=vouch, software=software)
     key = Ed25519PublicKey.from_public_bytes(department)
     pem = x509.load_der_x509_certificate(authority).public_bytes(Encoding.PEM)
     link = HttpsLink(code.address, server_context(pem), key, prefix="/enrol/")
     try:
-        data = link.post("unit", [m.seal_message(request, joiner.sign)])
+        data = link.post("unit", [messages.seal_message(request, joiner.sign)])
     finally:
         link.close()
-    answer = m.open_message(m.EnrollAnswer, data, key)
+    answer = messages.open_message(messages.EnrollAnswer, data, key)
     check_certificate(answer.certificate, authority, folder)
     member = Member(
         department=answer.department,
@@ -174,7 +174,7 @@ def join(
             organisation=answer.department,
             unit=answer.unit_id,
             command_key=command,
-            department=NoteKey(m.department_origin(key), key).text(),
+            department=NoteKey(messages.department_origin(key), key).text(),
         )
     )
     for document in answer.documents:
@@ -215,14 +215,14 @@ def renew_if_due(folder: SyncFolder, member: Member, link: HttpsLink, log_public
         return False
     data = link.post("renew", [make_vouch(folder, folder.unit_key(), log_public)])
     try:
-        answer = m.open_message(m.Renewed, data, member.department_public())
+        answer = messages.open_message(messages.Renewed, data, member.department_public())
     except (MessageError, StorageError) as error:
         raise LinkError(f"an answer that is not the department's: {error}") from None
     take_renewed(folder, member, answer)
     return True
 
 
-def take_renewed(folder: SyncFolder, member: Member, answer: m.Renewed) -> None:
+def take_renewed(folder: SyncFolder, member: Member, answer: messages.Renewed) -> None:
     """Keep a new certificate, and the CA's own where that was made again. Raises NotEnrolledError."""
     check_certificate(answer.certificate, member.authority, folder)
     if answer.authority != member.authority:

@@ -34,7 +34,7 @@ from storage.log import LogReader
 from storage.record_base import KeyClass
 from storage.store import read_book
 from storage.verify_files import image_bytes
-from sync import messages as m
+from sync import messages
 from sync.closed_parcels import ClosedHeld
 from sync.documents import open_kept
 from sync.errors import NotEnrolledError, SyncError
@@ -73,7 +73,9 @@ class BadRecord:
 class Handover:
     """An opened folder. Reads only."""
 
-    def __init__(self, home: Home, database: sqlite_utils.Database, keys: tuple[m.SealedKey, ...]) -> None:
+    def __init__(
+        self, home: Home, database: sqlite_utils.Database, keys: tuple[messages.SealedKey, ...]
+    ) -> None:
         self.keys = keys
         self._home, self._log, self._db = home, LogReader(database), database.conn
         self.public: Ed25519PublicKey | None = None
@@ -174,10 +176,10 @@ def open_handover(folder: Path) -> Iterator[Handover]:
     """
     home = Home(folder)
     home.need()
-    keys: tuple[m.SealedKey, ...] = ()
+    keys: tuple[messages.SealedKey, ...] = ()
     with contextlib.suppress(FileNotFoundError):
         data = files.read_bounded(folder / KEYS_FILE, MAX_KEYS_BYTES)
-        keys = codec.from_bytes(m.ParcelHeader, data, limit=MAX_KEYS_BYTES).keys
+        keys = codec.from_bytes(messages.ParcelHeader, data, limit=MAX_KEYS_BYTES).keys
     with schema.evidence(home.database, written=home.is_written()) as database:
         schema.found(database, home.database)
         yield Handover(home, database, keys)
@@ -210,7 +212,7 @@ def answered(beside: Path, log_id: bytes, department: Ed25519PublicKey) -> list[
     found = []
     for path in sorted((beside / ANSWERS).glob("*.cbor")):
         with contextlib.suppress(OSError, StorageError, SyncError):
-            held = m.open_message(ClosedHeld, files.read_bounded(path, ClosedHeld.LIMIT), department)
+            held = messages.open_message(ClosedHeld, files.read_bounded(path, ClosedHeld.LIMIT), department)
             if held.closed == log_id and not held.lacking:
                 found.append((held.first, held.last))
     return found

@@ -16,7 +16,7 @@ import structlog
 
 from storage.errors import StorageError
 from storage.times import DAY_US, now_us
-from sync import messages as m
+from sync import messages
 from sync import schedule as when
 from sync.closed_delivery import ClosedDelivery, Delivered
 from sync.destruction import send_kept
@@ -169,7 +169,9 @@ class Runner:
         message = registration(
             self._outbox, self._folder, self._folder.unit_key(), previous=previous, reason=reason
         )
-        answer = m.open_message(m.Renewed, link.post("new-log", [message]), member.department_public())
+        answer = messages.open_message(
+            messages.Renewed, link.post("new-log", [message]), member.department_public()
+        )
         take_renewed(self._folder, member, answer)
         log_events.info("new_log_registered", reason=reason)
 

@@ -25,7 +25,7 @@ from storage.salvage import salvage
 from storage.slot import EffaceableSlot
 from storage.standing import DAY_KEYS, DOCUMENTS, MAX_DOCUMENT_BYTES, UnitEnrollment, context_of
 from storage.times import DAY_US, now_us
-from sync import messages as m
+from sync import messages
 from sync.enrollment import make_vouch
 from sync.ledger_outbox import LedgerOutbox
 from sync.membership import Member, SyncFolder
@@ -40,8 +40,10 @@ def keep_keys(folder: SyncFolder, log_id: bytes, keys: Iterable[EpochKeyForDay])
     """Put the old log's epoch keys beside it, each openable by the department alone."""
     beside = _old(folder, log_id)
     beside.mkdir(mode=files.PRIVATE_DIR, parents=True, exist_ok=True)
-    listed = tuple(m.SealedKey(epoch=key.epoch, day_key=key.day_key, sealed=key.sealed) for key in keys)
-    header = m.ParcelHeader(log_id=log_id, keys=listed, items=())
+    listed = tuple(
+        messages.SealedKey(epoch=key.epoch, day_key=key.day_key, sealed=key.sealed) for key in keys
+    )
+    header = messages.ParcelHeader(log_id=log_id, keys=listed, items=())
     files.replace(beside / "keys.cbor", codec.to_bytes(header))
 
 
@@ -181,7 +183,7 @@ def _take_over(ledger: Ledger, member: Member, folder: SyncFolder) -> None:
             organisation=member.department,
             unit=member.unit_id,
             command_key=member.command_key,
-            department=NoteKey(m.department_origin(department), department, TYPE_ED25519).text(),
+            department=NoteKey(messages.department_origin(department), department, TYPE_ED25519).text(),
         )
     )
     for name in DOCUMENTS:
@@ -198,4 +200,4 @@ def registration(
 ) -> bytes:
     """The message by which the department learns of the new log."""
     vouch = make_vouch(folder, unit, outbox.log_public, previous=previous, reason=reason)
-    return m.seal_message(m.NewLog(vouch=vouch), outbox.sign)
+    return messages.seal_message(messages.NewLog(vouch=vouch), outbox.sign)

@@ -19,11 +19,11 @@ import httpx
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from storage.errors import StorageError
-from sync import messages as m
+from sync import messages
 from sync.errors import BatchRefusedError, LinkError, MessageError, RefusedByDepartmentError, RevokedError
 
 PIECE_BYTES = 64 * 1024
-MAX_ANSWER_BYTES = m.MAX_HEADER_BYTES + 4096
+MAX_ANSWER_BYTES = messages.MAX_HEADER_BYTES + 4096
 CONNECT_S, SEND_S, ANSWER_S = 10.0, 60.0, 300.0
 CURVE = "prime256v1"
 
@@ -144,7 +144,7 @@ class HttpsLink:
         if self._hung_up:
             raise LinkError(f"closed before {name} was sent", cure="the unit retries later")
         total = sum(map(len, pieces))
-        headers = {"content-type": m.CONTENT_TYPE, "content-length": str(total)}
+        headers = {"content-type": messages.CONTENT_TYPE, "content-length": str(total)}
         try:
             with (
                 _Turn(self._wire) as turn,
@@ -188,11 +188,11 @@ class HttpsLink:
     def _refused(self, name: str, status: int, data: bytes) -> Exception:
         """The error that a signed refusal names; anything unsigned says nothing about us."""
         try:
-            refusal = m.open_message(m.Refusal, data, self._department)
+            refusal = messages.open_message(messages.Refusal, data, self._department)
         except (MessageError, StorageError):
             return LinkError(f"status {status} for {name}, and no signed refusal", cure="tried again later")
         kind: type[RefusedByDepartmentError] = RefusedByDepartmentError
-        if refusal.code in m.INCIDENTS or refusal.code == "closed":
+        if refusal.code in messages.INCIDENTS or refusal.code == "closed":
             kind = BatchRefusedError
         elif refusal.code == "revoked":
             kind = RevokedError

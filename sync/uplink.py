@@ -18,8 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from storage import leaf as leaves
 from storage.errors import ForkedLogError, KeyLostError, LedgerError, StorageError
 from storage.read_records import Alert
-from sync import messages as m
-from sync import parcels
+from sync import messages, parcels
 from sync.errors import BatchRefusedError, LinkError, MessageError, RefusedByDepartmentError
 from sync.health import HealthHeld, HealthMessage
 from sync.outbox import Outbox
@@ -80,8 +79,8 @@ class ParcelSize:
 class _Parcel:
     """One parcel as it is filled."""
 
-    keys: list[m.SealedKey] = field(default_factory=list)
-    items: list[m.ParcelElement] = field(default_factory=list)
+    keys: list[messages.SealedKey] = field(default_factory=list)
+    items: list[messages.ParcelElement] = field(default_factory=list)
     parts: list[bytes] = field(default_factory=list)
     size: int = 0
     in_pieces: bool = False
@@ -140,26 +139,26 @@ class Conversation:
 
     # --- one message and its answer -----------------------------------------------------------------------
 
-    def _ask(self, path: str, message: m.Message, answer: type[m.M]) -> m.M:
-        return self._open(answer, self._link.post(path, [m.seal_message(message, self._outbox.sign)]))
+    def _ask(self, path: str, message: messages.Message, answer: type[messages.M]) -> messages.M:
+        return self._open(answer, self._link.post(path, [messages.seal_message(message, self._outbox.sign)]))
 
-    def _open(self, kind: type[m.M], data: bytes) -> m.M:
+    def _open(self, kind: type[messages.M], data: bytes) -> messages.M:
         try:
-            opened = m.open_message(kind, data, self._department)
+            opened = messages.open_message(kind, data, self._department)
         except (MessageError, StorageError) as error:
             raise LinkError(f"an answer that is not the department's: {error}") from None
         if getattr(opened, "log_id", self._outbox.log_id) != self._outbox.log_id:
             raise LinkError("an answer about another log")
         return opened
 
-    def _hello(self) -> m.State:
+    def _hello(self) -> messages.State:
         nonce = self._link.post("challenge", [b""])
-        if len(nonce) != m.NONCE_BYTES:
+        if len(nonce) != messages.NONCE_BYTES:
             raise LinkError("a challenge of the wrong length")
         held, size = self._outbox.anchored_size(), self._outbox.size()
         head = self._outbox.head()
         proof = self._outbox.consistency(held, size) if 0 < held <= size else []
-        hello = m.Hello(
+        hello = messages.Hello(
             log_id=self._outbox.log_id,
             nonce=nonce,
             at_us=self._now_us(),
@@ -168,7 +167,7 @@ class Conversation:
             held=held,
             software=SOFTWARE,
         )
-        state = self._ask("hello", hello, m.State)
+        state = self._ask("hello", hello, messages.State)
         if state.nonce != nonce:
             raise LinkError("a state that answers another hello")
         if state.cosigned is not None and state.size > held:
@@ -178,14 +177,14 @@ class Conversation:
                 self._show_fork(state, error)
         return state
 
-    def _show_fork(self, state: m.State, error: ForkedLogError) -> None:
+    def _show_fork(self, state: messages.State, error: ForkedLogError) -> None:
         """The department co-signed another past: show it ours, so that it is an incident there as well."""
         self._leaves(state, lambda: True)
         raise BatchRefusedError(error.what, code="fork", held=state.size)
 
     # --- leaves -------------------------------------------------------------------------------------------
 
-    def _leaves(self, state: m.State, goes_on: Callable[[], bool]) -> int:
+    def _leaves(self, state: messages.State, goes_on: Callable[[], bool]) -> int:
         """Send the leaves that are not there; the size that is held then."""
         held = state.size
         while goes_on():
@@ -195,14 +194,14 @@ class Conversation:
                 break
             batch = self._cut_leaves(held, min(LEAVES_AT_ONCE, size - held))
             end = held + len(batch)
-            message = m.LeafBatch(
+            message = messages.LeafBatch(
                 log_id=self._outbox.log_id,
                 first=held,
                 leaves=tuple(batch),
                 checkpoint=head,
                 proof=tuple(self._outbox.consistency(end, size)) if end < size else (),
             )
-            answer = self._ask("leaves", message, m.LeavesHeld)
+            answer = self._ask("leaves", message, messages.LeavesHeld)
             if answer.size < end:
                 raise LinkError(f"{answer.size} records are held where {end} were sent")
             self.progress.leaves += answer.size - held
@@ -217,14 +216,16 @@ class Conversation:
         total = 0
         for data in self._outbox.leaves(first, count):
             total += len(data) + 8
-            if found and total > max(LEAST_PARCEL, min(self._parcel_size.size, m.MAX_LEAVES_BYTES // 2)):
+            if found and total > max(
+                LEAST_PARCEL, min(self._parcel_size.size, messages.MAX_LEAVES_BYTES // 2)
+            ):
                 break
             found.append(data)
         return found
 
     # --- elements -----------------------------------------------------------------------------------------
 
-    def _elements(self, state: m.State, size: int, goes_on: Callable[[], bool]) -> None:
+    def _elements(self, state: messages.State, size: int, goes_on: Callable[[], bool]) -> None:
         again = sorted(number for number in state.again if number < min(size, state.complete_to))
         self._resent_from = again[0] if again else None
         waiting: deque[tuple[_Parcel, Future[bytes]]] = deque()
@@ -250,21 +251,26 @@ class Conversation:
 
     def _taken(self, parcel: _Parcel, answer: Future[bytes]) -> None:
         """Wait for the answer to a parcel, and take note of it."""
-        self._note(parcel, self._open(m.ParcelHeld, answer.result()))
+        self._note(parcel, self._open(messages.ParcelHeld, answer.result()))
 
     def _parcels(self, numbers: Iterator[int]) -> Iterator[_Parcel]:
         """Fill parcels, record by record, up to the size that the link bears."""
         parcel = _Parcel()
         for data in self._leaves_of(numbers):
             leaf = leaves.unchecked(data)
-            for name in m.traveling(leaf):
+            for name in messages.traveling(leaf):
                 stored = self._stored(leaf, name)
-                full = parcel.size + len(stored) > self._parcel_size.size or len(parcel.items) >= m.MAX_ITEMS
+                full = (
+                    parcel.size + len(stored) > self._parcel_size.size
+                    or len(parcel.items) >= messages.MAX_ITEMS
+                )
                 if parcel.items and full:
                     yield parcel
                     parcel = _Parcel()
                 self._add_key(parcel, leaf)
-                parcel.items.append(m.ParcelElement(sequence=leaf.sequence, name=name, length=len(stored)))
+                parcel.items.append(
+                    messages.ParcelElement(sequence=leaf.sequence, name=name, length=len(stored))
+                )
                 parcel.parts.append(stored)
                 parcel.size += len(stored)
                 if parcel.size > self._parcel_size.size < FIRST_PARCEL:  # the line was cut with less on it
@@ -298,7 +304,7 @@ class Conversation:
             offset=start,
             length=end - start,
         )
-        pieces = parcels.frame_parcel(m.seal_message(header, self._outbox.sign), [stored[start:end]])
+        pieces = parcels.frame_parcel(messages.seal_message(header, self._outbox.sign), [stored[start:end]])
         return self._open(PieceHeld, self._link.post("piece", pieces))
 
     def _leaves_of(self, numbers: Iterator[int]) -> Iterator[bytes]:
@@ -333,15 +339,15 @@ class Conversation:
         if key is None:
             self._sent_keys.add(epoch)  # it is gone; asking again would not bring it back
         else:
-            parcel.keys.append(m.SealedKey(epoch=key.epoch, day_key=key.day_key, sealed=key.sealed))
+            parcel.keys.append(messages.SealedKey(epoch=key.epoch, day_key=key.day_key, sealed=key.sealed))
 
     def _framed(self, parcel: _Parcel, leaf: bytes | None = None) -> list[bytes]:
-        header = m.ParcelHeader(
+        header = messages.ParcelHeader(
             log_id=self._outbox.log_id, keys=tuple(parcel.keys), items=tuple(parcel.items), leaf=leaf
         )
-        return parcels.frame_parcel(m.seal_message(header, self._outbox.sign), parcel.parts)
+        return parcels.frame_parcel(messages.seal_message(header, self._outbox.sign), parcel.parts)
 
-    def _note(self, parcel: _Parcel, answer: m.ParcelHeld | PieceHeld) -> None:
+    def _note(self, parcel: _Parcel, answer: messages.ParcelHeld | PieceHeld) -> None:
         self._parcel_size.went_well()
         self._sent_keys |= {key.epoch for key in parcel.keys}
         self.progress.elements += len(parcel.items) - len(answer.bad)
@@ -349,17 +355,17 @@ class Conversation:
         bad = [one for one in answer.bad if one not in purged]
         self.progress.purged += len(purged)
         self.progress.bad += len(bad)
-        for line in m.summed_up(purged, final=True):
+        for line in messages.summed_up(purged, final=True):
             log_events.info("records_purged_before_sent", what=line)
         for final in (False, True):
-            for line in m.summed_up(bad, final=final):
+            for line in messages.summed_up(bad, final=final):
                 log_events.warning("records_refused", what=line, final=final)
                 if final:
                     self._outbox.note_incident("records-refused", line)
 
     # --- alerts, receipts, documents ----------------------------------------------------------------------
 
-    def _alerts(self, state: m.State, *, near: int) -> None:
+    def _alerts(self, state: messages.State, *, near: int) -> None:
         """Alerts go ahead of everything; the hits they are of too where those are `near` records off.
 
         Each goes with its leaf, the newest alert first: an old one is not what a person waits for.
@@ -390,12 +396,14 @@ class Conversation:
         sent, self._sent_keys = self._sent_keys, set()
         parcel = _Parcel()
         leaf = leaves.unchecked(data)
-        for name in m.traveling(leaf):
+        for name in messages.traveling(leaf):
             stored = self._stored(leaf, name)
             self._add_key(parcel, leaf)
-            parcel.items.append(m.ParcelElement(sequence=number, name=name, length=len(stored)))
+            parcel.items.append(messages.ParcelElement(sequence=number, name=name, length=len(stored)))
             parcel.parts.append(stored)
-        self._note(parcel, self._open(m.ParcelHeld, self._link.post("alert", self._framed(parcel, data))))
+        self._note(
+            parcel, self._open(messages.ParcelHeld, self._link.post("alert", self._framed(parcel, data)))
+        )
         self._sent_keys = sent
         self.progress.alerts += 1
 
@@ -412,14 +420,14 @@ class Conversation:
             first = min(first, self._resent_from)
         if not self._outbox.content_between(first, 1 << 62):
             return
-        wanted = m.ReceiptWanted(log_id=self._outbox.log_id, first=first)
-        data = self._link.post("receipt", [m.seal_message(wanted, self._outbox.sign)])
-        receipt = self._open(m.Receipt, data)
+        wanted = messages.ReceiptWanted(log_id=self._outbox.log_id, first=first)
+        data = self._link.post("receipt", [messages.seal_message(wanted, self._outbox.sign)])
+        receipt = self._open(messages.Receipt, data)
         if receipt.ranges and self._outbox.content_between(receipt.ranges[0][0], receipt.ranges[-1][1] + 1):
             self._outbox.take_receipt(data)
             self.progress.received = receipt.ranges
 
-    def _documents(self, state: m.State, goes_on: Callable[[], bool]) -> None:
+    def _documents(self, state: messages.State, goes_on: Callable[[], bool]) -> None:
         for ref in state.documents:
             if ref.version <= self._outbox.document_version(ref.name) or not goes_on():
                 continue
@@ -432,13 +440,13 @@ class Conversation:
                 log_events.warning("document_refused", name=ref.name, why=str(error))
                 self._outbox.note_incident("document-refused", f"{ref.name}: {type(error).__name__}")
 
-    def _fetch(self, ref: m.DocumentRef) -> bytes:
+    def _fetch(self, ref: messages.DocumentRef) -> bytes:
         data = bytearray()
         while True:
-            wanted = m.DocumentWanted(
+            wanted = messages.DocumentWanted(
                 log_id=self._outbox.log_id, name=ref.name, document_version=ref.version, offset=len(data)
             )
-            part = self._ask("document", wanted, m.DocumentPart)
+            part = self._ask("document", wanted, messages.DocumentPart)
             if part.offset != len(data) or not (part.data or part.total == len(data)):
                 raise LinkError("a piece of a document that does not follow")
             data += part.data

@@ -1,9 +1,9 @@
-"""One name for one thing: a class name is defined once, and a name is imported from where it is defined."""
+"""One name for one thing: a class is defined once, and imported under its name from where it is defined."""
 
 from __future__ import annotations
 
 import ast
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from functools import cache
 
@@ -71,3 +71,40 @@ def test_a_name_is_imported_from_the_module_that_defines_it() -> None:
             passed_on.add(f"{importer} imports {alias.name} from {source}, which does not define it")
     assert seen > 2000
     assert passed_on == set()
+
+
+def bound_names(tree: ast.Module) -> Counter[str]:
+    """How often a module binds each name: by import, assignment, parameter, definition or `except ... as`."""
+    bound = Counter(defined_names(tree))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.arg):
+            bound[node.arg] += 1
+        elif isinstance(node, ast.ExceptHandler) and node.name:
+            bound[node.name] += 1
+        elif isinstance(node, ast.ImportFrom):
+            bound.update(alias.asname or alias.name for alias in node.names)
+    return bound
+
+
+def test_an_import_keeps_its_name_where_nothing_else_has_it() -> None:
+    """An alias is right where the module binds the name to another thing too, or imports it twice; and for a
+    module whose name several folders have (`rules`, `calls`), imported elsewhere by its folder's name.
+    """
+    folders = Counter(module.rpartition(".")[2] for module in trees())
+    seen, needless = 0, set()
+    for importer, tree in trees().items():
+        aliases = [
+            (node.module, alias.name, alias.asname)
+            for node in ast.walk(tree)
+            if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] in MAY_IMPORT
+            for alias in node.names
+            if alias.asname
+        ]
+        bound = bound_names(tree) + Counter(name for _, name, _ in aliases)
+        for source, name, alias_name in aliases:
+            seen += 1
+            by_folder = folders[name] > 1 and alias_name == source.rpartition(".")[2]
+            if bound[name] == 1 and not (by_folder and source != importer.rpartition(".")[0]):
+                needless.add(f"{importer} imports {source}.{name} as {alias_name}")
+    assert seen > 20
+    assert needless == set()

@@ -19,8 +19,7 @@ from storage.errors import StorageError
 from storage.ledger import Ledger
 from storage.slot import SLOT_BYTES
 from storage.store import UnitStore
-from sync import destruction
-from sync import messages as m
+from sync import destruction, messages
 from sync.enrollment import open_link
 from sync.errors import SyncError
 from sync.ledger_outbox import LedgerOutbox
@@ -62,7 +61,7 @@ class LastWord:
             ranges=destruction.ranges_of(undelivered),
             holds=tuple(holds[: destruction.MAX_HOLDS]),
         )
-        return cls(outbox.log_id, m.seal_message(said, outbox.sign))
+        return cls(outbox.log_id, messages.seal_message(said, outbox.sign))
 
     def send(self, folder: SyncFolder) -> bool:
         """Whether the department has it now."""

@@ -23,7 +23,7 @@ from hw.lamps import GpioLamps, Lamps
 from hw.vitals import Board
 from storage.errors import StorageError
 from storage.ledger import Ledger
-from storage.slot import load as load_slot
+from storage.slot import load_slot
 
 FREE_LEAST = 1 << 30
 HOT_C = 80.0

@@ -103,7 +103,7 @@ def test_a_purged_day_stays_unreadable_on_an_older_card_image(
     with pytest.raises(StorageError):
         Ledger.open(old, slot, time, boot=time.boot)
     # Root with the chip of today and the card of yesterday: the KEK of today opens nothing of it.
-    content = slots.load(slot)
+    content = slots.load_slot(slot)
     database = connect(Home(old).database, readonly=True)
     wraps = database.execute("SELECT sequence, name, stored FROM elements WHERE name IN ('keyring', 'wrap')")
     tried = 0
@@ -214,7 +214,7 @@ def test_root_on_an_enrolled_unit_opens_the_running_epoch_alone(
     again = reopen()
     with pytest.raises(KeyLostError):
         again.read(running[0])  # the restart ended its epoch
-    content = slots.load(slot)
+    content = slots.load_slot(slot)
     database = connect(Home(home).database, readonly=True)
     ring = read_ring(database, read_book(database, LogReader(database)), content)
     database.close()

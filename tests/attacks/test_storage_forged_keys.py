@@ -16,7 +16,7 @@ from storage.keyring import AT_DAY, EpochKey
 from storage.leaf import KEYRING, Mark
 from storage.ledger import Ledger
 from storage.record_base import KeyClass
-from storage.slot import load
+from storage.slot import load_slot
 from storage.store import UnitStore, bound
 
 
@@ -115,7 +115,9 @@ def test_todays_keyring_holds_no_key_of_a_purged_epoch(unit: Unit) -> None:
 def test_a_slot_of_another_log_is_found(unit: Unit, tmp_path: Path) -> None:
     other = LoopbackSlot(tmp_path / "other-chip")
     Ledger.create(tmp_path / "other", other, unit.time, boot=unit.time.boot).close()
-    unit.chip.write(replace(load(other), anchor_size=0, anchor_root=load(unit.chip).anchor_root).to_bytes())
+    unit.chip.write(
+        replace(load_slot(other), anchor_size=0, anchor_root=load_slot(unit.chip).anchor_root).to_bytes()
+    )
     assert "slot: holds the key of another log" in said(unit.check())
 
 

@@ -23,7 +23,7 @@ from storage.ledger import Ledger
 from storage.log_records import Incident, Resealed, UploadReceipt
 from storage.record_base import KeyClass
 from storage.sealing import Sealed
-from storage.slot import load
+from storage.slot import load_slot
 from storage.store import UnitStore, bound
 
 Forgery = Callable[[Ledger, Department, SteppedTime], None]
@@ -206,7 +206,7 @@ def test_a_file_beside_the_ledger_is_no_anchor_and_a_chip_is_one(tmp_path: Path)
 
 
 def test_a_slot_that_anchors_another_history_stops_the_start(unit: Unit) -> None:
-    unit.chip.write(replace(load(unit.chip), anchor_root=bytes(32)).to_bytes())
+    unit.chip.write(replace(load_slot(unit.chip), anchor_root=bytes(32)).to_bytes())
     with pytest.raises(RolledBackError, match="the slot anchors another history of"):
         unit.open()
 

@@ -24,7 +24,7 @@ from storage.errors import SlotError
 from storage.findings import UnitReport
 from storage.home import Home
 from storage.ledger import Ledger
-from storage.slot import load
+from storage.slot import load_slot
 from storage.times import DAY_US
 from storage.verify import verify_home
 
@@ -243,7 +243,7 @@ def test_any_flipped_bit_of_an_image_or_key_file_is_found(
         data[position] ^= 1
         chip.write_bytes(data)
         with pytest.raises(SlotError) if position < 4 else _found(copy, slot):
-            load(slot)
+            load_slot(slot)
     chip.write_bytes(whole)
     assert check(copy, slot).ok
 

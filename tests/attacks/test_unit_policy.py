@@ -21,7 +21,7 @@ from storage.policy import (
 )
 from storage.roster import RosterPerson
 from storage.standing import MAX_DOCUMENT_BYTES
-from sync.department.policy.policy_file import default_document, parse
+from sync.department.policy.policy_file import default_document, parse_policy
 from sync.department.policy.roles import Role
 from sync.department.units.documents import custody_policy
 
@@ -53,7 +53,7 @@ def changed(old: bytes, new: bytes) -> bytes:
 
 
 def test_every_value_of_the_unit_section_reaches_the_unit() -> None:
-    sent = custody_policy(parse(own_document()), "Monrovia PD")
+    sent = custody_policy(parse_policy(own_document()), "Monrovia PD")
     taken = parse_custody_policy(codec.to_bytes(sent), limit=MAX_DOCUMENT_BYTES)
     assert taken == sent
     assert (taken.local_query, taken.escrow, taken.memory_only) == (True, True, ("hit",))
@@ -66,7 +66,7 @@ def test_every_value_of_the_unit_section_reaches_the_unit() -> None:
 
 
 def test_purposes_grounds_and_topics_of_the_file_reach_the_unit() -> None:
-    policy = parse(own_document().replace(b'id = "crime-analysis"', b'id = "patrol"', 1))
+    policy = parse_policy(own_document().replace(b'id = "crime-analysis"', b'id = "patrol"', 1))
     sent = custody_policy(policy, "Monrovia PD")
     assert [one.id for one in sent.purposes] == [one.id for one in policy.purposes]
     assert "patrol" in {one.id for one in sent.purposes}
@@ -77,14 +77,14 @@ def test_purposes_grounds_and_topics_of_the_file_reach_the_unit() -> None:
 
 
 def test_the_default_terms_of_alerts_are_those_of_the_default_file() -> None:
-    assert parse(default_document()).alerts == DEFAULT_ALERTS
+    assert parse_policy(default_document()).alerts == DEFAULT_ALERTS
 
 
 def test_a_file_signed_before_there_were_alerts_allows_the_categories_that_it_named() -> None:
     text = default_document().decode()
     start, end = text.index("[alerts]"), text.index("# What units enforce")
     lists = '[[lists]]\nid = "wanted-person"\nclause = "463.2"\ntext = "Wanted person"\n'
-    policy = parse((text[:start] + lists + text[end:]).encode())
+    policy = parse_policy((text[:start] + lists + text[end:]).encode())
     assert [one.id for one in policy.alerts.categories] == ["wanted-person"]
 
 
@@ -106,7 +106,7 @@ def test_a_file_signed_before_there_were_alerts_allows_the_categories_that_it_na
 def test_terms_of_alerts_beyond_their_range_are_refused(old: bytes, new: bytes, field: str) -> None:
     assert default_document().count(old) == 1, old
     with pytest.raises(RecordError, match=field):
-        parse(default_document().replace(old, new))
+        parse_policy(default_document().replace(old, new))
 
 
 @pytest.mark.parametrize(
@@ -135,13 +135,13 @@ def test_terms_of_alerts_beyond_their_range_are_refused(old: bytes, new: bytes, 
 )
 def test_a_unit_section_beyond_its_ceiling_is_refused(old: bytes, new: bytes, field: str) -> None:
     with pytest.raises(RecordError, match=field):
-        parse(changed(old, new))
+        parse_policy(changed(old, new))
 
 
 def test_a_file_signed_before_the_unit_section_means_the_default() -> None:
     old = default_document().split(b"[unit]")[0]
-    assert parse(old).unit == parse(default_document()).unit
-    assert not parse(old).unit.local_query
+    assert parse_policy(old).unit == parse_policy(default_document()).unit
+    assert not parse_policy(old).unit.local_query
 
 
 def test_a_unit_takes_a_policy_signed_before_its_terms_traveled() -> None:

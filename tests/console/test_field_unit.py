@@ -34,7 +34,7 @@ from storage.ledger import Ledger
 from storage.read_records import Read
 from storage.record_base import ClockState
 from storage.roster import Roster, RosterPerson
-from sync import messages as m
+from sync import messages
 from sync.destruction import Destroyed, of_text
 from sync.documents import Carried, context_of
 from sync.membership import Member, SyncFolder
@@ -241,7 +241,7 @@ def test_a_reset_without_a_network_keeps_and_prints_its_signed_receipt(home: Hom
     assert kept.stat().st_mode & 0o777 == 0o600
     message = of_text("\n".join(lines).encode())
     assert message == kept.read_bytes()
-    said = m.open_message(Destroyed, message, public)
+    said = messages.open_message(Destroyed, message, public)
     assert (said.undelivered, said.grant_id, said.unit_id) == (3, "g-463", "unit-7")
     assert sum(last - first + 1 for first, last in said.ranges) == 3
     assert b"7ABC123" not in message

@@ -6,13 +6,13 @@ import pytest
 from desk_twins import Department
 
 from sync.department.policy.controls import FIPS_NAME, Control, Facts, table
-from sync.department.policy.policy_file import default_document, parse
+from sync.department.policy.policy_file import default_document, parse_policy
 
 FACTS = Facts(keys_elsewhere=False, witness_here=False, database="sqlite")
 
 
 def rows(department: Department, document: bytes, facts: Facts = FACTS) -> dict[str, Control]:
-    return {one.control: one for one in table(parse(document), department.desk.root, facts)}
+    return {one.control: one for one in table(parse_policy(document), department.desk.root, facts)}
 
 
 @pytest.mark.parametrize(

@@ -315,11 +315,11 @@ def test_what_ends_is_announced_thirty_days_ahead_and_not_before(department: Dep
 
 
 def test_a_newer_policy_asks_for_its_review(department: Department, tokens: Tokens) -> None:
-    from sync.department.policy.policy_file import digest
+    from sync.department.policy.policy_file import policy_digest
     from sync.department.server.open_desk import adopt_root
 
     text = department.desk.policy_document.decode().replace("version = 2\n", "version = 3\n", 1)
-    root = department.new_root(policy_version=3, policy_digest=digest(text.encode()))
+    root = department.new_root(policy_version=3, policy_digest=policy_digest(text.encode()))
     adopt_root(department.home, department.desk, root, text.encode())
     found = department.call("compliance/endings", tokens("super"), NothingForm())
     assert {one.kind for one in found} == {"policy-training"}  # type: ignore[attr-defined]

@@ -22,9 +22,9 @@ from sync.department.desk.audit.detectors import (
 )
 from sync.department.ground.local_time import zone_of
 from sync.department.journal.entries import Shift
-from sync.department.policy.policy_file import default_document, parse
+from sync.department.policy.policy_file import default_document, parse_policy
 
-TERMS = parse(default_document()).detectors
+TERMS = parse_policy(default_document()).detectors
 FULL = os.environ.get("ALPR_FAULTS") == "full"
 YEAR = 100_000 if FULL else 20_000
 PATTERNS = 40 if FULL else 10

@@ -145,11 +145,11 @@ def test_no_reviewer_at_night_delays_the_finding_and_not_the_search(
 
 
 def test_a_policy_may_know_no_emergency_search(department: Department, tokens: Tokens) -> None:
-    from sync.department.policy.policy_file import digest
+    from sync.department.policy.policy_file import policy_digest
     from sync.department.server.open_desk import adopt_root
 
     text = department.desk.policy_document.decode().replace("version = 2\n", "version = 3\n", 1)
     document = text.replace("allowed = true\nsecond_word", "allowed = false\nsecond_word", 1).encode()
-    root = department.new_root(policy_version=3, policy_digest=digest(document))
+    root = department.new_root(policy_version=3, policy_digest=policy_digest(document))
     adopt_root(department.home, department.desk, root, document)
     assert code_of(department, "inquiry/break-glass", tokens("disp1"), form(department)) == "no-break-glass"

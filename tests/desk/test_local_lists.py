@@ -20,7 +20,7 @@ from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.ground.home import load_ed25519
 from sync.department.journal.change_entries import ListSent
 from sync.department.policy.refusals import DeskRefusal, FormError
-from sync.department.store import tables as t
+from sync.department.store import tables
 from sync.department.store.database import open_store
 from sync.department.units.hot_lists import entries_of
 from sync.documents import open_carried
@@ -170,7 +170,7 @@ def test_a_source_that_was_wrong_too_often_is_named_and_muted_on_units(
     assert (row.source, row.checked, row.rejected, row.silent) == ("SVS", 10, 3, True)
     store = open_store(department.home.database_url)
     with store.read() as connection:
-        sent = connection.execute(t.documents.select().where(t.documents.c.name == MUTED)).one()
+        sent = connection.execute(tables.documents.select().where(tables.documents.c.name == MUTED)).one()
     store.close()
     key = load_ed25519(department.home.path / "command.key").public_key()
     carried = open_carried(bytes(sent.message), MUTED, key, "car-8")

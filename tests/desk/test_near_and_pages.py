@@ -156,12 +156,12 @@ def test_a_result_says_its_state_its_clock_and_the_local_time(many: Department, 
 
 
 def test_pages_are_the_newest_first_and_together_the_whole(many: Department, tokens: Tokens) -> None:
-    from sync.department.policy.policy_file import digest
+    from sync.department.policy.policy_file import policy_digest
     from sync.department.server.open_desk import adopt_root
 
     text = many.desk.policy_document.decode().replace("version = 2\n", "version = 3\n", 1)
     document = text.replace("results_max = 500", "results_max = 10", 1).encode()
-    root = many.new_root(policy_version=3, policy_digest=digest(document))
+    root = many.new_root(policy_version=3, policy_digest=policy_digest(document))
     adopt_root(many.home, many.desk, root, document)
     token = many.logon("comm1")
     query = many.plate("9VRM202")

@@ -60,7 +60,7 @@ def test_a_policy_of_before_there_were_fresh_proofs_means_the_usual_minutes() ->
     older = b"\n".join(line for line in usual.splitlines() if not line.startswith(b"proof_minutes"))
     assert older != usual
     assert (
-        policy_file.parse(older).sessions.proof_minutes
-        == policy_file.parse(usual).sessions.proof_minutes
+        policy_file.parse_policy(older).sessions.proof_minutes
+        == policy_file.parse_policy(usual).sessions.proof_minutes
         == 5
     )

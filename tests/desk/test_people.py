@@ -15,14 +15,14 @@ from sync.department.desk.log_state import CREDENTIAL_KEY
 from sync.department.desk.people import rules as people
 from sync.department.desk.people.calls import AccountForm, CredentialForm, HandedOver, PasswordForm, UserForm
 from sync.department.ground.settings import Settings
-from sync.department.policy.policy_file import default_document, digest, parse
+from sync.department.policy.policy_file import default_document, parse_policy, policy_digest
 from sync.department.policy.refusals import DeskRefusal, LockedError, NotProvenError, NotYetError
 from sync.department.policy.roles import Role
 from sync.department.server.founding import found
 from sync.department.server.open_desk import adopt_root, first_administrator, open_desk
 
 Tokens = Callable[[str], str]
-POLICY = parse(default_document())
+POLICY = parse_policy(default_document())
 
 
 def test_a_logon_needs_user_password_and_code(department: Department) -> None:
@@ -248,7 +248,7 @@ def test_a_password_of_before_the_fips_profile_opens_only_its_own_change(
     token = tokens("comm1")
     text = department.desk.policy_document.decode().replace("version = 2\n", "version = 3\n")
     document = text.replace('profile = "standard"', 'profile = "fips"').encode()
-    root = department.new_root(policy_version=3, policy_digest=digest(document))
+    root = department.new_root(policy_version=3, policy_digest=policy_digest(document))
     adopt_root(department.home, department.desk, root, document)
     with pytest.raises(DeskRefusal) as refused:
         department.call("training/list", token, NothingForm())

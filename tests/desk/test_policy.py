@@ -10,7 +10,7 @@ from storage import policy as custody
 from storage.errors import RecordError
 from storage.times import iso_text
 from sync.department.ground.local_time import end_of_day_us
-from sync.department.policy.policy_file import default_document, parse
+from sync.department.policy.policy_file import default_document, parse_policy
 from sync.department.policy.roles import CALLS, Call, Role
 
 
@@ -21,7 +21,7 @@ def changed(old: str, new: str) -> bytes:
 
 
 def test_the_default_is_section_463_in_the_words_of_the_whole_project() -> None:
-    policy = parse(default_document())
+    policy = parse_policy(default_document())
     assert {one.id for one in policy.purposes} == set(custody.PURPOSES)
     assert {one.id for one in policy.holds} == set(custody.GROUNDS)
     assert {one.id.value for one in policy.roles} == set(custody.ROLES) == {one.value for one in Role}
@@ -31,7 +31,7 @@ def test_the_default_is_section_463_in_the_words_of_the_whole_project() -> None:
 
 
 def test_only_supervisor_and_communications_search_by_default() -> None:
-    policy = parse(default_document())
+    policy = parse_policy(default_document())
     for call in (Call.INQUIRY_RUN, Call.INQUIRY_APPROVE, Call.IMAGE_VIEW):
         assert {role for role, calls in policy.grants.items() if call in calls} == {
             Role.CCAT_SUPERVISOR,
@@ -100,7 +100,7 @@ CEILINGS = [
 @pytest.mark.parametrize(("old", "new"), [pytest.param(a, b, id=name) for a, b, name in CEILINGS])
 def test_no_policy_file_passes_a_ceiling(old: str, new: str) -> None:
     with pytest.raises(RecordError) as refused:
-        parse(changed(old, new))
+        parse_policy(changed(old, new))
     assert "policy" in str(refused.value)
 
 
@@ -117,8 +117,8 @@ def test_a_shorter_retention_names_its_own_clause_beside_its_own_manual() -> Non
         text.replace('[retention]\nclause = "463.8"', '[retention]\nclause = "9.4 (c)"'),
     ):
         with pytest.raises(RecordError, match=r"463\.8 says a year"):
-            parse(half.encode())
-    assert parse(own_manual(text).encode()).retention.keep_days == 60
+            parse_policy(half.encode())
+    assert parse_policy(own_manual(text).encode()).retention.keep_days == 60
 
 
 def test_another_department_changes_values_not_code() -> None:
@@ -130,7 +130,7 @@ def test_another_department_changes_values_not_code() -> None:
         "every_days = 92", "every_days = 30"
     )
     text = own_manual(text)
-    policy = parse(text.encode())
+    policy = parse_policy(text.encode())
     assert (policy.department, policy.retention.keep_days, policy.audit.every_days) == ("Arcadia PD", 60, 30)
     assert policy.effective_roles((Role.DISPATCHER,)) == (Role.DISPATCHER,)
 
@@ -138,7 +138,7 @@ def test_another_department_changes_values_not_code() -> None:
 @pytest.mark.parametrize("document", [b"\xff\xfe", b"format = ", b"[", b"x = 1\n" * 100_000])
 def test_a_file_that_is_no_policy_is_refused_in_words(document: bytes) -> None:
     with pytest.raises(RecordError):
-        parse(document)
+        parse_policy(document)
 
 
 def test_a_file_signed_before_zones_keeps_its_one_offset() -> None:
@@ -147,13 +147,13 @@ def test_a_file_signed_before_zones_keeps_its_one_offset() -> None:
     assert "sample_per_thousand = 10\n" in old
     for minutes, name in ((-480, "UTC-08:00"), (330, "UTC+05:30"), (0, "UTC+00:00")):
         line = f"sample_per_thousand = 10\nutc_offset_minutes = {minutes}\n"
-        policy = parse(old.replace("sample_per_thousand = 10\n", line).encode())
+        policy = parse_policy(old.replace("sample_per_thousand = 10\n", line).encode())
         assert policy.time_zone == name
         assert policy.zone.utcoffset(None) == timedelta(minutes=minutes)
     with pytest.raises(RecordError, match="time_zone"):
-        parse(old.replace("sample_per_thousand = 10\n", line.replace("= 0", "= -900")).encode())
+        parse_policy(old.replace("sample_per_thousand = 10\n", line.replace("= 0", "= -900")).encode())
     with pytest.raises(RecordError):
-        parse(default_document().replace(b"sample_per_thousand = 10\n", line.encode()))
+        parse_policy(default_document().replace(b"sample_per_thousand = 10\n", line.encode()))
 
 
 def test_no_two_times_of_a_search_read_alike_in_its_entry() -> None:
@@ -165,7 +165,7 @@ def test_no_two_times_of_a_search_read_alike_in_its_entry() -> None:
 
 
 def test_a_day_that_is_typed_ends_with_the_departments_day() -> None:
-    zone = parse(default_document()).zone
+    zone = parse_policy(default_document()).zone
     for day, ends in (
         (datetime(2026, 7, 1), datetime(2026, 7, 2, 7, tzinfo=UTC)),
         (datetime(2026, 12, 1), datetime(2026, 12, 2, 8, tzinfo=UTC)),

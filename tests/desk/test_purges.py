@@ -12,7 +12,7 @@ from storage.times import DAY_US
 from sync.department.ground.department_time import Clocks
 from sync.department.journal.entry_base import SYSTEM
 from sync.department.journal.hold_entries import Purged
-from sync.department.policy.policy_file import digest
+from sync.department.policy.policy_file import policy_digest
 from sync.department.server import daily
 from sync.department.server.open_desk import adopt_root, front_of
 from sync.department.server.retention import keep_days_of
@@ -92,7 +92,7 @@ def test_the_days_to_keep_are_those_of_the_signed_policy(department: Department,
         server.retention.run()
     policy.write_bytes(signed)
     assert server.retention.run() == []
-    root = department.new_root(policy_version=3, policy_digest=digest(document))
+    root = department.new_root(policy_version=3, policy_digest=policy_digest(document))
     adopt_root(department.home, department.desk, root, document)
     assert [one.records for one in server.retention.run()] == [11]
 
@@ -101,7 +101,7 @@ def test_an_adoption_that_a_crash_cut_off_is_finished_by_the_same_command(depart
     """The entry was made and the files were not written: adopting again writes them, and enters nothing."""
     text = department.desk.policy_document.decode().replace("version = 2\n", "version = 3\n")
     document = text.replace("lock_minutes = 30", "lock_minutes = 10").encode()
-    root = department.new_root(policy_version=3, policy_digest=digest(document))
+    root = department.new_root(policy_version=3, policy_digest=policy_digest(document))
     department.desk.set_root(root, document)
     size = department.desk.log.size()
     assert department.home.root_file.read_bytes() != root

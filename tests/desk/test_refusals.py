@@ -37,7 +37,7 @@ from sync.department.desk.sharing.calls import DecisionForm, DeliverForm, Record
 from sync.department.journal.entries import Entry, FindingOpened, TrainingDone
 from sync.department.journal.entry_base import Stamp
 from sync.department.journal.sharing_entries import Scope
-from sync.department.policy.policy_file import digest
+from sync.department.policy.policy_file import policy_digest
 from sync.department.policy.refusals import DeskRefusal, NotProvenError
 from sync.department.policy.roles import Role
 from sync.department.server.open_desk import adopt_root
@@ -219,7 +219,7 @@ def test_a_request_approved_before_the_policy_changed_is_held_against_the_new_on
     text = text.replace('["law-enforcement", "prosecutor"]', '["prosecutor"]\nagreements = []', 1)
     start = text.index("[[sharing.agreements]]")
     text = text[:start] + text[text.index("# 463.8", start) :]
-    root = department.new_root(policy_version=3, policy_digest=digest(text.encode()))
+    root = department.new_root(policy_version=3, policy_digest=policy_digest(text.encode()))
     adopt_root(department.home, department.desk, root, text.encode())
     deliver = DeliverForm(request=made.entry, ground=GROUND)
     assert code_of(department, "share/deliver", tokens("super"), deliver) == "share-gate"

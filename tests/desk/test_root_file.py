@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from storage.errors import OutdatedError, RecordError, SignatureError, StorageError
 from sync import root_file
-from sync.department.policy.policy_file import default_document, digest
+from sync.department.policy.policy_file import default_document, policy_digest
 from sync.department.server.open_desk import adopt_root, open_desk
 from sync.department.units.authority import Authority
 from sync.errors import HomeError
@@ -39,7 +39,7 @@ FIRST = Root(
     demo=False,
     keys=keys_of(OLD),
     policy_version=1,
-    policy_digest=digest(default_document()),
+    policy_digest=policy_digest(default_document()),
     witnesses=(),
     quorum=0,
     public_witnesses=(),
@@ -145,12 +145,16 @@ def test_policy_witness_and_keys_change_only_by_the_root_file(department: Depart
     stricter = document.replace(b"lock_minutes = 30", b"lock_minutes = 10").replace(
         b"version = 2\n", b"version = 3\n"
     )
-    good: dict[str, Any] = {"policy_version": 3, "policy_digest": digest(stricter)}
+    good: dict[str, Any] = {"policy_version": 3, "policy_digest": policy_digest(stricter)}
     for data, doc, error in (
         (department.new_root(signers=1, **good), stricter, SignatureError),
         (department.new_root(**good), document, RecordError),
-        (department.new_root(policy_digest=digest(stricter)), stricter, StorageError),
-        (department.new_root(policy_version=1, policy_digest=digest(stricter)), stricter, StorageError),
+        (department.new_root(policy_digest=policy_digest(stricter)), stricter, StorageError),
+        (
+            department.new_root(policy_version=1, policy_digest=policy_digest(stricter)),
+            stricter,
+            StorageError,
+        ),
     ):
         with pytest.raises(error):
             adopt_root(department.home, desk, data, doc)

@@ -13,7 +13,7 @@ from sync.department.journal.entry_base import Note, Stamp
 from sync.department.journal.hold_entries import Purged
 from sync.department.journal.inquiry_entries import Ground, Query, SearchApproved, SearchProposed
 from sync.department.journal.office_entries import IncidentSettled
-from sync.department.policy.policy_file import default_document, parse
+from sync.department.policy.policy_file import default_document, parse_policy
 from sync.department.policy.refusals import DeskRefusal
 
 GROUND = Ground(
@@ -86,7 +86,7 @@ def test_the_public_counts_add_up_every_purge_of_a_day() -> None:
         witnesses=("court",),
         quorum=1,
         checkpoint="",
-        alert_terms=parse(default_document()).alerts,
+        alert_terms=parse_policy(default_document()).alerts,
     )
     purges = [("2025-01-01", 7), ("2025-01-01", 5), ("2025-01-02", 3)]
     counts = count(

@@ -18,11 +18,11 @@ from sync.department.desk.inquiry.forms import RunForm
 from sync.department.desk.inquiry.rules import check_ground, is_number, plate_of
 from sync.department.desk.operations import OPERATIONS
 from sync.department.desk.words import demand_plain, is_plain, says_why, weight
-from sync.department.policy.policy_file import default_document, parse
+from sync.department.policy.policy_file import default_document, parse_policy
 from sync.department.policy.refusals import DeskRefusal, FormError
 
 Tokens = Callable[[str], str]
-POLICY = parse(default_document())
+POLICY = parse_policy(default_document())
 HIDDEN = [
     pytest.param("\x1b[2Jrow", id="escape"),
     pytest.param("a\nb", id="newline"),
@@ -110,7 +110,7 @@ def test_a_department_binds_its_kinds_of_number_by_its_signed_policy() -> None:
     text = default_document().decode()
     case = 'kind = "case"\npattern = "[A-Z0-9][A-Z0-9-]{3,31}"'
     assert text.count(case) == 1
-    strict = parse(text.replace(case, 'kind = "case"\npattern = "[0-9]{2}-[0-9]{6}"').encode())
+    strict = parse_policy(text.replace(case, 'kind = "case"\npattern = "[0-9]{2}-[0-9]{6}"').encode())
     assert is_number(strict, "26-001234", "case")
     assert not is_number(strict, "IA-26-004", "case")
     assert is_number(strict, "IA-26-004", "action")

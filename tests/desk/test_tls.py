@@ -20,7 +20,7 @@ from tls_client import offer
 from sync import root_file
 from sync.department.ground import tls
 from sync.department.ground.home import DepartmentHome, load_ed25519
-from sync.department.policy.policy_file import digest
+from sync.department.policy.policy_file import policy_digest
 from sync.department.server.founding import OFFICES
 from sync.department.server.open_desk import adopt_root, first_administrator, open_desk, root_in
 from sync.department.units.authority import Authority
@@ -35,7 +35,7 @@ def with_profile(home: DepartmentHome, profile: str) -> None:
     first_administrator(home, "chief", "Chief")
     text = (home.path / "policy.toml").read_text().replace("version = 1\n", "version = 2\n", 1)
     document = text.replace('profile = "standard"', f'profile = "{profile}"').encode()
-    root = replace(root_in(home), version=2, policy_version=2, policy_digest=digest(document))
+    root = replace(root_in(home), version=2, policy_version=2, policy_digest=policy_digest(document))
     keys = [load_ed25519(home.path / "root-keys" / f"{name}.key") for name in OFFICES[:2]]
     desk = open_desk(home)
     adopt_root(home, desk, root_file.assemble(root, [root_file.sign(root, key) for key in keys]), document)

@@ -22,7 +22,7 @@ from storage.times import DAY_US, HOUR_US, now_us
 from sync.department.desk.due import OverdueForm
 from sync.department.desk.people.calls import AccountForm, TrainingForm
 from sync.department.ground.department_time import Clocks
-from sync.department.policy.policy_file import digest
+from sync.department.policy.policy_file import policy_digest
 from sync.department.policy.refusals import DeskRefusal
 from sync.department.policy.roles import Role
 from sync.department.server import roster as roster_down
@@ -191,7 +191,7 @@ def test_a_policy_that_changed_reaches_units_and_ends_training_in_topics_that_ca
         1,
     )
     document = text.encode()
-    root = department.new_root(policy_version=3, policy_digest=digest(document))
+    root = department.new_root(policy_version=3, policy_digest=policy_digest(document))
     adopt_root(department.home, department.desk, root, document)
     assert sorted(set(department.front.send_down()) - {"day-keys"}) == ["policy", "roster"]
     assert {"policy", "roster"} <= set(converse(unit, server).documents)

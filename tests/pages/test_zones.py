@@ -19,7 +19,7 @@ from sync.department.pages.plotting import EDGE, SIDE, PlotFrame
 from sync.department.pages.street_map import StreetMap
 from sync.department.pages.wording import alarm_of, title_of, word_of
 from sync.department.pages.zones import plot_of_zones, rows_of, zones_text
-from sync.department.policy.policy_file import digest
+from sync.department.policy.policy_file import policy_digest
 from sync.department.policy.roles import Role
 from sync.department.server.open_desk import adopt_root
 from sync.health import ALARM_WORDS
@@ -73,7 +73,7 @@ def with_zone(department: Department) -> Department:
         b'no_read_zones = [{id = "womens-clinic", corners = [[34.15, -118.0], [34.16, -118.0], '
         b"[34.16, -117.99]]}]",
     ).replace(b"version = 2\n", b"version = 3\n", 1)
-    root = department.new_root(policy_version=3, policy_digest=digest(document))
+    root = department.new_root(policy_version=3, policy_digest=policy_digest(document))
     adopt_root(department.home, department.desk, root, document)
     return department
 

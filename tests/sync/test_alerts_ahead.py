@@ -13,8 +13,7 @@ from storage.read_records import Alert
 from storage.times import now_us
 from sync.department.content.alert_records import StoreAlerts
 from sync.department.server.server import Department
-from sync.department.store import database
-from sync.department.store import unit_logs as held
+from sync.department.store import database, unit_logs
 from sync.department.store.tables import alert_records, alerts, elements
 from sync.errors import LinkError
 from sync.hot_lists.entry import ListEntry
@@ -62,10 +61,10 @@ def test_an_alert_is_known_before_a_single_leaf_of_the_backlog_came(
     assert converse(unit, department).done
     assert waiting(department) == [number]
     with department.store.read() as connection:
-        log = held.find_log(connection, unit.outbox.log_id)
+        log = unit_logs.find_log(connection, unit.outbox.log_id)
         assert log is not None
         rows = connection.execute(sa.select(elements).where(elements.c.sequence == number)).all()
-        assert (len(rows), held.complete_to(connection, log)) == (1, log.frontier.size)
+        assert (len(rows), unit_logs.complete_to(connection, log)) == (1, log.frontier.size)
         assert connection.execute(sa.select(alerts)).all() == []
     assert checked(department.home).problems == []
 

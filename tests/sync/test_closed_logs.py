@@ -16,14 +16,12 @@ from sqlalchemy import func, select
 from sync_twins import LoopbackLink, converse
 
 from storage.leaf import unchecked
-from sync import messages as m
-from sync import parcels
+from sync import messages, parcels
 from sync.closed_delivery import ClosedDelivery, Delivered, Parcel, header_of, portions
 from sync.closed_parcels import ClosedHeader, ClosedHeld
 from sync.department.server.server import Department
 from sync.department.server.verify import Checker
-from sync.department.store import closed_records
-from sync.department.store import unit_logs as held
+from sync.department.store import closed_records, unit_logs
 from sync.department.store.tables import elements, logs, tokens
 from sync.errors import LinkError, RefusedByDepartmentError
 from sync.handover import HandedRecord, closed_logs, open_handover
@@ -225,8 +223,10 @@ def ready(unit: Joined, department: Department) -> tuple[ClosedHeader, list[byte
         items, parts = [], []
         for one in some:
             stored = dict(one.elements)
-            for name in m.traveling(unchecked(one.leaf)):
-                items.append(m.ParcelElement(sequence=one.sequence, name=name, length=len(stored[name])))
+            for name in messages.traveling(unchecked(one.leaf)):
+                items.append(
+                    messages.ParcelElement(sequence=one.sequence, name=name, length=len(stored[name]))
+                )
                 parts.append(stored[name])
         keys = {key.epoch: key for key in handover.keys}
         parcel = Parcel(tuple(one.leaf for one in some), tuple(items), tuple(parts))
@@ -234,8 +234,8 @@ def ready(unit: Joined, department: Department) -> tuple[ClosedHeader, list[byte
 
 
 def post(unit: Joined, department: Department, header: ClosedHeader, parts: list[bytes]) -> ClosedHeld:
-    data = b"".join(parcels.frame_parcel(m.seal_message(header, unit.outbox.sign), parts))
-    return m.open_message(
+    data = b"".join(parcels.frame_parcel(messages.seal_message(header, unit.outbox.sign), parts))
+    return messages.open_message(
         ClosedHeld, department.receiver.answer("closed", data), department.home.log_key().public_key()
     )
 
@@ -296,7 +296,9 @@ def test_the_log_beside_cannot_be_spoken_for(unit: Joined, department: Departmen
     with department.store.read() as connection:
         [beside] = closed_records.beside(connection, header.closed)
     data = b"".join(
-        parcels.frame_parcel(m.seal_message(replace(header, log_id=beside.log_id), unit.outbox.sign), parts)
+        parcels.frame_parcel(
+            messages.seal_message(replace(header, log_id=beside.log_id), unit.outbox.sign), parts
+        )
     )
     with pytest.raises(RefusedByDepartmentError) as refused:
         department.receiver.answer("closed", data)
@@ -315,7 +317,7 @@ def test_answers_of_anyone_else_end_no_alarm(unit: Joined, department: Departmen
         (department.home.log_key(), {"lacking": (1,)}, False),
         (department.home.log_key(), {}, True),
     ):
-        (place / "0.cbor").write_bytes(m.seal_message(replace(answer, **change), key))
+        (place / "0.cbor").write_bytes(messages.seal_message(replace(answer, **change), key))
         assert (closed_logs(unit.folder) == []) is done
 
 
@@ -324,7 +326,7 @@ def test_a_purge_takes_what_came_of_a_closed_log_too(unit: Joined, department: D
     post(unit, department, header, parts)
     with department.store.read() as connection:
         [beside] = closed_records.beside(connection, header.closed)
-        names = held.names_held(connection, beside.log_no, range(100))
+        names = unit_logs.names_held(connection, beside.log_no, range(100))
         days = connection.execute(select(elements.c.day).where(elements.c.log_no == beside.log_no)).scalars()
         assert len(set(days)) == 1
     assert {name for _, name in names} >= {"text", "place", "patch", "overview"}

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from receiver_twins import Joined
 from sync_twins import LoopbackLink, converse
 
-from sync import messages as m
+from sync import messages
 from sync.department.server.server import Department
 from sync.department.server.verify import Checker
 from sync.department.store import incidents
@@ -35,7 +35,7 @@ def word(unit: Joined, left: list[int], **changes: object) -> Destroyed:
 
 
 def signed(unit: Joined, said: Destroyed) -> bytes:
-    return m.seal_message(said, unit.outbox.sign)
+    return messages.seal_message(said, unit.outbox.sign)
 
 
 def resets(department: Department) -> list[tuple[str, str, int]]:
@@ -49,7 +49,7 @@ def resets(department: Department) -> list[tuple[str, str, int]]:
 
 def take(department: Department, message: bytes) -> None:
     key = department.home.log_key().public_key()
-    m.open_message(DestroyedHeld, department.receiver.answer("destroyed", message), key)
+    messages.open_message(DestroyedHeld, department.receiver.answer("destroyed", message), key)
 
 
 def test_what_was_never_delivered_is_an_incident_with_counts_and_record_numbers(
@@ -112,7 +112,7 @@ def test_a_receipt_by_any_other_key_is_refused(unit: Joined, department: Departm
         said = word(unit, left)
         for key in (Ed25519PrivateKey.generate(), other.outbox.sign, department.home.log_key()):
             with pytest.raises(RefusedByDepartmentError):
-                take(department, m.seal_message(said, key))
+                take(department, messages.seal_message(said, key))
     finally:
         other.close()
     assert resets(department) == []

@@ -16,7 +16,7 @@ from firmware.health.report import Alarm, HealthReport, HealthWatch
 from hw.clock import SetClock, TimeState
 from hw.vitals import ScriptedBoard
 from storage import codec, envelope
-from sync import messages as m
+from sync import messages
 from sync.department import cli as office
 from sync.department.server.server import Department
 from sync.department.store import unit_health
@@ -55,7 +55,9 @@ def test_the_words_on_the_wire_are_those_of_the_unit() -> None:
 
 def test_a_report_is_read_as_it_was_written() -> None:
     report = sample(alarms=("camera_dark", "disk_low"))
-    assert m.open_message(HealthMessage, m.seal_message(report, KEY), KEY.public_key()) == report
+    assert (
+        messages.open_message(HealthMessage, messages.seal_message(report, KEY), KEY.public_key()) == report
+    )
 
 
 @pytest.mark.parametrize(
@@ -77,16 +79,16 @@ def test_a_report_is_read_as_it_was_written() -> None:
 )
 def test_a_report_beyond_its_schema_is_refused(changes: dict[str, Any]) -> None:
     body = codec.to_bytes(sample(**changes))
-    data = envelope.sign(body, KEY, context=m.context_of(HealthMessage))
+    data = envelope.sign(body, KEY, context=messages.context_of(HealthMessage))
     with pytest.raises((MessageError, ValueError)):
-        m.open_message(HealthMessage, data, KEY.public_key())
+        messages.open_message(HealthMessage, data, KEY.public_key())
 
 
 def test_a_report_with_a_field_too_many_is_refused() -> None:
     plain = codec.to_plain(sample()) | {"note": "7XKR219"}
-    data = envelope.sign(envelope.encode(plain), KEY, context=m.context_of(HealthMessage))
+    data = envelope.sign(envelope.encode(plain), KEY, context=messages.context_of(HealthMessage))
     with pytest.raises(MessageError, match="unknown fields"):
-        m.open_message(HealthMessage, data, KEY.public_key())
+        messages.open_message(HealthMessage, data, KEY.public_key())
 
 
 def tell(unit: Unit, **changes: Any) -> str:
@@ -132,10 +134,10 @@ def test_a_report_in_the_name_of_another_unit_is_refused(server: DepartmentProce
     link = open_link(enrolled.folder, member)
     try:
         with pytest.raises(RefusedByDepartmentError) as told:
-            link.post("health", [m.seal_message(sample(log_id=enrolled.outbox.log_id), KEY)])
+            link.post("health", [messages.seal_message(sample(log_id=enrolled.outbox.log_id), KEY)])
         assert told.value.code == "signature"
         with pytest.raises(RefusedByDepartmentError) as told:
-            link.post("health", [m.seal_message(sample(), KEY)])
+            link.post("health", [messages.seal_message(sample(), KEY)])
         assert told.value.code == "unknown-log"
     finally:
         link.close()

@@ -15,7 +15,7 @@ import httpx
 import pytest
 from sync_twins import DepartmentProcess, Unit
 
-from sync import messages as m
+from sync import messages
 from sync.enrollment import open_link
 from sync.errors import RefusedByDepartmentError
 from sync.transport import server_context, unit_context
@@ -49,8 +49,8 @@ def answer_to_header(unit: Unit, server: DepartmentProcess, name: str, length: i
         return httpx.Response(answer.status, content=answer.read())
 
 
-def refusal(response: httpx.Response, unit: Unit) -> m.Refusal:
-    return m.open_message(m.Refusal, response.content, unit.folder.member().department_public())
+def refusal(response: httpx.Response, unit: Unit) -> messages.Refusal:
+    return messages.open_message(messages.Refusal, response.content, unit.folder.member().department_public())
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,9 @@ def refusal(response: httpx.Response, unit: Unit) -> m.Refusal:
         pytest.param("no-such", b"x", 400, "malformed", id="no such message"),
         pytest.param("renew", os.urandom(100), 400, "malformed", id="noise as a vouch"),
         pytest.param("hello", bytes(2 * MIB), 413, "too-large", id="over its limit"),
-        pytest.param("parcel", bytes(m.MAX_PARCEL_BYTES + 5), 413, "too-large", id="a parcel over its limit"),
+        pytest.param(
+            "parcel", bytes(messages.MAX_PARCEL_BYTES + 5), 413, "too-large", id="a parcel over its limit"
+        ),
     ],
 )
 def test_bad_messages_are_refused_with_a_signed_word(
@@ -173,9 +175,9 @@ def test_enrollment_refuses_a_guessed_code_and_says_no_more(
         prefix="/enrol/",
     )
     vouch = make_vouch(enrolled.folder, enrolled.folder.unit_key(), enrolled.outbox.log_public)
-    request = m.EnrollRequest(secret=os.urandom(16), vouch=vouch, software="x")
+    request = messages.EnrollRequest(secret=os.urandom(16), vouch=vouch, software="x")
     with pytest.raises(RefusedByDepartmentError, match="unknown, used or expired"):
-        link.post("unit", [m.seal_message(request, enrolled.outbox.sign)])
+        link.post("unit", [messages.seal_message(request, enrolled.outbox.sign)])
     link.close()
 
 
@@ -191,6 +193,6 @@ def test_the_front_door_shows_only_the_root_file(server: DepartmentProcess, enro
 def test_after_all_that_the_server_still_works(server: DepartmentProcess, enrolled: Unit) -> None:
     enrolled.add(2)
     link = open_link(enrolled.folder, enrolled.folder.member())
-    assert len(link.post("challenge", [b""])) == m.NONCE_BYTES
+    assert len(link.post("challenge", [b""])) == messages.NONCE_BYTES
     link.close()
     assert enrolled.attempt().outcome == "done"

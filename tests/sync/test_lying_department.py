@@ -12,17 +12,17 @@ from sync_twins import LoopbackLink, converse
 
 from storage import envelope
 from storage.errors import StorageError
-from sync import messages as m
+from sync import messages
 from sync.department.server.server import Department
 from sync.errors import LinkError
 
-Lie = Callable[[m.Message], m.Message]
-ANSWERS: dict[str, type[m.Message]] = {
-    "hello": m.State,
-    "leaves": m.LeavesHeld,
-    "parcel": m.ParcelHeld,
-    "receipt": m.Receipt,
-    "document": m.DocumentPart,
+Lie = Callable[[messages.Message], messages.Message]
+ANSWERS: dict[str, type[messages.Message]] = {
+    "hello": messages.State,
+    "leaves": messages.LeavesHeld,
+    "parcel": messages.ParcelHeld,
+    "receipt": messages.Receipt,
+    "document": messages.DocumentPart,
 }
 
 
@@ -38,22 +38,24 @@ class LyingLink(LoopbackLink):
         if name != self._name:
             return data
         self.lies += 1
-        told = self._lie(m.open_message(ANSWERS[name], data, self._key.public_key()))
-        return m.seal_message(told, lambda body, context: envelope.sign(body, self._key, context=context))
+        told = self._lie(messages.open_message(ANSWERS[name], data, self._key.public_key()))
+        return messages.seal_message(
+            told, lambda body, context: envelope.sign(body, self._key, context=context)
+        )
 
 
 def of(**changes: object) -> Lie:
     return lambda message: replace(message, **changes)  # type: ignore[arg-type]
 
 
-def fewer(message: m.Message) -> m.Message:
-    assert isinstance(message, m.LeavesHeld)
+def fewer(message: messages.Message) -> messages.Message:
+    assert isinstance(message, messages.LeavesHeld)
     return replace(message, size=message.size - 1, cosigned=None)
 
 
 LIES = [
     pytest.param("hello", of(log_id=bytes(32)), LinkError, "another log", id="a state of another log"),
-    pytest.param("hello", of(nonce=bytes(m.NONCE_BYTES)), LinkError, "another hello",
+    pytest.param("hello", of(nonce=bytes(messages.NONCE_BYTES)), LinkError, "another hello",
                  id="a state for another hello, replayed"),
     pytest.param("leaves", of(log_id=bytes(32)), LinkError, "another log", id="records of another log held"),
     pytest.param("leaves", fewer, LinkError, "are held where", id="fewer records held than were sent"),
@@ -106,7 +108,7 @@ def test_an_answer_by_another_key_is_none(department: Department, unit: Joined) 
         converse(unit, department, Stranger(department))
 
 
-@pytest.mark.parametrize("length", [0, m.NONCE_BYTES - 1, m.NONCE_BYTES + 1])
+@pytest.mark.parametrize("length", [0, messages.NONCE_BYTES - 1, messages.NONCE_BYTES + 1])
 def test_a_challenge_of_the_wrong_length_is_refused(
     department: Department, unit: Joined, length: int
 ) -> None:
@@ -147,14 +149,14 @@ def test_records_that_are_asked_for_again_get_their_receipt(department: Departme
         def post(self, name: str, pieces: list[bytes]) -> bytes:  # type: ignore[override]
             if name == "receipt":
                 public = unit.ledger.public_key.public
-                asked.append(m.open_message(m.ReceiptWanted, b"".join(pieces), public).first)
+                asked.append(messages.open_message(messages.ReceiptWanted, b"".join(pieces), public).first)
             data = super().post(name, pieces)
             if name != "hello":
                 return data
             key = department.home.log_key()
-            state = m.open_message(m.State, data, key.public_key())
+            state = messages.open_message(messages.State, data, key.public_key())
             again = (first - 1,)
-            return m.seal_message(
+            return messages.seal_message(
                 replace(state, again=again, complete_to=max(state.complete_to, first)),
                 lambda body, context: envelope.sign(body, key, context=context),
             )

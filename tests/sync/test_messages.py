@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 
 from storage import codec, envelope
 from storage.errors import SignatureError
-from sync import messages as m
-from sync import parcels
+from sync import messages, parcels
 from sync.enrollment_code import EnrollmentCode
 from sync.errors import MessageError, NotEnrolledError
 from sync.vouch import FileUnitKey, Vouch, open_vouch, sign_vouch
@@ -24,7 +23,7 @@ KEY = Ed25519PrivateKey.generate()
 LOG = bytes(range(32))
 count = st.integers(0, (1 << 62) - 1)
 hashes = st.lists(st.binary(min_size=32, max_size=32), max_size=8).map(tuple)
-WANTED = m.ReceiptWanted(log_id=LOG, first=7)
+WANTED = messages.ReceiptWanted(log_id=LOG, first=7)
 
 
 @given(
@@ -37,14 +36,14 @@ WANTED = m.ReceiptWanted(log_id=LOG, first=7)
 def test_a_hello_is_read_as_it_was_written(
     held: int, at_us: int, proof: tuple[bytes, ...], checkpoint: str, nonce: bytes
 ) -> None:
-    hello = m.Hello(
+    hello = messages.Hello(
         log_id=LOG, nonce=nonce, at_us=at_us, checkpoint=checkpoint, proof=proof, held=held, software="x"
     )
-    assert m.open_message(m.Hello, m.seal_message(hello, KEY), KEY.public_key()) == hello
+    assert messages.open_message(messages.Hello, messages.seal_message(hello, KEY), KEY.public_key()) == hello
 
 
 items = st.builds(
-    m.ParcelElement,
+    messages.ParcelElement,
     sequence=count,
     name=st.text("abc_", min_size=1, max_size=8),
     length=st.integers(0, 50),
@@ -52,12 +51,12 @@ items = st.builds(
 
 
 @given(listed=st.lists(items, max_size=20))
-def test_a_parcel_is_cut_as_it_was_put_together(listed: list[m.ParcelElement]) -> None:
+def test_a_parcel_is_cut_as_it_was_put_together(listed: list[messages.ParcelElement]) -> None:
     parts = [bytes([at % 256]) * item.length for at, item in enumerate(listed)]
-    header = m.ParcelHeader(log_id=LOG, keys=(), items=tuple(listed))
-    data = b"".join(parcels.frame_parcel(m.seal_message(header, KEY), parts))
+    header = messages.ParcelHeader(log_id=LOG, keys=(), items=tuple(listed))
+    data = b"".join(parcels.frame_parcel(messages.seal_message(header, KEY), parts))
     head, body = parcels.split_parcel(data)
-    opened = m.open_message(m.ParcelHeader, head, KEY.public_key())
+    opened = messages.open_message(messages.ParcelHeader, head, KEY.public_key())
     assert opened == header
     assert parcels.cut_items(opened.items, body) == parts
 
@@ -65,9 +64,15 @@ def test_a_parcel_is_cut_as_it_was_put_together(listed: list[m.ParcelElement]) -
 @settings(max_examples=500)
 @given(data=st.binary(max_size=600))
 def test_no_bytes_but_a_signed_message_get_past_the_door(data: bytes) -> None:
-    for kind in (m.Hello, m.LeafBatch, m.ParcelHeader, m.DocumentWanted, m.EnrollRequest):
+    for kind in (
+        messages.Hello,
+        messages.LeafBatch,
+        messages.ParcelHeader,
+        messages.DocumentWanted,
+        messages.EnrollRequest,
+    ):
         with pytest.raises((MessageError, SignatureError)):
-            m.open_message(kind, data, KEY.public_key())
+            messages.open_message(kind, data, KEY.public_key())
     with pytest.raises(MessageError):
         open_vouch(data)
 
@@ -75,14 +80,16 @@ def test_no_bytes_but_a_signed_message_get_past_the_door(data: bytes) -> None:
 @settings(max_examples=300)
 @given(at=st.integers(0, 10_000), bit=st.integers(0, 7))
 def test_a_turned_bit_never_passes(at: int, bit: int) -> None:
-    data = bytearray(m.seal_message(WANTED, KEY))
+    data = bytearray(messages.seal_message(WANTED, KEY))
     data[at % len(data)] ^= 1 << bit
     with pytest.raises((MessageError, SignatureError)):
-        m.open_message(m.ReceiptWanted, bytes(data), KEY.public_key())
+        messages.open_message(messages.ReceiptWanted, bytes(data), KEY.public_key())
 
 
 def signed(value: object) -> bytes:
-    return envelope.sign(cbor2.dumps(value, canonical=True), KEY, context=m.context_of(m.ReceiptWanted))
+    return envelope.sign(
+        cbor2.dumps(value, canonical=True), KEY, context=messages.context_of(messages.ReceiptWanted)
+    )
 
 
 plain = codec.to_plain(WANTED)
@@ -104,13 +111,15 @@ DEEP = b"\x81" * 100_000 + b"\x01"
         pytest.param(b"\xd2" + DEEP, "bytes where at most", id="nested 100,000 deep, over the limit"),
         pytest.param(b"\xd2" + DEEP[-5000:], "not CBOR", id="nested 5,000 deep"),
         pytest.param(b"\xd2\x5b" + b"\xff" * 8, "not CBOR", id="a string of 2^64 bytes"),
-        pytest.param(m.seal_message(WANTED, KEY) + b"\x00", "CBOR|canonical", id="trailing bytes"),
-        pytest.param(b"\xd2" + bytes(m.ReceiptWanted.LIMIT + 1), "bytes where at most", id="over the limit"),
+        pytest.param(messages.seal_message(WANTED, KEY) + b"\x00", "CBOR|canonical", id="trailing bytes"),
+        pytest.param(
+            b"\xd2" + bytes(messages.ReceiptWanted.LIMIT + 1), "bytes where at most", id="over the limit"
+        ),
     ],
 )
 def test_a_message_that_is_off_is_refused_by_name(data: bytes, named: str) -> None:
     with pytest.raises(MessageError, match=named):
-        m.open_message(m.ReceiptWanted, data, KEY.public_key())
+        messages.open_message(messages.ReceiptWanted, data, KEY.public_key())
 
 
 @pytest.mark.parametrize(
@@ -128,20 +137,20 @@ def test_a_parcel_with_a_wrong_frame_is_refused(data: bytes) -> None:
 
 
 def test_lengths_that_do_not_add_up_are_refused() -> None:
-    item = m.ParcelElement(sequence=1, name="text", length=5)
+    item = messages.ParcelElement(sequence=1, name="text", length=5)
     with pytest.raises(MessageError, match="add up"):
         parcels.cut_items([item], memoryview(b"four"))
 
 
 def test_a_parcel_may_not_promise_more_than_its_limit() -> None:
-    item = m.ParcelElement(sequence=1, name="text", length=m.MAX_ELEMENT_BYTES)
-    header = m.ParcelHeader(log_id=LOG, keys=(), items=(item, item))
+    item = messages.ParcelElement(sequence=1, name="text", length=messages.MAX_ELEMENT_BYTES)
+    header = messages.ParcelHeader(log_id=LOG, keys=(), items=(item, item))
     with pytest.raises(MessageError, match="at most"):
-        m.open_message(m.ParcelHeader, m.seal_message(header, KEY), KEY.public_key())
+        messages.open_message(messages.ParcelHeader, messages.seal_message(header, KEY), KEY.public_key())
 
 
 def test_no_repr_shows_sealed_bytes_or_secrets() -> None:
-    shown = repr(m.EnrollRequest(secret=b"s" * 16, vouch=b"", software="")) + repr(
+    shown = repr(messages.EnrollRequest(secret=b"s" * 16, vouch=b"", software="")) + repr(
         EnrollmentCode.new(bytes(32), "x:1")
     )
     assert "secret" not in shown
@@ -185,6 +194,6 @@ def test_a_vouch_is_bound_to_its_key_and_its_words() -> None:
 
 def test_the_page_names_every_refusal_and_which_are_incidents() -> None:
     page = (Path(__file__).resolve().parents[2] / "sync" / "README.md").read_text()
-    for code, what in m.REFUSALS.items():
-        incident = "yes" if code in m.INCIDENTS else "no"
+    for code, what in messages.REFUSALS.items():
+        incident = "yes" if code in messages.INCIDENTS else "no"
         assert f"| `{code}` | {what} | {incident} | " in page

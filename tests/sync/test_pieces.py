@@ -8,7 +8,7 @@ from receiver_twins import Joined
 from sync_twins import DepartmentProcess, FaultProxy, LoopbackLink, Unit, checked, converse
 
 from storage import leaf as leaves
-from sync import messages as m
+from sync import messages
 from sync.department.server.server import Department
 from sync.errors import LinkError, RefusedByDepartmentError
 from sync.parcels import frame_parcel
@@ -101,7 +101,7 @@ def image_of(unit: Joined, number: int) -> tuple[bytes, leaves.Leaf]:
 def piece(unit: Joined, number: int, stored: bytes, start: int, end: int, **changes: object) -> bytes:
     key = unit.outbox.key_for_department(image_of(unit, number)[1].epoch)
     assert key is not None
-    sealed = m.SealedKey(epoch=key.epoch, day_key=key.day_key, sealed=key.sealed)
+    sealed = messages.SealedKey(epoch=key.epoch, day_key=key.day_key, sealed=key.sealed)
     facts: dict[str, object] = {
         "log_id": unit.outbox.log_id,
         "keys": (sealed,),
@@ -111,7 +111,7 @@ def piece(unit: Joined, number: int, stored: bytes, start: int, end: int, **chan
         "offset": start,
         "length": end - start,
     }
-    header = m.seal_message(PieceHeader(**(facts | changes)), unit.outbox.sign)  # type: ignore[arg-type]
+    header = messages.seal_message(PieceHeader(**(facts | changes)), unit.outbox.sign)  # type: ignore[arg-type]
     return b"".join(frame_parcel(header, [stored[start:end]]))
 
 
@@ -134,7 +134,7 @@ def held_leaf(department: Department, unit: Joined) -> int:
 
 def answer(department: Department, data: bytes) -> PieceHeld:
     key = department.home.log_key().public_key()
-    return m.open_message(PieceHeld, department.receiver.answer("piece", data), key)
+    return messages.open_message(PieceHeld, department.receiver.answer("piece", data), key)
 
 
 def test_a_piece_sent_twice_is_kept_once_and_a_gap_is_not_kept(
@@ -179,7 +179,9 @@ def test_a_log_has_one_element_in_pieces_at_a_time(
         pytest.param({"name": "../up"}, "malformed", id="a name that is a path"),
         pytest.param({"length": 4}, "malformed", id="a length that is not the body's"),
         pytest.param({"total": 10}, "malformed", id="more than the whole"),
-        pytest.param({"total": m.MAX_ELEMENT_BYTES + 1}, "malformed", id="more than an element may have"),
+        pytest.param(
+            {"total": messages.MAX_ELEMENT_BYTES + 1}, "malformed", id="more than an element may have"
+        ),
     ],
 )
 def test_a_piece_that_is_off_is_refused_and_leaves_nothing(

@@ -13,12 +13,11 @@ from sqlalchemy import func, select, text
 from sync_twins import LoopbackLink, checked, converse, found_department
 
 from storage.times import DAY_US, now_us
-from sync import messages as m
+from sync import messages
 from sync.department.content.key_service import LocalKeyService
 from sync.department.ground.department_time import Clocks
 from sync.department.server.server import Department
-from sync.department.store import incidents
-from sync.department.store import unit_logs as held
+from sync.department.store import incidents, unit_logs
 from sync.department.store.database import open_store
 from sync.department.store.tables import elements, metadata, tokens
 from sync.errors import BatchRefusedError, InvalidInputError, RefusedByDepartmentError
@@ -73,7 +72,7 @@ def test_a_conversation_arrives_whole_and_once(department: Department, unit: Joi
     assert isinstance(department.keys, LocalKeyService)
     token = department.keys.tokens("test", "7XKR219", [day])[day]
     with department.store.read() as connection:
-        found = held.reads_by_token(connection, {day: token, day - 1: token})
+        found = unit_logs.reads_by_token(connection, {day: token, day - 1: token})
     assert sorted(row[2] for row in found) == reads
     before = count(department, elements)
     for name, data in sent:
@@ -135,10 +134,10 @@ def test_an_incident_is_kept_although_its_batch_is_not(department: Department, u
     link = LoopbackLink(department)
 
     real = unit.outbox.leaves(0, held)
-    batch = m.LeafBatch(
+    batch = messages.LeafBatch(
         log_id=unit.outbox.log_id, first=0, leaves=tuple(real), checkpoint=unit.outbox.head(), proof=()
     )
     with pytest.raises(BatchRefusedError):
-        link.post("leaves", [m.seal_message(batch, unit.outbox.sign)])
+        link.post("leaves", [messages.seal_message(batch, unit.outbox.sign)])
     with department.store.read() as connection:
         assert [one.kind for one in incidents.listed(connection)] == ["fork"]

@@ -16,11 +16,10 @@ from sync_twins import LoopbackLink, Unit, checked, converse, found_department
 from storage import codec
 from storage.errors import LedgerError
 from storage.times import DAY_US, now_us
-from sync import messages as m
+from sync import messages
 from sync.department.ground.department_time import Clocks
 from sync.department.server.server import Department
-from sync.department.store import incidents
-from sync.department.store import unit_logs as held
+from sync.department.store import incidents, unit_logs
 from sync.department.store.tables import elements, leaves, tokens, units
 from sync.department.units import documents as down
 from sync.errors import BatchRefusedError, InvalidInputError, RefusedByDepartmentError
@@ -114,7 +113,7 @@ def test_after_a_refusal_a_new_log_is_opened_and_reading_and_syncing_go_on(
     converse(unit, department)
     previous, old = unit.outbox.anchored_note(), unit.outbox.log_id
     with department.store.write() as connection:
-        held.close_logs(connection, unit.folder.member().unit_id)
+        unit_logs.close_logs(connection, unit.folder.member().unit_id)
     unit.add(2)
     with pytest.raises(BatchRefusedError):
         converse(unit, department)
@@ -170,17 +169,17 @@ def test_a_log_that_nobody_vouched_for_is_not_heard(department: Department, tmp_
 def test_another_units_signature_does_not_pass(department: Department, unit: Joined, tmp_path: Path) -> None:
     other = Joined(tmp_path / "other", department, "other")
     unit.add(1)
-    wanted = m.ReceiptWanted(log_id=unit.outbox.log_id, first=0)
+    wanted = messages.ReceiptWanted(log_id=unit.outbox.log_id, first=0)
     with pytest.raises(RefusedByDepartmentError) as refused:
-        department.receiver.answer("receipt", m.seal_message(wanted, other.outbox.sign))
+        department.receiver.answer("receipt", messages.seal_message(wanted, other.outbox.sign))
     other.close()
     assert refused.value.code == "signature"
 
 
 def test_a_message_of_one_kind_does_not_pass_as_another(department: Department, unit: Joined) -> None:
-    wanted = m.ReceiptWanted(log_id=unit.outbox.log_id, first=0)
+    wanted = messages.ReceiptWanted(log_id=unit.outbox.log_id, first=0)
     with pytest.raises(RefusedByDepartmentError) as refused:
-        department.receiver.answer("document", m.seal_message(wanted, unit.outbox.sign))
+        department.receiver.answer("document", messages.seal_message(wanted, unit.outbox.sign))
     assert refused.value.code == "signature"
 
 
@@ -224,7 +223,7 @@ def test_a_log_cannot_be_claimed_by_a_second_unit(
     from sync.enrollment import make_vouch
 
     vouch = make_vouch(thief.folder, thief.folder.unit_key(), unit.outbox.log_public)
-    message = m.seal_message(m.NewLog(vouch=vouch), unit.outbox.sign)
+    message = messages.seal_message(messages.NewLog(vouch=vouch), unit.outbox.sign)
     with pytest.raises(RefusedByDepartmentError) as refused:
         department.enrollment.answer("new-log", message)
     thief.close()
@@ -260,9 +259,13 @@ def test_a_document_for_another_unit_is_given_to_that_unit_alone(
         down.publish(connection, "revocations", 8, b"for all", now_us())
 
     def asked(unit: Joined, name: str, version: int) -> bytes:
-        wanted = m.DocumentWanted(log_id=unit.outbox.log_id, name=name, document_version=version, offset=0)
-        answer = department.receiver.answer("document", m.seal_message(wanted, unit.outbox.sign))
-        return m.open_message(m.DocumentPart, answer, department.home.log_key().public_key()).data
+        wanted = messages.DocumentWanted(
+            log_id=unit.outbox.log_id, name=name, document_version=version, offset=0
+        )
+        answer = department.receiver.answer("document", messages.seal_message(wanted, unit.outbox.sign))
+        return messages.open_message(
+            messages.DocumentPart, answer, department.home.log_key().public_key()
+        ).data
 
     assert asked(first, "configuration", 7) == b"for the first"
     assert asked(second, "revocations", 8) == b"for all"

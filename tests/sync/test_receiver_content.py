@@ -14,9 +14,9 @@ from sync_twins import LoopbackLink, checked, converse
 from storage import leaf as leaves_of
 from storage import purge
 from storage.log_records import Incident
-from sync import messages as m
+from sync import messages
 from sync.department.server.server import Department
-from sync.department.store import unit_logs as held
+from sync.department.store import unit_logs
 from sync.department.store.tables import alerts, elements, leaves, logs, receipts, tokens
 from sync.errors import LinkError
 
@@ -94,9 +94,9 @@ def test_nothing_is_receipted_on_a_mere_tree_size(department: Department, unit: 
     link.before = before
     with pytest.raises(LinkError):
         converse(unit, department, link)
-    wanted = m.ReceiptWanted(log_id=unit.outbox.log_id, first=0)
-    answer = department.receiver.answer("receipt", m.seal_message(wanted, unit.outbox.sign))
-    receipt = m.open_message(m.Receipt, answer, department.home.log_key().public_key())
+    wanted = messages.ReceiptWanted(log_id=unit.outbox.log_id, first=0)
+    answer = department.receiver.answer("receipt", messages.seal_message(wanted, unit.outbox.sign))
+    receipt = messages.open_message(messages.Receipt, answer, department.home.log_key().public_key())
     covered = {n for first, last in receipt.ranges for n in range(first, last + 1)}
     assert size_held(department, unit) > max(numbers)
     assert covered.isdisjoint(numbers)
@@ -110,9 +110,9 @@ def test_an_alert_goes_ahead_of_a_long_backlog_and_is_held_once(department: Depa
     converse(unit, department, link)
     assert link.names.index("alert") < link.names.index("leaves")
     with department.store.read() as connection:
-        log = held.find_log(connection, unit.outbox.log_id)
+        log = unit_logs.find_log(connection, unit.outbox.log_id)
         assert log is not None
-        here = held.names_held(connection, log.log_no, [hit])
+        here = unit_logs.names_held(connection, log.log_no, [hit])
     assert {name for _, name in here} == {"text", "place", "patch", "overview"}
     assert checked(department.home).problems == []
 
@@ -133,9 +133,9 @@ def test_an_alert_is_taken_with_its_leaf_although_its_own_parcel_never_comes(
     with pytest.raises(LinkError):
         converse(unit, department, link)
     with department.store.read() as connection:
-        log = held.find_log(connection, unit.outbox.log_id)
+        log = unit_logs.find_log(connection, unit.outbox.log_id)
         assert log is not None
-        here = held.names_held(connection, log.log_no, [hit])
+        here = unit_logs.names_held(connection, log.log_no, [hit])
         assert connection.execute(select(alerts)).all() == []
         assert [row.sequence for row in connection.execute(select(tokens))] == [hit]
     assert {name for _, name in here} == {"text", "place", "patch", "overview"}
@@ -207,7 +207,7 @@ def test_what_fails_behind_the_receiver_is_said_in_a_signed_word(
                 answer = client.post(f"/v1/{name}", content=b"".join(pieces))
                 if answer.status_code == 200:
                     return answer.content
-                said = m.open_message(m.Refusal, answer.content, key)
+                said = messages.open_message(messages.Refusal, answer.content, key)
                 assert (answer.status_code, said.code) == (503, "unavailable")
                 assert "7XKR219" not in said.what
                 raise LinkError(said.what)
@@ -230,11 +230,11 @@ def test_a_receipt_that_is_asked_for_again_is_not_kept_again(department: Departm
             return len(connection.execute(select(receipts.c.receipt_no)).all())
 
     before = kept()
-    wanted = m.ReceiptWanted(log_id=unit.outbox.log_id, first=0)
+    wanted = messages.ReceiptWanted(log_id=unit.outbox.log_id, first=0)
     key = department.home.log_key().public_key()
     for _ in range(20):
-        answer = department.receiver.answer("receipt", m.seal_message(wanted, unit.outbox.sign))
-        assert m.open_message(m.Receipt, answer, key).ranges
+        answer = department.receiver.answer("receipt", messages.seal_message(wanted, unit.outbox.sign))
+        assert messages.open_message(messages.Receipt, answer, key).ranges
     assert kept() <= before + 1
     assert checked(department.home).problems == []
     unit.close()

@@ -12,7 +12,7 @@ from receiver_twins import Joined, incident_kinds, signed_leaves, size_held
 
 from storage.checkpoint import Checkpoint, sign_checkpoint
 from storage.leaf import origin_of
-from sync import messages as m
+from sync import messages
 from sync.department.server.server import Department
 from sync.errors import RefusedByDepartmentError
 
@@ -74,8 +74,8 @@ def test_leaves_that_do_not_make_the_signed_root_are_a_fork(department: Departme
     data = signed_leaves(unit, 0, real)
     key = Ed25519PrivateKey.from_private_bytes(unit.ledger.store.ring.log_key)
     head = Checkpoint(origin_of(unit.outbox.log_id), len(real), os.urandom(32))
-    batch = m.open_message(m.LeafBatch, data, unit.ledger.public_key.public)
-    forged = m.LeafBatch(
+    batch = messages.open_message(messages.LeafBatch, data, unit.ledger.public_key.public)
+    forged = messages.LeafBatch(
         log_id=batch.log_id,
         first=0,
         leaves=batch.leaves,
@@ -83,5 +83,5 @@ def test_leaves_that_do_not_make_the_signed_root_are_a_fork(department: Departme
         proof=(),
     )
     with pytest.raises(RefusedByDepartmentError) as refused:
-        department.receiver.answer("leaves", m.seal_message(forged, unit.outbox.sign))
+        department.receiver.answer("leaves", messages.seal_message(forged, unit.outbox.sign))
     assert refused.value.code == "fork"

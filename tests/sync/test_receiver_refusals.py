@@ -15,8 +15,7 @@ from storage import envelope, merkle
 from storage.checkpoint import Checkpoint, sign_checkpoint
 from storage.errors import StorageError
 from storage.leaf import open_leaf, origin_of, unchecked
-from sync import messages as m
-from sync import parcels
+from sync import messages, parcels
 from sync.department.server.server import Department
 from sync.department.store.tables import units
 from sync.department.units import documents
@@ -32,16 +31,16 @@ class Sender:
     unit: Joined
     held: int
 
-    def say(self, path: str, message: m.Message) -> bytes:
-        return self.department.receiver.answer(path, m.seal_message(message, self.unit.outbox.sign))
+    def say(self, path: str, message: messages.Message) -> bytes:
+        return self.department.receiver.answer(path, messages.seal_message(message, self.unit.outbox.sign))
 
-    def carry(self, path: str, header: m.Message, *parts: bytes) -> bytes:
-        sealed = m.seal_message(header, self.unit.outbox.sign)
+    def carry(self, path: str, header: messages.Message, *parts: bytes) -> bytes:
+        sealed = messages.seal_message(header, self.unit.outbox.sign)
         return self.department.receiver.answer(path, b"".join(parcels.frame_parcel(sealed, list(parts))))
 
-    def hello(self, **changes: object) -> m.Hello:
+    def hello(self, **changes: object) -> messages.Hello:
         outbox = self.unit.outbox
-        hello = m.Hello(
+        hello = messages.Hello(
             log_id=outbox.log_id,
             nonce=self.department.receiver.challenge(),
             at_us=1,
@@ -52,9 +51,9 @@ class Sender:
         )
         return replace(hello, **changes)  # type: ignore[arg-type]
 
-    def parcel(self, sequence: int, name: str, leaf: bytes | None = None) -> m.ParcelHeader:
-        item = m.ParcelElement(sequence=sequence, name=name, length=1)
-        return m.ParcelHeader(log_id=self.unit.outbox.log_id, keys=(), items=(item,), leaf=leaf)
+    def parcel(self, sequence: int, name: str, leaf: bytes | None = None) -> messages.ParcelHeader:
+        item = messages.ParcelElement(sequence=sequence, name=name, length=1)
+        return messages.ParcelHeader(log_id=self.unit.outbox.log_id, keys=(), items=(item,), leaf=leaf)
 
     def head(self, size: int, root: bytes) -> str:
         key = Ed25519PrivateKey.from_private_bytes(self.unit.ledger.store.ring.log_key)
@@ -88,7 +87,7 @@ def no_such_message(sender: Sender) -> None:
 
 
 def of_a_log_without_a_vouch(sender: Sender) -> None:
-    sender.say("receipt", m.ReceiptWanted(log_id=bytes(32), first=0))
+    sender.say("receipt", messages.ReceiptWanted(log_id=bytes(32), first=0))
 
 
 def of_a_revoked_unit(sender: Sender) -> None:
@@ -98,7 +97,7 @@ def of_a_revoked_unit(sender: Sender) -> None:
 
 
 def with_a_challenge_of_its_own(sender: Sender) -> None:
-    sender.say("hello", sender.hello(nonce=bytes(m.NONCE_BYTES)))
+    sender.say("hello", sender.hello(nonce=bytes(messages.NONCE_BYTES)))
 
 
 def with_a_challenge_used_before(sender: Sender) -> None:
@@ -141,7 +140,7 @@ def leaves_that_were_other_ones(sender: Sender) -> None:
 
 
 def leaves_beyond_their_checkpoint(sender: Sender) -> None:
-    sent = m.LeafBatch(
+    sent = messages.LeafBatch(
         log_id=sender.unit.outbox.log_id,
         first=sender.held,
         leaves=tuple(sender.unit.outbox.leaves(sender.held, 2)),
@@ -204,7 +203,7 @@ def a_piece_ahead_of_its_leaf(sender: Sender) -> None:
 def a_document_past_its_end(sender: Sender) -> None:
     with sender.department.store.write() as connection:
         documents.publish(connection, "update/camera", 5, b"body", 1)
-    wanted = m.DocumentWanted(
+    wanted = messages.DocumentWanted(
         log_id=sender.unit.outbox.log_id, name="update/camera", document_version=5, offset=5
     )
     sender.say("document", wanted)
@@ -254,7 +253,7 @@ def test_the_receiver_refuses_and_takes_nothing(
     assert refused.value.code == code
     assert size_held(sender.department, sender.unit) == sender.held
     assert incident_kinds(sender.department) == (
-        ["fork"] if code == "closed" else [code] * (code in m.INCIDENTS)
+        ["fork"] if code == "closed" else [code] * (code in messages.INCIDENTS)
     )
 
 
@@ -266,9 +265,9 @@ class CutDocument(LoopbackLink):
         if name != "document":
             return data
         key = self._department.home.log_key()
-        part = m.open_message(m.DocumentPart, data, key.public_key())
+        part = messages.open_message(messages.DocumentPart, data, key.public_key())
         moved = replace(part, offset=part.offset + 1)
-        return m.seal_message(moved, lambda body, context: envelope.sign(body, key, context=context))
+        return messages.seal_message(moved, lambda body, context: envelope.sign(body, key, context=context))
 
 
 def test_a_part_of_a_document_that_does_not_follow_is_refused_by_the_unit(sender: Sender) -> None:

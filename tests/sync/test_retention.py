@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 from sync_twins import checked, converse, found_department
 
 from storage.times import DAY_US, now_us
-from sync import messages as m
+from sync import messages
 from sync.department.content.key_service import LocalKeyService
 from sync.department.ground.department_time import Clocks
 from sync.department.ground.home import SETTINGS_FILE, DepartmentHome
@@ -114,7 +114,7 @@ def test_after_the_year_everything_of_the_day_is_gone_and_its_receipt_says_so(
     assert department.packs.names(day) == set()
     assert not department.keys.has_store_key(day)
     ((_, message),) = department.retention.receipts()
-    assert m.open_message(DayPurgeReceipt, message, department.home.log_key().public_key()) == receipt
+    assert messages.open_message(DayPurgeReceipt, message, department.home.log_key().public_key()) == receipt
     assert checked(department.home).problems == []
     assert department.retention.run() == []
 

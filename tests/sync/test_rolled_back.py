@@ -14,7 +14,7 @@ from storage import codec, files
 from storage.errors import NoHomeError, RolledBackError
 from storage.ledger import Ledger
 from storage.record_base import KeyClass
-from sync import messages as m
+from sync import messages
 from sync.department.server.server import Department
 from sync.department.store import incidents
 from sync.succession import open_or_succeed, registration
@@ -57,7 +57,7 @@ def test_yesterdays_card_gives_way_to_a_new_log_and_reading_and_syncing_go_on(
     assert unit.outbox.opened_because() == (cosigned, reason)
     assert unit.ledger.status().enrolled
     beside = unit.folder.path / "old" / old.hex()[:16]
-    header = codec.from_bytes(m.ParcelHeader, (beside / "keys.cbor").read_bytes())
+    header = codec.from_bytes(messages.ParcelHeader, (beside / "keys.cbor").read_bytes())
     assert {key.epoch for key in header.keys} >= content  # also the access entries of the old log
     unit.add(4)
     previous, why = unit.outbox.opened_because()

@@ -86,7 +86,7 @@ BREAKS = (
     Break(
         ("463.7",),
         "desk/alerts/calls.py",
-        "step = _step(caller, kind, fit=step.fit, answer=computed_answer(typed, step.fit, wanted))",
+        "step = _step(caller, kind, fit=step.fit, answer=verdict_of(typed, step.fit, wanted))",
         "step = _step(caller, kind, fit=step.fit, answer=AlertAnswer.CANNOT_TELL)",
     ),
     Break(
@@ -102,8 +102,8 @@ BREAKS = (
         "if due_us is None:",
     ),
     Break(("463.8",), "server/open_desk.py", "if moment_us >= due_us + DAY_US:", "if False:"),
-    Break(("463.8",), "content/read_store.py", "t.days.c.day >= query.since_us // DAY_US",
-          "t.days.c.day >= 1 << 40"),
+    Break(("463.8",), "content/read_store.py", "tables.days.c.day >= query.since_us // DAY_US",
+          "tables.days.c.day >= 1 << 40"),
     Break(("463.8",), "server/retention.py", "return (day + 1 + keep_days) * DAY_US",
           "return (day + keep_days) * DAY_US"),
     Break(("463.8",), "server/retention.py",

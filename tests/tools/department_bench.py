@@ -31,7 +31,7 @@ from sync_twins import Unit, checked, found_department, free_port, issue_code, r
 from year_of_reads import DAYS, LOGS, SOUGHT, TIMES, OpenDoor, Year, plate_of  # noqa: E402
 
 from storage import leaf as leaves  # noqa: E402
-from sync import messages as m  # noqa: E402
+from sync import messages  # noqa: E402
 from sync.department.content.key_guard import Cover, KeyDoor  # noqa: E402
 from sync.department.content.key_service import LocalKeyService  # noqa: E402
 from sync.department.content.read_store import StoreReads  # noqa: E402
@@ -97,7 +97,7 @@ def stored_of(unit: Unit) -> list[bytes]:
     outbox, found = unit.outbox, []
     for data in outbox.leaves(0, outbox.size()):
         leaf = leaves.unchecked(data)
-        found += [outbox.stored(leaf.sequence, name) for name in m.traveling(leaf)]
+        found += [outbox.stored(leaf.sequence, name) for name in messages.traveling(leaf)]
     return found
 
 

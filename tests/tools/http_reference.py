@@ -19,7 +19,7 @@ from sync.department.desk.field_help import words_of
 from sync.department.desk.logon_forms import BeginForm, LogonForm, ProveForm, UnlockForm
 from sync.department.desk.operations import OPERATIONS
 from sync.department.desk.proofs import PROVEN_CALLS
-from sync.department.policy.policy_file import default_document, parse
+from sync.department.policy.policy_file import default_document, parse_policy
 from sync.department.policy.roles import CALLS, Call, Role
 
 HEADER = """\
@@ -143,7 +143,7 @@ def about(thing: Any) -> str:
 
 def who(call: Call) -> str:
     """The roles of the default policy that have the call, and what it is restricted by."""
-    grants = parse(default_document()).grants
+    grants = parse_policy(default_document()).grants
     roles = ", ".join(sorted(role.value for role in Role if call in grants.get(role, frozenset())))
     training = "needs current training" if CALLS[call].touches_data else "needs no training"
     return f"Call `{call.value}` ({CALLS[call].clause}; {training}). Default roles: {roles or 'none'}."

@@ -178,7 +178,7 @@ def at_size(folder: Path, count: int, *, verify: bool) -> None:
     verified = ""
     if verify:
         begun = time.perf_counter()
-        report = verify_home(store.home, None, slot.load(store.slot))
+        report = verify_home(store.home, None, slot.load_slot(store.slot))
         verdict = "consistent" if report.ok else "WRONG"
         verified = f", whole verify {time.perf_counter() - begun:.0f} s ({verdict})"
     item = next(one for one in ledger.retention_plan() if one.due)

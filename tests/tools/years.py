@@ -45,7 +45,7 @@ from sync.department.desk.people.calls import AccountForm  # noqa: E402
 from sync.department.ground.department_time import Clocks  # noqa: E402
 from sync.department.ground.home import load_ed25519  # noqa: E402
 from sync.department.journal import check_log, named_administrator  # noqa: E402
-from sync.department.policy.policy_file import digest  # noqa: E402
+from sync.department.policy.policy_file import policy_digest  # noqa: E402
 from sync.department.server import daily, naming  # noqa: E402
 from sync.department.server.findings import DueWork, standing  # noqa: E402
 from sync.department.server.founding import OFFICES  # noqa: E402
@@ -207,7 +207,7 @@ class Life:
         document = desk.policy_document.replace(
             f"version = {version}\n".encode(), f"version = {version + 1}\n".encode(), 1
         )
-        root = department.new_root(policy_version=version + 1, policy_digest=digest(document))
+        root = department.new_root(policy_version=version + 1, policy_digest=policy_digest(document))
         adopt_root(department.home, desk, root, document)
 
     def _close_findings(self) -> None:

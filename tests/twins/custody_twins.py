@@ -23,7 +23,7 @@ from storage.ledger import Ledger
 from storage.outgoing import Outgoing
 from storage.policy import CustodyPolicy
 from storage.read_records import Read
-from storage.slot import load
+from storage.slot import load_slot
 from storage.standing import DAY_KEYS, POLICY, UnitEnrollment, context_of
 from storage.verify import verify_home
 
@@ -128,7 +128,7 @@ def query_body(
 
 def check(home: Path, slot: SecureSlot | None = None, department: NoteKey | None = None) -> UnitReport:
     """The verdict on a home, with its slot and its department's key where they are given."""
-    return verify_home(Home(home), None, None if slot is None else load(slot), department)
+    return verify_home(Home(home), None, None if slot is None else load_slot(slot), department)
 
 
 class Department:

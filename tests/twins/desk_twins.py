@@ -35,7 +35,7 @@ from sync.department.journal.entries import Shift
 from sync.department.journal.inquiry_entries import Ground, Query
 from sync.department.journal.witness_link import FolderWitness
 from sync.department.journal.witness_server import WitnessFolder
-from sync.department.policy.policy_file import digest
+from sync.department.policy.policy_file import policy_digest
 from sync.department.policy.refusals import NotYetError
 from sync.department.policy.roles import Role
 from sync.department.server.founding import OFFICES, found
@@ -263,7 +263,7 @@ def found_department(
         ),
         quorum=1,
         policy_version=2,
-        policy_digest=digest(document),
+        policy_digest=policy_digest(document),
     )
     adopt_root(home, department.desk, root, document)
     department.own_password(given)

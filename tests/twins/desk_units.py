@@ -19,7 +19,7 @@ from storage.record_base import ClockState, KeyClass, Record
 from storage.times import DAY_US
 from sync.department.content.key_service import Arrived, LocalKeyService
 from sync.department.ground.home import DepartmentHome
-from sync.department.store import unit_logs as held
+from sync.department.store import unit_logs
 from sync.department.store.database import open_store
 from sync.department.store.tables import units
 from sync.department.units.arrival import ALERT_KINDS
@@ -71,7 +71,9 @@ class UnitTwin:
             values = {"unit_id": name, "name": name, "identity": b"", "enrolled_us": 0, "seen_us": 1}
             connection.execute(insert(units).values(**values))
             public = key.public_key().public_bytes_raw()
-            held.add_log(connection, log_id=self.log_id, unit_id=name, public=public, vouch=b"", now_us=0)
+            unit_logs.add_log(
+                connection, log_id=self.log_id, unit_id=name, public=public, vouch=b"", now_us=0
+            )
 
     def close(self) -> None:
         self._store.close()
@@ -149,21 +151,21 @@ class UnitTwin:
         head = Checkpoint(origin_of(self.log_id), frontier.size, frontier.root())
         note = sign_checkpoint(head, self._key)
         with self._store.write() as connection:
-            log = held.find_log(connection, self.log_id)
+            log = unit_logs.find_log(connection, self.log_id)
             assert log is not None
-            held.add_leaves(self._store, connection, log, [(leaf, 4) for leaf in fresh], frontier, note)
+            unit_logs.add_leaves(self._store, connection, log, [(leaf, 4) for leaf in fresh], frontier, note)
             new = [
-                held.NewElement(
+                unit_logs.NewElement(
                     sequence=one.sequence,
                     name=one.name,
-                    form=held.FORM_SEALED,
+                    form=unit_logs.FORM_SEALED,
                     stored=after.stored,
                     token=after.token,
                 )
                 for one, after in zip(arrived, kept, strict=True)
             ]
-            held.add_elements(self._store, connection, log.log_no, day, new)
+            unit_logs.add_elements(self._store, connection, log.log_no, day, new)
             numbers = [leaves.unchecked(one) for one in fresh]
             of_alerts = [one.sequence for one in numbers if one.kind in ALERT_KINDS]
-            held.note_alerts(connection, log.log_no, day, of_alerts)
+            unit_logs.note_alerts(connection, log.log_no, day, of_alerts)
         return names

@@ -13,11 +13,10 @@ from storage import merkle
 from storage.checkpoint import Checkpoint, NoteKey, sign_checkpoint
 from storage.leaf import origin_of
 from storage.standing import UnitEnrollment
-from sync import messages as m
+from sync import messages
 from sync.department.ground.home import load_ed25519
 from sync.department.server.server import Department
-from sync.department.store import incidents
-from sync.department.store import unit_logs as held
+from sync.department.store import incidents, unit_logs
 from sync.destruction import Destroyed, ranges_of
 from sync.enrollment import make_vouch
 from sync.enrollment_code import EnrollmentCode
@@ -38,13 +37,15 @@ class Joined(Unit):
 
         outbox = self.outbox
         vouch = make_vouch(self.folder, self.folder.unit_key(), outbox.log_public)
-        request = m.EnrollRequest(secret=code.secret, vouch=vouch, software="test")
+        request = messages.EnrollRequest(secret=code.secret, vouch=vouch, software="test")
         key = department.home.log_key().public_key()
-        answer = m.open_message(
-            m.EnrollAnswer, department.enrollment.answer("unit", m.seal_message(request, outbox.sign)), key
+        answer = messages.open_message(
+            messages.EnrollAnswer,
+            department.enrollment.answer("unit", messages.seal_message(request, outbox.sign)),
+            key,
         )
         command = load_ed25519(department.home.path / "command.key").public_key().public_bytes_raw()
-        note = NoteKey(m.department_origin(key), key).text()
+        note = NoteKey(messages.department_origin(key), key).text()
         outbox.take_membership(
             UnitEnrollment(
                 version=1,
@@ -110,7 +111,7 @@ def incident_kinds(department: Department) -> list[str]:
 
 def size_held(department: Department, unit: Unit) -> int:
     with department.store.read() as connection:
-        log = held.find_log(connection, unit.outbox.log_id)
+        log = unit_logs.find_log(connection, unit.outbox.log_id)
         assert log is not None
         return log.frontier.size
 
@@ -121,11 +122,11 @@ def signed_leaves(unit: Joined, first: int, data: list[bytes], size: int | None 
     root = merkle.root_of(merkle.leaf_hash(one) for one in [*real, *data])
     key = Ed25519PrivateKey.from_private_bytes(unit.ledger.store.ring.log_key)
     head = Checkpoint(origin_of(unit.outbox.log_id), size or first + len(data), root)
-    batch = m.LeafBatch(
+    batch = messages.LeafBatch(
         log_id=unit.outbox.log_id,
         first=first,
         leaves=tuple(data),
         checkpoint=sign_checkpoint(head, key),
         proof=(),
     )
-    return m.seal_message(batch, unit.outbox.sign)
+    return messages.seal_message(batch, unit.outbox.sign)

@@ -23,13 +23,13 @@ from custody_twins import SteppedTime, make_read
 from hw.clock import SystemClock
 from hw.secure_slot import LoopbackSlot
 from storage.ledger import Ledger
-from sync import messages as m
+from sync import messages
 from sync.department.ground.home import DepartmentHome
 from sync.department.ground.settings import Settings
 from sync.department.server.founding import found
 from sync.department.server.server import Department
 from sync.department.server.verify import Checker, StoreReport
-from sync.department.units import documents as down
+from sync.department.units import documents
 from sync.enrollment import join
 from sync.errors import BatchRefusedError, LinkError, RefusedByDepartmentError
 from sync.ledger_outbox import LedgerOutbox
@@ -130,7 +130,7 @@ def issue_code(home: DepartmentHome, name: str) -> str:
     """As `department enroll` does, beside the running server."""
     department = Department(home)
     try:
-        down.refresh(home, department.store, department.keys, time.time_ns() // 1000)
+        documents.refresh(home, department.store, department.keys, time.time_ns() // 1000)
         root, _ = describe(department.enrollment.root_file())
         return department.enrollment.issue_code(name, root.digest()).text()
     finally:
@@ -221,7 +221,11 @@ class LoopbackLink:
         except RefusedByDepartmentError as error:
             if error.code in {"unavailable", "stale"}:
                 raise LinkError(error.what) from None
-            kind = BatchRefusedError if error.code in m.INCIDENTS | {"closed"} else RefusedByDepartmentError
+            kind = (
+                BatchRefusedError
+                if error.code in messages.INCIDENTS | {"closed"}
+                else RefusedByDepartmentError
+            )
             raise kind(error.what, code=error.code, held=error.held) from None
 
 

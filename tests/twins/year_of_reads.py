@@ -27,8 +27,7 @@ from storage.times import DAY_US
 from sync.department.content.key_guard import Cover, MatchedRead, Row, matches
 from sync.department.content.key_service import Arrived, LocalKeyService
 from sync.department.journal.inquiry_entries import Query
-from sync.department.store import tables as t
-from sync.department.store import unit_logs as held
+from sync.department.store import tables, unit_logs
 from sync.department.store.database import Store
 
 DAYS, LOGS, SOUGHT, TIMES = 365, 50, 300, 4
@@ -106,8 +105,8 @@ class Year:
             for at, key in enumerate(self._private):
                 name = f"unit {at}"
                 row = {"unit_id": f"{at:032x}", "name": name, "identity": b"", "enrolled_us": 0}
-                connection.execute(sa.insert(t.units).values(**row))
-                held.add_log(
+                connection.execute(sa.insert(tables.units).values(**row))
+                unit_logs.add_log(
                     connection,
                     log_id=self._log_ids[at],
                     unit_id=f"{at:032x}",
@@ -115,7 +114,7 @@ class Year:
                     vouch=b"",
                     now_us=0,
                 )
-            rows = connection.execute(sa.select(t.logs.c.log_id, t.logs.c.log_no)).all()
+            rows = connection.execute(sa.select(tables.logs.c.log_id, tables.logs.c.log_no)).all()
         numbers = {bytes(row[0]): row[1] for row in rows}
         self._log_nos = [numbers[one] for one in self._log_ids]
 
@@ -196,12 +195,14 @@ class Year:
     def _keep(self, connection: sa.Connection, one: Genuine) -> None:
         leaf = unchecked(one.leaf)
         log_no = self._log_nos[one.log]
-        self._store.add_rows(connection, t.leaves, [(log_no, leaf.sequence, one.leaf, 0)])
+        self._store.add_rows(connection, tables.leaves, [(log_no, leaf.sequence, one.leaf, 0)])
         new = [
-            held.NewElement(sequence=leaf.sequence, name="text", form=1, stored=one.text, token=one.token),
-            held.NewElement(sequence=leaf.sequence, name="place", form=1, stored=one.place),
+            unit_logs.NewElement(
+                sequence=leaf.sequence, name="text", form=1, stored=one.text, token=one.token
+            ),
+            unit_logs.NewElement(sequence=leaf.sequence, name="place", form=1, stored=one.place),
         ]
-        held.add_elements(self._store, connection, log_no, one.day, new)
+        unit_logs.add_elements(self._store, connection, log_no, one.day, new)
         self.reads += 1
 
     def _filler(self, log: int, widths: dict[str, int], day: int) -> tuple[bytes, bytes, bytes]:
@@ -235,9 +236,9 @@ class Year:
             "sequence": numbers,
         }
         return (
-            binary(t.leaves, count, [leaf]),
-            binary(t.elements, count, elements),
-            binary(t.tokens, count, [tokens]),
+            binary(tables.leaves, count, [leaf]),
+            binary(tables.elements, count, elements),
+            binary(tables.tokens, count, [tokens]),
         )
 
     def _bytes(self, count: int, width: int) -> Any:

@@ -8,8 +8,8 @@ import click
 
 from storage.alert_life import Fit, Outcome
 from sync.command_frame import noun
-from sync.department.commands import desk_access as desk
-from sync.department.desk.alerts import calls as forms
+from sync.department.commands import desk_access
+from sync.department.desk.alerts import calls
 from sync.department.desk.inquiry.forms import NothingForm
 from sync.errors import DONE, FOUND_WRONG
 
@@ -32,22 +32,22 @@ alert = noun(
 )
 
 
-@desk.desk_verb(alert, "list", example=LIST)
-def list_alerts(terminal: desk.Terminal) -> int:
+@desk_access.desk_verb(alert, "list", example=LIST)
+def list_alerts(terminal: desk_access.Terminal) -> int:
     """List open alerts; those that sounded come first. Exit 1 if one is overdue."""
     rows = terminal.call("alert/list", NothingForm())
     terminal.table(rows, HEADINGS)
     return FOUND_WRONG if any(one.overdue for one in rows) else DONE
 
 
-@desk.desk_verb(alert, "show", example="department alert show 4711 --images ./look --user disp1")
+@desk_access.desk_verb(alert, "show", example="department alert show 4711 --images ./look --user disp1")
 @click.argument("name", metavar="ALERT")
 @click.option(
     "--images", type=click.Path(path_type=Path), required=True, help="Write the pictures to this folder."
 )
-def show(terminal: desk.Terminal, *, name: str, images: Path) -> int:
+def show(terminal: desk_access.Terminal, *, name: str, images: Path) -> int:
     """View the pictures of an alert. The list's entry appears after the transcription."""
-    made = terminal.call("alert/show", forms.AlertForm(alert=name))
+    made = terminal.call("alert/show", calls.AlertForm(alert=name))
     images.mkdir(parents=True, exist_ok=True)
     written = []
     for part, data in (("patch", made.patch), ("overview", made.overview)):
@@ -58,59 +58,61 @@ def show(terminal: desk.Terminal, *, name: str, images: Path) -> int:
     return terminal.report({"images": written}, "\n".join(written), unwitnessed=made.unwitnessed)
 
 
-@desk.desk_verb(
+@desk_access.desk_verb(
     alert,
     "transcribe",
     example="department alert transcribe 4711 --plate 7XKR219 --state US-CA --user disp1",
 )
 @click.argument("name", metavar="ALERT")
-@desk.text("--plate", "plate", "The plate as the picture shows it; ? for an unreadable character.")
-@desk.text("--state", "state", "The state on the plate, e.g. US-CA.", required=False)
-def transcribe(terminal: desk.Terminal, *, name: str, plate: str, state: str) -> int:
+@desk_access.text("--plate", "plate", "The plate as the picture shows it; ? for an unreadable character.")
+@desk_access.text("--state", "state", "The state on the plate, e.g. US-CA.", required=False)
+def transcribe(terminal: desk_access.Terminal, *, name: str, plate: str, state: str) -> int:
     """Type plate and state from the picture; the answer compares them with the list's entry."""
-    form = forms.TranscribeForm(alert=name, plate=plate, state=state)
+    form = calls.TranscribeForm(alert=name, plate=plate, state=state)
     return _compared(terminal, terminal.call("alert/transcribe", form))
 
 
-@desk.desk_verb(alert, "answer", example="department alert answer 4711 --fits yes --user disp1")
+@desk_access.desk_verb(alert, "answer", example="department alert answer 4711 --fits yes --user disp1")
 @click.argument("name", metavar="ALERT")
 @click.option(
     "--fits", type=click.Choice([one.value for one in Fit]), required=True, help="Does the vehicle fit?"
 )
-def answer(terminal: desk.Terminal, *, name: str, fits: str) -> int:
+def answer(terminal: desk_access.Terminal, *, name: str, fits: str) -> int:
     """Answer whether the vehicle fits the entry. The alert's result is computed from your transcription."""
-    return _compared(terminal, terminal.call("alert/answer", forms.AnswerForm(alert=name, fit=Fit(fits))))
+    return _compared(terminal, terminal.call("alert/answer", calls.AnswerForm(alert=name, fit=Fit(fits))))
 
 
-@desk.desk_verb(alert, "clets", example="department alert clets 4711 --reference 'CLETS 4711' --user disp1")
+@desk_access.desk_verb(
+    alert, "clets", example="department alert clets 4711 --reference 'CLETS 4711' --user disp1"
+)
 @click.argument("name", metavar="ALERT")
-@desk.text("--reference", "reference", "The CLETS reference.", required=False)
-@desk.text("--not-practicable", "why", "The reason why it was not practicable.", required=False)
-def clets(terminal: desk.Terminal, *, name: str, reference: str, why: str) -> int:
+@desk_access.text("--reference", "reference", "The CLETS reference.", required=False)
+@desk_access.text("--not-practicable", "why", "The reason why it was not practicable.", required=False)
+def clets(terminal: desk_access.Terminal, *, name: str, reference: str, why: str) -> int:
     """Enter the CLETS reference of a confirmed alert, or the reason for none."""
-    form = forms.CletsForm(alert=name, practicable=bool(reference), text=reference or why)
+    form = calls.CletsForm(alert=name, practicable=bool(reference), text=reference or why)
     return terminal.table((terminal.call("alert/clets", form),), HEADINGS)
 
 
-@desk.desk_verb(alert, "close", example="department alert close 4711 --outcome no-stop --user disp1")
+@desk_access.desk_verb(alert, "close", example="department alert close 4711 --outcome no-stop --user disp1")
 @click.argument("name", metavar="ALERT")
 @click.option(
     "--outcome", type=click.Choice([one.value for one in Outcome]), required=True, help="How it ended."
 )
-@desk.text("--note", "note", "In words.", required=False)
-def close(terminal: desk.Terminal, *, name: str, outcome: str, note: str) -> int:
+@desk_access.text("--note", "note", "In words.", required=False)
+def close(terminal: desk_access.Terminal, *, name: str, outcome: str, note: str) -> int:
     """Close an alert with its outcome. The machine never closes one."""
-    form = forms.CloseForm(alert=name, outcome=Outcome(outcome), text=note)
+    form = calls.CloseForm(alert=name, outcome=Outcome(outcome), text=note)
     return terminal.table((terminal.call("alert/close", form),), HEADINGS)
 
 
-@desk.desk_verb(alert, "figures", example="department alert figures --user super")
-def figures(terminal: desk.Terminal) -> int:
+@desk_access.desk_verb(alert, "figures", example="department alert figures --user super")
+def figures(terminal: desk_access.Terminal) -> int:
     """Show each source's rejected hits and each verifier's planted mismatches."""
     return terminal.show(terminal.call("alert/figures", NothingForm()))
 
 
-def _compared(terminal: desk.Terminal, made: forms.Compared) -> int:
+def _compared(terminal: desk_access.Terminal, made: calls.Compared) -> int:
     if terminal.common.json:
         return terminal.show(made)
     print("you typed  " + " ".join(typed or "-" for typed, _, _ in made.slots))

@@ -7,9 +7,9 @@ from pathlib import Path
 import click
 
 from sync.command_frame import noun
-from sync.department.commands import desk_access as desk
+from sync.department.commands import desk_access
 from sync.department.commands.out_files import new_file
-from sync.department.desk.audit import calls as forms
+from sync.department.desk.audit import calls
 from sync.department.desk.audit.case_calls import CompareForm
 from sync.department.desk.audit.event_calls import EventsForm
 from sync.department.desk.audit.events import csv_text as events_csv
@@ -25,16 +25,18 @@ audit = noun(
 )
 
 
-@desk.desk_verb(audit, "list", example="department audit list --user reviewer1 --since 2026-10-01 --csv")
-@desk.time_option("--since", "since_us", "Accesses from then on.", default=0)
-@desk.time_option("--until", "until_us", "Accesses until then.", default=forms.FOREVER_US)
+@desk_access.desk_verb(
+    audit, "list", example="department audit list --user reviewer1 --since 2026-10-01 --csv"
+)
+@desk_access.time_option("--since", "since_us", "Accesses from then on.", default=0)
+@desk_access.time_option("--until", "until_us", "Accesses until then.", default=calls.FOREVER_US)
 @click.option("--of", default="", metavar="USER", help="The person who ran it, or in whose name it ran.")
 @click.option("--purpose", default="", help="Accesses for this purpose.")
 @click.option("--plate", default="", help="Accesses that searched for this plate.")
 @click.option("--finding", type=int, default=-1, metavar="N", help="Accesses of a finding, to review it.")
 @click.option("--csv", is_flag=True, help="Print the RMS export, one ALPR Request per line.")
 def list_accesses(
-    terminal: desk.Terminal,
+    terminal: desk_access.Terminal,
     *,
     since_us: int,
     until_us: int,
@@ -45,7 +47,7 @@ def list_accesses(
     csv: bool,
 ) -> int:
     """List accesses by period, user, purpose and plate."""
-    form = forms.AuditForm(
+    form = calls.AuditForm(
         since_us=since_us, until_us=until_us, user=of, purpose=purpose, plate=plate, finding=finding
     )
     found = terminal.call("audit/read", form)
@@ -57,25 +59,34 @@ def list_accesses(
     return terminal.show(found, (*columns, "rms_number", *more))
 
 
-@desk.desk_verb(audit, "run", example="department audit run --user super")
-@desk.time_option("--since", "since_us", "Default: the end of the last audit.", default=-1)
-@desk.time_option("--until", "until_us", "Default: now.", default=-1)
-def run_audit(terminal: desk.Terminal, *, since_us: int, until_us: int) -> int:
+@desk_access.desk_verb(audit, "run", example="department audit run --user super")
+@desk_access.time_option("--since", "since_us", "Default: the end of the last audit.", default=-1)
+@desk_access.time_option("--until", "until_us", "Default: now.", default=-1)
+def run_audit(terminal: desk_access.Terminal, *, since_us: int, until_us: int) -> int:
     """Run the periodic audit: detectors, sample, findings. The exit status is 1 if it opened any."""
-    report = terminal.call("audit/run", forms.PeriodForm(since_us=since_us, until_us=until_us))
+    report = terminal.call("audit/run", calls.PeriodForm(since_us=since_us, until_us=until_us))
     terminal.show(report)
     return FOUND_WRONG if report.findings else DONE
 
 
-@desk.desk_verb(audit, "events", example="department audit events --kind refusal --csv --user reviewer1")
-@desk.time_option("--since", "since_us", "Events from then on.", default=0)
-@desk.time_option("--until", "until_us", "Events until then.", default=forms.FOREVER_US)
+@desk_access.desk_verb(
+    audit, "events", example="department audit events --kind refusal --csv --user reviewer1"
+)
+@desk_access.time_option("--since", "since_us", "Events from then on.", default=0)
+@desk_access.time_option("--until", "until_us", "Events until then.", default=calls.FOREVER_US)
 @click.option("--of", default="", metavar="USER", help="The person who acted, or the person concerned.")
 @click.option("--kind", default="", help="refusal, logon, account, credential, change decided, ...")
 @click.option("--before", type=int, default=-1, metavar="ENTRY", help="The page before this entry.")
 @click.option("--csv", is_flag=True, help="One event per line.")
 def list_events(
-    terminal: desk.Terminal, *, since_us: int, until_us: int, of: str, kind: str, before: int, csv: bool
+    terminal: desk_access.Terminal,
+    *,
+    since_us: int,
+    until_us: int,
+    of: str,
+    kind: str,
+    before: int,
+    csv: bool,
 ) -> int:
     """List refusals, failed logons, accounts, resets and approvals, newest first."""
     form = EventsForm(since_us=since_us, until_us=until_us, user=of, kind=kind, before=before)
@@ -87,28 +98,30 @@ def list_events(
     return terminal.show(page.rows, columns)
 
 
-@desk.desk_verb(audit, "compare", example="department audit compare cad-export.csv --user super")
-@click.argument("export", type=desk.FILE, metavar="CSV")
-def compare(terminal: desk.Terminal, *, export: Path) -> int:
+@desk_access.desk_verb(audit, "compare", example="department audit compare cad-export.csv --user super")
+@click.argument("export", type=desk_access.FILE, metavar="CSV")
+def compare(terminal: desk_access.Terminal, *, export: Path) -> int:
     """Compare case numbers with an export of CAD or RMS. The exit status is 1 if a number does not exist."""
-    found = terminal.call("audit/compare", CompareForm(export=desk.read_bytes(export)))
+    found = terminal.call("audit/compare", CompareForm(export=desk_access.read_bytes(export)))
     terminal.show(found)
     return FOUND_WRONG if found.unknown else DONE
 
 
-@desk.desk_verb(audit, "numbers", example="department audit numbers --since 2026-10-01 --user reviewer1")
-@desk.time_option("--since", "since_us", "Accesses from then on.", default=0)
-@desk.time_option("--until", "until_us", "Accesses until then.", default=forms.FOREVER_US)
+@desk_access.desk_verb(
+    audit, "numbers", example="department audit numbers --since 2026-10-01 --user reviewer1"
+)
+@desk_access.time_option("--since", "since_us", "Accesses from then on.", default=0)
+@desk_access.time_option("--until", "until_us", "Accesses until then.", default=calls.FOREVER_US)
 @click.option("--action", default="", help="search, image, export, delivery, answer. Default: all.")
-def numbers(terminal: desk.Terminal, *, since_us: int, until_us: int, action: str) -> int:
+def numbers(terminal: desk_access.Terminal, *, since_us: int, until_us: int, action: str) -> int:
     """Count accesses by purpose, person, action and day."""
     form = NumbersForm(since_us=since_us, until_us=until_us, action=action)
     return terminal.show(terminal.call("audit/numbers", form))
 
 
-@desk.desk_verb(audit, "bundle", example="department audit bundle --out audit.zip --user reviewer1")
-@desk.out_option("ZIP")
-def make_bundle(terminal: desk.Terminal, *, out: Path) -> int:
+@desk_access.desk_verb(audit, "bundle", example="department audit bundle --out audit.zip --user reviewer1")
+@desk_access.out_option("ZIP")
+def make_bundle(terminal: desk_access.Terminal, *, out: Path) -> int:
     """Write an auditor's bundle: the log's tree and the public counts, without a plate.
 
     An auditor checks it offline: department verify audit.zip --key LOGKEY --witness-key KEYS
@@ -120,14 +133,14 @@ def make_bundle(terminal: desk.Terminal, *, out: Path) -> int:
     return terminal.report(facts, f"{out}: {made.entries} entries, SHA-256 {made.digest}", unwitnessed=False)
 
 
-desk.form_verb(
+desk_access.form_verb(
     audit,
     "public",
     "transparency/read",
     "Show the public counts as they are now.",
     example="department audit public --user reviewer1",
 )
-desk.form_verb(
+desk_access.form_verb(
     audit,
     "ending",
     "compliance/endings",
@@ -135,7 +148,7 @@ desk.form_verb(
     example="department audit ending --user super",
     columns=("kind", "about", "ends_us", "what"),
 )
-desk.form_verb(
+desk_access.form_verb(
     audit,
     "findings",
     "audit/findings",
@@ -146,14 +159,14 @@ desk.form_verb(
         *("accesses", "reason", "note"),
     ),
 )
-desk.form_verb(
+desk_access.form_verb(
     audit,
     "close",
     "audit/close",
     "Close a finding assigned to you.",
-    desk.entry("finding"),
-    desk.text("--verdict", "verdict", "justified, unclear or misuse."),
-    desk.text("--note", "note", "What you found."),
+    desk_access.entry("finding"),
+    desk_access.text("--verdict", "verdict", "justified, unclear or misuse."),
+    desk_access.text("--note", "note", "What you found."),
     example="department audit close 41 --verdict justified --note 'read the case file, the plate is in it' "
     "--user reviewer1",
 )

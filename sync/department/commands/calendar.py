@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from sync.command_frame import noun
-from sync.department.commands import desk_access as desk
+from sync.department.commands import desk_access
 from sync.department.desk.endings import SEEN_WITH
 
 LIST = "department calendar list --user chief"
@@ -14,7 +14,7 @@ calendar = noun(
     "calendar", "Passwords, training, designations, grants, certificates: what ends.", example=LIST
 )
 
-desk.form_verb(
+desk_access.form_verb(
     calendar,
     "list",
     "calendar/list",

@@ -5,13 +5,13 @@ from __future__ import annotations
 import click
 
 from sync.command_frame import noun
-from sync.department.commands import desk_access as desk
+from sync.department.commands import desk_access
 
 APPROVE = "department change approve 41 --why 'hired on 3 May, known to me' --user super"
 
 change = noun("change", "Changes that wait for a second person (463.4).", example=APPROVE)
 
-desk.form_verb(
+desk_access.form_verb(
     change,
     "list",
     "change/list",
@@ -19,20 +19,20 @@ desk.form_verb(
     example="department change list --user super",
     columns=("proposal", "at_us", "user", "call", "about", "summary"),
 )
-desk.form_verb(
+desk_access.form_verb(
     change,
     "mine",
     "change/mine",
     "List your proposals with their state, newest first.",
     example="department change mine --user chief",
 )
-desk.form_verb(
+desk_access.form_verb(
     change,
     "approve",
     "change/approve",
     "Decide on a change as the second person.",
-    desk.entry("proposal"),
+    desk_access.entry("proposal"),
     click.option("--yes/--no", "granted", default=True, help="Approve (the default) or refuse."),
-    desk.text("--why", "reason", "The reason."),
+    desk_access.text("--why", "reason", "The reason."),
     example=APPROVE,
 )

@@ -37,7 +37,7 @@ from sync.department.ground.home import DepartmentHome
 from sync.department.journal.inquiry_entries import Area, Ground, Query
 from sync.department.journal.marking import WORDS, watching
 from sync.department.policy.policy import Policy
-from sync.department.policy.policy_file import parse
+from sync.department.policy.policy_file import parse_policy
 from sync.department.policy.refusals import FRESH_PROOF, NotProvenError
 from sync.department.server.open_desk import open_front
 from sync.errors import DONE, InvalidInputError
@@ -248,7 +248,7 @@ def seat(terminal: Terminal, *, send_password: bool = False) -> Iterator[Callabl
 
 def policy_of(call: Callable[[str, Any], Any]) -> Policy:
     """The current policy of the desk that a seat's calls go to."""
-    return parse(call("policy/read", NothingForm()).document)
+    return parse_policy(call("policy/read", NothingForm()).document)
 
 
 def _cell(name: str, value: Any) -> str:

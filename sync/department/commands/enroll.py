@@ -8,13 +8,12 @@ import click
 
 from storage.times import now_us, utc_text
 from sync.command_frame import Common, verb
-from sync.department.commands import client
-from sync.department.commands import desk_access as desk
+from sync.department.commands import client, desk_access
 from sync.department.commands.signing import has_desk
 from sync.department.desk.machine.unit_calls import RevokeUnitForm, UnitCode, UnitForm
 from sync.department.ground.home import DepartmentHome
 from sync.department.server.server import Department
-from sync.department.units import documents as down
+from sync.department.units import documents
 from sync.errors import DONE
 from sync.root_file import describe
 
@@ -24,7 +23,7 @@ from sync.root_file import describe
 @click.option("--list", "wants_list", is_flag=True, help="List the units.")
 @click.option("--revoke", metavar="UNIT", help="Revoke this unit (name or id): it can no longer sync.")
 @click.option("--why", default="", help="With --revoke: the reason, for the record.")
-@desk.as_user
+@desk_access.as_user
 def enroll(
     common: Common,
     *,
@@ -41,7 +40,7 @@ def enroll(
     """
     if [name is not None, wants_list, revoke is not None].count(True) != 1:
         raise click.UsageError("give one of --name, --list and --revoke")
-    terminal = desk.Terminal(common, as_user)
+    terminal = desk_access.Terminal(common, as_user)
     if not wants_list and (client.configured() or has_desk(DepartmentHome.open(common.home))):
         if revoke is not None:
             terminal.call("unit/revoke", RevokeUnitForm(unit=revoke, reason=why))
@@ -59,7 +58,7 @@ def enroll(
             department.enrollment.revoke(revoke, why)
             print(f"revoked: {revoke}")
         else:
-            down.refresh(home, department.store, department.keys, now_us())
+            documents.refresh(home, department.store, department.keys, now_us())
             root, _ = describe(department.enrollment.root_file())
             code = department.enrollment.issue_code(name or "", root.digest()).text()
             _show_code(name or "", code, home.settings.code_hours, as_json=common.json)

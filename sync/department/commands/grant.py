@@ -25,9 +25,9 @@ from storage.grant_format import COMMANDS, FORMAT, MAX_BYTES, REPAIR_COMMANDS, B
 from storage.ssh_signature import SshPublicKey
 from storage.times import utc_text
 from sync.command_frame import collected, noun
-from sync.department.commands import desk_access as desk
+from sync.department.commands import desk_access
 from sync.department.commands.out_files import new_file
-from sync.department.desk.grants import calls as forms
+from sync.department.desk.grants import calls
 from sync.department.desk.grants.revoking import RevokeForm
 from sync.department.desk.grants.signer import GrantOffice
 from sync.department.desk.log_state import FOLDER
@@ -81,7 +81,9 @@ order_options = collected(
     click.option("--person", required=True, help="User name of the holder."),
     click.option("--organization", default="the department", show_default=True, help="The holder's."),
     click.option("--role", required=True, type=click.Choice([str(role) for role in GrantRole])),
-    click.option("--key", required=True, type=desk.FILE, metavar="PUB", help="The holder's SSH public key."),
+    click.option(
+        "--key", required=True, type=desk_access.FILE, metavar="PUB", help="The holder's SSH public key."
+    ),
     click.option("--purpose", required=True, help="What the visit is for."),
     click.option("--work-order", required=True, help="The number of the work order."),
     click.option("--unit", "units", required=True, multiple=True, help="Unit id or name; may repeat."),
@@ -112,13 +114,15 @@ order_options = collected(
 )
 
 
-@desk.desk_verb(grant, "issue", example=ISSUE)
+@desk_access.desk_verb(grant, "issue", example=ISSUE)
 @order_options
-@click.option("--designee-key", type=desk.FILE, metavar="FILE", help="Sign with this delegated key instead.")
-@click.option("--delegation", type=desk.FILE, metavar="FILE", help="The delegation of that key.")
-@desk.out_option("FILE", "File for the grant.")
+@click.option(
+    "--designee-key", type=desk_access.FILE, metavar="FILE", help="Sign with this delegated key instead."
+)
+@click.option("--delegation", type=desk_access.FILE, metavar="FILE", help="The delegation of that key.")
+@desk_access.out_option("FILE", "File for the grant.")
 def issue_grant(
-    terminal: desk.Terminal,
+    terminal: desk_access.Terminal,
     *,
     order: GrantOrder,
     designee_key: Path | None,
@@ -130,10 +134,10 @@ def issue_grant(
     if (designee_key is None) != (delegation is None):
         raise InvalidInputError("--designee-key and --delegation belong together")
     if designee_key is not None and delegation is not None:
-        made = _sign(home, order, load_ed25519(designee_key), lent=desk.read_bytes(delegation))
+        made = _sign(home, order, load_ed25519(designee_key), lent=desk_access.read_bytes(delegation))
         with new_file(out) as file:
             if _has_desk(home):
-                terminal.call("grant/enter", forms.SignedForm(bundle=made.to_bytes()))
+                terminal.call("grant/enter", calls.SignedForm(bundle=made.to_bytes()))
             file.fill(made.to_bytes())
     elif _has_desk(home):
         with new_file(out) as file:
@@ -160,9 +164,9 @@ def _office(home: DepartmentHome) -> Iterator[GrantOffice]:
         department.close()
 
 
-def _form(home: DepartmentHome, order: GrantOrder) -> forms.GrantForm:
+def _form(home: DepartmentHome, order: GrantOrder) -> calls.GrantForm:
     role = GrantRole(order.role)
-    return forms.GrantForm(
+    return calls.GrantForm(
         person=order.person,
         organisation=order.organization,
         role=role,
@@ -207,11 +211,11 @@ def _ends(home: DepartmentHome, order: GrantOrder, now_us: int, usual: str) -> i
     to_us = now_us + _length_us(order.length or usual)
     if order.until is None:
         return to_us
-    zone = policy_file.parse(desk.read_bytes(home.path / POLICY_FILE)).zone
+    zone = policy_file.parse_policy(desk_access.read_bytes(home.path / POLICY_FILE)).zone
     return min(to_us, _end_of(order.until, zone))
 
 
-def _report(terminal: desk.Terminal, bundle: Bundle, out: Path) -> int:
+def _report(terminal: desk_access.Terminal, bundle: Bundle, out: Path) -> int:
     made = from_bytes(Grant, split(bundle.grant, limit=MAX_BYTES)[1], limit=MAX_BYTES)
     ends = utc_text(made.to_us, to="minute")
     if terminal.common.json:
@@ -224,21 +228,21 @@ def _report(terminal: desk.Terminal, bundle: Bundle, out: Path) -> int:
     return DONE
 
 
-@desk.desk_verb(
+@desk_access.desk_verb(
     grant,
     "delegate",
     example="department grant delegate --designee deputy --key-out deputy.key --out deputy.lent --user chief",
 )
 @click.option("--designee", required=True, help="User name.")
 @click.option("--days", type=int, default=30, show_default=True, help="For how long.")
-@click.option("--key-out", required=True, type=desk.FILE, metavar="FILE", help="The new key, 0600.")
-@desk.out_option("FILE", "The delegation.")
-def delegate(terminal: desk.Terminal, *, designee: str, days: int, key_out: Path, out: Path) -> int:
+@click.option("--key-out", required=True, type=desk_access.FILE, metavar="FILE", help="The new key, 0600.")
+@desk_access.out_option("FILE", "The delegation.")
+def delegate(terminal: desk_access.Terminal, *, designee: str, days: int, key_out: Path, out: Path) -> int:
     """Let a designee sign repair grants."""
     home = DepartmentHome.open(terminal.common.home)
     with new_file(key_out) as key_file, new_file(out) as file:
         if _has_desk(home):
-            lent = terminal.call("grant/lend", forms.LendForm(designee=designee, days=days))
+            lent = terminal.call("grant/lend", calls.LendForm(designee=designee, days=days))
             signed, key = lent.delegation, lent.key
         else:
             with _office(home) as office:
@@ -252,10 +256,10 @@ def delegate(terminal: desk.Terminal, *, designee: str, days: int, key_out: Path
     return DONE
 
 
-@desk.desk_verb(grant, "revoke", example="department grant revoke t.okafor --why left --user chief")
+@desk_access.desk_verb(grant, "revoke", example="department grant revoke t.okafor --why left --user chief")
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
-@desk.text("--why", "why", "The reason, for the record.", required=False)
-def revoke(terminal: desk.Terminal, *, names: tuple[str, ...], why: str) -> int:
+@desk_access.text("--why", "why", "The reason, for the record.", required=False)
+def revoke(terminal: desk_access.Terminal, *, names: tuple[str, ...], why: str) -> int:
     """Revoke grants permanently: a revoked person or key gets no new one.
 
     NAME is a grant id, a person, or SHA256:... of a key.
@@ -275,7 +279,7 @@ def revoke(terminal: desk.Terminal, *, names: tuple[str, ...], why: str) -> int:
     return DONE
 
 
-desk.form_verb(
+desk_access.form_verb(
     grant,
     "list",
     "grant/list",
@@ -285,11 +289,11 @@ desk.form_verb(
 )
 
 
-@desk.desk_verb(grant, "enter", example="department grant enter night.grant --user deputy")
-@click.argument("file", type=desk.FILE)
-def enter(terminal: desk.Terminal, *, file: Path) -> int:
+@desk_access.desk_verb(grant, "enter", example="department grant enter night.grant --user deputy")
+@click.argument("file", type=desk_access.FILE)
+def enter(terminal: desk_access.Terminal, *, file: Path) -> int:
     """Enter a grant that a designee signed with --designee-key elsewhere."""
-    return terminal.show(terminal.call("grant/enter", forms.SignedForm(bundle=desk.read_bytes(file))))
+    return terminal.show(terminal.call("grant/enter", calls.SignedForm(bundle=desk_access.read_bytes(file))))
 
 
 def _length_us(text: str) -> int:

@@ -8,9 +8,9 @@ from typing import Any
 import click
 
 from sync.command_frame import noun
-from sync.department.commands import desk_access as desk
+from sync.department.commands import desk_access
 from sync.department.commands.out_files import new_file
-from sync.department.desk.holds import calls as forms
+from sync.department.desk.holds import calls
 from sync.department.journal.inquiry_entries import Ground
 
 GROUND = "--purpose investigation --case 26-001234 --why 'subpoena of May 3' --user super"
@@ -30,34 +30,34 @@ searches = click.option(
     help="Your search that found them.",
 )
 
-desk.form_verb(
+desk_access.form_verb(
     hold,
     "place",
     "hold/place",
     "Keep reads past their year, on one of the five grounds.",
     click.argument("reads", nargs=-1, required=True, metavar="READ..."),
-    desk.text("--ground", "hold_ground", "evidence-criminal, evidence-civil, expected-evidence, ..."),
-    desk.text("--authority", "authority", "Court, prosecutor or investigator."),
-    desk.text("--number", "number", "The case or request number."),
+    desk_access.text("--ground", "hold_ground", "evidence-criminal, evidence-civil, expected-evidence, ..."),
+    desk_access.text("--authority", "authority", "Court, prosecutor or investigator."),
+    desk_access.text("--number", "number", "The case or request number."),
     searches,
-    desk.second_person,
-    desk.ground,
+    desk_access.second_person,
+    desk_access.ground,
     example=PLACE,
 )
 
 
-@desk.desk_verb(hold, "export", example=f"department hold export 41 --out E.zip {GROUND}")
-@desk.entry("number")
-@desk.out_option("ZIP")
+@desk_access.desk_verb(hold, "export", example=f"department hold export 41 --out E.zip {GROUND}")
+@desk_access.entry("number")
+@desk_access.out_option("ZIP")
 @click.option("--medium", default="", help="The medium's label. Default: the file's name.")
 @searches
-@desk.second_person
-@desk.ground
+@desk_access.second_person
+@desk_access.ground
 def export(
-    terminal: desk.Terminal, *, number: int, out: Path, medium: str, ground: Ground, **second: Any
+    terminal: desk_access.Terminal, *, number: int, out: Path, medium: str, ground: Ground, **second: Any
 ) -> int:
     """Download a hold onto portable media."""
-    form = forms.ExportForm(hold=number, medium=medium or out.name, ground=ground, **second)
+    form = calls.ExportForm(hold=number, medium=medium or out.name, ground=ground, **second)
     if form.propose:
         return terminal.show(terminal.call("hold/export", form), ("hold", "proposal"))
     with new_file(out) as file:
@@ -68,7 +68,7 @@ def export(
     return terminal.report(facts, words, unwitnessed=made.unwitnessed)
 
 
-desk.form_verb(
+desk_access.form_verb(
     hold,
     "list",
     "hold/list",
@@ -81,12 +81,12 @@ for _name, _about, _who in (
     ("ask-release", "Ask for the release (first person).", "super"),
     ("release", "Release (second person): destroys the held content.", "chief"),
 ):
-    desk.form_verb(
+    desk_access.form_verb(
         hold,
         _name,
         f"hold/{_name}",
         _about,
-        desk.entry("hold"),
-        desk.text("--item", "evidence_item", "The evidence item number."),
+        desk_access.entry("hold"),
+        desk_access.text("--item", "evidence_item", "The evidence item number."),
         example=f"department hold {_name} 41 --item E-26-0042 --user {_who}",
     )

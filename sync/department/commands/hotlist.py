@@ -8,9 +8,8 @@ import click
 
 from storage.times import DAY_US, MINUTE_US, now_us
 from sync.command_frame import noun
-from sync.department.commands import desk_access as desk
-from sync.department.desk.documents import lists as forms
-from sync.department.desk.documents import local, sources
+from sync.department.commands import desk_access
+from sync.department.desk.documents import lists, local, sources
 from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.units.hot_lists import LONGEST_HOURS
 from sync.errors import DONE, FOUND_WRONG
@@ -34,7 +33,7 @@ HEADINGS = {
 hotlist = noun("hotlist", "Import a hot list and offer it to units; show the current lists.", example=PUSH)
 
 
-@desk.desk_verb(hotlist, "push", example=PUSH)
+@desk_access.desk_verb(hotlist, "push", example=PUSH)
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--id", "list_id", required=True, help="The list's name: letters, digits and -.")
 @click.option("--layout", required=True, help="ncic, genetec, genetec-permit, vigilant or uk-16.")
@@ -49,10 +48,10 @@ hotlist = noun("hotlist", "Import a hot list and offer it to units; show the cur
     show_default=True,
     help="How long the list matches.",
 )
-@desk.text("--why", "why", "The reason, for the second person.")
-@desk.second_person
+@desk_access.text("--why", "why", "The reason, for the second person.")
+@desk_access.second_person
 def push(
-    terminal: desk.Terminal,
+    terminal: desk_access.Terminal,
     *,
     file: Path,
     list_id: str,
@@ -71,10 +70,10 @@ def push(
     The command skips bad lines and prints their numbers; it refuses and counts categories that the policy
     does not name. Units that have the previous version get only the changes.
     """
-    form = forms.ListForm(
+    form = lists.ListForm(
         list_id=list_id,
         layout=layout,
-        body=desk.read_bytes(file),
+        body=desk_access.read_bytes(file),
         category=category,
         issuer=issuer,
         source=source,
@@ -89,7 +88,7 @@ def push(
         return terminal.show(made)
     print(f"{made.list_id}: {made.said}")
     if made.proposal >= 0:
-        print(desk.wait_words(made.proposal))
+        print(desk_access.wait_words(made.proposal))
     else:
         travels = (
             "units get a snapshot"
@@ -100,13 +99,13 @@ def push(
     return DONE
 
 
-@desk.desk_verb(hotlist, "list", example="department hotlist list --user super")
-def list_lists(terminal: desk.Terminal) -> int:
+@desk_access.desk_verb(hotlist, "list", example="department hotlist list --user super")
+def list_lists(terminal: desk_access.Terminal) -> int:
     """List the newest version of each hot list offered to units."""
     return terminal.table(terminal.call("hotlist/list", NothingForm()), HEADINGS)
 
 
-desk.form_verb(
+desk_access.form_verb(
     hotlist,
     "own",
     "hotlist/own",
@@ -123,16 +122,18 @@ desk.form_verb(
 )
 
 
-@desk.desk_verb(
+@desk_access.desk_verb(
     hotlist, "diff", example="department hotlist diff new.csv --id doj --layout ncic --user super"
 )
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--id", "list_id", required=True, help="The list's name.")
 @click.option("--layout", required=True, help="ncic, genetec, genetec-permit, vigilant or uk-16.")
 @click.option("--category", default="", help="Of every entry, where the layout has no column for it.")
-def diff(terminal: desk.Terminal, *, file: Path, list_id: str, layout: str, category: str) -> int:
+def diff(terminal: desk_access.Terminal, *, file: Path, list_id: str, layout: str, category: str) -> int:
     """Compare a file with the newest version of its list: count removed and added entries. Sends nothing."""
-    form = sources.DiffForm(list_id=list_id, layout=layout, body=desk.read_bytes(file), category=category)
+    form = sources.DiffForm(
+        list_id=list_id, layout=layout, body=desk_access.read_bytes(file), category=category
+    )
     made = terminal.call("hotlist/diff", form)
     if terminal.common.json:
         return terminal.show(made)
@@ -154,8 +155,8 @@ SOURCE_HEADINGS = {
 }
 
 
-@desk.desk_verb(hotlist, "sources", example="department hotlist sources --user super")
-def list_sources(terminal: desk.Terminal) -> int:
+@desk_access.desk_verb(hotlist, "sources", example="department hotlist sources --user super")
+def list_sources(terminal: desk_access.Terminal) -> int:
     """List each source with its rejected hits. Exit 1 if one is muted for too many of them."""
     rows = terminal.call("hotlist/sources", NothingForm())
     terminal.table(rows, SOURCE_HEADINGS)
@@ -168,22 +169,24 @@ ADD = (
 )
 
 
-@desk.desk_verb(hotlist, "add", example=ADD)
-@desk.text("--plate", "plate", "The wanted plate.")
-@desk.text("--state", "state", "Its state, e.g. US-CA.", required=False)
+@desk_access.desk_verb(hotlist, "add", example=ADD)
+@desk_access.text("--plate", "plate", "The wanted plate.")
+@desk_access.text("--state", "state", "Its state, e.g. US-CA.", required=False)
 @click.option("--category", required=True, help="One that the signed policy names.")
-@desk.text("--case", "case", "The case number.")
-@desk.text("--why", "why", "The reason, for the second person and for the person who verifies an alert.")
+@desk_access.text("--case", "case", "The case number.")
+@desk_access.text(
+    "--why", "why", "The reason, for the second person and for the person who verifies an alert."
+)
 @click.option("--days", type=click.IntRange(1, 30), required=True, help="When the entry expires.")
-@desk.text("--make", "make", "Of the vehicle.", required=False)
-@desk.text("--model", "model", "Of the vehicle.", required=False)
-@desk.text("--color", "color", "Of the vehicle.", required=False)
+@desk_access.text("--make", "make", "Of the vehicle.", required=False)
+@desk_access.text("--model", "model", "Of the vehicle.", required=False)
+@desk_access.text("--color", "color", "Of the vehicle.", required=False)
 @click.option(
     "--covert-for", "recipients", multiple=True, help="The only person who sees its alerts; repeatable."
 )
-@desk.second_person
+@desk_access.second_person
 def add(
-    terminal: desk.Terminal,
+    terminal: desk_access.Terminal,
     *,
     plate: str,
     state: str,
@@ -220,21 +223,21 @@ def add(
     return _changed(terminal, terminal.call("hotlist/add", form))
 
 
-@desk.desk_verb(
+@desk_access.desk_verb(
     hotlist, "withdraw", example="department hotlist withdraw --case 26-001042 --why 'found' --user super"
 )
-@desk.text("--case", "case", "The case whose entries end.")
-@desk.text("--why", "why", "The reason.")
-def withdraw(terminal: desk.Terminal, *, case: str, why: str) -> int:
+@desk_access.text("--case", "case", "The case whose entries end.")
+@desk_access.text("--why", "why", "The reason.")
+def withdraw(terminal: desk_access.Terminal, *, case: str, why: str) -> int:
     """End the local entries of a case and recall their open alerts from every screen."""
     return _changed(terminal, terminal.call("hotlist/withdraw", local.WithdrawForm(case=case, reason=why)))
 
 
-def _changed(terminal: desk.Terminal, made: local.LocalChanged) -> int:
+def _changed(terminal: desk_access.Terminal, made: local.LocalChanged) -> int:
     if terminal.common.json:
         return terminal.show(made)
     if made.proposal >= 0:
-        print(desk.wait_words(made.proposal))
+        print(desk_access.wait_words(made.proposal))
     else:
         print(f"local: version {made.version}, {made.entries} entries, {made.covert} of them covert")
     return DONE

@@ -10,8 +10,8 @@ from pathlib import Path
 import click
 
 from sync.command_frame import Common, noun
-from sync.department.commands import desk_access as desk
-from sync.department.desk.incidents import calls as forms
+from sync.department.commands import desk_access
+from sync.department.desk.incidents import calls
 from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.desk.machine.unit_calls import BringForm, ResetForm
 from sync.department.ground.home import DepartmentHome
@@ -27,9 +27,9 @@ COLUMNS = ("incident", "at_us", "kind", "unit_name", "times", "state", "first_by
 incident = noun("incident", "Forks, rollbacks and bad records of units; two people close one.", example=CLOSE)
 
 
-@desk.desk_verb(incident, "list", example="department incident list --user chief")
+@desk_access.desk_verb(incident, "list", example="department incident list --user chief")
 @click.option("--open", "only_open", is_flag=True, help="Only open ones; exit 1 if there are any.")
-def list_incidents(terminal: desk.Terminal, *, only_open: bool) -> int:
+def list_incidents(terminal: desk_access.Terminal, *, only_open: bool) -> int:
     """List incidents, open ones first."""
     rows = terminal.call("incident/list", NothingForm())
     if only_open:
@@ -38,22 +38,22 @@ def list_incidents(terminal: desk.Terminal, *, only_open: bool) -> int:
     return FOUND_WRONG if only_open and rows else DONE
 
 
-@desk.desk_verb(incident, "close", example=CLOSE)
-@desk.entry("number", "INCIDENT")
-@desk.text("--finding", "finding", "The cause, in words.")
-def close(terminal: desk.Terminal, *, number: int, finding: str) -> int:
+@desk_access.desk_verb(incident, "close", example=CLOSE)
+@desk_access.entry("number", "INCIDENT")
+@desk_access.text("--finding", "finding", "The cause, in words.")
+def close(terminal: desk_access.Terminal, *, number: int, finding: str) -> int:
     """Confirm that an incident is settled. The second person's confirmation closes it."""
-    made = terminal.call("incident/close", forms.SettleForm(incident=number, finding=finding))
+    made = terminal.call("incident/close", calls.SettleForm(incident=number, finding=finding))
     if terminal.common.json:
         return terminal.show(made)
     print(f"incident {number}: " + ("closed" if made.closed else "a second person must also close it"))
     return DONE
 
 
-@desk.desk_verb(incident, "import", example=IMPORT)
-@click.argument("folder", type=desk.FILE, metavar="FOLDER")
-@desk.text("--why", "reason", "Where the card comes from.")
-def import_log(terminal: desk.Terminal, *, folder: Path, reason: str) -> int:
+@desk_access.desk_verb(incident, "import", example=IMPORT)
+@click.argument("folder", type=desk_access.FILE, metavar="FOLDER")
+@desk_access.text("--why", "reason", "Where the card comes from.")
+def import_log(terminal: desk_access.Terminal, *, folder: Path, reason: str) -> int:
     """Import a closed log from its unit's card: what still verifies, with content, marked as such.
 
     FOLDER is the unit's HOME/sync/old/LOG. A unit hands over its closed logs when it syncs; this command is
@@ -83,16 +83,16 @@ def import_log(terminal: desk.Terminal, *, folder: Path, reason: str) -> int:
     return FOUND_WRONG if taken.lacking or taken.bad else DONE
 
 
-@desk.desk_verb(incident, "receipt", example="department incident receipt car12.txt --user chief")
-@click.argument("file", type=desk.FILE, metavar="FILE")
-def receipt(terminal: desk.Terminal, *, file: Path) -> int:
+@desk_access.desk_verb(incident, "receipt", example="department incident receipt car12.txt --user chief")
+@click.argument("file", type=desk_access.FILE, metavar="FILE")
+def receipt(terminal: desk_access.Terminal, *, file: Path) -> int:
     """Hand in the destruction receipt that a unit printed when it was reset.
 
     FILE holds the lines from BEGIN to END as they were shown at the console. A unit that reached the
     department already sent it; otherwise it sends it with its first sync after it joins again. The receipt
     opens an incident that two people close: `department incident list`.
     """
-    taken = terminal.call("incident/reset", ResetForm(receipt=of_text(desk.read_bytes(file))))
+    taken = terminal.call("incident/reset", ResetForm(receipt=of_text(desk_access.read_bytes(file))))
     if terminal.common.json:
         return terminal.show(taken)
     print(f"unit {taken.unit}: {taken.undelivered} reads of {taken.records} records were never delivered")
@@ -100,7 +100,7 @@ def receipt(terminal: desk.Terminal, *, file: Path) -> int:
 
 
 @incident.verb("examine", example="department incident examine /media/card/sync/old/3f9c2b7a10de4455")
-@click.argument("folder", type=desk.FILE, metavar="FOLDER")
+@click.argument("folder", type=desk_access.FILE, metavar="FOLDER")
 def examine(common: Common, *, folder: Path) -> int:
     """Compare a closed log from a unit's home with what the department received of it. FOLDER is the unit's
     HOME/sync/old/LOG, copied whole. Shows only counts, changes nothing and opens nothing: how many records

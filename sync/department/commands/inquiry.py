@@ -8,8 +8,7 @@ from pathlib import Path
 import click
 
 from sync.command_frame import noun
-from sync.department.commands import desk_access as desk
-from sync.department.commands import out_files
+from sync.department.commands import desk_access, out_files
 from sync.department.commands.stepping import run_by_steps
 from sync.department.desk.audit.rules import csv_text
 from sync.department.desk.glass.calls import GlassForm
@@ -35,20 +34,20 @@ answers = click.option(
 )
 
 
-@desk.desk_verb(inquiry, "run", example=RUN)
-@desk.query
-@desk.ground
+@desk_access.desk_verb(inquiry, "run", example=RUN)
+@desk_access.query
+@desk_access.ground
 @answers
 @click.option("--proposal", type=int, default=-1, metavar="ENTRY", help="The approved proposal.")
 @click.option("--steps", is_flag=True, help="Step by step, with progress, also where it opens little.")
 def run_search(
-    terminal: desk.Terminal, *, query: Query, ground: Ground, request: int, proposal: int, steps: bool
+    terminal: desk_access.Terminal, *, query: Query, ground: Ground, request: int, proposal: int, steps: bool
 ) -> int:
     """Run a search (CCAT supervisor, communications). What opens much says so first; Ctrl-C cancels."""
     form = forms.RunForm(query=query, ground=ground, request=request, proposal=proposal)
     if not query.plate and (request >= 0 or proposal >= 0):  # the search that waits, as it was asked
         form = forms.RunForm(request=request, proposal=proposal)
-    with desk.seat(terminal) as call:
+    with desk_access.seat(terminal) as call:
         if steps:
             return run_by_steps(terminal, call, form, READ_COLUMNS)
         try:
@@ -60,21 +59,23 @@ def run_search(
     return _show_answer(terminal, answer)
 
 
-desk.form_verb(
+desk_access.form_verb(
     inquiry,
     "stop",
     "inquiry/stop",
     "End a search of yours that is run step by step, and see how far it went.",
-    desk.entry("access"),
+    desk_access.entry("access"),
     example="department inquiry stop 41 --user comm1",
 )
 
 
-@desk.desk_verb(inquiry, "propose", example=f"department inquiry propose --plate '7ABC*' {WHY} --user comm1")
-@desk.query
-@desk.ground
+@desk_access.desk_verb(
+    inquiry, "propose", example=f"department inquiry propose --plate '7ABC*' {WHY} --user comm1"
+)
+@desk_access.query
+@desk_access.ground
 @answers
-def propose(terminal: desk.Terminal, *, query: Query, ground: Ground, request: int) -> int:
+def propose(terminal: desk_access.Terminal, *, query: Query, ground: Ground, request: int) -> int:
     """Propose a search without a full plate to a second person."""
     form = forms.ProposeForm(query=query, ground=ground, request=request)
     if not query.plate and request >= 0:
@@ -82,44 +83,44 @@ def propose(terminal: desk.Terminal, *, query: Query, ground: Ground, request: i
     return terminal.show(terminal.call("inquiry/propose", form))
 
 
-desk.form_verb(
+desk_access.form_verb(
     inquiry,
     "request",
     "inquiry/request",
     "Request a search through the queue.",
-    desk.query,
-    desk.ground,
+    desk_access.query,
+    desk_access.ground,
     example=f"department inquiry request --plate 7ABC123 {WHY} --user o1",
 )
 
 
-desk.form_verb(
+desk_access.form_verb(
     inquiry,
     "estimate",
     "inquiry/estimate",
     "Show how many days and reads a search would open, before you run it.",
-    desk.query,
-    desk.ground,
+    desk_access.query,
+    desk_access.ground,
     example=f"department inquiry estimate --plate '7AB*' {WHY} --user comm1",
 )
 
 
-@desk.desk_verb(
+@desk_access.desk_verb(
     inquiry,
     "break-glass",
     example="department inquiry break-glass --plate '7AB*' --since 2026-11-25 --purpose investigation "
     "--cad CAD-2611-0042 --why 'kidnapping on Myrtle Avenue' --danger 'child in the car' --user comm1",
 )
-@desk.query
-@desk.ground
-@desk.text("--danger", "danger", "The person in danger, and the danger.")
-def break_glass(terminal: desk.Terminal, *, query: Query, ground: Ground, danger: str) -> int:
+@desk_access.query
+@desk_access.ground
+@desk_access.text("--danger", "danger", "The person in danger, and the danger.")
+def break_glass(terminal: desk_access.Terminal, *, query: Query, ground: Ground, danger: str) -> int:
     """Search now, alone, because a life is in danger. A second person judges it within hours."""
     form = GlassForm(query=query, ground=ground, danger=danger)
     return _show_answer(terminal, terminal.call("inquiry/break-glass", form))
 
 
-desk.form_verb(
+desk_access.form_verb(
     inquiry,
     "emergencies",
     "inquiry/emergencies",
@@ -127,69 +128,69 @@ desk.form_verb(
     example="department inquiry emergencies --user super",
     columns=("access", "at_us", "user", "due_us", "overdue", "number", "danger", "elements"),
 )
-desk.form_verb(
+desk_access.form_verb(
     inquiry,
     "judge",
     "inquiry/judge",
     "Judge an emergency search as the second person.",
-    desk.entry("access"),
+    desk_access.entry("access"),
     click.option("--yes/--no", "justified", default=True, help="Justified (the default), or not."),
-    desk.text("--why", "reason", "What you found."),
+    desk_access.text("--why", "reason", "What you found."),
     example="department inquiry judge 41 --why 'call 0042 reports the kidnapping' --user super",
 )
 
 
-@desk.desk_verb(
+@desk_access.desk_verb(
     inquiry,
     "more",
     example="department inquiry more 41 --after CURSOR --plate 7ABC123 --since 2026-05-01 --until 2026-11-26 "
     "--user comm1",
 )
-@desk.entry("access")
-@desk.query
-@desk.text("--after", "after", "The cursor at the end of the last page.")
-def more(terminal: desk.Terminal, *, access: int, query: Query, after: str) -> int:
+@desk_access.entry("access")
+@desk_access.query
+@desk_access.text("--after", "after", "The cursor at the end of the last page.")
+def more(terminal: desk_access.Terminal, *, access: int, query: Query, after: str) -> int:
     """Show the next page of your search: the same plate and times, within the hour."""
     form = forms.PageForm(access=access, query=query, after=after)
     return _show_answer(terminal, terminal.call("inquiry/more", form))
 
 
-@desk.desk_verb(inquiry, "queue", example="department inquiry queue --user comm1")
-def queue(terminal: desk.Terminal) -> int:
+@desk_access.desk_verb(inquiry, "queue", example="department inquiry queue --user comm1")
+def queue(terminal: desk_access.Terminal) -> int:
     """List requests and proposals that wait."""
     waiting = terminal.call("inquiry/queue", forms.NothingForm())
     return terminal.show(waiting if terminal.common.json else tuple(_waiting(one) for one in waiting))
 
 
-desk.form_verb(
+desk_access.form_verb(
     inquiry,
     "approve",
     "inquiry/approve",
     "Decide on a proposal as the second person.",
-    desk.entry("proposal"),
+    desk_access.entry("proposal"),
     click.option("--yes/--no", "granted", default=True, help="Approve (the default) or refuse."),
-    desk.text("--why", "reason", "The reason."),
+    desk_access.text("--why", "reason", "The reason."),
     example="department inquiry approve 41 --why 'known case' --user comm2",
 )
-desk.form_verb(
+desk_access.form_verb(
     inquiry,
     "decline",
     "inquiry/decline",
     "Decline a request.",
-    desk.entry("request"),
-    desk.text("--why", "reason", "The reason."),
+    desk_access.entry("request"),
+    desk_access.text("--why", "reason", "The reason."),
     example="department inquiry decline 41 --why 'no case' --user comm1",
 )
 
 
-@desk.desk_verb(inquiry, "answer", example="department inquiry answer 41 --user o1")
-@desk.entry("request")
-def answer(terminal: desk.Terminal, *, request: int) -> int:
+@desk_access.desk_verb(inquiry, "answer", example="department inquiry answer 41 --user o1")
+@desk_access.entry("request")
+def answer(terminal: desk_access.Terminal, *, request: int) -> int:
     """Show the answer to your request."""
     return _show_answer(terminal, terminal.call("inquiry/answer", forms.RequestForm(request=request)))
 
 
-desk.form_verb(
+desk_access.form_verb(
     inquiry,
     "mine",
     "inquiry/mine",
@@ -197,7 +198,7 @@ desk.form_verb(
     example="department inquiry mine --user o1",
     columns=("entry", "date_time", "username", "on_behalf_of", "action", "purpose", "number", "results"),
 )
-desk.form_verb(
+desk_access.form_verb(
     inquiry,
     "requests",
     "inquiry/requests",
@@ -205,7 +206,7 @@ desk.form_verb(
     example="department inquiry requests --user o1",
     columns=("request", "at_us", "state", "reason"),
 )
-desk.form_verb(
+desk_access.form_verb(
     inquiry,
     "proposals",
     "inquiry/proposals",
@@ -213,18 +214,18 @@ desk.form_verb(
     example="department inquiry proposals --user comm1",
     columns=("proposal", "at_us", "state", "until_us", "second", "reason"),
 )
-desk.form_verb(
+desk_access.form_verb(
     inquiry,
     "dispute",
     "inquiry/dispute",
     "Dispute an entry in your name that you did not make.",
-    desk.entry("entry"),
-    desk.text("--why", "reason", "The reason."),
+    desk_access.entry("entry"),
+    desk_access.text("--why", "reason", "The reason."),
     example="department inquiry dispute 41 --why 'I was on leave' --user o1",
 )
 
 
-@desk.desk_verb(
+@desk_access.desk_verb(
     inquiry,
     "image",
     example="department inquiry image READ --access 41 --out images --purpose investigation "
@@ -232,29 +233,29 @@ desk.form_verb(
 )
 @click.argument("read", metavar="READ")
 @click.option("--access", type=int, required=True, help="The search that found it.")
-@desk.out_option("FOLDER", "Where the two images go.")
-@desk.ground
-def image(terminal: desk.Terminal, *, read: str, access: int, out: Path, ground: Ground) -> int:
+@desk_access.out_option("FOLDER", "Where the two images go.")
+@desk_access.ground
+def image(terminal: desk_access.Terminal, *, read: str, access: int, out: Path, ground: Ground) -> int:
     """View the images of a read that you found. READ is LOG/NUMBER, as the search printed it."""
     out_files.folder(out)
     form = forms.ImageForm(read=read, access=access, ground=ground)
     return _save_images(terminal, terminal.call("inquiry/image", form), out)
 
 
-@desk.desk_verb(
+@desk_access.desk_verb(
     inquiry, "answer-image", example="department inquiry answer-image 41 READ --out images --user o1"
 )
-@desk.entry("request")
+@desk_access.entry("request")
 @click.argument("read", metavar="READ")
-@desk.out_option("FOLDER", "Where the two images go.")
-def answer_image(terminal: desk.Terminal, *, request: int, read: str, out: Path) -> int:
+@desk_access.out_option("FOLDER", "Where the two images go.")
+def answer_image(terminal: desk_access.Terminal, *, request: int, read: str, out: Path) -> int:
     """View the images of a read in the answer to your request."""
     out_files.folder(out)
     form = forms.AnswerImageForm(request=request, read=read)
     return _save_images(terminal, terminal.call("inquiry/answer-image", form), out)
 
 
-def _save_images(terminal: desk.Terminal, images: forms.Images, out: Path) -> int:
+def _save_images(terminal: desk_access.Terminal, images: forms.Images, out: Path) -> int:
     made = []
     for name, data in (("patch", images.patch), ("overview", images.overview)):
         if data:
@@ -266,9 +267,9 @@ def _save_images(terminal: desk.Terminal, images: forms.Images, out: Path) -> in
     return terminal.report(facts, words, unwitnessed=images.unwitnessed)
 
 
-@desk.desk_verb(inquiry, "unfiled", example="department inquiry unfiled --csv --user comm1")
+@desk_access.desk_verb(inquiry, "unfiled", example="department inquiry unfiled --csv --user comm1")
 @click.option("--csv", is_flag=True, help="One ALPR Request per line, for the RMS import.")
-def unfiled(terminal: desk.Terminal, *, csv: bool) -> int:
+def unfiled(terminal: desk_access.Terminal, *, csv: bool) -> int:
     """List the accesses that have no RMS number yet."""
     found = terminal.call("inquiry/unfiled", forms.NothingForm())
     if csv:
@@ -277,33 +278,35 @@ def unfiled(terminal: desk.Terminal, *, csv: bool) -> int:
     return terminal.show(found, ("entry", "date_time", "username", "action", "purpose", "number"))
 
 
-desk.form_verb(
+desk_access.form_verb(
     inquiry,
     "file",
     "inquiry/file",
     "Enter an access's RMS number. The last entry counts.",
-    desk.entry("access"),
-    desk.text("--rms", "rms_number", "The number in the RMS."),
+    desk_access.entry("access"),
+    desk_access.text("--rms", "rms_number", "The number in the RMS."),
     example="department inquiry file 41 --rms RMS-26-77 --user comm1",
 )
 
 
-desk.form_verb(
+desk_access.form_verb(
     inquiry,
     "file-case",
     "inquiry/file-case",
     "Enter one RMS number for all accesses of a case that have none.",
     click.argument("number", metavar="CASE"),
-    desk.text("--rms", "rms_number", "The number in the RMS."),
+    desk_access.text("--rms", "rms_number", "The number in the RMS."),
     example="department inquiry file-case 26-001234 --rms RMS-26-77 --user comm1",
 )
 
 
-@desk.desk_verb(inquiry, "file-many", example="department inquiry file-many rms-numbers.csv --user comm1")
-@click.argument("numbers", type=desk.FILE, metavar="CSV")
-def file_many(terminal: desk.Terminal, *, numbers: Path) -> int:
+@desk_access.desk_verb(
+    inquiry, "file-many", example="department inquiry file-many rms-numbers.csv --user comm1"
+)
+@click.argument("numbers", type=desk_access.FILE, metavar="CSV")
+def file_many(terminal: desk_access.Terminal, *, numbers: Path) -> int:
     """Enter RMS numbers from a CSV export: rms_number, and access or number (the case)."""
-    text = desk.read_bytes(numbers).decode(errors="replace")
+    text = desk_access.read_bytes(numbers).decode(errors="replace")
     form = forms.FileManyForm(filings=read_filings(text))
     return terminal.show(terminal.call("inquiry/file-many", form))
 
@@ -343,7 +346,7 @@ def _waiting(one: forms.Pending) -> _Waiting:
     )
 
 
-def _show_answer(terminal: desk.Terminal, answer: forms.Answer) -> int:
+def _show_answer(terminal: desk_access.Terminal, answer: forms.Answer) -> int:
     if terminal.common.json:
         return terminal.show(answer)
     terminal.show(answer.reads, READ_COLUMNS)

@@ -14,7 +14,7 @@ from storage import files
 from storage.errors import StorageError
 from sync import root_file
 from sync.command_frame import Common, noun
-from sync.department.commands import desk_access as desk
+from sync.department.commands import desk_access
 from sync.department.commands.out_files import folder as private_folder
 from sync.department.commands.out_files import write_new
 from sync.department.content.key_service import LocalKeyService
@@ -54,14 +54,14 @@ def show_root(common: Common) -> int:
 def print_policy(common: Common) -> int:
     """Print the current policy file, byte for byte."""
     home = DepartmentHome.open(common.home)
-    document = desk.read_bytes(home.path / POLICY_FILE)
+    document = desk_access.read_bytes(home.path / POLICY_FILE)
     checked_policy(root_in(home), document)
     print(document.decode(), end="")
     return DONE
 
 
 @keys.verb("draft", example="department keys draft --out next.root")
-@click.option("--out", type=desk.FILE, required=True, help="A new file.")
+@click.option("--out", type=desk_access.FILE, required=True, help="A new file.")
 @click.option(
     "--witness",
     "witnesses",
@@ -79,7 +79,7 @@ def print_policy(common: Common) -> int:
 @click.option("--without-witness", "without", multiple=True, metavar="NAME", help="Drop this witness.")
 @click.option("--quorum", type=int, help="How many witnesses must co-sign; default: more than half.")
 @click.option("--key-service", default="", metavar="KEY", help="The key that signs the key service's list.")
-@click.option("--policy", type=desk.FILE, help="A new policy file, of a higher version.")
+@click.option("--policy", type=desk_access.FILE, help="A new policy file, of a higher version.")
 @click.option(
     "--office",
     "offices",
@@ -103,7 +103,7 @@ def draft_root(
 ) -> int:
     """Draft the next root file."""
     home = DepartmentHome.open(common.home)
-    document = desk.read_bytes(policy or home.path / POLICY_FILE)
+    document = desk_access.read_bytes(policy or home.path / POLICY_FILE)
     draft = ceremony.draft_root(
         root_in(home),
         document,
@@ -121,7 +121,9 @@ def draft_root(
 
 
 @keys.verb("new", example="department keys new --out spare.key")
-@click.option("--out", type=desk.FILE, required=True, metavar="FILE", help="A file on a separate medium.")
+@click.option(
+    "--out", type=desk_access.FILE, required=True, metavar="FILE", help="A file on a separate medium."
+)
 def new_key(_common: Common, *, out: Path) -> int:
     """Make a root key, at the office that will keep it, and print the public key."""
     made = Ed25519PrivateKey.generate()
@@ -131,11 +133,11 @@ def new_key(_common: Common, *, out: Path) -> int:
 
 
 @keys.verb("sign", example="department keys sign next.root --key administrator.key")
-@click.argument("file", type=desk.FILE)
-@click.option("--key", type=desk.FILE, required=True, help="The office's key file.")
+@click.argument("file", type=desk_access.FILE)
+@click.option("--key", type=desk_access.FILE, required=True, help="The office's key file.")
 def sign_draft(_common: Common, *, file: Path, key: Path) -> int:
     """Sign a draft, at the office that keeps the key."""
-    data = desk.read_bytes(file)
+    data = desk_access.read_bytes(file)
     if named_administrator.is_statement(data):
         files.replace(file, named_administrator.add_signature(data, load_ed25519(key)))
         print(f"{file}: signed; {root_file.THRESHOLD} offices are needed")
@@ -150,7 +152,7 @@ def sign_draft(_common: Common, *, file: Path, key: Path) -> int:
 @keys.verb("administrator", example="department keys administrator m.lopez --out next.admin")
 @click.argument("user")
 @click.option("--name", default="", help="The person's name.")
-@click.option("--out", type=desk.FILE, required=True, help="A new file, for two offices to sign.")
+@click.option("--out", type=desk_access.FILE, required=True, help="A new file, for two offices to sign.")
 def draft_administrator(common: Common, *, user: str, name: str, out: Path) -> int:
     """Draft a statement that names an administrator, for two of the three offices to sign.
 
@@ -166,12 +168,12 @@ def draft_administrator(common: Common, *, user: str, name: str, out: Path) -> i
 
 
 @keys.verb("appoint", example="department keys appoint next.admin")
-@click.argument("file", type=desk.FILE)
+@click.argument("file", type=desk_access.FILE)
 def appoint(common: Common, *, file: Path) -> int:
     """Appoint the administrator named by two offices, and print the first password, once."""
     opened = open_desk(DepartmentHome.open(common.home))
     try:
-        made = naming.name_administrator(opened, desk.read_bytes(file))
+        made = naming.name_administrator(opened, desk_access.read_bytes(file))
     finally:
         opened.close()
     if common.json:
@@ -183,15 +185,15 @@ def appoint(common: Common, *, file: Path) -> int:
 
 
 @keys.verb("adopt", example="department keys adopt next.root")
-@click.argument("file", type=desk.FILE)
-@click.option("--policy", type=desk.FILE, help="The policy file that it names, if the policy changes.")
+@click.argument("file", type=desk_access.FILE)
+@click.option("--policy", type=desk_access.FILE, help="The policy file that it names, if the policy changes.")
 def adopt(common: Common, *, file: Path, policy: Path | None) -> int:
     """Adopt a signed root file."""
     home = DepartmentHome.open(common.home)
-    document = desk.read_bytes(policy or home.path / POLICY_FILE)
+    document = desk_access.read_bytes(policy or home.path / POLICY_FILE)
     front = open_front(home)
     try:
-        root = adopt_root(home, front.desk, desk.read_bytes(file), document)
+        root = adopt_root(home, front.desk, desk_access.read_bytes(file), document)
         _offer_to_units(front)
     finally:
         front.close()
@@ -204,18 +206,20 @@ def adopt(common: Common, *, file: Path, policy: Path | None) -> int:
     example="department keys serve --folder /srv/keys --root root.cbor --certificate chain.pem "
     "--tls-key key.pem",
 )
-@click.option("--folder", type=desk.FILE, required=True, help="The key service's home, on this machine.")
+@click.option(
+    "--folder", type=desk_access.FILE, required=True, help="The key service's home, on this machine."
+)
 @click.option(
     "--root",
     "root_path",
-    type=desk.FILE,
+    type=desk_access.FILE,
     required=True,
     help="The department's root file, trusted by this machine.",
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=int, default=8466, show_default=True, help="Port to listen on.")
-@click.option("--certificate", type=desk.FILE, required=True, help="PEM chain for HTTPS.")
-@click.option("--tls-key", type=desk.FILE, required=True, help="PEM key for HTTPS.")
+@click.option("--certificate", type=desk_access.FILE, required=True, help="PEM chain for HTTPS.")
+@click.option("--tls-key", type=desk_access.FILE, required=True, help="PEM key for HTTPS.")
 @click.option("--fips", is_flag=True, help="Only approved algorithms in TLS.")
 def serve(
     _common: Common,
@@ -235,7 +239,7 @@ def serve(
     from sync.department.ground.tls import tls_context  # noqa: PLC0415
 
     try:
-        root = desk.read_bytes(root_path)
+        root = desk_access.read_bytes(root_path)
         root_file.describe(root)
     except StorageError as error:
         raise InvalidInputError(f"is not a root file: {error}", where=str(root_path)) from None

@@ -8,7 +8,7 @@ import click
 
 from storage.times import day_text, now_us, utc_text
 from sync.command_frame import Common, verb
-from sync.department.commands import desk_access as desk
+from sync.department.commands import desk_access
 from sync.department.desk.context import PurgedDay
 from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.ground.home import DepartmentHome
@@ -18,7 +18,7 @@ from sync.errors import DONE
 
 @verb("purge", example="department purge --user chief")
 @click.option("--plan", is_flag=True, help="Only show what is held and when it is due. Needs no logon.")
-@desk.as_user
+@desk_access.as_user
 def purge(common: Common, *, plan: bool, as_user: str | None) -> int:
     """Purge every day of receipt that was kept its full year (463.8), and print what was purged.
 
@@ -31,7 +31,7 @@ def purge(common: Common, *, plan: bool, as_user: str | None) -> int:
         finally:
             department.close()
         return DONE
-    terminal = desk.Terminal(common, as_user)
+    terminal = desk_access.Terminal(common, as_user)
     done: tuple[PurgedDay, ...] = terminal.call("retention/purge", NothingForm())
     if common.json:
         return terminal.show(done)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sync.command_frame import noun
-from sync.department.commands import desk_access as desk
+from sync.department.commands import desk_access
 
 ANSWER = (
     "department redress answer 41 --outcome corrected --note 'entry corrected, informed by mail' --user chief"
@@ -16,7 +16,7 @@ ENTER = (
 
 redress = noun("redress", "Requests from the public about a read, a stop or a look-up.", example=ANSWER)
 
-desk.form_verb(
+desk_access.form_verb(
     redress,
     "list",
     "redress/list",
@@ -24,24 +24,24 @@ desk.form_verb(
     example="department redress list --user chief",
     columns=("request", "at_us", "due_us", "about", "contact", "words", "outcome"),
 )
-desk.form_verb(
+desk_access.form_verb(
     redress,
     "enter",
     "redress/enter",
     "Enter a request that came on paper. Its days count from the day it was received.",
-    desk.text("--about", "about", "wrong-read, stop, access or other."),
-    desk.text("--contact", "contact", "How the person wants to be answered."),
-    desk.text("--words", "words", "What happened, as the form has it."),
-    desk.time_option("--received", "received_us", "When the form was received, ISO 8601, UTC."),
+    desk_access.text("--about", "about", "wrong-read, stop, access or other."),
+    desk_access.text("--contact", "contact", "How the person wants to be answered."),
+    desk_access.text("--words", "words", "What happened, as the form has it."),
+    desk_access.time_option("--received", "received_us", "When the form was received, ISO 8601, UTC."),
     example=ENTER,
 )
-desk.form_verb(
+desk_access.form_verb(
     redress,
     "answer",
     "redress/answer",
     "Enter the outcome of a request, after you informed the person.",
-    desk.entry("request"),
-    desk.text("--outcome", "outcome", "corrected, nothing-found, referred or unclear."),
-    desk.text("--note", "note", "What you found, and how you informed the person."),
+    desk_access.entry("request"),
+    desk_access.text("--outcome", "outcome", "corrected, nothing-found, referred or unclear."),
+    desk_access.text("--note", "note", "What you found, and how you informed the person."),
     example=ANSWER,
 )

@@ -7,7 +7,7 @@ import sys
 import click
 
 from sync.command_frame import noun
-from sync.department.commands import desk_access as desk
+from sync.department.commands import desk_access
 from sync.department.desk.inquiry.forms import NothingForm
 from sync.errors import DONE, FOUND_WRONG
 
@@ -24,9 +24,9 @@ COLUMNS = {
 retention = noun("retention", "What is purged when, and the receipts of what was purged.", example=LIST)
 
 
-@desk.desk_verb(retention, "list", example=LIST)
+@desk_access.desk_verb(retention, "list", example=LIST)
 @click.option("--overdue", "only_overdue", is_flag=True, help="Only overdue days; exit 1 if any.")
-def list_days(terminal: desk.Terminal, *, only_overdue: bool) -> int:
+def list_days(terminal: desk_access.Terminal, *, only_overdue: bool) -> int:
     """List the days of receipt, the oldest first."""
     found = terminal.call("retention/read", NothingForm())
     rows = tuple(one for one in found.days if one.overdue or not only_overdue)

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from sync.command_frame import Common, verb
-from sync.department.commands import desk_access as desk
+from sync.department.commands import desk_access
 from sync.department.commands.signing import sign
 from sync.department.desk.documents.calls import SignForm
 from sync.errors import InvalidInputError
@@ -19,8 +19,8 @@ from sync.errors import InvalidInputError
 @click.option("--id", "update_id", default="", help="An update's name: letters, digits, . _ -")
 @click.option("--unit", default="", help="Only for this unit (its id).")
 @click.option("--why", default="maintenance", show_default=True, help="The reason.")
-@desk.second_person
-@desk.as_user
+@desk_access.second_person
+@desk_access.as_user
 def send(
     common: Common,
     *,
@@ -46,10 +46,10 @@ def send(
     form = SignForm(
         kind=kind,
         name=update_id,
-        body=desk.read_bytes(file),
+        body=desk_access.read_bytes(file),
         unit=unit,
         reason=why,
         propose=propose,
         approval=approval,
     )
-    return sign(desk.Terminal(common, as_user), form)
+    return sign(desk_access.Terminal(common, as_user), form)

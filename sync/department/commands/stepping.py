@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from sync.command_frame import INTERRUPTED
-from sync.department.commands import desk_access as desk
+from sync.department.commands import desk_access
 from sync.department.desk.inquiry import forms
 from sync.department.desk.json_forms import to_json
 from sync.department.journal.marking import WORDS
@@ -20,7 +20,10 @@ from sync.errors import DONE
 
 
 def run_by_steps(
-    terminal: desk.Terminal, call: Callable[[str, Any], Any], form: forms.RunForm, columns: tuple[str, ...]
+    terminal: desk_access.Terminal,
+    call: Callable[[str, Any], Any],
+    form: forms.RunForm,
+    columns: tuple[str, ...],
 ) -> int:
     """Begin the search, open it part by part, print what each part found. 130 where Ctrl-C cancelled it."""
     begun: forms.BegunSearch = call("inquiry/begin", form)
@@ -49,7 +52,7 @@ def run_by_steps(
     return INTERRUPTED if cancelled else DONE
 
 
-def _show(terminal: desk.Terminal, step: forms.Step, columns: tuple[str, ...]) -> None:
+def _show(terminal: desk_access.Terminal, step: forms.Step, columns: tuple[str, ...]) -> None:
     if terminal.common.json:
         print(json.dumps(to_json(step)), flush=True)
     else:

@@ -8,8 +8,8 @@ import click
 
 from storage.times import now_us
 from sync.command_frame import noun
-from sync.department.commands import desk_access as desk
-from sync.department.desk.people import calls as forms
+from sync.department.commands import desk_access
+from sync.department.desk.people import calls
 from sync.department.desk.people.sheets import read_sign_in
 
 RECORD = "department training record o1 --trainer super --course ALPR-463 --user super"
@@ -17,14 +17,14 @@ RECORD = "department training record o1 --trainer super --course ALPR-463 --user
 training = noun("training", "Yearly training of 463.9.", example=RECORD)
 
 
-@desk.desk_verb(training, "record", example=RECORD)
+@desk_access.desk_verb(training, "record", example=RECORD)
 @click.argument("name_of_user", metavar="USER")
-@desk.text(
+@desk_access.text(
     "--trainer",
     "trainer",
     "The CCAT supervisor; for the supervisor's own training, the person who conducted it.",
 )
-@desk.text("--course", "course", "An approved course of the policy file.")
+@desk_access.text("--course", "course", "An approved course of the policy file.")
 @click.option(
     "--topics",
     default="equipment,department-policy,privacy-policy",
@@ -32,9 +32,9 @@ training = noun("training", "Yearly training of 463.9.", example=RECORD)
     help="463.9 (a) to (c).",
 )
 @click.option("--policy-version", type=int, default=0, help="Default: the current version.")
-@desk.time_option("--held", "held_us", "When it was held, ISO 8601, UTC. Default: now.", default=-1)
+@desk_access.time_option("--held", "held_us", "When it was held, ISO 8601, UTC. Default: now.", default=-1)
 def record(
-    terminal: desk.Terminal,
+    terminal: desk_access.Terminal,
     *,
     name_of_user: str,
     trainer: str,
@@ -44,19 +44,19 @@ def record(
     held_us: int,
 ) -> int:
     """Record a training with all its topics."""
-    with desk.seat(terminal) as call:
-        form = forms.TrainingForm(
+    with desk_access.seat(terminal) as call:
+        form = calls.TrainingForm(
             user=name_of_user,
             trainer=trainer,
             course=course,
-            policy_version=policy_version or desk.policy_of(call).version,
+            policy_version=policy_version or desk_access.policy_of(call).version,
             topics=tuple(topics.split(",")),
             held_us=held_us if held_us >= 0 else now_us(),
         )
         return terminal.show(call("training/record", form))
 
 
-@desk.desk_verb(
+@desk_access.desk_verb(
     training,
     "record-class",
     example="department training record-class --sheet class.csv --trainer super --course ALPR-463 "
@@ -64,19 +64,21 @@ def record(
 )
 @click.option(
     "--sheet",
-    type=desk.FILE,
+    type=desk_access.FILE,
     required=True,
     help="The sign-in sheet: CSV with a column user; with a column signed, only who has an x there.",
 )
-@desk.text("--trainer", "trainer", "The CCAT supervisor.")
-@desk.text("--course", "course", "An approved course of the policy file.")
-@desk.time_option("--held", "held_us", "When it was held, ISO 8601, UTC. Default: now.", default=-1)
-def record_class(terminal: desk.Terminal, *, sheet: Path, trainer: str, course: str, held_us: int) -> int:
+@desk_access.text("--trainer", "trainer", "The CCAT supervisor.")
+@desk_access.text("--course", "course", "An approved course of the policy file.")
+@desk_access.time_option("--held", "held_us", "When it was held, ISO 8601, UTC. Default: now.", default=-1)
+def record_class(
+    terminal: desk_access.Terminal, *, sheet: Path, trainer: str, course: str, held_us: int
+) -> int:
     """Record one class with all its topics for everyone on its sign-in sheet."""
-    users = read_sign_in(desk.read_bytes(sheet))
-    with desk.seat(terminal) as call:
-        policy = desk.policy_of(call)
-        form = forms.ClassForm(
+    users = read_sign_in(desk_access.read_bytes(sheet))
+    with desk_access.seat(terminal) as call:
+        policy = desk_access.policy_of(call)
+        form = calls.ClassForm(
             users=users,
             trainer=trainer,
             course=course,
@@ -87,7 +89,7 @@ def record_class(terminal: desk.Terminal, *, sheet: Path, trainer: str, course: 
         return terminal.show(call("training/record-class", form))
 
 
-desk.form_verb(
+desk_access.form_verb(
     training,
     "list",
     "training/list",

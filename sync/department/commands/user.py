@@ -15,11 +15,10 @@ import click
 
 from storage.errors import RecordError
 from sync.command_frame import Common, noun
-from sync.department.commands import client
-from sync.department.commands import desk_access as desk
+from sync.department.commands import client, desk_access
 from sync.department.desk.desk import Desk
 from sync.department.desk.inquiry.forms import NothingForm
-from sync.department.desk.people import calls as forms
+from sync.department.desk.people import calls
 from sync.department.desk.people.bulk import ImportForm, PersonLine
 from sync.department.desk.people.passkeys import PasskeyIdForm
 from sync.department.desk.people.qr import qr_text
@@ -85,7 +84,10 @@ def first(common: Common, *, name_of_user: str, name: str) -> int:
 )
 def login(common: Common, *, name_of_user: str, post: str, first_password: bool) -> int:
     """Log on, and print a token for DEPARTMENT_TOKEN. The token holds the key that signs your calls."""
-    password, code = desk.secret(desk.PASSWORD, "password"), desk.secret(desk.CODE, "code")
+    password, code = (
+        desk_access.secret(desk_access.PASSWORD, "password"),
+        desk_access.secret(desk_access.CODE, "code"),
+    )
     if client.configured():
         with client.RemoteDesk.of_environment() as remote:
             made = remote.logon(name_of_user, password, code, post=post, send_password=first_password)
@@ -111,7 +113,7 @@ def logout(common: Common) -> int:
             remote.logoff()
         return DONE
     with _session_desk(common) as session_desk:
-        session_desk.logons.logoff(desk.secret(desk.TOKEN, "token"))
+        session_desk.logons.logoff(desk_access.secret(desk_access.TOKEN, "token"))
     return DONE
 
 
@@ -120,12 +122,17 @@ def unlock(common: Common) -> int:
     """Unlock the session of DEPARTMENT_TOKEN."""
     if client.configured():
         with client.RemoteDesk.of_environment() as remote:
-            remote.unlock(desk.secret(desk.PASSWORD, "password"), desk.secret(desk.CODE, "code"))
+            remote.unlock(
+                desk_access.secret(desk_access.PASSWORD, "password"),
+                desk_access.secret(desk_access.CODE, "code"),
+            )
         return DONE
     with _session_desk(common) as session_desk:
-        token = desk.secret(desk.TOKEN, "token")
+        token = desk_access.secret(desk_access.TOKEN, "token")
         session_desk.logons.unlock(
-            token, desk.secret(desk.PASSWORD, "password"), desk.secret(desk.CODE, "code")
+            token,
+            desk_access.secret(desk_access.PASSWORD, "password"),
+            desk_access.secret(desk_access.CODE, "code"),
         )
     return DONE
 
@@ -139,22 +146,24 @@ def _session_desk(common: Common) -> Iterator[Desk]:
         opened.close()
 
 
-@desk.desk_verb(user, "password", example="department user password --user comm1")
+@desk_access.desk_verb(user, "password", example="department user password --user comm1")
 @click.option("--new-authenticator", is_flag=True, help="Also make a new authenticator secret.")
-def password(terminal: desk.Terminal, *, new_authenticator: bool) -> int:
+def password(terminal: desk_access.Terminal, *, new_authenticator: bool) -> int:
     """Set your own password, even an expired one. The authenticator stays unless you ask for a new one, or
     another person made it: the command then warns before it asks for the new password."""
-    old = desk.secret(desk.PASSWORD, "password")
-    with desk.seat(terminal, send_password=True) as call:
+    old = desk_access.secret(desk_access.PASSWORD, "password")
+    with desk_access.seat(terminal, send_password=True) as call:
         if new_authenticator or call("user/me", NothingForm()).replaces_authenticator:
             why = "" if new_authenticator else "another person made your authenticator: "
             print(f"department: {why}{REPLACES}", file=sys.stderr)
-        new = desk.secret("DEPARTMENT_NEW_PASSWORD", "new password")
-        form = forms.PasswordForm(old=old, new=new, new_authenticator=new_authenticator)
+        new = desk_access.secret("DEPARTMENT_NEW_PASSWORD", "new password")
+        form = calls.PasswordForm(old=old, new=new, new_authenticator=new_authenticator)
         return _hand_over(terminal.common, call("user/password", form))
 
 
-@desk.desk_verb(user, "set", example="department user set o1 --roles sworn-officer --why hired --user chief")
+@desk_access.desk_verb(
+    user, "set", example="department user set o1 --roles sworn-officer --why hired --user chief"
+)
 @user_argument
 @click.option("--name", default="", help="The person's name.")
 @click.option("--organization", default="", help="Default: unchanged; for a new person, the department.")
@@ -170,20 +179,20 @@ def password(terminal: desk.Terminal, *, new_authenticator: bool) -> int:
 @click.option(
     "--ssh-key",
     "key_files",
-    type=desk.FILE,
+    type=desk_access.FILE,
     multiple=True,
     metavar="PUB",
     help="Public key file of the person, to authenticate at a unit. Repeatable; the files replace the old "
     "ones. none: no key.",
 )
-@desk.text("--why", "why", "hired, moved, left, ...")
+@desk_access.text("--why", "why", "hired, moved, left, ...")
 @click.option("--remove", is_flag=True, help="Remove the person from the roster.")
-@desk.time_option(
+@desk_access.time_option(
     "--ends", "ends_us", "When a designation expires. Default: the policy's longest.", default=-1
 )
-@desk.second_person
+@desk_access.second_person
 def set_account(
-    terminal: desk.Terminal,
+    terminal: desk_access.Terminal,
     *,
     name_of_user: str,
     name: str,
@@ -199,19 +208,20 @@ def set_account(
 ) -> int:
     """Add, change or remove a person. Omitted options do not change."""
     hours = None if shift in {"", NONE} else _shift(shift)
-    with desk.seat(terminal) as call:
+    with desk_access.seat(terminal) as call:
         people = call("training/list", NothingForm())
         known = next((one for one in people if one.user == name_of_user), None)
         keys = known.ssh_lines if known else ()
         if key_files:
             given = [path for path in key_files if str(path) != NONE]
-            keys = tuple(desk.read_bytes(path).decode(errors="replace") for path in given)
+            keys = tuple(desk_access.read_bytes(path).decode(errors="replace") for path in given)
         if not shift and known and known.shift:
             hours = _shift(known.shift)
-        form = forms.AccountForm(
+        form = calls.AccountForm(
             user=name_of_user,
             name=name or (known.name if known else name_of_user),
-            organisation=organization or (known.organisation if known else desk.policy_of(call).department),
+            organisation=organization
+            or (known.organisation if known else desk_access.policy_of(call).department),
             roles=roles if roles or known is None else known.roles,
             reason=why,
             shift=hours,
@@ -224,17 +234,19 @@ def set_account(
         return terminal.show(call("user/set", form))
 
 
-@desk.desk_verb(user, "credential", example="department user credential o1 --why 'lost phone' --user chief")
+@desk_access.desk_verb(
+    user, "credential", example="department user credential o1 --why 'lost phone' --user chief"
+)
 @user_argument
-@desk.text("--why", "why", "The reason.")
+@desk_access.text("--why", "why", "The reason.")
 @click.option(
     "--keep-authenticator",
     is_flag=True,
     help="The person lost the password alone: keep the authenticator.",
 )
-@desk.second_person
+@desk_access.second_person
 def credential(
-    terminal: desk.Terminal,
+    terminal: desk_access.Terminal,
     *,
     name_of_user: str,
     why: str,
@@ -244,7 +256,7 @@ def credential(
 ) -> int:
     """Give a person a new first password, and a new authenticator unless you keep the present one. The
     person's own first password change then makes another, because you saw this one."""
-    form = forms.CredentialForm(
+    form = calls.CredentialForm(
         user=name_of_user,
         reason=why,
         keep_authenticator=keep_authenticator,
@@ -254,17 +266,19 @@ def credential(
     return _hand_over(terminal.common, terminal.call("user/credential", form))
 
 
-@desk.desk_verb(
+@desk_access.desk_verb(
     user, "import", example="department user import people.csv --why hired --propose --user chief"
 )
-@click.argument("people", type=desk.FILE, metavar="CSV")
-@desk.text("--why", "why", "The reason.")
-@desk.second_person
-def import_people(terminal: desk.Terminal, *, people: Path, why: str, propose: bool, approval: int) -> int:
+@click.argument("people", type=desk_access.FILE, metavar="CSV")
+@desk_access.text("--why", "why", "The reason.")
+@desk_access.second_person
+def import_people(
+    terminal: desk_access.Terminal, *, people: Path, why: str, propose: bool, approval: int
+) -> int:
     """Add a list of people: columns user, name, roles. Prints a first password for each."""
     lines = tuple(
         PersonLine(user=name, name=full, roles=roles)
-        for name, full, roles in read_people(desk.read_bytes(people))
+        for name, full, roles in read_people(desk_access.read_bytes(people))
     )
     form = ImportForm(people=lines, reason=why, propose=propose, approval=approval)
     made = terminal.call("user/import", form)
@@ -273,26 +287,26 @@ def import_people(terminal: desk.Terminal, *, people: Path, why: str, propose: b
     return terminal.show(made.people, ("user", "password", "totp_uri"))
 
 
-desk.form_verb(
+desk_access.form_verb(
     user,
     "hand-over",
     "user/hand-over",
     "Hand over the office of administrator (463.4) to another person.",
     click.argument("user", metavar="USER"),
-    desk.text("--why", "reason", "The reason."),
-    desk.second_person,
+    desk_access.text("--why", "reason", "The reason."),
+    desk_access.second_person,
     example="department user hand-over deputy --why 'new division commander' --propose --user chief",
 )
-desk.form_verb(
+desk_access.form_verb(
     user,
     "lift-lockout",
     "user/lift-lockout",
     "Lift a lockout.",
     click.argument("user", metavar="USER"),
-    desk.text("--why", "reason", "The reason."),
+    desk_access.text("--why", "reason", "The reason."),
     example="department user lift-lockout o1 --why 'forgot it' --user chief",
 )
-desk.form_verb(
+desk_access.form_verb(
     user,
     "list",
     "training/list",
@@ -309,7 +323,7 @@ desk.form_verb(
         "ssh_keys": "SSH keys",
     },
 )
-desk.form_verb(
+desk_access.form_verb(
     user,
     "me",
     "user/me",
@@ -317,7 +331,7 @@ desk.form_verb(
     "authenticator.",
     example="department user me --user super",
 )
-desk.form_verb(
+desk_access.form_verb(
     user,
     "passkeys",
     "user/passkeys",
@@ -327,9 +341,11 @@ desk.form_verb(
 )
 
 
-@desk.desk_verb(user, "remove-passkey", example="department user remove-passkey '3q2+7w==' --user super")
+@desk_access.desk_verb(
+    user, "remove-passkey", example="department user remove-passkey '3q2+7w==' --user super"
+)
 @click.argument("identity", metavar="ID")
-def remove_passkey(terminal: desk.Terminal, *, identity: str) -> int:
+def remove_passkey(terminal: desk_access.Terminal, *, identity: str) -> int:
     """Remove a passkey of your own, by its id as `department user passkeys` lists it."""
     try:
         raw = base64.b64decode(identity, validate=True)
@@ -353,13 +369,13 @@ def _shift(text: str) -> Shift:
     return shift
 
 
-def _hand_over(common: Common, given: forms.HandedOver) -> int:
+def _hand_over(common: Common, given: calls.HandedOver) -> int:
     if common.json:
         facts = {"user": given.user, "password": given.password, "totp_uri": given.totp_uri}
         print(json.dumps(facts | {"proposal": given.entry}))
         return DONE
     if given.entry >= 0:
-        print(desk.wait_words(given.entry))
+        print(desk_access.wait_words(given.entry))
         return DONE
     if given.password:
         print(f"first password of {given.user}, shown once: {given.password}")

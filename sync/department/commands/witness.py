@@ -10,7 +10,7 @@ import click
 import uvicorn
 
 from sync.command_frame import Common, noun
-from sync.department.commands import desk_access as desk
+from sync.department.commands import desk_access
 from sync.department.ground.home import DepartmentHome
 from sync.department.ground.ports import demand_free
 from sync.department.ground.tls import tls_context
@@ -21,7 +21,7 @@ from sync.errors import DONE, InvalidInputError
 witness = noun(
     "witness", "A witness outside the department.", example="department witness serve --folder /srv/witness"
 )
-folder_option = click.option("--folder", type=desk.FILE, required=True, help="The witness's folder.")
+folder_option = click.option("--folder", type=desk_access.FILE, required=True, help="The witness's folder.")
 
 
 @witness.verb("init", example="department witness init --name w.example/1 --folder /srv/witness")
@@ -42,7 +42,7 @@ def add_log(_common: Common, *, key: str, folder: Path) -> int:
     """Watch a log from now on. KEY is the log's key, as `department witness log-key` prints it."""
     opened = WitnessFolder(folder)
     try:
-        public = desk.key_of(key, "KEY")
+        public = desk_access.key_of(key, "KEY")
         opened.add_log(public)
         print(f"watching {public.name}")
     finally:
@@ -63,8 +63,8 @@ def log_key(common: Common) -> int:
 @folder_option
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=int, default=8465, show_default=True, help="Port to listen on.")
-@click.option("--certificate", type=desk.FILE, help="PEM chain; with --key: HTTPS.")
-@click.option("--key", "tls_key", type=desk.FILE, help="PEM key.")
+@click.option("--certificate", type=desk_access.FILE, help="PEM chain; with --key: HTTPS.")
+@click.option("--key", "tls_key", type=desk_access.FILE, help="PEM key.")
 @click.option("--fips", is_flag=True, help="Only approved algorithms in TLS.")
 def serve(
     _common: Common,

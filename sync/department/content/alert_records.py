@@ -14,7 +14,7 @@ from storage.codec import from_bytes
 from storage.read_records import Alert, AlertStepped
 from sync.department.content.key_guard import Cover, KeyDoor, Row, read_name
 from sync.department.content.reads import parse_name
-from sync.department.store import tables as t
+from sync.department.store import tables
 from sync.department.store.database import Store
 
 MOST = 2000  # records looked at in one call
@@ -68,7 +68,7 @@ class StoreAlerts:
 
     def waiting(self, known: Collection[str]) -> list[SealedRecord]:
         found: list[SealedRecord] = []
-        number, seen = t.alert_records.c.record_no, self._known
+        number, seen = tables.alert_records.c.record_no, self._known
         knew: set[int] = set()
         with self._store.read() as connection:
             newer = connection.scalars(select(number).where(number >= self._known_to).order_by(number))
@@ -93,16 +93,16 @@ class StoreAlerts:
         with self._store.read() as connection:
             for name in names:
                 log_id, sequence = parse_name(name)
-                where = sa.and_(t.logs.c.log_id == log_id, t.alert_records.c.sequence == sequence)
+                where = sa.and_(tables.logs.c.log_id == log_id, tables.alert_records.c.sequence == sequence)
                 found |= {one.name: one for _, one in self._rows(connection, where)}
         return [found[name] for name in names if name in found]
 
     @staticmethod
     def _rows(connection: sa.Connection, where: sa.ColumnElement[bool]) -> Iterator[tuple[int, SealedRecord]]:
         """(number, record) of those that are held, in the order in which they came."""
-        r, e, leaf, log = t.alert_records.c, t.elements.c, t.leaves.c, t.logs.c
+        r, e, leaf, log = tables.alert_records.c, tables.elements.c, tables.leaves.c, tables.logs.c
         mine = sa.and_(e.day == r.day, e.log_no == r.log_no, e.sequence == r.sequence, e.name == leaves.ENTRY)
-        early = t.alerts.c
+        early = tables.alerts.c
         query = (
             select(
                 r.record_no,
@@ -112,16 +112,16 @@ class StoreAlerts:
                 leaf.leaf,
                 early.leaf,
                 log.log_id,
-                t.units.c.name,
-                t.units.c.enrolled_us,
+                tables.units.c.name,
+                tables.units.c.enrolled_us,
             )
-            .join(t.elements, mine)
-            .join(t.logs, log.log_no == r.log_no)
-            .join(t.units, t.units.c.unit_id == log.unit_id)
-            .join(t.days, t.days.c.day == e.day)
-            .outerjoin(t.leaves, sa.and_(leaf.log_no == r.log_no, leaf.sequence == r.sequence))
-            .outerjoin(t.alerts, sa.and_(early.log_no == r.log_no, early.sequence == r.sequence))
-            .where(where, e.stored.is_not(None), t.days.c.purge_started_us.is_(None))
+            .join(tables.elements, mine)
+            .join(tables.logs, log.log_no == r.log_no)
+            .join(tables.units, tables.units.c.unit_id == log.unit_id)
+            .join(tables.days, tables.days.c.day == e.day)
+            .outerjoin(tables.leaves, sa.and_(leaf.log_no == r.log_no, leaf.sequence == r.sequence))
+            .outerjoin(tables.alerts, sa.and_(early.log_no == r.log_no, early.sequence == r.sequence))
+            .where(where, e.stored.is_not(None), tables.days.c.purge_started_us.is_(None))
             .order_by(r.record_no)
         )
         for row in connection.execute(query):

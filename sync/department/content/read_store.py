@@ -28,8 +28,7 @@ from sync.department.content.reads import (
 )
 from sync.department.journal.inquiry_entries import Query
 from sync.department.policy.refusals import FormError
-from sync.department.store import tables as t
-from sync.department.store import unit_logs as held
+from sync.department.store import tables, unit_logs
 from sync.department.store.blobs import PackStore
 from sync.department.store.database import Store
 
@@ -46,20 +45,24 @@ class StoreReads:
 
     def knows_unit(self, name: str) -> bool:
         with self._store.read() as connection:
-            found = connection.execute(select(t.units.c.unit_id).where(t.units.c.name == name).limit(1))
+            found = connection.execute(
+                select(tables.units.c.unit_id).where(tables.units.c.name == name).limit(1)
+            )
             return found.first() is not None
 
     def received(self) -> list[tuple[int, int]]:
-        e = t.elements.c
+        e = tables.elements.c
         counts = select(e.day, sa.func.count()).where(e.name == "text").group_by(e.day).order_by(e.day)
         with self._store.read() as connection:
             return [(int(day), int(reads)) for day, reads in connection.execute(counts)]
 
     def extent(self, query: Query) -> tuple[int, int]:
-        e = t.elements.c
+        e = tables.elements.c
         with self._store.read() as connection:
             days = _days(connection, query)
-            wanted = select(sa.func.count()).select_from(t.elements).where(e.day.in_(days), e.name == "text")
+            wanted = (
+                select(sa.func.count()).select_from(tables.elements).where(e.day.in_(days), e.name == "text")
+            )
             if query.unit:
                 wanted = wanted.where(e.log_no.in_(_logs_of(query.unit)))
             return len(days), int(connection.execute(wanted).scalar_one())
@@ -71,7 +74,7 @@ class StoreReads:
             exact = bool(query.plate) and not set(query.plate) & {"*", "?"}
             tokens = door.tokens(cover, query, days) if exact else {}
             if exact:
-                batches = self._rows(connection, held.reads_by_token(connection, tokens))
+                batches = self._rows(connection, unit_logs.reads_by_token(connection, tokens))
             else:  # a day at a time: a year's names would fill the memory
                 batches = (
                     one for day in days for one in self._rows(connection, self._named(connection, day))
@@ -89,7 +92,7 @@ class StoreReads:
         return page_of(found, limit, after)
 
     def part(self, query: Query, after: str, limit: int) -> Part:
-        e, last = t.elements.c, _place(after)
+        e, last = tables.elements.c, _place(after)
         named: list[tuple[int, int, int]] = []
         with self._store.read() as connection:
             for day in _days(connection, query)[::-1]:
@@ -126,9 +129,9 @@ class StoreReads:
 
     def _units(self, connection: sa.Connection) -> dict[int, tuple[bytes, str, bytes, bool]]:
         """log number -> (log id, unit's name, public key, whether it holds what came of a closed log)."""
-        log = t.logs.c
-        query = select(log.log_no, log.log_id, t.units.c.name, log.public, log.closed_of).join(
-            t.units, t.units.c.unit_id == log.unit_id
+        log = tables.logs.c
+        query = select(log.log_no, log.log_id, tables.units.c.name, log.public, log.closed_of).join(
+            tables.units, tables.units.c.unit_id == log.unit_id
         )
         return {
             row[0]: (bytes(row[1]), row[2], bytes(row[3]), row[4] is not None)
@@ -138,7 +141,7 @@ class StoreReads:
     @staticmethod
     def _named(connection: sa.Connection, day: int) -> list[tuple[int, int, int]]:
         """(day, log number, record) of every read of a day of receipt."""
-        e = t.elements.c
+        e = tables.elements.c
         query = select(e.day, e.log_no, e.sequence).where(e.day == day, e.name == "text")
         return [(row[0], row[1], row[2]) for row in connection.execute(query)]
 
@@ -166,10 +169,10 @@ class StoreReads:
         names: Sequence[str],
     ) -> dict[int, tuple[Row, bytes]]:
         """sequence -> (row, leaf)."""
-        e, leaf = t.elements.c, t.leaves.c
+        e, leaf = tables.elements.c, tables.leaves.c
         query = (
             select(e.sequence, e.name, e.stored, e.pack, e.offset, e.length, leaf.leaf)
-            .join(t.leaves, sa.and_(leaf.log_no == e.log_no, leaf.sequence == e.sequence))
+            .join(tables.leaves, sa.and_(leaf.log_no == e.log_no, leaf.sequence == e.sequence))
             .where(e.day == day, e.log_no == log_no, e.sequence.in_(numbers), e.name.in_(names))
             .order_by(e.sequence)
         )
@@ -183,16 +186,18 @@ class StoreReads:
     def _proof(self, connection: sa.Connection, log_no: int, sequence: int) -> str:
         """The C2SP tlog-proof of a record under the unit's newest co-signed checkpoint, or empty
         before one."""
-        query = select(t.logs.c.cosigned, t.logs.c.cosigned_size).where(t.logs.c.log_no == log_no)
+        query = select(tables.logs.c.cosigned, tables.logs.c.cosigned_size).where(
+            tables.logs.c.log_no == log_no
+        )
         note, size = connection.execute(query).one()
         if note is None or sequence >= size:
             return ""
         known = self._proofs.get(log_no)
         if known is None or known.checkpoint != note:
             rows = connection.execute(
-                select(t.leaves.c.leaf)
-                .where(t.leaves.c.log_no == log_no, t.leaves.c.sequence < size)
-                .order_by(t.leaves.c.sequence)
+                select(tables.leaves.c.leaf)
+                .where(tables.leaves.c.log_no == log_no, tables.leaves.c.sequence < size)
+                .order_by(tables.leaves.c.sequence)
             )
             levels = [[merkle.leaf_hash(bytes(row[0])) for row in rows]]
             while len(levels[-1]) > 1:
@@ -232,13 +237,13 @@ class StoreReads:
                     raise FormError("no such read is held", code="no-read", clause="463.5 (b) 2")
                 log_no, unit, public = by_id[log_id]
                 day = connection.execute(
-                    select(t.elements.c.day)
-                    .join(t.days, t.days.c.day == t.elements.c.day)
+                    select(tables.elements.c.day)
+                    .join(tables.days, tables.days.c.day == tables.elements.c.day)
                     .where(
-                        t.elements.c.log_no == log_no,
-                        t.elements.c.sequence == sequence,
-                        t.elements.c.name == "text",
-                        t.days.c.purge_started_us.is_(None),
+                        tables.elements.c.log_no == log_no,
+                        tables.elements.c.sequence == sequence,
+                        tables.elements.c.name == "text",
+                        tables.days.c.purge_started_us.is_(None),
                     )
                 ).scalar()
                 if day is None:
@@ -270,16 +275,16 @@ class _Proofs:
 
 def _days(connection: sa.Connection, query: Query) -> list[int]:
     """Days of receipt on which a read of the time asked for can have arrived, unless purged."""
-    asked = select(t.days.c.day).where(
-        t.days.c.day >= query.since_us // DAY_US, t.days.c.purge_started_us.is_(None)
+    asked = select(tables.days.c.day).where(
+        tables.days.c.day >= query.since_us // DAY_US, tables.days.c.purge_started_us.is_(None)
     )
-    return list(connection.execute(asked.order_by(t.days.c.day)).scalars())
+    return list(connection.execute(asked.order_by(tables.days.c.day)).scalars())
 
 
 def _logs_of(unit: str) -> sa.Select[tuple[int]]:
     """The logs of a unit by name."""
-    named = select(t.logs.c.log_no).join(t.units, t.units.c.unit_id == t.logs.c.unit_id)
-    return named.where(t.units.c.name == unit)
+    named = select(tables.logs.c.log_no).join(tables.units, tables.units.c.unit_id == tables.logs.c.unit_id)
+    return named.where(tables.units.c.name == unit)
 
 
 def _place(after: str) -> tuple[int, int, int] | None:

@@ -24,8 +24,7 @@ from sync.department.desk.grants import revoking
 from sync.department.desk.holds import calls as holds
 from sync.department.desk.incidents import calls as incidents
 from sync.department.desk.inquiry import calls as inquiries
-from sync.department.desk.inquiry import filing, images, proposals, searching, stepping
-from sync.department.desk.inquiry import forms as inquiry_forms
+from sync.department.desk.inquiry import filing, forms, images, proposals, searching, stepping
 from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.desk.machine import calls as machine
 from sync.department.desk.machine import state_calls, unit_calls
@@ -83,30 +82,28 @@ class Operation:
 
 
 _TABLE: Mapping[str, Operation] = {
-    "inquiry/request": Operation(Call.INQUIRY_REQUEST, inquiry_forms.AskForm, inquiries.ask),
+    "inquiry/request": Operation(Call.INQUIRY_REQUEST, forms.AskForm, inquiries.ask),
     "inquiry/queue": Operation(Call.INQUIRY_QUEUE, NothingForm, inquiries.queue),
-    "inquiry/decline": Operation(Call.INQUIRY_RUN, inquiry_forms.DeclineForm, inquiries.decline),
-    "inquiry/propose": Operation(Call.INQUIRY_RUN, inquiry_forms.ProposeForm, inquiries.propose),
-    "inquiry/approve": Operation(Call.INQUIRY_APPROVE, inquiry_forms.InquiryDecideForm, inquiries.decide),
-    "inquiry/run": Operation(Call.INQUIRY_RUN, inquiry_forms.RunForm, inquiries.run),
-    "inquiry/begin": Operation(Call.INQUIRY_RUN, inquiry_forms.RunForm, stepping.begin),
-    "inquiry/step": Operation(Call.INQUIRY_RUN, inquiry_forms.StepForm, stepping.step),
-    "inquiry/stop": Operation(Call.INQUIRY_RUN, inquiry_forms.StopForm, stepping.stop),
-    "inquiry/answer": Operation(Call.INQUIRY_ANSWER, inquiry_forms.RequestForm, inquiries.answer),
+    "inquiry/decline": Operation(Call.INQUIRY_RUN, forms.DeclineForm, inquiries.decline),
+    "inquiry/propose": Operation(Call.INQUIRY_RUN, forms.ProposeForm, inquiries.propose),
+    "inquiry/approve": Operation(Call.INQUIRY_APPROVE, forms.InquiryDecideForm, inquiries.decide),
+    "inquiry/run": Operation(Call.INQUIRY_RUN, forms.RunForm, inquiries.run),
+    "inquiry/begin": Operation(Call.INQUIRY_RUN, forms.RunForm, stepping.begin),
+    "inquiry/step": Operation(Call.INQUIRY_RUN, forms.StepForm, stepping.step),
+    "inquiry/stop": Operation(Call.INQUIRY_RUN, forms.StopForm, stepping.stop),
+    "inquiry/answer": Operation(Call.INQUIRY_ANSWER, forms.RequestForm, inquiries.answer),
     "inquiry/mine": Operation(Call.INQUIRY_ANSWER, NothingForm, inquiries.mine),
-    "inquiry/dispute": Operation(Call.INQUIRY_DISPUTE, inquiry_forms.DisputeForm, inquiries.dispute),
-    "inquiry/image": Operation(Call.IMAGE_VIEW, inquiry_forms.ImageForm, images.image),
-    "inquiry/file": Operation(Call.RMS_FILE, inquiry_forms.FileForm, filing.file),
+    "inquiry/dispute": Operation(Call.INQUIRY_DISPUTE, forms.DisputeForm, inquiries.dispute),
+    "inquiry/image": Operation(Call.IMAGE_VIEW, forms.ImageForm, images.image),
+    "inquiry/file": Operation(Call.RMS_FILE, forms.FileForm, filing.file),
     "inquiry/unfiled": Operation(Call.RMS_FILE, NothingForm, audits.unfiled),
     "inquiry/requests": Operation(Call.INQUIRY_ANSWER, NothingForm, inquiries.my_requests),
     "inquiry/proposals": Operation(Call.INQUIRY_RUN, NothingForm, proposals.proposals),
-    "inquiry/more": Operation(Call.INQUIRY_RUN, inquiry_forms.PageForm, searching.more),
-    "inquiry/estimate": Operation(Call.INQUIRY_RUN, inquiry_forms.AskForm, searching.estimate),
-    "inquiry/answer-image": Operation(
-        Call.INQUIRY_ANSWER, inquiry_forms.AnswerImageForm, images.answer_image
-    ),
-    "inquiry/file-case": Operation(Call.RMS_FILE, inquiry_forms.FileCaseForm, filing.file_case),
-    "inquiry/file-many": Operation(Call.RMS_FILE, inquiry_forms.FileManyForm, filing.file_many),
+    "inquiry/more": Operation(Call.INQUIRY_RUN, forms.PageForm, searching.more),
+    "inquiry/estimate": Operation(Call.INQUIRY_RUN, forms.AskForm, searching.estimate),
+    "inquiry/answer-image": Operation(Call.INQUIRY_ANSWER, forms.AnswerImageForm, images.answer_image),
+    "inquiry/file-case": Operation(Call.RMS_FILE, forms.FileCaseForm, filing.file_case),
+    "inquiry/file-many": Operation(Call.RMS_FILE, forms.FileManyForm, filing.file_many),
     "inquiry/break-glass": Operation(Call.INQUIRY_BREAK_GLASS, glass.GlassForm, glass.break_glass),
     "inquiry/judge": Operation(Call.INQUIRY_APPROVE, glass.JudgeForm, glass.judge),
     "inquiry/emergencies": Operation(Call.INQUIRY_APPROVE, NothingForm, glass.listed),

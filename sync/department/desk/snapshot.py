@@ -24,7 +24,7 @@ from sync.department.desk.state import DeskState
 from sync.department.journal.access_log import AccessLog
 from sync.department.journal.entries import NOTES
 from sync.department.journal.folded import MAX_BYTES, as_plain, as_value, hints_of
-from sync.department.policy.policy_file import parse
+from sync.department.policy.policy_file import parse_policy
 from sync.errors import HomeError
 
 FILE = "book.snapshot"
@@ -79,7 +79,7 @@ def read(log: AccessLog) -> DeskState | None:
         if head.size != value[1] or not 0 < head.size <= log.size() or log.head(head.size).root != head.root:
             return None
         book: DeskState = as_value(DeskState, envelope.decode(value[3], limit=MAX_BYTES))
-        book.rules = parse(book.document)
+        book.rules = parse_policy(book.document)
     except (OSError, StorageError, HomeError, ValueError, TypeError, KeyError, IndexError, AttributeError):
         return None
     return book if book.seen == head.size else None

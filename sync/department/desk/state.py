@@ -127,9 +127,9 @@ class DeskState:
 
 def checked_policy(root: Root, document: bytes) -> Policy:
     """The policy that a root names: digest, version and department must fit. Raises RecordError."""
-    if policy_file.digest(document) != root.policy_digest:
+    if policy_file.policy_digest(document) != root.policy_digest:
         raise RecordError("is not the policy file that the root file names", where="policy")
-    policy = policy_file.parse(document)
+    policy = policy_file.parse_policy(document)
     if policy.version != root.policy_version or policy.department != root.department:
         raise RecordError("version or department differ from the root file's", where="policy")
     return policy

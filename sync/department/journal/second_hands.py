@@ -23,7 +23,7 @@ from sync.department.journal.hold_entries import HoldReleased, ReleaseAsked
 from sync.department.journal.inquiry_entries import Access, SearchApproved
 from sync.department.journal.sharing_entries import ShareDecided
 from sync.department.journal.statements import Statement
-from sync.department.policy.policy_file import digest, parse
+from sync.department.policy.policy_file import parse_policy, policy_digest
 from sync.department.policy.roles import TAKES_TWO, Call, Role
 
 CHANGE = b"alpr-department/change/v1\x00"  # as `desk/changes/rules.py` has it
@@ -107,10 +107,10 @@ class SecondHands:
 
     def take_policy(self, document: bytes, named: bytes) -> None:
         """The policy in force. Raises UnsignedError for one that the root file does not name."""
-        if digest(document) != named:
+        if policy_digest(document) != named:
             raise UnsignedError("the policy file is not the one that the root file names")
         try:
-            policy = parse(document)
+            policy = parse_policy(document)
         except StorageError:
             raise UnsignedError("the policy file does not hold") from None
         calls = {

@@ -1,7 +1,7 @@
 """The policy file: TOML with clause numbers, parsed once into a `Policy`. No I/O but the default's text.
 
-Section 463 is the default (`policy-463.toml`). `parse` refuses unknown, missing and mistyped fields, and
-every value beyond a ceiling that no department's policy may pass. The file is in force only when the root
+Section 463 is the default (`policy-463.toml`). `parse_policy` refuses unknown, missing and mistyped fields,
+and every value beyond a ceiling that no department's policy may pass. The file is in force only when the root
 file names its version and SHA-256 (`root_file.py`).
 """
 
@@ -28,7 +28,7 @@ LATER_TERMS = {
 
 
 @functools.lru_cache(maxsize=16)  # a policy is frozen, and a desk asks for the one in force again and again
-def parse(document: bytes) -> Policy:
+def parse_policy(document: bytes) -> Policy:
     """The policy of a TOML document. Raises RecordError naming the field."""
     if len(document) > MAX_POLICY_BYTES:
         raise RecordError(f"is larger than {MAX_POLICY_BYTES} bytes", where="policy")
@@ -67,7 +67,7 @@ def _with_zone(table: dict[str, Any]) -> dict[str, Any]:
     return table | {"audit": rest, "time_zone": fixed_name(old)}
 
 
-def digest(document: bytes) -> bytes:
+def policy_digest(document: bytes) -> bytes:
     """SHA-256 of the policy file as it is."""
     return hashlib.sha256(document).digest()
 
@@ -75,7 +75,7 @@ def digest(document: bytes) -> bytes:
 def document_for(department: str, *, fips: bool = False) -> bytes:
     """Section 463's policy file with another department's name, and its profile. Raises RecordError for an
     odd name."""
-    usual = parse(default_document()).department
+    usual = parse_policy(default_document()).department
     if not department.isprintable() or set(department) & {'"', "\\"}:
         raise RecordError("a department's name is plain text", where="policy.department")
     document = default_document().replace(

@@ -16,8 +16,7 @@ from storage.errors import NoHomeError, StorageError
 from sync.closed_delivery import Parcel, cut, header_of, portions
 from sync.closed_parcels import ClosedHeld
 from sync.department.server.server import Department
-from sync.department.store import closed_records
-from sync.department.store import unit_logs as held
+from sync.department.store import closed_records, unit_logs
 from sync.department.store.database import Store
 from sync.department.units import documents
 from sync.errors import InvalidInputError, RefusedByDepartmentError
@@ -51,7 +50,7 @@ class Examined:
 def examine_closed_log(store: Store, folder: Path) -> Examined:
     """Hold a folder `sync/old/LOG` of a unit against the store. Reads only. Raises InvalidInputError."""
     with _opened(folder) as handover, store.read() as connection:
-        log = held.find_log(connection, handover.log_id)
+        log = unit_logs.find_log(connection, handover.log_id)
         if log is None:
             raise InvalidInputError("is the log of no unit of this department", where=str(folder))
         counts = dict.fromkeys(("verified", "bad", "received", "lacking", "contradicting", "lost"), 0)
@@ -91,7 +90,7 @@ def take_in(department: Department, folder: Path) -> TakenIn:
     bad = held_whole = lacking = 0
     with _opened(folder) as handover:
         with department.store.read() as connection:
-            log = held.find_log(connection, handover.log_id)
+            log = unit_logs.find_log(connection, handover.log_id)
         if log is None:
             raise InvalidInputError("is the log of no unit of this department", where=str(folder))
         keys = {key.epoch: key for key in handover.keys}
@@ -120,7 +119,7 @@ def take_in(department: Department, folder: Path) -> TakenIn:
     return TakenIn(held=held_whole, lacking=lacking, bad=bad, told=told)
 
 
-def _tell_unit(department: Department, log: held.HeldLog, log_id: bytes) -> bool:
+def _tell_unit(department: Department, log: unit_logs.HeldLog, log_id: bytes) -> bool:
     home = department.home
     if not (home.path / "command.key").exists():
         return False
@@ -154,14 +153,14 @@ def _portions(
 
 def _count(
     connection: sa.Connection,
-    log: held.HeldLog,
+    log: unit_logs.HeldLog,
     some: list[HandedRecord | BadRecord],
     counts: dict[str, int],
 ) -> None:
     sequences = [one.sequence for one in some if isinstance(one, HandedRecord)]
     numbers = (log.log_no, *(one.log_no for one in closed_records.beside(connection, log.log_id)))
     places = [
-        (held.missing_of(connection, one, sequences), held.names_held(connection, one, sequences))
+        (unit_logs.missing_of(connection, one, sequences), unit_logs.names_held(connection, one, sequences))
         for one in numbers
     ]
     for one in some:

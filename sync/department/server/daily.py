@@ -13,7 +13,7 @@ import structlog
 
 from storage.errors import StorageError
 from storage.times import DAY_US, day_text
-from sync import messages as m
+from sync import messages
 from sync.department.desk.audit import calls as calls_audit
 from sync.department.desk.audit import case_calls
 from sync.department.desk.context import DeskContext
@@ -40,7 +40,7 @@ def enter_purges(desk: Desk, retention: StoreRetention) -> list[int]:
     notes = []
     for day, data in retention.receipts():
         name = day_text(day)
-        receipt = m.open_message(DayPurgeReceipt, data, desk.log.public)
+        receipt = messages.open_message(DayPurgeReceipt, data, desk.log.public)
         notes.append(
             Purged(
                 day=name,

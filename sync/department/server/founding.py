@@ -18,9 +18,7 @@ from sync.department.content.key_service import LocalKeyService
 from sync.department.ground.department_time import Clocks, DepartmentTime
 from sync.department.ground.home import SETTINGS_FILE, DepartmentHome
 from sync.department.ground.settings import Settings, settings_text
-from sync.department.policy.policy_file import digest as policy_digest
-from sync.department.policy.policy_file import document_for
-from sync.department.policy.policy_file import parse as parse_policy
+from sync.department.policy.policy_file import document_for, parse_policy, policy_digest
 from sync.department.store.database import open_store
 from sync.department.units.authority import Authority
 from sync.errors import HomeError, InvalidInputError

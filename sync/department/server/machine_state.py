@@ -6,8 +6,7 @@ import sqlalchemy as sa
 
 from storage.times import DAY_US
 from sync.department.desk.context import KeptDay, UnitRow
-from sync.department.store import tables as t
-from sync.department.store import unit_health
+from sync.department.store import tables, unit_health
 from sync.department.store.database import Store
 from sync.department.store.unit_health import SILENT_DAYS, UnitState
 
@@ -20,9 +19,9 @@ class StoredState:
 
     def units(self, now_us: int) -> list[UnitRow]:
         """Every unit that is not revoked, by name."""
-        newest = sa.select(t.certificates.c.unit_id, sa.func.max(t.certificates.c.expires_us)).group_by(
-            t.certificates.c.unit_id
-        )
+        newest = sa.select(
+            tables.certificates.c.unit_id, sa.func.max(tables.certificates.c.expires_us)
+        ).group_by(tables.certificates.c.unit_id)
         with self._store.read() as connection:
             ends = {str(unit): int(ends_us) for unit, ends_us in connection.execute(newest)}
             found = unit_health.states(connection)
@@ -30,7 +29,7 @@ class StoredState:
 
     def days(self) -> list[KeptDay]:
         """Every day of receipt, the oldest first."""
-        query = sa.select(t.days.c.day, t.days.c.purged_us).order_by(t.days.c.day)
+        query = sa.select(tables.days.c.day, tables.days.c.purged_us).order_by(tables.days.c.day)
         with self._store.read() as connection:
             rows = connection.execute(query).fetchall()
         return [KeptDay(day=day, purged_us=-1 if purged_us is None else purged_us) for day, purged_us in rows]

@@ -46,13 +46,11 @@ from sync.department.journal.witness_link import AbsentWitness, FolderWitness, H
 from sync.department.journal.witness_server import WitnessFolder
 from sync.department.policy.refusals import NotYetError
 from sync.department.policy.roles import Role
-from sync.department.server import hourly, unit_office
-from sync.department.server import roster as roster_down
+from sync.department.server import hourly, roster, unit_office
 from sync.department.server.machine_state import StoredState
 from sync.department.server.retention import keep_days_of
 from sync.department.server.server import Department
-from sync.department.store import incidents, unit_health
-from sync.department.store import tables as t
+from sync.department.store import incidents, tables, unit_health
 from sync.department.store.blobs import PackStore, open_packs
 from sync.department.store.database import Store, open_store
 from sync.department.store.unit_health import SILENT_DAYS
@@ -264,7 +262,7 @@ def open_front(
         package=packed,
         overdue_from_store=lambda moment: overdue_in_store(held, desk, moment),
         tell_units=lambda: _tell_units(home, held, desk),
-        send_down=lambda: roster_down.send_down(home, held, service, desk),
+        send_down=lambda: roster.send_down(home, held, service, desk),
         sign_document=lambda name, body, now, unit: documents.send(home, held, name, body, now, unit),
         exports=home.path / "case-exports",
         incidents=StoreIncidents(store),
@@ -323,7 +321,7 @@ class StoreIncidents:
 def _tell_units(home: DepartmentHome, store: Store, desk: Desk) -> None:
     """The entry remains even if the roster cannot be signed now; compliance shows an outdated one."""
     try:
-        version = roster_down.publish(home, store, desk)
+        version = roster.publish(home, store, desk)
     except (SyncError, StorageError) as error:
         log_events.warning("roster_not_sent", kind=type(error).__name__)
         return
@@ -335,17 +333,19 @@ def overdue_in_store(store: Store, desk: Desk, moment_us: int) -> list[tuple[str
     """(kind, clause, what) of days not purged in time, units that fell silent, a roster that lags."""
     found = hourly.overdue(desk, moment_us)
     keep_days = desk.policy.retention.keep_days
-    if not roster_down.is_out(store, desk):
+    if not roster.is_out(store, desk):
         found.append(("roster", "463.3", "units are offered an older roster than the desk's"))
     with store.read() as connection:
-        for day in connection.execute(select(t.days.c.day).where(t.days.c.purged_us.is_(None))).scalars():
+        for day in connection.execute(
+            select(tables.days.c.day).where(tables.days.c.purged_us.is_(None))
+        ).scalars():
             due_us = (day + 1 + keep_days) * DAY_US
             if moment_us >= due_us + DAY_US:
                 received = day_text(day)
                 what = f"the day of receipt {received} was to be purged by {iso_text(due_us, to='second')}"
                 found.append(("purge", "463.8", what))
-        units = select(t.units.c.name, t.units.c.seen_us, t.units.c.enrolled_us).where(
-            t.units.c.revoked_us.is_(None)
+        units = select(tables.units.c.name, tables.units.c.seen_us, tables.units.c.enrolled_us).where(
+            tables.units.c.revoked_us.is_(None)
         )
         for name, seen_us, enrolled_us in connection.execute(units):
             last = seen_us or enrolled_us

@@ -17,7 +17,7 @@ from sqlalchemy import delete, func, insert, select, update
 
 from storage.errors import StorageError
 from storage.times import DAY_US, HOUR_US
-from sync import messages as m
+from sync import messages
 from sync.department.content.key_service import DAY_KEY_DAYS, ReceivingKeys
 from sync.department.desk.state import checked_policy
 from sync.department.ground.department_time import DepartmentTime
@@ -36,7 +36,7 @@ PACE_US = 20 * HOUR_US  # the daily run purges one day of receipt; more at once 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DayPurgeReceipt(m.Message):
+class DayPurgeReceipt(messages.Message):
     """Signed by the department log: this day of receipt is no more. `day`: days since 1970-01-01."""
 
     KIND: ClassVar[str] = "department-purge"
@@ -233,7 +233,7 @@ class StoreRetention:
             connection.execute(
                 update(days)
                 .where(days.c.day == due.day)
-                .values(purged_us=receipt.at_us, receipt=m.seal_message(receipt, self._log_key))
+                .values(purged_us=receipt.at_us, receipt=messages.seal_message(receipt, self._log_key))
             )
         self._store.shrink()
         log_events.info("day_purged", day=due.day, records=records, clause=CLAUSE)

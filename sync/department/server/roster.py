@@ -20,7 +20,7 @@ from sync.department.desk.state import DeskState
 from sync.department.ground.home import DepartmentHome, load_ed25519
 from sync.department.journal.entries import AccountSet
 from sync.department.store.database import Store
-from sync.department.units import documents as down
+from sync.department.units import documents
 from sync.documents import context_of
 from sync.messages import MAX_DOCUMENT_BYTES
 
@@ -59,11 +59,13 @@ def publish(home: DepartmentHome, store: Store, desk: Desk) -> int | None:
     people = people_of(desk.book)
     command = load_ed25519(home.path / "command.key")
     with store.write() as connection:
-        version, message = down.out(connection, NAME)
+        version, message = documents.out(connection, NAME)
         if message and _people_in(message, command.public_key().public_bytes_raw()) == people:
             return None
         body = codec.to_bytes(Roster(version=version + 1, demo=False, people=people))
-        down.publish(connection, NAME, version + 1, down.sign_document(NAME, body, command), desk.now_us())
+        documents.publish(
+            connection, NAME, version + 1, documents.sign_document(NAME, body, command), desk.now_us()
+        )
     return version + 1
 
 
@@ -71,7 +73,7 @@ def is_out(store: Store, desk: Desk) -> bool:
     """Whether units are offered what the desk knows. Raises StoreError."""
     command = desk.root.other("command")
     with store.read() as connection:
-        _, message = down.out(connection, NAME)
+        _, message = documents.out(connection, NAME)
     try:
         return command is not None and bool(message) and _people_in(message, command) == people_of(desk.book)
     except StorageError:
@@ -90,7 +92,7 @@ def _people_in(message: bytes, command: bytes) -> Sequence[RosterPerson]:
 
 def send_down(home: DepartmentHome, store: Store, keys: ReceivingKeys, desk: Desk) -> list[str]:
     """Offer units everything that changed: policy, roster, day keys; the names. Raises SyncError."""
-    names = down.refresh(home, store, keys, desk.now_us())
+    names = documents.refresh(home, store, keys, desk.now_us())
     if publish(home, store, desk) is not None:
         names.append(NAME)
     return list(dict.fromkeys(names))  # a roster can go out twice: the first empty, then with people

@@ -30,7 +30,7 @@ from sync.department.server.retention import DayPurgeReceipt, StoreRetention, ke
 from sync.department.store.blobs import open_packs
 from sync.department.store.database import newest_in, open_store
 from sync.department.store.partials import Partials
-from sync.department.units import documents as down
+from sync.department.units import documents
 from sync.department.units.authority import Authority
 from sync.department.units.enrollment import Enrollment
 from sync.department.units.http_app import front_app, unit_app
@@ -130,7 +130,7 @@ def renew_server(department: Department, contexts: Sequence[ssl.SSLContext]) -> 
 def _renew_documents(department: Department) -> None:
     """Policy and day keys for units, signed again in time; also where the department has no desk yet."""
     if (department.home.path / "command.key").exists():  # else its holder signs them by hand
-        down.refresh(department.home, department.store, department.keys, department.time())
+        documents.refresh(department.home, department.store, department.keys, department.time())
 
 
 async def _retain(

@@ -18,11 +18,10 @@ from storage import merkle, sealing
 from storage.checkpoint import TYPE_COSIGNATURE, NoteKey, open_checkpoint, open_cosignatures
 from storage.errors import StorageError
 from storage.receipts import open_receipt
-from sync import messages as m
+from sync import messages
 from sync.department.content.key_service import ReceivingKeys
 from sync.department.server.retention import DayPurgeReceipt
-from sync.department.store import closed_records
-from sync.department.store import unit_logs as held
+from sync.department.store import closed_records, unit_logs
 from sync.department.store.blobs import PackStore
 from sync.department.store.database import Store
 from sync.department.store.tables import bad_records, days, elements, logs, receipts, units
@@ -82,7 +81,7 @@ class Checker:
             for row in rows:
                 self.report.logs += 1
                 try:
-                    log = held.find_log(connection, bytes(row.log_id))
+                    log = unit_logs.find_log(connection, bytes(row.log_id))
                 except StorageError as error:
                     self.report.wrong(f"log {bytes(row.log_id).hex()[:16]}: {error.what}")
                     continue
@@ -101,7 +100,7 @@ class Checker:
             )
         return self.report
 
-    def _vouch(self, log: held.HeldLog, vouch: bytes, identity: bytes) -> None:
+    def _vouch(self, log: unit_logs.HeldLog, vouch: bytes, identity: bytes) -> None:
         try:
             said = open_vouch(vouch, identity)
         except SyncError as error:
@@ -110,12 +109,12 @@ class Checker:
         if said.log_public != log.public.public_bytes_raw():
             self.report.wrong(f"log {_short(log)}: the unit key vouched for another log key")
 
-    def _log(self, connection: sa.Connection, log: held.HeldLog, *, content: bool) -> None:
+    def _log(self, connection: sa.Connection, log: unit_logs.HeldLog, *, content: bool) -> None:
         frontier = merkle.Frontier()
         cosigned_root = b""
         at, size = 0, log.frontier.size
         while at < size:
-            some = held.leaves_from(connection, log.log_no, at, AT_ONCE)
+            some = unit_logs.leaves_from(connection, log.log_no, at, AT_ONCE)
             if not some:
                 break
             parsed = []
@@ -139,7 +138,7 @@ class Checker:
         if log.cosigned is not None:
             self._cosigned(log, cosigned_root)
 
-    def _closed(self, connection: sa.Connection, log: held.HeldLog, *, content: bool) -> None:
+    def _closed(self, connection: sa.Connection, log: unit_logs.HeldLog, *, content: bool) -> None:
         """Records that came after their log was closed: no tree is known, each holds by its signature."""
         after = -1
         while some := closed_records.all_of(connection, log, after, AT_ONCE):
@@ -161,15 +160,15 @@ class Checker:
                     self._content(connection, log, start, these)
             after = some[-1][0]
 
-    def _destruction(self, connection: sa.Connection, log: held.HeldLog) -> None:
+    def _destruction(self, connection: sa.Connection, log: unit_logs.HeldLog) -> None:
         for message in destructions.all_of(connection, log):
             try:
                 destructions.opened(message, log)
             except SyncError as error:
                 self.report.wrong(f"log {_short(log)}: {error}")
 
-    def _cosigned(self, log: held.HeldLog, root: bytes) -> None:
-        key = NoteKey(m.department_origin(self._department), self._department, TYPE_COSIGNATURE)
+    def _cosigned(self, log: unit_logs.HeldLog, root: bytes) -> None:
+        key = NoteKey(messages.department_origin(self._department), self._department, TYPE_COSIGNATURE)
         try:
             head = open_checkpoint(log.cosigned or "", log.note_key)
             if not open_cosignatures(log.cosigned or "", [key]):
@@ -182,9 +181,11 @@ class Checker:
     # --- content -----------------------------------------------------------------------------------------
 
     def _content(
-        self, connection: sa.Connection, log: held.HeldLog, first: int, parsed: Sequence[leaves.Leaf]
+        self, connection: sa.Connection, log: unit_logs.HeldLog, first: int, parsed: Sequence[leaves.Leaf]
     ) -> None:
-        marks = {(leaf.sequence, name): leaf.elements[name] for leaf in parsed for name in m.traveling(leaf)}
+        marks = {
+            (leaf.sequence, name): leaf.elements[name] for leaf in parsed for name in messages.traveling(leaf)
+        }
         sealed: dict[int, list[tuple[int, str, bytes, bytes]]] = {}
         for one in self._elements(connection, log, first):
             mark = marks.pop((one.sequence, one.name), None)
@@ -192,7 +193,7 @@ class Checker:
                 self._element_wrong(log, one.sequence, one.name, "no leaf names it, or it is here twice")
                 continue
             self.report.elements += 1
-            if one.form == held.FORM_SEALED:
+            if one.form == unit_logs.FORM_SEALED:
                 sealed.setdefault(one.day, []).append((one.sequence, one.name, one.stored, mark.commitment))
                 continue
             try:
@@ -207,17 +208,17 @@ class Checker:
         self._absent += len(lost)
 
     def _checked(
-        self, day: int, log: held.HeldLog, some: Sequence[tuple[int, str, bytes, bytes]]
+        self, day: int, log: unit_logs.HeldLog, some: Sequence[tuple[int, str, bytes, bytes]]
     ) -> Sequence[str | None]:
         try:
             return self._keys.check_stored(day, log.log_id, some)
         except KeyServiceError as error:
             return [error.what] * len(some)
 
-    def _element_wrong(self, log: held.HeldLog, sequence: int, name: str, what: str) -> None:
+    def _element_wrong(self, log: unit_logs.HeldLog, sequence: int, name: str, what: str) -> None:
         self.report.wrong(f"log {_short(log)}, record {sequence}, {name}: {what}")
 
-    def _elements(self, connection: sa.Connection, log: held.HeldLog, first: int) -> Iterator[_Element]:
+    def _elements(self, connection: sa.Connection, log: unit_logs.HeldLog, first: int) -> Iterator[_Element]:
         rows = connection.execute(
             select(elements)
             .where(
@@ -236,7 +237,7 @@ class Checker:
                     self._element_wrong(log, row.sequence, row.name, str(error))
             yield _Element(row.day, row.sequence, row.name, row.form, stored)
 
-    def _excused(self, connection: sa.Connection, log: held.HeldLog, first: int) -> set[tuple[int, str]]:
+    def _excused(self, connection: sa.Connection, log: unit_logs.HeldLog, first: int) -> set[tuple[int, str]]:
         """Elements that were given up as incidents, or that are still to come."""
         query = select(bad_records.c.sequence, bad_records.c.name).where(
             bad_records.c.log_no == log.log_no,
@@ -247,16 +248,16 @@ class Checker:
         given_up = {(row[0], row[1]) for row in connection.execute(query)}
         self.report.given_up += len(given_up)
         coming = set()
-        for sequence, (data, missing) in held.missing_of(
+        for sequence, (data, missing) in unit_logs.missing_of(
             connection, log.log_no, range(first, first + AT_ONCE)
         ).items():
             if missing:
-                coming |= {(sequence, name) for name in m.traveling(leaves.unchecked(data))}
+                coming |= {(sequence, name) for name in messages.traveling(leaves.unchecked(data))}
         return given_up | coming
 
     # --- receipts and purges -------------------------------------------------------------------------------
 
-    def _receipts(self, connection: sa.Connection, log: held.HeldLog) -> None:
+    def _receipts(self, connection: sa.Connection, log: unit_logs.HeldLog) -> None:
         query = select(receipts.c.receipt_no, receipts.c.message).where(receipts.c.log_no == log.log_no)
         for number, message in connection.execute(query):
             self.report.receipts += 1
@@ -275,7 +276,7 @@ class Checker:
         for day, message in connection.execute(query).all():
             self.report.purged_days += 1
             try:
-                receipt = m.open_message(DayPurgeReceipt, bytes(message or b""), self._department)
+                receipt = messages.open_message(DayPurgeReceipt, bytes(message or b""), self._department)
             except (StorageError, SyncError) as error:
                 self.report.wrong(f"purge of day {day}: its receipt: {error}")
                 continue
@@ -291,5 +292,5 @@ class Checker:
         return counted
 
 
-def _short(log: held.HeldLog) -> str:
+def _short(log: unit_logs.HeldLog) -> str:
     return log.log_id.hex()[:16]

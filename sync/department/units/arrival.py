@@ -16,10 +16,9 @@ from storage.errors import StorageError
 from storage.read_records import Alert, AlertStepped
 from storage.record_base import KeyClass
 from storage.times import DAY_US
-from sync import messages as m
+from sync import messages
 from sync.department.content.key_service import Arrived, ReceivingKeys
-from sync.department.store import incidents
-from sync.department.store import unit_logs as held
+from sync.department.store import incidents, unit_logs
 from sync.department.store.blobs import PackStore
 from sync.department.store.database import Store
 from sync.department.store.unit_logs import FORM_OPEN, FORM_SEALED, HeldLog, NewElement
@@ -57,25 +56,27 @@ class Arrival:
     def take(
         self,
         log: HeldLog,
-        header: m.ParcelHeader,
+        header: messages.ParcelHeader,
         parts: Sequence[bytes],
         *,
         ahead: bytes | None = None,
-    ) -> tuple[int, list[m.Bad]]:
+    ) -> tuple[int, list[messages.Bad]]:
         """(complete_to, bad elements), everything else durable. Raises RefusedByDepartmentError.
 
         `ahead`: the leaf of a record whose turn in the log has not come; what is bad of it waits for that.
         """
         day = self._now_us() // DAY_US
         with self._store.read() as connection:
-            rows = held.missing_of(connection, log.log_no, (item.sequence for item in header.items))
+            rows = unit_logs.missing_of(connection, log.log_no, (item.sequence for item in header.items))
             early = [] if ahead is None else [item.sequence for item in header.items[:1]]
             rows |= {n: (ahead, len(header.items)) for n in early if ahead is not None and n not in rows}
             parsed = {n: leaves.unchecked(data) for n, (data, missing) in rows.items() if missing}
-            partly = [n for n, leaf in parsed.items() if rows[n][1] < len(m.traveling(leaf)) or n in early]
-            here = held.names_held(connection, log.log_no, partly) if partly else set()
-            keys = held.epoch_keys_of(connection, log.log_no)
-            again = held.wanted_again(connection, log.log_no)
+            partly = [
+                n for n, leaf in parsed.items() if rows[n][1] < len(messages.traveling(leaf)) or n in early
+            ]
+            here = unit_logs.names_held(connection, log.log_no, partly) if partly else set()
+            keys = unit_logs.epoch_keys_of(connection, log.log_no)
+            again = unit_logs.wanted_again(connection, log.log_no)
         keys |= {key.epoch: (key.day_key, key.sealed) for key in header.keys}
         found = _sort(log, header.items, parts, rows, parsed, here)
         if found.sealed or found.ready:
@@ -95,17 +96,19 @@ class Arrival:
             )
         new = self._packed(day, found.ready)
         with self._store.write() as connection:
-            held.put_epoch_keys(connection, log.log_no, header.keys)
-            held.add_elements(self._store, connection, log.log_no, day, new)
+            unit_logs.put_epoch_keys(connection, log.log_no, header.keys)
+            unit_logs.add_elements(self._store, connection, log.log_no, day, new)
             of_alerts = {one.sequence for one in new if parsed[one.sequence].kind in ALERT_KINDS}
-            held.note_alerts(connection, log.log_no, day, of_alerts)
+            unit_logs.note_alerts(connection, log.log_no, day, of_alerts)
             if again:
-                held.forgive(connection, log.log_no, {one.sequence for one in new})
+                unit_logs.forgive(connection, log.log_no, {one.sequence for one in new})
             bad = [
-                held.count_bad(connection, log.log_no, sequence, name, reason, self._now_us(), final=final)
+                unit_logs.count_bad(
+                    connection, log.log_no, sequence, name, reason, self._now_us(), final=final
+                )
                 for sequence, name, reason, final in ([] if ahead is not None else found.bad)
             ]
-            for line in m.summed_up(bad, final=True):
+            for line in messages.summed_up(bad, final=True):
                 incidents.record(
                     connection,
                     kind="bad-record",
@@ -114,7 +117,7 @@ class Arrival:
                     log_id=log.log_id,
                     now_us=self._now_us(),
                 )
-            complete_to = held.complete_to(connection, log)
+            complete_to = unit_logs.complete_to(connection, log)
         if of_alerts:
             self._alerted()
         return complete_to, bad
@@ -138,7 +141,7 @@ class Arrival:
 
 def _sort(  # noqa: PLR0917 - one call
     log: HeldLog,
-    items: Sequence[m.ParcelElement],
+    items: Sequence[messages.ParcelElement],
     parts: Sequence[bytes],
     rows: dict[int, tuple[bytes, int]],
     parsed: dict[int, leaves.Leaf],
@@ -157,7 +160,7 @@ def _sort(  # noqa: PLR0917 - one call
         if item.sequence not in parsed:
             parsed[item.sequence] = leaves.unchecked(data)
         leaf = parsed[item.sequence]
-        if item.name not in m.traveling(leaf):
+        if item.name not in messages.traveling(leaf):
             raise RefusedByDepartmentError(
                 f"record {item.sequence} has no such element to send", code="malformed"
             )
@@ -168,7 +171,9 @@ def _sort(  # noqa: PLR0917 - one call
     return found
 
 
-def _judge(found: _Sorted, log: HeldLog, leaf: leaves.Leaf, item: m.ParcelElement, stored: bytes) -> None:
+def _judge(
+    found: _Sorted, log: HeldLog, leaf: leaves.Leaf, item: messages.ParcelElement, stored: bytes
+) -> None:
     mark = leaf.elements[item.name]
     if not stored:
         found.bad.append((item.sequence, item.name, GONE, True))

@@ -11,10 +11,9 @@ from collections.abc import Callable, Sequence
 
 from storage.errors import EnvelopeError, RecordError
 from storage.leaf import Leaf, open_leaf
-from sync import messages as m
+from sync import messages
 from sync.closed_parcels import ClosedHeader, ClosedHeld, digest_of
-from sync.department.store import closed_records, incidents
-from sync.department.store import unit_logs as held
+from sync.department.store import closed_records, incidents, unit_logs
 from sync.department.store.database import Store
 from sync.department.store.unit_logs import HeldLog
 from sync.department.units.arrival import Arrival
@@ -32,27 +31,27 @@ class ClosedArrival:
         """What was sent is durable when this returns. Raises RefusedByDepartmentError."""
         with self._guard:
             with self._store.read() as connection:
-                log = held.find_log(connection, header.closed)
+                log = unit_logs.find_log(connection, header.closed)
             if log is None or log.closed_of is not None or log.unit_id != unit_id:
                 raise refuse("malformed", "no log of this unit has that name")
-            if log.state != held.CLOSED:
+            if log.state != unit_logs.CLOSED:
                 raise refuse("malformed", "that log is open: sync it as usual")
             opened = _opened(header, log)
             if {item.sequence for item in header.items} - opened.keys():
                 raise refuse("malformed", "an element of a record that is not named")
             placed = self._placed(log, header, opened)
-            bad: list[m.Bad] = []
+            bad: list[messages.Bad] = []
             for home in {one.log_no: one for one in placed.values()}.values():
                 mine = [at for at, item in enumerate(header.items) if placed[item.sequence] == home]
                 if mine:
                     items = tuple(header.items[at] for at in mine)
-                    parcel = m.ParcelHeader(log_id=home.log_id, keys=header.keys, items=items)
+                    parcel = messages.ParcelHeader(log_id=home.log_id, keys=header.keys, items=items)
                     bad += self._arrival.take(home, parcel, [parts[at] for at in mine])[1]
             return self._answer(header, opened, placed, bad)
 
     def _placed(self, log: HeldLog, header: ClosedHeader, opened: dict[int, Leaf]) -> dict[int, HeldLog]:
         found = {
-            sequence: (data, len(m.traveling(opened[sequence])))
+            sequence: (data, len(messages.traveling(opened[sequence])))
             for sequence, data in zip(opened, header.leaves, strict=True)
         }
         with self._store.write() as connection:
@@ -73,13 +72,13 @@ class ClosedArrival:
         header: ClosedHeader,
         opened: dict[int, Leaf],
         placed: dict[int, HeldLog],
-        bad: list[m.Bad],
+        bad: list[messages.Bad],
     ) -> ClosedHeld:
         lacking: list[int] = []
         with self._store.read() as connection:
             for home in {one.log_no: one for one in placed.values()}.values():
                 mine = [sequence for sequence, one in placed.items() if one.log_no == home.log_no]
-                there = held.missing_of(connection, home.log_no, mine)
+                there = unit_logs.missing_of(connection, home.log_no, mine)
                 lacking += [sequence for sequence in mine if there[sequence][1]]
         return ClosedHeld(
             log_id=header.log_id,

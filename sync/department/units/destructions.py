@@ -11,13 +11,12 @@ import hashlib
 import sqlalchemy as sa
 from sqlalchemy import insert, select
 
-from storage import leaf as leaf_forms
+from storage import leaf
 from storage.checkpoint import open_checkpoint
 from storage.errors import CheckpointError, SignatureError
 from storage.record_base import KeyClass
-from sync import messages as m
-from sync.department.store import incidents
-from sync.department.store import unit_logs as held
+from sync import messages
+from sync.department.store import incidents, unit_logs
 from sync.department.store.database import Store
 from sync.department.store.tables import destructions, leaves
 from sync.department.store.unit_logs import HeldLog
@@ -30,7 +29,7 @@ RANGES_SHOWN = 20
 def opened(data: bytes, log: HeldLog) -> Destroyed:
     """A receipt of this log. Raises RefusedByDepartmentError."""
     try:
-        said = m.open_message(Destroyed, data, log.public)
+        said = messages.open_message(Destroyed, data, log.public)
         head = open_checkpoint(said.checkpoint, log.note_key)
     except (SignatureError, MessageError, CheckpointError) as error:
         raise refuse("malformed", f"the destruction receipt does not hold: {error}") from None
@@ -42,11 +41,11 @@ def opened(data: bytes, log: HeldLog) -> Destroyed:
 def take(store: Store, data: bytes, now_us: int) -> tuple[DestroyedHeld, Destroyed]:
     """Keep a receipt; one that came before is taken once. Raises RefusedByDepartmentError."""
     try:
-        log_id = m.claimed_log(Destroyed, data)
+        log_id = messages.claimed_log(Destroyed, data)
     except MessageError as error:
         raise refuse("malformed", str(error)) from None
     with store.write() as connection:
-        log = held.find_log(connection, log_id)
+        log = unit_logs.find_log(connection, log_id)
         if log is None or log.closed_of is not None:
             raise refuse("malformed", "the destruction receipt is of no log that is known here")
         said = opened(data, log)
@@ -57,7 +56,7 @@ def take(store: Store, data: bytes, now_us: int) -> tuple[DestroyedHeld, Destroy
             connection.execute(
                 insert(destructions).values(log_no=log.log_no, message=data, received_us=now_us)
             )
-            held.close_log(connection, log.log_no)
+            unit_logs.close_log(connection, log.log_no)
         another = before is not None and bytes(before) != data
         if before is None or another:
             incidents.record(
@@ -99,7 +98,7 @@ def _lacking(connection: sa.Connection, log: HeldLog, size: int) -> int:
     )
     classes = {KeyClass.READ, KeyClass.HIT}
     return sum(
-        leaf_forms.unchecked(bytes(data)).key_class in classes for data in connection.execute(query).scalars()
+        leaf.unchecked(bytes(data)).key_class in classes for data in connection.execute(query).scalars()
     )
 
 

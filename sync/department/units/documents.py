@@ -21,7 +21,7 @@ from storage.times import DAY_US
 from sync.department.content.key_service import ReceivingKeys
 from sync.department.ground.home import DepartmentHome, load_ed25519
 from sync.department.policy.policy import Policy
-from sync.department.policy.policy_file import parse as parse_policy
+from sync.department.policy.policy_file import parse_policy
 from sync.department.policy.term_base import Term
 from sync.department.store.database import Store
 from sync.department.store.tables import documents, units

@@ -16,13 +16,12 @@ from sqlalchemy.exc import IntegrityError
 from storage.errors import EnvelopeError, RecordError
 from storage.leaf import log_id_of
 from storage.times import HOUR_US
-from sync import messages as m
+from sync import messages
 from sync.department.ground.settings import Settings
-from sync.department.store import incidents
-from sync.department.store import unit_logs as held
+from sync.department.store import incidents, unit_logs
 from sync.department.store.database import Store
 from sync.department.store.tables import certificates, codes, units
-from sync.department.units import documents as down
+from sync.department.units import documents
 from sync.department.units.authority import Authority
 from sync.enrollment_code import EnrollmentCode
 from sync.errors import InvalidInputError, MessageError, refuse
@@ -125,7 +124,7 @@ class Enrollment:
 
     def answer(self, name: str, data: bytes) -> bytes:
         """The signed answer to enroll, new-log or renew. Raises RefusedByDepartmentError."""
-        handlers: dict[str, Callable[[bytes], m.Message]] = {
+        handlers: dict[str, Callable[[bytes], messages.Message]] = {
             "unit": self._enroll,
             "new-log": self._new_log,
             "renew": self._renew,
@@ -133,14 +132,14 @@ class Enrollment:
         if name not in handlers:
             raise refuse("malformed", "no such message")
         try:
-            return m.seal_message(handlers[name](data), self._log_key)
+            return messages.seal_message(handlers[name](data), self._log_key)
         except MessageError as error:
             raise refuse("malformed", str(error)) from None
         except (EnvelopeError, RecordError) as error:
             raise refuse("signature", error.what) from None
 
-    def _enroll(self, data: bytes) -> m.EnrollAnswer:
-        request, vouch, public = _opened(m.EnrollRequest, data)
+    def _enroll(self, data: bytes) -> messages.EnrollAnswer:
+        request, vouch, public = _opened(messages.EnrollRequest, data)
         code = EnrollmentCode(secret=request.secret, root_digest=b"", address="")
         unit_id = unit_id_of(vouch.unit)
         now = self._now_us()
@@ -154,10 +153,10 @@ class Enrollment:
                 update(codes).where(codes.c.digest == code.digest()).values(used_us=now, unit_id=unit_id)
             )
             certificate = self._certify(connection, vouch, unit_id)
-            carried = down.at_enrollment(connection)
+            carried = documents.at_enrollment(connection)
         log_events.info("unit_enrolled", unit=unit_id, name=row.name)
         settings = self._settings
-        return m.EnrollAnswer(
+        return messages.EnrollAnswer(
             unit_id=unit_id,
             name=row.name,
             department=settings.name,
@@ -199,12 +198,12 @@ class Enrollment:
         self, connection: sa.Connection, unit_id: str, log_id: bytes, vouch: Vouch, vouched: bytes
     ) -> bool:
         """Hold a log for its unit, and close the unit's others; False if it is held already."""
-        known = held.find_log(connection, log_id)
+        known = unit_logs.find_log(connection, log_id)
         if known is not None and known.unit_id != unit_id:
             raise refuse("wrong-device", "another unit vouched for this log")
         if known is None:
-            held.close_logs(connection, unit_id, but=log_id)
-            held.add_log(
+            unit_logs.close_logs(connection, unit_id, but=log_id)
+            unit_logs.add_log(
                 connection,
                 log_id=log_id,
                 unit_id=unit_id,
@@ -227,9 +226,9 @@ class Enrollment:
         )
         return certificate.public_bytes(serialization.Encoding.DER)
 
-    def _renewed(self, connection: sa.Connection, vouch: Vouch, unit_id: str) -> m.Renewed:
+    def _renewed(self, connection: sa.Connection, vouch: Vouch, unit_id: str) -> messages.Renewed:
         certificate = self._certify(connection, vouch, unit_id)
-        return m.Renewed(unit_id=unit_id, certificate=certificate, authority=self._authority.der())
+        return messages.Renewed(unit_id=unit_id, certificate=certificate, authority=self._authority.der())
 
     def _known(self, connection: sa.Connection, vouch: Vouch) -> str:
         unit_id = unit_id_of(vouch.unit)
@@ -240,9 +239,9 @@ class Enrollment:
             raise refuse("revoked", "this unit was revoked: enroll it again")
         return unit_id
 
-    def _new_log(self, data: bytes) -> m.Renewed:
+    def _new_log(self, data: bytes) -> messages.Renewed:
         """A unit's log contradicts what was co-signed: it opens another. Two people close this."""
-        request, vouch, public = _opened(m.NewLog, data)
+        request, vouch, public = _opened(messages.NewLog, data)
         log_id = log_id_of(public)
         with self._store.write() as connection:
             unit_id = self._known(connection, vouch)
@@ -257,16 +256,16 @@ class Enrollment:
                 )
             return self._renewed(connection, vouch, unit_id)
 
-    def _renew(self, data: bytes) -> m.Renewed:
+    def _renew(self, data: bytes) -> messages.Renewed:
         vouch = open_vouch(data)
         with self._store.write() as connection:
             unit_id = self._known(connection, vouch)
             return self._renewed(connection, vouch, unit_id)
 
 
-def _opened(kind: type[m.M], data: bytes) -> tuple[m.M, Vouch, Ed25519PublicKey]:
+def _opened(kind: type[messages.M], data: bytes) -> tuple[messages.M, Vouch, Ed25519PublicKey]:
     """A message that names its own log key by a vouch, and is signed by it."""
-    claimed = m.claimed_field(kind, data, "vouch")
+    claimed = messages.claimed_field(kind, data, "vouch")
     vouch = open_vouch(claimed)
     public = Ed25519PublicKey.from_public_bytes(vouch.log_public)
-    return m.open_message(kind, data, public), vouch, public
+    return messages.open_message(kind, data, public), vouch, public

@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
-from sync import messages as m
+from sync import messages
 from sync.department.ground.http_body import Budget, read_body
 from sync.department.ground.problem import HANDLERS, Unfailing
 from sync.department.ground.sparingly import Sparingly
@@ -38,18 +38,18 @@ STATUS = {
 CONFLICT = 409
 THREADS = 8
 LIMITS = {
-    "hello": m.Hello.LIMIT,
-    "leaves": m.LeafBatch.LIMIT,
-    "parcel": m.MAX_PARCEL_BYTES + 4,
-    "alert": m.MAX_PARCEL_BYTES + 4,
-    "piece": m.MAX_PARCEL_BYTES + 4,
-    "closed": m.MAX_PARCEL_BYTES + 4,
-    "destroyed": m.MAX_SMALL_BYTES,
-    "receipt": m.ReceiptWanted.LIMIT,
-    "document": m.DocumentWanted.LIMIT,
+    "hello": messages.Hello.LIMIT,
+    "leaves": messages.LeafBatch.LIMIT,
+    "parcel": messages.MAX_PARCEL_BYTES + 4,
+    "alert": messages.MAX_PARCEL_BYTES + 4,
+    "piece": messages.MAX_PARCEL_BYTES + 4,
+    "closed": messages.MAX_PARCEL_BYTES + 4,
+    "destroyed": messages.MAX_SMALL_BYTES,
+    "receipt": messages.ReceiptWanted.LIMIT,
+    "document": messages.DocumentWanted.LIMIT,
     "health": HealthMessage.LIMIT,
-    "new-log": m.MAX_SMALL_BYTES,
-    "renew": m.MAX_SMALL_BYTES,
+    "new-log": messages.MAX_SMALL_BYTES,
+    "renew": messages.MAX_SMALL_BYTES,
 }
 
 
@@ -66,21 +66,21 @@ def _endpoint(
         name = request.path_params["name"]
         try:
             with budget.taking() as add:
-                limit = LIMITS.get(name, m.MAX_SMALL_BYTES)
+                limit = LIMITS.get(name, messages.MAX_SMALL_BYTES)
                 body = await read_body(request, limit, seconds, add)
                 data = await anyio.to_thread.run_sync(answer, name, body, limiter=limiter)
-            return Response(data, media_type=m.CONTENT_TYPE)
+            return Response(data, media_type=messages.CONTENT_TYPE)
         except RefusedByDepartmentError as error:
             events.tell(f"refused_{error.code}", message=name if name in LIMITS else "")
             status = STATUS.get(error.code, CONFLICT)
             headers = {"connection": "close"} if error.code in {"too-large", "too-slow", "busy"} else {}
-            return Response(refusal(error), status, headers, media_type=m.CONTENT_TYPE)
+            return Response(refusal(error), status, headers, media_type=messages.CONTENT_TYPE)
         except ClientDisconnect:
             return Response(status_code=400)
         except Exception as error:  # noqa: BLE001 - a full disk, an absent database: said in a signed word
             events.tell("cannot_answer", message=name if name in LIMITS else "", kind=type(error).__name__)
             no = refuse("unavailable", "the department cannot answer now: keep everything, try later")
-            return Response(refusal(no), STATUS["unavailable"], media_type=m.CONTENT_TYPE)
+            return Response(refusal(no), STATUS["unavailable"], media_type=messages.CONTENT_TYPE)
 
     return endpoint
 
@@ -107,7 +107,7 @@ def front_app(
     budget = Budget(8 << 20)
 
     async def root(_request: Request) -> Response:
-        return Response(enrollment.root_file(), media_type=m.CONTENT_TYPE)
+        return Response(enrollment.root_file(), media_type=messages.CONTENT_TYPE)
 
     async def authority(_request: Request) -> Response:
         return Response(enrollment.authority_file(), media_type="application/pkix-cert")

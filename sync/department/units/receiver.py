@@ -29,12 +29,10 @@ from storage.errors import (
 )
 from storage.leaf import Leaf, open_leaf
 from storage.receipts import MAX_RANGES
-from sync import messages as m
-from sync import parcels
+from sync import messages, parcels
 from sync.closed_parcels import ClosedHeader, ClosedHeld
 from sync.department.content.key_service import ReceivingKeys
-from sync.department.store import incidents, unit_health
-from sync.department.store import unit_logs as held
+from sync.department.store import incidents, unit_health, unit_logs
 from sync.department.store.blobs import PackStore
 from sync.department.store.database import Store
 from sync.department.store.partials import Partials
@@ -78,7 +76,7 @@ class Receiver:
         self.store, self.keys, self.packs = store, keys, packs
         self._key = log_key
         self.name = name
-        self.origin = m.department_origin(log_key.public_key())
+        self.origin = messages.department_origin(log_key.public_key())
         self._now_us = now_us
         self._certificate_days = certificate_days
         self._arrival = Arrival(store, keys, packs, now_us, alerted)
@@ -89,7 +87,7 @@ class Receiver:
 
     def challenge(self) -> bytes:
         """A nonce for one hello: an old hello, sent again, cannot pass for a rolled-back unit."""
-        nonce = os.urandom(m.NONCE_BYTES)
+        nonce = os.urandom(messages.NONCE_BYTES)
         with self._guard:
             self._challenges[nonce] = True
             while len(self._challenges) > MAX_CHALLENGES:
@@ -98,7 +96,7 @@ class Receiver:
 
     def answer(self, path: str, data: bytes) -> bytes:
         """The signed answer to one message. Raises RefusedByDepartmentError."""
-        handlers: dict[str, Callable[[bytes], m.Message]] = {
+        handlers: dict[str, Callable[[bytes], messages.Message]] = {
             "hello": self.hello,
             "leaves": self.leaves,
             "parcel": self.parcel,
@@ -114,7 +112,7 @@ class Receiver:
         if handler is None:
             raise refuse("malformed", "no such message")
         try:
-            return m.seal_message(handler(data), self._key)
+            return messages.seal_message(handler(data), self._key)
         except MessageError as error:
             raise refuse("malformed", str(error)) from None
         except SignatureError:
@@ -127,18 +125,20 @@ class Receiver:
 
     def refusal(self, error: RefusedByDepartmentError) -> bytes:
         """The signed form of a refusal."""
-        return m.seal_message(m.Refusal(code=error.code, what=error.what[:500], held=error.held), self._key)
+        return messages.seal_message(
+            messages.Refusal(code=error.code, what=error.what[:500], held=error.held), self._key
+        )
 
     # --- the sender ------------------------------------------------------------------------------------
 
-    def _open(self, kind: type[m.M], data: bytes) -> tuple[m.M, HeldLog]:
+    def _open(self, kind: type[messages.M], data: bytes) -> tuple[messages.M, HeldLog]:
         """The message and the log that sent it. Raises as `answer` says."""
-        log_id = m.claimed_log(kind, data)
+        log_id = messages.claimed_log(kind, data)
         with self.store.read() as connection:
-            log = held.find_log(connection, log_id)
+            log = unit_logs.find_log(connection, log_id)
         if log is None or log.closed_of is not None:
             raise refuse("unknown-log", "no enrolled unit vouched for this log")
-        message = m.open_message(kind, data, log.public)
+        message = messages.open_message(kind, data, log.public)
         if log.revoked:
             raise refuse("revoked", "this unit was revoked: enroll it again")
         return message, log
@@ -150,20 +150,20 @@ class Receiver:
             lock = self._locks.setdefault(log.log_id, threading.Lock())
         with lock:
             with self.store.read() as connection:
-                now = held.find_log(connection, log.log_id)
+                now = unit_logs.find_log(connection, log.log_id)
             if now is None:
                 raise refuse("unknown-log", "no enrolled unit vouched for this log")
             try:
                 yield now
             except RefusedByDepartmentError as error:
-                if error.code in m.INCIDENTS:
+                if error.code in messages.INCIDENTS:
                     self._incident(now, error)
                 raise
 
     def _incident(self, log: HeldLog, error: RefusedByDepartmentError) -> None:
         log_events.warning("incident", kind=error.code, unit=log.unit_id)
         with self.store.write() as connection:
-            held.close_log(connection, log.log_no)
+            unit_logs.close_log(connection, log.log_no)
             incidents.record(
                 connection,
                 kind=error.code,
@@ -175,16 +175,16 @@ class Receiver:
 
     # --- messages --------------------------------------------------------------------------------------
 
-    def hello(self, data: bytes) -> m.State:
+    def hello(self, data: bytes) -> messages.State:
         """What is held of this log, once its newest checkpoint agrees with the past that is held."""
-        hello, log = self._open(m.Hello, data)
+        hello, log = self._open(messages.Hello, data)
         with self._guard:
             fresh = self._challenges.pop(hello.nonce, False)
         if not fresh:
             raise refuse("stale", "the challenge is unknown or was used: ask for a new one")
         self._heard(log.unit_id, hello.at_us)
         with self._alone(log) as now:
-            if now.state == held.OPEN:
+            if now.state == unit_logs.OPEN:
                 self._compare(hello, now)
             with self.store.write() as connection:
                 connection.execute(
@@ -195,19 +195,19 @@ class Receiver:
                         documents.c.unit_id.in_(("", now.unit_id))
                     )
                 ).all()
-                return m.State(
+                return messages.State(
                     log_id=now.log_id,
                     nonce=hello.nonce,
                     at_us=self._now_us(),
                     size=now.frontier.size,
                     cosigned=now.cosigned,
-                    complete_to=held.complete_to(connection, now),
-                    again=tuple(held.wanted_again(connection, now.log_no)),
-                    documents=tuple(m.DocumentRef(name=row[0], version=row[1]) for row in waiting),
+                    complete_to=unit_logs.complete_to(connection, now),
+                    again=tuple(unit_logs.wanted_again(connection, now.log_no)),
+                    documents=tuple(messages.DocumentRef(name=row[0], version=row[1]) for row in waiting),
                     certificate_days=self._certificate_days,
                 )
 
-    def _compare(self, hello: m.Hello, log: HeldLog) -> None:
+    def _compare(self, hello: messages.Hello, log: HeldLog) -> None:
         """Raises a refusal (fork, rollback) unless the unit's newest checkpoint extends what is held."""
         theirs = self._checkpoint(hello.checkpoint, log)
         self._not_behind(theirs, log, shorter="rollback")
@@ -229,7 +229,7 @@ class Receiver:
             root = (
                 log.frontier.root()
                 if theirs.size == size
-                else held.root_at(connection, log.log_no, theirs.size)
+                else unit_logs.root_at(connection, log.log_no, theirs.size)
             )
         if root != theirs.root:
             raise refuse("fork", f"another past than the {size} records held here", held_size=size)
@@ -244,10 +244,10 @@ class Receiver:
             what = f"records up to {frontier.size} do not lead to the signed checkpoint: {error.what}"
             raise refuse("fork", what, held_size=frontier.size) from None
 
-    def leaves(self, data: bytes) -> m.LeavesHeld:
+    def leaves(self, data: bytes) -> messages.LeavesHeld:
         """Append leaves. Sent twice is taken once; another leaf in a place that is taken is a fork."""
-        batch, log = self._open(m.LeafBatch, data)
-        if log.state != held.OPEN:
+        batch, log = self._open(messages.LeafBatch, data)
+        if log.state != unit_logs.OPEN:
             raise refuse("closed", "this log was closed after an incident: open a new one")
         theirs = self._checkpoint(batch.checkpoint, log)
         with self._alone(log) as now:
@@ -257,9 +257,11 @@ class Receiver:
             self._not_behind(theirs, now, shorter=None)  # an old batch, sent again, changes nothing
             known = min(size - batch.first, len(batch.leaves))
             with self.store.read() as connection:
-                before = held.leaves_from(connection, now.log_no, batch.first, known)
-                ahead = held.alert_leaves(connection, now.log_no, size, size + len(batch.leaves))
-                early = Counter(sequence for sequence, _ in held.names_held(connection, now.log_no, ahead))
+                before = unit_logs.leaves_from(connection, now.log_no, batch.first, known)
+                ahead = unit_logs.alert_leaves(connection, now.log_no, size, size + len(batch.leaves))
+                early = Counter(
+                    sequence for sequence, _ in unit_logs.names_held(connection, now.log_no, ahead)
+                )
             if before != list(batch.leaves[:known]):
                 raise refuse("fork", f"other records than those held before {size}", held_size=size)
             new = batch.leaves[known:]
@@ -274,7 +276,7 @@ class Receiver:
                         "fork", f"record {leaf.sequence} came before as another alert", held_size=size
                     )
                 frontier.append(merkle.leaf_hash(leaf_bytes))
-                rows.append((leaf_bytes, len(m.traveling(leaf)) - early[leaf.sequence]))
+                rows.append((leaf_bytes, len(messages.traveling(leaf)) - early[leaf.sequence]))
             if theirs.size > size:
                 self._leads_on(frontier, theirs, batch.proof)
             note = None
@@ -283,24 +285,24 @@ class Receiver:
                     batch.checkpoint, self.origin, self._key, time_s=max(0, self._now_us() // 1_000_000)
                 )
             with self.store.write() as connection:
-                held.add_leaves(self.store, connection, now, rows, frontier, note)
+                unit_logs.add_leaves(self.store, connection, now, rows, frontier, note)
             self._settle_alerts(now.log_id, frontier.size)
             whole = now.cosigned if frontier.size == now.cosigned_size else note
-            return m.LeavesHeld(log_id=now.log_id, size=frontier.size, cosigned=whole)
+            return messages.LeavesHeld(log_id=now.log_id, size=frontier.size, cosigned=whole)
 
     def _settle_alerts(self, log_id: bytes, size: int) -> None:
         """Alerts whose leaf has come in its place: their elements are taken as if they had come just now."""
         with self.store.read() as connection:
-            log = held.find_log(connection, log_id)
-            kept = [] if log is None else held.alerts_before(connection, log.log_no, size)
+            log = unit_logs.find_log(connection, log_id)
+            kept = [] if log is None else unit_logs.alerts_before(connection, log.log_no, size)
         for sequence, data in kept:
             if log is None:
                 return
             header_bytes, body = parcels.split_parcel(data)
-            header = m.open_message(m.ParcelHeader, header_bytes, log.public)
+            header = messages.open_message(messages.ParcelHeader, header_bytes, log.public)
             self._arrival.take(log, header, parcels.cut_items(header.items, body))
             with self.store.write() as connection:
-                held.drop_alert(connection, log.log_no, sequence)
+                unit_logs.drop_alert(connection, log.log_no, sequence)
 
     @staticmethod
     def _leaf(data: bytes, log: HeldLog, sequence: int) -> Leaf:
@@ -312,16 +314,16 @@ class Receiver:
             raise refuse("bad-leaf", f"record {sequence}: of another log or another place")
         return leaf
 
-    def parcel(self, data: bytes) -> m.ParcelHeld:
+    def parcel(self, data: bytes) -> messages.ParcelHeld:
         """Take elements: opened, matched, sealed again and synced before this returns."""
         header_bytes, body = parcels.split_parcel(data)
-        header, log = self._open(m.ParcelHeader, header_bytes)
+        header, log = self._open(messages.ParcelHeader, header_bytes)
         parts = parcels.cut_items(header.items, body)
         if header.leaf is not None:
             raise refuse("malformed", "an alert goes to /v1/alert")
         with self._alone(log) as now:
             complete_to, bad = self._arrival.take(now, header, parts)
-        return m.ParcelHeld(log_id=log.log_id, complete_to=complete_to, bad=tuple(bad))
+        return messages.ParcelHeld(log_id=log.log_id, complete_to=complete_to, bad=tuple(bad))
 
     def piece(self, data: bytes) -> PieceHeld:
         """A piece of one element: kept, and the element taken once it is whole."""
@@ -329,7 +331,7 @@ class Receiver:
         header, log = self._open(PieceHeader, header_bytes)
         with self._alone(log) as now:
             with self.store.read() as connection:
-                rows = held.missing_of(connection, now.log_no, [header.sequence])
+                rows = unit_logs.missing_of(connection, now.log_no, [header.sequence])
                 if not rows:
                     raise refuse(
                         "gap",
@@ -337,7 +339,7 @@ class Receiver:
                         held_size=now.frontier.size,
                     )
                 place = (header.sequence, header.name)
-                there = rows[header.sequence][1] == 0 or place in held.names_held(
+                there = rows[header.sequence][1] == 0 or place in unit_logs.names_held(
                     connection, now.log_no, [header.sequence]
                 )
             if there:
@@ -345,8 +347,8 @@ class Receiver:
             here = self._partials.add(now.log_no, header, body)
             if here < header.total:
                 return PieceHeld(log_id=now.log_id, held=here, done=False, bad=())
-            item = m.ParcelElement(sequence=header.sequence, name=header.name, length=header.total)
-            parcel = m.ParcelHeader(log_id=now.log_id, keys=header.keys, items=(item,))
+            item = messages.ParcelElement(sequence=header.sequence, name=header.name, length=header.total)
+            parcel = messages.ParcelHeader(log_id=now.log_id, keys=header.keys, items=(item,))
             _, bad = self._arrival.take(now, parcel, [self._partials.whole(now.log_no, header)])
             self._partials.drop(now.log_no)
         return PieceHeld(log_id=log.log_id, held=header.total, done=True, bad=tuple(bad))
@@ -361,22 +363,22 @@ class Receiver:
         """The last word of a log whose unit was reset, by whatever link it comes."""
         return destructions.take(self.store, data, self._now_us())[0]
 
-    def alert(self, data: bytes) -> m.ParcelHeld:
+    def alert(self, data: bytes) -> messages.ParcelHeld:
         """A hit ahead of its turn: its content is taken now, its leaf waits for its place in the log.
 
         The parcel is kept as it came until the same leaf arrives there.
         """
         header_bytes, body = parcels.split_parcel(data)
-        header, log = self._open(m.ParcelHeader, header_bytes)
+        header, log = self._open(messages.ParcelHeader, header_bytes)
         if header.leaf is None:
             raise refuse("malformed", "an alert carries its leaf")
         parts = parcels.cut_items(header.items, body)
         with self._alone(log) as now:
             leaf = self._leaf(header.leaf, now, header.items[0].sequence if header.items else -1)
             with self.store.write() as connection:
-                here = held.leaves_from(connection, now.log_no, leaf.sequence, 1) or [
+                here = unit_logs.leaves_from(connection, now.log_no, leaf.sequence, 1) or [
                     one
-                    for _, one in held.alert_leaves(
+                    for _, one in unit_logs.alert_leaves(
                         connection, now.log_no, leaf.sequence, leaf.sequence + 1
                     ).items()
                 ]
@@ -394,15 +396,15 @@ class Receiver:
                     )
             ahead = header.leaf if leaf.sequence >= now.frontier.size else None
             complete_to, _ = self._arrival.take(now, header, parts, ahead=ahead)
-            return m.ParcelHeld(log_id=now.log_id, complete_to=complete_to, bad=())
+            return messages.ParcelHeld(log_id=now.log_id, complete_to=complete_to, bad=())
 
-    def receipt(self, data: bytes) -> m.Receipt:
+    def receipt(self, data: bytes) -> messages.Receipt:
         """What lets the unit destroy content: ranges from `first` on whose content is safe here."""
-        wanted, log = self._open(m.ReceiptWanted, data)
+        wanted, log = self._open(messages.ReceiptWanted, data)
         with self._alone(log) as now, self.store.write() as connection:
-            end = held.complete_to(connection, now)
-            missing = held.not_whole(connection, now.log_no, wanted.first, end)
-            receipt = m.Receipt(
+            end = unit_logs.complete_to(connection, now)
+            missing = unit_logs.not_whole(connection, now.log_no, wanted.first, end)
+            receipt = messages.Receipt(
                 department=self.name,
                 log_id=now.log_id,
                 ranges=ranges_without(wanted.first, end, missing)[:MAX_RANGES],
@@ -411,21 +413,21 @@ class Receiver:
                 at_us=self._now_us(),
                 note=RECEIPT_NOTE,
             )
-            if receipt.ranges and not held.has_receipt(connection, now.log_no, wanted.first, end):
+            if receipt.ranges and not unit_logs.has_receipt(connection, now.log_no, wanted.first, end):
                 connection.execute(
                     receipts.insert().values(
                         log_no=now.log_no,
                         first=wanted.first,
                         end=end,
-                        message=m.seal_message(receipt, self._key),
+                        message=messages.seal_message(receipt, self._key),
                         at_us=receipt.at_us,
                     )
                 )
         return receipt
 
-    def document(self, data: bytes) -> m.DocumentPart:
+    def document(self, data: bytes) -> messages.DocumentPart:
         """A piece of a signed document for this unit."""
-        wanted, log = self._open(m.DocumentWanted, data)
+        wanted, log = self._open(messages.DocumentWanted, data)
         with self.store.read() as connection:
             row = connection.execute(
                 select(documents.c.message)
@@ -441,13 +443,13 @@ class Receiver:
         whole = bytes(row[0])
         if wanted.offset > len(whole):
             raise refuse("malformed", "offset past the document's end")
-        return m.DocumentPart(
+        return messages.DocumentPart(
             log_id=log.log_id,
             name=wanted.name,
             document_version=wanted.document_version,
             total=len(whole),
             offset=wanted.offset,
-            data=whole[wanted.offset : wanted.offset + m.MAX_PART_BYTES],
+            data=whole[wanted.offset : wanted.offset + messages.MAX_PART_BYTES],
         )
 
     def health(self, data: bytes) -> HealthHeld:

@@ -31,7 +31,7 @@ from storage.read_records import Read
 from storage.times import now_us
 from sync.department.ground.home import DepartmentHome, load_ed25519
 from sync.department.server.server import Department
-from sync.department.units import documents as down
+from sync.department.units import documents
 from sync.enrollment import join
 from sync.event_log import event_log, events_to_stderr
 from sync.ledger_outbox import LedgerOutbox
@@ -97,9 +97,9 @@ class Soak:
         """A policy within 463 under which content goes soon: an hour's epochs, due with their receipt."""
         office = Department(home)
         try:
-            down.refresh(home, office.store, office.keys, now_us())
+            documents.refresh(home, office.store, office.keys, now_us())
             with office.store.write() as connection:
-                version = down.version_out(connection, "policy") + 1
+                version = documents.version_out(connection, "policy") + 1
                 policy = CustodyPolicy(
                     version=version,
                     organisation=home.settings.name,
@@ -107,10 +107,10 @@ class Soak:
                     keep_hours_after_receipt=0,
                 )
                 policy.check()
-                message = down.sign_document(
+                message = documents.sign_document(
                     "policy", codec.to_bytes(policy), load_ed25519(home.path / "command.key")
                 )
-                down.publish(connection, "policy", version, message, now_us())
+                documents.publish(connection, "policy", version, message, now_us())
         finally:
             office.close()
 

@@ -9,8 +9,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from storage.alert_life import AlertEvent, AlertState, AlertStep, Fit, Outcome, Wanted, compare, demand_step
-from storage.alert_life import verdict_of as computed_answer
+from storage.alert_life import (
+    AlertEvent,
+    AlertState,
+    AlertStep,
+    Fit,
+    Outcome,
+    Wanted,
+    compare,
+    demand_step,
+    verdict_of,
+)
 from storage.errors import RecordError, RefusedError
 from storage.plate_states import typed_state
 from storage.read_records import Alert
@@ -273,7 +282,7 @@ def _taken(  # noqa: PLR0917 - one step
             typed = _typed(row.state, caller.user)
             if typed is None:
                 raise DeskRefusal("type plate and state first", code="transcribe", clause=CLAUSE)
-            step = _step(caller, kind, fit=step.fit, answer=computed_answer(typed, step.fit, wanted))
+            step = _step(caller, kind, fit=step.fit, answer=verdict_of(typed, step.fit, wanted))
         _demand(row, step, wanted)
         after = AlertRow(row.known, row.state.after(step), row.number)
         told = _compared(desk, after, record, wanted, caller)

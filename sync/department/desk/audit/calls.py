@@ -7,8 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 
 from storage.times import DAY_US, iso_text
-from sync.department.desk.audit import detectors
-from sync.department.desk.audit import rules as audit
+from sync.department.desk.audit import detectors, rules
 from sync.department.desk.audit.detectors import Emergency, Flag, LookUp, SingleMaking
 from sync.department.desk.audit.rules import ACCESS_KINDS, AlprRequest, AuditFilter
 from sync.department.desk.context import DeskContext
@@ -121,7 +120,7 @@ def read(front: DeskContext, token: str, form: AuditForm) -> tuple[AlprRequest, 
         token,
         Call.AUDIT_READ,
         elements + (f" finding={form.finding}" if form.finding >= 0 else ""),
-        lambda one, _user: bool(audit.pick([one], wanted[-1])),
+        lambda one, _user: bool(rules.pick([one], wanted[-1])),
         check=of_finding if form.finding >= 0 else None,
         audits=True,
     )
@@ -130,7 +129,7 @@ def read(front: DeskContext, token: str, form: AuditForm) -> tuple[AlprRequest, 
 def unfiled(front: DeskContext, token: str, form: NothingForm) -> tuple[AlprRequest, ...]:  # noqa: ARG001
     """The hand-over to the RMS: every ALPR Request that has no number there yet; an entry too (463.5 b)."""
     return read_log(
-        front, token, Call.RMS_FILE, "not filed", lambda one, _user: one.rms_number == audit.NOT_FILED
+        front, token, Call.RMS_FILE, "not filed", lambda one, _user: one.rms_number == rules.NOT_FILED
     )
 
 
@@ -150,13 +149,13 @@ def run(front: DeskContext, token: str, form: PeriodForm) -> AuditReport:
     since, until = desk.act(token, Call.AUDIT_RUN, period)
     size = desk.log.size()
     seed = hashlib.sha256(desk.covered(size - 1).checkpoint.encode()).digest()
-    requests = audit.requests_of(desk.log.entries(0, size, ACCESS_KINDS))  # outside the transaction
-    looks = audit.look_ups_of(requests)
+    requests = rules.requests_of(desk.log.entries(0, size, ACCESS_KINDS))  # outside the transaction
+    looks = rules.look_ups_of(requests)
     inside = [one for one in looks if since <= one.at_us <= until]
     flags = [*detected(desk, looks), *detectors.sample(inside, desk.policy.audit.sample_per_thousand, seed)]
 
     def plan(caller: Caller) -> Plan[list[Entry]]:
-        fresh = audit.new_findings(desk.book.findings, [*flags, *_disputed(desk)])
+        fresh = rules.new_findings(desk.book.findings, [*flags, *_disputed(desk)])
         opened = assign(desk, fresh, caller.at_us)
         first = desk.log.size()
         done = AuditDone(
@@ -189,11 +188,11 @@ def look_daily(front: DeskContext) -> list[int]:
     NotYetError where there is no reviewer.
     """
     desk = front.desk
-    looks = audit.look_ups_of(audit.requests_of(desk.log.entries(kinds=ACCESS_KINDS)))
+    looks = rules.look_ups_of(rules.requests_of(desk.log.entries(kinds=ACCESS_KINDS)))
     flags = detected(desk, looks)
     with desk.log.writing():
         desk.refresh()
-        fresh = audit.new_findings(desk.book.findings, [*flags, *_disputed(desk)])
+        fresh = rules.new_findings(desk.book.findings, [*flags, *_disputed(desk)])
         entries = desk.system(*assign(desk, fresh, desk.now_us()))
     if entries:
         desk.try_cover(entries[-1].sequence)
@@ -296,7 +295,7 @@ def assign(desk: Desk, flags: list[Flag], now_us: int) -> list[FindingOpened]:
                 searchers.add(entry.note.user)
             if isinstance(entry.note, Access):
                 searchers.add(entry.note.on_behalf_of)
-        reviewer = audit.reviewer_for(desk.book.roster, load, searchers)
+        reviewer = rules.reviewer_for(desk.book.roster, load, searchers)
         load[reviewer] += 1
         opened.append(
             FindingOpened(
@@ -353,7 +352,7 @@ def close(front: DeskContext, token: str, form: AuditCloseForm) -> Entered:
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[Entered]:
-        audit.to_close(desk.book.findings, form.finding, caller.user, form.verdict, form.note)
+        rules.to_close(desk.book.findings, form.finding, caller.user, form.verdict, form.note)
         note = FindingClosed(finding=form.finding, verdict=form.verdict, note=form.note)
         return [note], lambda made: Entered(entry=made[0].sequence)
 

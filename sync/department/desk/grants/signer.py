@@ -14,7 +14,7 @@ from storage.times import DAY_US
 from sync.department.ground.home import DepartmentHome, load_ed25519
 from sync.department.store.database import Store
 from sync.department.store.tables import units
-from sync.department.units import documents as down
+from sync.department.units import documents
 from sync.documents import Carried, context_of
 from sync.errors import InvalidInputError
 
@@ -83,14 +83,14 @@ class GrantOffice:
         """Revoke grants by id, person or fingerprint; returns how many names are in the list now."""
         command = self._command()
         with self.store.write() as connection:
-            version = down.version_out(connection, REVOCATIONS)
+            version = documents.version_out(connection, REVOCATIONS)
             whole = sorted({*self._revoked(command), *names})
             body = Carried(
                 name=REVOCATIONS, version=version + 1, unit_id="", issued_us=now_us, expires_us=None,
                 body=envelope.encode(whole),
             )  # fmt: skip
-            message = down.sign_document(REVOCATIONS, codec.to_bytes(body), command)
-            down.publish(connection, REVOCATIONS, version + 1, message, now_us)
+            message = documents.sign_document(REVOCATIONS, codec.to_bytes(body), command)
+            documents.publish(connection, REVOCATIONS, version + 1, message, now_us)
             files.replace(self.home.path / "revocations.cbor", message)
         return len(whole)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Plan
-from sync.department.desk.grants import rules as office
+from sync.department.desk.grants import rules
 from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.journal.entries import Entry
 from sync.department.journal.office_entries import IncidentSettled
@@ -95,7 +95,7 @@ def close(front: DeskContext, token: str, form: SettleForm) -> Settling:
         known = next((one for one in front.incidents.listed() if one.number == form.incident), None)
         if known is None:
             raise FormError("there is no such incident", code="no-incident", clause="463.8")
-        second = office.to_settle(desk.book.settled, form.incident, caller.user, form.finding)
+        second = rules.to_settle(desk.book.settled, form.incident, caller.user, form.finding)
         note = IncidentSettled(
             incident=form.incident,
             kind=known.kind,

@@ -9,7 +9,7 @@ from sync.department.content.reads import FoundRead
 from sync.department.desk.audit.rules import ACCESS_KINDS, AlprRequest, requests_of
 from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Plan
-from sync.department.desk.inquiry import rules as inquiry
+from sync.department.desk.inquiry import rules
 from sync.department.desk.inquiry.forms import (
     Answer,
     AskForm,
@@ -52,10 +52,10 @@ def ask(front: DeskContext, token: str, form: AskForm) -> Entered:
     desk, query = front.desk, tidy(form.query)
 
     def plan(caller: Caller) -> Plan[Entered]:
-        inquiry.check_query(desk.policy, query, caller.at_us)
+        rules.check_query(desk.policy, query, caller.at_us)
         demand_unit(front, query)
-        inquiry.check_ground(desk.policy, form.ground)
-        inquiry.check_wide(desk.policy, query, form.ground)
+        rules.check_ground(desk.policy, form.ground)
+        rules.check_wide(desk.policy, query, form.ground)
         return [InquiryAsked(query=query, ground=form.ground)], first_entry
 
     return desk.act(token, Call.INQUIRY_REQUEST, plan)
@@ -68,7 +68,7 @@ def propose(front: DeskContext, token: str, form: ProposeForm) -> Entered:
 
     def plan(caller: Caller) -> Plan[Entered]:
         check_search(front, caller, query, ground, request)
-        if not inquiry.check_wide(desk.policy, query, ground):
+        if not rules.check_wide(desk.policy, query, ground):
             raise FormError(
                 "a search for a full plate needs no second person", code="full", clause="463.5 (a)"
             )
@@ -82,7 +82,7 @@ def decide(front: DeskContext, token: str, form: InquiryDecideForm) -> Entered:
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[Entered]:
-        inquiry.proposal_to_decide(desk.book.queue, form.proposal, caller.user)
+        rules.proposal_to_decide(desk.book.queue, form.proposal, caller.user)
         demand_words(form.reason, "say why", code="reason", clause="463.5 (a)")
         note = SearchApproved(proposal=form.proposal, granted=form.granted, reason=form.reason)
         return [note], first_entry

@@ -6,7 +6,7 @@ from storage.times import HOUR_US
 from sync.department.content.reads import parse_name
 from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Desk, Plan
-from sync.department.desk.inquiry import rules as inquiry
+from sync.department.desk.inquiry import rules
 from sync.department.desk.inquiry.forms import AnswerImageForm, ImageForm, Images
 from sync.department.desk.inquiry.searching import found_by, open_reads
 from sync.department.journal.entries import Entry, RequestAnswered
@@ -23,7 +23,7 @@ def image(front: DeskContext, token: str, form: ImageForm) -> Images:
 
     def plan(caller: Caller) -> Plan[Entry]:
         parse_name(form.read)
-        inquiry.check_ground(desk.policy, form.ground)
+        rules.check_ground(desk.policy, form.ground)
         if form.read not in found_by(front, form.access, caller.user):
             raise DeskRefusal("no search of yours found that read", code="other-read", clause="463.5 (b)")
         note = _image_entry(form.read, desk.access(form.access).plate, form.ground, -1)

@@ -14,7 +14,7 @@ from sync.department.content.key_guard import FRESH_US, Cover
 from sync.department.content.reads import FoundRead, OpenedRead, ResultPage
 from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Plan
-from sync.department.desk.inquiry import rules as inquiry
+from sync.department.desk.inquiry import rules
 from sync.department.desk.inquiry.forms import Answer, AskForm, Entered, Estimate, PageForm
 from sync.department.desk.people.training import demand_current
 from sync.department.ground.local_time import local
@@ -38,7 +38,7 @@ MUCH = "much"  # the word of a refusal: carry it out step by step
 
 def tidy(query: Query) -> Query:
     """A query with its plate in the normal form. Raises FormError for letters that no plate has."""
-    return replace(query, plate=inquiry.plate_of(query.plate))
+    return replace(query, plate=rules.plate_of(query.plate))
 
 
 def first_entry(entries: list[Entry]) -> Entered:
@@ -80,12 +80,12 @@ def pending_search(
 def check_search(front: DeskContext, caller: Caller, query: Query, ground: Ground, request: int) -> str:
     """What every search is asked, and in whose name it is made ("" for one's own). Raises DeskRefusal."""
     desk = front.desk
-    inquiry.check_query(desk.policy, query, caller.at_us)
+    rules.check_query(desk.policy, query, caller.at_us)
     demand_unit(front, query)
-    inquiry.check_ground(desk.policy, ground)
+    rules.check_ground(desk.policy, ground)
     if request < 0:
         return ""
-    entry = inquiry.request_to_run(desk.book.queue, request, query, ground, caller.user, now_us=caller.at_us)
+    entry = rules.request_to_run(desk.book.queue, request, query, ground, caller.user, now_us=caller.at_us)
     asker = desk.book.roster.accounts.get(entry.stamp.user)
     if asker is None or not asker.active:
         raise DeskRefusal("the requester is no longer on the roster", code="requester", clause="463.3")
@@ -112,7 +112,7 @@ def plan_search(
 
     def plan(caller: Caller) -> Plan[Entry]:
         name = check_search(front, caller, query, ground, request)
-        wide = inquiry.check_wide(desk.policy, query, ground)
+        wide = rules.check_wide(desk.policy, query, ground)
         access = search_entry(
             query, ground, on_behalf_of=name, request=request, approval=proposal if wide else -1
         )
@@ -121,7 +121,7 @@ def plan_search(
             notes.append(RequestTaken(request=request))
         if wide:
             wanted = SearchProposed(query=query, ground=ground, request=request)
-            inquiry.approval_to_use(
+            rules.approval_to_use(
                 desk.policy, desk.book.queue, proposal, wanted, caller.user, now_us=caller.at_us
             )
             notes.append(ApprovalUsed(proposal=proposal))

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from storage.errors import StorageError
-from sync.department.desk.people import rules as people
+from sync.department.desk.people import rules
 from sync.department.desk.people.rules import Credential
 from sync.department.ground.person_key import argon2_scheme, derive_key, new_salt, pbkdf2_scheme
 from sync.department.journal.person_entries import PersonKeySet
@@ -61,12 +61,12 @@ def prove(  # noqa: PLR0917 - a person, and what is known of them
     An unknown person costs as much as a wrong password. A first password has no key.
     """
     if credential is None or credential.first or known is None:
-        matches = people.password_matches(credential or people.nobody(terms), password)
+        matches = rules.password_matches(credential or rules.nobody(terms), password)
         if not matches or credential is None or credential.first:
             return Proven(matches=matches)
         key, fresh = new_key(terms, department, user, password)
         return Proven(matches=True, key=key, fresh=fresh)
-    if not people.is_password(password):
+    if not rules.is_password(password):
         return Proven(matches=False)
     key = derive_key(password, known.salt, known.scheme, department=department, user=user)
     if not hmac.compare_digest(key.public_key().public_bytes_raw(), known.public_key):
