@@ -1,0 +1,174 @@
+"""Reads of a closed log at the desk: found and exported with their mark, and destroyed when their day is due.
+
+The unit's log was closed by a fork and handed over by sync; the calls go over HTTP to a running server.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from custody_twins import SteppedTime
+from desk_server import serving
+from desk_twins import GROUND, PASSWORD, Department
+from receiver_twins import Joined
+from sqlalchemy import func, select
+from starlette.applications import Starlette
+from sync_twins import LoopbackLink, converse
+
+from storage.times import DAY_US, HOUR_US, now_us
+from sync.closed_delivery import ClosedDelivery
+from sync.department.commands.client import RemoteDesk
+from sync.department.content import package
+from sync.department.desk.api import routes
+from sync.department.desk.holds.calls import Exported, ExportForm, HoldForm, Placed
+from sync.department.desk.inquiry.forms import Answer, ImageForm, Images, RunForm
+from sync.department.ground.department_time import Clocks
+from sync.department.server.server import Department as Server
+from sync.department.server.verify import Checker
+from sync.department.store.tables import days, elements, logs, tokens
+from sync.handover import closed_logs
+from sync.succession import keep_keys, registration, succeed
+
+PLATE = "7XKR219"
+SENT, UNSENT = 2, 3
+
+
+@pytest.fixture
+def server(department: Department) -> Iterator[Server]:
+    department.clock.us = now_us()
+    made = Server(department.home, Clocks.simulated(department.clock))
+    made.time.accept(department.clock.us)  # as two people confirm it after a long absence
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def handed(department: Department, server: Server, tmp_path: Path) -> Iterator[Joined]:
+    """A unit whose log was closed by a fork, with reads that only the hand-over brought."""
+    unit = Joined(tmp_path / "unit", server, "car 12", time_source=SteppedTime(department.clock.us))
+    unit.add(SENT, text=PLATE)
+    converse(unit, server)
+    unit.add(UNSENT, text=PLATE)
+    log_id, previous = unit.outbox.log_id, unit.outbox.anchored_note()
+    keep_keys(unit.folder, log_id, unit.outbox.sealed_keys())
+    unit.ledger.close()
+    unit.ledger = succeed(
+        unit.home, unit.slot, unit.clock, unit.folder, previous=previous, reason="the department refused it"
+    )
+    message = registration(unit.outbox, unit.folder, unit.folder.unit_key(), previous=None, reason="a fork")
+    server.enrollment.answer("new-log", message)
+    key = server.home.log_key().public_key()
+    ClosedDelivery(unit.outbox, LoopbackLink(server), key, parcel_bytes=1 << 20).run(unit.folder)
+    assert closed_logs(unit.folder) == []
+    yield unit
+    unit.close()
+
+
+@pytest.fixture
+def desk(department: Department) -> Iterator[RemoteDesk]:
+    with (
+        serving(Starlette(routes=routes(department.front))) as client,
+        RemoteDesk(str(client.base_url)) as remote,
+    ):
+        department.clock.step(31_000_000)
+        remote.logon("super", PASSWORD, department.code("super"), proves=True)
+        yield remote
+
+
+def problems(department: Department, server: Server) -> list[str]:
+    """What `department verify` says of the store, but for the unit whose log the tests' department made."""
+    key = server.home.log_key().public_key()
+    found = Checker(server.store, server.keys, server.packs, key).run().problems
+    return [one for one in found if not one.startswith(f"log {department.reads[0][:16]}")]
+
+
+def found(department: Department, desk: RemoteDesk, plate: str = PLATE) -> Answer:
+    query = replace(department.plate(plate), since_us=department.clock.us - DAY_US)
+    answer = desk.call("inquiry/run", RunForm(query=query, ground=GROUND))
+    assert isinstance(answer, Answer)
+    return answer
+
+
+@pytest.mark.usefixtures("handed")
+def test_a_search_finds_the_reads_of_a_closed_log_and_marks_them(
+    department: Department, desk: RemoteDesk
+) -> None:
+    answer = found(department, desk)
+    assert sorted(one.closed_log for one in answer.reads) == [False] * SENT + [True] * UNSENT
+    marked = next(one.read for one in answer.reads if one.closed_log)
+    images = desk.call("inquiry/image", ImageForm(access=answer.access, read=marked, ground=GROUND))
+    assert isinstance(images, Images)
+    assert images.patch
+    assert images.overview
+
+
+@pytest.mark.usefixtures("handed")
+def test_an_export_holds_them_with_their_mark_and_a_stranger_verifies_it(
+    department: Department, desk: RemoteDesk
+) -> None:
+    answer = found(department, desk)
+    reads = tuple(one.read for one in answer.reads)
+    form = HoldForm(
+        reads=reads,
+        hold_ground="discovery",
+        authority="Superior Court",
+        number="26-001234",
+        ground=GROUND,
+        accesses=(answer.access,),
+    )
+    placed = desk.call("hold/place", form)
+    assert isinstance(placed, Placed)
+    made = desk.call("hold/export", ExportForm(hold=placed.hold, medium="USB 1", ground=GROUND))
+    assert isinstance(made, Exported)
+    head = package.check(made.package, department.desk.log.public)
+    assert len(head.reads) == SENT + UNSENT
+    with zipfile.ZipFile(io.BytesIO(made.package)) as archive:
+        names = archive.namelist()
+        assert sum(name.endswith(package.CLOSED) for name in names) == UNSENT
+        assert sum(name.endswith("record.tlog-proof") for name in names) == SENT
+        assert "closed log" in archive.read("cover.html").decode()
+
+
+@pytest.mark.usefixtures("handed")
+def test_their_day_of_receipt_destroys_them_with_all_the_others(
+    department: Department, server: Server
+) -> None:
+    day = department.clock.us // DAY_US
+    assert problems(department, server) == []
+    with server.store.read() as connection:
+        beside = (
+            connection.execute(select(logs.c.log_no).where(logs.c.closed_of.is_not(None))).scalars().all()
+        )
+        held = connection.execute(
+            select(func.count()).select_from(elements).where(elements.c.log_no.in_(beside))
+        ).scalar_one()
+    assert len(beside) == 1
+    assert held >= UNSENT * 4
+    department.clock.us = (day + 366) * DAY_US - HOUR_US
+    assert [one.day for one in server.retention.run() if one.day >= day] == []
+    assert server.keys.has_store_key(day)
+    department.clock.us = (day + 366) * DAY_US + HOUR_US
+    with server.store.read() as connection:
+        older = connection.execute(select(days.c.day).where(days.c.day < day)).scalars().all()
+    done = [one.day for one in server.retention.run(max(older, default=-1))]
+    done += [one.day for one in server.retention.run(day)]
+    assert day in done
+    assert not server.keys.has_store_key(day)
+    assert server.packs.names(day) == set()
+    with server.store.read() as connection:
+        for table in (elements, tokens):
+            rows = select(func.count()).select_from(table).where(table.c.day == day)
+            assert connection.execute(rows).scalar_one() == 0
+    assert problems(department, server) == []
+    for user in ("chief", "super"):
+        department.renew_password(user)
+    department.train(department.logon("chief"), "super", "chief")
+    query = replace(department.plate(PLATE), since_us=day * DAY_US, until_us=(day + 1) * DAY_US)
+    after = department.call("inquiry/run", department.logon("super"), RunForm(query=query, ground=GROUND))
+    assert isinstance(after, Answer)
+    assert after.count == 0
