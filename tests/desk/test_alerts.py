@@ -286,7 +286,7 @@ def test_an_alert_without_an_outcome_is_overdue_after_a_day(
     assert not lines(department, tokens("disp1"))[0].overdue
     department.clock.step(24 * HOUR_US)
     assert lines(department, department.logon("disp1"))[0].overdue
-    assert "1 alerts have no outcome after 24 hours" in [one.what for one in overdue(department)]
+    assert "1 alert has no outcome after 24 hours" in [one.what for one in overdue(department)]
 
 
 def test_a_source_with_too_many_rejected_hits_is_named(

@@ -177,7 +177,8 @@ def _check_bundle(common: Common, data: bytes, public: Ed25519PublicKey, witness
     if common.json:
         print(json.dumps({"bundle": to_json(report)}))
         return FOUND_WRONG if report.problems else DONE
-    print(f"auditor's bundle of {report.department}: {report.entries} entries, {report.witnessed} witnessed")
+    entries = counted(report.entries, "entry")
+    print(f"auditor's bundle of {report.department}: {entries}, {report.witnessed} witnessed")
     print(
         f"proven from opened entries: {report.opened}; by the department's signature alone: {report.claimed}"
     )
@@ -200,7 +201,7 @@ def _check_package(common: Common, path: Path, public: Ed25519PublicKey) -> int:
         facts = {"number": head.number, "department": head.department, "reads": len(head.reads)}
         print(json.dumps(facts | {"problems": []}))
         return DONE
-    print(f"the package verifies: {head.department}, {head.number}, {len(head.reads)} reads")
+    print(f"the package verifies: {head.department}, {head.number}, {counted(len(head.reads), 'read')}")
     print(head.sentence)
     return DONE
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from storage.counts import counted
 from storage.times import DAY_US, iso_text
 from sync.department.desk.audit.rules import NOT_FILED, AlprRequest
 from sync.department.desk.people import training
@@ -115,7 +116,7 @@ def _filings(policy: Policy, requests: Sequence[AlprRequest], now_us: int) -> li
     late = [one.entry for one in requests if one.rms_number == NOT_FILED and one.at_us <= limit]
     if not late:
         return []
-    what = f"{len(late)} ALPR Requests not filed in the RMS, the oldest is entry {late[0]}"
+    what = f"{counted(len(late), 'ALPR Request')} not filed in the RMS, the oldest is entry {late[0]}"
     return [Overdue(kind="filing", clause="463.5 (b)", what=what)]
 
 
@@ -137,10 +138,12 @@ def _alerts(policy: Policy, book: DeskState, now_us: int) -> list[Overdue]:
     late, owed = alerts.overdue(terms, now_us), alerts.clets_owed(terms, now_us)
     found = []
     if late:
-        what = f"{len(late)} alerts have no outcome after {terms.outcome_hours} hours"
+        have = "has" if len(late) == 1 else "have"
+        what = f"{counted(len(late), 'alert')} {have} no outcome after {counted(terms.outcome_hours, 'hour')}"
         found.append(Overdue(kind="alert", clause=terms.clause, what=what))
     if owed:
-        what = f"{len(owed)} confirmed alerts have no CLETS reference after {terms.clets_minutes} minutes"
+        have, after = "has" if len(owed) == 1 else "have", counted(terms.clets_minutes, "minute")
+        what = f"{counted(len(owed), 'confirmed alert')} {have} no CLETS reference after {after}"
         found.append(Overdue(kind="clets", clause=terms.clause, what=what))
     for one in alerts.sources():
         if one.muted(terms):

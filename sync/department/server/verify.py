@@ -16,6 +16,7 @@ from sqlalchemy import select
 from storage import leaf as leaves
 from storage import merkle, sealing
 from storage.checkpoint import TYPE_COSIGNATURE, NoteKey, open_checkpoint, open_cosignatures
+from storage.counts import counted
 from storage.errors import StorageError
 from storage.receipts import open_receipt
 from sync import messages
@@ -96,7 +97,7 @@ class Checker:
                 self._receipts(connection, log)
         if content and self._absent != purged:
             self.report.wrong(
-                f"{self._absent} elements are not here, but purge receipts account for {purged}"
+                f"{counted(self._absent, 'element')} not here, but purge receipts account for {purged}"
             )
         return self.report
 
@@ -134,7 +135,8 @@ class Checker:
                 self._content(connection, log, at, parsed)
             at += len(some)
         if frontier.size != size or frontier.root() != log.frontier.root():
-            self.report.wrong(f"log {_short(log)}: {frontier.size} leaves do not make the tree of {size}")
+            made = counted(frontier.size, "leaf", "leaves")
+            self.report.wrong(f"log {_short(log)}: not the tree of {size} that was kept, but of {made}")
         if log.cosigned is not None:
             self._cosigned(log, cosigned_root)
 
@@ -174,7 +176,8 @@ class Checker:
             if not open_cosignatures(log.cosigned or "", [key]):
                 self.report.wrong(f"log {_short(log)}: its checkpoint is not co-signed by this department")
             if (head.size, head.root) != (log.cosigned_size, root):
-                self.report.wrong(f"log {_short(log)}: not what was co-signed at {log.cosigned_size} records")
+                size = counted(log.cosigned_size, "record")
+                self.report.wrong(f"log {_short(log)}: not what was co-signed at {size}")
         except StorageError as error:
             self.report.wrong(f"log {_short(log)}: co-signed checkpoint: {error.what}")
 
