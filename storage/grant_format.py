@@ -43,7 +43,9 @@ COMMANDS = frozenset({
     "status", "aim", "camera", "network", "time", "storage", "sync", "selftest", "logs", "update", "reboot",
     "factory-reset",
 })  # fmt: skip
-REPAIR_COMMANDS = COMMANDS - {"factory-reset", "update"}
+TWO_PERSON_COMMANDS = frozenset({"factory-reset", "update"})
+"""Destroy what the unit holds, or replace the software that keeps it: two people give them."""
+REPAIR_COMMANDS = COMMANDS - TWO_PERSON_COMMANDS
 _ID = re.compile(r"[0-9a-f]{32}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 
@@ -77,6 +79,17 @@ class GrantRole(StrEnum):
 
     TECHNICIAN = "technician"
     VENDOR = "vendor"
+
+
+DEFAULT_LIFE_US = {GrantRole.TECHNICIAN: 365 * DAY_US, GrantRole.VENDOR: 8 * HOUR_US}
+
+
+def latest_us(role: GrantRole, from_us: int, hours: int, to_us: int) -> int:
+    """When a grant ends at the latest: after `hours`, and not after `to_us`; -1: not said."""
+    if hours < 0:
+        return to_us if to_us >= 0 else from_us + DEFAULT_LIFE_US[role]
+    ends_us = from_us + hours * HOUR_US
+    return min(ends_us, to_us) if to_us >= 0 else ends_us
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -137,6 +137,21 @@ class FileInForce(Record):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GrantTaken(Record):
+    """A person logged in at the console under this grant: the department compares it with those it gave.
+
+    `digest`: SHA-256 of the grant that was signed. `at_us`: by the console's clock, which counts for nothing
+    else.
+    """
+
+    KIND: ClassVar[str] = "grant_taken"
+    KEY_CLASS: ClassVar[KeyClass] = KeyClass.OPEN
+    grant_id: str
+    digest: bytes
+    at_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Incident(Record):
     """Something that must not be forgotten: a loss, a fork, a damaged record, a refused server."""
 

@@ -18,6 +18,7 @@ from storage.audit_records import (
 from storage.log_records import (
     EpochOpened,
     FileInForce,
+    GrantTaken,
     HoldEnded,
     Incident,
     LogOpened,
@@ -44,6 +45,7 @@ RECORDS: dict[str, type[Record]] = {
         Resealed,
         UploadReceipt,
         FileInForce,
+        GrantTaken,
         Incident,
         UncleanStart,
         UnitAccess,

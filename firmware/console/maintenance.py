@@ -8,7 +8,9 @@ from collections.abc import Callable
 from typing import Protocol
 
 from storage.audit_records import MaintenanceLine
+from storage.codec import to_bytes
 from storage.grant_format import Grant
+from storage.log_records import GrantTaken
 
 OUTPUT_LIMIT = 64 * 1024
 NOBODY = "-"
@@ -17,7 +19,7 @@ NOBODY = "-"
 class MaintenanceLog(Protocol):
     """Where the records go: `storage.ledger.Ledger`, or a list as twin. On return a record is durable."""
 
-    def append(self, record: MaintenanceLine) -> object:
+    def append(self, record: MaintenanceLine | GrantTaken) -> object:
         """Store one record. Raises what storage raises; then nothing was stored."""
 
 
@@ -26,12 +28,16 @@ class RememberedLog:
 
     def __init__(self) -> None:
         self.records: list[MaintenanceLine] = []
+        self.taken: list[GrantTaken] = []
         self.failing: Exception | None = None
 
-    def append(self, record: MaintenanceLine) -> object:
+    def append(self, record: MaintenanceLine | GrantTaken) -> object:
         """See MaintenanceLog.append."""
         if self.failing is not None:
             raise self.failing
+        if isinstance(record, GrantTaken):
+            self.taken.append(record)
+            return len(self.taken)
         self.records.append(record)
         return len(self.records)
 
@@ -70,7 +76,10 @@ class SessionLog:
         self.session = secrets.token_hex(8)
 
     def opened(self, purpose: str) -> None:
-        """A person logged in."""
+        """A person logged in. The grant goes to the department in the clear, and its use does not."""
+        if self._grant is not None:
+            digest = hashlib.sha256(to_bytes(self._grant)).digest()
+            self._log.append(GrantTaken(grant_id=self._grant.grant_id, digest=digest, at_us=self._now_us()))
         self._write("begin", "login", purpose)
 
     def refused(self, reason: str) -> None:

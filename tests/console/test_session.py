@@ -11,6 +11,7 @@ from firmware.console.failed_logins import FailedLogins
 from firmware.console.maintenance import RememberedLog
 from firmware.console.session import Console
 from hw.serial_port import loopback_pair
+from storage.codec import to_bytes
 from storage.errors import StoreFullError
 from storage.grant_format import GrantRole
 from storage.times import DAY_US
@@ -99,6 +100,13 @@ def test_a_technician_logs_in_gives_commands_and_leaves(bench: Bench) -> None:
     assert bench.lines()[-1] == ("end", "session", "exit")
     assert {record.person for record in bench.log.records} == {"t.okafor"}
     assert len({record.session for record in bench.log.records}) == 1
+
+
+def test_the_department_hears_which_grant_let_a_person_in(bench: Bench) -> None:
+    bench.enter()
+    (taken,) = bench.log.taken
+    grant = bench.office.grant()
+    assert (taken.grant_id, taken.digest) == (grant.grant_id, sha256(to_bytes(grant)).digest())
 
 
 def test_an_ecdsa_key_lets_its_holder_in(make_bench: Callable[..., Bench], ecdsa_office: Any) -> None:

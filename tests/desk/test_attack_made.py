@@ -53,7 +53,8 @@ from sync.department.journal.made_by import MADE_KINDS
 from sync.department.journal.office_entries import GrantIssued, GrantsRevoked, IncidentSettled
 from sync.department.journal.second_hands import UnsignedError
 from sync.department.journal.sharing_entries import ShareReviewed
-from sync.department.journal.signers import SIGNER_KINDS, SignedLog
+from sync.department.journal.signed_log import SignedLog
+from sync.department.journal.signers import SIGNER_KINDS
 from sync.department.policy.refusals import DeskRefusal
 
 Tokens = Callable[[str], str]

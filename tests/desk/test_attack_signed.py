@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from desk_root import PLATE, VICTIM, Root, problems
+from desk_root import PLATE, VICTIM, Root, access_of, problems
 from desk_server import serving
 from desk_twins import GROUND, PASSWORD, Department
 from starlette.applications import Starlette
 
-from storage.times import HOUR_US, MINUTE_US
+from storage.times import DAY_US, HOUR_US, MINUTE_US
 from sync.department.commands.client import RemoteDesk
 from sync.department.desk.api import routes
 from sync.department.desk.inquiry import forms as inquiries
@@ -28,7 +28,7 @@ from sync.department.desk.sessions import digest_of
 from sync.department.ground.person_key import read_token, secret_of
 from sync.department.journal.change_entries import ChangeUsed
 from sync.department.journal.entries import AccountSet, CredentialSet, Entry
-from sync.department.journal.inquiry_entries import SearchApproved, SearchProposed
+from sync.department.journal.inquiry_entries import Query, SearchApproved, SearchProposed
 from sync.department.journal.person_entries import PersonKeySet, SessionKeySet
 from sync.department.journal.statements import sign_call
 from sync.department.policy.refusals import DeskRefusal, NotProvenError, NotYetError
@@ -255,6 +255,51 @@ def wide_by_an_approval_of_another_search(root: Root) -> int:
     return wide(root, key, session, number)
 
 
+def approved(root: Root, query: Query) -> int:
+    """Two people agree to a search at the desk: its proposal."""
+    department = root.department
+    asks = inquiries.ProposeForm(query=query, ground=GROUND)
+    made = department.call("inquiry/propose", department.logon(VICTIM), asks)
+    assert isinstance(made, inquiries.Entered)
+    yes = inquiries.InquiryDecideForm(proposal=made.entry, granted=True, reason="the case is known")
+    department.call("inquiry/approve", department.logon("super"), yes)
+    return made.entry
+
+
+def by_proposal(root: Root, number: int, query: Query) -> int:
+    """The searcher signs for a proposal by its number; root writes the access."""
+    form = RunForm(proposal=number)
+    stamp, signed = root.signed(VICTIM, "inquiry/run", form)
+    return root.write(replace(access_of(query), approval=number), stamp, signed)
+
+
+def wide_by_the_approval_of_a_shorter_time(root: Root) -> int:
+    """The same plate and case; the second person agreed to an hour."""
+    query = root.query(WIDE)
+    number = approved(root, replace(query, since_us=query.until_us - HOUR_US))
+    return wide(root, *root.accomplice(VICTIM), number)
+
+
+def wide_by_number_over_a_longer_time(root: Root) -> int:
+    query = root.query(WIDE)
+    number = approved(root, replace(query, since_us=query.until_us - HOUR_US))
+    return by_proposal(root, number, query)
+
+
+def wide_by_an_approval_that_was_used(root: Root) -> int:
+    query = root.query(WIDE)
+    number = approved(root, query)
+    root.department.call("inquiry/run", root.department.logon(VICTIM), RunForm(proposal=number))
+    return by_proposal(root, number, query)
+
+
+def wide_after_the_approvals_hours(root: Root) -> int:
+    query = root.query(WIDE)
+    number = approved(root, query)
+    root.department.clock.step(25 * HOUR_US)
+    return by_proposal(root, number, query)
+
+
 def by_an_administrator_alone(root: Root) -> int:
     """The administrator helps root: signs the victim's reset alone, where the desk asks for two."""
     key, session = root.accomplice("chief")
@@ -262,6 +307,20 @@ def by_an_administrator_alone(root: Root) -> int:
     signed = sign_call(key, root.log.log_id, "chief", "user/credential", form, root.stamp().at_us)
     note = CredentialSet(user=VICTIM, digest=bytes(32), first=True)
     root.write(note, root.stamp("chief", session), signed)
+    return by_a_key_that_root_set(root)
+
+
+def by_a_reset_that_two_people_made_before(root: Root) -> int:
+    """Two people reset the victim once; the administrator resets again under the same approval."""
+    department = root.department
+    form = CredentialForm(user=VICTIM, reason="was lost")
+    given = department.two_hands("user/credential", department.logon("chief"), form)
+    assert isinstance(given, HandedOver)
+    department.own_password(given)
+    used = [one.note for one in root.log.entries(kinds=(ChangeUsed.KIND,))][-1]
+    assert isinstance(used, ChangeUsed)
+    stamp, signed = root.signed("chief", "user/credential", replace(form, approval=used.proposal))
+    root.write(CredentialSet(user=VICTIM, digest=bytes(32), first=True), stamp, signed)
     return by_a_key_that_root_set(root)
 
 
@@ -305,8 +364,13 @@ ATTACKS: tuple[Callable[[Root], int], ...] = (
     wide_by_ones_own_approval,
     wide_by_a_no_that_root_turned,
     wide_by_an_approval_of_another_search,
+    wide_by_the_approval_of_a_shorter_time,
+    wide_by_number_over_a_longer_time,
+    wide_by_an_approval_that_was_used,
+    wide_after_the_approvals_hours,
     by_an_administrator_alone,
     by_an_approval_of_another_reset,
+    by_a_reset_that_two_people_made_before,
 )
 
 
@@ -338,6 +402,15 @@ def test_a_genuine_search_opens_and_verifies(department: Department) -> None:
     with pytest.raises(DeskRefusal) as refused:
         Root(department).opens(entry.sequence)
     assert refused.value.code == "old-cover"
+
+
+def test_a_search_that_two_people_agreed_to_opens_by_its_number(department: Department) -> None:
+    """The control of the wide ones: just the search of the proposal, once."""
+    root = Root(department)
+    query = root.query(WIDE)
+    entry = by_proposal(root, approved(root, query), query)
+    department.front.door.tokens(department.desk.covered(entry), query, [department.clock.us // DAY_US])
+    assert problems(department) == ()
 
 
 def test_leaves_that_are_left_out_are_not_followed(department: Department) -> None:

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
+from desk_root import problems
 from desk_twins import GROUND, START_US, Department
 
-from storage.times import DAY_US
+from storage.times import DAY_US, HOUR_US, MINUTE_US
 from sync.department.desk.audit.calls import PeriodForm
 from sync.department.desk.compliance import Overdue
 from sync.department.desk.due import OverdueForm
 from sync.department.desk.holds.calls import HoldForm
-from sync.department.desk.inquiry.forms import RunForm
+from sync.department.desk.inquiry.forms import Entered, ProposeForm, RunForm
+from sync.department.ground.person_key import read_token
+from sync.department.journal.statements import offering, sign_call
+from sync.department.policy.refusals import DeskRefusal
 from sync.department.policy.roles import Role
 from sync.department.store import incidents
 from sync.department.store.database import open_store
@@ -65,3 +70,39 @@ def test_overdue_purges_and_silent_units_are_listed(department: Department) -> N
     rows = front.overdue_from_store(START_US + 370 * DAY_US)
     assert [kind for kind, _, _ in rows] == ["purge", "purge", "purge", "unit"]
     assert {clause for _, clause, _ in rows} == {"463.8"}
+
+
+def test_under_a_clock_behind_the_log_a_deed_is_signed_and_compliance_says_which_clock(
+    department: Department,
+) -> None:
+    """The server was set back two hours: nothing is refused, and what to do stands in one line."""
+    tokens = {user: department.logon(user) for user in ("comm1", "super")}
+    newest = department.desk.log.newest_us()
+    department.clock.step(-2 * HOUR_US)
+    query = replace(department.plate("7AB*"), since_us=department.clock.us - DAY_US)
+    made = department.call("inquiry/propose", tokens["comm1"], ProposeForm(query=query, ground=GROUND))
+    assert isinstance(made, Entered)
+    assert department.desk.log.entry(made.entry).stamp.at_us == newest
+    assert problems(department) == ()
+    rows: Any = department.call("compliance/overdue", tokens["super"], OverdueForm())
+    (clock,) = [one.what for one in rows if one.kind == "clock"]
+    for word in ("the server's clock reads", "2 hours behind the newest entry", "set the server's clock"):
+        assert word in clock, clock
+    department.clock.step(2 * HOUR_US)
+    rows = department.call("compliance/overdue", tokens["super"], OverdueForm())
+    assert [one for one in rows if one.kind == "clock"] == []
+
+
+def test_a_signature_of_another_time_says_which_clock_and_how_far(department: Department) -> None:
+    """A session's key on a machine whose clock was set 25 minutes back after the logon."""
+    token = department.logon("comm1")
+    given = read_token(token)
+    assert given.key is not None
+    form = ProposeForm(query=department.plate("7AB*"), ground=GROUND)
+    at_us = department.desk.now_us() - 25 * MINUTE_US
+    said = sign_call(given.key, department.desk.log.log_id, "comm1", "inquiry/propose", form, at_us)
+    with offering(said), pytest.raises(DeskRefusal) as refused:
+        department.call("inquiry/propose", token, form)
+    assert refused.value.code == "unsigned"
+    assert "the clock that signed is 25 minutes behind the department's time" in refused.value.what
+    assert "department compliance says which" in refused.value.cure

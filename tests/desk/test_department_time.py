@@ -300,3 +300,17 @@ def test_a_start_after_a_crash_knows_a_confirmation_of_the_last_ten_minutes(paus
             assert first.confirm(machine.wall, "witness")
         machine.restart(off_us=MAX_AHEAD_US - 21 * MINUTE_US)
         assert DepartmentTime(Path(folder), machine.clocks).now_us() == machine.wall
+
+
+def test_a_clock_set_back_again_and_again_does_not_hold_the_time(
+    founded: DepartmentTime, machine: Machine
+) -> None:
+    """Each step back is small enough to be a correction; a grace of minutes would never end."""
+    before = founded.now_us()
+    for _ in range(6):
+        machine.run(9 * MINUTE_US)
+        machine.wall -= 9 * MINUTE_US
+        founded.now_us()
+    assert founded.now_us() - before >= 26 * MINUTE_US
+    machine.run(HOUR_US)
+    assert founded.now_us() == machine.wall

@@ -9,6 +9,7 @@ import pytest
 from desk_twins import GROUND, Department
 
 from storage.times import MINUTE_US
+from sync.department.content import key_guard
 from sync.department.desk.audit.calls import AuditForm
 from sync.department.desk.inquiry.forms import Answer, RunForm
 from sync.department.journal.entries import WitnessAway
@@ -96,3 +97,26 @@ def test_without_a_witness_no_answer_leaves(department: Department, tokens: Toke
     with pytest.raises(DeskRefusal) as refused:
         search(department, token)
     assert refused.value.code == "no-witness"
+
+
+def answered(department: Department, token: str) -> str:
+    """Why a search is refused; empty if it is answered."""
+    try:
+        search(department, token)
+    except DeskRefusal as refused:
+        return refused.code
+    return ""
+
+
+def test_the_key_guard_opens_no_more_than_so_much_in_a_grace(
+    department: Department, tokens: Tokens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever its clock says: held still, a grace of minutes would never end."""
+    monkeypatch.setattr(key_guard, "MOST_UNWITNESSED", 3)
+    token = tokens("comm1")
+    search(department, token)
+    department.witness.away = True
+    codes = ["", *(answered(department, token) for _ in range(4))]
+    assert codes.index("witness-away") > 1, codes
+    department.witness.away = False
+    assert not search(department, token).unwitnessed

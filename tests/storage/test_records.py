@@ -13,7 +13,7 @@ from storage.alert_life import AlertAnswer, AlertEvent, AlertStep, Fit
 from storage.audit_records import ClockStep, Configuration, Decision, Gap, MaintenanceLine, Update, Verdict
 from storage.door import Door, export_subject, hold_subject
 from storage.ledger import Ledger
-from storage.log_records import Incident, UncleanStart
+from storage.log_records import GrantTaken, Incident, UncleanStart
 from storage.read_records import Alert, AlertStepped
 from storage.record_base import ClockState, KeyClass, Record
 from storage.records import RECORDS
@@ -74,6 +74,7 @@ LINES: list[Record] = [
     Configuration(name="config.toml", version=0, digest=bytes(32), document=b"x = 1", at_us=5),
     Gap(reason="camera stalled", from_us=1, to_us=2, lost=3),
     Incident(what="log-refused", detail="fork", at_us=6),
+    GrantTaken(grant_id="ab" * 16, digest=bytes(32), at_us=7),
 ]
 
 

@@ -46,6 +46,11 @@ class Car:
         )
         return self.unit.deliver_records([record], received_us=now_us)[0]
 
+    def passes(self, plate: str) -> str:
+        """One read without an alert, received now; its name."""
+        now_us = self.department.clock.us
+        return self.unit.deliver([Pass(plate=plate, at_us=now_us - MINUTE_US)], received_us=now_us)[0]
+
     def steps(self, alert: str, *steps: AlertStep) -> None:
         """Steps that an officer took in the car."""
         number = int(alert.partition("/")[2])

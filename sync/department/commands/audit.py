@@ -77,6 +77,7 @@ def run_audit(terminal: desk_access.Terminal, *, since_us: int, until_us: int) -
 @click.option("--of", default="", metavar="USER", help="The person who acted, or the person concerned.")
 @click.option("--kind", default="", help="refusal, logon, account, credential, change decided, ...")
 @click.option("--before", type=int, default=-1, metavar="ENTRY", help="The page before this entry.")
+@click.option("--finding", type=int, default=-1, metavar="N", help="Events of a finding, to review it.")
 @click.option("--csv", is_flag=True, help="One event per line.")
 def list_events(
     terminal: desk_access.Terminal,
@@ -86,10 +87,13 @@ def list_events(
     of: str,
     kind: str,
     before: int,
+    finding: int,
     csv: bool,
 ) -> int:
     """List refusals, failed logons, accounts, resets and approvals, newest first."""
-    form = EventsForm(since_us=since_us, until_us=until_us, user=of, kind=kind, before=before)
+    form = EventsForm(
+        since_us=since_us, until_us=until_us, user=of, kind=kind, before=before, finding=finding
+    )
     page = terminal.call("audit/events", form)
     if csv:
         print(events_csv(page.rows), end="")
@@ -148,17 +152,23 @@ desk_access.form_verb(
     example="department audit ending --user super",
     columns=("kind", "about", "ends_us", "what"),
 )
-desk_access.form_verb(
-    audit,
-    "findings",
-    "audit/findings",
-    "List findings, open ones first.",
-    example="department audit findings --user reviewer1",
-    columns=(
-        *("finding", "detector", "about", "reviewer", "due_us", "verdict", "detail"),
-        *("accesses", "reason", "note"),
-    ),
+FINDING_COLUMNS = (
+    *("finding", "detector", "about", "reviewer", "due_us", "verdict", "detail"),
+    *("accesses", "reason", "note"),
 )
+
+
+@desk_access.desk_verb(audit, "findings", example="department audit findings --user reviewer1")
+@click.option("--csv", is_flag=True, help="One finding per line.")
+def list_findings(terminal: desk_access.Terminal, *, csv: bool) -> int:
+    """List findings, open ones first."""
+    found = terminal.call("audit/findings", NothingForm())
+    if csv:
+        print(events_csv(found, FINDING_COLUMNS), end="")
+        return DONE
+    return terminal.show(found, FINDING_COLUMNS)
+
+
 desk_access.form_verb(
     audit,
     "close",

@@ -13,7 +13,7 @@ import secrets
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta, tzinfo
+from datetime import datetime, tzinfo
 from pathlib import Path
 
 import click
@@ -21,9 +21,21 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from storage.codec import from_bytes
 from storage.envelope import split
-from storage.grant_format import COMMANDS, FORMAT, MAX_BYTES, REPAIR_COMMANDS, Bundle, Grant, GrantRole, issue
+from storage.grant_format import (
+    COMMANDS,
+    DEFAULT_LIFE_US,
+    DESIGNEE_LIMIT_US,
+    FORMAT,
+    MAX_BYTES,
+    REPAIR_COMMANDS,
+    Bundle,
+    Grant,
+    GrantRole,
+    issue,
+    latest_us,
+)
 from storage.ssh_signature import SshPublicKey
-from storage.times import utc_text
+from storage.times import HOUR_US, utc_text
 from sync.command_frame import collected, noun
 from sync.department.commands import desk_access
 from sync.department.commands.out_files import new_file
@@ -41,7 +53,6 @@ from sync.errors import DONE, InvalidInputError
 
 _LENGTH = re.compile(r"(\d{1,4})([hd])")
 _HOURS = {"h": 1, "d": 24}
-DEFAULT_LIFE = {GrantRole.TECHNICIAN: "365d", GrantRole.VENDOR: "8h"}
 
 
 ISSUE = (
@@ -73,6 +84,8 @@ class GrantOrder:
     until: str | None
     destroy_up_to: int
     destroy_holds: tuple[int, ...]
+    propose: bool
+    approval: int
 
 
 order_options = collected(
@@ -88,7 +101,11 @@ order_options = collected(
     click.option("--work-order", required=True, help="The number of the work order."),
     click.option("--unit", "units", required=True, multiple=True, help="Unit id or name; may repeat."),
     click.option(
-        "--command", "commands", multiple=True, type=click.Choice(sorted(COMMANDS)), help="Default: see role."
+        "--command",
+        "commands",
+        multiple=True,
+        type=click.Choice(sorted(COMMANDS)),
+        help="Default: repair alone; factory-reset and update need a second person.",
     ),
     click.option("--for", "length", metavar="LENGTH", help="E.g. 8h, 14d, 365d."),
     click.option(
@@ -111,6 +128,7 @@ order_options = collected(
         metavar="N",
         help="factory-reset: destroy this hold.",
     ),
+    desk_access.second_person,
 )
 
 
@@ -129,16 +147,24 @@ def issue_grant(
     delegation: Path | None,
     out: Path,
 ) -> int:
-    """Sign a grant with the command key, or up to 4 hours of repair with --designee-key."""
+    """Sign a grant with the command key, or up to 4 hours of repair with --designee-key.
+
+    factory-reset and update need a second person: --propose, then --approval.
+    """
     home = DepartmentHome.open(terminal.common.home)
     if (designee_key is None) != (delegation is None):
         raise InvalidInputError("--designee-key and --delegation belong together")
+    if (order.propose or order.approval >= 0) and (designee_key is not None or not _has_desk(home)):
+        raise InvalidInputError("--propose and --approval are for a grant that the desk issues")
     if designee_key is not None and delegation is not None:
         made = _sign(home, order, load_ed25519(designee_key), lent=desk_access.read_bytes(delegation))
         with new_file(out) as file:
             if _has_desk(home):
                 terminal.call("grant/enter", calls.SignedForm(bundle=made.to_bytes()))
             file.fill(made.to_bytes())
+    elif _has_desk(home) and order.propose:
+        asked = terminal.call("grant/issue", _form(home, order))
+        return terminal.report({"proposal": asked.proposal}, desk_access.wait_words(asked.proposal))
     elif _has_desk(home):
         with new_file(out) as file:
             answer = terminal.call("grant/issue", _form(home, order))
@@ -175,9 +201,12 @@ def _form(home: DepartmentHome, order: GrantOrder) -> calls.GrantForm:
         work_order=order.work_order,
         units=order.units,
         commands=order.commands,
-        to_us=_ends(home, order, time.time_ns() // 1000, DEFAULT_LIFE[role]),
+        hours=_hours(order.length) if order.length else DEFAULT_LIFE_US[role] // HOUR_US,
+        to_us=_last_us(home, order),
         destroy_up_to=order.destroy_up_to,
         destroy_holds=order.destroy_holds,
+        propose=order.propose,
+        approval=order.approval,
     )
 
 
@@ -185,6 +214,7 @@ def _sign(home: DepartmentHome, order: GrantOrder, key: Ed25519PrivateKey, *, le
     """Sign here: a designee under the delegation `lent`, or the command key where there is no desk yet."""
     role, now_us = GrantRole(order.role), time.time_ns() // 1000
     offered = COMMANDS - {"factory-reset"} if lent is None else REPAIR_COMMANDS
+    usual = (DEFAULT_LIFE_US[role] if lent is None else DESIGNEE_LIMIT_US) // HOUR_US
     with _office(home) as office:
         units = office.unit_ids(list(order.units))
     signed = Grant(
@@ -200,19 +230,19 @@ def _sign(home: DepartmentHome, order: GrantOrder, key: Ed25519PrivateKey, *, le
         commands=tuple(sorted(set(order.commands or offered))),
         issued_us=now_us,
         from_us=now_us,
-        to_us=_ends(home, order, now_us, DEFAULT_LIFE[role] if lent is None else "4h"),
+        to_us=latest_us(role, now_us, _hours(order.length) if order.length else usual, _last_us(home, order)),
         destroy_up_to=order.destroy_up_to,
         destroy_holds=order.destroy_holds,
     )
     return issue(signed, key) if lent is None else issue(signed, key, delegation=lent)
 
 
-def _ends(home: DepartmentHome, order: GrantOrder, now_us: int, usual: str) -> int:
-    to_us = now_us + _length_us(order.length or usual)
+def _last_us(home: DepartmentHome, order: GrantOrder) -> int:
+    """The end of the last day named, or -1."""
     if order.until is None:
-        return to_us
-    zone = policy_file.parse_policy(desk_access.read_bytes(home.path / POLICY_FILE)).zone
-    return min(to_us, _end_of(order.until, zone))
+        return -1
+    document = desk_access.read_bytes(home.path / POLICY_FILE)
+    return _end_of(order.until, policy_file.parse_policy(document).zone)
 
 
 def _report(terminal: desk_access.Terminal, bundle: Bundle, out: Path) -> int:
@@ -296,11 +326,11 @@ def enter(terminal: desk_access.Terminal, *, file: Path) -> int:
     return terminal.show(terminal.call("grant/enter", calls.SignedForm(bundle=desk_access.read_bytes(file))))
 
 
-def _length_us(text: str) -> int:
+def _hours(text: str) -> int:
     match = _LENGTH.fullmatch(text)
     if match is None:
         raise InvalidInputError(f"{text} is not a length: write hours or days, e.g. 8h or 14d", where="--for")
-    return round(timedelta(hours=int(match[1]) * _HOURS[match[2]]).total_seconds() * 1e6)
+    return int(match[1]) * _HOURS[match[2]]
 
 
 def _end_of(day: str, zone: tzinfo) -> int:

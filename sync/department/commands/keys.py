@@ -253,6 +253,7 @@ def serve(
         print(f"put the content of {token_file} into the department's keys.remote", file=sys.stderr)
     clock = DepartmentTime(folder)
     service, opened = LocalKeyService(folder, clock), OpenedList(folder)
+    clock.known(opened.newest_us())
     print(f"key of its list, for the root file: {opened.public.public_bytes_raw().hex()}", file=sys.stderr)
     app = key_app(service, opened, root, token_file.read_text().strip(), clock)
     print(f"key service on {host}:{port}; Ctrl-C stops", file=sys.stderr, flush=True)

@@ -36,7 +36,7 @@ def verify(common: Common, *, given: verify_log.VerifyInput, quick: bool) -> int
     finally:
         department.close()
     if common.json:
-        print(json.dumps(asdict(report)))
+        print(json.dumps({name: one for name, one in asdict(report).items() if name != "reported"}))
     else:
         kinds = ("log", "record", "element", "receipt", "purged day")
         counts = (report.logs, report.records, report.elements, report.receipts, report.purged_days)
@@ -46,4 +46,4 @@ def verify(common: Common, *, given: verify_log.VerifyInput, quick: bool) -> int
         found = counted(len(report.problems), "problem")
         print(f"{found} found" if report.problems else "the store verifies")
     store = FOUND_WRONG if report.problems else DONE
-    return verify_log.worst(store, verify_log.check_home(common, home, given.checkpoint))
+    return verify_log.worst(store, verify_log.check_home(common, home, given.checkpoint, report.reported))

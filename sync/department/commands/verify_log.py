@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import click
@@ -22,7 +22,7 @@ from storage.times import SECOND_US, iso_text
 from sync.command_frame import Common, collected
 from sync.department.commands.desk_access import FILE, key_of, read_bytes
 from sync.department.content import package
-from sync.department.content.opened_list import OpenedCheck, parse_list, read_lines
+from sync.department.content.opened_list import OpenedCheck, parse_list
 from sync.department.desk import snapshot
 from sync.department.desk.json_forms import to_json
 from sync.department.desk.log_state import FOLDER
@@ -37,6 +37,7 @@ from sync.department.journal.entries import STATE_KINDS
 from sync.department.journal.hourly_heads import hourly_origin
 from sync.department.server.ceremony import witness_of
 from sync.department.server.open_desk import link_of, opened_of, root_in
+from sync.department.server.unit_reports import CoveredByEntries, Reported
 from sync.errors import DONE, FOUND_WRONG, PART_LACKING, InvalidInputError, LinkError
 from sync.root_file import Root
 
@@ -158,7 +159,7 @@ def _opened_file(given: VerifyInput) -> OpenedCheck | None:
         raise InvalidInputError(
             "needs the key of the key service's list, in hex", where="--opened-key"
         ) from None
-    return OpenedCheck(read_lines(parse_list(read_bytes(given.opened)), public))
+    return OpenedCheck.of(parse_list(read_bytes(given.opened)), public)
 
 
 def _package_of(given: VerifyInput) -> Path:
@@ -218,14 +219,17 @@ def _newest(urls: Sequence[str], origin: str, files: Sequence[Path]) -> list[str
     return found
 
 
-def check_home(common: Common, home: DepartmentHome, checkpoints: Sequence[Path]) -> int:
-    """Check a home's access log against its witnesses and its key service; the status. No desk: nothing to
-    check."""
+def check_home(common: Common, home: DepartmentHome, checkpoints: Sequence[Path], reported: Reported) -> int:
+    """Check a home's access log against its witnesses, its key service, and what units reported; the status.
+
+    No desk: nothing to check.
+    """
     folder = home.path / FOLDER
     if not (folder / DATABASE).is_file():
         return DONE
     root, public = root_in(home), home.log_key().public_key()
     urls = [] if checkpoints else [one.url for one in root.witnesses]
+    covered = CoveredByEntries()
     report = check_log.check(
         folder,
         public,
@@ -233,7 +237,10 @@ def check_home(common: Common, home: DepartmentHome, checkpoints: Sequence[Path]
         checkpoints=_newest(urls, check_log.note_key_of(public).name, checkpoints),
         keys=AuditKeys(folder / KEYS),
         opened=opened_of(home, root),
+        taken=covered,
     )
+    wrong, unchecked = covered.compare(reported)
+    report = replace(report, problems=(*report.problems, *wrong), unchecked=(*report.unchecked, *unchecked))
     status = worst(_report(common, report), _check_hours(common, home, root))
     return FOUND_WRONG if _check_snapshot(folder, home) else status
 

@@ -31,9 +31,11 @@ from sync.department.journal.hold_entries import HoldReleased, ReleaseAsked
 from sync.department.journal.inquiry_entries import Access, SearchApproved
 from sync.department.journal.made_by import MADE, MADE_KINDS
 from sync.department.journal.office_entries import GrantDelegated, GrantIssued
-from sync.department.journal.second_hands import Proposal, SignedDecision, UnsignedError
+from sync.department.journal.second_hands import Proposal, SignedDecision, Spent, UnsignedError
 from sync.department.journal.sharing_entries import ShareDecided
-from sync.department.journal.signers import SIGNER_KINDS, NamedAlert, OpenedRecords, SignedLog, Waiting
+from sync.department.journal.signed_forms import NamedAlert, OpenedRecords, Waiting
+from sync.department.journal.signed_log import SignedLog
+from sync.department.journal.signers import SIGNER_KINDS
 from sync.root_file import Root
 
 DATABASE = "followed.sqlite"
@@ -89,6 +91,8 @@ class Result:
     emergency: SignedDecision | None = None
     opened: OpenedRecords | None = None
     opened_by: bytes = b""
+    spends: int = -1  # the approval that it used
+    spent: Spent | None = None
 
 
 @dataclass(slots=True)
@@ -303,6 +307,7 @@ def _result_of(known: Followed, entry: Entry) -> Result:
     opened = next(reversed(signed.opened.items()), None)
     fresh = isinstance(note, Access) and opened is not None and opened[1].at_us == at_us
     second, number, sharing = signed.signers.second, -1, False
+    spends = next((at for at, one in reversed(second.spent.items()) if one.entry == entry.sequence), -1)
     if isinstance(note, ShareDecided):
         number, sharing = note.request, True
     elif isinstance(note, SearchApproved | ChangeDecided):
@@ -320,6 +325,8 @@ def _result_of(known: Followed, entry: Entry) -> Result:
         emergency=second.emergencies.get(entry.sequence),
         opened=opened[1] if fresh and opened is not None else None,
         opened_by=opened[0] if fresh and opened is not None else b"",
+        spends=spends,
+        spent=second.spent.get(spends),
     )
 
 
@@ -339,6 +346,8 @@ def _take_result(known: Followed, sequence: int, kind: str, result: Result) -> N
         second.emergencies[sequence] = result.emergency
     if result.opened is not None:
         signed.opened[result.opened_by] = result.opened
+    if result.spent is not None:
+        second.spent[result.spends] = result.spent
     if result.proposal is not None:
         second.proposed[sequence] = result.proposal
     if result.decides >= 0:

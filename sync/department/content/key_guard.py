@@ -29,6 +29,7 @@ from storage.leaf import ENTRY
 from storage.read_records import Position, ReadPlace, ReadText
 from storage.sealing import Opened, commitment
 from storage.times import MINUTE_US
+from sync.department.content import alert_facts
 from sync.department.content.followed_log import FollowError
 from sync.department.content.key_service import ContentKeys
 from sync.department.content.likeness import is_near
@@ -43,6 +44,7 @@ from sync.root_file import Root
 
 EARTH_M = 6_371_008.8
 REMEMBERED = 1000
+MOST_UNWITNESSED = 1000  # tree heads in one grace: a busy department has a hundred
 SEARCHED = frozenset({"text", "place"})
 ELEMENTS_OF = {  # what the entry of an action opens, where that is not everything
     "search": SEARCHED,
@@ -256,6 +258,8 @@ class GuardedKeys:
                 since = self._opened.away_since_us()
                 if not 0 <= now - (now if since is None else since) < self._grace_us:
                     raise _no("the witnesses have been away too long", "witness-away")
+                if self._opened.unwitnessed() >= MOST_UNWITNESSED:  # whatever the clock says
+                    raise _no("too much was opened while the witnesses were away", "witness-away")
             self._opened.add_head(head.size, head.root, witnessed=witnessed, at_us=now)
 
     @staticmethod
@@ -319,8 +323,27 @@ class GuardedKeys:
         allowed = ELEMENTS_OF.get(access.action)
         if allowed is not None and any(set(row.elements) - allowed for row in rows):
             raise _no("viewing an image needs an entry of its own", "other-action")
+        if access.action == "alert-image":
+            self._demand_alerted(log_id, rows)
         opened = iter(self._service.open_stored(why, day, log_id, _wanted(rows)))
-        return [{name: next(opened) for name in sorted(row.elements)} for row in rows]
+        result = [{name: next(opened) for name in sorted(row.elements)} for row in rows]
+        if access.action == "alert":
+            self._keep_alerts(cover.sequence, log_id, rows, result)
+        return result
+
+    def _demand_alerted(self, log_id: bytes, rows: Sequence[Row]) -> None:
+        """A picture of an alert is of a read for which an alert was opened here."""
+        for row in rows:
+            if not self._opened.has_alert(alert_facts.of_read(read_name(log_id, row.sequence))):
+                raise _no("no alert was opened that is of that read", "other-alert")
+
+    def _keep_alerts(
+        self, sequence: int, log_id: bytes, rows: Sequence[Row], opened: Sequence[dict[str, Opened]]
+    ) -> None:
+        for row, elements in zip(rows, opened, strict=True):
+            name = read_name(log_id, row.sequence)
+            facts = alert_facts.of_content(log_id.hex(), name, elements[ENTRY].content)
+            self._opened.add_alerts(sequence, facts, at_us=self._clock())
 
     def hold(self, cover: Cover, day: int, log_id: bytes, rows: Sequence[Row]) -> list[dict[str, bytes]]:
         access, why, _ = self._admit(cover)

@@ -144,9 +144,17 @@ class RemoteKeyService:
 
     def listed(self) -> tuple[bytes, list[bytes]]:
         """(the key that signs it, every signed line) of the service's own list."""
+        return self.listed_from(0)
+
+    def lines_from(self, first: int) -> list[bytes]:
+        """The signed lines of that list from `first` on."""
+        return self.listed_from(first)[1]
+
+    def listed_from(self, first: int) -> tuple[bytes, list[bytes]]:
+        """The same from line `first` on."""
         public, lines = b"", list[bytes]()
         while True:
-            part = self._wire.ask("list", Days(first=len(lines)), ListPart)
+            part = self._wire.ask("list", Days(first=first + len(lines)), ListPart)
             public = part.public
             if not part.lines:
                 return public, lines

@@ -1,4 +1,5 @@
-"""The key service's own list: every tree head that it accepted and every entry that it opened for, signed.
+"""The key service's own list: every tree head that it accepted, every entry that it opened for, and what each
+alert said that it opened; signed.
 
 It is beside the keys (`opened.sqlite`, `list.key`), away from the department's server, so that a look-up
 that was taken out of the access log still is here: `department verify` compares the two. A line is
@@ -22,8 +23,11 @@ from storage import envelope, files
 from storage.checkpoint import NoteKey
 from storage.codec import from_bytes, to_bytes
 from storage.errors import LedgerError, StorageError
+from sync.department.content import alert_facts
 from sync.department.content.followed_log import FollowedLog
 from sync.department.journal.check_log import Tree
+from sync.department.journal.entries import Entry
+from sync.department.journal.machine_entries import KeysListSeen
 from sync.errors import KeyServiceError
 from sync.root_file import Root
 
@@ -31,7 +35,8 @@ DATABASE = "opened.sqlite"
 KEY_FILE = "list.key"
 CONTEXT = b"alpr-keys/opened/v1"
 FIRST = bytes(32)  # what the first line names as the one before it
-HEAD, OPENED = "head", "opened"
+FROM_HERE = bytes(32)  # instead of what an alert says: alerts are kept from this line on
+HEAD, OPENED, ALERT = "head", "opened", "alert"
 MAX_LINE_BYTES = 2048
 MAX_LIST_BYTES = 1 << 30
 AT_ONCE = 2000
@@ -43,13 +48,15 @@ CREATE TABLE IF NOT EXISTS opened (
 CREATE TABLE IF NOT EXISTS heads (
     size INTEGER PRIMARY KEY, root BLOB NOT NULL, witnessed INTEGER NOT NULL, at_us INTEGER NOT NULL
 ) STRICT;
+CREATE TABLE IF NOT EXISTS alerts (digest BLOB PRIMARY KEY) STRICT, WITHOUT ROWID;
 """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenedLine:
     """One line. A head: `size`, `root`, `witnessed`. An entry opened for: its place and its leaf's hash, and
-    whether the head that showed it was witnessed."""
+    whether the head that showed it was witnessed. An alert: the place of the access that opened it, and a
+    digest of what it says (`alert_facts.py`); a digest of zeros says from which place on alerts are kept."""
 
     number: int
     before: bytes
@@ -60,8 +67,8 @@ class OpenedLine:
     witnessed: bool
 
     def check(self) -> None:
-        if self.kind not in {HEAD, OPENED} or self.number < 0 or self.size < 0:
-            raise LedgerError("a line is a head or an entry", where="the key service's list")
+        if self.kind not in {HEAD, OPENED, ALERT} or self.number < 0 or self.size < 0:
+            raise LedgerError("a line is a head, an entry or an alert", where="the key service's list")
         if len(self.before) != 32 or len(self.root) != 32:
             raise LedgerError("a hash has 32 bytes", where="the key service's list")
 
@@ -92,6 +99,9 @@ class OpenedList:
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=20000"):
             self._db.execute(f"PRAGMA {pragma}")
         self._db.executescript(SCHEMA)
+        if not self.has_alert(FROM_HERE):
+            newest = self.newest()
+            self.add_alerts(newest.size if newest else 0, [FROM_HERE], at_us=newest.at_us if newest else 0)
 
     def close(self) -> None:
         with self._guard:
@@ -132,6 +142,21 @@ class OpenedList:
         found = self._head(f"WHERE size > {known.size if known else -1:d} ORDER BY size")
         return None if found is None else found.at_us
 
+    def newest_us(self) -> int:
+        """When the newest line was written; 0 before the first. Time does not go back before it."""
+        with self._guard:
+            row = self._db.execute("SELECT message FROM lines ORDER BY number DESC LIMIT 1").fetchone()
+        if row is None:
+            return 0
+        return from_bytes(OpenedLine, envelope.split(bytes(row[0]), limit=MAX_LINE_BYTES)[1]).at_us
+
+    def unwitnessed(self) -> int:
+        """How many tree heads came since the newest one that some witness had seen."""
+        known = self.newest_witnessed()
+        with self._guard:
+            query = "SELECT count(*) FROM heads WHERE size > ?"
+            return int(self._db.execute(query, (known.size if known else -1,)).fetchone()[0])
+
     def _head(self, which: str) -> SeenHead | None:
         with self._guard:
             row = self._db.execute(
@@ -160,6 +185,24 @@ class OpenedList:
             self._append(OPENED, sequence, leaf_hash, witnessed=witnessed, at_us=at_us)
             self._db.execute("INSERT INTO opened VALUES (?, ?)", place)
             self._db.execute("COMMIT")
+
+    def add_alerts(self, sequence: int, digests: Iterable[bytes], *, at_us: int) -> None:
+        """Keep what an alert said that the entry at `sequence` opened; once for each."""
+        with self._guard:
+            for digest in digests:
+                if self._has_alert(digest):
+                    continue
+                self._append(ALERT, sequence, digest, witnessed=False, at_us=at_us)
+                self._db.execute("INSERT INTO alerts VALUES (?)", (digest,))
+                self._db.execute("COMMIT")
+
+    def has_alert(self, digest: bytes) -> bool:
+        """Whether an alert that was opened here said that."""
+        with self._guard:
+            return self._has_alert(digest)
+
+    def _has_alert(self, digest: bytes) -> bool:
+        return self._db.execute("SELECT 1 FROM alerts WHERE digest = ?", (digest,)).fetchone() is not None
 
     def _append(self, kind: str, size: int, root: bytes, *, witnessed: bool, at_us: int) -> None:
         """Begin a transaction and add the line; the caller commits."""
@@ -191,10 +234,10 @@ class OpenedList:
             ).fetchall()
         return [bytes(row[0]) for row in rows]
 
-    def all_messages(self) -> list[bytes]:
-        """Every signed line."""
+    def all_messages(self, start: int = 0) -> list[bytes]:
+        """Every signed line from `start` on."""
         found: list[bytes] = []
-        while part := self.messages(len(found)):
+        while part := self.messages(start + len(found)):
             found += part
         return found
 
@@ -247,11 +290,48 @@ def parse_list(data: bytes) -> list[bytes]:
     return value
 
 
-@dataclass(frozen=True, slots=True)
 class OpenedCheck:
     """A list, to be held against an access log (`check_log.OpenedEntries`)."""
 
-    lines: Sequence[OpenedLine]
+    @classmethod
+    def of(cls, messages: Sequence[bytes], public: Ed25519PublicKey) -> OpenedCheck:
+        """A list as it came. Raises LedgerError for a line that is forged, missing or moved."""
+        last = hashlib.sha256(messages[-1]).digest() if messages else b""
+        return cls(read_lines(messages, public), last)
+
+    def __init__(self, lines: Sequence[OpenedLine], last: bytes = b"") -> None:
+        """`last`: SHA-256 of the last line as it came, if it is at hand."""
+        self.lines = lines
+        self._befores = [*(line.before for line in lines), last]
+        alerts = [line for line in lines if line.kind == ALERT]
+        self._alerts = {line.root for line in alerts}
+        self._alerts_from = next((line.size for line in alerts if line.root == FROM_HERE), None)
+
+    def judge(self, entry: Entry, problems: list[str]) -> None:
+        """Add an entry that says of a unit's alert what no opened record says, or that saw lines of this list
+        that are not in it."""
+        if isinstance(entry.note, KeysListSeen):
+            self._compare_seen(entry.note, entry.sequence, problems)
+            return
+        if self._alerts_from is None or entry.sequence < self._alerts_from:
+            return
+        if not self._alerts.issuperset(alert_facts.wanted_by(entry.note)):
+            problems.append(
+                f"entry {entry.sequence}: {entry.note.KIND}: the key service opened no record of a unit that "
+                "says this"
+            )
+
+    def _compare_seen(self, note: KeysListSeen, sequence: int, problems: list[str]) -> None:
+        """A list that was set back lacks lines that the department saw, or continues them otherwise."""
+        if note.lines > len(self.lines):
+            problems.append(
+                f"entry {sequence}: the key service's list had {note.lines} lines and has {len(self.lines)}: "
+                "its disk was set back"
+            )
+        elif self._befores[note.lines] not in {note.digest, b""}:
+            problems.append(
+                f"entry {sequence}: the key service's list has other lines now: its disk was set back"
+            )
 
     def compare(self, tree: Tree, problems: list[str]) -> None:
         """Add every entry that content was opened for and every head accepted that the log does not hold."""

@@ -7,11 +7,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from storage.counts import counted
-from storage.times import DAY_US, iso_text
+from storage.times import DAY_US, MINUTE_US, iso_text
 from sync.department.desk.audit.rules import NOT_FILED, AlprRequest
 from sync.department.desk.people import training
 from sync.department.desk.redress.rules import due_us
 from sync.department.desk.state import DeskState
+from sync.department.ground.department_time import Doubt, span_text
 from sync.department.journal.change_entries import GlassBroken
 from sync.department.journal.entries import AuditDone, FindingOpened
 from sync.department.journal.sharing_entries import ShareAsked
@@ -39,6 +40,7 @@ def overdue(policy: Policy, book: DeskState, requests: Sequence[AlprRequest], no
         *_audits(policy, book, now_us),
         *_training(policy, book, now_us),
         *_findings(book, now_us),
+        *_reviewers(policy, book),
         *_filings(policy, requests, now_us),
         *_shares(book, now_us),
         *_holds(book, now_us),
@@ -60,6 +62,30 @@ def open_incidents(listed: Iterable[tuple[int, str, int]], book: DeskState, now_
         for number, kind, at_us in listed
         if number not in book.settled.closed and now_us - at_us >= INCIDENT_DAYS * DAY_US
     ]
+
+
+def clocks(doubt: Doubt | None, now_us: int, newest_us: int) -> list[Overdue]:
+    """A server's clock that is not believed, or behind the log: which clock, how far, what to do."""
+    cure = (
+        "set the server's clock (timedatectl set-ntp true); if it is right, two people confirm it: "
+        "department clock confirm"
+    )
+    if doubt is not None:
+        reads, held = (iso_text(one, to="second") for one in (doubt.wall_us, doubt.held_us))
+        what = (
+            f"the server's clock reads {reads}, {span_text(doubt.by_us)} {doubt.direction} of the confirmed "
+            f"time {held}: entries carry that time, purges wait, and a call is refused as unsigned where a "
+            f"session's clock differs from it by more than 10 minutes (log on again); {cure}"
+        )
+    elif now_us < newest_us - MINUTE_US * 10:
+        reads, newest = iso_text(now_us, to="second"), iso_text(newest_us, to="second")
+        what = (
+            f"the server's clock reads {reads}, {span_text(newest_us - now_us)} behind the newest entry "
+            f"of the log ({newest}): every new entry carries that time until the clock has passed it; {cure}"
+        )
+    else:
+        return []
+    return [Overdue(kind="clock", clause="463.8", what=what)]
 
 
 def from_store(rows: Iterable[tuple[str, str, str]]) -> list[Overdue]:
@@ -109,6 +135,23 @@ def _findings(book: DeskState, now_us: int) -> list[Overdue]:
         for entry in book.findings.open_findings()
         if isinstance(entry.note, FindingOpened) and now_us >= entry.note.due_us
     ]
+
+
+def _reviewers(policy: Policy, book: DeskState) -> list[Overdue]:
+    """Findings that wait for a person: their reviewer is gone, or there never was one."""
+    waiting = [
+        entry.sequence
+        for entry in book.findings.open_findings()
+        if isinstance(entry.note, FindingOpened) and not book.roster.may_review(policy, entry.note.reviewer)
+    ]
+    if not waiting:
+        return []
+    have, them = ("has", "it") if len(waiting) == 1 else ("have", "them")
+    what = (
+        f"{counted(len(waiting), 'finding')} {have} no reviewer, the first is {waiting[0]}: give a person "
+        f"who is not concerned the role reviewer, who then closes {them}"
+    )
+    return [Overdue(kind="reviewer", clause="463.5 (c)", what=what)]
 
 
 def _filings(policy: Policy, requests: Sequence[AlprRequest], now_us: int) -> list[Overdue]:

@@ -126,9 +126,11 @@ class DeskContext:
     `exports`: the folder into which CAD or RMS drops its case numbers, as CSV.
     `time`: the department's, where the server's clock is behind it. `ending`: certificates and day keys.
     `keys_elsewhere`: whether the key service runs on a machine of its own.
-    `tell_cleared`: offer units what was cleared. `alert_facts`: what units recorded of alerts, opened in
-    this process; `opening`: held while it is. `bell`: rung when an alert arrives or changes; `watchers`: who
-    follows; `planting`: when planted mismatches are due.
+    `tell_cleared`: offer units what was cleared; `enter_sent`: enter what units are offered; `keys_list`: the
+    key service's own list from a line on.
+    `alert_facts`: what units recorded of alerts, opened in this process; `opening`: held while it is.
+    `bell`: rung when an alert arrives or changes; `watchers`: who follows; `planting`: when planted
+    mismatches are due.
     `pace`, `under_way`: how fast searches open reads here, and how far those under way came.
     `redress`: how often each address of the public asked; `public_counts`: what everyone may see.
     `let_join`: a one-time code for a new unit of that name, and its hours; `shut_out`: revoke a unit (name or
@@ -159,6 +161,8 @@ class DeskContext:
     purge: Callable[[], list[PurgedDay]]
     take_reset: Callable[[bytes], tuple[str, int, int]]
     tell_cleared: Callable[[], None] = lambda: None
+    enter_sent: Callable[[], int] = lambda: 0
+    keys_list: Callable[[int], list[bytes]] = lambda _first: []
     alert_facts: dict[str, Alert] = field(default_factory=dict, repr=False)
     opening: threading.Lock = field(default_factory=threading.Lock)
     bell: Bell = field(default_factory=Bell)

@@ -29,7 +29,7 @@ from sync.department.desk.sessions import Session
 from sync.department.desk.state import checked_policy
 from sync.department.journal.access_log import AccessLog
 from sync.department.journal.entries import (
-    ALL_SIGNED,
+    GRANTS_BY_TWO,
     AccessLogOpened,
     Entry,
     Refused,
@@ -119,7 +119,7 @@ class Desk(LogState):
                 AccessLogOpened(
                     public_key=key.public_key().public_bytes_raw(),
                     root_digest=root.digest(),
-                    signs=ALL_SIGNED,
+                    signs=GRANTS_BY_TWO,
                 ),
                 stamp,
             )

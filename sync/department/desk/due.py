@@ -27,7 +27,6 @@ from sync.department.desk.endings import (
     unreadable_lists,
 )
 from sync.department.desk.inquiry.forms import NothingForm
-from sync.department.ground.department_time import span_text
 from sync.department.policy.refusals import FormError
 from sync.department.policy.roles import Call
 from sync.errors import SyncError
@@ -59,13 +58,7 @@ def overdue_now(front: DeskContext, now_us: int, *, filings: bool = True) -> lis
         ((one.number, one.kind, one.at_us) for one in front.incidents.listed()), desk.book, now_us
     )
     doubt = front.time.doubt() if front.time is not None else None
-    if doubt is not None:
-        what = (
-            f"the server's clock is {span_text(doubt.by_us)} {doubt.direction} of the confirmed time: "
-            "purges wait; set it, or two people confirm it (clock/confirm)"
-        )
-        found.append(Overdue(kind="clock", clause="463.8", what=what))
-    return found
+    return found + compliance.clocks(doubt, now_us, desk.log.newest_us())
 
 
 def endings_now(

@@ -19,6 +19,7 @@ def signing(desk: Desk, token: str, name: str, form: Any) -> Iterator[None]:
     if given.key is None or name not in SIGNED_CALLS or offered():
         yield
         return
-    statement = sign_call(given.key, desk.log.log_id, given.user, name, form, desk.now_us())
+    at_us = max(desk.now_us(), desk.log.newest_us())  # as the entry will be stamped, under any clock
+    statement = sign_call(given.key, desk.log.log_id, given.user, name, form, at_us)
     with offering(statement):
         yield

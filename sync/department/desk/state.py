@@ -14,6 +14,7 @@ from sync.department.desk.alerts.rules import AlertStates
 from sync.department.desk.audit.cases import Cases
 from sync.department.desk.audit.rules import Findings
 from sync.department.desk.changes.rules import ChangeStates
+from sync.department.desk.documents.sent import Sent
 from sync.department.desk.glass.rules import Glass
 from sync.department.desk.grants.rules import Grants, Settled
 from sync.department.desk.holds.rules import Holds
@@ -26,7 +27,7 @@ from sync.department.desk.sharing.rules import Shares
 from sync.department.journal.change_entries import DayCounted
 from sync.department.journal.entries import AccessLogOpened, Entry, RootSet, WitnessAway
 from sync.department.journal.hold_entries import Purged
-from sync.department.journal.machine_entries import PurgeAllowed
+from sync.department.journal.machine_entries import KeysListSeen, PurgeAllowed
 from sync.department.journal.made_by import MADE
 from sync.department.journal.second_hands import UnsignedError
 from sync.department.journal.signers import Signers
@@ -55,6 +56,7 @@ class DeskState:
     shares: Shares = field(default_factory=Shares)
     holds: Holds = field(default_factory=Holds)
     grants: Grants = field(default_factory=Grants)
+    sent: Sent = field(default_factory=Sent)
     settled: Settled = field(default_factory=Settled)
     alerts: AlertStates = field(default_factory=AlertStates)
     redress: Requests = field(default_factory=Requests)
@@ -62,6 +64,7 @@ class DeskState:
     opened_us: int = 0
     policy_us: int = 0
     purge_through: int = -1
+    keys_lines: int = 0
     purged_days: set[str] = field(default_factory=set)
     counted_days: set[str] = field(default_factory=set)
 
@@ -91,6 +94,8 @@ class DeskState:
             self.opened_us = entry.stamp.at_us
         elif isinstance(note, WitnessAway):
             self.away = entry
+        elif isinstance(note, KeysListSeen):
+            self.keys_lines = note.lines
         elif isinstance(note, DayCounted):
             self.counted_days.add(note.day)
         elif isinstance(note, Purged):
@@ -109,6 +114,7 @@ class DeskState:
             self.shares,
             self.holds,
             self.grants,
+            self.sent,
             self.settled,
             self.alerts,
             self.redress,

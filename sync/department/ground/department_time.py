@@ -4,7 +4,8 @@ A clock alone never moves the department by more than `MAX_AHEAD_US` beyond the 
 independent source confirmed, plus the time that the machine has run since: a walk of small steps is bounded
 in sum, and so is a restart under a wrong clock. Confirmed is what the clock and a witness, or the clock and
 two units, say alike; else two people say it (`accept`). A witness that says another time puts the clock in
-doubt. Time never runs back: a clock behind what was already believed is not believed either.
+doubt. Time never runs back, and never stands still: a clock behind what was already believed is not
+believed either, and the time goes on at half speed until the clock has caught up.
 
 While the clock is in doubt, `now_us` gives the last believed time plus the time run since, so that stamps
 stay right, and `demand_sure` refuses what cannot be undone (a purge).
@@ -123,7 +124,9 @@ class DepartmentTime:
         with self._guard:
             wall, running = self._clocks.wall(), self._clocks.running()
             doubt = self._doubt(wall, running)
-            now = max(self._floor, wall if doubt is None else doubt.held_us)
+            # at half speed at least: a clock that is set back again and again does not hold the time still
+            least = self._floor + max(0, running - self._floor_running) // 2 if self._floor else 0
+            now = max(least, wall if doubt is None else doubt.held_us)
             self._floor, self._floor_running = now, running
             if running - self._written_running >= SAVE_EVERY_US:
                 self._save(replace(self._mark, seen_us=running))
@@ -266,3 +269,9 @@ def span_text(us: int) -> str:
         if us >= 2 * size:
             return f"{us // size} {name}"
     return f"{us // SECOND_US} seconds"
+
+
+def apart_text(said_us: int, held_us: int) -> str:
+    """How far two clocks are apart, for the person who has to set one."""
+    direction = "behind" if said_us < held_us else "ahead of"
+    return f"the clock that signed is {span_text(abs(said_us - held_us))} {direction} the department's time"

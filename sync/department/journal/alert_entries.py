@@ -9,6 +9,7 @@ from storage.alert_life import AlertStep
 from sync.department.journal.entry_base import Note
 
 PLANTED = "planted/"
+BEFORE_ENROLLMENT = "before enrollment"  # its list was never approved by two people of this department
 
 
 def planted_name(token: str, record: str) -> str:

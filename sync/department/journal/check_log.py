@@ -28,7 +28,8 @@ from storage.times import MINUTE_US, SECOND_US
 from sync.department.journal.access_log import CONTEXT, DATABASE, AuditKeys, open_entry, origin_of, parse_leaf
 from sync.department.journal.entries import Entry
 from sync.department.journal.second_hands import UnsignedError
-from sync.department.journal.signers import SIGNER_KINDS, SignedLog
+from sync.department.journal.signed_log import SignedLog
+from sync.department.journal.signers import SIGNER_KINDS
 from sync.errors import HomeError
 
 SKEW_US = 10 * MINUTE_US  # how far the department's clock and a witness's may differ
@@ -67,11 +68,13 @@ def check(
     checkpoints: Sequence[str] = (),
     keys: AuditKeys | None = None,
     opened: OpenedEntries | None = None,
+    taken: EntryWatch | None = None,
 ) -> LogReport:
     """Check the log in `folder`. Raises HomeError.
 
     `checkpoints`: the newest note of each witness that answered; a quorum of them must. `opened`: what the
-    key service's own list says. With `keys`, entries are opened, and their times held against the witnesses'.
+    key service's own list says; `taken`: is shown each entry. With `keys`, entries are opened, and their
+    times held against the witnesses'.
     """
     path = folder / DATABASE
     if not path.is_file():
@@ -93,7 +96,7 @@ def check(
     finally:
         db.close()
     hashes = [merkle.leaf_hash(leaf) for _, _, _, leaf, _ in rows]
-    stamps = _check_entries(rows, log_id, log_key, keys, problems)
+    stamps = _check_entries(rows, log_id, log_key, keys, opened, taken, problems)
     _check_nodes(hashes, nodes, problems)
     tree = Tree(hashes)
     note_key = NoteKey(origin_of(log_id), log_key)
@@ -145,6 +148,18 @@ class OpenedEntries(Protocol):
         """Add what does not agree."""
         ...
 
+    def judge(self, entry: Entry, problems: list[str]) -> None:
+        """Add an entry that says what the key service did not see."""
+        ...
+
+
+class EntryWatch(Protocol):
+    """What is to be told of each entry, in order."""
+
+    def judge(self, entry: Entry, *, holds: bool) -> None:
+        """`holds`: the person whom it names signed it, or none had to."""
+        ...
+
 
 def _times(note: str, witnesses: Witnesses, size: int) -> list[tuple[int, int]]:
     """(size, time in s) by each witness that co-signed a note."""
@@ -173,11 +188,13 @@ def _check_times(stamps: list[int], times: list[tuple[int, int]], problems: list
             problems.append(f"entry {at}: is dated after a tree head that the witnesses saw with it")
 
 
-def _check_entries(
+def _check_entries(  # noqa: PLR0917 - one pass
     rows: list[tuple[int, str, int, bytes, bytes]],
     log_id: bytes,
     log_key: Ed25519PublicKey,
     keys: AuditKeys | None,
+    seen: OpenedEntries | None,
+    taken: EntryWatch | None,
     problems: list[str],
 ) -> list[int]:
     """The time of each entry that was opened, microseconds."""
@@ -198,22 +215,28 @@ def _check_entries(
             elif keys is not None:
                 entry = open_entry(log_id, sequence, payload, sealed, keys)
                 opened.append(entry.stamp.at_us)
-                _check_signed(entry, signed, problems)
+                holds = _check_signed(entry, signed, problems)
+                if taken is not None:
+                    taken.judge(entry, holds=holds)
+                if seen is not None:
+                    seen.judge(entry, problems)
         except (StorageError, HomeError) as error:
             problems.append(f"{name}: {error}")
     return opened
 
 
-def _check_signed(entry: Entry, signed: SignedLog, problems: list[str]) -> None:
+def _check_signed(entry: Entry, signed: SignedLog, problems: list[str]) -> bool:
     """Whether the person whom an entry names signed it, where it must be signed."""
     if entry.note.KIND not in SIGNER_KINDS:
-        return
+        return True
     try:
         signed.judge(entry)
     except UnsignedError as error:
         about = getattr(entry.note, "user", "")
         what = f"{entry.note.KIND} {about}".strip()
         problems.append(f"entry {entry.sequence}: {what} in the name of {entry.stamp.user}: {error}")
+        return False
+    return True
 
 
 class Tree:

@@ -53,6 +53,8 @@ from sync.department.journal.machine_entries import (
     AdministratorNamed,
     ClockConfirmed,
     ClosedLogBrought,
+    DocumentSent,
+    KeysListSeen,
     PurgeAllowed,
     PurgeAsked,
     ResetHanded,
@@ -72,7 +74,7 @@ from sync.department.journal.sharing_entries import (
 )
 from sync.department.policy.roles import Role
 
-ALL_SIGNED = 2
+ALL_SIGNED, GRANTS_BY_TWO = 2, 3
 KEPT, ASKED_FOR, REPLACED, ISSUED = "kept", "asked-for", "replaced", "issued"
 
 
@@ -81,7 +83,7 @@ class AccessLogOpened(Note):
     """The first entry: the log's public key and the digest of the root that vouches for it.
 
     `signs`: from `ALL_SIGNED` on, everything in it that a person made must be signed; in an older log a kind
-    must be from its first signed entry on.
+    must be from its first signed entry on. From `GRANTS_BY_TWO` on, two people give a grant that can destroy.
     """
 
     KIND: ClassVar[str] = "log_opened"
@@ -370,6 +372,8 @@ NOTES: dict[str, type[Note]] = {
         PurgeAllowed,
         UnitCodeIssued,
         UnitRevoked,
+        DocumentSent,
+        KeysListSeen,
         PurgeAsked,
         ClosedLogBrought,
         ResetHanded,

@@ -37,6 +37,31 @@ class UnitCodeIssued(Note):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KeysListSeen(Note):
+    """How many lines the key service's own list had, and the SHA-256 of the last: it never gets shorter."""
+
+    KIND: ClassVar[str] = "keys_list_seen"
+    lines: int
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DocumentSent(Note):
+    """A signed document was offered to units: its name and version, for one unit or all.
+
+    `digest`: as units record it: SHA-256 of the signed message; of policy, roster and day keys, of what was
+    signed. `baseline`: it was out before the log had entries of this kind.
+    """
+
+    KIND: ClassVar[str] = "document_sent"
+    name: str
+    version: int
+    unit: str
+    digest: bytes
+    baseline: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UnitRevoked(Note):
     """A unit, by name or id, was revoked."""
 

@@ -16,13 +16,13 @@ from typing import TypeVar
 
 from storage import envelope
 from storage.errors import StorageError
-from storage.times import DAY_US
+from storage.times import DAY_US, HOUR_US
 from sync.department.journal.change_entries import ChangeDecided, ChangeProposed
 from sync.department.journal.entries import Entry, TrainingDone
 from sync.department.journal.hold_entries import HoldReleased, ReleaseAsked
 from sync.department.journal.inquiry_entries import Access, SearchApproved
 from sync.department.journal.sharing_entries import ShareDecided
-from sync.department.journal.statements import Statement
+from sync.department.journal.statements import Statement, digest_of
 from sync.department.policy.policy_file import parse_policy, policy_digest
 from sync.department.policy.roles import TAKES_TWO, Call, Role
 
@@ -68,6 +68,15 @@ class SignedDecision:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Spent:
+    """An approval that was used: by the entry that used it first, and the statement that it came with."""
+
+    entry: int
+    by: bytes
+    at_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Training:
     """A training as its signed entry has it."""
 
@@ -82,7 +91,8 @@ class SecondHands:
     `two_hands`: roles that two people give; `approvers`: roles that may approve; `approved_once`: who ever
     had such a role; `fresh`: accounts that had no credential yet; `asked_release`: by hold, who asked to end
     it; `released`: entries of releases that hold, and when; `emergencies`: by access, who searched;
-    `permits`: by call, the roles that may make it; `trained`: each person's newest training.
+    `permits`: by call, the roles that may make it; `trained`: each person's newest training; `spent`:
+    approvals that were used; `given`: statements that gave a grant, and when.
     """
 
     proposed: dict[int, Proposal] = field(default_factory=dict)
@@ -100,6 +110,9 @@ class SecondHands:
     trained: dict[str, Training] = field(default_factory=dict)
     approved_once: set[str] = field(default_factory=set)
     fresh: set[str] = field(default_factory=set)
+    approval_hours: int = 0
+    spent: dict[int, Spent] = field(default_factory=dict)
+    given: dict[bytes, int] = field(default_factory=dict)
 
     def trial(self) -> SecondHands:
         """One to try an entry on."""
@@ -120,6 +133,7 @@ class SecondHands:
         self.two_hands = tuple(role for role in Role if not TAKES_TWO.isdisjoint(calls[role]))
         self.approvers = tuple(role for role in Role if Call.CHANGE_APPROVE in calls[role])
         self.full_plate = policy.inquiry.full_plate_min
+        self.approval_hours = policy.inquiry.approval_hours
         self.permits = {call.value: tuple(one for one in Role if call in calls[one]) for call in Call}
         self.training_days = policy.training.valid_days
         self.topics = tuple(topic.id for topic in policy.training.topics)
@@ -205,32 +219,54 @@ class SecondHands:
         if known is not None and known.user == user:
             raise UnsignedError("the person who searched does not judge it")
 
-    def demand_access(self, said: Statement, access: Access) -> None:
+    def demand_access(self, said: Statement, entry: Entry, access: Access) -> None:
         """The second person of an access, where it needs or names one. Raises UnsignedError."""
-        form = _form(said)
-        named = [form.get(one) for one in ("proposal", "approval")]
-        number = next((one for one in named if type(one) is int and one >= 0), access.approval)
+        named = _approval_of(said)
+        number = named if named >= 0 else access.approval
         if number >= 0:
-            self._demand(said, number)
+            self._demand(said, number, entry)
         elif access.action == "search" and said.call != EMERGENCY and self._is_wide(access.plate):
             raise UnsignedError("it has no full plate, and no second person signed")
         if access.action == "delivery" and access.request not in self.shares:
             raise UnsignedError("no second person signed its approval")
 
-    def demand_change(self, said: Statement, *, needed: bool, people: Iterable[str]) -> None:
-        """The second person of a change of the roster. `people`: who ever had a key. Raises UnsignedError."""
-        number = _form(said).get("approval", -1)
-        if type(number) is int and number >= 0:
-            self._demand(said, number)
+    def demand_change(self, said: Statement, entry: Entry, *, needed: bool, people: Iterable[str]) -> None:
+        """The second person of a change. `people`: who ever had a key. Raises UnsignedError."""
+        number = _approval_of(said)
+        if number >= 0:
+            self._demand(said, number, entry)
+            if number not in self.proposed:
+                raise UnsignedError("the approval that it names is of no such change")
         elif needed and self.approved_once.intersection(people) - {said.user}:
             raise UnsignedError("it takes two people, and no second person signed")
 
-    def _demand(self, said: Statement, number: int) -> None:
+    def spend(self, entry: Entry, said: Statement) -> None:
+        """The approval that a call names is used: by the entries of that call, and by no other call."""
+        number, at_us = _approval_of(said), entry.stamp.at_us
+        if number >= 0:
+            forget(self.spent, lambda one: at_us - one.at_us >= WAITS_US)
+            self.spent.setdefault(number, Spent(entry=entry.sequence, by=digest_of(said), at_us=at_us))
+
+    def give(self, entry: Entry, said: Statement) -> None:
+        """A grant: one signed call gives one. Raises UnsignedError."""
+        forget(self.given, lambda at: entry.stamp.at_us - at >= HOUR_US)
+        key = digest_of(said)
+        if key in self.given:
+            raise UnsignedError("the signature gave another grant before")
+        self.given[key] = entry.stamp.at_us
+
+    def _demand(self, said: Statement, number: int, entry: Entry) -> None:
         decision, proposal = self.decided.get(number), self.proposed.get(number)
         if decision is None or decision.user == said.user:
             raise UnsignedError("no second person signed the approval that it names")
         if proposal is not None and (proposal.call, proposal.digest) != (said.call, change_digest(said)):
             raise UnsignedError("the approval that it names is of another change")
+        at_us, by = entry.stamp.at_us, digest_of(said)
+        if at_us - decision.at_us > self.approval_hours * HOUR_US:
+            raise UnsignedError("the approval that it names had ended")
+        spent = self.spent.get(number)
+        if spent is not None and spent.by != by:
+            raise UnsignedError("the approval that it names was used before")
 
     def _is_wide(self, plate: str) -> bool:
         return bool(set(plate) & {"*", "?"}) or len(plate) < self.full_plate
@@ -241,6 +277,13 @@ def change_digest(said: Statement) -> bytes:
     form = _form(said)
     form |= {name: value for name, value in (("propose", False), ("approval", -1)) if name in form}
     return hashlib.sha256(CHANGE + said.call.encode() + b"\x00" + envelope.encode(form)).digest()
+
+
+def _approval_of(said: Statement) -> int:
+    """The approved proposal that a call names, or -1."""
+    form = _form(said)
+    named = (form.get(one) for one in ("proposal", "approval"))
+    return next((one for one in named if type(one) is int and one >= 0), -1)
 
 
 def _form(said: Statement) -> dict[str, object]:

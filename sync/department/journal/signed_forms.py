@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from storage import envelope
@@ -45,11 +46,37 @@ DECIDING_CALLS = frozenset({"inquiry/approve", "change/approve", "share/decide"}
 SIGNED_CALLS = frozenset(ACTIONS) | ROSTER_CALLS | PASSKEY_CALLS | DECIDING_CALLS | MAKING_CALLS
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """What a request or a proposal asks for, as digests, and when it was made. `digest`: plate and ground;
+    `whole`: times, place and unit too."""
+
+    digest: bytes
+    whole: bytes
+    at_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedAlert:
+    """An alert's record at the unit, and the read that it is of."""
+
+    alert: str
+    read: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenedRecords:
+    """Units' records that an access to alerts opened, and when."""
+
+    records: tuple[str, ...]
+    at_us: int
+
+
 class Named(Protocol):
     """What a form may only name by number."""
 
-    def asked(self, number: int) -> bytes | None:
-        """`ask_digest` of a request or a proposal, by its entry."""
+    def asked(self, number: int) -> Waiting | None:
+        """A request or a proposal, by its entry."""
         ...
 
     def alert(self, name: str) -> tuple[str, str]:
@@ -76,18 +103,28 @@ def fits_access(statement: Statement, access: Access, named: Named) -> bool:
     numbers = access.approval in {-1, proposal, form.get("approval", -1)}
     if not (said and numbers and request in {-1, access.request}):
         return False
-    if query is not None or statement.call not in BY_NUMBER:
+    if statement.call not in BY_NUMBER:
         return bool(access.request == request)
-    return _as_asked(named.asked(proposal if proposal != -1 else request), access)
+    numbered = [one for one in (proposal, request) if one != -1]
+    if query is not None:
+        return bool(access.request == request) and all(
+            _as_asked(named.asked(one), access) for one in numbered
+        )
+    return bool(numbered) and _as_asked(named.asked(numbered[0]), access)
 
 
-def ask_digest(plate: str, ground: Ground) -> bytes:
+def ask_digest(plate: str, ground: Ground, elements: str = "") -> bytes:
     """What a request or a proposal binds its access to."""
-    return hashlib.sha256(envelope.encode([normal_plate(plate), to_plain(ground)])).digest()
+    return hashlib.sha256(envelope.encode([normal_plate(plate), to_plain(ground), elements])).digest()
 
 
-def _as_asked(digest: bytes | None, access: Access) -> bool:
-    return digest is not None and hmac.compare_digest(digest, ask_digest(access.plate, access.ground))
+def _as_asked(asked: Waiting | None, access: Access) -> bool:
+    """Whether an access is what was asked for: a search whole, a picture by plate and ground."""
+    if asked is None:
+        return False
+    if access.action == "image":
+        return hmac.compare_digest(asked.digest, ask_digest(access.plate, access.ground))
+    return hmac.compare_digest(asked.whole, ask_digest(access.plate, access.ground, access.elements))
 
 
 def _same_query(query: Query, access: Access) -> bool:

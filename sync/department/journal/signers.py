@@ -14,7 +14,8 @@ So an entry counts only where the chain holds, and `apply` says what does not:
 - a second person's decision: by a signed call of that person; what needs one does not hold without it
   (`second_hands.py`)
 - whatever else a person did (training, hot lists, grants, releases, verdicts, alerts): by a signed call of
-  that person, in a role that may make it, whose form says so (`made_by.py`)
+  that person, in a role that may make it, whose form says so (`made_by.py`); a grant that can destroy what a
+  unit holds, by two people
 - an access: only of a person whose training, by a signed record of another, is current
 
 What does not hold changes nothing here. The key service and `department verify` fold the same entries.
@@ -23,21 +24,20 @@ What does not hold changes nothing here. The key service and `department verify`
 from __future__ import annotations
 
 import copy
-import hashlib
 from dataclasses import dataclass, field
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from storage.codec import to_bytes
 from storage.errors import StorageError
 from storage.leaf import log_id_of
 from storage.times import HOUR_US, MINUTE_US
 from sync import root_file
+from sync.department.ground.department_time import apart_text
 from sync.department.journal import named_administrator
-from sync.department.journal.alert_entries import AlertKnown, AlertStepTaken, record_of
 from sync.department.journal.change_entries import ChangeDecided, ChangeProposed, GlassJudged
 from sync.department.journal.entries import (
     ALL_SIGNED,
+    GRANTS_BY_TWO,
     AccessLogOpened,
     AccountSet,
     CredentialSet,
@@ -47,10 +47,12 @@ from sync.department.journal.entries import (
     TrainingDone,
 )
 from sync.department.journal.entry_base import SYSTEM, Note
+from sync.department.journal.granted import can_destroy
 from sync.department.journal.hold_entries import HoldReleased, ReleaseAsked
-from sync.department.journal.inquiry_entries import Access, InquiryAsked, SearchApproved, SearchProposed
+from sync.department.journal.inquiry_entries import Access, SearchApproved
 from sync.department.journal.machine_entries import AdministratorNamed
 from sync.department.journal.made_by import MADE, demand_made, takes_two
+from sync.department.journal.office_entries import GrantIssued
 from sync.department.journal.passkeys import (
     PasskeySet,
     credential_of,
@@ -60,14 +62,15 @@ from sync.department.journal.passkeys import (
 from sync.department.journal.person_entries import PersonKeySet, SessionKeySet
 from sync.department.journal.second_hands import (
     DECISIONS,
-    EMERGENCY,
-    WAITS_US,
     SecondHands,
     UnsignedError,
     forget,
 )
 from sync.department.journal.sharing_entries import ShareDecided
-from sync.department.journal.signed_forms import ask_digest, fits_access, fits_passkey, fits_roster
+from sync.department.journal.signed_forms import (
+    fits_passkey,
+    fits_roster,
+)
 from sync.department.journal.statements import (
     NEXT_KEY,
     SESSION,
@@ -81,7 +84,6 @@ from sync.root_file import Root
 
 FRESH_US = 10 * MINUTE_US  # how far a person's clock and the department's may differ
 KEPT_US = HOUR_US  # what is too old to be fresh needs no memory
-MOST_ALERTS = 5000  # the newest, which can still be opened by their number
 JUDGED: tuple[type[Note], ...] = (
     AccessLogOpened,
     RootSet,
@@ -117,7 +119,8 @@ class Signers:
 
     `ever`: who ever had a key; `reset`: whose next key needs no certificate; `recent`: keys of sessions that
     were certified within the hour; `named`: the administrator whom two offices named, until it is done;
-    `all_signed`: whatever a person made must be signed; else `signed_kinds` alone.
+    `all_signed`: whatever a person made must be signed; else `signed_kinds` alone; `grants_by_two`: two
+    people give a grant that can destroy.
     """
 
     department: bytes = b""
@@ -132,6 +135,7 @@ class Signers:
     named: str = ""
     named_at: int = -1
     all_signed: bool = False
+    grants_by_two: bool = False
     signed_kinds: set[str] = field(default_factory=set)
     second: SecondHands = field(default_factory=SecondHands)
 
@@ -142,6 +146,7 @@ class Signers:
         if isinstance(note, AccessLogOpened):
             self.department = log_id_of(Ed25519PublicKey.from_public_bytes(note.public_key))
             self.all_signed = note.signs >= ALL_SIGNED
+            self.grants_by_two = note.signs >= GRANTS_BY_TWO
         elif isinstance(note, RootSet):
             self._set_root(note)
         elif isinstance(note, AdministratorNamed):
@@ -182,8 +187,8 @@ class Signers:
         call = rule.calls[said.call]
         if call is not None:
             self.second.demand_role(said.user, self.roles.get(said.user, ()), call)
-        if takes_two(rule, said):
-            self.second.demand_change(said, needed=True, people=self.ever)
+        if takes_two(rule, said) or (self._grants_by_two(said) and can_destroy(entry.note)):
+            self.second.demand_change(said, entry, needed=True, people=self.ever)
         if isinstance(entry.note, GlassJudged):
             self.second.demand_other_judge(said.user, entry.note.access)
         return said
@@ -194,6 +199,10 @@ class Signers:
         note = entry.note
         if said is not None:
             self.signed_kinds.add(note.KIND)
+            self.second.spend(entry, said)
+            if isinstance(note, GrantIssued):
+                self.second.give(entry, said)
+                self.grants_by_two = self._grants_by_two(said)
         if isinstance(note, ChangeProposed):
             self.second.propose(entry, note)
         elif isinstance(note, TrainingDone):
@@ -202,6 +211,10 @@ class Signers:
             self.second.ask_release(entry, note)
         elif isinstance(note, HoldReleased):
             self.second.release(entry, note, signed=said is not None)
+
+    def _grants_by_two(self, said: Statement) -> bool:
+        """In an older log, from the first grant on whose form can name a second person."""
+        return self.grants_by_two or "approval" in said.fields()
 
     def demand_signed(self, entry: Entry) -> Statement:
         """The statement of an entry, by the key of its session, for the person whom it names. Raises
@@ -221,7 +234,7 @@ class Signers:
         if said.department != self.department or said.user != stamp.user:
             raise UnsignedError("the signature is of another person or department")
         if abs(said.at_us - stamp.at_us) > FRESH_US:
-            raise UnsignedError("the signature is of another time")
+            raise UnsignedError(f"the signature is of another time: {apart_text(said.at_us, stamp.at_us)}")
         return said
 
     # what entries do ------------------------------------------------------------------------------------
@@ -260,7 +273,8 @@ class Signers:
             raise UnsignedError(f"the signed call does not change {about}")
         if MANAGES_USERS.isdisjoint(self.roles.get(entry.stamp.user, ())):
             raise UnsignedError(f"{entry.stamp.user} does not manage accounts")
-        self.second.demand_change(said, needed=two, people=self.ever)
+        self.second.demand_change(said, entry, needed=two, people=self.ever)
+        self.second.spend(entry, said)
 
     def _set_account(self, entry: Entry, note: AccountSet) -> None:
         if not (self.named and entry.stamp.user == SYSTEM and self._by_offices(note)):
@@ -361,130 +375,11 @@ class Signers:
     def _fresh(self, entry: Entry, said: Certificate, user: str, use: str) -> Certificate:
         if (said.department, said.user, said.use) != (self.department, user, use):
             raise UnsignedError("the certificate is of another person, department or use")
-        if abs(said.at_us - entry.stamp.at_us) > FRESH_US:
-            raise UnsignedError("the certificate is of another time")
+        stamp_us = entry.stamp.at_us
+        if abs(said.at_us - stamp_us) > FRESH_US:
+            raise UnsignedError(f"the certificate is of another time: {apart_text(said.at_us, stamp_us)}")
         return said
 
     def _end_sessions(self, user: str, but: bytes) -> None:
         for session in [key for key, one in self.sessions.items() if one.user == user and key != but]:
             del self.sessions[session]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Waiting:
-    """What a request or a proposal asks for, as a digest, and when it was made."""
-
-    digest: bytes
-    at_us: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NamedAlert:
-    """An alert's record at the unit, and the read that it is of."""
-
-    alert: str
-    read: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OpenedRecords:
-    """Units' records that an access to alerts opened, and when."""
-
-    records: tuple[str, ...]
-    at_us: int
-
-
-@dataclass(slots=True)
-class SignedLog:
-    """Entries in their order, each judged by what held before it; what the key service and `verify` keep.
-
-    `used`: statements of the hour; `waiting`, `alerts`: requests and proposals, and the newest alerts, which
-    a call may name by number; `opened`: by the digest of a statement, the records of alerts that it opened.
-    """
-
-    signers: Signers = field(default_factory=Signers)
-    used: dict[bytes, int] = field(default_factory=dict)
-    waiting: dict[int, Waiting] = field(default_factory=dict)
-    alerts: dict[int, NamedAlert] = field(default_factory=dict)
-    opened: dict[bytes, OpenedRecords] = field(default_factory=dict)
-
-    def judge(self, entry: Entry) -> None:
-        """Take in an entry. Raises UnsignedError for one that is not of the person whom it names.
-
-        Before the first person of a log had a key, accesses need no signature.
-        """
-        note = entry.note
-        if isinstance(note, MADE):
-            said = self.signers.demand_made(entry)
-            if said is not None:
-                self._judge_alert(entry, said)
-            self.signers.make(entry, said)
-            self._remember(entry)
-        elif not isinstance(note, Access):
-            self.signers.apply(entry)
-        elif entry.signed or self.signers.ever:
-            self._judge_access(entry, note)
-
-    def _remember(self, entry: Entry) -> None:
-        """Keep what a later call may name by number: a request, a proposal, an alert."""
-        note, at_us = entry.note, entry.stamp.at_us
-        if isinstance(note, InquiryAsked | SearchProposed):
-            forget(self.waiting, lambda one: at_us - one.at_us >= WAITS_US)
-            digest = ask_digest(note.query.plate, note.ground)
-            self.waiting[entry.sequence] = Waiting(digest=digest, at_us=at_us)
-        elif isinstance(note, AlertKnown):
-            self.alerts[entry.sequence] = NamedAlert(alert=note.record or note.alert, read=note.read)
-            while len(self.alerts) > MOST_ALERTS:
-                del self.alerts[next(iter(self.alerts))]
-
-    def asked(self, number: int) -> bytes | None:
-        """`ask_digest` of a request or a proposal, by its entry."""
-        found = self.waiting.get(number)
-        return found.digest if found else None
-
-    def alert(self, name: str) -> tuple[str, str]:
-        """(an alert's record, its read), by its entry's number or by the record."""
-        known = self.alerts.get(int(name)) if name.isascii() and name.isdigit() and len(name) < 20 else None
-        if known is None:
-            known = next((one for one in reversed(self.alerts.values()) if one.alert == name), None)
-        return (known.alert, known.read) if known else ("", "")
-
-    def _judge_alert(self, entry: Entry, said: Statement) -> None:
-        """An alert, and a step with it, is of the record that was opened, or of the alert that was named.
-        Raises UnsignedError."""
-        note = entry.note
-        if isinstance(note, AlertKnown):
-            seen = self.opened.get(digest_of(said))
-            if seen is None or note.record not in seen.records:
-                raise UnsignedError("the signed call opened no such record")
-            if note.read.rpartition("/")[0] != note.record.rpartition("/")[0]:
-                raise UnsignedError("its read is of another unit's log")
-        elif isinstance(note, AlertStepTaken) and not note.unit:
-            named = said.fields().get("alert")
-            if not isinstance(named, str) or self.alert(named)[0] != record_of(note.alert):
-                raise UnsignedError("the signed call is about another alert")
-
-    def _judge_access(self, entry: Entry, note: Access) -> None:
-        said = self.signers.demand_signed(entry)
-        if not fits_access(said, note, self):
-            raise UnsignedError("the signed call asks for something else")
-        second = self.signers.second
-        second.demand_access(said, note)
-        if self.signers.all_signed:
-            second.demand_training(said.user, entry.stamp.at_us)
-        forget(self.used, lambda at: entry.stamp.at_us - at >= KEPT_US)
-        place = f"{note.action} {note.elements}".encode()
-        key = hashlib.sha256(to_bytes(said) + place).digest()
-        if key in self.used:
-            raise UnsignedError("the signature was used before")
-        self.used[key] = entry.stamp.at_us
-        if said.call == EMERGENCY:
-            second.note_emergency(entry)
-        if note.action == "alert":
-            forget(self.opened, lambda one: entry.stamp.at_us - one.at_us >= KEPT_US)
-            self.opened[digest_of(said)] = OpenedRecords(records=note.reads, at_us=entry.stamp.at_us)
-
-
-def digest_of(said: Statement) -> bytes:
-    """SHA-256 of a statement: which call it was."""
-    return hashlib.sha256(to_bytes(said)).digest()

@@ -123,6 +123,11 @@ def open_statement(message: bytes, public: bytes) -> Statement:
     )
 
 
+def digest_of(said: Statement) -> bytes:
+    """SHA-256 of a statement: which call it was."""
+    return hashlib.sha256(to_bytes(said)).digest()
+
+
 _offered: ContextVar[bytes] = ContextVar("statement", default=b"")
 
 

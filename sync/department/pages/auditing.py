@@ -148,6 +148,7 @@ REQUESTS = Sheet(
     more=_csv_link,
     template="requests.html",
 )
+EVENT_COLUMNS = ("entry", "at_us", "kind", "user", "role", "about", "second", "outcome", "detail")
 EVENTS = Sheet(
     path="/audit/events",
     title="Events",
@@ -159,7 +160,7 @@ EVENTS = Sheet(
         Listing(
             operation="audit/events",
             title="Events, the newest first",
-            columns=("entry", "at_us", "kind", "user", "role", "about", "second", "outcome", "detail"),
+            columns=EVENT_COLUMNS,
             rows=lambda answer: answer.rows,
             value=lambda visit: _asked(visit, "since_us", "until_us", "user", "kind"),
             limit=SHOWN,
@@ -197,7 +198,7 @@ FINDINGS = Sheet(
                     title="Close it",
                     fixed={"finding": "finding"},
                     buttons=tuple((word_of(one).capitalize(), "verdict", one) for one in VERDICTS),
-                    when=lambda row, visit: not row.verdict and row.reviewer == visit.person.user,
+                    when=lambda row, visit: not row.verdict and row.reviewer in {"", visit.person.user},
                     said=lambda _answer: "Closed.",
                 ),
             ),
@@ -227,6 +228,15 @@ FINDING = Sheet(
                 *("justification", "results", "second_person"),
             ),
             value=lambda visit: {"finding": int(visit.request.path_params["number"])},
+            empty="None of its entries is an access.",
+        ),
+        Listing(
+            operation="audit/events",
+            title="Accounts, trainings, grants and other entries",
+            columns=EVENT_COLUMNS,
+            rows=lambda answer: answer.rows,
+            value=lambda visit: {"finding": int(visit.request.path_params["number"])},
+            empty="All of its entries are accesses.",
         ),
     ),
 )

@@ -28,9 +28,9 @@ async def _kept(visit: Visit) -> dict[str, Any]:
 SHEET = Sheet(
     path="/changes",
     title="Changes that take two people",
-    duty="463.4: an account, a reset, a list for units, a hold without a search: a second person approves, "
-    "who is neither the proposer nor the person concerned. An approval is valid for exactly that form, "
-    "once.",
+    duty="463.4: an account, a reset, a list for units, a hold without a search, a grant that can destroy: a "
+    "second person approves, who is neither the proposer nor the person concerned. An approval is valid for "
+    "exactly that form, once.",
     listings=(
         Listing(
             operation="change/list",

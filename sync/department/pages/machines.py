@@ -249,6 +249,8 @@ GRANTS = Sheet(
             operation="grant/issue",
             title="Give access",
             button="Issue the grant",
+            lead="A grant for repair is one administrator's. factory-reset and update need a second person: "
+            "propose it first.",
             options={
                 "purpose": _purposes,
                 "units": offers.units_and_server,

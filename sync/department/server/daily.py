@@ -22,6 +22,7 @@ from sync.department.desk.holds import calls as calls_holds
 from sync.department.desk.incidents import calls as calls_incidents
 from sync.department.journal.change_entries import DayCounted
 from sync.department.journal.hold_entries import Purged
+from sync.department.journal.machine_entries import KeysListSeen
 from sync.department.policy.refusals import FormError
 from sync.department.server.findings import standing
 from sync.department.server.notify import Way, notify
@@ -81,6 +82,19 @@ def count_days(front: DeskContext) -> int:
     return len(notes)
 
 
+def enter_keys_list(front: DeskContext) -> int:
+    """Enter how far the key service's own list goes: a disk of it that is set back later shows."""
+    desk = front.desk
+    desk.refresh()
+    known = desk.book.keys_lines
+    lines = front.keys_list(known)
+    if lines:
+        with desk.log.writing():
+            desk.refresh()
+            desk.system(KeysListSeen(lines=known + len(lines), digest=hashlib.sha256(lines[-1]).digest()))
+    return len(lines)
+
+
 def compare_cases(front: DeskContext, folder: Path) -> int:
     """Hold look-ups against the newest export in the drop folder, and set it aside: how many look-ups.
 
@@ -115,6 +129,8 @@ def run(front: DeskContext, retention: StoreRetention, ways: Sequence[Way] = ())
         ("cases", lambda: compare_cases(front, front.exports)),
         ("detectors", lambda: calls_audit.look_daily(front)),
         ("documents", front.send_down),
+        ("sent", front.enter_sent),
+        ("keys", lambda: enter_keys_list(front)),
         ("notices", lambda: tell_people(front, ways)),
     )
     for name, part in parts:

@@ -3,8 +3,10 @@ vault."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
 import structlog
 from cryptography import x509
@@ -12,16 +14,17 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from sqlalchemy import select
 
 from storage import codec, files
+from storage.counts import counted
 from storage.errors import StorageError
 from storage.sealing import Opened
-from storage.times import DAY_US, SECOND_US, day_text, iso_text
+from storage.times import DAY_US, HOUR_US, SECOND_US, day_text, iso_text
 from sync.department.content import package
 from sync.department.content.alert_records import StoreAlerts
 from sync.department.content.key_guard import Cover, GuardedKeys, KeyDoor, MatchedRead, Row
 from sync.department.content.key_remote import ADDRESS_FILE, address_of, remote
 from sync.department.content.key_service import ContentKeys, LocalKeyService, ReceivingKeys
 from sync.department.content.opened_list import DATABASE as OPENED_DATABASE
-from sync.department.content.opened_list import OpenedCheck, OpenedList, read_lines
+from sync.department.content.opened_list import OpenedCheck, OpenedList
 from sync.department.content.proven_door import ProvenDoor
 from sync.department.content.read_store import StoreReads
 from sync.department.content.reads import OpenedRead
@@ -46,7 +49,7 @@ from sync.department.journal.witness_link import AbsentWitness, FolderWitness, H
 from sync.department.journal.witness_server import WitnessFolder
 from sync.department.policy.refusals import NotYetError
 from sync.department.policy.roles import Role
-from sync.department.server import hourly, roster, unit_office
+from sync.department.server import hourly, offered, roster, unit_office
 from sync.department.server.machine_state import StoredState
 from sync.department.server.retention import keep_days_of
 from sync.department.server.server import Department
@@ -59,6 +62,9 @@ from sync.department.units.authority import Authority
 from sync.errors import HomeError, SyncError
 from sync.hot_lists.held import CLEARED, MUTED, ClearedEntries, MutedSources
 from sync.root_file import KEY_SERVICE, Root, describe, open_first
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 log_events = structlog.get_logger("department.desk")
 POLICY_FILE = "policy.toml"
@@ -231,11 +237,13 @@ def open_front(
         opened.append(store.close)
     held = store
     kept = packs = packs or open_packs(home)
+    keys_list: Callable[[int], list[bytes]] = no_list
     address = address_of(home)
     if address is not None:
         remote_keys, remote_door = remote(address, approved=home.fips)
         opened.append(remote_keys.close)
         keys, door = keys or remote_keys, door or remote_door
+        keys_list = remote_keys.lines_from
     if keys is None:
         keys = local = LocalKeyService(home.keys, clock, keep_days=lambda: keep_days_of(home))
         opened.append(local.close)
@@ -246,6 +254,7 @@ def open_front(
             raise HomeError("no key service opens content here", where=str(home.path / ADDRESS_FILE))
         listed = OpenedList(home.keys)
         opened.append(listed.close)
+        keys_list = listed.all_messages
         door = RootedDoor(desk, service, listed)
 
     def packed(reads: list[OpenedRead], order: package.PackageOrder) -> bytes:
@@ -254,6 +263,9 @@ def open_front(
         )
         return package.build(reads, order, maker)
 
+    def entered(work: Callable[P, T]) -> Callable[P, T]:
+        return offered.entering(desk, held, work)
+
     return DeskContext(
         desk=desk,
         reads=StoreReads(store, packs),
@@ -261,14 +273,18 @@ def open_front(
         vault=FolderVault(home.path / FOLDER / "holds"),
         package=packed,
         overdue_from_store=lambda moment: overdue_in_store(held, desk, moment),
-        tell_units=lambda: _tell_units(home, held, desk),
-        send_down=lambda: roster.send_down(home, held, service, desk),
-        sign_document=lambda name, body, now, unit: documents.send(home, held, name, body, now, unit),
+        tell_units=entered(lambda: _tell_units(home, held, desk)),
+        send_down=entered(lambda: roster.send_down(home, held, service, desk)),
+        sign_document=entered(
+            lambda name, body, now, unit: documents.send(home, held, name, body, now, unit)
+        ),
         exports=home.path / "case-exports",
         incidents=StoreIncidents(store),
         grants=GrantOffice(home, store),
         alerts=StoreAlerts(store),
-        publish_list=lambda offer, entries, now: hot_lists.publish_list(home, held, offer, entries, now),
+        publish_list=entered(
+            lambda offer, entries, now: hot_lists.publish_list(home, held, offer, entries, now)
+        ),
         lists_out=lambda: hot_lists.listed(home),
         list_entries=lambda list_id: hot_lists.entries_of(home, list_id),
         state=StoredState(store),
@@ -276,13 +292,20 @@ def open_front(
         shut_out=lambda unit, why: unit_office.enrollment_of(home, held, clock).revoke(unit, why),
         take_reset=lambda receipt: unit_office.take_reset(held, receipt, clock),
         purge=lambda: unit_office.purge(home, held, service, kept, desk, clock),
-        tell_cleared=lambda: _tell_cleared(home, held, desk),
+        tell_cleared=entered(lambda: _tell_cleared(home, held, desk)),
+        enter_sent=lambda: offered.enter(desk, held),
+        keys_list=keys_list,
         bell=bell or Bell(),
         opened=tuple(opened),
         time=clock if isinstance(clock, DepartmentTime) else None,
         ending=lambda: ending_in_machine(home, held, desk.now_us),
         keys_elsewhere=address is not None,
     )
+
+
+def no_list(_first: int) -> list[bytes]:
+    """The lines of a key service that is none of this desk's."""
+    return []
 
 
 def site_of(home: DepartmentHome) -> Site:
@@ -330,7 +353,7 @@ def _tell_units(home: DepartmentHome, store: Store, desk: Desk) -> None:
 
 
 def overdue_in_store(store: Store, desk: Desk, moment_us: int) -> list[tuple[str, str, str]]:
-    """(kind, clause, what) of days not purged in time, units that fell silent, a roster that lags."""
+    """(kind, clause, what): days not purged in time, silent units, a roster that lags, alerts not opened."""
     found = hourly.overdue(desk, moment_us)
     keep_days = desk.policy.retention.keep_days
     if not roster.is_out(store, desk):
@@ -354,6 +377,21 @@ def overdue_in_store(store: Store, desk: Desk, moment_us: int) -> list[tuple[str
                     ("unit", "463.8", f"unit {name} has not spoken since {iso_text(last, to='second')}")
                 )
         found += unit_health.alarms_in(connection)
+    return found + _unopened(store, desk, moment_us)
+
+
+def _unopened(store: Store, desk: Desk, moment_us: int) -> list[tuple[str, str, str]]:
+    """Alerts and steps of units that came a day and the policy's hours ago, and that no one listed."""
+    terms = desk.policy.alerts
+    late_day = (moment_us - terms.outcome_hours * HOUR_US) // DAY_US
+    late = [one for one in StoreAlerts(store).waiting(desk.book.alerts.opened) if one.day < late_day]
+    found = []
+    for unit, some in sorted(Counter(one.unit for one in late).items()):
+        first = day_text(min(one.day for one in late if one.unit == unit))
+        were = "was" if some == 1 else "were"
+        records = counted(some, "record")
+        what = f"{records} of alerts by {unit} {were} never opened, since {first}: list the alerts"
+        found.append(("unopened", terms.clause, what))
     return found
 
 
@@ -439,7 +477,7 @@ def opened_of(home: DepartmentHome, root: Root) -> OpenedCheck | None:
         finally:
             service.close()
     named = root.other(KEY_SERVICE) or public
-    return OpenedCheck(read_lines(lines, Ed25519PublicKey.from_public_bytes(named)))
+    return OpenedCheck.of(lines, Ed25519PublicKey.from_public_bytes(named))
 
 
 def root_in(home: DepartmentHome) -> Root:

@@ -16,12 +16,15 @@ from sqlalchemy import select
 from storage import leaf as leaves
 from storage import merkle, sealing
 from storage.checkpoint import TYPE_COSIGNATURE, NoteKey, open_checkpoint, open_cosignatures
+from storage.codec import from_bytes
 from storage.counts import counted
 from storage.errors import StorageError
+from storage.log_records import FileInForce, GrantTaken
 from storage.receipts import open_receipt
 from sync import messages
 from sync.department.content.key_service import ReceivingKeys
 from sync.department.server.retention import DayPurgeReceipt
+from sync.department.server.unit_reports import Reported
 from sync.department.store import closed_records, unit_logs
 from sync.department.store.blobs import PackStore
 from sync.department.store.database import Store
@@ -32,6 +35,11 @@ from sync.vouch import open_vouch
 
 AT_ONCE = 500
 MAX_PROBLEMS = 1000
+REPORTS: dict[str, type[FileInForce] | type[GrantTaken]] = {
+    FileInForce.KIND: FileInForce,
+    GrantTaken.KIND: GrantTaken,
+}
+"""Records by which a unit says what it took."""
 
 
 @dataclass(slots=True)
@@ -45,6 +53,7 @@ class StoreReport:
     purged_days: int = 0
     given_up: int = 0
     problems: list[str] = field(default_factory=list)
+    reported: Reported = field(default_factory=Reported)
 
     def wrong(self, what: str) -> None:
         if len(self.problems) < MAX_PROBLEMS:
@@ -69,12 +78,13 @@ class Checker:
         self._store, self._keys, self._packs, self._department = store, keys, packs, department
         self.report = StoreReport()
         self._absent = 0
+        self._unit = ""
 
     def run(self, *, content: bool = True) -> StoreReport:
         """Everything; without `content`, signatures and trees alone."""
         with self._store.read() as connection:
             rows = connection.execute(
-                select(logs.c.log_id, logs.c.vouch, units.c.identity)
+                select(logs.c.log_id, logs.c.vouch, units.c.identity, units.c.name)
                 .join(units, units.c.unit_id == logs.c.unit_id)
                 .order_by(logs.c.log_no)
             ).all()
@@ -88,6 +98,8 @@ class Checker:
                     continue
                 if log is None:
                     continue
+                self._unit = str(row.name)
+                self.report.reported.begin_log()
                 self._vouch(log, bytes(row.vouch), bytes(row.identity))
                 if log.closed_of is not None:
                     self._closed(connection, log, content=content)
@@ -165,7 +177,8 @@ class Checker:
     def _destruction(self, connection: sa.Connection, log: unit_logs.HeldLog) -> None:
         for message in destructions.all_of(connection, log):
             try:
-                destructions.opened(message, log)
+                said = destructions.opened(message, log)
+                self.report.reported.resets.append((self._unit, said.grant_id, said.at_us))
             except SyncError as error:
                 self.report.wrong(f"log {_short(log)}: {error}")
 
@@ -189,6 +202,7 @@ class Checker:
         marks = {
             (leaf.sequence, name): leaf.elements[name] for leaf in parsed for name in messages.traveling(leaf)
         }
+        taken = {leaf.sequence: REPORTS[leaf.kind] for leaf in parsed if leaf.kind in REPORTS}
         sealed: dict[int, list[tuple[int, str, bytes, bytes]]] = {}
         for one in self._elements(connection, log, first):
             mark = marks.pop((one.sequence, one.name), None)
@@ -200,7 +214,9 @@ class Checker:
                 sealed.setdefault(one.day, []).append((one.sequence, one.name, one.stored, mark.commitment))
                 continue
             try:
-                sealing.read_open(one.name, one.sequence, one.stored, mark.commitment)
+                opened = sealing.read_open(one.name, one.sequence, one.stored, mark.commitment)
+                if one.sequence in taken:
+                    self.report.reported.add(self._unit, from_bytes(taken[one.sequence], opened.content))
             except StorageError as error:
                 self._element_wrong(log, one.sequence, one.name, error.what)
         for day, some in sealed.items():

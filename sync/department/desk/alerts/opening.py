@@ -13,15 +13,18 @@ from sync.department.content.key_guard import Cover, read_name
 from sync.department.desk.alerts.planting import Plant
 from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Plan
-from sync.department.journal.alert_entries import AlertKnown, AlertRecordsOpened, AlertStepTaken
+from sync.department.journal.alert_entries import (
+    BEFORE_ENROLLMENT,
+    AlertKnown,
+    AlertRecordsOpened,
+    AlertStepTaken,
+)
 from sync.department.journal.entries import Entry
 from sync.department.journal.entry_base import Note
 from sync.department.journal.inquiry_entries import Access, AccessEnded, Ground
 from sync.department.policy.roles import Call
 from sync.hot_lists.document import digest_of
 from sync.hot_lists.entry import ListEntry
-
-BEFORE_ENROLLMENT = "before enrollment"  # its list was never approved by two people of this department
 
 
 def open_waiting(front: DeskContext, token: str, *, touch: bool = True) -> Caller | None:
@@ -86,7 +89,7 @@ def _take_in(
     notes: list[Note] = []
     for one, record in zip(waiting, open_records(front.door, cover, waiting), strict=True):
         if isinstance(record, Alert):
-            notes.append(_known(one, record))
+            notes.append(known_by(one, record))
             front.alert_facts[one.name] = record
         else:
             alert = read_name(one.log_id, record.alert)
@@ -119,7 +122,8 @@ def _add_planted(
             notes.insert(front.planting.place(len(notes)), plant.known(newest))
 
 
-def _known(one: SealedRecord, record: Alert) -> AlertKnown:
+def known_by(one: SealedRecord, record: Alert) -> AlertKnown:
+    """The entry of an alert, as its unit recorded it."""
     entry = ListEntry.from_bytes(record.entry)
     early = (BEFORE_ENROLLMENT,) if record.at_us < one.enrolled_us else ()
     return AlertKnown(

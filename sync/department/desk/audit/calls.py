@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from storage.times import DAY_US, iso_text
@@ -28,7 +29,8 @@ from sync.department.journal.entries import (
     LogRead,
 )
 from sync.department.journal.inquiry_entries import Access, InquiryAsked
-from sync.department.policy.refusals import FormError
+from sync.department.journal.office_entries import GrantIssued
+from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError
 from sync.department.policy.roles import Call
 
 FOREVER_US = (1 << 53) - 1  # what JSON carries exactly; the year 2255
@@ -80,7 +82,9 @@ class AuditReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """A finding with its state. `reason`: why it was disputed, if it was; `note`: what its reviewer found."""
+    """A finding with its state. `reviewer`: empty while it waits for one; `reason`: why it was disputed;
+    `note`: what its reviewer found.
+    """
 
     finding: int
     detector: str
@@ -107,10 +111,8 @@ def read(front: DeskContext, token: str, form: AuditForm) -> tuple[AlprRequest, 
     ]
 
     def of_finding() -> None:
-        opened = front.desk.book.findings.opened.get(form.finding)
-        if opened is None or not isinstance(opened.note, FindingOpened):
-            raise FormError("there is no such finding", code="no-finding", clause="463.5 (c)")
-        wanted.append(replace(wanted[0], entries=frozenset(opened.note.accesses)))
+        of = rules.entries_of(front.desk.book.findings, form.finding)
+        wanted.append(replace(wanted[0], entries=frozenset(of)))
 
     period = f"from={iso_text(form.since_us)}"
     period += f" to={iso_text(form.until_us)}" if form.until_us < FOREVER_US else ""
@@ -184,8 +186,8 @@ def run(front: DeskContext, token: str, form: PeriodForm) -> AuditReport:
 def look_daily(front: DeskContext) -> list[int]:
     """Open findings for what the detectors see today, so that the fifth look-up waits for no audit.
 
-    The entries are the system's; the periodic audit goes over everything again and takes its sample. Raises
-    NotYetError where there is no reviewer.
+    The entries are the system's; the periodic audit goes over everything again and takes its sample. Where
+    there is no reviewer, a finding waits for one.
     """
     desk = front.desk
     looks = rules.look_ups_of(rules.requests_of(desk.log.entries(kinds=ACCESS_KINDS)))
@@ -193,7 +195,7 @@ def look_daily(front: DeskContext) -> list[int]:
     with desk.log.writing():
         desk.refresh()
         fresh = rules.new_findings(desk.book.findings, [*flags, *_disputed(desk)])
-        entries = desk.system(*assign(desk, fresh, desk.now_us()))
+        entries = desk.system(*assign(desk, fresh, desk.now_us(), waits=True))
     if entries:
         desk.try_cover(entries[-1].sequence)
     return [entry.sequence for entry in entries]
@@ -212,32 +214,86 @@ def detected(desk: Desk, looks: list[LookUp]) -> list[Flag]:
             for one in book.roster.makings
             if not one.second
         ]
-        alone += _trained_by_their_maker(book)
-        seconds = {
-            entry.stamp.user
-            for decided in (book.queue.decided, book.changes.decided)
-            for entry in decided.values()
-        }
+        alone += _trained_by_one_hand(book)
+        grants, removed = _granted_alone(book), _removed_reviewers(book)
+        by_hand = alone + _trained(book)
+        judges = _judges(book)
         unknown = list(book.cases.flags())
-    acted = frozenset({one.user for one in looks if one.action != "answer"} | seconds)
+    acted = frozenset({one.user for one in looks if one.action != "answer"} | judges)
     return [
         *detectors.detect(looks, terms, shifts, zone),
         *detectors.emergencies(glass, terms, now_us),
         *detectors.one_hand(alone, acted),
+        *detectors.let_in(grants, by_hand),
+        *detectors.no_reviewer(removed),
         *unknown,
     ]
 
 
-def _trained_by_their_maker(book: DeskState) -> list[SingleMaking]:
-    """The newest training of each account that a person recorded or gave who had also made or reset it."""
+def _judges(book: DeskState) -> set[str]:
+    """Who decided something for others: a second person, a reviewer, a judge, a trainer, an approver."""
+    decided = (
+        book.queue.decided,
+        book.changes.decided,
+        book.glass.judged,
+        book.findings.closed,
+        book.shares.decided,
+        book.holds.released,
+        book.settled.closed,
+    )
+    return {entry.stamp.user for one in decided for entry in one.values()} | {
+        one.by for one in book.trainings.given
+    }
+
+
+def _trained_by_one_hand(book: DeskState) -> list[SingleMaking]:
+    """Trainings that a person recorded or gave who had also made or reset the account.
+
+    And those of a trainer that no one on the roster gave but the person who recorded them.
+    """
     makers: dict[str, set[str]] = {}
     for one in book.roster.makings:
         makers.setdefault(one.user, set()).add(one.by)
+    trains = book.policy.training.conducted_by
+    found = []
+    for given in book.trainings.given:
+        account = book.roster.accounts.get(given.user)
+        is_trainer = account is not None and trains in book.policy.effective_roles(account.roles)
+        no_other = given.trainer == given.by or given.trainer not in book.roster.accounts
+        if {given.by, given.trainer} & makers.get(given.user, set()) or (is_trainer and no_other):
+            found.append(SingleMaking(entry=given.entry, user=given.user, by=given.by))
+    return found
+
+
+def _trained(book: DeskState) -> list[SingleMaking]:
+    """Each training, once for each hand in it."""
     return [
-        SingleMaking(entry=one.entry, user=one.user, by=one.by)
-        for one in book.trainings.given.values()
-        if {one.by, one.trainer} & makers.get(one.user, set())
+        SingleMaking(entry=one.entry, user=one.user, by=by)
+        for one in book.trainings.given
+        for by in sorted({one.by, one.trainer})
     ]
+
+
+def _granted_alone(book: DeskState) -> list[SingleMaking]:
+    """Grants that one person gave."""
+    return [
+        SingleMaking(entry=entry.sequence, user=entry.note.person, by=entry.stamp.user)
+        for grant_id, entry in book.grants.issued.items()
+        if isinstance(entry.note, GrantIssued) and grant_id not in book.grants.seconds
+    ]
+
+
+def _removed_reviewers(book: DeskState) -> list[SingleMaking]:
+    """Reviewers who lost the role while a finding was assigned to them and open."""
+    found = []
+    for one in book.roster.removed_reviewers:
+        for number, entry in book.findings.opened.items():
+            closed = book.findings.closed.get(number)
+            waited = number < one.entry and (closed is None or closed.sequence > one.entry)
+            if waited and isinstance(entry.note, FindingOpened) and entry.note.reviewer == one.user:
+                found.append(SingleMaking(entry=one.entry, user=one.user, by=one.by))
+                break
+    return found
 
 
 def _emergencies(book: DeskState) -> list[Emergency]:
@@ -278,8 +334,24 @@ def _disputed(desk: Desk) -> list[Flag]:
     return flags
 
 
-def assign(desk: Desk, flags: list[Flag], now_us: int) -> list[FindingOpened]:
-    """A reviewer who is none of the searchers for each flag, the least busy first. Raises NotYetError."""
+def concerned(desk: Desk, about: str, entries: Sequence[int]) -> set[str]:
+    """Who cannot judge a finding: whom it is about, and who made or is named in one of its entries."""
+    people = {about}
+    for number in entries:
+        entry = desk.log.entry(number)
+        people.add(entry.stamp.user)
+        if isinstance(entry.note, AccountSet | CredentialSet):
+            people.add(entry.note.user)
+        if isinstance(entry.note, Access):
+            people.add(entry.note.on_behalf_of)
+    return people
+
+
+def assign(desk: Desk, flags: list[Flag], now_us: int, *, waits: bool = False) -> list[FindingOpened]:
+    """A reviewer who is not concerned for each flag, the least busy first.
+
+    `waits`: open it without one where there is none. Raises NotYetError.
+    """
     load: Counter[str] = Counter(
         entry.note.reviewer
         for entry in desk.book.findings.open_findings()
@@ -287,15 +359,12 @@ def assign(desk: Desk, flags: list[Flag], now_us: int) -> list[FindingOpened]:
     )
     opened = []
     for flag in flags:
-        searchers = {flag.about}
-        for number in flag.entries:
-            entry = desk.log.entry(number)
-            searchers.add(entry.stamp.user)
-            if isinstance(entry.note, AccountSet | CredentialSet):
-                searchers.add(entry.note.user)
-            if isinstance(entry.note, Access):
-                searchers.add(entry.note.on_behalf_of)
-        reviewer = rules.reviewer_for(desk.book.roster, load, searchers)
+        try:
+            reviewer = rules.reviewer_for(desk.book.roster, load, concerned(desk, flag.about, flag.entries))
+        except NotYetError:
+            if not waits:
+                raise
+            reviewer = ""
         load[reviewer] += 1
         opened.append(
             FindingOpened(
@@ -338,7 +407,7 @@ def _finding(desk: Desk, entry: Entry) -> Finding:
         detector=note.detector,
         about=note.about,
         accesses=note.accesses,
-        reviewer=note.reviewer,
+        reviewer=note.reviewer if desk.book.roster.may_review(desk.policy, note.reviewer) else "",
         due_us=note.due_us,
         detail=note.detail,
         reason="; ".join(dict.fromkeys(reasons)),
@@ -353,7 +422,26 @@ def close(front: DeskContext, token: str, form: AuditCloseForm) -> Entered:
 
     def plan(caller: Caller) -> Plan[Entered]:
         rules.to_close(desk.book.findings, form.finding, caller.user, form.verdict, form.note)
+        _demand_reviewer(desk, form.finding, caller.user)
         note = FindingClosed(finding=form.finding, verdict=form.verdict, note=form.note)
         return [note], lambda made: Entered(entry=made[0].sequence)
 
     return desk.act(token, Call.AUDIT_REVIEW, plan)
+
+
+def _demand_reviewer(desk: Desk, number: int, user: str) -> None:
+    """A finding whose reviewer is gone goes to any other who is not concerned. Raises DeskRefusal."""
+    note = desk.book.findings.opened[number].note
+    if not isinstance(note, FindingOpened) or note.reviewer == user:
+        return
+    if desk.book.roster.may_review(desk.policy, note.reviewer):
+        raise DeskRefusal(
+            "that finding is assigned to another reviewer", code="other-reviewer", clause="463.5 (c)"
+        )
+    removers = {one.by for one in desk.book.roster.removed_reviewers if one.user == note.reviewer}
+    if user in concerned(desk, note.about, note.accesses) | removers:
+        raise DeskRefusal(
+            "a finding that names you, or whose reviewer you removed, is reviewed by another person",
+            code="own-finding",
+            clause="463.5 (c)",
+        )

@@ -7,7 +7,9 @@
     no_case      an invalid number (1234, TEST), or one that a single person uses for everything
     break_glass  emergency searches: each until a second person judged it, and many of one person
     one_hand     an account that was made or reset by one person alone, or trained by a person who made
-                 or reset it, and then opened content
+                 or reset it, or a trainer whom one person alone trained; and then opened content, or
+                 decided for others; or that this person then let in at units
+    no_reviewer  a reviewer was removed while findings waited for that person
     sample       chosen by a seed that no insider can steer: the witness's newest co-signature
 
 Every kind of access is looked at: searches, images, holds, exports, deliveries, looks at an answer. One
@@ -258,6 +260,30 @@ def one_hand(makings: Sequence[SingleMaking], acted: frozenset[str]) -> Iterator
                 about=user,
                 entries=tuple(one.entry for one in mine),
                 detail=f"account, credential or training by {hands} alone",
+            )
+
+
+def no_reviewer(removed: Sequence[SingleMaking]) -> Iterator[Flag]:
+    """Reviewers who were removed while findings waited for them: about the person who removed them."""
+    for one in removed:
+        yield Flag(
+            detector="no_reviewer",
+            about=one.by,
+            entries=(one.entry,),
+            detail=f"{one.user} was removed as reviewer while findings waited",
+        )
+
+
+def let_in(grants: Sequence[SingleMaking], makings: Sequence[SingleMaking]) -> Iterator[Flag]:
+    """People whom one hand let in at units after it had made, reset or trained their account."""
+    for one in grants:
+        mine = [each.entry for each in makings if (each.user, each.by) == (one.user, one.by)]
+        if mine:
+            yield Flag(
+                detector="one_hand",
+                about=one.user,
+                entries=(*sorted(mine), one.entry),
+                detail=f"account, credential or training by {one.by}, and a grant by {one.by} alone",
             )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from sync.department.desk.audit import events as event_rows
 from sync.department.desk.audit.calls import FOREVER_US
 from sync.department.desk.audit.events import EventRow
+from sync.department.desk.audit.rules import entries_of
 from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Plan
 from sync.department.journal.entries import Entry, LogRead
@@ -18,7 +19,10 @@ MAX_EVENTS = 10_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventsForm:
-    """Which events: a period, a user who did it or whom it is about, a kind. Empty: all; a page at a time."""
+    """Which events: a period, a user who did it or whom it is about, a kind. Empty: all; a page at a time.
+
+    `finding`: those of that finding alone, for its reviewer; -1 for any.
+    """
 
     since_us: int = 0
     until_us: int = FOREVER_US
@@ -26,6 +30,7 @@ class EventsForm:
     kind: str = ""
     before: int = -1
     limit: int = 1000
+    finding: int = -1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +44,7 @@ class Events:
 def events(front: DeskContext, token: str, form: EventsForm) -> Events:
     """Refusals, failed logons, accounts, resets, training, approvals: what no access shows (463.5 (c))."""
     desk = front.desk
+    only: set[int] = set()
 
     def plan(_caller: Caller) -> Plan[Entry]:
         if form.kind and form.kind not in event_rows.NAMES:
@@ -46,7 +52,10 @@ def events(front: DeskContext, token: str, form: EventsForm) -> Events:
             raise FormError("there is no such kind of event", code="kind", clause="463.5 (c)", cure=cure)
         if not 0 < form.limit <= MAX_EVENTS:
             raise FormError(f"a page has 1 to {MAX_EVENTS} events", code="limit", clause="463.5 (c)")
+        if form.finding >= 0:
+            only.update(entries_of(desk.book.findings, form.finding))
         elements = f"events user={form.user} kind={form.kind}"
+        elements += f" finding={form.finding}" if form.finding >= 0 else ""
         return [LogRead(elements=elements, count=-1)], lambda made: made[0]
 
     entry = desk.act(token, Call.AUDIT_READ, plan)
@@ -58,6 +67,7 @@ def events(front: DeskContext, token: str, form: EventsForm) -> Events:
         if form.since_us <= one.at_us < form.until_us
         and form.user in {"", one.user, one.about, one.second}
         and form.kind in {"", one.kind}
+        and (form.finding < 0 or one.entry in only)
     ]
     rows.reverse()
     page = rows[: form.limit]

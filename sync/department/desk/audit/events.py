@@ -40,6 +40,7 @@ AUTHENTICATOR_WORDS = {
     REPLACED: "a new authenticator: another person had made the one before",
     ISSUED: "a new authenticator",
 }
+MADE_BY_TWO = frozenset({"account", "credential", "grant"})
 _Said = tuple[str, str, str, str]  # about, second, outcome, detail
 _ROWS: Mapping[str, tuple[str, Callable[[Any], _Said]]] = {
     "refused": ("refusal", lambda n: (n.call, "", n.code, n.clause)),
@@ -87,10 +88,20 @@ _ROWS: Mapping[str, tuple[str, Callable[[Any], _Said]]] = {
     "hold_rests": ("hold rests on", lambda n: (str(n.access), "", ", ".join(map(str, n.searches)), "")),
     "release_asked": ("release asked", lambda n: (str(n.hold), "", n.evidence_item, "")),
     "released": ("hold released", lambda n: (str(n.hold), n.asked_by, n.evidence_item, "")),
-    "grant": ("grant", lambda n: (n.person, "", n.role, f"{n.purpose}; {n.work_order}")),
+    "grant": (
+        "grant",
+        lambda n: (
+            n.person,
+            "",
+            n.role,
+            f"{n.purpose}; {n.work_order}; {' '.join(n.commands)}; by {n.signer} key",
+        ),
+    ),
     "grants_revoked": ("grants revoked", lambda n: (", ".join(n.names), "", "", n.reason)),
     "grant_delegated": ("grant delegated", lambda n: (n.designee, "", "", "")),
     "document_signed": ("document signed", lambda n: (n.name, "", n.digest.hex()[:16], n.unit)),
+    "keys_list_seen": ("key service's list", lambda n: ("", "", f"{n.lines} lines", n.digest.hex()[:16])),
+    "document_sent": ("document offered", lambda n: (n.name, "", f"version {n.version}", n.unit)),
     "incident": (
         "incident",
         lambda n: (str(n.incident), "", "closed" if n.second else "first word", n.finding),
@@ -117,15 +128,20 @@ def _word(yes: bool) -> str:
 
 
 def rows_of(entries: Iterable[Entry]) -> list[EventRow]:
-    """A row for each entry, with the second person of an account or credential beside it."""
+    """A row for each entry, with the second person of an account, a credential or a grant beside it.
+
+    A trainer who records the training is no second person.
+    """
     rows: list[EventRow] = []
     pending: tuple[str, str, str] = ("", "", "")
     for entry in entries:
         name, say = _ROWS[entry.note.KIND]
         about, second, outcome, detail = say(entry.note)
+        if second == entry.stamp.user:
+            second = ""
         if entry.note.KIND == "change_used":
             pending = (about, entry.stamp.user, second)
-        elif entry.note.KIND in {"account", "credential"} and pending[:2] == (about, entry.stamp.user):
+        elif entry.note.KIND in MADE_BY_TWO and pending[:2] == (about, entry.stamp.user):
             second, pending = pending[2], ("", "", "")
         rows.append(
             EventRow(
@@ -144,11 +160,12 @@ def rows_of(entries: Iterable[Entry]) -> list[EventRow]:
     return rows
 
 
-def csv_text(rows: Sequence[EventRow]) -> str:
-    """The rows as CSV (RFC 4180)."""
+def csv_text(rows: Sequence[Any], columns: Sequence[str] = CSV_COLUMNS) -> str:
+    """The rows as CSV (RFC 4180); a list in a cell is separated by spaces."""
     out = io.StringIO()
     writer = csv.writer(out)
-    writer.writerow(CSV_COLUMNS)
+    writer.writerow(columns)
     for one in rows:
-        writer.writerow([cell(getattr(one, name)) for name in CSV_COLUMNS])
+        values = [getattr(one, name) for name in columns]
+        writer.writerow([cell(" ".join(map(str, one)) if isinstance(one, tuple) else one) for one in values])
     return out.getvalue()

@@ -1,8 +1,9 @@
 """Maintenance grants at the desk: issued by the administrator, entered, listed (463.3).
 
-The entry comes first and is co-signed; only then is the grant signed and handed over. A vendor must be on the
-roster as one; other holders are personnel, on the roster and trained, and the grant ends with the
-training.
+The entry comes first and is co-signed; only then is the grant signed and handed over. A grant that can
+destroy a unit's reads, or replace its software, needs a second person first; a repair grant does not. A
+vendor must be on the roster as one; other holders are personnel, on the roster and trained, and the grant
+ends with the training.
 """
 
 from __future__ import annotations
@@ -13,15 +14,24 @@ from dataclasses import dataclass, field
 
 from storage.codec import to_bytes
 from storage.errors import StorageError
-from storage.grant_format import COMMANDS, FORMAT, Grant, GrantRole
+from storage.grant_format import (
+    FORMAT,
+    REPAIR_COMMANDS,
+    TWO_PERSON_COMMANDS,
+    Grant,
+    GrantRole,
+    latest_us,
+)
 from storage.ssh_signature import SshPublicKey, SshSignatureError
-from storage.times import DAY_US, HOUR_US
+from storage.times import DAY_US, utc_text
+from sync.department.desk.changes import rules as changes
 from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Desk, Plan
 from sync.department.desk.grants.revoking import demand_not_taken_back
 from sync.department.desk.grants.signer import SIGNER
 from sync.department.desk.inquiry.forms import Entered, NothingForm
 from sync.department.desk.people import training
+from sync.department.journal.change_entries import ChangeProposed
 from sync.department.journal.entries import Entry
 from sync.department.journal.office_entries import GrantDelegated, GrantIssued
 from sync.department.policy.refusals import DeskRefusal, FormError
@@ -30,12 +40,16 @@ from sync.errors import InvalidInputError
 
 CLAUSE = "463.3"
 PURPOSES = ("maintenance", "repair")
-DEFAULT_LIFE_US = {GrantRole.TECHNICIAN: 365 * DAY_US, GrantRole.VENDOR: 8 * HOUR_US}
+MAX_HOURS = 366 * 24
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GrantForm:
-    """Who is let in, with which key, what for, where, for how long; -1 and nothing: the role's default."""
+    """Who is let in, with which key, what for, where, for how long; -1 and nothing: the role's default.
+
+    `commands`: repair alone, where none is named; `hours`: from the moment of issue; `to_us`: no later than
+    that. `propose`: only ask for a second person; `approval`: the approved proposal, or -1.
+    """
 
     person: str
     organisation: str
@@ -45,9 +59,12 @@ class GrantForm:
     work_order: str
     units: tuple[str, ...]
     commands: tuple[str, ...] = ()
+    hours: int = -1
     to_us: int = -1
     destroy_up_to: int = 0
     destroy_holds: tuple[int, ...] = ()
+    propose: bool = False
+    approval: int = -1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,13 +84,15 @@ class LendForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Granted:
-    """A grant as it is handed over: its entry, its id, when it ends, the file."""
+    """A grant as it is handed over: its entry, its id, when it ends, the file. `proposal`: where a second
+    person was asked, and nothing else is given."""
 
     entry: int
     grant_id: str
     to_us: int
     commands: tuple[str, ...]
     bundle: bytes = field(repr=False)
+    proposal: int = -1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,10 +183,12 @@ def issue(front: DeskContext, token: str, form: GrantForm) -> Granted:
     """Issue a grant."""
     desk = front.desk
 
-    def plan(caller: Caller) -> Plan[tuple[Entry, Grant]]:
+    def plan(caller: Caller) -> Plan[tuple[Entry, Grant | None]]:
         now = caller.at_us
         check_purpose(form.purpose)
-        to_us = form.to_us if form.to_us >= 0 else now + DEFAULT_LIFE_US[form.role]
+        if form.hours > MAX_HOURS:
+            raise FormError("a grant lasts 366 days at most", code="grant", clause=CLAUSE)
+        ends_us = latest_us(form.role, now, form.hours, form.to_us)
         grant = Grant(
             format=FORMAT,
             grant_id=secrets.token_hex(16),
@@ -178,10 +199,10 @@ def issue(front: DeskContext, token: str, form: GrantForm) -> Granted:
             purpose=form.purpose,
             work_order=form.work_order,
             units=_units(front, form.units),
-            commands=tuple(sorted(set(form.commands or COMMANDS - {"factory-reset"}))),
+            commands=tuple(sorted(set(form.commands or REPAIR_COMMANDS))),
             issued_us=now,
             from_us=now,
-            to_us=_end(desk, form.person, form.role, now, to_us),
+            to_us=_end(desk, form.person, form.role, now, ends_us),
             destroy_up_to=form.destroy_up_to,
             destroy_holds=form.destroy_holds,
         )
@@ -190,9 +211,19 @@ def issue(front: DeskContext, token: str, form: GrantForm) -> Granted:
         except StorageError as error:
             raise _limits(error) from None
         demand_not_taken_back(desk, grant)
-        return [_note(grant, SIGNER)], lambda made: (made[0], grant)
+        wanted = changes.WantedChange(
+            call="grant/issue", about=form.person, summary=_summary(grant, form.units), user=caller.user,
+            now_us=now,
+        )  # fmt: skip
+        needed = not TWO_PERSON_COMMANDS.isdisjoint(grant.commands)
+        second = changes.second_person(desk.policy, desk.book.changes, form, wanted, needed=needed)
+        if isinstance(second, ChangeProposed):
+            return [second], lambda made: (made[0], None)
+        return [*second, _note(grant, SIGNER)], lambda made: (made[-1], grant)
 
     entry, grant = desk.act(token, Call.GRANT_ISSUE, plan)
+    if grant is None:
+        return Granted(entry=-1, grant_id="", to_us=-1, commands=(), bundle=b"", proposal=entry.sequence)
     desk.covered(entry.sequence)
     return Granted(
         entry=entry.sequence,
@@ -201,6 +232,23 @@ def issue(front: DeskContext, token: str, form: GrantForm) -> Granted:
         commands=grant.commands,
         bundle=front.grants.sign(grant).to_bytes(),
     )
+
+
+def _summary(grant: Grant, units: tuple[str, ...]) -> str:
+    """What the second person agrees to."""
+    holds = ", ".join(str(hold) for hold in grant.destroy_holds[:20])
+    parts = (
+        f"{grant.role} {grant.person} ({grant.organisation}) at {', '.join(units[:20])}",
+        f"until {utc_text(grant.to_us, to='minute')}",
+        f"commands: {' '.join(grant.commands)}",
+        f"destroys records up to {grant.destroy_up_to} that were not delivered"
+        if grant.destroy_up_to
+        else "",
+        f"destroys holds: {holds}" if holds else "",
+        f"key {grant.holder.fingerprint}",
+        f"{grant.purpose}; {grant.work_order}",
+    )
+    return "; ".join(part for part in parts if part)
 
 
 def _limits(error: StorageError) -> FormError:
@@ -225,11 +273,24 @@ def enter(front: DeskContext, token: str, form: SignedForm) -> Entered:
         except StorageError as error:
             raise _limits(error) from None
         check_purpose(grant.purpose)
+        _demand_repair(grant)
         if grant.grant_id in desk.book.grants.issued:
             raise FormError("that grant is in the log", code="entered", clause=CLAUSE)
         return [_note(grant, signer)], lambda made: Entered(entry=made[0].sequence)
 
     return desk.act(token, Call.GRANT_ENTER, plan)
+
+
+def _demand_repair(grant: Grant) -> None:
+    """What two people give is issued here, before it is signed. Raises DeskRefusal."""
+    grave = sorted(TWO_PERSON_COMMANDS.intersection(grant.commands))
+    if grave:
+        raise DeskRefusal(
+            f"{' and '.join(grave)} take two people, and this grant was signed without the second",
+            code="second-person",
+            clause=changes.CLAUSE,
+            cure="propose it at the desk: department grant issue --propose",
+        )
 
 
 def lend(front: DeskContext, token: str, form: LendForm) -> Lent:

@@ -55,9 +55,9 @@ def revoke(front: DeskContext, token: str, form: RevokeForm) -> Revoked:
         return [note], lambda made: (made[0].sequence, caller.at_us, ended)
 
     entry, at_us, ended = desk.act(token, Call.GRANT_ISSUE, plan)
-    return Revoked(
-        entry=entry, names=front.grants.revoke(sorted(desk.book.grants.revoked), at_us), ended=ended
-    )
+    count = front.grants.revoke(sorted(desk.book.grants.revoked), at_us)
+    front.enter_sent()
+    return Revoked(entry=entry, names=count, ended=ended)
 
 
 def _demand_known(desk: Desk, name: str) -> None:

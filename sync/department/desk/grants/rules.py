@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from storage.grant_format import DEPARTMENT
+from sync.department.journal.change_entries import ChangeUsed
 from sync.department.journal.entries import Entry
 from sync.department.journal.office_entries import (
     GrantDelegated,
@@ -18,16 +19,23 @@ from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError
 
 @dataclass(slots=True)
 class Grants:
-    """Grants that were issued, who may sign some at night (the newest delegation of each), and what was taken
-    back."""
+    """Grants that were issued, with the second person of each that needed one; who may sign
+    some at night (the newest delegation of each); what was taken back."""
 
     issued: dict[str, Entry] = field(default_factory=dict)
     delegated: dict[str, Entry] = field(default_factory=dict)
     revoked: set[str] = field(default_factory=set)
+    seconds: dict[str, str] = field(default_factory=dict)
+    _used: tuple[str, str, str] = ("", "", "")
 
     def apply(self, entry: Entry) -> None:
-        if isinstance(entry.note, GrantIssued):
+        if isinstance(entry.note, ChangeUsed):
+            self._used = (entry.note.about, entry.stamp.user, entry.note.second)
+        elif isinstance(entry.note, GrantIssued):
             self.issued[entry.note.grant_id] = entry
+            if self._used[:2] == (entry.note.person, entry.stamp.user):
+                self.seconds[entry.note.grant_id] = self._used[2]
+            self._used = ("", "", "")
         elif isinstance(entry.note, GrantDelegated):
             self.delegated[entry.note.designee] = entry
         elif isinstance(entry.note, GrantsRevoked):

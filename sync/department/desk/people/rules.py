@@ -78,12 +78,22 @@ class Making:
     what: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReviewerRemoved:
+    """An account lost the role of a reviewer. `entry`: that did it; `by`: whose call it was."""
+
+    entry: int
+    user: str
+    by: str
+
+
 @dataclass(slots=True)
 class Accounts:
     """What the log's entries say of people: accounts, credential digests, failed logons, used codes.
 
     `makings`: by whose hands each account and each credential came about; `approvers`: who ever held a role
-    and had a password of their own; `own_secrets`: whose authenticator no other person ever saw.
+    and had a password of their own; `own_secrets`: whose authenticator no other person ever saw;
+    `removed_reviewers`: who took the reviewer's role from whom.
     """
 
     accounts: dict[str, AccountSet] = field(default_factory=dict)
@@ -98,6 +108,7 @@ class Accounts:
     credential_us: dict[str, int] = field(default_factory=dict)
     fresh: set[str] = field(default_factory=set)
     own_secrets: set[str] = field(default_factory=set)
+    removed_reviewers: list[ReviewerRemoved] = field(default_factory=list)
     _second: tuple[str, str, str] = ("", "", "")
 
     def apply(self, entry: Entry) -> None:
@@ -136,6 +147,10 @@ class Accounts:
         before = self.accounts.get(note.user)
         known = set(before.roles) if before is not None and before.active else set()
         self.accounts[note.user] = note
+        if Role.REVIEWER in known - (set(note.roles) if note.active else set()):
+            self.removed_reviewers.append(
+                ReviewerRemoved(entry=entry.sequence, user=note.user, by=entry.stamp.user)
+            )
         if note.roles:
             self.last_roles[note.user] = note.roles
             self.ever_roles.setdefault(note.user, set()).update(note.roles)
@@ -179,6 +194,13 @@ class Accounts:
         ends = self.designations.get(user)
         over = ends is not None and now_us >= ends
         return tuple(role for role in account.roles if not (over and role is Role.DESIGNEE))
+
+    def may_review(self, policy: Policy, user: str) -> bool:
+        """Whether an active account may judge findings."""
+        account = self.accounts.get(user)
+        if account is None or not account.active:
+            return False
+        return Call.AUDIT_REVIEW in calls_of(policy, account.roles)
 
     def holders(self, role: Role) -> list[str]:
         """Active people with a role, by name."""

@@ -28,15 +28,18 @@ class RecordedTraining:
 
 @dataclass(slots=True)
 class Trainings:
-    """What the log's training entries add up to: the newest training of each person, and who gave each."""
+    """What the log's training entries add up to: each person's newest training, and who gave each one."""
 
     newest: dict[str, TrainingDone] = field(default_factory=dict)
-    given: dict[str, RecordedTraining] = field(default_factory=dict)
+    given: list[RecordedTraining] = field(default_factory=list)
 
     def apply(self, entry: Entry) -> None:
         if isinstance(entry.note, TrainingDone):
-            self.given[entry.note.user] = RecordedTraining(
-                entry=entry.sequence, user=entry.note.user, by=entry.stamp.user, trainer=entry.note.trainer
+            note = entry.note
+            self.given.append(
+                RecordedTraining(
+                    entry=entry.sequence, user=note.user, by=entry.stamp.user, trainer=note.trainer
+                )
             )
             known = self.newest.get(entry.note.user)
             if known is None or entry.note.held_us >= known.held_us:

@@ -1,0 +1,24 @@
+"""Which documents the log says were offered to units: the newest version of each. No I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from sync.department.journal.entries import Entry
+from sync.department.journal.machine_entries import DocumentSent
+
+
+def place_of(name: str, unit: str) -> str:
+    """A document of one unit, or of all, in a word."""
+    return f"{name} {unit}"
+
+
+@dataclass(slots=True)
+class Sent:
+    """The newest version of each document, by `place_of`."""
+
+    newest: dict[str, int] = field(default_factory=dict)
+
+    def apply(self, entry: Entry) -> None:
+        if isinstance(entry.note, DocumentSent):
+            self.newest[place_of(entry.note.name, entry.note.unit)] = entry.note.version

@@ -1,0 +1,69 @@
+"""A maintenance grant in the log, held against what the person who gave it signed (463.3). No I/O.
+
+The entry holds the grant's digest alone. The grant is rebuilt from the signed form: the word for a repair
+never becomes one that destroys, or one for another key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from storage import envelope
+from storage.codec import to_bytes
+from storage.grant_format import (
+    COMMANDS,
+    FORMAT,
+    REPAIR_COMMANDS,
+    TWO_PERSON_COMMANDS,
+    Bundle,
+    Grant,
+    GrantRole,
+    latest_us,
+)
+from storage.ssh_signature import SshPublicKey
+from storage.times import MINUTE_US
+from sync.department.journal.entry_base import Note
+from sync.department.journal.office_entries import GrantIssued
+from sync.department.journal.statements import Statement
+
+Form = Mapping[str, Any]
+FRESH_US = 10 * MINUTE_US  # as signatures are
+
+
+def can_destroy(note: Note) -> bool:
+    """Whether an entry gives a grant that can destroy what a unit holds, or replace its software."""
+    return isinstance(note, GrantIssued) and not TWO_PERSON_COMMANDS.isdisjoint(note.commands)
+
+
+def is_signed_grant(note: GrantIssued, form: Form, said: Statement) -> bool:
+    """Whether the signed form gives this grant: key, commands, end and what it destroys."""
+    if abs(note.from_us - said.at_us) > FRESH_US and said.call == "grant/issue":
+        return False
+    if said.call == "grant/enter":
+        return _of_night(note, form)
+    named = set(form.get("commands") or ())
+    most = REPAIR_COMMANDS if "approval" in form else COMMANDS - {"factory-reset"}
+    role = GrantRole(note.role)
+    ends_us = latest_us(role, note.from_us, form.get("hours", -1), form["to_us"])
+    if len(set(note.units)) != len(set(form["units"])) or note.to_us > ends_us:
+        return False
+    if set(note.commands) != named if named else not most.issuperset(note.commands):
+        return False
+    made = Grant(
+        format=FORMAT, grant_id=note.grant_id, person=note.person, organisation=note.organisation, role=role,
+        holder_key=SshPublicKey.from_line(form["holder_key"]).blob, purpose=note.purpose,
+        work_order=note.work_order, units=note.units, commands=note.commands, issued_us=note.from_us,
+        from_us=note.from_us, to_us=note.to_us, destroy_up_to=form["destroy_up_to"],
+        destroy_holds=tuple(form["destroy_holds"]),
+    )  # fmt: skip
+    return note.digest == hashlib.sha256(to_bytes(made)).digest() and note.holder == made.holder.fingerprint
+
+
+def _of_night(note: GrantIssued, form: Form) -> bool:
+    """A grant that was signed elsewhere, and entered: the one in the form."""
+    bundle = form["bundle"]
+    if isinstance(bundle, dict):  # too long for the form: its digest
+        return True
+    return note.digest == hashlib.sha256(envelope.split(Bundle.parse(bundle).grant)[1]).digest()

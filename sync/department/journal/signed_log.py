@@ -1,0 +1,129 @@
+"""Entries in their order, each judged by what held before it: what the key service and `verify` keep. No I/O.
+
+What an entry that opens content says must be what its person signed (`signed_forms.py`), and an alert must be
+of a record that this person's call opened.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+
+from storage.codec import to_bytes
+from sync.department.journal.alert_entries import AlertKnown, AlertRecordsOpened, AlertStepTaken, record_of
+from sync.department.journal.entries import Entry
+from sync.department.journal.inquiry_entries import Access, InquiryAsked, SearchProposed
+from sync.department.journal.made_by import MADE
+from sync.department.journal.second_hands import EMERGENCY, WAITS_US, UnsignedError, forget
+from sync.department.journal.signed_forms import NamedAlert, OpenedRecords, Waiting, ask_digest, fits_access
+from sync.department.journal.signers import KEPT_US, Signers
+from sync.department.journal.statements import Statement, digest_of
+
+MOST_ALERTS = 5000  # the newest, which can still be opened by their number
+
+
+@dataclass(slots=True)
+class SignedLog:
+    """Entries in their order, each judged by what held before it; what the key service and `verify` keep.
+
+    `used`: statements of the hour; `waiting`, `alerts`: requests and proposals, and the newest alerts, which
+    a call may name by number; `opened`: by the digest of a statement, the records of alerts that it opened.
+    """
+
+    signers: Signers = field(default_factory=Signers)
+    used: dict[bytes, int] = field(default_factory=dict)
+    waiting: dict[int, Waiting] = field(default_factory=dict)
+    alerts: dict[int, NamedAlert] = field(default_factory=dict)
+    opened: dict[bytes, OpenedRecords] = field(default_factory=dict)
+
+    def judge(self, entry: Entry) -> None:
+        """Take in an entry. Raises UnsignedError for one that is not of the person whom it names.
+
+        Before the first person of a log had a key, accesses need no signature.
+        """
+        note = entry.note
+        if isinstance(note, MADE):
+            said = self.signers.demand_made(entry)
+            if said is not None:
+                self._judge_alert(entry, said)
+            self.signers.make(entry, said)
+            self._remember(entry)
+        elif not isinstance(note, Access):
+            self.signers.apply(entry)
+        elif entry.signed or self.signers.ever:
+            self._judge_access(entry, note)
+
+    def _remember(self, entry: Entry) -> None:
+        """Keep what a later call may name by number: a request, a proposal, an alert."""
+        note, at_us = entry.note, entry.stamp.at_us
+        if isinstance(note, InquiryAsked | SearchProposed):
+            forget(self.waiting, lambda one: at_us - one.at_us >= WAITS_US)
+            plate = note.query.plate
+            self.waiting[entry.sequence] = Waiting(
+                digest=ask_digest(plate, note.ground),
+                whole=ask_digest(plate, note.ground, note.query.text()),
+                at_us=at_us,
+            )
+        elif isinstance(note, AlertKnown):
+            self.alerts[entry.sequence] = NamedAlert(alert=note.record or note.alert, read=note.read)
+            while len(self.alerts) > MOST_ALERTS:
+                del self.alerts[next(iter(self.alerts))]
+
+    def asked(self, number: int) -> Waiting | None:
+        """A request or a proposal, by its entry."""
+        return self.waiting.get(number)
+
+    def alert(self, name: str) -> tuple[str, str]:
+        """(an alert's record, its read), by its entry's number or by the record."""
+        known = self.alerts.get(int(name)) if name.isascii() and name.isdigit() and len(name) < 20 else None
+        if known is None:
+            known = next((one for one in reversed(self.alerts.values()) if one.alert == name), None)
+        return (known.alert, known.read) if known else ("", "")
+
+    def _judge_alert(self, entry: Entry, said: Statement) -> None:
+        """An alert, and a step with it, is of the record that was opened, or of the alert that was named.
+        Raises UnsignedError."""
+        note = entry.note
+        if isinstance(note, AlertKnown):
+            seen = self.opened.get(digest_of(said))
+            if seen is None or note.record not in seen.records:
+                raise UnsignedError("the signed call opened no such record")
+            if note.read.rpartition("/")[0] != note.record.rpartition("/")[0]:
+                raise UnsignedError("its read is of another unit's log")
+        elif isinstance(note, AlertRecordsOpened):
+            if not self._opened_by(said).issuperset(note.records):
+                raise UnsignedError("the signed call opened no such record")
+        elif isinstance(note, AlertStepTaken) and note.unit:
+            log = note.alert.rpartition("/")[0]
+            if log not in {one.rpartition("/")[0] for one in self._opened_by(said)}:
+                raise UnsignedError("the signed call opened no record of that unit")
+        elif isinstance(note, AlertStepTaken):
+            named = said.fields().get("alert")
+            if not isinstance(named, str) or self.alert(named)[0] != record_of(note.alert):
+                raise UnsignedError("the signed call is about another alert")
+
+    def _opened_by(self, said: Statement) -> set[str]:
+        """The records that a signed call opened."""
+        seen = self.opened.get(digest_of(said))
+        return set(seen.records) if seen is not None else set()
+
+    def _judge_access(self, entry: Entry, note: Access) -> None:
+        said = self.signers.demand_signed(entry)
+        if not fits_access(said, note, self):
+            raise UnsignedError("the signed call asks for something else")
+        second = self.signers.second
+        second.demand_access(said, entry, note)
+        if self.signers.all_signed:
+            second.demand_training(said.user, entry.stamp.at_us)
+        forget(self.used, lambda at: entry.stamp.at_us - at >= KEPT_US)
+        place = f"{note.action} {note.elements}".encode()
+        key = hashlib.sha256(to_bytes(said) + place).digest()
+        if key in self.used:
+            raise UnsignedError("the signature was used before")
+        self.used[key] = entry.stamp.at_us
+        second.spend(entry, said)
+        if said.call == EMERGENCY:
+            second.note_emergency(entry)
+        if note.action == "alert":
+            forget(self.opened, lambda one: entry.stamp.at_us - one.at_us >= KEPT_US)
+            self.opened[digest_of(said)] = OpenedRecords(records=note.reads, at_us=entry.stamp.at_us)

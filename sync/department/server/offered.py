@@ -1,0 +1,68 @@
+"""Enters every document that is offered to units: so that one that was signed past the desk shows.
+
+Units record what they take into force, by name, version and digest, and deliver these records; `verify`
+compares them with these entries (`unit_reports.py`).
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+from sqlalchemy import select
+
+from storage import envelope
+from storage.errors import StorageError
+from storage.standing import DOCUMENTS, MAX_DOCUMENT_BYTES
+from sync.department.desk.desk import Desk
+from sync.department.desk.documents.sent import place_of
+from sync.department.journal.machine_entries import DocumentSent
+from sync.department.store.database import Store
+from sync.department.store.tables import documents
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def digest_in_force(name: str, message: bytes) -> bytes:
+    """What a unit records of a document. Raises EnvelopeError."""
+    said = envelope.split(message, limit=MAX_DOCUMENT_BYTES)[1] if name in DOCUMENTS else message
+    return hashlib.sha256(said).digest()
+
+
+def entering(desk: Desk, store: Store, work: Callable[P, T]) -> Callable[P, T]:
+    """The same, and then an entry of what units are offered by it."""
+
+    @functools.wraps(work)
+    def made(*arguments: P.args, **named: P.kwargs) -> T:
+        answer = work(*arguments, **named)
+        enter(desk, store)
+        return answer
+
+    return made
+
+
+def enter(desk: Desk, store: Store) -> int:
+    """Enter what is offered and not in the log yet; how many documents."""
+    table = documents.c
+    with desk.log.writing():
+        desk.refresh()
+        newest = desk.book.sent.newest
+        with store.read() as connection:
+            rows = connection.execute(select(table.name, table.unit_id, table.version)).all()
+            fresh = [row for row in sorted(rows) if newest.get(place_of(row[0], row[1]), -1) < row[2]]
+            notes = []
+            for name, unit, version in fresh:
+                where = (table.name == name) & (table.unit_id == unit) & (table.version == version)
+                message = connection.execute(select(table.message).where(where)).scalar()
+                try:
+                    digest = digest_in_force(name, bytes(message or b""))
+                except StorageError:
+                    digest = bytes(32)  # no unit takes it
+                notes.append(
+                    DocumentSent(name=name, version=version, unit=unit, digest=digest, baseline=not newest)
+                )
+        desk.system(*notes)
+    return len(notes)

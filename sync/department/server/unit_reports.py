@@ -1,0 +1,126 @@
+"""What units say that they took, held against the access log: each list, configuration and grant.
+
+Root with the command key signs a list, a roster or a grant for units with no entry at all. Units
+record each document that comes into force, and each grant under which a person logged in, and deliver these
+records; no key of the department makes one up. So what no entry covers is found after the fact. No I/O.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+from storage.log_records import FileInForce, GrantTaken
+from storage.standing import DOCUMENTS, ENROLLMENT
+from storage.times import DAY_US, SECOND_US
+from sync.department.journal.change_entries import DocumentSigned
+from sync.department.journal.entries import Entry
+from sync.department.journal.granted import can_destroy
+from sync.department.journal.machine_entries import DocumentSent
+from sync.department.journal.office_entries import GrantIssued
+from sync.hot_lists.document import HEAD
+
+SIGNED_HEADS = (f"{HEAD}/", "configuration", "update/")
+"""Documents that a person has signed, one entry each time."""
+
+
+@dataclass(slots=True)
+class Reported:
+    """What units reported: (unit, what it took), log after log; resets: (unit, grant, time)."""
+
+    files: list[tuple[str, FileInForce]] = field(default_factory=list)
+    grants: list[tuple[str, GrantTaken]] = field(default_factory=list)
+    resets: list[tuple[str, str, int]] = field(default_factory=list)
+    _log_at: int = 0
+
+    def begin_log(self) -> None:
+        """What follows is of another log."""
+        self._log_at = len(self.files)
+
+    def add(self, unit: str, record: FileInForce | GrantTaken) -> None:
+        """A record of a unit. What it took before it joined this department is not this department's."""
+        if isinstance(record, GrantTaken):
+            self.grants.append((unit, record))
+        elif record.name == ENROLLMENT:
+            del self.files[self._log_at :]
+        else:
+            self.files.append((unit, record))
+
+
+class CoveredByEntries:
+    """The log's entries about documents and grants, held against what units reported."""
+
+    def __init__(self) -> None:
+        self._sent: set[tuple[str, int, bytes]] = set()
+        self._first: dict[str, int] = {}
+        self._first_us = 0
+        self._opened_us = 0
+        self._newest_us = 0
+        self._signed: dict[str, int] = defaultdict(int)
+        self._offers: dict[str, int] = defaultdict(int)
+        self._grants: dict[str, tuple[bytes, bool]] = {}
+        self._problems: list[str] = []
+
+    def judge(self, entry: Entry, *, holds: bool) -> None:
+        """Take in an entry in its order. `holds`: the person whom it names signed it, or none had to."""
+        note = entry.note
+        self._newest_us = entry.stamp.at_us
+        self._opened_us = self._opened_us or entry.stamp.at_us
+        if isinstance(note, DocumentSent):
+            self._take_sent(entry, note)
+        elif isinstance(note, DocumentSigned) and holds:
+            self._signed[note.name] += 1
+        elif isinstance(note, GrantIssued) and holds:
+            self._grants[note.grant_id] = (note.digest, can_destroy(note))
+
+    def _take_sent(self, entry: Entry, note: DocumentSent) -> None:
+        self._sent.add((note.name, note.version, note.digest))
+        self._first.setdefault(note.name, note.version)
+        self._first_us = self._first_us or entry.stamp.at_us
+        if not note.baseline and note.name.startswith(SIGNED_HEADS):
+            self._offers[note.name] += 1
+            if self._offers[note.name] > self._signed[note.name]:
+                self._offers[note.name] = self._signed[note.name]
+                what = f"no person signed version {note.version} of {note.name}"
+                self._problems.append(f"entry {entry.sequence}: document_sent: {what}")
+
+    def compare(self, reported: Reported) -> tuple[list[str], list[str]]:
+        """(what is wrong, what could not be checked)."""
+        wrong, unchecked = list(self._problems), set[str]()
+        for unit, record in reported.files:
+            if (record.name, record.version, record.digest) in self._sent:
+                continue
+            if self._is_older(record):
+                unchecked.add(f"documents that {unit} took before the log had an entry for each")
+            elif self._is_newer(record):
+                unchecked.add(f"{record.name} at {unit}: newer than the log's last day")
+            else:
+                wrong.append(f"{unit} took {record.name}, version {record.version}: no entry covers it")
+        for unit, taken in reported.grants:
+            known = self._grants.get(taken.grant_id)
+            if known is None and taken.at_us < self._opened_us:
+                unchecked.add(f"grants that were used at {unit} before the log was opened")
+            elif known is None:
+                wrong.append(
+                    f"{unit} let a person in by grant {taken.grant_id}: no entry covers it (a designee's: "
+                    "department grant enter)"
+                )
+            elif known[0] != taken.digest:
+                wrong.append(f"{unit} let a person in by another grant {taken.grant_id} than the log's")
+        for unit, grant_id, at_us in reported.resets:
+            if at_us >= self._opened_us and not self._grants.get(grant_id, (b"", False))[1]:
+                wrong.append(f"{unit} was reset under grant {grant_id or '(none)'}: no entry allows it")
+        return list(dict.fromkeys(wrong)), sorted(unchecked)
+
+    def _is_older(self, record: FileInForce) -> bool:
+        """Of before documents were entered: its version is lower than the first one of its name."""
+        first = self._first.get(record.name)
+        if first is not None:
+            return record.version < first
+        return not self._first_us or (
+            record.name not in DOCUMENTS and record.version * SECOND_US < self._first_us
+        )
+
+    def _is_newer(self, record: FileInForce) -> bool:
+        """A version by the clock that is hardly older than the log's newest entry: it is entered daily."""
+        return record.name not in DOCUMENTS and record.version * SECOND_US > self._newest_us - DAY_US

@@ -1,0 +1,147 @@
+"""A disk set back to an older copy: the department's, the key service's, a witness's, one or two together."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+
+import pytest
+from desk_twins import GROUND, Department, open_department
+
+from sync.department.content.opened_list import OpenedCheck, OpenedList
+from sync.department.desk.inquiry.forms import Answer, RunForm
+from sync.department.journal import check_log
+from sync.department.policy.refusals import DeskRefusal
+from sync.department.server import daily
+
+
+class Disks:
+    """A department that is stopped, copied, set back and started again."""
+
+    def __init__(self, department: Department) -> None:
+        self.now, self._first = department, department
+        self._root = department.home.path.parent
+        self._folders = {
+            "department": department.home.path / "desk",
+            "keys": department.home.keys,
+            "witness": self._root / "witness",
+        }
+
+    def look(self) -> Answer:
+        """One search; what the daily run enters of the key service's list."""
+        run = RunForm(query=self.now.plate("8XYZ123"), ground=GROUND)
+        answer = self.now.call("inquiry/run", self.now.logon("comm1"), run)
+        assert isinstance(answer, Answer)
+        daily.enter_keys_list(self.now.front)
+        return answer
+
+    def copy(self) -> None:
+        """As a backup does it, of all three."""
+        self.stop()
+        for name, folder in self._folders.items():
+            shutil.copytree(folder, self._root / f"before-{name}")
+        self._start()
+
+    def set_back(self, *names: str) -> None:
+        """Stop, put the older copies of these in place, start."""
+        self.stop()
+        for name in names:
+            shutil.rmtree(self._folders[name])
+            (self._root / f"before-{name}").rename(self._folders[name])
+        self._start()
+
+    def stop(self) -> None:
+        self.now.front.close()
+        if self.now is not self._first:  # whose fixture closes its witness
+            self.now.witness.close()
+
+    def _start(self) -> None:
+        before = self.now
+        self.now = open_department(self._root, before.clock, before.secrets)
+        self.now.reads = before.reads
+
+    def problems(self) -> tuple[str, ...]:
+        """What `department verify` says, with the witness's newest tree head and the key service's list."""
+        desk = self.now.desk
+        listed = OpenedList(self.now.home.keys)
+        seen = OpenedCheck.of(listed.all_messages(), listed.public)
+        listed.close()
+        return check_log.check(
+            desk.log.folder,
+            desk.log.public,
+            witnesses=desk.root.witnessing(),
+            checkpoints=[self.now.witness.newest(desk.log.origin)],
+            keys=desk.log.keys,
+            opened=seen,
+        ).problems
+
+
+@pytest.fixture
+def disks(department: Department) -> Iterator[Disks]:
+    """Some history, its backup, and a look-up since."""
+    made = Disks(department)
+    made.look()
+    made.copy()
+    made.look()
+    assert made.problems() == ()
+    yield made
+    made.stop()
+
+
+def refused(work: Callable[[], object]) -> str:
+    with pytest.raises(DeskRefusal) as error:
+        work()
+    return error.value.code
+
+
+def named(problems: tuple[str, ...], words: str) -> bool:
+    return any(words in one for one in problems)
+
+
+def test_the_key_services_disk_alone(disks: Disks) -> None:
+    """It follows the log again and goes on; the lines that it lost are named, also when it has others."""
+    disks.set_back("keys")
+    assert named(disks.problems(), "its disk was set back")
+    for _ in range(3):
+        assert not disks.look().unwitnessed
+    assert named(disks.problems(), "its disk was set back")
+
+
+def test_a_witnesss_disk_alone(disks: Disks) -> None:
+    """It is shown what it lacks, and co-signs what follows: nothing is lost, and nothing was changed."""
+    disks.set_back("witness")
+    assert not disks.look().unwitnessed
+    assert disks.problems() == ()
+
+
+def test_the_departments_disk_alone(disks: Disks) -> None:
+    disks.set_back("department")
+    assert refused(disks.look) == "forked"
+    problems = disks.problems()
+    assert named(problems, "removed")
+    assert named(problems, "the key service opened content for another entry, now gone")
+
+
+def test_the_departments_and_a_witnesss_disk(disks: Disks) -> None:
+    """The witness would co-sign another history; the key service remembers the first."""
+    disks.set_back("department", "witness")
+    assert refused(disks.look) == "forked"
+    assert named(disks.problems(), "the key service opened content for another entry, now gone")
+
+
+def test_the_departments_and_the_key_services_disk(disks: Disks) -> None:
+    disks.set_back("department", "keys")
+    assert refused(disks.look) == "forked"
+    assert named(disks.problems(), "removed")
+
+
+def test_the_key_services_and_a_witnesss_disk(disks: Disks) -> None:
+    disks.set_back("keys", "witness")
+    assert not disks.look().unwitnessed
+    assert named(disks.problems(), "its disk was set back")
+
+
+def test_the_copies_are_of_three_folders(disks: Disks) -> None:
+    """The tests above would prove nothing if one disk lay in another."""
+    folders = list(disks._folders.values())
+    assert all(not one.is_relative_to(other) for one in folders for other in folders if one != other)

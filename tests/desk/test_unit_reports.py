@@ -1,0 +1,257 @@
+"""What units say that they took: a document or a grant that root signed past the desk is found afterwards.
+
+Root holds the command key and the department's database. The unit is a real one: it takes what it is offered,
+records it, and delivers the record with its next sync.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from custody_twins import SteppedTime
+from desk_root import Root
+from desk_twins import Department
+from receiver_twins import Joined
+from sync_twins import converse
+
+from storage import codec
+from storage.grant_format import REPAIR_COMMANDS, Bundle, Grant, GrantRole, issue, open_bundle
+from storage.log_records import GrantTaken
+from storage.roster import Roster, RosterPerson
+from storage.times import DAY_US, HOUR_US, now_us
+from sync.department.desk.documents.calls import SignForm
+from sync.department.desk.grants.calls import Granted, GrantForm, LendForm, Lent, SignedForm
+from sync.department.ground.department_time import Clocks
+from sync.department.ground.home import load_ed25519
+from sync.department.journal import check_log
+from sync.department.journal.machine_entries import DocumentSent
+from sync.department.server import daily
+from sync.department.server.server import Department as Server
+from sync.department.server.unit_reports import CoveredByEntries, Reported
+from sync.department.server.verify import Checker
+from sync.department.units import documents
+
+CONFIGURATION = b"[camera]\nfps = 20\n"
+
+
+@pytest.fixture
+def server(department: Department) -> Iterator[Server]:
+    department.clock.us = now_us()
+    made = Server(department.home, Clocks.simulated(department.clock))
+    made.time.accept(department.clock.us)  # as two people confirm it after a long absence
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def unit(department: Department, server: Server, tmp_path: Path) -> Iterator[Joined]:
+    """A unit that took what the department offers today; it is in the log."""
+    made = Joined(tmp_path / "unit", server, "car 12", time_source=SteppedTime(department.clock.us))
+    department.front.send_down()
+    synced(made, server)
+    yield made
+    made.close()
+
+
+def synced(unit: Joined, server: Server) -> None:
+    """Take what is offered, and deliver the record of it."""
+    converse(unit, server)
+    converse(unit, server)
+
+
+def reported(server: Server) -> Reported:
+    key = server.home.log_key().public_key()
+    return Checker(server.store, server.keys, server.packs, key).run().reported
+
+
+def verdict(department: Department, server: Server) -> tuple[list[str], list[str]]:
+    """(what is wrong, what is not checked) of what the units reported, two days later."""
+    department.clock.step(2 * DAY_US)
+    department.logon("chief")
+    covered = CoveredByEntries()
+    log = department.desk.log
+    assert check_log.check(log.folder, log.public, keys=log.keys, taken=covered).problems == ()
+    return covered.compare(reported(server))
+
+
+def configured(department: Department) -> None:
+    form = SignForm(kind="configuration", body=CONFIGURATION, reason="a better lens")
+    department.call("document/sign", department.logon("super"), form)
+
+
+def test_what_the_desk_sent_and_units_took_is_covered(
+    department: Department, server: Server, unit: Joined
+) -> None:
+    configured(department)
+    update = SignForm(kind="update", name="9.9", body=b"bundle", reason="the spring release")
+    department.two_hands("document/sign", department.logon("super"), update, second="chief")
+    synced(unit, server)
+    names = {record.name for _, record in reported(server).files}
+    assert {"policy", "roster", "day-keys", "configuration", "update/9.9"} <= names
+    assert verdict(department, server) == ([], [])
+
+
+@pytest.mark.parametrize("name", ["configuration", "update/9.9", "hot-list/evil"])
+@pytest.mark.parametrize("enters", [False, True], ids=["no entry", "an entry of the machine"])
+def test_a_document_that_root_signed_past_the_desk_is_named(
+    department: Department, server: Server, unit: Joined, name: str, enters: bool
+) -> None:
+    """Also where the honest daily run, or root, enters that it was offered: no person signed it."""
+    documents.send(department.home, server.store, name, b"evil = 1\n", department.clock.us)
+    synced(unit, server)
+    if enters:
+        department.front.enter_sent()
+    wrong, _ = verdict(department, server)
+    assert len(wrong) == 1
+    assert name in wrong[0]
+    assert ("no person signed version" if enters else "no entry covers it") in wrong[0]
+
+
+def test_a_second_configuration_under_one_signed_entry_is_named(
+    department: Department, server: Server, unit: Joined
+) -> None:
+    configured(department)
+    department.clock.step(HOUR_US)
+    documents.send(department.home, server.store, "configuration", b"evil = 1\n", department.clock.us)
+    department.front.enter_sent()
+    synced(unit, server)
+    (wrong,), _ = verdict(department, server)
+    assert "no person signed version" in wrong
+
+
+def test_a_roster_with_one_person_more_is_named(department: Department, server: Server, unit: Joined) -> None:
+    """Root lets a key in at the units' own door; the next honest roster covers it up, but not its record."""
+    with server.store.write() as connection:
+        version, message = documents.out(connection, "roster")
+        command = load_ed25519(department.home.path / "command.key")
+        ghost = RosterPerson(
+            user="ghost", roles=("communications",), organisation="-", ssh_keys=(), password=None,
+            trained_us=department.clock.us, topics=(), trainer="", revoked=False,
+        )  # fmt: skip
+        body = codec.to_bytes(Roster(version=version + 1, demo=False, people=(ghost,)))
+        forged = documents.sign_document("roster", body, command)
+        documents.publish(connection, "roster", version + 1, forged, department.clock.us)
+    assert message != forged
+    synced(unit, server)
+    (wrong,), _ = verdict(department, server)
+    assert wrong == f"car 12 took roster, version {version + 1}: no entry covers it"
+
+
+def test_an_entry_of_the_machine_for_a_list_that_no_person_signed_is_named(
+    department: Department, server: Server, unit: Joined
+) -> None:
+    note = DocumentSent(name="hot-list/doj", version=1 << 40, unit="", digest=bytes(32), baseline=False)
+    entry = Root(department).write(note, Root(department).stamp("system"))
+    (wrong,), _ = verdict(department, server)
+    assert wrong.startswith(f"entry {entry}: document_sent: no person signed")
+
+
+def test_a_document_of_the_last_hours_is_not_called_wrong(
+    department: Department, server: Server, unit: Joined
+) -> None:
+    """The daily run enters what another process sent; until then it is said to be unchecked."""
+    documents.send(department.home, server.store, "closed/ab", b"x", department.clock.us)
+    synced(unit, server)
+    covered = CoveredByEntries()
+    log = department.desk.log
+    check_log.check(log.folder, log.public, keys=log.keys, taken=covered)
+    wrong, unchecked = covered.compare(reported(server))
+    assert wrong == []
+    assert unchecked == ["closed/ab at car 12: newer than the log's last day"]
+    daily.run(department.front, server.retention)
+    assert verdict(department, server)[0] == []
+
+
+# --- grants
+
+
+def key_line() -> str:
+    kind = serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
+    return Ed25519PrivateKey.generate().public_key().public_bytes(*kind).decode()
+
+
+def taken(unit: Joined, grant: Grant) -> None:
+    """A person logged in at the unit's console with it, as `firmware/console/maintenance.py` records it."""
+    digest = hashlib.sha256(codec.to_bytes(grant)).digest()
+    unit.ledger.append(GrantTaken(grant_id=grant.grant_id, digest=digest, at_us=unit.clock.now().us))
+
+
+def given(department: Department) -> Grant:
+    form = GrantForm(
+        person="vendor1", organisation="Maker", role=GrantRole.VENDOR, holder_key=key_line(),
+        purpose="repair: lens", work_order="WO-1", units=("car-7",),
+    )  # fmt: skip
+    made = department.call("grant/issue", department.logon("chief"), form)
+    assert isinstance(made, Granted)
+    command = load_ed25519(department.home.path / "command.key").public_key()
+    return open_bundle(Bundle.parse(made.bundle), [command])
+
+
+def test_a_grant_of_the_desk_is_covered_and_another_under_its_number_is_not(
+    department: Department, server: Server, unit: Joined
+) -> None:
+    grant = given(department)
+    taken(unit, grant)
+    synced(unit, server)
+    assert verdict(department, server)[0] == []
+    taken(unit, replace(grant, commands=("factory-reset",)))
+    synced(unit, server)
+    (wrong,), _ = verdict(department, server)
+    assert "another grant" in wrong
+
+
+def test_a_grant_that_root_signed_with_the_command_key_is_named(
+    department: Department, server: Server, unit: Joined
+) -> None:
+    taken(unit, replace(given(department), grant_id="ef" * 16))
+    synced(unit, server)
+    (wrong,), _ = verdict(department, server)
+    assert wrong.startswith(f"car 12 let a person in by grant {'ef' * 16}: no entry covers it")
+
+
+def test_a_designees_grant_is_covered_once_it_is_entered(
+    department: Department, server: Server, unit: Joined
+) -> None:
+    lent = department.call("grant/lend", department.logon("chief"), LendForm(designee="deputy", days=3))
+    assert isinstance(lent, Lent)
+    now, key = department.clock.us, Ed25519PrivateKey.from_private_bytes(lent.key)
+    night = replace(
+        given(department), grant_id="ab" * 16, commands=tuple(sorted(REPAIR_COMMANDS)), issued_us=now,
+        from_us=now, to_us=now + HOUR_US,
+    )  # fmt: skip
+    bundle = issue(night, key, delegation=lent.delegation).to_bytes()
+    taken(unit, night)
+    synced(unit, server)
+    (wrong,), _ = verdict(department, server)
+    assert "department grant enter" in wrong
+    department.call("grant/enter", department.logon("deputy"), SignedForm(bundle=bundle))
+    assert verdict(department, server)[0] == []
+
+
+@pytest.mark.parametrize(
+    ("grant", "is_named"), [("", True), ("cd" * 16, True), ("repair", True), ("two people", False)]
+)
+def test_a_reset_needs_a_grant_that_allows_it(
+    department: Department, server: Server, grant: str, is_named: bool
+) -> None:
+    if grant == "repair":
+        grant = given(department).grant_id
+    elif grant == "two people":
+        form = GrantForm(
+            person="vendor1", organisation="Maker", role=GrantRole.VENDOR, holder_key=key_line(),
+            purpose="repair: lens", work_order="WO-1", units=("car-7",), commands=("factory-reset",),
+        )  # fmt: skip
+        made = department.two_hands("grant/issue", department.logon("chief"), form)
+        assert isinstance(made, Granted)
+        grant = made.grant_id
+    covered = CoveredByEntries()
+    log = department.desk.log
+    check_log.check(log.folder, log.public, keys=log.keys, taken=covered)
+    said = Reported(resets=[("car-7", grant, department.clock.us)])
+    assert bool(covered.compare(said)[0]) is is_named
