@@ -251,7 +251,7 @@ def test_a_near_plate_gives_no_preview(share: float) -> None:
     width = 960 * share
     assert masked_preview(luma, [corners((480 - width / 2, 100.0, width, 200.0))]) is None
     view = look(luma, [corners((480 - width / 2, 100.0, width, 200.0))], exposure_us=None, gain=None)
-    assert "too near" in " ".join(aim_lines(view, preview=True))
+    assert "too close" in " ".join(aim_lines(view, preview=True))
 
 
 def test_a_preview_is_small_and_made_of_a_few_signs() -> None:
