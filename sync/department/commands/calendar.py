@@ -20,7 +20,12 @@ desk_access.form_verb(
     "calendar/list",
     "List what ends, the soonest first: all that concerns you, or is yours to renew.",
     click.option(
-        "--kind", "kinds", multiple=True, type=click.Choice(tuple(SEEN_WITH)), help="Only this kind; repeat."
+        "--kind",
+        "kinds",
+        multiple=True,
+        type=click.Choice(tuple(SEEN_WITH)),
+        metavar="KIND",
+        help=f"Only this kind; repeat. One of {', '.join(SEEN_WITH)}.",
     ),
     example=LIST,
     columns={
