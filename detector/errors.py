@@ -17,11 +17,18 @@ from pathlib import Path
 
 
 class DetectorError(Exception):
-    """Base of the room's errors."""
+    """Base of the room's errors; this room imports no other, so its base is its own.
+
+    `exit_status`: what a command that ends by it returns (1 found wrong, 2 misuse, 3 a part is lacking).
+    """
+
+    exit_status = 1
 
 
 class MissingRuntimeError(DetectorError):
     """No TFLite runtime can be imported; ``tried`` names the packages."""
+
+    exit_status = 3
 
     def __init__(self, tried: tuple[str, ...]) -> None:
         self.tried = tried
@@ -42,6 +49,8 @@ class ModelError(DetectorError):
 
 class MissingModelError(ModelError):
     """A model file or a card is not there."""
+
+    exit_status = 3
 
 
 class CardError(ModelError):

@@ -10,12 +10,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from detector.errors import DetectorError, MissingModelError, MissingRuntimeError
-from firmware.errors import FirmwareError
-from hw.errors import HardwareError, MissingDriverError, NoSuchSourceError
-from storage.errors import HomeLockedError, StorageError
+from detector.errors import DetectorError
+from hw.errors import HardwareError
+from storage.errors import ExplainedError
 from sync.command_frame import Common, Program, run_program
-from sync.errors import FOUND_WRONG, MISUSE, PART_LACKING, SyncError
+from sync.errors import FOUND_WRONG, MISUSE
 from sync.event_log import events_to_stderr
 from sync.lasting_stream import open_standard_streams
 
@@ -58,7 +57,7 @@ PROGRAM = Program(
     spelled={"enrol": "enroll"},
 )
 
-KNOWN = (FirmwareError, HardwareError, StorageError, DetectorError, SyncError, OSError, sqlite3.Error)
+KNOWN = (ExplainedError, HardwareError, DetectorError, OSError, sqlite3.Error)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -77,18 +76,9 @@ def explain(error: Exception, common: Common) -> tuple[str, int]:
         status = FOUND_WRONG
     elif isinstance(error, sqlite3.Error):
         what, status = f"{common.home}: the database cannot be used: {error}", FOUND_WRONG
-    else:
-        what, status = str(error), exit_status_of(error)
+    else:  # the error of a room carries its own
+        what, status = str(error), int(getattr(error, "exit_status", FOUND_WRONG))
     return f"{common.command}: {what}", status
-
-
-def exit_status_of(error: Exception) -> int:
-    """An error may carry its own `exit_status`; a missing driver is a missing part; anything else is 1."""
-    if isinstance(error, MissingDriverError | MissingRuntimeError | MissingModelError):
-        return PART_LACKING
-    if isinstance(error, NoSuchSourceError | HomeLockedError):
-        return MISUSE
-    return int(getattr(error, "exit_status", FOUND_WRONG))
 
 
 if __name__ == "__main__":

@@ -1,18 +1,20 @@
 """Errors of the firmware room, and which exit status an error of any room leads to.
 
-FirmwareError
-├── UsageError        asked for something that does not exist or does not fit together   (exit 2)
-│   └── ConfigError   a configuration file with an unknown key or a value out of range   (exit 2)
-├── OutOfMemoryError  there was not enough memory to continue; the supervisor restarts the reader (exit 1)
-└── MissingPartError  this machine lacks a library, a model or a device                   (exit 3)
+storage.errors.ExplainedError
+└── FirmwareError
+    ├── UsageError        asked for something that does not exist or does not fit together   (exit 2)
+    │   └── ConfigError   a configuration file with an unknown key or a value out of range   (exit 2)
+    ├── OutOfMemoryError  there was not enough memory to continue; the supervisor restarts the reader (exit 1)
+    └── MissingPartError  this machine lacks a library, a model or a device                   (exit 3)
 """
 
 from __future__ import annotations
 
+from storage.errors import ExplainedError
 from sync.errors import FOUND_WRONG, MISUSE, PART_LACKING
 
 
-class FirmwareError(Exception):
+class FirmwareError(ExplainedError):
     """Base of the firmware's own errors; the message is one line: where, what, what to do."""
 
     exit_status = FOUND_WRONG

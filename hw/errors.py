@@ -16,11 +16,18 @@ from __future__ import annotations
 
 
 class HardwareError(Exception):
-    """Base of every error that a hardware part raises."""
+    """Base of every error that a hardware part raises; this room imports no other, so its base is its own.
+
+    `exit_status`: what a command that ends by it returns (1 found wrong, 2 misuse, 3 a part is lacking).
+    """
+
+    exit_status = 1
 
 
 class MissingDriverError(HardwareError):
     """A driver cannot work on this machine; the message names the cure."""
+
+    exit_status = 3
 
 
 class PartFailedError(HardwareError):
@@ -64,3 +71,5 @@ class EndOfSourceError(HardwareError):
 
 class NoSuchSourceError(HardwareError):
     """What was named as a camera source is no folder of pictures, no video and no camera."""
+
+    exit_status = 2

@@ -97,6 +97,8 @@ class NoHomeError(LedgerError):
 class HomeLockedError(LedgerError):
     """Another process holds the home's lock."""
 
+    exit_status = 2
+
 
 class RolledBackError(LedgerError):
     """The log contradicts an anchor: it is shorter, or has another root at that size."""

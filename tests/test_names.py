@@ -108,3 +108,19 @@ def test_an_import_keeps_its_name_where_nothing_else_has_it() -> None:
                 needless.add(f"{importer} imports {source}.{name} as {alias_name}")
     assert seen > 20
     assert needless == set()
+
+
+def test_the_errors_of_a_room_have_one_base() -> None:
+    """`storage.errors.ExplainedError`; hw and detector import no other room, so each has its own base."""
+    bases = {
+        node.name: {base.id for base in node.bases if isinstance(base, ast.Name)}
+        for tree in trees().values()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef)
+    }
+    family = {"ExplainedError", "HardwareError", "DetectorError"}
+    while more := {name for name, above in bases.items() if above & family} - family:
+        family |= more
+    errors = {name for name in bases if name.endswith("Error")}
+    assert len(errors) > 70
+    assert errors - family == {"SettingError"}  # a ValueError: both programs give it their own error

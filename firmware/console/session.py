@@ -29,12 +29,10 @@ from firmware.console.maintenance import MaintenanceLog, Recording, SessionLog
 from firmware.console.parser import FORMS, Command, completions, parse, recorded_form
 from firmware.console.unit import MaintainedUnit
 from firmware.console.verbs import Context, boottime_s, carry_out, told
-from firmware.errors import FirmwareError
 from hw.errors import LineGoneError
 from hw.serial_port import SerialPort
-from storage.errors import StorageError
+from storage.errors import ExplainedError, StorageError
 from storage.grant_format import Grant
-from sync.errors import SyncError
 
 IDLE_S = 300.0
 STRANGER_S = 120.0  # idle, unauthenticated visits are disconnected
@@ -214,7 +212,7 @@ class Console:
             self._use.charge(self._admission.grant.grant_id, max(0.0, since_s))
         try:
             revoked = self._unit.revoked()
-        except (FirmwareError, StorageError, SyncError, OSError) as error:
+        except (ExplainedError, OSError) as error:
             raise SessionEndedError("revocation unknown", told(error)) from None
         if self._admission.names & revoked:
             raise SessionEndedError("revoked", "this grant was revoked")

@@ -13,10 +13,12 @@ import click
 import pytest
 from PIL import Image
 
-from firmware.cli import COMMANDS, DEFAULT_HOME, KNOWN, PROGRAM, exit_status_of, explain, main
+from detector.errors import MissingModelError, MissingRuntimeError
+from firmware.cli import COMMANDS, DEFAULT_HOME, KNOWN, PROGRAM, explain, main
 from firmware.errors import ConfigError, UsageError
 from firmware.run.app import prepare_home
 from hw.errors import MissingDriverError, NoSuchSourceError, PartFailedError
+from storage.errors import HomeLockedError
 from sync.command_frame import Common, Noun, Verb, run_program
 
 
@@ -98,6 +100,9 @@ def test_misuse_is_told_on_stderr_with_status_2(words: list[str], capsys: pytest
     ("error", "status"),
     [
         (MissingDriverError("x"), 3),
+        (MissingRuntimeError(("x",)), 3),
+        (MissingModelError(Path("x"), "x", "x"), 3),
+        (HomeLockedError("x"), 2),
         (NoSuchSourceError("x"), 2),
         (PartFailedError("x"), 1),
         (UsageError("x"), 2),
@@ -105,7 +110,8 @@ def test_misuse_is_told_on_stderr_with_status_2(words: list[str], capsys: pytest
     ],
 )
 def test_exit_status_tells_what_kind_of_trouble_it_was(error: Exception, status: int) -> None:
-    assert exit_status_of(error) == status
+    assert isinstance(error, KNOWN)
+    assert explain(error, PROGRAM.common())[1] == status
 
 
 def test_init_makes_a_home_once_and_then_leaves_it_alone(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, fields
 from typing import TypeVar
 
 from storage import envelope
-from storage.errors import StorageError
+from storage.errors import ExplainedError, StorageError
 from storage.times import DAY_US, HOUR_US
 from sync.department.journal.change_entries import ChangeDecided, ChangeProposed
 from sync.department.journal.entries import Entry, TrainingDone
@@ -32,7 +32,7 @@ EMERGENCY = "inquiry/break-glass"  # one person's word, and a second one's withi
 DECISIONS = SearchApproved | ChangeDecided | ShareDecided
 
 
-class UnsignedError(Exception):
+class UnsignedError(ExplainedError):
     """Why an entry does not count as this person's."""
 
 

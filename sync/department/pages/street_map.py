@@ -22,6 +22,8 @@ from typing import Any
 from pmtiles.reader import Reader
 from pmtiles.tile import Compression, MagicNumberNotFound, SpecVersionUnsupported, TileType
 
+from storage.errors import ExplainedError
+
 MAX_PIECE_BYTES = 16 << 20  # a directory or a tile: a header that promises more is damaged
 MAX_ZOOM = 24
 TILES_IN_MEMORY = 512
@@ -40,7 +42,7 @@ _DAMAGE = (
 )
 
 
-class MapError(Exception):
+class MapError(ExplainedError):
     """A map file that cannot be used; the words name the file and what to do."""
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import structlog
 
-from storage.errors import StorageError
+from storage.errors import ExplainedError
 from storage.times import DAY_US, day_text
 from sync import messages
 from sync.department.desk.audit import calls as calls_audit
@@ -27,7 +27,6 @@ from sync.department.policy.refusals import FormError
 from sync.department.server.findings import standing
 from sync.department.server.notify import Way, notify
 from sync.department.server.retention import DayPurgeReceipt, StoreRetention
-from sync.errors import SyncError
 
 log_events = structlog.get_logger("department.desk")
 
@@ -136,5 +135,5 @@ def run(front: DeskContext, retention: StoreRetention, ways: Sequence[Way] = ())
     for name, part in parts:
         try:
             part()
-        except (SyncError, StorageError) as error:
+        except ExplainedError as error:
             log_events.warning("daily_failed", part=name, kind=type(error).__name__)

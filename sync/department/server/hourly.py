@@ -9,13 +9,12 @@ from collections.abc import Callable
 
 import structlog
 
-from storage.errors import StorageError
+from storage.errors import ExplainedError
 from storage.times import HOUR_US, iso_text
 from sync.department.desk.desk import Desk
 from sync.department.journal.hourly_heads import DATABASE, HourlyHeads
 from sync.department.journal.publisher import Publisher, WitnessLinks
 from sync.department.journal.witness_link import WitnessLink
-from sync.errors import SyncError
 from sync.root_file import RootWitness
 
 LATE_HOURS = 24
@@ -48,7 +47,7 @@ def run(desk: Desk, link_of: Callable[[RootWitness], WitnessLink]) -> None:
     """The same for a server that must continue."""
     try:
         publish_hours(desk, link_of)
-    except (SyncError, StorageError) as error:
+    except ExplainedError as error:
         log_events.warning("hourly_failed", kind=type(error).__name__)
 
 

@@ -15,7 +15,7 @@ from sqlalchemy import select
 
 from storage import codec, files
 from storage.counts import counted
-from storage.errors import StorageError
+from storage.errors import ExplainedError
 from storage.sealing import Opened
 from storage.times import DAY_US, HOUR_US, SECOND_US, day_text, iso_text
 from sync.department.content import package
@@ -59,7 +59,7 @@ from sync.department.store.database import Store, open_store
 from sync.department.store.unit_health import SILENT_DAYS
 from sync.department.units import documents, hot_lists
 from sync.department.units.authority import Authority
-from sync.errors import HomeError, SyncError
+from sync.errors import HomeError
 from sync.hot_lists.held import CLEARED, MUTED, ClearedEntries, MutedSources
 from sync.root_file import KEY_SERVICE, Root, describe, open_first
 
@@ -345,7 +345,7 @@ def _tell_units(home: DepartmentHome, store: Store, desk: Desk) -> None:
     """The entry remains even if the roster cannot be signed now; compliance shows an outdated one."""
     try:
         version = roster.publish(home, store, desk)
-    except (SyncError, StorageError) as error:
+    except ExplainedError as error:
         log_events.warning("roster_not_sent", kind=type(error).__name__)
         return
     if version is not None:
