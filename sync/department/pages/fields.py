@@ -32,7 +32,9 @@ CHOSEN = {
     "user name of who was trained": "",
     "user name; 463.9: the CCAT supervisor": "463.9: the CCAT supervisor",
     "user names, as on the sign-in sheet": "as on the sign-in sheet",
-    "one per line; empty for the role's commands": "none ticked: the role's commands",
+    "one per line; none: repair; factory-reset, update need a second person": (
+        "none ticked: repair; factory-reset and update need a second person"
+    ),
     "463.6 (d): its id; empty if there is none": "463.6 (d)",
     "car, motorcycle, trailer, truck; empty where unknown": "",
     "empty for all": "none: every unit",
