@@ -93,6 +93,7 @@ def test_a_stalled_camera_comes_back_through_the_watch_and_leaves_no_thread_or_d
         held, before = (bench.threads(), bench.descriptors()), None
         while "sensor" not in held[0] or held != before:  # a busy machine may stall it too
             take_watched(camera, 1)
+            gc.collect()
             held, before = (bench.threads(), bench.descriptors()), held
         for number in range(1, 4):
             bench.sensor.silent = True
@@ -102,10 +103,13 @@ def test_a_stalled_camera_comes_back_through_the_watch_and_leaves_no_thread_or_d
                 take_watched(camera, 1)
             timer.join()
         until_s = time.monotonic() + PATIENCE_S
-        while (bench.threads(), bench.descriptors()) != held and time.monotonic() < until_s:
+        while time.monotonic() < until_s:
+            if bench.threads() == held[0] and bench.descriptors() <= held[1]:
+                break
             take_watched(camera, 1)  # nor may it be stalled while we count
             gc.collect()  # what a reopening left is garbage only once its last frame is taken
-        assert (bench.threads(), bench.descriptors()) == held
+        assert bench.threads() == held[0]
+        assert bench.descriptors() <= held[1]
     assert bench.sensor.state.count("release") == bench.sensor.state.count("acquire")
     assert all(spell.reopened for spell in spells)
 
