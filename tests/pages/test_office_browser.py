@@ -13,7 +13,6 @@ import pytest
 from desk_twins import Department, open_copy
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed: no page is opened")
-from axe_playwright_python.sync_playwright import Axe
 from page_browser import CHROMIUM, Window, Windows, prove, windows
 
 from sync.department.desk.inquiry import calls
@@ -77,23 +76,16 @@ def desk(chromium: Windows) -> Iterator[Windows]:
     chromium.close()
 
 
-def found_by_axe(one: Window) -> list[str]:
-    """What axe-core finds on the page, of any grade."""
-    violations = Axe().run(one.page).response["violations"]
-    return [f"{one.page.url}: {rule['id']}: {rule['nodes'][0]['html'][:200]}" for rule in violations]
-
-
 @pytest.mark.parametrize("user", ["super", "chief"])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_of_any_grade(desk: Windows, user: str, scheme: str) -> None:
-    one = desk.open(color_scheme=scheme)
+def test_axe_finds_nothing_of_any_grade(desk: Windows, user: str) -> None:
+    one = desk.open()
     one.logon(user)
     found: list[str] = []
     seen = 0
     for path in PLAIN:
         one.go(path)
         seen += not one.page.title().startswith("Refused")
-        found += found_by_axe(one)
+        found += one.faults_by_day_and_night()
     assert seen >= 12
     assert found == []
     assert [line for line in one.complaints if "403" not in line] == []
@@ -102,11 +94,11 @@ def test_axe_finds_nothing_of_any_grade(desk: Windows, user: str, scheme: str) -
 def test_axe_finds_nothing_on_the_public_page(desk: Windows) -> None:
     one = desk.open()
     one.go("/transparency")
-    assert found_by_axe(one) == []
+    assert one.faults() == []
     one.page.get_by_role("button", name="Ask", exact=True).click()  # the browser asks for what is missing
     assert one.page.url.endswith("/transparency")
     one.go("/redress/paper")
-    assert found_by_axe(one) == []
+    assert one.faults() == []
     assert one.complaints == []
 
 
@@ -234,7 +226,7 @@ def test_the_script_opens_part_after_part_shows_how_far_and_leads_to_the_results
     shown = one.page.locator("#steps-found li")
     assert shown.count() > 0
     assert all("7ABC" in text for text in shown.all_inner_texts())
-    assert found_by_axe(one) == []
+    assert one.faults() == []
     assert end_of(department, access) == []
     pace.let.release()
     one.page.wait_for_url(f"**/search/{access}")

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from axe_playwright_python.sync_playwright import Axe
 from desk_twins import Department
 from page_reader import Reader
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
@@ -25,6 +26,10 @@ ARGUMENTS = (
     "--disable-sync",
 )
 PATIENCE_MS = 60_000  # the machine may be loaded
+COLOR_RULES = (
+    "color-contrast",
+    "link-in-text-block",
+)  # all of axe's rules that night can break and day does not
 
 
 @dataclass
@@ -51,6 +56,21 @@ class Window:
 
     def go(self, path: str) -> None:
         self.page.goto(self.base + path)
+
+    def faults(self, *rules: str) -> list[str]:
+        """What axe-core finds on the page, of any grade. rules: these alone."""
+        options: dict[str, object] = {"resultTypes": ["violations"]}
+        if rules:
+            options["runOnly"] = {"type": "rule", "values": list(rules)}
+        violations = Axe().run(self.page, options=options).response["violations"]
+        return [f"{self.page.url}: {rule['id']}: {rule['nodes'][0]['html'][:200]}" for rule in violations]
+
+    def faults_by_day_and_night(self) -> list[str]:
+        """The same in both color schemes: every rule by day, those of colors by night."""
+        self.page.emulate_media(color_scheme="light")
+        found = self.faults()
+        self.page.emulate_media(color_scheme="dark")
+        return found + [f"by night: {one}" for one in self.faults(*COLOR_RULES)]
 
 
 def prove(window: Window, user: str) -> None:
