@@ -75,14 +75,7 @@ class Answers:
         self._finding = DetectorCard.load(MODELS / DETECTOR_CARD)
         self._reading = ReaderCard.load(MODELS / READER_CARD)
         self._nets = {
-            name: TfliteNet(
-                card.path,
-                card.model,
-                card.input,
-                card.outputs,
-                runtime=runtime,
-                plain_kernels=plain_kernels,
-            )
+            name: TfliteNet(card, runtime=runtime, plain_kernels=plain_kernels)
             for name, card in (("detector", self._finding), ("reader", self._reading))
         }
         self._reader = PlateReader(self._nets["detector"], self._finding, self._nets["reader"], self._reading)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar, get_type_hints
 
 from .errors import CardError, MissingModelError, SwappedModelError
+from .plates import CLASSES
 
 MOST_CARD_BYTES = 256 * 1024
 MOST_MODEL_BYTES = 64 * 1024 * 1024  # a Pi reads it into memory whole; ours are under 4 MiB
@@ -162,6 +163,12 @@ class DetectorCard:
         table, common = _open(path, cls.KIND, cls.OUTPUTS, cls.OPTIONAL, {"find"})
         return cls(path=path, **common, find=_section(path, table, "find", FindRules))
 
+    @property
+    def shapes(self) -> dict[str, tuple[int | None, ...]]:
+        """The shape of each output, batch axis included; None: any length."""
+        cells = self.input.height // self.find.stride, self.input.width // self.find.stride
+        return {role: (1, *cells, depth) for role, depth in (("heat", 1), ("box", 4), ("corners", 8))}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReaderCard:
@@ -197,6 +204,17 @@ class ReaderCard:
         if "jurisdiction" in card.outputs and not card.text.jurisdictions:
             raise CardError(path, "text.jurisdictions", "the net names jurisdictions, the card has no codes")
         return card
+
+    @property
+    def shapes(self) -> dict[str, tuple[int | None, ...]]:
+        """The shape of each output, batch axis included; None: any length."""
+        texts = (1, None, CLASSES)
+        return {
+            "columns": texts,
+            "slots": texts,
+            "jurisdiction": (1, len(self.text.jurisdictions)),
+            "corners": (1, 8),
+        }
 
 
 def checked_model(card: Path, model: ModelFile) -> bytes:

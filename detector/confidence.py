@@ -6,6 +6,9 @@ import math
 from dataclasses import dataclass, fields
 
 from .card import ConfidenceRules
+from .errors import NetAnswerError
+
+READER_NET = "plate reader"  # the only net of which a text and its confidence are made
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,18 +38,20 @@ class Features:
 
 
 def confidence(features: Features, rules: ConfidenceRules) -> float:
-    """Calibrated probability that the whole text is right."""
+    """Calibrated probability that the whole text is right. Raises NetAnswerError for what is no number."""
     total = rules.bias + sum(getattr(rules, name) * value for name, value in features.as_dict().items())
-    return 1.0 / (1.0 + math.exp(-min(max(total, -30.0), 30.0)))
+    return 1.0 / (1.0 + math.exp(-within(total, -30.0, 30.0)))
 
 
 def log_odds(probability: float, bound: float = 9.0) -> float:
-    """log(p / (1 - p)), within +- bound."""
+    """log(p / (1 - p)), within +- bound. Raises NetAnswerError for what is no number."""
     low = 1.0 / (1.0 + math.exp(bound))
-    p = min(max(probability, low), 1.0 - low)
+    p = within(probability, low, 1.0 - low)
     return math.log(p / (1.0 - p))
 
 
 def within(value: float, low: float, high: float) -> float:
-    """The value, bounded."""
+    """The value, bounded. Raises NetAnswerError for what is no number: bounds would let it through."""
+    if math.isnan(value):
+        raise NetAnswerError(READER_NET, "what was computed from its answer is no number")
     return min(max(value, low), high)

@@ -7,6 +7,7 @@ DetectorError
 │   ├── CardError            the card is not valid TOML, or a field is missing, unknown or out of range
 │   ├── SwappedModelError    the file's sha256 is not the one that its card names
 │   └── ModelShapeError      the net's tensors are not those that its card describes
+├── NetAnswerError           a net, or what was computed from its answer, gave no number, or read wrong
 └── PictureError             an array that is not what the function takes
     └── DegenerateCornersError  four corners that span no convex area
 """
@@ -77,6 +78,20 @@ class SwappedModelError(ModelError):
 
 class ModelShapeError(ModelError):
     """A tensor of the net is missing, or has another shape or type than the card says."""
+
+
+class NetAnswerError(DetectorError):
+    """A net's answer cannot be right: the processor, its memory or the runtime computes wrongly.
+
+    ``net``: the model's file.
+    """
+
+    def __init__(self, net: str, what: str) -> None:
+        self.net = net
+        super().__init__(
+            f"{net}: {what}; nothing is read from it: run `reader selftest`, and if it fails install the "
+            "models and the runtime of one release again, or replace the board"
+        )
 
 
 class PictureError(DetectorError):

@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .card import FindRules
-from .errors import PictureError
+from .errors import NetAnswerError, PictureError
 from .plates import F32, U8, Corners, PlateBox
 from .runtime import Net, NetOutput
 from .shrink import scaled
 
+DETECTOR_NET = "plate detector"
 MOST_ENLARGEMENT = 2.0  # a thumbnail blown up further shows the net nothing new
 _PEAKS_KEPT = 128  # best peaks that reach the overlap test, so that clutter costs no quadratic time
 _AROUND = tuple((dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1))
@@ -90,7 +91,7 @@ def decode(outputs: Mapping[str, NetOutput], rules: FindRules) -> Candidates:
 
     outputs: heat (h, w, 1) logits; box (h, w, 4) = dx, dy, log w, log h; corners (h, w, 8), all at
     the card's stride: the center is the cell's center + (dx w, dy h), the corners are offsets from
-    it in units of (w, h).
+    it in units of (w, h). Raises NetAnswerError for a box that is not all numbers.
     """
     heat = outputs["heat"]
     values = heat.values[..., 0]
@@ -107,6 +108,10 @@ def decode(outputs: Mapping[str, NetOutput], rules: FindRules) -> Candidates:
     order = np.argsort(-values[rows, columns].astype(np.float32), kind="stable")[:_PEAKS_KEPT]
     scores = _sigmoid(heat.real((rows[order], columns[order], 0)))
     boxes, corners = _shapes(outputs, rows[order], columns[order], rules.stride)
+    if not all(np.isfinite(values).all() for values in (scores, boxes, corners)):
+        raise NetAnswerError(
+            DETECTOR_NET, "a box found in its answer has a side or a score that is no number"
+        )
     kept = suppress(boxes, scores, rules.nms_overlap)[: rules.most]
     return Candidates(scores[kept], boxes[kept], corners[kept])
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from .card import ReaderCard
 from .ctc import Labels, best_path, column_probabilities
-from .errors import PictureError
-from .plates import CLASSES, U8, Corners
+from .errors import NetAnswerError
+from .plates import U8, Corners
 from .rectify import Patch, cut_patch, normalized
 from .runtime import Net, NetOutput
 
@@ -61,19 +61,18 @@ class Looker:
     def look(self, luma: U8, corners: Corners | F64, margin: tuple[float, float], watch: Stopwatch) -> Look:
         """One look. luma: uint8 (H, W); margin: shares of the plate's width and height around it.
 
-        Raises DegenerateCornersError, and PictureError where the net's columns have another shape.
+        Raises DegenerateCornersError, and NetAnswerError where the net's columns come to no number.
         """
         patch = cut_patch(luma, corners, self.net.size, margin)
         picture = normalized(patch.luma, self.card.patch)
         watch.lap("rectify")
         outputs = dict(self.net.invoke(picture))
         watch.lap("read")
-        logits = outputs["columns"].real()
-        if logits.ndim != 2 or logits.shape[1] != CLASSES:
-            raise PictureError(f"the net's columns are {logits.shape}, expected (T, {CLASSES})")
         rules = self.card.text
-        columns = column_probabilities(logits, rules.temperature, rules.smoothing)
+        columns = column_probabilities(outputs["columns"].real(), rules.temperature, rules.smoothing)
         sureness = float(np.prod(columns.max(axis=1)))
+        if not 0.0 <= sureness <= 1.0:  # one that is no number anywhere ends up here
+            raise NetAnswerError(self.card.model.file, f"its columns come to a probability of {sureness:g}")
         return Look(patch, columns, best_path(columns), sureness, outputs)
 
     def first(self, luma: U8, corners: Corners, watch: Stopwatch) -> Look:

@@ -9,9 +9,10 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from .card import DetectorCard, FindRules, ReaderCard
-from .errors import DegenerateCornersError, PictureError
+from .errors import DegenerateCornersError, NetAnswerError, PictureError
 from .find import decode, letterbox, to_boxes
 from .jurisdictions import FormatPrior
 from .lettering import Lettering, TextSigns, signs_of
@@ -26,6 +27,7 @@ MODELS = Path(__file__).parent / "models"
 DETECTOR_CARD = "plate-detector.toml"
 READER_CARD = "plate-reader.toml"
 LETTERING = "lettering.toml"
+KNOWN_PLATE, KNOWN_TEXT = MODELS / "known-plate.png", "1GRZ717"  # drawn by this project
 
 
 class PlateReader:
@@ -66,7 +68,8 @@ class PlateReader:
         ``every_box_from``: a score from which every box is reported, regardless of the cards.
         ``lettering``: whether texts that seem to be on no plate are doubted; a folder without a model of
         its own for that takes the shipped one. Raises
-        MissingRuntimeError, MissingModelError, CardError, SwappedModelError, ModelShapeError.
+        MissingRuntimeError, MissingModelError, CardError, SwappedModelError, ModelShapeError and, for the
+        shipped nets, NetAnswerError if they do not read what ``prove`` shows them.
         """
         folder = MODELS if folder is None else folder
         finding, reading = DetectorCard.load(folder / DETECTOR_CARD), ReaderCard.load(folder / READER_CARD)
@@ -74,13 +77,25 @@ class PlateReader:
             rules = replace(finding.find, threshold=every_box_from, doubtful_from=every_box_from)
             finding = replace(finding, find=rules)
             reading = replace(reading, plate=replace(reading.plate, least=0.0))
-        nets = (
-            TfliteNet(card.path, card.model, card.input, card.outputs, threads=threads, runtime=runtime)
-            for card in (finding, reading)
-        )
+        nets = (TfliteNet(card, threads=threads, runtime=runtime) for card in (finding, reading))
         own = folder / LETTERING
         model = Lettering.load(own if own.is_file() else MODELS / LETTERING) if lettering else None
-        return cls(next(nets), finding, next(nets), reading, model)
+        reader = cls(next(nets), finding, next(nets), reading, model)
+        if folder == MODELS:
+            reader.prove()
+        return reader
+
+    def prove(self) -> None:
+        """Reads a drawn plate whose text is known. Raises NetAnswerError if it reads anything else.
+
+        A net that computes wrongly seldom fails: it finds nothing for ever, or reads nonsense.
+        """
+        with Image.open(KNOWN_PLATE) as picture:
+            found = self.read(np.asarray(picture.convert("L"))).readings
+        if not found or found[0].text.text != KNOWN_TEXT:
+            net = self._reading.model.file if found else self._finding.model.file
+            what = "reads another text on" if found else "finds no plate on"
+            raise NetAnswerError(net, f"{what} {KNOWN_PLATE.name}, the drawn plate it is tried on at start")
 
     @property
     def model_hashes(self) -> dict[str, str]:

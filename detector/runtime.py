@@ -18,8 +18,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from .card import ModelFile, NetInput, checked_model
-from .errors import MissingRuntimeError, ModelShapeError, PictureError
+from .card import DetectorCard, ReaderCard, checked_model
+from .errors import MissingRuntimeError, ModelShapeError, NetAnswerError, PictureError
 from .plates import F32, U8
 
 RUNTIMES = ("ai_edge_litert.interpreter", "tflite_runtime.interpreter")  # the first runs int8 4 times faster
@@ -67,10 +67,7 @@ class TfliteNet:
 
     def __init__(
         self,
-        card_path: Path,
-        model: ModelFile,
-        shape: NetInput,
-        outputs: Mapping[str, str],
+        card: DetectorCard | ReaderCard,
         *,
         threads: int = 1,
         runtime: str | None = None,
@@ -82,8 +79,8 @@ class TfliteNet:
         tflite-runtime does too, bit for bit, for comparing the two.
         Raises MissingRuntimeError, MissingModelError, SwappedModelError, ModelShapeError.
         """
-        path = card_path.parent / model.file
-        content = checked_model(card_path, model)
+        path, shape = card.path.parent / card.model.file, card.input
+        content = checked_model(card.path, card.model)
         library = _runtime(RUNTIMES if runtime is None else (runtime,))
         try:
             plain = {}
@@ -104,16 +101,22 @@ class TfliteNet:
             raise _misshapen(
                 path, f"input {shape.name!r} is {tuple(detail['shape'])}, the card says {wanted}"
             )
-        for role, name in outputs.items():
+        for role, name in card.outputs.items():
             if name not in named:
                 raise _misshapen(path, f"has no output {name!r} for {role}, only {sorted(named)}")
+            found, expected = tuple(int(side) for side in named[name]["shape"]), card.shapes[role]
+            if len(found) != len(expected) or any(
+                b not in (None, a) for a, b in zip(found, expected, strict=True)
+            ):
+                raise _misshapen(path, f"output {name!r} for {role} is {found}, the card says {expected}")
         self.runtime = library.__name__
+        self._file = card.model.file
         self._size = (shape.height, shape.width)
         self._input = int(detail["index"])
         self._table = _input_table(path, detail)
         self._outputs = {
             role: (int(named[name]["index"]), *_scale(path, name, named[name]))
-            for role, name in outputs.items()
+            for role, name in card.outputs.items()
         }
 
     @property
@@ -122,16 +125,23 @@ class TfliteNet:
         return self._size
 
     def invoke(self, luma: U8) -> dict[str, NetOutput]:
-        """Runs the net on uint8 (height, width) luma. Raises PictureError for another shape or type."""
+        """Runs the net on uint8 (height, width) luma.
+
+        Raises PictureError for another shape or type, NetAnswerError for an output that is not all numbers.
+        """
         if luma.shape != self._size or luma.dtype != np.uint8:
             raise PictureError(f"net takes uint8 {self._size}, was given {luma.dtype} {luma.shape}")
         values = luma if self._table is None else self._table[luma]
         self._interpreter.set_tensor(self._input, values[None, :, :, None])
         self._interpreter.invoke()
-        return {
+        answer = {
             role: NetOutput(self._interpreter.get_tensor(index)[0], scale, zero)
             for role, (index, scale, zero) in self._outputs.items()
         }
+        for role, output in answer.items():
+            if not output.scale and not np.isfinite(output.values).all():  # whole numbers are always finite
+                raise NetAnswerError(self._file, f"output {role!r} has values that are no finite numbers")
+        return answer
 
 
 def _runtime(names: tuple[str, ...]) -> ModuleType:
@@ -159,7 +169,7 @@ def _scale(path: Path, name: str, detail: Mapping[str, Any]) -> tuple[float, int
             path, f"tensor {name!r} is {np.dtype(detail['dtype'])}, known are int8, uint8, float32"
         )
     scale, zero = detail["quantization"]
-    if not scale > 0:
+    if not 0 < scale < math.inf:
         raise _misshapen(path, f"tensor {name!r} is quantised without a scale")
     return float(scale), int(zero)
 

@@ -23,7 +23,7 @@ from sync.errors import DONE, FOUND_WRONG, PART_LACKING
 @verb("selftest", example="reader selftest --source camera")
 @click.option("--source", metavar="SOURCE", help="As for run. Default: from config.toml.")
 def selftest(common: Common, *, source: str | None) -> int:
-    """Test key slot, log, disk, temperature, network, clock, alert sounder, camera, picture and detector.
+    """Test key slot, log, disk, temperature, network, clock, models, sounder, camera, picture and detector.
 
     Shows no plate. Exit status: 0 all parts work, 1 a part fails, 3 a part is missing.
     """

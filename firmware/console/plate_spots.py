@@ -62,7 +62,7 @@ class PlateSpots:
     def _load(self) -> tuple[TfliteNet, DetectorCard]:
         if self._loaded is None:
             card = DetectorCard.load(self._folder / DETECTOR_CARD)
-            self._loaded = TfliteNet(card.path, card.model, card.input, card.outputs), card
+            self._loaded = TfliteNet(card), card
         return self._loaded
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from detector.errors import DetectorError
+from detector.reader import PlateReader
 from firmware.console.plate_spots import Spots
 from firmware.console.unit import SelfTestLine
 from firmware.frames.frame_tap import FrameWithheldError
@@ -47,6 +48,7 @@ def self_test(
     yield _log(ledger)
     yield from _board(board)
     yield _clock(clock)
+    yield _models()
     if lamps is not None:
         yield _sounder(lamps)
     try:
@@ -104,6 +106,15 @@ def _clock(clock: Clock) -> SelfTestLine:
     now = clock.now()
     detail = f"{now.state}, within {now.error_us / 1e6:.3f} s"
     return SelfTestLine(name="clock", good=now.state is not TimeState.UNKNOWN or None, detail=detail)
+
+
+def _models() -> SelfTestLine:
+    """Both nets, on the drawn plate that they come with: no plate of the road is read."""
+    try:
+        PlateReader.from_models()
+    except DetectorError as error:
+        return SelfTestLine(name="models", good=False, said=str(error))
+    return SelfTestLine(name="models", good=True, detail="read the drawn plate they come with")
 
 
 def sounder_of(parts: PartsSettings) -> Callable[[], Lamps] | None:

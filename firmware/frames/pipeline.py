@@ -15,6 +15,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from detector.errors import NetAnswerError
 from detector.plates import FrameReadings, PlateBox, VehiclePass
 from detector.track import LivePass, Tracker, TrackStep
 from firmware.frames.capture import BoundedQueue, Capture, Stage
@@ -141,8 +142,10 @@ class ReadStage:
         counts: PipelineCounts,
         on_progress: Callable[[RunProgress], None],
         hand_on: Callable[[EndedPass], None],
+        on_unsound: Callable[[NetAnswerError], None] = lambda _error: None,
     ) -> None:
         self._reader = reader
+        self._on_unsound = on_unsound
         self._tracker = tracker
         self._counts = counts
         self._on_progress = on_progress
@@ -152,8 +155,12 @@ class ReadStage:
         self._time = RisingTime()
 
     def take(self, frame: Frame) -> None:
-        """One frame through find, read, track and vote."""
-        seen = self._reader.read(frame.luma, frame.lores, wanted=self._tracker.wants_text)
+        """One frame through find, read, track and vote. What a net gave no numbers for is no read."""
+        try:
+            seen = self._reader.read(frame.luma, frame.lores, wanted=self._tracker.wants_text)
+        except NetAnswerError as error:
+            self._on_unsound(error)
+            return
         begun = time.perf_counter()
         at_us = self._time.of(frame.captured.us)
         step = self._tracker.update(frame.sequence, at_us, frame.luma.shape[:2], seen)
@@ -222,10 +229,13 @@ class Pipeline:
         permitted: Callable[[Frame], bool] = lambda _frame: True,
         urgent: Callable[[EndedPass], bool] = lambda _ended: False,
         gather_s: float = GATHER_S,
+        on_unsound: Callable[[NetAnswerError], None] = lambda _error: None,
     ) -> None:
         """store: puts passes into the ledger; how many it could, the others count as lost. It gets those that
         ended within gather_s, at most TOGETHER of them, and an urgent one at once with those before it.
         glance: looks at one that continues; what an alert stores of it then is not stored again.
+
+        on_unsound: told of each frame that a net gave no numbers for; it is read no further.
 
         permitted: whether a frame may be read at all; one that may not is dropped unseen.
 
@@ -240,7 +250,12 @@ class Pipeline:
         self._passes: BoundedQueue[EndedPass] = BoundedQueue(queue_passes, dropping=False)
         self._capture = Capture(camera, self._frames, stop=self._stop, on_frame=on_frame, on_broken=on_broken)
         self._read = ReadStage(
-            reader, tracker, counts=self._counts, on_progress=on_progress, hand_on=self._hand_on
+            reader,
+            tracker,
+            counts=self._counts,
+            on_progress=on_progress,
+            hand_on=self._hand_on,
+            on_unsound=on_unsound,
         )
         self._stages = (
             Stage("capture", self._capture.run, at_end=self._frames.close),

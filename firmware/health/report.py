@@ -147,6 +147,7 @@ class HealthWatch:
         self._dropped: Callable[[], int] = lambda: 0
         self._silent_s: Callable[[], float | None] | None = None
         self._expired: Callable[[], int] = lambda: 0
+        self._net_failed: tuple[str, ...] = ()
         self._begun_s = self._last_frame_s = monotonic()
         self._looked_s = -LOOK_EVERY_S
 
@@ -172,6 +173,15 @@ class HealthWatch:
     def watch_lists(self, expired: Callable[[], int]) -> None:
         """Ask this from now on how many hot lists have expired."""
         self._expired = expired
+
+    def net_failed(self, what: str) -> None:
+        """A net gave no numbers for a frame, which was not read: an alarm until the run ends."""
+        self._net_failed = (what,)
+
+    @property
+    def troubles(self) -> tuple[str, ...]:
+        """The causes of `sensor_failed` that the supply does not name."""
+        return (*self._troubles(), *self._net_failed)
 
     def read_stored(self) -> None:
         """One more read is in the log."""
@@ -219,7 +229,7 @@ class HealthWatch:
                 Alarm.CLOSED_LOG: custody.closed_log,
                 Alarm.CLOCK_IN_DOUBT: custody.clock_in_doubt,
                 Alarm.LIST_EXPIRED: self._expired() > 0,
-                Alarm.SENSOR_FAILED: failed or bool(self._troubles()),
+                Alarm.SENSOR_FAILED: failed or bool(self.troubles),
             } | {Alarm("camera_" + name): True for name in seeing}
             quality = self._scene.quality
             wear = wear_budget(

@@ -197,6 +197,7 @@ class OneRun:
             on_progress=view.progress,
             permitted=permitted,
             urgent=beside.alerts.watch.matches,
+            on_unsound=lambda error: beside.health.net_failed(str(error)),
         )
         beside.health.count_dropped(lambda: pipeline.counts.dropped)
         for note in source.notes:

@@ -22,8 +22,8 @@ def net(
     path: Path = CARD, *, runtime: str | None = None, plain_kernels: bool = False, **outputs: str
 ) -> TfliteNet:
     card = DetectorCard.load(path)
-    named = card.outputs | outputs
-    return TfliteNet(path, card.model, card.input, named, runtime=runtime, plain_kernels=plain_kernels)
+    named = replace(card, outputs=card.outputs | outputs)
+    return TfliteNet(named, runtime=runtime, plain_kernels=plain_kernels)
 
 
 def picture(size: tuple[int, int]) -> np.ndarray:
@@ -85,7 +85,7 @@ def test_an_output_that_the_net_does_not_have_is_named() -> None:
 def test_an_input_of_another_size_than_the_cards_is_refused() -> None:
     card = DetectorCard.load(CARD)
     with pytest.raises(ModelShapeError, match="the card says"):
-        TfliteNet(CARD, card.model, replace(card.input, height=16), card.outputs)
+        TfliteNet(replace(card, input=replace(card.input, height=16)))
 
 
 @pytest.mark.parametrize("bad", [np.zeros((10, 10), np.uint8), np.zeros((432, 768), np.float32)])

@@ -88,6 +88,10 @@ def spoil(**vitals: Any) -> Any:
             id="the receiver's line is gone",
         ),
         pytest.param(
+            lambda bench: bench.watch.net_failed("plate-reader.tflite: no number"), "sensor_failed",
+            id="a net that gives no numbers",
+        ),
+        pytest.param(
             lambda bench: bench.clock.lose_reference(TimeState.UNKNOWN), "clock_unknown", id="no clock"
         ),
         pytest.param(

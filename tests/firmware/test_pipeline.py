@@ -443,6 +443,40 @@ def test_threads_end_with_the_run(tmp_path: Path, ledger: Ledger) -> None:
     assert started & {"capture", "read", "store", "camera"} == set()
 
 
+@pytest.mark.parametrize(
+    ("unsound", "read"),
+    [
+        pytest.param(range(3, 5), 3, id="for a moment"),
+        pytest.param(range(1, 30), 2, id="while the first vehicle passes"),
+        pytest.param(range(1, 1000), 0, id="always"),
+    ],
+)
+def test_a_frame_of_which_a_net_gives_no_numbers_is_told_and_never_becomes_a_read(
+    tmp_path: Path, unsound: range, read: int
+) -> None:
+    source, eyes = drive(tmp_path, THREE)
+    eyes.unsound_at = unsound
+    ended: list[EndedPass] = []
+    told: list[str] = []
+    stage = ReadStage(
+        eyes,
+        Tracker(DECODING),
+        counts=(counts := PipelineCounts()),
+        on_progress=lambda progress: None,
+        hand_on=lambda one: None if one.goes_on else ended.append(one),
+        on_unsound=lambda error: told.append(error.net),
+    )
+    camera = source.open()
+    with suppress(EndOfSourceError):
+        while True:
+            with camera.borrow() as frame:
+                stage.take(frame.owned())
+    stage.finish()
+    assert len(ended) == read
+    assert set(told) == {"plate-reader.tflite"}
+    assert counts.read == eyes.frames - len(told)
+
+
 @pytest.mark.parametrize("step_s", [-3600, -5, 3600])
 def test_a_clock_that_is_set_while_vehicles_pass_stops_no_pass_from_ending(
     tmp_path: Path, step_s: int

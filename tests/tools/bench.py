@@ -103,10 +103,7 @@ class Bench:
 
     def __init__(self) -> None:
         finding, reading = DetectorCard.load(MODELS / DETECTOR_CARD), ReaderCard.load(MODELS / READER_CARD)
-        nets = [
-            TfliteNet(card.path, card.model, card.input, card.outputs, threads=1)
-            for card in (finding, reading)
-        ]
+        nets = [TfliteNet(card) for card in (finding, reading)]
         self.runtime = nets[0].runtime
         self.counted = [CountedNet(net) for net in nets]
         self.bare = [BareNet(MODELS / card.model.file, self.runtime) for card in (finding, reading)]
