@@ -148,9 +148,14 @@ def _next_entries(search: Search) -> LogPart:
     return log.part(start, log.size())
 
 
-def with_entries_that_are_not_signed(search: Search) -> None:
+def with_entries_that_were_changed(search: Search) -> None:
     part = _next_entries(search)
     search.department.front.door.follow(replace(part, leaves=(flip(part.leaves[0]), *part.leaves[1:])))
+
+
+def with_entries_that_do_not_parse(search: Search) -> None:
+    part = _next_entries(search)
+    search.department.front.door.follow(replace(part, leaves=(b"leaf", *part.leaves[1:])))
 
 
 def with_an_entry_left_out(search: Search) -> None:
@@ -183,14 +188,15 @@ FORGED = [
     (older_than_an_hour, "old-cover", "the entry is more than an hour old"),
     (from_a_time_to_come, "old-cover", "the entry is more than an hour old"),
     (of_another_search, "other-search", "the entry is not of this search"),
-    (of_another_read, "other-read", "the entry does not name that read"),
+    (of_another_read, "other-read", "no search of comm1 that the call names found that read"),
     (of_an_image, "other-action", "viewing an image needs an entry of its own"),
     (of_no_hold, "other-action", "the entry is of no hold"),
     (under_another_tree_of_the_same_size, "forked", "another log than the one that content was opened for"),
     (under_a_larger_tree_that_is_not_this_one, "forked", "another log than the one"),
     (under_a_smaller_tree_that_is_not_this_one, "forked",
      "the log shown does not continue the one that content was opened for"),
-    (with_entries_that_are_not_signed, "cover", "the entries shown do not hold"),
+    (with_entries_that_were_changed, "forked", "does not continue the one that was followed"),
+    (with_entries_that_do_not_parse, "cover", "the entries shown do not hold"),
     (with_an_entry_left_out, "forked", "an entry was not shown"),
     (by_an_entry_that_nobody_signed, "unsigned", "is not proven to be"),
     (after_the_grace, "witness-away", "the witnesses have been away too long"),

@@ -4,74 +4,115 @@ python tests/tools/log_growth.py --entries 100000
 python tests/tools/log_growth.py --entries 1000000
 
 Makes a department, fills its log with signed look-ups of its own people (an access, its result, and now and
-then a request, in the proportions of a day), writes the snapshot as the desk does, and opens it anew. Seconds
-are of this machine at its load, which is printed with them.
+then a request, in the proportions of a day), writes the snapshot as the desk does, and opens it anew, twice:
+the keys follow the whole log the first time, as after a new version, and go on the second time. Seconds are
+of this machine at its load, which is printed with them.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import resource
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 HERE = Path(__file__).resolve()
 sys.path[:0] = [str(HERE.parents[1] / "twins"), str(HERE.parents[2])]
 
 import structlog  # noqa: E402
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: E402
 from desk_root import access_of  # noqa: E402
 from desk_twins import GROUND, Department, found_department, open_copy  # noqa: E402
 
-from storage.times import DAY_US, SECOND_US  # noqa: E402
+from storage.times import HOUR_US, SECOND_US  # noqa: E402
 from sync.department.desk import snapshot  # noqa: E402
-from sync.department.desk.inquiry.forms import NothingForm, RunForm  # noqa: E402
+from sync.department.desk.inquiry.forms import AskForm, NothingForm, RunForm  # noqa: E402
 from sync.department.ground.person_key import read_token  # noqa: E402
+from sync.department.journal.entry_base import Stamp  # noqa: E402
 from sync.department.journal.inquiry_entries import AccessEnded, InquiryAsked  # noqa: E402
 from sync.department.journal.statements import sign_call  # noqa: E402
+from sync.department.server import daily  # noqa: E402
 
 AT_ONCE = 5000
-ENTRY_US = SECOND_US
+T = TypeVar("T")
+
+
+def seat(department: Department, user: str) -> tuple[Ed25519PrivateKey, Stamp]:
+    """A fresh session: its key, and the stamp of what it enters."""
+    key = read_token(department.logon(user)).key
+    if key is None:
+        raise SystemExit("the session has no key")
+    log = department.desk.log
+    return key, log.entry(log.size() - 1).stamp
 
 
 def fill(department: Department, entries: int) -> None:
     """Signed look-ups of one person until the log has so many entries, without the desk's own checks."""
     desk, log = department.desk, department.desk.log
-    token = department.logon("comm1")
-    given = read_token(token)
-    if given.key is None:
-        raise SystemExit("the session has no key")
     query = department.plate("8XYZ123")
-    form = RunForm(query=query, ground=GROUND)
-    stamp = next(one for one in log.entries(log.size() - 1)).stamp
-    note = access_of(query)
-    at_us = max(log.newest_us(), department.clock.us)
+    form, note = RunForm(query=query, ground=GROUND), access_of(query)
+    at_us = ends_us = max(log.newest_us(), department.clock.us)
     while log.size() < entries:
+        if at_us >= ends_us:  # people log on for a shift
+            department.clock.us, ends_us = at_us, at_us + 8 * HOUR_US
+            (key, stamp), (other, theirs) = seat(department, "comm1"), seat(department, "officer1")
+            at_us = department.clock.us
         with log.writing():
             for _ in range(min(AT_ONCE, entries - log.size()) // 2 + 1):
-                at_us += ENTRY_US
-                signed = sign_call(given.key, log.log_id, "comm1", "inquiry/run", form, at_us)
-                made = log.append(note, replace(stamp, at_us=at_us, user="comm1"), signed)
+                at_us += SECOND_US
+                signed = sign_call(key, log.log_id, "comm1", "inquiry/run", form, at_us)
+                made = log.append(note, replace(stamp, at_us=at_us), signed)
                 result = AccessEnded(access=made.sequence, count=3, reads=(), unwitnessed=False)
-                log.append(result, replace(stamp, at_us=at_us, user="comm1"))
-                if made.sequence % 40 == 0:
-                    asked = InquiryAsked(query=query, ground=GROUND)
-                    log.append(asked, replace(stamp, at_us=at_us, user="officer1"))
+                log.append(result, replace(stamp, at_us=at_us))
+                if made.sequence % 40 < 2:
+                    asks = AskForm(query=query, ground=GROUND)
+                    signed = sign_call(other, log.log_id, "officer1", "inquiry/request", asks, at_us)
+                    log.append(InquiryAsked(query=query, ground=GROUND), replace(theirs, at_us=at_us), signed)
         print(f"{log.size():>9} entries", file=sys.stderr)
-    department.clock.us = at_us + DAY_US // 24
-    desk.book.signers.ever.clear()  # no session lasts as long: none of the requests is signed
+    department.clock.us = at_us + HOUR_US
     desk.refresh()
     snapshot.write(log, desk.book)
 
 
-def timed(what: str, work: object, least: int = 1) -> None:
+def timed(what: str, work: Callable[[], T]) -> T:
     """Print the seconds of one step."""
     started = time.monotonic()
-    if callable(work):
-        work()
-    print(f"{what:<60} {time.monotonic() - started:8.2f} s", flush=True)
+    answer = work()
+    print(f"{what:<66} {time.monotonic() - started:8.2f} s", flush=True)
+    return answer
+
+
+def reopened(folder: Path) -> Department:
+    """The department, an hour after its newest entry."""
+    again = open_copy(folder)
+    again.clock.us = again.desk.log.newest_us() + HOUR_US
+    return again
+
+
+def search(department: Department) -> object:
+    form = RunForm(query=department.plate("8XYZ123"), ground=GROUND)
+    return department.call("inquiry/run", department.logon("comm1"), form)
+
+
+def measure(folder: Path, what: str) -> None:
+    """Open it as a command and the server do; the keys follow what they have not seen; search."""
+    again = timed(what, partial(reopened, folder))
+    first = partial(again.call, "training/list", again.logon("super"), NothingForm())
+    timed("  the first call: training list", first)
+    timed(
+        "  the keys follow what they have not seen (daily, and at a start)",
+        partial(daily.show_log, again.front),
+    )
+    timed("  the first search", partial(search, again))
+    timed("  the next search", partial(search, again))
+    again.close()
 
 
 def main() -> None:
@@ -80,38 +121,21 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--entries", type=int, default=100_000)
-    parser.add_argument("--open-only", action="store_true", help="without the searches")
+    parser.add_argument("--home", type=Path, help="keep the department here; one that is here is used again")
     arguments = parser.parse_args()
     structlog.configure(processors=[], logger_factory=structlog.ReturnLoggerFactory())
     with tempfile.TemporaryDirectory() as place:
-        folder = found_department(Path(place))
-        department = open_copy(folder)
-        fill(department, arguments.entries)
-        clock = department.clock.us
-        department.close()
+        folder = arguments.home or Path(place) / "growth"
+        if not folder.exists():
+            folder.mkdir(parents=True)
+            department = open_copy(found_department(folder))
+            fill(department, arguments.entries)
+            department.close()
         print(f"load {os.getloadavg()[0]:.1f}")
-        opened: list[Department] = []
-
-        def reopen() -> None:
-            again = open_copy(folder)
-            again.clock.us = clock
-            opened.append(again)
-
-        timed(f"open the desk over {arguments.entries} entries (each command, serve)", reopen)
-        again = opened[0]
-        timed(
-            "the first call after that: user list",
-            lambda: again.call("training/list", again.logon("super"), NothingForm()),
-        )
-        if not arguments.open_only:
-            token = again.logon("comm1")
-            form = RunForm(query=again.plate("8XYZ123"), ground=GROUND)
-            timed(
-                "the first search: the key service follows the whole log, once",
-                lambda: again.call("inquiry/run", token, form),
-            )
-            timed("the next search", lambda: again.call("inquiry/run", token, replace(form)))
-        again.close()
+        measure(folder, f"open the desk over {arguments.entries} entries (each command, serve)")
+        measure(folder, "the same after a restart of server and key service")
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+        print(f"{'memory at its highest':<66} {peak:8} MB")
 
 
 if __name__ == "__main__":

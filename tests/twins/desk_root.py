@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from desk_twins import GROUND, Department
 
 from storage.times import DAY_US
 from sync.department.desk.inquiry.forms import RunForm
+from sync.department.desk.people.keys import new_key
 from sync.department.desk.sessions import digest_of
 from sync.department.ground.person_key import read_token
 from sync.department.journal import check_log
@@ -16,6 +20,7 @@ from sync.department.journal.entry_base import Note, Stamp
 from sync.department.journal.inquiry_entries import Access, Query
 from sync.department.journal.person_entries import SessionKeySet
 from sync.department.journal.statements import SESSION, certify, sign_call
+from sync.department.policy.refusals import DeskRefusal
 
 VICTIM = "comm1"
 PLATE = "8XYZ123"
@@ -101,3 +106,25 @@ def problems(department: Department) -> tuple[str, ...]:
     """What `department verify` says of the log."""
     log = department.desk.log
     return check_log.check(log.folder, log.public, keys=AuditKeys(log.folder / KEYS)).problems
+
+
+def by_a_key_that_root_set(root: Root) -> int:
+    """Root enters a key of its own for the victim, who has one."""
+    terms = root.department.desk.policy.security
+    key, made = new_key(terms, root.log.log_id, VICTIM, "root's own password")
+    root.write(made, root.stamp())
+    session = root.session(root.own, by=key)
+    return root.write(root.look_up(), root.stamp(session=session), root.statement(root.own))
+
+
+def demand_named(department: Department, attack: Callable[[Root], int], plate: str = PLATE) -> None:
+    """An attack's entry opens nothing, and `department verify` names it, once."""
+    assert problems(department) == ()
+    root = Root(department)
+    entry = attack(root)
+    with pytest.raises(DeskRefusal) as refused:
+        root.opens(entry, plate)
+    assert refused.value.code == "unsigned"
+    named = [one for one in problems(department) if one.startswith(f"entry {entry}: ")]
+    assert len(named) == 1
+    assert f"in the name of {VICTIM}" in named[0]

@@ -22,7 +22,7 @@ from storage.codec import from_bytes, to_bytes
 from storage.errors import StorageError
 from storage.sealing import commitment
 from storage.times import HOUR_US, MINUTE_US
-from sync.department.journal.access_log import CONTEXT, ELEMENT, EntryOpening, LogPart, entry_from, parse_leaf
+from sync.department.journal.access_log import ELEMENT, EntryOpening, LogPart, entry_from, parse_leaf
 from sync.department.journal.change_entries import ChangeDecided, DocumentSigned, ListSent
 from sync.department.journal.entries import Entry, TrainingDone
 from sync.department.journal.entry_base import Note
@@ -47,6 +47,7 @@ NAMING: tuple[type[Note], ...] = (Access, ChangeDecided, SearchApproved, ShareDe
 SECRET_KINDS = frozenset(cls.KIND for cls in NAMING if cls not in PLAIN)
 """Kinds whose words can name a plate."""
 SNAPSHOT_EVERY = 200  # entries; those since the last snapshot are judged again at a start
+CATCHING_UP = 5000  # the same while whole parts come one after another
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS followed (
     log BLOB PRIMARY KEY, size INTEGER NOT NULL, state BLOB NOT NULL
@@ -165,8 +166,9 @@ class FollowedLog:
             found.peaks = tuple(bytes(row[0])[at : at + 32] for at in range(0, len(row[0]), 32))
         return found
 
-    def _write(self, size: int, fresh: Sequence[Kept]) -> None:
-        """Keep the entries of a part; now and then the whole state instead of them."""
+    def _write(self, size: int, fresh: Sequence[Kept], *, more: bool) -> None:
+        """Keep the entries of a part; now and then the whole state instead of them. `more`: another part
+        follows at once."""
         log_id = self._log_id
         self._db.execute(
             "INSERT OR REPLACE INTO followed_to VALUES (?, ?, ?)", (log_id, size, b"".join(self._held.peaks))
@@ -175,7 +177,7 @@ class FollowedLog:
             "INSERT INTO followed_since VALUES (?, ?, ?, ?)", ((log_id, *one) for one in fresh)
         )
         since = self._row("SELECT count(*) FROM followed_since WHERE log = ?")
-        if since is not None and since[0] >= SNAPSHOT_EVERY:
+        if since is not None and since[0] >= (CATCHING_UP if more else SNAPSHOT_EVERY):
             state = envelope.encode(as_plain(Followed, self._held))
             self._db.execute("INSERT OR REPLACE INTO followed VALUES (?, ?, ?)", (log_id, size, state))
             self._db.execute("DELETE FROM followed_since WHERE log = ?", (log_id,))
@@ -197,7 +199,7 @@ class FollowedLog:
                 self._load()
                 size, fresh = self._taken(part, expected)
                 if size != self._size:
-                    self._write(size, fresh)
+                    self._write(size, fresh, more=len(part.leaves) == AT_ONCE)
                 self._db.execute("COMMIT")
                 self._size = size
             except BaseException:
@@ -236,8 +238,8 @@ class FollowedLog:
         self, known: Followed, leaf: bytes, sequence: int, openings: dict[int, EntryOpening]
     ) -> tuple[Kept, ...]:
         """Take in one leaf; what to keep of its entry, if it is judged."""
-        payload = envelope.open_signed(leaf, self._log.public, context=CONTEXT, limit=4096)
-        log_id, kind, place, _, mark = parse_leaf(payload)
+        # the log's key signed the head over all leaves: the part holds as a whole, or not at all
+        log_id, kind, place, _, mark = parse_leaf(envelope.split(leaf, limit=4096)[1])
         if log_id != self._log_id or place != sequence:
             raise FollowError("a leaf is of another log or place", where=f"access log, entry {sequence}")
         if kind not in SIGNER_KINDS:

@@ -15,7 +15,6 @@ import hmac
 import math
 import re
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
@@ -35,15 +34,17 @@ from sync.department.content.key_service import ContentKeys
 from sync.department.content.likeness import is_near
 from sync.department.content.opened_list import OpenedList
 from sync.department.journal.access_log import CONTEXT, ELEMENT, LogPart, entry_from, parse_leaf
+from sync.department.journal.entries import Entry
 from sync.department.journal.entry_base import Note
 from sync.department.journal.hold_entries import HoldReleased
 from sync.department.journal.inquiry_entries import Access, Area, Query
-from sync.department.journal.second_hands import UnsignedError
+from sync.department.journal.second_hands import UnsignedError, approval_of
+from sync.department.journal.signed_forms import rests_on
+from sync.department.journal.statements import said_in
 from sync.department.policy.refusals import DeskRefusal
 from sync.root_file import Root
 
 EARTH_M = 6_371_008.8
-REMEMBERED = 1000
 MOST_UNWITNESSED = 1000  # tree heads in one grace: a busy department has a hundred
 SEARCHED = frozenset({"text", "place"})
 ELEMENTS_OF = {  # what the entry of an action opens, where that is not everything
@@ -52,7 +53,9 @@ ELEMENTS_OF = {  # what the entry of an action opens, where that is not everythi
     "alert": frozenset({ENTRY}),
     "alert-image": frozenset({"patch", "overview"}),
 }
+FINDS = frozenset({"search", "delivery"})  # actions whose own matches may be opened
 T = TypeVar("T", bound=Note)
+BY_THEMSELVES = frozenset({"alert", "alert-image"})  # rest on alerts, not on searches
 FRESH_US = 60 * MINUTE_US  # an access entry opens content for an hour
 
 
@@ -207,10 +210,10 @@ class GuardedKeys:
         self._heads = threading.Lock()
         self._grace_us = grace_minutes * MINUTE_US
         self._clock = clock
-        self._found: OrderedDict[bytes, set[str]] = OrderedDict()
+        opened.found.forget(clock())
 
-    def _shown(self, cover: Cover, kind: type[T]) -> tuple[T, str, bytes]:
-        """(the entry, its name for the service's log, its leaf's hash). Raises DeskRefusal."""
+    def _shown(self, cover: Cover, kind: type[T]) -> tuple[T, str, Entry]:
+        """(what was entered, its name for the service's log, its entry). Raises DeskRefusal."""
         try:
             payload = envelope.open_signed(cover.leaf, self._log.public, context=CONTEXT, limit=4096)
             log_id, named, sequence, _, mark = parse_leaf(payload)
@@ -236,16 +239,7 @@ class GuardedKeys:
             self._demand_signed(sequence, stamp.user)
         self._opened.add_opened(cover.sequence, merkle.leaf_hash(cover.leaf), witnessed=witnessed, at_us=now)
         key = hashlib.sha256(cover.leaf).digest()
-        return note, f"entry {sequence} {key.hex()[:16]} of {stamp.user}", key
-
-    def _admit(self, cover: Cover) -> tuple[Access, str, set[str]]:
-        """(the access, its name for the service's log, reads that its search found). Raises DeskRefusal."""
-        access, why, key = self._shown(cover, Access)
-        found = self._found.setdefault(key, set())
-        self._found.move_to_end(key)
-        while len(self._found) > REMEMBERED:
-            self._found.popitem(last=False)
-        return access, why, found
+        return note, f"entry {sequence} {key.hex()[:16]} of {stamp.user}", entry
 
     def _continue(self, cover: Cover, head: Checkpoint, now: int, *, witnessed: bool) -> None:
         """The service's own memory of the log: each head continues the last, and so holds every entry that
@@ -297,14 +291,14 @@ class GuardedKeys:
             raise _no(f"entry {sequence} is not proven to be {user}'s: {error}", "unsigned") from None
 
     def tokens(self, cover: Cover, query: Query, days: Sequence[int]) -> dict[int, tuple[bytes, ...]]:
-        access, why, _ = self._admit(cover)
+        access, why, _ = self._shown(cover, Access)
         _demand_query(access, query)
         return self._service.tokens(why, query.plate, days)
 
     def match(
         self, cover: Cover, query: Query, day: int, log_id: bytes, rows: Sequence[Row]
     ) -> list[MatchedRead]:
-        access, why, found = self._admit(cover)
+        access, why, entry = self._shown(cover, Access)
         _demand_query(access, query)
         wanted = [(row.sequence, name, *row.elements[name]) for row in rows for name in ("text", "place")]
         opened = self._service.open_stored(f"{why}: match", day, log_id, wanted)
@@ -313,13 +307,21 @@ class GuardedKeys:
             text = from_bytes(ReadText, opened[2 * at].content)
             place = from_bytes(ReadPlace, opened[2 * at + 1].content)
             if matches(query, text, place):
-                found.add(read_name(log_id, row.sequence))
                 result.append(MatchedRead(row.sequence, text, place))
+        if result:
+            names = [read_name(log_id, one.sequence) for one in result]
+            self._keep_found(entry, access.request if access.action == "search" else -1, names)
         return result
 
+    def _keep_found(self, entry: Entry, request: int, names: Sequence[str], *, held: bool = False) -> None:
+        found, user = self._opened.found, entry.stamp.user
+        found.add(self._log_id, entry.sequence, user, request, names, entry.stamp.at_us, held=held)
+
     def open(self, cover: Cover, day: int, log_id: bytes, rows: Sequence[Row]) -> list[dict[str, Opened]]:
-        access, why, found = self._admit(cover)
-        _demand_named(log_id, rows, found | set(access.reads))
+        access, why, entry = self._shown(cover, Access)
+        if access.action not in FINDS:
+            _demand_named(log_id, rows, set(access.reads))
+        self._demand_found(entry, access, log_id, rows)
         allowed = ELEMENTS_OF.get(access.action)
         if allowed is not None and any(set(row.elements) - allowed for row in rows):
             raise _no("viewing an image needs an entry of its own", "other-action")
@@ -330,6 +332,27 @@ class GuardedKeys:
         if access.action == "alert":
             self._keep_alerts(cover.sequence, log_id, rows, result)
         return result
+
+    def _demand_found(
+        self, entry: Entry, access: Access, log_id: bytes, rows: Sequence[Row], hold: int = -1
+    ) -> None:
+        """Each read was found by the search at hand, or by those that the signed call names, of the same
+        person; or a second person agreed. `hold`: the access of the hold that is opened. Raises DeskRefusal.
+        """
+        if access.action in BY_THEMSELVES or not entry.signed:  # before the first key, nothing is signed
+            return
+        said = said_in(entry.signed)
+        if access.action not in FINDS and approval_of(said) >= 0:
+            return  # `second_hands.py` has judged it
+        accesses, request = rests_on(said)
+        if access.action in FINDS:
+            accesses, request = (entry.sequence,), -1
+        found, user = self._opened.found, entry.stamp.user
+        for row in rows:
+            name = read_name(log_id, row.sequence)
+            known = found.by_request(self._log_id, name, request)
+            if not (known or found.by_access(self._log_id, name, (*accesses, hold), user)):
+                raise _no(f"no search of {user} that the call names found that read", "other-read")
 
     def _demand_alerted(self, log_id: bytes, rows: Sequence[Row]) -> None:
         """A picture of an alert is of a read for which an alert was opened here."""
@@ -346,9 +369,13 @@ class GuardedKeys:
             self._opened.add_alerts(sequence, facts, at_us=self._clock())
 
     def hold(self, cover: Cover, day: int, log_id: bytes, rows: Sequence[Row]) -> list[dict[str, bytes]]:
-        access, why, _ = self._admit(cover)
+        access, why, entry = self._shown(cover, Access)
         _demand_action(access, "hold")
         _demand_named(log_id, rows, set(access.reads))
+        self._demand_found(entry, access, log_id, rows)
+        if entry.signed and approval_of(said_in(entry.signed)) < 0:  # who placed it on searches exports it
+            names = [read_name(log_id, row.sequence) for row in rows]
+            self._keep_found(entry, -1, names, held=True)
         name = self._hold_name(cover.sequence)
         sealed = iter(self._service.hold_stored(why, name, day, log_id, _wanted(rows)))
         return [{name: next(sealed) for name in sorted(row.elements)} for row in rows]
@@ -356,9 +383,10 @@ class GuardedKeys:
     def open_held(
         self, cover: Cover, access: int, log_id: bytes, rows: Sequence[Row]
     ) -> list[dict[str, Opened]]:
-        shown, why, _ = self._admit(cover)
+        shown, why, entry = self._shown(cover, Access)
         _demand_action(shown, "export")
         _demand_named(log_id, rows, set(shown.reads))
+        self._demand_found(entry, shown, log_id, rows, access)
         opened = iter(self._service.open_held(why, self._hold_name(access), log_id, _wanted(rows)))
         return [{name: next(opened) for name in sorted(row.elements)} for row in rows]
 

@@ -25,6 +25,7 @@ from storage.codec import from_bytes, to_bytes
 from storage.errors import LedgerError, StorageError
 from sync.department.content import alert_facts
 from sync.department.content.followed_log import FollowedLog
+from sync.department.content.found_reads import FoundReads
 from sync.department.journal.check_log import Tree
 from sync.department.journal.entries import Entry
 from sync.department.journal.machine_entries import KeysListSeen
@@ -99,6 +100,7 @@ class OpenedList:
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=20000"):
             self._db.execute(f"PRAGMA {pragma}")
         self._db.executescript(SCHEMA)
+        self.found = FoundReads(folder)
         if not self.has_alert(FROM_HERE):
             newest = self.newest()
             self.add_alerts(newest.size if newest else 0, [FROM_HERE], at_us=newest.at_us if newest else 0)
@@ -106,6 +108,7 @@ class OpenedList:
     def close(self) -> None:
         with self._guard:
             self._db.close()
+            self.found.close()
             for one in self._followed:
                 one.close()
 

@@ -7,6 +7,7 @@ show it, and gets nothing any more.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
@@ -20,6 +21,7 @@ from sync.department.policy.refusals import NotYetError
 
 T = TypeVar("T")
 TRIES = 4  # another call may have shown a newer head in between
+PATIENCE_S = 20.0  # a call waits for so long while a long log is followed; what was followed stays
 
 
 class ProvenDoor:
@@ -31,14 +33,40 @@ class ProvenDoor:
 
     def _shown(self, cover: Cover) -> Cover:
         """The cover with its proof, once the keys have followed the log as far as that."""
+        started = time.monotonic()
         while 0 <= self._since < cover.size:
-            end = min(self._since + AT_ONCE, cover.size)
-            self._since = self.follow(self._log.part(self._since, end))
-            if self._since < end:
+            if time.monotonic() - started > PATIENCE_S:
+                raise NotYetError(
+                    f"the key service follows the log: {self._since} of {cover.size} entries so far",
+                    code="following",
+                    clause="463.5",
+                    cure="ask again in a minute; the entry of this call remains",
+                )
+            if not self._step(cover.size):
                 break  # it follows less than it was shown, and says so when it is asked
         since = max(self._since, 0)
         proof = self._log.consistency(cover.size, since) if cover.size < since else []
         return replace(cover, since=since, consistency=tuple(proof))
+
+    def _step(self, size: int) -> bool:
+        """Show the next entries up to `size`; whether the keys followed all of them."""
+        end = min(self._since + AT_ONCE, size)
+        self._since = self.follow(self._log.part(self._since, end))
+        return self._since >= end
+
+    def catch_up(self, tell: Callable[[int, int], None]) -> int:
+        """Show the keys every entry so far, ahead of the call that needs it; how many were new to them.
+
+        `tell` is told how many of how many, after each part. Raises DeskRefusal.
+        """
+        size = self._log.size()
+        try:
+            first = self._since = self.follow(self._log.part(size, size))
+        except HeadAskedError as asked:
+            first = self._since = asked.size
+        while self._since < size and self._step(size):
+            tell(self._since, size)
+        return max(0, self._since - first)
 
     def follow(self, part: LogPart) -> int:
         return self._door.follow(part)

@@ -343,20 +343,22 @@ class AccessLog:
 
     def part(self, start: int, end: int) -> LogPart:
         """Entries [start, end) as the key service follows them. Raises StorageError, HomeError."""
+        query = (
+            "SELECT sequence, kind, leaf, sealed, year FROM entries WHERE sequence >= ? AND sequence < ? "
+            "ORDER BY sequence"
+        )
         with self._guard:
-            rows = self._db.execute(
-                "SELECT sequence, kind, leaf FROM entries WHERE sequence >= ? AND sequence < ? "
-                "ORDER BY sequence",
-                (start, end),
-            ).fetchall()
+            rows = self._db.execute(query, (start, end)).fetchall()
         openings = []
-        for sequence, kind, _ in rows:
+        for sequence, kind, leaf, sealed, year in rows:
             if kind in SIGNER_KINDS:
-                opened = self.opening(sequence)[1]
+                mark = parse_leaf(envelope.split(leaf, limit=4096)[1])[4]  # the signed head covers the leaf
+                key = self.keys.of(year)
+                opened = sealing.open_sealed(key, self.log_id, sequence, ELEMENT, sealed, mark.commitment)
                 openings.append(EntryOpening(sequence=sequence, salt=opened.salt, content=opened.content))
         return LogPart(
             start=start,
-            leaves=tuple(bytes(row[2]) for row in rows),
+            leaves=tuple(row[2] for row in rows),
             openings=tuple(openings),
             checkpoint=self.signed_head(end),
         )

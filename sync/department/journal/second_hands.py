@@ -28,6 +28,7 @@ from sync.department.policy.roles import TAKES_TWO, Call, Role
 
 CHANGE = b"alpr-department/change/v1\x00"  # as `desk/changes/rules.py` has it
 WAITS_US = 92 * DAY_US  # a request or proposal that is older must be made again
+SEARCHES = frozenset({"inquiry/run", "inquiry/begin"})  # whose proposals are searches, not changes
 EMERGENCY = "inquiry/break-glass"  # one person's word, and a second one's within hours
 DECISIONS = SearchApproved | ChangeDecided | ShareDecided
 
@@ -221,10 +222,12 @@ class SecondHands:
 
     def demand_access(self, said: Statement, entry: Entry, access: Access) -> None:
         """The second person of an access, where it needs or names one. Raises UnsignedError."""
-        named = _approval_of(said)
+        named = approval_of(said)
         number = named if named >= 0 else access.approval
         if number >= 0:
             self._demand(said, number, entry)
+            if said.call not in SEARCHES and number not in self.proposed:
+                raise UnsignedError("the approval that it names is of no such change")
         elif access.action == "search" and said.call != EMERGENCY and self._is_wide(access.plate):
             raise UnsignedError("it has no full plate, and no second person signed")
         if access.action == "delivery" and access.request not in self.shares:
@@ -232,7 +235,7 @@ class SecondHands:
 
     def demand_change(self, said: Statement, entry: Entry, *, needed: bool, people: Iterable[str]) -> None:
         """The second person of a change. `people`: who ever had a key. Raises UnsignedError."""
-        number = _approval_of(said)
+        number = approval_of(said)
         if number >= 0:
             self._demand(said, number, entry)
             if number not in self.proposed:
@@ -242,7 +245,7 @@ class SecondHands:
 
     def spend(self, entry: Entry, said: Statement) -> None:
         """The approval that a call names is used: by the entries of that call, and by no other call."""
-        number, at_us = _approval_of(said), entry.stamp.at_us
+        number, at_us = approval_of(said), entry.stamp.at_us
         if number >= 0:
             forget(self.spent, lambda one: at_us - one.at_us >= WAITS_US)
             self.spent.setdefault(number, Spent(entry=entry.sequence, by=digest_of(said), at_us=at_us))
@@ -279,7 +282,7 @@ def change_digest(said: Statement) -> bytes:
     return hashlib.sha256(CHANGE + said.call.encode() + b"\x00" + envelope.encode(form)).digest()
 
 
-def _approval_of(said: Statement) -> int:
+def approval_of(said: Statement) -> int:
     """The approved proposal that a call names, or -1."""
     form = _form(said)
     named = (form.get(one) for one in ("proposal", "approval"))

@@ -20,6 +20,7 @@ from sync.department.journal.inquiry_entries import Access, Ground, Query
 from sync.department.journal.made_by import MAKING_CALLS
 from sync.department.journal.passkeys import PasskeySet, is_registered_by
 from sync.department.journal.statements import Statement
+from sync.department.policy.roles import Call
 
 ALERTS = frozenset({"alert", "alert-image"})
 ACTIONS: dict[str, frozenset[str]] = {
@@ -39,8 +40,25 @@ ACTIONS: dict[str, frozenset[str]] = {
     "alert/clets": ALERTS,
     "alert/close": ALERTS,
 }
+ACCESS_CALLS: dict[str, Call] = {
+    "inquiry/run": Call.INQUIRY_RUN,
+    "inquiry/begin": Call.INQUIRY_RUN,
+    "inquiry/break-glass": Call.INQUIRY_BREAK_GLASS,
+    "inquiry/answer": Call.INQUIRY_ANSWER,
+    "inquiry/image": Call.IMAGE_VIEW,
+    "inquiry/answer-image": Call.INQUIRY_ANSWER,
+    "hold/place": Call.HOLD_PLACE,
+    "hold/export": Call.HOLD_EXPORT,
+    "share/deliver": Call.SHARE_DELIVER,
+    "alert/list": Call.ALERT_LIST,
+    **dict.fromkeys(
+        ("alert/show", "alert/transcribe", "alert/answer", "alert/clets", "alert/close"), Call.ALERT_VERIFY
+    ),
+}
+"""What a role must permit for each of these."""
 ROSTER_CALLS = frozenset({"user/set", "user/import", "user/hand-over", "user/credential"})
 BY_NUMBER = frozenset({"inquiry/run", "inquiry/begin", "inquiry/answer", "inquiry/answer-image"})
+ANSWERS = frozenset({"inquiry/answer", "inquiry/answer-image"})
 PASSKEY_CALLS = frozenset({"user/passkey", "user/remove-passkey"})
 DECIDING_CALLS = frozenset({"inquiry/approve", "change/approve", "share/decide"})
 SIGNED_CALLS = frozenset(ACTIONS) | ROSTER_CALLS | PASSKEY_CALLS | DECIDING_CALLS | MAKING_CALLS
@@ -49,11 +67,12 @@ SIGNED_CALLS = frozenset(ACTIONS) | ROSTER_CALLS | PASSKEY_CALLS | DECIDING_CALL
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
     """What a request or a proposal asks for, as digests, and when it was made. `digest`: plate and ground;
-    `whole`: times, place and unit too."""
+    `whole`: times, place and unit too; `user`: who asks."""
 
     digest: bytes
     whole: bytes
     at_us: int
+    user: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +117,7 @@ def fits_access(statement: Statement, access: Access, named: Named) -> bool:
         and form.get("ground") in (None, to_plain(access.ground))
         and _same_reads(form, access, named)
         and _same_scope(form.get("scope"), access)
+        and (statement.call not in ANSWERS or _is_own(named.asked(access.request), statement.user))
     )
     proposal, request = form.get("proposal", -1), form.get("request", -1)
     numbers = access.approval in {-1, proposal, form.get("approval", -1)}
@@ -113,9 +133,24 @@ def fits_access(statement: Statement, access: Access, named: Named) -> bool:
     return bool(numbered) and _as_asked(named.asked(numbered[0]), access)
 
 
+def rests_on(statement: Statement) -> tuple[tuple[int, ...], int]:
+    """(accesses, request) that a call names as what found its reads; the request is -1 if it names none, or
+    looks at no answer. Raises RecordError, EnvelopeError."""
+    form = statement.fields()
+    named = form.get("accesses")
+    numbers = [*named, form.get("access")] if isinstance(named, list) else [form.get("access")]
+    request = form.get("request") if statement.call in ANSWERS else -1
+    return tuple(one for one in numbers if type(one) is int), request if type(request) is int else -1
+
+
 def ask_digest(plate: str, ground: Ground, elements: str = "") -> bytes:
     """What a request or a proposal binds its access to."""
     return hashlib.sha256(envelope.encode([normal_plate(plate), to_plain(ground), elements])).digest()
+
+
+def _is_own(asked: Waiting | None, user: str) -> bool:
+    """An answer is shown to the person who asked."""
+    return asked is not None and asked.user == user
 
 
 def _as_asked(asked: Waiting | None, access: Access) -> bool:

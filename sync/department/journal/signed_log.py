@@ -15,7 +15,14 @@ from sync.department.journal.entries import Entry
 from sync.department.journal.inquiry_entries import Access, InquiryAsked, SearchProposed
 from sync.department.journal.made_by import MADE
 from sync.department.journal.second_hands import EMERGENCY, WAITS_US, UnsignedError, forget
-from sync.department.journal.signed_forms import NamedAlert, OpenedRecords, Waiting, ask_digest, fits_access
+from sync.department.journal.signed_forms import (
+    ACCESS_CALLS,
+    NamedAlert,
+    OpenedRecords,
+    Waiting,
+    ask_digest,
+    fits_access,
+)
 from sync.department.journal.signers import KEPT_US, Signers
 from sync.department.journal.statements import Statement, digest_of
 
@@ -63,6 +70,7 @@ class SignedLog:
                 digest=ask_digest(plate, note.ground),
                 whole=ask_digest(plate, note.ground, note.query.text()),
                 at_us=at_us,
+                user=entry.stamp.user,
             )
         elif isinstance(note, AlertKnown):
             self.alerts[entry.sequence] = NamedAlert(alert=note.record or note.alert, read=note.read)
@@ -114,6 +122,7 @@ class SignedLog:
         second = self.signers.second
         second.demand_access(said, entry, note)
         if self.signers.all_signed:
+            second.demand_role(said.user, self.signers.roles.get(said.user, ()), ACCESS_CALLS[said.call])
             second.demand_training(said.user, entry.stamp.at_us)
         forget(self.used, lambda at: entry.stamp.at_us - at >= KEPT_US)
         place = f"{note.action} {note.elements}".encode()

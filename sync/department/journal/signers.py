@@ -79,7 +79,7 @@ from sync.department.journal.statements import (
     open_certificate,
     open_statement,
 )
-from sync.department.policy.roles import MANAGES_USERS, Role
+from sync.department.policy.roles import MANAGES_USERS, Call, Role
 from sync.root_file import Root
 
 FRESH_US = 10 * MINUTE_US  # how far a person's clock and the department's may differ
@@ -100,6 +100,11 @@ JUDGED: tuple[type[Note], ...] = (
     Access,
     *MADE,
 )
+DECIDING = {
+    "inquiry/approve": Call.INQUIRY_APPROVE,
+    "change/approve": Call.CHANGE_APPROVE,
+    "share/decide": Call.SHARE_APPROVE,
+}
 SIGNER_KINDS = tuple(cls.KIND for cls in JUDGED)
 """The kinds of entries that say who can sign, or must be signed."""
 
@@ -164,9 +169,19 @@ class Signers:
         elif isinstance(note, MADE):
             self.make(entry, self.demand_made(entry))
         elif isinstance(note, DECISIONS):
-            self.second.decide(entry, self.demand_signed(entry) if entry.signed or self.ever else None)
+            self._decide(entry)
         elif isinstance(note, SessionEnded) and note.how in {"logoff", "ended"}:
             self.sessions.pop(note.session, None)
+
+    def _decide(self, entry: Entry) -> None:
+        """A second person's decision, of one whose role may make it."""
+        said = self.demand_signed(entry) if entry.signed or self.ever else None
+        if said is not None and self.all_signed:
+            call = DECIDING.get(said.call)
+            if call is None:
+                raise UnsignedError("the signed call decides nothing")
+            self.second.demand_role(said.user, self.roles.get(said.user, ()), call)
+        self.second.decide(entry, said)
 
     def check(self, entry: Entry) -> None:
         """Whether an entry would hold, before it is made. Raises UnsignedError."""

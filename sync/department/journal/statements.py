@@ -123,6 +123,11 @@ def open_statement(message: bytes, public: bytes) -> Statement:
     )
 
 
+def said_in(message: bytes) -> Statement:
+    """A statement whose signature was found to hold before. Raises EnvelopeError, RecordError."""
+    return from_bytes(Statement, envelope.split(message, limit=MAX_BYTES)[1], limit=MAX_BYTES)
+
+
 def digest_of(said: Statement) -> bytes:
     """SHA-256 of a statement: which call it was."""
     return hashlib.sha256(to_bytes(said)).digest()

@@ -1,4 +1,4 @@
-"""What the desk does once a day: enter purges, finish holds, look for misuse, tell the units.
+"""What the desk does once a day: show keys the log, enter purges, finish holds, look for misuse, tell units.
 
 The parts are independent: one that fails today is reported, and retried tomorrow.
 """
@@ -6,6 +6,7 @@ The parts are independent: one that fails today is reported, and retried tomorro
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import structlog
 from storage.errors import ExplainedError
 from storage.times import DAY_US, day_text
 from sync import messages
+from sync.department.content.proven_door import ProvenDoor
 from sync.department.desk.audit import calls as calls_audit
 from sync.department.desk.audit import case_calls
 from sync.department.desk.context import DeskContext
@@ -29,6 +31,7 @@ from sync.department.server.notify import Way, notify
 from sync.department.server.retention import DayPurgeReceipt, StoreRetention
 
 log_events = structlog.get_logger("department.desk")
+TELL_S = 10.0
 
 
 def enter_purges(desk: Desk, retention: StoreRetention) -> list[int]:
@@ -54,8 +57,6 @@ def enter_purges(desk: Desk, retention: StoreRetention) -> list[int]:
     with desk.log.writing():
         desk.refresh()
         entries = desk.system(*(note for note in notes if note.day not in desk.book.purged_days))
-    if entries:
-        desk.try_cover(entries[-1].sequence)
     return [entry.sequence for entry in entries]
 
 
@@ -75,10 +76,24 @@ def count_days(front: DeskContext) -> int:
             for day, reads in sorted(counts.items())
             if day < today and day not in known
         ]
-        entries = desk.system(*notes)
-    if entries:
-        desk.try_cover(entries[-1].sequence)
+        desk.system(*notes)
     return len(notes)
+
+
+def show_log(front: DeskContext) -> int:
+    """Show the key service the entries that it has not followed yet, so that no search waits for a long log:
+    how many. After a new version, or with its disk set back, that can be all of them."""
+    told = time.monotonic()
+
+    def tell(done: int, of: int) -> None:
+        nonlocal told
+        if time.monotonic() - told >= TELL_S:
+            told = time.monotonic()
+            log_events.info("keys_follow_the_log", entries=done, of=of)
+
+    if front.desk.root.witnessing() is None:
+        return 0  # the keys open nothing yet
+    return ProvenDoor(front.door, front.desk.log).catch_up(tell)
 
 
 def enter_keys_list(front: DeskContext) -> int:
@@ -127,6 +142,7 @@ def tell_people(front: DeskContext, ways: Sequence[Way]) -> bool:
 def run(front: DeskContext, retention: StoreRetention, ways: Sequence[Way] = ()) -> None:
     """All of it. `ways`: how people are notified (`notify.ways_of`)."""
     parts: tuple[tuple[str, Callable[[], object]], ...] = (
+        ("log", lambda: show_log(front)),
         ("purges", lambda: enter_purges(front.desk, retention)),
         ("holds", lambda: calls_holds.finish(front)),
         ("incidents", lambda: calls_incidents.repeat(front)),

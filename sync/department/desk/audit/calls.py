@@ -196,8 +196,6 @@ def look_daily(front: DeskContext) -> list[int]:
         desk.refresh()
         fresh = rules.new_findings(desk.book.findings, [*flags, *_disputed(desk)])
         entries = desk.system(*assign(desk, fresh, desk.now_us(), waits=True))
-    if entries:
-        desk.try_cover(entries[-1].sequence)
     return [entry.sequence for entry in entries]
 
 

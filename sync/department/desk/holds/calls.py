@@ -185,6 +185,11 @@ def _found(front: DeskContext, accesses: tuple[int, ...], caller: Caller) -> set
     return set().union(*(found_by(front, access, caller.user) for access in accesses))
 
 
+def _asks_two(form: HoldForm | ExportForm) -> bool:
+    """A second person may always be asked: a key service whose disk was lost knows no earlier search."""
+    return form.propose or form.approval >= 0
+
+
 def place(front: DeskContext, token: str, form: HoldForm) -> Placed:
     """Hold reads: their content goes under a key of the hold's own, so that their day can still be purged."""
     desk = front.desk
@@ -199,7 +204,7 @@ def place(front: DeskContext, token: str, form: HoldForm) -> Placed:
         wanted = changes.WantedChange(
             call="hold/place", about=form.number, summary=summary, user=caller.user, now_us=caller.at_us
         )
-        needed = not found >= set(form.reads)
+        needed = _asks_two(form) or not found >= set(form.reads)
         second = changes.second_person(desk.policy, desk.book.changes, form, wanted, needed=needed)
         if isinstance(second, ChangeProposed):
             return [second], lambda made: (made[0], True)
@@ -243,7 +248,7 @@ def export(front: DeskContext, token: str, form: ExportForm) -> Exported:
         inquiry.check_ground(desk.policy, form.ground)
         demand_words(form.medium, "name the portable medium", code="medium", clause="463.8", least=1)
         searches = (*form.accesses, *holds.searches_of(desk.book.holds, form.hold, caller.user))
-        needed = not _found(front, searches, caller) >= set(held.reads)
+        needed = _asks_two(form) or not _found(front, searches, caller) >= set(held.reads)
         summary = f"export hold {form.hold}: {len(held.reads)} reads, which no search of {caller.user} found"
         wanted = changes.WantedChange(
             call="hold/export", about=str(form.hold), summary=summary, user=caller.user, now_us=caller.at_us

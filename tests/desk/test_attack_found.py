@@ -1,0 +1,315 @@
+"""Root at the desk with a stolen session opens reads that no search of that person found.
+
+The session's key is in root's hands (a browser's is in the server's memory), and root writes any entry beside
+it: results of searches, answers, approvals. The key service opens what its own matches found, and no more.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+
+import pytest
+from desk_root import Root, access_of, problems
+from desk_twins import GROUND, Department
+
+from storage.codec import to_plain
+from storage.times import HOUR_US
+from sync.department.desk.changes.calls import DecideForm
+from sync.department.desk.holds.calls import Exported, ExportForm, HoldForm, Placed
+from sync.department.desk.inquiry.forms import (
+    AnswerImageForm,
+    AskForm,
+    Entered,
+    ImageForm,
+    InquiryDecideForm,
+    ProposeForm,
+    RequestForm,
+    RunForm,
+)
+from sync.department.journal.entries import RequestAnswered
+from sync.department.journal.hold_entries import HoldPlaced
+from sync.department.journal.inquiry_entries import Access, AccessEnded, SearchApproved
+from sync.department.policy.refusals import DeskRefusal
+
+MINE, OTHER = 0, 1  # reads of the department: the session's person searched for the first one
+IMAGES = ("overview", "patch")
+
+
+@dataclass
+class Thief:
+    """Root with the session of a person, who searched for one read an hour ago."""
+
+    root: Root
+    user: str
+
+    @property
+    def department(self) -> Department:
+        return self.root.department
+
+    def read(self, which: int) -> str:
+        return self.department.reads[which]
+
+    def searched(self, which: int, user: str = "") -> int:
+        """An honest search that found this read: its access."""
+        token = self.department.logon(user or self.user)
+        return self.department.searched(token, (self.read(which),))[0]
+
+    def asked(self, which: int, user: str) -> int:
+        """A request for the plate of a read, answered by communications."""
+        department = self.department
+        query = replace(department.plate(f"7ABC0{which:02d}"), since_us=department.clock.us - 240 * HOUR_US)
+        made = department.call("inquiry/request", department.logon(user), AskForm(query=query, ground=GROUND))
+        assert isinstance(made, Entered)
+        answers = RunForm(query=query, ground=GROUND, request=made.entry)
+        department.call("inquiry/run", department.logon("disp1"), answers)
+        return made.entry
+
+    def write(self, access: Access, call: str, form: object) -> int:
+        """An access of the stolen session, with its signature on this form."""
+        stamp, signed = self.root.signed(self.user, call, form)
+        return self.root.write(access, stamp, signed)
+
+    def open(self, entry: int, which: int, elements: Sequence[str] = IMAGES) -> None:
+        front = self.department.front
+        front.reads.open(front.door, front.desk.covered(entry), (self.read(which),), elements)
+
+    def hold(self, entry: int, which: int) -> None:
+        front = self.department.front
+        front.reads.hold(front.door, front.desk.covered(entry), (self.read(which),), ("text",))
+
+    def image(self, which: int, form: object, call: str = "inquiry/image", request: int = -1) -> None:
+        """Root writes the access for a picture of a read, and asks the key service for it."""
+        access = replace(access_of(self.root.query()), action="image", elements="images", request=request)
+        self.open(self.write(replace(access, reads=(self.read(which),)), call, form), which)
+
+
+@pytest.fixture
+def thief(department: Department) -> Thief:
+    return Thief(Root(department), "super")
+
+
+def image_of_a_read_that_the_search_did_not_find(thief: Thief) -> None:
+    mine = thief.searched(MINE)
+    thief.image(OTHER, ImageForm(read=thief.read(OTHER), access=mine, ground=GROUND))
+
+
+def image_of_a_read_that_another_person_found(thief: Thief) -> None:
+    theirs = thief.searched(OTHER, "comm1")
+    thief.image(OTHER, ImageForm(read=thief.read(OTHER), access=theirs, ground=GROUND))
+
+
+def image_of_a_read_that_root_says_was_found(thief: Thief) -> None:
+    """The result of the search is the desk's own word."""
+    mine = thief.searched(MINE)
+    result = AccessEnded(access=mine, count=1, reads=(thief.read(OTHER),), unwitnessed=False)
+    thief.root.write(result, thief.root.stamp(thief.user))
+    thief.image(OTHER, ImageForm(read=thief.read(OTHER), access=mine, ground=GROUND))
+
+
+def image_by_a_form_that_names_no_search(thief: Thief) -> None:
+    thief.image(OTHER, {"read": thief.read(OTHER), "ground": to_plain(GROUND)})
+
+
+def image_by_a_form_that_names_a_request_too(thief: Thief) -> None:
+    """Another person's request was answered with that read."""
+    request = thief.asked(OTHER, "officer1")
+    form = {"read": thief.read(OTHER), "access": -1, "ground": to_plain(GROUND), "request": request}
+    thief.image(OTHER, form, request=request)
+
+
+def image_under_the_entry_of_another_read(thief: Thief) -> None:
+    mine = thief.searched(MINE)
+    access = replace(access_of(thief.root.query()), action="image", elements="images")
+    form = ImageForm(read=thief.read(MINE), access=mine, ground=GROUND)
+    entry = thief.write(replace(access, reads=(thief.read(MINE),)), "inquiry/image", form)
+    thief.open(entry, OTHER)
+
+
+def text_by_a_search_that_names_reads(thief: Thief) -> None:
+    """The entry of a search says which reads it opens, whatever it matched."""
+    form = RunForm(query=thief.root.query(), ground=GROUND)
+    note = replace(access_of(thief.root.query()), reads=(thief.read(OTHER),))
+    thief.open(thief.write(note, "inquiry/run", form), OTHER, ("text", "place"))
+
+
+def answer_with_other_reads(thief: Thief) -> None:
+    """What the requester signs names the request alone; root chooses the reads."""
+    thief.user = "officer1"
+    request = thief.asked(MINE, "officer1")
+    asked = thief.department.desk.log.entry(request).note
+    assert hasattr(asked, "query")
+    theirs, reads = thief.searched(OTHER, "comm1"), (thief.read(OTHER),)
+    false = RequestAnswered(request=request, access=theirs, reads=reads, reason="")
+    thief.root.write(false, thief.root.stamp("comm1"))
+    note = replace(access_of(asked.query), action="answer", request=request, reads=(thief.read(OTHER),))
+    thief.open(thief.write(note, "inquiry/answer", RequestForm(request=request)), OTHER, ("text", "place"))
+
+
+def answer_to_another_persons_request(thief: Thief) -> None:
+    thief.user = "analyst1"
+    request = thief.asked(OTHER, "officer1")
+    asked = thief.department.desk.log.entry(request).note
+    assert hasattr(asked, "query")
+    note = replace(access_of(asked.query), action="answer", request=request, reads=(thief.read(OTHER),))
+    thief.open(thief.write(note, "inquiry/answer", RequestForm(request=request)), OTHER, ("text", "place"))
+
+
+def picture_of_another_persons_answer(thief: Thief) -> None:
+    thief.user = "analyst1"
+    request = thief.asked(OTHER, "officer1")
+    asked = thief.department.desk.log.entry(request).note
+    assert hasattr(asked, "query")
+    access = replace(access_of(asked.query), action="image", elements="images", request=request)
+    form = AnswerImageForm(request=request, read=thief.read(OTHER))
+    entry = thief.write(replace(access, reads=(thief.read(OTHER),)), "inquiry/answer-image", form)
+    thief.open(entry, OTHER)
+
+
+def hold_form(thief: Thief, which: int, **change: object) -> HoldForm:
+    form = HoldForm(
+        reads=(thief.read(which),), hold_ground="discovery", authority="Court", number="26-001234",
+        ground=GROUND,
+    )  # fmt: skip
+    return replace(form, **change)  # type: ignore[arg-type]
+
+
+def hold_access(thief: Thief, form: HoldForm, approval: int = -1) -> int:
+    access = replace(
+        access_of(thief.root.query()), action="hold", elements="hold", plate="", reads=form.reads
+    )
+    return thief.write(replace(access, approval=approval), "hold/place", form)
+
+
+def search_in_a_role_that_makes_none(thief: Thief) -> None:
+    """463.5 (c): an officer asks, and does not search."""
+    thief.user = "officer1"
+    query = thief.root.query()
+    entry = thief.write(access_of(query), "inquiry/run", RunForm(query=query, ground=GROUND))
+    thief.root.opens(entry)
+
+
+def wide_search_that_an_officer_agreed_to(thief: Thief) -> None:
+    """Two sessions are stolen; the second person's role may not agree."""
+    thief.user, query = "comm1", thief.root.query("8XYZ*")
+    made = thief.department.call(
+        "inquiry/propose", thief.department.logon("comm1"), ProposeForm(query=query, ground=GROUND)
+    )
+    assert isinstance(made, Entered)
+    yes = InquiryDecideForm(proposal=made.entry, granted=True, reason="the case is known")
+    stamp, signed = thief.root.signed("officer1", "inquiry/approve", yes)
+    note = SearchApproved(proposal=made.entry, granted=True, reason="the case is known")
+    thief.root.write(note, stamp, signed)
+    access = replace(access_of(query), approval=made.entry)
+    thief.root.opens(thief.write(access, "inquiry/run", RunForm(proposal=made.entry)), "8XYZ*")
+
+
+def hold_without_a_search(thief: Thief) -> None:
+    thief.hold(hold_access(thief, hold_form(thief, OTHER)), OTHER)
+
+
+def hold_on_another_persons_search(thief: Thief) -> None:
+    theirs = thief.searched(OTHER, "comm1")
+    thief.hold(hold_access(thief, hold_form(thief, OTHER, accesses=(theirs,))), OTHER)
+
+
+def hold_by_the_approval_of_a_search(thief: Thief) -> None:
+    """The supervisor agreed to a wide search, which was never run; the hold names that word as its own."""
+    thief.user = "chief"
+    department = thief.department
+    asks = ProposeForm(query=thief.root.query("8XYZ*"), ground=GROUND)
+    made = department.call("inquiry/propose", department.logon("comm1"), asks)
+    assert isinstance(made, Entered)
+    yes = InquiryDecideForm(proposal=made.entry, granted=True, reason="the case is known")
+    department.call("inquiry/approve", department.logon("super"), yes)
+    form = hold_form(thief, OTHER, approval=made.entry)
+    thief.hold(hold_access(thief, form, made.entry), OTHER)
+
+
+def export_of_another_persons_hold(thief: Thief) -> None:
+    """Two people placed a hold; the thief signs its export alone, and names another person's search."""
+    department, theirs = thief.department, thief.searched(OTHER, "comm1")
+    placed = department.two_hands("hold/place", department.logon("chief"), hold_form(thief, OTHER))
+    assert isinstance(placed, Placed)
+    note = department.desk.log.entry(placed.hold).note
+    assert isinstance(note, HoldPlaced)
+    form = ExportForm(hold=placed.hold, medium="USB 1", ground=GROUND, accesses=(theirs,))
+    access = replace(access_of(thief.root.query()), action="export", elements="export", plate="")
+    entry = thief.write(replace(access, reads=note.reads), "hold/export", form)
+    (stored,) = department.front.vault.stored(note.access)
+    cover = department.desk.covered(entry)
+    department.front.door.open_held(cover, note.access, stored.log_id, [stored.row])
+
+
+NOT_FOUND = "no search of .* that the call names found that read"
+ATTACKS: tuple[tuple[Callable[[Thief], None], str], ...] = (
+    (image_of_a_read_that_the_search_did_not_find, NOT_FOUND),
+    (image_of_a_read_that_another_person_found, NOT_FOUND),
+    (image_of_a_read_that_root_says_was_found, NOT_FOUND),
+    (image_by_a_form_that_names_no_search, NOT_FOUND),
+    (image_by_a_form_that_names_a_request_too, NOT_FOUND),
+    (image_under_the_entry_of_another_read, "the entry does not name that read"),
+    (text_by_a_search_that_names_reads, NOT_FOUND),
+    (answer_with_other_reads, NOT_FOUND),
+    (answer_to_another_persons_request, "the signed call asks for something else"),
+    (picture_of_another_persons_answer, "the signed call asks for something else"),
+    (search_in_a_role_that_makes_none, "no role of officer1 may do that"),
+    (wide_search_that_an_officer_agreed_to, "no second person signed the approval"),
+    (hold_without_a_search, NOT_FOUND),
+    (hold_on_another_persons_search, NOT_FOUND),
+    (hold_by_the_approval_of_a_search, "the approval that it names is of no such change"),
+    (export_of_another_persons_hold, NOT_FOUND),
+)
+
+
+@pytest.mark.parametrize(("attack", "words"), ATTACKS, ids=lambda one: getattr(one, "__name__", ""))
+def test_a_stolen_session_opens_no_read_that_its_person_did_not_find(
+    thief: Thief, attack: Callable[[Thief], None], words: str
+) -> None:
+    with pytest.raises(DeskRefusal, match=words):
+        attack(thief)
+
+
+def test_what_the_own_search_found_opens_by_the_same_entries(thief: Thief) -> None:
+    """The control: pictures of what was found, by search and by request, its hold, and the hold's export."""
+    department, mine = thief.department, thief.searched(MINE)
+    thief.image(MINE, ImageForm(read=thief.read(MINE), access=mine, ground=GROUND))
+    thief.hold(hold_access(thief, hold_form(thief, MINE, accesses=(mine,))), MINE)
+    token = department.logon(thief.user)
+    placed = department.call("hold/place", token, hold_form(thief, MINE, accesses=(mine,)))
+    assert isinstance(placed, Placed)
+    exported = department.call(
+        "hold/export", token, ExportForm(hold=placed.hold, medium="USB", ground=GROUND)
+    )
+    assert isinstance(exported, Exported)
+    thief.user = "officer1"
+    request = thief.asked(OTHER, "officer1")
+    asked = department.desk.log.entry(request).note
+    assert hasattr(asked, "query")
+    note = replace(access_of(asked.query), action="answer", request=request, reads=(thief.read(OTHER),))
+    thief.open(thief.write(note, "inquiry/answer", RequestForm(request=request)), OTHER, ("text", "place"))
+    assert problems(department) == ()
+
+
+def test_a_key_service_whose_disk_was_lost_asks_for_a_new_search_or_a_second_person(thief: Thief) -> None:
+    """What it does not remember, it does not open on one person's word; a second person may agree."""
+    department, mine = thief.department, thief.searched(MINE)
+    token = department.logon(thief.user)
+    placed = department.call("hold/place", token, hold_form(thief, MINE, accesses=(mine,)))
+    assert isinstance(placed, Placed)
+    found = next(department.home.keys.glob("found.sqlite"))
+    with closing(sqlite3.connect(found)) as database, database:
+        assert database.execute("DELETE FROM found").rowcount > 0
+    form = ExportForm(hold=placed.hold, medium="USB", ground=GROUND)
+    with pytest.raises(DeskRefusal) as refused:
+        department.call("hold/export", token, form)
+    assert refused.value.code == "other-read"
+    proposed = department.call("hold/export", token, replace(form, propose=True))
+    assert isinstance(proposed, Exported)
+    yes = DecideForm(proposal=proposed.proposal, granted=True, reason="the disk was lost")
+    department.call("change/approve", department.logon("chief"), yes)
+    exported = department.call("hold/export", token, replace(form, approval=proposed.proposal))
+    assert isinstance(exported, Exported)
+    assert exported.package
