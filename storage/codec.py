@@ -22,10 +22,19 @@ T = TypeVar("T")
 MAX_TEXT = 64 * 1024
 
 
+PLAIN = (bool, int, float, str, bytes)
+
+
 @functools.cache
 def _hints(cls: Any) -> dict[str, Any]:
     hints = typing.get_type_hints(cls)
     return {field.name: hints[field.name] for field in dataclasses.fields(cls)}
+
+
+@functools.cache
+def _plain(cls: Any) -> dict[str, Any]:
+    """The type of each field that is taken as it is decoded; None where there is more to look at."""
+    return {name: hint if hint in PLAIN else None for name, hint in _hints(cls).items()}
 
 
 @functools.cache
@@ -65,14 +74,19 @@ def from_plain(cls: type[T], value: Any, *, where: str = "") -> T:
     if not isinstance(value, dict):
         raise RecordError("is not a map", where=where)
     hints: dict[str, Any] = _hints(cls)  # type: ignore[arg-type]  # a class is hashable
-    lacking = set(hints) - set(value) - _later(cls)  # type: ignore[arg-type]
-    if lacking or set(value) - set(hints):
-        missing = ", ".join(sorted(lacking))
-        unknown = ", ".join(sorted(str(key)[:40] for key in set(value) - set(hints)))
-        raise RecordError(f"missing fields [{missing}], unknown fields [{unknown}]", where=where)
-    made = {
-        name: _field(hint, value[name], f"{where}.{name}") for name, hint in hints.items() if name in value
-    }
+    if value.keys() != hints.keys():
+        lacking = set(hints) - set(value) - _later(cls)  # type: ignore[arg-type]
+        if lacking or set(value) - set(hints):
+            missing = ", ".join(sorted(lacking))
+            unknown = ", ".join(sorted(str(key)[:40] for key in set(value) - set(hints)))
+            raise RecordError(f"missing fields [{missing}], unknown fields [{unknown}]", where=where)
+    made = {}
+    for name, plain in _plain(cls).items():  # type: ignore[arg-type]
+        if name in value:
+            item = value[name]
+            # most fields of most records: no name of a field is made up for an error that does not come
+            usual = type(item) is plain and (plain is not str or len(item) <= MAX_TEXT)
+            made[name] = item if usual else _field(hints[name], item, f"{where}.{name}")
     record = cls(**made)
     check = getattr(record, "check", None)
     if check is not None:

@@ -11,6 +11,7 @@ signature of a batch.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import math
 from typing import Any
@@ -102,6 +103,20 @@ def sign(payload: bytes, key: Ed25519PrivateKey, *, context: bytes) -> bytes:
     return TAG_SIGN1 + cbor2.dumps([protected, {}, payload, signature], canonical=True)
 
 
+@functools.lru_cache(maxsize=256)  # a log names few keys, thousands of times
+def _key_named(protected: bytes) -> bytes:
+    """The key id in a protected header. Raises EnvelopeError."""
+    header = decode(protected, limit=256)
+    if not (isinstance(header, dict) and set(header) == {HEADER_ALG, HEADER_KID}):
+        raise EnvelopeError("protected header must hold the algorithm and the key id, and nothing else")
+    kid = header[HEADER_KID]
+    if header[HEADER_ALG] != ALG_ED25519:
+        raise EnvelopeError("algorithm is not Ed25519 (-19)")
+    if not (isinstance(kid, bytes) and len(kid) == 8):
+        raise EnvelopeError("the key id must be 8 bytes")
+    return kid
+
+
 def split(message: bytes, *, limit: int = MAX_BYTES) -> tuple[bytes, bytes, bytes, bytes]:
     """(protected, payload, signature, key id) of a COSE_Sign1 message, form checked, signature not."""
     if message[:1] != TAG_SIGN1:
@@ -112,14 +127,9 @@ def split(message: bytes, *, limit: int = MAX_BYTES) -> tuple[bytes, bytes, byte
     protected, _, payload, signature = parts
     if not (isinstance(protected, bytes) and isinstance(payload, bytes) and isinstance(signature, bytes)):
         raise EnvelopeError("COSE_Sign1 parts must be byte strings")
-    header = decode(protected, limit=256)
-    if not (isinstance(header, dict) and set(header) == {HEADER_ALG, HEADER_KID}):
-        raise EnvelopeError("protected header must hold the algorithm and the key id, and nothing else")
-    kid = header[HEADER_KID]
-    if header[HEADER_ALG] != ALG_ED25519:
-        raise EnvelopeError("algorithm is not Ed25519 (-19)")
-    if not (isinstance(kid, bytes) and len(kid) == 8 and len(signature) == 64):
-        raise EnvelopeError("key id must be 8 bytes and the signature 64")
+    kid = _key_named(protected)
+    if len(signature) != 64:
+        raise EnvelopeError("the signature must be 64 bytes")
     return protected, payload, signature, kid
 
 
