@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from desk_twins import GROUND, Department, open_department
@@ -15,8 +17,8 @@ from sync.department.desk import snapshot
 from sync.department.desk.inquiry.forms import AskForm, NothingForm, RunForm
 from sync.department.desk.state import DeskState
 from sync.department.journal.access_log import AccessLog
-from sync.department.journal.entries import STATE_KINDS
-from sync.department.journal.folded import MAX_BYTES
+from sync.department.journal.entries import STATE_KINDS, Entry
+from sync.department.journal.folded import MAX_BYTES, LazyEntries, as_plain, as_value
 from sync.department.policy.roles import Role
 
 
@@ -55,6 +57,39 @@ def test_a_snapshot_is_what_the_entries_add_up_to(department: Department) -> Non
     assert dict(kept.grants.issued.items()) == book.grants.issued
     assert not snapshot.differs(log, book)
     assert snapshot.to_bytes(kept) == snapshot.to_bytes(book)  # read lazily in between
+
+
+AS_A_DICTIONARY: dict[str, Callable[[dict[Any, Any]], object]] = {
+    "list": list,
+    "reversed": lambda one: list(reversed(one)),
+    "values": lambda one: list(one.values()),
+    "values reversed": lambda one: list(reversed(one.values())),
+    "items": lambda one: list(one.items()),
+    "items reversed": lambda one: list(reversed(one.items())),
+    "dict": dict,
+    "unpacked": lambda one: {**one},
+    "copy": lambda one: one.copy(),
+    "equal": lambda one: (one == dict(one), one != {}),
+    "or": lambda one: one | {"new": 1},
+    "or from the right": lambda one: {"new": 1} | one,
+    "get": lambda one: (one.get(min(one)), one.get("absent"), one.get("absent", 7)),
+    "setdefault": lambda one: (one.setdefault(min(one), 7), one.setdefault(-1, 7)),
+    "pop": lambda one: (one.pop(min(one)), one.pop("absent", 7), list(one.values())),
+    "popitem": lambda one: (one.popitem(), list(one.values())),
+    "update": lambda one: (one.update({min(one): 7}), list(one.values())),
+    "held": lambda one: (min(one) in one, "absent" in one, len(one)),
+}
+
+
+@pytest.mark.parametrize("use", AS_A_DICTIONARY.values(), ids=AS_A_DICTIONARY)
+def test_entries_that_are_read_late_are_a_dictionary_in_every_use(
+    department: Department, use: Callable[[dict[Any, Any]], object]
+) -> None:
+    """A desk that opened by its snapshot once failed wherever it looked at entries from the newest on."""
+    entries = {one.sequence: replace(one, signed=b"") for one in department.desk.log.entries(0, 5)}
+    kept = as_value(dict[int, Entry], as_plain(dict[int, Entry], entries))
+    assert type(kept) is LazyEntries
+    assert use(kept) == use(dict(entries))
 
 
 def test_a_desk_goes_on_from_its_snapshot(department: Department, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from desk_units import Pass, UnitTwin
 
 from sync import root_file
+from sync.department.desk import snapshot
 from sync.department.desk.audit.calls import AuditCloseForm, look_daily
 from sync.department.desk.changes.calls import DecideForm
 from sync.department.desk.context import DeskContext
@@ -278,6 +279,8 @@ def found_department(
             department.train(supervisor, user, "super")
     _review_the_first_accounts(department)
     names = _deliver_three_days(home, start_us) if with_reads else []
+    department.desk.refresh()
+    snapshot.write(department.desk.log, department.desk.book)  # each copy of this department opens by it
     department.close()
     watched.close()
     saved = {"secrets": department.secrets, "reads": names}

@@ -23,8 +23,30 @@ from sync.department.policy.policy import Policy
 MAX_BYTES = 1 << 30
 
 
+class _Values(ValuesView[Any]):
+    """Values in either direction, as a dictionary gives them."""
+
+    def __init__(self, of: dict[Any, Any]) -> None:
+        super().__init__(of)
+        self._of = of
+
+    def __reversed__(self) -> Iterator[Any]:
+        return (self._of[key] for key in reversed(self._of))
+
+
+class _Items(ItemsView[Any, Any]):
+    """Items in either direction, as a dictionary gives them."""
+
+    def __init__(self, of: dict[Any, Any]) -> None:
+        super().__init__(of)
+        self._of = of
+
+    def __reversed__(self) -> Iterator[tuple[Any, Any]]:
+        return ((key, self._of[key]) for key in reversed(self._of))
+
+
 class LazyEntries(dict[Any, Any]):
-    """Entries by name, each read from its bytes when it is first asked for."""
+    """Entries by name, each read from its bytes when it is first asked for; else what a dictionary is."""
 
     def _read(self, key: Any) -> Any:
         value = dict.__getitem__(self, key)
@@ -33,11 +55,31 @@ class LazyEntries(dict[Any, Any]):
             dict.__setitem__(self, key, value)
         return value
 
+    def __iter__(self) -> Iterator[Any]:
+        return super().__iter__()  # a class with its own is copied by its items: never as bytes
+
     def __getitem__(self, key: Any) -> Any:
         return self._read(key)
 
+    def __eq__(self, other: object) -> bool:
+        return dict(self) == other
+
+    __hash__ = None
+
+    def __or__(self, other: Any) -> Any:
+        return dict(self) | other
+
+    def __ror__(self, other: Any) -> Any:
+        return other | dict(self)
+
+    def copy(self) -> dict[Any, Any]:
+        return dict(self)
+
     def get(self, key: Any, default: Any = None) -> Any:
         return self._read(key) if key in self else default
+
+    def setdefault(self, key: Any, default: Any = None) -> Any:
+        return self._read(key) if key in self else super().setdefault(key, default)
 
     def pop(self, key: Any, *default: Any) -> Any:
         if key in self:
@@ -46,11 +88,15 @@ class LazyEntries(dict[Any, Any]):
             return value
         return dict.pop(self, key, *default)
 
-    def values(self) -> ValuesView[Any]:  # type: ignore[override]
-        return ValuesView(self)
+    def popitem(self) -> tuple[Any, Any]:
+        key = next(reversed(self), None)
+        return (key, self.pop(key)) if key is not None else super().popitem()
 
-    def items(self) -> ItemsView[Any, Any]:  # type: ignore[override]
-        return ItemsView(self)
+    def values(self) -> _Values:  # type: ignore[override]
+        return _Values(self)
+
+    def items(self) -> _Items:  # type: ignore[override]
+        return _Items(self)
 
     def raw(self) -> Iterator[tuple[Any, Any]]:
         """Each unchanged: an entry, or its bytes."""
