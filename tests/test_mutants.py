@@ -11,6 +11,8 @@ from tests.tools.mutants import ROOT, Reach, equivalent_names
 from tests.tools.mutation.changes import mutants_of
 from tests.tools.mutation.rooms import ROOMS
 
+pytestmark = pytest.mark.slow
+
 MODULE = """
 def reads(days: int, held: bool = False) -> int:
     if days > 365 and not held:

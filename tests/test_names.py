@@ -7,7 +7,11 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from functools import cache
 
+import pytest
+
 from tests.test_rooms import MAY_IMPORT, ROOT, TRAINING, module_name, modules
+
+pytestmark = pytest.mark.slow
 
 
 @cache

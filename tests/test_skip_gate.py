@@ -11,6 +11,8 @@ import pytest
 
 from tests.skip_gate import ALLOWED_FILE, VARIABLE, forbidden
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parent.parent
 
 

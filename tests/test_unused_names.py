@@ -14,6 +14,10 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[1]
 PRODUCT = ("firmware/", "detector/", "storage/", "sync/", "hw/", "image-build/")
 CALLED_FROM_OUTSIDE = ("sync/department/store/migrations/", "image-build/wheels/extras.py")

@@ -8,6 +8,8 @@ from console_process import console_program, home
 from firmware.custody.opening import open_ledger
 from storage.audit_records import MaintenanceLine
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["home"]
 
 

@@ -22,6 +22,8 @@ from hw.camera import Frame
 from hw.clock import TimeState, UtcTime
 from tests.tools.bench_unit import BenchUnit
 
+pytestmark = pytest.mark.slow
+
 Scene = tuple[NDArray[np.uint8], list[tuple[float, float, float, float]], list[str]]
 FULL = os.environ.get("ALPR_FAULTS") == "full"
 LETTERS = "ABCDEFGHJKLMNPRSTUVWXYZ0123456789"

@@ -21,6 +21,8 @@ from sync.department.desk.api import routes
 from sync.department.desk.json_forms import to_json
 from sync.department.desk.operations import OPERATIONS
 
+pytestmark = pytest.mark.slow
+
 USERS = ("super", "chief", "comm1", "reviewer1")
 NOUNS = sorted({name.partition("/")[0] for name in OPERATIONS})
 BODIES = 12  # of each operation

@@ -32,6 +32,8 @@ from sync.department.ground.home import load_ed25519
 from sync.department.policy.refusals import DeskRefusal
 from sync.department.server import daily
 
+pytestmark = pytest.mark.slow
+
 Tokens = Callable[[str], str]
 Files = dict[str, bytes]
 

@@ -17,6 +17,8 @@ from sync.department.desk.alerts.calls import AlertForm, Figures
 from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.policy.refusals import DeskRefusal
 
+pytestmark = pytest.mark.slow
+
 Tokens = Callable[[str], str]
 ENTRIES: tuple[dict[str, Any], ...] = (
     {"make": "KIA", "color": "RED", "case": "26-1001", "reason": "taken from a garage"},

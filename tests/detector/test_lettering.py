@@ -16,6 +16,8 @@ from detector.training.render.lettered_scenes import lettered_scene
 from detector.training.render.patches import photograph
 from detector.training.render.plates import render_plate
 
+pytestmark = pytest.mark.slow
+
 SEED = 4321  # other words in other faces than the model was fitted on
 
 

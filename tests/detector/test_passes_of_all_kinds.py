@@ -8,6 +8,8 @@ from pass_twins import play_without_pictures, wrong
 
 from detector.training.render.passes import KINDS, draw_clip
 
+pytestmark = pytest.mark.slow
+
 CLIPS_A_KIND = 14
 
 

@@ -13,6 +13,8 @@ from detector.plates import VehiclePass
 from detector.reader import MODELS, READER_CARD, PlateReader
 from detector.track import Tracker
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def reader() -> PlateReader:

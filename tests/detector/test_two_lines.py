@@ -27,6 +27,8 @@ from detector.two_lines import (
     shows_one_line,
 )
 
+pytestmark = pytest.mark.slow
+
 NET = (216, 384)
 
 

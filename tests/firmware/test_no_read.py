@@ -13,6 +13,8 @@ from firmware.frames.no_read import METERS_PER_DEGREE, NoReadRule, Place, Zone
 from hw.position import Fix, FixQuality
 from storage.policy import NoReadZone
 
+pytestmark = pytest.mark.slow
+
 PASSES = 100_000
 CLINIC = NoReadZone(
     id="clinic", corners=((34.15, -118.01), (34.16, -118.01), (34.16, -117.99), (34.15, -117.99))

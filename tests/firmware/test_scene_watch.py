@@ -10,6 +10,8 @@ from road_picture import road
 from firmware.frames.picture_quality import coarse, picture_quality
 from firmware.health.scene_watch import LEARN_S, SceneWatch
 
+pytestmark = pytest.mark.slow
+
 
 def watched(pictures: Any, seconds: float, *, step_s: float = 1.0) -> set[str]:
     """Alarms after a learnt scene and then these pictures."""

@@ -10,6 +10,8 @@ from custody_twins import make_read
 from firmware.custody.opening import create_ledger
 from tests.tools import demo_department
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_demo_ends_with_its_reads_in_a_department_that_verifies(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -19,6 +19,8 @@ from sync_twins import DepartmentProcess, Unit, found_department, issue_code
 from sync.department.ground.sparingly import Sparingly
 from sync.department.server.listener import address_group, raise_file_limit
 
+pytestmark = pytest.mark.slow
+
 
 @contextlib.contextmanager
 def limited(home: Path, files: int) -> Iterator[DepartmentProcess]:
