@@ -46,6 +46,8 @@ COMMANDS = frozenset({
 TWO_PERSON_COMMANDS = frozenset({"factory-reset", "update"})
 """Destroy what the unit holds, or replace the software that keeps it: two people give them."""
 REPAIR_COMMANDS = COMMANDS - TWO_PERSON_COMMANDS
+WITHOUT_RESET = COMMANDS - {"factory-reset"}
+"""What a grant gives where no command is named and there is no second person yet."""
 _ID = re.compile(r"[0-9a-f]{32}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 
@@ -84,9 +86,20 @@ class GrantRole(StrEnum):
 DEFAULT_LIFE_US = {GrantRole.TECHNICIAN: 365 * DAY_US, GrantRole.VENDOR: 8 * HOUR_US}
 
 
-def latest_us(role: GrantRole, from_us: int, hours: int, to_us: int) -> int:
-    """When a grant ends at the latest: after `hours`, and not after `to_us`; -1: not said."""
-    if hours < 0:
+LIMIT_US = {GrantRole.TECHNICIAN: TECHNICIAN_LIMIT_US, GrantRole.VENDOR: VENDOR_LIMIT_US}
+
+
+def takes_two_people(commands: Iterable[str]) -> bool:
+    """Whether a grant of these commands takes a second person."""
+    return not TWO_PERSON_COMMANDS.isdisjoint(commands)
+
+
+def latest_us(role: GrantRole, from_us: int, hours: int | None, to_us: int) -> int:
+    """When a grant ends at the latest: after `hours`, and not after `to_us`.
+
+    `hours` None, or -1 in the forms of older logs, and `to_us` -1: not said.
+    """
+    if hours is None or hours < 0:
         return to_us if to_us >= 0 else from_us + DEFAULT_LIFE_US[role]
     ends_us = from_us + hours * HOUR_US
     return min(ends_us, to_us) if to_us >= 0 else ends_us
@@ -118,6 +131,10 @@ class Grant:
 
     def check(self) -> None:
         """Raise RecordError for a field out of range, GrantLimitError for too much of it."""
+        self._check_fields()
+        self._check_limits()
+
+    def _check_fields(self) -> None:
         if self.format != FORMAT:
             raise RecordError(f"is {self.format}, known is {FORMAT}", where="Grant.format")
         if not _ID.fullmatch(self.grant_id):
@@ -133,15 +150,21 @@ class Grant:
         for name, value in texts:
             if not 1 <= len(value) <= 120 or not value.isprintable():
                 raise RecordError("must be 1 to 120 printable characters", where=f"Grant.{name}")
-        if not 1 <= len(self.units) <= 500 or len(self.destroy_holds) > 500 or self.destroy_up_to < 0:
-            raise RecordError("too few or too many", where="Grant.units, destroy_up_to, destroy_holds")
+        if not 1 <= len(self.units) <= 500:
+            raise RecordError("must name 1 to 500", where="Grant.units")
+        if len(self.destroy_holds) > 500:
+            raise RecordError("must name 500 at most", where="Grant.destroy_holds")
+        if self.destroy_up_to < 0:
+            raise RecordError("must not be negative", where="Grant.destroy_up_to")
         if not self.issued_us > 0 or not self.from_us < self.to_us:
-            raise RecordError("must run forward", where="Grant.from_us, to_us")
+            raise RecordError("must be after the beginning", where="Grant.to_us")
         try:
             SshPublicKey.from_blob(self.holder_key)
         except SshSignatureError as error:
             raise RecordError(error.what, where="Grant.holder_key") from None
-        limit_us = TECHNICIAN_LIMIT_US if self.role is GrantRole.TECHNICIAN else VENDOR_LIMIT_US
+
+    def _check_limits(self) -> None:
+        limit_us = LIMIT_US[self.role]
         if self.to_us - self.from_us > limit_us:
             raise GrantLimitError(
                 f"a {self.role} grant lasts at most {limit_us // DAY_US} days", where="Grant.to_us"
@@ -153,6 +176,12 @@ class Grant:
             )
         if (self.destroy_up_to or self.destroy_holds) and "factory-reset" not in self.commands:
             raise GrantLimitError("names reads to destroy without factory-reset", where="Grant.destroy_up_to")
+        if DEPARTMENT in self.units and "factory-reset" in self.commands:
+            raise GrantLimitError(
+                "the department's server has no factory-reset",
+                where="Grant.units",
+                cure="name the units to reset and no server, or leave factory-reset out",
+            )
 
     @property
     def holder(self) -> SshPublicKey:

@@ -105,4 +105,4 @@ def test_a_signature_of_another_time_says_which_clock_and_how_far(department: De
         department.call("inquiry/propose", token, form)
     assert refused.value.code == "unsigned"
     assert "the clock that signed is 25 minutes behind the department's time" in refused.value.what
-    assert "department compliance says which" in refused.value.cure
+    assert "Compliance says which" in refused.value.cure

@@ -101,15 +101,33 @@ def test_a_grant_is_the_administrators_and_an_entry_that_is_witnessed_before_it_
         ({"purpose": ""}, "grant-purpose"),
         ({"purpose": "analysis"}, "grant-purpose"),
         ({"purpose": "repairs of the city's image"}, "grant-purpose"),
-        ({"work_order": ""}, "grant"),
-        ({"to_us": 1 << 61}, "grant"),
-        ({"commands": ("rm",)}, "grant"),
+        ({"work_order": ""}, "work_order"),
+        ({"to_us": 1 << 61}, "to_us"),
+        ({"to_us": 1}, "to_us"),
+        ({"to_us": -5}, "to_us"),
+        ({"commands": ("rm",)}, "commands"),
+        ({"hours": -1}, "hours"),
+        ({"hours": -5}, "hours"),
+        ({"hours": 0}, "hours"),
+        ({"hours": 14 * 24 + 1}, "hours"),
+        ({"hours": 1 << 52}, "hours"),
+        ({"destroy_up_to": -1}, "destroy_up_to"),
+        ({"destroy_up_to": 9}, "destroy_up_to"),
+        ({"units": (DEPARTMENT,), "commands": ("factory-reset",), "propose": True}, "units"),
+        ({"units": ("car-7", DEPARTMENT), "commands": ("factory-reset", "status"), "propose": True}, "units"),
     ],
 )
 def test_a_grant_beyond_what_463_3_gives_is_refused(
     department: Department, tokens: Tokens, change: dict[str, object], code: str
 ) -> None:
     assert code_of(department, "grant/issue", tokens("chief"), replace(FORM, **change)) == code  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("hours", [1, 14 * 24])
+def test_the_hours_of_a_grant_are_what_was_asked(department: Department, tokens: Tokens, hours: int) -> None:
+    before = department.clock.us
+    made = issued(department, tokens("chief"), replace(FORM, hours=hours))
+    assert 0 <= made.to_us - before - hours * HOUR_US < HOUR_US
 
 
 def test_a_technicians_grant_ends_with_his_training(department: Department, tokens: Tokens) -> None:

@@ -75,7 +75,7 @@ def account(**change: Any) -> AccountForm:
         ("user/set", "chief", {"user": "system"}, "user-name"),
         ("user/set", "chief", {"user": "x"}, "user-name"),
         ("user/set", "chief", {"roles": ()}, "roles"),
-        ("user/set", "chief", {"reason": "."}, "account"),
+        ("user/set", "chief", {"reason": "."}, "reason"),
         ("user/import", "chief", {"people": ()}, "people"),
         ("user/import", "chief", {"people": (PersonLine(user="comm1", name="C", roles=(Role.OFFICER,)),)},
          "known-user"),

@@ -28,6 +28,12 @@ def told(what: str, code: str = "form") -> Said:
         ("463.5: 463.5: AccountForm.name: is missing", "Name: is missing", "name"),
         ("InquiryForm.query.area.radius_m: is out of range", "Radius in meters: is out of range", "radius_m"),
         ("latitude: is no number, such as 34.15", "Latitude: is no number, such as 34.15", "latitude"),
+        ("query.area: radius is too large", "Place: radius is too large", "area"),
+        (
+            "GrantForm.destroy_holds[3]: is negative",
+            "Holds that may be destroyed: is negative",
+            "destroy_holds",
+        ),
     ],
 )
 def test_a_field_has_the_label_of_the_page(what: str, words: str, code: str) -> None:
@@ -68,3 +74,49 @@ def test_a_form_of_the_page_comes_back_with_its_field_marked(reader: Callable[[]
     assert f"{words_of('TrainingForm', 'policy_version').label}: is not a whole number" in sheet.text
     marked = [given["name"] for tag, given in sheet.tags if "aria-invalid" in given]
     assert marked == ["policy_version"]
+
+
+def test_every_wrong_field_of_a_form_is_named_at_once(reader: Callable[[], Reader]) -> None:
+    one = reader()
+    one.logon("chief")
+    page = one.get("/people")
+    form = next(fields for _, fields in page.forms if fields.get("act") == "user/set")
+    empty = one.post("/people", form | {"organisation": "", "do": "make"})
+    assert "5 fields are wrong" in empty.text
+    for label in ("User name", "Name", "Organization", "Roles", "Why"):
+        assert f"{label}: is missing." in empty.text
+    marked = {given["name"] for tag, given in empty.tags if "aria-invalid" in given}
+    assert marked == {"user", "name", "organisation", "reason"}
+    typed = {"user": "New One", "name": ".", "organisation": "-", "roles": "dispatcher", "reason": "hired"}
+    wrong = one.post("/people", form | typed)
+    assert "3 fields are wrong" in wrong.text
+    assert "AccountForm" not in wrong.html
+
+
+def test_a_search_names_place_and_ground_at_once(reader: Callable[[], Reader]) -> None:
+    one = reader()
+    one.logon("disp1")
+    typed = {"plate": "8XYZ123", "latitude": "north", "longitude": "west", "radius_m": "500"}
+    sheet = one.send(one.get("/search"), "/search", do="run", **typed)
+    for words in ("Latitude: is no number", "Longitude: is no number", "A purpose must be given", "Say why"):
+        assert words in sheet.text, sheet.text[:600]
+    marked = {given["name"] for tag, given in sheet.tags if "aria-invalid" in given}
+    assert {"latitude", "longitude", "purpose", "basis", "number", "justification"} <= marked
+    far = one.send(one.get("/search"), "/search", do="run", **typed | {"latitude": "91", "longitude": "181"})
+    assert "query." not in far.text.lower()
+    assert "latitude is not -90 to 90 degrees, longitude is not -180 to 180 degrees" in far.text
+
+
+@pytest.mark.parametrize(
+    ("cure", "words"),
+    [
+        ("set it under My account, or with: department user password", "set it under My account"),
+        ("see Grants, or: department grant list", "see Grants"),
+        ("department verify; do not continue", "tell the administrator, who has the command for it"),
+        ("give it to the department that asked", "give it to the department that asked"),
+        ("", ""),
+    ],
+)
+def test_a_page_names_no_command(cure: str, words: str) -> None:
+    said = Said(status=409, code="x", what="not yet", clause="463.5", cure=cure)
+    assert in_page_words(said).cure == words

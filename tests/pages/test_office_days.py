@@ -15,7 +15,7 @@ from types import SimpleNamespace
 from typing import cast
 
 import pytest
-from desk_twins import COURSE, TOPICS, Department, StepClock, open_department, secret_of
+from desk_twins import COURSE, PASSWORD, TOPICS, Department, StepClock, open_department, secret_of
 from page_reader import Reader, Sheet
 
 from storage.times import DAY_US
@@ -31,6 +31,7 @@ from sync.department.journal.redress_entries import RedressAnswered
 from sync.department.journal.sharing_entries import ShareDecided, ShareDelivered
 from sync.department.journal.witness_server import WitnessFolder
 from sync.department.pages import governing
+from sync.department.pages.shield import SESSION_COOKIE
 from sync.department.pages.visit import Visit
 from sync.department.server.founding import found
 from sync.department.server.open_desk import first_administrator
@@ -397,7 +398,55 @@ def test_the_first_step_of_the_set_up_is_the_administrators_own_password(tmp_pat
         assert 'href="/account/password"' in first
         assert "department user password" in first
         assert chief.get("/people").status == 409
+        public = make().get("/transparency")
+        assert "Nothing is counted yet" in public.text
+        assert "up to never" not in public.text
+
+        first_token = chief.cookies[SESSION_COOKIE]
+        own = {"old": given.password, "new": PASSWORD, "again": PASSWORD}
+        done = chief.send(chief.get("/account/password"), "/account/password", **own)
+        assert "Log on again with your own password" in done.text
+        secret = done.html.split('Or type it: <span class="read">')[1].split("<")[0].replace(" ", "")
+        department.secrets["chief"] = (PASSWORD, secret)
+        assert SESSION_COOKIE not in chief.cookies
+        chief.cookies[SESSION_COOKIE] = first_token  # a copy of it opens nothing any more
+        assert chief.get("/training").status == 401
+        chief.cookies.clear()
+        assert chief.logon("chief").path == "/"
+        account = {"user": "super", "name": "S. Lee", "organisation": "PD", "roles": "ccat-supervisor"}
+        made = chief.post(
+            "/people",
+            form_of(chief.get("/people"), "user/set") | account | {"reason": "hired", "active": "yes"},
+        )
+        assert "Entered" in made.text, made.text[:300]  # signed in the chief's own name
+        setup = chief.get("/setup").html
+        keys = setup.split('id="step-2"')[1].split("</li>")[0]
+        assert "to do" in keys
+        assert "Still here: administrator.key" in keys
+        for one in (home.path / "root-keys").iterdir():
+            one.unlink()
+        assert "Still here" not in chief.get("/setup").html
+        assert "newer before the next answer leaves" in chief.get("/help").text or "no witness" in setup
     department.close()
+
+
+def test_root_keys_have_moved_once_they_are_gone(department: Department, reader: Browser) -> None:
+    """A signed root file alone does not say so."""
+    chief = reader()
+    chief.logon("chief")
+    folder = department.home.path / "root-keys"
+
+    def state() -> str:
+        return chief.get("/setup").html.split('id="step-2"')[1].split("</li>")[0]
+
+    assert department.desk.root.version > 1
+    assert "to do" in state()
+    for one in sorted(folder.iterdir()):
+        assert one.name in state()
+        one.unlink()
+    assert "done" in state()
+    folder.rmdir()
+    assert "done" in state()
 
 
 def test_every_command_of_the_set_up_is_one(

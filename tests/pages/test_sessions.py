@@ -126,6 +126,7 @@ def test_a_lock_keeps_the_half_filled_form_off_the_screen(department: Department
     department.clock.step(31 * MINUTE_US)
     page = one.post("/search", form)
     assert page.status == 423
+    assert "locked after 30 idle minutes" in page.text
     assert "8XYZ123" not in page.html
     assert FILLED["justification"] not in page.html
     assert accesses(department) == 0
@@ -165,7 +166,10 @@ def test_a_person_locks_now_also_at_a_staffed_post(department: Department, reade
     locked = one.send(home, "/lock", plate="8XYZ123", **{"from": "/search"})
     assert locked.status == 423
     assert "8XYZ123" not in locked.html
-    assert one.get("/alerts").status == 423
+    assert "locked by you" in locked.text
+    assert "idle" not in locked.text
+    later = one.get("/alerts")
+    assert (later.status, "locked by you" in later.text) == (423, True)
     department.clock.step(31_000_000)
     back = one.send(locked, "/unlock", password=PASSWORD, code=department.code("disp1"))
     assert back.path == "/search"
@@ -223,7 +227,11 @@ def test_two_tabs_of_one_session_keep_their_own_answers(department: Department, 
     assert "7ABC000" in one.get(second.path).html
     other = reader()
     other.logon("disp1")
-    assert "8XYZ123" not in other.get(first.path).html
+    for path in (first.path, f"{first.path}/steps"):
+        theirs = other.get(path)
+        assert theirs.status == 403
+        assert "made by another person" in theirs.text
+        assert "8XYZ123" not in theirs.html
 
 
 def test_a_form_sent_twice_is_one_access(department: Department, reader: Browser) -> None:

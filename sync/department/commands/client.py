@@ -3,7 +3,8 @@
     DEPARTMENT_URL    https://HOST:PORT of the desk
     DEPARTMENT_TOKEN  a session's token, as `department user login` prints it; it holds the session's key,
                       which signs calls here and never goes to the desk
-    DEPARTMENT_CA     a PEM file of the authority that the server's certificate is of; else the machine's own
+    DEPARTMENT_CA     a copy of the server's HOME/authority/ca.pem, of which its certificate is; else the
+                      machine's own authorities
 
 A person's command needs nothing else: it opens no home, no key and no log. Not a command.
 """
@@ -78,7 +79,7 @@ class RemoteDesk:
             raise InvalidInputError("must be https://HOST:PORT", where=URL)
         if ca and not Path(ca).is_file():
             raise InvalidInputError(
-                "is not a file", where=CA, cure="the PEM file of the department's authority"
+                "is not a file", where=CA, cure="your copy of the server's HOME/authority/ca.pem"
             )
         self._token = read_token(token)
         self._client = httpx.Client(

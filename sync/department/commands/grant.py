@@ -28,6 +28,7 @@ from storage.grant_format import (
     FORMAT,
     MAX_BYTES,
     REPAIR_COMMANDS,
+    WITHOUT_RESET,
     Bundle,
     Grant,
     GrantRole,
@@ -191,17 +192,16 @@ def _office(home: DepartmentHome) -> Iterator[GrantOffice]:
 
 
 def _form(home: DepartmentHome, order: GrantOrder) -> calls.GrantForm:
-    role = GrantRole(order.role)
     return calls.GrantForm(
         person=order.person,
         organisation=order.organization,
-        role=role,
+        role=GrantRole(order.role),
         holder_key=_text(order.key),
         purpose=order.purpose,
         work_order=order.work_order,
         units=order.units,
         commands=order.commands,
-        hours=_hours(order.length) if order.length else DEFAULT_LIFE_US[role] // HOUR_US,
+        hours=_hours(order.length) if order.length else None,
         to_us=_last_us(home, order),
         destroy_up_to=order.destroy_up_to,
         destroy_holds=order.destroy_holds,
@@ -213,7 +213,7 @@ def _form(home: DepartmentHome, order: GrantOrder) -> calls.GrantForm:
 def _sign(home: DepartmentHome, order: GrantOrder, key: Ed25519PrivateKey, *, lent: bytes | None) -> Bundle:
     """Sign here: a designee under the delegation `lent`, or the command key where there is no desk yet."""
     role, now_us = GrantRole(order.role), time.time_ns() // 1000
-    offered = COMMANDS - {"factory-reset"} if lent is None else REPAIR_COMMANDS
+    offered = WITHOUT_RESET if lent is None else REPAIR_COMMANDS
     usual = (DEFAULT_LIFE_US[role] if lent is None else DESIGNEE_LIMIT_US) // HOUR_US
     with _office(home) as office:
         units = office.unit_ids(list(order.units))
@@ -330,7 +330,10 @@ def _hours(text: str) -> int:
     match = _LENGTH.fullmatch(text)
     if match is None:
         raise InvalidInputError(f"{text} is not a length: write hours or days, e.g. 8h or 14d", where="--for")
-    return int(match[1]) * _HOURS[match[2]]
+    hours = int(match[1]) * _HOURS[match[2]]
+    if hours == 0:
+        raise InvalidInputError(f"{text} is no time: a grant lasts at least an hour", where="--for")
+    return hours
 
 
 def _end_of(day: str, zone: tzinfo) -> int:

@@ -46,13 +46,20 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Said:
-    """What an error is to the caller. `code`: one word for programs; `clause`: the rule."""
+    """What an error is to the caller. `code`: one word for programs; `clause`: the rule; `parts`: each wrong
+    field of a form, if there are several."""
 
     status: int
     code: str
     what: str
     clause: str = ""
     cure: str = ""
+    parts: tuple[Said, ...] = ()
+
+    @property
+    def codes(self) -> frozenset[str]:
+        """The codes of all that is wrong: names of fields, for a form."""
+        return frozenset({self.code, *(one.code for one in self.parts)})
 
 
 def said_of(error: BaseException, events: Sparingly) -> Said:
@@ -61,13 +68,22 @@ def said_of(error: BaseException, events: Sparingly) -> Said:
         error = FormError(str(error), code="form", clause="463.5")
     if isinstance(error, DeskRefusal):
         events.tell(f"refused_{error.code}", clause=error.clause)
-        return Said(
-            status=error.status, code=error.code, what=error.what, clause=error.clause, cure=error.cure
-        )
+        return _refused(error)
     if isinstance(error, RefusedByDepartmentError):
         return Said(status=BODY_STATUS.get(error.code, 503), code=error.code, what=error.what)
     status, code, what, cure = words_of_unforeseen(error, events)
     return Said(status=status, code=code, what=what, cure=cure)
+
+
+def _refused(error: DeskRefusal) -> Said:
+    return Said(
+        status=error.status,
+        code=error.code,
+        what=error.what,
+        clause=error.clause,
+        cure=error.cure,
+        parts=tuple(_refused(one) for one in error.parts) if isinstance(error, FormError) else (),
+    )
 
 
 def known_operation(name: str) -> Operation:

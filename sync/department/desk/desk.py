@@ -189,7 +189,7 @@ class Desk(LogState):
                 "this password was made by another person: set your own first",
                 code="first-password",
                 clause="CJIS IA-5",
-                cure="department user password",
+                cure="set it under My account, or with: department user password",
             )
         if call is not Call.POLICY_READ:
             known = self.credential(account.user)
@@ -200,7 +200,7 @@ class Desk(LogState):
         if Role.VENDOR in roles and call is not Call.POLICY_READ:
             demand_grant(self.book.grants, account.user, at_us)
         if CALLS[call].touches_data:
-            demand_current(self.policy, self.book.trainings, account.user, at_us)
+            demand_current(self.policy, self.book.trainings, account.user, at_us, held=roles)
         return Caller(
             user=account.user,
             role=role,
@@ -222,7 +222,7 @@ class Desk(LogState):
                 "the root file names no witness, so no answer leaves",
                 code="no-witness",
                 clause=self.policy.witness.clause,
-                cure="department witness init, then a root file that names its key",
+                cure="the administrator has one made and names it: see Set-up",
             )
         try:
             head = self._publisher.cover(sequence, witnesses, self._links.watchers(self.root))

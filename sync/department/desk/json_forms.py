@@ -13,12 +13,13 @@ import enum
 import functools
 import types
 import typing
+from collections.abc import Iterator
 from typing import Any, TypeVar
 
 from storage.codec import from_plain
 from storage.errors import RecordError, StorageError
 from storage.times import parse_utc
-from sync.department.policy.refusals import DeskRefusal, FormError
+from sync.department.policy.refusals import DeskRefusal, FormError, refuse_all
 
 T = TypeVar("T")
 MAX_LIST = 10_000
@@ -39,6 +40,25 @@ def read_form(cls: type[T], value: Any) -> T:
         raise
     except StorageError as error:
         raise FormError(f"{error.where}: {error.what}", code="form", clause="463.5") from None
+
+
+def demand_counts(form: Any, where: str) -> None:
+    """Raises FormError naming each negative whole number: none means anything, but for a default of -1."""
+    refuse_all(list(_negative_in(form, where)))
+
+
+def _negative_in(value: Any, where: str, default: Any = None) -> Iterator[FormError]:
+    if type(value) is int and value < 0 and value != default:
+        name = where.rpartition(".")[2].partition("[")[0]
+        yield FormError(
+            f"{where}: is negative", code=name, clause="463.5", cure="leave it out, or give 0 or more"
+        )
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        for one in dataclasses.fields(value):
+            yield from _negative_in(getattr(value, one.name), f"{where}.{one.name}", one.default)
+    elif isinstance(value, tuple):
+        for at, one in enumerate(value):
+            yield from _negative_in(one, f"{where}[{at}]")
 
 
 def _prepared(cls: Any, value: Any, where: str) -> Any:

@@ -145,7 +145,7 @@ class LogState:
                 f"this entry would not be proven to be {stamp.user}'s: {error}",
                 code="unsigned",
                 clause="463.5 (b)",
-                cure="log on again; if a clock is wrong, set it: department compliance says which",
+                cure="log on again; if a clock is wrong, the administrator sets it: Compliance says which",
             ) from None
         return signed
 

@@ -26,6 +26,7 @@ from sync.department.desk.incidents import calls as incidents
 from sync.department.desk.inquiry import calls as inquiries
 from sync.department.desk.inquiry import filing, forms, images, proposals, searching, stepping
 from sync.department.desk.inquiry.forms import NothingForm
+from sync.department.desk.json_forms import demand_counts
 from sync.department.desk.machine import calls as machine
 from sync.department.desk.machine import state_calls, unit_calls
 from sync.department.desk.people import bulk, passkeys
@@ -71,11 +72,12 @@ class Operation:
     name: str = ""
 
     def run(self, front: DeskContext, token: str, form: Any) -> Any:
-        """Make the call. Raises DeskRefusal; FormError for a text with invisible characters.
+        """Make the call. Raises DeskRefusal; FormError for texts with invisible characters, negative numbers.
 
         Where the token holds the session's key and no statement came with the call, it is signed here.
         """
         demand_plain(form, self.form.__name__)
+        demand_counts(form, self.form.__name__)
         asked = proofs.asks(self.name, form, front.desk.book)
         with signing(front.desk, token, self.name, form), proofs.demanding(proof=asked):
             return self.make(front, token, form)

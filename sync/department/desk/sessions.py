@@ -36,7 +36,7 @@ class Session:
     """One logon. `locked`: idle too long; it opens again only with password and code, or a passkey.
 
     `proof`, `proof_us`: its newest fresh proof, in words with its entry, and when. A browser's logon is
-    none.
+    none; `locked_us`: when it was locked last.
     """
 
     digest: bytes
@@ -47,6 +47,7 @@ class Session:
     locked: bool
     proof: str = ""
     proof_us: int = 0
+    locked_us: int = 0
 
 
 @dataclass(slots=True)
@@ -83,6 +84,7 @@ class Sessions:
                     known,
                     proven_us=entry.stamp.at_us if unlocked else known.proven_us,
                     locked=not unlocked,
+                    locked_us=known.locked_us if unlocked else entry.stamp.at_us,
                 )
                 if unlocked and note.totp_step >= 0:  # a passkey's unlock has its own entry of the proof
                     self._prove(note.session, entry, CODE)
@@ -119,6 +121,13 @@ def idle_too_long(policy: Policy, session: Session, last_used_us: int, now_us: i
     return now_us < session.proven_us or now_us - since >= policy.sessions.lock_minutes * MINUTE_US
 
 
+def locked_words(policy: Policy, session: Session, last_used_us: int) -> str:
+    """Why a session is locked: by its person, who was not idle for long, or by its idle minutes."""
+    if session.locked and not idle_too_long(policy, session, last_used_us, session.locked_us):
+        return "locked by you"
+    return f"locked after {policy.sessions.lock_minutes} idle minutes"
+
+
 def demand_open(policy: Policy, session: Session, last_used_us: int, now_us: int) -> None:
     """Raises LockedError for a locked or idle session, NotProvenError for one whose day is over."""
     if now_us - session.opened_us >= policy.sessions.longest_hours * HOUR_US:
@@ -127,7 +136,7 @@ def demand_open(policy: Policy, session: Session, last_used_us: int, now_us: int
         )
     if session.locked or idle_too_long(policy, session, last_used_us, now_us):
         raise LockedError(
-            f"locked after {policy.sessions.lock_minutes} idle minutes",
+            locked_words(policy, session, last_used_us),
             code="session-locked",
             clause="CJIS AC-11",
             cure="unlock it with password and code, or with a passkey",

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import dataclasses
 import unicodedata
+from collections.abc import Iterator
 from typing import Any
 
-from sync.department.policy.refusals import FormError
+from sync.department.policy.refusals import FormError, refuse_all
 
 HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 """Unicode categories of invisible characters: control, format, surrogate, private use, unassigned, breaks."""
@@ -24,10 +25,14 @@ def is_plain(text: str) -> bool:
 
 
 def demand_plain(value: Any, where: str) -> None:
-    """Raises FormError naming the field for a text with invisible characters, at any depth."""
+    """Raises FormError naming each field whose text has invisible characters, at any depth."""
+    refuse_all(list(_hidden_in(value, where)))
+
+
+def _hidden_in(value: Any, where: str) -> Iterator[FormError]:
     if isinstance(value, str):
         if not is_plain(value):
-            raise FormError(
+            yield FormError(
                 f"{where}: holds control or invisible characters",
                 code="characters",
                 clause="463.5",
@@ -35,10 +40,10 @@ def demand_plain(value: Any, where: str) -> None:
             )
     elif dataclasses.is_dataclass(value) and not isinstance(value, type):
         for one in dataclasses.fields(value):
-            demand_plain(getattr(value, one.name), f"{where}.{one.name}")
+            yield from _hidden_in(getattr(value, one.name), f"{where}.{one.name}")
     elif isinstance(value, tuple | list):
         for at, one in enumerate(value):
-            demand_plain(one, f"{where}[{at}]")
+            yield from _hidden_in(one, f"{where}[{at}]")
 
 
 def weight(text: str) -> int:

@@ -13,14 +13,14 @@ from typing import Any
 from storage import envelope
 from storage.codec import to_bytes
 from storage.grant_format import (
-    COMMANDS,
     FORMAT,
     REPAIR_COMMANDS,
-    TWO_PERSON_COMMANDS,
+    WITHOUT_RESET,
     Bundle,
     Grant,
     GrantRole,
     latest_us,
+    takes_two_people,
 )
 from storage.ssh_signature import SshPublicKey
 from storage.times import MINUTE_US
@@ -34,7 +34,7 @@ FRESH_US = 10 * MINUTE_US  # as signatures are
 
 def can_destroy(note: Note) -> bool:
     """Whether an entry gives a grant that can destroy what a unit holds, or replace its software."""
-    return isinstance(note, GrantIssued) and not TWO_PERSON_COMMANDS.isdisjoint(note.commands)
+    return isinstance(note, GrantIssued) and takes_two_people(note.commands)
 
 
 def is_signed_grant(note: GrantIssued, form: Form, said: Statement) -> bool:
@@ -44,9 +44,9 @@ def is_signed_grant(note: GrantIssued, form: Form, said: Statement) -> bool:
     if said.call == "grant/enter":
         return _of_night(note, form)
     named = set(form.get("commands") or ())
-    most = REPAIR_COMMANDS if "approval" in form else COMMANDS - {"factory-reset"}
+    most = REPAIR_COMMANDS if "approval" in form else WITHOUT_RESET
     role = GrantRole(note.role)
-    ends_us = latest_us(role, note.from_us, form.get("hours", -1), form["to_us"])
+    ends_us = latest_us(role, note.from_us, form.get("hours"), form["to_us"])
     if len(set(note.units)) != len(set(form["units"])) or note.to_us > ends_us:
         return False
     if set(note.commands) != named if named else not most.issuperset(note.commands):

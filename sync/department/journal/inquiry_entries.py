@@ -19,9 +19,17 @@ class Area:
     radius_m: float
 
     def check(self) -> None:
-        inside = -90 <= self.latitude <= 90 and -180 <= self.longitude <= 180
-        if not (inside and 0 < self.radius_m <= 50_000):
-            raise RecordError("latitude, longitude or radius (to 50 km) out of range", where="query.area")
+        wrong = [
+            words
+            for words, fits in (
+                ("latitude is not -90 to 90 degrees", -90 <= self.latitude <= 90),
+                ("longitude is not -180 to 180 degrees", -180 <= self.longitude <= 180),
+                ("radius is not above 0 and to 50,000 meters", 0 < self.radius_m <= 50_000),
+            )
+            if not fits
+        ]
+        if wrong:
+            raise RecordError(", ".join(wrong), where="query.area")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

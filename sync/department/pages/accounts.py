@@ -7,6 +7,8 @@ from starlette.responses import Response
 
 from sync.department.desk.people.calls import HandedOver
 from sync.department.desk.people.qr import qr_svg
+from sync.department.pages import logon, shield
+from sync.department.pages.handing import typed_secret
 from sync.department.pages.visit import Page, Visit
 from sync.department.policy.refusals import FormError
 from sync.department.policy.roles import Call
@@ -66,11 +68,24 @@ async def set_password(visit: Visit) -> Response:
         new=values.get("new", ""),
         new_authenticator=values.ticked("new_authenticator"),
     )
-    if not made.totp_uri:
+    if not made.totp_uri and shield.signs(visit.token):
         visit.say("The password is changed. The authenticator is unchanged; other sessions have ended.")
         return visit.to("/account")
-    secret = made.totp_uri.partition("secret=")[2].partition("&")[0]
-    return visit.page("authenticator.html", qr=Markup(qr_svg(made.totp_uri)), secret=secret)  # noqa: S704
+    return await _changed(visit, made.totp_uri)
+
+
+async def _changed(visit: Visit, totp_uri: str) -> Response:
+    """The new authenticator, shown once. A session that another person's password opened signs nothing: it
+    ends here, and the person logs on with what is their own."""
+    ended = not shield.signs(visit.token)
+    if ended:
+        await logon.end(visit)
+        visit.token, visit.who = "", None
+    qr = Markup(qr_svg(totp_uri) if totp_uri else "")  # noqa: S704 - made by the QR library
+    answer = visit.page("authenticator.html", qr=qr, secret=typed_secret(totp_uri), ended=ended)
+    if ended:
+        shield.end_session(answer)
+    return answer
 
 
 PAGES = (

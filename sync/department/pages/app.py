@@ -189,6 +189,8 @@ class _Pages:
         desk = self._calling.front.desk
         with contextlib.suppress(NotProvenError):
             visit.who = await self._calling.in_thread(lambda: whoami.logged_on(desk, visit.token))
+        if visit.who is not None and not visit.who.must_change and not shield.signs(visit.token):
+            visit.who = None  # nothing that it did would be proven to be its person's: log on again
 
     async def _form(self, request: Request, limit: int) -> Values:
         """The fields of a body. Raises FormError, RefusedByDepartmentError."""

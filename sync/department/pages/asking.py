@@ -30,7 +30,7 @@ async def show(visit: Visit) -> Response:
 async def send(visit: Visit) -> Response:
     """Put it into the queue."""
     ground = grounds.completed(visit, grounds.ground_of(visit.values))
-    made = await visit.call("inquiry/request", query=query_of(visit), ground=ground)
+    made = await visit.call("inquiry/request", query=query_of(visit, ground), ground=ground)
     grounds.remember(visit, ground)
     visit.say(f"Request {made.entry} is in the queue. The answer will be on this page.")
     return visit.to("/ask")
@@ -69,8 +69,19 @@ async def queue(visit: Visit) -> Response:
     proposals = [one for one in rows if one.kind != "request"]
     mine = await visit.call("inquiry/proposals") if visit.may(Call.INQUIRY_RUN) else ()
     return visit.page(
-        "queue.html", requests=requests, proposals=proposals, wide=_is_wide, mine=mine[:PROPOSALS_SHOWN]
+        "queue.html",
+        requests=requests,
+        proposals=proposals,
+        wide=_is_wide,
+        asked_by=lambda row: asker_of(visit, row),
+        mine=mine[:PROPOSALS_SHOWN],
     )
+
+
+def asker_of(visit: Visit, row: Any) -> str:
+    """Whose request a proposal answers; empty for one that answers none."""
+    asked = visit.calling.front.desk.book.queue.asked.get(row.request)
+    return asked.stamp.user if asked is not None else ""
 
 
 def _is_wide(row: Any) -> bool:

@@ -11,6 +11,7 @@ from sync.department.desk.audit.events import NAMES
 from sync.department.desk.audit.rules import VERDICTS, csv_text
 from sync.department.desk.inquiry.filing import read_filings
 from sync.department.desk.json_forms import to_json
+from sync.department.pages import offers
 from sync.department.pages.charts import Chart, chart_of
 from sync.department.pages.fields import Field, Options
 from sync.department.pages.sheets import Ask, File, Listing, Opening, PageLink, Sheet, download, pages_of
@@ -24,7 +25,7 @@ WHEN = (
     Field(name="since_us", kind="time", label="From", help="by the department's clock", required=False),
     Field(name="until_us", kind="time", label="To", help="by the department's clock", required=False),
 )
-WHO = Field(name="user", kind="text", label="Person", help="who ran it, or in whose name", required=False)
+WHO = Field(name="user", kind="choice", label="Person", help="who ran it, or in whose name", required=False)
 WHAT = Field(name="purpose", kind="choice", label="Purpose", help="", required=False)
 KIND = Field(name="kind", kind="choice", label="Kind", help="", required=False)
 
@@ -122,7 +123,7 @@ REQUESTS = Sheet(
     title="ALPR Requests",
     duty="463.5 (b): date and time, data elements, user name, purpose of every access.",
     filters=(*WHEN, WHO, WHAT),
-    offered={"purpose": _purposes},
+    offered={"purpose": _purposes, "user": offers.ever},
     listings=(
         Listing(
             operation="audit/read",
@@ -155,7 +156,7 @@ EVENTS = Sheet(
     duty="463.5 (c): refusals, failed logons, accounts, resets, training, approvals, each with "
     "its second person.",
     filters=(*WHEN, WHO, KIND),
-    offered={"kind": _event_kinds},
+    offered={"kind": _event_kinds, "user": offers.ever},
     listings=(
         Listing(
             operation="audit/events",
@@ -189,16 +190,18 @@ FINDINGS = Sheet(
             ),
             empty="There is no finding.",
             late=lambda row, now_us: not row.verdict and now_us >= row.due_us,
-            opens=(
-                Opening(operation="audit/read", path="/findings/{}", text="Accesses", when=lambda _row: True),
-            ),
+            opens=(Opening(operation="audit/read", path="/findings/{}", text="Accesses"),),
             acts=(
                 Ask(
                     operation="audit/close",
                     title="Close it",
                     fixed={"finding": "finding"},
                     buttons=tuple((word_of(one).capitalize(), "verdict", one) for one in VERDICTS),
-                    when=lambda row, visit: not row.verdict and row.reviewer in {"", visit.person.user},
+                    when=lambda row, visit: (
+                        not row.verdict
+                        and row.about != visit.person.user
+                        and row.reviewer in {"", visit.person.user}
+                    ),
                     said=lambda _answer: "Closed.",
                 ),
             ),

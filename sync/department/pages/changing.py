@@ -43,7 +43,7 @@ SHEET = Sheet(
                     title="Your word",
                     fixed={"proposal": "proposal"},
                     buttons=YES_NO,
-                    when=lambda row, visit: row.user != visit.person.user,
+                    when=lambda row, visit: visit.person.user not in {row.user, row.about},
                     said=_decided,
                 ),
             ),

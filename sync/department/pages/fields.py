@@ -21,7 +21,7 @@ from sync.department.journal.entries import Shift
 from sync.department.journal.inquiry_entries import Ground
 from sync.department.pages.values import CLAUSE, Values
 from sync.department.pages.wording import word_of
-from sync.department.policy.refusals import FormError
+from sync.department.policy.refusals import FormError, refuse_all
 
 Options: TypeAlias = Sequence[tuple[str, str]]
 DAYS = frozenset({"day", "through"})  # fields that hold a day as YYYY-MM-DD
@@ -32,6 +32,7 @@ CHOSEN = {
     "user name of who was trained": "",
     "user name; 463.9: the CCAT supervisor": "463.9: the CCAT supervisor",
     "user names, as on the sign-in sheet": "as on the sign-in sheet",
+    "user names; empty: everyone on duty": "none ticked: everyone on duty",
     "one per line; none: repair; factory-reset, update need a second person": (
         "none ticked: repair; factory-reset and update need a second person"
     ),
@@ -123,11 +124,21 @@ def value_of(
     form: type[Any], values: Values, zone: tzinfo, skip: frozenset[str] = frozenset()
 ) -> dict[str, Any]:
     """What was typed, as the call's JSON has it. Empty fields with a default are left out. Raises
-    FormError."""
-    return _read(form, values, zone, skip, "")
+    FormError naming every field that is missing or malformed."""
+    wrong: list[FormError] = []
+    found = _read(form, values, zone, skip, "", wrong)
+    refuse_all(wrong)
+    return found
 
 
-def _read(form: type[Any], values: Values, zone: tzinfo, skip: frozenset[str], before: str) -> dict[str, Any]:
+def _read(  # noqa: PLR0917 - one form, or a record within it
+    form: type[Any],
+    values: Values,
+    zone: tzinfo,
+    skip: frozenset[str],
+    before: str,
+    wrong: list[FormError],
+) -> dict[str, Any]:
     hints = typing.get_type_hints(form)
     found: dict[str, Any] = {}
     for one in dataclasses.fields(form):
@@ -138,16 +149,19 @@ def _read(form: type[Any], values: Values, zone: tzinfo, skip: frozenset[str], b
         if dataclasses.is_dataclass(hint) and hint is not Shift:
             if may_lack and not any(values.get(key) for key in values if key.startswith(f"{name}.")):
                 continue
-            found[one.name] = _read(typing.cast("type[Any]", hint), values, zone, skip, f"{name}.")
+            found[one.name] = _read(typing.cast("type[Any]", hint), values, zone, skip, f"{name}.", wrong)
             continue
-        default = one.default is not dataclasses.MISSING
-        value = _value(name, hint, values, zone)
-        if value is None and not default:
-            value = "" if hint is str else None
+        label = words_of(form, one.name).label
+        try:
+            value = _value(name, hint, values, zone)
+        except FormError as error:
+            what = error.what.removeprefix(f"{name}: ").removeprefix(f"{one.name}: ")
+            wrong.append(FormError(f"{label}: {what}", code=name, clause=error.clause))
+            continue
         if value is not None:
             found[one.name] = value
-        elif not default and not may_lack:
-            raise FormError(f"{words_of(form, one.name).label}: is missing", code=one.name, clause=CLAUSE)
+        elif one.default is dataclasses.MISSING and not may_lack:
+            wrong.append(FormError(f"{label}: is missing", code=name, clause=CLAUSE))
     return found
 
 

@@ -30,7 +30,9 @@ def foot_of(front: DeskContext, now_us: int) -> Foot:
         grace = desk.policy.witness.grace_minutes
         witness, well = f"away for {minutes} of {grace} minutes", False
     else:
-        witness, well = f"signed {signed} of {size} entries", True
+        newer = size - signed
+        later = f"; {newer} newer before the next answer leaves" if newer else ""
+        witness, well = f"signed {signed} of {size} entries{later}", True
     return Foot(
         witness=witness,
         well=well,

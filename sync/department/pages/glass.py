@@ -26,7 +26,7 @@ async def show(visit: Visit) -> Response:
 async def send(visit: Visit) -> Response:
     """Run it: its access, the danger and a finding are in the log before a key is used."""
     ground = grounds.ground_of(visit.values) | {"number_kind": "cad"}
-    query = query_of(visit)
+    query = query_of(visit, ground)
     answer = await visit.call(
         "inquiry/break-glass", query=query, ground=ground, danger=visit.values.text("danger")
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from starlette.responses import Response
@@ -102,6 +103,17 @@ class SetUpStep:
     path: str = ""
 
 
+def keys_left(home: Path) -> list[str]:
+    """The root keys that are still in a home; of a folder that this process may not read, the folder."""
+    folder = home / "root-keys"
+    try:
+        return sorted(one.name for one in folder.iterdir())
+    except FileNotFoundError:
+        return []
+    except OSError:
+        return [folder.name]
+
+
 def steps(visit: Visit) -> list[SetUpStep]:
     """The steps, each with whether it was done."""
     desk, front = visit.calling.front.desk, visit.calling.front
@@ -109,6 +121,7 @@ def steps(visit: Visit) -> list[SetUpStep]:
     held = {role for one in accounts for role in one.roles}
     trained = set(desk.book.trainings.newest)
     wanted = {Role.CCAT_SUPERVISOR, Role.REVIEWER}
+    left = keys_left(desk.log.folder.parent)
     offices = [one.user for one in accounts if not MANAGES_USERS.isdisjoint(one.roles)]
     passwords = desk.book.roster.credentials
     own = all(user in passwords and not passwords[user].first for user in offices)
@@ -125,9 +138,10 @@ def steps(visit: Visit) -> list[SetUpStep]:
         SetUpStep(
             title="Move the root keys to their offices, and sign with two of them",
             why="Two of three offices change policy, witness and keys. They are in HOME/root-keys until you "
-            "move each to its office and delete it here.",
+            "move each to its office and delete it here."
+            + (f" Still here: {', '.join(left)}." if left else ""),
             command="department keys sign next.root --key OFFICE.key",
-            done=desk.root.version > 1,
+            done=desk.root.version > 1 and not left,
         ),
         SetUpStep(
             title="Name a witness outside the department",
@@ -147,8 +161,9 @@ def steps(visit: Visit) -> list[SetUpStep]:
         ),
         SetUpStep(
             title="Enter their training",
-            why="463.9: without it no page with data opens. You enter the supervisor's own.",
-            command="department training record USER --trainer USER --course COURSE",
+            why="463.9: without it no page with data opens. You enter the supervisor's own, with another "
+            "person as the trainer; the supervisor enters everyone else's.",
+            command="department training record PERSON --trainer TRAINER --course COURSE",
             done=bool(trained)
             and all(one.user in trained for one in accounts if Role.CCAT_SUPERVISOR in one.roles),
             path="/training",

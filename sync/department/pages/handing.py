@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 from markupsafe import Markup
 
 from sync.department.desk.people.qr import qr_svg
 
 
-def secrets_of(answer: Any) -> list[tuple[str, str, Markup]]:
-    """(user, first password, QR code) of what is handed over once; no QR code for a kept authenticator."""
+def typed_secret(totp_uri: str) -> str:
+    """An authenticator's secret as a person types it: in fours."""
+    secret = parse_qs(urlsplit(totp_uri).query).get("secret", [""])[0]
+    return " ".join(secret[at : at + 4] for at in range(0, len(secret), 4))
+
+
+def secrets_of(answer: Any) -> list[tuple[str, str, Markup, str]]:
+    """(user, first password, QR code, the same secret to type) of what is handed over once; the last two are
+    empty for a kept authenticator."""
     people = getattr(answer, "people", None) or (answer,)
     return [
-        (one.user, one.password, Markup(qr_svg(one.totp_uri) if one.totp_uri else ""))  # noqa: S704 - made by the QR library
+        (
+            one.user,
+            one.password,
+            Markup(qr_svg(one.totp_uri) if one.totp_uri else ""),  # noqa: S704 - made by the QR library
+            typed_secret(one.totp_uri),
+        )
         for one in people
         if getattr(one, "password", "")
     ]

@@ -44,7 +44,7 @@ SHEET = Sheet(
                     operation="hold/export",
                     path="/holds/{}/export",
                     text="Export",
-                    when=lambda row: row.state in {"placed", "exported", "booked"},
+                    when=lambda row, _visit: row.state in {"placed", "exported", "booked"},
                 ),
             ),
             acts=(
@@ -70,7 +70,9 @@ SHEET = Sheet(
                     title="Release: the held content is destroyed",
                     button="Release",
                     fixed={"hold": "hold"},
-                    when=lambda row, _visit: row.state == "release asked",
+                    when=lambda row, visit: (
+                        row.state == "release asked" and row.asked_by != visit.person.user
+                    ),
                     said=lambda _answer: "Released: its key and content are destroyed.",
                 ),
             ),

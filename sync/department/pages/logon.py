@@ -6,6 +6,7 @@ import contextlib
 
 from starlette.responses import Response
 
+from sync.department.desk import sessions
 from sync.department.desk.api import address_of
 from sync.department.desk.logon_forms import BeginForm, LogonForm, UnlockForm
 from sync.department.pages import shield
@@ -43,7 +44,7 @@ async def send(visit: Visit) -> Response:
         )
     made = await visit.calling.logon(form, address_of(visit.request))
     if visit.who is not None:
-        await _end(visit)
+        await end(visit)
     visit.token, visit.who = made.token, made
     answer = visit.to("/account/password" if made.must_change else _next(visit))
     shield.set_session(answer, made.token)
@@ -56,7 +57,7 @@ async def passkey(visit: Visit) -> Response:
     return visit.data(begun.options)
 
 
-async def _end(visit: Visit) -> None:
+async def end(visit: Visit) -> None:
     """End the session that the browser came with."""
     visit.memory.forget(visit.session)
     with contextlib.suppress(DeskRefusal):
@@ -66,7 +67,7 @@ async def _end(visit: Visit) -> None:
 async def log_off(visit: Visit) -> Response:
     """End the session, here and in the browser."""
     if visit.who is not None:
-        await _end(visit)
+        await end(visit)
     visit.token, visit.who = "", None
     answer = visit.to("/logon")
     shield.end_session(answer)
@@ -75,11 +76,14 @@ async def log_off(visit: Visit) -> Response:
 
 async def locked(visit: Visit) -> Response:
     """The page of a locked session: nothing of what was typed is on it."""
-    user = visit.person.user
+    user, desk = visit.person.user, visit.calling.front.desk
     kept = len(visit.memory.drafts(user))
-    passkeys = bool(visit.calling.front.desk.book.signers.passkeys.get(user))
+    passkeys = bool(desk.book.signers.passkeys.get(user))
     status = 200 if visit.refusal else 423
-    return visit.page("locked.html", status, next=_next(visit), kept=kept, passkeys=passkeys)
+    session = sessions.find(desk.book.sessions, visit.token)
+    last_us = await visit.calling.in_thread(lambda: desk.log.last_used(session.digest) or 0)
+    why = sessions.locked_words(desk.policy, session, last_us)
+    return visit.page("locked.html", status, next=_next(visit), kept=kept, passkeys=passkeys, why=why)
 
 
 async def unlock(visit: Visit) -> Response:

@@ -106,13 +106,6 @@ UNITS = Sheet(
             said=lambda answer: f"Type at the unit, within {answer.hours} hours: reader enroll {answer.code}",
         ),
         Ask(
-            operation="unit/revoke",
-            title="Take a unit out of service",
-            button="Revoke",
-            options={"unit": offers.units},
-            said=lambda _answer: "The unit is revoked.",
-        ),
-        Ask(
             operation="document/sign",
             title="Send a configuration or an update",
             button="Sign and send",
@@ -157,6 +150,7 @@ LISTS = Sheet(
                     operation="hotlist/withdraw",
                     title="Withdraw",
                     button="Withdraw the case's entries",
+                    lead="Units recall the open alerts of these entries with their next sync.",
                     fixed={"case": "case"},
                     said=_local,
                 ),
@@ -190,14 +184,11 @@ LISTS = Sheet(
             button="Add the entry",
             lead="A local entry needs a case and a second person, and expires within the policy's days. A "
             "covert one names the only people who see its alerts, and needs an administrator.",
-            options={"category": _categories, "plate_class": offers.plate_classes},
-            said=_local,
-        ),
-        Ask(
-            operation="hotlist/withdraw",
-            title="Withdraw a case's entries",
-            button="Withdraw",
-            lead="Units recall the open alerts of these entries with their next sync.",
+            options={
+                "category": _categories,
+                "plate_class": offers.plate_classes,
+                "recipients": offers.people,
+            },
             said=_local,
         ),
         Ask(
@@ -252,6 +243,7 @@ GRANTS = Sheet(
             lead="A grant for repair is one administrator's. factory-reset and update need a second person: "
             "propose it first.",
             options={
+                "person": offers.people,
                 "purpose": _purposes,
                 "units": offers.units_and_server,
                 "commands": offers.commands,
@@ -275,8 +267,9 @@ GRANTS = Sheet(
         ),
         Ask(
             operation="grant/revoke",
-            title="Revoke grants",
+            title="Revoke a person or a key for good",
             button="Revoke",
+            lead="Ends every grant of a person or key, and gives no new one. A single grant: in its row.",
             said=lambda _answer: "Revoked: units receive it with their next sync.",
         ),
     ),

@@ -17,6 +17,44 @@ def people(visit: Visit) -> Options:
     return [(one.user, f"{one.name} ({one.user})") for one in _active(visit)]
 
 
+def others(visit: Visit) -> Options:
+    """Everybody but the person who asks."""
+    return [one for one in people(visit) if one[0] != visit.person.user]
+
+
+def ever(visit: Visit) -> Options:
+    """Everybody who ever was on the roster: what they did stays in the log."""
+    accounts = visit.calling.front.desk.book.roster.accounts.values()
+    return [
+        (one.user, f"{one.name} ({one.user}{'' if one.active else ', left'})")
+        for one in sorted(accounts, key=lambda one: (not one.active, one.name, one.user))
+    ]
+
+
+def trainees(visit: Visit) -> Options:
+    """The people whose training this person enters (463.9)."""
+    policy = visit.calling.front.desk.policy
+    terms = policy.training
+    mine = {Role(one) for one in visit.person.roles}
+    found = []
+    for one in _active(visit):
+        conducts = terms.conducted_by in policy.effective_roles(one.roles)
+        wanted = terms.conductor_recorded_by if conducts else terms.conducted_by
+        if wanted in mine and one.user != visit.person.user:
+            found.append((one.user, f"{one.name} ({one.user})"))
+    return found
+
+
+def trainers(visit: Visit) -> Options:
+    """Who can have trained those people: the conductors of 463.9; of a conductor, any other person."""
+    terms = visit.calling.front.desk.policy.training
+    if terms.conductor_recorded_by in {Role(one) for one in visit.person.roles}:
+        return people(visit)
+    return [
+        (one.user, f"{one.name} ({one.user})") for one in _active(visit) if terms.conducted_by in one.roles
+    ]
+
+
 def designees(visit: Visit) -> Options:
     """People who are designees."""
     return [(one.user, f"{one.name} ({one.user})") for one in _active(visit) if Role.DESIGNEE in one.roles]

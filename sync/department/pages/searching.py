@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 from starlette.responses import Response
 
 from storage.times import DAY_US, HOUR_US
 from sync.department.desk.inquiry.rules import is_full, plate_of
 from sync.department.desk.inquiry.searching import MUCH
+from sync.department.journal.inquiry_entries import SearchProposed
 from sync.department.pages import grounds, stepping
 from sync.department.pages.looks import SearchLook, ground_value, plot_of, query_value
 from sync.department.pages.visit import Page, Visit
-from sync.department.policy.refusals import FormError, NotYetError
+from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError, refuse_all
+
+T = TypeVar("T")
 
 RANGES = (
     ("1", "last 24 hours"),
@@ -24,19 +28,27 @@ RANGES = (
 )
 
 
-def query_of(visit: Visit) -> dict[str, Any]:
-    """The query as typed, in the form of the calls. Raises FormError."""
+def query_of(visit: Visit, ground: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """The query as typed, in the form of the calls. Raises FormError naming every field that is wrong, those
+    of the `ground` too."""
     values, zone = visit.values, visit.calling.front.desk.policy.zone
     now_us = visit.now_us
-    until_us = now_us
-    chosen = values.get("range", "30")
+    wrong: list[FormError] = []
+
+    def read(work: Callable[[], T], otherwise: T) -> T:
+        try:
+            return work()
+        except FormError as error:
+            wrong.append(error)
+            return otherwise
+
+    since_us, until_us, chosen = now_us - 8 * HOUR_US, now_us, values.get("range", "30")
     if chosen == "given":
-        since_us = values.moment_us("since", zone)
-        until_us = values.moment_us("until", zone) if values.text("until") else now_us
-    elif chosen == "hours":
-        since_us = now_us - 8 * HOUR_US
-    else:
-        since_us = now_us - max(1, values.number("range", 30)) * DAY_US
+        since_us = read(lambda: values.moment_us("since", zone), since_us)
+        if values.text("until"):
+            until_us = read(lambda: values.moment_us("until", zone), now_us)
+    elif chosen != "hours":
+        since_us = now_us - max(1, read(lambda: values.number("range", 30), 30)) * DAY_US
     query: dict[str, Any] = {
         "plate": values.text("plate"),
         "since_us": since_us,
@@ -45,18 +57,21 @@ def query_of(visit: Visit) -> dict[str, Any]:
     }
     if values.text("latitude") or values.text("longitude"):
         query["area"] = {
-            "latitude": values.decimal("latitude"),
-            "longitude": values.decimal("longitude"),
-            "radius_m": values.decimal("radius_m"),
+            "latitude": read(lambda: values.decimal("latitude"), 0.0),
+            "longitude": read(lambda: values.decimal("longitude"), 0.0),
+            "radius_m": read(lambda: values.decimal("radius_m"), 0.0),
         }
+    if wrong and ground is not None:
+        wrong += grounds.wrong_in(visit, ground)
+    refuse_all(wrong)
     return query
 
 
 async def search_fields(visit: Visit, usual_range: str = "30") -> dict[str, Any]:
     """What the fields of a search need."""
-    front, now_us = visit.calling.front, visit.now_us
-    units = await visit.calling.in_thread(lambda: front.state.units(now_us))
-    return {"ranges": RANGES, "usual_range": usual_range, "unit_names": [one.name for one in units]}
+    names = await visit.calling.in_thread(visit.calling.front.grants.unit_names)
+    units = [(one, one) for one in sorted(set(names.values()))]  # of revoked ones too: their reads are here
+    return {"ranges": RANGES, "usual_range": usual_range, "unit_names": units}
 
 
 OPENED_WITH = {"search": "inquiry/run", "emergency": "inquiry/break-glass", "answer": "inquiry/answer"}
@@ -77,7 +92,7 @@ async def _demand_search(visit: Visit) -> None:
 async def send(visit: Visit) -> Response:
     """Run it, say how much it would open, or propose it to a second person."""
     ground = grounds.completed(visit, grounds.ground_of(visit.values))
-    query = query_of(visit)
+    query = query_of(visit, ground)
     what = visit.values.get("do", "run")
     if what == "estimate":
         found = await visit.call("inquiry/estimate", query=query, ground=ground)
@@ -110,6 +125,16 @@ async def proposed(visit: Visit) -> Response:
     """A proposal of one's own: what it would open, and the button that runs it once it was approved."""
     await _demand_search(visit)
     number = int(visit.request.path_params["number"])
+    made = visit.calling.front.desk.book.queue.proposed.get(number)
+    if made is None or not isinstance(made.note, SearchProposed):
+        raise FormError("there is no such proposal", code="no-proposal", clause="463.5 (a)")
+    if made.stamp.user != visit.person.user:
+        raise DeskRefusal(
+            "that proposal was made by another person",
+            code="other-search",
+            clause="463.5 (a)",
+            cure="under Queue you agree to it or refuse it",
+        )
     query, ground, found = visit.shelf.get(f"proposed/{number}", visit.now_us) or ({}, {}, None)
     return visit.page("proposed.html", number=number, query=query, ground=ground, estimate=found)
 
@@ -164,6 +189,7 @@ async def _look(visit: Visit) -> SearchLook:
     number = int(visit.request.path_params["number"])
     look = visit.shelf.get(f"look/{number}", visit.now_us)
     if not isinstance(look, SearchLook):
+        stepping.demand_own_access(visit, number)
         raise FormError(
             "this answer is no longer kept",
             code="old-search",

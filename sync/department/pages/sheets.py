@@ -22,7 +22,7 @@ from sync.department.pages.fields import SECOND, Field, Options, fields_of, valu
 from sync.department.pages.values import Values, local_input
 from sync.department.pages.visit import Page, Visit
 from sync.department.pages.wording import act_of, alarm_of, in_local_time, promise_of, title_of, word_of
-from sync.department.policy.refusals import FormError
+from sync.department.policy.refusals import FormError, refuse_all
 
 Choices: TypeAlias = Callable[[Visit], Options]
 Reading: TypeAlias = Callable[[Visit], Any]
@@ -115,7 +115,7 @@ class Opening:
     operation: str
     path: str
     text: str
-    when: Callable[[Any], bool] = lambda _row: True
+    when: Callable[[Any, Visit], bool] = lambda _row, _visit: True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -257,7 +257,7 @@ def part_of(listing: Listing, answer: Any, visit: Visit) -> dict[str, Any]:
         links = [
             (one.path.format(name), one.text)
             for one in listing.opens
-            if may(visit, one.operation) and one.when(row)
+            if may(visit, one.operation) and one.when(row, visit)
         ]
         late = listing.late(row, visit.now_us)
         made.append({"name": name, "cells": cells, "late": late, "forms": forms, "links": links})
@@ -355,12 +355,23 @@ async def taken(sheet: Sheet, visit: Visit) -> Response:
 
 
 def typed_value(ask: Ask, visit: Visit) -> dict[str, Any]:
-    """What was typed, as the call takes it. Raises FormError."""
+    """What was typed, as the call takes it. Raises FormError naming every field that is wrong."""
     zone = visit.calling.front.desk.policy.zone
-    value = value_of(ask.form, visit.values, zone, ask.skip | set(ask.read))
-    value |= {name: read(visit) for name, read in ask.read.items()}
+    value: dict[str, Any] = {}
+    wrong: list[FormError] = []
+    try:
+        value |= value_of(ask.form, visit.values, zone, ask.skip | set(ask.read))
+    except FormError as error:
+        wrong.append(error)
+    for name, read in ask.read.items():
+        try:
+            value[name] = read(visit)
+        except FormError as error:
+            wrong.append(error)
     if ask.has_ground:
         value["ground"] = grounds.completed(visit, grounds.ground_of(visit.values))
+        wrong += grounds.wrong_in(visit, value["ground"]) if wrong else ()
+    refuse_all(wrong)
     return value
 
 

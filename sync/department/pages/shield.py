@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from starlette.requests import Request
 from starlette.responses import Response
 
+from sync.department.ground.person_key import read_token
 from sync.department.policy.refusals import DeskRefusal
 
 SESSION_COOKIE = "__Host-desk"
@@ -58,6 +59,11 @@ def end_session(answer: Response) -> None:
     """Take the token back, and what the browser kept of the pages."""
     answer.delete_cookie(SESSION_COOKIE, path="/", secure=True, httponly=True, samesite="strict")
     answer.headers["clear-site-data"] = '"cache", "storage"'
+
+
+def signs(token: str) -> bool:
+    """Whether calls of this session can be signed in its person's name."""
+    return read_token(token).key is not None
 
 
 def set_taste(answer: Response, name: str, value: str) -> None:

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from storage.times import DAY_US
 from sync.department.desk.audit.rules import cell
 from sync.department.desk.people.calls import Person
+from sync.department.pages import offers
 from sync.department.pages.fields import Field, Options
 from sync.department.pages.sheets import File, download
 from sync.department.pages.values import local_input
@@ -66,7 +67,14 @@ async def show(visit: Visit) -> Response:
     courses = [(one, one) for one in policy.training.courses]
     fields = [
         Field(name="course", kind="choice", label="Course", help="", required=True, options=courses),
-        Field(name="trainer", kind="text", label="Trainer", help="the CCAT supervisor's user", required=True),
+        Field(
+            name="trainer",
+            kind="choice",
+            label="Trainer",
+            help="",
+            required=True,
+            options=offers.trainers(visit),
+        ),
         Field(name="held", kind="time", label="Held", help="department's time", required=True),
         Field(name="within", kind="choice", label="Who", help="", required=True, options=WITHIN),
     ]

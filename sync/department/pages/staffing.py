@@ -56,6 +56,15 @@ def _users(visit: Visit) -> list[str]:
     return [*(read_sign_in(sheet[1]) if sheet else ()), *(one for one in typed if one)]
 
 
+def _is_other(row: Any, visit: Visit) -> bool:
+    """Your own account is changed by another person."""
+    return bool(row.user != visit.person.user)
+
+
+def _is_active_other(row: Any, visit: Visit) -> bool:
+    return bool(row.active) and _is_other(row, visit)
+
+
 def _late(row: Any, now_us: int) -> bool:
     return bool(row.active and row.training != "none" and row.training_ends_us <= now_us)
 
@@ -97,8 +106,8 @@ TRAINING = Sheet(
             options={
                 "course": _courses,
                 "topics": _topics,
-                "trainer": offers.people,
-                "users": offers.people,
+                "trainer": offers.trainers,
+                "users": offers.trainees,
             },
             first={"trainer": _me, "policy_version": _version, "held_us": _now},
             read={"users": _users},
@@ -111,7 +120,12 @@ TRAINING = Sheet(
             title="Enter one person's training",
             button="Enter the training",
             lead="The administrator enters the CCAT supervisor's own.",
-            options={"course": _courses, "topics": _topics, "user": offers.people, "trainer": offers.people},
+            options={
+                "course": _courses,
+                "topics": _topics,
+                "user": offers.trainees,
+                "trainer": offers.trainers,
+            },
             first={"trainer": _me, "policy_version": _version, "held_us": _now},
             said=lambda answer: f"Entered, entry {answer.entry}.",
         ),
@@ -136,14 +150,18 @@ PEOPLE = Sheet(
                 "designation_ends_us",
             ),
             opens=(
-                Opening(operation="user/set", path="/people?user={}#user-set", text="Change"),
+                Opening(operation="user/set", path="/people?user={}#user-set", text="Change", when=_is_other),
                 Opening(
-                    operation="user/credential", path="/people?user={}#user-credential", text="New password"
+                    operation="user/credential",
+                    path="/people?user={}#user-credential",
+                    text="New password",
+                    when=_is_active_other,
                 ),
                 Opening(
                     operation="user/lift-lockout",
                     path="/people?user={}#user-lift-lockout",
                     text="Lift lockout",
+                    when=_is_other,
                 ),
             ),
         ),
@@ -170,7 +188,7 @@ PEOPLE = Sheet(
             operation="user/credential",
             title="First password, or a new one for a person who lost theirs",
             button="Make it",
-            options={"user": offers.people},
+            options={"user": offers.others},
             first={"user": offers.named},
             template="secrets.html",
         ),
@@ -185,14 +203,14 @@ PEOPLE = Sheet(
             operation="user/hand-over",
             title="Hand over the administrator's office",
             button="Hand over",
-            options={"keep_roles": _roles, "user": offers.people},
+            options={"keep_roles": _roles, "user": offers.others},
             said=lambda _answer: "The office is handed over.",
         ),
         Ask(
             operation="user/lift-lockout",
             title="Lift a lockout",
             button="Lift",
-            options={"user": offers.people},
+            options={"user": offers.others},
             first={"user": offers.named},
             said=lambda _answer: "Lifted.",
         ),

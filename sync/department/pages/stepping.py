@@ -16,11 +16,12 @@ from starlette.responses import Response
 from sync.department.content.reads import FoundRead
 from sync.department.desk.inquiry.forms import Answer, BegunSearch, Step, StoppedSearch
 from sync.department.desk.json_forms import to_json
+from sync.department.journal.inquiry_entries import Access
 from sync.department.pages import grounds
 from sync.department.pages.looks import SearchLook
 from sync.department.pages.rendering import clock_of
 from sync.department.pages.visit import Page, Visit
-from sync.department.policy.refusals import FormError
+from sync.department.policy.refusals import DeskRefusal, FormError
 
 BYTES_OF_READ = 400
 
@@ -81,8 +82,10 @@ async def show(visit: Visit) -> Response:
 
 async def _search(visit: Visit) -> Stepped:
     await visit.demand("inquiry/run")
-    found = visit.shelf.get(_name(int(visit.request.path_params["number"])), visit.now_us)
+    number = int(visit.request.path_params["number"])
+    found = visit.shelf.get(_name(number), visit.now_us)
     if not isinstance(found, Stepped):
+        demand_own_access(visit, number)
         raise FormError(
             "this search is no longer kept",
             code="old-search",
@@ -90,6 +93,19 @@ async def _search(visit: Visit) -> Stepped:
             cure="search again: a search is kept for an hour, for the session that asked",
         )
     return found
+
+
+def demand_own_access(visit: Visit, number: int) -> None:
+    """Raises DeskRefusal for the search of another person."""
+    log = visit.calling.front.desk.log
+    entry = log.entry(number) if 0 <= number < log.size() else None
+    if entry is not None and isinstance(entry.note, Access) and entry.stamp.user != visit.person.user:
+        raise DeskRefusal(
+            "that search was made by another person",
+            code="other-search",
+            clause="463.5 (b)",
+            cure="an answer is for the person who searched: make your own search",
+        )
 
 
 async def send(visit: Visit) -> Response:

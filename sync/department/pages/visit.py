@@ -11,7 +11,9 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from sync.department.desk.calling import Calling, Said, known_operation
+from sync.department.desk.grants.rules import demand_grant
 from sync.department.desk.logon_forms import LoggedOn
+from sync.department.desk.people.training import demand_current
 from sync.department.journal.marking import WORDS, watching
 from sync.department.pages import rendering, shield
 from sync.department.pages.foot import foot_of
@@ -21,7 +23,8 @@ from sync.department.pages.street_map import StreetMap
 from sync.department.pages.values import Values
 from sync.department.pages.wording import title_of
 from sync.department.pages.zones import zones_text
-from sync.department.policy.roles import Call, Role
+from sync.department.policy.refusals import DeskRefusal
+from sync.department.policy.roles import CALLS, Call, Role
 
 
 @dataclass(slots=True)
@@ -60,11 +63,37 @@ class Visit:
         return shield.mark_of(self.token)
 
     def may(self, call: Call) -> bool:
-        """Whether a role of the person has a call, for what a page offers; the call itself decides."""
+        """Whether the person can make a call now, for what a page offers; the call itself decides."""
+        return call in self._held() and (self.shut is None or call not in self._shut_calls())
+
+    def _held(self) -> set[Call]:
+        """The calls of the person's roles."""
         if self.who is None:
-            return False
+            return set()
         grants = self.calling.front.desk.policy.grants
-        return any(call in grants.get(Role(role), frozenset()) for role in self.who.roles)
+        return {call for role in self.who.roles for call in grants.get(Role(role), frozenset())}
+
+    @property
+    def shut(self) -> DeskRefusal | None:
+        """What keeps the person from a part of their calls: no current training, a vendor's lacking grant."""
+        if self.who is None or not self._shut_calls() & self._held():
+            return None
+        desk, user, now_us = self.calling.front.desk, self.who.user, self.now_us
+        try:
+            if Role.VENDOR in self.who.roles:
+                demand_grant(desk.book.grants, user, now_us)
+            else:
+                held = tuple(Role(one) for one in self.who.roles)
+                demand_current(desk.policy, desk.book.trainings, user, now_us, held=held)
+        except DeskRefusal as refusal:
+            return refusal
+        return None
+
+    def _shut_calls(self) -> set[Call]:
+        """What no training, or no grant of a vendor, keeps from this person."""
+        if self.who is not None and Role.VENDOR in self.who.roles:
+            return set(Call) - {Call.POLICY_READ}
+        return {call for call, rule in CALLS.items() if rule.touches_data}
 
     # calls ------------------------------------------------------------------------------------------------
 

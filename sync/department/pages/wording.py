@@ -93,8 +93,20 @@ def act_of(operation: object) -> str:
     return re.split(r"[;:]|\.(?:\s|$)", words)[0] or word_of(operation)
 
 
+_COMMAND = re.compile(r"(?:(?P<page>.*?),? ?(?:or with|or|see|run): )?department [a-z].*", re.DOTALL)
+
+
+def _on_pages(cure: str) -> str:
+    """What to do, without the command that does the same; of a command of the server's alone, who runs it."""
+    found = _COMMAND.fullmatch(cure)
+    if found is None:
+        return cure
+    return found["page"] or "tell the administrator, who has the command for it"
+
+
 _FIELD = re.compile(
-    r"(?:[\d.]+: )*(?:(?P<form>[A-Z]\w*)(?P<within>(?:\.\w+|\[\d+\])*?)\.)?(?P<name>[a-z]\w*): (?P<what>.+)",
+    r"(?:[\d.]+: )*(?:(?P<form>[A-Za-z]\w*)(?P<within>(?:\.\w+|\[\d+\])*?)\.)?(?P<name>[a-z]\w*)(?:\[\d+\])?"
+    r": (?P<what>.+)",
     re.DOTALL,
 )
 _OF_QUERIES = {"range": "When", "since": "From", "until": "To", "radius_m": "Radius in meters", "row": "Row"}
@@ -105,6 +117,12 @@ def in_page_words(said: Said) -> Said:
 
     "AccountForm.name: is missing" becomes "Name: is missing", and its code the field's, which is marked.
     """
+    if said.parts:
+        parts = tuple(in_page_words(one) for one in said.parts)
+        what = "; ".join(one.what for one in parts)
+        cure = "; ".join(dict.fromkeys(one.cure for one in parts if one.cure))
+        return dataclasses.replace(said, what=what, code=parts[0].code, cure=cure, parts=parts)
+    said = dataclasses.replace(said, cure=_on_pages(said.cure))
     found = _FIELD.fullmatch(said.what)
     if found is None:
         return said
@@ -115,5 +133,5 @@ def in_page_words(said: Said) -> Said:
     if not label and not form:
         return said  # a sentence with a colon
     words = label or word_of(name).capitalize()
-    code = name if said.code == "form" else said.code
+    code = name if said.code in {"form", "characters"} else said.code
     return dataclasses.replace(said, what=f"{words}: {found['what']}", code=code)

@@ -14,6 +14,8 @@ No message carries a plate, a password, a code or a token: messages end up in lo
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from storage.errors import RefusedError
 
 FRESH_PROOF = "fresh-proof"
@@ -68,6 +70,22 @@ class NotYetError(DeskRefusal):
 
 
 class FormError(DeskRefusal):
-    """The request itself is incomplete or malformed."""
+    """The request itself is incomplete or malformed. `parts`: each wrong field, if there are several."""
 
     status = 422
+    parts: tuple[FormError, ...] = ()
+
+
+def refuse_all(wrong: Sequence[FormError]) -> None:
+    """Raise all that is wrong with a form as one refusal, under the first one's code."""
+    if len(wrong) == 1:
+        raise wrong[0]
+    if wrong:
+        every = FormError(
+            "; ".join(one.what for one in wrong),
+            code=wrong[0].code,
+            clause=", ".join(dict.fromkeys(one.clause for one in wrong)),
+            cure="; ".join(dict.fromkeys(one.cure for one in wrong if one.cure)),
+        )
+        every.parts = tuple(part for one in wrong for part in (one.parts or (one,)))
+        raise every

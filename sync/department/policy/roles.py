@@ -72,50 +72,52 @@ class Call(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CallRule:
-    """`touches_data`: needs current training (463.3, 463.9). `clause`: what restricts the call."""
+    """`touches_data`: needs current training (463.3, 463.9). `clause`: what restricts the call. `words`: what
+    it does, after "may"."""
 
     touches_data: bool
     clause: str
+    words: str
 
 
 CALLS: Mapping[Call, CallRule] = {
-    Call.INQUIRY_RUN: CallRule(True, "463.5 (c)"),
-    Call.INQUIRY_REQUEST: CallRule(True, "463.5 (a)"),
-    Call.INQUIRY_QUEUE: CallRule(True, "463.5 (c)"),
-    Call.INQUIRY_APPROVE: CallRule(True, "463.5 (c)"),
-    Call.INQUIRY_ANSWER: CallRule(True, "463.5 (a)"),
-    Call.INQUIRY_DISPUTE: CallRule(True, "463.5 (a)"),
-    Call.INQUIRY_BREAK_GLASS: CallRule(True, "463.5 (a)"),
-    Call.IMAGE_VIEW: CallRule(True, "463.5 (c)"),
-    Call.RMS_FILE: CallRule(True, "463.5 (b)"),
-    Call.AUDIT_READ: CallRule(True, "463.5 (c)"),
-    Call.AUDIT_RUN: CallRule(True, "463.5 (c)"),
-    Call.AUDIT_REVIEW: CallRule(True, "463.5 (c)"),
-    Call.SHARE_RECORD: CallRule(True, "463.6 (a)"),
-    Call.SHARE_REVIEW: CallRule(True, "463.6 (b)"),
-    Call.SHARE_APPROVE: CallRule(True, "463.6 (b)"),
-    Call.SHARE_DELIVER: CallRule(True, "463.6"),
-    Call.SHARE_READ: CallRule(True, "463.6 (c)"),
-    Call.HOLD_READ: CallRule(True, "463.8"),
-    Call.HOLD_PLACE: CallRule(True, "463.8"),
-    Call.HOLD_EXPORT: CallRule(True, "463.8"),
-    Call.HOLD_BOOK: CallRule(True, "463.8"),
-    Call.HOLD_RELEASE: CallRule(True, "463.8"),
-    Call.TRAINING_RECORD: CallRule(False, "463.9"),
-    Call.TRAINING_READ: CallRule(False, "463.9"),
-    Call.USER_MANAGE: CallRule(False, "463.4"),
-    Call.CHANGE_APPROVE: CallRule(False, "463.4"),
-    Call.DOCUMENT_SIGN: CallRule(False, "463.4"),
-    Call.GRANT_ISSUE: CallRule(False, "463.3"),
-    Call.GRANT_ENTER: CallRule(False, "463.3"),
-    Call.GRANT_READ: CallRule(False, "463.3"),
-    Call.INCIDENT_READ: CallRule(False, "463.8"),
-    Call.INCIDENT_CLOSE: CallRule(False, "463.8"),
-    Call.ALERT_LIST: CallRule(True, "463.7"),
-    Call.ALERT_VERIFY: CallRule(True, "463.7"),
-    Call.REDRESS_ANSWER: CallRule(False, "463.4"),
-    Call.COMPLIANCE_READ: CallRule(False, "463.4"),
-    Call.POLICY_READ: CallRule(False, "463.1"),
+    Call.INQUIRY_RUN: CallRule(True, "463.5 (c)", "run a search"),
+    Call.INQUIRY_REQUEST: CallRule(True, "463.5 (a)", "request a search"),
+    Call.INQUIRY_QUEUE: CallRule(True, "463.5 (c)", "see the queue"),
+    Call.INQUIRY_APPROVE: CallRule(True, "463.5 (c)", "be the second person of a search"),
+    Call.INQUIRY_ANSWER: CallRule(True, "463.5 (a)", "see the answer to a request"),
+    Call.INQUIRY_DISPUTE: CallRule(True, "463.5 (a)", "dispute a look-up"),
+    Call.INQUIRY_BREAK_GLASS: CallRule(True, "463.5 (a)", "search in an emergency"),
+    Call.IMAGE_VIEW: CallRule(True, "463.5 (c)", "open a picture"),
+    Call.RMS_FILE: CallRule(True, "463.5 (b)", "file ALPR Requests"),
+    Call.AUDIT_READ: CallRule(True, "463.5 (c)", "read the audit"),
+    Call.AUDIT_RUN: CallRule(True, "463.5 (c)", "run the audit"),
+    Call.AUDIT_REVIEW: CallRule(True, "463.5 (c)", "judge findings"),
+    Call.SHARE_RECORD: CallRule(True, "463.6 (a)", "enter another agency's request"),
+    Call.SHARE_REVIEW: CallRule(True, "463.6 (b)", "review another agency's request"),
+    Call.SHARE_APPROVE: CallRule(True, "463.6 (b)", "approve another agency's request"),
+    Call.SHARE_DELIVER: CallRule(True, "463.6", "deliver to another agency"),
+    Call.SHARE_READ: CallRule(True, "463.6 (c)", "see other agencies' requests"),
+    Call.HOLD_READ: CallRule(True, "463.8", "see holds"),
+    Call.HOLD_PLACE: CallRule(True, "463.8", "place a hold"),
+    Call.HOLD_EXPORT: CallRule(True, "463.8", "export a hold"),
+    Call.HOLD_BOOK: CallRule(True, "463.8", "book a hold into evidence"),
+    Call.HOLD_RELEASE: CallRule(True, "463.8", "release a hold"),
+    Call.TRAINING_RECORD: CallRule(False, "463.9", "enter training"),
+    Call.TRAINING_READ: CallRule(False, "463.9", "see training"),
+    Call.USER_MANAGE: CallRule(False, "463.4", "manage accounts"),
+    Call.CHANGE_APPROVE: CallRule(False, "463.4", "be the second person of a change"),
+    Call.DOCUMENT_SIGN: CallRule(False, "463.4", "send lists and settings to units"),
+    Call.GRANT_ISSUE: CallRule(False, "463.3", "give or revoke grants"),
+    Call.GRANT_ENTER: CallRule(False, "463.3", "enter a grant of the night"),
+    Call.GRANT_READ: CallRule(False, "463.3", "see grants"),
+    Call.INCIDENT_READ: CallRule(False, "463.8", "see incidents"),
+    Call.INCIDENT_CLOSE: CallRule(False, "463.8", "close incidents"),
+    Call.ALERT_LIST: CallRule(True, "463.7", "see alerts"),
+    Call.ALERT_VERIFY: CallRule(True, "463.7", "verify alerts"),
+    Call.REDRESS_ANSWER: CallRule(False, "463.4", "answer the public"),
+    Call.COMPLIANCE_READ: CallRule(False, "463.4", "see compliance and units"),
+    Call.POLICY_READ: CallRule(False, "463.1", "read the policy"),
 }
 
 SEES_NO_DATA = frozenset({Role.VENDOR})  # 463.3: access for maintenance and repair
@@ -166,12 +168,14 @@ def check_ceiling(role: Role, calls: Iterable[Call]) -> None:
 
 def allowing_role(grants: Mapping[Role, frozenset[Call]], held: Iterable[Role], call: Call) -> Role:
     """The first of a person's roles that may make `call`. Raises DeskRefusal."""
+    held = tuple(held)
     for role in held:
         if call in grants.get(role, frozenset()):
             return role
+    requests = call is Call.INQUIRY_RUN and any(Call.INQUIRY_REQUEST in grants.get(role, ()) for role in held)
     raise DeskRefusal(
-        f"none of your roles may make the call {call}",
+        f"none of your roles may {CALLS[call].words}",
         code="role",
         clause=CALLS[call].clause,
-        cure="ask through the request queue" if call is Call.INQUIRY_RUN else "ask the administrator",
+        cure="request it: another person runs it" if requests else "ask the administrator",
     )

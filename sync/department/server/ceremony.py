@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from urllib.parse import urlsplit
 
 from storage.cosigners import CosignerKey
 from storage.errors import CheckpointError
@@ -55,6 +56,11 @@ def draft_root(
 
 def witness_of(text: str, url: str, where: str = "--witness") -> RootWitness:
     """One witness of its keys, separated by commas, and its URL. Raises InvalidInputError naming `where`."""
+    parts = urlsplit(url)
+    if not (parts.scheme == "https" and parts.hostname) and not (parts.scheme == "folder" and parts.path):
+        raise InvalidInputError(
+            "is no address of a witness", where=f"{where}-url", cure="https://HOST:PORT, or folder:/PATH"
+        )
     made = RootWitness(keys=tuple(one.strip() for one in text.split(",")), url=url)
     try:
         for one in made.keys:

@@ -121,7 +121,7 @@ def to_use(policy: Policy, changes: ChangeStates, form: ChangeForm, wanted: Want
             "this needs a second person",
             code="second-person",
             clause=CLAUSE,
-            cure="propose it, have it approved (department change approve), then make the call again",
+            cure="propose it, have another person approve it under Changes, then make the call again",
         )
     if entry.stamp.user != wanted.user or entry.note.digest != digest_of(wanted.call, form):
         raise DeskRefusal(

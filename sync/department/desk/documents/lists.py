@@ -181,7 +181,7 @@ def imported(desk: Desk, form: ListForm, now_us: int) -> ImportedList:
             "the local list is made of entries, each with its case and a second person",
             code="local",
             clause=CLAUSE,
-            cure="department hotlist add",
+            cure="enter it under Hot lists, or with: department hotlist add",
         )
     layout = shipped().get(form.layout)
     if layout is None:

@@ -72,7 +72,7 @@ def check_break(
             f"{late} of your emergency searches wait overdue for a second person",
             code="break-glass-open",
             clause=CLAUSE,
-            cure="have them judged: department inquiry judge",
+            cure="have a second person judge them, under Emergencies",
         )
     return now_us + terms.second_word_hours * HOUR_US
 

@@ -16,14 +16,16 @@ from storage.codec import to_bytes
 from storage.errors import StorageError
 from storage.grant_format import (
     FORMAT,
+    LIMIT_US,
     REPAIR_COMMANDS,
     TWO_PERSON_COMMANDS,
     Grant,
     GrantRole,
     latest_us,
+    takes_two_people,
 )
 from storage.ssh_signature import SshPublicKey, SshSignatureError
-from storage.times import DAY_US, utc_text
+from storage.times import DAY_US, HOUR_US, utc_text
 from sync.department.desk.changes import rules as changes
 from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Desk, Plan
@@ -40,15 +42,15 @@ from sync.errors import InvalidInputError
 
 CLAUSE = "463.3"
 PURPOSES = ("maintenance", "repair")
-MAX_HOURS = 366 * 24
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GrantForm:
-    """Who is let in, with which key, what for, where, for how long; -1 and nothing: the role's default.
+    """Who is let in, with which key, what for, where, for how long.
 
-    `commands`: repair alone, where none is named; `hours`: from the moment of issue; `to_us`: no later than
-    that. `propose`: only ask for a second person; `approval`: the approved proposal, or -1.
+    `commands`: repair alone, where none is named; `hours`: from the moment of issue, left out: as usual for
+    the role; `to_us`: no later than that, -1: not said. `propose`: only ask for a second person; `approval`:
+    the approved proposal, or -1.
     """
 
     person: str
@@ -59,7 +61,7 @@ class GrantForm:
     work_order: str
     units: tuple[str, ...]
     commands: tuple[str, ...] = ()
-    hours: int = -1
+    hours: int | None = None
     to_us: int = -1
     destroy_up_to: int = 0
     destroy_holds: tuple[int, ...] = ()
@@ -143,14 +145,33 @@ def check_purpose(purpose: str) -> None:
         )
 
 
+def _check_time(form: GrantForm, now_us: int) -> None:
+    """Raises FormError for hours that no grant of this role lasts, and for an end that has passed."""
+    most = LIMIT_US[form.role] // HOUR_US
+    if form.hours is not None and not 1 <= form.hours <= most:
+        raise FormError(
+            f"GrantForm.hours: a {form.role}'s grant lasts 1 to {most} hours",
+            code="hours",
+            clause=CLAUSE,
+            cure="give whole hours, or leave it empty for what is usual for the role",
+        )
+    if form.to_us != -1 and form.to_us <= now_us:
+        raise FormError("GrantForm.to_us: has passed", code="to_us", clause=CLAUSE)
+
+
 def _end(desk: Desk, person: str, role: GrantRole, now_us: int, to_us: int) -> int:
     """When the grant ends: with the holder's training, except a vendor's. Raises DeskRefusal."""
     account = desk.book.roster.accounts.get(person)
     if account is None or not account.active:
-        raise DeskRefusal("that user is not on the roster", code="no-such-user", clause=CLAUSE)
+        raise FormError(
+            "that user is not on the roster",
+            code="no-such-user",
+            clause=CLAUSE,
+            cure="the administrator enters the person first, under People, a vendor's people too",
+        )
     is_vendor = Role.VENDOR in account.roles
     if is_vendor != (role is GrantRole.VENDOR):
-        raise DeskRefusal(
+        raise FormError(
             "a vendor gets a vendor's grant; other people get a technician's",
             code="grant-role",
             clause=CLAUSE,
@@ -186,8 +207,7 @@ def issue(front: DeskContext, token: str, form: GrantForm) -> Granted:
     def plan(caller: Caller) -> Plan[tuple[Entry, Grant | None]]:
         now = caller.at_us
         check_purpose(form.purpose)
-        if form.hours > MAX_HOURS:
-            raise FormError("a grant lasts 366 days at most", code="grant", clause=CLAUSE)
+        _check_time(form, now)
         ends_us = latest_us(form.role, now, form.hours, form.to_us)
         grant = Grant(
             format=FORMAT,
@@ -215,7 +235,7 @@ def issue(front: DeskContext, token: str, form: GrantForm) -> Granted:
             call="grant/issue", about=form.person, summary=_summary(grant, form.units), user=caller.user,
             now_us=now,
         )  # fmt: skip
-        needed = not TWO_PERSON_COMMANDS.isdisjoint(grant.commands)
+        needed = takes_two_people(grant.commands)
         second = changes.second_person(desk.policy, desk.book.changes, form, wanted, needed=needed)
         if isinstance(second, ChangeProposed):
             return [second], lambda made: (made[0], None)
@@ -252,8 +272,11 @@ def _summary(grant: Grant, units: tuple[str, ...]) -> str:
 
 
 def _limits(error: StorageError) -> FormError:
-    what = f"{error.where}: {error.what}" if error.where else error.what
-    return FormError(what, code="grant", clause=CLAUSE, cure=error.cure)
+    """The refusal of a grant that cannot be, by the field of the form."""
+    name = error.where.removeprefix("Grant.")
+    if name not in GrantForm.__dataclass_fields__:
+        return FormError(str(error), code="grant", clause=CLAUSE, cure=error.cure)
+    return FormError(f"GrantForm.{name}: {error.what}", code=name, clause=CLAUSE, cure=error.cure)
 
 
 def _units(front: DeskContext, names: tuple[str, ...]) -> tuple[str, ...]:
@@ -283,13 +306,13 @@ def enter(front: DeskContext, token: str, form: SignedForm) -> Entered:
 
 def _demand_repair(grant: Grant) -> None:
     """What two people give is issued here, before it is signed. Raises DeskRefusal."""
-    grave = sorted(TWO_PERSON_COMMANDS.intersection(grant.commands))
-    if grave:
+    if takes_two_people(grant.commands):
+        grave = sorted(TWO_PERSON_COMMANDS.intersection(grant.commands))
         raise DeskRefusal(
             f"{' and '.join(grave)} take two people, and this grant was signed without the second",
             code="second-person",
             clause=changes.CLAUSE,
-            cure="propose it at the desk: department grant issue --propose",
+            cure="the administrator proposes it at the desk, under Grants",
         )
 
 

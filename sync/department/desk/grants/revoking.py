@@ -71,7 +71,7 @@ def _demand_known(desk: Desk, name: str) -> None:
         "no grant and no person of the roster has that name",
         code="names",
         clause=CLAUSE,
-        cure="see: department grant list",
+        cure="see Grants, or: department grant list",
     )
 
 

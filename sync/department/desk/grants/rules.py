@@ -78,7 +78,7 @@ def demand_grant(grants: Grants, user: str, now_us: int) -> None:
         "a vendor has access while a maintenance grant for the department's server is in force",
         code="no-grant",
         clause="463.3",
-        cure=f"the administrator issues one: department grant issue --unit {DEPARTMENT}",
+        cure="ask the administrator for one for the department's server",
     )
 
 

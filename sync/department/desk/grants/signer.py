@@ -42,7 +42,7 @@ class GrantOffice:
         unknown = [name for name in names if name not in by_name]
         if unknown:
             raise InvalidInputError(
-                f"no such unit: {', '.join(unknown)}", cure="see: department enroll --list"
+                f"no such unit: {', '.join(unknown)}", cure="see Units, or: department enroll --list"
             )
         return tuple(by_name[name] for name in names)
 

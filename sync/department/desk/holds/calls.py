@@ -123,7 +123,8 @@ def _access(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HoldRow:
-    """A hold and how far it came. `state`: placed, exported, booked, release asked, released."""
+    """A hold and how far it came. `state`: placed, exported, booked, release asked, released; `asked_by`: the
+    first of the two people of its release, or empty."""
 
     hold: int
     at_us: int
@@ -134,6 +135,7 @@ class HoldRow:
     number: str
     evidence_item: str
     state: str
+    asked_by: str
 
 
 def listed(front: DeskContext, token: str, form: NothingForm) -> tuple[HoldRow, ...]:  # noqa: ARG001
@@ -153,6 +155,7 @@ def listed(front: DeskContext, token: str, form: NothingForm) -> tuple[HoldRow, 
                 number=note.number,
                 evidence_item=_item(known.booked.get(number)),
                 state=_state(known, number),
+                asked_by=asked.stamp.user if (asked := known.asked.get(number)) else "",
             )
             for number, entry in reversed(known.placed.items())
             if isinstance(note := entry.note, HoldPlaced)

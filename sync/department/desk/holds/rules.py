@@ -128,7 +128,7 @@ def to_ask_release(holds: Holds, number: int, item: str) -> None:
             "its release was asked for",
             code="asked",
             clause=CLAUSE,
-            cure="a second person: department hold release",
+            cure="a second person releases it, under Evidence",
         )
 
 

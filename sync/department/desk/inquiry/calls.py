@@ -52,9 +52,8 @@ def ask(front: DeskContext, token: str, form: AskForm) -> Entered:
     desk, query = front.desk, tidy(form.query)
 
     def plan(caller: Caller) -> Plan[Entered]:
-        rules.check_query(desk.policy, query, caller.at_us)
+        rules.check_ask(desk.policy, query, form.ground, caller.at_us)
         demand_unit(front, query)
-        rules.check_ground(desk.policy, form.ground)
         rules.check_wide(desk.policy, query, form.ground)
         return [InquiryAsked(query=query, ground=form.ground)], first_entry
 

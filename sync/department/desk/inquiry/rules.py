@@ -7,6 +7,7 @@ needs a case number and a second person, who agrees to exactly that search, once
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from storage.plate_text import normal_plate
@@ -24,7 +25,7 @@ from sync.department.journal.inquiry_entries import (
 )
 from sync.department.policy.desk_terms import NUMBER_KINDS
 from sync.department.policy.policy import Policy
-from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError
+from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError, refuse_all
 
 TAKEN_US = 5 * MINUTE_US  # an answer that was cut off can be made again after that
 PLATE = re.compile(r"[A-Z0-9?*]{1,16}")
@@ -46,65 +47,78 @@ def is_full(policy: Policy, plate: str) -> bool:
     return len(plate) >= policy.inquiry.full_plate_min and not set(plate) & {"*", "?"}
 
 
+def check_ask(policy: Policy, query: Query, ground: Ground, now_us: int) -> None:
+    """What is searched for, and why. Raises FormError naming each field that is wrong."""
+    refuse_all([*_wrong_query(policy, query, now_us), *_wrong_ground(policy, ground)])
+
+
 def check_query(policy: Policy, query: Query, now_us: int) -> None:
     """Raises FormError for a query that asks for everything, for nothing, or beyond the policy's days."""
+    refuse_all(list(_wrong_query(policy, query, now_us)))
+
+
+def _wrong_query(policy: Policy, query: Query, now_us: int) -> Iterator[FormError]:
     if query.plate and not PLATE.fullmatch(query.plate):
-        raise FormError(
+        yield FormError(
             "a plate is 1 to 16 of A-Z, 0-9, with * and ? as wildcards", code="plate", clause="463.5 (b)"
         )
-    if query.plate and not set(query.plate) - {"*", "?"}:
-        raise FormError("a plate of wildcards alone asks for everything", code="plate", clause="463.5 (a)")
+    elif query.plate and not set(query.plate) - {"*", "?"}:
+        yield FormError("a plate of wildcards alone asks for everything", code="plate", clause="463.5 (a)")
     if not query.plate and query.area is None and not query.unit:
-        raise FormError("name a plate, an area or a unit", code="elements", clause="463.5 (b) 2")
+        yield FormError("name a plate, an area or a unit", code="elements", clause="463.5 (b) 2")
     if query.area is not None:
         query.area.check()
     if not 0 <= query.since_us < query.until_us:
-        raise FormError("the time asked for must run forward", code="time", clause="463.5 (b) 2")
-    if query.until_us - query.since_us > policy.inquiry.days_max * DAY_US:
-        raise FormError(
+        yield FormError("the time asked for must run forward", code="time", clause="463.5 (b) 2")
+    elif query.until_us - query.since_us > policy.inquiry.days_max * DAY_US:
+        yield FormError(
             f"this asks for more than {policy.inquiry.days_max} days at once", code="time", clause="463.5 (a)"
         )
     if query.since_us > now_us:
-        raise FormError("this asks for a time that has not come yet", code="time", clause="463.5 (b) 2")
+        yield FormError("this asks for a time that has not come yet", code="time", clause="463.5 (b) 2")
 
 
 def check_ground(policy: Policy, ground: Ground) -> None:
-    """Purpose, basis, number and justification. Raises FormError naming the clause that asks for it."""
+    """Purpose, basis, number and justification. Raises FormError naming each that is wrong."""
+    refuse_all(list(_wrong_ground(policy, ground)))
+
+
+def _wrong_ground(policy: Policy, ground: Ground) -> Iterator[FormError]:
     if policy.purpose(ground.purpose) is None:
-        raise FormError(
+        yield FormError(
             "that is not one of the authorized purposes" if ground.purpose else "a purpose must be given",
             code="purpose",
             clause="463.2",
             cure=", ".join(one.id for one in policy.purposes),
         )
     if ground.basis not in policy.inquiry.bases:
-        raise FormError(
+        yield FormError(
             "the basis is a criminal investigation, or a civil or administrative action of the department",
             code="basis",
             clause="463.5 (a)",
             cure=", ".join(policy.inquiry.bases),
         )
-    if ground.basis not in policy.bases_of(ground.purpose):
-        raise FormError(
+    elif policy.purpose(ground.purpose) and ground.basis not in policy.bases_of(ground.purpose):
+        yield FormError(
             "that purpose does not rest on this basis",
             code="basis",
             clause="463.5 (a)",
             cure=", ".join(policy.bases_of(ground.purpose)),
         )
     if ground.number_kind not in NUMBER_KINDS:
-        raise FormError(
+        yield FormError(
             "say what number it is", code="number", clause="463.5 (a)", cure=", ".join(NUMBER_KINDS)
         )
-    if not is_number(policy, ground.number, ground.number_kind):
+    elif not is_number(policy, ground.number, ground.number_kind):
         example = next((one.text for one in policy.inquiry.numbers if one.kind == ground.number_kind), "")
-        raise FormError(
+        yield FormError(
             "the basis must be named by its case, action or CAD incident number",
             code="number",
             clause="463.5 (a)",
             cure=f"as the policy has it, e.g. {example}" if example else "",
         )
     if not says_why(ground.justification, policy.inquiry.justification_min):
-        raise FormError(
+        yield FormError(
             f"say why, in two words and {policy.inquiry.justification_min} letters at least",
             code="justification",
             clause="463.5 (a)",

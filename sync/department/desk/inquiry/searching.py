@@ -33,6 +33,7 @@ from sync.department.journal.inquiry_entries import (
 from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError
 from sync.department.policy.roles import Call, allowing_role
 
+NAMED = 12  # units, in a refusal
 MUCH = "much"  # the word of a refusal: carry it out step by step
 
 
@@ -49,8 +50,13 @@ def first_entry(entries: list[Entry]) -> Entered:
 def demand_unit(front: DeskContext, query: Query) -> None:
     """A misspelled unit would be answered with no results, as if none had passed. Raises FormError."""
     if query.unit and not front.reads.knows_unit(query.unit):
+        names = [one.name for one in front.state.units(front.desk.now_us())]
+        more = f", and {len(names) - NAMED} more" if len(names) > NAMED else ""
         raise FormError(
-            "no unit has that name", code="unit", clause="463.5 (b) 2", cure="see: department enroll --list"
+            "no unit has that name",
+            code="unit",
+            clause="463.5 (b) 2",
+            cure=f"one of: {', '.join(names[:NAMED])}{more}; or leave it empty",
         )
 
 
@@ -80,9 +86,8 @@ def pending_search(
 def check_search(front: DeskContext, caller: Caller, query: Query, ground: Ground, request: int) -> str:
     """What every search is asked, and in whose name it is made ("" for one's own). Raises DeskRefusal."""
     desk = front.desk
-    rules.check_query(desk.policy, query, caller.at_us)
+    rules.check_ask(desk.policy, query, ground, caller.at_us)
     demand_unit(front, query)
-    rules.check_ground(desk.policy, ground)
     if request < 0:
         return ""
     entry = rules.request_to_run(desk.book.queue, request, query, ground, caller.user, now_us=caller.at_us)

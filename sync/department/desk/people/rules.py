@@ -13,7 +13,7 @@ import hmac
 import os
 import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import pyotp
@@ -23,7 +23,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from storage.codec import to_bytes
 from storage.errors import RecordError
 from storage.times import DAY_US
-from sync.department.desk.words import demand_words, is_plain
+from sync.department.desk.words import is_plain, weight
 from sync.department.journal.change_entries import AuthenticatorKept, ChangeUsed, DesignationSet
 from sync.department.journal.entries import (
     KEPT,
@@ -37,7 +37,7 @@ from sync.department.journal.entries import (
 from sync.department.journal.entry_base import SYSTEM
 from sync.department.journal.person_entries import FreshProof
 from sync.department.policy.policy import Policy
-from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError
+from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError, refuse_all
 from sync.department.policy.roles import SEARCHES, TAKES_TWO, Call, Role
 from sync.department.policy.system_terms import SecurityTerms
 
@@ -208,25 +208,24 @@ class Accounts:
 
 
 def check_account(policy: Policy, account: AccountSet) -> None:
-    """What an account must say. Raises FormError."""
+    """What an account must say. Raises FormError naming each field that is wrong."""
+    refuse_all(list(_wrong_account(policy, account)))
+
+
+def _wrong_account(policy: Policy, account: AccountSet) -> Iterator[FormError]:
     if not USER_NAME.fullmatch(account.user) or account.user == "system":
-        raise FormError("a user name is 2 to 32 of a-z 0-9 . _ -", code="user-name", clause="463.3")
+        yield FormError("a user name is 2 to 32 of a-z 0-9 . _ -", code="user-name", clause="463.3")
     if not account.roles and account.active:
-        raise FormError("an account has at least one role", code="roles", clause="463.3")
+        yield FormError("an account has at least one role", code="roles", clause="463.3")
     if Role.VENDOR in account.roles and len(account.roles) > 1:
-        raise FormError("a vendor has no other role", code="roles", clause="463.3")
+        yield FormError("a vendor has no other role", code="roles", clause="463.3")
     if Role.REVIEWER in account.roles and searches(policy, account.roles):
-        raise FormError("a reviewer of the log does not search", code="roles", clause="463.5 (c)")
+        yield FormError("a reviewer of the log does not search", code="roles", clause="463.5 (c)")
     if len(account.ssh_keys) > MAX_SSH_KEYS:
-        raise FormError(f"a person has at most {MAX_SSH_KEYS} SSH keys", code="ssh-key", clause="463.3")
-    for said in (account.name, account.organisation, account.reason):
-        demand_words(
-            said,
-            "name, organization and reason must be given",
-            code="account",
-            clause="463.3",
-            least=1,
-        )
+        yield FormError(f"a person has at most {MAX_SSH_KEYS} SSH keys", code="ssh-key", clause="463.3")
+    for name in ("name", "organisation", "reason"):
+        if not weight(getattr(account, name)):
+            yield FormError(f"AccountForm.{name}: must be given", code=name, clause="463.3")
 
 
 def calls_of(policy: Policy, roles: Iterable[Role]) -> set[Call]:
@@ -288,7 +287,7 @@ def check_one_administrator(roster: Accounts, account: AccountSet) -> None:
             "there is an administrator, and the policy names one",
             code="second-administrator",
             clause="463.4",
-            cure="hand the office over: department user hand-over",
+            cure="hand the office over under People, or with: department user hand-over",
         )
 
 
@@ -364,7 +363,7 @@ def demand_in_date(terms: SecurityTerms, set_us: int, now_us: int) -> None:
             "this password has expired: set a new one first",
             code="password-expired",
             clause="CJIS IA-5",
-            cure="department user password",
+            cure="set it under My account, or with: department user password",
         )
 
 
@@ -375,7 +374,7 @@ def demand_approved(terms: SecurityTerms, credential: Credential | None) -> None
             "this password was hashed before the FIPS profile came into force: set it again",
             code="password-scheme",
             clause="CJIS SC-13",
-            cure="department user password",
+            cure="set it under My account, or with: department user password",
         )
 
 

@@ -6,13 +6,13 @@ supervisor's own. A person without current training makes no call that touches d
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from storage.times import DAY_US
 from sync.department.journal.entries import AccountSet, Entry, TrainingDone
 from sync.department.policy.policy import Policy
-from sync.department.policy.refusals import DeskRefusal, FormError
+from sync.department.policy.refusals import DeskRefusal, FormError, refuse_all
 from sync.department.policy.roles import Role
 
 
@@ -52,14 +52,25 @@ def ends_us(policy: Policy, done: TrainingDone) -> int:
 
 
 def demand_current(
-    policy: Policy, trainings: Trainings, user: str, now_us: int, *, who: str = "you have"
+    policy: Policy,
+    trainings: Trainings,
+    user: str,
+    now_us: int,
+    *,
+    who: str = "you have",
+    held: tuple[Role, ...] = (),
 ) -> None:
     """Raises DeskRefusal unless `user` was trained within the year, in every topic that is in force.
 
-    `who`: whose training it is, in the words of the refusal.
+    `who`: whose training it is, in the words of the refusal; `held`: the person's roles, for whom to ask.
     """
     done = trainings.newest.get(user)
-    cure = "ask the CCAT supervisor for a training date"
+    terms = policy.training
+    if terms.conducted_by in held:  # there may be no other one
+        recorder = policy.title(terms.conductor_recorded_by)
+        cure = f"be trained by another person, and have the {recorder} enter it under Training"
+    else:
+        cure = f"ask the {policy.title(terms.conducted_by)} for a training date"
     if done is None:
         raise DeskRefusal(f"{who} no recorded training", code="untrained", clause="463.3", cure=cure)
     if now_us >= ends_us(policy, done):
@@ -116,28 +127,33 @@ def check_record(
         raise FormError(
             "the trainer is another person than the one who was trained", code="trainer", clause="463.9"
         )
+    refuse_all(list(_wrong_record(policy, record, now_us)))
+
+
+def _wrong_record(policy: Policy, record: TrainingDone, now_us: int) -> Iterator[FormError]:
+    terms = policy.training
     if record.course not in terms.courses:
-        raise FormError(
+        yield FormError(
             "that is no approved course", code="course", clause="463.3", cure=", ".join(terms.courses)
         )
     if record.policy_version != policy.version:
-        raise FormError(
+        yield FormError(
             f"the record must name the policy version in force, {policy.version}",
             code="policy-version",
             clause="463.9 (b)",
         )
     missing = [topic for topic in terms.topics if topic.id not in record.topics]
     if missing:
-        raise FormError(
+        yield FormError(
             f"the record lacks a topic: {missing[0].text}",
             code="topics",
             clause=missing[0].clause,
             cure="train it, then record",
         )
-    if len(set(record.topics)) != len(record.topics) or len(record.topics) != len(terms.topics):
-        raise FormError("the record names a topic that is not in the policy", code="topics", clause="463.9")
+    elif len(set(record.topics)) != len(record.topics) or len(record.topics) != len(terms.topics):
+        yield FormError("the record names a topic that is not in the policy", code="topics", clause="463.9")
     if not now_us - 31 * DAY_US <= record.held_us <= now_us:
-        raise FormError(
+        yield FormError(
             "a training is entered within 31 days after it was held, and not before",
             code="training-date",
             clause="463.9",
