@@ -176,12 +176,6 @@ class Grant:
             )
         if (self.destroy_up_to or self.destroy_holds) and "factory-reset" not in self.commands:
             raise GrantLimitError("names reads to destroy without factory-reset", where="Grant.destroy_up_to")
-        if DEPARTMENT in self.units and "factory-reset" in self.commands:
-            raise GrantLimitError(
-                "the department's server has no factory-reset",
-                where="Grant.units",
-                cure="name the units to reset and no server, or leave factory-reset out",
-            )
 
     @property
     def holder(self) -> SshPublicKey:
@@ -247,6 +241,16 @@ def delegate(delegation: Delegation, command_key: Ed25519PrivateKey) -> bytes:
     """Sign a designee's delegation."""
     delegation.check()
     return sign(to_bytes(delegation), command_key, context=DELEGATION_CONTEXT)
+
+
+def check_reset_units(grant: Grant) -> None:
+    """A factory-reset is a unit's: no new grant gives one at the server. Raises GrantLimitError."""
+    if DEPARTMENT in grant.units and "factory-reset" in grant.commands:
+        raise GrantLimitError(
+            "the department's server has no factory-reset",
+            where="Grant.units",
+            cure="name the units to reset and no server, or leave factory-reset out",
+        )
 
 
 def check_repair_limits(grant: Grant) -> None:

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from desk_root import Root, problems
 from desk_twins import GROUND, Department
+from desk_units import UnitTwin
 
 from storage.codec import to_bytes
 from storage.grant_format import (
@@ -161,7 +162,7 @@ def test_neither_the_proposer_nor_the_holder_is_the_second_person(
         {"destroy_holds": (3, 4)},
         {"commands": ("status", "factory-reset", "update")},
         {"holder_key": public_line()},
-        {"units": ("car-7", "department")},
+        {"units": ("car-7", "car-9")},
         {"hours": 9},
         {"person": "vendor2"},
         {"work_order": "WO-119"},
@@ -176,6 +177,7 @@ def test_a_word_is_good_for_that_grant_alone(
         tokens("chief"),
         AccountForm(user="vendor2", name="V", organisation="M", roles=(Role.VENDOR,), reason="new"),
     )
+    UnitTwin(department.home, Ed25519PrivateKey.generate(), "car-9").close()
     number = proposed(department, tokens("chief"), RESET)
     agree(department, "super", number)
     other = replace(RESET, approval=number, **change)

@@ -91,6 +91,26 @@ def test_where_a_choice_is_offered_nothing_tells_how_it_is_typed(reader: Browser
         )
 
 
+PERSONS = {"user", "users", "person", "trainer", "designee", "recipients", "unit", "units"}
+TYPED = {
+    ("user/set", "user"),  # a new name
+    ("share/record", "person"),  # of another agency
+}
+
+
+def test_people_and_units_are_chosen_and_never_typed() -> None:
+    seen = 0
+    for sheet in SHEETS:
+        for asked in sheet.every():
+            for name in PERSONS & set(asked.form.__dataclass_fields__) - asked.hidden:
+                chosen = name in asked.options
+                assert chosen != ((asked.operation, name) in TYPED), (sheet.path, asked.operation, name)
+                seen += chosen
+        for one in sheet.filters:
+            assert one.name not in PERSONS or one.name in sheet.offered, (sheet.path, one.name)
+    assert seen >= 12
+
+
 def fill(department: Department, reader: Browser) -> None:
     """Hostile texts in what a person, an agency, a list, a unit and a stranger can fill."""
     chief, super_ = department.logon("chief"), department.logon("super")

@@ -10,16 +10,19 @@ import shutil
 import statistics
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.append(str(ROOT / "tests" / "twins"))
 
 from desk_cars import Car  # noqa: E402
-from desk_twins import Department, found_department, open_copy  # noqa: E402
+from desk_twins import DAY_US, GROUND, Department, found_department, open_copy  # noqa: E402
 from page_browser import Window, Windows, windows  # noqa: E402
 from playwright.sync_api import Response  # noqa: E402
+
+from sync.department.desk.audit.calls import PeriodForm  # noqa: E402
+from sync.department.desk.inquiry.forms import ProposeForm  # noqa: E402
 
 REASON = "hit and run on Myrtle Avenue"
 
@@ -74,16 +77,15 @@ def slow(desk: Windows) -> None:
 
 
 def strokes(desk: Windows, department: Department, car: Car) -> None:
-    """Keys beside the texts themselves, for the tasks of a dispatcher's day."""
+    """Print the keys beside the texts themselves, from home after the log-on, for each role's tasks."""
+    tasks = Tasks()
     one = desk.open()
     one.logon("disp1")
-    told: list[tuple[str, Hands]] = []
 
     def task(name: str) -> Hands:
-        told.append((name, Hands(one)))
-        return told[-1][1]
+        return tasks.begin(name, "dispatcher", one)
 
-    hands = task("search a plate, first look of a case")
+    hands = task("search a plate, first search of a case")
     hands.press("/")
     one.page.wait_for_url("**/search#number")
     hands.type("26-001234")
@@ -104,10 +106,21 @@ def strokes(desk: Windows, department: Department, car: Car) -> None:
     hands.type("7ABC000")
     hands.press("Enter")
     one.page.get_by_role("heading", name="7ABC000: 1 read").wait_for()
+    alert_strokes(one, department, car, tasks)
+    office_strokes(desk, department, tasks)
+    judging_strokes(desk, department, tasks)
+    public_strokes(desk, tasks)
+    print("| task | role | keys | texts |\n|---|---|---|---|")
+    for name, role, hands in tasks.told:
+        print(f"| {name} | {role} | {hands.keys} | {hands.typed} |")
+
+
+def alert_strokes(one: Window, department: Department, car: Car, tasks: Tasks) -> None:
+    """An alert, from the list to its CLETS reference."""
     car.raises()
     department.front.bell.ring()
     one.go("/alerts")
-    hands = task("verify an alert, from the list")
+    hands = tasks.begin("verify an alert, from the list", "dispatcher", one)
     hands.press("j", "o")
     one.page.locator("button[value=show]").wait_for()
     hands.press("o")
@@ -119,23 +132,42 @@ def strokes(desk: Windows, department: Department, car: Car) -> None:
     one.page.locator("table.slots").wait_for()
     hands.press("y")
     one.page.get_by_text("Confirmed by a look").wait_for()
-    hands = task("enter the CLETS reference")
+    hands = tasks.begin("enter the CLETS reference", "dispatcher", one)
     one.page.locator("#text").wait_for()
     hands.type("CLETS 26-0042")
     hands.press("Enter")
     one.page.get_by_text("How did it end?").wait_for()
-    told += office_strokes(desk, department)
-    for name, done in told:
-        print(f"{name}: {done.keys} keys and {done.typed} texts")
 
 
-def office_strokes(desk: Windows, department: Department) -> list[tuple[str, Hands]]:
+@dataclass
+class Tasks:
+    """The tasks in the order they were done: (what, whose, the hands that counted)."""
+
+    told: list[tuple[str, str, Hands]] = field(default_factory=list)
+
+    def begin(self, name: str, role: str, window: Window) -> Hands:
+        self.told.append((name, role, Hands(window)))
+        return self.told[-1][2]
+
+
+def public_strokes(desk: Windows, tasks: Tasks) -> None:
+    """A request for redress, without a logon."""
+    one = desk.open()
+    one.go("/transparency")
+    hands = tasks.begin("ask whether it was you", "public", one)
+    one.page.locator("#contact").focus()  # a reader of the page is at the form: a click, or Tab
+    hands.type("j.doe@example.org")
+    hands.press("Tab")
+    hands.type("I was stopped on Myrtle Avenue on Monday")
+    hands.press("Tab", "Enter")
+    one.page.get_by_text("days").first.wait_for()
+
+
+def office_strokes(desk: Windows, department: Department, tasks: Tasks) -> None:
     """The same for an officer, the queue, the administrator, and the session of every role."""
-    told: list[tuple[str, Hands]] = []
 
-    def task(name: str, window: Window) -> Hands:
-        told.append((name, Hands(window)))
-        return told[-1][1]
+    def task(name: str, role: str, window: Window) -> Hands:
+        return tasks.begin(name, role, window)
 
     def prove(hands: Hands, user: str) -> None:
         department.clock.step(31_000_000)  # a code is good once
@@ -146,12 +178,12 @@ def office_strokes(desk: Windows, department: Department) -> list[tuple[str, Han
 
     officer = desk.open()
     officer.go("/logon")
-    hands = task("log on, with password and code", officer)
+    hands = task("log on, with password and code", "each", officer)
     hands.type("officer1")
     hands.press("Tab")
     prove(hands, "officer1")
     officer.page.get_by_role("heading", name="What waits for you").wait_for()
-    hands = task("ask for a search, first look of a case", officer)
+    hands = task("request a search, first search of a case", "officer", officer)
     hands.press("/")
     officer.page.wait_for_url("**/ask#number")
     hands.type("26-001235")
@@ -163,22 +195,53 @@ def office_strokes(desk: Windows, department: Department) -> list[tuple[str, Han
     officer.page.get_by_text("8XYZ123").first.wait_for()
     dispatcher = desk.open()
     dispatcher.logon("disp1")
-    hands = task("run the oldest request of the queue", dispatcher)
+    hands = task("run the oldest request of the queue", "dispatcher", dispatcher)
     hands.press("g", "q")
     dispatcher.page.get_by_role("heading", name="Queue").wait_for()
     hands.press("j", "o")
     dispatcher.page.get_by_role("heading", name="8XYZ123: 3 reads").wait_for()
+    hands = task("see the answer", "officer", officer)
+    hands.press("g", "r")
+    officer.page.get_by_role("heading", name="Your requests").wait_for()
+    hands.press("j", "o")
+    officer.page.get_by_role("heading", name="8XYZ123: 3 reads").wait_for()
     chief = desk.open()
     chief.logon("chief")
-    hands = task("see what is overdue", chief)
+    hands = task("see what is overdue", "administrator", chief)
     hands.press("g", "o")
     chief.page.get_by_role("heading", name="Compliance").wait_for()
-    hands = task("lock, and unlock", chief)
+    hands = task("lock, and unlock", "each", chief)
     hands.press("Shift+L")
     chief.page.get_by_role("heading", name="Locked").wait_for()
     prove(hands, "chief")
     chief.page.get_by_role("heading", name="Compliance").wait_for()
-    return told
+
+
+def judging_strokes(desk: Windows, department: Department, tasks: Tasks) -> None:
+    """The second person of a search, and a reviewer."""
+    wide = replace(department.plate("8XYZ*"), since_us=department.clock.us - DAY_US)
+    department.call("inquiry/propose", department.logon("comm1"), ProposeForm(query=wide, ground=GROUND))
+    supervisor = desk.open()
+    supervisor.logon("super")
+    hands = tasks.begin("agree to a search without a full plate", "CCAT supervisor", supervisor)
+    hands.press("g", "q")
+    supervisor.page.get_by_role("heading", name="Queue").wait_for()
+    hands.press("j", "Shift+Tab")
+    hands.type("the case is known to me")
+    hands.press("Enter")
+    supervisor.page.get_by_text("agreed to").first.wait_for()
+    for _ in range(6):
+        department.searched(department.logon("comm1"), department.reads[-1:])
+    department.call("audit/run", department.logon("super"), PeriodForm())
+    reviewer = desk.open()
+    reviewer.logon("reviewer1")
+    hands = tasks.begin("judge the oldest finding", "reviewer", reviewer)
+    hands.press("g", "i")
+    reviewer.page.get_by_role("heading", name="Findings", exact=True).wait_for()
+    hands.press("j", "Tab", "Enter", "Tab")
+    hands.type("all under one case that exists")
+    hands.press("Tab", "Enter")
+    reviewer.page.get_by_text("Closed.").first.wait_for()
 
 
 def main(argv: list[str] | None = None) -> int:

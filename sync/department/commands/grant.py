@@ -32,6 +32,7 @@ from storage.grant_format import (
     Bundle,
     Grant,
     GrantRole,
+    check_reset_units,
     issue,
     latest_us,
 )
@@ -234,6 +235,7 @@ def _sign(home: DepartmentHome, order: GrantOrder, key: Ed25519PrivateKey, *, le
         destroy_up_to=order.destroy_up_to,
         destroy_holds=order.destroy_holds,
     )
+    check_reset_units(signed)
     return issue(signed, key) if lent is None else issue(signed, key, delegation=lent)
 
 

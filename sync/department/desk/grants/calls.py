@@ -21,6 +21,7 @@ from storage.grant_format import (
     TWO_PERSON_COMMANDS,
     Grant,
     GrantRole,
+    check_reset_units,
     latest_us,
     takes_two_people,
 )
@@ -228,6 +229,7 @@ def issue(front: DeskContext, token: str, form: GrantForm) -> Granted:
         )
         try:
             grant.check()
+            check_reset_units(grant)
         except StorageError as error:
             raise _limits(error) from None
         demand_not_taken_back(desk, grant)
