@@ -255,6 +255,8 @@ def test_a_first_password_opens_its_own_change_alone(department: Department, rea
     fresh = {"old": given.password, "new": "quite another sentence", "again": "quite another sentence"}
     scanned = one.send(page, "/account/password", **fresh)
     assert "<svg" in scanned.html
+    assert "Log on again" in scanned.text
+    assert one.get("/ask").status == 401  # that session would sign nothing
     secret = next(word for word in scanned.text.split() if len(word) == 32)
     department.clock.step(31_000_000)
     code = pyotp.TOTP(secret).at(department.clock.us // 1_000_000)

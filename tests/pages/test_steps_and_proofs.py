@@ -95,7 +95,11 @@ def test_another_session_has_no_page_of_it(department: Department, reader: Brows
     page = begun(department, reader())
     other = reader()
     other.logon("super")
-    assert other.get(page.path).status == 422
+    theirs = other.get(page.path)
+    assert (theirs.status, "made by another person" in theirs.text) == (403, True)
+    mine = reader()
+    mine.logon("comm1")
+    assert "no longer kept" in mine.get(page.path).text  # the same person, logged on anew
 
 
 # the fresh proof ------------------------------------------------------------------------------------------

@@ -11,9 +11,8 @@ from sync.department.desk.people.qr import qr_svg
 
 
 def typed_secret(totp_uri: str) -> str:
-    """An authenticator's secret as a person types it: in fours."""
-    secret = parse_qs(urlsplit(totp_uri).query).get("secret", [""])[0]
-    return " ".join(secret[at : at + 4] for at in range(0, len(secret), 4))
+    """An authenticator's secret, for a person who types it."""
+    return parse_qs(urlsplit(totp_uri).query).get("secret", [""])[0]
 
 
 def secrets_of(answer: Any) -> list[tuple[str, str, Markup, str]]:
