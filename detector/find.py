@@ -101,10 +101,8 @@ def decode(outputs: Mapping[str, NetOutput], rules: FindRules) -> Candidates:
         return Candidates(
             np.empty(0, np.float32), np.empty((0, 4), np.float32), np.empty((0, 4, 2), np.float32)
         )
-    around = _around(rows, columns, values.shape)
-    near = values[around]
-    peak = values[rows, columns] >= near.max(axis=0)
-    rows, columns, near = rows[peak], columns[peak], near[:, peak]
+    peaks = np.flatnonzero(values[rows, columns] >= values[_around(rows, columns, values.shape)].max(axis=0))
+    rows, columns = rows[peaks], columns[peaks]
     order = np.argsort(-values[rows, columns].astype(np.float32), kind="stable")[:_PEAKS_KEPT]
     scores = _sigmoid(heat.real((rows[order], columns[order], 0)))
     boxes, corners = _shapes(outputs, rows[order], columns[order], rules.stride)
@@ -112,7 +110,7 @@ def decode(outputs: Mapping[str, NetOutput], rules: FindRules) -> Candidates:
         raise NetAnswerError(
             DETECTOR_NET, "a box found in its answer has a side or a score that is no number"
         )
-    kept = suppress(boxes, scores, rules.nms_overlap)[: rules.most]
+    kept = suppress(boxes, scores, rules.nms_overlap, rules.most)
     return Candidates(scores[kept], boxes[kept], corners[kept])
 
 
@@ -149,26 +147,32 @@ def _shapes(
     return np.concatenate([low, high], axis=1).astype(np.float32), mean_corners.astype(np.float32)
 
 
-def suppress(boxes: F32, scores: F32, most_overlap: float) -> NDArray[np.intp]:
+def suppress(boxes: F32, scores: F32, most_overlap: float, most: int = _PEAKS_KEPT) -> NDArray[np.intp]:
     """Indices of the boxes that no better kept box overlaps by more than ``most_overlap`` (IoU), best first.
 
-    boxes: (N, 4) x0, y0, x1, y1. A box mostly inside a better one goes too: half a plate is no plate.
+    boxes: (N, 4) x0, y0, x1, y1. A box mostly inside a better one goes too: half a plate is no plate. most:
+    of them at most.
     """
-    order = np.argsort(-scores, kind="stable")
-    low = np.maximum(boxes[:, None, :2], boxes[None, :, :2])
-    high = np.minimum(boxes[:, None, 2:], boxes[None, :, 2:])
-    shared = np.prod(np.clip(high - low, 0, None), axis=2)
-    area = np.prod(np.clip(boxes[:, 2:] - boxes[:, :2], 0, None), axis=1)
-    union = np.maximum(area[:, None] + area[None, :] - shared, 1e-9)
-    within = shared / np.maximum(np.minimum(area[:, None], area[None, :]), 1e-9)
-    clash = (shared / union > most_overlap) | (within > 0.8)
-    alive = np.ones(len(boxes), bool)
+    sides = boxes.tolist()  # a few boxes a frame: plain numbers cost less than arrays
     kept: list[int] = []
-    for index in order:
-        if alive[index]:
-            kept.append(int(index))
-            alive &= ~clash[index]
+    for index in np.argsort(-scores, kind="stable").tolist():
+        if len(kept) == most:
+            break
+        if not any(_clash(sides[index], sides[better], most_overlap) for better in kept):
+            kept.append(index)
     return np.array(kept, np.intp)
+
+
+def _clash(box: list[float], other: list[float], most_overlap: float) -> bool:
+    """Whether two boxes x0, y0, x1, y1 show one plate."""
+    shared = _area(max(box[0], other[0]), max(box[1], other[1]), min(box[2], other[2]), min(box[3], other[3]))
+    areas = _area(*box), _area(*other)
+    union = max(sum(areas) - shared, 1e-9)
+    return shared / union > most_overlap or shared / max(min(areas), 1e-9) > 0.8
+
+
+def _area(x0: float, y0: float, x1: float, y1: float) -> float:
+    return max(x1 - x0, 0.0) * max(y1 - y0, 0.0)
 
 
 def to_boxes(found: Candidates, place: Letterbox) -> tuple[PlateBox, ...]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,7 @@ F64 = NDArray[np.float64]
 
 _STATE_VANITY = 0.18  # texts of no format: vanity, special and older plates; measured on US crops: 15 to 20 %
 _ELSEWHERE_VANITY = 0.06
+_TEXTS_KEPT = 128  # candidates of the plates in view
 # How long texts of no format are: 1 to 10 characters (US vanity plates end at 7 or 8).
 _LENGTHS = (0.002, 0.01, 0.04, 0.12, 0.2, 0.24, 0.28, 0.08, 0.02, 0.008)
 
@@ -162,6 +164,7 @@ class FormatPrior:
 
     def __init__(self, codes: Sequence[str]) -> None:
         self.codes = tuple(codes)
+        self.lifts = lru_cache(_TEXTS_KEPT)(self._lifts)  # frame after frame asks for the same few texts
         self._by_shape: dict[str, list[tuple[int, Format, float]]] = {}
         self._vanity = np.ones(len(self.codes))
         for index, code in enumerate(self.codes):
@@ -172,12 +175,13 @@ class FormatPrior:
                 gain = float(1.0 - self._vanity[index]) * one.share * one.lift
                 self._by_shape.setdefault(one.shape, []).append((index, one, gain))
 
-    def lifts(self, text: str) -> F64:
-        """p(text | jurisdiction) / 36 ** -length of each code, (J,), vanity included."""
+    def _lifts(self, text: str) -> F64:
+        """p(text | jurisdiction) / 36 ** -length of each code, (J,), vanity included; read-only."""
         out = self._vanity * _length_share(len(text))
         for index, series, gain in self._by_shape.get(shape_of(text), ()):
             if series.skips.isdisjoint(text):
                 out[index] += gain
+        out.flags.writeable = False
         return out
 
     def log_prior(self, text: str, chances: F64) -> float:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import tomllib
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Self
 
@@ -53,8 +54,7 @@ def steps_around(wide: U8) -> F64:
     """Where a patch (48, 144) that shows a box with its surroundings steps from one tone to another."""
     luma = wide.astype(np.float32)
     luma = (luma - luma.mean()) / max(float(luma.std()), _LEAST_SPREAD)
-    down, across = np.diff(luma, axis=0), np.diff(luma, axis=1)
-    rows = down[:, _ACROSS]
+    rows, across = np.diff(luma[:, _ACROSS], axis=0), np.diff(luma, axis=1)
     ends = _most(np.abs(across[_INNER_Y].mean(axis=0)), 16)
     parts = [
         _means(np.abs(rows).mean(axis=1), _BINS),
@@ -66,21 +66,22 @@ def steps_around(wide: U8) -> F64:
     return np.concatenate(parts).astype(np.float64)
 
 
-def _starts(length: int, count: int) -> NDArray[np.intp]:
-    """Where as many parts of a row begin as ``numpy.array_split`` makes."""
+@lru_cache(maxsize=8)
+def _parts(length: int, count: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Where as many parts of a row begin as ``numpy.array_split`` makes, and their sizes."""
     short, longer = divmod(length, count)
     sizes = np.full(count, short)
     sizes[:longer] += 1
-    return np.concatenate([[0], np.cumsum(sizes)[:-1]])
+    return np.concatenate([[0], np.cumsum(sizes)[:-1]]), sizes
 
 
 def _means(values: NDArray[np.floating], count: int) -> NDArray[np.floating]:
-    starts = _starts(len(values), count)
-    return np.asarray(np.add.reduceat(values, starts) / np.diff(np.append(starts, len(values))))
+    starts, sizes = _parts(len(values), count)
+    return np.asarray(np.add.reduceat(values, starts) / sizes)
 
 
 def _most(values: NDArray[np.floating], count: int) -> NDArray[np.floating]:
-    return np.asarray(np.maximum.reduceat(values, _starts(len(values), count)))
+    return np.asarray(np.maximum.reduceat(values, _parts(len(values), count)[0]))
 
 
 def _of_text(signs: TextSigns) -> F64:

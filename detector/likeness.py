@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Literal
 
 Likeness = Literal["same", "misread", "unclear", "neighbor", "different"]
@@ -18,6 +19,7 @@ DIFFERENT_SHARE = 0.55
 DIFFERENT_NATS = -18.0
 # The same for a text that differs in one character: down to here the frame may have misread it.
 MISREAD_NATS = -5.0
+_PAIRS_KEPT = 128  # the texts in view are compared in every frame
 LEAST_PART = 2  # characters that a part of a text has at least
 _TWINS = str.maketrans("OI", "01")  # one die in many jurisdictions: no proof of another plate
 
@@ -56,6 +58,7 @@ def shared(first: str, second: str) -> float:
     return 1.0 - distance(first, second) / longest if longest else 0.0
 
 
+@lru_cache(_PAIRS_KEPT)
 def distance(first: str, second: str) -> int:
     """Levenshtein distance: insertions, deletions and substitutions."""
     if first == second:

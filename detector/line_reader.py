@@ -58,16 +58,25 @@ class LineReader:
             return None
         return self._pair(luma, box.corners, gap.place, watch)
 
-    def read(self, luma: U8, box: PlateBox, first: Look, watch: Stopwatch, *, still: bool) -> Lines | None:
+    def read(
+        self,
+        luma: U8,
+        box: PlateBox,
+        first: Look,
+        watch: Stopwatch,
+        *,
+        still: bool,
+        pair: Pair | None = None,
+    ) -> Lines | None:
         """Both lines of a plate, None if it has one.
 
         ``first``: the look at the whole box. ``still``: no other frame of this plate comes, so that the lines
-        are parted at more places. Raises DegenerateCornersError.
+        are parted at more places. ``pair``: what ``each`` gave. Raises DegenerateCornersError.
         """
         gap = self._gap(first)
         if not may_have_two_lines(box.aspect, gap):
             return None
-        pair = self._pair(luma, box.corners, gap.place, watch)
+        pair = pair or self._pair(luma, box.corners, gap.place, watch)
         whole, upper, lower = ("".join(ALPHABET[label] for label in one.path) for one in (first, *pair))
         if shows_one_line(box.aspect, whole, upper, lower):
             return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,12 +12,12 @@ from numpy.typing import NDArray
 from .card import ReaderCard
 from .ctc import Labels, beam_search
 from .errors import DegenerateCornersError
-from .line_reader import LineReader
+from .line_reader import LineReader, Pair
 from .look import Look, Looker, Stopwatch
 from .more_looks import more_cuts
 from .place_fit import runs_out
 from .plateness import plateness, signs_of_look
-from .plates import F32, U8, Corners, Evidence, PlateBox
+from .plates import F32, U8, Corners, Evidence, PlateBox, Point
 from .rectify import corners_in_frame
 from .runtime import Net
 from .thin_strokes import count_thin, lacks_strokes
@@ -59,15 +60,15 @@ class PatchReader:
         doubt is looked at in more cuts. Raises DegenerateCornersError.
         """
         first = self._looker.first(luma, box.corners, watch)
-        sure = self._plateness(box, first)
+        sure, lines = self._plateness(box, first), None
         if sure < self._card.plate.least:  # as a whole, two lines give no text
-            lines = self._lines.each(luma, box, first, watch) or ()
-            sure = max((self._plateness(box, line) for line in lines), default=0.0)
+            lines = self._lines.each(luma, box, first, watch)
+            sure = max((self._plateness(box, line) for line in lines or ()), default=0.0)
         if sure < self._card.plate.least:
             watch.lap("text")
             return None
         cut = runs_out(box, (luma.shape[0], luma.shape[1]))
-        return self._see(luma, box, first, sure, watch, cut=cut, still=still)
+        return self._see(luma, box, first, sure, watch, cut=cut, still=still, pair=lines)
 
     def _plateness(self, box: PlateBox, look: Look) -> float:
         signs = signs_of_look(look.columns, look.path, box.width_px, box.confidence)
@@ -83,7 +84,16 @@ class PatchReader:
         return self._see(luma, box, first, 1.0, watch, cut=False, still=True)
 
     def _see(
-        self, luma: U8, box: PlateBox, first: Look, sure: float, watch: Stopwatch, *, cut: bool, still: bool
+        self,
+        luma: U8,
+        box: PlateBox,
+        first: Look,
+        sure: float,
+        watch: Stopwatch,
+        *,
+        cut: bool,
+        still: bool,
+        pair: Pair | None = None,
     ) -> Sight:
         strokes = count_thin(first.patch.luma, first.columns)
         # a stroke that the look has no character for is a character or, most often, the plate's rim
@@ -91,7 +101,7 @@ class PatchReader:
         patch = looks[-1].patch.luma
         strokes = min([strokes, *(count_thin(look.patch.luma, look.columns) for look in looks[1:])])
         trust = CUT_TRUST if cut else 1.0
-        lines = self._lines.read(luma, box, first, watch, still=still)
+        lines = self._lines.read(luma, box, first, watch, still=still, pair=pair)
         if lines is not None:
             trust *= lines.trust
             if lines.looks:
@@ -139,8 +149,8 @@ class PatchReader:
         """The corners that the net saw in a patch, or the box's own if those are implausible."""
         if "corners" not in look.outputs:
             return box.corners
-        seen = corners_in_frame(look.outputs["corners"].real(), look.patch)
-        return _as_corners(seen) if _plausible(np.array(box.corners), seen) else box.corners
+        seen = _as_corners(corners_in_frame(look.outputs["corners"].real(), look.patch))
+        return seen if _plausible(box.corners, seen) else box.corners
 
     def invoke_bare(self, patch: U8) -> None:
         """The net alone on a patch of its size."""
@@ -179,24 +189,27 @@ def _mean_probabilities(logits: list[F32], smoothing: float) -> F32:
     return np.asarray(values + smoothing / values.shape[-1], np.float32)
 
 
-def _plausible(first: F64, seen: F64) -> bool:
+def _plausible(first: Corners, seen: Corners) -> bool:
     """Whether the corners seen in a patch are still those of the plate that was cut out."""
-    if not np.isfinite(seen).all():
+    if not all(math.isfinite(value) for point in seen for value in point):
         return False
-    sides = np.roll(seen, -1, axis=0) - seen
-    turns = sides[:, 0] * np.roll(sides[:, 1], -1) - sides[:, 1] * np.roll(sides[:, 0], -1)
+    sides = [(b[0] - a[0], b[1] - a[1]) for a, b in zip(seen, (*seen[1:], seen[0]), strict=True)]
+    turns = [a[0] * b[1] - a[1] * b[0] for a, b in zip(sides, (*sides[1:], sides[0]), strict=True)]
     ratio = _area(seen) / max(_area(first), 1e-9)
-    span = np.hypot(*(first[1] - first[0])), np.hypot(*(first[3] - first[0]))
-    shift = np.hypot(*(seen.mean(axis=0) - first.mean(axis=0)))
-    return bool((turns > 0).all() and _LEAST_AREA < ratio < _MOST_AREA and shift < _MOST_SHIFT * max(span))
+    span = max(math.dist(first[1], first[0]), math.dist(first[3], first[0]))
+    shift = math.dist(_middle(seen), _middle(first))
+    return min(turns) > 0 and _LEAST_AREA < ratio < _MOST_AREA and shift < _MOST_SHIFT * span
 
 
-def _area(quad: F64) -> float:
-    """Area of a quad (4, 2), shoelace formula."""
-    x, y = quad.T
-    return 0.5 * abs(float(x @ np.roll(y, -1) - y @ np.roll(x, -1)))
+def _middle(quad: Corners) -> Point:
+    return sum(x for x, _ in quad) / 4, sum(y for _, y in quad) / 4
+
+
+def _area(quad: Corners) -> float:
+    """Area of a quad, shoelace formula."""
+    return 0.5 * abs(sum(a[0] * b[1] - a[1] * b[0] for a, b in zip(quad, (*quad[1:], quad[0]), strict=True)))
 
 
 def _as_corners(quad: F64) -> Corners:
-    a, b, c, d = ((float(x), float(y)) for x, y in quad)
+    a, b, c, d = ((x, y) for x, y in quad.tolist())
     return (a, b, c, d)

@@ -13,11 +13,14 @@ def scaled(luma: U8, size: tuple[int, int]) -> U8:
 
     Down: Pillow's box filter, each px the mean of those whose centers it covers. Up: bilinear. Five to
     three on both sides, a 1280x720 camera's case, uses arrays, rows first, because those are side by
-    side: the same but for rounding, in two thirds of the time.
+    side: the same but for rounding, in two thirds of the time. Five to two, a 1920x1080 camera's case,
+    does the second of Pillow's two steps with arrays: exactly the same in half the time.
     """
     height, width = size
     if luma.shape[0] * 3 == height * 5 and luma.shape[1] * 3 == width * 5:
         return _five_to_three(luma)
+    if (height * 5, width * 5) == (luma.shape[0] * 2, luma.shape[1] * 2) and not (height % 4 or width % 4):
+        return _five_to_four(np.asarray(Image.fromarray(luma).reduce(2)))
     filter_ = Image.Resampling.BOX if luma.shape[1] > width else Image.Resampling.BILINEAR
     # reducing_gap does whole factors by integer sums
     return np.asarray(Image.fromarray(luma).resize((width, height), filter_, reducing_gap=1.0))
@@ -35,6 +38,17 @@ def _five_to_three(luma: U8) -> U8:
     out = np.empty((len(a), 3), np.uint8)
     out[:, 0], out[:, 1], out[:, 2] = _mean(a, b), c, _mean(d, e)
     return out.reshape(height // 5 * 3, -1)
+
+
+def _five_to_four(luma: U8) -> U8:
+    """Columns, then rows, as Pillow does, each rounded as it rounds: the middle two of five become one."""
+    a, b, c, d, e = np.ascontiguousarray(luma.reshape(-1, 5).T)
+    columns = np.empty((len(a), 4), np.uint8)
+    columns[:, 0], columns[:, 1], columns[:, 2], columns[:, 3] = a, _mean(b, c), d, e
+    five = columns.reshape(luma.shape[0] // 5, 5, -1)
+    out = np.empty((len(five), 4, five.shape[2]), np.uint8)
+    out[:, 0], out[:, 1], out[:, 2:] = five[:, 0], _mean(five[:, 1], five[:, 2]), five[:, 3:]
+    return out.reshape(-1, five.shape[2])
 
 
 def _mean(a: U8, b: U8) -> U8:

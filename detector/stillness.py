@@ -87,20 +87,21 @@ class StillScene:
         for number, one in enumerate(self._refused):
             if _alike(box, one.box):
                 now = self._newest[one.rows, one.columns]
-                if not self._stepped(now, one.cells):
+                if not self._stepped(np.abs(now - one.cells)):
                     return True
                 del self._refused[number]
                 return False
         return False
 
     def _changed(self, cells: Cells, before: Cells) -> bool:
-        self._usual = float(np.minimum(np.abs(cells - before), _LEAST_STEP).mean())
-        return self._usual > _MOST_USUAL or self._stepped(cells, before)
+        steps = np.abs(cells - before)
+        self._usual = float(np.minimum(steps, _LEAST_STEP).mean())
+        return self._usual > _MOST_USUAL or self._stepped(steps)
 
-    def _stepped(self, cells: Cells, before: Cells) -> bool:
+    def _stepped(self, steps: Cells) -> bool:
         """Whether some cell changed by more than noise does."""
         most = max(_LEAST_STEP, _NOISE_STEPS * min(self._usual, _MOST_USUAL))
-        return int(np.abs(cells - before).max(initial=0)) > most
+        return int(steps.max(initial=0)) > most
 
 
 def _alike(box: PlateBox, other: PlateBox) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
+from statistics import median
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +42,7 @@ def count_thin(patch: U8, columns: NDArray[np.floating]) -> int:
     if len(peaks) < _LEAST_PEAKS:
         return len(thin)
     places = [place for place, _ in peaks]
-    pitch = float(np.median(np.diff(places)))
+    pitch = median(b - a for a, b in pairwise(places))
     left_out, taken = 0, set[float]()
     for stroke in thin_strokes(patch):
         nearest = min(places, key=lambda place: abs(place - stroke))
@@ -134,9 +136,16 @@ def _band(patch: U8) -> tuple[int, int] | None:
     return max(top - spread, 0), min(foot + spread, len(steps))
 
 
+def _between(tones: U8, place: float) -> float:
+    """The tone at a place between two of a sorted row."""
+    before = int(place)
+    first, second = tones[before : before + 2].tolist()
+    return float(first + (place - before) * (second - first))
+
+
 def _ink(patch: U8, top: int, foot: int) -> NDArray[np.bool_]:
     """Where the rarer of two tones of the band is."""
-    line = patch[top:foot].astype(np.float32)
-    low, high = np.percentile(line, (8, 92))
+    tones = np.sort(patch[top:foot], axis=None)
+    low, high = (_between(tones, share * (len(tones) - 1)) for share in (0.08, 0.92))
     dark = patch < (low + high) / 2
     return np.asarray(dark if dark[top:foot].mean() < 0.5 else ~dark)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from statistics import median
 
 import numpy as np
 from numpy.typing import NDArray
@@ -312,7 +313,7 @@ class Vote:
     def _trust(self, winner: Labels) -> float:
         """The share of the confidence that is left by what the boxes show of their frames' plates."""
         strokes = STROKE_TRUST if lacks_strokes(winner, [frame.strokes for frame in self._frames]) else 1.0
-        return strokes * self._doubt * float(np.median([frame.trust for frame in self._frames]))
+        return strokes * self._doubt * median(frame.trust for frame in self._frames)
 
     def _nothing(self) -> VoteVerdict:
         """No frame showed a single character."""

@@ -42,6 +42,16 @@ def test_five_to_three_is_pillows_box_but_for_rounding(luma: NDArray[np.uint8]) 
     assert abs(out - by_weights(luma, FIVE_TO_THREE)).max() <= 1
 
 
+@settings(max_examples=60)
+@given(
+    st.tuples(st.integers(1, 5), st.integers(1, 5)).flatmap(
+        lambda sides: hnp.arrays(np.uint8, (10 * sides[0], 10 * sides[1]))
+    )
+)
+def test_five_to_two_is_pillows_box_to_the_last_bit(luma: NDArray[np.uint8]) -> None:
+    assert (scaled(luma, size_of(luma, 2)) == by_pillow(luma, size_of(luma, 2))).all()
+
+
 @pytest.mark.parametrize(("large", "part"), [((720, 1280), 3), ((1080, 1920), 2), ((1920, 1080), 2)])
 def test_a_camera_frame_keeps_its_light(large: tuple[int, int], part: int) -> None:
     luma = np.random.default_rng(part).integers(0, 256, large, np.uint8)
