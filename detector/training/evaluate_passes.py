@@ -33,7 +33,7 @@ _Z = 1.96  # 95 %
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class VehicleOutcome:
     """What became of one vehicle. ``passes``: how many; ``text``, ``confidence``: of the surest."""
 
     truth: str
@@ -56,7 +56,7 @@ class ClipOutcome:
     fps: float
     fleet: bool
     frames: int
-    vehicles: tuple[Outcome, ...]
+    vehicles: tuple[VehicleOutcome, ...]
     strays: tuple[tuple[str, float], ...] = ()
 
 
@@ -118,7 +118,7 @@ def _plate_under(box: PlateBox, plates: Sequence[SeenPlate]) -> int | None:
 
 def _outcome(
     clip: Clip, index: int, passes: Sequence[VehiclePass], shown: Sequence[Sequence[SeenPlate]]
-) -> Outcome:
+) -> VehicleOutcome:
     ride = clip.rides[index]
     clear = {
         number
@@ -128,10 +128,10 @@ def _outcome(
     }
     enough = 1 if clip.fps < SPARSE_FPS else LEAST_FRAMES
     if not passes:
-        return Outcome(truth=ride.text, countable=len(clear) >= enough, passes=0)
+        return VehicleOutcome(truth=ride.text, countable=len(clear) >= enough, passes=0)
     best = max(passes, key=lambda one: one.text.confidence)
     whole = any(one.ride == index and one.shows >= _WHOLE for one in shown[best.best_sequence])
-    return Outcome(
+    return VehicleOutcome(
         truth=ride.text,
         countable=len(clear) >= enough,
         passes=len(passes),
@@ -184,7 +184,7 @@ def load_outcomes(path: Path) -> list[ClipOutcome]:
             facts = json.loads(line)
         except json.JSONDecodeError:
             continue
-        facts["vehicles"] = tuple(Outcome(**one) for one in facts["vehicles"])
+        facts["vehicles"] = tuple(VehicleOutcome(**one) for one in facts["vehicles"])
         facts["strays"] = tuple((text, sure) for text, sure in facts["strays"])
         clips.append(ClipOutcome(**facts))
     return clips

@@ -12,14 +12,16 @@ from PIL import Image, ImageDraw
 
 from .datasets import Picture
 from .measure import Measured
-from .metrics import Outcome, precision_at_coverage
+from .metrics import PlateOutcome, precision_at_coverage
 
 TILE = (200, 96)
 COLUMNS = 6
 LEAST_READ = 10  # a curve of fewer texts says nothing
 
 
-def contact_sheet(outcomes: Sequence[Outcome], pictures: Sequence[Picture], most: int = 72) -> Image.Image:
+def contact_sheet(
+    outcomes: Sequence[PlateOutcome], pictures: Sequence[Picture], most: int = 72
+) -> Image.Image:
     """Tiles of the plates read wrong or not found, the surest first, each with truth and reading."""
     wrong = [o for o in outcomes if o.truth and not o.exact_folded]
     wrong.sort(key=lambda o: -o.confidence)
@@ -42,7 +44,7 @@ def contact_sheet(outcomes: Sequence[Outcome], pictures: Sequence[Picture], most
     return sheet
 
 
-def _cut(picture: Picture, outcome: Outcome) -> Image.Image:
+def _cut(picture: Picture, outcome: PlateOutcome) -> Image.Image:
     image = Image.fromarray(picture.luma())
     plates = [p for p in picture.plates if p.text == outcome.truth and p.box is not None]
     if plates and plates[0].box is not None:
@@ -106,7 +108,7 @@ def float_plot(int8: dict[str, Any], real: dict[str, Any], folder: Path) -> None
     pyplot.close("all")
 
 
-def _read(group: Sequence[Outcome]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+def _read(group: Sequence[PlateOutcome]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Confidence of the texts that were read, and whether each is right."""
     read = [o for o in group if o.read is not None]
     return np.array([o.confidence for o in read]), np.array([o.exact_folded for o in read], np.bool_)

@@ -26,7 +26,7 @@ from .steps import LossFunction, compiled_steps
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class TrainingPlan:
     """How long and how fast to train."""
 
     steps: int
@@ -44,7 +44,7 @@ def train(
     loss: LossFunction,
     batches: Iterator[Batch],
     folder: Path,
-    plan: Plan,
+    plan: TrainingPlan,
     *,
     stop_after_s: float | None = None,
 ) -> bool:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..plates import Corners, PlateReading
 from ..reader import PlateReader
 from .datasets import DataSetError, LabeledPlate, Picture
-from .metrics import Outcome, overlap
+from .metrics import PlateOutcome, overlap
 
 FOUND = 0.3  # IoU from which a reading counts as the plate's, so that a loose label costs no text
 
@@ -25,7 +25,7 @@ class Measured:
     them match one (IoU 0.5). ``false_boxes``: boxes on each plate-free picture, with their scores.
     """
 
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[PlateOutcome, ...]
     boxes: dict[str, tuple[int, int]]
     false_boxes: tuple[tuple[float, ...], ...]
     ms: dict[str, float]
@@ -33,7 +33,7 @@ class Measured:
 
 def measure(reader: PlateReader, pictures: Iterable[Picture]) -> Measured:
     """Runs the reader over pictures; whole-picture plates are read without looking for a box."""
-    outcomes: list[Outcome] = []
+    outcomes: list[PlateOutcome] = []
     boxes: dict[str, tuple[int, int]] = {}
     false_boxes: list[tuple[float, ...]] = []
     spent: dict[str, list[float]] = {}
@@ -78,7 +78,7 @@ def _hits(reading: PlateReading, picture: Picture) -> bool:
 
 def _scene_outcomes(
     reader: PlateReader, picture: Picture, luma: NDArray[np.uint8], readings: Sequence[PlateReading]
-) -> list[Outcome]:
+) -> list[PlateOutcome]:
     outcomes = []
     for plate in picture.plates:
         if plate.box is None:
@@ -92,7 +92,7 @@ def _scene_outcomes(
     return outcomes
 
 
-def _crop_outcome(reader: PlateReader, picture: Picture, luma: NDArray[np.uint8]) -> Outcome:
+def _crop_outcome(reader: PlateReader, picture: Picture, luma: NDArray[np.uint8]) -> PlateOutcome:
     """A whole-picture plate, set on its own stretched edge so that a margin shows something."""
     pad_y, pad_x = luma.shape[0] // 4, luma.shape[1] // 4
     wide = np.pad(luma, ((pad_y, pad_y), (pad_x, pad_x)), mode="edge")
@@ -111,11 +111,11 @@ def _outcome(
     *,
     share: float,
     angle_deg: float,
-) -> Outcome:
+) -> PlateOutcome:
     x, y, w, h = plate.box or (0.0, 0.0, float(luma.shape[1]), float(luma.shape[0]))
     inside = luma[max(int(y), 0) : int(y + h) + 1, max(int(x), 0) : int(x + w) + 1]
     text = reading.text if reading is not None else None
-    return Outcome(
+    return PlateOutcome(
         image=picture.path.name,
         dataset=picture.dataset,
         region=plate.region,

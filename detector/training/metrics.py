@@ -34,7 +34,7 @@ def edit_distance(first: str, second: str) -> int:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class PlateOutcome:
     """One labeled plate and what was read there. ``overlap`` 0 and ``read`` None: nothing was found.
 
     ``overlap`` is NaN where the whole picture is the plate, ``angle_deg`` where no corners were found.
@@ -81,7 +81,7 @@ def folded(text: str) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Figures:
+class Accuracy:
     """Shares of one group of outcomes, 0..1; NaN where the group has none to judge by.
 
     ``exact``: whole texts, strictly; what follows takes O/0 and I/1 as one, but for ``*_strict``.
@@ -98,7 +98,7 @@ class Figures:
     character_error_rate_strict: float
 
 
-def figures(outcomes: Sequence[Outcome]) -> Figures:
+def figures(outcomes: Sequence[PlateOutcome]) -> Accuracy:
     """Sums up outcomes that have a known text for reading, all of them for finding."""
     if not outcomes:
         raise ValueError("no outcomes to sum up")
@@ -106,7 +106,7 @@ def figures(outcomes: Sequence[Outcome]) -> Figures:
     boxed = [outcome.overlap for outcome in outcomes if not math.isnan(outcome.overlap)]
     loose = _characters([(folded(o.read or ""), folded(o.truth)) for o in texts])
     strict = _characters([(o.read or "", o.truth) for o in texts])
-    return Figures(
+    return Accuracy(
         plates=len(outcomes),
         recall_50=float(np.mean([share >= 0.5 for share in boxed])) if boxed else math.nan,
         recall_30=float(np.mean([share >= 0.3 for share in boxed])) if boxed else math.nan,

@@ -13,7 +13,7 @@ import numpy as np
 
 from .measure import Measured
 from .metrics import (
-    Outcome,
+    PlateOutcome,
     chance_calibration_error,
     coverage_at_precision,
     expected_calibration_error,
@@ -24,7 +24,7 @@ from .metrics import (
 
 # What a plate's picture is like, and where the parts begin. No label knows the angle: it is that of the
 # corners which the reader's net sees, so plates that were not found have none.
-CONDITIONS: dict[str, tuple[Callable[[Outcome], float], tuple[float, ...]]] = {
+CONDITIONS: dict[str, tuple[Callable[[PlateOutcome], float], tuple[float, ...]]] = {
     "plate width px": (lambda o: o.plate_width_px, (0, 40, 60, 90, 140, 10_000)),
     "mean luma": (lambda o: o.mean_luma, (0, 60, 110, 256)),
     "angle deg": (lambda o: o.angle_deg, (0, 3, 6, 10, 180)),
@@ -50,7 +50,7 @@ _HEADS = {
 
 def summary(measured: Measured, report_from: float) -> dict[str, Any]:
     """All figures of a run, ready for JSON. report_from: the reader's default threshold of confidence."""
-    groups: dict[str, list[Outcome]] = {}
+    groups: dict[str, list[PlateOutcome]] = {}
     for outcome in measured.outcomes:
         groups.setdefault(outcome.dataset, []).append(outcome)
     if len(groups) > 1:
@@ -96,7 +96,7 @@ def summary(measured: Measured, report_from: float) -> dict[str, Any]:
     return out
 
 
-def _intervals(group: Sequence[Outcome]) -> dict[str, tuple[float, float]]:
+def _intervals(group: Sequence[PlateOutcome]) -> dict[str, tuple[float, float]]:
     """The 95 % intervals of the shares of whole texts."""
     texts = [o for o in group if o.truth]
     return {
@@ -105,7 +105,7 @@ def _intervals(group: Sequence[Outcome]) -> dict[str, tuple[float, float]]:
     }
 
 
-def _named(named: Sequence[Outcome], plates: int) -> dict[str, float]:
+def _named(named: Sequence[PlateOutcome], plates: int) -> dict[str, float]:
     """The states that a read would carry, which leaves out what is less likely than all others together."""
     if not named:
         return {"named": 0.0}
@@ -113,7 +113,7 @@ def _named(named: Sequence[Outcome], plates: int) -> dict[str, float]:
     return {"named": len(named) / plates, "wrong_of_named": wrong}
 
 
-def trust(group: Sequence[Outcome], report_from: float) -> dict[str, float]:
+def trust(group: Sequence[PlateOutcome], report_from: float) -> dict[str, float]:
     """How far the confidence of a group's texts can be trusted, right meaning O/0 and I/1 folded.
 
     ``default_precision``: share of right texts among those at least as sure as ``report_from``;
@@ -137,7 +137,7 @@ def trust(group: Sequence[Outcome], report_from: float) -> dict[str, float]:
     }
 
 
-def coverage_table(group: Sequence[Outcome]) -> list[dict[str, float]]:
+def coverage_table(group: Sequence[PlateOutcome]) -> list[dict[str, float]]:
     """Precision at rising shares of the plates kept, surest first; the last row keeps all that were read."""
     texts = [o for o in group if o.truth]
     read = [o for o in texts if o.read is not None]
@@ -154,9 +154,9 @@ def coverage_table(group: Sequence[Outcome]) -> list[dict[str, float]]:
     return table
 
 
-def _by_region(outcomes: Sequence[Outcome]) -> dict[str, list[Outcome]]:
+def _by_region(outcomes: Sequence[PlateOutcome]) -> dict[str, list[PlateOutcome]]:
     """Outcomes by country, the US states as one; those of no known region are left out."""
-    groups: dict[str, list[Outcome]] = {}
+    groups: dict[str, list[PlateOutcome]] = {}
     for outcome in outcomes:
         if outcome.region:
             groups.setdefault(outcome.region.partition("-")[0], []).append(outcome)
@@ -164,9 +164,9 @@ def _by_region(outcomes: Sequence[Outcome]) -> dict[str, list[Outcome]]:
 
 
 def _split_by(
-    outcomes: Sequence[Outcome],
+    outcomes: Sequence[PlateOutcome],
     report_from: float,
-    value: Callable[[Outcome], float],
+    value: Callable[[PlateOutcome], float],
     edges: Sequence[float],
 ) -> dict[str, dict[str, float]]:
     parts = {}

@@ -16,7 +16,7 @@ from .datasets import Picture, read_all
 from .detector_batches import detector_batches
 from .detector_net import build_detector, detector_loss, targets_of
 from .feeder import Batch, batches
-from .loop import Plan, train
+from .loop import TrainingPlan, train
 from .metrics import overlap
 from .stored import StoredBatches
 from .warm_start import warm_start
@@ -107,7 +107,7 @@ def main(argv: list[str] | None = None) -> int:
         loss,
         feed,
         arguments.run,
-        Plan(
+        TrainingPlan(
             steps=arguments.steps,
             peak_rate=arguments.peak_rate,
             checkpoint_every=max(250, arguments.steps // 20),

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from .feeder import Batch, batches
-from .loop import Plan, train
+from .loop import TrainingPlan, train
 from .reader_batches import REAL_SHARE, reader_batches
 from .reader_net import build_reader, reader_loss
 from .stored import StoredBatches
@@ -60,7 +60,7 @@ def main(argv: list[str] | None = None) -> int:
     def loss(batch: tuple[Any, ...], out: dict[str, Any]) -> dict[str, Any]:
         return reader_loss(batch[1], out)
 
-    plan = Plan(
+    plan = TrainingPlan(
         steps=arguments.steps,
         peak_rate=arguments.peak_rate,
         checkpoint_every=max(250, arguments.steps // 20),

@@ -42,7 +42,7 @@ class Kind:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class TrialOutcome:
     """What came of one kind: counts of ``drawn`` pictures."""
 
     drawn: int
@@ -114,7 +114,7 @@ def _quad(rng: Rng, plate: RenderedPlate, width: float, yaw: float) -> NDArray[n
     return np.asarray(flat - flat.min(axis=0) + 20 + rng.uniform(0.1, 0.9, 2) * np.maximum(room, 0))
 
 
-def run(reader: PlateReader, kind: Kind, count: int, seed: list[int]) -> Outcome:
+def run(reader: PlateReader, kind: Kind, count: int, seed: list[int]) -> TrialOutcome:
     """Draws and reads ``count`` pictures; the surest reading of each counts."""
     right = wrong = put_out = 0
     for number in range(count):
@@ -127,7 +127,7 @@ def run(reader: PlateReader, kind: Kind, count: int, seed: list[int]) -> Outcome
         good = bool(text) and folded(best.text) == folded(text)
         right += good
         wrong += not good and best.confidence >= reader.report_from
-    return Outcome(drawn=count, right=right, sure_and_wrong=wrong, put_out=put_out)
+    return TrialOutcome(drawn=count, right=right, sure_and_wrong=wrong, put_out=put_out)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -22,7 +22,7 @@ MAX_TEXT = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Picture:
+class ImageAnswer:
     """An image as sent."""
 
     data: bytes
@@ -60,7 +60,7 @@ class PageApi:
         leaf = self._ledger.store.leaf(one.read)
         return self._told(made) | {"images": [name for name in IMAGES if name in leaf.elements]}
 
-    def picture(self, officer: Officer, number: int, name: str) -> Picture:
+    def picture(self, officer: Officer, number: int, name: str) -> ImageAnswer:
         """An image of an alert that this officer has opened."""
         one = self._mine(officer, number)
         if name not in IMAGES:
@@ -70,7 +70,7 @@ class PageApi:
                 "open the alert first", clause="463.7", cure="the look is logged before it is shown"
             )
         data = self._ledger.element(one.read, name).content
-        return Picture(data=data, media_type="image/png" if data.startswith(b"\x89PNG") else "image/jpeg")
+        return ImageAnswer(data=data, media_type="image/png" if data.startswith(b"\x89PNG") else "image/jpeg")
 
     def transcribe(self, officer: Officer, number: int, body: Mapping[str, Any]) -> dict[str, Any]:
         """Type plate and state from the image; the answer shows the entry, slot by slot."""

@@ -23,7 +23,7 @@ from typing import Any, ClassVar
 import structlog
 
 from firmware.alerts.board import OpenAlert
-from firmware.alerts.page_api import PageApi, Picture
+from firmware.alerts.page_api import ImageAnswer, PageApi
 from firmware.alerts.sessions import Officer, PageSessions
 from storage.envelope import decode, encode
 from storage.errors import RecordError, RefusedError, StorageError
@@ -174,7 +174,7 @@ class _Handler(BaseHTTPRequestHandler):
             if found[2] is None:
                 self._json(self.api.alert(officer, number))
             else:
-                picture: Picture = self.api.picture(officer, number, found[2])
+                picture: ImageAnswer = self.api.picture(officer, number, found[2])
                 self._send(200, picture.data, picture.media_type)
         else:
             self._json({"refused": "there is no such page"}, 404)

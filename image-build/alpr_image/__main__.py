@@ -115,8 +115,8 @@ def _test(shop: Workshop, only: list[str], *, built: bool) -> int:
     from alpr_image.bench.office import Office  # noqa: PLC0415
 
     made = image.build(shop, board="virt", version=1, name=version(), tell=_tell, fresh=not built)
-    parts = image.Parts.gather(shop, "virt")
-    told = story.Story(shop, parts.keys, _tell)
+    parts = image.ImageParts.gather(shop, "virt")
+    told = story.BenchStory(shop, parts.keys, _tell)
     if "tampered-here" in only:  # no machine: the same rules, asked of this machine's tools
         tampering.tampered(told, parts, made, booted=False)
     if "visit" in only:

@@ -18,7 +18,7 @@ OS_RELEASE = 'NAME="ALPR reader"\nID=alpr\nVERSION_ID={version}\nPRETTY_NAME="AL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Board:
+class BoardProfile:
     """A board as its board.toml describes it.
 
     stand_in: the kernel of Debian's that takes the place of one that the mirror does not have, with the
@@ -37,7 +37,7 @@ class Board:
     stand_in_modules: tuple[str, ...] = ()
 
     @classmethod
-    def load(cls, name: str) -> Board:
+    def load(cls, name: str) -> BoardProfile:
         """Read boards/NAME/board.toml."""
         held = tomllib.loads((HERE / "boards" / name / "board.toml").read_text(encoding="utf-8"))
         facts: dict[str, Any] = {
@@ -48,7 +48,7 @@ class Board:
 
 def uki(
     shop: Workshop,
-    board: Board,
+    board: BoardProfile,
     *,
     kernel: Path,
     initramfs: Path,
@@ -89,7 +89,7 @@ def virt_boot(shop: Workshop, signed: Path, out: Path) -> Path:
 
 
 def rpi_boot(
-    shop: Workshop, board: Board, *, firmware: Path, kernel: Path, initramfs: Path, out: Path
+    shop: Workshop, board: BoardProfile, *, firmware: Path, kernel: Path, initramfs: Path, out: Path
 ) -> Path:
     """The boot partition of a Raspberry Pi's slot.
 
@@ -100,7 +100,7 @@ def rpi_boot(
 
 
 def rpi_boot_files(
-    shop: Workshop, board: Board, *, firmware: Path, kernel: Path, initramfs: Path
+    shop: Workshop, board: BoardProfile, *, firmware: Path, kernel: Path, initramfs: Path
 ) -> dict[str, Path]:
     """The files of a Raspberry Pi's boot slot: path on the partition to file here. Raises BuildError."""
     stage = shop.folder("rpi-boot")

@@ -8,11 +8,11 @@ import tarfile
 import time
 from pathlib import Path
 
-from alpr_device.release import BUNDLE, PROOF, RELEASE, Release
+from alpr_device.release import BUNDLE, PROOF, RELEASE, SystemRelease
 
 from alpr_image.keys import KeyFolder
 from alpr_image.release_log import ReleaseLog
-from alpr_image.root import Facts
+from alpr_image.root import ImageLabel
 from alpr_image.workshop import EPOCH, Workshop, run
 
 _MANIFEST = """\
@@ -33,7 +33,7 @@ filename=boot.img
 
 def rauc_bundle(
     shop: Workshop,
-    facts: Facts,
+    facts: ImageLabel,
     *,
     root: Path,
     boot: Path,
@@ -63,11 +63,17 @@ def rauc_bundle(
 
 
 def update_file(
-    bundle: Path, facts: Facts, root_hash: str, *, log: ReleaseLog | None, out: Path, proof: str | None = None
+    bundle: Path,
+    facts: ImageLabel,
+    root_hash: str,
+    *,
+    log: ReleaseLog | None,
+    out: Path,
+    proof: str | None = None,
 ) -> Path:
     """The file that a unit takes. log: where the release is entered; otherwise `proof` is used as given."""
     data = bundle.read_bytes()
-    release = Release(
+    release = SystemRelease(
         version=facts.version,
         name=facts.name,
         board=facts.board,

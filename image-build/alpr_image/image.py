@@ -24,7 +24,7 @@ HOST_PACKAGES = ("busybox-static", "systemd-boot-efi")
 class Built:
     """What a build made. boot: the boot partition of a slot."""
 
-    facts: root.Facts
+    facts: root.ImageLabel
     root: pack.VerifiedRoot
     boot: Path
     card: Path
@@ -70,7 +70,7 @@ class Chosen:
     lacking: tuple[str, ...]
 
     @classmethod
-    def of(cls, shop: Workshop, board: boot.Board) -> Chosen:
+    def of(cls, shop: Workshop, board: boot.BoardProfile) -> Chosen:
         """Raises BuildError if neither the kernel nor its substitute is there."""
         wanted = [board.kernel, *board.packages, *([board.stand_in] if board.stand_in else [])]
         there = debs.available(shop, wanted)
@@ -114,15 +114,15 @@ def relock(shop: Workshop) -> None:
     run(["rm", "-rf", shop.path / "apt"])
     root.build_base(shop)
     for name in BOARDS:
-        chosen = Chosen.of(shop, boot.Board.load(name))
+        chosen = Chosen.of(shop, boot.BoardProfile.load(name))
         debs.write_lock(inputs(shop, chosen), debs.lock_of(name))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
+class ImageParts:
     """What one board's images are made of: the kernel, what the initramfs and the UKI need, and the keys."""
 
-    board: boot.Board
+    board: boot.BoardProfile
     chosen: Chosen
     kernel: Path
     firmware: Path | None
@@ -130,9 +130,9 @@ class Parts:
     keys: KeyFolder
 
     @classmethod
-    def gather(cls, shop: Workshop, name: str) -> Parts:
+    def gather(cls, shop: Workshop, name: str) -> ImageParts:
         """Fetch and unpack. Raises BuildError."""
-        board = boot.Board.load(name)
+        board = boot.BoardProfile.load(name)
         chosen = Chosen.of(shop, board)
         return cls(
             board=board,
@@ -145,7 +145,7 @@ class Parts:
 
 
 def assemble(
-    shop: Workshop, parts: Parts, facts: root.Facts, tree: Path, out: Path
+    shop: Workshop, parts: ImageParts, facts: root.ImageLabel, tree: Path, out: Path
 ) -> tuple[pack.VerifiedRoot, Path]:
     """(verified root, boot partition of a slot) from a tree."""
     (tree / "usr/share/alpr/image.toml").write_text(facts.toml(), encoding="utf-8")
@@ -196,13 +196,13 @@ def build(
     shop.make_tools()
     step("tools")
     facts, out, tree = (
-        root.Facts(board=board, version=version, name=name),
+        root.ImageLabel(board=board, version=version, name=name),
         shop.folder(f"{board}-{version}"),
         shop.path / f"root-{board}",
     )
     if fresh:
         root.build_base(shop)
-    parts = Parts.gather(shop, board)
+    parts = ImageParts.gather(shop, board)
     debs.check_lock(inputs(shop, parts.chosen), debs.lock_of(board))
     for line in parts.chosen.lacking:
         tell(f"NOT FOR A POLE: {line}")

@@ -12,7 +12,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from alpr_device.release import Trust
+from alpr_device.release import ReleaseTrust
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from alpr_image.workshop import Workshop
@@ -86,7 +86,7 @@ def bench_keys(shop: Workshop) -> KeyFolder:
         )
     for name in ("release-log", "release-witness"):
         (folder / f"{name}.key").write_bytes(Ed25519PrivateKey.generate().private_bytes_raw())
-    trust = Trust(
+    trust = ReleaseTrust(
         log=NoteKey(LOG_NAME, keys.log_key.public_key()),
         witnesses=(NoteKey(WITNESS_NAME, keys.witness_key.public_key(), TYPE_COSIGNATURE),),
         quorum=1,

@@ -35,7 +35,7 @@ RPI_SECURE_BOOT = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class CardPlan:
     """What would be written where."""
 
     image: Path
@@ -54,7 +54,7 @@ class Plan:
         ]
 
 
-def plan(card: Path, image: Path, *, mounts: Path = Path("/proc/mounts")) -> Plan:
+def plan(card: Path, image: Path, *, mounts: Path = Path("/proc/mounts")) -> CardPlan:
     """Look, and refuse what is no card. Raises BuildError."""
     try:
         kind, image_bytes = card.stat().st_mode, image.stat().st_size
@@ -71,10 +71,10 @@ def plan(card: Path, image: Path, *, mounts: Path = Path("/proc/mounts")) -> Pla
     if not image_bytes + (256 << 20) <= card_bytes <= MAX_BYTES:
         need = (image_bytes + (256 << 20)) / 1e6
         raise BuildError(f"{card}: holds {card_bytes / 1e6:.0f} MB; at least {need:.0f} MB are needed")
-    return Plan(image=image, image_bytes=image_bytes, card=card, card_bytes=card_bytes)
+    return CardPlan(image=image, image_bytes=image_bytes, card=card, card_bytes=card_bytes)
 
 
-def write(told: Plan) -> str:
+def write(told: CardPlan) -> str:
     """Write, sync, read back; the image's SHA-256. Raises BuildError if other bytes come back."""
     wanted = hashlib.sha256()
     with told.image.open("rb") as source, told.card.open("r+b") as target:

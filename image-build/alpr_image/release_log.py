@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from alpr_device.release import Release
+from alpr_device.release import SystemRelease
 
 from alpr_image.keys import LOG_NAME, WITNESS_NAME, KeyFolder
 from storage import merkle, tlog_proof
@@ -22,7 +22,7 @@ class ReleaseLog:
         """All leaves."""
         return [str(one) for one in json.loads(self._path.read_text())] if self._path.exists() else []
 
-    def append(self, release: Release, *, time_s: int) -> str:
+    def append(self, release: SystemRelease, *, time_s: int) -> str:
         """Add a release, unless it is the log's already; its proof under a checkpoint signed and
         co-signed now.
         """

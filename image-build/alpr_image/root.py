@@ -75,7 +75,7 @@ MODULES = re.compile(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
+class ImageLabel:
     """What one image says of itself."""
 
     board: str
@@ -128,7 +128,7 @@ def used_debs(shop: Workshop, tree: Path) -> list[Path]:
 
 def build_root(
     shop: Workshop,
-    facts: Facts,
+    facts: ImageLabel,
     *,
     trust: Path,
     keyring: Path,
@@ -206,7 +206,7 @@ def _lay_in(source: Path, tree: Path) -> None:
         run(["cp", "-a", "--no-preserve=ownership", f"{source}/.", tree])
 
 
-def _settle(shop: Workshop, tree: Path, facts: Facts, *, trust: Path, keyring: Path) -> None:
+def _settle(shop: Workshop, tree: Path, facts: ImageLabel, *, trust: Path, keyring: Path) -> None:
     """What scripts of packages would have done, and what is the image's own."""
     share = tree / "usr/share/alpr"
     share.mkdir(parents=True, exist_ok=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from alpr_device.release import Release, Trust
+from alpr_device.release import ReleaseTrust, SystemRelease
 from alpr_image.bundle import write_update
 from alpr_image.keys import LOG_NAME, WITNESS_NAME, KeyFolder
 from alpr_image.release_log import ReleaseLog
@@ -27,17 +27,17 @@ class Project:
     log: ReleaseLog
     folder: Path
 
-    def trust(self, *, quorum: int = 1) -> Trust:
+    def trust(self, *, quorum: int = 1) -> ReleaseTrust:
         """What an image of this project brings."""
-        return Trust(
+        return ReleaseTrust(
             log=NoteKey(LOG_NAME, self.keys.log_key.public_key()),
             witnesses=(NoteKey(WITNESS_NAME, self.keys.witness_key.public_key(), TYPE_COSIGNATURE),),
             quorum=quorum,
         )
 
-    def release(self, version: int, *, board: str = "virt", bundle: bytes = b"a bundle") -> Release:
+    def release(self, version: int, *, board: str = "virt", bundle: bytes = b"a bundle") -> SystemRelease:
         """A release of this bundle."""
-        return Release(
+        return SystemRelease(
             version=version,
             name=f"0.{version}.0",
             board=board,

@@ -10,7 +10,7 @@ from typing import cast
 import pytest
 from alpr_image.bench import visit
 from alpr_image.bench.office import Office
-from alpr_image.bench.story import CLIP, Story
+from alpr_image.bench.story import CLIP, BenchStory
 from alpr_image.keys import KeyFolder
 from alpr_image.workshop import Workshop
 
@@ -32,7 +32,7 @@ def test_every_step_of_the_bench_s_visit_passes_at_a_reader_of_this_machine(tmp_
     configuration.write_text(text.replace('source = "camera"', f'source = "{frames}"'))
     assert str(frames) in configuration.read_text()
     told: list[str] = []
-    story = Story(Workshop(tmp_path / "shop"), cast("KeyFolder", None), told.append)
+    story = BenchStory(Workshop(tmp_path / "shop"), cast("KeyFolder", None), told.append)
     with office.open(), console_of(home, [sys.executable, "-m", "firmware.cli"]) as hands:
         visit.first_visit(story, hands, office)
     assert visit.verified(office)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from alpr_image import debs, pack, sbom, wheels
 from alpr_image.bench.nbd import SECTOR, Card, CardServer, Cutter, cards_after
-from alpr_image.boot import Board, rpi_boot_files, unsigned
+from alpr_image.boot import BoardProfile, rpi_boot_files, unsigned
 from alpr_image.image import BOARDS
 from alpr_image.initramfs import module_closure
 from alpr_image.workshop import PROJECT, BuildError, Workshop, listed, mirrors
@@ -79,7 +79,7 @@ def test_slot_of_a_pi_has_what_its_loader_reads_and_no_login_on_its_command_line
     firmware, kernel = pi_packages
     initramfs = tmp_path / "initramfs"
     initramfs.write_bytes(b"")
-    shop, board = Workshop(tmp_path), Board.load("rpi")
+    shop, board = Workshop(tmp_path), BoardProfile.load("rpi")
     files = rpi_boot_files(shop, board, firmware=firmware, kernel=kernel, initramfs=initramfs)
     named = set(re.findall(r"^(?:kernel|initramfs)[= ](\S+)", files["config.txt"].read_text(), re.MULTILINE))
     assert named <= set(files)
@@ -195,7 +195,7 @@ def test_inventory_names_every_component_and_is_the_same_twice(tmp_path: Path) -
 
 @pytest.mark.parametrize("name", ["virt", "rpi"])
 def test_board_is_described_by_one_file(name: str) -> None:
-    board = Board.load(name)
+    board = BoardProfile.load(name)
     assert board.name == name
     assert {"erofs", "dm_verity", "overlay"} <= set(board.modules)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from alpr_device.errors import UpdateRefusedError
-from alpr_device.release import BUNDLE, PROOF, RELEASE, Release, Running, Trust, copied_bundle
+from alpr_device.release import BUNDLE, PROOF, RELEASE, ReleaseTrust, Running, SystemRelease, copied_bundle
 from alpr_image.bundle import write_update
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,7 +20,7 @@ from tests.image.conftest import NOW_S, Project, project_in
 RUNNING = Running(board="virt", version=4, floor=4)
 
 
-def taken(update: Path, trust: Trust, running: Running = RUNNING) -> tuple[Release, bytes]:
+def taken(update: Path, trust: ReleaseTrust, running: Running = RUNNING) -> tuple[SystemRelease, bytes]:
     target = io.BytesIO()
     with update.open("rb") as source:
         release = copied_bundle(source, target, trust, running)
@@ -41,11 +41,11 @@ def test_logged_newer_release_is_taken_whole(project: Project) -> None:
 
 def test_release_text_is_read_as_it_is_written(project: Project) -> None:
     release = project.release(9)
-    assert Release.parse(release.text()) == release
+    assert SystemRelease.parse(release.text()) == release
 
 
 def test_trust_is_read_as_it_is_written(project: Project) -> None:
-    assert Trust.parse(project.trust().text()).text() == project.trust().text()
+    assert ReleaseTrust.parse(project.trust().text()).text() == project.trust().text()
 
 
 def rewritten(update: Path, **changes: bytes) -> Path:
@@ -168,7 +168,7 @@ def test_nothing_of_the_bundle_is_written_before_the_proof_holds(project: Projec
 
 def test_more_witnesses_than_named_can_never_be_asked_for(project: Project) -> None:
     with pytest.raises(UpdateRefusedError, match="more witnesses than they name"):
-        Trust.parse(project.trust().text().replace("quorum 1", "quorum 2"))
+        ReleaseTrust.parse(project.trust().text().replace("quorum 1", "quorum 2"))
 
 
 @settings(max_examples=150, deadline=None)

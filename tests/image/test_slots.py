@@ -8,7 +8,7 @@ from typing import Protocol
 
 import pytest
 from alpr_device.backend import Backend
-from alpr_device.errors import SlotError
+from alpr_device.errors import BootSlotError
 from alpr_device.slots import BOOT_PARTITION, BootSlots, EfiSlots, PiSlots, other
 
 
@@ -137,7 +137,7 @@ def test_update_after_update_goes_from_slot_to_slot(machine: Machine) -> None:
 @pytest.mark.parametrize("name", ["", "a", "C", "A B", "../A"])
 def test_unknown_slot_is_refused(machine: Machine, name: str) -> None:
     for order in (machine.slots.choose_once, machine.slots.commit):
-        with pytest.raises(SlotError, match="no slot"):
+        with pytest.raises(BootSlotError, match="no slot"):
             order(name)
     assert machine.restart() == "A"
 
@@ -192,7 +192,7 @@ def test_slot_that_does_not_run_is_never_committed(machine: Machine, backend: Ba
     "line", ["", "set-primary", "set-state A", "set-state A fine", "get-state C", "format A"]
 )
 def test_unknown_question_is_an_error(backend: Backend, line: str) -> None:
-    with pytest.raises(SlotError):
+    with pytest.raises(BootSlotError):
         asked(backend, line)
 
 
@@ -200,14 +200,14 @@ def test_unknown_question_is_an_error(backend: Backend, line: str) -> None:
 
 
 def test_pi_without_the_bootloaders_word_is_named(tmp_path: Path) -> None:
-    with pytest.raises(SlotError, match="EEPROM"):
+    with pytest.raises(BootSlotError, match="EEPROM"):
         PiSlots(bootconfig=tmp_path, device_tree=tmp_path).running()
 
 
 @pytest.mark.parametrize("text", ["", "[all]\nboot_partition=2\n", "[tryboot]\nboot_partition=3\n", "\xff"])
 def test_broken_autoboot_file_is_named_and_not_guessed_at(tmp_path: Path, text: str) -> None:
     (tmp_path / "autoboot.txt").write_bytes(text.encode("latin-1"))
-    with pytest.raises(SlotError, match=r"autoboot\.txt"):
+    with pytest.raises(BootSlotError, match=r"autoboot\.txt"):
         PiSlots(bootconfig=tmp_path, device_tree=tmp_path).committed()
 
 

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from alpr_image.boot import Board
+from alpr_image.boot import BoardProfile
 from alpr_image.initramfs import BUSYBOX_TOOLS
 
 from hw.errors import PartFailedError
@@ -298,7 +298,7 @@ def test_initramfs_uses_only_what_it_brings() -> None:
 
 @pytest.mark.parametrize("board", ["virt", "rpi"])
 def test_kernel_line_takes_no_foreign_orders(board: str) -> None:
-    words = Board.load(board).cmdline.split()
+    words = BoardProfile.load(board).cmdline.split()
     assert {"systemd.getty_auto=no", "systemd.import_credentials=no", "panic=5"} <= set(words)
     assert not [word for word in words if word.startswith(("init=", "root=", "roothash=", "systemd.debug"))]
 

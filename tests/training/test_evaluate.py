@@ -14,15 +14,15 @@ from PIL import Image
 from detector.reader import MODELS
 from detector.training import evaluate
 from detector.training.measure import Measured, angle_of
-from detector.training.metrics import Outcome
+from detector.training.metrics import PlateOutcome
 from detector.training.report import comparison, coverage_table, summary, table
 
 CLIP = Path(__file__).resolve().parent.parent / "replay" / "drive_by"
 HEADER = "image,x,y,w,h,text,region,split\n"
 
 
-def outcome(truth: str, read: str | None, confidence: float, **other: float) -> Outcome:
-    return Outcome(
+def outcome(truth: str, read: str | None, confidence: float, **other: float) -> PlateOutcome:
+    return PlateOutcome(
         image="a.jpg",
         dataset="scenes",
         region="US-CA",

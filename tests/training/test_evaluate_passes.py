@@ -12,7 +12,14 @@ from detector_twins import box_at
 
 from detector.plates import NO_CHARACTER, PlateText, VehiclePass
 from detector.training import evaluate_passes as passes
-from detector.training.evaluate_passes import ClipOutcome, Outcome, compare, counted, interval, load_outcomes
+from detector.training.evaluate_passes import (
+    ClipOutcome,
+    VehicleOutcome,
+    compare,
+    counted,
+    interval,
+    load_outcomes,
+)
 from detector.training.render.passes import KINDS, VIEW, Clip, Ride, draw_clip, plate_texts, still
 from detector.training.render.passes_picture import ClipPictures, SeenPlate, seen_without_picture
 
@@ -25,9 +32,9 @@ def test_the_interval_holds_the_share_and_shrinks_with_more() -> None:
     assert interval(0, 0) == (0.0, 1.0)
 
 
-def vehicle(**how: object) -> Outcome:
+def vehicle(**how: object) -> VehicleOutcome:
     facts: dict[str, object] = {"truth": "7ABC123", "countable": True, "passes": 1} | how
-    return Outcome(**facts)  # type: ignore[arg-type]
+    return VehicleOutcome(**facts)  # type: ignore[arg-type]
 
 
 def test_each_fate_of_a_vehicle_is_counted_once() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detector.training.metrics import (
-    Outcome,
+    PlateOutcome,
     chance_calibration_error,
     coverage_at_precision,
     edit_distance,
@@ -22,8 +22,8 @@ from detector.training.metrics import (
 TEXT = st.text("AB01", max_size=6)
 
 
-def _outcome(truth: str, read: str | None, share: float = 0.8) -> Outcome:
-    return Outcome(
+def _outcome(truth: str, read: str | None, share: float = 0.8) -> PlateOutcome:
+    return PlateOutcome(
         image="a.jpg",
         dataset="set",
         region="US",

@@ -35,9 +35,11 @@ def _loss(batch: Any, out: Any) -> dict[str, Any]:
 
 
 def test_a_run_cut_off_goes_on_from_its_checkpoint_and_learns(tmp_path: Path) -> None:
-    from detector.training.loop import Plan, load_averaged, train
+    from detector.training.loop import TrainingPlan, load_averaged, train
 
-    plan = Plan(steps=300, peak_rate=0.01, warm_up=10, checkpoint_every=50, log_every=50, ema_momentum=0.9)
+    plan = TrainingPlan(
+        steps=300, peak_rate=0.01, warm_up=10, checkpoint_every=50, log_every=50, ema_momentum=0.9
+    )
     assert not train(_net(), _loss, _batches(), tmp_path, plan, stop_after_s=0.0)
     cut_at = json.loads((tmp_path / "progress.json").read_text())["step"]
     assert 0 < cut_at < 300

@@ -7,6 +7,6 @@ Promises: every picture follows from the generator it is given, and its truth
 from detector.training.render.plates import JURISDICTIONS, render_plate
 from detector.training.render.press import RenderedPlate
 
-from .patches import Patch, render_patch
+from .patches import RenderedPatch, render_patch
 
-__all__ = ["JURISDICTIONS", "Patch", "RenderedPlate", "render_patch", "render_plate"]
+__all__ = ["JURISDICTIONS", "RenderedPatch", "RenderedPlate", "render_patch", "render_plate"]

@@ -25,7 +25,7 @@ from detector.training.render.press import RenderedPlate
 
 from . import camera
 from .street import empty_street
-from .vehicles import DAYLIGHT, Light, Vehicle, draw_vehicle, park, planes
+from .vehicles import DAYLIGHT, SceneLight, Vehicle, draw_vehicle, park, planes
 from .viewpoint import Viewpoint
 
 Luma = NDArray[np.uint8]
@@ -211,9 +211,9 @@ def _frame(rng: np.random.Generator, part: _Part, frame: int) -> tuple[Luma, dic
     return noisy, seen
 
 
-def _night_light(y: float) -> Light:
+def _night_light(y: float) -> SceneLight:
     near = (8.0 / max(y, 4.0)) ** 2
-    return Light(
+    return SceneLight(
         body=float(min(0.12 * near, 0.2)),
         lamps=2.2,
         plate=float(np.clip(1.15 * near**0.5, 0.35, 1.25)),

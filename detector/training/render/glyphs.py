@@ -118,7 +118,7 @@ def rounded(points: Path, radius: float, *, closed: bool = False) -> Path:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cell:
+class GlyphCell:
     """What a shape is drawn into: width and height of the skeleton, corner radius, and the style."""
 
     w: float
@@ -127,17 +127,17 @@ class Cell:
     s: StrokeStyle
 
 
-Shape = Callable[[Cell], list[Path]]
+Shape = Callable[[GlyphCell], list[Path]]
 
 
-def _letter_g(c: Cell) -> list[Path]:
+def _letter_g(c: GlyphCell) -> list[Path]:
     bowl = rounded([(c.w, 0.24 * c.h), (c.w, 0), (0, 0), (0, c.h), (c.w, c.h), (c.w, 0.55 * c.h)], c.r)
     bar: list[Path] = [[(c.w, 0.55 * c.h), (0.55 * c.w, 0.55 * c.h)]]
     spur: list[Path] = [[(c.w, 0.75 * c.h), (c.w, c.h)]]
     return [bowl, *bar, *(spur if c.s.spurred_g == 2 else [])]
 
 
-def _letter_q(c: Cell) -> list[Path]:
+def _letter_q(c: GlyphCell) -> list[Path]:
     tails: list[Path] = [
         [(0.55 * c.w, 0.72 * c.h), (c.w, c.h)],
         [(0.55 * c.w, 0.78 * c.h), (1.08 * c.w, 1.05 * c.h)],
@@ -147,7 +147,7 @@ def _letter_q(c: Cell) -> list[Path]:
     return [rounded([(0, 0), (c.w, 0), (c.w, c.h), (0, c.h)], c.r, closed=True), tails[c.s.q_tail]]
 
 
-def _letter_r(c: Cell) -> list[Path]:
+def _letter_r(c: GlyphCell) -> list[Path]:
     y = (c.s.waist + 0.04) * c.h
     leg: Path = [(c.w * 0.95, y + 0.12 * c.h), (c.w, c.h)] if c.s.kinked_r else [(0.42 * c.w, y), (c.w, c.h)]
     if c.s.kinked_r:
@@ -155,18 +155,18 @@ def _letter_r(c: Cell) -> list[Path]:
     return [[(0, c.h), (0, 0)], rounded([(0, 0), (c.w, 0), (c.w, y), (0, y)], c.r), leg]
 
 
-def _letter_i(c: Cell) -> list[Path]:
+def _letter_i(c: GlyphCell) -> list[Path]:
     bar: list[Path] = [[(c.w / 2, 0), (c.w / 2, c.h)]]
     serifs: list[Path] = [[(0.1 * c.w, 0), (0.9 * c.w, 0)], [(0.1 * c.w, c.h), (0.9 * c.w, c.h)]]
     return bar + serifs if c.s.serif_i else bar
 
 
-def _letter_j(c: Cell) -> list[Path]:
+def _letter_j(c: GlyphCell) -> list[Path]:
     hook = rounded([(c.w, 0), (c.w, c.h), (0, c.h), (0, 0.7 * c.h)], c.r)
     return [[(0.4 * c.w, 0), (c.w, 0)], hook] if c.s.hooked_j else [hook]
 
 
-def _one(c: Cell) -> list[Path]:
+def _one(c: GlyphCell) -> list[Path]:
     middle = c.w * (0.5 if c.s.footed_one else 0.6)
     paths: list[Path] = [[(middle, 0), (middle, c.h)]]
     if c.s.flagged_one or c.s.footed_one:
@@ -176,7 +176,7 @@ def _one(c: Cell) -> list[Path]:
     return paths
 
 
-def _three(c: Cell) -> list[Path]:
+def _three(c: GlyphCell) -> list[Path]:
     y = c.s.waist * c.h
     low = rounded([(0.35 * c.w, y), (c.w, y), (c.w, c.h), (0, c.h), (0, 0.78 * c.h)], c.r)
     if c.s.flat_three:
@@ -187,7 +187,7 @@ def _three(c: Cell) -> list[Path]:
     return [rounded([(0, 0.2 * c.h), (0, 0), (c.w, 0), (c.w, y), (0.35 * c.w, y)], c.r), low]
 
 
-def _four(c: Cell) -> list[Path]:
+def _four(c: GlyphCell) -> list[Path]:
     y = 0.7 * c.h
     if c.s.open_four:
         return [[(0, 0), (0, 0.6 * c.h), (c.w, 0.6 * c.h)], [(0.85 * c.w, 0), (0.85 * c.w, c.h)]]
@@ -195,7 +195,7 @@ def _four(c: Cell) -> list[Path]:
     return [[(stem, c.h), (stem, 0), (0, y), (c.w, y)]]
 
 
-def _six(c: Cell) -> list[Path]:
+def _six(c: GlyphCell) -> list[Path]:
     y = 0.42 * c.h
     bowl = rounded([(0, y), (c.w, y), (c.w, c.h), (0, c.h)], c.r, closed=True)
     if c.s.straight_six:
@@ -204,13 +204,13 @@ def _six(c: Cell) -> list[Path]:
 
 
 def _turned(shape: Shape) -> Shape:
-    def turn(c: Cell) -> list[Path]:
+    def turn(c: GlyphCell) -> list[Path]:
         return [[(c.w - x, c.h - y) for x, y in path] for path in shape(c)]
 
     return turn
 
 
-def _seven(c: Cell) -> list[Path]:
+def _seven(c: GlyphCell) -> list[Path]:
     if c.s.curved_seven:
         return [
             [(0, 0), (c.w, 0)],
@@ -219,7 +219,7 @@ def _seven(c: Cell) -> list[Path]:
     return [[(0, 0), (c.w, 0), (0.28 * c.w, c.h)]]
 
 
-def _zero(c: Cell) -> list[Path]:
+def _zero(c: GlyphCell) -> list[Path]:
     inset = (1 - c.s.narrow_zero) * c.w / 2
     ring = rounded([(inset, 0), (c.w - inset, 0), (c.w - inset, c.h), (inset, c.h)], c.r, closed=True)
     return [ring, [(0.8 * c.w, 0.22 * c.h), (0.2 * c.w, 0.78 * c.h)]] if c.s.slashed_zero else [ring]
@@ -347,7 +347,7 @@ def stroke_mask(style_number: int, character: str) -> Mask:
     draw = ImageDraw.Draw(image)
     pen = max(2, round(weight * unit))
     shift = 0.15 + weight / 2
-    for path in _SHAPES[character](Cell(w=width, h=height, r=radius, s=style)):
+    for path in _SHAPES[character](GlyphCell(w=width, h=height, r=radius, s=style)):
         points = [((x + shift) * unit, (y + weight / 2) * unit) for x, y in path]
         cap = pen / 2
         cut_square = style.square_caps and path[0] != path[-1]

@@ -10,7 +10,7 @@ from .symbols import Symbol
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
+class PlateDesign:
     """One design. paper, ink: luma; band: luma of a printed strip behind name or slogan, or None.
 
     patterns: as in serials.fill; name_low: the name is below and the slogan above.
@@ -45,9 +45,9 @@ def look(
     top: int | None = None,
     bottom: int | None = None,
     country: str = "US",
-) -> Look:
+) -> PlateDesign:
     """A design from a row: patterns and slogans are parted by slashes; tones are lumas by day."""
-    return Look(
+    return PlateDesign(
         code=f"{country}-{code}",
         name=name,
         lettering=lettering,

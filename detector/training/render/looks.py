@@ -7,7 +7,7 @@ of plates in use.
 from __future__ import annotations
 
 from . import looks_a_to_m, looks_n_to_w
-from .look import Look
+from .look import PlateDesign
 
-LOOKS: tuple[Look, ...] = (*looks_a_to_m.ROWS, *looks_n_to_w.ROWS)
+LOOKS: tuple[PlateDesign, ...] = (*looks_a_to_m.ROWS, *looks_n_to_w.ROWS)
 JURISDICTIONS = tuple(sorted({look.code for look in LOOKS}))

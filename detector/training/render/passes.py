@@ -37,7 +37,7 @@ class Ride:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Panel:
+class Upright:
     """An upright board across the view: a truck's side, a van, a post. ``way``: where its left foot is."""
 
     width_m: float
@@ -54,7 +54,7 @@ class Clip:
     fps: float
     frames: int
     rides: tuple[Ride, ...]
-    panels: tuple[Panel, ...] = ()
+    panels: tuple[Upright, ...] = ()
     shake_px: float = 0.0
     drive_ms: float = 0.0
     fleet: bool = False
@@ -148,7 +148,7 @@ def _ride(text: str, vehicle: int, way: Way, direction: str) -> Ride:
     return Ride(text=text, vehicle=vehicle, way=way, rear=direction == "away", direction=direction)
 
 
-def _clip(kind: str, seed: int, rides: Sequence[Ride], panels: Sequence[Panel] = (), **how: float) -> Clip:
+def _clip(kind: str, seed: int, rides: Sequence[Ride], panels: Sequence[Upright] = (), **how: float) -> Clip:
     return Clip(kind=kind, seed=seed, fps=10.0, frames=2, rides=tuple(rides), panels=tuple(panels), **how)  # type: ignore[arg-type]
 
 
@@ -244,7 +244,7 @@ def _occluded(rng: np.random.Generator, kind: str, seed: int, fleet: bool) -> Dr
     count = int(rng.integers(1, 3))
     texts = plate_texts(rng, count, fleet=fleet)
     speed, wide = float(rng.uniform(4, 9)), float(rng.uniform(3, 7))
-    truck = Panel(width_m=wide, height_m=3.4, way=across(8.0, 0.8, -4.0 - wide, speed, 5.0))
+    truck = Upright(width_m=wide, height_m=3.4, way=across(8.0, 0.8, -4.0 - wide, speed, 5.0))
     if count == 1 and rng.random() < 0.5:
         way = along(-1.2, 0.0, 15.0, float(rng.uniform(0.4, 1.2)), 9.0)
         rides = [_ride(texts[0], 0, way, "towards")]
@@ -264,11 +264,11 @@ def _emerging(rng: np.random.Generator, kind: str, seed: int, fleet: bool) -> Dr
         wide = float(rng.uniform(0.12, 0.4))
         ends = float(rng.uniform(0.3, 1.5))
         x = -0.7 + float(rng.uniform(-0.15, 0.15))
-        post = Panel(width_m=wide, height_m=2.0, way=still(x - wide / 2, 9.0, 0.0, ends))
+        post = Upright(width_m=wide, height_m=2.0, way=still(x - wide / 2, 9.0, 0.0, ends))
         return _clip(kind, seed, [_ride(text, 0, still(-0.7, 10.0), "parked")], [post]), ends + 2.5
     right = rng.random() < 0.5
     edge = -0.9
-    van = Panel(width_m=2.0, height_m=2.3, way=still(edge - 2.0 if right else edge, 9.0))
+    van = Upright(width_m=2.0, height_m=2.3, way=still(edge - 2.0 if right else edge, 9.0))
     start, end = (edge - 0.2, edge + 1.4) if right else (edge + 0.2, edge - 1.4)
     way = across(10.0, 0.0, start, speed, end)
     return _clip(kind, seed, [_ride(text, 0, way, "unknown")], [van]), min(1.6 / speed + 1.0, 8.0)

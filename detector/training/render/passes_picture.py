@@ -12,7 +12,7 @@ from . import camera, wear
 from .faces import draw_face, lettering_mask
 from .line import fit_in, set_line
 from .looks import LOOKS
-from .passes import VIEW, Clip, Panel, Ride
+from .passes import VIEW, Clip, Ride, Upright
 from .press import RenderedPlate, finish, place_serial, print_serial, seen_by
 from .street import empty_street
 from .vehicles import Vehicle, draw_vehicle, park, planes
@@ -149,7 +149,7 @@ class ClipPictures:
 
     def _drawn(self, now_s: float, number: int) -> tuple[Luma, tuple[SeenPlate, ...]]:
         """The scene without noise, and its plates; the last one again where nothing moved."""
-        things: list[tuple[float, float, int, Ride | Panel]] = []
+        things: list[tuple[float, float, int, Ride | Upright]] = []
         for index, ride in enumerate(self._clip.rides):
             if (at := ride.way(now_s)) is not None:
                 things.append((at[1], at[0], index, ride))
@@ -163,7 +163,7 @@ class ClipPictures:
         picture = self._streets[street]
         seen: list[SeenPlate] = []
         for y, x, index, thing in sorted(things, key=lambda one: -one[0]):
-            if isinstance(thing, Panel):
+            if isinstance(thing, Upright):
                 quad = self._view.project(_upright(x, y, thing))
                 picture = _placed(picture, self._board, quad)
                 seen = [_behind(one, [quad]) for one in seen]
@@ -234,7 +234,7 @@ def _board(rng: np.random.Generator) -> Luma:
     return np.clip(side, 0, 255).astype(np.uint8)
 
 
-def _upright(x: float, y: float, panel: Panel) -> Quad:
+def _upright(x: float, y: float, panel: Upright) -> Quad:
     right, top = x + panel.width_m, panel.height_m
     return np.array([(x, y, top), (right, y, top), (right, y, 0.0), (x, y, 0.0)])
 

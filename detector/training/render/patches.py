@@ -20,7 +20,7 @@ _TRIES = 3  # photographs of one plate before an unreadable one is kept
 _LEAST_STRUCTURE = 7.0  # mean luma step over 3 of 96 columns
 
 
-class Patch(NamedTuple):
+class RenderedPatch(NamedTuple):
     """luma: uint8 (h, w); corners: float32 (4, 2), the plate's own in px of the patch, maybe outside it."""
 
     luma: Luma
@@ -36,7 +36,7 @@ def render_patch(
     backgrounds: Sequence[Luma] = (),
     margin: tuple[float, float] = (-0.03, 0.30),
     disorder: float = 1.0,
-) -> Patch:
+) -> RenderedPatch:
     """One patch of size (height, width).
 
     backgrounds: plate-free pictures to cut surroundings from, beside drawn vehicle surfaces.
@@ -51,7 +51,7 @@ def render_patch(
     height, width = size
     box = np.array([(0, 0), (width, 0), (width, height), (0, height)], np.float64)
     corners = camera.project(camera.homography(cut, box), quad)
-    return Patch(luma, plate.text, plate.jurisdiction, corners.astype(np.float32))
+    return RenderedPatch(luma, plate.text, plate.jurisdiction, corners.astype(np.float32))
 
 
 def plate_width(rng: np.random.Generator) -> float:

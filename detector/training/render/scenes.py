@@ -16,7 +16,7 @@ from .clutter import draw_clutter
 from .lettering import bare_word
 from .patches import pose, record
 from .surfaces import vehicle_surface
-from .vehicles import DAYLIGHT, Light, draw_vehicle, park
+from .vehicles import DAYLIGHT, SceneLight, draw_vehicle, park
 from .viewpoint import Viewpoint
 
 Luma = NDArray[np.uint8]
@@ -163,12 +163,12 @@ def _on_vehicle(
     vehicle = draw_vehicle(rng, plate, rear=bool(rng.random() < 0.5))
     light = DAYLIGHT
     if night:
-        light = Light(
+        light = SceneLight(
             body=float(rng.uniform(0.01, 0.15)), lamps=1.2, plate=float(rng.uniform(0.5, 1.4)), shade=0.2
         )
     elif rng.random() < 0.6:
         gain = float(np.exp(rng.uniform(-1.4, 0.2)))
-        light = Light(body=gain, lamps=gain, plate=gain * float(rng.uniform(0.6, 1.1)), shade=0.5)
+        light = SceneLight(body=gain, lamps=gain, plate=gain * float(rng.uniform(0.6, 1.1)), shade=0.5)
     try:
         out, quad = park(luma, view, vehicle, (x, y), light)
     except ValueError:

@@ -12,7 +12,7 @@ from . import wear
 from .backdrops import Backdrop, blotches, draw_backdrop
 from .faces import Lettering, draw_face, lettering_mask
 from .line import Box, Field, SetLine, cover_in, fit_in, set_line
-from .look import Look
+from .look import PlateDesign
 from .looks import LOOKS
 from .looks_canada import ROWS as CANADA
 from .press import RenderedPlate, Tones, finish, place_serial, print_serial, seen_by
@@ -95,7 +95,7 @@ def canadian_plate(rng: np.random.Generator, *, infrared: bool = False) -> Rende
     return _plate_of(rng, CANADA[int(rng.integers(len(CANADA)))], infrared=infrared)
 
 
-def _plate_of(rng: np.random.Generator, look: Look, *, infrared: bool) -> RenderedPlate:
+def _plate_of(rng: np.random.Generator, look: PlateDesign, *, infrared: bool) -> RenderedPlate:
     if rng.random() < _TEMPORARY_SHARE:
         return _temporary(rng, look, infrared=infrared)
     paper, ink, backdrop = float(look.paper), float(look.ink), look.backdrop
@@ -143,7 +143,7 @@ def _plate_of(rng: np.random.Generator, look: Look, *, infrared: bool) -> Render
     )
 
 
-def _temporary(rng: np.random.Generator, look: Look, *, infrared: bool) -> RenderedPlate:
+def _temporary(rng: np.random.Generator, look: PlateDesign, *, infrared: bool) -> RenderedPlate:
     """A paper tag: printed type, lines of small print, an expiry date; creased and bent by the wind."""
     tones = seen_by(rng, float(rng.uniform(200, 245)), float(rng.uniform(10, 50)), infrared=infrared)
     field = np.full((HEIGHT, WIDTH), tones.paper, np.float32)
@@ -196,7 +196,7 @@ def _temporary(rng: np.random.Generator, look: Look, *, infrared: bool) -> Rende
 
 
 def _letterings(
-    rng: np.random.Generator, field: Field, look: Look, tones: Tones, *, special: bool, infrared: bool
+    rng: np.random.Generator, field: Field, look: PlateDesign, tones: Tones, *, special: bool, infrared: bool
 ) -> Box:
     """Prints name and slogan with their strips; returns the area left for the serial."""
     top, bottom = rng.uniform(0.2, 0.27), rng.uniform(0.79, 0.86)
@@ -233,7 +233,7 @@ def _letterings(
 
 
 def _serial_and_side(
-    rng: np.random.Generator, field: Field, look: Look, tones: Tones, area: Box, *, special: bool
+    rng: np.random.Generator, field: Field, look: PlateDesign, tones: Tones, area: Box, *, special: bool
 ) -> tuple[str, Box]:
     """The line to print; a special plate gets a picture or stacked letters at a side first."""
     left, top, right, bottom = area
@@ -295,7 +295,7 @@ def _stack(rng: np.random.Generator, field: Field, box: Box, ink: float) -> None
 def _between(
     rng: np.random.Generator,
     field: Field,
-    look: Look,
+    look: PlateDesign,
     *,
     symbol: Symbol,
     printed: SetLine,
@@ -330,7 +330,7 @@ def _between(
         )
 
 
-def _stickers(rng: np.random.Generator, field: Field, look: Look) -> None:
+def _stickers(rng: np.random.Generator, field: Field, look: PlateDesign) -> None:
     """Month and year in the corners, and a county strip at the foot."""
     where = rng.random()
     if where < 0.15:

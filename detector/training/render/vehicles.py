@@ -150,7 +150,7 @@ def plate_corners(vehicle: Vehicle, x: float, y: float) -> World:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Light:
+class SceneLight:
     """Gains in linear light: of paint, of lamps and reflectors, of the plate; shade: of the ground shadow."""
 
     body: float
@@ -159,11 +159,11 @@ class Light:
     shade: float
 
 
-DAYLIGHT = Light(body=1.0, lamps=1.0, plate=0.9, shade=0.55)
+DAYLIGHT = SceneLight(body=1.0, lamps=1.0, plate=0.9, shade=0.55)
 
 
 def park(
-    canvas: Luma, view: Viewpoint, vehicle: Vehicle, at: tuple[float, float], light: Light = DAYLIGHT
+    canvas: Luma, view: Viewpoint, vehicle: Vehicle, at: tuple[float, float], light: SceneLight = DAYLIGHT
 ) -> tuple[Luma, Quad]:
     """Draws the vehicle with its near face at ground position ``at`` (x, y), meters.
 
@@ -194,7 +194,7 @@ def _mirrored(panel: panels.Panel) -> panels.Panel:
     return panels.Panel(luma=panel.luma[:, ::-1], alpha=panel.alpha[:, ::-1], lamps=panel.lamps[:, ::-1])
 
 
-def _lit(panel: panels.Panel, light: Light) -> Luma:
+def _lit(panel: panels.Panel, light: SceneLight) -> Luma:
     if light.body == 1.0 and light.lamps == 1.0:
         return panel.luma
     share = panel.lamps.astype(np.float32) / 255.0

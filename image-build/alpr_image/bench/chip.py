@@ -5,16 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from alpr_image.bench import variants
-from alpr_image.bench.story import SHORT_CLIP, Story
+from alpr_image.bench.story import SHORT_CLIP, BenchStory
 from alpr_image.bench.visit import selftest_of_a_start
-from alpr_image.image import Parts
+from alpr_image.image import ImageParts
 from alpr_image.workshop import BuildError
 
 SLOT = "tpm:0x1500ab1"
 NAME = "reader-1"
 
 
-def keys_in_the_chip(story: Story, parts: Parts) -> None:
+def keys_in_the_chip(story: BenchStory, parts: ImageParts) -> None:
     """It starts, reads, and has its keys in the chip; it starts again and opens what it has stored."""
     made = variants.card(story.shop, parts, name="chip", alter=_with_slot)
     card = story.grown(made, story.folder / "chip.card")

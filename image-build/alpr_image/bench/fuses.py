@@ -13,9 +13,9 @@ from alpr_image import wheels
 from alpr_image.bench import stand_in_firmware, variants
 from alpr_image.bench.card import partition
 from alpr_image.bench.luks import Header
-from alpr_image.bench.story import SHORT_CLIP, Story
+from alpr_image.bench.story import SHORT_CLIP, BenchStory
 from alpr_image.bench.visit import selftest_of_a_start
-from alpr_image.image import Parts
+from alpr_image.image import ImageParts
 from alpr_image.workshop import BuildError
 
 NAME = "reader-1"
@@ -29,7 +29,7 @@ _ioctl = StandInFirmware(bytes.fromhex("{KEY.hex()}")).ioctl  # type: ignore[ass
 """
 
 
-def key_in_the_fuses(story: Story, parts: Parts) -> None:
+def key_in_the_fuses(story: BenchStory, parts: ImageParts) -> None:
     """It makes its data partition without a chip, starts again and opens it; another board's key does not."""
     made = variants.card(story.shop, parts, name="fuses", alter=_with_stand_in)
     card = story.grown(made, story.folder / "fuses.card")
@@ -55,7 +55,7 @@ def key_in_the_fuses(story: Story, parts: Parts) -> None:
         told.append("this board's opens, another's does not")
 
 
-def _opens(story: Story, card: Path, start: int, key: bytes) -> bool:
+def _opens(story: BenchStory, card: Path, start: int, key: bytes) -> bool:
     """Ask cryptsetup on a copy of the header."""
     head, secret = story.folder / "fuses.head", story.folder / "fuses.key"
     with card.open("rb") as file:

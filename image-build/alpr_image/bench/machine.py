@@ -26,7 +26,7 @@ VARIABLES = "/usr/share/AAVMF/AAVMF_VARS.fd"
 OWNER = "a1b2c3d4-0000-4000-8000-00000000a1b2"
 
 
-class Machine:
+class VirtualMachine:
     """One unit: its folder holds firmware variables and the chip's state, and survives a restart."""
 
     def __init__(self, shop: Workshop, folder: Path, *, keys: KeyFolder, memory_mib: int = 1024) -> None:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from alpr_image.bench.machine import Machine, vfat_disk
+from alpr_image.bench.machine import VirtualMachine, vfat_disk
 from alpr_image.image import Built
 from alpr_image.keys import KeyFolder
 from alpr_image.workshop import PROJECT, BuildError, Workshop, run
@@ -25,7 +25,7 @@ SHORT_CLIP = 8  # frames: enough for a reader that starts, reads and stays
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class StepResult:
     """One step: did it hold, and what was seen."""
 
     step: str
@@ -41,14 +41,14 @@ class Seen:
 
 
 @dataclass(slots=True)
-class Story:
+class BenchStory:
     """The bench: one unit, one department, one card. `seen` grows with every step."""
 
     shop: Workshop
     keys: KeyFolder
     tell: Callable[[str], None]
     folder: Path = field(init=False)
-    seen: list[Seen] = field(default_factory=list)
+    seen: list[StepResult] = field(default_factory=list)
     begun: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
@@ -56,14 +56,14 @@ class Story:
 
     # -- set-up
 
-    def fresh_unit(self, built: Built, name: str = "unit") -> tuple[Machine, Path]:
+    def fresh_unit(self, built: Built, name: str = "unit") -> tuple[VirtualMachine, Path]:
         """A machine with a new chip and firmware, and a card as it comes from the build."""
         return self.machine(name), self.grown(built.card, self.folder / f"{name}.card")
 
-    def machine(self, name: str) -> Machine:
+    def machine(self, name: str) -> VirtualMachine:
         """A machine with a new chip and firmware."""
         run(["rm", "-rf", self.folder / name])
-        return Machine(self.shop, self.folder / name, keys=self.keys)
+        return VirtualMachine(self.shop, self.folder / name, keys=self.keys)
 
     @staticmethod
     def grown(image: Path, card: Path) -> Path:
@@ -72,12 +72,12 @@ class Story:
         run(["truncate", "-s", f"{CARD_MIB}M", card])
         return card
 
-    def last_unit(self) -> tuple[Machine, Path]:
+    def last_unit(self) -> tuple[VirtualMachine, Path]:
         """The unit of the last run, in its last state. Raises BuildError."""
         card = self.folder / "unit.card"
         if not card.exists():
             raise BuildError(f"{card} is not there: begin with the part `visit`")
-        return Machine(self.shop, self.folder / "unit", keys=self.keys), card
+        return VirtualMachine(self.shop, self.folder / "unit", keys=self.keys), card
 
     def clip_disk(self, *, frames: int | None = None) -> Path:
         """The disk that replaces the camera: the clip, or its first frames."""
@@ -102,7 +102,7 @@ class Story:
         except (BuildError, Silence, HardwareError, OSError) as error:
             told.append(" ".join(str(error).split())[-600:])
             good = False
-        self.seen.append(Seen(name, good, "; ".join(told), time.monotonic() - begun))
+        self.seen.append(StepResult(name, good, "; ".join(told), time.monotonic() - begun))
         self.tell(
             f"{'ok   ' if good else 'WRONG'} {self.seen[-1].seconds:6.0f} s  {name}: {self.seen[-1].told}"
         )

@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from alpr_device.errors import UpdateRefusedError
-from alpr_device.release import BUNDLE, PROOF, RELEASE, Running, Trust, copied_bundle
+from alpr_device.release import BUNDLE, PROOF, RELEASE, ReleaseTrust, Running, copied_bundle
 
 from alpr_image import pack, wheels
-from alpr_image.bench.machine import Machine
-from alpr_image.bench.story import SHORT_CLIP, Story
-from alpr_image.image import Built, Parts
+from alpr_image.bench.machine import VirtualMachine
+from alpr_image.bench.story import SHORT_CLIP, BenchStory
+from alpr_image.image import Built, ImageParts
 from alpr_image.pack import VerifiedRoot
 from alpr_image.workshop import BuildError, Workshop, run
 
@@ -98,7 +98,7 @@ def root_attacks(shop: Workshop, root: VerifiedRoot) -> Iterator[tuple[str, int,
     yield "verity: the whole tree", hash_offset + 4096, root_bytes - hash_offset - 4096
 
 
-def tampered(story: Story, parts: Parts, built: Built, *, booted: bool = True) -> None:
+def tampered(story: BenchStory, parts: ImageParts, built: Built, *, booted: bool = True) -> None:
     """Tampered images: none starts, and none can be installed.
 
     booted: let the machine refuse them; else the same rules, asked of this machine's tools in a few minutes.
@@ -120,7 +120,7 @@ def tampered(story: Story, parts: Parts, built: Built, *, booted: bool = True) -
             told.append(_update_refused(story, parts, built, member.encode(), chance))
 
 
-def _boot_refused(story: Story, parts: Parts, built: Built, changed: Path, *, booted: bool) -> str:
+def _boot_refused(story: BenchStory, parts: ImageParts, built: Built, changed: Path, *, booted: bool) -> str:
     """By the firmware; or by sbverify, which checks the signature as it does."""
     shop = story.shop
     if not booted:
@@ -137,7 +137,7 @@ def _boot_refused(story: Story, parts: Parts, built: Built, changed: Path, *, bo
     return _comes_not_up(machine, card, "Access Denied|Security Violation|failed to load|not found")
 
 
-def _root_refused(story: Story, built: Built, start: int, noise: bytes, *, booted: bool) -> str:
+def _root_refused(story: BenchStory, built: Built, start: int, noise: bytes, *, booted: bool) -> str:
     """By the kernel, which panics; or by veritysetup, which reads every block."""
     if not booted:
         changed, root = story.folder / "tampered.root", built.root
@@ -162,7 +162,7 @@ def _root_refused(story: Story, built: Built, start: int, noise: bytes, *, boote
 
 
 def _comes_not_up(
-    machine: Machine,
+    machine: VirtualMachine,
     card: Path,
     words: str,
     *,
@@ -182,14 +182,16 @@ def _comes_not_up(
     raise BuildError(f"neither refused nor up in {START_LIMIT_S:.0f} s: {machine.said()[-300:]}")
 
 
-def _update_refused(story: Story, parts: Parts, built: Built, member: bytes, chance: random.Random) -> str:
+def _update_refused(
+    story: BenchStory, parts: ImageParts, built: Built, member: bytes, chance: random.Random
+) -> str:
     """By the very check that a unit runs, on this machine."""
     data = bytearray(built.update.read_bytes())
     at = data.find(member) + 512
     _flip(data, at, at + 100, chance)
     changed, target = story.folder / "tampered.update", story.folder / "tampered.raucb"
     changed.write_bytes(data)
-    trust = Trust.parse(parts.keys.trust.read_text(encoding="utf-8"))
+    trust = ReleaseTrust.parse(parts.keys.trust.read_text(encoding="utf-8"))
     try:
         with changed.open("rb") as source, target.open("wb") as out:
             copied_bundle(source, out, trust, Running(board=built.facts.board, version=0, floor=0))

@@ -11,10 +11,10 @@ from typing import Any
 
 from alpr_image.bench import card as cards
 from alpr_image.bench import variants
-from alpr_image.bench.machine import Machine
+from alpr_image.bench.machine import VirtualMachine
 from alpr_image.bench.nbd import Card, CardServer, Cutter, cards_after
 from alpr_image.bench.office import Office
-from alpr_image.bench.story import SHORT_CLIP, Story
+from alpr_image.bench.story import SHORT_CLIP, BenchStory
 from alpr_image.bench.visit import (
     CLIP_LIMIT_S,
     READ_TO_ITS_END,
@@ -25,7 +25,7 @@ from alpr_image.bench.visit import (
     shown,
     verified,
 )
-from alpr_image.image import Parts
+from alpr_image.image import ImageParts
 from alpr_image.workshop import BuildError, run
 from tests.tools.rehearsal import Hands
 
@@ -39,7 +39,7 @@ HALF_AN_UPDATE = 64 << 20  # bytes of a slot's root, of about 180 MB
 class CutCard:
     """The unit's card behind a server at which the power fails again and again, in mid-write."""
 
-    def __init__(self, story: Story, machine: Machine, card: Path) -> None:
+    def __init__(self, story: BenchStory, machine: VirtualMachine, card: Path) -> None:
         self._story, self._machine = story, machine
         self._folder = story.folder / "cuts"
         run(["rm", "-rf", self._folder])
@@ -112,7 +112,7 @@ class Stick:
     disk: Path
 
     @classmethod
-    def filled(cls, story: Story, parts: Parts, older: Path) -> Stick:
+    def filled(cls, story: BenchStory, parts: ImageParts, older: Path) -> Stick:
         """Build them from the tree of the last build. older: the update file of the version that runs."""
 
         def make(version: int, name: str, **words: Any) -> Path:
@@ -129,7 +129,7 @@ class Stick:
         return cls(*files, story.stick(*files))
 
 
-def hard_day(story: Story, stick: Stick, unit: tuple[Machine, Path], office: Office) -> None:
+def hard_day(story: BenchStory, stick: Stick, unit: tuple[VirtualMachine, Path], office: Office) -> None:
     """The enrolled unit starts again and reads while its power fails; then updates, good and bad."""
     machine, card = unit
     cut = CutCard(story, machine, card)
@@ -205,7 +205,7 @@ def _started(slot: str) -> str:
 class _Trial:
     """The technician with the stick."""
 
-    def __init__(self, story: Story, machine: Machine, hands: Hands, office: Office) -> None:
+    def __init__(self, story: BenchStory, machine: VirtualMachine, hands: Hands, office: Office) -> None:
         self.story, self.machine, self._hands, self._office = story, machine, hands, office
         self.begun = len(machine.said())  # of a machine that was just switched on
 

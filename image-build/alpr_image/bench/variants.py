@@ -10,9 +10,9 @@ from alpr_device.slots import PiSlots
 
 from alpr_image import pack, wheels
 from alpr_image.bundle import rauc_bundle, update_file
-from alpr_image.image import Parts, assemble
+from alpr_image.image import ImageParts, assemble
 from alpr_image.release_log import ReleaseLog
-from alpr_image.root import Facts
+from alpr_image.root import ImageLabel
 from alpr_image.workshop import Workshop, run
 
 Alter = Callable[[Path], None]
@@ -28,7 +28,7 @@ class Variant:
 
 def make(
     shop: Workshop,
-    parts: Parts,
+    parts: ImageParts,
     *,
     version: int,
     name: str,
@@ -37,7 +37,7 @@ def make(
     logged: bool = True,
 ) -> Variant:
     """Build an update from a copy of the good tree. logged: entered in the release log, with its proof."""
-    facts = Facts(board=parts.board.name, version=version, name=f"0.2.{version}")
+    facts = ImageLabel(board=parts.board.name, version=version, name=f"0.2.{version}")
     out = shop.folder(f"variant-{name}")
     verified, boot = _assembled(shop, parts, facts, out, alter)
     bundle = rauc_bundle(
@@ -52,16 +52,16 @@ def make(
     return Variant(update=update, version=version)
 
 
-def card(shop: Workshop, parts: Parts, *, name: str, alter: Alter) -> Path:
+def card(shop: Workshop, parts: ImageParts, *, name: str, alter: Alter) -> Path:
     """A card with such a tree in slot A, as a build leaves one."""
-    facts, out = Facts(board=parts.board.name, version=1, name=name), shop.folder(f"variant-{name}")
+    facts, out = ImageLabel(board=parts.board.name, version=1, name=name), shop.folder(f"variant-{name}")
     verified, boot = _assembled(shop, parts, facts, out, alter)
     config = pack.config_partition(shop, PiSlots.autoboot("A"), out / "bootconfig.img")
     return pack.disk(shop, config=config, boot=boot, root=verified.image, out=out / "card.img")
 
 
 def _assembled(
-    shop: Workshop, parts: Parts, facts: Facts, out: Path, alter: Alter | None
+    shop: Workshop, parts: ImageParts, facts: ImageLabel, out: Path, alter: Alter | None
 ) -> tuple[pack.VerifiedRoot, Path]:
     """The root and the boot partition of a copy of the good tree."""
     good, tree = shop.path / f"root-{parts.board.name}", shop.path / "root-variant"

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from alpr_image.bench.card import data_folder
-from alpr_image.bench.machine import Machine
+from alpr_image.bench.machine import VirtualMachine
 from alpr_image.bench.office import PERSON, Office
-from alpr_image.bench.story import Story, clip_texts
+from alpr_image.bench.story import BenchStory, clip_texts
 from alpr_image.image import Built
 from alpr_image.workshop import BuildError, run
 from tests.tools.rehearsal import Hands, Silence, as_shown
@@ -26,7 +26,7 @@ _CHALLENGE = re.compile(r"[A-Za-z0-9._@-]+:[a-z2-7]{32}:[0-9a-f]{4}")
 _ASK = ("--user", "demo-supervisor", "--role", "ccat-supervisor", "--purpose", "1", "--case", "26-1042")
 
 
-def first_day(story: Story, built: Built) -> tuple[Machine, Path, Office]:
+def first_day(story: BenchStory, built: Built) -> tuple[VirtualMachine, Path, Office]:
     """One start of a flashed card, from power on to the technician's `exit`."""
     machine, card = story.fresh_unit(built)
     run(["rm", "-rf", story.folder / "office"])
@@ -53,7 +53,7 @@ def first_day(story: Story, built: Built) -> tuple[Machine, Path, Office]:
     return machine, card, office
 
 
-def _read_right(story: Story, machine: Machine, card: Path, office: Office, begun_us: int) -> str:
+def _read_right(story: BenchStory, machine: VirtualMachine, card: Path, office: Office, begun_us: int) -> str:
     """The card as a power cut would leave it now, opened here: consistent, and every text right.
 
     The clip's times count from the moment at which the unit opened it, by a clock that is this machine's.
@@ -95,7 +95,7 @@ def prompt(hands: Hands, name: str, limit_s: float = START_LIMIT_S) -> str:
                 raise
 
 
-def selftest_of_a_start(machine: Machine, hands: Hands, name: str) -> str:
+def selftest_of_a_start(machine: VirtualMachine, hands: Hands, name: str) -> str:
     """What `selftest` prints once the reader has read this start's clip; before, it takes the line over.
 
     Call it as the machine starts. Raises BuildError, Silence.
@@ -106,7 +106,7 @@ def selftest_of_a_start(machine: Machine, hands: Hands, name: str) -> str:
     return shown(hands, "selftest", f"{name}> ")
 
 
-def first_visit(story: Story, hands: Hands, office: Office) -> None:
+def first_visit(story: BenchStory, hands: Hands, office: Office) -> None:
     """A technician at the unit that has read: selftest, enroll, log in with a grant, sync."""
     with story.step("answers at the serial port; selftest before any login") as told:
         prompt(hands, "reader-1")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from alpr_device.errors import SlotError
+from alpr_device.errors import BootSlotError
 from alpr_device.slots import BootSlots, board_slots, checked
 
 STATES = Path("/var/lib/alpr-update")
@@ -23,7 +23,7 @@ class Backend:
         self._slots, self._states = slots, states
 
     def answer(self, words: list[str]) -> str:
-        """One call; what goes to stdout. Raises SlotError."""
+        """One call; what goes to stdout. Raises BootSlotError."""
         match words:
             case ["get-primary"]:
                 return self._slots.next()
@@ -41,7 +41,7 @@ class Backend:
             case ["set-state", name, "bad"]:
                 self._mark(checked(name)).touch()
                 return ""
-        raise SlotError(f"does not know {' '.join(words)!r}")
+        raise BootSlotError(f"does not know {' '.join(words)!r}")
 
     def _good(self, name: str) -> None:
         """Only the slot that runs is committed: another one was not seen to read."""
@@ -57,7 +57,7 @@ def main() -> int:
     """One call of RAUC's."""
     try:
         said = Backend(board_slots()).answer(sys.argv[1:])
-    except (SlotError, OSError) as error:
+    except (BootSlotError, OSError) as error:
         print(f"slot backend: {error}", file=sys.stderr)
         return 1
     if said:

@@ -2,7 +2,7 @@
 
 DeviceError
 ├── KeySourceError     nothing here keeps the data partition's key
-├── SlotError          the boot choice cannot be read or set
+├── BootSlotError      the boot choice cannot be read or set
 └── UpdateRefusedError the update must not be installed; `reason` is what the technician sees
 """
 
@@ -17,7 +17,7 @@ class KeySourceError(DeviceError):
     """Nothing here keeps the data partition's key, or what keeps it refuses."""
 
 
-class SlotError(DeviceError):
+class BootSlotError(DeviceError):
     """The boot choice cannot be read or set."""
 
 

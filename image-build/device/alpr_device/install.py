@@ -14,7 +14,7 @@ from pathlib import Path
 from alpr_device import events
 from alpr_device.errors import DeviceError, UpdateRefusedError
 from alpr_device.image_facts import floor, image_facts
-from alpr_device.release import Release, Running, Trust, copied_bundle
+from alpr_device.release import ReleaseTrust, Running, SystemRelease, copied_bundle
 
 TRUST = Path("/usr/share/alpr/release-keys.txt")
 FOLDER = Path("/var/lib/alpr-update")
@@ -30,14 +30,14 @@ def install(
     trust: Path = TRUST,
     rauc: str = "rauc",
     running: Running | None = None,
-) -> Release:
+) -> SystemRelease:
     """Install into the slot that does not run. Raises UpdateRefusedError, DeviceError; each is an event."""
     now = running or this_unit()
     bundle = folder / "bundle.raucb"
-    release: Release | None = None
+    release: SystemRelease | None = None
     try:
         with source.open("rb") as file, bundle.open("wb") as target:
-            release = copied_bundle(file, target, Trust.parse(trust.read_text(encoding="utf-8")), now)
+            release = copied_bundle(file, target, ReleaseTrust.parse(trust.read_text(encoding="utf-8")), now)
         _hand_over(rauc, bundle)
     except OSError as error:
         raise DeviceError(f"{error.filename}: {error.strerror}") from None
@@ -83,7 +83,7 @@ def reason(said: str) -> str:
     return "no reason given"
 
 
-def _note(folder: Path, outcome: str, now: Running, release: Release | None) -> None:
+def _note(folder: Path, outcome: str, now: Running, release: SystemRelease | None) -> None:
     events.note(
         outcome,
         from_version=str(now.version),

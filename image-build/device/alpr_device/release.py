@@ -2,11 +2,11 @@
 
 The file is an uncompressed POSIX tar with three members in this order:
 
-    release.txt          the leaf of the release log, six lines (`Release.text`)
+    release.txt          the leaf of the release log, six lines (`SystemRelease.text`)
     release.tlog-proof   C2SP tlog-proof of that leaf, its checkpoint signed by the log and its witnesses
     bundle.raucb         the RAUC bundle, signed; its SHA-256 and size are in release.txt
 
-`Trust` is what the image brings: the log's key, the witnesses' keys and how many of them must have signed.
+`ReleaseTrust` is what the image brings: the log's key, the witnesses' keys and how many of them must sign.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _LINES = re.compile(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Release:
+class SystemRelease:
     """One release of one board's image. version: rises with every release, and never falls on a unit."""
 
     version: int
@@ -58,7 +58,7 @@ class Release:
         )
 
     @classmethod
-    def parse(cls, text: str) -> Release:
+    def parse(cls, text: str) -> SystemRelease:
         """Parse a leaf. Raises UpdateRefusedError."""
         match = _LINES.fullmatch(text)
         if match is None:
@@ -74,7 +74,7 @@ class Release:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trust:
+class ReleaseTrust:
     """Whom this image believes about releases."""
 
     log: NoteKey
@@ -87,7 +87,7 @@ class Trust:
         return "\n".join([*lines, f"quorum {self.quorum}", ""])
 
     @classmethod
-    def parse(cls, text: str) -> Trust:
+    def parse(cls, text: str) -> ReleaseTrust:
         """Parse. Raises UpdateRefusedError: an image with broken trust installs nothing."""
         found: dict[str, list[str]] = {"log": [], "witness": [], "quorum": []}
         for line in text.splitlines():
@@ -105,7 +105,7 @@ class Trust:
         return cls(log=log, witnesses=witnesses, quorum=quorum)
 
 
-def check_proof(leaf: str, proof_text: str, trust: Trust) -> None:
+def check_proof(leaf: str, proof_text: str, trust: ReleaseTrust) -> None:
     """Does the release log hold this leaf? RFC 9162, 2.1.3. Raises UpdateRefusedError."""
     try:
         proof = parse(proof_text)
@@ -130,7 +130,7 @@ class Running:
     version: int
     floor: int
 
-    def admit(self, release: Release) -> None:
+    def admit(self, release: SystemRelease) -> None:
         """Raises UpdateRefusedError for another board's image and for one that is not newer."""
         if release.board != self.board:
             raise UpdateRefusedError(f"is for {release.board}, this unit is {self.board}")
@@ -141,7 +141,9 @@ class Running:
             )
 
 
-def copied_bundle(source: IO[bytes], target: IO[bytes], trust: Trust, running: Running) -> Release:
+def copied_bundle(
+    source: IO[bytes], target: IO[bytes], trust: ReleaseTrust, running: Running
+) -> SystemRelease:
     """Check an update file and write its bundle to target. Nothing is written before the proof holds.
 
     Raises UpdateRefusedError; target then holds what must be thrown away.
@@ -151,7 +153,7 @@ def copied_bundle(source: IO[bytes], target: IO[bytes], trust: Trust, running: R
             members = iter(archive)
             text = _small(archive, members, RELEASE, MAX_RELEASE_BYTES)
             proof = _small(archive, members, PROOF, MAX_PROOF_BYTES)
-            release = Release.parse(text)
+            release = SystemRelease.parse(text)
             check_proof(text, proof, trust)
             running.admit(release)
             body = _member(archive, members, BUNDLE, MAX_BUNDLE_BYTES)
@@ -175,7 +177,7 @@ def _small(archive: tarfile.TarFile, members: Iterable[tarfile.TarInfo], name: s
     return _member(archive, members, name, limit).read(limit + 1).decode("utf-8")
 
 
-def _copy(body: IO[bytes], target: IO[bytes], release: Release) -> None:
+def _copy(body: IO[bytes], target: IO[bytes], release: SystemRelease) -> None:
     digest, written = hashlib.sha256(), 0
     while chunk := body.read(1 << 20):
         written += len(chunk)

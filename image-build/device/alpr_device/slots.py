@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from alpr_device.errors import SlotError
+from alpr_device.errors import BootSlotError
 
 SLOTS = ("A", "B")
 LOADER = r"\EFI\BOOT\BOOTAA64.EFI"
@@ -34,9 +34,9 @@ def other(slot: str) -> str:
 
 
 def checked(slot: str) -> str:
-    """A slot's name. Raises SlotError."""
+    """A slot's name. Raises BootSlotError."""
     if slot not in SLOTS:
-        raise SlotError(f"no slot {slot!r}: A or B")
+        raise BootSlotError(f"no slot {slot!r}: A or B")
     return slot
 
 
@@ -44,40 +44,40 @@ class BootSlots(Protocol):
     """The board's boot choice."""
 
     def running(self) -> str:
-        """The slot that this system was started from. Raises SlotError."""
+        """The slot that this system was started from. Raises BootSlotError."""
 
     def committed(self) -> str:
-        """The slot that every start takes. Raises SlotError."""
+        """The slot that every start takes. Raises BootSlotError."""
 
     def next(self) -> str:
-        """The slot that the next start takes. Raises SlotError."""
+        """The slot that the next start takes. Raises BootSlotError."""
 
     def choose_once(self, slot: str) -> None:
-        """Take this slot at the next start alone. Raises SlotError."""
+        """Take this slot at the next start alone. Raises BootSlotError."""
 
     def commit(self, slot: str) -> None:
-        """Take this slot from now on. Raises SlotError."""
+        """Take this slot from now on. Raises BootSlotError."""
 
 
 def running_slot(path: Path = RUNNING_SLOT) -> str:
-    """As the initramfs found it. Raises SlotError."""
+    """As the initramfs found it. Raises BootSlotError."""
     try:
         return checked(path.read_text().strip())
     except OSError:
-        raise SlotError(f"{path} is not there: not started from this image's initramfs") from None
+        raise BootSlotError(f"{path} is not there: not started from this image's initramfs") from None
 
 
 def call(*words: str) -> str:
-    """Run a tool; its standard output. Raises SlotError."""
+    """Run a tool; its standard output. Raises BootSlotError."""
     try:
         done = subprocess.run(  # noqa: S603 - fixed programs, no shell
             words, capture_output=True, text=True, timeout=CALL_LIMIT_S, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise SlotError(f"{words[0]}: {error}") from None
+        raise BootSlotError(f"{words[0]}: {error}") from None
     if done.returncode:
         last = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
-        raise SlotError(f"{words[0]}: {last[:160]}")
+        raise BootSlotError(f"{words[0]}: {last[:160]}")
     return done.stdout
 
 
@@ -147,13 +147,13 @@ class EfiSlots:
                 "--loader",
                 LOADER,
             )
-        raise SlotError(f"the firmware keeps no boot entry for slot {slot}")
+        raise BootSlotError(f"the firmware keeps no boot entry for slot {slot}")
 
     def _disk(self) -> str:
         try:
             return self._disk_file.read_text().strip()
         except OSError:
-            raise SlotError(f"{self._disk_file} is not there") from None
+            raise BootSlotError(f"{self._disk_file} is not there") from None
 
 
 class PiSlots:
@@ -181,7 +181,9 @@ class PiSlots:
         try:
             number = int.from_bytes(self._number.read_bytes(), "big")
         except OSError:
-            raise SlotError(f"{self._number} is not there: an EEPROM from before 2022? update it") from None
+            raise BootSlotError(
+                f"{self._number} is not there: an EEPROM from before 2022? update it"
+            ) from None
         return self._slot_of(number)
 
     def committed(self) -> str:
@@ -232,13 +234,13 @@ class PiSlots:
             finally:
                 os.close(folder)
         except OSError as error:
-            raise SlotError(f"{self._file}: {error.strerror}") from None
+            raise BootSlotError(f"{self._file}: {error.strerror}") from None
 
     def _numbers(self) -> dict[str, int]:
         try:
             lines = self._file.read_text(encoding="ascii").splitlines()
         except (OSError, UnicodeDecodeError) as error:
-            raise SlotError(f"{self._file} cannot be read: {error}") from None
+            raise BootSlotError(f"{self._file} cannot be read: {error}") from None
         found: dict[str, int] = {}
         part = "all"
         for line in lines:
@@ -247,7 +249,7 @@ class PiSlots:
             elif match := self._PART.match(line):
                 found[part] = int(match[1])
         if not {"all", "tryboot"} <= found.keys():
-            raise SlotError(f"{self._file} names no two boot partitions")
+            raise BootSlotError(f"{self._file} names no two boot partitions")
         return found
 
     @staticmethod
@@ -255,7 +257,7 @@ class PiSlots:
         for slot, found in BOOT_PARTITION.items():
             if found == number:
                 return slot
-        raise SlotError(f"boot partition {number} belongs to no slot")
+        raise BootSlotError(f"boot partition {number} belongs to no slot")
 
 
 def board_slots(device_tree: Path = Path("/proc/device-tree")) -> BootSlots:
