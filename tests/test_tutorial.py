@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from tests.tools.ports import free_ports
 
 ROOT = Path(__file__).resolve().parent.parent
 TUTORIAL = ROOT / "firmware" / "TUTORIAL.md"
@@ -47,11 +48,6 @@ def pattern_of(shown: tuple[str, ...]) -> re.Pattern[str]:
     return re.compile("".join(lines))
 
 
-def free_ports() -> tuple[int, int]:
-    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
-        return one.getsockname()[1], two.getsockname()[1]
-
-
 def test_the_tutorial_prints_what_it_says(tmp_path: Path) -> None:
     programs = tmp_path / "bin"
     programs.mkdir()
@@ -63,7 +59,7 @@ def test_the_tutorial_prints_what_it_says(tmp_path: Path) -> None:
     place.mkdir()
     (place / "clip").symlink_to(ROOT / "tests" / "replay" / "drive_by")
     page = TUTORIAL.read_text(encoding="utf-8")
-    for fixed, free in zip(("8563", "8564"), map(str, free_ports()), strict=True):
+    for fixed, free in zip(("8563", "8564"), map(str, free_ports(2)), strict=True):
         page = page.replace(fixed, free)
     known = steps(page)
     assert len(known) > 15

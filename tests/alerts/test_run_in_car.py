@@ -17,7 +17,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from reader_process import CLIP, Running
-from sync_twins import DepartmentProcess, found_department, free_port
+from sync_twins import DepartmentProcess, found_department
 
 from firmware.cli import main
 from firmware.custody.opening import open_ledger
@@ -33,6 +33,7 @@ from sync.department.server.server import Department
 from sync.department.units.documents import publish, sign_document
 from sync.department.units.hot_lists import Offer, publish_list
 from sync.hot_lists.entry import ListEntry
+from tests.tools.ports import free_port
 
 pytestmark = pytest.mark.slow
 T = TypeVar("T")

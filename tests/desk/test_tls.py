@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from sync_twins import DepartmentProcess, Unit, found_department, free_port, issue_code
+from sync_twins import DepartmentProcess, Unit, found_department, issue_code
 from tls_client import offer
 
 from sync import root_file
@@ -26,6 +26,7 @@ from sync.department.server.open_desk import adopt_root, first_administrator, op
 from sync.department.units.authority import Authority
 from sync.errors import LackingError
 from sync.root_file import RootWitness
+from tests.tools.ports import free_port
 
 CHACHA = "TLS_CHACHA20_POLY1305_SHA256"
 

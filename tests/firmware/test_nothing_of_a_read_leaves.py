@@ -13,13 +13,14 @@ from pathlib import Path
 
 import pytest
 from reader_process import CLIP
-from sync_twins import found_department, free_port, issue_code, running
+from sync_twins import found_department, issue_code, running
 
 from firmware.custody.opening import create_ledger
 from firmware.settings.config import Config, SiteSettings, SyncSettings, UnitSettings, write_config
 from sync.enrollment import join
 from sync.ledger_outbox import LedgerOutbox
 from sync.membership import SyncFolder
+from tests.tools.ports import free_port
 
 pytestmark = pytest.mark.slow
 TRUTH = json.loads((CLIP / "truth.json").read_text())["vehicles"]

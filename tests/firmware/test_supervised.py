@@ -18,7 +18,7 @@ from reader_process import CLIP
 from firmware.run.app import prepare_home
 from firmware.settings.config import Config, UnitSettings, write_config
 from hw.serial_port import FdPort
-from tests.tools.local_department import free_port
+from tests.tools.ports import free_port
 from tests.tools.rehearsal import Hands
 
 pytestmark = pytest.mark.slow

@@ -36,7 +36,7 @@ import numpy as np  # noqa: E402
 import pyotp  # noqa: E402
 import structlog  # noqa: E402
 from scripted_eyes import DECODING, PLATE, ScriptedEyes  # noqa: E402
-from sync_twins import Unit, free_port, issue_code  # noqa: E402
+from sync_twins import Unit, issue_code  # noqa: E402
 from today_department import found_today, listen_on_loopback, opened  # noqa: E402
 
 from detector.track import Tracker  # noqa: E402
@@ -56,6 +56,7 @@ from sync.department.server.server import Department  # noqa: E402
 from sync.department.units.hot_lists import Offer, publish_list  # noqa: E402
 from sync.hot_lists.entry import ListEntry  # noqa: E402
 from sync.schedule import Schedule  # noqa: E402
+from tests.tools.ports import free_port  # noqa: E402
 
 UNITS_A_PROCESS = 10
 INTERVAL_S = 0.05

@@ -27,7 +27,7 @@ import httpx  # noqa: E402
 import structlog  # noqa: E402
 from postgres_twin import postgres_cluster  # noqa: E402
 from sqlalchemy import text  # noqa: E402
-from sync_twins import Unit, checked, found_department, free_port, issue_code, running  # noqa: E402
+from sync_twins import Unit, checked, found_department, issue_code, running  # noqa: E402
 from year_of_reads import DAYS, LOGS, SOUGHT, TIMES, OpenDoor, Year, plate_of  # noqa: E402
 
 from storage import leaf as leaves  # noqa: E402
@@ -41,6 +41,7 @@ from sync.department.journal.inquiry_entries import Query  # noqa: E402
 from sync.department.server.server import Department  # noqa: E402
 from sync.department.units.authority import Authority  # noqa: E402
 from sync.transport import server_context  # noqa: E402
+from tests.tools.ports import free_port  # noqa: E402
 from tests.tools.sync_catch_up import fill  # noqa: E402
 
 PLAIN = """

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Self
 from firmware.errors import FirmwareError
 from sync.department import cli as department
 from sync.errors import DONE
+from tests.tools.ports import free_ports
 
 HOST = "localhost"
 STOP_S = 15
@@ -24,19 +24,12 @@ class LocalDepartmentError(FirmwareError):
     """The department's own command did not do what it was asked for."""
 
 
-def free_port() -> int:
-    """A port on loopback that nobody listens on now."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
-
-
 class LocalDepartment:
     """For `with`: `department serve` on a home that `found` made. Raises LocalDepartmentError."""
 
     def __init__(self, home: Path) -> None:
         self.home = home
-        self.unit_port, self._desk_port = free_port(), free_port()
+        self.unit_port, self._desk_port = free_ports(2)
         self._process: subprocess.Popen[bytes] | None = None
 
     def found(self, *, quietly: bool = False) -> None:

@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from firmware.console.service import socket_of
+from tests.tools.ports import free_port
 from tests.tools.rehearsal import Hands, as_shown, console_of
 
 BEGIN, END = "<!-- transcript: begin -->", "<!-- transcript: end -->"
@@ -33,13 +34,6 @@ def programs() -> tuple[str, str]:
     """(reader, department) beside the Python that runs."""
     folder = Path(sys.executable).parent
     return str(folder / "reader"), str(folder / "department")
-
-
-def free_port() -> int:
-    """A TCP port of this machine that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Visit:

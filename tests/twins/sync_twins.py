@@ -38,14 +38,9 @@ from sync.root_file import describe
 from sync.runner import Attempt, Runner
 from sync.schedule import Schedule
 from sync.uplink import Conversation, ParcelSize, SyncProgress
+from tests.tools.ports import free_port
 
 HOST = "localhost"
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 def found_department(path: Path, **changes: object) -> DepartmentHome:

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import desk_twins
-from sync_twins import free_port
 
 from storage.times import DAY_US, HOUR_US, now_us
 from sync.department.desk.context import DeskContext
 from sync.department.ground.home import DepartmentHome
 from sync.department.server.open_desk import open_front
 from sync.department.server.server import Department
+from tests.tools.ports import free_port
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

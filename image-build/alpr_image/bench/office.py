@@ -15,16 +15,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from alpr_image.workshop import PROJECT, BuildError, run
+from tests.tools.ports import free_ports
 
 SEEN_BY_UNIT = "10.0.2.2"
 PERSON = "t.okafor"
-
-
-def free_port() -> int:
-    """A TCP port of this machine that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Office:
@@ -40,7 +34,7 @@ class Office:
         """Chosen once: the unit has the address from its enrollment."""
         kept = self.folder / "ports"
         if not kept.exists():
-            kept.write_text(f"{free_port()} {free_port()}\n", encoding="ascii")
+            kept.write_text("{} {}\n".format(*free_ports(2)), encoding="ascii")
         first, second = kept.read_text(encoding="ascii").split()
         return int(first), int(second)
 
