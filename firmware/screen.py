@@ -6,10 +6,13 @@ The log names no plates by design; this holds even where a library, a kernel or 
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Callable
 
+COLUMNS = 80  # of a technician's terminal; a row keeps the last one free, where some move the cursor on
 BLOT = "*****"
 _PRINTABLE = re.compile(r"[^\x20-\x7e]")
+_NAME_COLUMN = re.compile(r"(?=.{1,32}  )\S+(?: \S+)* {2,}")
 # A run of letters and digits that holds both, or four capitals and more: what a plate looks like.
 _PLATE_LIKE = re.compile(r"(?<![A-Za-z0-9])(?=[A-Za-z0-9]*[A-Za-z])[A-Za-z0-9]{3,10}(?![A-Za-z0-9])")
 _SPLIT_PLATE = re.compile(r"(?<![A-Za-z0-9])[A-Z0-9]{1,4}[ ._:,/?-]{1,2}[A-Z0-9]{2,5}(?![A-Za-z0-9])")
@@ -45,6 +48,20 @@ _LINK = re.compile(rf"{_LINK_NAME}(?= +(?:up|down) )")
 def printable(text: str) -> str:
     """text without what a terminal could take for an order."""
     return _PRINTABLE.sub("?", text)
+
+
+def fitted(line: str) -> list[str]:
+    """A line as rows shorter than COLUMNS. A long value continues in its column; no word is cut."""
+    if len(line) < COLUMNS:
+        return [line]
+    name = _NAME_COLUMN.match(line)
+    return textwrap.wrap(
+        line,
+        COLUMNS - 1,
+        subsequent_indent=" " * (name.end() if name else 2),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def screened_name(name: str) -> str:

@@ -65,14 +65,17 @@ def make_dir(path: Path) -> None:
         sync_dir(path.parent)
 
 
-def write_new(path: Path, data: bytes) -> None:
-    """Write a file under a name not used before, content synced; the caller syncs the directory."""
+def write_new(path: Path, data: bytes, *, lasts: bool = True) -> None:
+    """Write a file under a name not used before, its content synced if it `lasts`; the caller syncs the
+    directory.
+    """
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE)
     try:
         view = memoryview(data)
         while view:
             view = view[os.write(descriptor, view) :]
-        sync_file(descriptor)
+        if lasts:
+            sync_file(descriptor)
     finally:
         os.close(descriptor)
 
@@ -157,13 +160,16 @@ _WHOLE = ctypes.c_int64(0)
 _BEGUN, _WAITED = 2, 1 | 2 | 4  # SYNC_FILE_RANGE_WRITE; and _WAIT_BEFORE, _WAIT_AFTER
 
 
-def replace(path: Path, data: bytes) -> None:
-    """Put new content under a name, whole or not at all."""
+def replace(path: Path, data: bytes, *, lasts: bool = True) -> None:
+    """Put new content under a name, whole or not at all. Without `lasts` nothing is synced: a power cut may
+    leave the file empty, which spares a card what no start depends on.
+    """
     beside = path.with_name(path.name + ".new")
     beside.unlink(missing_ok=True)
-    write_new(beside, data)
+    write_new(beside, data, lasts=lasts)
     beside.replace(path)
-    sync_dir(path.parent)
+    if lasts:
+        sync_dir(path.parent)
 
 
 def read_bounded(path: Path, limit: int) -> bytes:

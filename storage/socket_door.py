@@ -37,7 +37,7 @@ class DoorServer:
 
     def __enter__(self) -> Self:
         self._path.unlink(missing_ok=True)
-        with _private_umask(), _short(self._path) as name:
+        with private_umask(), short_name(self._path) as name:
             self._server = _Server(name, _Handler)
         self._path.chmod(0o600)
         self._server.door = self._door
@@ -101,7 +101,7 @@ def is_served(home: Home) -> bool:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(ANSWER_TIMEOUT_S)
         try:
-            with _short(home.socket) as name:
+            with short_name(home.socket) as name:
                 connection.connect(name)
         except OSError:
             return False
@@ -113,7 +113,7 @@ def ask(home: Home, op: str, body: dict[str, Any]) -> dict[str, Any]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(ANSWER_TIMEOUT_S)
         try:
-            with _short(home.socket) as name:
+            with short_name(home.socket) as name:
                 connection.connect(name)
             _send(connection, envelope.encode([op, body]))
             answer = envelope.decode(_receive(connection, MAX_ANSWER), limit=MAX_ANSWER)
@@ -166,8 +166,8 @@ def _exactly(connection: socket.socket, size: int) -> bytes:
 
 
 @contextlib.contextmanager
-def _short(path: Path) -> Iterator[str]:
-    """A name for the socket within the 108 bytes that the kernel takes, however deep the home is."""
+def short_name(path: Path) -> Iterator[str]:
+    """A name for a socket within the 108 bytes that the kernel takes, however deep the home is."""
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         yield f"/proc/self/fd/{folder}/{path.name}"
@@ -176,7 +176,8 @@ def _short(path: Path) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def _private_umask() -> Iterator[None]:
+def private_umask() -> Iterator[None]:
+    """What is made while the `with` runs is for its owner alone."""
     before = os.umask(0o177)
     try:
         yield

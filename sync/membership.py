@@ -208,10 +208,9 @@ class SyncFolder:
         before = self.status()
         if before == before | facts and (self.path / "status.json").exists():
             return
-        beside = self.path / "status.json.new"
+        text = json.dumps(before | facts, sort_keys=True) + "\n"
         with contextlib.suppress(OSError):
-            beside.write_text(json.dumps(before | facts, sort_keys=True) + "\n", encoding="utf-8")
-            beside.replace(self.path / "status.json")
+            files.replace(self.path / "status.json", text.encode(), lasts=False)
 
 
 def _sound(name: str, fact: object) -> bool:

@@ -11,10 +11,9 @@ from pathlib import Path
 from detector.reader import MODELS
 from firmware.console.errors import UnitRefusedError
 from storage import files
-from storage.errors import StorageError
+from storage.errors import ExplainedError
 from storage.times import utc_text
 from sync.documents import Carried, open_kept
-from sync.errors import SyncError
 from sync.membership import SyncFolder
 
 KIND = "update"
@@ -65,5 +64,5 @@ def _opened(folder: SyncFolder, name: str) -> Carried:
     member = folder.member()
     try:
         return open_kept(folder.inbox, f"{KIND}/{name}", member)
-    except (OSError, StorageError, SyncError) as error:
+    except (OSError, ExplainedError) as error:
         raise UnitRefusedError(f"bundle {name} is damaged ({error}): sync again") from None

@@ -15,13 +15,12 @@ from pathlib import Path
 
 from firmware.console.errors import UnitRefusedError
 from hw.errors import SlotFailedError
-from storage.errors import StorageError
+from storage.errors import ExplainedError
 from storage.ledger import Ledger
 from storage.slot import SLOT_BYTES
 from storage.store import UnitStore
 from sync import destruction, messages
 from sync.enrollment import open_link
-from sync.errors import SyncError
 from sync.ledger_outbox import LedgerOutbox
 from sync.membership import SyncFolder
 
@@ -72,7 +71,7 @@ class LastWord:
                 destruction.send(link, member.department_public(), self.message)
             finally:
                 link.close()
-        except (SyncError, StorageError, OSError, ValueError):  # in any case the reset continues
+        except (ExplainedError, OSError, ValueError):  # in any case the reset continues
             return False
         return True
 

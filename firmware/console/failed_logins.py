@@ -8,12 +8,12 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
 from firmware.console.errors import LockedOutError
+from storage import files
 from storage.lockout import CJIS
 from storage.times import MINUTE_US, SECOND_US
 
@@ -86,11 +86,4 @@ class FailedLogins:
         if self._path is None:
             return
         state = {"boot": self._boot, "failures": [at_us / SECOND_US for at_us in self._failures_us]}
-        fresh = self._path.with_suffix(".new")
-        fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        try:
-            os.write(fd, json.dumps(state).encode())
-            os.fsync(fd)
-        finally:
-            os.close(fd)
-        fresh.replace(self._path)
+        files.replace(self._path, json.dumps(state).encode())

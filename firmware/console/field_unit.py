@@ -42,7 +42,7 @@ from hw.lamps import Lamps
 from hw.machine import Machine
 from hw.vitals import Board, NetworkLink, can_reach
 from storage import envelope
-from storage.errors import StorageError
+from storage.errors import ExplainedError, StorageError
 from storage.ledger import Ledger
 from storage.record_base import KeyClass
 from storage.times import DAY_US
@@ -142,7 +142,7 @@ class FieldUnit:
         member = self._folder.member()
         try:
             names = envelope.decode(open_kept(self._folder.inbox, REVOCATIONS, member).body)
-        except (OSError, StorageError, SyncError) as error:
+        except (OSError, ExplainedError) as error:
             raise UnitRefusedError(f"the list of revoked grants is damaged ({error}): sync now") from None
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise UnitRefusedError("the list of revoked grants is damaged: sync now")

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 from pathlib import Path
+
+from storage import files
 
 KEPT = 64  # grants, the newest
 WRITE_EVERY_S = 60.0
@@ -34,9 +35,7 @@ class GrantUse:
         self._unwritten_s += seconds
         if at_end or self._unwritten_s >= WRITE_EVERY_S:
             self._unwritten_s = 0.0
-            with contextlib.suppress(
-                OSError
-            ):  # a full disk forgets at a restart; until then the memory counts
+            with contextlib.suppress(OSError):  # a full disk forgets at a restart; memory counts until then
                 self._write()
 
     def _load(self) -> None:
@@ -49,10 +48,5 @@ class GrantUse:
     def _write(self) -> None:
         if self._path is None:
             return
-        fresh = self._path.with_suffix(".new")
-        fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(fd, "w", encoding="ascii") as file:
-            json.dump({name: round(used, 1) for name, used in self._used.items()}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(self._path)
+        used = {name: round(seconds, 1) for name, seconds in self._used.items()}
+        files.replace(self._path, json.dumps(used).encode())

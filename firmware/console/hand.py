@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 
 from firmware.console.errors import UnitRefusedError
 from firmware.console.line_editor import Event, Line, LineEditor
+from firmware.screen import fitted
 from hw.serial_port import SerialPort
 
 READ_BYTES = 1024
@@ -43,9 +44,10 @@ class Hand:
         self._port.write(self._editor.measure())
 
     def say(self, *lines: str) -> None:
-        """Whole lines for the person; a line that was being typed ends first."""
+        """Whole lines for the person, in rows that fit; a line that was being typed ends first."""
         start = "\r\n" if self._editor.begun else ""
-        self._port.write((start + "".join(f"{line}\r\n" for line in lines)).encode())
+        rows = (row for line in lines for row in fitted(line))
+        self._port.write((start + "".join(f"{row}\r\n" for row in rows)).encode())
         self._editor.leave()
 
     def write(self, data: bytes) -> None:

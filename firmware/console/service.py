@@ -1,8 +1,7 @@
 """The console of a running reader: each connection to a 0600 socket in the home is one line to one console.
 
 Anyone who holds the cable or the SSH channel pumps bytes; sessions, records and the camera stay in the one
-process
-that holds the home. When the pump's end goes, the connection closes, which is a pulled cable.
+process that holds the home. When the pump's end goes, the connection closes, which is a pulled cable.
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ from firmware.console.session import Console
 from hw.errors import LineGoneError
 from hw.serial_port import FdPort, SerialPort
 from storage.errors import HomeLockedError
+from storage.socket_door import private_umask, short_name
 
 CONSOLES_AT_ONCE = 4
 PUMP_BYTES = 1024
@@ -41,12 +41,9 @@ def serving(home: Path, make: MakeConsole) -> Iterator[Callable[[], bool]]:
     """
     path = socket_of(home)
     path.unlink(missing_ok=True)
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener, _short(path) as name:
-        before = os.umask(0o177)
-        try:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener, short_name(path) as name:
+        with private_umask():
             listener.bind(name)
-        finally:
-            os.umask(before)
         listener.listen(CONSOLES_AT_ONCE)
         listener.settimeout(LOOK_S)
         stop = threading.Event()
@@ -102,7 +99,7 @@ def pump(port: SerialPort, home: Path) -> None:
     """Carry bytes between a line and the running reader until either end closes. Raises HomeLockedError."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         try:
-            with _short(socket_of(home)) as name:
+            with short_name(socket_of(home)) as name:
                 connection.connect(name)
         except OSError:
             raise HomeLockedError(
@@ -132,13 +129,3 @@ def _peer_uid(connection: socket.socket) -> int:
     size = struct.calcsize("3i")
     _, uid, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
     return int(uid)
-
-
-@contextlib.contextmanager
-def _short(path: Path) -> Iterator[str]:
-    """A name within the 108 bytes that the kernel takes for a socket, however deep the home is."""
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        yield f"/proc/self/fd/{folder}/{path.name}"
-    finally:
-        os.close(folder)

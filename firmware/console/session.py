@@ -29,6 +29,7 @@ from firmware.console.maintenance import MaintenanceLog, Recording, SessionLog
 from firmware.console.parser import FORMS, Command, completions, parse, recorded_form
 from firmware.console.unit import MaintainedUnit
 from firmware.console.verbs import Context, boottime_s, carry_out, told
+from firmware.screen import fitted
 from hw.errors import LineGoneError
 from hw.serial_port import SerialPort
 from storage.errors import ExplainedError, StorageError
@@ -339,7 +340,7 @@ class Console:
             raise
         except Exception as error:  # noqa: BLE001 - any error of a part ends the command, not the session
             result = f"failed: {type(error).__name__}"
-            text = f"{told(error)}\r\n".encode()
+            text = "".join(f"{row}\r\n" for row in fitted(told(error))).encode()
             recording.take(text)
             self._hand.write(text)
         self._recording, self._hand.typed_s = None, self._running_s()

@@ -18,7 +18,7 @@ from firmware.console.parser import FORMS, Command
 from firmware.console.unit import MaintainedUnit
 from firmware.errors import FirmwareError
 from firmware.health.report import report_lines
-from firmware.screen import printable, screened, screened_link, screened_log
+from firmware.screen import fitted, printable, screened, screened_link, screened_log
 from hw.errors import HardwareError
 from storage.errors import StorageError
 from storage.grant_format import Grant
@@ -51,9 +51,9 @@ Verb = Callable[[Context, tuple[str, ...]], Iterator[str]]
 
 
 def carry_out(command: Command, context: Context) -> Iterator[str]:
-    """The lines that a command shows, printable and screened. Raises UnitRefusedError."""
+    """The rows that a command shows, printable and screened. Raises UnitRefusedError."""
     for line in VERBS[command.form.name](context, command.words):
-        yield printable(line)[:LINE_LIMIT]
+        yield from fitted(printable(line)[:LINE_LIMIT])
 
 
 def told(error: Exception) -> str:
@@ -136,7 +136,7 @@ def _sure_of_a_leap(context: Context, us: int, date: str) -> None:
 def _storage(context: Context, _words: tuple[str, ...]) -> Iterator[str]:
     for name, value in context.unit.storage().items():
         for number, row in enumerate(textwrap.wrap(value, 51) or [""]):
-            yield f"{'' if number else name:<28} {row}"
+            yield f"{'' if number else name:<27} {row}"
 
 
 def _sync(context: Context, _words: tuple[str, ...]) -> Iterator[str]:

@@ -21,9 +21,8 @@ from firmware.screen import printable
 from firmware.settings.config import config_text, load_config, overlaid, rewrite_config
 from hw.errors import HardwareError
 from storage import files
-from storage.errors import StorageError
+from storage.errors import ExplainedError
 from sync.documents import Carried, open_kept
-from sync.errors import SyncError
 from sync.membership import SyncFolder
 
 NAME = "configuration"
@@ -100,7 +99,7 @@ def _carried(folder: SyncFolder) -> Carried | None:
         if not folder.is_member():
             return None
         return open_kept(folder.inbox, NAME, folder.member())
-    except (OSError, ValueError, StorageError, SyncError):
+    except (OSError, ValueError, ExplainedError):
         return None
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from firmware.health.report import Alarm, HealthReport
+from storage import files
 
 EVERY_S = 5.0
 STALE_S = 20.0
@@ -48,12 +49,8 @@ def path_of(home: Path) -> Path:
 
 def write_report(home: Path, report: HealthReport) -> None:
     """Replace the file; not synced, since a report from before a power cut is of no use."""
-    path = path_of(home)
-    fresh = path.with_suffix(".new")
-    fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(fd, "w") as file:
-        json.dump(report.plain() | {"written_s": time.clock_gettime(time.CLOCK_BOOTTIME)}, file)
-    fresh.replace(path)
+    facts = report.plain() | {"written_s": time.clock_gettime(time.CLOCK_BOOTTIME)}
+    files.replace(path_of(home), json.dumps(facts).encode(), lasts=False)
 
 
 def newest_report(home: Path) -> HealthReport | None:

@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from pathlib import Path
 
+from storage import files
 from storage.times import HOUR_US, MINUTE_US
 
 HOURS = 168
@@ -111,11 +111,5 @@ class ReadHabit:
 
     def save(self, path: Path) -> None:
         """Write the habit beside the old one, then replace it."""
-        fresh = path.with_suffix(".new")
         text = json.dumps({"reads_an_hour": [None if v is None else round(v, 2) for v in self._usual]})
-        fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        try:
-            os.write(fd, text.encode())
-        finally:
-            os.close(fd)
-        fresh.replace(path)
+        files.replace(path, text.encode(), lasts=False)

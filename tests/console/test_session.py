@@ -1,15 +1,19 @@
 """A session from login to its end: what is let in, what is written down, and what ends it."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
 import pytest
 
+from firmware.console.errors import UnitRefusedError
 from firmware.console.failed_logins import FailedLogins
 from firmware.console.maintenance import RememberedLog
+from firmware.console.parser import FORMS
 from firmware.console.session import Console
+from firmware.console.unit import ResetObstacles, SelfTestLine
+from firmware.screen import COLUMNS
 from hw.serial_port import loopback_pair
 from storage.codec import to_bytes
 from storage.errors import StoreFullError
@@ -100,6 +104,57 @@ def test_a_technician_logs_in_gives_commands_and_leaves(bench: Bench) -> None:
     assert bench.lines()[-1] == ("end", "session", "exit")
     assert {record.person for record in bench.log.records} == {"t.okafor"}
     assert len({record.session for record in bench.log.records}) == 1
+
+
+LONG = "a supervisor of the maintenance contractor asked for the words of this line to be many, " * 2
+
+
+class TalkativeUnit(BenchUnit):
+    """Whatever it is asked, it answers in long lines."""
+
+    def camera(self) -> Mapping[str, str]:
+        return {"source": LONG}
+
+    def network(self) -> Sequence[str]:
+        return [f"eth0     up    10.0.0.7        {LONG}"]
+
+    def sync(self) -> Iterator[str]:
+        yield LONG
+
+    def selftest(self) -> Iterator[SelfTestLine]:
+        yield SelfTestLine(name="camera", good=False, said=LONG)
+
+    def update_state(self) -> Sequence[str]:
+        return [LONG]
+
+    def update(self, source: str) -> Iterator[str]:
+        raise UnitRefusedError(LONG)
+        yield
+
+    def storage(self) -> Mapping[str, str]:
+        return {"newer than every anchor": LONG}
+
+
+def test_every_row_of_every_command_fits_a_technicians_terminal(make_bench: Callable[..., Bench]) -> None:
+    unit = TalkativeUnit()
+    unit.logs = [LONG]
+    unit.obstacles = ResetObstacles(unacknowledged=4, log_size=10, holds=())
+    bench = make_bench(unit)
+    bench.enter(purpose=LONG[:150])
+    typed = {
+        "aim": "aim 0", "sync": "sync now", "reboot": "reboot unit-8", "update": "update m1",
+        "factory-reset": "factory-reset unit-7", "camera": "camera", "enroll": "enroll 12345678",
+    }  # fmt: skip
+    for name in FORMS:
+        if name != "exit":
+            bench.ask(typed.get(name, name))
+    bench.ask("update")
+    bench.ask("time 2026-05-01")
+    rows = bench.hands.seen.replace("\r\n", "\n").split("\n")
+    said = [row for row in rows if " " in row.strip() and "> " not in row]
+    assert [row for row in said if len(row) >= COLUMNS] == []
+    assert " ".join(" ".join(said).split()).count(" ".join(LONG.split())) >= 7  # not a word is lost
+    assert any(row.startswith(" " * len("newer than every anchor")) for row in said)  # under its own column
 
 
 def test_the_department_hears_which_grant_let_a_person_in(bench: Bench) -> None:

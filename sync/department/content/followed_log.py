@@ -8,7 +8,6 @@ others only the hash is kept. `followed.sqlite` is beside the keys.
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
@@ -117,7 +116,7 @@ class FollowedLog:
         folder.mkdir(mode=files.PRIVATE_DIR, parents=True, exist_ok=True)
         path = folder / DATABASE
         if not path.exists():
-            os.close(os.open(path, os.O_WRONLY | os.O_CREAT, files.PRIVATE_FILE))
+            path.touch(mode=files.PRIVATE_FILE)
         self._log, self._log_id, self._root = log, log_id, root
         self._guard = threading.RLock()
         self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)

@@ -22,7 +22,7 @@ from starlette.routing import Route
 
 from storage.checkpoint import NoteKey
 from storage.codec import from_bytes, to_bytes
-from storage.errors import RecordError, StorageError
+from storage.errors import ExplainedError, RecordError
 from storage.leaf import log_id_of
 from storage.times import DAY_US, now_us
 from sync.department.content.key_guard import GuardedKeys, HeadAskedError
@@ -56,7 +56,7 @@ from sync.department.ground.sparingly import Sparingly
 from sync.department.journal.access_log import LogPart, origin_of
 from sync.department.policy.refusals import DeskRefusal
 from sync.department.policy.system_terms import MAX_GRACE_MINUTES
-from sync.errors import HomeError, RefusedByDepartmentError, SyncError
+from sync.errors import HomeError, RefusedByDepartmentError
 from sync.root_file import describe, open_first
 
 TOKEN_FILE = "service.token"  # noqa: S105 - a file's name
@@ -203,7 +203,7 @@ def key_app(
             return Response(to_bytes(No(code=error.code, clause=error.clause, what=error.what)), 403)
         except RefusedByDepartmentError as error:
             return Response(to_bytes(No(code="", clause="", what=error.what)), 413)
-        except (SyncError, StorageError) as error:
+        except ExplainedError as error:
             return Response(to_bytes(No(code="", clause="", what=error.what)), 409)
         except Exception as error:  # noqa: BLE001 - a full disk, a key file that cannot be read
             events.tell("cannot_answer", kind=type(error).__name__)

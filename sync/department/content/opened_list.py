@@ -10,7 +10,6 @@ removed. A line is synced before a key is used.
 from __future__ import annotations
 
 import hashlib
-import os
 import sqlite3
 import threading
 from collections.abc import Iterable, Sequence
@@ -95,7 +94,7 @@ class OpenedList:
         self._guard = threading.Lock()
         self._key = _key_in(folder, fresh=not path.exists())
         if not path.exists():
-            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, files.PRIVATE_FILE))
+            path.touch(mode=files.PRIVATE_FILE, exist_ok=False)
         self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=20000"):
             self._db.execute(f"PRAGMA {pragma}")

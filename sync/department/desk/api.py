@@ -31,7 +31,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from storage.errors import StorageError
+from storage.errors import ExplainedError
 from sync.department.desk.alerts.events import EventStream, last_id_of
 from sync.department.desk.calling import Calling, said_of
 from sync.department.desk.context import DeskContext
@@ -44,8 +44,7 @@ from sync.department.ground.problem import NO_STORE, problem
 from sync.department.ground.sparingly import Sparingly
 from sync.department.journal.marking import WORDS, watching
 from sync.department.journal.statements import offering
-from sync.department.policy.refusals import FRESH_PROOF, DeskRefusal, FormError, NotProvenError
-from sync.errors import SyncError
+from sync.department.policy.refusals import FRESH_PROOF, FormError, NotProvenError
 
 MAX_BODY_BYTES = 1 << 20
 MEMORY_BYTES = 16 << 20
@@ -105,7 +104,7 @@ def _alert_events(calling: Calling | None, events: Sparingly) -> BaseRoute:
             return problem(503, "no-desk", "this department has no desk yet", cure="department user first")
         try:
             return EventStream(await calling.alert_events.follow(bearer(request), last_id_of(request)))
-        except (DeskRefusal, SyncError, StorageError) as error:
+        except ExplainedError as error:
             return _problem(error, events)
 
     return Route("/desk/alert/events", answer, methods=["GET"])

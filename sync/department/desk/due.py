@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from storage.errors import StorageError
+from storage.errors import ExplainedError
 from storage.times import DAY_US
 from sync.department.desk import compliance
 from sync.department.desk.audit import rules as audit
@@ -29,7 +29,6 @@ from sync.department.desk.endings import (
 from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.policy.refusals import FormError
 from sync.department.policy.roles import Call
-from sync.errors import SyncError
 
 GONE_DAYS = 30  # what ended for good longer ago is left out of the calendar
 
@@ -74,7 +73,7 @@ def endings_now(
     if kinds & {"hot-list", "list-entry"}:
         try:
             found += of_lists(front.lists_out(), front.list_entries(LOCAL))
-        except (StorageError, SyncError, OSError):
+        except (ExplainedError, OSError):
             found.append(unreadable_lists())  # one damaged file hides no other end, and is itself told
     return by_date(
         one

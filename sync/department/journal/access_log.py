@@ -168,7 +168,7 @@ class AccessLog:
         path = folder / DATABASE
         if path.exists():
             raise HomeError("already holds an access log", where=str(folder))
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        path.touch(mode=0o600, exist_ok=False)
         db = sqlite3.connect(path)
         db.executescript(SCHEMA)
         db.close()

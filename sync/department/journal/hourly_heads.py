@@ -71,7 +71,7 @@ class HourlyHeads:
     def __init__(self, folder: Path, log: AccessLog) -> None:
         path = folder / DATABASE
         if not path.exists():
-            os.close(os.open(path, os.O_WRONLY | os.O_CREAT, files.PRIVATE_FILE))
+            path.touch(mode=files.PRIVATE_FILE)
         self._log = log
         self._guard = threading.RLock()
         self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)

@@ -9,7 +9,6 @@ folder that lost its database must be retired with its key: `open` never starts 
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import threading
 import time
@@ -100,7 +99,7 @@ class WitnessFolder:
         for file, key in zip((KEY_FILE, ML_DSA_FILE), private, strict=True):
             write_private(folder / file, key)
         path = folder / DATABASE
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, files.PRIVATE_FILE))
+        path.touch(mode=files.PRIVATE_FILE, exist_ok=False)
         with sqlite3.connect(folder / DATABASE) as db:
             db.executescript(SCHEMA)
             db.execute("INSERT INTO about VALUES (?)", (name,))

@@ -18,7 +18,7 @@ from storage import merkle, sealing
 from storage.checkpoint import TYPE_COSIGNATURE, NoteKey, open_checkpoint, open_cosignatures
 from storage.codec import from_bytes
 from storage.counts import counted
-from storage.errors import StorageError
+from storage.errors import ExplainedError, StorageError
 from storage.log_records import FileInForce, GrantTaken
 from storage.receipts import open_receipt
 from sync import messages
@@ -296,7 +296,7 @@ class Checker:
             self.report.purged_days += 1
             try:
                 receipt = messages.open_message(DayPurgeReceipt, bytes(message or b""), self._department)
-            except (StorageError, SyncError) as error:
+            except ExplainedError as error:
                 self.report.wrong(f"purge of day {day}: its receipt: {error}")
                 continue
             counted += receipt.elements

@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass
 import anyio
 from starlette.requests import Request
 
-from storage.errors import StorageError
+from storage.errors import ExplainedError
 from sync.department.desk.alerts.opening import open_waiting
 from sync.department.desk.alerts.watchers import Watcher, Watchers
 from sync.department.desk.context import DeskContext
@@ -32,7 +32,6 @@ from sync.department.journal.entries import Entry, LogRead
 from sync.department.journal.marking import watching
 from sync.department.policy.refusals import DeskRefusal, FormError
 from sync.department.policy.roles import Call
-from sync.errors import SyncError
 
 HEARTBEAT_S = 15.0
 MOST_REPEATED = 1000
@@ -147,7 +146,7 @@ class AlertEvents:
         try:
             with signing(self._front.desk, token, "alert/list", NothingForm()):
                 open_waiting(self._front, token, touch=False)
-        except (DeskRefusal, StorageError, SyncError):
+        except ExplainedError:
             return
         self._opened_at = heard
 
