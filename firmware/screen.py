@@ -107,9 +107,7 @@ def _blotted(text: str) -> str:
         if letters and digits:
             return BLOT
         named = any(part in _HARMLESS for part in re.split("[ ._:,/?-]", run))
-        return (
-            BLOT if letters and len(run) >= 6 and not named else run
-        )  # a plate of one's own choice: ABC DEF
+        return BLOT if letters and len(run) >= 6 and not named else run  # a vanity plate: ABC DEF
 
     def blot_parts(match: re.Match[str]) -> str:
         signs = [character for character in match[0] if character.isalnum()]

@@ -1,7 +1,7 @@
 """Frame-age watchdog: a camera that falls silent is noticed, given up and opened again; blind time counts.
 
 Cameras stop without an exception (picamera2 issues 1090 and 1392), and some hang even in close(). So frames
-are fetched in a thread of their own that can be left behind, and their age is judged from outside. One that
+are fetched in their own thread that can be left behind, and their age is judged from outside. One that
 gives broken frames alone is blind too, and is not opened again for it. A driver that hangs for ever
 holds a few threads and no more: only another process cures it, and the heartbeat that ends sees to that.
 """
@@ -39,7 +39,7 @@ class BlindSpell:
 
 
 class _Feeder:
-    """One opened camera in a thread of its own, that hands over one owned frame at a time."""
+    """One opened camera in its own thread, that hands over one owned frame at a time."""
 
     def __init__(self, source: CameraSource) -> None:
         self._source = source

@@ -64,7 +64,7 @@ def _errors() -> tuple[type[Exception], ...]:
 def _working_folder() -> Iterator[None]:
     """lgpio writes a pipe into the working folder when it is loaded, which a service may not.
 
-    Where LG_WD names a folder it goes there, and takes the process along: a folder of its own, and back.
+    Where LG_WD names a folder it goes there, and takes the process along: its own folder, and back.
     """
     if "LG_WD" not in os.environ:
         _scratch.append(tempfile.TemporaryDirectory(prefix="lgpio-"))

@@ -94,7 +94,7 @@ class VideoFile:
                 yield from frames
 
     def _missing_before(self, gap_us: int) -> int:
-        """Frames that a video of a constant rate lacks in a gap; a varying rate has gaps of its own."""
+        """Frames that a video of a constant rate lacks in a gap; a varying rate has its own gaps."""
         return max(0, round(gap_us / self.frame_us) - 1) if self._constant and gap_us > GAP_US else 0
 
     def _open(self) -> Any:

@@ -1,7 +1,7 @@
 """SQLite files of ours, opened one way: durable, guarded against damaged pages, one transaction helper.
 
 Built on sqlite-utils, whose `Database.atomic` nests by savepoints and whose rows and schema calls the rest
-of the room uses. Its own migrations are not used: they keep a table of their own in the file, and in a file
+of the room uses. Its own migrations are not used: they keep their own table in the file, and in a file
 where every table must be bound to a signature there is no place for one.
 """
 

@@ -127,7 +127,7 @@ class LogFacts:
     def close(self, key_class: KeyClass, at_us: int) -> None:
         """The open epoch of a class takes no more records."""
         if key_class is KeyClass.HOLD:
-            return  # each hold has an epoch of its own
+            return  # each hold has its own epoch
         for facts in self.epochs.values():
             if facts.key_class is key_class and not facts.closed:
                 facts.closed, facts.closed_us = True, at_us

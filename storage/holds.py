@@ -1,4 +1,4 @@
-"""Holds of 463.8: content moved under a key of its own, so that its epoch can still be purged.
+"""Holds of 463.8: content moved under its own key, so that its epoch can still be purged.
 
 A hold needs one of the five grounds, an authority and a number; it is fulfilled by an export and ended by
 a release, which names the evidence item and a second person. The commitments stay, the digests are new.

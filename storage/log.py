@@ -107,7 +107,7 @@ class LogWriter(LogReader):
         return Checkpoint(self.key_of_notes.name, self.frontier.size, self.frontier.root())
 
     def sign_bytes(self, body: bytes, context: bytes) -> bytes:
-        """A COSE_Sign1 by the log key in a context of its own (state, batches, packages)."""
+        """A COSE_Sign1 by the log key in its own context (state, batches, packages)."""
         return envelope.sign(body, self._key, context=context)
 
     def rewind(self, frontier: merkle.Frontier) -> None:

@@ -104,7 +104,7 @@ class HoldEnded(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resealed(Record):
-    """A held record's content under a key of its own; its elements carry the old commitments."""
+    """A held record's content under its own key; its elements carry the old commitments."""
 
     KIND: ClassVar[str] = "resealed"
     KEY_CLASS: ClassVar[KeyClass] = KeyClass.OPEN

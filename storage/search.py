@@ -59,7 +59,7 @@ def matches(pattern: str | None, text: str) -> tuple[bool, bool]:
 def find_texts(
     home: Home, epochs: list[EpochFacts], keys: Mapping[int, bytes], log_id: bytes, plate: str | None
 ) -> Iterator[tuple[int, bool]]:
-    """(sequence, exact) of reads whose text matches, oldest first, on a connection of its own.
+    """(sequence, exact) of reads whose text matches, oldest first, on its own connection.
 
     epochs: those that hold reads and may be in the asked time. Raises SealError for a damaged element.
     """

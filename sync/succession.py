@@ -169,7 +169,7 @@ def _day_keys(folder: SyncFolder) -> tuple[DayKey, ...]:
 def _log_id_in(paths: Home) -> bytes:
     try:
         return log_id_of(paths.read_public_key().public)
-    except LedgerError:  # damaged: a name of its own, so that nothing else is overwritten
+    except LedgerError:  # damaged: another name, so that nothing else is overwritten
         return hashlib.sha256(f"unreadable {now_us()}".encode()).digest()
 
 

@@ -32,7 +32,7 @@ class Link(Protocol):
     """One conversation with the department."""
 
     depth: int
-    """How many messages may be on their way at once, each from a thread of its own."""
+    """How many messages may be on their way at once, each from its own thread."""
 
     def post(self, name: str, pieces: Sequence[bytes]) -> bytes:
         """Send one message, in pieces; the answer. Raises LinkError, RefusedByDepartmentError."""
@@ -53,7 +53,7 @@ def unit_context(authority: bytes, certificate: Path, key: Path) -> ssl.SSLConte
 
 
 def server_context(authority: bytes) -> ssl.SSLContext:
-    """The same without a certificate of one's own: for enrollment."""
+    """The same without a client certificate: for enrollment."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.set_ecdh_curve(CURVE)

@@ -44,7 +44,7 @@ def bundle_lines(folder: SyncFolder) -> Sequence[str]:
 
 @contextlib.contextmanager
 def laid_out(folder: SyncFolder, name: str) -> Iterator[Path]:
-    """A bundle of the inbox as a file of its own, while the `with` runs. Raises UnitRefusedError."""
+    """A bundle of the inbox as its own file, while the `with` runs. Raises UnitRefusedError."""
     if name not in _names(folder):
         raise UnitRefusedError(f"no sync delivered a bundle {name}; from a medium: update /PATH/OF/BUNDLE")
     path = folder.path / f"{KIND}.bundle"

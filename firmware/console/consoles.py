@@ -91,7 +91,7 @@ def console_alone(
     machine: Machine | None = None,
     stays: bool,
 ) -> Iterator[Console]:
-    """A console in a process of its own, for a home that no reader holds; opens the camera when asked to
+    """A console in its own process, for a home that no reader holds; opens the camera when asked to
     aim. stays: see Console.
     """
     folder = SyncFolder.of(home)

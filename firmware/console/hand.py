@@ -16,7 +16,7 @@ from hw.serial_port import SerialPort
 
 READ_BYTES = 1024
 CONTROL_C = b"\x03"
-PROMPT_LIMIT = 30  # characters; a longer question is in a row of its own
+PROMPT_LIMIT = 30  # characters; a longer question is in its own row
 
 
 class Hand:

@@ -1,4 +1,4 @@
-"""The purge, in a thread of its own beside the reading.
+"""The purge, in its own thread beside the reading.
 
 Promise: trouble here is an event in the log and a later try; it never stops the reading.
 """

@@ -1,6 +1,6 @@
 """Packages for those who keep their own system: `alpr-reader` (arm64), `alpr-department` (any machine).
 
-Built with dpkg-deb, reproducibly. The unit's brings its libraries in a folder of its own, so that nothing of
+Built with dpkg-deb, reproducibly. The unit's brings its libraries in its own folder, so that nothing of
 the system is shadowed; the camera's library is the system's (python3-picamera2, of Raspberry Pi's archive).
 """
 

@@ -1,4 +1,4 @@
-"""Installs a package for a system of one's own in that system, arm64, and runs it there, under qemu-user.
+"""Installs a package for your own system in that system, arm64, and runs it there, under qemu-user.
 
 Raspberry Pi's own packages are not in Debian: empty ones of their names stand in, so the camera is not tried.
 """

@@ -1,6 +1,6 @@
 """Where things are while an image is built, and how a tool of the target's own suite is run.
 
-The tools live in a Debian tree of their own (`tools/`), because the host's may be of another suite:
+The tools live in their own Debian tree (`tools/`), because the host's may be of another suite:
 mmdebstrap without emulation, RAUC, ukify and QEMU must be those of the target's.
 """
 

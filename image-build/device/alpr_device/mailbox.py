@@ -66,7 +66,7 @@ class Mailbox:
         self._device = device
 
     def has_key(self) -> bool:
-        """Ask for an HMAC: an unset key has an error of its own."""
+        """Ask for an HMAC: an unset key has its own error."""
         try:
             self.hmac(b"is a key set?")
         except KeySourceError:

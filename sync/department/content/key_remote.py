@@ -1,4 +1,4 @@
-"""The two clients of a key service on a machine of its own: for the receiver and the purge, and for the desk.
+"""The two clients of a key service on a separate machine: for the receiver and the purge, and for the desk.
 
 HOME/keys.remote (TOML, 0600) names the service: url, token, and ca (PEM) where its certificate needs one.
 """

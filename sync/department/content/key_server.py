@@ -1,4 +1,4 @@
-"""The key service's own end: its HTTPS interface, on a machine of its own.
+"""The key service's own end: its HTTPS interface, on a separate machine.
 
 What the wire offers is less than what the service can do: to receive and purge (`issue`, `reseal`, `check`,
 `destroy`), and to open, hold or release content for a caller that shows a covered entry (`tokens`, `match`,

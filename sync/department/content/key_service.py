@@ -1,7 +1,7 @@
 """The key service: holds the day keys and the store keys, logs first, then opens. In this process.
 
 `ReceivingKeys` is what the receiver and the purge may ask, `ContentKeys` what the guard may; both can run
-elsewhere. Keys are in a folder of their own, one file a day, outside the database and so outside its backups:
+elsewhere. Keys are in their own folder, one file a day, outside the database and so outside its backups:
 a purge destroys the file, and a restored backup shows nothing that was purged.
 
     day/<n>.key    P-256 private key whose public half went to the units; destroyed a year after its day

@@ -3,7 +3,7 @@
 A manifest is a sidecar: the image stays byte for byte what the unit signed for. No thumbnail, for a second
 copy of a plate would escape the purge; nothing is fetched. C2PA 2.4, by the c2pa library (the extra `c2pa`).
 
-The department has an authority of its own for this (HOME/evidence/ca.key, P-256). The key that signs the
+The department has its own authority for this (HOME/evidence/ca.key, P-256). The key that signs the
 manifests of a package is made for that package and kept nowhere, so that its certificate may live as long as
 a case does.
 """

@@ -157,7 +157,7 @@ class Reads(Protocol):
         ...
 
     def part(self, query: Query, after: str, limit: int) -> Part:
-        """The next reads that a search without a plate of its own opens. No key is used. Raises FormError."""
+        """The next reads that a search that names no whole plate opens. No key is used. Raises FormError."""
         ...
 
     def match(

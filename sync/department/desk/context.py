@@ -125,7 +125,7 @@ class DeskContext:
     `send_down`: the same of policy, roster and day keys, with an error where that cannot be.
     `exports`: the folder into which CAD or RMS drops its case numbers, as CSV.
     `time`: the department's, where the server's clock is behind it. `ending`: certificates and day keys.
-    `keys_elsewhere`: whether the key service runs on a machine of its own.
+    `keys_elsewhere`: whether the key service runs on a separate machine.
     `tell_cleared`: offer units what was cleared; `enter_sent`: enter what units are offered; `keys_list`: the
     key service's own list from a line on.
     `alert_facts`: what units recorded of alerts, opened in this process; `opening`: held while it is.

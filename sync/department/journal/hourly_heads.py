@@ -7,7 +7,7 @@ the first, and nothing else.
 
 A leaf is deterministic CBOR {1: version, 2: log id, 3: hour since 1970, 4: commitment}, its commitment the
 SHA-256 of a domain tag and CBOR [salt, size, root] of the access log's head. Tree, tree heads and
-co-signatures are those of the access log (RFC 9162, C2SP), under an origin of its own and the same key.
+co-signatures are those of the access log (RFC 9162, C2SP), under its own origin and the same key.
 `HOME/desk/hourly-heads.sqlite` keeps the openings, with which `department verify` matches every leaf.
 """
 

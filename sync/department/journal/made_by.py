@@ -2,7 +2,7 @@
 
 Root at the department's server can write any entry, but not the signature of the person's session. So what
 an entry says of a person's doing (a training, a grant, a hot list, a release, a verdict) is held against the
-form that this person signed. Accesses, accounts, credentials, keys and decisions have rules of their own
+form that this person signed. Accesses, accounts, credentials, keys and decisions have their own rules
 (`signed_forms.py`, `signers.py`).
 """
 

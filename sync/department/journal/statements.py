@@ -1,6 +1,6 @@
 """What a person signs: a certificate for a key, and a statement for each call that opens content. No I/O.
 
-Both are COSE_Sign1 (Ed25519) over deterministic CBOR, each under a context of its own. A certificate makes a
+Both are COSE_Sign1 (Ed25519) over deterministic CBOR, each under its own context. A certificate makes a
 session's key, or a person's next key, theirs until a time. A statement holds the call's name and its form,
 so that its holder can do only what the form asks. Both name the department's log and
 hold a random number; the rules for when they count are in `signers.py`.

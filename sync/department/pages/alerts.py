@@ -1,7 +1,7 @@
 """Alerts: the live list, and each alert's way from its picture to its end (463.7).
 
 The picture first, then plate and state as a person reads them, and only then the entry. What was opened stays
-with the session that opened it; another session looks again, as an access of its own.
+with the session that opened it; another session looks again, as a separate access.
 """
 
 from __future__ import annotations

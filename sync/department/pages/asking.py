@@ -37,7 +37,7 @@ async def send(visit: Visit) -> Response:
 
 
 async def answer(visit: Visit) -> Response:
-    """Look at the answer to one's own request: an access of its own."""
+    """Look at the answer to your own request: a separate access."""
     number = int(visit.request.path_params["number"])
     rows = await visit.call("inquiry/requests")
     row = next((one for one in rows if one.request == number), None)

@@ -211,7 +211,7 @@ async def more(visit: Visit) -> Response:
 
 
 async def picture(visit: Visit) -> Response:
-    """Open the pictures of one read: an access of its own, under the look's ground."""
+    """Open the pictures of one read: a separate access, under the look's ground."""
     look = await _look(visit)
     index = visit.values.number("row")
     read = look.at(index)

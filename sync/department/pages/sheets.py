@@ -110,7 +110,7 @@ class Ask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opening:
-    """A link in a row to a page of its own. `path` with {} for the row's first column."""
+    """A link from a row to its page. `path` with {} for the row's first column."""
 
     operation: str
     path: str

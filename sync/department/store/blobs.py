@@ -88,7 +88,7 @@ def open_packs(home: DepartmentHome) -> PackStore:
     """Where this home's packs are kept. Raises InvalidInputError."""
     chosen = home.settings.blobs_folder
     if chosen.startswith("s3:"):
-        from sync.department.store.blobs_s3 import open_s3  # noqa: PLC0415 - a driver, with a library of its own
+        from sync.department.store.blobs_s3 import open_s3  # noqa: PLC0415 - a driver, with its own library
 
         return open_s3(chosen, home.settings.blobs_endpoint)
     return FolderPacks(home.blobs)

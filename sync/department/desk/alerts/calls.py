@@ -162,7 +162,7 @@ def _enter_list(desk: Desk, token: str) -> tuple[Caller, Entry]:
 
 
 def show(front: DeskContext, token: str, form: AlertForm) -> Images:
-    """Look at the images: an access of its own, and the step without which nothing is typed.
+    """Look at the images: a separate access, and the step without which nothing is typed.
 
     The read is not named: the number of an old one would tell a planted mismatch.
     """

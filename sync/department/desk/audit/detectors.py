@@ -107,7 +107,7 @@ def detect(
 
 
 def looks_of(look_ups: Sequence[LookUp]) -> Iterator[LookUp]:
-    """Accesses that are a look of their own: not the pictures that follow a search within its hour."""
+    """Accesses that are looks themselves: not the pictures that follow a search within its hour."""
     searched: dict[tuple[str, str, str], int] = {}
     for one in look_ups:
         key = one.user, one.plate, one.number

@@ -171,7 +171,7 @@ class Answer:
 class Estimate:
     """What a search would open: days and reads, and how long that takes about.
 
-    `opens_all`: without a plate of its own (wildcards, a place, a unit) every read is opened.
+    `opens_all`: without a whole plate (wildcards, a place, a unit) every read is opened.
     """
 
     days: int

@@ -18,7 +18,7 @@ IMAGES = ("overview", "patch")
 
 
 def image(front: DeskContext, token: str, form: ImageForm) -> Images:
-    """View the images of a read that a search of one's own found: an access of its own."""
+    """View the images of a read that your own search found: a separate access."""
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[Entry]:
@@ -33,7 +33,7 @@ def image(front: DeskContext, token: str, form: ImageForm) -> Images:
 
 
 def answer_image(front: DeskContext, token: str, form: AnswerImageForm) -> Images:
-    """View the images of a read in the answer to a request of one's own, under that request's ground."""
+    """View the images of a read in the answer to your own request, under that request's ground."""
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[Entry]:

@@ -180,7 +180,7 @@ def carry_out(front: DeskContext, entry: Entry, query: Query, *, request: int = 
 
 
 def more(front: DeskContext, token: str, form: PageForm) -> Answer:
-    """The next page of a search of one's own, within the hour that its entry opens content for."""
+    """The next page of your own search, within the hour that its entry opens content for."""
     desk, query = front.desk, tidy(form.query)
 
     def plan(caller: Caller) -> Plan[tuple[Entry, Entry]]:

@@ -1,4 +1,4 @@
-"""A search without a plate of its own, step by step: what it will open, a part at a time, until it is done or
+"""A search that names no whole plate, step by step: what it will open, a part at a time, until it is done or
 cancelled (463.5).
 
     begin   the access entry; how much the search opens and about how long; nothing is opened

@@ -92,7 +92,7 @@ class Accounts:
     """What the log's entries say of people: accounts, credential digests, failed logons, used codes.
 
     `makings`: by whose hands each account and each credential came about; `approvers`: who ever held a role
-    and had a password of their own; `own_secrets`: whose authenticator no other person ever saw;
+    and had set their own password; `own_secrets`: whose authenticator no other person ever saw;
     `removed_reviewers`: who took the reviewer's role from whom.
     """
 

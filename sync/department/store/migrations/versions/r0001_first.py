@@ -1,6 +1,6 @@
 """The first tables: units, logs, leaves, elements and tokens by day of receipt, receipts, incidents.
 
-They are spelled out by `tables.metadata` of that time; a later change is a revision of its own.
+They are spelled out by `tables.metadata` of that time; a later change is its own revision.
 """
 
 from __future__ import annotations
