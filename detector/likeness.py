@@ -9,7 +9,7 @@ from typing import Literal
 Likeness = Literal["same", "misread", "unclear", "neighbor", "different"]
 
 TRUSTED = 0.5  # confidence from which a text may be found again far from where it was expected
-TELLS_NOTHING = 0.4  # confidence below which a vote is no plate's text yet: too far away, or blurred
+TELLS_NOTHING = 0.4  # confidence below which a vote is not yet a plate's text: too far away, or blurred
 SURE = 0.8  # confidence from which one other character proves another plate
 LEAST_CHARACTERS = 4  # shorter texts are fragments and prove nothing
 NEAR_SHARE = 0.8  # of the characters alike: one other in five, two in ten

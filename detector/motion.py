@@ -121,7 +121,7 @@ class Motion:
 
     @property
     def _growth(self) -> float:
-        """Log of the size's change; a side that appears from behind something is no growth."""
+        """Log of the size's change; a side that appears from behind something is not growth."""
         wide, high = (late - early / min(self.sightings, _SMOOTH) for early, late in (self._wide, self._high))
         return math.copysign(min(abs(wide), abs(high)), wide) if wide * high > 0 else 0.0
 

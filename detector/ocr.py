@@ -77,7 +77,7 @@ class PatchReader:
     def see(self, luma: U8, box: PlateBox, watch: Stopwatch) -> Sight:
         """Reads what is known to be a plate. luma: uint8 (H, W) of a still. Raises DegenerateCornersError.
 
-        The box's own confidence is no detector's score, and says nothing of the text.
+        The box's own confidence is not a detector's score, and says nothing of the text.
         """
         box = replace(box, confidence=self._card.confidence.usual_score)
         first = self._looker.first(luma, box.corners, watch)

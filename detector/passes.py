@@ -243,7 +243,7 @@ class LiveTrack:
         """The pass as it is reported."""
         best = self._best
         if best is None:
-            raise ValueError("a track without a reading is no pass")
+            raise ValueError("a track without a reading is not a pass")
         return VehiclePass(
             pass_id=self.pass_id,
             text=self.text,

@@ -136,7 +136,7 @@ class PlateReader:
             try:
                 reading = self._read_box(luma, box, watch, still=wanted is None)
             except DegenerateCornersError:
-                continue  # a box that spans nothing in this frame is no plate
+                continue  # a box that spans nothing in this frame is not a plate
             if reading is None:
                 refused.append(box)
                 self._scene.refuse(box)

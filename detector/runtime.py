@@ -91,7 +91,7 @@ class TfliteNet:
             self._interpreter.allocate_tensors()
             signature = self._interpreter.get_signature_runner(_only_signature(path, self._interpreter))
         except (ValueError, RuntimeError) as error:
-            raise _misshapen(path, f"is no model that the runtime can load ({error})") from error
+            raise _misshapen(path, f"is not a model that the runtime can load ({error})") from error
         inputs, named = signature.get_input_details(), signature.get_output_details()
         if shape.name not in inputs:
             raise _misshapen(path, f"has no input {shape.name!r}, only {sorted(inputs)}")

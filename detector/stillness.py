@@ -18,7 +18,7 @@ from .plates import U8, PlateBox
 Cells = NDArray[np.int16]
 
 _CELL = 8  # px of the net's picture, both ways
-_LEAST_STEP = 3.0  # luma: less is no vehicle
+_LEAST_STEP = 3.0  # luma: less is not a vehicle
 _NOISE_STEPS = 8.0  # times the usual change of a cell: the largest of thousands by noise alone is 6 of these
 _MOST_USUAL = 2.0  # a picture that changed by so much everywhere is another one
 _JITTER = 0.15  # of a box's width: how far the detector's boxes err in a still scene

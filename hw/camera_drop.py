@@ -28,7 +28,7 @@ class DropFolder:
     """Opens the folder, as often as needed. Raises NoSuchSourceError."""
 
     live = True
-    interval_s = QUIET_S / 3  # pictures come when they come: their absence is no stall
+    interval_s = QUIET_S / 3  # pictures come when they come: their absence is not a stall
 
     def __init__(
         self, folder: Path, *, clock: Clock, wall_us: Callable[[], int] | None = None, rotation: int = 0

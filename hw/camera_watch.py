@@ -223,7 +223,7 @@ class WatchedCamera:
         self._last_at = self._clock.now()
 
     def _broken(self, error: BrokenFrameError) -> None:
-        """One broken frame is no stall; if nothing else comes for long, the camera is blind."""
+        """One broken frame is not a stall; if nothing else comes for long, the camera is blind."""
         self._seen = True
         self._heard_s = self._monotonic()
         if self._reason is None and self._heard_s - self._last_s > self._stall_s:

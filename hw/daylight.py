@@ -41,7 +41,7 @@ def needed_share(
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DaylightPolicy:
     """night_share: above this share of the camera's maximum it is night; day_share: below it, with the strobe
-    off, it is day. lasting_s: how long it must last, so that a truck in front is no night. look_every_s,
+    off, it is day. lasting_s: how long it must last, so that a truck in front is not night. look_every_s,
     look_s: how often at most the strobe is turned off, and for how long.
     """
 

@@ -70,6 +70,6 @@ class EndOfSourceError(HardwareError):
 
 
 class NoSuchSourceError(HardwareError):
-    """What was named as a camera source is no folder of pictures, no video and no camera."""
+    """What was named as a camera source is neither a folder of pictures nor a video nor a camera."""
 
     exit_status = 2

@@ -1,6 +1,6 @@
 """Where the unit is: fixes out of NMEA sentences (their line: `receiver.py`), and a surveyed place as twin.
 
-Promise: bytes that are not a whole, checksummed sentence change nothing, and an old fix is no fix.
+Promise: bytes that are not a whole, checksummed sentence change nothing, and an old fix does not count.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ class FixBuilder:
         except ImportError as error:
             raise MissingDriverError("pynmeagps not found: install the reader's own dependencies") from error
         self._parse: Callable[[bytes], Any] = NMEAReader.parse
-        # A field that is no number comes out of the library as ValueError and the like.
+        # A field that is not a number comes out of the library as ValueError and the like.
         self._refusals = (
             NMEAMessageError, NMEAParseError, NMEAStreamError, NMEATypeError,
             ValueError, TypeError, KeyError, IndexError, AttributeError, UnicodeDecodeError, OverflowError,

@@ -82,7 +82,7 @@ class CosignerKey:
                 return Ed25519PublicKey.from_public_bytes(self.raw)
             return MLDSA44PublicKey.from_public_bytes(self.raw)
         except ValueError:
-            raise CheckpointError("the key's bytes are no public key") from None
+            raise CheckpointError("the key's bytes are not a public key") from None
 
     def verify(self, text: str, blob: bytes) -> Cosignature:
         """Check `blob` (time and signature) over a checkpoint's text. Raises CheckpointError."""
@@ -100,7 +100,7 @@ class CosignerKey:
 
 
 def signed_message(kind: int, name: str, text: str, time_s: int) -> bytes:
-    """What a co-signature of this type signs. Raises CheckpointError for a text that is no checkpoint."""
+    """What a co-signature of this type signs. Raises CheckpointError for a text that is not a checkpoint."""
     if kind == TYPE_COSIGNATURE:
         return f"cosignature/v1\ntime {time_s}\n{text}".encode()
     head = Checkpoint.parse(text)

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 import sqlite_utils
 
-MOST_BYTES = 64 << 20  # of one row: more is no record of ours
+MOST_BYTES = 64 << 20  # of one row: more is not a record of ours
 MODES = {
     "write": "mode=rwc",
     "read": "mode=ro",

@@ -55,7 +55,7 @@ class Door:
     def answer(self, op: str, body: dict[str, Any]) -> dict[str, Any]:
         """Answer one request. Raises RefusedError and the room's other errors."""
         if op not in self._ops:
-            raise RecordError("is no request that the door knows", where=op[:40])
+            raise RecordError("is not a request that the door knows", where=op[:40])
         return self._ops[op](body)
 
     # -- admission -------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
     ExplainedError               base of all rooms that may import this one: what, where, cure, exit status
     └── StorageError
-        ├── EnvelopeError            bytes that are no canonical CBOR, or no COSE_Sign1 of ours
+        ├── EnvelopeError            bytes that are not canonical CBOR, or not our COSE_Sign1
         │   └── SignatureError       well formed, but not signed by the key that was asked for
         ├── RecordError              a record with a wrong, missing or out-of-range field
         ├── CheckpointError          a signed note that does not parse

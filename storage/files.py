@@ -133,7 +133,7 @@ def write_at_once(files: Sequence[tuple[Path, bytes]], folder: Path, pool: Execu
 def write_out(descriptor: int, *, wait: bool) -> None:
     """Hand a file's content to the card now (sync_file_range(2)): no promise that any of it lasts.
 
-    Raises OSError for a failed write; a file system that cannot do it is no error.
+    Raises OSError for a failed write; a file system that cannot do it is not an error.
     """
     if not _LIBC.sync_file_range(descriptor, _WHOLE, _WHOLE, _WAITED if wait else _BEGUN):
         return

@@ -15,7 +15,7 @@ MAX_FINDINGS = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitFinding:
-    """One thing that is wrong. `record`: its sequence number, or None for what is no record."""
+    """One thing that is wrong. `record`: its sequence number, or None for what is not a record."""
 
     where: str
     what: str
@@ -24,7 +24,7 @@ class UnitFinding:
 
 @dataclass(slots=True, kw_only=True)
 class UnitReport:
-    """What a check found. `ok` is the verdict; `notes` are facts that are no fault.
+    """What a check found. `ok` is the verdict; `notes` are facts that are not faults.
 
     anchored: how many records an anchor covers that not everybody can write; anchored_by: "department",
     "slot" (a chip) or none (""). unchecked: what this machine could not check, and why.
@@ -52,7 +52,7 @@ class UnitReport:
 
     @property
     def first_bad(self) -> UnitFinding | None:
-        """The first bad record in log order; what is no record comes after."""
+        """The first bad record in log order; what is not a record comes after."""
         numbered = [one for one in self.findings if one.record is not None]
         return min(numbered, key=lambda one: one.record or 0) if numbered else next(iter(self.findings), None)
 
@@ -63,7 +63,7 @@ class UnitReport:
 
 @contextlib.contextmanager
 def caught(report: UnitReport, where: str, record: int | None = None) -> Iterator[None]:
-    """Turn what a check raises into a finding; what is this machine's fault is no fault of the home's."""
+    """Turn what a check raises into a finding; what is this machine's fault is not the home's fault."""
     try:
         yield
     except StorageError as error:

@@ -42,7 +42,7 @@ def demand_reads(store: UnitStore, records: Sequence[int]) -> None:
         raise LedgerError(f"names 1 to {MAX_RECORDS} records, each once", where="records")
     for sequence in records:
         if not 0 <= sequence < store.log.frontier.size or store.leaf(sequence).kind != "read":
-            raise LedgerError("is no read of this log", where=f"record {sequence}")
+            raise LedgerError("is not a read of this log", where=f"record {sequence}")
 
 
 def place(store: UnitStore, order: HoldOrder) -> LeafRef:
@@ -100,7 +100,7 @@ def find(store: UnitStore, hold: int) -> Hold:
     """The hold at a sequence number. Raises LedgerError."""
     record = store.record(hold) if 0 <= hold < store.log.frontier.size else None
     if not isinstance(record, Hold):
-        raise LedgerError("is no hold", where=f"record {hold}")
+        raise LedgerError("is not a hold", where=f"record {hold}")
     return record
 
 

@@ -164,7 +164,7 @@ class HotListFile:
             if os.fstat(stream.fileno()).st_size > MAX_FILE_BYTES:
                 raise RecordError(f"is over {MAX_FILE_BYTES} bytes", where=str(path))
             if stream.read(len(MAGIC)) != MAGIC:
-                raise RecordError("is no hot list", where=str(path))
+                raise RecordError("is not a hot list", where=str(path))
             head = decode(unseal(key, name, 0, _section(stream)), limit=1 << 20)
             self.facts: dict[str, Any] = head[0]
             self.count, self._block_size = int(head[1]), int(head[2])

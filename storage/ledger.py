@@ -326,7 +326,7 @@ class Ledger:
             return receipt
 
     def _tend_beside(self) -> None:
-        """Tend after an append. The record is stored: a purge or an anchor that fails is no failure of it.
+        """Tend after an append. The record is stored: a purge or an anchor that fails is not its failure.
 
         It is tried again in a while, and by the person who calls `tend` for itself, who hears what was wrong.
         """

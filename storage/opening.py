@@ -62,7 +62,7 @@ def create(
         files.replace(home.slot_uri, effaceable.uri.encode() + b"\n")
         key = checkpoint.NoteKey(leaf.origin_of(log_id), private.public_key())
         files.replace(home.public_key, key.text().encode() + b"\n")
-        # The database appears under its name once its first record is in it: a cut before that is no home.
+        # The database appears under its name once its first record is in it: a cut before that is not a home.
         beside = home.database.with_name("ledger.new")
         for stray in home.folder.glob("ledger.new*"):
             stray.unlink()

@@ -44,7 +44,7 @@ ROLES: dict[str, str] = {  # 463.3 to 463.6
 }
 TRAINING_TOPICS = ("equipment", "department-policy", "privacy-policy")  # 463.9 (a) to (c)
 CASE_PATTERN = "[A-Z0-9][A-Z0-9-]{2,31}"
-CASE_REFUSED = "(?!(?:.*[0-9]){2}).*|[0-]*"  # a word, or zeros, is no number
+CASE_REFUSED = "(?!(?:.*[0-9]){2}).*|[0-]*"  # a word, or zeros, is not a number
 MAX_PATTERN = 1000
 NO_NUMBERS = ("", ".", "-", "N/A", "NA", "NONE", "none", "TEST", "test", "0", "INVESTIGATION", "........")
 MAX_ZONES, MAX_CORNERS = 64, 256
@@ -167,7 +167,9 @@ def check_patterns(pattern: str, refused: str) -> None:
             raise RecordError("is not a regular expression", where=where) from None
     for one in NO_NUMBERS:
         if compiled[0].fullmatch(one) and not compiled[1].fullmatch(one):
-            raise RecordError(f"lets {one!r} pass, which is no number of a case", where="policy.case_pattern")
+            raise RecordError(
+                f"lets {one!r} pass, which is not a number of a case", where="policy.case_pattern"
+            )
 
 
 def parse_custody_policy(document: bytes, *, limit: int) -> CustodyPolicy:

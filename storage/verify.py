@@ -3,7 +3,7 @@
 Reads only; repairs nothing; trusts no cache; makes no file beside the evidence. Findings come in log order,
 so the first one names the first bad record. A whole older copy of a home is consistent with itself: only an
 anchor (a checkpoint that the department co-signed, a slot that is a chip) shows it, and `anchored` says up
-to where one was seen, and whose. A slot that is a file is no anchor: who writes the card can write it.
+to where one was seen, and whose. A slot that is a file is not an anchor: who writes the card can write it.
 """
 
 from __future__ import annotations

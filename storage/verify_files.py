@@ -82,7 +82,7 @@ def _epoch(  # noqa: PLR0917 - one call
     for name in sorted(blobs.names(epoch)):
         path = blobs.folder / f"{epoch:08d}" / name
         if path.is_symlink() or not path.is_file():
-            report.add(f"{where}/{name}", "is no file")
+            report.add(f"{where}/{name}", "is not a file")
     stray = blobs.names(epoch) - named
     facts = book.epochs.get(epoch)
     at_work = epoch == book.next_epoch() if facts is None else not facts.closed or book.going(epoch)

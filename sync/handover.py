@@ -8,7 +8,7 @@ Each sync hands it over (`sync.closed_delivery`). Where the unit cannot, the fol
 department's machine: `department incident import FOLDER`. Nothing in it is trusted: every leaf must carry the
 signature of the log's key, which the department knows from the unit's enrollment, and every stored element
 must be the one that its leaf names. After an import the department sends the unit a signed document
-`handed-over/LOG`. With it, or with an answer for each record, the log is no alarm any more.
+`handed-over/LOG`. With it, or with an answer for each record, the log is no longer an alarm.
 """
 
 from __future__ import annotations

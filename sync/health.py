@@ -81,8 +81,8 @@ class HealthMessage(Message):
     def check(self) -> None:
         self.check_version()
         _need(len(self.log_id) == 32, "has 32 bytes", "health.log_id")
-        _need(bool(_VERSION.fullmatch(self.software)), "is no version", "health.software")
-        _need(self.clock_state in CLOCK_STATES, "is no clock state", "health.clock_state")
+        _need(bool(_VERSION.fullmatch(self.software)), "is not a version", "health.software")
+        _need(self.clock_state in CLOCK_STATES, "is not a clock state", "health.clock_state")
         known = set(self.alarms) <= set(ALARMS) and len(set(self.alarms)) == len(self.alarms)
         _need(known, "names an unknown alarm, or one twice", "health.alarms")
         for field in fields(self):

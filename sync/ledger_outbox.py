@@ -74,7 +74,7 @@ class LedgerOutbox(Outgoing):
             return
         enrollment = self._ledger.standing.enrollment
         if enrollment is None:
-            raise RecordError("is no file that this unit takes", where=name, cure="enroll first")
+            raise RecordError("is not a file that this unit takes", where=name, cure="enroll first")
         command = Ed25519PublicKey.from_public_bytes(enrollment.command_key)
         carried = open_carried(message, name, command, enrollment.unit)
         if carried.version <= self.document_version(name):

@@ -399,7 +399,7 @@ class Refusal(Message):
 
     def check(self) -> None:
         self.check_version()
-        _check(self.code in REFUSALS, "is no known refusal", "refusal.code")
+        _check(self.code in REFUSALS, "is not a known refusal", "refusal.code")
 
 
 M = TypeVar("M", bound=Message)

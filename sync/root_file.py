@@ -115,7 +115,7 @@ class Root:
                 raise RecordError("names one witness twice", where="root.witnesses")
         if not min(1, len(self.witnesses)) <= self.quorum <= len(self.witnesses):
             raise RecordError(
-                f"{self.quorum} of {len(self.witnesses)} witnesses is no quorum", where="root.quorum"
+                f"{self.quorum} of {len(self.witnesses)} witnesses is not a quorum", where="root.quorum"
             )
 
     def digest(self) -> bytes:

@@ -80,7 +80,7 @@ def p256(der: bytes, where: str = "public key") -> ec.EllipticCurvePublicKey:
     try:
         key = serialization.load_der_public_key(der)
     except ValueError:
-        raise MessageError("is no public key", where=where) from None
+        raise MessageError("is not a public key", where=where) from None
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
         raise MessageError("is not a P-256 key", where=where)
     return key

@@ -56,7 +56,7 @@ def contradicts_state(jurisdiction: Sequence[tuple[str, float]], state: str, kno
 
 
 def contradicts_class(box: PlateBox, plate_class: str) -> bool:
-    """By the plate's proportions alone: a long plate is no motorcycle's, a nearly square one is no car's."""
+    """By the plate's proportions alone: a motorcycle's is not long, a car's is not nearly square."""
     if box.height_px < 1:
         return False
     if plate_class == "motorcycle":

@@ -76,7 +76,7 @@ def read_key(text: str, option: str = "--key") -> NoteKey:
         return NoteKey.parse(path.read_text(encoding="utf-8") if path.is_file() else text)
     except CheckpointError as error:
         raise UsageError(f"{option} {text}: {error}") from None
-    except (OSError, ValueError):  # a name that no file can have, a file that cannot be read or is no text
+    except (OSError, ValueError):  # a name that no file can have, a file that cannot be read or is not text
         raise UsageError(f"{option} {text[:80]}: neither a file of text nor a public key") from None
 
 

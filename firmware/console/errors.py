@@ -1,7 +1,7 @@
 """Errors of the console; each message may be shown to the person at the cable.
 
 firmware.errors.FirmwareError > ConsoleError
-├── LineRefusedError       what was typed is no command, or not in this form
+├── LineRefusedError       what was typed is not a command, or not in this form
 ├── LoginRefusedError      the answer to the challenge does not let its holder in
 │   └── ClockLoginError    only the unit's clock blocks it; the holder may set the clock now
 ├── NotGrantedError        a command that the grant does not name

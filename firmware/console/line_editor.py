@@ -15,7 +15,7 @@ LINE_LIMIT = 400
 HISTORY_LIMIT = 50
 USUAL_COLUMNS = 80
 LEAST_COLUMNS, MOST_COLUMNS = 20, 400
-PENDING_LIMIT = 16 * 1024  # more than this unread is no person's typing
+PENDING_LIMIT = 16 * 1024  # more than this unread is not a person's typing
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,7 +136,7 @@ def parse(line: str) -> Command | None:
 
 
 def recorded_form(line: str) -> str:
-    """How a line that is no command is in the log: its command word at most, since the rest may be a
+    """How a line that is not a command is in the log: its command word at most, since the rest may be a
     secret.
     """
     word = line.split(" ", 1)[0] if line.strip() else ""

@@ -14,7 +14,7 @@ from storage.times import HOUR_US, MINUTE_US
 HOURS = 168
 WEIGHT = 0.25  # of the newest week
 IMPROBABLE = 0.001  # a quieter stretch than this by chance, once in a thousand, is an alarm
-FEWER_SHARE = 0.5  # traffic varies by more than chance: a holiday, rain. Above this share it is no alarm
+FEWER_SHARE = 0.5  # traffic varies by more than chance: a holiday, rain. Above this share it is not an alarm
 JUDGED_US = 900_000_000  # a gate or a red light may keep a road empty for a while
 PAUSE_US = 120_000_000  # between two ticks: after more the clock was set, or the unit slept
 

@@ -134,7 +134,7 @@ class HealthWatch:
         card_tb: float | None = None,
     ) -> None:
         self._card_tb = card_tb
-        self._watching = watching  # False beside no running reader: then no frames are no alarm
+        self._watching = watching  # False beside no running reader: then missing frames raise no alarm
         self._board, self._power, self._now, self._custody = board, power, now, custody
         self._sync_late_s = sync_late_s
         self._stays = stays  # False in a vehicle, which has no site and so no site's habit

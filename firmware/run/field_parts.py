@@ -28,7 +28,7 @@ from hw.rtc import KernelRtc
 from hw.serial_port import TtySerialPort
 
 REFRESH_S = 1.0
-LASTING_S = 5.0  # a source of time that starts again is no trouble yet
+LASTING_S = 5.0  # a source of time that starts again is not trouble yet
 LATE_DAEMON_S = 30.0  # chronyd may come up after us
 
 

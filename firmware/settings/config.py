@@ -172,7 +172,7 @@ class SyncSettings:
 def _window(text: str) -> Window:
     match = re.fullmatch(r"\s*(\d{1,2}):(\d{2})\s*-\s*(\d{1,2}):(\d{2})\s*", text)
     if match is None or int(match[2]) > 59 or int(match[4]) > 59:
-        raise ValueError(f"windows: {text.strip()!r} is no time of day: write 22:00-05:30")
+        raise ValueError(f"windows: {text.strip()!r} is not a time of day: write 22:00-05:30")
     return Window(start_min=int(match[1]) * 60 + int(match[2]), end_min=int(match[3]) * 60 + int(match[4]))
 
 

@@ -136,7 +136,7 @@ def unsigned(data: bytes) -> bytes:
     """
     header = int.from_bytes(data[0x3C:0x40], "little") + 24
     if data[header : header + 2] != b"\x0b\x02":
-        raise BuildError("the boot file is no PE32+ file")
+        raise BuildError("the boot file is not a PE32+ file")
     checksum, entry = header + 64, header + 112 + 4 * 8
     table = int.from_bytes(data[entry : entry + 4], "little") or len(data)
     held = bytearray(data[:table])

@@ -55,7 +55,7 @@ class CardPlan:
 
 
 def plan(card: Path, image: Path, *, mounts: Path = Path("/proc/mounts")) -> CardPlan:
-    """Look, and refuse what is no card. Raises BuildError."""
+    """Look, and refuse what is not a card. Raises BuildError."""
     try:
         kind, image_bytes = card.stat().st_mode, image.stat().st_size
     except OSError as error:

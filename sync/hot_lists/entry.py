@@ -112,7 +112,7 @@ class ListEntry:
         """Raises EnvelopeError, RecordError."""
         values = decode(data, limit=MAX_ENTRY_BYTES)
         if not isinstance(values, list) or not 2 <= len(values) <= len(_NAMES):
-            raise RecordError("is no list of its fields", where="entry")
+            raise RecordError("is not a list of its fields", where="entry")
         for name, value in zip(_NAMES, values, strict=False):
             if not _fits(name, value):
                 raise RecordError("has the wrong type", where=f"entry.{name}")

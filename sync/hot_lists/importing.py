@@ -37,7 +37,7 @@ class ListRefusedError(StorageError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BadLine:
-    """One line that is no entry. `number` counts from 1."""
+    """One line that is not an entry. `number` counts from 1."""
 
     number: int
     why: str
@@ -270,7 +270,7 @@ def _plate(cell: str) -> str:
         raise RecordError("a letter is not Latin, however much it looks so", where="plate")
     plate = normal_plate(text)
     if not PLATE.fullmatch(plate):
-        raise RecordError("is no plate: 1 to 16 of A-Z and 0-9", where="plate")
+        raise RecordError("is not a plate: 1 to 16 of A-Z and 0-9", where="plate")
     return plate
 
 
@@ -315,5 +315,5 @@ def _day(text: str, layout: Layout, name: str) -> int | None:
     try:
         day = datetime.strptime(text, layout.date).replace(tzinfo=UTC)
     except ValueError:
-        raise RecordError(f"is no date as {layout.date}", where=name) from None
+        raise RecordError(f"is not a date of the form {layout.date}", where=name) from None
     return max(0, int(day.timestamp()) * 1_000_000)

@@ -75,14 +75,14 @@ class Layout:
         try:
             codecs.lookup(self.encoding)
         except LookupError:
-            raise RecordError(f"{self.encoding!r} is no encoding", where="layout.encoding") from None
+            raise RecordError(f"{self.encoding!r} is not an encoding", where="layout.encoding") from None
         if len(self.delimiter) > 1:
             raise RecordError("is one character, or empty for fixed columns", where="layout.delimiter")
         if "plate" not in self.fields:
             raise RecordError("must say where the plate is", where="layout.fields")
         unknown = sorted(set(self.fields) - TARGETS) + sorted(set(self.words) - TARGETS)
         if unknown:
-            raise RecordError(f"{unknown[0]} is no field of an entry", where="layout.fields")
+            raise RecordError(f"{unknown[0]} is not a field of an entry", where="layout.fields")
         for name, place in self.fields.items():
             self._check_place(name, place)
 
@@ -109,7 +109,7 @@ def parse_layout(document: bytes) -> Layout:
     table = parse_toml(document, where="layout")
     known = {"id", "title", "encoding", "delimiter", "header", "date", "country", "fields", "words"}
     if unknown := sorted(set(table) - known):
-        raise RecordError(f"{unknown[0]} is no part of a layout", where="layout")
+        raise RecordError(f"{unknown[0]} is not a part of a layout", where="layout")
     layout = Layout(
         id=_text(table, "id"),
         title=_text(table, "title"),

@@ -56,7 +56,7 @@ def test_a_visitor_who_does_not_log_in_is_hung_up_on(make_bench: Callable[..., B
     bench.hands.wait_for("unit-7> ")
     bench.running.now_s += 119
     bench.hands.ask("help", "unit-7> ")
-    bench.hands.press(b"\xff\x00")  # noise is no work
+    bench.hands.press(b"\xff\x00")  # noise is not work
     bench.running.now_s += 119
     bench.hands.ask("help", "unit-7> ")
     bench.running.now_s += 121

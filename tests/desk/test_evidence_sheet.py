@@ -198,7 +198,7 @@ def test_an_image_that_the_library_refuses_leaves_with_its_other_proofs(tmp_path
     pytest.importorskip("c2pa", reason="the extra c2pa is not installed")
     key = Ed25519PrivateKey.generate()
     maker = package.Maker(department="Monrovia PD", key=key, authority=tmp_path, created_us=10**15)
-    # an empty image is no JPEG; package.check would find the rest, so only the sheet is looked at here
+    # an empty image is not a JPEG; package.check would find the rest, so only the sheet is looked at here
     broken = {"patch": Opened(name="patch", salt=bytes(16), content=b"\xff\xd8\xff\xd9")}
     read = OpenedRead(
         read="x/1", unit="car-7", log_id=b"", sequence=1, leaf=b"", public=b"", proof="", elements=broken

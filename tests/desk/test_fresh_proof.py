@@ -31,7 +31,7 @@ Prove = Callable[[Department, str], None]
 
 
 def browser(department: Department, user: str) -> str:
-    """A session as a browser opens one: its logon is no fresh proof."""
+    """A session as a browser opens one: its logon is not a fresh proof."""
     return department.logon(user, proves=False)
 
 

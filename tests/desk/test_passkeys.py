@@ -272,7 +272,7 @@ def test_without_a_passkey_an_unlock_says_what_else_opens_it(department: Departm
 
 
 def test_an_unlock_proves_nothing_for_an_open_session(department: Department) -> None:
-    """An answer to an unlock is no answer to a call that asks for a fresh proof."""
+    """An answer to an unlock is not an answer to a call that asks for a fresh proof."""
     twin, desk = registered(department, "super"), department.desk
     token = locked(department, "super")
     kept = twin.get(begin_unlock(desk, token))

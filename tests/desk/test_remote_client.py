@@ -213,9 +213,9 @@ def test_accounts_and_training_are_set_at_the_server_without_its_home(
     [
         (("user", "set", "o1", "--roles", "king", "--why", "x"), "one of sworn-officer, dispatcher"),
         (("init", "--host", "https://alpr.example.gov:8463"), "the name alone"),
-        (("init", "--host", "two words"), "is no host name or address"),
-        (("init", "--host", "-x.example"), "is no host name or address"),
-        (("init", "--host", ""), "is no host name or address"),
+        (("init", "--host", "two words"), "is not a host name or address"),
+        (("init", "--host", "-x.example"), "is not a host name or address"),
+        (("init", "--host", ""), "is not a host name or address"),
     ],
 )
 def test_what_is_no_role_and_no_host_is_misuse_and_leaves_nothing(

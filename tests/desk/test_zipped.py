@@ -49,5 +49,5 @@ def test_a_changed_byte_gives_files_or_one_plain_refusal(at: int, by: int) -> No
 
 def test_a_damaged_stream_is_refused_as_no_zip() -> None:
     start = WHOLE.index(b"facts") + len(b"facts")
-    with pytest.raises(PackageError, match="is no ZIP"):
+    with pytest.raises(PackageError, match="is not a ZIP"):
         read(WHOLE[:start] + b"\xff" * 8 + WHOLE[start + 8 :])

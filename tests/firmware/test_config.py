@@ -56,7 +56,7 @@ def test_commented_examples_are_valid_settings() -> None:
         pytest.param("[camera]\nexposure_us = 20000\n", "camera.exposure_us", "outside 60 to", id="too high"),
         pytest.param("[camera]\nexposure_us = 1\n", "camera.exposure_us", "50 km/h", id="the reason is told"),
         pytest.param("[camera]\nfps = nan\n", "camera.fps", "outside", id="not a number"),
-        pytest.param("[camera]\nfps = true\n", "camera.fps", "must be a number", id="true is no number"),
+        pytest.param("[camera]\nfps = true\n", "camera.fps", "must be a number", id="true is not a number"),
         pytest.param("[camera]\nwidth = 1920.0\n", "camera.width", "whole number", id="1920.0 is not whole"),
         pytest.param('[camera]\nwidth = "1920"\n', "camera.width", "whole number", id="text for a number"),
         pytest.param("[unit]\nname = 7\n", "unit.name", "text in quotes", id="number for a text"),

@@ -70,7 +70,7 @@ def test_of_100000_passes_none_is_read_inside_a_zone(zone: NoReadZone) -> None:
         assert not (permitted and truly_inside)
         assert not (permitted and place[0] is None)
     assert inside > PASSES / 20
-    assert read > PASSES / 4  # and it is no rule that forbids everything
+    assert read > PASSES / 4  # and it is not a rule that forbids everything
 
 
 @given(latitude=st.floats(34.0, 34.3), longitude=st.floats(-118.2, -117.8), error_m=st.floats(0.0, 50.0))

@@ -1,4 +1,4 @@
-"""The scene watch: dark, covered, frozen and knocked cameras are noticed; traffic and dusk are no alarm."""
+"""The scene watch: dark, covered, frozen and knocked cameras are noticed; traffic and dusk are not alarms."""
 
 from typing import Any
 

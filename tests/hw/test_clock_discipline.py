@@ -69,7 +69,7 @@ def evidence(**changes: object) -> ClockEvidence:
             *NOTHING, id="chrony not synchronised"),
         pytest.param({"tracking": replace(TRACKING, correction_s=30.0)},
             *NOTHING, id="chrony half a minute off"),
-        pytest.param({"fix": fix(quality=FixQuality.GUESSED)}, *NOTHING, id="a surveyed place is no clock"),
+        pytest.param({"fix": fix(quality=FixQuality.GUESSED)}, *NOTHING, id="a surveyed place tells no time"),
         pytest.param({"fix": fix(utc_us=T0_US - 3_600_000_000)}, *NOTHING, id="gps an hour away"),
         pytest.param(
             {"fix": fix(), "pulse": Pulse(system_ns=T0_US * 1000 - 60_000_000_000, sequence=5)},

@@ -1,4 +1,4 @@
-"""A card is written only on a second word, whole, and read back; what is no card is refused."""
+"""A card is written only on a second word, whole, and read back; what is not a card is refused."""
 
 from __future__ import annotations
 

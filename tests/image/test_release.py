@@ -137,9 +137,9 @@ ATTACKS: list[tuple[str, Callable[[Project], Path], str]] = [
     ("another board", lambda p: p.update(5, board="rpi"), "is for rpi"),
     ("members in another order", _swapped, "expected"),
     ("a link for a bundle", _link, "expected"),
-    ("cut in the head", lambda p: _cut(p, 0.05), "no update file"),
-    ("cut in the bundle", lambda p: _cut(p, 0.5), "no update file"),
-    ("empty", lambda p: _cut(p, 0), "no update file"),
+    ("cut in the head", lambda p: _cut(p, 0.05), "not an update file"),
+    ("cut in the bundle", lambda p: _cut(p, 0.5), "not an update file"),
+    ("empty", lambda p: _cut(p, 0), "not an update file"),
 ]
 
 

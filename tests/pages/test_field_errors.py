@@ -27,7 +27,7 @@ def told(what: str, code: str = "form") -> Said:
         ("463.5: AccountForm.name: is missing", "Name: is missing", "name"),
         ("463.5: 463.5: AccountForm.name: is missing", "Name: is missing", "name"),
         ("InquiryForm.query.area.radius_m: is out of range", "Radius in meters: is out of range", "radius_m"),
-        ("latitude: is no number, such as 34.15", "Latitude: is no number, such as 34.15", "latitude"),
+        ("latitude: is not a number, such as 34.15", "Latitude: is not a number, such as 34.15", "latitude"),
         ("query.area: radius is too large", "Place: radius is too large", "area"),
         (
             "GrantForm.destroy_holds[3]: is negative",

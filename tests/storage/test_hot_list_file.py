@@ -71,7 +71,7 @@ def test_a_list_of_another_name_log_or_form_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SealError):
         HotListFile(path, list_key(bytes(31) + b"\x01"), "doj")
     path.write_bytes(b"something else")
-    with pytest.raises(RecordError, match="is no hot list"):
+    with pytest.raises(RecordError, match="is not a hot list"):
         HotListFile(path, KEY, "doj")
 
 

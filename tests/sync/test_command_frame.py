@@ -179,7 +179,7 @@ def test_an_unknown_error_is_not_hidden() -> None:
 
 
 def test_a_closed_pipe_is_never_reported_as_done() -> None:
-    """A verdict that did not arrive is no verdict."""
+    """A verdict that did not arrive is not a verdict."""
     read_end, write_end = os.pipe()
     os.close(read_end)
     command = [sys.executable, "-m", "sync.department.cli", "clauses"]

@@ -40,7 +40,7 @@ def test_half_a_row_at_the_end_is_left_out(tmp_path: Path) -> None:
     [
         pytest.param("", "first column", id="empty"),
         pytest.param("step,loss\n", "nothing logged", id="a head alone"),
-        pytest.param("step,loss\n50,x\n100,1\n", ":2", id="a value that is no number"),
+        pytest.param("step,loss\n50,x\n100,1\n", ":2", id="a value that is not a number"),
         pytest.param("step,loss\n50,1,2\n100,1\n", ":2", id="a row too long"),
     ],
 )

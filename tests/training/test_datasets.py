@@ -107,7 +107,7 @@ def test_frames_of_one_plate_stay_together_when_a_slice_is_set_aside(tmp_path: P
 @pytest.mark.parametrize(
     ("rows", "word"),
     [
-        pytest.param("a.jpg,1,2,3,x,AB,US,train\n", "a.jpg|:2", id="a box that is no number"),
+        pytest.param("a.jpg,1,2,3,x,AB,US,train\n", "a.jpg|:2", id="a box that is not a number"),
         pytest.param("a.jpg,1,nan,3,4,AB,US,train\n", ":2: box", id="a box that is not finite"),
         pytest.param("a.jpg,1,2,3,4,AB\n", ":2: not as many", id="a row cut short"),
         pytest.param("a.jpg,1,2,3,4,AB,US,dev,x\n", ":2: not as many", id="a row too long"),

@@ -29,7 +29,7 @@ class StandInFirmware:
         self.asked: list[int] = []
 
     def ioctl(self, _handle: int, request: int, message: bytearray) -> int:
-        """What the kernel passes on. Raises OSError for what is no message."""
+        """What the kernel passes on. Raises OSError for what is not a message."""
         size, code, tag, room, _ = struct.unpack_from("<5I", message)
         if request != _PROPERTY or size != len(message) or code or size < 20 + room + 4:
             raise OSError(22, "Invalid argument")

@@ -159,17 +159,17 @@ def copied_bundle(
             body = _member(archive, members, BUNDLE, MAX_BUNDLE_BYTES)
             _copy(body, target, release)
     except (tarfile.TarError, EOFError, UnicodeDecodeError) as error:
-        raise UpdateRefusedError(f"is no update file ({type(error).__name__})") from None
+        raise UpdateRefusedError(f"is not an update file ({type(error).__name__})") from None
     return release
 
 
 def _member(archive: tarfile.TarFile, members: Iterable[tarfile.TarInfo], name: str, limit: int) -> IO[bytes]:
     found = next(iter(members), None)
     if found is None or found.name != name or not found.isreg() or not 0 < found.size <= limit:
-        raise UpdateRefusedError(f"is no update file: {name} expected, of at most {limit} bytes")
+        raise UpdateRefusedError(f"is not an update file: {name} expected, of at most {limit} bytes")
     body = archive.extractfile(found)
     if body is None:
-        raise UpdateRefusedError(f"is no update file: {name} cannot be read")
+        raise UpdateRefusedError(f"is not an update file: {name} cannot be read")
     return body
 
 

@@ -350,7 +350,9 @@ def remove_passkey(terminal: desk_access.Terminal, *, identity: str) -> int:
     try:
         raw = base64.b64decode(identity, validate=True)
     except ValueError:
-        raise InvalidInputError("is no passkey's id", where="ID", cure="department user passkeys") from None
+        raise InvalidInputError(
+            "is not the id of a passkey", where="ID", cure="department user passkeys"
+        ) from None
     return terminal.show(terminal.call("user/remove-passkey", PasskeyIdForm(credential_id=raw)))
 
 

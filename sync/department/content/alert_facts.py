@@ -37,7 +37,7 @@ def of_read(read: str) -> bytes:
 
 
 def of_content(log: str, record: str, content: bytes) -> tuple[bytes, ...]:
-    """The digests of an opened record; none for one that is no alert and no step. `log`: in hex."""
+    """The digests of an opened record; none for one that is neither an alert nor a step. `log`: in hex."""
     try:
         alert = from_bytes(Alert, content)
         entry = ListEntry.from_bytes(alert.entry)

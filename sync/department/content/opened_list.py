@@ -288,7 +288,7 @@ def parse_list(data: bytes) -> list[bytes]:
     except StorageError:
         value = None
     if not isinstance(value, list) or not all(isinstance(one, bytes) for one in value):
-        raise LedgerError("is no list of a key service", where="the key service's list")
+        raise LedgerError("is not a list of a key service", where="the key service's list")
     return value
 
 

@@ -22,4 +22,4 @@ def read_zip(data: bytes, *, where: str, most_files: int, most_bytes: int) -> di
                 raise PackageError("holds a name twice", where=where)
             return {one.filename: archive.read(one) for one in infos}
     except DAMAGE as error:
-        raise PackageError(f"is no ZIP: {type(error).__name__}", where=where) from None
+        raise PackageError(f"is not a ZIP: {type(error).__name__}", where=where) from None

@@ -90,9 +90,9 @@ async def _body(request: Request, budget: Budget) -> Any:
     try:
         value = json.loads(data or b"{}")
     except (ValueError, RecursionError):
-        raise FormError("the body is no JSON", code="form", clause="463.5") from None
+        raise FormError("the body is not JSON", code="form", clause="463.5") from None
     if not isinstance(value, dict):
-        raise FormError("the body is no object", code="form", clause="463.5")
+        raise FormError("the body is not an object", code="form", clause="463.5")
     return value
 
 

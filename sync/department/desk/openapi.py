@@ -93,7 +93,7 @@ class _Schemas:
             return {"$ref": f"#/components/schemas/{self._named(hint)}"}
         if isinstance(hint, type) and issubclass(hint, enum.StrEnum):
             return {"type": "string", "enum": [str(one) for one in hint]}
-        raise TypeError(f"{hint} is no type of a form or an answer")
+        raise TypeError(f"{hint} is not a type of a form or an answer")
 
     def _named(self, cls: type[Any]) -> str:
         if cls in self._names:
@@ -238,7 +238,7 @@ def _call(
 
 
 def _events() -> dict[str, Any]:
-    """The stream of alerts: what a client does that is no call of the table."""
+    """The stream of alerts: what a client does that is not a call of the table."""
     rule, stream = CALLS[Call.ALERT_LIST], {"schema": {"type": "string"}}
     problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {
@@ -261,7 +261,7 @@ def _events() -> dict[str, Any]:
 
 
 def _search_stream(schemas: _Schemas) -> dict[str, Any]:
-    """A search as a stream: what a client does that is no call of the table."""
+    """A search as a stream: what a client does that is not a call of the table."""
     rule, known = CALLS[Call.INQUIRY_RUN], OPERATIONS["inquiry/begin"]
     about = "A search step by step, as newline-delimited JSON."
     made = _call(schemas, "inquiry/stream", about, known.form, None)

@@ -37,7 +37,7 @@ def _object(body: bytes) -> object:
     try:
         value = json.loads(body)
     except (ValueError, RecursionError):
-        raise FormError("the body is no JSON", code="form", clause="463.4") from None
+        raise FormError("the body is not JSON", code="form", clause="463.4") from None
     return value
 
 

@@ -103,5 +103,5 @@ def load_ed25519(path: Path) -> Ed25519PrivateKey:
         raise HomeError("the key is not there", where=str(path), cure="restore it from its backup") from None
     except ValueError:
         raise HomeError(
-            "this is no Ed25519 key", where=str(path), cure="restore it from its backup"
+            "this is not an Ed25519 key", where=str(path), cure="restore it from its backup"
         ) from None

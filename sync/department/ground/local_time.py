@@ -29,7 +29,7 @@ def zone_of(name: str) -> tzinfo:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise RecordError(
-            "is no time zone that this machine knows: write an IANA name such as America/Los_Angeles, or "
+            "is not a time zone that this machine knows: write an IANA name such as America/Los_Angeles, or "
             "UTC-08:00 for a fixed one; where no name is known, its data are missing (apt install tzdata)",
             where="policy.time_zone",
         ) from None

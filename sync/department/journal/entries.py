@@ -156,7 +156,7 @@ class CredentialSet(Note):
 
     def check(self) -> None:
         if self.authenticator not in {"", KEPT, ASKED_FOR, REPLACED, ISSUED}:
-            raise RecordError("is no word for an authenticator", where="credential.authenticator")
+            raise RecordError("is not a word for an authenticator", where="credential.authenticator")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -112,7 +112,7 @@ def _entry_bytes(entry: Any) -> bytes:
 
 def _entry(value: Any) -> Entry:
     if not isinstance(value, list) or len(value) != 4 or value[2] not in NOTES:
-        raise RecordError("is no entry", where="snapshot")
+        raise RecordError("is not an entry", where="snapshot")
     return Entry(value[0], from_plain(Stamp, value[1]), from_plain(NOTES[value[2]], value[3]))
 
 

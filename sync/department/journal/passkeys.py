@@ -68,7 +68,7 @@ def challenge_of(response: str) -> bytes:
         data = json.loads(_bytes(value["response"]["clientDataJSON"]))
         return _bytes(data["challenge"])
     except (ValueError, TypeError, KeyError):
-        raise RecordError("is no answer of an authenticator", where="passkey") from None
+        raise RecordError("is not an answer of an authenticator", where="passkey") from None
 
 
 def open_passkey_certificate(message: bytes, key: PasskeySet) -> Certificate:
@@ -108,9 +108,9 @@ def is_registered_by(response: str, key: PasskeySet) -> bool:
 def _parts(message: bytes) -> tuple[bytes, str]:
     value = envelope.decode(message, limit=MAX_BYTES)
     if not isinstance(value, dict) or set(value) != {"certificate", "response"}:
-        raise RecordError("is no certificate of a passkey", where="certificate")
+        raise RecordError("is not a certificate of a passkey", where="certificate")
     if not isinstance(value["certificate"], bytes) or not isinstance(value["response"], str):
-        raise RecordError("is no certificate of a passkey", where="certificate")
+        raise RecordError("is not a certificate of a passkey", where="certificate")
     return value["certificate"], value["response"]
 
 
@@ -119,7 +119,7 @@ def _field(response: str, name: str) -> bytes:
         value: Any = json.loads(response)
         return _bytes(value[name])
     except (ValueError, TypeError, KeyError):
-        raise RecordError("is no answer of an authenticator", where="passkey") from None
+        raise RecordError("is not an answer of an authenticator", where="passkey") from None
 
 
 def _bytes(text: object) -> bytes:

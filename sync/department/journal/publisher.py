@@ -3,8 +3,8 @@
 A caller that needs an entry covered waits for its turn; most find it covered by then (group commit). The
 turn is a file lock, so that commands beside the server take part. Each witness is asked at once with the
 others, and a quorum is enough. A witness that does not answer in time is asked again after a minute only, so
-that it costs one time-out and not one a search. Two publishers that meet at a witness are no absence: the one
-that has another size proves from there.
+that it costs one time-out and not one a search. Two publishers that meet at a witness are not an absence: the
+one that has another size proves from there.
 """
 
 from __future__ import annotations

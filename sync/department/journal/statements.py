@@ -67,7 +67,7 @@ class Statement:
         """The form's fields. Raises RecordError, EnvelopeError."""
         value = envelope.decode(self.form, limit=MAX_BYTES)
         if not isinstance(value, dict):
-            raise RecordError("is no form", where="statement.form")
+            raise RecordError("is not a form", where="statement.form")
         return value
 
 

@@ -55,7 +55,7 @@ def _judged(status: int, body: str, content_type: str) -> str:
         raise SizeConflictError(int(body))
     if status in {409, 422}:
         raise ForkedLogError(
-            "the witness refuses: this log is no continuation of what it co-signed",
+            "the witness refuses: this log is not a continuation of what it co-signed",
             where="witness",
             cure="stop, keep the log and the witness's checkpoint, call the office that runs the witness",
         )
@@ -96,7 +96,7 @@ class HttpWitness:
         except httpx.HTTPError as error:
             raise LinkError(f"no answer: {type(error).__name__}", where=where) from None
         except UnicodeDecodeError:
-            raise LinkError("an answer that is no text", where=where) from None
+            raise LinkError("an answer that is not text", where=where) from None
 
     def close(self) -> None:
         self._client.close()

@@ -43,7 +43,7 @@ async def show(visit: Visit) -> Response:
 
 
 async def events(visit: Visit) -> Response:
-    """The alerts as they come. Following is no use of the session."""
+    """The alerts as they come. Following is not use of the session."""
     return EventStream(await visit.calling.alert_events.follow(visit.token, last_id_of(visit.request)))
 
 

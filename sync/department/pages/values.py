@@ -70,9 +70,9 @@ class Values(Mapping[str, str]):
         try:
             value = float(self.text(name))
         except ValueError:
-            raise FormError(f"{name}: is no number, such as 34.15", code=name, clause=CLAUSE) from None
+            raise FormError(f"{name}: is not a number, such as 34.15", code=name, clause=CLAUSE) from None
         if not math.isfinite(value):
-            raise FormError(f"{name}: is no number, such as 34.15", code=name, clause=CLAUSE)
+            raise FormError(f"{name}: is not a number, such as 34.15", code=name, clause=CLAUSE)
         return value
 
     def moment_us(self, name: str, zone: tzinfo) -> int:

@@ -63,7 +63,7 @@ def promise_of(test: str) -> str:
 
 
 def title_of(policy: Policy, role: object) -> str:
-    """A role's title in the policy; of what is no role, its words."""
+    """A role's title in the policy; of what is not a role, its words."""
     known = {one.value: one for one in Role}.get(str(role))
     return policy.title(known) if known is not None else word_of(role)
 

@@ -115,7 +115,7 @@ def _others(others: tuple[root_file.NamedKey, ...], key_service: str) -> tuple[r
         return others
     public = _hex(key_service)
     if len(public) != 32:
-        raise InvalidInputError("is no key of 32 bytes in hex", where="--key-service")
+        raise InvalidInputError("is not a key of 32 bytes in hex", where="--key-service")
     kept = tuple(one for one in others if one.name != root_file.KEY_SERVICE)
     return (*kept, root_file.NamedKey(name=root_file.KEY_SERVICE, public=public))
 

@@ -88,7 +88,7 @@ def check_host(host: str) -> None:
         if len(host) <= MAX_HOST and HOST.fullmatch(host):
             return
         raise InvalidInputError(
-            f"{host[:64]!r} is no host name or address",
+            f"{host[:64]!r} is not a host name or address",
             where="--host",
             cure="the name alone, e.g. alpr.example.gov or 192.0.2.7, without https:// or a port",
         ) from None

@@ -148,8 +148,8 @@ class StoreRetention:
     def run(self, through: int = -1) -> list[DayPurgeReceipt]:
         """Purge the day that is due, and finish what was begun.
 
-        More than one day at once is no daily run but a clock or a long absence: the others wait for their own
-        turn, or for two people who say `through` which day of receipt (days since 1970) the backlog may go.
+        More than one day at once means a wrong clock or a long absence: the others wait for their turn, or
+        for two people who say `through` which day of receipt (days since 1970) the backlog may go.
         Raises ClockInDoubtError: under an unconfirmed clock nothing is destroyed.
         """
         now = self._sure("the purge")

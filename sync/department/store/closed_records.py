@@ -18,7 +18,7 @@ from sync.department.store.unit_logs import CLOSED, HeldLog, find_log, missing_o
 from sync.errors import refuse
 
 TAG = b"alpr-reader/closed-log/v1"
-MOST_BESIDE = 16  # histories of one log that contradict each other; more is no damage, but an attack
+MOST_BESIDE = 16  # histories of one log that contradict each other; more is not damage, but an attack
 
 
 def beside(connection: sa.Connection, log_id: bytes) -> list[HeldLog]:

@@ -199,7 +199,7 @@ def open_store(url: str, *, migrate: bool = True) -> Store:
         options: dict[str, Any] = {"pool_size": 8, "max_overflow": 24} if postgres else {}
         engine = sa.create_engine(parsed, hide_parameters=True, **options)
     except (ArgumentError, NoSuchModuleError) as error:
-        raise InvalidInputError(f"is no database URL: {error}", where="database") from None
+        raise InvalidInputError(f"is not a database URL: {error}", where="database") from None
     except ModuleNotFoundError as error:
         raise InvalidInputError(
             f"{error.name} is not installed", where="database", cure="pip install 'alpr-reader[postgres]'"

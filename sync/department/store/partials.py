@@ -26,7 +26,7 @@ class Partials:
 
     def _path(self, log_no: int, header: PieceHeader) -> Path:
         if not _NAME.fullmatch(header.name):
-            raise MessageError("is no element's name", where="piece.name")
+            raise MessageError("is not the name of an element", where="piece.name")
         return self._folder / f"{log_no:d}-{header.sequence:d}-{header.name}-{header.total:d}"
 
     def add(self, log_no: int, header: PieceHeader, data: memoryview) -> int:

@@ -269,7 +269,7 @@ def _record(front: DeskContext, token: str, number: str) -> Alert | None:
     entry = desk.act(token, Call.ALERT_VERIFY, plan)
     (record,) = open_records(front.door, desk.covered(entry.sequence), found)
     if not isinstance(record, Alert):
-        raise FormError("that is no alert", code="no-alert", clause=CLAUSE)
+        raise FormError("that is not an alert", code="no-alert", clause=CLAUSE)
     front.alert_facts[name] = record
     return record
 

@@ -96,7 +96,7 @@ class AlertEvents:
     async def follow(self, token: str, last_id: str = "") -> AlertStream:
         """The stream of a session, from after `last_id` on; close it, whether or not it was read.
 
-        Raises DeskRefusal: as alert/list, for a `last_id` that is no number, for too many streams.
+        Raises DeskRefusal: as alert/list, for a `last_id` that is not a number, for too many streams.
         """
         return await anyio.to_thread.run_sync(self._begin, token, last_id, limiter=self._threads)
 
@@ -213,7 +213,7 @@ def _number(last_id: str) -> int | None:
     if not last_id:
         return None
     if not (last_id.isascii() and last_id.isdigit()) or len(last_id) > 15:
-        raise FormError("Last-Event-ID is no number of an event", code="form", clause="463.7")
+        raise FormError("Last-Event-ID is not a number of an event", code="form", clause="463.7")
     return int(last_id)
 
 

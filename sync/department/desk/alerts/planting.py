@@ -27,7 +27,7 @@ LOOK_ALIKES = {
 }  # fmt: skip
 WAIT_US = HOUR_US  # the longest time between an alert and the planted one that follows it
 OLDEST_US = 60 * DAY_US  # of a picture: the season fits, and no purge is near
-SAME_LIGHT_US = 2 * HOUR_US  # a picture of the night is no alert of the day
+SAME_LIGHT_US = 2 * HOUR_US  # a picture of the night is not an alert of the day
 FRESH_US = 20 * SECOND_US  # followers hear of an alert so soon after it was raised
 
 

@@ -39,7 +39,7 @@ _NO_NUMBER = re.compile(r"(?:(.)\1*|0*1?-?2?3?4?5?6?7?8?9?|N-?A|NONE|TEST.*|X+|A
 class LookUp:
     """One access as the detectors see it. The repr shows no plate.
 
-    `action`: as its entry has it; `reads`: what it names, where it is no search.
+    `action`: as its entry has it; `reads`: what it names, where it is not a search.
     """
 
     sequence: int

@@ -304,6 +304,6 @@ def to_close(findings: Findings, number: int, reviewer: str, verdict: str, note:
             "your own look-ups are reviewed by another person", code="own-finding", clause="463.5 (c)"
         )
     if verdict not in VERDICTS:
-        raise FormError("that is no verdict", code="verdict", clause="463.5 (c)", cure=", ".join(VERDICTS))
+        raise FormError("that is not a verdict", code="verdict", clause="463.5 (c)", cure=", ".join(VERDICTS))
     if len([word for word in note.split() if weight(word)]) < 3:
         raise FormError("say what was found, in at least three words", code="note", clause="463.5 (c)")

@@ -326,7 +326,7 @@ def lend(front: DeskContext, token: str, form: LendForm) -> Lent:
         account = desk.book.roster.accounts.get(form.designee)
         roles = desk.book.roster.roles_of(form.designee, caller.at_us)
         if account is None or Role.DESIGNEE not in roles:
-            raise FormError("that person is no designee on the roster", code="no-such-user", clause=CLAUSE)
+            raise FormError("that person is not a designee on the roster", code="no-such-user", clause=CLAUSE)
         ends_us = desk.book.roster.designations.get(form.designee, caller.at_us + 366 * DAY_US)
         most = min(366, (ends_us - caller.at_us) // DAY_US)
         if not 1 <= form.days <= most:

@@ -259,7 +259,7 @@ def dispute(front: DeskContext, token: str, form: DisputeForm) -> Entered:
         )
         if not mine:
             raise DeskRefusal(
-                "that is no access or request in your name", code="other-entry", clause="463.5 (b)"
+                "that is neither an access nor a request in your name", code="other-entry", clause="463.5 (b)"
             )
         demand_words(form.reason, "say what is wrong with it", code="reason", clause="463.5 (b)")
         if any(

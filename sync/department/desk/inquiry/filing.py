@@ -109,7 +109,7 @@ def read_filings(text: str) -> tuple[Filing, ...]:
     for at, row in enumerate(reader, 2):
         access = (row.get("access") or row.get("entry") or "").strip()
         if access and not re.fullmatch(r"[0-9]{1,15}", access):
-            raise FormError(f"line {at}: access is no number", code="csv", clause=CLAUSE)
+            raise FormError(f"line {at}: access is not a number", code="csv", clause=CLAUSE)
         number = (row.get("number") or "").strip() if not access else ""
         found.append(
             Filing(

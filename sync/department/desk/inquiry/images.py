@@ -52,7 +52,7 @@ def answered_request(desk: Desk, number: int, caller: Caller) -> tuple[InquiryAs
     asked = desk.book.queue.asked.get(number)
     answered = desk.book.queue.answered.get(number)
     if asked is None or asked.stamp.user != caller.user or not isinstance(asked.note, InquiryAsked):
-        raise DeskRefusal("that is no request of yours", code="other-request", clause="463.5 (a)")
+        raise DeskRefusal("that is not a request of yours", code="other-request", clause="463.5 (a)")
     if answered is None or not isinstance(answered.note, RequestAnswered):
         raise NotYetError("that request has not been answered yet", code="unanswered", clause="463.5 (c)")
     if answered.note.access < 0:

@@ -188,7 +188,7 @@ def more(front: DeskContext, token: str, form: PageForm) -> Answer:
         access = desk.access(form.access)
         mine = source is not None and source.stamp.user == caller.user and access.action == "search"
         if source is None or not mine or access.elements != query.text():
-            raise DeskRefusal("that is no search of yours", code="other-search", clause="463.5 (b)")
+            raise DeskRefusal("that is not a search of yours", code="other-search", clause="463.5 (b)")
         if not 0 <= caller.at_us - source.stamp.at_us <= FRESH_US:
             raise DeskRefusal(
                 "that search is more than an hour old",

@@ -135,7 +135,7 @@ def _own(front: DeskContext, token: str, access: int) -> Entry:
         source = desk.log.entry(access) if 0 <= access < desk.log.size() else None
         mine = source is not None and isinstance(source.note, Access) and source.stamp.user == caller.user
         if source is None or not mine or desk.access(access).action != "search":
-            raise DeskRefusal("that is no search of yours", code="other-search", clause="463.5 (b)")
+            raise DeskRefusal("that is not a search of yours", code="other-search", clause="463.5 (b)")
         return [], lambda _made: source
 
     return desk.act(token, Call.INQUIRY_RUN, plan)

@@ -112,4 +112,4 @@ def _day(text: str, where: str) -> int:
             return parse_utc(text, assume_utc=True) // DAY_US
     except RecordError:
         pass
-    raise FormError(f"{where}: is no day (YYYY-MM-DD)", code="form", clause=CLAUSE)
+    raise FormError(f"{where}: is not a day (YYYY-MM-DD)", code="form", clause=CLAUSE)

@@ -409,7 +409,7 @@ def totp_uri(credential: Credential, department: str) -> str:
 def totp_step(credential: Credential, code: str, now_us: int, used: int) -> int | None:
     """The time step that `code` belongs to, newer than `used`; None if it is none of the last or next.
 
-    Anything but six ASCII digits is no code: `compare_digest` raises for other characters.
+    Anything but six ASCII digits is not a code: `compare_digest` raises for other characters.
     """
     if not TOTP_CODE.fullmatch(code):
         return None
@@ -426,5 +426,5 @@ def parse_roles(names: str) -> tuple[Role, ...]:
     given = [name.strip() for name in names.split(",") if name.strip()]
     for name in given:
         if name not in set(Role):
-            raise RecordError(f"{name[:32]!r} is no role", where="roles", cure="one of " + ", ".join(Role))
+            raise RecordError(f"{name[:32]!r} is not a role", where="roles", cure="one of " + ", ".join(Role))
     return tuple(Role(name) for name in given)

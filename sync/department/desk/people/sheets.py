@@ -24,7 +24,7 @@ def _rows(data: bytes, *wanted: str) -> list[tuple[int, dict[str, str]]]:
             for row in reader
         ]
     except (UnicodeDecodeError, csv.Error):
-        raise FormError("the list is no CSV file in UTF-8", code="csv", clause=CLAUSE) from None
+        raise FormError("the list is not a CSV file in UTF-8", code="csv", clause=CLAUSE) from None
     if missing:
         raise FormError(f"the list's first line lacks a column: {missing[0]}", code="csv", clause=CLAUSE)
     if not 0 < len(rows) <= MAX_ROWS:
@@ -40,7 +40,7 @@ def read_sign_in(data: bytes) -> tuple[str, ...]:
         if not row.get("signed", "x"):
             continue
         if not USER_NAME.fullmatch(row["user"]):
-            raise FormError(f"line {line}: that is no user name", code="csv", clause=CLAUSE)
+            raise FormError(f"line {line}: that is not a user name", code="csv", clause=CLAUSE)
         users.append(row["user"])
     if not users:
         raise FormError(

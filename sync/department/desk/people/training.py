@@ -134,7 +134,7 @@ def _wrong_record(policy: Policy, record: TrainingDone, now_us: int) -> Iterator
     terms = policy.training
     if record.course not in terms.courses:
         yield FormError(
-            "that is no approved course", code="course", clause="463.3", cure=", ".join(terms.courses)
+            "that is not an approved course", code="course", clause="463.3", cure=", ".join(terms.courses)
         )
     if record.policy_version != policy.version:
         yield FormError(

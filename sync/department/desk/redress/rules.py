@@ -140,6 +140,6 @@ def check_answer(requests: Requests, number: int, outcome: str, note: str) -> No
     if number in requests.answered:
         raise NotYetError("that request was answered", code="answered", clause=CLAUSE)
     if outcome not in OUTCOMES:
-        raise FormError("that is no outcome", code="outcome", clause=CLAUSE, cure=", ".join(OUTCOMES))
+        raise FormError("that is not an outcome", code="outcome", clause=CLAUSE, cure=", ".join(OUTCOMES))
     if len(note.split()) < 3:
         raise FormError("say what you found and told the person, in three words", code="note", clause=CLAUSE)

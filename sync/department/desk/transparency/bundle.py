@@ -160,7 +160,7 @@ def is_bundle(data: bytes) -> bool:
 def check(data: bytes, log_key: Ed25519PublicKey, witnesses: Witnesses) -> BundleReport:
     """Check a bundle with keys that came from elsewhere. What is wrong with it, the report says.
 
-    Raises PackageError, StorageError kinds for bytes that are no bundle of that log.
+    Raises PackageError, StorageError kinds for bytes that are not a bundle of that log.
     """
     files = _files(data)
     signed = envelope.open_signed(files[HEAD], log_key, context=BUNDLE_CONTEXT, limit=1 << 16)
@@ -254,7 +254,7 @@ def _claims(data: bytes) -> list[Fact]:
         rows = json.loads(data)
         return [read_form(Fact, one) for one in rows]
     except (ValueError, TypeError, RecursionError, DeskRefusal):
-        raise PackageError("is no list of facts", where="facts.json") from None
+        raise PackageError("is not a list of facts", where="facts.json") from None
 
 
 def _counts(data: bytes) -> Transparency:
