@@ -87,7 +87,7 @@ class AlertTerms:
             ("planted_per_thousand", self.planted_per_thousand, 0, 500),
         ):
             if not low <= value <= high:
-                raise RecordError(f"{value} where {low} to {high} is allowed", where=f"policy.alerts.{name}")
+                raise RecordError(f"{value} is outside {low} to {high}", where=f"policy.alerts.{name}")
         if not 0.01 <= self.list_score <= self.sound_score <= 1.0:
             raise RecordError("0.01 <= list_score <= sound_score <= 1", where="policy.alerts.sound_score")
 

@@ -142,7 +142,7 @@ def open_checkpoint(note: str, key: NoteKey) -> Checkpoint:
             try:
                 key.public.verify(blob[4:], text.encode())
             except InvalidSignature:
-                raise CheckpointError(f"the signature of {name} does not hold") from None
+                raise CheckpointError(f"the signature of {name} is not valid") from None
             if checkpoint.origin != key.name:
                 raise CheckpointError(f"the checkpoint belongs to another log: {checkpoint.origin}")
             return checkpoint
@@ -171,6 +171,6 @@ def open_cosignatures(note: str, keys: Iterable[NoteKey]) -> list[Cosignature]:
             try:
                 key.public.verify(blob[12:], f"cosignature/v1\ntime {time_s}\n{text}".encode())
             except InvalidSignature:
-                raise CheckpointError(f"the co-signature of {name} does not hold") from None
+                raise CheckpointError(f"the co-signature of {name} is not valid") from None
             found.append(Cosignature(name, time_s))
     return found

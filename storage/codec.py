@@ -122,7 +122,7 @@ def _field(hint: Any, value: Any, where: str) -> Any:  # noqa: PLR0911, PLR0912 
         if len(inner) == 2 and inner[1] is Ellipsis:
             return tuple(_field(inner[0], item, f"{where}[{at}]") for at, item in enumerate(value))
         if len(inner) != len(value):
-            raise RecordError(f"has {len(value)} items where {len(inner)} belong", where=where)
+            raise RecordError(f"has {len(value)} items, not {len(inner)}", where=where)
         return tuple(
             _field(one, item, f"{where}[{at}]")
             for at, (one, item) in enumerate(zip(inner, value, strict=True))
@@ -137,7 +137,7 @@ def _field(hint: Any, value: Any, where: str) -> Any:  # noqa: PLR0911, PLR0912 
     if hint is float and type(value) is int:
         raise RecordError("is a whole number where a float belongs", where=where)
     if type(value) is not hint:
-        raise RecordError(f"is a {type(value).__name__} where {hint.__name__} belongs", where=where)
+        raise RecordError(f"is a {type(value).__name__}, not a {hint.__name__}", where=where)
     if hint is str and len(value) > MAX_TEXT:
         raise RecordError(f"is longer than {MAX_TEXT} characters", where=where)
     return value

@@ -95,7 +95,7 @@ class CosignerKey:
         try:
             self._public().verify(blob[TIME_BYTES:], message)
         except InvalidSignature:
-            raise CheckpointError(f"the co-signature of {self.name} does not hold") from None
+            raise CheckpointError(f"the co-signature of {self.name} is not valid") from None
         return Cosignature(self.name, time_s)
 
 

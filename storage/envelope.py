@@ -141,5 +141,5 @@ def open_signed(message: bytes, public: Ed25519PublicKey, *, context: bytes, lim
     try:
         public.verify(signature, _to_be_signed(protected, context, payload))
     except InvalidSignature:
-        raise SignatureError("the signature does not hold") from None
+        raise SignatureError("the signature is not valid") from None
     return payload

@@ -114,7 +114,7 @@ class LogFacts:
     def _open(self, sequence: int, record: EpochOpened) -> None:
         if record.epoch != self.next_epoch():
             raise LedgerError(
-                f"opens epoch {record.epoch} where {self.next_epoch()} follows",
+                f"opens epoch {record.epoch}, but {self.next_epoch()} is next",
                 where=f"record {sequence}",
                 leaf_index=sequence,
             )

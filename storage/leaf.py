@@ -87,7 +87,7 @@ class Leaf:
             raise RecordError("a leaf has the fields 1 to 7", where="leaf")
         version, log_id, kind, sequence, epoch, key_class, marks = (value[at] for at in range(1, 8))
         if version != VERSION:
-            raise RecordError(f"version {version} where {VERSION} is known", where="leaf")
+            raise RecordError(f"version {version} is unknown, {VERSION} is known", where="leaf")
         if not isinstance(kind, str) or kind not in RECORDS:
             raise RecordError("of an unknown kind", where="leaf")
         if not (isinstance(log_id, bytes) and len(log_id) == 32 and key_class in KEY_CLASSES):

@@ -130,7 +130,7 @@ def verify(signature: bytes, message: bytes, key: SshPublicKey, *, namespace: st
                 raise SshSignatureError("bytes behind the signature")
             public.verify(encode_dss_signature(_mpint(r), _mpint(s)), signed, ec.ECDSA(_ECDSA[kind]))
     except InvalidSignature:
-        raise SshSignatureError("the signature does not hold") from None
+        raise SshSignatureError("the signature is not valid") from None
 
 
 def sign(message: bytes, private: PrivateKey, *, namespace: str) -> bytes:

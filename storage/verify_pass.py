@@ -292,7 +292,7 @@ class HomeCheck:
                 expected += 1
             wanted = sum(size >> level for level in range(STEP, 63, STEP))
             if expected != wanted:
-                self.report.add("nodes", f"{expected} cached tree hashes where {wanted} belong")
+                self.report.add("nodes", f"{expected} cached tree hashes, not {wanted}")
 
     def _slot(self, content: slot.SlotContent) -> None:
         """The slot's KEK opens the keyring, and the keyring holds this log's key."""

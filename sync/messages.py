@@ -41,7 +41,7 @@ MAX_TRIES = 3  # a record that is bad this often is an incident, and holds nothi
 REFUSALS = {
     "malformed": "a message that is over its limit or not of its schema",
     "unknown-log": "a log that no enrolled unit vouched for",
-    "signature": "a signature that does not hold",
+    "signature": "an invalid signature",
     "revoked": "a unit that was revoked",
     "closed": "a log that was closed after an incident: open a new one",
     "fork": "a log with another past than the one co-signed here",
@@ -75,7 +75,7 @@ class Message:
     version: int = VERSION
 
     def check_version(self) -> None:
-        _check(self.version == VERSION, f"version {self.version} where {VERSION} is known", self.KIND)
+        _check(self.version == VERSION, f"version {self.version} is unknown, {VERSION} is known", self.KIND)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -431,7 +431,7 @@ def seal_message(message: Message, key: Ed25519PrivateKey | Signer) -> bytes:
     else:
         data = key(body, context)
     if len(data) > message.LIMIT:
-        raise MessageError(f"{len(data)} bytes where {message.LIMIT} are allowed", where=message.KIND)
+        raise MessageError(f"{len(data)} bytes, but {message.LIMIT} are allowed", where=message.KIND)
     return data
 
 

@@ -213,13 +213,13 @@ def open_next(data: bytes, current: Root) -> Root:
     _demand(_signers(digest, signatures, root.keys), "new")
     if root.version <= current.version:
         raise OutdatedError(
-            f"version {root.version} where {current.version} is in force",
+            f"version {root.version}, but {current.version} is in force",
             where="root",
             cure="versions only rise",
         )
     if root.policy_version < current.policy_version:
         raise OutdatedError(
-            f"policy version {root.policy_version} where {current.policy_version} is in force", where="root"
+            f"policy version {root.policy_version}, but {current.policy_version} is in force", where="root"
         )
     if root.policy_version == current.policy_version and root.policy_digest != current.policy_digest:
         raise OutdatedError("another policy file under the same version", where="root")

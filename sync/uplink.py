@@ -203,7 +203,7 @@ class Conversation:
             )
             answer = self._ask("leaves", message, messages.LeavesHeld)
             if answer.size < end:
-                raise LinkError(f"{answer.size} records are held where {end} were sent")
+                raise LinkError(f"{answer.size} records are held, but {end} were sent")
             self.progress.leaves += answer.size - held
             held = answer.size
             if answer.cosigned is not None:
@@ -288,7 +288,7 @@ class Conversation:
             end = min(len(stored), answer.held + self._parcel_size.size)
             before, answer = answer.held, self._piece(parcel, answer.held, end)
             if not before < answer.held <= end:
-                raise LinkError(f"{answer.held} bytes are held where {end} were sent")
+                raise LinkError(f"{answer.held} bytes are held, but {end} were sent")
             self._parcel_size.went_well()
         if answer.done:
             self._note(parcel, answer)

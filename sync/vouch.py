@@ -139,5 +139,5 @@ def open_vouch(data: bytes, unit_der: bytes | None = None) -> Vouch:
             encode_dss_signature(r, s), _to_be_signed(protected, payload), ec.ECDSA(hashes.SHA256())
         )
     except InvalidSignature:
-        raise MessageError("the unit key's signature does not hold", where="vouch") from None
+        raise MessageError("the unit key's signature is not valid", where="vouch") from None
     return vouch

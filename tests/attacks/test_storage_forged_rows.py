@@ -45,7 +45,7 @@ ROWS = [
                  "cached tree hash is wrong", id="a tree hash at a negative place"),
     pytest.param(run("INSERT INTO nodes VALUES (4, 0, zeroblob(32))"),
                  "cached tree hash is wrong", id="a tree hash at a level that is not kept"),
-    pytest.param(run("DELETE FROM nodes"), "0 cached tree hashes where 1 belong", id="no tree hash"),
+    pytest.param(run("DELETE FROM nodes"), "0 cached tree hashes, not 1", id="no tree hash"),
     pytest.param(run("UPDATE anchors SET size = size - 1"),
                  "filed under another size", id="a co-signed checkpoint under another size"),
     pytest.param(run("UPDATE anchors SET note = (SELECT note FROM head)"),

@@ -168,7 +168,7 @@ def test_a_recorded_answer_opens_no_second_session(make_bench: Callable[..., Ben
     bench.hands.type("exit")
     bench.hands.wait_for("unit-7> ")
     bench.hands.log_in(bundle, bench.office.holder, lambda _data: kept[0])
-    assert "does not hold" in bench.hands.wait_for("unit-7> ")
+    assert "is not valid" in bench.hands.wait_for("unit-7> ")
     for typed in TYPED.values():
         assert "not available" in bench.hands.ask(typed, "unit-7> ")
     assert bench.unit.done == []
@@ -180,7 +180,7 @@ def test_an_answer_made_for_another_unit_is_of_no_use_here(make_bench: Callable[
     relayed = answer_to(Challenge.ask("unit-8", 0.0), bundle, bench.office.holder).to_bytes()
     bench.hands.wait_for("unit-7> ")
     bench.hands.log_in(bundle, bench.office.holder, lambda _data: relayed)
-    assert "does not hold" in bench.hands.wait_for("unit-7> ")
+    assert "is not valid" in bench.hands.wait_for("unit-7> ")
 
 
 def test_an_answer_to_an_old_challenge_comes_too_late(make_bench: Callable[..., Bench]) -> None:

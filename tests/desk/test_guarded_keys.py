@@ -196,7 +196,7 @@ FORGED = [
     (under_a_smaller_tree_that_is_not_this_one, "forked",
      "the log shown does not continue the one that content was opened for"),
     (with_entries_that_were_changed, "forked", "does not continue the one that was followed"),
-    (with_entries_that_do_not_parse, "cover", "the entries shown do not hold"),
+    (with_entries_that_do_not_parse, "cover", "the entries shown are not valid"),
     (with_an_entry_left_out, "forked", "an entry was not shown"),
     (by_an_entry_that_nobody_signed, "unsigned", "is not proven to be"),
     (after_the_grace, "witness-away", "the witnesses have been away too long"),

@@ -77,7 +77,7 @@ def test_cosignatures_are_found_with_their_time_and_a_changed_time_is_refused() 
     late = cosign(sign_checkpoint(HEAD, KEY), "witness.example", OTHER, time_s=1_780_000_001)
     mixed = note.rsplit("\n", 2)[0] + "\n" + late.rsplit("\n", 2)[1] + "\n"
     assert open_cosignatures(mixed, [witness])[0].time_s == 1_780_000_001
-    with pytest.raises(CheckpointError, match="does not hold"):
+    with pytest.raises(CheckpointError, match="is not valid"):
         open_cosignatures(
             cosign(sign_checkpoint(HEAD, KEY), "witness.example", OTHER, time_s=5).replace(
                 "example.com/log\n7", "example.com/log\n8"

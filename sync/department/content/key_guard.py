@@ -282,7 +282,7 @@ class GuardedKeys:
         except FollowError as error:
             raise _no(error.what, "forked") from None
         except StorageError as error:
-            raise _no(f"the entries shown do not hold: {type(error).__name__}", "cover") from None
+            raise _no(f"the entries shown are not valid: {type(error).__name__}", "cover") from None
 
     def _demand_signed(self, sequence: int, user: str) -> None:
         try:

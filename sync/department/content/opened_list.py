@@ -268,7 +268,7 @@ def read_lines(messages: Iterable[bytes], public: Ed25519PublicKey) -> list[Open
                 OpenedLine, envelope.open_signed(message, public, context=CONTEXT, limit=MAX_LINE_BYTES)
             )
         except StorageError as error:
-            raise LedgerError(f"does not hold: {type(error).__name__}", where=where) from None
+            raise LedgerError(f"is not valid: {type(error).__name__}", where=where) from None
         if line.number != len(found) or line.before != before:
             raise LedgerError("does not follow the line before it", where=where)
         before = hashlib.sha256(message).digest()

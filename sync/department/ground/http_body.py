@@ -45,7 +45,7 @@ async def read_body(request: Request, limit: int, seconds: float, add: Callable[
     """
     said = request.headers.get("content-length", "")
     if said.isdecimal() and int(said) > limit:
-        raise refuse("too-large", f"{said} bytes where {limit} are allowed")
+        raise refuse("too-large", f"{said} bytes, but {limit} are allowed")
     pieces: list[bytes] = []
     total = 0
     stream = request.stream()

@@ -118,7 +118,7 @@ def check(
     unchecked = [] if witnesses is not None else ["whether entries were removed (no witness is named)"]
     if witnesses is not None and seen < witnesses.quorum:
         unchecked.append(
-            f"{seen} of {counted(len(witnesses.keys), 'witness', 'witnesses')} gave a tree head that holds, "
+            f"{seen} of {counted(len(witnesses.keys), 'witness', 'witnesses')} gave a valid tree head, "
             f"{witnesses.quorum} needed: entries removed at the end would not show"
         )
     if keys is None:

@@ -92,7 +92,7 @@ def demand_answer(response: str, challenge: bytes, key: PasskeySet) -> None:
             require_user_verification=True,
         )
     except (WebAuthnException, ValueError, TypeError, KeyError) as error:
-        raise SignatureError(f"the passkey's signature does not hold: {type(error).__name__}") from None
+        raise SignatureError(f"the passkey's signature is not valid: {type(error).__name__}") from None
 
 
 def is_registered_by(response: str, key: PasskeySet) -> bool:

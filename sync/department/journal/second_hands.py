@@ -126,7 +126,7 @@ class SecondHands:
         try:
             policy = parse_policy(document)
         except StorageError:
-            raise UnsignedError("the policy file does not hold") from None
+            raise UnsignedError("the policy file is not valid") from None
         calls = {
             role: {call for one in policy.effective_roles((role,)) for call in policy.grants.get(one, ())}
             for role in Role

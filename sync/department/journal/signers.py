@@ -245,7 +245,7 @@ class Signers:
         try:
             said = open_statement(entry.signed, session.public_key)
         except (StorageError, ValueError) as error:
-            raise UnsignedError(f"its signature does not hold: {type(error).__name__}") from None
+            raise UnsignedError(f"its signature is not valid: {type(error).__name__}") from None
         if said.department != self.department or said.user != stamp.user:
             raise UnsignedError("the signature is of another person or department")
         if abs(said.at_us - stamp.at_us) > FRESH_US:
@@ -261,7 +261,7 @@ class Signers:
             else:
                 self.root = root_file.open_next(note.root_file, self.root)
         except StorageError as error:
-            raise UnsignedError(f"the root file does not hold: {type(error).__name__}") from None
+            raise UnsignedError(f"the root file is not valid: {type(error).__name__}") from None
         self.second.take_policy(note.policy_file, self.root.policy_digest)
 
     def _name(self, entry: Entry, note: AdministratorNamed) -> None:

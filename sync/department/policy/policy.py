@@ -62,7 +62,7 @@ class Policy:
 
     def check(self) -> None:
         if self.format != FORMAT:
-            raise refuse(f"format {self.format} where {FORMAT} is known", "format")
+            raise refuse(f"format {self.format} is unknown, {FORMAT} is known", "format")
         between(self.version, 1, 1 << 31, "version")
         zone_of(self.time_zone)
         own = not self.manual.startswith(MANUAL) and not self.retention.clause.startswith(MANUAL)

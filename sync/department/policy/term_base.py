@@ -24,7 +24,7 @@ def compiled(text: str, where: str) -> re.Pattern[str]:
 def between(value: int, low: int, high: int, where: str) -> None:
     """Demand a value within a floor and a ceiling, both included. Raises RecordError."""
     if not low <= value <= high:
-        raise refuse(f"{value} where {low} to {high} is allowed", where)
+        raise refuse(f"{value} is outside {low} to {high}", where)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

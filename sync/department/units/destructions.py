@@ -32,7 +32,7 @@ def opened(data: bytes, log: HeldLog) -> Destroyed:
         said = messages.open_message(Destroyed, data, log.public)
         head = open_checkpoint(said.checkpoint, log.note_key)
     except (SignatureError, MessageError, CheckpointError) as error:
-        raise refuse("malformed", f"the destruction receipt does not hold: {error}") from None
+        raise refuse("malformed", f"the destruction receipt is not valid: {error}") from None
     if said.log_id != log.log_id or said.unit_id != log.unit_id or head.size != said.size:
         raise refuse("malformed", "the destruction receipt is of another unit or log")
     return said

@@ -116,7 +116,7 @@ class Receiver:
         except MessageError as error:
             raise refuse("malformed", str(error)) from None
         except SignatureError:
-            raise refuse("signature", "the signature does not hold") from None
+            raise refuse("signature", "the signature is not valid") from None
         except (StoreError, KeyServiceError, StorageError) as error:
             log_events.error("cannot_store", what=str(error))  # noqa: TRY400 - a trace would show rows
             raise refuse(
@@ -234,7 +234,7 @@ class Receiver:
         if root != theirs.root:
             raise refuse("fork", f"another past than the {size} records held here", held_size=size)
         if theirs.size < size and shorter is not None:
-            raise refuse(shorter, f"{theirs.size} records where {size} are held here", held_size=size)
+            raise refuse(shorter, f"{theirs.size} records, but {size} are held here", held_size=size)
 
     @staticmethod
     def _leads_on(frontier: merkle.Frontier, theirs: Checkpoint, proof: tuple[bytes, ...]) -> None:
@@ -253,7 +253,7 @@ class Receiver:
         with self._alone(log) as now:
             size = now.frontier.size
             if batch.first > size:
-                raise refuse("gap", f"records from {batch.first} where {size} is next", held_size=size)
+                raise refuse("gap", f"records from {batch.first}, but {size} is next", held_size=size)
             self._not_behind(theirs, now, shorter=None)  # an old batch, sent again, changes nothing
             known = min(size - batch.first, len(batch.leaves))
             with self.store.read() as connection:

@@ -40,7 +40,7 @@ def answer_image(front: DeskContext, token: str, form: AnswerImageForm) -> Image
         parse_name(form.read)
         asked, reads = answered_request(desk, form.request, caller)
         if form.read not in reads:
-            raise DeskRefusal("that answer does not hold that read", code="other-read", clause="463.5 (b)")
+            raise DeskRefusal("that read is not in that answer", code="other-read", clause="463.5 (b)")
         note = _image_entry(form.read, asked.query.plate, asked.ground, form.request)
         return [note], lambda made: made[0]
 

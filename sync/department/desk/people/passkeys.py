@@ -173,7 +173,7 @@ def register(front: DeskContext, token: str, form: PasskeyForm) -> Entered:
             )
         except (WebAuthnException, ValueError, TypeError, KeyError) as error:
             raise FormError(
-                f"the authenticator's answer does not hold: {type(error).__name__}",
+                f"the authenticator's answer is not valid: {type(error).__name__}",
                 code="passkey",
                 clause="CJIS IA-2",
                 cure="register it again, on this department's own page",
