@@ -147,7 +147,7 @@ class RememberedMachine:
     def join_wifi(self, name: str, passphrase: str) -> None:
         """See Machine.join_wifi."""
         if self._networks.get(name) != passphrase:
-            raise PartFailedError("no such network, or another passphrase")
+            raise PartFailedError("no such network, or a wrong passphrase")
         self.asked.append(f"wifi {name}")
 
     def install_update(self, source: str) -> str:

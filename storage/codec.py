@@ -133,7 +133,7 @@ def _field(hint: Any, value: Any, where: str) -> Any:  # noqa: PLR0911, PLR0912 
         try:
             return hint(value)
         except ValueError:
-            raise RecordError(f"is none of {', '.join(hint)}", where=where) from None
+            raise RecordError(f"is not one of {', '.join(hint)}", where=where) from None
     if hint is float and type(value) is int:
         raise RecordError("is a whole number where a float belongs", where=where)
     if type(value) is not hint:

@@ -106,7 +106,7 @@ def checked(value: Any, field: dataclasses.Field[Any], hint: Any, file: str, key
     ):
         raise SettingError(file, key, f"{value} is outside {_range(low, high)} ({field.metadata['why']})")
     if choices and value not in choices:
-        raise SettingError(file, key, f"{value!r} is none of {', '.join(choices)}")
+        raise SettingError(file, key, f"{value!r} is not one of {', '.join(choices)}")
     if kind is str and (len(value) > _MAX_TEXT or not value.isprintable()):
         raise SettingError(file, key, f"must be printable and at most {_MAX_TEXT} characters")
     return value

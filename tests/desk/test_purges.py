@@ -88,7 +88,7 @@ def test_the_days_to_keep_are_those_of_the_signed_policy(department: Department,
     signed = policy.read_bytes()
     policy.write_bytes(document)
     department.clock.us = START_US + 58 * DAY_US
-    with pytest.raises(HomeError, match="do not fit"):
+    with pytest.raises(HomeError, match="do not match"):
         server.retention.run()
     policy.write_bytes(signed)
     assert server.retention.run() == []

@@ -213,7 +213,7 @@ class FollowedLog:
         """Take a part into what is held; how far it goes then, and what to keep of it."""
         end = part.start + len(part.leaves)
         if not 0 <= part.start <= self._size or len(part.leaves) > AT_ONCE:
-            raise FollowError("a part follows what is here", where="access log")
+            raise FollowError("a part must continue what is here", where="access log")
         if end <= self._size:
             return self._size, []
         known = self._held

@@ -108,7 +108,7 @@ class _Service:
     def _reseal(self, body: bytes) -> ResealedRows:
         ask = from_bytes(Reseal, body, limit=MAX_MESSAGE_BYTES)
         if abs(ask.day - self._clock() // DAY_US) > 1:  # no token of a guessed plate for days gone by
-            raise RecordError("content is received today", where="reseal.day")
+            raise RecordError("content can be received only for today", where="reseal.day")
         epochs = {epoch: (key_id, sealed) for epoch, key_id, sealed in ask.epochs}
         return ResealedRows(kept=tuple(self._service.open_and_reseal(ask.day, epochs, ask.arrived)))
 
@@ -143,7 +143,7 @@ class _Service:
     def _match(self, body: bytes) -> Matches:
         ask = from_bytes(AskContent, body, limit=MAX_MESSAGE_BYTES)
         if ask.query is None:
-            raise RecordError("a match has a query", where="match.query")
+            raise RecordError("a match needs a query", where="match.query")
         found = self._guard.match(ask.cover, ask.query, ask.day, ask.log_id, of_wire(ask.rows))
         return Matches(
             matches=tuple(WireMatch(sequence=one.sequence, text=one.text, place=one.place) for one in found)

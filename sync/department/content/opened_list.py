@@ -253,7 +253,7 @@ def _key_in(folder: Path, *, fresh: bool) -> Ed25519PrivateKey:
         return Ed25519PrivateKey.from_private_bytes(path.read_bytes())
     except (OSError, ValueError):
         raise KeyServiceError(
-            "the key of the list is not here, or no key", where=str(path), cure="restore it from its backup"
+            "the list's key is missing or damaged", where=str(path), cure="restore it from its backup"
         ) from None
 
 

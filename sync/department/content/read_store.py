@@ -292,6 +292,6 @@ def _place(after: str) -> tuple[int, int, int] | None:
     if not after:
         return None
     if not re.fullmatch(r"[0-9]{1,9}(:[0-9]{1,15}){2}", after):
-        raise FormError("that is not a place of this search", code="cursor", clause="463.5 (b) 2")
+        raise FormError("that is not a cursor of this search", code="cursor", clause="463.5 (b) 2")
     day, log_no, sequence = (int(one) for one in after.split(":"))
     return day, log_no, sequence

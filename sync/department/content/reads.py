@@ -203,7 +203,7 @@ def page_of(found: Iterable[FoundRead], limit: int, after: str) -> ResultPage:
     if after:
         time, _, read = after.partition(":")
         if not re.fullmatch(r"[0-9]{1,19}", time):
-            raise FormError("that is not a cursor of an answer", code="cursor", clause="463.5 (b) 2")
+            raise FormError("that is not an answer's cursor", code="cursor", clause="463.5 (b) 2")
         rest = [one for one in ordered if (-one.first_us, one.read) > (-int(time), read)]
     shown = rest[:limit]
     return ResultPage(

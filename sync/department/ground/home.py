@@ -36,7 +36,7 @@ class DepartmentHome:
         """Raises HomeError when there is none, InvalidInputError when its settings are wrong."""
         if not (path / SETTINGS_FILE).is_file():
             raise HomeError(
-                "no department lives here", where=str(path), cure="run: department init --home DIR"
+                "there is no department here", where=str(path), cure="run: department init --home DIR"
             )
         return cls(path, load_settings(path / SETTINGS_FILE))
 

@@ -74,7 +74,7 @@ def derive_key(password: str, salt: bytes, scheme: str, *, department: bytes, us
             raise RecordError("costs out of range", where="person key")
         seed = hashlib.pbkdf2_hmac("sha256", password.encode(), bound, rounds, SEED_BYTES)
     else:
-        raise RecordError("is not a scheme that is known", where="person key")
+        raise RecordError("is not a known scheme", where="person key")
     return Ed25519PrivateKey.from_private_bytes(seed)
 
 

@@ -227,7 +227,7 @@ class Publisher:
                 open_checkpoint(whole, self._log.note_key)
                 self._log.keep_head(size, whole)
                 return Covered(size, whole, completed.time_s)
-        what = "; ".join(str(error) for error in errors[:3]) or "no witness is there"
+        what = "; ".join(str(error) for error in errors[:3]) or "there is no witness"
         raise LinkError(
             f"{len(watchers) - len(errors)} of {len(watchers)} witnesses answered, "
             f"{witnesses.quorum} are needed: {what}",

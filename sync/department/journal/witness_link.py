@@ -91,7 +91,7 @@ class HttpWitness:
                 for piece in answer.iter_raw():
                     data += piece
                     if len(data) > MAX_NOTE_BYTES or time.monotonic() > until:
-                        raise LinkError("an answer that is too large, or drips", where=where)
+                        raise LinkError("the answer is too large or too slow", where=where)
                 return answer.status_code, data.decode(), answer.headers.get("content-type", "")
         except httpx.HTTPError as error:
             raise LinkError(f"no answer: {type(error).__name__}", where=where) from None
@@ -129,10 +129,10 @@ class AbsentWitness:
     """The root file names no witness, or none can be reached: every call says so."""
 
     def cosign(self, old_size: int, proof: list[bytes], note: str) -> str:  # noqa: ARG002
-        raise LinkError("no witness is there", where="witness", cure="name one in the root file")
+        raise LinkError("there is no witness", where="witness", cure="name one in the root file")
 
     def newest(self, origin: str) -> str:  # noqa: ARG002
-        raise LinkError("no witness is there", where="witness", cure="name one in the root file")
+        raise LinkError("there is no witness", where="witness", cure="name one in the root file")
 
     def close(self) -> None:
         """Nothing is open."""

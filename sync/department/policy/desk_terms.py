@@ -38,7 +38,7 @@ class NumberTerms:
     def check(self) -> None:
         where = f"inquiry.numbers.{self.kind}"
         if self.kind not in NUMBER_KINDS:
-            raise refuse(f"is none of {', '.join(NUMBER_KINDS)}", where)
+            raise refuse(f"is not one of {', '.join(NUMBER_KINDS)}", where)
         if compiled(self.pattern, where).fullmatch(""):
             raise refuse("must not match nothing", where)
 

@@ -44,7 +44,7 @@ def found(
     check_host(settings.host)
     _check_place(path)
     if (path / SETTINGS_FILE).exists():
-        raise HomeError("a department lives here already", where=str(path), cure="choose another --home")
+        raise HomeError("there already is a department here", where=str(path), cure="choose another --home")
     if settings.database:
         with closing(open_store(settings.database)):
             pass  # before anything is made: its role, its rights, its tables
@@ -62,7 +62,7 @@ def _check_place(path: Path) -> None:
     """Raises HomeError for a home that is a file, or whose folder cannot be made."""
     folder = next(one for one in (path, *path.absolute().parents) if one.exists())
     if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
-        raise HomeError("no folder can be made there", where=str(path), cure="choose another --home")
+        raise HomeError("cannot create a folder there", where=str(path), cure="choose another --home")
 
 
 def _content(folder: Path) -> set[Path] | None:

@@ -193,7 +193,7 @@ def first_administrator(
     try:
         if desk.book.roster.accounts:
             raise HomeError(
-                "the first administrator was entered", where=str(home.path), cure="department user set"
+                "the first administrator already exists", where=str(home.path), cure="department user set"
             )
         account = AccountSet(
             user=user,

@@ -86,7 +86,7 @@ def keep_days_of(home: DepartmentHome) -> int:
         policy = checked_policy(root, (home.path / "policy.toml").read_bytes())
     except (OSError, StorageError) as error:
         raise HomeError(
-            f"the policy file and the root file do not fit: {error}",
+            f"the policy file and the root file do not match: {error}",
             where=str(home.path),
             cure="department keys adopt, with the root file and the policy that it names",
         ) from None

@@ -300,9 +300,7 @@ def to_close(findings: Findings, number: int, reviewer: str, verdict: str, note:
     if number in findings.closed:
         raise NotYetError("that finding was closed", code="closed", clause="463.5 (c)")
     if entry.note.about == reviewer:
-        raise DeskRefusal(
-            "your own look-ups are reviewed by another person", code="own-finding", clause="463.5 (c)"
-        )
+        raise DeskRefusal("another person must review your look-ups", code="own-finding", clause="463.5 (c)")
     if verdict not in VERDICTS:
         raise FormError("that is not a verdict", code="verdict", clause="463.5 (c)", cure=", ".join(VERDICTS))
     if len([word for word in note.split() if weight(word)]) < 3:

@@ -104,7 +104,7 @@ def to_decide(policy: Policy, changes: ChangeStates, number: int, second: str, n
     if number in changes.decided:
         raise NotYetError("that proposal was decided", code="decided", clause=CLAUSE)
     if second in {entry.stamp.user, entry.note.about}:
-        raise DeskRefusal("the second person is another one", code="second-person", clause=CLAUSE)
+        raise DeskRefusal("the second person must be another person", code="second-person", clause=CLAUSE)
     if not _in_time(policy, entry, now_us):
         raise DeskRefusal(
             "that proposal is out of date", code="old-proposal", clause=CLAUSE, cure="propose it again"

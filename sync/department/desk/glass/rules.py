@@ -85,6 +85,6 @@ def to_judge(glass: Glass, access: int, second: str, reason: str) -> Entry:
     if access in glass.judged:
         raise NotYetError("that emergency search was judged", code="decided", clause=CLAUSE)
     if entry.stamp.user == second:
-        raise DeskRefusal("the second person is another one", code="second-person", clause=CLAUSE)
+        raise DeskRefusal("the second person must be another person", code="second-person", clause=CLAUSE)
     demand_words(reason, "say what you found", code="reason", clause=CLAUSE, least=6)
     return entry

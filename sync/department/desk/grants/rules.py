@@ -104,5 +104,5 @@ def to_settle(settled: Settled, number: int, person: str, finding: str) -> bool:
         raise FormError("say what was found, in at least three words", code="finding", clause=clause)
     known = settled.first.get(number)
     if known is not None and known.stamp.user == person:
-        raise DeskRefusal("the second person is another one", code="second-person", clause=clause)
+        raise DeskRefusal("the second person must be another person", code="second-person", clause=clause)
     return known is not None

@@ -139,5 +139,5 @@ def to_release(holds: Holds, number: int, item: str, second: str) -> str:
     if asked is None:
         raise NotYetError("its release has not been asked for", code="second-person", clause=CLAUSE)
     if asked.stamp.user == second:
-        raise DeskRefusal("the second person is another one", code="second-person", clause=CLAUSE)
+        raise DeskRefusal("the second person must be another person", code="second-person", clause=CLAUSE)
     return asked.stamp.user

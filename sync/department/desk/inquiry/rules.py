@@ -141,7 +141,7 @@ def check_wide(policy: Policy, query: Query, ground: Ground) -> bool:
         return False
     if ground.number_kind != "case":
         raise FormError(
-            "a search without a full plate needs a case number, no other will do",
+            "a search without a full plate needs a case number; no other number will do",
             code="case-number",
             clause="463.5 (a)",
         )
@@ -202,9 +202,7 @@ def request_to_run(
             "this is not the search that was asked for", code="other-search", clause="463.5 (b)"
         )
     if entry.stamp.user == runner:
-        raise DeskRefusal(
-            "your own request is answered by another person", code="own-request", clause="463.5 (c)"
-        )
+        raise DeskRefusal("another person must answer your request", code="own-request", clause="463.5 (c)")
     return entry
 
 
@@ -217,7 +215,9 @@ def proposal_to_decide(queue: InquiryQueue, number: int, second: str) -> Entry:
         raise NotYetError("that proposal was decided", code="decided", clause="463.5 (a)")
     asker = queue.asked.get(entry.note.request)
     if second == entry.stamp.user or (asker is not None and asker.stamp.user == second):
-        raise DeskRefusal("the second person is another one", code="second-person", clause="463.5 (a)")
+        raise DeskRefusal(
+            "the second person must be another person", code="second-person", clause="463.5 (a)"
+        )
     return entry
 
 

@@ -58,7 +58,7 @@ def confirm_clock(front: DeskContext, token: str, form: ClockForm) -> Entered:
         day = _day(form.day, "day")
         demand_words(form.reason, "say how you know", code="reason", clause=CLAUSE)
         if abs(doubt.wall_us // DAY_US - day) > 1:
-            raise FormError("the server's clock is at another day than that", code="other-day", clause=CLAUSE)
+            raise FormError("the server's clock shows another day", code="other-day", clause=CLAUSE)
         summary = f"the clock is {span_text(doubt.by_us)} {doubt.direction}, and it is {form.day}"
         second = _second(front, form, "clock/confirm", form.day, summary, caller)
         if isinstance(second, ChangeProposed):

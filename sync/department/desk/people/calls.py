@@ -149,9 +149,7 @@ def set_account(front: DeskContext, token: str, form: AccountForm) -> Entered:
 
     def plan(caller: Caller) -> Plan[Entered]:
         if form.user == caller.user:
-            raise DeskRefusal(
-                "your own account is changed by another person", code="own-account", clause="463.4"
-            )
+            raise DeskRefusal("another person must change your account", code="own-account", clause="463.4")
         account = AccountSet(
             user=form.user,
             name=form.name,
@@ -255,9 +253,7 @@ def new_credential(front: DeskContext, token: str, form: CredentialForm) -> Hand
     def plan(caller: Caller) -> Plan[HandedOver]:
         roster = desk.book.roster
         if form.user == caller.user:
-            raise DeskRefusal(
-                "your own credential is reset by another person", code="own-account", clause="463.4"
-            )
+            raise DeskRefusal("another person must reset your credential", code="own-account", clause="463.4")
         account = roster.accounts.get(form.user)
         if account is None or not account.active:
             raise FormError("that user is not on the roster", code="no-such-user", clause="463.3")
@@ -349,9 +345,7 @@ def lift_lockout(front: DeskContext, token: str, form: UserForm) -> Entered:
 
     def plan(caller: Caller) -> Plan[Entered]:
         if form.user == caller.user:
-            raise DeskRefusal(
-                "your own lock-out is lifted by another person", code="own-account", clause="CJIS AC-7"
-            )
+            raise DeskRefusal("another person must lift your lockout", code="own-account", clause="CJIS AC-7")
         demand_words(form.reason, "say why", code="reason", clause="CJIS AC-7")
         if form.user not in desk.book.roster.accounts:
             raise FormError("that user is not on the roster", code="no-such-user", clause="CJIS AC-7")

@@ -67,7 +67,9 @@ class Challenges:
             found = self._logons.pop(challenge, None)
         if found is None or not 0 <= now_us - found.at_us < LIFE_US:
             raise NotProvenError(
-                "this logon was not begun here, or five minutes ago", code="logon", clause="CJIS IA-2"
+                "this logon was not started here, or is older than five minutes",
+                code="logon",
+                clause="CJIS IA-2",
             )
         return found
 
@@ -87,7 +89,7 @@ class Challenges:
         of_this = found is not None and (found.session, found.unlocks) == (session, unlocks)
         if found is None or not of_this or not 0 <= now_us - found.at_us < LIFE_US:
             raise NotProvenError(
-                "this proof was not begun in this session, or five minutes ago",
+                "this proof was not started in this session, or is older than five minutes",
                 code="logon",
                 clause="CJIS IA-11",
             )

@@ -47,7 +47,7 @@ def read_sign_in(data: bytes) -> tuple[str, ...]:
             "no line of the sheet has something in the column signed",
             code="csv",
             clause=CLAUSE,
-            cure="put an x there for who signed",
+            cure="put an x there for each person who signed",
         )
     return tuple(users)
 

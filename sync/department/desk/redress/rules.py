@@ -95,7 +95,7 @@ def check_received(received_us: int, now_us: int) -> None:
     """Raises FormError for a paper form of the future, or of years ago."""
     if not now_us - OLDEST_US <= received_us <= now_us:
         raise FormError(
-            "a paper form was received within the last year, and not in the future",
+            "a paper form must have been received within the last year",
             code="received_us",
             clause=CLAUSE,
             cure="see the date on the form",
@@ -142,4 +142,8 @@ def check_answer(requests: Requests, number: int, outcome: str, note: str) -> No
     if outcome not in OUTCOMES:
         raise FormError("that is not an outcome", code="outcome", clause=CLAUSE, cure=", ".join(OUTCOMES))
     if len(note.split()) < 3:
-        raise FormError("say what you found and told the person, in three words", code="note", clause=CLAUSE)
+        raise FormError(
+            "say what you found and what you told the person, in at least three words",
+            code="note",
+            clause=CLAUSE,
+        )

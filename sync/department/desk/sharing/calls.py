@@ -290,7 +290,9 @@ def deliver(front: DeskContext, token: str, form: DeliverForm) -> Delivery:
         decision = desk.book.shares.decided[form.request]
         if decision.stamp.user == caller.user:
             raise DeskRefusal(
-                "you approved this request: another person delivers it", code="own-decision", clause="463.6"
+                "you approved this request: another person must deliver it",
+                code="own-decision",
+                clause="463.6",
             )
         inquiry.check_ground(desk.policy, form.ground)
         queries = [
