@@ -13,6 +13,7 @@ from typing import Protocol
 
 from hw.errors import MissingDriverError, PartFailedError
 
+SERVICE = "alpr-reader"
 LIMIT_S = 60.0
 INSTALL_LIMIT_S = 900.0  # a slot of some hundred megabytes, onto a slow card
 OUTPUT_LIMIT = 256 * 1024
@@ -51,8 +52,8 @@ class Machine(Protocol):
 class SystemdMachine:
     """systemctl, journalctl and NetworkManager's nmcli."""
 
-    def __init__(self, *, service: str = "alpr-reader", search_path: str | None = None) -> None:
-        self._service, self._path = service, search_path
+    def __init__(self, *, search_path: str | None = None) -> None:
+        self._path = search_path
 
     def reboot(self) -> None:
         """See Machine.reboot."""
@@ -82,7 +83,7 @@ class SystemdMachine:
 
     def log_lines(self, count: int) -> Sequence[str]:
         """See Machine.log_lines."""
-        text = self._call("journalctl", "-u", self._service, "-n", str(count), "-o", "cat", "--no-pager")
+        text = self._call("journalctl", "-u", SERVICE, "-n", str(count), "-o", "cat", "--no-pager")
         return text.splitlines()[-count:]
 
     def join_wifi(self, name: str, passphrase: str) -> None:

@@ -55,7 +55,6 @@ class Fix:
     utc_us: int
     heard_s: float
     speed_m_s: float | None = None
-    course_deg: float | None = None
 
 
 class PositionSource(Protocol):
@@ -181,7 +180,6 @@ class FixBuilder:
             latitude_deg=latitude, longitude_deg=longitude, error_m=error_m, quality=quality,
             satellites=int(gga.numSV or 0), utc_us=round(moment.timestamp() * 1_000_000), heard_s=heard_s,
             speed_m_s=None if rmc.spd in ("", None) else float(rmc.spd) * 1852 / 3600,
-            course_deg=None if rmc.cog in ("", None) else float(rmc.cog),
         )  # fmt: skip
 
 

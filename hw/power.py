@@ -19,22 +19,16 @@ from hw.throttling import ThrottlingWord
 
 # Bits of `vcgencmd get_throttled`.
 _UNDERVOLTAGE, _CAPPED, _THROTTLED, _SOFT_LIMIT = 1 << 0, 1 << 1, 1 << 2, 1 << 3
-_SINCE_BOOT = 16
 FEED_HOLDS_S = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Supply:
-    """One look at the supply. None: this unit has no such sensor, or it did not answer (see `silent`).
-
-    since_boot: as the firmware's word has it; a kernel with the rpi_volt sensor clears it every two seconds.
-    """
+    """One look at the supply. None: this unit has no such sensor, or it did not answer (see `silent`)."""
 
     ignition: bool | None
     undervoltage: bool | None
-    undervoltage_since_boot: bool | None
     throttled: bool | None
-    throttled_since_boot: bool | None
     silent: tuple[str, ...] = ()  # sensors that are there and did not answer
 
 
@@ -95,9 +89,7 @@ class PiPower:
         return Supply(
             ignition=ignition,
             undervoltage="1" in alarms or bool((word or 0) & _UNDERVOLTAGE) if known else None,
-            undervoltage_since_boot=_bit(word, _UNDERVOLTAGE << _SINCE_BOOT),
             throttled=_bit(word, _THROTTLED | _CAPPED | _SOFT_LIMIT),
-            throttled_since_boot=_bit(word, (_THROTTLED | _CAPPED | _SOFT_LIMIT) << _SINCE_BOOT),
             silent=tuple(silent),
         )
 
@@ -129,9 +121,7 @@ class ScriptedPower:
         return Supply(
             ignition=self.ignition,
             undervoltage=bool(word & _UNDERVOLTAGE),
-            undervoltage_since_boot=_bit(word, _UNDERVOLTAGE << _SINCE_BOOT),
             throttled=_bit(word, _THROTTLED | _CAPPED | _SOFT_LIMIT),
-            throttled_since_boot=_bit(word, (_THROTTLED | _CAPPED | _SOFT_LIMIT) << _SINCE_BOOT),
             silent=self.silent,
         )
 

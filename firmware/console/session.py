@@ -64,7 +64,6 @@ class Console:
         failures: FailedLogins,
         use: GrantUse | None = None,
         running_s: Callable[[], float] = boottime_s,
-        idle_s: float = IDLE_S,
         tick_s: float = TICK_S,
         pace_s: float = PACE_S,
         stays: bool = True,
@@ -73,7 +72,7 @@ class Console:
     ) -> None:
         self._unit, self._log, self._running_s = unit, log, running_s
         self._use = use or GrantUse()
-        self._idle_s, self._pace_s = idle_s, pace_s
+        self._pace_s = pace_s
         self._stays, self._notice, self._wanted = stays, notice, wanted
         self._completed: tuple[str, ...] = ()
         self._hand = Hand(
@@ -186,7 +185,7 @@ class Console:
             return
         if now_s >= self._admission.until_s:
             raise SessionEndedError("time over", "the session time is up: log in again")
-        if not at_work and now_s - self._hand.typed_s >= self._idle_s:
+        if not at_work and now_s - self._hand.typed_s >= IDLE_S:
             raise SessionEndedError("idle", "locked after inactivity: log in again")
         if now_s - self._checked_s >= LOOK_EVERY_S:
             self._check_revocation()

@@ -24,21 +24,14 @@ LEARN_S = 600.0
 CLEAR_S = 10.0  # an alarm is over once nothing was wrong for so long: a headlamp is not daybreak
 PROOF_S = 300.0  # so long a read proves that the camera sees
 PROOF_READS = 10  # in a view that is another one: it is the usual one from then on
+LIMITS_S = {"dark": 60.0, "covered": 300.0, "frozen": 30.0, "knocked": 120.0}  # so long, and it is an alarm
 _CHANGE_SHARE = 0.02
 
 
 class SceneWatch:
     """Feed it a picture every second or so; `alarms` gives what has been wrong for long enough."""
 
-    def __init__(
-        self,
-        *,
-        dark_s: float = 60.0,
-        covered_s: float = 300.0,
-        frozen_s: float = 30.0,
-        knocked_s: float = 120.0,
-    ) -> None:
-        self._limits = {"dark": dark_s, "covered": covered_s, "frozen": frozen_s, "knocked": knocked_s}
+    def __init__(self) -> None:
         self._since: dict[str, float] = {}
         self._wrong_s: dict[str, float] = {}  # when it was wrong last
         self._read_s = float("-inf")
@@ -103,7 +96,7 @@ class SceneWatch:
         return tuple(
             name
             for name, since_s in self._since.items()
-            if now_s - since_s >= self._limits[name] and name not in proven
+            if now_s - since_s >= LIMITS_S[name] and name not in proven
         )
 
     def _learn(

@@ -140,7 +140,7 @@ def test_every_row_of_every_command_fits_a_technicians_terminal(make_bench: Call
     unit.logs = [LONG]
     unit.obstacles = ResetObstacles(unacknowledged=4, log_size=10, holds=())
     bench = make_bench(unit)
-    bench.enter(purpose=LONG[:150])
+    bench.enter(purpose=LONG[:110].strip())
     typed = {
         "aim": "aim 0", "sync": "sync now", "reboot": "reboot unit-8", "update": "update m1",
         "factory-reset": "factory-reset unit-7", "camera": "camera", "enroll": "enroll 12345678",

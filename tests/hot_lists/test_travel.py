@@ -9,13 +9,15 @@ from pathlib import Path
 import pytest
 from flipped import flip
 from receiver_twins import Joined
+from sqlalchemy import select
 from sync_twins import converse, found_department
 
 from storage import codec
 from storage.times import HOUR_US, now_us
 from sync.department.server.server import Department
+from sync.department.store.tables import documents
 from sync.department.units.documents import out, send, sign_document
-from sync.department.units.hot_lists import Offer, Published, held_list, listed, names_out, publish_list
+from sync.department.units.hot_lists import Offer, Published, held_list, listed, publish_list
 from sync.documents import Carried, inbox_file
 from sync.errors import InvalidInputError
 from sync.hot_lists import document
@@ -220,11 +222,10 @@ def test_the_department_keeps_the_newest_version_and_bounds_what_is_out(departme
     held = held_list(department.home, "doj")
     assert held is not None
     assert held.count == 301
-    assert names_out(department.store, "doj") == [
-        "hot-list-delta/doj.2",
-        "hot-list-part/doj.0",
-        "hot-list/doj",
-    ]
+    with department.store.read() as connection:
+        named = select(documents.c.name).where(documents.c.name.like("hot-list%")).order_by(documents.c.name)
+        offered = list(connection.scalars(named))
+    assert offered == ["hot-list-delta/doj.2", "hot-list-part/doj.0", "hot-list/doj"]
     assert (department.home.path / "hotlists.key").stat().st_mode & 0o777 == 0o600
 
 

@@ -10,10 +10,7 @@ POLICY = IgnitionPolicy(linger_s=60, reserve_s=30, shutdown_s=12)
 
 
 def supply(*, ignition: bool | None, undervoltage: bool = False) -> Supply:
-    return Supply(
-        ignition=ignition, undervoltage=undervoltage, undervoltage_since_boot=undervoltage, throttled=False,
-        throttled_since_boot=False,
-    )  # fmt: skip
+    return Supply(ignition=ignition, undervoltage=undervoltage, throttled=False)
 
 
 def test_a_short_stop_of_the_engine_changes_nothing() -> None:

@@ -58,7 +58,7 @@ LIES = [
     pytest.param("hello", of(nonce=bytes(messages.NONCE_BYTES)), LinkError, "another hello",
                  id="a state for another hello, replayed"),
     pytest.param("leaves", of(log_id=bytes(32)), LinkError, "another log", id="records of another log held"),
-    pytest.param("leaves", fewer, LinkError, "are held where", id="fewer records held than were sent"),
+    pytest.param("leaves", fewer, LinkError, "are held, but", id="fewer records held than were sent"),
     pytest.param("leaves", of(cosigned="nothing\n"), StorageError, "signed note", id="no co-signature"),
     pytest.param("parcel", of(log_id=bytes(32)), LinkError, "another log", id="a parcel of another log held"),
     pytest.param("receipt", of(log_id=bytes(32)), LinkError, "another log", id="a receipt for another log"),

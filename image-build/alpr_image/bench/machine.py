@@ -29,8 +29,8 @@ OWNER = "a1b2c3d4-0000-4000-8000-00000000a1b2"
 class VirtualMachine:
     """One unit: its folder holds firmware variables and the chip's state, and survives a restart."""
 
-    def __init__(self, shop: Workshop, folder: Path, *, keys: KeyFolder, memory_mib: int = 1024) -> None:
-        self._shop, self.folder, self._memory = shop, folder, memory_mib
+    def __init__(self, shop: Workshop, folder: Path, *, keys: KeyFolder) -> None:
+        self._shop, self.folder = shop, folder
         folder.mkdir(parents=True, exist_ok=True)
         self.chip, self._variables = folder / "chip", folder / "variables.fd"
         self.chip.mkdir(exist_ok=True)
@@ -87,7 +87,7 @@ class VirtualMachine:
         """The machine without its chip and its network."""
         folder = self.folder
         words = ["qemu-system-aarch64", "-M", "virt,acpi=off", "-cpu", "cortex-a72", "-smp", "2"]
-        words += ["-m", str(self._memory), "-nodefaults", "-display", "none", "-monitor", "none"]
+        words += ["-m", "1024", "-nodefaults", "-display", "none", "-monitor", "none"]
         words += ["-drive", f"if=pflash,format=raw,readonly=on,file={FIRMWARE}"]
         words += ["-drive", f"if=pflash,format=raw,file={self._variables}"]
         log = f"socket,id=log,path={folder}/log,server=on,wait=off,logfile={folder}/log.txt,logappend=on"

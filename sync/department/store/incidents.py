@@ -60,12 +60,10 @@ def record(
     return int(key[0]) if key is not None else 0
 
 
-def listed(connection: sa.Connection, *, only_open: bool = False) -> list[StoredIncident]:
+def listed(connection: sa.Connection) -> list[StoredIncident]:
     """All incidents, oldest first."""
     named = incidents.outerjoin(units, units.c.unit_id == incidents.c.unit_id)
     query = select(incidents, units.c.name).select_from(named).order_by(incidents.c.incident_no)
-    if only_open:
-        query = query.where(incidents.c.closed_us.is_(None))
     return [
         StoredIncident(
             number=row.incident_no,

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete
 
 from storage import codec, files
 from storage.errors import StorageError
@@ -157,18 +157,6 @@ def entries_of(home: DepartmentHome, list_id: str) -> list[ListEntry]:
         return [ListEntry.from_bytes(one) for _, one in held.entries()]
     finally:
         held.close()
-
-
-def names_out(store: Store, list_id: str) -> list[str]:
-    """The names of a list's documents that units are offered."""
-    query = select(documents.c.name).order_by(documents.c.name)
-    with store.read() as connection:
-        names = [str(row[0]) for row in connection.execute(query)]
-    return [
-        one
-        for one in names
-        if one.partition("/")[2].partition(".")[0] == list_id and one.startswith("hot-list")
-    ]
 
 
 def list_key_of(home: DepartmentHome) -> bytes:
