@@ -112,7 +112,7 @@ BAD = [
     pytest.param(stolen_without_key, "signed by another key", id="stolen, without the holder's key"),
     pytest.param(altered, "signature", id="altered after signing"),
     pytest.param(signed_for_another_use, "signature", id="signed for another use"),
-    pytest.param(officer, "is none of", id="a role that has no console"),
+    pytest.param(officer, "is not one of", id="a role that has no console"),
     pytest.param(self_made_designee, "none of the keys", id="self-made designee"),
 ]
 
