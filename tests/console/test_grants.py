@@ -27,6 +27,7 @@ from storage.grant_format import (
     GrantRole,
     delegate,
     issue,
+    latest_us,
     open_bundle,
 )
 from storage.ssh_signature import SshPublicKey
@@ -316,6 +317,8 @@ def test_a_revoked_grant_person_or_key_is_refused(make_bench: Callable[..., Benc
         ),
         pytest.param({"holder_key": b"ssh-rsa"}, RecordError, id="a key of another kind"),
         pytest.param({"person": "two words"}, RecordError, id="a name with a space"),
+        pytest.param({"grant_id": "00112233"}, RecordError, id="a short id"),
+        pytest.param({"grant_id": "Z" * 32}, RecordError, id="an id that is not hexadecimal"),
         pytest.param({"purpose": ""}, RecordError, id="no purpose"),
         pytest.param({"work_order": "WO\x1b[2J"}, RecordError, id="a control sequence"),
         pytest.param({"units": ()}, RecordError, id="no unit"),
@@ -473,3 +476,20 @@ def test_an_answer_that_is_typed_for_too_long_is_not_waited_for(make_bench: Call
     bench.hands.type("nor is this")
     bench.hands.wait_for("too old")
     bench.hands.wait_for("unit-7> ")
+
+
+@pytest.mark.parametrize(
+    ("hours", "to_us", "ends_us"),
+    [
+        pytest.param(-1, -1, 365 * DAY_US, id="neither is said: as the role has it"),
+        pytest.param(-1, 0, 0, id="a time that is over"),
+        pytest.param(-1, 5 * HOUR_US, 5 * HOUR_US, id="only a time"),
+        pytest.param(0, -1, 0, id="no hours at all"),
+        pytest.param(8, -1, 8 * HOUR_US, id="only hours"),
+        pytest.param(8, 5 * HOUR_US, 5 * HOUR_US, id="the time comes first"),
+        pytest.param(8, 9 * HOUR_US, 8 * HOUR_US, id="the hours end first"),
+        pytest.param(8, 0, 0, id="hours, and a time that is over"),
+    ],
+)
+def test_a_grant_ends_by_its_hours_and_by_its_time(hours: int, to_us: int, ends_us: int) -> None:
+    assert latest_us(GrantRole.TECHNICIAN, 0, hours, to_us) == ends_us

@@ -53,6 +53,15 @@ def test_a_session_locks_at_a_question_too(bench: Bench) -> None:
     assert bench.lines()[-2:] == [("end", "network wifi depot", "idle"), ("end", "session", "idle")]
 
 
+def test_noise_in_a_pasted_answer_asks_for_the_last_line_again(bench: Bench) -> None:
+    bench.hands.type("login")
+    bench.hands.wait_for("gives up):")
+    bench.hands.press(b"1 QUJD\xff\x80 1234\r")
+    bench.hands.wait_for("noise on the line: paste the last line again")
+    bench.hands.press(b"\x03")
+    bench.hands.wait_for("given up")
+
+
 def test_noise_on_a_loose_wire_keeps_no_session_open(bench: Bench) -> None:
     bench.enter()
     for _ in range(4):

@@ -236,8 +236,9 @@ def test_a_live_pass_is_told_with_its_text_so_far() -> None:
     assert (replay.tracker.text_of(live.pass_id).text, live.frames_seen) == ("7ABC123", 4)
     assert live.settled
     replay.finish()
-    with pytest.raises(KeyError):
-        replay.tracker.text_of(live.pass_id)
+    for ask in (replay.tracker.text_of, replay.tracker.so_far):
+        with pytest.raises(KeyError):
+            ask(live.pass_id)
 
 
 @dataclass(frozen=True)

@@ -121,11 +121,21 @@ def test_a_jump_of_the_picture_with_a_misread_character_makes_no_second_pass(
     replay = Replay(fps=20)
     for step in range(30):
         x, y, width = 700 - 4 * step, 160 + 3 * step, 25 * 1.03**step
-        if step == 14:
-            replay.show(frame(near("7H62333", x + 2 * jump[0], y + 2 * jump[1], width)))
-        else:
-            replay.show(frame(near("7HE2333", x, y, width)))
+        torn_off = near("7H62333", x + 2 * jump[0], y + 2 * jump[1], width)
+        told = replay.show(frame(torn_off if step == 14 else near("7HE2333", x, y, width)))
+    assert set(replay.kept) == {one.pass_id for one in told.live}  # nothing is kept of what was torn off
     assert texts(replay.finish()) == ["7HE2333"]
+
+
+@pytest.mark.parametrize("jump", [600.0, -380.0])
+def test_a_pass_that_a_jump_tore_in_two_is_one_again(jump: float) -> None:
+    replay = Replay(fps=20)
+    for step in range(30):
+        x = 400 + 4 * step + (jump if step >= 15 else 0)
+        told = replay.show(frame(near("7ABC123", x, 300)))
+    assert set(replay.kept) == {one.pass_id for one in told.live}  # nothing is kept of the part that went
+    (one,) = replay.finish()
+    assert (one.text.text, one.first_us) == ("7ABC123", replay.step_us)
 
 
 def test_the_last_far_glimpse_of_a_car_that_drives_away_is_part_of_its_pass() -> None:
