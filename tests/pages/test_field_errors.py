@@ -98,7 +98,12 @@ def test_a_search_names_place_and_ground_at_once(reader: Callable[[], Reader]) -
     one.logon("disp1")
     typed = {"plate": "8XYZ123", "latitude": "north", "longitude": "west", "radius_m": "500"}
     sheet = one.send(one.get("/search"), "/search", do="run", **typed)
-    for words in ("Latitude: is not a number", "Longitude: is not a number", "A purpose must be given", "Say why"):
+    for words in (
+        "Latitude: is not a number",
+        "Longitude: is not a number",
+        "A purpose must be given",
+        "Say why",
+    ):
         assert words in sheet.text, sheet.text[:600]
     marked = {given["name"] for tag, given in sheet.tags if "aria-invalid" in given}
     assert {"latitude", "longitude", "purpose", "basis", "number", "justification"} <= marked
