@@ -115,6 +115,9 @@ _WORLD: dict[str, tuple[str, str]] = {
 }
 
 STATES, COUNTRIES = tuple(_US), tuple(_WORLD)
+# A jurisdiction less probable than this is a guess: it is left out of a read. On the calibration split 2 of
+# the 46 named from 0.5 on were wrong, and none of the 42 from here on.
+NAMED_FROM = 0.8
 NO_PLACE = "unknown"  # the code under which a net sums up every issuer that it cannot name
 
 

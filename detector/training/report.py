@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ..jurisdictions import NAMED_FROM
 from .measure import Measured
 from .metrics import (
     PlateOutcome,
@@ -29,7 +30,6 @@ CONDITIONS: dict[str, tuple[Callable[[PlateOutcome], float], tuple[float, ...]]]
     "mean luma": (lambda o: o.mean_luma, (0, 60, 110, 256)),
     "angle deg": (lambda o: o.angle_deg, (0, 3, 6, 10, 180)),
 }
-NAMED_FROM = 0.5  # a jurisdiction less likely than all others together is left out of a read
 KEPT_SHARES = (0.2, 0.4, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0)
 _HEADS = {
     "plates": "plates",
@@ -105,12 +105,13 @@ def _intervals(group: Sequence[PlateOutcome]) -> dict[str, tuple[float, float]]:
     }
 
 
-def _named(named: Sequence[PlateOutcome], plates: int) -> dict[str, float]:
-    """The states that a read would carry, which leaves out what is less likely than all others together."""
+def _named(named: Sequence[PlateOutcome], plates: int) -> dict[str, Any]:
+    """The states that a read would carry, and how many of them are wrong, with the 95 % interval."""
     if not named:
         return {"named": 0.0}
     wrong = float(np.mean([o.jurisdiction != o.region for o in named]))
-    return {"named": len(named) / plates, "wrong_of_named": wrong}
+    between = share_interval(round(wrong * len(named)), len(named))
+    return {"named": len(named) / plates, "wrong_of_named": wrong, "wrong_of_named_between": between}
 
 
 def trust(group: Sequence[PlateOutcome], report_from: float) -> dict[str, float]:

@@ -7,12 +7,11 @@ from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
 
+from detector.jurisdictions import NAMED_FROM
 from detector.plates import PlateText
 from firmware.frames.pipeline import EndedPass
 from storage.read_records import Position, Read
 from storage.record_base import ClockState
-
-JURISDICTION_FLOOR = 0.5  # below it the issuing state is a guess, and is left out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,8 +53,8 @@ def read_of(ended: EndedPass, around: Surroundings) -> Read:
 
 
 def jurisdiction_of(text: PlateText) -> str | None:
-    """The likeliest issuing state, where it is likelier than all others together."""
-    if text.jurisdiction and text.jurisdiction[0][1] >= JURISDICTION_FLOOR:
+    """The likeliest issuing state, if it is no guess."""
+    if text.jurisdiction and text.jurisdiction[0][1] >= NAMED_FROM:
         return text.jurisdiction[0][0]
     return None
 

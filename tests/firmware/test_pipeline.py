@@ -16,14 +16,14 @@ import numpy as np
 import pytest
 from camera_twins import ScriptedSource
 from PIL import Image
-from scripted_eyes import DECODING, SIZE, ScriptedEyes, write_drive
+from scripted_eyes import DECODING, SIZE, ScriptedEyes, plate_text, write_drive
 
 from detector.track import Tracker
 from firmware.custody.bookkeeper import FAILED_LIMIT_S, Bookkeeper
 from firmware.custody.opening import create_ledger
 from firmware.frames.pictures import overview_jpeg
 from firmware.frames.pipeline import EndedPass, Pipeline, PipelineCounts, ReadStage
-from firmware.frames.record import Surroundings
+from firmware.frames.record import Surroundings, jurisdiction_of
 from hw.camera import Frame
 from hw.camera_replay import ReplaySource
 from hw.camera_watch import BlindSpell, WatchedCamera
@@ -441,6 +441,13 @@ def test_threads_end_with_the_run(tmp_path: Path, ledger: Ledger) -> None:
     Rig(ledger, eyes, source).run()
     started = {thread.name for thread in set(threading.enumerate()) - before}
     assert started & {"capture", "read", "store", "camera"} == set()
+
+
+@pytest.mark.parametrize(("chance", "state"), [(0.5, None), (0.79, None), (0.8, "US-OR"), (1.0, "US-OR")])
+def test_a_state_that_is_a_guess_is_left_out_of_a_read(chance: float, state: str | None) -> None:
+    text = replace(plate_text("7ABC123"), jurisdiction=(("US-OR", chance), ("US-VT", 1.0 - chance)))
+    assert jurisdiction_of(text) == state
+    assert jurisdiction_of(plate_text("7ABC123")) is None
 
 
 @pytest.mark.parametrize(
