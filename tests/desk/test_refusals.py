@@ -14,6 +14,7 @@ from desk_forms import forms
 from desk_twins import COURSE, GROUND, TOPICS, Department
 
 from storage.times import DAY_US, HOUR_US, MINUTE_US
+from sync.department.desk import operations
 from sync.department.desk.audit.calls import AuditCloseForm, PeriodForm, look_daily
 from sync.department.desk.audit.event_calls import EventsForm
 from sync.department.desk.changes.calls import DecideForm
@@ -294,3 +295,19 @@ def test_forms_of_other_calls_and_periods_of_no_time_are_refused(
         held_us=department.clock.us - 32 * DAY_US,
     )
     assert code_of(department, "training/record", tokens("super"), old) == "training-date"
+
+
+NAMED = {"user password", "user login"}  # of every person
+OF_ADMINISTRATORS = {"user first", "user hand-over", "grant list", "hotlist add", "enroll"}
+"""Named by refusals of calls that only people with these commands make, and before there is a desk."""
+
+
+def test_a_refusal_names_a_command_only_to_people_who_may_run_it() -> None:
+    """A dispatcher was told to run a command of the server."""
+    found = set()
+    for path in (Path(operations.__file__).parent).rglob("*.py"):
+        for cure in re.findall(r'cure=f?"([^"]*)"', path.read_text(encoding="utf-8")):
+            for noun, verb in re.findall(r"(?:^|: )department ([a-z]+)(?: ([a-z][a-z-]*))?", cure):
+                found.add(f"{noun} {verb}".strip())
+    assert found >= NAMED
+    assert found <= NAMED | OF_ADMINISTRATORS

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from storage.errors import OutdatedError, RecordError, SignatureError, StorageError
 from sync import root_file
 from sync.department.policy.policy_file import default_document, policy_digest
+from sync.department.server.ceremony import witness_of
 from sync.department.server.open_desk import adopt_root, open_desk
 from sync.department.units.authority import Authority
-from sync.errors import HomeError
+from sync.errors import HomeError, InvalidInputError
 from sync.root_file import Root, RootKey
 
 OLD = [Ed25519PrivateKey.generate() for _ in range(3)]
@@ -171,3 +172,20 @@ def test_policy_witness_and_keys_change_only_by_the_root_file(department: Depart
         adopt_root(department.home, desk, unsigned, stricter)
     adopt_root(department.home, desk, department.home.root_file.read_bytes(), stricter)
     assert desk.log.size() == size
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1:8465",
+        "http://witness.example",
+        "https://",
+        "folder:",
+        "ftp://x",
+        "witness.example",
+        "",
+    ],
+)
+def test_a_witness_is_at_an_https_address_or_in_a_folder(url: str) -> None:
+    with pytest.raises(InvalidInputError, match="is no address of a witness"):
+        witness_of("no key is looked at before", url)

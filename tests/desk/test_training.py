@@ -11,6 +11,7 @@ from desk_twins import COURSE, GROUND, TOPICS, Department
 from storage.times import DAY_US
 from sync.department.desk.inquiry.forms import Answer, NothingForm, RunForm
 from sync.department.desk.people.calls import TrainingForm
+from sync.department.desk.people.training import Trainings, demand_current
 from sync.department.policy.refusals import DeskRefusal
 from sync.department.policy.roles import Role
 
@@ -103,6 +104,18 @@ def test_nobody_touches_data_before_his_first_training(department: Department, t
     department.train(tokens("super"), "comm2", "super")
     answer = department.call("inquiry/run", token, RunForm(query=department.plate("8XYZ123"), ground=GROUND))
     assert isinstance(answer, Answer)
+
+
+def test_a_sole_supervisor_is_not_sent_to_the_supervisor(department: Department) -> None:
+    supervisor, others = (Role.CCAT_SUPERVISOR,), (Role.DISPATCHER,)
+    cures = []
+    for held in (supervisor, others):
+        with pytest.raises(DeskRefusal) as refused:
+            demand_current(department.desk.policy, Trainings(), "somebody", 0, held=held)
+        cures.append(refused.value.cure)
+    assert cures[0].startswith("be trained by another person, and have the ")
+    assert "supervisor" not in cures[0].lower()
+    assert "supervisor" in cures[1].lower()
 
 
 def test_everybody_sees_his_own_training_and_trainers_see_all(department: Department, tokens: Tokens) -> None:
