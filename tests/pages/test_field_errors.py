@@ -13,7 +13,8 @@ from sync.department.desk.calling import Said
 from sync.department.desk.field_help import words_of
 from sync.department.desk.operations import OPERATIONS
 from sync.department.journal.inquiry_entries import Ground
-from sync.department.pages.wording import in_page_words
+from sync.department.pages.wording import done_of, in_page_words
+from sync.department.policy.roles import CALLS, Call
 
 
 def told(what: str, code: str = "form") -> Said:
@@ -47,6 +48,11 @@ def test_a_field_has_the_label_of_the_page(what: str, words: str, code: str) -> 
 def test_a_sentence_stays_as_it_is(what: str) -> None:
     assert told(what).what == what
     assert told(what, "closed").code == "closed"
+
+
+def test_a_refused_call_is_shown_by_what_it_does() -> None:
+    assert {done_of(one) for one in Call} == {rule.words for rule in CALLS.values()}
+    assert done_of("officer1") == "officer1"
 
 
 def test_no_field_of_any_call_is_named_by_its_form() -> None:

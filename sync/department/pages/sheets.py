@@ -21,7 +21,15 @@ from sync.department.pages.charts import Chart
 from sync.department.pages.fields import SECOND, Field, Options, fields_of, value_of
 from sync.department.pages.values import Values, local_input
 from sync.department.pages.visit import Page, Visit
-from sync.department.pages.wording import act_of, alarm_of, in_local_time, promise_of, title_of, word_of
+from sync.department.pages.wording import (
+    act_of,
+    alarm_of,
+    done_of,
+    in_local_time,
+    promise_of,
+    title_of,
+    word_of,
+)
 from sync.department.policy.refusals import FormError, refuse_all
 
 Choices: TypeAlias = Callable[[Visit], Options]
@@ -320,8 +328,8 @@ def cell_of(  # noqa: PLR0911 - one case per kind
         return Cell(", ".join(word_of(one) if isinstance(one, str) else str(one) for one in value) or "–")
     if value is None or value == -1:
         return Cell("–")
-    if column == "call":
-        return Cell(act_of(value))
+    if column in {"call", "about"}:
+        return Cell(act_of(value) if column == "call" else done_of(value))
     if column in {"what", "detail", "summary"}:
         return Cell(in_local_time(str(value), visit.calling.front.desk.policy.zone))
     if column == "test":

@@ -11,7 +11,7 @@ from sync.department.desk.calling import Said
 from sync.department.desk.field_help import words_of
 from sync.department.desk.operations import OPERATIONS
 from sync.department.policy.policy import Policy
-from sync.department.policy.roles import Role
+from sync.department.policy.roles import CALLS, Call, Role
 from sync.health import ALARM_WORDS
 
 WORDS = {
@@ -91,6 +91,12 @@ def act_of(operation: object) -> str:
         return word_of(operation)
     words = " ".join((known.make.__doc__ or "").split())
     return re.split(r"[;:]|\.(?:\s|$)", words)[0] or word_of(operation)
+
+
+def done_of(about: object) -> str:
+    """What an event is about: for a refused call, what it does; else as it stands."""
+    known = {one.value: CALLS[one].words for one in Call}
+    return known.get(str(about), str(about))
 
 
 _COMMAND = re.compile(r"(?:(?P<page>.*?),? ?(?:or with|or|see|run): )?department [a-z].*", re.DOTALL)
