@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from desk_root import Root
 from desk_server import serving
 from desk_twins import GROUND, Department
 
+from storage.codec import to_bytes
+from storage.day_keys import DayKey, DayKeys
 from storage.times import DAY_US, HOUR_US
 from sync.department.content.key_remote import Address, RemoteKeyService, remote
 from sync.department.content.key_server import CALLS, RECEIVES, key_app
 from sync.department.content.key_service import LocalKeyService
-from sync.department.content.opened_list import OpenedList
+from sync.department.content.opened_list import OpenedCheck, OpenedList
 from sync.department.content.proven_door import ProvenDoor
 from sync.department.desk.context import DeskContext
 from sync.department.desk.holds.calls import BookForm, Exported, ExportForm, HoldForm, Placed
 from sync.department.desk.inquiry.forms import Answer, RunForm
 from sync.department.journal.hold_entries import HoldPlaced
 from sync.department.journal.inquiry_entries import Access
+from sync.department.journal.machine_entries import DocumentSent
 from sync.department.policy.refusals import DeskRefusal
 from sync.errors import KeyServiceError
 
@@ -89,6 +96,31 @@ def test_what_the_receiver_needs_works_over_there(
     assert service.destroy_day_keys_before(today + 400) >= 1
     assert service.issue_day_keys(today - 366, 1) == local.issue_day_keys(today - 366, 1)
     local.close()
+
+
+def test_day_keys_that_the_service_did_not_make_are_named(
+    department: Department, elsewhere: tuple[RemoteKeyService, DeskContext, str]
+) -> None:
+    """Root has units seal to keys of its own, and enters what they are offered."""
+    service, _, _ = elsewhere
+    department.clock.step(3 * DAY_US)
+    made = service.issue_day_keys(department.clock.us // DAY_US, 3)
+    own = tuple(DayKey.of(one.day, ec.generate_private_key(ec.SECP256R1())) for one in made)
+    public, lines = service.listed()
+    check, root = OpenedCheck.of(lines, Ed25519PublicKey.from_public_bytes(public)), Root(department)
+    assert {line.kind for line in check.lines} == {"alert", "day-keys"}
+    problems: list[str] = []
+    for keys, name in ((made, "day-keys"), (own, "day-keys"), (own, "configuration")):
+        body = to_bytes(DayKeys(version=made[-1].day, keys=keys))
+        note = DocumentSent(
+            name=name, version=made[-1].day, unit="", digest=hashlib.sha256(body).digest(), baseline=False
+        )
+        entry = root.write(note, root.stamp("system"))
+        check.judge(department.desk.log.entry(entry), problems)
+    assert problems == [
+        f"entry {entry - 1}: day keys up to day {made[-1].day} were offered to units, and the "
+        "key service made others"
+    ]
 
 
 def test_held_content_is_opened_over_there_for_an_export_entry_alone(

@@ -29,6 +29,7 @@ from sync.department.server.open_desk import open_desk
 from sync.department.server.server import Department as Server
 from sync.department.server.verify import Checker
 from sync.documents import inbox_file
+from sync.enrollment_code import EnrollmentCode
 from sync.handover import closed_logs
 from sync.succession import registration
 
@@ -41,7 +42,9 @@ def entered(department: Department, kind: type) -> list[tuple[str, object]]:
 def test_a_unit_is_let_in_by_a_person_and_the_log_names_who(seat: Seat) -> None:
     made = seat.json("chief", "enroll", "--name", "car 9")
     assert made["code"].startswith("ALPR")
-    assert entered(seat.department, UnitCodeIssued) == [("chief", UnitCodeIssued(name="car 9"))]
+    digest = EnrollmentCode.parse(made["code"]).digest()
+    expected = UnitCodeIssued(name="car 9", digest=digest)
+    assert entered(seat.department, UnitCodeIssued) == [("chief", expected)]
 
 
 @pytest.mark.parametrize(

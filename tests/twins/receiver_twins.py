@@ -28,11 +28,18 @@ class Joined(Unit):
     """A unit that joined the department in this process."""
 
     def __init__(
-        self, path: Path, department: Department, name: str, *, time_source: SteppedTime | None = None
+        self,
+        path: Path,
+        department: Department,
+        name: str,
+        *,
+        time_source: SteppedTime | None = None,
+        code: str = "",
     ) -> None:
+        """`code`: as a person was given it; else one that is made past the desk."""
         super().__init__(path, time_source=time_source)
         self.department = department
-        code = EnrollmentCode.parse(issue_code(department.home, name))
+        code = EnrollmentCode.parse(code or issue_code(department.home, name))
         self.folder.make()
 
         outbox = self.outbox

@@ -34,7 +34,6 @@ from sync.enrollment import join
 from sync.errors import BatchRefusedError, LinkError, RefusedByDepartmentError
 from sync.ledger_outbox import LedgerOutbox
 from sync.membership import SyncFolder
-from sync.root_file import describe
 from sync.runner import Attempt, Runner
 from sync.schedule import Schedule
 from sync.uplink import Conversation, ParcelSize, SyncProgress
@@ -126,8 +125,7 @@ def issue_code(home: DepartmentHome, name: str) -> str:
     department = Department(home)
     try:
         documents.refresh(home, department.store, department.keys, time.time_ns() // 1000)
-        root, _ = describe(department.enrollment.root_file())
-        return department.enrollment.issue_code(name, root.digest()).text()
+        return department.enrollment.issue_code(name).text()
     finally:
         department.close()
 

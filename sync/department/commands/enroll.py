@@ -15,7 +15,6 @@ from sync.department.ground.home import DepartmentHome
 from sync.department.server.server import Department
 from sync.department.units import documents
 from sync.errors import DONE
-from sync.root_file import describe
 
 
 @verb("enroll", example="department enroll --name 'Car 12' --user chief")
@@ -59,8 +58,7 @@ def enroll(
             print(f"revoked: {revoke}")
         else:
             documents.refresh(home, department.store, department.keys, now_us())
-            root, _ = describe(department.enrollment.root_file())
-            code = department.enrollment.issue_code(name or "", root.digest()).text()
+            code = department.enrollment.issue_code(name or "").text()
             _show_code(name or "", code, home.settings.code_hours, as_json=common.json)
     finally:
         department.close()

@@ -9,6 +9,7 @@ content that is not held, and cannot read any without an entry in the witnessed 
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 from collections.abc import Callable
 from typing import Any
@@ -22,6 +23,7 @@ from starlette.routing import Route
 
 from storage.checkpoint import NoteKey
 from storage.codec import from_bytes, to_bytes
+from storage.day_keys import DayKeys
 from storage.errors import ExplainedError, RecordError
 from storage.leaf import log_id_of
 from storage.times import DAY_US, now_us
@@ -50,7 +52,7 @@ from sync.department.content.key_messages import (
     of_wire,
 )
 from sync.department.content.key_service import KeyService
-from sync.department.content.opened_list import OpenedList
+from sync.department.content.opened_list import FROM_HERE, OpenedList
 from sync.department.ground.http_body import Budget, read_body
 from sync.department.ground.sparingly import Sparingly
 from sync.department.journal.access_log import LogPart, origin_of
@@ -103,7 +105,11 @@ class _Service:
         ask = from_bytes(Days, body)
         if not 0 < ask.count <= 1000:
             raise RecordError("1 to 1000 days", where="issue.count")
-        return DayKeysMade(keys=self._service.issue_day_keys(ask.first, ask.count))
+        made = self._service.issue_day_keys(ask.first, ask.count)
+        last = made[-1].day
+        body = to_bytes(DayKeys(version=last, keys=made))  # as `documents.refresh` offers them
+        self._opened.add_day_keys(last, hashlib.sha256(body).digest(), at_us=self._clock())
+        return DayKeysMade(keys=made)
 
     def _reseal(self, body: bytes) -> ResealedRows:
         ask = from_bytes(Reseal, body, limit=MAX_MESSAGE_BYTES)
@@ -182,6 +188,7 @@ def key_app(
     clock: Callable[[], int] = now_us,
 ) -> Starlette:
     """The HTTP interface of a key service."""
+    opened.add_day_keys(0, FROM_HERE, at_us=clock())
     answers = _Service(service, guard_of(service, opened, root_file, clock), opened, clock)
     budget = Budget(2 * MAX_MESSAGE_BYTES)
     limiter = anyio.CapacityLimiter(4)

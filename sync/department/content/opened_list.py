@@ -22,12 +22,13 @@ from storage import envelope, files
 from storage.checkpoint import NoteKey
 from storage.codec import from_bytes, to_bytes
 from storage.errors import LedgerError, StorageError
+from storage.times import DAY_US
 from sync.department.content import alert_facts
 from sync.department.content.followed_log import FollowedLog
 from sync.department.content.found_reads import FoundReads
 from sync.department.journal.check_log import Tree
 from sync.department.journal.entries import Entry
-from sync.department.journal.machine_entries import KeysListSeen
+from sync.department.journal.machine_entries import DocumentSent, KeysListSeen
 from sync.errors import KeyServiceError
 from sync.root_file import Root
 
@@ -36,7 +37,8 @@ KEY_FILE = "list.key"
 CONTEXT = b"alpr-keys/opened/v1"
 FIRST = bytes(32)  # what the first line names as the one before it
 FROM_HERE = bytes(32)  # instead of what an alert says: alerts are kept from this line on
-HEAD, OPENED, ALERT = "head", "opened", "alert"
+HEAD, OPENED, ALERT, DAY_KEYS = "head", "opened", "alert", "day-keys"
+SETTLED_US = 2 * DAY_US  # what was made before the list had it is in the log by then
 MAX_LINE_BYTES = 2048
 MAX_LIST_BYTES = 1 << 30
 AT_ONCE = 2000
@@ -49,6 +51,7 @@ CREATE TABLE IF NOT EXISTS heads (
     size INTEGER PRIMARY KEY, root BLOB NOT NULL, witnessed INTEGER NOT NULL, at_us INTEGER NOT NULL
 ) STRICT;
 CREATE TABLE IF NOT EXISTS alerts (digest BLOB PRIMARY KEY) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS day_keys (digest BLOB PRIMARY KEY) STRICT, WITHOUT ROWID;
 """
 
 
@@ -56,7 +59,8 @@ CREATE TABLE IF NOT EXISTS alerts (digest BLOB PRIMARY KEY) STRICT, WITHOUT ROWI
 class OpenedLine:
     """One line. A head: `size`, `root`, `witnessed`. An entry opened for: its place and its leaf's hash, and
     whether the head that showed it was witnessed. An alert: the place of the access that opened it, and a
-    digest of what it says (`alert_facts.py`); a digest of zeros says from which place on alerts are kept."""
+    digest of what it says (`alert_facts.py`). Day keys: the last day, and the digest of the document with
+    which units get just these. A digest of zeros says from where on alerts, or day keys, are kept."""
 
     number: int
     before: bytes
@@ -67,8 +71,10 @@ class OpenedLine:
     witnessed: bool
 
     def check(self) -> None:
-        if self.kind not in {HEAD, OPENED, ALERT} or self.number < 0 or self.size < 0:
-            raise LedgerError("a line is a head, an entry or an alert", where="the key service's list")
+        if self.kind not in {HEAD, OPENED, ALERT, DAY_KEYS} or self.number < 0 or self.size < 0:
+            raise LedgerError(
+                "a line is a head, an entry, an alert or day keys", where="the key service's list"
+            )
         if len(self.before) != 32 or len(self.root) != 32:
             raise LedgerError("a hash has 32 bytes", where="the key service's list")
 
@@ -198,6 +204,15 @@ class OpenedList:
                 self._db.execute("INSERT INTO alerts VALUES (?)", (digest,))
                 self._db.execute("COMMIT")
 
+    def add_day_keys(self, last_day: int, digest: bytes, *, at_us: int) -> None:
+        """Keep which day keys were made here, as units record them; once for each document."""
+        with self._guard:
+            if self._db.execute("SELECT 1 FROM day_keys WHERE digest = ?", (digest,)).fetchone():
+                return
+            self._append(DAY_KEYS, last_day, digest, witnessed=False, at_us=at_us)
+            self._db.execute("INSERT INTO day_keys VALUES (?)", (digest,))
+            self._db.execute("COMMIT")
+
     def has_alert(self, digest: bytes) -> bool:
         """Whether an alert that was opened here said that."""
         with self._guard:
@@ -308,10 +323,16 @@ class OpenedCheck:
         alerts = [line for line in lines if line.kind == ALERT]
         self._alerts = {line.root for line in alerts}
         self._alerts_from = next((line.size for line in alerts if line.root == FROM_HERE), None)
+        made = [line for line in lines if line.kind == DAY_KEYS]
+        self._day_keys = {line.root for line in made}
+        self._day_keys_from_us = made[0].at_us + SETTLED_US if made else None
 
     def judge(self, entry: Entry, problems: list[str]) -> None:
-        """Add an entry that says of a unit's alert what no opened record says, or that saw lines of this list
-        that are not in it."""
+        """Add an entry that says of a unit's alert what no opened record says, that saw lines of this list
+        that are not in it, or that offers units day keys which were not made here."""
+        if isinstance(entry.note, DocumentSent):
+            self._compare_day_keys(entry.note, entry, problems)
+            return
         if isinstance(entry.note, KeysListSeen):
             self._compare_seen(entry.note, entry.sequence, problems)
             return
@@ -321,6 +342,17 @@ class OpenedCheck:
             problems.append(
                 f"entry {entry.sequence}: {entry.note.KIND}: the key service opened no record of a unit that "
                 "says this"
+            )
+
+    def _compare_day_keys(self, note: DocumentSent, entry: Entry, problems: list[str]) -> None:
+        """Root with the command key could have units seal to keys of its own."""
+        from_us = self._day_keys_from_us
+        if note.name != DAY_KEYS or note.baseline or from_us is None or entry.stamp.at_us < from_us:
+            return
+        if note.digest not in self._day_keys:
+            problems.append(
+                f"entry {entry.sequence}: day keys up to day {note.version} were offered to units, and the "
+                "key service made others"
             )
 
     def _compare_seen(self, note: KeysListSeen, sequence: int, problems: list[str]) -> None:

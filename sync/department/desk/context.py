@@ -23,7 +23,9 @@ from sync.department.desk.transparency.counts import PublicCounts
 from sync.department.ground.bell import Bell
 from sync.department.ground.department_time import DepartmentTime
 from sync.department.store.incidents import StoredIncident
+from sync.department.store.joined_units import JoinedUnit
 from sync.department.units.hot_lists import Offer, Published
+from sync.enrollment_code import EnrollmentCode
 from sync.hot_lists.document import ListHead
 from sync.hot_lists.entry import ListEntry
 
@@ -108,6 +110,10 @@ class StoreState(Protocol):
         """Every unit that is not revoked, by name."""
         ...
 
+    def joined(self) -> list[JoinedUnit]:
+        """Every unit, revoked ones too, with the codes by which it joined."""
+        ...
+
     def days(self) -> list[KeptDay]:
         """Every day of receipt, the oldest first."""
         ...
@@ -133,7 +139,8 @@ class DeskContext:
     mismatches are due.
     `pace`, `under_way`: how fast searches open reads here, and how far those under way came.
     `redress`: how often each address of the public asked; `public_counts`: what everyone may see.
-    `let_join`: a one-time code for a new unit of that name, and its hours; `shut_out`: revoke a unit (name or
+    `new_code`: a one-time code for a unit, of no use until `let_join` keeps it for a unit of that name (for
+    so many hours); `shut_out`: revoke a unit (name or
     id, why); `purge`: what the daily run purges, now; `take_reset`: keep a destruction
     receipt: its unit, reads not delivered, records.
     `sign_document`: sign one (name, body, now, unit, end) with the command key and offer it; its version.
@@ -156,7 +163,8 @@ class DeskContext:
     lists_out: Callable[[], list[ListHead]]
     list_entries: Callable[[str], list[ListEntry]]
     state: StoreState
-    let_join: Callable[[str], tuple[str, int]]
+    new_code: Callable[[], EnrollmentCode]
+    let_join: Callable[[str, EnrollmentCode], int]
     shut_out: Callable[[str, str], None]
     purge: Callable[[], list[PurgedDay]]
     take_reset: Callable[[bytes], tuple[str, int, int]]

@@ -19,6 +19,7 @@ from sync.department.desk.glass.rules import Glass
 from sync.department.desk.grants.rules import Grants, Settled
 from sync.department.desk.holds.rules import Holds
 from sync.department.desk.inquiry.rules import InquiryQueue
+from sync.department.desk.machine.joined import JoinedUnits
 from sync.department.desk.people.rules import Accounts
 from sync.department.desk.people.training import Trainings
 from sync.department.desk.redress.rules import Requests
@@ -60,6 +61,7 @@ class DeskState:
     settled: Settled = field(default_factory=Settled)
     alerts: AlertStates = field(default_factory=AlertStates)
     redress: Requests = field(default_factory=Requests)
+    joined: JoinedUnits = field(default_factory=JoinedUnits)
     away: Entry | None = None
     opened_us: int = 0
     policy_us: int = 0
@@ -118,6 +120,7 @@ class DeskState:
             self.settled,
             self.alerts,
             self.redress,
+            self.joined,
         ):
             part.apply(entry)
 

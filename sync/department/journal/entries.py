@@ -60,6 +60,7 @@ from sync.department.journal.machine_entries import (
     ResetHanded,
     UnitCodeIssued,
     UnitRevoked,
+    UnitsListed,
 )
 from sync.department.journal.office_entries import GrantDelegated, GrantIssued, GrantsRevoked, IncidentSettled
 from sync.department.journal.passkeys import PasskeySet
@@ -372,6 +373,7 @@ NOTES: dict[str, type[Note]] = {
         PurgeAllowed,
         UnitCodeIssued,
         UnitRevoked,
+        UnitsListed,
         DocumentSent,
         KeysListSeen,
         PurgeAsked,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from storage.codec import later
 from sync.department.journal.entry_base import Note
 
 
@@ -30,10 +31,22 @@ class PurgeAllowed(Note):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitCodeIssued(Note):
-    """A one-time code was made, with which a new unit of this name can join."""
+    """A one-time code was made, with which a new unit of this name can join. `digest`: as the store keeps the
+    code (`enrollment_code.py`); empty in entries of before."""
 
     KIND: ClassVar[str] = "unit_code"
     name: str
+    digest: bytes = later(b"")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitsListed(Note):
+    """The units that had joined, and those of them that were revoked, when the log began to name each code:
+    by their ids, once."""
+
+    KIND: ClassVar[str] = "units_listed"
+    units: tuple[str, ...]
+    revoked: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,7 +24,7 @@ from sync.department.desk.holds import calls as calls_holds
 from sync.department.desk.incidents import calls as calls_incidents
 from sync.department.journal.change_entries import DayCounted
 from sync.department.journal.hold_entries import Purged
-from sync.department.journal.machine_entries import KeysListSeen
+from sync.department.journal.machine_entries import KeysListSeen, UnitsListed
 from sync.department.policy.refusals import FormError
 from sync.department.server.findings import standing
 from sync.department.server.notify import Way, notify
@@ -96,6 +96,18 @@ def show_log(front: DeskContext) -> int:
     return ProvenDoor(front.door, front.desk.log).catch_up(tell)
 
 
+def list_units(front: DeskContext) -> int:
+    """Enter once which units joined before each code was named; how many."""
+    desk, units = front.desk, front.state.joined()
+    with desk.log.writing():
+        desk.refresh()
+        if desk.book.joined.lists:
+            return 0
+        revoked = tuple(one.unit_id for one in units if one.revoked)
+        desk.system(UnitsListed(units=tuple(one.unit_id for one in units), revoked=revoked))
+    return len(units)
+
+
 def enter_keys_list(front: DeskContext) -> int:
     """Enter how far the key service's own list goes: a disk of it that is set back later shows."""
     desk = front.desk
@@ -151,6 +163,7 @@ def run(front: DeskContext, retention: StoreRetention, ways: Sequence[Way] = ())
         ("detectors", lambda: calls_audit.look_daily(front)),
         ("documents", front.send_down),
         ("sent", front.enter_sent),
+        ("units", lambda: list_units(front)),
         ("keys", lambda: enter_keys_list(front)),
         ("cover", lambda: cover_newest(front.desk)),
         ("notices", lambda: tell_people(front, ways)),

@@ -8,6 +8,7 @@ from storage.times import DAY_US
 from sync.department.desk.context import KeptDay, UnitRow
 from sync.department.store import tables, unit_health
 from sync.department.store.database import Store
+from sync.department.store.joined_units import JoinedUnit, joined
 from sync.department.store.unit_health import SILENT_DAYS, UnitState
 
 
@@ -26,6 +27,11 @@ class StoredState:
             ends = {str(unit): int(ends_us) for unit, ends_us in connection.execute(newest)}
             found = unit_health.states(connection)
         return [_row(one, ends.get(one.unit_id, -1), now_us) for one in found]
+
+    def joined(self) -> list[JoinedUnit]:
+        """Every unit, revoked ones too, with the codes by which it joined."""
+        with self._store.read() as connection:
+            return joined(connection)
 
     def days(self) -> list[KeptDay]:
         """Every day of receipt, the oldest first."""

@@ -288,7 +288,8 @@ def open_front(
         lists_out=lambda: hot_lists.listed(home),
         list_entries=lambda list_id: hot_lists.entries_of(home, list_id),
         state=StoredState(store),
-        let_join=lambda name: unit_office.let_join(home, held, service, name, clock),
+        new_code=lambda: unit_office.enrollment_of(home, held, clock).new_code(),
+        let_join=lambda name, code: unit_office.let_join(home, held, service, name, code, clock),
         shut_out=lambda unit, why: unit_office.enrollment_of(home, held, clock).revoke(unit, why),
         take_reset=lambda receipt: unit_office.take_reset(held, receipt, clock),
         purge=lambda: unit_office.purge(home, held, service, kept, desk, clock),
@@ -356,6 +357,8 @@ def overdue_in_store(store: Store, desk: Desk, moment_us: int) -> list[tuple[str
     """(kind, clause, what): days not purged in time, silent units, a roster that lags, alerts not opened."""
     found = hourly.overdue(desk, moment_us)
     keep_days = desk.policy.retention.keep_days
+    for what in desk.book.joined.differences(StoredState(store).joined()):
+        found.append(("enrollment", "463.4", f"{what}: find out who did it, and revoke it: enroll --revoke"))
     if not roster.is_out(store, desk):
         found.append(("roster", "463.3", "units are offered an older roster than the desk's"))
     with store.read() as connection:

@@ -17,7 +17,7 @@ from sync.department.store.database import Store
 from sync.department.units import destructions, documents
 from sync.department.units.authority import Authority
 from sync.department.units.enrollment import Enrollment
-from sync.root_file import describe
+from sync.enrollment_code import EnrollmentCode
 
 
 def enrollment_of(home: DepartmentHome, store: Store, clock: Callable[[], int]) -> Enrollment:
@@ -26,15 +26,19 @@ def enrollment_of(home: DepartmentHome, store: Store, clock: Callable[[], int]) 
     return Enrollment(store, authority, home.log_key(), home.settings, home.root_file, clock)
 
 
-def let_join(
-    home: DepartmentHome, store: Store, keys: ReceivingKeys, name: str, clock: Callable[[], int]
-) -> tuple[str, int]:
-    """A one-time code for a new unit of that name, and its hours. Raises InvalidInputError."""
+def let_join(  # noqa: PLR0917 - what a code touches
+    home: DepartmentHome,
+    store: Store,
+    keys: ReceivingKeys,
+    name: str,
+    code: EnrollmentCode,
+    clock: Callable[[], int],
+) -> int:
+    """Keep a one-time code for a new unit of that name; for how many hours. Raises InvalidInputError."""
     if (home.path / "command.key").exists():  # else its holder signs the documents by hand
         documents.refresh(home, store, keys, clock())
-    enrollment = enrollment_of(home, store, clock)
-    code = enrollment.issue_code(name, describe(enrollment.root_file())[0].digest())
-    return code.text(), home.settings.code_hours
+    enrollment_of(home, store, clock).keep_code(name, code)
+    return home.settings.code_hours
 
 
 def take_reset(store: Store, receipt: bytes, clock: Callable[[], int]) -> tuple[str, int, int]:

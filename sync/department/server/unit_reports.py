@@ -13,11 +13,13 @@ from dataclasses import dataclass, field
 from storage.log_records import FileInForce, GrantTaken
 from storage.standing import DOCUMENTS, ENROLLMENT
 from storage.times import DAY_US, SECOND_US
+from sync.department.desk.machine.joined import JoinedUnits
 from sync.department.journal.change_entries import DocumentSigned
 from sync.department.journal.entries import Entry
 from sync.department.journal.granted import can_destroy
 from sync.department.journal.machine_entries import DocumentSent
 from sync.department.journal.office_entries import GrantIssued
+from sync.department.store.joined_units import JoinedUnit
 from sync.hot_lists.document import HEAD
 
 SIGNED_HEADS = (f"{HEAD}/", "configuration", "update/")
@@ -26,11 +28,13 @@ SIGNED_HEADS = (f"{HEAD}/", "configuration", "update/")
 
 @dataclass(slots=True)
 class Reported:
-    """What units reported: (unit, what it took), log after log; resets: (unit, grant, time)."""
+    """What units reported: (unit, what it took), log after log; resets: (unit, grant, time); the units
+    themselves, as the store has them."""
 
     files: list[tuple[str, FileInForce]] = field(default_factory=list)
     grants: list[tuple[str, GrantTaken]] = field(default_factory=list)
     resets: list[tuple[str, str, int]] = field(default_factory=list)
+    units: list[JoinedUnit] = field(default_factory=list)
     _log_at: int = 0
 
     def begin_log(self) -> None:
@@ -59,6 +63,7 @@ class CoveredByEntries:
         self._signed: dict[str, int] = defaultdict(int)
         self._offers: dict[str, int] = defaultdict(int)
         self._grants: dict[str, tuple[bytes, bool]] = {}
+        self._joined = JoinedUnits()
         self._problems: list[str] = []
 
     def judge(self, entry: Entry, *, holds: bool) -> None:
@@ -66,6 +71,8 @@ class CoveredByEntries:
         note = entry.note
         self._newest_us = entry.stamp.at_us
         self._opened_us = self._opened_us or entry.stamp.at_us
+        if holds:
+            self._joined.apply(entry)
         if isinstance(note, DocumentSent):
             self._take_sent(entry, note)
         elif isinstance(note, DocumentSigned) and holds:
@@ -87,6 +94,9 @@ class CoveredByEntries:
     def compare(self, reported: Reported) -> tuple[list[str], list[str]]:
         """(what is wrong, what could not be checked)."""
         wrong, unchecked = list(self._problems), set[str]()
+        wrong += self._joined.differences(reported.units)
+        if reported.units and not self._joined.lists:
+            unchecked.add("who let units in: the log does not list those from before (the daily run does)")
         for unit, record in reported.files:
             if (record.name, record.version, record.digest) in self._sent:
                 continue

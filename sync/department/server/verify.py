@@ -25,7 +25,7 @@ from sync import messages
 from sync.department.content.key_service import ReceivingKeys
 from sync.department.server.retention import DayPurgeReceipt
 from sync.department.server.unit_reports import Reported
-from sync.department.store import closed_records, unit_logs
+from sync.department.store import closed_records, joined_units, unit_logs
 from sync.department.store.blobs import PackStore
 from sync.department.store.database import Store
 from sync.department.store.tables import bad_records, days, elements, logs, receipts, units
@@ -85,12 +85,17 @@ class Checker:
         with self._store.read() as connection:
             rows = connection.execute(
                 select(logs.c.log_id, logs.c.vouch, units.c.identity, units.c.name)
-                .join(units, units.c.unit_id == logs.c.unit_id)
+                .select_from(logs.outerjoin(units, units.c.unit_id == logs.c.unit_id))
                 .order_by(logs.c.log_no)
             ).all()
+            self.report.reported.units = joined_units.joined(connection)
             purged = self._purges(connection)
             for row in rows:
                 self.report.logs += 1
+                if row.identity is None:
+                    name = bytes(row.log_id).hex()[:16]
+                    self.report.wrong(f"log {name}: the unit that it is of is not here")
+                    continue
                 try:
                     log = unit_logs.find_log(connection, bytes(row.log_id))
                 except StorageError as error:

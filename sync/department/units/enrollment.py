@@ -20,11 +20,13 @@ from sync import messages
 from sync.department.ground.settings import Settings
 from sync.department.store import incidents, unit_logs
 from sync.department.store.database import Store
+from sync.department.store.joined_units import WAS
 from sync.department.store.tables import certificates, codes, units
 from sync.department.units import documents
 from sync.department.units.authority import Authority
 from sync.enrollment_code import EnrollmentCode
 from sync.errors import InvalidInputError, MessageError, refuse
+from sync.root_file import describe
 from sync.vouch import Vouch, open_vouch, unit_id_of
 
 log_events = structlog.get_logger("department.enroll")
@@ -68,12 +70,22 @@ class Enrollment:
 
     # --- codes and units, from the command line -----------------------------------------------------------
 
-    def issue_code(self, name: str, root_digest: bytes) -> EnrollmentCode:
+    def new_code(self) -> EnrollmentCode:
+        """A code that no unit can use before it is kept."""
+        root, _ = describe(self.root_file())
+        return EnrollmentCode.new(root.digest(), f"{self._settings.host}:{self._settings.desk_port}")
+
+    def issue_code(self, name: str) -> EnrollmentCode:
         """A code for one new unit. Raises InvalidInputError if an enrolled unit has that name."""
+        code = self.new_code()
+        self.keep_code(name, code)
+        return code
+
+    def keep_code(self, name: str, code: EnrollmentCode) -> None:
+        """Let a unit of that name join with this code. Raises InvalidInputError if one that is enrolled has
+        it."""
         if not 1 <= len(name) <= 64 or not name.isprintable():
             raise InvalidInputError("a unit's name has 1 to 64 printable characters", where="--name")
-        address = f"{self._settings.host}:{self._settings.desk_port}"
-        code = EnrollmentCode.new(root_digest, address)
         now = self._now_us()
         with self._store.write() as connection:
             row = connection.execute(select(units.c.revoked_us).where(units.c.name == name)).first()
@@ -91,7 +103,6 @@ class Enrollment:
                     expires_us=now + self._settings.code_hours * HOUR_US,
                 )
             )
-        return code
 
     def revoke(self, name: str, why: str) -> None:
         """Revoke the unit with this name or id. Raises InvalidInputError."""
@@ -182,7 +193,7 @@ class Enrollment:
             select(units.c.unit_id).where(units.c.name == name, units.c.revoked_us.is_not(None))
         ).scalar()
         if old is not None:
-            renamed = f"{name[:40]} (was {old[:12]})"
+            renamed = f"{name[:40]}{WAS}{old[:12]})"
             connection.execute(update(units).where(units.c.unit_id == old).values(name=renamed))
         try:
             with connection.begin_nested():

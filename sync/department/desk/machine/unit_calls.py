@@ -75,15 +75,16 @@ def issue_code(front: DeskContext, token: str, form: UnitForm) -> UnitCode:
                 clause=CLAUSE,
                 cure="revoke it first, or choose another",
             )
-        return [UnitCodeIssued(name=form.name)], lambda made: made[0].sequence
+        return [UnitCodeIssued(name=form.name, digest=code.digest())], lambda made: made[0].sequence
 
+    code = front.new_code()
     entry = front.desk.act(token, Call.DOCUMENT_SIGN, plan)
     try:
-        code, hours = front.let_join(form.name)
+        hours = front.let_join(form.name, code)
     except InvalidInputError as error:
         raise FormError(error.what, code="unit-name", clause=CLAUSE, cure=error.cure) from None
     front.desk.try_cover(entry)
-    return UnitCode(entry=entry, name=form.name, code=code, hours=hours)
+    return UnitCode(entry=entry, name=form.name, code=code.text(), hours=hours)
 
 
 def revoke(front: DeskContext, token: str, form: RevokeUnitForm) -> Entered:

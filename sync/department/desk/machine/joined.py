@@ -1,0 +1,68 @@
+"""Which units the log lets in, and which the store holds: root can enroll and revoke past the desk. No I/O.
+
+A person signs for each one-time code, and the entry holds the code's digest; the store keeps which unit used
+which code. A unit that joined by none of them, a code that no person signed for, a revocation that the log
+does not know, and one that the store took back, are named by `department verify` and by `compliance`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from sync.department.journal.entries import Entry
+from sync.department.journal.machine_entries import UnitCodeIssued, UnitRevoked, UnitsListed
+from sync.department.store.joined_units import WAS, JoinedUnit
+
+
+@dataclass(slots=True)
+class JoinedUnits:
+    """What the entries so far say. `codes`: by the digest of a code, its entry; `revoked`: by name or id, the
+    newest revocation; `signatures`: digests of the calls that made codes, one code each; `listed`: ids of
+    units from before, `listed_revoked` of those that were revoked; `listed_at`: the entry that lists them."""
+
+    codes: dict[bytes, int] = field(default_factory=dict)
+    revoked: dict[str, int] = field(default_factory=dict)
+    signatures: set[bytes] = field(default_factory=set)
+    listed: set[str] = field(default_factory=set)
+    listed_revoked: set[str] = field(default_factory=set)
+    listed_at: int = -1
+
+    @property
+    def lists(self) -> bool:
+        """Whether the units from before are listed."""
+        return self.listed_at >= 0
+
+    def apply(self, entry: Entry) -> None:
+        """Take in an entry that its person signed, or the machine made."""
+        note = entry.note
+        if isinstance(note, UnitCodeIssued) and note.digest:
+            call = hashlib.sha256(entry.signed).digest()
+            if call not in self.signatures:  # one signed call gives one code
+                self.signatures.add(call)
+                self.codes[note.digest] = entry.sequence
+        elif isinstance(note, UnitRevoked):
+            self.revoked[note.unit] = entry.sequence
+        elif isinstance(note, UnitsListed) and not self.lists:
+            self.listed, self.listed_revoked = set(note.units), set(note.revoked)
+            self.listed_at = entry.sequence
+
+    def differences(self, units: Iterable[JoinedUnit]) -> list[str]:
+        """How the store's units differ from what the log says; nothing before the log listed them."""
+        return [what for one in units if self.lists for what in self._of(one)]
+
+    def _of(self, unit: JoinedUnit) -> list[str]:
+        joined = max((self.codes[one] for one in unit.codes if one in self.codes), default=-1)
+        was_revoked = unit.unit_id in self.listed_revoked and joined < 0
+        if unit.unit_id in self.listed and not was_revoked:
+            joined = max(joined, self.listed_at)
+        if joined < 0 and not was_revoked:
+            return [f"unit {unit.name} joined by no code that a person signed for"]
+        names = {unit.unit_id, unit.name, unit.name.partition(WAS)[0]}
+        ended = max(self.revoked.get(one, -1) for one in names) > joined or was_revoked
+        if unit.revoked and not ended:
+            return [f"unit {unit.name} was revoked, and no person signed for it"]
+        if ended and not unit.revoked:
+            return [f"unit {unit.name} is enrolled again after it was revoked, by no new code"]
+        return []

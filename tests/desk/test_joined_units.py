@@ -1,0 +1,186 @@
+"""Root enrolls, revokes and takes back units past the desk: `verify` and `compliance` name each."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from desk_root import Root, problems
+from desk_twins import Department
+from receiver_twins import Joined
+
+from storage.times import now_us
+from sync.department.desk.due import OverdueForm
+from sync.department.desk.machine.unit_calls import RevokeUnitForm, UnitCode, UnitForm
+from sync.department.ground.department_time import Clocks
+from sync.department.journal import check_log
+from sync.department.journal.machine_entries import UnitCodeIssued, UnitsListed
+from sync.department.server import daily
+from sync.department.server.server import Department as Server
+from sync.department.server.unit_reports import CoveredByEntries, Reported
+from sync.department.server.verify import Checker
+from sync.department.store.tables import codes, units
+
+
+@dataclass
+class Yard:
+    """A department whose log lists its units, and its server."""
+
+    department: Department
+    server: Server
+    folder: Path
+
+    def code(self, name: str) -> UnitCode:
+        """As a person asks for it at the desk."""
+        made = self.department.call("unit/enroll", self.department.logon("chief"), UnitForm(name=name))
+        assert isinstance(made, UnitCode)
+        return made
+
+    def join(self, name: str, code: str = "") -> str:
+        """A real unit joins with the code, or with one that root made past the desk; its id."""
+        unit = Joined(self.folder / name, self.server, name, code=code)
+        unit.close()
+        return unit.folder.member().unit_id
+
+    def revoke(self, unit: str) -> None:
+        form = RevokeUnitForm(unit=unit, reason="stolen from the yard")
+        self.department.call("unit/revoke", self.department.logon("chief"), form)
+
+    def store(self, *work: sa.Executable) -> None:
+        """Root writes into the database."""
+        with self.server.store.write() as connection:
+            for one in work:
+                connection.execute(one)
+
+    def named(self) -> list[str]:
+        """What `verify` says of the units; `compliance` says the same."""
+        reported = Reported(units=self.department.front.state.joined())
+        covered, log = CoveredByEntries(), self.department.desk.log
+        check_log.check(log.folder, log.public, keys=log.keys, taken=covered)
+        wrong, unchecked = covered.compare(reported)
+        assert unchecked == []
+        overdue = self.department.call("compliance/overdue", self.department.logon("chief"), OverdueForm())
+        alarms = [one.what for one in overdue if one.kind == "enrollment"]  # type: ignore[attr-defined]
+        assert [one.partition(":")[0] for one in alarms] == wrong
+        return wrong
+
+
+@pytest.fixture
+def yard(department: Department, tmp_path: Path) -> Iterator[Yard]:
+    department.clock.us = now_us()  # a code that is made past the desk is of today
+    server = Server(department.home, Clocks.simulated(department.clock))
+    server.time.accept(department.clock.us)
+    assert daily.list_units(department.front) == 1
+    assert daily.list_units(department.front) == 0
+    yield Yard(department, server, tmp_path)
+    server.close()
+
+
+def enrolled_past_the_desk(yard: Yard) -> str:
+    yard.join("ghost")
+    return "unit ghost joined by no code that a person signed for"
+
+
+def enrolled_by_an_entry_that_nobody_signed(yard: Yard) -> str:
+    yard.join("ghost")
+    with yard.server.store.read() as connection:
+        digest = connection.execute(sa.select(codes.c.digest).where(codes.c.name == "ghost")).scalar_one()
+    root = Root(yard.department)
+    root.write(UnitCodeIssued(name="ghost", digest=bytes(digest)), root.stamp("chief"))
+    return "unit ghost joined by no code that a person signed for"
+
+
+def enrolled_by_the_signature_of_another_code(yard: Yard) -> str:
+    """The same person, the same name, a minute later: one signed call gives one code."""
+    yard.join("car 9", yard.code("car 9").code)
+    entry = next(yard.department.desk.log.entries(kinds=(UnitCodeIssued.KIND,)))
+    yard.join("ghost")
+    with yard.server.store.read() as connection:
+        digest = connection.execute(sa.select(codes.c.digest).where(codes.c.name == "ghost")).scalar_one()
+    note = replace(entry.note, digest=bytes(digest))  # type: ignore[type-var]
+    Root(yard.department).write(note, Root(yard.department).stamp("chief", entry.stamp.session), entry.signed)
+    return "unit ghost joined by no code that a person signed for"
+
+
+def enrolled_by_the_code_of_another_unit(yard: Yard) -> str:
+    """Root gives its own unit the code of an honest one, which then has none."""
+    yard.join("car 9", yard.code("car 9").code)
+    ghost = yard.join("ghost")
+    yard.store(
+        codes.delete().where(codes.c.name == "ghost"),
+        codes.update().where(codes.c.name == "car 9").values(unit_id=ghost),
+    )
+    return "unit car 9 joined by no code that a person signed for"
+
+
+def listed_a_second_time(yard: Yard) -> str:
+    """Root has the machine list its unit among those from before."""
+    ghost = yard.join("ghost")
+    Root(yard.department).write(
+        UnitsListed(units=(ghost,), revoked=()), Root(yard.department).stamp("system")
+    )
+    return "unit ghost joined by no code that a person signed for"
+
+
+def revoked_past_the_desk(yard: Yard) -> str:
+    yard.store(units.update().where(units.c.name == "car-7").values(revoked_us=1, revoked_why="because"))
+    return "unit car-7 was revoked, and no person signed for it"
+
+
+def taken_back_past_the_desk(yard: Yard) -> str:
+    yard.revoke("car-7")
+    yard.store(units.update().where(units.c.name == "car-7").values(revoked_us=None))
+    return "unit car-7 is enrolled again after it was revoked, by no new code"
+
+
+ATTACKS = (
+    enrolled_past_the_desk,
+    enrolled_by_an_entry_that_nobody_signed,
+    enrolled_by_the_signature_of_another_code,
+    enrolled_by_the_code_of_another_unit,
+    listed_a_second_time,
+    revoked_past_the_desk,
+    taken_back_past_the_desk,
+)
+
+
+@pytest.mark.parametrize("attack", ATTACKS, ids=lambda one: one.__name__)
+def test_a_unit_that_root_let_in_or_shut_out_is_named(yard: Yard, attack: Callable[[Yard], str]) -> None:
+    assert yard.named() == []
+    assert attack(yard) in yard.named()
+
+
+def test_what_persons_did_with_units_is_covered(yard: Yard) -> None:
+    """By a code; revoked by name and by id; another unit of the name; the same unit again."""
+    first = yard.join("car 9", yard.code("car 9").code)
+    yard.revoke("car 9")
+    assert yard.named() == []
+    yard.join("car 9b", yard.code("car 9").code)
+    yard.revoke("car-7")
+    assert yard.named() == []
+    yard.store(units.update().where(units.c.unit_id == first).values(revoked_us=None))
+    assert len(yard.named()) == 1
+    assert problems(yard.department) == ()
+
+
+def test_records_whose_unit_was_taken_out_of_the_store_are_named(yard: Yard) -> None:
+    """Root delivers by a unit of its own, and removes the unit afterwards."""
+    path = yard.server.home.database_url.removeprefix("sqlite:///")
+    with closing(sqlite3.connect(path)) as database, database:  # whose own connections check references
+        assert database.execute("DELETE FROM units WHERE name = 'car-7'").rowcount == 1
+    key = yard.server.home.log_key().public_key()
+    found = Checker(yard.server.store, yard.server.keys, yard.server.packs, key).run(content=False).problems
+    assert [one.partition(": ")[2] for one in found] == ["the unit that it is of is not here"]
+
+
+def test_a_log_that_lists_no_units_yet_leaves_them_unchecked(department: Department) -> None:
+    covered, log = CoveredByEntries(), department.desk.log
+    check_log.check(log.folder, log.public, keys=log.keys, taken=covered)
+    wrong, unchecked = covered.compare(Reported(units=department.front.state.joined()))
+    assert wrong == []
+    assert unchecked == ["who let units in: the log does not list those from before (the daily run does)"]
