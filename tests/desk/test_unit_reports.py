@@ -30,6 +30,7 @@ from sync.department.desk.grants.calls import Granted, GrantForm, LendForm, Lent
 from sync.department.ground.department_time import Clocks
 from sync.department.ground.home import load_ed25519
 from sync.department.journal import check_log
+from sync.department.journal.change_entries import DocumentSigned
 from sync.department.journal.machine_entries import DocumentSent
 from sync.department.server import daily
 from sync.department.server.server import Department as Server
@@ -123,6 +124,23 @@ def test_a_second_configuration_under_one_signed_entry_is_named(
     synced(unit, server)
     (wrong,), _ = verdict(department, server)
     assert "no person signed version" in wrong
+
+
+def test_a_signature_that_root_enters_twice_covers_one_configuration(
+    department: Department, server: Server
+) -> None:
+    configured(department)
+    entry = next(department.desk.log.entries(kinds=(DocumentSigned.KIND,)))
+    root = Root(department)
+    again = root.write(entry.note, root.stamp("super", entry.stamp.session), entry.signed)
+    department.clock.step(HOUR_US)
+    documents.send(department.home, server.store, "configuration", b"evil = 1\n", department.clock.us)
+    department.front.enter_sent()
+    covered, log = CoveredByEntries(), department.desk.log
+    (twice,) = check_log.check(log.folder, log.public, keys=log.keys, taken=covered).problems
+    assert twice.startswith(f"entry {again}: ")
+    assert "the signature was used before" in twice
+    assert "no person signed version" in covered.compare(Reported())[0][0]
 
 
 def test_a_roster_with_one_person_more_is_named(department: Department, server: Server, unit: Joined) -> None:

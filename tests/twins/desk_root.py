@@ -117,12 +117,17 @@ def by_a_key_that_root_set(root: Root) -> int:
     return root.write(root.look_up(), root.stamp(session=session), root.statement(root.own))
 
 
-def demand_named(department: Department, attack: Callable[[Root], int], plate: str = PLATE) -> None:
-    """An attack's entry opens nothing, and `department verify` names it, once."""
+def demand_named(
+    department: Department,
+    attack: Callable[[Root], int],
+    plate: str = PLATE,
+    words: str = "is not proven to be",
+) -> None:
+    """An attack's entry opens nothing, in these words, and `department verify` names it, once."""
     assert problems(department) == ()
     root = Root(department)
     entry = attack(root)
-    with pytest.raises(DeskRefusal) as refused:
+    with pytest.raises(DeskRefusal, match=words) as refused:
         root.opens(entry, plate)
     assert refused.value.code == "unsigned"
     named = [one for one in problems(department) if one.startswith(f"entry {entry}: ")]

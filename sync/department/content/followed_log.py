@@ -91,6 +91,7 @@ class Result:
     emergency: SignedDecision | None = None
     opened: OpenedRecords | None = None
     opened_by: bytes = b""
+    once: bytes = b""  # what its signed call cannot make again
     spends: int = -1  # the approval that it used
     spent: Spent | None = None
 
@@ -305,6 +306,7 @@ def _result_of(known: Followed, entry: Entry) -> Result:
     """What `_judge` has just made of an entry."""
     signed, at_us, note = known.signed, entry.stamp.at_us, entry.note
     newest = next(reversed(signed.used.items()), None)
+    once = next(reversed(signed.signers.once.items()), (b"", -1))
     opened = next(reversed(signed.opened.items()), None)
     fresh = isinstance(note, Access) and opened is not None and opened[1].at_us == at_us
     second, number, sharing = signed.signers.second, -1, False
@@ -326,6 +328,7 @@ def _result_of(known: Followed, entry: Entry) -> Result:
         emergency=second.emergencies.get(entry.sequence),
         opened=opened[1] if fresh and opened is not None else None,
         opened_by=opened[0] if fresh and opened is not None else b"",
+        once=once[0] if once[1] == at_us else b"",
         spends=spends,
         spent=second.spent.get(spends),
     )
@@ -343,6 +346,8 @@ def _take_result(known: Followed, sequence: int, kind: str, result: Result) -> N
     second = signed.signers.second
     if result.is_signed and kind in MADE_KINDS:
         signed.signers.signed_kinds.add(kind)
+    if result.once:
+        signed.signers.once[result.once] = result.judged.at_us
     if result.emergency is not None:
         second.emergencies[sequence] = result.emergency
     if result.opened is not None:

@@ -135,7 +135,9 @@ class LogState:
         try:
             entry = Entry(self.log.size(), stamp, note, signed)
             if isinstance(note, MADE):
-                signers.demand_made(entry)
+                said = signers.demand_made(entry)
+                if said is not None:
+                    signers.demand_unused(note, said)
             elif not isinstance(note, Access):
                 signers.check(entry)
             elif signers.ever:

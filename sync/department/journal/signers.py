@@ -24,16 +24,19 @@ What does not hold changes nothing here. The key service and `department verify`
 from __future__ import annotations
 
 import copy
+import hashlib
 from dataclasses import dataclass, field
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from storage.codec import to_bytes
 from storage.errors import StorageError
 from storage.leaf import log_id_of
 from storage.times import HOUR_US, MINUTE_US
 from sync import root_file
 from sync.department.ground.department_time import apart_text
 from sync.department.journal import named_administrator
+from sync.department.journal.alert_entries import AlertKnown, AlertRecordsOpened, AlertStepTaken
 from sync.department.journal.change_entries import ChangeDecided, ChangeProposed, GlassJudged
 from sync.department.journal.entries import (
     ALL_SIGNED,
@@ -76,6 +79,7 @@ from sync.department.journal.statements import (
     SESSION,
     Certificate,
     Statement,
+    digest_of,
     open_certificate,
     open_statement,
 )
@@ -83,6 +87,7 @@ from sync.department.policy.roles import MANAGES_USERS, Call, Role
 from sync.root_file import Root
 
 FRESH_US = 10 * MINUTE_US  # how far a person's clock and the department's may differ
+MANY = (AlertKnown, AlertRecordsOpened, AlertStepTaken)  # a look at the list makes many
 KEPT_US = HOUR_US  # what is too old to be fresh needs no memory
 JUDGED: tuple[type[Note], ...] = (
     AccessLogOpened,
@@ -105,6 +110,7 @@ DECIDING = {
     "change/approve": Call.CHANGE_APPROVE,
     "share/decide": Call.SHARE_APPROVE,
 }
+COPIED = ("keys", "passkeys", "ever", "reset", "roles", "sessions", "recent", "signed_kinds", "once")
 SIGNER_KINDS = tuple(cls.KIND for cls in JUDGED)
 """The kinds of entries that say who can sign, or must be signed."""
 
@@ -125,7 +131,7 @@ class Signers:
     `ever`: who ever had a key; `reset`: whose next key needs no certificate; `recent`: keys of sessions that
     were certified within the hour; `named`: the administrator whom two offices named, until it is done;
     `all_signed`: whatever a person made must be signed; else `signed_kinds` alone; `grants_by_two`: two
-    people give a grant that can destroy.
+    people give a grant that can destroy; `once`: what the hour's signed calls made, each once.
     """
 
     department: bytes = b""
@@ -142,6 +148,7 @@ class Signers:
     all_signed: bool = False
     grants_by_two: bool = False
     signed_kinds: set[str] = field(default_factory=set)
+    once: dict[bytes, int] = field(default_factory=dict)
     second: SecondHands = field(default_factory=SecondHands)
 
     def apply(self, entry: Entry) -> None:
@@ -181,12 +188,16 @@ class Signers:
             if call is None:
                 raise UnsignedError("the signed call decides nothing")
             self.second.demand_role(said.user, self.roles.get(said.user, ()), call)
+        if said is not None:
+            self.demand_unused(entry.note, said)
         self.second.decide(entry, said)
+        if said is not None:
+            self._use_once(entry, said)
 
     def check(self, entry: Entry) -> None:
         """Whether an entry would hold, before it is made. Raises UnsignedError."""
         trial = copy.copy(self)
-        for name in ("keys", "passkeys", "ever", "reset", "roles", "sessions", "recent", "signed_kinds"):
+        for name in COPIED:
             setattr(trial, name, copy.copy(getattr(self, name)))
         trial.second = self.second.trial()
         trial.apply(entry)
@@ -213,6 +224,7 @@ class Signers:
         UnsignedError."""
         note = entry.note
         if said is not None:
+            self._use_once(entry, said)
             self.signed_kinds.add(note.KIND)
             self.second.spend(entry, said)
             if isinstance(note, GrantIssued):
@@ -226,6 +238,19 @@ class Signers:
             self.second.ask_release(entry, note)
         elif isinstance(note, HoldReleased):
             self.second.release(entry, note, signed=said is not None)
+
+    def demand_unused(self, note: Note, said: Statement) -> bytes:
+        """A signed call makes one entry of a kind, of each person or alert that it is about; root enters none
+        of them again. What is kept of it. Raises UnsignedError."""
+        about = to_bytes(note) if isinstance(note, MANY) else getattr(note, "user", "").encode()
+        key = hashlib.sha256(digest_of(said) + note.KIND.encode() + b"\x00" + about).digest()
+        if key in self.once:
+            raise UnsignedError("the signature was used before")
+        return key
+
+    def _use_once(self, entry: Entry, said: Statement) -> None:
+        forget(self.once, lambda at: entry.stamp.at_us - at >= KEPT_US)
+        self.once[self.demand_unused(entry.note, said)] = entry.stamp.at_us
 
     def _grants_by_two(self, said: Statement) -> bool:
         """In an older log, from the first grant on whose form can name a second person."""
@@ -289,6 +314,7 @@ class Signers:
         if MANAGES_USERS.isdisjoint(self.roles.get(entry.stamp.user, ())):
             raise UnsignedError(f"{entry.stamp.user} does not manage accounts")
         self.second.demand_change(said, entry, needed=two, people=self.ever)
+        self._use_once(entry, said)
         self.second.spend(entry, said)
 
     def _set_account(self, entry: Entry, note: AccountSet) -> None:
@@ -347,6 +373,7 @@ class Signers:
         user, said = note.user, self.demand_signed(entry)
         if user != entry.stamp.user or not fits_passkey(said, note):
             raise UnsignedError(f"the signed call sets no such passkey of {user}")
+        self._use_once(entry, said)
         kept = tuple(one for one in self.passkeys.get(user, ()) if one.credential_id != note.credential_id)
         self.passkeys[user] = (*kept, note) if note.active else kept
 
