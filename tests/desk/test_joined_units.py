@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -102,7 +102,7 @@ def enrolled_by_the_signature_of_another_code(yard: Yard) -> str:
     yard.join("ghost")
     with yard.server.store.read() as connection:
         digest = connection.execute(sa.select(codes.c.digest).where(codes.c.name == "ghost")).scalar_one()
-    note = replace(entry.note, digest=bytes(digest))  # type: ignore[type-var]
+    note = UnitCodeIssued(name="car 9", digest=bytes(digest))
     Root(yard.department).write(note, Root(yard.department).stamp("chief", entry.stamp.session), entry.signed)
     return "unit ghost joined by no code that a person signed for"
 

@@ -55,6 +55,7 @@ def unit(department: Department, server: Server, tmp_path: Path) -> Iterator[Joi
     """A unit that took what the department offers today; it is in the log."""
     made = Joined(tmp_path / "unit", server, "car 12", time_source=SteppedTime(department.clock.us))
     department.front.send_down()
+    daily.list_units(department.front)  # it joined past the desk, before the log named codes
     synced(made, server)
     yield made
     made.close()

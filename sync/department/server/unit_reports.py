@@ -19,6 +19,7 @@ from sync.department.journal.entries import Entry
 from sync.department.journal.granted import can_destroy
 from sync.department.journal.machine_entries import DocumentSent
 from sync.department.journal.office_entries import GrantIssued
+from sync.department.server.counted_days import CountedDays, StoredDays
 from sync.department.store.joined_units import JoinedUnit
 from sync.hot_lists.document import HEAD
 
@@ -29,12 +30,13 @@ SIGNED_HEADS = (f"{HEAD}/", "configuration", "update/")
 @dataclass(slots=True)
 class Reported:
     """What units reported: (unit, what it took), log after log; resets: (unit, grant, time); the units
-    themselves, as the store has them."""
+    themselves and the days of receipt, as the store has them."""
 
     files: list[tuple[str, FileInForce]] = field(default_factory=list)
     grants: list[tuple[str, GrantTaken]] = field(default_factory=list)
     resets: list[tuple[str, str, int]] = field(default_factory=list)
     units: list[JoinedUnit] = field(default_factory=list)
+    days: StoredDays = field(default_factory=StoredDays)
     _log_at: int = 0
 
     def begin_log(self) -> None:
@@ -63,7 +65,7 @@ class CoveredByEntries:
         self._signed: dict[str, int] = defaultdict(int)
         self._offers: dict[str, int] = defaultdict(int)
         self._grants: dict[str, tuple[bytes, bool]] = {}
-        self._joined = JoinedUnits()
+        self._joined, self._days = JoinedUnits(), CountedDays()
         self._problems: list[str] = []
 
     def judge(self, entry: Entry, *, holds: bool) -> None:
@@ -71,6 +73,7 @@ class CoveredByEntries:
         note = entry.note
         self._newest_us = entry.stamp.at_us
         self._opened_us = self._opened_us or entry.stamp.at_us
+        self._days.apply(entry)
         if holds:
             self._joined.apply(entry)
         if isinstance(note, DocumentSent):
@@ -95,6 +98,9 @@ class CoveredByEntries:
         """(what is wrong, what could not be checked)."""
         wrong, unchecked = list(self._problems), set[str]()
         wrong += self._joined.differences(reported.units)
+        days, unchecked_days = self._days.compare(reported.days, self._newest_us)
+        wrong += days
+        unchecked.update(unchecked_days)
         if reported.units and not self._joined.lists:
             unchecked.add("who let units in: the log does not list those from before (the daily run does)")
         for unit, record in reported.files:

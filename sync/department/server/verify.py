@@ -6,6 +6,7 @@ the content. An element that is neither here, nor purged by receipt, nor given u
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -89,6 +90,7 @@ class Checker:
                 .order_by(logs.c.log_no)
             ).all()
             self.report.reported.units = joined_units.joined(connection)
+            self._days(connection)
             purged = self._purges(connection)
             for row in rows:
                 self.report.logs += 1
@@ -117,6 +119,16 @@ class Checker:
                 f"{counted(self._absent, 'element')} not here, but purge receipts account for {purged}"
             )
         return self.report
+
+    def _days(self, connection: sa.Connection) -> None:
+        """How many reads each day of receipt holds, and which are purged: held against the log's entries."""
+        found = self.report.reported.days
+        counts = select(elements.c.day, sa.func.count()).where(elements.c.name == "text")
+        for day, reads in connection.execute(counts.group_by(elements.c.day)):
+            found.reads[day] = reads
+        gone = select(days.c.day, days.c.receipt).where(days.c.purge_started_us.is_not(None))
+        for day, receipt in connection.execute(gone):
+            found.purged[day] = hashlib.sha256(bytes(receipt or b"")).digest()
 
     def _vouch(self, log: unit_logs.HeldLog, vouch: bytes, identity: bytes) -> None:
         try:

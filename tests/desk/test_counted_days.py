@@ -1,0 +1,116 @@
+"""The log says how many reads each day brought and when it was purged; the store says what root likes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import sqlalchemy as sa
+from desk_root import Root
+from desk_twins import Department
+
+from storage.times import DAY_US, day_text
+from sync.department.journal import check_log
+from sync.department.journal.hold_entries import Purged
+from sync.department.server import daily
+from sync.department.server.server import Department as Server
+from sync.department.server.unit_reports import CoveredByEntries
+from sync.department.server.verify import Checker
+from sync.department.store.tables import days, elements
+
+
+def verdict(department: Department, server: Server) -> tuple[list[str], list[str]]:
+    """(what is wrong, what is not checked) of the days of receipt."""
+    reported = Checker(server.store, server.keys, server.packs, department.desk.log.public).run(content=False)
+    covered, log = CoveredByEntries(), department.desk.log
+    check_log.check(log.folder, log.public, keys=log.keys, taken=covered)
+    reported.reported.units = []
+    return covered.compare(reported.reported)
+
+
+def first_day(server: Server) -> int:
+    with server.store.read() as connection:
+        return int(connection.execute(sa.select(sa.func.min(elements.c.day))).scalar_one())
+
+
+def one_read_taken_out(department: Department, server: Server, day: int) -> str:
+    with server.store.write() as connection:
+        some = sa.select(elements.c.sequence).where(elements.c.day == day, elements.c.name == "text").limit(1)
+        one = connection.execute(some).scalar_one()
+        connection.execute(elements.delete().where(elements.c.day == day, elements.c.sequence == one))
+    return f"of the reads received on {day_text(day)}, 11 were counted and 10 are here"
+
+
+def a_whole_day_taken_out(department: Department, server: Server, day: int) -> str:
+    with server.store.write() as connection:
+        connection.execute(elements.delete().where(elements.c.day == day))
+        connection.execute(days.delete().where(days.c.day == day))
+    return f"of the reads received on {day_text(day)}, 11 were counted and 0 are here"
+
+
+def a_day_said_to_be_purged(department: Department, server: Server, day: int) -> str:
+    """With a receipt by the log's key, which root holds; with or without an entry of the machine."""
+    with server.store.write() as connection:
+        connection.execute(elements.delete().where(elements.c.day == day))
+        connection.execute(
+            days.update().where(days.c.day == day).values(purge_started_us=1, purged_us=1, receipt=b"receipt")
+        )
+    return f"the day of receipt {day_text(day)} was purged before its 365 days were over"
+
+
+def a_day_entered_as_purged(department: Department, server: Server, day: int) -> str:
+    words, root = a_day_said_to_be_purged(department, server, day), Root(department)
+    note = Purged(day=day_text(day), reads=11, elements=44, clause="463.8", purged_us=1, receipt=bytes(32))
+    root.write(note, root.stamp("system"))
+    department.clock.step(400 * DAY_US)
+    root.write(replace(note, day="1970-01-01"), root.stamp("system"))  # the log goes on for a year
+    return words
+
+
+def another_receipt(department: Department, server: Server, day: int) -> str:
+    department.clock.step(400 * DAY_US)
+    root = Root(department)
+    note = Purged(day=day_text(day), reads=11, elements=44, clause="463.8", purged_us=1, receipt=bytes(32))
+    root.write(note, root.stamp("system"))
+    a_day_said_to_be_purged(department, server, day)
+    return f"the purge of {day_text(day)}: the log has another receipt"
+
+
+ATTACKS = (
+    one_read_taken_out,
+    a_whole_day_taken_out,
+    a_day_said_to_be_purged,
+    a_day_entered_as_purged,
+    another_receipt,
+)
+
+
+@pytest.mark.parametrize("attack", ATTACKS, ids=lambda one: one.__name__)
+def test_reads_that_the_log_counted_are_missed(
+    department: Department, attack: Callable[[Department, Server, int], str]
+) -> None:
+    server = Server(department.home)
+    try:
+        assert daily.count_days(department.front) == 3
+        assert verdict(department, server) == ([], [])
+        assert attack(department, server, first_day(server)) in verdict(department, server)[0]
+    finally:
+        server.close()
+
+
+def test_a_purge_that_is_not_entered_yet_is_not_called_wrong(department: Department) -> None:
+    server = Server(department.home)
+    try:
+        daily.count_days(department.front)
+        department.clock.step(400 * DAY_US)
+        department.desk.system()
+        Root(department).write(Purged(day="1970-01-01", reads=0, elements=0, clause="463.8", purged_us=1,
+                                      receipt=bytes(32)), Root(department).stamp("system"))  # fmt: skip
+        day = first_day(server)
+        a_day_said_to_be_purged(department, server, day)
+        wrong, unchecked = verdict(department, server)
+        assert wrong == []
+        assert unchecked == [f"the purge of {day_text(day)}: its entry comes with the next daily run"]
+    finally:
+        server.close()
