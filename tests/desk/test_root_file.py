@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from storage.errors import OutdatedError, RecordError, SignatureError, StorageError
 from sync import root_file
 from sync.department.policy.policy_file import default_document, policy_digest
-from sync.department.server.ceremony import witness_of
+from sync.department.server.ceremony import witnesses_of
 from sync.department.server.open_desk import adopt_root, open_desk
 from sync.department.units.authority import Authority
 from sync.errors import HomeError, InvalidInputError
@@ -188,4 +188,4 @@ def test_policy_witness_and_keys_change_only_by_the_root_file(department: Depart
 )
 def test_a_witness_is_at_an_https_address_or_in_a_folder(url: str) -> None:
     with pytest.raises(InvalidInputError, match="is no address of a witness"):
-        witness_of("no key is looked at before", url)
+        witnesses_of(["no key is looked at before"], [url], "--witness")

@@ -219,6 +219,8 @@ def test_a_person_is_added_by_two_and_trained_by_a_sign_in_sheet(
     second.post("/changes", form_of(theirs, "change/approve") | {"granted": "yes", "reason": "known to me"})
     page = chief.get("/changes")
     action = next(action for action, _ in page.forms if action.startswith("/changes/"))
+    other = second.post(action, {"mark": theirs.form("/lock")["mark"]})
+    assert (other.status, "made by another person" in other.text) == (403, True)
     done = chief.send(page, action)
     assert "first password" in done.text, done.text[:400]
     page = chief.get("/people")

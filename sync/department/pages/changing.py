@@ -9,7 +9,7 @@ from starlette.responses import Response
 from sync.department.desk.inquiry.forms import Entered
 from sync.department.pages.sheets import PROPOSALS, Ask, Listing, Sheet, answered, pages_of
 from sync.department.pages.visit import Page, Visit
-from sync.department.policy.refusals import FormError
+from sync.department.policy.refusals import DeskRefusal, FormError
 
 YES_NO = (("Agree", "granted", "yes"), ("Refuse", "granted", "no"))
 
@@ -58,6 +58,14 @@ async def carry_out(visit: Visit) -> Response:
     """Make the call that a second person has agreed to, with the proposed form."""
     number = int(visit.request.path_params["number"])
     kept = dict(visit.shelf.get(PROPOSALS, visit.now_us) or {})
+    made = visit.calling.front.desk.book.changes.proposed.get(number)
+    if made is not None and made.stamp.user != visit.person.user:
+        raise DeskRefusal(
+            "that proposal was made by another person",
+            code="other-approval",
+            clause="463.4",
+            cure="who proposed it carries it out",
+        )
     if number not in kept:
         raise FormError(
             "this session no longer keeps that form",

@@ -56,11 +56,6 @@ def draft_root(
 
 def witness_of(text: str, url: str, where: str = "--witness") -> RootWitness:
     """One witness of its keys, separated by commas, and its URL. Raises InvalidInputError naming `where`."""
-    parts = urlsplit(url)
-    if not (parts.scheme == "https" and parts.hostname) and not (parts.scheme == "folder" and parts.path):
-        raise InvalidInputError(
-            "is no address of a witness", where=f"{where}-url", cure="https://HOST:PORT, or folder:/PATH"
-        )
     made = RootWitness(keys=tuple(one.strip() for one in text.split(",")), url=url)
     try:
         for one in made.keys:
@@ -80,6 +75,12 @@ def witnesses_of(keys: Sequence[str], urls: Sequence[str], where: str) -> list[R
         raise InvalidInputError(
             "each witness has its URL", where=f"{where}-url", cure=f"one for each {where}"
         )
+    for url in urls:
+        parts = urlsplit(url)
+        if not (parts.scheme == "https" and parts.hostname) and not (parts.scheme == "folder" and parts.path):
+            raise InvalidInputError(
+                "is no address of a witness", where=f"{where}-url", cure="https://HOST:PORT, or folder:/PATH"
+            )
     return [witness_of(text, url, where) for text, url in zip(keys, urls, strict=True)]
 
 
