@@ -196,7 +196,7 @@ def test_a_guessed_plate_gets_no_token_for_a_day_gone_by(
     """Root seals a plate of his choice and has it received for an old day, to compare tokens."""
     today = department.clock.us // DAY_US
     for day in (today - 2, today + 2, 0):
-        with pytest.raises(KeyServiceError, match="received today"):
+        with pytest.raises(KeyServiceError, match="only for today"):
             elsewhere[0].open_and_reseal(day, {}, [])
     assert elsewhere[0].open_and_reseal(today, {}, []) == []
 
