@@ -47,6 +47,27 @@ def test_a_clear_frame_gives_its_text(text: str) -> None:
         assert sure > (0.5 if character in "O0I1" else 0.9)
 
 
+@pytest.mark.parametrize(
+    ("looks", "doubted"),
+    [
+        pytest.param(["ABC12"] * 10, False, id="every cut alike"),
+        pytest.param(["ABC12"] * 8 + ["7ABC12"] * 2, True, id="two of ten are longer at the front"),
+        pytest.param(["ABC12"] * 8 + ["ABC123"] * 2, True, id="two of ten are longer at the end"),
+        pytest.param(["ABC12"] * 9 + ["ABC123"], False, id="one of ten is longer"),
+        pytest.param(["ABC12"] * 8 + ["AB012"] * 2, False, id="two of ten are another text"),
+        pytest.param(["ABC12", "ABC12", "ABC123"], False, id="few looks, as in a pass"),
+    ],
+)
+def test_a_text_that_a_stills_cuts_show_as_part_of_a_longer_one_is_doubted(
+    looks: list[str], *, doubted: bool
+) -> None:
+    one = replace(evidence("ABC12"), paths=tuple(labels(text) for text in looks))
+    alone = replace(evidence("ABC12"), paths=(labels("ABC12"),) * len(looks))
+    sure, usual = Vote(DECODING, [one]).confidence, Vote(DECODING, [alone]).confidence
+    assert (sure < 0.8 * usual) == doubted
+    assert Vote(DECODING, [one] * 3).confidence > 0.8 * Vote(DECODING, [alone] * 3).confidence  # a pass
+
+
 def test_many_frames_that_err_alike_on_twins_do_not_outvote_the_format() -> None:
     one = evidence("LSI5EBC", sure=5.0, noise=0.0)
     clear = Vote(DECODING, [one] * 30).verdict()
