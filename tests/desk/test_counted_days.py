@@ -114,3 +114,25 @@ def test_a_purge_that_is_not_entered_yet_is_not_called_wrong(department: Departm
         assert unchecked == [f"the purge of {day_text(day)}: its entry comes with the next daily run"]
     finally:
         server.close()
+
+
+def test_the_daily_run_has_the_witness_sign_once_for_all_that_it_entered(
+    department: Department, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, asked, cosign = Server(department.home), list[int](), department.witness.cosign
+
+    def counted(old_size: int, proof: list[bytes], note: str) -> str:
+        asked.append(old_size)
+        return cosign(old_size, proof, note)
+
+    monkeypatch.setattr(department.witness, "cosign", counted)
+    try:
+        size = department.desk.log.size()
+        daily.run(department.front, server.retention)
+        log = department.desk.log
+        assert {one.note.KIND for one in log.entries(size)} >= {"day_counted", "units_listed"}
+        assert log.cosigned()[0] == log.size()
+        assert len(asked) - asked.count(0) <= 1  # a witness that names its size first is asked twice
+        assert len(asked) <= 2
+    finally:
+        server.close()

@@ -11,11 +11,13 @@ from desk_twins import GROUND, Department
 
 from storage import envelope
 from storage.checkpoint import NoteKey
-from sync.department.content import followed_log
+from sync.department.content import followed_log, proven_door
 from sync.department.content.followed_log import DATABASE, FollowedLog
 from sync.department.desk.inquiry.forms import Answer, RunForm
 from sync.department.journal.access_log import origin_of
 from sync.department.journal.second_hands import UnsignedError
+from sync.department.policy.refusals import NotYetError
+from sync.department.server import daily
 
 PLATE = "8XYZ123"
 
@@ -111,3 +113,23 @@ def test_a_state_of_another_version_is_followed_again_from_the_first_entry(
         again.demand_signed(entry)
     finally:
         again.close()
+
+
+def test_a_search_does_not_wait_for_a_long_log_and_the_daily_run_shows_it(
+    department: Department, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a new version: the key service begins anew, in parts, and says how far it came."""
+    monkeypatch.setattr(proven_door, "PATIENCE_S", -1.0)
+    monkeypatch.setattr(proven_door, "AT_ONCE", 20)
+    token = department.logon("comm1")
+    form = RunForm(query=department.plate(PLATE), ground=GROUND)
+    with pytest.raises(NotYetError, match="the key service follows the log: 0 of") as refused:
+        department.call("inquiry/run", token, form)
+    assert refused.value.code == "following"
+    size = department.desk.log.size()
+    assert daily.show_log(department.front) == size
+    assert daily.show_log(department.front) == 0
+    monkeypatch.undo()
+    answer = department.call("inquiry/run", token, form)
+    assert isinstance(answer, Answer)
+    assert answer.count == 3
