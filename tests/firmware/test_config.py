@@ -64,6 +64,8 @@ def test_commented_examples_are_valid_settings() -> None:
         pytest.param("[site]\nlatitude = 34.0\n", "site", "belong together", id="half a place"),
         pytest.param("[camera]\nwidth = 1921\n", "camera", "even", id="an odd width"),
         pytest.param("[camera]\nrotation = 90\n", "camera", "0 or 180", id="a camera on its side"),
+        pytest.param('[sync]\nwindows = "22:60-05:30"\n', "sync", "time of day", id="minute 60 at the start"),
+        pytest.param('[sync]\nwindows = "22:00-05:60"\n', "sync", "time of day", id="minute 60 at the end"),
         pytest.param("[camera\n", "not TOML", "line 1", id="not TOML"),
     ],
 )

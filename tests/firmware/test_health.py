@@ -169,6 +169,13 @@ def test_sync_is_late_by_the_schedule_and_not_on_the_day_of_enrollment(
         assert bench.alarms() == {"sync_late"}
 
 
+def test_a_sync_from_before_the_clock_was_set_back_has_no_age() -> None:
+    bench = Bench()
+    assert bench.watch.report().since_sync_s == 0.0
+    bench.clock.step(-1)
+    assert bench.watch.report().since_sync_s is None
+
+
 def test_a_clock_that_is_still_finding_the_time_after_a_start_is_no_alarm_yet() -> None:
     bench = Bench()
     bench.clock.lose_reference(TimeState.UNKNOWN)

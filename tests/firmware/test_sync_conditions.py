@@ -27,7 +27,8 @@ class FailingPower(ScriptedPower):
         raise PartFailedError("no word")
 
 
-OFF = ScriptedPower(ignition=False)
+OFF, LOW = ScriptedPower(ignition=False), ScriptedPower()
+LOW.throttle_word = 1
 
 
 @pytest.mark.parametrize(
@@ -37,6 +38,7 @@ OFF = ScriptedPower(ignition=False)
         (ScriptedNetworks("lte", metered=True), ScriptedPower(), Conditions(network="lte", metered=True)),
         (ScriptedNetworks(None), ScriptedPower(ignition=None), Conditions(network=None)),
         (ScriptedNetworks("depot"), OFF, Conditions(network="depot", on_mains=False)),
+        (ScriptedNetworks("depot"), LOW, Conditions(network="depot", on_mains=False)),
         (Failing(), FailingPower(), Conditions(network=None, on_mains=False)),
     ],
 )

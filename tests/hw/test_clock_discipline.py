@@ -393,3 +393,9 @@ def test_a_signed_time_belies_a_hand_that_set_the_clock_wrong_and_widens_no_bett
 
 def test_a_signed_time_disciplines_nothing() -> None:
     assert judge(heard_after(0), None).state is not TimeState.DISCIPLINED
+
+
+@pytest.mark.parametrize(("days_before", "belied"), [(0.9, False), (1.1, True), (30, True)])
+def test_a_date_a_day_before_a_signed_time_is_belied(days_before: float, belied: bool) -> None:
+    signed = evidence(signed_us=T0_US)
+    assert signed.belies(T0_US - round(days_before * 86_400e6)) is belied

@@ -75,6 +75,12 @@ def test_a_voltage_alarm_that_flickers_does_not_give_the_capacitor_its_time_anew
     assert orders[9] is PowerOrder.POWER_OFF
 
 
+def test_a_low_voltage_with_the_ignition_on_takes_nothing_of_the_capacitors_time() -> None:
+    watch = IgnitionWatch(IgnitionPolicy(linger_s=3600, reserve_s=30, shutdown_s=12))
+    assert watch.step(supply(ignition=True, undervoltage=True), 0) is PowerOrder.RUN
+    assert watch.step(supply(ignition=False, undervoltage=True), 100) is PowerOrder.STOP_READING
+
+
 def test_one_dip_on_a_feed_that_holds_stops_the_reading_for_seconds_and_powers_nothing_off() -> None:
     watch = IgnitionWatch(IgnitionPolicy(linger_s=3600, reserve_s=30, shutdown_s=12))
     orders = [watch.step(supply(ignition=False, undervoltage=second == 5), second) for second in range(100)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -62,8 +63,18 @@ def test_system_without_the_installer_has_nothing_to_record(ledger: Ledger, tmp_
         "\x00\xff",
         '{"at_us":1,"what":"x","digest":"zz"}',
         "[" * 5000,
+        json.dumps(
+            {
+                "at_us": -1,
+                "what": "x",
+                "from_version": "1",
+                "to_version": "2",
+                "digest": "ab" * 32,
+                "outcome": "x",
+            }
+        ),  # fmt: skip
     ],
-    ids=range(8),
+    ids=range(9),
 )
 def test_junk_beside_an_event_is_left_out_and_stops_nothing(
     ledger: Ledger, tmp_path: Path, junk: str
