@@ -70,6 +70,8 @@ def test_the_look_is_an_access_entry_before_the_image_leaves(car: Car) -> None:
     assert (looked.user, looked.purpose, looked.case_number) == ("demo-officer", "enforcement", "26-1042")
     assert looked.records == (alert.read,)
     assert client.get(f"{base}/patch").status_code == 200
+    other = car.enter("demo-supervisor", "ccat-supervisor")
+    assert other.get(f"{base}/patch").status_code == 403  # one person's look opens it to no other
 
 
 STRANGERS = [

@@ -72,7 +72,7 @@ def test_system_without_the_installer_has_nothing_to_record(ledger: Ledger, tmp_
                 "digest": "ab" * 32,
                 "outcome": "x",
             }
-        ),  # fmt: skip
+        ),
     ],
     ids=range(9),
 )
