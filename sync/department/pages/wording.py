@@ -94,7 +94,7 @@ def act_of(operation: object) -> str:
 
 
 def done_of(about: object) -> str:
-    """What an event is about: for a refused call, what it does; else as it stands."""
+    """What an event is about: for a refused call, what it does; else unchanged."""
     known = {one.value: CALLS[one].words for one in Call}
     return known.get(str(about), str(about))
 
