@@ -14,7 +14,7 @@ from alpr_image.boot import BoardProfile
 from alpr_image.initramfs import BUSYBOX_TOOLS
 
 from hw.errors import PartFailedError
-from hw.machine import SystemdMachine
+from hw.machine import SERVICE, SystemdMachine
 from tests.image.conftest import IMAGE_BUILD
 
 UNIT, OFFICE, IMAGE = IMAGE_BUILD / "unit", IMAGE_BUILD / "office", IMAGE_BUILD / "image"
@@ -145,8 +145,7 @@ def test_reader_is_watched_and_started_for_ever() -> None:
 
 
 def test_service_name_is_the_one_that_the_console_asks_the_journal_for() -> None:
-    defaults = SystemdMachine.__init__.__kwdefaults__ or {}
-    assert f"{defaults['service']}.service" in NAMES
+    assert f"{SERVICE}.service" in NAMES
 
 
 def polkit_answer(action: str, user: str, details: dict[str, str]) -> str:

@@ -39,12 +39,12 @@ class Joined(Unit):
         """`code`: as a person was given it; else one that is made past the desk."""
         super().__init__(path, time_source=time_source)
         self.department = department
-        code = EnrollmentCode.parse(code or issue_code(department.home, name))
+        given = EnrollmentCode.parse(code or issue_code(department.home, name))
         self.folder.make()
 
         outbox = self.outbox
         vouch = make_vouch(self.folder, self.folder.unit_key(), outbox.log_public)
-        request = messages.EnrollRequest(secret=code.secret, vouch=vouch, software="test")
+        request = messages.EnrollRequest(secret=given.secret, vouch=vouch, software="test")
         key = department.home.log_key().public_key()
         answer = messages.open_message(
             messages.EnrollAnswer,

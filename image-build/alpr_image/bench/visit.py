@@ -138,7 +138,7 @@ def first_visit(story: BenchStory, hands: Hands, office: Office) -> None:
         ("status", lambda text: f"{UNIT} (" in text and "enrolled" in text and "alarms  " in text),
         # parts of reads that the enrollment destroyed are given up by name at the first sync
         ("sync now", lambda text: "co-signed" in text),
-        ("storage", lambda text: "enrolled                     True" in text),
+        ("storage", lambda text: re.search(r"^enrolled +True", text, re.MULTILINE) is not None),
     ):
         with story.step(f"logged in: {command}") as told:
             told.append(asked(hands, command, good))
