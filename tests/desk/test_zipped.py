@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storage.errors import PackageError
-from sync.department.content.zipped import read_zip
+from sync.department.content.zipped import names_in, read_zip
 
 
 def zipped(**files: bytes) -> bytes:
@@ -37,6 +37,15 @@ def test_more_files_or_bytes_than_allowed_are_refused() -> None:
     for data in (zipped(a=b"1", b=b"2", c=b"3"), zipped(a=bytes(2001))):
         with pytest.raises(PackageError, match="too large"):
             read(data)
+
+
+def test_every_turned_bit_gives_files_or_one_plain_refusal() -> None:
+    for bit in range(8 * len(WHOLE)):
+        damaged = bytearray(WHOLE)
+        damaged[bit // 8] ^= 1 << bit % 8
+        assert len(names_in(bytes(damaged))) <= 2
+        with contextlib.suppress(PackageError):  # and nothing else
+            assert len(read(bytes(damaged))) <= 2
 
 
 @given(st.integers(0, len(WHOLE) - 1), st.integers(1, 255))

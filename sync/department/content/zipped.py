@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import io
+import struct
 import zipfile
 import zlib
 
 from storage.errors import PackageError
 
-DAMAGE = (zipfile.BadZipFile, zlib.error, OSError, NotImplementedError, RuntimeError, EOFError)
+# what zipfile raises for damage; ValueError is a seek to before the file's start (Python 3.13)
+DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    OSError,
+    NotImplementedError,
+    RuntimeError,
+    EOFError,
+    ValueError,
+)
 
 
 def read_zip(data: bytes, *, where: str, most_files: int, most_bytes: int) -> dict[str, bytes]:
@@ -23,3 +34,12 @@ def read_zip(data: bytes, *, where: str, most_files: int, most_bytes: int) -> di
             return {one.filename: archive.read(one) for one in infos}
     except DAMAGE as error:
         raise PackageError(f"is not a ZIP: {type(error).__name__}", where=where) from None
+
+
+def names_in(data: bytes) -> frozenset[str]:
+    """The names in a ZIP from outside; none where these bytes are not one."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            return frozenset(archive.namelist())
+    except DAMAGE:
+        return frozenset()
