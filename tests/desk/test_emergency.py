@@ -57,6 +57,17 @@ def test_one_dispatcher_searches_now_with_part_of_a_plate_and_a_cad_number(
     assert (row.access, row.user, row.overdue) == (answer.access, "disp1", False)
 
 
+def test_the_longest_time_may_have_been_chosen_a_while_before(department: Department, tokens: Tokens) -> None:
+    """A form counts its "last 7 days" when it is sent; a fresh proof can come in between."""
+    longest_us = department.desk.policy.break_glass.days_max * DAY_US
+    since_us = department.clock.us - longest_us
+    query = Query(plate="8XY*", since_us=since_us, until_us=department.clock.us)
+    department.clock.step(HOUR_US // 4)
+    assert isinstance(
+        department.call("inquiry/break-glass", tokens("disp1"), form(department, query=query)), Answer
+    )
+
+
 def test_a_second_person_judges_it_within_the_hours_and_not_the_searcher(
     department: Department, tokens: Tokens
 ) -> None:

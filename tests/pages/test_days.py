@@ -178,7 +178,9 @@ def test_an_emergency_runs_at_once_and_is_judged(department: Department, reader:
     one, second = reader(), reader()
     one.logon("disp1")
     page = one.get("/emergency")
-    asked = WHY | {"plate": "8XY*", "range": "1", "number": "CAD-2611-0042"}
+    assert "last 7 days" in page.text
+    assert "last 30 days" not in page.text  # no longer than the policy's days
+    asked = WHY | {"plate": "8XY*", "number": "CAD-2611-0042"}
     vague = one.send(page, "/emergency", **asked | {"danger": "x"})
     assert vague.status == 422
     assert vague.form("/emergency")["plate"] == "8XY*"

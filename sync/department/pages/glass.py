@@ -19,7 +19,7 @@ async def show(visit: Visit) -> Response:
         "emergency.html",
         terms=terms,
         **grounds.carried(visit),
-        **await search_fields(visit, "7" if terms.days_max >= 7 else "1"),
+        **await search_fields(visit, "7" if terms.days_max >= 7 else "1", terms.days_max),
     )
 
 

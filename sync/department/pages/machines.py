@@ -219,7 +219,17 @@ GRANTS = Sheet(
             operation="grant/list",
             title="Grants, the newest first",
             columns=(
-                *("grant_id", "person", "role", "unit_names", "purpose", "work_order", "from_us", "to_us"),
+                *(
+                    "grant_id",
+                    "person",
+                    "role",
+                    "unit_names",
+                    "commands",
+                    "purpose",
+                    "work_order",
+                    "from_us",
+                    "to_us",
+                ),
                 *("signer", "state"),
             ),
             empty="No grant yet.",

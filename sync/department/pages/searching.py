@@ -67,11 +67,12 @@ def query_of(visit: Visit, ground: Mapping[str, str] | None = None) -> dict[str,
     return query
 
 
-async def search_fields(visit: Visit, usual_range: str = "30") -> dict[str, Any]:
-    """What the fields of a search need."""
+async def search_fields(visit: Visit, usual_range: str = "30", days_max: int = 0) -> dict[str, Any]:
+    """What the fields of a search need. days_max: the longest time that this search may look back; 0: any."""
     names = await visit.calling.in_thread(visit.calling.front.grants.unit_names)
     units = [(one, one) for one in sorted(set(names.values()))]  # of revoked ones too: their reads are here
-    return {"ranges": RANGES, "usual_range": usual_range, "unit_names": units}
+    ranges = [one for one in RANGES if not days_max or not one[0].isdigit() or int(one[0]) <= days_max]
+    return {"ranges": ranges, "usual_range": usual_range, "unit_names": units}
 
 
 OPENED_WITH = {"search": "inquiry/run", "emergency": "inquiry/break-glass", "answer": "inquiry/answer"}

@@ -182,7 +182,7 @@ PEOPLE = Sheet(
                 "ssh_keys": offers.ssh_keys,
                 "ends_us": offers.designation_end,
             },
-            said=lambda answer: f"Entered, entry {answer.entry}. Next: a first password.",
+            said=lambda answer: f"Entered, entry {answer.entry}. A new person needs a first password, below.",
         ),
         Ask(
             operation="user/credential",

@@ -17,6 +17,7 @@ from sync.department.policy.policy import Policy
 from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError
 
 CLAUSE = "463.5 (a)"
+FORM_US = HOUR_US  # "last 7 days" is counted when a form is sent, and judged a moment or a fresh proof later
 
 
 @dataclass(slots=True)
@@ -62,7 +63,7 @@ def check_break(
         )
     if not says_why(danger, policy.inquiry.justification_min):
         raise FormError("say whose life is in danger, and how", code="danger", clause=CLAUSE)
-    if query.since_us < now_us - terms.days_max * DAY_US:
+    if query.since_us < now_us - terms.days_max * DAY_US - FORM_US:
         raise FormError(
             f"an emergency search looks back {terms.days_max} days at most", code="time", clause=CLAUSE
         )

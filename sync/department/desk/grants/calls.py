@@ -117,6 +117,7 @@ class GrantRow:
     role: str
     units: tuple[str, ...]
     unit_names: tuple[str, ...]
+    commands: tuple[str, ...]
     purpose: str
     work_order: str
     from_us: int
@@ -360,6 +361,7 @@ def listed(front: DeskContext, token: str, form: NothingForm) -> tuple[GrantRow,
                 role=note.role,
                 units=note.units,
                 unit_names=tuple(names.get(unit, unit) for unit in note.units),
+                commands=note.commands,
                 purpose=note.purpose,
                 work_order=note.work_order,
                 from_us=note.from_us,
