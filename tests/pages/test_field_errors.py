@@ -11,9 +11,11 @@ from page_reader import Reader
 
 from sync.department.desk.calling import Said
 from sync.department.desk.field_help import words_of
+from sync.department.desk.json_forms import demand_counts
 from sync.department.desk.operations import OPERATIONS
 from sync.department.journal.inquiry_entries import Ground
 from sync.department.pages.wording import done_of, in_page_words
+from sync.department.policy.refusals import FormError
 from sync.department.policy.roles import CALLS, Call
 
 
@@ -131,3 +133,24 @@ def test_a_search_names_place_and_ground_at_once(reader: Callable[[], Reader]) -
 def test_a_page_names_no_command(cure: str, words: str) -> None:
     said = Said(status=409, code="x", what="not yet", clause="463.5", cure=cure)
     assert in_page_words(said).cure == words
+
+
+@dataclasses.dataclass(frozen=True)
+class ClassForm:
+    """A form with a day and a number."""
+
+    held_us: int = 0
+    people: int = 0
+
+
+@pytest.mark.parametrize(
+    ("form", "words"),
+    [
+        (ClassForm(held_us=-1), "Class.held_us: is before 1970"),
+        (ClassForm(people=-1), "Class.people: is negative"),
+    ],
+)
+def test_a_day_that_is_too_early_is_refused_as_a_day(form: ClassForm, words: str) -> None:
+    with pytest.raises(FormError, match=words):
+        demand_counts(form, "Class")
+    demand_counts(ClassForm(), "Class")

@@ -50,9 +50,10 @@ def demand_counts(form: Any, where: str) -> None:
 def _negative_in(value: Any, where: str, default: Any = None) -> Iterator[FormError]:
     if type(value) is int and value < 0 and value != default:
         name = where.rpartition(".")[2].partition("[")[0]
-        yield FormError(
-            f"{where}: is negative", code=name, clause="463.5", cure="leave it out, or give 0 or more"
-        )
+        what, cure = "is negative", "leave it out, or give a positive number"
+        if name.endswith("_us"):
+            what, cure = "is before 1970", "leave it out, or give a later time"
+        yield FormError(f"{where}: {what}", code=name, clause="463.5", cure=cure)
     elif dataclasses.is_dataclass(value) and not isinstance(value, type):
         for one in dataclasses.fields(value):
             yield from _negative_in(getattr(value, one.name), f"{where}.{one.name}", one.default)

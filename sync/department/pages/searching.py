@@ -195,7 +195,8 @@ async def _look(visit: Visit) -> SearchLook:
             "this answer is no longer kept",
             code="old-search",
             clause="463.5 (b)",
-            cure="search again: an answer is kept for an hour, for the session that asked",
+            cure="search again: an answer is kept for an hour, for the session that asked, "
+            "and not over a restart of the server",
         )
     await visit.demand(OPENED_WITH[look.kind])
     return look

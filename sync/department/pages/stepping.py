@@ -90,7 +90,8 @@ async def _search(visit: Visit) -> Stepped:
             "this search is no longer kept",
             code="old-search",
             clause="463.5 (b)",
-            cure="search again: a search is kept for an hour, for the session that asked",
+            cure="search again: a search is kept for an hour, for the session that asked, "
+            "and not over a restart of the server",
         )
     return found
 
