@@ -237,9 +237,14 @@ def open_department(folder: Path, clock: StepClock, secrets: dict[str, tuple[str
 
 
 def quick_policy(document: bytes) -> bytes:
-    """The next version of a policy file, with the least costly passwords that it may set."""
+    """The next version of a policy file, for tests.
+
+    Passwords cost the least that it may set, and no planted mismatch comes by chance: a test owes its own,
+    and one alert in fifty would else be followed by another that the test did not raise.
+    """
     text = document.decode().replace("version = 1\n", "version = 2\n", 1)
     text = text.replace("argon2_memory_kib = 65536", "argon2_memory_kib = 19456")
+    text = text.replace("planted_per_thousand = 20 ", "planted_per_thousand = 0 ")
     return text.replace("argon2_passes = 3", "argon2_passes = 2").encode()
 
 
