@@ -101,7 +101,8 @@ class WatchedCamera:
     """A camera that comes back; see hw.camera.Camera. Its frames own their memory.
 
     on_blind is called once per blind spell, when it is over (or at close). stall_s: the longest silence that
-    is accepted. A missing driver at the first opening is raised; later it is a stall like any other failure.
+    is accepted. A missing driver at the first opening is raised, unless `patient`; later, or then, it is a
+    stall like any other failure.
     """
 
     def __init__(
@@ -112,8 +113,9 @@ class WatchedCamera:
         on_blind: Callable[[BlindSpell], None],
         stall_s: float = STALL_S,
         monotonic: Callable[[], float] = time.monotonic,
+        patient: bool = False,
     ) -> None:
-        self._source = source
+        self._source, self._patient = source, patient
         self._clock = clock
         self._on_blind = on_blind
         self._stall_s = max(stall_s, 3 * source.interval_s)  # a slow source is not a silent one
@@ -137,6 +139,11 @@ class WatchedCamera:
     def frame_age_s(self) -> float:
         """Seconds since the last whole frame."""
         return self._monotonic() - self._last_s
+
+    @property
+    def seen(self) -> bool:
+        """Whether any frame came since the start, broken ones too."""
+        return self._seen
 
     @property
     def blind_now(self) -> bool:
@@ -197,7 +204,7 @@ class WatchedCamera:
             if isinstance(item, EndOfSourceError):
                 self.close()
                 raise item
-            if isinstance(item, MissingDriverError) and not self._seen:
+            if isinstance(item, MissingDriverError) and not (self._seen or self._patient):
                 raise item
             if item is not None:
                 self._lose(str(item))

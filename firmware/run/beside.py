@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import structlog
 
-from detector.reader import PlateReader
 from firmware.alerts.board import OpenAlert
 from firmware.alerts.lasting_time import LastingTime
 from firmware.alerts.ops import alert_operations, list_operations
@@ -55,7 +54,10 @@ class Beside:
 
 
 class BesideReading:
-    """Starts all of it for one run. on_log_refused, on_attempt: see UplinkThread."""
+    """Starts all of it for one run.
+
+    known_states: that the nets can name. on_log_refused, on_attempt: see UplinkThread.
+    """
 
     def __init__(
         self,
@@ -64,13 +66,13 @@ class BesideReading:
         parts: FieldParts,
         *,
         ledger: Ledger,
-        reader: PlateReader,
+        known_states: Sequence[str],
         log: structlog.typing.FilteringBoundLogger,
         on_log_refused: Callable[[str], None],
         on_attempt: Callable[[Attempt], None],
     ) -> None:
         self._home, self._config, self._parts = home, config, parts
-        self._ledger, self._reader, self._log = ledger, reader, log
+        self._ledger, self._known_states, self._log = ledger, known_states, log
         self._on_log_refused, self._on_attempt = on_log_refused, on_attempt
         self._sounds: Sounder | None = None
         self._came = threading.Event()
@@ -195,7 +197,7 @@ class BesideReading:
                 self._home,
                 self._ledger,
                 SyncFolder.of(self._home),
-                self._reader.decoding.text.jurisdictions,
+                self._known_states,
                 LastingTime(self._ledger.store.time.now),
                 self._log,
                 listen=settings.page_listen,

@@ -21,6 +21,7 @@ from firmware.custody.log_rollover import Successor
 from firmware.custody.opening import tell_clock, tell_signed
 from firmware.errors import UsageError
 from firmware.fleet import sent_configuration
+from firmware.frames.failed_eyes import FailedEyes, load_eyes, tunable_source
 from firmware.frames.no_read import NoReadRule, Place
 from firmware.frames.pipeline import Pipeline
 from firmware.frames.record import Surroundings, software_version
@@ -88,8 +89,8 @@ class OneRun:
     def carry_out(self, *, out: TextIO, err: TextIO) -> RunResult:
         """Open, read until the end, store everything, close."""
         log, clock = event_log(err), self._parts.clock
-        reader = PlateReader.from_models(threads=self._config.reading.threads)
-        source = self._source(reader)
+        reader = load_eyes(self._config.reading.threads, patient=self._keeps_running, log=log)
+        source = self._source(reader, log)
         with run_ledger(self._home, clock, log, self._stop) as ledger:
             tell_signed(ledger, clock)
             demo = not ledger.status().enrolled
@@ -101,7 +102,7 @@ class OneRun:
                     self._config,
                     self._parts,
                     ledger=ledger,
-                    reader=reader,
+                    known_states=reader.decoding.text.jurisdictions,
                     log=log,
                     on_log_refused=lambda what: self._set_aside(ledger, what),
                     on_attempt=lambda _attempt: self._after_conversation(ledger),
@@ -119,9 +120,16 @@ class OneRun:
             log.info("stopped", frames=result.frames, dropped=result.dropped, reads=result.stored, why=why)
         return result
 
-    def _source(self, reader: PlateReader) -> TunableSource:
+    @property
+    def _keeps_running(self) -> bool:
+        """Whether missing nets or a missing camera end no run: an enrolled unit purges and syncs without."""
+        return SyncFolder.of(self._home).is_member() and not self._options.once
+
+    def _source(
+        self, reader: PlateReader | FailedEyes, log: structlog.typing.FilteringBoundLogger
+    ) -> TunableSource:
         options, pace = self._options, self._options.at_source_pace
-        return TunableSource(
+        return tunable_source(
             lambda settings: open_source(
                 self._source_text,
                 settings,
@@ -131,6 +139,8 @@ class OneRun:
                 net_size=reader.net_size,
             ),
             self._config.camera,
+            patient=self._keeps_running,
+            log=log,
         )
 
     @property
@@ -142,7 +152,7 @@ class OneRun:
     def _read(  # noqa: PLR0917 - called once, above
         self,
         ledger: Ledger,
-        reader: PlateReader,
+        reader: PlateReader | FailedEyes,
         source: TunableSource,
         beside: Beside,
         view: LiveView,
@@ -179,7 +189,13 @@ class OneRun:
             sounds=beside.alerts.watch.sounds,
             met=beside.alerts.watch.met,
         )
-        camera = WatchedCamera(source, clock=clock, on_blind=bookkeeper.blind, stall_s=config.camera.stall_s)
+        camera = WatchedCamera(
+            source,
+            clock=clock,
+            on_blind=bookkeeper.blind,
+            stall_s=config.camera.stall_s,
+            patient=self._keeps_running,
+        )
         source.on_retuned(camera.reopen)
         beside.tap.follow(lambda: camera.silent_s)
         beside.health.follow(lambda: camera.silent_s)
@@ -199,12 +215,15 @@ class OneRun:
             urgent=beside.alerts.watch.matches,
             on_unsound=lambda error: beside.health.net_failed(str(error)),
         )
+        if isinstance(reader, FailedEyes):
+            beside.health.net_failed(str(reader.why))
         beside.health.count_dropped(lambda: pipeline.counts.dropped)
         for note in source.notes:
             said.note(note)
         log.info("started", source=shown_source(self._source_text), live=source.live, demo=demo)
         try:
-            self._watch(pipeline, camera, view, beside.in_session, log)
+            reading = not isinstance(reader, FailedEyes)
+            self._watch(pipeline, camera, view, beside.in_session, log, reading=reading)
         finally:
             camera.close()
             bookkeeper.close()
@@ -252,9 +271,12 @@ class OneRun:
         view: LiveView,
         in_session: Callable[[], bool],
         log: structlog.typing.FilteringBoundLogger,
+        *,
+        reading: bool,
     ) -> None:
         """Keep the main thread: signals, the view and the heartbeat. Returns when all stages are done."""
-        stop, heartbeat, liveness = self._stop, self._heartbeat, Liveness()
+        stop, heartbeat = self._stop, self._heartbeat
+        liveness = Liveness(reading=reading)
         counted_s = time.monotonic()
         pipeline.start()
         if heartbeat is not None:
@@ -267,7 +289,8 @@ class OneRun:
                 pipeline.stop()
                 camera.close()
             counts = pipeline.counts
-            if heartbeat is not None and liveness.alive(frame_age_s=camera.frame_age_s, read=counts.read):
+            alive = liveness.alive(frame_age_s=camera.frame_age_s, read=counts.read, seen=camera.seen)
+            if heartbeat is not None and alive:
                 heartbeat.beat()
             view.refresh(counts, camera.blind_s)
             if time.monotonic() - counted_s >= COUNTS_EVERY_S:
@@ -276,7 +299,9 @@ class OneRun:
         pipeline.join()
 
 
-def _surroundings(config: Config, source: str, reader: PlateReader, *, demo: bool) -> Surroundings:
+def _surroundings(
+    config: Config, source: str, reader: PlateReader | FailedEyes, *, demo: bool
+) -> Surroundings:
     site = config.site
     position = None
     if site.latitude is not None and site.longitude is not None:

@@ -1,0 +1,96 @@
+"""Stands in for nets or a camera source that cannot be used: the rest of an enrolled unit keeps running.
+
+Such a unit purges, syncs and answers its console. One that ended with its nets would do none of that, and
+its department would only see it fall silent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+
+from detector.card import ConfidenceRules, TextRules
+from detector.errors import DetectorError, NetAnswerError
+from detector.jurisdictions import FormatPrior
+from detector.plates import FrameReadings, PlateBox
+from detector.reader import PlateReader
+from detector.vote import Decoding
+from firmware.frames.sources import TunableSource
+from firmware.settings.config import CameraSettings
+from hw.camera import Camera, CameraSource
+from hw.errors import HardwareError
+
+NETS = "plate-*.tflite"
+SIZE = (448, 768)  # of the shipped detector: the camera's small stream stays as it is
+
+
+class FailedEyes:
+    """Reads no frame, and says of each why. net_size: (height, width) of the camera's small stream."""
+
+    net_size = SIZE
+    decoding = Decoding(TextRules(jurisdictions=()), ConfidenceRules(), FormatPrior(()))
+    model_hashes: Mapping[str, str] = {}
+
+    def __init__(self, error: DetectorError) -> None:
+        """error: why the nets cannot be used."""
+        self.why = error if isinstance(error, NetAnswerError) else NetAnswerError(NETS, str(error))
+
+    def read(
+        self,
+        luma: NDArray[np.uint8],  # noqa: ARG002 - see firmware.frames.pipeline.Eyes
+        lores: NDArray[np.uint8] | None = None,  # noqa: ARG002
+        *,
+        wanted: Callable[[PlateBox], bool] | None = None,  # noqa: ARG002
+    ) -> FrameReadings:
+        """Raises NetAnswerError, always."""
+        raise self.why
+
+
+class LateSource:
+    """A camera source that is missing and may come: a folder on a disk that is not mounted yet, a driver.
+
+    See hw.camera.CameraSource. Each opening looks again, and the time until then is blind time.
+    """
+
+    live = True
+
+    def __init__(self, make: Callable[[], CameraSource], interval_s: float) -> None:
+        self._make = make
+        self.interval_s = interval_s
+
+    def open(self) -> Camera:
+        """See CameraSource.open. Raises what `make` raises, too."""
+        return self._make().open()
+
+
+def load_eyes(
+    threads: int, *, patient: bool, log: structlog.typing.FilteringBoundLogger
+) -> PlateReader | FailedEyes:
+    """The shipped nets. Where they cannot be used: FailedEyes if `patient`, else raises DetectorError."""
+    try:
+        return PlateReader.from_models(threads=threads)
+    except DetectorError as error:
+        if not patient:
+            raise
+        log.error("nets_failed", reason=str(error))  # noqa: TRY400 - the reason is all there is to say
+        return FailedEyes(error)
+
+
+def tunable_source(
+    make: Callable[[CameraSettings], CameraSource],
+    settings: CameraSettings,
+    *,
+    patient: bool,
+    log: structlog.typing.FilteringBoundLogger,
+) -> TunableSource:
+    """The camera source. Where it is missing: one that may come if `patient`, else raises HardwareError."""
+    try:
+        return TunableSource(make, settings)
+    except HardwareError as error:
+        if not patient:
+            raise
+        log.error("camera_missing", kind=type(error).__name__)  # noqa: TRY400 - a file may be named by its plate
+        return TunableSource(lambda newest: LateSource(lambda: make(newest), 1 / newest.fps), settings)
