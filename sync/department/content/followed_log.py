@@ -8,7 +8,6 @@ others only the hash is kept. `followed.sqlite` is beside the keys.
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from storage.codec import from_bytes, to_bytes
 from storage.errors import StorageError
 from storage.sealing import commitment
 from storage.times import HOUR_US, MINUTE_US
+from sync.department.ground.private_sqlite import open_private, transaction
 from sync.department.journal.access_log import ELEMENT, EntryOpening, LogPart, entry_from, parse_leaf
 from sync.department.journal.change_entries import ChangeDecided, DocumentSigned, ListSent
 from sync.department.journal.entries import Entry, TrainingDone
@@ -115,15 +115,9 @@ class FollowedLog:
     def __init__(self, folder: Path, log: NoteKey, log_id: bytes, root: Root | None = None) -> None:
         """`root`: the root file that was put here by hand; the log's own root must be it, or follow it."""
         folder.mkdir(mode=files.PRIVATE_DIR, parents=True, exist_ok=True)
-        path = folder / DATABASE
-        if not path.exists():
-            path.touch(mode=files.PRIVATE_FILE)
         self._log, self._log_id, self._root = log, log_id, root
         self._guard = threading.RLock()
-        self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=20000"):
-            self._db.execute(f"PRAGMA {pragma}")
-        self._db.executescript(SCHEMA)
+        self._db = open_private(folder / DATABASE, SCHEMA)
         self._size, self._held = -1, Followed()
 
     def close(self) -> None:
@@ -194,19 +188,17 @@ class FollowedLog:
         `expected`: roots of sizes in [first, last] accepted before. Raises FollowError, StorageError.
         """
         with self._guard:
-            self._db.execute("BEGIN IMMEDIATE")
             try:
-                self._load()
-                size, fresh = self._taken(part, expected)
-                if size != self._size:
-                    self._write(size, fresh, more=len(part.leaves) == AT_ONCE)
-                self._db.execute("COMMIT")
-                self._size = size
+                with transaction(self._db):
+                    self._load()
+                    size, fresh = self._taken(part, expected)
+                    if size != self._size:
+                        self._write(size, fresh, more=len(part.leaves) == AT_ONCE)
             except BaseException:
                 self._size = -1  # what does not hold changes nothing: read again
-                self._db.execute("ROLLBACK")
                 raise
-            return self._size
+            self._size = size
+            return size
 
     def _taken(
         self, part: LogPart, expected: Callable[[int, int], dict[int, bytes]]

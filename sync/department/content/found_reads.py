@@ -9,14 +9,12 @@ what a hold holds stays as long as the hold's key may.
 from __future__ import annotations
 
 import hashlib
-import os
-import sqlite3
 import threading
 from collections.abc import Iterable
 from pathlib import Path
 
-from storage import files
 from storage.times import DAY_US
+from sync.department.ground.private_sqlite import open_private, transaction
 
 DATABASE = "found.sqlite"
 DIGEST_BYTES = 16
@@ -34,14 +32,8 @@ class FoundReads:
     """What searches found, in a key service's folder. Thread-safe, and safe for several processes."""
 
     def __init__(self, folder: Path) -> None:
-        path = folder / DATABASE
-        if not path.exists():
-            os.close(os.open(path, os.O_WRONLY | os.O_CREAT, files.PRIVATE_FILE))
         self._guard = threading.Lock()
-        self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=20000"):
-            self._db.execute(f"PRAGMA {pragma}")
-        self._db.executescript(SCHEMA)
+        self._db = open_private(folder / DATABASE, SCHEMA)
 
     def close(self) -> None:
         with self._guard:
@@ -64,25 +56,19 @@ class FoundReads:
         held: bool = False,
     ) -> None:
         """Keep that this access found, or held, these reads. `request`: which it answered, or -1."""
-        with self._guard:
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                row = self._db.execute(
-                    "SELECT reads FROM found WHERE log = ? AND access = ?", (log, access)
-                ).fetchone()
-                reads = bytes(row[0]) if row else b""
-                for name in names:
-                    digest = _digest(name)
-                    if not _is_in(digest, reads):
-                        reads += digest
-                self._db.execute(
-                    "INSERT OR REPLACE INTO found VALUES (?, ?, ?, ?, ?, ?, ?)",
-                    (log, access, user, request, held, at_us, reads),
-                )
-                self._db.execute("COMMIT")
-            except BaseException:
-                self._db.execute("ROLLBACK")
-                raise
+        with self._guard, transaction(self._db):
+            row = self._db.execute(
+                "SELECT reads FROM found WHERE log = ? AND access = ?", (log, access)
+            ).fetchone()
+            reads = bytes(row[0]) if row else b""
+            for name in names:
+                digest = _digest(name)
+                if not _is_in(digest, reads):
+                    reads += digest
+            self._db.execute(
+                "INSERT OR REPLACE INTO found VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (log, access, user, request, held, at_us, reads),
+            )
 
     def by_access(self, log: bytes, name: str, accesses: Iterable[int], user: str) -> bool:
         """Whether one of these accesses, of this user, found or held that read."""

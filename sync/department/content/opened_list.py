@@ -10,9 +10,9 @@ removed. A line is synced before a key is used.
 from __future__ import annotations
 
 import hashlib
-import sqlite3
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from storage.times import DAY_US
 from sync.department.content import alert_facts
 from sync.department.content.followed_log import FollowedLog
 from sync.department.content.found_reads import FoundReads
+from sync.department.ground.private_sqlite import open_private, transaction
 from sync.department.journal.check_log import Tree
 from sync.department.journal.entries import Entry
 from sync.department.journal.machine_entries import DocumentSent, KeysListSeen
@@ -99,12 +100,7 @@ class OpenedList:
         self._folder, self._followed = folder, list[FollowedLog]()
         self._guard = threading.Lock()
         self._key = _key_in(folder, fresh=not path.exists())
-        if not path.exists():
-            path.touch(mode=files.PRIVATE_FILE, exist_ok=False)
-        self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=20000"):
-            self._db.execute(f"PRAGMA {pragma}")
-        self._db.executescript(SCHEMA)
+        self._db = open_private(path, SCHEMA)
         self.found = FoundReads(folder)
         if not self.has_alert(FROM_HERE):
             newest = self.newest()
@@ -178,11 +174,10 @@ class OpenedList:
             row = self._db.execute("SELECT witnessed FROM heads WHERE size = ?", (size,)).fetchone()
             if row is not None and (row[0] or not witnessed):
                 return
-            self._append(HEAD, size, root, witnessed=witnessed, at_us=at_us)
-            self._db.execute(
-                "INSERT OR REPLACE INTO heads VALUES (?, ?, ?, ?)", (size, root, witnessed, at_us)
-            )
-            self._db.execute("COMMIT")
+            with self._adding(HEAD, size, root, witnessed=witnessed, at_us=at_us):
+                self._db.execute(
+                    "INSERT OR REPLACE INTO heads VALUES (?, ?, ?, ?)", (size, root, witnessed, at_us)
+                )
 
     def add_opened(self, sequence: int, leaf_hash: bytes, *, witnessed: bool, at_us: int) -> None:
         """Keep that content was opened for an entry; once for each entry."""
@@ -190,9 +185,8 @@ class OpenedList:
             place = (sequence, leaf_hash)
             if self._db.execute("SELECT 1 FROM opened WHERE sequence = ? AND leaf = ?", place).fetchone():
                 return
-            self._append(OPENED, sequence, leaf_hash, witnessed=witnessed, at_us=at_us)
-            self._db.execute("INSERT INTO opened VALUES (?, ?)", place)
-            self._db.execute("COMMIT")
+            with self._adding(OPENED, sequence, leaf_hash, witnessed=witnessed, at_us=at_us):
+                self._db.execute("INSERT INTO opened VALUES (?, ?)", place)
 
     def add_alerts(self, sequence: int, digests: Iterable[bytes], *, at_us: int) -> None:
         """Keep what an alert said that the entry at `sequence` opened; once for each."""
@@ -200,18 +194,16 @@ class OpenedList:
             for digest in digests:
                 if self._has_alert(digest):
                     continue
-                self._append(ALERT, sequence, digest, witnessed=False, at_us=at_us)
-                self._db.execute("INSERT INTO alerts VALUES (?)", (digest,))
-                self._db.execute("COMMIT")
+                with self._adding(ALERT, sequence, digest, witnessed=False, at_us=at_us):
+                    self._db.execute("INSERT INTO alerts VALUES (?)", (digest,))
 
     def add_day_keys(self, last_day: int, digest: bytes, *, at_us: int) -> None:
         """Keep which day keys were made here, as units record them; once for each document."""
         with self._guard:
             if self._db.execute("SELECT 1 FROM day_keys WHERE digest = ?", (digest,)).fetchone():
                 return
-            self._append(DAY_KEYS, last_day, digest, witnessed=False, at_us=at_us)
-            self._db.execute("INSERT INTO day_keys VALUES (?)", (digest,))
-            self._db.execute("COMMIT")
+            with self._adding(DAY_KEYS, last_day, digest, witnessed=False, at_us=at_us):
+                self._db.execute("INSERT INTO day_keys VALUES (?)", (digest,))
 
     def has_alert(self, digest: bytes) -> bool:
         """Whether an alert that was opened here said that."""
@@ -221,10 +213,10 @@ class OpenedList:
     def _has_alert(self, digest: bytes) -> bool:
         return self._db.execute("SELECT 1 FROM alerts WHERE digest = ?", (digest,)).fetchone() is not None
 
-    def _append(self, kind: str, size: int, root: bytes, *, witnessed: bool, at_us: int) -> None:
-        """Begin a transaction and add the line; the caller commits."""
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
+    @contextmanager
+    def _adding(self, kind: str, size: int, root: bytes, *, witnessed: bool, at_us: int) -> Iterator[None]:
+        """A transaction that adds the line and what the caller notes of it."""
+        with transaction(self._db):
             row = self._db.execute(
                 "SELECT number, message FROM lines ORDER BY number DESC LIMIT 1"
             ).fetchone()
@@ -239,9 +231,7 @@ class OpenedList:
             )
             message = envelope.sign(to_bytes(line), self._key, context=CONTEXT)
             self._db.execute("INSERT INTO lines VALUES (?, ?)", (line.number, message))
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
+            yield
 
     def messages(self, start: int = 0) -> list[bytes]:
         """Signed lines from `start` on, some at once; empty after the last."""

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import datetime
 import os
-import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,6 +28,7 @@ from storage.checkpoint import Checkpoint, NoteKey, sign_checkpoint
 from storage.codec import from_plain, to_plain
 from storage.errors import LedgerError, RecordError
 from storage.leaf import Mark, log_id_of
+from sync.department.ground.private_sqlite import open_private, transaction
 from sync.department.journal.entries import NOTES, Entry
 from sync.department.journal.entry_base import Note, Stamp
 from sync.department.journal.signers import SIGNER_KINDS
@@ -151,9 +151,7 @@ class AccessLog:
         self.folder = folder
         self._guard = threading.RLock()
         self._depth = 0
-        self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=20000", "foreign_keys=ON"):
-            self._db.execute(f"PRAGMA {pragma}")
+        self._db = open_private(path)
         self._key = key
         self.log_id = log_id_of(key.public_key())
         self.origin = origin_of(self.log_id)
@@ -168,10 +166,7 @@ class AccessLog:
         path = folder / DATABASE
         if path.exists():
             raise HomeError("already holds an access log", where=str(folder))
-        path.touch(mode=0o600, exist_ok=False)
-        db = sqlite3.connect(path)
-        db.executescript(SCHEMA)
-        db.close()
+        open_private(path, SCHEMA).close()
         return cls(folder, key)
 
     def close(self) -> None:
@@ -200,17 +195,14 @@ class AccessLog:
                 finally:
                     self._depth -= 1
                 return
-            self._db.execute("BEGIN IMMEDIATE")
-            self._depth = 1
             try:
-                yield
+                with transaction(self._db):
+                    self._depth = 1
+                    yield
             except BaseException:
-                self._db.execute("ROLLBACK")
                 self._frontier = merkle.Frontier()
                 self._newest = (0, 0)
                 raise
-            else:
-                self._db.execute("COMMIT")
             finally:
                 self._depth = 0
 

@@ -15,15 +15,15 @@ from __future__ import annotations
 
 import hashlib
 import os
-import sqlite3
 import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-from storage import envelope, files, merkle
+from storage import envelope, merkle
 from storage.checkpoint import Checkpoint, NoteKey
 from storage.errors import LedgerError
 from storage.times import HOUR_US
+from sync.department.ground.private_sqlite import open_private, transaction
 from sync.department.journal.access_log import AccessLog
 
 DATABASE = "hourly-heads.sqlite"
@@ -69,15 +69,9 @@ class HourlyHeads:
     """The hourly log of one access log. Thread-safe."""
 
     def __init__(self, folder: Path, log: AccessLog) -> None:
-        path = folder / DATABASE
-        if not path.exists():
-            path.touch(mode=files.PRIVATE_FILE)
         self._log = log
         self._guard = threading.RLock()
-        self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=20000"):
-            self._db.execute(f"PRAGMA {pragma}")
-        self._db.executescript(SCHEMA)
+        self._db = open_private(folder / DATABASE, SCHEMA)
 
     def close(self) -> None:
         with self._guard:
@@ -85,20 +79,14 @@ class HourlyHeads:
 
     def add_hours(self, now_us: int) -> int:
         """A leaf for every hour that is over and has none; how many there are then."""
-        with self._guard:
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                hour = now_us // HOUR_US
-                last = self._db.execute("SELECT max(hour) FROM leaves").fetchone()[0]
-                size = self._log.size()
-                root = self._log.head(size).root
-                first = hour if last is None else last + 1
-                for one in range(first, min(hour, first + MOST_AT_ONCE) + 1):
-                    self._append(HourRow(one, os.urandom(32), size, root))
-                self._db.execute("COMMIT")
-            except BaseException:
-                self._db.execute("ROLLBACK")
-                raise
+        with self._guard, transaction(self._db):
+            hour = now_us // HOUR_US
+            last = self._db.execute("SELECT max(hour) FROM leaves").fetchone()[0]
+            size = self._log.size()
+            root = self._log.head(size).root
+            first = hour if last is None else last + 1
+            for one in range(first, min(hour, first + MOST_AT_ONCE) + 1):
+                self._append(HourRow(one, os.urandom(32), size, root))
         return self.size()
 
     def _append(self, row: HourRow) -> None:

@@ -34,6 +34,7 @@ from storage import files
 from storage.checkpoint import Checkpoint, NoteKey, split_note
 from storage.cosigners import CosignerKey, PrivateCosigner
 from storage.errors import CheckpointError
+from sync.department.ground.private_sqlite import open_private, transaction
 from sync.department.journal.witness import MAX_REQUEST_BYTES, PLAIN_TYPE, Witness, WitnessAnswer, origin_hash
 from sync.errors import HomeError
 
@@ -79,10 +80,7 @@ class WitnessFolder:
                 cure="department witness init; a witness that lost its database is retired with its key",
             )
         self._lock = threading.Lock()
-        self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=FULL")
-        self._db.execute("PRAGMA busy_timeout=10000")
+        self._db = open_private(path)
         (self.name,) = self._db.execute("SELECT name FROM about").fetchone()
         files_of = [one for one in (folder / KEY_FILE, folder / ML_DSA_FILE) if one.exists()]
         self._keys = [read_private(one) for one in files_of or [folder / KEY_FILE]]
@@ -98,11 +96,8 @@ class WitnessFolder:
             raise HomeError("already holds a witness", where=str(folder))
         for file, key in zip((KEY_FILE, ML_DSA_FILE), private, strict=True):
             write_private(folder / file, key)
-        path = folder / DATABASE
-        path.touch(mode=files.PRIVATE_FILE, exist_ok=False)
-        with sqlite3.connect(folder / DATABASE) as db:
-            db.executescript(SCHEMA)
-            db.execute("INSERT INTO about VALUES (?)", (name,))
+        db = open_private(folder / DATABASE, SCHEMA)
+        db.execute("INSERT INTO about VALUES (?)", (name,))
         db.close()
         return cls(folder)
 
@@ -112,14 +107,8 @@ class WitnessFolder:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._db
-            except BaseException:
-                self._db.execute("ROLLBACK")
-                raise
-            self._db.execute("COMMIT")
+        with self._lock, transaction(self._db):
+            yield self._db
 
     def add_log(self, key: NoteKey) -> None:
         """Watch a log from now on; its origin is its key's name. A known origin keeps its key."""
