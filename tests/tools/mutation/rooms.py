@@ -68,7 +68,8 @@ ROOMS: Mapping[str, Room] = {
     "console": Room(
         modules=("storage/grant_format.py", "firmware/console/login.py", "firmware/console/challenge.py",
                  "firmware/console/doorkeeper.py", "firmware/console/failed_logins.py"),
-        tests=("tests/console/test_grants.py", "tests/console/test_session.py",
+        tests=("tests/console/test_grants.py", "tests/console/test_grant_limits.py",
+               "tests/console/test_session.py",
                "tests/console/test_service.py", "tests/console/test_failed_logins.py",
                "tests/console/test_hostile_line.py"),
     ),
