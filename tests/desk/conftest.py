@@ -1,5 +1,25 @@
-"""A founded department for each test, and sessions of its people."""
+"""A founded department for each test, sessions of its people, and its server."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
 from desk_fixtures import department, founded, seat, tokens
+from desk_twins import Department
+
+from storage.times import now_us
+from sync.department.ground.department_time import Clocks
+from sync.department.server.server import Department as Server
 
 __all__ = ["department", "founded", "seat", "tokens"]
+
+
+@pytest.fixture
+def server(department: Department) -> Iterator[Server]:
+    """The department's server today: enrollment codes and day keys are of today."""
+    department.clock.us = now_us()
+    made = Server(department.home, Clocks.simulated(department.clock))
+    assert made.time.accept(department.clock.us)  # two people confirm the clock after months without power
+    yield made
+    made.close()

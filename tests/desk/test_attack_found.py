@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 from desk_root import Root, access_of, problems
-from desk_twins import GROUND, Department
+from desk_twins import GROUND, HOLD, Department
 
 from storage.codec import to_plain
 from storage.times import HOUR_US
@@ -169,11 +169,7 @@ def picture_of_another_persons_answer(thief: Thief) -> None:
 
 
 def hold_form(thief: Thief, which: int, **change: object) -> HoldForm:
-    form = HoldForm(
-        reads=(thief.read(which),), hold_ground="discovery", authority="Court", number="26-001234",
-        ground=GROUND,
-    )  # fmt: skip
-    return replace(form, **change)  # type: ignore[arg-type]
+    return replace(HOLD, reads=(thief.read(which),), **change)  # type: ignore[arg-type]
 
 
 def hold_access(thief: Thief, form: HoldForm, approval: int = -1) -> int:

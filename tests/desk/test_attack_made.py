@@ -26,7 +26,7 @@ from sync.department.desk.documents.calls import SignForm
 from sync.department.desk.documents.lists import ListForm
 from sync.department.desk.glass.calls import GlassForm, JudgeForm
 from sync.department.desk.grants.calls import GrantForm
-from sync.department.desk.holds.calls import BookForm, Exported, ExportForm, HoldForm, Placed
+from sync.department.desk.holds.calls import BookForm, Exported, ExportForm
 from sync.department.desk.inquiry.forms import Answer, Images, NothingForm, RunForm
 from sync.department.desk.people.calls import TrainingForm
 from sync.department.desk.sessions import digest_of
@@ -351,22 +351,13 @@ def test_nobody_opens_anything_on_a_training_that_root_wrote(department: Departm
 def held(department: Department) -> tuple[int, int]:
     """A hold as far as its booking: (its number, its access)."""
     token = department.logon("super")
-    form = HoldForm(
-        reads=department.reads[:1],
-        hold_ground="discovery",
-        authority="Superior Court",
-        number="26-001234",
-        ground=GROUND,
-        accesses=department.searched(token, department.reads[:1]),
-    )
-    placed = department.call("hold/place", token, form)
-    assert isinstance(placed, Placed)
-    note = department.desk.log.entry(placed.hold).note
+    hold = department.held(token)
+    note = department.desk.log.entry(hold).note
     assert isinstance(note, HoldPlaced)
-    made = department.call("hold/export", token, ExportForm(hold=placed.hold, medium="USB 1", ground=GROUND))
+    made = department.call("hold/export", token, ExportForm(hold=hold, medium="USB 1", ground=GROUND))
     assert isinstance(made, Exported)
-    department.call("hold/book", token, BookForm(hold=placed.hold, evidence_item="E-26-0042"))
-    return placed.hold, note.access
+    department.call("hold/book", token, BookForm(hold=hold, evidence_item="E-26-0042"))
+    return hold, note.access
 
 
 @pytest.mark.parametrize("how", ["both words invented", "the second word invented", "one person, twice"])

@@ -147,55 +147,46 @@ def wide_after_the_approvals_hours(root: Root) -> int:
     return by_proposal(root, number, query)
 
 
-def by_an_administrator_alone(root: Root) -> int:
-    """The administrator helps root: signs the victim's reset alone, where the desk asks for two."""
-    key, session = root.accomplice("chief")
-    form = CredentialForm(user=VICTIM, reason="because I can")
-    signed = sign_call(key, root.log.log_id, "chief", "user/credential", form, root.stamp().at_us)
-    note = CredentialSet(user=VICTIM, digest=bytes(32), first=True)
-    root.write(note, root.stamp("chief", session), signed)
-    return by_a_key_that_root_set(root)
+RESET = CredentialForm(user=VICTIM, reason="was lost")
 
 
-def by_a_reset_that_two_people_made_before(root: Root) -> int:
-    """Two people reset the victim once; the administrator resets again under the same approval."""
+def reset_by_two(root: Root, form: CredentialForm = RESET) -> int:
+    """Two people reset a person, who sets an own password: the approval that was used."""
     department = root.department
-    form = CredentialForm(user=VICTIM, reason="was lost")
     given = department.two_hands("user/credential", department.logon("chief"), form)
     assert isinstance(given, HandedOver)
     department.own_password(given)
     used = [one.note for one in root.log.entries(kinds=(ChangeUsed.KIND,))][-1]
     assert isinstance(used, ChangeUsed)
-    stamp, signed = root.signed("chief", "user/credential", replace(form, approval=used.proposal))
+    return used.proposal
+
+
+def reset_by_one(root: Root, approval: int = -1) -> int:
+    """The administrator helps root: signs the victim's reset, and root sets the victim's key."""
+    stamp, signed = root.signed("chief", "user/credential", replace(RESET, approval=approval))
     root.write(CredentialSet(user=VICTIM, digest=bytes(32), first=True), stamp, signed)
     return by_a_key_that_root_set(root)
 
 
-def by_a_reset_that_root_enters_again(root: Root) -> int:
-    """Two people reset the victim, who has an own password by now; root enters the reset once more."""
-    department = root.department
-    form = CredentialForm(user=VICTIM, reason="was lost")
-    given = department.two_hands("user/credential", department.logon("chief"), form)
-    assert isinstance(given, HandedOver)
-    department.own_password(given)
-    reset = [one for one in root.log.entries(kinds=(CredentialSet.KIND,)) if one.stamp.user == "chief"][-1]
-    root.write(reset.note, root.stamp("chief", reset.stamp.session), reset.signed)
-    return by_a_key_that_root_set(root)
+def by_an_administrator_alone(root: Root) -> int:
+    return reset_by_one(root)
+
+
+def by_a_reset_that_two_people_made_before(root: Root) -> int:
+    """Two people reset the victim once; the administrator resets again under the same approval."""
+    return reset_by_one(root, reset_by_two(root))
 
 
 def by_an_approval_of_another_reset(root: Root) -> int:
     """Two people reset another person; the administrator uses that approval for the victim."""
-    department = root.department
-    chief = department.logon("chief")
-    given = department.two_hands("user/credential", chief, CredentialForm(user="disp1", reason="was lost"))
-    assert isinstance(given, HandedOver)
-    used = [one.note for one in root.log.entries(kinds=(ChangeUsed.KIND,))][-1]
-    assert isinstance(used, ChangeUsed)
-    key, session = root.accomplice("chief")
-    form = CredentialForm(user=VICTIM, reason="was lost", approval=used.proposal)
-    signed = sign_call(key, root.log.log_id, "chief", "user/credential", form, root.stamp().at_us)
-    note = CredentialSet(user=VICTIM, digest=bytes(32), first=True)
-    root.write(note, root.stamp("chief", session), signed)
+    return reset_by_one(root, reset_by_two(root, replace(RESET, user="disp1")))
+
+
+def by_a_reset_that_root_enters_again(root: Root) -> int:
+    """Two people reset the victim, who has an own password by now; root enters the reset once more."""
+    reset_by_two(root)
+    reset = [one for one in root.log.entries(kinds=(CredentialSet.KIND,)) if one.stamp.user == "chief"][-1]
+    root.write(reset.note, root.stamp("chief", reset.stamp.session), reset.signed)
     return by_a_key_that_root_set(root)
 
 

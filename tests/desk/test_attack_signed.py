@@ -94,10 +94,11 @@ def by_the_key_of_an_ended_session(root: Root) -> int:
     return root.write(root.look_up(), root.stamp(session=entry.stamp.session), root.statement(given.key))
 
 
-def by_an_ended_sessions_certificate(root: Root) -> int:
+def by_an_ended_sessions_certificate(root: Root, later_us: int = 0) -> int:
     """The same, and root opens a new session with the certificate of the ended one."""
     token, _ = genuine(root.department)
     root.department.desk.logons.logoff(token)
+    root.department.clock.step(later_us)
     given = read_token(token)
     assert given.key is not None
     used = [one.note for one in root.log.entries(kinds=(SessionKeySet.KIND,)) if one.stamp.user == VICTIM][-1]
@@ -108,16 +109,7 @@ def by_an_ended_sessions_certificate(root: Root) -> int:
 
 
 def by_the_certificate_of_an_hour_ago(root: Root) -> int:
-    token, _ = genuine(root.department)
-    root.department.desk.logons.logoff(token)
-    root.department.clock.step(90 * MINUTE_US)
-    given = read_token(token)
-    assert given.key is not None
-    used = [one.note for one in root.log.entries(kinds=(SessionKeySet.KIND,)) if one.stamp.user == VICTIM][-1]
-    assert isinstance(used, SessionKeySet)
-    session = digest_of("root's own token")
-    root.write(replace(used, session=session), root.stamp(session=session))
-    return root.write(root.look_up(), root.stamp(session=session), root.statement(given.key))
+    return by_an_ended_sessions_certificate(root, 90 * MINUTE_US)
 
 
 def by_the_old_key_after_a_reset(root: Root) -> int:

@@ -14,20 +14,19 @@ from pathlib import Path
 import pytest
 from custody_twins import SteppedTime
 from desk_server import serving
-from desk_twins import GROUND, PASSWORD, Department
+from desk_twins import GROUND, HOLD, PASSWORD, Department
 from receiver_twins import Joined
 from sqlalchemy import func, select
 from starlette.applications import Starlette
 from sync_twins import LoopbackLink, converse
 
-from storage.times import DAY_US, HOUR_US, now_us
+from storage.times import DAY_US, HOUR_US
 from sync.closed_delivery import ClosedDelivery
 from sync.department.commands.client import RemoteDesk
 from sync.department.content import package
 from sync.department.desk.api import routes
-from sync.department.desk.holds.calls import Exported, ExportForm, HoldForm, Placed
+from sync.department.desk.holds.calls import Exported, ExportForm, Placed
 from sync.department.desk.inquiry.forms import Answer, ImageForm, Images, RunForm
-from sync.department.ground.department_time import Clocks
 from sync.department.server.server import Department as Server
 from sync.department.server.verify import Checker
 from sync.department.store.tables import days, elements, logs, tokens
@@ -36,15 +35,6 @@ from sync.succession import keep_keys, registration, succeed
 
 PLATE = "7XKR219"
 SENT, UNSENT = 2, 3
-
-
-@pytest.fixture
-def server(department: Department) -> Iterator[Server]:
-    department.clock.us = now_us()
-    made = Server(department.home, Clocks.simulated(department.clock))
-    made.time.accept(department.clock.us)  # as two people confirm it after a long absence
-    yield made
-    made.close()
 
 
 @pytest.fixture
@@ -113,15 +103,7 @@ def test_an_export_holds_them_with_their_mark_and_a_stranger_verifies_it(
 ) -> None:
     answer = found(department, desk)
     reads = tuple(one.read for one in answer.reads)
-    form = HoldForm(
-        reads=reads,
-        hold_ground="discovery",
-        authority="Superior Court",
-        number="26-001234",
-        ground=GROUND,
-        accesses=(answer.access,),
-    )
-    placed = desk.call("hold/place", form)
+    placed = desk.call("hold/place", replace(HOLD, reads=reads, accesses=(answer.access,)))
     assert isinstance(placed, Placed)
     made = desk.call("hold/export", ExportForm(hold=placed.hold, medium="USB 1", ground=GROUND))
     assert isinstance(made, Exported)

@@ -14,7 +14,6 @@ from storage.times import DAY_US, HOUR_US, MINUTE_US
 from sync.department.desk.audit.calls import PeriodForm
 from sync.department.desk.compliance import Overdue
 from sync.department.desk.due import OverdueForm
-from sync.department.desk.holds.calls import HoldForm
 from sync.department.desk.inquiry.forms import Entered, ProposeForm, RunForm
 from sync.department.ground.person_key import read_token
 from sync.department.journal.statements import offering, sign_call
@@ -39,11 +38,7 @@ def test_everything_overdue_is_listed(department: Department, tokens: Tokens) ->
     assert set(kinds(department, supervisor)) <= {"unit"}
     department.call("inquiry/run", tokens("comm1"), RunForm(query=department.plate("8XYZ123"), ground=GROUND))
     department.call("audit/run", supervisor, PeriodForm())
-    hold = HoldForm(
-        reads=department.reads[:1], hold_ground="discovery", authority="Court", number="26-001", ground=GROUND
-    )
-    hold = replace(hold, accesses=department.searched(supervisor, department.reads[:1]))
-    department.call("hold/place", supervisor, hold)
+    department.held(supervisor)
     department.add_person(tokens("chief"), "officer2", (Role.OFFICER,))
     store = open_store(department.home.database_url)
     with store.write() as connection:

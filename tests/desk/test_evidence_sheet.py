@@ -8,7 +8,6 @@ import io
 import json
 import zipfile
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -24,7 +23,7 @@ from storage.sealing import Opened, commitment
 from sync.department.content import cover_sheet, package
 from sync.department.content.provenance import PROOF_LABEL, ManifestAuthority
 from sync.department.content.reads import OpenedRead
-from sync.department.desk.holds.calls import Exported, ExportForm, HoldForm, Placed
+from sync.department.desk.holds.calls import Exported, ExportForm
 from sync.errors import HomeError
 
 Tokens = Callable[[str], str]
@@ -33,18 +32,8 @@ ATTACK = "<img src=x onerror=alert(1)>\"'&"
 
 def exported(department: Department, token: str, **changes: str) -> dict[str, bytes]:
     """The files of a package of two reads."""
-    reads = department.reads[:2]
-    form = HoldForm(
-        reads=reads,
-        hold_ground="discovery",
-        authority="Superior Court",
-        number="26-001234",
-        ground=GROUND,
-        accesses=department.searched(token, reads),
-    )
-    held = department.call("hold/place", token, replace(form, **changes))  # type: ignore[arg-type]
-    assert isinstance(held, Placed)
-    made = department.call("hold/export", token, ExportForm(hold=held.hold, medium="USB 1", ground=GROUND))
+    hold = department.held(token, department.reads[:2], **changes)
+    made = department.call("hold/export", token, ExportForm(hold=hold, medium="USB 1", ground=GROUND))
     assert isinstance(made, Exported)
     package.check(made.package, department.desk.log.public)
     with zipfile.ZipFile(io.BytesIO(made.package)) as archive:

@@ -15,7 +15,7 @@ from starlette.applications import Starlette
 
 from sync.department.desk.api import routes
 from sync.department.desk.documents.local import LocalForm
-from sync.department.desk.holds.calls import ExportForm, HoldForm, Placed
+from sync.department.desk.holds.calls import ExportForm
 from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.desk.json_forms import to_json
 from sync.department.desk.operations import OPERATIONS
@@ -38,18 +38,7 @@ def browser(department: Department, user: str) -> str:
 def export_of(department: Department) -> ExportForm:
     """The export of a hold that `super` placed on a search of their own."""
     token = department.logon("super")
-    reads = department.reads[:1]
-    form = HoldForm(
-        reads=reads,
-        hold_ground="discovery",
-        authority="Superior Court",
-        number="26-CV-0815",
-        ground=GROUND,
-        accesses=department.searched(token, reads),
-    )
-    placed = department.call("hold/place", token, form)
-    assert isinstance(placed, Placed)
-    return ExportForm(hold=placed.hold, medium="USB 1", ground=GROUND)
+    return ExportForm(hold=department.held(token), medium="USB 1", ground=GROUND)
 
 
 def accesses(department: Department, action: str) -> list[Access]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, cast
 
 import pytest
-from desk_twins import GROUND, START_US, Department
+from desk_twins import GROUND, HOLD, START_US, Department
 
 from storage.times import DAY_US, HOUR_US, MINUTE_US
 from sync.department.content import package
@@ -28,16 +28,7 @@ Tokens = Callable[[str], str]
 
 
 def hold_form(reads: tuple[str, ...]) -> HoldForm:
-    return HoldForm(
-        reads=reads, hold_ground="discovery", authority="Superior Court", number="26-001234", ground=GROUND
-    )
-
-
-def placed(department: Department, token: str, reads: tuple[str, ...]) -> int:
-    form = replace(hold_form(reads), accesses=department.searched(token, reads))
-    made = department.call("hold/place", token, form)
-    assert isinstance(made, Placed)
-    return made.hold
+    return replace(HOLD, reads=reads)
 
 
 def hold_access(department: Department, hold: int) -> int:
@@ -86,7 +77,7 @@ def test_a_hold_of_a_read_that_is_not_there_ends_in_an_entry(department: Departm
 
 
 def test_release_needs_export_booking_and_a_second_person(department: Department, tokens: Tokens) -> None:
-    hold = placed(department, tokens("super"), department.reads[:2])
+    hold = department.held(tokens("super"), department.reads[:2])
     book = BookForm(hold=hold, evidence_item="E-26-0042")
 
     def refused(name: str, user: str, form: BookForm) -> str:
@@ -129,7 +120,7 @@ def test_release_needs_export_booking_and_a_second_person(department: Department
 def test_a_held_read_outlives_its_purged_day_and_no_other_does(
     department: Department, tokens: Tokens
 ) -> None:
-    hold = placed(department, tokens("super"), department.reads[:1])
+    hold = department.held(tokens("super"), department.reads[:1])
     department.clock.us = START_US + 364 * DAY_US
     store, keys = (
         open_store(department.home.database_url),
@@ -165,7 +156,7 @@ def test_a_release_and_a_seal_that_a_crash_cut_off_are_finished(
     department: Department, tokens: Tokens
 ) -> None:
     """The release was entered and the witness went away; another hold was sealed and never entered."""
-    hold = placed(department, tokens("super"), department.reads[:1])
+    hold = department.held(tokens("super"), department.reads[:1])
     department.call("hold/export", tokens("super"), ExportForm(hold=hold, medium="USB 1", ground=GROUND))
     book = BookForm(hold=hold, evidence_item="E-26-0042")
     department.call("hold/book", tokens("super"), book)

@@ -22,7 +22,7 @@ from sync.department.content.key_service import LocalKeyService
 from sync.department.content.opened_list import OpenedCheck, OpenedList
 from sync.department.content.proven_door import ProvenDoor
 from sync.department.desk.context import DeskContext
-from sync.department.desk.holds.calls import BookForm, Exported, ExportForm, HoldForm, Placed
+from sync.department.desk.holds.calls import BookForm, Exported, ExportForm
 from sync.department.desk.inquiry.forms import Answer, RunForm
 from sync.department.journal.hold_entries import HoldPlaced
 from sync.department.journal.inquiry_entries import Access
@@ -130,18 +130,8 @@ def test_held_content_is_opened_over_there_for_an_export_entry_alone(
     department.front = elsewhere[1]
     door, desk, vault = department.front.door, department.desk, department.front.vault
     supervisor = department.logon("super")
-    name = department.reads[0]
-    form = HoldForm(
-        reads=(name,),
-        hold_ground="discovery",
-        authority="Court",
-        number="26-001234",
-        ground=GROUND,
-        accesses=department.searched(supervisor, (name,)),
-    )
-    placed = department.call("hold/place", supervisor, form)
-    assert isinstance(placed, Placed)
-    note = desk.log.entry(placed.hold).note
+    hold = department.held(supervisor)
+    note = desk.log.entry(hold).note
     assert isinstance(note, HoldPlaced)
     (stored,) = vault.stored(note.access)
     assert b"7ABC000" not in b"".join(data for data, _ in stored.row.elements.values())
@@ -153,21 +143,19 @@ def test_held_content_is_opened_over_there_for_an_export_entry_alone(
         "inquiry/run", supervisor, RunForm(query=department.plate("7ABC000"), ground=GROUND)
     )
     assert isinstance(answer, Answer)
-    assert [one.read for one in answer.reads] == [name]
+    assert [one.read for one in answer.reads] == [department.reads[0]]
     for entry, code in (
         (note.access, "other-action"),
         (answer.access, "other-action"),
-        (placed.hold, "cover"),
+        (hold, "cover"),
     ):
         with pytest.raises(DeskRefusal) as refused:
             opened(entry)
         assert refused.value.code == code
-    for entry in (note.access, placed.hold):
+    for entry in (note.access, hold):
         with pytest.raises(DeskRefusal):
             door.release(desk.covered(entry))
-    made = department.call(
-        "hold/export", supervisor, ExportForm(hold=placed.hold, medium="USB 1", ground=GROUND)
-    )
+    made = department.call("hold/export", supervisor, ExportForm(hold=hold, medium="USB 1", ground=GROUND))
     assert isinstance(made, Exported)
     export = next(
         one.sequence
@@ -179,7 +167,7 @@ def test_held_content_is_opened_over_there_for_an_export_entry_alone(
     with pytest.raises(DeskRefusal) as refused:
         opened(export)
     assert refused.value.code == "old-cover"
-    book = BookForm(hold=placed.hold, evidence_item="E-26-0042")
+    book = BookForm(hold=hold, evidence_item="E-26-0042")
     supervisor, chief = department.logon("super"), department.logon("chief")
     department.call("hold/book", supervisor, book)
     department.call("hold/ask-release", supervisor, book)

@@ -18,7 +18,7 @@ from sync.department.desk import operations
 from sync.department.desk.audit.calls import AuditCloseForm, PeriodForm, look_daily
 from sync.department.desk.audit.event_calls import EventsForm
 from sync.department.desk.changes.calls import DecideForm
-from sync.department.desk.holds.calls import ExportForm, HoldForm, Placed
+from sync.department.desk.holds.calls import ExportForm
 from sync.department.desk.inquiry.forms import (
     AskForm,
     Entered,
@@ -123,18 +123,8 @@ def test_an_account_that_was_removed_opens_nothing_by_a_session_that_survived(
 
 
 def test_a_medium_has_a_name(department: Department, tokens: Tokens) -> None:
-    reads = department.reads[:1]
-    form = HoldForm(
-        reads=reads,
-        hold_ground="discovery",
-        authority="Court",
-        number="26-001234",
-        ground=GROUND,
-        accesses=department.searched(tokens("super"), reads),
-    )
-    placed = department.call("hold/place", tokens("super"), form)
-    assert isinstance(placed, Placed)
-    out = ExportForm(hold=placed.hold, medium="--", ground=GROUND)
+    hold = department.held(tokens("super"))
+    out = ExportForm(hold=hold, medium="--", ground=GROUND)
     assert code_of(department, "hold/export", tokens("super"), out) == "medium"
 
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 from desk_asking import account, code_of, proposed
-from desk_twins import GROUND, PASSWORD, Department
+from desk_twins import GROUND, HOLD, PASSWORD, Department
 
 from storage.times import DAY_US, HOUR_US
 from sync.department.desk.changes.calls import DecideForm
 from sync.department.desk.documents.calls import Signed, SignForm
-from sync.department.desk.holds.calls import Exported, ExportForm, HoldForm, Placed
+from sync.department.desk.holds.calls import Exported, ExportForm, Placed
 from sync.department.desk.inquiry.forms import Answer, Entered, ImageForm, NothingForm, RunForm
 from sync.department.desk.people.bulk import Imported, ImportForm, PersonLine
 from sync.department.desk.people.calls import (
@@ -30,11 +30,6 @@ from sync.department.policy.refusals import DeskRefusal, FormError, NotProvenErr
 from sync.department.policy.roles import Role
 
 Tokens = Callable[[str], str]
-
-
-HOLD = HoldForm(
-    reads=(), hold_ground="discovery", authority="Superior Court", number="26-001234", ground=GROUND
-)
 
 
 # --- accounts

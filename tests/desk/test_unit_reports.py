@@ -24,10 +24,9 @@ from storage import codec
 from storage.grant_format import REPAIR_COMMANDS, Bundle, Grant, GrantRole, issue, open_bundle
 from storage.log_records import GrantTaken
 from storage.roster import Roster, RosterPerson
-from storage.times import DAY_US, HOUR_US, now_us
+from storage.times import DAY_US, HOUR_US
 from sync.department.desk.documents.calls import SignForm
 from sync.department.desk.grants.calls import Granted, GrantForm, LendForm, Lent, SignedForm
-from sync.department.ground.department_time import Clocks
 from sync.department.ground.home import load_ed25519
 from sync.department.journal import check_log
 from sync.department.journal.change_entries import DocumentSigned
@@ -39,15 +38,6 @@ from sync.department.server.verify import Checker
 from sync.department.units import documents
 
 CONFIGURATION = b"[camera]\nfps = 20\n"
-
-
-@pytest.fixture
-def server(department: Department) -> Iterator[Server]:
-    department.clock.us = now_us()
-    made = Server(department.home, Clocks.simulated(department.clock))
-    made.time.accept(department.clock.us)  # as two people confirm it after a long absence
-    yield made
-    made.close()
 
 
 @pytest.fixture

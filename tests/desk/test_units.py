@@ -18,10 +18,9 @@ from storage import access, codec, ssh_signature
 from storage.audit import UnitAuditFilter
 from storage.door import Door, audit_subject
 from storage.errors import RefusedError, StorageError
-from storage.times import DAY_US, HOUR_US, now_us
+from storage.times import DAY_US, HOUR_US
 from sync.department.desk.due import OverdueForm
 from sync.department.desk.people.calls import AccountForm, TrainingForm
-from sync.department.ground.department_time import Clocks
 from sync.department.policy.policy_file import policy_digest
 from sync.department.policy.refusals import DeskRefusal
 from sync.department.policy.roles import Role
@@ -36,15 +35,6 @@ REVIEWER = Ed25519PrivateKey.generate()
 def line_of(key: Ed25519PrivateKey) -> str:
     public = key.public_key()
     return public.public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH).decode()
-
-
-@pytest.fixture
-def server(department: Department) -> Iterator[servers.Department]:
-    department.clock.us = now_us()  # enrollment codes and day keys are of today
-    made = servers.Department(department.home, Clocks.simulated(department.clock))
-    assert made.time.accept(department.clock.us)  # months without power since it was founded
-    yield made
-    made.close()
 
 
 @pytest.fixture

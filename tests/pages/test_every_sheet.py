@@ -13,7 +13,6 @@ from desk_twins import GROUND, PEOPLE, Department
 from page_reader import Reader, Sheet
 
 from sync.department.desk.field_help import words_of
-from sync.department.desk.holds.calls import HoldForm
 from sync.department.desk.operations import OPERATIONS
 from sync.department.desk.redress.calls import RedressForm, ask
 from sync.department.pages import app, auditing, governing, holding, machines, openness, sharing, staffing
@@ -122,15 +121,8 @@ def fill(department: Department, reader: Browser) -> None:
         letter_name=f"{ATTACK}.pdf",
     )
     department.call("share/record", super_, share)
-    hold = HoldForm(
-        reads=department.reads[:1],
-        hold_ground="discovery",
-        authority=f"Court {ATTACK}",
-        number="26-001234",
-        ground=replace(GROUND, justification=f"subpoena of the court {ATTACK}"),
-        accesses=department.searched(super_, department.reads[:1]),
-    )
-    department.call("hold/place", super_, hold)
+    subpoena = replace(GROUND, justification=f"subpoena of the court {ATTACK}")
+    department.held(super_, authority=f"Court {ATTACK}", ground=subpoena)
     proposal = replace(forms(department)["backlog/allow"], reason=f"away {ATTACK}", propose=True)
     department.call("backlog/allow", super_, proposal)
     account = replace(forms(department)["user/set"], name=f"Name {ATTACK}", reason=f"hired {ATTACK}")

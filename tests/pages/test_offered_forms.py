@@ -23,7 +23,7 @@ from page_reader import Reader
 from storage.grant_format import GrantRole
 from sync.department.desk.audit.calls import PeriodForm
 from sync.department.desk.glass.calls import GlassForm
-from sync.department.desk.holds.calls import BookForm, ExportForm, HoldForm
+from sync.department.desk.holds.calls import BookForm, ExportForm
 from sync.department.desk.inquiry.forms import AskForm, ProposeForm
 from sync.department.desk.redress.calls import RedressForm, ask
 from sync.department.desk.sharing.calls import DecisionForm, ReviewForm
@@ -66,16 +66,7 @@ def fill(department: Department) -> None:
         "share/decide", department.logon("chief"), DecisionForm(request=numbers[2], approved=True, note="yes")
     )
     for steps in range(3):
-        reads = department.reads[steps : steps + 1]
-        form = HoldForm(
-            reads=reads,
-            hold_ground="discovery",
-            authority="Superior Court",
-            number="26-001234",
-            ground=GROUND,
-            accesses=department.searched(super_, reads),
-        )
-        hold = call("hold/place", department.logon("super"), form).hold  # type: ignore[attr-defined]
+        hold = department.held(department.logon("super"), department.reads[steps : steps + 1])
         if steps:
             call(
                 "hold/export", department.logon("super"), ExportForm(hold=hold, medium="USB 1", ground=GROUND)

@@ -7,7 +7,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from desk_twins import CAD, COURSE, GROUND, TOPICS, Department
+from desk_twins import CAD, COURSE, GROUND, HOLD, TOPICS, Department
 
 from storage.alert_life import Fit, Outcome
 from storage.grant_format import GrantRole
@@ -90,13 +90,7 @@ def forms(department: Department) -> dict[str, Any]:
         "share/decide": shares.DecisionForm(request=0, approved=True, note="yes"),
         "share/deliver": shares.DeliverForm(request=0, scope=scope, ground=GROUND),
         "hold/list": nothing,
-        "hold/place": holds.HoldForm(
-            reads=department.reads[:1],
-            hold_ground="discovery",
-            authority="Superior Court",
-            number="26-001234",
-            ground=GROUND,
-        ),
+        "hold/place": replace(HOLD, reads=department.reads[:1]),
         "hold/export": holds.ExportForm(hold=0, medium="USB 1", ground=GROUND),
         "hold/book": holds.BookForm(hold=0, evidence_item="E-26-1"),
         "hold/ask-release": holds.BookForm(hold=0, evidence_item="E-26-1"),

@@ -20,6 +20,7 @@ from sync.department.desk.audit.calls import AuditCloseForm, look_daily
 from sync.department.desk.changes.calls import DecideForm
 from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Desk
+from sync.department.desk.holds.calls import HoldForm, Placed
 from sync.department.desk.inquiry.forms import Answer, RunForm
 from sync.department.desk.operations import OPERATIONS
 from sync.department.desk.people.calls import (
@@ -71,6 +72,9 @@ GROUND = Ground(
     justification="hit and run on Myrtle Avenue",
 )
 CAD = replace(GROUND, number_kind="cad", number="CAD-2611-0042")
+HOLD = HoldForm(
+    reads=(), hold_ground="discovery", authority="Superior Court", number="26-001234", ground=GROUND
+)
 
 
 @dataclass
@@ -156,6 +160,15 @@ class Department:
             assert read in {one.read for one in answer.reads}
             accesses.append(answer.access)
         return tuple(accesses)
+
+    def held(self, token: str, reads: Sequence[str] = (), **changes: Any) -> int:
+        """Place a hold on reads (the first, if none is named) that searches of this person found: its
+        number."""
+        names = tuple(reads) or self.reads[:1]
+        form = replace(HOLD, reads=names, accesses=self.searched(token, names), **changes)
+        placed = self.call("hold/place", token, form)
+        assert isinstance(placed, Placed)
+        return placed.hold
 
     def plate(self, plate: str) -> Query:
         """A search for one plate over the last ten days."""
