@@ -1,0 +1,178 @@
+"""What the store refuses: reads are stored together, or by themselves, or counted as lost in a record."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from camera_twins import ScriptedSource
+from pipeline_rig import THREE, Rig, drive, gaps_of
+from scripted_eyes import ScriptedEyes
+
+from firmware.custody.bookkeeper import FAILED_LIMIT_S
+from hw.camera_watch import BlindSpell
+from hw.clock import SystemClock
+from storage.errors import StoreFullError
+from storage.home import Home
+from storage.ledger import KEEP_FREE, Ledger
+from storage.read_records import Read
+from storage.verify import verify_home
+
+
+def test_full_store_loses_reads_for_a_recorded_time_and_goes_on(tmp_path: Path, ledger: Ledger) -> None:
+    source, eyes = drive(tmp_path, THREE)
+    rig = Rig(ledger, eyes, source)
+    free = iter([KEEP_FREE - 1, KEEP_FREE - 1])
+    real = ledger.free_bytes
+    ledger.free_bytes = lambda: next(free, real())
+    rig.run()
+    counts = rig.pipeline.counts
+    assert rig.texts == ["XR72KLM"]
+    assert counts.lost_passes == 2
+    assert counts.passes == counts.stored + counts.lost_passes
+    (gap,) = gaps_of(ledger)
+    assert gap.reason == "store full"
+    assert gap.lost == 2
+    assert gap.from_us <= gap.to_us
+
+
+def counted_batches(ledger: Ledger) -> list[int]:
+    """How many reads each call stored, from now on."""
+    counts: list[int] = []
+    one, several = ledger.append_read, ledger.append_reads
+
+    def append_read(*words: Any, **named: Any) -> Any:
+        counts.append(1)
+        return one(*words, **named)
+
+    def append_reads(new: Any) -> Any:
+        refs = several(new)
+        counts.append(len(refs))
+        return refs
+
+    ledger.append_read, ledger.append_reads = append_read, append_reads  # type: ignore[method-assign]
+    return counts
+
+
+def test_passes_that_end_within_the_time_are_stored_together_and_announced_in_order(
+    tmp_path: Path, ledger: Ledger
+) -> None:
+    source, eyes = drive(tmp_path, THREE)
+    rig, counts = Rig(ledger, eyes, source, gather_s=60.0), counted_batches(ledger)
+    rig.run()
+    assert counts == [3]
+    assert rig.texts == [text for text, _ in THREE]
+    assert [ledger.read(number).text for number, _ in rig.announced] == rig.texts
+    assert rig.pipeline.counts.stored == 3
+    ledger.close()
+    assert verify_home(Home(tmp_path / "home")).ok
+
+
+def test_a_pass_that_a_hot_list_wants_waits_for_no_other(tmp_path: Path, ledger: Ledger) -> None:
+    source, eyes = drive(tmp_path, THREE)
+    rig = Rig(ledger, eyes, source, gather_s=60.0, wanted="7ABC123")
+    counts = counted_batches(ledger)
+    rig.run()
+    assert counts == [1, 1, 1]  # those before it, itself, those after it
+    assert rig.met == ["7ABC123"]
+    assert rig.texts == [text for text, _ in THREE]
+
+
+def test_what_cannot_be_stored_together_is_stored_or_counted_by_itself(
+    tmp_path: Path, ledger: Ledger
+) -> None:
+    source, eyes = drive(tmp_path, THREE)
+    rig = Rig(ledger, eyes, source, gather_s=60.0)
+    real = ledger.append_read
+
+    def append_reads(_new: Any) -> Any:
+        raise StoreFullError("full", where="x")
+
+    def append_read(read: Read, **named: Any) -> Any:
+        if read.text == "7ABC123":
+            raise StoreFullError("full", where="x")
+        return real(read, **named)
+
+    ledger.append_reads, ledger.append_read = append_reads, append_read  # type: ignore[method-assign, assignment]
+    rig.run()
+    assert rig.texts == ["LS15EBC", "XR72KLM"]
+    (gap,) = gaps_of(ledger)
+    assert gap.lost == rig.pipeline.counts.lost_passes == 1
+
+
+def test_a_store_that_fails_for_a_moment_loses_reads_for_a_recorded_time_and_goes_on(
+    tmp_path: Path, ledger: Ledger
+) -> None:
+    source, eyes = drive(tmp_path, THREE)
+    rig = Rig(ledger, eyes, source)
+    failures: list[Exception] = [OSError(5, "Input/output error"), sqlite3.OperationalError("disk I/O error")]
+    real = ledger.append_read
+
+    def append_read(*words: Any, **named: Any) -> Any:
+        if failures:
+            raise failures.pop(0)
+        return real(*words, **named)
+
+    ledger.append_read = append_read  # type: ignore[method-assign]
+    rig.run()
+    assert rig.texts == ["XR72KLM"]
+    (gap,) = gaps_of(ledger)
+    assert gap.reason == "store failed: OSError"
+    assert gap.lost == rig.pipeline.counts.lost_passes == 2
+    assert "store_failed" in rig.log.getvalue()
+
+
+def test_a_store_that_fails_for_long_ends_the_run_with_what_is_wrong(tmp_path: Path, ledger: Ledger) -> None:
+    source, eyes = drive(tmp_path, THREE)
+    rig = Rig(ledger, eyes, source)
+    times = iter((0.0, FAILED_LIMIT_S / 2, FAILED_LIMIT_S))
+    rig.bookkeeper._monotonic = lambda: next(times)
+
+    def append_read(*_words: Any, **_named: Any) -> Any:
+        raise sqlite3.DatabaseError("database disk image is malformed")
+
+    ledger.append_read = append_read  # type: ignore[method-assign]
+    with pytest.raises(sqlite3.DatabaseError, match="malformed"):
+        rig.run()
+    rig.camera.close()
+    rig.bookkeeper.close()
+    assert gaps_of(ledger)[0].lost == 3
+
+
+def test_a_blind_spell_that_finds_no_room_is_recorded_once_there_is(tmp_path: Path, ledger: Ledger) -> None:
+    source, eyes = drive(tmp_path, THREE[:1])
+    rig = Rig(ledger, eyes, source)
+    real, now = ledger.append, rig.clock.now()
+
+    def append(_record: Any) -> Any:
+        raise StoreFullError("full", where="x")
+
+    ledger.append = append  # type: ignore[method-assign, assignment]
+    rig.bookkeeper.blind(BlindSpell(began=now, ended=now, blind_s=5.0, reason="no frame", reopened=1))
+    ledger.append = real  # type: ignore[method-assign]
+    assert gaps_of(ledger) == []
+    rig.run()
+    (gap,) = gaps_of(ledger)
+    assert gap.reason == "camera: no frame"
+
+
+def test_blind_spell_of_the_camera_is_a_record_in_the_log(ledger: Ledger) -> None:
+    source = ScriptedSource(SystemClock())
+    rig = Rig(ledger, ScriptedEyes({}), source, live=True)
+    rig.pipeline.start()
+    time.sleep(0.3)
+    source.stalled.set()
+    until = time.monotonic() + 10
+    while source.opened < 2 and time.monotonic() < until:
+        time.sleep(0.05)
+    time.sleep(0.5)
+    rig.pipeline.stop()
+    rig.camera.close()
+    rig.pipeline.join(120)
+    (gap,) = gaps_of(ledger)
+    assert gap.reason.startswith("camera: ")
+    assert 500_000 <= gap.to_us - gap.from_us <= 10_000_000
+    assert "camera_blind" in rig.log.getvalue()
