@@ -24,6 +24,7 @@ from sync.department.desk.state import checked_policy
 from sync.department.ground.department_time import DepartmentTime
 from sync.department.ground.home import DepartmentHome, load_ed25519
 from sync.department.ground.ports import demand_free
+from sync.department.ground.serving import serve_app
 from sync.department.journal import named_administrator
 from sync.department.server import ceremony, naming
 from sync.department.server.open_desk import POLICY_FILE, adopt_root, open_desk, open_front, root_in
@@ -233,8 +234,6 @@ def serve(
     fips: bool,
 ) -> int:
     """Run the key service here until stopped."""
-    import uvicorn  # noqa: PLC0415 - only where a key service runs
-
     from sync.department.content.key_server import TOKEN_FILE, key_app  # noqa: PLC0415
     from sync.department.ground.tls import tls_context  # noqa: PLC0415
 
@@ -257,19 +256,11 @@ def serve(
     print(f"key of its list, for the root file: {opened.public.public_bytes_raw().hex()}", file=sys.stderr)
     app = key_app(service, opened, root, token_file.read_text().strip(), clock)
     print(f"key service on {host}:{port}; Ctrl-C stops", file=sys.stderr, flush=True)
-    uvicorn.run(
-        app,
-        host=host,
-        port=port,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        lifespan="off",
-        ws="none",
-        ssl_context_factory=lambda _config, _default: context,
-    )
-    service.close()
-    opened.close()
+    try:
+        serve_app(app, host, port, context)
+    finally:
+        service.close()
+        opened.close()
     return DONE
 
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import ssl
 import sys
 from pathlib import Path
-from typing import Any
 
 import click
-import uvicorn
 
 from sync.command_frame import Common, noun
 from sync.department.commands import desk_access
 from sync.department.ground.home import DepartmentHome
 from sync.department.ground.ports import demand_free
+from sync.department.ground.serving import serve_app
 from sync.department.ground.tls import tls_context
 from sync.department.journal.witness_server import WitnessFolder, witness_app
 from sync.department.server.open_desk import open_desk
@@ -83,25 +83,14 @@ def serve(
             raise InvalidInputError("belongs with --key; --fips needs both", where="--certificate")
         demand_free(host, port, "--port")
         print(f"witness {opened.name} on {host}:{port}; Ctrl-C stops", file=sys.stderr, flush=True)
-        uvicorn.run(
-            witness_app(opened),
-            host=host,
-            port=port,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            lifespan="off",
-            ws="none",
-            ssl_context_factory=_context_of(certificate, tls_key, fips=fips),
-        )
+        serve_app(witness_app(opened), host, port, _context_of(certificate, tls_key, fips=fips))
     finally:
         opened.close()
     return DONE
 
 
-def _context_of(certificate: Path | None, tls_key: Path | None, *, fips: bool) -> Any:
-    """Makes uvicorn's TLS context, or None for plain HTTP (a co-signature needs no secrecy)."""
+def _context_of(certificate: Path | None, tls_key: Path | None, *, fips: bool) -> ssl.SSLContext | None:
+    """The TLS context, or None for plain HTTP (a co-signature needs no secrecy)."""
     if certificate is None or tls_key is None:
         return None
-    context = tls_context(certificate, tls_key, approved=fips)
-    return lambda _config, _default: context
+    return tls_context(certificate, tls_key, approved=fips)

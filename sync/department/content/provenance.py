@@ -20,13 +20,14 @@ from pathlib import Path
 from typing import Any
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from storage import files
 from storage.errors import StorageError
 from sync.department.content.reads import OpenedRead
+from sync.department.ground.certificates import issued, private_pem, self_signed
 from sync.errors import HomeError
 
 CA_YEARS = 40  # a case may be tried long after; the authority signs nothing but manifests
@@ -34,17 +35,6 @@ SIGNER_YEARS = 30
 YEAR_DAYS = 365
 PROOF_LABEL = "org.alpr-reader.tlog-proof"
 CAPTURED = "http://cv.iptc.org/newscodes/digitalsourcetype/digitalCapture"  # IPTC NewsCodes
-_NONE = dict.fromkeys(
-    (
-        "content_commitment",
-        "key_encipherment",
-        "data_encipherment",
-        "key_agreement",
-        "encipher_only",
-        "decipher_only",
-    ),
-    False,
-)
 
 
 class MissingManifestsError(StorageError):
@@ -83,22 +73,8 @@ def _make(folder: Path, department: str, now_us: int) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     subject = _name(department, "ALPR evidence")
     begin = _moment(now_us)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(begin)
-        .not_valid_after(begin + dt.timedelta(days=CA_YEARS * YEAR_DAYS))
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(
-            x509.KeyUsage(digital_signature=False, key_cert_sign=True, crl_sign=True, **_NONE), critical=True
-        )
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    files.replace(folder / "ca.key", _private_pem(key))
+    certificate = self_signed(key, subject, (begin, begin + dt.timedelta(days=CA_YEARS * YEAR_DAYS)))
+    files.replace(folder / "ca.key", private_pem(key))
     files.replace(folder / "ca.pem", certificate.public_bytes(serialization.Encoding.PEM))
 
 
@@ -112,12 +88,6 @@ def _name(organization: str, common: str) -> x509.Name:
         x509.NameAttribute(NameOID.ORGANIZATION_NAME, organization[:64]),
         x509.NameAttribute(NameOID.COMMON_NAME, common),
     ])  # fmt: skip
-
-
-def _private_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
-    return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
 
 
 class ManifestMaker:
@@ -142,7 +112,7 @@ class ManifestMaker:
             "trust": {"trust_anchors": authority.certificate.decode()},
         }
         self._context = c2pa.Context(c2pa.Settings.from_dict(settings))
-        self._signer = c2pa.Signer.from_info(c2pa.C2paSignerInfo(b"es256", chain, _private_pem(key), None))
+        self._signer = c2pa.Signer.from_info(c2pa.C2paSignerInfo(b"es256", chain, private_pem(key), None))
 
     def manifest(self, read: OpenedRead, name: str, title: str) -> bytes:
         """The sidecar of one image of a read. Raises MissingManifestsError if the library refuses it.
@@ -197,22 +167,6 @@ def _signer_certificate(
     issuer = x509.load_pem_x509_certificate(authority.certificate)
     begin = max(_moment(now_us), issuer.not_valid_before_utc)
     end = min(begin + dt.timedelta(days=SIGNER_YEARS * YEAR_DAYS), issuer.not_valid_after_utc)
-    return (
-        x509.CertificateBuilder()
-        .subject_name(_name(department, "ALPR evidence package"))
-        .issuer_name(issuer.subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(begin)
-        .not_valid_after(end)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(
-            x509.KeyUsage(digital_signature=True, key_cert_sign=False, crl_sign=False, **_NONE), critical=True
-        )
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.EMAIL_PROTECTION]), critical=False)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.key.public_key()), critical=False
-        )
-        .sign(authority.key, hashes.SHA256())
-        .public_bytes(serialization.Encoding.PEM)
-    )
+    subject, usages = _name(department, "ALPR evidence package"), [ExtendedKeyUsageOID.EMAIL_PROTECTION]
+    made = issued(authority.key, issuer.subject, key.public_key(), subject, (begin, end), usages)
+    return made.public_bytes(serialization.Encoding.PEM)

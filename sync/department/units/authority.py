@@ -16,12 +16,13 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from storage import files
 from storage.times import now_us
+from sync.department.ground.certificates import issued, private_pem, self_signed
 from sync.errors import HomeError
 from sync.membership import page_host
 from sync.vouch import p256
@@ -30,17 +31,6 @@ CA_DAYS = 730
 SERVER_DAYS = 365
 RENEW_BEFORE_DAYS = 30
 CA_RENEW_BEFORE_DAYS = 240  # every unit renews its own, and so hears of it, within 60 of these
-_NONE = dict.fromkeys(
-    (
-        "content_commitment",
-        "key_encipherment",
-        "data_encipherment",
-        "key_agreement",
-        "encipher_only",
-        "decipher_only",
-    ),
-    False,
-)
 
 
 def _moment(us: int) -> dt.datetime:
@@ -58,30 +48,9 @@ def _host_name(host: str) -> x509.GeneralName:
         return x509.DNSName(host)
 
 
-def private_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
-    """PKCS 8, unencrypted: for files that only their owner may read."""
-    return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-
-
-def _self_signed(key: ec.EllipticCurvePrivateKey, subject: x509.Name, now_us: int) -> x509.Certificate:
+def _own_certificate(key: ec.EllipticCurvePrivateKey, subject: x509.Name, now_us: int) -> x509.Certificate:
     now = _moment(now_us)
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(minutes=5))
-        .not_valid_after(now + dt.timedelta(days=CA_DAYS))
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(
-            x509.KeyUsage(digital_signature=False, key_cert_sign=True, crl_sign=True, **_NONE), critical=True
-        )
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .sign(key, hashes.SHA256())
-    )
+    return self_signed(key, subject, (now - dt.timedelta(minutes=5), now + dt.timedelta(days=CA_DAYS)))
 
 
 @dataclass(slots=True)
@@ -98,7 +67,7 @@ class Authority:
         """A new CA in `folder`."""
         folder.mkdir(mode=files.PRIVATE_DIR, parents=True, exist_ok=True)
         key = ec.generate_private_key(ec.SECP256R1())
-        made = cls(folder, _self_signed(key, _name(f"{name} ALPR units"), clock()), key, clock)
+        made = cls(folder, _own_certificate(key, _name(f"{name} ALPR units"), clock()), key, clock)
         files.replace(folder / "ca.key", private_pem(key))
         made._keep()
         return made
@@ -113,7 +82,7 @@ class Authority:
         """
         if _lasts(self.certificate, self.clock(), CA_RENEW_BEFORE_DAYS):
             return False
-        self.certificate = _self_signed(self.key, self.certificate.subject, self.clock())
+        self.certificate = _own_certificate(self.key, self.certificate.subject, self.clock())
         self._keep()
         return True
 
@@ -148,30 +117,11 @@ class Authority:
         usages: list[x509.ObjectIdentifier],
         hosts: tuple[str, ...],
     ) -> x509.Certificate:
-        key_id = x509.SubjectKeyIdentifier.from_public_key(self.key.public_key())
         now = _moment(self.clock())
-        builder = (
-            x509.CertificateBuilder()
-            .subject_name(_name(name))
-            .issuer_name(self.certificate.subject)
-            .public_key(public)
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - dt.timedelta(minutes=5))
-            .not_valid_after(min(now + dt.timedelta(days=days), self.certificate.not_valid_after_utc))
-            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(
-                x509.KeyUsage(digital_signature=True, key_cert_sign=False, crl_sign=False, **_NONE),
-                critical=True,
-            )
-            .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
-            .add_extension(
-                x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(key_id), critical=False
-            )
-        )
-        if hosts:
-            names = [_host_name(host) for host in hosts]
-            builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
-        return builder.sign(self.key, hashes.SHA256())
+        end = min(now + dt.timedelta(days=days), self.certificate.not_valid_after_utc)
+        valid = (now - dt.timedelta(minutes=5), end)
+        names = [_host_name(host) for host in hosts]
+        return issued(self.key, self.certificate.subject, public, _name(name), valid, usages, names)
 
     def issue_unit(self, public_der: bytes, unit_id: str, days: int) -> x509.Certificate:
         """A unit's certificate for a P-256 TLS key (SubjectPublicKeyInfo, DER). Raises MessageError.
