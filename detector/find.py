@@ -34,10 +34,6 @@ class Letterbox(NamedTuple):
         """Net px (..., 2) to frame px."""
         return points / (self.scale_x, self.scale_y)
 
-    def to_net(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Frame px (..., 2) to net px."""
-        return points * (self.scale_x, self.scale_y)
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Candidates:

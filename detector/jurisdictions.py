@@ -11,7 +11,6 @@ nat, far below what one clear character weighs.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -187,12 +186,9 @@ class FormatPrior:
         out.flags.writeable = False
         return out
 
-    def log_prior(self, text: str, chances: F64) -> float:
-        """log lift of a text when the jurisdictions have the probabilities ``chances`` (J,)."""
-        return math.log(max(float(self.lifts(text) @ chances), 1e-300))
-
     def log_slot_prior(self, text: str, chances: F64) -> F64:
-        """``log_prior`` of ``text`` with each slot replaced by each class, (S, 37); last: left out."""
+        """log lift of ``text``, the jurisdictions having the probabilities ``chances`` (J,), with each slot
+        replaced by each class: (S, 37); last: left out."""
         free = float(self._vanity @ chances) * _length_share(len(text))
         odds = chances.tolist()
         out = np.full((len(text), CLASSES), free)

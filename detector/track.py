@@ -17,7 +17,7 @@ from .likeness import TRUSTED, is_part, near_text, same_text
 from .pairing import PATIENCE_INTERVALS, Pace, pair_cost
 from .passes import LiveTrack, Sighting
 from .place_fit import at_its_place, may_have_strayed, overlap
-from .plates import FrameReadings, PlateBox, PlateReading, PlateText, VehiclePass
+from .plates import FrameReadings, PlateBox, PlateReading, VehiclePass
 from .vote import Decoding
 
 # How long a plate may be out of sight within one pass.
@@ -32,7 +32,7 @@ _GLIMPSE, _GLIMPSE_US = 2, 200_000  # sightings of what a jump of the picture to
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LivePass:
-    """A pass that has not ended; its text so far: ``Tracker.text_of``.
+    """A pass that has not ended; its text so far: ``Tracker.so_far``.
 
     ``settled``: more frames would not change it.
     """
@@ -135,13 +135,6 @@ class Tracker:
             best_for=tuple(changes.best_for),
             dropped=tuple(changes.dropped),
         )
-
-    def text_of(self, pass_id: int) -> PlateText:
-        """What the vote of a live pass says so far. Raises KeyError when no such pass is live."""
-        for track in self._tracks:
-            if track.pass_id == pass_id:
-                return track.text
-        raise KeyError(pass_id)
 
     def so_far(self, pass_id: int) -> VehiclePass | None:
         """A live pass as it would be reported now; None if it would be discarded.

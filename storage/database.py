@@ -1,4 +1,4 @@
-"""SQLite files of ours, opened one way: durable, guarded against damaged pages, one transaction helper.
+"""SQLite files of ours, opened one way: durable, guarded against damaged pages.
 
 Built on sqlite-utils, whose `Database.atomic` nests by savepoints and whose rows and schema calls the rest
 of the room uses. Its own migrations are not used: they keep their own table in the file, and in a file
@@ -7,9 +7,7 @@ where every table must be bound to a signature there is no place for one.
 
 from __future__ import annotations
 
-import contextlib
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
@@ -51,23 +49,3 @@ def connect(path: Path, mode: str = "write") -> sqlite_utils.Database:
         connection.close()
         raise
     return database
-
-
-@contextlib.contextmanager
-def atomic(database: sqlite_utils.Database, *, immediate: bool = False) -> Iterator[None]:
-    """All or nothing: commits at the end, rolls back whatever is raised; nested use is a savepoint.
-
-    `immediate` takes the write lock at once, for a file that several processes write: what was read inside is
-    still true when it is written.
-    """
-    if not immediate or database.conn.in_transaction:
-        with database.atomic():
-            yield
-        return
-    database.conn.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        database.conn.execute("COMMIT")
-    except BaseException:
-        database.rollback()  # a no-op where the error has ended the transaction already
-        raise

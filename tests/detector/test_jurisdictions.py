@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -13,6 +15,11 @@ from detector.plates import ALPHABET
 CODES = (*(f"US-{state}" for state in STATES), *COUNTRIES)
 PRIOR = FormatPrior(CODES)
 EVEN = np.full(len(CODES), 1 / len(CODES))
+
+
+def log_prior(prior: FormatPrior, text: str, chances: np.ndarray) -> float:
+    """log lift of a text when the jurisdictions have these probabilities, (J,)."""
+    return math.log(max(float(prior.lifts(text) @ chances), 1e-300))
 
 
 def only(code: str) -> np.ndarray:
@@ -30,7 +37,9 @@ def test_every_jurisdiction_has_series_that_share_its_plates(code: str) -> None:
 def test_a_code_that_is_not_known_has_no_series_and_prefers_nothing() -> None:
     assert formats_of("US-XX") == ()
     unknown = FormatPrior(["XX"])
-    assert unknown.log_prior("ABC1234", np.ones(1)) == pytest.approx(unknown.log_prior("AB12C34", np.ones(1)))
+    assert log_prior(unknown, "ABC1234", np.ones(1)) == pytest.approx(
+        log_prior(unknown, "AB12C34", np.ones(1))
+    )
 
 
 @pytest.mark.parametrize(
@@ -45,19 +54,19 @@ def test_a_code_that_is_not_known_has_no_series_and_prefers_nothing() -> None:
     ],
 )
 def test_an_issued_text_is_likelier_than_one_that_is_not(code: str, issued: str, not_issued: str) -> None:
-    assert PRIOR.log_prior(issued, only(code)) > PRIOR.log_prior(not_issued, only(code)) + 1
+    assert log_prior(PRIOR, issued, only(code)) > log_prior(PRIOR, not_issued, only(code)) + 1
     assert PRIOR.fits(issued, only(code)) > 0.8
     assert PRIOR.fits(not_issued, only(code)) < 0.5
 
 
 def test_letters_that_a_state_skips_are_no_series_of_it() -> None:
-    assert PRIOR.log_prior("7AOC123", only("US-CA")) < PRIOR.log_prior("7ABC123", only("US-CA")) - 3
+    assert log_prior(PRIOR, "7AOC123", only("US-CA")) < log_prior(PRIOR, "7ABC123", only("US-CA")) - 3
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.text(ALPHABET, min_size=1, max_size=8), st.sampled_from(CODES))
 def test_no_text_is_impossible(text: str, code: str) -> None:
-    assert PRIOR.log_prior(text, only(code)) > -10
+    assert log_prior(PRIOR, text, only(code)) > -10
 
 
 @settings(max_examples=40, deadline=None)
@@ -67,7 +76,7 @@ def test_slot_priors_are_those_of_the_texts_written_out(text: str) -> None:
     for slot in range(len(text)):
         for label, character in enumerate([*ALPHABET, ""]):
             replaced = text[:slot] + character + text[slot + 1 :]
-            assert rows[slot, label] == pytest.approx(PRIOR.log_prior(replaced, EVEN))
+            assert rows[slot, label] == pytest.approx(log_prior(PRIOR, replaced, EVEN))
 
 
 def test_a_text_names_its_jurisdiction() -> None:

@@ -233,12 +233,13 @@ def test_a_live_pass_is_told_with_its_text_so_far() -> None:
     for step in range(4):
         told = replay.look(near("7ABC123", 300 + 9 * step, 300))
     (live,) = told.live
-    assert (replay.tracker.text_of(live.pass_id).text, live.frames_seen) == ("7ABC123", 4)
+    seen = replay.tracker.so_far(live.pass_id)
+    assert seen is not None
+    assert (seen.text.text, live.frames_seen) == ("7ABC123", 4)
     assert live.settled
     replay.finish()
-    for ask in (replay.tracker.text_of, replay.tracker.so_far):
-        with pytest.raises(KeyError):
-            ask(live.pass_id)
+    with pytest.raises(KeyError):
+        replay.tracker.so_far(live.pass_id)
 
 
 @dataclass(frozen=True)

@@ -33,47 +33,34 @@ def rows(path: Path) -> list[int]:
         other.close()
 
 
-def put_and_fail(db: sqlite_utils.Database, number: int, *, immediate: bool) -> None:
-    with database.atomic(db, immediate=immediate):
-        put(db, number)
-        raise _Refused
-
-
 def put(db: sqlite_utils.Database, number: int) -> None:
     db.conn.execute("INSERT INTO t VALUES (?)", (number,))
 
 
-@pytest.mark.parametrize("immediate", [False, True])
+def put_and_fail(db: sqlite_utils.Database, number: int) -> None:
+    with db.atomic():
+        put(db, number)
+        raise _Refused
+
+
 def test_what_was_written_is_there_for_another_process_and_a_failure_leaves_nothing(
-    db: sqlite_utils.Database, tmp_path: Path, immediate: bool
+    db: sqlite_utils.Database, tmp_path: Path
 ) -> None:
-    with database.atomic(db, immediate=immediate):
+    with db.atomic():
         put(db, 1)
     with pytest.raises(_Refused):
-        put_and_fail(db, 2, immediate=immediate)
+        put_and_fail(db, 2)
     assert rows(tmp_path / "some.sqlite3") == [1]
     assert not db.conn.in_transaction
 
 
-@pytest.mark.parametrize("immediate", [False, True])
-def test_a_nested_failure_takes_back_its_own_part_alone(
-    db: sqlite_utils.Database, tmp_path: Path, immediate: bool
-) -> None:
-    with database.atomic(db, immediate=immediate):
+def test_a_nested_failure_takes_back_its_own_part_alone(db: sqlite_utils.Database, tmp_path: Path) -> None:
+    with db.atomic():
         put(db, 1)
         with pytest.raises(_Refused):
-            put_and_fail(db, 2, immediate=immediate)
+            put_and_fail(db, 2)
         put(db, 3)
     assert rows(tmp_path / "some.sqlite3") == [1, 3]
-
-
-def test_an_immediate_transaction_keeps_another_writer_out_from_its_start(
-    db: sqlite_utils.Database, tmp_path: Path
-) -> None:
-    other = sqlite3.connect(tmp_path / "some.sqlite3", timeout=0)
-    with database.atomic(db, immediate=True), pytest.raises(sqlite3.OperationalError, match="locked"):
-        other.execute("INSERT INTO t VALUES (9)")
-    other.close()
 
 
 def test_an_immutable_file_is_read_without_a_trace_beside_it(

@@ -24,7 +24,7 @@ def grown_old(home: DepartmentHome, monkeypatch: pytest.MonkeyPatch, days_left: 
     made = Authority.open(home.authority)
     with monkeypatch.context() as patch:
         patch.setattr(authorities, "CA_DAYS", days_left)
-        certificate = authorities._self_signed(made.key, made.certificate.subject, now_us())
+        certificate = authorities._own_certificate(made.key, made.certificate.subject, now_us())
         old = Authority(made.folder, certificate, made.key)
     old._keep()
     return old.der()
