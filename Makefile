@@ -87,13 +87,13 @@ test-in-turn: test-311
 	@$(MAKE) --no-print-directory test-313
 
 # A file each, one more at a time than there are cores: many tests wait for a clock, not for a core.
-PARALLEL := -n $(shell cores=$$(nproc 2>/dev/null || echo 2); echo $$((cores < 8 ? cores + 1 : 8))) --dist loadfile
+PARALLEL := -n $(shell cores=$$(nproc 2>/dev/null || echo 2); echo $$((cores < 8 ? cores + 1 : 8))) --dist loadfile --no-loadscope-reorder
 
 test-311: $(VENV)/.ready
 	$(RUN)/pytest $(PARALLEL)
 
-# On the second Python: all but the attacks, faults and training, and what is marked slow.
-SECOND_ROUND := -m "not slow" --ignore=tests/attacks --ignore-glob='tests/*/test_attack_*.py' --ignore=tests/faults --ignore=tests/training
+# On the second Python: all but the attacks, faults and training, and what is marked slow; of each table one row.
+SECOND_ROUND := --first-rows -m "not slow" --ignore=tests/attacks --ignore-glob='tests/*/test_attack_*.py' --ignore=tests/faults --ignore=tests/training
 
 ifeq ($(PYTHON_313),)
 test-313:

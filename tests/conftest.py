@@ -11,9 +11,16 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.run_order import pytest_addoption, pytest_collection_modifyitems
 from tests.skip_gate import pytest_sessionfinish, pytest_terminal_summary
 
-__all__ = ["pytest_sessionfinish", "pytest_terminal_summary", "shared_data"]
+__all__ = [
+    "pytest_addoption",
+    "pytest_collection_modifyitems",
+    "pytest_sessionfinish",
+    "pytest_terminal_summary",
+    "shared_data",
+]
 
 # how long an example takes says more about the machine's load than about the code
 settings.register_profile("unhurried", deadline=None)

@@ -1,0 +1,38 @@
+"""Which tests of a run come first, and which of a table a second Python runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import pytest
+
+OPTION = "--first-rows"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option."""
+    parser.addoption(
+        OPTION,
+        action="store_true",
+        help="of each table of cases run the first alone: they differ in data, not in what Python does",
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Start files with slow tests first: at the end one keeps one core busy and leaves the others idle."""
+    if config.getoption(OPTION):
+        kept = list(first_rows(items))
+        config.hook.pytest_deselected(items=sorted(set(items) - set(kept), key=lambda item: item.nodeid))
+        items[:] = kept
+    slow = {item.path for item in items if item.get_closest_marker("slow") is not None}
+    items.sort(key=lambda item: item.path not in slow)
+
+
+def first_rows(items: Iterable[pytest.Item]) -> Iterator[pytest.Item]:
+    """The first of those that one test function makes of a table."""
+    seen: set[str] = set()
+    for item in items:
+        name = item.nodeid.partition("[")[0]
+        if name not in seen:
+            seen.add(name)
+            yield item
