@@ -26,7 +26,9 @@ def test_a_missing_service_is_never_an_allowed_reason() -> None:
     ("reason", "strict", "status", "workers"),
     [
         pytest.param("no server here", "1", 1, [], id="a service is missing"),
-        pytest.param("no server here", "1", 1, ["-n", "1"], id="a service is missing, seen by a worker"),
+        pytest.param(
+            "no server here", "1", 1, ["-p", "xdist", "-n", "1"], id="a service is missing, seen by a worker"
+        ),
         pytest.param("no server here", "", 0, [], id="a bare machine"),
         pytest.param("no real pictures at x: set ALPR_DATA", "1", 0, [], id="an allowed reason"),
     ],
@@ -39,7 +41,7 @@ def test_a_skipped_test_fails_a_strict_run(
     command = [sys.executable, "-m", "pytest", "-q", "-p", "tests.skip_gate", *workers, "-c", os.devnull]
     done = subprocess.run(
         [*command, "--rootdir", str(tmp_path), str(tmp_path)],
-        env=os.environ | {VARIABLE: strict, "PYTHONPATH": str(ROOT)},
+        env=os.environ | {VARIABLE: strict, "PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         cwd=tmp_path, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == status, done.stdout + done.stderr

@@ -7,6 +7,7 @@ PostgreSQL bulk rows go by COPY and the day's partitions are made on first use a
 from __future__ import annotations
 
 import contextlib
+import functools
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
@@ -16,6 +17,8 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import event, insert, select
 from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, OperationalError, SQLAlchemyError
 
@@ -221,7 +224,16 @@ def open_store(url: str, *, migrate: bool = True) -> Store:
     return store
 
 
+@functools.cache
+def _newest_schema() -> str | None:
+    return ScriptDirectory(str(MIGRATIONS)).get_current_head()
+
+
 def _migrate(store: Store) -> None:
+    """Bring the schema up to date. One that is takes no lock: every command opens the store."""
+    with store.read() as connection:
+        if MigrationContext.configure(connection).get_current_revision() == _newest_schema():
+            return
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     with store.write() as connection:

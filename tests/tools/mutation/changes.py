@@ -11,6 +11,7 @@ import copy
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 _TURNED: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
@@ -20,14 +21,26 @@ _TURNED: dict[type[ast.cmpop], type[ast.cmpop]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mutant:
-    """One changed statement. `source` is the whole module with it; `lines` (1-based) run when it runs."""
+    """One changed statement: `changed` in the place of node `number` of `text`'s syntax tree.
+
+    `lines` (1-based) run when it runs.
+    """
 
     path: str
     function: str  # the qualified name of what holds it; "" at the top of the module
     what: str
-    source: str
+    text: str
+    number: int
+    changed: ast.AST
     line: int
     lines: range
+
+    @property
+    def source(self) -> str:
+        """The whole module with it."""
+        tree = ast.parse(self.text)
+        _put(tree, next(islice(ast.walk(tree), self.number, None)), self.changed)
+        return ast.unparse(ast.fix_missing_locations(tree))
 
     @property
     def name(self) -> str:
@@ -58,14 +71,14 @@ def mutants_of(path: str, text: str) -> list[Mutant]:
             shown = f"{what}: {' '.join(lines[line - 1].split())}"
             seen[f"{place.function} {shown}"] += 1
             times = seen[f"{place.function} {shown}"]
-            tree = ast.parse(text)
-            _put(tree, next(one for at, one in enumerate(ast.walk(tree)) if at == number), changed)
             found.append(
                 Mutant(
                     path=path,
                     function=place.function,
                     what=shown if times == 1 else f"{shown} ({times})",
-                    source=ast.unparse(ast.fix_missing_locations(tree)),
+                    text=text,
+                    number=number,
+                    changed=changed,
                     line=line,
                     lines=place.lines,
                 )
