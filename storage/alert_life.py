@@ -212,7 +212,7 @@ def _transcription(state: AlertState, step: AlertStep, wanted: Wanted) -> None:
 
 
 def _answer(state: AlertState, step: AlertStep, wanted: Wanted) -> None:
-    typed = _typed_by(state, step.user)
+    typed = typed_by(state, step.user)
     if typed is None:
         raise _refuse("type plate and state from the image before you answer", "transcribe first")
     if step.answer is None or step.fit is None:
@@ -239,7 +239,8 @@ def _outcome(state: AlertState, step: AlertStep, _wanted: Wanted) -> None:
         )
 
 
-def _typed_by(state: AlertState, user: str) -> AlertStep | None:
+def typed_by(state: AlertState, user: str) -> AlertStep | None:
+    """The newest transcription of a person."""
     typed = [one for one in state.steps if one.step is AlertEvent.TRANSCRIBED and one.user == user]
     return typed[-1] if typed else None
 

@@ -64,7 +64,7 @@ class _Handler(socketserver.BaseRequestHandler):
         connection: socket.socket = self.request
         connection.settimeout(TIMEOUT_S)
         with contextlib.suppress(OSError):
-            if _peer_uid(connection) not in (os.geteuid(), 0):
+            if peer_uid(connection) not in (os.geteuid(), 0):
                 return
             _send(connection, self._answer(connection))
 
@@ -138,7 +138,8 @@ def _request(asked: object) -> tuple[str, dict[str, Any]]:
     return str(asked[0]), asked[1]
 
 
-def _peer_uid(connection: socket.socket) -> int:
+def peer_uid(connection: socket.socket) -> int:
+    """The user of the process at the other end of a Unix socket (SO_PEERCRED)."""
     size = struct.calcsize("3i")
     _, uid, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
     return int(uid)

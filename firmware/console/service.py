@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-import struct
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,7 +17,7 @@ from firmware.console.session import Console
 from hw.errors import LineGoneError
 from hw.serial_port import FdPort, SerialPort
 from storage.errors import HomeLockedError
-from storage.socket_door import private_umask, short_name
+from storage.socket_door import peer_uid, private_umask, short_name
 
 CONSOLES_AT_ONCE = 4
 PUMP_BYTES = 1024
@@ -70,7 +69,7 @@ def _accept(listener: socket.socket, make: MakeConsole, stop: threading.Event, r
             stop.wait(LOOK_S)
             continue
         running[:] = [pair for pair in running if pair[1].is_alive()]
-        if _peer_uid(connection) not in {os.geteuid(), 0} or len(running) >= CONSOLES_AT_ONCE:
+        if peer_uid(connection) not in {os.geteuid(), 0} or len(running) >= CONSOLES_AT_ONCE:
             connection.close()
             continue
         console = make(_SocketPort(connection))
@@ -123,9 +122,3 @@ def pump(port: SerialPort, home: Path) -> None:
         carry(port, far)
         connection.shutdown(socket.SHUT_RDWR) if back.is_alive() else None
         back.join(timeout=2)
-
-
-def _peer_uid(connection: socket.socket) -> int:
-    size = struct.calcsize("3i")
-    _, uid, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
-    return int(uid)

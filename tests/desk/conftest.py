@@ -1,18 +1,30 @@
-"""A founded department for each test, sessions of its people, and its server."""
+"""A founded department for each test, sessions of its people, its calls over HTTP and its
+server."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+import httpx
 import pytest
 from desk_fixtures import department, founded, seat, tokens
+from desk_server import serving
 from desk_twins import Department
+from starlette.applications import Starlette
 
 from storage.times import now_us
+from sync.department.desk.api import routes
 from sync.department.ground.department_time import Clocks
 from sync.department.server.server import Department as Server
 
 __all__ = ["department", "founded", "seat", "tokens"]
+
+
+@pytest.fixture
+def client(department: Department) -> Iterator[httpx.Client]:
+    """The desk's calls over HTTP."""
+    with serving(Starlette(routes=routes(department.front))) as client:
+        yield client
 
 
 @pytest.fixture

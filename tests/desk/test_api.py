@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import httpx
-import pytest
 from desk_server import serving
 from desk_twins import GROUND, PASSWORD, Department
 from starlette.applications import Starlette
@@ -14,12 +11,6 @@ from storage.times import DAY_US
 from sync.department.desk.api import MAX_BODY_BYTES, routes
 from sync.department.desk.json_forms import to_json
 from sync.department.desk.operations import OPERATIONS
-
-
-@pytest.fixture
-def client(department: Department) -> Iterator[httpx.Client]:
-    with serving(Starlette(routes=routes(department.front))) as client:
-        yield client
 
 
 def logon(department: Department, client: httpx.Client, user: str) -> dict[str, str]:

@@ -3,30 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import httpx
 import pytest
 from described_api import DESCRIBED, fits, schema_of
 from desk_forms import forms
-from desk_server import serving
 from desk_twins import GROUND, PASSWORD, Department
-from starlette.applications import Starlette
 
-from sync.department.desk.api import routes
 from sync.department.desk.idempotency import MadeOnce
 from sync.department.desk.json_forms import read_form, to_json
 from sync.department.desk.operations import OPERATIONS
 from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError
 
 Tokens = Callable[[str], str]
-
-
-@pytest.fixture
-def client(department: Department) -> Iterator[httpx.Client]:
-    with serving(Starlette(routes=routes(department.front))) as client:
-        yield client
 
 
 def logged_on(department: Department, client: httpx.Client, user: str) -> dict[str, Any]:

@@ -4,20 +4,16 @@ schema, refusals of the one form."""
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
 from described_api import DESCRIBED, JSON, fits, near, schema_of, values_of
 from desk_forms import forms
-from desk_server import serving
 from desk_twins import Department
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from starlette.applications import Starlette
 
-from sync.department.desk.api import routes
 from sync.department.desk.json_forms import to_json
 from sync.department.desk.operations import OPERATIONS
 
@@ -39,12 +35,6 @@ class Callers:
         """One call, its body as Python writes JSON."""
         headers = {"authorization": f"Bearer {self._tokens[user]}"}
         return self._client.post(f"/desk/{name}", content=json.dumps(body), headers=headers)
-
-
-@pytest.fixture
-def client(department: Department) -> Iterator[httpx.Client]:
-    with serving(Starlette(routes=routes(department.front))) as client:
-        yield client
 
 
 def check(name: str, answer: httpx.Response) -> None:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 
 import httpx
 import pytest
-from desk_server import serving
 from desk_twins import DAY_US, GROUND, MINUTE_US, PASSWORD, Department
 from passkey_attacks import ATTACKS, Attack, registered
 from passkey_twin import PasskeyTwin
-from starlette.applications import Starlette
 
-from sync.department.desk.api import routes
 from sync.department.desk.documents.local import LocalForm
 from sync.department.desk.holds.calls import ExportForm
 from sync.department.desk.inquiry.forms import NothingForm
@@ -301,12 +298,6 @@ def test_what_is_refused_anyway_asks_for_no_proof(department: Department) -> Non
 
 
 # over HTTP ------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def client(department: Department) -> Iterator[httpx.Client]:
-    with serving(Starlette(routes=routes(department.front))) as client:
-        yield client
 
 
 def test_over_http_the_refusal_names_the_proof_and_the_proof_opens_the_call(

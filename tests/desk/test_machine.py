@@ -12,6 +12,7 @@ from typing import ClassVar
 import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from desk_root import Root, problems
 from desk_server import serving
 from desk_twins import GROUND, Department, SwitchedWitness
 from starlette.applications import Starlette
@@ -157,8 +158,12 @@ def office(department: Department, name: str) -> Ed25519PrivateKey:
     return load_ed25519(department.home.path / "root-keys" / f"{name}.key")
 
 
-def signed(department: Department, offices: Sequence[str], user: str = "newchief") -> bytes:
-    data = naming.draft(department.desk, user, "N. Chief")
+def signed(
+    department: Department, offices: Sequence[str], user: str = "newchief", /, **changes: object
+) -> bytes:
+    """A statement about that user, with `changes`, that these offices signed."""
+    said, _ = named_administrator.parse(naming.draft(department.desk, user, "N. Chief"))
+    data = named_administrator.unsigned(replace(said, **changes))  # type: ignore[arg-type]
     for name in offices:
         data = named_administrator.add_signature(data, office(department, name))
     return data
@@ -196,6 +201,9 @@ def test_a_statement_holds_once_and_for_its_own_root(department: Department) -> 
     )
     with pytest.raises(SignatureError, match="no office"):
         naming.name_administrator(department.desk, forged)
+    elsewhere = signed(department, OFFICES[:2], "third", department="Azusa Police Department")
+    with pytest.raises(RecordError, match="another root file"):
+        naming.name_administrator(department.desk, elsewhere)
     old = signed(department, OFFICES[:2], "third")
     department.desk.set_root(department.new_root(), department.desk.policy_document)
     with pytest.raises(RecordError, match="another root file"):
@@ -204,6 +212,35 @@ def test_a_statement_holds_once_and_for_its_own_root(department: Department) -> 
         with pytest.raises(StorageError):
             naming.name_administrator(department.desk, bent)
         assert not named_administrator.is_statement(bent)
+
+
+def again(department: Department) -> AdministratorNamed:
+    """The statement of the administrator who was named last."""
+    (named,) = department.desk.log.entries(kinds=(AdministratorNamed.KIND,))
+    assert isinstance(named.note, AdministratorNamed)
+    return named.note
+
+
+def third(department: Department, *offices: str, **changes: object) -> AdministratorNamed:
+    return AdministratorNamed(user="third", statement=signed(department, offices, "third", **changes))
+
+
+FORGED: tuple[Callable[[Department], AdministratorNamed], ...] = (
+    again,
+    lambda department: replace(third(department, *OFFICES[:2]), user="pup"),
+    lambda department: third(department, *OFFICES[:2], root=bytes(32)),
+    lambda department: third(department, OFFICES[0]),
+    lambda department: third(department, *OFFICES[:2], log_size=department.desk.log.size() + 1),
+)
+
+
+def test_verify_names_each_administrator_whom_the_offices_did_not_name(department: Department) -> None:
+    naming.name_administrator(department.desk, signed(department, OFFICES[:2]))
+    assert problems(department) == ()
+    root = Root(department)
+    entries = [root.write(forged(department), root.stamp("system")) for forged in FORGED]
+    named = problems(department)
+    assert [int(one.removeprefix("entry ").partition(":")[0]) for one in named] == entries
 
 
 # notices -----------------------------------------------------------------------------------------------

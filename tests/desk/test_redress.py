@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
-from desk_server import serving
+from desk_asking import code_of
 from desk_twins import Department
-from starlette.applications import Starlette
 
 from storage.times import DAY_US, HOUR_US
 from sync.department.desk import compliance
-from sync.department.desk.api import routes
 from sync.department.desk.due import OverdueForm
 from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.desk.public import MAX_REDRESS_BYTES
@@ -25,7 +23,7 @@ from sync.department.desk.transparency.counts import counted
 from sync.department.desk.transparency.rules import Redress
 from sync.department.journal.redress_entries import RedressAsked
 from sync.department.policy.policy import Policy
-from sync.department.policy.refusals import DeskRefusal, TooManyError
+from sync.department.policy.refusals import TooManyError
 from sync.department.policy.roles import Call, Role
 
 Tokens = Callable[[str], str]
@@ -35,21 +33,9 @@ FORM = RedressForm(
 BODY = {"about": FORM.about, "contact": FORM.contact, "words": FORM.words}
 
 
-@pytest.fixture
-def client(department: Department) -> Iterator[httpx.Client]:
-    with serving(Starlette(routes=routes(department.front))) as client:
-        yield client
-
-
 def rows(department: Department, token: str) -> list[RedressRow]:
     found: Any = department.call("redress/list", token, NothingForm())
     return list(found)
-
-
-def refusal(department: Department, token: str, name: str, form: object) -> str:
-    with pytest.raises(DeskRefusal) as refused:
-        department.call(name, token, form)
-    return refused.value.code
 
 
 def test_a_request_waits_for_the_administrator_and_is_answered_once(
@@ -67,9 +53,9 @@ def test_a_request_waits_for_the_administrator_and_is_answered_once(
         (replace(settle, note="done"), "note"),
         (replace(settle, request=0), "no-request"),
     ):
-        assert refusal(department, tokens("deputy"), "redress/answer", bad) == code
+        assert code_of(department, "redress/answer", tokens("deputy"), bad) == code
     department.call("redress/answer", tokens("deputy"), settle)
-    assert refusal(department, tokens("chief"), "redress/answer", settle) == "answered"
+    assert code_of(department, "redress/answer", tokens("chief"), settle) == "answered"
     (row,) = rows(department, tokens("chief"))
     assert (row.outcome, row.answered_by) == ("corrected", "deputy")
     department.desk.try_cover(department.desk.log.size() - 1)
@@ -79,7 +65,7 @@ def test_a_request_waits_for_the_administrator_and_is_answered_once(
 @pytest.mark.parametrize("user", ["super", "comm1", "officer1", "analyst1", "reviewer1", "vendor1"])
 def test_nobody_else_sees_who_asked(department: Department, tokens: Tokens, user: str) -> None:
     ask(department.front, "192.0.2.1", FORM)
-    assert refusal(department, tokens(user), "redress/list", NothingForm()) == "role"
+    assert code_of(department, "redress/list", tokens(user), NothingForm()) == "role"
 
 
 @pytest.mark.parametrize(
@@ -244,13 +230,13 @@ def test_a_paper_form_that_says_too_little_or_of_no_day_is_refused(
     department: Department, tokens: Tokens, change: dict[str, Any], code: str
 ) -> None:
     form = replace(on_paper(department), **change)
-    assert refusal(department, tokens("chief"), "redress/enter", form) == code
+    assert code_of(department, "redress/enter", tokens("chief"), form) == code
     assert list(department.desk.log.entries(kinds=(RedressAsked.KIND,))) == []
 
 
 @pytest.mark.parametrize("user", ["super", "officer1", "reviewer1"])
 def test_nobody_else_enters_a_paper_form(department: Department, tokens: Tokens, user: str) -> None:
-    assert refusal(department, tokens(user), "redress/enter", on_paper(department)) == "role"
+    assert code_of(department, "redress/enter", tokens(user), on_paper(department)) == "role"
 
 
 def test_strangers_who_use_up_the_day_keep_no_paper_form_out_nor_paper_forms_a_stranger(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import pytest
+from desk_asking import code_of
 from desk_twins import GROUND, Department
 
 from sync.department.desk.audit.calls import AuditCloseForm, Finding, look_daily
@@ -13,7 +13,6 @@ from sync.department.desk.due import OverdueForm
 from sync.department.desk.inquiry.forms import NothingForm, RunForm
 from sync.department.desk.people.calls import AccountForm
 from sync.department.journal.entries import FindingOpened
-from sync.department.policy.refusals import DeskRefusal
 from sync.department.policy.roles import Role
 
 Tokens = Callable[[str], str]
@@ -34,12 +33,6 @@ def misused(department: Department, user: str = "comm1") -> int:
 
 def closing(number: int) -> AuditCloseForm:
     return AuditCloseForm(finding=number, verdict="justified", note="a colleague of mine")
-
-
-def code_of(department: Department, name: str, token: str, form: object) -> str:
-    with pytest.raises(DeskRefusal) as refused:
-        department.call(name, token, form)
-    return refused.value.code
 
 
 def shown(department: Department, user: str) -> dict[int, Finding]:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from desk_asking import code_of
 from desk_root import Root, problems
 from desk_twins import GROUND, Department
 from desk_units import UnitTwin
@@ -39,7 +40,6 @@ from sync.department.journal.change_entries import ChangeDecided, ChangeUsed
 from sync.department.journal.entries import AccountSet, Entry, FindingOpened
 from sync.department.journal.office_entries import GrantIssued
 from sync.department.journal.statements import sign_call
-from sync.department.policy.refusals import DeskRefusal
 from sync.department.policy.roles import Role
 
 Tokens = Callable[[str], str]
@@ -62,12 +62,6 @@ REPAIR = GrantForm(
 )
 RESET = replace(REPAIR, commands=("status", "factory-reset"), destroy_up_to=40, destroy_holds=(3,))
 UPDATE = replace(REPAIR, commands=("status", "update"))
-
-
-def code_of(department: Department, name: str, token: str, form: object) -> str:
-    with pytest.raises(DeskRefusal) as refused:
-        department.call(name, token, form)
-    return refused.value.code
 
 
 def proposed(department: Department, token: str, form: GrantForm) -> int:

@@ -11,13 +11,13 @@ from typing import Any
 
 from storage.alert_life import (
     AlertEvent,
-    AlertState,
     AlertStep,
     Fit,
     Outcome,
     Wanted,
     compare,
     demand_step,
+    typed_by,
     verdict_of,
 )
 from storage.errors import RecordError, RefusedError
@@ -285,7 +285,7 @@ def _taken(  # noqa: PLR0917 - one step
         wanted = _wanted(row, record)
         step = _step(caller, kind, **fields)
         if kind is AlertEvent.ANSWERED and step.fit is not None:
-            typed = _typed(row.state, caller.user)
+            typed = typed_by(row.state, caller.user)
             if typed is None:
                 raise DeskRefusal("type plate and state first", code="transcribe", clause=CLAUSE)
             step = _step(caller, kind, fit=step.fit, answer=verdict_of(typed, step.fit, wanted))
@@ -330,13 +330,8 @@ def _wanted(row: AlertRow, record: Alert | None) -> Wanted:
     )
 
 
-def _typed(state: AlertState, user: str) -> AlertStep | None:
-    typed = [one for one in state.steps if one.step is AlertEvent.TRANSCRIBED and one.user == user]
-    return typed[-1] if typed else None
-
-
 def _compared(desk: Desk, row: AlertRow, record: Alert | None, wanted: Wanted, caller: Caller) -> Compared:
-    typed = _typed(row.state, caller.user)
+    typed = typed_by(row.state, caller.user)
     slots = () if typed is None or not wanted.plate else compare(typed.plate, wanted.plate)
     entry = None if record is None else ListEntry.from_bytes(record.entry)
     return Compared(
