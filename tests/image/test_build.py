@@ -15,6 +15,7 @@ from alpr_image.bench.nbd import SECTOR, Card, CardServer, Cutter, cards_after
 from alpr_image.boot import BoardProfile, rpi_boot_files, unsigned
 from alpr_image.image import BOARDS
 from alpr_image.initramfs import module_closure
+from alpr_image.keys import bench_keys
 from alpr_image.workshop import PROJECT, BuildError, Workshop, listed, mirrors
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -88,6 +89,31 @@ def test_slot_of_a_pi_has_what_its_loader_reads_and_no_login_on_its_command_line
     (firmware / "usr/lib/raspi-firmware/fixup4.dat").unlink()
     with pytest.raises(BuildError, match=r"without fixup4\.dat"):
         rpi_boot_files(shop, board, firmware=firmware, kernel=kernel, initramfs=initramfs)
+
+
+class NoOpenssl(Workshop):
+    """Writes a certificate where openssl would."""
+
+    def tool(self, *words: str | Path) -> str:
+        Path(words[-1]).write_bytes(b"a certificate")
+        return ""
+
+
+def test_keys_of_a_bench_are_made_once_and_those_of_a_release_never(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ALPR_IMAGE_KEYS", raising=False)
+    shop = NoOpenssl(tmp_path)
+    folder = bench_keys(shop).path
+    made = {one.name: one.read_bytes() for one in folder.iterdir()}
+    assert {one.stat().st_mode & 0o777 for one in folder.glob("*.key")} == {0o600}
+    bench_keys(shop)
+    assert {one.name: one.read_bytes() for one in folder.iterdir()} == made
+    release = tmp_path / "release"
+    release.mkdir()
+    monkeypatch.setenv("ALPR_IMAGE_KEYS", str(release))
+    assert bench_keys(shop).path == release
+    assert not list(release.iterdir())
 
 
 def test_drift_of_the_suite_is_named_package_by_package(tmp_path: Path) -> None:
