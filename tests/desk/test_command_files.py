@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from desk_seat import Seat
 from desk_twins import START_US
 
+from storage.ssh_signature import SshPublicKey
 from storage.times import DAY_US
 from sync.department.cli import main
 
@@ -130,11 +130,7 @@ def test_an_export_and_images_are_opened_only_where_they_can_be_kept(seat: Seat,
 
 def test_a_grant_and_a_delegation_never_overwrite_a_file(seat: Seat, tmp_path: Path) -> None:
     public = tmp_path / "v.pub"
-    public.write_bytes(
-        Ed25519PrivateKey.generate()
-        .public_key()
-        .public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
-    )
+    public.write_text(SshPublicKey.of(Ed25519PrivateKey.generate()).line)
     issue: tuple[str | Path, ...] = (
         "grant",
         "issue",

@@ -14,13 +14,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from desk_seat import Seat
 from desk_twins import Department
 from passkey_twin import PasskeyTwin
 
 from firmware.cli import main as reader
+from storage.ssh_signature import SshPublicKey
 from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.desk.people.passkeys import Options, PasskeyForm
 from sync.department.desk.people.rules import check_password
@@ -99,11 +99,7 @@ def test_a_password_is_refused_by_the_rule_it_breaks(department: Department) -> 
 def test_a_change_of_roles_keeps_name_shift_and_keys(seat: Seat, tmp_path: Path) -> None:
     """A shift that went unsaid would blind the detector, a key that went would lock its owner out."""
     public = tmp_path / "t.pub"
-    public.write_bytes(
-        Ed25519PrivateKey.generate()
-        .public_key()
-        .public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
-    )
+    public.write_text(SshPublicKey.of(Ed25519PrivateKey.generate()).line)
 
     def shown() -> dict[str, object]:
         lines = seat.type("chief", "--json", "user", "list")[1].splitlines()

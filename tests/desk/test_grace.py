@@ -6,25 +6,18 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from desk_twins import GROUND, Department
+from desk_asking import search
+from desk_twins import Department
 
 from storage.times import MINUTE_US
 from sync.department.content import key_guard
 from sync.department.desk.audit.calls import AuditForm
-from sync.department.desk.inquiry.forms import Answer, RunForm
 from sync.department.journal.entries import WitnessAway
 from sync.department.journal.inquiry_entries import AccessEnded
 from sync.department.policy.refusals import DeskRefusal
 from sync.department.server.open_desk import adopt_root
 
 Tokens = Callable[[str], str]
-
-
-def search(department: Department, token: str) -> Answer:
-    form = RunForm(query=department.plate("8XYZ123"), ground=GROUND)
-    answer = department.call("inquiry/run", token, form)
-    assert isinstance(answer, Answer)
-    return answer
 
 
 def test_answers_are_marked_in_the_grace_and_refused_after_it(department: Department, tokens: Tokens) -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from desk_twins import DAY_US, GROUND, MINUTE_US, Department, open_department
+from desk_asking import search
+from desk_twins import DAY_US, MINUTE_US, Department, open_department
 from flipped import flip
 from log_twins import Log
 
@@ -24,7 +25,6 @@ from sync.department.content.opened_list import (
     parse_list,
     read_lines,
 )
-from sync.department.desk.inquiry.forms import Answer, RunForm
 from sync.department.journal import check_log
 from sync.department.journal.entries import WitnessAway
 from sync.department.journal.publisher import Publisher, WatchingWitness
@@ -32,13 +32,6 @@ from sync.department.policy.refusals import DeskRefusal
 from sync.errors import LinkError
 
 Tokens = Callable[[str], str]
-
-
-def search(department: Department, token: str) -> Answer:
-    form = RunForm(query=department.plate("8XYZ123"), ground=GROUND)
-    answer = department.call("inquiry/run", token, form)
-    assert isinstance(answer, Answer)
-    return answer
 
 
 def verdict(department: Department) -> check_log.LogReport:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from desk_asking import code_of
 from desk_twins import Department
@@ -45,11 +44,7 @@ from sync.department.store.database import open_store
 
 Tokens = Callable[[str], str]
 HOLDER = Ed25519PrivateKey.generate()
-LINE = (
-    HOLDER.public_key()
-    .public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
-    .decode()
-)
+LINE = SshPublicKey.of(HOLDER).line
 FORM = GrantForm(
     person="vendor1",
     organisation="Maker Inc.",

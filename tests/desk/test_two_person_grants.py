@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from desk_asking import code_of
 from desk_root import Root, problems
@@ -47,8 +46,7 @@ Tokens = Callable[[str], str]
 
 def public_line() -> str:
     """A holder's SSH key."""
-    kind = serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
-    return Ed25519PrivateKey.generate().public_key().public_bytes(*kind).decode()
+    return SshPublicKey.of(Ed25519PrivateKey.generate()).line
 
 
 REPAIR = GrantForm(

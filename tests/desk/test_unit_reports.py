@@ -12,7 +12,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from custody_twins import SteppedTime
 from desk_root import Root
@@ -24,6 +23,7 @@ from storage import codec
 from storage.grant_format import REPAIR_COMMANDS, Bundle, Grant, GrantRole, issue, open_bundle
 from storage.log_records import GrantTaken
 from storage.roster import Roster, RosterPerson
+from storage.ssh_signature import SshPublicKey
 from storage.times import DAY_US, HOUR_US
 from sync.department.desk.documents.calls import SignForm
 from sync.department.desk.grants.calls import Granted, GrantForm, LendForm, Lent, SignedForm
@@ -37,6 +37,7 @@ from sync.department.server.unit_reports import CoveredByEntries, Reported
 from sync.department.server.verify import Checker
 from sync.department.units import documents
 
+HOLDER = SshPublicKey.of(Ed25519PrivateKey.generate()).line
 CONFIGURATION = b"[camera]\nfps = 20\n"
 
 
@@ -180,11 +181,6 @@ def test_a_document_of_the_last_hours_is_not_called_wrong(
 # --- grants
 
 
-def key_line() -> str:
-    kind = serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
-    return Ed25519PrivateKey.generate().public_key().public_bytes(*kind).decode()
-
-
 def taken(unit: Joined, grant: Grant) -> None:
     """A person logged in at the unit's console with it, as `firmware/console/maintenance.py` records it."""
     digest = hashlib.sha256(codec.to_bytes(grant)).digest()
@@ -193,7 +189,7 @@ def taken(unit: Joined, grant: Grant) -> None:
 
 def given(department: Department) -> Grant:
     form = GrantForm(
-        person="vendor1", organisation="Maker", role=GrantRole.VENDOR, holder_key=key_line(),
+        person="vendor1", organisation="Maker", role=GrantRole.VENDOR, holder_key=HOLDER,
         purpose="repair: lens", work_order="WO-1", units=("car-7",),
     )  # fmt: skip
     made = department.call("grant/issue", department.logon("chief"), form)
@@ -253,7 +249,7 @@ def test_a_reset_needs_a_grant_that_allows_it(
         grant = given(department).grant_id
     elif grant == "two people":
         form = GrantForm(
-            person="vendor1", organisation="Maker", role=GrantRole.VENDOR, holder_key=key_line(),
+            person="vendor1", organisation="Maker", role=GrantRole.VENDOR, holder_key=HOLDER,
             purpose="repair: lens", work_order="WO-1", units=("car-7",), commands=("factory-reset",),
         )  # fmt: skip
         made = department.two_hands("grant/issue", department.logon("chief"), form)

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from custody_twins import SteppedTime
 from desk_twins import Department
@@ -18,6 +17,7 @@ from storage import access, codec, ssh_signature
 from storage.audit import UnitAuditFilter
 from storage.door import Door, audit_subject
 from storage.errors import RefusedError, StorageError
+from storage.ssh_signature import SshPublicKey
 from storage.times import DAY_US, HOUR_US
 from sync.department.desk.due import OverdueForm
 from sync.department.desk.people.calls import AccountForm, TrainingForm
@@ -30,11 +30,6 @@ from sync.department.server.open_desk import adopt_root
 from sync.department.units import documents as unit_documents
 
 REVIEWER = Ed25519PrivateKey.generate()
-
-
-def line_of(key: Ed25519PrivateKey) -> str:
-    public = key.public_key()
-    return public.public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH).decode()
 
 
 @pytest.fixture
@@ -58,7 +53,7 @@ def with_key(department: Department, chief: str, **change: object) -> None:
         organisation="Monrovia PD",
         roles=(Role.REVIEWER,),
         reason="key",
-        ssh_keys=(line_of(REVIEWER),),
+        ssh_keys=(SshPublicKey.of(REVIEWER).line,),
     )
     department.call("user/set", chief, replace(form, **change))  # type: ignore[arg-type]
 

@@ -10,7 +10,7 @@ import pytest
 from detector.errors import CardError, MissingModelError
 from detector.lettering import SIZE, Lettering, steps_around
 from detector.plates import VehiclePass
-from detector.reader import LETTERING, MODELS, READER_CARD, PlateReader
+from detector.reader import LETTERING, PlateReader
 from detector.track import Tracker
 from detector.training.render.lettered_scenes import lettered_scene
 from detector.training.render.patches import photograph
@@ -19,13 +19,6 @@ from detector.training.render.plates import render_plate
 pytestmark = pytest.mark.slow
 
 SEED = 4321  # other words in other faces than the model was fitted on
-
-
-@pytest.fixture(scope="module")
-def shipped() -> PlateReader:
-    if not (MODELS / READER_CARD).is_file():
-        pytest.skip("no trained reader in detector/models")
-    return PlateReader.from_models()
 
 
 @pytest.fixture(scope="module")

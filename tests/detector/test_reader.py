@@ -21,7 +21,7 @@ from detector.confidence import log_odds
 from detector.errors import DegenerateCornersError, MissingModelError, PictureError
 from detector.more_looks import CUTS, more_cuts
 from detector.plates import Corners, PlateBox
-from detector.reader import MODELS, READER_CARD, PlateReader
+from detector.reader import PlateReader
 from tests.tools.detector_bench import bench_frame
 
 NET = (216, 384)
@@ -231,13 +231,6 @@ def test_a_plate_that_runs_out_of_the_picture_is_not_sure(x0: float, y0: float, 
     (seen,) = reader.read(FRAME).readings
     assert (seen.confidence > 0.9) == sure
     assert (seen.confidence < 0.5) != sure
-
-
-@pytest.fixture(scope="module")
-def shipped() -> PlateReader:
-    if not (MODELS / READER_CARD).is_file():
-        pytest.skip("no trained reader in detector/models")
-    return PlateReader.from_models()
 
 
 def scenes(folder: Path, split: str, most: int) -> list[tuple[Path, tuple[float, ...], str]]:

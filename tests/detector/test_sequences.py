@@ -10,17 +10,10 @@ import pytest
 from PIL import Image
 
 from detector.plates import VehiclePass
-from detector.reader import MODELS, READER_CARD, PlateReader
+from detector.reader import PlateReader
 from detector.track import Tracker
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def reader() -> PlateReader:
-    if not (MODELS / READER_CARD).is_file():
-        pytest.skip("no trained reader in detector/models")
-    return PlateReader.from_models()
 
 
 def labeled(folder: Path, split: str) -> dict[Path, str]:
@@ -42,27 +35,27 @@ def replay(reader: PlateReader, pictures: list[Path], fps: float) -> list[Vehicl
     return [*passes, *tracker.flush()]
 
 
-def test_one_approaching_car_is_one_pass_read_right(reader: PlateReader, shared_data: Path) -> None:
+def test_one_approaching_car_is_one_pass_read_right(shipped: PlateReader, shared_data: Path) -> None:
     pictures = labeled(shared_data / "uk-single-seq", "dev")
-    (one,) = replay(reader, list(pictures), fps=10)
+    (one,) = replay(shipped, list(pictures), fps=10)
     assert one.text.text == "LS15EBC"
     assert one.direction == "towards"
     assert one.frames_seen >= 40
     assert one.frames_voted < one.frames_seen
 
 
-def test_three_vehicles_at_a_toll_booth_are_three_passes(reader: PlateReader, shared_data: Path) -> None:
+def test_three_vehicles_at_a_toll_booth_are_three_passes(shipped: PlateReader, shared_data: Path) -> None:
     pictures = labeled(shared_data / "vn-toll-seq", "dev")
-    passes = replay(reader, list(pictures), fps=7.5)
+    passes = replay(shipped, list(pictures), fps=7.5)
     assert len(passes) == 3
 
 
 def test_hand_held_clips_one_after_another_are_one_pass_a_plate(
-    reader: PlateReader, shared_data: Path
+    shipped: PlateReader, shared_data: Path
 ) -> None:
     pictures = labeled(shared_data / "nl-clips", "train")
     texts = set(pictures.values())
-    passes = replay(reader, list(pictures), fps=1.2)
+    passes = replay(shipped, list(pictures), fps=1.2)
     read = [one.text.text for one in passes]
     assert len(passes) == len(texts)
     assert len(texts & set(read)) >= 0.85 * len(texts)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from detector.card import DetectorCard, ModelFile, NetInput
 from detector.plates import ALPHABET, PlateReading
-from detector.reader import MODELS, READER_CARD, PlateReader
+from detector.reader import PlateReader
 from detector.training.render import camera
 from detector.training.render.plates import render_plate
 from detector.training.render.press import RenderedPlate
@@ -169,13 +169,6 @@ def test_a_plate_of_one_line_under_a_states_name_is_as_sure_as_any(script: list[
 
 def test_a_plate_of_one_line_costs_no_look_more() -> None:
     assert drawn(["7ABC123", "XXX", "YYY"], 60).text.text == "7ABC123"
-
-
-@pytest.fixture(scope="module")
-def shipped() -> PlateReader:
-    if not (MODELS / READER_CARD).is_file():
-        pytest.skip("no trained reader in detector/models")
-    return PlateReader.from_models()
 
 
 def on_a_wall(plate: RenderedPlate, width: int) -> np.ndarray:

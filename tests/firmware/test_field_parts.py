@@ -6,13 +6,13 @@ import io
 import os
 import pty
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from reader_process import CLIP
+from waiting import until
 
 from firmware.custody import opening
 from firmware.run import field_parts, run_ledger
@@ -27,13 +27,6 @@ from hw.lamps import RememberedLamps
 from hw.position import nmea_second
 from hw.power import PowerOrder, ScriptedPower
 from hw.rtc import ScriptedRtc
-
-
-def until(seen: Callable[[], object], seconds: float = 20.0) -> None:
-    end_s = time.monotonic() + seconds
-    while not seen():
-        assert time.monotonic() < end_s, "it did not come"
-        time.sleep(0.02)
 
 
 @pytest.fixture(autouse=True)

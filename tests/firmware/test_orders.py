@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from reader_process import CLIP
+from waiting import until
 
 from firmware.run import app, field_parts
 from firmware.run.orders import Reason, StopRequest, SupplyOrders
@@ -73,13 +74,6 @@ class Bench:
         )
         thread.start()
         return thread
-
-
-def until(seen: Any, seconds: float = 60.0) -> None:
-    end_s = time.monotonic() + seconds
-    while not seen():
-        assert time.monotonic() < end_s, "it did not come"
-        time.sleep(0.05)
 
 
 def events(path: Path, name: str) -> int:

@@ -8,12 +8,13 @@ import shutil
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from reader_process import CLIP, Running
 from sync_twins import DepartmentProcess, FaultProxy, Unit, found_department, issue_code, running
+from waiting import until
 
 from firmware.custody.opening import create_ledger, open_ledger
 from firmware.errors import ConfigError
@@ -41,14 +42,6 @@ def unit(tmp_path: Path) -> Iterator[Unit]:
     made = Unit(tmp_path / "unit")
     yield made
     made.close()
-
-
-def until(seen: Callable[[], object], seconds: float = 30.0) -> None:
-    """Wait for it; fail if it does not come."""
-    end_s = time.monotonic() + seconds
-    while not seen():
-        assert time.monotonic() < end_s, "it did not come"
-        time.sleep(0.05)
 
 
 def closed_now(unit: Unit) -> Schedule:

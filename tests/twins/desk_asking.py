@@ -1,4 +1,5 @@
-"""Calls at the desk that tests make in the same way: an account, a proposal, the code of a refusal."""
+"""Calls at the desk that tests make in the same way: an account, a proposal, a search, the code of a
+refusal."""
 
 from __future__ import annotations
 
@@ -6,12 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from desk_twins import Department
+from desk_twins import GROUND, Department
 
-from sync.department.desk.inquiry.forms import Entered
-from sync.department.desk.people.calls import (
-    AccountForm,
-)
+from sync.department.desk.inquiry.forms import Answer, Entered, RunForm
+from sync.department.desk.people.calls import AccountForm
 from sync.department.policy.refusals import DeskRefusal
 from sync.department.policy.roles import Role
 
@@ -31,3 +30,11 @@ def proposed(department: Department, name: str, token: str, form: Any) -> int:
     made = department.call(name, token, replace(form, propose=True))
     assert isinstance(made, Entered)
     return made.entry
+
+
+def search(department: Department, token: str) -> Answer:
+    """A search for one plate."""
+    form = RunForm(query=department.plate("8XYZ123"), ground=GROUND)
+    answer = department.call("inquiry/run", token, form)
+    assert isinstance(answer, Answer)
+    return answer

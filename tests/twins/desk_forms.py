@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from desk_twins import CAD, COURSE, GROUND, HOLD, TOPICS, Department
 
 from storage.alert_life import Fit, Outcome
 from storage.grant_format import GrantRole
+from storage.ssh_signature import SshPublicKey
 from storage.times import DAY_US
 from sync.department.desk import due
 from sync.department.desk.alerts import calls as alerts
@@ -34,12 +34,7 @@ from sync.department.desk.sharing import calls as shares
 from sync.department.journal.sharing_entries import Scope
 from sync.department.policy.roles import Role
 
-VENDOR_LINE = (
-    Ed25519PrivateKey.generate()
-    .public_key()
-    .public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
-    .decode()
-)
+VENDOR_LINE = SshPublicKey.of(Ed25519PrivateKey.generate()).line
 
 
 def forms(department: Department) -> dict[str, Any]:
