@@ -126,9 +126,9 @@ def _line(name: str, key_id: bytes, signature: bytes) -> str:
     return f"— {name} {base64.b64encode(key_id + signature).decode()}\n"
 
 
-def sign_checkpoint(checkpoint: Checkpoint, key: Ed25519PrivateKey, *, name: str | None = None) -> str:
-    """The signed note; the key's name is the origin unless given."""
-    who = NoteKey(name or checkpoint.origin, key.public_key())
+def sign_checkpoint(checkpoint: Checkpoint, key: Ed25519PrivateKey) -> str:
+    """The signed note; the key's name is the origin."""
+    who = NoteKey(checkpoint.origin, key.public_key())
     text = checkpoint.text()
     return text + "\n" + _line(who.name, who.key_id, key.sign(text.encode()))
 

@@ -144,15 +144,13 @@ class HotListWatch:
             self._log.warning(event, **facts)
 
 
-def watching_lists(
-    watch: HotListWatch, stop: threading.Event, came: threading.Event, every_s: float = EVERY_S
-) -> threading.Thread:
+def watching_lists(watch: HotListWatch, stop: threading.Event, came: threading.Event) -> threading.Thread:
     """A thread that refreshes the lists until `stop`, at once where `came` is set."""
 
     def run() -> None:
         while not stop.is_set():
             watch.refresh()
-            came.wait(every_s)
+            came.wait(EVERY_S)
             came.clear()
 
     thread = threading.Thread(target=run, name="hot-lists", daemon=True)

@@ -123,7 +123,7 @@ def _visit(port: SerialPort, home: Path, ending: _Ending) -> None:
         return
     with (
         ledger,
-        console_alone(port, home, load_config(home), ledger, clock_of(None), stays=False) as console,
+        console_alone(port, home, load_config(home), ledger, clock_of(None)) as console,
     ):
         ending.console = console
         try:

@@ -31,7 +31,7 @@ from hw.clock import Clock
 from hw.clock_discipline import DisciplinedClock
 from hw.errors import CameraStalledError
 from hw.lamps import Lamps
-from hw.machine import Machine, SystemdMachine
+from hw.machine import SystemdMachine
 from hw.serial_port import SerialPort
 from hw.vitals import SysfsBoard
 from storage.ledger import Ledger
@@ -87,13 +87,8 @@ def console_alone(
     config: Config,
     ledger: Ledger,
     clock: Clock,
-    *,
-    machine: Machine | None = None,
-    stays: bool,
 ) -> Iterator[Console]:
-    """A console in its own process, for a home that no reader holds; opens the camera when asked to
-    aim. stays: see Console.
-    """
+    """A console in its own process, for a home that no reader holds; opens the camera when asked to aim."""
     folder = SyncFolder.of(home)
     health = HealthWatch(
         board=SysfsBoard(home), now=clock.now, custody=lambda: custody_of(ledger, folder), watching=False
@@ -102,7 +97,7 @@ def console_alone(
     unit = FieldUnit(
         Parts(
             home=home, ledger=ledger, clock=clock, health=health, board=SysfsBoard(home),
-            machine=machine or SystemdMachine(), newest=camera.newest,
+            machine=SystemdMachine(), newest=camera.newest,
             find=PlateSpots(), sync_now=lambda: sync_here(home, ledger, config, health, clock),
             join=partial(join_at_console, home, ledger), retune=camera.retune, lamps=sounder_of(config.parts),
         )
@@ -110,7 +105,7 @@ def console_alone(
     with contextlib.closing(camera):
         failures, use = FailedLogins(home / "console.lockout", boottime_s), GrantUse(home / "console.grants")
         yield _console(
-            port, unit, ledger, failures, use, stays=stays, notice=ALONE, wanted=partial(is_way_asked, home)
+            port, unit, ledger, failures, use, stays=False, notice=ALONE, wanted=partial(is_way_asked, home)
         )
 
 

@@ -104,11 +104,9 @@ def digest_of(entry: bytes) -> bytes:
     return hashlib.sha256(entry).digest()
 
 
-def total_digest(digests: Iterable[bytes], start: bytes = bytes(32), *, minus: Iterable[bytes] = ()) -> bytes:
+def total_digest(digests: Iterable[bytes]) -> bytes:
     """The digest of a list: the sum of its entries' digests modulo 2**256."""
-    total = int.from_bytes(start, "big")
-    total += sum(int.from_bytes(one, "big") for one in digests)
-    total -= sum(int.from_bytes(one, "big") for one in minus)
+    total = sum(int.from_bytes(one, "big") for one in digests)
     return (total % (1 << 256)).to_bytes(32, "big")
 
 

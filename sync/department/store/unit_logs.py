@@ -61,15 +61,13 @@ class HeldLog:
         return NoteKey(origin_of(self.log_id), self.public)
 
 
-def find_log(connection: sa.Connection, log_id: bytes, *, lock: bool = False) -> HeldLog | None:
-    """The log, or None. `lock`: no other transaction changes it until this one ends."""
+def find_log(connection: sa.Connection, log_id: bytes) -> HeldLog | None:
+    """The log, or None."""
     query = (
         select(logs, units.c.revoked_us)
         .join(units, units.c.unit_id == logs.c.unit_id)
         .where(logs.c.log_id == log_id)
     )
-    if lock and connection.dialect.name == "postgresql":
-        query = query.with_for_update(of=logs)
     row = connection.execute(query).first()
     if row is None:
         return None
