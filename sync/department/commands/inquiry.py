@@ -43,7 +43,8 @@ answers = click.option(
 def run_search(
     terminal: desk_access.Terminal, *, query: Query, ground: Ground, request: int, proposal: int, steps: bool
 ) -> int:
-    """Run a search (CCAT supervisor, communications). What opens much says so first; Ctrl-C cancels."""
+    """Run a search (CCAT supervisor, communications). A large search first says how much it opens; Ctrl-C
+    cancels it."""
     form = forms.RunForm(query=query, ground=ground, request=request, proposal=proposal)
     if not query.plate and (request >= 0 or proposal >= 0):  # the search that waits, as it was asked
         form = forms.RunForm(request=request, proposal=proposal)

@@ -1,4 +1,4 @@
-"""A search that opens much, on its page: how much and how long first, then part by part, until cancelled.
+"""A large search, on its page: how much and how long first, then part by part, until cancelled.
 
 Without scripts each part is a form that is sent; with scripts the page sends them one after the other and
 shows how far it came. What was found so far is a page of results like any other.

@@ -138,7 +138,7 @@ def plan_search(
 
 
 def _demand_few(front: DeskContext, query: Query, most: int) -> None:
-    """What opens much is begun, and carried out step by step. Raises NotYetError."""
+    """A large search is begun, and runs step by step. Raises NotYetError."""
     days, reads = front.reads.extent(query)
     if reads > most:
         raise NotYetError(
