@@ -49,7 +49,8 @@ ROOMS: Mapping[str, Room] = {
         tests=("tests/sync/test_lying_department.py", "tests/sync/test_receiver*.py",
                "tests/sync/test_pieces.py", "tests/sync/test_handover.py", "tests/sync/test_rolled_back.py",
                "tests/sync/test_hostile.py", "tests/sync/test_uplink.py",
-               "tests/sync/test_alerts_ahead.py"),
+               "tests/sync/test_alerts_ahead.py", "tests/sync/test_closed_logs.py",
+               "tests/sync/test_health.py"),
     ),
     "desk": Room(
         modules=("sync/department/desk/*/rules.py",),
