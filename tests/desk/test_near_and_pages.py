@@ -8,11 +8,13 @@ from dataclasses import replace
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from desk_seat import Seat
 from desk_twins import GROUND, START_US, Department
 from desk_units import Pass, UnitTwin
 from hypothesis import given
 from hypothesis import strategies as st
 
+from storage.errors import RecordError
 from storage.read_records import ReadText
 from storage.times import DAY_US, HOUR_US, MINUTE_US
 from sync.department.content.likeness import ALIKE, MAX_FORMS, fit, forms_of, is_near
@@ -29,8 +31,10 @@ from sync.department.desk.inquiry.forms import (
     RequestForm,
     RunForm,
 )
-from sync.department.journal.inquiry_entries import Query
+from sync.department.journal.inquiry_entries import Area, Query
+from sync.department.policy.policy_file import policy_digest
 from sync.department.policy.refusals import DeskRefusal, FormError
+from sync.department.server.open_desk import adopt_root
 
 Tokens = Callable[[str], str]
 PLATES = st.text("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789", min_size=1, max_size=8)
@@ -155,23 +159,44 @@ def test_a_result_says_its_state_its_clock_and_the_local_time(many: Department, 
     assert one.local_time.endswith("-07:00")  # Monrovia in September
 
 
-def test_pages_are_the_newest_first_and_together_the_whole(many: Department, tokens: Tokens) -> None:
-    from sync.department.policy.policy_file import policy_digest
-    from sync.department.server.open_desk import adopt_root
-
+@pytest.fixture
+def paged(many: Department) -> Department:
+    """The same, with a policy of ten results a page."""
     text = many.desk.policy_document.decode().replace("version = 2\n", "version = 3\n", 1)
     document = text.replace("results_max = 500", "results_max = 10", 1).encode()
     root = many.new_root(policy_version=3, policy_digest=policy_digest(document))
     adopt_root(many.home, many.desk, root, document)
+    return many
+
+
+def test_a_command_shows_how_its_next_page_is_asked_for_until_there_is_none(
+    paged: Department,
+    tokens: Tokens,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    seat = Seat(paged, tokens, monkeypatch, capsys)
+    ground = ("--purpose", GROUND.purpose, "--case", GROUND.number, "--why", GROUND.justification)
+    words: tuple[str, ...] = ("inquiry", "run", "--plate", "9VRM202", "--user", "comm1", *ground)
+    shown: list[int] = []
+    while words:
+        status, out, err = seat.type("comm1", *words)
+        assert status == 0, err
+        shown.append(out.count("9VR"))
+        more = [line for line in out.splitlines() if line.startswith("more: department ")]
+        words = tuple(more[0].removeprefix("more: department ").split()) if more else ()
+    assert shown == [10, 10, 7]
+
+
+def test_pages_are_the_newest_first_and_together_the_whole(paged: Department, tokens: Tokens) -> None:
+    many = paged
     token = many.logon("comm1")
     query = many.plate("9VRM202")
     first = many.call("inquiry/run", token, RunForm(query=query, ground=GROUND))
     assert isinstance(first, Answer)
     pages = [first]
     while pages[-1].next:
-        page = many.call(
-            "inquiry/more", token, PageForm(access=first.access, query=query, after=pages[-1].next)
-        )
+        page = many.call("inquiry/more", token, PageForm(access=first.access, after=pages[-1].next))
         assert isinstance(page, Answer)
         pages.append(page)
     assert [len(one.reads) + len(one.near) for one in pages] == [10, 10, 7]
@@ -187,18 +212,14 @@ def test_a_page_of_another_search_another_person_or_an_old_one_is_refused(
     many: Department, tokens: Tokens
 ) -> None:
     answer = search(many, tokens("comm1"), "9VRM202")
-    form = PageForm(access=answer.access, query=many.plate("9VRM202"), after="1:x")
+    same = PageForm(access=answer.access, after="1:x")
 
     def code(user: str, asked: PageForm) -> str:
         with pytest.raises(DeskRefusal) as refused:
             many.call("inquiry/more", tokens(user), asked)
         return refused.value.code
 
-    stepped = replace(form, query=replace(form.query, since_us=form.query.since_us - 60_000_000))
-    same = replace(form, query=_same(many, answer.access))
     assert code("super", same) == "other-search"
-    assert code("comm1", replace(same, query=stepped.query)) == "other-search"
-    assert code("comm1", replace(same, query=replace(same.query, plate="8XYZ123"))) == "other-search"
     assert code("comm1", replace(same, after="")) == "cursor"
     assert code("comm1", replace(same, after="x:y")) == "cursor"
     assert code("comm1", replace(same, access=1 << 40)) == "no-access"
@@ -208,9 +229,35 @@ def test_a_page_of_another_search_another_person_or_an_old_one_is_refused(
     assert refused.value.code == "old-search"
 
 
-def _same(department: Department, access: int) -> Query:
-    at_us = department.desk.log.entry(access).stamp.at_us
-    return replace(department.plate("9VRM202"), since_us=at_us - 10 * DAY_US, until_us=at_us)
+@given(
+    since_us=st.integers(0, 4 * 10**15),
+    until_us=st.integers(0, 4 * 10**15),
+    plate=st.text("ABCXYZ0189*?", max_size=8),
+    area=st.none()
+    | st.builds(
+        Area,
+        latitude=st.floats(-90, 90),
+        longitude=st.floats(-180, 180),
+        radius_m=st.floats(0.5, 50_000),
+    ),
+    unit=st.sampled_from(["", "a1b2c3", "car 7"]),
+)
+def test_the_query_of_the_next_page_is_read_from_the_entry_of_the_first(
+    since_us: int, until_us: int, plate: str, area: Area | None, unit: str
+) -> None:
+    query = Query(since_us=since_us, until_us=until_us, plate=plate, area=area, unit=unit)
+    again = Query.of_text(query.text())
+    assert again.text() == query.text()
+    assert replace(again, area=None) == replace(query, area=None)
+    if area is not None:
+        assert again.area is not None
+        assert again.area.radius_m == pytest.approx(area.radius_m, rel=1e-5)
+
+
+@pytest.mark.parametrize("text", ["", "plate=7ABC123", "next page of entry 7", "plate=A from=x to=y"])
+def test_what_no_query_wrote_is_refused(text: str) -> None:
+    with pytest.raises(RecordError):
+        Query.of_text(text)
 
 
 def test_an_estimate_uses_no_key_and_says_what_would_be_opened(many: Department, tokens: Tokens) -> None:

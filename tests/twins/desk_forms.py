@@ -140,7 +140,7 @@ def forms(department: Department) -> dict[str, Any]:
         "audit/compare": case_calls.CompareForm(export=b"case_number\n26-001234\n"),
         "inquiry/requests": nothing,
         "inquiry/proposals": nothing,
-        "inquiry/more": inquiries.PageForm(access=0, query=query, after="1:x"),
+        "inquiry/more": inquiries.PageForm(access=0, after="1:x"),
         "inquiry/estimate": inquiries.AskForm(query=query, ground=GROUND),
         "inquiry/answer-image": inquiries.AnswerImageForm(request=0, read=department.reads[0]),
         "inquiry/file-case": inquiries.FileCaseForm(number="26-001234", rms_number="RMS-26-77"),

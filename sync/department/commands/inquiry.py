@@ -141,19 +141,12 @@ desk_access.form_verb(
 )
 
 
-@desk_access.desk_verb(
-    inquiry,
-    "more",
-    example="department inquiry more 41 --after CURSOR --plate 7ABC123 --since 2026-05-01 --until 2026-11-26 "
-    "--user comm1",
-)
+@desk_access.desk_verb(inquiry, "more", example="department inquiry more 41 --after CURSOR --user comm1")
 @desk_access.entry("access")
-@desk_access.query
 @desk_access.text("--after", "after", "The cursor at the end of the last page.")
-def more(terminal: desk_access.Terminal, *, access: int, query: Query, after: str) -> int:
-    """Show the next page of your search: the same plate and times, within the hour."""
-    form = forms.PageForm(access=access, query=query, after=after)
-    return _show_answer(terminal, terminal.call("inquiry/more", form))
+def more(terminal: desk_access.Terminal, *, access: int, after: str) -> int:
+    """Show the next page of your search, within the hour."""
+    return _show_answer(terminal, terminal.call("inquiry/more", forms.PageForm(access=access, after=after)))
 
 
 @desk_access.desk_verb(inquiry, "queue", example="department inquiry queue --user comm1")
@@ -357,5 +350,6 @@ def _show_answer(terminal: desk_access.Terminal, answer: forms.Answer) -> int:
     mark = f"  {WORDS}" if answer.unwitnessed else ""
     print(f"ALPR Request: entry {answer.access}, {answer.count} results{mark}")
     if answer.next:
-        print(f"more: department inquiry more {answer.access} --after {answer.next}")
+        asker = f" --user {terminal.user}" if terminal.user else ""
+        print(f"more: department inquiry more {answer.access} --after {answer.next}{asker}")
     return DONE

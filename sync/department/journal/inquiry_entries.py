@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from storage.errors import RecordError
-from storage.times import iso_text
+from storage.times import iso_text, parse_utc
 from sync.department.journal.entry_base import Note
+
+_NUMBER = r"(-?\d[\d.e+-]*)"
+_QUERY = re.compile(
+    rf"plate=(\S+) from=(\S+) to=(\S+)(?: area={_NUMBER},{_NUMBER},{_NUMBER}m)?(?: unit=(.+))?"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +56,24 @@ class Query:
         unit = f" unit={self.unit}" if self.unit else ""
         times = f"from={iso_text(self.since_us)} to={iso_text(self.until_us)}"
         return f"plate={self.plate or '(none)'} {times}{place}{unit}"
+
+    @classmethod
+    def of_text(cls, text: str) -> Self:
+        """The query that `text` wrote. Raises RecordError for anything else."""
+        found = _QUERY.fullmatch(text)
+        if found is None:
+            raise RecordError("is not what a look-up's entry says", where="query")
+        plate, since, until, latitude, longitude, radius, unit = found.groups()
+        area = None
+        if latitude is not None:
+            area = Area(latitude=float(latitude), longitude=float(longitude), radius_m=float(radius))
+        return cls(
+            plate="" if plate == "(none)" else plate,
+            since_us=parse_utc(since, where="query.since_us"),
+            until_us=parse_utc(until, where="query.until_us"),
+            area=area,
+            unit=unit or "",
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

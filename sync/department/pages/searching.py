@@ -207,7 +207,7 @@ async def more(visit: Visit) -> Response:
     look = await _look(visit)
     after = look.answers[-1].next
     if after:
-        answer = await visit.call("inquiry/more", access=look.access, query=dict(look.query), after=after)
+        answer = await visit.call("inquiry/more", access=look.access, after=after)
         look.answers.append(answer)
     return visit.to(f"/search/{look.access}#page-{len(look.answers)}")
 

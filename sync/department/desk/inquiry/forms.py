@@ -92,10 +92,9 @@ class AnswerImageForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageForm:
-    """The next page of a search of yours: its access entry, its query again, the cursor of the last page."""
+    """The next page of a search of yours: its access entry, and the cursor of the last page."""
 
     access: int
-    query: Query
     after: str
 
 

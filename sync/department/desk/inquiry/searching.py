@@ -181,13 +181,13 @@ def carry_out(front: DeskContext, entry: Entry, query: Query, *, request: int = 
 
 def more(front: DeskContext, token: str, form: PageForm) -> Answer:
     """The next page of your own search, within the hour that its entry opens content for."""
-    desk, query = front.desk, tidy(form.query)
+    desk = front.desk
 
-    def plan(caller: Caller) -> Plan[tuple[Entry, Entry]]:
+    def plan(caller: Caller) -> Plan[tuple[Entry, Entry, Query]]:
         source = desk.log.entry(form.access) if 0 <= form.access < desk.log.size() else None
         access = desk.access(form.access)
         mine = source is not None and source.stamp.user == caller.user and access.action == "search"
-        if source is None or not mine or access.elements != query.text():
+        if source is None or not mine:
             raise DeskRefusal("that is not a search of yours", code="other-search", clause="463.5 (b)")
         if not 0 <= caller.at_us - source.stamp.at_us <= FRESH_US:
             raise DeskRefusal(
@@ -199,9 +199,10 @@ def more(front: DeskContext, token: str, form: PageForm) -> Answer:
         if not form.after:
             raise FormError("name the cursor of the last page", code="cursor", clause="463.5 (b) 2")
         note = LogRead(elements=f"next page of entry {form.access}", count=-1)
-        return [note], lambda made: (made[0], source)
+        query = Query.of_text(access.elements)
+        return [note], lambda made: (made[0], source, query)
 
-    read, source = desk.act(token, Call.INQUIRY_RUN, plan)
+    read, source, query = desk.act(token, Call.INQUIRY_RUN, plan)
     desk.covered(read.sequence)
     cover = desk.covered(form.access)
     with note_refusal(front, read, Call.INQUIRY_RUN):
