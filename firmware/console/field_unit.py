@@ -52,7 +52,6 @@ from sync.membership import SyncFolder
 
 REVOCATIONS = "revocations"
 CAMERA_SETTINGS = ("exposure_us", "gain_max", "fps", "focus_dioptres")
-YEAR_US = 366 * DAY_US
 VENDOR = "vendor"  # 463.3: access for maintenance and repair
 
 FindPlates = Callable[[Frame], Spots]
@@ -128,10 +127,11 @@ class FieldUnit:
         if self._was_reset:
             raise UnitRefusedError("the unit was reset")
         now_us, _ = self.time_us()
+        trained_for_us = self._parts.ledger.store.policy.training_days * DAY_US
         lapsed = {
             person.user
             for person in self._parts.ledger.standing.roster.people
-            if person.revoked or (VENDOR not in person.roles and now_us >= person.trained_us + YEAR_US)
+            if person.revoked or (VENDOR not in person.roles and now_us >= person.trained_us + trained_for_us)
         }
         return frozenset(lapsed | set(self._revocation_list()))
 

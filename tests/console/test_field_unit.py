@@ -129,9 +129,10 @@ def test_a_new_home_is_empty_and_one_with_a_read_is_not(home: Home) -> None:
 def test_the_roster_ends_grants_with_training_and_removal_and_asks_no_training_of_a_vendor(
     home: Home,
 ) -> None:
-    """463.9 trains no vendor: his access ends with the grant, or when he is removed."""
+    """463.9 trains no vendor: its access ends with the grant, or by removal. The policy says how long."""
     home.enroll()
-    trained = NOW_US - 370 * 86_400_000_000
+    day_us = 86_400_000_000
+    trained = home.unit.time_us()[0] - home.ledger.store.policy.training_days * day_us
 
     def person(user: str, role: str, trained_us: int, *, revoked: bool = False) -> RosterPerson:
         return RosterPerson(
@@ -144,6 +145,7 @@ def test_the_roster_ends_grants_with_training_and_removal_and_asks_no_training_o
         demo=False,
         people=(
             person("lapsed", "ccat", trained),
+            person("last-day", "ccat", trained + day_us),
             person("current", "ccat", NOW_US - 1),
             person("gone", "ccat", NOW_US - 1, revoked=True),
             person("maker", "vendor", 0),

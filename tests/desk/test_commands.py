@@ -279,7 +279,7 @@ OTHER_WORDS = {
     "compliance/overdue": ("compliance",),
     "policy/read": ("keys", "policy"),
     "document/sign": ("send",),
-    "compliance/endings": ("audit", "ending"),
+    "compliance/endings": ("compliance",),
     "transparency/read": ("audit", "public"),
     "unit/list": ("health",),
     "inquiry/begin": ("inquiry", "run"),

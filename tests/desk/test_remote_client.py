@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,7 @@ from desk_twins import COURSE, GROUND, HOUR_US, PASSWORD, Department
 from starlette.applications import Starlette
 
 from storage.times import iso_text
-from sync.department.cli import main
+from sync.department.cli import PROGRAM, main
 from sync.department.commands import client as clients
 from sync.department.commands.client import RemoteDesk, read_answer
 from sync.department.commands.desk_access import proving
@@ -33,6 +36,7 @@ from sync.department.policy.refusals import (
 )
 from sync.department.policy.roles import Role
 from sync.errors import InvalidInputError, LinkError
+from tests.test_odd_command_lines import verbs
 
 Tokens = Callable[[str], str]
 
@@ -229,3 +233,40 @@ def test_what_is_no_role_and_no_host_is_misuse_and_leaves_nothing(
     assert main(list(words)) == 2
     assert says in capsys.readouterr().err
     assert not (tmp_path / "home").exists()
+
+
+AT_THE_MACHINE = {  # ceremonies, services, and what reads the machine's own files
+    ("init",), ("serve",), ("verify",), ("purge",), ("health",), ("controls",), ("clauses",), ("api",),
+    ("user", "first"), ("incident", "examine"), ("incident", "import"),
+}  # fmt: skip
+
+
+def commands_elsewhere() -> list[tuple[tuple[str, ...], str]]:
+    """(words, example) of each command that a person types at a laptop of their own."""
+    found = [(words, verb.example) for words, verb in verbs(PROGRAM) if words not in AT_THE_MACHINE]
+    return [(words, example) for words, example in found if words[0] not in {"keys", "witness"}]
+
+
+def test_no_command_of_a_person_asks_for_the_home_where_the_desk_is_elsewhere(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    away = tmp_path / "out of reach"
+    for name, value in {
+        "DEPARTMENT_HOME": str(away), clients.URL: "http://127.0.0.1:1", clients.TOKEN: "",
+        "DEPARTMENT_PASSWORD": PASSWORD, "DEPARTMENT_CODE": "123456", "DEPARTMENT_NEW_PASSWORD": PASSWORD,
+    }.items():  # fmt: skip
+        monkeypatch.setenv(name, value)
+    asked = 0
+    for words, example in commands_elsewhere():
+        line = [one for one in shlex.split(example.splitlines()[0])[1:] if not one.startswith("/srv/")]
+        line = [one for one in line if one != "--home"]
+        for before, name in pairwise(["", *line]):
+            if "." in name and "/" not in name and "out" not in before:
+                Path(name).write_bytes(b"x")
+        main(line)
+        said = capsys.readouterr().err
+        assert str(away) not in said, words
+        asked += "does not answer" in said
+    assert asked > 80

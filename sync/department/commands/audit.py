@@ -144,14 +144,6 @@ desk_access.form_verb(
     "Show the public counts as they are now.",
     example="department audit public --user reviewer1",
 )
-desk_access.form_verb(
-    audit,
-    "ending",
-    "compliance/endings",
-    "List passwords, training, designations and grants that expire soon.",
-    example="department audit ending --user super",
-    columns=("kind", "about", "ends_us", "what"),
-)
 FINDING_COLUMNS = (
     *("finding", "detector", "about", "reviewer", "due_us", "verdict", "detail"),
     *("accesses", "reason", "note"),

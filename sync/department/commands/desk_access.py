@@ -39,6 +39,7 @@ from sync.department.journal.marking import WORDS, watching
 from sync.department.policy.policy import Policy
 from sync.department.policy.policy_file import parse_policy
 from sync.department.policy.refusals import FRESH_PROOF, NotProvenError
+from sync.department.server import open_desk
 from sync.department.server.open_desk import open_front
 from sync.errors import DONE, InvalidInputError
 
@@ -165,6 +166,11 @@ def secret(variable: str, prompt: str) -> str:
         raise InvalidInputError(
             f"no terminal to type the {prompt} at", where=variable, cure=f"set {variable}"
         ) from None
+
+
+def has_desk(common: Common) -> bool:
+    """Whether a change is a call of a person: at a desk elsewhere, or at that of this home."""
+    return client.configured() or open_desk.has_desk(DepartmentHome.open(common.home))
 
 
 @contextlib.contextmanager

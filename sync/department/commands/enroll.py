@@ -8,8 +8,7 @@ import click
 
 from storage.times import now_us, utc_text
 from sync.command_frame import Common, verb
-from sync.department.commands import client, desk_access
-from sync.department.commands.signing import has_desk
+from sync.department.commands import desk_access
 from sync.department.desk.machine.unit_calls import RevokeUnitForm, UnitCode, UnitForm
 from sync.department.ground.home import DepartmentHome
 from sync.department.server.server import Department
@@ -40,7 +39,7 @@ def enroll(
     if [name is not None, wants_list, revoke is not None].count(True) != 1:
         raise click.UsageError("give one of --name, --list and --revoke")
     terminal = desk_access.Terminal(common, as_user)
-    if not wants_list and (client.configured() or has_desk(DepartmentHome.open(common.home))):
+    if not wants_list and desk_access.has_desk(common):
         if revoke is not None:
             terminal.call("unit/revoke", RevokeUnitForm(unit=revoke, reason=why))
             print(f"revoked: {revoke}")

@@ -44,10 +44,8 @@ from sync.department.commands.out_files import new_file
 from sync.department.desk.grants import calls
 from sync.department.desk.grants.revoking import RevokeForm
 from sync.department.desk.grants.signer import GrantOffice
-from sync.department.desk.log_state import FOLDER
 from sync.department.ground.home import DepartmentHome, load_ed25519
 from sync.department.ground.local_time import end_of_day_us
-from sync.department.journal.access_log import DATABASE
 from sync.department.policy import policy_file
 from sync.department.server.open_desk import POLICY_FILE
 from sync.department.server.server import Department
@@ -153,34 +151,32 @@ def issue_grant(
 
     factory-reset and update need a second person: --propose, then --approval.
     """
-    home = DepartmentHome.open(terminal.common.home)
+    at_desk = desk_access.has_desk(terminal.common)
     if (designee_key is None) != (delegation is None):
         raise InvalidInputError("--designee-key and --delegation belong together")
-    if (order.propose or order.approval >= 0) and (designee_key is not None or not _has_desk(home)):
+    if (order.propose or order.approval >= 0) and (designee_key is not None or not at_desk):
         raise InvalidInputError("--propose and --approval are for a grant that the desk issues")
     if designee_key is not None and delegation is not None:
+        home = DepartmentHome.open(terminal.common.home)
         made = _sign(home, order, load_ed25519(designee_key), lent=desk_access.read_bytes(delegation))
         with new_file(out) as file:
-            if _has_desk(home):
+            if at_desk:
                 terminal.call("grant/enter", calls.SignedForm(bundle=made.to_bytes()))
             file.fill(made.to_bytes())
-    elif _has_desk(home) and order.propose:
-        asked = terminal.call("grant/issue", _form(home, order))
+    elif at_desk and order.propose:
+        asked = _issue(terminal, order)
         return terminal.report({"proposal": asked.proposal}, desk_access.wait_words(asked.proposal))
-    elif _has_desk(home):
+    elif at_desk:
         with new_file(out) as file:
-            answer = terminal.call("grant/issue", _form(home, order))
+            answer = _issue(terminal, order)
             made = Bundle.parse(answer.bundle)
             file.fill(answer.bundle)
     else:
+        home = DepartmentHome.open(terminal.common.home)
         with new_file(out) as file:
             made = _sign(home, order, load_ed25519(home.path / "command.key"), lent=None)
             file.fill(made.to_bytes())
     return _report(terminal, made, out)
-
-
-def _has_desk(home: DepartmentHome) -> bool:
-    return (home.path / FOLDER / DATABASE).is_file()
 
 
 @contextlib.contextmanager
@@ -192,7 +188,17 @@ def _office(home: DepartmentHome) -> Iterator[GrantOffice]:
         department.close()
 
 
-def _form(home: DepartmentHome, order: GrantOrder) -> calls.GrantForm:
+def _issue(terminal: desk_access.Terminal, order: GrantOrder) -> calls.Granted:
+    """The desk's answer; the last day ends by the clock of the policy that is in force there."""
+    with desk_access.seat(terminal) as call:
+        to_us = -1
+        if order.until is not None:
+            to_us = _end_of(order.until, desk_access.policy_of(call).zone)
+        answer: calls.Granted = call("grant/issue", _form(order, to_us))
+        return answer
+
+
+def _form(order: GrantOrder, to_us: int) -> calls.GrantForm:
     return calls.GrantForm(
         person=order.person,
         organisation=order.organization,
@@ -203,7 +209,7 @@ def _form(home: DepartmentHome, order: GrantOrder) -> calls.GrantForm:
         units=order.units,
         commands=order.commands,
         hours=_hours(order.length) if order.length else None,
-        to_us=_last_us(home, order),
+        to_us=to_us,
         destroy_up_to=order.destroy_up_to,
         destroy_holds=order.destroy_holds,
         propose=order.propose,
@@ -271,13 +277,12 @@ def _report(terminal: desk_access.Terminal, bundle: Bundle, out: Path) -> int:
 @desk_access.out_option("FILE", "The delegation.")
 def delegate(terminal: desk_access.Terminal, *, designee: str, days: int, key_out: Path, out: Path) -> int:
     """Let a designee sign repair grants."""
-    home = DepartmentHome.open(terminal.common.home)
     with new_file(key_out) as key_file, new_file(out) as file:
-        if _has_desk(home):
+        if desk_access.has_desk(terminal.common):
             lent = terminal.call("grant/lend", calls.LendForm(designee=designee, days=days))
             signed, key = lent.delegation, lent.key
         else:
-            with _office(home) as office:
+            with _office(DepartmentHome.open(terminal.common.home)) as office:
                 _, signed, key = office.lend(designee, days, time.time_ns() // 1000)
         key_file.fill(key)
         file.fill(signed)
@@ -296,8 +301,7 @@ def revoke(terminal: desk_access.Terminal, *, names: tuple[str, ...], why: str) 
 
     NAME is a grant id, a person, or SHA256:... of a key.
     """
-    home = DepartmentHome.open(terminal.common.home)
-    if _has_desk(home):
+    if desk_access.has_desk(terminal.common):
         revoked = terminal.call("grant/revoke", RevokeForm(names=names, reason=why))
         if terminal.common.json:
             return terminal.show(revoked)
@@ -305,7 +309,7 @@ def revoke(terminal: desk_access.Terminal, *, names: tuple[str, ...], why: str) 
         print(f"grants revoked: {revoked.ended}{none}")
         count = revoked.names
     else:
-        with _office(home) as office:
+        with _office(DepartmentHome.open(terminal.common.home)) as office:
             count = office.revoke(list(names), time.time_ns() // 1000)
     print(f"{count} names are on the revocation list; units get it with their next sync")
     return DONE

@@ -5,29 +5,21 @@ from __future__ import annotations
 import json
 
 from storage.times import now_us
-from sync.department.commands.desk_access import Terminal, wait_words
+from sync.department.commands.desk_access import Terminal, has_desk, wait_words
 from sync.department.desk.documents.calls import Signed, SignForm, check, name_of
-from sync.department.desk.log_state import FOLDER
 from sync.department.ground.home import DepartmentHome
-from sync.department.journal.access_log import DATABASE
 from sync.department.policy.refusals import FormError
 from sync.department.server.server import Department
 from sync.department.units import documents
 from sync.errors import DONE, InvalidInputError
 
 
-def has_desk(home: DepartmentHome) -> bool:
-    """Whether there was a first administrator: from then on each change is a logged call of a person."""
-    return (home.path / FOLDER / DATABASE).is_file()
-
-
 def sign(terminal: Terminal, form: SignForm) -> int:
     """Sign a document at the desk. Before the first administrator there is no desk: the command key signs."""
-    home = DepartmentHome.open(terminal.common.home)
-    if has_desk(home):
+    if has_desk(terminal.common):
         made: Signed = terminal.call("document/sign", form)
     else:
-        made = _sign_alone(home, form)
+        made = _sign_alone(DepartmentHome.open(terminal.common.home), form)
     facts = {"name": made.name, "version": made.version, "sha256": made.digest, "proposal": made.proposal}
     words = f"sent: {made.name}, version {made.version}, SHA-256 {made.digest}"
     if made.proposal >= 0:

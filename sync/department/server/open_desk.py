@@ -129,6 +129,11 @@ class RootedDoor:
         self._door().release(cover)
 
 
+def has_desk(home: DepartmentHome) -> bool:
+    """Whether there was a first administrator: from then on each change is a logged call of a person."""
+    return (home.path / FOLDER / DATABASE).is_file()
+
+
 def open_desk(
     home: DepartmentHome, *, clock: Callable[[], int] | None = None, link: WitnessLink | None = None
 ) -> Desk:
@@ -136,7 +141,7 @@ def open_desk(
 
     Raises HomeError before its first administrator was entered.
     """
-    if not (home.path / FOLDER / DATABASE).is_file():
+    if not has_desk(home):
         raise HomeError(
             "this department has no desk yet", where=str(home.path), cure="department user first USER"
         )
@@ -180,7 +185,7 @@ def first_administrator(
 ) -> HandedOver:
     """Make the desk's log with its root, and the first account: once. Raises HomeError after that."""
     clock = clock or DepartmentTime(home.path)
-    if not (home.path / FOLDER / DATABASE).is_file():
+    if not has_desk(home):
         Desk.create(
             home.path,
             home.log_key(),
@@ -444,7 +449,7 @@ def adopt_root(home: DepartmentHome, desk: Desk, root_file: bytes, policy_docume
 def front_of(department: Department) -> DeskContext | None:
     """The desk of a running server, over what that has open already; None before its first administrator."""
     home = department.home
-    if not (home.path / FOLDER / DATABASE).is_file():
+    if not has_desk(home):
         return None
     front = open_front(
         home,
