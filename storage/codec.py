@@ -86,7 +86,7 @@ def from_plain(cls: type[T], value: Any, *, where: str = "") -> T:
             item = value[name]
             # most fields of most records: no name of a field is made up for an error that does not come
             usual = type(item) is plain and (plain is not str or len(item) <= MAX_TEXT)
-            made[name] = item if usual else _field(hints[name], item, f"{where}.{name}")
+            made[name] = item if usual else read_field(hints[name], item, f"{where}.{name}")
     record = cls(**made)
     check = getattr(record, "check", None)
     if check is not None:
@@ -106,7 +106,8 @@ def parse_toml(document: bytes, *, where: str) -> dict[str, Any]:
         raise RecordError(f"is not TOML: {error}", where=where) from None
 
 
-def _field(hint: Any, value: Any, where: str) -> Any:  # noqa: PLR0911, PLR0912 - one case per allowed type
+def read_field(hint: Any, value: Any, where: str) -> Any:  # noqa: PLR0911, PLR0912 - one case per type
+    """The value of one field of type `hint`, from its plain form. Raises RecordError."""
     origin = typing.get_origin(hint)
     if origin in (types.UnionType, typing.Union):
         options = [option for option in typing.get_args(hint) if option is not type(None)]
@@ -114,17 +115,17 @@ def _field(hint: Any, value: Any, where: str) -> Any:  # noqa: PLR0911, PLR0912 
             if len(options) == len(typing.get_args(hint)):
                 raise RecordError("must not be empty", where=where)
             return None
-        return _field(options[0], value, where)
+        return read_field(options[0], value, where)
     if origin is tuple:
         inner = typing.get_args(hint)
         if not isinstance(value, list):
             raise RecordError("is not a list", where=where)
         if len(inner) == 2 and inner[1] is Ellipsis:
-            return tuple(_field(inner[0], item, f"{where}[{at}]") for at, item in enumerate(value))
+            return tuple(read_field(inner[0], item, f"{where}[{at}]") for at, item in enumerate(value))
         if len(inner) != len(value):
             raise RecordError(f"has {len(value)} items, not {len(inner)}", where=where)
         return tuple(
-            _field(one, item, f"{where}[{at}]")
+            read_field(one, item, f"{where}[{at}]")
             for at, (one, item) in enumerate(zip(inner, value, strict=True))
         )
     if dataclasses.is_dataclass(hint):

@@ -30,6 +30,11 @@ MAX_DELTA_ENTRIES = 200_000
 MAX_ID = 24
 
 
+def is_list_id(text: str) -> bool:
+    """Whether a text can be the id of a list."""
+    return len(text) <= MAX_ID and text.replace("-", "").isalnum()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListHead:
     """What one version of a list is.
@@ -54,7 +59,7 @@ class ListHead:
     parts: int
 
     def check(self) -> None:
-        if not 1 <= len(self.list_id) <= MAX_ID or not self.list_id.replace("-", "").isalnum():
+        if not is_list_id(self.list_id):
             raise RecordError(f"an id is 1 to {MAX_ID} letters, digits and -", where="head.list_id")
         if not (1 <= self.snapshot <= self.sequence < 1 << 40 and 0 <= self.parts <= MAX_PARTS):
             raise RecordError("versions or parts are out of range", where="head")

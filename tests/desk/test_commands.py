@@ -55,12 +55,18 @@ def test_a_new_authenticator_is_announced_before_the_new_password_is_asked(
     status, _, err = terminal.type("user", "password")  # no new password comes: nothing is changed
     assert (status, "another person made your authenticator" in err) == (2, True)
     assert err.index("shown once") < err.index("DEPARTMENT_NEW_PASSWORD")
-    monkeypatch.setenv("DEPARTMENT_NEW_PASSWORD", "correct horse 463")
+    typed = iter(("password2607", "short", "correct horse 463"))  # refused, refused, taken: in one session
+    monkeypatch.setattr("getpass.getpass", lambda _prompt: next(typed))
     made = terminal.given("user", "password")
     assert made["totp_uri"] != given["totp_uri"]
     monkeypatch.setenv("DEPARTMENT_PASSWORD", "correct horse 463")
+    monkeypatch.setenv("DEPARTMENT_CODE", pyotp.TOTP(pyotp.parse_uri(made["totp_uri"]).secret).now())
+    monkeypatch.delenv("DEPARTMENT_TOKEN")
+    monkeypatch.setenv("DEPARTMENT_NEW_PASSWORD", "password2607")
+    status, _, err = terminal.type("user", "password", "--user", "chief")
+    assert (status, "is a common password" in err) == (1, True)
     monkeypatch.setenv("DEPARTMENT_NEW_PASSWORD", "another horse 463")
-    status, out, err = terminal.type("user", "password")
+    status, out, err = terminal.type("user", "password", "--user", "chief")  # the refused one used no code
     assert (status, err) == (0, "")
     assert "the authenticator is unchanged" in out
 

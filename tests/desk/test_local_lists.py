@@ -84,7 +84,7 @@ def test_nobody_makes_an_entry_alone(department: Department, tokens: Tokens) -> 
         ),
         pytest.param({"until_us": 1}, "until", id="ended before"),
         pytest.param({"until_us": 1 << 60}, "until", id="without an end in 30 days"),
-        pytest.param({"plate": "7XKR21?"}, "entry", id="a partial plate"),
+        pytest.param({"plate": "7XKR21?"}, "plate", id="a partial plate"),
         pytest.param({"recipients": ("nobody",)}, "recipients", id="a recipient without an account"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -17,7 +18,7 @@ from sync.department.desk.inquiry.filing import check_rms_number
 from sync.department.desk.inquiry.forms import RunForm
 from sync.department.desk.inquiry.rules import check_ground, is_number, plate_of
 from sync.department.desk.operations import OPERATIONS
-from sync.department.desk.words import demand_plain, is_plain, says_why, weight
+from sync.department.desk.words import LONGEST, demand_plain, is_plain, says_why, weight
 from sync.department.policy.policy_file import default_document, parse_policy
 from sync.department.policy.refusals import DeskRefusal, FormError
 
@@ -71,6 +72,21 @@ def test_no_text_of_any_call_takes_a_character_that_nobody_sees(
             tried += 1
     assert tried > 120
     assert department.desk.log.size() == size
+
+
+def test_no_text_of_any_call_is_longer_than_its_field(department: Department, tokens: Tokens) -> None:
+    token, size, tried = tokens("super"), department.desk.log.size(), 0
+    for name, form in forms(department).items():
+        for forged in _with(form, "x" * 20_000):
+            if name == "user/passkey" and len(forged.response) > 20_000:
+                continue  # an authenticator's answer
+            with pytest.raises(FormError) as refused:
+                OPERATIONS[name].run(department.front, token, forged)
+            assert re.search(r": has 20,\d{3} characters; (2,000|400|200) at most$", refused.value.what), name
+            tried += 1
+    assert tried > 120
+    assert department.desk.log.size() == size
+    demand_plain(("x" * LONGEST,), "where")
 
 
 @given(st.text(max_size=40))

@@ -11,22 +11,17 @@ import pytest
 from desk_forms import forms
 from desk_twins import GROUND, PEOPLE, Department
 from page_reader import Reader, Sheet
+from page_sheets import SHEETS
 
 from sync.department.desk.field_help import words_of
 from sync.department.desk.operations import OPERATIONS
 from sync.department.desk.redress.calls import RedressForm, ask
-from sync.department.pages import app, auditing, governing, holding, machines, openness, sharing, staffing
-from sync.department.pages.changing import SHEET as CHANGES
+from sync.department.pages import app
 from sync.department.pages.fields import CHOSEN
 from sync.department.pages.sheets import Sheet as Described
 from sync.department.policy.roles import Call
 
 Browser = Callable[[], Reader]
-ROOMS = (auditing, governing, holding, machines, openness, sharing, staffing)
-SHEETS = (
-    *(one for module in ROOMS for one in vars(module).values() if isinstance(one, Described)),
-    CHANGES,
-)
 PLAIN = [one for one in SHEETS if "{" not in one.path]
 ATTACK = "<img src=x onerror=alert(1)>'\"&lt;{{7*7}}"
 

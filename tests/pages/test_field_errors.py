@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from html import unescape
 
 import pytest
-from page_reader import Reader
+from page_reader import Reader, Sheet
+from page_sheets import SHEETS
 
 from sync.department.desk.calling import Said
 from sync.department.desk.field_help import words_of
 from sync.department.desk.json_forms import demand_counts
 from sync.department.desk.operations import OPERATIONS
 from sync.department.journal.inquiry_entries import Ground
+from sync.department.pages.fields import Field, fields_of
 from sync.department.pages.wording import done_of, in_page_words
 from sync.department.policy.refusals import FormError
 from sync.department.policy.roles import CALLS, Call
@@ -110,7 +114,7 @@ def test_a_search_names_place_and_ground_at_once(reader: Callable[[], Reader]) -
         "Latitude: is not a number",
         "Longitude: is not a number",
         "A purpose must be given",
-        "Say why",
+        "Reason: say why",
     ):
         assert words in sheet.text, sheet.text[:600]
     marked = {given["name"] for tag, given in sheet.tags if "aria-invalid" in given}
@@ -118,6 +122,84 @@ def test_a_search_names_place_and_ground_at_once(reader: Callable[[], Reader]) -
     far = one.send(one.get("/search"), "/search", do="run", **typed | {"latitude": "91", "longitude": "181"})
     assert "query." not in far.text.lower()
     assert "latitude is not -90 to 90 degrees, longitude is not -180 to 180 degrees" in far.text
+
+
+GROUND_FIELDS = tuple(
+    Field(name=name, kind="text", label=words_of("", name).label, help="", required=True)
+    for name in ("purpose", "basis", "number", "justification")
+)
+NONSENSE = "\u202e."
+"""Wrong in every field: no number, no time, none of the choices, and no plain text."""
+USERS = ("chief", "super", "disp1", "reviewer1", "officer1")
+
+
+def demand_named(sheet: Sheet, fields: Iterable[Field], where: str, *, marks: bool) -> None:
+    """Each field that a person types into is named by its label, in one refusal, and marked."""
+    assert sheet.status == 422, (where, sheet.status, sheet.text[:600])
+    refusal = re.search(r'id="refusal".*?</div>', sheet.html, re.DOTALL)
+    assert refusal is not None, where
+    said = unescape(refusal[0]).casefold()
+    marked = {given["name"] for tag, given in sheet.tags if "aria-invalid" in given}
+    for one in fields:
+        if one.kind != "tick":
+            assert one.label.casefold() in said, (where, one.label, said)
+            assert not marks or one.kind == "many" or one.name in marked, (where, one.name, marked)
+
+
+def test_every_form_of_every_page_names_every_wrong_field_at_once(reader: Callable[[], Reader]) -> None:
+    people = {user: reader() for user in USERS}
+    marks = {}
+    for user, one in people.items():
+        one.logon(user)
+        marks[user] = one.get("/help").form("/look")["mark"]
+    walked: set[str] = set()
+    seen = 0
+    for sheet in SHEETS:
+        path = re.sub(r"\{\w+:int\}", "0", sheet.path)
+        shown = {user: one.get(path).forms for user, one in people.items()}
+        for ask in sheet.every():
+            fields = [*ask.extra, *fields_of(ask.form, {}, ask.hidden)]
+            typed = [one for one in fields if one.name not in ask.may_lack]
+            typed = [dataclasses.replace(one, kind="many") if one.kind == "lines" else one for one in typed]
+            if not [one for one in typed if one.kind != "tick"]:
+                continue
+            ground = [field for field in GROUND_FIELDS if ask.has_ground]
+            given = {one.name: NONSENSE for one in (*typed, *ground) if one.kind not in {"tick", "file"}}
+            offered = [
+                (user, form) for user in USERS for _, form in shown[user] if form.get("act") == ask.operation
+            ]
+            user, form = (offered or [(USERS[0], {})])[0]  # the form of a row is shown where there is one
+            given |= {name: form.get(name, "0") for name in (*ask.fixed, *ask.from_path)}
+            given |= {name: value for _, name, value in ask.buttons[:1]}
+            own = {"act": ask.operation, "mark": marks[user], "do": "make"}
+            sent = people[user].post(path, given | own)
+            where = f"{user} {path} {ask.operation}"
+            demand_named(sent, (*typed, *ground), where, marks=bool(offered))
+            walked.add(ask.operation)
+            seen += len(typed)
+    assert len(walked) > 25
+    assert seen > 90
+
+
+@pytest.mark.parametrize(
+    ("user", "path", "more"),
+    [("disp1", "/search", ()), ("officer1", "/ask", ()), ("disp1", "/emergency", ("danger",))],
+)
+def test_a_search_names_every_wrong_field_at_once(
+    reader: Callable[[], Reader], user: str, path: str, more: tuple[str, ...]
+) -> None:
+    one = reader()
+    one.logon(user)
+    shown = one.get(path).form(path)
+    names = {"plate", "since", "until", "latitude", "longitude", "radius_m", "justification", *more}
+    wrong = dict.fromkeys((*names, "number", "purpose", "basis"), NONSENSE)
+    sent = one.post(path, shown | wrong | {"range": "given"})
+    marked = {given["name"] for tag, given in sent.tags if "aria-invalid" in given}
+    assert sent.status == 422
+    assert names | {"number", "purpose", "basis"} <= marked, sent.text[:900]
+    alone = one.post(path, shown | {"plate": "8XYZ123", "radius_m": "200"})
+    for words in ("Latitude: is missing", "Longitude: is missing"):
+        assert words in alone.text
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,7 @@ BREAKS = (
     Break(("463.5 (c)",), "policy/roles.py", "if call in grants.get(role, frozenset()):", "if True:"),
     Break(("463.6",), "desk/sharing/rules.py", "if state != terms.home_state:", "if False:"),
     Break(("463.6 (a)", "463.6 (a) 1", "463.6 (a) 2", "463.6 (a) 3"), "desk/sharing/rules.py",
-          "demand_words(value, f", "str(f"),
+          "given = weight(getattr(request, name))", "given = 1"),
     Break(("463.6 (b)",), "desk/sharing/rules.py", "if number not in shares.reviewed:", "if False:"),
     Break(("463.6 (c)",), "desk/sharing/calls.py", "letter=form.letter,", 'letter=b"lost",'),
     Break(("463.6 (d)",), "desk/sharing/rules.py", "return sum(", "return 0 * sum("),

@@ -213,8 +213,9 @@ class Department:
     def renew_password(self, user: str) -> None:
         """The same person's password and authenticator, set anew."""
         token = self.logon(user)
-        fresh_password = PASSWORD + str(self.clock.us)
-        form = PasswordForm(old=self.secrets[user][0], new=fresh_password)
+        old = self.secrets[user][0]
+        fresh_password = PASSWORD if old != PASSWORD else f"another {PASSWORD}"
+        form = PasswordForm(old=old, new=fresh_password)
         fresh = self.call("user/password", token, form)
         assert isinstance(fresh, HandedOver)
         assert fresh.totp_uri == ""  # the authenticator stays

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -21,12 +22,14 @@ from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.desk.people import calls
 from sync.department.desk.people.bulk import ImportForm, PersonLine
 from sync.department.desk.people.passkeys import PasskeyIdForm
+from sync.department.desk.people.passwords import CURE, weakness_of
 from sync.department.desk.people.qr import qr_text
 from sync.department.desk.people.rules import parse_roles
 from sync.department.desk.people.sheets import read_people
 from sync.department.desk.whoami import logged_on
 from sync.department.ground.home import DepartmentHome
 from sync.department.journal.entries import Shift
+from sync.department.policy.refusals import FormError
 from sync.department.policy.roles import Role
 from sync.department.server.open_desk import first_administrator, open_desk
 from sync.errors import DONE, InvalidInputError
@@ -62,6 +65,7 @@ class Roles(click.ParamType[tuple[Role, ...]]):
             self.fail(f"{error.what}: {error.cure}", param, ctx)
 
 
+NEW_PASSWORD = "DEPARTMENT_NEW_PASSWORD"  # noqa: S105 - a name
 user_argument = click.argument("name_of_user", metavar="USER")
 
 
@@ -150,15 +154,32 @@ def _session_desk(common: Common) -> Iterator[Desk]:
 @click.option("--new-authenticator", is_flag=True, help="Also make a new authenticator secret.")
 def password(terminal: desk_access.Terminal, *, new_authenticator: bool) -> int:
     """Set your own password, even an expired one. The authenticator stays unless you ask for a new one, or
-    another person made it: the command then warns before it asks for the new password."""
+    another person made it: the command then warns before it asks for the new password. A new password that
+    is refused is asked for again, so that your code is used once."""
     old = desk_access.secret(desk_access.PASSWORD, "password")
+    _demand_new(terminal.user or "", os.environ.get(NEW_PASSWORD))
     with desk_access.seat(terminal, send_password=True) as call:
         if new_authenticator or call("user/me", NothingForm()).replaces_authenticator:
             why = "" if new_authenticator else "another person made your authenticator: "
             print(f"department: {why}{REPLACES}", file=sys.stderr)
-        new = desk_access.secret("DEPARTMENT_NEW_PASSWORD", "new password")
-        form = calls.PasswordForm(old=old, new=new, new_authenticator=new_authenticator)
-        return _hand_over(terminal.common, call("user/password", form))
+        while True:
+            new = desk_access.secret(NEW_PASSWORD, "new password")
+            form = calls.PasswordForm(old=old, new=new, new_authenticator=new_authenticator)
+            try:
+                made = call("user/password", form)
+            except FormError as refusal:
+                if refusal.code != "password" or NEW_PASSWORD in os.environ:
+                    raise
+                print(f"department: {refusal.what} ({refusal.cure or 'type another'})", file=sys.stderr)
+                continue
+            return _hand_over(terminal.common, made)
+
+
+def _demand_new(user: str, new: str | None) -> None:
+    """Refuse a new password that is not typed before a code is used for it. Raises FormError."""
+    weakness = weakness_of(new, user, "") if new else ""
+    if weakness:
+        raise FormError(f"the new password {weakness}", code="password", clause="CJIS IA-5", cure=CURE)
 
 
 @desk_access.desk_verb(

@@ -6,7 +6,7 @@ The HTTP API and the pages share one `Calling`, so that both are bounded togethe
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -17,7 +17,6 @@ from storage.times import MINUTE_US
 from sync.department.desk.alerts.events import AlertEvents
 from sync.department.desk.context import DeskContext
 from sync.department.desk.idempotency import MadeOnce
-from sync.department.desk.json_forms import read_form
 from sync.department.desk.logon_forms import (
     BeginForm,
     Begun,
@@ -55,11 +54,12 @@ class Said:
     clause: str = ""
     cure: str = ""
     parts: tuple[Said, ...] = ()
+    fields: tuple[str, ...] = ()
 
     @property
     def codes(self) -> frozenset[str]:
-        """The codes of all that is wrong: names of fields, for a form."""
-        return frozenset({self.code, *(one.code for one in self.parts)})
+        """The codes of all that is wrong, and the fields of a form that are."""
+        return frozenset({self.code, *self.fields}).union(*(one.codes for one in self.parts))
 
 
 def said_of(error: BaseException, events: Sparingly) -> Said:
@@ -83,6 +83,7 @@ def _refused(error: DeskRefusal) -> Said:
         clause=error.clause,
         cure=error.cure,
         parts=tuple(_refused(one) for one in error.parts) if isinstance(error, FormError) else (),
+        fields=error.fields if isinstance(error, FormError) and not error.parts else (),
     )
 
 
@@ -194,13 +195,22 @@ class Calling:
         await self.in_thread(lambda: self.front.desk.logons.logoff(token, lock=lock))
         self.front.bell.ring()
 
-    async def operation(self, name: str, token: str, value: Any, key: str = "", typed: bytes = b"") -> Any:
+    async def operation(  # noqa: PLR0917 - a call, and how it was sent
+        self,
+        name: str,
+        token: str,
+        value: Any,
+        key: str = "",
+        typed: bytes = b"",
+        wrong: Sequence[FormError] = (),
+    ) -> Any:
         """Make one call of the table. Raises DeskRefusal and the call's errors.
 
-        `key`: what makes it once; `typed`: what must be the same then, else `value` itself.
+        `key`: what makes it once; `typed`: what must be the same then, else `value` itself; `wrong`: what
+        could not be read of the form that `value` was made of.
         """
         known = known_operation(name)
-        form = read_form(known.form, value)
+        form = known.read(self.front, value, wrong)
         body = typed or json.dumps(value, sort_keys=True).encode()
 
         def work() -> Any:

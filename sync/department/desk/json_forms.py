@@ -16,10 +16,10 @@ import typing
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
-from storage.codec import from_plain
+from storage.codec import from_plain, read_field
 from storage.errors import RecordError, StorageError
 from storage.times import parse_utc
-from sync.department.policy.refusals import DeskRefusal, FormError, refuse_all
+from sync.department.policy.refusals import DeskRefusal, FormError, UnreadError, refuse_all
 
 T = TypeVar("T")
 MAX_LIST = 10_000
@@ -33,13 +33,77 @@ def _hints(cls: Any) -> dict[str, Any]:
 
 
 def read_form(cls: type[T], value: Any) -> T:
-    """The form of a JSON object. Raises FormError naming the field; never shows the value."""
+    """The form of a JSON object. Raises FormError naming each wrong field; never shows a value."""
     try:
         return from_plain(cls, _prepared(cls, value, cls.__name__))
     except DeskRefusal:
         raise
     except StorageError as error:
-        raise FormError(f"{error.where}: {error.what}", code="form", clause="463.5") from None
+        refuse_all(read_part(cls, value)[1])
+        raise _malformed(error) from None
+
+
+def _malformed(error: StorageError) -> FormError:
+    return FormError(f"{error.where}: {error.what}", code="form", clause="463.5")
+
+
+class PartOfForm:
+    """A form without the fields that could not be read: a check that comes to one of them ends there."""
+
+    def __init__(self, read: dict[str, Any]) -> None:
+        self._read = read
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self._read[name]
+        except KeyError:
+            raise UnreadError(f"{name}: could not be read", code=name, clause="463.5") from None
+
+
+def read_fields(value: Any) -> dict[str, Any]:
+    """The fields of a form, or of the part of one that could be read; of anything else none."""
+    if isinstance(value, PartOfForm):
+        return value._read
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {one.name: getattr(value, one.name) for one in dataclasses.fields(value)}
+    return {}
+
+
+def read_part(
+    cls: Any, value: Any, unread: frozenset[str] = frozenset(), where: str = ""
+) -> tuple[PartOfForm, list[FormError]]:
+    """What can be read of a JSON object, and what is wrong with the rest. `unread`: fields that the sender
+    knows to be wrong, those of a record within the form after its name and a dot."""
+    where = where or cls.__name__
+    if not isinstance(value, dict):
+        return PartOfForm({}), [_malformed(RecordError("is not an object", where=where))]
+    hints, read = _hints(cls), dict[str, Any]()
+    wrong = [
+        _malformed(RecordError("is not a field of this form", where=f"{where}.{str(name)[:40]}"))
+        for name in value
+        if name not in hints
+    ]
+    for one in dataclasses.fields(cls):
+        at, hint = f"{where}.{one.name}", hints[one.name]
+        within = frozenset(name[len(one.name) + 1 :] for name in unread if name.startswith(f"{one.name}."))
+        if one.name in unread:
+            continue
+        kinds = () if typing.get_origin(hint) is tuple else (hint, *typing.get_args(hint))
+        inner = next((kind for kind in kinds if dataclasses.is_dataclass(kind)), None)
+        if inner is not None and (within or isinstance(value.get(one.name), dict)):
+            part, more = read_part(inner, value.get(one.name, {}), within, at)
+            wrong += more
+            if within or more:
+                read[one.name] = part
+                continue
+        try:
+            if one.name not in value and one.default is dataclasses.MISSING:
+                raise RecordError("is missing", where=at)
+            given = value.get(one.name, _plain_default(one.default))
+            read[one.name] = read_field(hint, _value(hint, given, at, one.name), at)
+        except StorageError as error:
+            wrong.append(_malformed(error))
+    return PartOfForm(read), wrong
 
 
 def demand_counts(form: Any, where: str) -> None:

@@ -5,7 +5,7 @@ The HTTP API, the commands and the attack tests all go by this table; there is n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,21 +22,25 @@ from sync.department.desk.glass import calls as glass
 from sync.department.desk.grants import calls as grants
 from sync.department.desk.grants import revoking
 from sync.department.desk.holds import calls as holds
+from sync.department.desk.holds import rules as hold_rules
 from sync.department.desk.incidents import calls as incidents
 from sync.department.desk.inquiry import calls as inquiries
-from sync.department.desk.inquiry import filing, forms, images, proposals, searching, stepping
+from sync.department.desk.inquiry import filing, forms, images, proposals, rules, searching, stepping
 from sync.department.desk.inquiry.forms import NothingForm
-from sync.department.desk.json_forms import demand_counts
+from sync.department.desk.json_forms import demand_counts, read_form, read_part
 from sync.department.desk.machine import calls as machine
 from sync.department.desk.machine import state_calls, unit_calls
 from sync.department.desk.people import bulk, passkeys
 from sync.department.desk.people import calls as people
 from sync.department.desk.redress import calls as redress
 from sync.department.desk.sharing import calls as shares
+from sync.department.desk.sharing import rules as sharing_rules
 from sync.department.desk.signing import signing
 from sync.department.desk.transparency import calls as transparency
 from sync.department.desk.words import demand_plain
 from sync.department.policy.clauses import ClauseRow, clause_rows
+from sync.department.policy.policy import Policy
+from sync.department.policy.refusals import FormError, refuse_all, refuse_each
 from sync.department.policy.roles import Call
 
 
@@ -64,12 +68,30 @@ def policy(front: DeskContext, token: str, form: NothingForm) -> PolicyText:  # 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One line of the table. `call` is what the role and the training are checked for."""
+    """One line of the table. `call` is what the role and the training are checked for; `check`: what the
+    form itself must say by the policy, which the call asks too."""
 
     call: Call
     form: type[Any]
     make: Callable[[DeskContext, str, Any], Any]
+    check: Callable[[Policy, Any, int], object] = lambda _policy, _form, _now_us: None
     name: str = ""
+
+    def read(self, front: DeskContext, value: Any, wrong: Sequence[FormError] = ()) -> Any:
+        """The form of a JSON object. `wrong`: what its sender could not read of it. Raises FormError naming
+        each wrong field: of a form that cannot be read, what could be is checked too."""
+        try:
+            refuse_all(wrong)
+            return read_form(self.form, value)
+        except FormError:
+            fields = [name.removeprefix("own.") for one in wrong for name in one.fields]
+            part, more = read_part(self.form, value, frozenset(fields))
+            refuse_each(
+                lambda: refuse_all([*wrong, *more]),
+                lambda: demand_plain(part, self.form.__name__),
+                lambda: self.check(front.desk.policy, part, front.desk.now_us()),
+            )
+            raise
 
     def run(self, front: DeskContext, token: str, form: Any) -> Any:
         """Make the call. Raises DeskRefusal; FormError for texts with invisible characters, negative numbers.
@@ -84,13 +106,13 @@ class Operation:
 
 
 _TABLE: Mapping[str, Operation] = {
-    "inquiry/request": Operation(Call.INQUIRY_REQUEST, forms.AskForm, inquiries.ask),
+    "inquiry/request": Operation(Call.INQUIRY_REQUEST, forms.AskForm, inquiries.ask, rules.check_form),
     "inquiry/queue": Operation(Call.INQUIRY_QUEUE, NothingForm, inquiries.queue),
     "inquiry/decline": Operation(Call.INQUIRY_RUN, forms.DeclineForm, inquiries.decline),
-    "inquiry/propose": Operation(Call.INQUIRY_RUN, forms.ProposeForm, inquiries.propose),
+    "inquiry/propose": Operation(Call.INQUIRY_RUN, forms.ProposeForm, inquiries.propose, rules.check_form),
     "inquiry/approve": Operation(Call.INQUIRY_APPROVE, forms.InquiryDecideForm, inquiries.decide),
-    "inquiry/run": Operation(Call.INQUIRY_RUN, forms.RunForm, inquiries.run),
-    "inquiry/begin": Operation(Call.INQUIRY_RUN, forms.RunForm, stepping.begin),
+    "inquiry/run": Operation(Call.INQUIRY_RUN, forms.RunForm, inquiries.run, rules.check_form),
+    "inquiry/begin": Operation(Call.INQUIRY_RUN, forms.RunForm, stepping.begin, rules.check_form),
     "inquiry/step": Operation(Call.INQUIRY_RUN, forms.StepForm, stepping.step),
     "inquiry/stop": Operation(Call.INQUIRY_RUN, forms.StopForm, stepping.stop),
     "inquiry/answer": Operation(Call.INQUIRY_ANSWER, forms.RequestForm, inquiries.answer),
@@ -102,11 +124,13 @@ _TABLE: Mapping[str, Operation] = {
     "inquiry/requests": Operation(Call.INQUIRY_ANSWER, NothingForm, inquiries.my_requests),
     "inquiry/proposals": Operation(Call.INQUIRY_RUN, NothingForm, proposals.proposals),
     "inquiry/more": Operation(Call.INQUIRY_RUN, forms.PageForm, searching.more),
-    "inquiry/estimate": Operation(Call.INQUIRY_RUN, forms.AskForm, searching.estimate),
+    "inquiry/estimate": Operation(Call.INQUIRY_RUN, forms.AskForm, searching.estimate, rules.check_form),
     "inquiry/answer-image": Operation(Call.INQUIRY_ANSWER, forms.AnswerImageForm, images.answer_image),
     "inquiry/file-case": Operation(Call.RMS_FILE, forms.FileCaseForm, filing.file_case),
     "inquiry/file-many": Operation(Call.RMS_FILE, forms.FileManyForm, filing.file_many),
-    "inquiry/break-glass": Operation(Call.INQUIRY_BREAK_GLASS, glass.GlassForm, glass.break_glass),
+    "inquiry/break-glass": Operation(
+        Call.INQUIRY_BREAK_GLASS, glass.GlassForm, glass.break_glass, glass.check_form
+    ),
     "inquiry/judge": Operation(Call.INQUIRY_APPROVE, glass.JudgeForm, glass.judge),
     "inquiry/emergencies": Operation(Call.INQUIRY_APPROVE, NothingForm, glass.listed),
     "change/list": Operation(Call.CHANGE_APPROVE, NothingForm, changes.listed),
@@ -119,10 +143,10 @@ _TABLE: Mapping[str, Operation] = {
     "incident/bring": Operation(Call.INCIDENT_CLOSE, unit_calls.BringForm, unit_calls.bring),
     "retention/read": Operation(Call.COMPLIANCE_READ, NothingForm, state_calls.retention),
     "change/approve": Operation(Call.CHANGE_APPROVE, changes.DecideForm, changes.decide),
-    "hotlist/push": Operation(Call.DOCUMENT_SIGN, lists.ListForm, lists.push),
+    "hotlist/push": Operation(Call.DOCUMENT_SIGN, lists.ListForm, lists.push, lists.check_list),
     "hotlist/diff": Operation(Call.DOCUMENT_SIGN, sources.DiffForm, sources.diff),
     "hotlist/sources": Operation(Call.ALERT_LIST, NothingForm, sources.sources),
-    "hotlist/add": Operation(Call.DOCUMENT_SIGN, local.LocalForm, local.add),
+    "hotlist/add": Operation(Call.DOCUMENT_SIGN, local.LocalForm, local.add, local.check_entry),
     "hotlist/withdraw": Operation(Call.DOCUMENT_SIGN, local.WithdrawForm, local.withdraw),
     "hotlist/own": Operation(Call.DOCUMENT_SIGN, NothingForm, own_entries.listed),
     "hotlist/list": Operation(Call.ALERT_LIST, NothingForm, lists.listed),
@@ -135,7 +159,7 @@ _TABLE: Mapping[str, Operation] = {
     "audit/run": Operation(Call.AUDIT_RUN, audits.PeriodForm, audits.run),
     "audit/findings": Operation(Call.AUDIT_READ, NothingForm, audits.findings),
     "audit/close": Operation(Call.AUDIT_REVIEW, audits.AuditCloseForm, audits.close),
-    "share/record": Operation(Call.SHARE_RECORD, shares.ShareForm, shares.record),
+    "share/record": Operation(Call.SHARE_RECORD, shares.ShareForm, shares.record, sharing_rules.check_form),
     "share/review": Operation(Call.SHARE_REVIEW, shares.ReviewForm, shares.review),
     "share/decide": Operation(Call.SHARE_APPROVE, shares.DecisionForm, shares.decide),
     "share/deliver": Operation(Call.SHARE_DELIVER, shares.DeliverForm, shares.deliver),
@@ -144,15 +168,19 @@ _TABLE: Mapping[str, Operation] = {
     "hold/list": Operation(Call.HOLD_READ, NothingForm, holds.listed),
     "clock/confirm": Operation(Call.CHANGE_APPROVE, machine.ClockForm, machine.confirm_clock),
     "backlog/allow": Operation(Call.CHANGE_APPROVE, machine.PurgeForm, machine.allow_purge),
-    "hold/place": Operation(Call.HOLD_PLACE, holds.HoldForm, holds.place),
+    "hold/place": Operation(Call.HOLD_PLACE, holds.HoldForm, holds.place, hold_rules.check_hold),
     "hold/export": Operation(Call.HOLD_EXPORT, holds.ExportForm, holds.export),
     "hold/book": Operation(Call.HOLD_BOOK, holds.BookForm, holds.book),
     "hold/ask-release": Operation(Call.HOLD_RELEASE, holds.BookForm, holds.ask_release),
     "hold/release": Operation(Call.HOLD_RELEASE, holds.BookForm, holds.release),
-    "training/record": Operation(Call.TRAINING_RECORD, people.TrainingForm, people.record_training),
+    "training/record": Operation(
+        Call.TRAINING_RECORD, people.TrainingForm, people.record_training, people.check_one
+    ),
     "training/list": Operation(Call.TRAINING_READ, NothingForm, people.roster),
-    "user/set": Operation(Call.USER_MANAGE, people.AccountForm, people.set_account),
-    "training/record-class": Operation(Call.TRAINING_RECORD, people.ClassForm, people.record_class),
+    "user/set": Operation(Call.USER_MANAGE, people.AccountForm, people.set_account, people.check_account),
+    "training/record-class": Operation(
+        Call.TRAINING_RECORD, people.ClassForm, people.record_class, people.check_class
+    ),
     "user/import": Operation(Call.USER_MANAGE, bulk.ImportForm, bulk.import_people),
     "user/hand-over": Operation(Call.USER_MANAGE, people.HandoverForm, people.hand_office_over),
     "user/credential": Operation(Call.USER_MANAGE, people.CredentialForm, people.new_credential),
@@ -163,7 +191,7 @@ _TABLE: Mapping[str, Operation] = {
     "user/lift-lockout": Operation(Call.USER_MANAGE, people.UserForm, people.lift_lockout),
     "user/me": Operation(Call.POLICY_READ, NothingForm, whoami.me),
     "user/password": Operation(Call.POLICY_READ, people.PasswordForm, people.set_password),
-    "grant/issue": Operation(Call.GRANT_ISSUE, grants.GrantForm, grants.issue),
+    "grant/issue": Operation(Call.GRANT_ISSUE, grants.GrantForm, grants.issue, grants.check_grant),
     "grant/enter": Operation(Call.GRANT_ENTER, grants.SignedForm, grants.enter),
     "grant/lend": Operation(Call.GRANT_ISSUE, grants.LendForm, grants.lend),
     "grant/revoke": Operation(Call.GRANT_ISSUE, revoking.RevokeForm, revoking.revoke),
@@ -178,7 +206,7 @@ _TABLE: Mapping[str, Operation] = {
     "alert/close": Operation(Call.ALERT_VERIFY, alerts.CloseForm, alerts.close),
     "alert/figures": Operation(Call.COMPLIANCE_READ, NothingForm, alerts.figures),
     "redress/list": Operation(Call.REDRESS_ANSWER, NothingForm, redress.listed),
-    "redress/enter": Operation(Call.REDRESS_ANSWER, redress.PaperForm, redress.enter),
+    "redress/enter": Operation(Call.REDRESS_ANSWER, redress.PaperForm, redress.enter, redress.check_paper),
     "redress/answer": Operation(Call.REDRESS_ANSWER, redress.RedressAnswerForm, redress.answer),
     "compliance/overdue": Operation(Call.COMPLIANCE_READ, due.OverdueForm, due.overdue),
     "compliance/endings": Operation(Call.COMPLIANCE_READ, NothingForm, due.ending_soon),

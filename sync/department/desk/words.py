@@ -1,4 +1,4 @@
-"""What counts as words: texts that people type are plain, printable, and say something. No I/O.
+"""What counts as words: texts that people type are plain, printable, bounded, and say something. No I/O.
 
 Control characters, bidirectional and zero-width characters, lone surrogates and private-use code points are
 refused in every text at the door: none reaches a terminal, a log or a second reader's eye.
@@ -6,15 +6,26 @@ refused in every text at the door: none reaches a terminal, a log or a second re
 
 from __future__ import annotations
 
-import dataclasses
 import unicodedata
 from collections.abc import Iterator
 from typing import Any
 
+from sync.department.desk.json_forms import read_fields
 from sync.department.policy.refusals import FormError, refuse_all
 
 HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 """Unicode categories of invisible characters: control, format, surrogate, private use, unassigned, breaks."""
+LONGEST = 2_000
+"""Characters of a text that a person types."""
+LONGEST_OF = {
+    "contact": 200,
+    "justification": 400,
+    "danger": 400,
+    "name": 200,
+    "passkey": 64 * 1024,  # made by an authenticator
+    "response": 64 * 1024,
+}
+"""The same, by the field's name, where it is not the usual length."""
 
 
 def is_plain(text: str) -> bool:
@@ -25,11 +36,16 @@ def is_plain(text: str) -> bool:
 
 
 def demand_plain(value: Any, where: str) -> None:
-    """Raises FormError naming each field whose text has invisible characters, at any depth."""
-    refuse_all(list(_hidden_in(value, where)))
+    """Raises FormError naming each field whose text has invisible characters or is too long, at any depth."""
+    refuse_all(list(_wrong_in(value, where)))
 
 
-def _hidden_in(value: Any, where: str) -> Iterator[FormError]:
+def longest(name: str) -> int:
+    """How many characters a field's text has at most."""
+    return LONGEST_OF.get(name, LONGEST)
+
+
+def _wrong_in(value: Any, where: str) -> Iterator[FormError]:
     if isinstance(value, str):
         if not is_plain(value):
             yield FormError(
@@ -38,12 +54,19 @@ def _hidden_in(value: Any, where: str) -> Iterator[FormError]:
                 clause="463.5",
                 cure="type it as plain text on one line",
             )
-    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
-        for one in dataclasses.fields(value):
-            yield from _hidden_in(getattr(value, one.name), f"{where}.{one.name}")
-    elif isinstance(value, tuple | list):
+        name = where.rpartition(".")[2].partition("[")[0]
+        if len(value) > longest(name):
+            yield FormError(
+                f"{where}: has {len(value):,} characters; {longest(name):,} at most",
+                code=name,
+                clause="463.5",
+                cure="shorten it",
+            )
+    for field, one in read_fields(value).items():
+        yield from _wrong_in(one, f"{where}.{field}")
+    if isinstance(value, tuple | list):
         for at, one in enumerate(value):
-            yield from _hidden_in(one, f"{where}[{at}]")
+            yield from _wrong_in(one, f"{where}[{at}]")
 
 
 def weight(text: str) -> int:

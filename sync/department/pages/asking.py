@@ -30,7 +30,8 @@ async def show(visit: Visit) -> Response:
 async def send(visit: Visit) -> Response:
     """Put it into the queue."""
     ground = grounds.completed(visit, grounds.ground_of(visit.values))
-    made = await visit.call("inquiry/request", query=query_of(visit, ground), ground=ground)
+    query, wrong = query_of(visit)
+    made = await visit.call("inquiry/request", wrong, query=query, ground=ground)
     grounds.remember(visit, ground)
     visit.say(f"Request {made.entry} is in the queue. The answer will be on this page.")
     return visit.to("/ask")

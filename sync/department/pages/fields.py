@@ -17,11 +17,12 @@ from datetime import tzinfo
 from typing import Any, TypeAlias
 
 from sync.department.desk.field_help import words_of
+from sync.department.desk.words import LONGEST, longest
 from sync.department.journal.entries import Shift
 from sync.department.journal.inquiry_entries import Ground
 from sync.department.pages.values import CLAUSE, Values
 from sync.department.pages.wording import word_of
-from sync.department.policy.refusals import FormError, refuse_all
+from sync.department.policy.refusals import FormError
 
 Options: TypeAlias = Sequence[tuple[str, str]]
 DAYS = frozenset({"day", "through"})  # fields that hold a day as YYYY-MM-DD
@@ -58,6 +59,7 @@ class Field:
     required: bool
     options: Options = ()
     value: str = ""
+    longest: int = LONGEST
 
 
 def _plain(hint: Any) -> tuple[Any, bool]:
@@ -94,6 +96,7 @@ def fields_of(
                 required=not (default or may_lack or kind == "tick"),
                 options=choices,
                 value="yes" if one.default is True else "",
+                longest=longest(one.name),
             )
         )
     return found
@@ -122,13 +125,11 @@ def _kind(name: str, hint: Any, options: Mapping[str, Options]) -> tuple[str, Op
 
 def value_of(
     form: type[Any], values: Values, zone: tzinfo, skip: frozenset[str] = frozenset()
-) -> dict[str, Any]:
-    """What was typed, as the call's JSON has it. Empty fields with a default are left out. Raises
-    FormError naming every field that is missing or malformed."""
+) -> tuple[dict[str, Any], list[FormError]]:
+    """What was typed, as the call's JSON has it, and each field that is missing or malformed. Empty fields
+    with a default are left out."""
     wrong: list[FormError] = []
-    found = _read(form, values, zone, skip, "", wrong)
-    refuse_all(wrong)
-    return found
+    return _read(form, values, zone, skip, "", wrong), wrong
 
 
 def _read(  # noqa: PLR0917 - one form, or a record within it

@@ -26,10 +26,9 @@ async def show(visit: Visit) -> Response:
 async def send(visit: Visit) -> Response:
     """Run it: its access, the danger and a finding are in the log before a key is used."""
     ground = grounds.ground_of(visit.values) | {"number_kind": "cad"}
-    query = query_of(visit, ground)
-    answer = await visit.call(
-        "inquiry/break-glass", query=query, ground=ground, danger=visit.values.text("danger")
-    )
+    query, wrong = query_of(visit)
+    danger = visit.values.text("danger")
+    answer = await visit.call("inquiry/break-glass", wrong, query=query, ground=ground, danger=danger)
     visit.say("This emergency search waits for a second person's judgment, and a finding is open.")
     return keep_look(visit, SearchLook("emergency", query, ground, [answer]))
 

@@ -9,13 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sync.department.desk.inquiry.rules import check_ground
-from sync.department.journal.inquiry_entries import Ground
 from sync.department.pages.values import Values
 from sync.department.pages.visit import Visit
 from sync.department.pages.wording import word_of
 from sync.department.policy.desk_terms import NUMBER_KINDS
-from sync.department.policy.refusals import FormError
 
 FIELDS = ("purpose", "basis", "number", "number_kind", "justification")
 REMEMBERED = 12
@@ -55,15 +52,6 @@ def completed(visit: Visit, ground: dict[str, str]) -> dict[str, str]:
     """A ground whose number this session named before, with what was left empty filled in from then."""
     before = _known(visit).get(ground["number"], {})
     return {name: value or before.get(name, "") for name, value in ground.items()}
-
-
-def wrong_in(visit: Visit, ground: Mapping[str, str]) -> list[FormError]:
-    """What the call would refuse of a ground: told beside the other wrong fields of its form."""
-    try:
-        check_ground(visit.calling.front.desk.policy, Ground(**ground))
-    except FormError as error:
-        return [error]
-    return []
 
 
 def choices(visit: Visit) -> dict[str, Any]:

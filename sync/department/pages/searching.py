@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 from starlette.responses import Response
@@ -14,9 +15,10 @@ from sync.department.journal.inquiry_entries import SearchProposed
 from sync.department.pages import grounds, stepping
 from sync.department.pages.looks import SearchLook, ground_value, plot_of, query_value
 from sync.department.pages.visit import Page, Visit
-from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError, refuse_all
+from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError
 
 T = TypeVar("T")
+RADIUS = "500"  # meters, as the form shows it at first
 
 RANGES = (
     ("1", "last 24 hours"),
@@ -28,43 +30,41 @@ RANGES = (
 )
 
 
-def query_of(visit: Visit, ground: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """The query as typed, in the form of the calls. Raises FormError naming every field that is wrong, those
-    of the `ground` too."""
+def query_of(visit: Visit) -> tuple[dict[str, Any], list[FormError]]:
+    """The query as typed, in the form of the calls, and every field of it that could not be read."""
     values, zone = visit.values, visit.calling.front.desk.policy.zone
     now_us = visit.now_us
     wrong: list[FormError] = []
 
-    def read(work: Callable[[], T], otherwise: T) -> T:
+    def read(work: Callable[[], T], otherwise: T, path: str) -> T:
         try:
             return work()
         except FormError as error:
-            wrong.append(error)
+            wrong.append(
+                FormError(error.what, code=error.code, clause=error.clause, fields=(error.code, path))
+            )
             return otherwise
 
     since_us, until_us, chosen = now_us - 8 * HOUR_US, now_us, values.get("range", "30")
     if chosen == "given":
-        since_us = read(lambda: values.moment_us("since", zone), since_us)
+        since_us = read(lambda: values.moment_us("since", zone), since_us, "query.since_us")
         if values.text("until"):
-            until_us = read(lambda: values.moment_us("until", zone), now_us)
+            until_us = read(lambda: values.moment_us("until", zone), now_us, "query.until_us")
     elif chosen != "hours":
-        since_us = now_us - max(1, read(lambda: values.number("range", 30), 30)) * DAY_US
+        days = read(lambda: values.number("range", 30), 30, "query.since_us")
+        since_us = now_us - max(1, days) * DAY_US
     query: dict[str, Any] = {
         "plate": values.text("plate"),
         "since_us": since_us,
         "until_us": until_us,
         "unit": values.text("unit"),
     }
-    if values.text("latitude") or values.text("longitude"):
+    if values.text("latitude") or values.text("longitude") or values.text("radius_m") not in {"", RADIUS}:
         query["area"] = {
-            "latitude": read(lambda: values.decimal("latitude"), 0.0),
-            "longitude": read(lambda: values.decimal("longitude"), 0.0),
-            "radius_m": read(lambda: values.decimal("radius_m"), 0.0),
+            name: read(partial(values.decimal, name), 0.0, f"query.area.{name}")
+            for name in ("latitude", "longitude", "radius_m")
         }
-    if wrong and ground is not None:
-        wrong += grounds.wrong_in(visit, ground)
-    refuse_all(wrong)
-    return query
+    return query, wrong
 
 
 async def search_fields(visit: Visit, usual_range: str = "30", days_max: int = 0) -> dict[str, Any]:
@@ -72,7 +72,7 @@ async def search_fields(visit: Visit, usual_range: str = "30", days_max: int = 0
     names = await visit.calling.in_thread(visit.calling.front.grants.unit_names)
     units = [(one, one) for one in sorted(set(names.values()))]  # of revoked ones too: their reads are here
     ranges = [one for one in RANGES if not days_max or not one[0].isdigit() or int(one[0]) <= days_max]
-    return {"ranges": ranges, "usual_range": usual_range, "unit_names": units}
+    return {"ranges": ranges, "usual_range": usual_range, "unit_names": units, "radius": RADIUS}
 
 
 OPENED_WITH = {"search": "inquiry/run", "emergency": "inquiry/break-glass", "answer": "inquiry/answer"}
@@ -93,20 +93,20 @@ async def _demand_search(visit: Visit) -> None:
 async def send(visit: Visit) -> Response:
     """Run it, say how much it would open, or propose it to a second person."""
     ground = grounds.completed(visit, grounds.ground_of(visit.values))
-    query = query_of(visit, ground)
+    query, wrong = query_of(visit)
     what = visit.values.get("do", "run")
     if what == "estimate":
-        found = await visit.call("inquiry/estimate", query=query, ground=ground)
+        found = await visit.call("inquiry/estimate", wrong, query=query, ground=ground)
         return visit.page(
             "search.html", estimate=found, **grounds.carried(visit), **await search_fields(visit)
         )
     if what == "propose":
-        found = await visit.call("inquiry/estimate", query=query, ground=ground)
+        found = await visit.call("inquiry/estimate", wrong, query=query, ground=ground)
         made = await visit.call("inquiry/propose", query=query, ground=ground)
         grounds.remember(visit, ground)
         visit.shelf.put(f"proposed/{made.entry}", (query, ground, found), visit.now_us)
         return visit.to(f"/search/proposed/{made.entry}")
-    answer = await visit.call("inquiry/run", query=query, ground=ground)
+    answer = await visit.call("inquiry/run", wrong, query=query, ground=ground)
     return keep_look(visit, SearchLook("search", query, ground, [answer]))
 
 

@@ -30,7 +30,7 @@ from sync.department.pages.wording import (
     title_of,
     word_of,
 )
-from sync.department.policy.refusals import FormError, refuse_all
+from sync.department.policy.refusals import FormError
 
 Choices: TypeAlias = Callable[[Visit], Options]
 Reading: TypeAlias = Callable[[Visit], Any]
@@ -353,34 +353,27 @@ async def taken(sheet: Sheet, visit: Visit) -> Response:
     ask = next((one for one in sheet.every() if one.operation == named), None)
     if ask is None:
         raise FormError("that page has no such form", code="form", clause="463.5")
-    value = typed_value(ask, visit)
+    value, wrong = typed_value(ask, visit)
     if ask.takes_two and visit.values.get("do") == "propose":
-        return await propose(ask, value, visit, here)
-    answer = await visit.call(ask.operation, **value)
+        return await propose(ask, value, visit, here, wrong)
+    answer = await visit.call(ask.operation, wrong, **value)
     if "ground" in value:
         grounds.remember(visit, value["ground"])
     return answered(ask, answer, visit, here)
 
 
-def typed_value(ask: Ask, visit: Visit) -> dict[str, Any]:
-    """What was typed, as the call takes it. Raises FormError naming every field that is wrong."""
+def typed_value(ask: Ask, visit: Visit) -> tuple[dict[str, Any], list[FormError]]:
+    """What was typed, as the call takes it, and every field that could not be read."""
     zone = visit.calling.front.desk.policy.zone
-    value: dict[str, Any] = {}
-    wrong: list[FormError] = []
-    try:
-        value |= value_of(ask.form, visit.values, zone, ask.skip | set(ask.read))
-    except FormError as error:
-        wrong.append(error)
+    value, wrong = value_of(ask.form, visit.values, zone, ask.skip | set(ask.read))
     for name, read in ask.read.items():
         try:
             value[name] = read(visit)
         except FormError as error:
-            wrong.append(error)
+            wrong.append(FormError(error.what, code=name, clause=error.clause, cure=error.cure))
     if ask.has_ground:
         value["ground"] = grounds.completed(visit, grounds.ground_of(visit.values))
-        wrong += grounds.wrong_in(visit, value["ground"]) if wrong else ()
-    refuse_all(wrong)
-    return value
+    return value, wrong
 
 
 def answered(ask: Ask, answer: Any, visit: Visit, path: str) -> Response:
@@ -404,10 +397,12 @@ def download(made: File, visit: Visit) -> Response:
     return Response(made.data, media_type=made.kind, headers=headers)
 
 
-async def propose(ask: Ask, value: dict[str, Any], visit: Visit, path: str) -> Response:
+async def propose(
+    ask: Ask, value: dict[str, Any], visit: Visit, path: str, wrong: Sequence[FormError] = ()
+) -> Response:
     """Ask for a second person, and keep the form for the call itself."""
     value.pop("approval", None)
-    answer = await visit.call(ask.operation, **value, propose=True)
+    answer = await visit.call(ask.operation, wrong, **value, propose=True)
     numbers = (getattr(answer, name, -1) for name in ("proposal", "entry"))
     number = next((one for one in numbers if one >= 0), -1)
     kept = dict(visit.shelf.get(PROPOSALS, visit.now_us) or {})

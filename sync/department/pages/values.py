@@ -67,6 +67,8 @@ class Values(Mapping[str, str]):
 
     def decimal(self, name: str) -> float:
         """A number with a point. Raises FormError."""
+        if not self.text(name):
+            raise FormError(f"{name}: is missing", code=name, clause=CLAUSE)
         try:
             value = float(self.text(name))
         except ValueError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -23,7 +23,7 @@ from sync.department.pages.street_map import StreetMap
 from sync.department.pages.values import Values
 from sync.department.pages.wording import title_of
 from sync.department.pages.zones import zones_text
-from sync.department.policy.refusals import DeskRefusal
+from sync.department.policy.refusals import DeskRefusal, FormError
 from sync.department.policy.roles import CALLS, Call, Role
 
 
@@ -97,13 +97,14 @@ class Visit:
 
     # calls ------------------------------------------------------------------------------------------------
 
-    async def call(self, name: str, /, **value: Any) -> Any:
-        """Make one call of the table with this visit's session. Raises DeskRefusal and the call's errors."""
+    async def call(self, name: str, wrong: Sequence[FormError] = (), /, **value: Any) -> Any:
+        """Make one call of the table with this visit's session. `wrong`: what could not be read of what was
+        typed. Raises DeskRefusal and the call's errors."""
         typed = self.values.digest()
         once = self.values.get("once", "")
         key = once and hashlib.sha256(once.encode("utf-8", "replace") + typed).hexdigest()
         with watching() as mark:
-            answer = await self.calling.operation(name, self.token, value, key, typed)
+            answer = await self.calling.operation(name, self.token, value, key, typed, wrong)
         self.unwitnessed = self.unwitnessed or mark.unwitnessed
         return answer
 

@@ -118,13 +118,24 @@ _FIELD = re.compile(
 _OF_QUERIES = {"range": "When", "since": "From", "until": "To", "radius_m": "Radius in meters", "row": "Row"}
 
 
+def _labeled(said: Said) -> Said:
+    """One of several wrong fields, with its label in front, unless its words name it."""
+    name = said.fields[0].rpartition(".")[2] if said.fields else said.code
+    label = _OF_QUERIES.get(name, "")
+    with contextlib.suppress(KeyError):
+        label = label or words_of("", name).label
+    if not label or label.casefold() in said.what.casefold():
+        return said
+    return dataclasses.replace(said, what=f"{label}: {said.what}")
+
+
 def in_page_words(said: Said) -> Said:
     """A refusal of a field with the field's label, as the page has it, in place of its name in the call.
 
     "AccountForm.name: is missing" becomes "Name: is missing", and its code the field's, which is marked.
     """
     if said.parts:
-        parts = tuple(in_page_words(one) for one in said.parts)
+        parts = tuple(_labeled(in_page_words(one)) for one in said.parts)
         what = "; ".join(one.what for one in parts)
         cure = "; ".join(dict.fromkeys(one.cure for one in parts if one.cure))
         return dataclasses.replace(said, what=what, code=parts[0].code, cure=cure, parts=parts)

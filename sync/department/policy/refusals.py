@@ -8,15 +8,16 @@
         ├── TooManyError         asked too often from one address
         ├── NotYetError          allowed once something else has happened: an approval, the witness, a booking
         └── FormError            a request that lacks what the policy asks, or asks for what does not exist
+            └── UnreadError      a field that could not be read, when a check of the rest reads it
 
 No message carries a plate, a password, a code or a token: messages end up in logs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from storage.errors import RefusedError
+from storage.errors import RecordError, RefusedError, StorageError
 
 FRESH_PROOF = "fresh-proof"
 
@@ -70,10 +71,49 @@ class NotYetError(DeskRefusal):
 
 
 class FormError(DeskRefusal):
-    """The request itself is incomplete or malformed. `parts`: each wrong field, if there are several."""
+    """The request itself is incomplete or malformed. `parts`: each wrong field, if there are several;
+    `fields`: the wrong fields, where `code` is not the name of one."""
 
     status = 422
     parts: tuple[FormError, ...] = ()
+
+    def __init__(
+        self, what: str, *, code: str, clause: str, cure: str = "", fields: tuple[str, ...] = ()
+    ) -> None:
+        self.fields = fields or (code,)
+        super().__init__(what, code=code, clause=clause, cure=cure)
+
+
+class UnreadError(FormError):
+    """A check came to a field that is missing or malformed, which the refusal names already."""
+
+
+def demand(
+    holds: object, what: str, *, code: str, clause: str, cure: str = "", fields: tuple[str, ...] = ()
+) -> None:
+    """Raises FormError unless something holds."""
+    if not holds:
+        raise FormError(what, code=code, clause=clause, cure=cure, fields=fields)
+
+
+def refuse_each(*checks: Callable[[], object]) -> None:
+    """Make every check, and raise all that is wrong as one refusal; the one thing that is wrong as it is."""
+    wrong: list[FormError] = []
+    found: list[StorageError] = []
+    for check in checks:
+        try:
+            check()
+        except UnreadError:
+            continue
+        except RecordError as error:
+            found.append(error)
+            wrong.append(FormError(str(error), code="form", clause="463.5"))
+        except FormError as error:
+            found.append(error)
+            wrong.append(error)
+    if len(found) == 1:
+        raise found[0]
+    refuse_all(wrong)
 
 
 def refuse_all(wrong: Sequence[FormError]) -> None:

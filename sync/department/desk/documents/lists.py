@@ -19,11 +19,12 @@ from sync.department.desk.desk import Caller, Desk, Plan
 from sync.department.desk.words import demand_words
 from sync.department.journal.change_entries import ChangeProposed, DocumentSigned, ListSent
 from sync.department.journal.entries import Entry, LogRead
-from sync.department.policy.refusals import FormError
+from sync.department.policy.policy import Policy
+from sync.department.policy.refusals import FormError, demand, refuse_each
 from sync.department.policy.roles import Call
 from sync.department.units.hot_lists import LONGEST_HOURS, Offer, Published
 from sync.errors import InvalidInputError
-from sync.hot_lists.document import ListHead, head_name
+from sync.hot_lists.document import MAX_ID, ListHead, head_name, is_list_id
 from sync.hot_lists.importing import ImportedList, ListRefusedError, import_list
 from sync.hot_lists.layout import shipped
 
@@ -170,33 +171,55 @@ def _told(form: ListForm, made: ImportedList) -> ListSent:
     )
 
 
-def imported(desk: Desk, form: ListForm, now_us: int) -> ImportedList:
-    """What a file comes to under the policy. Raises FormError."""
-    terms = desk.policy.alerts
-    demand_words(form.reason, "say why", code="reason", clause=CLAUSE)
-    demand_words(form.issuer, "say who issued the list", code="issuer", clause=CLAUSE)
-    demand_words(form.source, "say which source it is", code="source", clause=CLAUSE)
-    if form.list_id == LOCAL:
-        raise FormError(
+def check_list(policy: Policy, form: ListForm, _now_us: int) -> None:
+    """What the form of a list must say by the policy. Raises FormError naming each wrong field."""
+    terms = policy.alerts
+    refuse_each(
+        lambda: demand_words(form.reason, "say why", code="reason", clause=CLAUSE),
+        lambda: demand_words(form.issuer, "say who issued the list", code="issuer", clause=CLAUSE),
+        lambda: demand_words(form.source, "say which source it is", code="source", clause=CLAUSE),
+        lambda: demand(
+            is_list_id(form.list_id),
+            f"ListForm.list_id: is 1 to {MAX_ID} letters, digits and -",
+            code="list_id",
+            clause=CLAUSE,
+        ),
+        lambda: demand(
+            form.list_id != LOCAL,
             "the local list is made of entries, each with its case and a second person",
             code="local",
             clause=CLAUSE,
             cure="enter it under Hot lists, or with: department hotlist add",
-        )
-    layout = shipped().get(form.layout)
-    if layout is None:
-        raise FormError(
-            "there is no such layout", code="layout", clause=CLAUSE, cure=f"one of {', '.join(shipped())}"
-        )
-    if form.agency and form.agency not in terms.agencies:
-        raise FormError(
+            fields=("list_id",),
+        ),
+        lambda: demand(
+            form.layout in shipped(),
+            "there is no such layout",
+            code="layout",
+            clause=CLAUSE,
+            cure=f"one of {', '.join(shipped())}",
+        ),
+        lambda: demand(
+            not form.agency or form.agency in terms.agencies,
             "lists of that agency are off",
             code="agency",
             clause=CLAUSE,
             cure="the signed policy switches an agency on: [alerts] agencies",
-        )
-    if not 1 <= form.hours <= LONGEST_HOURS:
-        raise FormError(f"a hot list matches for 1 to {LONGEST_HOURS} hours", code="hours", clause=CLAUSE)
+        ),
+        lambda: demand(
+            1 <= form.hours <= LONGEST_HOURS,
+            f"a hot list matches for 1 to {LONGEST_HOURS} hours",
+            code="hours",
+            clause=CLAUSE,
+        ),
+        lambda: demand(form.body, "the list's file is empty", code="list", clause=CLAUSE, fields=("body",)),
+    )
+
+
+def imported(desk: Desk, form: ListForm, now_us: int) -> ImportedList:
+    """What a file comes to under the policy. Raises FormError."""
+    check_list(desk.policy, form, now_us)
+    terms, layout = desk.policy.alerts, shipped()[form.layout]
     try:
         return import_list(
             io.BytesIO(form.body), layout, terms, category=form.category or None, now_us=now_us

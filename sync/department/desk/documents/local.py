@@ -21,12 +21,13 @@ from sync.department.desk.documents import lists
 from sync.department.desk.words import demand_words
 from sync.department.journal.change_entries import ChangeProposed, DocumentSigned, ListSent
 from sync.department.journal.entries import Entry
-from sync.department.policy.refusals import DeskRefusal, FormError
+from sync.department.policy.policy import Policy
+from sync.department.policy.refusals import DeskRefusal, FormError, demand, refuse_each
 from sync.department.policy.roles import Call, Role
 from sync.department.units.hot_lists import LONGEST_HOURS, Offer, Published
 from sync.errors import InvalidInputError
 from sync.hot_lists.document import digest_of, head_name
-from sync.hot_lists.entry import ListEntry
+from sync.hot_lists.entry import PLATE, ListEntry
 
 LIST = lists.LOCAL
 CLAUSE = lists.CLAUSE
@@ -121,30 +122,57 @@ def withdraw(front: DeskContext, token: str, form: WithdrawForm) -> LocalChanged
     return _out(front, *desk.act(token, Call.DOCUMENT_SIGN, plan))
 
 
-def _entry(desk: Desk, form: LocalForm, caller: Caller) -> ListEntry:
-    """The entry as it would go out. Raises FormError naming what is missing."""
-    terms = desk.policy.alerts
-    demand_words(form.case, "a local entry needs a case number", code="case", clause=CLAUSE)
-    demand_words(form.reason, "say why", code="reason", clause=CLAUSE)
-    category = terms.category(form.category)
-    if category is None:
-        allowed = ", ".join(one.id for one in terms.categories)
-        raise FormError(
-            "the policy does not name that category", code="category", clause=CLAUSE, cure=f"one of {allowed}"
-        )
-    barred = {word.casefold() for word in category.never} & set(form.reason.casefold().split())
-    if barred:
-        raise FormError(
-            f"an entry of this category is never {', '.join(sorted(barred))}", code="category", clause=CLAUSE
-        )
-    left_us = form.until_us - caller.at_us
-    if not 0 < left_us <= terms.local_days * DAY_US:
-        raise FormError(
+def check_entry(policy: Policy, form: LocalForm, now_us: int) -> None:
+    """What the form of an entry must say by the policy. Raises FormError naming each wrong field."""
+    terms = policy.alerts
+
+    def check_category() -> None:
+        category = terms.category(form.category)
+        if category is None:
+            allowed = ", ".join(one.id for one in terms.categories)
+            raise FormError(
+                "the policy does not name that category",
+                code="category",
+                clause=CLAUSE,
+                cure=f"one of {allowed}",
+            )
+        barred = {word.casefold() for word in category.never} & set(form.reason.casefold().split())
+        what = f"an entry of this category is never {', '.join(sorted(barred))}"
+        demand(not barred, what, code="category", clause=CLAUSE, fields=("category", "reason"))
+
+    refuse_each(
+        lambda: demand(
+            PLATE.fullmatch(normal_plate(form.plate)),
+            "LocalForm.plate: is 1 to 16 letters and digits",
+            code="plate",
+            clause=CLAUSE,
+        ),
+        lambda: _state(form.state),
+        lambda: demand_words(form.case, "a local entry needs a case number", code="case", clause=CLAUSE),
+        lambda: demand_words(form.reason, "say why", code="reason", clause=CLAUSE),
+        check_category,
+        lambda: demand(
+            0 < form.until_us - now_us <= terms.local_days * DAY_US,
             f"a local entry ends within {terms.local_days} days",
             code="until",
             clause=CLAUSE,
             cure="enter it again then, with a new approval",
-        )
+            fields=("until_us",),
+        ),
+    )
+
+
+def _state(text: str) -> str:
+    """The state as a list has it. Raises FormError."""
+    try:
+        return typed_state(text)
+    except RecordError as error:
+        raise FormError(error.what, code="state", clause=CLAUSE, cure=error.cure) from None
+
+
+def _entry(desk: Desk, form: LocalForm, caller: Caller) -> ListEntry:
+    """The entry as it would go out. Raises FormError naming what is missing."""
+    check_entry(desk.policy, form, caller.at_us)
     unknown = [one for one in form.recipients if one not in desk.book.roster.accounts]
     if unknown:
         raise FormError("a recipient has no account here", code="recipients", clause=CLAUSE)
@@ -152,7 +180,7 @@ def _entry(desk: Desk, form: LocalForm, caller: Caller) -> ListEntry:
         return ListEntry(
             plate=normal_plate(form.plate),
             category=form.category,
-            state=typed_state(form.state),
+            state=_state(form.state),
             reason=form.reason,
             make=form.make,
             model=form.model,

@@ -10,12 +10,14 @@ from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Desk, Plan
 from sync.department.desk.glass import rules
 from sync.department.desk.inquiry.forms import Answer, Entered, NothingForm
+from sync.department.desk.inquiry.rules import check_ask
 from sync.department.desk.inquiry.searching import carry_out, check_search, search_entry, tidy
 from sync.department.journal.change_entries import GlassBroken, GlassJudged
 from sync.department.journal.entries import Entry, FindingOpened, LogRead
 from sync.department.journal.entry_base import Note
 from sync.department.journal.inquiry_entries import Ground, Query
-from sync.department.policy.refusals import NotYetError
+from sync.department.policy.policy import Policy
+from sync.department.policy.refusals import NotYetError, refuse_each
 from sync.department.policy.roles import Call
 
 DETECTOR = "break_glass"
@@ -53,11 +55,20 @@ class GlassRow:
     elements: str = field(repr=False)
 
 
+def check_form(policy: Policy, form: GlassForm, now_us: int) -> None:
+    """What an emergency search must say by the policy. Raises FormError naming each wrong field."""
+    refuse_each(
+        lambda: check_ask(policy, form.query, form.ground, now_us),
+        lambda: rules.check_emergency(policy, form.ground, form.danger),
+    )
+
+
 def break_glass(front: DeskContext, token: str, form: GlassForm) -> Answer:
     """Run an emergency search: its access, the danger and a finding are in the log before a key is used."""
     desk, query = front.desk, tidy(form.query)
 
     def plan(caller: Caller) -> Plan[Entry]:
+        check_form(desk.policy, form, caller.at_us)
         check_search(front, caller, query, form.ground, -1)
         due_us = rules.check_break(
             desk.policy,

@@ -14,7 +14,7 @@ from sync.department.journal.change_entries import GlassBroken, GlassJudged
 from sync.department.journal.entries import Entry
 from sync.department.journal.inquiry_entries import Ground, Query
 from sync.department.policy.policy import Policy
-from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError
+from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError, demand, refuse_each
 
 CLAUSE = "463.5 (a)"
 FORM_US = HOUR_US  # "last 7 days" is counted when a form is sent, and judged a moment or a fresh proof later
@@ -47,6 +47,25 @@ class Glass:
         ]
 
 
+def check_emergency(policy: Policy, ground: Ground, danger: str) -> None:
+    """What is asked beside a search's own ground. Raises FormError naming each that is wrong."""
+    refuse_each(
+        lambda: demand(
+            ground.number_kind == "cad",
+            "an emergency search names its CAD incident number",
+            code="number",
+            clause=CLAUSE,
+            cure="give the CAD incident number",
+        ),
+        lambda: demand(
+            says_why(danger, policy.inquiry.justification_min),
+            "say whose life is in danger, and how",
+            code="danger",
+            clause=CLAUSE,
+        ),
+    )
+
+
 def check_break(
     policy: Policy, glass: Glass, query: Query, ground: Ground, danger: str, *, user: str, now_us: int
 ) -> int:
@@ -54,15 +73,7 @@ def check_break(
     terms = policy.break_glass
     if not terms.allowed:
         raise DeskRefusal("this policy knows no emergency search", code="no-break-glass", clause=CLAUSE)
-    if ground.number_kind != "cad":
-        raise FormError(
-            "an emergency search names its CAD incident number",
-            code="number",
-            clause=CLAUSE,
-            cure="give --cad",
-        )
-    if not says_why(danger, policy.inquiry.justification_min):
-        raise FormError("say whose life is in danger, and how", code="danger", clause=CLAUSE)
+    check_emergency(policy, ground, danger)
     if query.since_us < now_us - terms.days_max * DAY_US - FORM_US:
         raise FormError(
             f"an emergency search looks back {terms.days_max} days at most", code="time", clause=CLAUSE

@@ -11,10 +11,12 @@ from __future__ import annotations
 import hashlib
 import secrets
 from dataclasses import dataclass, field
+from functools import partial
 
 from storage.codec import to_bytes
 from storage.errors import StorageError
 from storage.grant_format import (
+    COMMANDS,
     FORMAT,
     LIMIT_US,
     REPAIR_COMMANDS,
@@ -35,14 +37,16 @@ from sync.department.desk.grants.signer import SIGNER
 from sync.department.desk.inquiry.forms import Entered, NothingForm
 from sync.department.desk.people import training
 from sync.department.journal.change_entries import ChangeProposed
-from sync.department.journal.entries import Entry
+from sync.department.journal.entries import AccountSet, Entry
 from sync.department.journal.office_entries import GrantDelegated, GrantIssued
-from sync.department.policy.refusals import DeskRefusal, FormError
+from sync.department.policy.policy import Policy
+from sync.department.policy.refusals import DeskRefusal, FormError, demand, refuse_each
 from sync.department.policy.roles import Call, Role
 from sync.errors import InvalidInputError
 
 CLAUSE = "463.3"
 PURPOSES = ("maintenance", "repair")
+MAX_TEXT = 120
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +134,9 @@ def _holder(line: str) -> bytes:
     try:
         return SshPublicKey.from_line(line).blob
     except SshSignatureError as error:
-        raise FormError(error.what, code="ssh-key", clause=CLAUSE, cure=error.cure) from None
+        raise FormError(
+            error.what, code="ssh-key", clause=CLAUSE, cure=error.cure, fields=("holder_key",)
+        ) from None
 
 
 def check_purpose(purpose: str) -> None:
@@ -143,12 +149,13 @@ def check_purpose(purpose: str) -> None:
             "access is granted for maintenance and repair alone",
             code="grant-purpose",
             clause=CLAUSE,
+            fields=("purpose",),
             cure="start the purpose with " + " or ".join(PURPOSES) + ", e.g. repair: rear camera",
         )
 
 
-def _check_time(form: GrantForm, now_us: int) -> None:
-    """Raises FormError for hours that no grant of this role lasts, and for an end that has passed."""
+def _check_hours(form: GrantForm) -> None:
+    """Raises FormError for hours that no grant of this role lasts."""
     most = LIMIT_US[form.role] // HOUR_US
     if form.hours is not None and not 1 <= form.hours <= most:
         raise FormError(
@@ -157,12 +164,34 @@ def _check_time(form: GrantForm, now_us: int) -> None:
             clause=CLAUSE,
             cure="give whole hours, or leave it empty for what is usual for the role",
         )
-    if form.to_us != -1 and form.to_us <= now_us:
-        raise FormError("GrantForm.to_us: has passed", code="to_us", clause=CLAUSE)
 
 
-def _end(desk: Desk, person: str, role: GrantRole, now_us: int, to_us: int) -> int:
-    """When the grant ends: with the holder's training, except a vendor's. Raises DeskRefusal."""
+def _check_end(to_us: int, now_us: int) -> None:
+    demand(to_us == -1 or to_us > now_us, "GrantForm.to_us: has passed", code="to_us", clause=CLAUSE)
+
+
+def _check_text(form: GrantForm, name: str) -> None:
+    """Raises FormError for a text that no grant holds."""
+    fits = 1 <= len(getattr(form, name)) <= MAX_TEXT
+    demand(fits, f"GrantForm.{name}: has 1 to {MAX_TEXT} characters", code=name, clause=CLAUSE)
+
+
+def check_grant(_policy: Policy, form: GrantForm, now_us: int) -> None:
+    """What the form of a grant must say. Raises FormError naming each wrong field."""
+    unknown = "GrantForm.commands: names no console command"
+    refuse_each(
+        *(partial(_check_text, form, name) for name in ("organisation", "work_order")),
+        lambda: _holder(form.holder_key),
+        lambda: check_purpose(form.purpose),
+        lambda: demand(form.units, "GrantForm.units: name one at least", code="units", clause=CLAUSE),
+        lambda: demand(set(form.commands) <= COMMANDS, unknown, code="commands", clause=CLAUSE),
+        lambda: _check_hours(form),
+        lambda: _check_end(form.to_us, now_us),
+    )
+
+
+def _account_of(desk: Desk, person: str, role: GrantRole) -> AccountSet:
+    """The account of a grant's holder. Raises FormError."""
     account = desk.book.roster.accounts.get(person)
     if account is None or not account.active:
         raise FormError(
@@ -170,15 +199,21 @@ def _end(desk: Desk, person: str, role: GrantRole, now_us: int, to_us: int) -> i
             code="no-such-user",
             clause=CLAUSE,
             cure="the administrator enters the person first, under People, a vendor's people too",
+            fields=("person",),
         )
-    is_vendor = Role.VENDOR in account.roles
-    if is_vendor != (role is GrantRole.VENDOR):
+    if (Role.VENDOR in account.roles) != (role is GrantRole.VENDOR):
         raise FormError(
             "a vendor gets a vendor's grant; other people get a technician's",
             code="grant-role",
             clause=CLAUSE,
+            fields=("role",),
         )
-    if is_vendor:
+    return account
+
+
+def _end(desk: Desk, person: str, role: GrantRole, now_us: int, to_us: int) -> int:
+    """When the grant ends: with the holder's training, except a vendor's. Raises DeskRefusal."""
+    if Role.VENDOR in _account_of(desk, person, role).roles:
         return to_us
     training.demand_current(desk.policy, desk.book.trainings, person, now_us, who=f"{person} has")
     return min(to_us, training.ends_us(desk.policy, desk.book.trainings.newest[person]))
@@ -208,8 +243,11 @@ def issue(front: DeskContext, token: str, form: GrantForm) -> Granted:
 
     def plan(caller: Caller) -> Plan[tuple[Entry, Grant | None]]:
         now = caller.at_us
-        check_purpose(form.purpose)
-        _check_time(form, now)
+        refuse_each(
+            lambda: _account_of(desk, form.person, form.role),
+            lambda: check_grant(desk.policy, form, now),
+            lambda: _units(front, form.units),
+        )
         ends_us = latest_us(form.role, now, form.hours, form.to_us)
         grant = Grant(
             format=FORMAT,
@@ -286,7 +324,7 @@ def _units(front: DeskContext, names: tuple[str, ...]) -> tuple[str, ...]:
     try:
         return front.grants.unit_ids(names)
     except InvalidInputError as error:
-        raise FormError(error.what, code="unit", clause=CLAUSE, cure=error.cure) from None
+        raise FormError(error.what, code="unit", clause=CLAUSE, cure=error.cure, fields=("units",)) from None
 
 
 def enter(front: DeskContext, token: str, form: SignedForm) -> Entered:

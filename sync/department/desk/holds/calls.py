@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 from storage.times import DAY_US, utc_text
 from sync.department.content.package import PackageOrder
-from sync.department.content.reads import parse_name
 from sync.department.desk.changes import rules as changes
 from sync.department.desk.context import ELEMENTS, DeskContext
 from sync.department.desk.desk import Caller, Desk, Plan
@@ -198,10 +197,7 @@ def place(front: DeskContext, token: str, form: HoldForm) -> Placed:
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[tuple[Entry, bool]]:
-        holds.check_hold(desk.policy, form.hold_ground, form.authority, form.number, form.reads)
-        inquiry.check_ground(desk.policy, form.ground)
-        for name in form.reads:
-            parse_name(name)
+        holds.check_hold(desk.policy, form, caller.at_us)
         found = _found(front, form.accesses, caller)
         summary = f"hold {len(form.reads)} reads under {form.number}, which no search of {caller.user} found"
         wanted = changes.WantedChange(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from typing import Protocol
 
-from sync.department.desk.inquiry.rules import is_number
+from sync.department.content.reads import parse_name
+from sync.department.desk.inquiry.rules import check_ground, is_number
 from sync.department.desk.words import demand_words
 from sync.department.journal.change_entries import HoldRests
 from sync.department.journal.entries import Entry
@@ -16,8 +18,9 @@ from sync.department.journal.hold_entries import (
     HoldReleased,
     ReleaseAsked,
 )
+from sync.department.journal.inquiry_entries import Ground
 from sync.department.policy.policy import Policy
-from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError
+from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError, demand, refuse_each
 
 CLAUSE = "463.8"
 ITEM = re.compile(r"[A-Z0-9][A-Z0-9./-]{2,39}")
@@ -63,22 +66,56 @@ class Holds:
         }
 
 
-def check_hold(policy: Policy, ground: str, authority: str, number: str, reads: tuple[str, ...]) -> None:
-    """One of the grounds, an authority, a number, and reads. Raises FormError."""
-    if policy.hold_ground(ground) is None:
-        raise FormError(
+class _Wanted(Protocol):
+    """What is to be held, and why."""
+
+    @property
+    def hold_ground(self) -> str: ...
+    @property
+    def authority(self) -> str: ...
+    @property
+    def number(self) -> str: ...
+    @property
+    def reads(self) -> tuple[str, ...]: ...
+    @property
+    def ground(self) -> Ground: ...
+
+
+def check_hold(policy: Policy, form: _Wanted, _now_us: int) -> None:
+    """A ground, an authority, a number, reads, and why. Raises FormError naming each that is wrong."""
+
+    def check_reads() -> None:
+        each_once = 0 < len(form.reads) <= MAX_READS and len(set(form.reads)) == len(form.reads)
+        what = f"a hold names 1 to {MAX_READS} reads, each once"
+        demand(each_once, what, code="reads", clause=CLAUSE)
+        for name in form.reads:
+            parse_name(name)
+
+    refuse_each(
+        check_reads,
+        lambda: demand(
+            policy.hold_ground(form.hold_ground) is not None,
             "that is not one of the grounds to hold",
             code="ground",
             clause=CLAUSE,
-            cure=", ".join(one.id for one in policy.holds),
-        )
-    demand_words(
-        authority, "name the authority: court, prosecutor, investigator", code="authority", clause=CLAUSE
+            cure=", ".join(one.text for one in policy.holds),
+            fields=("hold_ground",),
+        ),
+        lambda: demand_words(
+            form.authority,
+            "name the authority: court, prosecutor, investigator",
+            code="authority",
+            clause=CLAUSE,
+        ),
+        lambda: demand(
+            is_number(policy, form.number, ""),
+            "name the case or request number of the hold",
+            code="number",
+            clause=CLAUSE,
+            fields=("own.number",),
+        ),
+        lambda: check_ground(policy, form.ground),
     )
-    if not is_number(policy, number, ""):
-        raise FormError("name the case or request number", code="number", clause=CLAUSE)
-    if not 0 < len(reads) <= MAX_READS or len(set(reads)) != len(reads):
-        raise FormError(f"a hold names 1 to {MAX_READS} reads, each once", code="reads", clause=CLAUSE)
 
 
 def searches_of(holds: Holds, number: int, user: str) -> tuple[int, ...]:

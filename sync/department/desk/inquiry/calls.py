@@ -28,7 +28,7 @@ from sync.department.desk.inquiry.images import answered_request
 from sync.department.desk.inquiry.searching import (
     carry_out,
     check_search,
-    demand_unit,
+    demand_asked,
     first_entry,
     on_local_clock,
     open_reads,
@@ -52,8 +52,7 @@ def ask(front: DeskContext, token: str, form: AskForm) -> Entered:
     desk, query = front.desk, tidy(form.query)
 
     def plan(caller: Caller) -> Plan[Entered]:
-        rules.check_ask(desk.policy, query, form.ground, caller.at_us)
-        demand_unit(front, query)
+        demand_asked(front, query, form.ground, caller.at_us)
         rules.check_wide(desk.policy, query, form.ground)
         return [InquiryAsked(query=query, ground=form.ground)], first_entry
 

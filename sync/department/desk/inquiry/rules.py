@@ -12,11 +12,13 @@ from dataclasses import dataclass, field
 
 from storage.plate_text import normal_plate
 from storage.times import DAY_US, HOUR_US, MINUTE_US
+from sync.department.desk.inquiry.forms import AskForm, ProposeForm, RunForm
 from sync.department.desk.words import says_why
 from sync.department.journal.change_entries import RequestTaken
 from sync.department.journal.entries import Disputed, Entry, RequestAnswered
 from sync.department.journal.inquiry_entries import (
     ApprovalUsed,
+    Area,
     Ground,
     InquiryAsked,
     Query,
@@ -25,7 +27,14 @@ from sync.department.journal.inquiry_entries import (
 )
 from sync.department.policy.desk_terms import NUMBER_KINDS
 from sync.department.policy.policy import Policy
-from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError, refuse_all
+from sync.department.policy.refusals import (
+    DeskRefusal,
+    FormError,
+    NotYetError,
+    demand,
+    refuse_all,
+    refuse_each,
+)
 
 TAKEN_US = 5 * MINUTE_US  # an answer that was cut off can be made again after that
 PLATE = re.compile(r"[A-Z0-9?*]{1,16}")
@@ -49,33 +58,67 @@ def is_full(policy: Policy, plate: str) -> bool:
 
 def check_ask(policy: Policy, query: Query, ground: Ground, now_us: int) -> None:
     """What is searched for, and why. Raises FormError naming each field that is wrong."""
-    refuse_all([*_wrong_query(policy, query, now_us), *_wrong_ground(policy, ground)])
+    refuse_each(lambda: check_query(policy, query, now_us), lambda: check_ground(policy, ground))
+
+
+def check_form(policy: Policy, form: AskForm | RunForm | ProposeForm, now_us: int) -> None:
+    """The same, of what could be read of a form. Raises FormError."""
+    if form.query is not None and form.ground is not None:
+        check_ask(policy, form.query, form.ground, now_us)
 
 
 def check_query(policy: Policy, query: Query, now_us: int) -> None:
     """Raises FormError for a query that asks for everything, for nothing, or beyond the policy's days."""
-    refuse_all(list(_wrong_query(policy, query, now_us)))
+    refuse_each(
+        lambda: _check_plate(plate_of(query.plate)),
+        lambda: demand(
+            query.plate or query.area is not None or query.unit,
+            "name a plate, an area or a unit",
+            code="elements",
+            clause="463.5 (b) 2",
+            fields=("plate",),
+        ),
+        lambda: _check_area(query.area),
+        lambda: _check_time(policy, query.since_us, query.until_us, now_us),
+    )
 
 
-def _wrong_query(policy: Policy, query: Query, now_us: int) -> Iterator[FormError]:
-    if query.plate and not PLATE.fullmatch(query.plate):
-        yield FormError(
-            "a plate is 1 to 16 of A-Z, 0-9, with * and ? as wildcards", code="plate", clause="463.5 (b)"
-        )
-    elif query.plate and not set(query.plate) - {"*", "?"}:
-        yield FormError("a plate of wildcards alone asks for everything", code="plate", clause="463.5 (a)")
-    if not query.plate and query.area is None and not query.unit:
-        yield FormError("name a plate, an area or a unit", code="elements", clause="463.5 (b) 2")
-    if query.area is not None:
-        query.area.check()
-    if not 0 <= query.since_us < query.until_us:
-        yield FormError("the time asked for must run forward", code="time", clause="463.5 (b) 2")
-    elif query.until_us - query.since_us > policy.inquiry.days_max * DAY_US:
-        yield FormError(
-            f"this asks for more than {policy.inquiry.days_max} days at once", code="time", clause="463.5 (a)"
-        )
-    if query.since_us > now_us:
-        yield FormError("this asks for a time that has not come yet", code="time", clause="463.5 (b) 2")
+def _check_area(area: Area | None) -> None:
+    if area is not None:
+        area.check()
+
+
+def _check_plate(plate: str) -> None:
+    demand(
+        not plate or PLATE.fullmatch(plate),
+        "a plate is 1 to 16 of A-Z, 0-9, with * and ? as wildcards",
+        code="plate",
+        clause="463.5 (b)",
+    )
+    demand(
+        not plate or set(plate) - {"*", "?"},
+        "a plate of wildcards alone asks for everything",
+        code="plate",
+        clause="463.5 (a)",
+    )
+
+
+def _check_time(policy: Policy, since_us: int, until_us: int, now_us: int) -> None:
+    days, clause = policy.inquiry.days_max, "463.5 (b) 2"
+    demand(
+        0 <= since_us < until_us,
+        "the time asked for must run forward",
+        code="time",
+        clause=clause,
+        fields=("since", "until"),
+    )
+    demand(
+        until_us - since_us <= days * DAY_US,
+        f"this asks for more than {days} days at once",
+        code="time",
+        clause="463.5 (a)",
+    )
+    demand(since_us <= now_us, "this asks for a time that has not come yet", code="time", clause=clause)
 
 
 def check_ground(policy: Policy, ground: Ground) -> None:

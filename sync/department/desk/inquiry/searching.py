@@ -30,7 +30,7 @@ from sync.department.journal.inquiry_entries import (
     Query,
     SearchProposed,
 )
-from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError
+from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError, refuse_each
 from sync.department.policy.roles import Call, allowing_role
 
 NAMED = 12  # units, in a refusal
@@ -45,6 +45,15 @@ def tidy(query: Query) -> Query:
 def first_entry(entries: list[Entry]) -> Entered:
     """The answer of a call that only makes an entry."""
     return Entered(entry=entries[0].sequence)
+
+
+def demand_asked(front: DeskContext, query: Query, ground: Ground, now_us: int) -> None:
+    """What is searched for, and why. Raises FormError naming each field that is wrong."""
+    refuse_each(
+        lambda: rules.check_query(front.desk.policy, query, now_us),
+        lambda: demand_unit(front, query),
+        lambda: rules.check_ground(front.desk.policy, ground),
+    )
 
 
 def demand_unit(front: DeskContext, query: Query) -> None:
@@ -86,8 +95,7 @@ def pending_search(
 def check_search(front: DeskContext, caller: Caller, query: Query, ground: Ground, request: int) -> str:
     """What every search is asked, and in whose name it is made ("" for one's own). Raises DeskRefusal."""
     desk = front.desk
-    rules.check_ask(desk.policy, query, ground, caller.at_us)
-    demand_unit(front, query)
+    demand_asked(front, query, ground, caller.at_us)
     if request < 0:
         return ""
     entry = rules.request_to_run(desk.book.queue, request, query, ground, caller.user, now_us=caller.at_us)

@@ -13,6 +13,7 @@ from sync.department.desk.desk import Caller, Desk, Plan
 from sync.department.desk.inquiry.forms import Entered, NothingForm
 from sync.department.desk.people import keys, training
 from sync.department.desk.people import rules as people
+from sync.department.desk.people.passwords import check_password
 from sync.department.desk.people.rules import one_time_password, totp_uri
 from sync.department.desk.words import demand_words
 from sync.department.journal.change_entries import (
@@ -31,7 +32,8 @@ from sync.department.journal.entries import (
     Shift,
     TrainingDone,
 )
-from sync.department.policy.refusals import DeskRefusal, FormError
+from sync.department.policy.policy import Policy
+from sync.department.policy.refusals import DeskRefusal, FormError, demand, refuse_each
 from sync.department.policy.roles import Call, Role
 
 MAX_CLASS = 500
@@ -150,6 +152,7 @@ def set_account(front: DeskContext, token: str, form: AccountForm) -> Entered:
     def plan(caller: Caller) -> Plan[Entered]:
         if form.user == caller.user:
             raise DeskRefusal("another person must change your account", code="own-account", clause="463.4")
+        check_account(desk.policy, form, caller.at_us)
         account = AccountSet(
             user=form.user,
             name=form.name,
@@ -160,9 +163,8 @@ def set_account(front: DeskContext, token: str, form: AccountForm) -> Entered:
             reason=form.reason,
             ssh_keys=_blobs(form.ssh_keys),
         )
-        people.check_account(desk.policy, account)
         people.check_one_administrator(desk.book.roster, account)
-        designation = _designation(desk, form, caller.at_us)
+        designation = _designation(desk.policy, form, caller.at_us)
         needed = people.account_needs_second(desk.policy, desk.book.roster, account)
         summary = f"{form.user}: {', '.join(form.roles)}; {form.reason}"
         second = _second(desk, caller, "user/set", form, summary, needed=needed)
@@ -176,14 +178,28 @@ def set_account(front: DeskContext, token: str, form: AccountForm) -> Entered:
     return made
 
 
-def _designation(desk: Desk, form: AccountForm, now_us: int) -> list[DesignationSet]:
+def check_account(policy: Policy, form: AccountForm, now_us: int) -> None:
+    """What the form of an account must say by the policy. Raises FormError naming each wrong field."""
+    refuse_each(
+        lambda: people.check_account(policy, form),
+        lambda: _blobs(form.ssh_keys),
+        lambda: _designation(policy, form, now_us),
+    )
+
+
+def _designation(policy: Policy, form: AccountForm, now_us: int) -> list[DesignationSet]:
     """The end of a designation, where the roles have one. Raises FormError beyond the policy's longest."""
     if Role.DESIGNEE not in form.roles or not form.active:
         return []
-    days = desk.policy.people.designation_days_max
+    days = policy.people.designation_days_max
     ends_us = form.ends_us if form.ends_us >= 0 else now_us + days * DAY_US
     if not now_us < ends_us <= now_us + days * DAY_US:
-        raise FormError(f"a designation ends within {days} days", code="designation", clause="463.6 (b)")
+        raise FormError(
+            f"a designation ends within {days} days",
+            code="designation",
+            clause="463.6 (b)",
+            fields=("ends_us",),
+        )
     return [DesignationSet(user=form.user, ends_us=ends_us)]
 
 
@@ -242,7 +258,9 @@ def _blobs(lines: tuple[str, ...]) -> tuple[bytes, ...]:
     try:
         return tuple(SshPublicKey.from_line(line).blob for line in lines)
     except SshSignatureError as error:
-        raise FormError(error.what, code="ssh-key", clause="463.3", cure=error.cure) from None
+        raise FormError(
+            error.what, code="ssh-key", clause="463.3", cure=error.cure, fields=("ssh_keys",)
+        ) from None
 
 
 def new_credential(front: DeskContext, token: str, form: CredentialForm) -> HandedOver:
@@ -319,7 +337,7 @@ def set_password(front: DeskContext, token: str, form: PasswordForm) -> HandedOv
             raise DeskRefusal("the old password is wrong", code="password", clause="CJIS IA-5")
         if form.old == form.new:
             raise FormError("that is the old password", code="password", clause="CJIS IA-5")
-        people.check_password(desk.policy, caller.user, form.new)
+        check_password(desk.policy, caller.user, form.new)
         replaced = caller.user not in desk.book.roster.own_secrets
         renews = replaced or form.new_authenticator
         fresh = people.new_credential(
@@ -373,6 +391,25 @@ class ClassRecorded:
     entries: tuple[int, ...]
 
 
+def check_class(policy: Policy, form: ClassForm, now_us: int) -> None:
+    """What a class must say by the policy. Raises FormError naming each wrong field."""
+    refuse_each(
+        lambda: demand(
+            0 < len(form.users) <= MAX_CLASS and len(set(form.users)) == len(form.users),
+            f"a sign-in sheet names 1 to {MAX_CLASS} users, each once",
+            code="sign-in",
+            clause="463.9",
+            fields=("users", "sheet"),
+        ),
+        lambda: training.check_class(policy, form, now_us),
+    )
+
+
+def check_one(policy: Policy, form: TrainingForm, now_us: int) -> None:
+    """What one person's training must say by the policy. Raises FormError naming each wrong field."""
+    training.check_class(policy, form, now_us)
+
+
 def record_training(front: DeskContext, token: str, form: TrainingForm) -> Entered:
     """Enter a training."""
     one = ClassForm(
@@ -391,10 +428,7 @@ def record_class(front: DeskContext, token: str, form: ClassForm) -> ClassRecord
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[ClassRecorded]:
-        if not 0 < len(form.users) <= MAX_CLASS or len(set(form.users)) != len(form.users):
-            raise FormError(
-                f"a sign-in sheet names 1 to {MAX_CLASS} users, each once", code="sign-in", clause="463.9"
-            )
+        check_class(desk.policy, form, caller.at_us)
         notes = [
             TrainingDone(
                 user=user,

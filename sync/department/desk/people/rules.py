@@ -13,8 +13,10 @@ import hmac
 import os
 import re
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Protocol
 
 import pyotp
 from argon2 import PasswordHasher
@@ -23,6 +25,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from storage.codec import to_bytes
 from storage.errors import RecordError
 from storage.times import DAY_US
+from sync.department.desk.people.passwords import MAX_PASSWORD
 from sync.department.desk.words import is_plain, weight
 from sync.department.journal.change_entries import AuthenticatorKept, ChangeUsed, DesignationSet
 from sync.department.journal.entries import (
@@ -37,7 +40,7 @@ from sync.department.journal.entries import (
 from sync.department.journal.entry_base import SYSTEM
 from sync.department.journal.person_entries import FreshProof
 from sync.department.policy.policy import Policy
-from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError, refuse_all
+from sync.department.policy.refusals import DeskRefusal, NotYetError, demand, refuse_each
 from sync.department.policy.roles import SEARCHES, TAKES_TWO, Call, Role
 from sync.department.policy.system_terms import SecurityTerms
 
@@ -47,7 +50,6 @@ PBKDF2_ROUNDS = 600_000  # OWASP's figure for HMAC-SHA-256
 TOTP_CODE = re.compile(r"[0-9]{6}")
 TOTP_STEP_S = 30
 TOTP_SLACK = 1  # steps either way
-MAX_PASSWORD = 256
 MAX_SSH_KEYS = 4
 
 
@@ -207,25 +209,53 @@ class Accounts:
         return sorted(one.user for one in self.accounts.values() if one.active and role in one.roles)
 
 
-def check_account(policy: Policy, account: AccountSet) -> None:
+class _Account(Protocol):
+    """What an account says of its person."""
+
+    @property
+    def user(self) -> str: ...
+    @property
+    def roles(self) -> tuple[Role, ...]: ...
+    @property
+    def active(self) -> bool: ...
+    @property
+    def ssh_keys(self) -> tuple[Any, ...]: ...
+
+
+def check_account(policy: Policy, account: _Account) -> None:
     """What an account must say. Raises FormError naming each field that is wrong."""
-    refuse_all(list(_wrong_account(policy, account)))
+    clause = "463.3"
 
+    def check_roles() -> None:
+        roles = account.roles
+        demand(roles or not account.active, "an account has at least one role", code="roles", clause=clause)
+        alone = Role.VENDOR not in roles or len(roles) == 1
+        demand(alone, "a vendor has no other role", code="roles", clause=clause)
+        apart = Role.REVIEWER not in roles or not searches(policy, roles)
+        demand(apart, "a reviewer of the log does not search", code="roles", clause="463.5 (c)")
 
-def _wrong_account(policy: Policy, account: AccountSet) -> Iterator[FormError]:
-    if not USER_NAME.fullmatch(account.user) or account.user == "system":
-        yield FormError("a user name is 2 to 32 of a-z 0-9 . _ -", code="user-name", clause="463.3")
-    if not account.roles and account.active:
-        yield FormError("an account has at least one role", code="roles", clause="463.3")
-    if Role.VENDOR in account.roles and len(account.roles) > 1:
-        yield FormError("a vendor has no other role", code="roles", clause="463.3")
-    if Role.REVIEWER in account.roles and searches(policy, account.roles):
-        yield FormError("a reviewer of the log does not search", code="roles", clause="463.5 (c)")
-    if len(account.ssh_keys) > MAX_SSH_KEYS:
-        yield FormError(f"a person has at most {MAX_SSH_KEYS} SSH keys", code="ssh-key", clause="463.3")
-    for name in ("name", "organisation", "reason"):
-        if not weight(getattr(account, name)):
-            yield FormError(f"AccountForm.{name}: must be given", code=name, clause="463.3")
+    def check_given(name: str) -> None:
+        given = weight(getattr(account, name))
+        demand(given, f"AccountForm.{name}: must be given", code=name, clause=clause)
+
+    refuse_each(
+        lambda: demand(
+            USER_NAME.fullmatch(account.user) and account.user != "system",
+            "a user name is 2 to 32 of a-z 0-9 . _ -",
+            code="user-name",
+            clause=clause,
+            fields=("user",),
+        ),
+        *(partial(check_given, name) for name in ("name", "organisation", "reason")),
+        check_roles,
+        lambda: demand(
+            len(account.ssh_keys) <= MAX_SSH_KEYS,
+            f"a person has at most {MAX_SSH_KEYS} SSH keys",
+            code="ssh-key",
+            clause=clause,
+            fields=("ssh_keys",),
+        ),
+    )
 
 
 def calls_of(policy: Policy, roles: Iterable[Role]) -> set[Call]:
@@ -288,21 +318,6 @@ def check_one_administrator(roster: Accounts, account: AccountSet) -> None:
             code="second-administrator",
             clause="463.4",
             cure="hand the office over under People, or with: department user hand-over",
-        )
-
-
-def check_password(policy: Policy, user: str, password: str) -> None:
-    """Length and the plainest mistakes. Raises FormError."""
-    least = policy.security.password_min
-    if not least <= len(password) <= MAX_PASSWORD:
-        raise FormError(
-            f"a password has {least} to {MAX_PASSWORD} characters", code="password", clause="CJIS IA-5"
-        )
-    if user in password.lower() or len(set(password)) < 5:
-        raise FormError(
-            "a password does not contain the user's name, and has 5 different characters at least",
-            code="password",
-            clause="CJIS IA-5",
         )
 
 

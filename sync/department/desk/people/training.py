@@ -6,13 +6,14 @@ supervisor's own. A person without current training makes no call that touches d
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from storage.times import DAY_US
 from sync.department.journal.entries import AccountSet, Entry, TrainingDone
 from sync.department.policy.policy import Policy
-from sync.department.policy.refusals import DeskRefusal, FormError, refuse_all
+from sync.department.policy.refusals import DeskRefusal, FormError, demand, refuse_each
 from sync.department.policy.roles import Role
 
 
@@ -115,46 +116,80 @@ def check_record(
             code="training-recorder",
             clause="463.9",
         )
-    if not conducts:
-        trainer = roster.get(record.trainer)
-        if trainer is None or not trainer.active or terms.conducted_by not in trainer.roles:
+    refuse_each(
+        lambda: _check_trainer(policy, roster, record, conducts=conducts),
+        lambda: check_class(policy, record, now_us),
+    )
+
+
+def _check_trainer(
+    policy: Policy, roster: Mapping[str, AccountSet], record: TrainingDone, *, conducts: bool
+) -> None:
+    by, clause = policy.training.conducted_by, "463.9"
+    if conducts:
+        other = record.trainer != record.user
+        what = "the trainer is another person than the one who was trained"
+        demand(other, what, code="trainer", clause=clause)
+        return
+    trainer = roster.get(record.trainer)
+    demand(
+        trainer is not None and trainer.active and by in trainer.roles,
+        f"training is conducted by the {policy.title(by)}: name them as trainer",
+        code="trainer",
+        clause=clause,
+    )
+
+
+class _Held(Protocol):
+    """What a record of training says of its class."""
+
+    @property
+    def course(self) -> str: ...
+    @property
+    def policy_version(self) -> int: ...
+    @property
+    def topics(self) -> tuple[str, ...]: ...
+    @property
+    def held_us(self) -> int: ...
+
+
+def check_class(policy: Policy, record: _Held, now_us: int) -> None:
+    """What a record must say of its class by the policy. Raises FormError naming each wrong field."""
+    terms, clause = policy.training, "463.9"
+
+    def check_topics() -> None:
+        missing = [topic for topic in terms.topics if topic.id not in record.topics]
+        if missing:
             raise FormError(
-                f"training is conducted by the {policy.title(terms.conducted_by)}: name them as trainer",
-                code="trainer",
-                clause="463.9",
+                f"the record lacks a topic: {missing[0].text}",
+                code="topics",
+                clause=missing[0].clause,
+                cure="train it, then record",
             )
-    elif record.trainer == record.user:
-        raise FormError(
-            "the trainer is another person than the one who was trained", code="trainer", clause="463.9"
-        )
-    refuse_all(list(_wrong_record(policy, record, now_us)))
+        fits = len(set(record.topics)) == len(record.topics) == len(terms.topics)
+        demand(fits, "the record names a topic that is not in the policy", code="topics", clause=clause)
 
-
-def _wrong_record(policy: Policy, record: TrainingDone, now_us: int) -> Iterator[FormError]:
-    terms = policy.training
-    if record.course not in terms.courses:
-        yield FormError(
-            "that is not an approved course", code="course", clause="463.3", cure=", ".join(terms.courses)
-        )
-    if record.policy_version != policy.version:
-        yield FormError(
+    refuse_each(
+        lambda: demand(
+            record.course in terms.courses,
+            "that is not an approved course",
+            code="course",
+            clause="463.3",
+            cure=", ".join(terms.courses),
+        ),
+        lambda: demand(
+            record.policy_version == policy.version,
             f"the record must name the policy version in force, {policy.version}",
             code="policy-version",
             clause="463.9 (b)",
-        )
-    missing = [topic for topic in terms.topics if topic.id not in record.topics]
-    if missing:
-        yield FormError(
-            f"the record lacks a topic: {missing[0].text}",
-            code="topics",
-            clause=missing[0].clause,
-            cure="train it, then record",
-        )
-    elif len(set(record.topics)) != len(record.topics) or len(record.topics) != len(terms.topics):
-        yield FormError("the record names a topic that is not in the policy", code="topics", clause="463.9")
-    if not now_us - 31 * DAY_US <= record.held_us <= now_us:
-        yield FormError(
+            fields=("policy_version",),
+        ),
+        check_topics,
+        lambda: demand(
+            now_us - 31 * DAY_US <= record.held_us <= now_us,
             "a training is entered within 31 days after it was held, and not before",
             code="training-date",
-            clause="463.9",
-        )
+            clause=clause,
+            fields=("held_us",),
+        ),
+    )

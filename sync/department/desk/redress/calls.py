@@ -12,6 +12,8 @@ from sync.department.desk.redress import rules
 from sync.department.desk.words import demand_plain
 from sync.department.journal.entries import Entry, LogRead
 from sync.department.journal.redress_entries import RedressAnswered, RedressAsked
+from sync.department.policy.policy import Policy
+from sync.department.policy.refusals import refuse_each
 from sync.department.policy.roles import Call
 
 
@@ -91,9 +93,14 @@ def _asked(form: RedressForm | PaperForm) -> RedressAsked:
     """The entry of a request, its blanks tidied. Raises FormError."""
     tidy = replace(form, contact=" ".join(form.contact.split()), words=" ".join(form.words.split()))
     demand_plain(tidy, type(form).__name__)
-    rules.check_asked(tidy.about, tidy.contact, tidy.words)
+    rules.check_asked(tidy)
     received_us = tidy.received_us if isinstance(tidy, PaperForm) else 0
     return RedressAsked(about=tidy.about, contact=tidy.contact, words=tidy.words, received_us=received_us)
+
+
+def check_paper(_policy: Policy, form: PaperForm, now_us: int) -> None:
+    """What a paper form must say. Raises FormError naming each wrong field."""
+    refuse_each(lambda: rules.check_asked(form), lambda: rules.check_received(form.received_us, now_us))
 
 
 def enter(front: DeskContext, token: str, form: PaperForm) -> Asked:
@@ -101,7 +108,7 @@ def enter(front: DeskContext, token: str, form: PaperForm) -> Asked:
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[Entry]:
-        rules.check_received(form.received_us, caller.at_us)
+        check_paper(desk.policy, form, caller.at_us)
         return [_asked(form)], lambda made: made[0]
 
     entry = desk.act(token, Call.REDRESS_ANSWER, plan)

@@ -9,12 +9,19 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from storage.times import DAY_US, HOUR_US
 from sync.department.desk.words import demand_words
 from sync.department.journal.entries import Entry
 from sync.department.journal.redress_entries import RedressAnswered, RedressAsked
-from sync.department.policy.refusals import FormError, NotYetError, TooManyError
+from sync.department.policy.refusals import (
+    FormError,
+    NotYetError,
+    TooManyError,
+    demand,
+    refuse_each,
+)
 
 CLAUSE = "463.4"
 ABOUT = {
@@ -29,8 +36,6 @@ OUTCOMES = {
     "referred": "referred to another office",
     "unclear": "it could not be determined",
 }
-MAX_CONTACT = 200
-MAX_WORDS = 2000
 A_DAY = 50  # requests that one day takes, from everybody
 AN_HOUR = 3  # requests that one address makes
 ANSWER_DAYS = 30
@@ -118,19 +123,32 @@ def demand_room(requests: Requests, now_us: int) -> None:
         )
 
 
-def check_asked(about: str, contact: str, words: str) -> None:
-    """One of the subjects, a way to answer, and what happened. Raises FormError."""
-    if about not in ABOUT:
-        raise FormError("say what it is about", code="about", clause=CLAUSE, cure=", ".join(ABOUT))
-    if len(contact) > MAX_CONTACT:
-        raise FormError(f"at most {MAX_CONTACT} characters", code="contact", clause=CLAUSE)
-    demand_words(
-        contact, "say how to answer: mail, telephone or post", code="contact", clause=CLAUSE, least=5
+class _Told(Protocol):
+    """What a request says."""
+
+    @property
+    def about(self) -> str: ...
+    @property
+    def contact(self) -> str: ...
+    @property
+    def words(self) -> str: ...
+
+
+def check_asked(form: _Told) -> None:
+    """One of the subjects, a way to answer, and what happened. Raises FormError naming each that is wrong."""
+    how = "say how to answer: mail, telephone or post"
+    what = "say what happened: when, where, what"
+    refuse_each(
+        lambda: demand(
+            form.about in ABOUT,
+            "say what it is about",
+            code="about",
+            clause=CLAUSE,
+            cure="one of: " + "; ".join(ABOUT.values()),
+        ),
+        lambda: demand_words(form.contact, how, code="contact", clause=CLAUSE, least=5),
+        lambda: demand(len(form.words.split()) >= 3, what, code="words", clause=CLAUSE),
     )
-    if len(words) > MAX_WORDS:
-        raise FormError(f"at most {MAX_WORDS} characters", code="words", clause=CLAUSE)
-    if len(words.split()) < 3:
-        raise FormError("say what happened: when, where, what", code="words", clause=CLAUSE)
 
 
 def check_answer(requests: Requests, number: int, outcome: str, note: str) -> None:
@@ -139,11 +157,11 @@ def check_answer(requests: Requests, number: int, outcome: str, note: str) -> No
         raise FormError("there is no such request", code="no-request", clause=CLAUSE)
     if number in requests.answered:
         raise NotYetError("that request was answered", code="answered", clause=CLAUSE)
-    if outcome not in OUTCOMES:
-        raise FormError("that is not an outcome", code="outcome", clause=CLAUSE, cure=", ".join(OUTCOMES))
-    if len(note.split()) < 3:
-        raise FormError(
-            "say what you found and what you told the person, in at least three words",
-            code="note",
-            clause=CLAUSE,
-        )
+    outcomes = "one of: " + "; ".join(OUTCOMES.values())
+    found = "say what you found and what you told the person, in at least three words"
+    refuse_each(
+        lambda: demand(
+            outcome in OUTCOMES, "that is not an outcome", code="outcome", clause=CLAUSE, cure=outcomes
+        ),
+        lambda: demand(len(note.split()) >= 3, found, code="note", clause=CLAUSE),
+    )

@@ -216,9 +216,9 @@ def record(front: DeskContext, token: str, form: ShareForm) -> Recorded:
     """Enter a written request. One that is not from law enforcement or a prosecutor is routed away."""
     desk = front.desk
 
-    def plan(_caller: Caller) -> Plan[Recorded]:
+    def plan(caller: Caller) -> Plan[Recorded]:
+        sharing.check_form(desk.policy, form, caller.at_us)
         if sharing.routes_away(desk.policy, form.agency_kind):
-            sharing.check_asker(form.agency, form.person, form.letter, form.letter_name)
             to = desk.policy.sharing.records_release
             digest = hashlib.sha256(form.letter).digest()
             routed = ShareRouted(agency=form.agency, person=form.person, to=to, letter_digest=digest)
@@ -235,7 +235,7 @@ def record(front: DeskContext, token: str, form: ShareForm) -> Recorded:
             scope=form.scope,
             agreement=form.agreement,
         )
-        sharing.check_request(desk.policy, asked)
+        sharing.gate(desk.policy, asked.agency_kind, asked.state)
         return [asked], lambda made: Recorded(entry=made[0].sequence, routed="")
 
     return desk.act(token, Call.SHARE_RECORD, plan)

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from sync.department.desk.inquiry.rules import PLATE, is_full, plate_of
-from sync.department.desk.words import demand_words
+from sync.department.desk.words import weight
 from sync.department.journal.entries import Entry
 from sync.department.journal.sharing_entries import (
     Scope,
@@ -22,7 +23,7 @@ from sync.department.journal.sharing_entries import (
     ShareRouted,
 )
 from sync.department.policy.policy import Policy
-from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError
+from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError, demand, refuse_each
 
 MAX_LETTER_BYTES = 512 * 1024
 
@@ -76,54 +77,98 @@ def routes_away(policy: Policy, kind: str) -> bool:
     return kind not in {*policy.sharing.allowed_kinds, "federal", "out-of-state"}
 
 
-def _demand(value: str, what: str, clause: str) -> None:
-    demand_words(value, f"the request lacks {what}", code="share-form", clause=clause, least=1)
+def _demand_said(request: _Request, name: str, what: str, clause: str) -> None:
+    given = weight(getattr(request, name))
+    demand(given, f"the request lacks {what}", code="share-form", clause=clause, fields=(name,))
 
 
-def check_asker(agency: str, person: str, letter: bytes, letter_name: str) -> None:
-    """Who asks, and the letter: of every written request, answered here or not. Raises FormError."""
-    _demand(agency, "the name of the agency", "463.6 (a) 1")
-    _demand(person, "the name of the person requesting", "463.6 (a) 2")
-    if not 0 < len(letter) <= MAX_LETTER_BYTES or not letter_name.strip():
-        raise FormError(
-            f"the written request itself must be with it (to {MAX_LETTER_BYTES // 1024} KiB)",
-            code="share-letter",
-            clause="463.6 (a)",
-        )
+class _Request(Protocol):
+    """What a written request says."""
+
+    @property
+    def letter(self) -> bytes: ...
+    @property
+    def letter_name(self) -> str: ...
+    @property
+    def agency(self) -> str: ...
+    @property
+    def agency_kind(self) -> str: ...
+    @property
+    def state(self) -> str: ...
+    @property
+    def scope(self) -> Scope: ...
+    @property
+    def agreement(self) -> str: ...
 
 
-def check_request(policy: Policy, request: ShareAsked) -> None:
-    """463.6 (a) 1 to 3, the letter, the gate, the scope and the agreement. Raises FormError, DeskRefusal."""
-    check_asker(request.agency, request.person, request.letter, request.letter_name)
-    _demand(request.purpose, "the intended purpose", "463.6 (a) 3")
-    _demand(request.number, "the agency's case or request number", "463.6 (a) 3")
-    if not re.fullmatch("[A-Z]{2}", request.state):
-        raise FormError(
+def check_asker(request: _Request) -> None:
+    """Who asks, and the letter: of every written request, answered here or not. Raises FormError naming each
+    wrong field."""
+
+    def check_letter() -> None:
+        there = 0 < len(request.letter) <= MAX_LETTER_BYTES and request.letter_name.strip()
+        what = f"the written request itself must be with it (to {MAX_LETTER_BYTES // 1024} KiB)"
+        demand(there, what, code="share-letter", clause="463.6 (a)", fields=("letter",))
+
+    refuse_each(
+        lambda: _demand_said(request, "agency", "the name of the agency", "463.6 (a) 1"),
+        lambda: _demand_said(request, "person", "the name of the person requesting", "463.6 (a) 2"),
+        check_letter,
+    )
+
+
+def check_form(policy: Policy, form: _Request, _now_us: int) -> None:
+    """What a written request must say, answered here or not. Raises FormError naming each wrong field."""
+
+    def check_answered() -> None:
+        if not routes_away(policy, form.agency_kind):
+            check_request(policy, form)
+
+    refuse_each(lambda: check_asker(form), check_answered)
+
+
+def check_request(policy: Policy, request: _Request) -> None:
+    """463.6 (a) 3, the scope and the agreement. Raises FormError naming each wrong field."""
+    number = "the agency's case or request number"
+
+    def check_agreement() -> None:
+        known = policy.agreement(request.agreement)
+        fits = not request.agreement or (known is not None and known.agency == request.agency)
+        what = "the policy knows no such agreement with that agency"
+        demand(fits, what, code="agreement", clause="463.6 (d)")
+
+    refuse_each(
+        lambda: _demand_said(request, "purpose", "the intended purpose", "463.6 (a) 3"),
+        lambda: _demand_said(request, "number", number, "463.6 (a) 3"),
+        lambda: demand(
+            re.fullmatch("[A-Z]{2}", request.state.strip().upper()),
             "an agency's state is two capital letters, US for a federal one",
             code="share-form",
             clause="463.6 (a) 1",
-        )
-    gate(policy, request.agency_kind, request.state)
-    _check_scope(policy, request.scope)
-    if request.agreement:
-        known = policy.agreement(request.agreement)
-        if known is None or known.agency != request.agency:
-            raise FormError(
-                "the policy knows no such agreement with that agency", code="agreement", clause="463.6 (d)"
-            )
+            fields=("state",),
+        ),
+        lambda: _check_scope(policy, request.scope),
+        check_agreement,
+    )
 
 
 def _check_scope(policy: Policy, scope: Scope) -> None:
     """Full plates and a time: what could not be delivered is not asked for either. Raises FormError."""
-    scope.check()
-    for plate in scope.plates:
-        if not PLATE.fullmatch(plate_of(plate)) or not is_full(policy, plate_of(plate)):
-            raise FormError(
-                "a request names full plates, without wildcards",
-                code="plate",
-                clause="463.6 (a)",
-                cure="ask the agency which plates it means",
-            )
+
+    def check_plates() -> None:
+        each_full = (
+            PLATE.fullmatch(plate_of(one)) and is_full(policy, plate_of(one)) for one in scope.plates
+        )
+        demand(
+            all(each_full),
+            "a request names full plates, without wildcards",
+            code="plate",
+            clause="463.6 (a)",
+            cure="ask the agency which plates it means",
+            fields=("plates", "scope.plates"),
+        )
+
+    refuse_each(scope.check, check_plates)
 
 
 def to_review(shares: Shares, number: int) -> Entry:

@@ -1,0 +1,13 @@
+"""Every page of lists and forms that is made of a description."""
+
+from __future__ import annotations
+
+from sync.department.pages import auditing, governing, holding, machines, openness, sharing, staffing
+from sync.department.pages.changing import SHEET as CHANGES
+from sync.department.pages.sheets import Sheet
+
+_ROOMS = (auditing, governing, holding, machines, openness, sharing, staffing)
+SHEETS = (
+    *(one for module in _ROOMS for one in vars(module).values() if isinstance(one, Sheet)),
+    CHANGES,
+)
