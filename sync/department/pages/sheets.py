@@ -370,7 +370,9 @@ def typed_value(ask: Ask, visit: Visit) -> tuple[dict[str, Any], list[FormError]
         try:
             value[name] = read(visit)
         except FormError as error:
-            wrong.append(FormError(error.what, code=name, clause=error.clause, cure=error.cure))
+            label = words_of(ask.form, name).label
+            what = f"{label}: {error.what}"
+            wrong.append(FormError(what, code=name, clause=error.clause, cure=error.cure))
     if ask.has_ground:
         value["ground"] = grounds.completed(visit, grounds.ground_of(visit.values))
     return value, wrong
