@@ -117,7 +117,7 @@ def verify(signature: bytes, message: bytes, key: SshPublicKey, *, namespace: st
     kind, rest = _cut(inner)
     body, rest = _cut(rest)
     if rest or kind != _cut(key.blob)[0]:
-        raise SshSignatureError("the signature is of another kind than the key")
+        raise SshSignatureError("the signature and the key are of different kinds")
     signed = _preimage(space, hash_name, message)
     public = _load(key.blob)
     try:

@@ -135,7 +135,7 @@ def unpack_part(data: bytes, list_id: str, sequence: int) -> list[bytes]:
     if not isinstance(value, list) or len(value) != 3 or not isinstance(value[2], list):
         raise RecordError("is not part of a list", where="hot-list part")
     if value[0] != list_id or value[1] != sequence:
-        raise RecordError("is of another list or version", where="hot-list part")
+        raise RecordError("belongs to another list or version", where="hot-list part")
     if not all(isinstance(one, bytes) and len(one) <= MAX_ENTRY_BYTES for one in value[2]):
         raise RecordError("holds what is not an entry", where="hot-list part")
     return value[2]

@@ -236,7 +236,7 @@ class HeldLists:
             if head.list_id != list_id:
                 raise RecordError("is another list's", where=head_name(list_id))
             if head.organization != member.department:
-                raise RecordError("is of another department", where=head_name(list_id))
+                raise RecordError("belongs to another department", where=head_name(list_id))
             held = self._held.get(list_id)
             if held is not None and held.head.sequence >= head.sequence:
                 return None

@@ -233,7 +233,7 @@ class FollowedLog:
         # the log's key signed the head over all leaves: the part holds as a whole, or not at all
         log_id, kind, place, _, mark = parse_leaf(envelope.split(leaf, limit=4096)[1])
         if log_id != self._log_id or place != sequence:
-            raise FollowError("a leaf is of another log or place", where=f"access log, entry {sequence}")
+            raise FollowError("a leaf belongs to another log or place", where=f"access log, entry {sequence}")
         if kind not in SIGNER_KINDS:
             return ()
         shown = openings.get(sequence)

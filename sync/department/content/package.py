@@ -198,7 +198,7 @@ def _check_read(files: Mapping[str, bytes], one: PackagedRead) -> None:
         head = open_checkpoint(proof.checkpoint, NoteKey(leaves.origin_of(log_id), public))
         merkle.verify_inclusion(one.sequence, head.size, merkle.leaf_hash(data), proof.path, head.root)
         if proof.index != one.sequence:
-            raise PackageError("the proof is of another record", where=one.folder)
+            raise PackageError("the proof belongs to another record", where=one.folder)
     shown = codec.from_bytes(Shown, files[f"{one.folder}/elements.cbor"], limit=64 << 20)
     for element in shown.elements:
         mark = leaf.elements.get(element.name)

@@ -133,7 +133,7 @@ def _check_note(  # noqa: PLR0917 - a tree head, and what it is held against
     if size is not None and head.size != size:
         report.wrong(f"{what}: names {counted(head.size, 'hour')}, but {size} is written beside it")
     if head.size > len(hours) or hours.root(head.size) != head.root:
-        seen = "a public witness saw another log" if signed else f"{what} is of another log"
+        seen = "a public witness saw another log" if signed else f"{what} belongs to another log"
         report.wrong(f"{seen}: entries were changed or removed")
         return
     for one in signed:

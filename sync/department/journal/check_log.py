@@ -209,7 +209,7 @@ def _check_entries(  # noqa: PLR0917 - one pass
             payload = envelope.open_signed(leaf, log_key, context=CONTEXT, limit=4096)
             named_log, named_kind, named_sequence, named_year, mark = parse_leaf(payload)
             if (named_log, named_kind, named_sequence, named_year) != (log_id, kind, sequence, year):
-                problems.append(f"{name}: its columns and its leaf differ, or it is of another log")
+                problems.append(f"{name}: its columns and its leaf differ, or it belongs to another log")
             elif hashlib.sha256(sealed).digest() != mark.digest:
                 problems.append(f"{name}: the sealed entry is not the one that was signed")
             elif keys is not None:

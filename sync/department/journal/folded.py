@@ -174,7 +174,7 @@ def as_value(hint: Any, plain: Any) -> Any:  # noqa: PLR0911 - one case for each
     if isinstance(hint, type) and issubclass(hint, enum.StrEnum):
         return hint(plain)
     if type(plain) is not hint:
-        raise RecordError("is of another type", where="snapshot")
+        raise RecordError("has another type", where="snapshot")
     return plain
 
 

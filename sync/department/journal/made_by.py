@@ -205,13 +205,13 @@ def demand_made(note: Note, said: Statement) -> Rule:
         raise UnsignedError("the signed call only proposes it")
     plain = to_plain(note)
     if not all(plain[name] == form[name] for name in rule.same if name in form):
-        raise UnsignedError("the signed call says something else")
+        raise UnsignedError("the signed call does not match the entry")
     try:
         fits = rule.fits is None or rule.fits(note, form, said)
     except (StorageError, KeyError, TypeError, ValueError):
         fits = False  # a form that lacks a field, or holds another type in it
     if not fits:
-        raise UnsignedError("the signed call says something else")
+        raise UnsignedError("the signed call does not match the entry")
     return rule
 
 

@@ -263,7 +263,7 @@ class SecondHands:
         if decision is None or decision.user == said.user:
             raise UnsignedError("no second person signed the approval that it names")
         if proposal is not None and (proposal.call, proposal.digest) != (said.call, change_digest(said)):
-            raise UnsignedError("the approval that it names is of another change")
+            raise UnsignedError("the approval that it names is for another change")
         at_us, by = entry.stamp.at_us, digest_of(said)
         if at_us - decision.at_us > self.approval_hours * HOUR_US:
             raise UnsignedError("the approval that it names had ended")

@@ -97,7 +97,7 @@ class SignedLog:
             if seen is None or note.record not in seen.records:
                 raise UnsignedError("the signed call opened no such record")
             if note.read.rpartition("/")[0] != note.record.rpartition("/")[0]:
-                raise UnsignedError("its read is of another unit's log")
+                raise UnsignedError("its read belongs to another unit's log")
         elif isinstance(note, AlertRecordsOpened):
             if not self._opened_by(said).issuperset(note.records):
                 raise UnsignedError("the signed call opened no such record")

@@ -272,9 +272,11 @@ class Signers:
         except (StorageError, ValueError) as error:
             raise UnsignedError(f"its signature is not valid: {type(error).__name__}") from None
         if said.department != self.department or said.user != stamp.user:
-            raise UnsignedError("the signature is of another person or department")
+            raise UnsignedError("the signature belongs to another person or department")
         if abs(said.at_us - stamp.at_us) > FRESH_US:
-            raise UnsignedError(f"the signature is of another time: {apart_text(said.at_us, stamp.at_us)}")
+            raise UnsignedError(
+                f"the signature was made at another time: {apart_text(said.at_us, stamp.at_us)}"
+            )
         return said
 
     # what entries do ------------------------------------------------------------------------------------
@@ -295,7 +297,7 @@ class Signers:
         except StorageError:
             raise UnsignedError("the offices' statement is malformed") from None
         if self.root is None or said.root != self.root.digest() or said.user != note.user:
-            raise UnsignedError("the offices' statement is of another root file or person")
+            raise UnsignedError("the offices' statement names another root file or person")
         if not self.named_at < said.log_size <= entry.sequence:
             raise UnsignedError("the offices' statement was used before")
         if len(named_administrator.signers(self.root, said, signatures)) < root_file.THRESHOLD:
@@ -416,10 +418,12 @@ class Signers:
 
     def _fresh(self, entry: Entry, said: Certificate, user: str, use: str) -> Certificate:
         if (said.department, said.user, said.use) != (self.department, user, use):
-            raise UnsignedError("the certificate is of another person, department or use")
+            raise UnsignedError("the certificate is for another person, department or use")
         stamp_us = entry.stamp.at_us
         if abs(said.at_us - stamp_us) > FRESH_US:
-            raise UnsignedError(f"the certificate is of another time: {apart_text(said.at_us, stamp_us)}")
+            raise UnsignedError(
+                f"the certificate was made at another time: {apart_text(said.at_us, stamp_us)}"
+            )
         return said
 
     def _end_sessions(self, user: str, but: bytes) -> None:

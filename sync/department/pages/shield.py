@@ -103,7 +103,7 @@ def demand_mark(token: str, mark: str) -> None:
     """Raises DeskRefusal for a form without its session's mark."""
     if not hmac.compare_digest(mark_of(token).encode(), mark.encode("utf-8", "replace")):
         raise DeskRefusal(
-            "this form is of another session",
+            "this form belongs to another session",
             code="other-form",
             clause="CJIS SC-23",
             cure="you logged on again since it was opened: check what you typed, then send it again",

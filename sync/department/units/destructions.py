@@ -34,7 +34,7 @@ def opened(data: bytes, log: HeldLog) -> Destroyed:
     except (SignatureError, MessageError, CheckpointError) as error:
         raise refuse("malformed", f"the destruction receipt is not valid: {error}") from None
     if said.log_id != log.log_id or said.unit_id != log.unit_id or head.size != said.size:
-        raise refuse("malformed", "the destruction receipt is of another unit or log")
+        raise refuse("malformed", "the destruction receipt belongs to another unit or log")
     return said
 
 

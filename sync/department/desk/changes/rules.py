@@ -130,7 +130,7 @@ def to_use(policy: Policy, changes: ChangeStates, form: ChangeForm, wanted: Want
     if decision is None or not isinstance(decision.note, ChangeDecided):
         raise NotYetError("that proposal waits for a second person", code="second-person", clause=CLAUSE)
     if not decision.note.granted:
-        raise DeskRefusal("the second person said no", code="declined", clause=CLAUSE)
+        raise DeskRefusal("the second person refused", code="declined", clause=CLAUSE)
     if number in changes.used:
         raise DeskRefusal("that approval was used", code="used-approval", clause=CLAUSE)
     if not _in_time(policy, decision, wanted.now_us):

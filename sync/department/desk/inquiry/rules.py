@@ -285,7 +285,7 @@ def approval_to_use(
     if decision is None or not isinstance(decision.note, SearchApproved):
         raise NotYetError("that proposal waits for a second person", code="second-person", clause=clause)
     if not decision.note.granted:
-        raise DeskRefusal("the second person said no", code="declined", clause=clause)
+        raise DeskRefusal("the second person refused", code="declined", clause=clause)
     if number in queue.used:
         raise DeskRefusal("that approval was used", code="used-approval", clause=clause)
     if not 0 <= now_us - decision.stamp.at_us <= policy.inquiry.approval_hours * HOUR_US:

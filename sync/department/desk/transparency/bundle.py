@@ -201,7 +201,7 @@ def _leaves(data: bytes, log_key: Ed25519PublicKey) -> tuple[list[str], list[byt
         payload = envelope.open_signed(leaf, log_key, context=CONTEXT, limit=4096)
         named, kind, sequence, _year, mark = parse_leaf(payload)
         if named != log_id or sequence != place:
-            raise PackageError("a leaf is of another log or place", where=f"leaf {place}")
+            raise PackageError("a leaf belongs to another log or place", where=f"leaf {place}")
         kinds.append(kind)
         marks.append(mark.commitment)
         hashes.append(leaf_hash(leaf))
