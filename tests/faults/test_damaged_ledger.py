@@ -16,8 +16,11 @@ from sync_twins import converse, found_department
 from firmware.custody.opening import create_ledger, open_ledger, replace_ledger
 from firmware.errors import UsageError
 from hw.secure_slot import LoopbackSlot
+from storage import files
 from storage.errors import DamagedError, HomeLockedError, LedgerError, SlotError
+from storage.home import Home
 from storage.ledger import Ledger
+from storage.opening import set_aside
 from sync.department.server.server import Department
 from sync.handover import closed_logs
 from sync.succession import open_or_succeed
@@ -114,6 +117,18 @@ def test_a_unit_of_no_department_needs_one_command(tmp_path: Path, damage: Damag
         assert opened is not None
         assert opened.reason == f"the ledger before it is in {aside.name}"
     assert replace_ledger(home).name != aside.name
+
+
+def test_what_was_set_aside_stays_so_after_a_power_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder's new name is durable once the folders that hold the old and the new one are synced."""
+    home = tmp_path / "home"
+    create_ledger(home).close()
+    synced: list[Path] = []
+    monkeypatch.setattr(files, "sync_dir", synced.append)
+    aside, _ = set_aside(Home(home))
+    assert {aside, home} <= set(synced)
 
 
 def test_what_is_no_damage_is_not_set_aside(department: Department, unit: Joined, tmp_path: Path) -> None:

@@ -41,7 +41,8 @@ ROOMS: Mapping[str, Room] = {
         modules=("storage/*.py",),
         # words for the person at the keyboard, and names alone
         without=("storage/__init__.py", "storage/errors.py"),
-        tests=("tests/storage/test_*.py", "tests/attacks/test_*.py", "tests/sync/test_lying_department.py"),
+        tests=("tests/storage/test_*.py", "tests/attacks/test_*.py", "tests/sync/test_lying_department.py",
+               "tests/faults/test_damaged_ledger.py"),
     ),
     "sync": Room(
         modules=("sync/uplink.py", "sync/handover.py", "sync/succession.py",
