@@ -182,7 +182,7 @@ class HomeCheck:
         openings = self.openings[leaf.key_class]
         after = bisect.bisect_right(openings, facts.sequence)
         if after < len(openings) and openings[after] < sequence:
-            report.add(where, f"was put into epoch {leaf.epoch} after that had ended", sequence)
+            report.add(where, f"was put into epoch {leaf.epoch} after that epoch had ended", sequence)
         gone = facts.purged_by is not None
         report.purged_records += gone
         for name, mark in leaf.elements.items():
@@ -260,7 +260,7 @@ class HomeCheck:
         """A receipt names a tree: it must be this log's, as it was before the receipt came."""
         where = f"record {sequence}"
         if said.size > sequence:
-            self.report.add(where, f"is a receipt for {said.size} records, and came before them", sequence)
+            self.report.add(where, f"is a receipt for {said.size} records that came after it", sequence)
         elif not hmac.compare_digest(LogReader(self.database).root_at(said.size), said.root):
             self.report.add(where, "is a receipt for another history", sequence)
 
@@ -306,7 +306,7 @@ class HomeCheck:
         held: set[int] = set()
         for key in ring.epochs:
             for what in self._wrong_key(key, held):
-                self.report.add("keyring", f"{what} of epoch {key.epoch}")
+                self.report.add("keyring", what)
             held.add(key.epoch)
         for facts in self.book.epochs.values():
             kept = facts.purged_by is None and facts.key_at != AT_MEMORY
@@ -316,20 +316,20 @@ class HomeCheck:
 
     def _wrong_key(self, key: EpochKey, held: set[int]) -> Iterator[str]:
         """What is wrong with one key that today's slot opens: above all, that it is there."""
-        facts = self.book.epochs.get(key.epoch)
+        epoch, facts = f"epoch {key.epoch}", self.book.epochs.get(key.epoch)
         if facts is None:
-            yield "holds the key of an epoch that was never opened,"
+            yield f"holds the key of {epoch}, which was never opened"
             return
         if facts.purged_by is not None:
-            yield "holds the key of a purged epoch: content that is gone by receipt can be opened, that"
+            yield f"holds the key of {epoch}, which was purged: its content can still be opened"
         if key.epoch in held:
-            yield "holds a second key"
+            yield f"holds a second key of {epoch}"
         if key.key_class is not facts.key_class:
-            yield "holds a key of another class"
+            yield f"holds a key of {epoch} for another class of content"
         if (key.own is not None) != (facts.key_at in {AT_KEK, AT_BOTH}):
-            yield f"holds a key otherwise than the log says ({facts.key_at}), that"
+            yield f"contradicts the log on the key of {epoch} in the clear (the log: {facts.key_at})"
         if (key.day is not None) != (facts.key_at in {AT_DAY, AT_BOTH}):
-            yield f"holds a sealed key otherwise than the log says ({facts.key_at}), that"
+            yield f"contradicts the log on the sealed key of {epoch} (the log: {facts.key_at})"
 
 
 class Elements:

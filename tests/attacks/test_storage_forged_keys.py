@@ -57,9 +57,9 @@ Change = Callable[[UnitStore, keyring.Keyring], keyring.Keyring]
 
 
 KEYRINGS = [
-    pytest.param(with_a_purged_key, "the key of a purged epoch", id="a purged epoch's key"),
+    pytest.param(with_a_purged_key, "which was purged", id="a purged epoch's key"),
     pytest.param(lambda _store, ring: ring.plus(key_of(99, KeyClass.READ)),
-                 "an epoch that was never opened", id="a key of no epoch"),
+                 "which was never opened", id="a key of no epoch"),
     pytest.param(lambda _store, ring: ring.plus(ring.epochs[0]), "a second key", id="a second key"),
     pytest.param(lambda _store, ring: replace(ring, epochs=ring.epochs[1:]),
                  "holds no key of epoch", id="a key taken away"),
@@ -67,10 +67,10 @@ KEYRINGS = [
                  "holds another log key", id="another log key"),
     pytest.param(lambda _store, ring: replace(ring, epochs=tuple(
                      replace(one, key_class=KeyClass.HOLD) for one in ring.epochs)),
-                 "of another class", id="a key of another class"),
+                 "for another class of content", id="a key of another class"),
     pytest.param(lambda _store, ring: replace(ring, epochs=tuple(
                      replace(one, day=bytes(113), day_key=bytes(32)) for one in ring.epochs)),
-                 "a sealed key otherwise", id="a key sealed to a day that the log names none for"),
+                 "on the sealed key of epoch", id="a key sealed to a day that the log names none for"),
 ]  # fmt: skip
 
 
@@ -96,7 +96,9 @@ def test_an_enrolled_units_keyring_that_holds_a_day_key_in_clear_is_found(unit: 
     )
     wrapped(ledger, ring.plus(key_of(epoch.epoch, epoch.key_class)))
     store.close()
-    assert any(f"({AT_DAY}), that of epoch {epoch.epoch}" in line for line in said(unit.check()))
+    assert any(
+        f"key of epoch {epoch.epoch} in the clear (the log: {AT_DAY})" in line for line in said(unit.check())
+    )
 
 
 def test_todays_keyring_holds_no_key_of_a_purged_epoch(unit: Unit) -> None:

@@ -168,7 +168,7 @@ FORGERIES = [
     pytest.param(held_itself, "is not what the held record holds", id="a hold of itself"),
     pytest.param(receipt_that_claims_more, "claims more than its receipt says", id="a receipt stretched"),
     pytest.param(receipt_for_another_history, "for another history", id="a receipt of another tree"),
-    pytest.param(receipt_before_its_records, "came before them", id="a receipt of records to come"),
+    pytest.param(receipt_before_its_records, "records that came after it", id="a receipt of records to come"),
     pytest.param(receipt_by_another, "another key", id="a receipt by another department"),
     pytest.param(state_of_an_earlier_size, "the state record was written at", id="an earlier state put back"),
 ]

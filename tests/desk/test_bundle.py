@@ -166,10 +166,12 @@ def alter_opening(files: Files) -> None:
     [
         pytest.param(drop_leaf, "checkpoint: covers", id="the newest entry left out"),
         pytest.param(swap_leaves, "another log or place", id="two entries swapped"),
-        pytest.param(facts(lambda rows: rows.pop()), "says nothing of it", id="a counted entry not told"),
+        pytest.param(facts(lambda rows: rows.pop()), "is not in the bundle", id="a counted entry not told"),
         pytest.param(facts(lambda rows: rows.append(rows[0])), "is listed 2 times", id="an entry told twice"),
         pytest.param(
-            facts(lambda rows: rows[0].update(kind="hold")), "another kind than its leaf", id="another kind"
+            facts(lambda rows: rows[0].update(kind="hold")),
+            "another kind than its leaf has",
+            id="another kind",
         ),
         pytest.param(
             facts(lambda rows: rows.append({"entry": 0, "kind": "log_opened", "words": [], "numbers": []})),
@@ -184,7 +186,7 @@ def alter_opening(files: Files) -> None:
         pytest.param(counts("refusals", 0), "counts.json: refusals", id="refusals left out of the counts"),
         pytest.param(counts("reads_received", 7), "counts.json: reads_received", id="fewer reads"),
         pytest.param(counts("quorum", 0), "counts.json: quorum", id="another quorum"),
-        pytest.param(drop_opening, "says nothing of it", id="a day's count left out"),
+        pytest.param(drop_opening, "is not in the bundle", id="a day's count left out"),
         pytest.param(alter_opening, "not what its leaf commits to", id="a day's count altered"),
     ],
 )

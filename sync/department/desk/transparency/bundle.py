@@ -268,12 +268,12 @@ def _check_facts(facts: list[Fact], claims: list[Fact], kinds: list[str], proble
             problems.append(f"entry {entry}: is listed {times} times")
     for one in claims:
         if not 0 <= one.entry < len(kinds) or kinds[one.entry] != one.kind:
-            problems.append(f"entry {one.entry}: is claimed to be of another kind than its leaf says")
+            problems.append(f"entry {one.entry}: is claimed as another kind than its leaf has")
         elif one.kind in OPENED:
             problems.append(f"entry {one.entry}: is claimed where it must be opened")
     counted = {at for at, kind in enumerate(kinds) if kind in KINDS or kind in OPENED}
     for entry in sorted(counted - set(told))[:20]:
-        problems.append(f"entry {entry} ({kinds[entry]}): is counted, and the bundle says nothing of it")
+        problems.append(f"entry {entry} ({kinds[entry]}): is counted, but is not in the bundle")
 
 
 def _recount(  # noqa: PLR0917 - what a recount rests on
