@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from sync.department.desk.operations import OPERATIONS
+from tests.page_commands import command_lines, refused
 from tests.tools.draw_architecture import BOXES, HEIGHT, WIDTH, picture
 from tests.tools.http_reference import reference
 
@@ -20,6 +21,19 @@ PAGES = [
         ["git", "ls-files", "*.md"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout.splitlines()
 ]
+GENERATED = {
+    "firmware/commands/README.md",
+    "sync/department/commands/README.md",
+    "sync/department/desk/HTTP.md",
+}
+WRITTEN = [
+    path for path in PAGES if str(path.relative_to(ROOT)) not in {*GENERATED, "CHANGELOG.md"}
+]  # what was is no longer
+SOURCES = subprocess.run(
+    ["git", "ls-files", "*.py"], cwd=ROOT, capture_output=True, text=True, check=True
+).stdout.splitlines()
+MODULE = re.compile(r"`(?:(?:python|\.venv/bin/python|pytest) )?([\w/.-]+\.py)\b")
+RUN = re.compile(r"python -m ([\w]+(?:\.\w+)+)")
 LINK = re.compile(r"\]\(([^)#\s]+)(#[^)]*)?\)")
 BRITISH = re.compile(r"licen[c]e[- ]plate|organi[s]ation|\bcolo[u]r|\bmet[r]es?\b|behavio[u]r", re.IGNORECASE)
 # A path in backticks: with a folder or an ending; NOUN and NAME stand for any name.
@@ -53,6 +67,32 @@ def test_every_path_that_the_guide_for_contributors_names_exists() -> None:
     assert len(patterns) > 30
     there = [name if "/" in name else f"**/{name}" for name in patterns if not name.startswith("../")]
     assert [name for name in sorted(there) if not any(ROOT.glob(name))] == []
+
+
+@pytest.mark.parametrize("page", WRITTEN, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_module_of_python_that_a_page_names_exists(page: Path) -> None:
+    """A bare name is a module anywhere; one with folders is taken from the page's folder or from the top."""
+    text = page.read_text(encoding="utf-8")
+    tops = (ROOT, *page.parents[: page.parents.index(ROOT)])
+    named = {name for name in MODULE.findall(text) if not re.search(r"\*|N[AO][MU]", name)}
+    lost = [
+        name
+        for name in sorted(named)
+        if not any((top / name).is_file() for top in tops)
+        and ("/" in name or not any(path.endswith("/" + name) for path in SOURCES))
+    ]
+    for module in sorted({name for name in RUN.findall(text) if not name.endswith(".NAME")}):
+        file = ROOT / module.replace(".", "/")
+        if not (file.with_suffix(".py").is_file() or (file / "__main__.py").is_file()):
+            lost.append(module)
+    assert lost == []
+
+
+@pytest.mark.parametrize("page", WRITTEN, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_command_line_that_a_page_shows_is_taken_by_its_program(page: Path) -> None:
+    lines = command_lines(page.read_text(encoding="utf-8"))
+    found = [(line, refused(program, line)) for program, line in lines if line != "reachable"]
+    assert [f"{line}: {what}" for line, what in found if what] == []
 
 
 @pytest.mark.parametrize(

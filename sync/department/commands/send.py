@@ -36,8 +36,7 @@ def send(
     """Sign a configuration (TOML) or an update bundle, and offer it to units.
 
     Units fetch it with their next sync and check it. A configuration changes the settings that it names, at
-    once; an update needs a second person here, and waits until a person installs it at the console. Current
-    offers: `department hotlist list`.
+    once; an update needs a second person here, and waits until a person installs it at the console.
     """
     if kind == "update" and not update_id:
         raise InvalidInputError(

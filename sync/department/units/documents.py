@@ -146,7 +146,7 @@ def send(  # noqa: PLR0917 - a document has these parts
 def refresh(home: DepartmentHome, store: Store, keys: ReceivingKeys, now_us: int) -> list[str]:
     """Sign again what is missing, changed or runs out among policy and day keys, and a first, empty roster.
 
-    Whom the roster names, the desk says (`roster_down.py`), once there is one.
+    Whom the roster names, the desk says (`server/roster.py`), once there is one.
     """
     command = load_ed25519(home.path / "command.key")
     policy = parse_policy((home.path / "policy.toml").read_bytes())

@@ -1,0 +1,75 @@
+"""Reads the command lines that a page shows, and says what the program would refuse of them."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+
+import click
+
+from firmware.cli import PROGRAM as READER
+from sync.department.cli import PROGRAM as DEPARTMENT
+
+PROGRAMS = {"reader": READER, "department": DEPARTMENT}
+_FENCED = re.compile(r"^```\w*\n(.*?)^```", re.MULTILINE | re.DOTALL)
+_INDENTED = re.compile(r"^    (\S.*)$", re.MULTILINE)
+_INLINE = re.compile(r"(?<!`)`([^`]+)`(?!`)")
+_COMMAND = re.compile(
+    r"(?:\$ )?(?:sudo (?:-u \S+ )?)?(?:\w+=\S+ )*(?:\S*/)?(reader|department) +((?=[a-z-]).*)", re.DOTALL
+)
+_ENDS = re.compile(r"^(\||\|\||&&|;|&|\d?>{1,2}.*|<)$")  # what ends a command in a shell's line
+
+
+def command_lines(page: str) -> Iterator[tuple[str, str]]:
+    """(program, the rest of the line) of each command that a page shows, in blocks and in sentences."""
+    page = re.sub(r"\\\n\s*", "", page)  # a line that goes on is one line
+    blocks = [line for block in _FENCED.findall(page) for line in block.splitlines()]
+    rest = _FENCED.sub("", page)
+    blocks += _INDENTED.findall(rest)
+    for line in (*blocks, *(" ".join(one.split()) for one in _INLINE.findall(rest))):
+        found = _COMMAND.fullmatch(line.strip())
+        if found is not None:
+            yield found[1], found[2]
+
+
+def refused(program: str, line: str) -> str:
+    """What the program would not take of a command line; "" for nothing.
+
+    Only a line with two values or more is taken to be whole; a shorter one names a command or an option.
+    """
+    words = _words(line)
+    command: click.Command = PROGRAMS[program]
+    context = click.Context(command, info_name=program)
+    try:
+        while isinstance(command, click.Group):
+            given, words, _ = command.make_parser(context).parse_args(words)
+            if not words:
+                return ""
+            name, *words = words
+            inner = command.get_command(context, name)
+            if inner is None:
+                return f"no command {name}"
+            command, context = inner, click.Context(inner, parent=context, info_name=name)
+        given, rest, _ = command.make_parser(context).parse_args(words)
+    except click.BadOptionUsage as error:
+        return "" if "requires an argument" in error.message else error.format_message()
+    except click.ClickException as error:
+        return error.format_message()
+    values = [one for one in given.values() if one and one is not True]
+    if len(values) < 2 or "..." in line or "$" in line:
+        return ""
+    lacks = [one.opts[0] for one in command.params if one.required and not given.get(one.name or "")]
+    return f"lacks {', '.join(lacks)}" if lacks else f"does not take {rest}" if rest else ""
+
+
+def _words(line: str) -> list[str]:
+    """The words of the first command of a shell's line; prose may follow it after two blanks."""
+    words: list[str] = []
+    for word in shlex.split(re.split(r"\s{2,}", line.strip())[0] if "  " in line else line, comments=True):
+        if _ENDS.match(word):
+            break
+        words.append(word.removesuffix(";"))
+        if word.endswith(";"):
+            break
+    return words
