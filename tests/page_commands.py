@@ -40,7 +40,7 @@ def refused(program: str, line: str) -> str:
     """
     words = _words(line)
     command: click.Command = PROGRAMS[program]
-    context = click.Context(command, info_name=program)
+    context = click.Context(command, info_name=program, **command.context_settings)
     try:
         while isinstance(command, click.Group):
             given, words, _ = command.make_parser(context).parse_args(words)
@@ -50,7 +50,8 @@ def refused(program: str, line: str) -> str:
             inner = command.get_command(context, name)
             if inner is None:
                 return f"no command {name}"
-            command, context = inner, click.Context(inner, parent=context, info_name=name)
+            command = inner
+            context = click.Context(inner, parent=context, info_name=name, **inner.context_settings)
         given, rest, _ = command.make_parser(context).parse_args(words)
     except click.BadOptionUsage as error:
         return "" if "requires an argument" in error.message else error.format_message()
