@@ -12,6 +12,7 @@ from desk_twins import Department
 from storage.times import MINUTE_US
 from sync.department.content import key_guard
 from sync.department.desk.audit.calls import AuditForm
+from sync.department.desk.due import overdue_now
 from sync.department.journal.entries import WitnessAway
 from sync.department.journal.inquiry_entries import AccessEnded
 from sync.department.policy.refusals import DeskRefusal
@@ -24,7 +25,11 @@ def test_answers_are_marked_in_the_grace_and_refused_after_it(department: Depart
     token, reviewer = tokens("comm1"), tokens("reviewer1")
     assert not search(department, token).unwitnessed
     department.witness.away = True
+    assert not [one for one in overdue_now(department.front, department.clock.us) if one.kind == "witness"]
     answer = search(department, token)
+    (said,) = [one for one in overdue_now(department.front, department.clock.us) if one.kind == "witness"]
+    assert "0 of 1 witness answered, 1 is needed: " in said.what  # from the first moment
+    assert said.what == department.desk.witness_problem()
     assert answer.unwitnessed
     assert answer.count == 3
     log = department.desk.log
@@ -46,6 +51,7 @@ def test_answers_are_marked_in_the_grace_and_refused_after_it(department: Depart
     department.witness.away = False
     assert not search(department, token).unwitnessed
     assert log.cosigned()[0] >= size
+    assert department.desk.witness_problem() == ""
 
 
 def test_the_grace_does_not_start_anew_with_a_restart(department: Department, tokens: Tokens) -> None:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import socket
+import ssl
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -20,7 +24,9 @@ from storage.errors import CheckpointError, ForkedLogError
 from sync.department.journal.witness import MAX_REQUEST_BYTES, SIZE_TYPE, parse_request, request_body
 from sync.department.journal.witness_link import HttpWitness, SizeConflictError
 from sync.department.journal.witness_server import WitnessFolder, witness_app
+from sync.department.units.authority import Authority
 from sync.errors import HomeError, LinkError
+from tests.tools.ports import free_port
 
 LEAVES = [merkle.leaf_hash(bytes([n])) for n in range(40)]
 ORIGIN = "alpr-department/access-log/test"
@@ -134,6 +140,56 @@ def test_the_link_tells_a_fork_from_a_witness_that_is_away(client: httpx.Client,
         link.newest("unknown")
     with pytest.raises(LinkError):
         HttpWitness("http://127.0.0.1:9", httpx.Client(timeout=1)).cosign(0, [], log.note(8))
+
+
+@contextmanager
+def answering(chain: tuple[Path, Path] | None) -> Iterator[int]:
+    """The port of a listener that takes one connection: with this certificate, or without a word."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def take() -> None:
+        with suppress(OSError):
+            connection, _ = listener.accept()
+            with connection, suppress(OSError):
+                if chain is None:
+                    connection.recv(1 << 16)
+                    released.wait(60)
+                    return
+                context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+                context.load_cert_chain(*chain)
+                context.wrap_socket(connection, server_side=True).close()
+
+    released, thread = threading.Event(), threading.Thread(target=take)
+    thread.start()
+    try:
+        yield int(listener.getsockname()[1])
+    finally:
+        released.set()
+        listener.close()
+        thread.join(60)
+
+
+def test_a_witness_that_cannot_be_asked_is_told_by_what_is_wrong_and_what_to_do(tmp_path: Path) -> None:
+    def said(url: str, transport: httpx.BaseTransport | None = None) -> str:
+        with httpx.Client(timeout=2, trust_env=False, transport=transport) as client:
+            with pytest.raises(LinkError) as refused:
+                HttpWitness(url, client).cosign(0, [], "note")
+            return f"{refused.value.what}: {refused.value.cure}"
+
+    chain = Authority.create(tmp_path / "authority", "Other office").server_files(("127.0.0.1",))
+    with answering(chain) as port:
+        assert "its certificate is not trusted: start the department's server with SSL_CERT_FILE" in said(
+            f"https://127.0.0.1:{port}"
+        )
+    with answering(None) as port:
+        assert "it did not answer within" in said(f"http://127.0.0.1:{port}")
+    assert "it refused the connection: nothing listens there" in said(f"http://127.0.0.1:{free_port()}")
+    assert "its name is not known: check the witness's address" in said("http://witness.invalid")
+    for status in (404, 500):
+        other = httpx.MockTransport(
+            lambda _request, status=status: httpx.Response(status, content=iter([b""]))
+        )
+        assert f"it answered {status}: check the witness's address" in said("https://w.example", other)
 
 
 @settings(max_examples=300, deadline=None)

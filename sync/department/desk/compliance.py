@@ -27,7 +27,7 @@ EVIDENCE_DAYS = 30  # a hold is fulfilled by export and booking
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overdue:
     """One thing that should have been done. `kind`: audit, training, purge, unit, finding, filing,
-    share, hold, emergency, incident, redress, roster, health."""
+    share, hold, emergency, incident, redress, roster, health, witness."""
 
     kind: str
     clause: str
@@ -86,6 +86,11 @@ def clocks(doubt: Doubt | None, now_us: int, newest_us: int) -> list[Overdue]:
     else:
         return []
     return [Overdue(kind="clock", clause="463.8", what=what)]
+
+
+def witness(policy: Policy, problem: str) -> list[Overdue]:
+    """A log that no witness sees, from its first moment on."""
+    return [Overdue(kind="witness", clause=policy.witness.clause, what=problem)] if problem else []
 
 
 def from_store(rows: Iterable[tuple[str, str, str]]) -> list[Overdue]:

@@ -54,6 +54,9 @@ T = TypeVar("T")
 Plan: TypeAlias = tuple[Sequence[Note], Callable[[list[Entry]], T]]
 """What a call decided: the notes to enter, and what to make of their entries."""
 
+NAME_WITNESS = "the administrator has one made and names it: see Set-up"
+LONGEST_REASON = 400  # of an absence in the log: what is wrong, and what to do
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
@@ -222,7 +225,7 @@ class Desk(LogState):
                 "the root file names no witness, so no answer leaves",
                 code="no-witness",
                 clause=self.policy.witness.clause,
-                cure="the administrator has one made and names it: see Set-up",
+                cure=NAME_WITNESS,
             )
         try:
             head = self._publisher.cover(sequence, witnesses, self._links.watchers(self.root))
@@ -237,6 +240,15 @@ class Desk(LogState):
         except (LinkError, CheckpointError) as error:
             return self._in_grace(sequence, error)
 
+    def witness_problem(self) -> str:
+        """Why the log is not co-signed now, and what to do; empty while it is, as far as this desk knows."""
+        signed, away = self.log.cosigned()[0], self.book.away
+        if self.root.witnessing() is None:
+            return f"the root file names no witness: no answer leaves. {NAME_WITNESS}"
+        if away is not None and signed <= away.sequence and isinstance(away.note, WitnessAway):
+            return away.note.reason
+        return "" if signed else "no witness has signed this log yet"
+
     def try_cover(self, sequence: int) -> None:
         """The same if nothing leaves: an absent witness gets the entry with the next answer."""
         with contextlib.suppress(NotYetError):
@@ -247,7 +259,7 @@ class Desk(LogState):
             known = self.book.away
             if known is None or self.log.cosigned()[0] > known.sequence:
                 known = self.add(
-                    WitnessAway(reason=type(error).__name__), system_stamp(self.root, moment.at_us)
+                    WitnessAway(reason=str(error)[:LONGEST_REASON]), system_stamp(self.root, moment.at_us)
                 )
             away_us = moment.at_us - known.stamp.at_us
             grace = self.policy.witness.grace_minutes

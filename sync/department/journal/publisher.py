@@ -21,6 +21,7 @@ from typing import Protocol
 
 from storage.checkpoint import NoteKey, open_checkpoint
 from storage.cosigners import CosignerKey, Witnesses, cosigned_by
+from storage.counts import counted
 from storage.errors import CheckpointError, ForkedLogError, LedgerError, StorageError
 from sync.department.journal.witness_link import SizeConflictError, WitnessLink
 from sync.errors import LinkError
@@ -229,8 +230,8 @@ class Publisher:
                 return Covered(size, whole, completed.time_s)
         what = "; ".join(str(error) for error in errors[:3]) or "there is no witness"
         raise LinkError(
-            f"{len(watchers) - len(errors)} of {len(watchers)} witnesses answered, "
-            f"{witnesses.quorum} are needed: {what}",
+            f"{len(watchers) - len(errors)} of {counted(len(watchers), 'witness', 'witnesses')} answered, "
+            f"{witnesses.quorum} {'is' if witnesses.quorum == 1 else 'are'} needed: {what}",
             where="witnesses",
             cure="name one in the root file" if not watchers else "",
         )

@@ -6,6 +6,8 @@ answers 409 gives its size; one that refuses anything else has seen a log that d
 
 from __future__ import annotations
 
+import socket
+import ssl
 import time
 from collections.abc import Callable
 from typing import Protocol
@@ -22,6 +24,34 @@ from sync.errors import LinkError
 
 TIMEOUT_S = 5.0  # for a whole answer
 STEP_S = 2.5  # for each step of it
+
+
+WRONG_ADDRESS = "check the witness's address in the root file, and the witness's own log"
+_UNREACHED: tuple[tuple[type[BaseException], str, str], ...] = (
+    (
+        ssl.SSLCertVerificationError,
+        "its certificate is not trusted",
+        "start the department's server with SSL_CERT_FILE=FILE, the certificate of the witness's authority",
+    ),
+    (
+        ssl.SSLError,
+        "TLS failed",
+        "check that its address leads to a server with TLS",
+    ),
+    (socket.gaierror, "its name is not known", "check the witness's address, and this server's name service"),
+    (
+        ConnectionRefusedError,
+        "it refused the connection: nothing listens there",
+        "start the witness, or check the port in its address",
+    ),
+    (
+        httpx.TimeoutException,
+        f"it did not answer within {STEP_S:g} seconds",
+        "check the witness, the network, and a firewall between",
+    ),
+    (OSError, "it cannot be reached", "check the network between this server and the witness"),
+)
+"""(kind of error, what is wrong, what to do), the closest first."""
 
 
 class SizeConflictError(LinkError):
@@ -59,7 +89,20 @@ def _judged(status: int, body: str, content_type: str) -> str:
             where="witness",
             cure="stop, keep the log and the witness's checkpoint, call the office that runs the witness",
         )
-    raise LinkError(f"the witness answered {status}", where="witness", cure="see the witness's own log")
+    raise LinkError(f"it answered {status}", where="witness", cure=WRONG_ADDRESS)
+
+
+def _unreached(error: BaseException, where: str) -> LinkError:
+    """What kept a witness from answering, and what to do."""
+    causes: list[BaseException] = []
+    at: BaseException | None = error
+    while at is not None and at not in causes:
+        causes.append(at)
+        at = at.__cause__ or at.__context__
+    for kind, what, cure in _UNREACHED:
+        if any(isinstance(one, kind) for one in causes):
+            return LinkError(what, where=where, cure=cure)
+    return LinkError(f"no answer: {type(error).__name__}", where=where, cure=WRONG_ADDRESS)
 
 
 class HttpWitness:
@@ -94,9 +137,9 @@ class HttpWitness:
                         raise LinkError("the answer is too large or too slow", where=where)
                 return answer.status_code, data.decode(), answer.headers.get("content-type", "")
         except httpx.HTTPError as error:
-            raise LinkError(f"no answer: {type(error).__name__}", where=where) from None
+            raise _unreached(error, where) from None
         except UnicodeDecodeError:
-            raise LinkError("an answer that is not text", where=where) from None
+            raise LinkError("an answer that is not text", where=where, cure=WRONG_ADDRESS) from None
 
     def close(self) -> None:
         self._client.close()

@@ -88,6 +88,7 @@ async def trust(visit: Visit) -> Response:
         signed=size,
         checkpoint=checkpoint,
         away=desk.book.away,
+        problem=desk.witness_problem(),
         keys_elsewhere=visit.calling.front.keys_elsewhere,
     )
 
@@ -122,6 +123,9 @@ def steps(visit: Visit) -> list[SetUpStep]:
     trained = set(desk.book.trainings.newest)
     wanted = {Role.CCAT_SUPERVISOR, Role.REVIEWER}
     left = keys_left(desk.log.folder.parent)
+    if desk.root.witnessing() is not None and not desk.log.cosigned()[0]:
+        desk.try_cover(desk.log.size() - 1)  # a first signature, or why there is none
+    problem = desk.witness_problem()
     offices = [one.user for one in accounts if not MANAGES_USERS.isdisjoint(one.roles)]
     passwords = desk.book.roster.credentials
     own = all(user in passwords and not passwords[user].first for user in offices)
@@ -145,9 +149,10 @@ def steps(visit: Visit) -> list[SetUpStep]:
         ),
         SetUpStep(
             title="Name a witness outside the department",
-            why="Until one co-signs the log, no answer leaves.",
+            why="Until one co-signs the log, no answer leaves."
+            + (f" Now: {problem}." if desk.root.witnessing() is not None and problem else ""),
             command="department keys draft --out next.root --witness KEY --witness-url URL",
-            done=desk.root.witnessing() is not None,
+            done=not problem,
             path="/trust",
         ),
         SetUpStep(
