@@ -16,7 +16,7 @@ from hw.camera_pi import Picamera2Source, PiCameraSettings
 from hw.camera_replay import ReplaySource
 from hw.camera_watch import WatchedCamera
 from hw.clock import SetClock, SystemClock
-from hw.errors import EndOfSourceError
+from hw.errors import EndOfSourceError, HardwareError
 
 __all__ = ["bench"]
 WIDTH, HEIGHT = 62, 46  # neither a multiple of four
@@ -113,6 +113,8 @@ def test_close_twice_does_nothing_and_ends_the_source(source: CameraSource) -> N
     frames(camera, 1)
     camera.close()
     camera.close()
+    with pytest.raises(HardwareError), camera.borrow():
+        pass
 
 
 def test_source_can_be_opened_again_after_close(source: CameraSource) -> None:

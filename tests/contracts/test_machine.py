@@ -53,15 +53,28 @@ def test_a_network_is_joined_with_its_passphrase_and_not_without(machine: Machin
 
 
 @pytest.mark.parametrize(
-    "deed",
+    ("ask", "remembered", "command"),
     [
-        pytest.param(lambda machine: machine.reboot(), id="restart"),
-        pytest.param(lambda machine: machine.power_off(), id="power off"),
-        pytest.param(lambda machine: machine.install_update("/media/usb/bundle"), id="update"),
+        pytest.param(lambda machine: machine.reboot(), "reboot", "systemctl --no-block reboot", id="restart"),
+        pytest.param(
+            lambda machine: machine.power_off(), "power off", "systemctl --no-block poweroff", id="power off"
+        ),
+        pytest.param(
+            lambda machine: machine.install_update("/media/usb/bundle"),
+            "update /media/usb/bundle",
+            "alpr-install-update -- /media/usb/bundle",
+            id="update",
+        ),
     ],
 )
-def test_deeds_are_handed_on(machine: Machine, deed: Callable[[Machine], object]) -> None:
-    deed(machine)
+def test_the_system_is_asked_for_just_that(
+    machine: Machine, stand_ins: Path, ask: Callable[[Machine], object], remembered: str, command: str
+) -> None:
+    ask(machine)
+    if isinstance(machine, RememberedMachine):
+        assert machine.asked == [remembered]
+    else:
+        assert (stand_ins / "asked").read_text() == f"{command}\n"
 
 
 def test_a_passphrase_stands_in_no_argument_list(stand_ins: Path) -> None:

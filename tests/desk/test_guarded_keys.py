@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import pytest
@@ -12,6 +12,7 @@ from flipped import flip
 from storage import envelope, merkle
 from storage.checkpoint import Checkpoint, sign_checkpoint
 from sync.department.content.key_guard import Cover
+from sync.department.content.reads import OpenedRead
 from sync.department.desk.inquiry.forms import Answer, RunForm
 from sync.department.journal.access_log import LogPart
 from sync.department.journal.inquiry_entries import Query
@@ -33,9 +34,9 @@ class Search:
     def tokens(self, cover: Cover, plate: str = PLATE) -> None:
         self.department.front.door.tokens(cover, replace(self.query, plate=plate), [self.day])
 
-    def open(self, cover: Cover, read: str, *names: str) -> None:
+    def open(self, cover: Cover, read: str, *names: str) -> Sequence[OpenedRead]:
         front = self.department.front
-        front.reads.open(front.door, cover, [read], names)
+        return front.reads.open(front.door, cover, [read], names)
 
     def unwitnessed(self, size: int, *, changed: int | None = None) -> Cover:
         """The cover with a head of `size` entries that no witness saw; `changed`: an entry left out of it."""
@@ -67,8 +68,13 @@ def search(department: Department, tokens: Callable[[str], str]) -> Search:
 
 
 def test_the_true_cover_opens_what_was_searched(search: Search) -> None:
-    search.tokens(search.cover)
-    search.open(search.cover, search.answer.reads[0].read, "text", "place")
+    days = range(search.day - 10, search.day + 1)
+    tokens = search.department.front.door.tokens(search.cover, search.query, days)
+    assert len(tokens) == 3  # the days with reads
+    assert all(tokens.values())
+    read = search.answer.reads[0].read
+    (opened,) = search.open(search.cover, read, "text", "place")
+    assert (opened.read, set(opened.elements)) == (read, {"text", "place"})
 
 
 def with_a_bit_of_the_entry_flipped(search: Search) -> None:
