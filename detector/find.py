@@ -37,10 +37,9 @@ class Letterbox(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Candidates:
-    """Boxes in net px, best first. scores: (N,); boxes: (N, 4) x0, y0, x1, y1; corners: (N, 4, 2)."""
+    """Plates in net px, best first. scores: (N,); corners: (N, 4, 2)."""
 
     scores: F32
-    boxes: F32
     corners: F32
 
 
@@ -94,9 +93,7 @@ def decode(outputs: Mapping[str, NetOutput], rules: FindRules) -> Candidates:
     hot = heat.at_least(math.log(rules.threshold / (1 - rules.threshold)))
     rows, columns = np.divmod(np.flatnonzero(hot), values.shape[1])
     if not len(rows):
-        return Candidates(
-            np.empty(0, np.float32), np.empty((0, 4), np.float32), np.empty((0, 4, 2), np.float32)
-        )
+        return Candidates(np.empty(0, np.float32), np.empty((0, 4, 2), np.float32))
     peaks = np.flatnonzero(values[rows, columns] >= values[_around(rows, columns, values.shape)].max(axis=0))
     rows, columns = rows[peaks], columns[peaks]
     order = np.argsort(-values[rows, columns].astype(np.float32), kind="stable")[:_PEAKS_KEPT]
@@ -107,7 +104,7 @@ def decode(outputs: Mapping[str, NetOutput], rules: FindRules) -> Candidates:
             DETECTOR_NET, "a box found in its answer has a side or a score that is no number"
         )
     kept = suppress(boxes, scores, rules.nms_overlap, rules.most)
-    return Candidates(scores[kept], boxes[kept], corners[kept])
+    return Candidates(scores[kept], corners[kept])
 
 
 def _around(
