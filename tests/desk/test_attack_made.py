@@ -13,12 +13,12 @@ from dataclasses import replace
 
 import pytest
 from desk_cars import Car
-from desk_root import VICTIM, Root, problems
+from desk_root import VICTIM, Root, account_form, problems
 from desk_twins import COURSE, GROUND, TOPICS, Department
 
 from storage.alert_life import AlertAnswer, AlertEvent, AlertStep, Fit
 from storage.grant_format import GrantRole
-from storage.times import DAY_US, HOUR_US
+from storage.times import DAY_US, HOUR_US, SECOND_US
 from sync.department.desk.alerts.calls import AlertForm
 from sync.department.desk.alerts.opening import access_of
 from sync.department.desk.audit.calls import AuditCloseForm
@@ -27,25 +27,30 @@ from sync.department.desk.documents.lists import ListForm
 from sync.department.desk.glass.calls import GlassForm, JudgeForm
 from sync.department.desk.grants.calls import GrantForm
 from sync.department.desk.holds.calls import BookForm, Exported, ExportForm
-from sync.department.desk.inquiry.forms import Answer, Images, NothingForm, RunForm
-from sync.department.desk.people.calls import TrainingForm
+from sync.department.desk.incidents.calls import SettleForm
+from sync.department.desk.inquiry.forms import Answer, AskForm, DisputeForm, Images, NothingForm, RunForm
+from sync.department.desk.people.calls import HandoverForm, TrainingForm
 from sync.department.desk.sessions import digest_of
+from sync.department.ground.person_key import read_token
 from sync.department.journal.alert_entries import AlertKnown, AlertRecordsOpened, AlertStepTaken
 from sync.department.journal.change_entries import (
     ChangeProposed,
     DesignationSet,
     DocumentSigned,
+    GlassBroken,
     GlassJudged,
     ListSent,
 )
 from sync.department.journal.entries import (
     AccessLogOpened,
+    AccountSet,
+    CredentialSet,
     Disputed,
     FindingClosed,
     LockoutLifted,
     TrainingDone,
 )
-from sync.department.journal.entry_base import SYSTEM, Note
+from sync.department.journal.entry_base import SYSTEM, Note, Stamp
 from sync.department.journal.hold_entries import HoldPlaced, HoldReleased, ReleaseAsked
 from sync.department.journal.inquiry_entries import InquiryAsked, Query, SearchProposed
 from sync.department.journal.machine_entries import ClockConfirmed, PurgeAllowed, UnitRevoked
@@ -55,7 +60,9 @@ from sync.department.journal.second_hands import UnsignedError
 from sync.department.journal.sharing_entries import ShareReviewed
 from sync.department.journal.signed_log import SignedLog
 from sync.department.journal.signers import SIGNER_KINDS
+from sync.department.journal.statements import sign_call
 from sync.department.policy.refusals import DeskRefusal
+from sync.department.policy.roles import Role
 
 Tokens = Callable[[str], str]
 READ = "00" * 32 + "/7"
@@ -302,7 +309,118 @@ def an_alert_of_a_read_in_another_log(root: Root) -> tuple[Note, tuple[object, b
     return known(read=READ), (stamp, signed)
 
 
+def set_officer(root: Root) -> tuple[AccountSet, tuple[Stamp, bytes]]:
+    """The administrator signs a change of an officer's account; as the desk would enter it."""
+    known = root.department.desk.book.roster.accounts["officer1"]
+    stamp, signed = root.signed("chief", "user/set", account_form(known))
+    return replace(known, reason="as discussed"), (stamp, signed)
+
+
+def an_account_with_a_role_more(root: Root) -> tuple[Note, tuple[object, bytes]]:
+    note, by = set_officer(root)
+    return replace(note, roles=(*note.roles, Role.REVIEWER)), by
+
+
+def an_account_with_roots_ssh_key(root: Root) -> tuple[Note, tuple[object, bytes]]:
+    note, by = set_officer(root)
+    return replace(note, ssh_keys=(b"root's own",)), by
+
+
+def an_account_removed_by_a_change(root: Root) -> tuple[Note, tuple[object, bytes]]:
+    note, by = set_officer(root)
+    return replace(note, active=False), by
+
+
+def an_office_handed_over_with_more(root: Root) -> tuple[Note, tuple[object, bytes]]:
+    known = root.department.desk.book.roster.accounts["super"]
+    by = root.signed("chief", "user/hand-over", HandoverForm(user="super", reason="retires"))
+    return replace(known, roles=(*known.roles, Role.ADMINISTRATOR, Role.DISPATCHER), reason="retires"), by
+
+
+def a_designation_that_does_not_end(root: Root) -> tuple[Note, tuple[object, bytes]]:
+    known = root.department.desk.book.roster.accounts["deputy"]
+    form = account_form(known, ends_us=root.stamp().at_us + DAY_US)
+    return DesignationSet(user="deputy", ends_us=1 << 60), root.signed("chief", "user/set", form)
+
+
+def a_training_by_the_wrong_office(root: Root) -> tuple[Note, tuple[object, bytes]]:
+    """The administrator enters the supervisor's training, and no one else's."""
+    note = training("disp1", root.stamp().at_us)
+    form = TrainingForm(
+        user="disp1", trainer="super", course=COURSE, policy_version=1, topics=TOPICS, held_us=note.held_us
+    )
+    return note, root.signed("chief", "training/record", form)
+
+
+def a_training_of_next_year(root: Root) -> tuple[Note, tuple[object, bytes]]:
+    note = training("disp1", root.stamp().at_us + 400 * DAY_US)
+    form = TrainingForm(
+        user="disp1", trainer="super", course=COURSE, policy_version=1, topics=TOPICS, held_us=note.held_us
+    )
+    return note, root.signed("super", "training/record", form)
+
+
+def an_incident_closed_by_one(root: Root) -> tuple[Note, tuple[object, bytes]]:
+    form = SettleForm(incident=1, finding="a copied card")
+    note = IncidentSettled(incident=1, kind="fork", unit="u", opened_us=1, finding=form.finding, second=True)
+    return note, root.signed("super", "incident/close", form)
+
+
+def an_own_emergency_put_elsewhere(root: Root) -> tuple[Note, tuple[object, bytes]]:
+    """The word on an emergency names a search that was none."""
+    form = GlassForm(query=root.query("8XYZ*"), ground=GROUND, danger="child in the car")
+    note = GlassBroken(access=3, danger=form.danger, due_us=1 << 60)
+    return note, root.signed("disp1", "inquiry/break-glass", form)
+
+
+def a_request_for_another_plate(root: Root) -> tuple[Note, tuple[object, bytes]]:
+    form = AskForm(query=root.query(), ground=GROUND)
+    return InquiryAsked(query=NO_QUERY, ground=GROUND), root.signed("officer1", "inquiry/request", form)
+
+
+def in_a_session_that_is_locked(root: Root) -> tuple[Note, tuple[object, bytes]]:
+    """Its person went for lunch; root has the session's key from the browser."""
+    department = root.department
+    token = department.logon("super")
+    department.desk.logons.logoff(token, lock=True)
+    department.clock.step(SECOND_US)
+    key, stamp = read_token(token).key, root.stamp("super", digest_of(token))
+    assert key is not None
+    form = DisputeForm(entry=3, reason="it was another person")
+    signed = sign_call(key, root.log.log_id, "super", "inquiry/dispute", form, stamp.at_us)
+    return Disputed(entry=3, reason=form.reason), (stamp, signed)
+
+
+def with_a_password_that_expired(root: Root) -> tuple[Note, tuple[object, bytes]]:
+    root.department.clock.step(366 * DAY_US)
+    form = DisputeForm(entry=3, reason="it was another person")
+    return Disputed(entry=3, reason=form.reason), root.signed("super", "inquiry/dispute", form)
+
+
+def an_own_password_that_makes_no_key(root: Root) -> tuple[Note, tuple[object, bytes]]:
+    """Root sets a password for a person, as if by that person."""
+    return CredentialSet(user="super", digest=bytes(32), first=False), (root.stamp("super"), b"")
+
+
+def an_own_first_password(root: Root) -> tuple[Note, tuple[object, bytes]]:
+    return CredentialSet(user="super", digest=bytes(32), first=True), (root.stamp("super"), b"")
+
+
 TURNED = (
+    an_account_with_a_role_more,
+    an_account_with_roots_ssh_key,
+    an_account_removed_by_a_change,
+    an_office_handed_over_with_more,
+    a_designation_that_does_not_end,
+    a_training_by_the_wrong_office,
+    a_training_of_next_year,
+    an_incident_closed_by_one,
+    an_own_emergency_put_elsewhere,
+    a_request_for_another_plate,
+    in_a_session_that_is_locked,
+    with_a_password_that_expired,
+    an_own_password_that_makes_no_key,
+    an_own_first_password,
     by_an_officer_for_a_colleague,
     by_the_trainer_for_himself,
     a_training_turned_to_another_person,
@@ -360,7 +478,9 @@ def held(department: Department) -> tuple[int, int]:
     return hold, note.access
 
 
-@pytest.mark.parametrize("how", ["both words invented", "the second word invented", "one person, twice"])
+@pytest.mark.parametrize(
+    "how", ["both words invented", "the second word invented", "one person, twice", "another hold's key"]
+)
 def test_root_destroys_no_held_evidence(department: Department, how: str) -> None:
     hold, access = held(department)
     book = BookForm(hold=hold, evidence_item="E-26-0042")
@@ -370,9 +490,10 @@ def test_root_destroys_no_held_evidence(department: Department, how: str) -> Non
     else:
         department.call("hold/ask-release", department.logon("super"), book)
     note = HoldReleased(hold=hold, access=access, evidence_item="E-26-0042", asked_by="super")
-    if how == "one person, twice":
-        stamp, signed = root.signed("super", "hold/release", book)
-        entry = root.write(note, stamp, signed)
+    if how in {"one person, twice", "another hold's key"}:
+        other = how == "another hold's key"  # both words are given, for a hold whose key this is not
+        stamp, signed = root.signed("chief" if other else "super", "hold/release", book)
+        entry = root.write(replace(note, access=access - 1) if other else note, stamp, signed)
     else:
         entry = root.write(note, root.stamp("chief", digest_of(department.logon("chief"))))
     with pytest.raises(DeskRefusal, match="ends no hold") as refused:

@@ -11,18 +11,28 @@ from dataclasses import replace
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from desk_root import VICTIM, Root, access_of, by_a_key_that_root_set, demand_named, problems
+from desk_root import (
+    VICTIM,
+    Root,
+    access_of,
+    account_form,
+    by_a_key_that_root_set,
+    demand_named,
+    problems,
+)
 from desk_twins import GROUND, Department
 
 from storage.times import DAY_US, HOUR_US
+from sync.department.desk.changes.calls import DecideForm
 from sync.department.desk.inquiry import forms as inquiries
 from sync.department.desk.inquiry.forms import RunForm
 from sync.department.desk.people.calls import CredentialForm, HandedOver
 from sync.department.desk.sessions import digest_of
-from sync.department.journal.change_entries import ChangeUsed
-from sync.department.journal.entries import CredentialSet
+from sync.department.journal.change_entries import ChangeDecided, ChangeUsed
+from sync.department.journal.entries import AccountSet, CredentialSet
 from sync.department.journal.inquiry_entries import Query, SearchApproved, SearchProposed
 from sync.department.journal.statements import sign_call
+from sync.department.policy.roles import Role
 
 WIDE = "8XYZ*"
 
@@ -190,6 +200,37 @@ def by_a_reset_that_root_enters_again(root: Root) -> int:
     return by_a_key_that_root_set(root)
 
 
+def by_a_changed_role_turned_into_a_reset(root: Root) -> int:
+    """Two people give the victim another role; root enters a reset under the administrator's signature."""
+    department = root.department
+    account = department.desk.book.roster.accounts[VICTIM]
+    form = account_form(account, roles=(*account.roles, Role.DISPATCHER))
+    department.two_hands("user/set", department.logon("chief"), form)
+    made = list(root.log.entries(kinds=(AccountSet.KIND,)))[-1]
+    root.write(CredentialSet(user=VICTIM, digest=bytes(32), first=True), made.stamp, made.signed)
+    return by_a_key_that_root_set(root)
+
+
+def by_a_reset_that_a_former_designee_approved(root: Root) -> int:
+    """The administrator helps root, and so does a designee whose designation has ended."""
+    department = root.department
+    account = department.desk.book.roster.accounts["deputy"]
+    ends = account_form(account, ends_us=department.clock.us + HOUR_US)
+    department.call("user/set", department.logon("chief"), ends)
+    department.clock.step(2 * HOUR_US)
+    form = CredentialForm(user=VICTIM, reason="was lost", propose=True)
+    proposed = department.call("user/credential", department.logon("chief"), form)
+    assert isinstance(proposed, HandedOver)
+    yes = DecideForm(proposal=proposed.entry, granted=True, reason="known to me")
+    stamp, signed = root.signed("deputy", "change/approve", yes)
+    root.write(ChangeDecided(proposal=proposed.entry, granted=True, reason=yes.reason), stamp, signed)
+    stamp, signed = root.signed(
+        "chief", "user/credential", replace(form, propose=False, approval=proposed.entry)
+    )
+    root.write(CredentialSet(user=VICTIM, digest=bytes(32), first=True), stamp, signed)
+    return by_a_key_that_root_set(root)
+
+
 NOBODY, ANOTHER = "no second person signed the approval", "the signed call asks for something else"
 WIDE_ATTACKS: tuple[tuple[Callable[[Root], int], str], ...] = (
     (wide_without_a_second_person, "it has no full plate, and no second person signed"),
@@ -209,6 +250,8 @@ RESETS: tuple[Callable[[Root], int], ...] = (
     by_an_approval_of_another_reset,
     by_a_reset_that_root_enters_again,
     by_a_reset_that_two_people_made_before,
+    by_a_changed_role_turned_into_a_reset,
+    by_a_reset_that_a_former_designee_approved,
 )
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -10,12 +12,13 @@ from desk_twins import GROUND, Department
 
 from storage.times import DAY_US
 from sync.department.desk.inquiry.forms import RunForm
+from sync.department.desk.people.calls import AccountForm
 from sync.department.desk.people.keys import new_key
 from sync.department.desk.sessions import digest_of
 from sync.department.ground.person_key import read_token
 from sync.department.journal import check_log
 from sync.department.journal.access_log import KEYS, AuditKeys
-from sync.department.journal.entries import Logon
+from sync.department.journal.entries import AccountSet, Logon
 from sync.department.journal.entry_base import Note, Stamp
 from sync.department.journal.inquiry_entries import Access, Query
 from sync.department.journal.person_entries import SessionKeySet
@@ -38,6 +41,19 @@ def access_of(query: Query) -> Access:
         approval=-1,
         reads=(),
     )
+
+
+def account_form(account: AccountSet, **changes: Any) -> AccountForm:
+    """The form that sets an account again as it is, but for these changes."""
+    form = AccountForm(
+        user=account.user,
+        name=account.name,
+        organisation=account.organisation,
+        roles=account.roles,
+        reason="as discussed",
+        shift=account.shift,
+    )
+    return replace(form, **changes)
 
 
 class Root:

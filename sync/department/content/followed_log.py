@@ -22,15 +22,15 @@ from storage.sealing import commitment
 from storage.times import HOUR_US, MINUTE_US
 from sync.department.ground.private_sqlite import open_private, transaction
 from sync.department.journal.access_log import ELEMENT, EntryOpening, LogPart, entry_from, parse_leaf
-from sync.department.journal.change_entries import ChangeDecided, DocumentSigned, ListSent
+from sync.department.journal.change_entries import ChangeDecided, DesignationSet, DocumentSigned, ListSent
 from sync.department.journal.entries import Entry, TrainingDone
 from sync.department.journal.entry_base import Note
 from sync.department.journal.folded import as_plain, as_value
 from sync.department.journal.hold_entries import HoldReleased, ReleaseAsked
 from sync.department.journal.inquiry_entries import Access, SearchApproved
 from sync.department.journal.made_by import MADE, MADE_KINDS
-from sync.department.journal.office_entries import GrantDelegated, GrantIssued
-from sync.department.journal.second_hands import Proposal, SignedDecision, Spent, UnsignedError
+from sync.department.journal.office_entries import GrantDelegated, GrantIssued, IncidentSettled
+from sync.department.journal.second_hands import Proposal, SecondHands, SignedDecision, Spent, UnsignedError
 from sync.department.journal.sharing_entries import ShareDecided
 from sync.department.journal.signed_forms import NamedAlert, OpenedRecords, Waiting
 from sync.department.journal.signed_log import SignedLog
@@ -41,7 +41,16 @@ DATABASE = "followed.sqlite"
 MAX_STATE_BYTES = 64 << 20
 AT_ONCE = 1000  # leaves in one message
 JUDGED_US = HOUR_US + 10 * MINUTE_US  # an access opens content for an hour
-PLAIN = (TrainingDone, ReleaseAsked, HoldReleased, DocumentSigned, ListSent, GrantIssued, GrantDelegated)
+PLAIN = (
+    TrainingDone,
+    ReleaseAsked,
+    HoldReleased,
+    DocumentSigned,
+    DesignationSet,
+    ListSent,
+    GrantIssued,
+    GrantDelegated,
+)
 NAMING: tuple[type[Note], ...] = (Access, ChangeDecided, SearchApproved, ShareDecided, *MADE)
 SECRET_KINDS = frozenset(cls.KIND for cls in NAMING if cls not in PLAIN)
 """Kinds whose words can name a plate."""
@@ -94,6 +103,8 @@ class Result:
     once: bytes = b""  # what its signed call cannot make again
     spends: int = -1  # the approval that it used
     spent: Spent | None = None
+    placed: int = -1  # the access that a hold's key is of
+    settled: tuple[int, str] = (-1, "")  # an incident, and whose word waits for a second
 
 
 @dataclass(slots=True)
@@ -323,6 +334,10 @@ def _result_of(known: Followed, entry: Entry) -> Result:
         once=once[0] if once[1] == at_us else b"",
         spends=spends,
         spent=second.spent.get(spends),
+        placed=second.holds.get(entry.sequence, -1),
+        settled=(note.incident, second.settled.get(note.incident, ""))
+        if isinstance(note, IncidentSettled)
+        else (-1, ""),
     )
 
 
@@ -340,12 +355,24 @@ def _take_result(known: Followed, sequence: int, kind: str, result: Result) -> N
         signed.signers.signed_kinds.add(kind)
     if result.once:
         signed.signers.once[result.once] = result.judged.at_us
-    if result.emergency is not None:
-        second.emergencies[sequence] = result.emergency
+    _take_second(second, sequence, result)
     if result.opened is not None:
         signed.opened[result.opened_by] = result.opened
+
+
+def _take_second(second: SecondHands, sequence: int, result: Result) -> None:
+    """The same of second persons."""
+    if result.emergency is not None:
+        second.emergencies[sequence] = result.emergency
     if result.spent is not None:
         second.spent[result.spends] = result.spent
+    if result.placed >= 0:
+        second.holds[sequence] = result.placed
+    incident, first = result.settled
+    if first:
+        second.settled[incident] = first
+    else:
+        second.settled.pop(incident, None)
     if result.proposal is not None:
         second.proposed[sequence] = result.proposal
     if result.decides >= 0:

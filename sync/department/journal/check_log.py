@@ -222,6 +222,10 @@ def _check_entries(  # noqa: PLR0917 - one pass
                     seen.judge(entry, problems)
         except (StorageError, HomeError) as error:
             problems.append(f"{name}: {error}")
+    for user, place in signed.signers.unkeyed.items():
+        problems.append(
+            f"entry {place}: credential {user} in the name of {user}: no key of {user} follows it"
+        )
     return opened
 
 

@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from storage.alert_life import AlertEvent
-from storage.codec import to_plain
+from storage.codec import from_plain, to_plain
 from storage.errors import StorageError
+from storage.plate_states import typed_state
+from storage.plate_text import normal_plate
+from storage.times import DAY_US, HOUR_US, MINUTE_US, parse_utc
 from sync.department.journal.alert_entries import AlertKnown, AlertRecordsOpened, AlertStepTaken
 from sync.department.journal.change_entries import (
     ChangeProposed,
@@ -36,7 +39,7 @@ from sync.department.journal.hold_entries import (
     HoldReleased,
     ReleaseAsked,
 )
-from sync.department.journal.inquiry_entries import InquiryAsked, SearchProposed
+from sync.department.journal.inquiry_entries import Ground, InquiryAsked, Query, SearchProposed
 from sync.department.journal.machine_entries import (
     ClockConfirmed,
     ClosedLogBrought,
@@ -52,9 +55,11 @@ from sync.department.journal.second_hands import UnsignedError, change_digest
 from sync.department.journal.sharing_entries import ShareAsked, ShareDelivered, ShareReviewed, ShareRouted
 from sync.department.journal.statements import SHA256, Statement
 from sync.department.policy.roles import Call
-from sync.hot_lists.document import HEAD
+from sync.hot_lists.document import head_name
 
 Form = Mapping[str, Any]
+FRESH_US = 10 * MINUTE_US  # as signatures are
+LOCAL = "local"  # the department's own list
 TYPED = ("plate", "fit", "practicable", "text", "outcome")
 STEP_CALLS = {
     AlertEvent.VIEWED: "alert/show",
@@ -99,9 +104,72 @@ def _of_document(note: DocumentSigned, form: Form, said: Statement) -> bool:
         kind, name = form.get("kind"), form.get("name")
         named = note.name == ("configuration" if kind == "configuration" else f"{kind}/{name}")
         return named and note.digest == _body_digest(form.get("body"))
-    if not note.name.startswith(f"{HEAD}/"):
+    if note.name != head_name(_list_of(form, said)) or note.unit:
         return False
-    return said.call != "hotlist/push" or note.digest == _body_digest(form.get("body"))
+    if said.call != "hotlist/push":
+        return True
+    in_time = note.expires_us <= said.at_us + form["hours"] * HOUR_US + FRESH_US
+    return in_time and note.digest == _body_digest(form.get("body"))
+
+
+def _list_of(form: Form, said: Statement) -> str:
+    """The list that a call is about: the one it names, or the department's own."""
+    return str(form["list_id"]) if said.call == "hotlist/push" else LOCAL
+
+
+def _of_list(note: ListSent, form: Form, said: Statement) -> bool:
+    return note.list_id == _list_of(form, said)
+
+
+def _of_query(note: InquiryAsked | SearchProposed, form: Form, _said: Statement) -> bool:
+    """Just this search, its plate in the normal form. A proposal may name a request by its number alone
+    (`signed_log.py`)."""
+    if form.get("query") is None:
+        return isinstance(note, SearchProposed)
+    query = from_plain(Query, form["query"])
+    return note.ground == from_plain(Ground, form["ground"]) and note.query == replace(
+        query, plate=normal_plate(query.plate)
+    )
+
+
+def _day_of(form: Form, name: str) -> int:
+    return parse_utc(str(form[name]), assume_utc=True) // DAY_US
+
+
+def _of_days(note: PurgeAllowed, form: Form, _said: Statement) -> bool:
+    return note.through == _day_of(form, "through")
+
+
+def _of_clock(note: ClockConfirmed, form: Form, _said: Statement) -> bool:
+    return abs(note.wall_us // DAY_US - _day_of(form, "day")) <= 1
+
+
+def _of_loan(note: GrantDelegated, form: Form, said: Statement) -> bool:
+    """From now on, and for no longer than the form's days."""
+    return abs(note.from_us - said.at_us) <= FRESH_US and note.to_us - note.from_us <= form["days"] * DAY_US
+
+
+def _of_request(note: ShareAsked, form: Form, _said: Statement) -> bool:
+    """The letter, the state and the scope of another agency's request."""
+    said = (to_plain(note.scope), note.state) == (form["scope"], str(form["state"]).strip().upper())
+    return said and hashlib.sha256(note.letter).digest() == _body_digest(form["letter"])
+
+
+def _of_letter(note: ShareRouted, form: Form, _said: Statement) -> bool:
+    return note.letter_digest == _body_digest(form["letter"])
+
+
+def _of_receipt(note: ResetHanded, form: Form, _said: Statement) -> bool:
+    return note.digest == _body_digest(form["receipt"])
+
+
+def _of_searches(note: HoldRests, form: Form, _said: Statement) -> bool:
+    return list(note.searches) == (form["accesses"] if form["approval"] < 0 else [])
+
+
+def _of_period(note: AuditDone, form: Form, _said: Statement) -> bool:
+    named = ((note.from_us, form["since_us"]), (note.to_us, form["until_us"]))
+    return all(wanted < 0 or entered == wanted for entered, wanted in named)
 
 
 def _of_step(note: AlertStepTaken, form: Form, said: Statement) -> bool:
@@ -110,6 +178,7 @@ def _of_step(note: AlertStepTaken, form: Form, said: Statement) -> bool:
     if note.unit:
         return said.call == "alert/list"
     typed = all(step[one] == form[one] for one in TYPED if one in form)
+    typed = typed and ("state" not in form or note.step.state == typed_state(form["state"]))
     return typed and note.step.user == said.user and said.call == STEP_CALLS.get(note.step.step)
 
 
@@ -147,42 +216,51 @@ RULES: Mapping[type[Note], Rule] = {
         fits=_of_document,
         two=frozenset({"document/sign", "hotlist/push", "hotlist/add"}),
     ),
-    ListSent: _rule("hotlist/push hotlist/add hotlist/withdraw", Call.DOCUMENT_SIGN, "list_id source agency"),
+    ListSent: _rule(
+        "hotlist/push hotlist/add hotlist/withdraw", Call.DOCUMENT_SIGN, "source agency", fits=_of_list
+    ),
     GrantIssued: Rule(
         {"grant/issue": Call.GRANT_ISSUE, "grant/enter": Call.GRANT_ENTER},
         ("person", "organisation", "role", "purpose", "work_order"),
         fits=is_signed_grant,
     ),
-    GrantDelegated: _rule("grant/lend", Call.GRANT_ISSUE, "designee"),
+    GrantDelegated: _rule("grant/lend", Call.GRANT_ISSUE, "designee", fits=_of_loan),
     GrantsRevoked: _rule("grant/revoke", Call.GRANT_ISSUE, "reason", fits=_of_names),
     HoldPlaced: _rule("hold/place", Call.HOLD_PLACE, "reads authority number", fits=_of_hold),
-    HoldRests: _rule("hold/place", Call.HOLD_PLACE, "approval"),
+    HoldRests: _rule("hold/place", Call.HOLD_PLACE, "approval", fits=_of_searches),
     HoldExported: _rule("hold/export", Call.HOLD_EXPORT, "hold medium"),
     HoldBooked: _rule("hold/book", Call.HOLD_BOOK, "hold evidence_item"),
     ReleaseAsked: _rule("hold/ask-release", Call.HOLD_RELEASE, "hold evidence_item"),
     HoldReleased: _rule("hold/release", Call.HOLD_RELEASE, "hold evidence_item"),
     GlassBroken: _rule("inquiry/break-glass", Call.INQUIRY_BREAK_GLASS, "danger"),
     GlassJudged: _rule("inquiry/judge", Call.INQUIRY_APPROVE, "access justified reason"),
-    InquiryAsked: _rule("inquiry/request", Call.INQUIRY_REQUEST, "ground"),
-    SearchProposed: _rule("inquiry/propose", Call.INQUIRY_RUN, "request"),
+    InquiryAsked: _rule("inquiry/request", Call.INQUIRY_REQUEST, fits=_of_query),
+    SearchProposed: _rule("inquiry/propose", Call.INQUIRY_RUN, "request", fits=_of_query),
     ChangeProposed: _rule(CHANGES, None, fits=_of_proposal),
     Disputed: _rule("inquiry/dispute", Call.INQUIRY_DISPUTE, "entry reason"),
     FindingClosed: _rule("audit/close", Call.AUDIT_REVIEW, "finding verdict note"),
-    AuditDone: _rule("audit/run", Call.AUDIT_RUN),
+    AuditDone: _rule("audit/run", Call.AUDIT_RUN, fits=_of_period),
     LockoutLifted: _rule("user/lift-lockout", Call.USER_MANAGE, "user reason"),
     DesignationSet: _rule("user/set", Call.USER_MANAGE, "user"),
     IncidentSettled: _rule("incident/close", Call.INCIDENT_CLOSE, "incident finding"),
-    ClockConfirmed: _rule("clock/confirm", Call.CHANGE_APPROVE, "reason", two=frozenset({"clock/confirm"})),
-    PurgeAllowed: _rule("backlog/allow", Call.CHANGE_APPROVE, "reason", two=frozenset({"backlog/allow"})),
+    ClockConfirmed: _rule(
+        "clock/confirm", Call.CHANGE_APPROVE, "reason", fits=_of_clock, two=frozenset({"clock/confirm"})
+    ),
+    PurgeAllowed: _rule(
+        "backlog/allow", Call.CHANGE_APPROVE, "reason", fits=_of_days, two=frozenset({"backlog/allow"})
+    ),
     PurgeAsked: _rule("retention/purge", Call.CHANGE_APPROVE),
     UnitCodeIssued: _rule("unit/enroll", Call.DOCUMENT_SIGN, "name"),
     UnitRevoked: _rule("unit/revoke", Call.DOCUMENT_SIGN, "unit reason"),
     ClosedLogBrought: _rule("incident/bring", Call.INCIDENT_CLOSE, "log records digest reason"),
-    ResetHanded: _rule("incident/reset", Call.INCIDENT_CLOSE),
+    ResetHanded: _rule("incident/reset", Call.INCIDENT_CLOSE, fits=_of_receipt),
     ShareAsked: _rule(
-        "share/record", Call.SHARE_RECORD, "agency agency_kind person purpose number letter_name agreement"
+        "share/record",
+        Call.SHARE_RECORD,
+        "agency agency_kind person purpose number letter_name agreement",
+        fits=_of_request,
     ),
-    ShareRouted: _rule("share/record", Call.SHARE_RECORD, "agency person"),
+    ShareRouted: _rule("share/record", Call.SHARE_RECORD, "agency person", fits=_of_letter),
     ShareReviewed: _rule("share/review", Call.SHARE_REVIEW, "request note"),
     ShareDelivered: _rule("share/deliver", Call.SHARE_DELIVER, "request"),
     RedressAnswered: _rule("redress/answer", Call.REDRESS_ANSWER, "request outcome note"),

@@ -19,14 +19,17 @@ from storage.errors import ExplainedError, StorageError
 from storage.times import DAY_US, HOUR_US
 from sync.department.journal.change_entries import ChangeDecided, ChangeProposed
 from sync.department.journal.entries import Entry, TrainingDone
-from sync.department.journal.hold_entries import HoldReleased, ReleaseAsked
+from sync.department.journal.hold_entries import HoldPlaced, HoldReleased, ReleaseAsked
 from sync.department.journal.inquiry_entries import Access, SearchApproved
+from sync.department.journal.office_entries import IncidentSettled
 from sync.department.journal.sharing_entries import ShareDecided
 from sync.department.journal.statements import Statement, digest_of
+from sync.department.policy.policy import Policy
 from sync.department.policy.policy_file import parse_policy, policy_digest
 from sync.department.policy.roles import TAKES_TWO, Call, Role
 
 CHANGE = b"alpr-department/change/v1\x00"  # as `desk/changes/rules.py` has it
+ENTERED_US = 31 * DAY_US + HOUR_US  # as `desk/people/training.py` has it, and the time a call takes
 WAITS_US = 92 * DAY_US  # a request or proposal that is older must be made again
 SEARCHES = frozenset({"inquiry/run", "inquiry/begin"})  # whose proposals are searches, not changes
 EMERGENCY = "inquiry/break-glass"  # one person's word, and a second one's within hours
@@ -92,8 +95,9 @@ class SecondHands:
     `two_hands`: roles that two people give; `approvers`: roles that may approve; `approved_once`: who ever
     had such a role; `fresh`: accounts that had no credential yet; `asked_release`: by hold, who asked to end
     it; `released`: entries of releases that hold, and when; `emergencies`: by access, who searched;
-    `permits`: by call, the roles that may make it; `trained`: each person's newest training; `spent`:
-    approvals that were used; `given`: statements that gave a grant, and when.
+    `permits`: by call, the roles that may make it; `conducting`: roles of the person who conducts training,
+    whose own is recorded by `recorded_by`, and everybody else's by `conducted_by`; `trained`: each person's
+    newest training; `spent`: approvals that were used; `given`: statements that gave a grant, and when.
     """
 
     proposed: dict[int, Proposal] = field(default_factory=dict)
@@ -101,12 +105,19 @@ class SecondHands:
     shares: dict[int, SignedDecision] = field(default_factory=dict)
     asked_release: dict[int, SignedDecision] = field(default_factory=dict)
     released: dict[int, int] = field(default_factory=dict)
+    holds: dict[int, int] = field(default_factory=dict)
+    settled: dict[int, str] = field(default_factory=dict)
     emergencies: dict[int, SignedDecision] = field(default_factory=dict)
     two_hands: tuple[Role, ...] = ()
     approvers: tuple[Role, ...] = ()
     full_plate: int = 1
     permits: dict[str, tuple[Role, ...]] = field(default_factory=dict)
     training_days: int = 0
+    designation_days: int = 0
+    password_days: int = 0
+    conducting: tuple[Role, ...] = ()
+    conducted_by: tuple[Role, ...] = ()
+    recorded_by: tuple[Role, ...] = ()
     topics: tuple[str, ...] = ()
     trained: dict[str, Training] = field(default_factory=dict)
     approved_once: set[str] = field(default_factory=set)
@@ -137,6 +148,11 @@ class SecondHands:
         self.approval_hours = policy.inquiry.approval_hours
         self.permits = {call.value: tuple(one for one in Role if call in calls[one]) for call in Call}
         self.training_days = policy.training.valid_days
+        self.designation_days = policy.people.designation_days_max
+        self.password_days = policy.security.password_max_days
+        conductor, recorder = policy.training.conducted_by, policy.training.conductor_recorded_by
+        self.conducting = self.conducted_by = _with(policy, conductor)
+        self.recorded_by = _with(policy, recorder)
         self.topics = tuple(topic.id for topic in policy.training.topics)
 
     def take_account(self, user: str, roles: Iterable[Role], *, is_new: bool) -> None:
@@ -181,6 +197,17 @@ class SecondHands:
         if set(roles).isdisjoint(self.permits.get(call.value, ())):
             raise UnsignedError(f"no role of {user} may do that")
 
+    def demand_trainer(
+        self, entry: Entry, note: TrainingDone, recorder: Iterable[Role], held: Iterable[Role]
+    ) -> None:
+        """463.9: a training is entered by the person who conducts it, or for that person by another; in time,
+        and not ahead. `recorder`, `held`: the roles of both. Raises UnsignedError."""
+        wanted = self.conducted_by if set(self.conducting).isdisjoint(held) else self.recorded_by
+        if set(wanted).isdisjoint(recorder):
+            raise UnsignedError(f"no role of {entry.stamp.user} records the training of {note.user}")
+        if not 0 <= entry.stamp.at_us - note.held_us <= ENTERED_US:
+            raise UnsignedError("a training is entered after it was held, within a month")
+
     def train(self, note: TrainingDone) -> None:
         """A training that its recorder signed."""
         known = self.trained.get(note.user)
@@ -205,9 +232,28 @@ class SecondHands:
         asked = self.asked_release.get(note.hold)
         if signed and (asked is None or asked.user == entry.stamp.user or asked.user != note.asked_by):
             raise UnsignedError("no other person asked for this release")
+        if signed and self.holds.get(note.hold) != note.access:
+            raise UnsignedError("it ends another hold than the one that both people named")
         self.asked_release.pop(note.hold, None)
         forget(self.released, lambda at: entry.stamp.at_us - at >= WAITS_US)
         self.released[entry.sequence] = entry.stamp.at_us
+
+    def demand_own_key(self, entry: Entry, note: HoldPlaced) -> None:
+        """A hold has a key of its own, named after its access. Raises UnsignedError."""
+        if note.access >= entry.sequence or note.access in self.holds.values():
+            raise UnsignedError("its key is another hold's")
+
+    def demand_settled(self, user: str, note: IncidentSettled) -> None:
+        """The word that closes an incident is a second person's. Raises UnsignedError."""
+        if note.second and self.settled.get(note.incident, user) == user:
+            raise UnsignedError("no other person settled this incident before")
+
+    def settle(self, user: str, note: IncidentSettled) -> None:
+        """A word on an incident; the second closes it."""
+        if note.second:
+            self.settled.pop(note.incident, None)
+        else:
+            self.settled.setdefault(note.incident, user)
 
     def note_emergency(self, entry: Entry) -> None:
         """A search on one person's word."""
@@ -233,11 +279,16 @@ class SecondHands:
         if access.action == "delivery" and access.request not in self.shares:
             raise UnsignedError("no second person signed its approval")
 
-    def demand_change(self, said: Statement, entry: Entry, *, needed: bool, people: Iterable[str]) -> None:
-        """The second person of a change. `people`: who ever had a key. Raises UnsignedError."""
+    def demand_change(
+        self, said: Statement, entry: Entry, *, needed: bool, people: Iterable[str], about: str = ""
+    ) -> None:
+        """The second person of a change. `people`: who ever had a key; `about`: whom it changes. Raises
+        UnsignedError."""
         number = approval_of(said)
         if number >= 0:
             self._demand(said, number, entry)
+            if self.decided[number].user == about:
+                raise UnsignedError(f"{about} agreed to a change of their own account")
             if number not in self.proposed:
                 raise UnsignedError("the approval that it names is of no such change")
         elif needed and self.approved_once.intersection(people) - {said.user}:
@@ -273,6 +324,11 @@ class SecondHands:
 
     def _is_wide(self, plate: str) -> bool:
         return bool(set(plate) & {"*", "?"}) or len(plate) < self.full_plate
+
+
+def _with(policy: Policy, role: Role) -> tuple[Role, ...]:
+    """The roles that a person may hold who counts as `role`."""
+    return tuple(one for one in Role if role in policy.effective_roles((one,)))
 
 
 def change_digest(said: Statement) -> bytes:

@@ -198,21 +198,3 @@ def fits_passkey(statement: Statement, key: PasskeySet) -> bool:
         asked = statement.call == "user/passkey" and isinstance(response, str)
         return asked and is_registered_by(str(response), key)
     return statement.call == "user/remove-passkey" and form.get("credential_id") == key.credential_id
-
-
-def fits_roster(statement: Statement, about: str) -> bool:
-    """Whether this call changes the account or the credential of that person."""
-    if statement.call not in ROSTER_CALLS:
-        return False
-    try:
-        form = statement.fields()
-    except StorageError:
-        return False
-    if form.get("propose") is True:
-        return False
-    named = {form.get("user")}
-    if statement.call == "user/import" and isinstance(form.get("people"), list):
-        named = {one.get("user") for one in form["people"] if isinstance(one, dict)}
-    if statement.call == "user/hand-over":
-        named.add(statement.user)
-    return about in named

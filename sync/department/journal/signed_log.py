@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from storage.codec import to_bytes
 from sync.department.journal.alert_entries import AlertKnown, AlertRecordsOpened, AlertStepTaken, record_of
+from sync.department.journal.change_entries import GlassBroken
 from sync.department.journal.entries import Entry
 from sync.department.journal.inquiry_entries import Access, InquiryAsked, SearchProposed
 from sync.department.journal.made_by import MADE
@@ -52,6 +53,7 @@ class SignedLog:
         if isinstance(note, MADE):
             said = self.signers.demand_made(entry)
             if said is not None:
+                self._judge_named(entry, said)
                 self._judge_alert(entry, said)
             self.signers.make(entry, said)
             self._remember(entry)
@@ -88,6 +90,19 @@ class SignedLog:
             known = next((one for one in reversed(self.alerts.values()) if one.alert == name), None)
         return (known.alert, known.read) if known else ("", "")
 
+    def _judge_named(self, entry: Entry, said: Statement) -> None:
+        """A proposal is of the request that its call names by number, and the word on an emergency of that
+        person's own search. Raises UnsignedError."""
+        note = entry.note
+        if isinstance(note, SearchProposed) and said.fields().get("query") is None:
+            asked = self.asked(note.request)
+            if asked is None or asked.whole != ask_digest(note.query.plate, note.ground, note.query.text()):
+                raise UnsignedError("the signed call proposes another search")
+        elif isinstance(note, GlassBroken) and self.signers.all_signed:
+            searched = self.signers.second.emergencies.get(note.access)
+            if searched is None or searched.user != said.user:
+                raise UnsignedError("the search that it names is another one")
+
     def _judge_alert(self, entry: Entry, said: Statement) -> None:
         """An alert, and a step with it, is of the record that was opened, or of the alert that was named.
         Raises UnsignedError."""
@@ -122,7 +137,8 @@ class SignedLog:
         second = self.signers.second
         second.demand_access(said, entry, note)
         if self.signers.all_signed:
-            second.demand_role(said.user, self.signers.roles.get(said.user, ()), ACCESS_CALLS[said.call])
+            roles = self.signers.roles_of(said.user, entry.stamp.at_us)
+            second.demand_role(said.user, roles, ACCESS_CALLS[said.call])
             second.demand_training(said.user, entry.stamp.at_us)
         forget(self.used, lambda at: entry.stamp.at_us - at >= KEPT_US)
         place = f"{note.action} {note.elements}".encode()

@@ -25,19 +25,25 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields, replace
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from storage.codec import to_bytes
 from storage.errors import StorageError
 from storage.leaf import log_id_of
-from storage.times import HOUR_US, MINUTE_US
+from storage.times import DAY_US, HOUR_US, MINUTE_US
 from sync import root_file
 from sync.department.ground.department_time import apart_text
 from sync.department.journal import named_administrator
 from sync.department.journal.alert_entries import AlertKnown, AlertRecordsOpened, AlertStepTaken
-from sync.department.journal.change_entries import ChangeDecided, ChangeProposed, GlassJudged
+from sync.department.journal.change_entries import (
+    ChangeDecided,
+    ChangeProposed,
+    DesignationSet,
+    GlassJudged,
+)
 from sync.department.journal.entries import (
     ALL_SIGNED,
     GRANTS_BY_TWO,
@@ -51,11 +57,11 @@ from sync.department.journal.entries import (
 )
 from sync.department.journal.entry_base import SYSTEM, Note
 from sync.department.journal.granted import can_destroy
-from sync.department.journal.hold_entries import HoldReleased, ReleaseAsked
+from sync.department.journal.hold_entries import HoldPlaced, HoldReleased, ReleaseAsked
 from sync.department.journal.inquiry_entries import Access, SearchApproved
 from sync.department.journal.machine_entries import AdministratorNamed
 from sync.department.journal.made_by import MADE, demand_made, takes_two
-from sync.department.journal.office_entries import GrantIssued
+from sync.department.journal.office_entries import GrantIssued, IncidentSettled
 from sync.department.journal.passkeys import (
     PasskeySet,
     credential_of,
@@ -70,9 +76,13 @@ from sync.department.journal.second_hands import (
     forget,
 )
 from sync.department.journal.sharing_entries import ShareDecided
-from sync.department.journal.signed_forms import (
-    fits_passkey,
-    fits_roster,
+from sync.department.journal.signed_forms import fits_passkey
+from sync.department.journal.signed_roster import (
+    by_offices,
+    designation_of,
+    fits_account,
+    fits_credential,
+    fits_designation,
 )
 from sync.department.journal.statements import (
     NEXT_KEY,
@@ -110,26 +120,28 @@ DECIDING = {
     "change/approve": Call.CHANGE_APPROVE,
     "share/decide": Call.SHARE_APPROVE,
 }
-COPIED = ("keys", "passkeys", "ever", "reset", "roles", "sessions", "recent", "signed_kinds", "once")
 SIGNER_KINDS = tuple(cls.KIND for cls in JUDGED)
 """The kinds of entries that say who can sign, or must be signed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionSigner:
-    """Whose session it is, the key that signs for it, until when."""
+    """Whose session it is, the key that signs for it, until when; since when it is locked, 0 if it is not."""
 
     user: str
     public_key: bytes
     ends_us: int
+    locked_us: int = 0
 
 
 @dataclass(slots=True)
 class Signers:
     """The keys that hold after the entries so far.
 
-    `ever`: who ever had a key; `reset`: whose next key needs no certificate; `recent`: keys of sessions that
-    were certified within the hour; `named`: the administrator whom two offices named, until it is done;
+    `keyed_us`: when each key was set; `ever`: who ever had one; `reset`: whose next key needs no
+    certificate; `accounts`: each as it was set last; `designations`: until when a person is a designee;
+    `unkeyed`: own passwords, by entry, whose key has not followed; `recent`: keys of sessions that were
+    certified within the hour; `named`: the administrator whom two offices named, until it is done;
     `all_signed`: whatever a person made must be signed; else `signed_kinds` alone; `grants_by_two`: two
     people give a grant that can destroy; `once`: what the hour's signed calls made, each once.
     """
@@ -137,10 +149,14 @@ class Signers:
     department: bytes = b""
     root: Root | None = None
     keys: dict[str, PersonKeySet] = field(default_factory=dict)
+    keyed_us: dict[str, int] = field(default_factory=dict)
     passkeys: dict[str, tuple[PasskeySet, ...]] = field(default_factory=dict)
     ever: set[str] = field(default_factory=set)
     reset: set[str] = field(default_factory=set)
+    accounts: dict[str, AccountSet] = field(default_factory=dict)
     roles: dict[str, tuple[Role, ...]] = field(default_factory=dict)
+    designations: dict[str, int] = field(default_factory=dict)
+    unkeyed: dict[str, int] = field(default_factory=dict)
     sessions: dict[bytes, SessionSigner] = field(default_factory=dict)
     recent: dict[bytes, int] = field(default_factory=dict)
     named: str = ""
@@ -177,8 +193,8 @@ class Signers:
             self.make(entry, self.demand_made(entry))
         elif isinstance(note, DECISIONS):
             self._decide(entry)
-        elif isinstance(note, SessionEnded) and note.how in {"logoff", "ended"}:
-            self.sessions.pop(note.session, None)
+        elif isinstance(note, SessionEnded):
+            self._end_session(entry, note)
 
     def _decide(self, entry: Entry) -> None:
         """A second person's decision, of one whose role may make it."""
@@ -187,7 +203,7 @@ class Signers:
             call = DECIDING.get(said.call)
             if call is None:
                 raise UnsignedError("the signed call decides nothing")
-            self.second.demand_role(said.user, self.roles.get(said.user, ()), call)
+            self.second.demand_role(said.user, self.roles_of(said.user, entry.stamp.at_us), call)
         if said is not None:
             self.demand_unused(entry.note, said)
         self.second.decide(entry, said)
@@ -196,9 +212,7 @@ class Signers:
 
     def check(self, entry: Entry) -> None:
         """Whether an entry would hold, before it is made. Raises UnsignedError."""
-        trial = copy.copy(self)
-        for name in COPIED:
-            setattr(trial, name, copy.copy(getattr(self, name)))
+        trial = Signers(**{one.name: copy.copy(getattr(self, one.name)) for one in fields(self)})
         trial.second = self.second.trial()
         trial.apply(entry)
 
@@ -212,11 +226,22 @@ class Signers:
         rule = demand_made(entry.note, said)
         call = rule.calls[said.call]
         if call is not None:
-            self.second.demand_role(said.user, self.roles.get(said.user, ()), call)
+            self.second.demand_role(said.user, self.roles_of(said.user, entry.stamp.at_us), call)
         if takes_two(rule, said) or (self._grants_by_two(said) and can_destroy(entry.note)):
             self.second.demand_change(said, entry, needed=True, people=self.ever)
         if isinstance(entry.note, GlassJudged):
             self.second.demand_other_judge(said.user, entry.note.access)
+        if isinstance(entry.note, HoldPlaced):
+            self.second.demand_own_key(entry, entry.note)
+        if isinstance(entry.note, IncidentSettled):
+            self.second.demand_settled(said.user, entry.note)
+        if isinstance(entry.note, DesignationSet) and not fits_designation(
+            said, entry.note, entry.stamp.at_us, self.second.designation_days
+        ):
+            raise UnsignedError("the signed call gives it another end")
+        if isinstance(entry.note, TrainingDone) and self.all_signed:
+            held = self.roles.get(entry.note.user, ())
+            self.second.demand_trainer(entry, entry.note, self.roles_of(said.user, entry.stamp.at_us), held)
         return said
 
     def make(self, entry: Entry, said: Statement | None) -> None:
@@ -234,8 +259,14 @@ class Signers:
             self.second.propose(entry, note)
         elif isinstance(note, TrainingDone):
             self.second.train(note)
+        elif isinstance(note, DesignationSet):
+            self.designations[note.user] = note.ends_us
         elif isinstance(note, ReleaseAsked):
             self.second.ask_release(entry, note)
+        elif isinstance(note, HoldPlaced):
+            self.second.holds[entry.sequence] = note.access
+        elif isinstance(note, IncidentSettled):
+            self.second.settle(entry.stamp.user, note)
         elif isinstance(note, HoldReleased):
             self.second.release(entry, note, signed=said is not None)
 
@@ -267,6 +298,7 @@ class Signers:
             raise UnsignedError(f"its session has no key of {stamp.user}")
         if stamp.at_us >= session.ends_us:
             raise UnsignedError("the key of its session had ended")
+        self._demand_in_date(stamp.user, stamp.at_us)
         try:
             said = open_statement(entry.signed, session.public_key)
         except (StorageError, ValueError) as error:
@@ -277,7 +309,22 @@ class Signers:
             raise UnsignedError(
                 f"the signature was made at another time: {apart_text(said.at_us, stamp.at_us)}"
             )
+        if session.locked_us and said.at_us >= session.locked_us:
+            raise UnsignedError("its session was locked")
         return said
+
+    def roles_of(self, user: str, at_us: int) -> tuple[Role, ...]:
+        """The roles that a person holds then: a designation that ended gives none."""
+        roles, ends_us = self.roles.get(user, ()), self.designations.get(user)
+        if ends_us is None or at_us < ends_us:
+            return roles
+        return tuple(role for role in roles if role is not Role.DESIGNEE)
+
+    def _demand_in_date(self, user: str, at_us: int) -> None:
+        """After a password's longest time it opens nothing, nor does a passkey. Raises UnsignedError."""
+        set_us = self.keyed_us.get(user)
+        if set_us is not None and at_us > set_us + self.second.password_days * DAY_US:
+            raise UnsignedError(f"the password of {user} had expired")
 
     # what entries do ------------------------------------------------------------------------------------
 
@@ -304,49 +351,60 @@ class Signers:
             raise UnsignedError("fewer than two offices signed the statement")
         self.named, self.named_at = note.user, entry.sequence
 
-    def _demand_roster(self, entry: Entry, about: str, *, two: bool) -> None:
-        """Authorized people made this change of the roster, two of them where `two`. Raises UnsignedError."""
+    def _demand_roster(
+        self, entry: Entry, about: str, *, two: bool, fits: Callable[[Statement], bool]
+    ) -> Statement | None:
+        """The call by which authorized people made this change of the roster, two of them where `two`; None
+        before the first key. Raises UnsignedError."""
         if not self.ever:
-            return
+            return None
         if entry.stamp.user == SYSTEM:
             raise UnsignedError(f"no person made this change of {about}")
         said = self.demand_signed(entry)
-        if not fits_roster(said, about):
-            raise UnsignedError(f"the signed call does not change {about}")
+        if not fits(said):
+            raise UnsignedError(f"the signed call makes another change, or none of {about}")
         if MANAGES_USERS.isdisjoint(self.roles.get(entry.stamp.user, ())):
             raise UnsignedError(f"{entry.stamp.user} does not manage accounts")
-        self.second.demand_change(said, entry, needed=two, people=self.ever)
+        self.second.demand_change(said, entry, needed=two, people=self.ever, about=about)
         self._use_once(entry, said)
         self.second.spend(entry, said)
+        return said
 
     def _set_account(self, entry: Entry, note: AccountSet) -> None:
-        if not (self.named and entry.stamp.user == SYSTEM and self._by_offices(note)):
+        known, said = self.accounts.get(note.user), None
+        if not (self.named and entry.stamp.user == SYSTEM and by_offices(note, known, self.named)):
             gained = set(note.roles) - set(self.roles.get(note.user, ()))
             two = note.active and bool(gained) and not set(self.second.two_hands).isdisjoint(note.roles)
-            self._demand_roster(entry, note.user, two=two)
+            said = self._demand_roster(
+                entry, note.user, two=two, fits=lambda one: fits_account(one, note, known)
+            )
+        self.accounts[note.user] = note
         if note.active:
             self.second.take_account(note.user, note.roles, is_new=note.user not in self.roles)
             self.roles[note.user] = note.roles
+            if said is not None and Role.DESIGNEE in note.roles:
+                ends_us = designation_of(said, entry.stamp.at_us, self.second.designation_days)
+                if ends_us is not None:
+                    self.designations[note.user] = ends_us
             return
         self.roles.pop(note.user, None)
         self._drop_keys(note.user)
         self._end_sessions(note.user, b"")
 
-    def _by_offices(self, note: AccountSet) -> bool:
-        """The person whom the offices named, or one who loses that role by it."""
-        before = set(self.roles.get(note.user, ()))
-        return note.user == self.named or set(note.roles) == before - {Role.ADMINISTRATOR}
-
     def _set_credential(self, entry: Entry, note: CredentialSet) -> None:
         if note.user == entry.stamp.user:
+            if note.first:
+                raise UnsignedError("a first password is given by another person")
             self._end_sessions(note.user, entry.stamp.session)
+            if self.ever:
+                self.unkeyed.setdefault(note.user, entry.sequence)
             return
         if self.named == note.user and entry.stamp.user == SYSTEM:
             self.named = ""
         else:
             roles = self.roles.get(note.user, ())
             two = note.user not in self.second.fresh and not set(self.second.two_hands).isdisjoint(roles)
-            self._demand_roster(entry, note.user, two=two)
+            self._demand_roster(entry, note.user, two=two, fits=lambda one: fits_credential(one, note))
         self.second.fresh.discard(note.user)
         self._drop_keys(note.user)
         self.reset.add(note.user)
@@ -364,12 +422,14 @@ class Signers:
         elif user in self.ever and user not in self.reset:
             raise UnsignedError(f"{user} had a key, and no signed call reset it")
         self.keys[user] = note
+        self.keyed_us[user] = entry.stamp.at_us
+        self.unkeyed.pop(user, None)
         self.ever.add(user)
         self.reset.discard(user)
 
     def _drop_keys(self, user: str) -> None:
-        self.keys.pop(user, None)
-        self.passkeys.pop(user, None)
+        for known in (self.keys, self.keyed_us, self.passkeys, self.unkeyed):
+            known.pop(user, None)
 
     def _set_passkey(self, entry: Entry, note: PasskeySet) -> None:
         user, said = note.user, self.demand_signed(entry)
@@ -425,6 +485,14 @@ class Signers:
                 f"the certificate was made at another time: {apart_text(said.at_us, stamp_us)}"
             )
         return said
+
+    def _end_session(self, entry: Entry, note: SessionEnded) -> None:
+        session = self.sessions.get(note.session)
+        if note.how in {"logoff", "ended"}:
+            self.sessions.pop(note.session, None)
+        elif session is not None:
+            locked_us = entry.stamp.at_us if note.how == "locked" else 0
+            self.sessions[note.session] = replace(session, locked_us=locked_us)
 
     def _end_sessions(self, user: str, but: bytes) -> None:
         for session in [key for key, one in self.sessions.items() if one.user == user and key != but]:

@@ -19,6 +19,7 @@ from sync.department.desk.desk import Caller, Desk, Plan
 from sync.department.desk.words import demand_words
 from sync.department.journal.change_entries import ChangeProposed, DocumentSigned, ListSent
 from sync.department.journal.entries import Entry, LogRead
+from sync.department.journal.made_by import LOCAL
 from sync.department.policy.policy import Policy
 from sync.department.policy.refusals import FormError, demand, refuse_each
 from sync.department.policy.roles import Call
@@ -29,7 +30,6 @@ from sync.hot_lists.importing import ImportedList, ListRefusedError, import_list
 from sync.hot_lists.layout import shipped
 
 CLAUSE = "463.7"
-LOCAL = "local"  # the department's own entries: documents/local.py
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

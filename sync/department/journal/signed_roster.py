@@ -1,0 +1,121 @@
+"""What an entry of the roster must say by the call that its administrator signed, field by field. No I/O.
+
+Root at the department's server can write any account, first password or designation under an administrator's
+signature for something else: another role, another SSH key, a reset where only a shift was changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from storage.codec import to_plain
+from storage.errors import StorageError
+from storage.ssh_signature import SshPublicKey
+from storage.times import DAY_US, MINUTE_US
+from sync.department.journal.change_entries import DesignationSet
+from sync.department.journal.entries import KEPT, AccountSet, CredentialSet
+from sync.department.journal.statements import Statement
+from sync.department.policy.roles import Role
+
+FRESH_US = 10 * MINUTE_US  # as signatures are
+AS_SET = ("user", "name", "organisation", "roles", "reason", "shift", "active")
+Form = Mapping[str, Any]
+
+
+def fits_account(said: Statement, note: AccountSet, known: AccountSet | None) -> bool:
+    """Whether this call makes just this account. `known`: as it was before."""
+    form = _form(said)
+    if form is None:
+        return False
+    if said.call == "user/set":
+        plain = to_plain(note)
+        as_set = all(plain[name] == form[name] for name in AS_SET if name in form)
+        return as_set and note.user != said.user and note.ssh_keys == _blobs(form.get("ssh_keys", []))
+    if said.call == "user/import":
+        line = _line_of(form, note.user)
+        listed = (
+            line is not None and to_plain(note.roles) == line.get("roles") and note.name == line.get("name")
+        )
+        return listed and known is None and note.active and note.shift is None and not note.ssh_keys
+    if said.call != "user/hand-over" or known is None:
+        return False
+    if note.user == said.user:
+        kept = tuple(Role(one) for one in form.get("keep_roles", ()))
+        wanted = replace(known, roles=kept, active=bool(kept))
+    elif note.user == form.get("user"):
+        wanted = replace(known, roles=tuple(dict.fromkeys((*known.roles, Role.ADMINISTRATOR))))
+    else:
+        return False
+    return note == replace(wanted, reason=form.get("reason", ""))
+
+
+def fits_credential(said: Statement, note: CredentialSet) -> bool:
+    """Whether this call gives that person a first password, and keeps the authenticator or not."""
+    form = _form(said)
+    if form is None or not note.first or note.user == said.user:
+        return False
+    if said.call == "user/import":
+        return _line_of(form, note.user) is not None and note.authenticator != KEPT
+    kept = bool(form.get("keep_authenticator", False))
+    return (
+        said.call == "user/credential"
+        and form.get("user") == note.user
+        and kept is (note.authenticator == KEPT)
+    )
+
+
+def by_offices(note: AccountSet, known: AccountSet | None, named: str) -> bool:
+    """Whether an account is what the offices' word makes it: the person whom they named gets that one role,
+    and the one who had it loses it; nothing else of either changes."""
+    if note.user == named:
+        keys, shift = (known.ssh_keys, known.shift) if known is not None else ((), None)
+        return (note.roles, note.active, note.ssh_keys, note.shift) == (
+            (Role.ADMINISTRATOR,),
+            True,
+            keys,
+            shift,
+        )
+    if known is None or Role.ADMINISTRATOR not in known.roles:
+        return False
+    left = tuple(role for role in known.roles if role is not Role.ADMINISTRATOR)
+    return note == replace(known, roles=left, active=bool(left), reason=note.reason)
+
+
+def designation_of(said: Statement, at_us: int, days: int) -> int | None:
+    """When a designation ends that this call gives: as its form says, else after the policy's days. None for
+    a form that says nothing of it."""
+    form = _form(said)
+    ends = None if form is None else form.get("ends_us")
+    if type(ends) is not int:
+        return None
+    return ends if ends >= 0 else at_us + days * DAY_US
+
+
+def fits_designation(said: Statement, note: DesignationSet, at_us: int, days: int) -> bool:
+    """Whether a designation ends when its call says."""
+    ends = designation_of(said, at_us, days)
+    return ends is None or abs(ends - note.ends_us) <= FRESH_US
+
+
+def _form(said: Statement) -> Form | None:
+    """The form of a call that is made; None for one that only proposes it, or that is malformed."""
+    try:
+        form = said.fields()
+    except StorageError:
+        return None
+    return None if form.get("propose") is True else form
+
+
+def _line_of(form: Form, user: str) -> Form | None:
+    people = form.get("people")
+    lines = people if isinstance(people, list) else []
+    return next((one for one in lines if isinstance(one, dict) and one.get("user") == user), None)
+
+
+def _blobs(lines: object) -> tuple[bytes, ...] | None:
+    try:
+        return tuple(SshPublicKey.from_line(one).blob for one in lines) if isinstance(lines, list) else None
+    except (StorageError, TypeError, AttributeError):
+        return None
