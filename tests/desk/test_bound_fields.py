@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from typing import Any
 
@@ -68,7 +68,7 @@ from sync.department.journal.hold_entries import (
     HoldReleased,
     ReleaseAsked,
 )
-from sync.department.journal.inquiry_entries import InquiryAsked, Query, SearchProposed
+from sync.department.journal.inquiry_entries import Ground, InquiryAsked, Query, SearchProposed
 from sync.department.journal.machine_entries import (
     ClockConfirmed,
     ClosedLogBrought,
@@ -334,12 +334,12 @@ def changed(value: Any) -> list[Any]:
             other = flip(value, -1)
         case tuple():
             other = (*changed(value[0])[:1], *value[1:]) if value else ("x",)
-    if other is not None:
-        return [other]
-    if value is None or isinstance(value, type) or not is_dataclass(value):
-        return []
-    inner = ((one.name, other) for one in fields(value) for other in changed(getattr(value, one.name)))
-    return [replace(value, **{name: other}) for name, other in inner]
+        case Query() | Ground() | Scope() | Shift():
+            inner = (
+                (one.name, other) for one in fields(value) for other in changed(getattr(value, one.name))
+            )
+            return [replace(value, **{name: other}) for name, other in inner]
+    return [] if other is None else [other]
 
 
 def holds(note: Note, statement: Statement) -> bool:

@@ -15,6 +15,7 @@ from sync.department.content.package import PackageOrder
 from sync.department.content.reads import OpenedRead, Reads, StoredRead
 from sync.department.desk.alerts.planting import Planting
 from sync.department.desk.alerts.watchers import Watchers
+from sync.department.desk.audit.kept import KeptRequests
 from sync.department.desk.desk import Desk
 from sync.department.desk.grants.signer import GrantOffice
 from sync.department.desk.inquiry.pace import SearchPace, UnderWay
@@ -138,6 +139,7 @@ class DeskContext:
     `bell`: rung when an alert arrives or changes; `watchers`: who follows; `planting`: when planted
     mismatches are due.
     `pace`, `under_way`: how fast searches open reads here, and how far those under way came.
+    `requests`: what was accessed, as far as it was read.
     `redress`: how often each address of the public asked; `public_counts`: what everyone may see.
     `new_code`: a one-time code for a unit, of no use until `let_join` keeps it for a unit of that name (for
     so many hours); `shut_out`: revoke a unit (name or
@@ -184,6 +186,7 @@ class DeskContext:
     keys_elsewhere: bool = False
     pace: SearchPace = field(default_factory=SearchPace)
     under_way: UnderWay = field(default_factory=UnderWay)
+    requests: KeptRequests = field(default_factory=KeptRequests)
 
     def close(self) -> None:
         """Close what was opened for this desk alone."""

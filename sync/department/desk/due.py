@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from storage.errors import ExplainedError
 from storage.times import DAY_US
 from sync.department.desk import compliance
-from sync.department.desk.audit import rules as audit
 from sync.department.desk.compliance import Overdue
 from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Plan
-from sync.department.desk.documents.lists import LOCAL
 from sync.department.desk.endings import (
     OF_PEOPLE,
     PASSES,
@@ -27,6 +25,7 @@ from sync.department.desk.endings import (
     unreadable_lists,
 )
 from sync.department.desk.inquiry.forms import NothingForm
+from sync.department.journal.made_by import LOCAL
 from sync.department.policy.refusals import FormError
 from sync.department.policy.roles import Call
 
@@ -50,7 +49,7 @@ class OverdueForm:
 def overdue_now(front: DeskContext, now_us: int, *, filings: bool = True) -> list[Overdue]:
     """Everything overdue that log, store and clock know of."""
     desk = front.desk
-    requests = audit.requests_of(desk.log.entries(kinds=audit.ACCESS_KINDS)) if filings else []
+    requests = front.requests.of(desk.log) if filings else []
     found = compliance.overdue(desk.policy, desk.book, requests, now_us)
     found += compliance.from_store(front.overdue_from_store(now_us))
     found += compliance.open_incidents(

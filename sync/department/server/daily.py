@@ -41,8 +41,12 @@ def enter_purges(desk: Desk, retention: StoreRetention) -> list[int]:
     a purge by command, a desk that came later) is made good here.
     """
     notes = []
+    desk.refresh()
+    known = desk.book.purged_days
     for day, data in retention.receipts():
         name = day_text(day)
+        if name in known:
+            continue
         receipt = messages.open_message(DayPurgeReceipt, data, desk.log.public)
         notes.append(
             Purged(

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from storage.times import DAY_US, iso_text
 from sync.department.desk.audit import detectors, rules
 from sync.department.desk.audit.detectors import Emergency, Flag, LookUp, SingleMaking
-from sync.department.desk.audit.rules import ACCESS_KINDS, AlprRequest, AuditFilter
+from sync.department.desk.audit.rules import AlprRequest, AuditFilter
 from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Desk, Plan
 from sync.department.desk.inquiry.calls import read_log
@@ -151,7 +151,7 @@ def run(front: DeskContext, token: str, form: PeriodForm) -> AuditReport:
     since, until = desk.act(token, Call.AUDIT_RUN, period)
     size = desk.log.size()
     seed = hashlib.sha256(desk.covered(size - 1).checkpoint.encode()).digest()
-    requests = rules.requests_of(desk.log.entries(0, size, ACCESS_KINDS))  # outside the transaction
+    requests = front.requests.of(desk.log, size)  # outside the transaction
     looks = rules.look_ups_of(requests)
     inside = [one for one in looks if since <= one.at_us <= until]
     flags = [*detected(desk, looks), *detectors.sample(inside, desk.policy.audit.sample_per_thousand, seed)]
@@ -190,7 +190,7 @@ def look_daily(front: DeskContext) -> list[int]:
     there is no reviewer, a finding waits for one.
     """
     desk = front.desk
-    looks = rules.look_ups_of(rules.requests_of(desk.log.entries(kinds=ACCESS_KINDS)))
+    looks = rules.look_ups_of(front.requests.of(desk.log))
     flags = detected(desk, looks)
     with desk.log.writing():
         desk.refresh()

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from sync.department.desk.audit import cases, rules
-from sync.department.desk.audit.rules import ACCESS_KINDS
+from sync.department.desk.audit import cases
 from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Desk, Plan
 from sync.department.journal.change_entries import CasesCompared
@@ -34,7 +33,7 @@ def compare_cases(front: DeskContext, token: str, form: CompareForm) -> AuditCom
     desk = front.desk
     numbers = cases.read_export(form.export)
     desk.act(token, Call.AUDIT_RUN, lambda _caller: ([], lambda _entries: None))  # the role first
-    requests = rules.requests_of(desk.log.entries(kinds=ACCESS_KINDS))
+    requests = front.requests.of(desk.log)
 
     def plan(caller: Caller) -> Plan[AuditCompared]:
         note = cases.compare(requests, numbers, form.export, since_us=compared_to(desk), now_us=caller.at_us)
@@ -57,7 +56,7 @@ def compare_daily(front: DeskContext, export: bytes) -> int:
     """The same by the system, from the drop folder: how many look-ups were held against it."""
     desk = front.desk
     numbers = cases.read_export(export)
-    requests = rules.requests_of(desk.log.entries(kinds=ACCESS_KINDS))
+    requests = front.requests.of(desk.log)
     note = cases.compare(requests, numbers, export, since_us=compared_to(desk), now_us=desk.now_us())
     desk.system(note)
     return note.accesses

@@ -10,6 +10,7 @@ import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from storage.times import iso_text
 from sync.department.desk.audit.detectors import Flag, LookUp
@@ -101,42 +102,44 @@ class AuditFilter:
     entries: frozenset[int] | None = None
 
 
-def requests_of(entries: Iterable[Entry]) -> list[AlprRequest]:
-    """Accesses joined with their results and RMS numbers, in order."""
-    accesses: dict[int, Entry] = {}
-    results: dict[int, AccessEnded] = {}
-    filed: dict[int, str] = {}
-    second: dict[int, str] = {}
-    judged: dict[int, str] = {}
-    for entry in entries:
+class RequestFold:
+    """Accesses joined with their results and RMS numbers, entry after entry."""
+
+    def __init__(self) -> None:
+        self.requests: dict[int, AlprRequest] = {}
+        self._second: dict[int, str] = {}
+
+    def apply(self, entry: Entry) -> None:
+        """Take in an entry, in its order."""
         note = entry.note
         if isinstance(note, Access):
-            accesses[entry.sequence] = entry
+            self.requests[entry.sequence] = _request(entry, note, self._second.get(note.approval, ""))
         elif isinstance(note, AccessEnded):
-            results[note.access] = note
+            self._change(note.access, results=note.count, unwitnessed=note.unwitnessed)
         elif isinstance(note, Filed):
-            filed[note.access] = note.rms_number
-        elif isinstance(note, SearchApproved | ChangeDecided):
-            if note.granted:
-                second[note.proposal] = entry.stamp.user
+            self._change(note.access, rms_number=note.rms_number)
         elif isinstance(note, GlassJudged):
-            judged[note.access] = entry.stamp.user
-    return [
-        _request(
-            entry,
-            results.get(number),
-            filed.get(number, NOT_FILED),
-            judged.get(number) or second.get(entry.note.approval, ""),
-        )
-        for number, entry in accesses.items()
-        if isinstance(entry.note, Access)
-    ]
+            self._change(note.access, second_person=entry.stamp.user)
+        elif isinstance(note, SearchApproved | ChangeDecided) and note.granted:
+            self._second[note.proposal] = entry.stamp.user
+
+    def _change(self, access: int, **said: Any) -> None:
+        known = self.requests.get(access)  # a reading of the log has a result too
+        if known is not None:
+            self.requests[access] = replace(known, **said)
 
 
-def _request(entry: Entry, result: AccessEnded | None, rms_number: str, second: str) -> AlprRequest:
-    note, stamp = entry.note, entry.stamp
-    if not isinstance(note, Access):
-        raise TypeError("an access entry")
+def requests_of(entries: Iterable[Entry]) -> list[AlprRequest]:
+    """The ALPR Requests of these entries, in order."""
+    fold = RequestFold()
+    for entry in entries:
+        fold.apply(entry)
+    return list(fold.requests.values())
+
+
+def _request(entry: Entry, note: Access, second: str) -> AlprRequest:
+    """A request as it is made: without a result, not filed."""
+    stamp = entry.stamp
     ground: Ground = note.ground
     return AlprRequest(
         entry=entry.sequence,
@@ -155,9 +158,9 @@ def _request(entry: Entry, result: AccessEnded | None, rms_number: str, second: 
         basis=ground.basis,
         number=ground.number,
         justification=ground.justification,
-        results=result.count if result else None,
-        unwitnessed=result.unwitnessed if result else False,
-        rms_number=rms_number,
+        results=None,
+        unwitnessed=False,
+        rms_number=NOT_FILED,
         demo=stamp.demo,
         second_person=second,
         reads=note.reads,

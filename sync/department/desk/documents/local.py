@@ -17,10 +17,10 @@ from storage.times import DAY_US, HOUR_US
 from sync.department.desk.changes import rules as changes
 from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Desk, Plan
-from sync.department.desk.documents import lists
 from sync.department.desk.words import demand_words
 from sync.department.journal.change_entries import ChangeProposed, DocumentSigned, ListSent
 from sync.department.journal.entries import Entry
+from sync.department.journal.made_by import LOCAL
 from sync.department.policy.policy import Policy
 from sync.department.policy.refusals import DeskRefusal, FormError, demand, refuse_each
 from sync.department.policy.roles import Call, Role
@@ -29,8 +29,8 @@ from sync.errors import InvalidInputError
 from sync.hot_lists.document import digest_of, head_name
 from sync.hot_lists.entry import PLATE, ListEntry
 
-LIST = lists.LOCAL
-CLAUSE = lists.CLAUSE
+LIST = LOCAL
+CLAUSE = "463.7"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

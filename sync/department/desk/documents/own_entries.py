@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Plan
-from sync.department.desk.documents.lists import LOCAL
 from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.journal.entries import LogRead
+from sync.department.journal.made_by import LOCAL
 from sync.department.policy.roles import Call, Role
 
 

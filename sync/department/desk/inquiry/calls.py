@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from sync.department.content.reads import FoundRead
-from sync.department.desk.audit.rules import ACCESS_KINDS, AlprRequest, requests_of
+from sync.department.desk.audit.rules import AlprRequest
 from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Plan
 from sync.department.desk.inquiry import rules
@@ -230,7 +230,7 @@ def read_log(
     entry = desk.act(token, call, plan)
     cover = desk.covered(entry.sequence)
     user = entry.stamp.user
-    requests = requests_of(desk.log.entries(0, entry.sequence, ACCESS_KINDS))
+    requests = front.requests.of(desk.log, entry.sequence)
     found = tuple(one for one in requests if wanted(one, user))
     if not audits:
         found = tuple(replace(one, reads=()) if one.action in ALERTS else one for one in found)

@@ -7,9 +7,9 @@ import io
 import re
 from collections.abc import Iterable
 
-from sync.department.desk.audit.rules import ACCESS_KINDS, NOT_FILED, AlprRequest, requests_of
+from sync.department.desk.audit.rules import NOT_FILED, AlprRequest
 from sync.department.desk.context import DeskContext
-from sync.department.desk.desk import Caller, Desk, Plan
+from sync.department.desk.desk import Caller, Plan
 from sync.department.desk.inquiry.forms import (
     Entered,
     FileCaseForm,
@@ -54,17 +54,17 @@ def file(front: DeskContext, token: str, form: FileForm) -> Entered:
 
 def file_case(front: DeskContext, token: str, form: FileCaseForm) -> FiledMany:
     """Enter one RMS number for all accesses of a case that have none yet."""
-    rows = _not_filed(front.desk)
+    rows = _not_filed(front)
     return _enter(front, token, [Filing(number=form.number, rms_number=form.rms_number)], rows)
 
 
 def file_many(front: DeskContext, token: str, form: FileManyForm) -> FiledMany:
     """Enter RMS numbers of an import: all lines, or none if one is wrong."""
-    return _enter(front, token, form.filings, _not_filed(front.desk))
+    return _enter(front, token, form.filings, _not_filed(front))
 
 
-def _not_filed(desk: Desk) -> list[AlprRequest]:
-    requests = requests_of(desk.log.entries(kinds=ACCESS_KINDS))  # before the transaction: it may be long
+def _not_filed(front: DeskContext) -> list[AlprRequest]:
+    requests = front.requests.of(front.desk.log)  # before the transaction: it may be long
     return [one for one in requests if one.rms_number == NOT_FILED]
 
 
