@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 import sqlalchemy as sa
-from desk_root import Root
+from desk_root import Root, covered_by
 from desk_twins import Department
 
 from storage.times import DAY_US, day_text
@@ -15,7 +15,6 @@ from sync.department.journal import check_log
 from sync.department.journal.hold_entries import Purged
 from sync.department.server import daily
 from sync.department.server.server import Department as Server
-from sync.department.server.unit_reports import CoveredByEntries
 from sync.department.server.verify import Checker
 from sync.department.store.tables import days, elements
 
@@ -23,7 +22,7 @@ from sync.department.store.tables import days, elements
 def verdict(department: Department, server: Server) -> tuple[list[str], list[str]]:
     """(what is wrong, what is not checked) of the days of receipt."""
     reported = Checker(server.store, server.keys, server.packs, department.desk.log.public).run(content=False)
-    covered, log = CoveredByEntries(), department.desk.log
+    covered, log = covered_by(department), department.desk.log
     check_log.check(log.folder, log.public, keys=log.keys, taken=covered)
     reported.reported.units = []
     return covered.compare(reported.reported)

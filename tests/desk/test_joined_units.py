@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from desk_root import Root, problems
+from desk_root import Root, covered_by, problems
 from desk_twins import Department
 from receiver_twins import Joined
 
@@ -22,7 +22,7 @@ from sync.department.journal import check_log
 from sync.department.journal.machine_entries import UnitCodeIssued, UnitsListed
 from sync.department.server import daily
 from sync.department.server.server import Department as Server
-from sync.department.server.unit_reports import CoveredByEntries, Reported
+from sync.department.server.unit_reports import Reported
 from sync.department.server.verify import Checker
 from sync.department.store.tables import codes, units
 
@@ -60,7 +60,7 @@ class Yard:
     def named(self) -> list[str]:
         """What `verify` says of the units; `compliance` says the same."""
         reported = Reported(units=self.department.front.state.joined())
-        covered, log = CoveredByEntries(), self.department.desk.log
+        covered, log = covered_by(self.department), self.department.desk.log
         check_log.check(log.folder, log.public, keys=log.keys, taken=covered)
         wrong, unchecked = covered.compare(reported)
         assert unchecked == []
@@ -179,7 +179,7 @@ def test_records_whose_unit_was_taken_out_of_the_store_are_named(yard: Yard) -> 
 
 
 def test_a_log_that_lists_no_units_yet_leaves_them_unchecked(department: Department) -> None:
-    covered, log = CoveredByEntries(), department.desk.log
+    covered, log = covered_by(department), department.desk.log
     check_log.check(log.folder, log.public, keys=log.keys, taken=covered)
     wrong, unchecked = covered.compare(Reported(units=department.front.state.joined()))
     assert wrong == []

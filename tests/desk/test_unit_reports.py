@@ -14,14 +14,15 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from custody_twins import SteppedTime
-from desk_root import Root
+from desk_root import Root, covered_by
 from desk_twins import Department
 from receiver_twins import Joined
 from sync_twins import converse
 
-from storage import codec
+from storage import codec, envelope
 from storage.grant_format import REPAIR_COMMANDS, Bundle, Grant, GrantRole, issue, open_bundle
 from storage.log_records import GrantTaken
+from storage.policy import CustodyPolicy
 from storage.roster import Roster, RosterPerson
 from storage.ssh_signature import SshPublicKey
 from storage.times import DAY_US, HOUR_US
@@ -33,7 +34,7 @@ from sync.department.journal.change_entries import DocumentSigned
 from sync.department.journal.machine_entries import DocumentSent
 from sync.department.server import daily
 from sync.department.server.server import Department as Server
-from sync.department.server.unit_reports import CoveredByEntries, Reported
+from sync.department.server.unit_reports import Reported
 from sync.department.server.verify import Checker
 from sync.department.units import documents
 
@@ -67,7 +68,7 @@ def verdict(department: Department, server: Server) -> tuple[list[str], list[str
     """(what is wrong, what is not checked) of what the units reported, two days later."""
     department.clock.step(2 * DAY_US)
     department.logon("chief")
-    covered = CoveredByEntries()
+    covered = covered_by(department)
     log = department.desk.log
     assert check_log.check(log.folder, log.public, keys=log.keys, taken=covered).problems == ()
     return covered.compare(reported(server))
@@ -128,29 +129,51 @@ def test_a_signature_that_root_enters_twice_covers_one_configuration(
     department.clock.step(HOUR_US)
     documents.send(department.home, server.store, "configuration", b"evil = 1\n", department.clock.us)
     department.front.enter_sent()
-    covered, log = CoveredByEntries(), department.desk.log
+    covered, log = covered_by(department), department.desk.log
     (twice,) = check_log.check(log.folder, log.public, keys=log.keys, taken=covered).problems
     assert twice.startswith(f"entry {again}: ")
     assert "the signature was used before" in twice
     assert "no person signed version" in covered.compare(Reported())[0][0]
 
 
-def test_a_roster_with_one_person_more_is_named(department: Department, server: Server, unit: Joined) -> None:
-    """Root lets a key in at the units' own door; the next honest roster covers it up, but not its record."""
+def forged(department: Department, server: Server, name: str) -> int:
+    """Root signs a roster with a person more, or a policy that keeps reads longer: its version."""
+    command = load_ed25519(department.home.path / "command.key")
     with server.store.write() as connection:
-        version, message = documents.out(connection, "roster")
-        command = load_ed25519(department.home.path / "command.key")
-        ghost = RosterPerson(
-            user="ghost", roles=("communications",), organisation="-", ssh_keys=(), password=None,
-            trained_us=department.clock.us, topics=(), trainer="", revoked=False,
-        )  # fmt: skip
-        body = codec.to_bytes(Roster(version=version + 1, demo=False, people=(ghost,)))
-        forged = documents.sign_document("roster", body, command)
-        documents.publish(connection, "roster", version + 1, forged, department.clock.us)
-    assert message != forged
+        version, message = documents.out(connection, name)
+        said = envelope.split(message, limit=1 << 20)[1]
+        if name == "roster":
+            ghost = RosterPerson(
+                user="ghost", roles=("communications",), organisation="-", ssh_keys=(), password=None,
+                trained_us=0, topics=(), trainer="", revoked=False,
+            )  # fmt: skip
+            people = codec.from_bytes(Roster, said).people
+            body = codec.to_bytes(Roster(version=version + 1, demo=False, people=(*people, ghost)))
+        else:
+            policy = codec.from_bytes(CustodyPolicy, said)
+            body = codec.to_bytes(replace(policy, version=version + 1, keep_days=policy.keep_days - 1))
+        made = documents.sign_document(name, body, command)
+        documents.publish(connection, name, version + 1, made, department.clock.us)
+    return version + 1
+
+
+@pytest.mark.parametrize("name", ["roster", "policy"])
+@pytest.mark.parametrize("enters", [False, True], ids=["no entry", "an entry of the machine"])
+def test_a_roster_or_policy_that_the_log_does_not_make_is_named(
+    department: Department, server: Server, unit: Joined, name: str, enters: bool
+) -> None:
+    """Root lets a key in at the units' own door; the next honest roster covers it up, but not its record."""
+    version = forged(department, server, name)
+    if enters:
+        department.front.enter_sent()
     synced(unit, server)
+    if name == "roster":
+        department.front.send_down()
     (wrong,), _ = verdict(department, server)
-    assert wrong == f"car 12 took roster, version {version + 1}: no entry covers it"
+    if enters:
+        assert wrong.endswith(f"document_sent: version {version} of {name} does not follow from the log")
+    else:
+        assert wrong == f"car 12 took {name}, version {version}: no entry covers it"
 
 
 def test_an_entry_of_the_machine_for_a_list_that_no_person_signed_is_named(
@@ -168,7 +191,7 @@ def test_a_document_of_the_last_hours_is_not_called_wrong(
     """The daily run enters what another process sent; until then it is said to be unchecked."""
     documents.send(department.home, server.store, "closed/ab", b"x", department.clock.us)
     synced(unit, server)
-    covered = CoveredByEntries()
+    covered = covered_by(department)
     log = department.desk.log
     check_log.check(log.folder, log.public, keys=log.keys, taken=covered)
     wrong, unchecked = covered.compare(reported(server))
@@ -255,7 +278,7 @@ def test_a_reset_needs_a_grant_that_allows_it(
         made = department.two_hands("grant/issue", department.logon("chief"), form)
         assert isinstance(made, Granted)
         grant = made.grant_id
-    covered = CoveredByEntries()
+    covered = covered_by(department)
     log = department.desk.log
     check_log.check(log.folder, log.public, keys=log.keys, taken=covered)
     said = Reported(resets=[("car-7", grant, department.clock.us)])

@@ -24,6 +24,8 @@ from sync.department.journal.inquiry_entries import Access, Query
 from sync.department.journal.person_entries import SessionKeySet
 from sync.department.journal.statements import SESSION, certify, sign_call
 from sync.department.policy.refusals import DeskRefusal
+from sync.department.server.folded_log import FoldedLog
+from sync.department.server.unit_reports import CoveredByEntries
 
 VICTIM = "comm1"
 PLATE = "8XYZ123"
@@ -149,3 +151,8 @@ def demand_named(
     named = [one for one in problems(department) if one.startswith(f"entry {entry}: ")]
     assert len(named) == 1
     assert f"in the name of {VICTIM}" in named[0]
+
+
+def covered_by(department: Department) -> CoveredByEntries:
+    """What `department verify` holds against the log beside its own rules, for `check_log.check`."""
+    return CoveredByEntries(FoldedLog({department.home.settings.name}))

@@ -4,6 +4,7 @@ command."""
 from __future__ import annotations
 
 import json
+import sqlite3
 import sys
 from collections.abc import Sequence
 from contextlib import closing
@@ -26,16 +27,15 @@ from sync.department.content.opened_list import OpenedCheck, parse_list
 from sync.department.desk import snapshot
 from sync.department.desk.json_forms import to_json
 from sync.department.desk.log_state import FOLDER
-from sync.department.desk.state import DeskState
 from sync.department.desk.transparency import bundle
 from sync.department.ground.home import DepartmentHome
 from sync.department.journal import check_log
 from sync.department.journal.access_log import DATABASE, KEYS, AccessLog, AuditKeys
 from sync.department.journal.check_hours import HoursReport, check_hours
 from sync.department.journal.check_log import LogReport
-from sync.department.journal.entries import STATE_KINDS
 from sync.department.journal.hourly_heads import hourly_origin
 from sync.department.server.ceremony import witness_of
+from sync.department.server.folded_log import FoldedLog, Snapshot
 from sync.department.server.open_desk import link_of, opened_of, root_in
 from sync.department.server.unit_reports import CoveredByEntries, Reported
 from sync.errors import DONE, FOUND_WRONG, PART_LACKING, InvalidInputError, LinkError
@@ -229,7 +229,8 @@ def check_home(common: Common, home: DepartmentHome, checkpoints: Sequence[Path]
         return DONE
     root, public = root_in(home), home.log_key().public_key()
     urls = [] if checkpoints else [one.url for one in root.witnesses]
-    covered = CoveredByEntries()
+    names = {home.settings.name, root.department}
+    covered = CoveredByEntries(FoldedLog(names, _snapshot_of(folder, home)))
     report = check_log.check(
         folder,
         public,
@@ -241,8 +242,7 @@ def check_home(common: Common, home: DepartmentHome, checkpoints: Sequence[Path]
     )
     wrong, unchecked = covered.compare(reported)
     report = replace(report, problems=(*report.problems, *wrong), unchecked=(*report.unchecked, *unchecked))
-    status = worst(_report(common, report), _check_hours(common, home, root))
-    return FOUND_WRONG if _check_snapshot(folder, home) else status
+    return worst(_report(common, report), _check_hours(common, home, root))
 
 
 def _check_hours(common: Common, home: DepartmentHome, root: Root) -> int:
@@ -278,25 +278,17 @@ def _say(problems: Sequence[str], unchecked: Sequence[str]) -> None:
         print(f"not checked: {what}")
 
 
-def _check_snapshot(folder: Path, home: DepartmentHome) -> bool:
-    """Fold the entries from the first and compare the desk's snapshot of them; True if it differs."""
-    log = AccessLog(folder, home.log_key())
+def _snapshot_of(folder: Path, home: DepartmentHome) -> Snapshot | None:
+    """How many entries the desk's snapshot holds, and whether it differs from a state; None without one."""
     try:
-        kept = snapshot.read(log)
-        if kept is None:
-            return False
-        book = DeskState()
-        for entry in log.entries(0, kept.seen, STATE_KINDS):
-            book.apply(entry)
-        book.seen = kept.seen
-        if not snapshot.differs(log, book):
-            return False
-    except StorageError:
-        return False  # said above
-    finally:
-        log.close()
-    print("WRONG the desk's snapshot differs from the log's entries: remove desk/book.snapshot")
-    return True
+        with closing(AccessLog(folder, home.log_key())) as log:
+            kept = snapshot.read(log)
+    except (StorageError, sqlite3.Error):
+        return None  # what is wrong with the log is said of its entries
+    if kept is None:
+        return None
+    content = snapshot.to_bytes(kept)
+    return kept.seen, lambda book: snapshot.to_bytes(book) != content
 
 
 def _report(common: Common, report: LogReport) -> int:

@@ -83,9 +83,3 @@ def read(log: AccessLog) -> DeskState | None:
     except (OSError, StorageError, HomeError, ValueError, TypeError, KeyError, IndexError, AttributeError):
         return None
     return book if book.seen == head.size else None
-
-
-def differs(log: AccessLog, folded: DeskState) -> bool:
-    """Whether the snapshot of this log says something else than its entries, folded as far as it goes."""
-    kept = read(log)
-    return kept is not None and kept.seen == folded.seen and to_bytes(kept) != to_bytes(folded)

@@ -20,6 +20,7 @@ from sync.department.journal.granted import can_destroy
 from sync.department.journal.machine_entries import DocumentSent
 from sync.department.journal.office_entries import GrantIssued
 from sync.department.server.counted_days import CountedDays, StoredDays
+from sync.department.server.folded_log import FoldedLog
 from sync.department.store.joined_units import JoinedUnit
 from sync.hot_lists.document import HEAD
 
@@ -56,7 +57,9 @@ class Reported:
 class CoveredByEntries:
     """The log's entries about documents and grants, held against what units reported."""
 
-    def __init__(self) -> None:
+    def __init__(self, folded: FoldedLog) -> None:
+        """`folded`: is shown each entry too."""
+        self._folded = folded
         self._sent: set[tuple[str, int, bytes]] = set()
         self._first: dict[str, int] = {}
         self._first_us = 0
@@ -71,6 +74,7 @@ class CoveredByEntries:
     def judge(self, entry: Entry, *, holds: bool) -> None:
         """Take in an entry in its order. `holds`: the person whom it names signed it, or none had to."""
         note = entry.note
+        self._folded.judge(entry)
         self._newest_us = entry.stamp.at_us
         self._opened_us = self._opened_us or entry.stamp.at_us
         self._days.apply(entry)
@@ -96,7 +100,8 @@ class CoveredByEntries:
 
     def compare(self, reported: Reported) -> tuple[list[str], list[str]]:
         """(what is wrong, what could not be checked)."""
-        wrong, unchecked = list(self._problems), set[str]()
+        self._folded.end()
+        wrong, unchecked = [*self._folded.problems, *self._problems], set[str]()
         wrong += self._joined.differences(reported.units)
         days, unchecked_days = self._days.compare(reported.days, self._newest_us)
         wrong += days

@@ -1,0 +1,84 @@
+"""The log folded as the desk folds it, and held against it: the snapshot, the roster and the policy of units.
+
+Root with the command key can sign a roster with one person more, or a policy that keeps reads longer, and
+enter that it was offered. Both follow from the log alone, so `verify` makes them again. A form of them that
+changes must be made here in its older form too. No I/O.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Collection
+from typing import TypeAlias
+
+from storage import codec
+from storage.errors import StorageError
+from storage.roster import Roster, RosterPerson
+from storage.standing import POLICY, ROSTER
+from sync.department.desk.state import DeskState
+from sync.department.journal.entries import AccountSet, Entry, RootSet, TrainingDone
+from sync.department.journal.machine_entries import DocumentSent
+from sync.department.policy.policy import Policy
+from sync.department.server.roster import people_of
+from sync.department.units.documents import custody_policy
+
+Snapshot: TypeAlias = tuple[int, Callable[[DeskState], bool]]
+"""How many entries a snapshot holds, and whether it differs from a state."""
+FOLLOWS_FROM = (AccountSet, TrainingDone, RootSet)
+
+
+class FoldedLog:
+    """Entries in their order, and what is wrong of what follows from them."""
+
+    def __init__(self, names: Collection[str], snapshot: Snapshot | None = None) -> None:
+        """`names`: what the department is called."""
+        self.problems: list[str] = []
+        self._names, self._snapshot = names, snapshot
+        self._book = DeskState()
+        self._rosters: list[tuple[RosterPerson, ...]] = [()]
+        self._policies: list[Policy] = []
+
+    def judge(self, entry: Entry) -> None:
+        """Take in an entry in its order."""
+        if self._snapshot is not None and entry.sequence >= self._snapshot[0]:
+            self._compare_snapshot()
+        if not entry.note.STATE:
+            return
+        try:
+            self._book.apply(entry)
+        except StorageError:
+            return  # a root file that does not follow: said by `check_log`
+        if isinstance(entry.note, RootSet):
+            self._policies.append(self._book.policy)
+        if isinstance(entry.note, FOLLOWS_FROM):
+            self._rosters.append(people_of(self._book))
+        elif isinstance(entry.note, DocumentSent) and not entry.note.baseline:
+            self._compare_sent(entry, entry.note)
+
+    def end(self) -> None:
+        """After the last entry."""
+        if self._snapshot is not None:
+            self._compare_snapshot()
+
+    def _compare_snapshot(self) -> None:
+        if self._snapshot is not None:
+            seen, differs = self._snapshot
+            self._snapshot, self._book.seen = None, seen
+            if differs(self._book):
+                self.problems.append("the desk's snapshot differs from the log: remove desk/book.snapshot")
+
+    def _compare_sent(self, entry: Entry, note: DocumentSent) -> None:
+        """Units were offered what followed from the log at some time since it was offered before."""
+        if note.name == ROSTER:
+            bodies = {
+                codec.to_bytes(Roster(version=note.version, demo=False, people=one)) for one in self._rosters
+            }
+            self._rosters = self._rosters[-1:]
+        elif note.name == POLICY:
+            versions = [one for one in self._policies if one.version == note.version]
+            bodies = {codec.to_bytes(custody_policy(one, name)) for one in versions for name in self._names}
+        else:
+            return
+        if note.digest not in {hashlib.sha256(one).digest() for one in bodies}:
+            what = f"version {note.version} of {note.name} does not follow from the log"
+            self.problems.append(f"entry {entry.sequence}: document_sent: {what}")
