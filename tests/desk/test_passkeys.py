@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 from desk_twins import GROUND, PASSWORD, Department
 from passkey_attacks import ATTACKS, Attack, registered
-from passkey_twin import PasskeyTwin
+from passkey_twin import PasskeyTwin, b64
 
 from sync.department.desk.inquiry.forms import Answer, NothingForm, RunForm
 from sync.department.desk.people.calls import CredentialForm
@@ -139,6 +139,17 @@ def test_root_registers_a_passkey_in_another_persons_name(department: Department
     entry = desk.log.append(note, stamp)
     (found,) = problems(department)
     assert found == f"entry {entry.sequence}: passkey comm1 in the name of comm1: it has no signature"
+
+
+def test_an_authenticator_of_one_person_makes_no_passkey_for_another(department: Department) -> None:
+    """One person with two accounts would be their own second person."""
+    twin, token = registered(department, "comm1"), department.logon("super")
+    asked = department.call("user/passkey-options", token, NothingForm())
+    excluded = {one["id"] for one in json.loads(asked.options)["excludeCredentials"]}  # type: ignore[attr-defined]
+    assert excluded == {b64(twin.credential_id)}
+    form = PasskeyForm(name="key ring", response=twin.create(asked.options))  # type: ignore[attr-defined]
+    with pytest.raises(FormError, match="another person's"):
+        department.call("user/passkey", token, form)
 
 
 def test_an_answer_that_is_none_is_refused_with_words(department: Department, tokens: Tokens) -> None:

@@ -22,7 +22,7 @@ from storage.times import DAY_US, HOUR_US
 from sync.department.desk.due import OverdueForm
 from sync.department.desk.people.calls import AccountForm, TrainingForm
 from sync.department.policy.policy_file import policy_digest
-from sync.department.policy.refusals import DeskRefusal
+from sync.department.policy.refusals import DeskRefusal, FormError
 from sync.department.policy.roles import Role
 from sync.department.server import roster as roster_down
 from sync.department.server import server as servers
@@ -131,6 +131,8 @@ def test_every_change_of_the_roster_goes_out_under_the_next_version_and_nothing_
     assert out() == first + 1
     with pytest.raises(DeskRefusal):
         with_key(department, chief, ssh_keys=("ssh-rsa AAAA",))
+    with pytest.raises(FormError, match="another person's"):  # one person is not two
+        with_key(department, chief, user="vendor1", roles=(Role.VENDOR,))
     assert out() == first + 1
     department.train(department.logon("super"), "comm1", "super")
     assert out() == first + 2

@@ -313,7 +313,8 @@ def _result_of(known: Followed, entry: Entry) -> Result:
     opened = next(reversed(signed.opened.items()), None)
     fresh = isinstance(note, Access) and opened is not None and opened[1].at_us == at_us
     second, number, sharing = signed.signers.second, -1, False
-    spends = next((at for at, one in reversed(second.spent.items()) if one.entry == entry.sequence), -1)
+    spends, spent = next(reversed(second.spent.items()), (-1, None))
+    fresh_spent = spent is not None and spent.entry == entry.sequence
     if isinstance(note, ShareDecided):
         number, sharing = note.request, True
     elif isinstance(note, SearchApproved | ChangeDecided):
@@ -332,8 +333,8 @@ def _result_of(known: Followed, entry: Entry) -> Result:
         opened=opened[1] if fresh and opened is not None else None,
         opened_by=opened[0] if fresh and opened is not None else b"",
         once=once[0] if once[1] == at_us else b"",
-        spends=spends,
-        spent=second.spent.get(spends),
+        spends=spends if fresh_spent else -1,
+        spent=spent if fresh_spent else None,
         placed=second.holds.get(entry.sequence, -1),
         settled=(note.incident, second.settled.get(note.incident, ""))
         if isinstance(note, IncidentSettled)

@@ -11,6 +11,7 @@ hold a random number; the rules for when they count are in `signers.py`.
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import os
 from collections.abc import Iterator
@@ -65,10 +66,16 @@ class Statement:
 
     def fields(self) -> dict[str, Any]:
         """The form's fields. Raises RecordError, EnvelopeError."""
-        value = envelope.decode(self.form, limit=MAX_BYTES)
-        if not isinstance(value, dict):
-            raise RecordError("is not a form", where="statement.form")
-        return value
+        return dict(_fields_of(self.form))
+
+
+@functools.lru_cache(maxsize=16)
+def _fields_of(form: bytes) -> dict[str, Any]:
+    """A statement is judged by several rules, each of which looks at its form."""
+    value = envelope.decode(form, limit=MAX_BYTES)
+    if not isinstance(value, dict):
+        raise RecordError("is not a form", where="statement.form")
+    return value
 
 
 def form_bytes(form: Any) -> bytes:

@@ -163,6 +163,7 @@ def set_account(front: DeskContext, token: str, form: AccountForm) -> Entered:
             reason=form.reason,
             ssh_keys=_blobs(form.ssh_keys),
         )
+        people.check_ssh_keys(desk.book.roster, account)
         people.check_one_administrator(desk.book.roster, account)
         designation = _designation(desk.policy, form, caller.at_us)
         needed = people.account_needs_second(desk.policy, desk.book.roster, account)

@@ -10,6 +10,7 @@ verify its user (a PIN, a finger), so no code is asked for beside it.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 
 import webauthn
@@ -34,6 +35,8 @@ from sync.department.policy.refusals import FormError
 from sync.department.policy.roles import Call
 
 MAX_ANSWER = 16 * 1024
+
+MOST_EXCLUDED = 256  # passkeys of others that a registration names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,18 +133,24 @@ def _registration_challenge(desk: Desk, session: bytes) -> bytes:
 
 
 def registration(front: DeskContext, token: str, form: NothingForm) -> Options:  # noqa: ARG001
-    """The options of navigator.credentials.create() for a passkey of your own."""
+    """The options of navigator.credentials.create() for a passkey of your own.
+
+    An authenticator that holds the passkey of any account makes no second one: one person is not two.
+    """
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[Options]:
-        known = desk.book.signers.passkeys.get(caller.user, ())
+        passkeys = desk.book.signers.passkeys
+        own = passkeys.get(caller.user, ())
+        others = (key for user, keys in passkeys.items() if user != caller.user for key in keys)
+        taken = (*own, *itertools.islice(others, MOST_EXCLUDED))
         made = webauthn.generate_registration_options(
             rp_id=desk.logons.site.rp_id,
             rp_name=f"{desk.policy.department} ALPR",
             user_name=caller.user,
             user_id=desk.secret_of(b"user", caller.user)[:16],
             challenge=_registration_challenge(desk, caller.session),
-            exclude_credentials=[PublicKeyCredentialDescriptor(id=one.credential_id) for one in known],
+            exclude_credentials=[PublicKeyCredentialDescriptor(id=one.credential_id) for one in taken],
             authenticator_selection=AuthenticatorSelectionCriteria(
                 resident_key=ResidentKeyRequirement.PREFERRED,
                 user_verification=UserVerificationRequirement.REQUIRED,
@@ -178,6 +187,13 @@ def register(front: DeskContext, token: str, form: PasskeyForm) -> Entered:
                 clause="CJIS IA-2",
                 cure="register it again, on this department's own page",
             ) from None
+        if any(
+            one.credential_id == verified.credential_id
+            for user, keys in desk.book.signers.passkeys.items()
+            for one in keys
+            if user != caller.user
+        ):
+            raise FormError("that passkey is another person's", code="passkey", clause="CJIS IA-2")
         note = PasskeySet(
             user=caller.user,
             name=form.name,
