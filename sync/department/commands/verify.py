@@ -10,7 +10,7 @@ import click
 from storage.counts import counted
 from sync.command_frame import Common, verb
 from sync.department.commands import verify_log
-from sync.department.ground.home import DepartmentHome
+from sync.department.ground.home import DepartmentHome, examined
 from sync.department.server.server import Department
 from sync.department.server.verify import Checker
 from sync.errors import DONE, FOUND_WRONG
@@ -27,7 +27,11 @@ def verify(common: Common, *, given: verify_log.VerifyInput, quick: bool) -> int
     """
     if given.package is not None or given.log is not None:
         return verify_log.check_given(common, given)
-    home = DepartmentHome.open(common.home)
+    with examined(common.home) as home:
+        return _verify_home(common, home, given, quick=quick)
+
+
+def _verify_home(common: Common, home: DepartmentHome, given: verify_log.VerifyInput, *, quick: bool) -> int:
     department = Department(home)
     try:
         public = home.log_key().public_key()

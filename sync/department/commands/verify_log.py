@@ -128,6 +128,7 @@ def check_given(common: Common, given: VerifyInput) -> int:
         witnesses=witnesses,
         checkpoints=_newest(given.witness_url, key.name, given.checkpoint),
         opened=_opened_file(given),
+        at_home=False,
     )
     return worst(_report(common, report), _check_given_hours(common, given, given.log, key.public))
 
@@ -144,7 +145,7 @@ def _check_given_hours(common: Common, given: VerifyInput, folder: Path, public:
     log_id = log_id_of(public)
     origin = NoteKey(hourly_origin(log_id), public)
     notes = _newest(given.public_witness_url, origin.name, given.public_checkpoint)
-    tree = check_log.tree_of(folder)
+    tree = check_log.tree_of(folder, at_home=False)
     witnesses = Witnesses(keys, 1) if keys else None
     return _report_hours(common, check_hours(folder, log_id, origin, tree, witnesses, notes, at_home=False))
 

@@ -11,17 +11,21 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import os
+import shutil
+import tempfile
 import tomllib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sync.department.ground.settings import Settings, load_settings
-from sync.errors import HomeError
+from sync.errors import HomeError, LackingError
 
 SETTINGS_FILE = "department.toml"
+ROOM_TO_OPEN = 1 << 20  # bytes that SQLite needs beside a database
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +97,41 @@ class DepartmentHome:
                     "a server already runs on this home", where=str(self.path), cure="stop it first"
                 ) from None
             yield
+
+
+@contextlib.contextmanager
+def examined(path: Path) -> Iterator[DepartmentHome]:
+    """A home to be checked: as it is, or where its medium takes no writing, a private copy of all but images.
+
+    A database that was not closed opens only where SQLite can write beside it. Raises HomeError,
+    InvalidInputError, LackingError where there is no room for the copy.
+    """
+    home = DepartmentHome.open(path)
+    if os.access(path, os.W_OK) and shutil.disk_usage(path).free >= ROOM_TO_OPEN:
+        yield home
+        return
+    with tempfile.TemporaryDirectory(prefix="verify-") as folder:
+        private, keys = Path(folder) / "home", Path(folder) / "keys"
+        copies = [(path, private), *([(home.keys, keys)] if home.settings.keys_folder else [])]
+        images = home.blobs.name if home.blobs.parent == path else ""
+        need = sum(one.stat().st_size for one in _files(path, images))
+        if shutil.disk_usage(folder).free < need + ROOM_TO_OPEN:
+            what = f"no room in {Path(folder).parent} for a copy of {need >> 20} MB"
+            raise LackingError(what, where=str(path), cure="set TMPDIR to a larger disk")
+        for source, copy in copies:
+            shutil.copytree(source, copy, ignore=lambda at, _names: {images} if Path(at) == path else ())
+        yield DepartmentHome(
+            private,
+            replace(
+                home.settings,
+                blobs_folder=str(home.settings.blobs_folder or home.blobs),
+                keys_folder=str(keys) if home.settings.keys_folder else "",
+            ),
+        )
+
+
+def _files(path: Path, but: str) -> Iterator[Path]:
+    return (one for one in path.rglob("*") if one.is_file() and one.relative_to(path).parts[0] != but)
 
 
 def load_ed25519(path: Path) -> Ed25519PrivateKey:

@@ -19,6 +19,7 @@ from storage.errors import CheckpointError
 from storage.times import HOUR_US, SECOND_US, iso_text
 from sync.department.journal.check_log import SKEW_US, Tree, expected_nodes
 from sync.department.journal.hourly_heads import DATABASE, HourRow, leaf_of
+from sync.department.journal.reading import reading
 
 NAME = "hourly heads"
 
@@ -65,16 +66,16 @@ def check_hours(  # noqa: PLR0917 - a log, its key, who co-signed it
         else:
             report.not_checked(f"{DATABASE} is not here")
         return report
-    db = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
     try:
-        found = db.execute("SELECT at, hour, salt, size, root FROM leaves ORDER BY at").fetchall()
-        nodes = {(level, at): value for level, at, value in db.execute("SELECT level, at, hash FROM nodes")}
-        heads = db.execute("SELECT size, note FROM heads ORDER BY size").fetchall()
+        with reading(path, at_home=at_home) as db:
+            found = db.execute("SELECT at, hour, salt, size, root FROM leaves ORDER BY at").fetchall()
+            nodes = {
+                (level, at): value for level, at, value in db.execute("SELECT level, at, hash FROM nodes")
+            }
+            heads = db.execute("SELECT size, note FROM heads ORDER BY size").fetchall()
     except sqlite3.DatabaseError as error:
         report.wrong(f"cannot be read: {error}")
         return report
-    finally:
-        db.close()
     rows = [HourRow(*one[1:]) for one in found]
     report.hours = len(rows)
     _check_rows([one[0] for one in found], rows, tree, report)

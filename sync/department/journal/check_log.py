@@ -27,6 +27,7 @@ from storage.leaf import log_id_of
 from storage.times import MINUTE_US, SECOND_US
 from sync.department.journal.access_log import CONTEXT, DATABASE, AuditKeys, open_entry, origin_of, parse_leaf
 from sync.department.journal.entries import Entry
+from sync.department.journal.reading import reading
 from sync.department.journal.second_hands import UnsignedError
 from sync.department.journal.signed_log import SignedLog
 from sync.department.journal.signers import SIGNER_KINDS
@@ -69,8 +70,9 @@ def check(
     keys: AuditKeys | None = None,
     opened: OpenedEntries | None = None,
     taken: EntryWatch | None = None,
+    at_home: bool = True,
 ) -> LogReport:
-    """Check the log in `folder`. Raises HomeError.
+    """Check the log in `folder`. Raises HomeError, LackingError. `at_home`: it is no copy.
 
     `checkpoints`: the newest note of each witness that answered; a quorum of them must. `opened`: what the
     key service's own list says; `taken`: is shown each entry. With `keys`, entries are opened, and their
@@ -81,9 +83,8 @@ def check(
         raise HomeError("holds no access log", where=str(folder))
     log_id = log_id_of(log_key)
     problems: list[str] = []
-    db = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
     try:
-        try:
+        with reading(path, at_home=at_home) as db:
             rows = db.execute(
                 "SELECT sequence, kind, year, leaf, sealed FROM entries ORDER BY sequence"
             ).fetchall()
@@ -91,10 +92,8 @@ def check(
                 (level, at): value for level, at, value in db.execute("SELECT level, at, hash FROM nodes")
             }
             heads = db.execute("SELECT size, note FROM heads ORDER BY size").fetchall()
-        except sqlite3.DatabaseError as error:
-            return LogReport(0, 0, 0, 0, (f"the database cannot be read: {error}",), False)
-    finally:
-        db.close()
+    except sqlite3.DatabaseError as error:
+        return LogReport(0, 0, 0, 0, (f"the database cannot be read: {error}",), False)
     hashes = [merkle.leaf_hash(leaf) for _, _, _, leaf, _ in rows]
     stamps = _check_entries(rows, log_id, log_key, keys, opened, taken, problems)
     _check_nodes(hashes, nodes, problems)
@@ -264,15 +263,13 @@ class Tree:
         return merkle.root_at(size, lambda level, at: self._levels[level][at])
 
 
-def tree_of(folder: Path) -> Tree:
+def tree_of(folder: Path, *, at_home: bool = True) -> Tree:
     """The tree over the leaves in `folder`, as far as they can be read: `check` says what is wrong there."""
-    db = sqlite3.connect(f"file:{folder / DATABASE}?mode=ro", uri=True)
     try:
-        rows = db.execute("SELECT leaf FROM entries ORDER BY sequence").fetchall()
+        with reading(folder / DATABASE, at_home=at_home) as db:
+            rows = db.execute("SELECT leaf FROM entries ORDER BY sequence").fetchall()
     except sqlite3.DatabaseError:
         rows = []
-    finally:
-        db.close()
     return Tree([merkle.leaf_hash(bytes(row[0])) for row in rows])
 
 

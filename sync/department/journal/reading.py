@@ -1,0 +1,23 @@
+"""A log's database, opened to be checked: no trace beside a copy, and no writing on a protected medium."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+from storage import schema
+from sync.errors import LackingError
+
+
+@contextlib.contextmanager
+def reading(path: Path, *, at_home: bool) -> Iterator[sqlite3.Connection]:
+    """`at_home`: a server may be writing it now. Raises sqlite3.Error; LackingError if there is no room."""
+    written = at_home and os.access(path.parent, os.W_OK)
+    try:
+        with schema.evidence(path, written=written) as db:
+            yield db.conn
+    except OSError as error:
+        raise LackingError(error.strerror or str(error), where=str(path)) from None

@@ -1,0 +1,61 @@
+"""`department verify` says on a protected medium and on a full disk what it says anywhere else."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from desk_twins import found_department
+
+from sync.department.ground.home import DepartmentHome
+
+ROOT = Path(__file__).resolve().parents[2]
+PROTECTED = 'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && exec "$@"'
+FULL = (
+    'cp -a "$0" "$0.kept" && mount -t tmpfs -o size=24m tmpfs "$0" && cp -a "$0.kept/." "$0" && '
+    'rm -r "$0.kept"; cat /dev/zero > "$0/fill" 2>/dev/null; exec "$@"'
+)
+
+
+def in_a_namespace(how: str, folder: Path, *arguments: str) -> tuple[int, str]:
+    """(status, output) of `department` where `folder` is mounted anew."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": str(folder.parent)}
+    command = [sys.executable, "-m", "sync.department.cli", *arguments]
+    wrapped = ["unshare", "-m", "bash", "-c", how, str(folder), *command] if how else command
+    done = subprocess.run(
+        wrapped, env=environment, capture_output=True, text=True, check=False, timeout=180, cwd=ROOT
+    )
+    return done.returncode, done.stdout
+
+
+def digests(folder: Path) -> dict[str, str]:
+    return {
+        str(one.relative_to(folder)): hashlib.sha256(one.read_bytes()).hexdigest()
+        for one in sorted(folder.rglob("*"))
+        if one.is_file()
+    }
+
+
+@pytest.mark.slow
+def test_a_department_is_verified_on_a_protected_medium_and_on_a_full_disk(tmp_path: Path) -> None:
+    probe = ["unshare", "-m", "mount", "-t", "tmpfs", "tmpfs", str(tmp_path)]
+    if shutil.which("unshare") is None or subprocess.run(probe, capture_output=True, check=False).returncode:
+        pytest.skip("needs root and mount namespaces for a disk of its own (unshare -m)")
+    folder = found_department(tmp_path / "department")
+    home = folder / "home"
+    key = DepartmentHome.open(home).log_key().public_key().public_bytes_raw().hex()
+    verify = ("verify", "--home", str(home))
+    stranger = ("verify", "--log", str(home / "desk"), "--key", key, "--witness-key", key)
+    before = digests(home)
+    protected, plain = (in_a_namespace(how, home, *stranger) for how in (PROTECTED, ""))
+    assert protected == plain
+    assert digests(home) == before  # a copy is evidence
+    protected, full = (in_a_namespace(how, home, *verify) for how in (PROTECTED, FULL))
+    assert digests(home) == before
+    assert protected == full == in_a_namespace("", home, *verify)
+    assert "elements" in full[1]
