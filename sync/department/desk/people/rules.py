@@ -261,13 +261,13 @@ def check_account(policy: Policy, account: _Account) -> None:
 def check_ssh_keys(roster: Accounts, account: AccountSet) -> None:
     """A key proves one person: the holder of two accounts would be two. Raises FormError."""
     others = (one for one in roster.accounts.values() if one.active and one.user != account.user)
-    if account.active and any(not set(one.ssh_keys).isdisjoint(account.ssh_keys) for one in others):
-        raise FormError(
-            "that SSH key is another person's",
-            code="ssh-key",
-            clause="463.3",
-            cure="each person has a key of their own",
-        )
+    demand(
+        not account.active or all(set(one.ssh_keys).isdisjoint(account.ssh_keys) for one in others),
+        "that SSH key is another person's",
+        code="ssh-key",
+        clause="463.3",
+        cure="each person has a key of their own",
+    )
 
 
 def calls_of(policy: Policy, roles: Iterable[Role]) -> set[Call]:
