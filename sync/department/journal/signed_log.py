@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 
-from storage.codec import to_bytes
 from sync.department.journal.alert_entries import AlertKnown, AlertRecordsOpened, AlertStepTaken, record_of
 from sync.department.journal.change_entries import GlassBroken
 from sync.department.journal.entries import Entry
@@ -142,7 +141,7 @@ class SignedLog:
             second.demand_training(said.user, entry.stamp.at_us)
         forget(self.used, lambda at: entry.stamp.at_us - at >= KEPT_US)
         place = f"{note.action} {note.elements}".encode()
-        key = hashlib.sha256(to_bytes(said) + place).digest()
+        key = hashlib.sha256(digest_of(said) + place).digest()
         if key in self.used:
             raise UnsignedError("the signature was used before")
         self.used[key] = entry.stamp.at_us

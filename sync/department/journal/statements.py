@@ -135,8 +135,9 @@ def said_in(message: bytes) -> Statement:
     return from_bytes(Statement, envelope.split(message, limit=MAX_BYTES)[1], limit=MAX_BYTES)
 
 
+@functools.lru_cache(maxsize=16)
 def digest_of(said: Statement) -> bytes:
-    """SHA-256 of a statement: which call it was."""
+    """SHA-256 of a statement: which call it was. Several rules ask, one after another."""
     return hashlib.sha256(to_bytes(said)).digest()
 
 
