@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from desk_forms import forms
 from desk_root import (
     VICTIM,
     Root,
@@ -28,10 +29,13 @@ from sync.department.desk.inquiry import forms as inquiries
 from sync.department.desk.inquiry.forms import RunForm
 from sync.department.desk.people.calls import CredentialForm, HandedOver
 from sync.department.desk.sessions import digest_of
+from sync.department.desk.sharing.calls import DecisionForm, DeliverForm, Recorded, ReviewForm
 from sync.department.journal.change_entries import ChangeDecided, ChangeUsed
 from sync.department.journal.entries import AccountSet, CredentialSet
 from sync.department.journal.inquiry_entries import Query, SearchApproved, SearchProposed
+from sync.department.journal.sharing_entries import Scope, ShareDecided
 from sync.department.journal.statements import sign_call
+from sync.department.policy.refusals import DeskRefusal
 from sync.department.policy.roles import Role
 
 WIDE = "8XYZ*"
@@ -276,3 +280,51 @@ def test_a_search_that_two_people_agreed_to_opens_by_its_number(department: Depa
     entry = by_proposal(root, approved(root, query), query)
     department.front.door.tokens(department.desk.covered(entry), query, [department.clock.us // DAY_US])
     assert problems(department) == ()
+
+
+BEYOND = "it is beyond what the agency asked for"
+DELIVERIES = {
+    "another plate": BEYOND,
+    "a longer time": BEYOND,
+    "a scope of the caller's own": BEYOND,
+    "approved by the one who entered it": "no second person signed its approval",
+    "nothing": "",
+}
+
+
+@pytest.mark.parametrize("what", DELIVERIES)
+def test_a_delivery_opens_what_another_agency_asked_for_and_another_person_approved(
+    department: Department, what: str
+) -> None:
+    """The supervisor helps root, who delivers more than two people approved."""
+    root, asked, call = Root(department), department.plate("8XYZ123"), department.call
+    query = replace(asked, since_us=asked.until_us - HOUR_US)
+    scope = Scope(plates=("8XYZ 123",), since_us=query.since_us, until_us=query.until_us, images=False)
+    made = call(
+        "share/record", department.logon("deputy"), replace(forms(department)["share/record"], scope=scope)
+    )
+    assert isinstance(made, Recorded)
+    call("share/review", department.logon("chief"), ReviewForm(request=made.entry, note="in order"))
+    alone = what == "approved by the one who entered it"
+    yes = DecisionForm(request=made.entry, approved=True, note="in order")
+    stamp, signed = root.signed("deputy" if alone else "chief", "share/decide", yes)
+    decided = root.write(ShareDecided(request=made.entry, approved=True, note=yes.note), stamp, signed)
+    if what == "another plate":
+        query = replace(query, plate="7ABC000")
+    elif what in {"a longer time", "a scope of the caller's own"}:
+        query = replace(query, since_us=asked.since_us)
+    wanted = replace(scope, since_us=asked.since_us) if what == "a scope of the caller's own" else None
+    form = DeliverForm(request=made.entry, scope=wanted, ground=GROUND)
+    stamp, signed = root.signed("super", "share/deliver", form)
+    note = replace(access_of(query), action="delivery", request=made.entry)
+    entry = root.write(note, stamp, signed)
+    cover, days = department.desk.covered(entry), [department.clock.us // DAY_US]
+    if not DELIVERIES[what]:
+        department.front.door.tokens(cover, query, days)
+        assert problems(department) == ()
+        return
+    with pytest.raises(DeskRefusal, match=DELIVERIES[what]):
+        department.front.door.tokens(cover, query, days)
+    found = [one.split(": ")[:2] for one in problems(department)]
+    wrong = [[f"entry {entry}", "access in the name of super"]]
+    assert found == ([[f"entry {decided}", "share_decided in the name of deputy"]] if alone else []) + wrong

@@ -30,7 +30,14 @@ from sync.department.journal.hold_entries import HoldReleased, ReleaseAsked
 from sync.department.journal.inquiry_entries import Access, SearchApproved
 from sync.department.journal.made_by import MADE, MADE_KINDS
 from sync.department.journal.office_entries import GrantDelegated, GrantIssued, IncidentSettled
-from sync.department.journal.second_hands import Proposal, SecondHands, SignedDecision, Spent, UnsignedError
+from sync.department.journal.second_hands import (
+    AskedScope,
+    Proposal,
+    SecondHands,
+    SignedDecision,
+    Spent,
+    UnsignedError,
+)
 from sync.department.journal.sharing_entries import ShareDecided
 from sync.department.journal.signed_forms import NamedAlert, OpenedRecords, Waiting
 from sync.department.journal.signed_log import SignedLog
@@ -103,6 +110,7 @@ class Result:
     once: bytes = b""  # what its signed call cannot make again
     spends: int = -1  # the approval that it used
     spent: Spent | None = None
+    asked: AskedScope | None = None
     placed: int = -1  # the access that a hold's key is of
     settled: tuple[int, str] = (-1, "")  # an incident, and whose word waits for a second
 
@@ -335,6 +343,7 @@ def _result_of(known: Followed, entry: Entry) -> Result:
         once=once[0] if once[1] == at_us else b"",
         spends=spends if fresh_spent else -1,
         spent=spent if fresh_spent else None,
+        asked=second.requests.get(entry.sequence),
         placed=second.holds.get(entry.sequence, -1),
         settled=(note.incident, second.settled.get(note.incident, ""))
         if isinstance(note, IncidentSettled)
@@ -367,6 +376,8 @@ def _take_second(second: SecondHands, sequence: int, result: Result) -> None:
         second.emergencies[sequence] = result.emergency
     if result.spent is not None:
         second.spent[result.spends] = result.spent
+    if result.asked is not None:
+        second.requests[sequence] = result.asked
     if result.placed >= 0:
         second.holds[sequence] = result.placed
     incident, first = result.settled

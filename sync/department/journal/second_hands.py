@@ -16,13 +16,14 @@ from typing import TypeVar
 
 from storage import envelope
 from storage.errors import ExplainedError, StorageError
+from storage.plate_text import normal_plate
 from storage.times import DAY_US, HOUR_US
 from sync.department.journal.change_entries import ChangeDecided, ChangeProposed
 from sync.department.journal.entries import Entry, TrainingDone
 from sync.department.journal.hold_entries import HoldPlaced, HoldReleased, ReleaseAsked
-from sync.department.journal.inquiry_entries import Access, SearchApproved
+from sync.department.journal.inquiry_entries import Access, Query, SearchApproved
 from sync.department.journal.office_entries import IncidentSettled
-from sync.department.journal.sharing_entries import ShareDecided
+from sync.department.journal.sharing_entries import ShareAsked, ShareDecided
 from sync.department.journal.statements import Statement, digest_of
 from sync.department.policy.policy import Policy
 from sync.department.policy.policy_file import parse_policy, policy_digest
@@ -30,6 +31,7 @@ from sync.department.policy.roles import TAKES_TWO, Call, Role
 
 CHANGE = b"alpr-department/change/v1\x00"  # as `desk/changes/rules.py` has it
 ENTERED_US = 31 * DAY_US + HOUR_US  # as `desk/people/training.py` has it, and the time a call takes
+PLATE = b"alpr-department/asked-plate/v1\x00"
 WAITS_US = 92 * DAY_US  # a request or proposal that is older must be made again
 SEARCHES = frozenset({"inquiry/run", "inquiry/begin"})  # whose proposals are searches, not changes
 EMERGENCY = "inquiry/break-glass"  # one person's word, and a second one's within hours
@@ -72,6 +74,17 @@ class SignedDecision:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AskedScope:
+    """What another agency asked for: digests of the plates, the time; `user`: who entered the request."""
+
+    plates: tuple[bytes, ...]
+    since_us: int
+    until_us: int
+    user: str
+    at_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Spent:
     """An approval that was used: by the entry that used it first, and the statement that it came with."""
 
@@ -92,17 +105,19 @@ class Training:
 class SecondHands:
     """What the entries so far prove of second persons, and what the policy in force asks of them.
 
-    `two_hands`: roles that two people give; `approvers`: roles that may approve; `approved_once`: who ever
-    had such a role; `fresh`: accounts that had no credential yet; `asked_release`: by hold, who asked to end
-    it; `released`: entries of releases that hold, and when; `emergencies`: by access, who searched;
-    `permits`: by call, the roles that may make it; `conducting`: roles of the person who conducts training,
-    whose own is recorded by `recorded_by`, and everybody else's by `conducted_by`; `trained`: each person's
-    newest training; `spent`: approvals that were used; `given`: statements that gave a grant, and when.
+    `requests`: other agencies', by entry; `two_hands`: roles that two people give; `approvers`: roles that
+    may approve; `approved_once`: who ever had such a role; `fresh`: accounts that had no credential yet;
+    `asked_release`: by hold, who asked to end it; `released`: entries of releases that hold, and when;
+    `emergencies`: by access, who searched; `permits`: by call, the roles that may make it; `conducting`:
+    roles of the person who conducts training, whose own is recorded by `recorded_by`, and everybody else's by
+    `conducted_by`; `trained`: each person's newest training; `spent`: approvals that were used; `given`:
+    statements that gave a grant, and when.
     """
 
     proposed: dict[int, Proposal] = field(default_factory=dict)
     decided: dict[int, SignedDecision] = field(default_factory=dict)
     shares: dict[int, SignedDecision] = field(default_factory=dict)
+    requests: dict[int, AskedScope] = field(default_factory=dict)
     asked_release: dict[int, SignedDecision] = field(default_factory=dict)
     released: dict[int, int] = field(default_factory=dict)
     holds: dict[int, int] = field(default_factory=dict)
@@ -186,6 +201,9 @@ class SecondHands:
             form = _form(said)
             if said.call != call or form.get(about) != number or form.get(yes) is not granted:
                 raise UnsignedError("the signed call decides something else")
+        asked = self.requests.get(number) if known is self.shares else None
+        if said is not None and asked is not None and asked.user == said.user:
+            raise UnsignedError("the person who entered the request approves it")
         if not granted:
             known.pop(number, None)
             return
@@ -276,8 +294,32 @@ class SecondHands:
                 raise UnsignedError("the approval that it names is of no such change")
         elif access.action == "search" and said.call != EMERGENCY and self._is_wide(access.plate):
             raise UnsignedError("it has no full plate, and no second person signed")
-        if access.action == "delivery" and access.request not in self.shares:
+        if access.action == "delivery":
+            self._demand_delivery(said, access)
+
+    def ask_share(self, entry: Entry, note: ShareAsked) -> None:
+        """Another agency's request."""
+        forget(self.requests, lambda one: entry.stamp.at_us - one.at_us >= WAITS_US)
+        self.requests[entry.sequence] = AskedScope(
+            plates=tuple(_plate_digest(one) for one in note.scope.plates),
+            since_us=note.scope.since_us,
+            until_us=note.scope.until_us,
+            user=entry.stamp.user,
+            at_us=entry.stamp.at_us,
+        )
+
+    def _demand_delivery(self, said: Statement, access: Access) -> None:
+        """463.6: another person approved the request, and nothing beyond it leaves. Raises UnsignedError."""
+        decision, asked = self.shares.get(access.request), self.requests.get(access.request)
+        if decision is None or asked is None or decision.user == said.user:
             raise UnsignedError("no second person signed its approval")
+        scope = _form(said).get("scope")
+        wanted = scope if isinstance(scope, dict) else {}
+        since_us, until_us = wanted.get("since_us", asked.since_us), wanted.get("until_us", asked.until_us)
+        within = asked.since_us <= since_us and until_us <= asked.until_us
+        query = Query(plate=access.plate, since_us=since_us, until_us=until_us)
+        if not (within and access.elements == query.text() and _plate_digest(access.plate) in asked.plates):
+            raise UnsignedError("it is beyond what the agency asked for")
 
     def demand_change(
         self, said: Statement, entry: Entry, *, needed: bool, people: Iterable[str], about: str = ""
@@ -324,6 +366,10 @@ class SecondHands:
 
     def _is_wide(self, plate: str) -> bool:
         return bool(set(plate) & {"*", "?"}) or len(plate) < self.full_plate
+
+
+def _plate_digest(plate: str) -> bytes:
+    return hashlib.sha256(PLATE + normal_plate(plate).encode()).digest()
 
 
 def _with(policy: Policy, role: Role) -> tuple[Role, ...]:

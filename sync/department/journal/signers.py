@@ -75,7 +75,7 @@ from sync.department.journal.second_hands import (
     UnsignedError,
     forget,
 )
-from sync.department.journal.sharing_entries import ShareDecided
+from sync.department.journal.sharing_entries import ShareAsked, ShareDecided
 from sync.department.journal.signed_forms import fits_passkey
 from sync.department.journal.signed_roster import (
     by_offices,
@@ -265,6 +265,8 @@ class Signers:
             self.second.ask_release(entry, note)
         elif isinstance(note, HoldPlaced):
             self.second.holds[entry.sequence] = note.access
+        elif isinstance(note, ShareAsked):
+            self.second.ask_share(entry, note)
         elif isinstance(note, IncidentSettled):
             self.second.settle(entry.stamp.user, note)
         elif isinstance(note, HoldReleased):
