@@ -59,7 +59,7 @@ BREAKS = (
         "if ground.basis not in policy.inquiry.bases:",
         "if False:",
     ),
-    Break(("463.5 (b)",), "desk/audit/rules.py", "filed.get(number, NOT_FILED)", '"RMS-1"'),
+    Break(("463.5 (b)",), "desk/audit/rules.py", "rms_number=NOT_FILED", 'rms_number="RMS-1"'),
     Break(("463.5 (b)", "463.5 (b) 1"), "desk/desk.py", "at_us=self.at_us,\n            user=self.user",
           "at_us=1,\n            user=self.user"),
     Break(("463.5 (b) 2",), "journal/inquiry_entries.py",
