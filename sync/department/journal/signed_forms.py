@@ -60,8 +60,13 @@ ROSTER_CALLS = frozenset({"user/set", "user/import", "user/hand-over", "user/cre
 BY_NUMBER = frozenset({"inquiry/run", "inquiry/begin", "inquiry/answer", "inquiry/answer-image"})
 ANSWERS = frozenset({"inquiry/answer", "inquiry/answer-image"})
 PASSKEY_CALLS = frozenset({"user/passkey", "user/remove-passkey"})
-DECIDING_CALLS = frozenset({"inquiry/approve", "change/approve", "share/decide"})
-SIGNED_CALLS = frozenset(ACTIONS) | ROSTER_CALLS | PASSKEY_CALLS | DECIDING_CALLS | MAKING_CALLS
+DECIDING = {
+    "inquiry/approve": Call.INQUIRY_APPROVE,
+    "change/approve": Call.CHANGE_APPROVE,
+    "share/decide": Call.SHARE_APPROVE,
+}
+"""What a role must permit for each decision."""
+SIGNED_CALLS = frozenset(ACTIONS) | ROSTER_CALLS | PASSKEY_CALLS | frozenset(DECIDING) | MAKING_CALLS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -76,7 +76,7 @@ from sync.department.journal.second_hands import (
     forget,
 )
 from sync.department.journal.sharing_entries import ShareAsked, ShareDecided
-from sync.department.journal.signed_forms import fits_passkey
+from sync.department.journal.signed_forms import DECIDING, fits_passkey
 from sync.department.journal.signed_roster import (
     by_offices,
     designation_of,
@@ -93,7 +93,7 @@ from sync.department.journal.statements import (
     open_certificate,
     open_statement,
 )
-from sync.department.policy.roles import MANAGES_USERS, Call, Role
+from sync.department.policy.roles import MANAGES_USERS, Role
 from sync.root_file import Root
 
 FRESH_US = 10 * MINUTE_US  # how far a person's clock and the department's may differ
@@ -115,11 +115,6 @@ JUDGED: tuple[type[Note], ...] = (
     Access,
     *MADE,
 )
-DECIDING = {
-    "inquiry/approve": Call.INQUIRY_APPROVE,
-    "change/approve": Call.CHANGE_APPROVE,
-    "share/decide": Call.SHARE_APPROVE,
-}
 SIGNER_KINDS = tuple(cls.KIND for cls in JUDGED)
 """The kinds of entries that say who can sign, or must be signed."""
 
