@@ -6,6 +6,7 @@ Refusals carry the clause. The door logs every request, refused ones too, before
 from __future__ import annotations
 
 import hashlib
+import hmac
 import os
 from dataclasses import dataclass, field
 
@@ -60,20 +61,42 @@ def challenge(log_id: bytes, nonce: bytes, request: Request) -> bytes:
 
 
 class Nonces:
-    """Challenges given out: each good for one request within two minutes."""
+    """Challenges given out: each good for one request within two minutes.
+
+    A nonce says itself when it was given (48 bits, ms since boot), under a MAC: nothing is kept of the many
+    that a stranger may ask for, only of those that were used.
+    """
 
     def __init__(self) -> None:
-        self._given: dict[bytes, int] = {}
+        self._key = os.urandom(32)
+        self._used: dict[bytes, int] = {}
 
     def give(self, boot_us: int) -> bytes:
-        self._given = {nonce: at for nonce, at in self._given.items() if boot_us - at < NONCE_US}
-        nonce = os.urandom(16)
-        self._given[nonce] = boot_us
-        return nonce
+        """16 bytes: time, 16 random bits, a MAC of 64 bits."""
+        head = (boot_us // 1000).to_bytes(6, "big") + os.urandom(2)
+        return head + self._mac(head)
+
+    def is_fresh(self, nonce: bytes, boot_us: int) -> bool:
+        """Whether it was given here within two minutes, and not used."""
+        if len(nonce) != 16 or not hmac.compare_digest(nonce[8:], self._mac(nonce[:8])):
+            return False
+        age_us = boot_us - int.from_bytes(nonce[:6], "big") * 1000
+        return 0 <= age_us < NONCE_US and nonce not in self._used
+
+    def use(self, nonce: bytes, boot_us: int) -> None:
+        """It is good for no other request."""
+        self._used = {one: at for one, at in self._used.items() if boot_us - at < NONCE_US}
+        self._used[nonce] = boot_us
 
     def take(self, nonce: bytes, boot_us: int) -> bool:
-        at = self._given.pop(nonce, None)
-        return at is not None and 0 <= boot_us - at < NONCE_US
+        """Whether it is fresh; it is used by this."""
+        fresh = self.is_fresh(nonce, boot_us)
+        if fresh:
+            self.use(nonce, boot_us)
+        return fresh
+
+    def _mac(self, head: bytes) -> bytes:
+        return hmac.digest(self._key, head, hashlib.sha256)[:8]
 
 
 def normal_role(role: str) -> str:

@@ -186,7 +186,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(200, encode(self.sessions.challenge()), "application/cbor")
             return
         if path == "/logon":
-            ticket = self.sessions.log_on(decode(body, limit=MAX_BODY))
+            ticket = self.sessions.log_on(decode(body, limit=MAX_BODY), str(self.client_address[0]))
             self._send(200, encode({"ticket": ticket}), "application/cbor")
             return
         if self.headers.get("X-Alert-Page") != "1":  # no form of another site sends it

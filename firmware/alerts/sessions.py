@@ -2,8 +2,8 @@
 
 A logon signs a challenge with the person's SSH key (namespace alpr-reader-access, as every access at a unit),
 or gives the password if the roster has one. It yields a ticket for one browser, once, within a minute; the
-ticket becomes a session, which ends with the shift by boot time. Every logon, refused ones too, is an access
-entry.
+ticket becomes a session, which ends with the shift by boot time. Every logon is an access entry; those that
+proved nobody share one per minute and name, so that a stranger fills neither card nor log (logon_guard.py).
 """
 
 from __future__ import annotations
@@ -16,12 +16,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from firmware.alerts.logon_guard import LogonGuard
 from storage import access, codec
 from storage.audit_records import UnitAccess
 from storage.clock_trust import boottime_us
 from storage.errors import RecordError, RefusedError, StorageError
 from storage.ledger import Ledger
-from storage.lockout import CJIS
+from storage.policy import ROLES
+from storage.roster import RosterPerson
 from storage.times import HOUR_US, MINUTE_US
 
 ACTION = "alerts"
@@ -29,6 +31,7 @@ SHIFT_US = 12 * HOUR_US
 TICKET_US = MINUTE_US
 MOST_SESSIONS = 16
 MOST_TICKETS = 64
+NAME_LENGTH = 64  # of a user name that a stranger typed, in the log
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,15 +58,16 @@ class PageSessions:
         self._lock = threading.Lock()
         self._tickets: dict[bytes, _Given] = {}
         self._sessions: dict[bytes, _Given] = {}
-        self._failed: dict[str, list[int]] = {}
+        self._guard = LogonGuard()
 
     def challenge(self) -> dict[str, Any]:
         """A nonce to be signed."""
-        with self._lock:
-            return {"nonce": self._nonces.give(self._boot()), "log_id": self._ledger.store.log_id}
+        return {"nonce": self._nonces.give(self._boot()), "log_id": self._ledger.store.log_id}
 
-    def log_on(self, body: Mapping[str, Any]) -> str:
-        """A ticket for a proven person. Raises RefusedError, RecordError; both are entered."""
+    def log_on(self, body: Mapping[str, Any], address: str = "") -> str:
+        """A ticket for a proven person. address: of the one who asks. Raises RefusedError, RecordError."""
+        with self._lock:
+            self._guard.demand_pace(address, self._boot())
         request = codec.from_plain(access.Request, body.get("request"))
         if request.action != ACTION:
             raise RecordError("the signed request asks for something else", where="action")
@@ -71,22 +75,10 @@ class PageSessions:
         proof = None if plain is None else codec.from_plain(access.Proof, plain)
         now_us = self._ledger.store.time.now().us
         with self._lock:
-            fresh = proof is not None and self._nonces.take(proof.nonce, self._boot())
-            failed = self._failed.get(request.user, [])
-            roster = self._ledger.standing.roster
+            person = self._proven(request, proof, address)
             try:
-                person = access.prove(
-                    roster,
-                    request,
-                    proof,
-                    log_id=self._ledger.store.log_id,
-                    fresh=fresh,
-                    locked=CJIS.locked(failed, now_us),
-                )
                 access.permit_alerts(person, request.role, self._ledger.store.policy, now_us=now_us)
             except StorageError as refusal:
-                if access.BAD_CREDENTIAL in str(refusal) and roster.person(request.user) is not None:
-                    self._failed[request.user] = [*failed[-10:], now_us]
                 self._enter(request, None, str(refusal))
                 raise
             officer = Officer(user=person.user, role=request.role, organization=person.organisation)
@@ -97,6 +89,36 @@ class PageSessions:
                 raise RefusedError("too many logons wait", clause="463.5", cure="try again in a minute")
             self._tickets[_digest(ticket)] = _Given(officer, self._boot() + TICKET_US)
             return ticket.hex()
+
+    def _proven(self, request: access.Request, proof: access.Proof | None, address: str) -> RosterPerson:
+        """The person who asks. A refusal is noted; the log hears of it at most once a minute."""
+        boot_us, roster = self._boot(), self._ledger.standing.roster
+        fresh = proof is not None and self._nonces.is_fresh(proof.nonce, boot_us)
+        by_password = fresh and proof is not None and proof.password is not None
+        locked = by_password and self._guard.is_locked(address, request.user, boot_us)
+        try:
+            person = access.prove(
+                roster, request, proof, log_id=self._ledger.store.log_id, fresh=fresh, locked=locked
+            )
+        except RefusedError as refusal:
+            if by_password and not locked:
+                self._guard.note_wrong_password(address, request.user, boot_us)
+            name = request.user if roster.person(request.user) is not None else ""
+            self._guard.note_refused(name, request, str(refusal), boot_us)
+            self._enter_refused()
+            raise
+        if proof is not None:
+            self._nonces.use(proof.nonce, boot_us)
+        self._enter_refused()
+        return person
+
+    def _enter_refused(self) -> None:
+        """What the log is to hear now of logons that proved nobody."""
+        for one in self._guard.take_due(self._boot()):
+            words = "logon at the alert page" + (f", {one.count} refused" if one.count > 1 else "")
+            user, role = one.request.user[:NAME_LENGTH], one.request.role
+            organization = self._ledger.store.policy.organisation
+            self._append(user, role if role in ROLES else "", organization, ACTION, "", words, one.why, ())
 
     def redeem(self, ticket: str) -> str:
         """A session for a ticket, once. Raises RefusedError."""
@@ -114,6 +136,7 @@ class PageSessions:
     def find(self, token: str) -> Officer:
         """Who a session is of, still on the roster, trained and not revoked. Raises RefusedError."""
         with self._lock:
+            self._enter_refused()
             given = self._sessions.get(_digest(_bytes(token)))
             if given is None or self._boot() >= given.until_us:
                 raise RefusedError("log on", clause="463.3", cure="reader logon")

@@ -20,7 +20,6 @@ from storage import access, codec
 from storage.audit_records import UnitAccess
 from storage.envelope import decode, encode
 from storage.roster import DEMO_PEOPLE
-from storage.times import MINUTE_US
 from sync.membership import page_host
 
 SECRETS = ("7XKR219", "KIA", "VICTIM", "26-1042")
@@ -214,16 +213,14 @@ def test_the_page_runs_no_script_but_its_own_and_is_never_kept_or_framed(car: Ca
         assert word in said
 
 
-def test_five_bad_keys_lock_a_user_for_a_while(car: Car) -> None:
+def test_bad_keys_lock_no_officer_out(car: Car) -> None:
     people = car.ledger.store.home.people
     good = (people / "demo-officer").read_bytes()
     (people / "demo-officer").write_bytes((people / "demo-supervisor").read_bytes())
     with car.laptop() as client:
-        for _ in range(5):
+        for _ in range(6):
             assert "does not prove" in car.log_on(client, "demo-officer", "sworn-officer").text
         (people / "demo-officer").write_bytes(good)
-        assert "locked" in car.log_on(client, "demo-officer", "sworn-officer").text
-        car.time.run(31 * MINUTE_US)
         assert car.log_on(client, "demo-officer", "sworn-officer").status_code == 200
 
 

@@ -1,0 +1,90 @@
+"""Logons that fail at the alert page: who must wait, and how often the log hears of it. No I/O.
+
+The page is on the vehicle's network, so a stranger may post to it. An address has a pace. Wrong passwords
+lock a name for the address that gave them (CJIS AC-7); a key is never locked: it cannot be guessed, and a
+stranger would shut an officer out. The log gets one entry per minute and name, with the number of refusals;
+names that are not on the roster share one.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from storage import access
+from storage.errors import RefusedError
+from storage.lockout import CJIS
+from storage.times import MINUTE_US
+
+PACE_A_MINUTE = 30  # logons of one address
+BURST = 60
+REMEMBERED = 2_000  # addresses, and pairs of address and name
+
+
+@dataclass(slots=True)
+class RefusedLogons:
+    """The refusals under one name since the last entry of them: the newest, and how many."""
+
+    entered_us: int
+    request: access.Request
+    why: str
+    count: int = 0
+
+
+class LogonGuard:
+    """What one run remembers, on the clock since boot (us). Its owner holds a lock."""
+
+    def __init__(self) -> None:
+        self._paces: OrderedDict[str, tuple[float, int]] = OrderedDict()
+        self._wrong: OrderedDict[tuple[str, str], list[int]] = OrderedDict()
+        self._refused: dict[str, RefusedLogons] = {}
+
+    def demand_pace(self, address: str, now_us: int) -> None:
+        """Raises RefusedError for an address that tries too often."""
+        place = network_of(address)
+        left, at_us = self._paces.pop(place, (float(BURST), now_us))
+        left = min(float(BURST), left + max(0, now_us - at_us) / MINUTE_US * PACE_A_MINUTE)
+        self._paces[place] = (max(0.0, left - 1), now_us)
+        if len(self._paces) > REMEMBERED:
+            self._paces.popitem(last=False)
+        if left < 1:
+            raise RefusedError("too many logons from this address", clause="CJIS AC-7", cure="wait a minute")
+
+    def is_locked(self, address: str, user: str, now_us: int) -> bool:
+        """Whether wrong passwords of this address locked this name for it."""
+        return CJIS.locked(self._wrong.get((network_of(address), user), ()), now_us)
+
+    def note_wrong_password(self, address: str, user: str, now_us: int) -> None:
+        """One more wrong password."""
+        place = network_of(address), user
+        times = CJIS.worth_keeping(self._wrong.pop(place, []), now_us)
+        self._wrong[place] = [*times[-CJIS.attempts :], now_us]
+        if len(self._wrong) > REMEMBERED:
+            self._wrong.popitem(last=False)
+
+    def note_refused(self, name: str, request: access.Request, why: str, now_us: int) -> None:
+        """A logon that proved nobody. name: as the roster has it, or empty."""
+        known = self._refused.setdefault(name, RefusedLogons(now_us - MINUTE_US, request, why))
+        known.request, known.why, known.count = request, why, known.count + 1
+
+    def take_due(self, now_us: int) -> list[RefusedLogons]:
+        """What the log is to hear now; it counts as entered."""
+        due = [one for one in self._refused.values() if one.count and now_us - one.entered_us >= MINUTE_US]
+        taken = [RefusedLogons(now_us, one.request, one.why, one.count) for one in due]
+        for one in due:
+            one.entered_us, one.count = now_us, 0
+        return taken
+
+
+def network_of(address: str) -> str:
+    """An address as one host is given it: IPv4 whole, of IPv6 the first 64 bits."""
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address[:64]
+    if isinstance(parsed, ipaddress.IPv6Address):
+        if parsed.ipv4_mapped is not None:
+            return str(parsed.ipv4_mapped)
+        return str(ipaddress.ip_network((parsed, 64), strict=False))
+    return str(parsed)
