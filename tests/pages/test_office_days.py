@@ -274,6 +274,12 @@ def test_the_set_up_shows_what_is_done_and_the_command_of_each_step(
     officer = reader()
     officer.logon("officer1")
     assert officer.get("/setup").status == 403
+    department.witness.away = True
+    one.get("/sharing")  # an answer that no witness signs
+    step = one.get("/setup").html.split('id="step-3"')[1].split("</li>")[0]
+    assert "to do" in step
+    for said in (step, one.get("/trust").text, one.get("/compliance").text):
+        assert "0 of 1 witness answered, 1 is needed" in said
 
 
 def test_days_that_go_and_units_that_are_silent_are_shown(department: Department, reader: Browser) -> None:
