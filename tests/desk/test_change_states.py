@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from desk_twins import Department
 
 from storage.times import HOUR_US
+from sync.department.desk.changes.calls import DecideForm
 from sync.department.desk.changes.rules import ChangeStates, state_of
+from sync.department.desk.people.calls import CredentialForm, HandedOver
 from sync.department.journal.change_entries import ChangeDecided, ChangeProposed, ChangeUsed
 from sync.department.journal.entries import Entry
 from sync.department.journal.entry_base import Note, Stamp
+from sync.department.policy.refusals import NotYetError
 
 PROPOSED_US = 1_000 * HOUR_US
 
@@ -44,3 +49,21 @@ def test_the_hours_of_an_approval_count_from_the_decision(
     if used:
         changes.apply(entry(6, PROPOSED_US + span, ChangeUsed(proposal=4, about="comm1", second="super")))
     assert state_of(policy, changes, proposed, PROPOSED_US + round(now_h * span)) == expected
+
+
+def test_the_same_change_waits_once(department: Department) -> None:
+    chief = department.logon("chief")
+    form = CredentialForm(user="comm1", reason="lost phone", propose=True)
+    first = department.call("user/credential", chief, form)
+    assert isinstance(first, HandedOver)
+    with pytest.raises(NotYetError, match=f"proposal {first.entry} waits for a second person") as refused:
+        department.call("user/credential", chief, form)
+    assert refused.value.code == "proposed"
+    other = department.call("user/credential", chief, replace(form, reason="lost password"))
+    assert isinstance(other, HandedOver)
+    assert other.entry > first.entry
+    decision = DecideForm(proposal=first.entry, granted=True, reason="called back")
+    department.call("change/approve", department.logon("super"), decision)
+    again = department.call("user/credential", chief, form)  # decided: another person may be asked
+    assert isinstance(again, HandedOver)
+    assert again.entry > other.entry

@@ -48,6 +48,22 @@ def test_each_state_of_ones_own_proposals(department: Department) -> None:
     assert late[made[2]] == "out of date"
 
 
+def test_the_same_search_waits_once(department: Department) -> None:
+    query, comm = department.plate("8XYZ*"), department.logon("comm1")
+    first = department.call("inquiry/propose", comm, ProposeForm(query=query, ground=GROUND))
+    assert isinstance(first, Entered)
+    moved = replace(query, since_us=query.since_us + 60_000_000, until_us=query.until_us + 60_000_000)
+    for same in (query, moved):
+        with pytest.raises(DeskRefusal, match=f"proposal {first.entry} waits for a second person") as refused:
+            department.call("inquiry/propose", comm, ProposeForm(query=same, ground=GROUND))
+        assert refused.value.code == "proposed"
+    others = [(replace(query, plate="8XY*"), GROUND), (query, replace(GROUND, number="26-001239"))]
+    for other, ground in others:
+        department.call("inquiry/propose", comm, ProposeForm(query=other, ground=ground))
+    department.call("inquiry/propose", department.logon("disp1"), ProposeForm(query=query, ground=GROUND))
+    assert len(department.desk.book.queue.waiting()) == 4
+
+
 @pytest.mark.parametrize("user", ["officer1", "reviewer1", "chief"])
 def test_it_is_for_people_who_search(department: Department, tokens: Tokens, user: str) -> None:
     with pytest.raises(DeskRefusal) as refused:

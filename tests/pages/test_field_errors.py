@@ -7,18 +7,20 @@ import re
 import typing
 from collections.abc import Callable, Iterable
 from html import unescape
+from zoneinfo import ZoneInfo
 
 import pytest
 from page_reader import Reader, Sheet
 from page_sheets import SHEETS
 
+from storage.times import DAY_US
 from sync.department.desk.calling import Said
 from sync.department.desk.field_help import words_of
 from sync.department.desk.json_forms import demand_counts
 from sync.department.desk.operations import OPERATIONS
-from sync.department.journal.inquiry_entries import Ground
+from sync.department.journal.inquiry_entries import Area, Ground, Query
 from sync.department.pages.fields import Field, fields_of
-from sync.department.pages.wording import done_of, in_page_words
+from sync.department.pages.wording import done_of, elements_of, in_page_words
 from sync.department.policy.refusals import FormError
 from sync.department.policy.roles import CALLS, Call
 
@@ -59,6 +61,22 @@ def test_a_sentence_stays_as_it_is(what: str) -> None:
 def test_a_refused_call_is_shown_by_what_it_does() -> None:
     assert {done_of(one) for one in Call} == {rule.words for rule in CALLS.values()}
     assert done_of("officer1") == "officer1"
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        (Query(plate="8XYZ123", since_us=0, until_us=DAY_US),
+         "plate 8XYZ123, 1969-12-31 16:00 to 1970-01-01 16:00"),
+        (Query(since_us=0, until_us=DAY_US, unit="Car 7"),
+         "no plate, 1969-12-31 16:00 to 1970-01-01 16:00, unit Car 7"),
+        (Query(plate="8X*", since_us=0, until_us=DAY_US, unit="Car 7",
+               area=Area(latitude=34.1, longitude=-118.0, radius_m=500.0)),
+         "plate 8X*, 1969-12-31 16:00 to 1970-01-01 16:00, within 500 m of 34.1, -118.0, unit Car 7"),
+    ],
+)  # fmt: skip
+def test_what_was_asked_is_shown_in_words_and_local_time(query: Query, words: str) -> None:
+    assert elements_of(query.text(), ZoneInfo("America/Los_Angeles")) == words
 
 
 def test_no_field_of_any_call_is_named_by_its_form() -> None:

@@ -225,6 +225,11 @@ class Calling:
 
         return await self.in_thread(work)
 
+    async def once(self, key: str, name: str, typed: bytes, work: Callable[[], T]) -> T:
+        """Do what a page without a session asks, once for a form: a form sent twice gets the first answer."""
+        made: T = await self.in_thread(lambda: self._once.run(key, "", name, typed, work))
+        return made
+
     def _demand_open(self, token: str, known: Operation) -> None:
         """A remembered answer goes only to a person who could make the call now. Raises DeskRefusal."""
         self.front.desk.act(token, known.call, lambda _caller: ([], lambda _entries: None))

@@ -41,7 +41,8 @@ async def send(visit: Visit) -> Response:
         about=values.get("about", ""), contact=values.text("contact"), words=values.text("words")
     )
     front, address = visit.calling.front, client.host if client else ""
-    asked = await visit.calling.in_thread(lambda: ask(front, address, form))
+    key, typed = visit.once()
+    asked = await visit.calling.once(key, "redress", typed, lambda: ask(front, address, form))
     return visit.page("redress_taken.html", asked=asked)
 
 

@@ -25,6 +25,7 @@ from sync.department.pages.wording import (
     act_of,
     alarm_of,
     done_of,
+    elements_of,
     in_local_time,
     promise_of,
     title_of,
@@ -330,6 +331,8 @@ def cell_of(  # noqa: PLR0911 - one case per kind
         return Cell("–")
     if column in {"call", "about"}:
         return Cell(act_of(value) if column == "call" else done_of(value))
+    if column == "data_elements":
+        return Cell(elements_of(str(value), visit.calling.front.desk.policy.zone))
     if column in {"what", "detail", "summary"}:
         return Cell(in_local_time(str(value), visit.calling.front.desk.policy.zone))
     if column == "test":

@@ -21,7 +21,7 @@ from sync.department.pages.memory import Memory, Shelf
 from sync.department.pages.navigation import entries_for
 from sync.department.pages.street_map import StreetMap
 from sync.department.pages.values import Values
-from sync.department.pages.wording import title_of
+from sync.department.pages.wording import elements_of, in_local_time, title_of
 from sync.department.pages.zones import zones_text
 from sync.department.policy.refusals import DeskRefusal, FormError
 from sync.department.policy.roles import CALLS, Call, Role
@@ -100,13 +100,16 @@ class Visit:
     async def call(self, name: str, wrong: Sequence[FormError] = (), /, **value: Any) -> Any:
         """Make one call of the table with this visit's session. `wrong`: what could not be read of what was
         typed. Raises DeskRefusal and the call's errors."""
-        typed = self.values.digest()
-        once = self.values.get("once", "")
-        key = once and hashlib.sha256(once.encode("utf-8", "replace") + typed).hexdigest()
+        key, typed = self.once()
         with watching() as mark:
             answer = await self.calling.operation(name, self.token, value, key, typed, wrong)
         self.unwitnessed = self.unwitnessed or mark.unwitnessed
         return answer
+
+    def once(self) -> tuple[str, bytes]:
+        """(what makes this form's call once, what was typed)."""
+        typed, once = self.values.digest(), self.values.get("once", "")
+        return once and hashlib.sha256(once.encode("utf-8", "replace") + typed).hexdigest(), typed
 
     async def demand(self, name: str) -> None:
         """Ask session, role and training as the call `name` would, without making it. Raises DeskRefusal."""
@@ -158,6 +161,8 @@ class Visit:
             "foot": foot_of(self.calling.front, now_us),
             "now_us": now_us,
             "clock": rendering.clock_of(desk.policy.zone),
+            "elements_of": lambda text: elements_of(text, desk.policy.zone),
+            "local": lambda text: in_local_time(text, desk.policy.zone),
             "ago": lambda at_us: rendering.ago(at_us, now_us),
             "may": lambda name: self.may(Call(name)),
             "title_of": lambda role: title_of(desk.policy, role),

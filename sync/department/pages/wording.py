@@ -84,6 +84,24 @@ def in_local_time(text: str, zone: tzinfo) -> str:
     return _UTC.sub(local_of, text)
 
 
+_ELEMENTS = (
+    (re.compile(r"\bplate=\(none\)"), "no plate"),
+    (re.compile(r"\bplate=(\S+)"), r"plate \1"),
+    (re.compile(r"\bfrom=(\S+ ?\S*) to="), r", \1 to "),
+    (re.compile(r" ?\barea=([\d.-]+),([\d.-]+),([\d.e+]+)m"), r", within \3 m of \1, \2"),
+    (re.compile(r" ?\bunit="), ", unit "),
+    (re.compile(r" ,"), ","),
+)
+
+
+def elements_of(text: str, zone: tzinfo) -> str:
+    """What was asked, as an entry has it (`Query.text`), in words and local time."""
+    words = in_local_time(text, zone)
+    for pattern, made in _ELEMENTS:
+        words = pattern.sub(made, words)
+    return words
+
+
 def act_of(operation: object) -> str:
     """What a call does, in the words of the API's reference: its first sentence."""
     known = OPERATIONS.get(str(operation))

@@ -138,6 +138,26 @@ def to_use(policy: Policy, changes: ChangeStates, form: ChangeForm, wanted: Want
     return ChangeUsed(proposal=number, about=wanted.about, second=decision.stamp.user)
 
 
+def _demand_new(
+    policy: Policy, changes: ChangeStates, proposed: ChangeProposed, wanted: WantedChange
+) -> None:
+    """One form waits once. Raises NotYetError naming the proposal that waits."""
+    for entry in changes.waiting(policy, wanted.now_us):
+        same = isinstance(entry.note, ChangeProposed) and entry.note.digest == proposed.digest
+        if same and entry.stamp.user == wanted.user:
+            raise already_proposed(entry.sequence, CLAUSE)
+
+
+def already_proposed(number: int, clause: str) -> NotYetError:
+    """The refusal of a second proposal of the same."""
+    return NotYetError(
+        f"you proposed exactly this already: proposal {number} waits for a second person",
+        code="proposed",
+        clause=clause,
+        cure="have another person decide it",
+    )
+
+
 def used_for(used: ChangeUsed, about: str) -> ChangeUsed:
     """The same approval for another of the people whom it is about."""
     return replace(used, about=about)
@@ -159,7 +179,9 @@ def second_person(
     if form.propose:
         if not needed:
             raise FormError("this needs no second person: make the call", code="no-second", clause=CLAUSE)
-        return proposal_of(wanted.call, form, wanted.about, wanted.summary)
+        proposed = proposal_of(wanted.call, form, wanted.about, wanted.summary)
+        _demand_new(policy, changes, proposed, wanted)
+        return proposed
     if not needed or alone:
         return []
     return [to_use(policy, changes, form, wanted)]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -28,7 +29,7 @@ from storage.grant_format import (
     takes_two_people,
 )
 from storage.ssh_signature import SshPublicKey, SshSignatureError
-from storage.times import DAY_US, HOUR_US, utc_text
+from storage.times import DAY_US, HOUR_US, iso_text
 from sync.department.desk.changes import rules as changes
 from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Desk, Plan
@@ -273,9 +274,12 @@ def issue(front: DeskContext, token: str, form: GrantForm) -> Granted:
             raise _limits(error) from None
         demand_not_taken_back(desk, grant)
         wanted = changes.WantedChange(
-            call="grant/issue", about=form.person, summary=_summary(grant, form.units), user=caller.user,
+            call="grant/issue",
+            about=form.person,
+            summary=_summary(grant, front.grants.unit_names()),
+            user=caller.user,
             now_us=now,
-        )  # fmt: skip
+        )
         needed = takes_two_people(grant.commands)
         second = changes.second_person(desk.policy, desk.book.changes, form, wanted, needed=needed)
         if isinstance(second, ChangeProposed):
@@ -295,12 +299,13 @@ def issue(front: DeskContext, token: str, form: GrantForm) -> Granted:
     )
 
 
-def _summary(grant: Grant, units: tuple[str, ...]) -> str:
-    """What the second person agrees to."""
+def _summary(grant: Grant, names: Mapping[str, str]) -> str:
+    """What the second person agrees to. `names`: unit id to name."""
+    units = [names.get(one, one) for one in grant.units]
     holds = ", ".join(str(hold) for hold in grant.destroy_holds[:20])
     parts = (
         f"{grant.role} {grant.person} ({grant.organisation}) at {', '.join(units[:20])}",
-        f"until {utc_text(grant.to_us, to='minute')}",
+        f"until {iso_text(grant.to_us, to='second')}",
         f"commands: {' '.join(grant.commands)}",
         f"destroys records up to {grant.destroy_up_to} that were not delivered"
         if grant.destroy_up_to

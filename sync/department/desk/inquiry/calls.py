@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from sync.department.content.reads import FoundRead
 from sync.department.desk.audit.rules import AlprRequest
+from sync.department.desk.changes.rules import already_proposed
 from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Plan
 from sync.department.desk.inquiry import rules
@@ -70,7 +71,11 @@ def propose(front: DeskContext, token: str, form: ProposeForm) -> Entered:
             raise FormError(
                 "a search for a full plate needs no second person", code="full", clause="463.5 (a)"
             )
-        return [SearchProposed(query=query, ground=ground, request=request)], first_entry
+        wanted = SearchProposed(query=query, ground=ground, request=request)
+        number = rules.same_waiting(desk.book.queue, wanted, caller.user)
+        if number >= 0:
+            raise already_proposed(number, "463.5 (a)")
+        return [wanted], first_entry
 
     return desk.act(token, Call.INQUIRY_RUN, plan)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from storage.plate_text import normal_plate
 from storage.times import DAY_US, HOUR_US, MINUTE_US
@@ -37,6 +37,7 @@ from sync.department.policy.refusals import (
 )
 
 TAKEN_US = 5 * MINUTE_US  # an answer that was cut off can be made again after that
+SAME_US = 10 * MINUTE_US  # two ranges of one search that was proposed twice
 PLATE = re.compile(r"[A-Z0-9?*]{1,16}")
 
 
@@ -247,6 +248,22 @@ def request_to_run(
     if entry.stamp.user == runner:
         raise DeskRefusal("another person must answer your request", code="own-request", clause="463.5 (c)")
     return entry
+
+
+def same_waiting(queue: InquiryQueue, wanted: SearchProposed, user: str) -> int:
+    """The person's own proposal of the same search that waits, or -1. A range that ends now, proposed again a
+    little later, is the same."""
+    for entry in queue.waiting():
+        note = entry.note
+        if not isinstance(note, SearchProposed) or entry.stamp.user != user:
+            continue
+        moved = max(
+            abs(note.query.since_us - wanted.query.since_us), abs(note.query.until_us - wanted.query.until_us)
+        )
+        at = replace(note.query, since_us=wanted.query.since_us, until_us=wanted.query.until_us)
+        if moved <= SAME_US and replace(note, query=at) == wanted:
+            return entry.sequence
+    return -1
 
 
 def proposal_to_decide(queue: InquiryQueue, number: int, second: str) -> Entry:
