@@ -11,12 +11,14 @@ from desk_root import Root, covered_by
 from desk_twins import Department
 
 from storage.times import DAY_US, day_text
+from sync import messages
 from sync.department.journal import check_log
 from sync.department.journal.hold_entries import Purged
 from sync.department.server import daily
+from sync.department.server.retention import DayPurgeReceipt
 from sync.department.server.server import Department as Server
 from sync.department.server.verify import Checker
-from sync.department.store.tables import days, elements
+from sync.department.store.tables import bad_records, days, elements
 
 
 def verdict(department: Department, server: Server) -> tuple[list[str], list[str]]:
@@ -46,6 +48,51 @@ def a_whole_day_taken_out(department: Department, server: Server, day: int) -> s
         connection.execute(elements.delete().where(elements.c.day == day))
         connection.execute(days.delete().where(days.c.day == day))
     return f"of the reads received on {day_text(day)}, 11 were counted and 0 are here"
+
+
+def pictures_said_to_be_given_up(department: Department, server: Server, day: int) -> str:
+    """With the rows by which the store excuses them: of another day than the honest ones, or of the same."""
+    _pictures_taken_out(server, day)
+    return f"of the elements patch received on {day_text(day)}, 11 were counted and 10 are here"
+
+
+def a_give_up_dated_back(department: Department, server: Server, day: int) -> str:
+    _pictures_taken_out(server, day)
+    return f"of the elements given up on {day_text(day)}, 0 were counted and 1 are here"
+
+
+def _pictures_taken_out(server: Server, day: int) -> None:
+    with server.store.write() as connection:
+        patch = (elements.c.day == day) & (elements.c.name == "patch")
+        row = connection.execute(sa.select(elements).where(patch).limit(1)).one()
+        one = (elements.c.log_no == row.log_no) & (elements.c.sequence == row.sequence)
+        connection.execute(elements.delete().where(patch, one))
+        connection.execute(
+            bad_records.insert().values(
+                log_no=row.log_no, sequence=row.sequence, name="patch", tries=3, reason="damaged",
+                given_up_us=day * DAY_US,
+            )
+        )  # fmt: skip
+
+
+def a_purge_that_counts_more(department: Department, server: Server, day: int) -> str:
+    """A receipt by the log's key that accounts for more than the day brought: room for other losses."""
+    with server.store.read() as connection:
+        rows = select_count(elements.c.day == day)
+        many = connection.execute(rows).scalar_one()
+    receipt = DayPurgeReceipt(
+        department=server.home.settings.name, day=day, records=11, elements=many + 2, packs=0, clause="463.8",
+        started_us=1, at_us=1,
+    )  # fmt: skip
+    sealed = messages.seal_message(receipt, server.home.log_key())
+    with server.store.write() as connection:
+        connection.execute(days.update().where(days.c.day == day).values(purged_us=1, receipt=sealed))
+        connection.execute(days.update().where(days.c.day == day).values(purge_started_us=1))
+    return f"of the elements received on {day_text(day)}, {many} were counted and {many + 2} purged"
+
+
+def select_count(where: sa.ColumnElement[bool]) -> sa.Select[tuple[int]]:
+    return sa.select(sa.func.count()).select_from(elements).where(where)
 
 
 def a_day_said_to_be_purged(department: Department, server: Server, day: int) -> str:
@@ -79,6 +126,9 @@ def another_receipt(department: Department, server: Server, day: int) -> str:
 ATTACKS = (
     one_read_taken_out,
     a_whole_day_taken_out,
+    pictures_said_to_be_given_up,
+    a_give_up_dated_back,
+    a_purge_that_counts_more,
     a_day_said_to_be_purged,
     a_day_entered_as_purged,
     another_receipt,

@@ -17,7 +17,7 @@ from storage.log_records import Incident
 from sync import messages
 from sync.department.server.server import Department
 from sync.department.store import unit_logs
-from sync.department.store.tables import alerts, elements, leaves, logs, receipts, tokens
+from sync.department.store.tables import alerts, bad_records, elements, leaves, logs, receipts, tokens
 from sync.errors import LinkError
 
 
@@ -167,6 +167,32 @@ def test_verify_names_what_was_tampered_with(
     with department.store.write() as connection:
         connection.execute(statement)  # type: ignore[call-overload]
     assert any(named in problem for problem in checked(department.home).problems)
+
+
+@pytest.mark.parametrize("excuse", ["still to come", "given up"])
+@pytest.mark.parametrize("kept", ["the store's receipts", "the unit's"])
+def test_the_stores_own_excuse_for_a_loss_does_not_hold_against_a_receipt(
+    department: Department, unit: Joined, excuse: str, kept: str
+) -> None:
+    (number,) = unit.add(1)
+    converse(unit, department)
+    converse(unit, department)  # the unit's record of the receipt
+    with department.store.write() as connection:
+        (log_no,) = connection.execute(select(logs.c.log_no)).scalars()
+        patch = (elements.c.sequence == number) & (elements.c.name == "patch")
+        connection.execute(elements.delete().where(patch))
+        if excuse == "given up":
+            values = {"sequence": number, "name": "patch", "tries": 3, "reason": "x", "given_up_us": 1}
+            connection.execute(bad_records.insert().values(log_no=log_no, **values))
+        else:
+            connection.execute(update(leaves).where(leaves.c.sequence == number).values(missing=1))
+        connection.execute(
+            receipts.delete()
+            if kept == "the unit's"
+            else elements.delete().where(elements.c.form == unit_logs.FORM_OPEN)
+        )
+    told = f"record {number}, patch: said to be {excuse}, but a receipt was given for it"
+    assert any(told in problem for problem in checked(department.home).problems)
 
 
 def test_no_table_shows_a_plate(department: Department, unit: Joined) -> None:

@@ -31,6 +31,7 @@ from sync.department.policy.refusals import FormError
 from sync.department.store import tables, unit_logs
 from sync.department.store.blobs import PackStore
 from sync.department.store.database import Store
+from sync.department.store.received import ReceivedDay, received_days
 
 BATCH = 500
 SEARCHED = ("text", "place")
@@ -50,11 +51,9 @@ class StoreReads:
             )
             return found.first() is not None
 
-    def received(self) -> list[tuple[int, int]]:
-        e = tables.elements.c
-        counts = select(e.day, sa.func.count()).where(e.name == "text").group_by(e.day).order_by(e.day)
+    def received(self) -> list[ReceivedDay]:
         with self._store.read() as connection:
-            return [(int(day), int(reads)) for day, reads in connection.execute(counts)]
+            return received_days(connection)
 
     def extent(self, query: Query) -> tuple[int, int]:
         e = tables.elements.c

@@ -15,6 +15,7 @@ from sync.department.content import likeness
 from sync.department.content.key_guard import Cover, KeyDoor, MatchedRead, Row, read_name
 from sync.department.journal.inquiry_entries import Query
 from sync.department.policy.refusals import FormError
+from sync.department.store.received import ReceivedDay
 
 NEAREST = 0.999  # a near read never passes for the plate itself
 
@@ -148,8 +149,8 @@ class Reads(Protocol):
         """At most `limit` matches, the newest first, after those up to a cursor."""
         ...
 
-    def received(self) -> list[tuple[int, int]]:
-        """(day of receipt, reads) of every day that was not purged."""
+    def received(self) -> list[ReceivedDay]:
+        """What came in on every day that was not purged, and what was given up."""
         ...
 
     def extent(self, query: Query) -> tuple[int, int]:

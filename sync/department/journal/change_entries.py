@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from storage.codec import later
 from sync.department.journal.entry_base import Note
 
 
@@ -55,11 +56,17 @@ class AuthenticatorKept(Note):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DayCounted(Note):
-    """How many reads the department received on a day (YYYY-MM-DD, UTC), entered when the day is over."""
+    """How many reads the department received on a day (YYYY-MM-DD, UTC), entered when the day is over.
+
+    `elements`: (name, how many) of everything received on it, by name; `given_up`: how many elements were
+    given up on it. Entries of before these were counted have neither: () and -1.
+    """
 
     KIND: ClassVar[str] = "day_counted"
     day: str
     reads: int
+    elements: tuple[tuple[str, int], ...] = later(())
+    given_up: int = later(-1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""What the log says of each day of receipt, held against the store: how many reads came in, what was purged.
+"""What the log says of each day of receipt, held against the store: what came in, was given up, was purged.
 
 The store alone cannot say that reads are missing where rows, trees and receipts were taken out together, or
 the database was set back; the entries about each day are witnessed. No I/O.
@@ -6,7 +6,7 @@ the database was set back; the entries about each day are witnessed. No I/O.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from storage.errors import StorageError
@@ -15,22 +15,24 @@ from sync.department.journal.change_entries import DayCounted
 from sync.department.journal.entries import Entry, RootSet
 from sync.department.journal.hold_entries import Purged
 from sync.department.policy.policy_file import parse_policy
+from sync.department.store.received import READ, ReceivedDay
 
 
 @dataclass(slots=True)
 class StoredDays:
-    """By day of receipt (days since 1970): how many reads are here; SHA-256 of the receipt of its purge, or
-    of nothing while that is under way."""
+    """By day of receipt (days since 1970): what is here; SHA-256 of the receipt of its purge, or of nothing
+    while that is under way; how many elements that receipt names."""
 
-    reads: dict[int, int] = field(default_factory=dict)
+    here: dict[int, ReceivedDay] = field(default_factory=dict)
     purged: dict[int, bytes] = field(default_factory=dict)
+    elements_purged: dict[int, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class CountedDays:
     """What the entries so far say, by day (YYYY-MM-DD). `keep_days`: the least that a policy has had."""
 
-    counted: dict[str, int] = field(default_factory=dict)
+    counted: dict[str, DayCounted] = field(default_factory=dict)
     purged: dict[str, tuple[bytes, int]] = field(default_factory=dict)
     keep_days: int = 366
 
@@ -38,7 +40,7 @@ class CountedDays:
         """Take in an entry."""
         note = entry.note
         if isinstance(note, DayCounted):
-            self.counted.setdefault(note.day, note.reads)
+            self.counted.setdefault(note.day, note)
         elif isinstance(note, Purged):
             self.purged[note.day] = (note.receipt, entry.stamp.at_us)
         elif isinstance(note, RootSet):
@@ -50,7 +52,8 @@ class CountedDays:
 
     def compare(self, stored: StoredDays, newest_us: int) -> tuple[list[str], list[str]]:
         """(what is wrong, what could not be checked). `newest_us`: of the log's newest entry."""
-        wrong, unchecked = self._missing(stored), list[str]()
+        wrong, unchecked = list(self._missing(stored)), list[str]()
+        wrong += self._given_up(stored, newest_us)
         for day, receipt in sorted(stored.purged.items()):
             text = day_text(day)
             said, entered_us = self.purged.get(text, (b"", newest_us))
@@ -64,11 +67,35 @@ class CountedDays:
                 wrong.append(f"the purge of {text}: the log has another receipt")
         return wrong, unchecked
 
-    def _missing(self, stored: StoredDays) -> list[str]:
-        gone: Mapping[str, bytes] = {day_text(day): receipt for day, receipt in stored.purged.items()}
-        here = {day_text(day): reads for day, reads in stored.reads.items()}
-        return [
-            f"of the reads received on {day}, {reads:,} were counted and {here.get(day, 0):,} are here"
-            for day, reads in sorted(self.counted.items())
-            if day not in gone and here.get(day, 0) != reads
-        ]
+    def _missing(self, stored: StoredDays) -> Iterator[str]:
+        gone = {day_text(day): day for day in stored.purged}
+        here = {day_text(day): one for day, one in stored.here.items()}
+        for day, said in sorted(self.counted.items()):
+            received = f"received on {day}"
+            if day in gone:
+                many, purged = sum(n for _, n in said.elements), stored.elements_purged.get(gone[day])
+                if said.elements and purged not in {None, many}:
+                    yield f"of the elements {received}, {many:,} were counted and {purged:,} purged"
+                continue
+            found = here.get(day)
+            reads, elements = (found.reads, dict(found.elements)) if found else (0, {})
+            if said.reads != reads:
+                yield f"of the reads {received}, {said.reads:,} were counted and {reads:,} are here"
+            for name, many in said.elements:
+                if name != READ and many != elements.get(name, 0):
+                    yield (
+                        f"of the elements {name} {received}, {many:,} were counted and "
+                        f"{elements.get(name, 0):,} are here"
+                    )
+
+    def _given_up(self, stored: StoredDays, newest_us: int) -> Iterator[str]:
+        """Root can say in the store that anything never came right; a day that is over is counted."""
+        if not any(said.given_up >= 0 for said in self.counted.values()):
+            return  # of before these were counted
+        days = {day_text(day): one.given_up for day, one in stored.here.items()}
+        days = {day: 0 for day, said in self.counted.items() if said.given_up > 0} | days
+        for day, given_up in sorted(days.items()):
+            said = self.counted.get(day)
+            known = said.given_up if said else 0 if day < day_text(newest_us // DAY_US - 1) else given_up
+            if known not in {given_up, -1}:
+                yield f"of the elements given up on {day}, {known:,} were counted and {given_up:,} are here"

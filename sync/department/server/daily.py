@@ -65,19 +65,19 @@ def enter_purges(desk: Desk, retention: StoreRetention) -> list[int]:
 
 
 def count_days(front: DeskContext) -> int:
-    """Enter how many reads came in on each day of receipt that is over: how many days were entered.
+    """Enter what came in on each day of receipt that is over, and what was given up: how many days.
 
     A day that was purged before it was counted is in the log by its purge.
     """
     desk = front.desk
     today = day_text(desk.now_us() // DAY_US)
-    counts = {day_text(day): reads for day, reads in front.reads.received()}
+    counts = {day_text(one.day): one for one in front.reads.received()}
     with desk.log.writing():
         desk.refresh()
         known = desk.book.counted_days
         notes = [
-            DayCounted(day=day, reads=reads)
-            for day, reads in sorted(counts.items())
+            DayCounted(day=day, reads=one.reads, elements=one.elements, given_up=one.given_up)
+            for day, one in sorted(counts.items())
             if day < today and day not in known
         ]
         desk.system(*notes)

@@ -1,11 +1,14 @@
 """Checks a department's store: every leaf, tree, co-signature, receipt, element and purge. Names what is bad.
 
 Content is checked through the key service, which answers "matches its commitment" or what is wrong, never
-the content. An element that is neither here, nor purged by receipt, nor given up, is a loss.
+the content. An element that is neither here, nor purged by receipt, nor given up, is a loss. The store's own
+word that one was given up, or is still to come, does not count against a receipt that the department gave for
+it: the unit keeps that in its log.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +23,7 @@ from storage.checkpoint import TYPE_COSIGNATURE, NoteKey, open_checkpoint, open_
 from storage.codec import from_bytes
 from storage.counts import counted
 from storage.errors import ExplainedError, StorageError
-from storage.log_records import FileInForce, GrantTaken
+from storage.log_records import FileInForce, GrantTaken, UploadReceipt
 from storage.receipts import open_receipt
 from sync import messages
 from sync.department.content.key_service import ReceivingKeys
@@ -29,6 +32,7 @@ from sync.department.server.unit_reports import Reported
 from sync.department.store import closed_records, joined_units, unit_logs
 from sync.department.store.blobs import PackStore
 from sync.department.store.database import Store
+from sync.department.store.received import received_days
 from sync.department.store.tables import bad_records, days, elements, logs, receipts, units
 from sync.department.units import destructions
 from sync.errors import KeyServiceError, StoreError, SyncError
@@ -36,11 +40,12 @@ from sync.vouch import open_vouch
 
 AT_ONCE = 500
 MAX_PROBLEMS = 1000
-REPORTS: dict[str, type[FileInForce] | type[GrantTaken]] = {
+REPORTS: dict[str, type[FileInForce] | type[GrantTaken] | type[UploadReceipt]] = {
     FileInForce.KIND: FileInForce,
     GrantTaken.KIND: GrantTaken,
+    UploadReceipt.KIND: UploadReceipt,
 }
-"""Records by which a unit says what it took."""
+"""Records by which a unit says what it took, and which receipts it was given."""
 
 
 @dataclass(slots=True)
@@ -80,6 +85,8 @@ class Checker:
         self.report = StoreReport()
         self._absent = 0
         self._unit = ""
+        self._excused: list[tuple[int, str, str]] = []
+        self._covered: list[tuple[int, int]] = []
 
     def run(self, *, content: bool = True) -> StoreReport:
         """Everything; without `content`, signatures and trees alone."""
@@ -107,6 +114,7 @@ class Checker:
                     continue
                 self._unit = str(row.name)
                 self.report.reported.begin_log()
+                self._excused, self._covered = [], []
                 self._vouch(log, bytes(row.vouch), bytes(row.identity))
                 if log.closed_of is not None:
                     self._closed(connection, log, content=content)
@@ -114,6 +122,7 @@ class Checker:
                 self._log(connection, log, content=content)
                 self._destruction(connection, log)
                 self._receipts(connection, log)
+                self._judge_excuses(log)
         if content and self._absent != purged:
             self.report.wrong(
                 f"{counted(self._absent, 'element')} not here, but purge receipts account for {purged}"
@@ -121,11 +130,9 @@ class Checker:
         return self.report
 
     def _days(self, connection: sa.Connection) -> None:
-        """How many reads each day of receipt holds, and which are purged: held against the log's entries."""
+        """What each day of receipt holds, and which are purged: held against the log's entries."""
         found = self.report.reported.days
-        counts = select(elements.c.day, sa.func.count()).where(elements.c.name == "text")
-        for day, reads in connection.execute(counts.group_by(elements.c.day)):
-            found.reads[day] = reads
+        found.here = {one.day: one for one in received_days(connection)}
         gone = select(days.c.day, days.c.receipt).where(days.c.purge_started_us.is_not(None))
         for day, receipt in connection.execute(gone):
             found.purged[day] = hashlib.sha256(bytes(receipt or b"")).digest()
@@ -233,15 +240,31 @@ class Checker:
             try:
                 opened = sealing.read_open(one.name, one.sequence, one.stored, mark.commitment)
                 if one.sequence in taken:
-                    self.report.reported.add(self._unit, from_bytes(taken[one.sequence], opened.content))
+                    self._take(log, from_bytes(taken[one.sequence], opened.content))
             except StorageError as error:
                 self._element_wrong(log, one.sequence, one.name, error.what)
         for day, some in sealed.items():
             for wanted, wrong in zip(some, self._checked(day, log, some), strict=True):
                 if wrong is not None:
                     self._element_wrong(log, wanted[0], wanted[1], wrong)
-        lost = set(marks) - self._excused(connection, log, first)
-        self._absent += len(lost)
+        given_up, coming = self._excuses(connection, log, first)
+        self.report.given_up += len(given_up)
+        for excused, why in ((given_up, "given up"), (coming - given_up, "still to come")):
+            self._excused += [(*one, why) for one in sorted(excused & set(marks))]
+        self._absent += len(set(marks) - given_up - coming)
+
+    def _take(self, log: unit_logs.HeldLog, record: FileInForce | GrantTaken | UploadReceipt) -> None:
+        if not isinstance(record, UploadReceipt):
+            self.report.reported.add(self._unit, record)
+            return
+        with contextlib.suppress(StorageError):  # another department's
+            self._covered += open_receipt(record.receipt, self._department, log.log_id).ranges
+
+    def _judge_excuses(self, log: unit_logs.HeldLog) -> None:
+        """A receipt is given for whole records alone: what it covers was here."""
+        for sequence, name, why in self._excused:
+            if any(first <= sequence <= last for first, last in self._covered):
+                self._element_wrong(log, sequence, name, f"said to be {why}, but a receipt was given for it")
 
     def _checked(
         self, day: int, log: unit_logs.HeldLog, some: Sequence[tuple[int, str, bytes, bytes]]
@@ -273,8 +296,11 @@ class Checker:
                     self._element_wrong(log, row.sequence, row.name, str(error))
             yield _Element(row.day, row.sequence, row.name, row.form, stored)
 
-    def _excused(self, connection: sa.Connection, log: unit_logs.HeldLog, first: int) -> set[tuple[int, str]]:
-        """Elements that were given up as incidents, or that are still to come."""
+    @staticmethod
+    def _excuses(
+        connection: sa.Connection, log: unit_logs.HeldLog, first: int
+    ) -> tuple[set[tuple[int, str]], set[tuple[int, str]]]:
+        """(elements that were given up as incidents, those of records that are still to come)."""
         query = select(bad_records.c.sequence, bad_records.c.name).where(
             bad_records.c.log_no == log.log_no,
             bad_records.c.sequence >= first,
@@ -282,14 +308,13 @@ class Checker:
             bad_records.c.given_up_us.is_not(None),
         )
         given_up = {(row[0], row[1]) for row in connection.execute(query)}
-        self.report.given_up += len(given_up)
         coming = set()
         for sequence, (data, missing) in unit_logs.missing_of(
             connection, log.log_no, range(first, first + AT_ONCE)
         ).items():
             if missing:
                 coming |= {(sequence, name) for name in messages.traveling(leaves.unchecked(data))}
-        return given_up | coming
+        return given_up, coming
 
     # --- receipts and purges -------------------------------------------------------------------------------
 
@@ -302,6 +327,7 @@ class Checker:
             except StorageError as error:
                 self.report.wrong(f"receipt {number}: {error.what}")
                 continue
+            self._covered += said.ranges
             if said.ranges and said.ranges[-1][1] >= log.frontier.size:
                 self.report.wrong(f"receipt {number}: covers records that are not here")
 
@@ -317,6 +343,7 @@ class Checker:
                 self.report.wrong(f"purge of day {day}: its receipt: {error}")
                 continue
             counted += receipt.elements
+            self.report.reported.days.elements_purged[day] = receipt.elements
             if receipt.day != day:
                 self.report.wrong(f"purge of day {day}: its receipt names day {receipt.day}")
             if self._keys.has_store_key(day):
