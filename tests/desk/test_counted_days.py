@@ -78,8 +78,8 @@ def _pictures_taken_out(server: Server, day: int) -> None:
 def a_purge_that_counts_more(department: Department, server: Server, day: int) -> str:
     """A receipt by the log's key that accounts for more than the day brought: room for other losses."""
     with server.store.read() as connection:
-        rows = select_count(elements.c.day == day)
-        many = connection.execute(rows).scalar_one()
+        rows = sa.select(sa.func.count()).select_from(elements).where(elements.c.day == day)
+        many = int(connection.execute(rows).scalar_one())
     receipt = DayPurgeReceipt(
         department=server.home.settings.name, day=day, records=11, elements=many + 2, packs=0, clause="463.8",
         started_us=1, at_us=1,
@@ -89,10 +89,6 @@ def a_purge_that_counts_more(department: Department, server: Server, day: int) -
         connection.execute(days.update().where(days.c.day == day).values(purged_us=1, receipt=sealed))
         connection.execute(days.update().where(days.c.day == day).values(purge_started_us=1))
     return f"of the elements received on {day_text(day)}, {many} were counted and {many + 2} purged"
-
-
-def select_count(where: sa.ColumnElement[bool]) -> sa.Select[tuple[int]]:
-    return sa.select(sa.func.count()).select_from(elements).where(where)
 
 
 def a_day_said_to_be_purged(department: Department, server: Server, day: int) -> str:
