@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ast
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -82,3 +85,47 @@ def test_every_equivalent_mutant_still_exists() -> None:
         for mutant in mutants_of(path, (ROOT / path).read_text(encoding="utf-8"))
     }
     assert set(equivalent_names()) <= there
+
+
+CHILD = """
+import pytest
+
+
+def test_passes():
+    assert 1 + 1 == 2
+
+
+def test_fails():
+    assert 1 == 2
+
+
+def test_hangs():
+    import time
+
+    time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "timeout_s", "failed"), [("passes", 60.0, False), ("fails", 60.0, True), ("hangs", 3.0, True)]
+)
+def test_the_runner_tells_a_test_that_fails_from_one_that_passes(
+    tmp_path: Path, name: str, timeout_s: float, failed: bool
+) -> None:
+    """With the libraries imported that a room's tests bring, plugins of pytest among them."""
+    (tmp_path / "test_child.py").write_text(CHILD)
+    (tmp_path / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n")  # as in pyproject.toml
+    noted = tmp_path / "reach.json"
+    libraries = [one for one in sys.modules if one.split(".")[0] in {"hypothesis", "_hypothesis_globals"}]
+    assert "_hypothesis_globals" in libraries
+    noted.write_text(json.dumps({"libraries": sorted(libraries)}))
+    ask = {"tests": [f"{tmp_path}/test_child.py::test_{name}"], "timeout_s": timeout_s}
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.tools.mutation.runner", str(noted)],
+        cwd=ROOT,
+        input=json.dumps(ask) + "\n",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(done.stdout) == {"failed": failed}

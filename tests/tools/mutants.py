@@ -33,7 +33,7 @@ LONGEST_S = 900  # an endless loop is a mutant killed
 
 
 class BaselineFailedError(Exception):
-    """The room's tests fail without any mutant."""
+    """The room's tests fail without any mutant: alone, or as the runner runs them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +146,7 @@ def run_room(name: str, *, sample: int, seed: int, only: str | None, skipped: fr
         with subprocess.Popen(
             command, cwd=checkout, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         ) as runner:
+            _demand_alive(runner, reach)
             for mutant in chosen:
                 dead = _is_killed(runner, checkout, mutant, reach.tests(mutant), reach)
                 killed += dead
@@ -162,18 +163,36 @@ def _is_killed(
     """Whether a test fails with the mutant in place of the module."""
     if not tests:
         return False
-    assert runner.stdin is not None
-    assert runner.stdout is not None
     target = checkout / mutant.path
     before = target.read_text(encoding="utf-8")
     target.write_text(mutant.source, encoding="utf-8")
     try:
-        timeout_s = min(LONGEST_S, 60 + 20 * sum(reach.seconds[one] for one in tests))
-        runner.stdin.write(json.dumps({"tests": tests, "timeout_s": timeout_s}) + "\n")
-        runner.stdin.flush()
-        return bool(json.loads(runner.stdout.readline())["failed"])
+        return _fails(runner, tests, reach)
     finally:
         target.write_text(before, encoding="utf-8")
+
+
+def _demand_alive(runner: subprocess.Popen[str], reach: Reach) -> None:
+    """The quickest test of each file passes where nothing is changed, or each mutant would count as killed.
+
+    Raises BaselineFailedError.
+    """
+    quickest: dict[str, str] = {}
+    for one in sorted(reach.seconds, key=lambda name: reach.seconds[name]):
+        quickest.setdefault(one.partition("::")[0], one)
+    for one in quickest.values():
+        if _fails(runner, [one], reach):
+            raise BaselineFailedError(f"{one} fails in the runner without a mutant")
+
+
+def _fails(runner: subprocess.Popen[str], tests: list[str], reach: Reach) -> bool:
+    """Whether one of the tests fails in the runner, with the checkout as it is now."""
+    assert runner.stdin is not None
+    assert runner.stdout is not None
+    timeout_s = min(LONGEST_S, 60 + 20 * sum(reach.seconds[one] for one in tests))
+    runner.stdin.write(json.dumps({"tests": tests, "timeout_s": timeout_s}) + "\n")
+    runner.stdin.flush()
+    return bool(json.loads(runner.stdout.readline())["failed"])
 
 
 def main() -> int:

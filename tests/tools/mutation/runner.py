@@ -28,8 +28,9 @@ def _in_child(tests: list[str]) -> None:
         os.dup2(nowhere, descriptor)
     sys.dont_write_bytecode = True  # a mutant's size and second may be those of the one before
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
-    status = pytest.main(["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--no-header", *tests])
-    os._exit(int(status))
+    # what was imported before the fork is a plugin's too, and every warning is an error here
+    words = ["-W", "ignore::pytest.PytestAssertRewriteWarning", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    os._exit(int(pytest.main(["-x", "-q", "--no-header", *words, *tests])))
 
 
 def failed(tests: list[str], timeout_s: float) -> bool:
