@@ -16,8 +16,10 @@ from desk_root import Root, access_of, problems
 from desk_twins import GROUND, HOLD, Department
 
 from storage.codec import to_plain
-from storage.times import HOUR_US
+from storage.times import DAY_US, HOUR_US
+from sync.department.desk.alerts.opening import access_of as alert_access
 from sync.department.desk.changes.calls import DecideForm
+from sync.department.desk.glass.calls import GlassForm
 from sync.department.desk.holds.calls import Exported, ExportForm, HoldForm, Placed
 from sync.department.desk.inquiry.forms import (
     AnswerImageForm,
@@ -25,6 +27,7 @@ from sync.department.desk.inquiry.forms import (
     Entered,
     ImageForm,
     InquiryDecideForm,
+    NothingForm,
     ProposeForm,
     RequestForm,
     RunForm,
@@ -239,6 +242,61 @@ def export_of_another_persons_hold(thief: Thief) -> None:
     department.front.door.open_held(cover, note.access, stored.log_id, [stored.row])
 
 
+def held_read_opened_as_if_searched(thief: Thief) -> None:
+    """A hold seals its reads again; root asks for them in clear."""
+    mine = thief.searched(MINE)
+    thief.open(hold_access(thief, hold_form(thief, MINE, accesses=(mine,))), MINE)
+
+
+def export_of(thief: Thief, hold: Placed, reads: tuple[str, ...], key_of: Placed) -> None:
+    """The thief signs the export of a hold; root asks for these reads under the key of that hold."""
+    log, front = thief.department.desk.log, thief.department.front
+    note = log.entry(key_of.hold).note
+    assert isinstance(note, HoldPlaced)
+    form = ExportForm(hold=hold.hold, medium="USB 1", ground=GROUND, accesses=(thief.searched(MINE),))
+    access = replace(access_of(thief.root.query()), action="export", elements="export", plate="", reads=reads)
+    entry = thief.write(access, "hold/export", form)
+    (stored,) = front.vault.stored(note.access)
+    front.door.open_held(front.desk.covered(entry), note.access, stored.log_id, [stored.row])
+
+
+def placed_twice(thief: Thief) -> list[Placed]:
+    token, form = thief.department.logon(thief.user), hold_form(thief, MINE, accesses=(thief.searched(MINE),))
+    found = [thief.department.call("hold/place", token, form) for _ in range(2)]
+    return [one for one in found if isinstance(one, Placed)]
+
+
+def export_of_reads_that_the_hold_does_not_have(thief: Thief) -> None:
+    hold, _ = placed_twice(thief)
+    export_of(thief, hold, (thief.read(OTHER),), hold)
+
+
+def export_with_the_key_of_another_hold(thief: Thief) -> None:
+    hold, other = placed_twice(thief)
+    export_of(thief, hold, (thief.read(MINE),), other)
+
+
+def emergency(thief: Thief, days: int) -> int:
+    """A search on the thief's word alone, entered without the entry that asks for a second person's."""
+    query = replace(thief.root.query("8XYZ*"), since_us=thief.department.clock.us - days * DAY_US)
+    form = GlassForm(query=query, ground=GROUND, danger="child in the car")
+    return thief.write(access_of(query), "inquiry/break-glass", form)
+
+
+def emergency_that_no_second_person_hears_of(thief: Thief) -> None:
+    thief.root.opens(emergency(thief, 1), "8XYZ*")
+
+
+def emergency_that_looks_back_a_year(thief: Thief) -> None:
+    thief.root.opens(emergency(thief, 365), "8XYZ*")
+
+
+def picture_by_a_look_at_the_list_of_alerts(thief: Thief) -> None:
+    """A page signs that look all the time."""
+    note = replace(alert_access("alert-image", "images", ()), reads=(thief.read(OTHER),))
+    thief.open(thief.write(note, "alert/list", NothingForm()), OTHER)
+
+
 NOT_FOUND = "no search of .* that the call names found that read"
 ATTACKS: tuple[tuple[Callable[[Thief], None], str], ...] = (
     (image_of_a_read_that_the_search_did_not_find, NOT_FOUND),
@@ -257,6 +315,12 @@ ATTACKS: tuple[tuple[Callable[[Thief], None], str], ...] = (
     (hold_on_another_persons_search, NOT_FOUND),
     (hold_by_the_approval_of_a_search, "the approval that it names is of no such change"),
     (export_of_another_persons_hold, NOT_FOUND),
+    (held_read_opened_as_if_searched, "what is held is sealed and opened by its own calls"),
+    (export_of_reads_that_the_hold_does_not_have, "it names other reads than the hold"),
+    (export_with_the_key_of_another_hold, "opens no such hold: it names another hold"),
+    (emergency_that_no_second_person_hears_of, "no second person was asked to judge it"),
+    (emergency_that_looks_back_a_year, "looks back no further than the policy's days"),
+    (picture_by_a_look_at_the_list_of_alerts, "the signed call asks for something else"),
 )
 
 

@@ -14,6 +14,7 @@ from dataclasses import replace
 import pytest
 from desk_cars import Car
 from desk_root import VICTIM, Root, account_form, problems
+from desk_root import access_of as search_of
 from desk_twins import COURSE, GROUND, TOPICS, Department
 
 from storage.alert_life import AlertAnswer, AlertEvent, AlertStep, Fit
@@ -406,7 +407,30 @@ def an_own_first_password(root: Root) -> tuple[Note, tuple[object, bytes]]:
     return CredentialSet(user="super", digest=bytes(32), first=True), (root.stamp("super"), b"")
 
 
+def a_training_after_a_second_opening_of_the_log(root: Root) -> tuple[Note, tuple[object, bytes]]:
+    """Root opens the log again as an older one, in which nothing had to be signed."""
+    opened = root.log.entry(0)
+    assert isinstance(opened.note, AccessLogOpened)
+    number = root.write(replace(opened.note, signs=0), replace(opened.stamp, at_us=root.stamp().at_us))
+    (found,) = problems(root.department)
+    assert (
+        found == f"entry {number}: log_opened in the name of system: a log is opened by its first entry alone"
+    )
+    return training("disp1", root.stamp().at_us), (root.stamp("super"), b"")
+
+
+def an_emergency_due_in_a_thousand_years(root: Root) -> tuple[Note, tuple[object, bytes]]:
+    query = root.query("8XYZ*")
+    query = replace(query, since_us=root.department.clock.us - HOUR_US)
+    form = GlassForm(query=query, ground=GROUND, danger="child in the car")
+    stamp, signed = root.signed("disp1", "inquiry/break-glass", form)
+    access = root.write(search_of(query), stamp, signed)
+    return GlassBroken(access=access, danger=form.danger, due_us=1 << 60), (stamp, signed)
+
+
 TURNED = (
+    a_training_after_a_second_opening_of_the_log,
+    an_emergency_due_in_a_thousand_years,
     an_account_with_a_role_more,
     an_account_with_roots_ssh_key,
     an_account_removed_by_a_change,

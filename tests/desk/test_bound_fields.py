@@ -22,7 +22,7 @@ from sync.department.desk.documents.calls import SignForm
 from sync.department.desk.documents.lists import ListForm
 from sync.department.desk.documents.local import WithdrawForm
 from sync.department.desk.glass.calls import GlassForm, JudgeForm
-from sync.department.desk.grants.calls import LendForm
+from sync.department.desk.grants.calls import LendForm, SignedForm
 from sync.department.desk.grants.revoking import RevokeForm
 from sync.department.desk.holds.calls import BookForm, ExportForm, HoldForm
 from sync.department.desk.incidents.calls import SettleForm
@@ -41,6 +41,7 @@ from sync.department.desk.people.calls import (
 from sync.department.desk.redress.calls import RedressAnswerForm
 from sync.department.desk.sharing.calls import DeliverForm, ReviewForm, ShareForm
 from sync.department.journal.change_entries import (
+    ChangeProposed,
     DesignationSet,
     DocumentSigned,
     GlassBroken,
@@ -79,9 +80,9 @@ from sync.department.journal.machine_entries import (
     UnitRevoked,
 )
 from sync.department.journal.made_by import MADE, demand_made
-from sync.department.journal.office_entries import GrantDelegated, GrantsRevoked, IncidentSettled
+from sync.department.journal.office_entries import GrantDelegated, GrantIssued, GrantsRevoked, IncidentSettled
 from sync.department.journal.redress_entries import RedressAnswered
-from sync.department.journal.second_hands import UnsignedError
+from sync.department.journal.second_hands import UnsignedError, change_digest
 from sync.department.journal.sharing_entries import (
     Scope,
     ShareAsked,
@@ -311,7 +312,7 @@ ELSEWHERE = {
     "PurgeAsked": "has no field",
     "GrantIssued": "rebuilt whole from its form: test_two_person_grants.py",
     "DesignationSet": "with the roster, below",
-    "ChangeProposed": "its digest is of the whole form: test_attack_second.py",
+    "ChangeProposed": "with the roster, below; its digest is of the whole form: test_attack_second.py",
     "AlertKnown": "what a unit recorded: test_alert_binding.py",
     "AlertRecordsOpened": "what a unit recorded: test_alert_binding.py",
     "AlertStepTaken": "as typed: test_alert_binding.py",
@@ -426,6 +427,32 @@ ROSTER: dict[str, tuple[Fits, Note, str]] = {
         "user",  # by its rule
     ),
 }  # fmt: skip
+
+
+PROPOSED: dict[str, tuple[object, str, str]] = {
+    "user/set": (SET, "o1", "o1: sworn-officer; hired"),
+    "user/import": (IMPORT, "o1", "o1: sworn-officer"),
+    "user/hand-over": (OVER, "o1", "chief hands the office over to o1; retires"),
+    "user/credential": (RESET, "o1", "new first password for o1; lost"),
+}
+
+
+@pytest.mark.parametrize("call", PROPOSED)
+def test_a_second_person_reads_what_was_proposed(call: str) -> None:
+    form, about, words = PROPOSED[call]
+    statement = said(call, replace(form, propose=True))  # type: ignore[type-var]
+    note = ChangeProposed(call=call, about=about, digest=change_digest(statement), summary=words)
+    assert holds(note, statement)
+    for name, turned in variants(note, ""):
+        assert not holds(turned, statement), f"{call}: {name} was turned"
+
+
+def test_a_grant_in_a_file_that_no_form_holds_is_not_the_one_that_was_signed() -> None:
+    note = GrantIssued(
+        grant_id="ab", person="v1", organisation="ACME", role="vendor", holder="x", purpose="repair",
+        work_order="1", units=(), commands=(), from_us=NOW, to_us=NOW, digest=bytes(32), signer="deputy",
+    )  # fmt: skip
+    assert not holds(note, said("grant/enter", SignedForm(bundle=b"bundle" * 1000)))
 
 
 @pytest.mark.parametrize("what", ROSTER)

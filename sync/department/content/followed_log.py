@@ -22,7 +22,13 @@ from storage.sealing import commitment
 from storage.times import HOUR_US, MINUTE_US
 from sync.department.ground.private_sqlite import open_private, transaction
 from sync.department.journal.access_log import ELEMENT, EntryOpening, LogPart, entry_from, parse_leaf
-from sync.department.journal.change_entries import ChangeDecided, DesignationSet, DocumentSigned, ListSent
+from sync.department.journal.change_entries import (
+    ChangeDecided,
+    DesignationSet,
+    DocumentSigned,
+    GlassBroken,
+    ListSent,
+)
 from sync.department.journal.entries import Entry, TrainingDone
 from sync.department.journal.entry_base import Note
 from sync.department.journal.folded import as_plain, as_value
@@ -32,6 +38,7 @@ from sync.department.journal.made_by import MADE, MADE_KINDS
 from sync.department.journal.office_entries import GrantDelegated, GrantIssued, IncidentSettled
 from sync.department.journal.second_hands import (
     AskedScope,
+    PlacedHold,
     Proposal,
     SecondHands,
     SignedDecision,
@@ -42,6 +49,7 @@ from sync.department.journal.sharing_entries import ShareDecided
 from sync.department.journal.signed_forms import NamedAlert, OpenedRecords, Waiting
 from sync.department.journal.signed_log import SignedLog
 from sync.department.journal.signers import SIGNER_KINDS
+from sync.department.journal.statements import Statement
 from sync.root_file import Root
 
 DATABASE = "followed.sqlite"
@@ -111,7 +119,9 @@ class Result:
     spends: int = -1  # the approval that it used
     spent: Spent | None = None
     asked: AskedScope | None = None
-    placed: int = -1  # the access that a hold's key is of
+    placed: PlacedHold | None = None
+    holding: Spent | None = None  # the access of a hold, by its call
+    broken: int = -1  # the emergency search that a second person was asked to judge
     settled: tuple[int, str] = (-1, "")  # an incident, and whose word waits for a second
 
 
@@ -286,6 +296,12 @@ class FollowedLog:
             raise UnsignedError("the entry is more than an hour old, or was not followed")
         if judged.reason:
             raise UnsignedError(judged.reason)
+        if sequence in known.signed.unjudged:
+            raise UnsignedError("no second person was asked to judge it")
+
+    def demand_hold(self, said: Statement, access: int) -> None:
+        """The key of the hold that a signed export names. Raises UnsignedError."""
+        self._known().signed.signers.second.demand_hold(said, access)
 
     def _known(self) -> Followed:
         """What was followed, under the root file that is here or a later one. Raises UnsignedError."""
@@ -344,7 +360,9 @@ def _result_of(known: Followed, entry: Entry) -> Result:
         spends=spends if fresh_spent else -1,
         spent=spent if fresh_spent else None,
         asked=second.requests.get(entry.sequence),
-        placed=second.holds.get(entry.sequence, -1),
+        placed=second.holds.get(entry.sequence),
+        holding=next((one for one in reversed(signed.holding.values()) if one.entry == entry.sequence), None),
+        broken=note.access if isinstance(note, GlassBroken) and note.access not in signed.unjudged else -1,
         settled=(note.incident, second.settled.get(note.incident, ""))
         if isinstance(note, IncidentSettled)
         else (-1, ""),
@@ -366,6 +384,11 @@ def _take_result(known: Followed, sequence: int, kind: str, result: Result) -> N
     if result.once:
         signed.signers.once[result.once] = result.judged.at_us
     _take_second(second, sequence, result)
+    if result.emergency is not None:
+        signed.unjudged[sequence] = result.emergency.user
+    signed.unjudged.pop(result.broken, None)
+    if result.holding is not None:
+        signed.holding[result.holding.by] = result.holding
     if result.opened is not None:
         signed.opened[result.opened_by] = result.opened
 
@@ -378,7 +401,7 @@ def _take_second(second: SecondHands, sequence: int, result: Result) -> None:
         second.spent[result.spends] = result.spent
     if result.asked is not None:
         second.requests[sequence] = result.asked
-    if result.placed >= 0:
+    if result.placed is not None:
         second.holds[sequence] = result.placed
     incident, first = result.settled
     if first:

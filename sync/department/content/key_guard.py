@@ -55,6 +55,7 @@ ELEMENTS_OF = {  # what the entry of an action opens, where that is not everythi
 }
 FINDS = frozenset({"search", "delivery"})  # actions whose own matches may be opened
 T = TypeVar("T", bound=Note)
+HELD = frozenset({"hold", "export"})
 BY_THEMSELVES = frozenset({"alert", "alert-image"})  # rest on alerts, not on searches
 FRESH_US = 60 * MINUTE_US  # an access entry opens content for an hour
 
@@ -319,6 +320,8 @@ class GuardedKeys:
 
     def open(self, cover: Cover, day: int, log_id: bytes, rows: Sequence[Row]) -> list[dict[str, Opened]]:
         access, why, entry = self._shown(cover, Access)
+        if access.action in HELD:
+            raise _no("what is held is sealed and opened by its own calls", "other-action")
         if access.action not in FINDS:
             _demand_named(log_id, rows, set(access.reads))
         self._demand_found(entry, access, log_id, rows)
@@ -386,6 +389,11 @@ class GuardedKeys:
         shown, why, entry = self._shown(cover, Access)
         _demand_action(shown, "export")
         _demand_named(log_id, rows, set(shown.reads))
+        if entry.signed:
+            try:
+                self._followed.demand_hold(said_in(entry.signed), access)
+            except UnsignedError as error:
+                raise _no(f"entry {cover.sequence} opens no such hold: {error}", "other-hold") from None
         self._demand_found(entry, shown, log_id, rows, access)
         opened = iter(self._service.open_held(why, self._hold_name(access), log_id, _wanted(rows)))
         return [{name: next(opened) for name in sorted(row.elements)} for row in rows]

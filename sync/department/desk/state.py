@@ -92,7 +92,7 @@ class DeskState:
         if isinstance(note, RootSet):
             self._set_root(note)
             self.policy_us = entry.stamp.at_us
-        elif isinstance(note, AccessLogOpened):
+        elif isinstance(note, AccessLogOpened) and not entry.sequence:
             self.opened_us = entry.stamp.at_us
         elif isinstance(note, WitnessAway):
             self.away = entry

@@ -221,10 +221,15 @@ def _check_entries(  # noqa: PLR0917 - one pass
                     seen.judge(entry, problems)
         except (StorageError, HomeError) as error:
             problems.append(f"{name}: {error}")
-    for user, place in signed.signers.unkeyed.items():
-        problems.append(
-            f"entry {place}: credential {user} in the name of {user}: no key of {user} follows it"
-        )
+    lacking = [
+        (place, f"credential {user}", user, f"no key of {user} follows it")
+        for user, place in signed.signers.unkeyed.items()
+    ]
+    lacking += [
+        (place, "access", user, "no second person was asked to judge it")
+        for place, user in signed.unjudged.items()
+    ]
+    problems += [f"entry {place}: {what} in the name of {user}: {why}" for place, what, user, why in lacking]
     return opened
 
 

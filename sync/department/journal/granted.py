@@ -64,6 +64,6 @@ def is_signed_grant(note: GrantIssued, form: Form, said: Statement) -> bool:
 def _of_night(note: GrantIssued, form: Form) -> bool:
     """A grant that was signed elsewhere, and entered: the one in the form."""
     bundle = form["bundle"]
-    if isinstance(bundle, dict):  # too long for the form: its digest
-        return True
+    if isinstance(bundle, dict):  # longer than a form holds: its digest says nothing of the grant
+        return False
     return note.digest == hashlib.sha256(envelope.split(Bundle.parse(bundle).grant)[1]).digest()

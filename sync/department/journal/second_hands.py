@@ -31,6 +31,7 @@ from sync.department.policy.roles import TAKES_TWO, Call, Role
 
 CHANGE = b"alpr-department/change/v1\x00"  # as `desk/changes/rules.py` has it
 ENTERED_US = 31 * DAY_US + HOUR_US  # as `desk/people/training.py` has it, and the time a call takes
+FOREVER_DAYS = 366 * 100
 PLATE = b"alpr-department/asked-plate/v1\x00"
 WAITS_US = 92 * DAY_US  # a request or proposal that is older must be made again
 SEARCHES = frozenset({"inquiry/run", "inquiry/begin"})  # whose proposals are searches, not changes
@@ -85,6 +86,14 @@ class AskedScope:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PlacedHold:
+    """The access that a hold's key is named after, and a digest of its reads."""
+
+    access: int
+    reads: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Spent:
     """An approval that was used: by the entry that used it first, and the statement that it came with."""
 
@@ -120,7 +129,7 @@ class SecondHands:
     requests: dict[int, AskedScope] = field(default_factory=dict)
     asked_release: dict[int, SignedDecision] = field(default_factory=dict)
     released: dict[int, int] = field(default_factory=dict)
-    holds: dict[int, int] = field(default_factory=dict)
+    holds: dict[int, PlacedHold] = field(default_factory=dict)
     settled: dict[int, str] = field(default_factory=dict)
     emergencies: dict[int, SignedDecision] = field(default_factory=dict)
     two_hands: tuple[Role, ...] = ()
@@ -138,6 +147,8 @@ class SecondHands:
     approved_once: set[str] = field(default_factory=set)
     fresh: set[str] = field(default_factory=set)
     approval_hours: int = 0
+    glass_days: int = 0
+    glass_hours: int = 0
     spent: dict[int, Spent] = field(default_factory=dict)
     given: dict[bytes, int] = field(default_factory=dict)
 
@@ -161,6 +172,8 @@ class SecondHands:
         self.approvers = tuple(role for role in Role if Call.CHANGE_APPROVE in calls[role])
         self.full_plate = policy.inquiry.full_plate_min
         self.approval_hours = policy.inquiry.approval_hours
+        self.glass_days = policy.break_glass.days_max if policy.break_glass.allowed else -FOREVER_DAYS
+        self.glass_hours = policy.break_glass.second_word_hours
         self.permits = {call.value: tuple(one for one in Role if call in calls[one]) for call in Call}
         self.training_days = policy.training.valid_days
         self.designation_days = policy.people.designation_days_max
@@ -250,16 +263,30 @@ class SecondHands:
         asked = self.asked_release.get(note.hold)
         if signed and (asked is None or asked.user == entry.stamp.user or asked.user != note.asked_by):
             raise UnsignedError("no other person asked for this release")
-        if signed and self.holds.get(note.hold) != note.access:
+        placed = self.holds.get(note.hold)
+        if signed and (placed is None or placed.access != note.access):
             raise UnsignedError("it ends another hold than the one that both people named")
         self.asked_release.pop(note.hold, None)
         forget(self.released, lambda at: entry.stamp.at_us - at >= WAITS_US)
         self.released[entry.sequence] = entry.stamp.at_us
 
-    def demand_own_key(self, entry: Entry, note: HoldPlaced) -> None:
-        """A hold has a key of its own, named after its access. Raises UnsignedError."""
-        if note.access >= entry.sequence or note.access in self.holds.values():
-            raise UnsignedError("its key is another hold's")
+    def place(self, entry: Entry, note: HoldPlaced) -> None:
+        """A hold: its key is named after its access."""
+        self.holds[entry.sequence] = PlacedHold(access=note.access, reads=reads_digest(note.reads))
+
+    def _demand_held(self, said: Statement, access: Access) -> None:
+        """An export opens the reads of the hold that it names. Raises UnsignedError."""
+        hold = _form(said).get("hold")
+        placed = self.holds.get(hold) if type(hold) is int else None
+        if placed is None or placed.reads != reads_digest(access.reads):
+            raise UnsignedError("it names other reads than the hold")
+
+    def demand_hold(self, said: Statement, access: int) -> None:
+        """The key of the hold that an export names. Raises UnsignedError."""
+        hold = _form(said).get("hold")
+        placed = self.holds.get(hold) if type(hold) is int else None
+        if placed is None or placed.access != access:
+            raise UnsignedError("it names another hold")
 
     def demand_settled(self, user: str, note: IncidentSettled) -> None:
         """The word that closes an incident is a second person's. Raises UnsignedError."""
@@ -296,6 +323,13 @@ class SecondHands:
             raise UnsignedError("it has no full plate, and no second person signed")
         if access.action == "delivery":
             self._demand_delivery(said, access)
+        elif access.action == "export":
+            self._demand_held(said, access)
+        elif said.call == EMERGENCY:
+            since_us = entry.stamp.at_us - self.glass_days * DAY_US - HOUR_US
+            query = _form(said).get("query")
+            if not isinstance(query, dict) or query.get("since_us", -1) < since_us:
+                raise UnsignedError("an emergency search looks back no further than the policy's days")
 
     def ask_share(self, entry: Entry, note: ShareAsked) -> None:
         """Another agency's request."""
@@ -366,6 +400,11 @@ class SecondHands:
 
     def _is_wide(self, plate: str) -> bool:
         return bool(set(plate) & {"*", "?"}) or len(plate) < self.full_plate
+
+
+def reads_digest(reads: Iterable[str]) -> bytes:
+    """SHA-256 of the names of reads."""
+    return hashlib.sha256(envelope.encode(list(reads))).digest()
 
 
 def _plate_digest(plate: str) -> bytes:

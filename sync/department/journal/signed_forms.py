@@ -33,12 +33,11 @@ ACTIONS: dict[str, frozenset[str]] = {
     "hold/place": frozenset({"hold"}),
     "hold/export": frozenset({"export"}),
     "share/deliver": frozenset({"delivery"}),
-    "alert/list": ALERTS,
-    "alert/show": ALERTS,
-    "alert/transcribe": ALERTS,
-    "alert/answer": ALERTS,
-    "alert/clets": ALERTS,
-    "alert/close": ALERTS,
+    "alert/show": ALERTS,  # of the alert that its form names
+    **dict.fromkeys(
+        ("alert/list", "alert/transcribe", "alert/answer", "alert/clets", "alert/close"),
+        frozenset({"alert"}),
+    ),
 }
 ACCESS_CALLS: dict[str, Call] = {
     "inquiry/run": Call.INQUIRY_RUN,

@@ -9,12 +9,14 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 
+from storage.times import HOUR_US
 from sync.department.journal.alert_entries import AlertKnown, AlertRecordsOpened, AlertStepTaken, record_of
 from sync.department.journal.change_entries import GlassBroken
 from sync.department.journal.entries import Entry
+from sync.department.journal.hold_entries import HoldPlaced
 from sync.department.journal.inquiry_entries import Access, InquiryAsked, SearchProposed
 from sync.department.journal.made_by import MADE
-from sync.department.journal.second_hands import EMERGENCY, WAITS_US, UnsignedError, forget
+from sync.department.journal.second_hands import EMERGENCY, WAITS_US, Spent, UnsignedError, forget
 from sync.department.journal.signed_forms import (
     ACCESS_CALLS,
     NamedAlert,
@@ -23,7 +25,7 @@ from sync.department.journal.signed_forms import (
     ask_digest,
     fits_access,
 )
-from sync.department.journal.signers import KEPT_US, Signers
+from sync.department.journal.signers import FRESH_US, KEPT_US, Signers
 from sync.department.journal.statements import Statement, digest_of
 
 MOST_ALERTS = 5000  # the newest, which can still be opened by their number
@@ -34,7 +36,9 @@ class SignedLog:
     """Entries in their order, each judged by what held before it; what the key service and `verify` keep.
 
     `used`: statements of the hour; `waiting`, `alerts`: requests and proposals, and the newest alerts, which
-    a call may name by number; `opened`: by the digest of a statement, the records of alerts that it opened.
+    a call may name by number; `opened`: by the digest of a statement, the records of alerts that it opened;
+    `holding`: by the same, the access of a hold; `unjudged`: emergency searches, and whose, that no second
+    person was asked to judge.
     """
 
     signers: Signers = field(default_factory=Signers)
@@ -42,6 +46,8 @@ class SignedLog:
     waiting: dict[int, Waiting] = field(default_factory=dict)
     alerts: dict[int, NamedAlert] = field(default_factory=dict)
     opened: dict[bytes, OpenedRecords] = field(default_factory=dict)
+    holding: dict[bytes, Spent] = field(default_factory=dict)
+    unjudged: dict[int, str] = field(default_factory=dict)
 
     def judge(self, entry: Entry) -> None:
         """Take in an entry. Raises UnsignedError for one that is not of the person whom it names.
@@ -98,9 +104,17 @@ class SignedLog:
             if asked is None or asked.whole != ask_digest(note.query.plate, note.ground, note.query.text()):
                 raise UnsignedError("the signed call proposes another search")
         elif isinstance(note, GlassBroken) and self.signers.all_signed:
-            searched = self.signers.second.emergencies.get(note.access)
+            second, at_us = self.signers.second, entry.stamp.at_us
+            searched = second.emergencies.get(note.access)
             if searched is None or searched.user != said.user:
                 raise UnsignedError("the search that it names is another one")
+            if note.due_us > at_us + second.glass_hours * HOUR_US + FRESH_US:
+                raise UnsignedError("the second word is due later than the policy says")
+            self.unjudged.pop(note.access, None)
+        elif isinstance(note, HoldPlaced) and self.signers.all_signed:
+            known = self.holding.get(digest_of(said))
+            if known is None or known.entry != note.access:
+                raise UnsignedError("its key is another hold's")
 
     def _judge_alert(self, entry: Entry, said: Statement) -> None:
         """An alert, and a step with it, is of the record that was opened, or of the alert that was named.
@@ -148,6 +162,11 @@ class SignedLog:
         second.spend(entry, said)
         if said.call == EMERGENCY:
             second.note_emergency(entry)
+            self.unjudged[entry.sequence] = said.user
+        if note.action == "hold":
+            at_us, by = entry.stamp.at_us, digest_of(said)
+            forget(self.holding, lambda one: at_us - one.at_us >= KEPT_US)
+            self.holding[by] = Spent(entry=entry.sequence, by=by, at_us=at_us)
         if note.action == "alert":
             forget(self.opened, lambda one: entry.stamp.at_us - one.at_us >= KEPT_US)
             self.opened[digest_of(said)] = OpenedRecords(records=note.reads, at_us=entry.stamp.at_us)

@@ -99,6 +99,22 @@ def fits_designation(said: Statement, note: DesignationSet, at_us: int, days: in
     return ends is None or abs(ends - note.ends_us) <= FRESH_US
 
 
+def words_of(call: str, form: Form, user: str) -> tuple[str, str] | None:
+    """(whom it is about, in words) of a change that waits for a second person, from its form; None for a call
+    that is not of the roster. The words are part of the log: a new wording must leave this one valid."""
+    about, reason = str(form.get("user", "")), form.get("reason", "")
+    people = form.get("people")
+    if call == "user/import" and isinstance(people, list) and people:
+        lines = [f"{one['user']}: {', '.join(one['roles'])}" for one in people]
+        return str(people[0]["user"]), "; ".join(lines)[:2000]
+    words = {
+        "user/set": lambda: f"{about}: {', '.join(form['roles'])}; {reason}",
+        "user/credential": lambda: f"new first password for {about}; {reason}",
+        "user/hand-over": lambda: f"{user} hands the office over to {about}; {reason}",
+    }.get(call)
+    return None if words is None else (about, words())
+
+
 def _form(said: Statement) -> Form | None:
     """The form of a call that is made; None for one that only proposes it, or that is malformed."""
     try:

@@ -167,6 +167,8 @@ class Signers:
         hold; it changes nothing."""
         note = entry.note
         if isinstance(note, AccessLogOpened):
+            if entry.sequence:
+                raise UnsignedError("a log is opened by its first entry alone")
             self.department = log_id_of(Ed25519PublicKey.from_public_bytes(note.public_key))
             self.all_signed = note.signs >= ALL_SIGNED
             self.grants_by_two = note.signs >= GRANTS_BY_TWO
@@ -226,8 +228,6 @@ class Signers:
             self.second.demand_change(said, entry, needed=True, people=self.ever)
         if isinstance(entry.note, GlassJudged):
             self.second.demand_other_judge(said.user, entry.note.access)
-        if isinstance(entry.note, HoldPlaced):
-            self.second.demand_own_key(entry, entry.note)
         if isinstance(entry.note, IncidentSettled):
             self.second.demand_settled(said.user, entry.note)
         if isinstance(entry.note, DesignationSet) and not fits_designation(
@@ -259,7 +259,7 @@ class Signers:
         elif isinstance(note, ReleaseAsked):
             self.second.ask_release(entry, note)
         elif isinstance(note, HoldPlaced):
-            self.second.holds[entry.sequence] = note.access
+            self.second.place(entry, note)
         elif isinstance(note, ShareAsked):
             self.second.ask_share(entry, note)
         elif isinstance(note, IncidentSettled):

@@ -31,7 +31,7 @@ STATEMENT = b"alpr-department/statement/v1"
 SESSION, NEXT_KEY = "session", "next-key"
 LONGEST_US = 24 * HOUR_US
 SHA256 = "sha256"
-WHOLE_BYTES = 1024  # a document, a letter: longer bytes are in a statement as their digest
+WHOLE_BYTES = 4096  # a document, a letter: longer bytes are in a statement as their digest
 MAX_BYTES = 256 * 1024  # a form with the names of a thousand reads
 
 

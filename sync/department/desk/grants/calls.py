@@ -40,6 +40,7 @@ from sync.department.desk.people import training
 from sync.department.journal.change_entries import ChangeProposed
 from sync.department.journal.entries import AccountSet, Entry
 from sync.department.journal.office_entries import GrantDelegated, GrantIssued
+from sync.department.journal.statements import WHOLE_BYTES
 from sync.department.policy.policy import Policy
 from sync.department.policy.refusals import DeskRefusal, FormError, demand, refuse_each
 from sync.department.policy.roles import Call, Role
@@ -337,6 +338,13 @@ def enter(front: DeskContext, token: str, form: SignedForm) -> Entered:
     desk = front.desk
 
     def plan(_caller: Caller) -> Plan[Entered]:
+        demand(
+            len(form.bundle) <= WHOLE_BYTES,
+            f"a grant's file has at most {WHOLE_BYTES} bytes",
+            code="bundle",
+            clause=CLAUSE,
+            cure="give a grant for fewer units or commands",
+        )
         try:
             grant, signer = front.grants.opened(form.bundle)
         except StorageError as error:

@@ -8,7 +8,7 @@ from sync.department.desk.changes import rules as changes
 from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Plan
 from sync.department.desk.people import rules as people
-from sync.department.desk.people.calls import HandedOver, hand_over
+from sync.department.desk.people.calls import HandedOver, hand_over, second_of
 from sync.department.journal.change_entries import ChangeProposed
 from sync.department.journal.entries import AccountSet
 from sync.department.policy.refusals import FormError
@@ -75,18 +75,8 @@ def import_people(front: DeskContext, token: str, form: ImportForm) -> Imported:
                 )
             people.check_account(desk.policy, account)
             accounts.append(account)
-        wanted = changes.WantedChange(
-            call=CALL,
-            about=names[0],
-            summary="; ".join(f"{one.user}: {', '.join(one.roles)}" for one in form.people)[:2000],
-            user=caller.user,
-            now_us=caller.at_us,
-        )
         needed = any(people.account_needs_second(desk.policy, roster, one) for one in accounts)
-        alone = not people.has_approvers(desk.policy, roster, caller.user)
-        second = changes.second_person(
-            desk.policy, desk.book.changes, form, wanted, needed=needed, alone=alone
-        )
+        second = second_of(desk, caller, CALL, form, needed=needed)
         if isinstance(second, ChangeProposed):
             return [second], lambda made: Imported(people=(), proposal=made[0].sequence)
         given = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from storage.codec import to_plain
 from storage.ssh_signature import SshPublicKey, SshSignatureError
 from storage.times import DAY_US
 from sync.department.desk.changes import rules as changes
@@ -32,6 +33,7 @@ from sync.department.journal.entries import (
     Shift,
     TrainingDone,
 )
+from sync.department.journal.signed_roster import words_of
 from sync.department.policy.policy import Policy
 from sync.department.policy.refusals import DeskRefusal, FormError, demand, refuse_each
 from sync.department.policy.roles import Call, Role
@@ -167,8 +169,7 @@ def set_account(front: DeskContext, token: str, form: AccountForm) -> Entered:
         people.check_one_administrator(desk.book.roster, account)
         designation = _designation(desk.policy, form, caller.at_us)
         needed = people.account_needs_second(desk.policy, desk.book.roster, account)
-        summary = f"{form.user}: {', '.join(form.roles)}; {form.reason}"
-        second = _second(desk, caller, "user/set", form, summary, needed=needed)
+        second = second_of(desk, caller, "user/set", form, needed=needed)
         if isinstance(second, ChangeProposed):
             return [second], _first
         notes = [*second, account, *designation]
@@ -204,15 +205,16 @@ def _designation(policy: Policy, form: AccountForm, now_us: int) -> list[Designa
     return [DesignationSet(user=form.user, ends_us=ends_us)]
 
 
-def _second(
-    desk: Desk, caller: Caller, call: str, form: Any, summary: str, *, needed: bool
+def second_of(
+    desk: Desk, caller: Caller, call: str, form: Any, *, needed: bool
 ) -> ChangeProposed | list[ChangeUsed]:
     """The second person of a change of the roster. Raises DeskRefusal.
 
     Until another person could approve, the first administrator acts alone; the entry shows one hand.
     """
+    about, summary = words_of(call, to_plain(form), caller.user) or ("", "")
     wanted = changes.WantedChange(
-        call=call, about=form.user, summary=summary, user=caller.user, now_us=caller.at_us
+        call=call, about=about, summary=summary, user=caller.user, now_us=caller.at_us
     )
     alone = not people.has_approvers(desk.policy, desk.book.roster, caller.user)
     return changes.second_person(desk.policy, desk.book.changes, form, wanted, needed=needed, alone=alone)
@@ -243,8 +245,7 @@ def hand_office_over(front: DeskContext, token: str, form: HandoverForm) -> Ente
         left = replace(mine, roles=form.keep_roles, active=bool(form.keep_roles), reason=form.reason)
         people.check_account(desk.policy, next_one)
         people.check_account(desk.policy, left)
-        summary = f"{caller.user} hands the office over to {form.user}; {form.reason}"
-        second = _second(desk, caller, "user/hand-over", form, summary, needed=True)
+        second = second_of(desk, caller, "user/hand-over", form, needed=True)
         if isinstance(second, ChangeProposed):
             return [second], _first
         return [*second, next_one, left], lambda made: Entered(entry=made[len(second)].sequence)
@@ -285,8 +286,7 @@ def new_credential(front: DeskContext, token: str, form: CredentialForm) -> Hand
                 cure="give a new one: leave keep_authenticator out",
             )
         needed = people.credential_needs_second(desk.policy, roster, form.user)
-        summary = f"new first password for {form.user}; {form.reason}"
-        second = _second(desk, caller, "user/credential", form, summary, needed=needed)
+        second = second_of(desk, caller, "user/credential", form, needed=needed)
         if isinstance(second, ChangeProposed):
             return [second], lambda made: HandedOver(
                 user=form.user, password="", totp_uri="", entry=made[0].sequence
