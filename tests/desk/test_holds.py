@@ -17,7 +17,6 @@ from sync.department.desk.inquiry.forms import Answer, NothingForm, RunForm
 from sync.department.ground.department_time import Clocks, DepartmentTime
 from sync.department.journal.entries import Refused, WitnessAway
 from sync.department.journal.hold_entries import HoldPlaced
-from sync.department.journal.inquiry_entries import Access
 from sync.department.policy.refusals import DeskRefusal
 from sync.department.server.retention import StoreRetention
 from sync.department.store.blobs import FolderPacks
@@ -55,7 +54,8 @@ def test_each_of_the_five_grounds_holds(department: Department, tokens: Tokens, 
         ({"number": ""}, "number"),
         ({"reads": ()}, "reads"),
         ({"reads": ("zz/1",)}, "read-name"),
-        ({"reads": ("00" * 32 + "/1",)}, "second-person"),
+        ({"reads": ("00" * 32 + "/1",)}, "no-read"),
+        ({"accesses": ()}, "second-person"),
     ],
 )
 def test_no_other_ground_and_nothing_half_named_holds(
@@ -67,13 +67,21 @@ def test_no_other_ground_and_nothing_half_named_holds(
     assert refused.value.code == code
 
 
-def test_a_hold_of_a_read_that_is_not_there_ends_in_an_entry(department: Department, tokens: Tokens) -> None:
-    with pytest.raises(DeskRefusal):
-        department.two_hands("hold/place", tokens("super"), hold_form(("00" * 32 + "/1",)), second="chief")
-    access, last = (department.desk.log.entry(department.desk.log.size() - back) for back in (3, 1))
-    assert isinstance(access.note, Access)
-    assert isinstance(last.note, Refused)
-    assert (last.note.call, last.note.code, last.stamp.user) == ("hold.place", "no-read", "super")
+@pytest.mark.parametrize("propose", [False, True])
+def test_a_hold_of_a_read_that_is_not_there_asks_no_second_person(
+    department: Department, tokens: Tokens, propose: bool
+) -> None:
+    token, size = tokens("super"), department.desk.log.size()
+    log = department.reads[0].partition("/")[0]
+    for name in ("00" * 32 + "/1", f"{log}/99999999"):
+        form = replace(hold_form((department.reads[0], name)), propose=propose)
+        with pytest.raises(DeskRefusal, match="there is no such read here"):
+            department.call("hold/place", token, form)
+        last = department.desk.log.entry(department.desk.log.size() - 1)
+        assert isinstance(last.note, Refused)
+        assert (last.note.call, last.note.code, last.stamp.user) == ("hold.place", "no-read", "super")
+    kinds = [entry.note.KIND for entry in department.desk.log.entries(size)]
+    assert set(kinds) <= {"refused", "logon", "session_key", "fresh_proof"}, kinds
 
 
 def test_release_needs_export_booking_and_a_second_person(department: Department, tokens: Tokens) -> None:

@@ -6,7 +6,7 @@ Whole days of receipt are asked, from the first day on which a read of the time 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import sqlalchemy as sa
@@ -225,30 +225,22 @@ class StoreReads:
             for day, one in self._located(names, elements)
         ]
 
+    def demand_held(self, names: Sequence[str]) -> None:
+        with self._store.read() as connection:
+            by_id = {log_id: log_no for log_no, (log_id, *_) in self._units(connection).items()}
+            for name in names:
+                _day_of(connection, by_id, name)
+
     def _located(self, names: Sequence[str], elements: Sequence[str]) -> Iterator[tuple[int, StoredRead]]:
         """Each read by name with its day of receipt. Raises FormError for one that is not held."""
         with self._store.read() as connection:
             units = self._units(connection)
-            by_id = {log_id: (log_no, unit, public) for log_no, (log_id, unit, public, _) in units.items()}
+            by_id = {log_id: log_no for log_no, (log_id, *_) in units.items()}
             for name in names:
                 log_id, sequence = parse_name(name)
-                if log_id not in by_id:
-                    raise FormError("no such read is held", code="no-read", clause="463.5 (b) 2")
-                log_no, unit, public = by_id[log_id]
-                day = connection.execute(
-                    select(tables.elements.c.day)
-                    .join(tables.days, tables.days.c.day == tables.elements.c.day)
-                    .where(
-                        tables.elements.c.log_no == log_no,
-                        tables.elements.c.sequence == sequence,
-                        tables.elements.c.name == "text",
-                        tables.days.c.purge_started_us.is_(None),
-                    )
-                ).scalar()
-                if day is None:
-                    raise FormError(
-                        "no such read is held: purged, or never sent", code="no-read", clause="463.8"
-                    )
+                day = _day_of(connection, by_id, name)
+                log_no = by_id[log_id]
+                _, unit, public, _ = units[log_no]
                 row, leaf = self._elements(connection, day, log_no, [sequence], list(elements))[sequence]
                 yield (
                     day,
@@ -294,3 +286,28 @@ def _place(after: str) -> tuple[int, int, int] | None:
         raise FormError("that is not a cursor of this search", code="cursor", clause="463.5 (b) 2")
     day, log_no, sequence = (int(one) for one in after.split(":"))
     return day, log_no, sequence
+
+
+def _day_of(connection: sa.Connection, by_id: Mapping[bytes, int], name: str) -> int:
+    """The day of receipt of a read. `by_id`: log id to number. Raises FormError for one that is not here."""
+    log_id, sequence = parse_name(name)
+    e, d = tables.elements.c, tables.days.c
+    day = connection.execute(
+        select(e.day)
+        .join(tables.days, d.day == e.day)
+        .where(
+            e.log_no == by_id.get(log_id, -1),
+            e.sequence == sequence,
+            e.name == "text",
+            d.purge_started_us.is_(None),
+        )
+    ).scalar()
+    if day is None:
+        raise FormError(
+            "there is no such read here: it was purged, or never sent",
+            code="no-read",
+            clause="463.8",
+            cure="take its reference from an answer, under the read's picture",
+            fields=("reads",),
+        )
+    return int(day)

@@ -145,6 +145,10 @@ class Reads(Protocol):
         """Whether a unit was ever enrolled under this name."""
         ...
 
+    def demand_held(self, names: Sequence[str]) -> None:
+        """Raises FormError for a read by name that is not stored here."""
+        ...
+
     def find(self, door: KeyDoor, cover: Cover, query: Query, limit: int, after: str = "") -> ResultPage:
         """At most `limit` matches, the newest first, after those up to a cursor."""
         ...

@@ -190,7 +190,7 @@ _BY_FIELD: dict[str, FieldWords] = {
     "query": W("What to search for"),
     "radius_m": W("Radius", "meters, to 50,000"),
     "read": W("Read", "LOG/number, as the answer names it"),
-    "reads": W("Reads", "LOG/number, one a line, as an answer names them"),
+    "reads": W("Reads", "references, one a line: LOG/number, as an answer shows under a picture"),
     "reason": W("Why"),
     "request": W("Request", "its number"),
     "rms_number": W("RMS number", "463.5 (b): under ALPR Request"),

@@ -198,6 +198,7 @@ def place(front: DeskContext, token: str, form: HoldForm) -> Placed:
 
     def plan(caller: Caller) -> Plan[tuple[Entry, bool]]:
         holds.check_hold(desk.policy, form, caller.at_us)
+        front.reads.demand_held(form.reads)
         found = _found(front, form.accesses, caller)
         summary = f"hold {len(form.reads)} reads under {form.number}, which no search of {caller.user} found"
         wanted = changes.WantedChange(
