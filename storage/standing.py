@@ -155,11 +155,19 @@ class UnitFiles:
             store.add_open(FileInForce(name=name, version=version, digest=digest, record=ref.sequence))
 
     def carry_over(self, epochs: Iterable[int]) -> None:
-        """Log again, under the running audit key, what is in force and is in epochs about to be purged."""
+        """Log again, under the running audit key, what is in force and is in epochs about to be purged.
+
+        A file that the log does not hold (a hot list, a large update) has nothing to lose there: its version
+        and digest are an open record, which stays.
+        """
         store, going = self._store, set(epochs)
         for entry in list(store.book.files.values()):
-            if store.leaf(entry.record).epoch in going:
-                self._write(entry.name, entry.version, self._document(entry))
+            if store.leaf(entry.record).epoch not in going:
+                continue
+            record = store.record(entry.record)
+            if isinstance(record, Configuration) and not record.document:
+                continue
+            self._write(entry.name, entry.version, self._document(entry))
 
     def make_demo(self) -> None:
         """Give a new home its demo roster, and its people their key files (0600)."""

@@ -6,6 +6,7 @@ Policy, roster and day keys are the ledger's own and are put into force there.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from storage import codec, envelope
 from storage.errors import RecordError
+from storage.log_records import FileInForce
 from sync.membership import Member
 from sync.messages import MAX_DOCUMENT_BYTES
 
@@ -38,10 +40,26 @@ def inbox_file(name: str) -> str:
     return name.replace("/", "_") + ".cbor"
 
 
-def open_kept(inbox: Path, name: str, member: Member) -> Carried:
-    """The document of this name in a unit's inbox, checked again. Raises OSError, StorageError."""
+def open_kept(inbox: Path, name: str, member: Member, taken: FileInForce | None = None) -> Carried:
+    """The document of this name in a unit's inbox, checked again. Raises OSError, StorageError.
+
+    taken: the newest of this name in the unit's log, see `demand_current`.
+    """
     message = (inbox / inbox_file(name)).read_bytes()
-    return open_carried(message, name, member.command_public(), member.unit_id)
+    carried = open_carried(message, name, member.command_public(), member.unit_id)
+    demand_current(carried, message, taken)
+    return carried
+
+
+def demand_current(carried: Carried, message: bytes, taken: FileInForce | None) -> None:
+    """A file can be set back alone: one older than the log took, or another of that version, is refused.
+
+    A newer one was written just before the power went, ahead of its entry. Raises RecordError.
+    """
+    if taken is None or carried.version > taken.version:
+        return
+    if carried.version < taken.version or hashlib.sha256(message).digest() != taken.digest:
+        raise RecordError("is not the version that this unit's log took", where=carried.name, cure="sync now")
 
 
 def context_of(name: str) -> bytes:

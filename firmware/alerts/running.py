@@ -42,7 +42,13 @@ def member_of(folder: SyncFolder) -> Member | None:
 
 def open_lists(home: Path, ledger: Ledger, folder: SyncFolder) -> HeldLists:
     """The lists of a home."""
-    return HeldLists(home, folder.inbox, ledger.hot_list_key(), lambda: member_of(folder))
+    return HeldLists(
+        home,
+        folder.inbox,
+        ledger.hot_list_key(),
+        lambda: member_of(folder),
+        lambda name: ledger.store.book.files.get(name),  # noqa: PLW0108 - the book may be another later
+    )
 
 
 @contextlib.contextmanager

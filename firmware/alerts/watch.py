@@ -31,12 +31,18 @@ EVERY_S = 30.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListHealth:
-    """The facts of the lists for health, console and desk: names, counts and ages alone."""
+    """The facts of the lists for health: counts alone. `refused`: what the department sent does not hold."""
 
     lists: int
     entries: int
     expired: int
     stale: int
+    refused: int
+
+    @property
+    def failing(self) -> int:
+        """Lists that do not match as they should."""
+        return self.expired + self.refused
 
 
 class HotListWatch:
@@ -59,6 +65,7 @@ class HotListWatch:
         self._cleared_there: frozenset[bytes] = frozenset()
         self._muted: frozenset[str] = frozenset()
         self._told: set[tuple[str, str]] = set()
+        self._refused = 0
         self._refreshing = threading.Lock()
 
     def matches(self, ended: EndedPass) -> bool:
@@ -102,6 +109,7 @@ class HotListWatch:
     def _refresh(self) -> None:
         try:
             changes = self._held.refresh()
+            self._refused = sum(one.what == "refused" for one in changes)
             for one in changes:
                 self._log.info(
                     f"hot_list_{one.what}", list=one.list_id, version=one.sequence, entries=one.count
@@ -128,6 +136,7 @@ class HotListWatch:
             entries=sum(one.count for one in live),
             expired=len(heads) - len(live),
             stale=sum(now_us - one.extracted_us > limit_us for one in live),
+            refused=self._refused,
         )
 
     def _still_listed(self, alert: OpenAlert) -> bool:

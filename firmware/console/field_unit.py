@@ -136,12 +136,15 @@ class FieldUnit:
         return frozenset(lapsed | set(self._revocation_list()))
 
     def _revocation_list(self) -> Sequence[str]:
+        taken = self._parts.ledger.store.book.files.get(REVOCATIONS)
         kept = self._folder.inbox / inbox_file(REVOCATIONS)
-        if not self._folder.is_member() or not kept.exists():
+        if not self._folder.is_member() or not (kept.exists() or taken):
             return ()
         member = self._folder.member()
         try:
-            names = envelope.decode(open_kept(self._folder.inbox, REVOCATIONS, member).body)
+            names = envelope.decode(open_kept(self._folder.inbox, REVOCATIONS, member, taken).body)
+        except FileNotFoundError:
+            raise UnitRefusedError("the list of revoked grants is missing: sync now") from None
         except (OSError, ExplainedError) as error:
             raise UnitRefusedError(f"the list of revoked grants is damaged ({error}): sync now") from None
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):

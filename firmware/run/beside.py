@@ -99,7 +99,7 @@ class BesideReading:
             )
         )
         alerts = self._start_alerts(stack, uplink)
-        health.watch_lists(lambda: alerts.watch.health().expired)
+        health.watch_lists(lambda: alerts.watch.health().failing)
         return Beside(health=health, tap=tap, lighting=lighting, in_session=in_session, alerts=alerts)
 
     def _health(self, habit: ReadHabit) -> HealthWatch:

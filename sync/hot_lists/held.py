@@ -15,7 +15,8 @@ from pathlib import Path
 from storage import codec, files
 from storage.errors import RecordError, SealError, StorageError
 from storage.hot_list_file import Collected, HotListFile, seal, unseal, write_list
-from sync.documents import Carried, inbox_file, open_carried
+from storage.log_records import FileInForce
+from sync.documents import Carried, demand_current, inbox_file, open_carried
 from sync.hot_lists.document import (
     DELTA,
     HEAD,
@@ -115,8 +116,19 @@ class ListChange:
 class HeldLists:
     """All lists of a unit. `refresh` from one thread; `lists` may be read from any."""
 
-    def __init__(self, home: Path, inbox: Path, key: bytes, member: Callable[[], Member | None]) -> None:
-        """key: Ledger.hot_list_key(). member: the unit's membership; None while it has no department."""
+    def __init__(
+        self,
+        home: Path,
+        inbox: Path,
+        key: bytes,
+        member: Callable[[], Member | None],
+        taken: Callable[[str], FileInForce | None] = lambda _name: None,
+    ) -> None:
+        """key: Ledger.hot_list_key(). member: the unit's membership; None while it has no department.
+
+        taken: the newest document of a name in the unit's log.
+        """
+        self._taken_of = taken
         self._folder, self._inbox, self._key, self._member = lists_folder(home), inbox, key, member
         self._held: dict[str, HeldList] = {}
         self._load()
@@ -226,7 +238,9 @@ class HeldLists:
         """A document of the inbox, checked again. Raises OSError, StorageError."""
         stored = (self._inbox / inbox_file(name)).read_bytes()
         message = unseal(self._key, f"inbox {name}", 0, stored)
-        return open_carried(message, name, member.command_public(), member.unit_id)
+        carried = open_carried(message, name, member.command_public(), member.unit_id)
+        demand_current(carried, message, self._taken_of(name))
+        return carried
 
     def _bring_up(self, list_id: str, member: Member) -> ListChange | None:
         sequence = 0

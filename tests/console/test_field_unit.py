@@ -29,14 +29,17 @@ from hw.machine import RememberedMachine
 from hw.vitals import NetworkLink, ScriptedBoard
 from storage import codec, envelope
 from storage.audit_records import Configuration
+from storage.checkpoint import NoteKey
 from storage.errors import SlotError
 from storage.ledger import Ledger
 from storage.read_records import Read
 from storage.record_base import ClockState
 from storage.roster import Roster, RosterPerson
+from storage.standing import UnitEnrollment
 from sync import messages
 from sync.destruction import Destroyed, of_text
 from sync.documents import Carried, context_of
+from sync.ledger_outbox import LedgerOutbox
 from sync.membership import Member, SyncFolder
 
 LINKS = ["eth0", "end0", "wlan0", "enp1s0", "wlx0123456789ab", "usb0"]
@@ -112,9 +115,11 @@ def home(tmp_path: Path) -> Any:
     made.ledger.store.close()
 
 
-def revocations(key: ed25519.Ed25519PrivateKey, names: object, *, name: str = "revocations") -> bytes:
+def revocations(
+    key: ed25519.Ed25519PrivateKey, names: object, *, name: str = "revocations", version: int = 1
+) -> bytes:
     body = Carried(
-        name=name, version=1, unit_id="", issued_us=NOW_US, expires_us=None, body=envelope.encode(names)
+        name=name, version=version, unit_id="", issued_us=NOW_US, expires_us=None, body=envelope.encode(names)
     )
     return envelope.sign(codec.to_bytes(body), key, context=context_of(name))
 
@@ -160,6 +165,37 @@ def test_the_signed_list_of_revoked_grants_counts(home: Home) -> None:
     assert "t.okafor" not in home.unit.revoked()
     (folder.inbox / "revocations.cbor").write_bytes(revocations(COMMAND, ["t.okafor", "ab" * 16]))
     assert {"t.okafor", "ab" * 16} <= home.unit.revoked()
+
+
+def test_a_list_of_revoked_grants_that_was_set_back_or_deleted_lets_no_one_in(home: Home) -> None:
+    """The log says which version came; the file beside it can be exchanged by whoever has the card."""
+    folder = home.enroll()
+    kept = folder.inbox / "revocations.cbor"
+    older, newer = (revocations(COMMAND, names, version=at) for at, names in ((1, []), (2, ["v.ito"])))
+    public = COMMAND.public_key()
+    department = NoteKey("department.example", public).text()
+    home.ledger.standing.enroll(
+        UnitEnrollment(
+            version=1,
+            organisation="d",
+            unit="unit-7",
+            command_key=public.public_bytes_raw(),
+            department=department,
+        )
+    )
+    outbox = LedgerOutbox(home.ledger, folder.inbox)
+    for message in (older, newer):
+        outbox.take_document("revocations", message)
+    assert "v.ito" in home.unit.revoked()
+    for wrong in (older, revocations(COMMAND, [], version=2)):
+        kept.write_bytes(wrong)
+        with pytest.raises(UnitRefusedError, match="not the version that this unit's log took"):
+            home.unit.revoked()
+    kept.unlink()
+    with pytest.raises(UnitRefusedError, match="is missing: sync now"):
+        home.unit.revoked()
+    kept.write_bytes(revocations(COMMAND, ["v.ito", "t.okafor"], version=3))  # written, and the power went
+    assert home.unit.revoked() >= {"v.ito", "t.okafor"}
 
 
 @pytest.mark.parametrize(

@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import random
+import shutil
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import structlog
 from receiver_twins import Joined
 from sync_twins import converse, found_department
 
+from firmware.alerts.board import AlertBoard
+from firmware.alerts.cleared import ClearedPlates
+from firmware.alerts.watch import HotListWatch
+from storage import purge
+from storage.alert_terms import DEFAULT_ALERTS
 from storage.errors import StorageError
+from storage.home import Home
 from storage.times import HOUR_US, now_us
+from storage.verify import verify_home
 from sync.department.server.server import Department
 from sync.department.units.documents import out
 from sync.department.units.hot_lists import Offer, publish_list
 from sync.hot_lists.document import delta_name, head_name, part_name
 from sync.hot_lists.entry import ListEntry
-from sync.hot_lists.held import HeldLists
+from sync.hot_lists.held import HeldLists, lists_folder
 
 VERSIONS: tuple[frozenset[int], ...] = (
     frozenset(range(60)),
@@ -62,9 +71,9 @@ class Unit:
     def __init__(self, folder: Path, department: Department) -> None:
         self.joined = Joined(folder, department, folder.name)
         home = self.joined.folder.path.parent
-        self.held = HeldLists(
-            home, self.joined.folder.inbox, self.joined.ledger.hot_list_key(), self.joined.folder.member
-        )
+        self.home, self.inbox = home, self.joined.folder.inbox
+        key, taken = self.joined.ledger.hot_list_key(), self.joined.ledger.store.book.files.get
+        self.held = HeldLists(home, self.inbox, key, self.joined.folder.member, taken)
 
     def hears(self, name: str, message: bytes) -> None:
         with suppress(StorageError):
@@ -113,4 +122,69 @@ def test_no_order_of_what_was_signed_makes_a_list_that_nobody_signed(
     for name, message in said:  # everything once more, the oldest first
         unit.hears(name, message)
         assert (unit.version, unit.holds) == (len(VERSIONS), VERSIONS[-1])
+    unit.close()
+
+
+def test_a_list_in_force_outlives_the_purge_of_the_entries_that_logged_it(
+    department: Department, tmp_path: Path
+) -> None:
+    """The log does not hold a list's document. Four years on, its entry's year is purged as any other."""
+    unit = Unit(tmp_path / "unit", department)
+    push(department, VERSIONS[0])
+    for name in (head_name("doj"), part_name("doj", 0)):
+        unit.hears(name, sent(department, name))
+    ledger = unit.joined.ledger
+    store, before = ledger.store, dict(ledger.store.book.files)
+    with store.lock:
+        going = {store.leaf(one.record).epoch for one in before.values()}
+        gone = tuple(item.purged() for item in ledger.retention_plan() if item.purged().epoch in going)
+        store.end_running(going)
+        ledger.standing.carry_over(going)
+        purge.carry_out(store, gone, by="a test")
+    after = store.book.files
+    assert {name: (one.version, one.digest) for name, one in after.items()} == {
+        name: (one.version, one.digest) for name, one in before.items()
+    }
+    moved = {name for name, one in after.items() if one.record > before[name].record}
+    assert moved == {name for name in after if not name.startswith("hot-list")}
+    assert (unit.version, unit.holds) == (1, VERSIONS[0])
+    home = unit.joined.folder.path.parent
+    unit.close()
+    assert verify_home(Home(home)).ok
+
+
+def test_a_list_whose_files_were_set_back_is_not_the_older_one_again(
+    department: Department, tmp_path: Path
+) -> None:
+    """Who has the card for a minute puts yesterday's files back: a vehicle that is looked for would pass."""
+    unit = Unit(tmp_path / "unit", department)
+    push(department, VERSIONS[0])
+    for name in (head_name("doj"), part_name("doj", 0)):
+        unit.hears(name, sent(department, name))
+    copies = [unit.inbox, lists_folder(unit.home)]
+    for number, folder in enumerate(copies):
+        shutil.copytree(folder, tmp_path / f"copy {number}")
+    push(department, VERSIONS[1])
+    unit.hears(delta_name("doj", 2), sent(department, delta_name("doj", 2)))
+    unit.hears(head_name("doj"), sent(department, head_name("doj")))
+    assert (unit.version, unit.holds) == (2, VERSIONS[1])
+    unit.held.close()
+    for number, folder in enumerate(copies):
+        shutil.rmtree(folder)
+        shutil.copytree(tmp_path / f"copy {number}", folder)
+    files = unit.joined.ledger.store.book.files
+    key = unit.joined.ledger.hot_list_key()
+    unit.held = HeldLists(unit.home, unit.inbox, key, unit.joined.folder.member, files.get)
+    (change,) = unit.held.refresh()
+    assert (change.list_id, change.what) == ("doj", "refused")
+    assert "not the version that this unit's log took" in change.why
+    ledger = unit.joined.ledger
+    cleared = ClearedPlates(lists_folder(unit.home), key)
+    board = AlertBoard(ledger, cleared, terms=lambda: DEFAULT_ALERTS)
+    log = structlog.get_logger()
+    watch = HotListWatch(
+        unit.held, cleared, board, terms=lambda: DEFAULT_ALERTS, known_states=(), now_us=now_us, log=log
+    )
+    watch.refresh()
+    assert watch.health().failing == 1  # the department hears of it
     unit.close()
