@@ -8,7 +8,7 @@
 #   make faults   the tests that cut, kill and corrupt, with their full figures
 #   make mutants  break one line at a time; a survivor is a line that no test guards (an hour)
 #   make soak     hours of replay with injected trouble (SOAK_MINUTES=120)
-#   make train    train both nets anew and export them (needs the pictures of ALPR_DATA=DIR)
+#   make train    train both nets and export them (needs the pictures of ALPR_DATA=DIR)
 #   make reference  write the pages that are made from the code (commands, HTTP operations)
 #   make wheels   build the unit's and the department's wheel into run/wheels
 #   make lock     resolve the lock files again
@@ -72,7 +72,7 @@ demo: $(VENV)/.ready
 	@$(RUN)/reader --home $(DEMO_HOME) verify
 	@cp -a $(DEMO_HOME) $(DEMO_HOME)-enrolled
 	@$(RUN)/python -m tests.tools.demo_department --reader $(DEMO_HOME)-enrolled --department $(DEMO_HOME)-department
-	@echo "The store lies in $(DEMO_HOME). Try next: $(RUN)/reader --home $(DEMO_HOME) query --user demo-supervisor --role ccat-supervisor --purpose investigation --case 26-0815 --images run/pictures"
+	@echo "The store is in $(DEMO_HOME). Try next: $(RUN)/reader --home $(DEMO_HOME) query --user demo-supervisor --role ccat-supervisor --purpose investigation --case 26-0815 --images run/pictures"
 
 lint: $(VENV)/.ready
 	$(RUN)/ruff check .
