@@ -5,6 +5,7 @@
 #   make lint     ruff and mypy alone
 #   make bench    milliseconds a frame by stage, and memory
 #   make runtimes the nets' answers on tflite-runtime and on an emulated arm64 processor beside this one's
+#   make years    five simulated years of a department (an hour)
 #   make faults   the tests that cut, kill and corrupt, with their full figures
 #   make mutants  break one line at a time; a survivor is a line that no test guards (an hour)
 #   make soak     hours of replay with injected trouble (SOAK_MINUTES=120)
