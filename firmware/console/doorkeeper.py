@@ -10,7 +10,7 @@ from firmware.console.errors import ClockLoginError, LineRefusedError, LoginRefu
 from firmware.console.failed_logins import FailedLogins
 from firmware.console.grant_use import GrantUse
 from firmware.console.hand import Hand
-from firmware.console.line_editor import Interrupted, Line, Spoiled
+from firmware.console.line_editor import Interrupted, Spoiled
 from firmware.console.login import Admission, CommandKeys, admit
 from firmware.console.unit import MaintainedUnit
 from firmware.screen import printable
@@ -71,7 +71,7 @@ class Doorkeeper:
                 return None
             if isinstance(event, Spoiled):
                 self._hand.say("noise on the line: paste the last line again")
-            elif isinstance(event, Line) and event.text.strip():
+            elif event.text.strip():
                 try:
                     whole = collector.take(event.text)
                 except LineRefusedError as error:

@@ -69,8 +69,10 @@ def plan(card: Path, image: Path, *, mounts: Path = Path("/proc/mounts")) -> Car
     with card.open("rb") as file:
         card_bytes = file.seek(0, os.SEEK_END)
     if not image_bytes + (256 << 20) <= card_bytes <= MAX_BYTES:
-        need = (image_bytes + (256 << 20)) / 1e6
-        raise BuildError(f"{card}: holds {card_bytes / 1e6:.0f} MB; at least {need:.0f} MB are needed")
+        need, most = (image_bytes + (256 << 20)) / 1e6, MAX_BYTES / 1e6
+        raise BuildError(
+            f"{card}: holds {card_bytes / 1e6:.0f} MB; at least {need:.0f} MB are needed, at most {most:.0f}"
+        )
     return CardPlan(image=image, image_bytes=image_bytes, card=card, card_bytes=card_bytes)
 
 

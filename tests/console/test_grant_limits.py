@@ -69,6 +69,17 @@ def test_nothing_beyond_the_limits_is_signed_or_believed(
         open_bundle(smuggled, [office.command_key.public_key()])
 
 
+@pytest.mark.parametrize(
+    ("commands", "named"),
+    [((), "none given"), (("query",), "query"), (("status", "query", "export"), "export, query")],
+)
+def test_a_grant_with_no_good_command_is_refused_by_their_names(
+    office: Any, commands: tuple[str, ...], named: str
+) -> None:
+    with pytest.raises(GrantLimitError, match=f"no console command: {named}$"):
+        issue(office.grant(commands=commands), office.command_key)
+
+
 def designee(office: Any, **changes: Any) -> tuple[ed25519.Ed25519PrivateKey, bytes]:
     key = ed25519.Ed25519PrivateKey.generate()
     lent = Delegation(
@@ -164,6 +175,8 @@ def test_a_damaged_grant_file_says_what_to_do(office: Any, cut: int) -> None:
     ("hours", "to_us", "ends_us"),
     [
         pytest.param(-1, -1, 365 * DAY_US, id="neither is said: as the role has it"),
+        pytest.param(None, -1, 365 * DAY_US, id="no hours and no time: as the role has it"),
+        pytest.param(None, 5 * HOUR_US, 5 * HOUR_US, id="no hours, only a time"),
         pytest.param(-1, 0, 0, id="a time that is over"),
         pytest.param(-1, 5 * HOUR_US, 5 * HOUR_US, id="only a time"),
         pytest.param(0, -1, 0, id="no hours at all"),
@@ -173,7 +186,7 @@ def test_a_damaged_grant_file_says_what_to_do(office: Any, cut: int) -> None:
         pytest.param(8, 0, 0, id="hours, and a time that is over"),
     ],
 )
-def test_a_grant_ends_by_its_hours_and_by_its_time(hours: int, to_us: int, ends_us: int) -> None:
+def test_a_grant_ends_by_its_hours_and_by_its_time(hours: int | None, to_us: int, ends_us: int) -> None:
     assert latest_us(GrantRole.TECHNICIAN, 0, hours, to_us) == ends_us
 
 

@@ -53,6 +53,14 @@ def test_a_session_locks_at_a_question_too(bench: Bench) -> None:
     assert bench.lines()[-2:] == [("end", "network wifi depot", "idle"), ("end", "session", "idle")]
 
 
+def test_blank_lines_of_a_pasted_answer_are_no_lines_of_it(bench: Bench) -> None:
+    bench.hands.type("login")
+    bench.hands.wait_for("gives up):")
+    bench.hands.press(b"\r  \r")
+    bench.hands.press(b"\x03")
+    assert "not a line of an answer" not in bench.hands.wait_for("given up")
+
+
 def test_noise_in_a_pasted_answer_asks_for_the_last_line_again(bench: Bench) -> None:
     bench.hands.type("login")
     bench.hands.wait_for("gives up):")

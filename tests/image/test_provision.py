@@ -59,15 +59,30 @@ def test_card_holds_what_was_written(
     assert hashlib.sha256(image.read_bytes()).hexdigest() in capsys.readouterr().out
 
 
-def test_card_that_is_too_small_or_no_card_is_refused(image: Path, tmp_path: Path) -> None:
+def test_card_of_another_size_or_no_card_is_refused(
+    image: Path, card: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     small = tmp_path / "small"
     small.write_bytes(bytes(1 << 20))
     with pytest.raises(BuildError, match="at least 274 MB"):
         provision.plan(small, image)
+    monkeypatch.setattr(provision, "MAX_BYTES", CARD_BYTES - 1)
+    with pytest.raises(BuildError, match="at most 315"):
+        provision.plan(card, image)
     with pytest.raises(BuildError, match="neither a card"):
         provision.plan(Path("/dev/null"), image)
     with pytest.raises(BuildError, match="nowhere"):
         provision.plan(tmp_path / "nowhere", image)
+
+
+def test_card_that_reads_back_other_data_is_named(
+    image: Path, card: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worn card takes every byte and keeps another."""
+    spoilt = bytes([image.read_bytes()[7] ^ 1])
+    monkeypatch.setattr(os, "fsync", lambda descriptor: os.pwrite(descriptor, spoilt, 7))
+    with pytest.raises(BuildError, match="reads back other data"):
+        provision.write(provision.plan(card, image))
 
 
 def test_what_cannot_be_taken_back_is_said_and_not_done(

@@ -39,6 +39,13 @@ def test_logged_newer_release_is_taken_whole(project: Project) -> None:
     assert (release.version, bundle) == (5, b"a bundle")
 
 
+def test_a_release_is_in_the_log_once(project: Project) -> None:
+    first = [project.log.append(project.release(1), time_s=NOW_S) for _ in range(2)]
+    project.log.append(project.release(2), time_s=NOW_S)
+    assert project.log.leaves() == [project.release(1).text(), project.release(2).text()]
+    assert first[0] == first[1]
+
+
 def test_release_text_is_read_as_it_is_written(project: Project) -> None:
     release = project.release(9)
     assert SystemRelease.parse(release.text()) == release
