@@ -472,6 +472,12 @@ def test_an_accomplices_signature_proves_no_more_than_it_says(
     entry = root.write(note, stamp, signed)  # type: ignore[arg-type]
     named = [one for one in problems(department) if one.startswith(f"entry {entry}: {note.KIND}")]
     assert len(named) == 1, problems(department)
+    department.desk.refresh()
+    known = department.desk.book.roster
+    if isinstance(note, AccountSet):
+        assert known.accounts[note.user] != note  # and no unit hears of it
+    elif isinstance(note, CredentialSet) and note.first:
+        assert known.credentials[note.user] != note
 
 
 def test_nobody_opens_anything_on_a_training_that_root_wrote(department: Department) -> None:

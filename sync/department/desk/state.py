@@ -26,7 +26,14 @@ from sync.department.desk.redress.rules import Requests
 from sync.department.desk.sessions import Sessions
 from sync.department.desk.sharing.rules import Shares
 from sync.department.journal.change_entries import DayCounted
-from sync.department.journal.entries import AccessLogOpened, Entry, RootSet, WitnessAway
+from sync.department.journal.entries import (
+    AccessLogOpened,
+    AccountSet,
+    CredentialSet,
+    Entry,
+    RootSet,
+    WitnessAway,
+)
 from sync.department.journal.hold_entries import Purged
 from sync.department.journal.machine_entries import KeysListSeen, PurgeAllowed
 from sync.department.journal.made_by import MADE
@@ -35,6 +42,9 @@ from sync.department.journal.signers import Signers
 from sync.department.policy import policy_file
 from sync.department.policy.policy import Policy
 from sync.root_file import Root
+
+COUNTS_SIGNED = (*MADE, AccountSet, CredentialSet)
+"""What counts here only as its person signed it: units would get an account that root made up."""
 
 
 @dataclass(slots=True)
@@ -87,7 +97,7 @@ class DeskState:
         try:
             self.signers.apply(entry)
         except UnsignedError:
-            if isinstance(note, MADE):
+            if isinstance(note, COUNTS_SIGNED):
                 return
         if isinstance(note, RootSet):
             self._set_root(note)
