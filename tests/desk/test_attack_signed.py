@@ -67,6 +67,12 @@ def by_a_replayed_signature_for_another_plate(root: Root) -> int:
     return root.write(root.look_up("7ABC000"), root.stamp(session=entry.stamp.session), entry.signed)
 
 
+def in_the_name_of_a_colleague_who_did_not_ask(root: Root) -> int:
+    """The victim's own search, as if another person had asked for it."""
+    stamp, signed = root.signed(VICTIM, "inquiry/run", RunForm(query=root.query(), ground=GROUND))
+    return root.write(replace(root.look_up(), on_behalf_of="officer1"), stamp, signed)
+
+
 def by_a_signature_of_another_call(root: Root) -> int:
     token = root.department.logon(VICTIM)
     given = read_token(token)
@@ -169,6 +175,7 @@ ATTACKS: tuple[Callable[[Root], int], ...] = (
     in_a_session_that_root_certified,
     by_a_replayed_signature,
     by_a_replayed_signature_for_another_plate,
+    in_the_name_of_a_colleague_who_did_not_ask,
     by_a_signature_of_another_call,
     in_another_persons_name,
     by_the_key_of_an_ended_session,

@@ -121,6 +121,7 @@ def fits_access(statement: Statement, access: Access, named: Named) -> bool:
         and form.get("ground") in (None, to_plain(access.ground))
         and _same_reads(form, access, named)
         and _same_scope(form.get("scope"), access)
+        and _same_facts(access, named)
         and (statement.call not in ANSWERS or _is_own(named.asked(access.request), statement.user))
     )
     proposal, request = form.get("proposal", -1), form.get("request", -1)
@@ -183,6 +184,15 @@ def _same_reads(form: dict[str, Any], access: Access, named: Named) -> bool:
         record, read = named.alert(form["alert"])
         return access.reads == ((read,) if access.action == "alert-image" else (record,))
     return True
+
+
+def _same_facts(access: Access, named: Named) -> bool:
+    """In whose name a search is made: of the person who asked for it, else of none; and only what is searched
+    for names a plate."""
+    asked = named.asked(access.request) if access.action == "search" and access.request >= 0 else None
+    if access.on_behalf_of != ("" if asked is None else asked.user):
+        return False
+    return not access.plate or access.action in {"search", "answer", "image", "delivery"}
 
 
 def _same_scope(scope: object, access: Access) -> bool:
