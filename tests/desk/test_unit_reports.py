@@ -176,13 +176,18 @@ def test_a_roster_or_policy_that_the_log_does_not_make_is_named(
         assert wrong == f"car 12 took {name}, version {version}: no entry covers it"
 
 
+@pytest.mark.parametrize(
+    ("baseline", "words"),
+    [(False, "no person signed version"), (True, "version 1099511627776 of hot-list/doj was not out before")],
+)
 def test_an_entry_of_the_machine_for_a_list_that_no_person_signed_is_named(
-    department: Department, server: Server, unit: Joined
+    department: Department, server: Server, unit: Joined, baseline: bool, words: str
 ) -> None:
-    note = DocumentSent(name="hot-list/doj", version=1 << 40, unit="", digest=bytes(32), baseline=False)
+    configured(department)  # the log has entries of what was offered
+    note = DocumentSent(name="hot-list/doj", version=1 << 40, unit="", digest=bytes(32), baseline=baseline)
     entry = Root(department).write(note, Root(department).stamp("system"))
     (wrong,), _ = verdict(department, server)
-    assert wrong.startswith(f"entry {entry}: document_sent: no person signed")
+    assert wrong.startswith(f"entry {entry}: document_sent: {words}")
 
 
 def test_a_document_of_the_last_hours_is_not_called_wrong(

@@ -37,6 +37,7 @@ class FoldedLog:
         self._book = DeskState()
         self._rosters: list[tuple[RosterPerson, ...]] = [()]
         self._policies: list[Policy] = []
+        self._listed_to = -1
 
     def judge(self, entry: Entry) -> None:
         """Take in an entry in its order."""
@@ -52,7 +53,7 @@ class FoldedLog:
             self._policies.append(self._book.policy)
         if isinstance(entry.note, FOLLOWS_FROM):
             self._rosters.append(people_of(self._book))
-        elif isinstance(entry.note, DocumentSent) and not entry.note.baseline:
+        elif isinstance(entry.note, DocumentSent):
             self._compare_sent(entry, entry.note)
 
     def end(self) -> None:
@@ -68,7 +69,19 @@ class FoldedLog:
                 self.problems.append("the desk's snapshot differs from the log: remove desk/book.snapshot")
 
     def _compare_sent(self, entry: Entry, note: DocumentSent) -> None:
-        """Units were offered what followed from the log at some time since it was offered before."""
+        """Units were offered what followed from the log at some time since it was offered before.
+
+        What was out before the log had such entries is listed by the first of them, one after another.
+        """
+        first = self._listed_to in {-1, entry.sequence - 1}
+        if note.baseline and first:
+            self._listed_to = entry.sequence
+            return
+        if note.baseline:
+            what = f"version {note.version} of {note.name} was not out before the log had such entries"
+            self.problems.append(f"entry {entry.sequence}: document_sent: {what}")
+            return
+        self._listed_to = -2
         if note.name == ROSTER:
             bodies = {
                 codec.to_bytes(Roster(version=note.version, demo=False, people=one)) for one in self._rosters
