@@ -189,7 +189,7 @@ CASES = (
         HoldPlaced(access=1, reads=HOLD.reads, ground="discovery", authority="Court", number="26-1"),
         added="access",  # its own: `signers.py`
     ),
-    Case("hold/place", HOLD, HoldRests(access=1, searches=(4, 5), approval=-1), added="access"),
+    Case("hold/place", HOLD, HoldRests(access=1, searches=(4, 5), approval=-1), added="access content"),
     Case(
         "hold/export",
         ExportForm(hold=3, medium="USB 1", ground=GROUND),

@@ -134,6 +134,10 @@ def test_held_content_is_opened_over_there_for_an_export_entry_alone(
     note = desk.log.entry(hold).note
     assert isinstance(note, HoldPlaced)
     (stored,) = vault.stored(note.access)
+    name, elements = f"{desk.log.log_id.hex()[:16]}-{note.access}", sorted(stored.row.elements.items())
+    wanted = [(stored.row.sequence, one, data, mark) for one, (data, mark) in elements]
+    assert elsewhere[0].check_held(name, stored.log_id, wanted) == [None] * len(wanted)
+    assert None not in elsewhere[0].check_held(name, bytes(32), wanted)
     assert b"7ABC000" not in b"".join(data for data, _ in stored.row.elements.values())
 
     def opened(entry: int) -> None:

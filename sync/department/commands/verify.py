@@ -12,7 +12,7 @@ from sync.command_frame import Common, verb
 from sync.department.commands import verify_log
 from sync.department.ground.home import DepartmentHome, examined
 from sync.department.server.server import Department
-from sync.department.server.verify import Checker
+from sync.department.server.verify import Checker, StoreReport
 from sync.errors import DONE, FOUND_WRONG
 
 
@@ -22,8 +22,9 @@ from sync.errors import DONE, FOUND_WRONG
 def verify(common: Common, *, given: verify_log.VerifyInput, quick: bool) -> int:
     """Check the store, or with PACKAGE or --log the files that a stranger received. Checks every leaf and
     its signature, every tree against the co-signed checkpoints, every receipt, and every element against its
-    commitment; a missing element needs a purge receipt. PACKAGE is an evidence package (ZIP), checked with
-    --key; or an auditor's bundle, with --key and --witness-key.
+    commitment; a missing element needs a purge receipt. Checks the content of every open hold against its
+    entries. PACKAGE is an evidence package (ZIP), checked with --key; or an auditor's bundle, with --key and
+    --witness-key.
     """
     if given.package is not None or given.log is not None:
         return verify_log.check_given(common, given)
@@ -37,8 +38,16 @@ def _verify_home(common: Common, home: DepartmentHome, given: verify_log.VerifyI
         public = home.log_key().public_key()
         checker = Checker(department.store, department.keys, department.packs, public)
         report = checker.run(content=not quick)
+        store = _report(common, report)
+        log = verify_log.check_home(
+            common, home, given.checkpoint, report.reported, None if quick else department.keys
+        )
+        return verify_log.worst(store, log)
     finally:
         department.close()
+
+
+def _report(common: Common, report: StoreReport) -> int:
     if common.json:
         print(json.dumps({name: one for name, one in asdict(report).items() if name != "reported"}))
     else:
@@ -49,5 +58,4 @@ def _verify_home(common: Common, home: DepartmentHome, given: verify_log.VerifyI
             print(f"WRONG {problem}")
         found = counted(len(report.problems), "problem")
         print(f"{found} found" if report.problems else "the store verifies")
-    store = FOUND_WRONG if report.problems else DONE
-    return verify_log.worst(store, verify_log.check_home(common, home, given.checkpoint, report.reported))
+    return FOUND_WRONG if report.problems else DONE

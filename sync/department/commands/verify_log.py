@@ -23,7 +23,9 @@ from storage.times import SECOND_US, iso_text
 from sync.command_frame import Common, collected
 from sync.department.commands.desk_access import FILE, key_of, read_bytes
 from sync.department.content import package
+from sync.department.content.key_service import ReceivingKeys
 from sync.department.content.opened_list import OpenedCheck, parse_list
+from sync.department.content.vault import HOLDS, FolderVault
 from sync.department.desk import snapshot
 from sync.department.desk.json_forms import to_json
 from sync.department.desk.log_state import FOLDER
@@ -220,8 +222,15 @@ def _newest(urls: Sequence[str], origin: str, files: Sequence[Path]) -> list[str
     return found
 
 
-def check_home(common: Common, home: DepartmentHome, checkpoints: Sequence[Path], reported: Reported) -> int:
-    """Check a home's access log against its witnesses, its key service, and what units reported; the status.
+def check_home(
+    common: Common,
+    home: DepartmentHome,
+    checkpoints: Sequence[Path],
+    reported: Reported,
+    keys: ReceivingKeys | None,
+) -> int:
+    """Check a home's access log against its witnesses, its key service, what units reported, and the content
+    of open holds (with `keys`); the status.
 
     No desk: nothing to check.
     """
@@ -242,6 +251,8 @@ def check_home(common: Common, home: DepartmentHome, checkpoints: Sequence[Path]
         taken=covered,
     )
     wrong, unchecked = covered.compare(reported)
+    if keys is not None:
+        wrong += covered.holds.problems(FolderVault(folder / HOLDS), keys, log_id_of(public))
     report = replace(report, problems=(*report.problems, *wrong), unchecked=(*report.unchecked, *unchecked))
     return worst(_report(common, report), _check_hours(common, home, root))
 

@@ -49,6 +49,13 @@ class CheckPlates:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CheckHeld:
+    hold: str
+    log_id: bytes
+    wanted: tuple[tuple[int, str, bytes, bytes], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
     found: tuple[str, ...]
 

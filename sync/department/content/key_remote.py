@@ -25,6 +25,7 @@ from sync.department.content.key_messages import (
     AskRelease,
     AskTokens,
     Checked,
+    CheckHeld,
     CheckPlates,
     DayKeysMade,
     Days,
@@ -135,6 +136,12 @@ class RemoteKeyService:
     ) -> list[str | None]:
         ask = CheckPlates(day=day, log_id=log_id, wanted=tuple(wanted))
         return [one or None for one in self._wire.ask("check", ask, Checked).found]
+
+    def check_held(
+        self, hold: str, log_id: bytes, wanted: Sequence[tuple[int, str, bytes, bytes]]
+    ) -> list[str | None]:
+        ask = CheckHeld(hold=hold, log_id=log_id, wanted=tuple(wanted))
+        return [one or None for one in self._wire.ask("check_held", ask, Checked).found]
 
     def destroy_store_key(self, day: int) -> None:
         self._wire.ask("destroy", Days(first=day), Number)

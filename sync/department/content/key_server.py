@@ -1,10 +1,11 @@
 """The key service's own end: its HTTPS interface, on a separate machine.
 
 What the wire offers is less than what the service can do: to receive and purge (`issue`, `reseal`, `check`,
-`destroy`), and to open, hold or release content for a caller that shows a covered entry (`tokens`, `match`,
-`open`, `hold`, `open_held`, `release`, checked by `GuardedKeys` over there, against a root file that was put
-there by hand, and against the log that it follows, `follow`). So root on the department's server can destroy
-content that is not held, and cannot read any without an entry in the witnessed log that its person signed.
+`check_held`, `destroy`), and to open, hold or release content for a caller that shows a covered entry
+(`tokens`, `match`, `open`, `hold`, `open_held`, `release`, checked by `GuardedKeys` over there, against a
+root file that was put there by hand, and against the log that it follows, `follow`). So root on the
+department's server can destroy content that is not held, and cannot read any without an entry in the
+witnessed log that its person signed.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from sync.department.content.key_messages import (
     AskRelease,
     AskTokens,
     Checked,
+    CheckHeld,
     CheckPlates,
     DayKeysMade,
     Days,
@@ -123,6 +125,11 @@ class _Service:
         found = self._service.check_stored(ask.day, ask.log_id, ask.wanted)
         return Checked(found=tuple(one or "" for one in found))
 
+    def _check_held(self, body: bytes) -> Checked:
+        ask = from_bytes(CheckHeld, body, limit=MAX_MESSAGE_BYTES)
+        found = self._service.check_held(ask.hold, ask.log_id, ask.wanted)
+        return Checked(found=tuple(one or "" for one in found))
+
     def _destroy(self, body: bytes) -> Number:
         self._service.destroy_store_key(from_bytes(Days, body).first)
         return Number(value=1)
@@ -175,7 +182,9 @@ class _Service:
         return Number(value=1)
 
 
-RECEIVES = frozenset({"issue", "reseal", "check", "destroy", "destroy_before", "has", "list", "follow"})
+RECEIVES = frozenset(
+    {"issue", "reseal", "check", "check_held", "destroy", "destroy_before", "has", "list", "follow"}
+)
 SHOWS_AN_ENTRY = frozenset({"tokens", "match", "open", "hold", "open_held", "release"})
 CALLS = RECEIVES | SHOWS_AN_ENTRY
 

@@ -94,6 +94,11 @@ class ReceivingKeys(Protocol):
     ) -> list[str | None]:
         """The same without an answer in clear: None, or what is wrong with it."""
 
+    def check_held(
+        self, hold: str, log_id: bytes, wanted: Sequence[tuple[int, str, bytes, bytes]]
+    ) -> list[str | None]:
+        """The same of elements under a hold's key."""
+
     def destroy_store_key(self, day: int) -> None:
         """Make the content of a day of receipt, its tokens and its backups unreadable forever."""
 
@@ -298,15 +303,13 @@ class LocalKeyService:
         self, day: int, log_id: bytes, wanted: Sequence[tuple[int, str, bytes, bytes]]
     ) -> list[str | None]:
         self._write("check", day=day, log=log_id.hex()[:16], elements=len(wanted))
-        key = self._store_key(day, make=False)
-        found: list[str | None] = []
-        for number, name, stored, commitment in wanted:
-            try:
-                sealing.open_sealed(key, log_id, number, name, stored, commitment)
-                found.append(None)
-            except StorageError as error:
-                found.append(error.what)
-        return found
+        return _wrong_with_each(self._store_key(day, make=False), log_id, wanted)
+
+    def check_held(
+        self, hold: str, log_id: bytes, wanted: Sequence[tuple[int, str, bytes, bytes]]
+    ) -> list[str | None]:
+        self._write("check_held", hold=hold, log=log_id.hex()[:16], elements=len(wanted))
+        return _wrong_with_each(self._hold_key(hold, make=False), log_id, wanted)
 
     def tokens(self, why: str, plate: str, days: Sequence[int]) -> dict[int, tuple[bytes, ...]]:
         self._write("tokens", why=why, days=len(days))
@@ -394,6 +397,19 @@ class LocalKeyService:
             for path in old:
                 destroy_file(path)
         return len(old)
+
+
+def _wrong_with_each(
+    key: bytes, log_id: bytes, wanted: Sequence[tuple[int, str, bytes, bytes]]
+) -> list[str | None]:
+    found: list[str | None] = []
+    for number, name, stored, commitment in wanted:
+        try:
+            sealing.open_sealed(key, log_id, number, name, stored, commitment)
+            found.append(None)
+        except StorageError as error:
+            found.append(error.what)
+    return found
 
 
 def destroy_file(path: Path) -> None:

@@ -186,19 +186,28 @@ def check(data: bytes, public: Ed25519PublicKey) -> PackageHead:
     return head
 
 
+def demand_place(data: bytes, public: Ed25519PublicKey, sequence: int, proof: str) -> leaves.Leaf:
+    """The leaf of a read, which is that record of the log of `public`, in its place by `proof` (a C2SP
+    tlog-proof; empty for a read that came after its log was closed). Raises StorageError kinds."""
+    leaf, log_id = leaves.open_leaf(data, public), leaves.log_id_of(public)
+    if leaf.log_id != log_id or leaf.sequence != sequence:
+        raise PackageError("the leaf belongs to another record", where="leaf")
+    if proof:
+        said = tlog_proof.parse(proof)
+        head = open_checkpoint(said.checkpoint, NoteKey(leaves.origin_of(log_id), public))
+        merkle.verify_inclusion(sequence, head.size, merkle.leaf_hash(data), said.path, head.root)
+        if said.index != sequence:
+            raise PackageError("the proof belongs to another record", where="proof")
+    return leaf
+
+
 def _check_read(files: Mapping[str, bytes], one: PackagedRead) -> None:
     public = Ed25519PublicKey.from_public_bytes(one.public)
-    data = files[f"{one.folder}/leaf.cose"]
-    leaf = leaves.open_leaf(data, public)
-    log_id = leaves.log_id_of(public)
-    if leaf.log_id != log_id or leaf.sequence != one.sequence:
-        raise PackageError("the leaf belongs to another record", where=one.folder)
-    if f"{one.folder}/{CLOSED}" not in files:
-        proof = tlog_proof.parse(files[f"{one.folder}/record.tlog-proof"].decode())
-        head = open_checkpoint(proof.checkpoint, NoteKey(leaves.origin_of(log_id), public))
-        merkle.verify_inclusion(one.sequence, head.size, merkle.leaf_hash(data), proof.path, head.root)
-        if proof.index != one.sequence:
-            raise PackageError("the proof belongs to another record", where=one.folder)
+    closed = f"{one.folder}/{CLOSED}" in files
+    proof = "" if closed else files[f"{one.folder}/record.tlog-proof"].decode()
+    if not closed and not proof:
+        raise PackageError("has no proof of its place", where=one.folder)
+    leaf = demand_place(files[f"{one.folder}/leaf.cose"], public, one.sequence, proof)
     shown = codec.from_bytes(Shown, files[f"{one.folder}/elements.cbor"], limit=64 << 20)
     for element in shown.elements:
         mark = leaf.elements.get(element.name)

@@ -8,22 +8,28 @@ Nothing here sees a key: opening is the key service's, for anyone who shows the 
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from storage import files
 from storage import leaf as leaves
 from storage.codec import from_bytes, to_bytes
-from storage.errors import RecordError
+from storage.errors import StorageError
 from sync.department.content.key_guard import Row
 from sync.department.content.reads import StoredRead, parse_name
 from sync.errors import HomeError
+
+HOLDS = "holds"
+"""The folder, in that of the desk."""
 
 MAX_HELD_BYTES = 1 << 28
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Held:
+class Held:
+    """One file."""
+
     read: str
     unit: str
     leaf: bytes
@@ -39,12 +45,12 @@ class FolderVault:
         self._folder = folder
         folder.mkdir(mode=files.PRIVATE_DIR, parents=True, exist_ok=True)
 
-    def keep(self, access: int, reads: list[StoredRead]) -> None:
-        """Write and sync. Raises FileExistsError for one that is there."""
-        folder = self._folder / f"{access}"
+    def keep(self, access: int, reads: list[StoredRead]) -> tuple[bytes, ...]:
+        """Write and sync: SHA-256 of each file. Raises FileExistsError for one that is there."""
+        folder, digests = self._folder / f"{access}", []
         folder.mkdir(mode=files.PRIVATE_DIR)
         for number, one in enumerate(reads):
-            held = _Held(
+            held = Held(
                 read=one.read,
                 unit=one.unit,
                 leaf=one.leaf,
@@ -52,9 +58,12 @@ class FolderVault:
                 proof=one.proof,
                 elements=tuple((name, stored) for name, (stored, _) in sorted(one.row.elements.items())),
             )
-            files.write_new(folder / f"{number}.held", to_bytes(held))
+            data = to_bytes(held)
+            files.write_new(folder / f"{number}.held", data)
+            digests.append(hashlib.sha256(data).digest())
         files.sync_dir(folder)
         files.sync_dir(self._folder)
+        return tuple(digests)
 
     def stored(self, access: int) -> list[StoredRead]:
         """The reads of a hold, still sealed. Raises HomeError if they are gone or damaged."""
@@ -66,16 +75,28 @@ class FolderVault:
                 _stored((folder / f"{number}.held").read_bytes())
                 for number in range(len(list(folder.iterdir())))
             ]
-        except (OSError, RecordError, KeyError) as error:
+        except (OSError, StorageError, KeyError) as error:
             raise HomeError(
                 f"the held content is damaged: {type(error).__name__}",
                 where=str(folder),
                 cure="restore it from its backup; the exported package still verifies",
             ) from None
 
+    def digests(self, access: int) -> tuple[bytes, ...]:
+        """SHA-256 of each file of a hold, in the order of its reads."""
+        folder = self._folder / f"{access}"
+        return tuple(
+            hashlib.sha256((folder / f"{number}.held").read_bytes()).digest()
+            for number in range(len(list(folder.iterdir())))
+        )
+
     def destroy(self, access: int) -> None:
         """Remove the ciphertext; absent is fine. The key is the key service's to destroy."""
         files.remove_tree(self._folder / f"{access}")
+
+    def count(self, access: int) -> int:
+        """How many reads of a hold are here."""
+        return len(list((self._folder / f"{access}").glob("*.held")))
 
     def kept(self) -> list[int]:
         """What is here."""
@@ -83,7 +104,7 @@ class FolderVault:
 
 
 def _stored(data: bytes) -> StoredRead:
-    held = from_bytes(_Held, data, limit=MAX_HELD_BYTES)
+    held = from_bytes(Held, data, limit=MAX_HELD_BYTES)
     log_id, sequence = parse_name(held.read)
     marks = leaves.unchecked(held.leaf).elements
     return StoredRead(

@@ -3,7 +3,7 @@ No I/O."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from storage.counts import counted
@@ -15,6 +15,7 @@ from sync.department.desk.state import DeskState
 from sync.department.ground.department_time import Doubt, span_text
 from sync.department.journal.change_entries import GlassBroken
 from sync.department.journal.entries import AuditDone, FindingOpened
+from sync.department.journal.hold_entries import HoldPlaced
 from sync.department.journal.sharing_entries import ShareAsked
 from sync.department.policy.policy import Policy
 from sync.department.policy.roles import CALLS, Call, Role
@@ -91,6 +92,20 @@ def clocks(doubt: Doubt | None, now_us: int, newest_us: int) -> list[Overdue]:
 def witness(policy: Policy, problem: str) -> list[Overdue]:
     """A log that no witness sees, from its first moment on."""
     return [Overdue(kind="witness", clause=policy.witness.clause, what=problem)] if problem else []
+
+
+def held(book: DeskState, count: Callable[[int], int]) -> list[Overdue]:
+    """Open holds whose content is not here. `count`: how many reads are, by the access of a hold."""
+    return [
+        Overdue(
+            kind="hold",
+            clause="463.8",
+            what=f"hold {entry.sequence}: {here} of its {counted(len(note.reads), 'read')} are here; restore "
+            "the folder of holds from its backup, then: department verify",
+        )
+        for entry in book.holds.open_holds()
+        if isinstance(note := entry.note, HoldPlaced) and (here := count(note.access)) != len(note.reads)
+    ]
 
 
 def from_store(rows: Iterable[tuple[str, str, str]]) -> list[Overdue]:

@@ -34,8 +34,8 @@ from sync.hot_lists.entry import ListEntry
 class Vault(Protocol):
     """Held content as ciphertext, named after the access entry under which it was sealed."""
 
-    def keep(self, access: int, reads: list[StoredRead]) -> None:
-        """Write and sync the reads of a hold."""
+    def keep(self, access: int, reads: list[StoredRead]) -> tuple[bytes, ...]:
+        """Write and sync the reads of a hold: SHA-256 of each file."""
         ...
 
     def stored(self, access: int) -> list[StoredRead]:
@@ -44,6 +44,10 @@ class Vault(Protocol):
 
     def destroy(self, access: int) -> None:
         """Remove a hold's content."""
+        ...
+
+    def count(self, access: int) -> int:
+        """How many reads of a hold are here."""
         ...
 
     def kept(self) -> list[int]:

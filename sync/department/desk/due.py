@@ -51,6 +51,7 @@ def overdue_now(front: DeskContext, now_us: int, *, filings: bool = True) -> lis
     desk = front.desk
     requests = front.requests.of(desk.log) if filings else []
     found = compliance.overdue(desk.policy, desk.book, requests, now_us)
+    found += compliance.held(desk.book, front.vault.count)
     found += compliance.from_store(front.overdue_from_store(now_us))
     found += compliance.open_incidents(
         ((one.number, one.kind, one.at_us) for one in front.incidents.listed()), desk.book, now_us

@@ -73,13 +73,15 @@ class DayCounted(Note):
 class HoldRests(Note):
     """What a hold rests on: the searches by its own person that found its reads, or the second person's yes.
 
-    `access`: the hold's access entry; `approval`: the proposal that was approved, or -1.
+    `access`: the hold's access entry; `approval`: the proposal that was approved, or -1; `content`: SHA-256
+    of the held file of each read, sealed under the hold's key (entries of before have none).
     """
 
     KIND: ClassVar[str] = "hold_rests"
     access: int
     searches: tuple[int, ...]
     approval: int
+    content: tuple[bytes, ...] = later(())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,7 +23,7 @@ from sync.department.content.opened_list import OpenedCheck, OpenedList
 from sync.department.content.proven_door import ProvenDoor
 from sync.department.content.read_store import StoreReads
 from sync.department.content.reads import OpenedRead
-from sync.department.content.vault import FolderVault
+from sync.department.content.vault import HOLDS, FolderVault
 from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Desk
 from sync.department.desk.grants.signer import GrantOffice
@@ -270,7 +270,7 @@ def open_front(
         desk=desk,
         reads=StoreReads(store, packs),
         door=ProvenDoor(door, desk.log),
-        vault=FolderVault(home.path / FOLDER / "holds"),
+        vault=FolderVault(home.path / FOLDER / HOLDS),
         package=packed,
         overdue_from_store=lambda moment: overdue_in_store(held, desk, moment),
         tell_units=entered(lambda: _tell_units(home, held, desk)),

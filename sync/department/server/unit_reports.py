@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from storage.log_records import FileInForce, GrantTaken
 from storage.standing import DOCUMENTS, ENROLLMENT
 from storage.times import DAY_US, SECOND_US
+from sync.department.content.held_check import OpenHolds
 from sync.department.desk.machine.joined import JoinedUnits
 from sync.department.journal.change_entries import DocumentSigned
 from sync.department.journal.entries import Entry
@@ -68,7 +69,7 @@ class CoveredByEntries:
         self._signed: dict[str, int] = defaultdict(int)
         self._offers: dict[str, int] = defaultdict(int)
         self._grants: dict[str, tuple[bytes, bool]] = {}
-        self._joined, self._days = JoinedUnits(), CountedDays()
+        self._joined, self._days, self.holds = JoinedUnits(), CountedDays(), OpenHolds()
         self._problems: list[str] = []
 
     def judge(self, entry: Entry, *, holds: bool) -> None:
@@ -80,6 +81,7 @@ class CoveredByEntries:
         self._days.apply(entry)
         if holds:
             self._joined.apply(entry)
+            self.holds.apply(entry)
         if isinstance(note, DocumentSent):
             self._take_sent(entry, note)
         elif isinstance(note, DocumentSigned) and holds:

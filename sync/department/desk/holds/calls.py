@@ -218,7 +218,7 @@ def place(front: DeskContext, token: str, form: HoldForm) -> Placed:
     cover = desk.covered(entry.sequence)
     with note_refusal(front, entry, Call.HOLD_PLACE):
         sealed = front.reads.hold(front.door, cover, form.reads, ELEMENTS)
-    front.vault.keep(entry.sequence, sealed)
+    content = front.vault.keep(entry.sequence, sealed)
     result = AccessEnded(
         access=entry.sequence, count=len(sealed), reads=form.reads, unwitnessed=cover.unwitnessed
     )
@@ -233,6 +233,7 @@ def place(front: DeskContext, token: str, form: HoldForm) -> Placed:
         access=entry.sequence,
         searches=form.accesses if form.approval < 0 else (),
         approval=form.approval,
+        content=content,
     )
     made = desk.follow_up(entry.stamp, result, rests, note)[-1]
     desk.covered(made.sequence)

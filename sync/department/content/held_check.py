@@ -1,0 +1,84 @@
+"""Held content, checked against what the log says of each hold: nothing is shown, no read leaves.
+
+A hold outlives the day of its reads, so no count of days and no purge receipt accounts for it. The entries
+say which reads each open hold has, and the SHA-256 of each file; the key service, whether they still open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from storage import leaf as leaves
+from storage.errors import StorageError
+from sync.department.content.key_guard import Row
+from sync.department.content.key_service import ReceivingKeys
+from sync.department.content.package import demand_place
+from sync.department.content.reads import StoredRead, parse_name
+from sync.department.content.vault import FolderVault
+from sync.department.journal.change_entries import HoldRests
+from sync.department.journal.entries import Entry
+from sync.department.journal.hold_entries import HoldPlaced, HoldReleased
+from sync.errors import HomeError, KeyServiceError
+
+
+@dataclass(slots=True)
+class OpenHolds:
+    """What the entries say of holds that were not released, by the entry of each."""
+
+    placed: dict[int, HoldPlaced] = field(default_factory=dict)
+    contents: dict[int, tuple[bytes, ...]] = field(default_factory=dict)
+
+    def apply(self, entry: Entry) -> None:
+        """Take in an entry that its person signed."""
+        note = entry.note
+        if isinstance(note, HoldPlaced):
+            self.placed[entry.sequence] = note
+        elif isinstance(note, HoldRests):
+            self.contents.setdefault(note.access, note.content)
+        elif isinstance(note, HoldReleased):
+            self.placed.pop(note.hold, None)
+
+    def problems(self, vault: FolderVault, keys: ReceivingKeys, log_id: bytes) -> Iterator[str]:
+        """What is wrong with the content of each. `log_id`: of the access log, which names the keys."""
+        for number, note in sorted(self.placed.items()):
+            for what in self._of_hold(note, vault, keys, f"{log_id.hex()[:16]}-{note.access}"):
+                yield f"hold {number}: {what}"
+
+    def _of_hold(self, note: HoldPlaced, vault: FolderVault, keys: ReceivingKeys, name: str) -> Iterator[str]:
+        try:
+            stored, digests = vault.stored(note.access), vault.digests(note.access)
+        except HomeError as error:
+            yield error.what
+            return
+        if tuple(one.read for one in stored) != note.reads:
+            yield "the held content is of other reads than its entry names"
+            return
+        said = self.contents.get(note.access, ())
+        for number, one in enumerate(stored):
+            if said and said[number : number + 1] != digests[number : number + 1]:
+                yield f"read {number + 1}: not the file that was sealed"
+            elif what := _wrong_with(one, keys, name):
+                yield f"read {number + 1}: {what}"
+
+
+def _wrong_with(one: StoredRead, keys: ReceivingKeys, hold: str) -> str:
+    """Why a held read does not prove what it is, or does not open; empty where it does."""
+    log_id, sequence = parse_name(one.read)
+    try:
+        leaf = demand_place(one.leaf, Ed25519PublicKey.from_public_bytes(one.public), sequence, one.proof)
+        if one.proof and leaf.log_id != log_id:
+            return "the leaf belongs to another log"
+        found = keys.check_held(hold, log_id, _wanted(one.row, leaf))
+    except (StorageError, KeyServiceError) as error:
+        return error.what
+    return next((what for what in found if what is not None), "")
+
+
+def _wanted(row: Row, leaf: leaves.Leaf) -> list[tuple[int, str, bytes, bytes]]:
+    return [
+        (row.sequence, name, stored, leaf.elements[name].commitment)
+        for name, (stored, _) in sorted(row.elements.items())
+    ]
