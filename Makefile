@@ -43,7 +43,7 @@ ALPR_DATA ?= ../shared/data
 WITHOUT ?= us-scenes eu-scenes br-scenes eu-crops
 
 PHONY_IMAGE := image image-test image-lock debs
-.PHONY: $(PHONY_IMAGE) reference wheels help demo test test-in-turn test-311 test-313 lint bench runtimes faults mutants soak years train lock
+.PHONY: $(PHONY_IMAGE) reference wheels help demo test test-311 test-313 lint bench runtimes faults mutants soak years train lock
 
 help:
 	@sed -n 's/^#   make/make/p' Makefile
@@ -80,28 +80,30 @@ lint: $(VENV)/.ready
 	$(RUN)/ruff format --check .
 	$(RUN)/mypy
 
-# lint beside the tests: mypy takes one core for minutes
-test: $(VENV)/.ready
-	@$(MAKE) --no-print-directory -j 2 lint test-in-turn
+# Both Pythons and lint at once: many tests wait for a clock or a process, not for a core.
+test: $(VENV)/.ready $(if $(PYTHON_313),$(VENV_313)/.ready)
+	@$(MAKE) --no-print-directory -j 3 lint test-311 test-313 || \
+	{ grep -hE '^(FAILED|ERROR) ' run/test-313.log 2>/dev/null; exit 1; }
 
-test-in-turn: test-311
-	@$(MAKE) --no-print-directory test-313
-
-# A file each, one more at a time than there are cores: many tests wait for a clock, not for a core.
-PARALLEL := -n $(shell cores=$$(nproc 2>/dev/null || echo 2); echo $$((cores < 8 ? cores + 1 : 8))) --dist loadfile --no-loadscope-reorder
+# A file each, those with slow tests first.
+PARALLEL := -n $(shell cores=$$(nproc 2>/dev/null || echo 2); echo $$((cores < 8 ? cores : 8))) --dist loadfile --no-loadscope-reorder
 
 test-311: $(VENV)/.ready
 	$(RUN)/pytest $(PARALLEL)
 
-# On the second Python: all but the attacks, faults and training, and what is marked slow; of each table one row.
-SECOND_ROUND := --first-rows -m "not slow" --ignore=tests/attacks --ignore-glob='tests/*/test_attack_*.py' --ignore=tests/faults --ignore=tests/training
+# On the second Python: all but the attacks, faults and training, most pages, and what is marked slow; of each table
+# one row. What it prints is shown at its end, not between the lines of the first.
+SECOND_ROUND := --first-rows -m "not slow" --ignore=tests/attacks --ignore-glob='tests/*/test_attack_*.py' \
+	--ignore=tests/faults --ignore=tests/training --ignore-glob='tests/pages/test_[!e]*.py'
 
 ifeq ($(PYTHON_313),)
 test-313:
 	@echo "no Python 3.13 here: tested on one Python only"
 else
 test-313: $(VENV_313)/.ready
-	$(VENV_313)/bin/pytest $(PARALLEL) $(SECOND_ROUND)
+	@mkdir -p run && rm -f run/test-313.log
+	@if $(VENV_313)/bin/pytest $(PARALLEL) $(SECOND_ROUND) >run/test-313.log 2>&1; \
+	then echo "Python 3.13: $$(tail -1 run/test-313.log)"; else cat run/test-313.log; exit 1; fi
 endif
 
 reference: $(VENV)/.ready

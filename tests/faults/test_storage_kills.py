@@ -15,7 +15,7 @@ from hw.secure_slot import LoopbackSlot
 from storage.ledger import Ledger
 
 FULL = os.environ.get("ALPR_FAULTS") == "full"
-CYCLES = 500 if FULL else 25
+CYCLES = 500 if FULL else 10
 ROOT = Path(__file__).resolve().parents[2]
 WRITER = Path(__file__).with_name("storage_writer.py")
 

@@ -24,7 +24,7 @@ from storage.leaf import unchecked
 from storage.ledger import TOGETHER, Ledger
 
 FULL = os.environ.get("ALPR_FAULTS") == "full"
-POINTS = 1000 if FULL else 50
+POINTS = 1000 if FULL else 30
 READS = 40 if FULL else 12
 ROOT = Path(__file__).resolve().parents[2]
 WRITER = Path(__file__).with_name("storage_writer.py")

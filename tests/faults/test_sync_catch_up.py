@@ -15,8 +15,8 @@ FULL = os.environ.get("ALPR_FAULTS") == "full"
 @pytest.mark.parametrize(
     ("reads", "image_bytes"),
     [
-        pytest.param(100_000 if FULL else 300, 2_000, id="many small"),
-        pytest.param(1_000 if FULL else 20, 150_000, id="full images"),
+        pytest.param(100_000 if FULL else 150, 2_000, id="many small"),
+        pytest.param(1_000 if FULL else 10, 150_000, id="full images"),
     ],
 )
 def test_nothing_is_lost_and_nothing_comes_twice(tmp_path: Path, reads: int, image_bytes: int) -> None:
