@@ -107,6 +107,7 @@ def test_one_that_is_not_judged_in_time_or_judged_unjustified_is_a_finding_of_it
     [
         ({"ground": GROUND}, "number"),
         ({"ground": replace(CAD, number="0000")}, "number"),
+        ({"ground": replace(CAD, number="26-001234")}, "number"),
         ({"ground": replace(CAD, number="N/A")}, "number"),
         ({"ground": replace(CAD, purpose="")}, "purpose"),
         ({"ground": replace(CAD, justification="...........................")}, "justification"),

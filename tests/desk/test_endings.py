@@ -128,6 +128,24 @@ def test_a_list_that_is_sent_daily_is_no_notice(department: Department) -> None:
     assert NOTICE_DAYS["list-entry"] * DAY_US < 9 * DAY_US + HOUR_US
 
 
+@pytest.mark.parametrize(
+    ("hours", "left_h", "soon"),
+    [
+        (8, 7.9, False),
+        (8, 2.1, False),
+        (8, 1.9, True),
+        (720, 719, False),
+        (720, 181, False),
+        (720, 179, True),
+    ],
+)
+def test_a_grant_that_lasts_hours_is_no_notice_when_it_begins(hours: int, left_h: float, soon: bool) -> None:
+    one = Ending(
+        kind="grant", clause="463.3", about="v", ends_us=800 * HOUR_US, what="", cure="", lasts_min=hours * 60
+    )
+    assert one.is_soon(round((800 - left_h) * HOUR_US), 30) == soon
+
+
 def test_a_damaged_list_hides_no_other_end_and_is_told(department: Department) -> None:
     with_lists_and_grants(department)
     (path,) = department.home.path.rglob("doj.list")

@@ -122,6 +122,15 @@ def test_numbers_as_departments_give_them_are_taken(number: str) -> None:
     assert is_number(POLICY, number, "case")
 
 
+@pytest.mark.parametrize(
+    ("number", "is_cad"),
+    [("CAD-2611-0042", True), ("2611-0042", True), ("20261127-00421", True), ("26-001234", False),
+     ("26001234", False), ("IA-26-004", False), ("A-26-17", False)],
+)  # fmt: skip
+def test_a_case_number_is_no_cad_number(number: str, is_cad: bool) -> None:
+    assert is_number(POLICY, number, "cad") == is_cad
+
+
 def test_a_department_binds_its_kinds_of_number_by_its_signed_policy() -> None:
     text = default_document().decode()
     case = 'kind = "case"\npattern = "[A-Z0-9][A-Z0-9-]{3,31}"'

@@ -21,6 +21,9 @@ Browser = Callable[[], Reader]
 OPEN = {"/logon", "/help", "/transparency", "/redress/paper"}
 STREAMS = {"/alerts/events"}
 NUMBERED = re.compile(r"\{(\w+)(:int)?\}")
+COUNT_BESIDE_A_PLURAL = re.compile(
+    r"\{\{ [\w.\[\]() |]+ \}\} (days|reads|hours|minutes|entries|people|seconds)\b"
+)
 HOSTILE = (
     "<script>alert(1)</script>",
     "\"'><img src=x onerror=alert(1)>",
@@ -192,6 +195,7 @@ def test_every_template_is_escaped_and_makes_no_exception() -> None:
         for word in ("|safe", "| safe", "autoescape", "<style", "javascript:", "http://", "https://"):
             assert word not in text, (path.name, word)
         assert not re.search(r"\s(on\w+|style)=", text), path.name
+        assert not COUNT_BESIDE_A_PLURAL.search(text), path.name  # counted(n, "day") writes "1 day"
 
 
 def test_pages_call_what_the_table_has() -> None:

@@ -257,12 +257,9 @@ def policy_of(call: Callable[[str, Any], Any]) -> Policy:
     return parse_policy(call("policy/read", NothingForm()).document)
 
 
-LENGTHS = ("locks_after_us",)  # lengths of time, not moments
-
-
 def _cell(name: str, value: Any) -> str:
-    if name in LENGTHS and isinstance(value, int):
-        return f"{value // MINUTE_US} min" if value > 0 else "-"
+    if name.endswith("_min") and isinstance(value, int):
+        return f"{value} min" if value > 0 else "-"
     if name.endswith("_us") and isinstance(value, int):
         return f"{datetime.fromtimestamp(value / 1e6, UTC):%Y-%m-%dT%H:%MZ}" if value > 0 else "-"
     if isinstance(value, float):

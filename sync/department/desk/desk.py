@@ -16,6 +16,7 @@ from typing import TypeAlias, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from storage.counts import counted
 from storage.errors import CheckpointError, ForkedLogError, RecordError
 from storage.times import MINUTE_US, now_us
 from sync.department.content.key_guard import Cover
@@ -265,7 +266,7 @@ class Desk(LogState):
             grace = self.policy.witness.grace_minutes
             if not 0 <= away_us < grace * MINUTE_US:
                 raise NotYetError(
-                    f"the witness has been away for more than {grace} minutes, so no answer leaves",
+                    f"the witness has been away for more than {counted(grace, 'minute')}: no answer leaves",
                     code="witness-away",
                     clause=self.policy.witness.clause,
                     cure="bring the witness back; the entry remains, ask again then",

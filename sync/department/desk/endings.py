@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from storage.times import DAY_US, iso_text
+from storage.times import DAY_US, MINUTE_US, iso_text
 from sync.department.desk.context import Ending as MachineEnding
 from sync.department.desk.context import UnitRow
 from sync.department.desk.people import rules as people
@@ -31,7 +31,7 @@ class Ending:
 
     `kind`: one of SEEN_WITH; `about`: whose it is, by user name, or what; `name`: that person's, where one
     is on the roster; `what`: a line that says what ends when; `cure`, `command`: what to do, and with which
-    command.
+    command; `lasts_min`: for how long a grant was given, 0 for all else.
     """
 
     kind: str
@@ -42,10 +42,15 @@ class Ending:
     what: str
     cure: str
     command: str = ""
+    lasts_min: int = 0
 
     def is_soon(self, now_us: int, days: int) -> bool:
-        """Whether it ends within so many days, or within its kind's own notice."""
-        return now_us <= self.ends_us < now_us + min(days, NOTICE_DAYS.get(self.kind, days)) * DAY_US
+        """Whether it ends within so many days, or within its kind's own notice; of what lasts for hours by
+        intent, within the last quarter."""
+        notice_us = min(days, NOTICE_DAYS.get(self.kind, days)) * DAY_US
+        if self.lasts_min:
+            notice_us = min(notice_us, self.lasts_min * MINUTE_US // 4)
+        return now_us <= self.ends_us < now_us + notice_us
 
 
 SEEN_WITH = {
@@ -263,7 +268,8 @@ def _grants(book: DeskState) -> Iterator[Ending]:
             and not {note.grant_id, note.person, note.holder} & book.grants.revoked
         ):
             name = f"the grant of {note.person}"
-            yield _ending("grant", "463.3", note.person, note.to_us, name, cure, command)
+            made = _ending("grant", "463.3", note.person, note.to_us, name, cure, command)
+            yield replace(made, lasts_min=(note.to_us - note.from_us) // MINUTE_US)
 
 
 def _delegations(book: DeskState) -> Iterator[Ending]:

@@ -77,7 +77,7 @@ class FreshlyProven:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Me:
-    """Whose a session is, in which roles, until when; `locks_after_us`: idle time to its lock.
+    """Whose a session is, in which roles, until when; `locks_after_min`: idle minutes to its lock, -1: never.
 
     `must_change`: why only the password can be changed: first-password, password-expired, or empty;
     `replaces_authenticator`: that change makes a new authenticator too, because another person made this one.
@@ -88,7 +88,7 @@ class Me:
     organisation: str
     roles: tuple[str, ...]
     expires_us: int
-    locks_after_us: int
+    locks_after_min: int
     password_ends_us: int
     must_change: str
     replaces_authenticator: bool

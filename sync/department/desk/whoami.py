@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 
-from storage.times import HOUR_US, MINUTE_US
+from storage.times import HOUR_US
 from sync.department.desk import sessions
 from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Desk, Plan
@@ -39,7 +39,7 @@ def _session_of(desk: Desk, token: str) -> Me:
             str(role) for role in policy.effective_roles(desk.book.roster.roles_of(session.user, now_us))
         ),
         expires_us=session.opened_us + policy.sessions.longest_hours * HOUR_US,
-        locks_after_us=-1 if posted else policy.sessions.lock_minutes * MINUTE_US,
+        locks_after_min=-1 if posted else policy.sessions.lock_minutes,
         password_ends_us=ends_us,
         must_change=must,
         replaces_authenticator=session.user not in desk.book.roster.own_secrets,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from storage.counts import counted
 from storage.times import MINUTE_US
 from sync.department.desk.context import DeskContext
 
@@ -28,7 +29,7 @@ def foot_of(front: DeskContext, now_us: int) -> Foot:
     elif away is not None and signed <= away.sequence:
         minutes = max(0, now_us - away.stamp.at_us) // MINUTE_US
         grace = desk.policy.witness.grace_minutes
-        witness, well = f"away for {minutes} of {grace} minutes", False
+        witness, well = f"away for {minutes} of {counted(grace, 'minute')}", False
     else:
         newer = size - signed
         later = f"; {newer} newer before the next answer leaves" if newer else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from storage.counts import counted
 from sync.department.pages.fields import Options
 from sync.department.pages.sheets import Ask, File, Listing, Opening, PageLink, Sheet, pages_of
 from sync.department.pages.visit import Visit
@@ -95,7 +96,7 @@ PLACE = Sheet(
                 "accesses": lambda visit: visit.request.query_params.get("access", "")[:20],
             },
             said=lambda answer: (
-                f"Hold {answer.hold}: {answer.reads} reads. Next: export it, and book the medium."
+                f"Hold {answer.hold}: {counted(answer.reads, 'read')}. Next: export it, and book the medium."
             ),
             to="/holds",
         ),

@@ -7,6 +7,7 @@ import io
 import zipfile
 from typing import Any
 
+from storage.counts import counted
 from sync.department.pages import offers
 from sync.department.pages.fields import Options
 from sync.department.pages.sheets import Ask, File, Listing, PageLink, Sheet, pages_of
@@ -36,12 +37,13 @@ def _pushed(answer: Any) -> str:
 
 
 def _local(answer: Any) -> str:
-    entries = "1 entry" if answer.entries == 1 else f"{answer.entries} entries"
+    entries = counted(answer.entries, "entry")
     return f"The local list is version {answer.version}, with {entries}. Units take it with their next sync."
 
 
 def _compared(answer: Any) -> str:
-    return f"{answer.list_id}: {answer.added} entries would come, {answer.removed} would go. {answer.said}"
+    came = counted(answer.added, "entry")
+    return f"{answer.list_id}: {came} would come, {answer.removed} would go. {answer.said}"
 
 
 def _lent(answer: Any) -> File:
@@ -103,7 +105,9 @@ UNITS = Sheet(
             operation="unit/enroll",
             title="Let a unit join",
             button="Make a code",
-            said=lambda answer: f"Type at the unit, within {answer.hours} hours: reader enroll {answer.code}",
+            said=lambda answer: (
+                f"Type at the unit, within {counted(answer.hours, 'hour')}: reader enroll {answer.code}"
+            ),
         ),
         Ask(
             operation="document/sign",
@@ -333,7 +337,7 @@ RETENTION = Sheet(
             rows=lambda answer: answer.days,
             late=lambda row, _now_us: row.overdue,
             facts=lambda answer: [
-                ("Kept for", f"{answer.keep_days} days"),
+                ("Kept for", counted(answer.keep_days, "day")),
                 ("Open holds", answer.open_holds),
                 ("Held reads", answer.held_reads),
             ],

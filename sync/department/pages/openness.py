@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
+from storage.counts import counted
 from sync.department.desk.redress import rules
 from sync.department.desk.redress.calls import RedressForm, ask
 from sync.department.pages.charts import chart_of
@@ -93,7 +94,7 @@ REDRESS = Sheet(
             lead="As on the form. The days until its answer count from its receipt.",
             options={"about": _about},
             said=lambda answer: (
-                f"Request {answer.request}: answer it within {answer.days} days. "
+                f"Request {answer.request}: answer it within {counted(answer.days, 'day')}. "
                 "Write the number on the paper form."
             ),
         ),

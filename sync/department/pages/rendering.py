@@ -12,6 +12,7 @@ from typing import Any
 
 import jinja2
 
+from storage.counts import counted
 from sync.department.ground.local_time import local
 from sync.department.pages.handing import secrets_of
 from sync.department.pages.wording import act_of, word_of
@@ -41,6 +42,7 @@ def templates() -> jinja2.Environment:
     made.filters["act"] = act_of
     made.filters["base64"] = lambda data: base64.b64encode(data).decode()
     made.globals["secrets"] = secrets_of
+    made.globals["counted"] = counted
     made.tests["given"] = lambda value: value not in {None, "", -1, 0}
     return made
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from storage.counts import counted
 from sync.department.desk.people.sheets import read_people, read_sign_in
 from sync.department.pages import offers
 from sync.department.pages.fields import Field, Options
@@ -113,7 +114,7 @@ TRAINING = Sheet(
             read={"users": _users},
             extra=(SHEET_FIELD,),
             may_lack=frozenset({"users"}),
-            said=lambda answer: f"{len(answer.entries)} people are trained.",
+            said=lambda answer: f"{counted(len(answer.entries), 'person is', 'people are')} trained.",
         ),
         Ask(
             operation="training/record",

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from storage.counts import counted
 from storage.errors import RecordError, RefusedError, StorageError
 
 FRESH_PROOF = "fresh-proof"
@@ -45,7 +46,8 @@ class FreshProofError(NotProvenError):
     def within(cls, minutes: int) -> FreshProofError:
         """The refusal where a proof is at most so old."""
         return cls(
-            f"this asks for a proof that is at most {minutes} minutes old: password and code, or a passkey",
+            f"this asks for a proof that is at most {counted(minutes, 'minute')} old: "
+            "password and code, or a passkey",
             code=FRESH_PROOF,
             clause="CJIS IA-11",
             cure="prove it at /desk/session/prove (in a browser: /proof), then ask again",

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from storage.counts import counted
 from storage.times import iso_text
 from sync.department.desk.audit.rules import cell
 from sync.department.journal.entries import ASKED_FOR, ISSUED, KEPT, NOTES, REPLACED, Entry
@@ -110,7 +111,7 @@ _ROWS: Mapping[str, tuple[str, Callable[[Any], _Said]]] = {
     "clock_confirmed": ("clock confirmed", lambda n: (iso_text(n.wall_us, to="second"), "", "", n.reason)),
     "purge_allowed": ("backlog allowed", lambda n: (f"day {n.through}", "", "", n.reason)),
     "unit_code": ("unit code", lambda n: (n.name, "", "issued", "")),
-    "units_listed": ("units listed", lambda n: ("", "", f"{len(n.units)} units", "")),
+    "units_listed": ("units listed", lambda n: ("", "", counted(len(n.units), "unit"), "")),
     "unit_revoked": ("unit revoked", lambda n: (n.unit, "", "", n.reason)),
     "purge_asked": ("purge", lambda _n: ("", "", "what was due", "")),
     "closed_log": ("closed log", lambda n: (n.log[:16], "", f"{n.records} records", n.reason)),

@@ -10,6 +10,7 @@ import hashlib
 from collections import Counter
 from dataclasses import dataclass, field, replace
 
+from storage.counts import counted
 from storage.errors import RecordError, StorageError
 from storage.plate_states import typed_state
 from storage.plate_text import normal_plate
@@ -83,10 +84,11 @@ def add(front: DeskContext, token: str, form: LocalForm) -> LocalChanged:
         fresh = _entry(desk, form, caller)
         name = head_name(LIST)
         kind = "covert entry" if form.recipients else "entry"
+        days = counted(desk.policy.alerts.local_days, "day")
         wanted = changes.WantedChange(
             call="hotlist/add",
             about=name,
-            summary=f"{kind} of category {form.category}, ends within {desk.policy.alerts.local_days} days",
+            summary=f"{kind} of category {form.category}, ends within {days}",
             user=caller.user,
             now_us=caller.at_us,
         )
@@ -153,7 +155,7 @@ def check_entry(policy: Policy, form: LocalForm, now_us: int) -> None:
         check_category,
         lambda: demand(
             0 < form.until_us - now_us <= terms.local_days * DAY_US,
-            f"a local entry ends within {terms.local_days} days",
+            f"a local entry ends within {counted(terms.local_days, 'day')}",
             code="until",
             clause=CLAUSE,
             cure="enter it again then, with a new approval",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from storage.counts import counted
 from storage.times import DAY_US, HOUR_US
 from sync.department.desk.words import demand_words, says_why
 from sync.department.journal.change_entries import GlassBroken, GlassJudged
@@ -76,7 +77,9 @@ def check_break(
     check_emergency(policy, ground, danger)
     if query.since_us < now_us - terms.days_max * DAY_US - FORM_US:
         raise FormError(
-            f"an emergency search looks back {terms.days_max} days at most", code="time", clause=CLAUSE
+            f"an emergency search looks back {counted(terms.days_max, 'day')} at most",
+            code="time",
+            clause=CLAUSE,
         )
     late = sum(entry.stamp.user == user for entry in glass.overdue(now_us))
     if late >= terms.open_max:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 
+from storage.counts import counted
 from storage.times import DAY_US, utc_text
 from sync.department.content.package import PackageOrder
 from sync.department.desk.changes import rules as changes
@@ -200,7 +201,8 @@ def place(front: DeskContext, token: str, form: HoldForm) -> Placed:
         holds.check_hold(desk.policy, form, caller.at_us)
         front.reads.demand_held(form.reads)
         found = _found(front, form.accesses, caller)
-        summary = f"hold {len(form.reads)} reads under {form.number}, which no search of {caller.user} found"
+        reads = counted(len(form.reads), "read")
+        summary = f"hold {reads} under {form.number}, which no search of {caller.user} found"
         wanted = changes.WantedChange(
             call="hold/place", about=form.number, summary=summary, user=caller.user, now_us=caller.at_us
         )
@@ -250,7 +252,8 @@ def export(front: DeskContext, token: str, form: ExportForm) -> Exported:
         demand_words(form.medium, "name the portable medium", code="medium", clause="463.8", least=1)
         searches = (*form.accesses, *holds.searches_of(desk.book.holds, form.hold, caller.user))
         needed = _asks_two(form) or not _found(front, searches, caller) >= set(held.reads)
-        summary = f"export hold {form.hold}: {len(held.reads)} reads, which no search of {caller.user} found"
+        reads = counted(len(held.reads), "read")
+        summary = f"export hold {form.hold}: {reads}, which no search of {caller.user} found"
         wanted = changes.WantedChange(
             call="hold/export", about=str(form.hold), summary=summary, user=caller.user, now_us=caller.at_us
         )

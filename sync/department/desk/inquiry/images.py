@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from storage.counts import counted
 from storage.times import HOUR_US
 from sync.department.content.reads import parse_name
 from sync.department.desk.context import DeskContext
@@ -61,7 +62,9 @@ def answered_request(desk: Desk, number: int, caller: Caller) -> tuple[InquiryAs
         )
     hours = desk.policy.inquiry.answer_hours
     if caller.at_us - answered.stamp.at_us > hours * HOUR_US:
-        raise DeskRefusal(f"answers can be seen for {hours} hours", code="old-answer", clause="463.5 (a)")
+        raise DeskRefusal(
+            f"answers can be seen for {counted(hours, 'hour')}", code="old-answer", clause="463.5 (a)"
+        )
     return asked.note, answered.note.reads
 
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
+from storage.counts import counted
 from storage.plate_text import normal_plate
 from storage.times import DAY_US, HOUR_US, MINUTE_US
 from sync.department.desk.inquiry.forms import AskForm, ProposeForm, RunForm
@@ -115,7 +116,7 @@ def _check_time(policy: Policy, since_us: int, until_us: int, now_us: int) -> No
     )
     demand(
         until_us - since_us <= days * DAY_US,
-        f"this asks for more than {days} days at once",
+        f"this asks for more than {counted(days, 'day')} at once",
         code="time",
         clause="463.5 (a)",
     )

@@ -10,6 +10,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
+from storage.counts import counted
 from sync.department.content.key_guard import FRESH_US, Cover
 from sync.department.content.reads import FoundRead, OpenedRead, ResultPage
 from sync.department.desk.context import DeskContext
@@ -150,8 +151,8 @@ def _demand_few(front: DeskContext, query: Query, most: int) -> None:
     days, reads = front.reads.extent(query)
     if reads > most:
         raise NotYetError(
-            f"this search would open {reads} reads of {days} days, in about "
-            f"{front.pace.seconds(days, reads):.0f} seconds",
+            f"this search would open {counted(reads, 'read')} of {counted(days, 'day')}, in about "
+            f"{counted(round(front.pace.seconds(days, reads)), 'second')}",
             code=MUCH,
             clause="463.5 (a)",
             cure="carry it out step by step, and cancel it as you like: inquiry/begin; or ask for less",

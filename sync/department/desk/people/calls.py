@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from storage.codec import to_plain
+from storage.counts import counted
 from storage.ssh_signature import SshPublicKey, SshSignatureError
 from storage.times import DAY_US
 from sync.department.desk.changes import rules as changes
@@ -197,7 +198,7 @@ def _designation(policy: Policy, form: AccountForm, now_us: int) -> list[Designa
     ends_us = form.ends_us if form.ends_us >= 0 else now_us + days * DAY_US
     if not now_us < ends_us <= now_us + days * DAY_US:
         raise FormError(
-            f"a designation ends within {days} days",
+            f"a designation ends within {counted(days, 'day')}",
             code="designation",
             clause="463.6 (b)",
             fields=("ends_us",),
