@@ -9,6 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from firmware.cli import main
+from firmware.console.challenge import Challenge
 from storage.codec import from_bytes, to_bytes
 from storage.envelope import sign
 from storage.errors import RecordError
@@ -21,7 +22,9 @@ from storage.grant_format import (
     Grant,
     GrantLimitError,
     GrantRole,
+    GrantTimeError,
     check_reset_units,
+    check_time,
     delegate,
     issue,
     latest_us,
@@ -215,3 +218,53 @@ def test_only_a_factory_reset_at_the_server_is_left_out(
             check_reset_units(grant)
     else:
         check_reset_units(grant)
+
+
+FROM = {"from_us": NOW_US, "issued_us": NOW_US}
+
+
+@pytest.mark.parametrize(
+    ("good", "bad"),
+    [
+        ({**FROM, "to_us": NOW_US + 366 * DAY_US}, {**FROM, "to_us": NOW_US + 366 * DAY_US + 1}),
+        ({"issued_us": 1}, {"issued_us": 0}),
+        ({"purpose": "x"}, {"purpose": ""}),
+        ({"purpose": "x" * 120}, {"purpose": "x" * 121}),
+    ],
+    ids=["length", "time of issue", "shortest text", "longest text"],
+)
+def test_a_limit_is_where_it_is_said_to_be(office: Any, good: dict[str, Any], bad: dict[str, Any]) -> None:
+    issue(office.grant(**good), office.command_key)
+    with pytest.raises((GrantLimitError, RecordError)):
+        issue(office.grant(**bad), office.command_key)
+
+
+@pytest.mark.parametrize("changes", [{"commands": ("factory-reset",)}, {"to_us": NOW_US + 4 * HOUR_US}])
+def test_nothing_beyond_a_designees_limits_is_signed(office: Any, changes: dict[str, Any]) -> None:
+    key, lent = designee(office)
+    grant = office.grant(**NIGHT | {"commands": ("status",)})
+    issue(grant, key, delegation=lent)
+    with pytest.raises(GrantLimitError):
+        issue(replace(grant, **changes), key, delegation=lent)
+
+
+def test_a_grant_holds_through_its_last_microsecond(office: Any) -> None:
+    grant = office.grant()
+    check_time(grant, grant.to_us - 5, 5)
+    with pytest.raises(GrantTimeError, match="has ended"):
+        check_time(grant, grant.to_us - 5, 6)
+
+
+def test_the_check_of_a_challenge_is_crc_16_xmodem() -> None:
+    text = Challenge(unit="unit-7", nonce=bytes(range(16))).text
+    assert text.rpartition(":")[2] == f"{crc_16_xmodem(text.rpartition(':')[0].encode()):04x}"
+
+
+def crc_16_xmodem(data: bytes) -> int:
+    """Polynomial 0x1021, initial value 0, nothing reflected."""
+    crc = 0
+    for byte in data:
+        crc ^= byte << 8
+        for _ in range(8):
+            crc = (crc << 1 ^ 0x1021 if crc & 0x8000 else crc << 1) & 0xFFFF
+    return crc
