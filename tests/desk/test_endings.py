@@ -7,12 +7,14 @@ from dataclasses import replace
 
 import pytest
 from desk_forms import forms
-from desk_twins import DAY_US, HOUR_US, PEOPLE, Department
+from desk_root import account_form, problems
+from desk_twins import DAY_US, GROUND, HOUR_US, PEOPLE, Department
 from flipped import flip
 
 from storage.hot_list_file import MAGIC
 from sync.department.desk.due import CalendarForm, endings_now
 from sync.department.desk.endings import NOTICE_DAYS, OF_PEOPLE, PASSES, SEEN_WITH, Ending, advice, soon
+from sync.department.desk.inquiry.forms import Answer, RunForm
 from sync.department.policy.refusals import FormError
 from sync.department.policy.roles import Call, Role
 from sync.department.server.findings import standing
@@ -168,3 +170,19 @@ def test_the_end_of_a_designation_goes_with_the_office(department: Department, t
     left = replace(forms(department)["user/set"], user="deputy", name="Deputy", roles=(Role.OFFICER,))
     department.two_hands("user/set", tokens("chief"), left, second="super")
     assert designated() == set()
+
+
+def test_a_department_that_let_everything_lapse_goes_on_by_its_own_people(department: Department) -> None:
+    """After 400 days every password, training and designation is over at once, the administrator's too."""
+    department.clock.step(400 * DAY_US)
+    for user in ("chief", "super", "comm1"):
+        department.renew_password(user)
+    department.train(department.logon("chief"), "super", "chief")
+    department.train(department.logon("super"), "comm1", "super")
+    deputy = department.desk.book.roster.accounts["deputy"]
+    department.call("user/set", department.logon("chief"), account_form(deputy))
+    form = RunForm(query=department.plate("8XYZ123"), ground=GROUND)
+    answer = department.call("inquiry/run", department.logon("comm1"), form)
+    assert isinstance(answer, Answer)
+    assert not answer.unwitnessed
+    assert problems(department) == ()
