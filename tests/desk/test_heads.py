@@ -17,6 +17,7 @@ from log_twins import Log
 
 from storage.cosigners import CosignerKey, Witnesses
 from storage.errors import ForkedLogError, LedgerError
+from sync.department.cli import main
 from sync.department.content.opened_list import (
     DATABASE,
     OpenedCheck,
@@ -130,6 +131,10 @@ def test_the_list_is_signed_in_a_chain(tmp_path: Path) -> None:
     messages, public = listed.all_messages(), listed.public
     assert len(read_lines(messages, public)) == 1 + 10  # from where on alerts are kept
     assert parse_list(list_file(messages)) == messages
+    written = tmp_path / "opened.list"
+    assert main(["keys", "list", "--folder", str(tmp_path), "--out", str(written)]) == 0
+    assert parse_list(written.read_bytes()) == messages  # beside a running service
+    assert main(["keys", "list", "--folder", str(tmp_path / "none"), "--out", str(tmp_path / "x")]) == 2
     for bent in (
         messages[:3] + messages[4:],
         messages[1:],

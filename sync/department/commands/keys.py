@@ -11,6 +11,7 @@ import click
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from storage import files
+from storage.counts import counted
 from storage.errors import StorageError
 from sync import root_file
 from sync.command_frame import Common, noun
@@ -18,7 +19,7 @@ from sync.department.commands import desk_access
 from sync.department.commands.out_files import folder as private_folder
 from sync.department.commands.out_files import write_new
 from sync.department.content.key_service import LocalKeyService
-from sync.department.content.opened_list import OpenedList
+from sync.department.content.opened_list import DATABASE, OpenedList, list_file
 from sync.department.desk.context import DeskContext
 from sync.department.desk.state import checked_policy
 from sync.department.ground.department_time import DepartmentTime
@@ -26,6 +27,7 @@ from sync.department.ground.home import DepartmentHome, load_ed25519
 from sync.department.ground.ports import demand_free
 from sync.department.ground.serving import serve_app
 from sync.department.journal import named_administrator
+from sync.department.journal.reading import reading
 from sync.department.server import ceremony, naming
 from sync.department.server.open_desk import POLICY_FILE, adopt_root, open_desk, open_front, root_in
 from sync.errors import DONE, InvalidInputError, SyncError
@@ -199,6 +201,24 @@ def adopt(common: Common, *, file: Path, policy: Path | None) -> int:
     finally:
         front.close()
     print(f"adopted: root version {root.version}, policy version {root.policy_version}")
+    return DONE
+
+
+@keys.verb("list", example="department keys list --folder /srv/keys --out opened.list")
+@click.option("--folder", type=desk_access.FILE, required=True, help="The key service's home.")
+@click.option("--out", type=desk_access.FILE, required=True, help="File to write.")
+def write_list(common: Common, *, folder: Path, out: Path) -> int:
+    """Write the key service's own signed list, for a stranger's `department verify --opened`.
+
+    It holds which entries of the access log content was opened for, and no content. The service may run.
+    """
+    path = folder / DATABASE
+    if not path.is_file():
+        raise InvalidInputError("holds no list of a key service", where=str(folder))
+    with reading(path, at_home=True) as db:
+        lines = [bytes(row[0]) for row in db.execute("SELECT message FROM lines ORDER BY number")]
+    write_new(out, list_file(lines))
+    print(json.dumps({"lines": len(lines)}) if common.json else f"{counted(len(lines), 'line')} in {out}")
     return DONE
 
 
