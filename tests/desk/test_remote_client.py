@@ -106,7 +106,7 @@ def test_every_call_answers_or_refuses_over_the_wire_as_it_does_here(
             except DeskRefusal as refused:
                 here = (type(refused), refused.code, refused.clause)
             if not isinstance(answer, tuple) and isinstance(here, tuple):
-                assert here[1] in {"no-access", "known-user", "second-person", "disputed"}, (
+                assert here[1] in {"no-access", "known-user", "second-person", "disputed", "proposed"}, (
                     name
                 )  # done once is done
             else:
