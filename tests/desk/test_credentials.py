@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from desk_asking import account, code_of
-from desk_twins import PASSWORD, Department, secret_of
+from desk_twins import DAY_US, PASSWORD, Department, secret_of
 
 from sync.department.desk.audit.events import rows_of
 from sync.department.desk.inquiry.forms import NothingForm
@@ -30,6 +31,39 @@ def test_a_new_credential_ends_every_other_session(department: Department, token
     assert code_of(department, "training/list", older, NothingForm()) == "no-session"
     department.two_hands("user/credential", tokens("chief"), CredentialForm(user="comm1", reason="stolen"))
     assert code_of(department, "training/list", changing, NothingForm()) == "no-session"
+
+
+@pytest.mark.parametrize("renews", [True, False])
+def test_a_stolen_session_replaces_neither_password_nor_authenticator(
+    department: Department, *, renews: bool
+) -> None:
+    """Not with the phished password either: the second factor is asked."""
+    stolen = department.logon("comm1", proves=False)
+    form = PasswordForm(old=PASSWORD, new="another horse 463", new_authenticator=renews)
+    size = department.desk.log.size()
+    assert code_of(department, "user/password", stolen, form) == "fresh-proof"
+    wrong = replace(form, old="wrong horse 463")
+    assert code_of(department, "user/password", stolen, wrong) == "fresh-proof"  # and guesses none
+    assert {one.note.KIND for one in department.desk.log.entries(size)} == {"refused"}
+    department.prove("comm1", stolen)
+    assert isinstance(department.call("user/password", stolen, form), HandedOver)
+
+
+def test_the_old_password_cannot_be_guessed_in_a_session(department: Department) -> None:
+    token = department.logon("comm1")
+    form = PasswordForm(old="wrong horse 463", new="another horse 463")
+    attempts = department.desk.policy.sessions.attempts
+    answers = [code_of(department, "user/password", token, form) for _ in range(attempts + 1)]
+    assert answers == ["password"] * attempts + ["locked-out"]
+    assert code_of(department, "user/password", token, replace(form, old=PASSWORD)) == "locked-out"
+    assert department.logon("comm1")  # the person, elsewhere
+
+
+def test_an_expired_password_is_changed_without_another_proof(department: Department) -> None:
+    department.clock.step(department.desk.policy.security.password_max_days * DAY_US)
+    token = department.logon("comm1", proves=False)
+    form = PasswordForm(old=PASSWORD, new="another horse 463")
+    assert isinstance(department.call("user/password", token, form), HandedOver)
 
 
 def test_a_removal_ends_sessions_and_the_old_password_for_good(

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from desk_twins import MINUTE_US, PASSWORD, Department
 
+from sync.department.desk.people.calls import UserForm
 from sync.department.desk.people.rules import nobody, password_matches
-from sync.department.desk.people.throttle import BURST, LogonThrottle
+from sync.department.desk.people.throttle import BURST, CODES, LogonThrottle
 from sync.department.journal.entries import Logon
 from sync.department.policy.refusals import DeskRefusal, LockedError, NotProvenError, TooManyError
 
@@ -76,6 +77,70 @@ def test_a_flood_of_failures_costs_the_log_one_entry_a_minute_and_name(departmen
     assert 0 < told[""] <= 24
 
 
+def wrong_code(department: Department, user: str, address: str) -> str:
+    code = f"{(int(department.code(user)) + 1) % 1_000_000:06}"
+    with pytest.raises(DeskRefusal) as refused:
+        department.desk.logons.logon(user, PASSWORD, code, address=address)
+    return refused.value.code
+
+
+NETWORKS = {
+    "each from its own network": [f"203.0.{number}.9" for number in range(12)],
+    "from two networks in turn": [f"2001:db8:{number % 2}::{number}" for number in range(12)],
+}
+
+
+@pytest.mark.parametrize("case", NETWORKS)
+def test_codes_cannot_be_guessed_with_the_right_password_from_many_addresses(
+    department: Department, case: str
+) -> None:
+    size, answers = department.desk.log.size(), []
+    for address in NETWORKS[case]:
+        answers.append(wrong_code(department, "super", address))
+        department.clock.step(20 * MINUTE_US)
+    assert answers == ["logon"] * CODES.attempts + ["locked-out"] * 2
+    with pytest.raises(LockedError) as locked:
+        department.desk.logons.logon("super", PASSWORD, department.code("super"), address=STATION)
+    assert "someone may know it" in locked.value.what
+    notes = [one.note for one in department.desk.log.entries(size, kinds=(Logon.KIND,))]
+    assert [one.reason for one in notes if isinstance(one, Logon)] == ["code"] * 9 + ["codes"]
+    form = UserForm(user="super", reason="known to me; a new password is set")
+    department.call("user/lift-lockout", department.logon("chief"), form)
+    assert department.desk.logons.logon("super", PASSWORD, department.code("super"), address=STATION)
+
+
+def test_a_stranger_without_the_password_locks_no_name_by_its_codes(department: Department) -> None:
+    for number in range(3 * CODES.attempts):
+        failed(department, "super", f"203.0.{number}.9")
+        department.clock.step(MINUTE_US)
+    assert department.desk.logons.logon("super", PASSWORD, department.code("super"), address=STATION)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "one"),
+    [
+        ("2001:db8::1", "2001:db8::ffff:1", True),
+        ("2001:db8::1", "2001:db8:0:1::1", False),
+        ("::ffff:192.0.2.1", "192.0.2.1", True),
+        ("fe80::1%eth0", "fe80::2%eth0", True),
+        ("192.0.2.1", "192.0.2.2", False),
+        ("testclient", "testclient", True),
+    ],
+)
+def test_an_ipv6_network_counts_as_one_address(
+    department: Department, first: str, second: str, *, one: bool
+) -> None:
+    made, terms = LogonThrottle(), department.desk.policy.sessions
+    for second_s in range(terms.attempts):
+        made.failed(terms, first, "comm1", second_s)
+    locked = False
+    try:
+        made.demand_open(terms, second, "comm1", 10)
+    except LockedError:
+        locked = True
+    assert locked is one
+
+
 def test_one_address_tries_at_a_bounded_pace(department: Department) -> None:
     made = LogonThrottle()
     for _ in range(BURST):
@@ -110,8 +175,8 @@ def test_what_is_remembered_is_bounded(department: Department, monkeypatch: pyte
     monkeypatch.setattr(throttle, "REMEMBERED", 50)
     made, terms = LogonThrottle(), department.desk.policy.sessions
     for number in range(500):
-        made.failed(terms, f"10.0.0.{number}", f"user{number}", number)
+        made.failed(terms, f"10.0.0.{number}", f"user{number}", number, code=True)
         made.to_enter(f"user{number}", number)
         made.demand_pace(f"10.0.0.{number}", number)
-    for table in (made._failures, made._entered, made._paces):
+    for table in (made._failures, made._entered, made._paces, made._codes):
         assert len(table) == 50

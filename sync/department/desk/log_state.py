@@ -119,7 +119,7 @@ class LogState:
         return note
 
     def add(self, note: Note, stamp: Stamp) -> Entry:
-        if isinstance(note, LockoutLifted):
+        if isinstance(note, LockoutLifted | CredentialSet):
             self.throttle.lift(note.user)
         signed = self._signed(note, stamp)
         entry = self.log.append(note, stamp, signed)

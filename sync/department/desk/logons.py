@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from storage.errors import RecordError, StorageError
@@ -24,6 +25,8 @@ from sync.department.journal.second_hands import UnsignedError
 from sync.department.journal.statements import SESSION, certify
 from sync.department.policy.refusals import FormError, NotProvenError
 from sync.department.policy.roles import STAFFS_POSTS
+
+log_events = structlog.get_logger("department.logons")
 
 
 class Logons:
@@ -261,17 +264,22 @@ class Logons:
 
     def _proven(self, user: str, password: str, address: str) -> Proven:
         """What a password proves. Costs its hash, outside of any transaction."""
-        self._state.throttle.demand_pace(address, self._state.now_us())
-        self._state.throttle.demand_open(self._state.policy.sessions, address, user, self._state.now_us())
+        self._demand_turn(user, address)
         with self._state.deciding():
             credential, known = self._state.credential(user), self._state.book.signers.keys.get(user)
             terms = self._state.policy.security
         return prove(terms, self._state.log.log_id, user, credential, known, password)
 
+    def _demand_turn(self, user: str, address: str) -> None:
+        """Raises TooManyError, LockedError."""
+        now_us, throttle = self._state.now_us(), self._state.throttle
+        throttle.demand_pace(address, now_us)
+        throttle.demand_open(self._state.policy.sessions, address, user, now_us)
+        throttle.demand_codes(user, now_us)
+
     def _certified(self, user: str, certificate: bytes, address: str) -> Proven:
         """What a certificate proves."""
-        self._state.throttle.demand_pace(address, self._state.now_us())
-        self._state.throttle.demand_open(self._state.policy.sessions, address, user, self._state.now_us())
+        self._demand_turn(user, address)
         with self._state.deciding() as moment:
             known = self._state.book.signers.keys.get(user)
             return Proven(matches=certified(known, self._state.log.log_id, user, certificate, moment.at_us))
@@ -351,9 +359,13 @@ class Logons:
         self, user: str, account: AccountSet | None, reason: str, address: str, stamp: Stamp
     ) -> None:
         """Count a failed logon or unlock, and enter it: one entry a minute and name."""
-        self._state.throttle.failed(self._state.policy.sessions, address, user, stamp.at_us)
+        throttle, terms = self._state.throttle, self._state.policy.sessions
+        locks = throttle.failed(terms, address, user, stamp.at_us, code=reason == "code")
         name = user if account is not None else ""
-        times = self._state.throttle.to_enter(name, stamp.at_us)
+        times = throttle.to_enter(name, stamp.at_us)
+        if locks:
+            log_events.warning("codes_guessed", user=name)
+            reason, times = "codes", max(1, times)  # entered at once: someone has this person's password
         if times:
             note = Logon(
                 user=name, proven=False, reason=reason, session=b"", post="", totp_step=0, times=times

@@ -1,8 +1,9 @@
 """Which calls ask for a fresh proof: what leaves the desk, what keeps it beyond its year, who else gets in.
 
 A stolen session (a screen left open, a stolen cookie) opens what its person could open, but removes nothing,
-gives no one access, hides no entry, and registers no passkey. Asking a second
-person (`propose`) does none of that yet. `demanding` says to the door that the call under way asks for one.
+gives no one access, hides no entry, registers no passkey and replaces no password or authenticator. Asking a
+second person (`propose`) does none of that yet. `demanding` says to the door that the call under way asks
+for one.
 """
 
 from __future__ import annotations
@@ -34,6 +35,11 @@ def _second_word(form: Any, book: DeskState) -> bool:
     return bool(form.granted) and isinstance(note, ChangeProposed) and note.call in PROVEN_CALLS
 
 
+def _asked_by_the_call(_form: Any, _book: DeskState) -> bool:
+    """The call asks by the state of its person: a password that must be changed opens nothing else."""
+    return False
+
+
 PROVEN_CALLS: Mapping[str, Asks] = {
     "hold/place": _made_now,
     "hold/export": _made_now,
@@ -48,6 +54,7 @@ PROVEN_CALLS: Mapping[str, Asks] = {
     "user/passkey-options": _made_now,
     "user/passkey": _made_now,
     "user/remove-passkey": _made_now,
+    "user/password": _asked_by_the_call,
 }
 """By the name of the call: whether this form asks for a fresh proof."""
 

@@ -36,8 +36,16 @@ from sync.department.journal.entries import (
 )
 from sync.department.journal.signed_roster import words_of
 from sync.department.policy.policy import Policy
-from sync.department.policy.refusals import DeskRefusal, FormError, demand, refuse_each
+from sync.department.policy.refusals import (
+    DeskRefusal,
+    FormError,
+    FreshProofError,
+    NotYetError,
+    demand,
+    refuse_each,
+)
 from sync.department.policy.roles import Call, Role
+from sync.department.policy.system_terms import SecurityTerms
 
 MAX_CLASS = 500
 
@@ -334,8 +342,13 @@ def set_password(front: DeskContext, token: str, form: PasswordForm) -> HandedOv
     def plan(caller: Caller) -> Plan[HandedOver]:
         known, log_id = desk.credential(caller.user), desk.log.log_id
         terms, before = desk.policy.security, desk.book.signers.keys.get(caller.user)
+        if not caller.proven and not _must_change(terms, known, caller.at_us):
+            raise FreshProofError.within(desk.policy.sessions.proof_minutes)
+        here, throttle = f"session {caller.session.hex()}", desk.throttle
+        throttle.demand_open(desk.policy.sessions, here, caller.user, caller.at_us)
         proven = keys.prove(terms, log_id, caller.user, known, before, form.old)
         if known is None or not proven.matches:
+            throttle.failed(desk.policy.sessions, here, caller.user, caller.at_us)
             raise DeskRefusal("the old password is wrong", code="password", clause="CJIS IA-5")
         if form.old == form.new:
             raise FormError("that is the old password", code="password", clause="CJIS IA-5")
@@ -357,6 +370,18 @@ def set_password(front: DeskContext, token: str, form: PasswordForm) -> HandedOv
         return [], lambda _entries: made
 
     return desk.act(token, Call.POLICY_READ, plan)
+
+
+def _must_change(terms: SecurityTerms, known: people.Credential | None, now_us: int) -> bool:
+    """Whether this password opens nothing but its own change."""
+    if known is None or known.first:
+        return True
+    try:
+        people.demand_approved(terms, known)
+        people.demand_in_date(terms, known.set_us, now_us)
+    except NotYetError:
+        return True
+    return False
 
 
 def lift_lockout(front: DeskContext, token: str, form: UserForm) -> Entered:

@@ -3,22 +3,31 @@
 A lock (CJIS AC-7) covers a name *from an address*: a stranger who guesses under a person's name locks out
 the stranger's address, not the person. Unknown names lock too, so no answer reveals which names exist. The
 log gets one entry per minute and name, with the number of failures.
+
+Wrong codes after a right password or key count for the name alone, from wherever they come: only a person who
+has the password can cause them, and a million codes are soon tried from a network full of addresses. An IPv6
+network (/64), which one household has, is one address.
 """
 
 from __future__ import annotations
 
+import ipaddress
 import threading
 from collections import OrderedDict
 from typing import TypeVar
 
 from storage.lockout import LockoutRule
-from storage.times import MINUTE_US
+from storage.times import DAY_US, MINUTE_US
 from sync.department.policy.refusals import LockedError, TooManyError
 from sync.department.policy.system_terms import SessionTerms
 
 REMEMBERED = 20_000  # pairs of address and name
 PACE_A_MINUTE = 30  # attempts from one address: a station's morning shift behind one address
 BURST = 60
+CODES = LockoutRule(attempts=10, window_us=DAY_US, lock_us=DAY_US)
+"""Wrong codes for a name whose password was right: more than a person mistypes in a day."""
+
+IPV6_NETWORK_BITS = 64
 K = TypeVar("K")
 V = TypeVar("V")
 
@@ -31,11 +40,13 @@ class LogonThrottle:
         self._failures: OrderedDict[tuple[str, str], list[int]] = OrderedDict()
         self._paces: OrderedDict[str, tuple[float, int]] = OrderedDict()
         self._entered: OrderedDict[str, tuple[int, int]] = OrderedDict()
+        self._codes: OrderedDict[str, list[int]] = OrderedDict()
 
     def demand_pace(self, address: str, now_us: int) -> None:
         """An address tries so often and no more. Raises TooManyError. A command on this machine has none."""
         if not address:
             return
+        address = _network(address)
         with self._guard:
             left, at_us = self._paces.get(address, (float(BURST), now_us))
             left = min(float(BURST), left + max(0, now_us - at_us) / MINUTE_US * PACE_A_MINUTE)
@@ -48,7 +59,7 @@ class LogonThrottle:
     def demand_open(self, terms: SessionTerms, address: str, user: str, now_us: int) -> None:
         """Raises LockedError for a name that failed too often from this address."""
         with self._guard:
-            times = list(self._failures.get((address, user), ()))
+            times = list(self._failures.get((_network(address), user), ()))
         if _rule(terms).locked(times, now_us):
             raise LockedError(
                 f"{terms.attempts} failed logons: locked for {terms.lockout_minutes} minutes",
@@ -57,21 +68,42 @@ class LogonThrottle:
                 cure="wait, use another machine, or ask the administrator",
             )
 
-    def failed(self, terms: SessionTerms, address: str, user: str, now_us: int) -> None:
-        """Count a failure."""
+    def demand_codes(self, user: str, now_us: int) -> None:
+        """Raises LockedError for a name whose code was guessed at, from wherever, with the right password."""
         with self._guard:
-            times = self._failures.get((address, user), [])
+            times = list(self._codes.get(user, ()))
+        if CODES.locked(times, now_us):
+            raise LockedError(
+                f"{CODES.attempts} wrong codes after the right password: someone may know it. Locked a day",
+                code="locked-out",
+                clause="CJIS AC-7",
+                cure="ask the administrator for a new password, or to lift this; or log on with a passkey",
+            )
+
+    def failed(
+        self, terms: SessionTerms, address: str, user: str, now_us: int, *, code: bool = False
+    ) -> bool:
+        """Count a failure. `code`: the password or key was right. Whether this one locks the name."""
+        with self._guard:
+            key = (_network(address), user)
+            times = self._failures.get(key, [])
             kept = [*_rule(terms).worth_keeping(times, now_us), now_us][-32:]
-            _keep(self._failures, (address, user), kept)
+            _keep(self._failures, key, kept)
+            if not code:
+                return False
+            codes = [*CODES.worth_keeping(self._codes.get(user, []), now_us), now_us][-32:]
+            _keep(self._codes, user, codes)
+        return CODES.locked(codes, now_us)
 
     def passed(self, address: str, user: str) -> None:
         """Forget the failures of a name from this address."""
         with self._guard:
-            self._failures.pop((address, user), None)
+            self._failures.pop((_network(address), user), None)
 
     def lift(self, user: str) -> None:
         """Forget a name's failures from everywhere."""
         with self._guard:
+            self._codes.pop(user, None)
             for key in [one for one in self._failures if one[1] == user]:
                 del self._failures[key]
 
@@ -84,6 +116,19 @@ class LogonThrottle:
                 return 0
             _keep(self._entered, name, (now_us, 0))
             return waiting + 1
+
+
+def _network(address: str) -> str:
+    """What counts as one address: an IPv6 network whole."""
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if parsed.version == 4:
+        return str(parsed)
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return str(ipaddress.ip_network((int(parsed), IPV6_NETWORK_BITS), strict=False))
 
 
 def _rule(terms: SessionTerms) -> LockoutRule:
