@@ -124,7 +124,8 @@ def test_every_odd_value_is_answered_in_one_plain_line(
     tried = 0
     for line in lines(tmp_path):
         status = line.main(line.words)
-        said = capsys.readouterr().err
+        told = capsys.readouterr()
+        said = told.err or (told.out if status == FOUND_WRONG else "")  # what is overdue is an answer
         tried += 1
         if found := wrong_with(line, status, said):
             wrong.append(f"{line.program.program} {' '.join(line.words[2:])[:100]!r}: {found}: {said[:200]}")

@@ -56,7 +56,8 @@ def overdue_now(front: DeskContext, now_us: int, *, filings: bool = True) -> lis
     found += compliance.open_incidents(
         ((one.number, one.kind, one.at_us) for one in front.incidents.listed()), desk.book, now_us
     )
-    found += compliance.witness(desk.policy, desk.witness_problem())
+    if desk.root.witnesses:  # that none is named is told with the hourly heads
+        found += compliance.witness(desk.policy, desk.witness_problem())
     doubt = front.time.doubt() if front.time is not None else None
     return found + compliance.clocks(doubt, now_us, desk.log.newest_us())
 
