@@ -22,6 +22,7 @@ from storage.log_records import (
     UncleanStart,
     UploadReceipt,
 )
+from storage.received import ReceiptCoverage
 from storage.record_base import KeyClass, Record
 
 
@@ -52,7 +53,7 @@ class LogFacts:
     resealed: dict[int, list[tuple[int, Resealed]]] = field(default_factory=dict)
     files: dict[str, FileInForce] = field(default_factory=dict)
     released: set[int] = field(default_factory=set)
-    received: list[tuple[int, int, int]] = field(default_factory=list)
+    received: ReceiptCoverage = field(default_factory=ReceiptCoverage)
     newest_us: int = 0
     incidents: int = 0
     notes: int = 0
@@ -93,7 +94,7 @@ class LogFacts:
                 self.resealed.setdefault(record.record, []).append((sequence, record))
             case UploadReceipt():
                 for first, last in record.ranges:
-                    self.add_received(first, last, record.received_us)
+                    self.received.add(first, last, record.received_us)
                 self._time(record.received_us)
             case Incident():
                 self.incidents += 1
@@ -175,26 +176,6 @@ class LogFacts:
         """Sequence numbers of the re-sealing records whose content is under a hold's epoch."""
         return [at for entries in self.resealed.values() for at, one in entries if one.epoch == epoch]
 
-    def add_received(self, first: int, last: int, at_us: int) -> None:
-        """Take a receipted range, without counting a record twice."""
-        for known_first, known_last, _ in self.received:
-            if first <= known_last and known_first <= last:
-                if first < known_first:
-                    self.add_received(first, known_first - 1, at_us)
-                if last > known_last:
-                    self.add_received(known_last + 1, last, at_us)
-                return
-        self.received.append((first, last, at_us))
-
-    def covers(self, first: int, last: int) -> bool:
-        """Whether the department's receipts cover every record from `first` to `last`."""
-        at = first
-        for known_first, known_last, _ in sorted(self.received):
-            if known_first > at:
-                break
-            at = max(at, known_last + 1)
-        return at > last
-
     def is_received(self, sequence: int) -> bool:
         """Whether the department's receipt covers a record."""
-        return any(first <= sequence <= last for first, last, _ in self.received)
+        return sequence in self.received

@@ -18,6 +18,7 @@ from storage import codec, opening, purge, recovery, sealing
 from storage.audit_records import ClockStep
 from storage.checkpoint import NoteKey
 from storage.clock_trust import WallClock, boottime_us
+from storage.epoch_counts import EpochCounter
 from storage.errors import RecordError, StorageError, StoreFullError
 from storage.home import Home
 from storage.hot_list_file import list_key
@@ -105,6 +106,7 @@ class Ledger:
         self._steps_hour, self._steps_noted, self._steps_left_out = -1, 0, 0
         self.closed = False
         self.standing = UnitFiles(store)
+        self._counter = EpochCounter(store)
         self.free_bytes: Callable[[], int] = lambda: shutil.disk_usage(store.home.folder).free
 
     @classmethod
@@ -268,7 +270,7 @@ class Ledger:
         with store.lock:
             return plan_purge(
                 store.book,
-                purge.counts(store),
+                self._counter.count(),
                 store.policy,
                 now_us=store.time.trusted_us,
                 live=store.live.keys(),
@@ -394,7 +396,6 @@ class Ledger:
             size = store.log.frontier.size
             anchored, anchored_by = store.anchored()
             epochs = list(book.epochs.values())
-            received = sum(last - first + 1 for first, last, _ in book.received)
             return LedgerStatus(
                 records=size,
                 log_id=store.log_id.hex(),
@@ -410,7 +411,7 @@ class Ledger:
                 enrolled=store.enrolled,
                 local_query=store.policy.local_query or not store.enrolled,
                 purge_pending=book.pending is not None,
-                unreceived=size - received,
+                unreceived=size - book.received.records,
                 without_overview=self._without_overview,
                 without_patch=self._without_patch,
                 free_bytes=self.free_bytes(),

@@ -125,7 +125,7 @@ class Outgoing:
                 raise LedgerError("is for records that are not here", where="receipt")
             if not hmac.compare_digest(store.log.root_at(said.size), said.root):
                 raise ForkedLogError(f"is for another history of {said.size} records", where="receipt")
-            if all(store.book.covers(first, last) for first, last in said.ranges):
+            if all(store.book.received.covers(first, last) for first, last in said.ranges):
                 return None
             now_us = store.time.trusted_us
             return self._ledger.append(UploadReceipt(receipt=message, ranges=said.ranges, received_us=now_us))
@@ -169,12 +169,7 @@ class Outgoing:
     def received_to(self) -> int:
         """The first record that no receipt covers yet."""
         with self._store.lock:
-            at = 0
-            for first, last, _ in sorted(self._store.book.received):
-                if first > at:
-                    break
-                at = max(at, last + 1)
-            return at
+            return self._store.book.received.first_missing()
 
     def anchored_size(self) -> int:
         """The size of the newest checkpoint that the department co-signed."""

@@ -17,8 +17,6 @@ from dataclasses import dataclass
 from storage import files, leaf, sealing, slot
 from storage.errors import LedgerError
 from storage.log_records import EpochPurged, PurgeAbandoned, PurgeIntent, PurgeReceipt
-from storage.record_base import KeyClass
-from storage.retention import EpochCount
 from storage.store import UnitStore, bound
 
 ESCROWED = (
@@ -185,28 +183,3 @@ def _drop_old_wraps(store: UnitStore, intent: int) -> None:
         "DELETE FROM elements WHERE sequence = ? AND name = ?",
         [(sequence, leaf.WRAP) for sequence in old] + [(store.book.keyring_at, leaf.KEYRING)],
     )
-
-
-def counts(store: UnitStore) -> dict[int, EpochCount]:
-    """Records and receipts of every epoch, for the plan."""
-    found: dict[int, EpochCount] = {}
-    sql = "SELECT epoch, count(*), min(sequence), max(sequence) FROM leaves WHERE epoch > 0 GROUP BY epoch"
-    spans = {int(epoch): (int(n), int(low), int(high)) for epoch, n, low, high in store.db.execute(sql)}
-    for epoch, facts in store.book.epochs.items():
-        if facts.purged_by is not None:
-            continue
-        total, low, high = spans.get(epoch, (0, 0, -1))
-        if facts.key_class is KeyClass.HOLD:
-            total = len(store.book.resealed_under(epoch))
-        received, newest = 0, 0
-        for first, last, at_us in store.book.received:
-            if last < low or high < first:
-                continue  # receipts accumulate over the years, an epoch is in few of them
-            row = store.db.execute(
-                "SELECT count(*) FROM leaves WHERE epoch = ? AND sequence BETWEEN ? AND ?",
-                (epoch, first, last),
-            ).fetchone()
-            if row[0]:
-                received, newest = received + int(row[0]), max(newest, at_us)
-        found[epoch] = EpochCount(records=total, received=received, received_us=newest)
-    return found

@@ -47,7 +47,7 @@ class LedgerOutbox(Outgoing):
     def received_to(self) -> int:
         """The first record after all receipts; what a receipt left out was given up, and is an incident."""
         with self._store.lock:
-            return max((last + 1 for _, last, _ in self._store.book.received), default=0)
+            return self._store.book.received.end()
 
     def anchored_note(self) -> str | None:
         """The newest checkpoint that the department co-signed."""

@@ -312,12 +312,11 @@ class FieldUnit:
     def _undelivered(self) -> list[int]:
         """Reads and hits that no receipt covers. Under the store's lock."""
         store = self._parts.ledger.store
-        received = [(first, last) for first, last, _ in store.book.received]
         return [
             sequence
             for epoch in self._kept_epochs({KeyClass.READ, KeyClass.HIT})
             for sequence in store.sequences(epoch)
-            if not any(first <= sequence <= last for first, last in received)
+            if sequence not in store.book.received
         ]
 
     def _kept_epochs(self, classes: Set[KeyClass]) -> list[int]:

@@ -193,9 +193,9 @@ def tell_clock(ledger: Ledger, clock: Clock) -> None:
 def tell_signed(ledger: Ledger, clock: Clock) -> None:
     """The newest time of the department's receipts, of any run: no receiver's date is far from it."""
     with ledger.store.lock:
-        signed = [at_us for _first, _last, at_us in ledger.store.book.received]
-    if signed and isinstance(clock, DisciplinedClock):
-        clock.know(max(signed))
+        signed_us = ledger.store.book.received.newest_us
+    if signed_us is not None and isinstance(clock, DisciplinedClock):
+        clock.know(signed_us)
 
 
 def enrolled_us(folder: SyncFolder) -> int | None:

@@ -15,7 +15,7 @@ def test_the_newest_receipt_is_told_to_the_clock(tmp_path: Path) -> None:
     with open_ledger(tmp_path) as ledger:
         tell_signed(ledger, clock)
         assert clock._signed_us is None
-        ledger.store.book.add_received(0, 1, 1_780_000_000_000_000)
-        ledger.store.book.add_received(2, 3, 1_770_000_000_000_000)
+        ledger.store.book.received.add(0, 1, 1_780_000_000_000_000)
+        ledger.store.book.received.add(2, 3, 1_770_000_000_000_000)
         tell_signed(ledger, clock)
     assert clock._signed_us == 1_780_000_000_000_000

@@ -284,8 +284,8 @@ class Soak:
 
     def _unreceived(self, ledger: Ledger) -> list[int]:
         with ledger.store.lock:
-            ranges = [(first, last) for first, last, _ in ledger.store.book.received]
-        return [n for n in self._announced if not any(first <= n <= last for first, last in ranges)]
+            received = ledger.store.book.received
+            return [number for number in self._announced if number not in received]
 
     def _check_log(self, ledger: Ledger) -> None:
         account = self.account

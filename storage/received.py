@@ -1,0 +1,70 @@
+"""Which records the department's receipts cover, and since when: tens of thousands a year. No I/O."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
+
+
+class ReceiptCoverage:
+    """Ranges of records by the receipt that covered them first: (first, last, us UTC), by first record."""
+
+    def __init__(self) -> None:
+        self._firsts: list[int] = []
+        self._lasts: list[int] = []
+        self._times: list[int] = []
+        self._starts: list[int] = []  # the same records, ranges that touch made one
+        self._ends: list[int] = []
+        self.records = 0
+        self.newest_us: int | None = None
+
+    def __iter__(self) -> Iterator[tuple[int, int, int]]:
+        return zip(self._firsts, self._lasts, self._times, strict=True)
+
+    def __contains__(self, sequence: int) -> bool:
+        return self.covers(sequence, sequence)
+
+    def add(self, first: int, last: int, at_us: int) -> None:
+        """Take a receipted range; what an earlier receipt covered keeps its time."""
+        at = bisect_left(self._lasts, first)
+        while first <= last:
+            if at == len(self._firsts) or self._firsts[at] > last:
+                self._insert(at, first, last, at_us)
+                return
+            if first < self._firsts[at]:
+                self._insert(at, first, self._firsts[at] - 1, at_us)
+                at += 1
+            first = self._lasts[at] + 1
+            at += 1
+
+    def covers(self, first: int, last: int) -> bool:
+        """Whether every record from `first` to `last` is covered."""
+        at = bisect_right(self._starts, first) - 1
+        return first > last or (at >= 0 and self._ends[at] >= last)
+
+    def first_missing(self) -> int:
+        """The first record that no receipt covers."""
+        return self._ends[0] + 1 if self._starts and self._starts[0] == 0 else 0
+
+    def end(self) -> int:
+        """The first record after all that are covered."""
+        return self._lasts[-1] + 1 if self._lasts else 0
+
+    def between(self, low: int, high: int) -> Iterator[tuple[int, int, int]]:
+        """The ranges that hold a record from `low` to `high`."""
+        at = bisect_left(self._lasts, low)
+        while at < len(self._firsts) and self._firsts[at] <= high:
+            yield self._firsts[at], self._lasts[at], self._times[at]
+            at += 1
+
+    def _insert(self, at: int, first: int, last: int, at_us: int) -> None:
+        self._firsts.insert(at, first)
+        self._lasts.insert(at, last)
+        self._times.insert(at, at_us)
+        self.records += last - first + 1
+        self.newest_us = at_us if self.newest_us is None else max(self.newest_us, at_us)
+        low = bisect_left(self._ends, first - 1)
+        high = bisect_right(self._starts, last + 1)
+        if low < high:
+            first, last = min(first, self._starts[low]), max(last, self._ends[high - 1])
+        self._starts[low:high], self._ends[low:high] = [first], [last]
