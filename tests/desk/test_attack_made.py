@@ -428,7 +428,21 @@ def an_emergency_due_in_a_thousand_years(root: Root) -> tuple[Note, tuple[object
     return GlassBroken(access=access, danger=form.danger, due_us=1 << 60), (stamp, signed)
 
 
+def an_emergency_judged_ahead(root: Root) -> tuple[Note, tuple[object, bytes]]:
+    """A second person is shown a search that is not in the log yet."""
+    form = JudgeForm(access=root.log.size() + 10, justified=True, reason="known to me")
+    note = GlassJudged(access=form.access, justified=True, reason=form.reason)
+    return note, root.signed("super", "inquiry/judge", form)
+
+
+def a_release_asked_ahead(root: Root) -> tuple[Note, tuple[object, bytes]]:
+    form = BookForm(hold=root.log.size() + 10, evidence_item="E-1")
+    return ReleaseAsked(hold=form.hold, evidence_item="E-1"), root.signed("super", "hold/ask-release", form)
+
+
 TURNED = (
+    an_emergency_judged_ahead,
+    a_release_asked_ahead,
     a_training_after_a_second_opening_of_the_log,
     an_emergency_due_in_a_thousand_years,
     an_account_with_a_role_more,

@@ -104,6 +104,29 @@ def wide_by_a_yes_that_was_taken_back(root: Root) -> int:
     return wide(root, turned)
 
 
+def wide_by_a_yes_to_a_change(root: Root) -> int:
+    """The administrator, who agrees to no searches, is shown a change under the number of the search."""
+
+    def yes(number: int) -> None:
+        form = DecideForm(proposal=number, granted=True, reason="known to me")
+        stamp, signed = root.signed("chief", "change/approve", form)
+        root.write(ChangeDecided(proposal=number, granted=True, reason=form.reason), stamp, signed)
+
+    return wide(root, yes)
+
+
+def wide_by_a_yes_that_was_given_ahead(root: Root) -> int:
+    """The second person is shown a search that is not in the log; root enters another under its number."""
+    query, (key, session) = root.query(WIDE), root.accomplice(VICTIM)
+    ahead = root.log.size() + 3  # after the logon of the second person and the yes
+    decided(root, ahead, signs=True, enters=True)
+    number = proposal(root, key, session, query)
+    assert number == ahead
+    form = RunForm(query=query, ground=GROUND, proposal=number)
+    signed = sign_call(key, root.log.log_id, VICTIM, "inquiry/run", form, root.stamp().at_us)
+    return root.write(replace(access_of(query), approval=number), root.stamp(session=session), signed)
+
+
 def wide_by_an_approval_of_another_search(root: Root) -> int:
     """The second person said yes to the same search of a minute ago."""
 
@@ -243,6 +266,8 @@ WIDE_ATTACKS: tuple[tuple[Callable[[Root], int], str], ...] = (
     (wide_by_ones_own_approval, NOBODY),
     (wide_by_a_no_that_root_turned, NOBODY),
     (wide_by_a_yes_that_was_taken_back, NOBODY),
+    (wide_by_a_yes_to_a_change, NOBODY),
+    (wide_by_a_yes_that_was_given_ahead, NOBODY),
     (wide_by_an_approval_of_another_search, ANOTHER),
     (wide_by_the_approval_of_a_shorter_time, ANOTHER),
     (wide_by_number_over_a_longer_time, ANOTHER),

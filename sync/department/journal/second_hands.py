@@ -20,6 +20,7 @@ from storage.plate_text import normal_plate
 from storage.times import DAY_US, HOUR_US
 from sync.department.journal.change_entries import ChangeDecided, ChangeProposed
 from sync.department.journal.entries import Entry, TrainingDone
+from sync.department.journal.entry_base import Note
 from sync.department.journal.hold_entries import HoldPlaced, HoldReleased, ReleaseAsked
 from sync.department.journal.inquiry_entries import Access, Query, SearchApproved
 from sync.department.journal.office_entries import IncidentSettled
@@ -214,14 +215,24 @@ class SecondHands:
             form = _form(said)
             if said.call != call or form.get(about) != number or form.get(yes) is not granted:
                 raise UnsignedError("the signed call decides something else")
-        asked = self.requests.get(number) if known is self.shares else None
-        if said is not None and asked is not None and asked.user == said.user:
-            raise UnsignedError("the person who entered the request approves it")
+            self._demand_waiting(note, number, said)
         if not granted:
             known.pop(number, None)
             return
         forget(known, lambda one: entry.stamp.at_us - one.at_us >= WAITS_US)
         known[number] = SignedDecision(user=entry.stamp.user, at_us=entry.stamp.at_us)
+
+    def _demand_waiting(self, note: Note, number: int, said: Statement) -> None:
+        """A decision is about what waits for one of its kind, and another person entered. Raises
+        UnsignedError."""
+        if isinstance(note, ShareDecided):
+            asked = self.requests.get(number)
+            if asked is None:
+                raise UnsignedError("it decides a request that was not there")
+            if asked.user == said.user:
+                raise UnsignedError("the person who entered the request approves it")
+        elif isinstance(note, ChangeDecided) is not (number in self.proposed):
+            raise UnsignedError("it decides a proposal of another kind, or one that was not there")
 
     def demand_role(self, user: str, roles: Iterable[Role], call: Call) -> None:
         """One of a person's roles may make this call. Raises UnsignedError."""
@@ -269,6 +280,11 @@ class SecondHands:
         self.asked_release.pop(note.hold, None)
         forget(self.released, lambda at: entry.stamp.at_us - at >= WAITS_US)
         self.released[entry.sequence] = entry.stamp.at_us
+
+    def demand_there(self, note: Note) -> None:
+        """A word on a hold is about one that was placed before. Raises UnsignedError."""
+        if isinstance(note, ReleaseAsked) and note.hold not in self.holds:
+            raise UnsignedError("it is about a hold that was not there")
 
     def place(self, entry: Entry, note: HoldPlaced) -> None:
         """A hold: its key is named after its access."""

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 
 from storage.times import HOUR_US
 from sync.department.journal.alert_entries import AlertKnown, AlertRecordsOpened, AlertStepTaken, record_of
-from sync.department.journal.change_entries import GlassBroken
+from sync.department.journal.change_entries import GlassBroken, GlassJudged
 from sync.department.journal.entries import Entry
 from sync.department.journal.hold_entries import HoldPlaced
-from sync.department.journal.inquiry_entries import Access, InquiryAsked, SearchProposed
+from sync.department.journal.inquiry_entries import Access, InquiryAsked, SearchApproved, SearchProposed
 from sync.department.journal.made_by import MADE
 from sync.department.journal.second_hands import EMERGENCY, WAITS_US, Spent, UnsignedError, forget
 from sync.department.journal.signed_forms import (
@@ -63,6 +63,8 @@ class SignedLog:
             self.signers.make(entry, said)
             self._remember(entry)
         elif not isinstance(note, Access):
+            if isinstance(note, SearchApproved) and entry.signed and note.proposal not in self.waiting:
+                raise UnsignedError("it decides a proposal that was not there")
             self.signers.apply(entry)
         elif entry.signed or self.signers.ever:
             self._judge_access(entry, note)
@@ -103,6 +105,8 @@ class SignedLog:
             asked = self.asked(note.request)
             if asked is None or asked.whole != ask_digest(note.query.plate, note.ground, note.query.text()):
                 raise UnsignedError("the signed call proposes another search")
+        elif isinstance(note, GlassJudged) and note.access not in self.signers.second.emergencies:
+            raise UnsignedError("it judges an emergency search that was not there")
         elif isinstance(note, GlassBroken) and self.signers.all_signed:
             second, at_us = self.signers.second, entry.stamp.at_us
             searched = second.emergencies.get(note.access)

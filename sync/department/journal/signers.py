@@ -226,6 +226,7 @@ class Signers:
             self.second.demand_role(said.user, self.roles_of(said.user, entry.stamp.at_us), call)
         if takes_two(rule, said) or (self._grants_by_two(said) and can_destroy(entry.note)):
             self.second.demand_change(said, entry, needed=True, people=self.ever)
+        self.second.demand_there(entry.note)
         if isinstance(entry.note, GlassJudged):
             self.second.demand_other_judge(said.user, entry.note.access)
         if isinstance(entry.note, IncidentSettled):
