@@ -5,6 +5,7 @@ The unit's log was closed by a fork and handed over by sync; the calls go over H
 
 from __future__ import annotations
 
+import hashlib
 import io
 import zipfile
 from collections.abc import Iterator
@@ -20,8 +21,12 @@ from sqlalchemy import func, select
 from starlette.applications import Starlette
 from sync_twins import LoopbackLink, converse
 
+from storage import codec, envelope
+from storage.errors import PackageError
+from storage.evidence import sums
 from storage.times import DAY_US, HOUR_US
 from sync.closed_delivery import ClosedDelivery
+from sync.department.cli import main
 from sync.department.commands.client import RemoteDesk
 from sync.department.content import package
 from sync.department.desk.api import routes
@@ -97,9 +102,27 @@ def test_a_search_finds_the_reads_of_a_closed_log_and_marks_them(
     assert images.overview
 
 
+def signed_again(department: Department, files: dict[str, bytes]) -> bytes:
+    """A package of these files, by whoever holds the log key."""
+    signed = envelope.open_signed(
+        files.pop(package.HEAD), department.desk.log.public, context=package.CONTEXT, limit=16 << 20
+    )
+    del files["SHA256SUMS"]
+    listed = tuple((name, hashlib.sha256(files[name]).digest()) for name in sorted(files))
+    head = replace(codec.from_bytes(package.PackageHead, signed, limit=16 << 20), files=listed)
+    key = department.home.log_key()
+    files["SHA256SUMS"] = sums(listed)
+    files[package.HEAD] = envelope.sign(codec.to_bytes(head), key, context=package.CONTEXT)
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for name in sorted(files):
+            archive.writestr(name, files[name])
+    return out.getvalue()
+
+
 @pytest.mark.usefixtures("handed")
 def test_an_export_holds_them_with_their_mark_and_a_stranger_verifies_it(
-    department: Department, desk: RemoteDesk
+    department: Department, desk: RemoteDesk, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     answer = found(department, desk)
     reads = tuple(one.read for one in answer.reads)
@@ -114,6 +137,19 @@ def test_an_export_holds_them_with_their_mark_and_a_stranger_verifies_it(
         assert sum(name.endswith(package.CLOSED) for name in names) == UNSENT
         assert sum(name.endswith("record.tlog-proof") for name in names) == SENT
         assert "closed log" in archive.read("cover.html").decode()
+        loose = {f"reads/{at}" for at, one in enumerate(answer.reads) if one.closed_log}
+    (tmp_path / "package.zip").write_bytes(made.package)
+    key = department.desk.log.note_key.text()
+    assert main(["verify", str(tmp_path / "package.zip"), "--key", key]) == 3
+    out = capsys.readouterr().out
+    assert f"proven in place in the log of its unit: {SENT} of {SENT + UNSENT} reads" in out
+    assert "the package verifies" not in out
+    assert {line.split()[4] for line in out.splitlines() if line.startswith("not proven in place: ")} == loose
+    with zipfile.ZipFile(io.BytesIO(made.package)) as archive:
+        files = {name: archive.read(name) for name in names}
+    del files["reads/0/record.tlog-proof" if "reads/0" not in loose else f"reads/0/{package.CLOSED}"]
+    with pytest.raises(PackageError, match="has no proof of its place"):
+        package.check(signed_again(department, files), department.desk.log.public)
 
 
 @pytest.mark.usefixtures("handed")

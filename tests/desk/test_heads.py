@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -244,6 +245,30 @@ def test_a_quorum_is_enough_and_less_is_not(tmp_path: Path, down: tuple[int, ...
         with pytest.raises(LinkError, match="2 are needed"):
             log.cover(entry)
         assert log.log.cosigned() == (0, "")
+    log.close()
+
+
+@pytest.mark.parametrize("spoils", ["another's line", "its own line twice", "a line of no witness"])
+def test_one_witness_cannot_spoil_the_answers_of_the_others(tmp_path: Path, spoils: str) -> None:
+    """It adds to its own line, which holds, one by which the note of all three would not hold."""
+    log = Log(tmp_path, witnesses=3, quorum=2)
+    honest, other = log.links[1].cosign, log.witnesses.keys[2][0]
+    forged = {
+        "another's line": f"— {other.name} {base64.b64encode(other.key_id + bytes(72)).decode()}\n",
+        "its own line twice": "",
+        "a line of no witness": f"— evil.example/9 {base64.b64encode(bytes(76)).decode()}\n" * 20,
+    }[spoils]
+
+    def cosign(old_size: int, proof: list[bytes], note: str) -> str:
+        own = honest(old_size, proof, note)
+        return forged + own * (9 if spoils == "its own line twice" else 1)
+
+    log.links[1].cosign = cosign  # type: ignore[method-assign]
+    log.links[0].away = True  # the honest one and the hostile one are the quorum
+    entry = log.add()
+    assert log.cover(entry) == entry + 1
+    _, head = log.log.cosigned()
+    assert len(log.witnesses.cosignatures(head)) == 2
     log.close()
 
 

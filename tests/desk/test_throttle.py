@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 from desk_twins import MINUTE_US, PASSWORD, Department
+from passkey_attacks import registered
 
 from sync.department.desk.people.calls import UserForm
+from sync.department.desk.people.challenges import MOST_WAITING
+from sync.department.desk.people.passkeys import begin_passkey
 from sync.department.desk.people.rules import nobody, password_matches
 from sync.department.desk.people.throttle import BURST, CODES, LogonThrottle
 from sync.department.journal.entries import Logon
@@ -114,6 +117,20 @@ def test_a_stranger_without_the_password_locks_no_name_by_its_codes(department: 
         failed(department, "super", f"203.0.{number}.9")
         department.clock.step(MINUTE_US)
     assert department.desk.logons.logon("super", PASSWORD, department.code("super"), address=STATION)
+
+
+def test_a_stranger_cannot_push_out_a_passkey_logon_that_waits(department: Department) -> None:
+    desk, twin = department.desk, registered(department, "comm1")
+    waiting = begin_passkey(desk, "comm1", STATION)
+    for _ in range(BURST):
+        begin_passkey(desk, "comm1", "2001:db8::1")
+    with pytest.raises(TooManyError):
+        begin_passkey(desk, "comm1", "2001:db8::2")
+    with pytest.raises(TooManyError):
+        desk.logons.begin("comm1", "2001:db8::3")
+    for number in range(MOST_WAITING):
+        begin_passkey(desk, "comm1", f"2001:db8:0:{1 + number % 9}::1")
+    assert desk.logons.logon_passkey(twin.get(waiting), address=STATION)
 
 
 @pytest.mark.parametrize(

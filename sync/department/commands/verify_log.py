@@ -201,13 +201,19 @@ def _check_package(common: Common, path: Path, public: Ed25519PublicKey) -> int:
     except StorageError as error:
         print(json.dumps({"problems": [str(error)]}) if common.json else f"WRONG {error}")
         return FOUND_WRONG
+    loose, reads = package.without_place(head), len(head.reads)
+    status = PART_LACKING if loose else DONE
     if common.json:
-        facts = {"number": head.number, "department": head.department, "reads": len(head.reads)}
-        print(json.dumps(facts | {"problems": []}))
-        return DONE
-    print(f"the package verifies: {head.department}, {head.number}, {counted(len(head.reads), 'read')}")
+        facts = {"number": head.number, "department": head.department, "reads": reads}
+        print(json.dumps(facts | {"proven_in_place": reads - len(loose), "problems": []}))
+        return status
+    verdict = "the signatures hold" if loose else "the package verifies"
+    print(f"{verdict}: {head.department}, {head.number}, {counted(reads, 'read')}")
+    print(f"proven in place in the log of its unit: {reads - len(loose)} of {counted(reads, 'read')}")
+    for folder in loose[:100]:
+        print(f"not proven in place: {folder} came after its log was closed; its unit alone signed it")
     print(head.sentence)
-    return DONE
+    return status
 
 
 def _newest(urls: Sequence[str], origin: str, files: Sequence[Path]) -> list[str]:

@@ -186,6 +186,12 @@ def check(data: bytes, public: Ed25519PublicKey) -> PackageHead:
     return head
 
 
+def without_place(head: PackageHead) -> list[str]:
+    """The folders of the reads that came after their log was closed: signed by the unit, in no tree."""
+    names = {name for name, _ in head.files}
+    return [one.folder for one in head.reads if f"{one.folder}/{CLOSED}" in names]
+
+
 def demand_place(data: bytes, public: Ed25519PublicKey, sequence: int, proof: str) -> leaves.Leaf:
     """The leaf of a read, which is that record of the log of `public`, in its place by `proof` (a C2SP
     tlog-proof; empty for a read that came after its log was closed). Raises StorageError kinds."""
@@ -204,7 +210,7 @@ def demand_place(data: bytes, public: Ed25519PublicKey, sequence: int, proof: st
 def _check_read(files: Mapping[str, bytes], one: PackagedRead) -> None:
     public = Ed25519PublicKey.from_public_bytes(one.public)
     closed = f"{one.folder}/{CLOSED}" in files
-    proof = "" if closed else files[f"{one.folder}/record.tlog-proof"].decode()
+    proof = "" if closed else files.get(f"{one.folder}/record.tlog-proof", b"").decode()
     if not closed and not proof:
         raise PackageError("has no proof of its place", where=one.folder)
     leaf = demand_place(files[f"{one.folder}/leaf.cose"], public, one.sequence, proof)

@@ -135,11 +135,11 @@ def routes(front: DeskContext | None, shared: Calling | None = None) -> list[Bas
 
         return answer
 
-    async def begin(_request: Request, value: Any, desk: Calling) -> Any:
-        return await desk.begin(read_form(BeginForm, value))
+    async def begin(request: Request, value: Any, desk: Calling) -> Any:
+        return await desk.begin(read_form(BeginForm, value), address_of(request))
 
-    async def passkey(_request: Request, value: Any, desk: Calling) -> Any:
-        return await desk.begin_passkey(read_form(BeginForm, value))
+    async def passkey(request: Request, value: Any, desk: Calling) -> Any:
+        return await desk.begin_passkey(read_form(BeginForm, value), address_of(request))
 
     async def logon(request: Request, value: Any, desk: Calling) -> Any:
         return await desk.logon(read_form(LogonForm, value), address_of(request))

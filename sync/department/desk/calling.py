@@ -109,16 +109,17 @@ class Calling:
         """Do some work in one of the threads."""
         return await anyio.to_thread.run_sync(work, limiter=self._limiter)
 
-    async def begin(self, form: BeginForm) -> Begun:
-        """What a client makes a person's key with. Raises FormError."""
+    async def begin(self, form: BeginForm, address: str) -> Begun:
+        """What a client makes a person's key with. Raises FormError, TooManyError."""
         demand_plain(form, "BeginForm")
-        return await self.in_thread(lambda: self.front.desk.logons.begin(form.user))
+        return await self.in_thread(lambda: self.front.desk.logons.begin(form.user, address))
 
-    async def begin_passkey(self, form: BeginForm) -> Options:
-        """The options of a logon with a passkey; the answer goes into `logon`. Raises FormError."""
+    async def begin_passkey(self, form: BeginForm, address: str) -> Options:
+        """The options of a logon with a passkey; the answer goes into `logon`. Raises FormError,
+        TooManyError."""
         demand_plain(form, "BeginForm")
         desk = self.front.desk
-        return Options(options=await self.in_thread(lambda: begin_passkey(desk, form.user)))
+        return Options(options=await self.in_thread(lambda: begin_passkey(desk, form.user, address)))
 
     async def logon(self, form: LogonForm, address: str) -> LoggedOn:
         """A new session. Raises DeskRefusal."""

@@ -59,8 +59,10 @@ class Logons:
         self._open(user, proven, code, post, address, given.secret, certificate, proves=proves)
         return given.text()
 
-    def begin(self, user: str) -> Begun:
-        """The input from which a client makes a person's key. An unknown name gets a constant salt."""
+    def begin(self, user: str, address: str = "") -> Begun:
+        """The input from which a client makes a person's key. An unknown name gets a constant salt. Raises
+        TooManyError."""
+        self._state.throttle.demand_pace(address, self._state.now_us(), begins=True)
         with self._state.deciding() as moment:
             known, terms = self._state.book.signers.keys.get(user), self._state.policy.security
             fixed = self._state.secret_of(b"salt", user)[:SALT_BYTES]

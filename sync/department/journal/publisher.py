@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from storage.checkpoint import NoteKey, open_checkpoint
+from storage.checkpoint import NoteKey, open_checkpoint, split_note
 from storage.cosigners import CosignerKey, Witnesses, cosigned_by
 from storage.counts import counted
 from storage.errors import CheckpointError, ForkedLogError, LedgerError, StorageError
@@ -31,6 +31,7 @@ AWAY_S = 60.0  # for so long a witness that let a call wait for nothing is not a
 SLOW_S = 1.0  # a refused connection costs nothing, and is tried again at once
 CONFLICTS = 8  # how often a witness may name another size before it counts as away
 MAX_WITNESSES = 7
+MAX_LINES = 32  # of one answer
 LOCK_FILE = "publish.lock"
 
 
@@ -93,8 +94,7 @@ class WatchingWitness:
             raise LinkError("did not answer a moment ago", where=f"witness {self.name}")
         started = self._clock()
         try:
-            lines = self._asked(log, size, note)
-            self._demand_cosigned(note + lines)
+            lines = self._own_lines(note, self._asked(log, size, note))
         except (LinkError, CheckpointError):
             now = self._clock()
             if now - started >= SLOW_S:
@@ -105,9 +105,17 @@ class WatchingWitness:
         self._size = size
         return lines
 
-    def _demand_cosigned(self, note: str) -> None:
-        if not cosigned_by(note, self.keys):
+    def _own_lines(self, note: str, answer: str) -> str:
+        """The line by each of this witness's own keys: one in another's name, or one too many, would spoil
+        the note in which the lines of all meet. Raises CheckpointError."""
+        found: dict[tuple[str, bytes], str] = {}
+        for line in answer.splitlines(keepends=True)[:MAX_LINES]:
+            name, blob = split_note(note + line)[1][-1]
+            found.setdefault((name, blob[:4]), line)
+        lines = "".join(found.get((key.name, key.key_id), "") for key in self.keys)
+        if not cosigned_by(note + lines, self.keys):
             raise CheckpointError(f"the answer is not co-signed by {self.name}")
+        return lines
 
     def _asked(self, log: WitnessedLog, size: int, note: str) -> str:
         for _ in range(CONFLICTS):

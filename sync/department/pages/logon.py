@@ -53,7 +53,8 @@ async def send(visit: Visit) -> Response:
 
 async def passkey(visit: Visit) -> Response:
     """What the browser's authenticator is asked, for a logon without password and code."""
-    begun = await visit.calling.begin_passkey(BeginForm(user=visit.values.text("user")))
+    form, address = BeginForm(user=visit.values.text("user")), address_of(visit.request)
+    begun = await visit.calling.begin_passkey(form, address)
     return visit.data(begun.options)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from dataclasses import dataclass, field
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -33,6 +33,7 @@ class WaitingLogon:
     key: Ed25519PrivateKey = field(repr=False)
     certificate: bytes
     at_us: int
+    address: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,8 +59,13 @@ class Challenges:
         with self._guard:
             self._logons[challenge] = one
             while len(self._logons) > MOST_WAITING:
-                self._logons.popitem(last=False)
+                self._drop_logon()
         return challenge
+
+    def _drop_logon(self) -> None:
+        """The oldest of the address that has the most waiting: a stranger pushes out a stranger's own."""
+        busiest, _ = Counter(one.address for one in self._logons.values()).most_common(1)[0]
+        del self._logons[next(name for name, one in self._logons.items() if one.address == busiest)]
 
     def take(self, challenge: bytes, now_us: int) -> WaitingLogon:
         """The logon of a challenge, once. Raises NotProvenError."""

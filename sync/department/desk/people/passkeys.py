@@ -28,6 +28,7 @@ from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Desk, Plan
 from sync.department.desk.inquiry.forms import Entered, NothingForm
 from sync.department.desk.people.challenges import WaitingLogon
+from sync.department.desk.people.throttle import network
 from sync.department.desk.words import demand_words
 from sync.department.journal.passkeys import MAX_KEYS, PasskeySet
 from sync.department.journal.statements import LONGEST_US, SESSION, Certificate
@@ -70,9 +71,10 @@ class PasskeyRow:
     origin: str
 
 
-def begin_passkey(desk: Desk, user: str) -> str:
-    """The options of a logon with a passkey, as JSON. An unknown name gets some too."""
+def begin_passkey(desk: Desk, user: str, address: str = "") -> str:
+    """The options of a logon with a passkey, as JSON. An unknown name gets some too. Raises TooManyError."""
     now_us, site = desk.now_us(), desk.logons.site
+    desk.throttle.demand_pace(address, now_us, begins=True)
     key = Ed25519PrivateKey.generate()
     certificate = Certificate(
         department=desk.log.log_id,
@@ -82,7 +84,9 @@ def begin_passkey(desk: Desk, user: str) -> str:
         at_us=now_us,
         ends_us=now_us + LONGEST_US,
     )
-    waiting = WaitingLogon(user=user, key=key, certificate=to_bytes(certificate), at_us=now_us)
+    waiting = WaitingLogon(
+        user=user, key=key, certificate=to_bytes(certificate), at_us=now_us, address=network(address)
+    )
     known = desk.book.signers.passkeys.get(user, ())
     ids = [one.credential_id for one in known] or [desk.secret_of(b"passkey", user)]
     options = webauthn.generate_authentication_options(

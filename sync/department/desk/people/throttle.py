@@ -42,11 +42,14 @@ class LogonThrottle:
         self._entered: OrderedDict[str, tuple[int, int]] = OrderedDict()
         self._codes: OrderedDict[str, list[int]] = OrderedDict()
 
-    def demand_pace(self, address: str, now_us: int) -> None:
-        """An address tries so often and no more. Raises TooManyError. A command on this machine has none."""
+    def demand_pace(self, address: str, now_us: int, *, begins: bool = False) -> None:
+        """An address tries so often and no more. Raises TooManyError. A command on this machine has none.
+
+        `begins`: what a logon is begun with, which is counted apart.
+        """
         if not address:
             return
-        address = _network(address)
+        address = f"{'begin ' if begins else ''}{network(address)}"
         with self._guard:
             left, at_us = self._paces.get(address, (float(BURST), now_us))
             left = min(float(BURST), left + max(0, now_us - at_us) / MINUTE_US * PACE_A_MINUTE)
@@ -59,7 +62,7 @@ class LogonThrottle:
     def demand_open(self, terms: SessionTerms, address: str, user: str, now_us: int) -> None:
         """Raises LockedError for a name that failed too often from this address."""
         with self._guard:
-            times = list(self._failures.get((_network(address), user), ()))
+            times = list(self._failures.get((network(address), user), ()))
         if _rule(terms).locked(times, now_us):
             raise LockedError(
                 f"{terms.attempts} failed logons: locked for {terms.lockout_minutes} minutes",
@@ -85,7 +88,7 @@ class LogonThrottle:
     ) -> bool:
         """Count a failure. `code`: the password or key was right. Whether this one locks the name."""
         with self._guard:
-            key = (_network(address), user)
+            key = (network(address), user)
             times = self._failures.get(key, [])
             kept = [*_rule(terms).worth_keeping(times, now_us), now_us][-32:]
             _keep(self._failures, key, kept)
@@ -98,7 +101,7 @@ class LogonThrottle:
     def passed(self, address: str, user: str) -> None:
         """Forget the failures of a name from this address."""
         with self._guard:
-            self._failures.pop((_network(address), user), None)
+            self._failures.pop((network(address), user), None)
 
     def lift(self, user: str) -> None:
         """Forget a name's failures from everywhere."""
@@ -118,8 +121,8 @@ class LogonThrottle:
             return waiting + 1
 
 
-def _network(address: str) -> str:
-    """What counts as one address: an IPv6 network whole."""
+def network(address: str) -> str:
+    """What counts as one address: an IPv6 network whole. Other texts are as they are."""
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
