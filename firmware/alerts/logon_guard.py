@@ -64,7 +64,7 @@ class LogonGuard:
             self._wrong.popitem(last=False)
 
     def note_refused(self, name: str, request: access.Request, why: str, now_us: int) -> None:
-        """A logon that proved nobody. name: as the roster has it, or empty."""
+        """A logon that proved no identity. name: as the roster has it, or empty."""
         known = self._refused.setdefault(name, RefusedLogons(now_us - MINUTE_US, request, why))
         known.request, known.why, known.count = request, why, known.count + 1
 

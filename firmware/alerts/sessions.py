@@ -3,7 +3,7 @@
 A logon signs a challenge with the person's SSH key (namespace alpr-reader-access, as every access at a unit),
 or gives the password if the roster has one. It yields a ticket for one browser, once, within a minute; the
 ticket becomes a session, which ends with the shift by boot time. Every logon is an access entry; those that
-proved nobody share one per minute and name, so that a stranger fills neither card nor log (logon_guard.py).
+proved no identity share one per minute and name (logon_guard.py), so a stranger fills neither card nor log.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ class PageSessions:
         return person
 
     def _enter_refused(self) -> None:
-        """What the log is to hear now of logons that proved nobody."""
+        """What the log is to hear now of logons that proved no identity."""
         for one in self._guard.take_due(self._boot()):
             words = "logon at the alert page" + (f", {one.count} refused" if one.count > 1 else "")
             user, role = one.request.user[:NAME_LENGTH], one.request.role

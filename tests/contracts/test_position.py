@@ -69,6 +69,7 @@ def test_a_fix_has_place_time_and_error(source: tuple[PositionSource, Hands]) ->
 
 def test_a_fix_is_never_older_than_it_may_be(source: tuple[PositionSource, Hands]) -> None:
     part, hands = source
+    assert part.latest() is not None
     hands.now_s += FRESH_S + 0.1
     fix = part.latest()
     assert fix is None or hands.now_s - fix.heard_s <= FRESH_S

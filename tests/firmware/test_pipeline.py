@@ -46,6 +46,7 @@ def test_a_read_is_announced_only_once_it_is_in_the_log(tmp_path: Path, ledger: 
     source, eyes = drive(tmp_path, THREE)
     rig = Rig(ledger, eyes, source)
     rig.run()
+    assert len(rig.announced) == len(THREE)
     for number, read in rig.announced:
         assert ledger.read(number) == read
 
@@ -54,6 +55,7 @@ def test_overview_is_the_very_frame_that_was_read(tmp_path: Path, ledger: Ledger
     source, eyes = drive(tmp_path, THREE)
     rig = Rig(ledger, eyes, source)
     rig.run()
+    assert len(rig.announced) == len(THREE)
     for number, read in rig.announced:
         with Image.open(io.BytesIO(ledger.element(number, "overview").content)) as overview:
             assert overview.size == SIZE

@@ -95,7 +95,7 @@ def test_every_page_as_every_role_answers_or_refuses_in_words(
         assert sheet.status in {200, 403, 404, 409, 422}, (page.path, sheet.text)
         if sheet.status != 200:
             assert "Rule:" in sheet.text or sheet.status == 404, page.path
-            assert "What to do:" in sheet.text or "no" in sheet.text
+            assert "What to do:" in sheet.text or page.path.startswith("/map/"), page.path  # a picture
         if page.path in offered:
             without_grant = user == "vendor1" and "grant" in sheet.text
             assert sheet.status == 200 or without_grant, (page.path, sheet.text)

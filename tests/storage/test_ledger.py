@@ -115,8 +115,10 @@ def test_a_process_that_holds_keys_dumps_no_core(ledger: Ledger, reopen: Reopen)
 
 def test_database_companions_are_private_too(ledger: Ledger, home: Path, time: SteppedTime) -> None:
     add_reads(ledger, time, 1)
-    for path in (home / "store").glob("ledger.sqlite3*"):
-        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    modes = {
+        path.name: stat.S_IMODE(path.stat().st_mode) for path in (home / "store").glob("ledger.sqlite3*")
+    }
+    assert modes == dict.fromkeys(("ledger.sqlite3", "ledger.sqlite3-wal", "ledger.sqlite3-shm"), 0o600)
 
 
 def test_one_process_holds_a_home(ledger: Ledger, home: Path, slot: LoopbackSlot, time: SteppedTime) -> None:

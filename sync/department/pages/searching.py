@@ -128,7 +128,9 @@ async def proposed(visit: Visit) -> Response:
     number = int(visit.request.path_params["number"])
     made = visit.calling.front.desk.book.queue.proposed.get(number)
     if made is None or not isinstance(made.note, SearchProposed):
-        raise FormError("there is no such proposal", code="no-proposal", clause="463.5 (a)")
+        raise FormError(
+            "there is no such proposal", code="no-proposal", clause="463.5 (a)", cure="open it from Queue"
+        )
     if made.stamp.user != visit.person.user:
         raise DeskRefusal(
             "that proposal was made by another person",

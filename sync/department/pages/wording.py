@@ -157,7 +157,8 @@ def in_page_words(said: Said) -> Said:
         what = "; ".join(one.what for one in parts)
         cure = "; ".join(dict.fromkeys(one.cure for one in parts if one.cure))
         return dataclasses.replace(said, what=what, code=parts[0].code, cure=cure, parts=parts)
-    said = dataclasses.replace(said, cure=_on_pages(said.cure))
+    absent = "go back to the list, and open it from there" if said.code.startswith("no-") else ""
+    said = dataclasses.replace(said, cure=_on_pages(said.cure) or absent)
     found = _FIELD.fullmatch(said.what)
     if found is None:
         return said

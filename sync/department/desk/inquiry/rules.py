@@ -271,7 +271,9 @@ def proposal_to_decide(queue: InquiryQueue, number: int, second: str) -> Entry:
     """The proposal that a second person decides: another person's, not decided yet. Raises DeskRefusal."""
     entry = queue.proposed.get(number)
     if entry is None or not isinstance(entry.note, SearchProposed):
-        raise FormError("there is no such proposal", code="no-proposal", clause="463.5 (a)")
+        raise FormError(
+            "there is no such proposal", code="no-proposal", clause="463.5 (a)", cure="list the queue"
+        )
     if number in queue.decided:
         raise NotYetError("that proposal was decided", code="decided", clause="463.5 (a)")
     asker = queue.asked.get(entry.note.request)
