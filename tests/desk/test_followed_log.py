@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from desk_twins import GROUND, Department
 
 from storage import envelope
 from storage.checkpoint import NoteKey
+from sync import root_file
 from sync.department.content import followed_log, proven_door
-from sync.department.content.followed_log import DATABASE, FollowedLog
+from sync.department.content.followed_log import DATABASE, FollowedLog, FollowError
 from sync.department.desk.inquiry.forms import Answer, RunForm
+from sync.department.ground.home import load_ed25519
 from sync.department.journal.access_log import origin_of
 from sync.department.journal.second_hands import UnsignedError
 from sync.department.policy.refusals import NotYetError
 from sync.department.server import daily
+from sync.department.server.founding import OFFICES
 
 PLATE = "8XYZ123"
 
@@ -58,6 +63,48 @@ def test_a_restart_judges_as_before_whatever_was_a_snapshot(
             again.demand_signed(again.head()[0])
     finally:
         again.close()
+
+
+STEPS_OVER = "the log steps over the root file that is here"
+ROOTS: dict[str, tuple[dict[str, Any], str]] = {
+    "the one of the log": ({}, ""),
+    "another one of its version": ({"department": "Elsewhere PD"}, "the log has another root file"),
+    "one that the log steps over": ({}, STEPS_OVER),
+}
+
+
+def root_of(department: Department, version: int) -> bytes:
+    """A root file of that version, signed by two offices."""
+    keys = [load_ed25519(department.home.path / "root-keys" / f"{name}.key") for name in OFFICES[:2]]
+    root = replace(department.desk.root, version=version)
+    return root_file.assemble(root, [root_file.sign(root, key) for key in keys])
+
+
+@pytest.mark.parametrize("case", ROOTS)
+def test_the_root_file_put_by_hand_is_met_where_the_log_passes_it(
+    department: Department, tmp_path: Path, case: str
+) -> None:
+    """Also where later root files follow in the same part, whose end is of another version."""
+    changes, words = ROOTS[case]
+    desk, first = department.desk, department.desk.root
+    roots = []
+    for step in (1, 3, 4):
+        desk.set_root(root_of(department, first.version + step), desk.policy_document)
+        roots.append(desk.root)
+    here = replace(roots[0], version=first.version + 2) if words == STEPS_OVER else roots[0]
+    log = desk.log
+    note_key = NoteKey(origin_of(log.log_id), log.public)
+    followed = FollowedLog(tmp_path / "keys", note_key, log.log_id, replace(here, **changes))
+    part = log.part(0, log.size())
+    try:
+        if not words:
+            assert followed.follow(part, lambda _first, _last: {}) == log.size()
+        else:
+            with pytest.raises(FollowError, match=words):
+                followed.follow(part, lambda _first, _last: {})
+            assert followed.head()[0] == 0
+    finally:
+        followed.close()
 
 
 @pytest.mark.parametrize("every", [1, 10_000])

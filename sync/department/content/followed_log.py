@@ -29,7 +29,7 @@ from sync.department.journal.change_entries import (
     GlassBroken,
     ListSent,
 )
-from sync.department.journal.entries import Entry, TrainingDone
+from sync.department.journal.entries import Entry, RootSet, TrainingDone
 from sync.department.journal.entry_base import Note
 from sync.department.journal.folded import as_plain, as_value
 from sync.department.journal.hold_entries import HoldReleased, ReleaseAsked
@@ -251,7 +251,6 @@ class FollowedLog:
         head = open_checkpoint(part.checkpoint, self._log)
         if (head.size, head.root) != (frontier.size, frontier.root()):
             raise FollowError(LOST, where="access log")
-        self._demand_root(known)
         known.peaks = frontier.peaks
         return frontier.size, fresh
 
@@ -269,17 +268,23 @@ class FollowedLog:
         if shown is None or commitment(ELEMENT, shown.salt, shown.content) != mark.commitment:
             raise FollowError("an entry was not shown", where=f"access log, entry {sequence}")
         entry = entry_from(kind, sequence, shown.content)
+        before = known.signed.signers.root
         _judge(known, entry)
+        if isinstance(entry.note, RootSet):
+            self._demand_root(before, known.signed.signers.root)
         kept = to_bytes(_result_of(known, entry)) if kind in SECRET_KINDS else shown.content
         return ((sequence, kind, kept),)
 
-    def _demand_root(self, known: Followed) -> None:
-        """The log's root is the one that was put here by hand, or follows it. Raises FollowError."""
-        seen = known.signed.signers.root
-        if self._root is None or seen is None or seen.version != self._root.version:
+    def _demand_root(self, before: Root | None, seen: Root | None) -> None:
+        """The log's root is the one that was put here by hand, one before it, or follows it: a log that
+        another file of its version, or none, leads past it is another. Raises FollowError."""
+        here = self._root
+        if here is None or seen is None or seen.version < here.version:
             return
-        if seen.digest() != self._root.digest():
+        if seen.version == here.version and seen.digest() != here.digest():
             raise FollowError("the log has another root file than the one here", where="root file")
+        if seen.version > here.version and (before is None or before.version < here.version):
+            raise FollowError("the log steps over the root file that is here", where="root file")
 
     def demand_released(self, sequence: int) -> None:
         """A release that two people signed, in the last weeks. Raises UnsignedError."""
