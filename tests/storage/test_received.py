@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from custody_twins import SteppedTime, add_reads
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,6 +13,7 @@ from storage.ledger import Ledger
 from storage.log_records import UploadReceipt
 from storage.received import ReceiptCoverage
 from storage.times import DAY_US, HOUR_US
+from tests.tools.unit_years import age
 
 RANGES = st.lists(st.tuples(st.integers(0, 60), st.integers(-2, 20)), max_size=30)
 
@@ -71,3 +74,8 @@ def test_what_can_no_longer_change_is_counted_once(ledger: Ledger, time: Stepped
         assert (one.records, one.received) == (len(records), sum(n in store.book.received for n in records))
     time.run(370 * DAY_US)
     assert any(one.due for one in ledger.retention_plan())
+
+
+def test_a_unit_ages_by_its_tool_and_its_log_verifies(tmp_path: Path) -> None:
+    (end,) = age(tmp_path, 3, reads=2, conversations=2)
+    assert (end.day, end.receipts) == (3, 6)
