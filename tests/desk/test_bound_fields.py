@@ -30,14 +30,8 @@ from sync.department.desk.inquiry.forms import AskForm, DisputeForm, ProposeForm
 from sync.department.desk.machine.calls import ClockForm, PurgeForm
 from sync.department.desk.machine.unit_calls import BringForm, ResetForm, RevokeUnitForm, UnitForm
 from sync.department.desk.people.bulk import ImportForm, PersonLine
-from sync.department.desk.people.calls import (
-    AccountForm,
-    ClassForm,
-    CredentialForm,
-    HandoverForm,
-    TrainingForm,
-    UserForm,
-)
+from sync.department.desk.people.calls import AccountForm, CredentialForm, HandoverForm, UserForm
+from sync.department.desk.people.training_calls import ClassForm, TrainingForm
 from sync.department.desk.redress.calls import RedressAnswerForm
 from sync.department.desk.sharing.calls import DeliverForm, ReviewForm, ShareForm
 from sync.department.journal.change_entries import (

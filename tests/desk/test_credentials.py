@@ -12,11 +12,7 @@ from desk_twins import DAY_US, PASSWORD, Department, secret_of
 from sync.department.desk.audit.events import rows_of
 from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.desk.logon_forms import Me
-from sync.department.desk.people.calls import (
-    CredentialForm,
-    HandedOver,
-    PasswordForm,
-)
+from sync.department.desk.people.calls import CredentialForm, HandedOver, PasswordForm
 from sync.department.policy.refusals import NotProvenError
 from sync.department.policy.roles import Role
 

@@ -15,7 +15,8 @@ from storage.times import HOUR_US
 from sync.department.desk.audit.calls import look_daily
 from sync.department.desk.audit.event_calls import EventsForm
 from sync.department.desk.inquiry.forms import Answer, RunForm
-from sync.department.desk.people.calls import HandoverForm, TrainingForm
+from sync.department.desk.people.calls import HandoverForm
+from sync.department.desk.people.training_calls import TrainingForm
 from sync.department.journal.entries import FindingOpened
 from sync.department.policy.refusals import DeskRefusal
 from sync.department.policy.roles import Role

@@ -32,8 +32,9 @@ from sync.department.desk.inquiry.forms import (
 from sync.department.desk.operations import OPERATIONS
 from sync.department.desk.people import training
 from sync.department.desk.people.bulk import ImportForm, PersonLine
-from sync.department.desk.people.calls import AccountForm, TrainingForm
+from sync.department.desk.people.calls import AccountForm
 from sync.department.desk.people.training import Trainings
+from sync.department.desk.people.training_calls import TrainingForm
 from sync.department.desk.sharing.calls import DecisionForm, DeliverForm, Recorded, ReviewForm, ShareForm
 from sync.department.journal.entries import Entry, FindingOpened, TrainingDone
 from sync.department.journal.entry_base import Stamp

@@ -16,14 +16,8 @@ from sync.department.desk.documents.calls import Signed, SignForm
 from sync.department.desk.holds.calls import Exported, ExportForm, Placed
 from sync.department.desk.inquiry.forms import Answer, Entered, ImageForm, NothingForm, RunForm
 from sync.department.desk.people.bulk import Imported, ImportForm, PersonLine
-from sync.department.desk.people.calls import (
-    CredentialForm,
-    HandedOver,
-    HandoverForm,
-    PasswordForm,
-    TrainingForm,
-    UserForm,
-)
+from sync.department.desk.people.calls import CredentialForm, HandedOver, HandoverForm, PasswordForm, UserForm
+from sync.department.desk.people.training_calls import TrainingForm
 from sync.department.journal.change_entries import ChangeUsed, DocumentSigned
 from sync.department.journal.entries import AccountSet
 from sync.department.policy.refusals import DeskRefusal, FormError, NotProvenError, NotYetError
@@ -344,7 +338,7 @@ def test_an_account_trained_by_the_hand_that_made_it_is_a_finding_once_it_search
 
 
 def test_training_in_a_class_is_all_or_nothing(department: Department, tokens: Tokens) -> None:
-    from sync.department.desk.people.calls import ClassForm, ClassRecorded
+    from sync.department.desk.people.training_calls import ClassForm, ClassRecorded
 
     one = TrainingForm(
         user="comm1",

@@ -10,8 +10,8 @@ from desk_twins import COURSE, GROUND, TOPICS, Department
 
 from storage.times import DAY_US
 from sync.department.desk.inquiry.forms import Answer, NothingForm, RunForm
-from sync.department.desk.people.calls import TrainingForm
 from sync.department.desk.people.training import Trainings, demand_current
+from sync.department.desk.people.training_calls import TrainingForm
 from sync.department.policy.refusals import DeskRefusal
 from sync.department.policy.roles import Role
 

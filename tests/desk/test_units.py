@@ -20,7 +20,8 @@ from storage.errors import RefusedError, StorageError
 from storage.ssh_signature import SshPublicKey
 from storage.times import DAY_US, HOUR_US
 from sync.department.desk.due import OverdueForm
-from sync.department.desk.people.calls import AccountForm, TrainingForm
+from sync.department.desk.people.calls import AccountForm
+from sync.department.desk.people.training_calls import TrainingForm
 from sync.department.policy.policy_file import policy_digest
 from sync.department.policy.refusals import DeskRefusal, FormError
 from sync.department.policy.roles import Role

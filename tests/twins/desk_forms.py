@@ -27,7 +27,7 @@ from sync.department.desk.incidents import calls as incidents
 from sync.department.desk.inquiry import forms as inquiries
 from sync.department.desk.machine import calls as machine
 from sync.department.desk.machine import unit_calls
-from sync.department.desk.people import bulk, passkeys
+from sync.department.desk.people import bulk, passkeys, training_calls
 from sync.department.desk.people import calls as people
 from sync.department.desk.redress import calls as redress
 from sync.department.desk.sharing import calls as shares
@@ -90,7 +90,7 @@ def forms(department: Department) -> dict[str, Any]:
         "hold/book": holds.BookForm(hold=0, evidence_item="E-26-1"),
         "hold/ask-release": holds.BookForm(hold=0, evidence_item="E-26-1"),
         "hold/release": holds.BookForm(hold=0, evidence_item="E-26-1"),
-        "training/record": people.TrainingForm(
+        "training/record": training_calls.TrainingForm(
             user="comm1",
             trainer="super",
             course=COURSE,
@@ -110,7 +110,7 @@ def forms(department: Department) -> dict[str, Any]:
         "user/lift-lockout": people.UserForm(user="vendor1", reason="called"),
         "user/me": nothing,
         "user/password": people.PasswordForm(old="x" * 12, new="y" * 12),
-        "training/record-class": people.ClassForm(
+        "training/record-class": training_calls.ClassForm(
             users=("comm1",),
             trainer="super",
             course=COURSE,

@@ -23,13 +23,8 @@ from sync.department.desk.desk import Desk
 from sync.department.desk.holds.calls import HoldForm, Placed
 from sync.department.desk.inquiry.forms import Answer, RunForm
 from sync.department.desk.operations import OPERATIONS
-from sync.department.desk.people.calls import (
-    AccountForm,
-    CredentialForm,
-    HandedOver,
-    PasswordForm,
-    TrainingForm,
-)
+from sync.department.desk.people.calls import AccountForm, CredentialForm, HandedOver, PasswordForm
+from sync.department.desk.people.training_calls import TrainingForm
 from sync.department.ground.department_time import Clocks
 from sync.department.ground.home import DepartmentHome, load_ed25519
 from sync.department.ground.settings import Settings

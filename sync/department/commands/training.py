@@ -9,7 +9,7 @@ import click
 from storage.times import now_us
 from sync.command_frame import noun
 from sync.department.commands import desk_access
-from sync.department.desk.people import calls
+from sync.department.desk.people import training_calls
 from sync.department.desk.people.sheets import read_sign_in
 
 RECORD = "department training record o1 --trainer super --course ALPR-463 --user super"
@@ -45,7 +45,7 @@ def record(
 ) -> int:
     """Record a training with all its topics."""
     with desk_access.seat(terminal) as call:
-        form = calls.TrainingForm(
+        form = training_calls.TrainingForm(
             user=name_of_user,
             trainer=trainer,
             course=course,
@@ -78,7 +78,7 @@ def record_class(
     users = read_sign_in(desk_access.read_bytes(sheet))
     with desk_access.seat(terminal) as call:
         policy = desk_access.policy_of(call)
-        form = calls.ClassForm(
+        form = training_calls.ClassForm(
             users=users,
             trainer=trainer,
             course=course,

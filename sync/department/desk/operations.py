@@ -30,7 +30,7 @@ from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.desk.json_forms import demand_counts, read_form, read_part
 from sync.department.desk.machine import calls as machine
 from sync.department.desk.machine import state_calls, unit_calls
-from sync.department.desk.people import bulk, passkeys
+from sync.department.desk.people import bulk, passkeys, training_calls
 from sync.department.desk.people import calls as people
 from sync.department.desk.redress import calls as redress
 from sync.department.desk.sharing import calls as shares
@@ -174,12 +174,18 @@ _TABLE: Mapping[str, Operation] = {
     "hold/ask-release": Operation(Call.HOLD_RELEASE, holds.BookForm, holds.ask_release),
     "hold/release": Operation(Call.HOLD_RELEASE, holds.BookForm, holds.release),
     "training/record": Operation(
-        Call.TRAINING_RECORD, people.TrainingForm, people.record_training, people.check_one
+        Call.TRAINING_RECORD,
+        training_calls.TrainingForm,
+        training_calls.record_training,
+        training_calls.check_one,
     ),
     "training/list": Operation(Call.TRAINING_READ, NothingForm, people.roster),
     "user/set": Operation(Call.USER_MANAGE, people.AccountForm, people.set_account, people.check_account),
     "training/record-class": Operation(
-        Call.TRAINING_RECORD, people.ClassForm, people.record_class, people.check_class
+        Call.TRAINING_RECORD,
+        training_calls.ClassForm,
+        training_calls.record_class,
+        training_calls.check_class,
     ),
     "user/import": Operation(Call.USER_MANAGE, bulk.ImportForm, bulk.import_people),
     "user/hand-over": Operation(Call.USER_MANAGE, people.HandoverForm, people.hand_office_over),

@@ -1,4 +1,4 @@
-"""The roster, credentials and training at the desk (463.3, 463.4, 463.9)."""
+"""The roster and credentials as calls of the desk (463.3, 463.4)."""
 
 from __future__ import annotations
 
@@ -32,7 +32,6 @@ from sync.department.journal.entries import (
     Entry,
     LockoutLifted,
     Shift,
-    TrainingDone,
 )
 from sync.department.journal.signed_roster import words_of
 from sync.department.policy.policy import Policy
@@ -41,13 +40,10 @@ from sync.department.policy.refusals import (
     FormError,
     FreshProofError,
     NotYetError,
-    demand,
     refuse_each,
 )
 from sync.department.policy.roles import Call, Role
 from sync.department.policy.system_terms import SecurityTerms
-
-MAX_CLASS = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,18 +113,6 @@ class HandedOver:
     password: str = field(repr=False)
     totp_uri: str = field(repr=False)
     entry: int = -1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainingForm:
-    """463.9: what a training record says."""
-
-    user: str
-    trainer: str
-    course: str
-    policy_version: int
-    topics: tuple[str, ...]
-    held_us: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -397,90 +381,6 @@ def lift_lockout(front: DeskContext, token: str, form: UserForm) -> Entered:
         return [LockoutLifted(user=form.user, reason=form.reason)], _first
 
     return desk.act(token, Call.USER_MANAGE, plan)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClassForm:
-    """463.9: one class with its sign-in sheet. `users`: everybody who signed."""
-
-    users: tuple[str, ...]
-    trainer: str
-    course: str
-    policy_version: int
-    topics: tuple[str, ...]
-    held_us: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClassRecorded:
-    """The entries of a class, one a person, in the order of the sign-in sheet."""
-
-    entries: tuple[int, ...]
-
-
-def check_class(policy: Policy, form: ClassForm, now_us: int) -> None:
-    """What a class must say by the policy. Raises FormError naming each wrong field."""
-    refuse_each(
-        lambda: demand(
-            0 < len(form.users) <= MAX_CLASS and len(set(form.users)) == len(form.users),
-            f"a sign-in sheet names 1 to {MAX_CLASS} users, each once",
-            code="sign-in",
-            clause="463.9",
-            fields=("users", "sheet"),
-        ),
-        lambda: training.check_class(policy, form, now_us),
-    )
-
-
-def check_one(policy: Policy, form: TrainingForm, now_us: int) -> None:
-    """What one person's training must say by the policy. Raises FormError naming each wrong field."""
-    training.check_class(policy, form, now_us)
-
-
-def record_training(front: DeskContext, token: str, form: TrainingForm) -> Entered:
-    """Enter a training."""
-    one = ClassForm(
-        users=(form.user,),
-        trainer=form.trainer,
-        course=form.course,
-        policy_version=form.policy_version,
-        topics=form.topics,
-        held_us=form.held_us,
-    )
-    return Entered(entry=record_class(front, token, one).entries[0])
-
-
-def record_class(front: DeskContext, token: str, form: ClassForm) -> ClassRecorded:
-    """Enter a training of several people: all of them, or none if one record would be refused."""
-    desk = front.desk
-
-    def plan(caller: Caller) -> Plan[ClassRecorded]:
-        check_class(desk.policy, form, caller.at_us)
-        notes = [
-            TrainingDone(
-                user=user,
-                trainer=form.trainer,
-                course=form.course,
-                policy_version=form.policy_version,
-                topics=form.topics,
-                held_us=form.held_us,
-            )
-            for user in form.users
-        ]
-        for note in notes:
-            training.check_record(
-                desk.policy,
-                desk.book.roster.accounts,
-                note,
-                recorder=caller.user,
-                roles=caller.roles,
-                now_us=caller.at_us,
-            )
-        return notes, lambda made: ClassRecorded(entries=tuple(entry.sequence for entry in made))
-
-    made = desk.act(token, Call.TRAINING_RECORD, plan)
-    front.tell_units()
-    return made
 
 
 def roster(front: DeskContext, token: str, form: NothingForm) -> tuple[Person, ...]:  # noqa: ARG001

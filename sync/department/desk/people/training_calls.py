@@ -1,0 +1,117 @@
+"""Training as calls: of one person, and of a class by its sign-in sheet (463.9)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sync.department.desk.context import DeskContext
+from sync.department.desk.desk import Caller, Plan
+from sync.department.desk.inquiry.forms import Entered
+from sync.department.desk.people import training
+from sync.department.journal.entries import (
+    TrainingDone,
+)
+from sync.department.policy.policy import Policy
+from sync.department.policy.refusals import (
+    demand,
+    refuse_each,
+)
+from sync.department.policy.roles import Call
+
+MAX_CLASS = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingForm:
+    """463.9: what a training record says."""
+
+    user: str
+    trainer: str
+    course: str
+    policy_version: int
+    topics: tuple[str, ...]
+    held_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassForm:
+    """463.9: one class with its sign-in sheet. `users`: everybody who signed."""
+
+    users: tuple[str, ...]
+    trainer: str
+    course: str
+    policy_version: int
+    topics: tuple[str, ...]
+    held_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassRecorded:
+    """The entries of a class, one a person, in the order of the sign-in sheet."""
+
+    entries: tuple[int, ...]
+
+
+def check_class(policy: Policy, form: ClassForm, now_us: int) -> None:
+    """What a class must say by the policy. Raises FormError naming each wrong field."""
+    refuse_each(
+        lambda: demand(
+            0 < len(form.users) <= MAX_CLASS and len(set(form.users)) == len(form.users),
+            f"a sign-in sheet names 1 to {MAX_CLASS} users, each once",
+            code="sign-in",
+            clause="463.9",
+            fields=("users", "sheet"),
+        ),
+        lambda: training.check_class(policy, form, now_us),
+    )
+
+
+def check_one(policy: Policy, form: TrainingForm, now_us: int) -> None:
+    """What one person's training must say by the policy. Raises FormError naming each wrong field."""
+    training.check_class(policy, form, now_us)
+
+
+def record_training(front: DeskContext, token: str, form: TrainingForm) -> Entered:
+    """Enter a training."""
+    one = ClassForm(
+        users=(form.user,),
+        trainer=form.trainer,
+        course=form.course,
+        policy_version=form.policy_version,
+        topics=form.topics,
+        held_us=form.held_us,
+    )
+    return Entered(entry=record_class(front, token, one).entries[0])
+
+
+def record_class(front: DeskContext, token: str, form: ClassForm) -> ClassRecorded:
+    """Enter a training of several people: all of them, or none if one record would be refused."""
+    desk = front.desk
+
+    def plan(caller: Caller) -> Plan[ClassRecorded]:
+        check_class(desk.policy, form, caller.at_us)
+        notes = [
+            TrainingDone(
+                user=user,
+                trainer=form.trainer,
+                course=form.course,
+                policy_version=form.policy_version,
+                topics=form.topics,
+                held_us=form.held_us,
+            )
+            for user in form.users
+        ]
+        for note in notes:
+            training.check_record(
+                desk.policy,
+                desk.book.roster.accounts,
+                note,
+                recorder=caller.user,
+                roles=caller.roles,
+                now_us=caller.at_us,
+            )
+        return notes, lambda made: ClassRecorded(entries=tuple(entry.sequence for entry in made))
+
+    made = desk.act(token, Call.TRAINING_RECORD, plan)
+    front.tell_units()
+    return made

@@ -1,0 +1,357 @@
+"""Root turns what an accomplice signed for something of their own into something else.
+
+Each is one signature that is true and one entry that it does not fit; `department verify` names every one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from desk_root import Root, account_form, problems
+from desk_root import access_of as search_of
+from desk_twins import COURSE, GROUND, TOPICS, Department
+from forged_notes import NO_QUERY, READ, grant, known, signed_document, training
+
+from storage.grant_format import GrantRole
+from storage.times import DAY_US, HOUR_US, SECOND_US
+from sync.department.desk.alerts.opening import access_of
+from sync.department.desk.audit.calls import AuditCloseForm
+from sync.department.desk.documents.calls import SignForm
+from sync.department.desk.documents.lists import ListForm
+from sync.department.desk.glass.calls import GlassForm, JudgeForm
+from sync.department.desk.grants.calls import GrantForm
+from sync.department.desk.holds.calls import BookForm
+from sync.department.desk.incidents.calls import SettleForm
+from sync.department.desk.inquiry.forms import Answer, AskForm, DisputeForm, NothingForm
+from sync.department.desk.people.calls import HandoverForm
+from sync.department.desk.people.training_calls import TrainingForm
+from sync.department.desk.sessions import digest_of
+from sync.department.ground.person_key import read_token
+from sync.department.journal.change_entries import (
+    DesignationSet,
+    DocumentSigned,
+    GlassBroken,
+    GlassJudged,
+)
+from sync.department.journal.entries import (
+    AccessLogOpened,
+    AccountSet,
+    CredentialSet,
+    Disputed,
+    FindingClosed,
+)
+from sync.department.journal.entry_base import Note, Stamp
+from sync.department.journal.hold_entries import HoldReleased, ReleaseAsked
+from sync.department.journal.inquiry_entries import InquiryAsked
+from sync.department.journal.office_entries import IncidentSettled
+from sync.department.journal.statements import sign_call
+from sync.department.policy.roles import Role
+
+
+def by_an_officer_for_a_colleague(root: Root) -> tuple[Note, tuple[object, bytes]]:
+    """An officer, who records no training, signs one for another person."""
+    note = training("disp1", root.stamp().at_us)
+    form = TrainingForm(
+        user="disp1", trainer="super", course=COURSE, policy_version=1, topics=TOPICS, held_us=note.held_us
+    )
+    return note, root.signed("officer1", "training/record", form)
+
+
+def by_the_trainer_for_himself(root: Root) -> tuple[Note, tuple[object, bytes]]:
+    note = training("super", root.stamp().at_us)
+    form = TrainingForm(
+        user="super", trainer="super", course=COURSE, policy_version=1, topics=TOPICS, held_us=note.held_us
+    )
+    return note, root.signed("super", "training/record", form)
+
+
+def a_training_turned_to_another_person(root: Root) -> tuple[Note, tuple[object, bytes]]:
+    form = TrainingForm(
+        user="comm1", trainer="super", course=COURSE, policy_version=1, topics=TOPICS, held_us=7
+    )
+    return training("disp1", 7), root.signed("super", "training/record", form)
+
+
+def a_training_dated_later(root: Root) -> tuple[Note, tuple[object, bytes]]:
+    form = TrainingForm(
+        user="disp1", trainer="super", course=COURSE, policy_version=1, topics=TOPICS, held_us=7
+    )
+    return training("disp1", 8), root.signed("super", "training/record", form)
+
+
+def an_update_by_one_person(root: Root) -> tuple[Note, tuple[object, bytes]]:
+    body = b"firmware" * 400  # long: the statement holds its digest
+    form = SignForm(kind="update", name="9.9", body=body, reason="because I can")
+    note = replace(signed_document(), digest=hashlib.sha256(body).digest(), size=len(body))
+    return note, root.signed("super", "document/sign", form)
+
+
+def an_update_under_an_approval_that_nobody_gave(root: Root) -> tuple[Note, tuple[object, bytes]]:
+    body = b"firmware"
+    form = SignForm(kind="update", name="9.9", body=body, reason="because I can", approval=5)
+    note = replace(signed_document(), digest=hashlib.sha256(body).digest(), size=len(body))
+    return note, root.signed("super", "document/sign", form)
+
+
+def another_update_than_the_one_approved(root: Root) -> tuple[Note, tuple[object, bytes]]:
+    """Two people approve one body; root lists another under their words."""
+    department = root.department
+    form = SignForm(kind="update", name="9.9", body=b"good" * 500, reason="a fix of the clock")
+    department.two_hands("document/sign", department.logon("super"), form, second="chief")
+    entry = list(root.log.entries(kinds=(DocumentSigned.KIND,)))[-1]
+    assert isinstance(entry.note, DocumentSigned)
+    bad = replace(entry.note, digest=hashlib.sha256(b"bad" * 500).digest())
+    return bad, (replace(entry.stamp, at_us=root.stamp().at_us), entry.signed)
+
+
+def a_hot_list_by_one_person(root: Root) -> tuple[Note, tuple[object, bytes]]:
+    body = b"list"
+    form = ListForm(
+        list_id="doj", layout="ncic", body=body, issuer="DOJ", source="SVS", reason="daily extract"
+    )
+    note = replace(signed_document("hotlist/doj"), digest=hashlib.sha256(body).digest())
+    return note, root.signed("super", "hotlist/push", form)
+
+
+VENDOR_GRANT = GrantForm(
+    person="vendor1",
+    organisation="ACME",
+    role=GrantRole.VENDOR,
+    holder_key="ssh-ed25519 x",
+    purpose="repair: camera",
+    work_order="W-1",
+    units=("unit",),
+)
+
+
+def a_grant_by_no_administrator(root: Root) -> tuple[Note, tuple[object, bytes]]:
+    return grant(), root.signed("officer1", "grant/issue", VENDOR_GRANT)
+
+
+def a_grant_for_another_person(root: Root) -> tuple[Note, tuple[object, bytes]]:
+    return grant("pup"), root.signed("chief", "grant/issue", VENDOR_GRANT)
+
+
+def a_release_that_nobody_else_asked_for(root: Root) -> tuple[Note, tuple[object, bytes]]:
+    note = HoldReleased(hold=1, access=1, evidence_item="E-1", asked_by="chief")
+    return note, root.signed("super", "hold/release", BookForm(hold=1, evidence_item="E-1"))
+
+
+def ones_own_emergency_judged(root: Root) -> tuple[Note, tuple[object, bytes]]:
+    department = root.department
+    form = GlassForm(
+        query=replace(department.plate("8XYZ*"), since_us=department.clock.us - HOUR_US),
+        ground=replace(GROUND, number_kind="cad", number="CAD-2611-0042"),
+        danger="child in the car",
+    )
+    answer = department.call("inquiry/break-glass", department.logon("super"), form)
+    assert isinstance(answer, Answer)
+    judge = JudgeForm(access=answer.access, justified=True, reason="I was right to do it")
+    note = GlassJudged(access=answer.access, justified=True, reason=judge.reason)
+    return note, root.signed("super", "inquiry/judge", judge)
+
+
+def a_verdict_turned(root: Root) -> tuple[Note, tuple[object, bytes]]:
+    form = AuditCloseForm(finding=1, verdict="misuse", note="searched his neighbor twice")
+    note = FindingClosed(finding=1, verdict="justified", note=form.note)
+    return note, root.signed("reviewer1", "audit/close", form)
+
+
+def an_alert_that_the_look_did_not_open(root: Root) -> tuple[Note, tuple[object, bytes]]:
+    """An accomplice lists the alerts; root adds one that no unit raised."""
+    stamp, signed = root.signed("disp1", "alert/list", NothingForm())
+    root.write(access_of("alert", "alerts that units raised", ("11" * 32 + "/9",)), stamp, signed)
+    return known(), (stamp, signed)
+
+
+def an_alert_of_a_read_in_another_log(root: Root) -> tuple[Note, tuple[object, bytes]]:
+    stamp, signed = root.signed("disp1", "alert/list", NothingForm())
+    root.write(access_of("alert", "alerts that units raised", ("11" * 32 + "/3",)), stamp, signed)
+    return known(read=READ), (stamp, signed)
+
+
+def set_officer(root: Root) -> tuple[AccountSet, tuple[Stamp, bytes]]:
+    """The administrator signs a change of an officer's account; as the desk would enter it."""
+    known = root.department.desk.book.roster.accounts["officer1"]
+    stamp, signed = root.signed("chief", "user/set", account_form(known))
+    return replace(known, reason="as discussed"), (stamp, signed)
+
+
+def an_account_with_a_role_more(root: Root) -> tuple[Note, tuple[object, bytes]]:
+    note, by = set_officer(root)
+    return replace(note, roles=(*note.roles, Role.REVIEWER)), by
+
+
+def an_account_with_roots_ssh_key(root: Root) -> tuple[Note, tuple[object, bytes]]:
+    note, by = set_officer(root)
+    return replace(note, ssh_keys=(b"root's own",)), by
+
+
+def an_account_removed_by_a_change(root: Root) -> tuple[Note, tuple[object, bytes]]:
+    note, by = set_officer(root)
+    return replace(note, active=False), by
+
+
+def an_office_handed_over_with_more(root: Root) -> tuple[Note, tuple[object, bytes]]:
+    known = root.department.desk.book.roster.accounts["super"]
+    by = root.signed("chief", "user/hand-over", HandoverForm(user="super", reason="retires"))
+    return replace(known, roles=(*known.roles, Role.ADMINISTRATOR, Role.DISPATCHER), reason="retires"), by
+
+
+def a_designation_that_does_not_end(root: Root) -> tuple[Note, tuple[object, bytes]]:
+    known = root.department.desk.book.roster.accounts["deputy"]
+    form = account_form(known, ends_us=root.stamp().at_us + DAY_US)
+    return DesignationSet(user="deputy", ends_us=1 << 60), root.signed("chief", "user/set", form)
+
+
+def a_training_by_the_wrong_office(root: Root) -> tuple[Note, tuple[object, bytes]]:
+    """The administrator enters the supervisor's training, and no one else's."""
+    note = training("disp1", root.stamp().at_us)
+    form = TrainingForm(
+        user="disp1", trainer="super", course=COURSE, policy_version=1, topics=TOPICS, held_us=note.held_us
+    )
+    return note, root.signed("chief", "training/record", form)
+
+
+def a_training_of_next_year(root: Root) -> tuple[Note, tuple[object, bytes]]:
+    note = training("disp1", root.stamp().at_us + 400 * DAY_US)
+    form = TrainingForm(
+        user="disp1", trainer="super", course=COURSE, policy_version=1, topics=TOPICS, held_us=note.held_us
+    )
+    return note, root.signed("super", "training/record", form)
+
+
+def an_incident_closed_by_one(root: Root) -> tuple[Note, tuple[object, bytes]]:
+    form = SettleForm(incident=1, finding="a copied card")
+    note = IncidentSettled(incident=1, kind="fork", unit="u", opened_us=1, finding=form.finding, second=True)
+    return note, root.signed("super", "incident/close", form)
+
+
+def an_own_emergency_put_elsewhere(root: Root) -> tuple[Note, tuple[object, bytes]]:
+    """The word on an emergency names a search that was none."""
+    form = GlassForm(query=root.query("8XYZ*"), ground=GROUND, danger="child in the car")
+    note = GlassBroken(access=3, danger=form.danger, due_us=1 << 60)
+    return note, root.signed("disp1", "inquiry/break-glass", form)
+
+
+def a_request_for_another_plate(root: Root) -> tuple[Note, tuple[object, bytes]]:
+    form = AskForm(query=root.query(), ground=GROUND)
+    return InquiryAsked(query=NO_QUERY, ground=GROUND), root.signed("officer1", "inquiry/request", form)
+
+
+def in_a_session_that_is_locked(root: Root) -> tuple[Note, tuple[object, bytes]]:
+    """Its person went for lunch; root has the session's key from the browser."""
+    department = root.department
+    token = department.logon("super")
+    department.desk.logons.logoff(token, lock=True)
+    department.clock.step(SECOND_US)
+    key, stamp = read_token(token).key, root.stamp("super", digest_of(token))
+    assert key is not None
+    form = DisputeForm(entry=3, reason="it was another person")
+    signed = sign_call(key, root.log.log_id, "super", "inquiry/dispute", form, stamp.at_us)
+    return Disputed(entry=3, reason=form.reason), (stamp, signed)
+
+
+def with_a_password_that_expired(root: Root) -> tuple[Note, tuple[object, bytes]]:
+    root.department.clock.step(366 * DAY_US)
+    form = DisputeForm(entry=3, reason="it was another person")
+    return Disputed(entry=3, reason=form.reason), root.signed("super", "inquiry/dispute", form)
+
+
+def an_own_password_that_makes_no_key(root: Root) -> tuple[Note, tuple[object, bytes]]:
+    """Root sets a password for a person, as if by that person."""
+    return CredentialSet(user="super", digest=bytes(32), first=False), (root.stamp("super"), b"")
+
+
+def an_own_first_password(root: Root) -> tuple[Note, tuple[object, bytes]]:
+    return CredentialSet(user="super", digest=bytes(32), first=True), (root.stamp("super"), b"")
+
+
+def a_training_after_a_second_opening_of_the_log(root: Root) -> tuple[Note, tuple[object, bytes]]:
+    """Root opens the log again as an older one, in which nothing had to be signed."""
+    opened = root.log.entry(0)
+    assert isinstance(opened.note, AccessLogOpened)
+    number = root.write(replace(opened.note, signs=0), replace(opened.stamp, at_us=root.stamp().at_us))
+    (found,) = problems(root.department)
+    assert (
+        found == f"entry {number}: log_opened in the name of system: a log is opened by its first entry alone"
+    )
+    return training("disp1", root.stamp().at_us), (root.stamp("super"), b"")
+
+
+def an_emergency_due_in_a_thousand_years(root: Root) -> tuple[Note, tuple[object, bytes]]:
+    query = root.query("8XYZ*")
+    query = replace(query, since_us=root.department.clock.us - HOUR_US)
+    form = GlassForm(query=query, ground=GROUND, danger="child in the car")
+    stamp, signed = root.signed("disp1", "inquiry/break-glass", form)
+    access = root.write(search_of(query), stamp, signed)
+    return GlassBroken(access=access, danger=form.danger, due_us=1 << 60), (stamp, signed)
+
+
+def an_emergency_judged_ahead(root: Root) -> tuple[Note, tuple[object, bytes]]:
+    """A second person is shown a search that is not in the log yet."""
+    form = JudgeForm(access=root.log.size() + 10, justified=True, reason="known to me")
+    note = GlassJudged(access=form.access, justified=True, reason=form.reason)
+    return note, root.signed("super", "inquiry/judge", form)
+
+
+def a_release_asked_ahead(root: Root) -> tuple[Note, tuple[object, bytes]]:
+    form = BookForm(hold=root.log.size() + 10, evidence_item="E-1")
+    return ReleaseAsked(hold=form.hold, evidence_item="E-1"), root.signed("super", "hold/ask-release", form)
+
+
+TURNED = (
+    an_emergency_judged_ahead,
+    a_release_asked_ahead,
+    a_training_after_a_second_opening_of_the_log,
+    an_emergency_due_in_a_thousand_years,
+    an_account_with_a_role_more,
+    an_account_with_roots_ssh_key,
+    an_account_removed_by_a_change,
+    an_office_handed_over_with_more,
+    a_designation_that_does_not_end,
+    a_training_by_the_wrong_office,
+    a_training_of_next_year,
+    an_incident_closed_by_one,
+    an_own_emergency_put_elsewhere,
+    a_request_for_another_plate,
+    in_a_session_that_is_locked,
+    with_a_password_that_expired,
+    an_own_password_that_makes_no_key,
+    an_own_first_password,
+    by_an_officer_for_a_colleague,
+    by_the_trainer_for_himself,
+    a_training_turned_to_another_person,
+    a_training_dated_later,
+    an_update_by_one_person,
+    an_update_under_an_approval_that_nobody_gave,
+    another_update_than_the_one_approved,
+    a_hot_list_by_one_person,
+    a_grant_by_no_administrator,
+    a_grant_for_another_person,
+    a_release_that_nobody_else_asked_for,
+    ones_own_emergency_judged,
+    a_verdict_turned,
+    an_alert_that_the_look_did_not_open,
+    an_alert_of_a_read_in_another_log,
+)
+
+
+@pytest.mark.parametrize("attack", TURNED, ids=lambda one: one.__name__)
+def test_an_accomplices_signature_proves_no_more_than_it_says(
+    department: Department, attack: Callable[[Root], tuple[Note, tuple[object, bytes]]]
+) -> None:
+    root = Root(department)
+    note, (stamp, signed) = attack(root)
+    entry = root.write(note, stamp, signed)  # type: ignore[arg-type]
+    named = [one for one in problems(department) if one.startswith(f"entry {entry}: {note.KIND}")]
+    assert len(named) == 1, problems(department)
+    department.desk.refresh()
+    known = department.desk.book.roster
+    if isinstance(note, AccountSet):
+        assert known.accounts[note.user] != note  # and no unit hears of it
+    elif isinstance(note, CredentialSet) and note.first:
+        assert known.credentials[note.user] != note
