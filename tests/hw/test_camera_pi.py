@@ -103,13 +103,13 @@ def test_a_stalled_camera_comes_back_through_the_watch_and_leaves_no_thread_or_d
                 take_watched(camera, 1)
             timer.join()
         until_s = time.monotonic() + PATIENCE_S
-        while time.monotonic() < until_s:
-            if bench.threads() == held[0] and bench.descriptors() <= held[1]:
-                break
+        now = bench.threads(), bench.descriptors()
+        while time.monotonic() < until_s and not (now[0] == held[0] and now[1] <= held[1]):
             take_watched(camera, 1)  # nor may it be stalled while we count
             gc.collect()  # what a reopening left is garbage only once its last frame is taken
-        assert bench.threads() == held[0]
-        assert bench.descriptors() <= held[1]
+            now = bench.threads(), bench.descriptors()
+        assert now[0] == held[0]
+        assert now[1] <= held[1]
     assert bench.sensor.state.count("release") == bench.sensor.state.count("acquire")
     assert all(spell.reopened for spell in spells)
 

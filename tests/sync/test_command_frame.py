@@ -253,7 +253,7 @@ def test_the_reference_pages_are_those_of_the_commands(program: Program) -> None
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_every_command_is_explained_in_a_page_that_a_person_wrote(program: Program) -> None:
     written = "\n".join(
-        path.read_text(encoding="utf-8")
+        " ".join(path.read_text(encoding="utf-8").split())
         for path in [ROOT / "README.md", *ROOT.glob("*/README.md"), *ROOT.glob("sync/department/README.md")]
     )
     typed = rf"{program.program} (?:--home \S+ )?"
