@@ -362,7 +362,7 @@ def test_a_sign_in_sheet_is_printed_filled_in_and_taken_back(department: Departm
     }
     before = entered(department, TrainingDone)
     done = upload(one, "/training", fields, sheet=("class.csv", signed.encode()))
-    assert "1 people are trained" in done.text, done.text[:300]
+    assert "1 person is trained" in done.text, done.text[:300]
     assert entered(department, TrainingDone) == before + 1
     assert one.get("/training/sheet?within=forever").status == 422
     for user in ("officer1", "reviewer1"):
