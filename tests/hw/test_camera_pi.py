@@ -125,6 +125,7 @@ def test_a_late_frame_is_not_swallowed_by_the_capture_that_gave_up(bench: PiCame
     camera.close()
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # picamera2's, that hangs
 def test_a_driver_that_hangs_for_ever_holds_a_bounded_number_of_threads(
     bench: PiCameraBench, request: pytest.FixtureRequest
 ) -> None:
