@@ -90,7 +90,7 @@ CORES := $(shell cores=$$(nproc 2>/dev/null || echo 2); echo $$((cores < 8 ? cor
 PARALLEL := --dist loadfile --no-loadscope-reorder
 
 test-311: $(VENV)/.ready
-	$(RUN)/pytest -n $$(($(CORES) + 2)) $(PARALLEL)
+	$(RUN)/pytest -n $$(($(CORES) + 1)) $(PARALLEL)
 
 # On the second Python: all but the attacks, faults and training, most pages, and what is marked slow; of each table
 # one row. What it prints is shown at its end, not between the lines of the first.
@@ -103,7 +103,7 @@ test-313:
 else
 test-313: $(VENV_313)/.ready
 	@mkdir -p run && rm -f run/test-313.log
-	@if $(VENV_313)/bin/pytest -n $(CORES) $(PARALLEL) $(SECOND_ROUND) >run/test-313.log 2>&1; \
+	@if $(VENV_313)/bin/pytest -n $$((($(CORES) + 1) / 2)) $(PARALLEL) $(SECOND_ROUND) >run/test-313.log 2>&1; \
 	then echo "Python 3.13: $$(tail -1 run/test-313.log)"; else cat run/test-313.log; exit 1; fi
 endif
 
