@@ -8,7 +8,6 @@ names that are not on the roster share one.
 
 from __future__ import annotations
 
-import ipaddress
 from collections import OrderedDict
 from dataclasses import dataclass
 
@@ -16,6 +15,7 @@ from storage import access
 from storage.errors import RefusedError
 from storage.lockout import CJIS
 from storage.times import MINUTE_US
+from sync.networks import network_of
 
 PACE_A_MINUTE = 30  # logons of one address
 BURST = 60
@@ -75,16 +75,3 @@ class LogonGuard:
         for one in due:
             one.entered_us, one.count = now_us, 0
         return taken
-
-
-def network_of(address: str) -> str:
-    """An address as one host is given it: IPv4 whole, of IPv6 the first 64 bits."""
-    try:
-        parsed = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return address[:64]
-    if isinstance(parsed, ipaddress.IPv6Address):
-        if parsed.ipv4_mapped is not None:
-            return str(parsed.ipv4_mapped)
-        return str(ipaddress.ip_network((parsed, 64), strict=False))
-    return str(parsed)

@@ -10,7 +10,7 @@ from car_page import Car
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firmware.alerts.logon_guard import BURST, PACE_A_MINUTE, REMEMBERED, LogonGuard, network_of
+from firmware.alerts.logon_guard import BURST, PACE_A_MINUTE, REMEMBERED, LogonGuard
 from firmware.alerts.sessions import NAME_LENGTH
 from firmware.custody.asking import proof_of
 from storage import access, codec
@@ -18,6 +18,7 @@ from storage.audit_records import UnitAccess
 from storage.errors import RefusedError
 from storage.roster import password_verifier
 from storage.times import MINUTE_US
+from sync.networks import network_of
 
 PASSWORD = "correct horse battery 7"  # noqa: S105
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import io
 import shutil
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from reader_process import CLIP
+from waiting import until
 
 from detector.errors import DetectorError, MissingModelError, MissingRuntimeError, NetAnswerError
 from detector.reader import PlateReader
@@ -72,13 +71,6 @@ def home(tmp_path: Path) -> Path:
     made = tmp_path / "home"
     prepare_home(made)
     return made
-
-
-def until(seen: Callable[[], object]) -> None:
-    end_s = time.monotonic() + 60
-    while not seen():
-        assert time.monotonic() < end_s, "it did not come"
-        time.sleep(0.05)
 
 
 def alarms(home: Path) -> list[str]:

@@ -17,7 +17,8 @@ from flood import bare_connections, silent_clients
 from sync_twins import DepartmentProcess, Unit, found_department, issue_code
 
 from sync.department.ground.sparingly import Sparingly
-from sync.department.server.listener import address_group, raise_file_limit
+from sync.department.server.listener import raise_file_limit
+from sync.networks import network_of
 
 pytestmark = pytest.mark.slow
 
@@ -103,7 +104,7 @@ def test_an_event_is_told_once_a_minute_with_its_count() -> None:
     ],
 )
 def test_one_subscriber_counts_as_one_address(host: str, group: str) -> None:
-    assert address_group(host) == group
+    assert network_of(host) == group
 
 
 def test_the_limit_of_open_files_is_raised_to_what_the_system_allows() -> None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import ipaddress
 import logging
 import resource
 import socket
@@ -25,6 +24,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from sync.department.ground.sparingly import SparingHandler, Sparingly
+from sync.networks import network_of
 
 HEADER_SECONDS = 10
 HANDSHAKE_SECONDS = 10
@@ -87,18 +87,6 @@ class BoundedHttp(H11Protocol):
             self._header_clock = None
 
 
-def address_group(host: str) -> str:
-    """What counts as one address: an IPv4 address, or the /64 that one IPv6 subscriber has."""
-    try:
-        address = ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return host
-    if address.version == 6:
-        mapped = address.ipv4_mapped
-        return str(mapped or ipaddress.ip_network((address, 64), strict=False))
-    return str(address)
-
-
 class Listener:
     """Accepts on some sockets for one server."""
 
@@ -142,7 +130,7 @@ class Listener:
                 self._make_room()
                 await asyncio.sleep(0.1)
                 continue
-            self._greet(accepted, address_group(str(address[0])))
+            self._greet(accepted, network_of(str(address[0])))
 
     def _greet(self, accepted: socket.socket, group: str) -> None:
         if self._by_address[group] >= self._bounds.handshakes_an_address:

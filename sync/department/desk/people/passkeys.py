@@ -28,12 +28,12 @@ from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Desk, Plan
 from sync.department.desk.inquiry.forms import Entered, NothingForm
 from sync.department.desk.people.challenges import WaitingLogon
-from sync.department.desk.people.throttle import network
 from sync.department.desk.words import demand_words
 from sync.department.journal.passkeys import MAX_KEYS, PasskeySet
 from sync.department.journal.statements import LONGEST_US, SESSION, Certificate
 from sync.department.policy.refusals import FormError
 from sync.department.policy.roles import Call
+from sync.networks import network_of
 
 MAX_ANSWER = 16 * 1024
 
@@ -85,7 +85,7 @@ def begin_passkey(desk: Desk, user: str, address: str = "") -> str:
         ends_us=now_us + LONGEST_US,
     )
     waiting = WaitingLogon(
-        user=user, key=key, certificate=to_bytes(certificate), at_us=now_us, address=network(address)
+        user=user, key=key, certificate=to_bytes(certificate), at_us=now_us, address=network_of(address)
     )
     known = desk.book.signers.passkeys.get(user, ())
     ids = [one.credential_id for one in known] or [desk.secret_of(b"passkey", user)]

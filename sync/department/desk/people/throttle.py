@@ -11,7 +11,6 @@ network (/64), which one household has, is one address.
 
 from __future__ import annotations
 
-import ipaddress
 import threading
 from collections import OrderedDict
 from typing import TypeVar
@@ -20,6 +19,7 @@ from storage.lockout import LockoutRule
 from storage.times import DAY_US, MINUTE_US
 from sync.department.policy.refusals import LockedError, TooManyError
 from sync.department.policy.system_terms import SessionTerms
+from sync.networks import network_of
 
 REMEMBERED = 20_000  # pairs of address and name
 PACE_A_MINUTE = 30  # attempts from one address: a station's morning shift behind one address
@@ -27,7 +27,6 @@ BURST = 60
 CODES = LockoutRule(attempts=10, window_us=DAY_US, lock_us=DAY_US)
 """Wrong codes for a name whose password was right: more than a person mistypes in a day."""
 
-IPV6_NETWORK_BITS = 64
 K = TypeVar("K")
 V = TypeVar("V")
 
@@ -49,7 +48,7 @@ class LogonThrottle:
         """
         if not address:
             return
-        address = f"{'begin ' if begins else ''}{network(address)}"
+        address = f"{'begin ' if begins else ''}{network_of(address)}"
         with self._guard:
             left, at_us = self._paces.get(address, (float(BURST), now_us))
             left = min(float(BURST), left + max(0, now_us - at_us) / MINUTE_US * PACE_A_MINUTE)
@@ -62,7 +61,7 @@ class LogonThrottle:
     def demand_open(self, terms: SessionTerms, address: str, user: str, now_us: int) -> None:
         """Raises LockedError for a name that failed too often from this address."""
         with self._guard:
-            times = list(self._failures.get((network(address), user), ()))
+            times = list(self._failures.get((network_of(address), user), ()))
         if _rule(terms).locked(times, now_us):
             raise LockedError(
                 f"{terms.attempts} failed logons: locked for {terms.lockout_minutes} minutes",
@@ -88,7 +87,7 @@ class LogonThrottle:
     ) -> bool:
         """Count a failure. `code`: the password or key was right. Whether this one locks the name."""
         with self._guard:
-            key = (network(address), user)
+            key = (network_of(address), user)
             times = self._failures.get(key, [])
             kept = [*_rule(terms).worth_keeping(times, now_us), now_us][-32:]
             _keep(self._failures, key, kept)
@@ -101,7 +100,7 @@ class LogonThrottle:
     def passed(self, address: str, user: str) -> None:
         """Forget the failures of a name from this address."""
         with self._guard:
-            self._failures.pop((network(address), user), None)
+            self._failures.pop((network_of(address), user), None)
 
     def lift(self, user: str) -> None:
         """Forget a name's failures from everywhere."""
@@ -119,19 +118,6 @@ class LogonThrottle:
                 return 0
             _keep(self._entered, name, (now_us, 0))
             return waiting + 1
-
-
-def network(address: str) -> str:
-    """What counts as one address: an IPv6 network whole. Other texts are as they are."""
-    try:
-        parsed = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if parsed.version == 4:
-        return str(parsed)
-    if parsed.ipv4_mapped is not None:
-        return str(parsed.ipv4_mapped)
-    return str(ipaddress.ip_network((int(parsed), IPV6_NETWORK_BITS), strict=False))
 
 
 def _rule(terms: SessionTerms) -> LockoutRule:
