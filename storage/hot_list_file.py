@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
+import weakref
 from array import array
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
@@ -178,11 +179,8 @@ class HotListFile:
                 self._at.append((stream.tell(), length))
                 stream.seek(length, os.SEEK_CUR)
         self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self.close = weakref.finalize(self, os.close, self._descriptor)  # at the last reference, else before
         self._block = lru_cache(maxsize=16)(self._open_block)
-
-    def close(self) -> None:
-        """Let the file go."""
-        os.close(self._descriptor)
 
     def __contains__(self, key: int) -> bool:
         at = int(self._keys.searchsorted(np.uint64(key)))

@@ -31,7 +31,7 @@ ALARM_WORDS: Mapping[str, str] = {
     "configuration_refused": "a configuration was refused",
     "closed_log": "a closed log has reads that the department lacks",
     "clock_in_doubt": "the clock is in doubt",
-    "list_expired": "a hot list has expired, or its files were refused",
+    "list_expired": "a hot list has expired, is missing or was refused",
     "sensor_failed": "a sensor failed",
 }
 """What can be wrong at a unit, and the words for a person."""

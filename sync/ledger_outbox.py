@@ -18,7 +18,14 @@ from storage.outgoing import Outgoing
 from storage.record_base import KeyClass
 from storage.standing import DOCUMENTS, UnitEnrollment
 from sync.documents import inbox_file, open_carried
-from sync.hot_lists.held import is_hot_list, lists_folder, needs_snapshot, seal_document, snapshot_of
+from sync.hot_lists.held import (
+    is_hot_list,
+    is_lost,
+    lists_folder,
+    needs_snapshot,
+    seal_document,
+    snapshot_of,
+)
 
 RECORD_DOCUMENT_BYTES = 256 * 1024  # larger documents are in the inbox, the log holds their digest
 
@@ -77,11 +84,17 @@ class LedgerOutbox(Outgoing):
             raise RecordError("is not a file that this unit takes", where=name, cure="enroll first")
         command = Ed25519PublicKey.from_public_bytes(enrollment.command_key)
         carried = open_carried(message, name, command, enrollment.unit)
-        if carried.version <= self.document_version(name):
-            raise OutdatedError(f"version {carried.version} is not newer than the one in force", where=name)
-        self._keep(name, message)
         digest = hashlib.sha256(message).digest()
         store = self._store
+        with store.lock:
+            taken = store.book.files.get(name)
+        again = taken is not None and (taken.version, taken.digest) == (carried.version, digest)
+        known = super().document_version(name)
+        if carried.version <= (self.document_version(name) if again else known):
+            raise OutdatedError(f"version {carried.version} is not newer than the one in force", where=name)
+        self._keep(name, message)
+        if again:  # its file was lost here, and the log has it
+            return
         is_listed = is_hot_list(name)  # who is looked for is kept as long as its list, not as long as the log
         with store.adding():
             record = Configuration(
@@ -103,10 +116,24 @@ class LedgerOutbox(Outgoing):
             message = seal_document(self._ledger.hot_list_key(), name, message)
         files.replace(self._inbox / inbox_file(name), message)
 
+    def document_version(self, name: str) -> int:
+        """As logged; the one before where a hot list's document was lost since: then it is fetched again."""
+        version = super().document_version(name)
+        if not version or not is_hot_list(name):
+            return version
+        with self._store.lock:
+            taken = self._store.book.files[name]
+        lost = is_lost(self._lists, self._inbox, self._ledger.hot_list_key(), taken)
+        return version - 1 if lost else version
+
     def wants_document(self, name: str) -> bool:
         """Whether a document is of use here: a hot list's snapshot only where no delta leads to its head."""
         list_id = snapshot_of(name)
-        return list_id is None or needs_snapshot(lists_folder(self._inbox.parent.parent), list_id)
+        return list_id is None or needs_snapshot(self._lists, list_id)
+
+    @property
+    def _lists(self) -> Path:
+        return lists_folder(self._inbox.parent.parent)
 
     def opened_because(self) -> tuple[str | None, str | None]:
         """(last co-signed checkpoint of the log before this one, why it was left), from the first record."""

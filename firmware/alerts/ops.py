@@ -42,7 +42,8 @@ def list_operations(
         try:
             used.refresh() if held is None else refresh()
             now_us = ledger.store.time.now().us
-            return {"lists": [_told(one.head, ledger, now_us) for one in used.lists]}
+            told = [_told(one.head, ledger, now_us) for one in used.lists]
+            return {"lists": told, "missing": list(used.missing)}
         finally:
             if held is None:
                 used.close()

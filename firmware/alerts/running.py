@@ -47,7 +47,7 @@ def open_lists(home: Path, ledger: Ledger, folder: SyncFolder) -> HeldLists:
         folder.inbox,
         ledger.hot_list_key(),
         lambda: member_of(folder),
-        lambda name: ledger.store.book.files.get(name),  # noqa: PLW0108 - the book may be another later
+        lambda: dict(ledger.store.book.files),
     )
 
 

@@ -31,18 +31,22 @@ EVERY_S = 30.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListHealth:
-    """The facts of the lists for health: counts alone. `refused`: what the department sent does not hold."""
+    """The facts of the lists for health: counts alone. `refused`: what the department sent does not hold.
+
+    `missing`: lists that the department sent and that are not here any more, or cannot be read.
+    """
 
     lists: int
     entries: int
     expired: int
     stale: int
     refused: int
+    missing: int
 
     @property
     def failing(self) -> int:
         """Lists that do not match as they should."""
-        return self.expired + self.refused
+        return self.expired + self.refused + self.missing
 
 
 class HotListWatch:
@@ -66,6 +70,7 @@ class HotListWatch:
         self._muted: frozenset[str] = frozenset()
         self._told: set[tuple[str, str]] = set()
         self._refused = 0
+        self._doubted = True  # of an earlier run's lists, none was read through
         self._refreshing = threading.Lock()
 
     def matches(self, ended: EndedPass) -> bool:
@@ -86,8 +91,13 @@ class HotListWatch:
             self._found = [one for one in self._found if one.entry_digest not in self._cleared_there]
         except (StorageError, OSError) as error:
             self._tell("hot_list_unreadable", why=type(error).__name__)
+            self.doubt()
             self._found = []
         return bool(self._found)
+
+    def doubt(self) -> None:
+        """A list did not open: the next refresh finds out which, and asks for it again."""
+        self._doubted = True
 
     def sounds(self, going: EndedPass) -> bool:
         """Whether a pass that continues is an entry for which an alert sounds."""
@@ -108,12 +118,18 @@ class HotListWatch:
 
     def _refresh(self) -> None:
         try:
+            if self._doubted:
+                self._doubted = False
+                self._held.drop_unreadable()
             changes = self._held.refresh()
             self._refused = sum(one.what == "refused" for one in changes)
             for one in changes:
-                self._log.info(
-                    f"hot_list_{one.what}", list=one.list_id, version=one.sequence, entries=one.count
-                )
+                if one.what == "updated":
+                    self._log.info(
+                        "hot_list_updated", list=one.list_id, version=one.sequence, entries=one.count
+                    )
+                else:
+                    self._tell(f"hot_list_{one.what}", list=one.list_id, why=one.why)
             if any(one.what == "updated" for one in changes):
                 gone = self._board.recall(self._still_listed, self._now_us())
                 if gone:
@@ -137,6 +153,7 @@ class HotListWatch:
             expired=len(heads) - len(live),
             stale=sum(now_us - one.extracted_us > limit_us for one in live),
             refused=self._refused,
+            missing=len(self._held.missing),
         )
 
     def _still_listed(self, alert: OpenAlert) -> bool:

@@ -85,15 +85,23 @@ def import_file(
 def list_lists(common: Common) -> int:
     """List the hot lists: version, entries, age, and whether they match."""
     with asking(common.home, more=lambda ledger: list_operations(common.home, ledger)) as ask:
-        lists = ask("hotlists", {})["lists"]
+        answer = ask("hotlists", {})
+    lists, missing = answer["lists"], answer["missing"]
+    for one in missing:
+        print(json.dumps({"id": one, "missing": True}) if common.json else missing_line(one))
     for one in lists:
         if common.json:
             print(json.dumps(one))
         else:
             print(list_line(one))
-    if not common.json and not lists:
+    if not common.json and not lists and not missing:
         print("this unit has no hot list")
     return DONE
+
+
+def missing_line(list_id: str) -> str:
+    """A list that the department sent and that is not here now, as a line of text."""
+    return f"{list_id:24} MISSING: the department sent it, and it is gone or unreadable (reader sync now)"
 
 
 def list_line(one: Mapping[str, Any]) -> str:

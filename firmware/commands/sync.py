@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from firmware.alerts.ops import list_operations
-from firmware.commands.hotlist import list_line
+from firmware.commands.hotlist import list_line, missing_line
 from firmware.custody.asking import asking
 from firmware.custody.log_rollover import Successor
 from firmware.custody.opening import custody_of, open_or_succeed, sync_folder
@@ -67,12 +67,12 @@ def _show_lists(home: Path) -> None:
     """The hot lists as they match now: a running reader loads new lists before it answers."""
     try:
         with asking(home, more=lambda ledger: list_operations(home, ledger)) as ask:
-            lists = ask("hotlists", {})["lists"]
+            answer = ask("hotlists", {})
     except StorageError as error:
         print(f"hot lists     unknown: {error}")
         return
-    for one in lists:
-        print(f"hot list      {list_line(one)}")
+    for line in [*map(missing_line, answer["missing"]), *map(list_line, answer["lists"])]:
+        print(f"hot list      {line}")
 
 
 @sync.verb("status", example="reader sync status --json")

@@ -55,7 +55,7 @@ class Alarm(StrEnum):
     CONFIGURATION_REFUSED = "configuration_refused"
     CLOSED_LOG = "closed_log"  # a closed log holds reads that the department does not have
     CLOCK_IN_DOUBT = "clock_in_doubt"  # custody does not follow the clock, or it walked: storage.clock_trust
-    LIST_EXPIRED = "list_expired"  # a hot list expired before a newer version came, or was refused
+    LIST_EXPIRED = "list_expired"  # before a newer version came, or its files are gone or refused
     SENSOR_FAILED = "sensor_failed"
 
 

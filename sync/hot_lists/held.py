@@ -2,13 +2,15 @@
 
 A list is sealed in `ID.list`. `ID.need` beside it asks the next sync for the snapshot. Documents of
 lists lie sealed in the inbox, too. What does not lead exactly to the head changes nothing: the old version
-continues matching until it expires.
+continues matching until it expires. The unit's log says which lists were taken: one that is gone since, or
+cannot be read, is missing until a sync brings it again.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,6 +81,23 @@ def snapshot_of(name: str) -> str | None:
     return rest.rpartition(".")[0] if kind == PART else None
 
 
+def is_lost(folder: Path, inbox: Path, key: bytes, taken: FileInForce) -> bool:
+    """Whether a document of a list that the log took is of use and no longer in the inbox as it came."""
+    kind, _, rest = taken.name.partition("/")
+    if kind in {PART, DELTA} and not needs_snapshot(folder, rest.rpartition(".")[0]):  # it is in the list
+        return kind == DELTA and not (inbox / inbox_file(taken.name)).exists()
+    try:
+        message = _unsealed(inbox, key, taken.name)
+    except (OSError, StorageError):
+        return True
+    return hashlib.sha256(message).digest() != taken.digest
+
+
+def _unsealed(inbox: Path, key: bytes, name: str) -> bytes:
+    """A document of a list as it came. Raises OSError, SealError."""
+    return unseal(key, f"inbox {name}", 0, (inbox / inbox_file(name)).read_bytes())
+
+
 def needs_snapshot(folder: Path, list_id: str) -> bool:
     """Whether a list is not here, or cannot be brought up to its head by deltas."""
     path = folder / f"{list_id}.list"
@@ -104,7 +123,7 @@ class HeldList:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListChange:
-    """What became of one list. `what`: updated, waits (for its snapshot), refused."""
+    """What became of one list. `what`: updated, waits (for its snapshot), refused, missing (none matches)."""
 
     list_id: str
     what: str
@@ -122,15 +141,16 @@ class HeldLists:
         inbox: Path,
         key: bytes,
         member: Callable[[], Member | None],
-        taken: Callable[[str], FileInForce | None] = lambda _name: None,
+        taken: Callable[[], Mapping[str, FileInForce]] = dict,
     ) -> None:
         """key: Ledger.hot_list_key(). member: the unit's membership; None while it has no department.
 
-        taken: the newest document of a name in the unit's log.
+        taken: the newest document of each name in the unit's log.
         """
         self._taken_of = taken
         self._folder, self._inbox, self._key, self._member = lists_folder(home), inbox, key, member
         self._held: dict[str, HeldList] = {}
+        self.missing: tuple[str, ...] = ()  # as of the last refresh: taken once, and none of it matches now
         self._load()
         if member() is not None:
             self._drop_own()
@@ -147,7 +167,7 @@ class HeldLists:
         self._held = {}
 
     def refresh(self) -> list[ListChange]:
-        """Bring every list up to its head in the inbox. Raises OSError for a disk that fails."""
+        """Bring every list up to its head in the inbox. Raises OSError where a folder cannot be read."""
         member = self._member()
         if member is None:
             return []
@@ -157,6 +177,7 @@ class HeldLists:
             change = self._bring_up(list_id, member)
             if change is not None:
                 changes.append(change)
+        self.missing = tuple(one.list_id for one in changes if one.what == "missing")
         return changes
 
     def cleared(self) -> frozenset[bytes]:
@@ -186,7 +207,7 @@ class HeldLists:
         path = self._folder / f"{head.list_id}.list"
         pairs = ((ListEntry.from_bytes(one).key, one) for one in entries)
         write_list(path, self._key, head.list_id, codec.to_plain(head), pairs)
-        (self._folder / f"{head.list_id}.need").unlink(missing_ok=True)
+        self._needed(head.list_id).unlink(missing_ok=True)
         self._open(path, head.list_id)
 
     def keep_own(self, head: ListHead, entries: Iterable[bytes]) -> None:
@@ -205,6 +226,18 @@ class HeldLists:
             (self._folder / f"{list_id}.list").unlink(missing_ok=True)
             mark.unlink(missing_ok=True)
 
+    def drop_unreadable(self) -> None:
+        """Read every list of the department through; one that does not open goes until a sync brings it."""
+        if self._member() is None:
+            return
+        for list_id, one in self._held.items():
+            try:
+                for _ in one.file.entries():
+                    pass
+            except (OSError, StorageError):
+                self._held = {name: held for name, held in self._held.items() if name != list_id}
+                (self._folder / f"{list_id}.list").unlink(missing_ok=True)
+
     def _load(self) -> None:
         """Open the stored lists; one that another log sealed is unreadable and is removed until a sync."""
         if not self._folder.is_dir():
@@ -217,6 +250,8 @@ class HeldLists:
                 self._open(path, found[1])
             except (SealError, RecordError):
                 path.unlink()
+            except OSError:
+                continue  # the card does not give it: it is missing
 
     def _open(self, path: Path, list_id: str) -> None:
         made = HotListFile(path, self._key, list_id)
@@ -228,22 +263,24 @@ class HeldLists:
         # a look-up may be under way in the old one: its descriptor closes with its last reference
         self._held = {**self._held, list_id: HeldList(head, made)}
 
-    def _announced(self) -> Iterator[str]:
-        if not self._inbox.is_dir():
-            return
-        for path in self._inbox.glob(inbox_file(head_name("*"))):
-            yield path.name.removeprefix(f"{HEAD}_").removesuffix(".cbor")
+    def _announced(self) -> set[str]:
+        """The lists of which a head came, by the inbox and by the log."""
+        heads = self._inbox.glob(inbox_file(head_name("*"))) if self._inbox.is_dir() else ()
+        logged = (name.partition("/") for name in self._taken_of())
+        return {path.name.removeprefix(f"{HEAD}_").removesuffix(".cbor") for path in heads} | {
+            list_id for kind, _, list_id in logged if kind == HEAD
+        }
 
     def _document(self, name: str, member: Member) -> Carried:
         """A document of the inbox, checked again. Raises OSError, StorageError."""
-        stored = (self._inbox / inbox_file(name)).read_bytes()
-        message = unseal(self._key, f"inbox {name}", 0, stored)
+        message = _unsealed(self._inbox, self._key, name)
         carried = open_carried(message, name, member.command_public(), member.unit_id)
-        demand_current(carried, message, self._taken_of(name))
+        demand_current(carried, message, self._taken_of().get(name))
         return carried
 
     def _bring_up(self, list_id: str, member: Member) -> ListChange | None:
-        sequence = 0
+        sequence, held = 0, self._held.get(list_id)
+        lacking = "missing" if held is None else "waits"
         try:
             head = parse_head(self._document(head_name(list_id), member).body)
             sequence = head.sequence
@@ -251,18 +288,32 @@ class HeldLists:
                 raise RecordError("is another list's", where=head_name(list_id))
             if head.organization != member.department:
                 raise RecordError("belongs to another department", where=head_name(list_id))
-            held = self._held.get(list_id)
-            if held is not None and held.head.sequence >= head.sequence:
+            is_here = (self._folder / f"{list_id}.list").is_file()
+            if held is not None and held.head.sequence >= head.sequence and is_here:
+                self._needed(list_id).unlink(missing_ok=True)
                 return None
             if not self._by_deltas(held, head, member) and not self._by_snapshot(head, member):
-                files.make_dir(self._folder)
-                (self._folder / f"{list_id}.need").touch(mode=files.PRIVATE_FILE)
+                self._ask_for(list_id)
                 return ListChange(
-                    list_id=list_id, what="waits", sequence=sequence, why="its snapshot is not here"
+                    list_id=list_id, what=lacking, sequence=sequence, why="its snapshot is not here"
                 )
+        except FileNotFoundError:
+            self._ask_for(list_id)
+            return ListChange(list_id=list_id, what="missing", sequence=sequence, why="its head is not here")
+        except OSError as error:
+            return ListChange(list_id=list_id, what=lacking, sequence=sequence, why=type(error).__name__)
         except StorageError as error:
+            self._ask_for(list_id)
             return ListChange(list_id=list_id, what="refused", sequence=sequence, why=str(error))
         return ListChange(list_id=list_id, what="updated", sequence=sequence, count=head.count)
+
+    def _needed(self, list_id: str) -> Path:
+        return self._folder / f"{list_id}.need"
+
+    def _ask_for(self, list_id: str) -> None:
+        """The next sync brings what is not here as it came."""
+        files.make_dir(self._folder)
+        self._needed(list_id).touch(mode=files.PRIVATE_FILE)
 
     def _by_deltas(self, held: HeldList | None, head: ListHead, member: Member) -> bool:
         """Whether the deltas lead from the list that is held to the head, which is then in force."""
@@ -311,6 +362,6 @@ class HeldLists:
             rewrite(path, self._key, head, entries)
         except StorageError:
             return False
-        (self._folder / f"{head.list_id}.need").unlink(missing_ok=True)
+        self._needed(head.list_id).unlink(missing_ok=True)
         self._open(path, head.list_id)
         return True

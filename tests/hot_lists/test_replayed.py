@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -72,8 +72,12 @@ class Unit:
         self.joined = Joined(folder, department, folder.name)
         home = self.joined.folder.path.parent
         self.home, self.inbox = home, self.joined.folder.inbox
-        key, taken = self.joined.ledger.hot_list_key(), self.joined.ledger.store.book.files.get
-        self.held = HeldLists(home, self.inbox, key, self.joined.folder.member, taken)
+        self.held = self.open_lists()
+
+    def open_lists(self) -> HeldLists:
+        ledger = self.joined.ledger
+        taken = lambda: ledger.store.book.files  # noqa: E731
+        return HeldLists(self.home, self.inbox, ledger.hot_list_key(), self.joined.folder.member, taken)
 
     def hears(self, name: str, message: bytes) -> None:
         with suppress(StorageError):
@@ -172,19 +176,94 @@ def test_a_list_whose_files_were_set_back_is_not_the_older_one_again(
     for number, folder in enumerate(copies):
         shutil.rmtree(folder)
         shutil.copytree(tmp_path / f"copy {number}", folder)
-    files = unit.joined.ledger.store.book.files
-    key = unit.joined.ledger.hot_list_key()
-    unit.held = HeldLists(unit.home, unit.inbox, key, unit.joined.folder.member, files.get)
+    unit.held = unit.open_lists()
     (change,) = unit.held.refresh()
     assert (change.list_id, change.what) == ("doj", "refused")
     assert "not the version that this unit's log took" in change.why
-    ledger = unit.joined.ledger
-    cleared = ClearedPlates(lists_folder(unit.home), key)
-    board = AlertBoard(ledger, cleared, terms=lambda: DEFAULT_ALERTS)
-    log = structlog.get_logger()
-    watch = HotListWatch(
-        unit.held, cleared, board, terms=lambda: DEFAULT_ALERTS, known_states=(), now_us=now_us, log=log
-    )
+    watch = watching(unit)
     watch.refresh()
     assert watch.health().failing == 1  # the department hears of it
+    converse(unit.joined, department)  # what was set back comes again, though the log took it before
+    watch.refresh()
+    assert (watch.health().failing, unit.version, unit.holds) == (0, 2, VERSIONS[1])
+    unit.close()
+
+
+def watching(unit: Unit) -> HotListWatch:
+    """The watch of a run that has just begun."""
+    ledger = unit.joined.ledger
+    cleared = ClearedPlates(lists_folder(unit.home), ledger.hot_list_key())
+    board = AlertBoard(ledger, cleared, terms=lambda: DEFAULT_ALERTS)
+    log = structlog.get_logger()
+    return HotListWatch(
+        unit.held, cleared, board, terms=lambda: DEFAULT_ALERTS, known_states=(), now_us=now_us, log=log
+    )
+
+
+def overwrite(path: Path) -> None:
+    """A card that gives other bytes than it took."""
+    data = bytearray(path.read_bytes())
+    data[-5] ^= 1
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("inbox_too", [False, True], ids=["the list", "the list and its inbox"])
+@pytest.mark.parametrize("harm", [Path.unlink, overwrite])
+def test_a_list_that_is_gone_or_unreadable_is_an_alarm_until_a_sync_brings_it_again(
+    department: Department, tmp_path: Path, harm: Callable[[Path], None], inbox_too: bool
+) -> None:
+    unit = Unit(tmp_path / "unit", department)
+    push(department, VERSIONS[0])
+    converse(unit.joined, department)
+    unit.held.refresh()
+    push(department, VERSIONS[1])
+    converse(unit.joined, department)
+    unit.held.refresh()
+    assert (unit.version, unit.holds) == (2, VERSIONS[1])
+    unit.held.close()
+    files = [lists_folder(unit.home) / "doj.list", *(unit.inbox.glob("hot-list*") if inbox_too else ())]
+    for path in files:
+        harm(path)
+    records = unit.joined.outbox.size()
+    unit.held = unit.open_lists()
+    watch = watching(unit)
+    watch.refresh()
+    if inbox_too:
+        assert (watch.health().failing, unit.holds) == (1, frozenset())
+        converse(unit.joined, department)
+        watch.refresh()
+    assert (watch.health().failing, unit.version, unit.holds) == (0, 2, VERSIONS[1])
+    assert unit.joined.outbox.size() == records  # taken once, logged once
+    unit.close()
+
+
+def test_a_list_that_turns_bad_in_a_running_unit_goes_at_the_next_look_and_comes_again(
+    department: Department, tmp_path: Path
+) -> None:
+    unit = Unit(tmp_path / "unit", department)
+    push(department, VERSIONS[0])
+    converse(unit.joined, department)
+    watch = watching(unit)
+    watch.refresh()
+    assert unit.holds == VERSIONS[0]
+    path, parts = lists_folder(unit.home) / "doj.list", list(unit.inbox.glob("hot-list*"))
+    path.unlink()
+    for part in parts:
+        part.unlink()
+    watch.refresh()
+    assert (watch.health().failing, unit.holds) == (1, VERSIONS[0])  # it matches as long as the run lasts
+    converse(unit.joined, department)
+    watch.refresh()
+    assert watch.health().failing == 0
+    assert path.exists()
+    overwrite(path)
+    watch.doubt()  # as a look-up does that meets the block
+    for part in parts:
+        part.unlink()
+    watch.refresh()
+    assert (watch.health().failing, unit.holds) == (1, frozenset())
+    for _ in range(2):
+        converse(unit.joined, department)
+        watch.refresh()
+    assert (watch.health().failing, unit.holds) == (0, VERSIONS[0])
     unit.close()

@@ -208,7 +208,7 @@ def test_a_damaged_list_or_inbox_is_asked_for_again(department: Department, unit
     (unit.folder.inbox / inbox_file("hot-list-part/doj.0")).write_bytes(b"damaged")
     unit.held = unit.open_lists()
     assert unit.held.lists == ()
-    assert [one.what for one in unit.held.refresh()] == ["waits"]
+    assert [one.what for one in unit.held.refresh()] == ["missing"]
     push(department, plates(*range(600)))
     _, changes = unit.sync()
     assert [(one.what, one.count) for one in changes] == [("updated", 600)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 
@@ -88,3 +89,12 @@ def test_a_list_is_replaced_whole_and_the_old_one_reads_on(tmp_path: Path) -> No
     assert held.find(7) == [PAIRS[1][1]]
     assert newer.find(5) == [b"only"]
     assert [path.name for path in tmp_path.iterdir()] == ["doj.list"]
+
+
+def test_a_list_that_is_replaced_lets_its_file_go(tmp_path: Path) -> None:
+    """A run of weeks takes hundreds of versions."""
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for number in range(20):
+        assert HotListFile(made(tmp_path, [(number, b"only")]), KEY, "doj").find(number)
+    gc.collect()
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before

@@ -195,6 +195,8 @@ class Receiver:
                         documents.c.unit_id.in_(("", now.unit_id))
                     )
                 ).all()
+                refs = [messages.DocumentRef(name=row[0], version=row[1]) for row in waiting]
+                refs.sort(key=lambda ref: ref.name)  # a hot list's parts and changes before its head
                 return messages.State(
                     log_id=now.log_id,
                     nonce=hello.nonce,
@@ -203,7 +205,7 @@ class Receiver:
                     cosigned=now.cosigned,
                     complete_to=unit_logs.complete_to(connection, now),
                     again=tuple(unit_logs.wanted_again(connection, now.log_no)),
-                    documents=tuple(messages.DocumentRef(name=row[0], version=row[1]) for row in waiting),
+                    documents=tuple(refs),
                     certificate_days=self._certificate_days,
                 )
 
