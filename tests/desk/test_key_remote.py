@@ -18,7 +18,7 @@ from storage.day_keys import DayKey, DayKeys
 from storage.times import DAY_US, HOUR_US
 from sync.department.content.key_remote import Address, RemoteKeyService, remote
 from sync.department.content.key_server import CALLS, RECEIVES, key_app
-from sync.department.content.key_service import LocalKeyService
+from sync.department.content.key_service import LocalKeyService, SourceLog
 from sync.department.content.opened_list import OpenedCheck, OpenedList
 from sync.department.content.proven_door import ProvenDoor
 from sync.department.desk.context import DeskContext
@@ -31,6 +31,7 @@ from sync.department.policy.refusals import DeskRefusal
 from sync.errors import KeyServiceError
 
 TOKEN = "0" * 64
+NO_LOG = SourceLog(public=bytes(32))
 
 
 @pytest.fixture
@@ -189,8 +190,8 @@ def test_a_guessed_plate_gets_no_token_for_a_day_gone_by(
     today = department.clock.us // DAY_US
     for day in (today - 2, today + 2, 0):
         with pytest.raises(KeyServiceError, match="only for today"):
-            elsewhere[0].open_and_reseal(day, {}, [])
-    assert elsewhere[0].open_and_reseal(today, {}, []) == []
+            elsewhere[0].open_and_reseal(day, NO_LOG, {}, [])
+    assert elsewhere[0].open_and_reseal(today, NO_LOG, {}, []) == []
 
 
 def test_a_look_at_the_text_opens_no_image(department: Department) -> None:

@@ -17,7 +17,7 @@ from storage.leaf import ENTRY, Leaf, Mark, log_id_of, origin_of
 from storage.read_records import Position, Read
 from storage.record_base import ClockState, KeyClass, Record
 from storage.times import DAY_US
-from sync.department.content.key_service import Arrived, LocalKeyService
+from sync.department.content.key_service import Arrived, LocalKeyService, SourceLog
 from sync.department.ground.home import DepartmentHome
 from sync.department.store import unit_logs
 from sync.department.store.database import open_store
@@ -112,7 +112,7 @@ class UnitTwin:
         epoch_key = sealing.new_key()
         day_key = self._keys.issue_day_keys(day, 1)[0]
         sealed_key = (day_key.key_id, seal_to_day(epoch_key, day_key, self.log_id, self._epoch))
-        arrived: list[Arrived] = []
+        parts: list[tuple[int, str, bytes]] = []
         fresh: list[bytes] = []
         names = []
         for kind, key_class, contents in records:
@@ -121,17 +121,7 @@ class UnitTwin:
             for name, content in contents.items():
                 sealed = sealing.seal(epoch_key, self.log_id, sequence, sealing.fresh(name, content))
                 marks[name] = Mark(sealed.commitment, sealed.digest)
-                arrived.append(
-                    Arrived(
-                        log_id=self.log_id,
-                        sequence=sequence,
-                        epoch=self._epoch,
-                        name=name,
-                        commitment=sealed.commitment,
-                        stored=sealed.stored,
-                        token=name == "text",
-                    )
-                )
+                parts.append((sequence, name, sealed.stored))
             leaf = Leaf(
                 log_id=self.log_id,
                 kind=kind,
@@ -143,7 +133,9 @@ class UnitTwin:
             self._leaves.append(leaf)
             fresh.append(leaf)
             names.append(f"{self.log_id.hex()}/{sequence}")
-        kept = self._keys.open_and_reseal(day, {self._epoch: sealed_key}, arrived)
+        source = SourceLog(public=self._key.public_key().public_bytes_raw())
+        arrived = [Arrived(self._leaves[sequence], name, stored) for sequence, name, stored in parts]
+        kept = self._keys.open_and_reseal(day, source, {self._epoch: sealed_key}, arrived)
         self._store.open_day(day)
         frontier = merkle.Frontier()
         for leaf in self._leaves:
@@ -156,13 +148,13 @@ class UnitTwin:
             unit_logs.add_leaves(self._store, connection, log, [(leaf, 4) for leaf in fresh], frontier, note)
             new = [
                 unit_logs.NewElement(
-                    sequence=one.sequence,
-                    name=one.name,
+                    sequence=sequence,
+                    name=name,
                     form=unit_logs.FORM_SEALED,
                     stored=after.stored,
                     token=after.token,
                 )
-                for one, after in zip(arrived, kept, strict=True)
+                for (sequence, name, _), after in zip(parts, kept, strict=True)
             ]
             unit_logs.add_elements(self._store, connection, log.log_no, day, new)
             numbers = [leaves.unchecked(one) for one in fresh]

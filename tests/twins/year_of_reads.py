@@ -25,7 +25,7 @@ from storage.record_base import KeyClass
 from storage.sealing import Opened
 from storage.times import DAY_US
 from sync.department.content.key_guard import Cover, MatchedRead, Row, matches
-from sync.department.content.key_service import Arrived, LocalKeyService
+from sync.department.content.key_service import Arrived, LocalKeyService, SourceLog
 from sync.department.journal.inquiry_entries import Query
 from sync.department.store import tables, unit_logs
 from sync.department.store.database import Store
@@ -155,7 +155,7 @@ class Year:
         log_id, key = self._log_ids[log], sealing.new_key()
         day_key = self._keys.issue_day_keys(day, 1)[0]
         read = make_read(day * DAY_US + 3_600_000_000, plate, demo=False)
-        arrived, marks = [], {}
+        stored, marks = [], {}
         for name, content in (
             ("text", codec.to_bytes(read.text_part())),
             ("place", codec.to_bytes(read.place_part())),
@@ -164,9 +164,7 @@ class Year:
         ):
             sealed = sealing.seal(key, log_id, sequence, sealing.fresh(name, content))
             marks[name] = Mark(sealed.commitment, sealed.digest)
-            arrived.append(
-                Arrived(log_id, sequence, epoch, name, sealed.commitment, sealed.stored, token=name == "text")
-            )
+            stored.append((name, sealed.stored))
         leaf = Leaf(
             log_id=log_id,
             kind=Read.KIND,
@@ -176,7 +174,9 @@ class Year:
             elements=marks,
         ).sign(self._private[log])
         sealed_key = (day_key.key_id, seal_to_day(key, day_key, log_id, epoch))
-        kept = self._keys.open_and_reseal(day, {epoch: sealed_key}, arrived[:2])
+        source = SourceLog(public=self._private[log].public_key().public_bytes_raw())
+        arrived = [Arrived(leaf, *one) for one in stored[:2]]
+        kept = self._keys.open_and_reseal(day, source, {epoch: sealed_key}, arrived)
         assert kept[0].token is not None
         return Genuine(
             day=day,

@@ -9,7 +9,7 @@ from storage.day_keys import DayKey
 from storage.read_records import ReadPlace, ReadText
 from storage.sealing import Opened
 from sync.department.content.key_guard import Cover, Row
-from sync.department.content.key_service import Arrived, Kept
+from sync.department.content.key_service import Arrived, Kept, SourceLog
 from sync.department.journal.inquiry_entries import Query
 
 MAX_MESSAGE_BYTES = 96 << 20
@@ -32,6 +32,7 @@ class DayKeysMade:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reseal:
     day: int
+    source: SourceLog
     epochs: tuple[tuple[int, bytes, bytes], ...]
     arrived: tuple[Arrived, ...]
 

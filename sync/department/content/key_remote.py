@@ -40,7 +40,7 @@ from sync.department.content.key_messages import (
     Tokens,
     to_wire,
 )
-from sync.department.content.key_service import Arrived, Kept, LocalKeyService
+from sync.department.content.key_service import Arrived, Kept, LocalKeyService, SourceLog
 from sync.department.ground.home import DepartmentHome
 from sync.department.ground.tls import client_context
 from sync.department.journal.access_log import LogPart
@@ -122,14 +122,15 @@ class RemoteKeyService:
         return self._wire.ask("issue", Days(first=first_day, count=count), DayKeysMade).keys
 
     def open_and_reseal(
-        self, day: int, epoch_keys: dict[int, tuple[bytes, bytes]], arrived: Sequence[Arrived]
+        self,
+        day: int,
+        source: SourceLog,
+        epoch_keys: dict[int, tuple[bytes, bytes]],
+        arrived: Sequence[Arrived],
     ) -> list[Kept]:
         epochs = tuple((epoch, *parts) for epoch, parts in sorted(epoch_keys.items()))
-        return list(
-            self._wire.ask(
-                "reseal", Reseal(day=day, epochs=epochs, arrived=tuple(arrived)), ResealedRows
-            ).kept
-        )
+        ask = Reseal(day=day, source=source, epochs=epochs, arrived=tuple(arrived))
+        return list(self._wire.ask("reseal", ask, ResealedRows).kept)
 
     def check_stored(
         self, day: int, log_id: bytes, wanted: Sequence[tuple[int, str, bytes, bytes]]

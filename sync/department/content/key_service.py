@@ -26,14 +26,17 @@ from typing import Protocol
 
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from storage import codec, files, sealing
 from storage.day_keys import DayKey, open_from_day
 from storage.errors import StorageError
-from storage.read_records import ReadText
+from storage.leaf import Leaf, log_id_of, open_leaf
+from storage.read_records import Read, ReadText
 from storage.times import DAY_US, now_us
 from sync.department.content.likeness import forms_of
+from sync.department.store.closed_records import beside_name
 from sync.errors import KeyServiceError
 
 TOKEN_BYTES = 16
@@ -45,19 +48,25 @@ _TOKEN_INFO = b"alpr-reader/search-token/v1"
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """One stored element as it came from a unit, and what its leaf says of it."""
+    """One stored element as it came from a unit, with the record's signed leaf."""
 
-    log_id: bytes
-    sequence: int
-    epoch: int
+    leaf: bytes
     name: str
-    commitment: bytes
     stored: bytes
-    token: bool  # a read's text: give its search token
-    kept_as: bytes = b""  # the log id under which it is sealed again, where that is another
 
     def __repr__(self) -> str:
-        return f"Arrived(record {self.sequence}, {self.name}, {len(self.stored)} bytes)"
+        return f"Arrived({self.name}, {len(self.stored)} bytes)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceLog:
+    """The log that elements come from: its public key (32 bytes), which makes its id and proves its leaves.
+
+    `beside`: the number of the history beside a closed log under which its content is kept; -1 for the log.
+    """
+
+    public: bytes
+    beside: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +91,16 @@ class ReceivingKeys(Protocol):
         """Public day keys for `count` days from `first_day`; made where they do not exist yet."""
 
     def open_and_reseal(
-        self, day: int, epoch_keys: dict[int, tuple[bytes, bytes]], arrived: Sequence[Arrived]
+        self,
+        day: int,
+        source: SourceLog,
+        epoch_keys: dict[int, tuple[bytes, bytes]],
+        arrived: Sequence[Arrived],
     ) -> list[Kept]:
-        """Open, match to the commitment, seal under the store key of `day`. epoch -> (day key id, sealed).
+        """Open, match to the signed leaf, seal under the store key of `day`. epoch -> (day key id, sealed).
 
-        Raises KeyServiceError when it cannot work at all; a single bad element is `refused`.
+        So what opens under a log's name is what that log's key signed, whoever asks. Raises KeyServiceError
+        when it cannot work at all; a single bad element is `refused`.
         """
 
     def check_stored(
@@ -233,62 +247,39 @@ class LocalKeyService:
         return self._store_path(day).exists()
 
     def open_and_reseal(
-        self, day: int, epoch_keys: dict[int, tuple[bytes, bytes]], arrived: Sequence[Arrived]
+        self,
+        day: int,
+        source: SourceLog,
+        epoch_keys: dict[int, tuple[bytes, bytes]],
+        arrived: Sequence[Arrived],
     ) -> list[Kept]:
         if not arrived:
             return []
-        numbers = [one.sequence for one in arrived]
+        opened = {data: _opened_leaf(data, source.public) for data in {one.leaf for one in arrived}}
+        numbers = [leaf.sequence for leaf in opened.values() if isinstance(leaf, Leaf)]
+        log_id = log_id_of(Ed25519PublicKey.from_public_bytes(source.public))
         self._write(
             "reseal",
             day=day,
-            log=arrived[0].log_id.hex()[:16],
+            log=log_id.hex()[:16],
             elements=len(arrived),
-            first=min(numbers),
-            last=max(numbers),
+            first=min(numbers, default=-1),
+            last=max(numbers, default=-1),
         )
         store = self._store_key(day, make=True)
-        token_key = _token_key(store)
-        keys: dict[int, bytes | str] = {}
-        return [self._reseal_one(one, store, token_key, epoch_keys, keys) for one in arrived]
+        kept_as = log_id if source.beside < 0 else beside_name(log_id, source.beside)
+        seal_again = _Resealing(
+            store=store,
+            token_key=_token_key(store),
+            kept_as=kept_as,
+            epoch_key=lambda leaf: self._find_epoch(leaf, epoch_keys),
+        )
+        return [seal_again.one(one, opened[one.leaf]) for one in arrived]
 
-    def _reseal_one(
-        self,
-        one: Arrived,
-        store: bytes,
-        token_key: bytes,
-        epoch_keys: dict[int, tuple[bytes, bytes]],
-        keys: dict[int, bytes | str],
-    ) -> Kept:
-        if one.epoch not in keys:
-            keys[one.epoch] = self._find_epoch(one, epoch_keys)
-        key = keys[one.epoch]
-        if isinstance(key, str):
-            return Kept(b"", refused=key)
-        try:
-            content, stored = sealing.reseal(
-                key,
-                store,
-                one.log_id,
-                one.sequence,
-                one.name,
-                one.stored,
-                one.commitment,
-                kept_as=one.kept_as or one.log_id,
-            )
-            token = None
-            if one.token:
-                token = token_of(token_key, codec.from_bytes(ReadText, bytes(content)).text)
-        except StorageError as error:
-            return Kept(b"", refused=error.what)
-        return Kept(stored, token)
-
-    def _find_epoch(self, one: Arrived, epoch_keys: dict[int, tuple[bytes, bytes]]) -> bytes | str:
-        if one.epoch not in epoch_keys:
-            return "the key of its epoch was not sent"
-        try:
-            return self._epoch_key(one.log_id, one.epoch, *epoch_keys[one.epoch])
-        except (StorageError, KeyServiceError) as error:
-            return error.what
+    def _find_epoch(self, leaf: Leaf, epoch_keys: dict[int, tuple[bytes, bytes]]) -> bytes:
+        if leaf.epoch not in epoch_keys:
+            raise KeyServiceError("the key of its epoch was not sent")
+        return self._epoch_key(leaf.log_id, leaf.epoch, *epoch_keys[leaf.epoch])
 
     def open_stored(
         self, why: str, day: int, log_id: bytes, wanted: Sequence[tuple[int, str, bytes, bytes]]
@@ -397,6 +388,50 @@ class LocalKeyService:
             for path in old:
                 destroy_file(path)
         return len(old)
+
+
+def _opened_leaf(data: bytes, public: bytes) -> Leaf | str:
+    """The leaf, if the log's key signed it for that log; else what is wrong with it."""
+    key = Ed25519PublicKey.from_public_bytes(public)
+    try:
+        leaf = open_leaf(data, key)
+    except StorageError as error:
+        return error.what
+    return leaf if leaf.log_id == log_id_of(key) else "its leaf is of another log than the key that signed it"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Resealing:
+    """Elements of one log on their way under a store key."""
+
+    store: bytes
+    token_key: bytes
+    kept_as: bytes
+    epoch_key: Callable[[Leaf], bytes]
+
+    def one(self, arrived: Arrived, leaf: Leaf | str) -> Kept:
+        if isinstance(leaf, str):
+            return Kept(b"", refused=leaf)
+        name, mark = arrived.name, leaf.elements.get(arrived.name)
+        if mark is None:
+            return Kept(b"", refused="its leaf names no such element")
+        try:
+            content, stored = sealing.reseal(
+                self.epoch_key(leaf),
+                self.store,
+                leaf.log_id,
+                leaf.sequence,
+                name,
+                arrived.stored,
+                mark.commitment,
+                kept_as=self.kept_as,
+            )
+            token = None
+            if leaf.kind == Read.KIND and name == "text":
+                token = token_of(self.token_key, codec.from_bytes(ReadText, bytes(content)).text)
+        except (StorageError, KeyServiceError) as error:
+            return Kept(b"", refused=error.what)
+        return Kept(stored, token)
 
 
 def _wrong_with_each(

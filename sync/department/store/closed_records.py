@@ -67,10 +67,22 @@ def place(
     return placed, contradicting
 
 
+def beside_name(log_id: bytes, number: int) -> bytes:
+    """The id, 32 bytes, of the history `number` that is held beside a closed log."""
+    return hashlib.sha256(TAG + log_id + number.to_bytes(4, "big")).digest()
+
+
+def number_of(log: HeldLog) -> int:
+    """Which history beside its log this one is, or -1 for the log itself."""
+    if log.closed_of is None:
+        return -1
+    return next(at for at in range(MOST_BESIDE) if beside_name(log.closed_of, at) == log.log_id)
+
+
 def _another(connection: sa.Connection, log: HeldLog, number: int, now_us: int) -> HeldLog:
     if number >= MOST_BESIDE:
         raise refuse("malformed", "too many histories of one closed log: bring the card to the department")
-    log_id = hashlib.sha256(TAG + log.log_id + number.to_bytes(4, "big")).digest()
+    log_id = beside_name(log.log_id, number)
     vouch = connection.execute(select(logs.c.vouch).where(logs.c.log_no == log.log_no)).scalar_one()
     connection.execute(
         insert(logs).values(

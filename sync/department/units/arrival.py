@@ -17,9 +17,10 @@ from storage.read_records import Alert, AlertStepped
 from storage.record_base import KeyClass
 from storage.times import DAY_US
 from sync import messages
-from sync.department.content.key_service import Arrived, ReceivingKeys
+from sync.department.content.key_service import Arrived, ReceivingKeys, SourceLog
 from sync.department.store import incidents, unit_logs
 from sync.department.store.blobs import PackStore
+from sync.department.store.closed_records import number_of
 from sync.department.store.database import Store
 from sync.department.store.unit_logs import FORM_OPEN, FORM_SEALED, HeldLog, NewElement
 from sync.errors import RefusedByDepartmentError
@@ -34,7 +35,7 @@ class _Sorted:
     """What a parcel turned out to hold."""
 
     ready: list[NewElement] = field(default_factory=list)
-    sealed: list[Arrived] = field(default_factory=list)
+    sealed: list[tuple[int, Arrived]] = field(default_factory=list)
     bad: list[tuple[int, str, str, bool]] = field(default_factory=list)
 
 
@@ -81,13 +82,16 @@ class Arrival:
         found = _sort(log, header.items, parts, rows, parsed, here)
         if found.sealed or found.ready:
             self._store.open_day(day)
-        for one, kept in zip(found.sealed, self._keys.open_and_reseal(day, keys, found.sealed), strict=True):
+        source = SourceLog(public=log.public.public_bytes_raw(), beside=number_of(log))
+        arrived = [one for _, one in found.sealed]
+        resealed = self._keys.open_and_reseal(day, source, keys, arrived)
+        for (sequence, one), kept in zip(found.sealed, resealed, strict=True):
             if kept.refused is not None:
-                found.bad.append((one.sequence, one.name, kept.refused, False))
+                found.bad.append((sequence, one.name, kept.refused, False))
                 continue
             found.ready.append(
                 NewElement(
-                    sequence=one.sequence,
+                    sequence=sequence,
                     name=one.name,
                     form=FORM_SEALED,
                     stored=kept.stored,
@@ -167,12 +171,12 @@ def _sort(  # noqa: PLR0917 - one call
         if not missing or (item.sequence, item.name) in here:
             continue  # sent twice, taken once
         here.add((item.sequence, item.name))
-        _judge(found, log, leaf, item, stored)
+        _judge(found, leaf, data, item, stored)
     return found
 
 
 def _judge(
-    found: _Sorted, log: HeldLog, leaf: leaves.Leaf, item: messages.ParcelElement, stored: bytes
+    found: _Sorted, leaf: leaves.Leaf, data: bytes, item: messages.ParcelElement, stored: bytes
 ) -> None:
     mark = leaf.elements[item.name]
     if not stored:
@@ -187,15 +191,4 @@ def _judge(
             return
         found.ready.append(NewElement(sequence=item.sequence, name=item.name, form=FORM_OPEN, stored=stored))
     else:
-        found.sealed.append(
-            Arrived(
-                log_id=leaf.log_id,
-                sequence=item.sequence,
-                epoch=leaf.epoch,
-                name=item.name,
-                commitment=mark.commitment,
-                stored=stored,
-                token=leaf.kind == "read" and item.name == "text",
-                kept_as=log.log_id,
-            )
-        )
+        found.sealed.append((item.sequence, Arrived(leaf=data, name=item.name, stored=stored)))
