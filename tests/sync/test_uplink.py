@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 from custody_twins import check
+from sqlalchemy import select, update
 from sync_twins import DepartmentProcess, FaultProxy, Unit, checked, found_department, issue_code, running
 
 from sync.department.server.server import Department
+from sync.department.store.tables import codes
 from sync.enrollment_code import EnrollmentCode
 from sync.errors import NotEnrolledError, RefusedByDepartmentError
 from sync.schedule import Schedule
@@ -90,6 +92,41 @@ def test_a_revoked_unit_is_refused(server: DepartmentProcess, enrolled: Unit) ->
     made = enrolled.attempt()
     assert made.outcome == "refused"
     assert "revoked" in made.what
+
+
+@pytest.mark.parametrize("used", [True, False], ids=["its own code", "another code of its name"])
+def test_no_code_from_before_its_revocation_takes_a_unit_in_again(
+    server: DepartmentProcess, units: Callable[[str], Unit], used: bool
+) -> None:
+    """Stolen within the day on which it joined: the code is in the shell's history or on a note."""
+    name = f"car 9 {used}"
+    code, spare, unit = issue_code(server.home, name), issue_code(server.home, name), units(name)
+    unit.enroll(code)
+    department = Department(server.home)
+    department.enrollment.revoke(name, "stolen")
+    department.close()
+    with pytest.raises(RefusedByDepartmentError, match="unknown, used or expired"):
+        unit.enroll(code if used else spare)
+    assert unit.attempt().outcome == "refused"
+    unit.enroll(issue_code(server.home, name))
+    assert unit.attempt().outcome == "done"
+
+
+def test_a_code_that_outlived_a_revocation_does_not_undo_it(
+    server: DepartmentProcess, units: Callable[[str], Unit]
+) -> None:
+    """As left by an older version, which ended no codes."""
+    code, unit = issue_code(server.home, "car-9"), units("car-9")
+    unit.enroll(code)
+    department = Department(server.home)
+    with department.store.read() as connection:
+        lives = connection.execute(select(codes.c.expires_us)).scalars().all()
+    department.enrollment.revoke("car-9", "stolen")
+    with department.store.write() as connection:
+        connection.execute(update(codes).values(expires_us=max(lives)))
+    department.close()
+    with pytest.raises(RefusedByDepartmentError, match="older than the revocation"):
+        unit.enroll(code)
 
 
 def test_tls_admits_no_one_without_a_certificate_of_the_departments_ca(

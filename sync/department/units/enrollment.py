@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 import structlog
@@ -105,15 +106,18 @@ class Enrollment:
             )
 
     def revoke(self, name: str, why: str) -> None:
-        """Revoke the unit with this name or id. Raises InvalidInputError."""
+        """Revoke the unit with this name or id, and its enrollment codes. Raises InvalidInputError."""
+        now = self._now_us()
+        named = (units.c.name == name) | (units.c.unit_id == name)
         with self._store.write() as connection:
-            done = connection.execute(
-                update(units)
-                .where((units.c.name == name) | (units.c.unit_id == name), units.c.revoked_us.is_(None))
-                .values(revoked_us=self._now_us(), revoked_why=why)
-            )
-            if not done.rowcount:
+            row = connection.execute(select(units).where(named, units.c.revoked_us.is_(None))).first()
+            if row is None:
                 raise InvalidInputError(f"no enrolled unit is named {name}", where="--revoke")
+            connection.execute(
+                update(units).where(units.c.unit_id == row.unit_id).values(revoked_us=now, revoked_why=why)
+            )
+            of_it = (codes.c.unit_id == row.unit_id) | (codes.c.name == row.name)
+            connection.execute(update(codes).where(of_it, codes.c.expires_us > now).values(expires_us=now))
 
     def listed(self) -> list[EnrolledUnit]:
         """All units, by name."""
@@ -156,9 +160,9 @@ class Enrollment:
         now = self._now_us()
         with self._store.write() as connection:
             row = connection.execute(select(codes).where(codes.c.digest == code.digest())).first()
-            if row is None or row.expires_us < now or row.unit_id not in {None, unit_id}:
+            if row is None or row.expires_us <= now or row.unit_id not in {None, unit_id}:
                 raise refuse("code", "the enrollment code is unknown, used or expired")
-            self._add_unit(connection, vouch, unit_id, row.name)
+            self._add_unit(connection, vouch, unit_id, row)
             self._hold_log(connection, unit_id, log_id_of(public), vouch, request.vouch)
             connection.execute(
                 update(codes).where(codes.c.digest == code.digest()).values(used_us=now, unit_id=unit_id)
@@ -179,9 +183,12 @@ class Enrollment:
         )
 
     @staticmethod
-    def _add_unit(connection: sa.Connection, vouch: Vouch, unit_id: str, name: str) -> None:
+    def _add_unit(connection: sa.Connection, vouch: Vouch, unit_id: str, code: sa.Row[Any]) -> None:
+        name = code.name
         row = connection.execute(select(units).where(units.c.unit_id == unit_id)).first()
         if row is not None:
+            if row.revoked_us is not None and code.issued_us <= row.revoked_us:
+                raise refuse("code", "the enrollment code is older than the revocation of this unit")
             connection.execute(
                 update(units)
                 .where(units.c.unit_id == unit_id)
