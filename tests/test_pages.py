@@ -117,6 +117,12 @@ def test_a_look_up_of_the_guide_leads_to_the_words_that_a_stranger_greps(
     assert [path for path in paths if wanted not in (ROOT / path).read_text(encoding="utf-8")] == []
 
 
+def test_no_file_of_the_tree_has_the_name_of_an_option() -> None:
+    """A tool that takes its first word for a file to write makes one of `--help`."""
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert [name for name in tracked.splitlines() if name.startswith("-") or "/-" in name] == []
+
+
 @pytest.mark.parametrize("name", AMERICAN)
 def test_the_pages_for_everybody_are_in_american_english(name: str) -> None:
     assert BRITISH.findall((ROOT / name).read_text(encoding="utf-8")) == []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import argparse
 from dataclasses import dataclass
 from pathlib import Path
 from xml.sax.saxutils import escape
@@ -142,4 +142,6 @@ def picture() -> str:
 
 
 if __name__ == "__main__":
-    Path(sys.argv[1]).write_text(picture(), encoding="utf-8")
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("file", type=Path, help="where to write the picture")
+    parser.parse_args().file.write_text(picture(), encoding="utf-8")

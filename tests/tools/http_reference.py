@@ -5,9 +5,9 @@ python -m tests.tools.http_reference sync/department/desk/HTTP.md
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import enum
-import sys
 import textwrap
 import types
 import typing
@@ -205,4 +205,6 @@ def reference() -> str:
 
 
 if __name__ == "__main__":
-    Path(sys.argv[1]).write_text(reference(), encoding="utf-8")
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("file", type=Path, help="where to write the reference")
+    parser.parse_args().file.write_text(reference(), encoding="utf-8")
