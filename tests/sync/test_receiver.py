@@ -19,7 +19,7 @@ from storage.times import DAY_US, now_us
 from sync import messages
 from sync.department.ground.department_time import Clocks
 from sync.department.server.server import Department
-from sync.department.store import incidents, unit_logs
+from sync.department.store import unit_logs
 from sync.department.store.tables import elements, leaves, tokens, units
 from sync.department.units import documents as down
 from sync.errors import BatchRefusedError, InvalidInputError, RefusedByDepartmentError
@@ -146,15 +146,6 @@ def test_a_log_is_not_set_aside_over_one_that_was(department: Department, unit: 
     with pytest.raises(LedgerError, match="was set aside before"):
         succeed(unit.home, unit.slot, unit.clock, unit.folder, previous=None, reason="test")
     unit.reopen()
-
-
-def test_an_incident_is_closed_by_two_people(department: Department, unit: Joined) -> None:
-    with department.store.write() as connection:
-        number = incidents.record(connection, kind="fork", detail="x", unit_id=None, log_id=None, now_us=1)
-        assert not incidents.close(connection, number, "ann", 2)
-        with pytest.raises(InvalidInputError, match="another one"):
-            incidents.close(connection, number, "ann", 3)
-        assert incidents.close(connection, number, "ben", 4)
 
 
 def test_a_log_that_nobody_vouched_for_is_not_heard(department: Department, tmp_path: Path) -> None:

@@ -11,7 +11,6 @@ import sqlalchemy as sa
 from sqlalchemy import insert, select, update
 
 from sync.department.store.tables import incidents, units
-from sync.errors import InvalidInputError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,20 +87,3 @@ def settle(connection: sa.Connection, number: int, first: str, second: str, now_
         .where(incidents.c.incident_no == number, incidents.c.closed_us.is_(None))
         .values(closed_by=first, second_by=second, closed_us=now_us)
     )
-
-
-def close(connection: sa.Connection, number: int, person: str, now_us: int) -> bool:
-    """One person's word that an incident is settled; whether it is closed now. Raises InvalidInputError."""
-    where = incidents.c.incident_no == number
-    row = connection.execute(select(incidents).where(where)).first()
-    if row is None:
-        raise InvalidInputError(f"there is no incident {number}")
-    if row.closed_us is not None:
-        return True
-    if row.closed_by is None:
-        connection.execute(update(incidents).where(where).values(closed_by=person))
-        return False
-    if row.closed_by == person:
-        raise InvalidInputError("the second person must be another one", where=f"incident {number}")
-    connection.execute(update(incidents).where(where).values(second_by=person, closed_us=now_us))
-    return True
