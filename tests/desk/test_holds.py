@@ -137,7 +137,9 @@ def test_a_held_read_outlives_its_purged_day_and_no_other_does(
     packs = FolderPacks(department.home.blobs)
     time = DepartmentTime(department.home.path, Clocks.simulated(department.clock))
     time.found()
-    retention = StoreRetention(store, keys, packs, department.home.log_key(), department.home.settings, time)
+    retention = StoreRetention(
+        store, keys, packs, department.home.log_key(), department.home.settings, time, lambda: 365
+    )
     assert len(retention.run(through=START_US // DAY_US)) == 2
     store.close()
     keys.close()

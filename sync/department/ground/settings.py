@@ -1,6 +1,6 @@
 """The department's settings: typed, ranged, explained; unknown keys are refused by name.
 
-No setting goes beyond the policy: the year of 463.8 is a floor and a ceiling.
+No setting goes beyond the policy, and none says how long content is kept: the policy file does (463.8).
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from sync.errors import InvalidInputError
 from sync.toml_settings import SettingError, load_table, setting, write_table
 
 HEADER = "# Settings of the department server. Changes take effect at the next start.\n\n"
-YEAR_DAYS = 365  # policy 463.8: "should be stored for 1 year. Thereafter ... purged"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,9 +38,6 @@ class Settings:
     )
     keys_folder: str = setting(
         "", why="empty: keys/ in this folder; best on another disk, outside every backup of the database"
-    )
-    keep_days: int = setting(
-        YEAR_DAYS, low=YEAR_DAYS, high=YEAR_DAYS, why="463.8: one year from receipt, no less and no more"
     )
     day_keys_ahead: int = setting(400, low=2, high=400, why="public day keys that a unit gets in advance")
     purge_hour: int = setting(

@@ -7,9 +7,9 @@ next run. Leaves stay, so the logs still verify.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -65,19 +65,13 @@ class Due:
         return max(0, (now_us - self.due_us) // DAY_US)
 
 
-class Keeper(Protocol):
-    """Code that must save something from a day before its purge (a hold), and answers when done."""
-
-    def __call__(self, day: int) -> None: ...
-
-
 def due_us(day: int, keep_days: int) -> int:
     """The first moment at which everything received on `day` has been kept its full year."""
     return (day + 1 + keep_days) * DAY_US
 
 
 def keep_days_of(home: DepartmentHome) -> int:
-    """The days of the policy file that the root file names, a year at most. Raises HomeError.
+    """The days of the policy file that the root file names. Raises HomeError.
 
     An unsigned file purges nothing: one that does not fit the root file is refused.
     """
@@ -90,7 +84,7 @@ def keep_days_of(home: DepartmentHome) -> int:
             where=str(home.path),
             cure="department keys adopt, with the root file and the policy that it names",
         ) from None
-    return min(policy.retention.keep_days, home.settings.keep_days)
+    return policy.retention.keep_days
 
 
 class StoreRetention:
@@ -104,14 +98,13 @@ class StoreRetention:
         log_key: Ed25519PrivateKey,
         settings: Settings,
         time: DepartmentTime,
-        before: Sequence[Keeper] = (),
-        keep_days: Callable[[], int] | None = None,
+        keep_days: Callable[[], int],
     ) -> None:
-        """`keep_days`: what the policy file in force says; else the setting's year."""
+        """`keep_days`: what the policy file in force says."""
         self._store, self._keys, self._packs = store, keys, packs
-        self._log_key, self._settings, self._before = log_key, settings, before
+        self._log_key, self._settings = log_key, settings
         self._now_us, self._sure = time.now_us, time.demand_sure
-        self._keep_days = keep_days or (lambda: settings.keep_days)
+        self._keep_days = keep_days
         self._swept: set[int] = set()
 
     def plan(self) -> list[Due]:
@@ -211,8 +204,6 @@ class StoreRetention:
     def _purge(self, due: Due) -> DayPurgeReceipt:
         started = self._now_us()
         if not due.begun:
-            for keeper in self._before:
-                keeper(due.day)
             with self._store.write() as connection:
                 connection.execute(update(days).where(days.c.day == due.day).values(purge_started_us=started))
         records, parts = self.counted(due.day)
