@@ -182,6 +182,8 @@ def test_the_audit_is_run_charted_closed_and_bundled(department: Department, rea
     assert csv.text.count("\n") >= 7
     assert one.ask("GET", "/audit/requests.csv?user=chief").text.count("\n") == 1
     reviewer.logon("reviewer1")
+    home = reviewer.get("/").html  # the finding is some seconds old there, however long its reviewer has
+    assert re.search(r'class="age">\d+ s</span><span><a href="/findings"', home)
     page = reviewer.get("/findings")
     fields = form_of(page, "audit/close")
     assert "hit and run" in reviewer.get(f"/findings/{fields['finding']}").text

@@ -177,7 +177,9 @@ ADD = (
 @desk_access.text(
     "--why", "why", "The reason, for the second person and for the person who verifies an alert."
 )
-@click.option("--days", type=click.IntRange(1, 30), required=True, help="When the entry expires.")
+@click.option(
+    "--days", type=click.IntRange(min=1), required=True, help="After how many days the entry expires."
+)
 @desk_access.text("--make", "make", "Of the vehicle.", required=False)
 @desk_access.text("--model", "model", "Of the vehicle.", required=False)
 @desk_access.text("--color", "color", "Of the vehicle.", required=False)

@@ -11,6 +11,7 @@ from storage.times import DAY_US, MINUTE_US, iso_text
 from sync.department.desk.audit.rules import NOT_FILED, AlprRequest
 from sync.department.desk.people import training
 from sync.department.desk.redress.rules import due_us
+from sync.department.desk.sharing import rules as sharing
 from sync.department.desk.state import DeskState
 from sync.department.ground.department_time import Doubt, span_text
 from sync.department.journal.change_entries import GlassBroken
@@ -20,7 +21,6 @@ from sync.department.journal.sharing_entries import ShareAsked
 from sync.department.policy.policy import Policy
 from sync.department.policy.roles import CALLS, Call, Role
 
-SHARE_DAYS = 14  # a written request waits no longer for review and decision
 INCIDENT_DAYS = 7  # a log that contradicts its past waits no longer for two people
 EVIDENCE_DAYS = 30  # a hold is fulfilled by export and booking
 
@@ -239,7 +239,7 @@ def _shares(book: DeskState, now_us: int) -> list[Overdue]:
         for number, entry in book.shares.asked.items()
         if isinstance(entry.note, ShareAsked)
         and number not in book.shares.decided
-        and now_us - entry.stamp.at_us >= SHARE_DAYS * DAY_US
+        and sharing.is_late(entry.stamp.at_us, now_us)
     ]
 
 

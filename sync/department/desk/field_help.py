@@ -67,7 +67,7 @@ _BY_FORM: dict[str, FieldWords] = {
     "LocalForm.reason": W("Why", "for the second person and the person who verifies an alert"),
     "LocalForm.recipients": W("Covert: only for these", "user names; empty: everyone on duty"),
     "LocalForm.state": W("State", "e.g. US-CA; empty where unknown"),
-    "LocalForm.until_us": W("Ends", "automatic, within 30 days"),
+    "LocalForm.until_us": W("Ends", "automatic, within the policy's days"),
     "NumbersForm.action": W("Kind of access", "search, image, export, ...; empty for all"),
     "PageForm.access": W("Search", "its entry"),
     "OverdueForm.filings": W("With requests not filed", "they take longer: the whole log is read"),

@@ -38,7 +38,7 @@ COMPLIANCE = Sheet(
         ),
         Listing(
             operation="compliance/endings",
-            title="Expires within 30 days",
+            title="Expires soon",
             columns=("kind", "about", "ends_us", "cure", "clause"),
             empty="Nothing expires soon.",
         ),

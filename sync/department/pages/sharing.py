@@ -6,13 +6,12 @@ from typing import Any
 
 from starlette.responses import Response
 
-from storage.times import DAY_US
+from sync.department.desk.sharing.rules import is_late
 from sync.department.pages.fields import Options
 from sync.department.pages.sheets import Ask, File, Listing, Opening, Sheet, download, pages_of
 from sync.department.pages.visit import Page, Visit
 from sync.department.pages.wording import word_of
 
-LATE_US = 14 * DAY_US
 DECIDE = (("Approve", "approved", "yes"), ("Refuse", "approved", "no"))
 
 
@@ -63,7 +62,7 @@ SHEET = Sheet(
                     when=lambda row, visit: row.state == "approved" and row.decided_by != visit.person.user,
                 ),
             ),
-            late=lambda row, now_us: row.state in {"asked", "reviewed"} and now_us - row.at_us >= LATE_US,
+            late=lambda row, now_us: row.state in {"asked", "reviewed"} and is_late(row.at_us, now_us),
             acts=(
                 Ask(
                     operation="share/review",

@@ -9,8 +9,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from storage.times import DAY_US, HOUR_US
+from storage.times import HOUR_US
 from sync.department.desk.endings import SEEN_WITH
+from sync.department.desk.redress.rules import ANSWER_DAYS
+from sync.department.desk.sharing.rules import is_late
 from sync.department.pages.asking import asker_of
 from sync.department.pages.ends import place_of
 from sync.department.pages.rendering import clock_of
@@ -123,7 +125,7 @@ def _findings(visit: Visit, rows: Any) -> Iterable[HomeItem]:
     for one in rows:
         if not one.verdict and one.reviewer == visit.person.user:
             yield HomeItem(
-                since_us=one.due_us - 30 * DAY_US,
+                since_us=one.opened_us,
                 what=f"Finding {one.finding}: {word_of(one.detector)}, about {one.about}",
                 why="463.5 (c): assigned to you",
                 path="/findings",
@@ -141,7 +143,7 @@ def _shares(visit: Visit, rows: Any) -> Iterable[HomeItem]:
                 what=f"Request of {one.agency}: {one.state}",
                 why="463.6 (b): reviewed, approved, then delivered",
                 path="/sharing",
-                late=visit.now_us - one.at_us > 14 * DAY_US,
+                late=is_late(one.at_us, visit.now_us),
             )
 
 
@@ -239,7 +241,7 @@ def _redress(visit: Visit, rows: Any) -> Iterable[HomeItem]:
             yield HomeItem(
                 since_us=one.at_us,
                 what=f"Request {one.request} of the public: {word_of(one.about)}",
-                why="463.4: the department answers within 30 days",
+                why=f"463.4: the department answers within {ANSWER_DAYS} days",
                 path="/redress",
                 late=visit.now_us >= one.due_us,
             )

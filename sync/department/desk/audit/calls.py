@@ -34,7 +34,6 @@ from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError
 from sync.department.policy.roles import Call
 
 FOREVER_US = (1 << 53) - 1  # what JSON carries exactly; the year 2255
-MAX_EVENTS = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +90,7 @@ class Finding:
     about: str
     accesses: tuple[int, ...]
     reviewer: str
+    opened_us: int
     due_us: int
     detail: str
     reason: str = field(repr=False)
@@ -406,6 +406,7 @@ def _finding(desk: Desk, entry: Entry) -> Finding:
         about=note.about,
         accesses=note.accesses,
         reviewer=note.reviewer if desk.book.roster.may_review(desk.policy, note.reviewer) else "",
+        opened_us=entry.stamp.at_us,
         due_us=note.due_us,
         detail=note.detail,
         reason="; ".join(dict.fromkeys(reasons)),

@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from storage.times import DAY_US
 from sync.department.desk.inquiry.rules import PLATE, is_full, plate_of
 from sync.department.desk.words import weight
 from sync.department.journal.entries import Entry
@@ -26,6 +27,12 @@ from sync.department.policy.policy import Policy
 from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError, demand, refuse_each
 
 MAX_LETTER_BYTES = 512 * 1024
+ANSWER_DAYS = 14  # a written request waits no longer for review and decision
+
+
+def is_late(asked_us: int, now_us: int) -> bool:
+    """Whether a written request of this time should have been reviewed and decided."""
+    return now_us - asked_us >= ANSWER_DAYS * DAY_US
 
 
 @dataclass(slots=True)
