@@ -34,6 +34,7 @@ from sync.department.journal.entry_base import Note
 from sync.department.journal.folded import as_plain, as_value
 from sync.department.journal.hold_entries import HoldReleased, ReleaseAsked
 from sync.department.journal.inquiry_entries import Access, SearchApproved
+from sync.department.journal.machine_entries import UnitCodeIssued
 from sync.department.journal.made_by import MADE, MADE_KINDS
 from sync.department.journal.office_entries import GrantDelegated, GrantIssued, IncidentSettled
 from sync.department.journal.second_hands import (
@@ -50,6 +51,7 @@ from sync.department.journal.signed_forms import NamedAlert, OpenedRecords, Wait
 from sync.department.journal.signed_log import SignedLog
 from sync.department.journal.signers import SIGNER_KINDS
 from sync.department.journal.statements import Statement
+from sync.department.journal.unit_logs import LogsOfUnits
 from sync.root_file import Root
 
 DATABASE = "followed.sqlite"
@@ -65,6 +67,7 @@ PLAIN = (
     ListSent,
     GrantIssued,
     GrantDelegated,
+    UnitCodeIssued,
 )
 NAMING: tuple[type[Note], ...] = (Access, ChangeDecided, SearchApproved, ShareDecided, *MADE)
 SECRET_KINDS = frozenset(cls.KIND for cls in NAMING if cls not in PLAIN)
@@ -132,6 +135,7 @@ class Followed:
     peaks: tuple[bytes, ...] = ()
     signed: SignedLog = field(default_factory=SignedLog)
     judged: dict[int, JudgedAccess] = field(default_factory=dict)
+    logs: LogsOfUnits = field(default_factory=LogsOfUnits)
 
 
 class FollowError(StorageError):
@@ -304,6 +308,11 @@ class FollowedLog:
         if sequence in known.signed.unjudged:
             raise UnsignedError("no second person was asked to judge it")
 
+    def demand_unit(self, name: str, log_id: bytes) -> None:
+        """A log of the unit that an access names. Raises UnsignedError."""
+        if self._known().logs.name_of(log_id.hex()) != name:
+            raise UnsignedError("the log followed does not say that these reads are that unit's")
+
     def demand_hold(self, said: Statement, access: int) -> None:
         """The key of the hold that a signed export names. Raises UnsignedError."""
         self._known().signed.signers.second.demand_hold(said, access)
@@ -324,6 +333,7 @@ def _judge(known: Followed, entry: Entry) -> None:
     reason = ""
     try:
         known.signed.judge(entry)
+        known.logs.apply(entry)
     except UnsignedError as error:
         reason = str(error)
     while known.judged:

@@ -301,6 +301,7 @@ class GuardedKeys:
     ) -> list[MatchedRead]:
         access, why, entry = self._shown(cover, Access)
         _demand_query(access, query)
+        self._demand_unit(query, log_id)
         wanted = [(row.sequence, name, *row.elements[name]) for row in rows for name in ("text", "place")]
         opened = self._service.open_stored(f"{why}: match", day, log_id, wanted)
         result = []
@@ -313,6 +314,15 @@ class GuardedKeys:
             names = [read_name(log_id, one.sequence) for one in result]
             self._keep_found(entry, access.request if access.action == "search" else -1, names)
         return result
+
+    def _demand_unit(self, query: Query, log_id: bytes) -> None:
+        """A search of one unit opens reads of its logs alone. Raises DeskRefusal."""
+        if not query.unit:
+            return
+        try:
+            self._followed.demand_unit(query.unit, log_id)
+        except UnsignedError as error:
+            raise _no(f"the search is of one unit: {error}", "other-unit") from None
 
     def _keep_found(self, entry: Entry, request: int, names: Sequence[str], *, held: bool = False) -> None:
         found, user = self._opened.found, entry.stamp.user

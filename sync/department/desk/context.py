@@ -119,6 +119,10 @@ class StoreState(Protocol):
         """Every unit, revoked ones too, with the codes by which it joined."""
         ...
 
+    def unit_logs(self) -> list[tuple[str, str, str]]:
+        """(id of the log in hex, id of its unit, the unit's name) of every log."""
+        ...
+
     def days(self) -> list[KeptDay]:
         """Every day of receipt, the oldest first."""
         ...

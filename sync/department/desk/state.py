@@ -39,6 +39,7 @@ from sync.department.journal.machine_entries import KeysListSeen, PurgeAllowed
 from sync.department.journal.made_by import MADE
 from sync.department.journal.second_hands import UnsignedError
 from sync.department.journal.signers import Signers
+from sync.department.journal.unit_logs import LogsOfUnits
 from sync.department.policy import policy_file
 from sync.department.policy.policy import Policy
 from sync.root_file import Root
@@ -72,6 +73,7 @@ class DeskState:
     alerts: AlertStates = field(default_factory=AlertStates)
     redress: Requests = field(default_factory=Requests)
     joined: JoinedUnits = field(default_factory=JoinedUnits)
+    logs: LogsOfUnits = field(default_factory=LogsOfUnits)
     away: Entry | None = None
     opened_us: int = 0
     policy_us: int = 0
@@ -131,6 +133,7 @@ class DeskState:
             self.alerts,
             self.redress,
             self.joined,
+            self.logs,
         ):
             part.apply(entry)
 

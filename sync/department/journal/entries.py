@@ -59,6 +59,7 @@ from sync.department.journal.machine_entries import (
     PurgeAsked,
     ResetHanded,
     UnitCodeIssued,
+    UnitLogsNamed,
     UnitRevoked,
     UnitsListed,
 )
@@ -372,6 +373,7 @@ NOTES: dict[str, type[Note]] = {
         ClockConfirmed,
         PurgeAllowed,
         UnitCodeIssued,
+        UnitLogsNamed,
         UnitRevoked,
         UnitsListed,
         DocumentSent,

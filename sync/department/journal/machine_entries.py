@@ -50,6 +50,16 @@ class UnitsListed(Note):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UnitLogsNamed(Note):
+    """Logs of a unit, by their ids in hex, and its name: a search of one unit opens reads of these alone."""
+
+    KIND: ClassVar[str] = "unit_logs"
+    unit: str
+    name: str
+    logs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class KeysListSeen(Note):
     """How many lines the key service's own list had, and the SHA-256 of the last: it never gets shorter."""
 

@@ -59,7 +59,7 @@ from sync.department.journal.entry_base import SYSTEM, Note
 from sync.department.journal.granted import can_destroy
 from sync.department.journal.hold_entries import HoldPlaced, HoldReleased, ReleaseAsked
 from sync.department.journal.inquiry_entries import Access, SearchApproved
-from sync.department.journal.machine_entries import AdministratorNamed
+from sync.department.journal.machine_entries import AdministratorNamed, UnitLogsNamed
 from sync.department.journal.made_by import MADE, demand_made, takes_two
 from sync.department.journal.office_entries import GrantIssued, IncidentSettled
 from sync.department.journal.passkeys import (
@@ -113,6 +113,7 @@ JUDGED: tuple[type[Note], ...] = (
     SearchApproved,
     ShareDecided,
     Access,
+    UnitLogsNamed,
     *MADE,
 )
 SIGNER_KINDS = tuple(cls.KIND for cls in JUDGED)

@@ -22,6 +22,7 @@ from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Desk
 from sync.department.desk.holds import calls as calls_holds
 from sync.department.desk.incidents import calls as calls_incidents
+from sync.department.desk.machine.naming_logs import name_logs
 from sync.department.journal.change_entries import DayCounted
 from sync.department.journal.hold_entries import Purged
 from sync.department.journal.machine_entries import KeysListSeen, UnitsListed
@@ -168,6 +169,7 @@ def run(front: DeskContext, retention: StoreRetention, ways: Sequence[Way] = ())
         ("documents", front.send_down),
         ("sent", front.enter_sent),
         ("units", lambda: list_units(front)),
+        ("logs", lambda: name_logs(front)),
         ("keys", lambda: enter_keys_list(front)),
         ("cover", lambda: cover_newest(front.desk)),
         ("notices", lambda: tell_people(front, ways)),

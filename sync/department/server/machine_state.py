@@ -8,7 +8,7 @@ from storage.times import DAY_US
 from sync.department.desk.context import KeptDay, UnitRow
 from sync.department.store import tables, unit_health
 from sync.department.store.database import Store
-from sync.department.store.joined_units import JoinedUnit, joined
+from sync.department.store.joined_units import JoinedUnit, joined, unit_logs
 from sync.department.store.unit_health import SILENT_DAYS, UnitState
 
 
@@ -32,6 +32,11 @@ class StoredState:
         """Every unit, revoked ones too, with the codes by which it joined."""
         with self._store.read() as connection:
             return joined(connection)
+
+    def unit_logs(self) -> list[tuple[str, str, str]]:
+        """(id of the log in hex, id of its unit, the unit's name) of every log."""
+        with self._store.read() as connection:
+            return unit_logs(connection)
 
     def days(self) -> list[KeptDay]:
         """Every day of receipt, the oldest first."""

@@ -20,6 +20,7 @@ from sync.department.journal.entries import Entry
 from sync.department.journal.granted import can_destroy
 from sync.department.journal.machine_entries import DocumentSent
 from sync.department.journal.office_entries import GrantIssued
+from sync.department.journal.unit_logs import LogsOfUnits
 from sync.department.server.counted_days import CountedDays, StoredDays
 from sync.department.server.folded_log import FoldedLog
 from sync.department.store.joined_units import JoinedUnit
@@ -32,12 +33,13 @@ SIGNED_HEADS = (f"{HEAD}/", "configuration", "update/")
 @dataclass(slots=True)
 class Reported:
     """What units reported: (unit, what it took), log after log; resets: (unit, grant, time); the units
-    themselves and the days of receipt, as the store has them."""
+    themselves, whose each log is, and the days of receipt, as the store has them."""
 
     files: list[tuple[str, FileInForce]] = field(default_factory=list)
     grants: list[tuple[str, GrantTaken]] = field(default_factory=list)
     resets: list[tuple[str, str, int]] = field(default_factory=list)
     units: list[JoinedUnit] = field(default_factory=list)
+    logs: list[tuple[str, str, str]] = field(default_factory=list)
     days: StoredDays = field(default_factory=StoredDays)
     _log_at: int = 0
 
@@ -70,6 +72,7 @@ class CoveredByEntries:
         self._offers: dict[str, int] = defaultdict(int)
         self._grants: dict[str, tuple[bytes, bool]] = {}
         self._joined, self._days, self.holds = JoinedUnits(), CountedDays(), OpenHolds()
+        self._logs = LogsOfUnits()
         self._problems: list[str] = []
 
     def judge(self, entry: Entry, *, holds: bool) -> None:
@@ -81,6 +84,8 @@ class CoveredByEntries:
         self._days.apply(entry)
         if holds:
             self._joined.apply(entry)
+            if wrong := self._logs.apply(entry):
+                self._problems.append(f"entry {entry.sequence}: unit_logs: {wrong}")
             self.holds.apply(entry)
         if isinstance(note, DocumentSent):
             self._take_sent(entry, note)
@@ -105,6 +110,7 @@ class CoveredByEntries:
         self._folded.end()
         wrong, unchecked = [*self._folded.problems, *self._problems], set[str]()
         wrong += self._joined.differences(reported.units)
+        wrong += self._logs.differences(reported.logs)
         days, unchecked_days = self._days.compare(reported.days, self._newest_us)
         wrong += days
         unchecked.update(unchecked_days)

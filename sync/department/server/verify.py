@@ -97,6 +97,7 @@ class Checker:
                 .order_by(logs.c.log_no)
             ).all()
             self.report.reported.units = joined_units.joined(connection)
+            self.report.reported.logs = joined_units.unit_logs(connection)
             self._days(connection)
             purged = self._purges(connection)
             for row in rows:

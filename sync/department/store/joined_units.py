@@ -6,9 +6,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from sync.department.store.tables import codes, units
-
-WAS = " (was "  # a revoked unit made room for another one of its name
+from sync.department.store.tables import codes, logs, units
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,3 +38,13 @@ def joined(connection: sa.Connection) -> list[JoinedUnit]:
         )
         for row in rows
     ]
+
+
+def unit_logs(connection: sa.Connection) -> list[tuple[str, str, str]]:
+    """(id of the log in hex, id of its unit, the unit's name) of every log."""
+    found = connection.execute(
+        sa.select(logs.c.log_id, units.c.unit_id, units.c.name)
+        .join(units, units.c.unit_id == logs.c.unit_id)
+        .order_by(logs.c.log_no)
+    )
+    return [(bytes(row[0]).hex(), str(row[1]), str(row[2])) for row in found]

@@ -19,9 +19,9 @@ from storage.leaf import log_id_of
 from storage.times import HOUR_US
 from sync import messages
 from sync.department.ground.settings import Settings
+from sync.department.journal.unit_logs import WAS
 from sync.department.store import incidents, unit_logs
 from sync.department.store.database import Store
-from sync.department.store.joined_units import WAS
 from sync.department.store.tables import certificates, codes, units
 from sync.department.units import documents
 from sync.department.units.authority import Authority

@@ -111,6 +111,7 @@ _ROWS: Mapping[str, tuple[str, Callable[[Any], _Said]]] = {
     "clock_confirmed": ("clock confirmed", lambda n: (iso_text(n.wall_us, to="second"), "", "", n.reason)),
     "purge_allowed": ("backlog allowed", lambda n: (f"day {n.through}", "", "", n.reason)),
     "unit_code": ("unit code", lambda n: (n.name, "", "issued", "")),
+    "unit_logs": ("logs of a unit", lambda n: (n.name, "", counted(len(n.logs), "log"), "")),
     "units_listed": ("units listed", lambda n: ("", "", counted(len(n.units), "unit"), "")),
     "unit_revoked": ("unit revoked", lambda n: (n.unit, "", "", n.reason)),
     "purge_asked": ("purge", lambda _n: ("", "", "what was due", "")),

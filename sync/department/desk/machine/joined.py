@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 
 from sync.department.journal.entries import Entry
 from sync.department.journal.machine_entries import UnitCodeIssued, UnitRevoked, UnitsListed
-from sync.department.store.joined_units import WAS, JoinedUnit
+from sync.department.journal.unit_logs import WAS
+from sync.department.store.joined_units import JoinedUnit
 
 
 @dataclass(slots=True)

@@ -1,0 +1,156 @@
+"""Root has the search of one unit, which its person signed, open the reads of another: nothing opens.
+
+The store is root's, and so is the log's key: root may say in either that the other unit's log is this unit's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from desk_root import Root, covered_by
+from desk_twins import GROUND, Department, Pass, UnitTwin
+from sqlalchemy import update
+
+from storage.times import DAY_US, HOUR_US
+from sync.department.content.reads import FoundRead
+from sync.department.desk.inquiry.forms import Answer, RunForm
+from sync.department.desk.machine.naming_logs import name_logs
+from sync.department.desk.machine.unit_calls import UnitForm
+from sync.department.journal import check_log
+from sync.department.journal.inquiry_entries import Query
+from sync.department.journal.machine_entries import UnitCodeIssued, UnitLogsNamed
+from sync.department.journal.unit_logs import WAS, LogsOfUnits
+from sync.department.policy.refusals import DeskRefusal
+from sync.department.server.unit_reports import Reported
+from sync.department.store import tables
+from sync.department.store.database import open_store
+
+PLATE = "8XYZ123"
+MINE, OTHER = "car-7", "car-8"
+
+
+@dataclass
+class Fleet:
+    """A department of two units, both of which met the vehicle, and root in it."""
+
+    root: Root
+    other_log: str
+    access: int = -1
+    query: Query | None = None
+
+    @property
+    def department(self) -> Department:
+        return self.root.department
+
+    def search(self, unit: str) -> tuple[FoundRead, ...]:
+        """An honest search of one unit."""
+        self.query = query = replace(self.department.plate(PLATE), unit=unit)
+        form = RunForm(query=query, ground=GROUND)
+        answer = self.department.call("inquiry/run", self.department.logon("comm1"), form)
+        assert isinstance(answer, Answer)
+        self.access = answer.access
+        return answer.reads
+
+    def opens_all(self) -> None:
+        """Root asks the key service for the matches of every unit, under the newest search."""
+        front = self.department.front
+        assert self.query is not None
+        cover = front.desk.covered(self.access)
+        store = open_store(self.department.home.database_url)
+        with store.write() as connection:  # to the desk, both are one unit now
+            connection.execute(
+                update(tables.logs)
+                .where(tables.logs.c.log_id == bytes.fromhex(self.other_log))
+                .values(unit_id=MINE)
+            )
+        store.close()
+        front.reads.find(front.door, cover, self.query, 100)
+
+    def write(self, unit: str, name: str, *logs: str) -> None:
+        self.root.write(UnitLogsNamed(unit=unit, name=name, logs=logs), self.root.stamp("system"))
+
+    def named(self) -> list[str]:
+        """What `verify` says of the units' logs."""
+        covered, log = covered_by(self.department), self.department.desk.log
+        check_log.check(log.folder, log.public, keys=log.keys, taken=covered)
+        return covered.compare(Reported(logs=self.department.front.state.unit_logs()))[0]
+
+
+@pytest.fixture
+def fleet(department: Department) -> Fleet:
+    unit = UnitTwin(department.home, Ed25519PrivateKey.generate(), OTHER)
+    day_us = department.clock.us // DAY_US * DAY_US - DAY_US
+    unit.deliver([Pass(plate=PLATE, at_us=day_us + HOUR_US)], received_us=day_us + 2 * HOUR_US)
+    unit.close()
+    made = Fleet(Root(department), unit.log_id.hex())
+    name_logs(department.front)
+    return made
+
+
+def by_the_store_alone(fleet: Fleet) -> str:
+    fleet.search(MINE)
+    return "is unit car-7's, but the access log says car-8's"
+
+
+def by_an_entry_that_gives_the_log_away(fleet: Fleet) -> str:
+    fleet.write(MINE, MINE, fleet.other_log)
+    fleet.search(MINE)
+    return "car-7 is given another unit's log"
+
+
+def by_an_entry_that_gives_the_name_away(fleet: Fleet) -> str:
+    fleet.write(OTHER, MINE, fleet.other_log)
+    fleet.search(MINE)
+    return "by no code that a person signed for"
+
+
+ATTACKS = (
+    by_the_store_alone,
+    by_an_entry_that_gives_the_log_away,
+    by_an_entry_that_gives_the_name_away,
+)
+
+
+@pytest.mark.parametrize("attack", ATTACKS, ids=lambda one: one.__name__)
+def test_a_search_of_one_unit_opens_no_read_of_another(fleet: Fleet, attack: Callable[[Fleet], str]) -> None:
+    assert {one.unit for one in fleet.search(MINE)} == {MINE}
+    assert {one.unit for one in fleet.search(OTHER)} == {OTHER}
+    assert {one.unit for one in fleet.search("")} == {MINE, OTHER}
+    assert fleet.named() == []
+    said = attack(fleet)
+    with pytest.raises(DeskRefusal, match="the search is of one unit") as refused:
+        fleet.opens_all()
+    assert refused.value.code == "other-unit"
+    assert any(said in one for one in fleet.named())
+
+
+def test_a_unit_that_joins_later_is_searched_by_its_name_at_once(fleet: Fleet) -> None:
+    department = fleet.department
+    unit = UnitTwin(department.home, Ed25519PrivateKey.generate(), "car-9")
+    day_us = department.clock.us // DAY_US * DAY_US - DAY_US
+    (read,) = unit.deliver([Pass(plate=PLATE, at_us=day_us + HOUR_US)], received_us=day_us + 2 * HOUR_US)
+    unit.close()
+    size = department.desk.log.size()
+    assert [one.read for one in fleet.search("car-9")] == [read]
+    named = list(department.desk.log.entries(size, kinds=(UnitLogsNamed.KIND,)))
+    assert [one.note.name for one in named] == ["car-9"]  # type: ignore[attr-defined]
+    size = department.desk.log.size()
+    fleet.search("car-9")
+    assert list(department.desk.log.entries(size, kinds=(UnitLogsNamed.KIND,))) == []  # once
+
+
+def test_a_unit_takes_another_name_by_a_code_and_its_own_by_the_one_that_makes_room(fleet: Fleet) -> None:
+    """A revoked unit of the name makes room for another, and a unit joins again under another name."""
+    department = fleet.department
+    department.call("unit/enroll", department.logon("chief"), UnitForm(name="car-8b"))
+    logs = LogsOfUnits()
+    for entry in department.desk.log.entries(kinds=(UnitLogsNamed.KIND, UnitCodeIssued.KIND)):
+        assert logs.apply(entry) == ""
+    held = [(fleet.other_log, OTHER, f"{OTHER}{WAS}12)"), ("ff" * 32, "new", OTHER)]
+    made = logs.missing(held)
+    assert [(one.unit, one.name) for one in made] == [(OTHER, f"{OTHER}{WAS}12)"), ("new", OTHER)]
+    assert len(logs.missing([(fleet.other_log, OTHER, "car-8b")])) == 1
+    assert logs.missing([(fleet.other_log, OTHER, "car-8c")]) == []  # no code of that name
