@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from desk_root import Root, covered_by
-from desk_twins import GROUND, Department, Pass, UnitTwin
+from desk_twins import GROUND, Department
+from desk_units import Pass, UnitTwin
 from sqlalchemy import update
 
 from storage.times import DAY_US, HOUR_US
