@@ -27,10 +27,10 @@ from sync.department.desk.alerts.calls import (
     TranscribeForm,
 )
 from sync.department.desk.alerts.planting import LOOK_ALIKES, Planting, altered
-from sync.department.desk.compliance import Overdue
 from sync.department.desk.desk import Caller, Plan
 from sync.department.desk.due import OverdueForm
 from sync.department.desk.inquiry.forms import Images, NothingForm
+from sync.department.desk.owed import Overdue
 from sync.department.journal.alert_entries import AlertStepTaken
 from sync.department.journal.entries import Entry
 from sync.department.journal.inquiry_entries import Access

@@ -12,9 +12,9 @@ from desk_twins import GROUND, START_US, Department
 
 from storage.times import DAY_US, HOUR_US, MINUTE_US
 from sync.department.desk.audit.calls import PeriodForm
-from sync.department.desk.compliance import Overdue
 from sync.department.desk.due import OverdueForm
 from sync.department.desk.inquiry.forms import Entered, ProposeForm, RunForm
+from sync.department.desk.owed import Overdue
 from sync.department.ground.person_key import read_token
 from sync.department.journal.statements import offering, sign_call
 from sync.department.policy.refusals import DeskRefusal
@@ -63,8 +63,8 @@ def test_overdue_purges_and_silent_units_are_listed(department: Department) -> N
     front = department.front
     assert front.overdue_from_store(1 + DAY_US) == []
     rows = front.overdue_from_store(START_US + 370 * DAY_US)
-    assert [kind for kind, _, _ in rows] == ["purge", "purge", "purge", "unit"]
-    assert {clause for _, clause, _ in rows} == {"463.8"}
+    assert [one.kind for one in rows] == ["purge", "purge", "purge", "unit"]
+    assert {one.clause for one in rows} == {"463.8"}
 
 
 def test_under_a_clock_behind_the_log_a_deed_is_signed_and_compliance_says_which_clock(

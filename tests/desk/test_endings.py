@@ -13,8 +13,9 @@ from flipped import flip
 
 from storage.hot_list_file import MAGIC
 from sync.department.desk.due import CalendarForm, endings_now
-from sync.department.desk.endings import NOTICE_DAYS, OF_PEOPLE, PASSES, SEEN_WITH, Ending, advice, soon
+from sync.department.desk.endings import OF_PEOPLE, PASSES, SEEN_WITH, advice, soon
 from sync.department.desk.inquiry.forms import Answer, RunForm
+from sync.department.desk.owed import NOTICE_DAYS, Ending
 from sync.department.policy.refusals import FormError
 from sync.department.policy.roles import Call, Role
 from sync.department.server.findings import standing

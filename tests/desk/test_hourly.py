@@ -138,9 +138,9 @@ def test_compliance_says_that_no_public_witness_was_reached(department: Departme
     public.link.away = True
     with pytest.raises(LinkError):
         public.publish()
-    ((kind, clause, what),) = overdue(desk, desk.now_us())
-    assert (kind, clause) == ("witness", desk.policy.witness.clause)
-    assert what.startswith("no public witness co-signed the hourly heads since ")
+    (late,) = overdue(desk, desk.now_us())
+    assert (late.kind, late.clause) == ("witness", desk.policy.witness.clause)
+    assert late.what.startswith("no public witness co-signed the hourly heads since ")
     public.link.away = False
     assert public.publish() == 49
     assert overdue(desk, desk.now_us()) == []

@@ -270,7 +270,7 @@ def test_what_ends_is_told_thirty_days_before_and_not_earlier(department: Depart
 
 
 def test_certificates_and_day_keys_are_among_what_ends(department: Department) -> None:
-    found = {kind for kind, *_ in department.front.ending()}
+    found = {one.kind for one in department.front.ending()}
     assert "authority" in found
 
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storage.times import DAY_US
-from sync.department.desk.endings import Ending
+from sync.department.desk.owed import Ending
 from sync.department.pages.month import AHEAD, Month, month_of
 from sync.department.policy.refusals import FormError
 

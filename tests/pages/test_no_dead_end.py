@@ -11,6 +11,10 @@ from desk_cars import Car
 from desk_twins import DAY_US, PEOPLE, Department
 from page_reader import Reader
 
+from sync.department.desk.owed import Late
+from sync.department.pages.app import PAGES
+from sync.department.pages.waiting import DONE_AT
+
 Browser = Callable[[], Reader]
 
 
@@ -105,3 +109,9 @@ def test_home_tells_the_administrator_what_is_overdue(department: Department, re
     assert 'href="/audit"' in home.html.split("What waits for you")[1]
     assert not re.search(r"\d\dT\d\d:\d\d", home.text), "times are the department's"
     assert "periodic audit" not in officer.logon("officer1").text.lower()
+
+
+def test_each_kind_of_overdue_work_leads_from_home_to_a_page() -> None:
+    paths = {page.path for page in PAGES}
+    assert set(DONE_AT) == set(Late)
+    assert set(DONE_AT.values()) <= paths

@@ -4,11 +4,11 @@ No I/O."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 
 from storage.counts import counted
 from storage.times import DAY_US, MINUTE_US, iso_text
 from sync.department.desk.audit.rules import NOT_FILED, AlprRequest
+from sync.department.desk.owed import Late, Overdue
 from sync.department.desk.people import training
 from sync.department.desk.redress.rules import due_us
 from sync.department.desk.sharing import rules as sharing
@@ -23,16 +23,6 @@ from sync.department.policy.roles import CALLS, Call, Role
 
 INCIDENT_DAYS = 7  # a log that contradicts its past waits no longer for two people
 EVIDENCE_DAYS = 30  # a hold is fulfilled by export and booking
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Overdue:
-    """One thing that should have been done. `kind`: audit, training, purge, unit, finding, filing,
-    share, hold, emergency, incident, redress, roster, health, witness."""
-
-    kind: str
-    clause: str
-    what: str
 
 
 def overdue(policy: Policy, book: DeskState, requests: Sequence[AlprRequest], now_us: int) -> list[Overdue]:
@@ -56,7 +46,7 @@ def open_incidents(listed: Iterable[tuple[int, str, int]], book: DeskState, now_
     """(number, kind, time) of incidents that two people have not closed in time."""
     return [
         Overdue(
-            kind="incident",
+            kind=Late.INCIDENT,
             clause="463.8",
             what=f"incident {number} ({kind}) of {iso_text(at_us, to='second')} is not closed by two people",
         )
@@ -86,19 +76,19 @@ def clocks(doubt: Doubt | None, now_us: int, newest_us: int) -> list[Overdue]:
         )
     else:
         return []
-    return [Overdue(kind="clock", clause="463.8", what=what)]
+    return [Overdue(kind=Late.CLOCK, clause="463.8", what=what)]
 
 
 def witness(policy: Policy, problem: str) -> list[Overdue]:
     """A log that no witness sees, from its first moment on."""
-    return [Overdue(kind="witness", clause=policy.witness.clause, what=problem)] if problem else []
+    return [Overdue(kind=Late.WITNESS, clause=policy.witness.clause, what=problem)] if problem else []
 
 
 def held(book: DeskState, count: Callable[[int], int]) -> list[Overdue]:
     """Open holds whose content is not here. `count`: how many reads are, by the access of a hold."""
     return [
         Overdue(
-            kind="hold",
+            kind=Late.HOLD,
             clause="463.8",
             what=f"hold {entry.sequence}: {here} of its {counted(len(note.reads), 'read')} are here; restore "
             "the folder of holds from its backup, then: department verify",
@@ -108,11 +98,6 @@ def held(book: DeskState, count: Callable[[int], int]) -> list[Overdue]:
     ]
 
 
-def from_store(rows: Iterable[tuple[str, str, str]]) -> list[Overdue]:
-    """What the store knows: purges and silent units."""
-    return [Overdue(kind=kind, clause=clause, what=what) for kind, clause, what in rows]
-
-
 def _audits(policy: Policy, book: DeskState, now_us: int) -> list[Overdue]:
     ends = [entry.note.to_us for entry in book.findings.audits if isinstance(entry.note, AuditDone)]
     due_us = max(ends, default=book.opened_us) + policy.audit.every_days * DAY_US
@@ -120,7 +105,7 @@ def _audits(policy: Policy, book: DeskState, now_us: int) -> list[Overdue]:
         return []
     return [
         Overdue(
-            kind="audit",
+            kind=Late.AUDIT,
             clause=policy.audit.clause,
             what=f"periodic audit was due {iso_text(due_us, to='second')}",
         )
@@ -137,17 +122,17 @@ def _training(policy: Policy, book: DeskState, now_us: int) -> list[Overdue]:
             continue
         done = book.trainings.newest.get(user)
         if done is None:
-            found.append(Overdue(kind="training", clause="463.9", what=f"{user} was never trained"))
+            found.append(Overdue(kind=Late.TRAINING, clause="463.9", what=f"{user} was never trained"))
         elif now_us >= training.ends_us(policy, done):
             ended = iso_text(training.ends_us(policy, done), to="second")
-            found.append(Overdue(kind="training", clause="463.9", what=f"{user}: training ended {ended}"))
+            found.append(Overdue(kind=Late.TRAINING, clause="463.9", what=f"{user}: training ended {ended}"))
     return found
 
 
 def _findings(book: DeskState, now_us: int) -> list[Overdue]:
     return [
         Overdue(
-            kind="finding",
+            kind=Late.FINDING,
             clause="463.5 (c)",
             what=f"finding {entry.sequence} ({entry.note.detector}) with {entry.note.reviewer} was due "
             f"{iso_text(entry.note.due_us, to='second')}",
@@ -171,7 +156,7 @@ def _reviewers(policy: Policy, book: DeskState) -> list[Overdue]:
         f"{counted(len(waiting), 'finding')} {have} no reviewer, the first is {waiting[0]}: give a person "
         f"who is not concerned the role reviewer, who then closes {them}"
     )
-    return [Overdue(kind="reviewer", clause="463.5 (c)", what=what)]
+    return [Overdue(kind=Late.REVIEWER, clause="463.5 (c)", what=what)]
 
 
 def _filings(policy: Policy, requests: Sequence[AlprRequest], now_us: int) -> list[Overdue]:
@@ -180,13 +165,13 @@ def _filings(policy: Policy, requests: Sequence[AlprRequest], now_us: int) -> li
     if not late:
         return []
     what = f"{counted(len(late), 'ALPR Request')} not filed in the RMS, the oldest is entry {late[0]}"
-    return [Overdue(kind="filing", clause="463.5 (b)", what=what)]
+    return [Overdue(kind=Late.FILING, clause="463.5 (b)", what=what)]
 
 
 def _emergencies(book: DeskState, now_us: int) -> list[Overdue]:
     return [
         Overdue(
-            kind="emergency",
+            kind=Late.EMERGENCY,
             clause="463.5 (a)",
             what=f"emergency search {entry.note.access} of {entry.stamp.user} waits for a second person",
         )
@@ -203,21 +188,23 @@ def _alerts(policy: Policy, book: DeskState, now_us: int) -> list[Overdue]:
     if late:
         have = "has" if len(late) == 1 else "have"
         what = f"{counted(len(late), 'alert')} {have} no outcome after {counted(terms.outcome_hours, 'hour')}"
-        found.append(Overdue(kind="alert", clause=terms.clause, what=what))
+        found.append(Overdue(kind=Late.ALERT, clause=terms.clause, what=what))
     if owed:
         have, after = "has" if len(owed) == 1 else "have", counted(terms.clets_minutes, "minute")
         what = f"{counted(len(owed), 'confirmed alert')} {have} no CLETS reference after {after}"
-        found.append(Overdue(kind="clets", clause=terms.clause, what=what))
+        found.append(Overdue(kind=Late.CLETS, clause=terms.clause, what=what))
     for one in alerts.sources():
         if one.muted(terms):
             what = f"list source {one.source} is silent: {one.rejected} of {one.checked} hits were rejected"
-            found.append(Overdue(kind="source", clause=terms.clause, what=what))
+            found.append(Overdue(kind=Late.SOURCE, clause=terms.clause, what=what))
     return found
 
 
 def _redress(book: DeskState, now_us: int) -> list[Overdue]:
     return [
-        Overdue(kind="redress", clause="463.4", what=f"request {entry.sequence} of the public has no answer")
+        Overdue(
+            kind=Late.REDRESS, clause="463.4", what=f"request {entry.sequence} of the public has no answer"
+        )
         for entry in book.redress.waiting()
         if now_us >= due_us(entry)
     ]
@@ -228,13 +215,13 @@ def _without_answerer(policy: Policy) -> list[Overdue]:
     if any(Call.REDRESS_ANSWER in calls for calls in policy.grants.values()):
         return []
     what = "no role may answer requests of the public: sign a policy that grants redress.answer to an office"
-    return [Overdue(kind="redress", clause="463.4", what=what)]
+    return [Overdue(kind=Late.REDRESS, clause="463.4", what=what)]
 
 
 def _shares(book: DeskState, now_us: int) -> list[Overdue]:
     return [
         Overdue(
-            kind="share", clause="463.6 (b)", what=f"sharing request {number} waits for review or decision"
+            kind=Late.SHARE, clause="463.6 (b)", what=f"sharing request {number} waits for review or decision"
         )
         for number, entry in book.shares.asked.items()
         if isinstance(entry.note, ShareAsked)
@@ -245,7 +232,7 @@ def _shares(book: DeskState, now_us: int) -> list[Overdue]:
 
 def _holds(book: DeskState, now_us: int) -> list[Overdue]:
     return [
-        Overdue(kind="hold", clause="463.8", what=f"hold {entry.sequence} is not booked into evidence")
+        Overdue(kind=Late.HOLD, clause="463.8", what=f"hold {entry.sequence} is not booked into evidence")
         for entry in book.holds.open_holds()
         if entry.sequence not in book.holds.booked and now_us - entry.stamp.at_us >= EVIDENCE_DAYS * DAY_US
     ]

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
 from storage.read_records import Alert
 from sync.department.content.alert_records import AlertRecords
@@ -19,6 +19,7 @@ from sync.department.desk.audit.kept import KeptRequests
 from sync.department.desk.desk import Desk
 from sync.department.desk.grants.signer import GrantOffice
 from sync.department.desk.inquiry.pace import SearchPace, UnderWay
+from sync.department.desk.owed import Ending, Overdue
 from sync.department.desk.redress.rules import AddressPace
 from sync.department.desk.transparency.counts import PublicCounts
 from sync.department.ground.bell import Bell
@@ -128,10 +129,6 @@ class StoreState(Protocol):
         ...
 
 
-Ending: TypeAlias = tuple[str, str, int, str]
-"""(kind, what, end in microseconds, cure) of something of the machine that ends."""
-
-
 @dataclass(frozen=True, slots=True)
 class DeskContext:
     """One department's desk with its content behind it.
@@ -153,7 +150,7 @@ class DeskContext:
     so many hours); `shut_out`: revoke a unit (name or
     id, why); `purge`: what the daily run purges, now; `take_reset`: keep a destruction
     receipt: its unit, reads not delivered, records.
-    `sign_document`: sign one (name, body, now, unit, end) with the command key and offer it; its version.
+    `sign_document`: sign one (name, body, now, unit) with the command key and offer it; its version.
     """
 
     desk: Desk
@@ -161,7 +158,7 @@ class DeskContext:
     door: KeyDoor
     vault: Vault
     package: Callable[[list[OpenedRead], PackageOrder], bytes]
-    overdue_from_store: Callable[[int], list[tuple[str, str, str]]]
+    overdue_from_store: Callable[[int], list[Overdue]]
     tell_units: Callable[[], None]
     send_down: Callable[[], list[str]]
     sign_document: Callable[[str, bytes, int, str], int]

@@ -7,17 +7,14 @@ from dataclasses import dataclass
 from storage.errors import ExplainedError
 from storage.times import DAY_US
 from sync.department.desk import compliance
-from sync.department.desk.compliance import Overdue
 from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Plan
 from sync.department.desk.endings import (
     OF_PEOPLE,
     PASSES,
     SEEN_WITH,
-    Ending,
     by_date,
     of_lists,
-    of_machine,
     of_people,
     of_units,
     seen_by,
@@ -25,6 +22,7 @@ from sync.department.desk.endings import (
     unreadable_lists,
 )
 from sync.department.desk.inquiry.forms import NothingForm
+from sync.department.desk.owed import Ending, Overdue
 from sync.department.journal.made_by import LOCAL
 from sync.department.policy.refusals import FormError
 from sync.department.policy.roles import Call
@@ -52,7 +50,7 @@ def overdue_now(front: DeskContext, now_us: int, *, filings: bool = True) -> lis
     requests = front.requests.of(desk.log) if filings else []
     found = compliance.overdue(desk.policy, desk.book, requests, now_us)
     found += compliance.held(desk.book, front.vault.count)
-    found += compliance.from_store(front.overdue_from_store(now_us))
+    found += front.overdue_from_store(now_us)
     found += compliance.open_incidents(
         ((one.number, one.kind, one.at_us) for one in front.incidents.listed()), desk.book, now_us
     )
@@ -69,7 +67,7 @@ def endings_now(
     desk = front.desk
     found = of_people(desk.policy, desk.book)
     if kinds & {"authority", "certificate", "day-keys"}:
-        found += of_machine(front.ending())
+        found += front.ending()
     if "unit-certificate" in kinds:
         found += of_units(front.state.units(now_us))
     if kinds & {"hot-list", "list-entry"}:

@@ -7,11 +7,11 @@ what of it ends within the policy's days of notice.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from storage.times import DAY_US, MINUTE_US, iso_text
-from sync.department.desk.context import Ending as MachineEnding
+from storage.times import DAY_US, MINUTE_US
 from sync.department.desk.context import UnitRow
+from sync.department.desk.owed import Ending, ending_at
 from sync.department.desk.people import rules as people
 from sync.department.desk.people import training
 from sync.department.desk.state import DeskState
@@ -23,34 +23,6 @@ from sync.hot_lists.document import ListHead
 from sync.hot_lists.entry import ListEntry
 
 REVIEW_DAYS = 365  # a policy is read again once a year
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ending:
-    """One thing that ends, or that a newer policy has overtaken (`ends_us` 0).
-
-    `kind`: one of SEEN_WITH; `about`: whose it is, by user name, or what; `name`: that person's, where one
-    is on the roster; `what`: a line that says what ends when; `cure`, `command`: what to do, and with which
-    command; `lasts_min`: for how long a grant was given, 0 for all else.
-    """
-
-    kind: str
-    clause: str
-    about: str
-    name: str = ""
-    ends_us: int
-    what: str
-    cure: str
-    command: str = ""
-    lasts_min: int = 0
-
-    def is_soon(self, now_us: int, days: int) -> bool:
-        """Whether it ends within so many days, or within its kind's own notice; of what lasts for hours by
-        intent, within the last quarter."""
-        notice_us = min(days, NOTICE_DAYS.get(self.kind, days)) * DAY_US
-        if self.lasts_min:
-            notice_us = min(notice_us, self.lasts_min * MINUTE_US // 4)
-        return now_us <= self.ends_us < now_us + notice_us
 
 
 SEEN_WITH = {
@@ -74,8 +46,6 @@ OF_PEOPLE = frozenset({"password", "training", "policy-training", "designation",
 """Kinds whose `about` is a user name: that person sees their own."""
 PASSES = frozenset({"grant", "delegation", "list-entry"})
 """Kinds that end for good: nothing is overdue when they have."""
-NOTICE_DAYS = {"hot-list": 0, "list-entry": 3, "unit-certificate": 14}
-"""Shorter notice than the policy's, of what is renewed within days: a list daily, a unit its certificate."""
 
 
 def advice(one: Ending) -> str:
@@ -98,16 +68,11 @@ def of_people(policy: Policy, book: DeskState) -> list[Ending]:
     return [replace(one, name=names.get(one.about, "")) if one.kind in OF_PEOPLE else one for one in found]
 
 
-def of_machine(found: Iterable[MachineEnding]) -> list[Ending]:
-    """Certificates and keys of the server, as the machine lists them."""
-    return [_ending(kind, "463.5", what, ends_us, what, cure) for kind, what, ends_us, cure in found]
-
-
 def of_units(units: Iterable[UnitRow]) -> list[Ending]:
     """Certificates of units."""
     cure = "the unit renews it when it syncs; enroll it again if that is too late"
     return [
-        _ending(
+        ending_at(
             "unit-certificate",
             "463.5",
             one.name,
@@ -127,13 +92,13 @@ def of_lists(lists: Iterable[ListHead], own: Iterable[ListEntry]) -> list[Ending
     again = "enter it again with a second person, if the vehicle is still looked for"
     return [
         *(
-            _ending(
+            ending_at(
                 "hot-list", "463.7", one.list_id, one.expires_us, f"hot list {one.list_id}", cure, command
             )
             for one in lists
         ),
         *(
-            _ending(
+            ending_at(
                 "list-entry",
                 "463.7",
                 one.requester,
@@ -183,15 +148,6 @@ def seen_by(found: Iterable[Ending], user: str, calls: Collection[Call]) -> list
     ]
 
 
-def _ending(  # noqa: PLR0917 - the columns of a table
-    kind: str, clause: str, about: str, ends_us: int, name: str, cure: str, command: str = ""
-) -> Ending:
-    what = f"{name} ends {iso_text(ends_us, to='second')}"
-    return Ending(
-        kind=kind, clause=clause, about=about, ends_us=ends_us, what=what, cure=cure, command=command
-    )
-
-
 def _active(book: DeskState) -> list[str]:
     return sorted(user for user, one in book.roster.accounts.items() if one.active)
 
@@ -202,7 +158,7 @@ def _passwords(policy: Policy, book: DeskState) -> Iterator[Ending]:
         set_us = book.roster.credential_us.get(user)
         if set_us is not None:
             ends_us = people.expires_us(policy.security, set_us)
-            yield _ending("password", "CJIS IA-5", user, ends_us, f"the password of {user}", cure, command)
+            yield ending_at("password", "CJIS IA-5", user, ends_us, f"the password of {user}", cure, command)
 
 
 def _trained(policy: Policy, book: DeskState) -> list[str]:
@@ -230,7 +186,7 @@ def _trainings(policy: Policy, book: DeskState) -> Iterator[Ending]:
         if done is not None:
             ends_us = training.ends_us(policy, done)
             name, cure = f"the training of {user}", _class_cure(policy)
-            yield _ending("training", "463.9", user, ends_us, name, cure, RECORD)
+            yield ending_at("training", "463.9", user, ends_us, name, cure, RECORD)
 
 
 def _overtaken(policy: Policy, book: DeskState) -> Iterator[Ending]:
@@ -256,7 +212,7 @@ def _designations(book: DeskState) -> Iterator[Ending]:
         ends_us = book.roster.designations.get(user)
         if ends_us is not None and Role.DESIGNEE in book.roster.accounts[user].roles:
             name = f"the designation of {user}"
-            yield _ending("designation", "463.6 (b)", user, ends_us, name, cure, command)
+            yield ending_at("designation", "463.6 (b)", user, ends_us, name, cure, command)
 
 
 def _grants(book: DeskState) -> Iterator[Ending]:
@@ -268,7 +224,7 @@ def _grants(book: DeskState) -> Iterator[Ending]:
             and not {note.grant_id, note.person, note.holder} & book.grants.revoked
         ):
             name = f"the grant of {note.person}"
-            made = _ending("grant", "463.3", note.person, note.to_us, name, cure, command)
+            made = ending_at("grant", "463.3", note.person, note.to_us, name, cure, command)
             yield replace(made, lasts_min=(note.to_us - note.from_us) // MINUTE_US)
 
 
@@ -278,7 +234,7 @@ def _delegations(book: DeskState) -> Iterator[Ending]:
         note = entry.note
         if isinstance(note, GrantDelegated):
             name = f"the key of {note.designee} for grants at night"
-            yield _ending("delegation", "463.3", note.designee, note.to_us, name, cure, command)
+            yield ending_at("delegation", "463.3", note.designee, note.to_us, name, cure, command)
 
 
 def _reviews(policy: Policy, book: DeskState) -> Iterator[Ending]:
@@ -287,9 +243,9 @@ def _reviews(policy: Policy, book: DeskState) -> Iterator[Ending]:
     due_us = max(ends, default=book.opened_us) + policy.audit.every_days * DAY_US
     name = "the time without a periodic audit"
     cure, command = "run the periodic audit", "department audit run"
-    yield _ending("audit", policy.audit.clause, "the department", due_us, name, cure, command)
+    yield ending_at("audit", policy.audit.clause, "the department", due_us, name, cure, command)
     if book.policy_us:
         review_us = book.policy_us + REVIEW_DAYS * DAY_US
         cure, command = "adopt it again, as it is or changed", "department keys draft, sign, adopt"
         name = "the year since the policy was last adopted"
-        yield _ending("policy", "1798.90.51", "the department", review_us, name, cure, command)
+        yield ending_at("policy", "1798.90.51", "the department", review_us, name, cure, command)

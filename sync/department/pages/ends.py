@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from starlette.responses import Response
 
-from sync.department.desk.endings import OF_PEOPLE, PASSES, SEEN_WITH, Ending
+from sync.department.desk.endings import OF_PEOPLE, PASSES, SEEN_WITH
+from sync.department.desk.owed import Ending
 from sync.department.pages.month import month_of
 from sync.department.pages.visit import Page, Visit
 from sync.department.pages.wording import word_of

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, tzinfo
 
-from sync.department.desk.endings import Ending
+from sync.department.desk.owed import Ending
 from sync.department.ground.local_time import local
 from sync.department.policy.refusals import FormError
 

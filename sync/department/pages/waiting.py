@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 from storage.times import HOUR_US
 from sync.department.desk.endings import SEEN_WITH
+from sync.department.desk.owed import Late, Overdue
 from sync.department.desk.redress.rules import ANSWER_DAYS
 from sync.department.desk.sharing.rules import is_late
 from sync.department.pages.asking import asker_of
@@ -170,22 +171,26 @@ def _incidents(_visit: Visit, rows: Any) -> Iterable[HomeItem]:
 
 
 DONE_AT = {
-    "audit": "/audit",
-    "training": "/training",
-    "purge": "/retention",
-    "clock": "/retention",
-    "unit": "/units",
-    "health": "/units",
-    "roster": "/units",
-    "finding": "/findings",
-    "hold": "/holds",
-    "share": "/sharing",
-    "incident": "/incidents",
-    "redress": "/redress",
-    "emergency": "/emergencies",
-    "alert": "/alerts",
-    "clets": "/alerts",
-    "source": "/hotlists",
+    Late.ALERT: "/alerts",
+    Late.AUDIT: "/audit",
+    Late.CLETS: "/alerts",
+    Late.CLOCK: "/retention",
+    Late.EMERGENCY: "/emergencies",
+    Late.ENROLLMENT: "/units",
+    Late.FILING: "/compliance",
+    Late.FINDING: "/findings",
+    Late.HOLD: "/holds",
+    Late.INCIDENT: "/incidents",
+    Late.PURGE: "/retention",
+    Late.REDRESS: "/redress",
+    Late.REVIEWER: "/compliance",
+    Late.ROSTER: "/units",
+    Late.SHARE: "/sharing",
+    Late.SOURCE: "/hotlists",
+    Late.TRAINING: "/training",
+    Late.UNIT: "/units",
+    Late.UNOPENED: "/alerts",
+    Late.WITNESS: "/compliance",
 }
 """Kinds of what is overdue, and the page to correct it."""
 
@@ -193,14 +198,14 @@ DONE_AT = {
 def _overdue(visit: Visit, rows: Any) -> Iterable[HomeItem]:
     """What is overdue at the department, a line for each kind; not what another source of this page lists."""
     listed = {
-        "share": Call.SHARE_REVIEW,
-        "incident": Call.INCIDENT_CLOSE,
-        "redress": Call.REDRESS_ANSWER,
-        "emergency": Call.INQUIRY_APPROVE,
-        "alert": Call.ALERT_LIST,
+        Late.SHARE: Call.SHARE_REVIEW,
+        Late.INCIDENT: Call.INCIDENT_CLOSE,
+        Late.REDRESS: Call.REDRESS_ANSWER,
+        Late.EMERGENCY: Call.INQUIRY_APPROVE,
+        Late.ALERT: Call.ALERT_LIST,
     }
     zone = visit.calling.front.desk.policy.zone
-    kinds: dict[str, list[Any]] = {}
+    kinds: dict[Late, list[Overdue]] = {}
     for one in rows:
         call = listed.get(one.kind)
         if call is None or not visit.may(call):
@@ -212,7 +217,7 @@ def _overdue(visit: Visit, rows: Any) -> Iterable[HomeItem]:
             since_us=0,
             what=f"{first[:1].upper()}{first[1:]}{more}",
             why=f"{found[0].clause}: overdue at the department",
-            path=DONE_AT.get(kind, "/compliance"),
+            path=DONE_AT[kind],
             late=True,
         )
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sync.department.desk import due
-from sync.department.desk.compliance import Overdue
 from sync.department.desk.context import DeskContext
-from sync.department.desk.endings import Ending, advice, soon
+from sync.department.desk.endings import advice, soon
+from sync.department.desk.owed import Ending, Overdue
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ import structlog
 from storage.errors import ExplainedError
 from storage.times import HOUR_US, iso_text
 from sync.department.desk.desk import Desk
+from sync.department.desk.owed import Late, Overdue
 from sync.department.journal.hourly_heads import DATABASE, HourlyHeads
 from sync.department.journal.publisher import Publisher, WitnessLinks
 from sync.department.journal.witness_link import WitnessLink
@@ -51,12 +52,12 @@ def run(desk: Desk, link_of: Callable[[RootWitness], WitnessLink]) -> None:
         log_events.warning("hourly_failed", kind=type(error).__name__)
 
 
-def overdue(desk: Desk, now_us: int) -> list[tuple[str, str, str]]:
-    """(kind, clause, what): no witness is named, or the public ones were not reached for a day."""
+def overdue(desk: Desk, now_us: int) -> list[Overdue]:
+    """No witness is named, or the public ones were not reached for a day."""
     clause = desk.policy.witness.clause
     if not desk.root.witnesses:
         what = "the root file names no witness: no answer leaves, and no removed look-up would be seen"
-        return [("witness", clause, what)]
+        return [Overdue(kind=Late.WITNESS, clause=clause, what=what)]
     if not desk.root.public_witnesses:
         return []
     since_us = desk.book.policy_us
@@ -67,4 +68,4 @@ def overdue(desk: Desk, now_us: int) -> list[tuple[str, str, str]]:
     if now_us - since_us < LATE_HOURS * HOUR_US:
         return []
     what = f"no public witness co-signed the hourly heads since {iso_text(since_us, to='second')}"
-    return [("witness", clause, what)]
+    return [Overdue(kind=Late.WITNESS, clause=clause, what=what)]

@@ -222,7 +222,6 @@ def open_front(
     store: Store | None = None,
     keys: ReceivingKeys | None = None,
     packs: PackStore | None = None,
-    door: KeyDoor | None = None,
     clock: Callable[[], int] | None = None,
     link: WitnessLink | None = None,
     bell: Bell | None = None,
@@ -238,18 +237,19 @@ def open_front(
     held = store
     kept = packs = packs or open_packs(home)
     keys_list: Callable[[int], list[bytes]] = no_list
-    address = address_of(home)
-    if address is not None:
-        remote_keys, remote_door = remote(address, approved=home.fips)
-        opened.append(remote_keys.close)
-        keys, door = keys or remote_keys, door or remote_door
-        keys_list = remote_keys.lines_from
-    if keys is None:
-        keys = local = LocalKeyService(home.keys, clock, keep_days=lambda: keep_days_of(home))
-        opened.append(local.close)
-    service = keys
     key = home.log_key()
-    if door is None:
+    address = address_of(home)
+    door: KeyDoor
+    if address is not None:
+        remote_keys, door = remote(address, approved=home.fips)
+        opened.append(remote_keys.close)
+        service = keys or remote_keys
+        keys_list = remote_keys.lines_from
+    else:
+        if keys is None:
+            keys = local = LocalKeyService(home.keys, clock, keep_days=lambda: keep_days_of(home))
+            opened.append(local.close)
+        service = keys
         if not isinstance(service, LocalKeyService):
             raise HomeError("no key service opens content here", where=str(home.path / ADDRESS_FILE))
         listed = OpenedList(home.keys)

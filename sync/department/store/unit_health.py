@@ -63,14 +63,10 @@ def _opened(message: bytes) -> HealthMessage | None:
         return None
 
 
-def alarms_in(connection: sa.Connection) -> list[tuple[str, str, str]]:
-    """(kind, clause, what) for `department compliance`: units whose newest report names alarms."""
+def alarms_in(connection: sa.Connection) -> list[str]:
+    """A line for `department compliance` of each unit whose newest report names alarms."""
     return [
-        (
-            "unit",
-            "463.8",
-            f"unit {state.name} reports: {', '.join(ALARM_WORDS[one] for one in state.report.alarms)}",
-        )
+        f"unit {state.name} reports: {', '.join(ALARM_WORDS[one] for one in state.report.alarms)}"
         for state in states(connection)
         if state.report is not None and state.report.alarms
     ]

@@ -1,0 +1,83 @@
+"""What should have been done by now, and what ends: one line of either. No I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from storage.times import DAY_US, MINUTE_US, iso_text
+
+NOTICE_DAYS = {"hot-list": 0, "list-entry": 3, "unit-certificate": 14}
+"""Shorter notice than the policy's, of what is renewed within days: a list daily, a unit its certificate."""
+
+
+class Late(StrEnum):
+    """Kinds of work that can be overdue."""
+
+    ALERT = "alert"
+    AUDIT = "audit"
+    CLETS = "clets"
+    CLOCK = "clock"
+    EMERGENCY = "emergency"
+    ENROLLMENT = "enrollment"
+    FILING = "filing"
+    FINDING = "finding"
+    HOLD = "hold"
+    INCIDENT = "incident"
+    PURGE = "purge"
+    REDRESS = "redress"
+    REVIEWER = "reviewer"
+    ROSTER = "roster"
+    SHARE = "share"
+    SOURCE = "source"
+    TRAINING = "training"
+    UNIT = "unit"
+    UNOPENED = "unopened"
+    WITNESS = "witness"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overdue:
+    """One thing that should have been done."""
+
+    kind: Late
+    clause: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """One thing that ends, or that a newer policy has overtaken (`ends_us` 0).
+
+    `kind`: one of `endings.SEEN_WITH`; `about`: whose it is, by user name, or what; `name`: that person's,
+    where one is on the roster; `what`: a line that says what ends when; `cure`, `command`: what to do, and
+    with which command; `lasts_min`: for how long a grant was given, 0 for all else.
+    """
+
+    kind: str
+    clause: str
+    about: str
+    name: str = ""
+    ends_us: int
+    what: str
+    cure: str
+    command: str = ""
+    lasts_min: int = 0
+
+    def is_soon(self, now_us: int, days: int) -> bool:
+        """Whether it ends within so many days, or within its kind's own notice; of what lasts for hours by
+        intent, within the last quarter."""
+        notice_us = min(days, NOTICE_DAYS.get(self.kind, days)) * DAY_US
+        if self.lasts_min:
+            notice_us = min(notice_us, self.lasts_min * MINUTE_US // 4)
+        return now_us <= self.ends_us < now_us + notice_us
+
+
+def ending_at(  # noqa: PLR0917 - the columns of a table
+    kind: str, clause: str, about: str, ends_us: int, name: str, cure: str, command: str = ""
+) -> Ending:
+    """A line of what ends then, under this name."""
+    what = f"{name} ends {iso_text(ends_us, to='second')}"
+    return Ending(
+        kind=kind, clause=clause, about=about, ends_us=ends_us, what=what, cure=cure, command=command
+    )
