@@ -16,6 +16,7 @@ from storage.leaf import log_id_of, open_leaf, origin_of
 
 HEAD_FILE, KEY_FILE, ANCHOR = "package.cose", "log.pub", "anchor"
 MAX_FILE_BYTES = 64 << 20
+OF_THE_PACKAGE = ("log.pub", "checkpoint", ANCHOR, f"{ANCHOR}.proof", "cover.txt", "cover.html")
 
 
 def is_package(path: Path) -> bool:
@@ -44,10 +45,14 @@ def verify_package(folder: Path, key: NoteKey | None = None, department: NoteKey
         if head.format != evidence.FORMAT or head.log_id != log_id_of(key.public):
             raise PackageError("of another format or another log", where=HEAD_FILE)
         _files(folder, head, report)
+        proven = set(OF_THE_PACKAGE)
         for name, sequences in (("records", head.records), ("accesses", head.accesses)):
             for sequence in sequences:
                 with caught(report, f"{name}/{sequence}", sequence):
-                    _record(folder / name / str(sequence), sequence, key, report)
+                    about = _record(folder / name / str(sequence), sequence, key, report)
+                    proven |= {f"{name}/{sequence}/{one}" for one in about}
+        for name in sorted({name for name, _ in head.files} - proven):
+            report.add(name, "is listed, and no signed record is about it")
         if (ANCHOR in dict(head.files)) or department is not None:
             with caught(report, ANCHOR):
                 _anchored(folder, key, department)
@@ -96,8 +101,9 @@ def _files(folder: Path, head: UnitPackageHead, report: UnitReport) -> None:
             report.add("SHA256SUMS", "differs from the signed list")
 
 
-def _record(folder: Path, sequence: int, key: NoteKey, report: UnitReport) -> None:
-    """One record: leaf, proof, commitments, and the plain files against what was committed."""
+def _record(folder: Path, sequence: int, key: NoteKey, report: UnitReport) -> set[str]:
+    """One record: leaf, proof, commitments, and the plain files against what was committed. All files that
+    are about it."""
     data = _read(folder, "leaf.cose")
     leaf = open_leaf(data, key.public)
     proof = tlog_proof.parse(_read(folder, "record.tlog-proof").decode())
@@ -105,6 +111,7 @@ def _record(folder: Path, sequence: int, key: NoteKey, report: UnitReport) -> No
     if leaf.sequence != sequence or proof.index != sequence or leaf.log_id != log_id_of(key.public):
         raise ProofError("is another record than its folder says", where=f"record {sequence}")
     merkle.verify_inclusion(sequence, head.size, merkle.leaf_hash(data), proof.path, head.root)
+    about = {"leaf.cose", "record.tlog-proof", "elements.cbor"}
     shown = codec.from_bytes(Shown, _read(folder, "elements.cbor"), limit=MAX_FILE_BYTES)
     for one in shown.elements:
         where = f"record {sequence}, {one.name}"
@@ -113,6 +120,8 @@ def _record(folder: Path, sequence: int, key: NoteKey, report: UnitReport) -> No
             sealing.commitment(one.name, one.salt, one.content), mark.commitment
         ):
             report.add(where, "is not what the signed record holds", sequence)
-        plain = _read(folder, evidence.extension(one.name, one.content))
-        if plain != evidence.plain_view(leaf.kind, one.name, one.content):
+        plain = evidence.extension(one.name, one.content)
+        about.add(plain)
+        if _read(folder, plain) != evidence.plain_view(leaf.kind, one.name, one.content):
             report.add(where, "the plain file says something else than the record", sequence)
+    return about

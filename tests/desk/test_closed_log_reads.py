@@ -5,7 +5,6 @@ The unit's log was closed by a fork and handed over by sync; the calls go over H
 
 from __future__ import annotations
 
-import hashlib
 import io
 import zipfile
 from collections.abc import Iterator
@@ -16,14 +15,13 @@ import pytest
 from custody_twins import SteppedTime
 from desk_server import serving
 from desk_twins import GROUND, HOLD, PASSWORD, Department
+from packages import signed_again
 from receiver_twins import Joined
 from sqlalchemy import func, select
 from starlette.applications import Starlette
 from sync_twins import LoopbackLink, converse
 
-from storage import codec, envelope
 from storage.errors import PackageError
-from storage.evidence import sums
 from storage.times import DAY_US, HOUR_US
 from sync.closed_delivery import ClosedDelivery
 from sync.department.cli import main
@@ -102,24 +100,6 @@ def test_a_search_finds_the_reads_of_a_closed_log_and_marks_them(
     assert images.overview
 
 
-def signed_again(department: Department, files: dict[str, bytes]) -> bytes:
-    """A package of these files, by whoever holds the log key."""
-    signed = envelope.open_signed(
-        files.pop(package.HEAD), department.desk.log.public, context=package.CONTEXT, limit=16 << 20
-    )
-    del files["SHA256SUMS"]
-    listed = tuple((name, hashlib.sha256(files[name]).digest()) for name in sorted(files))
-    head = replace(codec.from_bytes(package.PackageHead, signed, limit=16 << 20), files=listed)
-    key = department.home.log_key()
-    files["SHA256SUMS"] = sums(listed)
-    files[package.HEAD] = envelope.sign(codec.to_bytes(head), key, context=package.CONTEXT)
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w") as archive:
-        for name in sorted(files):
-            archive.writestr(name, files[name])
-    return out.getvalue()
-
-
 @pytest.mark.usefixtures("handed")
 def test_an_export_holds_them_with_their_mark_and_a_stranger_verifies_it(
     department: Department, desk: RemoteDesk, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -130,7 +110,7 @@ def test_an_export_holds_them_with_their_mark_and_a_stranger_verifies_it(
     assert isinstance(placed, Placed)
     made = desk.call("hold/export", ExportForm(hold=placed.hold, medium="USB 1", ground=GROUND))
     assert isinstance(made, Exported)
-    head = package.check(made.package, department.desk.log.public)
+    head = package.check(made.package, department.desk.log.public).head
     assert len(head.reads) == SENT + UNSENT
     with zipfile.ZipFile(io.BytesIO(made.package)) as archive:
         names = archive.namelist()
@@ -149,7 +129,7 @@ def test_an_export_holds_them_with_their_mark_and_a_stranger_verifies_it(
         files = {name: archive.read(name) for name in names}
     del files["reads/0/record.tlog-proof" if "reads/0" not in loose else f"reads/0/{package.CLOSED}"]
     with pytest.raises(PackageError, match="has no proof of its place"):
-        package.check(signed_again(department, files), department.desk.log.public)
+        package.check(signed_again(files, department.home.log_key()), department.desk.log.public)
 
 
 @pytest.mark.usefixtures("handed")

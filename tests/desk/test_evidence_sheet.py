@@ -177,7 +177,7 @@ def test_a_package_without_images_says_so() -> None:
     maker = package.Maker(
         department="Monrovia PD", key=Ed25519PrivateKey.generate(), authority=Path("/nowhere"), created_us=0
     )
-    data = package.build([], package.PackageOrder(number="26-1"), maker)
+    data = package.build([], package.PackageOrder(number="26-1", entries=()), maker)
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         assert "no C2PA manifests: the package has no images" in archive.read("cover.html").decode()
         assert not [name for name in archive.namelist() if name.endswith((".c2pa", ".pem"))]
@@ -192,6 +192,6 @@ def test_an_image_that_the_library_refuses_leaves_with_its_other_proofs(tmp_path
     read = OpenedRead(
         read="x/1", unit="car-7", log_id=b"", sequence=1, leaf=b"", public=b"", proof="", elements=broken
     )
-    made, why = package.manifests([read], package.PackageOrder(number="26-1"), maker)
+    made, why = package.manifests([read], package.PackageOrder(number="26-1", entries=()), maker)
     assert made == {}
     assert "the c2pa library refused" in why

@@ -102,7 +102,7 @@ def test_release_needs_export_booking_and_a_second_person(department: Department
     export = ExportForm(hold=hold, medium="USB 1", ground=GROUND)
     made = department.call("hold/export", tokens("super"), export)
     assert isinstance(made, Exported)
-    assert len(package.check(made.package, department.desk.log.public).reads) == 2
+    assert len(package.check(made.package, department.desk.log.public).head.reads) == 2
     assert refused("hold/ask-release", "super", book) == "not-booked"
     assert state() == ("exported", "")
     wrong = department.call("hold/book", tokens("super"), replace(book, evidence_item="E-26-0024"))
@@ -150,7 +150,7 @@ def test_a_held_read_outlives_its_purged_day_and_no_other_does(
     supervisor = department.logon("super")
     made = department.call("hold/export", supervisor, ExportForm(hold=hold, medium="USB 1", ground=GROUND))
     assert isinstance(made, Exported)
-    assert len(package.check(made.package, department.desk.log.public).reads) == 1
+    assert len(package.check(made.package, department.desk.log.public).head.reads) == 1
     search = RunForm(
         query=replace(department.plate("7ABC000"), since_us=START_US - 9 * DAY_US), ground=GROUND
     )

@@ -272,7 +272,7 @@ def test_a_stranger_verifies_the_package_and_finds_every_change(
     )
     assert isinstance(made, Delivery)
     public = department.desk.log.public
-    head = package.check(made.package, public)
+    head = package.check(made.package, public).head
     assert (head.number, len(head.reads), made.count) == ("H-26-77", 4, 4)
     names = zipfile.ZipFile(BytesIO(made.package)).namelist()
     assert "reads/0/record.tlog-proof" in names

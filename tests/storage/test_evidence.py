@@ -203,12 +203,22 @@ def another_content(files: Files) -> None:
     files[name] = codec.to_bytes(changed)
 
 
+def another_picture(files: Files) -> None:
+    files[f"{folder_of(files, 'records')}/other.png"] = b"\x89PNG"
+
+
+def another_folder(files: Files) -> None:
+    files["records/999/text.json"] = b'{"text": "7ABC999"}'
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
         pytest.param(another_plate, "the plain file says something else than the record", id="plain file"),
         pytest.param(another_record, "is another record than its folder says", id="another record"),
         pytest.param(another_content, "is not what the signed record holds", id="another content"),
+        pytest.param(another_picture, "no signed record is about it", id="another picture"),
+        pytest.param(another_folder, "no signed record is about it", id="another folder"),
     ],
 )
 def test_a_package_that_the_stolen_log_key_signs_again_is_found(
@@ -220,12 +230,12 @@ def test_a_package_that_the_stolen_log_key_signs_again_is_found(
     private = ledger.store.log._key
     body = envelope.open_signed(files["package.cose"], ledger.public_key.public, context=evidence.CONTEXT)
     head = codec.from_bytes(evidence.UnitPackageHead, body)
-    listed = tuple((name, hashlib.sha256(files[name]).digest()) for name, _ in head.files)
+    names = sorted(set(files) - {"package.cose", "SHA256SUMS"})
+    listed = tuple((name, hashlib.sha256(files[name]).digest()) for name in names)
     signed = codec.to_bytes(replace(head, files=listed))
     files["package.cose"] = envelope.sign(signed, private, context=evidence.CONTEXT)
     files["SHA256SUMS"] = evidence.sums(listed)
-    for name, data in files.items():
-        (package / name).write_bytes(data)
+    written(files, package)
     found = [one.what for one in verify_package(package, ledger.public_key).findings]
     assert any(words in what for what in found), found
     assert not any("SHA-256" in what for what in found)

@@ -11,7 +11,7 @@ from sqlalchemy import insert
 
 from storage import codec, merkle, sealing
 from storage import leaf as leaves
-from storage.checkpoint import Checkpoint, sign_checkpoint
+from storage.checkpoint import Checkpoint, cosign, sign_checkpoint
 from storage.day_keys import seal_to_day
 from storage.leaf import ENTRY, Leaf, Mark, log_id_of, origin_of
 from storage.read_records import Position, Read
@@ -23,6 +23,7 @@ from sync.department.store import unit_logs
 from sync.department.store.database import open_store
 from sync.department.store.tables import units
 from sync.department.units.arrival import ALERT_KINDS
+from sync.messages import department_origin
 
 LATITUDE, LONGITUDE = 34.1443, -117.9979
 METRES_A_DEGREE = 111_195.0
@@ -61,7 +62,7 @@ class UnitTwin:
     """One unit's log in the department's store."""
 
     def __init__(self, home: DepartmentHome, key: Ed25519PrivateKey, name: str) -> None:
-        self._key, self._name = key, name
+        self._home, self._key, self._name = home, key, name
         self._store = open_store(home.database_url)
         self._keys = LocalKeyService(home.keys)
         self.log_id = log_id_of(key.public_key())
@@ -142,6 +143,9 @@ class UnitTwin:
             frontier.append(merkle.leaf_hash(leaf))
         head = Checkpoint(origin_of(self.log_id), frontier.size, frontier.root())
         note = sign_checkpoint(head, self._key)
+        key = self._home.log_key()
+        origin = department_origin(key.public_key())
+        note = cosign(note, origin, key, time_s=received_us // 1_000_000)
         with self._store.write() as connection:
             log = unit_logs.find_log(connection, self.log_id)
             assert log is not None

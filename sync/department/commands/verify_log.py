@@ -25,6 +25,7 @@ from sync.department.commands.desk_access import FILE, key_of, read_bytes
 from sync.department.content import package
 from sync.department.content.key_service import ReceivingKeys
 from sync.department.content.opened_list import OpenedCheck, parse_list
+from sync.department.content.package import CheckedPackage
 from sync.department.content.vault import HOLDS, FolderVault
 from sync.department.desk import snapshot
 from sync.department.desk.json_forms import to_json
@@ -117,13 +118,15 @@ def check_given(common: Common, given: VerifyInput) -> int:
         raise InvalidInputError("needs the department log's key, from elsewhere", where="--key")
     key = key_of(given.key, "--key")
     if given.package is not None and not given.witness_key:
-        return _check_package(common, given.package, key.public)
+        return _check_package(common, read_bytes(given.package), key.public, None)
     if (given.log is None and given.package is None) or not given.witness_key:
         raise InvalidInputError("needs the witness's key, from the witness", where="--witness-key")
     keys = _keys_of(given.witness_key, "--witness-key")
     witnesses = Witnesses(keys, given.quorum or len(keys))
     if given.log is None:
-        return _check_bundle(common, read_bytes(_package_of(given)), key.public, witnesses)
+        data = read_bytes(_package_of(given))
+        check = _check_bundle if bundle.is_bundle(data) else _check_package
+        return check(common, data, key.public, witnesses)
     report = check_log.check(
         given.log,
         key.public,
@@ -192,28 +195,50 @@ def _check_bundle(common: Common, data: bytes, public: Ed25519PublicKey, witness
     return FOUND_WRONG if report.problems else DONE
 
 
-def _check_package(common: Common, path: Path, public: Ed25519PublicKey) -> int:
-    data = read_bytes(path)
+def _check_package(common: Common, data: bytes, public: Ed25519PublicKey, witnesses: Witnesses | None) -> int:
     if bundle.is_bundle(data):
         raise InvalidInputError("an auditor's bundle needs the witnesses' keys too", where="--witness-key")
     try:
-        head = package.check(data, public)
+        checked = package.check(data, public, witnesses)
     except StorageError as error:
         print(json.dumps({"problems": [str(error)]}) if common.json else f"WRONG {error}")
         return FOUND_WRONG
-    loose, reads = package.without_place(head), len(head.reads)
-    status = PART_LACKING if loose else DONE
+    head, loose = checked.head, checked.loose
+    reads, left = len(head.reads), _how_it_left(checked, witnesses)
+    unwitnessed = witnesses is not None and not all(one.witnessed for one in checked.entries)
+    lacking = bool(loose) or not checked.entries or unwitnessed
+    status = PART_LACKING if lacking else DONE
     if common.json:
         facts = {"number": head.number, "department": head.department, "reads": reads}
-        print(json.dumps(facts | {"proven_in_place": reads - len(loose), "problems": []}))
+        logged = {"entries": [one.sequence for one in checked.entries], "unwitnessed": unwitnessed}
+        print(json.dumps(facts | logged | {"proven_in_place": reads - len(loose), "problems": []}))
         return status
-    verdict = "the signatures hold" if loose else "the package verifies"
+    verdict = "the signatures hold" if lacking else "the package verifies"
     print(f"{verdict}: {head.department}, {head.number}, {counted(reads, 'read')}")
     print(f"proven in place in the log of its unit: {reads - len(loose)} of {counted(reads, 'read')}")
     for folder in loose[:100]:
         print(f"not proven in place: {folder} came after its log was closed; its unit alone signed it")
+    for line in left:
+        print(line)
     print(head.sentence)
     return status
+
+
+def _how_it_left(checked: CheckedPackage, witnesses: Witnesses | None) -> list[str]:
+    """What is known of the entries under which a package left."""
+    if not checked.entries:
+        return ["not proven: that it left by an entry of the access log (a package of an earlier version)"]
+    lines = []
+    for one in checked.entries[:100]:
+        said = f"left under entry {one.sequence} of the access log"
+        if witnesses is None:
+            said += "; --witness-key says whether a witness saw that entry"
+        elif one.witnessed is None:
+            said += ", which no quorum of these witnesses co-signed"
+        else:
+            said += f", co-signed at {iso_text(one.witnessed.time_s * SECOND_US, to='second')}"
+        lines.append(said)
+    return lines
 
 
 def _newest(urls: Sequence[str], origin: str, files: Sequence[Path]) -> list[str]:

@@ -30,9 +30,10 @@ img{max-width:100%;border:1px solid #444}figure{margin:1rem 0}code{overflow-wrap
 """.strip()
 CHECKS = (
     "Anyone can check this package without the department's help and without a network. It needs the "
-    "department log's public key, which the department gives out, and the program “department” of "
-    "the open ALPR reader:"
+    "department log's public key, which the department gives out, the keys of the witness of its access log, "
+    "which the witness gives out, and the program “department” of the open ALPR reader:"
 )
+CHECK = "department verify THIS.zip --key KEY --witness-key WITNESS"
 C2PA_THERE = (
     "Each image has a C2PA manifest beside it (the file of the same name that ends in .c2pa). Any C2PA tool "
     "shows it, with c2pa-ca.pem of this package as its trust anchor; that file is signed with the rest."
@@ -91,7 +92,8 @@ def as_text(sheet: SheetFacts, reads: Sequence[OpenedRead]) -> str:
     lines += ["", C2PA_THERE if not sheet.no_manifests else C2PA_NOT + sheet.no_manifests]
     lines += [
         "",
-        "To check: department verify THIS.zip --key KEY (the log key, obtained from the department)",
+        f"To check: {CHECK} (KEY: the log key, obtained from the department; WITNESS: the witness's keys, "
+        "from the witness)",
     ]
     return "\n".join([*lines, ""])
 
@@ -113,8 +115,10 @@ def as_html(sheet: SheetFacts, reads: Sequence[OpenedRead]) -> str:
         "<li>The read was in the unit's log, under a tree head that unit and department signed: "
         "<code>record.tlog-proof</code>. A read that is added or changed later has no such proof.</li>",
         "<li>Text, place and images are those that the unit signed for: <code>elements.cbor</code>.</li>",
+        "<li>The reads left the department under an entry of its access log, which a witness outside the "
+        "department co-signed: <code>entries/</code>.</li>",
         "<li>The package is whole, and the department made it: <code>package.cose</code>.</li></ul>",
-        f"<p>{html.escape(CHECKS)}</p><p><code>department verify THIS.zip --key KEY</code></p>",
+        f"<p>{html.escape(CHECKS)}</p><p><code>{CHECK}</code></p>",
         f"<p>{html.escape(C2PA_THERE if not sheet.no_manifests else C2PA_NOT + sheet.no_manifests)}</p>",
     ]
     for place, one in enumerate(reads):

@@ -14,6 +14,9 @@ A ZIP (stored, fixed times) of:
     reads/<n>/elements.cbor      the elements shown, with their salts;  text.json, patch.jpg, ...: the
     same, plain
     reads/<n>/patch.c2pa, ...    C2PA manifests of the images, where the c2pa library is installed
+    entries/<n>.cose, ...        the entries of the access log under which they left (package_entries.py)
+
+Nothing else is in it: a file that no signed record or entry accounts for is refused.
 """
 
 from __future__ import annotations
@@ -30,17 +33,24 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from storage import codec, envelope, merkle, tlog_proof
 from storage import leaf as leaves
-from storage.checkpoint import NoteKey, open_checkpoint
+from storage.checkpoint import TYPE_COSIGNATURE, NoteKey, open_checkpoint, open_cosignatures
+from storage.cosigners import Witnesses
 from storage.errors import PackageError, StorageError
 from storage.evidence import SENTENCE, Shown, ShownElement, extension, plain_view, sums
 from storage.leaf import IMAGES
+from storage.read_records import ReadText
 from storage.sealing import commitment
-from sync.department.content import cover_sheet
+from sync.department.content import cover_sheet, package_entries
+from sync.department.content.key_guard import Cover, read_name
+from sync.department.content.package_entries import LeftUnder
 from sync.department.content.provenance import ManifestAuthority, ManifestMaker, MissingManifestsError
 from sync.department.content.reads import OpenedRead
 from sync.department.content.zipped import read_zip
+from sync.department.store.closed_records import MOST_BESIDE, beside_name
+from sync.messages import department_origin
 
-FORMAT = 1
+FORMAT = 2
+NO_ENTRIES = 1  # the format before the entries
 CONTEXT = b"alpr-department/package/v1"
 MAX_FILES = 20_000
 MAX_BYTES = 4 << 30
@@ -74,9 +84,11 @@ class PackageHead:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PackageOrder:
-    """What a package is made for: its number, and (label, value) for its cover sheet: why, and by whom."""
+    """What a package is made for: its number, the entries under which it leaves, and (label, value) for its
+    cover sheet: why, and by whom."""
 
     number: str
+    entries: tuple[Cover, ...]
     facts: tuple[tuple[str, str], ...] = ()
 
 
@@ -113,7 +125,7 @@ def build(reads: Sequence[OpenedRead], order: PackageOrder, maker: Maker) -> byt
         for name, opened in one.elements.items():
             files[f"{folder}/{extension(name, opened.content)}"] = plain_view(kind, name, opened.content)
     sidecars, absent = manifests(reads, order, maker)
-    files |= sidecars
+    files |= sidecars | package_entries.files_of(order.entries)
     sheet = cover_sheet.SheetFacts(
         department=maker.department,
         number=order.number,
@@ -162,14 +174,27 @@ def _zipped(files: Mapping[str, bytes]) -> bytes:
     return out.getvalue()
 
 
-def check(data: bytes, public: Ed25519PublicKey) -> PackageHead:
-    """Check every signature, hash, proof and commitment. Raises PackageError, StorageError kinds."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckedPackage:
+    """A package that holds. `loose`: the folders of the reads that came after their log was closed, signed by
+    the unit, in no tree. `entries`: under which it left; none in a package of the first format."""
+
+    head: PackageHead
+    loose: tuple[str, ...]
+    entries: tuple[LeftUnder, ...]
+
+
+def check(data: bytes, public: Ed25519PublicKey, witnesses: Witnesses | None = None) -> CheckedPackage:
+    """Check every signature, hash, proof and commitment. Raises PackageError, StorageError kinds.
+
+    `witnesses`: of the access log, for who co-signed the entries; None asks for no co-signature.
+    """
     files = read_zip(data, where="package", most_files=MAX_FILES, most_bytes=MAX_BYTES)
     if HEAD not in files:
         raise PackageError("lacks its signed head", where=HEAD)
     signed = envelope.open_signed(files[HEAD], public, context=CONTEXT, limit=16 << 20)
     head = codec.from_bytes(PackageHead, signed, limit=16 << 20)
-    if head.format != FORMAT:
+    if head.format not in {NO_ENTRIES, FORMAT}:
         raise PackageError("of another format", where=HEAD)
     if set(files) != {HEAD, "SHA256SUMS", *(name for name, _ in head.files)}:
         raise PackageError("files are missing, or do not belong to it", where="package")
@@ -178,18 +203,39 @@ def check(data: bytes, public: Ed25519PublicKey) -> PackageHead:
             raise PackageError("was altered: its SHA-256 is not the signed one", where=name)
     if files["SHA256SUMS"] != sums(head.files):
         raise PackageError("differs from the signed list", where="SHA256SUMS")
+    entries = package_entries.read_entries(files, public, witnesses)
+    if (head.format == NO_ENTRIES) == bool(entries):
+        raise PackageError("names no entry of the access log under which it left", where=HEAD)
+    known = {HEAD, "SHA256SUMS", "cover.txt", "cover.html", "c2pa-ca.pem"}
+    known |= package_entries.names(len(entries))
     for one in head.reads:
         try:
-            _check_read(files, one)
+            read = _check_read(files, one, public)
+            if entries and not any(_lets_leave(entry, read) for entry in entries):
+                raise PackageError("none of the entries lets it leave")
         except StorageError as error:
             raise PackageError(str(error), where=one.folder) from None
-    return head
+        known |= read.files
+    for name in sorted(set(files) - known):
+        raise PackageError("no signed record is about this file", where=name)
+    loose = tuple(one.folder for one in head.reads if f"{one.folder}/{CLOSED}" in files)
+    return CheckedPackage(head=head, loose=loose, entries=entries)
 
 
-def without_place(head: PackageHead) -> list[str]:
-    """The folders of the reads that came after their log was closed: signed by the unit, in no tree."""
-    names = {name for name, _ in head.files}
-    return [one.folder for one in head.reads if f"{one.folder}/{CLOSED}" in names]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _CheckedRead:
+    """`names`: that the log may know it by; `plate`: its text, or empty; `files`: all that are about it."""
+
+    names: frozenset[str]
+    plate: str
+    files: frozenset[str]
+
+
+def _lets_leave(entry: LeftUnder, read: _CheckedRead) -> bool:
+    """An export names its reads; a delivery, the plate that they were found by."""
+    if entry.access.action == "export":
+        return bool(read.names & set(entry.access.reads))
+    return bool(read.plate) and read.plate == entry.access.plate
 
 
 def demand_place(data: bytes, public: Ed25519PublicKey, sequence: int, proof: str) -> leaves.Leaf:
@@ -207,13 +253,25 @@ def demand_place(data: bytes, public: Ed25519PublicKey, sequence: int, proof: st
     return leaf
 
 
-def _check_read(files: Mapping[str, bytes], one: PackagedRead) -> None:
+def _demand_cosigned(proof: str, department: Ed25519PublicKey) -> None:
+    """The unit's tree head was co-signed by the department: it received the log. Raises PackageError."""
+    signer = NoteKey(department_origin(department), department, TYPE_COSIGNATURE)
+    if not open_cosignatures(tlog_proof.parse(proof).checkpoint, [signer]):
+        raise PackageError("the unit's tree head is not co-signed by the department", where="proof")
+
+
+def _check_read(files: Mapping[str, bytes], one: PackagedRead, department: Ed25519PublicKey) -> _CheckedRead:
     public = Ed25519PublicKey.from_public_bytes(one.public)
     closed = f"{one.folder}/{CLOSED}" in files
     proof = "" if closed else files.get(f"{one.folder}/record.tlog-proof", b"").decode()
     if not closed and not proof:
         raise PackageError("has no proof of its place", where=one.folder)
     leaf = demand_place(files[f"{one.folder}/leaf.cose"], public, one.sequence, proof)
+    if proof:
+        _demand_cosigned(proof, department)
+    about = {f"{one.folder}/{name}" for name in ("leaf.cose", "elements.cbor")}
+    about.add(f"{one.folder}/{CLOSED if closed else 'record.tlog-proof'}")
+    plate = ""
     shown = codec.from_bytes(Shown, files[f"{one.folder}/elements.cbor"], limit=64 << 20)
     for element in shown.elements:
         mark = leaf.elements.get(element.name)
@@ -223,3 +281,15 @@ def _check_read(files: Mapping[str, bytes], one: PackagedRead) -> None:
         name = f"{one.folder}/{extension(element.name, element.content)}"
         if files.get(name) != plain_view(leaf.kind, element.name, element.content):
             raise PackageError("the plain file is not what was committed", where=name)
+        about.add(name)
+        if element.name in IMAGES:
+            about.add(f"{one.folder}/{element.name}.c2pa")
+        elif element.name == "text":
+            plate = codec.from_bytes(ReadText, element.content).text
+    ids = (
+        [leaf.log_id, *(beside_name(leaf.log_id, at) for at in range(MOST_BESIDE))]
+        if closed
+        else [leaf.log_id]
+    )
+    known_by = frozenset(read_name(log_id, one.sequence) for log_id in ids)
+    return _CheckedRead(names=known_by, plate=plate, files=frozenset(about))

@@ -274,7 +274,8 @@ def export(front: DeskContext, token: str, form: ExportForm) -> Exported:
         one.opened(front.door.open_held(cover, held.access, one.log_id, [one.row])[0])
         for one in front.vault.stored(held.access)
     ]
-    package = front.package(reads, PackageOrder(number=held.number, facts=_sheet(desk, form, held, entry)))
+    order = PackageOrder(number=held.number, entries=(cover,), facts=_sheet(desk, form, held, entry))
+    package = front.package(reads, order)
     digest = hashlib.sha256(package).digest()
     result = AccessEnded(
         access=entry.sequence, count=len(reads), reads=held.reads, unwitnessed=cover.unwitnessed

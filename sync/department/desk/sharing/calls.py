@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 
+from sync.department.content.key_guard import Cover
 from sync.department.content.package import PackageOrder
 from sync.department.content.reads import OpenedRead
 from sync.department.desk.context import ELEMENTS, DeskContext
@@ -327,10 +328,12 @@ def deliver(front: DeskContext, token: str, form: DeliverForm) -> Delivery:
     asked, scope, searches = desk.act(token, Call.SHARE_DELIVER, plan)
     shown = ELEMENTS if scope.images else ("place", "text")
     found: list[OpenedRead] = []
+    covers: list[Cover] = []
     unwitnessed = False
     limit = desk.policy.inquiry.results_max
     for query, entry in searches:
         cover = desk.covered(entry.sequence)
+        covers.append(cover)
         page = front.reads.find(front.door, cover, query, limit)
         count, names = page.count, tuple(one.read for one in page.reads)  # what is near is not what was asked
         with note_refusal(front, entry, Call.SHARE_DELIVER):
@@ -342,7 +345,8 @@ def deliver(front: DeskContext, token: str, form: DeliverForm) -> Delivery:
         desk.follow_up(entry.stamp, result)
         unwitnessed |= cover.unwitnessed
     last = searches[-1][1]
-    package = front.package(found, PackageOrder(number=asked.number, facts=_sheet(asked, form.request, last)))
+    facts = _sheet(asked, form.request, last)
+    package = front.package(found, PackageOrder(number=asked.number, entries=tuple(covers), facts=facts))
     sent = ShareDelivered(
         request=form.request,
         access=last.sequence,

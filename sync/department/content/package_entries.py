@@ -1,0 +1,93 @@
+"""The entries of the access log under which a package's reads left, in the package. No I/O.
+
+    entries/<n>.cose         the entry's leaf, signed by the department log key
+    entries/<n>.cbor         its opening
+    entries/<n>.tlog-proof   its place in the access log, under the head that the witnesses co-signed
+
+Whoever holds the log key can sign a package. With the entry in it, a package that left past the log has none
+to show, or one that the witness keeps for everybody who checks the log.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from storage import codec, envelope, merkle, tlog_proof
+from storage.checkpoint import Cosignature, NoteKey, open_checkpoint
+from storage.cosigners import Witnesses
+from storage.errors import PackageError
+from storage.leaf import log_id_of
+from storage.sealing import commitment
+from sync.department.content.key_guard import Cover
+from sync.department.journal.access_log import (
+    CONTEXT,
+    ELEMENT,
+    EntryOpening,
+    entry_from,
+    origin_of,
+    parse_leaf,
+)
+from sync.department.journal.inquiry_entries import Access
+
+FOLDER = "entries"
+LEAVES = frozenset({"export", "delivery"})  # the actions under which content leaves the desk
+PARTS = (".cose", ".cbor", ".tlog-proof")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftUnder:
+    """An entry that let reads leave; `witnessed`: the co-signature that completes the witnesses' quorum."""
+
+    sequence: int
+    access: Access
+    witnessed: Cosignature | None
+
+
+def files_of(covers: Sequence[Cover]) -> dict[str, bytes]:
+    """The files of these entries."""
+    files = {}
+    for at, cover in enumerate(covers):
+        opening = EntryOpening(sequence=cover.sequence, salt=cover.salt, content=cover.content)
+        proof = tlog_proof.write(cover.sequence, cover.inclusion, cover.checkpoint)
+        for part, data in zip(PARTS, (cover.leaf, codec.to_bytes(opening), proof.encode()), strict=True):
+            files[f"{FOLDER}/{at}{part}"] = data
+    return files
+
+
+def names(count: int) -> set[str]:
+    """The files of so many entries."""
+    return {f"{FOLDER}/{at}{part}" for at in range(count) for part in PARTS}
+
+
+def read_entries(
+    files: Mapping[str, bytes], public: Ed25519PublicKey, witnesses: Witnesses | None
+) -> tuple[LeftUnder, ...]:
+    """The entries of a package, each in its place in the log of `public`. Raises StorageError kinds."""
+    count = sum(name.startswith(f"{FOLDER}/") and name.endswith(PARTS[0]) for name in files)
+    if not names(count) <= set(files):
+        raise PackageError("files of an entry are missing", where=FOLDER)
+    return tuple(_entry(files, f"{FOLDER}/{at}", public, witnesses) for at in range(count))
+
+
+def _entry(
+    files: Mapping[str, bytes], name: str, public: Ed25519PublicKey, witnesses: Witnesses | None
+) -> LeftUnder:
+    data, opening, proof = (files[f"{name}{part}"] for part in PARTS)
+    payload = envelope.open_signed(data, public, context=CONTEXT, limit=4096)
+    log_id, kind, sequence, _, mark = parse_leaf(payload)
+    shown = codec.from_bytes(EntryOpening, opening, limit=1 << 20)
+    good = hmac.compare_digest(commitment(ELEMENT, shown.salt, shown.content), mark.commitment)
+    said = tlog_proof.parse(proof.decode())
+    if log_id != log_id_of(public) or not good or said.index != sequence:
+        raise PackageError("is not the entry of its proof", where=name)
+    head = open_checkpoint(said.checkpoint, NoteKey(origin_of(log_id), public))
+    merkle.verify_inclusion(sequence, head.size, merkle.leaf_hash(data), list(said.path), head.root)
+    note = entry_from(kind, sequence, shown.content).note
+    if not isinstance(note, Access) or note.action not in LEAVES:
+        raise PackageError("lets nothing leave the desk", where=name)
+    seen = None if witnesses is None else witnesses.witnessed(said.checkpoint)
+    return LeftUnder(sequence=sequence, access=note, witnessed=seen)

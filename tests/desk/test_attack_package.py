@@ -1,0 +1,185 @@
+"""Packages that whoever holds the log key puts together: none passes for one that left by an entry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from desk_twins import GROUND, Department
+from desk_units import Pass, read_of
+from packages import signed_again, unpacked
+
+from storage import codec, merkle, sealing, tlog_proof
+from storage.checkpoint import TYPE_COSIGNATURE, Checkpoint, NoteKey, cosign, sign_checkpoint
+from storage.errors import StorageError
+from storage.evidence import Shown, ShownElement, plain_view
+from storage.leaf import Leaf, Mark, log_id_of, origin_of
+from storage.record_base import KeyClass
+from sync.department.cli import main
+from sync.department.content import package
+from sync.department.desk.holds.calls import Exported, ExportForm
+from sync.messages import department_origin
+
+Files = dict[str, bytes]
+
+
+@pytest.fixture
+def files(department: Department) -> Files:
+    """The files of an export of the first read."""
+    token = department.logon("super")
+    hold = department.held(token)
+    made = department.call("hold/export", token, ExportForm(hold=hold, medium="USB 1", ground=GROUND))
+    assert isinstance(made, Exported)
+    return unpacked(made.package)
+
+
+def invented(log_key: Ed25519PrivateKey) -> tuple[Files, bytes]:
+    """(files, public key) of a read of a unit that never was; its tree head co-signed with the log key."""
+    unit = Ed25519PrivateKey.generate()
+    log_id = log_id_of(unit.public_key())
+    read = read_of(Pass(plate="7ABC001", at_us=1_789_000_000_000_000))
+    contents = {"text": codec.to_bytes(read.text_part()), "place": codec.to_bytes(read.place_part())}
+    opened = {name: sealing.fresh(name, content) for name, content in contents.items()}
+    leaf = Leaf(
+        log_id=log_id,
+        kind="read",
+        sequence=0,
+        epoch=1,
+        key_class=KeyClass.READ,
+        elements={name: Mark(one.commitment(), bytes(32)) for name, one in opened.items()},
+    ).sign(unit)
+    head = sign_checkpoint(Checkpoint(origin_of(log_id), 1, merkle.leaf_hash(leaf)), unit)
+    head = cosign(head, department_origin(log_key.public_key()), log_key, time_s=1_789_000_000)
+    shown = [ShownElement(name=n, salt=one.salt, content=one.content) for n, one in sorted(opened.items())]
+    made = {
+        "reads/0/leaf.cose": leaf,
+        "reads/0/record.tlog-proof": tlog_proof.write(0, [], head).encode(),
+        "reads/0/elements.cbor": codec.to_bytes(Shown(elements=tuple(shown))),
+    }
+    for name, content in contents.items():
+        made[f"reads/0/{name}.json"] = plain_view("read", name, content)
+    return made, unit.public_key().public_bytes_raw()
+
+
+def with_an_invented_read(files: Files, key: Ed25519PrivateKey) -> bytes:
+    """The entry of a true export beside a read of no unit."""
+    made, public = invented(key)
+    rest = {name: data for name, data in files.items() if not name.startswith("reads/")}
+    head = package.PackagedRead(folder="reads/0", unit="car-7", public=public, sequence=0)
+    return signed_again(rest | made, key, reads=(head,))
+
+
+def with_an_invented_read_and_no_entry(files: Files, key: Ed25519PrivateKey) -> bytes:
+    made, public = invented(key)
+    rest = {name: data for name, data in files.items() if not name.startswith(("reads/", "entries/"))}
+    head = package.PackagedRead(folder="reads/0", unit="car-7", public=public, sequence=0)
+    return signed_again(rest | made, key, reads=(head,))
+
+
+def with_a_picture_of_its_own(files: Files, key: Ed25519PrivateKey) -> bytes:
+    return signed_again(files | {"reads/0/other.png": b"\x89PNG"}, key)
+
+
+def with_a_picture_in_place_of_a_withheld_one(files: Files, key: Ed25519PrivateKey) -> bytes:
+    return signed_again(files | {"reads/0/patch.png": b"\x89PNG, which no element is of"}, key)
+
+
+def with_a_folder_of_no_read(files: Files, key: Ed25519PrivateKey) -> bytes:
+    return signed_again(files | {"reads/1/text.json": b'{"text": "7ABC999"}'}, key)
+
+
+def with_the_reads_of_no_entry(files: Files, key: Ed25519PrivateKey) -> bytes:
+    return signed_again({name: data for name, data in files.items() if "entries/" not in name}, key)
+
+
+def with_a_head_that_the_department_did_not_cosign(files: Files, key: Ed25519PrivateKey) -> bytes:
+    """The unit's own head alone: what the department never received."""
+    name = "reads/0/record.tlog-proof"
+    lines = files[name].decode().splitlines(keepends=True)
+    own = [line for line in lines if not line.startswith("— alpr-department/")]
+    assert len(own) == len(lines) - 1
+    return signed_again(files | {name: "".join(own).encode()}, key)
+
+
+def with_an_entry_that_lost_its_proof(files: Files, key: Ed25519PrivateKey) -> bytes:
+    return signed_again({n: data for n, data in files.items() if n != "entries/0.tlog-proof"}, key)
+
+
+def with_an_entry_of_another_proof(files: Files, key: Ed25519PrivateKey) -> bytes:
+    proof = files["entries/0.tlog-proof"].decode()
+    said = tlog_proof.parse(proof)
+    other = tlog_proof.write(said.index + 1, said.path, said.checkpoint).encode()
+    return signed_again(files | {"entries/0.tlog-proof": other}, key)
+
+
+ATTACKS = (
+    with_an_invented_read,
+    with_an_invented_read_and_no_entry,
+    with_a_picture_of_its_own,
+    with_a_picture_in_place_of_a_withheld_one,
+    with_a_folder_of_no_read,
+    with_the_reads_of_no_entry,
+    with_a_head_that_the_department_did_not_cosign,
+    with_an_entry_that_lost_its_proof,
+    with_an_entry_of_another_proof,
+)
+
+
+def test_a_package_by_the_log_key_alone_does_not_verify(department: Department, files: Files) -> None:
+    key = department.home.log_key()
+    package.check(signed_again(files, key), key.public_key())
+    passed = []
+    for attack in ATTACKS:
+        try:
+            package.check(attack(files, key), key.public_key())
+        except StorageError:
+            continue
+        passed.append(attack.__name__)
+    assert passed == []
+
+
+@pytest.fixture
+def verify(
+    department: Department, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str]]:
+    """`department verify` of a package as a stranger runs it."""
+
+    def run(data: bytes, *words: str) -> tuple[int, str]:
+        (tmp_path / "package.zip").write_bytes(data)
+        key = department.desk.log.note_key.text()
+        status = main(["verify", str(tmp_path / "package.zip"), "--key", key, *words])
+        return status, capsys.readouterr().out
+
+    return run
+
+
+def test_a_stranger_sees_that_a_witness_saw_the_entry(
+    department: Department, files: Files, verify: Callable[..., tuple[int, str]]
+) -> None:
+    data = signed_again(files, department.home.log_key())
+    (witness,) = department.desk.root.witnesses
+    status, out = verify(data, "--witness-key", ",".join(witness.keys))
+    assert (status, "the package verifies" in out) == (0, True)
+    assert "of the access log, co-signed at 20" in out
+    status, out = verify(data)
+    assert (status, "--witness-key says whether" in out) == (0, True)
+    stranger = cosigner_of_nobody()
+    status, out = verify(data, "--witness-key", stranger)
+    assert (status, "no quorum" in out, "the package verifies" in out) == (3, True, False)
+
+
+def cosigner_of_nobody() -> str:
+    """Keys of a witness that signed nothing."""
+    return NoteKey("stranger.example/w", Ed25519PrivateKey.generate().public_key(), TYPE_COSIGNATURE).text()
+
+
+def test_a_package_of_the_first_format_says_what_it_does_not_prove(
+    department: Department, files: Files, verify: Callable[..., tuple[int, str]]
+) -> None:
+    older = {name: data for name, data in files.items() if "entries/" not in name}
+    key = department.home.log_key()
+    status, out = verify(signed_again(older, key, format=package.NO_ENTRIES))
+    assert (status, "not proven: that it left by an entry" in out) == (3, True)
+    assert "the package verifies" not in out

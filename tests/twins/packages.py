@@ -1,0 +1,38 @@
+"""A department's package, taken apart and put together again by whoever holds the log key."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import zipfile
+from dataclasses import replace
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from storage import codec, envelope
+from storage.evidence import sums
+from sync.department.content import package
+
+
+def unpacked(data: bytes) -> dict[str, bytes]:
+    """Its files."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def signed_again(files: dict[str, bytes], key: Ed25519PrivateKey, **changes: Any) -> bytes:
+    """A package of these files, with a head that lists them all; `changes`: other fields of the head."""
+    left = {name: data for name, data in files.items() if name not in {package.HEAD, "SHA256SUMS"}}
+    signed = envelope.open_signed(
+        files[package.HEAD], key.public_key(), context=package.CONTEXT, limit=16 << 20
+    )
+    listed = tuple((name, hashlib.sha256(left[name]).digest()) for name in sorted(left))
+    head = replace(codec.from_bytes(package.PackageHead, signed, limit=16 << 20), files=listed, **changes)
+    left["SHA256SUMS"] = sums(listed)
+    left[package.HEAD] = envelope.sign(codec.to_bytes(head), key, context=package.CONTEXT)
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for name in sorted(left):
+            archive.writestr(name, left[name])
+    return out.getvalue()
