@@ -264,6 +264,15 @@ def verdict_of(typed: AlertStep, fit: Fit, wanted: Wanted) -> AlertAnswer:
     return AlertAnswer.WRONG_CHARACTER if wanted.planted else AlertAnswer.CONFIRMED
 
 
+def ruled_out(state: AlertState) -> AlertStep | None:
+    """What was typed before a negative answer, if every character of the plate was legible; else None."""
+    answered = state.last(AlertEvent.ANSWERED)
+    if answered is None or answered.answer not in NEGATIVE:
+        return None
+    typed = typed_by(state, answered.user)
+    return None if typed is None or "?" in typed.plate else typed
+
+
 def caught(typed: AlertStep, wanted: Wanted) -> bool:
     """Whether the verifier of a planted mismatch typed what the image shows, and not the entry."""
     return wanted.planted and any(not one.agrees for one in compare(typed.plate, wanted.plate))

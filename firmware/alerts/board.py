@@ -14,21 +14,22 @@ from firmware.alerts.cleared import ClearedPlates
 from firmware.alerts.episodes import Episodes
 from firmware.alerts.matching import ListMatch
 from storage.alert_life import (
-    NEGATIVE,
     AlertAnswer,
     AlertEvent,
     AlertState,
     AlertStep,
     Wanted,
     demand_step,
+    ruled_out,
 )
 from storage.alert_terms import AlertTerms
 from storage.audit_records import Decision, Verdict
 from storage.errors import RefusedError
 from storage.ledger import Ledger
+from storage.plate_text import normal_plate
 from storage.read_records import Alert, AlertStepped
 from storage.record_base import KeyClass
-from sync.hot_lists.entry import ListEntry, fold
+from sync.hot_lists.entry import ListEntry, cleared_name, fold
 
 MOST_OPEN = 500  # beyond, the oldest silent ones are counted and left to the desk
 _VERDICTS = {
@@ -187,8 +188,10 @@ class AlertBoard:
                     at_us=step.at_us,
                 )
             )
-        if step.answer in NEGATIVE:
-            self._cleared.add(alert.form, alert.entry_digest)
+        typed = ruled_out(alert.state)
+        if typed is not None and step.answer is AlertAnswer.WRONG_CHARACTER:
+            # what reads as that other plate is left out; one person never clears the entry's own
+            self._cleared.add(cleared_name(alert.entry_digest, normal_plate(typed.plate)))
 
     def recall(self, still_listed: Callable[[OpenAlert], bool], at_us: int) -> list[OpenAlert]:
         """Recall every open alert whose entry was withdrawn; those. Raises StorageError, OSError."""

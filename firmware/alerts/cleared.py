@@ -1,4 +1,4 @@
-"""Plates that a person found not to be an entry's: no second alert until the entry changes. Sealed."""
+"""Plates that a person found not to be an entry's: no second alert for it until it changes. Sealed."""
 
 from __future__ import annotations
 
@@ -13,42 +13,35 @@ from storage.hot_list_file import seal, unseal
 NAME = "cleared"
 MAX_BYTES = 16 << 20
 MOST = 200_000
-
-Cleared = frozenset[tuple[str, bytes]]
+_FORM = 1  # form 0 cleared the entry's own plate on one person's word
 
 
 class ClearedPlates:
-    """HOME/hotlists/cleared: (folded plate, SHA-256 of the entry). Thread-safe."""
+    """HOME/hotlists/cleared: each a `cleared_name`. Thread-safe."""
 
     def __init__(self, folder: Path, key: bytes) -> None:
-        """What another log sealed counts as empty: an alert too many, never one too few."""
+        """What another log sealed, or an older form, counts as empty: an alert too many, not one too few."""
         self._path, self._key, self._lock = folder / NAME, key, threading.Lock()
-        self._all: Cleared = self._load()
+        self._all = self._load()
 
     @property
-    def all(self) -> Cleared:
+    def all(self) -> frozenset[bytes]:
         """Everything that is cleared."""
         return self._all
 
-    def add(self, form: str, entry: bytes) -> None:
+    def add(self, name: bytes) -> None:
         """Clear a plate for an entry. Raises OSError."""
-        self.take({(form, entry)})
-
-    def take(self, pairs: frozenset[tuple[str, bytes]] | set[tuple[str, bytes]]) -> None:
-        """Clear several, e.g. those that the department sent. Raises OSError."""
         with self._lock:
-            merged = self._all | pairs
-            if merged == self._all:
+            if name in self._all or len(self._all) >= MOST:
                 return
-            kept = frozenset(sorted(merged)[-MOST:])
+            kept = self._all | {name}
             files.make_dir(self._path.parent)
-            plain = encode([[form, entry] for form, entry in sorted(kept)])
-            files.replace(self._path, seal(self._key, NAME, 0, plain))
+            files.replace(self._path, seal(self._key, NAME, _FORM, encode(sorted(kept))))
             self._all = kept
 
-    def _load(self) -> Cleared:
+    def _load(self) -> frozenset[bytes]:
         try:
-            plain = decode(unseal(self._key, NAME, 0, self._path.read_bytes()), limit=MAX_BYTES)
+            plain = decode(unseal(self._key, NAME, _FORM, self._path.read_bytes()), limit=MAX_BYTES)
         except (FileNotFoundError, SealError, StorageError):
             return frozenset()
-        return frozenset((str(form), bytes(entry)) for form, entry in plain)
+        return frozenset(bytes(one) for one in plain)

@@ -15,7 +15,7 @@ from firmware.alerts.likelihood import likely_forms
 from storage.alert_terms import AlertTerms
 from storage.times import HOUR_US
 from sync.hot_lists.document import ListHead, digest_of
-from sync.hot_lists.entry import ListEntry, fold, key_of
+from sync.hot_lists.entry import ListEntry, cleared_name, fold, key_of
 
 LEAST_LOOKS = 2
 ONE_LOOK_SCORE = 0.98  # in a single look a misreading can be sure of itself; over frames it hardly ever is
@@ -64,14 +64,16 @@ def match(  # noqa: PLR0917 - one read, against the current lists
     now_us: int,
     *,
     frames: int = LEAST_LOOKS,
-    cleared: Collection[tuple[str, bytes]] = (),
+    cleared: Collection[bytes] = (),
     muted: Collection[str] = (),
 ) -> list[ListMatch]:
     """The matches of one read, the surest first. frames: how many looks the vote is of.
 
-    cleared: (folded plate, entry digest) that a person found to be wrong. muted: sources whose hits were
-    rejected too often; their matches are listed silently.
+    cleared: `cleared_name` of plates that people found not to be an entry's. A read of another plate than the
+    entry's that they found is no match; where they found the entry's own plate on another vehicle, and for
+    muted sources, whose hits were rejected too often, the match is listed silently.
     """
+    own = fold(text.text)
     forms = likely_forms(text, terms.list_score, exact_only=terms.exact_only)
     keys = [(form, score, key_of(form)) for form, score in forms]
     found: dict[bytes, ListMatch] = {}
@@ -83,7 +85,8 @@ def match(  # noqa: PLR0917 - one read, against the current lists
         for form, score, key in keys:
             for data in one.find(key):
                 name = digest_of(data)
-                if (form, name) in cleared:
+                known = cleared_name(name, own) in cleared
+                if known and own != form:
                     continue
                 entry = ListEntry.from_bytes(data)
                 if terms.category(entry.category) is None or not _runs(entry, now_us):
@@ -94,6 +97,8 @@ def match(  # noqa: PLR0917 - one read, against the current lists
                     silent.append("score")
                 elif frames < LEAST_LOOKS and score < ONE_LOOK_SCORE:
                     silent.append("one look")
+                if known:
+                    silent.append("cleared")
                 if head.source in muted:
                     silent.append("source")
                 made = ListMatch(

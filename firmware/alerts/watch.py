@@ -85,10 +85,9 @@ class HotListWatch:
                 self._known,
                 self._now_us(),
                 frames=vehicle.frames_voted,
-                cleared=self._cleared.all,
+                cleared=self._cleared.all | self._cleared_there,
                 muted=self._muted,
             )
-            self._found = [one for one in self._found if one.entry_digest not in self._cleared_there]
         except (StorageError, OSError) as error:
             self._tell("hot_list_unreadable", why=type(error).__name__)
             self.doubt()

@@ -42,6 +42,14 @@ def key_of(plate: str) -> int:
     return key
 
 
+def cleared_name(entry: bytes, plate: str) -> bytes:
+    """What stands for "a person found this plate not to be wanted by this entry": 32 bytes that show neither.
+
+    entry: the entry's SHA-256.
+    """
+    return hashlib.sha256(b"alpr cleared\0" + entry + fold(plate).encode()).digest()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListEntry:
     """Who is looked for. Empty texts and None mean that the source does not say.

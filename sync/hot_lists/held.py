@@ -44,13 +44,13 @@ KINDS = frozenset({HEAD, PART, DELTA, CLEARED.partition("/")[0], MUTED.partition
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ClearedEntries:
-    """Entries (SHA-256) that a person found not to be the vehicle that passed."""
+class ClearedPairs:
+    """What people found not to be an entry's: `cleared_name` of plate and entry."""
 
-    entries: tuple[bytes, ...]
+    pairs: tuple[bytes, ...]
 
     def check(self) -> None:
-        if len(self.entries) > 100_000 or any(len(one) != 32 for one in self.entries):
+        if len(self.pairs) > 100_000 or any(len(one) != 32 for one in self.pairs):
             raise RecordError("holds at most 100,000 digests of 32 bytes", where="cleared")
 
 
@@ -181,13 +181,13 @@ class HeldLists:
         return changes
 
     def cleared(self) -> frozenset[bytes]:
-        """Entries that the department cleared; none if it sent nothing that holds."""
+        """What the department cleared, each a `cleared_name`; none if it sent nothing that holds."""
         member = self._member()
         if member is None:
             return frozenset()
         try:
             body = self._document(CLEARED, member).body
-            return frozenset(codec.from_bytes(ClearedEntries, body, limit=8 << 20).entries)
+            return frozenset(codec.from_bytes(ClearedPairs, body, limit=8 << 20).pairs)
         except (OSError, StorageError):
             return frozenset()
 

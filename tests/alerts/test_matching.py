@@ -16,7 +16,7 @@ from firmware.alerts.matching import ListMatch, match
 from storage.alert_terms import DEFAULT_ALERTS, AlertTerms
 from storage.times import HOUR_US
 from sync.hot_lists.document import ListHead, digest_of
-from sync.hot_lists.entry import ListEntry, fold
+from sync.hot_lists.entry import ListEntry, cleared_name
 
 
 def matched(
@@ -27,7 +27,7 @@ def matched(
     head: ListHead = HEAD,
     terms: AlertTerms = DEFAULT_ALERTS,
     now_us: int = NOW_US,
-    cleared: frozenset[tuple[str, bytes]] = frozenset(),
+    cleared: frozenset[bytes] = frozenset(),
     muted: frozenset[str] = frozenset(),
 ) -> list[ListMatch]:
     held = Held(list(entries), head)
@@ -113,10 +113,19 @@ def test_a_muted_source_is_listed_silently() -> None:
     assert matched(seen("7XKR219"), muted=frozenset({"SVS"}))[0].silent == ("source",)
 
 
-def test_cleared_stays_cleared_until_the_entry_changes() -> None:
-    cleared = frozenset({(fold("7XKR219"), digest_of(entry().to_bytes()))})
-    assert matched(seen("7XKR219"), cleared=cleared) == []
-    assert matched(seen("7XKR219"), [entry(reason="seen again")], cleared=cleared)
+def test_another_plate_that_was_cleared_matches_no_more_until_the_entry_changes() -> None:
+    cleared = frozenset({cleared_name(digest_of(entry().to_bytes()), "7XKR279")})
+    other = replace(seen("7XKR279", 0.6), candidates=(("7XKR279", 0.6), ("7XKR219", 0.35)))
+    assert matched(other, cleared=cleared) == []
+    assert matched(other, [entry(reason="seen again")], cleared=cleared)
+
+
+def test_the_entrys_own_plate_is_never_left_out_and_listed_silently_once_two_people_cleared_it() -> None:
+    digest = digest_of(entry().to_bytes())
+    assert matched(seen("7XKR219"), cleared=frozenset({cleared_name(digest, "7XKR279")}))[0].sounds
+    assert matched(seen("7XKR219"), cleared=frozenset({cleared_name(digest, "7XKR219")}))[0].silent == (
+        "cleared",
+    )
 
 
 def test_what_sounds_comes_first() -> None:

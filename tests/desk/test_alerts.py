@@ -37,6 +37,7 @@ from sync.department.journal.inquiry_entries import Access
 from sync.department.policy.refusals import DeskRefusal
 from sync.department.store.database import open_store
 from sync.department.store.tables import units
+from sync.hot_lists.entry import cleared_name
 
 Tokens = Callable[[str], str]
 
@@ -154,7 +155,7 @@ def test_clets_is_asked_after_a_confirmation_and_asked_again_in_time(
     assert [one.next for one in lines(department, token)] == ["outcome"]
 
 
-def test_what_differs_is_rejected_and_clears_the_entry(
+def test_what_differs_is_rejected_and_clears_what_was_typed(
     department: Department, tokens: Tokens, car: Car
 ) -> None:
     token, alert = tokens("disp1"), car.raises()
@@ -163,10 +164,32 @@ def test_what_differs_is_rejected_and_clears_the_entry(
     compared = typed(department, token, alert, "7XKR279")
     assert [agrees for _, _, agrees in compared.slots] == [True] * 5 + [False, True]
     assert answered(department, token, alert) == "wrong-character"
-    assert len(department.desk.book.alerts.cleared()) == 1
+    entry = department.desk.book.alerts.rows[alert].known.entry
+    assert department.desk.book.alerts.cleared() == {cleared_name(entry, "7XKR279")}
     stop = CloseForm(alert=alert, outcome=Outcome.ARREST, text="")
     assert "without action" in refused(department, "alert/close", token, stop).what
     department.call("alert/close", token, replace(stop, outcome=Outcome.UNFOUNDED))
+
+
+def test_an_entrys_own_plate_is_cleared_by_two_people_alone(
+    department: Department, tokens: Tokens, car: Car
+) -> None:
+    """Not by one of them twice, and not with a wrong letter."""
+    cleared = []
+    for user, plate, state in (
+        ("disp1", PLATE, "US-TX"),
+        ("disp1", "7XKR2I9", "US-TX"),
+        ("comm1", "7XKR21S", "US-CA"),
+        ("comm1", PLATE, "US-TX"),
+    ):
+        alert = car.raises()
+        lines(department, tokens(user))
+        look(department, tokens(user), alert)
+        typed(department, tokens(user), alert, plate, state)
+        assert answered(department, tokens(user), alert) in {"wrong-state", "wrong-character"}
+        entry = department.desk.book.alerts.rows[alert].known.entry
+        cleared.append(cleared_name(entry, PLATE) in department.desk.book.alerts.cleared())
+    assert cleared == [False, False, False, True]
 
 
 def test_the_requester_of_an_entry_does_not_verify_its_alert(

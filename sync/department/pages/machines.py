@@ -169,7 +169,7 @@ LISTS = Sheet(
             facts=lambda answer: [
                 ("Open alerts", answer.open),
                 ("Overdue", answer.overdue),
-                ("Entries found wrong", answer.cleared),
+                ("Plates cleared for an entry", answer.cleared),
             ],
         ),
     ),

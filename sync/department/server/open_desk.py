@@ -55,7 +55,7 @@ from sync.department.store.database import Store, open_store
 from sync.department.units import documents, hot_lists
 from sync.department.units.authority import Authority
 from sync.errors import HomeError
-from sync.hot_lists.held import CLEARED, MUTED, ClearedEntries, MutedSources
+from sync.hot_lists.held import CLEARED, MUTED, ClearedPairs, MutedSources
 from sync.root_file import KEY_SERVICE, Root, describe, open_first
 
 P = ParamSpec("P")
@@ -317,10 +317,10 @@ def site_of(home: DepartmentHome) -> Site:
 
 
 def _tell_cleared(home: DepartmentHome, store: Store, desk: Desk) -> None:
-    """Offer units the cleared entries and the muted sources. Without the command key they hear later."""
+    """Offer units the cleared plates and the muted sources. Without the command key they hear later."""
     if not (home.path / "command.key").exists():
         return
-    body = codec.to_bytes(ClearedEntries(entries=tuple(sorted(desk.book.alerts.cleared()))))
+    body = codec.to_bytes(ClearedPairs(pairs=tuple(sorted(desk.book.alerts.cleared()))))
     documents.send(home, store, CLEARED, body, desk.now_us())
     terms = desk.policy.alerts
     muted = tuple(one.source for one in desk.book.alerts.sources() if one.muted(terms))

@@ -5,13 +5,15 @@ No I/O. An alert stays open until a person closes it.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
-from storage.alert_life import NEGATIVE, AlertAnswer, AlertEvent, AlertState, Wanted, caught
+from storage.alert_life import NEGATIVE, AlertAnswer, AlertEvent, AlertState, Wanted, caught, ruled_out
 from storage.alert_terms import AlertTerms
+from storage.plate_text import normal_plate
 from sync.department.journal.alert_entries import AlertKnown, AlertRecordsOpened, AlertStepTaken
 from sync.department.journal.entries import Entry
+from sync.hot_lists.entry import cleared_name
 
 
 @dataclass(slots=True)
@@ -152,10 +154,20 @@ class AlertStates:
         return found
 
     def cleared(self) -> frozenset[bytes]:
-        """Entries that a person found not to be the vehicle that passed."""
-        return frozenset(
-            row.known.entry for row in self.rows.values() if not row.planted and row.state.answer in NEGATIVE
-        )
+        """Plates that people found not to be an entry's, each a `cleared_name`.
+
+        Another plate than the entry's: on one person's word. The entry's own plate, on another vehicle: on
+        that of two, because the wanted vehicle passes under it.
+        """
+        by = defaultdict[bytes, set[str]](set)
+        for row in self.rows.values():
+            typed = None if row.planted else ruled_out(row.state)
+            if typed is not None:
+                name = cleared_name(row.known.entry, normal_plate(typed.plate))
+                by[name].add(typed.user)
+                if row.state.answer is AlertAnswer.WRONG_CHARACTER:
+                    by[name].add("")  # what was typed is another plate
+        return frozenset(name for name, people in by.items() if len(people) > 1)
 
     def sources(self) -> list[SourceShare]:
         """Each source's share of rejected hits."""
