@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ssl
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import httpx
@@ -17,7 +17,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from storage.checkpoint import NoteKey
 from storage.errors import OutdatedError, StorageError
@@ -114,6 +114,40 @@ def check_authority(newest: bytes, known: bytes) -> None:
         raise NotEnrolledError("the department shows another CA than its root file names")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trusted:
+    """What a root file names for units. Log and command key: 32 bytes of Ed25519; CA: certificate, DER."""
+
+    department: bytes
+    command: bytes
+    authority: bytes
+
+
+def check_no_other(folder: SyncFolder, named: Trusted) -> None:
+    """Raises NotEnrolledError if the unit belongs to a department that has none of these keys.
+
+    What it holds is sealed to that department and owed to it: another one could neither open nor purge it.
+    """
+    try:
+        member = folder.member()
+    except NotEnrolledError:
+        return
+    kept = {member.department_key, member.command_key, _authority_key(member.authority)}
+    if kept & {named.department, named.command, _authority_key(named.authority)}:
+        return
+    raise NotEnrolledError(
+        f"this unit is {member.name} of {member.department}, and its reads are sealed to that department; "
+        "the code is another department's",
+        cure="run reader sync now, then a factory reset at the console; the new department's code comes last",
+    )
+
+
+def _authority_key(certificate: bytes) -> bytes:
+    """SubjectPublicKeyInfo, DER, of a certificate (DER)."""
+    key = x509.load_der_x509_certificate(certificate).public_key()
+    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
 def make_vouch(
     folder: SyncFolder,
     unit: UnitKey,
@@ -144,6 +178,7 @@ def join(
     if authority is None or department is None or command is None:
         raise NotEnrolledError("its root file names no CA, log key or command key", where=code.address)
     authority = fetch_authority(code.address, authority)
+    check_no_other(folder, Trusted(department=department, command=command, authority=authority))
     folder.make()
     vouch = make_vouch(folder, unit or folder.unit_key(), joiner.log_public)
     request = messages.EnrollRequest(secret=code.secret, vouch=vouch, software=software)

@@ -18,7 +18,7 @@ from hw.secure_slot import SecureSlot, open_slot
 from hw.unit_chip import UnitChip, open_chip
 from storage import opening
 from storage.door import Door
-from storage.errors import HomeLockedError, LedgerError
+from storage.errors import HomeLockedError, LedgerError, StorageError, StoreFullError
 from storage.home import Home
 from storage.ledger import Ledger
 from storage.socket_door import DoorServer
@@ -53,12 +53,28 @@ def replace_ledger(home: Path) -> Path:
     """
     if SyncFolder.of(home).is_member():
         raise UsageError("this unit belongs to a department: reader run itself replaces a damaged ledger")
+    if _is_whole(home):
+        raise UsageError(
+            f"{home}: its ledger is whole; setting it aside would lose the keys to its reads, so nothing was "
+            "done (for another unit, name another folder with --home)"
+        )
     aside, uri = opening.set_aside(Home(home))
     slot = open_slot(uri or DEFAULT_SLOT, Home(home).folder)
     store = opening.create(Home(home), slot, SystemClock(), reason=f"the ledger before it is in {aside.name}")
     with Ledger(store) as ledger:
         ledger.standing.make_demo()
     return aside
+
+
+def _is_whole(home: Path) -> bool:
+    """Whether the home's ledger opens. Raises HomeLockedError, StoreFullError, HardwareError: no damage."""
+    try:
+        open_ledger(home).close()
+    except (HomeLockedError, StoreFullError):
+        raise
+    except StorageError:
+        return False
+    return True
 
 
 def open_ledger(home: Path, *, clock: Clock | None = None) -> Ledger:

@@ -116,7 +116,22 @@ def test_a_unit_of_no_department_needs_one_command(tmp_path: Path, damage: Damag
         opened = ledger.store.book.opened
         assert opened is not None
         assert opened.reason == f"the ledger before it is in {aside.name}"
+    damage(home / "store" / "ledger.sqlite3")
     assert replace_ledger(home).name != aside.name
+
+
+def test_a_whole_ledger_is_never_set_aside(tmp_path: Path) -> None:
+    """It drops the keys of what was sealed; a tired hand types it at a unit that only looks stuck."""
+    home = tmp_path / "home"
+    with create_ledger(home) as ledger:
+        log = ledger.store.log_id
+        with pytest.raises(HomeLockedError):
+            replace_ledger(home)
+    with pytest.raises(UsageError, match="whole"):
+        replace_ledger(home)
+    assert not list(home.glob("damaged-*"))
+    with open_ledger(home) as again:
+        assert again.store.log_id == log
 
 
 def test_what_was_set_aside_stays_so_after_a_power_cut(

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import load_pem_x509_certificate
 from custody_twins import check
 from sqlalchemy import select, update
 from sync_twins import DepartmentProcess, FaultProxy, Unit, checked, found_department, issue_code, running
@@ -73,6 +75,36 @@ def test_the_same_unit_may_repeat_an_enrollment_that_was_cut_off(
     unit.enroll(code)
     unit.enroll(code)
     assert unit.attempt().outcome == "done"
+
+
+def test_a_unit_of_another_department_is_not_taken_over(
+    server: DepartmentProcess, enrolled: Unit, units: Callable[[str], Unit], tmp_path: Path
+) -> None:
+    """Its reads are sealed to its own department, which would never get them; the code stays good."""
+    enrolled.add(1)
+    theirs = found_department(tmp_path / "theirs", request_seconds=5)
+    member = enrolled.folder.member()
+    foreign = dataclasses.replace(
+        member,
+        name="Car 12",
+        department="Their PD",
+        department_key=theirs.log_key().public_key().public_bytes_raw(),
+        command_key=bytes(32),
+        authority=load_pem_x509_certificate((theirs.authority / "ca.pem").read_bytes()).public_bytes(
+            Encoding.DER
+        ),
+    )
+    enrolled.folder.save_member(foreign)
+    size, code = enrolled.outbox.size(), issue_code(server.home, "taken")
+    with pytest.raises(NotEnrolledError, match=r"this unit is Car 12 of Their PD.*sync now"):
+        enrolled.enroll(code)
+    assert enrolled.folder.member() == foreign
+    assert enrolled.outbox.size() == size
+    units("other").enroll(code)
+    kept = dataclasses.replace(foreign, department_key=member.department_key)
+    enrolled.folder.save_member(kept)  # one key of ours: the same department, which replaced the others
+    enrolled.enroll(issue_code(server.home, "again"))
+    assert enrolled.attempt().outcome == "done"
 
 
 def test_a_code_of_another_department_is_not_believed(
