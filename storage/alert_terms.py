@@ -6,12 +6,11 @@ list.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 from storage.errors import RecordError
+from storage.ids import TERM_ID
 
-CATEGORY = re.compile(r"[a-z][a-z0-9-]{0,31}")
 MAX_CATEGORIES = 64
 MAX_WORDS = 64
 MAX_WORD = 60
@@ -33,7 +32,7 @@ class CategoryTerms:
 
     def check(self) -> None:
         where = "policy.alerts.categories"
-        if not CATEGORY.fullmatch(self.id):
+        if not TERM_ID.fullmatch(self.id):
             raise RecordError("an id is small letters, digits and -", where=where)
         if not self.says or not self.says.isprintable() or len(self.says) > MAX_WORD:
             raise RecordError(f"says needs 1 to {MAX_WORD} printable characters", where=f"{where}.{self.id}")

@@ -14,6 +14,7 @@ from storage import codec
 from storage.alert_terms import DEFAULT_ALERTS, AlertTerms
 from storage.envelope import decode
 from storage.errors import RecordError
+from storage.ids import TERM_ID
 
 MAX_KEEP_DAYS = 365  # 463.8: stored for 1 year, thereafter purged
 PURPOSES: dict[str, str] = {  # 463.2, in the policy's order
@@ -51,7 +52,6 @@ MAX_ZONES, MAX_CORNERS = 64, 256
 TRAVELED_LATER = frozenset(
     {"purposes", "grounds", "topics", "case_pattern", "case_refused", "no_read_zones", "alerts"}
 )
-TERM_ID = re.compile(r"[a-z][a-z0-9-]{0,31}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from storage.errors import RecordError
-from storage.policy import ROLES, TERM_ID, TRAINING_TOPICS
+from storage.ids import TERM_ID
+from storage.policy import ROLES, TRAINING_TOPICS
 from storage.ssh_signature import SshPublicKey
 
 PBKDF2_ROUNDS = 600_000

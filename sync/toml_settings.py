@@ -32,13 +32,12 @@ def setting(
     why: str,
     low: float | None = None,
     high: float | None = None,
-    choices: tuple[str, ...] = (),
     example: Any = None,
 ) -> Any:
     """A dataclass field with a range and a reason. Default None: may be left out; `example` shows a value."""
     return dataclasses.field(
         default=default,
-        metadata={"why": why, "low": low, "high": high, "choices": choices, "example": example},
+        metadata={"why": why, "low": low, "high": high, "example": example},
     )
 
 
@@ -100,13 +99,11 @@ def checked(value: Any, field: dataclasses.Field[Any], hint: Any, file: str, key
         value = float(value)
     if type(value) is not kind:
         raise SettingError(file, key, f"must be {_WORDS[kind]}, not {value!r}")
-    low, high, choices = field.metadata["low"], field.metadata["high"], field.metadata["choices"]
+    low, high = field.metadata["low"], field.metadata["high"]
     if kind in {int, float} and not (
         math.isfinite(value) and (low is None or value >= low) and (high is None or value <= high)
     ):
         raise SettingError(file, key, f"{value} is outside {_range(low, high)} ({field.metadata['why']})")
-    if choices and value not in choices:
-        raise SettingError(file, key, f"{value!r} is not one of {', '.join(choices)}")
     if kind is str and (len(value) > _MAX_TEXT or not value.isprintable()):
         raise SettingError(file, key, f"must be printable and at most {_MAX_TEXT} characters")
     return value
@@ -138,9 +135,7 @@ def _lines(section: Any) -> list[str]:
 
 
 def _comment(field: dataclasses.Field[Any]) -> str:
-    low, high, choices = field.metadata["low"], field.metadata["high"], field.metadata["choices"]
-    if choices:
-        return f"{field.metadata['why']} ({', '.join(choices)})"
+    low, high = field.metadata["low"], field.metadata["high"]
     if low is None and high is None:
         return str(field.metadata["why"])
     return f"{field.metadata['why']} ({_range(low, high)})"

@@ -13,10 +13,10 @@ from typing import Any
 
 from storage.envelope import decode, encode
 from storage.errors import RecordError
+from storage.ids import TERM_ID
 from storage.plate_states import STATE
 
 PLATE = re.compile(r"[A-Z0-9]{1,16}")
-CATEGORY = re.compile(r"[a-z][a-z0-9-]{0,31}")
 CLASSES = ("", "car", "motorcycle", "trailer", "truck")
 MAX_TEXT = 200
 MAX_ENTRY_BYTES = 4096
@@ -82,7 +82,7 @@ class ListEntry:
     def __post_init__(self) -> None:
         if not PLATE.fullmatch(self.plate):
             raise RecordError("a plate is 1 to 16 of A-Z and 0-9", where="entry.plate")
-        if not CATEGORY.fullmatch(self.category):
+        if not TERM_ID.fullmatch(self.category):
             raise RecordError("a category is small letters, digits and -", where="entry.category")
         if self.state and not STATE.fullmatch(self.state):
             raise RecordError("a state is written as US-CA", where="entry.state")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import codecs
 import functools
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import resources
@@ -18,8 +17,8 @@ from typing import Any
 
 from storage.codec import parse_toml
 from storage.errors import RecordError
+from storage.ids import TERM_ID
 
-ID = re.compile(r"[a-z][a-z0-9-]{0,31}")
 TARGETS = frozenset(
     {
         "plate",
@@ -70,7 +69,7 @@ class Layout:
 
     def check(self) -> None:
         """Raises RecordError naming the field of the layout."""
-        if not ID.fullmatch(self.id):
+        if not TERM_ID.fullmatch(self.id):
             raise RecordError("an id is small letters, digits and -", where="layout.id")
         try:
             codecs.lookup(self.encoding)

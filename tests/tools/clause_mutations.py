@@ -101,7 +101,7 @@ BREAKS = (
         "if due_us is not None and now_us >= due_us:",
         "if due_us is None:",
     ),
-    Break(("463.8",), "server/machine_due.py", "if moment_us >= due_us + DAY_US:", "if False:"),
+    Break(("463.8",), "server/machine_due.py", "if moment_us >= end_us + DAY_US:", "if False:"),
     Break(("463.8",), "content/read_store.py", "tables.days.c.day >= query.since_us // DAY_US",
           "tables.days.c.day >= 1 << 40"),
     Break(("463.8",), "server/retention.py", "return (day + 1 + keep_days) * DAY_US",

@@ -23,13 +23,11 @@ from storage.grant_format import (
     takes_two_people,
 )
 from storage.ssh_signature import SshPublicKey
-from storage.times import MINUTE_US
 from sync.department.journal.entry_base import Note
 from sync.department.journal.office_entries import GrantIssued
-from sync.department.journal.statements import Statement
+from sync.department.journal.statements import SIGNED_WITHIN_US, Statement
 
 Form = Mapping[str, Any]
-FRESH_US = 10 * MINUTE_US  # as signatures are
 
 
 def can_destroy(note: Note) -> bool:
@@ -39,7 +37,7 @@ def can_destroy(note: Note) -> bool:
 
 def is_signed_grant(note: GrantIssued, form: Form, said: Statement) -> bool:
     """Whether the signed form gives this grant: key, commands, end and what it destroys."""
-    if abs(note.from_us - said.at_us) > FRESH_US and said.call == "grant/issue":
+    if abs(note.from_us - said.at_us) > SIGNED_WITHIN_US and said.call == "grant/issue":
         return False
     if said.call == "grant/enter":
         return _of_night(note, form)

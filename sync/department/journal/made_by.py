@@ -18,7 +18,7 @@ from storage.codec import from_plain, to_plain
 from storage.errors import StorageError
 from storage.plate_states import typed_state
 from storage.plate_text import normal_plate
-from storage.times import DAY_US, HOUR_US, MINUTE_US, parse_utc
+from storage.times import DAY_US, HOUR_US, parse_utc
 from sync.department.journal.alert_entries import AlertKnown, AlertRecordsOpened, AlertStepTaken
 from sync.department.journal.change_entries import (
     ChangeProposed,
@@ -54,12 +54,11 @@ from sync.department.journal.redress_entries import RedressAnswered
 from sync.department.journal.second_hands import UnsignedError, change_digest
 from sync.department.journal.sharing_entries import ShareAsked, ShareDelivered, ShareReviewed, ShareRouted
 from sync.department.journal.signed_roster import words_of
-from sync.department.journal.statements import SHA256, Statement
+from sync.department.journal.statements import SHA256, SIGNED_WITHIN_US, Statement
 from sync.department.policy.roles import Call
 from sync.hot_lists.document import head_name
 
 Form = Mapping[str, Any]
-FRESH_US = 10 * MINUTE_US  # as signatures are
 LOCAL = "local"  # the department's own list
 TYPED = ("plate", "fit", "practicable", "text", "outcome")
 STEP_CALLS = {
@@ -109,7 +108,7 @@ def _of_document(note: DocumentSigned, form: Form, said: Statement) -> bool:
         return False
     if said.call != "hotlist/push":
         return True
-    in_time = note.expires_us <= said.at_us + form["hours"] * HOUR_US + FRESH_US
+    in_time = note.expires_us <= said.at_us + form["hours"] * HOUR_US + SIGNED_WITHIN_US
     return in_time and note.digest == _body_digest(form.get("body"))
 
 
@@ -147,7 +146,10 @@ def _of_clock(note: ClockConfirmed, form: Form, _said: Statement) -> bool:
 
 def _of_loan(note: GrantDelegated, form: Form, said: Statement) -> bool:
     """From now on, and for no longer than the form's days."""
-    return abs(note.from_us - said.at_us) <= FRESH_US and note.to_us - note.from_us <= form["days"] * DAY_US
+    return (
+        abs(note.from_us - said.at_us) <= SIGNED_WITHIN_US
+        and note.to_us - note.from_us <= form["days"] * DAY_US
+    )
 
 
 def _of_request(note: ShareAsked, form: Form, _said: Statement) -> bool:

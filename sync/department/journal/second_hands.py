@@ -25,12 +25,11 @@ from sync.department.journal.hold_entries import HoldPlaced, HoldReleased, Relea
 from sync.department.journal.inquiry_entries import Access, Query, SearchApproved
 from sync.department.journal.office_entries import IncidentSettled
 from sync.department.journal.sharing_entries import ShareAsked, ShareDecided
-from sync.department.journal.statements import Statement, digest_of
+from sync.department.journal.statements import Statement, digest_of, proposal_digest
 from sync.department.policy.policy import Policy
 from sync.department.policy.policy_file import parse_policy, policy_digest
 from sync.department.policy.roles import TAKES_TWO, Call, Role
 
-CHANGE = b"alpr-department/change/v1\x00"  # as `desk/changes/rules.py` has it
 ENTERED_US = 31 * DAY_US + HOUR_US  # as `desk/people/training.py` has it, and the time a call takes
 FOREVER_DAYS = 366 * 100
 PLATE = b"alpr-department/asked-plate/v1\x00"
@@ -434,9 +433,7 @@ def _with(policy: Policy, role: Role) -> tuple[Role, ...]:
 
 def change_digest(said: Statement) -> bytes:
     """SHA-256 of a signed form as it was proposed: everything in it but the approval itself."""
-    form = _form(said)
-    form |= {name: value for name, value in (("propose", False), ("approval", -1)) if name in form}
-    return hashlib.sha256(CHANGE + said.call.encode() + b"\x00" + envelope.encode(form)).digest()
+    return proposal_digest(said.call, _form(said))
 
 
 def approval_of(said: Statement) -> int:

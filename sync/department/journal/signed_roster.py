@@ -13,13 +13,12 @@ from typing import Any
 from storage.codec import to_plain
 from storage.errors import StorageError
 from storage.ssh_signature import SshPublicKey
-from storage.times import DAY_US, MINUTE_US
+from storage.times import DAY_US
 from sync.department.journal.change_entries import DesignationSet
 from sync.department.journal.entries import KEPT, AccountSet, CredentialSet
-from sync.department.journal.statements import Statement
+from sync.department.journal.statements import SIGNED_WITHIN_US, Statement
 from sync.department.policy.roles import Role
 
-FRESH_US = 10 * MINUTE_US  # as signatures are
 AS_SET = ("user", "name", "organisation", "roles", "reason", "shift", "active")
 Form = Mapping[str, Any]
 
@@ -96,7 +95,7 @@ def designation_of(said: Statement, at_us: int, days: int) -> int | None:
 def fits_designation(said: Statement, note: DesignationSet, at_us: int, days: int) -> bool:
     """Whether a designation ends when its call says."""
     ends = designation_of(said, at_us, days)
-    return ends is None or abs(ends - note.ends_us) <= FRESH_US
+    return ends is None or abs(ends - note.ends_us) <= SIGNED_WITHIN_US
 
 
 def words_of(call: str, form: Form, user: str) -> tuple[str, str] | None:

@@ -14,7 +14,7 @@ import contextlib
 import functools
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,14 +24,16 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from storage import envelope
 from storage.codec import from_bytes, to_bytes, to_plain
 from storage.errors import RecordError
-from storage.times import HOUR_US
+from storage.times import HOUR_US, MINUTE_US
 
 CERTIFICATE = b"alpr-department/certificate/v1"
 STATEMENT = b"alpr-department/statement/v1"
+CHANGE = b"alpr-department/change/v1\x00"
 SESSION, NEXT_KEY = "session", "next-key"
 LONGEST_US = 24 * HOUR_US
 SHA256 = "sha256"
 WHOLE_BYTES = 4096  # a document, a letter: longer bytes are in a statement as their digest
+SIGNED_WITHIN_US = 10 * MINUTE_US  # how far what a call made may be from the signature of the call
 MAX_BYTES = 256 * 1024  # a form with the names of a thousand reads
 
 
@@ -78,17 +80,26 @@ def _fields_of(form: bytes) -> dict[str, Any]:
     return value
 
 
-def form_bytes(form: Any) -> bytes:
-    """Canonical CBOR of a form, its long byte strings each as {"sha256": digest}."""
+def form_fields(form: Any) -> dict[str, Any]:
+    """The fields of a form as a statement has them: long byte strings each as {"sha256": digest}."""
     plain: dict[str, Any] = to_plain(form)
-    return envelope.encode(
-        {
-            name: {SHA256: hashlib.sha256(value).digest()}
-            if isinstance(value, bytes) and len(value) > WHOLE_BYTES
-            else value
-            for name, value in plain.items()
-        }
-    )
+    return {
+        name: {SHA256: hashlib.sha256(value).digest()}
+        if isinstance(value, bytes) and len(value) > WHOLE_BYTES
+        else value
+        for name, value in plain.items()
+    }
+
+
+def form_bytes(form: Any) -> bytes:
+    """Canonical CBOR of a form's fields."""
+    return envelope.encode(form_fields(form))
+
+
+def proposal_digest(call: str, form: Mapping[str, Any]) -> bytes:
+    """SHA-256 of the fields of a form as it was proposed: everything in it but the approval itself."""
+    blank = {name: value for name, value in (("propose", False), ("approval", -1)) if name in form}
+    return hashlib.sha256(CHANGE + call.encode() + b"\x00" + envelope.encode({**form, **blank})).digest()
 
 
 def certify(  # noqa: PLR0917 - what a certificate says

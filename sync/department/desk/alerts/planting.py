@@ -28,7 +28,7 @@ LOOK_ALIKES = {
 WAIT_US = HOUR_US  # the longest time between an alert and the planted one that follows it
 OLDEST_US = 60 * DAY_US  # of a picture: the season fits, and no purge is near
 SAME_LIGHT_US = 2 * HOUR_US  # a picture of the night is not an alert of the day
-FRESH_US = 20 * SECOND_US  # followers hear of an alert so soon after it was raised
+HEARD_WITHIN_US = 20 * SECOND_US  # followers hear of an alert so soon after it was raised
 
 
 class Planting:
@@ -65,7 +65,7 @@ class Planting:
 
     def raised_us(self, due_us: int, at_us: int) -> int:
         """When a planted alert says that it was raised: as late as a real one before it became known."""
-        if at_us - due_us > FRESH_US:
+        if at_us - due_us > HEARD_WITHIN_US:
             return due_us
         return at_us - self._chance.randrange(SECOND_US // 5, 2 * SECOND_US)
 

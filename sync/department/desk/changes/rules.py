@@ -6,19 +6,17 @@ the proposer nor the person whom the change is about.
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from storage.times import HOUR_US
 from sync.department.journal.change_entries import ChangeDecided, ChangeProposed, ChangeUsed
 from sync.department.journal.entries import Entry
-from sync.department.journal.statements import form_bytes
+from sync.department.journal.statements import form_fields, proposal_digest
 from sync.department.policy.policy import Policy
 from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError
 
 CLAUSE = "463.4"
-_DOMAIN = b"alpr-department/change/v1\x00"
 
 
 class ChangeForm(Protocol):
@@ -84,16 +82,11 @@ def state_of(policy: Policy, changes: ChangeStates, entry: Entry, now_us: int) -
     return "waiting" if decision is None else "approved"
 
 
-def digest_of(call: str, form: Any) -> bytes:
-    """SHA-256 of a form as it is proposed: everything in it but the approval itself."""
-    mine = {one.name for one in fields(form)}
-    plain = {name: value for name, value in (("propose", False), ("approval", -1)) if name in mine}
-    return hashlib.sha256(_DOMAIN + call.encode() + b"\x00" + form_bytes(replace(form, **plain))).digest()
-
-
 def proposal_of(call: str, form: Any, about: str, summary: str) -> ChangeProposed:
     """The entry that asks for a second person."""
-    return ChangeProposed(call=call, about=about, digest=digest_of(call, form), summary=summary)
+    return ChangeProposed(
+        call=call, about=about, digest=proposal_digest(call, form_fields(form)), summary=summary
+    )
 
 
 def to_decide(policy: Policy, changes: ChangeStates, number: int, second: str, now_us: int) -> ChangeProposed:
@@ -123,7 +116,8 @@ def to_use(policy: Policy, changes: ChangeStates, form: ChangeForm, wanted: Want
             clause=CLAUSE,
             cure="propose it, have another person approve it under Changes, then make the call again",
         )
-    if entry.stamp.user != wanted.user or entry.note.digest != digest_of(wanted.call, form):
+    digest = proposal_digest(wanted.call, form_fields(form))
+    if entry.stamp.user != wanted.user or entry.note.digest != digest:
         raise DeskRefusal(
             "that approval is for another person or change", code="other-approval", clause=CLAUSE
         )

@@ -44,7 +44,7 @@ from sync.department.policy.refusals import DeskRefusal, NotYetError, demand, re
 from sync.department.policy.roles import SEARCHES, TAKES_TWO, Call, Role
 from sync.department.policy.system_terms import SecurityTerms
 
-USER_NAME = re.compile(r"[a-z][a-z0-9._-]{1,31}")
+NEW_USER_NAME = re.compile(r"[a-z][a-z0-9._-]{1,31}")
 ARGON2, PBKDF2 = "argon2id", "pbkdf2-sha256"
 PBKDF2_ROUNDS = 600_000  # OWASP's figure for HMAC-SHA-256
 TOTP_CODE = re.compile(r"[0-9]{6}")
@@ -240,7 +240,7 @@ def check_account(policy: Policy, account: _Account) -> None:
 
     refuse_each(
         lambda: demand(
-            USER_NAME.fullmatch(account.user) and account.user != "system",
+            NEW_USER_NAME.fullmatch(account.user) and account.user != "system",
             "a user name is 2 to 32 of a-z 0-9 . _ -",
             code="user-name",
             clause=clause,

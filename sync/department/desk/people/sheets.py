@@ -6,7 +6,7 @@ import csv
 import io
 
 from storage.errors import RecordError
-from sync.department.desk.people.rules import USER_NAME, parse_roles
+from sync.department.desk.people.rules import NEW_USER_NAME, parse_roles
 from sync.department.policy.refusals import FormError
 from sync.department.policy.roles import Role
 
@@ -39,7 +39,7 @@ def read_sign_in(data: bytes) -> tuple[str, ...]:
     for line, row in _rows(data, "user"):
         if not row.get("signed", "x"):
             continue
-        if not USER_NAME.fullmatch(row["user"]):
+        if not NEW_USER_NAME.fullmatch(row["user"]):
             raise FormError(f"line {line}: that is not a user name", code="csv", clause=CLAUSE)
         users.append(row["user"])
     if not users:
@@ -61,7 +61,7 @@ def read_people(data: bytes) -> tuple[tuple[str, str, tuple[Role, ...]], ...]:
             roles = parse_roles(",".join(row["roles"].replace(";", " ").split()))
         except RecordError:
             raise FormError(f"line {line}: a role is unknown", code="csv", clause=CLAUSE) from None
-        if not USER_NAME.fullmatch(row["user"]) or not row["name"] or not roles:
+        if not NEW_USER_NAME.fullmatch(row["user"]) or not row["name"] or not roles:
             raise FormError(f"line {line}: needs user, name and roles", code="csv", clause=CLAUSE)
         people.append((row["user"], row["name"], roles))
     return tuple(people)
