@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 
 import httpx
 import pytest
+from desk_root import Root, problems
 from desk_twins import DAY_US, GROUND, MINUTE_US, PASSWORD, Department
 from passkey_attacks import ATTACKS, Attack, registered
 from passkey_twin import PasskeyTwin
 
 from sync.department.desk.documents.local import LocalForm
-from sync.department.desk.holds.calls import ExportForm
+from sync.department.desk.holds.calls import ExportForm, _access
 from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.desk.json_forms import to_json
 from sync.department.desk.operations import OPERATIONS
 from sync.department.desk.people.passkeys import Options, PasskeyForm, begin_passkey, begin_proof
 from sync.department.desk.proofs import PROVEN_CALLS
+from sync.department.desk.sessions import digest_of
+from sync.department.ground.person_key import read_token
 from sync.department.journal.entries import Refused
+from sync.department.journal.hold_entries import HoldPlaced
 from sync.department.journal.inquiry_entries import Access
 from sync.department.journal.person_entries import FreshProof
 from sync.department.journal.signed_forms import ACTIONS
-from sync.department.policy.refusals import DeskRefusal, FreshProofError, LockedError, NotProvenError
+from sync.department.journal.statements import sign_call
+from sync.department.policy.refusals import (
+    DeskRefusal,
+    FormError,
+    FreshProofError,
+    LockedError,
+    NotProvenError,
+)
 
 Prove = Callable[[Department, str], None]
 
@@ -52,6 +64,14 @@ def demand_refused(department: Department, token: str, form: ExportForm) -> None
     *_, last = department.desk.log.entries(kinds=(Refused.KIND,))
     assert isinstance(last.note, Refused)
     assert (last.note.call, last.note.code) == ("hold.export", "fresh-proof")
+
+
+def asked(department: Department, token: str, form: ExportForm | None = None) -> str:
+    """The options of a proof with a passkey, once a call was refused for the lack of one."""
+    name, given = ("hold/export", form) if form else ("user/passkey-options", NothingForm())
+    with pytest.raises(FreshProofError):
+        department.call(name, token, given)
+    return begin_proof(department.desk, token)
 
 
 def test_a_stolen_session_alone_cannot_export(department: Department) -> None:
@@ -194,7 +214,7 @@ def test_wrong_proofs_lock_out_as_wrong_logons_do(department: Department) -> Non
 def test_a_passkey_proves_and_its_entry_says_so(department: Department) -> None:
     form, twin = export_of(department), registered(department, "super")
     token = browser(department, "super")
-    answer = twin.get(begin_proof(department.desk, token))
+    answer = twin.get(asked(department, token, form))
     proof = department.desk.logons.prove_passkey(token, answer)
     assert isinstance(proof.note, FreshProof)
     assert proof.note.credential_id == twin.credential_id
@@ -204,7 +224,7 @@ def test_a_passkey_proves_and_its_entry_says_so(department: Department) -> None:
 
 
 def replayed(department: Department, token: str, twin: PasskeyTwin) -> str:
-    answer = twin.get(begin_proof(department.desk, token))
+    answer = twin.get(asked(department, token))
     department.desk.logons.prove_passkey(token, answer)
     department.clock.step(6 * MINUTE_US)
     return answer
@@ -212,7 +232,7 @@ def replayed(department: Department, token: str, twin: PasskeyTwin) -> str:
 
 def of_another_session(department: Department, token: str, twin: PasskeyTwin) -> str:
     del token
-    return twin.get(begin_proof(department.desk, browser(department, "super")))
+    return twin.get(asked(department, browser(department, "super")))
 
 
 def of_a_logon(department: Department, token: str, twin: PasskeyTwin) -> str:
@@ -236,10 +256,75 @@ def test_an_answer_to_something_else_is_no_proof(
 def test_a_forged_answer_of_a_passkey_is_no_proof(department: Department, attack: Attack) -> None:
     form, twin = export_of(department), registered(department, "super")
     token = browser(department, "super")
-    made = attack(department, twin, lambda: begin_proof(department.desk, token))
+    made = attack(department, twin, lambda: asked(department, token, form))
     with pytest.raises(NotProvenError):
         department.desk.logons.prove_passkey(token, made)
     demand_refused(department, token, form)
+
+
+def test_a_passkey_proves_the_call_that_asked_and_no_other(department: Department) -> None:
+    """The thief of the session waits until its person touches the authenticator for something else."""
+    form, twin = export_of(department), registered(department, "super")
+    token = browser(department, "super")
+    department.desk.logons.prove_passkey(token, twin.get(asked(department, token)))
+    department.call("user/passkey-options", token, NothingForm())
+    demand_refused(department, token, form)
+    department.desk.logons.prove_passkey(token, twin.get(asked(department, token, form)))
+    with pytest.raises(FreshProofError):
+        department.call("hold/export", token, replace(form, medium="the thief's own USB"))
+    with pytest.raises(FreshProofError):
+        department.call("user/passkey-options", token, NothingForm())
+    department.call("hold/export", token, form)
+    assert len(accesses(department, "export")) == 1
+
+
+def test_a_passkey_is_asked_for_nothing_before_a_call_asks(department: Department) -> None:
+    registered(department, "super")
+    token = browser(department, "super")
+    with pytest.raises(FormError, match="no call of this session asked for a proof"):
+        begin_proof(department.desk, token)
+
+
+def by_another_call(_department: Department, proof: FreshProof) -> FreshProof:
+    return replace(proof, use="hold/export", form=hashlib.sha256(b"another form").digest())
+
+
+def by_no_answer(_department: Department, proof: FreshProof) -> FreshProof:
+    return replace(proof, response="")
+
+
+def by_another_nonce(_department: Department, proof: FreshProof) -> FreshProof:
+    return replace(proof, nonce=bytes(16))
+
+
+@pytest.mark.parametrize(
+    "forge", [by_another_call, by_no_answer, by_another_nonce], ids=lambda one: one.__name__
+)
+def test_a_proof_that_root_writes_itself_opens_nothing_and_is_named(
+    department: Department, forge: Callable[[Department, FreshProof], FreshProof]
+) -> None:
+    """Root has the session's key and an answer of the authenticator, to another call."""
+    form, twin, root = export_of(department), registered(department, "super"), Root(department)
+    token = browser(department, "super")
+    made = department.desk.logons.prove_passkey(token, twin.get(asked(department, token)))
+    assert isinstance(made.note, FreshProof)
+    key = read_token(token).key
+    assert key is not None
+    assert problems(department) == ()
+    stamp = root.stamp("super", digest_of(token))
+    proof = root.write(forge(department, made.note), stamp)
+    held = department.desk.book.holds.placed[form.hold].note
+    assert isinstance(held, HoldPlaced)
+    access = _access("export", form.ground, held.reads, held.number, -1)
+    signed = sign_call(key, department.desk.log.log_id, "super", "hold/export", form, stamp.at_us)
+    export = root.write(access, replace(stamp, proven=f"passkey, entry {proof}"), signed)
+    front = department.front
+    (first, *_) = front.vault.stored(held.access)
+    with pytest.raises(DeskRefusal, match="the passkey was asked for another call"):
+        front.door.open_held(department.desk.covered(export), held.access, first.log_id, [first.row])
+    named = problems(department)
+    assert any(f"entry {proof}:" in one for one in named)
+    assert any(f"entry {export}:" in one and "asked for another call" in one for one in named)
 
 
 def test_a_stolen_session_registers_no_passkey_to_prove_with(department: Department) -> None:

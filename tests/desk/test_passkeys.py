@@ -31,7 +31,14 @@ from sync.department.journal.entries import SessionEnded
 from sync.department.journal.entry_base import Stamp
 from sync.department.journal.passkeys import PasskeySet
 from sync.department.journal.person_entries import FreshProof, SessionKeySet
-from sync.department.policy.refusals import DeskRefusal, FormError, LockedError, NotProvenError, NotYetError
+from sync.department.policy.refusals import (
+    DeskRefusal,
+    FormError,
+    FreshProofError,
+    LockedError,
+    NotProvenError,
+    NotYetError,
+)
 
 Tokens = Callable[[str], str]
 
@@ -237,6 +244,8 @@ def unlock_of_another_session(department: Department, token: str, twin: PasskeyT
 def unlock_with_a_proof(department: Department, token: str, twin: PasskeyTwin) -> str:
     """A proof that was begun before the lock."""
     department.desk.logons.unlock_passkey(token, twin.get(begin_unlock(department.desk, token)))
+    with pytest.raises(FreshProofError):
+        department.call("user/passkey-options", token, NothingForm())
     answer = twin.get(begin_proof(department.desk, token))
     department.desk.logons.logoff(token, lock=True)
     return answer

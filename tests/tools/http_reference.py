@@ -43,7 +43,8 @@ header `X-Not-Witnessed`, and an answer the field `unwitnessed`.
 
 What leaves the desk or lets somebody in (holds, exports, sharing, grants, covert entries, passkeys) asks for a fresh
 proof: 401, `refused` is `fresh-proof`, and `WWW-Authenticate` names `insufficient_user_authentication` (RFC 9470).
-Make it at `session/prove` in the same session, then repeat the call. It is good for the policy's minutes
+Make it at `session/prove` in the same session, then repeat the call; a passkey's is for just the call that was refused
+last (`session/prove-passkey`, after it). It is good for the policy's minutes
 (`sessions.proof_minutes`); the entry of what was done says by what it was proven.
 
 A search without a plate of its own opens every read of its time. `inquiry/begin` says how many and about how long,

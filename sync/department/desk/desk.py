@@ -150,7 +150,9 @@ class Desk(LogState):
             try:
                 caller = self._caller(session, call, moment.at_us)
                 notes, finish = decide(caller)
-                if proofs.demanded() and not caller.proven:  # last: a refused call asks for no proof
+                asked = proofs.demanded()
+                if asked and not caller.proven:  # last: a refused call asks for no proof
+                    self.logons.challenges.ask(session.digest, asked)
                     raise FreshProofError.within(self.policy.sessions.proof_minutes)
             except (DeskRefusal, RecordError) as error:
                 refusal = error if isinstance(error, DeskRefusal) else _malformed(call, error)
@@ -213,7 +215,7 @@ class Desk(LogState):
             session=session.digest,
             at_us=at_us,
             demo=self.root.demo,
-            proven=sessions.fresh_proof(self.policy, session, at_us),
+            proven=sessions.fresh_proof(self.policy, session, at_us, proofs.demanded()),
         )
 
     # the witness ------------------------------------------------------------------------------------------

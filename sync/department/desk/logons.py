@@ -208,12 +208,20 @@ class Logons:
             challenge, name = challenge_of(answer), answered_by(answer)
         except RecordError as error:
             raise FormError(str(error), code="passkey", clause="CJIS IA-11") from None
-        self.challenges.take_proof(challenge, session.digest, now_us, unlocks=unlocks)
+        waiting = self.challenges.take_proof(challenge, session.digest, now_us, unlocks=unlocks)
 
         def judge() -> tuple[str, FreshProof]:
             keys = self._state.book.signers.passkeys.get(session.user, ())
             key = next((one for one in keys if one.credential_id == name), None)
-            proof = FreshProof(how=PASSKEY, totp_step=-1, credential_id=name)
+            proof = FreshProof(
+                how=PASSKEY,
+                totp_step=-1,
+                credential_id=name,
+                use=waiting.use.use,
+                form=waiting.use.form,
+                nonce=waiting.nonce,
+                response=answer,
+            )
             if key is None:
                 return "passkey", proof
             try:

@@ -165,7 +165,11 @@ def document(title: str = "ALPR policy desk") -> dict[str, Any]:
         },
         "/desk/session/prove-passkey": {
             "post": _call(
-                schemas, "session/prove-passkey", "Options of a fresh proof with a passkey.", None, Options
+                schemas,
+                "session/prove-passkey",
+                "Options of a passkey's proof, for the call refused last.",
+                None,
+                Options,
             )
         },
         "/desk/session/prove": {

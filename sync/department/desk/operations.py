@@ -38,6 +38,8 @@ from sync.department.desk.sharing import rules as sharing_rules
 from sync.department.desk.signing import signing
 from sync.department.desk.transparency import calls as transparency
 from sync.department.desk.words import demand_plain
+from sync.department.journal.passkeys import proof_of
+from sync.department.journal.statements import form_bytes
 from sync.department.policy.clauses import ClauseRow, clause_rows
 from sync.department.policy.policy import Policy
 from sync.department.policy.refusals import FormError, refuse_all, refuse_each
@@ -101,7 +103,8 @@ class Operation:
         demand_plain(form, self.form.__name__)
         demand_counts(form, self.form.__name__)
         asked = proofs.asks(self.name, form, front.desk.book)
-        with signing(front.desk, token, self.name, form), proofs.demanding(proof=asked):
+        use = proof_of(self.name, form_bytes(form)) if asked else None
+        with signing(front.desk, token, self.name, form), proofs.demanding(use):
             return self.make(front, token, form)
 
 

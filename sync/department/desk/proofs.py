@@ -15,6 +15,7 @@ from typing import Any
 
 from sync.department.desk.state import DeskState
 from sync.department.journal.change_entries import ChangeProposed
+from sync.department.journal.passkeys import ProvenUse
 
 Asks = Callable[[Any, DeskState], bool]
 
@@ -58,7 +59,7 @@ PROVEN_CALLS: Mapping[str, Asks] = {
 }
 """By the name of the call: whether this form asks for a fresh proof."""
 
-_demanded: ContextVar[bool] = ContextVar("fresh proof", default=False)
+_demanded: ContextVar[ProvenUse | None] = ContextVar("fresh proof", default=None)
 
 
 def asks(name: str, form: Any, book: DeskState) -> bool:
@@ -68,15 +69,15 @@ def asks(name: str, form: Any, book: DeskState) -> bool:
 
 
 @contextlib.contextmanager
-def demanding(*, proof: bool) -> Iterator[None]:
-    """The call that is made inside asks for a fresh proof, or does not."""
-    before = _demanded.set(proof)
+def demanding(use: ProvenUse | None) -> Iterator[None]:
+    """The call that is made inside asks for a fresh proof of this use, or for none."""
+    before = _demanded.set(use)
     try:
         yield
     finally:
         _demanded.reset(before)
 
 
-def demanded() -> bool:
-    """Whether the call under way asks for a fresh proof."""
+def demanded() -> ProvenUse | None:
+    """What the call under way asks a fresh proof for; None if it asks for none."""
     return _demanded.get()

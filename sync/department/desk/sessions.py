@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from storage.times import HOUR_US, MINUTE_US
 from sync.department.ground.person_key import secret_of
 from sync.department.journal.entries import AccountSet, CredentialSet, Entry, Logon, SessionEnded
+from sync.department.journal.passkeys import ProvenUse
 from sync.department.journal.person_entries import CODE, PASSKEY, FreshProof
 from sync.department.policy.policy import Policy
 from sync.department.policy.refusals import LockedError, NotProvenError
@@ -35,8 +36,8 @@ def digest_of(token: str) -> bytes:
 class Session:
     """One logon. `locked`: idle too long; it opens again only with password and code, or a passkey.
 
-    `proof`, `proof_us`: its newest fresh proof, in words with its entry, and when. A browser's logon is
-    none; `locked_us`: when it was locked last.
+    `proof`, `proof_us`: its newest fresh proof, in words with its entry, and when; `use`: what alone it
+    proves, if it is by a passkey. A browser's logon is none; `locked_us`: when it was locked last.
     """
 
     digest: bytes
@@ -47,6 +48,7 @@ class Session:
     locked: bool
     proof: str = ""
     proof_us: int = 0
+    use: ProvenUse | None = None
     locked_us: int = 0
 
 
@@ -75,7 +77,8 @@ class Sessions:
             if note.fresh:
                 self._prove(note.session, entry, CODE)
         elif isinstance(note, FreshProof):
-            self._prove(entry.stamp.session, entry, note.how)
+            use = ProvenUse(use=note.use, form=note.form) if note.how == PASSKEY else None
+            self._prove(entry.stamp.session, entry, note.how, use)
         elif isinstance(note, SessionEnded) and note.session in self.open:
             known = self.open[note.session]
             if note.how in {"locked", "unlocked"}:
@@ -91,11 +94,11 @@ class Sessions:
             else:
                 del self.open[note.session]
 
-    def _prove(self, session: bytes, entry: Entry, how: str) -> None:
+    def _prove(self, session: bytes, entry: Entry, how: str, use: ProvenUse | None = None) -> None:
         known = self.open.get(session)
         if known is not None and known.user == entry.stamp.user:
             words = f"{PROOFS[how]}, entry {entry.sequence}"
-            self.open[session] = replace(known, proof=words, proof_us=entry.stamp.at_us)
+            self.open[session] = replace(known, proof=words, proof_us=entry.stamp.at_us, use=use)
 
     def _end_others(self, user: str, but: bytes) -> None:
         """A new credential, or a removal, ends every session of a user but the one that set it."""
@@ -143,8 +146,10 @@ def demand_open(policy: Policy, session: Session, last_used_us: int, now_us: int
         )
 
 
-def fresh_proof(policy: Policy, session: Session, now_us: int) -> str:
+def fresh_proof(policy: Policy, session: Session, now_us: int, use: ProvenUse | None) -> str:
     """The proof that an entry of this session names now, in words; empty if it is older than the policy's
-    minutes, or there is none."""
+    minutes, or of another use, or there is none. `use`: what the call asks it for."""
+    if session.use is not None and session.use != use:
+        return ""
     age_us = now_us - session.proof_us
     return session.proof if 0 <= age_us < policy.sessions.proof_minutes * MINUTE_US else ""

@@ -25,6 +25,9 @@ from sync.department.journal.statements import Certificate
 
 MAX_BYTES = 16 * 1024
 MAX_KEYS = 8  # of one person
+PROOF = "alpr-department/passkey-proof/v1"
+UNLOCK = "session/unlock"
+OF_PASSKEYS = ("user/passkey", "user/passkey-options", "user/remove-passkey")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +42,28 @@ class PasskeySet(Note):
     rp_id: str
     origin: str
     active: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProvenUse:
+    """What an authenticator was asked for: the name of a call, or UNLOCK, and SHA-256 of its form."""
+
+    use: str
+    form: bytes
+
+    def challenge(self, department: bytes, session: bytes, nonce: bytes) -> bytes:
+        """What the authenticator signs: for this department, session and use, and once."""
+        return hashlib.sha256(
+            envelope.encode([PROOF, department, session, self.use, self.form, nonce])
+        ).digest()
+
+
+def proof_of(call: str, form: bytes) -> ProvenUse:
+    """What a proof for a call with this form (`statements.form_bytes`) is of. Calls about the same passkeys
+    are one use: a registration takes two of them, and its form is the authenticator's own answer."""
+    if call in OF_PASSKEYS:
+        return ProvenUse(use=OF_PASSKEYS[0], form=b"")
+    return ProvenUse(use=call, form=hashlib.sha256(form).digest())
 
 
 def passkey_certificate(certificate: bytes, response: str) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from storage.codec import later
 from storage.errors import RecordError
 from sync.department.journal.entry_base import Note
 
@@ -35,13 +36,19 @@ class PersonKeySet(Note):
 class FreshProof(Note):
     """The person of an open session proved again that they sit there. `how`: code or passkey.
 
-    `totp_step`: of the code, or -1; `credential_id`: of the passkey, or empty.
+    `totp_step`: of the code, or -1; `credential_id`: of the passkey, or empty. A passkey proves one call:
+    `use` and `form` as `passkeys.proof_of` has them, `nonce`; `response`: the authenticator's answer to the
+    challenge of these. Empty in entries of before, and of a code, which proves whatever follows.
     """
 
     KIND: ClassVar[str] = "proof"
     how: str
     totp_step: int
     credential_id: bytes
+    use: str = later("")
+    form: bytes = later(b"")
+    nonce: bytes = later(b"")
+    response: str = later("")
 
     def check(self) -> None:
         if self.how not in {CODE, PASSKEY} or (self.how == PASSKEY) != bool(self.credential_id):

@@ -68,7 +68,8 @@ from sync.department.journal.passkeys import (
     is_passkey_certificate,
     open_passkey_certificate,
 )
-from sync.department.journal.person_entries import PersonKeySet, SessionKeySet
+from sync.department.journal.person_entries import FreshProof, PersonKeySet, SessionKeySet
+from sync.department.journal.proven_uses import PasskeyProofs
 from sync.department.journal.second_hands import (
     DECISIONS,
     SecondHands,
@@ -108,6 +109,7 @@ JUDGED: tuple[type[Note], ...] = (
     PasskeySet,
     SessionKeySet,
     SessionEnded,
+    FreshProof,
     AdministratorNamed,
     ChangeDecided,
     SearchApproved,
@@ -162,6 +164,7 @@ class Signers:
     signed_kinds: set[str] = field(default_factory=set)
     once: dict[bytes, int] = field(default_factory=dict)
     second: SecondHands = field(default_factory=SecondHands)
+    proven: PasskeyProofs = field(default_factory=PasskeyProofs)
 
     def apply(self, entry: Entry) -> None:
         """Take in an entry of a kind that changes who can sign. Raises UnsignedError for one that does not
@@ -183,7 +186,7 @@ class Signers:
             self._set_credential(entry, note)
         elif isinstance(note, PersonKeySet):
             self._set_key(entry, note)
-        elif isinstance(note, PasskeySet):
+        elif isinstance(note, PasskeySet | FreshProof):
             self._set_passkey(entry, note)
         elif isinstance(note, SessionKeySet):
             self._open_session(entry, note)
@@ -310,6 +313,7 @@ class Signers:
             )
         if session.locked_us and said.at_us >= session.locked_us:
             raise UnsignedError("its session was locked")
+        self.proven.demand(stamp, said)
         return said
 
     def roles_of(self, user: str, at_us: int) -> tuple[Role, ...]:
@@ -430,7 +434,10 @@ class Signers:
         for known in (self.keys, self.keyed_us, self.passkeys, self.unkeyed):
             known.pop(user, None)
 
-    def _set_passkey(self, entry: Entry, note: PasskeySet) -> None:
+    def _set_passkey(self, entry: Entry, note: PasskeySet | FreshProof) -> None:
+        if isinstance(note, FreshProof):
+            self.proven.add(entry, note, self.department, self.passkeys.get(entry.stamp.user, ()))
+            return
         user, said = note.user, self.demand_signed(entry)
         if user != entry.stamp.user or not fits_passkey(said, note):
             raise UnsignedError(f"the signed call sets no such passkey of {user}")

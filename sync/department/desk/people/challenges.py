@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from storage.times import MINUTE_US
+from sync.department.journal.passkeys import UNLOCK, ProvenUse
 from sync.department.policy.refusals import NotProvenError
 
 LIFE_US = 5 * MINUTE_US
@@ -38,11 +39,12 @@ class WaitingLogon:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaitingProof:
-    """A fresh proof that waits for an authenticator: of which session. `unlocks`: it opens a locked one."""
+    """A fresh proof that waits for an authenticator: of which session, for what."""
 
     session: bytes
     at_us: int
-    unlocks: bool
+    use: ProvenUse
+    nonce: bytes
 
 
 class Challenges:
@@ -52,6 +54,7 @@ class Challenges:
         self._guard = threading.Lock()
         self._logons: OrderedDict[bytes, WaitingLogon] = OrderedDict()
         self._proofs: OrderedDict[bytes, WaitingProof] = OrderedDict()
+        self._asked: OrderedDict[bytes, ProvenUse] = OrderedDict()
 
     def add(self, one: WaitingLogon) -> bytes:
         """Keep a logon; its challenge."""
@@ -79,23 +82,39 @@ class Challenges:
             )
         return found
 
-    def add_proof(self, session: bytes, now_us: int, *, unlocks: bool = False) -> bytes:
-        """The challenge of a fresh proof in this session, or of its unlock."""
-        challenge = os.urandom(32)
+    def ask(self, session: bytes, use: ProvenUse) -> None:
+        """A call of this session was refused for the lack of a proof: the next one is for it."""
         with self._guard:
-            self._proofs[challenge] = WaitingProof(session=session, at_us=now_us, unlocks=unlocks)
+            self._asked[session] = use
+            self._asked.move_to_end(session)
+            while len(self._asked) > MOST_WAITING:
+                self._asked.popitem(last=False)
+
+    def asked(self, session: bytes) -> ProvenUse | None:
+        """What the newest refused call of this session asks a proof for."""
+        with self._guard:
+            return self._asked.get(session)
+
+    def add_proof(self, department: bytes, session: bytes, use: ProvenUse, now_us: int) -> bytes:
+        """The challenge of a fresh proof in this session, for one use."""
+        nonce = os.urandom(16)
+        challenge = use.challenge(department, session, nonce)
+        with self._guard:
+            self._proofs[challenge] = WaitingProof(session=session, at_us=now_us, use=use, nonce=nonce)
             while len(self._proofs) > MOST_WAITING:
                 self._proofs.popitem(last=False)
         return challenge
 
-    def take_proof(self, challenge: bytes, session: bytes, now_us: int, *, unlocks: bool = False) -> None:
-        """A challenge of this session and use, once. Raises NotProvenError."""
+    def take_proof(self, challenge: bytes, session: bytes, now_us: int, *, unlocks: bool) -> WaitingProof:
+        """What a challenge of this session is for, once; `unlocks`: to open it again. Raises
+        NotProvenError."""
         with self._guard:
             found = self._proofs.pop(challenge, None)
-        of_this = found is not None and (found.session, found.unlocks) == (session, unlocks)
+        of_this = found is not None and (found.session, found.use.use == UNLOCK) == (session, unlocks)
         if found is None or not of_this or not 0 <= now_us - found.at_us < LIFE_US:
             raise NotProvenError(
                 "this proof was not started in this session, or is older than five minutes",
                 code="logon",
                 clause="CJIS IA-11",
             )
+        return found

@@ -29,7 +29,7 @@ from sync.department.desk.desk import Caller, Desk, Plan
 from sync.department.desk.inquiry.forms import Entered, NothingForm
 from sync.department.desk.people.challenges import WaitingLogon
 from sync.department.desk.words import demand_words
-from sync.department.journal.passkeys import MAX_KEYS, PasskeySet
+from sync.department.journal.passkeys import MAX_KEYS, UNLOCK, PasskeySet, ProvenUse
 from sync.department.journal.statements import LONGEST_US, SESSION, Certificate
 from sync.department.policy.refusals import FormError
 from sync.department.policy.roles import Call
@@ -99,16 +99,26 @@ def begin_passkey(desk: Desk, user: str, address: str = "") -> str:
 
 
 def begin_proof(desk: Desk, token: str) -> str:
-    """The options of a fresh proof with a passkey, as JSON, for one open session. Raises DeskRefusal."""
+    """The options of a fresh proof with a passkey, as JSON, for the call of this open session that was last
+    refused for the lack of one: the authenticator signs what it is for. Raises DeskRefusal."""
     caller = desk.still(token, Call.POLICY_READ)
-    challenge = desk.logons.challenges.add_proof(caller.session, caller.at_us)
+    use = desk.logons.challenges.asked(caller.session)
+    if use is None:
+        raise FormError(
+            "a passkey proves one call: no call of this session asked for a proof",
+            code="proof",
+            clause="CJIS IA-11",
+            cure="make the call, prove it, and make it again",
+        )
+    challenge = desk.logons.challenges.add_proof(desk.log.log_id, caller.session, use, caller.at_us)
     return _asked_of(desk, caller.user, challenge)
 
 
 def begin_unlock(desk: Desk, token: str) -> str:
     """The options of an unlock with a passkey, as JSON, for one locked session. Raises DeskRefusal."""
     session = desk.logons.session_of(token)
-    challenge = desk.logons.challenges.add_proof(session.digest, desk.now_us(), unlocks=True)
+    use = ProvenUse(use=UNLOCK, form=b"")
+    challenge = desk.logons.challenges.add_proof(desk.log.log_id, session.digest, use, desk.now_us())
     return _asked_of(desk, session.user, challenge)
 
 
