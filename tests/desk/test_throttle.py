@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
 import pytest
-from desk_twins import MINUTE_US, PASSWORD, Department
+from desk_twins import MINUTE_US, PASSWORD, Department, open_department
 from passkey_attacks import registered
 
 from sync.department.desk.people.calls import UserForm
 from sync.department.desk.people.challenges import MOST_WAITING
+from sync.department.desk.people.kept_failures import FILE, KeptFailures
 from sync.department.desk.people.passkeys import begin_passkey
 from sync.department.desk.people.rules import nobody, password_matches
 from sync.department.desk.people.throttle import BURST, CODES, LogonThrottle
@@ -197,3 +202,54 @@ def test_what_is_remembered_is_bounded(department: Department, monkeypatch: pyte
         made.demand_pace(f"10.0.0.{number}", number)
     for table in (made._failures, made._entered, made._paces, made._codes):
         assert len(table) == 50
+
+
+def restarted(department: Department) -> Department:
+    """The same department after its server was stopped and started."""
+    department.close()
+    return open_department(department.home.path.parent, department.clock, department.secrets)
+
+
+def test_a_restart_gives_nobody_new_attempts(department: Department) -> None:
+    """A machine that restarts each night, or a server that a stranger brings down, counts on."""
+    for number in range(CODES.attempts):
+        assert wrong_code(department, "super", f"203.0.{number}.9") == "logon"
+        department = restarted(department)
+    assert wrong_code(department, "super", STATION) == "locked-out"
+    for _ in range(5):
+        failed(department, "comm1", STRANGER)
+    department = restarted(department)
+    assert failed(department, "comm1", STRANGER) == (423, "locked-out")
+    assert department.desk.logons.logon("comm1", PASSWORD, department.code("comm1"), address=STATION)
+    form = UserForm(user="super", reason="known to me; a new password is set")
+    department.call("user/lift-lockout", department.logon("chief"), form)
+    department = restarted(department)
+    assert department.desk.logons.logon("super", PASSWORD, department.code("super"), address=STATION)
+    department.close()
+
+
+def test_what_is_kept_of_failures_names_nobody_and_is_bounded(
+    department: Department, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A password typed into the field of the name is on no disk."""
+    from sync.department.desk.people import throttle
+
+    monkeypatch.setattr(throttle, "REMEMBERED", 5)
+    folder = department.desk.log.folder
+    for number in range(12):
+        failed(department, f"horse battery {number}", f"203.0.{number}.9")
+    files = [path.read_bytes() for path in folder.glob(f"{FILE}*")]
+    assert files
+    assert not any(b"horse" in data or b"203.0." in data for data in files)
+    with closing(sqlite3.connect(folder / FILE)) as kept:
+        assert kept.execute("SELECT count(*) FROM failures").fetchone() == (5,)
+
+
+def test_without_its_file_failures_count_in_memory(tmp_path: Path, department: Department) -> None:
+    (tmp_path / FILE).mkdir()  # as a disk that fails
+    made, terms = LogonThrottle(lambda: KeptFailures(tmp_path, b"secret")), department.desk.policy.sessions
+    for number in range(terms.attempts):
+        made.failed(terms, STRANGER, "chief", number)
+    with pytest.raises(LockedError):
+        made.demand_open(terms, STRANGER, "chief", 9)
+    made.close()

@@ -134,6 +134,7 @@ class Desk(LogState):
     def close(self) -> None:
         self._publisher.close()
         self._links.close()
+        self.throttle.close()
         self.log.close()
 
     # calls ------------------------------------------------------------------------------------------------

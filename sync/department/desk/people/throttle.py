@@ -1,4 +1,4 @@
-"""Failed logons: who must wait, and what the log records of it. No I/O.
+"""Failed logons: who must wait, and what the log records of it.
 
 A lock (CJIS AC-7) covers a name *from an address*: a stranger who guesses under a person's name locks out
 the stranger's address, not the person. Unknown names lock too, so no answer reveals which names exist. The
@@ -6,17 +6,20 @@ log gets one entry per minute and name, with the number of failures.
 
 Wrong codes after a right password or key count for the name alone, from wherever they come: only a person who
 has the password can cause them, and a million codes are soon tried from a network full of addresses. An IPv6
-network (/64), which one household has, is one address.
+network (/64), which one household has, is one address. What locks is kept over a restart
+(`kept_failures.py`); the pace of an address is not.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import TypeVar
 
 from storage.lockout import LockoutRule
 from storage.times import DAY_US, MINUTE_US
+from sync.department.desk.people.kept_failures import EVERYWHERE, KeptFailures, Who
 from sync.department.policy.refusals import LockedError, TooManyError
 from sync.department.policy.system_terms import SessionTerms
 from sync.networks import network_of
@@ -32,14 +35,36 @@ V = TypeVar("V")
 
 
 class LogonThrottle:
-    """What one process remembers of failed logons. Thread-safe."""
+    """What a department remembers of failed logons. Thread-safe."""
 
-    def __init__(self) -> None:
+    def __init__(self, open_kept: Callable[[], KeptFailures] = lambda: KeptFailures(None, b"")) -> None:
+        """`open_kept`: called when the first logon comes."""
         self._guard = threading.Lock()
-        self._failures: OrderedDict[tuple[str, str], list[int]] = OrderedDict()
+        self._open_kept, self._opened = open_kept, False
+        self._kept = KeptFailures(None, b"")
+        self._failures: OrderedDict[Who, list[int]] = OrderedDict()
         self._paces: OrderedDict[str, tuple[float, int]] = OrderedDict()
         self._entered: OrderedDict[str, tuple[int, int]] = OrderedDict()
-        self._codes: OrderedDict[str, list[int]] = OrderedDict()
+        self._codes: OrderedDict[Who, list[int]] = OrderedDict()
+
+    def close(self) -> None:
+        """Let the file go; what is in memory stays."""
+        with self._guard:
+            self._kept.close()
+
+    def _who(self, user: str, address: str | None) -> Who:
+        """What stands for a name from an address, or (None) from wherever; what was kept is read first."""
+        if not self._opened:
+            self._opened, self._kept = True, self._open_kept()
+            for who, times in self._kept.all():
+                _keep(self._failures if who[1] != EVERYWHERE else self._codes, who, times)
+        network = EVERYWHERE if address is None else self._kept.hash_of(network_of(address))
+        return self._kept.hash_of(user), network
+
+    def _count(self, table: OrderedDict[Who, list[int]], who: Who, times: list[int]) -> None:
+        for gone in _keep(table, who, times):
+            self._kept.drop(gone)
+        self._kept.put(who, times)
 
     def demand_pace(self, address: str, now_us: int, *, begins: bool = False) -> None:
         """An address tries so often and no more. Raises TooManyError. A command on this machine has none.
@@ -61,7 +86,7 @@ class LogonThrottle:
     def demand_open(self, terms: SessionTerms, address: str, user: str, now_us: int) -> None:
         """Raises LockedError for a name that failed too often from this address."""
         with self._guard:
-            times = list(self._failures.get((network_of(address), user), ()))
+            times = list(self._failures.get(self._who(user, address), ()))
         if _rule(terms).locked(times, now_us):
             raise LockedError(
                 f"{terms.attempts} failed logons: locked for {terms.lockout_minutes} minutes",
@@ -73,7 +98,7 @@ class LogonThrottle:
     def demand_codes(self, user: str, now_us: int) -> None:
         """Raises LockedError for a name whose code was guessed at, from wherever, with the right password."""
         with self._guard:
-            times = list(self._codes.get(user, ()))
+            times = list(self._codes.get(self._who(user, None), ()))
         if CODES.locked(times, now_us):
             raise LockedError(
                 f"{CODES.attempts} wrong codes after the right password: someone may know it. Locked a day",
@@ -87,27 +112,31 @@ class LogonThrottle:
     ) -> bool:
         """Count a failure. `code`: the password or key was right. Whether this one locks the name."""
         with self._guard:
-            key = (network_of(address), user)
-            times = self._failures.get(key, [])
-            kept = [*_rule(terms).worth_keeping(times, now_us), now_us][-32:]
-            _keep(self._failures, key, kept)
+            who = self._who(user, address)
+            times = self._failures.get(who, [])
+            self._count(self._failures, who, [*_rule(terms).worth_keeping(times, now_us), now_us][-32:])
             if not code:
                 return False
-            codes = [*CODES.worth_keeping(self._codes.get(user, []), now_us), now_us][-32:]
-            _keep(self._codes, user, codes)
+            who = self._who(user, None)
+            codes = [*CODES.worth_keeping(self._codes.get(who, []), now_us), now_us][-32:]
+            self._count(self._codes, who, codes)
         return CODES.locked(codes, now_us)
 
     def passed(self, address: str, user: str) -> None:
         """Forget the failures of a name from this address."""
         with self._guard:
-            self._failures.pop((network_of(address), user), None)
+            who = self._who(user, address)
+            if self._failures.pop(who, None) is not None:
+                self._kept.drop(who)
 
     def lift(self, user: str) -> None:
         """Forget a name's failures from everywhere."""
         with self._guard:
-            self._codes.pop(user, None)
-            for key in [one for one in self._failures if one[1] == user]:
-                del self._failures[key]
+            name = self._who(user, None)[0]
+            for table in (self._codes, self._failures):
+                for who in [one for one in table if one[0] == name]:
+                    del table[who]
+            self._kept.drop_name(name)
 
     def to_enter(self, name: str, now_us: int) -> int:
         """How many failures of a name the next entry reports; 0 within a minute of the last one."""
@@ -128,9 +157,8 @@ def _rule(terms: SessionTerms) -> LockoutRule:
     )
 
 
-def _keep(table: OrderedDict[K, V], key: K, value: V) -> None:
-    """Keep the newest; the oldest goes where there are too many."""
+def _keep(table: OrderedDict[K, V], key: K, value: V) -> list[K]:
+    """Keep the newest; the oldest goes where there are too many: which went."""
     table[key] = value
     table.move_to_end(key)
-    while len(table) > REMEMBERED:
-        table.popitem(last=False)
+    return [table.popitem(last=False)[0] for _ in range(len(table) - REMEMBERED)]

@@ -1,0 +1,82 @@
+"""Failed logons on the disk, so that a restart of the server gives nobody new attempts.
+
+`HOME/desk/failed-logons.sqlite` holds times under keyed hashes of names and networks: what a person typed
+into the field of the name may be a password. It is no record: who deletes it has the counters of a fresh
+start. A disk that fails leaves what is in memory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import sqlite3
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from sync.department.ground.private_sqlite import open_private
+
+FILE = "failed-logons.sqlite"
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS failures (
+    name BLOB NOT NULL, network BLOB NOT NULL, at_us INTEGER NOT NULL, times TEXT NOT NULL,
+    PRIMARY KEY (name, network)
+) STRICT, WITHOUT ROWID;
+"""
+HASH_BYTES = 16
+EVERYWHERE = b""  # in place of a network: wrong codes, which count from wherever they come
+
+Who = tuple[bytes, bytes]
+"""(hash of a name, hash of a network, or EVERYWHERE)."""
+
+
+class KeptFailures:
+    """The times of failures by name and network. Not thread-safe: the throttle's lock is in front of it."""
+
+    def __init__(self, folder: Path | None, secret: bytes) -> None:
+        """`folder`: None keeps nothing. `secret`: makes the hashes."""
+        self._secret = hashlib.sha256(secret).digest()
+        self._db: sqlite3.Connection | None = None
+        if folder is not None:
+            with contextlib.suppress(sqlite3.Error, OSError):
+                self._db = open_private(folder / FILE, SCHEMA)
+                self._db.execute("PRAGMA synchronous=NORMAL")  # a power cut may cost the newest ones
+
+    def close(self) -> None:
+        """Let the file go."""
+        if self._db is not None:
+            self._db.close()
+            self._db = None
+
+    def hash_of(self, text: str) -> bytes:
+        """What stands for a name or a network."""
+        data = text.encode("utf-8", "surrogatepass")
+        return hashlib.blake2b(data, key=self._secret, digest_size=HASH_BYTES).digest()
+
+    def all(self) -> Iterator[tuple[Who, list[int]]]:
+        """What is kept, the oldest first."""
+        if self._db is None:
+            return
+        with contextlib.suppress(sqlite3.Error, ValueError):
+            for name, network, times in self._db.execute(
+                "SELECT name, network, times FROM failures ORDER BY at_us"
+            ).fetchall():
+                yield (bytes(name), bytes(network)), [int(one) for one in times.split()]
+
+    def put(self, who: Who, times: Sequence[int]) -> None:
+        """Keep the times of a name's failures."""
+        self._run(
+            "INSERT OR REPLACE INTO failures VALUES (?, ?, ?, ?)", *who, times[-1], " ".join(map(str, times))
+        )
+
+    def drop(self, who: Who) -> None:
+        """Forget them."""
+        self._run("DELETE FROM failures WHERE name = ? AND network = ?", *who)
+
+    def drop_name(self, name: bytes) -> None:
+        """Forget a name's from everywhere."""
+        self._run("DELETE FROM failures WHERE name = ?", name)
+
+    def _run(self, query: str, *values: object) -> None:
+        if self._db is not None:
+            with contextlib.suppress(sqlite3.Error):
+                self._db.execute(query, values)
