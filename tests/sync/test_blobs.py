@@ -16,7 +16,7 @@ from storage.times import DAY_US, now_us
 from sync.department.ground.department_time import Clocks
 from sync.department.server.server import Department
 from sync.department.store.blobs import FolderPacks, PackStore, open_packs
-from sync.department.store.blobs_s3 import open_s3
+from sync.department.store.blobs_s3 import S3Packs, open_s3
 from sync.errors import InvalidInputError, LinkError, StoreError
 
 DAY = 20_500
@@ -68,6 +68,27 @@ def test_days_are_apart_and_drop_whole(packs: PackStore) -> None:
     assert packs.names(DAY) == set()
     assert packs.drop(DAY) == 0
     assert packs.get(DAY + 1, other, 0, 5) == b"other"
+
+
+STRANGE = [str(1 << 70), "9" * 200, "007", "\u0662\u0663", "-1", "x"]
+
+
+def put_strange(packs: PackStore, tmp_path: Path) -> None:
+    """As whoever may write there: names that `put` never makes, days that never were, a folder for a pack."""
+    for name in [*STRANGE, "1", "2", "99999"]:
+        if isinstance(packs, FolderPacks):
+            folder = tmp_path / "blobs" / name
+            folder.mkdir(parents=True)
+            (folder / ("0" * 64)).write_bytes(b"x")
+        else:
+            assert isinstance(packs, S3Packs)
+            packs._client.put_object(Bucket=BUCKET, Key=f"{packs._prefix}{name}/{'0' * 64}", Body=b"x")
+
+
+def test_names_that_are_no_day_are_none(packs: PackStore, tmp_path: Path) -> None:
+    put_strange(packs, tmp_path)
+    packs.put(DAY, [b"ours"])
+    assert packs.days() == {1, 2, 99_999, DAY}
 
 
 def test_a_department_keeps_its_images_in_s3_and_purges_them_there(tmp_path: Path, endpoint: str) -> None:

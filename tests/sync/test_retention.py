@@ -207,6 +207,41 @@ def test_a_key_that_no_row_and_no_pack_speaks_of_goes_too(
     assert not department.keys.has_store_key(day)
 
 
+def test_packs_of_days_that_never_were_hold_no_day_up(
+    department: Department, unit: Joined, clock: Clock
+) -> None:
+    unit.add(1, size=9000)
+    converse(unit, department)
+    day = clock.us // DAY_US
+    planted = {1, day - 500, day - 1, day + 500, 99_999}  # before 1971, before and after the due day, to come
+    for one in planted:
+        department.packs.put(one, [b"planted"])
+    clock.days(367)
+    assert [one.day for one in department.retention.run()] == [day]
+    assert department.packs.days() == set()
+    assert [number for number, _ in department.retention.receipts()] == [day]
+
+
+def test_a_day_that_cannot_be_dropped_holds_no_other_up(
+    department: Department, unit: Joined, clock: Clock
+) -> None:
+    for _ in range(2):
+        unit.add(1, size=9000)
+        converse(unit, department)
+        clock.days(1)
+    first = clock.us // DAY_US - 2
+    (department.home.blobs / str(first) / ("0" * 64)).mkdir()  # `unlink` refuses a folder
+    clock.days(366)
+    for _ in range(2):
+        with pytest.raises(OSError, match="0000"):
+            department.retain()
+        clock.days(1)
+    assert not department.keys.has_store_key(first)  # unreadable at its hour all the same
+    assert [number for number, _ in department.retention.receipts()] == [first + 1]
+    (department.home.blobs / str(first) / ("0" * 64)).rmdir()
+    assert [one.day for one in department.retention.run()] == [first]
+
+
 def test_an_alert_whose_leaf_never_came_is_kept_its_year(
     department: Department, unit: Joined, clock: Clock
 ) -> None:

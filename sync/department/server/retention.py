@@ -7,7 +7,8 @@ next run. Leaves stay, so the logs still verify.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -31,7 +32,7 @@ from sync.root_file import describe
 
 log_events = structlog.get_logger("department.retention")
 CLAUSE = "463.8"
-LOOK_BACK_DAYS = 400  # how far beyond the year a key of a day that the database forgot is looked for
+LOOK_BACK_DAYS = 400  # how far beyond the year a day that the database forgot is looked for
 PACE_US = 20 * HOUR_US  # the daily run purges one day of receipt; more at once waits for two people
 
 
@@ -85,6 +86,16 @@ def keep_days_of(home: DepartmentHome) -> int:
             cure="department keys adopt, with the root file and the policy that it names",
         ) from None
     return policy.retention.keep_days
+
+
+@contextmanager
+def _apart(failed: list[Exception]) -> Iterator[None]:
+    """One step of the purge: its failure is kept and told, and the next step follows."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - whatever stops one day must not stop the others
+        failed.append(error)
+        log_events.error("purge_step_failed", kind=type(error).__name__)  # noqa: TRY400
 
 
 class StoreRetention:
@@ -143,23 +154,33 @@ class StoreRetention:
 
         More than one day at once means a wrong clock or a long absence: the others wait for their turn, or
         for two people who say `through` which day of receipt (days since 1970) the backlog may go.
-        Raises ClockInDoubtError: under an unconfirmed clock nothing is destroyed.
+        Raises ClockInDoubtError: under an unconfirmed clock nothing is destroyed. What fails keeps nothing
+        else from its end; the first failure is raised after all the rest is done.
         """
         now = self._sure("the purge")
-        self._adopt(now)
+        failed: list[Exception] = []
+        with _apart(failed):
+            self._adopt(now)
         plan = self.plan()
-        done = [self._purge(one) for one in plan if one.begun]
         due = [one for one in plan if not one.begun and one.due_us <= now]
         free = 0 if self._purged_since(now - PACE_US) else 1
-        for number, one in enumerate(due):
-            if number < free or one.day <= through:
+        turn = [one for one in plan if one.begun]
+        turn += [one for number, one in enumerate(due) if number < free or one.day <= through]
+        done = []
+        for one in turn:
+            with _apart(failed):
                 done.append(self._purge(one))
         waiting = sum(one.day > through for one in due[free:])
         if waiting:
             log_events.warning("purge_waits_for_two_people", days=waiting, clause=CLAUSE)
-        self._keys.destroy_day_keys_before(now // DAY_US - DAY_KEY_DAYS)
-        self._drop_alerts(now)
-        self._sweep()
+        with _apart(failed):
+            self._keys.destroy_day_keys_before(now // DAY_US - DAY_KEY_DAYS)
+        with _apart(failed):
+            self._drop_alerts(now)
+        with _apart(failed):
+            self._sweep()
+        if failed:
+            raise failed[0]
         return done
 
     def waiting(self) -> list[int]:
@@ -176,24 +197,28 @@ class StoreRetention:
         return newest is not None and newest > us
 
     def _adopt(self, now: int) -> None:
-        """Days of which packs or a key exist, but no row: a restored database is older than they are.
+        """Days of which a key exists, but no row: a restored database is older than they are.
 
-        Their year ends like any other's, so they are entered and purged with the rest.
+        Their year ends like any other's, so they are entered and purged with the rest. Packs alone make no
+        day: whoever can write into the bucket could fill the queue of the purge with days that never were.
+        Without a key they are noise, and go at once when their year is over.
         """
         with self._store.read() as connection:
             known = set(connection.execute(select(days.c.day)).scalars())
-        over = now // DAY_US - self._keep_days()
-        found = self._packs.days() - known
-        found |= {
-            day
-            for day in range(over - LOOK_BACK_DAYS, over)
-            if day not in known and self._keys.has_store_key(day)
-        }
-        if not found:
-            return
-        log_events.warning("forgotten_days_entered", count=len(found))
-        with self._store.write() as connection:
-            connection.execute(insert(days), [{"day": day} for day in sorted(found)])
+        today = now // DAY_US
+        over = today - self._keep_days()
+        packed = self._packs.days() - known
+        asked = set(range(over - LOOK_BACK_DAYS, over)) | {one for one in packed if over <= one <= today + 1}
+        found = sorted(day for day in asked - known if self._keys.has_store_key(day))
+        if found:
+            log_events.warning("forgotten_days_entered", count=len(found))
+            with self._store.write() as connection:
+                connection.execute(insert(days), [{"day": day} for day in found])
+        strange = sorted(one for one in packed - set(found) if one < over or one > today + 1)
+        if strange:
+            log_events.warning("packs_of_no_day_removed", days=len(strange), cure="see who can write there")
+        for day in strange:
+            self._packs.drop(day)
 
     def _drop_alerts(self, now: int) -> None:
         """Alerts whose own leaf never came are kept their year from receipt, like everything else."""

@@ -87,9 +87,10 @@ class Department:
 
     def retain(self) -> list[DayPurgeReceipt]:
         """The daily purge: whole days of receipt by their receipts, and abandoned pieces."""
-        done = self.retention.run(self.purge_through())
-        self._partials.drop_older(keep_days_of(self.home), self.time())
-        return done
+        try:
+            return self.retention.run(self.purge_through())
+        finally:
+            self._partials.drop_older(keep_days_of(self.home), self.time())
 
     def close(self) -> None:
         self.keys.close()

@@ -7,6 +7,7 @@ day's folder. `open_packs` gives the folder or the S3-compatible store that the 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
@@ -14,6 +15,13 @@ from typing import Protocol
 from storage import files
 from sync.department.ground.home import DepartmentHome
 from sync.errors import StoreError
+
+_DAY = re.compile(r"0|[1-9][0-9]{0,5}")  # as `put` writes it, and no day that no date can name
+
+
+def day_of(name: str) -> int | None:
+    """The day that a folder of packs is named for; None for what is not ours."""
+    return int(name) if _DAY.fullmatch(name) else None
 
 
 class PackStore(Protocol):
@@ -29,7 +37,7 @@ class PackStore(Protocol):
         """The packs of a day."""
 
     def days(self) -> set[int]:
-        """The days that hold packs."""
+        """The days that hold packs. Names that are no day are left alone."""
 
     def remove(self, day: int, packs: set[str]) -> None:
         """Remove packs that no row names."""
@@ -73,7 +81,8 @@ class FolderPacks:
         return {path.name for path in folder.iterdir()} if folder.is_dir() else set()
 
     def days(self) -> set[int]:
-        return {int(path.name) for path in self._folder.iterdir() if path.name.isdecimal()}
+        found = (day_of(path.name) for path in self._folder.iterdir() if path.is_dir())
+        return {day for day in found if day is not None}
 
     def remove(self, day: int, packs: set[str]) -> None:
         if packs:

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
+from sync.department.store.blobs import day_of
 from sync.errors import InvalidInputError, StoreError
 
 SCHEME = "s3"
@@ -48,8 +49,9 @@ class S3Packs:
         return {key.removeprefix(prefix) for key in self._keys(prefix)}
 
     def days(self) -> set[int]:
-        found = (key.removeprefix(self._prefix).partition("/")[0] for key in self._keys(self._prefix))
-        return {int(day) for day in found if day.isdecimal()}
+        found = (key.removeprefix(self._prefix).partition("/") for key in self._keys(self._prefix))
+        days = {day_of(name) for name, slash, _ in found if slash}
+        return {day for day in days if day is not None}
 
     def remove(self, day: int, packs: set[str]) -> None:
         self._delete([self._key(day, name) for name in sorted(packs)])
