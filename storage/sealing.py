@@ -145,7 +145,7 @@ def reseal(  # noqa: PLR0917 - as `open_sealed`, with the key to come
     """(content, stored bytes under `new_key`), once it is matched to its commitment. Raises SealError.
 
     The frame goes over as it is: `open_sealed` and `seal` in one, without their copies and second hashes.
-    kept_as: the log id that it is bound to from now on.
+    kept_as: what it is bound to from now on, beside its number and name: 32 bytes.
     """
     aad = aad_of(log_id, sequence, name)
     try:

@@ -1,70 +1,98 @@
-"""Root at the desk seals content of its own under a unit's name: it finds nothing, and opens nothing.
+"""Root at the desk seals content of its own beside a unit's: it finds nothing, and opens nothing.
 
-An epoch key is sealed to a public day key, so anybody can make one. What the key service takes in for a log
-is only what that log's own key signed, so the text and the place of a row are always those of one record.
+An epoch key is sealed to a public day key, so anybody can make one. What the key service takes in is what a
+log's own key signed in one leaf, and it opens with that leaf alone: even a thief of a unit's log key, who
+signs another record of the same number, brings no search to the true one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from desk_twins import GROUND, Department
-from desk_units import Pass, read_of
+from desk_units import Pass, UnitTwin, read_of
 
 from storage import sealing
 from storage.codec import to_bytes
 from storage.day_keys import seal_to_day
 from storage.errors import SealError
-from storage.leaf import Leaf, Mark, log_id_of
+from storage.leaf import Leaf, Mark, log_id_of, unchecked
 from storage.record_base import KeyClass
-from storage.times import DAY_US
-from sync.department.content.key_guard import Row
-from sync.department.content.key_service import Arrived, Kept, LocalKeyService, SourceLog
-from sync.department.content.read_store import StoreReads
-from sync.department.content.reads import parse_name
+from storage.times import DAY_US, HOUR_US
+from sync.department.content.key_guard import Cover, Row
+from sync.department.content.key_service import Arrived, Kept, LocalKeyService
+from sync.department.content.reads import StoredRead
 from sync.department.desk.inquiry.forms import Answer, RunForm
+from sync.department.journal.inquiry_entries import Query
 from sync.department.policy.refusals import DeskRefusal
 
-PLATE = "8XYZ123"
-VICTIM = 0  # a read of another plate
+PLATE = "8XYZ123"  # what an honest person searched for
+EPOCH = 999
 
 
 class Forger:
-    """Root with a text of its choice for the place of another unit's read."""
+    """Root with a record of its choice, beside the read of a unit whose log key it may have."""
 
     def __init__(self, department: Department) -> None:
         self.department = department
         self.keys = LocalKeyService(department.home.keys, department.clock)
         self.day = department.clock.us // DAY_US
-        self.log_id, self.number = parse_name(department.reads[VICTIM])
-        reads = department.front.reads
-        assert isinstance(reads, StoreReads)
-        ((self.stored_on, self.victim),) = reads._located([department.reads[VICTIM]], ("text", "place"))
-        self.own = Ed25519PrivateKey.generate()
+        self.unit_key, self.own = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
+        self._epoch_key = sealing.new_key()
+        unit = UnitTwin(department.home, self.unit_key, "car-9")
+        seen = Pass(plate="7NEW001", at_us=department.clock.us - HOUR_US)
+        (name,) = unit.deliver([seen], received_us=department.clock.us)
+        unit.close()
+        self.victim = self.stored(name)
 
-    def forged(self, log_id: bytes, key: Ed25519PrivateKey) -> tuple[bytes, sealing.Sealed]:
-        """A text sealed for the victim's number in a log, and a leaf that names it, signed by a key."""
-        text = to_bytes(read_of(Pass(plate=PLATE, at_us=self.department.clock.us)).text_part())
-        sealed = sealing.seal(self.epoch_key, log_id, self.number, sealing.fresh("text", text))
+    def close(self) -> None:
+        self.keys.close()
+
+    def stored(self, name: str) -> StoredRead:
+        """A read as root takes it from the store."""
+        located = self.department.front.reads._located  # type: ignore[attr-defined]
+        ((_, found),) = located([name], ("text", "place", "patch", "overview"))
+        assert isinstance(found, StoredRead)
+        return found
+
+    def leaf(
+        self, log_id: bytes, key: Ed25519PrivateKey, more: dict[str, Mark]
+    ) -> tuple[bytes, dict[str, bytes]]:
+        """(a record of the victim's number with the searched plate, its text and place sealed)."""
+        read = read_of(Pass(plate=PLATE, at_us=self.department.clock.us - HOUR_US))
+        number = self.victim.row.sequence
+        sealed = {
+            name: sealing.seal(self._epoch_key, log_id, number, sealing.fresh(name, to_bytes(part)))
+            for name, part in (("text", read.text_part()), ("place", read.place_part()))
+        }
+        marks = {name: Mark(one.commitment, one.digest) for name, one in sealed.items()}
         leaf = Leaf(
             log_id=log_id,
             kind="read",
-            sequence=self.number,
-            epoch=1,
+            sequence=number,
+            epoch=EPOCH,
             key_class=KeyClass.READ,
-            elements={"text": Mark(sealed.commitment, sealed.digest)},
+            elements=marks | more,
         )
-        return leaf.sign(key), sealed
+        return leaf.sign(key), {name: one.stored for name, one in sealed.items()}
 
-    epoch_key = sealing.new_key()
-
-    def reseal(self, log_id: bytes, public: bytes, leaf: bytes, stored: bytes, beside: int = -1) -> Kept:
+    def reseal(self, public: bytes, leaf: bytes, stored: dict[str, bytes]) -> list[Kept]:
+        """What the key service makes of elements that come with this leaf."""
         day_key = self.keys.issue_day_keys(self.day, 1)[0]
-        epochs = {1: (day_key.key_id, seal_to_day(self.epoch_key, day_key, log_id, 1))}
-        source = SourceLog(public=public, beside=beside)
-        return self.keys.open_and_reseal(self.day, source, epochs, [Arrived(leaf, "text", stored)])[0]
+        sealed = seal_to_day(self._epoch_key, day_key, unchecked(leaf).log_id, EPOCH)
+        arrived = [Arrived(leaf, name, data) for name, data in stored.items()]
+        return self.keys.open_and_reseal(self.day, public, {EPOCH: (day_key.key_id, sealed)}, arrived)
+
+    def searched(self) -> tuple[Cover, Query]:
+        """An honest search for the plate, whose cover root keeps."""
+        query = self.department.plate(PLATE)
+        form = RunForm(query=query, ground=GROUND)
+        answer = self.department.call("inquiry/run", self.department.logon("comm1"), form)
+        assert isinstance(answer, Answer)
+        return self.department.desk.covered(answer.access), query
 
 
 @pytest.fixture
@@ -72,43 +100,75 @@ def forger(department: Department) -> Iterator[Forger]:
     """Root beside the department's keys."""
     made = Forger(department)
     yield made
-    made.keys.close()
+    made.close()
 
 
-def test_a_leaf_of_another_key_brings_no_text_under_the_units_name(forger: Forger) -> None:
-    leaf, sealed = forger.forged(forger.log_id, forger.own)
+def refused(kept: list[Kept]) -> bool:
+    return all((one.stored, one.token) == (b"", None) and one.refused for one in kept)
+
+
+def test_a_leaf_of_another_key_brings_nothing_under_the_units_name(forger: Forger) -> None:
+    leaf, stored = forger.leaf(forger.victim.log_id, forger.own, {})
     for public in (forger.victim.public, forger.own.public_key().public_bytes_raw()):
-        kept = forger.reseal(forger.log_id, public, leaf, sealed.stored)
-        assert (kept.stored, kept.token) == (b"", None)
-        assert kept.refused
+        assert refused(forger.reseal(public, leaf, stored))
 
 
-def test_the_units_own_leaf_takes_no_other_text(forger: Forger) -> None:
-    _, sealed = forger.forged(forger.log_id, forger.own)
-    kept = forger.reseal(forger.log_id, forger.victim.public, forger.victim.leaf, sealed.stored)
-    assert (kept.stored, kept.token) == (b"", None)
-    assert kept.refused
+def test_the_units_own_leaf_takes_no_other_content(forger: Forger) -> None:
+    _, stored = forger.leaf(forger.victim.log_id, forger.own, {})
+    assert refused(forger.reseal(forger.victim.public, forger.victim.leaf, stored))
 
 
-@pytest.mark.parametrize("beside", [-1, 0])
-def test_a_text_of_roots_own_unit_finds_no_place_of_another(forger: Forger, beside: int) -> None:
-    """What root's own unit signed is taken in, under that unit's name: with the victim's place it matches
-    nothing, and the victim's text stays unfound."""
+def test_a_text_of_roots_own_unit_finds_no_place_of_another(forger: Forger) -> None:
     own = log_id_of(forger.own.public_key())
-    leaf, sealed = forger.forged(own, forger.own)
-    kept = forger.reseal(own, forger.own.public_key().public_bytes_raw(), leaf, sealed.stored, beside)
-    assert kept.refused is None
-    department = forger.department
-    query = department.plate(PLATE)
-    form = RunForm(query=query, ground=GROUND)
-    answer = department.call("inquiry/run", department.logon("comm1"), form)
-    assert isinstance(answer, Answer)
-    cover, door = department.desk.covered(answer.access), department.front.door
-    place = forger.victim.row.elements["place"]
-    row = Row(forger.number, {"text": (kept.stored, sealed.commitment), "place": place})
-    for log_id in (forger.log_id, own):
+    leaf, stored = forger.leaf(own, forger.own, {})
+    text, _ = forger.reseal(forger.own.public_key().public_bytes_raw(), leaf, stored)
+    assert text.refused is None
+    cover, query = forger.searched()
+    door, victim = forger.department.front.door, forger.victim
+    mixed = {"text": text.stored, "place": victim.row.elements["place"]}
+    for log_id, of in ((own, leaf), (victim.log_id, victim.leaf)):
         with pytest.raises(SealError, match="does not open under its key"):
-            door.match(cover, query, forger.stored_on, log_id, [row])
-    with pytest.raises(DeskRefusal) as refused:
-        door.open(cover, forger.stored_on, forger.log_id, [forger.victim.row])
-    assert refused.value.code == "other-read"
+            door.match(cover, query, forger.day, log_id, [Row.of(of, mixed)])
+    with pytest.raises(DeskRefusal) as no:
+        door.match(cover, query, forger.day, victim.log_id, [Row.of(leaf, mixed)])
+    assert no.value.code == "other-read"
+
+
+def test_another_record_by_the_units_own_key_opens_nothing_of_the_true_one(forger: Forger) -> None:
+    """Root with the log key of a stolen unit: a forged record is found, and the true one stays sealed."""
+    door, victim = forger.department.front.door, forger.victim
+    true = unchecked(victim.leaf).elements
+    leaf, stored = forger.leaf(
+        victim.log_id, forger.unit_key, {name: true[name] for name in ("patch", "overview")}
+    )
+    kept = forger.reseal(victim.public, leaf, stored)
+    assert [one.refused for one in kept] == [None, None]
+    cover, query = forger.searched()
+    elements = {name: one.stored for name, one in zip(stored, kept, strict=True)}
+    assert len(door.match(cover, query, forger.day, victim.log_id, [Row.of(leaf, elements)])) == 1
+    read = {name: victim.row.elements[name] for name in ("text", "place")}
+    with pytest.raises(DeskRefusal) as no:
+        door.open(cover, forger.day, victim.log_id, [Row.of(victim.leaf, read)])
+    assert no.value.code == "other-read"
+    with pytest.raises(SealError, match="does not open under its key"):
+        door.open(cover, forger.day, victim.log_id, [Row.of(leaf, read)])
+    pictures = [
+        one
+        for name in ("patch", "overview")
+        for one in Row.of(leaf, {name: victim.row.elements[name]}).wanted((name,))
+    ]
+    assert None not in forger.keys.check_stored(forger.day, victim.log_id, pictures)
+    true_ones = [replace(one, leaf=victim.leaf) for one in pictures]
+    assert forger.keys.check_stored(forger.day, victim.log_id, true_ones) == [None, None]
+
+
+def test_what_an_earlier_version_sealed_still_opens(forger: Forger) -> None:
+    """It was bound to the log and the number."""
+    victim, keys = forger.victim, forger.keys
+    (text,) = victim.row.wanted(("text",))
+    (opened,) = keys.open_stored("test", forger.day, victim.log_id, [text])
+    store_key = keys._store_key(forger.day, make=False)
+    older = sealing.seal(store_key, victim.log_id, victim.row.sequence, opened).stored
+    assert keys.open_stored("test", forger.day, victim.log_id, [replace(text, stored=older)]) == [opened]
+    with pytest.raises(SealError, match="does not open under its key"):
+        keys.open_stored("test", forger.day, bytes(32), [replace(text, stored=older)])

@@ -18,7 +18,7 @@ from storage.day_keys import DayKey, DayKeys
 from storage.times import DAY_US, HOUR_US
 from sync.department.content.key_remote import Address, RemoteKeyService, remote
 from sync.department.content.key_server import CALLS, RECEIVES, key_app
-from sync.department.content.key_service import LocalKeyService, SourceLog
+from sync.department.content.key_service import LocalKeyService
 from sync.department.content.opened_list import OpenedCheck, OpenedList
 from sync.department.content.proven_door import ProvenDoor
 from sync.department.desk.context import DeskContext
@@ -31,7 +31,7 @@ from sync.department.policy.refusals import DeskRefusal
 from sync.errors import KeyServiceError
 
 TOKEN = "0" * 64
-NO_LOG = SourceLog(public=bytes(32))
+NO_LOG = bytes(32)
 
 
 @pytest.fixture
@@ -135,11 +135,11 @@ def test_held_content_is_opened_over_there_for_an_export_entry_alone(
     note = desk.log.entry(hold).note
     assert isinstance(note, HoldPlaced)
     (stored,) = vault.stored(note.access)
-    name, elements = f"{desk.log.log_id.hex()[:16]}-{note.access}", sorted(stored.row.elements.items())
-    wanted = [(stored.row.sequence, one, data, mark) for one, (data, mark) in elements]
+    name, wanted = f"{desk.log.log_id.hex()[:16]}-{note.access}", stored.row.wanted(stored.row.elements)
     assert elsewhere[0].check_held(name, stored.log_id, wanted) == [None] * len(wanted)
-    assert None not in elsewhere[0].check_held(name, bytes(32), wanted)
-    assert b"7ABC000" not in b"".join(data for data, _ in stored.row.elements.values())
+    swapped = [replace(one, stored=other.stored) for one, other in zip(wanted, wanted[::-1], strict=True)]
+    assert None not in elsewhere[0].check_held(name, stored.log_id, swapped)
+    assert b"7ABC000" not in b"".join(stored.row.elements.values())
 
     def opened(entry: int) -> None:
         door.open_held(desk.covered(entry), note.access, stored.log_id, [stored.row])

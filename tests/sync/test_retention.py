@@ -13,7 +13,7 @@ from sync_twins import checked, converse, found_department
 
 from storage.times import DAY_US, now_us
 from sync import messages
-from sync.department.content.key_service import LocalKeyService
+from sync.department.content.key_service import LocalKeyService, StoredElement
 from sync.department.ground.department_time import Clocks
 from sync.department.ground.home import SETTINGS_FILE, DepartmentHome
 from sync.department.ground.settings import Settings, load_settings, settings_text
@@ -133,7 +133,7 @@ def test_a_restored_backup_shows_nothing_that_was_purged(
     try:
         assert held_now(restored)[0] > 0  # the rows are back ...
         with pytest.raises(KeyServiceError, match="purged"):  # ... and noise
-            restored.keys.check_stored(day, unit.outbox.log_id, [(1, "text", b"", b"")])
+            restored.keys.check_stored(day, unit.outbox.log_id, [StoredElement(b"", "text", b"")])
         assert isinstance(restored.keys, LocalKeyService)
         assert restored.keys.tokens("test", "7XKR219", [day]) == {}
         restored.retention.run()

@@ -17,7 +17,7 @@ from storage.leaf import ENTRY, Leaf, Mark, log_id_of, origin_of
 from storage.read_records import Position, Read
 from storage.record_base import ClockState, KeyClass, Record
 from storage.times import DAY_US
-from sync.department.content.key_service import Arrived, LocalKeyService, SourceLog
+from sync.department.content.key_service import Arrived, LocalKeyService
 from sync.department.ground.home import DepartmentHome
 from sync.department.store import unit_logs
 from sync.department.store.database import open_store
@@ -134,9 +134,9 @@ class UnitTwin:
             self._leaves.append(leaf)
             fresh.append(leaf)
             names.append(f"{self.log_id.hex()}/{sequence}")
-        source = SourceLog(public=self._key.public_key().public_bytes_raw())
+        public = self._key.public_key().public_bytes_raw()
         arrived = [Arrived(self._leaves[sequence], name, stored) for sequence, name, stored in parts]
-        kept = self._keys.open_and_reseal(day, source, {self._epoch: sealed_key}, arrived)
+        kept = self._keys.open_and_reseal(day, public, {self._epoch: sealed_key}, arrived)
         self._store.open_day(day)
         frontier = merkle.Frontier()
         for leaf in self._leaves:

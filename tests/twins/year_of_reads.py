@@ -25,7 +25,7 @@ from storage.record_base import KeyClass
 from storage.sealing import Opened
 from storage.times import DAY_US
 from sync.department.content.key_guard import Cover, MatchedRead, Row, matches
-from sync.department.content.key_service import Arrived, LocalKeyService, SourceLog
+from sync.department.content.key_service import Arrived, LocalKeyService
 from sync.department.journal.inquiry_entries import Query
 from sync.department.store import tables, unit_logs
 from sync.department.store.database import Store
@@ -65,7 +65,7 @@ class OpenDoor:
     def match(
         self, cover: Cover, query: Query, day: int, log_id: bytes, rows: Sequence[Row]
     ) -> list[MatchedRead]:
-        wanted = [(row.sequence, name, *row.elements[name]) for row in rows for name in ("text", "place")]
+        wanted = [one for row in rows for one in row.wanted(("text", "place"))]
         opened = self._keys.open_stored("bench", day, log_id, wanted)
         found = []
         for at, row in enumerate(rows):
@@ -174,9 +174,9 @@ class Year:
             elements=marks,
         ).sign(self._private[log])
         sealed_key = (day_key.key_id, seal_to_day(key, day_key, log_id, epoch))
-        source = SourceLog(public=self._private[log].public_key().public_bytes_raw())
+        public = self._private[log].public_key().public_bytes_raw()
         arrived = [Arrived(leaf, *one) for one in stored[:2]]
-        kept = self._keys.open_and_reseal(day, source, {epoch: sealed_key}, arrived)
+        kept = self._keys.open_and_reseal(day, public, {epoch: sealed_key}, arrived)
         assert kept[0].token is not None
         return Genuine(
             day=day,

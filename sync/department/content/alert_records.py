@@ -130,7 +130,6 @@ class StoreAlerts:
             if data is None:
                 continue
             parsed = leaves.unchecked(bytes(data))
-            mark = parsed.elements[leaves.ENTRY].commitment
             yield (
                 number,
                 SealedRecord(
@@ -141,6 +140,6 @@ class StoreAlerts:
                     log_id=bytes(log_id),
                     sequence=sequence,
                     day=day,
-                    row=Row(sequence, {leaves.ENTRY: (bytes(stored), mark)}),
+                    row=Row(sequence, bytes(data), {leaves.ENTRY: bytes(stored)}),
                 ),
             )

@@ -11,9 +11,7 @@ from dataclasses import dataclass, field
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from storage import leaf as leaves
 from storage.errors import StorageError
-from sync.department.content.key_guard import Row
 from sync.department.content.key_service import ReceivingKeys
 from sync.department.content.package import demand_place
 from sync.department.content.reads import StoredRead, parse_name
@@ -71,14 +69,7 @@ def _wrong_with(one: StoredRead, keys: ReceivingKeys, hold: str) -> str:
         leaf = demand_place(one.leaf, Ed25519PublicKey.from_public_bytes(one.public), sequence, one.proof)
         if one.proof and leaf.log_id != log_id:
             return "the leaf belongs to another log"
-        found = keys.check_held(hold, log_id, _wanted(one.row, leaf))
+        found = keys.check_held(hold, log_id, one.row.wanted(sorted(one.row.elements)))
     except (StorageError, KeyServiceError) as error:
         return error.what
     return next((what for what in found if what is not None), "")
-
-
-def _wanted(row: Row, leaf: leaves.Leaf) -> list[tuple[int, str, bytes, bytes]]:
-    return [
-        (row.sequence, name, stored, leaf.elements[name].commitment)
-        for name, (stored, _) in sorted(row.elements.items())
-    ]

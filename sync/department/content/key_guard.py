@@ -15,7 +15,7 @@ import hmac
 import math
 import re
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
@@ -24,13 +24,13 @@ from storage.checkpoint import Checkpoint, NoteKey, open_checkpoint
 from storage.codec import from_bytes
 from storage.cosigners import Witnesses
 from storage.errors import ProofError, StorageError
-from storage.leaf import ENTRY
+from storage.leaf import ENTRY, unchecked
 from storage.read_records import Position, ReadPlace, ReadText
 from storage.sealing import Opened, commitment
 from storage.times import MINUTE_US
 from sync.department.content import alert_facts
 from sync.department.content.followed_log import FollowError
-from sync.department.content.key_service import ContentKeys
+from sync.department.content.key_service import ContentKeys, StoredElement
 from sync.department.content.likeness import is_near
 from sync.department.content.opened_list import OpenedList
 from sync.department.journal.access_log import CONTEXT, ELEMENT, LogPart, entry_from, parse_leaf
@@ -42,6 +42,7 @@ from sync.department.journal.second_hands import UnsignedError, approval_of
 from sync.department.journal.signed_forms import rests_on
 from sync.department.journal.statements import said_in
 from sync.department.policy.refusals import DeskRefusal
+from sync.department.store.closed_records import MOST_BESIDE, beside_name
 from sync.root_file import Root
 
 EARTH_M = 6_371_008.8
@@ -95,10 +96,20 @@ class HeadAskedError(DeskRefusal):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One stored read: its number and for each element (stored bytes, commitment)."""
+    """One stored read: its number, its leaf, and the stored bytes of each element."""
 
     sequence: int
-    elements: dict[str, tuple[bytes, bytes]]
+    leaf: bytes
+    elements: dict[str, bytes]
+
+    @classmethod
+    def of(cls, leaf: bytes, elements: dict[str, bytes]) -> Row:
+        """With the number that the leaf says. Raises EnvelopeError, RecordError."""
+        return cls(unchecked(leaf).sequence, leaf, elements)
+
+    def wanted(self, names: Iterable[str]) -> list[StoredElement]:
+        """Elements of it, by name. Raises KeyError."""
+        return [StoredElement(self.leaf, name, self.elements[name]) for name in names]
 
     def __repr__(self) -> str:
         return f"Row({self.sequence}, {len(self.elements)} elements)"
@@ -302,7 +313,8 @@ class GuardedKeys:
         access, why, entry = self._shown(cover, Access)
         _demand_query(access, query)
         self._demand_unit(query, log_id)
-        wanted = [(row.sequence, name, *row.elements[name]) for row in rows for name in ("text", "place")]
+        _demand_of_log(log_id, rows)
+        wanted = [one for row in rows for one in row.wanted(("text", "place"))]
         opened = self._service.open_stored(f"{why}: match", day, log_id, wanted)
         result = []
         for at, row in enumerate(rows):
@@ -311,8 +323,9 @@ class GuardedKeys:
             if matches(query, text, place):
                 result.append(MatchedRead(row.sequence, text, place))
         if result:
-            names = [read_name(log_id, one.sequence) for one in result]
-            self._keep_found(entry, access.request if access.action == "search" else -1, names)
+            matched = {one.sequence for one in result}
+            found = [row for row in rows if row.sequence in matched]
+            self._keep_found(entry, access.request if access.action == "search" else -1, found)
         return result
 
     def _demand_unit(self, query: Query, log_id: bytes) -> None:
@@ -324,8 +337,9 @@ class GuardedKeys:
         except UnsignedError as error:
             raise _no(f"the search is of one unit: {error}", "other-unit") from None
 
-    def _keep_found(self, entry: Entry, request: int, names: Sequence[str], *, held: bool = False) -> None:
+    def _keep_found(self, entry: Entry, request: int, rows: Sequence[Row], *, held: bool = False) -> None:
         found, user = self._opened.found, entry.stamp.user
+        names = [_found_name(row) for row in rows]
         found.add(self._log_id, entry.sequence, user, request, names, entry.stamp.at_us, held=held)
 
     def open(self, cover: Cover, day: int, log_id: bytes, rows: Sequence[Row]) -> list[dict[str, Opened]]:
@@ -334,6 +348,7 @@ class GuardedKeys:
             raise _no("what is held is sealed and opened by its own calls", "other-action")
         if access.action not in FINDS:
             _demand_named(log_id, rows, set(access.reads))
+        _demand_of_log(log_id, rows)
         self._demand_found(entry, access, log_id, rows)
         allowed = ELEMENTS_OF.get(access.action)
         if allowed is not None and any(set(row.elements) - allowed for row in rows):
@@ -362,9 +377,12 @@ class GuardedKeys:
             accesses, request = (entry.sequence,), -1
         found, user = self._opened.found, entry.stamp.user
         for row in rows:
-            name = read_name(log_id, row.sequence)
-            known = found.by_request(self._log_id, name, request)
-            if not (known or found.by_access(self._log_id, name, (*accesses, hold), user)):
+            names = (_found_name(row), read_name(log_id, row.sequence))  # the second by an earlier version
+            if not any(
+                found.by_request(self._log_id, name, request)
+                or found.by_access(self._log_id, name, (*accesses, hold), user)
+                for name in names
+            ):
                 raise _no(f"no search of {user} that the call names found that read", "other-read")
 
     def _demand_alerted(self, log_id: bytes, rows: Sequence[Row]) -> None:
@@ -385,10 +403,10 @@ class GuardedKeys:
         access, why, entry = self._shown(cover, Access)
         _demand_action(access, "hold")
         _demand_named(log_id, rows, set(access.reads))
+        _demand_of_log(log_id, rows)
         self._demand_found(entry, access, log_id, rows)
         if entry.signed and approval_of(said_in(entry.signed)) < 0:  # who placed it on searches exports it
-            names = [read_name(log_id, row.sequence) for row in rows]
-            self._keep_found(entry, -1, names, held=True)
+            self._keep_found(entry, -1, rows, held=True)
         name = self._hold_name(cover.sequence)
         sealed = iter(self._service.hold_stored(why, name, day, log_id, _wanted(rows)))
         return [{name: next(sealed) for name in sorted(row.elements)} for row in rows]
@@ -399,6 +417,7 @@ class GuardedKeys:
         shown, why, entry = self._shown(cover, Access)
         _demand_action(shown, "export")
         _demand_named(log_id, rows, set(shown.reads))
+        _demand_of_log(log_id, rows)
         if entry.signed:
             try:
                 self._followed.demand_hold(said_in(entry.signed), access)
@@ -420,12 +439,21 @@ class GuardedKeys:
         return f"{self._log_id.hex()[:16]}-{access}"
 
 
-def _wanted(rows: Sequence[Row]) -> list[tuple[int, str, bytes, bytes]]:
-    return [
-        (row.sequence, name, stored, mark)
-        for row in rows
-        for name, (stored, mark) in sorted(row.elements.items())
-    ]
+def _wanted(rows: Sequence[Row]) -> list[StoredElement]:
+    return [one for row in rows for one in row.wanted(sorted(row.elements))]
+
+
+def _found_name(row: Row) -> str:
+    """What a search found: this leaf, and no other one of its number."""
+    return merkle.leaf_hash(row.leaf).hex()
+
+
+def _demand_of_log(log_id: bytes, rows: Sequence[Row]) -> None:
+    """Each leaf is of the log that the caller names, or of the closed one that this log is beside."""
+    for row in rows:
+        own = unchecked(row.leaf).log_id
+        if own != log_id and log_id not in {beside_name(own, at) for at in range(MOST_BESIDE)}:
+            raise _no("a leaf is of another log than the one named", "other-read")
 
 
 def _demand_named(log_id: bytes, rows: Sequence[Row], allowed: set[str]) -> None:

@@ -9,7 +9,7 @@ from storage.day_keys import DayKey
 from storage.read_records import ReadPlace, ReadText
 from storage.sealing import Opened
 from sync.department.content.key_guard import Cover, Row
-from sync.department.content.key_service import Arrived, Kept, SourceLog
+from sync.department.content.key_service import Arrived, Kept, StoredElement
 from sync.department.journal.inquiry_entries import Query
 
 MAX_MESSAGE_BYTES = 96 << 20
@@ -32,7 +32,7 @@ class DayKeysMade:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reseal:
     day: int
-    source: SourceLog
+    public: bytes
     epochs: tuple[tuple[int, bytes, bytes], ...]
     arrived: tuple[Arrived, ...]
 
@@ -46,14 +46,14 @@ class ResealedRows:
 class CheckPlates:
     day: int
     log_id: bytes
-    wanted: tuple[tuple[int, str, bytes, bytes], ...]
+    wanted: tuple[StoredElement, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckHeld:
     hold: str
     log_id: bytes
-    wanted: tuple[tuple[int, str, bytes, bytes], ...]
+    wanted: tuple[StoredElement, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,8 +80,8 @@ class Tokens:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WireRow:
-    sequence: int
-    elements: tuple[tuple[str, bytes, bytes], ...]
+    leaf: bytes
+    elements: tuple[tuple[str, bytes], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,14 +154,8 @@ class No:
 
 
 def to_wire(rows: Sequence[Row]) -> tuple[WireRow, ...]:
-    return tuple(
-        WireRow(
-            sequence=row.sequence,
-            elements=tuple((name, *parts) for name, parts in sorted(row.elements.items())),
-        )
-        for row in rows
-    )
+    return tuple(WireRow(leaf=row.leaf, elements=tuple(sorted(row.elements.items()))) for row in rows)
 
 
 def of_wire(rows: Sequence[WireRow]) -> list[Row]:
-    return [Row(row.sequence, {name: (stored, mark) for name, stored, mark in row.elements}) for row in rows]
+    return [Row.of(row.leaf, dict(row.elements)) for row in rows]

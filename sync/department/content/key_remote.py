@@ -40,7 +40,7 @@ from sync.department.content.key_messages import (
     Tokens,
     to_wire,
 )
-from sync.department.content.key_service import Arrived, Kept, LocalKeyService, SourceLog
+from sync.department.content.key_service import Arrived, Kept, LocalKeyService, StoredElement
 from sync.department.ground.home import DepartmentHome
 from sync.department.ground.tls import client_context
 from sync.department.journal.access_log import LogPart
@@ -124,23 +124,19 @@ class RemoteKeyService:
     def open_and_reseal(
         self,
         day: int,
-        source: SourceLog,
+        public: bytes,
         epoch_keys: dict[int, tuple[bytes, bytes]],
         arrived: Sequence[Arrived],
     ) -> list[Kept]:
         epochs = tuple((epoch, *parts) for epoch, parts in sorted(epoch_keys.items()))
-        ask = Reseal(day=day, source=source, epochs=epochs, arrived=tuple(arrived))
+        ask = Reseal(day=day, public=public, epochs=epochs, arrived=tuple(arrived))
         return list(self._wire.ask("reseal", ask, ResealedRows).kept)
 
-    def check_stored(
-        self, day: int, log_id: bytes, wanted: Sequence[tuple[int, str, bytes, bytes]]
-    ) -> list[str | None]:
+    def check_stored(self, day: int, log_id: bytes, wanted: Sequence[StoredElement]) -> list[str | None]:
         ask = CheckPlates(day=day, log_id=log_id, wanted=tuple(wanted))
         return [one or None for one in self._wire.ask("check", ask, Checked).found]
 
-    def check_held(
-        self, hold: str, log_id: bytes, wanted: Sequence[tuple[int, str, bytes, bytes]]
-    ) -> list[str | None]:
+    def check_held(self, hold: str, log_id: bytes, wanted: Sequence[StoredElement]) -> list[str | None]:
         ask = CheckHeld(hold=hold, log_id=log_id, wanted=tuple(wanted))
         return [one or None for one in self._wire.ask("check_held", ask, Checked).found]
 

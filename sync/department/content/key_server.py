@@ -118,11 +118,10 @@ class _Service:
         if abs(ask.day - self._clock() // DAY_US) > 1:  # no token of a guessed plate for days gone by
             raise RecordError("content can be received only for today", where="reseal.day")
         epochs = {epoch: (key_id, sealed) for epoch, key_id, sealed in ask.epochs}
-        if len(ask.source.public) != 32:
-            raise RecordError("a log's key has 32 bytes", where="reseal.source.public")
-        return ResealedRows(
-            kept=tuple(self._service.open_and_reseal(ask.day, ask.source, epochs, ask.arrived))
-        )
+        if len(ask.public) != 32:
+            raise RecordError("a log's key has 32 bytes", where="reseal.public")
+        kept = self._service.open_and_reseal(ask.day, ask.public, epochs, ask.arrived)
+        return ResealedRows(kept=tuple(kept))
 
     def _check(self, body: bytes) -> Checked:
         ask = from_bytes(CheckPlates, body, limit=MAX_MESSAGE_BYTES)

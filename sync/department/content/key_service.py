@@ -29,14 +29,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from storage import codec, files, sealing
+from storage import codec, files, merkle, sealing
 from storage.day_keys import DayKey, open_from_day
-from storage.errors import StorageError
-from storage.leaf import Leaf, log_id_of, open_leaf
+from storage.errors import SealError, StorageError
+from storage.leaf import Leaf, log_id_of, open_leaf, unchecked
 from storage.read_records import Read, ReadText
 from storage.times import DAY_US, now_us
 from sync.department.content.likeness import forms_of
-from sync.department.store.closed_records import beside_name
 from sync.errors import KeyServiceError
 
 TOKEN_BYTES = 16
@@ -58,15 +57,16 @@ class Arrived:
         return f"Arrived({self.name}, {len(self.stored)} bytes)"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceLog:
-    """The log that elements come from: its public key (32 bytes), which makes its id and proves its leaves.
+@dataclass(frozen=True, slots=True)
+class StoredElement:
+    """One element as the department keeps it, with the leaf of its record."""
 
-    `beside`: the number of the history beside a closed log under which its content is kept; -1 for the log.
-    """
+    leaf: bytes
+    name: str
+    stored: bytes
 
-    public: bytes
-    beside: int = -1
+    def __repr__(self) -> str:
+        return f"StoredElement({self.name}, {len(self.stored)} bytes)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,24 +93,21 @@ class ReceivingKeys(Protocol):
     def open_and_reseal(
         self,
         day: int,
-        source: SourceLog,
+        public: bytes,
         epoch_keys: dict[int, tuple[bytes, bytes]],
         arrived: Sequence[Arrived],
     ) -> list[Kept]:
-        """Open, match to the signed leaf, seal under the store key of `day`. epoch -> (day key id, sealed).
+        """Open, match to the leaf that the log's key (`public`, 32 bytes) signed, seal under the store key of
+        `day`, bound to that leaf. epoch -> (day key id, sealed).
 
-        So what opens under a log's name is what that log's key signed, whoever asks. Raises KeyServiceError
+        So what opens with a leaf is what that log's key signed in it, whoever asks. Raises KeyServiceError
         when it cannot work at all; a single bad element is `refused`.
         """
 
-    def check_stored(
-        self, day: int, log_id: bytes, wanted: Sequence[tuple[int, str, bytes, bytes]]
-    ) -> list[str | None]:
+    def check_stored(self, day: int, log_id: bytes, wanted: Sequence[StoredElement]) -> list[str | None]:
         """The same without an answer in clear: None, or what is wrong with it."""
 
-    def check_held(
-        self, hold: str, log_id: bytes, wanted: Sequence[tuple[int, str, bytes, bytes]]
-    ) -> list[str | None]:
+    def check_held(self, hold: str, log_id: bytes, wanted: Sequence[StoredElement]) -> list[str | None]:
         """The same of elements under a hold's key."""
 
     def destroy_store_key(self, day: int) -> None:
@@ -127,21 +124,21 @@ class ContentKeys(Protocol):
     """What opens content. Only the guard of the keys (`key_guard.py`) holds one. Logged first, as above."""
 
     def open_stored(
-        self, why: str, day: int, log_id: bytes, wanted: Sequence[tuple[int, str, bytes, bytes]]
+        self, why: str, day: int, log_id: bytes, wanted: Sequence[StoredElement]
     ) -> list[sealing.Opened]:
-        """Open elements of one day of receipt: (sequence, name, stored, commitment). `why` is logged."""
+        """Open elements of one day of receipt, each with its leaf alone. `why` is logged."""
 
     def tokens(self, why: str, plate: str, days: Sequence[int]) -> dict[int, tuple[bytes, ...]]:
         """The search tokens of a plate, then of the forms of it that a reader may have written, for each day
         of receipt whose key still exists."""
 
     def hold_stored(
-        self, why: str, hold: str, day: int, log_id: bytes, wanted: Sequence[tuple[int, str, bytes, bytes]]
+        self, why: str, hold: str, day: int, log_id: bytes, wanted: Sequence[StoredElement]
     ) -> list[bytes]:
         """Open elements of one day of receipt and seal them under a hold's own key, made at first use."""
 
     def open_held(
-        self, why: str, hold: str, log_id: bytes, wanted: Sequence[tuple[int, str, bytes, bytes]]
+        self, why: str, hold: str, log_id: bytes, wanted: Sequence[StoredElement]
     ) -> list[sealing.Opened]:
         """Open elements that are under a hold's key. Raises KeyServiceError if it is gone."""
 
@@ -249,15 +246,15 @@ class LocalKeyService:
     def open_and_reseal(
         self,
         day: int,
-        source: SourceLog,
+        public: bytes,
         epoch_keys: dict[int, tuple[bytes, bytes]],
         arrived: Sequence[Arrived],
     ) -> list[Kept]:
         if not arrived:
             return []
-        opened = {data: _opened_leaf(data, source.public) for data in {one.leaf for one in arrived}}
+        opened = {data: _opened_leaf(data, public) for data in {one.leaf for one in arrived}}
         numbers = [leaf.sequence for leaf in opened.values() if isinstance(leaf, Leaf)]
-        log_id = log_id_of(Ed25519PublicKey.from_public_bytes(source.public))
+        log_id = log_id_of(Ed25519PublicKey.from_public_bytes(public))
         self._write(
             "reseal",
             day=day,
@@ -267,11 +264,9 @@ class LocalKeyService:
             last=max(numbers, default=-1),
         )
         store = self._store_key(day, make=True)
-        kept_as = log_id if source.beside < 0 else beside_name(log_id, source.beside)
         seal_again = _Resealing(
             store=store,
             token_key=_token_key(store),
-            kept_as=kept_as,
             epoch_key=lambda leaf: self._find_epoch(leaf, epoch_keys),
         )
         return [seal_again.one(one, opened[one.leaf]) for one in arrived]
@@ -282,23 +277,17 @@ class LocalKeyService:
         return self._epoch_key(leaf.log_id, leaf.epoch, *epoch_keys[leaf.epoch])
 
     def open_stored(
-        self, why: str, day: int, log_id: bytes, wanted: Sequence[tuple[int, str, bytes, bytes]]
+        self, why: str, day: int, log_id: bytes, wanted: Sequence[StoredElement]
     ) -> list[sealing.Opened]:
-        records = sorted({one[0] for one in wanted})
-        self._write("open", why=why, day=day, log=log_id.hex()[:16], records=records)
+        self._write("open", why=why, day=day, log=log_id.hex()[:16], records=_numbers(wanted))
         key = self._store_key(day, make=False)
-        return [sealing.open_sealed(key, log_id, number, name, stored, commitment)
-                for number, name, stored, commitment in wanted]  # fmt: skip
+        return [_opened(key, log_id, one) for one in wanted]
 
-    def check_stored(
-        self, day: int, log_id: bytes, wanted: Sequence[tuple[int, str, bytes, bytes]]
-    ) -> list[str | None]:
+    def check_stored(self, day: int, log_id: bytes, wanted: Sequence[StoredElement]) -> list[str | None]:
         self._write("check", day=day, log=log_id.hex()[:16], elements=len(wanted))
         return _wrong_with_each(self._store_key(day, make=False), log_id, wanted)
 
-    def check_held(
-        self, hold: str, log_id: bytes, wanted: Sequence[tuple[int, str, bytes, bytes]]
-    ) -> list[str | None]:
+    def check_held(self, hold: str, log_id: bytes, wanted: Sequence[StoredElement]) -> list[str | None]:
         self._write("check_held", hold=hold, log=log_id.hex()[:16], elements=len(wanted))
         return _wrong_with_each(self._hold_key(hold, make=False), log_id, wanted)
 
@@ -330,23 +319,21 @@ class LocalKeyService:
             return path.read_bytes()
 
     def hold_stored(
-        self, why: str, hold: str, day: int, log_id: bytes, wanted: Sequence[tuple[int, str, bytes, bytes]]
+        self, why: str, hold: str, day: int, log_id: bytes, wanted: Sequence[StoredElement]
     ) -> list[bytes]:
         opened = self.open_stored(f"{why}: hold {hold}", day, log_id, wanted)
         key = self._hold_key(hold, make=True)
         return [
-            sealing.seal(key, log_id, number, one).stored
-            for (number, _, _, _), one in zip(wanted, opened, strict=True)
+            sealing.seal(key, merkle.leaf_hash(one.leaf), unchecked(one.leaf).sequence, element).stored
+            for one, element in zip(wanted, opened, strict=True)
         ]
 
     def open_held(
-        self, why: str, hold: str, log_id: bytes, wanted: Sequence[tuple[int, str, bytes, bytes]]
+        self, why: str, hold: str, log_id: bytes, wanted: Sequence[StoredElement]
     ) -> list[sealing.Opened]:
-        records = sorted({one[0] for one in wanted})
-        self._write("open_held", why=why, hold=hold, log=log_id.hex()[:16], records=records)
+        self._write("open_held", why=why, hold=hold, log=log_id.hex()[:16], records=_numbers(wanted))
         key = self._hold_key(hold, make=False)
-        return [sealing.open_sealed(key, log_id, number, name, stored, commitment)
-                for number, name, stored, commitment in wanted]  # fmt: skip
+        return [_opened(key, log_id, one) for one in wanted]
 
     def destroy_hold_key(self, why: str, hold: str) -> None:
         path = self._hold_path(hold)
@@ -406,7 +393,6 @@ class _Resealing:
 
     store: bytes
     token_key: bytes
-    kept_as: bytes
     epoch_key: Callable[[Leaf], bytes]
 
     def one(self, arrived: Arrived, leaf: Leaf | str) -> Kept:
@@ -424,7 +410,7 @@ class _Resealing:
                 name,
                 arrived.stored,
                 mark.commitment,
-                kept_as=self.kept_as,
+                kept_as=merkle.leaf_hash(arrived.leaf),
             )
             token = None
             if leaf.kind == Read.KIND and name == "text":
@@ -434,13 +420,28 @@ class _Resealing:
         return Kept(stored, token)
 
 
-def _wrong_with_each(
-    key: bytes, log_id: bytes, wanted: Sequence[tuple[int, str, bytes, bytes]]
-) -> list[str | None]:
+def _numbers(wanted: Sequence[StoredElement]) -> list[int]:
+    return sorted({unchecked(one.leaf).sequence for one in wanted})
+
+
+def _opened(key: bytes, log_id: bytes, one: StoredElement) -> sealing.Opened:
+    """An element, opened with its own leaf: no other leaf of the same number opens it. Raises SealError."""
+    leaf = unchecked(one.leaf)
+    mark = leaf.elements.get(one.name)
+    if mark is None:
+        raise SealError("its leaf names no such element", where=f"record {leaf.sequence}, {one.name}")
+    sealed_by = merkle.leaf_hash(one.leaf)
+    try:
+        return sealing.open_sealed(key, sealed_by, leaf.sequence, one.name, one.stored, mark.commitment)
+    except SealError:  # sealed by an earlier version, bound to the log and the number
+        return sealing.open_sealed(key, log_id, leaf.sequence, one.name, one.stored, mark.commitment)
+
+
+def _wrong_with_each(key: bytes, log_id: bytes, wanted: Sequence[StoredElement]) -> list[str | None]:
     found: list[str | None] = []
-    for number, name, stored, commitment in wanted:
+    for one in wanted:
         try:
-            sealing.open_sealed(key, log_id, number, name, stored, commitment)
+            _opened(key, log_id, one)
             found.append(None)
         except StorageError as error:
             found.append(error.what)

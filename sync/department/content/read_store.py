@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 import sqlalchemy as sa
 from sqlalchemy import select
 
-from storage import leaf as leaves
 from storage import merkle, tlog_proof
 from storage.times import DAY_US
 from sync.department.content.key_guard import Cover, KeyDoor, Row
@@ -155,7 +154,7 @@ class StoreReads:
             numbers.sort()
             for at in range(0, len(numbers), BATCH):
                 rows = self._elements(connection, day, log_no, numbers[at : at + BATCH], SEARCHED)
-                whole = [row for row, _ in rows.values() if set(SEARCHED) <= set(row.elements)]
+                whole = [row for row in rows.values() if set(SEARCHED) <= set(row.elements)]
                 if whole:
                     yield day, log_no, whole
 
@@ -166,8 +165,8 @@ class StoreReads:
         log_no: int,
         numbers: Sequence[int],
         names: Sequence[str],
-    ) -> dict[int, tuple[Row, bytes]]:
-        """sequence -> (row, leaf)."""
+    ) -> dict[int, Row]:
+        """sequence -> row."""
         e, leaf = tables.elements.c, tables.leaves.c
         query = (
             select(e.sequence, e.name, e.stored, e.pack, e.offset, e.length, leaf.leaf)
@@ -175,11 +174,10 @@ class StoreReads:
             .where(e.day == day, e.log_no == log_no, e.sequence.in_(numbers), e.name.in_(names))
             .order_by(e.sequence)
         )
-        rows: dict[int, tuple[Row, bytes]] = {}
+        rows: dict[int, Row] = {}
         for sequence, name, stored, pack, offset, length, data in connection.execute(query):
-            row, _ = rows.setdefault(sequence, (Row(sequence, {}), bytes(data)))
-            content = bytes(stored) if pack is None else self._packs.get(day, pack, offset, length)
-            row.elements[name] = (content, leaves.unchecked(bytes(data)).elements[name].commitment)
+            row = rows.setdefault(sequence, Row(sequence, bytes(data), {}))
+            row.elements[name] = bytes(stored) if pack is None else self._packs.get(day, pack, offset, length)
         return rows
 
     def _proof(self, connection: sa.Connection, log_no: int, sequence: int) -> str:
@@ -241,14 +239,14 @@ class StoreReads:
                 day = _day_of(connection, by_id, name)
                 log_no = by_id[log_id]
                 _, unit, public, _ = units[log_no]
-                row, leaf = self._elements(connection, day, log_no, [sequence], list(elements))[sequence]
+                row = self._elements(connection, day, log_no, [sequence], list(elements))[sequence]
                 yield (
                     day,
                     StoredRead(
                         read=name,
                         unit=unit,
                         log_id=log_id,
-                        leaf=leaf,
+                        leaf=row.leaf,
                         public=public,
                         proof=self._proof(connection, log_no, sequence),
                         row=row,

@@ -108,9 +108,7 @@ class StoredRead:
 
     def under(self, stored: dict[str, bytes]) -> StoredRead:
         """This read with its elements sealed under another key."""
-        marks = {name: mark for name, (_, mark) in self.row.elements.items()}
-        row = Row(self.row.sequence, {name: (data, marks[name]) for name, data in stored.items()})
-        return replace(self, row=row)
+        return replace(self, row=replace(self.row, elements=stored))
 
     def opened(self, elements: dict[str, Opened]) -> OpenedRead:
         """This read with its elements in clear."""

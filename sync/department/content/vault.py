@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from storage import files
-from storage import leaf as leaves
 from storage.codec import from_bytes, to_bytes
 from storage.errors import StorageError
 from sync.department.content.key_guard import Row
@@ -56,7 +55,7 @@ class FolderVault:
                 leaf=one.leaf,
                 public=one.public,
                 proof=one.proof,
-                elements=tuple((name, stored) for name, (stored, _) in sorted(one.row.elements.items())),
+                elements=tuple((name, stored) for name, stored in sorted(one.row.elements.items())),
             )
             data = to_bytes(held)
             files.write_new(folder / f"{number}.held", data)
@@ -106,7 +105,6 @@ class FolderVault:
 def _stored(data: bytes) -> StoredRead:
     held = from_bytes(Held, data, limit=MAX_HELD_BYTES)
     log_id, sequence = parse_name(held.read)
-    marks = leaves.unchecked(held.leaf).elements
     return StoredRead(
         read=held.read,
         unit=held.unit,
@@ -114,5 +112,5 @@ def _stored(data: bytes) -> StoredRead:
         leaf=held.leaf,
         public=held.public,
         proof=held.proof,
-        row=Row(sequence, {name: (stored, marks[name].commitment) for name, stored in held.elements}),
+        row=Row(sequence, held.leaf, dict(held.elements)),
     )

@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -26,7 +27,7 @@ from storage.errors import ExplainedError, StorageError
 from storage.log_records import FileInForce, GrantTaken, UploadReceipt
 from storage.receipts import open_receipt
 from sync import messages
-from sync.department.content.key_service import ReceivingKeys
+from sync.department.content.key_service import ReceivingKeys, StoredElement
 from sync.department.server.retention import DayPurgeReceipt
 from sync.department.server.unit_reports import Reported
 from sync.department.store import closed_records, joined_units, unit_logs
@@ -64,6 +65,10 @@ class StoreReport:
     def wrong(self, what: str) -> None:
         if len(self.problems) < MAX_PROBLEMS:
             self.problems.append(what)
+
+
+_Parsed: TypeAlias = tuple[leaves.Leaf, bytes]
+"""A leaf, parsed and as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +166,7 @@ class Checker:
                     leaf = leaves.open_leaf(data, log.public)
                     if (leaf.log_id, leaf.sequence) != (log.log_id, frontier.size):
                         self.report.wrong(f"log {_short(log)}, record {frontier.size}: out of place")
-                    parsed.append(leaf)
+                    parsed.append((leaf, data))
                 except StorageError as error:
                     self.report.wrong(f"log {_short(log)}, record {frontier.size}: {error.what}")
                 frontier.append(merkle.leaf_hash(data))
@@ -187,7 +192,7 @@ class Checker:
                     leaf = leaves.open_leaf(data, log.public)
                     if (leaf.log_id, leaf.sequence) != (log.leaf_log_id, sequence):
                         self.report.wrong(f"log {_short(log)}, record {sequence}: out of place")
-                    parsed.append(leaf)
+                    parsed.append((leaf, data))
                 except StorageError as error:
                     self.report.wrong(f"log {_short(log)}, record {sequence}: {error.what}")
             self.report.records += len(some)
@@ -195,7 +200,7 @@ class Checker:
                 first = some[0][0]
                 for at in sorted({(number - first) // AT_ONCE for number, _ in some}):
                     start = first + at * AT_ONCE
-                    these = [one for one in parsed if start <= one.sequence < start + AT_ONCE]
+                    these = [one for one in parsed if start <= one[0].sequence < start + AT_ONCE]
                     self._content(connection, log, start, these)
             after = some[-1][0]
 
@@ -222,13 +227,16 @@ class Checker:
     # --- content -----------------------------------------------------------------------------------------
 
     def _content(
-        self, connection: sa.Connection, log: unit_logs.HeldLog, first: int, parsed: Sequence[leaves.Leaf]
+        self, connection: sa.Connection, log: unit_logs.HeldLog, first: int, parsed: Sequence[_Parsed]
     ) -> None:
         marks = {
-            (leaf.sequence, name): leaf.elements[name] for leaf in parsed for name in messages.traveling(leaf)
+            (leaf.sequence, name): leaf.elements[name]
+            for leaf, _ in parsed
+            for name in messages.traveling(leaf)
         }
-        taken = {leaf.sequence: REPORTS[leaf.kind] for leaf in parsed if leaf.kind in REPORTS}
-        sealed: dict[int, list[tuple[int, str, bytes, bytes]]] = {}
+        data_of = {leaf.sequence: data for leaf, data in parsed}
+        taken = {leaf.sequence: REPORTS[leaf.kind] for leaf, _ in parsed if leaf.kind in REPORTS}
+        sealed: dict[int, list[tuple[int, StoredElement]]] = {}
         for one in self._elements(connection, log, first):
             mark = marks.pop((one.sequence, one.name), None)
             if mark is None:
@@ -236,7 +244,8 @@ class Checker:
                 continue
             self.report.elements += 1
             if one.form == unit_logs.FORM_SEALED:
-                sealed.setdefault(one.day, []).append((one.sequence, one.name, one.stored, mark.commitment))
+                element = StoredElement(data_of[one.sequence], one.name, one.stored)
+                sealed.setdefault(one.day, []).append((one.sequence, element))
                 continue
             try:
                 opened = sealing.read_open(one.name, one.sequence, one.stored, mark.commitment)
@@ -245,9 +254,10 @@ class Checker:
             except StorageError as error:
                 self._element_wrong(log, one.sequence, one.name, error.what)
         for day, some in sealed.items():
-            for wanted, wrong in zip(some, self._checked(day, log, some), strict=True):
+            checked = self._checked(day, log, [element for _, element in some])
+            for (sequence, element), wrong in zip(some, checked, strict=True):
                 if wrong is not None:
-                    self._element_wrong(log, wanted[0], wanted[1], wrong)
+                    self._element_wrong(log, sequence, element.name, wrong)
         given_up, coming = self._excuses(connection, log, first)
         self.report.given_up += len(given_up)
         for excused, why in ((given_up, "given up"), (coming - given_up, "still to come")):
@@ -268,7 +278,7 @@ class Checker:
                 self._element_wrong(log, sequence, name, f"said to be {why}, but a receipt was given for it")
 
     def _checked(
-        self, day: int, log: unit_logs.HeldLog, some: Sequence[tuple[int, str, bytes, bytes]]
+        self, day: int, log: unit_logs.HeldLog, some: Sequence[StoredElement]
     ) -> Sequence[str | None]:
         try:
             return self._keys.check_stored(day, log.log_id, some)

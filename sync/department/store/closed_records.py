@@ -72,13 +72,6 @@ def beside_name(log_id: bytes, number: int) -> bytes:
     return hashlib.sha256(TAG + log_id + number.to_bytes(4, "big")).digest()
 
 
-def number_of(log: HeldLog) -> int:
-    """Which history beside its log this one is, or -1 for the log itself."""
-    if log.closed_of is None:
-        return -1
-    return next(at for at in range(MOST_BESIDE) if beside_name(log.closed_of, at) == log.log_id)
-
-
 def _another(connection: sa.Connection, log: HeldLog, number: int, now_us: int) -> HeldLog:
     if number >= MOST_BESIDE:
         raise refuse("malformed", "too many histories of one closed log: bring the card to the department")

@@ -17,10 +17,9 @@ from storage.read_records import Alert, AlertStepped
 from storage.record_base import KeyClass
 from storage.times import DAY_US
 from sync import messages
-from sync.department.content.key_service import Arrived, ReceivingKeys, SourceLog
+from sync.department.content.key_service import Arrived, ReceivingKeys
 from sync.department.store import incidents, unit_logs
 from sync.department.store.blobs import PackStore
-from sync.department.store.closed_records import number_of
 from sync.department.store.database import Store
 from sync.department.store.unit_logs import FORM_OPEN, FORM_SEALED, HeldLog, NewElement
 from sync.errors import RefusedByDepartmentError
@@ -82,9 +81,9 @@ class Arrival:
         found = _sort(log, header.items, parts, rows, parsed, here)
         if found.sealed or found.ready:
             self._store.open_day(day)
-        source = SourceLog(public=log.public.public_bytes_raw(), beside=number_of(log))
+        public = log.public.public_bytes_raw()
         arrived = [one for _, one in found.sealed]
-        resealed = self._keys.open_and_reseal(day, source, keys, arrived)
+        resealed = self._keys.open_and_reseal(day, public, keys, arrived)
         for (sequence, one), kept in zip(found.sealed, resealed, strict=True):
             if kept.refused is not None:
                 found.bad.append((sequence, one.name, kept.refused, False))
