@@ -15,6 +15,7 @@ import datetime as dt
 import hmac
 import json
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,6 +51,12 @@ class Chip(UnitKey, Protocol):
 def page_host(unit_id: str) -> str:
     """The name by which a unit's certificate serves the page in the car (RFC 6762: of the local link)."""
     return f"unit-{unit_id}.local"
+
+
+def unit_of_page(host: str) -> str:
+    """The unit's id in such a name; empty for another name."""
+    found = re.fullmatch(r"unit-([0-9a-f]{32})\.local", host)
+    return found[1] if found else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

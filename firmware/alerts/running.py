@@ -40,6 +40,12 @@ def member_of(folder: SyncFolder) -> Member | None:
         return None
 
 
+def unit_of(folder: SyncFolder) -> str:
+    """The unit's id at its department; empty if it has none."""
+    member = member_of(folder)
+    return "" if member is None else member.unit_id
+
+
 def open_lists(home: Path, ledger: Ledger, folder: SyncFolder) -> HeldLists:
     """The lists of a home."""
     return HeldLists(
@@ -98,7 +104,7 @@ def alerting(  # noqa: PLR0917 - called once, where a run is wired
     stop = threading.Event()
     came = came or threading.Event()
     thread = watching_lists(watch, stop, came)
-    sessions = PageSessions(ledger)
+    sessions = PageSessions(ledger, lambda: unit_of(folder))
     api = PageApi(ledger, board, sessions, now_us)
     try:
         with serving_page(listen, port, folder, api, sessions, feed, log):

@@ -4,6 +4,8 @@ A logon signs a challenge with the person's SSH key (namespace alpr-reader-acces
 or gives the password if the roster has one. It yields a ticket for one browser, once, within a minute; the
 ticket becomes a session, which ends with the shift by boot time. Every logon is an access entry; those that
 proved no identity share one per minute and name (logon_guard.py), so a stranger fills neither card nor log.
+
+The signed request names the unit: a proof that another machine asked for and passed on opens nothing here.
 """
 
 from __future__ import annotations
@@ -34,6 +36,11 @@ MOST_TICKETS = 64
 NAME_LENGTH = 64  # of a user name that a stranger typed, in the log
 
 
+def subject_of(unit_id: str) -> str:
+    """What a logon at a unit's page is about, as its request is signed."""
+    return f"alert page of {unit_id}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Officer:
     """A proven person with the role in which they work."""
@@ -52,8 +59,11 @@ class _Given:
 class PageSessions:
     """Logons of one run. Thread-safe."""
 
-    def __init__(self, ledger: Ledger, boot: Callable[[], int] = boottime_us) -> None:
-        self._ledger, self._boot = ledger, boot
+    def __init__(
+        self, ledger: Ledger, unit: Callable[[], str], boot: Callable[[], int] = boottime_us
+    ) -> None:
+        """unit: this unit's id at its department."""
+        self._ledger, self._unit, self._boot = ledger, unit, boot
         self._nonces = access.Nonces()
         self._lock = threading.Lock()
         self._tickets: dict[bytes, _Given] = {}
@@ -77,6 +87,12 @@ class PageSessions:
         with self._lock:
             person = self._proven(request, proof, address)
             try:
+                if request.subject != subject_of(self._unit()):
+                    raise RefusedError(
+                        "the request was signed for another unit's page",
+                        clause="463.3",
+                        cure="log on by this unit's own name, with the newest reader",
+                    )
                 access.permit_alerts(person, request.role, self._ledger.store.policy, now_us=now_us)
             except StorageError as refusal:
                 self._enter(request, None, str(refusal))

@@ -1,37 +1,50 @@
-"""`reader logon`: on the patrol laptop, log on to a unit's alert page with your SSH key."""
+"""`reader logon`: on the patrol laptop, log on to a unit's alert page with your SSH key.
+
+The machine at the address must show the certificate of the unit that you mean, however it is addressed: in a
+car's network anybody may have the address, and any unit a certificate of the department. The link names the
+unit, so that the browser asks for the same certificate.
+"""
 
 from __future__ import annotations
 
 import ipaddress
+import re
 import socket
 import ssl
 import sys
 import webbrowser
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import SplitResult, urlsplit
 
 import click
 import httpx
 
-from firmware.alerts.sessions import ACTION
+from firmware.alerts.sessions import ACTION, subject_of
 from firmware.custody.asking import proof_of
 from firmware.errors import FirmwareError, UsageError
 from storage import access, codec
 from storage.envelope import decode, encode
+from storage.errors import StorageError
 from sync.command_frame import Common, verb
 from sync.errors import DONE
+from sync.membership import page_host, unit_of_page
 
 CONNECT_S = 10.0
 
 
 @verb(
     "logon",
-    example="reader logon https://192.168.10.2:8467 --user o.diaz --role sworn-officer "
-    "--credential ~/.ssh/id_ed25519 --ca department-ca.pem --open",
+    example="reader logon https://192.168.10.2:8467 --unit 6a1a3b7de7135e7e4fe730fa747d291f --user o.diaz "
+    "--role sworn-officer --credential ~/.ssh/id_ed25519 --ca department-ca.pem --open",
 )
 @click.argument("address")
+@click.option(
+    "--unit",
+    default="",
+    metavar="UNITID",
+    help="The unit's id (department enroll --list); not needed where ADDRESS is https://unit-UNITID.local:PORT.",
+)
 @click.option("--user", required=True, help="Your name on the roster.")
 @click.option(
     "--role", required=True, help="sworn-officer, dispatcher, communications, ccat, ccat-supervisor."
@@ -47,6 +60,7 @@ def logon(
     common: Common,
     *,
     address: str,
+    unit: str,
     user: str,
     role: str,
     credential: Path | None,
@@ -57,43 +71,52 @@ def logon(
 
     Works without the department: the unit checks your key, role and training against its signed roster.
     """
+    parts = _https(address)
+    name = named_unit(parts, unit)
     try:
         context = ssl.create_default_context(cafile=None if ca is None else str(ca))
     except ssl.SSLError:
         raise UsageError(f"--ca {ca}: not a PEM certificate") from None
-    context.check_hostname = not _is_number(address)  # no certificate names an address in a car
     request = access.Request(
         action=ACTION,
         user=user,
         role=access.normal_role(role),
         purpose=ACTION,
         case_number="",
-        subject="alert page",
+        subject=subject_of(unit_of_page(name)),
     )
     try:
         with httpx.Client(verify=context, timeout=CONNECT_S, base_url=address, trust_env=False) as client:
-            given = decode(client.post("/logon/challenge", content=b"").raise_for_status().content)
+
+            def ask(path: str, body: bytes) -> httpx.Response:
+                # the name that the certificate must have, whatever the address is
+                return client.post(path, content=body, extensions={"sni_hostname": name})
+
+            given = decode(ask("/logon/challenge", b"").raise_for_status().content)
             proof = proof_of(common.home, request, credential, given)
-            body = {
-                "request": codec.to_plain(request),
-                "proof": None if proof is None else codec.to_plain(proof),
-            }
-            answer = client.post("/logon", content=encode(body))
-            name = named_by(answer)
-    except (httpx.InvalidURL, httpx.UnsupportedProtocol):
-        raise UsageError(f"{address}: not an address of the form https://HOST:PORT") from None
+            answer = ask(
+                "/logon", encode({"request": codec.to_plain(request), "proof": codec.to_plain(proof)})
+            )
+        if answer.status_code != 200:
+            said = answer.json()
+            raise FirmwareError(": ".join(part for part in (said.get("clause"), said.get("refused")) if part))
+        ticket = str(decode(answer.content)["ticket"])
+    except httpx.InvalidURL:
+        raise _no_address(address) from None
     except httpx.HTTPError as error:
+        if "certificate verify failed" in str(error):
+            raise FirmwareError(
+                f"{address}: this machine does not show the certificate of {name}; you are not logged on: "
+                "give that unit's id and the department's newest CA certificate (--ca) if this is it"
+            ) from None
         raise FirmwareError(f"{address}: {type(error).__name__} (is the unit's page switched on?)") from None
-    if answer.status_code != 200:
-        said = answer.json()
-        raise FirmwareError(": ".join(part for part in (said.get("clause"), said.get("refused")) if part))
-    by_name = address_by_name(address, name, resolved)
-    link = f"{(by_name or address).rstrip('/')}/enter?ticket={decode(answer.content)['ticket']}"
-    if not by_name and name and _is_number(address):
-        line = f"{urlsplit(address).hostname} {name}"
+    except (StorageError, ValueError, KeyError, TypeError, AttributeError):
+        raise FirmwareError(f"{address}: the answer is not one of a unit") from None
+    link = f"https://{name}{f':{parts.port}' if parts.port else ''}/enter?ticket={ticket}"
+    if hint := hosts_line(parts.hostname or "", name):
         print(
-            f"reader: the browser will warn: the unit's certificate is for {name}. Add the line '{line}' to "
-            "this laptop's hosts file, and the next logon opens the page by that name",
+            f"reader: the browser does not find the unit by its name yet: add the line '{hint}' to this "
+            "laptop's hosts file. By the bare address a browser cannot tell the unit from another machine",
             file=sys.stderr,
         )
     if open_page:
@@ -104,33 +127,51 @@ def logon(
     return DONE
 
 
-def named_by(answer: httpx.Response) -> str:
-    """The name in the certificate of the unit that answered, or empty."""
-    served: ssl.SSLSocket = answer.extensions["network_stream"].get_extra_info("ssl_object")
-    shown: Any = (served.getpeercert() or {}).get("subjectAltName", ())
-    return next((str(name) for kind, name in shown if kind == "DNS"), "")
+def _no_address(address: str) -> UsageError:
+    return UsageError(f"{address}: not an address of the form https://HOST:PORT")
 
 
-def resolved(name: str) -> str:
-    """The number of a name as this laptop knows it, or empty."""
+def _https(address: str) -> SplitResult:
+    """The parts of an address. Raises UsageError."""
     try:
-        return socket.gethostbyname(name)
-    except OSError:
-        return ""
-
-
-def address_by_name(address: str, name: str, number_of: Callable[[str], str]) -> str:
-    """The page's address by the certificate's name, where this laptop knows it for the same machine."""
-    parts = urlsplit(address)
-    if not name or not _is_number(address) or number_of(name) != parts.hostname:
-        return ""
-    return urlunsplit(parts._replace(netloc=f"{name}:{parts.port}" if parts.port else name))
-
-
-def _is_number(address: str) -> bool:
-    """Whether an address names its host by number."""
-    try:
-        ipaddress.ip_address(urlsplit(address).hostname or "")
+        parts = urlsplit(address)
+        if parts.scheme == "https" and parts.hostname and parts.port != 0:
+            return parts
     except ValueError:
-        return False
-    return True
+        pass
+    raise _no_address(address)
+
+
+def named_unit(parts: SplitResult, unit: str) -> str:
+    """The name in the certificate of the unit that is meant. Raises UsageError if nothing says which."""
+    by_name = unit_of_page(parts.hostname or "")
+    if unit and not re.fullmatch("[0-9a-f]{32}", unit):
+        raise UsageError("--unit is the unit's id, 32 signs of 0-9 and a-f: see department enroll --list")
+    if unit and by_name and unit != by_name:
+        raise UsageError("--unit names another unit than the address")
+    if not unit and not by_name:
+        raise UsageError(
+            "say which unit you mean, because any machine may have this address: --unit UNITID, or its name, "
+            "https://unit-UNITID.local:PORT; the id is in department enroll --list"
+        )
+    return page_host(unit or by_name)
+
+
+def resolved(host: str) -> frozenset[str]:
+    """The numbers of a host as this laptop knows them."""
+    try:
+        found: list[Any] = socket.getaddrinfo(host, None, proto=socket.IPPROTO_TCP)
+    except (OSError, UnicodeError):
+        return frozenset()
+    return frozenset(str(one[4][0]) for one in found)
+
+
+def hosts_line(host: str, name: str) -> str:
+    """The line of the hosts file by which the browser finds the unit; empty where it does already."""
+    numbers = resolved(host)
+    if resolved(name) & numbers or not numbers:
+        return ""
+    try:
+        return f"{ipaddress.ip_address(host)} {name}"
+    except ValueError:
+        return f"{min(numbers)} {name}"

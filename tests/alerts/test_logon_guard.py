@@ -6,12 +6,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from car_page import Car
+from car_page import UNIT, Car
 from hypothesis import given
 from hypothesis import strategies as st
 
 from firmware.alerts.logon_guard import BURST, PACE_A_MINUTE, REMEMBERED, LogonGuard
-from firmware.alerts.sessions import NAME_LENGTH
+from firmware.alerts.sessions import NAME_LENGTH, subject_of
 from firmware.custody.asking import proof_of
 from storage import access, codec
 from storage.audit_records import UnitAccess
@@ -25,7 +25,12 @@ PASSWORD = "correct horse battery 7"  # noqa: S105
 
 def request(user: str = "demo-officer", role: str = "sworn-officer") -> access.Request:
     return access.Request(
-        action="alerts", user=user, role=role, purpose="alerts", case_number="", subject="alert page"
+        action="alerts",
+        user=user,
+        role=role,
+        purpose="alerts",
+        case_number="",
+        subject=subject_of(UNIT),
     )
 
 

@@ -14,7 +14,7 @@ from alert_twins import entry
 from car_page import UNIT, Car, post
 
 from firmware.alerts.page_server import MAX_BODY
-from firmware.alerts.sessions import SHIFT_US, TICKET_US
+from firmware.alerts.sessions import SHIFT_US, TICKET_US, subject_of
 from firmware.custody.asking import proof_of
 from storage import access, codec
 from storage.audit_records import UnitAccess
@@ -97,7 +97,12 @@ def test_a_signature_over_another_request_or_an_old_challenge_is_refused(car: Ca
     with car.laptop() as client:
         assert car.log_on(client, "demo-officer", "sworn-officer", action="query").status_code == 422
         request = access.Request(
-            action="alerts", user="demo-officer", role="sworn-officer", purpose="", case_number="", subject=""
+            action="alerts",
+            user="demo-officer",
+            role="sworn-officer",
+            purpose="",
+            case_number="",
+            subject=subject_of(UNIT),
         )
         given = decode(client.post("/logon/challenge", content=b"").content)
         proof = proof_of(car.ledger.store.home.root, request, None, given)

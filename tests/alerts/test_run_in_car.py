@@ -33,6 +33,7 @@ from sync.department.server.server import Department
 from sync.department.units.documents import publish, sign_document
 from sync.department.units.hot_lists import Offer, publish_list
 from sync.hot_lists.entry import ListEntry
+from sync.membership import SyncFolder, page_host
 from tests.tools.ports import free_port
 
 pytestmark = pytest.mark.slow
@@ -115,7 +116,9 @@ def laptop_of(
 ) -> httpx.Client:
     """The laptop's browser after `reader logon`."""
     authority = department.home.authority / "ca.pem"
-    words = ["logon", f"https://127.0.0.1:{port}", "--user", "o.diaz", "--role", "sworn-officer"]
+    unit_id = SyncFolder.of(home).member().unit_id
+    words = ["logon", f"https://127.0.0.1:{port}", "--unit", unit_id, "--user", "o.diaz"]
+    words += ["--role", "sworn-officer"]
     words += ["--credential", str(key), "--ca", str(authority)]
     capsys.readouterr()
 
@@ -123,14 +126,15 @@ def laptop_of(
         status = main(["--home", str(home), *words])
         said = capsys.readouterr()
         assert status == 0 or "is the unit's page switched on?" in said.err, said.err
-        assert status != 0 or re.search(r"'127\.0\.0\.1 unit-[0-9a-f]{32}\.local'", said.err), said.err
+        assert status != 0 or f"'127.0.0.1 {page_host(unit_id)}'" in said.err, said.err
         return said.out.strip() if status == 0 else None
 
     link = awaited(logged_on, "page in the car")
     context = ssl.create_default_context(cafile=str(authority))
     context.check_hostname = False
     client = httpx.Client(verify=context, trust_env=False, timeout=60)
-    assert client.get(link).status_code == 303
+    number = link.replace(page_host(unit_id), "127.0.0.1")  # as the hosts file does
+    assert client.get(number).status_code == 303
     return client
 
 

@@ -21,7 +21,7 @@ from firmware.alerts.cleared import ClearedPlates
 from firmware.alerts.matching import match
 from firmware.alerts.page_api import PageApi
 from firmware.alerts.page_server import Feed, PageServer
-from firmware.alerts.sessions import PageSessions
+from firmware.alerts.sessions import PageSessions, subject_of
 from firmware.custody.asking import proof_of
 from storage import access, codec
 from storage.alert_terms import DEFAULT_ALERTS
@@ -52,7 +52,7 @@ class Car:
         self.feed = Feed()
         self.cleared = ClearedPlates(home / "hotlists", ledger.hot_list_key())
         self.board = AlertBoard(ledger, self.cleared, terms=lambda: DEFAULT_ALERTS, changed=self.feed.changed)
-        self.sessions = PageSessions(ledger, boot=time.boot)
+        self.sessions = PageSessions(ledger, lambda: UNIT, boot=time.boot)
         api = PageApi(ledger, self.board, self.sessions, lambda: time.now().us)
         self.server = PageServer(("127.0.0.1", 0), folder, api, self.sessions, self.feed)
         context = ssl.create_default_context(cafile=str(authority.folder / "ca.pem"))
@@ -75,7 +75,7 @@ class Car:
             "action": "alerts",
             "purpose": "alerts",
             "case_number": "",
-            "subject": "alert page",
+            "subject": subject_of(UNIT),
         } | changes
         request = access.Request(user=user, role=role, **facts)
         given = decode(client.post("/logon/challenge", content=b"").content)
