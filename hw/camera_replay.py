@@ -16,6 +16,7 @@ from hw.video_file import VideoFile
 
 ROUND_GAP_US = 2_500_000  # between two rounds, so that the last vehicle has gone; under the shortest stall_s
 
+KINDS = "camera, camera:0 to camera:9, rtsp://..., drop:FOLDER, a folder of pictures, or a video file"
 NAMED = 5  # files that a note names
 BESIDE = frozenset({".json", ".txt", ".md", ".csv", ".xml", ".sha256"})  # files beside pictures
 
@@ -104,11 +105,10 @@ class ReplaySource:
             self.reel = VideoFile(path)
         elif path.exists():
             raise NoSuchSourceError(
-                f"{path}: a pipe or a device cannot be read: give a folder, a video file, `camera`, "
-                "rtsp://... or drop:FOLDER"
+                f"{path}: a pipe or a device (a USB camera, say) cannot be read: a source is {KINDS}"
             )
         else:
-            raise NoSuchSourceError(f"{path}: no such folder or video (or say `camera`)")
+            raise NoSuchSourceError(f"{path}: no such folder or video: a source is {KINDS}")
         self.name = path.name
         self.live = live
         self.interval_s = self.reel.frame_us / 1e6 if live else 0.0

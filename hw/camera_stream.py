@@ -10,16 +10,17 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 from hw.camera import Frame
 from hw.clock import Clock
-from hw.errors import BrokenFrameError, CameraStalledError, PartFailedError
+from hw.errors import BrokenFrameError, CameraStalledError, NoSuchSourceError, PartFailedError
 from hw.video_file import load_av, planes_of
 
 SCHEMES = ("rtsp://", "rtsps://")
 OPEN_S = 8.0
 DELAY_US = 1_000_000  # camera and network may delay a frame; the delay is unknown
-_SECRET = re.compile(r"^(\w+://)[^/@]*@")
+_SECRET = re.compile(r"^(\w+://).*@", re.DOTALL)  # to the last @: a password may hold one, or a slash
 
 
 def without_secret(address: str) -> str:
@@ -27,14 +28,29 @@ def without_secret(address: str) -> str:
     return _SECRET.sub(r"\1", address).partition("?")[0]
 
 
+def _need_host(address: str) -> None:
+    """Raises NoSuchSourceError for an address that no camera can have: it would be tried for ever."""
+    try:
+        parts = urlsplit(address)
+        fits = bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is none: often a password with a slash, cut there
+        fits = False
+    if not fits:
+        raise NoSuchSourceError(
+            f"{without_secret(address)}: not of the form rtsp://USER:PASSWORD@HOST:PORT/PATH (in a password "
+            "write @ / ? # as %40 %2F %3F %23)"
+        )
+
+
 class StreamSource:
-    """Opens an RTSP stream, as often as needed. Raises MissingDriverError without PyAV."""
+    """Opens an RTSP stream, as often as needed. Raises NoSuchSourceError, MissingDriverError without PyAV."""
 
     live = True
 
     def __init__(
         self, address: str, *, clock: Clock, fps: float = 20.0, stall_s: float = 4.0, rotation: int = 0
     ) -> None:
+        _need_host(address)
         self._address, self._clock, self._stall_s, self._rotation = address, clock, stall_s, rotation
         self.shown = without_secret(address)
         self.interval_s = 1.0 / fps

@@ -129,6 +129,7 @@ class WatchedCamera:
         self._sequence_base = 0
         self._last_sequence = -1
         self._reason: str | None = None  # of the blind spell that runs now
+        self._newest_reason = ""
         self._wanted_again: str | None = None  # why a person asked for a fresh opening
         self._tries = 0
         self.blind_s = 0.0
@@ -149,6 +150,12 @@ class WatchedCamera:
     def blind_now(self) -> bool:
         """Whether a blind spell is running."""
         return self._reason is not None
+
+    @property
+    def why_blind(self) -> str | None:
+        """What began the blind spell that runs now, and what the newest try said; None while frames come."""
+        first, newest = self._reason, self._newest_reason
+        return first if first is None or newest == first else f"{first}; now: {newest}"
 
     @property
     def silent_s(self) -> float | None:
@@ -234,13 +241,15 @@ class WatchedCamera:
         self._seen = True
         self._heard_s = self._monotonic()
         if self._reason is None and self._heard_s - self._last_s > self._stall_s:
-            self._reason, self._tries = f"only broken frames: {error.reason}", 0
+            self._reason = self._newest_reason = f"only broken frames: {error.reason}"
+            self._tries = 0
 
     def _lose(self, reason: str) -> None:
         """Give the camera up; the next look opens it again, later and later while it fails."""
         if self._reason is None:
             self._reason = reason
             self._tries = 0
+        self._newest_reason = reason
         if self._feeder is not None:
             self._feeder.give_up(CLOSE_S)
             self._left.append(self._feeder)

@@ -43,7 +43,13 @@ def open_source(
             text, clock=clock, fps=settings.fps, stall_s=settings.stall_s, rotation=settings.rotation
         )
     if text.startswith(DROP):
-        return DropFolder(Path(text.removeprefix(DROP)).expanduser(), clock=clock, rotation=settings.rotation)
+        folder = text.removeprefix(DROP).strip()
+        if not folder:  # Path("") is the current folder, and its pictures would be removed
+            raise UsageError("drop: names no folder; write drop:/PATH/OF/THE/FOLDER")
+        return DropFolder(Path(folder).expanduser(), clock=clock, rotation=settings.rotation)
+    if "://" in text:
+        address = shown_source(text)
+        raise UsageError(f"{address}: of the network cameras only rtsp:// and rtsps:// can be read")
     if match is None:
         return ReplaySource(
             Path(text).expanduser(),
@@ -74,7 +80,7 @@ def open_source(
 
 def shown_source(text: str) -> str:
     """The source's name for messages and records: no password of a network camera is in it."""
-    return without_secret(text) if text.startswith(SCHEMES) else text
+    return without_secret(text) if "://" in text else text
 
 
 def is_replay(text: str) -> bool:

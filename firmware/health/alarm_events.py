@@ -6,7 +6,7 @@ One that comes and goes, as a voltage at its limit does, is one alarm: over is w
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import structlog
 
@@ -16,16 +16,16 @@ OVER_S = 60.0
 
 
 class AlarmEvents:
-    """Feed it every report; it hands the report on. troubles: the causes of `sensor_failed`."""
+    """Feed it every report; it hands the report on. why: the cause of an alarm, "" if none is known."""
 
     def __init__(
         self,
         log: structlog.typing.FilteringBoundLogger,
         *,
-        troubles: Callable[[], Sequence[str]] = tuple,
+        why: Callable[[Alarm], str] = lambda _alarm: "",
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._log, self._troubles, self._monotonic = log, troubles, monotonic
+        self._log, self._why, self._monotonic = log, why, monotonic
         self._raised: dict[Alarm, float] = {}  # when it was seen last
 
     def noted(self, report: HealthReport) -> HealthReport:
@@ -33,7 +33,7 @@ class AlarmEvents:
         now_s = self._monotonic()
         for alarm in sorted(report.alarms):
             if alarm not in self._raised:
-                why = "; ".join(self._troubles()) if alarm is Alarm.SENSOR_FAILED else ""
+                why = self._why(alarm)
                 self._log.warning("alarm_raised", alarm=str(alarm), **({"why": why} if why else {}))
             self._raised[alarm] = now_s
         for alarm in sorted(self._raised):

@@ -146,6 +146,7 @@ class HealthWatch:
         self._frames = self._reads = 0
         self._dropped: Callable[[], int] = lambda: 0
         self._silent_s: Callable[[], float | None] | None = None
+        self._why_blind: Callable[[], str | None] = lambda: None
         self._expired: Callable[[], int] = lambda: 0
         self._net_failed: tuple[str, ...] = ()
         self._begun_s = self._last_frame_s = monotonic()
@@ -166,9 +167,11 @@ class HealthWatch:
         """From now on ask this for the frames that no stage had time for."""
         self._dropped = dropped
 
-    def follow(self, silent_s: Callable[[], float | None]) -> None:
+    def follow(
+        self, silent_s: Callable[[], float | None], why_blind: Callable[[], str | None] = lambda: None
+    ) -> None:
         """Ask the camera from now on: a slow reader and a quiet drop folder raise no alarm."""
-        self._silent_s = silent_s
+        self._silent_s, self._why_blind = silent_s, why_blind
 
     def watch_lists(self, expired: Callable[[], int]) -> None:
         """Ask this from now on how many hot lists have expired."""
@@ -182,6 +185,12 @@ class HealthWatch:
     def troubles(self) -> tuple[str, ...]:
         """The causes of `sensor_failed` that the supply does not name."""
         return (*self._troubles(), *self._net_failed)
+
+    def why(self, alarm: Alarm) -> str:
+        """The cause of an alarm in words, where a part gave one; for the event log, never in a report."""
+        if alarm is Alarm.SENSOR_FAILED:
+            return "; ".join(self.troubles)
+        return (self._why_blind() or "") if alarm is Alarm.NO_FRAMES else ""
 
     def read_stored(self) -> None:
         """One more read is in the log."""

@@ -151,7 +151,7 @@ class BesideReading:
         self._on_attempt(made)
 
     def _start_reporting(self, stack: contextlib.ExitStack, health: HealthWatch, habit: ReadHabit) -> None:
-        alarms = AlarmEvents(self._log, troubles=lambda: health.troubles)
+        alarms = AlarmEvents(self._log, why=health.why)
         stack.enter_context(
             reporting(
                 self._home,

@@ -198,7 +198,7 @@ class OneRun:
         )
         source.on_retuned(camera.reopen)
         beside.tap.follow(lambda: camera.silent_s)
-        beside.health.follow(lambda: camera.silent_s)
+        beside.health.follow(lambda: camera.silent_s, lambda: camera.why_blind)
         pipeline = Pipeline(
             camera,
             reader,

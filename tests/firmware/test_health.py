@@ -261,6 +261,17 @@ def test_an_alarm_is_told_once_when_it_is_raised_and_once_when_it_is_over() -> N
     assert [(one["event"], one["alarm"]) for one in told] == [("alarm_raised", "hot"), ("alarm_over", "hot")]
 
 
+def test_a_missing_picture_is_told_with_its_cause_while_it_lasts() -> None:
+    """A journal that says no_frames alone sends the technician up the pole for a wrong password."""
+    stream = io.StringIO()
+    bench = Bench()
+    bench.watch.follow(lambda: 20.0, lambda: "cam/1: cannot be opened (Connection refused)")
+    bench.now_s += 20.0
+    AlarmEvents(event_log(stream), why=bench.watch.why).noted(bench.watch.report())
+    [told] = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert (told["alarm"], told["why"]) == ("no_frames", "cam/1: cannot be opened (Connection refused)")
+
+
 def test_a_report_that_fails_for_a_while_is_named_once_and_comes_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

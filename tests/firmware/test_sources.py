@@ -79,6 +79,23 @@ def test_a_source_without_an_end_is_not_played_once(text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("drop:", "names no folder"),
+        ("drop: ", "names no folder"),
+        ("http://u:s3cret@10.0.0.9/1", "http://10.0.0.9/1: .* only rtsp://"),
+    ],
+)
+def test_a_source_that_cannot_be_is_refused_with_the_way_on(text: str, said: str) -> None:
+    """`drop:` alone would be the current folder, whose pictures would be removed."""
+    with pytest.raises(UsageError, match=said) as caught:
+        open_source(
+            text, CameraSettings(), clock=SystemClock(), once=False, at_source_pace=True, net_size=(448, 768)
+        )
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
     ("text", "shown", "replay"),
     [
         ("rtsp://u:p@10.0.0.9/1?k=s", "rtsp://10.0.0.9/1", False),

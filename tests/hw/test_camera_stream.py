@@ -13,7 +13,7 @@ from rtsp_server import PASSWORD, RtspCamera
 from hw.camera_stream import StreamCamera, StreamSource, without_secret
 from hw.camera_watch import BlindSpell, WatchedCamera
 from hw.clock import SystemClock
-from hw.errors import CameraStalledError, EndOfSourceError, PartFailedError
+from hw.errors import CameraStalledError, EndOfSourceError, NoSuchSourceError, PartFailedError
 
 
 @pytest.fixture
@@ -123,11 +123,25 @@ def test_a_password_opens_the_camera_and_is_in_no_message() -> None:
 
 
 @pytest.mark.parametrize(
+    "address",
+    ["rtsp://", "rtsp:///cam", "rtsp://u:s3cret@", "rtsp://u:s3cret@cam:99999/1", "rtsp://u:s3/cret@cam/1"],
+)
+def test_an_address_that_no_camera_can_have_is_refused_at_once(address: str) -> None:
+    with pytest.raises(NoSuchSourceError, match="not of the form rtsp://") as caught:
+        StreamSource(address, clock=SystemClock())
+    assert "s3" not in str(caught.value)
+    assert "cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
     ("address", "shown"),
     [
         ("rtsp://u:p@10.0.0.2/a?x=y", "rtsp://10.0.0.2/a"),
         ("rtsps://10.0.0.2:322/a", "rtsps://10.0.0.2:322/a"),
         ("rtsp://token@cam/1", "rtsp://cam/1"),
+        ("rtsp://u:p@ss@cam/1", "rtsp://cam/1"),
+        ("rtsp://u:p/ss@cam/1", "rtsp://cam/1"),
+        ("rtsp://u:p?ss@cam/1", "rtsp://cam/1"),
     ],
 )
 def test_what_is_shown_of_an_address_holds_no_secret(address: str, shown: str) -> None:

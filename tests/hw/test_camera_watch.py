@@ -122,6 +122,27 @@ def take_until_closed(bench: Bench) -> None:
     bench.take(100)
 
 
+def test_a_blind_spell_names_its_cause_while_it_runs(bench: Bench) -> None:
+    """Until it ends no event tells of it: a camera that never comes back would never be explained."""
+    bench.take()
+    assert bench.camera.why_blind is None
+    bench.source.refuse_open = 1000
+    bench.source.raising = PartFailedError("bus error")
+
+    def read() -> None:
+        with contextlib.suppress(EndOfSourceError):
+            bench.take(100)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    while bench.camera.why_blind != "bus error; now: still busy":
+        assert reader.is_alive()
+        time.sleep(0.01)
+    bench.camera.close()
+    reader.join()
+    assert bench.camera.why_blind is None
+
+
 def test_slow_reader_is_not_taken_for_a_stalled_camera(bench: Bench) -> None:
     bench.take()
     time.sleep(2 * STALL_S)
