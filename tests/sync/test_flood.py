@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import resource
 import socket
 import ssl
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from flood import bare_connections, silent_clients
 from sync_twins import DepartmentProcess, Unit, found_department, issue_code
 
+from sync.department.ground.listener import BoundedServer, Bounds, raise_file_limit
 from sync.department.ground.sparingly import Sparingly
-from sync.department.server.listener import raise_file_limit
+from sync.department.journal.witness_server import WitnessFolder, witness_app
 from sync.networks import network_of
+from tests.tools.ports import free_port
 
 pytestmark = pytest.mark.slow
 
@@ -83,6 +89,76 @@ def test_silent_tls_clients_make_room_for_one_that_speaks(tmp_path: Path) -> Non
                 assert client.get(f"https://localhost:{port}/health").text == "ok\n"
 
 
+@contextlib.contextmanager
+def bounded(app: Any, bounds: Bounds) -> Iterator[int]:
+    """The app behind a bounded server without TLS; its port."""
+    server = BoundedServer(app, "127.0.0.1", 0, None, bounds)
+    thread = threading.Thread(target=lambda: asyncio.run(server._serve()))
+    thread.start()
+    until = time.monotonic() + 60
+    while not server.started and time.monotonic() < until:
+        time.sleep(0.01)
+    try:
+        yield int(server.servers[0].sockets[0].getsockname()[1])
+    finally:
+        server.should_exit = True
+        thread.join(60)
+
+
+HALF = b"POST /add-checkpoint HTTP/1.1\r\nHost: w\r\nContent-Length: 9000\r\n\r\nold"
+
+
+@pytest.mark.parametrize("said", [b"", b"GET / HT", HALF], ids=["nothing", "half a header", "half a body"])
+def test_a_witness_answers_among_connections_that_never_finish(tmp_path: Path, said: bytes) -> None:
+    folder = WitnessFolder.create(tmp_path / "w", "w.example/1")
+    with bounded(witness_app(folder), Bounds(open=8)) as port, contextlib.ExitStack() as stack:
+        for _ in range(40):
+            one = stack.enter_context(socket.create_connection(("127.0.0.1", port), 30))
+            with contextlib.suppress(OSError):  # the server has cut it off already
+                one.sendall(said)
+        answer = httpx.get(f"http://127.0.0.1:{port}/{'0' * 64}/checkpoint", trust_env=False, timeout=30)
+        assert answer.status_code == 404
+        slow = stack.enter_context(socket.create_connection(("127.0.0.1", port), 60))
+        slow.sendall(HALF)
+        assert slow.recv(4096).startswith(b"HTTP/1.1 408")
+    folder.close()
+
+
+FEW_FILES = (
+    "import resource, sys; from sync.department.cli import main; "
+    "resource.setrlimit(resource.RLIMIT_NOFILE, (64, 1024)); sys.exit(main())"
+)
+
+
+def test_the_command_that_serves_a_witness_raises_its_limit_and_keeps_its_log_small(tmp_path: Path) -> None:
+    WitnessFolder.create(tmp_path / "w", "w.example/1").close()
+    port = free_port()
+    words = ["witness", "serve", "--folder", str(tmp_path / "w"), "--port", str(port)]
+    told = tmp_path / "stderr"
+    with (
+        told.open("wb") as stderr,
+        subprocess.Popen(
+            [sys.executable, "-c", FEW_FILES, *words],
+            stderr=stderr,
+        ) as process,
+    ):
+        try:
+            until = time.monotonic() + 60
+            while time.monotonic() < until:
+                with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                    break
+                time.sleep(0.05)
+            with bare_connections(port, 200) as opened:
+                assert opened == 200
+                answer = httpx.get(
+                    f"http://127.0.0.1:{port}/{'0' * 64}/checkpoint", trust_env=False, timeout=30
+                )
+                assert answer.status_code == 404
+        finally:
+            process.terminate()
+    assert len(told.read_text().splitlines()) < 20
+
+
 def test_an_event_is_told_once_a_minute_with_its_count() -> None:
     now = [0.0]
     made = Sparingly(clock=lambda: now[0])
@@ -109,7 +185,7 @@ def test_one_subscriber_counts_as_one_address(host: str, group: str) -> None:
 
 def test_the_limit_of_open_files_is_raised_to_what_the_system_allows() -> None:
     words = (
-        "import resource; from sync.department.server.listener import raise_file_limit; "
+        "import resource; from sync.department.ground.listener import raise_file_limit; "
         "resource.setrlimit(resource.RLIMIT_NOFILE, (64, 512)); print(raise_file_limit())"
     )
     done = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, check=True)

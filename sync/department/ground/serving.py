@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import ssl
 from typing import Any
+
+OPEN = 1024  # connections at once; the files that the system allows bound them too
 
 
 def serve_app(app: Any, host: str, port: int, context: ssl.SSLContext | None) -> None:
     """Serve an ASGI app until Ctrl-C or SIGTERM; plain HTTP without a context."""
-    import uvicorn  # noqa: PLC0415 - only where something is served
+    from sync.department.ground.listener import BoundedServer, Bounds  # noqa: PLC0415 - only where it serves
 
-    uvicorn.run(
-        app,
-        host=host,
-        port=port,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        lifespan="off",
-        ws="none",
-        ssl_context_factory=None if context is None else lambda _config, _default: context,
-    )
+    with contextlib.suppress(KeyboardInterrupt):
+        BoundedServer(app, host, port, context, Bounds(open=OPEN)).run()

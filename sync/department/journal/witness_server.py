@@ -34,13 +34,16 @@ from storage import files
 from storage.checkpoint import Checkpoint, NoteKey, split_note
 from storage.cosigners import CosignerKey, PrivateCosigner
 from storage.errors import CheckpointError
+from sync.department.ground.http_body import Budget, read_body
 from sync.department.ground.private_sqlite import open_private, transaction
 from sync.department.journal.witness import MAX_REQUEST_BYTES, PLAIN_TYPE, Witness, WitnessAnswer, origin_hash
-from sync.errors import HomeError
+from sync.errors import HomeError, RefusedByDepartmentError
 
 KEY_FILE = "witness.pem"
 ML_DSA_FILE = "witness-ml-dsa-44.pem"
 DATABASE = "witness.sqlite"
+BODY_SECONDS = 10  # a tree head and its proof: a few kilobytes
+REFUSED = {"too-large": 413, "too-slow": 408}
 SCHEMA = """
 CREATE TABLE logs (origin TEXT PRIMARY KEY, vkey TEXT NOT NULL) STRICT;
 CREATE TABLE heads (
@@ -159,15 +162,16 @@ class WitnessFolder:
 
 
 def witness_app(folder: WitnessFolder) -> Starlette:
-    """The HTTP interface. Request bodies over 64 KiB are refused while they arrive."""
+    """The HTTP interface. Bodies over 64 KiB, and slow ones, are refused while they arrive."""
+    budget = Budget(256 * MAX_REQUEST_BYTES)
 
     async def add_checkpoint(request: Request) -> Response:
-        body = bytearray()
-        async for piece in request.stream():
-            body += piece
-            if len(body) > MAX_REQUEST_BYTES:
-                return PlainTextResponse("too large\n", 413)
-        answer = await run_in_threadpool(folder.add_checkpoint, bytes(body), time_s=int(time.time()))
+        try:
+            with budget.taking() as add:
+                body = await read_body(request, MAX_REQUEST_BYTES, BODY_SECONDS, add)
+        except RefusedByDepartmentError as error:
+            return PlainTextResponse(f"{error.code}\n", REFUSED.get(error.code, 503))
+        answer = await run_in_threadpool(folder.add_checkpoint, body, time_s=int(time.time()))
         return Response(answer.body, answer.status, media_type=answer.content_type)
 
     async def checkpoint(request: Request) -> Response:

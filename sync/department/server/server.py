@@ -17,15 +17,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 import structlog
-import uvicorn
 
 from sync.department.content.key_remote import service_of
 from sync.department.ground.bell import Bell
 from sync.department.ground.department_time import Clocks, DepartmentTime
 from sync.department.ground.home import SETTINGS_FILE, DepartmentHome
+from sync.department.ground.listener import BoundedServer, Bounds
 from sync.department.ground.ports import demand_free
 from sync.department.ground.tls import tls_context
-from sync.department.server.listener import BoundedHttp, BoundedServer, Bounds, quiet_loop, raise_file_limit
 from sync.department.server.retention import DayPurgeReceipt, StoreRetention, keep_days_of
 from sync.department.store.blobs import open_packs
 from sync.department.store.database import newest_in, open_store
@@ -37,7 +36,6 @@ from sync.department.units.http_app import front_app, unit_app
 from sync.department.units.receiver import Receiver
 
 log_events = structlog.get_logger("department.server")
-HEADER_BYTES = 16 * 1024
 
 
 def served_names(home: DepartmentHome) -> tuple[str, ...]:
@@ -97,24 +95,11 @@ class Department:
         self.store.close()
 
 
-def _server(app: Any, context: ssl.SSLContext, home: DepartmentHome, port: int) -> BoundedServer:
-    config = uvicorn.Config(
-        app,
-        host=home.settings.listen,
-        port=port,
-        http=BoundedHttp,
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        limit_concurrency=2 * home.settings.max_connections,
-        h11_max_incomplete_event_size=HEADER_BYTES,
-        timeout_keep_alive=30,
-        timeout_graceful_shutdown=10,
-        ssl_context_factory=lambda _config, _default: context,
-    )
-    return BoundedServer(config, Bounds(open=home.settings.max_connections))
+def _server(
+    app: Any, context: ssl.SSLContext, home: DepartmentHome, port: int, *, strangers: bool
+) -> BoundedServer:
+    bounds = Bounds(open=home.settings.max_connections, strangers=strangers)
+    return BoundedServer(app, home.settings.listen, port, context, bounds)
 
 
 def renew_server(department: Department, contexts: Sequence[ssl.SSLContext]) -> None:
@@ -191,17 +176,17 @@ async def serve(
         contexts[0],
         home,
         settings.unit_port,
+        strangers=False,
     )
     front = _server(
         front_app(department.receiver, department.enrollment, desk_routes, seconds=settings.request_seconds),
         contexts[1],
         home,
         settings.desk_port,
+        strangers=True,
     )
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    raise_file_limit()
-    quiet_loop(loop)
 
     def end() -> None:
         stop.set()

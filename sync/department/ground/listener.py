@@ -1,9 +1,9 @@
-"""The server's listeners: connections are accepted within bounds, and idle ones make room.
+"""Every server's listeners: connections are accepted within bounds, and idle ones make room.
 
 A connection costs a descriptor and memory before it has said a word. There are bounds for handshakes under
 way (in all and from one address) and for open connections; at a bound the oldest that asks nothing is
-cut off, so that a thousand silent ones do not keep out an active one. What goes wrong is one event
-a minute, with a count, never one for each.
+cut off, so that a thousand silent ones do not keep out an active one; at a door that strangers reach, also
+one whose request has not arrived as a whole. What goes wrong is one event a minute, with a count.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ from sync.department.ground.sparingly import SparingHandler, Sparingly
 from sync.networks import network_of
 
 HEADER_SECONDS = 10
-HANDSHAKE_SECONDS = 10
+HEADER_BYTES = 16 * 1024
+HANDSHAKE = {"ssl_handshake_timeout": 10, "ssl_shutdown_timeout": 5}
 NO_ROOM = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 BACKLOG = 1024
 MOST_FILES = 65_536
@@ -35,11 +36,12 @@ MOST_FILES = 65_536
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How many connections a door holds."""
+    """How many connections a door holds. `strangers`: who is there has shown no certificate."""
 
     handshakes: int = 1024
     handshakes_an_address: int = 256
     open: int = 256
+    strangers: bool = True
 
 
 class BoundedHttp(H11Protocol):
@@ -52,6 +54,11 @@ class BoundedHttp(H11Protocol):
     def idle(self) -> bool:
         """Whether no request is being answered."""
         return self.cycle is None or self.cycle.response_complete
+
+    @property
+    def arriving(self) -> bool:
+        """Whether a request has not arrived as a whole."""
+        return self.cycle is not None and bool(self.cycle.more_body)
 
     def cut(self) -> None:
         """Drop the connection now."""
@@ -94,7 +101,7 @@ class Listener:
         self,
         sockets: list[socket.socket],
         protocol: Callable[[], BoundedHttp],
-        context: ssl.SSLContext,
+        context: ssl.SSLContext | None,
         bounds: Bounds,
     ) -> None:
         self.sockets = tuple(sockets)
@@ -137,10 +144,6 @@ class Listener:
             self._cut_oldest_greeting(group)
         elif len(self._greeting) >= self._bounds.handshakes:
             self._cut_oldest_greeting(None)
-        if len(self._live) >= self._bounds.open and not self._make_room():
-            self._events.tell("connection_refused", open=len(self._live))
-            accepted.close()
-            return
         self._by_address[group] += 1
         task = asyncio.get_running_loop().create_task(self._shake_hands(accepted))
         self._greeting[task] = group
@@ -169,16 +172,19 @@ class Listener:
 
     def _make_room(self) -> bool:
         """Cut off the oldest connection that asks nothing; whether there was one."""
-        for one in self._live:
-            if one.idle:
-                self._live.pop(one, None)
-                one.cut()
-                self._events.tell("idle_connection_cut_off", open=len(self._live))
-                return True
-        return False
+        one = next((one for one in self._live if one.idle), None)
+        if one is None and self._bounds.strangers:
+            one = next((one for one in self._live if one.arriving), None)
+        if one is None:
+            return False
+        self._live.pop(one, None)
+        one.cut()
+        self._events.tell("idle_connection_cut_off", open=len(self._live))
+        return True
 
     async def _shake_hands(self, accepted: socket.socket) -> None:
         protocol = self._protocol()
+        clocks = {} if self._context is None else HANDSHAKE
         protocol.when_lost = lambda: self._live.pop(protocol, None)
         try:
             with contextlib.suppress(OSError, EOFError):  # an SSLError or a time-out is an OSError too
@@ -187,13 +193,20 @@ class Listener:
                     lambda: self._connected(protocol),
                     accepted,
                     ssl=self._context,
-                    ssl_handshake_timeout=HANDSHAKE_SECONDS,
-                    ssl_shutdown_timeout=5,
+                    **clocks,
                 )
-                self._live[protocol] = None
+                self._admit(protocol)
         except asyncio.CancelledError:
             accepted.close()
             raise
+
+    def _admit(self, protocol: BoundedHttp) -> None:
+        """It is open from now on, or cut. Counted here: a handshake that never ends drives nobody out."""
+        if len(self._live) >= self._bounds.open and not self._make_room():
+            self._events.tell("connection_refused", open=len(self._live))
+            protocol.cut()
+        else:
+            self._live[protocol] = None
 
     @staticmethod
     def _connected(protocol: BoundedHttp) -> BoundedHttp:
@@ -203,17 +216,36 @@ class Listener:
 class BoundedServer(uvicorn.Server):
     """uvicorn behind a `Listener`."""
 
-    def __init__(self, config: uvicorn.Config, bounds: Bounds) -> None:
+    def __init__(
+        self, app: Any, host: str, port: int, context: ssl.SSLContext | None, bounds: Bounds
+    ) -> None:
+        """Plain HTTP without a context."""
+        config = uvicorn.Config(
+            app,
+            host=host,
+            port=port,
+            http=BoundedHttp,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            limit_concurrency=2 * bounds.open,
+            h11_max_incomplete_event_size=HEADER_BYTES,
+            timeout_keep_alive=30,
+            timeout_graceful_shutdown=10,
+            ssl_context_factory=None if context is None else lambda _config, _default: context,
+        )
         super().__init__(config)
         self._bounds = bounds
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen where the configuration says. `config.ssl` is the TLS context."""
+        """Listen where the configuration says. `config.ssl` is the TLS context, or None."""
+        raise_file_limit()
+        quiet_loop(asyncio.get_running_loop())
         await self.lifespan.startup()
         config = self.config
         found = sockets or _listening(str(config.host), config.port)
-        if config.ssl is None:
-            raise RuntimeError("a bounded server needs TLS")
 
         def protocol() -> BoundedHttp:
             return BoundedHttp(config=config, server_state=self.server_state, app_state=self.lifespan.state)
