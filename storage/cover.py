@@ -16,7 +16,7 @@ from storage import codec
 from storage.leaf import IMAGES
 from storage.read_records import ReadPlace, ReadText
 from storage.sealing import Opened
-from storage.times import utc_text
+from storage.times import margin_text, utc_text
 
 SLOT_CHARACTERS = (*string.ascii_uppercase, *string.digits, "")
 WORTH_TELLING = 0.001  # a probability below it is left out
@@ -104,7 +104,7 @@ def rows_of(opened: Mapping[str, Opened]) -> list[tuple[str, str]]:
         rows += [
             ("first seen", utc_text(place.first_us)),
             ("last seen", utc_text(place.last_us)),
-            ("clock error", f"within {place.time_error_us / 1000:.1f} ms, clock {place.clock_state}"),
+            ("clock error", f"within {margin_text(place.time_error_us)}, clock {place.clock_state}"),
             ("position", where),
             ("direction, lane", f"{place.direction}, {'not known' if place.lane is None else place.lane}"),
             ("camera", place.camera),

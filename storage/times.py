@@ -62,6 +62,14 @@ def iso_text(us: int, *, to: str = "microsecond") -> str:
     return at.isoformat().replace("+00:00", "Z")
 
 
+def margin_text(us: int) -> str:
+    """How far a clock may be off, in one unit that a person grasps: 24 h, 90 min, 61 s, 0.9 ms."""
+    for unit, length in (("h", HOUR_US), ("min", MINUTE_US), ("s", SECOND_US)):
+        if us >= 2 * length:
+            return f"{-(-us // length)} {unit}"  # up: it is a bound
+    return f"{us / 1000:.1f} ms"
+
+
 def day_text(day: int) -> str:
     """A day since 1970-01-01 as YYYY-MM-DD."""
     return utc_text(day * DAY_US, to="day")

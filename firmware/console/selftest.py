@@ -25,6 +25,7 @@ from hw.vitals import Board
 from storage.errors import StorageError
 from storage.ledger import Ledger
 from storage.slot import load_slot
+from storage.times import margin_text
 
 FREE_LEAST = 1 << 30
 HOT_C = 80.0
@@ -104,7 +105,7 @@ def _board(board: Board) -> Iterator[SelfTestLine]:
 
 def _clock(clock: Clock) -> SelfTestLine:
     now = clock.now()
-    detail = f"{now.state}, within {now.error_us / 1e6:.3f} s"
+    detail = f"{now.state}, within {margin_text(now.error_us)}"
     return SelfTestLine(name="clock", good=now.state is not TimeState.UNKNOWN or None, detail=detail)
 
 

@@ -22,7 +22,7 @@ from firmware.screen import fitted, printable, screened, screened_link, screened
 from hw.errors import HardwareError
 from storage.errors import StorageError
 from storage.grant_format import Grant
-from storage.times import DAY_US, iso_text
+from storage.times import DAY_US, iso_text, margin_text
 from sync.errors import SyncError
 
 AIM_DEFAULT_S, AIM_LIMIT_S = 120, 3600
@@ -120,7 +120,7 @@ def _time(context: Context, words: tuple[str, ...]) -> Iterator[str]:
         context.unit.set_time(us)
     report = context.unit.health()
     shown = datetime.fromtimestamp(report.at_us / 1e6, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-    yield f"{shown} UTC, {report.clock_state}, within {report.clock_error_us / 1e6:.3f} s"
+    yield f"{shown} UTC, {report.clock_state}, within {margin_text(report.clock_error_us)}"
 
 
 def _sure_of_a_leap(context: Context, us: int, date: str) -> None:

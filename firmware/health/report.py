@@ -23,6 +23,7 @@ from hw.clock import TimeState, UtcTime
 from hw.errors import HardwareError
 from hw.power import PowerSource, Supply
 from hw.vitals import Board
+from storage.times import margin_text
 
 HOT_C = 80.0  # the Pi's firmware throttles here
 DISK_LOW_SHARE = 0.10
@@ -310,7 +311,7 @@ def report_lines(report: HealthReport) -> Iterable[str]:
         return "-" if value is None else f"{value}{unit}"
 
     free = report.disk_free_bytes / (1 << 30)
-    yield f"clock        {report.clock_state}, within {_duration(report.clock_error_us / 1e6)}"
+    yield f"clock        {report.clock_state}, within {margin_text(report.clock_error_us)}"
     yield f"machine      up {_duration(report.running_s)}"
     yield f"camera       {report.frames_per_s} frames/s, {report.frames} seen, {report.frames_dropped} lost"
     yield f"picture      sharpness {known(report.sharpness)}, brightness {known(report.brightness)}"

@@ -81,7 +81,9 @@ def import_list(
     """Read a whole list. `category`: of every entry where the layout has none. Raises ListRefusedError."""
     if "category" not in layout.fields and category is None:
         raise ListRefusedError(
-            "this layout has no category", where=layout.id, cure="name one with --category"
+            "it has no category",
+            where=f"layout {layout.id}",
+            cure="name the category of all its entries",
         )
     if category is not None and terms.category(category) is None:
         allowed = ", ".join(one.id for one in terms.categories)

@@ -47,7 +47,7 @@ def test_ncic_field_codes_become_entries() -> None:
 
 
 def test_a_list_without_categories_needs_one_of_the_policy() -> None:
-    with pytest.raises(ListRefusedError, match="no category"):
+    with pytest.raises(ListRefusedError, match="has no category"):
         taken("ncic", NCIC)
     with pytest.raises(ListRefusedError, match="the policy allows stolen-vehicle"):
         taken("ncic", NCIC, category="immigration")

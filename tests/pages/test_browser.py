@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -248,13 +249,20 @@ def test_an_alert_comes_by_itself_and_is_worked_by_keys(
     desk: Windows, department: Department, car: Car
 ) -> None:
     department.clock.step(DAY_US // 24)
-    one = desk.open()
+    one = desk.open(timezone_id="Asia/Tokyo")  # a computer whose clock is not the department's
     one.logon("disp1", then="/alerts")
+    one.page.locator("#live", has_text="Live").wait_for()
+    one.page.locator("#sound").click()
+    one.go("/alerts")
+    one.page.locator("#sound", has_text="Sound is on").wait_for()  # it was not switched off
     one.page.locator("#live", has_text="Live").wait_for()
     car.raises()
     department.front.bell.ring()  # as the receiver does when a unit's alert came in
     one.page.locator("#arrived a", has_text="was raised").wait_for()
     assert re.match(r"\(\d+\) Alerts", one.page.title())
+    came = datetime.strptime(one.page.locator("#arrived .age").first.inner_text(), "%H:%M:%S")
+    now = datetime.now(department.desk.policy.zone)
+    assert timedelta(0) <= (now.replace(tzinfo=None) - came) % timedelta(days=1) < timedelta(hours=1)
     one.page.locator("#arrived a").first.click()
     keys = one.page.keyboard
     one.page.locator("button[value=show]").wait_for()

@@ -45,7 +45,8 @@ def test_a_dispatcher_searches_and_opens_one_picture(department: Department, rea
     assert times.index("2026-09-20") < times.index("2026-09-18")  # the newest first, on local clocks
     opened = one.send(found, f"{found.path}/picture", row="0")
     assert opened.path == found.path
-    assert any(f"Reference of this read: {name}" in opened.text for name in department.reads)
+    shown = [name for name in department.reads if f"<code>{name}</code>" in found.html]
+    assert len(shown) == 3  # of each read that was found, opened or not
     image = one.ask("GET", f"{found.path}/picture/0/patch")
     assert image.headers["content-type"] in {"image/jpeg", "image/png"}
     assert image.headers["cache-control"] == "no-store"

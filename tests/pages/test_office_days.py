@@ -4,6 +4,7 @@ redress."""
 from __future__ import annotations
 
 import contextlib
+import html
 import io
 import itertools
 import re
@@ -438,7 +439,11 @@ def test_the_first_step_of_the_set_up_is_the_administrators_own_password(tmp_pat
             form_of(chief.get("/people"), "user/set") | account | {"reason": "hired", "active": "yes"},
         )
         assert "Entered" in made.text, made.text[:300]  # signed in the chief's own name
+        refused = chief.get("/")  # no witness is named
+        assert refused.status == 409
+        assert '<a href="/setup">Set-up</a>' in refused.html
         setup = chief.get("/setup").html
+        assert f"department witness add-log {department.desk.log.note_key.text()}" in html.unescape(setup)
         keys = setup.split('id="step-2"')[1].split("</li>")[0]
         assert "to do" in keys
         assert "Still here: administrator.key" in keys
@@ -472,16 +477,18 @@ def test_every_command_of_the_set_up_is_one(
     department: Department, capsys: pytest.CaptureFixture[str]
 ) -> None:
     visit = SimpleNamespace(calling=SimpleNamespace(front=department.front), now_us=department.clock.us)
-    for step in governing.steps(cast("Visit", visit)):
-        words = shlex.split(step.command)
+    commands = [command for step in governing.steps(cast("Visit", visit)) for command in step.commands]
+    assert len(commands) > 10
+    for command in commands:
+        words = shlex.split(command)
         assert words[0] == "department"
-        verbs = list(itertools.takewhile(lambda one: one.islower() and one.isalpha(), words[1:]))
+        verbs = list(itertools.takewhile(re.compile(r"[a-z][a-z-]*").fullmatch, words[1:]))
         with contextlib.suppress(SystemExit):
             main([*verbs, "--help"])
         said = capsys.readouterr().out
-        assert f"Usage: department {' '.join(verbs)}" in said, step.command
+        assert f"Usage: department {' '.join(verbs)}" in said, command
         for option in [one for one in words if one.startswith("--")]:
-            assert option in said, (step.command, option)
+            assert option in said, (command, option)
 
 
 @pytest.mark.parametrize("path", ["/holds/99999/export", "/sharing/99999/letter", "/findings/99999"])

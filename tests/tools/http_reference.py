@@ -19,6 +19,7 @@ from sync.department.desk.field_help import words_of
 from sync.department.desk.logon_forms import BeginForm, LogonForm, ProveForm, UnlockForm
 from sync.department.desk.operations import OPERATIONS
 from sync.department.desk.proofs import PROVEN_CALLS
+from sync.department.desk.words import longest
 from sync.department.policy.policy_file import default_document, parse_policy
 from sync.department.policy.roles import CALLS, Call, Role
 
@@ -36,6 +37,7 @@ since both go by one table.
 | `bytes` | base64 |
 | a field with a default | may be left out |
 | an unknown field | is refused by name |
+| `text (to 400)` | at most so many characters, on one line, none of them invisible |
 
 A refusal answers 401, 403, 409, 422, 423 or 429 with problem details (RFC 9457): `refused` (a word), `clause`,
 `what`, `cure`; it is an entry of the access log and holds no plate. While the witness is away, a list carries the
@@ -101,18 +103,25 @@ def parts(hint: Any) -> Iterator[Any]:
         yield from parts(one)
 
 
-def fields(record: Any) -> list[str]:
-    """The rows of a record's fields."""
+def fields(record: Any, *, limits: bool = True) -> list[str]:
+    """The rows of a record's fields. `limits`: how long a text of a form may be, too."""
     hints = typing.get_type_hints(record)
     words = form_words(record)
     rows = ["| field | type | default |", "|---|---|---|"]
     if words:
         rows = ["| field | type | default | what it is |", "|---|---|---|---|"]
     for one in dataclasses.fields(record):
+        kind = f"{name_of(hints[one.name])}{limit_of(hints[one.name], one.name) if words and limits else ''}"
         default = "" if one.default is dataclasses.MISSING else f"`{plain_default(one.default)}`"
         said = f" {words[one.name]} |" if words else ""
-        rows.append(f"| `{one.name}` | {name_of(hints[one.name])} | {default} |{said}")
+        rows.append(f"| `{one.name}` | {kind} | {default} |{said}")
     return rows if len(rows) > 2 else []
+
+
+def limit_of(hint: Any, name: str) -> str:
+    """How long a text of a form may be."""
+    texts = [one for one in (hint, *typing.get_args(hint)) if one is str]
+    return f" (to {longest(name):,})" if texts else ""
 
 
 def form_words(record: Any) -> dict[str, str]:
@@ -171,7 +180,7 @@ def reference() -> str:
     ):  # fmt: skip
         lines += [f"### `POST /desk/session/{verb}`", ""]
         if form is not None:
-            lines += [about(form), "", *fields(form), ""]
+            lines += [about(form), "", *fields(form, limits=False), ""]
         lines += [f"Answer: {answer}.", ""]
     noun = ""
     for path, operation in sorted(OPERATIONS.items()):

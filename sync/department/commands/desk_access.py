@@ -26,7 +26,7 @@ import click
 
 from storage.checkpoint import NoteKey
 from storage.errors import CheckpointError, RecordError
-from storage.times import DAY_US, MINUTE_US, now_us, parse_utc
+from storage.times import DAY_US, MINUTE_US, margin_text, now_us, parse_utc
 from sync.command_frame import Common, Decorator, Noun, Verb, collected
 from sync.department.commands import client
 from sync.department.desk.context import DeskContext
@@ -260,6 +260,8 @@ def policy_of(call: Callable[[str, Any], Any]) -> Policy:
 def _cell(name: str, value: Any) -> str:
     if name.endswith("_min") and isinstance(value, int):
         return f"{value} min" if value > 0 else "-"
+    if name.endswith("_error_us") and isinstance(value, int):
+        return f"± {margin_text(value)}"
     if name.endswith("_us") and isinstance(value, int):
         return f"{datetime.fromtimestamp(value / 1e6, UTC):%Y-%m-%dT%H:%MZ}" if value > 0 else "-"
     if isinstance(value, float):

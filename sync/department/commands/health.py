@@ -7,7 +7,7 @@ import time
 from dataclasses import asdict
 from typing import Any
 
-from storage.times import DAY_US, utc_text
+from storage.times import DAY_US, margin_text, utc_text
 from sync.command_frame import Common, verb
 from sync.department.ground.home import DepartmentHome
 from sync.department.store.database import open_store
@@ -69,7 +69,7 @@ def _lines(state: UnitState, now_us: int) -> list[str]:
         f"{head}  {report.software}  report of {_moment(report.at_us)}",
         f"  camera {report.frames_per_s:.1f} frames/s, {report.frames_dropped} lost; reads "
         f"{report.reads_this_hour} this hour (usual {usual}); {report.unacknowledged} not acknowledged",
-        f"  clock {report.clock_state} within {report.clock_error_us / 1e6:.3f} s; {free:.1f} GB free; "
+        f"  clock {report.clock_state} within {margin_text(report.clock_error_us)}; {free:.1f} GB free; "
         f"board {_known(report.temperature_c, ' C')}, card wear {_known(report.card_wear_percent, ' %')}",
         f"  alarms {', '.join(report.alarms) or 'none'}",
     ]

@@ -40,6 +40,7 @@ THREADS = 6
 LOGON_THREADS = 2  # each costs the memory of a password hash
 LOGONS_WAITING = 64
 BODY_STATUS = {"too-large": 413, "too-slow": 408}
+BODY_CURES = {"too-large": "send a smaller file, or the list in parts"}
 T = TypeVar("T")
 
 
@@ -70,7 +71,8 @@ def said_of(error: BaseException, events: Sparingly) -> Said:
         events.tell(f"refused_{error.code}", clause=error.clause)
         return _refused(error)
     if isinstance(error, RefusedByDepartmentError):
-        return Said(status=BODY_STATUS.get(error.code, 503), code=error.code, what=error.what)
+        cure = BODY_CURES.get(error.code, "send it again later")
+        return Said(status=BODY_STATUS.get(error.code, 503), code=error.code, what=error.what, cure=cure)
     status, code, what, cure = words_of_unforeseen(error, events)
     return Said(status=status, code=code, what=what, cure=cure)
 

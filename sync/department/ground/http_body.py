@@ -45,7 +45,7 @@ async def read_body(request: Request, limit: int, seconds: float, add: Callable[
     """
     said = request.headers.get("content-length", "")
     if said.isdecimal() and int(said) > limit:
-        raise refuse("too-large", f"{said} bytes, but {limit} are allowed")
+        raise refuse("too-large", f"{int(said) / 1e6:,.1f} MB, and {limit / 1e6:,.1f} MB at most are taken")
     pieces: list[bytes] = []
     total = 0
     stream = request.stream()
@@ -62,6 +62,6 @@ async def read_body(request: Request, limit: int, seconds: float, add: Callable[
             return b"".join(pieces)
         total += len(piece)
         if total > limit:
-            raise refuse("too-large", f"over {limit} bytes")
+            raise refuse("too-large", f"{limit / 1e6:,.1f} MB at most are taken")
         add(len(piece))
         pieces.append(piece)

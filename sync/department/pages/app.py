@@ -131,9 +131,10 @@ async def _nothing(_request: Request) -> Response:
     return Response(status_code=204)
 
 
-def _demand_session(visit: Visit) -> None:
+def _demand_session(visit: Visit, *, sent: bool) -> None:
     if visit.who is None:
-        raise NotProvenError("log on first", code="no-session", clause="463.3", cure="log on")
+        what = "your session has ended, and this form was not carried out" if sent else "log on first"
+        raise NotProvenError(what, code="no-session", clause="463.3", cure="log on")
 
 
 def _asset(name: str, kind: str) -> Callable[[Request], Awaitable[Response]]:
@@ -171,7 +172,7 @@ class _Pages:
                 elif visit.who is not None:
                     self._restore(visit)
                 if not page.to_all:
-                    _demand_session(visit)
+                    _demand_session(visit, sent=sent)
                 handler = page.send if sent else page.show
                 if handler is None:
                     return await not_found(request, RuntimeError())
@@ -231,8 +232,10 @@ class _Pages:
             return await proving.show(visit)
         if visit.refusal.code in SESSION_GONE:
             self._keep_draft(visit)
-            visit.who = None
-            return await logon.show(visit)
+            status, visit.who = visit.refusal.status, None
+            if not visit.token and not sent:
+                visit.refusal = None  # a first visit is no mistake
+            return await logon.show(visit, status)
         if visit.refusal.code in OWN_PASSWORD_FIRST:
             return await accounts.must_change(visit)
         again: Handler | None = (page.again or page.show) if sent else None

@@ -82,7 +82,12 @@ def fields_of(
             continue
         if dataclasses.is_dataclass(hint) and hint is not Shift:
             inner = fields_of(typing.cast("type[Any]", hint), options, skip)
-            found += [dataclasses.replace(each, name=f"{one.name}.{each.name}") for each in inner]
+            found += [
+                dataclasses.replace(
+                    each, name=f"{one.name}.{each.name}", required=each.required and not may_lack
+                )
+                for each in inner
+            ]
             continue
         words = words_of(form, one.name)
         kind, choices = _kind(one.name, hint, options)

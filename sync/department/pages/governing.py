@@ -95,13 +95,28 @@ async def trust(visit: Visit) -> Response:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetUpStep:
-    """One step of the set-up. `command`: how it is done without this page; `path`: where it is done here."""
+    """One step of the set-up. `commands`: how it is done without this page, in their order; `path`: where it
+    is done here, or seen (`link`)."""
 
     title: str
     why: str
-    command: str
+    commands: tuple[str, ...] = ()
     done: bool
     path: str = ""
+    link: str = "Do it here"
+
+
+def _witness_commands(log_key: str) -> tuple[str, ...]:
+    """How a witness is made at its office, and named here."""
+    at_office = "--folder /srv/witness"
+    return (
+        f"department witness init --name attorney.example.gov/w1 {at_office}",
+        f"department witness add-log {log_key} {at_office}",
+        f"department witness serve {at_office} --certificate chain.pem --key key.pem --host 0.0.0.0",
+        "department keys draft --out next.root --witness KEYS --witness-url https://attorney.example.gov:8465",
+        "department keys sign next.root --key OFFICE.key",
+        "department keys adopt next.root",
+    )
 
 
 def keys_left(home: Path) -> list[str]:
@@ -135,32 +150,33 @@ def steps(visit: Visit) -> list[SetUpStep]:
             why="CJIS IA-5: the first password was made by another person or the server. Only what you alone "
             "know signs in your name; until it is set, nothing else opens. Under My account you can add a "
             "passkey.",
-            command="department user password",
+            commands=("department user password",),
             done=own,
             path="/account/password",
         ),
         SetUpStep(
-            title="Move the root keys to their offices, and sign with two of them",
-            why="Two of three offices change policy, witness and keys. They are in HOME/root-keys until you "
-            "move each to its office and delete it here."
+            title="Move the root keys to their offices",
+            why="Two of three offices change policy, witness and keys. The keys are in HOME/root-keys until "
+            "you copy each to a medium of its office and delete it here."
             + (f" Still here: {', '.join(left)}." if left else ""),
-            command="department keys sign next.root --key OFFICE.key",
-            done=desk.root.version > 1 and not left,
+            done=not left,
         ),
         SetUpStep(
             title="Name a witness outside the department",
-            why="Until one co-signs the log, no answer leaves."
+            why="Until one co-signs the log, no answer leaves. The first three commands are for the office "
+            "that runs the witness, the others for here; each of two offices signs with its root key."
             + (f" Now: {problem}." if desk.root.witnessing() is not None and problem else ""),
-            command="department keys draft --out next.root --witness KEY --witness-url URL",
+            commands=_witness_commands(desk.log.note_key.text()),
             done=not problem,
             path="/trust",
+            link="See witness and keys",
         ),
         SetUpStep(
             title="Enter the people",
             why="463.3: a CCAT supervisor and a reviewer at least. The first administrator acts "
             "alone only until"
             " another person could approve.",
-            command="department user import people.csv --why 'first roster'",
+            commands=("department user import people.csv --why 'first roster'",),
             done=wanted <= held,
             path="/people",
         ),
@@ -168,7 +184,7 @@ def steps(visit: Visit) -> list[SetUpStep]:
             title="Enter their training",
             why="463.9: without it no page with data opens. You enter the supervisor's own, with another "
             "person as the trainer; the supervisor enters everyone else's.",
-            command="department training record PERSON --trainer TRAINER --course COURSE",
+            commands=("department training record PERSON --trainer TRAINER --course COURSE",),
             done=bool(trained)
             and all(one.user in trained for one in accounts if Role.CCAT_SUPERVISOR in one.roles),
             path="/training",
@@ -176,15 +192,17 @@ def steps(visit: Visit) -> list[SetUpStep]:
         SetUpStep(
             title="Enroll the first unit",
             why="A one-time code enrolls a unit; from then on the unit sends its reads.",
-            command="department enroll --name 'Car 1' --user chief",
+            commands=("department enroll --name 'Car 1' --user chief",),
             done=bool(front.state.units(visit.now_us)),
             path="/units",
         ),
         SetUpStep(
             title="Send the first hot list",
             why="463.7: a list is the source of alerts; two people send it, units match it themselves.",
-            command="department hotlist push FILE --id doj --layout LAYOUT --issuer DOJ "
-            "--source SVS --why first",
+            commands=(
+                "department hotlist push FILE --id doj --layout LAYOUT --issuer DOJ --source SVS --why first "
+                "--propose",
+            ),
             done=bool(front.lists_out()),
             path="/hotlists",
         ),

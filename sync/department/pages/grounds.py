@@ -38,12 +38,15 @@ def _known(visit: Visit) -> dict[str, Mapping[str, str]]:
 
 def carried(visit: Visit) -> dict[str, Any]:
     """What the ground's fields show: as typed, else as carried on, else empty; and the known numbers."""
-    newest_first = list(_known(visit).values())[::-1]
-    last = newest_first[0] if newest_first and "fresh" not in visit.request.query_params else {}
+    known, asked = _known(visit), visit.request.query_params
+    newest_first = list(known.values())[::-1]
+    last = newest_first[0] if newest_first and "fresh" not in asked else {}
+    if "number" in asked:  # what is opened here has its own
+        last = known.get(asked["number"], {"number": asked["number"]})
     return {
         "ground": {name: visit.values.get(name) or last.get(name, "") for name in FIELDS},
         "grounds": newest_first,
-        "carried": bool(last) and not visit.values,
+        "carried": "purpose" in last and not visit.values,
         **choices(visit),
     }
 

@@ -16,12 +16,12 @@ from sync.department.policy.refusals import DeskRefusal, LockedError
 NO_PLACE = {"/logon", "/logoff", "/unlock", "/unlock/passkey", "/lock", "/awake"}
 
 
-async def show(visit: Visit) -> Response:
+async def show(visit: Visit, status: int = 200) -> Response:
     """The form of user, password and code."""
     if visit.who is not None and visit.refusal is None:
         return visit.to("/")
     posts = [(one, one) for one in visit.calling.front.desk.policy.sessions.staffed_posts]
-    return visit.page("logon.html", posts=posts, next=_next(visit))
+    return visit.page("logon.html", status, posts=posts, next=_next(visit))
 
 
 def _next(visit: Visit) -> str:

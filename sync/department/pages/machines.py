@@ -8,9 +8,11 @@ import zipfile
 from typing import Any
 
 from storage.counts import counted
+from storage.times import DAY_US, HOUR_US
 from sync.department.pages import offers
 from sync.department.pages.fields import Options
 from sync.department.pages.sheets import Ask, File, Listing, PageLink, Sheet, pages_of
+from sync.department.pages.values import local_input
 from sync.department.pages.visit import Visit
 from sync.department.pages.wording import word_of
 from sync.hot_lists.layout import shipped
@@ -26,6 +28,12 @@ def _layouts(_visit: Visit) -> Options:
 
 def _categories(visit: Visit) -> Options:
     return [(one.id, one.says) for one in visit.calling.front.desk.policy.alerts.categories]
+
+
+def _last_end(visit: Visit) -> str:
+    """The latest end of a local entry: an hour less than the policy's days, for a form that is filled in."""
+    policy = visit.calling.front.desk.policy
+    return local_input(visit.now_us + policy.alerts.local_days * DAY_US - HOUR_US, policy.zone)
 
 
 def _agencies(visit: Visit) -> Options:
@@ -193,6 +201,7 @@ LISTS = Sheet(
                 "plate_class": offers.plate_classes,
                 "recipients": offers.people,
             },
+            first={"until_us": _last_end},
             said=_local,
         ),
         Ask(

@@ -73,6 +73,7 @@ REDRESS = Sheet(
                 "entered_by",
             ),
             empty="No request yet.",
+            codes={"about": rules.ABOUT, "outcome": rules.OUTCOMES},
             late=lambda row, now_us: not row.outcome and now_us >= row.due_us,
             acts=(
                 Ask(

@@ -13,6 +13,7 @@ from typing import Any
 import jinja2
 
 from storage.counts import counted
+from storage.times import margin_text
 from sync.department.ground.local_time import local
 from sync.department.pages.handing import secrets_of
 from sync.department.pages.wording import act_of, word_of
@@ -40,6 +41,7 @@ def templates() -> jinja2.Environment:
     )
     made.filters["word"] = word_of
     made.filters["act"] = act_of
+    made.filters["margin"] = margin_text
     made.filters["base64"] = lambda data: base64.b64encode(data).decode()
     made.globals["secrets"] = secrets_of
     made.globals["counted"] = counted

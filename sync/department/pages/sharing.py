@@ -53,11 +53,12 @@ SHEET = Sheet(
                 *("reviewed_by", "decided_by", "delivered"),
             ),
             empty="No request was entered.",
+            plain=frozenset({"purpose"}),
             opens=(
                 Opening(operation="share/letter", path="/sharing/{}/letter", text="Letter"),
                 Opening(
                     operation="share/deliver",
-                    path="/sharing/{}/deliver",
+                    path="/sharing/{}/deliver?number={number}",
                     text="Deliver",
                     when=lambda row, visit: row.state == "approved" and row.decided_by != visit.person.user,
                 ),

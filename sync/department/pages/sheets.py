@@ -10,6 +10,7 @@ import dataclasses
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
+from urllib.parse import quote
 
 from starlette.responses import Response
 
@@ -31,6 +32,7 @@ from sync.department.pages.wording import (
     title_of,
     word_of,
 )
+from sync.department.policy.policy import Policy
 from sync.department.policy.refusals import FormError
 
 Choices: TypeAlias = Callable[[Visit], Options]
@@ -119,7 +121,7 @@ class Ask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opening:
-    """A link from a row to its page. `path` with {} for the row's first column."""
+    """A link from a row to its page. `path` with {} for the row's first column, {number} for its number."""
 
     operation: str
     path: str
@@ -129,7 +131,8 @@ class Opening:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """One list. `columns`: attributes of a row, the first names it; `acts`: forms of a row; `late`: rows
+    """One list. `columns`: attributes of a row, the first names it; `plain`: those that people typed;
+    `codes`: of a column, what its codes are called; `acts`: forms of a row; `late`: rows
     that need a person, and `late_word` says why; `links`: (attribute, path with {}) of a cell; `rows`: the
     rows in the answer; `value`: the form of the call, from the page's fields."""
 
@@ -138,6 +141,8 @@ class Listing:
     columns: tuple[str, ...]
     empty: str = "Nothing."
     lead: str = ""
+    plain: frozenset[str] = frozenset()
+    codes: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     acts: tuple[Ask, ...] = ()
     opens: tuple[Opening, ...] = ()
     late: Callable[[Any, int], bool] = lambda _row, _now_us: False
@@ -264,7 +269,7 @@ def part_of(listing: Listing, answer: Any, visit: Visit) -> dict[str, Any]:
         forms = [prepared(one, visit, row, str(place)) for one in acts if one.when(row, visit)]
         cells = [cell_of(column, getattr(row, column), listing, visit) for column in listing.columns]
         links = [
-            (one.path.format(name), one.text)
+            (one.path.format(name, number=quote(str(getattr(row, "number", "")))), one.text)
             for one in listing.opens
             if may(visit, one.operation) and one.when(row, visit)
         ]
@@ -307,7 +312,7 @@ def heading(column: str) -> str:
     return HEADINGS.get(words, words[:1].upper() + words[1:])
 
 
-def cell_of(  # noqa: PLR0911 - one case per kind
+def cell_of(  # noqa: PLR0911, PLR0912 - one case per kind
     column: str, value: Any, listing: Listing, visit: Visit
 ) -> Cell:
     """One cell."""
@@ -325,8 +330,13 @@ def cell_of(  # noqa: PLR0911 - one case per kind
         return Cell(", ".join(title_of(policy, one) for one in held))
     if column == "alarms":
         return Cell(", ".join(alarm_of(one) for one in value) or "none")
+    if column in listing.plain:
+        return Cell(str(value))
+    if column in listing.codes:
+        return Cell(listing.codes[column].get(str(value), word_of(value)))
     if isinstance(value, tuple | list):
-        return Cell(", ".join(word_of(one) if isinstance(one, str) else str(one) for one in value) or "–")
+        words = str if column in NAMES else word_of
+        return Cell(", ".join(words(one) for one in value) or "–")
     if value is None or value == -1:
         return Cell("–")
     if column in {"call", "about"}:
@@ -338,14 +348,37 @@ def cell_of(  # noqa: PLR0911 - one case per kind
     if column == "test":
         return Cell(promise_of(value))
     if column in WORDED:
-        return Cell(word_of(value))
+        return Cell(in_policy(visit.calling.front.desk.policy, column, word_of(value), str(value)))
     return Cell(str(value), CODED.get(column, "text"))
 
 
+def in_policy(policy: Policy, column: str, words: str, code: str) -> str:
+    """A code in the policy's own words, where it has some, else in these."""
+    if column == "ground":
+        return next((one.text for one in policy.holds if one.id == code), words)
+    if column == "category":
+        known = policy.alerts.category(code)
+        return known.says if known is not None else words
+    return words
+
+
 CODED = {"plate": "read"}
+NAMES = frozenset({"units", "unit_names", "recipients"})
 ROLES = frozenset({"role", "roles", "keep_roles"})
 WORDED = frozenset(
-    {"state", "kind", "ground", "detector", "verdict", "outcome", "purpose", "action", "clock", "about_what"}
+    {
+        "state",
+        "kind",
+        "ground",
+        "category",
+        "detector",
+        "verdict",
+        "outcome",
+        "purpose",
+        "action",
+        "clock",
+        "about_what",
+    }
 )
 
 

@@ -70,11 +70,12 @@ def _late(row: Any, now_us: int) -> bool:
     return bool(row.active and row.training != "none" and row.training_ends_us <= now_us)
 
 
+BY_LIST = [one.value for one in Role if one not in {Role.ADMINISTRATOR, Role.DESIGNEE}]
 SHEET_FIELD = Field(
     name="sheet",
     kind="file",
     label="Sign-in sheet",
-    help="CSV with a column user and, optionally, an x in a column signed; or name people beside it",
+    help="CSV with a column user and, optionally, an x in a column signed; or tick people below",
     required=False,
 )
 TRAINING = Sheet(
@@ -197,6 +198,7 @@ PEOPLE = Sheet(
             operation="user/import",
             title="Add people from a list",
             button="Add them",
+            lead=f"Roles in the file: {', '.join(BY_LIST)}.",
             read={"people": _people},
             template="secrets.html",
         ),

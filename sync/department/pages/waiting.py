@@ -12,13 +12,13 @@ from typing import Any, TypeAlias
 from storage.times import HOUR_US
 from sync.department.desk.endings import SEEN_WITH
 from sync.department.desk.owed import Late, Overdue
-from sync.department.desk.redress.rules import ANSWER_DAYS
+from sync.department.desk.redress.rules import ABOUT, ANSWER_DAYS
 from sync.department.desk.sharing.rules import is_late
 from sync.department.pages.asking import asker_of
 from sync.department.pages.ends import place_of
 from sync.department.pages.rendering import clock_of
 from sync.department.pages.visit import Visit
-from sync.department.pages.wording import act_of, in_local_time, word_of
+from sync.department.pages.wording import act_of, done_of, in_local_time, word_of
 from sync.department.policy.roles import Call
 
 NOTICED = [kind for kind in SEEN_WITH if kind not in {"hot-list", "list-entry", "unit-certificate"}]
@@ -116,7 +116,7 @@ def _changes(visit: Visit, rows: Any) -> Iterable[HomeItem]:
         if visit.person.user not in {one.user, one.about}:
             yield HomeItem(
                 since_us=one.at_us,
-                what=f"{one.user} proposes: {act_of(one.call)} ({one.about})",
+                what=f"{one.user} proposes: {act_of(one.call)} ({done_of(one.about)})",
                 why="463.4: a second person approves or refuses",
                 path="/changes",
             )
@@ -190,7 +190,7 @@ DONE_AT = {
     Late.TRAINING: "/training",
     Late.UNIT: "/units",
     Late.UNOPENED: "/alerts",
-    Late.WITNESS: "/compliance",
+    Late.WITNESS: "/trust",
 }
 """Kinds of what is overdue, and the page to correct it."""
 
@@ -245,7 +245,7 @@ def _redress(visit: Visit, rows: Any) -> Iterable[HomeItem]:
         if not one.outcome:
             yield HomeItem(
                 since_us=one.at_us,
-                what=f"Request {one.request} of the public: {word_of(one.about)}",
+                what=f"Request {one.request} of the public: {ABOUT.get(one.about, one.about)}",
                 why=f"463.4: the department answers within {ANSWER_DAYS} days",
                 path="/redress",
                 late=visit.now_us >= one.due_us,
@@ -275,7 +275,7 @@ def _own_changes(_visit: Visit, rows: Any) -> Iterable[HomeItem]:
         if one.state == "approved":
             yield HomeItem(
                 since_us=one.at_us,
-                what=f"Your proposal {one.proposal} was agreed to: {one.about}",
+                what=f"Your proposal {one.proposal} was agreed to: {act_of(one.call)} ({done_of(one.about)})",
                 why="463.4: carry it out; the approval is valid once, for the policy's hours",
                 path="/changes",
             )

@@ -42,10 +42,14 @@ WORDS = {
 }
 
 
+_CODE = re.compile(r"[a-z][a-z0-9]*(?:[-_][a-z0-9]+)*")
+
+
 def word_of(code: object) -> str:
-    """A code in words: its own, or its parts with blanks between."""
+    """A code in words: its own, or its parts with blanks between; what a person typed as it is."""
     text = str(code)
-    return WORDS.get(text, text.replace("_", " ").replace("-", " "))
+    plain = text.replace("_", " ").replace("-", " ") if _CODE.fullmatch(text) else text
+    return WORDS.get(text, plain)
 
 
 def alarm_of(code: object) -> str:
@@ -68,7 +72,7 @@ def title_of(policy: Policy, role: object) -> str:
     return policy.title(known) if known is not None else word_of(role)
 
 
-_UTC = re.compile(r"\b(\d{4}-\d\d-\d\dT\d\d:\d\d)(?::\d\d)?Z")
+_UTC = re.compile(r"\b(\d{4}-\d\d-\d\dT\d\d:\d\d)(?::\d\d(?:\.\d+)?)?Z")
 
 
 def in_local_time(text: str, zone: tzinfo) -> str:
@@ -114,7 +118,8 @@ def act_of(operation: object) -> str:
 def done_of(about: object) -> str:
     """What an event is about: for a refused call, what it does; else unchanged."""
     known = {one.value: CALLS[one].words for one in Call}
-    return known.get(str(about), str(about))
+    text = str(about).replace("hot-list/", "hot list ")
+    return known.get(text, text)
 
 
 _COMMAND = re.compile(r"(?:(?P<page>.*?),? ?(?:or with|or|see|run): )?department [a-z].*", re.DOTALL)

@@ -14,7 +14,7 @@ from storage.counts import counted
 from storage.errors import RecordError, StorageError
 from storage.plate_states import typed_state
 from storage.plate_text import normal_plate
-from storage.times import DAY_US, HOUR_US
+from storage.times import DAY_US, HOUR_US, iso_text
 from sync.department.desk.changes import rules as changes
 from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Desk, Plan
@@ -83,12 +83,10 @@ def add(front: DeskContext, token: str, form: LocalForm) -> LocalChanged:
     def plan(caller: Caller) -> Plan[tuple[Entry, Caller, list[ListEntry] | None]]:
         fresh = _entry(desk, form, caller)
         name = head_name(LIST)
-        kind = "covert entry" if form.recipients else "entry"
-        days = counted(desk.policy.alerts.local_days, "day")
         wanted = changes.WantedChange(
             call="hotlist/add",
             about=name,
-            summary=f"{kind} of category {form.category}, ends within {days}",
+            summary=_said(desk.policy, form),
             user=caller.user,
             now_us=caller.at_us,
         )
@@ -106,6 +104,16 @@ def add(front: DeskContext, token: str, form: LocalForm) -> LocalChanged:
     if entries is None:
         return LocalChanged(entry=-1, version=0, entries=0, covert=0, proposal=entry.sequence)
     return _out(front, entry, caller, entries)
+
+
+def _said(policy: Policy, form: LocalForm) -> str:
+    """What the second person decides by. The plate is not in it: who knows it cannot read it without bias
+    from an alert's picture (463.7). Of a covert entry, neither is the case: its recipients alone know it."""
+    category = policy.alerts.category(form.category)
+    ends = f"{category.says if category else form.category}, until {iso_text(form.until_us, to='second')}"
+    if form.recipients:
+        return f"covert entry: {ends}"
+    return f"entry of case {form.case}: {ends}; {form.reason}"
 
 
 def withdraw(front: DeskContext, token: str, form: WithdrawForm) -> LocalChanged:

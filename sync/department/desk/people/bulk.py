@@ -68,10 +68,14 @@ def import_people(front: DeskContext, token: str, form: ImportForm) -> Imported:
                 ssh_keys=(),
             )
             if one.user in roster.accounts:
-                raise FormError(f"{one.user} is on the roster", code="known-user", clause="463.3")
+                cure = "take that line out; to change the person, enter the account by itself"
+                raise FormError(f"{one.user} is on the roster", code="known-user", clause="463.3", cure=cure)
             if {Role.ADMINISTRATOR, Role.DESIGNEE} & set(one.roles):
                 raise FormError(
-                    "an administrator or a designee is made one by one", code="roles", clause="463.4"
+                    f"{one.user}: an administrator or a designee is made one by one",
+                    code="roles",
+                    clause="463.4",
+                    cure="take that line out, and enter the account by itself",
                 )
             people.check_account(desk.policy, account)
             accounts.append(account)

@@ -12,23 +12,31 @@ from sync.department.policy.roles import Role
 
 CLAUSE = "463.3"
 MAX_ROWS = 2000
+USER_CURE = "small letters without accents, digits, . and -"
+
+
+def _wrong(what: str, cure: str) -> FormError:
+    return FormError(what, code="csv", clause=CLAUSE, cure=cure)
 
 
 def _rows(data: bytes, *wanted: str) -> list[tuple[int, dict[str, str]]]:
-    """(line, cells) of a CSV file with these columns. Raises FormError."""
+    """(line, cells) of a CSV file with these columns, in whatever case. Raises FormError."""
     try:
         reader = csv.DictReader(io.StringIO(data.decode("utf-8-sig")))
-        missing = [name for name in wanted if name not in (reader.fieldnames or ())]
+        named = {(name or "").strip().casefold(): name for name in reader.fieldnames or ()}
         rows = [
-            (reader.line_num, {name: (row.get(name) or "").strip() for name in reader.fieldnames or ()})
+            (reader.line_num, {key: (row.get(name) or "").strip() for key, name in named.items()})
             for row in reader
         ]
     except (UnicodeDecodeError, csv.Error):
-        raise FormError("the list is not a CSV file in UTF-8", code="csv", clause=CLAUSE) from None
+        cure = "in the spreadsheet, save it as CSV UTF-8"
+        raise _wrong("the list is not a CSV file in UTF-8", cure) from None
+    missing = [name for name in wanted if name not in named]
     if missing:
-        raise FormError(f"the list's first line lacks a column: {missing[0]}", code="csv", clause=CLAUSE)
+        cure = f"the first line names the columns, separated by commas: {', '.join(wanted)}"
+        raise _wrong(f"the list's first line lacks a column: {missing[0]}", cure)
     if not 0 < len(rows) <= MAX_ROWS:
-        raise FormError(f"a list has 1 to {MAX_ROWS} lines", code="csv", clause=CLAUSE)
+        raise _wrong(f"the list has {len(rows)} lines; 1 to {MAX_ROWS} are possible", "divide a longer one")
     return rows
 
 
@@ -40,15 +48,11 @@ def read_sign_in(data: bytes) -> tuple[str, ...]:
         if not row.get("signed", "x"):
             continue
         if not NEW_USER_NAME.fullmatch(row["user"]):
-            raise FormError(f"line {line}: that is not a user name", code="csv", clause=CLAUSE)
+            raise _wrong(f"line {line}: that is not a user name", USER_CURE)
         users.append(row["user"])
     if not users:
-        raise FormError(
-            "no line of the sheet has something in the column signed",
-            code="csv",
-            clause=CLAUSE,
-            cure="put an x there for each person who signed",
-        )
+        cure = "put an x there for each person who signed"
+        raise _wrong("no line of the sheet has something in the column signed", cure)
     return tuple(users)
 
 
@@ -59,9 +63,11 @@ def read_people(data: bytes) -> tuple[tuple[str, str, tuple[Role, ...]], ...]:
     for line, row in _rows(data, "user", "name", "roles"):
         try:
             roles = parse_roles(",".join(row["roles"].replace(";", " ").split()))
-        except RecordError:
-            raise FormError(f"line {line}: a role is unknown", code="csv", clause=CLAUSE) from None
-        if not NEW_USER_NAME.fullmatch(row["user"]) or not row["name"] or not roles:
-            raise FormError(f"line {line}: needs user, name and roles", code="csv", clause=CLAUSE)
+        except RecordError as error:
+            raise _wrong(f"line {line}: {error.what}", error.cure) from None
+        if not row["user"] or not row["name"] or not roles:
+            raise _wrong(f"line {line}: needs user, name and roles", "fill in all three")
+        if not NEW_USER_NAME.fullmatch(row["user"]):
+            raise _wrong(f"line {line}: that is not a user name", USER_CURE)
         people.append((row["user"], row["name"], roles))
     return tuple(people)

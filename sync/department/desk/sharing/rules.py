@@ -113,9 +113,17 @@ def check_asker(request: _Request) -> None:
     wrong field."""
 
     def check_letter() -> None:
-        there = 0 < len(request.letter) <= MAX_LETTER_BYTES and request.letter_name.strip()
-        what = f"the written request itself must be with it (to {MAX_LETTER_BYTES // 1024} KiB)"
-        demand(there, what, code="share-letter", clause="463.6 (a)", fields=("letter",))
+        size, most = -(-len(request.letter) // 1024), MAX_LETTER_BYTES // 1024
+        letter = {"code": "share-letter", "clause": "463.6 (a)"}
+        if size > most:
+            what, cure = (
+                f"the letter has {size:,} KiB, and {most} at most are taken",
+                "scan it in black and white",
+            )
+            raise FormError(what, cure=cure, fields=("letter",), **letter)
+        there = request.letter and request.letter_name.strip()
+        what = "the written request itself must be with it"
+        demand(there, what, cure="name the file of the letter", fields=("letter",), **letter)
 
     refuse_each(
         lambda: _demand_said(request, "agency", "the name of the agency", "463.6 (a) 1"),

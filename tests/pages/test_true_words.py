@@ -1,0 +1,196 @@
+"""What a page says is so: words as they were typed, times by the department's clock, cures that work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC
+from typing import Any
+
+import pytest
+from desk_forms import forms
+from desk_twins import Department
+from page_reader import Reader
+
+from storage.times import DAY_US, HOUR_US, SECOND_US, margin_text
+from sync.department.commands.desk_access import _cell
+from sync.department.desk.people.sheets import read_people, read_sign_in
+from sync.department.desk.sharing.calls import DeliverForm
+from sync.department.ground.local_time import local
+from sync.department.pages.fields import fields_of
+from sync.department.pages.wording import done_of, in_local_time, word_of
+from sync.department.policy.refusals import FormError
+
+Browser = Callable[[], Reader]
+GROUND = {
+    "purpose": "investigation",
+    "basis": "criminal-investigation",
+    "number": "26-001234",
+    "number_kind": "case",
+    "justification": "hit and run on Myrtle Avenue",
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("investigatory-lead", "investigatory lead"),
+        ("same_plate", "same plate repeatedly"),
+        ("homicide investigation 26-99", "homicide investigation 26-99"),
+        ("26-99", "26-99"),
+        ("Car-12", "Car-12"),
+    ],
+)
+def test_codes_become_words_and_typed_words_stay(text: str, shown: str) -> None:
+    assert word_of(text) == shown
+
+
+def test_times_within_a_line_are_local_with_or_without_a_fraction() -> None:
+    line = "from=2026-11-20T18:46Z to=2026-11-20T18:46:39.322414Z"
+    assert in_local_time(line, UTC) == "from=2026-11-20 18:46 to=2026-11-20 18:46"
+
+
+def test_a_document_is_named_and_not_its_path() -> None:
+    assert done_of("hot-list/local") == "hot list local"
+
+
+@pytest.mark.parametrize(
+    ("us", "words"),
+    [
+        (86_400 * SECOND_US, "24 h"),
+        (90 * 60 * SECOND_US, "90 min"),
+        (60_700_000, "61 s"),
+        (900, "0.9 ms"),
+    ],
+)
+def test_a_clock_s_error_is_a_length_and_no_date(us: int, words: str) -> None:
+    assert margin_text(us) == words
+    assert _cell("time_error_us", us) == f"± {words}"
+
+
+def test_a_scope_that_may_be_left_empty_is_not_demanded() -> None:
+    scope = [one for one in fields_of(DeliverForm, {}) if one.name.startswith("scope.")]
+    assert len(scope) > 2
+    assert not any(one.required for one in scope)
+
+
+def test_a_first_visit_is_no_mistake_and_a_form_after_the_end_is_said_to_be_lost(reader: Browser) -> None:
+    one = reader()
+    first = one.get("/")
+    assert first.status == 401
+    assert 'id="refusal"' not in first.html
+    assert 'href="/transparency"' in first.html
+    ended = one.post("/ask", {"plate": "8XYZ123"})
+    assert ended.status == 401
+    assert "session has ended" in ended.text
+
+
+def test_a_delivery_asks_for_the_number_of_its_own_request(department: Department, reader: Browser) -> None:
+    asked = replace(forms(department)["share/record"], purpose="homicide of 26-99", number="H-26-1")
+    department.call("share/record", department.logon("super"), asked)
+    chief, clerk = department.logon("deputy"), reader()
+    rows: Any = department.call("share/list", chief, forms(department)["share/list"])
+    (row,) = rows
+    review = replace(forms(department)["share/review"], request=row.request)
+    department.call("share/review", chief, review)
+    department.call(
+        "share/decide", chief, replace(forms(department)["share/decide"], request=row.request, approved=True)
+    )
+    clerk.logon("super")
+    clerk.send(clerk.get("/search"), "/search", **GROUND, plate="8XYZ123")
+    page = clerk.get("/sharing")
+    assert "homicide of 26-99" in page.text
+    assert f'href="/sharing/{row.request}/deliver?number=H-26-1"' in page.html
+    form = clerk.get(f"/sharing/{row.request}/deliver?number=H-26-1").form(f"/sharing/{row.request}/deliver")
+    assert (form["number"], form["justification"]) == ("H-26-1", "")
+
+
+def test_the_second_person_sees_what_a_local_entry_is_for(department: Department, reader: Browser) -> None:
+    own = replace(forms(department)["hotlist/add"], recipients=(), propose=True)
+    own = replace(own, until_us=department.clock.us + 9 * DAY_US)
+    department.call("hotlist/add", department.logon("super"), own)
+    chief = reader()
+    chief.logon("chief")
+    for path in ("/", "/changes"):
+        assert "hot list local" in chief.get(path).text
+    said = chief.get("/changes").text
+    assert own.case in said
+    assert own.reason in said
+    assert own.plate not in said
+    covert = replace(own, recipients=("super", "chief"), case="26-004711")
+    department.call("hotlist/add", department.logon("super"), covert)
+    said = chief.get("/changes").text
+    assert "covert entry" in said
+    assert "26-004711" not in said
+
+
+def test_a_finding_waits_since_it_was_made(department: Department, reader: Browser) -> None:
+    token = department.logon("super")
+    for _ in range(6):
+        department.searched(token, department.reads[-1:])
+    department.call("audit/run", token, forms(department)["audit/run"])
+    one = reader()
+    home = one.logon("reviewer1").html
+    (item,) = [part for part in home.split("<li")[1:] if "same plate" in part][:1]
+    assert " d</span>" not in item.split("</a>")[0]
+
+
+def test_a_local_entry_s_end_is_filled_in(department: Department, reader: Browser) -> None:
+    one = reader()
+    one.logon("super")
+    form = next(fields for _path, fields in one.get("/hotlists").forms if fields.get("act") == "hotlist/add")
+    policy = department.desk.policy
+    ends_us = department.clock.us + policy.alerts.local_days * DAY_US - HOUR_US
+    assert form["until_us"] == local(ends_us, policy.zone).strftime("%Y-%m-%dT%H:%M")
+
+
+HEADED = b"\xef\xbb\xbfUser,Name,Roles\r\ns.lee,Soo-Jin Lee,ccat-supervisor\r\n"
+
+
+def test_a_list_s_columns_may_be_written_in_capitals() -> None:
+    ((user, name, roles),) = read_people(HEADED)
+    assert (user, name, [str(one) for one in roles]) == ("s.lee", "Soo-Jin Lee", ["ccat-supervisor"])
+    assert read_sign_in(b"User,Signed\no1,x\no2,\n") == ("o1",)
+
+
+@pytest.mark.parametrize(
+    ("data", "what", "cure"),
+    [
+        (b"name,roles\nS,dispatcher\n", "column: user", "user, name, roles"),
+        (b"user,name,roles\ns.lee,S. Lee,boss\n", "'boss' is not a role", "ccat-supervisor"),
+        ("user,name,roles\nm.nuñez,M. Núñez,dispatcher\n".encode(), "not a user name", "without accents"),
+        ("user,name,roles\nm.nunez,M. Núñez,dispatcher\n".encode("latin-1"), "UTF-8", "save it as CSV UTF-8"),
+        (b"user,name,roles\nm.nunez,,dispatcher\n", "line 2: needs user, name and roles", "fill in"),
+    ],
+)
+def test_a_list_that_cannot_be_taken_says_what_helps(data: bytes, what: str, cure: str) -> None:
+    with pytest.raises(FormError) as refused:
+        read_people(data)
+    assert what in refused.value.what
+    assert cure in refused.value.cure
+
+
+def test_a_letter_that_is_too_long_says_by_how_much(department: Department) -> None:
+    asked = replace(forms(department)["share/record"], letter=bytes(700 * 1024))
+    with pytest.raises(FormError) as refused:
+        department.call("share/record", department.logon("super"), asked)
+    assert "700 KiB, and 512 at most" in refused.value.what
+    assert refused.value.cure
+
+
+def test_a_form_that_is_too_large_says_what_to_do(reader: Browser) -> None:
+    one = reader()
+    one.logon("super")
+    mark = one.get("/ask").form("/ask")["mark"]
+    page = one.post("/ask", {"mark": mark, "justification": "x" * (13 << 20)})
+    assert page.status == 413
+    assert "send a smaller file" in page.text
+
+
+def test_what_the_public_asks_is_listed_in_its_words(department: Department, reader: Browser) -> None:
+    public, chief = reader(), reader()
+    page = public.get("/transparency")
+    public.send(page, "/transparency", about="wrong-read", contact="z@example.org", words="I was stopped")
+    chief.logon("chief")
+    for path in ("/redress", "/"):
+        assert "a plate was read wrong" in chief.get(path).text
