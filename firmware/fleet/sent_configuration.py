@@ -1,10 +1,11 @@
 """A configuration that the department sent: put into force once, over what the unit's own file says.
 
 What it does not name stays as it is, so that one file serves a fleet, and what a technician sets later stays
-until the next version. Who the unit is and what is fitted to it is not the department's to set: a unit that
-cannot start would never hear of a better version. One that does not fit is refused once and named, and the
-unit continues as it was. While the unit's own file is damaged, or the disk is full, a version waits: neither
-is its fault.
+until the next version. Who the unit is, what is fitted to it and where it stands is not the department's to
+set: a unit that cannot start would never hear of a better version, and a place that somebody else names would
+carry it out of a no-read zone. Sync settings are on trial (`sync_trial.py`). A version that does not fit is
+refused once and named, and the unit continues as it was. While the unit's own file is damaged, or the disk is
+full, a version waits: neither is its fault.
 """
 
 from __future__ import annotations
@@ -12,11 +13,13 @@ from __future__ import annotations
 import contextlib
 import shutil
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from firmware.errors import ConfigError, FirmwareError
+from firmware.fleet import sync_trial
 from firmware.fleet.sync_conditions import networks_of
+from firmware.fleet.sync_trial import Trial
 from firmware.screen import printable
 from firmware.settings.config import config_text, load_config, overlaid, rewrite_config
 from hw.errors import HardwareError
@@ -27,7 +30,8 @@ from sync.membership import SyncFolder
 
 NAME = "configuration"
 ROOM_BYTES = 1 << 20
-AT_THE_UNIT = frozenset({"unit", "parts", "camera.source"})
+AT_THE_UNIT = frozenset({"unit", "parts", "site", "camera.source"})
+CUT_OFF = "no conversation succeeded with its [sync]: the settings before are back"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,33 +46,63 @@ def waits(home: Path) -> bool:
     """Whether an unhandled version arrived and the disk has room for it, so that no run ends for nothing."""
     if shutil.disk_usage(home).free < ROOM_BYTES:
         return False
-    return _waiting(SyncFolder.of(home)) is not None
+    folder = SyncFolder.of(home)
+    return _waiting(folder) is not None or _lapsed(folder) is not None
 
 
 def take_up(home: Path) -> TakenUp | None:
-    """Deal with the version that waits; None if none does. No reader may be running on another.
+    """Deal with the version that waits, or whose sync settings cut the unit off; None if there is none. No
+    reader may be running on another.
 
     Raises ConfigError if the unit's own file is damaged; then the version waits on.
     """
     folder = SyncFolder.of(home)
     carried = _waiting(folder)
     if carried is None:
-        return None
+        return _take_back(home, folder)
     where, own = f"{NAME} {carried.version}", load_config(home)
     try:
         body = carried.body.decode("utf-8")
         merged = overlaid(own, body, where)
         _check_scope(body, where)
         networks_of(merged.sync)  # a run would not start where a network is named and nothing can tell it
+        if merged.sync != own.sync:
+            sync_trial.begin(folder, Trial(version=carried.version, before=own.sync, sent=merged.sync))
         rewrite_config(home, config_text(merged))
         taken = TakenUp(version=carried.version)
     except (FirmwareError, HardwareError, UnicodeDecodeError) as error:  # it may quote what was sent
         taken = TakenUp(version=carried.version, refused=printable(str(error))[:300])
     except OSError:  # a full disk: the unit reads on as it was, and tries again later
         return None
+    _keep(folder, taken)
+    return taken
+
+
+def _lapsed(folder: SyncFolder) -> Trial | None:
+    trial = sync_trial.read(folder)
+    return trial if trial is not None and trial.lapsed else None
+
+
+def _take_back(home: Path, folder: SyncFolder) -> TakenUp | None:
+    """Return to the sync settings before those that cut the unit off, unless a technician set others."""
+    trial = _lapsed(folder)
+    if trial is None:
+        return None
+    own, taken = load_config(home), None
+    if own.sync == trial.sent:
+        try:
+            rewrite_config(home, config_text(replace(own, sync=trial.before)))
+        except OSError:  # a full disk: later
+            return None
+        taken = TakenUp(version=trial.version, refused=CUT_OFF)
+        _keep(folder, taken)
+    sync_trial.end(folder)
+    return taken
+
+
+def _keep(folder: SyncFolder, taken: TakenUp) -> None:
     with contextlib.suppress(OSError):
         files.replace(_note(folder), f"{taken.version} {taken.refused}".encode())
-    return taken
 
 
 def _check_scope(body: str, where: str) -> None:

@@ -21,6 +21,7 @@ from firmware.custody.log_rollover import Successor
 from firmware.custody.opening import tell_clock, tell_signed
 from firmware.errors import UsageError
 from firmware.fleet import sent_configuration
+from firmware.fleet.sync_trial import RunningTrial
 from firmware.frames.failed_eyes import FailedEyes, load_eyes, tunable_source
 from firmware.frames.no_read import NoReadRule, Place
 from firmware.frames.pipeline import Pipeline
@@ -45,6 +46,7 @@ from storage.ledger import Ledger
 from storage.read_records import Position, Read
 from sync.event_log import event_log
 from sync.membership import SyncFolder
+from sync.runner import Attempt
 
 LOOK_S = 0.2  # how often the main thread redraws and looks for a signal
 COUNTS_EVERY_S = 3600.0  # so rare that the event's own time stamp reveals no read
@@ -65,7 +67,8 @@ class OneRun:
         self._home, self._config, self._parts, self._options = home, config, parts, options
         self._stop, self._heartbeat = stop, heartbeat
         self._successor: Successor | None = None
-        self._sent = threading.Event()  # a configuration came
+        self._sent = threading.Event()  # a configuration came, or one's sync settings lapsed
+        self._trial = RunningTrial(SyncFolder.of(home))
 
     @property
     def reason(self) -> Reason | None:
@@ -105,7 +108,7 @@ class OneRun:
                     known_states=reader.decoding.text.jurisdictions,
                     log=log,
                     on_log_refused=lambda what: self._set_aside(ledger, what),
-                    on_attempt=lambda _attempt: self._after_conversation(ledger),
+                    on_attempt=lambda attempt: self._after_conversation(ledger, attempt),
                 )
                 beside = starter.start(stack, source)
                 view = LiveView(
@@ -259,8 +262,10 @@ class OneRun:
             return
         self._stop.ask(Reason.LOG_REFUSED)
 
-    def _after_conversation(self, ledger: Ledger) -> None:
+    def _after_conversation(self, ledger: Ledger, attempt: Attempt) -> None:
         tell_clock(ledger, self._parts.clock)
+        if attempt.outcome not in {"link", "error"}:  # the department was reached
+            self._trial.passed()
         if not self._options.once and sent_configuration.waits(self._home):
             self._sent.set()
 
@@ -283,6 +288,8 @@ class OneRun:
             heartbeat.ready()
         while pipeline.running:
             stop.wait(LOOK_S) if not stop.asked else pipeline.join(LOOK_S)
+            if self._trial.lapses():
+                self._sent.set()
             if self._sent.is_set() and not in_session():  # no visit is cut short for it
                 stop.ask(Reason.CONFIGURATION)
             if stop.asked:

@@ -13,6 +13,7 @@ from firmware.custody.opening import open_ledger
 from firmware.errors import ConfigError
 from firmware.fleet import sent_configuration
 from firmware.fleet.sent_configuration import NAME, newest, take_up, waits
+from firmware.fleet.sync_trial import RunningTrial
 from firmware.run.app import prepare_home, run
 from firmware.run.run_result import RunOptions
 from firmware.settings.config import load_config
@@ -98,6 +99,7 @@ def test_a_version_is_taken_up_once_and_a_technicians_change_after_it_stays(home
         ("[camera", "TOML"),
         ('[camera]\nsource = "camera:3"\n', "camera.source"),
         ("[parts]\nignition_pin = 5\n", "parts.ignition_pin"),
+        ("[site]\nlatitude = 10.0\nlongitude = 10.0\n", "site.latitude"),
         ('[unit]\nname = "x"\n', "unit.name"),
         ('[sync]\nwindows = "25:00-26:00"\n', "sync"),
         pytest.param("x = " + "[" * 20_000, "nested too deep", id="nested without end"),
@@ -208,6 +210,88 @@ def test_one_that_the_command_key_did_not_sign_for_this_unit_counts_as_none(home
     assert not waits(home)
     assert take_up(home) is None
     send(home, "[camera]\nexposure_us = 500\n", unit="unit-8")
+    assert not waits(home)
+
+
+class Ran:
+    """Running time, as a test lets it pass."""
+
+    def __init__(self) -> None:
+        self.s = 0.0
+
+    def __call__(self) -> float:
+        return self.s
+
+
+CUT_OFF_NETWORK = "[sync]\ninterval_s = 300\nonly_on_mains = true\n[camera]\nexposure_us = 500\n"
+
+
+def test_sync_settings_that_cut_a_unit_off_go_back_by_themselves(home: Path) -> None:
+    """Half a day in each of two runs: the running time of both counts, and neither clock."""
+    folder, ran = SyncFolder.of(home), Ran()
+    send(home, CUT_OFF_NETWORK)
+    take_up(home)
+    for half in range(2):
+        trial = RunningTrial(folder, ran)
+        assert not trial.lapses()
+        ran.s += 43_200 + 1
+        assert trial.lapses() is (half == 1)
+    assert waits(home)
+    taken = take_up(home)
+    assert taken is not None
+    assert (taken.version, "no conversation succeeded" in taken.refused) == (1, True)
+    config = load_config(home)
+    assert (config.sync.interval_s, config.sync.only_on_mains) == (900, False)
+    assert config.camera.exposure_us == 500  # what does not cut it off stays
+    assert newest(folder) == taken
+    assert not waits(home)
+    assert take_up(home) is None
+
+
+def test_one_conversation_ends_the_trial(home: Path) -> None:
+    folder, ran = SyncFolder.of(home), Ran()
+    send(home, CUT_OFF_NETWORK)
+    take_up(home)
+    trial = RunningTrial(folder, ran)
+    trial.passed()
+    ran.s += 1e6
+    assert not trial.lapses()
+    assert not RunningTrial(folder, ran).lapses()
+    assert not waits(home)
+    assert load_config(home).sync.only_on_mains
+
+
+def test_a_second_version_on_trial_goes_back_to_what_worked(home: Path) -> None:
+    folder, ran = SyncFolder.of(home), Ran()
+    send(home, CUT_OFF_NETWORK)
+    take_up(home)
+    send(home, "[sync]\ninterval_s = 600\n", version=2)
+    take_up(home)
+    trial = RunningTrial(folder, ran)
+    ran.s += 86_401
+    assert trial.lapses()
+    assert take_up(home) is not None
+    assert (load_config(home).sync.interval_s, load_config(home).sync.only_on_mains) == (900, False)
+
+
+def test_what_a_technician_set_since_is_not_taken_back(home: Path) -> None:
+    folder, ran = SyncFolder.of(home), Ran()
+    send(home, CUT_OFF_NETWORK)
+    take_up(home)
+    edit(home, "interval_s = 300", "interval_s = 60")
+    trial = RunningTrial(folder, ran)
+    ran.s += 86_401
+    assert trial.lapses()
+    assert take_up(home) is None
+    assert load_config(home).sync.interval_s == 60
+    assert not waits(home)
+
+
+@pytest.mark.parametrize("data", [b"", b"[]", b'{"version": 1}', b"\xff"])
+def test_a_damaged_trial_counts_as_none(home: Path, data: bytes) -> None:
+    folder = SyncFolder.of(home)
+    (folder.path / "configuration.trial").write_bytes(data)
+    assert not RunningTrial(folder, Ran()).lapses()
     assert not waits(home)
 
 

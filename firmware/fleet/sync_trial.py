@@ -1,0 +1,93 @@
+"""Sync settings that the department sent are on trial until a conversation succeeds with them.
+
+A network that is not there, or mains power that a unit does not have, would cut a unit off for good: it would
+never hear of a better version. So the settings before are kept, and come back where the unit ran for as long
+as its schedule allows without a conversation. Running time counts, over all runs: a car that is parked for a
+week has tried nothing, and no clock decides.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from firmware.settings.config import SyncSettings
+from storage import files
+from sync.membership import SyncFolder
+
+WRITE_EVERY_S = 600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """Version `version` put `sent` in the place of `before`; `ran_s`: seconds of running time since."""
+
+    version: int
+    before: SyncSettings
+    sent: SyncSettings
+    ran_s: float = 0.0
+
+    @property
+    def lapsed(self) -> bool:
+        """Whether the unit ran for too long without a conversation."""
+        return self.ran_s >= self.sent.late_after_s
+
+
+def begin(folder: SyncFolder, trial: Trial) -> None:
+    """Keep a trial, in the place of one before it, whose older settings stay those to return to."""
+    known = read(folder)
+    if known is not None:
+        trial = replace(trial, before=known.before)
+    files.replace(_path(folder), json.dumps(asdict(trial)).encode())
+
+
+def read(folder: SyncFolder) -> Trial | None:
+    """The trial that runs; None if none does. A damaged file counts as none."""
+    try:
+        raw: dict[str, Any] = json.loads(_path(folder).read_bytes())
+        before, sent = (SyncSettings(**raw.pop(name)) for name in ("before", "sent"))
+        return Trial(before=before, sent=sent, **raw)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return None
+
+
+def end(folder: SyncFolder) -> None:
+    """A conversation succeeded, or the settings before are back."""
+    with contextlib.suppress(OSError):
+        _path(folder).unlink(missing_ok=True)
+
+
+class RunningTrial:
+    """Counts the running time of a trial; for the loop of a run, called once a second or less often."""
+
+    def __init__(self, folder: SyncFolder, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._folder, self._monotonic = folder, monotonic
+        self._trial = read(folder)
+        self._since_s = monotonic()
+
+    def passed(self) -> None:
+        """A conversation succeeded."""
+        if self._trial is not None:
+            self._trial = None
+            end(self._folder)
+
+    def lapses(self) -> bool:
+        """Whether the settings before must come back."""
+        trial, elapsed_s = self._trial, self._monotonic() - self._since_s
+        if trial is None:
+            return False
+        counted = replace(trial, ran_s=trial.ran_s + elapsed_s)
+        if counted.lapsed or elapsed_s >= WRITE_EVERY_S:
+            self._trial, self._since_s = counted, self._since_s + elapsed_s
+            with contextlib.suppress(OSError):  # a full disk: counted again when it has room
+                files.replace(_path(self._folder), json.dumps(asdict(counted)).encode())
+        return counted.lapsed
+
+
+def _path(folder: SyncFolder) -> Path:
+    return folder.path / "configuration.trial"
