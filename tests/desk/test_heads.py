@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import base64
 import shutil
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from desk_asking import search
+from desk_root import covered_by
 from desk_twins import DAY_US, MINUTE_US, Department, open_department
 from flipped import flip
 from log_twins import Log
@@ -27,11 +30,16 @@ from sync.department.content.opened_list import (
     parse_list,
     read_lines,
 )
+from sync.department.desk.due import OverdueForm
 from sync.department.journal import check_log
-from sync.department.journal.entries import WitnessAway
-from sync.department.journal.publisher import Publisher, WatchingWitness
+from sync.department.journal.entries import WitnessAway, WitnessClaimed
+from sync.department.journal.publisher import Publisher, WatchingWitness, WitnessLinks
+from sync.department.journal.witness_link import AbsentWitness, FolderWitness, SizeConflictError, WitnessLink
+from sync.department.journal.witness_server import WitnessFolder
 from sync.department.policy.refusals import DeskRefusal
+from sync.department.server.open_desk import adopt_root
 from sync.errors import LinkError
+from sync.root_file import RootWitness
 
 Tokens = Callable[[str], str]
 
@@ -278,6 +286,136 @@ def test_one_witness_that_refuses_stops_the_answers_whatever_the_others_say(tmp_
     with pytest.raises(ForkedLogError):
         log.cover(log.add())
     log.close()
+
+
+def longer(log: Log) -> None:
+    """Says it co-signed more entries than there are."""
+
+    def cosign(old_size: int, proof: list[bytes], note: str) -> str:
+        raise SizeConflictError(10_000)
+
+    log.links[1].cosign = cosign  # type: ignore[method-assign]
+
+
+def forked(log: Log) -> None:
+    log.links[1].forked = True
+
+
+def slow(log: Log) -> None:
+    """Its claim comes after the others have signed."""
+    signed = threading.Event()
+
+    def cosign(old_size: int, proof: list[bytes], note: str) -> str:
+        signed.wait(20)
+        raise ForkedLogError("no continuation", where="witness")
+
+    def after(honest: Callable[..., str]) -> Callable[..., str]:
+        def cosigned(*asked: Any) -> str:
+            try:
+                return honest(*asked)
+            finally:
+                signed.set()
+
+        return cosigned
+
+    log.links[1].cosign = cosign  # type: ignore[method-assign]
+    log.links[2].cosign = after(log.links[2].cosign)  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("claims", [longer, forked, slow])
+def test_a_witness_that_claims_and_shows_nothing_stops_no_answer_of_a_quorum(
+    tmp_path: Path, claims: Callable[[Log], None]
+) -> None:
+    log = Log(tmp_path, witnesses=3, quorum=2)
+    log.cover(log.add())
+    claims(log)
+    said: list[tuple[str, str]] = []
+    for _ in range(3):
+        covered = log.publisher.cover(log.add(), log.witnesses, log.watchers)
+        assert covered.size == log.log.size()
+        said += covered.claims
+    assert {name for name, _ in said} == {"w1.example/1"}
+    log.links[0].away, log.now = True, log.now + 61
+    with pytest.raises(ForkedLogError):  # no quorum beside it
+        log.cover(log.add())
+    log.close()
+
+
+def cover_some(log: Log) -> None:
+    """Often enough that a claim that comes after the others' signatures is met."""
+    for _ in range(50):
+        log.cover(log.add())
+        log.now += 61
+
+
+def test_where_half_of_the_witnesses_are_a_quorum_a_claim_stops_the_answers(tmp_path: Path) -> None:
+    """The other half may be root's."""
+    log = Log(tmp_path, witnesses=3, quorum=1)
+    log.cover(log.add())
+    forked(log)
+    with pytest.raises(ForkedLogError, match=r"witness w1\.example/1"):
+        cover_some(log)
+    log.close()
+
+
+@pytest.mark.parametrize("entries", [2, 8])
+def test_a_claim_that_is_shown_stops_the_answers_against_a_quorum(tmp_path: Path, entries: int) -> None:
+    """Two of three witnesses are root's, and sign a shorter or a longer log; the third has the true head."""
+    true = Log(tmp_path / "true", witnesses=3, quorum=2)
+    for _ in range(5):
+        true.cover(true.add())
+    shown = true.links[1].newest(true.log.origin)
+    forged = Log(tmp_path / "forged", witnesses=3, quorum=2, key=true.key)
+    for _ in range(entries):
+        forged.add()
+    forged.links[1].forked = True
+    forged.links[1].newest = lambda origin: shown  # type: ignore[method-assign]
+    with pytest.raises(ForkedLogError, match=r"witness w1\.example/1 shows"):
+        cover_some(forged)
+    true.close()
+    forged.close()
+
+
+def test_the_desk_goes_on_beside_a_witness_that_only_claims_and_tells_of_it(
+    department: Department, tokens: Tokens, tmp_path: Path
+) -> None:
+    desk, folders = department.desk, []
+    for number in range(3):
+        folders.append(WitnessFolder.create(tmp_path / f"w{number}", f"w{number}.example/1"))
+        folders[-1].add_log(desk.log.note_key)
+    named = tuple(
+        RootWitness(keys=tuple(one.text() for one in folder.keys), url=f"https://{folder.keys[0].name}")
+        for folder in folders
+    )
+    root = department.new_root(witnesses=named, quorum=2)
+    adopt_root(department.home, desk, root, desk.policy_document)
+    links: dict[str, WitnessLink] = {
+        one.url: FolderWitness(folder, department.clock) for one, folder in zip(named, folders, strict=True)
+    }
+    liar = links[named[1].url]
+    liar.cosign = forks  # type: ignore[method-assign]
+    desk._links = WitnessLinks(lambda one: links[one.url])
+    comm1, chief = tokens("comm1"), department.logon("chief")
+    for _ in range(4):
+        assert not search(department, comm1).unwitnessed
+    (claim,) = desk.log.entries(kinds=(WitnessClaimed.KIND,))  # one a day, not one an answer
+    assert isinstance(claim.note, WitnessClaimed)
+    assert (claim.note.witness, claim.note.claim) == ("w1.example/1", "no continuation")
+    listed = department.call("compliance/overdue", chief, OverdueForm())
+    (due,) = [one.what for one in listed if "w1.example/1" in one.what]  # type: ignore[attr-defined]
+    assert "no continuation; the others co-sign this log" in due
+    covered = covered_by(department)
+    assert check_log.check(desk.log.folder, desk.log.public, keys=desk.log.keys, taken=covered).sound
+    assert covered.claims == [f"entry {claim.sequence}: witness w1.example/1: no continuation"]
+    links[named[0].url] = AbsentWitness()
+    desk._links = WitnessLinks(lambda one: links[one.url])
+    with pytest.raises(DeskRefusal) as refused:
+        search(department, comm1)
+    assert refused.value.code == "forked"
+
+
+def forks(old_size: int, proof: list[bytes], note: str) -> str:
+    raise ForkedLogError("no continuation", where="witness")
 
 
 def test_a_witness_that_was_away_catches_up_from_its_own_size(tmp_path: Path) -> None:

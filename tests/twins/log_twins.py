@@ -46,10 +46,13 @@ def look_up(number: int) -> Access:
 class Log:
     """An access log with a witness, and a publisher as the server has it."""
 
-    def __init__(self, folder: Path, witnesses: int = 1, quorum: int = 1) -> None:
+    def __init__(
+        self, folder: Path, witnesses: int = 1, quorum: int = 1, key: Ed25519PrivateKey | None = None
+    ) -> None:
         self._number = 0
         self._guard = threading.Lock()
-        self.log = AccessLog.create(folder / "log", Ed25519PrivateKey.generate())
+        self.key = key or Ed25519PrivateKey.generate()
+        self.log = AccessLog.create(folder / "log", self.key)
         self.folders = [
             WitnessFolder.create(folder / f"w{number}", f"w{number}.example/1") for number in range(witnesses)
         ]

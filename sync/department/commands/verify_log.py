@@ -284,7 +284,12 @@ def check_home(
     wrong, unchecked = covered.compare(reported)
     if keys is not None:
         wrong += covered.holds.problems(FolderVault(folder / HOLDS), keys, log_id_of(public))
-    report = replace(report, problems=(*report.problems, *wrong), unchecked=(*report.unchecked, *unchecked))
+    report = replace(
+        report,
+        problems=(*report.problems, *wrong),
+        unchecked=(*report.unchecked, *unchecked),
+        claims=tuple(covered.claims),
+    )
     return worst(_report(common, report), _check_hours(common, home, root))
 
 
@@ -341,6 +346,8 @@ def _report(common: Common, report: LogReport) -> int:
     proof = f"{report.witnessed} witnessed" if report.proven else "no witness asked"
     print(f"access log: {counted(report.entries, 'entry')}, {proof}, {report.opened} opened")
     _say(report.problems, report.unchecked)
+    for claim in report.claims:
+        print(f"claimed alone, and not shown: {claim}")
     if not report.sound:
         print(f"{counted(len(report.problems), 'problem')} found")
     elif report.proven or not report.witnessable:

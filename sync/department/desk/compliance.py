@@ -15,12 +15,13 @@ from sync.department.desk.sharing import rules as sharing
 from sync.department.desk.state import DeskState
 from sync.department.ground.department_time import Doubt, span_text
 from sync.department.journal.change_entries import GlassBroken
-from sync.department.journal.entries import AuditDone, FindingOpened
+from sync.department.journal.entries import AuditDone, FindingOpened, WitnessClaimed
 from sync.department.journal.hold_entries import HoldPlaced
 from sync.department.journal.sharing_entries import ShareAsked
 from sync.department.policy.policy import Policy
 from sync.department.policy.roles import CALLS, Call, Role
 
+CLAIM_DAYS = 2  # a claim that lasts is entered daily
 INCIDENT_DAYS = 7  # a log that contradicts its past waits no longer for two people
 EVIDENCE_DAYS = 30  # a hold is fulfilled by export and booking
 
@@ -82,6 +83,21 @@ def clocks(doubt: Doubt | None, now_us: int, newest_us: int) -> list[Overdue]:
 def witness(policy: Policy, problem: str) -> list[Overdue]:
     """A log that no witness sees, from its first moment on."""
     return [Overdue(kind=Late.WITNESS, clause=policy.witness.clause, what=problem)] if problem else []
+
+
+def claims(policy: Policy, book: DeskState, now_us: int) -> list[Overdue]:
+    """What a witness claims alone against the log, and does not show: entered daily while it does."""
+    return [
+        Overdue(
+            kind=Late.WITNESS,
+            clause=policy.witness.clause,
+            what=f"witness {note.witness} claimed on {iso_text(entry.stamp.at_us, to='second')}, and did not "
+            f"show: {note.claim}; the others co-sign this log. Ask the office that runs it; it goes by: "
+            f"department keys draft --without-witness {note.witness}",
+        )
+        for entry in book.claims.values()
+        if isinstance(note := entry.note, WitnessClaimed) and now_us - entry.stamp.at_us < CLAIM_DAYS * DAY_US
+    ]
 
 
 def held(book: DeskState, count: Callable[[int], int]) -> list[Overdue]:

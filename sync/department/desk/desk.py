@@ -14,11 +14,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 
+import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from storage.counts import counted
 from storage.errors import CheckpointError, ForkedLogError, RecordError
-from storage.times import MINUTE_US, now_us
+from storage.times import DAY_US, MINUTE_US, now_us
 from sync.department.content.key_guard import Cover
 from sync.department.desk import proofs, sessions
 from sync.department.desk.grants.rules import demand_grant
@@ -36,6 +37,7 @@ from sync.department.journal.entries import (
     Refused,
     SessionEnded,
     WitnessAway,
+    WitnessClaimed,
 )
 from sync.department.journal.entry_base import Note, Stamp
 from sync.department.journal.marking import mark_unwitnessed
@@ -51,6 +53,7 @@ from sync.department.policy.roles import CALLS, Call, Role, allowing_role
 from sync.errors import LinkError
 from sync.root_file import describe, open_first
 
+log_events = structlog.get_logger("department.desk")
 T = TypeVar("T")
 Plan: TypeAlias = tuple[Sequence[Note], Callable[[list[Entry]], T]]
 """What a call decided: the notes to enter, and what to make of their entries."""
@@ -236,6 +239,7 @@ class Desk(LogState):
             confirm = getattr(self._clock, "confirm", None)
             if confirm is not None:
                 confirm(head.time_s * 1_000_000, "witness")
+            self._enter_claims(head.claims)
             return self._cover(sequence, head.size, head.note, unwitnessed=False)
         except ForkedLogError as error:
             raise NotYetError(
@@ -243,6 +247,16 @@ class Desk(LogState):
             ) from None
         except (LinkError, CheckpointError) as error:
             return self._in_grace(sequence, error)
+
+    def _enter_claims(self, claims: Sequence[tuple[str, str]]) -> None:
+        """What a witness claims alone, and does not show: an entry a day, and in the list of what is due."""
+        for name, claim in claims:
+            log_events.warning("witness_claims", witness=name, claim=claim)
+            with self.deciding() as moment:
+                known = self.book.claims.get(name)
+                if known is None or moment.at_us - known.stamp.at_us >= DAY_US:
+                    note = WitnessClaimed(witness=name, claim=claim[:LONGEST_REASON])
+                    self.add(note, system_stamp(self.root, moment.at_us))
 
     def witness_problem(self) -> str:
         """Why the log is not co-signed now, and what to do; empty while it is, as far as this desk knows."""

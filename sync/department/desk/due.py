@@ -56,6 +56,7 @@ def overdue_now(front: DeskContext, now_us: int, *, filings: bool = True) -> lis
     )
     if desk.root.witnesses:  # that none is named is told with the hourly heads
         found += compliance.witness(desk.policy, desk.witness_problem())
+        found += compliance.claims(desk.policy, desk.book, now_us)
     doubt = front.time.doubt() if front.time is not None else None
     return found + compliance.clocks(doubt, now_us, desk.log.newest_us())
 

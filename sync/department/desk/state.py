@@ -33,6 +33,7 @@ from sync.department.journal.entries import (
     Entry,
     RootSet,
     WitnessAway,
+    WitnessClaimed,
 )
 from sync.department.journal.hold_entries import Purged
 from sync.department.journal.machine_entries import KeysListSeen, PurgeAllowed
@@ -75,6 +76,7 @@ class DeskState:
     joined: JoinedUnits = field(default_factory=JoinedUnits)
     logs: LogsOfUnits = field(default_factory=LogsOfUnits)
     away: Entry | None = None
+    claims: dict[str, Entry] = field(default_factory=dict)
     opened_us: int = 0
     policy_us: int = 0
     purge_through: int = -1
@@ -108,6 +110,8 @@ class DeskState:
             self.opened_us = entry.stamp.at_us
         elif isinstance(note, WitnessAway):
             self.away = entry
+        elif isinstance(note, WitnessClaimed):
+            self.claims[note.witness] = entry
         elif isinstance(note, KeysListSeen):
             self.keys_lines = note.lines
         elif isinstance(note, DayCounted):

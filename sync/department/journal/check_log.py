@@ -40,7 +40,7 @@ SKEW_US = 10 * MINUTE_US  # how far the department's clock and a witness's may d
 class LogReport:
     """`problems`: what is wrong, worst first, empty if nothing; `proven`: a witness's tree head was
     matched; `witnessable`: there is a witness to ask; `unchecked`: what could not be looked at, for want of
-    a key, a file or a witness."""
+    a key, a file or a witness; `claims`: what a witness claimed alone against the log, and did not show."""
 
     entries: int
     witnessed: int
@@ -50,6 +50,7 @@ class LogReport:
     proven: bool
     unchecked: tuple[str, ...] = ()
     witnessable: bool = True
+    claims: tuple[str, ...] = ()
 
     @property
     def sound(self) -> bool:

@@ -310,6 +310,16 @@ class WitnessAway(Note):
     reason: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WitnessClaimed(Note):
+    """A witness claimed that this log is not the one it saw, and showed nothing, while a quorum of the others
+    co-signed: its name, what it claimed. Once a day and witness."""
+
+    KIND: ClassVar[str] = "witness_claimed"
+    witness: str
+    claim: str
+
+
 NOTES: dict[str, type[Note]] = {
     cls.KIND: cls
     for cls in (
@@ -357,6 +367,7 @@ NOTES: dict[str, type[Note]] = {
         GrantDelegated,
         IncidentSettled,
         WitnessAway,
+        WitnessClaimed,
         ChangeProposed,
         ChangeDecided,
         ChangeUsed,

@@ -5,6 +5,10 @@ turn is a file lock, so that commands beside the server take part. Each witness 
 others, and a quorum is enough. A witness that does not answer in time is asked again after a minute only, so
 that it costs one time-out and not one a search. Two publishers that meet at a witness are not an absence: the
 one that has another size proves from there.
+
+A witness that says this log is another than the one it saw must show it: its newest checkpoint has this log's
+own signature. If it shows none, and more than half of the witnesses co-sign, the claim is the caller's to
+enter, and the witness is not asked for a minute. An honest one of these would have refused, too.
 """
 
 from __future__ import annotations
@@ -12,7 +16,7 @@ from __future__ import annotations
 import fcntl
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -37,11 +41,15 @@ LOCK_FILE = "publish.lock"
 
 @dataclass(frozen=True, slots=True)
 class Covered:
-    """A co-signed tree head: its size, its note, and the time by the witness that completed the quorum."""
+    """A co-signed tree head: its size, its note, and the time by the witness that completed the quorum.
+
+    `claims`: (witness, what it claimed against this log and did not show).
+    """
 
     size: int
     note: str
     time_s: int
+    claims: tuple[tuple[str, str], ...] = ()
 
 
 class WitnessedLog(Protocol):
@@ -104,6 +112,20 @@ class WatchingWitness:
             self._asking.release()
         self._size = size
         return lines
+
+    def shown_against(self, log: WitnessedLog) -> str:
+        """What its newest checkpoint of this log, by the log's own key, shows against the log: empty for
+        nothing. It is not asked again for a minute."""
+        self._away_until = self._clock() + AWAY_S
+        try:
+            head = open_checkpoint(self.link.newest(log.note_key.name), log.note_key)
+        except (LinkError, StorageError):
+            return ""
+        size = log.size()
+        if head.size > size:
+            return f"a tree head of {head.size} entries, this log holds {size}: entries were lost or removed"
+        ours = open_checkpoint(log.signed_head(head.size), log.note_key)
+        return "" if ours.root == head.root else f"another tree head of {head.size} entries than this log's"
 
     def _own_lines(self, note: str, answer: str) -> str:
         """The line by each of this witness's own keys: one in another's name, or one too many, would spoil
@@ -171,6 +193,7 @@ class Publisher:
         self._lock_file = folder / lock_file
         self._turn = threading.Lock()
         self._pool = ThreadPoolExecutor(MAX_WITNESSES, thread_name_prefix="witness")
+        self._late: dict[WatchingWitness, StorageError] = {}  # claims that came after the quorum
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
@@ -219,13 +242,17 @@ class Publisher:
         asked = {self._pool.submit(one.cosign, self._log, size, note): one for one in watchers}
         pending: set[Future[str]] = set(asked)
         whole, errors = note, list[Exception]()
+        claims = {one: error for one, error in self._late.items() if one in watchers}
+        self._late = {}
         while pending:
             done, pending = wait(pending, return_when=FIRST_COMPLETED)
             for one in done:
                 error = one.exception()
                 if error is None:
                     whole += one.result()
-                elif isinstance(error, ForkedLogError | LedgerError):
+                elif isinstance(error, ForkedLogError | OutrunError):
+                    claims[asked[one]] = error
+                elif isinstance(error, LedgerError):
                     raise error
                 elif isinstance(error, LinkError | StorageError):
                     errors.append(error)
@@ -233,9 +260,14 @@ class Publisher:
                     raise error
             completed = witnesses.witnessed(whole)
             if completed is not None:
+                for one in pending:
+                    one.add_done_callback(lambda late: self._note_late(asked[late], late))
+                unshown = self._unshown(claims, witnesses)
                 open_checkpoint(whole, self._log.note_key)
                 self._log.keep_head(size, whole)
-                return Covered(size, whole, completed.time_s)
+                return Covered(size, whole, completed.time_s, unshown)
+        if claims:
+            raise min(claims.values(), key=lambda one: not isinstance(one, ForkedLogError))
         what = "; ".join(str(error) for error in errors[:3]) or "there is no witness"
         raise LinkError(
             f"{len(watchers) - len(errors)} of {counted(len(watchers), 'witness', 'witnesses')} answered, "
@@ -243,3 +275,28 @@ class Publisher:
             where="witnesses",
             cure="name one in the root file" if not watchers else "",
         )
+
+    def _note_late(self, watcher: WatchingWitness, answer: Future[str]) -> None:
+        error = None if answer.cancelled() else answer.exception()
+        if isinstance(error, ForkedLogError | OutrunError):
+            self._late[watcher] = error
+
+    def _unshown(
+        self, claims: Mapping[WatchingWitness, StorageError], witnesses: Witnesses
+    ) -> tuple[tuple[str, str], ...]:
+        """The claims against this log for which their witness shows nothing. Raises ForkedLogError for one
+        that is shown; and for each, where half of the witnesses would be a quorum."""
+        found = []
+        for watcher, error in claims.items():
+            if isinstance(error, OutrunError) and error.size <= self._log.size():
+                continue  # another process of ours was faster
+            shown = watcher.shown_against(self._log)
+            if shown or 2 * witnesses.quorum <= len(witnesses.keys):
+                what = (
+                    f"witness {watcher.name} shows {shown}"
+                    if shown
+                    else f"witness {watcher.name}: {error.what}"
+                )
+                raise ForkedLogError(what, where="access log", cure="department verify; do not continue")
+            found.append((watcher.name, error.what))
+        return tuple(found)

@@ -16,7 +16,7 @@ from storage.times import DAY_US, SECOND_US
 from sync.department.content.held_check import OpenHolds
 from sync.department.desk.machine.joined import JoinedUnits
 from sync.department.journal.change_entries import DocumentSigned
-from sync.department.journal.entries import Entry
+from sync.department.journal.entries import Entry, WitnessClaimed
 from sync.department.journal.granted import can_destroy
 from sync.department.journal.machine_entries import DocumentSent
 from sync.department.journal.office_entries import GrantIssued
@@ -74,6 +74,7 @@ class CoveredByEntries:
         self._joined, self._days, self.holds = JoinedUnits(), CountedDays(), OpenHolds()
         self._logs = LogsOfUnits()
         self._problems: list[str] = []
+        self.claims: list[str] = []
 
     def judge(self, entry: Entry, *, holds: bool) -> None:
         """Take in an entry in its order. `holds`: the person whom it names signed it, or none had to."""
@@ -87,6 +88,8 @@ class CoveredByEntries:
             if wrong := self._logs.apply(entry):
                 self._problems.append(f"entry {entry.sequence}: unit_logs: {wrong}")
             self.holds.apply(entry)
+        if isinstance(note, WitnessClaimed):
+            self.claims.append(f"entry {entry.sequence}: witness {note.witness}: {note.claim}")
         if isinstance(note, DocumentSent):
             self._take_sent(entry, note)
         elif isinstance(note, DocumentSigned) and holds:

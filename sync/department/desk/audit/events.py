@@ -118,6 +118,7 @@ _ROWS: Mapping[str, tuple[str, Callable[[Any], _Said]]] = {
     "closed_log": ("closed log", lambda n: (n.log[:16], "", f"{n.records} records", n.reason)),
     "reset_handed": ("reset receipt", lambda n: ("", "", n.digest.hex()[:16], "")),
     "administrator_named": ("administrator named", lambda n: (n.user, "two offices", "", "")),
+    "witness_claimed": ("witness's claim", lambda n: (n.witness, "", "not shown", n.claim)),
     "witness_away": ("witness away", lambda n: ("", "", n.reason, "")),
     "redress_answered": ("redress answered", lambda n: (str(n.request), "", n.outcome, n.note)),
     "log_read": ("log read", lambda n: ("", "", str(n.count), "")),
