@@ -1,8 +1,9 @@
 """The unit's alert page over HTTPS, for the patrol laptop on the car's own network; the uplink may be down.
 
 Listens only if the configuration says so, and only on an enrolled unit. TLS 1.3 with the unit's own
-certificate. Requests are bounded in size, number and time; a page may not be framed, and runs no script but
-its own.
+certificate. Requests are bounded in size, number and time: handshake, header and body together have ten
+seconds, and where there are too many connections the oldest over which no officer asked is cut off. A page
+may not be framed, and runs no script but its own.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ import contextlib
 import json
 import queue
 import re
+import socket
 import ssl
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
@@ -28,9 +31,13 @@ from firmware.alerts.sessions import Officer, PageSessions
 from storage.envelope import decode, encode
 from storage.errors import RecordError, RefusedError, StorageError
 from sync.membership import SyncFolder
+from sync.networks import network_of
 
 MAX_BODY = 8192
 MOST_CONNECTIONS = 32
+MOST_AN_ADDRESS = 8  # over which no officer has asked yet; a browser opens six at once
+REQUEST_S = 10.0  # for handshake, header and body together
+ANSWER_S = 60.0
 IDLE_S = 20.0
 BEAT_S = 10.0
 COOKIE = "alerts"
@@ -90,34 +97,104 @@ class Feed:
                 self._queues.discard(mine)
 
 
+@dataclass(slots=True)
+class _Line:
+    """A connection. `until_s`: when it is cut off; `proven`: an officer asked over it."""
+
+    group: str
+    until_s: float | None
+    proven: bool = False
+    gone: bool = False
+
+
 class _Server(ThreadingHTTPServer):
+    """A connection costs a thread before it has said a word. Strangers' ones make room for each other."""
+
     daemon_threads = True
     request_queue_size = MOST_CONNECTIONS
 
     def __init__(self, address: tuple[str, int], context: ssl.SSLContext, handler: type[_Handler]) -> None:
         self._context = context
-        self._slots = threading.BoundedSemaphore(MOST_CONNECTIONS)
+        self._lock = threading.Lock()
+        self._lines: dict[socket.socket, _Line] = {}  # the oldest first
         self.stopping = threading.Event()
         super().__init__(address, handler)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        if not self._slots.acquire(blocking=False):
+        try:  # the handshake is in the connection's own thread
+            secured = self._context.wrap_socket(request, server_side=True, do_handshake_on_connect=False)
+        except (OSError, ValueError):
             self.shutdown_request(request)
             return
-        super().process_request(request, client_address)
+        if not self._admit(secured, network_of(str(client_address[0]))):
+            self.shutdown_request(secured)
+            return
+        try:
+            super().process_request(secured, client_address)
+        except RuntimeError:  # no thread is left
+            with self._lock:
+                self._lines.pop(secured, None)
+            self.shutdown_request(secured)
+
+    def _admit(self, secured: socket.socket, group: str) -> bool:
+        """Take a connection in, in the place of the oldest unproven one where there are too many."""
+        with self._lock:
+            if len(self._lines) >= 2 * MOST_CONNECTIONS:  # those cut off have not all ended yet
+                return False
+            live = {one: line for one, line in self._lines.items() if not line.gone}
+            unproven = [one for one, line in live.items() if not line.proven]
+            near = [one for one in unproven if live[one].group == group]
+            if len(near) >= MOST_AN_ADDRESS:
+                self._cut(near[0])
+            elif len(live) >= MOST_CONNECTIONS:
+                if not unproven:
+                    return False
+                self._cut(unproven[0])
+            self._lines[secured] = _Line(group, time.monotonic() + REQUEST_S)
+            return True
+
+    def _cut(self, secured: socket.socket) -> None:
+        """End a connection; its thread wakes and removes it. Under the lock."""
+        self._lines[secured].gone = True
+        with contextlib.suppress(OSError):  # the plain shutdown: the TLS object is its thread's
+            socket.socket.shutdown(secured, socket.SHUT_RDWR)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """The handshake is in the connection's own thread, under its clock."""
         try:
-            request.settimeout(IDLE_S)
+            request.settimeout(REQUEST_S)
             try:
-                secured = self._context.wrap_socket(request, server_side=True)
-            except (OSError, ssl.SSLError):
+                request.do_handshake()
+            except (OSError, ValueError):
                 self.shutdown_request(request)
                 return
-            super().process_request_thread(secured, client_address)
+            super().process_request_thread(request, client_address)
         finally:
-            self._slots.release()
+            with self._lock:
+                self._lines.pop(request, None)
+
+    def service_actions(self) -> None:
+        """Cut off what is late; called twice a second."""
+        now_s = time.monotonic()
+        with self._lock:
+            for one, line in self._lines.items():
+                if not line.gone and line.until_s is not None and line.until_s < now_s:
+                    self._cut(one)
+
+    def await_request(self, secured: socket.socket) -> None:
+        """A whole request, header and body, is due on this connection."""
+        with self._lock:
+            line = self._lines[secured]
+            line.until_s = time.monotonic() + (REQUEST_S + IDLE_S if line.proven else REQUEST_S)
+
+    def await_reader(self, secured: socket.socket, seconds: float | None) -> None:
+        """An answer is on its way."""
+        with self._lock:
+            self._lines[secured].until_s = None if seconds is None else time.monotonic() + seconds
+
+    def prove(self, secured: socket.socket) -> None:
+        """An officer asked over this connection."""
+        with self._lock:
+            self._lines[secured].proven = True
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A connection that breaks is not an error."""
@@ -132,6 +209,11 @@ class _Handler(BaseHTTPRequestHandler):
     api: ClassVar[PageApi]
     sessions: ClassVar[PageSessions]
     feed: ClassVar[Feed]
+    server: _Server
+
+    def handle_one_request(self) -> None:
+        self.server.await_request(self.connection)
+        super().handle_one_request()
 
     def do_GET(self) -> None:
         self._guarded(self._get)
@@ -156,6 +238,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
 
     def _get(self) -> None:
+        self.server.await_reader(self.connection, ANSWER_S)
         path = self.path.partition("?")[0]
         if path in FILES:
             name, media_type = FILES[path]
@@ -181,6 +264,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _post(self) -> None:
         body = self._body()
+        self.server.await_reader(self.connection, ANSWER_S)
         path = self.path
         if path == "/logon/challenge":
             self._send(200, encode(self.sessions.challenge()), "application/cbor")
@@ -224,7 +308,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _events(self) -> None:
         officer = self._officer()
-        stopping: threading.Event = self.server.stopping  # type: ignore[attr-defined]  # a _Server's
+        self.server.await_reader(self.connection, None)
+        stopping = self.server.stopping
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         for name, value in HEADERS.items():
@@ -245,7 +330,9 @@ class _Handler(BaseHTTPRequestHandler):
                     self.wfile.write(f"data: {word.text}\n\n".encode())
 
     def _officer(self) -> Officer:
-        return self.sessions.find(self._token())
+        found = self.sessions.find(self._token())
+        self.server.prove(self.connection)
+        return found
 
     def _token(self) -> str:
         try:
