@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import resource
 import socket
 import ssl
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
+from bounded_server import bounded
 from flood import bare_connections, silent_clients
 from sync_twins import DepartmentProcess, Unit, found_department, issue_code
 
-from sync.department.ground.listener import BoundedServer, Bounds, raise_file_limit
+from sync.department.ground.listener import Bounds, raise_file_limit
 from sync.department.ground.sparingly import Sparingly
 from sync.department.journal.witness_server import WitnessFolder, witness_app
 from sync.networks import network_of
@@ -87,22 +85,6 @@ def test_silent_tls_clients_make_room_for_one_that_speaks(tmp_path: Path) -> Non
             context = ssl.create_default_context(cafile=str(process.home.authority / "ca.pem"))
             with httpx.Client(verify=context, trust_env=False, timeout=30) as client:
                 assert client.get(f"https://localhost:{port}/health").text == "ok\n"
-
-
-@contextlib.contextmanager
-def bounded(app: Any, bounds: Bounds) -> Iterator[int]:
-    """The app behind a bounded server without TLS; its port."""
-    server = BoundedServer(app, "127.0.0.1", 0, None, bounds)
-    thread = threading.Thread(target=lambda: asyncio.run(server._serve()))
-    thread.start()
-    until = time.monotonic() + 60
-    while not server.started and time.monotonic() < until:
-        time.sleep(0.01)
-    try:
-        yield int(server.servers[0].sockets[0].getsockname()[1])
-    finally:
-        server.should_exit = True
-        thread.join(60)
 
 
 HALF = b"POST /add-checkpoint HTTP/1.1\r\nHost: w\r\nContent-Length: 9000\r\n\r\nold"

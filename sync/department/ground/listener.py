@@ -217,9 +217,20 @@ class BoundedServer(uvicorn.Server):
     """uvicorn behind a `Listener`."""
 
     def __init__(
-        self, app: Any, host: str, port: int, context: ssl.SSLContext | None, bounds: Bounds
+        self,
+        app: Any,
+        host: str,
+        port: int,
+        context: ssl.SSLContext | None,
+        bounds: Bounds,
+        *,
+        proxy: str = "",
     ) -> None:
-        """Plain HTTP without a context."""
+        """Plain HTTP without a context. `proxy`: the one address whose X-Forwarded-For counts; empty: none.
+
+        Any client may write that header, and pace and lock-outs are by address. So neither uvicorn's default
+        (the loopback) nor its environment variable decides whom to believe.
+        """
         config = uvicorn.Config(
             app,
             host=host,
@@ -230,6 +241,8 @@ class BoundedServer(uvicorn.Server):
             log_config=None,
             access_log=False,
             server_header=False,
+            proxy_headers=bool(proxy),
+            forwarded_allow_ips=[proxy],
             limit_concurrency=2 * bounds.open,
             h11_max_incomplete_event_size=HEADER_BYTES,
             timeout_keep_alive=30,

@@ -5,6 +5,7 @@ No setting goes beyond the policy, and none says how long content is kept: the p
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +29,9 @@ class Settings:
     desk_origin: str = setting(
         "",
         why="the desk's address in browsers, for passkeys, where a proxy changes it; empty: https://host:port",
+    )
+    trusted_proxy: str = setting(
+        "", why="the IP address of a proxy before the desk, whose X-Forwarded-For is believed; empty: none"
     )
     database: str = setting("", why="empty: SQLite in this folder; or postgresql+psycopg://user@host/name")
     blobs_folder: str = setting(
@@ -59,11 +63,17 @@ class Settings:
 def load_settings(path: Path) -> Settings:
     """Parse and check. Raises InvalidInputError naming file and key."""
     try:
-        return load_table(path.read_text(encoding="utf-8"), str(path), Settings)
+        settings = load_table(path.read_text(encoding="utf-8"), str(path), Settings)
     except UnicodeDecodeError as error:
         raise InvalidInputError(f"is not UTF-8: byte {error.start}", where=str(path)) from None
     except SettingError as error:
         raise InvalidInputError(error.reason, where=f"{path}: {error.key}") from None
+    try:
+        if settings.trusted_proxy:
+            ipaddress.ip_address(settings.trusted_proxy)
+    except ValueError:
+        raise InvalidInputError("must be one IP address", where=f"{path}: trusted_proxy") from None
+    return settings
 
 
 def settings_text(settings: Settings) -> str:

@@ -99,7 +99,8 @@ def _server(
     app: Any, context: ssl.SSLContext, home: DepartmentHome, port: int, *, strangers: bool
 ) -> BoundedServer:
     bounds = Bounds(open=home.settings.max_connections, strangers=strangers)
-    return BoundedServer(app, home.settings.listen, port, context, bounds)
+    proxy = home.settings.trusted_proxy if strangers else ""
+    return BoundedServer(app, home.settings.listen, port, context, bounds, proxy=proxy)
 
 
 def renew_server(department: Department, contexts: Sequence[ssl.SSLContext]) -> None:
