@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.tools.mutants import ROOT, Reach, equivalent_names
+from tests.tools.mutants import equivalent_names
+from tests.tools.mutation.bench import ROOT, Reach
 from tests.tools.mutation.changes import mutants_of
 from tests.tools.mutation.rooms import ROOMS
 
@@ -107,23 +108,22 @@ def test_hangs():
 
 
 @pytest.mark.parametrize(
-    ("name", "timeout_s", "failed"), [("passes", 60.0, False), ("fails", 60.0, True), ("hangs", 3.0, True)]
+    ("name", "longest_s", "failed"), [("passes", 60, False), ("fails", 60, True), ("hangs", 3, True)]
 )
 def test_the_runner_tells_a_test_that_fails_from_one_that_passes(
-    tmp_path: Path, name: str, timeout_s: float, failed: bool
+    tmp_path: Path, name: str, longest_s: int, failed: bool
 ) -> None:
     """With the libraries imported that a room's tests bring, plugins of pytest among them."""
     (tmp_path / "test_child.py").write_text(CHILD)
     (tmp_path / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n")  # as in pyproject.toml
-    noted = tmp_path / "reach.json"
+    noted = tmp_path / "libraries.json"
     libraries = [one for one in sys.modules if one.split(".")[0] in {"hypothesis", "_hypothesis_globals"}]
     assert "_hypothesis_globals" in libraries
-    noted.write_text(json.dumps({"libraries": sorted(libraries)}))
-    ask = {"tests": [f"{tmp_path}/test_child.py::test_{name}"], "timeout_s": timeout_s}
+    noted.write_text(json.dumps(sorted(libraries)))
     done = subprocess.run(
-        [sys.executable, "-m", "tests.tools.mutation.runner", str(noted)],
+        [sys.executable, "-m", "tests.tools.mutation.runner", str(noted), str(tmp_path / "output")],
         cwd=ROOT,
-        input=json.dumps(ask) + "\n",
+        input=json.dumps({f"{tmp_path}/test_child.py::test_{name}": longest_s}) + "\n",
         capture_output=True,
         text=True,
         check=True,

@@ -1,8 +1,9 @@
-"""Runs chosen tests in a fresh child process, again and again: `python -m tests.tools.mutation.runner FILE`.
+"""Runs chosen tests in a fresh child process each time: `python -m tests.tools.mutation.runner FILE OUT`.
 
-Reads one JSON object a line, `{"tests": [...], "timeout_s": 60}`, and answers with one: `{"failed": true}`.
-The libraries named in FILE are imported once; each child is forked from there and imports our own modules,
-so that the import of libraries is paid once and not for each mutant.
+Reads one JSON object a line, each test with the seconds that it may take (`{"tests/test_a.py::test_b": 60}`),
+and answers with one: `{"failed": true}`. OUT holds what pytest printed last. The libraries named in FILE are
+imported once; each child is forked from there and imports our own modules, so that the import of libraries is
+paid once and not for each mutant.
 """
 
 from __future__ import annotations
@@ -13,41 +14,49 @@ import json
 import os
 import signal
 import sys
-import time
 import warnings
 from pathlib import Path
 
+IMPORT_S = 120
 
-def _in_child(tests: list[str]) -> None:
+
+class _Watch:
+    """A pytest plugin that ends the process, by its alarm, where a test hangs."""
+
+    def __init__(self, longest_s: dict[str, int]) -> None:
+        self.longest_s = longest_s
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        signal.alarm(self.longest_s.get(nodeid, max(self.longest_s.values())))
+
+
+def _in_child(longest_s: dict[str, int], output: Path) -> None:
     """Run pytest and end this process with its exit status."""
     import pytest
 
     os.setsid()
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    for descriptor in (0, 1, 2):
-        os.dup2(nowhere, descriptor)
+    signal.alarm(IMPORT_S)  # its default action ends the process
+    os.dup2(os.open(os.devnull, os.O_RDWR), 0)
+    printed = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    for descriptor in (1, 2):
+        os.dup2(printed, descriptor)
     sys.dont_write_bytecode = True  # a mutant's size and second may be those of the one before
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
     # what was imported before the fork is a plugin's too, and every warning is an error here
     words = ["-W", "ignore::pytest.PytestAssertRewriteWarning", "-p", "no:cacheprovider", "-p", "no:xdist"]
-    os._exit(int(pytest.main(["-x", "-q", "--no-header", *words, *tests])))
+    # the folder is emptied each time: no child ends by its exit handlers, which would tidy up
+    words += ["--basetemp", f"{output}.d"]
+    os._exit(int(pytest.main(["-x", "-q", "--no-header", *words, *longest_s], plugins=[_Watch(longest_s)])))
 
 
-def failed(tests: list[str], timeout_s: float) -> bool:
-    """Whether a test failed, or the run took longer than `timeout_s`."""
+def failed(longest_s: dict[str, int], output: Path) -> bool:
+    """Whether a test failed, or took longer than it may."""
     child = os.fork()
     if child == 0:
-        _in_child(tests)
-    ends = time.monotonic() + timeout_s
-    while time.monotonic() < ends:
-        ended, status = os.waitpid(child, os.WNOHANG)
-        if ended:
-            _end_group(child)
-            return status != 0
-        time.sleep(0.02)
+        _in_child(longest_s, output)
+    _, status = os.waitpid(child, 0)
     _end_group(child)
-    os.waitpid(child, 0)
-    return True
+    return status != 0
 
 
 def _end_group(child: int) -> None:
@@ -59,12 +68,11 @@ def _end_group(child: int) -> None:
 def main() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for name in json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))["libraries"]:
+        for name in json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")):
             with contextlib.suppress(Exception):  # an optional part of a library
                 importlib.import_module(name)
     for line in sys.stdin:
-        ask = json.loads(line)
-        print(json.dumps({"failed": failed(ask["tests"], ask["timeout_s"])}), flush=True)
+        print(json.dumps({"failed": failed(json.loads(line), Path(sys.argv[2]))}), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,186 @@
+"""A copy of the checkout in which a room's tests run, without a mutant and then with one after another.
+
+The copy and all that its tests write are in memory where the machine has a RAM disk: the tests make many
+files durable, and wait longer for a disk than they compute.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.tools.mutation.changes import Mutant
+from tests.tools.mutation.rooms import Room
+
+ROOT = Path(__file__).resolve().parents[3]
+IN_MEMORY = Path("/dev/shm")  # noqa: S108 - the fastest place, if there is one
+SLOWEST_START_S, LONGER = 30.0, 20.0  # a test may take so many times longer with a mutant; then it hangs
+
+
+class BaselineFailedError(Exception):
+    """The room's tests fail without any mutant: alone, or as the runner runs them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reach:
+    """Which tests run a line, how long each takes in seconds, and the libraries that they import."""
+
+    lines: dict[str, dict[int, list[str]]]
+    seconds: dict[str, float]
+    libraries: frozenset[str] = frozenset()
+
+    @classmethod
+    def from_file(cls, path: Path, checkout: Path) -> Reach:
+        """Read what the plugin wrote; module paths become relative to the checkout."""
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        lines = {
+            Path(module).relative_to(checkout).as_posix(): {int(at): tests for at, tests in reached.items()}
+            for module, reached in raw["lines"].items()
+        }
+        return cls(lines=lines, seconds=raw["seconds"], libraries=frozenset(raw["libraries"]))
+
+    def __or__(self, other: Reach) -> Reach:
+        """What two runs of other tests reached."""
+        lines = {
+            module: {
+                at: [*self.lines.get(module, {}).get(at, ()), *other.lines.get(module, {}).get(at, ())]
+                for at in {*self.lines.get(module, {}), *other.lines.get(module, {})}
+            }
+            for module in {*self.lines, *other.lines}
+        }
+        return Reach(
+            lines=lines, seconds=self.seconds | other.seconds, libraries=self.libraries | other.libraries
+        )
+
+    def tests(self, mutant: Mutant) -> list[str]:
+        """The tests that run one of the mutant's lines: those of the fastest file first."""
+        reached = self.lines.get(mutant.path, {})
+        names = {name for at in mutant.lines for name in reached.get(at, ())}
+        if "" in names:  # it runs on import: all that touch the module
+            names = {name for tests in reached.values() for name in tests}
+        files = {name for name in names if "::" not in name}
+        chosen = [one for one in self.seconds if one in names or one.partition("::")[0] in files]
+        cost: dict[str, float] = {}
+        for one in chosen:
+            file = one.partition("::")[0]
+            cost[file] = cost.get(file, 0.0) + self.seconds[one]
+        return sorted(
+            chosen, key=lambda one: (cost[one.partition("::")[0]], one.partition("::")[0], self.seconds[one])
+        )
+
+    def quickest(self) -> list[str]:
+        """The quickest test of each file."""
+        found: dict[str, str] = {}
+        for one in sorted(self.seconds, key=lambda name: self.seconds[name]):
+            found.setdefault(one.partition("::")[0], one)
+        return list(found.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """One copy; `checkout` is its root, beside it is room for what the tests write."""
+
+    checkout: Path
+
+    def measure(self, room: Room, tests: list[str]) -> Reach:
+        """Run test files of the room once, with a tracer. Raises BaselineFailedError."""
+        modules = [str(self.checkout / one) for one in room.module_paths(self.checkout)]
+        into = self.checkout.parent / "reach.json"
+        environment = self._environment() | {
+            "MUTATION_MODULES": "\n".join(modules),
+            "MUTATION_REACH": str(into),
+        }
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
+        command += ["-p", "tests.tools.mutation.reach", *tests]
+        done = subprocess.run(
+            command, cwd=self.checkout, env=environment, capture_output=True, text=True, check=False
+        )
+        if done.returncode != 0:
+            raise BaselineFailedError(done.stdout[-3000:] + done.stderr[-1000:])
+        for cached in self.checkout.rglob("__pycache__/*.pyc"):
+            if any(cached.name.startswith(f"{Path(one).stem}.") for one in modules):
+                cached.unlink()
+        return Reach.from_file(into, self.checkout)
+
+    @contextmanager
+    def runner(self, reach: Reach) -> Iterator[Runner]:
+        """A runner of this copy's tests. Raises BaselineFailedError where unchanged code fails in it."""
+        libraries = self.checkout.parent / "libraries.json"
+        libraries.write_text(json.dumps(sorted(reach.libraries)), encoding="utf-8")
+        output = self.checkout.parent / "output.txt"
+        command = [sys.executable, "-m", "tests.tools.mutation.runner", str(libraries), str(output)]
+        with subprocess.Popen(
+            command,
+            cwd=self.checkout,
+            env=self._environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as process:
+            made = Runner(self.checkout, process, reach)
+            if made.fails(reach.quickest()):  # or each mutant would count as killed
+                process.kill()
+                raise BaselineFailedError(output.read_text(encoding="utf-8", errors="replace")[-3000:])
+            yield made
+            process.communicate()
+
+    def _environment(self) -> dict[str, str]:
+        """Temporary files are this copy's own: pytest tidies in the folder that its runs share."""
+        written = self.checkout.parent / "written"
+        written.mkdir(exist_ok=True)
+        return os.environ | {"TMPDIR": str(written)}
+
+
+@dataclass(frozen=True, slots=True)
+class Runner:
+    """Runs tests in the copy as it is at that moment."""
+
+    checkout: Path
+    process: subprocess.Popen[str]
+    reach: Reach
+
+    def kills(self, mutant: Mutant) -> bool:
+        """Whether a test fails with the mutant in place of the module."""
+        tests = self.reach.tests(mutant)
+        if not tests:
+            return False
+        target = self.checkout / mutant.path
+        before = target.read_text(encoding="utf-8")
+        target.write_text(mutant.source, encoding="utf-8")
+        try:
+            return self.fails(tests)
+        finally:
+            target.write_text(before, encoding="utf-8")
+
+    def fails(self, tests: list[str]) -> bool:
+        """Whether one of the tests fails or hangs."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        longest_s = {one: round(SLOWEST_START_S + LONGER * self.reach.seconds[one]) for one in tests}
+        self.process.stdin.write(json.dumps(longest_s) + "\n")
+        self.process.stdin.flush()
+        return bool(json.loads(self.process.stdout.readline())["failed"])
+
+
+@contextmanager
+def copied_checkout() -> Iterator[Bench]:
+    """A copy of the working tree without environments and caches."""
+    caches = shutil.ignore_patterns(".venv*", ".git", ".*_cache", "__pycache__", ".hypothesis")
+
+    def skipped(folder: str, names: list[str]) -> set[str]:
+        outputs = {"run", "build"} if Path(folder) == ROOT else set()
+        return set(caches(folder, names)) | outputs
+
+    place = IN_MEMORY if os.access(IN_MEMORY, os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix="mutants-", dir=place) as folder:
+        checkout = Path(folder).resolve() / "tree"
+        shutil.copytree(ROOT, checkout, ignore=skipped, symlinks=True)
+        yield Bench(checkout)
