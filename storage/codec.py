@@ -110,23 +110,19 @@ def read_field(hint: Any, value: Any, where: str) -> Any:  # noqa: PLR0911, PLR0
     """The value of one field of type `hint`, from its plain form. Raises RecordError."""
     origin = typing.get_origin(hint)
     if origin in (types.UnionType, typing.Union):
-        options = [option for option in typing.get_args(hint) if option is not type(None)]
-        if value is None:
-            if len(options) == len(typing.get_args(hint)):
-                raise RecordError("must not be empty", where=where)
-            return None
-        return read_field(options[0], value, where)
+        (inner,) = (one for one in typing.get_args(hint) if one is not type(None))
+        return None if value is None else read_field(inner, value, where)
     if origin is tuple:
-        inner = typing.get_args(hint)
+        items = typing.get_args(hint)
         if not isinstance(value, list):
             raise RecordError("is not a list", where=where)
-        if len(inner) == 2 and inner[1] is Ellipsis:
-            return tuple(read_field(inner[0], item, f"{where}[{at}]") for at, item in enumerate(value))
-        if len(inner) != len(value):
-            raise RecordError(f"has {len(value)} items, not {len(inner)}", where=where)
+        if items[-1] is Ellipsis:
+            items = (items[0],) * len(value)
+        if len(items) != len(value):
+            raise RecordError(f"has {len(value)} items, not {len(items)}", where=where)
         return tuple(
             read_field(one, item, f"{where}[{at}]")
-            for at, (one, item) in enumerate(zip(inner, value, strict=True))
+            for at, (one, item) in enumerate(zip(items, value, strict=True))
         )
     if dataclasses.is_dataclass(hint):
         return from_plain(typing.cast("type[Any]", hint), value, where=where)

@@ -27,7 +27,7 @@ class EpochKey:
     day_key: bytes | None
 
     def check(self) -> None:
-        if (self.own is None and self.day is None) or len(self.own or bytes(32)) != 32:
+        if (self.own is None and self.day is None) or (self.own is not None and len(self.own) != 32):
             raise RecordError("an epoch key is malformed", where="keyring")
 
 

@@ -99,3 +99,81 @@ def test_another_cose_reader_finds_the_form_of_rfc_9052() -> None:
     assert cbor2.loads(protected) == {1: -19, 4: envelope.key_id(KEY.public_key())}
     assert (dict(unprotected), payload) == ({}, b"p")
     KEY.public_key().verify(signature, cbor2.dumps(["Signature1", protected, b"", b"p"]))
+
+
+def nested(depth: int) -> object:
+    value: object = 0
+    for at in range(depth):
+        value = [value] if at % 2 else {"a": value}
+    return value
+
+
+@pytest.mark.parametrize(
+    ("value", "error"),
+    [
+        (float("nan"), "not finite"),
+        (float("-inf"), "not finite"),
+        (1 << 64, "integer beyond 64 bits"),
+        (-(1 << 63) - 1, "integer beyond 64 bits"),
+        ({1, 2}, "a set has no plain CBOR form"),
+        ({"a": 1, 2: 3}, "map keys must be all text or all non-negative integers"),
+        ({-1: 2}, "map keys must be all text or all non-negative integers"),
+        ({b"a": 1}, "map keys must be all text or all non-negative integers"),
+        ({True: 1}, "map keys must be all text or all non-negative integers"),
+        (nested(envelope.MAX_DEPTH + 1), "nested deeper than 12"),
+    ],
+)
+def test_what_has_no_one_form_is_not_encoded_alone_or_within(value: object, error: str) -> None:
+    for outer in (value, [0, value], (value,), {"a": value}, {1: [value]}):
+        with pytest.raises(EnvelopeError, match=error):
+            envelope.encode(outer)
+
+
+@pytest.mark.parametrize(
+    "value", [1 << 63, (1 << 64) - 1, -(1 << 63), {}, {0: 1}, {"a": {7: ()}}, nested(envelope.MAX_DEPTH)]
+)
+def test_the_largest_that_is_plain_is_encoded(value: object) -> None:
+    data = envelope.encode(value)
+    assert envelope.encode(envelope.decode(data, limit=len(data))) == data
+    with pytest.raises(EnvelopeError, match=f"{len(data)} bytes where at most {len(data) - 1}"):
+        envelope.decode(data, limit=len(data) - 1)
+
+
+NAMED = {1: -19, 4: envelope.key_id(KEY.public_key())}
+
+
+def cose(*, header: object = NAMED, parts: dict[int, object] | None = None, length: int = 4) -> bytes:
+    """A message of this protected header, with some of its parts exchanged, cut or filled to a length."""
+    made: list[object] = [cbor2.dumps(header, canonical=True), {}, b"p", bytes(64), 0]
+    for at, part in (parts or {}).items():
+        made[at] = part
+    return envelope.TAG_SIGN1 + cbor2.dumps(made[:length], canonical=True)
+
+
+@pytest.mark.parametrize(
+    ("message", "error"),
+    [
+        (cose()[1:], "not a COSE_Sign1 message"),
+        (cose(length=3), "must be .protected, {}, payload, signature."),
+        (cose(length=5), "must be .protected, {}, payload, signature."),
+        (cose(parts={1: {"a": 1}}), "must be .protected, {}, payload, signature."),
+        (envelope.TAG_SIGN1 + cbor2.dumps({"a": 1}), "must be .protected, {}, payload, signature."),
+        (cose(parts={0: "p"}), "parts must be byte strings"),
+        (cose(parts={2: "p"}), "parts must be byte strings"),
+        (cose(parts={3: "p" * 64}), "parts must be byte strings"),
+        (cose(parts={3: bytes(63)}), "the signature must be 64 bytes"),
+        (cose(parts={3: bytes(65)}), "the signature must be 64 bytes"),
+        (cose(header=[1]), "must hold the algorithm and the key id, and nothing else"),
+        (cose(header={1: -19}), "must hold the algorithm and the key id, and nothing else"),
+        (cose(header=NAMED | {5: 1}), "must hold the algorithm and the key id, and nothing else"),
+        (cose(header=NAMED | {1: -8}), "algorithm is not Ed25519"),
+        (cose(header=NAMED | {4: bytes(7)}), "the key id must be 8 bytes"),
+        (cose(header=NAMED | {4: "12345678"}), "the key id must be 8 bytes"),
+    ],
+)
+def test_a_message_of_another_form_is_refused_before_its_signature_is_tried(
+    message: bytes, error: str
+) -> None:
+    assert envelope.split(cose())[1:] == (b"p", bytes(64), NAMED[4])
+    with pytest.raises(EnvelopeError, match=error):
+        envelope.split(message)
