@@ -49,7 +49,7 @@ def later(default: Any) -> Any:
 
 def to_plain(value: Any) -> Any:
     """Plain CBOR values of a record (a map), or of any allowed field value."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+    if dataclasses.is_dataclass(value):
         return {name: to_plain(getattr(value, name)) for name in _hints(type(value))}
     if isinstance(value, enum.StrEnum):
         return value.value
@@ -106,7 +106,7 @@ def parse_toml(document: bytes, *, where: str) -> dict[str, Any]:
         raise RecordError(f"is not TOML: {error}", where=where) from None
 
 
-def read_field(hint: Any, value: Any, where: str) -> Any:  # noqa: PLR0911, PLR0912 - one case per type
+def read_field(hint: Any, value: Any, where: str) -> Any:
     """The value of one field of type `hint`, from its plain form. Raises RecordError."""
     origin = typing.get_origin(hint)
     if origin in (types.UnionType, typing.Union):
@@ -126,7 +126,7 @@ def read_field(hint: Any, value: Any, where: str) -> Any:  # noqa: PLR0911, PLR0
         )
     if dataclasses.is_dataclass(hint):
         return from_plain(typing.cast("type[Any]", hint), value, where=where)
-    if isinstance(hint, type) and issubclass(hint, enum.StrEnum):
+    if issubclass(hint, enum.StrEnum):
         try:
             return hint(value)
         except ValueError:

@@ -31,7 +31,7 @@ def write_package(target: Path, content: Mapping[str, bytes]) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             folders |= {one for one in (path.parent, *path.parent.parents) if one.is_relative_to(beside)}
             files.write_new(path, data)
-        for folder in sorted(folders, reverse=True):
+        for folder in folders:
             files.sync_dir(folder)
         for name, data in content.items():
             if not hmac.compare_digest(beside.joinpath(*PurePosixPath(name).parts).read_bytes(), data):

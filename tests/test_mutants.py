@@ -121,7 +121,14 @@ def test_the_runner_tells_a_test_that_fails_from_one_that_passes(
     assert "_hypothesis_globals" in libraries
     noted.write_text(json.dumps(sorted(libraries)))
     done = subprocess.run(
-        [sys.executable, "-m", "tests.tools.mutation.runner", str(noted), str(tmp_path / "output")],
+        [
+            sys.executable,
+            "-m",
+            "tests.tools.mutation.runner",
+            str(noted),
+            str(tmp_path / "output"),
+            str(tmp_path / "t"),
+        ],
         cwd=ROOT,
         input=json.dumps({f"{tmp_path}/test_child.py::test_{name}": longest_s}) + "\n",
         capture_output=True,

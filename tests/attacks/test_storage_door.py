@@ -54,6 +54,16 @@ def test_a_look_up_is_in_the_log_before_its_answer(ledger: Ledger, door: Door, t
     assert result.records == (sequence,)
 
 
+@pytest.mark.parametrize("purpose", ["5", "Crime Analysis", " CRIME_analysis "])
+def test_the_log_has_a_purpose_by_its_id_however_it_was_typed(
+    ledger: Ledger, door: Door, time: SteppedTime, purpose: str
+) -> None:
+    add_reads(ledger, time, 1)
+    entry = ledger.store.record(door.answer("query", query_body(door, ledger, purpose=purpose))["entry"])
+    assert isinstance(entry, UnitAccess)
+    assert entry.purpose == "crime-analysis"
+
+
 def test_a_look_up_whose_entry_cannot_be_written_is_not_answered(
     ledger: Ledger, door: Door, time: SteppedTime
 ) -> None:

@@ -79,6 +79,14 @@ def without_its_entry(ledger: Ledger, _d: Department, _t: SteppedTime) -> None:
     forge(store, "incident", 0, KeyClass.OPEN, bound("other", b"x"))
 
 
+def open_under_an_epoch(ledger: Ledger, _d: Department, _t: SteppedTime) -> None:
+    """An open record that would go with a purge."""
+    store = ledger.store
+    line = codec.to_bytes(Incident(what="test", detail="", at_us=1))
+    forge(store, "incident", epoch_of(store, KeyClass.READ), KeyClass.OPEN,
+          bound(ENTRY, line))  # fmt: skip
+
+
 def _held(ledger: Ledger, commitment: bytes | None, record: int) -> None:
     """A `resealed` record whose text is not the held one's, or that holds what is not there yet."""
     store = ledger.store
@@ -164,6 +172,7 @@ FORGERIES = [
     pytest.param(under_a_class_that_is_not_its_own, "is not sealed as", id="a record of another class"),
     pytest.param(of_another_log, "another place or another log", id="a record of another log"),
     pytest.param(without_its_entry, "its entry is missing", id="an open record without an entry"),
+    pytest.param(open_under_an_epoch, "its entry is missing", id="an open record that names an epoch"),
     pytest.param(held_other_content, "is not what the held record holds", id="another content held"),
     pytest.param(held_itself, "is not what the held record holds", id="a hold of itself"),
     pytest.param(receipt_that_claims_more, "claims more than its receipt says", id="a receipt stretched"),

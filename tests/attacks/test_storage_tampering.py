@@ -77,7 +77,11 @@ def lived_in(slot: LoopbackSlot, tmp_path: Path) -> Path:
 
 def opened(home: Path) -> sqlite3.Connection:
     database = sqlite3.connect(home / "store" / "ledger.sqlite3", isolation_level=None)
-    database.execute("PRAGMA synchronous=OFF")  # the attacker is in no hurry to be safe
+    try:
+        database.execute("PRAGMA synchronous=OFF")  # the attacker is in no hurry to be safe
+    except sqlite3.Error:  # a damaged first page
+        database.close()
+        raise
     return database
 
 

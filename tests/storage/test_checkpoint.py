@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
@@ -89,3 +91,82 @@ def test_cosignatures_are_found_with_their_time_and_a_changed_time_is_refused() 
 def test_a_key_with_a_slip_in_it_is_refused() -> None:
     with pytest.raises(CheckpointError, match="copying error"):
         NoteKey.parse(GO_KEY.replace("c74f", "c74e"))
+
+
+def note_of(text: str, *lines: str) -> str:
+    return text + "\n" + "".join(lines)
+
+
+SIGNED = sign_checkpoint(HEAD, KEY)
+LINE = SIGNED.split("\n\n")[1]
+LONG = "A" * 4 * ((64 * 1024 - len(note_of(HEAD.text())) - len("— n \n".encode())) // 4)
+
+
+@pytest.mark.parametrize(
+    ("note", "error"),
+    [
+        (note_of(HEAD.text(), LINE.replace("example.com/log ", "example.com/other ")), "not signed by"),
+        (note_of(HEAD.text(), LINE.replace("—", "-")), "does not start with a dash and a key name"),
+        (note_of(HEAD.text(), LINE.replace("example.com/log", "example+com")), "with a dash and a key name"),
+        (note_of(HEAD.text(), LINE[:-1]), "not a signed note"),
+        (HEAD.text(), "not a signed note"),
+        (note_of(HEAD.text(), *[LINE] * 17), "more than 16 signatures"),
+        (note_of(HEAD.text(), "— n A\n"), "the signature of n is not base64"),
+        (note_of(HEAD.text(), "— n AB==\n"), "the signature of n is not canonical base64"),
+        (note_of(HEAD.text(), f"— n {LONG}AAAA\n"), "at most 65536 bytes"),
+        (note_of(HEAD.text(), f"— n {LONG}\n"), "not signed by"),
+        (note_of(HEAD.text() + "more\n", LINE), "three lines: origin, size, root"),
+        (note_of(HEAD.text().replace("\n7\n", "\n07\n"), LINE), "is malformed"),
+        (note_of(HEAD.text().replace("\n7\n", "\n-7\n"), LINE), "is malformed"),
+        (note_of(HEAD.text().replace("example.com/log", ""), LINE), "is malformed"),
+        (note_of(Checkpoint(HEAD.origin, 7, bytes(31)).text(), LINE), "is malformed"),
+        (note_of(Checkpoint(HEAD.origin, 8, HEAD.root).text(), LINE), "of example.com/log is not valid"),
+    ],
+)
+def test_a_note_of_another_form_or_signer_is_refused(note: str, error: str) -> None:
+    with pytest.raises(CheckpointError, match=error):
+        open_checkpoint(note, NoteKey(HEAD.origin, KEY.public_key()))
+
+
+def test_a_head_of_another_log_is_refused_although_the_key_signed_it() -> None:
+    text = Checkpoint("example.com/other", 7, HEAD.root).text()
+    named = NoteKey("example.com/log", KEY.public_key())
+    other = sign_checkpoint(Checkpoint("example.com/other", 7, HEAD.root), KEY)
+    blob = named.key_id + KEY.sign(text.encode())
+    line = f"— {named.name} {base64.b64encode(blob).decode()}\n"
+    with pytest.raises(CheckpointError, match=r"belongs to another log: example\.com/other"):
+        open_checkpoint(other + line, named)
+
+
+def test_sixteen_signatures_are_read() -> None:
+    most = note_of(HEAD.text(), *[LINE] * 16)
+    assert open_checkpoint(most, NoteKey(HEAD.origin, KEY.public_key())) == HEAD
+
+
+@pytest.mark.parametrize(
+    ("name", "type_", "found"),
+    [("w.example", TYPE_COSIGNATURE, 1), ("v.example", TYPE_COSIGNATURE, 0), ("w.example", 1, 0)],
+)
+def test_a_cosignature_counts_under_its_own_name_and_type_alone(name: str, type_: int, found: int) -> None:
+    note = cosign(SIGNED, "w.example", OTHER, time_s=5)
+    assert len(open_cosignatures(note, [NoteKey(name, OTHER.public_key(), type_)])) == found
+    renamed = note.replace("— w.example ", "— v.example ")
+    assert open_cosignatures(renamed, [NoteKey("w.example", OTHER.public_key(), TYPE_COSIGNATURE)]) == []
+    if found:
+        short = note[:-5].rstrip("=") + "\n"
+        with pytest.raises(CheckpointError, match=r"has the wrong length|is not"):
+            open_cosignatures(short, [NoteKey(name, OTHER.public_key(), type_)])
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        NoteKey("two words", KEY.public_key()).text(),
+        NoteKey("a", KEY.public_key(), 2).text(),
+        "a+00000000+" + base64.b64encode(b"\x01" + bytes(31)).decode(),
+        "a+00000000+" + base64.b64encode(b"\x01" + bytes(33)).decode(),
+    ],
+)
+def test_a_key_of_another_name_type_or_length_is_refused(line: str) -> None:
+    with pytest.raises(CheckpointError, match="not a public key of the form"):
+        NoteKey.parse(line)

@@ -62,6 +62,23 @@ def test_a_cosignature_of_another_head_does_not_hold(kind: str) -> None:
             cosigned_by(other + line, [key])
 
 
+@pytest.mark.parametrize("kind", PRIVATE)
+def test_a_cosignature_under_another_name_is_not_the_keys(kind: str) -> None:
+    line = cosignature_line(note(), NAME, PRIVATE[kind], time_s=TIME_S)
+    renamed = note() + line.replace(NAME, "witness.example/w2")
+    assert cosigned_by(renamed, [CosignerKey.of(NAME, PRIVATE[kind])]) == []
+
+
+@pytest.mark.parametrize(("length", "taken"), [(0, False), (1, True), (255, True), (256, False)])
+def test_a_name_in_an_ml_dsa_cosignature_has_1_to_255_bytes(length: int, taken: bool) -> None:
+    text = Checkpoint(ORIGIN, 42, bytes(32)).text()
+    if taken:
+        assert signed_message(TYPE_ML_DSA_44, "n" * length, text, TIME_S)[12] == length
+        return
+    with pytest.raises(CheckpointError, match="has 1 to 255 bytes"):
+        signed_message(TYPE_ML_DSA_44, "n" * length, text, TIME_S)
+
+
 def test_ed25519_lines_are_those_of_the_checkpoint_module() -> None:
     """Two ways to the same bytes: one writes, the other reads."""
     private = PRIVATE["ed25519"]

@@ -32,7 +32,7 @@ from flipped import flip
 from hw.secure_slot import LoopbackSlot
 from storage import codec, envelope, evidence, tlog_proof
 from storage.audit_records import Decision, Verdict
-from storage.checkpoint import NoteKey
+from storage.checkpoint import NoteKey, cosign, open_checkpoint, sign_checkpoint
 from storage.door import Door, export_subject, hold_subject
 from storage.errors import KeyLostError, PackageError, ProofError, RefusedError
 from storage.ledger import Ledger
@@ -386,6 +386,11 @@ def test_the_departments_co_signature_proves_the_logs_key_too(
     assert verify_package(package, ledger.public_key).ok
     stranger = NoteKey(department.note_key.name, Ed25519PrivateKey.generate().public_key())
     assert not verify_package(package, None, stranger).ok
+    anchor = open_checkpoint((package / "anchor").read_text(), ledger.public_key)
+    fork = sign_checkpoint(replace(anchor, root=bytes(32)), ledger.store.log._key)
+    (package / "anchor").write_text(cosign(fork, department.note_key.name, department.log, time_s=1))
+    found = [one.what for one in verify_package(package, None, department.note_key).findings]
+    assert len(found) == 2  # its digest, and that the package's log does not go on from there
     assert verify_package(without, ledger.public_key).ok
     [missing] = verify_package(without, None, department.note_key).findings
     assert "co-signed nothing" in missing.what

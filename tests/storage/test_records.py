@@ -110,8 +110,16 @@ def test_a_log_with_every_kind_of_record_verifies_and_opens_again(
     one = ask_signed(door, ledger, *admin, "release", subject)
     two = ask_signed(door, ledger, "demo-designee", "designee", "release", subject)
     door.answer("release", one | {"hold": number, "evidence_item": "E-1", "second": two})
+    assert not ledger.status().purge_pending
     interrupt_a_purge(ledger)
+    assert ledger.status().purge_pending
     assert ledger.apply_retention(by="test") is not None
+    status = ledger.status()
+    assert not status.purge_pending
+    assert (status.epochs_kept + status.epochs_purged, status.epochs_purged > 0) == (
+        len(ledger.store.book.epochs),
+        any(one.purged_by is not None for one in ledger.store.book.epochs.values()),
+    )
     department = Department()
     department.enroll(ledger)
     department.receipt(ledger, 0, held)

@@ -12,10 +12,10 @@ from custody_twins import PLATE, SteppedTime, add_reads, query_body
 
 from storage import envelope
 from storage.door import Door
-from storage.errors import LedgerError, RefusedError
+from storage.errors import LedgerError, RecordError, RefusedError
 from storage.home import Home
 from storage.ledger import Ledger
-from storage.socket_door import DoorServer, ask
+from storage.socket_door import DoorServer, _receive, ask
 
 
 @pytest.fixture
@@ -73,6 +73,32 @@ def test_the_socket_is_for_its_owner_alone_and_goes_with_the_server(ledger: Ledg
     assert not home.socket.exists()
     with pytest.raises(LedgerError, match="does not answer"):
         ask(home, "status", {})
+
+
+def test_a_message_over_the_limit_is_refused_before_it_is_read() -> None:
+    for size, error in ((8, None), (9, r"is over 8 bytes")):
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            ours.sendall(size.to_bytes(4, "big") + b"x" * 8)
+            if error is None:
+                assert _receive(theirs, 8) == b"x" * 8
+            else:
+                with pytest.raises(RecordError, match=error):
+                    _receive(theirs, 8)
+
+
+@pytest.mark.parametrize(
+    "asked", [{"query": {}}, ["query"], ["query", {}, {}], ["query", []]], ids=["map", "one", "three", "list"]
+)
+def test_a_request_of_another_form_is_refused_by_name(served: Home, asked: object) -> None:
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(str(served.socket))
+        data = envelope.encode(asked)
+        connection.sendall(len(data).to_bytes(4, "big") + data)
+        connection.settimeout(5)
+        answer = envelope.decode(_receive(connection, 1 << 20))
+    assert answer[0] is False
+    assert (answer[1]["kind"], answer[1]["what"]) == ("RecordError", "is not [operation, body]")
 
 
 @pytest.mark.parametrize(

@@ -99,7 +99,7 @@ class Bench:
             "MUTATION_REACH": str(into),
         }
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
-        command += ["-p", "tests.tools.mutation.reach", *tests]
+        command += ["-p", "tests.tools.mutation.reach", "--basetemp", str(self._written), *tests]
         done = subprocess.run(
             command, cwd=self.checkout, env=environment, capture_output=True, text=True, check=False
         )
@@ -116,7 +116,8 @@ class Bench:
         libraries = self.checkout.parent / "libraries.json"
         libraries.write_text(json.dumps(sorted(reach.libraries)), encoding="utf-8")
         output = self.checkout.parent / "output.txt"
-        command = [sys.executable, "-m", "tests.tools.mutation.runner", str(libraries), str(output)]
+        command = [sys.executable, "-m", "tests.tools.mutation.runner"]
+        command += [str(libraries), str(output), str(self._written)]
         with subprocess.Popen(
             command,
             cwd=self.checkout,
@@ -132,11 +133,14 @@ class Bench:
             yield made
             process.communicate()
 
+    @property
+    def _written(self) -> Path:
+        """What the tests write; a short name, since a socket's is 108 bytes at most."""
+        return self.checkout.parent / "t"
+
     def _environment(self) -> dict[str, str]:
         """Temporary files are this copy's own: pytest tidies in the folder that its runs share."""
-        written = self.checkout.parent / "written"
-        written.mkdir(exist_ok=True)
-        return os.environ | {"TMPDIR": str(written)}
+        return os.environ | {"TMPDIR": str(self.checkout.parent)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +184,7 @@ def copied_checkout() -> Iterator[Bench]:
         return set(caches(folder, names)) | outputs
 
     place = IN_MEMORY if os.access(IN_MEMORY, os.W_OK) else None
-    with tempfile.TemporaryDirectory(prefix="mutants-", dir=place) as folder:
+    with tempfile.TemporaryDirectory(prefix="m-", dir=place) as folder:
         checkout = Path(folder).resolve() / "tree"
         shutil.copytree(ROOT, checkout, ignore=skipped, symlinks=True)
         yield Bench(checkout)

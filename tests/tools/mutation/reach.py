@@ -14,7 +14,7 @@ import sys
 import threading
 from collections import defaultdict
 from pathlib import Path
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any
 
 import pytest
@@ -32,8 +32,28 @@ def _trace(frame: FrameType, event: str, arg: Any) -> Any:
     return _trace
 
 
-threading.settrace(_trace)
-sys.settrace(_trace)
+def _begin(name: str) -> None:
+    """From here on lines run for `name`."""
+    global _now  # noqa: PLW0603 - the interpreter calls what notes the lines, and takes no object
+    _now = name
+    if sys.version_info < (3, 12):
+        sys.settrace(_trace)  # a test may have replaced it
+
+
+if sys.version_info >= (3, 12):  # libraries run at their own speed
+
+    def _line(code: CodeType, line: int) -> Any:
+        if code.co_filename not in _watched:
+            return sys.monitoring.DISABLE
+        _reached[code.co_filename, line].add(_now)
+        return None
+
+    sys.monitoring.use_tool_id(sys.monitoring.COVERAGE_ID, "reach")
+    sys.monitoring.register_callback(sys.monitoring.COVERAGE_ID, sys.monitoring.events.LINE, _line)
+    sys.monitoring.set_events(sys.monitoring.COVERAGE_ID, sys.monitoring.events.LINE)
+else:
+    threading.settrace(_trace)
+    sys.settrace(_trace)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -46,19 +66,16 @@ def pytest_runtest_call(item: pytest.Item) -> None:
     _begin(item.nodeid)
 
 
-def _begin(name: str) -> None:
-    global _now  # noqa: PLW0603 - the tracer is called by the interpreter and takes no object
-    _now = name
-    sys.settrace(_trace)  # a test may have replaced it
-
-
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     _seconds[report.nodeid] += report.duration
 
 
 def pytest_sessionfinish() -> None:
-    sys.settrace(None)
-    threading.settrace(None)
+    if sys.version_info >= (3, 12):
+        sys.monitoring.set_events(sys.monitoring.COVERAGE_ID, 0)
+    else:
+        sys.settrace(None)
+        threading.settrace(None)
     lines: defaultdict[str, dict[int, list[str]]] = defaultdict(dict)
     for (path, line), tests in _reached.items():
         lines[path][line] = sorted(tests)

@@ -1,9 +1,9 @@
-"""Runs chosen tests in a fresh child process each time: `python -m tests.tools.mutation.runner FILE OUT`.
+"""Runs chosen tests in a fresh child process each time: `python -m tests.tools.mutation.runner FILE OUT DIR`.
 
 Reads one JSON object a line, each test with the seconds that it may take (`{"tests/test_a.py::test_b": 60}`),
-and answers with one: `{"failed": true}`. OUT holds what pytest printed last. The libraries named in FILE are
-imported once; each child is forked from there and imports our own modules, so that the import of libraries is
-paid once and not for each mutant.
+and answers with one: `{"failed": true}`. OUT holds what pytest printed last, DIR what the tests wrote. The
+libraries named in FILE are imported once; each child is forked from there and imports our own modules, so
+that the import of libraries is paid once and not for each mutant.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class _Watch:
         signal.alarm(self.longest_s.get(nodeid, max(self.longest_s.values())))
 
 
-def _in_child(longest_s: dict[str, int], output: Path) -> None:
+def _in_child(longest_s: dict[str, int], output: Path, written: Path) -> None:
     """Run pytest and end this process with its exit status."""
     import pytest
 
@@ -45,15 +45,15 @@ def _in_child(longest_s: dict[str, int], output: Path) -> None:
     # what was imported before the fork is a plugin's too, and every warning is an error here
     words = ["-W", "ignore::pytest.PytestAssertRewriteWarning", "-p", "no:cacheprovider", "-p", "no:xdist"]
     # the folder is emptied each time: no child ends by its exit handlers, which would tidy up
-    words += ["--basetemp", f"{output}.d"]
+    words += ["--basetemp", str(written)]
     os._exit(int(pytest.main(["-x", "-q", "--no-header", *words, *longest_s], plugins=[_Watch(longest_s)])))
 
 
-def failed(longest_s: dict[str, int], output: Path) -> bool:
+def failed(longest_s: dict[str, int], output: Path, written: Path) -> bool:
     """Whether a test failed, or took longer than it may."""
     child = os.fork()
     if child == 0:
-        _in_child(longest_s, output)
+        _in_child(longest_s, output, written)
     _, status = os.waitpid(child, 0)
     _end_group(child)
     return status != 0
@@ -71,8 +71,9 @@ def main() -> None:
         for name in json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")):
             with contextlib.suppress(Exception):  # an optional part of a library
                 importlib.import_module(name)
+    output, written = map(Path, sys.argv[2:])
     for line in sys.stdin:
-        print(json.dumps({"failed": failed(json.loads(line), Path(sys.argv[2]))}), flush=True)
+        print(json.dumps({"failed": failed(json.loads(line), output, written)}), flush=True)
 
 
 if __name__ == "__main__":

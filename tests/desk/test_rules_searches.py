@@ -1,0 +1,403 @@
+"""The rules of searches, changes and emergencies, each alone and at its limit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+from log_entries import GROUND, NOW_US, POLICY, code_of, entry, refused
+
+from storage.times import DAY_US, HOUR_US
+from sync.department.desk.changes import rules as changes
+from sync.department.desk.changes.rules import ChangeStates, WantedChange
+from sync.department.desk.glass import rules as glass
+from sync.department.desk.glass.rules import FORM_US, Glass
+from sync.department.desk.inquiry import rules as inquiry
+from sync.department.desk.inquiry.rules import SAME_US, TAKEN_US, InquiryQueue
+from sync.department.journal.change_entries import (
+    ChangeDecided,
+    ChangeUsed,
+    GlassBroken,
+    GlassJudged,
+    RequestTaken,
+)
+from sync.department.journal.entries import Disputed, RequestAnswered
+from sync.department.journal.entry_base import Note
+from sync.department.journal.inquiry_entries import (
+    ApprovalUsed,
+    Area,
+    Ground,
+    InquiryAsked,
+    Query,
+    SearchApproved,
+    SearchProposed,
+)
+
+TERMS = POLICY.inquiry
+QUERY = Query(plate="8XYZ123", since_us=NOW_US - DAY_US, until_us=NOW_US)
+AREA = Area(latitude=34.1, longitude=-118.0, radius_m=50.0)
+APPROVAL_US = TERMS.approval_hours * HOUR_US
+
+
+# --- what is searched
+
+
+@pytest.mark.parametrize(
+    ("query", "code"),
+    [
+        ({}, ""),
+        ({"plate": "A" * 16}, ""),
+        ({"plate": "A" * 17}, "plate"),
+        ({"plate": "8X*"}, ""),
+        ({"plate": "*A"}, ""),
+        ({"plate": "?*?"}, "plate"),
+        ({"plate": "8XYZ-12&"}, "plate"),
+        ({"plate": "8xyz 123"}, ""),
+        ({"plate": "8XYZ·123"}, ""),
+        ({"plate": "8XYZı23"}, "plate"),
+        ({"plate": ""}, "elements"),
+        ({"plate": "", "area": AREA}, ""),
+        ({"plate": "", "unit": "car-7"}, ""),
+        ({"plate": "", "area": replace(AREA, latitude=91.0)}, "latitude"),
+        ({"since_us": 0, "until_us": 1}, ""),
+        ({"since_us": -1}, "time"),
+        ({"since_us": NOW_US}, "time"),
+        ({"since_us": NOW_US, "until_us": NOW_US + 1}, ""),
+        ({"since_us": NOW_US + 1, "until_us": NOW_US + 2}, "time"),
+        ({"since_us": NOW_US - TERMS.days_max * DAY_US}, ""),
+        ({"since_us": NOW_US - TERMS.days_max * DAY_US - 1}, "time"),
+    ],
+)
+def test_a_query_asks_for_something_in_particular(query: dict[str, Any], code: str) -> None:
+    found = code_of(inquiry.check_query, POLICY, replace(QUERY, **query), NOW_US)
+    assert code in found
+    assert bool(found) is bool(code)
+
+
+@pytest.mark.parametrize(
+    ("plate", "full"), [("A" * TERMS.full_plate_min, True), ("A" * (TERMS.full_plate_min - 1), False),
+                        ("8XYZ12?", False), ("8XYZ*", False)],
+)  # fmt: skip
+def test_a_full_plate_has_no_wildcard_and_is_long_enough(plate: str, full: bool) -> None:
+    query = replace(QUERY, plate=plate)
+    assert inquiry.is_full(POLICY, plate) is full
+    assert inquiry.check_wide(POLICY, query, GROUND) is not full
+    cad = replace(GROUND, number_kind="cad")
+    assert code_of(inquiry.check_wide, POLICY, query, cad) == ("" if full else "case-number")
+
+
+@pytest.mark.parametrize(
+    ("ground", "code"),
+    [
+        ({}, ""),
+        ({"purpose": ""}, "purpose"),
+        ({"purpose": "curiosity"}, "purpose"),
+        ({"basis": "bolo"}, "basis"),
+        ({"basis": "civil-action"}, ""),
+        ({"purpose": "wanted-person", "basis": "civil-action"}, "basis"),
+        ({"purpose": "wanted-person"}, ""),
+        ({"number_kind": "phone"}, "number"),
+        ({"number": "26-0012-AB"}, ""),
+        ({"number": "0000"}, "number"),
+        ({"number_kind": "cad"}, "number"),
+        ({"number_kind": "cad", "number": "CAD-2611-0042"}, ""),
+        ({"number_kind": "cad", "number": "IA-26-004"}, "number"),
+        ({"number_kind": "action", "number": "IA-26-004"}, ""),
+        ({"justification": "abcdef ghijkl"}, ""),
+        ({"justification": "abcdef ghijk"}, "justification"),
+        ({"justification": "abcdefghijkl"}, "justification"),
+        ({"justification": "abab ababababa"}, "justification"),
+    ],
+)
+def test_a_ground_has_a_purpose_a_basis_its_number_and_a_reason(ground: dict[str, str], code: str) -> None:
+    assert code_of(inquiry.check_ground, POLICY, replace(GROUND, **ground)) == code
+
+
+def test_a_refused_number_shows_one_as_the_policy_writes_it() -> None:
+    for kind, cure in (("case", "e.g. 26-001234"), ("cad", "CAD-2611-0042"), ("action", "IA-26-004")):
+        with pytest.raises(inquiry.FormError) as raised:
+            inquiry.check_ground(POLICY, replace(GROUND, number="none", number_kind=kind))
+        assert cure in raised.value.cure
+    with pytest.raises(inquiry.FormError, match="a purpose must be given"):
+        inquiry.check_ground(POLICY, replace(GROUND, purpose=""))
+    with pytest.raises(inquiry.FormError, match="not one of the authorized purposes"):
+        inquiry.check_ground(POLICY, replace(GROUND, purpose="x"))
+
+
+# --- requests, proposals and approvals
+
+
+def queue(*notes: tuple[int, str, Note, int]) -> InquiryQueue:
+    made = InquiryQueue()
+    for sequence, user, note, at_us in notes:
+        made.apply(entry(sequence, user, note, at_us))
+    return made
+
+
+ASKED = (1, "ann", InquiryAsked(query=QUERY, ground=GROUND), NOW_US)
+OTHER = Ground(purpose="x", basis="x", number="x", number_kind="x", justification="x")
+
+
+@pytest.mark.parametrize(
+    ("taken_by", "ago_us", "code"),
+    [
+        ("cat", 0, "answered"),
+        ("cat", TAKEN_US - 1, "answered"),
+        ("cat", TAKEN_US, ""),
+        ("cat", -1, ""),
+        ("ben", 0, ""),
+    ],
+)
+def test_a_request_that_another_person_is_answering_waits_five_minutes(
+    taken_by: str, ago_us: int, code: str
+) -> None:
+    waits = queue(ASKED, (2, taken_by, RequestTaken(request=1), NOW_US - ago_us))
+    assert code_of(inquiry.request_to_run, waits, 1, QUERY, GROUND, "ben", now_us=NOW_US) == code
+
+
+def test_a_request_is_answered_once_as_it_was_asked_by_another_person() -> None:
+    waits = queue(ASKED)
+    assert waits.open_requests() == [inquiry.request_to_run(waits, 1, QUERY, GROUND, "ben", now_us=NOW_US)]
+    refused("no-request", inquiry.request_to_run, waits, 2, QUERY, GROUND, "ben", now_us=NOW_US)
+    refused("own-request", inquiry.request_to_run, waits, 1, QUERY, GROUND, "ann", now_us=NOW_US)
+    other = replace(QUERY, plate="7ABC000")
+    refused("other-search", inquiry.request_to_run, waits, 1, other, GROUND, "ben", now_us=NOW_US)
+    refused("other-search", inquiry.request_to_run, waits, 1, QUERY, OTHER, "ben", now_us=NOW_US)
+    answered = RequestAnswered(request=1, access=2, reads=(), reason="")
+    waits.apply(entry(3, "ben", answered))
+    assert waits.open_requests() == []
+    refused("answered", inquiry.request_to_run, waits, 1, QUERY, GROUND, "ben", now_us=NOW_US)
+    waits.apply(entry(4, "ann", Disputed(entry=2, reason="not mine")))
+    assert [one.sequence for one in waits.disputes] == [4]
+
+
+WIDE = SearchProposed(query=replace(QUERY, plate="8X*"), ground=GROUND, request=1)
+PROPOSED = (5, "ben", WIDE, NOW_US)
+
+
+@pytest.mark.parametrize(
+    ("user", "moved", "ground", "found"),
+    [
+        ("ben", (0, 0), GROUND, 5),
+        ("ben", (SAME_US, -SAME_US), GROUND, 5),
+        ("ben", (SAME_US + 1, 0), GROUND, -1),
+        ("ben", (0, SAME_US + 1), GROUND, -1),
+        ("ben", (0, -SAME_US - 1), GROUND, -1),
+        ("cat", (0, 0), GROUND, -1),
+        ("ben", (0, 0), OTHER, -1),
+    ],
+)
+def test_the_same_search_a_little_later_is_the_same_proposal(
+    user: str, moved: tuple[int, int], ground: Ground, found: int
+) -> None:
+    query = replace(WIDE.query, since_us=QUERY.since_us + moved[0], until_us=QUERY.until_us + moved[1])
+    wanted = replace(WIDE, query=query, ground=ground)
+    assert inquiry.same_waiting(queue(PROPOSED), wanted, user) == found
+    decided = queue(PROPOSED, (6, "cat", SearchApproved(proposal=5, granted=True, reason=""), NOW_US))
+    assert decided.waiting() == []
+    assert inquiry.same_waiting(decided, wanted, user) == -1
+
+
+@pytest.mark.parametrize(
+    ("second", "code"), [("cat", ""), ("ben", "second-person"), ("ann", "second-person")]
+)
+def test_neither_who_proposes_nor_who_asked_is_the_second_person(second: str, code: str) -> None:
+    assert code_of(inquiry.proposal_to_decide, queue(ASKED, PROPOSED), 5, second) == code
+
+
+@pytest.mark.parametrize(
+    ("granted", "ago_us", "user", "wanted", "used", "code"),
+    [
+        (True, 0, "ben", WIDE, False, ""),
+        (True, APPROVAL_US, "ben", WIDE, False, ""),
+        (True, APPROVAL_US + 1, "ben", WIDE, False, "old-approval"),
+        (True, -1, "ben", WIDE, False, "old-approval"),
+        (False, 0, "ben", WIDE, False, "declined"),
+        (True, 0, "cat", WIDE, False, "other-approval"),
+        (True, 0, "ben", replace(WIDE, request=-1), False, "other-approval"),
+        (True, 0, "ben", WIDE, True, "used-approval"),
+    ],
+)
+def test_an_approval_is_for_one_search_by_one_person_once_within_its_hours(
+    granted: bool, ago_us: int, user: str, wanted: SearchProposed, used: bool, code: str
+) -> None:
+    waits = queue(PROPOSED)
+    refused("second-person", inquiry.approval_to_use, POLICY, waits, 9, WIDE, "ben", now_us=NOW_US)
+    refused("second-person", inquiry.approval_to_use, POLICY, waits, 5, WIDE, "ben", now_us=NOW_US)
+    waits.apply(entry(6, "cat", SearchApproved(proposal=5, granted=granted, reason=""), NOW_US - ago_us))
+    if used:
+        waits.apply(entry(7, "ben", ApprovalUsed(proposal=5)))
+    assert code_of(inquiry.approval_to_use, POLICY, waits, 5, wanted, user, now_us=NOW_US) == code
+
+
+# --- changes of two people
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Form:
+    what: str
+    propose: bool = False
+    approval: int = -1
+
+
+CALL = WantedChange(call="user/set", about="dan", summary="", user="ben", now_us=NOW_US)
+PROPOSAL = changes.proposal_of("user/set", Form(what="a"), "dan", "")
+
+
+def states(*, ago_us: int = 0, decided_us: int | None = None, granted: bool = True) -> ChangeStates:
+    made = ChangeStates()
+    made.apply(entry(5, "ben", PROPOSAL, NOW_US - ago_us))
+    if decided_us is not None:
+        decision = ChangeDecided(proposal=5, granted=granted, reason="")
+        made.apply(entry(6, "cat", decision, NOW_US - decided_us))
+    return made
+
+
+@pytest.mark.parametrize(
+    ("second", "ago_us", "code"),
+    [
+        ("cat", 0, ""),
+        ("cat", APPROVAL_US, ""),
+        ("cat", APPROVAL_US + 1, "old-proposal"),
+        ("cat", -1, "old-proposal"),
+        ("ben", 0, "second-person"),
+        ("dan", 0, "second-person"),
+    ],
+)
+def test_a_change_is_decided_in_time_by_a_person_whom_it_is_not_about(
+    second: str, ago_us: int, code: str
+) -> None:
+    waits = states(ago_us=ago_us)
+    assert code_of(changes.to_decide, POLICY, waits, 5, second, NOW_US) == code
+    in_time = code in {"", "second-person"}
+    assert bool(waits.waiting(POLICY, NOW_US)) is in_time
+    assert changes.state_of(POLICY, waits, waits.proposed[5], NOW_US) == (
+        "waiting" if in_time else "out of date"
+    )
+    refused("no-proposal", changes.to_decide, POLICY, waits, 6, "cat", NOW_US)
+
+
+def test_a_decided_change_waits_no_more() -> None:
+    waits = states(decided_us=0)
+    refused("decided", changes.to_decide, POLICY, waits, 5, "cat", NOW_US)
+    assert waits.waiting(POLICY, NOW_US) == []
+
+
+@pytest.mark.parametrize(
+    ("made", "form", "wanted", "code", "state"),
+    [
+        ({"decided_us": 0}, {}, {}, "", "approved"),
+        ({"decided_us": APPROVAL_US, "ago_us": APPROVAL_US * 2}, {}, {}, "", "approved"),
+        ({"decided_us": APPROVAL_US + 1}, {}, {}, "old-approval", "out of date"),
+        ({"decided_us": -1}, {}, {}, "old-approval", "out of date"),
+        ({"decided_us": 0, "granted": False}, {}, {}, "declined", "refused"),
+        ({}, {}, {}, "second-person", "waiting"),
+        ({"decided_us": 0}, {"approval": 7}, {}, "second-person", "approved"),
+        ({"decided_us": 0}, {"what": "b"}, {}, "other-approval", "approved"),
+        ({"decided_us": 0}, {}, {"call": "user/credential"}, "other-approval", "approved"),
+        ({"decided_us": 0}, {}, {"user": "cat"}, "other-approval", "approved"),
+    ],
+)
+def test_an_approved_change_is_that_form_by_that_person(
+    made: dict[str, Any], form: dict[str, Any], wanted: dict[str, Any], code: str, state: str
+) -> None:
+    waits = states(**made)
+    asked = replace(Form(what="a", approval=5), **form)
+    assert code_of(changes.to_use, POLICY, waits, asked, replace(CALL, **wanted)) == code
+    assert changes.state_of(POLICY, waits, waits.proposed[5], NOW_US) == state
+
+
+def test_an_approved_change_is_made_once() -> None:
+    waits, form = states(decided_us=0), Form(what="a", approval=5)
+    used = changes.to_use(POLICY, waits, form, CALL)
+    assert used == ChangeUsed(proposal=5, about="dan", second="cat")
+    assert changes.used_for(used, "eve").about == "eve"
+    waits.apply(entry(7, "ben", used))
+    refused("used-approval", changes.to_use, POLICY, waits, form, CALL)
+    assert changes.state_of(POLICY, waits, waits.proposed[5], NOW_US) == "made"
+
+
+def test_the_same_change_is_proposed_once_by_a_person_and_only_where_one_is_needed() -> None:
+    waits, form = states(), Form(what="a", propose=True)
+
+    def owed(form: Form, user: str = "ben", **how: bool) -> object:
+        return changes.second_person(POLICY, waits, form, replace(CALL, user=user), **how)  # type: ignore[arg-type]
+
+    refused("proposed", owed, form, needed=True)
+    assert owed(form, "eve", needed=True) == PROPOSAL
+    assert owed(replace(form, what="b"), needed=True) != PROPOSAL
+    refused("no-second", owed, form, needed=False)
+    assert owed(Form(what="a"), needed=False) == []
+    assert owed(Form(what="a"), needed=True, alone=True) == []
+    refused("second-person", owed, Form(what="a"), needed=True)
+
+
+# --- emergencies
+
+
+def broken(user: str, access: int, due_us: int) -> tuple[int, str, Note, int]:
+    return access + 1, user, GlassBroken(access=access, danger="", due_us=due_us), NOW_US
+
+
+def glass_of(*notes: tuple[int, str, Note, int]) -> Glass:
+    made = Glass()
+    for sequence, user, note, at_us in notes:
+        made.apply(entry(sequence, user, note, at_us))
+    return made
+
+
+CAD = replace(GROUND, number_kind="cad")
+DANGER = "a child was abducted"
+OLDEST_US = NOW_US - POLICY.break_glass.days_max * DAY_US - FORM_US
+
+
+@pytest.mark.parametrize(
+    ("ground", "danger", "since_us", "code"),
+    [
+        (CAD, DANGER, OLDEST_US, ""),
+        (CAD, DANGER, OLDEST_US - 1, "time"),
+        (GROUND, DANGER, NOW_US, "number"),
+        (CAD, "danger", NOW_US, "danger"),
+        (CAD, "a child was", NOW_US, "danger"),
+    ],
+)
+def test_an_emergency_search_names_its_incident_and_the_danger_and_looks_back_a_week(
+    ground: Ground, danger: str, since_us: int, code: str
+) -> None:
+    query = replace(QUERY, since_us=since_us)
+    named: dict[str, Any] = {"user": "ann", "now_us": NOW_US}
+    assert code_of(glass.check_break, POLICY, Glass(), query, ground, danger, **named) == code
+    never = replace(POLICY, break_glass=replace(POLICY.break_glass, allowed=False))
+    refused("no-break-glass", glass.check_break, never, Glass(), query, ground, danger, **named)
+
+
+def test_overdue_words_of_a_second_person_end_a_persons_emergency_searches() -> None:
+    most = POLICY.break_glass.open_max
+    waits = glass_of(*(broken("ann", at, NOW_US) for at in range(10, 10 + 2 * most, 2)))
+    named: dict[str, Any] = {"now_us": NOW_US}
+    refused("break-glass-open", glass.check_break, POLICY, waits, QUERY, CAD, DANGER, user="ann", **named)
+    due_us = NOW_US + POLICY.break_glass.second_word_hours * HOUR_US
+    assert glass.check_break(POLICY, waits, QUERY, CAD, DANGER, user="ben", now_us=NOW_US) == due_us
+    assert glass.check_break(POLICY, waits, QUERY, CAD, DANGER, user="ann", now_us=NOW_US - 1) == due_us - 1
+    waits.apply(entry(50, "ben", GlassJudged(access=10, justified=True, reason="")))
+    assert len(waits.waiting()) == most - 1
+    assert glass.check_break(POLICY, waits, QUERY, CAD, DANGER, user="ann", now_us=NOW_US) == due_us
+
+
+@pytest.mark.parametrize(
+    ("access", "second", "reason", "code"),
+    [
+        (10, "ben", "abc de f", ""),
+        (10, "ben", "abc de", "reason"),
+        (10, "ann", "abc de f", "second-person"),
+        (11, "ben", "abc de f", "no-break-glass"),
+        (12, "ben", "abc de f", "decided"),
+    ],
+)
+def test_an_emergency_search_is_judged_once_by_another_person_in_words(
+    access: int, second: str, reason: str, code: str
+) -> None:
+    judged = (20, "ben", GlassJudged(access=12, justified=True, reason=""), NOW_US)
+    waits = glass_of(broken("ann", 10, NOW_US), broken("ann", 12, NOW_US), judged)
+    assert code_of(glass.to_judge, waits, access, second, reason) == code

@@ -1,0 +1,49 @@
+"""Entries of the access log made by hand, for rules that read nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from storage.errors import StorageError
+from sync.department.journal.entries import Entry
+from sync.department.journal.entry_base import Note, Stamp
+from sync.department.journal.inquiry_entries import Ground
+from sync.department.policy.policy_file import default_document, parse_policy
+from sync.department.policy.refusals import DeskRefusal
+
+NOW_US = 1_780_000_000_000_000
+POLICY = parse_policy(default_document())
+GROUND = Ground(
+    purpose="investigation",
+    basis="criminal-investigation",
+    number="26-001234",
+    number_kind="case",
+    justification="the car seen at the burglary",
+)
+
+
+def entry(sequence: int, user: str, note: Note, at_us: int = NOW_US) -> Entry:
+    """An entry of this person."""
+    stamp = Stamp(at_us=at_us, user=user, role="ccat", organisation="PD", session=b"", demo=True)
+    return Entry(sequence=sequence, stamp=stamp, note=note)
+
+
+def code_of(call: Callable[..., object], *args: Any, **named: Any) -> str:
+    """The code of a call's refusal, or the words of an error that has none; empty if it passes."""
+    try:
+        call(*args, **named)
+    except DeskRefusal as refused:
+        return refused.code
+    except StorageError as error:
+        return error.what
+    return ""
+
+
+def refused(code: str, call: Callable[..., object], *args: Any, **named: Any) -> None:
+    """The call is refused by this code."""
+    with pytest.raises(DeskRefusal) as raised:
+        call(*args, **named)
+    assert raised.value.code == code
