@@ -10,7 +10,7 @@ from log_entries import GROUND, NOW_US, POLICY, code_of, entry, refused
 
 from storage.grant_format import DEPARTMENT
 from storage.times import DAY_US, HOUR_US
-from sync.department.content.reads import read_name
+from sync.department.content.key_guard import read_name
 from sync.department.desk.grants import rules as grants
 from sync.department.desk.grants.rules import Grants
 from sync.department.desk.holds import rules as holds

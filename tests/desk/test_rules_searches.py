@@ -33,6 +33,7 @@ from sync.department.journal.inquiry_entries import (
     SearchApproved,
     SearchProposed,
 )
+from sync.department.policy.refusals import FormError
 
 TERMS = POLICY.inquiry
 QUERY = Query(plate="8XYZ123", since_us=NOW_US - DAY_US, until_us=NOW_US)
@@ -116,12 +117,12 @@ def test_a_ground_has_a_purpose_a_basis_its_number_and_a_reason(ground: dict[str
 
 def test_a_refused_number_shows_one_as_the_policy_writes_it() -> None:
     for kind, cure in (("case", "e.g. 26-001234"), ("cad", "CAD-2611-0042"), ("action", "IA-26-004")):
-        with pytest.raises(inquiry.FormError) as raised:
+        with pytest.raises(FormError) as raised:
             inquiry.check_ground(POLICY, replace(GROUND, number="none", number_kind=kind))
         assert cure in raised.value.cure
-    with pytest.raises(inquiry.FormError, match="a purpose must be given"):
+    with pytest.raises(FormError, match="a purpose must be given"):
         inquiry.check_ground(POLICY, replace(GROUND, purpose=""))
-    with pytest.raises(inquiry.FormError, match="not one of the authorized purposes"):
+    with pytest.raises(FormError, match="not one of the authorized purposes"):
         inquiry.check_ground(POLICY, replace(GROUND, purpose="x"))
 
 
@@ -322,7 +323,7 @@ def test_the_same_change_is_proposed_once_by_a_person_and_only_where_one_is_need
     waits, form = states(), Form(what="a", propose=True)
 
     def owed(form: Form, user: str = "ben", **how: bool) -> object:
-        return changes.second_person(POLICY, waits, form, replace(CALL, user=user), **how)  # type: ignore[arg-type]
+        return changes.second_person(POLICY, waits, form, replace(CALL, user=user), **how)
 
     refused("proposed", owed, form, needed=True)
     assert owed(form, "eve", needed=True) == PROPOSAL

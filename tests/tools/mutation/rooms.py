@@ -58,7 +58,7 @@ ROOMS: Mapping[str, Room] = {
         tests=tuple(f"tests/desk/test_{subject}.py" for subject in (
             "inquiry", "audit", "sharing", "holds", "people", "training", "second_person",
             "credentials", "refusals", "redress", "emergency", "counts_and_cases", "alerts", "public_alerts",
-            "rules", "office",
+            "rules", "rules_searches", "rules_records", "rules_people", "office",
         )),
     ),
     "detector": Room(
