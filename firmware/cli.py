@@ -5,6 +5,8 @@ A command is a function in `firmware/commands/NAME.py` (see `sync/command_frame.
 
 from __future__ import annotations
 
+import errno
+import os
 import sqlite3
 import sys
 from collections.abc import Sequence
@@ -13,6 +15,7 @@ from pathlib import Path
 from detector.errors import DetectorError
 from hw.errors import HardwareError
 from storage.errors import ExplainedError
+from storage.home import owner_of
 from sync.command_frame import Common, Program, run_program
 from sync.errors import FOUND_WRONG, MISUSE
 from sync.event_log import events_to_stderr
@@ -57,6 +60,8 @@ PROGRAM = Program(
     spelled={"enrol": "enroll"},
 )
 
+FAILING_CARD = " (a failing card is often made read-only: dmesg names it; replace the card)"
+
 KNOWN = (ExplainedError, HardwareError, DetectorError, OSError, sqlite3.Error)
 
 
@@ -70,15 +75,29 @@ def main(argv: Sequence[str] | None = None) -> int:
 def explain(error: Exception, common: Common) -> tuple[str, int]:
     """(the line, the exit status) of an error that ends a command."""
     if isinstance(error, PermissionError):
-        what, status = f"{error.filename}: permission denied (run as its owner)", MISUSE
+        what, status = f"{error.filename}: permission denied{_whose(error, common.home)}", MISUSE
     elif isinstance(error, OSError):  # a full or read-only disk, a failing card
         what = f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error)
+        what += FAILING_CARD if error.errno == errno.EROFS else ""
         status = FOUND_WRONG
     elif isinstance(error, sqlite3.Error):
         what, status = f"{common.home}: the database cannot be used: {error}", FOUND_WRONG
     else:  # the error of a room carries its own
         what, status = str(error), int(getattr(error, "exit_status", FOUND_WRONG))
     return f"{common.command}: {what}", status
+
+
+def _whose(error: PermissionError, home: Path) -> str:
+    """The way on, where it is the home that this user may not use or make."""
+    if error.filename is None or not Path(os.fsdecode(error.filename)).is_relative_to(home):
+        return ""
+    try:
+        owner, own = owner_of(home), home.stat().st_uid == os.geteuid()
+    except OSError:
+        return f" (make the folder first: sudo install -d -m 700 -o $USER {home})"
+    if own:  # another user, as a rule root, left files in it
+        return f" (give the folder back to {owner}: sudo chown -R {owner} {home})"
+    return f" ({home} belongs to {owner}: sudo -u {owner} reader ...)"
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@
         ├── LedgerError              a home that is absent, foreign, locked or damaged
         │   ├── NoHomeError          no ledger at that place
         │   ├── HomeLockedError      another process writes this home
+        │   ├── NotOwnerError        root would leave files here that the home's own user cannot open
         │   ├── RolledBackError      the log is shorter than, or differs from, an anchor
         │   ├── DamagedError         a ledger that cannot be read as it is
         │   ├── SlotError            the effaceable slot is empty, foreign or did not take a write
@@ -96,6 +97,12 @@ class NoHomeError(LedgerError):
 
 class HomeLockedError(LedgerError):
     """Another process holds the home's lock."""
+
+    exit_status = 2
+
+
+class NotOwnerError(LedgerError):
+    """A home of another user: what root wrote there, its reader could not open again."""
 
     exit_status = 2
 

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import fcntl
 import os
+import pwd
 from dataclasses import dataclass
 from pathlib import Path
 
 from storage import files
 from storage.checkpoint import NoteKey
-from storage.errors import CheckpointError, HomeLockedError, LedgerError, NoHomeError
+from storage.errors import CheckpointError, HomeLockedError, LedgerError, NoHomeError, NotOwnerError
 
 MAX_LINE_BYTES = 4096  # of a file that holds one line
 
@@ -68,7 +69,9 @@ class Home:
     def need(self) -> None:
         """Raises LedgerError if there is no ledger."""
         if not self.exists():
-            raise NoHomeError("holds no ledger", where=str(self.root), cure="reader init makes one")
+            raise NoHomeError(
+                "no unit is here", where=str(self.root), cure="check --home; `reader init` makes a new unit"
+            )
 
     def read_slot_uri(self) -> str:
         """Which slot holds the key-encryption key. Raises LedgerError."""
@@ -99,11 +102,32 @@ class Home:
             raise LedgerError(f"cannot be read: {error}", where=str(self.public_key)) from None
 
 
+def need_own(root: Path) -> None:
+    """Raises NotOwnerError for root in a folder of another user: the unit would not start again."""
+    owner = root.stat().st_uid
+    if os.geteuid() == 0 and owner != 0:
+        name = owner_of(root)
+        raise NotOwnerError(
+            f"belongs to {name}, and root would leave files that {name} cannot open",
+            where=str(root),
+            cure=f"sudo -u {name} reader ...",
+        )
+
+
+def owner_of(path: Path) -> str:
+    """The name of a path's owner, else the number. Raises OSError."""
+    uid = path.stat().st_uid
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"#{uid}"  # as sudo takes it
+
+
 class HomeLock:
     """The right to write a home; gone with the process."""
 
     def __init__(self, home: Home) -> None:
-        """Raises HomeLockedError if another process holds it."""
+        """Raises HomeLockedError if another process holds it, NotOwnerError for root at another's home."""
         path = home.folder / "lock"
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
@@ -113,8 +137,13 @@ class HomeLock:
             raise HomeLockedError(
                 "another process writes this home",
                 where=str(home.root),
-                cure="ask it over its socket, or stop it",
+                cure="reader status shows a reader that runs; systemctl stop alpr-reader ends its service",
             ) from None
+        try:
+            need_own(home.root)
+        except BaseException:
+            os.close(self._descriptor)
+            raise
 
     def release(self) -> None:
         os.close(self._descriptor)

@@ -24,7 +24,7 @@ from storage.errors import (
     StorageError,
     StoreFullError,
 )
-from storage.home import Home, HomeLock
+from storage.home import Home, HomeLock, need_own
 from storage.log import LogReader
 from storage.log_records import LogOpened
 from storage.state import ANCHORING, LEAD, MAX_STATE_BYTES, STATE_CONTEXT, LedgerState
@@ -42,11 +42,12 @@ def create(
     previous: str | None = None,
     reason: str | None = None,
 ) -> UnitStore:
-    """Make a new log in an empty home. Raises LedgerError, SlotError."""
+    """Make a new log in an empty home. Raises LedgerError, NotOwnerError, SlotError."""
     if home.exists():
         raise LedgerError("already holds a ledger", where=str(home.root))
     _keep_private()
     home.root.mkdir(parents=True, exist_ok=True, mode=files.PRIVATE_DIR)
+    need_own(home.root)
     files.make_dir(home.folder)
     lock = HomeLock(home)
     try:

@@ -69,7 +69,7 @@ def _keep_json(context: click.Context, _parameter: click.Parameter, value: bool)
 def _common_options(variable: str) -> list[click.Parameter]:
     return [
         click.Option(
-            ["--home"], type=click.Path(path_type=Path), metavar="DIR", expose_value=False,
+            ["--home"], type=click.Path(path_type=Path, readable=False), metavar="DIR", expose_value=False,
             callback=_keep_home, help=f"Data folder (or {variable}).",
         ),
         click.Option(

@@ -27,7 +27,7 @@ from sync.enrollment_code import EnrollmentCode
 from sync.errors import LinkError, MessageError, NotEnrolledError
 from sync.membership import RENEW_BEFORE_DAYS, Member, SyncFolder
 from sync.root_file import MAX_ROOT_BYTES, Root, open_first
-from sync.transport import CONNECT_S, HttpsLink, server_context, unit_context
+from sync.transport import CONNECT_S, HttpsLink, reason_of, server_context, unit_context
 from sync.vouch import UnitKey, Vouch, public_der, sign_vouch
 
 
@@ -97,7 +97,7 @@ def _fetch(address: str, name: str, limit: int) -> bytes:
                     raise LinkError("a file of no such size", where=where)
     except httpx.HTTPError as error:
         raise LinkError(
-            f"{type(error).__name__}", where=where, cure="is the department reachable from here?"
+            f"no answer: {reason_of(error)}", where=where, cure="is the department reachable from here?"
         ) from None
     return data
 

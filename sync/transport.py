@@ -100,7 +100,7 @@ class HttpsLink:
         prefix: str = "/v1/",
         bytes_per_s: int = 0,
     ) -> None:
-        self._department = department
+        self._department, self._address = department, address
         self._prefix = prefix
         self._rate = bytes_per_s
         self._sent = 0
@@ -160,7 +160,7 @@ class HttpsLink:
                 data = _bounded(response)
                 status = response.status_code
         except httpx.HTTPError as error:
-            raise _told(error, name) from None
+            raise _told(error, name, self._address) from None
         except ssl.SSLError as error:
             raise LinkError(f"TLS: {error.reason}", cure="is the certificate expired or revoked?") from None
         with self._count:
@@ -190,29 +190,41 @@ class HttpsLink:
         try:
             refusal = messages.open_message(messages.Refusal, data, self._department)
         except (MessageError, StorageError):
-            return LinkError(f"status {status} for {name}, and no signed refusal", cure="tried again later")
+            return LinkError(
+                f"status {status} for {name}, and no signed refusal",
+                cure="nothing is lost: the next sync sends it",
+            )
         kind: type[RefusedByDepartmentError] = RefusedByDepartmentError
         if refusal.code in messages.INCIDENTS or refusal.code == "closed":
             kind = BatchRefusedError
         elif refusal.code == "revoked":
             kind = RevokedError
         elif refusal.code in {"busy", "unavailable", "too-slow", "stale"}:
-            return LinkError(refusal.what, where=refusal.code, cure="tried again later")
+            return LinkError(refusal.what, where=refusal.code, cure="nothing is lost: the next sync sends it")
         return kind(refusal.what, code=refusal.code, where=f"{name} refused", held=refusal.held)
 
 
-def _told(error: httpx.HTTPError, name: str) -> LinkError:
+def _told(error: httpx.HTTPError, name: str, address: str) -> LinkError:
     """What httpx raised, with what TLS said behind it: a clock that is wrong shows there first."""
     behind: BaseException | None = error
     while behind is not None and not isinstance(behind, ssl.SSLError):
         behind = behind.__cause__ or behind.__context__
     if isinstance(behind, ssl.SSLCertVerificationError):
-        what, cure = f"TLS: {behind.verify_message}", "is this unit's clock right? tried again later"
+        what, cure = f"TLS: {behind.verify_message}", "is this unit's clock right? see reader status"
     elif behind is not None and behind.reason:
-        what, cure = f"TLS: {behind.reason}", "is the certificate expired or revoked? tried again later"
+        what, cure = f"TLS: {behind.reason}", "is the certificate expired or revoked?"
     else:
-        what, cure = type(error).__name__, "tried again later"
-    return LinkError(f"{what} while sending {name}", cure=cure)
+        what = f"no connection: {reason_of(error)}" if isinstance(error, httpx.ConnectError) else "no answer"
+        cure = "nothing is lost; check the network, that port, and the department's server"
+    return LinkError(f"{what} while sending {name}", where=address, cure=cure)
+
+
+def reason_of(error: BaseException) -> str:
+    """What the system said: refused, unreachable, no such name."""
+    behind: BaseException | None = error
+    while behind is not None and not isinstance(behind, OSError):
+        behind = behind.__cause__ or behind.__context__
+    return (behind.strerror if behind is not None else None) or type(error).__name__
 
 
 def _bounded(response: httpx.Response) -> bytes:

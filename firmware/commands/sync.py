@@ -21,6 +21,7 @@ from firmware.settings.config import FILE_NAME, load_config
 from hw.clock import SystemClock
 from hw.vitals import SysfsBoard
 from storage.errors import HomeLockedError, StorageError
+from storage.home import Home
 from storage.ledger import Ledger
 from storage.times import utc_text
 from sync.command_frame import Common, noun
@@ -49,18 +50,27 @@ def now(common: Common, *, new_log: bool) -> int:
     """Sync now. While a reader runs, ask it to sync, and wait for the outcome. The exit status is also 1
     while a closed log holds reads that the department does not have.
     """
-    folder = sync_folder(common.home)
-    folder.member()
+    folder = _member(common.home)
     if new_log:
         looked_at(folder)
+    answered = True
     try:
         _speak(common.home, folder)
     except HomeLockedError:
-        _ask_the_running_one(folder)
+        answered = _ask_the_running_one(folder)
     status = _report(folder, as_json=common.json)
     if not common.json:
         _show_lists(common.home)
-    return status
+    return status if answered else FOUND_WRONG
+
+
+def _member(home: Path) -> SyncFolder:
+    """The folder of an enrolled unit. Raises NoHomeError, NotEnrolledError."""
+    folder = sync_folder(home)
+    if not folder.is_member():
+        Home(home).need()
+    folder.member()
+    return folder
 
 
 def _show_lists(home: Path) -> None:
@@ -78,8 +88,7 @@ def _show_lists(home: Path) -> None:
 @sync.verb("status", example="reader sync status --json")
 def status(common: Common) -> int:
     """Show the results of the last syncs. The exit status is 1 if the last one failed."""
-    folder = sync_folder(common.home)
-    folder.member()
+    folder = _member(common.home)
     return _report(folder, as_json=common.json)
 
 
@@ -124,15 +133,22 @@ def _health(home: Path, ledger: Ledger, folder: SyncFolder) -> HealthMessage:
     return health_message(watch.report(), ledger.store.log_id)
 
 
-def _ask_the_running_one(folder: SyncFolder) -> None:
-    """Ask the reader that holds the home, and wait until it has tried."""
+def _ask_the_running_one(folder: SyncFolder) -> bool:
+    """Ask the reader that holds the home, and wait until it has tried; whether it has."""
+    print(f"asking the reader that runs; it answers within {WAIT_S:.0f} s", file=sys.stderr)
     before = folder.status().get("ended_us", 0)
     Path(folder.wanted).touch(mode=0o600)
     until = time.monotonic() + WAIT_S
     while folder.status().get("ended_us", 0) == before and time.monotonic() < until:
         time.sleep(0.2)
-    if folder.status().get("ended_us", 0) == before:
-        print(f"reader: sync: the running reader did not answer in {WAIT_S:.0f} s", file=sys.stderr)
+    if folder.status().get("ended_us", 0) != before:
+        return True
+    print(
+        f"reader: sync: the reader that runs has not synced in {WAIT_S:.0f} s; what follows is older "
+        "(reader status shows whether it runs; systemctl restart alpr-reader)",
+        file=sys.stderr,
+    )
+    return False
 
 
 def _show(status: dict[str, Any], *, as_json: bool) -> None:

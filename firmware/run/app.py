@@ -21,13 +21,13 @@ from firmware.run.field_parts import field_parts
 from firmware.run.one_run import OneRun
 from firmware.run.orders import Reason, SupplyOrders
 from firmware.run.run_result import RunOptions, RunResult
-from firmware.settings.config import Config, load_config, write_config
+from firmware.settings.config import FILE_NAME, Config, load_config, write_config
 from hw.errors import HardwareError, MissingDriverError
 from hw.machine import SystemdMachine
 from hw.power import PowerOrder
 from hw.watchdog import Heartbeat, PatientHeartbeat, SystemdHeartbeat
 from storage.errors import NoHomeError
-from storage.home import Home, HomeLock
+from storage.home import Home, HomeLock, need_own
 from sync.event_log import event_log
 from sync.lasting_stream import lasting
 from sync.membership import SyncFolder
@@ -41,7 +41,9 @@ def prepare_home(home: Path, *, slot_uri: str = DEFAULT_SLOT) -> bool:
     slot_uri: where a new ledger keeps its key-encryption key; an existing ledger keeps its own.
     """
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    write_config(home, Config())
+    if not (home / FILE_NAME).exists():
+        need_own(home)
+        write_config(home, Config())
     if Home(home).exists() or SyncFolder.of(home).is_member():
         # a member without a log was cut off while one took another's place: run continues with it
         return False

@@ -19,7 +19,10 @@ from firmware.errors import ConfigError, UsageError
 from firmware.run.app import prepare_home
 from hw.errors import MissingDriverError, NoSuchSourceError, PartFailedError
 from storage.errors import HomeLockedError
+from storage.home import owner_of
 from sync.command_frame import Common, Noun, Verb, run_program
+
+NOBODY = 65534
 
 
 def reader(*words: str | Path, home: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -148,6 +151,7 @@ def test_what_system_and_database_say_is_one_line(
     assert main(["--home", str(tmp_path), "run"]) == 1
     said = capsys.readouterr().err
     assert said.startswith("reader: run: ")
+    assert ("replace the card" in said) == isinstance(error, OSError)
     assert said.count("\n") == 1
 
 
@@ -160,6 +164,69 @@ def test_a_mistyped_home_is_named_and_becomes_no_second_unit(tmp_path: Path, wor
         f"reader: {words[0]}: {home}: no unit is here (check --home; `reader init` makes a new unit)"
     ]
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def another_users_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of another user, and root who comes by."""
+    home = tmp_path / "home"
+    home.mkdir()
+    if os.geteuid() == 0:
+        os.chown(home, NOBODY, NOBODY)
+    else:
+        monkeypatch.setattr(os, "geteuid", lambda: 0)
+    return home
+
+
+def test_root_leaves_nothing_in_a_home_of_another_user(
+    another_users_home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`sudo reader init` or `sudo reader status` would leave files that the service cannot open again."""
+    home = another_users_home
+    assert main(["--home", str(home), "init"]) == 2
+    assert f"sudo -u {owner_of(home)} reader" in capsys.readouterr().err
+    assert list(home.iterdir()) == []
+
+
+def test_root_opens_no_ledger_of_another_user(
+    another_users_home: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    made = tmp_path / "made"
+    with monkeypatch.context() as own:
+        own.setattr(os, "geteuid", lambda: made.stat().st_uid)
+        prepare_home(made)
+    for path in made.iterdir():
+        path.rename(another_users_home / path.name)
+    before = {path: path.stat().st_mtime_ns for path in another_users_home.rglob("*")}
+    assert main(["--home", str(another_users_home), "status"]) == 2
+    assert "sudo -u" in capsys.readouterr().err
+    assert {path: path.stat().st_mtime_ns for path in another_users_home.rglob("*")} == before
+
+
+@pytest.mark.parametrize(
+    ("inside", "whose", "said"),
+    [
+        ("config.toml", "own", "sudo chown -R {owner} {home}"),
+        ("store/lock", "another", "{home} belongs to {owner}: sudo -u {owner} reader"),
+        ("", "nobody yet", "sudo install -d -m 700 -o $USER {home}"),
+    ],
+)
+def test_a_home_that_may_not_be_used_names_its_owner_and_the_way_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inside: str, whose: str, said: str
+) -> None:
+    home = tmp_path / "home"
+    owner = owner_of(tmp_path)
+    if whose != "nobody yet":
+        home.mkdir()
+    if whose == "another":
+        monkeypatch.setattr(os, "geteuid", lambda: NOBODY)
+    text, status = explain(PermissionError(13, "Permission denied", str(home / inside)), Common(home))
+    assert said.format(owner=owner, home=home) in text
+    assert status == 2
+    assert "(" not in explain(PermissionError(13, "Permission denied", "/elsewhere"), Common(home))[0]
 
 
 def test_a_slot_name_that_is_no_text_is_refused_in_one_line(tmp_path: Path) -> None:

@@ -127,7 +127,7 @@ def test_one_process_holds_a_home(ledger: Ledger, home: Path, slot: LoopbackSlot
 
 
 def test_a_folder_without_a_ledger_is_named(tmp_path: Path, slot: LoopbackSlot, time: SteppedTime) -> None:
-    with pytest.raises(NoHomeError, match="holds no ledger"):
+    with pytest.raises(NoHomeError, match="no unit is here"):
         Ledger.open(tmp_path, slot, time)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -152,6 +153,31 @@ def test_sync_by_hand_carries_the_report_too(
     _, facts, _ = asked(server, capsys, name)
     assert "no_frames" not in facts["report"]["alarms"]
     assert facts["report"]["log_records"] > 0
+
+
+def test_a_reader_that_does_not_sync_when_it_is_asked_is_no_success(
+    server: DepartmentProcess,
+    enrolled: Unit,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The last attempt was fine, and is not the one that was asked for."""
+    enrolled.attempt()
+    monkeypatch.setattr("firmware.commands.sync.WAIT_S", 0.0)
+    assert reader.main(["--home", str(enrolled.home), "sync", "now"]) == 1  # its ledger is open here
+    said = capsys.readouterr()
+    assert "  done" in said.out
+    assert "has not synced" in said.err
+
+
+def test_a_mistyped_home_is_not_told_to_join_a_department(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for verb in ("now", "status"):
+        assert reader.main(["--home", str(tmp_path / "alpr-raeder"), "sync", verb]) == 2
+        said = capsys.readouterr().err
+        assert "no unit is here" in said
+        assert "enroll" not in said
 
 
 def test_facts_that_only_the_unit_shows_do_not_keep_its_report_from_going_up() -> None:

@@ -66,3 +66,17 @@ def test_a_certificate_out_of_its_time_is_told_with_the_clock(tmp_path: Path, da
             link.post("hello", [b"x"])
         thread.join()
     assert "clock" in raised.value.cure
+
+
+def test_a_server_that_is_not_there_is_named_with_its_address_and_what_the_system_said() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    link = HttpsLink(
+        f"127.0.0.1:{port}",
+        ssl.create_default_context(),
+        ed25519.Ed25519PrivateKey.generate().public_key(),
+    )
+    with contextlib.closing(link), pytest.raises(LinkError) as raised:
+        link.post("hello", [b"x"])
+    assert str(raised.value).startswith(f"127.0.0.1:{port}: no connection: Connection refused")
+    assert "nothing is lost" in raised.value.cure
