@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
 
+import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -16,8 +17,9 @@ from desk_twins import GROUND, Department
 from storage.codec import to_bytes
 from storage.day_keys import DayKey, DayKeys
 from storage.times import DAY_US, HOUR_US
+from sync.department.content.key_messages import CALLS, write
 from sync.department.content.key_remote import Address, RemoteKeyService, remote
-from sync.department.content.key_server import CALLS, RECEIVES, key_app
+from sync.department.content.key_server import key_app
 from sync.department.content.key_service import LocalKeyService
 from sync.department.content.opened_list import OpenedCheck, OpenedList
 from sync.department.content.proven_door import ProvenDoor
@@ -68,7 +70,8 @@ def test_root_on_the_departments_server_gets_no_content_from_it(
     service, front, url = elsewhere
     for name in ("open_stored", "tokens", "hold_stored", "open_held", "destroy_hold_key"):
         assert not hasattr(service, name)  # a client of the receiver has no such call at all
-    assert {"tokens", "match", "open", "hold", "open_held", "release"} == CALLS - RECEIVES
+    shown = {name for name, call in CALLS.items() if call.shows_entry}
+    assert shown == {"tokens", "match", "open", "hold", "open_held", "release"}
     cover = department.desk.covered(0)
     with pytest.raises(DeskRefusal):
         front.door.tokens(cover, department.plate("8XYZ123"), [department.clock.us // DAY_US])
@@ -209,3 +212,18 @@ def test_a_look_at_the_text_opens_no_image(department: Department) -> None:
         with pytest.raises(DeskRefusal) as refused:
             front.reads.open(front.door, cover, names, ("text", name))
         assert refused.value.code == "other-action"
+
+
+def test_every_call_of_the_table_is_answered_and_takes_its_own_arguments_alone(
+    department: Department, elsewhere: tuple[RemoteKeyService, DeskContext, str]
+) -> None:
+    _, _, url = elsewhere
+    headers = {"authorization": f"Bearer {TOKEN}"}
+    with httpx.Client(headers=headers) as client:
+        for name, call in CALLS.items():
+            for body in (b"", b"\xff", write({}), write([]), write([{}] * len(call.takes)), write([0] * 9)):
+                answer = client.post(f"{url}/keys/{name}", content=body)
+                assert answer.status_code == 409, (name, body)
+        assert client.post(f"{url}/keys/open_stored", content=write([])).status_code == 409
+        listed = client.post(f"{url}/keys/list", content=write([0]))
+    assert listed.status_code == 200

@@ -1,147 +1,67 @@
-"""What the department and the key service send each other, and how the elements of reads travel."""
+"""The calls that the department and the key service exchange: one table for both ends. No I/O.
+
+A message is the canonical CBOR of a call's arguments, in their order, and an answer that of its result.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
+from storage.codec import read_field, to_plain
 from storage.day_keys import DayKey
-from storage.read_records import ReadPlace, ReadText
+from storage.envelope import MAX_BYTES, decode, encode
+from storage.errors import RecordError
 from storage.sealing import Opened
-from sync.department.content.key_guard import Cover, Row
+from sync.department.content.key_guard import Cover, MatchedRead, Row
 from sync.department.content.key_service import Arrived, Kept, StoredElement
+from sync.department.journal.access_log import LogPart
 from sync.department.journal.inquiry_entries import Query
 
 MAX_MESSAGE_BYTES = 96 << 20
 SECONDS = 120.0
+WireRows: TypeAlias = tuple[tuple[bytes, tuple[tuple[str, bytes], ...]], ...]
+"""Rows: the leaf of each, and its elements by name."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Days:
-    """A first day and a count, or one day."""
+@dataclass(frozen=True, slots=True)
+class RemoteCall:
+    """One line: the types of its arguments and of its result. `shows_entry`: its first argument is a cover,
+    and the guard checks it; the others are for receiving and purging."""
 
-    first: int
-    count: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DayKeysMade:
-    keys: tuple[DayKey, ...]
+    takes: tuple[Any, ...]
+    gives: Any
+    shows_entry: bool = False
+    most_bytes: int = MAX_MESSAGE_BYTES
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reseal:
-    day: int
-    public: bytes
-    epochs: tuple[tuple[int, bytes, bytes], ...]
-    arrived: tuple[Arrived, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResealedRows:
-    kept: tuple[Kept, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckPlates:
-    day: int
-    log_id: bytes
-    wanted: tuple[StoredElement, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckHeld:
-    hold: str
-    log_id: bytes
-    wanted: tuple[StoredElement, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Checked:
-    found: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Number:
-    value: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AskTokens:
-    cover: Cover
-    query: Query
-    days: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tokens:
-    tokens: tuple[tuple[int, tuple[bytes, ...]], ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WireRow:
-    leaf: bytes
-    elements: tuple[tuple[str, bytes], ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AskContent:
-    """To match (with a query) or to open (without) reads of one day and log."""
-
-    cover: Cover
-    query: Query | None
-    day: int
-    log_id: bytes
-    rows: tuple[WireRow, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AskHeld:
-    """To open held elements; `access`: the entry that the hold's key is named after."""
-
-    cover: Cover
-    access: int
-    log_id: bytes
-    rows: tuple[WireRow, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AskRelease:
-    """To destroy a hold's key; the cover shows its release."""
-
-    cover: Cover
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HeldRows:
-    """Each row's elements under the hold's key, in the order of their names."""
-
-    rows: tuple[tuple[bytes, ...], ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WireMatch:
-    sequence: int
-    text: ReadText
-    place: ReadPlace
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Matches:
-    matches: tuple[WireMatch, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OpenedRows:
-    rows: tuple[tuple[Opened, ...], ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ListPart:
-    """Signed lines of the service's own list, from the one asked for on, and the key that signs them."""
-
-    public: bytes
-    lines: tuple[bytes, ...]
+CALLS: Mapping[str, RemoteCall] = {
+    "issue": RemoteCall((int, int), tuple[DayKey, ...], most_bytes=MAX_BYTES),
+    "reseal": RemoteCall(
+        (int, bytes, tuple[tuple[int, bytes, bytes], ...], tuple[Arrived, ...]), tuple[Kept, ...]
+    ),
+    "check": RemoteCall((int, bytes, tuple[StoredElement, ...]), tuple[str | None, ...]),
+    "check_held": RemoteCall((str, bytes, tuple[StoredElement, ...]), tuple[str | None, ...]),
+    "destroy": RemoteCall((int,), type(None), most_bytes=MAX_BYTES),
+    "destroy_before": RemoteCall((int,), int, most_bytes=MAX_BYTES),
+    "has": RemoteCall((int,), bool, most_bytes=MAX_BYTES),
+    "list": RemoteCall((int,), tuple[bytes, tuple[bytes, ...]], most_bytes=MAX_BYTES),
+    "follow": RemoteCall((LogPart,), int),
+    "tokens": RemoteCall(
+        (Cover, Query, tuple[int, ...]),
+        tuple[tuple[int, tuple[bytes, ...]], ...],
+        shows_entry=True,
+        most_bytes=MAX_BYTES,
+    ),
+    "match": RemoteCall((Cover, Query, int, bytes, WireRows), tuple[MatchedRead, ...], shows_entry=True),
+    "open": RemoteCall((Cover, int, bytes, WireRows), tuple[tuple[Opened, ...], ...], shows_entry=True),
+    "hold": RemoteCall(
+        (Cover, int, bytes, WireRows), tuple[tuple[tuple[str, bytes], ...], ...], shows_entry=True
+    ),
+    "open_held": RemoteCall((Cover, int, bytes, WireRows), tuple[tuple[Opened, ...], ...], shows_entry=True),
+    "release": RemoteCall((Cover,), type(None), shows_entry=True, most_bytes=MAX_BYTES),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,9 +73,30 @@ class No:
     what: str
 
 
-def to_wire(rows: Sequence[Row]) -> tuple[WireRow, ...]:
-    return tuple(WireRow(leaf=row.leaf, elements=tuple(sorted(row.elements.items()))) for row in rows)
+def write(value: Any) -> bytes:
+    """Arguments, or a result."""
+    return encode(to_plain(value))
 
 
-def of_wire(rows: Sequence[WireRow]) -> list[Row]:
-    return [Row.of(row.leaf, dict(row.elements)) for row in rows]
+def read_arguments(name: str, data: bytes) -> tuple[Any, ...]:
+    """The arguments of a call. Raises RecordError, EnvelopeError."""
+    if name not in CALLS:
+        raise RecordError("there is no such call", where="key service")
+    call = CALLS[name]
+    arguments: tuple[Any, ...] = read_field(
+        tuple.__class_getitem__(call.takes), decode(data, limit=call.most_bytes), name
+    )
+    return arguments
+
+
+def read_result(name: str, data: bytes) -> Any:
+    """The result of a call. Raises RecordError, EnvelopeError."""
+    return read_field(CALLS[name].gives, decode(data, limit=MAX_MESSAGE_BYTES), name)
+
+
+def to_wire(rows: Sequence[Row]) -> WireRows:
+    return tuple((row.leaf, tuple(sorted(row.elements.items()))) for row in rows)
+
+
+def of_wire(rows: WireRows) -> list[Row]:
+    return [Row.of(leaf, dict(elements)) for leaf, elements in rows]

@@ -8,38 +8,16 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 import httpx
 
-from storage.codec import from_bytes, to_bytes
+from storage.codec import from_bytes
 from storage.day_keys import DayKey
 from storage.errors import StorageError
 from storage.sealing import Opened
 from sync.department.content.key_guard import Cover, HeadAskedError, KeyDoor, MatchedRead, Row
-from sync.department.content.key_messages import (
-    MAX_MESSAGE_BYTES,
-    SECONDS,
-    AskContent,
-    AskHeld,
-    AskRelease,
-    AskTokens,
-    Checked,
-    CheckHeld,
-    CheckPlates,
-    DayKeysMade,
-    Days,
-    HeldRows,
-    ListPart,
-    Matches,
-    No,
-    Number,
-    OpenedRows,
-    Reseal,
-    ResealedRows,
-    Tokens,
-    to_wire,
-)
+from sync.department.content.key_messages import SECONDS, No, read_result, to_wire, write
 from sync.department.content.key_service import Arrived, Kept, LocalKeyService, StoredElement
 from sync.department.ground.home import DepartmentHome
 from sync.department.ground.tls import client_context
@@ -49,7 +27,6 @@ from sync.department.policy.refusals import DeskRefusal
 from sync.errors import InvalidInputError, KeyServiceError
 
 ADDRESS_FILE = "keys.remote"
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,12 +62,13 @@ class _Wire:
     def close(self) -> None:
         self._client.close()
 
-    def ask(self, name: str, message: Any, answer: type[T]) -> T:
-        """Raises DeskRefusal as the guard did, KeyServiceError for everything else."""
+    def ask(self, name: str, *arguments: Any) -> Any:
+        """The result of one line of the table. Raises DeskRefusal as the guard did, KeyServiceError for
+        everything else."""
         headers = {"authorization": f"Bearer {self._address.token}"}
         try:
             got = self._client.post(
-                f"{self._address.url}/keys/{name}", content=to_bytes(message), headers=headers
+                f"{self._address.url}/keys/{name}", content=write(arguments), headers=headers
             )
         except httpx.HTTPError as error:
             raise KeyServiceError(
@@ -98,7 +76,7 @@ class _Wire:
             ) from None
         try:
             if got.status_code == 200:
-                return from_bytes(answer, got.content, limit=MAX_MESSAGE_BYTES)
+                return read_result(name, got.content)
             no = from_bytes(No, got.content)
         except StorageError:
             raise KeyServiceError(f"answered {got.status_code}", where="key service") from None
@@ -119,7 +97,8 @@ class RemoteKeyService:
         self._wire.close()
 
     def issue_day_keys(self, first_day: int, count: int) -> tuple[DayKey, ...]:
-        return self._wire.ask("issue", Days(first=first_day, count=count), DayKeysMade).keys
+        made: tuple[DayKey, ...] = self._wire.ask("issue", first_day, count)
+        return made
 
     def open_and_reseal(
         self,
@@ -129,22 +108,19 @@ class RemoteKeyService:
         arrived: Sequence[Arrived],
     ) -> list[Kept]:
         epochs = tuple((epoch, *parts) for epoch, parts in sorted(epoch_keys.items()))
-        ask = Reseal(day=day, public=public, epochs=epochs, arrived=tuple(arrived))
-        return list(self._wire.ask("reseal", ask, ResealedRows).kept)
+        return list(self._wire.ask("reseal", day, public, epochs, tuple(arrived)))
 
     def check_stored(self, day: int, log_id: bytes, wanted: Sequence[StoredElement]) -> list[str | None]:
-        ask = CheckPlates(day=day, log_id=log_id, wanted=tuple(wanted))
-        return [one or None for one in self._wire.ask("check", ask, Checked).found]
+        return list(self._wire.ask("check", day, log_id, tuple(wanted)))
 
     def check_held(self, hold: str, log_id: bytes, wanted: Sequence[StoredElement]) -> list[str | None]:
-        ask = CheckHeld(hold=hold, log_id=log_id, wanted=tuple(wanted))
-        return [one or None for one in self._wire.ask("check_held", ask, Checked).found]
+        return list(self._wire.ask("check_held", hold, log_id, tuple(wanted)))
 
     def destroy_store_key(self, day: int) -> None:
-        self._wire.ask("destroy", Days(first=day), Number)
+        self._wire.ask("destroy", day)
 
     def destroy_day_keys_before(self, day: int) -> int:
-        return self._wire.ask("destroy_before", Days(first=day), Number).value
+        return int(self._wire.ask("destroy_before", day))
 
     def listed(self) -> tuple[bytes, list[bytes]]:
         """(the key that signs it, every signed line) of the service's own list."""
@@ -158,14 +134,13 @@ class RemoteKeyService:
         """The same from line `first` on."""
         public, lines = b"", list[bytes]()
         while True:
-            part = self._wire.ask("list", Days(first=first + len(lines)), ListPart)
-            public = part.public
-            if not part.lines:
+            public, more = self._wire.ask("list", first + len(lines))
+            if not more:
                 return public, lines
-            lines += part.lines
+            lines += more
 
     def has_store_key(self, day: int) -> bool:
-        return bool(self._wire.ask("has", Days(first=day), Number).value)
+        return bool(self._wire.ask("has", day))
 
 
 class RemoteDoor:
@@ -175,42 +150,33 @@ class RemoteDoor:
         self._wire = wire
 
     def follow(self, part: LogPart) -> int:
-        return self._wire.ask("follow", part, Number).value
+        return int(self._wire.ask("follow", part))
 
     def tokens(self, cover: Cover, query: Query, days: Sequence[int]) -> dict[int, tuple[bytes, ...]]:
-        return dict(
-            self._wire.ask("tokens", AskTokens(cover=cover, query=query, days=tuple(days)), Tokens).tokens
-        )
+        return dict(self._wire.ask("tokens", cover, query, tuple(days)))
 
     def match(
         self, cover: Cover, query: Query, day: int, log_id: bytes, rows: Sequence[Row]
     ) -> list[MatchedRead]:
-        ask = AskContent(cover=cover, query=query, day=day, log_id=log_id, rows=to_wire(rows))
-        return [
-            MatchedRead(one.sequence, one.text, one.place)
-            for one in self._wire.ask("match", ask, Matches).matches
-        ]
+        return list(self._wire.ask("match", cover, query, day, log_id, to_wire(rows)))
 
     def open(self, cover: Cover, day: int, log_id: bytes, rows: Sequence[Row]) -> list[dict[str, Opened]]:
-        ask = AskContent(cover=cover, query=None, day=day, log_id=log_id, rows=to_wire(rows))
-        return [{one.name: one for one in row} for row in self._wire.ask("open", ask, OpenedRows).rows]
+        return _by_name(self._wire.ask("open", cover, day, log_id, to_wire(rows)))
 
     def hold(self, cover: Cover, day: int, log_id: bytes, rows: Sequence[Row]) -> list[dict[str, bytes]]:
-        ask = AskContent(cover=cover, query=None, day=day, log_id=log_id, rows=to_wire(rows))
-        sealed = self._wire.ask("hold", ask, HeldRows).rows
-        return [
-            dict(zip(sorted(row.elements), parts, strict=True))
-            for row, parts in zip(rows, sealed, strict=True)
-        ]
+        return [dict(row) for row in self._wire.ask("hold", cover, day, log_id, to_wire(rows))]
 
     def open_held(
         self, cover: Cover, access: int, log_id: bytes, rows: Sequence[Row]
     ) -> list[dict[str, Opened]]:
-        ask = AskHeld(cover=cover, access=access, log_id=log_id, rows=to_wire(rows))
-        return [{one.name: one for one in row} for row in self._wire.ask("open_held", ask, OpenedRows).rows]
+        return _by_name(self._wire.ask("open_held", cover, access, log_id, to_wire(rows)))
 
     def release(self, cover: Cover) -> None:
-        self._wire.ask("release", AskRelease(cover=cover), Number)
+        self._wire.ask("release", cover)
+
+
+def _by_name(rows: Sequence[Sequence[Opened]]) -> list[dict[str, Opened]]:
+    return [{one.name: one for one in row} for row in rows]
 
 
 def remote(

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import anyio
@@ -23,41 +23,26 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from storage.checkpoint import NoteKey
-from storage.codec import from_bytes, to_bytes
-from storage.day_keys import DayKeys
+from storage.codec import to_bytes
+from storage.day_keys import DayKey, DayKeys
 from storage.errors import ExplainedError, RecordError
 from storage.leaf import log_id_of
+from storage.sealing import Opened
 from storage.times import DAY_US, now_us
 from sync.department.content.key_guard import GuardedKeys, HeadAskedError
 from sync.department.content.key_messages import (
     MAX_MESSAGE_BYTES,
     SECONDS,
-    AskContent,
-    AskHeld,
-    AskRelease,
-    AskTokens,
-    Checked,
-    CheckHeld,
-    CheckPlates,
-    DayKeysMade,
-    Days,
-    HeldRows,
-    ListPart,
-    Matches,
     No,
-    Number,
-    OpenedRows,
-    Reseal,
-    ResealedRows,
-    Tokens,
-    WireMatch,
     of_wire,
+    read_arguments,
+    write,
 )
-from sync.department.content.key_service import KeyService
+from sync.department.content.key_service import Arrived, Kept, KeyService
 from sync.department.content.opened_list import FROM_HERE, OpenedList
 from sync.department.ground.http_body import Budget, read_body
 from sync.department.ground.sparingly import Sparingly
-from sync.department.journal.access_log import LogPart, origin_of
+from sync.department.journal.access_log import origin_of
 from sync.department.policy.refusals import DeskRefusal
 from sync.department.policy.system_terms import MAX_GRACE_MINUTES
 from sync.errors import HomeError, RefusedByDepartmentError
@@ -95,101 +80,60 @@ class _Service:
         self, service: KeyService, guard: GuardedKeys, opened: OpenedList, clock: Callable[[], int]
     ) -> None:
         self._service, self._guard, self._opened, self._clock = service, guard, opened, clock
+        self._work: dict[str, Callable[..., Any]] = {
+            "issue": self._issue,
+            "reseal": self._reseal,
+            "check": service.check_stored,
+            "check_held": service.check_held,
+            "destroy": service.destroy_store_key,
+            "destroy_before": service.destroy_day_keys_before,
+            "has": service.has_store_key,
+            "list": lambda first: (opened.public.public_bytes_raw(), opened.messages(first)),
+            "follow": guard.follow,
+            "tokens": lambda *asked: sorted(guard.tokens(*asked).items()),
+            "match": lambda *asked: guard.match(*_with_rows(asked)),
+            "open": lambda *asked: _opened(guard.open(*_with_rows(asked))),
+            "hold": lambda *asked: [sorted(row.items()) for row in guard.hold(*_with_rows(asked))],
+            "open_held": lambda *asked: _opened(guard.open_held(*_with_rows(asked))),
+            "release": guard.release,
+        }
 
     def answer(self, name: str, body: bytes) -> bytes:
         """Raises RecordError for an unknown name or a malformed message, and what the service raises."""
-        work: Callable[[bytes], Any] | None = getattr(self, f"_{name}", None) if name in CALLS else None
-        if work is None:
-            raise RecordError("there is no such call", where="key service")
-        return to_bytes(work(body))
+        arguments = read_arguments(name, body)
+        return write(self._work[name](*arguments))
 
-    def _issue(self, body: bytes) -> DayKeysMade:
-        ask = from_bytes(Days, body)
-        if not 0 < ask.count <= 1000:
+    def _issue(self, first: int, count: int) -> tuple[DayKey, ...]:
+        if not 0 < count <= 1000:
             raise RecordError("1 to 1000 days", where="issue.count")
-        made = self._service.issue_day_keys(ask.first, ask.count)
+        made = self._service.issue_day_keys(first, count)
         last = made[-1].day
         body = to_bytes(DayKeys(version=last, keys=made))  # as `documents.refresh` offers them
         self._opened.add_day_keys(last, hashlib.sha256(body).digest(), at_us=self._clock())
-        return DayKeysMade(keys=made)
+        return made
 
-    def _reseal(self, body: bytes) -> ResealedRows:
-        ask = from_bytes(Reseal, body, limit=MAX_MESSAGE_BYTES)
-        if abs(ask.day - self._clock() // DAY_US) > 1:  # no token of a guessed plate for days gone by
+    def _reseal(
+        self,
+        day: int,
+        public: bytes,
+        epochs: tuple[tuple[int, bytes, bytes], ...],
+        arrived: tuple[Arrived, ...],
+    ) -> list[Kept]:
+        if abs(day - self._clock() // DAY_US) > 1:  # no token of a guessed plate for days gone by
             raise RecordError("content can be received only for today", where="reseal.day")
-        epochs = {epoch: (key_id, sealed) for epoch, key_id, sealed in ask.epochs}
-        if len(ask.public) != 32:
+        if len(public) != 32:
             raise RecordError("a log's key has 32 bytes", where="reseal.public")
-        kept = self._service.open_and_reseal(ask.day, ask.public, epochs, ask.arrived)
-        return ResealedRows(kept=tuple(kept))
-
-    def _check(self, body: bytes) -> Checked:
-        ask = from_bytes(CheckPlates, body, limit=MAX_MESSAGE_BYTES)
-        found = self._service.check_stored(ask.day, ask.log_id, ask.wanted)
-        return Checked(found=tuple(one or "" for one in found))
-
-    def _check_held(self, body: bytes) -> Checked:
-        ask = from_bytes(CheckHeld, body, limit=MAX_MESSAGE_BYTES)
-        found = self._service.check_held(ask.hold, ask.log_id, ask.wanted)
-        return Checked(found=tuple(one or "" for one in found))
-
-    def _destroy(self, body: bytes) -> Number:
-        self._service.destroy_store_key(from_bytes(Days, body).first)
-        return Number(value=1)
-
-    def _destroy_before(self, body: bytes) -> Number:
-        return Number(value=self._service.destroy_day_keys_before(from_bytes(Days, body).first))
-
-    def _has(self, body: bytes) -> Number:
-        return Number(value=int(self._service.has_store_key(from_bytes(Days, body).first)))
-
-    def _list(self, body: bytes) -> ListPart:
-        first = from_bytes(Days, body).first
-        return ListPart(
-            public=self._opened.public.public_bytes_raw(), lines=tuple(self._opened.messages(first))
-        )
-
-    def _follow(self, body: bytes) -> Number:
-        return Number(value=self._guard.follow(from_bytes(LogPart, body, limit=MAX_MESSAGE_BYTES)))
-
-    def _tokens(self, body: bytes) -> Tokens:
-        ask = from_bytes(AskTokens, body)
-        return Tokens(tokens=tuple(sorted(self._guard.tokens(ask.cover, ask.query, ask.days).items())))
-
-    def _match(self, body: bytes) -> Matches:
-        ask = from_bytes(AskContent, body, limit=MAX_MESSAGE_BYTES)
-        if ask.query is None:
-            raise RecordError("a match needs a query", where="match.query")
-        found = self._guard.match(ask.cover, ask.query, ask.day, ask.log_id, of_wire(ask.rows))
-        return Matches(
-            matches=tuple(WireMatch(sequence=one.sequence, text=one.text, place=one.place) for one in found)
-        )
-
-    def _open(self, body: bytes) -> OpenedRows:
-        ask = from_bytes(AskContent, body, limit=MAX_MESSAGE_BYTES)
-        opened = self._guard.open(ask.cover, ask.day, ask.log_id, of_wire(ask.rows))
-        return OpenedRows(rows=tuple(tuple(row[name] for name in sorted(row)) for row in opened))
-
-    def _hold(self, body: bytes) -> HeldRows:
-        ask = from_bytes(AskContent, body, limit=MAX_MESSAGE_BYTES)
-        sealed = self._guard.hold(ask.cover, ask.day, ask.log_id, of_wire(ask.rows))
-        return HeldRows(rows=tuple(tuple(row[name] for name in sorted(row)) for row in sealed))
-
-    def _open_held(self, body: bytes) -> OpenedRows:
-        ask = from_bytes(AskHeld, body, limit=MAX_MESSAGE_BYTES)
-        opened = self._guard.open_held(ask.cover, ask.access, ask.log_id, of_wire(ask.rows))
-        return OpenedRows(rows=tuple(tuple(row[name] for name in sorted(row)) for row in opened))
-
-    def _release(self, body: bytes) -> Number:
-        self._guard.release(from_bytes(AskRelease, body).cover)
-        return Number(value=1)
+        keys = {epoch: (key_id, sealed) for epoch, key_id, sealed in epochs}
+        return self._service.open_and_reseal(day, public, keys, arrived)
 
 
-RECEIVES = frozenset(
-    {"issue", "reseal", "check", "check_held", "destroy", "destroy_before", "has", "list", "follow"}
-)
-SHOWS_AN_ENTRY = frozenset({"tokens", "match", "open", "hold", "open_held", "release"})
-CALLS = RECEIVES | SHOWS_AN_ENTRY
+def _with_rows(asked: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Arguments whose last one is rows."""
+    return (*asked[:-1], of_wire(asked[-1]))
+
+
+def _opened(rows: Sequence[dict[str, Opened]]) -> list[list[Opened]]:
+    return [[row[name] for name in sorted(row)] for row in rows]
 
 
 def key_app(
