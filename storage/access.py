@@ -132,9 +132,17 @@ def _holds(person: RosterPerson, request: Request, proof: Proof, log_id: bytes) 
     return False
 
 
-def permit(
-    person: RosterPerson, request: Request, policy: CustodyPolicy, *, now_us: int, enrolled: bool
-) -> None:
+def demand_here(request: Request, policy: CustodyPolicy, *, enrolled: bool) -> None:
+    """Whether anybody may do this at this unit. Raises RefusedError."""
+    if enrolled and request.action != "audit" and not policy.local_query:
+        raise RefusedError(
+            "this unit belongs to a department, whose policy has it answer no look-up itself",
+            clause="463.5 (c)",
+            cure="ask at the department: the desk's page Search, or department inquiry run",
+        )
+
+
+def permit(person: RosterPerson, request: Request, policy: CustodyPolicy, *, now_us: int) -> None:
     """Whether a proven person may do this. Raises RefusedError with the clause that refuses."""
     role = request.role
     if person.revoked:
@@ -143,10 +151,6 @@ def permit(
         raise RefusedError(f"the roster gives this user no role {role!r}", clause="463.3")
     if role == "vendor":
         raise RefusedError("vendors have access for maintenance and repair only", clause="463.3")
-    if enrolled and request.action != "audit" and not policy.local_query:
-        raise RefusedError(
-            "is switched off on this unit: inquiries are made at the department", clause="463.5 (c)"
-        )
     allowed, clause = {
         "query": (policy.inquiry_roles, "463.5 (c)"),
         "audit": (policy.audit_roles, "463.5 (c)"),

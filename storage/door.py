@@ -85,11 +85,12 @@ class Door:
             moment = store.time.now()
             organisation = store.policy.organisation
             try:
+                access.demand_here(request, store.policy, enrolled=store.enrolled)
                 fresh = proof is not None and self._nonces.take(proof.nonce, self._boot())
                 locked = CJIS.locked(self._failures(request.user, moment.us), moment.us)
                 person = access.prove(roster, request, proof, log_id=store.log_id, fresh=fresh, locked=locked)
                 organisation = person.organisation
-                access.permit(person, request, store.policy, now_us=moment.us, enrolled=store.enrolled)
+                access.permit(person, request, store.policy, now_us=moment.us)
                 if request.subject != subject:
                     raise RefusedError("the signed request is for something else", clause="463.5 (b)")
                 records = demand(person)

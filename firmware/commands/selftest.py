@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 
 import click
 
 from firmware.console.consoles import own_camera
 from firmware.console.plate_spots import PlateSpots
 from firmware.console.selftest import self_test, sounder_of
+from firmware.console.unit import SelfTestLine
 from firmware.custody.opening import open_ledger
 from firmware.errors import UsageError
 from firmware.run.app import take_home
@@ -18,6 +20,8 @@ from hw.vitals import SysfsBoard
 from storage.errors import HomeLockedError
 from sync.command_frame import Common, verb
 from sync.errors import DONE, FOUND_WRONG, PART_LACKING
+
+LONG_S = 2.0
 
 
 @verb("selftest", example="reader selftest --source camera")
@@ -34,22 +38,30 @@ def selftest(common: Common, *, source: str | None) -> int:
     except HomeLockedError:
         raise UsageError("a reader is running on this home: use its console, or stop it") from None
     with ledger:
-        checks = list(
-            self_test(
-                ledger=ledger,
-                clock=clock,
-                board=SysfsBoard(common.home),
-                newest=own_camera(config, clock, source=source),
-                find=PlateSpots(),
-                lamps=sounder_of(config.parts),
-            )
+        tests = self_test(
+            ledger=ledger,
+            clock=clock,
+            board=SysfsBoard(common.home),
+            newest=own_camera(config, clock, source=source),
+            find=PlateSpots(),
+            lamps=sounder_of(config.parts),
         )
-    for check in checks:
-        word = {True: "ok", False: "WRONG", None: "skipped"}[check.good]
-        if common.json:
-            print(json.dumps({"check": check.name, "good": check.good, "detail": check.text()}))
-        else:
-            print(f"{word:<8} {check.name:<14} {check.text()}")
+        checks = []
+        started = time.monotonic()
+        for check in tests:
+            took_s, started = time.monotonic() - started, time.monotonic()
+            print(line_of(check, took_s, as_json=common.json), flush=True)  # as it comes: a camera takes long
+            checks.append(check)
     if any(check.good is False for check in checks):
         return FOUND_WRONG
     return PART_LACKING if any(check.good is None and check.name == "camera" for check in checks) else DONE
+
+
+def line_of(check: SelfTestLine, took_s: float, *, as_json: bool = False) -> str:
+    """One line of the test; with the seconds that it took, where a person waited for it."""
+    if as_json:
+        facts = {"check": check.name, "good": check.good, "detail": check.text(), "seconds": round(took_s, 1)}
+        return json.dumps(facts)
+    word = {True: "ok", False: "WRONG", None: "skipped"}[check.good]
+    waited = f" ({took_s:.0f} s)" if took_s >= LONG_S else ""
+    return f"{word:<8} {check.name:<14} {check.text()}{waited}"

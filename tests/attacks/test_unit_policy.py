@@ -256,10 +256,10 @@ def test_topics_of_the_policy_are_what_training_must_cover(
     )
     now_us = time.now().us
     if passes:
-        access.permit(_person(time, *topics), request, policy, now_us=now_us, enrolled=False)
+        access.permit(_person(time, *topics), request, policy, now_us=now_us)
         return
     with pytest.raises(RefusedError, match="does not cover every topic"):
-        access.permit(_person(time, *topics), request, policy, now_us=now_us, enrolled=False)
+        access.permit(_person(time, *topics), request, policy, now_us=now_us)
 
 
 def test_a_sent_policy_with_own_terms_takes_effect(ledger: Ledger, door: Door, time: SteppedTime) -> None:

@@ -214,7 +214,7 @@ def test_a_desk_command_without_anybody_is_misuse(terminal: Terminal) -> None:
     assert terminal.type("inquiry", "queue")[0] == 2  # no desk yet
     terminal.given("user", "first", "chief")
     status, _, err = terminal.type("inquiry", "queue")
-    assert (status, "--user" in err) == (2, True)
+    assert (status, "--user USER" in err, "$(department user login USER)" in err) == (2, True, True)
 
 
 @pytest.mark.parametrize(
@@ -284,6 +284,7 @@ OTHER_WORDS = {
     "grant/lend": ("grant", "delegate"),
     "compliance/overdue": ("compliance",),
     "policy/read": ("keys", "policy"),
+    "document/list": ("send",),
     "document/sign": ("send",),
     "compliance/endings": ("compliance",),
     "transparency/read": ("audit", "public"),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,13 +14,18 @@ from desk_forms import forms
 from desk_twins import Department
 from page_reader import Reader
 
+from firmware.commands.selftest import line_of
+from firmware.console.unit import SelfTestLine
 from storage.times import DAY_US, HOUR_US, SECOND_US, margin_text
+from sync.department.cli import main
 from sync.department.commands.desk_access import _cell
+from sync.department.desk.calling import Said
+from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.desk.people.sheets import read_people, read_sign_in
 from sync.department.desk.sharing.calls import DeliverForm
 from sync.department.ground.local_time import local
 from sync.department.pages.fields import fields_of
-from sync.department.pages.wording import done_of, in_local_time, word_of
+from sync.department.pages.wording import done_of, in_local_time, in_page_words, word_of
 from sync.department.policy.refusals import FormError
 
 Browser = Callable[[], Reader]
@@ -65,7 +72,7 @@ def test_a_document_is_named_and_not_its_path() -> None:
 )
 def test_a_clock_s_error_is_a_length_and_no_date(us: int, words: str) -> None:
     assert margin_text(us) == words
-    assert _cell("time_error_us", us) == f"± {words}"
+    assert _cell("time_error_us", us) == f"±{words}".replace(" ", "")
 
 
 def test_a_scope_that_may_be_left_empty_is_not_demanded() -> None:
@@ -194,3 +201,53 @@ def test_what_the_public_asks_is_listed_in_its_words(department: Department, rea
     chief.logon("chief")
     for path in ("/redress", "/"):
         assert "a plate was read wrong" in chief.get(path).text
+
+
+@pytest.mark.parametrize(
+    ("cure", "shown"),
+    [
+        ("investigation, wanted-person, crime-analysis", "choose one that the page offers"),
+        ("one of stolen-vehicle, felony-vehicle", "choose one that the page offers"),
+        ("the roles are dispatcher, reviewer", "the roles are dispatcher, reviewer"),
+        ("log on, then try again", "log on, then try again"),
+        ("shorten it", "shorten it"),
+    ],
+)
+def test_a_page_s_cure_names_no_codes_of_what_it_offers_by_name(cure: str, shown: str) -> None:
+    said = Said(status=422, code="purpose", what="a purpose must be given", cure=cure)
+    assert in_page_words(said).cure == shown
+
+
+def test_what_units_are_offered_is_listed(
+    department: Department, reader: Browser, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = reader()
+    one.logon("super")
+    assert "Units are offered none" in one.get("/units").text
+    sent = replace(
+        forms(department)["document/sign"], kind="configuration", name="", body=b"a = 1\n", unit=""
+    )
+    department.call("document/sign", department.logon("super"), replace(sent, propose=False, approval=-1))
+    rows: Any = department.call("document/list", department.logon("super"), NothingForm())
+    assert [(row.name, row.unit_name) for row in rows] == [("configuration", "")]
+    page = one.get("/units")
+    assert f"<td>{rows[0].version}</td><td>every unit</td>" in page.html
+    assert main(["send", "--home", str(department.home.path)]) == 2
+    assert "--list" in capsys.readouterr().err
+
+
+def test_a_witness_says_its_key_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = str(tmp_path / "witness")
+    assert main(["witness", "init", "--name", "w.example/1", "--folder", folder]) == 0
+    made = capsys.readouterr().out
+    assert main(["witness", "init", "--name", "w.example/1", "--folder", folder]) == 2
+    assert f"department witness key --folder {folder}" in capsys.readouterr().err
+    assert main(["witness", "key", "--folder", folder]) == 0
+    assert capsys.readouterr().out == made
+
+
+@pytest.mark.parametrize(("took_s", "waited"), [(0.3, ""), (11.6, " (12 s)")])
+def test_a_self_test_says_how_long_a_part_took(took_s: float, waited: str) -> None:
+    check = SelfTestLine(name="camera", good=True, detail="1280 x 720")
+    assert line_of(check, took_s) == f"ok       camera         1280 x 720{waited}"
+    assert json.loads(line_of(check, took_s, as_json=True))["seconds"] == took_s

@@ -172,6 +172,7 @@ def forms(department: Department) -> dict[str, Any]:
             source="SVS",
             reason="daily extract",
         ),
+        "document/list": nothing,
         "hotlist/list": nothing,
         "hotlist/own": nothing,
         "hotlist/sources": nothing,

@@ -44,6 +44,7 @@ from sync.department.server.open_desk import open_front
 from sync.errors import DONE, InvalidInputError
 
 TOKEN, PASSWORD, CODE = "DEPARTMENT_TOKEN", "DEPARTMENT_PASSWORD", "DEPARTMENT_CODE"
+NO_USER = f"log on once: export {TOKEN}=$(department user login USER); or give --user USER"
 FILE = click.Path(path_type=Path)
 EXAMPLE_TIME = "e.g. 2026-10-01T08:30:00Z, or 2026-10-01 for midnight UTC"
 
@@ -190,7 +191,7 @@ def session(terminal: Terminal) -> Iterator[tuple[DeskContext, str]]:
             yield front, token
             return
         if not terminal.user:
-            raise InvalidInputError("no user is given", where="--user", cure=f"give --user, or set {TOKEN}")
+            raise InvalidInputError("no user is given", where="--user", cure=NO_USER)
         token = front.desk.logons.logon(
             terminal.user, secret(PASSWORD, "password"), secret(CODE, "code"), proves=True
         )
@@ -244,7 +245,7 @@ def seat(terminal: Terminal, *, send_password: bool = False) -> Iterator[Callabl
                 proves=True,
             )
         elif not os.environ.get(TOKEN):
-            raise InvalidInputError("no user is given", where="--user", cure=f"give --user, or set {TOKEN}")
+            raise InvalidInputError("no user is given", where="--user", cure=NO_USER)
         try:
             yield proving(remote.call, remote.prove)
         finally:
@@ -261,7 +262,7 @@ def _cell(name: str, value: Any) -> str:
     if name.endswith("_min") and isinstance(value, int):
         return f"{value} min" if value > 0 else "-"
     if name.endswith("_error_us") and isinstance(value, int):
-        return f"± {margin_text(value)}"
+        return f"±{margin_text(value).replace(' ', '')}"  # a cell has no blank
     if name.endswith("_us") and isinstance(value, int):
         return f"{datetime.fromtimestamp(value / 1e6, UTC):%Y-%m-%dT%H:%MZ}" if value > 0 else "-"
     if isinstance(value, float):

@@ -10,12 +10,22 @@ from sync.command_frame import Common, verb
 from sync.department.commands import desk_access
 from sync.department.commands.signing import sign
 from sync.department.desk.documents.calls import SignForm
+from sync.department.desk.inquiry.forms import NothingForm
 from sync.errors import InvalidInputError
+
+HEADINGS = {
+    "name": "NAME",
+    "version": "VERSION",
+    "unit_name": "UNIT",
+    "size": "BYTES",
+    "offered_us": "OFFERED",
+}
 
 
 @verb("send", example="department send configuration reader.toml --why 'new camera angle' --user super")
-@click.argument("kind", type=click.Choice(("configuration", "update")))
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("kind", type=click.Choice(("configuration", "update")), required=False)
+@click.argument("file", type=click.Path(path_type=Path), required=False)
+@click.option("--list", "wants_list", is_flag=True, help="List what units are offered.")
 @click.option("--id", "update_id", default="", help="An update's name: letters, digits, . _ -")
 @click.option("--unit", default="", help="Only for this unit (its id).")
 @click.option("--why", default="maintenance", show_default=True, help="The reason.")
@@ -24,8 +34,9 @@ from sync.errors import InvalidInputError
 def send(
     common: Common,
     *,
-    kind: str,
-    file: Path,
+    kind: str | None,
+    file: Path | None,
+    wants_list: bool,
     update_id: str,
     unit: str,
     why: str,
@@ -33,11 +44,17 @@ def send(
     approval: int,
     as_user: str | None,
 ) -> int:
-    """Sign a configuration (TOML) or an update bundle, and offer it to units.
+    """Sign a configuration (TOML) or an update bundle, and offer it to units; list what they are offered.
 
     Units fetch it with their next sync and check it. A configuration changes the settings that it names, at
     once; an update needs a second person here, and waits until a person installs it at the console.
     """
+    terminal = desk_access.Terminal(common, as_user)
+    if wants_list:
+        return terminal.table(terminal.call("document/list", NothingForm()), HEADINGS)
+    if kind is None or file is None:
+        what = "name the kind and the file, or --list"
+        raise InvalidInputError(what, where="send", cure="department send configuration FILE")
     if kind == "update" and not update_id:
         raise InvalidInputError(
             "an update needs a name", where="--id", cure="department send update --id 0.2.0 FILE"
@@ -51,4 +68,4 @@ def send(
         propose=propose,
         approval=approval,
     )
-    return sign(desk_access.Terminal(common, as_user), form)
+    return sign(terminal, form)

@@ -35,6 +35,16 @@ def init(_common: Common, *, name: str, folder: Path) -> int:
     return DONE
 
 
+@witness.verb("key", example="department witness key --folder /srv/witness")
+@folder_option
+def key(_common: Common, *, folder: Path) -> int:
+    """Print a witness's key again, as `keys draft --witness` takes it."""
+    opened = WitnessFolder(folder)
+    print(",".join(one.text() for one in opened.keys))
+    opened.close()
+    return DONE
+
+
 @witness.verb("add-log", example="department witness add-log KEY --folder /srv/witness")
 @click.argument("key")
 @folder_option
@@ -76,7 +86,10 @@ def serve(
     tls_key: Path | None,
     fips: bool,
 ) -> int:
-    """Answer add-checkpoint requests until stopped."""
+    """Answer add-checkpoint requests until stopped.
+
+    A department asks over HTTPS alone: without --certificate, put a proxy in front that speaks it.
+    """
     opened = WitnessFolder(folder)
     try:
         if (certificate is None) != (tls_key is None) or (fips and certificate is None):

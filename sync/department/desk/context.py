@@ -91,6 +91,18 @@ class UnitRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OfferedDocument:
+    """What units are offered, in its newest version. `unit`: its id, `unit_name`; both empty: every unit."""
+
+    name: str
+    version: int
+    unit: str
+    unit_name: str
+    size: int
+    offered_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class KeptDay:
     """One day of receipt in the store (days since 1970, UTC). `purged_us`: -1 while it is kept."""
 
@@ -126,6 +138,10 @@ class StoreState(Protocol):
 
     def days(self) -> list[KeptDay]:
         """Every day of receipt, the oldest first."""
+        ...
+
+    def offered(self) -> list[OfferedDocument]:
+        """Configurations and updates that units are offered, by name."""
         ...
 
 

@@ -153,6 +153,7 @@ _TABLE: Mapping[str, Operation] = {
     "hotlist/withdraw": Operation(Call.DOCUMENT_SIGN, local.WithdrawForm, local.withdraw),
     "hotlist/own": Operation(Call.DOCUMENT_SIGN, NothingForm, own_entries.listed),
     "hotlist/list": Operation(Call.ALERT_LIST, NothingForm, lists.listed),
+    "document/list": Operation(Call.COMPLIANCE_READ, NothingForm, state_calls.offered),
     "document/sign": Operation(Call.DOCUMENT_SIGN, documents.SignForm, documents.sign),
     "audit/events": Operation(Call.AUDIT_READ, event_calls.EventsForm, event_calls.events),
     "audit/compare": Operation(Call.AUDIT_RUN, case_calls.CompareForm, case_calls.compare_cases),

@@ -96,7 +96,8 @@ class WitnessFolder:
             CosignerKey.parse(one.text())
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if (folder / DATABASE).exists() or (folder / KEY_FILE).exists():
-            raise HomeError("already holds a witness", where=str(folder))
+            cure = f"its key: department witness key --folder {folder}"
+            raise HomeError("already holds a witness", where=str(folder), cure=cure)
         for file, key in zip((KEY_FILE, ML_DSA_FILE), private, strict=True):
             write_private(folder / file, key)
         db = open_private(folder / DATABASE, SCHEMA)

@@ -107,6 +107,14 @@ UNITS = Sheet(
                 ),
             ),
         ),
+        Listing(
+            operation="document/list",
+            title="Configurations and updates on offer",
+            columns=("name", "version", "unit_name", "size", "offered_us"),
+            plain=frozenset({"name"}),
+            codes={"unit_name": {"": "every unit"}},
+            empty="Units are offered none.",
+        ),
     ),
     asks=(
         Ask(

@@ -333,7 +333,7 @@ def cell_of(  # noqa: PLR0911, PLR0912 - one case per kind
     if column in listing.plain:
         return Cell(str(value))
     if column in listing.codes:
-        return Cell(listing.codes[column].get(str(value), word_of(value)))
+        return Cell(listing.codes[column].get(str(value), str(value)))
     if isinstance(value, tuple | list):
         words = str if column in NAMES else word_of
         return Cell(", ".join(words(one) for one in value) or "–")

@@ -125,8 +125,14 @@ def done_of(about: object) -> str:
 _COMMAND = re.compile(r"(?:(?P<page>.*?),? ?(?:or with|or|see|run): )?department [a-z].*", re.DOTALL)
 
 
+_CODES = re.compile(r"(?:one of:? )?{0}(?:, {0})+".format(r"[a-z0-9]+(?:[-_][a-z0-9]+)*"))
+
+
 def _on_pages(cure: str) -> str:
-    """What to do, without the command that does the same; of a command of the server's alone, who runs it."""
+    """What to do, without the command that does the same, or the codes of what a page offers by name; of a
+    command of the server's alone, who runs it."""
+    if _CODES.fullmatch(cure):
+        return "choose one that the page offers"
     found = _COMMAND.fullmatch(cure)
     if found is None:
         return cure

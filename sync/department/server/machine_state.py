@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from storage.times import DAY_US
-from sync.department.desk.context import KeptDay, UnitRow
+from sync.department.desk.context import KeptDay, OfferedDocument, UnitRow
 from sync.department.store import tables, unit_health
 from sync.department.store.database import Store
 from sync.department.store.joined_units import JoinedUnit, joined, unit_logs
@@ -44,6 +44,27 @@ class StoredState:
         with self._store.read() as connection:
             rows = connection.execute(query).fetchall()
         return [KeptDay(day=day, purged_us=-1 if purged_us is None else purged_us) for day, purged_us in rows]
+
+    def offered(self) -> list[OfferedDocument]:
+        """Configurations and updates that units are offered, by name."""
+        table, names = tables.documents.c, tables.units.c
+        query = (
+            sa.select(
+                *(table.name, table.version, table.unit_id, names.name),
+                *(sa.func.length(table.message), table.at_us),
+            )
+            .select_from(tables.documents.outerjoin(tables.units, names.unit_id == table.unit_id))
+            .where(sa.or_(table.name == "configuration", table.name.startswith("update/")))
+            .order_by(table.name, table.unit_id)
+        )
+        with self._store.read() as connection:
+            rows = connection.execute(query).fetchall()
+        return [
+            OfferedDocument(
+                name=name, version=version, unit=unit, unit_name=called or "", size=size, offered_us=at_us
+            )
+            for name, version, unit, called, size, at_us in rows
+        ]
 
 
 def _row(state: UnitState, certificate_ends_us: int, now_us: int) -> UnitRow:

@@ -79,7 +79,7 @@ def read_export(data: bytes) -> frozenset[str]:
             "the export's first line must name a column of numbers",
             code="csv",
             clause=CLAUSE,
-            cure=", ".join(COLUMNS),
+            cure=f"name a column {' or '.join(COLUMNS)}",
         )
     return frozenset(found - {""})
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from storage.times import DAY_US, day_text
-from sync.department.desk.context import DeskContext, UnitRow
+from sync.department.desk.context import DeskContext, OfferedDocument, UnitRow
 from sync.department.desk.desk import Caller, Desk, Plan
 from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.journal.change_entries import DayCounted
@@ -43,6 +43,16 @@ def units(front: DeskContext, token: str, form: NothingForm) -> tuple[UnitRow, .
 
     def plan(caller: Caller) -> Plan[tuple[UnitRow, ...]]:
         rows = tuple(front.state.units(caller.at_us))
+        return [], lambda _entries: rows
+
+    return front.desk.act(token, Call.COMPLIANCE_READ, plan)
+
+
+def offered(front: DeskContext, token: str, form: NothingForm) -> tuple[OfferedDocument, ...]:  # noqa: ARG001
+    """Each configuration and update that units are offered, in its newest version, signed as it travels."""
+
+    def plan(_caller: Caller) -> Plan[tuple[OfferedDocument, ...]]:
+        rows = tuple(front.state.offered())
         return [], lambda _entries: rows
 
     return front.desk.act(token, Call.COMPLIANCE_READ, plan)

@@ -64,7 +64,7 @@ def read_people(data: bytes) -> tuple[tuple[str, str, tuple[Role, ...]], ...]:
         try:
             roles = parse_roles(",".join(row["roles"].replace(";", " ").split()))
         except RecordError as error:
-            raise _wrong(f"line {line}: {error.what}", error.cure) from None
+            raise _wrong(f"line {line}: {error.what}", f"the roles are {', '.join(Role)}") from None
         if not row["user"] or not row["name"] or not roles:
             raise _wrong(f"line {line}: needs user, name and roles", "fill in all three")
         if not NEW_USER_NAME.fullmatch(row["user"]):
