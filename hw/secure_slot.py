@@ -8,6 +8,7 @@ does not bring old content back. The TPM driver lives in `secure_slot_tpm.py` (`
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -46,7 +47,10 @@ class _SlotFile:
     def read(self) -> bytes | None:
         """See SecureSlot.read."""
         try:
-            with self._path.open("rb") as file:
+            descriptor = os.open(self._path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            with os.fdopen(descriptor, "rb") as file:
+                if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                    raise SlotFailedError(f"slot {self._path}: is not a plain file")
                 return file.read(MAX_SLOT_BYTES + 1)
         except FileNotFoundError:
             return None

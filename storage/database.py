@@ -13,6 +13,8 @@ from urllib.parse import quote
 
 import sqlite_utils
 
+from storage import files
+
 MOST_BYTES = 64 << 20  # of one row: more is not a record of ours
 MODES = {
     "write": "mode=rwc",
@@ -22,12 +24,13 @@ MODES = {
 
 
 def connect(path: Path, mode: str = "write") -> sqlite_utils.Database:
-    """Open a database in one of MODES. Raises sqlite3.Error.
+    """Open a database in one of MODES. Raises sqlite3.Error, LedgerError for what is no plain file.
 
     A writer gets WAL, `synchronous=FULL` and `secure_delete`. "read" looks on beside a writer. "immutable"
     reads a file without a writer, without its write-ahead log: it locks nothing and makes no file beside
     it, so it reads a protected medium.
     """
+    files.demand_plain(path, *(path.with_name(path.name + end) for end in ("-wal", "-shm", "-journal")))
     connection = sqlite3.connect(
         f"file:{quote(str(path))}?{MODES[mode]}",
         uri=True,

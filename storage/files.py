@@ -12,10 +12,12 @@ import errno
 import os
 import re
 import sqlite3
+import stat
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor, wait
 from pathlib import Path
+from typing import BinaryIO
 
 from storage.errors import LedgerError, StoreFullError
 
@@ -172,9 +174,40 @@ def replace(path: Path, data: bytes, *, lasts: bool = True) -> None:
         sync_dir(path.parent)
 
 
+def open_evidence(path: Path, *, follow: bool = False) -> BinaryIO:
+    """Open a file that came from outside: nothing there may keep a program waiting, or lead it elsewhere.
+
+    follow: a person names the file: take links, and what a shell pipes in under a name of /dev. Raises
+    LedgerError for a link, and for a pipe, a socket or a device; OSError.
+    """
+    if follow and (path == Path("/dev/stdin") or path.parent == Path("/dev/fd")):
+        return path.open("rb")
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
+    try:
+        descriptor = os.open(path, flags)
+    except OSError as error:
+        if error.errno in {errno.ELOOP, errno.ENXIO}:  # a link; a socket
+            raise LedgerError("is not a plain file", where=str(path)) from None
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise LedgerError("is not a plain file", where=str(path))
+    return os.fdopen(descriptor, "rb")
+
+
+def demand_plain(*paths: Path) -> None:
+    """What is at these paths, if anything is, must be plain files. Raises LedgerError."""
+    for path in paths:
+        with contextlib.suppress(OSError):
+            if not stat.S_ISREG(path.lstat().st_mode):
+                raise LedgerError("is not a plain file", where=str(path))
+
+
 def read_bounded(path: Path, limit: int) -> bytes:
-    """A file of at most `limit` bytes. Raises LedgerError for a longer one (it may be sparse), OSError."""
-    with path.open("rb") as file:
+    """A file of at most `limit` bytes. Raises LedgerError for a longer one (it may be sparse) and for what is
+    no plain file, OSError.
+    """
+    with open_evidence(path) as file:
         data = file.read(limit + 1)
     if len(data) > limit:
         raise LedgerError(f"is larger than {limit} bytes", where=str(path))

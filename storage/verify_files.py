@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from storage import files
 from storage.blobs import MAX_BLOB_BYTES, Blobs
 from storage.epochs import LogFacts
-from storage.errors import LedgerError
 from storage.findings import UnitReport, caught
 from storage.home import Home
 from storage.store import MOST_STRAYS
@@ -95,10 +95,8 @@ def _epoch(  # noqa: PLR0917 - one call
 
 
 def image_bytes(path: Path) -> bytes | None:
-    """An image as it is; None if it is not there. Raises LedgerError for one beyond all bounds."""
+    """An image as it is; None if it is not there. Raises LedgerError for one beyond all bounds, or none."""
     try:
-        if path.stat().st_size > MAX_BLOB_BYTES:
-            raise LedgerError("is larger than any image", where=str(path))
-        return path.read_bytes() if path.is_file() else None
+        return files.read_bounded(path, MAX_BLOB_BYTES)
     except FileNotFoundError:
         return None

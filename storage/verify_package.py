@@ -7,9 +7,9 @@ import hashlib
 import hmac
 from pathlib import Path
 
-from storage import codec, envelope, evidence, merkle, sealing, tlog_proof
+from storage import codec, envelope, evidence, files, merkle, sealing, tlog_proof
 from storage.checkpoint import TYPE_COSIGNATURE, NoteKey, open_checkpoint, open_cosignatures
-from storage.errors import PackageError, ProofError
+from storage.errors import LedgerError, PackageError, ProofError
 from storage.evidence import Shown, UnitPackageHead
 from storage.findings import UnitReport, caught
 from storage.leaf import log_id_of, open_leaf, origin_of
@@ -78,10 +78,10 @@ def _anchored(folder: Path, key: NoteKey, department: NoteKey | None) -> None:
 
 
 def _read(folder: Path, name: str) -> bytes:
-    path = folder / name
-    if path.is_symlink() or path.stat().st_size > MAX_FILE_BYTES:
-        raise PackageError("is a link or too large", where=name)
-    return path.read_bytes()
+    try:
+        return files.read_bounded(folder / name, MAX_FILE_BYTES)
+    except LedgerError as error:
+        raise PackageError(error.what, where=name) from None
 
 
 def _files(folder: Path, head: UnitPackageHead, report: UnitReport) -> None:

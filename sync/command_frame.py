@@ -34,6 +34,7 @@ import click
 from click.shell_completion import CompletionItem, shell_complete
 
 from sync.errors import DONE, MISUSE
+from sync.plain_output import plain_output
 
 MOST_SIGNS = 2000  # of an error; a value of the command line may be longer than a screen
 INTERRUPTED, PIPE_CLOSED = 130, 141  # as a shell counts SIGINT and SIGPIPE
@@ -275,11 +276,12 @@ def run_program(
         return DONE
     common = program.common()
     common.before = before
-    try:
-        return _invoke(program, list(sys.argv[1:] if argv is None else argv), common)
-    except known as error:
-        message, status = explain(error, common)
-        return _refuse(program, message, status)
+    with plain_output():
+        try:
+            return _invoke(program, list(sys.argv[1:] if argv is None else argv), common)
+        except known as error:
+            message, status = explain(error, common)
+            return _refuse(program, message, status)
 
 
 def _invoke(program: Program, words: list[str], common: Common) -> int:

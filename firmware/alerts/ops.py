@@ -13,6 +13,7 @@ from firmware.alerts.board import AlertBoard, OpenAlert, alerts_before
 from firmware.alerts.recorded import RecordedAlert, recorded_alerts
 from firmware.alerts.running import open_lists
 from firmware.custody.opening import Operation
+from storage import files
 from storage.alert_terms import AlertTerms
 from storage.errors import RecordError
 from storage.ledger import Ledger
@@ -145,7 +146,7 @@ def _import(ledger: Ledger, held: HeldLists, body: dict[str, Any]) -> dict[str, 
     if category and terms.category(str(category)) is None:
         allowed = ", ".join(one.id for one in terms.categories)
         raise RecordError(f"the signed policy allows {allowed}", where="--category")
-    with Path(str(body["file"])).open("rb") as stream:
+    with files.open_evidence(Path(str(body["file"])), follow=True) as stream:
         made = import_list(
             stream,
             find_layout(str(body["layout"])),

@@ -18,6 +18,7 @@ from firmware.commands.person import FILE
 from firmware.console.armour import to_lines
 from firmware.console.challenge import NAMESPACE, Challenge, ChallengeAnswer
 from firmware.errors import MissingPartError, UsageError
+from storage import files
 from storage.codec import from_bytes
 from storage.envelope import split
 from storage.grant_format import MAX_BYTES, Bundle, Grant
@@ -55,7 +56,7 @@ def grant(_common: Common, *, file: Path, key: Path | None, challenge: str | Non
 
 def _read(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
+        with files.open_evidence(path, follow=True) as file:
             return file.read(MAX_BYTES + 1)
     except OSError as error:
         raise UsageError(f"--grant {path}: {error.strerror}") from None

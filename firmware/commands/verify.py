@@ -47,7 +47,7 @@ def verify(common: Common, *, path: Path | None, public: str | None, department_
     key = read_key(public) if public else None
     if not path.exists():
         raise UsageError(f"{path}: does not exist")
-    if zipfile.is_zipfile(path):
+    if path.is_file() and zipfile.is_zipfile(path):
         raise UsageError(
             f"{path}: a department's package: check it with `department verify {path} --key KEY`, "
             "where KEY is the department log's"

@@ -24,8 +24,9 @@ from typing import Any
 
 import click
 
+from storage import files
 from storage.checkpoint import NoteKey
-from storage.errors import CheckpointError, RecordError
+from storage.errors import CheckpointError, LedgerError, RecordError
 from storage.times import DAY_US, MINUTE_US, margin_text, now_us, parse_utc
 from sync.command_frame import Common, Decorator, Noun, Verb, collected
 from sync.department.commands import client
@@ -394,7 +395,10 @@ def key_of(text: str, where: str) -> NoteKey:
 def read_bytes(path: Path) -> bytes:
     """A file of the command line. Raises InvalidInputError."""
     try:
-        return path.read_bytes()
+        with files.open_evidence(path, follow=True) as file:
+            return file.read()
+    except LedgerError as error:
+        raise InvalidInputError(error.what, where=str(path)) from None
     except OSError as error:
         raise InvalidInputError(f"cannot be read: {error.strerror}", where=str(path)) from None
 
