@@ -4,6 +4,7 @@ HOME/store/ledger.sqlite3   leaves, small elements, caches      HOME/store/log.p
 HOME/store/blobs/           sealed images, a folder per epoch   HOME/store/slot.uri  which slot holds the KEK
 HOME/store/door.sock        the writer's socket, 0600           HOME/store/lock      held by the writer
 HOME/store/strays/          sealed images without a record      HOME/store/demo-people/  until enrolled
+HOME/store/book.snapshot    what the open records come to, for a fast start
 """
 
 from __future__ import annotations
@@ -40,6 +41,10 @@ class Home:
     @property
     def blobs(self) -> Path:
         return self.folder / "blobs"
+
+    @property
+    def book_snapshot(self) -> Path:
+        return self.folder / "book.snapshot"
 
     @property
     def public_key(self) -> Path:

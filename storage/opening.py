@@ -13,7 +13,19 @@ from pathlib import Path
 import sqlite_utils
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from storage import checkpoint, codec, envelope, files, keyring, leaf, merkle, schema, sealing, slot
+from storage import (
+    book_snapshot,
+    checkpoint,
+    codec,
+    envelope,
+    files,
+    keyring,
+    leaf,
+    merkle,
+    schema,
+    sealing,
+    slot,
+)
 from storage.clock_trust import TrustedTime, WallClock, boottime_us
 from storage.epochs import LogFacts
 from storage.errors import (
@@ -28,7 +40,7 @@ from storage.home import Home, HomeLock, need_own
 from storage.log import LogReader
 from storage.log_records import LogOpened
 from storage.state import ANCHORING, LEAD, MAX_STATE_BYTES, STATE_CONTEXT, LedgerState
-from storage.store import UnitStore, bound, open_database, read_book, unbound
+from storage.store import UnitStore, bound, kept_book, open_database, unbound
 
 DAMAGE_CURE = "reader verify names the first bad record; a unit of no department: reader init --set-aside"
 
@@ -118,7 +130,7 @@ def reopen(
         content = slot.load_slot(effaceable)
         public = home.read_public_key().public
         same_log(public, content, effaceable)
-        book = read_book(database, LogReader(database), public)
+        book, kept_notes = kept_book(home, database, LogReader(database), public)
         ring = read_ring(database, book, content)
         state = read_state(database, public)
         floor = max(book.newest_us, state.trusted_us, content.anchor_us)
@@ -131,6 +143,10 @@ def reopen(
         check_anchor(store)
         check_state(store)
         store.slot_is(content)  # the next state says so, before another anchor is announced
+        if book.notes - kept_notes >= book_snapshot.EVERY:  # of records alone: nothing is noted here yet
+            kept = book_snapshot.of_book(book, store.log.frontier.size, store.log.frontier.root())
+            with contextlib.suppress(OSError):  # the next start reads them all again
+                book_snapshot.write(home, kept, store.log.sign_bytes)
     except (sqlite3.DatabaseError, TypeError, ValueError, OverflowError) as error:
         _let_go(lock, database)  # a damaged page gives other types than its table, NULL among them
         if files.is_full(error):

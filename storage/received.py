@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 
 class ReceiptCoverage:
@@ -17,6 +17,25 @@ class ReceiptCoverage:
         self._ends: list[int] = []
         self.records = 0
         self.newest_us: int | None = None
+
+    @classmethod
+    def of(cls, ranges: Iterable[tuple[int, int, int]]) -> ReceiptCoverage:
+        """The same from what iterating it gave. Raises ValueError for ranges out of order."""
+        made = cls()
+        for first, last, at_us in ranges:
+            if not (made._lasts[-1] if made._lasts else -1) < first <= last:
+                raise ValueError("ranges must rise")
+            made._firsts.append(first)
+            made._lasts.append(last)
+            made._times.append(at_us)
+            made.records += last - first + 1
+            if made._ends and made._ends[-1] + 1 == first:
+                made._ends[-1] = last
+            else:
+                made._starts.append(first)
+                made._ends.append(last)
+        made.newest_us = max(made._times, default=None)
+        return made
 
     def __iter__(self) -> Iterator[tuple[int, int, int]]:
         return zip(self._firsts, self._lasts, self._times, strict=True)

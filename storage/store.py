@@ -14,7 +14,7 @@ from dataclasses import replace
 import sqlite_utils
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from storage import codec, day_keys, files, keyring, schema, sealing, slot
+from storage import book_snapshot, codec, day_keys, files, keyring, schema, sealing, slot
 from storage import leaf as leaves
 from storage.blobs import Blobs
 from storage.clock_trust import TrustedTime
@@ -105,7 +105,7 @@ class UnitStore:
 
     def _reread(self) -> None:
         """Read the book again after a transaction that did not commit."""
-        self.book = read_book(self.db, self.log)
+        self.book, _ = kept_book(self.home, self.db, self.log, self.log.key_of_notes.public)
         self.end_epochs()
         self.live = {epoch: key for epoch, key in self.live.items() if epoch in self.book.epochs}
 
@@ -381,12 +381,35 @@ def unbound(name: str, sequence: int, stored: bytes, expected: bytes) -> bytes:
     return sealing.read_open(name, sequence, stored, expected).content
 
 
+def kept_book(
+    home: Home, database: sqlite_utils.Database, log: LogReader, public: Ed25519PublicKey
+) -> tuple[LogFacts, int]:
+    """(the book by the snapshot and the records since, the notes that the snapshot had). Raises
+    StorageError."""
+    kept = book_snapshot.read(home, public, log.root_at, log.size())
+    if kept is None:
+        return read_book(database, log, public), 0
+    return read_book(database, log, public, book_snapshot.to_book(kept), first=kept.size), kept.notes
+
+
 def read_book(
-    database: sqlite_utils.Database, log: LogReader, public: Ed25519PublicKey | None = None
+    database: sqlite_utils.Database,
+    log: LogReader,
+    public: Ed25519PublicKey | None = None,
+    book: LogFacts | None = None,
+    *,
+    first: int = 0,
+    end: int = 1 << 62,
 ) -> LogFacts:
-    """Read the open records of a log, signatures checked where `public` is given. Raises StorageError."""
-    book = LogFacts()
-    rows = database.conn.execute("SELECT sequence FROM leaves WHERE epoch = 0 ORDER BY sequence").fetchall()
+    """Read the open records of a log, signatures checked where `public` is given. Raises StorageError.
+
+    `book`: that of the records before `first`, which goes on; `end`: the first record to leave out.
+    """
+    book = LogFacts() if book is None else book
+    rows = database.conn.execute(
+        "SELECT sequence FROM leaves WHERE epoch = 0 AND sequence >= ? AND sequence < ? ORDER BY sequence",
+        (first, end),
+    ).fetchall()
     for (sequence,) in rows:
         data = log.leaf(sequence)
         leaf = leaves.unchecked(data) if public is None else leaves.open_leaf(data, public)

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 
 import sqlite_utils
 
-from storage import codec, envelope, merkle, receipts, schema, sealing, slot
+from storage import book_snapshot, codec, envelope, merkle, receipts, schema, sealing, slot
 from storage.blobs import Blobs
+from storage.book_snapshot import BookSnapshot
 from storage.checkpoint import TYPE_COSIGNATURE, NoteKey, open_checkpoint, open_cosignatures
 from storage.epochs import LogFacts
 from storage.errors import CheckpointError
@@ -28,7 +29,7 @@ from storage.state import IMAGES_AHEAD, MAX_STATE_BYTES, STATE_CONTEXT, LedgerSt
 from storage.store import read_book
 from storage.verify_files import check_images, image_bytes
 
-HEAD, ANCHORS, SLOT = "head", "anchors", "slot"
+HEAD, ANCHORS, SLOT, SNAPSHOT = "head", "anchors", "slot", "book.snapshot"
 
 
 class HomeCheck:
@@ -58,12 +59,15 @@ class HomeCheck:
         report = self.report
         report.log_id = self.log_id.hex()
         self._structure()
+        kept = self._kept_book()
         with caught(report, "the open records"):
-            self.book = read_book(self.database, LogReader(self.database), self.key.public)
+            self._read_book(kept)
         for facts in self.book.epochs.values():
             self.openings.setdefault(facts.key_class, []).append(facts.sequence)
         report.generation = self.book.generation
         heads = self._heads(content)
+        if kept is not None:
+            heads.append((SNAPSHOT, kept.size, kept.root))
         frontier = self._leaves(heads)
         report.records = frontier.size
         for where, size, _ in heads:
@@ -82,6 +86,22 @@ class HomeCheck:
             )
         if self.book.pending is not None:
             report.notes.append("a purge was begun and not ended; the next start ends it")
+
+    def _kept_book(self) -> BookSnapshot | None:
+        """What a start goes by, if its signature holds."""
+        with caught(self.report, SNAPSHOT):
+            return book_snapshot.opened(self.home, self.key.public)
+        return None
+
+    def _read_book(self, kept: BookSnapshot | None) -> None:
+        """Every open record, and whether those before the snapshot come to what it says."""
+        log, book, size = LogReader(self.database), LogFacts(), 0
+        if kept is not None:
+            size = kept.size
+            read_book(self.database, log, self.key.public, book, end=size)
+            if book_snapshot.of_book(book, size, kept.root) != kept:
+                self.report.add(SNAPSHOT, "is not what the records before it come to")
+        self.book = read_book(self.database, log, self.key.public, book, first=size)
 
     def _structure(self) -> None:
         for (line,) in self.db.execute("PRAGMA integrity_check(5)").fetchall():
