@@ -106,6 +106,24 @@ def older_than_an_hour(search: Search) -> None:
     search.tokens(search.cover)
 
 
+def dated_back(search: Search, minutes: int) -> None:
+    """Root enters the search once more, with an earlier time: in the last minutes of a designation."""
+    desk = search.department.desk
+    search.tokens(search.cover)  # the head that lacks what follows
+    entry = desk.log.entry(search.answer.access)
+    stamp = replace(entry.stamp, at_us=desk.now_us() - minutes * MINUTE_US)
+    desk.log._newest = (desk.log.size(), 0)  # root's own program does not look
+    search.tokens(desk.covered(desk.log.append(entry.note, stamp).sequence))
+
+
+def dated_before_a_head_that_lacks_it(search: Search) -> None:
+    dated_back(search, 11)
+
+
+def dated_back_by_what_two_clocks_may_differ(search: Search) -> None:
+    dated_back(search, 9)
+
+
 def from_a_time_to_come(search: Search) -> None:
     search.department.clock.step(-MINUTE_US)
     search.tokens(search.cover)
@@ -192,6 +210,8 @@ FORGED = [
     (with_another_opening, "cover", "the entry shown is another one"),
     (of_another_kind, "cover", "the entry shown is another one"),
     (older_than_an_hour, "old-cover", "the entry is more than an hour old"),
+    (dated_before_a_head_that_lacks_it, "old-cover", "is dated 11 minutes before a tree head that lacks it"),
+    (dated_back_by_what_two_clocks_may_differ, "unsigned", "is not proven to be comm1's"),
     (from_a_time_to_come, "old-cover", "the entry is more than an hour old"),
     (of_another_search, "other-search", "the entry is not of this search"),
     (of_another_read, "other-read", "no search of comm1 that the call names found that read"),

@@ -33,7 +33,9 @@ from sync.department.content.followed_log import FollowError
 from sync.department.content.key_service import ContentKeys, StoredElement
 from sync.department.content.likeness import is_near
 from sync.department.content.opened_list import OpenedList
+from sync.department.ground.department_time import span_text
 from sync.department.journal.access_log import CONTEXT, ELEMENT, LogPart, entry_from, parse_leaf
+from sync.department.journal.check_log import SKEW_US
 from sync.department.journal.entries import Entry
 from sync.department.journal.entry_base import Note
 from sync.department.journal.hold_entries import HoldReleased
@@ -246,6 +248,10 @@ class GuardedKeys:
             raise _no("the entry shown is another one", "cover")
         if kind is Access and not 0 <= now - stamp.at_us <= FRESH_US:  # a release stays one
             raise _no("the entry is more than an hour old: a new look-up needs a new entry", "old-cover")
+        before = self._opened.newest_without(sequence)
+        if before is not None and stamp.at_us < before.at_us - SKEW_US:
+            span = span_text(before.at_us - stamp.at_us)
+            raise _no(f"the entry is dated {span} before a tree head that lacks it", "old-cover")
         self._continue(cover, head, now, witnessed=witnessed)
         if kind is Access:
             self._demand_signed(sequence, stamp.user)

@@ -140,6 +140,10 @@ class OpenedList:
         """The largest one that a quorum of witnesses co-signed."""
         return self._head("WHERE witnessed ORDER BY size DESC")
 
+    def newest_without(self, sequence: int) -> SeenHead | None:
+        """The largest accepted head that lacks the entry of this number."""
+        return self._head(f"WHERE size <= {sequence:d} ORDER BY size DESC")
+
     def away_since_us(self) -> int | None:
         """When the first head came that no witness had seen, after the newest one that some had."""
         known = self.newest_witnessed()
