@@ -11,6 +11,7 @@ import math
 import tomllib
 import types
 import typing
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 _WORDS = {int: "a whole number", float: "a number", str: "a text in quotes", bool: "true or false"}
@@ -53,9 +54,14 @@ def load_sections(text: str, file: str, whole: type[Section]) -> Section:
     )
 
 
-def load_table(text: str, file: str, kind: type[Section]) -> Section:
-    """Parse TOML without sections into the dataclass `kind`. Raises SettingError."""
-    return _load_fields(_parse(text, file), file, "", kind)
+def load_table(text: str, file: str, kind: type[Section], retired: Mapping[str, Any]) -> Section:
+    """Parse TOML without sections into the dataclass `kind`. `retired`: keys that an older version wrote,
+    each with the one value that is passed over. Raises SettingError."""
+    table = _parse(text, file)
+    for name, value in retired.items():
+        if table.get(name) == value:
+            del table[name]
+    return _load_fields(table, file, "", kind)
 
 
 def _parse(text: str, file: str) -> dict[str, Any]:

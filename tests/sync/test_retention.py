@@ -74,6 +74,12 @@ def test_a_wrong_setting_is_named_with_its_file(tmp_path: Path, line: str, named
     assert str(path) in str(refused.value)
 
 
+def test_the_settings_of_an_older_department_are_taken(tmp_path: Path) -> None:
+    path = tmp_path / SETTINGS_FILE
+    path.write_text(settings_text(Settings(unit_port=1)) + "keep_days = 365\n")
+    assert load_settings(path) == Settings(unit_port=1)
+
+
 def test_settings_are_written_as_they_are_read(tmp_path: Path) -> None:
     path = tmp_path / SETTINGS_FILE
     settings = Settings(name='The "Blue" \\ Department', host="example.org", unit_port=1)

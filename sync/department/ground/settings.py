@@ -12,6 +12,7 @@ from pathlib import Path
 from sync.errors import InvalidInputError
 from sync.toml_settings import SettingError, load_table, setting, write_table
 
+RETIRED = {"keep_days": 365}  # until 0.2.0 each file had it, with this value alone
 HEADER = "# Settings of the department server. Changes take effect at the next start.\n\n"
 
 
@@ -63,7 +64,7 @@ class Settings:
 def load_settings(path: Path) -> Settings:
     """Parse and check. Raises InvalidInputError naming file and key."""
     try:
-        settings = load_table(path.read_text(encoding="utf-8"), str(path), Settings)
+        settings = load_table(path.read_text(encoding="utf-8"), str(path), Settings, RETIRED)
     except UnicodeDecodeError as error:
         raise InvalidInputError(f"is not UTF-8: byte {error.start}", where=str(path)) from None
     except SettingError as error:

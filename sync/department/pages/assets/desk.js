@@ -224,7 +224,7 @@
       fetch("/awake", { method: "POST", headers: { "content-type": "application/x-www-form-urlencoded" }, body: new URLSearchParams({ mark: body.dataset.mark }) });
     };
     for (const one of ["keydown", "pointerdown"]) document.addEventListener(one, busy, { passive: true });
-    const lock = () => { first('[name="now"]', lockForm).remove(); carry(); lockForm.submit(); };
-    setInterval(() => { if (Date.now() - Math.max(used, told) > locksAfter + 2000) lock(); }, 1000);
+    const lock = () => { clearInterval(idle); first('[name="now"]', lockForm).remove(); carry(); lockForm.submit(); };
+    const idle = setInterval(() => { if (Date.now() - Math.max(used, told) > locksAfter + 2000) lock(); }, 1000);
   }
 })();
