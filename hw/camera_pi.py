@@ -49,8 +49,8 @@ class PiCameraSettings:
 
 _PACKAGES = {"libcamera": "python3-libcamera", "pykms": "python3-kms++"}  # what picamera2 itself imports
 _CURE = (
-    "install the reader as the README says under `On a Raspberry Pi` (in a virtual environment that sees the "
-    "system's packages), or set camera.source to a folder of pictures"
+    "install the reader with hw/install_pi.sh (its environment sees the system's packages), or set "
+    "camera.source to a folder of pictures"
 )
 
 

@@ -9,6 +9,7 @@ import contextlib
 import os
 import sys
 import tempfile
+import warnings
 from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
@@ -47,6 +48,8 @@ def _load() -> ModuleType:
         raise MissingDriverError(
             "gpiozero not found: install the 'pi' extra, or leave the pins out of [parts]"
         ) from error
+    # Of the pin libraries that it tries in turn it warns; what is wrong with the last is in the error.
+    warnings.filterwarnings("ignore", category=gpiozero.exc.PinFactoryFallback)
     module: ModuleType = gpiozero
     return module
 

@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Literal
@@ -22,6 +23,7 @@ from firmware.custody.opening import open_ledger
 from firmware.errors import UsageError
 from firmware.run.app import take_home
 from firmware.run.field_parts import clock_of
+from firmware.run.part_checks import own_part_checks
 from firmware.settings.config import load_config
 from hw.errors import LineGoneError, MissingDriverError
 from hw.serial_port import CONSOLE_BAUD, FdPort, SerialPort, TtySerialPort
@@ -121,9 +123,12 @@ def _visit(port: SerialPort, home: Path, ending: _Ending) -> None:
     except HomeLockedError:
         pump(port, home)
         return
+    config = load_config(home)
     with (
         ledger,
-        console_alone(port, home, load_config(home), ledger, clock_of(None)) as console,
+        console_alone(
+            port, home, config, ledger, clock_of(None), fitted=partial(own_part_checks, config)
+        ) as console,
     ):
         ending.console = console
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from functools import partial
 
 import click
 
@@ -14,8 +15,9 @@ from firmware.console.unit import SelfTestLine
 from firmware.custody.opening import open_ledger
 from firmware.errors import UsageError
 from firmware.run.app import take_home
+from firmware.run.field_parts import clock_of
+from firmware.run.part_checks import own_part_checks
 from firmware.settings.config import load_config
-from hw.clock import SystemClock
 from hw.vitals import SysfsBoard
 from storage.errors import HomeLockedError
 from sync.command_frame import Common, verb
@@ -27,12 +29,13 @@ LONG_S = 2.0
 @verb("selftest", example="reader selftest --source camera")
 @click.option("--source", metavar="SOURCE", help="As for run. Default: from config.toml.")
 def selftest(common: Common, *, source: str | None) -> int:
-    """Test key slot, log, disk, temperature, network, clock, models, sounder, camera, picture and detector.
+    """Test key slot, log, disk, temperature, network, clock, models, sounder, receiver, supply, ignition,
+    lamps, camera, picture and detector, as far as they are fitted.
 
     Shows no plate. Exit status: 0 all parts work, 1 a part fails, 3 a part is missing.
     """
     take_home(common.home)
-    config, clock = load_config(common.home), SystemClock()
+    config, clock = load_config(common.home), clock_of(None)
     try:
         ledger = open_ledger(common.home)
     except HomeLockedError:
@@ -45,6 +48,7 @@ def selftest(common: Common, *, source: str | None) -> int:
             newest=own_camera(config, clock, source=source),
             find=PlateSpots(),
             lamps=sounder_of(config.parts),
+            fitted=partial(own_part_checks, config),
         )
         checks = []
         started = time.monotonic()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from firmware.console.plate_spots import PlateSpots
 from firmware.console.selftest import sounder_of
 from firmware.console.service import serving
 from firmware.console.session import Console
+from firmware.console.unit import SelfTestLine
 from firmware.console.verbs import boottime_s
 from firmware.custody.give_way import is_way_asked
 from firmware.custody.opening import custody_of, sync_folder, tell_clock
@@ -57,10 +58,11 @@ def consoles(
     tap: FrameTap,
     retune: Callable[[CameraSettings], None],
     lamps: Callable[[], Lamps] | None = None,
+    fitted: Callable[[], Iterable[SelfTestLine]] = tuple,
 ) -> Iterator[Callable[[], bool]]:
     """Serve consoles from the process that reads, while the `with` runs. Gives: is a person logged in?
 
-    lamps: gives the reader's buzzer and lamp of alerts to the self-test.
+    lamps: gives the reader's buzzer and lamp of alerts to the self-test; fitted: what it says of other parts.
     """
     failures, use = FailedLogins(home / "console.lockout", boottime_s), GrantUse(home / "console.grants")
     stopping = threading.Event()
@@ -70,7 +72,7 @@ def consoles(
             machine=SystemdMachine(), newest=tap.newest, find=PlateSpots(),
             sync_now=lambda: _ask_uplink(SyncFolder.of(home), stopping),
             join=partial(join_at_console, home, ledger),
-            retune=retune, lamps=lamps,
+            retune=retune, lamps=lamps, fitted=fitted,
         )
     )  # fmt: skip
     with serving(home, lambda port: _console(port, unit, ledger, failures, use, stays=False)) as in_session:
@@ -87,8 +89,13 @@ def console_alone(
     config: Config,
     ledger: Ledger,
     clock: Clock,
+    *,
+    fitted: Callable[[], Iterable[SelfTestLine]] = tuple,
 ) -> Iterator[Console]:
-    """A console in its own process, for a home that no reader holds; opens the camera when asked to aim."""
+    """A console in its own process, for a home that no reader holds; opens the camera when asked to aim.
+
+    fitted: opens and tests what [parts] names, for the self-test.
+    """
     folder = SyncFolder.of(home)
     health = HealthWatch(
         board=SysfsBoard(home), now=clock.now, custody=lambda: custody_of(ledger, folder), watching=False
@@ -100,6 +107,7 @@ def console_alone(
             machine=SystemdMachine(), newest=camera.newest,
             find=PlateSpots(), sync_now=lambda: sync_here(home, ledger, config, health, clock),
             join=partial(join_at_console, home, ledger), retune=camera.retune, lamps=sounder_of(config.parts),
+            fitted=fitted,
         )
     )  # fmt: skip
     with contextlib.closing(camera):

@@ -7,7 +7,7 @@ from __future__ import annotations
 import contextlib
 import re
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,7 +61,8 @@ FindPlates = Callable[[Frame], Spots]
 class Parts:
     """What a field unit is made of. newest: the frame to aim by, raising HardwareError; find: the detector's
     first stage alone, so that aiming never reads a plate; sync_now: one conversation, a line of outcome;
-    retune: opens the camera with other settings; lamps: opens buzzer and lamp of alerts, None without either.
+    retune: opens the camera with other settings; lamps: opens buzzer and lamp of alerts, None without either;
+    fitted: the self-test of the other parts.
     """
 
     home: Path
@@ -76,6 +77,7 @@ class Parts:
     join: Callable[[str], str]
     retune: Callable[[CameraSettings], None]
     lamps: Callable[[], Lamps] | None = None
+    fitted: Callable[[], Iterable[SelfTestLine]] = tuple
 
 
 class FieldUnit:
@@ -181,6 +183,7 @@ class FieldUnit:
             newest=parts.newest,
             find=parts.find,
             lamps=parts.lamps,
+            fitted=parts.fitted,
         )
 
     def storage(self) -> Mapping[str, str]:

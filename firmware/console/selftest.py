@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
 from detector.errors import DetectorError
@@ -43,8 +43,12 @@ def self_test(
     newest: Callable[[], Frame],
     find: Callable[[Frame], Spots],
     lamps: Callable[[], Lamps] | None = None,
+    fitted: Callable[[], Iterable[SelfTestLine]] = tuple,
 ) -> Iterator[SelfTestLine]:
-    """All checks; each fails alone. lamps: opens the buzzer and lamp of alerts, if the unit has one."""
+    """All checks; each fails alone. lamps: opens the buzzer and lamp of alerts, if the unit has one.
+
+    fitted: a line for each of the other parts that [parts] names.
+    """
     yield _slot(ledger)
     yield _log(ledger)
     yield from _board(board)
@@ -52,6 +56,7 @@ def self_test(
     yield _models()
     if lamps is not None:
         yield _sounder(lamps)
+    yield from fitted()
     try:
         frame = newest()
     except (MissingDriverError, NoSuchSourceError, EndOfSourceError, FrameWithheldError) as error:
@@ -105,8 +110,10 @@ def _board(board: Board) -> Iterator[SelfTestLine]:
 
 def _clock(clock: Clock) -> SelfTestLine:
     now = clock.now()
-    detail = f"{now.state}, within {margin_text(now.error_us)}"
-    return SelfTestLine(name="clock", good=now.state is not TimeState.UNKNOWN or None, detail=detail)
+    if now.state is TimeState.UNKNOWN:
+        detail = "unknown: needs a network with time, a receiver, a battery clock, or `time` at the console"
+        return SelfTestLine(name="clock", good=None, detail=detail)
+    return SelfTestLine(name="clock", good=True, detail=f"{now.state}, within {margin_text(now.error_us)}")
 
 
 def _models() -> SelfTestLine:

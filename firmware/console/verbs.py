@@ -145,12 +145,16 @@ def _sync(context: Context, _words: tuple[str, ...]) -> Iterator[str]:
 
 
 def _selftest(context: Context, _words: tuple[str, ...]) -> Iterator[str]:
-    bad = 0
+    bad, seeing = 0, True
     for check in context.unit.selftest():
         word = {True: "ok", False: "WRONG", None: "skipped"}[check.good]
         bad += check.good is False
+        seeing &= check.name != "camera" or check.good is not None
         yield f"{word:<8} {check.name:<14} {check.text(screened)}"
-    yield "all parts that are here work" if not bad else f"{bad} wrong"
+    if not seeing:
+        yield "no picture was taken: this unit reads nothing until its camera gives one"
+    if bad or seeing:
+        yield f"{bad} wrong" if bad else "all parts that are here work"
 
 
 def _logs(context: Context, words: tuple[str, ...]) -> Iterator[str]:

@@ -32,6 +32,7 @@ from firmware.health.metrics import serving_metrics
 from firmware.health.read_habit import ReadHabit
 from firmware.health.report import HealthWatch
 from firmware.run.field_parts import FieldParts
+from firmware.run.part_checks import part_checks
 from firmware.run.uplink_thread import UplinkThread
 from firmware.settings.config import CameraSettings, Config
 from hw.lamps import BorrowedLamps, Lamps
@@ -96,6 +97,7 @@ class BesideReading:
                 tap=tap,
                 retune=retune,
                 lamps=self._alert_lamps(),
+                fitted=partial(part_checks, self._config.parts, self._parts),
             )
         )
         alerts = self._start_alerts(stack, uplink)

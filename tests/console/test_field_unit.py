@@ -364,16 +364,20 @@ def test_a_self_test_tells_a_silent_camera_from_a_dark_one(home: Home) -> None:
     assert {check.name: check.good for check in home.unit.selftest()}["clock"] is None
 
 
-def selftest_lines(home: Home) -> dict[str, str]:
-    """What the console shows, by check."""
+def selftest_shown(home: Home) -> list[str]:
+    """What the console shows, row by row."""
     context = Context(
         unit=home.unit, grant=None, offered=(), ask=lambda _: "", ask_secret=lambda _: "",
         key_pressed=lambda _: False, running_s=lambda: 0.0,
     )  # fmt: skip
     command = parse("selftest")
     assert command is not None
-    lines = list(carry_out(command, context))
-    return {line[9:23].strip(): line[24:] for line in lines[:-1]}
+    return list(carry_out(command, context))
+
+
+def selftest_lines(home: Home) -> dict[str, str]:
+    """What the console shows, by check."""
+    return {line[9:23].strip(): line[24:] for line in selftest_shown(home)[:-1]}
 
 
 @given(
@@ -414,6 +418,22 @@ def test_a_plate_that_looks_like_a_size_is_blotted_where_a_driver_says_it(home: 
     assert plate.replace(" ", "") not in " ".join(lines.values())
     assert lines["camera"].startswith("bad frame of ")
     assert lines["disk"].endswith(" MB free")
+
+
+def test_a_unit_without_its_camera_is_told_what_to_install_and_not_that_all_works(home: Home) -> None:
+    """The command that an installer copies from the screen must run: no name of a package is blotted."""
+
+    def missing() -> Frame:
+        raise MissingDriverError(
+            "picamera2 cannot be loaded (No module named 'libcamera'): sudo apt install python3-libcamera"
+        )
+
+    home.unit._parts = replace(home.unit._parts, newest=missing)
+    shown = " ".join(" ".join(selftest_shown(home)).split())
+    assert "sudo apt install python3-libcamera no picture was taken" in shown
+    assert "*" not in shown
+    home.unit._parts = replace(home.unit._parts, newest=a_frame(640, 360).owned)
+    assert "no picture was taken" not in " ".join(selftest_shown(home))
 
 
 def failing_with(text: str) -> Callable[[], Frame]:
