@@ -1,7 +1,9 @@
 """A drop folder: pictures that another program puts there are read as they come, and taken out.
 
 Promise: a file that is still being written is waited for. What was read is removed, since what is in a
-folder is neither sealed nor purged; an unreadable file stays, renamed .broken.
+folder is neither sealed nor purged; an unreadable file stays, renamed .broken. While a file is read it is
+called .reading: one that ends the reader itself, by its memory or a power cut, is read once more, and is
+.broken if that ends the same way.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ LOOK_S = 0.2
 SETTLED_S = 0.5  # a file that has not changed for so long is whole
 QUIET_S = 3600.0  # without a picture before the folder counts as blind
 ERROR_US = 2_000_000  # of a file's own time
+READING, BROKEN, AGAIN = ".reading", ".broken", "again."
 
 
 class DropFolder:
@@ -41,34 +44,54 @@ class DropFolder:
 
     def open(self) -> DropCamera:
         """See CameraSource.open."""
-        return DropCamera(self)
+        return DropCamera(self, self._left_over())
+
+    def _left_over(self) -> list[str]:
+        """Put back what was being read when the reader ended; the files that this happened to twice."""
+        twice = []
+        with contextlib.suppress(OSError):  # a folder that is gone is told when it is looked at
+            for path in sorted(self.folder.glob(f"*{READING}")):
+                name = path.name.removesuffix(READING)
+                if name.startswith(AGAIN):
+                    path.rename(path.with_name(name + BROKEN))
+                    twice.append(name)
+                else:
+                    path.rename(path.with_name(AGAIN + name))
+        return twice
 
 
 class DropCamera:
     """Takes pictures out of one folder, the oldest first; see hw.camera.Camera."""
 
-    def __init__(self, source: DropFolder) -> None:
-        self._source = source
+    def __init__(self, source: DropFolder, twice: list[str]) -> None:
+        self._source, self._twice = source, twice
         self._closed = threading.Event()
         self._seen: dict[Path, tuple[int, int, float]] = {}  # size, change time, since when so
 
     @contextmanager
     def borrow(self) -> Iterator[Frame]:
         """See Camera.borrow. Waits for a picture as long as it takes."""
+        if self._twice:
+            name = self._twice.pop()
+            raise BrokenFrameError(name, f"ended the reader twice while it was read; kept as {name}{BROKEN}")
         path = self._next()
+        reading = path.with_name(path.name + READING)
         source = self._source
         source.sequence += 1
         try:
-            taken_us = path.stat().st_mtime_ns // 1000
-            planes = load_planes(path)
+            path.rename(reading)
+            taken_us = reading.stat().st_mtime_ns // 1000
+            planes = load_planes(reading)
             if source.rotation == 180:
                 planes = planes.upside_down()
         except FileNotFoundError:
             raise BrokenFrameError(path.name, "was removed before it was read") from None
         except BrokenFrameError as error:
             with contextlib.suppress(OSError):
-                path.rename(path.with_name(path.name + ".broken"))
-            raise BrokenFrameError(path.name, f"{error.reason}; kept as {path.name}.broken") from error
+                reading.rename(path.with_name(path.name + BROKEN))
+            raise BrokenFrameError(path.name, f"{error.reason}; kept as {path.name}{BROKEN}") from error
+        except OSError as error:  # a folder that this user may not write in
+            raise PartFailedError(f"{source.folder}: {error.strerror}") from error
         now = source.clock.now()
         ago_us = max(0, source.wall_us() - taken_us)
         yield Frame(
@@ -82,7 +105,7 @@ class DropCamera:
             source=source.folder.name,
         )
         with contextlib.suppress(FileNotFoundError):
-            path.unlink()
+            reading.unlink()
 
     def close(self) -> None:
         """See Camera.close."""

@@ -19,7 +19,8 @@ from hw.errors import BrokenFrameError
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
 FORMATS = ("JPEG", "PNG", "WEBP")
 READ = "JPEG, PNG or WebP"
-MAX_PIXELS = 64_000_000  # a hostile header must not make the unit allocate gigabytes
+MAX_PIXELS = 20_000_000  # a hostile file of 100 kB must not take the memory of a small unit
+STRIP = 256  # rows that are converted at once; even, for the chroma's sake
 _GIANT = f"more than {MAX_PIXELS // 1_000_000} megapixels"
 _DIGITS = re.compile(r"(\d+)")
 # what Pillow lets through for files that are cut off, mangled or hostile
@@ -76,7 +77,8 @@ def load_planes(path: Path, *, color: bool = True) -> Planes:
             _refuse_giants(path, image)
             image.draft("YCbCr" if color else "L", None)
             image.load()
-            return _planes_of(ImageOps.exif_transpose(image), color=color)
+            ImageOps.exif_transpose(image, in_place=True)  # else it makes a copy, turned or not
+            return _planes_of(image, color=color)
     except BrokenFrameError:
         raise
     except FileNotFoundError as error:
@@ -110,15 +112,23 @@ def _refuse_giants(path: Path, image: Image.Image) -> None:
 
 
 def _planes_of(image: Image.Image, *, color: bool) -> Planes:
-    if image.mode.startswith("I") or image.mode == "F":  # a 16-bit gray PNG
-        wide = np.asarray(image).astype(np.float64)
-        return Planes(luma=np.clip(wide / 257.0 + 0.5, 0, 255).astype(np.uint8), chroma=None)
-    if image.mode in {"1", "L", "LA"} or not color:
-        return Planes(luma=np.array(image.convert("L"), dtype=np.uint8), chroma=None)
-    if image.mode != "YCbCr":
-        image = image.convert("RGB").convert("YCbCr")
-    luma, blue, red = image.split()
-    return Planes(
-        luma=np.array(luma, dtype=np.uint8),
-        chroma=(np.array(blue.reduce(2), dtype=np.uint8), np.array(red.reduce(2), dtype=np.uint8)),
-    )
+    """Strip by strip: a whole picture in between, in another mode, would cost as much as the decoded one."""
+    width, height = image.size
+    deep = image.mode.startswith("I") or image.mode == "F"  # a 16-bit gray PNG
+    gray = deep or image.mode in {"1", "L", "LA"} or not color
+    luma = np.empty((height, width), dtype=np.uint8)
+    half = ((height + 1) // 2, (width + 1) // 2)
+    chroma = None if gray else (np.empty(half, dtype=np.uint8), np.empty(half, dtype=np.uint8))
+    for top in range(0, height, STRIP):
+        rows = slice(top, min(height, top + STRIP))
+        strip = image.crop((0, rows.start, width, rows.stop))
+        if deep:
+            luma[rows] = np.clip(np.asarray(strip).astype(np.float64) / 257.0 + 0.5, 0, 255)
+        elif chroma is None:
+            luma[rows] = np.asarray(strip.convert("L"))
+        else:
+            parts = (strip if strip.mode == "YCbCr" else strip.convert("RGB").convert("YCbCr")).split()
+            luma[rows] = np.asarray(parts[0])
+            for plane, part in zip(chroma, parts[1:], strict=True):
+                plane[rows.start // 2 : (rows.stop + 1) // 2] = np.asarray(part.reduce(2))
+    return Planes(luma=luma, chroma=chroma)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from hw.camera import Camera, Frame
 from hw.camera_replay import ReplaySource
 from hw.clock import SetClock, SystemClock
 from hw.errors import BrokenFrameError, EndOfSourceError, NoSuchSourceError
-from hw.picture_file import load_planes
+from hw.picture_file import STRIP, load_planes
 
 SIZE = (32, 24)
 
@@ -157,6 +159,43 @@ def test_every_picture_mode_gives_full_range_luma(tmp_path: Path, mode: str, col
     assert (planes.chroma is not None) == color
 
 
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "YCbCr"])
+def test_planes_made_in_strips_are_those_of_the_whole_picture(tmp_path: Path, mode: str) -> None:
+    noise = np.random.default_rng(7).integers(0, 256, (2 * STRIP + 5, 31, 3), dtype=np.uint8)
+    path = tmp_path / ("x.jpg" if mode == "YCbCr" else "x.png")
+    Image.fromarray(noise).convert(mode).save(path)
+    with Image.open(path) as direct:
+        if mode == "YCbCr":
+            direct.draft("YCbCr", None)
+        whole = (direct if direct.mode == "YCbCr" else direct.convert("RGB").convert("YCbCr")).split()
+    planes = load_planes(path)
+    assert np.array_equal(planes.luma, np.asarray(whole[0]))
+    assert planes.chroma is not None
+    for plane, part in zip(planes.chroma, whole[1:], strict=True):
+        assert np.array_equal(plane, np.asarray(part.reduce(2)))
+
+
+@pytest.mark.parametrize("mode", ["I;16", "RGBA"])
+def test_a_small_file_of_many_pixels_takes_little_more_memory_than_its_pixels(
+    tmp_path: Path, mode: str
+) -> None:
+    side = 3000
+    if mode == "I;16":
+        Image.frombytes(mode, (side, side), bytes(2 * side * side)).save(tmp_path / "x.png")
+    else:
+        Image.new(mode, (side, side)).save(tmp_path / "x.png")
+    assert (tmp_path / "x.png").stat().st_size < 100_000
+    program = (
+        "import resource, sys; from pathlib import Path; from hw.picture_file import load_planes as look\n"
+        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "look(Path(sys.argv[1])); before = peak(); look(Path(sys.argv[2])); print(peak() - before)"
+    )
+    Image.new(mode, (8, 8)).save(tmp_path / "small.png")
+    words = [sys.executable, "-c", program, str(tmp_path / "small.png"), str(tmp_path / "x.png")]
+    made = subprocess.run(words, capture_output=True, text=True, check=True, timeout=300)
+    assert int(made.stdout) * 1024 < 10 * side * side
+
+
 def test_jpeg_luma_is_the_file_s_own(tmp_path: Path) -> None:
     picture = Image.fromarray(scene((40, 30), shift=3))
     picture.save(tmp_path / "x.jpg", quality=95)
@@ -175,6 +214,6 @@ def test_picture_that_lies_on_its_side_is_set_upright(tmp_path: Path) -> None:
 
 
 def test_giant_picture_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
-    Image.new("1", (9000, 8000)).save(tmp_path / "giant.png")
+    Image.new("1", (5001, 4000)).save(tmp_path / "giant.png")
     with pytest.raises(BrokenFrameError, match="megapixels"):
         load_planes(tmp_path / "giant.png")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import resource
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -181,6 +183,41 @@ def test_a_picture_that_is_broken_stays_and_stops_nothing(drop: Path) -> None:
     with camera.borrow():
         pass
     assert [path.name for path in drop.iterdir()] == ["a.jpg.broken"]
+    camera.close()
+
+
+def test_a_picture_that_ends_the_reader_is_read_once_more_and_then_left(drop: Path) -> None:
+    """As the kernel ends a process that has no memory left: no error reaches Python."""
+    put(drop, "bomb.png", 9)
+    put(drop, "b.png")
+    for name in ("bomb.png", "again.bomb.png"):
+        process = (
+            "import os, sys; from pathlib import Path; import hw.camera_drop as drops\n"
+            "from hw.clock import SystemClock\n"
+            "drops.load_planes = lambda path: os._exit(9)\n"
+            "with drops.DropFolder(Path(sys.argv[1]), clock=SystemClock()).open().borrow(): pass"
+        )
+        assert (drop / name).exists()
+        words = [sys.executable, "-c", process, str(drop)]
+        assert subprocess.run(words, check=False, timeout=300).returncode == 9
+        assert (drop / f"{name}.reading").exists()
+        source = DropFolder(drop, clock=SystemClock())
+        camera = source.open()
+    why = r"ended the reader twice.*kept as again\.bomb\.png\.broken"
+    with pytest.raises(BrokenFrameError, match=why), camera.borrow():
+        pass
+    with camera.borrow() as frame:
+        assert frame.luma.shape == (240, 320)
+    assert [path.name for path in drop.iterdir()] == ["again.bomb.png.broken"]
+    camera.close()
+
+
+def test_a_picture_that_was_being_read_at_a_power_cut_is_read_at_the_next_start(drop: Path) -> None:
+    put(drop, "a.png").rename(drop / "a.png.reading")
+    camera = DropFolder(drop, clock=SystemClock()).open()
+    with camera.borrow() as frame:
+        assert frame.luma.shape == (240, 320)
+    assert list(drop.iterdir()) == []
     camera.close()
 
 
