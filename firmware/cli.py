@@ -16,6 +16,7 @@ from detector.errors import DetectorError
 from hw.errors import HardwareError
 from storage.errors import ExplainedError
 from storage.home import owner_of
+from storage.private_process import keep_private
 from sync.command_frame import Common, Program, run_program
 from sync.errors import FOUND_WRONG, MISUSE
 from sync.event_log import events_to_stderr
@@ -67,6 +68,7 @@ KNOWN = (ExplainedError, HardwareError, DetectorError, OSError, sqlite3.Error)
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
+    keep_private()
     open_standard_streams()
     events_to_stderr()
     return run_program(PROGRAM, argv, known=KNOWN, explain=explain)

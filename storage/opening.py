@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hmac
-import os
-import resource
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -39,6 +37,7 @@ from storage.errors import (
 from storage.home import Home, HomeLock, need_own
 from storage.log import LogReader
 from storage.log_records import LogOpened
+from storage.private_process import keep_private
 from storage.state import ANCHORING, LEAD, MAX_STATE_BYTES, STATE_CONTEXT, LedgerState
 from storage.store import UnitStore, bound, kept_book, open_database, unbound
 
@@ -57,7 +56,7 @@ def create(
     """Make a new log in an empty home. Raises LedgerError, NotOwnerError, SlotError."""
     if home.exists():
         raise LedgerError("already holds a ledger", where=str(home.root))
-    _keep_private()
+    keep_private()
     home.root.mkdir(parents=True, exist_ok=True, mode=files.PRIVATE_DIR)
     need_own(home.root)
     files.make_dir(home.folder)
@@ -118,7 +117,7 @@ def reopen(
     Raises HomeLockedError, SlotError, RolledBackError, LedgerError: nothing is repaired by guessing.
     """
     home.need()
-    _keep_private()
+    keep_private()
     lock = HomeLock(home)
     database: sqlite_utils.Database | None = None
     try:
@@ -189,12 +188,6 @@ def set_aside(home: Home) -> tuple[Path, str]:
     finally:
         lock.release()
     return aside, uri
-
-
-def _keep_private() -> None:
-    """From here on this process holds keys: its files are its owner's alone, and a crash dumps no memory."""
-    os.umask(0o077)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
 
 
 def _let_go(lock: HomeLock, database: sqlite_utils.Database | None) -> None:

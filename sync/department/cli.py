@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from storage.errors import RefusedError, StorageError
+from storage.private_process import keep_private
 from sync.command_frame import Common, Program, run_program
 from sync.errors import FOUND_WRONG, MISUSE, PART_LACKING, SyncError
 from sync.event_log import events_to_stderr
@@ -70,6 +71,7 @@ KNOWN = (SyncError, StorageError, ModuleNotFoundError, OSError)
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
+    keep_private()
     open_standard_streams()
     events_to_stderr()
     before = _restart_if_approved_only if argv is None else None
