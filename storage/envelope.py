@@ -100,7 +100,7 @@ def sign(payload: bytes, key: Ed25519PrivateKey, *, context: bytes) -> bytes:
     """COSE_Sign1 (tagged) over `payload`, bound to `context`. RFC 9052, 4.2."""
     protected = cbor2.dumps({HEADER_ALG: ALG_ED25519, HEADER_KID: key_id(key.public_key())}, canonical=True)
     signature = key.sign(_to_be_signed(protected, context, payload))
-    return TAG_SIGN1 + cbor2.dumps([protected, {}, payload, signature], canonical=True)
+    return joined(protected, payload, signature)
 
 
 @functools.lru_cache(maxsize=256)  # a log names few keys, thousands of times
@@ -131,6 +131,11 @@ def split(message: bytes, *, limit: int = MAX_BYTES) -> tuple[bytes, bytes, byte
     if len(signature) != 64:
         raise EnvelopeError("the signature must be 64 bytes")
     return protected, payload, signature, kid
+
+
+def joined(protected: bytes, payload: bytes, signature: bytes) -> bytes:
+    """The message of which `split` gives these parts."""
+    return TAG_SIGN1 + cbor2.dumps([protected, {}, payload, signature], canonical=True)
 
 
 def open_signed(message: bytes, public: Ed25519PublicKey, *, context: bytes, limit: int = MAX_BYTES) -> bytes:

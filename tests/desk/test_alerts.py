@@ -11,6 +11,7 @@ from operator import itemgetter
 
 import pytest
 from desk_cars import PLATE, Car
+from desk_root import covered_by
 from desk_twins import PEOPLE, Department
 from sqlalchemy import update
 
@@ -31,13 +32,17 @@ from sync.department.desk.desk import Caller, Plan
 from sync.department.desk.due import OverdueForm
 from sync.department.desk.inquiry.forms import Images, NothingForm
 from sync.department.desk.owed import Overdue
+from sync.department.journal import check_log
 from sync.department.journal.alert_entries import AlertStepTaken
 from sync.department.journal.entries import Entry
 from sync.department.journal.inquiry_entries import Access
+from sync.department.journal.machine_entries import DocumentSent
 from sync.department.policy.refusals import DeskRefusal
+from sync.department.server.unit_reports import Reported
 from sync.department.store.database import open_store
 from sync.department.store.tables import units
 from sync.hot_lists.entry import cleared_name
+from sync.hot_lists.held import CLEARED, MUTED
 
 Tokens = Callable[[str], str]
 
@@ -166,6 +171,11 @@ def test_what_differs_is_rejected_and_clears_what_was_typed(
     assert answered(department, token, alert) == "wrong-character"
     entry = department.desk.book.alerts.rows[alert].known.entry
     assert department.desk.book.alerts.cleared() == {cleared_name(entry, "7XKR279")}
+    log, covered = department.desk.log, covered_by(department)
+    sent = [one.note for one in log.entries(kinds=(DocumentSent.KIND,))]
+    assert {CLEARED, MUTED} <= {one.name for one in sent if isinstance(one, DocumentSent) and one.signing}
+    assert check_log.check(log.folder, log.public, keys=log.keys, taken=covered).problems == ()
+    assert covered.compare(Reported())[0] == []  # what units were told follows from the log
     stop = CloseForm(alert=alert, outcome=Outcome.ARREST, text="")
     assert "without action" in refused(department, "alert/close", token, stop).what
     department.call("alert/close", token, replace(stop, outcome=Outcome.UNFOUNDED))

@@ -7,7 +7,7 @@ records it, and delivers the record with its next sync.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,10 +33,12 @@ from sync.department.journal import check_log
 from sync.department.journal.change_entries import DocumentSigned
 from sync.department.journal.machine_entries import DocumentSent
 from sync.department.server import daily
+from sync.department.server.following import signing_of
 from sync.department.server.server import Department as Server
 from sync.department.server.unit_reports import Reported
 from sync.department.server.verify import Checker
 from sync.department.units import documents
+from sync.hot_lists.held import CLEARED, MUTED, ClearedPairs, MutedSources
 
 HOLDER = SshPublicKey.of(Ed25519PrivateKey.generate()).line
 CONFIGURATION = b"[camera]\nfps = 20\n"
@@ -174,6 +176,46 @@ def test_a_roster_or_policy_that_the_log_does_not_make_is_named(
         assert wrong.endswith(f"document_sent: version {version} of {name} does not follow from the log")
     else:
         assert wrong == f"car 12 took {name}, version {version}: no entry covers it"
+
+
+def cleared_of_an_entry() -> tuple[bytes, str]:
+    return codec.to_bytes(ClearedPairs(pairs=(hashlib.sha256(b"the plate of a friend").digest(),))), CLEARED
+
+
+def muted_source() -> tuple[bytes, str]:
+    return codec.to_bytes(MutedSources(sources=("SVS",))), MUTED
+
+
+@pytest.mark.parametrize("keeps", ["its own signing", "the signing of the last", "none"])
+@pytest.mark.parametrize("forge", [cleared_of_an_entry, muted_source])
+def test_what_units_are_told_of_hits_follows_from_the_log(
+    department: Department,
+    server: Server,
+    unit: Joined,
+    forge: Callable[[], tuple[bytes, str]],
+    keeps: str,
+) -> None:
+    """Root clears a wanted vehicle, or mutes a source, and enters it as the machine does."""
+    department.front.tell_cleared()
+    department.front.tell_cleared()  # each is of its own time
+    assert verdict(department, server)[0] == []
+    body, name = forge()
+    version = documents.send(department.home, server.store, name, body, department.clock.us)
+    with server.store.read() as connection:
+        _, message = documents.out(connection, name)
+    *_, last = (
+        one.note
+        for one in department.desk.log.entries(kinds=(DocumentSent.KIND,))
+        if isinstance(one.note, DocumentSent) and one.note.name == name
+    )
+    signing = {"its own signing": signing_of(name, message), "the signing of the last": last.signing}.get(
+        keeps
+    )
+    note = replace(last, version=version, digest=hashlib.sha256(message).digest(), signing=signing or b"")
+    entry = Root(department).write(note, Root(department).stamp("system"))
+    synced(unit, server)
+    (wrong,), _ = verdict(department, server)
+    assert wrong == f"entry {entry}: document_sent: version {version} of {name} does not follow from the log"
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,8 @@ class DocumentSent(Note):
     """A signed document was offered to units: its name and version, for one unit or all.
 
     `digest`: as units record it: SHA-256 of the signed message; of policy, roster and day keys, of what was
-    signed. `baseline`: it was out before the log had entries of this kind.
+    signed. `baseline`: it was out before the log had entries of this kind. `signing`: with it `verify` makes
+    the message of one that follows from the log again (`server/following.py`).
     """
 
     KIND: ClassVar[str] = "document_sent"
@@ -82,6 +83,7 @@ class DocumentSent(Note):
     unit: str
     digest: bytes
     baseline: bool
+    signing: bytes = later(b"")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

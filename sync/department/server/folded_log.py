@@ -19,6 +19,7 @@ from sync.department.desk.state import DeskState
 from sync.department.journal.entries import AccountSet, Entry, RootSet, TrainingDone
 from sync.department.journal.machine_entries import DocumentSent
 from sync.department.policy.policy import Policy
+from sync.department.server.following import FOLLOWING, bodies, message_of
 from sync.department.server.roster import people_of
 from sync.department.units.documents import custody_policy
 
@@ -38,6 +39,7 @@ class FoldedLog:
         self._rosters: list[tuple[RosterPerson, ...]] = [()]
         self._policies: list[Policy] = []
         self._listed_to = -1
+        self._following: set[str] = set()  # from the first entry on with which they can be made again
 
     def judge(self, entry: Entry) -> None:
         """Take in an entry in its order."""
@@ -83,15 +85,25 @@ class FoldedLog:
             return
         self._listed_to = -2
         if note.name == ROSTER:
-            bodies = {
+            signed = {
                 codec.to_bytes(Roster(version=note.version, demo=False, people=one)) for one in self._rosters
             }
             self._rosters = self._rosters[-1:]
         elif note.name == POLICY:
             versions = [one for one in self._policies if one.version == note.version]
-            bodies = {codec.to_bytes(custody_policy(one, name)) for one in versions for name in self._names}
+            signed = {codec.to_bytes(custody_policy(one, name)) for one in versions for name in self._names}
+        elif note.name in FOLLOWING and (note.signing or note.name in self._following):
+            self._following.add(note.name)
+            signed = self._following_messages(note)
         else:
             return
-        if note.digest not in {hashlib.sha256(one).digest() for one in bodies}:
+        if note.digest not in {hashlib.sha256(one).digest() for one in signed}:
             what = f"version {note.version} of {note.name} does not follow from the log"
             self.problems.append(f"entry {entry.sequence}: document_sent: {what}")
+
+    def _following_messages(self, note: DocumentSent) -> set[bytes]:
+        """The message that follows from the log here, signed as the entry says."""
+        try:
+            return {message_of(note.name, note.version, bodies(self._book)[note.name], note.signing)}
+        except (StorageError, TypeError, ValueError):
+            return set()

@@ -19,6 +19,7 @@ from storage.standing import DOCUMENTS, MAX_DOCUMENT_BYTES
 from sync.department.desk.desk import Desk
 from sync.department.desk.documents.sent import place_of
 from sync.department.journal.machine_entries import DocumentSent
+from sync.department.server.following import signing_of
 from sync.department.store.database import Store
 from sync.department.store.tables import documents
 
@@ -62,7 +63,14 @@ def enter(desk: Desk, store: Store) -> int:
                 except StorageError:
                     digest = bytes(32)  # no unit takes it
                 notes.append(
-                    DocumentSent(name=name, version=version, unit=unit, digest=digest, baseline=not newest)
+                    DocumentSent(
+                        name=name,
+                        version=version,
+                        unit=unit,
+                        digest=digest,
+                        baseline=not newest,
+                        signing=signing_of(name, bytes(message or b"")),
+                    )
                 )
         desk.system(*notes)
     return len(notes)

@@ -10,7 +10,7 @@ from typing import ParamSpec, TypeVar
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from storage import codec, files
+from storage import files
 from storage.errors import ExplainedError
 from storage.sealing import Opened
 from sync.department.content import package
@@ -45,6 +45,7 @@ from sync.department.journal.witness_server import WitnessFolder
 from sync.department.policy.refusals import NotYetError
 from sync.department.policy.roles import Role
 from sync.department.server import offered, roster, unit_office
+from sync.department.server.following import bodies
 from sync.department.server.machine_due import ending_in_machine, overdue_in_store
 from sync.department.server.machine_state import StoredState
 from sync.department.server.retention import keep_days_of
@@ -55,7 +56,6 @@ from sync.department.store.database import Store, open_store
 from sync.department.units import documents, hot_lists
 from sync.department.units.authority import Authority
 from sync.errors import HomeError
-from sync.hot_lists.held import CLEARED, MUTED, ClearedPairs, MutedSources
 from sync.root_file import KEY_SERVICE, Root, describe, open_first
 
 P = ParamSpec("P")
@@ -293,7 +293,7 @@ def open_front(
         shut_out=lambda unit, why: unit_office.enrollment_of(home, held, clock).revoke(unit, why),
         take_reset=lambda receipt: unit_office.take_reset(held, receipt, clock),
         purge=lambda: unit_office.purge(home, held, service, kept, desk, clock),
-        tell_cleared=entered(lambda: _tell_cleared(home, held, desk)),
+        tell_cleared=lambda: _tell_cleared(home, held, desk),
         enter_sent=lambda: offered.enter(desk, held),
         keys_list=keys_list,
         bell=bell or Bell(),
@@ -320,11 +320,11 @@ def _tell_cleared(home: DepartmentHome, store: Store, desk: Desk) -> None:
     """Offer units the cleared plates and the muted sources. Without the command key they hear later."""
     if not (home.path / "command.key").exists():
         return
-    body = codec.to_bytes(ClearedPairs(pairs=tuple(sorted(desk.book.alerts.cleared()))))
-    documents.send(home, store, CLEARED, body, desk.now_us())
-    terms = desk.policy.alerts
-    muted = tuple(one.source for one in desk.book.alerts.sources() if one.muted(terms))
-    documents.send(home, store, MUTED, codec.to_bytes(MutedSources(sources=muted)), desk.now_us())
+    with desk.log.writing():  # no entry comes between what they follow from and their own entries
+        desk.refresh()
+        for name, body in bodies(desk.book).items():
+            documents.send(home, store, name, body, desk.now_us())
+        offered.enter(desk, store)
 
 
 class StoreIncidents:
