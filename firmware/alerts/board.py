@@ -58,7 +58,10 @@ class OpenAlert:
     @property
     def wanted(self) -> Wanted:
         """What the entry says, for the comparison."""
-        return Wanted(plate=self.entry.plate, state=self.entry.state, requester=self.entry.requester)
+        entry = self.entry
+        return Wanted(
+            plate=entry.plate, state=entry.state, requester=entry.requester, approver=entry.approver
+        )
 
 
 class AlertBoard:

@@ -13,12 +13,14 @@ from storage import codec
 from storage.alert_life import Fit
 from storage.times import DAY_US
 from sync.department.desk.alerts.calls import AlertForm, AnswerForm, TranscribeForm
+from sync.department.desk.changes.calls import ShowForm, ShownProposal
 from sync.department.desk.documents.lists import ListForm
 from sync.department.desk.documents.local import LocalChanged, LocalForm, WithdrawForm
 from sync.department.desk.documents.sources import DiffForm, ListDiff, SourceLine
 from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.ground.home import load_ed25519
 from sync.department.journal.change_entries import ListSent
+from sync.department.journal.entries import LogRead
 from sync.department.policy.refusals import DeskRefusal, FormError
 from sync.department.store import tables
 from sync.department.store.database import open_store
@@ -77,6 +79,8 @@ def test_nobody_makes_an_entry_alone(department: Department, tokens: Tokens) -> 
     ("changes", "code"),
     [
         pytest.param({"case": " "}, "case", id="no case"),
+        pytest.param({"case": "because I say so"}, "case", id="words for a case"),
+        pytest.param({"case": "N/A"}, "case", id="none for a case"),
         pytest.param({"reason": ""}, "reason", id="no reason"),
         pytest.param({"category": "immigration"}, "category", id="category that no policy names"),
         pytest.param(
@@ -111,14 +115,58 @@ def test_a_covert_entry_needs_the_administrator_and_is_counted_for_the_public(de
     assert (sent[-1].list_id, sent[-1].covert) == ("local", 1)
 
 
+def proposed_by(department: Department, user: str, form: LocalForm) -> int:
+    made = department.call("hotlist/add", department.logon(user), replace(form, propose=True))
+    assert isinstance(made, LocalChanged)
+    return made.proposal
+
+
+def test_the_second_person_can_see_whom_the_entry_is_about_and_the_look_is_entered(
+    department: Department,
+) -> None:
+    number = proposed_by(department, "super", form_of(department))
+    chief = department.logon("chief")
+    rows = department.call("change/list", chief, NothingForm())
+    assert isinstance(rows, tuple)
+    assert PLATE not in repr(rows) + "".join(one.summary for one in rows)
+    shown = department.call("change/show", chief, ShowForm(proposal=number))
+    assert isinstance(shown, ShownProposal)
+    fields = dict(shown.fields)
+    assert (shown.user, fields["plate"], fields["case"]) == ("super", " 7xkr 219 ", "26-001042")
+    assert "robbery" in fields["reason"]
+    last = list(department.desk.log.entries())[-1]
+    assert (last.stamp.user, last.note) == (
+        "chief",
+        LogRead(elements=f"form of proposal {number}", count=len(fields)),
+    )
+    with pytest.raises(FormError):
+        department.call("change/show", chief, ShowForm(proposal=number + 500))
+
+
+def test_a_covert_proposal_opens_for_administrators_and_recipients_alone(department: Department) -> None:
+    chief = department.logon("chief")
+    roles = (next(iter(department.desk.book.roster.accounts["super"].roles)),)
+    for user in ("super2", "super3"):
+        department.add_person(chief, user, roles)
+        department.train(chief, user, "chief")
+    number = proposed_by(department, "super", form_of(department, recipients=("super3",)))
+    with pytest.raises(DeskRefusal) as refused:
+        department.call("change/show", department.logon("super2"), ShowForm(proposal=number))
+    assert (refused.value.code, PLATE in str(refused.value)) == ("administrator", False)
+    for user in ("chief", "super3"):
+        shown = department.call("change/show", department.logon(user), ShowForm(proposal=number))
+        assert isinstance(shown, ShownProposal)
+        assert dict(shown.fields)["recipients"] == "super3"
+
+
 def test_an_entry_that_ended_goes_and_a_withdrawn_one_at_once(department: Department) -> None:
     added(department, form_of(department, until_us=department.clock.us + DAY_US))
     department.clock.step(2 * DAY_US)
-    made = added(department, form_of(department, plate="8ABC123", case="26-2"))
+    made = added(department, form_of(department, plate="8ABC123", case="26-002"))
     assert [one.plate for one in entries_of(department.home, "local")] == ["8ABC123"]
     assert made.entries == 1
     gone = department.call(
-        "hotlist/withdraw", department.logon("super"), WithdrawForm(case="26-2", reason="found")
+        "hotlist/withdraw", department.logon("super"), WithdrawForm(case="26-002", reason="found")
     )
     assert isinstance(gone, LocalChanged)
     assert (gone.entries, entries_of(department.home, "local")) == (0, [])

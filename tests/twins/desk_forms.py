@@ -120,6 +120,7 @@ def forms(department: Department) -> dict[str, Any]:
         ),
         "change/list": nothing,
         "change/mine": nothing,
+        "change/show": changes.ShowForm(proposal=0),
         "unit/list": nothing,
         "retention/read": nothing,
         "clock/confirm": machine.ClockForm(day="2026-09-21", reason="by the radio clock"),

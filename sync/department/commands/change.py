@@ -28,6 +28,14 @@ desk_access.form_verb(
 )
 desk_access.form_verb(
     change,
+    "show",
+    "change/show",
+    "Show everything that a proposal asks for, as its person signed it. The log has an entry of the look.",
+    desk_access.entry("proposal"),
+    example="department change show 41 --user super",
+)
+desk_access.form_verb(
+    change,
     "approve",
     "change/approve",
     "Decide on a change as the second person.",

@@ -137,6 +137,7 @@ _TABLE: Mapping[str, Operation] = {
     "inquiry/judge": Operation(Call.INQUIRY_APPROVE, glass.JudgeForm, glass.judge),
     "inquiry/emergencies": Operation(Call.INQUIRY_APPROVE, NothingForm, glass.listed),
     "change/list": Operation(Call.CHANGE_APPROVE, NothingForm, changes.listed),
+    "change/show": Operation(Call.CHANGE_APPROVE, changes.ShowForm, changes.show),
     "change/mine": Operation(Call.POLICY_READ, NothingForm, changes.mine),
     "unit/list": Operation(Call.COMPLIANCE_READ, NothingForm, state_calls.units),
     "unit/enroll": Operation(Call.DOCUMENT_SIGN, unit_calls.UnitForm, unit_calls.issue_code),

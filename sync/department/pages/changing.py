@@ -6,6 +6,7 @@ from typing import Any
 
 from starlette.responses import Response
 
+from sync.department.desk.changes.calls import ShownProposal
 from sync.department.desk.inquiry.forms import Entered
 from sync.department.pages.sheets import PROPOSALS, Ask, Listing, Sheet, answered, pages_of
 from sync.department.pages.visit import Page, Visit
@@ -16,6 +17,12 @@ YES_NO = (("Agree", "granted", "yes"), ("Refuse", "granted", "no"))
 
 def _decided(answer: Entered) -> str:
     return f"Your decision is entry {answer.entry}."
+
+
+def _shown(answer: ShownProposal) -> str:
+    return f"Proposal {answer.proposal} asks for: " + "; ".join(
+        f"{name} {value}" for name, value in answer.fields if value
+    )
 
 
 async def _kept(visit: Visit) -> dict[str, Any]:
@@ -38,6 +45,14 @@ SHEET = Sheet(
             columns=("proposal", "at_us", "user", "call", "about", "summary"),
             empty="No change waits.",
             acts=(
+                Ask(
+                    operation="change/show",
+                    title="Everything it asks for",
+                    button="Show",
+                    lead="The log has an entry of your look.",
+                    fixed={"proposal": "proposal"},
+                    said=_shown,
+                ),
                 Ask(
                     operation="change/approve",
                     title="Your word",

@@ -326,7 +326,11 @@ def _wanted(row: AlertRow, record: Alert | None) -> Wanted:
     state = known.planted_state if entry is None else entry.state
     plate = "" if entry is None else entry.plate
     return Wanted(
-        plate=known.planted_plate or plate, state=state, requester=known.requester, planted=row.planted
+        plate=known.planted_plate or plate,
+        state=state,
+        requester=known.requester,
+        approver="" if entry is None else entry.approver,
+        planted=row.planted,
     )
 
 

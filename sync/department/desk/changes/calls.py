@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from sync.department.desk.changes import rules
 from sync.department.desk.context import DeskContext
@@ -10,10 +11,13 @@ from sync.department.desk.desk import Caller, Desk, Plan
 from sync.department.desk.inquiry.forms import Entered, NothingForm
 from sync.department.desk.words import demand_words
 from sync.department.journal.change_entries import ChangeDecided, ChangeProposed
-from sync.department.journal.entries import Entry
-from sync.department.policy.roles import Call
+from sync.department.journal.entries import Entry, LogRead
+from sync.department.journal.statements import SHA256, said_in
+from sync.department.policy.refusals import DeskRefusal, FormError
+from sync.department.policy.roles import Call, Role
 
 MINE_SHOWN = 100
+SECOND = frozenset({"propose", "approval"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +111,77 @@ def _my_change(desk: Desk, entry: Entry, now_us: int) -> MyChange:
         second=decided.stamp.user if decided is not None else "",
         reason=decision.reason if decision is not None else "",
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShowForm:
+    """Which proposal to open."""
+
+    proposal: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownProposal:
+    """A proposal as its person signed it. `fields`: (name, value) of the form, of a large file its digest."""
+
+    proposal: int
+    at_us: int
+    user: str
+    call: str
+    summary: str = field(repr=False)
+    fields: tuple[tuple[str, str], ...] = field(repr=False)
+
+
+def show(front: DeskContext, token: str, form: ShowForm) -> ShownProposal:
+    """The whole form that a proposal asks to carry out, for the second person and for a review afterwards.
+
+    It comes from the proposer's signed call. The look is an entry. A covert entry of the local list is shown
+    to administrators and to its recipients alone.
+    """
+    desk = front.desk
+
+    def plan(caller: Caller) -> Plan[ShownProposal]:
+        entry = desk.book.changes.proposed.get(form.proposal)
+        if entry is None or not isinstance(entry.note, ChangeProposed):
+            raise FormError("there is no such proposal", code="no-proposal", clause=rules.CLAUSE)
+        said = said_in(entry.signed).fields() if entry.signed else {}
+        recipients = said.get("recipients") or ()
+        if recipients and caller.user not in {*recipients, entry.stamp.user}:
+            _demand_administrator(desk, caller)
+        made = ShownProposal(
+            proposal=entry.sequence,
+            at_us=entry.stamp.at_us,
+            user=entry.stamp.user,
+            call=entry.note.call,
+            summary=entry.note.summary,
+            fields=tuple((name, _words(value)) for name, value in said.items() if name not in SECOND),
+        )
+        note = LogRead(elements=f"form of proposal {entry.sequence}", count=len(made.fields))
+        return [note], lambda _entries: made
+
+    return desk.act(token, Call.CHANGE_APPROVE, plan)
+
+
+def _demand_administrator(desk: Desk, caller: Caller) -> None:
+    roles = desk.book.roster.roles_of(caller.user, caller.at_us)
+    if Role.ADMINISTRATOR not in desk.policy.effective_roles(roles):
+        raise DeskRefusal(
+            "a covert entry is shown to administrators and its recipients alone",
+            code="administrator",
+            clause="463.7",
+            cure="have an administrator decide",
+        )
+
+
+def _words(value: Any) -> str:
+    """A field of a form, for a person."""
+    if isinstance(value, dict) and SHA256 in value:
+        return f"SHA-256 {value[SHA256].hex()}"
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_words, value))
+    return str(value)
 
 
 def decide(front: DeskContext, token: str, form: DecideForm) -> Entered:

@@ -18,6 +18,7 @@ from storage.times import DAY_US, HOUR_US, iso_text
 from sync.department.desk.changes import rules as changes
 from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Desk, Plan
+from sync.department.desk.inquiry.rules import example_of, is_number
 from sync.department.desk.words import demand_words
 from sync.department.journal.change_entries import ChangeProposed, DocumentSigned, ListSent
 from sync.department.journal.entries import Entry
@@ -107,8 +108,8 @@ def add(front: DeskContext, token: str, form: LocalForm) -> LocalChanged:
 
 
 def _said(policy: Policy, form: LocalForm) -> str:
-    """What the second person decides by. The plate is not in it: who knows it cannot read it without bias
-    from an alert's picture (463.7). Of a covert entry, neither is the case: its recipients alone know it."""
+    """What everybody who may decide is shown unasked. The plate is not in it, nor the case of a covert entry:
+    whoever opens the whole form (`change/show`) knows the plate, and reads no alert of this entry (463.7)."""
     category = policy.alerts.category(form.category)
     ends = f"{category.says if category else form.category}, until {iso_text(form.until_us, to='second')}"
     if form.recipients:
@@ -158,7 +159,13 @@ def check_entry(policy: Policy, form: LocalForm, now_us: int) -> None:
             clause=CLAUSE,
         ),
         lambda: _state(form.state),
-        lambda: demand_words(form.case, "a local entry needs a case number", code="case", clause=CLAUSE),
+        lambda: demand(
+            is_number(policy, form.case, "case"),
+            "a local entry needs a case number",
+            code="case",
+            clause=CLAUSE,
+            cure=f"as the policy writes one: {example_of(policy, 'case')}",
+        ),
         lambda: demand_words(form.reason, "say why", code="reason", clause=CLAUSE),
         check_category,
         lambda: demand(

@@ -155,7 +155,7 @@ def _wrong_ground(policy: Policy, ground: Ground) -> Iterator[FormError]:
             "say what number it is", code="number", clause="463.5 (a)", cure=", ".join(NUMBER_KINDS)
         )
     elif not is_number(policy, ground.number, ground.number_kind):
-        example = next((one.text for one in policy.inquiry.numbers if one.kind == ground.number_kind), "")
+        example = example_of(policy, ground.number_kind)
         yield FormError(
             "the basis must be named by its case, action or CAD incident number",
             code="number",
@@ -168,6 +168,11 @@ def _wrong_ground(policy: Policy, ground: Ground) -> Iterator[FormError]:
             code="justification",
             clause="463.5 (a)",
         )
+
+
+def example_of(policy: Policy, kind: str) -> str:
+    """A number of this kind as the policy writes it; "" where it gives none."""
+    return next((one.text for one in policy.inquiry.numbers if one.kind == kind), "")
 
 
 def is_number(policy: Policy, number: str, kind: str) -> bool:
