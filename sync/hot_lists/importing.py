@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import BinaryIO
 
-from storage.alert_terms import AlertTerms, CategoryTerms
+from storage.alert_terms import AlertTerms
+from storage.barred_words import barred_in, is_latin
 from storage.errors import RecordError, StorageError
 from storage.plate_states import US
 from storage.plate_text import normal_plate
@@ -232,7 +233,10 @@ def _entry(  # noqa: PLR0917 - one line of one file
         _count(made, word or "(no category)")
         return None
     reason = layout.word("reason", said.get("reason", ""))
-    if barred := _never(found, f"{word} {reason}"):
+    spoken = f"{word}, {reason}"
+    if not is_latin(spoken):
+        raise RecordError("a letter is not Latin, however much it looks so", where="category or reason")
+    if barred := barred_in(found.never, spoken):
         _count(made, f"{found.id} that is {barred}")
         return None
     until_us = _day(said.get("until", ""), layout, "until")
@@ -281,11 +285,6 @@ def _text(cell: str) -> str:
     if not text.isprintable():
         raise RecordError("holds a control character", where="line")
     return text[:200]
-
-
-def _never(category: CategoryTerms, text: str) -> str | None:
-    words = f" {' '.join(text.casefold().replace('-', ' ').replace('/', ' ').split())} "
-    return next((one for one in category.never if f" {one.casefold()} " in words), None)
 
 
 def _state(code: str, country: str) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import unicodedata
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -10,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from storage.alert_terms import DEFAULT_ALERTS
+from storage.barred_words import barred_in
 from storage.errors import RecordError
 from sync.hot_lists import importing
 from sync.hot_lists.entry import ListEntry
@@ -174,6 +177,71 @@ def test_a_stored_or_lost_vehicle_is_never_stolen(word: str) -> None:
     made = taken("vigilant", f"Plate,State,Alert,Notes\n7XKR219,CA,Stolen,vehicle {word} by agency\n")
     assert made.entries == []
     assert list(made.refused) == [f"stolen-vehicle that is {word.casefold()}"]
+
+
+def accented(text: str) -> str:
+    return unicodedata.normalize("NFC", "".join(f"{one}\u0301" if one in "aeiou" else one for one in text))
+
+
+def leet(text: str) -> str:
+    return text.translate(str.maketrans("oile", "0113"))
+
+
+def wide(text: str) -> str:
+    return "".join(chr(ord(one) + 0xFEE0) if one.isalpha() else one for one in text)
+
+
+def cut(text: str) -> str:
+    return f"{text[:2]}-{text[2:]}"
+
+
+WRAPS = [
+    "{}",
+    "({})",
+    "{}.",
+    "'{}'",
+    "/{}/",
+    "is {}: lot 4",
+    "_{}_",
+    "{}s",
+    "\u00a0{} \u2014 x",
+]
+
+
+@given(
+    word=st.sampled_from([(one.id, word) for one in DEFAULT_ALERTS.categories for word in one.never]),
+    wrap=st.sampled_from(WRAPS),
+    dress=st.sampled_from([str.upper, str.title, accented, leet, wide, cut]),
+)
+@settings(max_examples=150)
+def test_a_barred_word_is_found_however_it_is_dressed(
+    word: tuple[str, str], wrap: str, dress: Callable[[str], str]
+) -> None:
+    category, barred = word
+    text = wrap.replace("{}", dress(barred))
+    found = DEFAULT_ALERTS.category(category)
+    assert found is not None
+    assert barred_in(found.never, text) is not None
+    if dress is not leet:
+        assert barred_in(found.never, f"26{text}7") is not None
+
+
+@pytest.mark.parametrize("letter", ["\u0456", "\u03bf", "\u0430", "\uff41\u0435", "\u13a0"])
+def test_a_letter_of_another_script_in_the_reason_is_a_bad_line(letter: str) -> None:
+    text = (
+        f"Plate,State,Alert,Notes\n7XKR219,CA,Stolen,c{letter}r of a neighbor\n8ABC123,CA,Stolen,caf\u00e9\n"
+    )
+    made = taken("vigilant", text)
+    assert [one.plate for one in made.entries] == ["8ABC123"]
+    assert "not Latin" in made.bad[0].why
+
+
+def test_plain_reasons_pass() -> None:
+    for reason in (
+        "reported by owner", "civilian witness", "stores nearby", "closed lot", "restored car", "unlocated?",
+        "Myrtle Ave 1100, 3rd floor", "se\u00f1or P\u00e9rez",
+    ):  # fmt: skip
+        assert barred_in(("stored", "lost", "repo", "civil", "located", "plate only"), reason) is None
 
 
 def test_a_word_is_barred_as_a_word_and_not_within_another() -> None:

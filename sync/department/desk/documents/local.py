@@ -10,6 +10,7 @@ import hashlib
 from collections import Counter
 from dataclasses import dataclass, field, replace
 
+from storage.barred_words import barred_in, is_latin
 from storage.counts import counted
 from storage.errors import RecordError, StorageError
 from storage.plate_states import typed_state
@@ -147,9 +148,10 @@ def check_entry(policy: Policy, form: LocalForm, now_us: int) -> None:
                 clause=CLAUSE,
                 cure=f"one of {allowed}",
             )
-        barred = {word.casefold() for word in category.never} & set(form.reason.casefold().split())
-        what = f"an entry of this category is never {', '.join(sorted(barred))}"
-        demand(not barred, what, code="category", clause=CLAUSE, fields=("category", "reason"))
+        demand(is_latin(form.reason), "a letter is not Latin", code="reason", clause=CLAUSE)
+        barred = barred_in(category.never, form.reason)
+        what = f"an entry of this category is never {barred}"
+        demand(barred is None, what, code="category", clause=CLAUSE, fields=("category", "reason"))
 
     refuse_each(
         lambda: demand(
