@@ -38,9 +38,9 @@ from sync.department.desk.inquiry.forms import (
 )
 from sync.department.desk.json_forms import to_json
 from sync.department.desk.people.sheets import read_people, read_sign_in
-from sync.department.desk.transparency.counts import PublicCounts, counted, seen_now
+from sync.department.desk.transparency.counts import PublicCounts, counted, seen_now, week_of
 from sync.department.desk.transparency.facts import Fact
-from sync.department.desk.transparency.rules import Tally, Transparency, count
+from sync.department.desk.transparency.rules import Tally, Transparency, count, for_public
 from sync.department.journal.entries import NOTES, Refused
 from sync.department.journal.inquiry_entries import Access
 from sync.department.policy.refusals import DeskRefusal, FormError
@@ -126,16 +126,59 @@ def test_what_no_witness_saw_is_not_counted(department: Department, tokens: Toke
     assert counted(department.desk) == before
 
 
-def test_many_who_ask_make_the_counts_once_an_hour(department: Department, tokens: Tokens) -> None:
+def test_the_public_sees_whole_weeks_that_are_over(department: Department, tokens: Tokens) -> None:
     desk, public = department.desk, PublicCounts()
-    first = public.newest(desk)
     searched(department, tokens("comm1"))
-    assert public.newest(desk) is first
-    department.clock.step(HOUR_US)
-    assert tallied(public.newest(desk).accesses) == {"search": 1}
-    read = department.call("transparency/read", tokens("officer1"), NothingForm())
-    assert isinstance(read, Transparency)
-    assert tallied(read.accesses) == {"search": 1}
+    desk.try_cover(desk.log.size() - 1)
+    size, clock = desk.log.size(), department.clock
+    clock.step(week_of(clock.us) + 7 * DAY_US - 1 - clock.us)  # the last moment of Sunday
+    before = public.newest(desk)
+    assert tallied(before.accesses) == {}
+    assert before.entries < size
+    clock.step(1)
+    first = public.newest(desk)
+    assert (tallied(first.accesses), first.entries) == ({"search": 1}, size)
+    assert first.checkpoint == desk.log.cosigned(size)[1]
+    for _ in range(13):  # hour by hour through a day on which somebody looks something up
+        searched(department, department.logon("comm1"))
+        clock.step(HOUR_US)
+        assert public.newest(desk) is first
+        assert PublicCounts().newest(desk) == first  # a server that starts anew says no more
+    read = department.call("transparency/read", department.logon("officer1"), NothingForm())
+    assert read == first
+    clock.step(7 * DAY_US)
+    assert tallied(public.newest(desk).accesses) == {"search": 14}
+
+
+def alert(number: int, *, covert: bool) -> list[Fact]:
+    """A hit that sounded, and its answer."""
+    name = f"log/{number}"
+    return [
+        Fact(
+            entry=2 * number,
+            kind="alert_known",
+            words=(name, "own list", "wanted"),
+            numbers=(0, 0, int(covert)),
+        ),
+        Fact(entry=2 * number + 1, kind="alert_step", words=(name, "answered", "misread"), numbers=(0,)),
+    ]
+
+
+def test_a_covert_hit_moves_no_public_number(department: Department) -> None:
+    seen = replace(seen_now(department.desk, department.desk.log.size(), ""), entries=0, as_of_us=0)
+
+    def shown(covert: int) -> Transparency:
+        sent = Fact(
+            entry=0, kind="list_sent", words=("own", "own list", "", "wanted"), numbers=(40, covert, 40)
+        )
+        hits = [one for number in range(1, 6) for one in alert(number, covert=False)]
+        hits += [one for number in range(covert) for one in alert(50 + number, covert=True)]
+        return for_public([sent, *hits], seen)
+
+    for number in range(1, 10):
+        assert shown(number) == shown(0)
+    assert shown(0).hits.raised == 5
+    assert (shown(10).hits.covert, shown(10).hot_lists[0].covert) == (10, 10)
 
 
 # --- case numbers

@@ -112,13 +112,14 @@ def test_the_page_minus_the_log_is_nought(department: Department, reader: Browse
     before = Counter(type(one.note).__name__ for one in department.desk.log.entries())
     said = year(department)
     department.desk.try_cover(department.desk.log.size() - 1)
+    department.clock.step(7 * DAY_US)
     page = reader().get("/transparency")
     text = page.text
     refused = said["refused"] + before["Refused"]
     found = before["FindingOpened"] + 52, before["FindingClosed"] + 52
     for words in (
-        f"Reads received {said['reads']} in {said['days']} days",
-        f"Reads purged {said['purged']} in 52 days",
+        f"Reads received {said['reads']:,} in {said['days']} days",
+        f"Reads purged {said['purged']:,} in 52 days",
         f"{said['known'] / said['compared'] * 100:.1f} % of {said['compared']} compared",
         f"Calls refused {refused} Audits",
         f"sample {52}",

@@ -141,7 +141,7 @@ desk_access.form_verb(
     audit,
     "public",
     "transparency/read",
-    "Show the public counts as they are now.",
+    "Show the public counts, up to the end of the last week.",
     example="department audit public --user reviewer1",
 )
 FINDING_COLUMNS = (

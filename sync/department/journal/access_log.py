@@ -13,6 +13,7 @@ entry that is dated before the one before it is refused.
 
 from __future__ import annotations
 
+import bisect
 import datetime
 import os
 import threading
@@ -295,6 +296,10 @@ class AccessLog:
                 yield self._open(sequence, leaf, sealed)
             start = rows[-1][0] + 1 if len(rows) == AT_ONCE else end
 
+    def size_at(self, us: int) -> int:
+        """How many entries were made before this time: none is dated before its predecessor."""
+        return bisect.bisect_left(range(self.size()), us, key=lambda at: self.entry(at).stamp.at_us)
+
     def entry(self, sequence: int) -> Entry:
         """One entry. Raises LedgerError if there is none."""
         found = next(self.entries(sequence, sequence + 1), None)
@@ -369,10 +374,11 @@ class AccessLog:
         """A tree head of this log, or of the hourly log beside it, as a signed note."""
         return sign_checkpoint(head, self._key)
 
-    def cosigned(self) -> tuple[int, str]:
-        """(size, note) of the newest co-signed tree head here; (0, "") before the first."""
+    def cosigned(self, most: int | None = None) -> tuple[int, str]:
+        """(size, note) of the newest co-signed tree head, of at most so many entries; (0, "") if none."""
+        query = "SELECT size, note FROM heads WHERE size <= ? ORDER BY size DESC LIMIT 1"
         with self._guard:
-            row = self._db.execute("SELECT size, note FROM heads ORDER BY size DESC LIMIT 1").fetchone()
+            row = self._db.execute(query, ((1 << 62) if most is None else most,)).fetchone()
         return (int(row[0]), str(row[1])) if row else (0, "")
 
     def keep_head(self, size: int, note: str) -> None:

@@ -1,10 +1,10 @@
-"""The public counts of a desk, computed from its log once an hour at most, however many ask."""
+"""The public counts of a desk, computed from its log once a week, however many ask."""
 
 from __future__ import annotations
 
 import threading
 
-from storage.times import HOUR_US
+from storage.times import DAY_US
 from sync.department.desk.desk import Desk
 from sync.department.desk.transparency import rules
 from sync.department.desk.transparency.facts import KINDS, facts_of
@@ -12,7 +12,7 @@ from sync.department.desk.transparency.rules import Seen, Transparency
 
 
 def counted(desk: Desk) -> Transparency:
-    """The public counts up to the newest co-signed tree head: nothing that no witness saw."""
+    """The exact counts up to the newest co-signed tree head, for an auditor: nothing that no witness saw."""
     size, checkpoint = desk.log.cosigned()
     return rules.count(facts_of(desk.log.entries(0, size, KINDS)), seen_now(desk, size, checkpoint))
 
@@ -31,17 +31,34 @@ def seen_now(desk: Desk, size: int, checkpoint: str) -> Seen:
     )
 
 
+def published(desk: Desk, week_us: int) -> Transparency:
+    """What everybody may see: up to the newest tree head that was co-signed over entries of before `week_us`.
+
+    The counts of an hour would tell who drove past a camera whether that raised a hit, and when somebody made
+    a look-up; so would the size of the log.
+    """
+    size, checkpoint = desk.log.cosigned(desk.log.size_at(week_us))
+    facts = list(facts_of(desk.log.entries(0, size, KINDS)))
+    return rules.for_public(facts, seen_now(desk, size, checkpoint))
+
+
+def week_of(us: int) -> int:
+    """When the week (from Monday, UTC) of this moment began."""
+    monday = (us // DAY_US + 3) // 7 * 7 - 3
+    return monday * DAY_US
+
+
 class PublicCounts:
-    """The counts as they are given away, on the page and as JSON: the same for an hour. Thread-safe."""
+    """The counts as they are given away, on the page and as JSON: the same for a week. Thread-safe."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
         self._made: tuple[int, Transparency] | None = None
 
     def newest(self, desk: Desk) -> Transparency:
-        """The counts of this hour."""
+        """The counts up to the end of the last week."""
         with self._guard:
-            now_us = desk.now_us()
-            if self._made is None or not 0 <= now_us - self._made[0] < HOUR_US:
-                self._made = (now_us, counted(desk))
+            week_us = week_of(desk.now_us())
+            if self._made is None or self._made[0] != week_us:
+                self._made = (week_us, published(desk, week_us))
             return self._made[1]

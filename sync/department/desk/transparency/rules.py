@@ -7,8 +7,8 @@ same; the newest co-signed checkpoint says which log it was, and the witness tha
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 
 from storage.alert_life import NEGATIVE, AlertAnswer, AlertEvent
 from storage.alert_terms import AlertTerms
@@ -205,6 +205,24 @@ def count(facts: Iterable[Fact], seen: Seen) -> Transparency:
         _add(sums, fact)
         _add_alert(sums, fact)
     return _counted(sums, seen)
+
+
+def for_public(facts: Sequence[Fact], seen: Seen) -> Transparency:
+    """The same without what tells a wanted person of a covert entry: its hits and answers are counted as
+    covert hits alone, and covert numbers are whole tens, the rest dropped. The auditor's bundle is exact."""
+    whole = count(facts, seen)
+    hidden = {one.words[0] for one in facts if one.kind == AlertKnown.KIND and one.numbers[2]}
+    alerts = {AlertKnown.KIND, AlertStepTaken.KIND}
+    shown = count((one for one in facts if one.kind not in alerts or one.words[0] not in hidden), seen)
+    return replace(
+        shown,
+        hits=replace(shown.hits, covert=_tens(whole.hits.covert)),
+        hot_lists=tuple(replace(one, covert=_tens(one.covert)) for one in shown.hot_lists),
+    )
+
+
+def _tens(number: int) -> int:
+    return number // 10 * 10
 
 
 def _add(sums: _Sums, fact: Fact) -> None:  # noqa: PLR0912 - one case per kind
