@@ -21,6 +21,8 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from storage import files
+from storage.errors import LedgerError
 from sync.department.ground.settings import Settings, load_settings
 from sync.errors import HomeError, LackingError
 
@@ -101,10 +103,11 @@ class DepartmentHome:
 
 @contextlib.contextmanager
 def examined(path: Path) -> Iterator[DepartmentHome]:
-    """A home to be checked: as it is, or where its medium takes no writing, a private copy of all but images.
+    """A home to be checked: as it is, or where its medium takes no writing, with copies of its databases.
 
-    A database that was not closed opens only where SQLite can write beside it. Raises HomeError,
-    InvalidInputError, LackingError where there is no room for the copy.
+    A database that was not closed opens only where SQLite can write beside it. All else, keys above all, is
+    read where it is: a copy would outlive the purge of a key. Raises HomeError, InvalidInputError,
+    LackingError where there is no room for the copies.
     """
     home = DepartmentHome.open(path)
     if os.access(path, os.W_OK) and shutil.disk_usage(path).free >= ROOM_TO_OPEN:
@@ -113,13 +116,13 @@ def examined(path: Path) -> Iterator[DepartmentHome]:
     with tempfile.TemporaryDirectory(prefix="verify-") as folder:
         private, keys = Path(folder) / "home", Path(folder) / "keys"
         copies = [(path, private), *([(home.keys, keys)] if home.settings.keys_folder else [])]
-        images = home.blobs.name if home.blobs.parent == path else ""
-        need = sum(one.stat().st_size for one in _files(path, images))
+        images = home.blobs if home.blobs.parent == path else None
+        need = sum(one.stat().st_size for one in path.rglob("*") if _is_database(one))
         if shutil.disk_usage(folder).free < need + ROOM_TO_OPEN:
             what = f"no room in {Path(folder).parent} for a copy of {need >> 20} MB"
             raise LackingError(what, where=str(path), cure="set TMPDIR to a larger disk")
         for source, copy in copies:
-            shutil.copytree(source, copy, ignore=lambda at, _names: {images} if Path(at) == path else ())
+            _mirror(source.absolute(), copy, None if images is None else images.absolute())
         yield DepartmentHome(
             private,
             replace(
@@ -130,8 +133,27 @@ def examined(path: Path) -> Iterator[DepartmentHome]:
         )
 
 
-def _files(path: Path, but: str) -> Iterator[Path]:
-    return (one for one in path.rglob("*") if one.is_file() and one.relative_to(path).parts[0] != but)
+def _mirror(source: Path, copy: Path, but: Path | None) -> None:
+    """The folders of `source` as new ones, its databases as copies, its other files as links to them."""
+    copy.mkdir(mode=files.PRIVATE_DIR)
+    for one in source.iterdir():
+        if one.is_dir() and one != but:
+            _mirror(one, copy / one.name, but)
+        elif _is_database(one):
+            shutil.copyfile(one, copy / one.name)
+        elif one.is_file() and one.name != "service.log" and one.suffix != ".lock":  # those are written to
+            (copy / one.name).symlink_to(one)
+
+
+def _is_database(path: Path) -> bool:
+    """Whether this is a file of SQLite's, or one that belongs to it."""
+    if path.name.endswith(("-wal", "-shm", "-journal")):
+        return path.is_file()
+    try:
+        with files.open_evidence(path) as file:
+            return file.read(16) == b"SQLite format 3\0"
+    except (OSError, LedgerError):
+        return False
 
 
 def load_ed25519(path: Path) -> Ed25519PrivateKey:
