@@ -138,7 +138,7 @@ def check_no_other(folder: SyncFolder, named: Trusted) -> None:
     raise NotEnrolledError(
         f"this unit is {member.name} of {member.department}, and its reads are sealed to that department; "
         "the code is another department's",
-        cure="run reader sync now, then a factory reset at the console; the new department's code comes last",
+        cure="retire it there first: reader sync now, then a factory reset at the console",
     )
 
 

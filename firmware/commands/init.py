@@ -29,7 +29,7 @@ from sync.errors import DONE
     "--set-aside",
     is_flag=True,
     help="Move a damaged ledger, still sealed, to HOME/damaged-N, and begin a new one in its slot. Nothing "
-    "can then open what the old keys sealed.",
+    "can then open what the old keys sealed; a ledger that opens stays where it is.",
 )
 def init(common: Common, *, slot_uri: str, set_aside: bool) -> int:
     """Make the data folder: the log with its Ed25519 key (0600), the key slot, and config.toml.

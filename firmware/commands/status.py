@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import json
 import textwrap
+from pathlib import Path
 from typing import Any
 
 from firmware.custody.asking import asking
-from firmware.custody.opening import enrolled_us
+from firmware.custody.opening import custody_by
+from firmware.errors import ConfigError
+from firmware.health.alarm_cures import alarm_lines
 from firmware.health.health_file import newest_report
-from firmware.health.report import Custody, HealthWatch, report_lines
-from hw.clock import SystemClock
+from firmware.health.report import HealthWatch, report_lines
+from firmware.run.field_parts import clock_of
+from firmware.settings.config import load_config
 from hw.vitals import SysfsBoard
 from sync.command_frame import Common, verb
-from sync.errors import DONE
+from sync.errors import DONE, FOUND_WRONG
 from sync.membership import SyncFolder
 
 
 @verb("status", example="reader status --json")
 def status(common: Common) -> int:
     """Show the unit's health: clock, camera, reads per hour, log and anchors, sync, disk, board and alarms.
-    Shows no plate. While a reader runs, the numbers come from the reader.
+
+    Shows no plate. While a reader runs, the numbers come from the reader. The exit status is 1 if there is an
+    alarm, if the last sync failed, or if a reader could not start with config.toml.
     """
     with asking(common.home) as ask:
         custody = ask("status", {})
@@ -28,33 +34,42 @@ def status(common: Common) -> int:
     facts = newest_report(common.home)
     running = facts is not None
     if facts is None:
-        succeeded = folder.status().get("succeeded_us")
         watch = HealthWatch(
             board=SysfsBoard(common.home),
-            now=SystemClock().now,
-            custody=lambda: Custody(
-                log_records=custody["records"],
-                newer_than_anchors=custody["newer_than_anchors"],
-                unacknowledged=custody["unreceived"],
-                last_sync_us=succeeded if isinstance(succeeded, int) and succeeded > 0 else None,
-                enrolled=custody["enrolled"],
-                enrolled_us=enrolled_us(folder),
-            ),
+            now=clock_of(None).now,
+            custody=lambda: custody_by(custody, folder),
             watching=False,
         )
         facts = watch.report()
+    wrong = _wrong(common.home, folder)
+    found = FOUND_WRONG if facts.alarms or wrong else DONE
     if common.json:
-        print(json.dumps(facts.plain() | {"running": running, "custody": _plain(custody)}))
-        return DONE
+        print(json.dumps(facts.plain() | {"running": running, "wrong": wrong, "custody": _plain(custody)}))
+        return found
     print(f"reader       {'running' if running else 'not running'}")
     for line in report_lines(facts):
         print(line)
+    for line in [*alarm_lines(facts.alarms), *wrong]:
+        print(f"             {line}")
     print(f"slot         {custody['slot']}")
     for line in textwrap.wrap(custody["slot_promise"], 67):
         print(f"             {line}")
     print(f"keys         {custody['keys_on_card']}; local query {'on' if custody['local_query'] else 'off'}")
     print(f"anchors      {custody['newer_than_anchors']} records are newer than every anchor")
-    return DONE
+    return found
+
+
+def _wrong(home: Path, folder: SyncFolder) -> list[str]:
+    """What no alarm names: a configuration with which no reader starts, and a sync that failed."""
+    found = []
+    try:
+        load_config(home)
+    except ConfigError as error:
+        found.append(f"configuration: {error}; no reader starts with it")
+    last = folder.status()
+    if last.get("outcome", "done") not in {"done", "paused"}:
+        found.append(f"sync: {last['outcome']}: {last.get('what', '')} (reader sync status)")
+    return found
 
 
 def _plain(custody: dict[str, Any]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from firmware.console.errors import ConsoleError, UnitRefusedError
 from firmware.console.parser import FORMS, Command
 from firmware.console.unit import MaintainedUnit
 from firmware.errors import FirmwareError
+from firmware.health.alarm_cures import alarm_lines
 from firmware.health.report import report_lines
 from firmware.screen import fitted, printable, screened, screened_link, screened_log
 from hw.errors import HardwareError
@@ -68,7 +69,10 @@ def told(error: Exception) -> str:
 def _status(context: Context, _words: tuple[str, ...]) -> Iterator[str]:
     identity = context.unit.identity()
     yield f"unit         {identity.shown}, {identity.software}, {_enrollment(identity.enrolled)}"
-    yield from report_lines(context.unit.health())
+    report = context.unit.health()
+    yield from report_lines(report)
+    for line in alarm_lines(report.alarms):
+        yield f"             {line}"
 
 
 def _enrollment(enrolled: bool) -> str:

@@ -188,14 +188,19 @@ def door_of(ledger: Ledger, more: Mapping[str, Operation] | None = None) -> Door
 def custody_of(ledger: Ledger, folder: SyncFolder) -> Custody:
     """What the health report says of storage and sync."""
     status = ledger.status()
+    return custody_by({name: getattr(status, name) for name in type(status).__slots__}, folder)
+
+
+def custody_by(status: Mapping[str, Any], folder: SyncFolder) -> Custody:
+    """The same by the door's answer to `status`, where another process holds the ledger."""
     succeeded = folder.status().get("succeeded_us")
     sent = sent_configuration.newest(folder)
     return Custody(
-        log_records=status.records, newer_than_anchors=status.newer_than_anchors,
-        unacknowledged=status.unreceived, enrolled=status.enrolled,
+        log_records=status["records"], newer_than_anchors=status["newer_than_anchors"],
+        unacknowledged=status["unreceived"], enrolled=status["enrolled"],
         last_sync_us=succeeded if isinstance(succeeded, int) and succeeded > 0 else None,
         enrolled_us=enrolled_us(folder), configuration_refused=sent is not None and bool(sent.refused),
-        closed_log=bool(closed_logs(folder)), clock_in_doubt=bool(status.clock_alarm),
+        closed_log=bool(closed_logs(folder)), clock_in_doubt=bool(status["clock_alarm"]),
     )  # fmt: skip
 
 

@@ -18,17 +18,22 @@ import pytest
 from numpy.typing import NDArray
 from road_picture import road
 
+from firmware import cli
+from firmware.health.alarm_cures import alarm_lines
 from firmware.health.alarm_events import AlarmEvents
 from firmware.health.health_file import newest_report, path_of, reporting, write_report
 from firmware.health.metrics import MetricsServer, serving_metrics
 from firmware.health.read_habit import ReadHabit
 from firmware.health.report import Alarm, Custody, HealthReport, HealthWatch, report_lines
+from firmware.run.app import prepare_home
+from firmware.screen import screened
 from firmware.settings.config import SyncSettings
 from hw.clock import SetClock, TimeState
 from hw.power import ScriptedPower
 from hw.vitals import ScriptedBoard
 from storage.times import MINUTE_US
 from sync.event_log import event_log
+from sync.membership import SyncFolder
 
 T0_US = 1_777_777_200_000_000  # a whole hour
 STARTED_S = 100.0
@@ -197,6 +202,40 @@ def test_a_vehicle_and_a_unit_that_does_not_know_the_hour_have_no_habit(stays: b
         assert Alarm.FEW_READS not in watch.report().alarms
     assert habit.too_quiet(now_us + 90 * MINUTE_US)
     assert habit.usual(now_us) == (75 if known else 100)
+
+
+def test_every_alarm_says_what_a_person_does_about_it_in_one_line() -> None:
+    for alarm in Alarm:
+        [line] = alarm_lines([alarm])
+        assert line.startswith(f"{alarm}: ")
+        assert len(line) <= 110, "a terminal"
+        assert screened(line) == line, "the console's screen must leave the cure whole"
+
+
+def test_status_finds_an_alarm_a_failed_sync_and_a_configuration_that_starts_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A status of 0 is what a script asks for, and a restart that cannot work is no news at night."""
+    monkeypatch.setattr("firmware.commands.status.clock_of", lambda _position: SetClock(T0_US))
+    monkeypatch.setattr("firmware.commands.status.SysfsBoard", lambda _home: ScriptedBoard())
+    prepare_home(tmp_path)
+    command = ["--home", str(tmp_path), "status"]
+    assert cli.main(command) == 0
+    (tmp_path / "config.toml").write_text("[camera]\nfps = 200\n")
+    assert cli.main(command) == 1
+    assert "camera.fps: 200" in capsys.readouterr().out
+    (tmp_path / "config.toml").unlink()
+    prepare_home(tmp_path)
+    SyncFolder.of(tmp_path).make()
+    SyncFolder.of(tmp_path).save_status(outcome="refused", what="revoked: enroll it again")
+    assert cli.main([*command, "--json"]) == 1
+    assert "revoked" in json.loads(capsys.readouterr().out)["wrong"][0]
+    SyncFolder.of(tmp_path).save_status(outcome="done")
+    board = ScriptedBoard()
+    board.vitals = replace(board.vitals, temperature_c=90.0)
+    monkeypatch.setattr("firmware.commands.status.SysfsBoard", lambda _home: board)
+    assert cli.main(command) == 1
+    assert "hot: give it shade" in capsys.readouterr().out
 
 
 def test_the_report_is_plain_json_and_fits_a_terminal() -> None:

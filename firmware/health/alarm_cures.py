@@ -1,0 +1,35 @@
+"""What a person does about an alarm, a short line each. Fixed words: nothing of a read, no place, no time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from firmware.health.report import Alarm
+
+CURES: Mapping[Alarm, str] = {
+    Alarm.NO_FRAMES: "the log says why (`logs`, journalctl -u alpr-reader); check cable and camera.source",
+    Alarm.DARK: "is the lens cap off, do the lamps fire? `aim` shows the light",
+    Alarm.COVERED: "look at the lens: cover, dirt, snow; `aim` shows the picture",
+    Alarm.FROZEN: "switch the camera off and on; if it comes back, replace it",
+    Alarm.KNOCKED: "aim it again: `aim preview`; ten reads make the new view the usual one",
+    Alarm.FEW_READS: "is a lane closed? else clean and aim the camera: `aim preview`",
+    Alarm.HOT: "give it shade and air; over 80 C the board slows down",
+    Alarm.THROTTLED: "heat or a weak supply: cool it, then fit a stronger supply and a shorter cable",
+    Alarm.UNDERVOLTAGE: "fit a 5 V, 3 A supply (Pi 5: 5 A) and a short cable",
+    Alarm.DISK_LOW: "sync, so that what is delivered is purged; else fit a larger card",
+    Alarm.CARD_WORN: "sync, then replace the card: `Replace, move, retire` on the page of firmware/",
+    Alarm.CLOCK_LOOSE: "connect a network with time or a receiver, or sync; `time` sets it by hand",
+    Alarm.CLOCK_UNKNOWN: "connect a network with time or a receiver, or sync; `time` sets it by hand",
+    Alarm.SYNC_LATE: "reader sync status names the cause; `network` tests the way",
+    Alarm.CONFIGURATION_REFUSED: "`update` at the console names it; the department sends a corrected one",
+    Alarm.CLOSED_LOG: "reader sync now delivers it; else copy it: department incident import",
+    Alarm.CLOCK_IN_DOUBT: "compare the clock with another; then sync, which confirms the time",
+    Alarm.LIST_EXPIRED: "reader hotlist list names it; sync, or ask the department for a new version",
+    Alarm.SENSOR_FAILED: "the log names the part (`logs`, journalctl -u alpr-reader); so does selftest",
+}
+
+
+def alarm_lines(alarms: Iterable[Alarm]) -> Iterator[str]:
+    """A line an alarm: its name, and what a person does about it."""
+    for alarm in alarms:
+        yield f"{alarm}: {CURES[alarm]}"
