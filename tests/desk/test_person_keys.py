@@ -3,6 +3,8 @@ logon."""
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,12 +16,17 @@ from starlette.applications import Starlette
 from sync.department.commands.client import RemoteDesk
 from sync.department.desk.api import routes
 from sync.department.desk.inquiry.forms import RunForm
+from sync.department.desk.people import keys
 from sync.department.desk.people.calls import CredentialForm, HandedOver
-from sync.department.ground.person_key import read_token, secret_of
+from sync.department.desk.people.passkeys import begin_passkey
+from sync.department.ground.person_key import derive_key, read_token, secret_of
 from sync.department.journal.entries import AccountSet, CredentialSet
+from sync.department.journal.passkeys import PasskeySet
 from sync.department.journal.person_entries import PersonKeySet
+from sync.department.policy.policy_file import policy_digest
 from sync.department.policy.refusals import NotProvenError, NotYetError
 from sync.department.policy.roles import Role
+from sync.department.server.open_desk import adopt_root
 
 
 def test_the_sessions_key_never_goes_to_a_desk_elsewhere(
@@ -80,6 +87,67 @@ def test_who_has_no_key_is_not_told_apart(department: Department) -> None:
     assert desk.logons.begin("somebody-else").salt != first.salt
     assert desk.logons.begin("comm1").scheme == first.scheme
     assert len(desk.logons.begin("comm1").salt) == len(first.salt)
+
+
+NAMES = [f"nobody-{number}" for number in range(60)]
+
+
+def test_no_scheme_tells_who_has_an_account_after_the_cost_changed(department: Department) -> None:
+    desk = department.desk
+    text = desk.policy_document.decode().replace("version = 2\n", "version = 3\n", 1)
+    document = text.replace("argon2_passes = 2", "argon2_passes = 3").encode()
+    root = department.new_root(policy_version=3, policy_digest=policy_digest(document))
+    adopt_root(department.home, desk, root, document)
+    users = sorted(desk.book.signers.keys)
+
+    def schemes(names: list[str]) -> set[str]:
+        return {desk.logons.begin(one).scheme for one in names}
+
+    assert schemes(NAMES) == schemes(users)
+    assert "t=2" in "".join(schemes(users))
+    before = {one: desk.logons.begin(one).salt for one in NAMES}
+    department.renew_password("comm1")
+    assert schemes(NAMES) == schemes(users)
+    assert len(schemes(users)) == 2
+    changed = [one for one in NAMES if desk.logons.begin(one).salt != before[one]]
+    assert 0 < len(changed) < len(NAMES) / 2  # as the salt of one person did
+    assert {desk.logons.begin(one).scheme for one in changed} == {desk.logons.begin("comm1").scheme}
+    with pytest.raises(NotProvenError):
+        desk.logons.logon("nobody-1", PASSWORD, "000000")
+
+
+def test_a_wrong_name_costs_what_an_account_costs(
+    department: Department, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The password of an unknown name is hashed by a scheme of the accounts here, not of today's policy."""
+    asked = []
+
+    def noted(password: str, salt: bytes, scheme: str, **names: Any) -> Any:
+        asked.append(scheme)
+        return derive_key(password, salt, scheme, **names)
+
+    monkeypatch.setattr(keys, "derive_key", noted)
+    for name in ("nobody-1", "comm1"):
+        with pytest.raises(NotProvenError):
+            department.desk.logons.logon(name, PASSWORD + "x", "000000")
+    assert len(asked) == 2
+    assert asked[0] == asked[1] == department.desk.logons.begin("comm1").scheme
+
+
+def test_no_list_of_passkeys_tells_who_has_one(department: Department) -> None:
+    desk = department.desk
+
+    def lengths(user: str) -> tuple[int, ...]:
+        options = json.loads(begin_passkey(desk, user))
+        return tuple(len(one["id"]) for one in options["allowCredentials"])
+
+    assert {lengths(one) for one in NAMES} == {lengths("comm1")}
+    key = PasskeySet(
+        user="comm1", name="key", credential_id=bytes(64), public_key=b"", rp_id="", origin="", active=True
+    )
+    desk.book.signers.passkeys["comm1"] = (key, replace(key, credential_id=bytes(20)))
+    assert {lengths(one) for one in NAMES} == {lengths("comm1"), lengths("disp1")}
+    assert begin_passkey(desk, NAMES[0]) != begin_passkey(desk, NAMES[1])
 
 
 def test_an_account_from_before_there_were_keys_gets_one_at_its_logon(department: Department) -> None:

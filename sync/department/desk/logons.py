@@ -13,7 +13,7 @@ from sync.department.desk.log_state import LogState
 from sync.department.desk.logon_forms import Begun
 from sync.department.desk.people import rules as people
 from sync.department.desk.people.challenges import Challenges, Site
-from sync.department.desk.people.keys import Proven, certified, prove, scheme_of
+from sync.department.desk.people.keys import Proven, certified, prove, scheme_of, stand_in
 from sync.department.desk.people.rules import Credential
 from sync.department.desk.sessions import Session
 from sync.department.ground.person_key import SALT_BYTES, SessionToken
@@ -60,15 +60,16 @@ class Logons:
         return given.text()
 
     def begin(self, user: str, address: str = "") -> Begun:
-        """The input from which a client makes a person's key. An unknown name gets a constant salt. Raises
-        TooManyError."""
+        """The input from which a client makes a person's key. An unknown name is answered as the account that
+        it looks like. Raises TooManyError."""
         self._state.throttle.demand_pace(address, self._state.now_us(), begins=True)
         with self._state.deciding() as moment:
-            known, terms = self._state.book.signers.keys.get(user), self._state.policy.security
-            fixed = self._state.secret_of(b"salt", user)[:SALT_BYTES]
+            terms, secret = self._state.policy.security, self._state.secret_of(b"salt", user)
+            invented = stand_in(user, secret, self._state.book.signers.keys)
+            known = self._state.book.signers.keys.get(user) or invented
             return Begun(
                 department=self._state.log.log_id,
-                salt=known.salt if known else fixed,
+                salt=known.salt if known else secret[:SALT_BYTES],
                 scheme=known.scheme if known else scheme_of(terms),
                 now_us=moment.at_us,
             )
@@ -278,6 +279,10 @@ class Logons:
         with self._state.deciding():
             credential, known = self._state.credential(user), self._state.book.signers.keys.get(user)
             terms = self._state.policy.security
+            if credential is None:  # costs what the account that it looks like costs
+                secret = self._state.secret_of(b"salt", user)
+                credential = people.nobody(terms)
+                known = stand_in(user, secret, self._state.book.signers.keys)
         return prove(terms, self._state.log.log_id, user, credential, known, password)
 
     def _demand_turn(self, user: str, address: str) -> None:

@@ -6,15 +6,17 @@ certificate and forgets it. A command makes the key on its own machine and sends
 
 from __future__ import annotations
 
+import hashlib
 import hmac
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from storage.errors import StorageError
 from sync.department.desk.people import rules
 from sync.department.desk.people.rules import Credential
-from sync.department.ground.person_key import argon2_scheme, derive_key, new_salt, pbkdf2_scheme
+from sync.department.ground.person_key import SALT_BYTES, argon2_scheme, derive_key, new_salt, pbkdf2_scheme
 from sync.department.journal.person_entries import PersonKeySet
 from sync.department.journal.signers import FRESH_US
 from sync.department.journal.statements import NEXT_KEY, SESSION, certify, open_certificate
@@ -72,6 +74,28 @@ def prove(  # noqa: PLR0917 - a person, and what is known of them
     if not hmac.compare_digest(key.public_key().public_bytes_raw(), known.public_key):
         return Proven(matches=False)
     return Proven(matches=True, key=key)
+
+
+def like(user: str, secret: bytes, users: Iterable[str]) -> str | None:
+    """Whose account a name without one looks like: it stays the same while that account does. None if there
+    is none. `secret`: 32 bytes of this name that nobody else can make.
+
+    Schemes, salts and passkeys of the accounts here differ by their ages. What an unknown name is answered
+    has the same spread, so that no answer tells which names exist.
+    """
+    others = (one for one in users if one != user)
+    return max(others, key=lambda one: hashlib.sha256(secret + one.encode()).digest(), default=None)
+
+
+def stand_in(user: str, secret: bytes, keys: Mapping[str, PersonKeySet]) -> PersonKeySet | None:
+    """A key for a name that has none: no password makes it. None where nobody has a key."""
+    other = like(user, secret, keys)
+    if other is None:
+        return None
+    salt = hashlib.sha256(secret + keys[other].salt).digest()
+    return replace(
+        keys[other], user=user, salt=salt[:SALT_BYTES], public_key=hashlib.sha256(salt).digest(), proof=b""
+    )
 
 
 def certified(

@@ -10,6 +10,7 @@ verify its user (a PIN, a finger), so no code is asked for beside it.
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from dataclasses import dataclass, field
 
@@ -28,6 +29,7 @@ from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Desk, Plan
 from sync.department.desk.inquiry.forms import Entered, NothingForm
 from sync.department.desk.people.challenges import WaitingLogon
+from sync.department.desk.people.keys import like
 from sync.department.desk.words import demand_words
 from sync.department.journal.passkeys import MAX_KEYS, UNLOCK, PasskeySet, ProvenUse
 from sync.department.journal.statements import LONGEST_US, SESSION, Certificate
@@ -87,8 +89,7 @@ def begin_passkey(desk: Desk, user: str, address: str = "") -> str:
     waiting = WaitingLogon(
         user=user, key=key, certificate=to_bytes(certificate), at_us=now_us, address=network_of(address)
     )
-    known = desk.book.signers.passkeys.get(user, ())
-    ids = [one.credential_id for one in known] or [desk.secret_of(b"passkey", user)]
+    ids = _ids(desk, user)
     options = webauthn.generate_authentication_options(
         rp_id=site.rp_id,
         challenge=desk.logons.challenges.add(waiting),
@@ -96,6 +97,18 @@ def begin_passkey(desk: Desk, user: str, address: str = "") -> str:
         user_verification=UserVerificationRequirement.REQUIRED,
     )
     return webauthn.options_to_json(options)
+
+
+def _ids(desk: Desk, user: str) -> list[bytes]:
+    """The ids of a person's passkeys; for a name without one, as many and as long as those of the account
+    that it looks like."""
+    known, secret = desk.book.signers.passkeys, desk.secret_of(b"passkey", user)
+    other = like(user, secret, desk.book.roster.accounts)
+    invented = [
+        hashlib.shake_256(secret + one.credential_id).digest(len(one.credential_id))
+        for one in known.get(other or "", ())
+    ]
+    return [one.credential_id for one in known.get(user, ())] or invented or [secret]
 
 
 def begin_proof(desk: Desk, token: str) -> str:
