@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from storage import codec, holds
 from storage.audit_records import Decision, Verdict
+from storage.counts import counted
 from storage.errors import KeyLostError
 from storage.read_records import ReadText
 from storage.record_base import KeyClass
@@ -35,7 +36,7 @@ class Misreads:
             looked = f"{share} that a person checked against the image were misread"
         else:
             looked = "not known from people: no alert of this unit was checked against its image yet"
-        expects = f"{self.expected:.1%} of its newest {self.reads} reads, by their own confidences"
+        expects = f"{self.expected:.1%} of its newest {counted(self.reads, 'read')}, by their own confidences"
         return {
             "misread rate of this unit": looked,
             "misreads to be expected": expects if self.reads else "not known: no read can be opened here",

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
 
+from storage.counts import counted
 from storage.epochs import EpochFacts, LogFacts
 from storage.keyring import AT_MEMORY
 from storage.log_records import EpochPurged
@@ -106,7 +107,7 @@ def _due(facts: EpochFacts, count: EpochCount, policy: CustodyPolicy, live: Set[
     """(when, clause, reason) for one epoch."""
     if facts.key_class is KeyClass.AUDIT:
         end = facts.opened_us + 365 * DAY_US + policy.audit_keep_days * DAY_US
-        return end, "463.5", f"access entries are kept {policy.audit_keep_days} days"
+        return end, "463.5", f"access entries are kept {counted(policy.audit_keep_days, 'day')}"
     if facts.key_at == AT_MEMORY and facts.epoch not in live:
         return facts.opened_us, "463.8", "its key was in memory alone and ended with it"
     year = facts.opened_us + policy.keep_days * DAY_US
@@ -114,4 +115,4 @@ def _due(facts: EpochFacts, count: EpochCount, policy: CustodyPolicy, live: Set[
         received = count.received_us + policy.keep_hours_after_receipt * HOUR_US
         if received < year:
             return received, "463.8", f"received by the department, {policy.keep_hours_after_receipt} h kept"
-    return year, "463.8", f"{policy.keep_days} days after its first record"
+    return year, "463.8", f"{counted(policy.keep_days, 'day')} after its first record"

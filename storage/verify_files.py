@@ -7,6 +7,7 @@ from pathlib import Path
 
 from storage import files
 from storage.blobs import MAX_BLOB_BYTES, Blobs
+from storage.counts import counted
 from storage.epochs import LogFacts
 from storage.findings import UnitReport, caught
 from storage.home import Home
@@ -89,7 +90,8 @@ def _epoch(  # noqa: PLR0917 - one call
     if not stray:
         return
     if at_work and len(stray) <= most:
-        report.notes.append(f"{len(stray)} images without a record, as a power cut leaves them, in {where}")
+        images = counted(len(stray), "image")
+        report.notes.append(f"{images} without a record, as a power cut leaves them, in {where}")
     else:
         report.add(where, f"{len(stray)} {WITHOUT_RECORD}: {CUT}")
 

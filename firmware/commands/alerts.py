@@ -6,6 +6,7 @@ import json
 
 from firmware.alerts.ops import alert_operations
 from firmware.custody.asking import asking
+from storage.counts import counted
 from sync.command_frame import Common, verb
 from sync.errors import DONE
 
@@ -36,7 +37,7 @@ def alerts(common: Common) -> int:
     elif not found["enrolled"]:
         print("this unit has no department: alerts are worked on the page in the car once it is enrolled")
     if found["left_to_the_desk"]:
-        print(f"{found['left_to_the_desk']} silent alerts were left to the desk")
+        print(f"left to the desk: {counted(found['left_to_the_desk'], 'silent alert')}")
     if found["before"]:
-        print(f"{found['before']} alerts of earlier runs: only the department can open them")
+        print(f"{counted(found['before'], 'alert')} of earlier runs: only the department can open them")
     return DONE

@@ -12,6 +12,7 @@ from firmware.custody.asking import asking, signed
 from storage.access import Request, normal_role
 from storage.audit import AuditLine, UnitAuditFilter, as_csv
 from storage.codec import from_plain, to_plain
+from storage.counts import counted
 from storage.door import audit_subject
 from sync.command_frame import Common, verb
 from sync.errors import DONE
@@ -72,5 +73,5 @@ def audit(
     else:
         for line in lines:
             print("  ".join(cell for cell in line.row()[1:] if cell))
-        print(f"{len(lines)} entries; this audit is record {answer['entry']}")
+        print(f"{counted(len(lines), 'entry')}; this audit is record {answer['entry']}")
     return DONE

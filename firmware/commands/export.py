@@ -9,6 +9,7 @@ import click
 from firmware.commands.person import FILE, Requester, person_options
 from firmware.custody.asking import asking, signed
 from firmware.errors import UsageError
+from storage.counts import counted
 from storage.door import export_subject
 from storage.portable import write_package
 from sync.command_frame import Common, verb
@@ -52,5 +53,5 @@ def export(
         request = person.request("export", export_subject(records, hold, number, without))
         answer = ask("export", signed(ask, common.home, request, person.credential) | order)
     write_package(to, answer["files"])
-    print(f"{to}: {len(answer['files'])} files; verify with: reader verify {to} --key LOG.PUB")
+    print(f"{to}: {counted(len(answer['files']), 'file')}; verify with: reader verify {to} --key LOG.PUB")
     return DONE

@@ -8,6 +8,7 @@ import click
 
 from firmware.commands.person import Requester, person_options
 from firmware.custody.asking import asking, signed
+from storage.counts import counted
 from storage.door import hold_subject
 from storage.policy import GROUNDS
 from sync.command_frame import Common, verb
@@ -36,5 +37,6 @@ def hold(
         request = person.request("hold", hold_subject(records, ground, authority, number))
         answer = ask("hold", signed(ask, common.home, request, person.credential) | order)
     held = answer["hold"]
-    print(json.dumps({"hold": held}) if common.json else f"held: {len(records)} records, hold {held}")
+    words = f"held: {counted(len(records), 'record')}, hold {held}"
+    print(json.dumps({"hold": held}) if common.json else words)
     return DONE

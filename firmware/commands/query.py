@@ -12,6 +12,7 @@ import click
 from firmware.commands.person import FILE, Requester, period_options, person_options
 from firmware.custody.asking import asking, signed
 from storage.codec import to_plain
+from storage.counts import counted
 from storage.door import subject_of
 from storage.plate_text import normal_plate
 from storage.search import UnitQuery
@@ -64,7 +65,7 @@ def query(
     if not common.json:
         more = ", more were found: narrow the time range" if answer["more"] else ""
         demo = " (demo home)" if answer["demo"] else ""
-        print(f"{len(answer['reads'])} reads{more}; logged as record {answer['entry']}{demo}")
+        print(f"{counted(len(answer['reads']), 'read')}{more}; logged as record {answer['entry']}{demo}")
     return DONE
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from firmware.custody.asking import asking
+from storage.counts import counted
 from storage.times import utc_text
 from sync.command_frame import Common, noun
 from sync.errors import DONE
@@ -25,7 +26,7 @@ def plan(common: Common) -> int:
         print(json.dumps(item) if common.json else _line(item))
     if not common.json:
         due = [item["records"] for item in items if item["due"]]
-        print(f"{len(due)} of {len(items)} epochs are due: {sum(due)} records")
+        print(f"due: {len(due)} of {counted(len(items), 'epoch')}, {counted(sum(due), 'record')}")
     return DONE
 
 
@@ -48,7 +49,7 @@ def apply(common: Common) -> int:
     else:
         print(f"purged at {utc_text(receipt['at_us'])}; receipt is record {answer['sequence']}")
         for one in receipt["epochs"]:
-            what = f"epoch {one['epoch']} ({one['key_class']}): {one['records']} records"
+            what = f"epoch {one['epoch']} ({one['key_class']}): {counted(one['records'], 'record')}"
             print(f"  {what}, {one['clause']}: {one['reason']}")
         print(f"slot: {receipt['slot']}: {receipt['note']}")
     return DONE

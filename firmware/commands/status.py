@@ -16,6 +16,7 @@ from firmware.health.report import HealthWatch, report_lines
 from firmware.run.field_parts import clock_of
 from firmware.settings.config import load_config
 from hw.vitals import SysfsBoard
+from storage.counts import counted
 from sync.command_frame import Common, verb
 from sync.errors import DONE, FOUND_WRONG
 from sync.membership import SyncFolder
@@ -55,7 +56,7 @@ def status(common: Common) -> int:
     for line in textwrap.wrap(custody["slot_promise"], 67):
         print(f"             {line}")
     print(f"keys         {custody['keys_on_card']}; local query {'on' if custody['local_query'] else 'off'}")
-    print(f"anchors      {custody['newer_than_anchors']} records are newer than every anchor")
+    print(f"anchors      {counted(custody['newer_than_anchors'], 'record')} newer than every anchor")
     return found
 
 

@@ -20,6 +20,7 @@ from firmware.health.report import HealthWatch
 from firmware.settings.config import FILE_NAME, load_config
 from hw.clock import SystemClock
 from hw.vitals import SysfsBoard
+from storage.counts import counted
 from storage.errors import HomeLockedError, StorageError
 from storage.home import Home
 from storage.ledger import Ledger
@@ -97,7 +98,7 @@ def _report(folder: SyncFolder, *, as_json: bool) -> int:
     reads = sum(max(0, one.reads) for one in left)
     _show(facts | ({"closed_logs": len(left), "closed_reads": reads} if left else {}), as_json=as_json)
     for one in left:
-        count = f"{one.reads} reads" if one.reads > 0 else "an unknown number of reads"
+        count = counted(one.reads, "read") if one.reads > 0 else "an unknown number of reads"
         print(
             f"closed log {one.name}: {count} not delivered; sync again, or copy {one.folder} to the "
             "department: department incident import",
@@ -162,11 +163,11 @@ def _show(status: dict[str, Any], *, as_json: bool) -> None:
     print(f"last attempt  {_moment(status.get('tried_us'))}  {outcome}")
     print(f"last success  {_moment(status.get('succeeded_us'))}")
     print(
-        f"sent     {status.get('leaves', 0)} records, {status.get('elements', 0)} sealed parts, "
-        f"{status.get('sent_bytes', 0)} bytes"
+        f"sent     {counted(status.get('leaves', 0), 'record')}, "
+        f"{counted(status.get('elements', 0), 'sealed part')}, {status.get('sent_bytes', 0)} bytes"
     )
     print(
-        f"department    co-signed {status.get('cosigned_size', 0)} records, "
+        f"department    co-signed {counted(status.get('cosigned_size', 0), 'record')}, "
         f"receipt for the first {status.get('received_to', 0)}"
     )
     if status.get("failures"):

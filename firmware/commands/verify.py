@@ -15,6 +15,7 @@ from firmware.errors import UsageError
 from hw.errors import HardwareError
 from storage import slot
 from storage.checkpoint import NoteKey
+from storage.counts import counted
 from storage.errors import CheckpointError, LedgerError, SlotError
 from storage.findings import UnitReport
 from storage.home import Home
@@ -128,13 +129,15 @@ def show(report: UnitReport, path: Path, kind: str, *, proven: bool, as_json: bo
         return
     if report.ok:
         verdict = "consistent" if report.complete else "NOT ALL CHECKED, and nothing wrong found"
-        print(f"{path}: {verdict}: {report.records} records, {report.purged_records} purged by receipt")
+        records = counted(report.records, "record")
+        print(f"{path}: {verdict}: {records}, {report.purged_records} purged by receipt")
         by = {"department": "by the department", "slot": "by the slot's chip"}.get(report.anchored_by, "")
         seen = f"anchored up to record {report.anchored} {by}" if report.anchored else "no anchor seen"
         print(f"log {report.log_id[:16]}" + (f", {seen}" if kind == "home" else ""))
     else:
         first = first or report.findings[0]
-        print(f"{path}: WRONG: {len(report.findings)} findings; the first: {first.where}: {first.what}")
+        findings = counted(len(report.findings), "finding")
+        print(f"{path}: WRONG: {findings}; the first: {first.where}: {first.what}")
         for finding in report.findings:
             print(f"  {finding.where}: {finding.what}", file=sys.stderr)
     for what in report.unchecked:

@@ -35,6 +35,7 @@ from hw.lamps import Lamps
 from hw.machine import SystemdMachine
 from hw.serial_port import SerialPort
 from hw.vitals import SysfsBoard
+from storage.counts import counted
 from storage.ledger import Ledger
 from sync.ledger_outbox import LedgerOutbox
 from sync.membership import SyncFolder
@@ -211,6 +212,6 @@ def outcome_line(folder: SyncFolder) -> str:
     what = str(status.get("what", ""))
     return (
         f"{status.get('outcome', 'unknown')}{what and ' ' + what}: "
-        f"{status.get('leaves', 0)} records sent, "
+        f"{counted(status.get('leaves', 0), 'record')} sent, "
         f"department co-signed {status.get('cosigned_size', 0)}, receipt up to {status.get('received_to', 0)}"
     )

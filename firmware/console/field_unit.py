@@ -42,6 +42,7 @@ from hw.lamps import Lamps
 from hw.machine import Machine
 from hw.vitals import Board, NetworkLink, can_reach
 from storage import envelope
+from storage.counts import counted
 from storage.errors import ExplainedError, StorageError
 from storage.ledger import Ledger
 from storage.record_base import KeyClass
@@ -347,7 +348,8 @@ class FieldUnit:
         left = clear_home(parts.home)
         if word is not None and not told:
             yield from word.keep(parts.home)
-        yield "home cleared" if not left else f"home cleared, except {len(left)} files that no key opens"
+        kept = f", except {counted(len(left), 'file')} that no key opens" if left else ""
+        yield f"home cleared{kept}"
         with contextlib.suppress(HardwareError):
             parts.machine.reboot()
         yield "restarting as a new unit"

@@ -22,6 +22,7 @@ from hw.clock import Clock, TimeState
 from hw.errors import EndOfSourceError, HardwareError, MissingDriverError, NoSuchSourceError
 from hw.lamps import GpioLamps, Lamps
 from hw.vitals import Board
+from storage.counts import counted
 from storage.errors import StorageError
 from storage.ledger import Ledger
 from storage.slot import load_slot
@@ -89,7 +90,8 @@ def _log(ledger: Ledger) -> SelfTestLine:
         head = ledger.store.log.head_note()
     if head is None:
         return SelfTestLine(name="log", good=False, detail="no signed head: run reader verify")
-    return SelfTestLine(name="log", good=True, detail=f"{status.records} records, signed head present")
+    detail = f"{counted(status.records, 'record')}, signed head present"
+    return SelfTestLine(name="log", good=True, detail=detail)
 
 
 def _board(board: Board) -> Iterator[SelfTestLine]:

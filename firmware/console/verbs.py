@@ -123,7 +123,7 @@ def _time(context: Context, words: tuple[str, ...]) -> Iterator[str]:
         _sure_of_a_leap(context, us, words[0][:10])
         context.unit.set_time(us)
     report = context.unit.health()
-    shown = datetime.fromtimestamp(report.at_us / 1e6, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    shown = iso_text(report.at_us, to="second").removesuffix("Z")
     yield f"{shown} UTC, {report.clock_state}, within {margin_text(report.clock_error_us)}"
 
 

@@ -23,6 +23,7 @@ from hw.clock import TimeState, UtcTime
 from hw.errors import HardwareError
 from hw.power import PowerSource, Supply
 from hw.vitals import Board
+from storage.counts import counted
 from storage.times import margin_text
 
 HOT_C = 80.0  # the Pi's firmware throttles here
@@ -317,9 +318,10 @@ def report_lines(report: HealthReport) -> Iterable[str]:
     yield f"picture      sharpness {known(report.sharpness)}, brightness {known(report.brightness)}"
     usual = known(None if report.reads_usual_hour is None else round(report.reads_usual_hour))
     yield f"reads        {report.reads} since start, {report.reads_this_hour} this hour (usual {usual})"
-    yield f"log          {report.log_records} records, {report.newer_than_anchors} newer than every anchor"
+    records = counted(report.log_records, "record")
+    yield f"log          {records}, {report.newer_than_anchors} newer than every anchor"
     sync = "never" if report.since_sync_s is None else f"{_duration(max(1.0, report.since_sync_s))} ago"
-    yield f"sync         {sync}, {report.unacknowledged} records not acknowledged"
+    yield f"sync         {sync}, {counted(report.unacknowledged, 'record')} not acknowledged"
     wear = known(report.card_wear_percent, " %")
     yield f"disk         {free:.1f} GB free of {report.disk_total_bytes / (1 << 30):.1f}, card wear {wear}"
     yield f"card         {_written(report)}"

@@ -11,7 +11,6 @@ import os
 import threading
 from collections import deque
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from types import TracebackType
 from typing import IO, Self, TextIO
 
@@ -20,7 +19,9 @@ from rich.live import Live
 from rich.table import Table
 
 from firmware.frames.pipeline import PipelineCounts, RunProgress
+from storage.counts import counted
 from storage.read_records import Read
+from storage.times import utc_text
 
 UNKNOWN = "-"
 _ROWS = 24
@@ -122,8 +123,8 @@ class LiveView:
         """One line about the whole run. alerts: how many were raised."""
         stages = ", ".join(f"{stage} {mean:.1f}" for stage, mean in self._times.means().items())
         lost = counts.lost_passes + counts.without_frame
-        raised = f", {_counted(alerts, 'alert')} (reader alerts)" if alerts else ""
-        told = f"{_flow(counts, blind_s)}; {counts.stored} reads stored{raised}, {lost} lost"
+        raised = f", {counted(alerts, 'alert')} (reader alerts)" if alerts else ""
+        told = f"{_flow(counts, blind_s)}; {counted(counts.stored, 'read')} stored{raised}, {lost} lost"
         return f"{told}; ms a frame: {stages}"
 
     def _caption(self, counts: PipelineCounts, blind_s: float) -> str:
@@ -149,7 +150,7 @@ def is_journal(stream: TextIO | IO[str]) -> bool:
 def _row(number: int, read: Read, means: Mapping[str, float]) -> tuple[str, ...]:
     return (
         str(number),
-        f"{_utc(read.first_us):%H:%M:%S.%f}"[:-4],
+        utc_text(read.first_us)[11:22],
         read.text,
         read.jurisdiction or UNKNOWN,
         f"{read.confidence:.2f}",
@@ -176,11 +177,3 @@ def _facts(number: int, read: Read, means: Mapping[str, float]) -> dict[str, obj
 def _flow(counts: PipelineCounts, blind_s: float) -> str:
     frames = f"{counts.frames} frames, {counts.dropped} dropped, {counts.broken} broken"
     return f"{frames}, blind {blind_s:.1f} s"
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"
-
-
-def _utc(us: int) -> datetime:
-    return datetime.fromtimestamp(us / 1e6, tz=UTC)

@@ -16,6 +16,7 @@ from typing import BinaryIO
 
 from storage.alert_terms import AlertTerms
 from storage.barred_words import barred_in, is_latin
+from storage.counts import counted
 from storage.errors import RecordError, StorageError
 from storage.plate_states import US
 from storage.plate_text import normal_plate
@@ -61,7 +62,7 @@ class ImportedList:
 
     def summary(self) -> str:
         """One line for a person."""
-        parts = [f"{len(self.entries)} entries of {self.lines} lines"]
+        parts = [f"{counted(len(self.entries), 'entry')} of {counted(self.lines, 'line')}"]
         if self.bad:
             numbers = ", ".join(str(one.number) for one in self.bad[:TOLD])
             more = ", ..." if len(self.bad) > TOLD else ""

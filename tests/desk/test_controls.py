@@ -27,7 +27,7 @@ def rows(department: Department, document: bytes, facts: Facts = FACTS) -> dict[
         ("AU-6", "every_days = 92", "every_days = 30", "every 30 days"),
         ("AU-6", "finding_due_days = 14", "finding_due_days = 7", "due in 7 days"),
         ("AU-9", "grace_minutes = 15", "grace_minutes = 0", "grace 0 minutes"),
-        ("AU-11", "log_keep_days = 730", "log_keep_days = 3650", "3650 days"),
+        ("AU-11", "log_keep_days = 730", "log_keep_days = 3650", "3,650 days"),
         ("IA-5", "password_min = 12", "password_min = 16", "16 characters"),
         ("IA-5", "argon2_passes = 3", "argon2_passes = 4", "4 passes"),
         ("IA-5", 'profile = "standard"', 'profile = "fips"', "PBKDF2-HMAC-SHA-256, 600000 rounds"),

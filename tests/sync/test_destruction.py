@@ -62,7 +62,7 @@ def test_what_was_never_delivered_is_an_incident_with_counts_and_record_numbers(
     [(kind, detail, times)] = resets(department)
     assert (kind, times) == ("reset", 1)
     assert "under grant g-463" in detail
-    assert "3 reads were never delivered" in detail
+    assert "never delivered: 3 reads" in detail
     assert f"records {left[0]} to" in detail
     key = department.home.log_key().public_key()
     assert Checker(department.store, department.keys, department.packs, key).run().problems == []

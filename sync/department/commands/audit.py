@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from storage.counts import counted
 from sync.command_frame import noun
 from sync.department.commands import desk_access
 from sync.department.commands.out_files import new_file
@@ -134,7 +135,8 @@ def make_bundle(terminal: desk_access.Terminal, *, out: Path) -> int:
         made = terminal.call("audit/bundle", NothingForm())
         file.fill(made.bundle)
     facts = {"entries": made.entries, "digest": made.digest, "file": str(out)}
-    return terminal.report(facts, f"{out}: {made.entries} entries, SHA-256 {made.digest}", unwitnessed=False)
+    words = f"{out}: {counted(made.entries, 'entry')}, SHA-256 {made.digest}"
+    return terminal.report(facts, words, unwitnessed=False)
 
 
 desk_access.form_verb(

@@ -85,4 +85,4 @@ def _show_units(department: Department, *, as_json: bool) -> None:
 
 
 def _moment(us: int | None) -> str:
-    return "-" if us is None else utc_text(us, to="minute")
+    return "never" if us is None else utc_text(us, to="minute")

@@ -20,6 +20,7 @@ import click
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from storage.codec import from_bytes
+from storage.counts import counted
 from storage.envelope import split
 from storage.grant_format import (
     COMMANDS,
@@ -289,7 +290,7 @@ def delegate(terminal: desk_access.Terminal, *, designee: str, days: int, key_ou
     if terminal.common.json:
         print(json.dumps({"designee": designee, "days": days, "key": str(key_out), "file": str(out)}))
         return DONE
-    print(f"{designee} may sign repair grants of up to 4 hours for {days} days, with {key_out}")
+    print(f"{designee} may sign repair grants of up to 4 hours for {counted(days, 'day')}, with {key_out}")
     return DONE
 
 

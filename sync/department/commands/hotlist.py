@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from storage.counts import counted
 from storage.times import DAY_US, MINUTE_US, now_us
 from sync.command_frame import noun
 from sync.department.commands import desk_access
@@ -95,7 +96,7 @@ def push(
             if made.as_snapshot
             else f"{made.removed} removed and {made.added} added go to units"
         )
-        print(f"out: version {made.version}, {made.entries} entries; {travels}")
+        print(f"out: version {made.version}, {counted(made.entries, 'entry')}; {travels}")
     return DONE
 
 
@@ -241,5 +242,6 @@ def _changed(terminal: desk_access.Terminal, made: local.LocalChanged) -> int:
     if made.proposal >= 0:
         print(desk_access.wait_words(made.proposal))
     else:
-        print(f"local: version {made.version}, {made.entries} entries, {made.covert} of them covert")
+        entries = counted(made.entries, "entry")
+        print(f"local: version {made.version}, {entries}, {made.covert} of them covert")
     return DONE

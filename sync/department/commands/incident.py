@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from storage.counts import counted
 from sync.command_frame import Common, noun
 from sync.department.commands import desk_access
 from sync.department.desk.incidents import calls
@@ -75,8 +76,8 @@ def import_log(terminal: desk_access.Terminal, *, folder: Path, reason: str) -> 
         print(json.dumps(asdict(taken)))
     else:
         print(
-            f"log {found.log} of unit {found.unit}: {taken.held} records are held whole, {taken.lacking} "
-            f"lack content that could not be opened, {taken.bad} do not verify"
+            f"log {found.log} of unit {found.unit}: {counted(taken.held, 'record')} held whole, "
+            f"{taken.lacking} without content that could not be opened, {taken.bad} not verified"
         )
         if not taken.told:
             print("department: the unit is not told: the command key is not here", file=sys.stderr)
@@ -95,7 +96,8 @@ def receipt(terminal: desk_access.Terminal, *, file: Path) -> int:
     taken = terminal.call("incident/reset", ResetForm(receipt=of_text(desk_access.read_bytes(file))))
     if terminal.common.json:
         return terminal.show(taken)
-    print(f"unit {taken.unit}: {taken.undelivered} reads of {taken.records} records were never delivered")
+    records = counted(taken.records, "record")
+    print(f"unit {taken.unit}: {counted(taken.undelivered, 'read')} of {records} never delivered")
     return DONE
 
 

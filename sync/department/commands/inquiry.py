@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from storage.counts import counted
 from sync.command_frame import noun
 from sync.department.commands import desk_access, out_files
 from sync.department.commands.stepping import run_by_steps
@@ -348,7 +349,7 @@ def _show_answer(terminal: desk_access.Terminal, answer: forms.Answer) -> int:
         print("near match, not this exact plate: compare each with its image")
         terminal.show(answer.near, READ_COLUMNS)
     mark = f"  {WORDS}" if answer.unwitnessed else ""
-    print(f"ALPR Request: entry {answer.access}, {answer.count} results{mark}")
+    print(f"ALPR Request: entry {answer.access}, {counted(answer.count, 'result')}{mark}")
     if answer.next:
         asker = f" --user {terminal.user}" if terminal.user else ""
         print(f"more: department inquiry more {answer.access} --after {answer.next}{asker}")

@@ -6,6 +6,7 @@ import json
 
 import click
 
+from storage.counts import counted
 from storage.times import day_text, now_us, utc_text
 from sync.command_frame import Common, verb
 from sync.department.commands import desk_access
@@ -37,8 +38,8 @@ def purge(common: Common, *, plan: bool, as_user: str | None) -> int:
         return terminal.show(done)
     for one in done:
         print(
-            f"purged: received {one.day}, {one.records} records, "
-            f"{one.elements} elements, {one.packs} packs, {one.clause}"
+            f"purged: received {one.day}, {counted(one.records, 'record')}, "
+            f"{counted(one.elements, 'element')}, {counted(one.packs, 'pack')}, {one.clause}"
         )
     if not done:
         print("nothing is due")
@@ -54,5 +55,6 @@ def _show_plan(department: Department, *, as_json: bool) -> None:
             facts = {"received": day_text(one.day), "goes": goes, "records": records, "elements": parts}
             print(json.dumps(facts | {"overdue_days": overdue}))
         else:
-            late = f"  OVERDUE {overdue} days" if overdue else ""
-            print(f"received {day_text(one.day)}  due {goes} {records} records, {parts} elements{late}")
+            late = f"  OVERDUE {counted(overdue, 'day')}" if overdue else ""
+            content = f"{counted(records, 'record')}, {counted(parts, 'element')}"
+            print(f"received {day_text(one.day)}  due {goes} {content}{late}")

@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from storage.counts import counted
 from sync.command_frame import noun
 from sync.department.commands import desk_access
 from sync.department.desk.inquiry.forms import NothingForm
@@ -33,7 +34,8 @@ def list_days(terminal: desk_access.Terminal, *, only_overdue: bool) -> int:
     terminal.table(rows, COLUMNS)
     if not terminal.common.json:
         print(
-            f"kept {found.keep_days} days; {found.held_reads} reads under {found.open_holds} open holds",
+            f"kept {counted(found.keep_days, 'day')}; {counted(found.held_reads, 'read')} under "
+            f"{counted(found.open_holds, 'open hold')}",
             file=sys.stderr,
         )
     return FOUND_WRONG if only_overdue and rows else DONE

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from storage.counts import counted
 from storage.times import iso_text
 from sync.command_frame import collected, noun
 from sync.department.commands import desk_access
@@ -149,5 +150,5 @@ def deliver(
         made = terminal.call("share/deliver", form)
         file.fill(made.package)
     facts = {"entry": made.entry, "count": made.count, "digest": made.digest, "file": str(out)}
-    words = f"{out}: {made.count} reads, SHA-256 {made.digest}, entry {made.entry}"
+    words = f"{out}: {counted(made.count, 'read')}, SHA-256 {made.digest}, entry {made.entry}"
     return terminal.report(facts | {"transfer": made.transfer}, words, unwitnessed=made.unwitnessed)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
+from storage.counts import counted
 from sync.command_frame import INTERRUPTED
 from sync.department.commands import desk_access
 from sync.department.desk.inquiry import forms
@@ -27,7 +28,7 @@ def run_by_steps(
 ) -> int:
     """Begin the search, open it part by part, print what each part found. 130 where Ctrl-C cancelled it."""
     begun: forms.BegunSearch = call("inquiry/begin", form)
-    much = f"{begun.reads} reads of {begun.days} days, in about {begun.seconds:.0f} s"
+    much = f"{counted(begun.reads, 'read')} of {counted(begun.days, 'day')}, in about {begun.seconds:.0f} s"
     _tell(f"this opens {much}; Ctrl-C cancels")
     step_form = forms.StepForm(access=begun.access, query=begun.query)
     unwitnessed = begun.unwitnessed

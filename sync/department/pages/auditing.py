@@ -7,6 +7,7 @@ from typing import Any
 
 from starlette.responses import Response
 
+from storage.counts import counted
 from sync.department.desk.audit.events import NAMES
 from sync.department.desk.audit.rules import VERDICTS, csv_text
 from sync.department.desk.inquiry.filing import read_filings
@@ -59,7 +60,8 @@ def _charts(answer: Any) -> list[Chart]:
 
 
 def _report(answer: Any) -> str:
-    return f"The audit checked {answer.accesses} accesses and opened {len(answer.findings)} findings."
+    accesses = counted(answer.accesses, "access", "accesses")
+    return f"The audit checked {accesses} and opened {counted(len(answer.findings), 'finding')}."
 
 
 def _bundle(answer: Any) -> File:

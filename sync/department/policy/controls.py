@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from storage.counts import counted
 from sync.department.policy.policy import Policy
 from sync.root_file import Root
 
@@ -58,11 +59,11 @@ def table(policy: Policy, root: Root, facts: Facts) -> list[Control]:
             "",
         ),
         ("AC-11", "lock after 30 idle minutes", f"{terms.lock_minutes} minutes; exempt posts: {posts}", ""),
-        ("AC-12", "sessions end", f"after {terms.longest_hours} hours", ""),
+        ("AC-12", "sessions end", f"after {counted(terms.longest_hours, 'hour')}", ""),
         (
             "AT-2, AT-3",
             "training, yearly",
-            f"{policy.training.valid_days} days; gates every call that touches data",
+            f"{counted(policy.training.valid_days, 'day')}; gates every call that touches data",
             "",
         ),
         (
@@ -74,8 +75,8 @@ def table(policy: Policy, root: Root, facts: Facts) -> list[Control]:
         (
             "AU-6",
             "logs are reviewed",
-            f"audit every {policy.audit.every_days} days; findings due in "
-            f"{policy.audit.finding_due_days} days with a reviewer who is not the searcher",
+            f"audit every {counted(policy.audit.every_days, 'day')}; findings due in "
+            f"{counted(policy.audit.finding_due_days, 'day')} with a reviewer who is not the searcher",
             "",
         ),
         (
@@ -88,7 +89,7 @@ def table(policy: Policy, root: Root, facts: Facts) -> list[Control]:
             if facts.witness_here
             else "",
         ),
-        ("AU-11", "kept a year", f"{policy.retention.log_keep_days} days", ""),
+        ("AU-11", "kept a year", counted(policy.retention.log_keep_days, "day"), ""),
         (
             "IA-11",
             "authenticated again",
@@ -101,7 +102,7 @@ def table(policy: Policy, root: Root, facts: Facts) -> list[Control]:
             "IA-5",
             "passwords",
             f"{policy.security.password_min} characters at least, {hashing}, "
-            f"{policy.security.password_max_days} days at most",
+            f"{counted(policy.security.password_max_days, 'day')} at most",
             "",
         ),
         (

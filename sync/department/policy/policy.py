@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import tzinfo
 
 from storage.alert_terms import AlertTerms
+from storage.counts import counted
 from sync.department.ground.local_time import zone_of
 from sync.department.policy.desk_terms import (
     Agreement,
@@ -68,8 +69,8 @@ class Policy:
         own = not self.manual.startswith(MANUAL) and not self.retention.clause.startswith(MANUAL)
         if self.retention.keep_days < FLOOR_DAYS and not own:
             raise refuse(
-                f"{self.retention.keep_days} days where 463.8 says a year: a department that keeps less "
-                "names its own manual, and the clause in it",
+                f"{counted(self.retention.keep_days, 'day')} where 463.8 says a year: a department that "
+                "keeps less names its own manual, and the clause in it",
                 "retention.keep_days",
             )
         for where, names in (

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from storage.counts import counted
 from storage.errors import StorageError
 from storage.times import DAY_US, day_text
 from sync.department.journal.change_entries import DayCounted
@@ -58,9 +59,8 @@ class CountedDays:
             text = day_text(day)
             said, entered_us = self.purged.get(text, (b"", newest_us))
             if entered_us < (day + 1 + self.keep_days) * DAY_US:
-                wrong.append(
-                    f"the day of receipt {text} was purged before its {self.keep_days} days were over"
-                )
+                kept = counted(self.keep_days, "day")
+                wrong.append(f"the day of receipt {text} was purged before its {kept} were over")
             elif not said:
                 unchecked.append(f"the purge of {text}: its entry comes with the next daily run")
             elif said != receipt:

@@ -13,6 +13,7 @@ from sqlalchemy import insert, select
 
 from storage import leaf
 from storage.checkpoint import open_checkpoint
+from storage.counts import counted
 from storage.errors import CheckpointError, SignatureError
 from storage.record_base import KeyClass
 from sync import messages
@@ -78,10 +79,11 @@ def _words(said: Destroyed, connection: sa.Connection, log: HeldLog) -> str:
     more = " and more" if len(said.ranges) > RANGES_SHOWN else ""
     parts = [
         f"factory reset {'under grant ' + said.grant_id if said.grant_id else 'without a grant'}",
-        f"{said.undelivered} reads were never delivered" + (f": records {shown}{more}" if shown else ""),
+        f"never delivered: {counted(said.undelivered, 'read')}"
+        + (f" (records {shown}{more})" if shown else ""),
     ]
     if said.holds:
-        parts.append(f"{len(said.holds)} holds went with it")
+        parts.append(f"{counted(len(said.holds), 'hold')} went with it")
     lacking = _lacking(connection, log, said.size)
     parts.append(f"{min(log.frontier.size, said.size)} of {said.size} records are here")
     if lacking > said.undelivered:

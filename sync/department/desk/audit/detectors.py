@@ -27,6 +27,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, timedelta, tzinfo
 
+from storage.counts import counted
 from storage.times import DAY_US, HOUR_US, MINUTE_US
 from sync.department.ground.local_time import local
 from sync.department.journal.entries import Shift
@@ -242,7 +243,7 @@ def emergencies(glass: Sequence[Emergency], terms: DetectorTerms, now_us: int) -
             first = last - terms.break_glass_count
             if mine[last].at_us - mine[first].at_us <= span:
                 picked = tuple(one.access for one in mine[first:])
-                detail = f"{len(picked)} emergency searches within {terms.break_glass_days} days"
+                detail = f"{len(picked)} emergency searches within {counted(terms.break_glass_days, 'day')}"
                 yield Flag(detector="break_glass_often", about=user, entries=picked, detail=detail)
                 break
 

@@ -77,7 +77,7 @@ _ROWS: Mapping[str, tuple[str, Callable[[Any], _Said]]] = {
     "approval_used": ("search approval used", lambda n: (str(n.proposal), "", "", "")),
     "search_ended": (
         "search by steps",
-        lambda n: (str(n.access), "", n.how, f"{n.opened} of {n.of} reads opened, {n.found} found"),
+        lambda n: (str(n.access), "", n.how, f"{n.opened} of {n.of} opened, {n.found} found"),
     ),
     "glass_broken": ("emergency search", lambda n: (str(n.access), "", "", n.danger)),
     "glass_judged": (
@@ -101,7 +101,10 @@ _ROWS: Mapping[str, tuple[str, Callable[[Any], _Said]]] = {
     "grants_revoked": ("grants revoked", lambda n: (", ".join(n.names), "", "", n.reason)),
     "grant_delegated": ("grant delegated", lambda n: (n.designee, "", "", "")),
     "document_signed": ("document signed", lambda n: (n.name, "", n.digest.hex()[:16], n.unit)),
-    "keys_list_seen": ("key service's list", lambda n: ("", "", f"{n.lines} lines", n.digest.hex()[:16])),
+    "keys_list_seen": (
+        "key service's list",
+        lambda n: ("", "", counted(n.lines, "line"), n.digest.hex()[:16]),
+    ),
     "document_sent": ("document offered", lambda n: (n.name, "", f"version {n.version}", n.unit)),
     "incident": (
         "incident",
@@ -115,7 +118,7 @@ _ROWS: Mapping[str, tuple[str, Callable[[Any], _Said]]] = {
     "units_listed": ("units listed", lambda n: ("", "", counted(len(n.units), "unit"), "")),
     "unit_revoked": ("unit revoked", lambda n: (n.unit, "", "", n.reason)),
     "purge_asked": ("purge", lambda _n: ("", "", "what was due", "")),
-    "closed_log": ("closed log", lambda n: (n.log[:16], "", f"{n.records} records", n.reason)),
+    "closed_log": ("closed log", lambda n: (n.log[:16], "", counted(n.records, "record"), n.reason)),
     "reset_handed": ("reset receipt", lambda n: ("", "", n.digest.hex()[:16], "")),
     "administrator_named": ("administrator named", lambda n: (n.user, "two offices", "", "")),
     "witness_claimed": ("witness's claim", lambda n: (n.witness, "", "not shown", n.claim)),

@@ -111,7 +111,7 @@ def _access(
 ) -> Access:
     return Access(
         action=action,
-        elements=f"{action} {number}, {len(reads)} reads",
+        elements=f"{action} {number}, {counted(len(reads), 'read')}",
         plate="",
         ground=form_ground,
         on_behalf_of="",
