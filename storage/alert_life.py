@@ -203,7 +203,10 @@ def _transcription(state: AlertState, step: AlertStep, wanted: Wanted) -> None:
     if all(one.user != step.user for one in state.steps if one.step is AlertEvent.VIEWED):
         raise _refuse("look at the image first", "open the image of this alert")
     if step.user and step.user in {wanted.requester, wanted.approver}:
-        raise _refuse("who requested or approved an entry does not verify its alerts", "ask a colleague")
+        raise _refuse(
+            "you requested or approved this entry: a colleague must verify its alerts",
+            "ask a colleague to verify",
+        )
     seen = [one for one in state.steps if one.step is AlertEvent.TRANSCRIBED and one.user == step.user]
     if seen:
         raise _refuse("the entry was shown to you when you typed this plate", "ask a colleague to verify")

@@ -77,7 +77,7 @@ class Door:
         """
         request = codec.from_plain(access.Request, body.get("request"))
         if request.action != action:
-            raise RecordError("the signed request asks for something else", where="action")
+            raise RecordError("the signed request does not match", where="action")
         plain = body.get("proof")
         proof = None if plain is None else codec.from_plain(access.Proof, plain)
         store, roster = self._store, self._ledger.standing.roster

@@ -309,7 +309,7 @@ def check_time(grant: Grant, now_us: int, error_us: int) -> None:
         raise GrantTimeError("the grant has ended", cure="ask the administrator for a new one")
     if error_us < DAY_US and now_us + error_us > grant.to_us:
         raise GrantTimeError(
-            f"the grant has ended, for all that this clock knows (sure within {error_us / 3.6e9:.1f} h)",
+            f"the grant may have ended: this clock is only certain to within {error_us / 3.6e9:.1f} h",
             cure="give the unit GPS or network time, or ask for a longer grant",
         )
 

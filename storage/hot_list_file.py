@@ -134,7 +134,7 @@ def write_sorted(  # noqa: PLR0917 - the parts of a file
 
 def _demand_count(found: int, count: int, name: str) -> None:
     if found != count:
-        raise RecordError(f"{found} entries, but {count} were named", where=f"hot list {name}")
+        raise RecordError(f"{found} entries where the header says {count}", where=f"hot list {name}")
 
 
 def _blocks(entries: Iterable[tuple[int, bytes]], keys: array[int]) -> Iterator[bytes]:

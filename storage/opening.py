@@ -266,7 +266,7 @@ def check_head(store: UnitStore) -> None:
     head = checkpoint.open_checkpoint(note, store.log.key_of_notes)
     if head != store.log.checkpoint():
         raise LedgerError(
-            f"the signed head covers {head.size} records, {store.log.frontier.size} are there, or others",
+            f"the signed head covers {head.size} records, but the log has {store.log.frontier.size}, or others",
             where="ledger.sqlite3",
             cure="reader verify names the first bad record",
         )
@@ -284,7 +284,7 @@ def stale(state: LedgerState, content: slot.SlotContent | None, size: int) -> li
         return ["the state was written when the log was longer"] if state.size > size else []
     found = []
     if state.size != size:
-        found.append(f"the state record was written at {state.size} records, {size} are there")
+        found.append(f"the state record was written at {state.size} records, but the log has {size}")
     if content is not None and content.anchor_us not in {state.anchored_us, state.cursor(ANCHORING)}:
         older = "slot" if content.anchor_us < state.anchored_us else "state record"
         found.append(f"the {older} is of an earlier time than the other: one of them was put back")
@@ -301,7 +301,7 @@ def check_anchor(store: UnitStore) -> None:
     for name, size, root in anchors:
         if size > store.log.frontier.size:
             raise RolledBackError(
-                f"{name} anchors {size} records, {store.log.frontier.size} are there",
+                f"{name} anchors {size} records, but the log has {store.log.frontier.size}",
                 where="ledger.sqlite3",
                 cure="an older copy of the card, or one cut short; an enrolled unit resumes with reader run",
                 leaf_index=store.log.frontier.size,

@@ -75,7 +75,7 @@ class SshPublicKey:
         """The public half of a private key. Raises SshSignatureError for another curve."""
         if isinstance(private, ec.EllipticCurvePrivateKey) and private.curve.name not in _CURVES:
             raise SshSignatureError(
-                f"ECDSA on {private.curve.name} is not taken", cure="use P-256, P-384 or Ed25519"
+                f"ECDSA on {private.curve.name} is not supported", cure="use P-256, P-384 or Ed25519"
             )
         return cls(_blob(private.public_key()))
 
@@ -107,7 +107,7 @@ def verify(signature: bytes, message: bytes, key: SshPublicKey, *, namespace: st
     hash_name, rest = _cut(rest)
     inner, rest = _cut(rest)
     if rest:
-        raise SshSignatureError("bytes behind the signature")
+        raise SshSignatureError("extra bytes after the signature")
     if not hmac.compare_digest(blob, key.blob):
         raise SshSignatureError("signed by another key")
     if space != namespace.encode() or reserved:
@@ -127,7 +127,7 @@ def verify(signature: bytes, message: bytes, key: SshPublicKey, *, namespace: st
             r, rest = _cut(body)
             s, rest = _cut(rest)
             if rest:
-                raise SshSignatureError("bytes behind the signature")
+                raise SshSignatureError("extra bytes after the signature")
             public.verify(encode_dss_signature(_mpint(r), _mpint(s)), signed, ec.ECDSA(_ECDSA[kind]))
     except InvalidSignature:
         raise SshSignatureError("the signature is not valid") from None
@@ -166,7 +166,9 @@ def _preimage(namespace: bytes, hash_name: bytes, message: bytes) -> bytes:
 def _load(blob: bytes) -> PublicKey:
     kind = _cut(blob)[0]
     if kind not in _KINDS:
-        raise SshSignatureError("keys of this kind are not taken", cure="use ssh-ed25519 or ECDSA on P-256")
+        raise SshSignatureError(
+            "keys of this kind are not supported", cure="use ssh-ed25519 or ECDSA on P-256"
+        )
     try:
         public = load_ssh_public_key(kind + b" " + base64.b64encode(blob))
     except (ValueError, UnsupportedAlgorithm, NotImplementedError):  # the last for a compressed point

@@ -127,7 +127,7 @@ class UnitFiles:
         OutdatedError for one that is not newer than the one in force.
         """
         if name not in DOCUMENTS or self.enrollment is None:
-            raise RecordError("is not a file that this unit takes", where=name, cure="enroll first")
+            raise RecordError("is not a file that this unit accepts", where=name, cure="enroll first")
         public = Ed25519PublicKey.from_public_bytes(self.enrollment.command_key)
         document = envelope.open_signed(signed, public, context=context_of(name), limit=MAX_DOCUMENT_BYTES)
         value = parse_document(name, document)

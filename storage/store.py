@@ -426,7 +426,7 @@ def read_book(
 def open_database(home: Home) -> sqlite_utils.Database:
     """Open and migrate the home's database. Raises DamagedError, LedgerError."""
     if not home.database.stat().st_size:
-        raise DamagedError("is empty: it is not a reader's ledger any more", where=str(home.database))
+        raise DamagedError("is empty: it is no longer a reader's ledger", where=str(home.database))
     database = schema.connect(home.database)
     try:
         schema.migrate(database, schema.found(database, home.database))

@@ -72,7 +72,7 @@ class HomeCheck:
         report.records = frontier.size
         for where, size, _ in heads:
             if size > frontier.size:
-                report.add(where, f"covers {size} records, {frontier.size} are there", frontier.size)
+                report.add(where, f"covers {size} records, but the log has {frontier.size}", frontier.size)
         self._state(frontier.size, content)
         self._nodes(frontier.size)
         self.blobs.close()
@@ -179,7 +179,7 @@ class HomeCheck:
         elements.rest()
         newest = max((size for where, size, _ in heads if where == HEAD), default=frontier.size)
         if newest < frontier.size:
-            report.add(HEAD, f"signs {newest} records, {frontier.size} are there", newest)
+            report.add(HEAD, f"signs {newest} records, but the log has {frontier.size}", newest)
         return frontier
 
     def _one(self, leaf: Leaf, sequence: int, stored: dict[str, bytes]) -> None:

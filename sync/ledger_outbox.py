@@ -81,7 +81,7 @@ class LedgerOutbox(Outgoing):
             return
         enrollment = self._ledger.standing.enrollment
         if enrollment is None:
-            raise RecordError("is not a file that this unit takes", where=name, cure="enroll first")
+            raise RecordError("is not a file that this unit accepts", where=name, cure="enroll first")
         command = Ed25519PublicKey.from_public_bytes(enrollment.command_key)
         carried = open_carried(message, name, command, enrollment.unit)
         digest = hashlib.sha256(message).digest()

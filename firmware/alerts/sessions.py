@@ -80,7 +80,7 @@ class PageSessions:
             self._guard.demand_pace(address, self._boot())
         request = codec.from_plain(access.Request, body.get("request"))
         if request.action != ACTION:
-            raise RecordError("the signed request asks for something else", where="action")
+            raise RecordError("the signed request does not match", where="action")
         plain = body.get("proof")
         proof = None if plain is None else codec.from_plain(access.Proof, plain)
         now_us = self._ledger.store.time.now().us

@@ -205,7 +205,7 @@ def build(
     parts = ImageParts.gather(shop, board)
     debs.check_lock(inputs(shop, parts.chosen), debs.lock_of(board))
     for line in parts.chosen.lacking:
-        tell(f"NOT FOR A POLE: {line}")
+        tell(f"NOT FOR DEPLOYMENT: {line}")
     step("Debian tree")
     if fresh or not tree.exists():
         keys = parts.keys

@@ -65,7 +65,7 @@ def plan(card: Path, image: Path, *, mounts: Path = Path("/proc/mounts")) -> Car
     if stat.S_ISBLK(kind):
         used = [line.split()[0] for line in mounts.read_text(encoding="utf-8").splitlines()]
         if busy := [one for one in used if one.startswith(str(card.resolve()))]:
-            raise BuildError(f"{card}: in use ({busy[0]}): unmount it, and look twice whether it is the card")
+            raise BuildError(f"{card}: in use ({busy[0]}): unmount it, and check again that this is the card")
     with card.open("rb") as file:
         card_bytes = file.seek(0, os.SEEK_END)
     if not image_bytes + (256 << 20) <= card_bytes <= MAX_BYTES:

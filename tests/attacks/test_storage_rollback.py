@@ -29,7 +29,7 @@ def test_yesterdays_card_is_found_by_the_chips_anchor_and_by_nothing_else(
     ledger.close()
     assert verify_home(Home(tmp_path / "yesterday")).ok  # consistent with itself: that is all it can say
     report = check(tmp_path / "yesterday", slot)
-    assert any("are there" in finding.what for finding in report.findings)
+    assert any("but the log has" in finding.what for finding in report.findings)
 
 
 def test_a_log_rewritten_with_the_stolen_log_key_is_found_by_an_anchor(

@@ -346,7 +346,7 @@ def swap_contents(database: sqlite3.Connection) -> None:
     ("attack", "word"),
     [
         pytest.param(drop(1), "missing", id="a record dropped"),
-        pytest.param(drop(-1), "are there", id="the last record dropped"),
+        pytest.param(drop(-1), "but the log has", id="the last record dropped"),
         pytest.param(swap, "another place", id="two records swapped"),
         pytest.param(close_the_gap, "another place", id="a record dropped and the gap closed"),
         pytest.param(duplicate, "another place", id="a record duplicated"),

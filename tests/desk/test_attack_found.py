@@ -307,8 +307,8 @@ ATTACKS: tuple[tuple[Callable[[Thief], None], str], ...] = (
     (image_under_the_entry_of_another_read, "the entry does not name that read"),
     (text_by_a_search_that_names_reads, NOT_FOUND),
     (answer_with_other_reads, NOT_FOUND),
-    (answer_to_another_persons_request, "the signed call asks for something else"),
-    (picture_of_another_persons_answer, "the signed call asks for something else"),
+    (answer_to_another_persons_request, "the signed call does not match"),
+    (picture_of_another_persons_answer, "the signed call does not match"),
     (search_in_a_role_that_makes_none, "no role of officer1 may do that"),
     (wide_search_that_an_officer_agreed_to, "no second person signed the approval"),
     (hold_without_a_search, NOT_FOUND),
@@ -320,7 +320,7 @@ ATTACKS: tuple[tuple[Callable[[Thief], None], str], ...] = (
     (export_with_the_key_of_another_hold, "opens no such hold: it names another hold"),
     (emergency_that_no_second_person_hears_of, "no second person was asked to judge it"),
     (emergency_that_looks_back_a_year, "looks back no further than the policy's days"),
-    (picture_by_a_look_at_the_list_of_alerts, "the signed call asks for something else"),
+    (picture_by_a_look_at_the_list_of_alerts, "the signed call does not match"),
 )
 
 

@@ -258,7 +258,7 @@ def by_a_reset_that_a_former_designee_approved(root: Root) -> int:
     return by_a_key_that_root_set(root)
 
 
-NOBODY, ANOTHER = "no second person signed the approval", "the signed call asks for something else"
+NOBODY, ANOTHER = "no second person signed the approval", "the signed call does not match"
 WIDE_ATTACKS: tuple[tuple[Callable[[Root], int], str], ...] = (
     (wide_without_a_second_person, "it has no full plate, and no second person signed"),
     (wide_by_an_approval_that_nobody_gave, NOBODY),

@@ -76,18 +76,18 @@ def test_a_part_of_a_plate_takes_a_second_person(department: Department, reader:
     assert "proposes a search without a full plate" in home.text
     queue = second.get("/queue")
     action = numbered(queue, "/queue/")
-    silent = second.send(queue, action, **{"do": "agree"})
+    silent = second.send(queue, action, **{"do": "approve"})
     assert silent.status == 422  # without a reason
-    done = second.send(silent, action, **{"do": "agree", "reason": "the case is mine too"})
-    assert "agreed to" in done.text
+    done = second.send(silent, action, **{"do": "approve", "reason": "the case is mine too"})
+    assert "approved" in done.text
     assert 'id="mine"' not in second.get("/queue").html
     later = reader()  # the browser of the proposal is closed: home leads back to it
     told = later.logon("disp1")
-    assert "Your search under 26-001234 was agreed to: run it" in told.text
+    assert "Your search under 26-001234 was approved: run it" in told.text
     assert f'href="{proposal.path}"' in told.html
     found = later.send(later.get(proposal.path), proposal.path)
     assert "3 reads" in found.text
-    assert "was agreed to" not in later.get("/").text
+    assert "was approved" not in later.get("/").text
     assert ">run<" in later.get("/queue").html.split('id="mine"')[1]
     assert len(seen_in_log(department, SearchApproved)) == 1
 

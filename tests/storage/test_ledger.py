@@ -194,7 +194,7 @@ def test_a_card_older_than_its_chip_is_a_reported_loss_not_a_repair(
     shutil.copytree(home, tmp_path / "yesterday", ignore=shutil.ignore_patterns("door.sock"))
     add_reads(ledger, time, 2)
     ledger.close()
-    with pytest.raises(RolledBackError, match="are there"):
+    with pytest.raises(RolledBackError, match="but the log has"):
         Ledger.open(tmp_path / "yesterday", slot, time)
 
 

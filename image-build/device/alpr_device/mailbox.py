@@ -89,7 +89,7 @@ class Mailbox:
         answer = self._ask(_HMAC, value, room=12 + _HMAC_MESSAGE_BYTES)
         status, length = struct.unpack_from("<2I", answer)
         if status & _FAILED or length != HMAC_BYTES:
-            raise KeySourceError(f"the firmware computes nothing: {self._reason()}")
+            raise KeySourceError(f"the firmware made no HMAC: {self._reason()}")
         return answer[8 : 8 + HMAC_BYTES]
 
     def lock(self) -> None:

@@ -137,7 +137,7 @@ class Running:
         newest = max(self.version, self.floor)
         if release.version <= newest:
             raise UpdateRefusedError(
-                f"version {release.version} is not newer than {newest}: no way back by an update"
+                f"version {release.version} is not newer than {newest}: an update cannot go back"
             )
 
 

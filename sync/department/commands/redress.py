@@ -31,7 +31,7 @@ desk_access.form_verb(
     "Enter a request that came on paper. Its days count from the day it was received.",
     desk_access.text("--about", "about", "wrong-read, stop, access or other."),
     desk_access.text("--contact", "contact", "How the person wants to be answered."),
-    desk_access.text("--words", "words", "What happened, as the form has it."),
+    desk_access.text("--words", "words", "What happened, as written on the form."),
     desk_access.time_option("--received", "received_us", "When the form was received, ISO 8601, UTC."),
     example=ENTER,
 )

@@ -103,7 +103,7 @@ class Maker:
 
 
 def build(reads: Sequence[OpenedRead], order: PackageOrder, maker: Maker) -> bytes:
-    """The package's bytes. Raises HomeError for an authority that is half there."""
+    """The package's bytes. Raises HomeError for an authority that is incomplete."""
     files: dict[str, bytes] = {}
     packaged = []
     for place, one in enumerate(reads):

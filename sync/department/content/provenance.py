@@ -54,7 +54,7 @@ class ManifestAuthority:
         certificate, key = folder / "ca.pem", folder / "ca.key"
         if certificate.exists() != key.exists():
             raise HomeError(
-                "the evidence authority is half there", where=str(folder), cure="restore it from its backup"
+                "the evidence authority is incomplete", where=str(folder), cure="restore it from its backup"
             )
         if not key.exists():
             _make(folder, department, now_us)

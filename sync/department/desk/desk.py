@@ -286,7 +286,7 @@ class Desk(LogState):
                     f"the witness has been away for more than {counted(grace, 'minute')}: no answer leaves",
                     code="witness-away",
                     clause=self.policy.witness.clause,
-                    cure="bring the witness back; the entry remains, ask again then",
+                    cure="restore the witness, then try again; the entry stays",
                 )
             mark_unwitnessed()
             size = self.log.size()

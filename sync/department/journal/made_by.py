@@ -280,7 +280,7 @@ def demand_made(note: Note, said: Statement) -> Rule:
     """The rule of a kind, once this signed call makes just this entry. Raises UnsignedError."""
     rule = RULES[type(note)]
     if said.call not in rule.calls:
-        raise UnsignedError("the signed call makes no such entry")
+        raise UnsignedError("the signed call does not allow this entry")
     try:
         form = said.fields()
     except StorageError:

@@ -227,11 +227,11 @@ class SecondHands:
         if isinstance(note, ShareDecided):
             asked = self.requests.get(number)
             if asked is None:
-                raise UnsignedError("it decides a request that was not there")
+                raise UnsignedError("it decides a request that did not exist yet")
             if asked.user == said.user:
                 raise UnsignedError("the person who entered the request approves it")
         elif isinstance(note, ChangeDecided) is not (number in self.proposed):
-            raise UnsignedError("it decides a proposal of another kind, or one that was not there")
+            raise UnsignedError("it decides a proposal of another kind, or one that did not exist yet")
 
     def demand_role(self, user: str, roles: Iterable[Role], call: Call) -> None:
         """One of a person's roles may make this call. Raises UnsignedError."""
@@ -283,7 +283,7 @@ class SecondHands:
     def demand_there(self, note: Note) -> None:
         """A word on a hold is about one that was placed before. Raises UnsignedError."""
         if isinstance(note, ReleaseAsked) and note.hold not in self.holds:
-            raise UnsignedError("it is about a hold that was not there")
+            raise UnsignedError("it names a hold that did not exist yet")
 
     def place(self, entry: Entry, note: HoldPlaced) -> None:
         """A hold: its key is named after its access."""

@@ -64,7 +64,7 @@ class SignedLog:
             self._remember(entry)
         elif not isinstance(note, Access):
             if isinstance(note, SearchApproved) and entry.signed and note.proposal not in self.waiting:
-                raise UnsignedError("it decides a proposal that was not there")
+                raise UnsignedError("it decides a proposal that did not exist yet")
             self.signers.apply(entry)
         elif entry.signed or self.signers.ever:
             self._judge_access(entry, note)
@@ -106,7 +106,7 @@ class SignedLog:
             if asked is None or asked.whole != ask_digest(note.query.plate, note.ground, note.query.text()):
                 raise UnsignedError("the signed call proposes another search")
         elif isinstance(note, GlassJudged) and note.access not in self.signers.second.emergencies:
-            raise UnsignedError("it judges an emergency search that was not there")
+            raise UnsignedError("it judges an emergency search that did not exist yet")
         elif isinstance(note, GlassBroken) and self.signers.all_signed:
             second, at_us = self.signers.second, entry.stamp.at_us
             searched = second.emergencies.get(note.access)
@@ -150,7 +150,7 @@ class SignedLog:
     def _judge_access(self, entry: Entry, note: Access) -> None:
         said = self.signers.demand_signed(entry)
         if not fits_access(said, note, self):
-            raise UnsignedError("the signed call asks for something else")
+            raise UnsignedError("the signed call does not match")
         second = self.signers.second
         second.demand_access(said, entry, note)
         if self.signers.all_signed:

@@ -91,7 +91,7 @@ def _is_wide(row: Any) -> bool:
 
 
 async def take(visit: Visit) -> Response:
-    """Run, propose, decline a request; agree to a proposal or not."""
+    """Run, propose, decline a request; approve or refuse a proposal."""
     number, what = int(visit.request.path_params["number"]), visit.values.get("do", "")
     reason = visit.values.text("reason")
     if what == "run":
@@ -104,9 +104,9 @@ async def take(visit: Visit) -> Response:
     if what == "decline":
         await visit.call("inquiry/decline", request=number, reason=reason)
         visit.say(f"Request {number} is declined; the requester sees the reason.")
-    elif what in {"agree", "refuse"}:
-        await visit.call("inquiry/approve", proposal=number, granted=what == "agree", reason=reason)
-        visit.say(f"Proposal {number}: {'agreed to' if what == 'agree' else 'refused'}.")
+    elif what in {"approve", "refuse"}:
+        await visit.call("inquiry/approve", proposal=number, granted=what == "approve", reason=reason)
+        visit.say(f"Proposal {number}: {'approved' if what == 'approve' else 'refused'}.")
     else:
         raise FormError("say what is to be done with it", code="do", clause="463.5 (b)")
     return visit.to("/queue")

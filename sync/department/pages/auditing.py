@@ -99,8 +99,8 @@ SHEET = Sheet(
             operation="audit/run",
             title="Run the periodic audit",
             button="Run it",
-            lead="Detectors over the whole log, and a sample of the period. Empty: since the "
-            "last audit, until now.",
+            lead="Runs all detectors over the whole log and samples the period. Leave empty for: "
+            "last audit until now.",
             said=_report,
             to="/findings",
         ),

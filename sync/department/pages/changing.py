@@ -12,7 +12,7 @@ from sync.department.pages.sheets import PROPOSALS, Ask, Listing, Sheet, answere
 from sync.department.pages.visit import Page, Visit
 from sync.department.policy.refusals import DeskRefusal, FormError
 
-YES_NO = (("Agree", "granted", "yes"), ("Refuse", "granted", "no"))
+YES_NO = (("Approve", "granted", "yes"), ("Refuse", "granted", "no"))
 
 
 def _decided(answer: Entered) -> str:

@@ -30,7 +30,7 @@ CHOSEN = {
     "ids, one a line": "tick each",
     "its name or id": "",
     "user name": "",
-    "user name of who was trained": "",
+    "user name of the person trained": "",
     "user name; 463.9: the CCAT supervisor": "463.9: the CCAT supervisor",
     "user names, as on the sign-in sheet": "as on the sign-in sheet",
     "user names; empty: everyone on duty": "none ticked: everyone on duty",

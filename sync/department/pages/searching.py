@@ -136,7 +136,7 @@ async def proposed(visit: Visit) -> Response:
             "that proposal was made by another person",
             code="other-search",
             clause="463.5 (a)",
-            cure="under Queue you agree to it or refuse it",
+            cure="under Queue you approve or refuse it",
         )
     query, ground, found = visit.shelf.get(f"proposed/{number}", visit.now_us) or ({}, {}, None)
     return visit.page("proposed.html", number=number, query=query, ground=ground, estimate=found)

@@ -257,15 +257,15 @@ def _own_searches(visit: Visit, rows: Any) -> Iterable[HomeItem]:
         if one.state == "approved":
             yield HomeItem(
                 since_us=one.at_us,
-                what=f"Your search under {one.ground.number} was agreed to: run it",
-                why="463.5 (a): a second person agreed; the approval is valid once, for the policy's hours",
+                what=f"Your search under {one.ground.number} was approved: run it",
+                why="463.5 (a): a second person approved; the approval is valid once, for the policy's hours",
                 path=f"/search/proposed/{one.proposal}",
             )
         elif one.state == "refused" and visit.now_us - one.at_us < SHOWN_ANSWERS_US:
             yield HomeItem(
                 since_us=one.at_us,
                 what=f"Your search under {one.ground.number} was refused by {one.second}",
-                why="463.5 (a): a second person did not agree",
+                why="463.5 (a): a second person refused",
                 path="/queue#mine",
             )
 

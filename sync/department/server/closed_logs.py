@@ -141,7 +141,7 @@ def _opened(folder: Path) -> Iterator[Handover]:
     except (StorageError, OSError, sqlite3.Error) as error:
         raise InvalidInputError(f"cannot be read as a closed log: {error}", where=str(folder)) from None
     except RefusedByDepartmentError as error:
-        raise InvalidInputError(f"is not taken in: {error.what}", where=str(folder)) from None
+        raise InvalidInputError(f"was refused: {error.what}", where=str(folder)) from None
 
 
 def _portions(

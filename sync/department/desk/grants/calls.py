@@ -164,7 +164,7 @@ def _check_hours(form: GrantForm) -> None:
             f"GrantForm.hours: a {form.role}'s grant lasts 1 to {most} hours",
             code="hours",
             clause=CLAUSE,
-            cure="give whole hours, or leave it empty for what is usual for the role",
+            cure="give whole hours, or leave it empty for the role's usual length",
         )
 
 

@@ -158,7 +158,7 @@ def _demand_few(front: DeskContext, query: Query, most: int) -> None:
             f"{counted(round(front.pace.seconds(days, reads)), 'second')}",
             code=MUCH,
             clause="463.5 (a)",
-            cure="carry it out step by step, and cancel it as you like: inquiry/begin; or ask for less",
+            cure="run it step by step (inquiry/begin), which you can cancel, or narrow the search",
         )
 
 
