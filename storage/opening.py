@@ -266,7 +266,8 @@ def check_head(store: UnitStore) -> None:
     head = checkpoint.open_checkpoint(note, store.log.key_of_notes)
     if head != store.log.checkpoint():
         raise LedgerError(
-            f"the signed head covers {head.size} records, but the log has {store.log.frontier.size}, or others",
+            f"the signed head covers {head.size} records, but the log has {store.log.frontier.size}, "
+            "or others",
             where="ledger.sqlite3",
             cure="reader verify names the first bad record",
         )

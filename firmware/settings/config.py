@@ -129,7 +129,7 @@ class ImageSettings:
 class SyncSettings:
     """when an enrolled unit syncs with its department; a hit waits for neither window nor interval"""
 
-    interval_s: int = setting(900, low=10, high=604_800, why="seconds between two conversations")
+    interval_s: int = setting(900, low=10, high=604_800, why="seconds between syncs")
     jitter: float = setting(0.2, low=0, high=0.5, why="share of the interval by which units spread out")
     windows: str = setting(
         "", why="UTC times of day, such as 22:00-05:30, 12:00-13:00; left empty: at any time"
@@ -188,11 +188,11 @@ class PartsSettings:
         why="terabytes that the card's maker lets be written; left out: 100 times its size",
     )
     gps_port: str | None = setting(None, example="/dev/ttyACM0", why="serial port of an NMEA receiver")
-    gps_baud: int = setting(9600, low=4800, high=921_600, why="its speed")
+    gps_baud: int = setting(9600, low=4800, high=921_600, why="its speed in baud")
     ignition_pin: int | None = setting(
         None, low=0, high=27, example=17, why="GPIO (BCM), high with ignition on"
     )
-    linger_s: float = setting(60.0, low=0, high=86_400, why="how long to read on with the ignition off")
+    linger_s: float = setting(60.0, low=0, high=86_400, why="how long to keep reading with the ignition off")
     reserve_s: float = setting(
         30.0, low=2, high=600, why="what the super-capacitor gives when the feed is cut"
     )

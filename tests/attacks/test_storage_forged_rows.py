@@ -53,7 +53,7 @@ ROWS = [
     pytest.param(run("INSERT INTO anchors VALUES (-1, 'nothing')"),
                  "not a signed note", id="a checkpoint that is none, at a negative size"),
     pytest.param(run("UPDATE head SET note = (SELECT note FROM anchors)"),
-                 "head: signs 19 records, but the log has 280", id="an older head, co-signed, for the newest"),
+                 "head: signs 19 records, but the log has 280", id="an older head, co-signed, for newest"),
     pytest.param(run("UPDATE leaves SET epoch = epoch + 1 WHERE sequence = 9"),
                  "cached epoch or hash", id="a cached epoch"),
     pytest.param(run("DELETE FROM state"), "the state record is missing", id="no state"),

@@ -77,7 +77,7 @@ class WitnessTerms:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetentionTerms:
-    """463.8. `keep_days` from receipt, floor and ceiling both; a year at most, under any manual."""
+    """463.8. `keep_days` from receipt: a year at most, less only with the department's own manual."""
 
     clause: str
     keep_days: int
