@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -33,13 +33,10 @@ class DropFolder:
     live = True
     interval_s = QUIET_S / 3  # pictures come when they come: their absence is not a stall
 
-    def __init__(
-        self, folder: Path, *, clock: Clock, wall_us: Callable[[], int] | None = None, rotation: int = 0
-    ) -> None:
+    def __init__(self, folder: Path, *, clock: Clock, rotation: int = 0) -> None:
         if not folder.is_dir():
             raise NoSuchSourceError(f"{folder}: no such folder to watch")
         self.folder, self.clock, self.rotation = folder, clock, rotation  # degrees, 0 or 180
-        self.wall_us = wall_us or (lambda: time.time_ns() // 1000)
         self.sequence = 0
 
     def open(self) -> DropCamera:
@@ -93,7 +90,7 @@ class DropCamera:
         except OSError as error:  # a folder that this user may not write in
             raise PartFailedError(f"{source.folder}: {error.strerror}") from error
         now = source.clock.now()
-        ago_us = max(0, source.wall_us() - taken_us)
+        ago_us = max(0, time.time_ns() // 1000 - taken_us)
         yield Frame(
             luma=planes.luma,
             chroma=planes.chroma,

@@ -11,7 +11,7 @@ import atexit
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -81,19 +81,15 @@ class Picamera2Source:
         *,
         clock: Clock,
         picamera2: Any = None,
-        monotonic_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self._settings = settings
         self._clock = clock
         self._library = load_picamera2() if picamera2 is None else picamera2
-        self._monotonic_ns = monotonic_ns
         self.interval_s = 1.0 / settings.fps
 
     def open(self) -> Picamera2Camera:
         """See CameraSource.open."""
-        return Picamera2Camera(
-            self._settings, clock=self._clock, picamera2=self._library, monotonic_ns=self._monotonic_ns
-        )
+        return Picamera2Camera(self._settings, clock=self._clock, picamera2=self._library)
 
 
 class Picamera2Camera:
@@ -105,12 +101,10 @@ class Picamera2Camera:
         *,
         clock: Clock,
         picamera2: Any,
-        monotonic_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self._settings = settings
         self._clock = clock
         self._library = picamera2
-        self._monotonic_ns = monotonic_ns
         self._taken = self._sequence = 0
         self._stamp_ns: int | None = None  # of the last frame
         self._ns_per_tick: int | None = None
@@ -213,9 +207,9 @@ class Picamera2Camera:
             raise PartFailedError(
                 f"camera {self._settings.number}: a frame without SensorTimestamp: update libcamera"
             )
-        before = self._monotonic_ns()
+        before = time.monotonic_ns()
         now = self._clock.now()
-        slack_ns = self._monotonic_ns() - before
+        slack_ns = time.monotonic_ns() - before
         if self._ns_per_tick is None:
             self._ns_per_tick = ns_per_tick(stamp, before)
         age_ns = max(0, before - stamp * self._ns_per_tick)

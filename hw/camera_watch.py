@@ -55,10 +55,10 @@ class _Feeder:
         except queue.Empty:
             return None
 
-    def give_up(self, wait_s: float) -> None:
+    def give_up(self) -> None:
         """Stop; a thread that hangs in the driver is left behind."""
         self._stop.set()
-        self._thread.join(wait_s)
+        self._thread.join(CLOSE_S)
 
     @property
     def hangs(self) -> bool:
@@ -112,18 +112,16 @@ class WatchedCamera:
         clock: Clock,
         on_blind: Callable[[BlindSpell], None],
         stall_s: float = STALL_S,
-        monotonic: Callable[[], float] = time.monotonic,
         patient: bool = False,
     ) -> None:
         self._source, self._patient = source, patient
         self._clock = clock
         self._on_blind = on_blind
         self._stall_s = max(stall_s, 3 * source.interval_s)  # a slow source is not a silent one
-        self._monotonic = monotonic
         self._closed = threading.Event()
         self._telling = threading.Lock()
         self._seen = False
-        self._last_s = self._heard_s = self._opened_s = monotonic()  # of a whole frame, of anything
+        self._last_s = self._heard_s = self._opened_s = time.monotonic()  # of a whole frame, of anything
         self._asked_s: float | None = None  # since when a frame is being waited for
         self._last_at = clock.now()
         self._sequence_base = 0
@@ -139,7 +137,7 @@ class WatchedCamera:
     @property
     def frame_age_s(self) -> float:
         """Seconds since the last whole frame."""
-        return self._monotonic() - self._last_s
+        return time.monotonic() - self._last_s
 
     @property
     def seen(self) -> bool:
@@ -164,7 +162,7 @@ class WatchedCamera:
         None for a working one: if no other frame was requested, an old frame means nothing.
         """
         asked_s = self._asked_s
-        overdue = asked_s is not None and self._monotonic() - asked_s > self._stall_s
+        overdue = asked_s is not None and time.monotonic() - asked_s > self._stall_s
         return self.frame_age_s if overdue or self.blind_now else None
 
     def reopen(self, reason: str) -> None:
@@ -174,7 +172,7 @@ class WatchedCamera:
     @contextmanager
     def borrow(self) -> Iterator[Frame]:
         """See Camera.borrow; waits through a stall, reopening, until a frame comes or close() is called."""
-        self._asked_s = self._monotonic()
+        self._asked_s = time.monotonic()
         try:
             frame = self._next()
         finally:
@@ -186,7 +184,7 @@ class WatchedCamera:
         if not self._closed.is_set():
             self._closed.set()
             if self._feeder is not None:
-                self._feeder.give_up(CLOSE_S)
+                self._feeder.give_up()
             self._end_spell()
 
     def _next(self) -> Frame:
@@ -215,7 +213,7 @@ class WatchedCamera:
                 raise item
             if item is not None:
                 self._lose(str(item))
-            elif self._monotonic() - max(self._heard_s, self._opened_s) > self._stall_s:
+            elif time.monotonic() - max(self._heard_s, self._opened_s) > self._stall_s:
                 self._lose(f"no frame for {self.frame_age_s:.1f} s")
         self._end_spell()  # one that began while close() ran
         raise EndOfSourceError("the camera was closed")
@@ -233,13 +231,13 @@ class WatchedCamera:
     def _alive(self) -> None:
         self._end_spell()
         self._seen = True
-        self._last_s = self._heard_s = self._monotonic()
+        self._last_s = self._heard_s = time.monotonic()
         self._last_at = self._clock.now()
 
     def _broken(self, error: BrokenFrameError) -> None:
         """One broken frame is not a stall; if nothing else comes for long, the camera is blind."""
         self._seen = True
-        self._heard_s = self._monotonic()
+        self._heard_s = time.monotonic()
         if self._reason is None and self._heard_s - self._last_s > self._stall_s:
             self._reason = self._newest_reason = f"only broken frames: {error.reason}"
             self._tries = 0
@@ -251,12 +249,12 @@ class WatchedCamera:
             self._tries = 0
         self._newest_reason = reason
         if self._feeder is not None:
-            self._feeder.give_up(CLOSE_S)
+            self._feeder.give_up()
             self._left.append(self._feeder)
             self._feeder = None
         self._closed.wait(min(RETRY_LAST_S, RETRY_FIRST_S * 2**self._tries))
         self._tries += 1
-        self._opened_s = self._monotonic()
+        self._opened_s = time.monotonic()
 
     def _end_spell(self) -> None:
         with self._telling:

@@ -51,7 +51,6 @@ class Fix:
     longitude_deg: float
     error_m: float
     quality: FixQuality
-    satellites: int
     utc_us: int
     heard_s: float
     speed_m_s: float | None = None
@@ -178,7 +177,7 @@ class FixBuilder:
         self._rmc = None  # one fix a second: a repeated GGA alone gives none
         return Fix(
             latitude_deg=latitude, longitude_deg=longitude, error_m=error_m, quality=quality,
-            satellites=int(gga.numSV or 0), utc_us=round(moment.timestamp() * 1_000_000), heard_s=heard_s,
+            utc_us=round(moment.timestamp() * 1_000_000), heard_s=heard_s,
             speed_m_s=None if rmc.spd in ("", None) else float(rmc.spd) * 1852 / 3600,
         )  # fmt: skip
 
@@ -208,7 +207,7 @@ class FixedPosition:
         latitude, longitude, error_m = self._place
         return Fix(
             latitude_deg=latitude, longitude_deg=longitude, error_m=error_m, quality=FixQuality.GUESSED,
-            satellites=0, utc_us=self._utc_us(), heard_s=self._monotonic(),
+            utc_us=self._utc_us(), heard_s=self._monotonic(),
         )  # fmt: skip
 
     def at(self, ago_s: float) -> Fix | None:  # noqa: ARG002 - it never moved

@@ -89,7 +89,7 @@ class PiPower:
         return Supply(
             ignition=ignition,
             undervoltage="1" in alarms or bool((word or 0) & _UNDERVOLTAGE) if known else None,
-            throttled=_bit(word, _THROTTLED | _CAPPED | _SOFT_LIMIT),
+            throttled=_is_throttled(word),
             silent=tuple(silent),
         )
 
@@ -121,7 +121,7 @@ class ScriptedPower:
         return Supply(
             ignition=self.ignition,
             undervoltage=bool(word & _UNDERVOLTAGE),
-            throttled=_bit(word, _THROTTLED | _CAPPED | _SOFT_LIMIT),
+            throttled=_is_throttled(word),
             silent=self.silent,
         )
 
@@ -194,8 +194,8 @@ class IgnitionWatch:
         return self._order
 
 
-def _bit(word: int | None, mask: int) -> bool | None:
-    return None if word is None else bool(word & mask)
+def _is_throttled(word: int | None) -> bool | None:
+    return None if word is None else bool(word & (_THROTTLED | _CAPPED | _SOFT_LIMIT))
 
 
 def _text(path: Path) -> str | None:

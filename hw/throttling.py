@@ -10,7 +10,6 @@ import re
 import shutil
 import subprocess
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 from hw.errors import PartFailedError
@@ -23,16 +22,9 @@ _SAID = re.compile(r"throttled=0x([0-9a-fA-F]{1,8})\s*")
 class ThrottlingWord:
     """One machine's word."""
 
-    def __init__(
-        self,
-        sysfs: Path,
-        *,
-        search_path: str | None = None,
-        monotonic: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, sysfs: Path, *, search_path: str | None = None) -> None:
         self._file = next(iter(sorted(sysfs.glob("devices/platform/soc*/*:firmware/get_throttled"))), None)
         self._program = shutil.which("vcgencmd", path=search_path)
-        self._monotonic = monotonic
         self._held: tuple[float, int] | None = None
 
     @property
@@ -49,7 +41,7 @@ class ThrottlingWord:
                 raise PartFailedError(f"{self._file}: cannot be read ({type(error).__name__})") from error
         if self._program is None:
             return None
-        now_s = self._monotonic()
+        now_s = time.monotonic()
         if self._held is None or now_s - self._held[0] >= FRESH_S:
             self._held = (now_s, self._asked(self._program))
         return self._held[1]

@@ -23,6 +23,7 @@ _NAME_BYTES = 16  # IFNAMSIZ, with its end
 _SIGNAL = re.compile(r"^\s*(\S+):\s+[0-9a-f]+\s+\d+\.?\s+(-\d{1,3})", re.MULTILINE)
 _SPARE_USED = {"0x02": 80, "0x03": 90}  # JEDEC 84-B50: warning, urgent
 _HEX = re.compile(r"0x([0-9a-fA-F]{1,2})")
+_REACH_S = 3.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,10 +158,10 @@ def ipv4_address(link: str) -> str:
     return socket.inet_ntoa(answer[20:24])
 
 
-def can_reach(host: str, port: int, *, limit_s: float = 3.0) -> str | None:
+def can_reach(host: str, port: int) -> str | None:
     """None when host:port takes a TCP connection, else why not, in a word."""
     try:
-        with socket.create_connection((host, port), timeout=limit_s):
+        with socket.create_connection((host, port), timeout=_REACH_S):
             return None
     except TimeoutError:
         return "no answer"

@@ -7,7 +7,6 @@ fits. The machine never closes an alert.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
@@ -164,11 +163,6 @@ class AlertState:
     def after(self, step: AlertStep) -> AlertState:
         """The state after a step that `demand_step` let pass."""
         return replace(self, steps=(*self.steps, step))
-
-
-def state_of(raised_us: int, steps: Iterable[AlertStep]) -> AlertState:
-    """The state after recorded steps."""
-    return AlertState(raised_us=raised_us, steps=tuple(steps))
 
 
 def compare(typed: str, wanted: str) -> tuple[SlotResult, ...]:

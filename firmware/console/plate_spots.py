@@ -10,7 +10,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,8 +38,7 @@ class Spots:
 class PlateSpots:
     """Callable on a frame, from any thread; the net is loaded at the first one."""
 
-    def __init__(self, folder: Path = MODELS) -> None:
-        self._folder = folder
+    def __init__(self) -> None:
         self._lock = threading.Lock()
         self._loaded: tuple[TfliteNet, DetectorCard] | None = None
 
@@ -61,7 +59,7 @@ class PlateSpots:
 
     def _load(self) -> tuple[TfliteNet, DetectorCard]:
         if self._loaded is None:
-            card = DetectorCard.load(self._folder / DETECTOR_CARD)
+            card = DetectorCard.load(MODELS / DETECTOR_CARD)
             self._loaded = TfliteNet(card), card
         return self._loaded
 

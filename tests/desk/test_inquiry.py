@@ -12,7 +12,7 @@ from flipped import flip
 
 from storage.times import DAY_US, HOUR_US
 from sync.department.content.key_guard import Cover
-from sync.department.desk.audit.rules import NOT_FILED, requests_of
+from sync.department.desk.audit.rules import NOT_FILED, RequestFold
 from sync.department.desk.inquiry.forms import (
     Answer,
     AskForm,
@@ -408,7 +408,10 @@ def test_an_access_is_filed_under_its_rms_number(department: Department, tokens:
     answer = run(department, tokens("comm1"), department.plate("8XYZ123"))
     assert [one.rms_number for one in kept.of(log)] == [NOT_FILED]
     department.call("inquiry/file", tokens("comm1"), FileForm(access=answer.access, rms_number="RMS-26-77"))
-    requests = requests_of(log.entries())
+    fold = RequestFold()
+    for entry in log.entries():
+        fold.apply(entry)
+    requests = list(fold.requests.values())
     assert [(one.rms_number, one.results) for one in requests] == [("RMS-26-77", answer.count)]
     assert (kept.of(log), kept.of(log, answer.access)) == (requests, [])  # read on from where it was
     with pytest.raises(DeskRefusal):

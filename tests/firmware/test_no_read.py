@@ -37,7 +37,7 @@ def is_inside(latitude: float, longitude: float, zone: NoReadZone) -> bool:
 def fix(latitude: float, longitude: float, error_m: float, quality: FixQuality = FixQuality.SATELLITE) -> Fix:
     return Fix(
         latitude_deg=latitude, longitude_deg=(longitude + 180) % 360 - 180, error_m=error_m, quality=quality,
-        satellites=8, utc_us=0, heard_s=0.0,
+        utc_us=0, heard_s=0.0,
     )  # fmt: skip
 
 

@@ -40,7 +40,7 @@ BATTERY = (TimeState.HOLDOVER, "battery clock", RTC_ERROR_US)
 
 def fix(**changes: object) -> Fix:
     made = Fix(
-        latitude_deg=34.0, longitude_deg=-118.0, error_m=3.0, quality=FixQuality.SATELLITE, satellites=9,
+        latitude_deg=34.0, longitude_deg=-118.0, error_m=3.0, quality=FixQuality.SATELLITE,
         utc_us=T0_US, heard_s=10.0,
     )  # fmt: skip
     return replace(made, **changes)  # type: ignore[arg-type]

@@ -14,15 +14,12 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-import structlog
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sync.department.ground.sparingly import Sparingly
-
-log_events = structlog.get_logger("department.http")
 
 MEDIA_TYPE = "application/problem+json"
 NO_STORE = {"cache-control": "no-store", "x-content-type-options": "nosniff"}

@@ -78,12 +78,12 @@ def is_passkey_certificate(message: bytes) -> bool:
 
 def credential_of(message: bytes) -> bytes:
     """The id of the passkey that a certificate says it is by. Raises StorageError."""
-    return _field(_parts(message)[1], "rawId")
+    return _raw_id(_parts(message)[1])
 
 
 def answered_by(response: str) -> bytes:
     """The id of the passkey that an authenticator's answer is by. Raises RecordError."""
-    return _field(response, "rawId")
+    return _raw_id(response)
 
 
 def challenge_of(response: str) -> bytes:
@@ -139,10 +139,10 @@ def _parts(message: bytes) -> tuple[bytes, str]:
     return value["certificate"], value["response"]
 
 
-def _field(response: str, name: str) -> bytes:
+def _raw_id(response: str) -> bytes:
     try:
         value: Any = json.loads(response)
-        return _bytes(value[name])
+        return _bytes(value["rawId"])
     except (ValueError, TypeError, KeyError):
         raise RecordError("is not an answer of an authenticator", where="passkey") from None
 

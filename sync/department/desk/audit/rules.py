@@ -129,14 +129,6 @@ class RequestFold:
             self.requests[access] = replace(known, **said)
 
 
-def requests_of(entries: Iterable[Entry]) -> list[AlprRequest]:
-    """The ALPR Requests of these entries, in order."""
-    fold = RequestFold()
-    for entry in entries:
-        fold.apply(entry)
-    return list(fold.requests.values())
-
-
 def _request(entry: Entry, note: Access, second: str) -> AlprRequest:
     """A request as it is made: without a result, not filed."""
     stamp = entry.stamp

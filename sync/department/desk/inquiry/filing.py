@@ -26,7 +26,6 @@ from sync.department.policy.roles import Call
 CLAUSE = "463.5 (b)"
 RMS_NUMBER = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ./#-]{1,38}[A-Za-z0-9]")
 MAX_FILINGS = 10_000
-COLUMNS = ("access", "number", "rms_number")
 
 
 def check_rms_number(text: str) -> str:

@@ -22,7 +22,7 @@ from starlette.types import Receive, Scope, Send
 from sync.department.desk.calling import Calling, said_of
 from sync.department.desk.inquiry.forms import BegunSearch
 from sync.department.desk.json_forms import to_json
-from sync.department.desk.lasting import SEND_S, LastingAnswer
+from sync.department.desk.lasting import LastingAnswer
 from sync.department.ground.sparingly import Sparingly
 from sync.department.policy.refusals import DeskRefusal
 
@@ -34,10 +34,8 @@ class SearchStream(LastingAnswer):
 
     media_type = MEDIA_TYPE
 
-    def __init__(
-        self, calling: Calling, token: str, begun: BegunSearch, events: Sparingly, *, send_s: float = SEND_S
-    ) -> None:
-        super().__init__(self._lines(), unwitnessed=begun.unwitnessed, send_s=send_s)
+    def __init__(self, calling: Calling, token: str, begun: BegunSearch, events: Sparingly) -> None:
+        super().__init__(self._lines(), unwitnessed=begun.unwitnessed)
         self._calling, self._token, self._begun, self._events = calling, token, begun, events
         self._going = True
 
