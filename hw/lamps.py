@@ -5,33 +5,37 @@ twin lamps that only remember.
 from __future__ import annotations
 
 import contextlib
+from enum import StrEnum
 from typing import Any, Protocol
 
 from hw.errors import MissingDriverError, PartFailedError
 from hw.gpio import open_pin, pin_errors
 
 
+class Lamp(StrEnum):
+    """What is switched."""
+
+    STROBE = "strobe"
+    """The infra-red strobe may fire with the exposure."""
+    FILTER = "filter"
+    """The infra-red cut filter is in (day) or out (night)."""
+    STATUS = "status"
+    """The lamp at the case that the installer sees."""
+    BUZZER = "buzzer"
+    """The buzzer that an officer hears; active, so that a level is a tone."""
+    ALERT = "alert"
+    """The lamp that an officer sees while an alert waits."""
+
+
 class Lamps(Protocol):
     """What the unit lights and moves."""
 
-    def strobe(self, *, on: bool) -> None:
-        """Let the infra-red strobe fire with the exposure, or not."""
-
-    def day_filter(self, *, closed: bool) -> None:
-        """Swing the infra-red cut filter in (day) or out (night)."""
-
-    def status(self, *, on: bool) -> None:
-        """The lamp at the case that the installer sees."""
-
-    def buzzer(self, *, on: bool) -> None:
-        """The buzzer that an officer hears; active, so that a level is a tone."""
-
-    def alert(self, *, on: bool) -> None:
-        """The lamp that an officer sees while an alert waits."""
+    def switch(self, lamp: Lamp, *, on: bool) -> None:
+        """Switch one on or off; nothing happens where the unit has no such lamp. Raises PartFailedError."""
 
     @property
-    def lit(self) -> frozenset[str]:
-        """Which of "strobe", "filter", "status", "buzzer" and "alert" are on."""
+    def lit(self) -> frozenset[Lamp]:
+        """Which are on."""
 
     def close(self) -> None:
         """Everything off; the pins go back."""
@@ -50,13 +54,13 @@ class GpioLamps:
         alert_pin: int | None = None,
         pin_factory: object = None,
     ) -> None:
-        self._pins: dict[str, Any] = {}
+        self._pins: dict[Lamp, Any] = {}
         for name, pin in (
-            ("strobe", strobe_pin),
-            ("filter", filter_pin),
-            ("status", status_pin),
-            ("buzzer", buzzer_pin),
-            ("alert", alert_pin),
+            (Lamp.STROBE, strobe_pin),
+            (Lamp.FILTER, filter_pin),
+            (Lamp.STATUS, status_pin),
+            (Lamp.BUZZER, buzzer_pin),
+            (Lamp.ALERT, alert_pin),
         ):
             if pin is None:
                 continue
@@ -66,28 +70,16 @@ class GpioLamps:
                 self.close()
                 raise
 
-    def strobe(self, *, on: bool) -> None:
-        """See Lamps.strobe."""
-        self._set("strobe", on)
-
-    def day_filter(self, *, closed: bool) -> None:
-        """See Lamps.day_filter."""
-        self._set("filter", closed)
-
-    def status(self, *, on: bool) -> None:
-        """See Lamps.status."""
-        self._set("status", on)
-
-    def buzzer(self, *, on: bool) -> None:
-        """See Lamps.buzzer."""
-        self._set("buzzer", on)
-
-    def alert(self, *, on: bool) -> None:
-        """See Lamps.alert."""
-        self._set("alert", on)
+    def switch(self, lamp: Lamp, *, on: bool) -> None:
+        """See Lamps.switch."""
+        pin = self._pins.get(lamp)
+        if pin is None:
+            return
+        with pin_errors(lamp):
+            pin.on() if on else pin.off()
 
     @property
-    def lit(self) -> frozenset[str]:
+    def lit(self) -> frozenset[Lamp]:
         """See Lamps.lit."""
         with pin_errors("lamps"):
             return frozenset(name for name, pin in self._pins.items() if pin.value)
@@ -101,13 +93,6 @@ class GpioLamps:
             with contextlib.suppress(PartFailedError), pin_errors(name):
                 pin.close()
 
-    def _set(self, name: str, on: bool) -> None:
-        pin = self._pins.get(name)
-        if pin is None:
-            return
-        with pin_errors(name):
-            pin.on() if on else pin.off()
-
 
 class BorrowedLamps:
     """Lamps of another owner: `close` restores buzzer and alert lamp to their earlier state."""
@@ -115,73 +100,37 @@ class BorrowedLamps:
     def __init__(self, lamps: Lamps) -> None:
         self._lamps, self._before = lamps, lamps.lit
 
-    def strobe(self, *, on: bool) -> None:
-        """See Lamps.strobe."""
-        self._lamps.strobe(on=on)
-
-    def day_filter(self, *, closed: bool) -> None:
-        """See Lamps.day_filter."""
-        self._lamps.day_filter(closed=closed)
-
-    def status(self, *, on: bool) -> None:
-        """See Lamps.status."""
-        self._lamps.status(on=on)
-
-    def buzzer(self, *, on: bool) -> None:
-        """See Lamps.buzzer."""
-        self._lamps.buzzer(on=on)
-
-    def alert(self, *, on: bool) -> None:
-        """See Lamps.alert."""
-        self._lamps.alert(on=on)
+    def switch(self, lamp: Lamp, *, on: bool) -> None:
+        """See Lamps.switch."""
+        self._lamps.switch(lamp, on=on)
 
     @property
-    def lit(self) -> frozenset[str]:
+    def lit(self) -> frozenset[Lamp]:
         """See Lamps.lit."""
         return self._lamps.lit
 
     def close(self) -> None:
         """Give them back."""
-        with contextlib.suppress(PartFailedError):
-            self._lamps.buzzer(on="buzzer" in self._before)
-        with contextlib.suppress(PartFailedError):
-            self._lamps.alert(on="alert" in self._before)
+        for lamp in (Lamp.BUZZER, Lamp.ALERT):
+            with contextlib.suppress(PartFailedError):
+                self._lamps.switch(lamp, on=lamp in self._before)
 
 
 class RememberedLamps:
     """The twin: knows what is on."""
 
     def __init__(self) -> None:
-        self._lit: set[str] = set()
+        self._lit: set[Lamp] = set()
 
-    def strobe(self, *, on: bool) -> None:
-        """See Lamps.strobe."""
-        self._set("strobe", on)
-
-    def day_filter(self, *, closed: bool) -> None:
-        """See Lamps.day_filter."""
-        self._set("filter", closed)
-
-    def status(self, *, on: bool) -> None:
-        """See Lamps.status."""
-        self._set("status", on)
-
-    def buzzer(self, *, on: bool) -> None:
-        """See Lamps.buzzer."""
-        self._set("buzzer", on)
-
-    def alert(self, *, on: bool) -> None:
-        """See Lamps.alert."""
-        self._set("alert", on)
+    def switch(self, lamp: Lamp, *, on: bool) -> None:
+        """See Lamps.switch."""
+        (self._lit.add if on else self._lit.discard)(lamp)
 
     @property
-    def lit(self) -> frozenset[str]:
+    def lit(self) -> frozenset[Lamp]:
         """See Lamps.lit."""
         return frozenset(self._lit)
 
     def close(self) -> None:
         """See Lamps.close."""
         self._lit.clear()
-
-    def _set(self, name: str, on: bool) -> None:
-        (self._lit.add if on else self._lit.discard)(name)

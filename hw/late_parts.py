@@ -8,133 +8,99 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from typing import Generic, Protocol, TypeVar
 
 from hw.errors import HardwareError, PartFailedError
-from hw.lamps import Lamps
+from hw.lamps import Lamp, Lamps
 from hw.power import PowerSource, Supply
 
 AGAIN_S = 5.0
 
 
-class LateLamps:
+class Closable(Protocol):
+    """A part."""
+
+    def close(self) -> None:
+        """Release it."""
+
+
+Part = TypeVar("Part", bound=Closable)
+
+
+class LatePart(Generic[Part]):
+    """A part that is opened once it answers. `trouble`: why it does not yet."""
+
+    def __init__(
+        self, opening: Callable[[], Part], *, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._opening, self._monotonic = opening, monotonic
+        self._part: Part | None = None
+        self._tried_s: float | None = None
+        self._closed = False
+        self._lock = threading.Lock()
+        self.trouble: str | None = None
+
+    def tend(self) -> None:
+        """Try again if it is time."""
+        with self._lock:
+            now_s = self._monotonic()
+            due = self._tried_s is None or now_s - self._tried_s >= AGAIN_S
+            if self._part is not None or self._closed or not due:
+                return
+            self._tried_s = now_s
+            try:
+                self._part, self.trouble = self._opening(), None
+                self._opened(self._part)
+            except HardwareError as error:
+                self.trouble = str(error)
+
+    def close(self) -> None:
+        """Release it; it is not opened again."""
+        with self._lock:
+            self._closed = True
+            part, self._part = self._part, None
+        if part is not None:
+            part.close()
+
+    def _opened(self, part: Part) -> None:
+        """Apply what was requested before it was there. Raises HardwareError."""
+
+
+class LateLamps(LatePart[Lamps]):
     """Lamps that are opened once they answer; see hw.lamps.Lamps. `tend` opens them."""
 
     def __init__(
         self, opening: Callable[[], Lamps], *, monotonic: Callable[[], float] = time.monotonic
     ) -> None:
-        self._opening, self._monotonic = opening, monotonic
-        self._lamps: Lamps | None = None
-        self._wanted: dict[str, bool] = {}
-        self._tried_s: float | None = None
-        self._closed = False
-        self._lock = threading.Lock()
-        self.trouble: str | None = None
+        super().__init__(opening, monotonic=monotonic)
+        self._wanted: dict[Lamp, bool] = {}
         self.tend()
 
-    def tend(self) -> None:
-        """Try again if it is time; then apply what was requested in the meantime."""
+    def switch(self, lamp: Lamp, *, on: bool) -> None:
+        """See Lamps.switch."""
         with self._lock:
-            now_s = self._monotonic()
-            if self._lamps is not None or self._closed:
-                return
-            if self._tried_s is not None and now_s - self._tried_s < AGAIN_S:
-                return
-            self._tried_s = now_s
-            try:
-                self._lamps = self._opening()
-                self.trouble = None
-                for name, on in self._wanted.items():
-                    _set(self._lamps, name, on=on)
-            except HardwareError as error:
-                self.trouble = str(error)
-
-    def strobe(self, *, on: bool) -> None:
-        """See Lamps.strobe."""
-        self._want("strobe", on)
-
-    def day_filter(self, *, closed: bool) -> None:
-        """See Lamps.day_filter."""
-        self._want("filter", closed)
-
-    def status(self, *, on: bool) -> None:
-        """See Lamps.status."""
-        self._want("status", on)
-
-    def buzzer(self, *, on: bool) -> None:
-        """See Lamps.buzzer."""
-        self._want("buzzer", on)
-
-    def alert(self, *, on: bool) -> None:
-        """See Lamps.alert."""
-        self._want("alert", on)
+            self._wanted[lamp] = on
+            lamps = self._part
+        if lamps is not None:
+            lamps.switch(lamp, on=on)
 
     @property
-    def lit(self) -> frozenset[str]:
+    def lit(self) -> frozenset[Lamp]:
         """See Lamps.lit; nothing is lit before they are there."""
-        return frozenset() if self._lamps is None else self._lamps.lit
+        return frozenset() if self._part is None else self._part.lit
 
-    def close(self) -> None:
-        """See Lamps.close."""
-        with self._lock:
-            self._closed = True
-            lamps, self._lamps = self._lamps, None
-        if lamps is not None:
-            lamps.close()
-
-    def _want(self, name: str, on: bool) -> None:
-        with self._lock:
-            self._wanted[name] = on
-            lamps = self._lamps
-        if lamps is not None:
-            _set(lamps, name, on=on)
+    def _opened(self, part: Lamps) -> None:
+        for lamp, on in self._wanted.items():
+            part.switch(lamp, on=on)
 
 
-def _set(lamps: Lamps, name: str, *, on: bool) -> None:
-    if name == "filter":
-        lamps.day_filter(closed=on)
-        return
-    switches = {
-        "strobe": lamps.strobe,
-        "status": lamps.status,
-        "buzzer": lamps.buzzer,
-        "alert": lamps.alert,
-    }
-    switches[name](on=on)
-
-
-class LatePower:
+class LatePower(LatePart[PowerSource]):
     """A supply that is looked at once it answers; see hw.power.PowerSource."""
-
-    def __init__(
-        self, opening: Callable[[], PowerSource], *, monotonic: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._opening, self._monotonic = opening, monotonic
-        self._power: PowerSource | None = None
-        self._tried_s: float | None = None
-        self._closed = False
-        self._lock = threading.Lock()
-        self.trouble: str | None = None
 
     def look(self) -> Supply:
         """See PowerSource.look. Raises PartFailedError until it is there."""
-        with self._lock:
-            now_s = self._monotonic()
-            due = self._tried_s is None or now_s - self._tried_s >= AGAIN_S
-            if self._power is None and due and not self._closed:
-                self._tried_s = now_s
-                try:
-                    self._power, self.trouble = self._opening(), None
-                except HardwareError as error:
-                    self.trouble = str(error)
-            power = self._power
+        self.tend()
+        power = self._part
         if power is None:
             raise PartFailedError(self.trouble or "supply: closed")
         return power.look()
-
-    def close(self) -> None:
-        """See PowerSource.close."""
-        with self._lock:
-            self._closed = True
-            power, self._power = self._power, None
-        if power is not None:
-            power.close()

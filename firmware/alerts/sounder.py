@@ -15,7 +15,7 @@ import structlog
 
 from firmware.alerts.board import OpenAlert
 from hw.errors import HardwareError
-from hw.lamps import Lamps
+from hw.lamps import Lamp, Lamps
 
 BEEP_S, PAUSE_S = 0.4, 0.4
 
@@ -48,8 +48,8 @@ class Sounder:
         self._lit: set[int] = set()
         self._beep_until: float | None = None
         self._pause_until = 0.0
-        self._on: dict[str, bool] = {}
-        self._failed: dict[str, str] = {}
+        self._on: dict[Lamp, bool] = {}
+        self._failed: dict[Lamp, str] = {}
         self.woken = threading.Event()
 
     @property
@@ -78,8 +78,8 @@ class Sounder:
             self._beep_until, self._pause_until = None, now_s + PAUSE_S
         if self._beep_until is None and wanted and now_s >= self._pause_until:
             self._beep_until = now_s + BEEP_S
-        self._switch("alert", on=lit)
-        self._switch("buzzer", on=self._beep_until is not None)
+        self._switch(Lamp.ALERT, on=lit)
+        self._switch(Lamp.BUZZER, on=self._beep_until is not None)
         if self._beep_until is not None:
             return max(0.0, self._beep_until - now_s)
         if wanted:
@@ -88,21 +88,21 @@ class Sounder:
 
     def quiet(self) -> None:
         """Everything off."""
-        self._switch("buzzer", on=False)
-        self._switch("alert", on=False)
+        self._switch(Lamp.BUZZER, on=False)
+        self._switch(Lamp.ALERT, on=False)
 
-    def _switch(self, name: str, *, on: bool) -> None:
-        if self._on.get(name) == on and name not in self._failed:
+    def _switch(self, lamp: Lamp, *, on: bool) -> None:
+        if self._on.get(lamp) == on and lamp not in self._failed:
             return
         try:
-            self._lamps.buzzer(on=on) if name == "buzzer" else self._lamps.alert(on=on)
+            self._lamps.switch(lamp, on=on)
         except HardwareError as error:
-            if name not in self._failed:
-                self._log.error("sounder_failed", part=name, reason=str(error))
-            self._failed[name] = str(error)
+            if lamp not in self._failed:
+                self._log.error("sounder_failed", part=lamp, reason=str(error))
+            self._failed[lamp] = str(error)
         else:
-            self._failed.pop(name, None)
-            self._on[name] = on
+            self._failed.pop(lamp, None)
+            self._on[lamp] = on
 
 
 @contextlib.contextmanager

@@ -20,7 +20,7 @@ from firmware.settings.config import PartsSettings
 from hw.camera import Frame
 from hw.clock import Clock, TimeState
 from hw.errors import EndOfSourceError, HardwareError, MissingDriverError, NoSuchSourceError
-from hw.lamps import GpioLamps, Lamps
+from hw.lamps import GpioLamps, Lamp, Lamps
 from hw.vitals import Board
 from storage.counts import counted
 from storage.errors import StorageError
@@ -141,9 +141,9 @@ def _sounder(lamps: Callable[[], Lamps]) -> SelfTestLine:
     except HardwareError as error:
         return SelfTestLine(name="alert sounder", good=False, said=str(error))
     try:
-        part.buzzer(on=True)
-        part.alert(on=True)
-        lit = part.lit & {"buzzer", "alert"}
+        part.switch(Lamp.BUZZER, on=True)
+        part.switch(Lamp.ALERT, on=True)
+        lit = part.lit & {Lamp.BUZZER, Lamp.ALERT}
         time.sleep(BEEP_S)
     except HardwareError as error:
         return SelfTestLine(name="alert sounder", good=False, said=str(error))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable
-from functools import partial
 
 import numpy as np
 import structlog
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from hw.camera import Frame
 from hw.daylight import Daylight, DaylightPolicy, Light, needed_share
 from hw.errors import HardwareError
-from hw.lamps import Lamps
+from hw.lamps import Lamp, Lamps
 
 LOOK_EVERY_S = 0.5
 
@@ -42,7 +41,7 @@ class Lighting:
         self._on_switch = on_switch
         self._set: Light | None = None
         self._told: Light | None = None
-        self._failed: frozenset[str] = frozenset()
+        self._failed: frozenset[Lamp] = frozenset()
         self._looked_s = -LOOK_EVERY_S
 
     def limits(self, *, longest_us: int, gain_max: float) -> None:
@@ -76,19 +75,16 @@ class Lighting:
     def put_out(self) -> None:
         """Reading has ended, and the strobe would drain the capacitor."""
         with contextlib.suppress(HardwareError):
-            self._lamps.strobe(on=False)
+            self._lamps.switch(Lamp.STROBE, on=False)
 
-    def _switch(self, light: Light) -> frozenset[str]:
+    def _switch(self, light: Light) -> frozenset[Lamp]:
         """Set both independently; returns which of them failed."""
         failed = set()
-        for name, switch in (
-            ("strobe", partial(self._lamps.strobe, on=light is Light.NIGHT)),
-            ("filter", partial(self._lamps.day_filter, closed=light is Light.DAY)),
-        ):
+        for lamp, at in ((Lamp.STROBE, Light.NIGHT), (Lamp.FILTER, Light.DAY)):
             try:
-                switch()
+                self._lamps.switch(lamp, on=light is at)
             except HardwareError as error:
-                failed.add(name)
-                if name not in self._failed:
+                failed.add(lamp)
+                if lamp not in self._failed:
                     self._log.error("lamps_failed", reason=str(error))
         return frozenset(failed)

@@ -18,7 +18,7 @@ from hw.chrony import ChronyDaemon
 from hw.clock import SystemClock
 from hw.clock_discipline import DisciplinedClock
 from hw.errors import HardwareError, MissingDriverError
-from hw.lamps import GpioLamps
+from hw.lamps import GpioLamps, Lamp
 from hw.late_parts import LateLamps, LatePower
 from hw.position import Fix, PositionSource
 from hw.power import IgnitionPolicy, IgnitionWatch, PiPower, PowerOrder, PowerSource
@@ -85,7 +85,7 @@ def field_parts(config: Config, *, on_order: Callable[[PowerOrder], None]) -> It
         if pins:
             lamps = LateLamps(partial(GpioLamps, **pins))
             stack.callback(lamps.close)
-            lamps.status(on=True)
+            lamps.switch(Lamp.STATUS, on=True)
         clock = clock_of(position)
         ignition = None
         if named.ignition_pin is not None:

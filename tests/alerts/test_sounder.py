@@ -20,7 +20,7 @@ from firmware.console.selftest import _sounder
 from firmware.run.field_parts import lamp_pins
 from firmware.settings.config import Config, PartsSettings, load_config, write_config
 from hw.errors import MissingDriverError, PartFailedError
-from hw.lamps import GpioLamps, Lamps, RememberedLamps
+from hw.lamps import GpioLamps, Lamp, Lamps, RememberedLamps
 from hw.late_parts import LateLamps
 from storage.alert_life import AlertAnswer, AlertEvent, AlertState, AlertStep
 from storage.alert_terms import DEFAULT_ALERTS
@@ -187,14 +187,14 @@ def test_the_thread_is_woken_by_an_alert_and_leaves_all_quiet() -> None:
     lamps = RememberedLamps()
     sounder = Sounder(lamps, longest_s=60.0, log=event_log(io.StringIO()))
     heard = threading.Event()
-    buzzer = lamps.buzzer
+    switch = lamps.switch
 
-    def told(*, on: bool) -> None:
-        buzzer(on=on)
-        if on:
+    def told(lamp: Lamp, *, on: bool) -> None:
+        switch(lamp, on=on)
+        if lamp is Lamp.BUZZER and on:
             heard.set()
 
-    lamps.buzzer = told  # type: ignore[method-assign]
+    lamps.switch = told  # type: ignore[method-assign]
     with sounding(sounder):
         sounder.changed(raised(), "raised")
         assert heard.wait(30)

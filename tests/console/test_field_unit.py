@@ -24,7 +24,7 @@ from firmware.settings.config import CameraSettings, load_config
 from hw.camera import Frame
 from hw.clock import SetClock, TimeState
 from hw.errors import CameraStalledError, HardwareError, MissingDriverError, SlotFailedError
-from hw.lamps import BorrowedLamps, RememberedLamps
+from hw.lamps import BorrowedLamps, Lamp, RememberedLamps
 from hw.machine import RememberedMachine
 from hw.vitals import NetworkLink, ScriptedBoard
 from storage import codec, envelope
@@ -455,7 +455,7 @@ def test_a_self_test_in_a_no_read_zone_calls_nothing_wrong(home: Home) -> None:
 def test_a_self_test_sounds_the_buzzer_and_leaves_an_alert_lit(home: Home) -> None:
     lamps = RememberedLamps()
     home.unit._parts = replace(home.unit._parts, lamps=lambda: BorrowedLamps(lamps))
-    lamps.alert(on=True)  # an alert waits
+    lamps.switch(Lamp.ALERT, on=True)  # an alert waits
     (check,) = [one for one in home.unit.selftest() if one.name == "alert sounder"]
     assert (check.good, check.detail) == (True, "switched: alert, buzzer")
     assert lamps.lit == {"alert"}

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from hw.errors import MissingDriverError
-from hw.lamps import BorrowedLamps, GpioLamps, Lamps, RememberedLamps
+from hw.lamps import BorrowedLamps, GpioLamps, Lamp, Lamps, RememberedLamps
 
 
 @pytest.fixture(params=["driver", "twin"])
@@ -25,22 +25,22 @@ def lamps(request: pytest.FixtureRequest) -> Iterator[Lamps]:
 
 def test_each_lamp_goes_on_and_off_alone(lamps: Lamps) -> None:
     assert lamps.lit == frozenset()
-    lamps.strobe(on=True)
+    lamps.switch(Lamp.STROBE, on=True)
     assert lamps.lit == {"strobe"}
-    lamps.day_filter(closed=True)
-    lamps.status(on=True)
-    lamps.strobe(on=False)
+    lamps.switch(Lamp.FILTER, on=True)
+    lamps.switch(Lamp.STATUS, on=True)
+    lamps.switch(Lamp.STROBE, on=False)
     assert lamps.lit == {"filter", "status"}
-    lamps.buzzer(on=True)
-    lamps.alert(on=True)
-    lamps.status(on=False)
+    lamps.switch(Lamp.BUZZER, on=True)
+    lamps.switch(Lamp.ALERT, on=True)
+    lamps.switch(Lamp.STATUS, on=False)
     assert lamps.lit == {"filter", "buzzer", "alert"}
-    lamps.buzzer(on=False)
+    lamps.switch(Lamp.BUZZER, on=False)
     assert lamps.lit == {"filter", "alert"}
 
 
 def test_everything_is_off_after_close(lamps: Lamps) -> None:
-    lamps.strobe(on=True)
+    lamps.switch(Lamp.STROBE, on=True)
     lamps.close()
     assert lamps.lit == frozenset()
     lamps.close()
@@ -50,8 +50,8 @@ def test_the_pins_follow_the_lamps() -> None:
     mock = pytest.importorskip("gpiozero.pins.mock")
     factory = mock.MockFactory()
     part = GpioLamps(strobe_pin=5, pin_factory=factory)
-    part.strobe(on=True)
-    part.status(on=True)
+    part.switch(Lamp.STROBE, on=True)
+    part.switch(Lamp.STATUS, on=True)
     assert factory.pin(5).state
     part.close()
     assert not factory.pin(5).state
@@ -69,11 +69,11 @@ def test_a_pin_that_is_taken_is_named() -> None:
 
 
 def test_borrowed_lamps_are_given_back_as_they_were(lamps: Lamps) -> None:
-    lamps.alert(on=True)
-    lamps.status(on=True)
+    lamps.switch(Lamp.ALERT, on=True)
+    lamps.switch(Lamp.STATUS, on=True)
     borrowed = BorrowedLamps(lamps)
-    borrowed.buzzer(on=True)
-    borrowed.alert(on=False)
+    borrowed.switch(Lamp.BUZZER, on=True)
+    borrowed.switch(Lamp.ALERT, on=False)
     assert borrowed.lit == {"status", "buzzer"}
     borrowed.close()
     assert lamps.lit == {"status", "alert"}

@@ -23,7 +23,7 @@ from hw import late_parts, receiver
 from hw.chrony import ScriptedDaemon, Tracking
 from hw.clock import TimeState
 from hw.errors import MissingDriverError
-from hw.lamps import RememberedLamps
+from hw.lamps import Lamp, RememberedLamps
 from hw.position import nmea_second
 from hw.power import PowerOrder, ScriptedPower
 from hw.rtc import ScriptedRtc
@@ -141,7 +141,7 @@ def test_lamps_and_supply_that_do_not_answer_are_alarms_and_stop_nothing(
     with field_parts.field_parts(config, on_order=orders.append) as parts:
         until(lambda: any("GPIO 17" in what for what in parts.troubles.lasting))
         assert parts.lamps is not None
-        parts.lamps.strobe(on=True)
+        parts.lamps.switch(Lamp.STROBE, on=True)
         assert parts.lamps.lit == frozenset()
         lamps, power = RememberedLamps(), ScriptedPower()
         monkeypatch.setattr(parts.lamps, "_opening", lambda: lamps)

@@ -13,7 +13,7 @@ from hw.camera import Frame
 from hw.clock import TimeState, UtcTime
 from hw.daylight import DaylightPolicy
 from hw.errors import PartFailedError
-from hw.lamps import RememberedLamps
+from hw.lamps import Lamp, RememberedLamps
 from sync.event_log import event_log
 
 
@@ -62,14 +62,14 @@ def test_filter_and_strobe_follow_day_and_night_and_the_log_says_so() -> None:
 
 def test_lamps_that_fail_do_not_stop_the_reading_and_are_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     lamps, events, clock = RememberedLamps(), io.StringIO(), Clockwork()
-    real = lamps.day_filter
+    real = lamps.switch
 
-    def stuck(*, closed: bool) -> None:
-        if clock.now_s < 10:
+    def stuck(lamp: Lamp, *, on: bool) -> None:
+        if lamp is Lamp.FILTER and clock.now_s < 10:
             raise PartFailedError("the filter is stuck")
-        real(closed=closed)
+        real(lamp, on=on)
 
-    monkeypatch.setattr(lamps, "day_filter", stuck)
+    monkeypatch.setattr(lamps, "switch", stuck)
     lighting = Lighting(lamps, longest_us=800, gain_max=8.0, log=event_log(events), monotonic=clock)
     one = frame(20, exposure_us=None, gain=None)
     for _ in range(8):

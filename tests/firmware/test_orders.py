@@ -16,7 +16,7 @@ from firmware.run.orders import Reason, StopRequest, SupplyOrders
 from firmware.run.run_result import RunOptions, RunResult
 from firmware.settings.config import Config, PartsSettings, write_config
 from hw.errors import PartFailedError
-from hw.lamps import RememberedLamps
+from hw.lamps import Lamp, RememberedLamps
 from hw.power import PowerOrder, ScriptedPower
 from storage.home import Home
 from storage.verify import verify_home
@@ -126,13 +126,14 @@ def test_a_run_sets_filter_and_strobe_by_its_frames_and_puts_all_out_at_its_end(
     write_config(home, Config(parts=PartsSettings(strobe_pin=5, filter_pin=6, status_pin=13)))
     pins: dict[str, object] = {}
     monkeypatch.setattr(field_parts, "GpioLamps", lambda **given: (pins.update(given), lamps)[1])
-    real = lamps.day_filter
+    real = lamps.switch
 
-    def day_filter(*, closed: bool) -> None:
-        real(closed=closed)
-        seen.append(lamps.lit)
+    def switch(lamp: Lamp, *, on: bool) -> None:
+        real(lamp, on=on)
+        if lamp is Lamp.FILTER:
+            seen.append(lamps.lit)
 
-    monkeypatch.setattr(lamps, "day_filter", day_filter)
+    monkeypatch.setattr(lamps, "switch", switch)
     with (tmp_path / "said").open("w", buffering=1) as out:
         app.run(home, RunOptions(source=str(CLIP), once=True, as_json=True), out=out, err=out)
     assert pins == {"strobe_pin": 5, "filter_pin": 6, "status_pin": 13}

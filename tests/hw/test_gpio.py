@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from hw.errors import MissingDriverError, PartFailedError
-from hw.lamps import GpioLamps
+from hw.lamps import GpioLamps, Lamp
 from hw.power import PiPower
 
 mock = pytest.importorskip("gpiozero.pins.mock")
@@ -54,8 +54,8 @@ def test_a_lamp_whose_chip_goes_away_is_a_failed_part_and_can_be_closed() -> Non
     lamps = GpioLamps(strobe_pin=23, status_pin=25, pin_factory=factory)
     broken(factory.pin(23))
     with pytest.raises(PartFailedError, match="strobe"):
-        lamps.strobe(on=True)
-    lamps.status(on=True)
+        lamps.switch(Lamp.STROBE, on=True)
+    lamps.switch(Lamp.STATUS, on=True)
     lamps.close()
     assert not factory.pin(25).state
     factory.reset()
