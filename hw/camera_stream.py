@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from hw.camera import Frame
 from hw.clock import Clock
 from hw.errors import BrokenFrameError, CameraStalledError, NoSuchSourceError, PartFailedError
-from hw.video_file import load_av, planes_of
+from hw.video_file import decoded, load_av, planes_of
 
 SCHEMES = ("rtsp://", "rtsps://")
 OPEN_S = 8.0
@@ -124,22 +124,12 @@ class StreamCamera:
 
     def _decoded(self, stream: Any) -> Iterator[Any]:
         """Frames, or what was wrong with one, in words."""
-        packets = self._container.demux(stream)
-        while True:
-            try:
-                packet = next(packets, None)
-            except self._av.error.ExitError:
-                raise CameraStalledError(f"{self._shown}: no frame for {self._stall_s:g} s") from None
-            except (self._av.FFmpegError, OSError) as error:
-                raise PartFailedError(f"{self._shown}: {_reason(error)}") from None
-            if packet is None:
-                return
-            try:
-                frames = packet.decode()
-            except self._av.FFmpegError as error:
-                yield f"does not decode ({type(error).__name__})"
-                continue
-            yield from frames
+        try:
+            yield from decoded(self._container.demux(stream), self._av)
+        except self._av.error.ExitError:
+            raise CameraStalledError(f"{self._shown}: no frame for {self._stall_s:g} s") from None
+        except (self._av.FFmpegError, OSError) as error:
+            raise PartFailedError(f"{self._shown}: {_reason(error)}") from None
 
 
 def _reason(error: Exception) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -77,21 +77,10 @@ class VideoFile:
         with self._open() as container:
             stream = container.streams.video[0]
             stream.thread_type = "NONE"  # one frame in, one frame out: memory stays flat
-            packets = container.demux(stream)
-            while True:
-                try:
-                    packet = next(packets, None)
-                except self._av.FFmpegError as error:
-                    yield f"cannot be read further ({type(error).__name__})"
-                    return
-                if packet is None:
-                    return
-                try:
-                    frames = packet.decode()
-                except self._av.FFmpegError as error:
-                    yield f"does not decode ({type(error).__name__})"
-                    continue
-                yield from frames
+            try:
+                yield from decoded(container.demux(stream), self._av)
+            except self._av.FFmpegError as error:
+                yield f"cannot be read further ({type(error).__name__})"
 
     def _missing_before(self, gap_us: int) -> int:
         """Frames that a video of a constant rate lacks in a gap; a varying rate has its own gaps."""
@@ -104,6 +93,17 @@ class VideoFile:
             raise NoSuchSourceError(
                 f"{self.path}: not a video that can be opened ({type(error).__name__})"
             ) from error
+
+
+def decoded(packets: Iterable[Any], av: Any) -> Iterator[Any]:
+    """Frames of packets; where one does not decode, what was wrong, in words. Raises av.FFmpegError."""
+    for packet in packets:
+        try:
+            frames = packet.decode()
+        except av.FFmpegError as error:
+            yield f"does not decode ({type(error).__name__})"
+            continue
+        yield from frames
 
 
 def _frame_us(stream: Any) -> int:

@@ -25,7 +25,7 @@ TYPE_ED25519 = 0x01
 TYPE_COSIGNATURE = 0x04
 MAX_NOTE_BYTES = 64 * 1024
 MAX_SIGNATURES = 16
-_NAME = re.compile(r"[^\s+]{1,255}")
+KEY_NAME = re.compile(r"[^\s+]{1,255}")
 _DECIMAL = re.compile(r"0|[1-9][0-9]{0,18}")
 
 
@@ -63,7 +63,7 @@ class NoteKey:
         name, _, rest = text.strip().partition("+")
         hexid, _, encoded = rest.partition("+")
         raw = _b64(encoded, "the key")
-        if not _NAME.fullmatch(name) or len(raw) != 33 or raw[0] not in (TYPE_ED25519, TYPE_COSIGNATURE):
+        if not KEY_NAME.fullmatch(name) or len(raw) != 33 or raw[0] not in (TYPE_ED25519, TYPE_COSIGNATURE):
             raise CheckpointError("not a public key of the form name+id+base64 (C2SP signed-note)")
         key = cls(name, Ed25519PublicKey.from_public_bytes(raw[1:]), raw[0])
         if key.key_id.hex() != hexid:
@@ -114,7 +114,7 @@ def split_note(note: str) -> tuple[str, list[tuple[str, bytes]]]:
     for line in tail[:-1].split("\n"):
         dash, _, rest = line.partition(" ")
         name, _, encoded = rest.partition(" ")
-        if dash != "—" or not _NAME.fullmatch(name):
+        if dash != "—" or not KEY_NAME.fullmatch(name):
             raise CheckpointError("a signature line does not start with a dash and a key name")
         signatures.append((name, _b64(encoded, f"the signature of {name}")))
     if len(signatures) > MAX_SIGNATURES:

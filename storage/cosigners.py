@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -21,14 +20,13 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey, MLDSA44PublicKey
 
-from storage.checkpoint import TYPE_COSIGNATURE, Checkpoint, Cosignature, split_note
+from storage.checkpoint import KEY_NAME, TYPE_COSIGNATURE, Checkpoint, Cosignature, split_note
 from storage.errors import CheckpointError
 
 TYPE_ML_DSA_44 = 0x06
 LABEL = b"subtree/v1\n\0"
 TIME_BYTES = 8
 LENGTHS = {TYPE_COSIGNATURE: (32, 64), TYPE_ML_DSA_44: (1312, 2420)}  # public key, signature; FIPS 204
-_NAME = re.compile(r"[^\s+]{1,255}")
 
 PrivateCosigner = Ed25519PrivateKey | MLDSA44PrivateKey
 
@@ -58,7 +56,7 @@ class CosignerKey:
             data = base64.b64decode(encoded, validate=True)
         except ValueError:
             raise CheckpointError("the key is not base64") from None
-        if not _NAME.fullmatch(name) or not data or data[0] not in LENGTHS:
+        if not KEY_NAME.fullmatch(name) or not data or data[0] not in LENGTHS:
             raise CheckpointError(
                 "not a co-signing key (type 4 or 6) of the form name+id+base64 (C2SP tlog-cosignature)"
             )

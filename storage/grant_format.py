@@ -32,6 +32,7 @@ MAX_BYTES = 16 * 1024
 GRANT_CONTEXT = b"alpr maintenance grant v1"
 DELEGATION_CONTEXT = b"alpr grant delegation v1"
 DEPARTMENT = "department"  # as unit: the department's own server
+REVOCATIONS = "revocations"  # the document of revoked grants
 
 TECHNICIAN_LIMIT_US = 366 * DAY_US  # training is yearly: policy 463.9
 VENDOR_LIMIT_US = (

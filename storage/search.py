@@ -19,10 +19,10 @@ from storage.envelope import encode
 from storage.epochs import EpochFacts
 from storage.errors import RecordError, SealError
 from storage.home import Home
+from storage.plate_text import PLATE_TEXT
 from storage.record_base import KeyClass
 from storage.times import HOUR_US
 
-PATTERN = re.compile(r"[A-Z0-9?]{1,16}")
 CONTENT = (KeyClass.READ, KeyClass.HIT)
 _NONCE, _CONTENT = sealing.NONCE_BYTES, sealing.SALT_BYTES + 4
 _NAME = encode("text")
@@ -40,7 +40,7 @@ class UnitQuery:
     until_us: int
 
     def check(self) -> None:
-        if self.plate is not None and not PATTERN.fullmatch(self.plate):
+        if self.plate is not None and not PLATE_TEXT.fullmatch(self.plate):
             raise RecordError("must be 1 to 16 of A-Z, 0-9, ?", where="plate")
         if not 0 <= self.since_us <= self.until_us:
             raise RecordError("must run forward", where="since, until")

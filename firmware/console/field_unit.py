@@ -44,6 +44,7 @@ from hw.vitals import Board, NetworkLink, can_reach
 from storage import envelope
 from storage.counts import counted
 from storage.errors import ExplainedError, StorageError
+from storage.grant_format import REVOCATIONS
 from storage.ledger import Ledger
 from storage.record_base import KeyClass
 from storage.times import DAY_US
@@ -51,7 +52,6 @@ from sync.documents import inbox_file, open_kept
 from sync.errors import SyncError
 from sync.membership import SyncFolder
 
-REVOCATIONS = "revocations"
 CAMERA_SETTINGS = ("exposure_us", "gain_max", "fps", "focus_dioptres")
 VENDOR = "vendor"  # 463.3: access for maintenance and repair
 

@@ -15,6 +15,7 @@ from firmware.console.plate_spots import Spots
 from firmware.console.unit import SelfTestLine
 from firmware.frames.frame_tap import FrameWithheldError
 from firmware.frames.picture_quality import picture_quality
+from firmware.health.report import HOT_C
 from firmware.screen import screened_name
 from firmware.settings.config import PartsSettings
 from hw.camera import Frame
@@ -29,7 +30,6 @@ from storage.slot import load_slot
 from storage.times import margin_text
 
 FREE_LEAST = 1 << 30
-HOT_C = 80.0
 BEEP_S = 0.3
 _OWN_SLOT = re.compile(
     r"file:slot|tpm:0x[0-9a-f]{7,8}"

@@ -259,8 +259,8 @@ class Pipeline:
         )
         self._stages = (
             Stage("capture", self._capture.run, at_end=self._frames.close),
-            Stage("read", self._read_all, at_end=self._end_reading),
-            Stage("store", self._store_all, at_end=self._end_storing),
+            Stage("read", self._read_all, at_end=self._shut),
+            Stage("store", self._store_all, at_end=self._shut),
         )
 
     def start(self) -> None:
@@ -309,8 +309,8 @@ class Pipeline:
             self._counts.read += 1
         self._read.finish()
 
-    def _end_reading(self) -> None:
-        self._stop.set()  # a reader that died must not leave the camera running
+    def _shut(self) -> None:
+        self._stop.set()  # a reader or a store that died must not leave the camera running
         self._frames.close()
         self._passes.close()
 
@@ -341,8 +341,3 @@ class Pipeline:
             else:
                 together.append(ended)
         return together
-
-    def _end_storing(self) -> None:
-        self._stop.set()
-        self._frames.close()
-        self._passes.close()

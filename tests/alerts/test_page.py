@@ -281,7 +281,7 @@ def test_the_requester_of_an_entry_does_not_verify_its_alert(car: Car) -> None:
     post(client, f"{base}/view")
     refused = post(client, f"{base}/transcribe", plate="7XKR219", state="CA")
     assert refused.status_code == 403
-    assert "who requested" in refused.text
+    assert "you requested" in refused.text
     assert "KIA" not in refused.text + client.get(base).text
 
 

@@ -104,7 +104,7 @@ BREAKS = (
     Break(("463.8",), "server/machine_due.py", "if moment_us >= end_us + DAY_US:", "if False:"),
     Break(("463.8",), "content/read_store.py", "tables.days.c.day >= query.since_us // DAY_US",
           "tables.days.c.day >= 1 << 40"),
-    Break(("463.8",), "server/retention.py", "return (day + 1 + keep_days) * DAY_US",
+    Break(("463.8",), "policy/system_terms.py", "return (day + 1 + keep_days) * DAY_US",
           "return (day + keep_days) * DAY_US"),
     Break(("463.8",), "server/retention.py",
           "free = 0 if self._purged_since(now - PACE_US) else 1", "free = 0"),

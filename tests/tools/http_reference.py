@@ -43,7 +43,7 @@ A refusal answers 401, 403, 409, 422, 423 or 429 with problem details (RFC 9457)
 `what`, `cure`; it is an entry of the access log and holds no plate. While the witness is away, a list carries the
 header `X-Not-Witnessed`, and an answer the field `unwitnessed`.
 
-What leaves the desk or lets somebody in (holds, exports, sharing, grants, covert entries, passkeys) asks for a fresh
+What leaves the desk or lets a person in (holds, exports, sharing, grants, covert entries, passkeys) asks for a fresh
 proof: 401, `refused` is `fresh-proof`, and `WWW-Authenticate` names `insufficient_user_authentication` (RFC 9470).
 Make it at `session/prove` in the same session, then repeat the call; a passkey's is for just the call that was refused
 last (`session/prove-passkey`, after it). It is good for the policy's minutes

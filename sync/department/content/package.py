@@ -23,8 +23,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import io
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,7 +43,7 @@ from sync.department.content.key_guard import Cover, read_name
 from sync.department.content.package_entries import LeftUnder
 from sync.department.content.provenance import ManifestAuthority, ManifestMaker, MissingManifestsError
 from sync.department.content.reads import OpenedRead
-from sync.department.content.zipped import read_zip
+from sync.department.content.zipped import read_zip, write_zip
 from sync.department.store.closed_records import MOST_BESIDE, beside_name
 from sync.messages import department_origin
 
@@ -56,7 +54,6 @@ MAX_FILES = 20_000
 MAX_BYTES = 4 << 30
 HEAD = "package.cose"
 CLOSED = "closed-log.txt"  # in place of the proof, where the read came after its log was closed
-FIXED_TIME = (1980, 1, 1, 0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,7 +143,7 @@ def build(reads: Sequence[OpenedRead], order: PackageOrder, maker: Maker) -> byt
     )
     files["SHA256SUMS"] = sums(head.files)
     files[HEAD] = envelope.sign(codec.to_bytes(head), maker.key, context=CONTEXT)
-    return _zipped(files)
+    return write_zip(files)
 
 
 def manifests(reads: Sequence[OpenedRead], order: PackageOrder, maker: Maker) -> tuple[dict[str, bytes], str]:
@@ -164,14 +161,6 @@ def manifests(reads: Sequence[OpenedRead], order: PackageOrder, maker: Maker) ->
     except MissingManifestsError as error:
         return {}, error.what  # the export continues: its other proofs are whole
     return made | {"c2pa-ca.pem": making.certificate}, ""
-
-
-def _zipped(files: Mapping[str, bytes]) -> bytes:
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
-        for name in sorted(files):
-            archive.writestr(zipfile.ZipInfo(name, FIXED_TIME), files[name])
-    return out.getvalue()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

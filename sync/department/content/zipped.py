@@ -1,4 +1,4 @@
-"""Takes the files out of a ZIP from outside: bounded, each name once, damage said in one way."""
+"""Files into a ZIP, and out of one from outside: bounded, each name once, damage said in one way."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import io
 import struct
 import zipfile
 import zlib
+from collections.abc import Mapping
 
 from storage.errors import PackageError
 
+FIXED_TIME = (1980, 1, 1, 0, 0, 0)
 # what zipfile raises for damage; ValueError is a seek to before the file's start (Python 3.13)
 DAMAGE = (
     zipfile.BadZipFile,
@@ -20,6 +22,15 @@ DAMAGE = (
     EOFError,
     ValueError,
 )
+
+
+def write_zip(files: Mapping[str, bytes], *, method: int = zipfile.ZIP_STORED) -> bytes:
+    """A ZIP of these, by name: the same bytes for the same files. `method`: ZIP_STORED or ZIP_DEFLATED."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", method) as archive:
+        for name in sorted(files):
+            archive.writestr(zipfile.ZipInfo(name, FIXED_TIME), files[name], method)
+    return out.getvalue()
 
 
 def read_zip(data: bytes, *, where: str, most_files: int, most_bytes: int) -> dict[str, bytes]:

@@ -235,7 +235,7 @@ class Calling:
 
     def _demand_open(self, token: str, known: Operation) -> None:
         """A remembered answer goes only to a person who could make the call now. Raises DeskRefusal."""
-        self.front.desk.act(token, known.call, lambda _caller: ([], lambda _entries: None))
+        self.front.desk.demand(token, known.call)
 
     def _demand_turn(self) -> None:
         """So many logons wait for their turn, and no more. Raises TooManyError."""

@@ -173,6 +173,10 @@ class Desk(LogState):
                 return finish([self.add(note, caller.stamp()) for note in notes])
         raise refusal
 
+    def demand(self, token: str, call: Call) -> None:
+        """The role first: enters a refusal alone. Raises DeskRefusal."""
+        self.act(token, call, lambda _caller: ([], lambda _entries: None))
+
     def still(self, token: str, call: Call) -> Caller:
         """Whether a session may continue a call that it began: no entry, and no use of the session.
 

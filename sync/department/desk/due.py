@@ -86,14 +86,14 @@ def endings_now(
 def overdue(front: DeskContext, token: str, form: OverdueForm) -> tuple[Overdue, ...]:
     """What is overdue: audits, training, purges, silent units, findings, requests not filed."""
     desk = front.desk
-    desk.act(token, Call.COMPLIANCE_READ, lambda _caller: ([], lambda _entries: None))  # the role first
+    desk.demand(token, Call.COMPLIANCE_READ)
     return tuple(overdue_now(front, desk.now_us(), filings=form.filings))
 
 
 def ending_soon(front: DeskContext, token: str, form: NothingForm) -> tuple[Ending, ...]:  # noqa: ARG001
     """What ends within the policy's days of notice: of people, of the server, of units."""
     desk = front.desk
-    desk.act(token, Call.COMPLIANCE_READ, lambda _caller: ([], lambda _entries: None))  # the role first
+    desk.demand(token, Call.COMPLIANCE_READ)
     now_us = desk.now_us()
     return tuple(soon(desk.policy, endings_now(front, now_us), now_us))
 

@@ -115,9 +115,7 @@ class Visit:
         """Ask session, role and training as the call `name` would, without making it. Raises DeskRefusal."""
         call = known_operation(name).call
         desk = self.calling.front.desk
-        await self.calling.in_thread(
-            lambda: desk.act(self.token, call, lambda _caller: ([], lambda _entries: None))
-        )
+        await self.calling.in_thread(lambda: desk.demand(self.token, call))
 
     def say(self, words: str) -> None:
         """Words for the next page of this session."""

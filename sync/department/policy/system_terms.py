@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from storage.policy import MAX_ZONES, NoReadZone
+from storage.times import DAY_US
 from sync.department.policy.roles import Call, Role
 from sync.department.policy.term_base import between, refuse
 
@@ -73,6 +74,11 @@ class WitnessTerms:
 
     def check(self) -> None:
         between(self.grace_minutes, 0, MAX_GRACE_MINUTES, "witness.grace_minutes")
+
+
+def purge_due_us(day: int, keep_days: int) -> int:
+    """463.8: the first moment at which all that was received on `day` (since 1970) has been kept so long."""
+    return (day + 1 + keep_days) * DAY_US
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ from sync.department.journal.change_entries import DayCounted
 from sync.department.journal.entries import Entry, RootSet
 from sync.department.journal.hold_entries import Purged
 from sync.department.policy.policy_file import parse_policy
+from sync.department.policy.system_terms import purge_due_us
 from sync.department.store.received import READ, ReceivedDay
 
 
@@ -58,7 +59,7 @@ class CountedDays:
         for day, receipt in sorted(stored.purged.items()):
             text = day_text(day)
             said, entered_us = self.purged.get(text, (b"", newest_us))
-            if entered_us < (day + 1 + self.keep_days) * DAY_US:
+            if entered_us < purge_due_us(day, self.keep_days):
                 kept = counted(self.keep_days, "day")
                 wrong.append(f"the day of receipt {text} was purged before its {kept} were over")
             elif not said:

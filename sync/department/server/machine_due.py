@@ -14,9 +14,9 @@ from sync.department.content.alert_records import StoreAlerts
 from sync.department.desk.desk import Desk
 from sync.department.desk.owed import Ending, Late, Overdue, ending_at
 from sync.department.ground.home import DepartmentHome
+from sync.department.policy.system_terms import purge_due_us
 from sync.department.server import hourly, roster
 from sync.department.server.machine_state import StoredState
-from sync.department.server.retention import due_us
 from sync.department.store import tables, unit_health
 from sync.department.store.database import Store
 from sync.department.store.unit_health import SILENT_DAYS
@@ -37,7 +37,7 @@ def overdue_in_store(store: Store, desk: Desk, moment_us: int) -> list[Overdue]:
         for day in connection.execute(
             select(tables.days.c.day).where(tables.days.c.purged_us.is_(None))
         ).scalars():
-            end_us = due_us(day, desk.policy.retention.keep_days)
+            end_us = purge_due_us(day, desk.policy.retention.keep_days)
             if moment_us >= end_us + DAY_US:
                 ended = iso_text(end_us, to="second")
                 what = f"the day of receipt {day_text(day)} was to be purged by {ended}"

@@ -24,6 +24,7 @@ from sync.department.desk.state import checked_policy
 from sync.department.ground.department_time import DepartmentTime
 from sync.department.ground.home import DepartmentHome
 from sync.department.ground.settings import Settings
+from sync.department.policy.system_terms import purge_due_us
 from sync.department.store.blobs import PackStore
 from sync.department.store.database import Store
 from sync.department.store.tables import alerts, days, elements
@@ -64,11 +65,6 @@ class Due:
 
     def overdue_days(self, now_us: int) -> int:
         return max(0, (now_us - self.due_us) // DAY_US)
-
-
-def due_us(day: int, keep_days: int) -> int:
-    """The first moment at which everything received on `day` has been kept its full year."""
-    return (day + 1 + keep_days) * DAY_US
 
 
 def keep_days_of(home: DepartmentHome) -> int:
@@ -129,7 +125,7 @@ class StoreRetention:
         return [
             Due(
                 day=row.day,
-                due_us=due_us(row.day, keep_days),
+                due_us=purge_due_us(row.day, keep_days),
                 begun=row.purge_started_us is not None,
             )
             for row in rows
@@ -200,7 +196,7 @@ class StoreRetention:
         """Days of which a key exists, but no row: a restored database is older than they are.
 
         Their year ends like any other's, so they are entered and purged with the rest. Packs alone make no
-        day: whoever can write into the bucket could fill the queue of the purge with days that never were.
+        day: a person who can write into the bucket could fill the purge's queue with days that never were.
         Without a key they are noise, and go at once when their year is over.
         """
         with self._store.read() as connection:

@@ -6,14 +6,13 @@ A log has one at a time: another element takes its place, so that what a unit ca
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 
 from storage import files
+from storage.leaf import ELEMENT_NAME
 from sync.errors import MessageError
 from sync.pieces import PieceHeader
 
-_NAME = re.compile(r"[a-z][a-z_]{0,31}")
 DAY_S = 86_400
 
 
@@ -25,7 +24,7 @@ class Partials:
         folder.mkdir(mode=files.PRIVATE_DIR, parents=True, exist_ok=True)
 
     def _path(self, log_no: int, header: PieceHeader) -> Path:
-        if not _NAME.fullmatch(header.name):
+        if not ELEMENT_NAME.fullmatch(header.name):
             raise MessageError("is not the name of an element", where="piece.name")
         return self._folder / f"{log_no:d}-{header.sequence:d}-{header.name}-{header.total:d}"
 

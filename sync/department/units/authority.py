@@ -24,12 +24,11 @@ from storage import files
 from storage.times import now_us
 from sync.department.ground.certificates import issued, private_pem, self_signed
 from sync.errors import HomeError
-from sync.membership import page_host
+from sync.membership import RENEW_BEFORE_DAYS, page_host
 from sync.vouch import p256
 
 CA_DAYS = 730
 SERVER_DAYS = 365
-RENEW_BEFORE_DAYS = 30
 CA_RENEW_BEFORE_DAYS = 240  # every unit renews its own, and so hears of it, within 60 of these
 
 

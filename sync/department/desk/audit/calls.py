@@ -14,7 +14,7 @@ from sync.department.desk.audit.rules import AlprRequest, AuditFilter
 from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Desk, Plan
 from sync.department.desk.inquiry.calls import read_log
-from sync.department.desk.inquiry.forms import Entered, NothingForm
+from sync.department.desk.inquiry.forms import Entered, NothingForm, first_entered
 from sync.department.desk.inquiry.rules import plate_of
 from sync.department.desk.state import DeskState
 from sync.department.journal.change_entries import GlassBroken, GlassJudged
@@ -423,7 +423,7 @@ def close(front: DeskContext, token: str, form: AuditCloseForm) -> Entered:
         rules.to_close(desk.book.findings, form.finding, caller.user, form.verdict, form.note)
         _demand_reviewer(desk, form.finding, caller.user)
         note = FindingClosed(finding=form.finding, verdict=form.verdict, note=form.note)
-        return [note], lambda made: Entered(entry=made[0].sequence)
+        return [note], first_entered
 
     return desk.act(token, Call.AUDIT_REVIEW, plan)
 

@@ -32,7 +32,7 @@ def compare_cases(front: DeskContext, token: str, form: CompareForm) -> AuditCom
     """Hold the look-ups since the last comparison against an export; the next audit assigns what it lacks."""
     desk = front.desk
     numbers = cases.read_export(form.export)
-    desk.act(token, Call.AUDIT_RUN, lambda _caller: ([], lambda _entries: None))  # the role first
+    desk.demand(token, Call.AUDIT_RUN)
     requests = front.requests.of(desk.log)
 
     def plan(caller: Caller) -> Plan[AuditCompared]:

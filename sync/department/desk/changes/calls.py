@@ -8,7 +8,7 @@ from typing import Any
 from sync.department.desk.changes import rules
 from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Desk, Plan
-from sync.department.desk.inquiry.forms import Entered, NothingForm
+from sync.department.desk.inquiry.forms import Entered, NothingForm, first_entered
 from sync.department.desk.words import demand_words
 from sync.department.journal.change_entries import ChangeDecided, ChangeProposed
 from sync.department.journal.entries import Entry, LogRead
@@ -192,6 +192,6 @@ def decide(front: DeskContext, token: str, form: DecideForm) -> Entered:
         rules.to_decide(desk.policy, desk.book.changes, form.proposal, caller.user, caller.at_us)
         demand_words(form.reason, "say why", code="reason", clause=rules.CLAUSE)
         note = ChangeDecided(proposal=form.proposal, granted=form.granted, reason=form.reason)
-        return [note], lambda made: Entered(entry=made[0].sequence)
+        return [note], first_entered
 
     return desk.act(token, Call.CHANGE_APPROVE, plan)

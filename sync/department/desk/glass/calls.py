@@ -9,7 +9,7 @@ from sync.department.desk.audit.rules import reviewer_for
 from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Desk, Plan
 from sync.department.desk.glass import rules
-from sync.department.desk.inquiry.forms import Answer, Entered, NothingForm
+from sync.department.desk.inquiry.forms import Answer, Entered, NothingForm, first_entered
 from sync.department.desk.inquiry.rules import check_ask
 from sync.department.desk.inquiry.searching import carry_out, check_search, search_entry, tidy
 from sync.department.desk.machine.naming_logs import name_logs
@@ -119,7 +119,7 @@ def judge(front: DeskContext, token: str, form: JudgeForm) -> Entered:
     def plan(caller: Caller) -> Plan[Entered]:
         rules.to_judge(desk.book.glass, form.access, caller.user, form.reason)
         note = GlassJudged(access=form.access, justified=form.justified, reason=form.reason)
-        return [note], lambda made: Entered(entry=made[0].sequence)
+        return [note], first_entered
 
     return desk.act(token, Call.INQUIRY_APPROVE, plan)
 

@@ -35,7 +35,7 @@ from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Desk, Plan
 from sync.department.desk.grants.revoking import demand_not_taken_back
 from sync.department.desk.grants.signer import SIGNER
-from sync.department.desk.inquiry.forms import Entered, NothingForm
+from sync.department.desk.inquiry.forms import Entered, NothingForm, first_entered
 from sync.department.desk.people import training
 from sync.department.journal.change_entries import ChangeProposed
 from sync.department.journal.entries import AccountSet, Entry
@@ -353,7 +353,7 @@ def enter(front: DeskContext, token: str, form: SignedForm) -> Entered:
         _demand_repair(grant)
         if grant.grant_id in desk.book.grants.issued:
             raise FormError("that grant is in the log", code="entered", clause=CLAUSE)
-        return [_note(grant, signer)], lambda made: Entered(entry=made[0].sequence)
+        return [_note(grant, signer)], first_entered
 
     return desk.act(token, Call.GRANT_ENTER, plan)
 

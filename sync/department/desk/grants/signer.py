@@ -9,7 +9,17 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import select
 
 from storage import codec, envelope, files
-from storage.grant_format import DEPARTMENT, FORMAT, Bundle, Delegation, Grant, delegate, issue, open_bundle
+from storage.grant_format import (
+    DEPARTMENT,
+    FORMAT,
+    REVOCATIONS,
+    Bundle,
+    Delegation,
+    Grant,
+    delegate,
+    issue,
+    open_bundle,
+)
 from storage.times import DAY_US
 from sync.department.ground.home import DepartmentHome, load_ed25519
 from sync.department.store.database import Store
@@ -18,7 +28,6 @@ from sync.department.units import documents
 from sync.documents import Carried, context_of
 from sync.errors import InvalidInputError
 
-REVOCATIONS = "revocations"
 SIGNER = "command"
 
 

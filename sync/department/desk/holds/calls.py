@@ -13,7 +13,7 @@ from sync.department.desk.context import ELEMENTS, DeskContext
 from sync.department.desk.desk import Caller, Desk, Plan
 from sync.department.desk.holds import rules as holds
 from sync.department.desk.inquiry import rules as inquiry
-from sync.department.desk.inquiry.forms import Entered, NothingForm
+from sync.department.desk.inquiry.forms import Entered, NothingForm, first_entered
 from sync.department.desk.inquiry.searching import found_by, note_refusal
 from sync.department.desk.words import demand_words
 from sync.department.journal.change_entries import ChangeProposed, HoldRests
@@ -100,10 +100,6 @@ class Exported:
     unwitnessed: bool
     package: bytes = field(repr=False)
     proposal: int = -1
-
-
-def _first(entries: list[Entry]) -> Entered:
-    return Entered(entry=entries[0].sequence)
 
 
 def _access(
@@ -324,7 +320,7 @@ def ask_release(front: DeskContext, token: str, form: BookForm) -> Entered:
 
     def plan(_caller: Caller) -> Plan[Entered]:
         holds.to_ask_release(desk.book.holds, form.hold, form.evidence_item)
-        return [ReleaseAsked(hold=form.hold, evidence_item=form.evidence_item)], _first
+        return [ReleaseAsked(hold=form.hold, evidence_item=form.evidence_item)], first_entered
 
     return desk.act(token, Call.HOLD_RELEASE, plan)
 
@@ -337,7 +333,7 @@ def release(front: DeskContext, token: str, form: BookForm) -> Entered:
         first = holds.to_release(desk.book.holds, form.hold, form.evidence_item, caller.user)
         access = holds.placed(desk.book.holds, form.hold).access
         note = HoldReleased(hold=form.hold, access=access, evidence_item=form.evidence_item, asked_by=first)
-        return [note], lambda made: (_first(made), access)
+        return [note], lambda made: (first_entered(made), access)
 
     made, access = desk.act(token, Call.HOLD_RELEASE, plan)
     front.door.release(desk.covered(made.entry))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from sync.department.content.reads import FoundRead
+from sync.department.journal.entries import Entry
 from sync.department.journal.inquiry_entries import Ground, Query
 
 
@@ -147,6 +148,11 @@ class Entered:
     """A call that only makes an entry: its number."""
 
     entry: int
+
+
+def first_entered(entries: list[Entry]) -> Entered:
+    """The answer of a call whose first note is what it was for."""
+    return Entered(entry=entries[0].sequence)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from storage.times import DAY_US, parse_utc
 from sync.department.desk.changes import rules as changes
 from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Plan
-from sync.department.desk.inquiry.forms import Entered
+from sync.department.desk.inquiry.forms import Entered, first_entered
 from sync.department.desk.words import demand_words
 from sync.department.ground.department_time import Doubt, span_text
 from sync.department.journal.change_entries import ChangeProposed
@@ -89,7 +89,7 @@ def allow_purge(front: DeskContext, token: str, form: PurgeForm) -> Entered:
             if isinstance(second, ChangeProposed)
             else [PurgeAllowed(through=through, reason=form.reason), *second]
         )
-        return notes, lambda made: Entered(entry=made[0].sequence)
+        return notes, first_entered
 
     return desk.act(token, Call.CHANGE_APPROVE, plan)
 

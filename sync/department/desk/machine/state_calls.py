@@ -11,6 +11,7 @@ from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.journal.change_entries import DayCounted
 from sync.department.journal.hold_entries import Purged
 from sync.department.policy.roles import Call
+from sync.department.policy.system_terms import purge_due_us
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +71,7 @@ def retention(front: DeskContext, token: str, form: NothingForm) -> Retention:  
     keep_days = desk.policy.retention.keep_days
     rows = []
     for one in front.state.days():
-        name, due_us = day_text(one.day), (one.day + 1 + keep_days) * DAY_US
+        name, due_us = day_text(one.day), purge_due_us(one.day, keep_days)
         gone = purged.get(name)
         rows.append(
             RetainedDay(

@@ -12,7 +12,7 @@ from storage.times import DAY_US
 from sync.department.desk.changes import rules as changes
 from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Desk, Plan
-from sync.department.desk.inquiry.forms import Entered, NothingForm
+from sync.department.desk.inquiry.forms import Entered, NothingForm, first_entered
 from sync.department.desk.people import keys, training
 from sync.department.desk.people import rules as people
 from sync.department.desk.people.passwords import check_password
@@ -29,7 +29,6 @@ from sync.department.journal.entries import (
     KEPT,
     REPLACED,
     AccountSet,
-    Entry,
     LockoutLifted,
     Shift,
 )
@@ -136,10 +135,6 @@ class Person:
     ssh_lines: tuple[str, ...] = ()
 
 
-def _first(entries: list[Entry]) -> Entered:
-    return Entered(entry=entries[0].sequence)
-
-
 def set_account(front: DeskContext, token: str, form: AccountForm) -> Entered:
     """Add, change or remove a person, by another person."""
     desk = front.desk
@@ -164,7 +159,7 @@ def set_account(front: DeskContext, token: str, form: AccountForm) -> Entered:
         needed = people.account_needs_second(desk.policy, desk.book.roster, account)
         second = second_of(desk, caller, "user/set", form, needed=needed)
         if isinstance(second, ChangeProposed):
-            return [second], _first
+            return [second], first_entered
         notes = [*second, account, *designation]
         return notes, lambda made: Entered(entry=made[len(second)].sequence)
 
@@ -240,7 +235,7 @@ def hand_office_over(front: DeskContext, token: str, form: HandoverForm) -> Ente
         people.check_account(desk.policy, left)
         second = second_of(desk, caller, "user/hand-over", form, needed=True)
         if isinstance(second, ChangeProposed):
-            return [second], _first
+            return [second], first_entered
         return [*second, next_one, left], lambda made: Entered(entry=made[len(second)].sequence)
 
     made = desk.act(token, Call.USER_MANAGE, plan)
@@ -378,7 +373,7 @@ def lift_lockout(front: DeskContext, token: str, form: UserForm) -> Entered:
         demand_words(form.reason, "say why", code="reason", clause="CJIS AC-7")
         if form.user not in desk.book.roster.accounts:
             raise FormError("that user is not on the roster", code="no-such-user", clause="CJIS AC-7")
-        return [LockoutLifted(user=form.user, reason=form.reason)], _first
+        return [LockoutLifted(user=form.user, reason=form.reason)], first_entered
 
     return desk.act(token, Call.USER_MANAGE, plan)
 

@@ -1,4 +1,4 @@
-"""Failed logons on the disk, so that a restart of the server gives nobody new attempts.
+"""Failed logons on the disk, so that a restart of the server gives no new attempts.
 
 `HOME/desk/failed-logons.sqlite` holds times under keyed hashes of names and networks: what a person typed
 into the field of the name may be a password. It is no record: who deletes it has the counters of a fresh

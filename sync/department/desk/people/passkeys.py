@@ -27,7 +27,7 @@ from webauthn.helpers.structs import (
 from storage.codec import to_bytes
 from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Desk, Plan
-from sync.department.desk.inquiry.forms import Entered, NothingForm
+from sync.department.desk.inquiry.forms import Entered, NothingForm, first_entered
 from sync.department.desk.people.challenges import WaitingLogon
 from sync.department.desk.people.keys import like
 from sync.department.desk.words import demand_words
@@ -230,7 +230,7 @@ def register(front: DeskContext, token: str, form: PasskeyForm) -> Entered:
             origin=desk.logons.site.origin,
             active=True,
         )
-        return [note], lambda made: Entered(entry=made[0].sequence)
+        return [note], first_entered
 
     return desk.act(token, Call.TRAINING_READ, plan)
 
@@ -253,7 +253,7 @@ def remove(front: DeskContext, token: str, form: PasskeyIdForm) -> Entered:
             origin=found.origin,
             active=False,
         )
-        return [gone], lambda made: Entered(entry=made[0].sequence)
+        return [gone], first_entered
 
     return desk.act(token, Call.TRAINING_READ, plan)
 

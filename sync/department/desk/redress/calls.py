@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from storage.times import DAY_US
 from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Plan
-from sync.department.desk.inquiry.forms import Entered, NothingForm
+from sync.department.desk.inquiry.forms import Entered, NothingForm, first_entered
 from sync.department.desk.redress import rules
 from sync.department.desk.words import demand_plain
 from sync.department.journal.entries import Entry, LogRead
@@ -159,6 +159,6 @@ def answer(front: DeskContext, token: str, form: RedressAnswerForm) -> Entered:
     def plan(_caller: Caller) -> Plan[Entered]:
         rules.check_answer(desk.book.redress, form.request, form.outcome, form.note)
         note = RedressAnswered(request=form.request, outcome=form.outcome, note=form.note)
-        return [note], lambda made: Entered(entry=made[0].sequence)
+        return [note], first_entered
 
     return desk.act(token, Call.REDRESS_ANSWER, plan)

@@ -11,7 +11,7 @@ from sync.department.content.reads import OpenedRead
 from sync.department.desk.context import ELEMENTS, DeskContext
 from sync.department.desk.desk import Caller, Plan
 from sync.department.desk.inquiry import rules as inquiry
-from sync.department.desk.inquiry.forms import Entered, NothingForm
+from sync.department.desk.inquiry.forms import Entered, NothingForm, first_entered
 from sync.department.desk.inquiry.searching import note_refusal
 from sync.department.desk.sharing import rules as sharing
 from sync.department.desk.words import demand_words
@@ -250,7 +250,7 @@ def review(front: DeskContext, token: str, form: ReviewForm) -> Entered:
         sharing.to_review(desk.book.shares, form.request)
         if len(form.note.split()) < 2:
             raise FormError("say what was reviewed", code="note", clause="463.6 (b)")
-        return [ShareReviewed(request=form.request, note=form.note)], _first
+        return [ShareReviewed(request=form.request, note=form.note)], first_entered
 
     return desk.act(token, Call.SHARE_REVIEW, plan)
 
@@ -262,13 +262,9 @@ def decide(front: DeskContext, token: str, form: DecisionForm) -> Entered:
     def plan(caller: Caller) -> Plan[Entered]:
         sharing.to_decide(desk.policy, desk.book.shares, form.request, caller.user)
         demand_words(form.note, "say why it was approved or refused", code="note", clause="463.6 (b)")
-        return [ShareDecided(request=form.request, approved=form.approved, note=form.note)], _first
+        return [ShareDecided(request=form.request, approved=form.approved, note=form.note)], first_entered
 
     return desk.act(token, Call.SHARE_APPROVE, plan)
-
-
-def _first(entries: list[Entry]) -> Entered:
-    return Entered(entry=entries[0].sequence)
 
 
 def _sheet(asked: ShareAsked, request: int, last: Entry) -> tuple[tuple[str, str], ...]:

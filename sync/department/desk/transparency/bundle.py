@@ -36,7 +36,7 @@ from storage.errors import CheckpointError, PackageError, RecordError, StorageEr
 from storage.leaf import log_id_of
 from storage.merkle import leaf_hash
 from storage.sealing import commitment
-from sync.department.content.zipped import names_in, read_zip
+from sync.department.content.zipped import names_in, read_zip, write_zip
 from sync.department.desk.json_forms import read_form, to_json
 from sync.department.desk.state import DeskState
 from sync.department.desk.transparency import rules
@@ -57,7 +57,6 @@ OPENED = frozenset(one.KIND for one in (AccessLogOpened, RootSet, DayCounted, Pu
 FILES = ("checkpoint", "counts.json", "facts.json", "leaves.bin", "openings.bin")
 MAX_BYTES = 2 << 30
 MOST_FILES = 100  # more are not even read
-FIXED_TIME = (1980, 1, 1, 0, 0, 0)
 _LENGTH = struct.Struct(">I")
 
 
@@ -119,11 +118,7 @@ def build(content: Content, sign: Callable[[bytes], bytes]) -> bytes:
         files=tuple((name, hashlib.sha256(files[name]).digest()) for name in FILES),
     )
     files[HEAD] = sign(codec.to_bytes(head))
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name in sorted(files):
-            archive.writestr(zipfile.ZipInfo(name, FIXED_TIME), files[name], zipfile.ZIP_DEFLATED)
-    return out.getvalue()
+    return write_zip(files, method=zipfile.ZIP_DEFLATED)
 
 
 def _json(value: object) -> bytes:

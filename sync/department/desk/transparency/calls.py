@@ -10,5 +10,5 @@ from sync.department.policy.roles import Call
 
 def read(front: DeskContext, token: str, form: NothingForm) -> Transparency:  # noqa: ARG001
     """The public counts, up to the end of the last week."""
-    front.desk.act(token, Call.POLICY_READ, lambda _caller: ([], lambda _entries: None))
+    front.desk.demand(token, Call.POLICY_READ)
     return front.public_counts.newest(front.desk)
