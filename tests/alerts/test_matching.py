@@ -70,7 +70,7 @@ def test_what_contradicts_the_entry_is_listed_silently_with_its_reason(
     assert one.silent == silent
 
 
-def test_what_nobody_says_contradicts_nothing() -> None:
+def test_what_is_not_said_contradicts_nothing() -> None:
     assert matched(seen("7XKR219", state=""))[0].sounds
     assert matched(seen("7XKR219"), [entry(state="")])[0].sounds
     assert matched(seen("7XKR219", state="US-CO", sure=0.4))[0].sounds

@@ -253,7 +253,7 @@ CALLS = ("view", "transcribe", "answer", "clets", "close")
 @pytest.mark.parametrize(
     ("user", "role"), [(user, role) for user, roles in DEMO_PEOPLE.items() for role in roles]
 )
-def test_every_call_as_every_role(car: Car, user: str, role: str) -> None:
+def test_each_role_makes_the_calls_of_the_policy_and_no_other(car: Car, user: str, role: str) -> None:
     """Whoever may not see alerts has no session, and without one no call says anything of an alert."""
     alert = car.passes()
     base = f"/api/alerts/{alert.number}"
@@ -285,7 +285,7 @@ def test_the_requester_of_an_entry_does_not_verify_its_alert(car: Car) -> None:
     assert "KIA" not in refused.text + client.get(base).text
 
 
-def test_whoever_read_the_entry_first_does_not_confirm_it(car: Car) -> None:
+def test_a_person_who_read_the_entry_first_does_not_confirm_it(car: Car) -> None:
     """The entry is shown by what was typed; typing it again, now that it is known, is refused."""
     client, alert = car.enter(), car.passes()
     base = f"/api/alerts/{alert.number}"

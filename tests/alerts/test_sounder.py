@@ -96,7 +96,7 @@ def test_an_alert_that_is_seen_at_once_is_still_heard_for_one_beep() -> None:
     assert car.passes(10.0) == pytest.approx(BEEP_S, abs=0.05)
 
 
-def test_nobody_there_ends_the_sound_after_the_configured_time_and_leaves_the_lamp() -> None:
+def test_an_unanswered_alert_is_silent_after_the_configured_time_and_leaves_the_lamp() -> None:
     car = Car(longest_s=3.0)
     car.tell(raised())
     assert 0.0 < car.passes(60.0) <= 3.0 + BEEP_S

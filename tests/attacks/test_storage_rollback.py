@@ -51,7 +51,7 @@ def test_a_log_rewritten_with_the_stolen_log_key_is_found_by_an_anchor(
     assert not check(home, slot).ok
 
 
-def test_keys_of_a_closed_log_are_left_to_the_department_and_to_nobody_else(
+def test_keys_of_a_closed_log_are_left_to_the_department_alone(
     ledger: Ledger, home: Path, slot: LoopbackSlot, time: SteppedTime, tmp_path: Path
 ) -> None:
     department = Department()

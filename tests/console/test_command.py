@@ -39,7 +39,7 @@ def test_between_two_visits_a_port_leaves_the_home_to_the_reader(home: Path) -> 
             hands.wait_for("bye")
 
 
-def test_noise_between_two_visits_wakes_nobody(home: Path) -> None:
+def test_line_noise_between_visits_starts_no_session(home: Path) -> None:
     with console_program(home, port=True) as (hands, _):
         hands.wait_for("press return", 60)
         hands.press(bytes(byte for byte in range(256) if byte not in b"\r\n"))

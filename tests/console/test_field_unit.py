@@ -207,7 +207,7 @@ def test_a_list_of_revoked_grants_that_was_set_back_or_deleted_lets_no_one_in(ho
         pytest.param(lambda: b"", id="empty"),
     ],
 )
-def test_a_forged_or_damaged_list_lets_nobody_in(home: Home, message: Callable[[], bytes]) -> None:
+def test_a_forged_or_damaged_list_stops_every_login(home: Home, message: Callable[[], bytes]) -> None:
     folder = home.enroll()
     (folder.inbox / "revocations.cbor").write_bytes(message())
     with pytest.raises(UnitRefusedError, match="damaged"):
@@ -239,7 +239,7 @@ def test_a_bundle_that_came_with_a_sync_is_named_and_handed_to_the_installer(hom
     assert [path.name for path in folder.path.iterdir() if "bundle" in path.name] == []
 
 
-def test_a_bundle_that_nobody_signed_is_not_handed_on(home: Home) -> None:
+def test_an_unsigned_bundle_is_not_handed_on(home: Home) -> None:
     folder = home.enroll()
     bundle(folder, "0.3.0", b"evil", ed25519.Ed25519PrivateKey.generate())
     assert "bundle 0.3.0 is damaged" in home.unit.update_state()[-1]

@@ -20,7 +20,7 @@ Bench = Any  # tests/console/conftest.py
 NOW_US = 1_777_777_777_000_000
 
 
-def test_a_visitor_who_lets_his_challenge_lie_is_hung_up_on(make_bench: Callable[..., Bench]) -> None:
+def test_an_unanswered_challenge_disconnects_the_visitor(make_bench: Callable[..., Bench]) -> None:
     bench = make_bench(stays=False)
     bench.hands.wait_for("unit-7> ")
     bench.hands.type("login")
@@ -33,7 +33,7 @@ def test_a_visitor_who_lets_his_challenge_lie_is_hung_up_on(make_bench: Callable
     bench.over()
 
 
-def test_a_visitor_who_lets_a_question_lie_is_hung_up_on(make_bench: Callable[..., Bench]) -> None:
+def test_an_unanswered_question_disconnects_the_visitor(make_bench: Callable[..., Bench]) -> None:
     bench = make_bench(BenchUnit(enrolled=False, empty=True), stays=False)
     bench.hands.wait_for("unit-7> ")
     bench.hands.type("network wifi depot")
@@ -140,7 +140,7 @@ def test_what_the_installer_says_passes_the_screen(bench: Bench) -> None:
     assert "installed *****" in bench.ask("update /media/usb/bundle")
 
 
-def test_a_session_ends_where_nobody_can_tell_whether_it_was_revoked(bench: Bench) -> None:
+def test_a_session_ends_if_revocations_cannot_be_read(bench: Bench) -> None:
     bench.enter()
 
     def damaged() -> Any:

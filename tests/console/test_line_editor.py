@@ -172,7 +172,7 @@ def test_a_line_that_is_too_long_is_spoiled_not_cut() -> None:
     assert events(b"x" * (LINE_LIMIT + 1) + b"\rstatus\r") == [Spoiled(), Line("status")]
 
 
-def test_control_c_gives_the_line_up_and_control_d_logs_nobody_out() -> None:
+def test_control_c_drops_the_line_and_control_d_ends_no_session() -> None:
     assert events(b"rebo\x03\x04x\x04\r") == [Interrupted(), Line("x")]
 
 

@@ -205,7 +205,7 @@ def test_a_plate_that_was_missed_keeps_its_text_however_near_it_is(share: float)
     assert told_bits(share, views=200 if FULL else 16) <= 3.0
 
 
-def test_no_plate_is_read_from_a_preview_that_nobody_masked(shared_data: Path) -> None:
+def test_no_plate_is_read_from_a_preview_without_masks(shared_data: Path) -> None:
     """Real plates that fill a tenth to twice the view, and the reader itself at the preview's cells."""
     reader = PlateReader.from_models()
     with (shared_data / "us-crops" / "labels.csv").open(newline="") as file:

@@ -38,7 +38,7 @@ def test_a_visit_hangs_up_at_its_end_and_leaves_no_prompt(make_bench: Callable[.
 
 
 @pytest.mark.parametrize(("enrolled", "told"), [(True, True), (False, True)])
-def test_whoever_keeps_a_unit_from_reading_is_told(office: Any, enrolled: bool, told: bool) -> None:
+def test_a_person_who_keeps_a_unit_from_reading_is_told(office: Any, enrolled: bool, told: bool) -> None:
     near, far = loopback_pair()
     console = Console(
         near, BenchUnit(enrolled=enrolled, empty=True), RememberedLog(),
@@ -53,7 +53,7 @@ def test_whoever_keeps_a_unit_from_reading_is_told(office: Any, enrolled: bool, 
     assert ("nothing is read meanwhile" in hands.seen) is told
 
 
-def test_a_visitor_who_does_not_log_in_is_hung_up_on(make_bench: Callable[..., Bench]) -> None:
+def test_a_visitor_who_does_not_log_in_is_disconnected(make_bench: Callable[..., Bench]) -> None:
     bench = make_bench(stays=False)
     bench.hands.wait_for("unit-7> ")
     bench.running.now_s += 119
@@ -66,7 +66,7 @@ def test_a_visitor_who_does_not_log_in_is_hung_up_on(make_bench: Callable[..., B
     bench.over()
 
 
-def test_a_visitor_may_take_his_time_over_a_challenge(make_bench: Callable[..., Bench]) -> None:
+def test_a_visitor_may_take_time_over_a_challenge(make_bench: Callable[..., Bench]) -> None:
     bench = make_bench(stays=False)
     bench.hands.wait_for("unit-7> ")
     bench.hands.type("login")
@@ -344,7 +344,7 @@ def test_five_failed_logins_lock_out_for_a_quarter_of_an_hour(make_bench: Callab
     assert sum("(locked)" in line[2] for line in bench.lines()) == 1
 
 
-def test_four_failures_and_a_good_login_start_the_count_anew(make_bench: Callable[..., Bench]) -> None:
+def test_four_failures_and_a_good_login_restart_the_count(make_bench: Callable[..., Bench]) -> None:
     bench = make_bench()
     for _ in range(2):
         for _ in range(4):
@@ -416,7 +416,7 @@ def test_an_empty_unit_that_is_not_enrolled_offers_four_commands_and_no_login(
     assert ("end", "enroll ***", "done") in bench.lines()
 
 
-def test_a_unit_that_holds_reads_stays_open_to_whoever_holds_a_code(make_bench: Callable[..., Bench]) -> None:
+def test_a_unit_that_holds_reads_stays_open_to_the_holder_of_a_code(make_bench: Callable[..., Bench]) -> None:
     bench = make_bench(BenchUnit(enrolled=False, empty=False))
     bench.hands.wait_for("enroll destroys them")
     bench.hands.wait_for("unit-7> ")
@@ -433,7 +433,7 @@ def test_a_unit_that_holds_reads_stays_open_to_whoever_holds_a_code(make_bench: 
 
 @pytest.mark.parametrize("typed", ["enroll 0123456789abcdef", "enroll"])
 @pytest.mark.parametrize("confirmed", ["unit-7", "unit-8", ""])
-def test_reads_of_before_are_destroyed_only_by_whoever_types_the_unit_s_name(
+def test_earlier_reads_are_destroyed_only_after_the_units_name_is_typed(
     make_bench: Callable[..., Bench], typed: str, confirmed: str
 ) -> None:
     bench = make_bench(BenchUnit(enrolled=False, empty=False))

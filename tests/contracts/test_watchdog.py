@@ -51,7 +51,7 @@ def test_a_beat_is_due_at_half_the_watchdogs_time(heart: tuple[Heartbeat, Callab
     assert heart[0].interval_s == 10.0
 
 
-def test_nobody_watches_another_process(tmp_path: Path) -> None:
+def test_another_process_is_not_watched(tmp_path: Path) -> None:
     part = SystemdHeartbeat({"NOTIFY_SOCKET": "/x", "WATCHDOG_USEC": "20000000", "WATCHDOG_PID": "1"})
     assert part.interval_s is None
 

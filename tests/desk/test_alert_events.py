@@ -188,7 +188,7 @@ def test_a_person_who_loses_the_training_or_the_account_is_told_no_more(
 
 
 @pytest.mark.parametrize("user", sorted(PEOPLE))
-def test_whoever_may_not_list_alerts_may_not_follow_them_and_both_is_in_the_log(
+def test_only_roles_that_list_alerts_may_follow_them_and_the_log_has_both(
     department: Department, user: str
 ) -> None:
     may = {"super", "comm1", "disp1", "officer1", "analyst1", "chief"}

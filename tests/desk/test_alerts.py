@@ -141,7 +141,7 @@ def test_no_alert_is_acted_on_before_its_image_was_looked_at(
     assert "look at the image" in refused(department, "alert/transcribe", other, form).what
 
 
-def test_clets_is_asked_after_a_confirmation_and_asked_again_in_time(
+def test_clets_is_asked_for_after_a_confirmation_and_again_in_time(
     department: Department, tokens: Tokens, car: Car
 ) -> None:
     token, alert = tokens("disp1"), car.raises()
@@ -367,7 +367,7 @@ def test_planted_alerts_come_at_the_rate_of_the_policy_and_within_the_hour() -> 
     assert planting.take(10**18) == []
 
 
-def test_whoever_read_the_entry_first_does_not_confirm_it(
+def test_a_person_who_read_the_entry_first_does_not_confirm_it(
     department: Department, tokens: Tokens, car: Car
 ) -> None:
     token, alert = tokens("disp1"), car.raises()

@@ -97,9 +97,7 @@ def test_the_logon_says_who_it_is_until_when_and_what_must_be_changed(
     assert logged_on(department, client, "disp1")["must_change"] == "password-expired"
 
 
-def test_the_description_and_the_counts_are_given_to_anybody_and_nothing_else(
-    department: Department, client: httpx.Client
-) -> None:
+def test_only_the_description_and_the_counts_are_public(department: Department, client: httpx.Client) -> None:
     assert client.get("/desk/openapi.json").json() == json.loads(json.dumps(DESCRIBED))
     counts = client.get("/desk/transparency.json")
     assert counts.json()["department"] == "Monrovia Police Department"

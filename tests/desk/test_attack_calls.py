@@ -29,7 +29,7 @@ def test_every_call_of_the_table_has_a_form_here(department: Department) -> None
 
 
 @pytest.mark.parametrize("user", sorted(PEOPLE))
-def test_every_call_as_every_role(department: Department, user: str) -> None:
+def test_each_role_makes_the_calls_of_the_policy_and_no_other(department: Department, user: str) -> None:
     """Whoever lacks the call is refused for his role, and the refusal is an entry; whoever has it is not."""
     policy = department.desk.policy
     roles = policy.effective_roles((PEOPLE[user],))
@@ -54,7 +54,7 @@ def test_every_call_as_every_role(department: Department, user: str) -> None:
     )
 
 
-def test_every_data_call_without_current_training(department: Department) -> None:
+def test_no_data_call_is_made_without_current_training(department: Department) -> None:
     """A year later nobody's training is current: not one call that touches data is answered."""
     department.clock.step(300 * DAY_US)
     for user in PEOPLE:

@@ -120,7 +120,7 @@ def test_every_kind_that_a_person_makes_is_tried_or_rests_on_one_that_is() -> No
     assert tried | rest == MADE_KINDS
 
 
-def test_nobody_opens_anything_on_a_training_that_root_wrote(department: Department) -> None:
+def test_a_training_that_root_wrote_opens_nothing(department: Department) -> None:
     """The year is over; root enters a new training, and a colluding desk makes the person's own search."""
     department.clock.step(366 * DAY_US)
     for user in ("comm1", "super"):

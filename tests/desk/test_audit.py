@@ -208,7 +208,9 @@ def test_the_administrator_reviews_where_the_only_reviewer_searched(
     assert (note.about, note.reviewer) == ("both1", "reviewer1")
 
 
-def test_a_dispute_becomes_a_finding_about_whoever_ran_it(department: Department, tokens: Tokens) -> None:
+def test_a_dispute_becomes_a_finding_about_the_person_who_ran_it(
+    department: Department, tokens: Tokens
+) -> None:
     query = department.plate("8XYZ123")
     asked = department.call("inquiry/request", tokens("officer1"), AskForm(query=query, ground=GROUND))
     assert isinstance(asked, Entered)
@@ -226,7 +228,7 @@ def test_a_dispute_becomes_a_finding_about_whoever_ran_it(department: Department
     assert [(one.about, one.accesses) for one in disputed] == [("comm1", (answer.access,))]
 
 
-def test_a_reviewer_sees_what_he_judges_and_why_it_was_disputed(
+def test_a_reviewer_sees_the_accesses_and_why_they_were_disputed(
     department: Department, tokens: Tokens
 ) -> None:
     query = department.plate("8XYZ123")
@@ -275,7 +277,7 @@ def test_an_access_that_two_people_dispute_is_one_finding(department: Department
     assert [one.reason for one in disputed] == ["not officer1; not comm1"]
 
 
-def test_reading_a_long_log_holds_nobody_up(
+def test_reading_a_long_log_delays_no_other_call(
     department: Department, tokens: Tokens, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While accesses are read, whoever else has to write to the log can: the reading is in no transaction."""

@@ -89,7 +89,7 @@ def test_a_refused_delivery_leaves_no_empty_file_behind(
     assert not out.exists()
 
 
-def test_a_reviewer_sees_the_scope_he_is_asked_to_approve(
+def test_a_reviewer_sees_the_scope_before_approving_it(
     seat: Seat, request_number: int, tmp_path: Path
 ) -> None:
     status, out, _ = seat.type("chief", "share", "letter", request_number, "--out", tmp_path / "copy.pdf")

@@ -210,7 +210,7 @@ def test_clauses_and_controls_print_their_tables(terminal: Terminal) -> None:
     assert "approved algorithms" in out
 
 
-def test_a_desk_command_without_anybody_is_misuse(terminal: Terminal) -> None:
+def test_a_desk_command_without_a_user_is_misuse(terminal: Terminal) -> None:
     assert terminal.type("inquiry", "queue")[0] == 2  # no desk yet
     terminal.given("user", "first", "chief")
     status, _, err = terminal.type("inquiry", "queue")
@@ -307,7 +307,7 @@ def test_every_call_is_a_command_too_with_its_example(name: str, capsys: pytest.
     assert "--help" not in said.partition("example:")[2]
 
 
-def test_the_policy_in_force_is_printed_and_one_that_nobody_signed_is_not(terminal: Terminal) -> None:
+def test_the_current_policy_is_printed_and_an_unsigned_one_is_not(terminal: Terminal) -> None:
     status, out, _ = terminal.type("keys", "policy")
     assert (status, out) == (0, (terminal.home / "policy.toml").read_text())
     (terminal.home / "policy.toml").write_text(out.replace("attempts = 5", "attempts = 4"))

@@ -105,7 +105,7 @@ def told(department: Department, token: str) -> tuple[str, bool]:
     return me.must_change, me.replaces_authenticator
 
 
-def test_a_reset_of_the_password_alone_leaves_the_phone_and_whoever_made_it_outside(
+def test_a_reset_of_the_password_alone_keeps_the_phone_and_locks_out_the_person_who_made_it(
     department: Department,
 ) -> None:
     """The administrator who knows the first password has no code; the person's own change keeps the phone."""

@@ -157,7 +157,7 @@ def test_a_witness_alone_moves_stamps_no_further_than_the_bound(
         founded.demand_sure("a purge")
 
 
-def test_one_unit_alone_bears_out_nothing(tmp_path: Path, machine: Machine) -> None:
+def test_one_unit_alone_confirms_nothing(tmp_path: Path, machine: Machine) -> None:
     DepartmentTime(tmp_path, machine.clocks).found()
     machine.restart(off_us=30 * DAY_US)
     time = DepartmentTime(tmp_path, machine.clocks)

@@ -129,9 +129,7 @@ def test_who_may_not_search_breaks_no_glass(department: Department, tokens: Toke
     assert code_of(department, "inquiry/break-glass", tokens(user), form(department)) in {"role", "no-grant"}
 
 
-def test_many_are_a_finding_and_those_that_nobody_judges_end_them(
-    department: Department, tokens: Tokens
-) -> None:
+def test_many_are_a_finding_and_unjudged_ones_end_them(department: Department, tokens: Tokens) -> None:
     token = tokens("disp1")
     for _ in range(4):
         broken(department, token)

@@ -54,7 +54,7 @@ def test_answers_are_marked_in_the_grace_and_refused_after_it(department: Depart
     assert department.desk.witness_problem() == ""
 
 
-def test_the_grace_does_not_start_anew_with_a_restart(department: Department, tokens: Tokens) -> None:
+def test_a_restart_does_not_restart_the_grace(department: Department, tokens: Tokens) -> None:
     from desk_twins import open_department
 
     token = tokens("comm1")

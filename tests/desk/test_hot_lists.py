@@ -90,7 +90,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("change", "code"), BAD, ids=lambda value: str(value)[:24])
-def test_a_list_that_cannot_go_out_is_refused_before_anybody_is_asked(
+def test_a_list_that_cannot_go_out_is_refused_before_a_second_person_is_asked(
     department: Department, tokens: Tokens, change: dict[str, Any], code: str
 ) -> None:
     with pytest.raises(DeskRefusal) as refused:

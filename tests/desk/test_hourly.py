@@ -82,7 +82,7 @@ def problems(public: Public, checkpoints: list[str], folder: Path | None = None)
     return report(public, checkpoints, folder).problems
 
 
-def test_the_tree_grows_by_the_hour_whether_or_not_anybody_looked_up(
+def test_the_tree_grows_by_the_hour_with_or_without_look_ups(
     department: Department, public: Public, tokens: Tokens
 ) -> None:
     token = tokens("comm1")

@@ -57,7 +57,7 @@ def test_a_search_finds_the_reads_that_units_delivered(department: Department, t
     assert run(department, tokens("super"), department.plate("1NONE11")).count == 0
 
 
-def test_the_entry_holds_what_463_5_b_asks(department: Department, tokens: Tokens) -> None:
+def test_the_entry_holds_what_463_5_b_asks_for(department: Department, tokens: Tokens) -> None:
     answer = run(department, tokens("comm1"), department.plate("8XYZ123"))
     log = department.desk.log
     entry = log.entry(answer.access)
@@ -111,7 +111,7 @@ def test_a_purpose_outside_463_2_is_refused(department: Department, tokens: Toke
         "investigatory-lead",
     ],
 )
-def test_each_purpose_of_463_2_is_taken(department: Department, tokens: Tokens, purpose: str) -> None:
+def test_each_purpose_of_463_2_is_accepted(department: Department, tokens: Tokens, purpose: str) -> None:
     form = RunForm(query=department.plate("8XYZ123"), ground=replace(GROUND, purpose=purpose))
     answer = department.call("inquiry/run", tokens("comm1"), form)
     assert isinstance(answer, Answer)
@@ -263,7 +263,7 @@ def test_a_declined_proposal_is_not_run(department: Department, tokens: Tokens) 
     assert refused.value.code == "declined"
 
 
-def test_an_officer_asks_through_the_queue_and_sees_his_answer(
+def test_an_officer_asks_through_the_queue_and_sees_the_answer(
     department: Department, tokens: Tokens
 ) -> None:
     query = department.plate("8XYZ123")
@@ -361,7 +361,7 @@ def test_a_requester_whose_training_ended_since_gets_no_search_run(
     assert refused.value.code == "training-expired"
 
 
-def test_a_requester_sees_and_disputes_what_was_asked_in_his_name(
+def test_a_requester_sees_and_disputes_what_was_asked_in_their_name(
     department: Department, tokens: Tokens
 ) -> None:
     query = department.plate("8XYZ123")

@@ -64,7 +64,7 @@ def test_a_local_entry_carries_case_requester_another_approver_and_its_end(depar
     assert not [one for one in said if PLATE in one]
 
 
-def test_nobody_makes_an_entry_alone(department: Department, tokens: Tokens) -> None:
+def test_no_person_makes_an_entry_alone(department: Department, tokens: Tokens) -> None:
     form = form_of(department)
     with pytest.raises(DeskRefusal) as refused:
         department.call("hotlist/add", tokens("super"), form)
@@ -92,7 +92,7 @@ def test_nobody_makes_an_entry_alone(department: Department, tokens: Tokens) -> 
         pytest.param({"recipients": ("nobody",)}, "recipients", id="a recipient without an account"),
     ],
 )
-def test_what_an_entry_lacks_is_refused_before_anybody_is_asked(
+def test_what_an_entry_lacks_is_refused_before_a_second_person_is_asked(
     department: Department, tokens: Tokens, changes: dict[str, object], code: str
 ) -> None:
     with pytest.raises(FormError) as refused:

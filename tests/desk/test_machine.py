@@ -183,7 +183,9 @@ def test_two_offices_name_an_administrator_who_logs_on(
 
 
 @pytest.mark.parametrize("offices", [(), OFFICES[:1], (OFFICES[0], OFFICES[0])])
-def test_less_than_two_offices_name_nobody(department: Department, offices: tuple[str, ...]) -> None:
+def test_fewer_than_two_offices_name_no_administrator(
+    department: Department, offices: tuple[str, ...]
+) -> None:
     size = department.desk.log.size()
     with pytest.raises(SignatureError, match="2 of the three must sign"):
         naming.name_administrator(department.desk, signed(department, offices))

@@ -279,7 +279,7 @@ def test_an_estimate_uses_no_key_and_says_what_would_be_opened(many: Department,
     assert log.stat().st_size == size
 
 
-def test_the_officer_who_asked_sees_the_pictures_of_his_answer_and_of_no_other(
+def test_the_officer_who_asked_sees_the_pictures_of_that_answer_alone(
     department: Department, tokens: Tokens
 ) -> None:
     asked = department.call(

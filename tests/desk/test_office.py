@@ -125,7 +125,7 @@ def test_the_hours_of_a_grant_are_what_was_asked(department: Department, tokens:
     assert 0 <= made.to_us - before - hours * HOUR_US < HOUR_US
 
 
-def test_a_technicians_grant_ends_with_his_training(department: Department, tokens: Tokens) -> None:
+def test_a_technicians_grant_ends_with_their_training(department: Department, tokens: Tokens) -> None:
     form = replace(FORM, person="analyst1", role=GrantRole.TECHNICIAN)
     made = issued(department, tokens("chief"), form)
     trained = department.desk.book.trainings.newest["analyst1"].held_us
@@ -136,7 +136,7 @@ def test_a_technicians_grant_ends_with_his_training(department: Department, toke
     )
 
 
-def test_a_vendor_is_at_the_departments_server_under_a_grant_for_it_and_not_longer(
+def test_a_vendor_works_at_the_departments_server_only_during_a_grant_for_it(
     department: Department, tokens: Tokens
 ) -> None:
     chief, vendor = tokens("chief"), tokens("vendor1")
@@ -190,7 +190,7 @@ def test_a_slip_in_a_name_takes_nothing_back_and_says_so(department: Department,
     "name",
     [pytest.param("vendor1", id="by name"), pytest.param(SshPublicKey.of(HOLDER).fingerprint, id="by key")],
 )
-def test_nobody_gets_a_grant_that_every_unit_would_refuse(
+def test_a_grant_that_every_unit_would_refuse_is_not_issued(
     department: Department, tokens: Tokens, name: str
 ) -> None:
     chief = tokens("chief")

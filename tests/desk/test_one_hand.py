@@ -84,7 +84,7 @@ def test_a_trainer_acts_by_training_others(department: Department) -> None:
     assert [one.about for one in found(department)] == ["pup"]
 
 
-def test_nobody_records_an_own_training(department: Department) -> None:
+def test_no_person_records_their_own_training(department: Department) -> None:
     with pytest.raises(DeskRefusal) as refused:
         train(department, "super", "super", "super")
     assert refused.value.code == "own-training"

@@ -63,7 +63,7 @@ def test_a_person_logs_on_with_a_passkey_and_searches(department: Department) ->
     assert problems(department) == ()
 
 
-def test_a_removed_passkey_and_one_of_before_a_reset_log_nobody_on(department: Department) -> None:
+def test_a_removed_passkey_and_one_from_before_a_reset_log_no_person_on(department: Department) -> None:
     first, second = registered(department, "comm1"), registered(department, "comm1")
     token = department.logon("comm1")
     department.call("user/remove-passkey", token, PasskeyIdForm(credential_id=first.credential_id))
@@ -178,7 +178,7 @@ def test_an_answer_that_is_none_is_refused_with_words(department: Department, to
     assert unsigned.value.code == "unsigned"
 
 
-def test_a_name_that_nobody_has_gets_options_that_stay_alike(department: Department) -> None:
+def test_an_unknown_name_gets_options_that_stay_alike(department: Department) -> None:
     first, again = (json.loads(begin_passkey(department.desk, "nobody")) for _ in range(2))
     assert first["allowCredentials"] == again["allowCredentials"]
     assert first["challenge"] != again["challenge"]

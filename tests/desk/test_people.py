@@ -192,7 +192,7 @@ def test_a_first_password_opens_only_its_own_change(department: Department, toke
     department.call("training/list", token, NothingForm())
 
 
-def test_nobody_manages_his_own_account(department: Department, tokens: Tokens) -> None:
+def test_no_person_manages_their_own_account(department: Department, tokens: Tokens) -> None:
     more = AccountForm(
         user="chief",
         name="C",

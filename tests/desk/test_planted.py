@@ -81,7 +81,7 @@ def test_a_planted_mismatch_says_the_same_after_a_restart_of_the_server(
     assert (shown.make, shown.case, shown.score) == ("KIA", "26-1042", 0.97)
 
 
-def test_whoever_saw_the_picture_or_its_entry_never_sees_the_planted_one(
+def test_a_person_who_saw_the_picture_or_its_entry_never_sees_the_planted_one(
     department: Department, people: People, car: Car
 ) -> None:
     one, other, third = people("disp1"), people("comm1"), people("officer1")
@@ -125,7 +125,7 @@ def test_no_picture_that_would_tell_is_planted(
     assert planted_now(department) == []
 
 
-def test_nobody_who_may_verify_is_left_so_nothing_is_planted(
+def test_nothing_is_planted_when_no_verifier_is_left(
     department: Department, people: People, car: Car
 ) -> None:
     name = car.raises()

@@ -63,7 +63,7 @@ def test_a_request_waits_for_the_administrator_and_is_answered_once(
 
 
 @pytest.mark.parametrize("user", ["super", "comm1", "officer1", "analyst1", "reviewer1", "vendor1"])
-def test_nobody_else_sees_who_asked(department: Department, tokens: Tokens, user: str) -> None:
+def test_no_other_role_sees_who_asked(department: Department, tokens: Tokens, user: str) -> None:
     ask(department.front, "192.0.2.1", FORM)
     assert code_of(department, "redress/list", tokens(user), NothingForm()) == "role"
 
@@ -235,7 +235,7 @@ def test_a_paper_form_that_says_too_little_or_of_no_day_is_refused(
 
 
 @pytest.mark.parametrize("user", ["super", "officer1", "reviewer1"])
-def test_nobody_else_enters_a_paper_form(department: Department, tokens: Tokens, user: str) -> None:
+def test_no_other_role_enters_a_paper_form(department: Department, tokens: Tokens, user: str) -> None:
     assert code_of(department, "redress/enter", tokens(user), on_paper(department)) == "role"
 
 

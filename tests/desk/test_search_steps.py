@@ -169,7 +169,7 @@ def test_two_searches_at_once_are_two_in_the_log_and_at_the_keys(
     assert len(opened_by_keys(department, second.access)) == 10
 
 
-def test_nobody_steps_or_stops_another_persons_search(department: Department, tokens: Tokens) -> None:
+def test_no_person_steps_or_stops_another_persons_search(department: Department, tokens: Tokens) -> None:
     token = tokens("comm1")
     search = begun(department, token, everything())
     for name, form in (

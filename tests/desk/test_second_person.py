@@ -381,7 +381,9 @@ def test_a_change_that_waits_is_shown_in_words_to_those_who_may_approve(
     assert code_of(department, "change/approve", tokens("deputy"), mute) == "reason"
 
 
-def test_the_first_administrator_acts_alone_until_somebody_could_approve(department: Department) -> None:
+def test_the_first_administrator_acts_alone_until_a_second_person_could_approve(
+    department: Department,
+) -> None:
     """The founding itself: the first approver's account is marked as made by one hand, and reviewed."""
     (first,) = [one for one in department.desk.book.roster.makings if not one.second and one.user == "super"]
     assert first.by == "chief"

@@ -146,7 +146,7 @@ def test_nothing_is_delivered_before_review_and_approval(
     assert refused.value.code == "declined"
 
 
-def test_nobody_approves_a_request_he_entered(
+def test_no_person_approves_a_request_that_they_entered(
     department: Department, tokens: Tokens, form: ShareForm
 ) -> None:
     request = recorded(department, tokens("deputy"), form)
@@ -346,7 +346,7 @@ def test_a_decision_says_why(department: Department, tokens: Tokens, form: Share
 
 
 @pytest.mark.parametrize("left_out", ["--kind", "--state"])
-def test_nobody_is_taken_for_a_californian_police_department_by_default(
+def test_no_agency_counts_as_a_californian_police_department_by_default(
     left_out: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     given = {"--kind": "law-enforcement", "--state": "CA", "--letter": "x", "--since": "2026-05-01"}

@@ -56,7 +56,7 @@ def _with(form: Any, text: str) -> list[Any]:
 
 
 @pytest.mark.parametrize("text", HIDDEN)
-def test_no_text_of_any_call_takes_a_character_that_nobody_sees(
+def test_no_text_of_any_call_accepts_an_invisible_character(
     department: Department, tokens: Tokens, text: str
 ) -> None:
     tried = 0

@@ -29,7 +29,7 @@ def failed(department: Department, user: str, address: str) -> tuple[int, str]:
     return refused.value.status, refused.value.code
 
 
-def test_a_stranger_locks_out_himself_and_not_the_person(department: Department) -> None:
+def test_a_stranger_locks_out_their_own_address_and_not_the_person(department: Department) -> None:
     for _ in range(3):
         for _ in range(5):
             failed(department, "chief", STRANGER)
@@ -210,7 +210,7 @@ def restarted(department: Department) -> Department:
     return open_department(department.home.path.parent, department.clock, department.secrets)
 
 
-def test_a_restart_gives_nobody_new_attempts(department: Department) -> None:
+def test_a_restart_gives_no_new_attempts(department: Department) -> None:
     """A machine that restarts each night, or a server that a stranger brings down, counts on."""
     for number in range(CODES.attempts):
         assert wrong_code(department, "super", f"203.0.{number}.9") == "logon"
@@ -228,7 +228,7 @@ def test_a_restart_gives_nobody_new_attempts(department: Department) -> None:
     department.close()
 
 
-def test_what_is_kept_of_failures_names_nobody_and_is_bounded(
+def test_what_is_kept_of_failures_names_no_person_and_is_bounded(
     department: Department, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A password typed into the field of the name is on no disk."""

@@ -168,7 +168,7 @@ def _client() -> ssl.SSLContext:
     return tls.client_context(approved=True)
 
 
-def test_a_configuration_that_somebody_chose_is_judged_and_not_overridden(tmp_path: Path) -> None:
+def test_a_configuration_that_a_person_chose_is_judged_and_not_overridden(tmp_path: Path) -> None:
     home = found_department(tmp_path / "home")
     with_profile(home, "fips")
     own = tmp_path / "own.cnf"

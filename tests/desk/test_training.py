@@ -30,7 +30,7 @@ def form(department: Department) -> TrainingForm:
     )
 
 
-def test_training_is_recorded_by_the_supervisor_and_nobody_for_himself(
+def test_only_the_supervisor_records_training_and_never_their_own(
     department: Department, tokens: Tokens, form: TrainingForm
 ) -> None:
     chief, supervisor = tokens("chief"), tokens("super")
@@ -95,7 +95,7 @@ def test_training_lasts_a_year_and_no_longer(department: Department) -> None:
     assert (refused.value.code, refused.value.clause) == ("training-expired", "463.9")
 
 
-def test_nobody_touches_data_before_his_first_training(department: Department, tokens: Tokens) -> None:
+def test_no_person_touches_data_before_their_first_training(department: Department, tokens: Tokens) -> None:
     department.add_person(tokens("chief"), "comm2", (Role.COMMUNICATIONS,))
     token = department.logon("comm2")
     with pytest.raises(DeskRefusal) as refused:
@@ -118,7 +118,7 @@ def test_a_sole_supervisor_is_not_sent_to_the_supervisor(department: Department)
     assert "supervisor" in cures[1].lower()
 
 
-def test_everybody_sees_his_own_training_and_trainers_see_all(department: Department, tokens: Tokens) -> None:
+def test_people_see_their_own_training_and_trainers_see_all(department: Department, tokens: Tokens) -> None:
     own = department.call("training/list", tokens("officer1"), NothingForm())
     assert [(one.user, one.training) for one in own] == [("officer1", "current")]  # type: ignore[attr-defined]
     everybody = department.call("training/list", tokens("super"), NothingForm())

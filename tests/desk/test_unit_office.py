@@ -71,7 +71,7 @@ def test_without_a_person_nothing_of_it_is_done(
 
 
 @pytest.mark.parametrize("user", ["officer1", "comm1", "reviewer1", "vendor1"])
-def test_whoever_may_not_lets_no_unit_in_shuts_none_out_and_purges_nothing(
+def test_other_roles_let_no_unit_in_shut_none_out_and_purge_nothing(
     department: Department, tokens: Callable[[str], str], user: str
 ) -> None:
     for name, form in (

@@ -89,7 +89,7 @@ def refused(unit: Joined) -> str:
     return str(error.value)
 
 
-def test_a_person_of_the_desk_is_known_at_the_unit_until_his_training_ends_or_he_is_removed(
+def test_a_person_of_the_desk_is_known_at_the_unit_until_their_training_ends_or_they_are_removed(
     department: Department, server: servers.Department, unit: Joined
 ) -> None:
     assert "does not prove" in refused(unit)  # the roster of enrollment names nobody who has a key

@@ -156,7 +156,7 @@ def test_a_plate_boxed_twice_is_still_one_pass() -> None:
     assert texts(replay.finish()) == ["7ABC123"]
 
 
-def test_clutter_that_nobody_can_read_is_dropped() -> None:
+def test_unreadable_clutter_is_dropped() -> None:
     replay = Replay()
     replay.show(frame(reading("", box_at(300, 300, 60, 0.4))))
     replay.show(frame(reading("4XYZ999", box_at(700, 300, 60, 0.4), sure=0.4, noise=1.0, seed=1)))

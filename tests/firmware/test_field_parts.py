@@ -95,7 +95,7 @@ def test_a_time_daemon_that_comes_up_after_the_reader_is_asked(monkeypatch: pyte
         until(lambda: not parts.troubles.lasting)
 
 
-def test_a_fault_that_nobody_foresaw_is_named_and_the_ignition_is_watched_on(
+def test_an_unforeseen_fault_is_named_and_the_ignition_stays_watched(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     power = ScriptedPower()

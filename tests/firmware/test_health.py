@@ -140,7 +140,7 @@ def test_each_trouble_raises_its_alarm_alone(trouble: Any, alarm: str) -> None:
     assert bench.alarms() == {alarm}
 
 
-def test_a_camera_that_nobody_asks_for_the_next_frame_is_no_alarm() -> None:
+def test_a_camera_that_is_not_asked_for_the_next_frame_is_no_alarm() -> None:
     """A reader that takes long, or a drop folder in a quiet street: the camera alone knows."""
     bench = Bench()
     silent_s: float | None = None

@@ -28,7 +28,7 @@ def test_no_frames_end_it() -> None:
     assert not any(beats(5, age_s=BLIND_BEFORE_RESTART_S))
 
 
-def test_frames_that_nobody_reads_end_it_after_a_while() -> None:
+def test_unread_frames_end_it_after_a_while() -> None:
     heard = beats(STUCK_BEFORE_RESTART_S + 100, a_second=0)
     assert heard.index(False) == STUCK_BEFORE_RESTART_S
     assert not any(heard[heard.index(False) :])

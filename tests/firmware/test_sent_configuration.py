@@ -122,7 +122,7 @@ def test_one_that_does_not_fit_is_refused_by_name_and_changes_nothing(
     assert not waits(home)
 
 
-def test_one_that_finds_the_disk_full_waits_and_stops_nobody(
+def test_one_that_finds_the_disk_full_waits_and_stops_no_other(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     send(home, "[camera]\nexposure_us = 500\n")

@@ -49,7 +49,7 @@ def test_conditions_are_what_the_parts_say(
 
 
 @pytest.mark.parametrize("networks", [None, ScriptedNetworks(None), Failing()])
-def test_where_no_network_is_asked_for_by_name_nobody_is_kept_from_trying(networks: Any) -> None:
+def test_without_a_named_network_every_try_is_allowed(networks: Any) -> None:
     assert SyncConditions(networks, None)() == Conditions(network=ANY)
 
 

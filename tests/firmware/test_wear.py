@@ -30,7 +30,7 @@ def test_a_card_lasts_as_long_as_its_endurance_at_this_rate() -> None:
 
 
 @pytest.mark.parametrize(("written", "running_s"), [(0, YEAR_S), (GB, 60.0)])
-def test_no_years_are_told_where_nobody_can_know_them(written: int, running_s: float) -> None:
+def test_no_years_are_shown_where_they_cannot_be_known(written: int, running_s: float) -> None:
     budget = wear_budget(CardWrites(written_bytes=written, flushes=None), running_s=running_s, size_bytes=GB)
     assert budget is not None
     assert budget.years is None
@@ -86,9 +86,7 @@ def test_a_running_reader_s_report_lies_in_memory_and_its_user_s_alone(tmp_path:
     assert not path.exists()
 
 
-def test_a_folder_that_somebody_else_put_there_is_passed_over(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_foreign_folder_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home, memory, elsewhere = tmp_path / "home", tmp_path / "memory", tmp_path / "elsewhere"
     for folder in (home, memory, elsewhere):
         folder.mkdir()

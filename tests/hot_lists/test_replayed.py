@@ -99,9 +99,7 @@ class Unit:
         self.joined.close()
 
 
-def test_no_order_of_what_was_signed_makes_a_list_that_nobody_signed(
-    department: Department, tmp_path: Path
-) -> None:
+def test_no_order_of_signed_parts_makes_an_unsigned_list(department: Department, tmp_path: Path) -> None:
     """Heads, deltas and the snapshot of five versions, under right names and wrong, again and again."""
     unit = Unit(tmp_path / "unit", department)
     said: list[tuple[str, bytes]] = []

@@ -327,9 +327,7 @@ def test_every_request_goes_back_to_the_camera_even_after_an_error(bench: PiCame
 
 
 @pytest.mark.parametrize("told", [True, False], ids=["the camera tells its pace", "the pace asked for"])
-def test_frames_that_nobody_fetched_in_time_leave_a_gap_in_the_numbers(
-    bench: PiCameraBench, told: bool
-) -> None:
+def test_frames_not_fetched_in_time_leave_a_gap_in_the_numbers(bench: PiCameraBench, told: bool) -> None:
     bench.sensor.frame_us, bench.sensor.tells_duration = 50_000, told
     camera = opened(bench)
     (first,) = take(camera, 1)

@@ -82,7 +82,7 @@ def test_stalled_camera_is_reopened_and_its_blind_time_told(
     bench.camera.close()
 
 
-def test_a_camera_that_somebody_wants_opened_again_is_blind_for_a_moment_and_says_why(bench: Bench) -> None:
+def test_a_requested_reopening_is_a_moment_of_blindness_with_its_reason(bench: Bench) -> None:
     before = bench.take(3)
     bench.camera.reopen("camera settings changed")
     after = bench.take(2)
@@ -193,7 +193,7 @@ def break_open() -> None:
     raise MissingDriverError("no camera")
 
 
-def test_sequence_never_falls_when_the_camera_counts_anew(bench: Bench) -> None:
+def test_sequence_never_falls_when_the_camera_restarts_its_count(bench: Bench) -> None:
     before = bench.take(3)
     bench.source.sequence = -1
     bench.source.raising = PartFailedError("reset")

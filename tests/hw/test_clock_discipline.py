@@ -147,7 +147,7 @@ def test_a_clock_that_a_receiver_held_is_not_carried_on_once_another_clock_belie
         pytest.param({"signed_us": T0_US - 3 * 365 * 86_400_000_000}, id="three years in a cupboard"),
     ],
 )
-def test_a_receiver_that_another_clock_bears_out_is_believed(told: dict[str, object]) -> None:
+def test_a_receiver_that_another_clock_confirms_is_believed(told: dict[str, object]) -> None:
     judged = judge(evidence(fix=fix(), receiver=True, **told), None)
     assert (judged.state, judged.source) == (TimeState.DISCIPLINED, "gps")
 
@@ -347,7 +347,7 @@ def test_the_kernels_bound_holds_what_a_simple_client_leaves_out(
     assert kernel_bound_us(SimpleNamespace(status=0x2001, **timex)) == bound_us
 
 
-def test_a_judgment_that_nobody_renewed_is_holdover() -> None:
+def test_a_judgment_that_is_not_renewed_is_holdover() -> None:
     running = [10.0]
     clock = DisciplinedClock(
         daemon=ScriptedDaemon(TRACKING), system_us=lambda: T0_US, running_s=lambda: running[0]

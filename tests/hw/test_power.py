@@ -66,7 +66,7 @@ def test_a_policy_without_time_for_the_shutdown_is_refused() -> None:
         IgnitionPolicy(reserve_s=10, shutdown_s=12)
 
 
-def test_a_voltage_alarm_that_flickers_does_not_give_the_capacitor_its_time_anew() -> None:
+def test_a_flickering_voltage_alarm_does_not_restart_the_capacitors_time() -> None:
     watch = IgnitionWatch(IgnitionPolicy(linger_s=3600, reserve_s=30, shutdown_s=12))
     orders = [
         watch.step(supply(ignition=False, undervoltage=second % 4 == 0), second) for second in range(10)

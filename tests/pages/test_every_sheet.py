@@ -133,7 +133,7 @@ def fill(department: Department, reader: Browser) -> None:
     department.two_hands("hotlist/push", department.logon("super"), listed, second="chief")
 
 
-def test_what_anybody_writes_stays_text_on_every_page(department: Department, reader: Browser) -> None:
+def test_what_a_person_writes_stays_text_on_every_page(department: Department, reader: Browser) -> None:
     fill(department, reader)
     seen = 0
     for user in ("super", "chief", "deputy", "reviewer1"):

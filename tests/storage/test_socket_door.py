@@ -113,7 +113,7 @@ def test_a_request_of_another_form_is_refused_by_name(served: Home, asked: objec
         ),
     ],
 )
-def test_a_malformed_request_harms_nobody(served: Home, request_bytes: bytes) -> None:
+def test_a_malformed_request_does_no_harm(served: Home, request_bytes: bytes) -> None:
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(str(served.socket))
         connection.sendall(request_bytes)

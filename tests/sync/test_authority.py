@@ -34,7 +34,7 @@ def ends(der: bytes) -> dt.datetime:
     return x509.load_der_x509_certificate(der).not_valid_after_utc
 
 
-def test_a_ca_that_ends_soon_is_made_anew_over_the_same_key_and_units_follow(
+def test_a_ca_that_expires_soon_is_renewed_over_the_same_key_and_units_follow(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home = found_department(tmp_path / "department", certificate_days=20)
@@ -63,7 +63,7 @@ def test_a_young_ca_stays_as_it_is(tmp_path: Path) -> None:
     assert not made.renew()
 
 
-def test_another_key_does_not_pass_for_a_ca_made_anew(tmp_path: Path) -> None:
+def test_another_key_does_not_pass_for_a_renewed_ca(tmp_path: Path) -> None:
     ours = Authority.create(tmp_path / "ours", "a department")
     forged = Authority.create(tmp_path / "forged", "a department")
     for bad in (forged.der(), b"", b"\x30\x03noise"):
@@ -85,7 +85,7 @@ def test_the_servers_certificate_is_renewed_when_it_ends_soon(
 
 
 @pytest.mark.parametrize("days", [1, 366, 4000])
-def test_what_was_made_under_a_clock_ahead_is_made_anew(tmp_path: Path, days: int) -> None:
+def test_what_was_made_under_a_clock_ahead_is_replaced(tmp_path: Path, days: int) -> None:
     """A certificate that is not valid yet shuts every unit out until the wrong day comes."""
     clock = [now_us() + days * DAY_US]
     made = Authority.create(tmp_path / "ca", "a department", lambda: clock[0])
@@ -105,7 +105,7 @@ def _served(authority: Authority) -> bytes:
 
 
 @pytest.mark.parametrize("lost", ["server.pem", "server.key", "both"])
-def test_a_pair_of_certificate_and_key_that_a_crash_tore_is_made_anew(tmp_path: Path, lost: str) -> None:
+def test_a_pair_of_certificate_and_key_that_a_crash_tore_is_replaced(tmp_path: Path, lost: str) -> None:
     """The key file is replaced first: between the two the pair does not fit, and the server must start."""
     made = Authority.create(tmp_path / "ca", "a department")
     _, key = made.server_files(("localhost",))

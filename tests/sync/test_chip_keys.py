@@ -50,7 +50,7 @@ def test_a_unit_with_a_chip_joins_and_syncs_and_no_private_key_lies_on_its_card(
     assert not [p for p in unit.home.rglob("*") if p.is_file() and b"PRIVATE KEY" in p.read_bytes()]
 
 
-def test_the_card_in_another_unit_speaks_for_nobody(
+def test_the_card_in_another_unit_signs_nothing(
     server: DepartmentProcess, tmp_path: Path, uri: str, request: pytest.FixtureRequest
 ) -> None:
     unit = with_chip(Unit(tmp_path / "unit"), uri)

@@ -33,7 +33,7 @@ def broken_pipe() -> int:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("lost", ["stdout", "stderr"])
-def test_a_reader_whose_output_nobody_takes_reads_on(tmp_path: Path, lost: str) -> None:
+def test_a_reader_with_a_closed_stdout_keeps_reading(tmp_path: Path, lost: str) -> None:
     prepare_home(tmp_path)
     command = [sys.executable, "-m", "firmware.cli", "--home", str(tmp_path), "run", "--json"]
     pipe = broken_pipe()
@@ -55,7 +55,7 @@ def test_a_reader_that_was_started_without_streams_reads_and_harms_no_file(tmp_p
     assert verify_home(Home(tmp_path)).ok
 
 
-def test_an_event_that_nobody_takes_raises_nothing() -> None:
+def test_an_event_without_a_taker_raises_nothing() -> None:
     stream = os.fdopen(broken_pipe(), "w")
     event_log(stream).error("lost")
     event_log(stream).error("lost again")

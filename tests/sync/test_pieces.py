@@ -68,7 +68,7 @@ def speak(unit: Joined, department: Department, size: ParcelSize, link: Loopback
     Conversation(unit.outbox, link, key, size, lambda: unit.clock.now().us).run()
 
 
-def test_pieces_go_on_where_they_were_cut_even_when_the_server_starts_anew(
+def test_pieces_resume_where_they_were_cut_even_after_a_restart_of_the_server(
     department: Department, unit: Joined
 ) -> None:
     unit.add(1, size=50_000)

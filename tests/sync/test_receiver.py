@@ -148,7 +148,7 @@ def test_a_log_is_not_set_aside_over_one_that_was(department: Department, unit: 
     unit.reopen()
 
 
-def test_a_log_that_nobody_vouched_for_is_not_heard(department: Department, tmp_path: Path) -> None:
+def test_a_log_without_a_voucher_is_refused(department: Department, tmp_path: Path) -> None:
     stranger = Unit(tmp_path / "stranger")
     stranger.add(1)
     with pytest.raises(RefusedByDepartmentError) as refused:

@@ -87,7 +87,7 @@ def test_settings_are_written_as_they_are_read(tmp_path: Path) -> None:
     assert load_settings(path) == settings
 
 
-def test_a_late_upload_lives_its_year_from_receipt(
+def test_a_late_upload_is_kept_a_year_from_receipt(
     department: Department, unit: Joined, clock: Clock
 ) -> None:
     unit.add(3)

@@ -63,7 +63,7 @@ def test_what_the_detector_learns_is_what_the_device_decodes(
     np.testing.assert_allclose(found.corners[0], quad, atol=0.5)
 
 
-def test_a_plate_that_nobody_labeled_counts_neither_way() -> None:
+def test_an_unlabeled_plate_counts_neither_way() -> None:
     boxes = np.array([[60, 60, 40, 20]], np.float32)
     quads = np.zeros((1, 4, 2), np.float32)
     unlabeled = np.array([[200, 100, 60, 30], [44, 52, 30, 14]], np.float32)

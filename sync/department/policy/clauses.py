@@ -36,9 +36,9 @@ def _row(clause: str, duty: str, sentence: str, how: str, test: str) -> ClauseRo
 
 
 _PURPOSES = "desk/test_inquiry.py::test_a_purpose_outside_463_2_is_refused"
-_TAKEN = "desk/test_inquiry.py::test_each_purpose_of_463_2_is_taken"
-_ROLES = "desk/test_attack_calls.py::test_every_call_as_every_role"
-_ENTRY = "desk/test_inquiry.py::test_the_entry_holds_what_463_5_b_asks"
+_TAKEN = "desk/test_inquiry.py::test_each_purpose_of_463_2_is_accepted"
+_ROLES = "desk/test_attack_calls.py::test_each_role_makes_the_calls_of_the_policy_and_no_other"
+_ENTRY = "desk/test_inquiry.py::test_the_entry_holds_what_463_5_b_asks_for"
 _SHARE = "desk/test_sharing.py::test_a_written_request_lacking_a_part_is_refused"
 _TOPICS = "desk/test_training.py::test_a_record_without_all_topics_is_refused"
 
@@ -103,7 +103,7 @@ ROWS: tuple[ClauseRow, ...] = (
         "are allowed to access the ALPR system after receiving department-approved training.",
         "A person needs an account with one of these roles, and current training in an approved "
         "course. Without both, nothing with data opens.",
-        "desk/test_attack_calls.py::test_every_data_call_without_current_training",
+        "desk/test_attack_calls.py::test_no_data_call_is_made_without_current_training",
     ),
     _row(
         "463.3",
@@ -111,7 +111,7 @@ ROWS: tuple[ClauseRow, ...] = (
         "Authorized vendors will have access for maintenance and repair.",
         "A vendor gets in only under a signed grant that ends, at units and at this server, and sees "
         "no plate, picture or place.",
-        "desk/test_office.py::test_a_vendor_is_at_the_departments_server_under_a_grant_for_it_and_not_longer",
+        "desk/test_office.py::test_a_vendor_works_at_the_departments_server_only_during_a_grant_for_it",
     ),
     _row(
         "463.4",
@@ -312,7 +312,7 @@ ROWS: tuple[ClauseRow, ...] = (
         "Telecommunications Systems (CLETS) before taking enforcement action that is based solely "
         "on an ALPR alert.",
         "A confirmed alert asks for its CLETS reference, or why there is none, and asks again.",
-        "desk/test_alerts.py::test_clets_is_asked_after_a_confirmation_and_asked_again_in_time",
+        "desk/test_alerts.py::test_clets_is_asked_for_after_a_confirmation_and_again_in_time",
     ),
     _row(
         "463.8",
@@ -338,7 +338,7 @@ ROWS: tuple[ClauseRow, ...] = (
         "All ALPR data downloaded to the server should be stored for 1 year.",
         "The signed policy file sets the days, counted from receipt. Nothing is purged earlier, and "
         "nothing is kept longer without a hold.",
-        "sync/test_retention.py::test_a_late_upload_lives_its_year_from_receipt",
+        "sync/test_retention.py::test_a_late_upload_is_kept_a_year_from_receipt",
     ),
     _row(
         "463.8",
@@ -368,7 +368,7 @@ ROWS: tuple[ClauseRow, ...] = (
         "(CCAT) personnel will "
         "have training annually conducted by the CCAT Supervisor.",
         "Only the supervisor enters training, and never their own. It expires after a year.",
-        "desk/test_training.py::test_training_is_recorded_by_the_supervisor_and_nobody_for_himself",
+        "desk/test_training.py::test_only_the_supervisor_records_training_and_never_their_own",
     ),
     _row(
         "463.9 (a)",
