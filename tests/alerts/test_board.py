@@ -31,7 +31,7 @@ from sync.hot_lists.entry import ListEntry
 
 
 class Car:
-    """A unit with one list, a board, and somebody who checks."""
+    """A unit with one list, a board, and a person who checks."""
 
     def __init__(self, ledger: Ledger, time: SteppedTime, entries: list[ListEntry]) -> None:
         self.ledger, self.time = ledger, time

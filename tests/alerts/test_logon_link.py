@@ -119,7 +119,7 @@ def test_a_stolen_unit_at_the_cars_address_is_asked_for_nothing(
     said = capsys.readouterr()
     assert (said.out, asked) == ("", [])
     assert f"does not show the certificate of {NAME}" in said.err
-    assert f"unit-{STOLEN}" not in said.err  # nobody is told to trust it
+    assert f"unit-{STOLEN}" not in said.err  # no one is told to trust it
 
 
 def test_a_proof_made_for_another_unit_opens_nothing_when_it_is_passed_on(

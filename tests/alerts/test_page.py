@@ -77,7 +77,7 @@ STRANGERS = [
     pytest.param("demo-vendor", "vendor", "may not see alerts", id="a vendor"),
     pytest.param("demo-reviewer", "reviewer", "may not see alerts", id="a reviewer"),
     pytest.param("demo-admin", "administrator", "may not see alerts", id="an administrator"),
-    pytest.param("demo-officer", "dispatcher", "no role", id="in a role of somebody else"),
+    pytest.param("demo-officer", "dispatcher", "no role", id="in a role of another person"),
     pytest.param("nobody", "sworn-officer", "does not prove", id="an unknown user"),
 ]
 
@@ -235,7 +235,7 @@ def test_bad_keys_lock_no_officer_out(car: Car) -> None:
 def test_a_units_certificate_serves_the_page_and_no_host_of_a_department(
     car: Car, tmp_path: Path, host: str, good: bool
 ) -> None:
-    """Whoever takes a unit's key serves nothing that a unit or a desk takes for the department."""
+    """Anyone who takes a unit's key serves nothing that a unit or a desk takes for the department."""
     context = ssl.create_default_context(cafile=str(tmp_path / "authority" / "ca.pem"))
     with socket.create_connection(("127.0.0.1", car.server.port), timeout=20) as line:
         if good:
@@ -254,7 +254,7 @@ CALLS = ("view", "transcribe", "answer", "clets", "close")
     ("user", "role"), [(user, role) for user, roles in DEMO_PEOPLE.items() for role in roles]
 )
 def test_each_role_makes_the_calls_of_the_policy_and_no_other(car: Car, user: str, role: str) -> None:
-    """Whoever may not see alerts has no session, and without one no call says anything of an alert."""
+    """Anyone who may not see alerts has no session, and without one no call says anything of an alert."""
     alert = car.passes()
     base = f"/api/alerts/{alert.number}"
     client = car.laptop()
@@ -267,7 +267,7 @@ def test_each_role_makes_the_calls_of_the_policy_and_no_other(car: Car, user: st
     codes = [one.status_code for one in answers]
     if user in MAY:
         assert codes[:2] == [200, 200]
-        assert codes[2:4] == [403, 403]  # nobody sees a picture before the look is in the log
+        assert codes[2:4] == [403, 403]  # no one sees a picture before the look is in the log
         assert 401 not in codes
     else:
         assert set(codes) == {401}

@@ -88,7 +88,7 @@ def test_one_address_holds_a_few_connections_alone(car: Car) -> None:
 def test_handshake_header_and_body_have_one_clock(
     car: Car, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    """A byte now and then winds no clock anew."""
+    """A byte now and then restarts no clock."""
     monkeypatch.setattr(page_server, "REQUEST_S", 1.0)
     with stranger(car, kind) as line:
         line.settimeout(0.1)

@@ -1,4 +1,4 @@
-"""Buzzer and lamp: heard until somebody looks, lit until somebody answers; a failed part stops nothing."""
+"""Buzzer and lamp: heard until a person looks, lit until a person answers; a failed part stops nothing."""
 
 from __future__ import annotations
 

@@ -152,7 +152,7 @@ def test_a_file_slot_promises_only_that_the_live_file_system_holds_no_old_key(
 def guessed(
     mark: bytes, content: bytes, plates: Iterable[str], salts: Iterable[bytes], tag: bytes
 ) -> str | None:
-    """Which plate the leaf's commitment gives away, to somebody who knows everything of it but the plate."""
+    """Which plate the leaf's commitment gives away, to a person who knows everything of it but the plate."""
     known = list(salts)
     for plate in plates:
         guess = content.replace(PLATE.encode(), plate.encode())

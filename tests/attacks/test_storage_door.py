@@ -1,4 +1,4 @@
-"""Whoever asks without the right: no purpose, no training, no role, no proof. Refused, and in the log."""
+"""Anyone who asks without the right: no purpose, no training, no role, no proof. Refused, and in the log."""
 
 from __future__ import annotations
 

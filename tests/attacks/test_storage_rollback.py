@@ -35,7 +35,7 @@ def test_yesterdays_card_is_found_by_the_chips_anchor_and_by_nothing_else(
 def test_a_log_rewritten_with_the_stolen_log_key_is_found_by_an_anchor(
     ledger: Ledger, home: Path, slot: LoopbackSlot, time: SteppedTime
 ) -> None:
-    """Root on the unit has the log key: what an anchor covers, even he cannot rewrite unseen."""
+    """Root on the unit has the log key: what an anchor covers, not even root can rewrite unseen."""
     add_reads(ledger, time, 3)
     ledger.store.anchor()
     store = ledger.store

@@ -1,4 +1,4 @@
-"""Whoever can write the card flips, drops, swaps, duplicates, back-dates or forges: all is found."""
+"""Anyone who can write the card flips, drops, swaps, duplicates, back-dates or forges: all is found."""
 
 from __future__ import annotations
 

@@ -168,7 +168,7 @@ def test_the_signed_list_of_revoked_grants_counts(home: Home) -> None:
 
 
 def test_a_list_of_revoked_grants_that_was_set_back_or_deleted_lets_no_one_in(home: Home) -> None:
-    """The log says which version came; the file beside it can be exchanged by whoever has the card."""
+    """The log says which version came; the file beside it can be exchanged by anyone who has the card."""
     folder = home.enroll()
     kept = folder.inbox / "revocations.cbor"
     older, newer = (revocations(COMMAND, names, version=at) for at, names in ((1, []), (2, ["v.ito"])))

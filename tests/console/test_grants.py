@@ -200,7 +200,7 @@ def test_an_uncertain_clock_never_lengthens_a_grant(make_bench: Callable[..., Be
     bench.hands.log_in(bench.office.bundle(to_us=NOW_US + HOUR_US), bench.office.holder)
     shown = bench.hands.wait_for("unit-7> ")
     assert "has ended" in shown
-    assert "sure within 6.0 h" in shown  # whoever holds a good grant sees why, and what helps
+    assert "sure within 6.0 h" in shown  # anyone who holds a good grant sees why, and what helps
     assert "GPS or network time" in shown
 
 
@@ -251,7 +251,7 @@ def test_a_good_grant_s_holder_sets_the_clock_that_keeps_it_out(make_bench: Call
     bench.hands.wait_for("unit-7> ")
     late = {"from_us": NOW_US + 10 * DAY_US, "to_us": NOW_US + 10 * DAY_US + 8 * HOUR_US}
     assert "log in first" in bench.hands.ask("time", "unit-7> ")
-    for _ in range(6):  # no failed login: nobody is locked out by a clock
+    for _ in range(6):  # no failed login: no one is locked out by a clock
         bench.hands.log_in(bench.office.bundle(**late), bench.office.holder)
         assert "set this unit's clock with" in bench.hands.wait_for("unit-7> ")
     outside = "time 2030-01-01T00:00:00Z"

@@ -1,4 +1,4 @@
-"""A reader that starts while somebody is at the cable, and a code that is typed while it runs."""
+"""A reader that starts while a person is at the cable, and a code that is typed while it runs."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_a_code_that_is_no_code_is_refused_beside_a_running_reader_in_one_line(t
 def test_an_enrollment_at_the_console_leaves_no_read_of_before(
     department: DepartmentProcess, home: Path
 ) -> None:
-    """Who has a cable and a department of his own gets none of what others' cars left here."""
+    """A person with a cable and a department of their own gets none of what others' cars left here."""
     reader = Running(home, "--source", str(CLIP), "--pace", "fast")
     reader.until_reads(3)
     code = issue_code(department.home, "cable")

@@ -1,4 +1,4 @@
-"""SSH signatures: ours are taken by ssh-keygen, ssh-keygen's by us, and no altered one by anybody."""
+"""SSH signatures: ours are taken by ssh-keygen, ssh-keygen's by us, and no altered one by anyone."""
 
 import base64
 import contextlib

@@ -113,7 +113,7 @@ def planted_with_another_picture(root: Colluding, car: Car) -> tuple[Note, tuple
 
 
 def withheld_as_a_step_that_is_known(root: Colluding, car: Car) -> tuple[Note, tuple[Stamp, bytes]]:
-    """The alert counts as opened, and nobody ever sees it."""
+    """The alert counts as opened, and no one ever sees it."""
     name = car.raises()
     return AlertRecordsOpened(records=(name,)), root.lists(name)
 
@@ -186,7 +186,7 @@ def test_the_key_service_shows_no_picture_of_a_read_without_an_alert(
 
 
 def test_an_alert_is_shown_again_by_a_key_service_that_forgot_it(department: Department, car: Car) -> None:
-    """Its disk was restored from before; the record is opened anew, as an access of its own."""
+    """Its disk was restored from before; the record is opened again, as an access of its own."""
     car.raises()
     token = department.logon("disp1")
     lines: Any = department.call("alert/list", token, NothingForm())

@@ -30,7 +30,7 @@ def test_every_call_of_the_table_has_a_form_here(department: Department) -> None
 
 @pytest.mark.parametrize("user", sorted(PEOPLE))
 def test_each_role_makes_the_calls_of_the_policy_and_no_other(department: Department, user: str) -> None:
-    """Whoever lacks the call is refused for his role, and the refusal is an entry; whoever has it is not."""
+    """A role without the call is refused, and the refusal is an entry; a role with it is not refused."""
     policy = department.desk.policy
     roles = policy.effective_roles((PEOPLE[user],))
     token = department.logon(user)
@@ -55,7 +55,7 @@ def test_each_role_makes_the_calls_of_the_policy_and_no_other(department: Depart
 
 
 def test_no_data_call_is_made_without_current_training(department: Department) -> None:
-    """A year later nobody's training is current: not one call that touches data is answered."""
+    """A year later no person's training is current: not one call that touches data is answered."""
     department.clock.step(300 * DAY_US)
     for user in PEOPLE:
         department.renew_password(user)

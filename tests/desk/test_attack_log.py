@@ -75,7 +75,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Ed25519Priv
 
 
 class Root:
-    """Somebody with every key of the department and the database open."""
+    """A person with every key of the department and the database open."""
 
     def __init__(self, folder: Path, key: Ed25519PrivateKey) -> None:
         self.log = AccessLog(folder, key)
@@ -88,7 +88,7 @@ class Root:
     def sign(
         self, sequence: int, row: tuple[int, str, int, bytes, bytes], content: bytes
     ) -> tuple[int, str, int, bytes, bytes]:
-        """The same entry at another place or with other content, sealed and signed anew."""
+        """The same entry at another place or with other content, sealed and signed again."""
         sealed = sealing.seal(
             self.log.keys.of(row[2]), self.log.log_id, sequence, sealing.fresh(ELEMENT, content)
         )

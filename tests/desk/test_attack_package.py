@@ -1,4 +1,4 @@
-"""Packages that whoever holds the log key puts together: none passes for one that left by an entry."""
+"""Packages that anyone who holds the log key puts together: none passes for one that left by an entry."""
 
 from __future__ import annotations
 

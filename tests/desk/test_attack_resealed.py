@@ -1,6 +1,6 @@
 """Root at the desk seals content of its own beside a unit's: it finds nothing, and opens nothing.
 
-An epoch key is sealed to a public day key, so anybody can make one. What the key service takes in is what a
+An epoch key is sealed to a public day key, so anyone can make one. What the key service takes in is what a
 log's own key signed in one leaf, and it opens with that leaf alone: even a thief of a unit's log key, who
 signs another record of the same number, brings no search to the true one.
 """

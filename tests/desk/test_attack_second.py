@@ -258,16 +258,16 @@ def by_a_reset_that_a_former_designee_approved(root: Root) -> int:
     return by_a_key_that_root_set(root)
 
 
-NOBODY, ANOTHER = "no second person signed the approval", "the signed call does not match"
+UNAPPROVED, ANOTHER = "no second person signed the approval", "the signed call does not match"
 WIDE_ATTACKS: tuple[tuple[Callable[[Root], int], str], ...] = (
     (wide_without_a_second_person, "it has no full plate, and no second person signed"),
-    (wide_by_an_approval_that_nobody_gave, NOBODY),
-    (wide_by_an_approval_that_root_wrote, NOBODY),
-    (wide_by_ones_own_approval, NOBODY),
-    (wide_by_a_no_that_root_turned, NOBODY),
-    (wide_by_a_yes_that_was_taken_back, NOBODY),
-    (wide_by_a_yes_to_a_change, NOBODY),
-    (wide_by_a_yes_that_was_given_ahead, NOBODY),
+    (wide_by_an_approval_that_nobody_gave, UNAPPROVED),
+    (wide_by_an_approval_that_root_wrote, UNAPPROVED),
+    (wide_by_ones_own_approval, UNAPPROVED),
+    (wide_by_a_no_that_root_turned, UNAPPROVED),
+    (wide_by_a_yes_that_was_taken_back, UNAPPROVED),
+    (wide_by_a_yes_to_a_change, UNAPPROVED),
+    (wide_by_a_yes_that_was_given_ahead, UNAPPROVED),
     (wide_by_an_approval_of_another_search, ANOTHER),
     (wide_by_the_approval_of_a_shorter_time, ANOTHER),
     (wide_by_number_over_a_longer_time, ANOTHER),

@@ -192,7 +192,7 @@ def test_a_finding_is_closed_by_its_reviewer_alone(department: Department, token
 def test_the_administrator_reviews_where_the_only_reviewer_searched(
     department: Department, tokens: Tokens
 ) -> None:
-    """The reviewer's name stands in a request: his finding goes to somebody else."""
+    """The reviewer's name stands in a request: the finding goes to another reviewer."""
     chief = tokens("chief")
     department.add_person(chief, "both1", (Role.OFFICER, Role.REVIEWER))
     department.train(tokens("super"), "both1", "super")
@@ -280,7 +280,7 @@ def test_an_access_that_two_people_dispute_is_one_finding(department: Department
 def test_reading_a_long_log_delays_no_other_call(
     department: Department, tokens: Tokens, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While accesses are read, whoever else has to write to the log can: the reading is in no transaction."""
+    """While accesses are read, another call can write to the log: the reading is in no transaction."""
     search(department, tokens("comm1"))
     log, path = department.desk.log, department.home.path / "desk" / DATABASE
     usual, times = log.entries, []

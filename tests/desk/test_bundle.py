@@ -1,4 +1,4 @@
-"""The auditor's bundle: counts that anybody recounts offline, without a plate; what is altered is found."""
+"""The auditor's bundle: counts that anyone recounts offline, without a plate; what is altered is found."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ def test_every_sentence_of_the_text_that_binds_is_in_the_table() -> None:
 
 
 def _only_facts(unnamed: list[str]) -> bool:
-    """What is left binds nobody: the reason that 463.7 gives, and the heading before the topics."""
+    """What is left binds no one: the reason that 463.7 gives, and the heading before the topics."""
     facts = ("Several factors may affect", "Training will consist of")
     return all(one.startswith(facts) or not re.search(r"\b(shall|should|must)\b", one) for one in unnamed)
 

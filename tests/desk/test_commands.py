@@ -30,7 +30,7 @@ def terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: py
 def _an_officers_request_is_answered(terminal: Terminal) -> None:
     officer = terminal.session("o1", steps_ahead=1)
     asked = terminal.given("inquiry", "request", "--plate", "8XYZ999", *GROUND)["entry"]
-    assert terminal.type("inquiry", "answer", str(asked))[0] == 1  # nobody answered yet
+    assert terminal.type("inquiry", "answer", str(asked))[0] == 1  # no one answered yet
     terminal.session("comm1", steps_ahead=1)
     status, out, _ = terminal.type("inquiry", "queue")
     assert status == 0

@@ -89,7 +89,7 @@ def test_a_start_under_a_wrong_clock_is_not_believed(tmp_path: Path, machine: Ma
 
 
 def test_a_home_without_a_mark_starts_from_the_newest_time_it_knows(tmp_path: Path, machine: Machine) -> None:
-    """Somebody deletes the mark and starts a year ahead: the store's own times still bound the clock."""
+    """A person deletes the mark and starts a year ahead: the store's own times still bound the clock."""
     machine.wall += 366 * DAY_US
     time = DepartmentTime(tmp_path, machine.clocks)
     for us in (START_US - DAY_US, START_US, START_US - HOUR_US):

@@ -112,7 +112,7 @@ def test_after_the_grace_the_log_goes_on_where_it_was(department: Department, to
 
 
 def test_the_services_grace_outlives_its_restart(department: Department, tokens: Tokens) -> None:
-    """Root restarts the key service again and again, so that its count of the grace would start anew."""
+    """Root restarts the key service again and again, so that its count of the grace would start over."""
     answer = search(department, tokens("comm1"))
     desk, query = department.desk, department.plate("8XYZ123")
     good = desk.covered(answer.access)

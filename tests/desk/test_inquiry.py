@@ -125,7 +125,7 @@ def test_each_purpose_of_463_2_is_accepted(department: Department, tokens: Token
         pytest.param(replace(GROUND, basis="neighbor dispute"), "basis", id="no basis of 463.5 a"),
         pytest.param(replace(GROUND, number=""), "number", id="no number"),
         pytest.param(replace(GROUND, number="?"), "number", id="no real number"),
-        pytest.param(replace(GROUND, number_kind=""), "number", id="nobody says what number"),
+        pytest.param(replace(GROUND, number_kind=""), "number", id="no one says what number"),
         pytest.param(replace(GROUND, justification="work"), "justification", id="a word is none"),
         pytest.param(replace(GROUND, justification=" " * 40), "justification", id="blanks are none"),
     ],
@@ -346,7 +346,7 @@ def test_a_requester_without_training_gets_no_search_run(department: Department,
 def test_a_requester_whose_training_ended_since_gets_no_search_run(
     department: Department, tokens: Tokens
 ) -> None:
-    """He asked while he was trained, and nobody runs it once he is not."""
+    """The officer asked while trained, and the request is not run once the training has expired."""
     department.clock.step(300 * DAY_US)
     for user in ("officer1", "comm1", "super", "chief"):
         department.renew_password(user)
@@ -428,7 +428,7 @@ def test_refusals_are_entries_too(department: Department, tokens: Tokens) -> Non
 
 
 def test_no_content_is_opened_without_a_covered_entry(department: Department, tokens: Tokens) -> None:
-    """Whoever holds the process still has to show the key guard an entry that says what he wants."""
+    """Even with the process in hand, root has to show the key guard an entry that says what is wanted."""
     department.call("inquiry/run", tokens("comm1"), RunForm(query=department.plate("8XYZ123"), ground=GROUND))
     desk, door, query = department.desk, department.front.door, department.plate("8XYZ123")
     token = tokens("comm1")

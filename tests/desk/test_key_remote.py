@@ -189,7 +189,7 @@ def test_held_content_is_opened_over_there_for_an_export_entry_alone(
 def test_a_guessed_plate_gets_no_token_for_a_day_gone_by(
     department: Department, elsewhere: tuple[RemoteKeyService, DeskContext, str]
 ) -> None:
-    """Root seals a plate of his choice and has it received for an old day, to compare tokens."""
+    """Root seals a plate of their choice and has it received for an old day, to compare tokens."""
     today = department.clock.us // DAY_US
     for day in (today - 2, today + 2, 0):
         with pytest.raises(KeyServiceError, match="only for today"):

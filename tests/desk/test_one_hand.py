@@ -64,7 +64,7 @@ def test_a_later_training_by_another_hand_does_not_cover_the_first(department: D
 def test_a_trainer_whom_one_hand_trained_is_a_finding(
     department: Department, trainer: str, is_finding: bool
 ) -> None:
-    """The supervisor's own training is the administrator's to record; nobody else on the roster was there."""
+    """The supervisor's own training is the administrator's to record; no one else on the roster was there."""
     chief = department.logon("chief")
     department.add_person(chief, "pup", (Role.CCAT_SUPERVISOR,))
     department.two_hands("user/hand-over", chief, HandoverForm(user="deputy", reason="new commander"))

@@ -145,7 +145,7 @@ def test_a_session_ends_with_logoff_and_with_the_account(department: Department,
 
 
 def test_a_credential_swapped_beside_the_log_is_refused(department: Department) -> None:
-    """Root writes the hash of his own password over somebody's: the log's digest says no."""
+    """Root writes the hash of their own password over another person's: the log's digest says no."""
     from storage import sealing
     from storage.codec import to_bytes
 
@@ -237,7 +237,7 @@ def test_passwords_in_both_profiles_verify_and_nothing_else_does() -> None:
         assert made.scheme == {"standard": "argon2id", "fips": "pbkdf2-sha256"}[profile]
         assert people.password_matches(made, PASSWORD)
         assert not people.password_matches(made, PASSWORD + "x")
-        assert not people.password_matches(replace(made, password="junk"), PASSWORD)  # noqa: S106 - of nobody
+        assert not people.password_matches(replace(made, password="junk"), PASSWORD)  # noqa: S106 - of no one
         assert PASSWORD not in repr(made)
         assert made.totp not in repr(made)
 

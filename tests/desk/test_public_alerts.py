@@ -81,7 +81,7 @@ def test_misreads_tests_and_what_sounded_are_told_apart(department: Department) 
 
 
 def test_a_planted_mismatch_is_counted_as_a_hit_until_it_is_closed(department: Department) -> None:
-    """Whoever reads the counts between two steps learns nothing of an open alert."""
+    """Anyone who reads the counts between two steps learns nothing of an open alert."""
     life = [
         step("a/2", AlertEvent.TRANSCRIBED, plate="8XYZ128"),
         step("a/2", AlertEvent.ANSWERED, answer=AlertAnswer.WRONG_CHARACTER),

@@ -77,7 +77,7 @@ def test_a_desk_of_the_running_server_is_the_same_desk(department: Department, s
 
 
 def test_the_days_to_keep_are_those_of_the_signed_policy(department: Department, server: Server) -> None:
-    """Another department keeps sixty days; a file that nobody signed purges nothing."""
+    """Another department keeps sixty days; a file that no one signed purges nothing."""
     assert keep_days_of(department.home) == 365
     text = department.desk.policy_document.decode().replace("version = 2\n", "version = 3\n")
     text = text.replace('manual = "463"', 'manual = "9.4"').replace(

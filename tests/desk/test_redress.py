@@ -1,4 +1,4 @@
-"""Redress: anybody may ask, the administrator sees it waiting and answers; a stranger cannot fill the log."""
+"""Redress: anyone may ask, the administrator sees it waiting and answers; a stranger cannot fill the log."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ def test_without_any_reviewer_findings_are_opened_and_wait(department: Departmen
     (number,) = look_daily(department.front)
     note = department.desk.log.entry(number).note
     assert isinstance(note, FindingOpened)
-    assert note.reviewer == "chief"  # not concerned, and nobody's reviewer was removed for it
+    assert note.reviewer == "chief"  # not concerned, and no person's reviewer was removed for it
     department.call("audit/close", department.logon("chief"), closing(number))
 
 

@@ -131,7 +131,7 @@ def test_a_damaged_file_is_refused_and_never_crashes(at: int, bit: int, cut: boo
 
 @pytest.mark.parametrize("name", ["ca", "command", "log"])
 def test_a_key_that_was_swapped_in_the_home_opens_no_desk(department: Department, name: str) -> None:
-    """Root puts his own key in the place of one that the root file names."""
+    """Root puts another key in the place of one that the root file names."""
     home = department.home
     if name == "ca":
         Authority.create(home.authority, "forged")

@@ -239,7 +239,7 @@ def test_requests_are_listed_and_the_letter_is_read_by_who_reviews_it_as_an_entr
 def test_who_approved_a_request_does_not_deliver_it(
     department: Department, tokens: Tokens, form: ShareForm, scope: Scope
 ) -> None:
-    """Another's approval is needed even of somebody who holds both roles."""
+    """Another's approval is needed even of a person who holds both roles."""
     chief = tokens("chief")
     both = AccountForm(
         user="super",

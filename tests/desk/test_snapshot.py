@@ -179,7 +179,7 @@ def test_a_snapshot_of_other_entries_or_another_key_is_ignored(department: Depar
 
 
 def test_a_planted_account_in_a_snapshot_is_found(department: Department) -> None:
-    """Root seals a book of his own: the desk would believe it, `verify` does not."""
+    """Root seals a book of root's own: the desk would believe it, `verify` does not."""
     log, book = department.desk.log, folded(department.desk.log)
     account = replace(book.roster.accounts["comm1"], user="planted")
     book.roster.accounts["planted"] = account

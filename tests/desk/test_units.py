@@ -47,7 +47,7 @@ def stepped(unit: Joined, us: int) -> None:
 
 
 def with_key(department: Department, chief: str, **change: object) -> None:
-    """The reviewer with the key that he shows at a unit."""
+    """The reviewer with the key shown at a unit."""
     form = AccountForm(
         user="reviewer1",
         name="R",
@@ -92,7 +92,7 @@ def refused(unit: Joined) -> str:
 def test_a_person_of_the_desk_is_known_at_the_unit_until_their_training_ends_or_they_are_removed(
     department: Department, server: servers.Department, unit: Joined
 ) -> None:
-    assert "does not prove" in refused(unit)  # the roster of enrollment names nobody who has a key
+    assert "does not prove" in refused(unit)  # the roster of enrollment names no person with a key
     chief = department.logon("chief")
     with_key(department, chief)
     assert "does not prove" in refused(unit)  # not synced yet

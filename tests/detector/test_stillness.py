@@ -99,7 +99,7 @@ def test_a_box_that_was_refused_stays_so_until_something_moves_in_it() -> None:
     assert scene.boxes_of(inside, SHAPE) is None
     assert not scene.refused(BOXES[0])
     assert scene.boxes_of(street(3), SHAPE) == BOXES
-    assert not scene.refused(BOXES[0])  # it is asked about anew
+    assert not scene.refused(BOXES[0])  # it is asked about again
 
 
 def test_clutter_is_remembered_up_to_a_number_of_boxes() -> None:

@@ -13,7 +13,7 @@ from detector.vote import Vote
 
 
 def doubtful(text: str, x: float, y: float, width: float, seed: int = 0) -> PlateReading:
-    """A reading of which nobody can be sure."""
+    """A reading of which no one can be sure."""
     return reading(text, box_at(x, y, width), sure=4.0, noise=1.1, seed=seed)
 
 

@@ -161,6 +161,6 @@ def test_no_fuzzed_list_lets_an_entry_in_that_the_policy_forbids() -> None:
 
 @pytest.mark.parametrize("word", FORBIDDEN)
 def test_no_category_that_the_policy_does_not_name_matches_even_in_a_signed_list(word: str) -> None:
-    """Whoever has the command key and signs a list with another category gets no alert on a unit."""
+    """Anyone who has the command key and signs a list with another category gets no alert on a unit."""
     poisoned = replace(entry(), category=word.split(maxsplit=1)[0].casefold())
     assert match(seen("7XKR219"), plate_box(), [Held([poisoned])], DEFAULT_ALERTS, KNOWN, NOW_US) == []

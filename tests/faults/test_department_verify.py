@@ -23,7 +23,7 @@ FULL = (
 
 
 def in_a_namespace(how: str, folder: Path, *arguments: str) -> tuple[int, str]:
-    """(status, output) of `department` where `folder` is mounted anew."""
+    """(status, output) of `department` where `folder` is mounted again."""
     environment = os.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": str(folder.parent)}
     command = [sys.executable, "-m", "sync.department.cli", *arguments]
     wrapped = ["unshare", "-m", "bash", "-c", how, str(folder), *command] if how else command

@@ -62,7 +62,7 @@ def all_but(files: dict[str, tuple[int, int, int]], name: str) -> dict[str, tupl
 
 
 def protect(folder: Path) -> None:
-    """Readable by all, writable by nobody."""
+    """Readable by all, writable by none."""
     for path in [folder, *folder.rglob("*")]:
         path.chmod(0o555 if path.is_dir() else 0o444)
     for path in folder.parents:
@@ -83,7 +83,7 @@ def test_verify_changes_no_file_beside_the_evidence(
     assert (status, report["ok"]) == (0, True), said
     assert report["records"] == ledger.store.log.frontier.size
     after = everything(card)
-    if state == "in use":  # whoever reads beside a writer says so in the memory that the writer shares
+    if state == "in use":  # anyone who reads beside a writer says so in the memory that the writer shares
         assert after.keys() == before.keys()
         before, after = (all_but(one, "store/ledger.sqlite3-shm") for one in (before, after))
     assert after == before

@@ -96,7 +96,7 @@ def test_a_unit_whose_nets_fail_reads_nothing_and_does_everything_else(
     monkeypatch.setattr(PlateReader, "from_models", refuse)
     with field_parts(load_config(home), on_order=lambda _order: None) as parts:
         run = OneRun(home, load_config(home), parts, RunOptions(source=str(CLIP)), StopRequest(), None)
-        with pytest.raises(type(error)):  # nobody's unit yet: the person at the demo is told
+        with pytest.raises(type(error)):  # no person's unit yet: the person at the demo is told
             run.carry_out(out=io.StringIO(), err=io.StringIO())
     enroll(home)
     run_on = Background(home, str(CLIP))

@@ -1,4 +1,4 @@
-"""When the supervisor is to restart the reader: no frames, or frames that nobody reads."""
+"""When the supervisor is to restart the reader: no frames, or frames that no one reads."""
 
 from firmware.health.liveness import (
     BLIND_BEFORE_RESTART_S,

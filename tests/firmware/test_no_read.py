@@ -85,7 +85,7 @@ def test_far_from_every_zone_a_unit_reads(latitude: float, longitude: float, err
 @pytest.mark.parametrize(
     ("found", "mobile", "fixed", "read"),
     [
-        pytest.param(None, True, None, False, id="nobody knows where a vehicle is"),
+        pytest.param(None, True, None, False, id="no one knows where a vehicle is"),
         pytest.param(None, False, None, True, id="a pole stays where it was put"),
         pytest.param(
             None, False, Place(latitude=34.155, longitude=-118.0, error_m=5), False, id="a pole inside"

@@ -297,7 +297,7 @@ def test_a_cloned_card_gets_a_new_log_and_the_reader_reads_on(
     process.until_reads(1)
     folder.wanted.touch(mode=0o600)
     numbers = [int(str(process.announced[-1]["record"]))]
-    while numbers[-1] >= numbers[-2:][0]:  # the numbers of a new log begin anew
+    while numbers[-1] >= numbers[-2:][0]:  # the numbers of a new log start over
         assert len(numbers) < 500, "no new log was opened"
         process.until_reads(len(process.lines) + 1)
         numbers.append(int(str(process.announced[-1]["record"])))

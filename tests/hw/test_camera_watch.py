@@ -62,7 +62,7 @@ def break_with(error: Exception) -> Callable[[Bench], None]:
         pytest.param(break_with(CameraStalledError("no frame")), id="says that it stalled"),
         pytest.param(break_with(PartFailedError("bus error")), id="answers wrongly"),
         pytest.param(break_with(MissingDriverError("unplugged")), id="is unplugged for a moment"),
-        pytest.param(break_with(RuntimeError("of a library")), id="raises what nobody foresaw"),
+        pytest.param(break_with(RuntimeError("of a library")), id="raises what no one foresaw"),
     ],
 )
 def test_stalled_camera_is_reopened_and_its_blind_time_told(

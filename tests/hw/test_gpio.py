@@ -1,4 +1,4 @@
-"""Pins below gpiozero: what lgpio does to a process, and what it raises, reach nobody as they are."""
+"""Pins below gpiozero: what lgpio does to a process, and what it raises, reach no one as they are."""
 
 import os
 import sys
@@ -27,7 +27,7 @@ def lgpio(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class BusyFactory(mock.MockFactory):  # type: ignore[misc, name-defined]
-    """A chip on which somebody else holds every line, and which moves the process as lgpio does."""
+    """A chip on which another process holds every line, and which moves the process as lgpio does."""
 
     def pin(self, name: Any) -> Any:
         os.chdir(os.environ["LG_WD"])

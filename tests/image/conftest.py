@@ -21,7 +21,7 @@ NOW_S = 1_780_000_000
 
 @dataclass(frozen=True)
 class Project:
-    """Whoever releases: keys, log, and a way to make an update file."""
+    """The office that releases: keys, log, and a way to make an update file."""
 
     keys: KeyFolder
     log: ReleaseLog

@@ -1,4 +1,4 @@
-"""The bench's technician at a reader of this machine: what he waits for is what the console says."""
+"""The bench's technician at a reader of this machine: what the bench waits for is what the console says."""
 
 from __future__ import annotations
 

@@ -218,7 +218,7 @@ OVER = NOT_YET | {"ExecMainStartTimestampMonotonic": "170112233"}
         pytest.param([STARTS] * 300, False, id="never gets ready"),
         pytest.param([NOT_YET] * 300, False, id="is never started"),
         pytest.param([NEVER_BEGUN] * 300, False, id="has never begun"),
-        pytest.param([OVER], True, id="has read its folder before anybody looked"),
+        pytest.param([OVER], True, id="has read its folder before anyone looked"),
     ],
 )
 def test_reader_counts_as_up_only_if_it_stays(states: list[dict[str, str]], stays: bool) -> None:

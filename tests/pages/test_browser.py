@@ -29,7 +29,7 @@ REASON = "hit and run on Myrtle Avenue"
 
 @pytest.fixture(scope="module")
 def department(founded: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Department]:
-    """One department for the module; every test logs on anew."""
+    """One department for the module; every test logs on again."""
     folder = tmp_path_factory.mktemp("browsed") / "copy"
     shutil.copytree(founded, folder)
     made = open_copy(folder)

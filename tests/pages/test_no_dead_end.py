@@ -56,7 +56,7 @@ def test_the_keys_of_the_help_are_those_of_the_person(reader: Browser) -> None:
 
 
 def test_a_person_is_changed_from_what_is_entered(department: Department, reader: Browser) -> None:
-    """No role is lost because nobody ticked it again."""
+    """No role is lost because no one ticked it again."""
     one = reader()
     one.logon("chief")
     row = next(part for part in one.get("/people").html.split("<tr ") if ">deputy<" in part)

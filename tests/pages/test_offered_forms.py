@@ -1,4 +1,4 @@
-"""Nobody sees a button that refuses them: each form that a page offers a person is sent by that person.
+"""No one sees a button that refuses them: each form that a page offers a person is sent by that person.
 
 The department has something of every kind that waits, made by different people, so that each page has rows
 of the person's own, rows about the person, and rows of others.

@@ -27,7 +27,7 @@ AGENCIES = ("Agency A", "Agency B & <C>")
 
 
 def enter(department: Department, notes: list[Note]) -> None:
-    """Entries as of a log from before persons had keys: nobody signed them."""
+    """Entries as of a log from before persons had keys: no one signed them."""
     desk = department.desk
     desk.book.signers.ever.clear()
     stamp = Stamp(

@@ -99,7 +99,7 @@ def test_another_session_has_no_page_of_it(department: Department, reader: Brows
     assert (theirs.status, "made by another person" in theirs.text) == (403, True)
     mine = reader()
     mine.logon("comm1")
-    assert "no longer kept" in mine.get(page.path).text  # the same person, logged on anew
+    assert "no longer kept" in mine.get(page.path).text  # the same person, logged on again
 
 
 # the fresh proof ------------------------------------------------------------------------------------------
@@ -143,7 +143,7 @@ def test_a_wrong_code_asks_again_and_still_keeps_the_form(department: Department
     one = reader()
     path, fields = hold_form(department, one)
     asked = one.post(path, fields, proves=False)
-    wrong = one.send(asked, "/proof", password="wrong horse 463", code="000000")  # noqa: S106 - of nobody
+    wrong = one.send(asked, "/proof", password="wrong horse 463", code="000000")  # noqa: S106 - of no one
     assert (wrong.status, held(department)) == (401, 0)
     assert "wrong" in wrong.text
     back = one.prove(wrong)
@@ -152,7 +152,7 @@ def test_a_wrong_code_asks_again_and_still_keeps_the_form(department: Department
 
 
 def test_a_stolen_cookie_alone_takes_nothing_away(department: Department, reader: Browser) -> None:
-    """Whoever has the cookie and the mark gets the page of the proof, again and again."""
+    """Anyone who has the cookie and the mark gets the page of the proof, again and again."""
     one, thief = reader(), reader()
     path, fields = hold_form(department, one)
     one.post(path, fields)

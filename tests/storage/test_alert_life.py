@@ -58,12 +58,12 @@ def test_a_look_a_transcription_and_a_vehicle_that_fits_confirm() -> None:
 
 REFUSED = [
     pytest.param((TYPED,), "look at the image", id="typed without a look"),
-    pytest.param((replace(LOOK, user="other"), TYPED), "look at the image", id="somebody else looked"),
+    pytest.param((replace(LOOK, user="other"), TYPED), "look at the image", id="another person looked"),
     pytest.param((LOOK, CONFIRMED), "type plate and state", id="answered without typing"),
     pytest.param(
         (LOOK, TYPED, replace(CONFIRMED, user="other")),
         "type plate and state",
-        id="answered for somebody else",
+        id="answered for another person",
     ),
     pytest.param(
         (LOOK, TYPED, replace(CONFIRMED, fit=None)), "whether the vehicle fits", id="no word on the vehicle"
@@ -193,7 +193,7 @@ def test_no_plate_shows_in_a_repr() -> None:
 
 
 class AnyOrder(RuleBasedStateMachine):
-    """Steps in any order by anybody: whatever is let through, a confirmation had all that it needs."""
+    """Steps in any order by anyone: whatever is let through, a confirmation had all that it needs."""
 
     def __init__(self) -> None:
         super().__init__()

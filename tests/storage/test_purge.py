@@ -94,7 +94,7 @@ def test_a_purge_that_fails_beside_a_read_is_no_failure_of_the_read(
     size = ledger.status().records
     later = add_reads(ledger, time, 3)
     assert all(ledger.read(one).text for one in later)
-    assert ledger.status().records - size < 6  # nor is it tried anew at every read
+    assert ledger.status().records - size < 6  # nor is it tried again at every read
     chip.fails = ""
     ledger.tend()
     ledger.close()

@@ -172,7 +172,7 @@ def test_a_unit_that_never_runs_for_an_hour_purges_at_its_starts(
 def test_the_files_in_force_outlive_the_audit_key_they_came_under(
     ledger: Ledger, home: Path, slot: LoopbackSlot, time: SteppedTime, reopen: Reopen
 ) -> None:
-    """A roster that nobody changes for years: its record is carried over before its key goes."""
+    """A roster that no one changes for years: its record is carried over before its key goes."""
     roster = ledger.standing.roster
     for year in range(1, 7):
         age(ledger, time, START_US + year * 365 * DAY_US)

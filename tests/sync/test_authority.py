@@ -1,4 +1,4 @@
-"""The CA over the years: its certificate is made anew over the same key, and units follow."""
+"""The CA over the years: its certificate is renewed over the same key, and units follow."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ STRANGE = [str(1 << 70), "9" * 200, "007", "\u0662\u0663", "-1", "x"]
 
 
 def put_strange(packs: PackStore, tmp_path: Path) -> None:
-    """As whoever may write there: names that `put` never makes, days that never were, a folder for a pack."""
+    """As any writer there: names that `put` never makes, days that never were, a folder for a pack."""
     for name in [*STRANGE, "1", "2", "99999"]:
         if isinstance(packs, FolderPacks):
             folder = tmp_path / "blobs" / name

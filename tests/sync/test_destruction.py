@@ -92,7 +92,7 @@ def test_the_same_receipt_again_is_taken_once_and_another_one_is_an_incident(
         pytest.param({"undelivered": 9}, id="fewer records than it counts"),
         pytest.param({"ranges": ((3, 1),)}, id="a range that runs back"),
         pytest.param({"ranges": ((0, 1 << 40),)}, id="a range beyond the log"),
-        pytest.param({"log_id": bytes(32)}, id="a log that nobody knows"),
+        pytest.param({"log_id": bytes(32)}, id="a log that no one knows"),
     ],
 )
 def test_a_receipt_that_does_not_hold_together_is_refused_and_leaves_nothing(

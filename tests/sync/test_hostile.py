@@ -72,7 +72,7 @@ def refusal(response: httpx.Response, unit: Unit) -> messages.Refusal:
 def test_bad_messages_are_refused_with_a_signed_word(
     server: DepartmentProcess, enrolled: Unit, name: str, body: bytes, status: int, code: str
 ) -> None:
-    if status == 413:  # refused by its length: it hangs up on a client that sends the body all the same
+    if status == 413:  # refused by its length: it disconnects a client that sends the body all the same
         response = answer_to_header(enrolled, server, name, len(body))
     else:
         with httpx.Client(verify=context_of(enrolled), trust_env=False) as client:

@@ -1,4 +1,4 @@
-"""Output that nobody takes any more, or that never was open, ends no reading."""
+"""Output that no one takes any more, or that never was open, ends no reading."""
 
 from __future__ import annotations
 

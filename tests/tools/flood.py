@@ -172,7 +172,7 @@ def _size_of(*paths: Path) -> int:
 
 
 def run(minutes: float, *, bare: int, dripping: int, logons: int, every_s: float) -> int:
-    """Flood for so long; 1 where somebody was shut out."""
+    """Flood for so long; 1 where a person was shut out."""
     with tempfile.TemporaryDirectory() as temporary:
         home = found_department(Path(temporary) / "home")
         given = first_administrator(home, "chief", "Chief Example")

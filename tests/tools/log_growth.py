@@ -4,7 +4,7 @@ python tests/tools/log_growth.py --entries 100000
 python tests/tools/log_growth.py --entries 1000000
 
 Makes a department, fills its log with signed look-ups of its own people (an access, its result, and now and
-then a request, in the proportions of a day), writes the snapshot as the desk does, and opens it anew, twice:
+then a request, in the proportions of a day), writes the snapshot as the desk does, and opens it again, twice:
 the keys follow the whole log the first time, as after a new version, and go on the second time. Seconds are
 of this machine at its load, which is printed with them.
 """

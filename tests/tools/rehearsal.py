@@ -83,7 +83,7 @@ class Hands:
         return came
 
     def skip(self) -> None:
-        """Leave what has come until now: nobody waits for it any more."""
+        """Leave what has come until now: no one waits for it any more."""
         while data := self._port.read(4096, 0):
             self.seen += _ANSI.sub("", data.decode("utf-8", "replace"))
         self._unread = len(self.seen)

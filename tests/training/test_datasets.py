@@ -14,7 +14,7 @@ from PIL import Image
 from detector.training.datasets import DataSetError, Picture, Split, fold, read_all, read_set
 
 HEADER = "image,x,y,w,h,text,region,split\n"
-NEAR_BITS = 24  # of 256: one picture scaled or compressed anew stays below, two of one place seldom
+NEAR_BITS = 24  # of 256: one picture scaled or compressed again stays below, two of one place seldom
 SPLITS: tuple[Split, ...] = ("train", "calibration", "dev")
 
 

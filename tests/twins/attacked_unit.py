@@ -21,7 +21,7 @@ SQL = Callable[[sqlite3.Connection], object]
 
 
 class Unit:
-    """A unit of a department with a few days behind it, its chip, and whoever attacks it."""
+    """A unit of a department with a few days behind it, its chip, and its attacker."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.home, self.chip = folder, folder / "home", LoopbackSlot(folder / "chip")

@@ -1,4 +1,4 @@
-"""Somebody with root at the department's server: the log's key, the database, and no key of a person."""
+"""A person with root at the department's server: the log's key, the database, and no key of a person."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def account_form(account: AccountSet, **changes: Any) -> AccountForm:
 
 
 class Root:
-    """Somebody who writes entries past the desk, with the log's own key."""
+    """A person who writes entries past the desk, with the log's own key."""
 
     def __init__(self, department: Department) -> None:
         self.department = department

@@ -1,4 +1,4 @@
-"""Types `department` commands as somebody who is logged on at a founded department, by its clock."""
+"""Types `department` commands as a person who is logged on at a founded department, by its clock."""
 
 from __future__ import annotations
 

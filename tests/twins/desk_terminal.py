@@ -40,7 +40,7 @@ class Terminal:
         self._environment.setenv("DEPARTMENT_TOKEN", token)
 
     def session(self, user: str, steps_ahead: int = 0) -> str:
-        """Log on as somebody; `steps_ahead`: with the code of the next half minute. The session's token."""
+        """Log on as a person; `steps_ahead`: with the code of the next half minute. The session's token."""
         password, secret = self.secrets[user]
         code = pyotp.TOTP(secret).at(int(time.time()) + 30 * steps_ahead)
         self._environment.setenv("DEPARTMENT_PASSWORD", password)

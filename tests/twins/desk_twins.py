@@ -45,7 +45,7 @@ READS_A_DAY = 11
 MINUTE_US = 60_000_000
 HOUR_US = 60 * MINUTE_US
 DAY_US = 24 * HOUR_US
-PASSWORD = "correct horse 463"  # noqa: S105 - of nobody
+PASSWORD = "correct horse 463"  # noqa: S105 - of no one
 COURSE = "ALPR-463"
 TOPICS = ("equipment", "department-policy", "privacy-policy")
 PEOPLE: dict[str, Role] = {
@@ -170,7 +170,7 @@ class Department:
         return Query(plate=plate, since_us=self.clock.us - 10 * DAY_US, until_us=self.clock.us)
 
     def add_person(self, admin: str, user: str, roles: tuple[Role, ...], shift: Shift | None = None) -> None:
-        """Somebody new, with his own password, not trained."""
+        """A new person with their own password, not trained."""
         form = AccountForm(
             user=user, name=user.title(), organisation="Monrovia PD", roles=roles, reason="hired", shift=shift
         )
@@ -206,7 +206,7 @@ class Department:
         self.desk.logons.logoff(token)
 
     def renew_password(self, user: str) -> None:
-        """The same person's password and authenticator, set anew."""
+        """The same person's password and authenticator, set again."""
         token = self.logon(user)
         old = self.secrets[user][0]
         fresh_password = PASSWORD if old != PASSWORD else f"another {PASSWORD}"

@@ -454,7 +454,7 @@ class CameraManager:
 
 
 def fresh_sensor() -> Sensor:
-    """Another test begins: a camera that works, and that nobody holds."""
+    """Another test begins: a camera that works, and that no one holds."""
     global sensor  # noqa: PLW0603 - libcamera has one manager a process, and so has its stand-in
     sensor.released.set()
     sensor = Sensor()

@@ -1,4 +1,4 @@
-"""A department's package, taken apart and put together again by whoever holds the log key."""
+"""A department's package, taken apart and put together again by a person with the log key."""
 
 from __future__ import annotations
 

@@ -328,4 +328,4 @@ def _digest(ledger: Ledger, number: int) -> bytes:
 
 
 def _nothing(_event: object) -> None:
-    """Nobody watches a soak."""
+    """No one watches a soak."""
