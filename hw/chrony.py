@@ -28,7 +28,7 @@ ASK_EVERY_S = 8.0  # chronyd itself measures every 16 s at most often, so a repo
 # residual frequency, skew, root delay, root dispersion, update interval, leap status
 _FIELDS = 14
 _LEAPS = frozenset({"Normal", "Insert second", "Delete second"})
-_UNSYNCHRONISED = "Not synchronised"
+_NOT_SYNCED = "Not synchronised"
 _NO_REFERENCE = "00000000"
 _REFERENCE = re.compile(r"[0-9A-F]{8}")
 
@@ -37,7 +37,7 @@ _REFERENCE = re.compile(r"[0-9A-F]{8}")
 class Tracking:
     """The daemon's own estimate. Seconds unless named otherwise."""
 
-    synchronised: bool
+    synchronized: bool
     stratum: int
     reference: str
     by_server: bool  # over the network; else by a reference clock of this machine, such as a receiver
@@ -67,7 +67,7 @@ def parse_report(text: str) -> Tracking:
     if len(fields) != _FIELDS:
         raise PartFailedError(f"chronyc: a report of {len(fields)} fields, not {_FIELDS}")
     reference, source, stratum, *numbers, leap = fields
-    if not _REFERENCE.fullmatch(reference) or leap not in _LEAPS | {_UNSYNCHRONISED}:
+    if not _REFERENCE.fullmatch(reference) or leap not in _LEAPS | {_NOT_SYNCED}:
         raise PartFailedError("chronyc: a report without its reference or leap status")
     try:
         values = [float(number) for number in numbers]
@@ -78,7 +78,7 @@ def parse_report(text: str) -> Tracking:
         raise PartFailedError("chronyc: a report with a number that is not finite")
     time_s, correction, _last, _rms, _frequency, _residual, skew, delay, dispersion, _interval = values
     return Tracking(
-        synchronised=leap in _LEAPS and reference != _NO_REFERENCE,
+        synchronized=leap in _LEAPS and reference != _NO_REFERENCE,
         stratum=level,
         reference=reference,
         by_server=_is_address(source),
@@ -98,7 +98,7 @@ def report(tracking: Tracking) -> str:
             f"{tracking.reference_time_s:.9f}", f"{tracking.correction_s:.9f}", "0.000000000", "0.000000000",
             "0.000", "0.000", f"{tracking.skew_ppm:.3f}", f"{tracking.root_delay_s:.9f}",
             f"{tracking.root_dispersion_s:.9f}", "64.0",
-            "Normal" if tracking.synchronised else _UNSYNCHRONISED,
+            "Normal" if tracking.synchronized else _NOT_SYNCED,
         ]
     )  # fmt: skip
 

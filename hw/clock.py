@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 UNKNOWN_ERROR_US = 24 * 3600 * 1_000_000
-_KERNEL_ERROR_CEILING_US = 16_000_000  # the kernel lets maxerror grow to 16 s, then says unsynchronised
+_KERNEL_ERROR_CEILING_US = 16_000_000  # the kernel lets maxerror grow to 16 s, then says unsynchronized
 _NANOSECONDS = 0x2000  # adjtimex(2): status STA_NANO, the unit of `offset`
 SIMPLE_CLIENT_ERROR_US = 100_000  # of the network's delay; systemd-timesyncd reports neither it nor itself
-_TIME_ERROR = 5  # adjtimex(2): return value "clock not synchronised"
+_TIME_ERROR = 5  # adjtimex(2): return value "clock not synchronized"
 
 
 class TimeState(enum.StrEnum):

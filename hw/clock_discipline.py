@@ -150,7 +150,7 @@ def _step_us(evidence: ClockEvidence, before: Judgment) -> int:
 
 
 def _follows_servers(tracking: Tracking) -> bool:
-    return tracking.synchronised and tracking.reference != _LOCAL_REFERENCE
+    return tracking.synchronized and tracking.reference != _LOCAL_REFERENCE
 
 
 def _by_daemon(evidence: ClockEvidence, doubted_s: float | None) -> tuple[int, str] | None:

@@ -17,7 +17,7 @@ MIN_EXPOSURE_US = 60
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exposure:
-    """shutter time in microseconds and analogue gain (1.0 = none)."""
+    """shutter time in microseconds and analog gain (1.0 = none)."""
 
     exposure_us: int
     gain: float

@@ -20,7 +20,7 @@ COLUMNS = (
     "Data elements",
     "Username",
     "Role",
-    "Organisation",
+    "Organization",
     "Purpose",
     "Case number",
     "Action",

@@ -147,11 +147,11 @@ def sign(message: bytes, private: PrivateKey, *, namespace: str) -> bytes:
     return MAGIC + b"\0\0\0\x01" + b"".join(_string(part) for part in parts)
 
 
-def from_armour(text: str) -> bytes:
-    """The binary form of an armoured signature file. Raises SshSignatureError."""
+def from_armor(text: str) -> bytes:
+    """The binary form of an armored signature file. Raises SshSignatureError."""
     lines = [line.strip() for line in text.strip().splitlines()]
     if len(text) > 2 * MAX_BYTES or len(lines) < 3 or lines[0] != _BEGIN or lines[-1] != _END:
-        raise SshSignatureError("not an armoured SSH signature", cure="make it with: ssh-keygen -Y sign")
+        raise SshSignatureError("not an armored SSH signature", cure="make it with: ssh-keygen -Y sign")
     try:
         return base64.b64decode("".join(lines[1:-1]), validate=True)
     except binascii.Error:

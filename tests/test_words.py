@@ -15,13 +15,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-ROOMS = ("storage", "hw", "firmware", "detector")
-BRITISH = re.compile(  # but for colour_space, an argument of picamera2
-    r"colour(?!_space)|centre|\bgrey|judgement|optimis(?:e|ing|ation)|normalis(?:e|ation)"
-    r"|\bmetres?\b|labelled(?!by)|modelled|neighbour|minimise|behaviour|travelling",
+BRITISH = re.compile(  # but for colour_space and AnalogueGain of picamera2, and what chronyc prints
+    r"colour(?!_space)|centre|\bgrey|judgement|optimis(?:e|ing|ation)|normalis(?:e|ation)|armour|analogue(?!Gain)"
+    r"|\bmetres?\b|labelled(?!by)|modelled|neighbour|minimise|behaviour|travelling|(?<!Not )synchronis",
     re.IGNORECASE,
 )
-PLAIN = ("storage", "hw", "firmware", "sync", "detector", "image-build")
+ROOMS = ("storage", "hw", "firmware", "sync", "detector", "image-build")
 PAGES = (
     "README.md",
     "SECURITY.md",
@@ -54,10 +53,16 @@ PHRASES = re.compile(  # the machine or a role acts, and a file is in a place
 
 def modules(room: str) -> list[Path]:
     """The modules of a room; how models are made is left out."""
+    training = ROOT / "detector" / "training"
+    return [path for path in tracked(f"{room}/*.py") if training not in path.parents]
+
+
+def tracked(*patterns: str) -> list[Path]:
+    """What git tracks under these, but for what others wrote."""
     listed = subprocess.run(
-        ["git", "ls-files", f"{room}/*.py"], cwd=ROOT, capture_output=True, text=True, check=True
+        ["git", "ls-files", *patterns], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout.split()
-    return [ROOT / name for name in listed if not name.startswith("detector/training/")]
+    return [ROOT / name for name in listed if "/vendored/" not in name]
 
 
 def found(pattern: re.Pattern[str], path: Path, text: str) -> Iterator[str]:
@@ -81,7 +86,7 @@ def test_a_room_is_in_american_spelling(room: str) -> None:
     assert wrong == []
 
 
-@pytest.mark.parametrize("room", PLAIN)
+@pytest.mark.parametrize("room", ROOMS)
 def test_a_room_says_what_it_does_in_plain_words(room: str) -> None:
     texts = [(path, prose(path.read_text(encoding="utf-8"))) for path in modules(room)]
     assert [one for path, text in texts for one in found(PHRASES, path, text)] == []
@@ -91,3 +96,24 @@ def test_a_room_says_what_it_does_in_plain_words(room: str) -> None:
 def test_a_page_says_what_it_does_in_plain_words(name: str) -> None:
     path = ROOT / name
     assert list(found(PHRASES, path, path.read_text(encoding="utf-8"))) == []
+
+
+@pytest.mark.parametrize("suffix", ["html", "js", "toml"])
+def test_templates_scripts_and_settings_are_in_plain_american_english(suffix: str) -> None:
+    paths = [path for path in tracked(f"*.{suffix}") if (ROOT / "detector") not in path.parents]
+    texts = [(path, path.read_text(encoding="utf-8")) for path in paths]
+    assert len(texts) > 1
+    assert [one for path, text in texts for one in found(PHRASES, path, text)] == []
+    assert [one for path, text in texts for one in found(BRITISH, path, text)] == []
+
+
+def test_the_names_of_tests_say_what_the_machine_does() -> None:
+    """Those of the clauses are text of a page."""
+    names = re.compile(r"def (test_\w+)")
+    listed = [
+        (path, name.replace("_", " "))
+        for path in tracked("tests/*.py")
+        for name in names.findall(path.read_text(encoding="utf-8"))
+    ]
+    assert len(listed) > 1000
+    assert [one for path, name in listed for one in found(PHRASES, path, name)] == []

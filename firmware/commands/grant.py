@@ -15,14 +15,14 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import load_ssh_private_key
 
 from firmware.commands.person import FILE
-from firmware.console.armour import to_lines
+from firmware.console.armor import to_lines
 from firmware.console.challenge import NAMESPACE, Challenge, ChallengeAnswer
 from firmware.errors import MissingPartError, UsageError
 from storage import files
 from storage.codec import from_bytes
 from storage.envelope import split
 from storage.grant_format import MAX_BYTES, Bundle, Grant
-from storage.ssh_signature import from_armour, sign
+from storage.ssh_signature import from_armor, sign
 from storage.times import utc_text
 from sync.command_frame import Common, verb
 from sync.errors import DONE
@@ -120,4 +120,4 @@ def _by_agent(message: bytes, path: Path) -> bytes:
         result = file.with_suffix(".sig")
         if done.returncode or not result.exists():
             raise UsageError(f"--key {path}: ssh-keygen gave no signature; is the key in your agent?")
-        return from_armour(result.read_text(encoding="ascii"))
+        return from_armor(result.read_text(encoding="ascii"))

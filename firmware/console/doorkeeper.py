@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from firmware.console.armour import Collector
+from firmware.console.armor import Collector
 from firmware.console.challenge import LIFE_S, Challenge
 from firmware.console.errors import ClockLoginError, LineRefusedError, LoginRefusedError
 from firmware.console.failed_logins import FailedLogins

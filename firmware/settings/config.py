@@ -53,7 +53,7 @@ class CameraSettings:
     height: int = setting(1080, low=240, high=2592, why="px")
     fps: float = setting(20.0, low=1, high=60, why="frames a second; the shutter cannot be longer than one")
     exposure_us: int = setting(800, low=60, high=10_000, why="longest shutter; at 50 km/h a car moves 11 mm")
-    gain_max: float = setting(8.0, low=1, high=16, why="largest analogue gain; more is noise, not light")
+    gain_max: float = setting(8.0, low=1, high=16, why="largest analog gain; more is noise, not light")
     focus_dioptres: float | None = setting(
         None,
         low=0,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from firmware.console.armour import to_lines
+from firmware.console.armor import to_lines
 from firmware.console.challenge import Challenge
 from firmware.console.errors import UnitRefusedError
 from firmware.console.unit import Identity

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from firmware.console.armour import Collector, to_lines
+from firmware.console.armor import Collector, to_lines
 from firmware.console.errors import ConsoleError, LineRefusedError
 from firmware.console.line_editor import LINE_LIMIT, Interrupted, Line, LineEditor, Spoiled
 from firmware.console.parser import FORMS, completions, parse, recorded_form

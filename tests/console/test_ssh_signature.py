@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from storage.ssh_signature import SshPublicKey, SshSignatureError, from_armour, sign, verify
+from storage.ssh_signature import SshPublicKey, SshSignatureError, from_armor, sign, verify
 
 MESSAGE = b"alpr console login 1\nunit-7\n"
 KEYS: dict[str, ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey] = {
@@ -38,7 +38,7 @@ def test_a_signature_by_ssh_keygen_holds(tmp_path: Path, kind: str, bits: str) -
     message.write_bytes(MESSAGE)
     subprocess.run([program, "-q", "-Y", "sign", "-f", key, "-n", "alpr-console", message], check=True)
     public = SshPublicKey.from_line(key.with_suffix(".pub").read_text())
-    signature = from_armour((tmp_path / "message.sig").read_text())
+    signature = from_armor((tmp_path / "message.sig").read_text())
     verify(signature, MESSAGE, public, namespace="alpr-console")
     shown = subprocess.run([program, "-l", "-f", key], check=True, capture_output=True, text=True).stdout
     assert public.fingerprint in shown

@@ -33,7 +33,7 @@ from hw.pps import KernelPulses, PulseSource, ScriptedPulses
 from hw.rtc import BatteryClock, KernelRtc, ScriptedRtc
 
 ESTIMATE = Tracking(
-    synchronised=True, stratum=2, by_server=True, reference="C0A80101", reference_time_s=1_777_777_777.25,
+    synchronized=True, stratum=2, by_server=True, reference="C0A80101", reference_time_s=1_777_777_777.25,
     correction_s=-0.000_125, root_delay_s=0.004, root_dispersion_s=0.001, skew_ppm=0.5,
 )  # fmt: skip
 
@@ -73,16 +73,16 @@ def daemon(request: pytest.FixtureRequest, tmp_path: Path) -> TimeDaemon:
 
 def test_an_estimate_comes_through_the_report_unchanged(daemon: TimeDaemon) -> None:
     got = daemon.tracking()
-    assert (got.synchronised, got.stratum, got.reference) == (True, 2, "C0A80101")
+    assert (got.synchronized, got.stratum, got.reference) == (True, 2, "C0A80101")
     assert got.reference_time_s == pytest.approx(ESTIMATE.reference_time_s)
     assert got.correction_s == pytest.approx(-0.000_125)
     assert got.error_bound_us == pytest.approx(125 + 1000 + 2000, abs=2)
 
 
 @pytest.mark.parametrize("by_server", [True, False])
-@pytest.mark.parametrize("synchronised", [True, False])
-def test_a_report_says_whether_and_by_whom_the_clock_is_kept(by_server: bool, synchronised: bool) -> None:
-    estimate = replace(ESTIMATE, by_server=by_server, synchronised=synchronised)
+@pytest.mark.parametrize("synchronized", [True, False])
+def test_a_report_says_whether_and_by_whom_the_clock_is_kept(by_server: bool, synchronized: bool) -> None:
+    estimate = replace(ESTIMATE, by_server=by_server, synchronized=synchronized)
     assert parse_report(report(estimate)) == estimate
 
 
@@ -160,7 +160,7 @@ def test_a_real_chronyd_answers_the_driver(short_folder: Path) -> None:
     with real_chronyd(short_folder) as path:
         until = time.monotonic() + 10
         tracking = ChronyDaemon(path).tracking()
-        while not tracking.synchronised and time.monotonic() < until:
+        while not tracking.synchronized and time.monotonic() < until:
             time.sleep(0.2)
             tracking = ChronyDaemon(path).tracking()
         assert tracking.stratum == 5

@@ -79,7 +79,7 @@ def test_a_time_daemon_that_comes_up_after_the_reader_is_asked(monkeypatch: pyte
     late: list[ScriptedDaemon] = []
     monkeypatch.setattr(field_parts, "ChronyDaemon", lambda: late[0] if late else no_chrony())
     tracking = Tracking(
-        synchronised=True, stratum=2, by_server=True,
+        synchronized=True, stratum=2, by_server=True,
         reference="C0A80101", reference_time_s=time.time(), correction_s=0.0001,
         root_delay_s=0.004, root_dispersion_s=0.001, skew_ppm=0.5,
     )  # fmt: skip

@@ -27,7 +27,7 @@ from storage.times import HOUR_US
 
 T0_US = 1_777_777_777_000_000
 TRACKING = Tracking(
-    synchronised=True, stratum=2, by_server=True,
+    synchronized=True, stratum=2, by_server=True,
     reference="C0A80101", reference_time_s=T0_US / 1e6, correction_s=0.0001,
     root_delay_s=0.004, root_dispersion_s=0.001, skew_ppm=0.5,
 )  # fmt: skip
@@ -65,8 +65,8 @@ def evidence(**changes: object) -> ClockEvidence:
         pytest.param({"rtc_s": 86_400}, *NOTHING, id="battery clock never set"),
         pytest.param({"tracking": replace(TRACKING, reference="7F7F0101")},
             *NOTHING, id="chrony following itself"),
-        pytest.param({"tracking": replace(TRACKING, synchronised=False)},
-            *NOTHING, id="chrony not synchronised"),
+        pytest.param({"tracking": replace(TRACKING, synchronized=False)},
+            *NOTHING, id="chrony not synchronized"),
         pytest.param({"tracking": replace(TRACKING, correction_s=30.0)},
             *NOTHING, id="chrony half a minute off"),
         pytest.param({"fix": fix(quality=FixQuality.GUESSED)}, *NOTHING, id="a surveyed place tells no time"),
@@ -314,7 +314,7 @@ def test_the_kernels_word_counts_until_the_daemon_has_answered_once() -> None:
     kernel = SetClock(T0_US, error_us=70_000)
     clock = DisciplinedClock(kernel=kernel, daemon=daemon, system_us=lambda: T0_US, running_s=lambda: 10.0)
     assert (clock.judgment.source, clock.now().state) == ("kernel", TimeState.DISCIPLINED)
-    daemon.estimate = replace(TRACKING, synchronised=False)
+    daemon.estimate = replace(TRACKING, synchronized=False)
     clock.refresh()
     assert clock.now().state is TimeState.HOLDOVER
     daemon.estimate = None

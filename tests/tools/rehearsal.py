@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from firmware.console.armour import to_lines
+from firmware.console.armor import to_lines
 from firmware.console.challenge import NAMESPACE, Challenge, ChallengeAnswer
 from hw.errors import LineGoneError
 from hw.serial_port import FdPort, SerialPort
