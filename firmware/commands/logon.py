@@ -1,7 +1,7 @@
 """`reader logon`: on the patrol laptop, log on to a unit's alert page with your SSH key.
 
-The machine at the address must show the certificate of the unit that you mean, however it is addressed: in a
-car's network anybody may have the address, and any unit a certificate of the department. The link names the
+The machine at the address must show the certificate of the unit that you mean, however it is addressed: in
+a car's network any machine may have it, and any unit a certificate of the department. The link names the
 unit, so that the browser asks for the same certificate.
 """
 

@@ -2,7 +2,7 @@
 
 What it does not name stays as it is, so that one file serves a fleet, and what a technician sets later stays
 until the next version. Who the unit is, what is fitted to it and where it stands is not the department's to
-set: a unit that cannot start would never hear of a better version, and a place that somebody else names would
+set: a unit that cannot start would never hear of a better version, and a place named by another office would
 carry it out of a no-read zone. Sync settings are on trial (`sync_trial.py`). A version that does not fit is
 refused once and named, and the unit continues as it was. While the unit's own file is damaged, or the disk is
 full, a version waits: neither is its fault.

@@ -118,7 +118,7 @@ def test_a_purged_day_stays_unreadable_on_an_older_card_image(
     assert tried >= 8
 
 
-def test_after_a_purge_nothing_of_it_lies_in_rows_images_free_pages_or_wal(
+def test_after_a_purge_nothing_of_it_is_in_rows_images_free_pages_or_wal(
     ledger: Ledger, home: Path, slot: LoopbackSlot, time: SteppedTime
 ) -> None:
     sequences = add_reads(ledger, time, 3)

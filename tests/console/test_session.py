@@ -26,7 +26,7 @@ Bench = Any  # tests/console/conftest.py
 NOW_US = 1_777_777_777_000_000
 
 
-def test_a_visit_hangs_up_at_its_end_and_leaves_no_prompt(make_bench: Callable[..., Bench]) -> None:
+def test_a_visit_disconnects_at_its_end_and_leaves_no_prompt(make_bench: Callable[..., Bench]) -> None:
     bench = make_bench(stays=False)
     bench.enter()
     bench.hands.type("exit")

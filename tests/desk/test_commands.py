@@ -257,7 +257,7 @@ EXAMPLES += [(path, command.example) for path, command in _commands(PROGRAM, "de
 
 
 @pytest.mark.parametrize(("path", "example"), [pytest.param(*one, id=one[0]) for one in EXAMPLES])
-def test_every_example_can_be_typed_as_it_stands(path: str, example: str) -> None:
+def test_every_example_can_be_typed_as_printed(path: str, example: str) -> None:
     words = shlex.split(example.partition(" > ")[0])
     assert words[0] == "department"
     assert len(path.split()) == 1 or words[1] == path.split()[1]

@@ -119,7 +119,7 @@ def test_a_walk_by_restarts_is_bounded_in_sum(tmp_path: Path, machine: Machine) 
     assert time.now_us() <= START_US + MAX_AHEAD_US + 50 * MINUTE_US
 
 
-def test_clock_and_witness_together_bear_out_a_month_without_power(tmp_path: Path, machine: Machine) -> None:
+def test_clock_and_witness_together_confirm_a_month_without_power(tmp_path: Path, machine: Machine) -> None:
     DepartmentTime(tmp_path, machine.clocks).found()
     machine.restart(off_us=30 * DAY_US)
     time = DepartmentTime(tmp_path, machine.clocks)
@@ -169,7 +169,7 @@ def test_one_unit_alone_confirms_nothing(tmp_path: Path, machine: Machine) -> No
     assert time.doubt() is None
 
 
-def test_two_people_bear_out_what_the_clock_read_when_they_said_so(tmp_path: Path, machine: Machine) -> None:
+def test_two_people_confirm_what_the_clock_read_when_they_said_so(tmp_path: Path, machine: Machine) -> None:
     DepartmentTime(tmp_path, machine.clocks).found()
     machine.restart(off_us=30 * DAY_US)
     time = DepartmentTime(tmp_path, machine.clocks)

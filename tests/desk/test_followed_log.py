@@ -133,7 +133,7 @@ def test_a_signature_that_was_used_before_the_restart_is_refused_after_it(
         again.close()
 
 
-def test_no_plate_of_a_look_up_lies_on_the_disk_of_the_keys(department: Department) -> None:
+def test_no_plate_of_a_look_up_is_on_the_disk_of_the_keys(department: Department) -> None:
     searched(department, 3)
     kept = b"".join(path.read_bytes() for path in folder_of(department).iterdir() if path.is_file())
     assert b"comm1" in kept

@@ -174,7 +174,7 @@ def test_revoked_names_reach_units_in_one_signed_list(department: Department, to
     assert code_of(department, "grant/revoke", chief, RevokeForm(names=("x",), reason=" ")) == "names"
 
 
-def test_a_slip_in_a_name_takes_nothing_back_and_says_so(department: Department, tokens: Tokens) -> None:
+def test_a_mistyped_name_revokes_nothing_and_says_so(department: Department, tokens: Tokens) -> None:
     chief = tokens("chief")
     made = issued(department, chief)
     for slip in ("vendor11", "VENDOR1", made.grant_id[:31], "SHA256:short"):

@@ -109,7 +109,7 @@ def test_offices_sign_one_after_the_other() -> None:
     assert root_file.open_next(draft, FIRST) == SECOND
 
 
-def test_three_keys_lie_with_three_offices() -> None:
+def test_three_offices_keep_three_keys() -> None:
     with pytest.raises(RecordError):
         replace(FIRST, keys=keys_of([OLD[0], OLD[0], OLD[1]])).check()
     with pytest.raises(RecordError):

@@ -72,7 +72,7 @@ def test_a_status_that_says_nothing_new_is_not_written(tmp_path: Path) -> None:
     assert folder.status() == {"next_us": 6, "waiting_for": "interval"}
 
 
-def test_a_running_reader_s_report_lies_in_memory_and_its_user_s_alone(tmp_path: Path) -> None:
+def test_a_running_reader_s_report_is_in_memory_and_its_user_s_alone(tmp_path: Path) -> None:
     report = HealthWatch(
         board=ScriptedBoard(), now=SetClock(1_780_000_000_000_000).now, watching=False
     ).report()

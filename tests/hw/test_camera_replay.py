@@ -206,7 +206,7 @@ def test_jpeg_luma_is_the_file_s_own(tmp_path: Path) -> None:
     assert np.array_equal(load_planes(tmp_path / "x.jpg", color=False).luma, expected)
 
 
-def test_picture_that_lies_on_its_side_is_set_upright(tmp_path: Path) -> None:
+def test_a_picture_on_its_side_is_set_upright(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.fromarray(scene((40, 30))).save(tmp_path / "x.jpg", exif=exif)

@@ -88,7 +88,7 @@ def test_cosignatures_are_found_with_their_time_and_a_changed_time_is_refused() 
         )
 
 
-def test_a_key_with_a_slip_in_it_is_refused() -> None:
+def test_a_mistyped_key_is_refused() -> None:
     with pytest.raises(CheckpointError, match="copying error"):
         NoteKey.parse(GO_KEY.replace("c74f", "c74e"))
 

@@ -139,7 +139,7 @@ def test_a_slot_in_use_is_not_taken_for_another_home(
     assert check(ledger.store.home.root, slot).ok
 
 
-def test_hits_and_other_reads_lie_under_different_keys_and_a_new_day_opens_new_ones(
+def test_hits_and_other_reads_have_different_keys_and_a_new_day_opens_new_ones(
     ledger: Ledger, time: SteppedTime
 ) -> None:
     first, hit = add_reads(ledger, time, 1)[0], add_reads(ledger, time, 1, hit=True)[0]

@@ -79,7 +79,7 @@ LINES: list[Record] = [
 
 
 @pytest.mark.parametrize("record", LINES, ids=lambda one: one.KIND)
-def test_a_record_comes_back_as_it_was_and_lies_under_its_class(ledger: Ledger, record: Record) -> None:
+def test_a_record_comes_back_as_it_was_and_under_its_class(ledger: Ledger, record: Record) -> None:
     ref = ledger.append(record)
     leaf = ledger.store.leaf(ref.sequence)
     assert (leaf.kind, leaf.key_class) == (record.KIND, record.KEY_CLASS)

@@ -44,7 +44,7 @@ def format_of(home: Path) -> int:
     return version
 
 
-def test_a_home_of_format_1_verifies_as_it_lies_and_is_brought_forward_by_the_next_start(
+def test_a_home_of_format_1_verifies_unchanged_and_the_next_start_brings_it_forward(
     old: Path, slot: LoopbackSlot, reopen: Reopen, time: SteppedTime
 ) -> None:
     assert check(old, slot).ok

@@ -33,7 +33,7 @@ def with_chip(unit: Unit, uri: str) -> Unit:
     return unit
 
 
-def test_a_unit_with_a_chip_joins_and_syncs_and_no_private_key_lies_on_its_card(
+def test_a_unit_with_a_chip_joins_and_syncs_and_no_private_key_is_on_its_card(
     server: DepartmentProcess, tmp_path: Path, uri: str, request: pytest.FixtureRequest
 ) -> None:
     unit = with_chip(Unit(tmp_path / "unit"), uri)

@@ -24,7 +24,7 @@ from sync.handover import BadRecord, HandedRecord, closed_logs, open_handover
 from sync.succession import MOST_A_DAY, demand_no_quarrel, looked_at
 
 
-def test_what_the_department_lacks_of_a_closed_log_lies_in_its_folder_and_opens_there(
+def test_what_the_department_lacks_of_a_closed_log_is_in_its_folder_and_opens_there(
     unit: Joined, department: Department
 ) -> None:
     unit.add(2)

@@ -69,7 +69,7 @@ LIES = [
 
 
 @pytest.mark.parametrize(("name", "lie", "error", "word"), LIES)
-def test_a_lie_with_the_right_signature_is_refused_and_destroys_nothing(
+def test_a_false_answer_under_the_right_signature_is_refused_and_destroys_nothing(
     department: Department, unit: Joined, name: str, lie: Lie, error: type[Exception], word: str
 ) -> None:
     numbers = unit.add(3)

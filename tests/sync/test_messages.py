@@ -168,7 +168,7 @@ def test_an_enrollment_code_is_read_as_it_was_written(host: str, digest: bytes) 
 
 @settings(max_examples=200)
 @given(at=st.integers(6, 130), letter=st.sampled_from("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"))
-def test_a_slip_in_an_enrollment_code_is_noticed(at: int, letter: str) -> None:
+def test_a_mistyped_enrollment_code_is_noticed(at: int, letter: str) -> None:
     text = EnrollmentCode(
         secret=bytes(16), root_digest=bytes(range(32)), address="alpr.example.org:8464"
     ).text()

@@ -200,7 +200,7 @@ def test_days_that_a_restored_database_forgot_are_purged_in_their_time(
         restored.close()
 
 
-def test_a_key_that_no_row_and_no_pack_speaks_of_goes_too(
+def test_a_key_that_no_row_and_no_pack_names_goes_too(
     department: Department, unit: Joined, clock: Clock
 ) -> None:
     unit.add(1, size=100)  # small elements lie in the rows: no pack

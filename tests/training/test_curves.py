@@ -62,7 +62,7 @@ def test_smoothing_keeps_ends_and_means() -> None:
     assert smoothed([1.0, 5.0, 3.0, 7.0], over=3) == [1.0, 3.0, 5.0, 7.0]
 
 
-def test_the_picture_lies_beside_the_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_picture_is_beside_the_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     written(tmp_path, LOG)
     if importlib.util.find_spec("matplotlib") is None:
         assert curves.main([str(tmp_path)]) == 3

@@ -45,7 +45,7 @@ def _nearest(first: NDArray[np.uint64], second: NDArray[np.uint64]) -> int:
     return min(int(np.bitwise_count(first ^ row).sum(axis=1).min()) for row in second)
 
 
-def test_no_plate_text_lies_in_two_splits(shared_data: Path) -> None:
+def test_no_plate_text_is_in_two_splits(shared_data: Path) -> None:
     texts = {split: _texts(list(read_all(shared_data, split))) for split in SPLITS}
     assert all(texts.values())
     assert not texts["train"] & texts["calibration"]
@@ -74,7 +74,7 @@ def test_a_copy_of_a_picture_is_a_near_duplicate_and_another_is_not(shared_data:
 
 
 @pytest.mark.slow
-def test_no_near_duplicate_lies_in_two_splits_of_any_sets(shared_data: Path) -> None:
+def test_no_near_duplicate_is_in_two_splits_of_any_sets(shared_data: Path) -> None:
     hashes = {split: _hashes(read_all(shared_data, split)) for split in SPLITS}
     for first, second in itertools.combinations(SPLITS, 2):
         assert _nearest(hashes[first], hashes[second]) > NEAR_BITS, (first, second)
@@ -88,7 +88,7 @@ def test_cut_out_plates_of_unknown_text_are_for_training_alone(tmp_path: Path) -
     assert not any(picture.plates for picture in by_split["calibration"])
 
 
-def test_every_picture_lies_in_exactly_one_split(shared_data: Path) -> None:
+def test_every_picture_is_in_exactly_one_split(shared_data: Path) -> None:
     paths = [picture.path for split in SPLITS for picture in read_all(shared_data, split)]
     assert len(paths) == len(set(paths))
     listed = sum(

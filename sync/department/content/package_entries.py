@@ -4,8 +4,8 @@
     entries/<n>.cbor         its opening
     entries/<n>.tlog-proof   its place in the access log, under the head that the witnesses co-signed
 
-Whoever holds the log key can sign a package. With the entry in it, a package that left past the log has none
-to show, or one that the witness keeps for everybody who checks the log.
+A person with the log key can sign a package. With the entry in it, a package that left past the log has none
+to show, or one that the witness keeps for all who check the log.
 """
 
 from __future__ import annotations

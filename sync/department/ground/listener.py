@@ -201,7 +201,7 @@ class Listener:
             raise
 
     def _admit(self, protocol: BoundedHttp) -> None:
-        """It is open from now on, or cut. Counted here: a handshake that never ends drives nobody out."""
+        """It is open from now on, or cut. Counted here: a handshake that never ends drives no other out."""
         if len(self._live) >= self._bounds.open and not self._make_room():
             self._events.tell("connection_refused", open=len(self._live))
             protocol.cut()
