@@ -133,7 +133,7 @@ def _holds(person: RosterPerson, request: Request, proof: Proof, log_id: bytes) 
 
 
 def demand_here(request: Request, policy: CustodyPolicy, *, enrolled: bool) -> None:
-    """Whether anybody may do this at this unit. Raises RefusedError."""
+    """Whether this unit does this for any person. Raises RefusedError."""
     if enrolled and request.action != "audit" and not policy.local_query:
         raise RefusedError(
             "this unit belongs to a department, whose policy has it answer no look-up itself",

@@ -33,6 +33,7 @@ from sync.department.journal.entries import (
     AccountSet,
     AuditDone,
     CredentialSet,
+    Entry,
     Filed,
     FindingClosed,
     FindingOpened,
@@ -238,7 +239,7 @@ def test_the_log_tells_by_whose_hands_an_account_came_about() -> None:
     assert roster.ever_roles["pup"] == {Role.OFFICER, Role.CCAT, Role.REVIEWER}
 
 
-def test_an_authenticator_is_a_persons_own_once_nobody_else_saw_it() -> None:
+def test_an_authenticator_is_a_persons_own_once_no_other_person_saw_it() -> None:
     roster = accounts(("c", account("ann", Role.OFFICER)), ("c", credential("ann")))
     assert roster.own_secrets == set()
     roster.apply(entry(3, "ann", credential("ann", first=False)))
@@ -367,8 +368,16 @@ def access(at: int, user: str, **changed: Any) -> Any:
     return entry(at, user, Access(**note | changed), NOW_US + at)
 
 
+def requests_of(entries: list[Entry]) -> list[audit.AlprRequest]:
+    """The ALPR Requests of these entries, in order."""
+    fold = audit.RequestFold()
+    for one in entries:
+        fold.apply(one)
+    return list(fold.requests.values())
+
+
 def test_an_access_is_shown_with_its_result_its_filing_and_its_second_person() -> None:
-    rows = audit.requests_of(
+    rows = requests_of(
         [
             entry(1, "ben", SearchApproved(proposal=9, granted=True, reason="")),
             entry(2, "cat", ChangeDecided(proposal=8, granted=False, reason="")),
@@ -414,7 +423,7 @@ def test_accesses_are_picked_by_time_person_purpose_plate_and_number(
     wanted: dict[str, Any], found: list[int]
 ) -> None:
     other = access(2, "ben", on_behalf_of="off", plate="7A", request=7)
-    rows = audit.requests_of([other, access(1, "ann")])
+    rows = requests_of([other, access(1, "ann")])
     assert sorted(one.entry for one in audit.pick(rows, replace(WANTED, **wanted))) == found
     assert [one.sequence for one in audit.look_ups_of(rows)] == [1, 2]
 
@@ -459,7 +468,7 @@ CLOSED = FindingClosed(finding=0, verdict="justified", note="")
         ((found(1),), [flag(2)], [((2,), "25 plates")]),
     ],
 )
-def test_a_pattern_is_found_once_and_what_came_since_is_found_anew(
+def test_a_pattern_is_found_once_and_what_came_since_is_found_again(
     notes: tuple[Note, ...], flags: list[Flag], fresh: list[tuple[tuple[int, ...], str]]
 ) -> None:
     assert [(one.entries, one.detail) for one in audit.new_findings(findings(*notes), flags)] == fresh

@@ -33,6 +33,13 @@ HOLDER = {"role": "administrator"}
 YEAR_US = 365 * DAY_US
 
 
+def ask(request_: dict[str, str], policy: dict[str, Any], person: dict[str, Any], *, enrolled: bool) -> None:
+    """The checks of a unit, in their order."""
+    asked, terms = replace(QUERY, **request_), replace(POLICY, **policy)
+    access.demand_here(asked, terms, enrolled=enrolled)
+    access.permit(replace(PERSON, **person), asked, terms, now_us=NOW_US)
+
+
 @pytest.mark.parametrize(
     ("request_", "policy", "person", "enrolled"),
     [
@@ -52,13 +59,7 @@ YEAR_US = 365 * DAY_US
 def test_what_a_proven_person_may_do(
     request_: dict[str, str], policy: dict[str, Any], person: dict[str, Any], enrolled: bool
 ) -> None:
-    access.permit(
-        replace(PERSON, **person),
-        replace(QUERY, **request_),
-        replace(POLICY, **policy),
-        now_us=NOW_US,
-        enrolled=enrolled,
-    )
+    ask(request_, policy, person, enrolled=enrolled)
 
 
 @pytest.mark.parametrize(
@@ -68,7 +69,7 @@ def test_what_a_proven_person_may_do(
         ({"role": "ccat"}, {}, {}, "gives this user no role 'ccat'", "463.3"),
         ({"role": "chief"}, {}, {"roles": ("chief",)}, "gives this user no role 'chief'", "463.3"),
         ({"role": "vendor"}, {"inquiry_roles": ("vendor",)}, {}, "maintenance and repair only", "463.3"),
-        ({}, {"local_query": False}, {}, "inquiries are made at the department", "463.5 (c)"),
+        ({}, {"local_query": False}, {}, "has it answer no look-up itself", "463.5 (c)"),
         (HOLDER, {}, {}, "'administrator' may not query; ccat-supervisor, communications may", "463.5 (c)"),
         ({"action": "audit"}, {"audit_roles": ("reviewer",)}, {}, "may not audit; reviewer may", "463.5 (c)"),
         ({"action": "hold"}, {"hold_roles": ("administrator",)}, {}, "not hold; administrator may", "463.8"),
@@ -91,13 +92,7 @@ def test_what_a_proven_person_is_refused(
     request_: dict[str, str], policy: dict[str, Any], person: dict[str, Any], error: str, clause: str
 ) -> None:
     with pytest.raises(RefusedError, match=error) as refused:
-        access.permit(
-            replace(PERSON, **person),
-            replace(QUERY, **request_),
-            replace(POLICY, **policy),
-            now_us=NOW_US,
-            enrolled=True,
-        )
+        ask(request_, policy, person, enrolled=True)
     assert refused.value.clause == clause.replace(".a.", "(a)")
 
 
