@@ -9,6 +9,7 @@ from firmware.console.unit import SelfTestLine
 from firmware.run.field_parts import FieldParts, field_parts
 from firmware.settings.config import Config, PartsSettings
 from hw.errors import HardwareError
+from hw.lamps import Lamp
 from hw.late_parts import LateLamps
 from hw.position import PositionSource
 
@@ -80,9 +81,8 @@ def _outputs(lamps: LateLamps, fitted: list[str], *, switch: bool) -> SelfTestLi
         return SelfTestLine(name="lamps", good=False, said=lamps.trouble)
     try:
         for on in (True, False) if switch else ():
-            lamps.strobe(on=on)
-            lamps.day_filter(closed=on)
-            lamps.status(on=on)
+            for lamp in (Lamp.STROBE, Lamp.FILTER, Lamp.STATUS):
+                lamps.switch(lamp, on=on)
             time.sleep(SWITCHED_S)
     except HardwareError as error:
         return SelfTestLine(name="lamps", good=False, said=str(error))

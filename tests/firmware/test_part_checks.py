@@ -11,7 +11,7 @@ from firmware.run.part_checks import own_part_checks, part_checks
 from firmware.settings.config import Config, PartsSettings
 from hw.errors import HardwareError, MissingDriverError
 from hw.gpio import open_pin
-from hw.lamps import Lamps, RememberedLamps
+from hw.lamps import Lamp, Lamps, RememberedLamps
 from hw.late_parts import LateLamps
 from hw.position import FixedPosition
 from hw.power import ScriptedPower
@@ -66,12 +66,13 @@ def test_a_supply_that_sags_is_wrong_and_names_the_cure() -> None:
 
 
 def test_lamps_go_on_and_off_where_no_reader_keeps_them() -> None:
-    lit: list[frozenset[str]] = []
+    lit: list[frozenset[Lamp]] = []
 
     class Seen(RememberedLamps):
-        def status(self, *, on: bool) -> None:
-            super().status(on=on)
-            lit.append(self.lit)
+        def switch(self, lamp: Lamp, *, on: bool) -> None:
+            super().switch(lamp, on=on)
+            if lamp is Lamp.STATUS:
+                lit.append(self.lit)
 
     lamps = LateLamps(Seen)
     named = PartsSettings(strobe_pin=23, filter_pin=24, status_pin=25)
