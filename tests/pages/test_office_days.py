@@ -439,6 +439,7 @@ def test_the_first_step_of_the_set_up_is_the_administrators_own_password(tmp_pat
             form_of(chief.get("/people"), "user/set") | account | {"reason": "hired", "active": "yes"},
         )
         assert "Entered" in made.text, made.text[:300]  # signed in the chief's own name
+        assert "nothing to choose yet" in chief.get("/grants").text  # there is no designee
         refused = chief.get("/")  # no witness is named
         assert refused.status == 409
         assert '<a href="/setup">Set-up</a>' in refused.html

@@ -21,6 +21,7 @@ from sync.department.cli import main
 from sync.department.commands.desk_access import _cell
 from sync.department.desk.calling import Said
 from sync.department.desk.inquiry.forms import NothingForm
+from sync.department.desk.people.rules import one_time_password
 from sync.department.desk.people.sheets import read_people, read_sign_in
 from sync.department.desk.sharing.calls import DeliverForm
 from sync.department.ground.local_time import local
@@ -251,3 +252,9 @@ def test_a_self_test_says_how_long_a_part_took(took_s: float, waited: str) -> No
     check = SelfTestLine(name="camera", good=True, detail="1280 x 720")
     assert line_of(check, took_s) == f"ok       camera         1280 x 720{waited}"
     assert json.loads(line_of(check, took_s, as_json=True))["seconds"] == took_s
+
+
+def test_a_first_password_is_read_from_paper_without_doubt() -> None:
+    made = [one_time_password() for _ in range(200)]
+    assert not set("".join(made)) & set("0Oo1lI-_")
+    assert len(set(made)) == 200

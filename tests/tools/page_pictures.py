@@ -27,7 +27,8 @@ TALLEST = 1500
 
 
 def take(window: Window, folder: Path, name: str) -> None:
-    """One page as WebP, from its top."""
+    """One page as WebP, from its top, with its pictures."""
+    window.page.wait_for_function("[...document.images].every((one) => one.complete && one.naturalWidth)")
     shot = Image.open(io.BytesIO(window.page.screenshot(full_page=True))).convert("RGB")
     shot.crop((0, 0, shot.width, min(shot.height, TALLEST))).save(
         folder / f"{name}.webp", quality=QUALITY, method=6

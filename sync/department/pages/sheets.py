@@ -362,7 +362,7 @@ def in_policy(policy: Policy, column: str, words: str, code: str) -> str:
     return words
 
 
-CODED = {"plate": "read"}
+CODED = {"plate": "read", "unit": "code"}
 NAMES = frozenset({"units", "unit_names", "recipients"})
 ROLES = frozenset({"role", "roles", "keep_roles"})
 WORDED = frozenset(

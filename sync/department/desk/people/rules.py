@@ -44,6 +44,8 @@ from sync.department.policy.refusals import DeskRefusal, NotYetError, demand, re
 from sync.department.policy.roles import SEARCHES, TAKES_TWO, Call, Role
 from sync.department.policy.system_terms import SecurityTerms
 
+READABLE = "abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # none that looks like another on paper
+FIRST_PASSWORD_LETTERS = 16  # 92 bits
 NEW_USER_NAME = re.compile(r"[a-z][a-z0-9._-]{1,31}")
 ARGON2, PBKDF2 = "argon2id", "pbkdf2-sha256"
 PBKDF2_ROUNDS = 600_000  # OWASP's figure for HMAC-SHA-256
@@ -423,7 +425,7 @@ def _nobody(profile: str, memory_kib: int, passes: int) -> Credential:
 
 def one_time_password() -> str:
     """A first password that is handed over once."""
-    return secrets.token_urlsafe(12)
+    return "".join(secrets.choice(READABLE) for _ in range(FIRST_PASSWORD_LETTERS))
 
 
 def totp_uri(credential: Credential, department: str) -> str:
