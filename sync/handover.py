@@ -129,9 +129,9 @@ class Handover:
     def _last(self) -> tuple[int, bool]:
         """The highest number of a record, and whether that is known."""
         try:
-            row = self._db.execute("SELECT max(sequence) FROM leaves").fetchone()
-            if row is not None and type(row[0]) is int and row[0] < MAX_RECORDS:
-                return row[0], True
+            (last,) = self._db.execute("SELECT max(sequence) FROM leaves").fetchone()
+            if type(last) is int and last < MAX_RECORDS:
+                return last, True
         except sqlite3.Error:
             pass
         return MAX_RECORDS, False

@@ -50,6 +50,17 @@ def test_the_fifth_failure_within_fifteen_minutes_locks_for_fifteen_minutes(path
     failures.check()
 
 
+def test_a_lock_holds_through_its_last_microsecond(path: Path) -> None:
+    running = RunningTime(100.0)
+    failures = FailedLogins(path, running, "boot-1")
+    fail(failures, running, *[0.0] * 5)
+    running.at_s += 15 * MINUTE_S - 1e-6
+    with pytest.raises(LockedOutError, match="1 min left"):
+        failures.check()
+    running.at_s = 100.0 + 15 * MINUTE_S
+    failures.check()
+
+
 def test_failures_far_apart_do_not_lock(path: Path) -> None:
     running = RunningTime(0.0)
     assert not any(fail(FailedLogins(path, running, "boot-1"), running, *[4 * MINUTE_S] * 12))

@@ -9,7 +9,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from firmware.cli import main
-from firmware.console.challenge import Challenge
+from firmware.console.challenge import LIFE_S, NAMESPACE, Challenge, ChallengeAnswer, check_holder
+from firmware.console.errors import LineRefusedError, LoginRefusedError
+from storage import ssh_signature
 from storage.codec import from_bytes, to_bytes
 from storage.envelope import sign
 from storage.errors import RecordError
@@ -29,6 +31,7 @@ from storage.grant_format import (
     issue,
     latest_us,
     open_bundle,
+    revocable,
 )
 from storage.ssh_signature import SshPublicKey
 from storage.times import DAY_US, HOUR_US
@@ -268,3 +271,110 @@ def crc_16_xmodem(data: bytes) -> int:
         for _ in range(8):
             crc = (crc << 1 ^ 0x1021 if crc & 0x8000 else crc << 1) & 0xFFFF
     return crc
+
+
+@pytest.mark.parametrize(
+    ("good", "bad"),
+    [
+        ({"units": ("u",) * 500}, {"units": ("u",) * 501}),
+        ({"units": ("u" * 64,)}, {"units": ("unit-7", "u" * 65)}),
+        ({"person": "p" * 64}, {"person": "p" * 65}),
+        ({"organisation": "o" * 120}, {"organisation": "o" * 121}),
+        ({"work_order": "w"}, {"work_order": ""}),
+        ({"destroy_holds": (1,) * 500}, {"destroy_holds": (1,) * 501}),
+        ({"destroy_up_to": 1}, {"destroy_up_to": -1}),
+        ({"destroy_up_to": 0, "commands": ("status",)}, {"destroy_holds": (1,), "commands": ("status",)}),
+        ({"to_us": NOW_US + 5, "from_us": NOW_US + 4}, {"to_us": NOW_US + 4, "from_us": NOW_US + 5}),
+        (
+            {**FROM, "role": GrantRole.VENDOR, "to_us": NOW_US + 14 * DAY_US},
+            {**FROM, "role": GrantRole.VENDOR, "to_us": NOW_US + 14 * DAY_US + 1},
+        ),
+    ],
+)
+def test_each_field_of_a_grant_has_its_limit(office: Any, good: dict[str, Any], bad: dict[str, Any]) -> None:
+    usual = {"commands": ("status", "factory-reset")}
+    issue(office.grant(**usual | good), office.command_key)
+    with pytest.raises((GrantLimitError, RecordError)):
+        issue(office.grant(**usual | bad), office.command_key)
+
+
+TO_US = NOW_US + 2 * HOUR_US
+
+
+@pytest.mark.parametrize(
+    ("now_us", "error_us", "issued_us", "error"),
+    [
+        (NOW_US, 0, NOW_US, None),
+        (NOW_US - 1, 0, NOW_US - 1, "begins at"),
+        (NOW_US - 9, 9, NOW_US - 9, None),
+        (NOW_US - 9, 8, NOW_US - 9, "begins at"),
+        (NOW_US - 9, 0, NOW_US, None),  # it was issued since, whatever the clock says
+        (TO_US, 0, NOW_US, None),
+        (TO_US + 1, 0, NOW_US, "has ended .ask the administrator"),
+        (TO_US, 1, NOW_US, "for all that this clock knows"),
+        (TO_US, DAY_US - 1, NOW_US, "for all that this clock knows"),
+        (TO_US, DAY_US, NOW_US, None),
+        (TO_US + 1, DAY_US, NOW_US, "has ended .ask the administrator"),
+    ],
+)
+def test_an_uncertain_clock_never_lengthens_a_grant(
+    office: Any, now_us: int, error_us: int, issued_us: int, error: str | None
+) -> None:
+    grant = office.grant(from_us=NOW_US, to_us=TO_US, issued_us=issued_us)
+    if error is None:
+        check_time(grant, now_us, error_us)
+        return
+    with pytest.raises(GrantTimeError, match=error):
+        check_time(grant, now_us, error_us)
+
+
+LENT = {"from_us": NOW_US, "to_us": NOW_US + HOUR_US}
+
+
+@pytest.mark.parametrize(
+    ("issued_us", "to_us", "good"),
+    [
+        (NOW_US, NOW_US + HOUR_US, True),
+        (NOW_US - 1, NOW_US + HOUR_US, False),
+        (NOW_US + HOUR_US, NOW_US + 5 * HOUR_US, True),
+        (NOW_US + HOUR_US + 1, NOW_US + 5 * HOUR_US, False),
+        (NOW_US + HOUR_US, NOW_US + 5 * HOUR_US + 1, False),
+    ],
+)
+def test_a_designees_grant_is_of_the_designees_time(
+    office: Any, issued_us: int, to_us: int, good: bool
+) -> None:
+    key, lent = designee(office, **LENT)
+    grant = office.grant(commands=("status",), issued_us=issued_us, from_us=to_us - 4 * HOUR_US, to_us=to_us)
+    bundle = Bundle(grant=sign(to_bytes(grant), key, context=GRANT_CONTEXT), delegation=lent)
+    if good:
+        assert open_bundle(bundle, [office.command_key.public_key()]) == grant
+        fingerprints = {grant.holder.fingerprint, SshPublicKey.of(key).fingerprint}
+        assert revocable(bundle, grant) == {grant.grant_id, grant.person, "sgt.night"} | fingerprints
+        return
+    with pytest.raises(GrantLimitError, match="outside the designee's own time"):
+        open_bundle(bundle, [office.command_key.public_key()])
+
+
+@pytest.mark.parametrize(
+    ("after_s", "good"), [(0.0, True), (LIFE_S, True), (LIFE_S + 1, False), (-1.0, False)]
+)
+def test_a_challenge_is_answered_within_its_minutes(office: Any, after_s: float, good: bool) -> None:
+    bundle, grant = office.bundle(), office.grant()
+    challenge = Challenge(unit="unit-7", nonce=bytes(20), asked_s=100.0)
+    signature = ssh_signature.sign(challenge.message(bundle), office.holder, namespace=NAMESPACE)
+    answer = ChallengeAnswer(bundle=bundle.to_bytes(), signature=signature)
+    if good:
+        check_holder(answer, bundle, grant, challenge, 100.0 + after_s)
+        return
+    with pytest.raises(LoginRefusedError, match="too old"):
+        check_holder(answer, bundle, grant, challenge, 100.0 + after_s)
+
+
+def test_a_challenge_is_read_as_it_was_shown() -> None:
+    asked = Challenge.ask("unit-7", 5.0)
+    assert Challenge.parse(f" {asked.text}\n") == replace(asked, asked_s=0.0)
+    assert len(asked.nonce) == 20
+    for wrong in (asked.text[:-1], asked.text.replace("unit-7", "unit-8"), asked.text + "0", "unit-7"):
+        with pytest.raises(LineRefusedError, match="not a challenge, or mistyped"):
+            Challenge.parse(wrong)

@@ -45,6 +45,7 @@ from sync.department.journal.entry_base import SYSTEM, Note
 from sync.department.journal.inquiry_entries import Access, AccessEnded, SearchApproved
 from sync.department.journal.person_entries import FreshProof
 from sync.department.policy.roles import Role
+from sync.hot_lists.entry import cleared_name
 
 # --- accounts
 
@@ -242,8 +243,9 @@ def test_the_log_tells_by_whose_hands_an_account_came_about() -> None:
 def test_an_authenticator_is_a_persons_own_once_no_other_person_saw_it() -> None:
     roster = accounts(("c", account("ann", Role.OFFICER)), ("c", credential("ann")))
     assert roster.own_secrets == set()
+    roster.fresh.add("ann")
     roster.apply(entry(3, "ann", credential("ann", first=False)))
-    assert (roster.own_secrets, roster.ever_own) == ({"ann"}, {"ann"})
+    assert (roster.own_secrets, roster.ever_own, roster.fresh) == ({"ann"}, {"ann"}, set())
     roster.apply(entry(4, "c", credential("ann", authenticator=KEPT)))
     assert roster.own_secrets == {"ann"}
     roster.apply(entry(5, "c", credential("ann")))
@@ -316,6 +318,12 @@ def test_a_code_is_good_once_and_a_step_either_way(steps: int, used: int, taken:
     assert people.totp_step(CREDENTIAL, code, NOW_US, last) == (now + steps if taken else None)
     assert people.totp_step(CREDENTIAL, code + "0", NOW_US, last) is None
     assert people.totp_step(CREDENTIAL, "１２３４５６", NOW_US, last) is None
+
+
+def test_no_credential_shows_in_a_repr() -> None:
+    shown = repr(CREDENTIAL)
+    assert CREDENTIAL.password not in shown
+    assert SECRET not in shown
 
 
 @pytest.mark.parametrize(
@@ -616,6 +624,28 @@ def test_overdue_outcomes_and_references_are_named_when_they_are_due() -> None:
     assert alerts(known("a")).clets_owed(POLICY.alerts, late_us) == []
 
 
+def answered(alert: str, user: str, plate: str, answer: AlertAnswer) -> tuple[Note, Note]:
+    typed = step(alert, AlertEvent.TRANSCRIBED, user, plate=plate)
+    return typed, step(alert, ANSWERED, user, answer=answer, fit=Fit.NO)
+
+
+def test_a_plate_is_cleared_by_one_who_typed_another_and_by_two_who_typed_the_entrys_own() -> None:
+    wrong, other = AlertAnswer.WRONG_CHARACTER, AlertAnswer.NOT_THIS_VEHICLE
+    for notes, cleared in (
+        (answered("a", "ann", "8XYZ 128", wrong), {cleared_name(b"e1", "8XYZ128")}),
+        (answered("a", "ann", "8XYZ123", other), set()),
+        ((*answered("a", "ann", "8XYZ123", other), *answered("b", "ann", "8XYZ123", other)), set()),
+        (
+            (*answered("a", "ann", "8XYZ123", other), *answered("b", "ben", "8XYZ123", other)),
+            {cleared_name(b"e1", "8XYZ123")},
+        ),
+        (answered("a", "ann", "8XYZ1?8", wrong), set()),
+        (answered("a", "ann", "8XYZ123", AlertAnswer.CONFIRMED), set()),
+        (answered("p", "ann", "8XYZ128", wrong), set()),
+    ):
+        assert alerts(known("a"), known("b"), known("p", planted_plate="7A"), *notes).cleared() == cleared
+
+
 def test_sources_and_verifiers_are_counted_by_what_people_found() -> None:
     wrong, cannot = AlertAnswer.NOT_THIS_VEHICLE, AlertAnswer.CANNOT_TELL
     made = alerts(
@@ -632,7 +662,6 @@ def test_sources_and_verifiers_are_counted_by_what_people_found() -> None:
         step("p", ANSWERED, answer=AlertAnswer.WRONG_CHARACTER),
     )
     assert made.sources() == [SourceShare("DOJ", 2, 1)]
-    assert made.cleared() == frozenset({b"e1"})
     assert made.verifiers() == []
     made.apply(entry(20, "x", step("p", CLOSED_STEP, outcome=Outcome.UNFOUNDED)))
     assert made.verifiers() == [VerifierShare("ann", 1, 1), VerifierShare("ben", 1, 0)]

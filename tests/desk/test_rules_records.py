@@ -285,6 +285,13 @@ def test_an_address_asks_so_often_an_hour_and_others_are_not_in_its_way() -> Non
     pace.demand("a", NOW_US - 1)  # times to come, of a clock that was set back, count against nobody
 
 
+def test_the_limits_of_records_are_what_their_pages_say() -> None:
+    assert (MAX_READS, MAX_LETTER_BYTES) == (1000, 512 * 1024)
+    assert (A_DAY, AN_HOUR, REMEMBERED, OLDEST_US) == (50, 3, 10_000, 366 * DAY_US)
+    assert sharing.is_late(NOW_US, NOW_US + sharing.ANSWER_DAYS * DAY_US)
+    assert not sharing.is_late(NOW_US, NOW_US + sharing.ANSWER_DAYS * DAY_US - 1)
+
+
 def test_the_oldest_addresses_are_forgotten_first() -> None:
     pace = AddressPace()
     for _ in range(AN_HOUR):

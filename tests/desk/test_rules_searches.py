@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 from log_entries import GROUND, NOW_US, POLICY, code_of, entry, refused
 
-from storage.times import DAY_US, HOUR_US
+from storage.times import DAY_US, HOUR_US, MINUTE_US
 from sync.department.desk.changes import rules as changes
 from sync.department.desk.changes.rules import ChangeStates, WantedChange
 from sync.department.desk.glass import rules as glass
 from sync.department.desk.glass.rules import FORM_US, Glass
 from sync.department.desk.inquiry import rules as inquiry
+from sync.department.desk.inquiry.forms import RunForm
 from sync.department.desk.inquiry.rules import SAME_US, TAKEN_US, InquiryQueue
 from sync.department.journal.change_entries import (
     ChangeDecided,
@@ -74,6 +75,21 @@ def test_a_query_asks_for_something_in_particular(query: dict[str, Any], code: s
     found = code_of(inquiry.check_query, POLICY, replace(QUERY, **query), NOW_US)
     assert code in found
     assert bool(found) is bool(code)
+
+
+def test_what_could_be_read_of_a_form_is_checked() -> None:
+    good = RunForm(query=QUERY, ground=GROUND)
+    assert code_of(inquiry.check_form, POLICY, good, NOW_US) == ""
+    assert (
+        code_of(inquiry.check_form, POLICY, replace(good, query=replace(QUERY, plate="")), NOW_US)
+        == "elements"
+    )
+    for unread in ({"query": None}, {"ground": None}):
+        assert code_of(inquiry.check_form, POLICY, replace(good, **unread), NOW_US) == ""  # type: ignore[arg-type]
+
+
+def test_the_hours_and_minutes_of_searches_are_as_long_as_they_are_said_to_be() -> None:
+    assert (TAKEN_US, SAME_US, FORM_US) == (5 * MINUTE_US, 10 * MINUTE_US, 60 * MINUTE_US)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 from dataclasses import replace
@@ -97,6 +98,24 @@ def test_a_folder_without_its_key_and_without_a_record_names_no_log(unit: Joined
         open_handover(folder),
     ):
         raise AssertionError("a folder that names no log was opened")
+
+
+@pytest.mark.parametrize(("number", "found"), [(20_000, 1), (1 << 40, 0), (1 << 62, 0)])
+def test_a_row_numbered_beyond_all_records_keeps_nobody_for_ever(
+    unit: Joined, number: int, found: int
+) -> None:
+    unit.add(2)
+    folder = unit.close_log()
+    with open_handover(folder) as handover:
+        whole = list(handover.records())
+    with contextlib.closing(sqlite3.connect(folder / "store" / "ledger.sqlite3")) as database, database:
+        database.execute(
+            "INSERT INTO leaves SELECT ?, epoch, leaf, hash FROM leaves WHERE sequence = 1", (number,)
+        )
+    with open_handover(folder) as handover:
+        records = list(handover.records())
+    assert records[: len(whole)] == whole
+    assert [one.sequence for one in records[len(whole) :]] == [number] * found
 
 
 def test_a_record_whose_page_is_torn_is_handed_over_as_bad_and_its_neighbors_whole(

@@ -14,6 +14,7 @@ from storage import envelope
 from storage.errors import StorageError
 from sync import messages
 from sync.department.server.server import Department
+from sync.department.units import documents
 from sync.errors import LinkError
 
 Lie = Callable[[messages.Message], messages.Message]
@@ -81,6 +82,20 @@ def test_a_false_answer_under_the_right_signature_is_refused_and_destroys_nothin
     assert unit.ledger.store.stored(unit.ledger.store.leaf(numbers[0]), "text")
     converse(unit, department)  # an honest one makes it whole
     assert unit.outbox.received_to() > numbers[-1]
+
+
+@pytest.mark.parametrize(
+    "lie", [of(offset=1, data=b"ody"), of(data=b"")], ids=["another place", "nothing of more"]
+)
+def test_a_piece_of_a_document_that_does_not_follow_ends_the_sync(
+    department: Department, unit: Joined, lie: Lie
+) -> None:
+    with department.store.write() as connection:
+        documents.publish(connection, "update/camera", 5, b"body", 1)
+    link = LyingLink(department, "document", lie)
+    with pytest.raises(LinkError, match="a piece of a document that does not follow"):
+        converse(unit, department, link)
+    assert link.lies == 1
 
 
 def test_a_message_of_another_kind_is_no_answer(department: Department, unit: Joined) -> None:

@@ -18,7 +18,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from operator import or_
 from pathlib import Path
@@ -57,10 +57,17 @@ class Outcome:
 
 
 def run_room(
-    name: str, *, sample: int, seed: int, only: str | None, skipped: frozenset[str], jobs: int
+    name: str,
+    *,
+    sample: int,
+    seed: int,
+    only: str | None,
+    tests: list[str] | None,
+    skipped: frozenset[str],
+    jobs: int,
 ) -> Outcome:
     """Mutate a sample of a room, print the survivors. Raises BaselineFailedError."""
-    room = ROOMS[name]
+    room = ROOMS[name] if tests is None else replace(ROOMS[name], tests=tuple(tests))
     found = [
         mutant
         for path in room.module_paths(ROOT)
@@ -72,10 +79,10 @@ def run_room(
     with ExitStack() as stack:
         benches = [stack.enter_context(copied_checkout()) for _ in range(jobs)]
         pool = stack.enter_context(ThreadPoolExecutor(jobs))
-        tests = room.test_paths(ROOT)
+        files = room.test_paths(ROOT)
 
         def measured(at: int) -> Reach:
-            return benches[at].measure(room, tests[at::jobs])
+            return benches[at].measure(room, files[at::jobs])
 
         started = time.monotonic()
         reach = reduce(or_, pool.map(measured, range(jobs)))
@@ -112,6 +119,9 @@ def main() -> int:
     )
     parser.add_argument("--seed", type=int, default=463)
     parser.add_argument("--module", metavar="PATH", help="of this module alone")
+    parser.add_argument(
+        "--tests", nargs="+", metavar="PATH", help="by these tests alone: quick, and the room kills no fewer"
+    )
     parser.add_argument("--at-least", type=int, default=90, metavar="PERCENT", help="killed (default 90)")
     parser.add_argument("--jobs", type=int, default=2, metavar="N", help="processes (default 2)")
     args = parser.parse_args()
@@ -126,6 +136,7 @@ def main() -> int:
                 sample=args.sample,
                 seed=args.seed,
                 only=args.module,
+                tests=args.tests,
                 skipped=skipped,
                 jobs=args.jobs,
             )

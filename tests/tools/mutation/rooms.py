@@ -58,12 +58,13 @@ ROOMS: Mapping[str, Room] = {
         tests=tuple(f"tests/desk/test_{subject}.py" for subject in (
             "inquiry", "audit", "sharing", "holds", "people", "training", "second_person",
             "credentials", "refusals", "redress", "emergency", "counts_and_cases", "alerts", "public_alerts",
-            "rules", "rules_searches", "rules_records", "rules_people", "office",
+            "rules", "rules_searches", "rules_records", "rules_people", "rules_counts", "office",
         )),
     ),
     "detector": Room(
         modules=("detector/track.py", "detector/vote*.py", "detector/ballot.py", "detector/confidence.py"),
-        tests=("tests/detector/test_track.py", "tests/detector/test_track_out_of_sight.py",
+        tests=("tests/detector/test_confidence.py", "tests/detector/test_track.py",
+               "tests/detector/test_track_out_of_sight.py",
                "tests/detector/test_vote.py", "tests/detector/test_reader.py",
                "tests/detector/test_passes_of_all_kinds.py"),
     ),
