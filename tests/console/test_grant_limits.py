@@ -378,3 +378,11 @@ def test_a_challenge_is_read_as_it_was_shown() -> None:
     for wrong in (asked.text[:-1], asked.text.replace("unit-7", "unit-8"), asked.text + "0", "unit-7"):
         with pytest.raises(LineRefusedError, match="not a challenge, or mistyped"):
             Challenge.parse(wrong)
+
+
+def test_a_grant_file_has_16_kib_at_most() -> None:
+    frame = len(Bundle(grant=bytes(1 << 12), delegation=None).to_bytes()) - (1 << 12)
+    most = Bundle(grant=bytes(16 * 1024 - frame), delegation=None)
+    assert Bundle.parse(most.to_bytes()) == most
+    with pytest.raises(ForgedGrantError, match="16385 bytes where at most 16384"):
+        Bundle.parse(Bundle(grant=bytes(16 * 1024 - frame + 1), delegation=None).to_bytes())
