@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 _WORDS = {int: "a whole number", float: "a number", str: "a text in quotes", bool: "true or false"}
 _MAX_TEXT = 200
+_TOML_HINT = 'text stands in "quotes", a \\ in it twice; true and false in small letters; no key twice'
 Section = TypeVar("Section")
 
 
@@ -66,11 +67,11 @@ def load_table(text: str, file: str, kind: type[Section], retired: Mapping[str, 
 
 def _parse(text: str, file: str) -> dict[str, Any]:
     try:
-        return tomllib.loads(text)
+        return tomllib.loads(text.removeprefix("\ufeff"))  # which editors put there that save for Windows
     except RecursionError:
         raise SettingError(file, "not TOML", "nested too deep") from None
     except ValueError as error:  # TOMLDecodeError, and numbers of thousands of digits
-        raise SettingError(file, "not TOML", str(error)) from error
+        raise SettingError(file, "not TOML", f"{error}: {_TOML_HINT}") from error
 
 
 def _load_section(table: Any, file: str, section: str, kind: type[Any]) -> Any:

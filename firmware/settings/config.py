@@ -171,7 +171,7 @@ class SyncSettings:
 
 def _window(text: str) -> Window:
     match = re.fullmatch(r"\s*(\d{1,2}):(\d{2})\s*-\s*(\d{1,2}):(\d{2})\s*", text)
-    if match is None or int(match[2]) > 59 or int(match[4]) > 59:
+    if match is None or int(match[2]) > 59 or int(match[4]) > 59 or max(int(match[1]), int(match[3])) > 24:
         raise ValueError(f"windows: {text.strip()!r} is not a time of day: write 22:00-05:30")
     return Window(start_min=int(match[1]) * 60 + int(match[2]), end_min=int(match[3]) * 60 + int(match[4]))
 
@@ -249,12 +249,15 @@ def config_bytes(home: Path) -> bytes:
         data = path.read_bytes()
     except FileNotFoundError as error:
         raise ConfigError(str(path), "no such file", "`reader init` writes one with comments") from error
+    except IsADirectoryError as error:
+        raise ConfigError(str(path), "is a folder", "remove it; `reader init` writes a file there") from error
     if len(data) > _MAX_BYTES:
         raise ConfigError(str(path), "too large", f"{len(data)} bytes, at most {_MAX_BYTES}")
     try:
         data.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise ConfigError(str(path), "not UTF-8", f"byte {error.start}") from error
+        line = data[: error.start].count(b"\n") + 1
+        raise ConfigError(str(path), "not UTF-8", f"line {line}: save the file as UTF-8") from error
     return data
 
 

@@ -22,6 +22,23 @@ def test_written_configuration_reads_back_as_the_default(tmp_path: Path) -> None
     assert stat.S_IMODE(path.stat().st_mode) & 0o007 == 0
 
 
+def test_a_file_that_was_saved_on_windows_is_read(tmp_path: Path) -> None:
+    text = write_config(tmp_path, Config()).read_text()
+    (tmp_path / FILE_NAME).write_bytes(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode())
+    assert load_config(tmp_path) == Config()
+
+
+def test_a_file_of_another_encoding_and_a_folder_in_its_place_say_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / FILE_NAME
+    path.write_bytes(b'[unit]\nname = "caf\xe9"\n')
+    with pytest.raises(ConfigError, match="not UTF-8: line 2: save the file as UTF-8"):
+        load_config(tmp_path)
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(ConfigError, match="is a folder: remove it"):
+        load_config(tmp_path)
+
+
 def test_every_setting_stands_in_the_file_with_its_reason(tmp_path: Path) -> None:
     lines = write_config(tmp_path, Config()).read_text().splitlines()
     for section in dataclasses.fields(Config):
@@ -66,7 +83,10 @@ def test_commented_examples_are_valid_settings() -> None:
         pytest.param("[camera]\nrotation = 90\n", "camera", "0 or 180", id="a camera on its side"),
         pytest.param('[sync]\nwindows = "22:60-05:30"\n', "sync", "time of day", id="minute 60 at the start"),
         pytest.param('[sync]\nwindows = "22:00-05:60"\n', "sync", "time of day", id="minute 60 at the end"),
+        pytest.param('[sync]\nwindows = "22:00-25:00"\n', "sync", "write 22:00-05:30", id="hour 25"),
         pytest.param("[camera\n", "not TOML", "line 1", id="not TOML"),
+        pytest.param("[camera]\nsource = /srv/drop\n", "not TOML", 'in "quotes"', id="no quotes"),
+        pytest.param("[sync]\nonly_on_mains = True\n", "not TOML", "small letters", id="as in Python"),
     ],
 )
 def test_what_does_not_fit_is_refused_with_file_key_and_reason(text: str, key: str, reason: str) -> None:
