@@ -14,6 +14,7 @@ from urllib.parse import quote
 import sqlite_utils
 
 from storage import files
+from storage.errors import DamagedError
 
 MOST_BYTES = 64 << 20  # of one row: more is not a record of ours
 MODES = {
@@ -21,6 +22,18 @@ MODES = {
     "read": "mode=ro",
     "immutable": "mode=ro&immutable=1",
 }
+
+
+def demand_plain_tables(connection: sqlite3.Connection, path: Path) -> None:
+    """No view or trigger is in a database of ours. Raises DamagedError, sqlite3.Error.
+
+    A view under a table's name can keep its readers busy for ever; a trigger acts with the writer's hand.
+    """
+    odd = "SELECT count(*) FROM sqlite_master WHERE type NOT IN ('table', 'index')"
+    if connection.execute(odd).fetchone()[0]:
+        raise DamagedError(
+            "tables differ from what this program makes: it holds a view or a trigger", where=str(path)
+        )
 
 
 def connect(path: Path, mode: str = "write") -> sqlite_utils.Database:

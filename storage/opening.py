@@ -41,8 +41,6 @@ from storage.private_process import keep_private
 from storage.state import ANCHORING, LEAD, MAX_STATE_BYTES, STATE_CONTEXT, LedgerState
 from storage.store import UnitStore, bound, kept_book, open_database, unbound
 
-DAMAGE_CURE = "reader verify names the first bad record; a unit of no department: reader init --set-aside"
-
 
 def create(
     home: Home,
@@ -155,13 +153,15 @@ def reopen(
         raise DamagedError(
             f"is damaged: {error if isinstance(error, sqlite3.Error) else type(error).__name__}",
             where=str(home.database),
-            cure=DAMAGE_CURE,
+            cure=schema.DAMAGE_CURE,
         ) from None
     except StorageError as error:
         _let_go(lock, database)
         if isinstance(error, LedgerError) and type(error) is not LedgerError:
             raise  # a roll-back, a slot, a full disk: each has its own cure
-        raise DamagedError(f"is damaged: {error}", where=str(home.database), cure=DAMAGE_CURE) from None
+        raise DamagedError(
+            f"is damaged: {error}", where=str(home.database), cure=schema.DAMAGE_CURE
+        ) from None
     except BaseException:
         _let_go(lock, database)
         raise

@@ -29,6 +29,7 @@ ROOM_TO_OPEN = 1 << 20
 DAMAGE = {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}
 APPLICATION_ID = 0x414C5052  # "ALPR"
 FORMAT = 2
+DAMAGE_CURE = "reader verify names the first bad record; a unit of no department: reader init --set-aside"
 _TABLES_1 = """
 CREATE TABLE leaves (sequence INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, leaf BLOB NOT NULL,
     hash BLOB NOT NULL) STRICT;
@@ -83,7 +84,7 @@ def connect(path: Path, *, readonly: bool = False) -> sqlite_utils.Database:
 
 @contextlib.contextmanager
 def evidence(path: Path, *, written: bool) -> Iterator[sqlite_utils.Database]:
-    """The database for a check that leaves no trace beside it. Raises sqlite3.Error, OSError.
+    """The database for a check that leaves no trace beside it. Raises sqlite3.Error, OSError, DamagedError.
 
     `written`: a process writes it now; then it is looked at beside that. Else it is read as it is, and
     where a write-ahead log is beside it (the unit was cut off), in a private copy: SQLite would end that.
@@ -107,6 +108,7 @@ def evidence(path: Path, *, written: bool) -> Iterator[sqlite_utils.Database]:
             path, mode = private / path.name, "write"
         db = database.connect(path, mode)
         stack.callback(db.close)
+        database.demand_plain_tables(db.conn, path)
         yield db
 
 
@@ -149,6 +151,23 @@ def expected_schema(version: int = FORMAT) -> set[tuple[str, str]]:
     objects = schema_of(empty)
     empty.close()
     return objects
+
+
+def demand_own(db: sqlite_utils.Database, version: int, path: Path) -> None:
+    """Every table, index and nothing else as this program makes them. Raises DamagedError.
+
+    A trigger that somebody planted would act with the reader's own hand on what it stores.
+    """
+    try:
+        same = schema_of(db) == expected_schema(version)
+    except sqlite3.Error as error:
+        raise DamagedError(f"is damaged: {error}", where=str(path)) from None
+    if not same:
+        raise DamagedError(
+            "its tables are not those that this program makes: somebody altered them",
+            where=str(path),
+            cure=DAMAGE_CURE,
+        )
 
 
 def schema_of(db: sqlite_utils.Database) -> set[tuple[str, str]]:

@@ -429,7 +429,9 @@ def open_database(home: Home) -> sqlite_utils.Database:
         raise DamagedError("is empty: it is no longer a reader's ledger", where=str(home.database))
     database = schema.connect(home.database)
     try:
-        schema.migrate(database, schema.found(database, home.database))
+        version = schema.found(database, home.database)
+        schema.demand_own(database, version, home.database)
+        schema.migrate(database, version)
     except BaseException:
         database.close()
         raise

@@ -8,19 +8,22 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from storage import files
+from storage.database import demand_plain_tables
 
 BUSY_MS = 20_000  # how long a writer waits for another process
 
 
 def open_private(path: Path, schema: str = "") -> sqlite3.Connection:
-    """Open the database, or create it 0600, and run `schema`; usable from any thread. Raises sqlite3.Error.
+    """Open the database, or create it 0600, and run `schema`; usable from any thread.
 
+    Raises sqlite3.Error, DamagedError for one with a view or a trigger.
     A statement outside `transaction` commits by itself.
     """
     if not path.exists():
         path.touch(mode=files.PRIVATE_FILE)
     db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
     try:
+        demand_plain_tables(db, path)
         for pragma in ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={BUSY_MS}", "foreign_keys=ON"):
             db.execute(f"PRAGMA {pragma}")
         db.executescript(schema)
