@@ -125,9 +125,11 @@ def laptop_of(
     def logged_on() -> str | None:
         status = main(["--home", str(home), *words])
         said = capsys.readouterr()
-        assert status == 0 or "is the unit's page switched on?" in said.err, said.err
-        assert status != 0 or f"'127.0.0.1 {page_host(unit_id)}'" in said.err, said.err
-        return said.out.strip() if status == 0 else None
+        if status:  # not yet
+            assert "is the unit's page switched on?" in said.err, said.err
+            return None
+        assert f"'127.0.0.1 {page_host(unit_id)}'" in said.err, said.err
+        return said.out.strip()
 
     link = awaited(logged_on, "page in the car")
     context = ssl.create_default_context(cafile=str(authority))

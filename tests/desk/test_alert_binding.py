@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -33,13 +33,6 @@ STEP = AlertStep(
     answer=AlertAnswer.CONFIRMED,
     fit=Fit.YES,
 )
-
-
-@pytest.fixture
-def car(department: Department) -> Iterator[Car]:
-    made = Car(department)
-    yield made
-    made.unit.close()
 
 
 def problems(department: Department) -> tuple[str, ...]:

@@ -30,13 +30,6 @@ Tokens = Callable[[str], str]
 WAIT_S = 30.0
 
 
-@pytest.fixture
-def car(department: Department) -> Iterator[Car]:
-    made = Car(department)
-    yield made
-    made.unit.close()
-
-
 def parsed(data: bytes) -> dict[str, Any]:
     """One event: its fields, with `data` as JSON."""
     fields = dict(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
@@ -45,13 +45,6 @@ from sync.hot_lists.entry import cleared_name
 from sync.hot_lists.held import CLEARED, MUTED
 
 Tokens = Callable[[str], str]
-
-
-@pytest.fixture
-def car(department: Department) -> Iterator[Car]:
-    made = Car(department)
-    yield made
-    made.unit.close()
 
 
 def lines(department: Department, token: str) -> list[AlertLine]:

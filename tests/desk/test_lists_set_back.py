@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from desk_cars import Car
 from desk_forms import forms
@@ -15,13 +13,6 @@ from sync.department.desk.documents.local import LocalForm, WithdrawForm
 from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.policy.refusals import FormError
 from sync.department.units.hot_lists import entries_of
-
-
-@pytest.fixture
-def car(department: Department) -> Iterator[Car]:
-    made = Car(department)
-    yield made
-    made.unit.close()
 
 
 def local(department: Department, plate: str, *, days: int) -> LocalForm:

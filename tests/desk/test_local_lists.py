@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -30,13 +30,6 @@ from sync.hot_lists.held import MUTED, MutedSources
 
 Tokens = Callable[[str], str]
 PLATE = "7XKR219"
-
-
-@pytest.fixture
-def car(department: Department) -> Iterator[Car]:
-    made = Car(department)
-    yield made
-    made.unit.close()
 
 
 def form_of(department: Department, **changes: object) -> LocalForm:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from desk_root import problems
 from desk_twins import GROUND, PASSWORD, Department
 from passkey_attacks import ATTACKS, Attack, registered
 from passkey_twin import PasskeyTwin, b64
@@ -25,8 +26,6 @@ from sync.department.desk.people.passkeys import (
 )
 from sync.department.desk.sessions import digest_of
 from sync.department.ground.person_key import secret_of
-from sync.department.journal import check_log
-from sync.department.journal.access_log import KEYS, AuditKeys
 from sync.department.journal.entries import SessionEnded
 from sync.department.journal.entry_base import Stamp
 from sync.department.journal.passkeys import PasskeySet
@@ -45,11 +44,6 @@ Tokens = Callable[[str], str]
 
 def origin(department: Department) -> str:
     return department.desk.logons.site.origin
-
-
-def problems(department: Department) -> tuple[str, ...]:
-    log = department.desk.log
-    return check_log.check(log.folder, log.public, keys=AuditKeys(log.folder / KEYS)).problems
 
 
 def test_a_person_logs_on_with_a_passkey_and_searches(department: Department) -> None:

@@ -29,13 +29,6 @@ ENTRIES: tuple[dict[str, Any], ...] = (
 
 
 @pytest.fixture
-def car(department: Department) -> Iterator[Car]:
-    made = Car(department)
-    yield made
-    made.unit.close()
-
-
-@pytest.fixture
 def people(department: Department, tokens: Tokens) -> Callable[[str], Verifier]:
     return lambda user: Verifier(department, tokens(user))
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from desk_cars import Car
 from desk_seat import Seat
 from desk_twins import Department, found_department, open_copy
 
@@ -49,3 +50,11 @@ def seat(
 ) -> Seat:
     """A terminal at which the department's people type commands."""
     return Seat(department, tokens, monkeypatch, capsys)
+
+
+@pytest.fixture
+def car(department: Department) -> Iterator[Car]:
+    """A unit of the department that raises alerts."""
+    made = Car(department)
+    yield made
+    made.unit.close()

@@ -78,7 +78,7 @@ def prove(  # noqa: PLR0917 - a person, and what is known of them
 
 def like(user: str, secret: bytes, users: Iterable[str]) -> str | None:
     """Whose account a name without one looks like: it stays the same while that account does. None if there
-    is none. `secret`: 32 bytes of this name that nobody else can make.
+    is none. `secret`: 32 bytes of this name that only the server can make.
 
     Schemes, salts and passkeys of the accounts here differ by their ages. What an unknown name is answered
     has the same spread, so that no answer tells which names exist.
@@ -88,7 +88,7 @@ def like(user: str, secret: bytes, users: Iterable[str]) -> str | None:
 
 
 def stand_in(user: str, secret: bytes, keys: Mapping[str, PersonKeySet]) -> PersonKeySet | None:
-    """A key for a name that has none: no password makes it. None where nobody has a key."""
+    """A key for a name that has none: no password makes it. None where no account has a key."""
     other = like(user, secret, keys)
     if other is None:
         return None
