@@ -4,6 +4,7 @@ search."""
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ import pytest
 from desk_twins import GROUND, Department
 
 from storage.times import MINUTE_US
+from sync.department.desk.audit import rules
 from sync.department.desk.audit.calls import (
     AuditCloseForm,
     AuditForm,
@@ -22,6 +24,7 @@ from sync.department.desk.audit.calls import (
     PeriodForm,
     look_daily,
 )
+from sync.department.desk.audit.detectors import sample
 from sync.department.desk.audit.rules import ACCESS_KINDS, CSV_COLUMNS, csv_text
 from sync.department.desk.due import OverdueForm
 from sync.department.desk.inquiry.forms import (
@@ -34,8 +37,8 @@ from sync.department.desk.inquiry.forms import (
     RunForm,
 )
 from sync.department.journal.access_log import DATABASE
-from sync.department.journal.entries import AuditDone, Entry, FindingOpened, LogRead
-from sync.department.policy.refusals import DeskRefusal
+from sync.department.journal.entries import AuditBegun, AuditDone, Entry, FindingOpened, LogRead
+from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError
 from sync.department.policy.roles import Role
 
 Tokens = Callable[[str], str]
@@ -143,6 +146,61 @@ def test_the_periodic_audit_is_a_record_and_assigns_other_reviewers(
     again = department.call("audit/run", tokens("super"), PeriodForm())
     assert isinstance(again, AuditReport)
     assert (again.from_us, again.findings) == (report.to_us, ())
+
+
+def sampled(department: Department, report: object) -> set[int]:
+    assert isinstance(report, AuditReport)
+    notes = [department.desk.log.entry(one).note for one in report.findings]
+    found = [one for one in notes if isinstance(one, FindingOpened) and one.detector == "sample"]
+    return {entry for one in found for entry in one.accesses}
+
+
+def test_nobody_knows_the_sample_before_the_audit_has_begun(department: Department, tokens: Tokens) -> None:
+    comm, desk = tokens("comm1"), department.desk
+    for number in range(12):
+        search(department, comm, number=f"26-0{number:02}")
+    desk.try_cover(desk.log.size() - 1)
+    looks = rules.look_ups_of(department.front.requests.of(desk.log, desk.log.size()))
+
+    def drawn(checkpoint: str) -> set[int]:
+        seed = hashlib.sha256(checkpoint.encode()).digest()
+        return {one.entries[0] for one in sample(looks, desk.policy.audit.sample_per_thousand, seed)}
+
+    known = desk.log.cosigned()[1]  # what the public page and every insider can have seen
+    report = department.call("audit/run", tokens("super"), PeriodForm())
+    assert isinstance(report, AuditReport)
+    done = desk.log.entry(report.audit).note
+    assert isinstance(done, AuditDone)
+    assert isinstance(desk.log.entry(done.begun).note, AuditBegun)
+    assert done.head != known
+    assert done.head == desk.log.first_over(done.begun)
+    assert sampled(department, report) == drawn(done.head)  # who reads the entry draws the same
+    assert len(done.head.split("\n\n")[1].strip().splitlines()) >= 2  # the log's signature, and a witness's
+
+
+def test_an_audit_that_was_cut_off_draws_no_second_time(department: Department, tokens: Tokens) -> None:
+    comm, desk = tokens("comm1"), department.desk
+    for number in range(12):
+        search(department, comm, number=f"26-0{number:02}")
+    department.witness.away = True
+    with pytest.raises(NotYetError) as refused:
+        department.call("audit/run", tokens("super"), PeriodForm())
+    assert refused.value.code == "witness-away"
+    begun = desk.book.findings.begun
+    assert begun is not None
+    department.witness.away = False
+    for _ in range(3):  # entries that would have rolled again
+        search(department, comm, number="26-099")
+    with pytest.raises(FormError) as other:
+        department.call("audit/run", tokens("super"), PeriodForm(since_us=0, until_us=department.clock.us))
+    assert other.value.code == "begun"
+    report = department.call("audit/run", tokens("super"), PeriodForm())
+    assert isinstance(report, AuditReport)
+    done = desk.log.entry(report.audit).note
+    assert isinstance(done, AuditDone)
+    assert (done.begun, done.to_us) == (begun.sequence, begun.note.to_us)  # type: ignore[attr-defined]
+    assert max(sampled(department, report)) < begun.sequence
+    assert desk.book.findings.begun is None
 
 
 def test_a_fifth_look_up_is_found_the_same_day_and_the_audit_opens_it_no_second_time(

@@ -47,6 +47,7 @@ from sync.department.journal.entries import (
     ISSUED,
     KEPT,
     AccountSet,
+    AuditBegun,
     AuditDone,
     CredentialSet,
     Disputed,
@@ -231,8 +232,9 @@ CASES = (
         "audit/run",
         PeriodForm(since_us=1, until_us=NOW),
         AuditDone(from_us=1, to_us=NOW, accesses=1, findings=(), tree_size=9),
-        added="accesses findings tree_size",
+        added="accesses findings tree_size begun head",
     ),
+    Case("audit/run", PeriodForm(since_us=1, until_us=NOW), AuditBegun(from_us=1, to_us=NOW)),
     Case(
         "user/lift-lockout", UserForm(user="o1", reason="called"), LockoutLifted(user="o1", reason="called")
     ),

@@ -381,6 +381,13 @@ class AccessLog:
             row = self._db.execute(query, ((1 << 62) if most is None else most,)).fetchone()
         return (int(row[0]), str(row[1])) if row else (0, "")
 
+    def first_over(self, sequence: int) -> str:
+        """The note of the first co-signed tree head that has this entry; "" before there is one."""
+        query = "SELECT note FROM heads WHERE size > ? ORDER BY size LIMIT 1"
+        with self._guard:
+            row = self._db.execute(query, (sequence,)).fetchone()
+        return str(row[0]) if row else ""
+
     def keep_head(self, size: int, note: str) -> None:
         """Keep a co-signed tree head."""
         with self.writing():

@@ -291,8 +291,21 @@ class FindingClosed(Note):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AuditBegun(Note):
+    """A periodic audit of the log between two times begins. The first tree head that a witness co-signs over
+    this entry chooses the sample, so nobody knows it before; an audit that was cut off goes on from it."""
+
+    KIND: ClassVar[str] = "audit_begun"
+    from_us: int
+    to_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AuditDone(Note):
-    """A periodic audit of the log between two times was carried out: 463.5 (c)."""
+    """A periodic audit of the log between two times was carried out: 463.5 (c).
+
+    `begun`: its first entry; `head`: the co-signed tree head that chose the sample.
+    """
 
     KIND: ClassVar[str] = "audit"
     from_us: int
@@ -300,6 +313,8 @@ class AuditDone(Note):
     accesses: int
     findings: tuple[int, ...]
     tree_size: int
+    begun: int = later(-1)
+    head: str = later("")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -350,6 +365,7 @@ NOTES: dict[str, type[Note]] = {
         Filed,
         FindingOpened,
         FindingClosed,
+        AuditBegun,
         AuditDone,
         ShareAsked,
         ShareRouted,

@@ -29,7 +29,14 @@ from sync.department.journal.change_entries import (
     HoldRests,
     ListSent,
 )
-from sync.department.journal.entries import AuditDone, Disputed, FindingClosed, LockoutLifted, TrainingDone
+from sync.department.journal.entries import (
+    AuditBegun,
+    AuditDone,
+    Disputed,
+    FindingClosed,
+    LockoutLifted,
+    TrainingDone,
+)
 from sync.department.journal.entry_base import Note
 from sync.department.journal.granted import is_signed_grant
 from sync.department.journal.hold_entries import (
@@ -170,7 +177,7 @@ def _of_searches(note: HoldRests, form: Form, _said: Statement) -> bool:
     return list(note.searches) == (form["accesses"] if form["approval"] < 0 else [])
 
 
-def _of_period(note: AuditDone, form: Form, _said: Statement) -> bool:
+def _of_period(note: AuditBegun | AuditDone, form: Form, _said: Statement) -> bool:
     named = ((note.from_us, form["since_us"]), (note.to_us, form["until_us"]))
     return all(wanted < 0 or entered == wanted for entered, wanted in named)
 
@@ -245,6 +252,7 @@ RULES: Mapping[type[Note], Rule] = {
     ChangeProposed: _rule(CHANGES, None, fits=_of_proposal),
     Disputed: _rule("inquiry/dispute", Call.INQUIRY_DISPUTE, "entry reason"),
     FindingClosed: _rule("audit/close", Call.AUDIT_REVIEW, "finding verdict note"),
+    AuditBegun: _rule("audit/run", Call.AUDIT_RUN, fits=_of_period),
     AuditDone: _rule("audit/run", Call.AUDIT_RUN, fits=_of_period),
     LockoutLifted: _rule("user/lift-lockout", Call.USER_MANAGE, "user reason"),
     DesignationSet: _rule("user/set", Call.USER_MANAGE, "user"),

@@ -20,6 +20,7 @@ from sync.department.desk.state import DeskState
 from sync.department.journal.change_entries import GlassBroken, GlassJudged
 from sync.department.journal.entries import (
     AccountSet,
+    AuditBegun,
     AuditDone,
     CredentialSet,
     Disputed,
@@ -139,18 +140,22 @@ def run(front: DeskContext, token: str, form: PeriodForm) -> AuditReport:
     """The periodic audit: detectors over the whole log, a sample of the period, findings with reviewers."""
     desk = front.desk
 
-    def period(caller: Caller) -> Plan[tuple[int, int]]:
+    def begin(caller: Caller) -> Plan[Entry]:
         last = desk.book.findings.audits[-1].note if desk.book.findings.audits else None
         since = last.to_us if isinstance(last, AuditDone) else desk.book.opened_us
         since = form.since_us if form.since_us >= 0 else since
         until = form.until_us if form.until_us >= 0 else caller.at_us
         if not 0 <= since <= until <= caller.at_us:
             raise FormError("the period must run forward and have ended", code="time", clause="463.5 (c)")
-        return [], lambda _entries: (since, until)
+        if (begun := desk.book.findings.begun) is not None:
+            _demand_same(begun, form)
+            return [], lambda _entries: begun
+        return [AuditBegun(from_us=since, to_us=until)], lambda made: made[0]
 
-    since, until = desk.act(token, Call.AUDIT_RUN, period)
-    size = desk.log.size()
-    seed = hashlib.sha256(desk.covered(size - 1).checkpoint.encode()).digest()
+    begun = desk.act(token, Call.AUDIT_RUN, begin)
+    since, until = _period_of(begun)
+    size, head = desk.log.size(), _head_over(desk, begun.sequence)
+    seed = hashlib.sha256(head.encode()).digest()
     requests = front.requests.of(desk.log, size)  # outside the transaction
     looks = rules.look_ups_of(requests)
     inside = [one for one in looks if since <= one.at_us <= until]
@@ -166,6 +171,8 @@ def run(front: DeskContext, token: str, form: PeriodForm) -> AuditReport:
             accesses=sum(since <= one.at_us <= until for one in requests),
             findings=tuple(range(first, first + len(opened))),
             tree_size=size,
+            begun=begun.sequence,
+            head=head,
         )
         return [*opened, done], list
 
@@ -181,6 +188,38 @@ def run(front: DeskContext, token: str, form: PeriodForm) -> AuditReport:
         accesses=done.accesses,
         findings=done.findings,
     )
+
+
+def _period_of(begun: Entry) -> tuple[int, int]:
+    if not isinstance(begun.note, AuditBegun):
+        raise TypeError("an audit begins in its own entry")
+    return begun.note.from_us, begun.note.to_us
+
+
+def _demand_same(begun: Entry, form: PeriodForm) -> None:
+    """An audit that was cut off is finished before another begins: nobody draws until the sample suits.
+    Raises FormError."""
+    since, until = _period_of(begun)
+    if form.since_us in {-1, since} and form.until_us in {-1, until}:
+        return
+    raise FormError(
+        f"an audit from {iso_text(since)} to {iso_text(until)} was begun and not finished",
+        code="begun",
+        clause="463.5 (c)",
+        cure="run the audit without a period: it goes on from there",
+    )
+
+
+def _head_over(desk: Desk, sequence: int) -> str:
+    """The first tree head that a witness co-signed over the beginning of an audit. Raises NotYetError."""
+    if desk.covered(sequence).unwitnessed:
+        raise NotYetError(
+            "the witness does not answer, and its signature chooses the sample",
+            code="witness-away",
+            clause=desk.policy.witness.clause,
+            cure="run the audit again when the witness answers: it goes on from there",
+        )
+    return desk.log.first_over(sequence)
 
 
 def look_daily(front: DeskContext) -> list[int]:

@@ -10,7 +10,7 @@
                  or reset it, or a trainer whom one person alone trained; and then opened content, or
                  decided for others; or that this person then let in at units
     no_reviewer  a reviewer was removed while findings waited for that person
-    sample       chosen by a seed that no insider can steer: the witness's newest co-signature
+    sample       chosen by the witness's first co-signature over the entry with which the audit began
 
 Every kind of access is looked at: searches, images, holds, exports, deliveries, looks at an answer. One
 counts for the person in whose name it was made: the requester of a queued request, else the one who made it.

@@ -69,6 +69,7 @@ _ROWS: Mapping[str, tuple[str, Callable[[Any], _Said]]] = {
     "passkey": ("passkey", lambda n: (n.user, "", "set" if n.active else "removed", n.name)),
     "lockout_lifted": ("lockout lifted", lambda n: (n.user, "", "", n.reason)),
     "training": ("training", lambda n: (n.user, n.trainer, n.course, f"policy version {n.policy_version}")),
+    "audit_begun": ("audit begun", lambda n: ("", "", "", f"{iso_text(n.from_us)} to {iso_text(n.to_us)}")),
     "change_proposed": ("change proposed", lambda n: (n.about, "", n.call, n.summary)),
     "change_decided": ("change decided", lambda n: (str(n.proposal), "", _word(n.granted), n.reason)),
     "change_used": ("change made", lambda n: (n.about, n.second, f"proposal {n.proposal}", "")),

@@ -17,7 +17,7 @@ from sync.department.desk.audit.detectors import Flag, LookUp
 from sync.department.desk.people.rules import Accounts
 from sync.department.desk.words import weight
 from sync.department.journal.change_entries import ChangeDecided, GlassJudged
-from sync.department.journal.entries import AuditDone, Entry, Filed, FindingClosed, FindingOpened
+from sync.department.journal.entries import AuditBegun, AuditDone, Entry, Filed, FindingClosed, FindingOpened
 from sync.department.journal.inquiry_entries import Access, AccessEnded, Ground, SearchApproved
 from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError
 from sync.department.policy.roles import Role
@@ -214,6 +214,7 @@ class Findings:
     opened: dict[int, Entry] = field(default_factory=dict)
     closed: dict[int, Entry] = field(default_factory=dict)
     audits: list[Entry] = field(default_factory=list)
+    begun: Entry | None = None
 
     def apply(self, entry: Entry) -> None:
         note = entry.note
@@ -223,6 +224,9 @@ class Findings:
             self.closed[note.finding] = entry
         elif isinstance(note, AuditDone):
             self.audits.append(entry)
+            self.begun = None
+        elif isinstance(note, AuditBegun):
+            self.begun = entry
 
     def open_findings(self) -> list[Entry]:
         return [entry for number, entry in self.opened.items() if number not in self.closed]
