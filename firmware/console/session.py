@@ -282,6 +282,7 @@ class Console:
         left_min = (self._admission.until_s - self._running_s()) / 60
         self._hand.say(f"welcome {grant.person} ({grant.role}, {grant.organisation}): {grant.purpose}")
         if self._admission.counted:
+            self._use.charge(grant.grant_id, 0.0)  # written ahead from here on
             self._hand.say("this unit's clock is not set: the grant's length counts in running time")
         self._hand.say(
             f"work order {grant.work_order}; this session lasts {left_min:.0f} min at most",

@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from firmware.console.challenge import LIFE_S, Challenge, ChallengeAnswer
 from firmware.console.errors import LineRefusedError, LoginRefusedError
+from firmware.console.grant_use import AHEAD_S
 from hw.clock import SetClock
 from storage.codec import to_bytes
 from storage.envelope import sign
@@ -214,6 +215,7 @@ def test_a_short_grant_works_where_the_clock_knows_nothing(
     short = {"issued_us": NOW_US - HOUR_US, "from_us": NOW_US - HOUR_US, "to_us": NOW_US + 3 * HOUR_US}
     bench.enter(**short)
     assert "counts in running time" in bench.hands.seen
+    assert bench.console._use._written == {bench.office.grant().grant_id: AHEAD_S}
     bench.running.now_s += 4 * 3600 + 1
     bench.hands.wait_for("the session time is up")
 

@@ -1,0 +1,49 @@
+"""A grant's length on a unit without a clock: no power cut lengthens it, an orderly end costs nothing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from firmware.console.grant_use import AHEAD_S, KEPT, GrantUse
+
+NAME = "ab" * 16
+
+
+@given(visits=st.lists(st.tuples(st.integers(0, 40), st.booleans()), max_size=12))
+def test_what_is_counted_is_never_less_than_what_was_used(
+    tmp_path_factory: pytest.TempPathFactory, visits: list[tuple[int, bool]]
+) -> None:
+    """Sessions of so many steps of 5 s each, that end in order or by pulling the power."""
+    path = tmp_path_factory.mktemp("use") / "grants"
+    used_s, cuts = 0.0, 0
+    for steps, orderly in visits:
+        use = GrantUse(path)
+        use.charge(NAME, 0.0)
+        for _ in range(steps):
+            use.charge(NAME, 5.0)
+        used_s += 5.0 * steps
+        cuts += not orderly
+        if orderly:
+            use.charge(NAME, 0.0, at_end=True)
+    counted_s = GrantUse(path).used_s(NAME)
+    assert used_s <= counted_s <= used_s + cuts * AHEAD_S
+
+
+def test_a_visit_of_less_than_a_minute_is_on_the_card_before_anything_is_typed(tmp_path: Path) -> None:
+    GrantUse(tmp_path / "grants").charge(NAME, 0.0)
+    assert json.loads((tmp_path / "grants").read_text()) == {NAME: AHEAD_S}
+
+
+def test_as_many_grants_are_kept_as_are_counted(tmp_path: Path) -> None:
+    use = GrantUse(tmp_path / "grants")
+    for number in range(KEPT + 3):
+        use.charge(f"{number:032x}", 5.0, at_end=True)
+    again = GrantUse(tmp_path / "grants")
+    assert again.used_s(f"{0:032x}") == 0
+    assert again.used_s(f"{KEPT + 2:032x}") == 5
+    assert len(json.loads((tmp_path / "grants").read_text())) == KEPT
