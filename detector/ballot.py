@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from .ctc import Labels, log_scores, slot_scores
+from .ctc import Labels, against_blank, log_scores, slot_scores
 from .plates import NO_CHARACTER, Evidence
 
 F64 = NDArray[np.float64]
@@ -42,12 +42,20 @@ def _looks_and_head(frames: Sequence[Evidence], texts: Sequence[Labels]) -> tupl
     looks = np.empty((len(frames), len(texts)))
     for length in sorted({frame.columns.shape[1] for frame in frames}):  # two lines have more columns
         rows = [row for row, frame in enumerate(frames) if frame.columns.shape[1] == length]
-        alike = [frames[row].columns for row in rows]
-        counts = [len(columns) for columns in alike]
-        scores = log_scores(np.concatenate(alike).astype(np.float64), texts)
+        ratios, blanks = zip(*(_paths(frames[row]) for row in rows), strict=True)
+        counts = [len(one) for one in blanks]
+        scores = log_scores(np.concatenate(ratios, axis=1), np.concatenate(blanks), texts)
         starts = np.cumsum([0, *counts[:-1]])
         looks[rows] = np.add.reduceat(scores, starts, axis=0) / np.array(counts)[:, None]
     return looks, head_scores(frames, texts)
+
+
+def _paths(evidence: Evidence) -> tuple[F64, F64]:
+    """See ``ctc.against_blank``."""
+    known = evidence.known
+    if known.paths is None:
+        known.paths = against_blank(evidence.columns.astype(np.float64), NO_CHARACTER)
+    return known.paths
 
 
 def head_scores(frames: Sequence[Evidence], texts: Sequence[Labels]) -> F64:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,13 +71,13 @@ def beam_search(columns: F64, width: int) -> list[tuple[Labels, float]]:
 def _open_classes(columns: F64) -> list[list[int]]:
     """The classes of each column that may lengthen a text, in no order."""
     labels = columns[:, :-1]
-    some = min(_MOST_CLASSES, labels.shape[1])
-    best = np.argpartition(-labels, some - 1, axis=1)[:, :some]
-    likely = np.take_along_axis(labels, best, axis=1) > _SKIP_BELOW
-    return [
-        [label for label, open_ in zip(row, flags, strict=True) if open_]
-        for row, flags in zip(best.tolist(), likely.tolist(), strict=True)
-    ]
+    out: list[list[int]] = [[] for _ in labels]
+    for row, label in zip(*(places.tolist() for places in np.nonzero(labels > _SKIP_BELOW)), strict=True):
+        out[row].append(label)
+    for row, classes in enumerate(out):
+        if len(classes) > _MOST_CLASSES:
+            out[row] = np.argpartition(-labels[row], _MOST_CLASSES - 1)[:_MOST_CLASSES].tolist()
+    return out
 
 
 def _pruned(grown: dict[Labels, tuple[float, float]], width: int) -> dict[Labels, tuple[float, float]]:
@@ -106,16 +107,16 @@ def _padded(texts: Sequence[Labels], blank: int) -> tuple[NDArray[np.intp], NDAr
     return out, lengths
 
 
-def log_scores(columns: F64, texts: Sequence[Labels]) -> F64:
-    """log p(text) of each of N texts under each of L column sets (L, T, C); returns (L, N).
+def log_scores(ratios: F64, blanks: F64, texts: Sequence[Labels]) -> F64:
+    """log p(text) of each of N texts under each of L column sets (L, N).
 
+    ratios (C, L, T), blanks (L,): what ``against_blank`` gives of them, the last class being the blank.
     Graves et al. 2006, eq. 5 to 8, for all pairs at once. A text that no path can spell scores -inf.
     """
-    looks, blank = len(columns), columns.shape[-1] - 1
+    looks, blank = len(blanks), len(ratios) - 1
     if not texts:
         return np.empty((looks, 0))
     padded, lengths = _padded(texts, blank)
-    ratios, blanks = _against_blank(columns, blank)
     spelt = ratios[padded.T].reshape(padded.shape[1], len(texts) * looks, ratios.shape[-1])
     label, gap = _forward(spelt, np.repeat(_follows(padded), looks, axis=1))
     rows, ends = np.arange(len(texts) * looks), np.repeat(lengths, looks)
@@ -126,7 +127,7 @@ def log_scores(columns: F64, texts: Sequence[Labels]) -> F64:
         return np.asarray(np.log(total).reshape(len(texts), looks).T + np.log(blanks)[:, None])
 
 
-def _against_blank(columns: F64, blank: int) -> tuple[F64, F64]:
+def against_blank(columns: F64, blank: int) -> tuple[F64, F64]:
     """The yardstick of the sums below: the path that is blank in every column.
 
     columns: (L, T, C). Returns, for the path that stays in one class from the first column to the
@@ -196,7 +197,7 @@ def slot_scores(columns: F64, text: Labels) -> F64:
 
     both = np.concatenate([columns, columns[:, ::-1]])
     both = np.concatenate([both[..., [blank]], both[..., seen], both.min(axis=-1, keepdims=True)], axis=-1)
-    ratios, blanks = _against_blank(both, 0)
+    ratios, blanks = against_blank(both, 0)
     place = np.searchsorted(seen, label) + 1
     spelt = np.concatenate([ratios[place, :looks], ratios[place[::-1], looks:]], axis=1)
     follows = np.repeat(_follows(np.stack([label, label[::-1]])), looks, axis=1)
@@ -216,7 +217,7 @@ def slot_scores(columns: F64, text: Labels) -> F64:
 def _replaced(ratios: F64, place: NDArray[np.intp], ahead: tuple[F64, F64], behind: tuple[F64, F64]) -> F64:
     """p (S, K, L) of a text, over the blank path's, with each slot replaced by each of K classes.
 
-    ratios: (K, L, T), see _against_blank. place: which of them each slot of the text is, (S,). ahead
+    ratios: (K, L, T), see against_blank. place: which of them each slot of the text is, (S,). ahead
     and behind: characters (S, L, T) and gaps (S + 1, L, T), up to and from each column. A neighbor may
     follow without a blank between only if it is another class.
     """
@@ -258,5 +259,4 @@ def best_path(columns: F64) -> Labels:
     """The text of the likeliest class of each column: repeats merged, blanks dropped."""
     blank = columns.shape[1] - 1
     classes = columns.argmax(axis=1)
-    changes = np.concatenate([[True], classes[1:] != classes[:-1]])
-    return tuple(int(label) for label in classes[changes & (classes != blank)])
+    return tuple(label for label, _ in groupby(classes.tolist()) if label != blank)

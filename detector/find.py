@@ -19,7 +19,8 @@ from .shrink import scaled
 DETECTOR_NET = "plate detector"
 MOST_ENLARGEMENT = 2.0  # a thumbnail blown up further shows the net nothing new
 _PEAKS_KEPT = 128  # best peaks that reach the overlap test, so that clutter costs no quadratic time
-_AROUND = tuple((dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1))
+_AROUND_Y, _AROUND_X = np.mgrid[-1:2, -1:2].reshape(2, 9, 1)
+_ITSELF = 4  # of the nine
 
 
 class Letterbox(NamedTuple):
@@ -70,8 +71,10 @@ def letterbox(luma: U8, net: tuple[int, int], padding: int, lores: U8 | None = N
         source = scaled(source, (place.height, place.width))
     if source.shape == net:
         return source, place
-    canvas = np.full(net, padding, np.uint8)
+    canvas = np.empty(net, np.uint8)
     canvas[: place.height, : place.width] = source
+    canvas[: place.height, place.width :] = padding
+    canvas[place.height :] = padding
     return canvas, place
 
 
@@ -89,16 +92,18 @@ def decode(outputs: Mapping[str, NetOutput], rules: FindRules) -> Candidates:
     it in units of (w, h). Raises NetAnswerError for a box that is not all numbers.
     """
     heat = outputs["heat"]
-    values = heat.values[..., 0]
-    hot = heat.at_least(math.log(rules.threshold / (1 - rules.threshold)))
-    rows, columns = np.divmod(np.flatnonzero(hot), values.shape[1])
-    if not len(rows):
+    hot = np.flatnonzero(heat.at_least(math.log(rules.threshold / (1 - rules.threshold))))
+    if not len(hot):
         return Candidates(np.empty(0, np.float32), np.empty((0, 4, 2), np.float32))
-    peaks = np.flatnonzero(values[rows, columns] >= values[_around(rows, columns, values.shape)].max(axis=0))
-    rows, columns = rows[peaks], columns[peaks]
-    order = np.argsort(-values[rows, columns].astype(np.float32), kind="stable")[:_PEAKS_KEPT]
-    scores = _sigmoid(heat.real((rows[order], columns[order], 0)))
-    boxes, corners = _shapes(outputs, rows[order], columns[order], rules.stride)
+    rows, columns = _around(hot, heat.values.shape)
+    near = rows * heat.values.shape[1] + columns
+    values = heat.values.reshape(-1).take(near)
+    peaks = np.flatnonzero(values[_ITSELF] >= values.max(axis=0))
+    best = peaks[np.argsort(-values[_ITSELF, peaks].astype(np.float32), kind="stable")[:_PEAKS_KEPT]]
+    near, rows, columns = (cells.take(best, axis=1) for cells in (near, rows, columns))
+    chances = _sigmoid(heat.real(near))
+    scores = chances[_ITSELF, :, 0]
+    boxes, corners = _shapes(outputs, near, (rows, columns), chances, rules.stride)
     if not all(np.isfinite(values).all() for values in (scores, boxes, corners)):
         raise NetAnswerError(
             DETECTOR_NET, "a box found in its answer has a side or a score that is no number"
@@ -107,30 +112,33 @@ def decode(outputs: Mapping[str, NetOutput], rules: FindRules) -> Candidates:
     return Candidates(scores[kept], corners[kept])
 
 
-def _around(
-    rows: NDArray[np.intp], columns: NDArray[np.intp], shape: tuple[int, ...]
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Indices (9, N) of each cell's neighborhood, at the border the border cell again."""
-    dy, dx = np.array(_AROUND).T
+def _around(cells: NDArray[np.intp], shape: tuple[int, ...]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Rows and columns (9, N) of each cell's neighborhood, at the border the border cell again."""
+    rows, columns = np.divmod(cells, shape[1])
+    near_y, near_x = rows + _AROUND_Y, columns + _AROUND_X  # np.clip would cost several times as much
     return (
-        np.clip(rows + dy[:, None], 0, shape[0] - 1),
-        np.clip(columns + dx[:, None], 0, shape[1] - 1),
+        np.minimum(np.maximum(near_y, 0, out=near_y), shape[0] - 1, out=near_y),
+        np.minimum(np.maximum(near_x, 0, out=near_x), shape[1] - 1, out=near_x),
     )
 
 
 def _shapes(
-    outputs: Mapping[str, NetOutput], rows: NDArray[np.intp], columns: NDArray[np.intp], stride: int
+    outputs: Mapping[str, NetOutput],
+    near: NDArray[np.intp],
+    place: tuple[NDArray[np.intp], NDArray[np.intp]],
+    chances: F32,
+    stride: int,
 ) -> tuple[F32, F32]:
     """Box and corners of each peak, the mean of what its 3x3 cells say, weighted by their heat.
 
     The mean matters: int8 steps of log w are up to 3 % of a plate's width, and cells err apart.
+    near: the cells (9, N); place: their rows and columns; chances: (9, N, 1), of their heat.
     """
-    near = _around(rows, columns, outputs["heat"].values.shape)
-    weight = _sigmoid(outputs["heat"].real(near)[..., 0])[..., None] ** 2
+    weight = chances**2
     weight = weight / weight.sum(axis=0)
     box = outputs["box"].real(near)  # (9, N, 4)
-    size = np.exp(np.clip(box[..., 2:], -2.0, 8.0))
-    cell = (np.stack([near[1], near[0]], axis=-1) + np.float32(0.5)) * np.float32(stride)
+    size = np.exp(np.minimum(np.maximum(box[..., 2:], np.float32(-2.0)), np.float32(8.0)))
+    cell = (np.stack(place[::-1], axis=-1) + np.float32(0.5)) * np.float32(stride)
     center = cell + box[..., :2] * size
     offsets = outputs["corners"].real(near).reshape(*size.shape[:2], 4, 2)
     corners = center[:, :, None, :] + offsets * size[:, :, None, :]

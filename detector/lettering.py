@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from .confidence import within
 from .errors import CardError, MissingModelError
 from .plates import U8, PlateBox
-from .rectify import cut_patch
+from .rectify import cut_patch, mean_and_deviation
 
 F64 = NDArray[np.float64]
 
@@ -53,8 +53,10 @@ def signs_of(luma: U8, signs: TextSigns) -> F64:
 def steps_around(wide: U8) -> F64:
     """Where a patch (48, 144) that shows a box with its surroundings steps from one tone to another."""
     luma = wide.astype(np.float32)
-    luma = (luma - luma.mean()) / max(float(luma.std()), _LEAST_SPREAD)
-    rows, across = np.diff(luma[:, _ACROSS], axis=0), np.diff(luma, axis=1)
+    mean, deviation = mean_and_deviation(luma)
+    luma -= mean
+    luma /= max(deviation, _LEAST_SPREAD)
+    rows, across = luma[1:, _ACROSS] - luma[:-1, _ACROSS], luma[:, 1:] - luma[:, :-1]
     ends = _most(np.abs(across[_INNER_Y].mean(axis=0)), 16)
     parts = [
         _means(np.abs(rows).mean(axis=1), _BINS),

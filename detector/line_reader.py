@@ -10,6 +10,7 @@ from .ctc import best_path
 from .look import Look, Looker, Stopwatch
 from .plates import ALPHABET, U8, Corners, PlateBox
 from .two_lines import (
+    MOST_ASPECT,
     RowGap,
     find_gap,
     has_two_lines,
@@ -53,8 +54,8 @@ class LineReader:
 
     def each(self, luma: U8, box: PlateBox, first: Look, watch: Stopwatch) -> Pair | None:
         """The looks at either line of a box that may have two, else None. Raises DegenerateCornersError."""
-        gap = self._gap(first)
-        if not may_have_two_lines(box.aspect, gap):
+        gap = self._gap(box, first)
+        if gap is None:
             return None
         return self._pair(luma, box.corners, gap.place, watch)
 
@@ -73,8 +74,8 @@ class LineReader:
         ``first``: the look at the whole box. ``still``: no other frame of this plate comes, so that the lines
         are parted at more places. ``pair``: what ``each`` gave. Raises DegenerateCornersError.
         """
-        gap = self._gap(first)
-        if not may_have_two_lines(box.aspect, gap):
+        gap = self._gap(box, first)
+        if gap is None:
             return None
         pair = pair or self._pair(luma, box.corners, gap.place, watch)
         whole, upper, lower = ("".join(ALPHABET[label] for label in one.path) for one in (first, *pair))
@@ -95,8 +96,12 @@ class LineReader:
             looks += [_joined(*other)] if all(line.path for line in other) else []
         return Lines(looks=tuple(looks), trust=LINES_TRUST)
 
-    def _gap(self, first: Look) -> RowGap:
-        return find_gap(first.patch.luma, self._looker.card.patch.margin_y)
+    def _gap(self, box: PlateBox, first: Look) -> RowGap | None:
+        """The gap between the lines of a box that may have two."""
+        if box.aspect >= MOST_ASPECT:
+            return None
+        gap = find_gap(first.patch.luma, self._looker.card.patch.margin_y)
+        return gap if may_have_two_lines(box.aspect, gap) else None
 
     def _pair(
         self, luma: U8, corners: Corners, place: float, watch: Stopwatch, *, overlap: float = LINE_OVERLAP

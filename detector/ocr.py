@@ -183,7 +183,7 @@ class PatchReader:
 
 def _mean_probabilities(logits: list[F32], smoothing: float) -> F32:
     """Softmax of the mean of several looks' logits (..., C), mixed with a little of the uniform."""
-    mean = np.mean(logits, axis=0)
+    mean = logits[0] if len(logits) == 1 else np.mean(logits, axis=0)
     values = np.exp(mean - mean.max(axis=-1, keepdims=True))
     values *= (1 - smoothing) / values.sum(axis=-1, keepdims=True)
     return np.asarray(values + smoothing / values.shape[-1], np.float32)

@@ -109,7 +109,8 @@ class Known:
     """What was already computed of one evidence, by text: see ``ballot.py``. No part of its value.
 
     ``texts``: log-likelihood under the looks and under the second head. ``slots``: the same, (S, 37)
-    each, with one slot replaced. ``head``: logarithms of the second head.
+    each, with one slot replaced. ``head``: logarithms of the second head. ``paths``: what
+    ``ctc.against_blank`` gives of the columns.
     """
 
     texts: dict[tuple[int, ...], tuple[float, float]] = field(default_factory=dict, repr=False)
@@ -117,6 +118,7 @@ class Known:
         default_factory=dict, repr=False
     )
     head: NDArray[np.float64] | None = field(default=None, repr=False)
+    paths: tuple[NDArray[np.float64], NDArray[np.float64]] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -33,9 +33,11 @@ class NetOutput:
     scale: float = 0.0
     zero_point: int = 0
 
-    def real(self, index: Any = ...) -> F32:
-        """Real values, float32, of the whole tensor or of ``values[index]``."""
-        picked = self.values[index]
+    def real(self, cells: NDArray[np.intp] | None = None) -> F32:
+        """Real values, float32: all, or (..., C) of some cells of a map (h, w, C), numbered row by row."""
+        picked = self.values
+        if cells is not None:
+            picked = picked.reshape(-1, picked.shape[-1]).take(cells, axis=0)
         if not self.scale:
             return np.asarray(picked, np.float32)
         return (np.asarray(picked, np.float32) - np.float32(self.zero_point)) * np.float32(self.scale)

@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .plates import U8, PlateBox
+from .plates import U8, PlateBox, Point
 
 Cells = NDArray[np.int16]
 
 _CELL = 8  # px of the net's picture, both ways
-_LEAST_STEP = 3.0  # luma: less is not a vehicle
+_LEAST_STEP = 3  # luma: less is not a vehicle
 _NOISE_STEPS = 8.0  # times the usual change of a cell: the largest of thousands by noise alone is 6 of these
 _MOST_USUAL = 2.0  # a picture that changed by so much everywhere is another one
 _JITTER = 0.15  # of a box's width: how far the detector's boxes err in a still scene
@@ -28,9 +28,10 @@ MOST_REUSED = 15  # frames in a row
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Refused:
-    """A box without a plate, and the cells that it covered when it was refused."""
+    """Center and width of a box without a plate, and the cells that it covered when it was refused."""
 
-    box: PlateBox
+    center: Point
+    width_px: float
     rows: slice
     columns: slice
     cells: Cells
@@ -78,14 +79,15 @@ class StillScene:
         rows = slice(max(int(y), 0), math.ceil(y + h) + 1)
         columns = slice(max(int(x), 0), math.ceil(x + w) + 1)
         self._refused = self._refused[1 - _MOST_REFUSED :]
-        self._refused.append(_Refused(box, rows, columns, cells[rows, columns]))
+        self._refused.append(_Refused(box.center, box.width_px, rows, columns, cells[rows, columns]))
 
     def refused(self, box: PlateBox) -> bool:
         """Whether a box was refused, and nothing moved in it since."""
         if self._newest is None:
             return False
+        center, width = box.center, box.width_px
         for number, one in enumerate(self._refused):
-            if _alike(box, one.box):
+            if _alike(center, width, one):
                 now = self._newest[one.rows, one.columns]
                 if not self._stepped(np.abs(now - one.cells)):
                     return True
@@ -95,7 +97,7 @@ class StillScene:
 
     def _changed(self, cells: Cells, before: Cells) -> bool:
         steps = np.abs(cells - before)
-        self._usual = float(np.minimum(steps, _LEAST_STEP).mean())
+        self._usual = float(np.minimum(steps, _LEAST_STEP).sum()) / steps.size
         return self._usual > _MOST_USUAL or self._stepped(steps)
 
     def _stepped(self, steps: Cells) -> bool:
@@ -104,7 +106,7 @@ class StillScene:
         return int(steps.max(initial=0)) > most
 
 
-def _alike(box: PlateBox, other: PlateBox) -> bool:
+def _alike(center: Point, width_px: float, other: _Refused) -> bool:
     """Whether two boxes are one that jitters."""
-    near = math.dist(box.center, other.center) < _JITTER * box.width_px
-    return near and abs(math.log(max(box.width_px, 1.0) / max(other.width_px, 1.0))) < _JITTER
+    near = math.dist(center, other.center) < _JITTER * width_px
+    return near and abs(math.log(max(width_px, 1.0) / max(other.width_px, 1.0))) < _JITTER

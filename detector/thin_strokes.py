@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 from statistics import median
@@ -11,8 +12,7 @@ from numpy.typing import NDArray
 
 from .ctc import Labels
 from .plates import ALPHABET, NO_CHARACTER, U8
-
-F64 = NDArray[np.float64]
+from .rectify import row_steps
 
 _THIN = frozenset(ALPHABET.index(sign) for sign in "I1")
 _BAND = 0.4  # of the print's most: rows of the line of characters
@@ -56,13 +56,13 @@ def count_thin(patch: U8, columns: NDArray[np.floating]) -> int:
 
 def _peaks(columns: NDArray[np.floating], width: int) -> list[tuple[float, int]]:
     """Place in px and class of each character of a look's best path."""
-    best, step = columns.argmax(axis=1), width / len(columns)
+    best, step = columns.argmax(axis=1).tolist(), width / len(columns)
     out: list[tuple[float, int]] = []
     start = 0
     for at in range(1, len(best) + 1):
         if at == len(best) or best[at] != best[start]:
-            if int(best[start]) != NO_CHARACTER:
-                out.append(((start + at) / 2 * step, int(best[start])))
+            if best[start] != NO_CHARACTER:
+                out.append(((start + at) / 2 * step, best[start]))
             start = at
     return out
 
@@ -74,7 +74,7 @@ def thin_strokes(patch: U8) -> list[float]:
         return []
     top, foot = band
     ink = _ink(patch, top, foot)
-    share = ink[top:foot].mean(axis=0)
+    share = ink[top:foot].mean(axis=0).tolist()
     out = []
     width = patch.shape[1]
     x = 0
@@ -94,11 +94,11 @@ def thin_strokes(patch: U8) -> list[float]:
     return out
 
 
-def _stands_clear(share: F64, left: int, right: int) -> bool:
+def _stands_clear(share: Sequence[float], left: int, right: int) -> bool:
     """Whether there is a gap on both sides of a stroke; a plate's rim may be close behind one of them."""
     before, after = share[left - _LEAST_GAP : left], share[right + 1 : right + 1 + _LEAST_GAP]
-    wide = before.max() <= _EMPTY or after.max() <= _EMPTY
-    return bool(wide and before[-1] <= _EMPTY and after[0] <= _EMPTY)
+    wide = max(before) <= _EMPTY or max(after) <= _EMPTY
+    return wide and before[-1] <= _EMPTY and after[0] <= _EMPTY
 
 
 def _goes_on(ink: NDArray[np.bool_], top: int, foot: int, left: int, right: int) -> bool:
@@ -110,25 +110,23 @@ def _goes_on(ink: NDArray[np.bool_], top: int, foot: int, left: int, right: int)
     return False
 
 
-def _edge(share: F64, at: int, step: int) -> int:
+def _edge(share: Sequence[float], at: int, step: int) -> int:
     """The last column of a stroke whose flanks are blurred."""
-    while 0 <= at + step < len(share) and share[at + step] > _EMPTY and abs(share[at + step]) < share[at]:
+    while 0 <= at + step < len(share) and _EMPTY < share[at + step] < share[at]:
         at += step
     return at
 
 
 def _band(patch: U8) -> tuple[int, int] | None:
     """Rows of the line of characters, from and to."""
-    steps = np.abs(np.diff(patch.astype(np.float32), axis=1))[:, 10:-10].mean(axis=1)
-    rows = np.flatnonzero(steps >= _BAND * steps.max())
-    if not len(rows):
-        return None
+    steps = row_steps(patch[:, 10:-10])
     middle = int(np.argmax(np.convolve(steps, np.full(9, 1 / 9), "same")))
+    printed = (steps >= _BAND * steps.max()).tolist()
     top = middle
-    while top > 0 and steps[top - 1] >= _BAND * steps.max():
+    while top > 0 and printed[top - 1]:
         top -= 1
     foot = middle
-    while foot < len(steps) and steps[foot] >= _BAND * steps.max():
+    while foot < len(printed) and printed[foot]:
         foot += 1
     if foot - top < _LEAST_HIGH * len(steps):
         return None
@@ -136,16 +134,17 @@ def _band(patch: U8) -> tuple[int, int] | None:
     return max(top - spread, 0), min(foot + spread, len(steps))
 
 
-def _between(tones: U8, place: float) -> float:
-    """The tone at a place between two of a sorted row."""
-    before = int(place)
-    first, second = tones[before : before + 2].tolist()
-    return float(first + (place - before) * (second - first))
-
-
 def _ink(patch: U8, top: int, foot: int) -> NDArray[np.bool_]:
     """Where the rarer of two tones of the band is."""
-    tones = np.sort(patch[top:foot], axis=None)
-    low, high = (_between(tones, share * (len(tones) - 1)) for share in (0.08, 0.92))
-    dark = patch < (low + high) / 2
-    return np.asarray(dark if dark[top:foot].mean() < 0.5 else ~dark)
+    upto = np.cumsum(np.bincount(patch[top:foot].reshape(-1)))
+    low, high = (_between(upto, share * float(upto[-1] - 1)) for share in (0.08, 0.92))
+    dark = patch < math.ceil((low + high) / 2)
+    few = 2 * np.count_nonzero(dark[top:foot]) < upto[-1]
+    return np.asarray(dark if few else ~dark)
+
+
+def _between(upto: NDArray[np.intp], place: float) -> float:
+    """The tone at a place between two of a sorted row. upto: how many there are of each tone and below."""
+    before = int(place)
+    first, second = np.searchsorted(upto, (before, before + 1), "right").tolist()
+    return float(first + (place - before) * (second - first))

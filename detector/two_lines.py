@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 from .confidence import log_odds
 from .likeness import shared
 from .plates import ALPHABET, U8, Corners, Point
+from .rectify import row_steps
 
 # Log-odds of two lines by what the box alone shows, then by the looks at either line too: logistic models
 # fitted on 774 rendered plates of aspect 2 and less, 397 of them with two lines.
 _NEVER_ONE_LINE = 1.18  # but in a view so steep that half of the line is lost
-_MOST_ASPECT = 2.0  # 12 by 6 inches seen from the front
+MOST_ASPECT = 2.0  # 12 by 6 inches seen from the front
 _BY_BOX, _WORTH_A_LOOK = (10.03, -7.51, 4.42), -3.5
 _BY_LOOKS = (13.63, -7.46, 0.53, -1.08, 0.90, 0.81)
 _MIDDLE = (18 / 48, 31 / 48)  # rows of a patch among which a gap is looked for
@@ -42,7 +43,7 @@ def find_gap(patch: U8, margin_y: float) -> RowGap:
     """patch: uint8 (h, w), a plate cut out with that margin, as ``rectify.cut_patch`` takes it."""
     height, width = patch.shape
     side = round(_SIDE * width)
-    steps = np.abs(np.diff(patch.astype(np.float32), axis=1))[:, side : width - side].mean(axis=1)
+    steps = row_steps(patch[:, side : width - side + 1])
     print_ = np.convolve(steps, np.full(3, 1 / 3), "same")
     first, last, edge = (round(share * height) for share in (*_MIDDLE, _EDGE))
     row = first + int(np.argmin(print_[first:last]))
@@ -56,7 +57,7 @@ def may_have_two_lines(aspect: float, gap: RowGap) -> bool:
     """Whether it is worth looking line by line. aspect: width over height of the box."""
     bias, by_aspect, by_depth = _BY_BOX
     odds = bias + by_aspect * aspect + by_depth * math.log(max(gap.depth, 1e-3))
-    return aspect < _NEVER_ONE_LINE or (aspect < _MOST_ASPECT and odds >= _WORTH_A_LOOK)
+    return aspect < _NEVER_ONE_LINE or (aspect < MOST_ASPECT and odds >= _WORTH_A_LOOK)
 
 
 def has_two_lines(aspect: float, gap: RowGap, first: float, upper: float, lower: float) -> bool:

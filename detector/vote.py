@@ -25,7 +25,7 @@ from .thin_strokes import lacks_strokes
 
 F64 = NDArray[np.float64]
 
-MOST_FRAMES = 32  # evidence kept of one pass, about 10 kB a frame
+MOST_FRAMES = 32  # evidence kept of one pass, about 30 kB a frame
 MOST_TEXTS = 48
 _TWIN_OF = {ALPHABET.index(a): ALPHABET.index(b) for a, b in ("O0", "I1")}
 _TWIN_CLASSES = tuple([ALPHABET.index(a), ALPHABET.index(b)] for a, b in ("O0", "I1"))
@@ -261,7 +261,7 @@ class Vote:
     def _chances(self) -> F64:
         """Jurisdiction probabilities (J,) by the net, geometric mean over the frames."""
         named = np.array([frame.jurisdiction for frame in self._frames])
-        logs = np.mean(np.log(np.maximum(named, 1e-6)), axis=0, dtype=np.float64)
+        logs = np.add.reduce(np.log(np.maximum(named, 1e-6)), axis=0, dtype=np.float64) / len(named)
         chances = np.exp(logs - logs.max(initial=0.0))
         return np.asarray(chances / max(float(chances.sum()), 1e-300))
 
@@ -345,7 +345,7 @@ class Vote:
         if not winner:
             return np.zeros((0, CLASSES))
         scores = [one_slot_scores(frame, winner, self._slots_weight) for frame in self._frames]
-        mean = np.mean(scores, axis=0)
+        mean = scores[0] if len(scores) == 1 else np.mean(scores, axis=0)
         total = self._weight() * len(self._frames) * mean
         weight = self._decoding.text.prior_weight
         if weight > 0:

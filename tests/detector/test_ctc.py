@@ -13,7 +13,16 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from detector.ctc import Labels, beam_search, best_path, column_probabilities, log_scores, slot_scores
+from detector.ctc import (
+    Labels,
+    against_blank,
+    beam_search,
+    best_path,
+    column_probabilities,
+    log_scores,
+    slot_scores,
+)
+from detector.plates import NO_CHARACTER
 
 F64 = NDArray[np.float64]
 logits = hnp.arrays(np.float32, (5, 4), elements=st.floats(-6, 6, width=32))
@@ -35,7 +44,7 @@ def every_text(columns: F64) -> dict[Labels, float]:
 def test_score_of_every_text_is_the_sum_of_its_paths(values: NDArray[np.float32]) -> None:
     columns = column_probabilities(values, 1.0, 1e-3)
     truth = every_text(columns)
-    scores = log_scores(columns[None], list(truth))
+    scores = log_scores(*against_blank(columns[None], 3), list(truth))
     assert np.exp(scores[0]) == pytest.approx(list(truth.values()), rel=1e-9)
     assert sum(truth.values()) == pytest.approx(1.0)
 
@@ -79,12 +88,12 @@ def test_a_spelt_text_is_read_back(text: str) -> None:
 
 def test_a_text_too_long_for_the_columns_scores_nothing() -> None:
     columns = column_probabilities(np.zeros((2, 4), np.float32), 1.0, 1e-3)
-    assert log_scores(columns[None], [(0, 1, 2)])[0, 0] == -math.inf
+    assert log_scores(*against_blank(columns[None], 3), [(0, 1, 2)])[0, 0] == -math.inf
 
 
 def test_a_path_over_the_longest_row_of_columns_does_not_underflow() -> None:
     columns = column_probabilities(column_logits("A" * 5, sure=60.0), 1.0, 1e-3)
-    assert np.isfinite(log_scores(columns[None], [labels("ZZZZZZZ")])).all()
+    assert np.isfinite(log_scores(*against_blank(columns[None], NO_CHARACTER), [labels("ZZZZZZZ")])).all()
 
 
 def test_smoothing_keeps_a_row_a_distribution() -> None:

@@ -53,6 +53,17 @@ def test_five_to_two_is_pillows_box_but_for_rounding(luma: NDArray[np.uint8]) ->
     assert abs(out - by_pillow(luma, size_of(luma, 2))).max() <= 1
 
 
+def test_five_to_two_is_the_mean_of_four_then_five_to_four() -> None:
+    luma = np.random.default_rng(3).integers(0, 256, (1090, 40), np.uint8)  # higher than what is done at once
+    four = luma.astype(np.int16).reshape(545, 2, 20, 2)
+    halved = (four.sum(axis=(1, 3)) + 2) // 4
+    for axis in (1, 0):
+        a, b, c, d, e = np.moveaxis(np.moveaxis(halved, axis, 0).reshape(-1, 5, halved.shape[1 - axis]), 1, 0)
+        parts = np.stack([a, (b + c + 1) // 2, d, e], axis=1)
+        halved = np.moveaxis(parts.reshape(-1, parts.shape[2]), 0, axis)
+    assert (scaled(luma, (436, 16)) == halved).all()
+
+
 @pytest.mark.parametrize(("large", "part"), [((720, 1280), 3), ((1080, 1920), 2), ((1920, 1080), 2)])
 def test_a_camera_frame_keeps_its_light(large: tuple[int, int], part: int) -> None:
     luma = np.random.default_rng(part).integers(0, 256, large, np.uint8)

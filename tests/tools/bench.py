@@ -29,7 +29,8 @@ from PIL import Image
 from detector.card import DetectorCard, ReaderCard
 from detector.errors import DetectorError
 from detector.find import plan_letterbox
-from detector.reader import DETECTOR_CARD, MODELS, READER_CARD, PlateReader
+from detector.lettering import Lettering
+from detector.reader import DETECTOR_CARD, LETTERING, MODELS, READER_CARD, PlateReader
 from detector.runtime import RUNTIMES, Net, NetOutput, TfliteNet
 from detector.track import Tracker
 from hw.camera_replay import FolderReel
@@ -107,7 +108,8 @@ class Bench:
         self.runtime = nets[0].runtime
         self.counted = [CountedNet(net) for net in nets]
         self.bare = [BareNet(MODELS / card.model.file, self.runtime) for card in (finding, reading)]
-        self.reader = PlateReader(self.counted[0], finding, self.counted[1], reading)
+        lettering = Lettering.load(MODELS / LETTERING)
+        self.reader = PlateReader(self.counted[0], finding, self.counted[1], reading, lettering)
 
     def measure(self, lumas: list[NDArray[np.uint8]], rounds: int, *, small_stream: bool = False) -> Figures:
         """lumas: uint8 (H, W), in their order in time."""
