@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from sync.command_frame import Common, noun
 from sync.errors import DONE
 from sync.hot_lists.layout import find_layout
 
+LARGE_BYTES = 4 << 20  # such a file takes long enough to be told of
 LIST_ID = re.compile(r"[A-Za-z0-9-]{1,24}")
 
 hotlist = noun(
@@ -63,6 +65,8 @@ def import_file(
         "id": name,
         "hours": hours,
     }
+    if file.stat().st_size > LARGE_BYTES:
+        print(f"reader: reading {file.name}: about a minute for a million entries", file=sys.stderr)
     try:
         find_layout(layout)
     except StorageError as error:

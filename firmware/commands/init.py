@@ -8,8 +8,10 @@ import sys
 import click
 
 from firmware.custody.opening import DEFAULT_SLOT, replace_ledger, slot_of
+from firmware.errors import UsageError
 from firmware.run.app import prepare_home
 from firmware.settings.config import FILE_NAME, load_config
+from hw.secure_slot import open_slot
 from storage.home import Home
 from sync.command_frame import Common, verb
 from sync.errors import DONE
@@ -19,11 +21,9 @@ from sync.errors import DONE
 @click.option(
     "--slot",
     "slot_uri",
-    default=DEFAULT_SLOT,
-    show_default=True,
     metavar="URI",
     help="Key slot of a new home: tpm:INDEX (a chip: old card copies stay unreadable), loopback:/PATH "
-    "(a stand-in for one), file:NAME in the home.",
+    "(a stand-in for one), file:NAME in the home. Default: file:slot. A home keeps the slot of its making.",
 )
 @click.option(
     "--set-aside",
@@ -31,7 +31,7 @@ from sync.errors import DONE
     help="Move a damaged ledger, still sealed, to HOME/damaged-N, and begin a new one in its slot. Nothing "
     "can then open what the old keys sealed; a ledger that opens stays where it is.",
 )
-def init(common: Common, *, slot_uri: str, set_aside: bool) -> int:
+def init(common: Common, *, slot_uri: str | None, set_aside: bool) -> int:
     """Make the data folder: the log with its Ed25519 key (0600), the key slot, and config.toml.
 
     config.toml names every setting, its range and its reason. Existing files are not changed.
@@ -39,10 +39,15 @@ def init(common: Common, *, slot_uri: str, set_aside: bool) -> int:
     if set_aside:
         aside = replace_ledger(common.home)
         print(f"the damaged ledger is now in {aside}; reader verify {aside} still checks it", file=sys.stderr)
-    new = prepare_home(common.home, slot_uri=slot_uri)
+    new = prepare_home(common.home, slot_uri=slot_uri or DEFAULT_SLOT)
     load_config(common.home)
     home = Home(common.home)
     slot = slot_of(common.home)
+    if slot_uri is not None and open_slot(slot_uri, home.folder).uri != slot.uri:
+        raise UsageError(
+            f"{common.home} keeps its keys in {slot.uri}, not in {slot_uri}: a slot is chosen once. Make "
+            "another home for it (firmware/README.md, Replace, move, retire)"
+        )
     public_key = home.read_public_key().text()
     if common.json:
         facts = {"home": str(common.home), "new": new, "public_key": public_key, "slot": slot.uri}

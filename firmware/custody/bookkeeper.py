@@ -157,7 +157,7 @@ class Bookkeeper:
 
     def close(self) -> None:
         """Record a time with a full store that lasts until now, if it can be."""
-        self._end_lost_spell()
+        self._end_lost_spell("reads_lost_until_the_end")
 
     def _lose(self, error: Exception) -> None:
         """Count a read that was not stored. Raises what has kept reads from the store for too long."""
@@ -176,7 +176,7 @@ class Bookkeeper:
             elif self._monotonic() - self._failed_since_s >= FAILED_LIMIT_S:
                 raise error
 
-    def _end_lost_spell(self) -> None:
+    def _end_lost_spell(self, event: str = "store_has_room_again") -> None:
         with self._lock:
             self._failed_since_s = None
             while self._owed and self._recorded(self._owed[0]):
@@ -186,7 +186,7 @@ class Bookkeeper:
             until_us = max(self._lost_since_us, self._clock.now().us)
             gap = Gap(reason=self._why, from_us=self._lost_since_us, to_us=until_us, lost=self._lost)
             if self._recorded(gap):
-                self._log.warning("store_has_room_again", lost=self._lost)
+                self._log.warning(event, lost=self._lost)
                 self._lost_since_us, self._lost = None, 0
 
     def _recorded(self, gap: Gap) -> bool:

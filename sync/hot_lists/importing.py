@@ -51,6 +51,7 @@ class ImportedList:
 
     `refused`: by the policy, counted by the source's word. `ended`: over already. `twins`: entries that
     differ from an earlier one by O and 0 or I and 1 alone; they are one entry when a plate is matched.
+    `stateless`: entries whose state has a name that is not known, e.g. California for CA.
     """
 
     entries: list[ListEntry] = field(default_factory=list, repr=False)
@@ -59,6 +60,7 @@ class ImportedList:
     refused: Counter[str] = field(default_factory=Counter)
     ended: int = 0
     twins: int = 0
+    stateless: int = 0
 
     def summary(self) -> str:
         """One line for a person."""
@@ -74,6 +76,8 @@ class ImportedList:
             parts.append(f"{self.ended} ended already")
         if self.twins:
             parts.append(f"{self.twins} differ from another by O/0 or I/1 alone")
+        if self.stateless:
+            parts.append(f"{self.stateless} of an unknown state (write CA, not California) match any state")
         return "; ".join(parts)
 
 
@@ -246,11 +250,13 @@ def _entry(  # noqa: PLR0917 - one line of one file
         if until_us <= now_us:
             made.ended += 1
             return None
+    state = _state(said.get("state", ""), layout.country)
+    made.stateless += bool(said.get("state")) and not state
     plate_class = layout.word("plate_class", said.get("plate_class", "")).casefold()
     return ListEntry(
         plate=plate,
         category=found.id,
-        state=_state(said.get("state", ""), layout.country),
+        state=state,
         reason=reason,
         make=layout.word("make", said.get("make", "")),
         model=layout.word("model", said.get("model", "")),

@@ -61,6 +61,17 @@ def test_a_list_is_imported_with_its_bad_lines_and_listed(
     assert "7XKR" not in said + shown
 
 
+def test_lines_that_are_the_same_entry_are_counted_as_what_the_list_then_holds(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(tmp_path, "Stolen;CA;7XKR219;;\nStolen;CA;7 xkr 219;;\nStolen;CA;8ABC123;;\n")
+    monkeypatch.setattr("firmware.commands.hotlist.LARGE_BYTES", 1)
+    assert reader(home, "hotlist", "import", str(path), "--layout", "genetec") == 0
+    said = capsys.readouterr()
+    assert "3 entries of 3 lines; 1 the same as another: 2 in the list" in said.out
+    assert "reading Stolen cars.csv" in said.err
+
+
 BAD = [
     (("--layout", "ncic", "--category", "stolen-vehicle"), 1, "is this its layout"),
     (("--layout", "nowhere"), 2, "neither a layout's file"),

@@ -127,6 +127,18 @@ def test_init_makes_a_home_once_and_then_leaves_it_alone(tmp_path: Path) -> None
     assert home.stat().st_mode & 0o077 == 0
 
 
+def test_a_home_that_keeps_its_keys_elsewhere_is_not_said_to_be_in_the_slot_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`init --slot` after the service made the home: an installer took the file slot for the chip."""
+    home, chip = ["--home", str(tmp_path / "home")], f"loopback:{tmp_path / 'chip'}"
+    assert main([*home, "init"]) == 0
+    assert main([*home, "init", "--slot", "file:slot"]) == 0
+    capsys.readouterr()
+    assert main([*home, "init", "--slot", chip]) == 2
+    assert f"keeps its keys in file:slot, not in {chip}" in capsys.readouterr().err
+
+
 def test_wrong_configuration_is_refused_with_file_key_and_reason(tmp_path: Path) -> None:
     reader("init", home=tmp_path)
     (tmp_path / "config.toml").write_text("[camera]\nexposure_us = 99999\n")

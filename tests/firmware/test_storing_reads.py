@@ -123,6 +123,7 @@ def test_a_store_that_fails_for_a_moment_loses_reads_for_a_recorded_time_and_goe
     assert gap.reason == "store failed: OSError"
     assert gap.lost == rig.pipeline.counts.lost_passes == 2
     assert "store_failed" in rig.log.getvalue()
+    assert "store_has_room_again" in rig.log.getvalue()
 
 
 def test_a_store_that_fails_for_long_ends_the_run_with_what_is_wrong(tmp_path: Path, ledger: Ledger) -> None:
@@ -140,6 +141,8 @@ def test_a_store_that_fails_for_long_ends_the_run_with_what_is_wrong(tmp_path: P
     rig.camera.close()
     rig.bookkeeper.close()
     assert gaps_of(ledger)[0].lost == 3
+    assert "reads_lost_until_the_end" in rig.log.getvalue()
+    assert "store_has_room_again" not in rig.log.getvalue(), "nothing was stored since"
 
 
 def test_a_blind_spell_that_finds_no_room_is_recorded_once_there_is(tmp_path: Path, ledger: Ledger) -> None:

@@ -254,6 +254,12 @@ def test_a_formula_in_a_note_loses_its_first_sign() -> None:
     assert made.entries[0].reason == "HYPERLINK(1)"
 
 
+def test_a_state_that_is_not_known_is_told_since_its_entry_matches_plates_of_any() -> None:
+    made = taken("genetec", "Stolen;California;7XKR209;;\nStolen;CA;7XKR210;;\nStolen;;7XKR211;;\n")
+    assert [one.state for one in made.entries] == ["", "US-CA", ""]
+    assert "1 of an unknown state (write CA" in made.summary()
+
+
 def test_entries_that_differ_by_o_and_zero_alone_are_counted() -> None:
     assert taken("genetec", "Stolen;CA;7XKR2O9;;\nStolen;CA;7XKR209;;\n").twins == 1
 
