@@ -10,7 +10,7 @@
   const refusal = first("#refusal");
   if (refusal) refusal.focus();
 
-  // one form is sent once
+  // one form is sent once, and no file that no form takes: all that was typed beside it would be lost
   document.addEventListener("submit", (event) => {
     const form = event.target;
     if (form.dataset.sent) { event.preventDefault(); return; }
@@ -18,8 +18,6 @@
     all("button", form).forEach((one) => one.setAttribute("aria-busy", "true"));
     setTimeout(() => { delete form.dataset.sent; all("button", form).forEach((one) => one.removeAttribute("aria-busy")); }, 8000);
   });
-
-  // a file over the size of a form is told before everything typed beside it is sent in vain
   for (const one of all('input[type="file"]')) one.addEventListener("change", () => one.setCustomValidity([...one.files].some((each) => each.size > 11e6) ? "This file has over 11 MB. Choose a smaller one." : ""));
 
   // a known number brings its purpose, basis and reason back; Enter leads from the number to the plate
@@ -155,34 +153,22 @@
       }
     };
     sound.hidden = false;
-    // on until it is switched off: on this window's next pages too, from the first key or click where the browser asks for one
-    const say = () => {
-      sound.setAttribute("aria-pressed", String(Boolean(audio)));
-      sound.textContent = !audio ? "Sound is off" : audio.state === "suspended" ? "Sound is on after a key or click" : "Sound is on";
-    };
-    const switched = (on) => {
-      if (audio) audio.close();
-      audio = on ? new AudioContext() : null;
-      if (audio) audio.addEventListener("statechange", say);
-      sessionStorage.setItem("sound", on ? "on" : "");
-      say();
-    };
-    for (const one of ["keydown", "pointerdown"]) document.addEventListener(one, () => { if (audio && audio.state === "suspended") audio.resume(); });
+    // on until it is switched off, on the next pages too; some browsers wait for a key or click
+    const said = () => (!audio ? "Sound is off" : audio.state === "suspended" ? "Sound is on after a key or click" : "Sound is on");
+    const say = () => { sound.setAttribute("aria-pressed", String(Boolean(audio))); sound.textContent = said(); };
+    const switched = (on) => { audio?.close(); audio = on ? new AudioContext() : null; audio?.addEventListener("statechange", say); sessionStorage.setItem("sound", on ? "on" : ""); say(); };
+    for (const one of ["keydown", "pointerdown"]) document.addEventListener(one, () => { if (audio?.state === "suspended") audio.resume(); });
     sound.addEventListener("click", () => { switched(!audio); beep(); });
     if (sessionStorage.getItem("sound")) switched(true);
     const counts = (facts) => {
       document.title = (facts.sounding ? `(${facts.sounding}) ` : "") + title;
       live.textContent = `Live: ${facts.open} open, ${facts.sounding} sounded, ${facts.overdue} overdue` + (facts.unopened ? `, ${facts.unopened} not opened yet` : "");
     };
-    // the department's clock, not the computer's
-    const now = () => {
-      const at = new Date();
-      try { return at.toLocaleTimeString("en-GB", { timeZone: body.dataset.zone.replace(/^UTC/, "") }); } catch { return at.toTimeString().slice(0, 8); }
-    };
+    const clock = (at) => { try { return at.toLocaleTimeString("en-GB", { timeZone: body.dataset.zone.replace(/^UTC/, "") }); } catch { return at.toTimeString().slice(0, 8); } }; // the department's
     const tell = (text, path) => {
       const line = document.createElement("li"), age = document.createElement("span"), what = document.createElement("span"), link = document.createElement("a");
       age.className = "age";
-      age.textContent = now();
+      age.textContent = clock(new Date());
       link.href = path;
       link.textContent = text;
       what.append(link);
