@@ -12,7 +12,6 @@ from sync.department.desk.glass import rules
 from sync.department.desk.inquiry.forms import Answer, Entered, NothingForm, first_entered
 from sync.department.desk.inquiry.rules import check_ask
 from sync.department.desk.inquiry.searching import carry_out, check_search, search_entry, tidy
-from sync.department.desk.machine.naming_logs import name_logs
 from sync.department.journal.change_entries import GlassBroken, GlassJudged
 from sync.department.journal.entries import Entry, FindingOpened, LogRead
 from sync.department.journal.entry_base import Note
@@ -67,8 +66,6 @@ def check_form(policy: Policy, form: GlassForm, now_us: int) -> None:
 def break_glass(front: DeskContext, token: str, form: GlassForm) -> Answer:
     """Run an emergency search: its access, the danger and a finding are in the log before a key is used."""
     desk, query = front.desk, tidy(form.query)
-    if query.unit:
-        name_logs(front)
 
     def plan(caller: Caller) -> Plan[Entry]:
         check_form(desk.policy, form, caller.at_us)

@@ -17,7 +17,7 @@ from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Plan
 from sync.department.desk.inquiry import rules
 from sync.department.desk.inquiry.forms import Answer, AskForm, Entered, Estimate, PageForm
-from sync.department.desk.machine.naming_logs import name_logs
+from sync.department.desk.machine.naming_logs import name_logs_of
 from sync.department.desk.people.training import demand_current
 from sync.department.ground.local_time import local
 from sync.department.journal.change_entries import RequestTaken
@@ -124,8 +124,6 @@ def plan_search(
     `most`: how many reads it may open at one go; 0 for any number.
     """
     desk = front.desk
-    if query.unit:
-        name_logs(front)
 
     def plan(caller: Caller) -> Plan[Entry]:
         name = check_search(front, caller, query, ground, request)
@@ -181,6 +179,7 @@ def search_entry(
 def carry_out(front: DeskContext, entry: Entry, query: Query, *, request: int = -1) -> Answer:
     """Answer a search whose access entry was made: the first page."""
     desk = front.desk
+    name_logs_of(front, query)
     cover = desk.covered(entry.sequence)
     page = front.reads.find(front.door, cover, query, desk.policy.inquiry.results_max)
     names = tuple(one.read for one in (*page.reads, *page.near))
@@ -214,8 +213,8 @@ def more(front: DeskContext, token: str, form: PageForm) -> Answer:
         query = Query.of_text(access.elements)
         return [note], lambda made: (made[0], source, query)
 
-    name_logs(front)
     read, source, query = desk.act(token, Call.INQUIRY_RUN, plan)
+    name_logs_of(front, query)
     desk.covered(read.sequence)
     cover = desk.covered(form.access)
     with note_refusal(front, read, Call.INQUIRY_RUN):

@@ -28,7 +28,7 @@ from sync.department.desk.inquiry.searching import (
     plan_search,
     tidy,
 )
-from sync.department.desk.machine.naming_logs import name_logs
+from sync.department.desk.machine.naming_logs import name_logs_of
 from sync.department.journal.entries import Entry, RequestAnswered
 from sync.department.journal.entry_base import Note
 from sync.department.journal.inquiry_entries import Access, AccessEnded, Query, SearchEnded, SearchStep
@@ -77,8 +77,6 @@ def _step(  # noqa: PLR0917 - a step, and what is known of its search
     front: DeskContext, token: str, form: StepForm, query: Query, source: Entry, progress: SearchProgress
 ) -> Step:
     desk = front.desk
-    if query.unit:
-        name_logs(front)
     part = front.reads.part(query, form.after, front.pace.step())
     progress.of = progress.of or front.reads.extent(query)[1]
     note = SearchStep(access=form.access, after=form.after, reads=len(part.named))
@@ -89,6 +87,7 @@ def _step(  # noqa: PLR0917 - a step, and what is known of its search
 
     entry = desk.act(token, Call.INQUIRY_RUN, plan)
     desk.covered(entry.sequence)
+    name_logs_of(front, query)
     cover = desk.covered(form.access)
     started = time.monotonic()
     with note_refusal(front, entry, Call.INQUIRY_RUN):

@@ -1,13 +1,22 @@
-"""The entries that say which log is which unit's: daily, and before a search of one unit."""
+"""The entries that say which log is which unit's: daily, and before the keys answer a search of one unit."""
 
 from __future__ import annotations
 
 from sync.department.desk.context import DeskContext
+from sync.department.journal.entries import Entry
+from sync.department.journal.inquiry_entries import Query
 
 
-def name_logs(front: DeskContext) -> int:
-    """Enter whose the logs are that no entry names yet; how many entries."""
+def name_logs(front: DeskContext) -> list[Entry]:
+    """Enter whose the logs are that no entry names yet: the entries."""
     desk, logs = front.desk, front.state.unit_logs()
     with desk.log.writing():
         desk.refresh()
-        return len(desk.system(*desk.book.logs.missing(logs)))
+        return desk.system(*desk.book.logs.missing(logs))
+
+
+def name_logs_of(front: DeskContext, query: Query) -> None:
+    """The same once a search of one unit is entered, in a tree head for the keys. Raises NotYetError."""
+    made = name_logs(front) if query.unit else []
+    if made:
+        front.desk.covered(made[-1].sequence)
