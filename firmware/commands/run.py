@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 
 import click
@@ -39,6 +40,12 @@ def run(common: Common, *, source: str | None, once: bool, pace: str | None, pla
     counts. A closed pipe does not stop the reader. The exit status is 1 if a read was lost, or with
     --once if a picture or a part of the video could not be read.
     """
+    if source is not None and re.match(r"rtsps?://.*:.*@", source):
+        print(
+            "reader: every user of this machine can read the password in the list of processes: "
+            f"put the source into {common.home / 'config.toml'}, [camera] source, and leave --source away",
+            file=sys.stderr,
+        )
     options = RunOptions(
         source=source,
         once=once,

@@ -167,6 +167,28 @@ def test_what_system_and_database_say_is_one_line(
     assert said.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [("rtsp://viewer:hunter2@10.0.0.7/live", True), ("rtsp://10.0.0.7/live", False), ("camera", False)],
+)
+def test_a_password_on_the_command_line_is_warned_of_and_not_repeated(
+    tmp_path: Path,
+    source: str,
+    told: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def run(*_words: object, **_named: object) -> None:
+        raise OSError(30, "Read-only file system", "store/lock")
+
+    prepare_home(tmp_path)
+    monkeypatch.setattr("firmware.run.app.run", run)
+    assert main(["--home", str(tmp_path), "run", "--source", source]) == 1
+    said = capsys.readouterr().err
+    assert ("can read the password in the list of processes" in said) is told
+    assert "hunter2" not in said
+
+
 @pytest.mark.parametrize("words", [["run"], ["selftest"], ["console"], ["enroll", "ALPR1-X"]])
 def test_a_mistyped_home_is_named_and_becomes_no_second_unit(tmp_path: Path, words: list[str]) -> None:
     home = tmp_path / "lib" / "alpr-raeder"
