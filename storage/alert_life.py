@@ -11,11 +11,10 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from storage.errors import RefusedError
-from storage.plate_text import normal_plate
+from storage.plate_text import fold, normal_plate
 from storage.times import HOUR_US, MINUTE_US
 
 CLAUSE = "463.7"
-_FOLD = str.maketrans("OI", "01")
 
 
 class AlertEvent(StrEnum):
@@ -170,7 +169,7 @@ def compare(typed: str, wanted: str) -> tuple[SlotResult, ...]:
     left, right = normal_plate(typed), wanted
     width = max(len(left), len(right))
     return tuple(
-        SlotResult(typed=a.strip(), wanted=b.strip(), agrees=a.translate(_FOLD) == b.translate(_FOLD))
+        SlotResult(typed=a.strip(), wanted=b.strip(), agrees=fold(a) == fold(b))
         for a, b in zip(left.ljust(width), right.ljust(width), strict=True)
     )
 

@@ -6,8 +6,14 @@ import re
 
 PLATE_TEXT = re.compile(r"[A-Z0-9?]{1,16}")
 _LEFT_OUT = re.compile(r"[\s.\-·•]")
+_FOLD = str.maketrans("OI", "01")
 
 
 def normal_plate(text: str) -> str:
     """Plate text as the reader writes it: upper case, without spaces, hyphens, dots and raised dots."""
     return _LEFT_OUT.sub("", text).upper()
+
+
+def fold(plate: str) -> str:
+    """The form in which O and 0, and I and 1, are one."""
+    return plate.translate(_FOLD)

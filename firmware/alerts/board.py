@@ -26,10 +26,10 @@ from storage.alert_terms import AlertTerms
 from storage.audit_records import Decision, Verdict
 from storage.errors import RefusedError
 from storage.ledger import Ledger
-from storage.plate_text import normal_plate
+from storage.plate_text import fold, normal_plate
 from storage.read_records import Alert, AlertStepped
 from storage.record_base import KeyClass
-from sync.hot_lists.entry import ListEntry, cleared_name, fold
+from sync.hot_lists.entry import ListEntry, cleared_name
 
 MOST_OPEN = 500  # beyond, the oldest silent ones are counted and left to the desk
 _VERDICTS = {

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.plates import ALPHABET, NO_CHARACTER, UNREADABLE, PlateText
-from sync.hot_lists.entry import fold
+from storage.plate_text import fold
 
 F64 = NDArray[np.float64]
 _FOLDED = tuple(dict.fromkeys(fold(character) for character in ALPHABET))

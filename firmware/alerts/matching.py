@@ -13,9 +13,10 @@ from detector.plates import PlateBox, PlateText
 from firmware.alerts.agreement import disagreement
 from firmware.alerts.likelihood import likely_forms
 from storage.alert_terms import AlertTerms
+from storage.plate_text import fold
 from storage.times import HOUR_US
 from sync.hot_lists.document import ListHead, digest_of
-from sync.hot_lists.entry import ListEntry, cleared_name, fold, key_of
+from sync.hot_lists.entry import ListEntry, cleared_name, key_of
 
 LEAST_LOOKS = 2
 ONE_LOOK_SCORE = 0.98  # in a single look a misreading can be sure of itself; over frames it hardly ever is

@@ -15,20 +15,15 @@ from storage.envelope import decode, encode
 from storage.errors import RecordError
 from storage.ids import TERM_ID
 from storage.plate_states import STATE
+from storage.plate_text import fold
 
 PLATE = re.compile(r"[A-Z0-9]{1,16}")
 CLASSES = ("", "car", "motorcycle", "trailer", "truck")
 MAX_TEXT = 200
 MAX_ENTRY_BYTES = 4096
-_FOLD = str.maketrans("OI", "01")
 _RANK = {character: rank for rank, character in enumerate("0123456789ABCDEFGHJKLMNPQRSTUVWXYZ", start=1)}
 _BASE = len(_RANK) + 1
 EXACT_LENGTH = 12  # so many characters fit a 63-bit number without collision
-
-
-def fold(plate: str) -> str:
-    """A plate with O written as 0 and I as 1."""
-    return plate.translate(_FOLD)
 
 
 def key_of(plate: str) -> int:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from detector.plates import ALPHABET, CLASSES, PlateText
 from firmware.alerts.likelihood import likely_forms
-from sync.hot_lists.entry import fold
+from storage.plate_text import fold
 
 
 def text_of(

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from storage.envelope import encode
 from storage.errors import EnvelopeError, RecordError
-from sync.hot_lists.entry import ListEntry, fold, key_of
+from storage.plate_text import fold
+from sync.hot_lists.entry import ListEntry, key_of
 
 PLATES = st.text("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789", min_size=1, max_size=16)
 TEXTS = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=40)

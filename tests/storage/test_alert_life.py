@@ -79,7 +79,7 @@ REFUSED = [
     pytest.param((LOOK, TYPED, replace(TYPED, plate="5SOW350")), "was shown to you", id="typed again"),
     pytest.param(
         (replace(LOOK, user="det.lee"), replace(TYPED, user="det.lee")),
-        "who requested",
+        "you requested",
         id="by who asked for it",
     ),
     pytest.param((LOOK, replace(TYPED, plate="")), "type the plate", id="typed nothing"),

@@ -101,7 +101,7 @@ def test_a_folder_without_its_key_and_without_a_record_names_no_log(unit: Joined
 
 
 @pytest.mark.parametrize(("number", "found"), [(20_000, 1), (1 << 40, 0), (1 << 62, 0)])
-def test_a_row_numbered_beyond_all_records_keeps_nobody_for_ever(
+def test_a_row_numbered_beyond_all_records_keeps_no_log_forever(
     unit: Joined, number: int, found: int
 ) -> None:
     unit.add(2)

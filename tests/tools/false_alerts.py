@@ -42,7 +42,7 @@ from firmware.alerts.agreement import contradicts_state
 from firmware.alerts.likelihood import likely_forms
 from firmware.alerts.matching import ONE_LOOK_SCORE
 from storage.alert_terms import DEFAULT_ALERTS
-from sync.hot_lists.entry import fold
+from storage.plate_text import fold
 
 ENTRIES = 1_000_000
 HOME, HOME_SHARE = "US-CA", 0.85
