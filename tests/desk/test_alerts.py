@@ -202,7 +202,7 @@ def test_the_requester_of_an_entry_does_not_verify_its_alert(
     lines(department, token)
     look(department, token, alert)
     form = TranscribeForm(alert=alert, plate=PLATE, state="US-CA")
-    assert "who requested" in refused(department, "alert/transcribe", token, form).what
+    assert "you requested" in refused(department, "alert/transcribe", token, form).what
 
 
 def test_before_the_transcription_the_desk_says_nothing_of_the_entry(

@@ -141,7 +141,7 @@ def test_the_requester_of_the_entry_is_refused_as_at_a_real_alert(
     number = plant(department, people("comm1"))
     requester = people("officer1")
     requester.look(number)
-    with pytest.raises(DeskRefusal, match="who requested"):
+    with pytest.raises(DeskRefusal, match="you requested"):
         requester.types(number, PLATE, "CA")
 
 
