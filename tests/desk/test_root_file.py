@@ -11,6 +11,8 @@ from desk_twins import Department
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from storage.codec import from_bytes, to_bytes
+from storage.cosigners import CosignerKey
 from storage.errors import OutdatedError, RecordError, SignatureError, StorageError
 from sync import root_file
 from sync.department.policy.policy_file import default_document, policy_digest
@@ -18,7 +20,7 @@ from sync.department.server.ceremony import witnesses_of
 from sync.department.server.open_desk import adopt_root, open_desk
 from sync.department.units.authority import Authority
 from sync.errors import HomeError, InvalidInputError
-from sync.root_file import Root, RootKey
+from sync.root_file import NamedKey, Root, RootKey, RootWitness
 
 OLD = [Ed25519PrivateKey.generate() for _ in range(3)]
 NEW = [Ed25519PrivateKey.generate() for _ in range(3)]
@@ -189,3 +191,74 @@ def test_policy_witness_and_keys_change_only_by_the_root_file(department: Depart
 def test_a_witness_is_at_an_https_address_or_in_a_folder(url: str) -> None:
     with pytest.raises(InvalidInputError, match="is no address of a witness"):
         witnesses_of(["no key is looked at before"], [url], "--witness")
+
+
+def vkeys(name: str, count: int = 1) -> tuple[str, ...]:
+    return tuple(CosignerKey.of(name, Ed25519PrivateKey.generate()).text() for _ in range(count))
+
+
+def some(count: int) -> tuple[RootWitness, ...]:
+    return tuple(RootWitness(keys=vkeys(f"w{at}.example"), url="https://w.example") for at in range(count))
+
+
+TWICE = RootWitness(keys=vkeys("w.example"), url="https://w.example")
+KEYS = keys_of(OLD)
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "error"),
+    [
+        ({}, {"format": root_file.FORMAT + 1}, "format or version"),
+        ({}, {"version": 0}, "format or version"),
+        ({}, {"keys": KEYS[:2]}, "3 different keys"),
+        ({}, {"keys": (*KEYS[:2], replace(KEYS[2], public=KEYS[0].public))}, "3 different keys"),
+        ({}, {"keys": (*KEYS, KEYS[0])}, "3 different keys"),
+        ({}, {"keys": (*KEYS[:2], replace(KEYS[2], holder=KEYS[0].holder))}, "three different offices"),
+        ({}, {"keys": (*KEYS[:2], replace(KEYS[2], holder=""))}, "names its holder and has 32 bytes"),
+        ({}, {"keys": (*KEYS[:2], replace(KEYS[2], public=bytes(31)))}, "names its holder and has 32 bytes"),
+        ({}, {"policy_digest": bytes(31)}, "policy version or digest"),
+        ({}, {"policy_version": 0}, "policy version or digest"),
+        (
+            {"others": (NamedKey(name="a", public=b""), NamedKey(name="b", public=b""))},
+            {"others": (NamedKey(name="a", public=b"1"), NamedKey(name="a", public=b"2"))},
+            "names one key twice",
+        ),
+        ({"witnesses": some(7), "quorum": 1}, {"witnesses": some(8), "quorum": 1}, "more than 7 witnesses"),
+        ({"public_witnesses": some(7)}, {"public_witnesses": some(8)}, "more than 7 witnesses"),
+        ({}, {"public_witnesses": (TWICE, TWICE)}, "names one witness twice"),
+        (
+            {},
+            {"witnesses": (TWICE, replace(TWICE, keys=vkeys("w.example"))), "quorum": 1},
+            "names one witness twice",
+        ),
+        ({"witnesses": some(2), "quorum": 2}, {"witnesses": some(2), "quorum": 3}, "3 of 2 witnesses"),
+        ({"witnesses": some(2), "quorum": 1}, {"witnesses": some(2), "quorum": 0}, "0 of 2 witnesses"),
+        ({"quorum": 0}, {"quorum": 1}, "1 of 0 witnesses"),
+        (
+            {"public_witnesses": (RootWitness(keys=vkeys("w.example", 2), url=""),)},
+            {"public_witnesses": (RootWitness(keys=vkeys("w.example", 3), url=""),)},
+            "has 1 to 2 keys",
+        ),
+        ({}, {"public_witnesses": (RootWitness(keys=(), url=""),)}, "has 1 to 2 keys"),
+        (
+            {},
+            {"public_witnesses": (RootWitness(keys=(*vkeys("w"), *vkeys("v")), url=""),)},
+            "the keys of one witness have one name",
+        ),
+    ],
+)
+def test_a_root_has_three_offices_a_policy_and_witnesses_each_once(
+    good: dict[str, Any], bad: dict[str, Any], error: str
+) -> None:
+    allowed, refused = replace(FIRST, **good), replace(FIRST, **bad)
+    assert root_file.open_first(signed(allowed, *OLD[:2]), allowed.digest()) == allowed
+    with pytest.raises(RecordError, match=error):
+        from_bytes(Root, to_bytes(refused))
+
+
+def test_a_root_file_has_six_signatures_at_most() -> None:
+    one = root_file.sign(FIRST, OLD[0])
+    two = root_file.sign(FIRST, OLD[1])
+    assert root_file.open_first(root_file.assemble(FIRST, [one, *[two] * 5]), FIRST.digest()) == FIRST
+    with pytest.raises(StorageError, match="more than 6 signatures"):
+        root_file.open_first(root_file.assemble(FIRST, [one, *[two] * 6]), FIRST.digest())

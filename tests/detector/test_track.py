@@ -156,6 +156,13 @@ def test_a_plate_boxed_twice_is_still_one_pass() -> None:
     assert texts(replay.finish()) == ["7ABC123"]
 
 
+def test_two_plates_whose_boxes_overlap_are_two_passes_where_their_texts_are_two() -> None:
+    replay = Replay()
+    for step in range(6):
+        replay.look(near("7ABC123", 300 + 9 * step, 300), near("4XYZ999", 320 + 9 * step, 310))
+    assert texts(replay.finish()) == ["4XYZ999", "7ABC123"]
+
+
 def test_unreadable_clutter_is_dropped() -> None:
     replay = Replay()
     replay.show(frame(reading("", box_at(300, 300, 60, 0.4))))
