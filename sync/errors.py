@@ -50,10 +50,12 @@ class UnitKeyError(NotEnrolledError):
 class RefusedByDepartmentError(SyncError):
     """The department answered no. `code`: one word of `messages.REFUSALS`; `held`: the log's size there."""
 
-    def __init__(self, what: str, *, code: str, where: str = "", held: int | None = None) -> None:
+    def __init__(
+        self, what: str, *, code: str, where: str = "", cure: str = "", held: int | None = None
+    ) -> None:
         self.code = code
         self.held = held
-        super().__init__(what, where=where)
+        super().__init__(what, where=where, cure=cure)
 
 
 class BatchRefusedError(RefusedByDepartmentError):

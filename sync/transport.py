@@ -201,7 +201,14 @@ class HttpsLink:
             kind = RevokedError
         elif refusal.code in {"busy", "unavailable", "too-slow", "stale"}:
             return LinkError(refusal.what, where=refusal.code, cure="nothing is lost: the next sync sends it")
-        return kind(refusal.what, code=refusal.code, where=f"{name} refused", held=refusal.held)
+        cure = (
+            "a code is for one unit, once: ask the administrator for a new one"
+            if refusal.code == "code"
+            else ""
+        )
+        return kind(
+            refusal.what, code=refusal.code, where="the department refused", cure=cure, held=refusal.held
+        )
 
 
 def _told(error: httpx.HTTPError, name: str, address: str) -> LinkError:
