@@ -156,7 +156,7 @@ def expected_schema(version: int = FORMAT) -> set[tuple[str, str]]:
 def demand_own(db: sqlite_utils.Database, version: int, path: Path) -> None:
     """Every table, index and nothing else as this program makes them. Raises DamagedError.
 
-    A trigger that somebody planted would act with the reader's own hand on what it stores.
+    A planted trigger would act with the reader's own hand on what it stores.
     """
     try:
         same = schema_of(db) == expected_schema(version)
@@ -164,7 +164,7 @@ def demand_own(db: sqlite_utils.Database, version: int, path: Path) -> None:
         raise DamagedError(f"is damaged: {error}", where=str(path)) from None
     if not same:
         raise DamagedError(
-            "its tables are not those that this program makes: somebody altered them",
+            "its tables are not those that this program makes: they were altered",
             where=str(path),
             cure=DAMAGE_CURE,
         )

@@ -1,4 +1,4 @@
-"""What a program prints moves no cursor: names of files, sentences of a package, errors, written by anyone.
+"""What a program prints moves no cursor: names of files, sentences of a package, errors from outside.
 
 Text that came from outside is shown by every command, so it is the standard streams that replace control
 characters, those that turn the direction of writing, and bytes of a name that are no text. Lines and tabs
