@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import tracemalloc
 import zipfile
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storage.errors import PackageError
-from sync.department.content.zipped import names_in, read_zip
+from sync.department.content.zipped import names_in, read_zip, write_zip
 
 
 def zipped(**files: bytes) -> bytes:
@@ -31,6 +32,27 @@ def read(data: bytes) -> dict[str, bytes]:
 
 def test_files_come_out_by_name() -> None:
     assert read(WHOLE)["head"] == b"signed " * 40
+
+
+def test_a_small_file_that_swells_is_refused_before_it_does() -> None:
+    limits = {"where": "package", "most_files": 9, "most_bytes": 1 << 32}
+    swollen = zipped(reads=bytes(4 << 20))
+    assert len(swollen) < 8192
+    tracemalloc.start()
+    with pytest.raises(PackageError, match="is compressed"):
+        read_zip(swollen, stored=True, **limits)  # type: ignore[arg-type]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1 << 20
+    whole = write_zip({"reads": bytes(4 << 20)})
+    assert read_zip(whole, stored=True, **limits) == {"reads": bytes(4 << 20)}  # type: ignore[arg-type]
+    twice = bytearray(write_zip({f"{number}": bytes(100_000) for number in range(4)}))
+    at = twice.find(b"PK\x01\x02")
+    for _ in range(4):  # each central entry points to the same file
+        twice[at + 42 : at + 46] = bytes(4)
+        at = twice.find(b"PK\x01\x02", at + 4)
+    with pytest.raises(PackageError):
+        read_zip(bytes(twice), stored=True, **limits)  # type: ignore[arg-type]
 
 
 def test_more_files_or_bytes_than_allowed_are_refused() -> None:

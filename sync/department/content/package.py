@@ -178,7 +178,7 @@ def check(data: bytes, public: Ed25519PublicKey, witnesses: Witnesses | None = N
 
     `witnesses`: of the access log, for who co-signed the entries; None asks for no co-signature.
     """
-    files = read_zip(data, where="package", most_files=MAX_FILES, most_bytes=MAX_BYTES)
+    files = read_zip(data, where="package", most_files=MAX_FILES, most_bytes=MAX_BYTES, stored=True)
     if HEAD not in files:
         raise PackageError("lacks its signed head", where=HEAD)
     signed = envelope.open_signed(files[HEAD], public, context=CONTEXT, limit=16 << 20)

@@ -33,13 +33,20 @@ def write_zip(files: Mapping[str, bytes], *, method: int = zipfile.ZIP_STORED) -
     return out.getvalue()
 
 
-def read_zip(data: bytes, *, where: str, most_files: int, most_bytes: int) -> dict[str, bytes]:
-    """Each file by its name. `where`: what the errors call it. Raises PackageError."""
+def read_zip(
+    data: bytes, *, where: str, most_files: int, most_bytes: int, stored: bool = False
+) -> dict[str, bytes]:
+    """Each file by its name. `where`: what the errors call it. Raises PackageError.
+
+    `stored`: none is compressed, so that a small file from outside takes no more memory than it has bytes.
+    """
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             infos = archive.infolist()
             if len(infos) > most_files or sum(one.file_size for one in infos) > most_bytes:
                 raise PackageError("is too large", where=where)
+            if stored and sum(one.file_size for one in infos) > len(data):
+                raise PackageError("is compressed, as no package of a department is", where=where)
             if len({one.filename for one in infos}) != len(infos):
                 raise PackageError("holds a name twice", where=where)
             return {one.filename: archive.read(one) for one in infos}
