@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import smtplib
+import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import httpx
 import pytest
@@ -280,6 +281,7 @@ class MailServer(smtplib.SMTP):
     """Takes mails instead of sending them."""
 
     sent: ClassVar[list[str]] = []
+    offers_tls: ClassVar[bool] = True
 
     def __init__(self, host: str, port: int, timeout: float) -> None:
         assert (host, port) == ("mail.example", 2525)
@@ -290,12 +292,47 @@ class MailServer(smtplib.SMTP):
     def __exit__(self, *_details: object) -> None:
         return None
 
-    def has_extn(self, opt: str) -> bool:
-        return False
+    def starttls(self, *_more: Any, context: ssl.SSLContext | None = None, **_named: Any) -> Any:
+        assert context is not None
+        assert context.check_hostname
+        if not MailServer.offers_tls:
+            raise smtplib.SMTPNotSupportedError("STARTTLS extension not supported by server.")
 
     def send_message(self, msg: object, *_more: object, **_named: object) -> dict[str, tuple[int, bytes]]:
         MailServer.sent.append(str(msg))
         return {}
+
+
+@pytest.mark.parametrize(
+    ("settings", "tls"),
+    [
+        pytest.param({"notice_mail": "chief@example.gov"}, False, id="STARTTLS stripped"),
+        pytest.param({"notice_mail": "a\nb@example.gov"}, True, id="an address of two lines"),
+        pytest.param({"notice_webhook": "http://[half/"}, True, id="a URL that is none"),
+        pytest.param({"notice_webhook": "https://x.example:port/"}, True, id="a port that is none"),
+    ],
+)
+def test_a_way_that_cannot_be_gone_is_told_and_tells_nobody_in_clear(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, str], tls: bool
+) -> None:
+    monkeypatch.setattr(smtplib, "SMTP", MailServer)
+    monkeypatch.setattr(MailServer, "offers_tls", tls)
+    MailServer.sent.clear()
+    made = Settings(name="Two\nlines", notice_smtp="mail.example:2525", **settings)  # type: ignore[arg-type]
+    told: list[str] = []
+    ways = [*notify.ways_of(made), told.extend]
+    assert notify.notify(tmp_path, ways, ["the password of chief ends"], 1)
+    assert (told, MailServer.sent) == (["the password of chief ends"], [])
+
+
+def test_a_name_of_two_lines_is_no_second_header(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(smtplib, "SMTP", MailServer)
+    MailServer.sent.clear()
+    made = Settings(
+        name="PD\nBcc: all@example.gov", notice_mail="chief@example.gov", notice_smtp="mail.example:2525"
+    )
+    notify.send_mail(made, ["a line"])
+    assert "\nBcc:" not in MailServer.sent[0]
 
 
 def test_notices_go_out_by_mail_and_webhook_when_there_is_something_new(

@@ -56,7 +56,9 @@ class Settings:
     )
     notice_mail: str = setting("", why="mail address that gets what is overdue or ends soon; empty: none")
     notice_from: str = setting("", why="sender of these mails; empty: the same address")
-    notice_smtp: str = setting("localhost:25", why="HOST:PORT of the mail server; STARTTLS where offered")
+    notice_smtp: str = setting(
+        "localhost:25", why="HOST:PORT of the mail server; with STARTTLS, unless it is localhost"
+    )
     notice_webhook: str = setting("", why="URL that is posted the same as JSON; empty: none")
     code_hours: int = setting(24, low=1, high=168, why="life of a one-time enrollment code")
 
