@@ -5,12 +5,17 @@ from __future__ import annotations
 import ipaddress
 
 
-def network_of(address: str) -> str:
-    """An IPv4 address, or the /64 that one IPv6 subscriber has; of any other text 64 characters."""
+def network_of(address: str, *, wide: bool = False) -> str:
+    """An IPv4 address, or the /64 that one IPv6 subscriber has; of any other text 64 characters.
+
+    `wide`: the /24, or the /48, around it.
+    """
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
         return address[:64]
     if isinstance(parsed, ipaddress.IPv6Address):
-        return str(parsed.ipv4_mapped or ipaddress.ip_network((parsed, 64), strict=False))
-    return str(parsed)
+        if parsed.ipv4_mapped is None:
+            return str(ipaddress.ip_network((parsed, 48 if wide else 64), strict=False))
+        parsed = parsed.ipv4_mapped
+    return str(ipaddress.ip_network((parsed, 24), strict=False)) if wide else str(parsed)

@@ -117,7 +117,7 @@ def test_many_addresses_cannot_fill_the_log(department: Department) -> None:
     made = 0
     for number in range(rules.A_DAY + 20):
         with contextlib.suppress(TooManyError):
-            ask(department.front, f"2001:db8::{number:x}", FORM)
+            ask(department.front, f"2001:db8:{number:x}::1", FORM)
             made += 1
     assert made == rules.A_DAY
     department.clock.step(DAY_US)
@@ -246,7 +246,7 @@ def test_strangers_who_use_up_the_day_keep_no_paper_form_out_nor_paper_forms_a_s
     for _ in range(rules.A_DAY):
         department.call("redress/enter", chief, on_paper(department))
     for number in range(rules.A_DAY):
-        ask(department.front, f"2001:db8::{number:x}", FORM)
+        ask(department.front, f"2001:db8:{number:x}::1", FORM)
     with pytest.raises(TooManyError):
         ask(department.front, "192.0.2.1", FORM)
     department.call("redress/enter", chief, on_paper(department))

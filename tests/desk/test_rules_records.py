@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,7 +17,15 @@ from sync.department.desk.grants.rules import Grants
 from sync.department.desk.holds import rules as holds
 from sync.department.desk.holds.rules import MAX_READS, Holds
 from sync.department.desk.redress import rules as redress
-from sync.department.desk.redress.rules import A_DAY, AN_HOUR, OLDEST_US, REMEMBERED, AddressPace, Requests
+from sync.department.desk.redress.rules import (
+    A_DAY,
+    A_DAY_OF_AREA,
+    AN_HOUR,
+    OLDEST_US,
+    REMEMBERED,
+    AddressPace,
+    Requests,
+)
 from sync.department.desk.sharing import rules as sharing
 from sync.department.desk.sharing.rules import MAX_LETTER_BYTES, Shares
 from sync.department.journal.change_entries import ChangeUsed, HoldRests
@@ -39,6 +48,7 @@ from sync.department.journal.sharing_entries import (
     ShareReviewed,
     ShareRouted,
 )
+from sync.department.policy.refusals import TooManyError
 
 READS = tuple(read_name(bytes(32), at) for at in range(MAX_READS + 1))
 
@@ -285,9 +295,31 @@ def test_an_address_asks_so_often_an_hour_and_others_are_not_in_its_way() -> Non
     pace.demand("a", NOW_US - 1)  # times to come, of a clock that was set back, count against nobody
 
 
+@pytest.mark.parametrize(
+    ("mine", "other"),
+    [
+        ("192.0.2.{}", "198.51.100.7"),
+        ("2001:db8:7:{}::1", "2001:db8:8::1"),
+        ("::ffff:192.0.2.{}", "192.0.3.1"),
+    ],
+)
+def test_one_person_with_many_addresses_takes_nobody_elses_place(mine: str, other: str) -> None:
+    pace, taken = AddressPace(), 0
+    for number in range(250):
+        with contextlib.suppress(TooManyError):
+            pace.demand(mine.format(number), NOW_US + number)
+            taken += 1
+    assert taken == A_DAY_OF_AREA
+    pace.demand(other, NOW_US)
+    for number in range(3):  # one IPv6 subscriber is one address
+        pace.demand(f"2001:db8:9:9::{number}", NOW_US)
+    refused("too-many", pace.demand, "2001:db8:9:9::4", NOW_US)
+
+
 def test_the_limits_of_records_are_what_their_pages_say() -> None:
     assert (MAX_READS, MAX_LETTER_BYTES) == (1000, 512 * 1024)
-    assert (A_DAY, AN_HOUR, REMEMBERED, OLDEST_US) == (50, 3, 10_000, 366 * DAY_US)
+    assert (A_DAY, AN_HOUR, A_DAY_OF_AREA, REMEMBERED) == (100, 3, 10, 10_000)
+    assert OLDEST_US == 366 * DAY_US
     assert sharing.is_late(NOW_US, NOW_US + sharing.ANSWER_DAYS * DAY_US)
     assert not sharing.is_late(NOW_US, NOW_US + sharing.ANSWER_DAYS * DAY_US - 1)
 

@@ -22,6 +22,7 @@ from sync.department.policy.refusals import (
     demand,
     refuse_each,
 )
+from sync.networks import network_of
 
 CLAUSE = "463.4"
 ABOUT = {
@@ -36,8 +37,9 @@ OUTCOMES = {
     "referred": "referred to another office",
     "unclear": "it could not be determined",
 }
-A_DAY = 50  # requests that one day takes, from everybody
+A_DAY = 100  # requests that one day takes, from everybody
 AN_HOUR = 3  # requests that one address makes
+A_DAY_OF_AREA = 10  # requests that a provider's network (/24, IPv6 /48) makes in a day
 ANSWER_DAYS = 30
 OLDEST_US = 366 * DAY_US  # an older paper form has the wrong date
 REMEMBERED = 10_000
@@ -62,27 +64,36 @@ class Requests:
 
 
 class AddressPace:
-    """How often each address asked in the last hour. Forgotten with the process. Thread-safe."""
+    """How often each address asked in the last hour, and each wider network in the last day: one person with
+    a few addresses takes nobody else's place. Forgotten with the process. Thread-safe."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
         self._times: OrderedDict[str, list[int]] = OrderedDict()
+        self._areas: OrderedDict[str, list[int]] = OrderedDict()
 
     def demand(self, address: str, now_us: int) -> None:
         """Count one request in. Raises TooManyError."""
+        own, area = network_of(address), network_of(address, wide=True)
         with self._guard:
-            times = [one for one in self._times.get(address, ()) if 0 <= now_us - one < HOUR_US]
-            if len(times) >= AN_HOUR:
+            times = _within(self._times.get(own, []), HOUR_US, now_us)
+            wide = _within(self._areas.get(area, []), DAY_US, now_us)
+            if len(times) >= AN_HOUR or len(wide) >= A_DAY_OF_AREA:
                 raise TooManyError(
                     "too many requests from this address",
                     code="too-many",
                     clause=CLAUSE,
-                    cure="ask in an hour",
+                    cure="ask in an hour" if len(times) >= AN_HOUR else "ask tomorrow, or by letter",
                 )
-            self._times[address] = [*times, now_us]
-            self._times.move_to_end(address)
-            while len(self._times) > REMEMBERED:
-                self._times.popitem(last=False)
+            for table, name, known in ((self._times, own, times), (self._areas, area, wide)):
+                table[name] = [*known, now_us]
+                table.move_to_end(name)
+                while len(table) > REMEMBERED:
+                    table.popitem(last=False)
+
+
+def _within(times: list[int], span_us: int, now_us: int) -> list[int]:
+    return [one for one in times if 0 <= now_us - one < span_us]
 
 
 def is_paper(entry: Entry) -> bool:
