@@ -15,6 +15,7 @@ from sqlalchemy import insert, select, update
 
 from storage import codec, envelope
 from storage.day_keys import DayKeys
+from storage.grant_format import REVOCATIONS
 from storage.policy import CustodyPolicy, PolicyTerm
 from storage.roster import Roster
 from storage.times import DAY_US
@@ -31,6 +32,7 @@ from sync.messages import MAX_DOCUMENT_BYTES, SignedDocument
 
 NAME = re.compile(r"[a-z][a-z-]{0,31}(/[A-Za-z0-9._-]{1,31})?")
 AT_ENROLLMENT = ("policy", "roster", "day-keys")
+IF_THERE = (REVOCATIONS,)  # a unit that is enrolled again opens its console for no grant that was revoked
 RENEW_WHEN_LEFT_DAYS = 300
 
 
@@ -76,12 +78,16 @@ def out(connection: sa.Connection, name: str) -> tuple[int, bytes]:
 def at_enrollment(connection: sa.Connection) -> list[SignedDocument]:
     """What a new unit gets at once. Raises InvalidInputError when it was never signed."""
     query = select(documents.c.name, documents.c.message).where(
-        documents.c.unit_id == "", documents.c.name.in_(AT_ENROLLMENT)
+        documents.c.unit_id == "", documents.c.name.in_((*AT_ENROLLMENT, *IF_THERE))
     )
     found = {row[0]: bytes(row[1]) for row in connection.execute(query)}
     if missing := [name for name in AT_ENROLLMENT if name not in found]:
         raise InvalidInputError(f"no {missing[0]} was signed for units yet", cure="run: department enroll")
-    return [SignedDocument(name=name, message=found[name]) for name in AT_ENROLLMENT]
+    return [
+        SignedDocument(name=name, message=found[name])
+        for name in (*AT_ENROLLMENT, *IF_THERE)
+        if name in found
+    ]
 
 
 def _terms(terms: tuple[Term, ...]) -> tuple[PolicyTerm, ...]:
