@@ -7,7 +7,6 @@ import sys
 
 import click
 
-from firmware.frames.sources import typed_source
 from firmware.run import app
 from firmware.run.run_result import RunOptions
 from sync.command_frame import Common, verb
@@ -48,7 +47,7 @@ def run(common: Common, *, source: str | None, once: bool, pace: str | None, pla
             file=sys.stderr,
         )
     options = RunOptions(
-        source=typed_source(source),
+        source=source,
         once=once,
         at_source_pace=None if pace is None else pace == "source",
         plates=plates,

@@ -14,7 +14,6 @@ from firmware.console.selftest import self_test, sounder_of
 from firmware.console.unit import SelfTestLine
 from firmware.custody.opening import open_ledger
 from firmware.errors import UsageError
-from firmware.frames.sources import typed_source
 from firmware.run.app import take_home
 from firmware.run.field_parts import clock_of
 from firmware.run.part_checks import own_part_checks
@@ -35,7 +34,6 @@ def selftest(common: Common, *, source: str | None) -> int:
 
     Shows no plate. Exit status: 0 all parts work, 1 a part fails, 3 a part is missing.
     """
-    source = typed_source(source)
     take_home(common.home)
     config, clock = load_config(common.home), clock_of(None)
     try:

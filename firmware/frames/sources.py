@@ -18,19 +18,7 @@ from hw.clock import Clock
 DROP = "drop:"
 RETUNED = "camera settings changed"
 
-_PASSWORD = re.compile(r"\w+://[^@]*:[^@]*@", re.DOTALL)
 _CAMERA = re.compile(r"camera(?::([0-9]))?")
-
-
-def typed_source(text: str | None) -> str | None:
-    """A source from the command line. Raises UsageError for one with a password: every user of the machine
-    sees the command line."""
-    if text is not None and _PASSWORD.match(text):
-        raise UsageError(
-            f"{shown_source(text)}: every user of this machine sees a password on the command line; "
-            "write the address into config.toml, [camera] source"
-        )
-    return text
 
 
 def open_source(

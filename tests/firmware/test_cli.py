@@ -281,14 +281,6 @@ def test_source_that_cannot_be_opened_is_named(tmp_path: Path, source: str, stat
     assert said in errors_of(done)[0]
 
 
-@pytest.mark.parametrize("command", ["run", "selftest"])
-def test_a_password_on_the_command_line_is_refused_and_not_repeated(tmp_path: Path, command: str) -> None:
-    done = reader(command, "--source", "rtsp://viewer:s3cr/et@10.0.0.7/live", home=tmp_path)
-    assert done.returncode == 2
-    assert "config.toml" in errors_of(done)[0]
-    assert "s3cr" not in done.stdout + done.stderr
-
-
 def test_broken_images_are_named_the_others_read_and_the_status_is_1(tmp_path: Path) -> None:
     good, broken = tmp_path / "good.png", tmp_path / "broken.jpg"
     Image.new("RGB", (64, 48), "white").save(good)
