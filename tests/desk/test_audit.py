@@ -155,7 +155,9 @@ def sampled(department: Department, report: object) -> set[int]:
     return {entry for one in found for entry in one.accesses}
 
 
-def test_nobody_knows_the_sample_before_the_audit_has_begun(department: Department, tokens: Tokens) -> None:
+def test_the_sample_cannot_be_known_before_the_audit_has_begun(
+    department: Department, tokens: Tokens
+) -> None:
     comm, desk = tokens("comm1"), department.desk
     for number in range(12):
         search(department, comm, number=f"26-0{number:02}")

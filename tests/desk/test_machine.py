@@ -312,7 +312,7 @@ class MailServer(smtplib.SMTP):
         pytest.param({"notice_webhook": "https://x.example:port/"}, True, id="a port that is none"),
     ],
 )
-def test_a_way_that_cannot_be_gone_is_told_and_tells_nobody_in_clear(
+def test_a_way_that_cannot_be_gone_is_named_and_sends_nothing_in_clear(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, str], tls: bool
 ) -> None:
     monkeypatch.setattr(smtplib, "SMTP", MailServer)

@@ -303,7 +303,7 @@ def test_an_address_asks_so_often_an_hour_and_others_are_not_in_its_way() -> Non
         ("::ffff:192.0.2.{}", "192.0.3.1"),
     ],
 )
-def test_one_person_with_many_addresses_takes_nobody_elses_place(mine: str, other: str) -> None:
+def test_one_person_with_many_addresses_takes_no_other_place(mine: str, other: str) -> None:
     pace, taken = AddressPace(), 0
     for number in range(250):
         with contextlib.suppress(TooManyError):

@@ -100,7 +100,7 @@ class ReceivingKeys(Protocol):
         """Open, match to the leaf that the log's key (`public`, 32 bytes) signed, seal under the store key of
         `day`, bound to that leaf. epoch -> (day key id, sealed).
 
-        So what opens with a leaf is what that log's key signed in it, whoever asks. Raises KeyServiceError
+        So what opens with a leaf is what that log's key signed in it. Raises KeyServiceError
         when it cannot work at all; a single bad element is `refused`.
         """
 

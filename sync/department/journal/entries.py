@@ -293,7 +293,7 @@ class FindingClosed(Note):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditBegun(Note):
     """A periodic audit of the log between two times begins. The first tree head that a witness co-signs over
-    this entry chooses the sample, so nobody knows it before; an audit that was cut off goes on from it."""
+    this entry chooses the sample, so it cannot be known before; an audit that was cut off goes on from it."""
 
     KIND: ClassVar[str] = "audit_begun"
     from_us: int

@@ -197,7 +197,7 @@ def _period_of(begun: Entry) -> tuple[int, int]:
 
 
 def _demand_same(begun: Entry, form: PeriodForm) -> None:
-    """An audit that was cut off is finished before another begins: nobody draws until the sample suits.
+    """An audit that was cut off is finished before another begins, so no one draws until the sample suits.
     Raises FormError."""
     since, until = _period_of(begun)
     if form.since_us in {-1, since} and form.until_us in {-1, until}:

@@ -65,7 +65,7 @@ class Requests:
 
 class AddressPace:
     """How often each address asked in the last hour, and each wider network in the last day: one person with
-    a few addresses takes nobody else's place. Forgotten with the process. Thread-safe."""
+    a few addresses takes no other person's place. Forgotten with the process. Thread-safe."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
