@@ -200,7 +200,9 @@ def demand_plain(*paths: Path) -> None:
     for path in paths:
         with contextlib.suppress(OSError):
             if not stat.S_ISREG(path.lstat().st_mode):
-                raise LedgerError("is not a plain file", where=str(path))
+                raise LedgerError(
+                    "is not a plain file", where=str(path), cure="put the file itself there, not a link to it"
+                )
 
 
 def read_bounded(path: Path, limit: int) -> bytes:

@@ -91,7 +91,7 @@ def _take_back(home: Path, folder: SyncFolder) -> TakenUp | None:
     own, taken = load_config(home), None
     if own.sync == trial.sent:
         try:
-            rewrite_config(home, config_text(replace(own, sync=trial.before)))
+            rewrite_config(home, config_text(replace(own, sync=trial.returns_to())))
         except OSError:  # a full disk: later
             return None
         taken = TakenUp(version=trial.version, refused=CUT_OFF)

@@ -37,6 +37,12 @@ class Trial:
         """Whether the unit ran for too long without a conversation."""
         return self.ran_s >= self.sent.late_after_s
 
+    def returns_to(self) -> SyncSettings:
+        """The settings before, and the networks that were sent beside theirs: one may come to be there."""
+        if not (self.before.networks and self.sent.networks):
+            return self.before
+        return replace(self.before, networks=f"{self.before.networks}, {self.sent.networks}")
+
 
 def begin(folder: SyncFolder, trial: Trial) -> None:
     """Keep a trial, in the place of one before it, whose older settings stay those to return to."""

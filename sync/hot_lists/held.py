@@ -227,16 +227,18 @@ class HeldLists:
             mark.unlink(missing_ok=True)
 
     def drop_unreadable(self) -> None:
-        """Read every list of the department through; one that does not open goes until a sync brings it."""
+        """Read every list of the department through; one that does not open is removed until a sync
+        brings it, one that the card does not give counts as missing until it is read again."""
         if self._member() is None:
             return
         for list_id, one in self._held.items():
             try:
                 for _ in one.file.entries():
                     pass
-            except (OSError, StorageError):
+            except (OSError, StorageError) as error:
                 self._held = {name: held for name, held in self._held.items() if name != list_id}
-                (self._folder / f"{list_id}.list").unlink(missing_ok=True)
+                if not isinstance(error, OSError):  # a card that fails for a moment keeps its list
+                    (self._folder / f"{list_id}.list").unlink(missing_ok=True)
 
     def _load(self) -> None:
         """Open the stored lists; one that another log sealed is unreadable and is removed until a sync."""

@@ -115,7 +115,7 @@ def test_every_kind_that_a_person_makes_is_tried_or_rests_on_one_that_is() -> No
     rest = {
         "grant_delegated", "hold_rests", "hold_exported", "hold_booked", "glass_broken", "audit",
         "purge_asked", "unit_code", "closed_log", "reset_handed", "share_asked", "share_routed",
-        "share_delivered", "redress_answered",
+        "share_delivered", "redress_answered", "audit_begun",
     }  # fmt: skip
     assert tried | rest == MADE_KINDS
 

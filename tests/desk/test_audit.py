@@ -180,6 +180,21 @@ def test_the_sample_cannot_be_known_before_the_audit_has_begun(
     assert len(done.head.split("\n\n")[1].strip().splitlines()) >= 2  # the log's signature, and a witness's
 
 
+def test_no_period_leaves_look_ups_out_of_every_audit(department: Department, tokens: Tokens) -> None:
+    search(department, tokens("comm1"))
+    for first in (True, False):  # since the log was opened; since the last audit
+        department.clock.step(MINUTE_US)
+        late = PeriodForm(since_us=department.clock.us - 1)
+        with pytest.raises(FormError) as refused:
+            department.call("audit/run", tokens("super"), late)
+        assert refused.value.code == "gap"
+        report = department.call("audit/run", tokens("super"), PeriodForm())
+        assert isinstance(report, AuditReport)
+        again = PeriodForm(since_us=report.from_us)  # what was audited may be audited again
+        assert isinstance(department.call("audit/run", tokens("super"), again), AuditReport)
+        assert first or report.from_us > department.desk.book.opened_us
+
+
 def test_an_audit_that_was_cut_off_draws_no_second_time(department: Department, tokens: Tokens) -> None:
     comm, desk = tokens("comm1"), department.desk
     for number in range(12):
@@ -191,6 +206,7 @@ def test_an_audit_that_was_cut_off_draws_no_second_time(department: Department, 
     begun = desk.book.findings.begun
     assert begun is not None
     department.witness.away = False
+    department.clock.step(1_000_000)  # what comes now is past the period
     for _ in range(3):  # entries that would have rolled again
         search(department, comm, number="26-099")
     with pytest.raises(FormError) as other:

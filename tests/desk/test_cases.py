@@ -157,6 +157,7 @@ def test_it_is_not_confirmed_and_what_two_people_cleared_does_not_sound(today: T
         person.closes(alert)
 
 
+@pytest.mark.slow  # rests on the last row of the table above
 def test_another_entry_of_the_same_plate_is_met_again(today: Today) -> None:
     """Cleared is the plate for that entry, until the entry changes."""
     case = CASES[-1]

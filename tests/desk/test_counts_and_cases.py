@@ -173,6 +173,10 @@ def test_a_covert_hit_moves_no_public_number(department: Department) -> None:
         )
         hits = [one for number in range(1, 6) for one in alert(number, covert=False)]
         hits += [one for number in range(covert) for one in alert(50 + number, covert=True)]
+        hits += [
+            Fact(entry=900 + number, kind="access", words=(action, ""), numbers=())
+            for number, action in enumerate(("alert", "alert-image") * covert)
+        ]
         return for_public([sent, *hits], seen)
 
     for number in range(1, 10):

@@ -336,7 +336,7 @@ def test_a_witness_that_claims_and_shows_nothing_stops_no_answer_of_a_quorum(
         said += covered.claims
     assert {name for name, _ in said} == {"w1.example/1"}
     log.links[0].away, log.now = True, log.now + 61
-    with pytest.raises(ForkedLogError):  # no quorum beside it
+    with pytest.raises(LinkError):  # no quorum beside it: what is not shown counts as absent, for the grace
         log.cover(log.add())
     log.close()
 
@@ -409,9 +409,9 @@ def test_the_desk_goes_on_beside_a_witness_that_only_claims_and_tells_of_it(
     assert covered.claims == [f"entry {claim.sequence}: witness w1.example/1: no continuation"]
     links[named[0].url] = AbsentWitness()
     desk._links = WitnessLinks(lambda one: links[one.url])
-    with pytest.raises(DeskRefusal) as refused:
-        search(department, comm1)
-    assert refused.value.code == "forked"
+    assert search(department, comm1).unwitnessed  # what is not shown counts as absent, for the grace
+    for folder in folders:
+        folder.close()
 
 
 def forks(old_size: int, proof: list[bytes], note: str) -> str:

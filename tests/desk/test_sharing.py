@@ -10,6 +10,7 @@ from io import BytesIO
 import pytest
 from desk_twins import GROUND, Department
 from flipped import flip
+from packages import signed_again, unpacked
 
 from storage.errors import PackageError
 from storage.times import DAY_US
@@ -276,6 +277,14 @@ def test_a_stranger_verifies_the_package_and_finds_every_change(
     assert (head.number, len(head.reads), made.count) == ("H-26-77", 4, 4)
     names = zipfile.ZipFile(BytesIO(made.package)).namelist()
     assert "reads/0/record.tlog-proof" in names
+    files = unpacked(made.package)
+    key = department.home.log_key()
+    entries = [name for name in files if name.startswith("entries/")]
+    assert len(entries) >= 6  # the search, and what it found
+    found = sorted({name.split(".")[0] for name in entries})[1]
+    bare = {name: data for name, data in files.items() if not name.startswith(f"{found}.")}
+    with pytest.raises(PackageError):  # the plate alone lets nothing leave: the log names each read
+        package.check(signed_again(bare, key), public)
     assert "reads/0/overview.jpg" in names
     for name in names:
         out = BytesIO()

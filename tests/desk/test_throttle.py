@@ -10,6 +10,7 @@ import pytest
 from desk_twins import MINUTE_US, PASSWORD, Department, open_department
 from passkey_attacks import registered
 
+from storage.times import DAY_US
 from sync.department.desk.people.calls import UserForm
 from sync.department.desk.people.challenges import MOST_WAITING
 from sync.department.desk.people.kept_failures import FILE, KeptFailures
@@ -245,8 +246,28 @@ def test_what_is_kept_of_failures_names_no_person_and_is_bounded(
         assert kept.execute("SELECT count(*) FROM failures").fetchone() == (5,)
 
 
-def test_without_its_file_failures_count_in_memory(tmp_path: Path, department: Department) -> None:
-    (tmp_path / FILE).mkdir()  # as a disk that fails
+def test_failures_of_a_clock_that_stood_ahead_lock_no_one_later(department: Department) -> None:
+    made, terms, now = LogonThrottle(), department.desk.policy.sessions, department.clock.us
+    ahead = now + 300 * DAY_US
+    for _ in range(CODES.attempts):
+        made.failed(terms, STRANGER, "chief", ahead, code=True)
+    with pytest.raises(LockedError):
+        made.demand_open(terms, STRANGER, "chief", ahead)
+    with pytest.raises(LockedError):
+        made.demand_codes("chief", ahead)
+    made.demand_open(terms, STRANGER, "chief", now)
+    made.demand_codes("chief", now)
+
+
+@pytest.mark.parametrize("trouble", ["a folder", "a view"])
+def test_without_its_file_failures_count_in_memory(
+    tmp_path: Path, department: Department, trouble: str
+) -> None:
+    if trouble == "a folder":
+        (tmp_path / FILE).mkdir()  # as a disk that fails
+    else:
+        with closing(sqlite3.connect(tmp_path / FILE)) as planted:
+            planted.execute("CREATE VIEW failures AS SELECT 1")
     made, terms = LogonThrottle(lambda: KeptFailures(tmp_path, b"secret")), department.desk.policy.sessions
     for number in range(terms.attempts):
         made.failed(terms, STRANGER, "chief", number)

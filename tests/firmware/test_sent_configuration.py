@@ -2,6 +2,7 @@
 
 import io
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,12 +12,12 @@ from sync_twins import found_department, issue_code, running
 
 from firmware.custody.opening import open_ledger
 from firmware.errors import ConfigError
-from firmware.fleet import sent_configuration
+from firmware.fleet import sent_configuration, sync_trial
 from firmware.fleet.sent_configuration import NAME, newest, take_up, waits
-from firmware.fleet.sync_trial import RunningTrial
+from firmware.fleet.sync_trial import RunningTrial, Trial
 from firmware.run.app import prepare_home, run
 from firmware.run.run_result import RunOptions
-from firmware.settings.config import load_config
+from firmware.settings.config import config_text, load_config, rewrite_config
 from storage import codec, envelope
 from storage.errors import HomeLockedError
 from storage.home import Home
@@ -259,6 +260,26 @@ def test_one_conversation_ends_the_trial(home: Path) -> None:
     assert not RunningTrial(folder, ran).lapses()
     assert not waits(home)
     assert load_config(home).sync.only_on_mains
+
+
+def test_networks_that_were_sent_stay_allowed_beside_those_that_worked(home: Path) -> None:
+    """A station changes its network on Monday: a car that was told on Thursday drives for a day before."""
+    folder, ran = SyncFolder.of(home), Ran()
+    edit(home, 'networks = ""', 'networks = "station-2025"')
+    write_sent(folder, ran, home, networks="station-2026")
+    assert load_config(home).sync.networks == "station-2025, station-2026"
+
+
+def write_sent(folder: SyncFolder, ran: Ran, home: Path, *, networks: str) -> None:
+    """A trial that lapsed, without NetworkManager, which a configuration that names networks needs."""
+    own = load_config(home)
+    sent = replace(own.sync, networks=networks)
+    sync_trial.begin(folder, Trial(version=1, before=own.sync, sent=sent))
+    rewrite_config(home, config_text(replace(own, sync=sent)))
+    trial = RunningTrial(folder, ran)
+    ran.s += 86_401
+    assert trial.lapses()
+    assert take_up(home) is not None
 
 
 def test_a_second_version_on_trial_goes_back_to_what_worked(home: Path) -> None:

@@ -146,6 +146,21 @@ def test_no_code_from_before_its_revocation_takes_a_unit_in_again(
     assert unit.attempt().outcome == "done"
 
 
+def test_a_revoked_unit_takes_the_name_of_another_revoked_one(
+    server: DepartmentProcess, units: Callable[[str], Unit]
+) -> None:
+    """Two units out of service; the first comes back under the name of the second."""
+    first = units("first")
+    for name, unit in (("car 21", first), ("car 22", units("second"))):
+        unit.enroll(issue_code(server.home, name))
+        department = Department(server.home)
+        department.enrollment.revoke(name, "in the workshop")
+        department.close()
+    first.enroll(issue_code(server.home, "car 22"))
+    assert first.folder.member().name == "car 22"
+    assert first.attempt().outcome == "done"
+
+
 def test_a_code_that_outlived_a_revocation_does_not_undo_it(
     server: DepartmentProcess, units: Callable[[str], Unit]
 ) -> None:

@@ -36,7 +36,6 @@ from storage.cosigners import Witnesses
 from storage.errors import PackageError, StorageError
 from storage.evidence import SENTENCE, Shown, ShownElement, extension, plain_view, sums
 from storage.leaf import IMAGES
-from storage.read_records import ReadText
 from storage.sealing import commitment
 from sync.department.content import cover_sheet, package_entries
 from sync.department.content.key_guard import Cover, read_name
@@ -197,10 +196,11 @@ def check(data: bytes, public: Ed25519PublicKey, witnesses: Witnesses | None = N
         raise PackageError("names no entry of the access log under which it left", where=HEAD)
     known = {HEAD, "SHA256SUMS", "cover.txt", "cover.html", "c2pa-ca.pem"}
     known |= package_entries.names(len(entries))
+    left = package_entries.reads_of(entries)
     for one in head.reads:
         try:
             read = _check_read(files, one, public)
-            if entries and not any(_lets_leave(entry, read) for entry in entries):
+            if entries and not read.names & left:
                 raise PackageError("none of the entries lets it leave")
         except StorageError as error:
             raise PackageError(str(error), where=one.folder) from None
@@ -213,18 +213,10 @@ def check(data: bytes, public: Ed25519PublicKey, witnesses: Witnesses | None = N
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _CheckedRead:
-    """`names`: that the log may know it by; `plate`: its text, or empty; `files`: all that are about it."""
+    """`names`: that the log may know it by; `files`: all that are about it."""
 
     names: frozenset[str]
-    plate: str
     files: frozenset[str]
-
-
-def _lets_leave(entry: LeftUnder, read: _CheckedRead) -> bool:
-    """An export names its reads; a delivery, the plate that they were found by."""
-    if entry.access.action == "export":
-        return bool(read.names & set(entry.access.reads))
-    return bool(read.plate) and read.plate == entry.access.plate
 
 
 def demand_place(data: bytes, public: Ed25519PublicKey, sequence: int, proof: str) -> leaves.Leaf:
@@ -260,7 +252,6 @@ def _check_read(files: Mapping[str, bytes], one: PackagedRead, department: Ed255
         _demand_cosigned(proof, department)
     about = {f"{one.folder}/{name}" for name in ("leaf.cose", "elements.cbor")}
     about.add(f"{one.folder}/{CLOSED if closed else 'record.tlog-proof'}")
-    plate = ""
     shown = codec.from_bytes(Shown, files[f"{one.folder}/elements.cbor"], limit=64 << 20)
     for element in shown.elements:
         mark = leaf.elements.get(element.name)
@@ -273,12 +264,10 @@ def _check_read(files: Mapping[str, bytes], one: PackagedRead, department: Ed255
         about.add(name)
         if element.name in IMAGES:
             about.add(f"{one.folder}/{element.name}.c2pa")
-        elif element.name == "text":
-            plate = codec.from_bytes(ReadText, element.content).text
     ids = (
         [leaf.log_id, *(beside_name(leaf.log_id, at) for at in range(MOST_BESIDE))]
         if closed
         else [leaf.log_id]
     )
     known_by = frozenset(read_name(log_id, one.sequence) for log_id in ids)
-    return _CheckedRead(names=known_by, plate=plate, files=frozenset(about))
+    return _CheckedRead(names=known_by, files=frozenset(about))

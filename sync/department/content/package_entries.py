@@ -31,7 +31,7 @@ from sync.department.journal.access_log import (
     origin_of,
     parse_leaf,
 )
-from sync.department.journal.inquiry_entries import Access
+from sync.department.journal.inquiry_entries import Access, AccessEnded
 
 FOLDER = "entries"
 LEAVES = frozenset({"export", "delivery"})  # the actions under which content leaves the desk
@@ -40,11 +40,27 @@ PARTS = (".cose", ".cbor", ".tlog-proof")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeftUnder:
-    """An entry that let reads leave; `witnessed`: the co-signature that completes the witnesses' quorum."""
+    """An entry that let reads leave: an export names them, a delivery in the entry of what it found.
+
+    `witnessed`: the co-signature that completes the witnesses' quorum.
+    """
 
     sequence: int
-    access: Access
+    note: Access | AccessEnded
     witnessed: Cosignature | None
+
+
+def reads_of(entries: Sequence[LeftUnder]) -> frozenset[str]:
+    """The names of the reads that these entries let leave."""
+    deliveries = {
+        one.sequence for one in entries if isinstance(one.note, Access) and one.note.action == "delivery"
+    }
+    return frozenset(
+        name
+        for one in entries
+        if isinstance(one.note, Access) or one.note.access in deliveries
+        for name in one.note.reads
+    )
 
 
 def files_of(covers: Sequence[Cover]) -> dict[str, bytes]:
@@ -87,7 +103,7 @@ def _entry(
     head = open_checkpoint(said.checkpoint, NoteKey(origin_of(log_id), public))
     merkle.verify_inclusion(sequence, head.size, merkle.leaf_hash(data), list(said.path), head.root)
     note = entry_from(kind, sequence, shown.content).note
-    if not isinstance(note, Access) or note.action not in LEAVES:
+    if not isinstance(note, AccessEnded) and not (isinstance(note, Access) and note.action in LEAVES):
         raise PackageError("lets nothing leave the desk", where=name)
     seen = None if witnesses is None else witnesses.witnessed(said.checkpoint)
-    return LeftUnder(sequence=sequence, access=note, witnessed=seen)
+    return LeftUnder(sequence=sequence, note=note, witnessed=seen)

@@ -20,7 +20,7 @@ from sync.department.journal.inquiry_entries import Query
 from sync.department.policy.refusals import NotYetError
 
 T = TypeVar("T")
-TRIES = 4  # another call may have shown a newer head in between
+TRIES = 4  # at least: another call may have shown a newer head in between
 PATIENCE_S = 20.0  # a call waits for so long while a long log is followed; what was followed stays
 
 
@@ -72,7 +72,9 @@ class ProvenDoor:
         return self._door.follow(part)
 
     def _ask(self, cover: Cover, work: Callable[[Cover], T]) -> T:
-        for _ in range(TRIES):
+        started, tries = time.monotonic(), 0
+        while tries < TRIES or time.monotonic() - started < PATIENCE_S:
+            tries += 1
             try:
                 return work(self._shown(cover))
             except HeadAskedError as asked:

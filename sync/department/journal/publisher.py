@@ -266,8 +266,13 @@ class Publisher:
                 open_checkpoint(whole, self._log.note_key)
                 self._log.keep_head(size, whole)
                 return Covered(size, whole, completed.time_s, unshown)
-        if claims:
+        for error in claims.values():
+            if isinstance(error, OutrunError) and error.size <= self._log.size():
+                raise error  # another process of ours was faster
+        unshown = self._unshown(claims, witnesses)
+        if unshown and len(witnesses.keys) - len(unshown) < witnesses.quorum:
             raise min(claims.values(), key=lambda one: not isinstance(one, ForkedLogError))
+        errors += claims.values()  # the others could be a quorum: what is not shown counts as absent
         what = "; ".join(str(error) for error in errors[:3]) or "there is no witness"
         raise LinkError(
             f"{len(watchers) - len(errors)} of {counted(len(watchers), 'witness', 'witnesses')} answered, "

@@ -189,26 +189,24 @@ class Enrollment:
         if row is not None:
             if row.revoked_us is not None and code.issued_us <= row.revoked_us:
                 raise refuse("code", "the enrollment code is older than the revocation of this unit")
-            connection.execute(
+            joined: sa.Executable = (
                 update(units)
                 .where(units.c.unit_id == unit_id)
                 .values(name=name, revoked_us=None, revoked_why=None)
             )
-            return
+        else:
+            joined = insert(units).values(
+                unit_id=unit_id, name=name, identity=vouch.unit, enrolled_us=vouch.at_us
+            )
         # a revoked unit of that name makes room; its records keep pointing at its id
-        old = connection.execute(
-            select(units.c.unit_id).where(units.c.name == name, units.c.revoked_us.is_not(None))
-        ).scalar()
+        others = units.c.name == name, units.c.revoked_us.is_not(None), units.c.unit_id != unit_id
+        old = connection.execute(select(units.c.unit_id).where(*others)).scalar()
         if old is not None:
             renamed = f"{name[:40]}{WAS}{old[:12]})"
             connection.execute(update(units).where(units.c.unit_id == old).values(name=renamed))
         try:
             with connection.begin_nested():
-                connection.execute(
-                    insert(units).values(
-                        unit_id=unit_id, name=name, identity=vouch.unit, enrolled_us=vouch.at_us
-                    )
-                )
+                connection.execute(joined)
         except IntegrityError:
             raise refuse("code", "a unit of that name is enrolled already") from None
 

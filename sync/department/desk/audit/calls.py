@@ -141,12 +141,19 @@ def run(front: DeskContext, token: str, form: PeriodForm) -> AuditReport:
     desk = front.desk
 
     def begin(caller: Caller) -> Plan[Entry]:
-        last = desk.book.findings.audits[-1].note if desk.book.findings.audits else None
-        since = last.to_us if isinstance(last, AuditDone) else desk.book.opened_us
-        since = form.since_us if form.since_us >= 0 else since
+        ends = (one.note.to_us for one in desk.book.findings.audits if isinstance(one.note, AuditDone))
+        audited_to = max(ends, default=desk.book.opened_us)
+        since = form.since_us if form.since_us >= 0 else audited_to
         until = form.until_us if form.until_us >= 0 else caller.at_us
         if not 0 <= since <= until <= caller.at_us:
             raise FormError("the period must run forward and have ended", code="time", clause="463.5 (c)")
+        if since > audited_to:
+            raise FormError(
+                f"look-ups from {iso_text(audited_to)} to {iso_text(since)} would be in no audit",
+                code="gap",
+                clause="463.5 (c)",
+                cure="begin no later than the last audit ended, or leave the beginning out",
+            )
         if (begun := desk.book.findings.begun) is not None:
             _demand_same(begun, form)
             return [], lambda _entries: begun

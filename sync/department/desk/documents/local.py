@@ -110,7 +110,7 @@ def add(front: DeskContext, token: str, form: LocalForm) -> LocalChanged:
 
 def _said(policy: Policy, form: LocalForm) -> str:
     """What everybody who may decide is shown unasked. The plate is not in it, nor the case of a covert entry:
-    a person who opens the form (`change/show`) knows the plate, and reads no alert of this entry (463.7)."""
+    they are in the form, whose opening (`change/show`) is an entry."""
     category = policy.alerts.category(form.category)
     ends = f"{category.says if category else form.category}, until {iso_text(form.until_us, to='second')}"
     if form.recipients:

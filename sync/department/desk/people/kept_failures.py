@@ -13,8 +13,12 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import structlog
+
+from storage.errors import StorageError
 from sync.department.ground.private_sqlite import open_private
 
+log_events = structlog.get_logger("department.desk")
 FILE = "failed-logons.sqlite"
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS failures (
@@ -37,9 +41,11 @@ class KeptFailures:
         self._secret = hashlib.sha256(secret).digest()
         self._db: sqlite3.Connection | None = None
         if folder is not None:
-            with contextlib.suppress(sqlite3.Error, OSError):
+            try:
                 self._db = open_private(folder / FILE, SCHEMA)
                 self._db.execute("PRAGMA synchronous=NORMAL")  # a power cut may cost the newest ones
+            except (sqlite3.Error, OSError, StorageError) as error:
+                log_events.warning("failed_logons_not_kept", file=FILE, kind=type(error).__name__)
 
     def close(self) -> None:
         """Let the file go."""

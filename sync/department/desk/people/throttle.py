@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from storage.lockout import LockoutRule
@@ -86,7 +86,7 @@ class LogonThrottle:
     def demand_open(self, terms: SessionTerms, address: str, user: str, now_us: int) -> None:
         """Raises LockedError for a name that failed too often from this address."""
         with self._guard:
-            times = list(self._failures.get(self._who(user, address), ()))
+            times = _past(self._failures.get(self._who(user, address), ()), now_us)
         if _rule(terms).locked(times, now_us):
             raise LockedError(
                 f"{terms.attempts} failed logons: locked for {terms.lockout_minutes} minutes",
@@ -98,7 +98,7 @@ class LogonThrottle:
     def demand_codes(self, user: str, now_us: int) -> None:
         """Raises LockedError for a name whose code was guessed at, from wherever, with the right password."""
         with self._guard:
-            times = list(self._codes.get(self._who(user, None), ()))
+            times = _past(self._codes.get(self._who(user, None), ()), now_us)
         if CODES.locked(times, now_us):
             raise LockedError(
                 f"{CODES.attempts} wrong codes after the right password: someone may know it. Locked a day",
@@ -155,6 +155,11 @@ def _rule(terms: SessionTerms) -> LockoutRule:
         window_us=terms.window_minutes * MINUTE_US,
         lock_us=terms.lockout_minutes * MINUTE_US,
     )
+
+
+def _past(times: Iterable[int], now_us: int) -> list[int]:
+    """Those that are not in times to come: a clock that stood ahead would lock a person for as long."""
+    return [at for at in times if at <= now_us + MINUTE_US]
 
 
 def _keep(table: OrderedDict[K, V], key: K, value: V) -> list[K]:

@@ -338,7 +338,8 @@ def deliver(front: DeskContext, token: str, form: DeliverForm) -> Delivery:
                 raise FormError(what, code="scope", clause="463.6")
             found += front.reads.open(front.door, cover, names, shown)
         result = AccessEnded(access=entry.sequence, count=count, reads=names, unwitnessed=cover.unwitnessed)
-        desk.follow_up(entry.stamp, result)
+        ended = desk.follow_up(entry.stamp, result)[0]
+        covers.append(desk.covered(ended.sequence))
         unwitnessed |= cover.unwitnessed
     last = searches[-1][1]
     facts = _sheet(asked, form.request, last)

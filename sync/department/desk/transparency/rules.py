@@ -209,16 +209,21 @@ def count(facts: Iterable[Fact], seen: Seen) -> Transparency:
 
 def for_public(facts: Sequence[Fact], seen: Seen) -> Transparency:
     """The same without what tells a wanted person of a covert entry: its hits and answers are counted as
-    covert hits alone, and covert numbers are whole tens, the rest dropped. The auditor's bundle is exact."""
+    covert hits alone, covert numbers are whole tens, the rest dropped, and what was opened of alerts is left
+    out. The auditor's bundle is exact."""
     whole = count(facts, seen)
     hidden = {one.words[0] for one in facts if one.kind == AlertKnown.KIND and one.numbers[2]}
     alerts = {AlertKnown.KIND, AlertStepTaken.KIND}
     shown = count((one for one in facts if one.kind not in alerts or one.words[0] not in hidden), seen)
     return replace(
         shown,
+        accesses=tuple(one for one in shown.accesses if one.name not in OF_ALERTS),
         hits=replace(shown.hits, covert=_tens(whole.hits.covert)),
         hot_lists=tuple(replace(one, covert=_tens(one.covert)) for one in shown.hot_lists),
     )
+
+
+OF_ALERTS = frozenset({"alert", "alert-image"})  # actions that follow a hit, covert or not
 
 
 def _tens(number: int) -> int:
