@@ -7,6 +7,7 @@ Policy, roster and day keys are the ledger's own and are put into force there.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +18,18 @@ from storage.errors import RecordError
 from storage.log_records import FileInForce
 from sync.membership import Member
 from sync.messages import MAX_DOCUMENT_BYTES
+
+AT_THE_UNIT = frozenset({"unit", "parts", "site", "camera.source"})
+"""Sections and settings that no configuration sets: who a unit is, what is fitted to it, where it stands."""
+
+
+def named_at_the_unit(sections: Mapping[str, object]) -> str:
+    """The first setting of a configuration's sections that is set at the unit alone, or empty."""
+    for section, keys in sections.items():
+        for key in keys if isinstance(keys, dict) else ():
+            if section in AT_THE_UNIT or f"{section}.{key}" in AT_THE_UNIT:
+                return f"{section}.{key}"
+    return ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,12 +25,11 @@ from firmware.settings.config import config_text, load_config, overlaid, rewrite
 from hw.errors import HardwareError
 from storage import files
 from storage.errors import ExplainedError
-from sync.documents import Carried, open_kept
+from sync.documents import Carried, named_at_the_unit, open_kept
 from sync.membership import SyncFolder
 
 NAME = "configuration"
 ROOM_BYTES = 1 << 20
-AT_THE_UNIT = frozenset({"unit", "parts", "site", "camera.source"})
 CUT_OFF = "no conversation succeeded with its [sync]: the settings before are back"
 
 
@@ -106,10 +105,9 @@ def _keep(folder: SyncFolder, taken: TakenUp) -> None:
 
 
 def _check_scope(body: str, where: str) -> None:
-    for section, keys in tomllib.loads(body).items():
-        for key in keys:
-            if section in AT_THE_UNIT or f"{section}.{key}" in AT_THE_UNIT:
-                raise ConfigError(where, f"{section}.{key}", "is set at the unit alone")
+    named = named_at_the_unit(tomllib.loads(body))
+    if named:
+        raise ConfigError(where, named, "is set at the unit alone")
 
 
 def newest(folder: SyncFolder) -> TakenUp | None:

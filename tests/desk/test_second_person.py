@@ -247,6 +247,8 @@ def test_another_body_is_not_signed_under_the_approval_of_one(department: Depart
         ({"body": b""}, "document"),
         ({"reason": "."}, "reason"),
         ({"kind": "configuration", "body": b"= not toml"}, "document"),
+        ({"kind": "configuration", "body": b"[site]\nlatitude = 10.0\n"}, "document"),
+        ({"kind": "configuration", "body": b'[camera]\nsource = "camera:3"\n'}, "document"),
     ],
 )
 def test_what_is_no_document_is_not_signed(

@@ -178,6 +178,12 @@ def test_a_person_is_proven_by_her_own_credential_alone(
     assert error in f"{refused.value.what} {refused.value.cure}"
 
 
+def test_no_two_challenges_of_one_millisecond_are_the_same() -> None:
+    """Two officers at one moment: the second's is not taken for the first's, used again."""
+    nonces = Nonces()
+    assert len({nonces.give(1_000_000) for _ in range(5000)}) == 5000
+
+
 def test_a_challenge_is_fresh_for_two_minutes_here_and_once() -> None:
     nonces, given_us = Nonces(), 1_000_000
     nonce = nonces.give(given_us)

@@ -18,6 +18,7 @@ from sync.department.journal.change_entries import ChangeProposed, DocumentSigne
 from sync.department.journal.entries import Entry
 from sync.department.policy.refusals import FormError
 from sync.department.policy.roles import Call
+from sync.documents import named_at_the_unit
 from sync.errors import InvalidInputError
 
 CLAUSE = "463.4"
@@ -84,9 +85,12 @@ def check(form: SignForm) -> None:
             what = f"a configuration has at most {MAX_CONFIGURATION_BYTES} bytes"
             raise FormError(what, code="document", clause=CLAUSE)
         try:
-            tomllib.loads(form.body.decode())
+            named = named_at_the_unit(tomllib.loads(form.body.decode()))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError):
             raise FormError("the configuration is not TOML", code="document", clause=CLAUSE) from None
+        if named:
+            what = f"{named} is set at the unit alone: units would refuse the whole file"
+            raise FormError(what, code="document", clause=CLAUSE, cure="take it out of the file")
 
 
 def sign(front: DeskContext, token: str, form: SignForm) -> Signed:
