@@ -23,7 +23,7 @@ from storage.leaf import Leaf, Mark, log_id_of, unchecked
 from storage.record_base import KeyClass
 from storage.times import DAY_US, HOUR_US
 from sync.department.content.key_guard import Cover, Row
-from sync.department.content.key_service import Arrived, Kept, LocalKeyService
+from sync.department.content.key_service import Kept, LocalKeyService, StoredElement
 from sync.department.content.reads import StoredRead
 from sync.department.desk.inquiry.forms import Answer, RunForm
 from sync.department.journal.inquiry_entries import Query
@@ -83,7 +83,7 @@ class Forger:
         """What the key service makes of elements that come with this leaf."""
         day_key = self.keys.issue_day_keys(self.day, 1)[0]
         sealed = seal_to_day(self._epoch_key, day_key, unchecked(leaf).log_id, EPOCH)
-        arrived = [Arrived(leaf, name, data) for name, data in stored.items()]
+        arrived = [StoredElement(leaf, name, data) for name, data in stored.items()]
         return self.keys.open_and_reseal(self.day, public, {EPOCH: (day_key.key_id, sealed)}, arrived)
 
     def searched(self) -> tuple[Cover, Query]:

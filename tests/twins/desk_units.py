@@ -17,7 +17,7 @@ from storage.leaf import ENTRY, Leaf, Mark, log_id_of, origin_of
 from storage.read_records import Position, Read
 from storage.record_base import ClockState, KeyClass, Record
 from storage.times import DAY_US
-from sync.department.content.key_service import Arrived, LocalKeyService
+from sync.department.content.key_service import LocalKeyService, StoredElement
 from sync.department.ground.home import DepartmentHome
 from sync.department.store import unit_logs
 from sync.department.store.database import open_store
@@ -135,7 +135,7 @@ class UnitTwin:
             fresh.append(leaf)
             names.append(f"{self.log_id.hex()}/{sequence}")
         public = self._key.public_key().public_bytes_raw()
-        arrived = [Arrived(self._leaves[sequence], name, stored) for sequence, name, stored in parts]
+        arrived = [StoredElement(self._leaves[sequence], name, stored) for sequence, name, stored in parts]
         kept = self._keys.open_and_reseal(day, public, {self._epoch: sealed_key}, arrived)
         self._store.open_day(day)
         frontier = merkle.Frontier()

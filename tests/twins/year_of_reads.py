@@ -25,7 +25,7 @@ from storage.record_base import KeyClass
 from storage.sealing import Opened
 from storage.times import DAY_US
 from sync.department.content.key_guard import Cover, MatchedRead, Row, matches
-from sync.department.content.key_service import Arrived, LocalKeyService
+from sync.department.content.key_service import LocalKeyService, StoredElement
 from sync.department.journal.inquiry_entries import Query
 from sync.department.store import tables, unit_logs
 from sync.department.store.database import Store
@@ -175,7 +175,7 @@ class Year:
         ).sign(self._private[log])
         sealed_key = (day_key.key_id, seal_to_day(key, day_key, log_id, epoch))
         public = self._private[log].public_key().public_bytes_raw()
-        arrived = [Arrived(leaf, *one) for one in stored[:2]]
+        arrived = [StoredElement(leaf, *one) for one in stored[:2]]
         kept = self._keys.open_and_reseal(day, public, {epoch: sealed_key}, arrived)
         assert kept[0].token is not None
         return Genuine(

@@ -15,7 +15,7 @@ from storage.envelope import MAX_BYTES, decode, encode
 from storage.errors import RecordError
 from storage.sealing import Opened
 from sync.department.content.key_guard import Cover, MatchedRead, Row
-from sync.department.content.key_service import Arrived, Kept, StoredElement
+from sync.department.content.key_service import Kept, StoredElement
 from sync.department.journal.access_log import LogPart
 from sync.department.journal.inquiry_entries import Query
 
@@ -39,7 +39,7 @@ class RemoteCall:
 CALLS: Mapping[str, RemoteCall] = {
     "issue": RemoteCall((int, int), tuple[DayKey, ...], most_bytes=MAX_BYTES),
     "reseal": RemoteCall(
-        (int, bytes, tuple[tuple[int, bytes, bytes], ...], tuple[Arrived, ...]), tuple[Kept, ...]
+        (int, bytes, tuple[tuple[int, bytes, bytes], ...], tuple[StoredElement, ...]), tuple[Kept, ...]
     ),
     "check": RemoteCall((int, bytes, tuple[StoredElement, ...]), tuple[str | None, ...]),
     "check_held": RemoteCall((str, bytes, tuple[StoredElement, ...]), tuple[str | None, ...]),

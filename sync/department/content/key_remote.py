@@ -18,7 +18,7 @@ from storage.errors import StorageError
 from storage.sealing import Opened
 from sync.department.content.key_guard import Cover, HeadAskedError, KeyDoor, MatchedRead, Row
 from sync.department.content.key_messages import SECONDS, No, read_result, to_wire, write
-from sync.department.content.key_service import Arrived, Kept, LocalKeyService, StoredElement
+from sync.department.content.key_service import Kept, LocalKeyService, StoredElement
 from sync.department.ground.home import DepartmentHome
 from sync.department.ground.tls import client_context
 from sync.department.journal.access_log import LogPart
@@ -105,7 +105,7 @@ class RemoteKeyService:
         day: int,
         public: bytes,
         epoch_keys: dict[int, tuple[bytes, bytes]],
-        arrived: Sequence[Arrived],
+        arrived: Sequence[StoredElement],
     ) -> list[Kept]:
         epochs = tuple((epoch, *parts) for epoch, parts in sorted(epoch_keys.items()))
         return list(self._wire.ask("reseal", day, public, epochs, tuple(arrived)))

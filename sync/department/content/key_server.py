@@ -38,7 +38,7 @@ from sync.department.content.key_messages import (
     read_arguments,
     write,
 )
-from sync.department.content.key_service import Arrived, Kept, KeyService
+from sync.department.content.key_service import Kept, KeyService, StoredElement
 from sync.department.content.opened_list import FROM_HERE, OpenedList
 from sync.department.ground.http_body import Budget, read_body
 from sync.department.ground.sparingly import Sparingly
@@ -117,7 +117,7 @@ class _Service:
         day: int,
         public: bytes,
         epochs: tuple[tuple[int, bytes, bytes], ...],
-        arrived: tuple[Arrived, ...],
+        arrived: tuple[StoredElement, ...],
     ) -> list[Kept]:
         if abs(day - self._clock() // DAY_US) > 1:  # no token of a guessed plate for days gone by
             raise RecordError("content can be received only for today", where="reseal.day")

@@ -46,20 +46,8 @@ _TOKEN_INFO = b"alpr-reader/search-token/v1"
 
 
 @dataclass(frozen=True, slots=True)
-class Arrived:
-    """One stored element as it came from a unit, with the record's signed leaf."""
-
-    leaf: bytes
-    name: str
-    stored: bytes
-
-    def __repr__(self) -> str:
-        return f"Arrived({self.name}, {len(self.stored)} bytes)"
-
-
-@dataclass(frozen=True, slots=True)
 class StoredElement:
-    """One element as the department keeps it, with the leaf of its record."""
+    """One element as a unit or the department stored it, with the leaf of its record."""
 
     leaf: bytes
     name: str
@@ -95,7 +83,7 @@ class ReceivingKeys(Protocol):
         day: int,
         public: bytes,
         epoch_keys: dict[int, tuple[bytes, bytes]],
-        arrived: Sequence[Arrived],
+        arrived: Sequence[StoredElement],
     ) -> list[Kept]:
         """Open, match to the leaf that the log's key (`public`, 32 bytes) signed, seal under the store key of
         `day`, bound to that leaf. epoch -> (day key id, sealed).
@@ -248,7 +236,7 @@ class LocalKeyService:
         day: int,
         public: bytes,
         epoch_keys: dict[int, tuple[bytes, bytes]],
-        arrived: Sequence[Arrived],
+        arrived: Sequence[StoredElement],
     ) -> list[Kept]:
         if not arrived:
             return []
@@ -395,7 +383,7 @@ class _Resealing:
     token_key: bytes
     epoch_key: Callable[[Leaf], bytes]
 
-    def one(self, arrived: Arrived, leaf: Leaf | str) -> Kept:
+    def one(self, arrived: StoredElement, leaf: Leaf | str) -> Kept:
         if isinstance(leaf, str):
             return Kept(b"", refused=leaf)
         name, mark = arrived.name, leaf.elements.get(arrived.name)

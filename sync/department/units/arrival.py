@@ -17,7 +17,7 @@ from storage.read_records import Alert, AlertStepped
 from storage.record_base import KeyClass
 from storage.times import DAY_US
 from sync import messages
-from sync.department.content.key_service import Arrived, ReceivingKeys
+from sync.department.content.key_service import ReceivingKeys, StoredElement
 from sync.department.store import incidents, unit_logs
 from sync.department.store.blobs import PackStore
 from sync.department.store.database import Store
@@ -34,7 +34,7 @@ class _Sorted:
     """What a parcel turned out to hold."""
 
     ready: list[NewElement] = field(default_factory=list)
-    sealed: list[tuple[int, Arrived]] = field(default_factory=list)
+    sealed: list[tuple[int, StoredElement]] = field(default_factory=list)
     bad: list[tuple[int, str, str, bool]] = field(default_factory=list)
 
 
@@ -190,4 +190,4 @@ def _judge(
             return
         found.ready.append(NewElement(sequence=item.sequence, name=item.name, form=FORM_OPEN, stored=stored))
     else:
-        found.sealed.append((item.sequence, Arrived(leaf=data, name=item.name, stored=stored)))
+        found.sealed.append((item.sequence, StoredElement(leaf=data, name=item.name, stored=stored)))
