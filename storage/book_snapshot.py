@@ -117,17 +117,17 @@ def to_book(kept: BookSnapshot) -> LogFacts:
 
 def read(
     home: Home, public: Ed25519PublicKey, root_at: Callable[[int], bytes], size: int
-) -> BookSnapshot | None:
-    """What is kept and holds for the first of `size` records here; else None. `root_at`: of this log."""
+) -> tuple[BookSnapshot, LogFacts] | None:
+    """What is kept and holds for the first of `size` records here, and its book; else None. `root_at`: of
+    this log."""
     try:
         kept = opened(home, public)
         held = kept is not None and 0 < kept.size <= size
         if kept is None or not held or not hmac.compare_digest(root_at(kept.size), kept.root):
             return None
-        to_book(kept)
+        return kept, to_book(kept)
     except (OSError, StorageError, ValueError):
         return None
-    return kept
 
 
 def opened(home: Home, public: Ed25519PublicKey) -> BookSnapshot | None:

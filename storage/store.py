@@ -389,7 +389,8 @@ def kept_book(
     kept = book_snapshot.read(home, public, log.root_at, log.size())
     if kept is None:
         return read_book(database, log, public), 0
-    return read_book(database, log, public, book_snapshot.to_book(kept), first=kept.size), kept.notes
+    snapshot, book = kept
+    return read_book(database, log, public, book, first=snapshot.size), snapshot.notes
 
 
 def read_book(
