@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from storage.checkpoint import NoteKey, open_checkpoint, split_note
+from storage.checkpoint import Cosignature, NoteKey, open_checkpoint, split_note
 from storage.cosigners import CosignerKey, Witnesses, cosigned_by
 from storage.counts import counted
 from storage.errors import CheckpointError, ForkedLogError, LedgerError, StorageError
@@ -89,6 +89,7 @@ class WatchingWitness:
     ) -> None:
         self.keys, self.link, self._clock = keys, link, clock
         self._asking = threading.Lock()
+        self._asked_at = 0.0
         self._size = 0
         self._away_until = 0.0
 
@@ -96,11 +97,16 @@ class WatchingWitness:
     def name(self) -> str:
         return self.keys[0].name
 
-    def cosign(self, log: WitnessedLog, size: int, note: str) -> str:
-        """Signature lines that hold. Raises LinkError, ForkedLogError, LedgerError, CheckpointError."""
-        if self._clock() < self._away_until or not self._asking.acquire(blocking=False):
+    def cosign(self, log: WitnessedLog, size: int, note: str, *, patient: bool = False) -> str:
+        """Signature lines that hold. Raises LinkError, ForkedLogError, LedgerError, CheckpointError; and
+        WitnessBusyError while it has another head in hand: if `patient`, only once it took too long."""
+        now = self._clock()
+        if now < self._away_until:
             raise LinkError("did not answer a moment ago", where=f"witness {self.name}")
-        started = self._clock()
+        wait_s = self._asked_at + SLOW_S - now if patient else 0.0
+        if not self._asking.acquire(timeout=max(0.0, wait_s)):
+            raise WitnessBusyError("has not answered yet", where=f"witness {self.name}")
+        self._asked_at = started = self._clock()
         try:
             lines = self._own_lines(note, self._asked(log, size, note))
         except (LinkError, CheckpointError):
@@ -150,6 +156,10 @@ class WatchingWitness:
         raise LinkError("names another size each time", where=f"witness {self.name}")
 
 
+class WitnessBusyError(LinkError):
+    """A witness has another head in hand: the one before, for which the others were enough."""
+
+
 class OutrunError(LedgerError):
     """A witness has seen more entries than the head at hand covers."""
 
@@ -183,6 +193,31 @@ class WitnessLinks:
             for one in self._known.values():
                 one.link.close()
             self._known.clear()
+
+
+class WitnessAnswers:
+    """What the witnesses answered about one head: `whole` is its note with their lines."""
+
+    def __init__(self, note: str, claims: dict[WatchingWitness, StorageError]) -> None:
+        self.note = self.whole = note
+        self.claims = claims
+        self.busy: dict[WatchingWitness, LinkError] = {}
+        self.errors: list[Exception] = []
+
+    def take(self, watcher: WatchingWitness, answer: Future[str]) -> None:
+        """Raises LedgerError for a head that this log cannot sign for, and what nobody foresaw."""
+        self.busy.pop(watcher, None)
+        error = answer.exception()
+        if error is None:
+            self.whole += answer.result()
+        elif isinstance(error, ForkedLogError | OutrunError):
+            self.claims[watcher] = error
+        elif isinstance(error, WitnessBusyError):
+            self.busy[watcher] = error
+        elif isinstance(error, LedgerError) or not isinstance(error, LinkError | StorageError):
+            raise error
+        else:
+            self.errors.append(error)
 
 
 class Publisher:
@@ -238,41 +273,25 @@ class Publisher:
         return self._ask(size, witnesses, watchers)  # another process of ours was faster
 
     def _ask(self, size: int, witnesses: Witnesses, watchers: Sequence[WatchingWitness]) -> Covered:
-        note = self._log.signed_head(size)
-        asked = {self._pool.submit(one.cosign, self._log, size, note): one for one in watchers}
-        pending: set[Future[str]] = set(asked)
-        whole, errors = note, list[Exception]()
         claims = {one: error for one, error in self._late.items() if one in watchers}
         self._late = {}
-        while pending:
-            done, pending = wait(pending, return_when=FIRST_COMPLETED)
-            for one in done:
-                error = one.exception()
-                if error is None:
-                    whole += one.result()
-                elif isinstance(error, ForkedLogError | OutrunError):
-                    claims[asked[one]] = error
-                elif isinstance(error, LedgerError):
-                    raise error
-                elif isinstance(error, LinkError | StorageError):
-                    errors.append(error)
-                else:
-                    raise error
-            completed = witnesses.witnessed(whole)
-            if completed is not None:
-                for one in pending:
-                    one.add_done_callback(lambda late: self._note_late(asked[late], late))
-                unshown = self._unshown(claims, witnesses)
-                open_checkpoint(whole, self._log.note_key)
-                self._log.keep_head(size, whole)
-                return Covered(size, whole, completed.time_s, unshown)
+        answers = WitnessAnswers(self._log.signed_head(size), claims)
+        completed = self._gather(answers, size, witnesses, watchers)
+        if completed is None and answers.busy:  # they are needed, and may answer in a moment
+            completed = self._gather(answers, size, witnesses, list(answers.busy), patient=True)
+        if completed is not None:
+            unshown = self._unshown(claims, witnesses)
+            open_checkpoint(answers.whole, self._log.note_key)
+            self._log.keep_head(size, answers.whole)
+            return Covered(size, answers.whole, completed.time_s, unshown)
         for error in claims.values():
             if isinstance(error, OutrunError) and error.size <= self._log.size():
                 raise error  # another process of ours was faster
         unshown = self._unshown(claims, witnesses)
         if unshown and len(witnesses.keys) - len(unshown) < witnesses.quorum:
             raise min(claims.values(), key=lambda one: not isinstance(one, ForkedLogError))
-        errors += claims.values()  # the others could be a quorum: what is not shown counts as absent
+        # the others could be a quorum: what is not shown counts as absent
+        errors = [*answers.errors, *answers.busy.values(), *claims.values()]
         what = "; ".join(str(error) for error in errors[:3]) or "there is no witness"
         raise LinkError(
             f"{len(watchers) - len(errors)} of {counted(len(watchers), 'witness', 'witnesses')} answered, "
@@ -280,6 +299,32 @@ class Publisher:
             where="witnesses",
             cure="name one in the root file" if not watchers else "",
         )
+
+    def _gather(
+        self,
+        answers: WitnessAnswers,
+        size: int,
+        witnesses: Witnesses,
+        watchers: Sequence[WatchingWitness],
+        *,
+        patient: bool = False,
+    ) -> Cosignature | None:
+        """Ask all at once, until a quorum has signed."""
+        asked = {
+            self._pool.submit(one.cosign, self._log, size, answers.note, patient=patient): one
+            for one in watchers
+        }
+        pending: set[Future[str]] = set(asked)
+        while pending:
+            done, pending = wait(pending, return_when=FIRST_COMPLETED)
+            for one in done:
+                answers.take(asked[one], one)
+            completed = witnesses.witnessed(answers.whole)
+            if completed is not None:
+                for one in pending:
+                    one.add_done_callback(lambda late: self._note_late(asked[late], late))
+                return completed
+        return None
 
     def _note_late(self, watcher: WatchingWitness, answer: Future[str]) -> None:
         error = None if answer.cancelled() else answer.exception()
