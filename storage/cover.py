@@ -8,7 +8,7 @@ import html
 import json
 import string
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,8 +77,10 @@ def as_json(record: object) -> bytes:
     return json.dumps(value, indent=1, ensure_ascii=False).encode() + b"\n"
 
 
-def rows_of(opened: Mapping[str, Opened]) -> list[tuple[str, str]]:
-    """What a sheet says of one record: (label, value) in plain text."""
+def rows_of(
+    opened: Mapping[str, Opened], time_text: Callable[[int], str] = utc_text
+) -> list[tuple[str, str]]:
+    """What a sheet says of one record: (label, value) in plain text. `time_text`: of UTC microseconds."""
     rows: list[tuple[str, str]] = []
     if "text" in opened:
         text = codec.from_bytes(ReadText, opened["text"].content)
@@ -102,8 +104,8 @@ def rows_of(opened: Mapping[str, Opened]) -> list[tuple[str, str]]:
             at = place.position
             where = f"{at.latitude:.6f}, {at.longitude:.6f} (within {at.error_m:.0f} m)"
         rows += [
-            ("first seen", utc_text(place.first_us)),
-            ("last seen", utc_text(place.last_us)),
+            ("first seen", time_text(place.first_us)),
+            ("last seen", time_text(place.last_us)),
             ("clock error", f"within {margin_text(place.time_error_us)}, clock {place.clock_state}"),
             ("position", where),
             ("direction, lane", f"{place.direction}, {'not known' if place.lane is None else place.lane}"),

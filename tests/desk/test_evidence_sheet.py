@@ -6,8 +6,10 @@ import base64
 import hashlib
 import io
 import json
+import re
 import zipfile
 from collections.abc import Callable, Mapping
+from datetime import UTC
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -69,6 +71,19 @@ def test_the_sheet_says_why_and_by_whom_and_shows_every_read(department: Departm
         assert sentence in page.text
 
 
+def test_the_sheet_shows_each_time_in_utc_and_on_the_departments_clocks(
+    department: Department, tokens: Tokens
+) -> None:
+    page = Tags(exported(department, tokens("super"))["cover.html"].decode())
+    at = r"\d{4}-\d\d-\d\d (\d\d):(\d\d):\d\d\.\d{3} UTC"
+    times = re.findall(at, page.text)
+    both = re.findall(at + r" \((?:\d{4}-\d\d-\d\d )?(\d\d):(\d\d):\d\d PDT\)", page.text)
+    assert len(both) == len(times) >= 6  # made, held since, first and last seen of two reads
+    for hour, minute, here, here_minute in both:
+        assert (int(here) + 7) % 24 == int(hour)
+        assert minute == here_minute
+
+
 def test_the_sheet_loads_and_runs_nothing(department: Department, tokens: Tokens) -> None:
     page = Tags(exported(department, tokens("super"))["cover.html"].decode())
     assert not {"script", "iframe", "link", "object", "form", "a", "base"} & {tag for tag, _ in page.tags}
@@ -89,7 +104,12 @@ def test_what_a_person_or_unit_writes_stays_text(department: Department, tokens:
         read="x/1", unit=ATTACK, log_id=b"", sequence=1, leaf=b"", public=b"", proof="", elements={}
     )
     facts = cover_sheet.SheetFacts(
-        department=ATTACK, number=ATTACK, created_us=0, facts=((ATTACK, ATTACK),), no_manifests=ATTACK
+        department=ATTACK,
+        number=ATTACK,
+        created_us=0,
+        facts=((ATTACK, ATTACK),),
+        no_manifests=ATTACK,
+        zone=UTC,
     )
     page = Tags(cover_sheet.as_html(facts, [evil]))
     assert not [one for tag, one in page.tags if tag == "img" or "onerror" in one]
@@ -175,7 +195,11 @@ def test_the_authority_stays_the_same_and_its_key_is_private(tmp_path: Path) -> 
 
 def test_a_package_without_images_says_so() -> None:
     maker = package.Maker(
-        department="Monrovia PD", key=Ed25519PrivateKey.generate(), authority=Path("/nowhere"), created_us=0
+        department="Monrovia PD",
+        key=Ed25519PrivateKey.generate(),
+        authority=Path("/nowhere"),
+        created_us=0,
+        zone=UTC,
     )
     data = package.build([], package.PackageOrder(number="26-1", entries=()), maker)
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -186,7 +210,7 @@ def test_a_package_without_images_says_so() -> None:
 def test_an_image_that_the_library_refuses_leaves_with_its_other_proofs(tmp_path: Path) -> None:
     pytest.importorskip("c2pa", reason="the extra c2pa is not installed")
     key = Ed25519PrivateKey.generate()
-    maker = package.Maker(department="Monrovia PD", key=key, authority=tmp_path, created_us=10**15)
+    maker = package.Maker(department="Monrovia PD", key=key, authority=tmp_path, created_us=10**15, zone=UTC)
     # an empty image is not a JPEG; package.check would find the rest, so only the sheet is looked at here
     broken = {"patch": Opened(name="patch", salt=bytes(16), content=b"\xff\xd8\xff\xd9")}
     read = OpenedRead(

@@ -10,13 +10,15 @@ import base64
 import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import tzinfo
+from functools import partial
 
 from storage import codec
 from storage.cover import rows_of
 from storage.evidence import SENTENCE, extension
 from storage.read_records import ReadText
-from storage.times import utc_text
 from sync.department.content.reads import OpenedRead
+from sync.department.ground.local_time import both_text
 
 STYLE = """
 body{font:16px/1.45 Georgia,serif;max-width:46rem;margin:2rem auto;padding:0 1rem;color:#111;background:#fff}
@@ -49,7 +51,8 @@ C2PA_NOT = "The images have no C2PA manifests: "
 class SheetFacts:
     """What the sheet says of the whole package. `facts`: (label, value), why and by whom it left.
 
-    `no_manifests`: why the images have no C2PA manifests, or empty if they have.
+    `no_manifests`: why the images have no C2PA manifests, or empty if they have. `zone`: of the department's
+    clocks, which the sheet shows beside UTC.
     """
 
     department: str
@@ -57,6 +60,7 @@ class SheetFacts:
     created_us: int
     facts: tuple[tuple[str, str], ...]
     no_manifests: str
+    zone: tzinfo
 
 
 def head_rows(sheet: SheetFacts, reads: Sequence[OpenedRead]) -> list[tuple[str, str]]:
@@ -64,7 +68,7 @@ def head_rows(sheet: SheetFacts, reads: Sequence[OpenedRead]) -> list[tuple[str,
     rows = [
         ("department", sheet.department),
         ("number", sheet.number),
-        ("made", utc_text(sheet.created_us)),
+        ("made", both_text(sheet.created_us, sheet.zone)),
         ("reads", str(len(reads))),
         *sheet.facts,
     ]
@@ -122,7 +126,7 @@ def as_html(sheet: SheetFacts, reads: Sequence[OpenedRead]) -> str:
         f"<p>{html.escape(C2PA_THERE if not sheet.no_manifests else C2PA_NOT + sheet.no_manifests)}</p>",
     ]
     for place, one in enumerate(reads):
-        parts.append(_read(f"reads/{place}", one))
+        parts.append(_read(f"reads/{place}", one, sheet.zone))
     return "".join(parts) + "</body></html>\n"
 
 
@@ -134,8 +138,9 @@ def _table(caption: str, rows: Sequence[tuple[str, str]]) -> str:
     return f"<table><caption>{html.escape(caption)}</caption>{cells}</table>"
 
 
-def _read(folder: str, one: OpenedRead) -> str:
-    rows = [("unit", one.unit), ("record in the unit's log", str(one.sequence)), *rows_of(one.elements)]
+def _read(folder: str, one: OpenedRead, zone: tzinfo) -> str:
+    rows = [("unit", one.unit), ("record in the unit's log", str(one.sequence))]
+    rows += rows_of(one.elements, partial(both_text, zone=zone))
     if one.closed_log:
         rows.append(("closed log", CLOSED_LOG))
     title = html.escape(f"{folder}: unit {one.unit}, record {one.sequence}")

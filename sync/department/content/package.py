@@ -25,6 +25,7 @@ import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import tzinfo
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -90,12 +91,13 @@ class PackageOrder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Maker:
-    """The maker: the department, its log key, the folder of its authority for manifests, the time."""
+    """The maker: the department, its log key, the folder of its authority for manifests, time and zone."""
 
     department: str
     key: Ed25519PrivateKey
     authority: Path
     created_us: int
+    zone: tzinfo
 
 
 def build(reads: Sequence[OpenedRead], order: PackageOrder, maker: Maker) -> bytes:
@@ -128,6 +130,7 @@ def build(reads: Sequence[OpenedRead], order: PackageOrder, maker: Maker) -> byt
         created_us=maker.created_us,
         facts=order.facts,
         no_manifests=absent,
+        zone=maker.zone,
     )
     files["cover.txt"] = cover_sheet.as_text(sheet, reads).encode()
     files["cover.html"] = cover_sheet.as_html(sheet, reads).encode()

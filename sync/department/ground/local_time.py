@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from storage.errors import RecordError
+from storage.times import moment, utc_text
 
 MAX_OFFSET_MIN = 14 * 60
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -44,6 +45,17 @@ def fixed_name(offset_min: int) -> str:
 def local(at_us: int, zone: tzinfo) -> datetime:
     """What the department's clocks showed, to the second."""
     return datetime.fromtimestamp(at_us // 1_000_000, zone)
+
+
+def both_text(at_us: int, zone: tzinfo) -> str:
+    """A time in UTC and, beside it, as the department's clocks showed it, with the zone's own name:
+    "2026-09-21 13:26:40.000 UTC (06:26:40 PDT)"; the day too, where it is another.
+    """
+    at = moment(at_us)
+    if at is None:
+        return utc_text(at_us)
+    here = at.astimezone(zone)
+    return f"{utc_text(at_us)} ({here:{'%H:%M:%S' if here.date() == at.date() else '%Y-%m-%d %H:%M:%S'} %Z})"
 
 
 def end_of_day_us(day: datetime, zone: tzinfo) -> int:

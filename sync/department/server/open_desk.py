@@ -259,7 +259,11 @@ def open_front(
 
     def packed(reads: list[OpenedRead], order: package.PackageOrder) -> bytes:
         maker = package.Maker(
-            department=desk.policy.department, key=key, authority=home.evidence, created_us=clock()
+            department=desk.policy.department,
+            key=key,
+            authority=home.evidence,
+            created_us=clock(),
+            zone=desk.policy.zone,
         )
         return package.build(reads, order, maker)
 

@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass, field
 
 from storage.counts import counted
-from storage.times import DAY_US, utc_text
+from storage.times import DAY_US
 from sync.department.content.package import PackageOrder
 from sync.department.desk.changes import rules as changes
 from sync.department.desk.context import ELEMENTS, DeskContext
@@ -16,6 +16,7 @@ from sync.department.desk.inquiry import rules as inquiry
 from sync.department.desk.inquiry.forms import Entered, NothingForm, first_entered
 from sync.department.desk.inquiry.searching import found_by, note_refusal
 from sync.department.desk.words import demand_words
+from sync.department.ground.local_time import both_text
 from sync.department.journal.change_entries import ChangeProposed, HoldRests
 from sync.department.journal.entries import Entry, LogRead
 from sync.department.journal.hold_entries import (
@@ -291,11 +292,11 @@ def export(front: DeskContext, token: str, form: ExportForm) -> Exported:
 def _sheet(desk: Desk, form: ExportForm, held: HoldPlaced, entry: Entry) -> tuple[tuple[str, str], ...]:
     """What the cover sheet says of an export: on which ground, by whose authority, who made it."""
     placed = desk.book.holds.placed[form.hold].stamp
-    ground = desk.policy.hold_ground(held.ground)
+    ground, since = desk.policy.hold_ground(held.ground), both_text(placed.at_us, desk.policy.zone)
     return (
         ("ground", ground.text if ground else held.ground),
         ("authority", held.authority),
-        ("held since", f"{utc_text(placed.at_us)}, by {placed.user} ({placed.role}), entry {form.hold}"),
+        ("held since", f"{since}, by {placed.user} ({placed.role}), entry {form.hold}"),
         ("exported by", f"{entry.stamp.user} ({entry.stamp.role}), entry {entry.sequence} of the access log"),
         ("medium", form.medium),
     )
