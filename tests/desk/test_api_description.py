@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import fields, replace
 from typing import Any
 
 import httpx
@@ -15,6 +16,7 @@ from desk_twins import GROUND, PASSWORD, Department
 from sync.department.desk.idempotency import MadeOnce
 from sync.department.desk.json_forms import read_form, to_json
 from sync.department.desk.operations import OPERATIONS
+from sync.department.desk.words import demand_plain
 from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError
 
 Tokens = Callable[[str], str]
@@ -47,6 +49,28 @@ def test_every_form_is_of_its_schema_and_is_read_back_as_it_was(department: Depa
         sent = to_json(form)
         fits(sent, schema_of(name, "form"), name)
         assert read_form(type(form), json.loads(json.dumps(sent))) == form, name
+
+
+def test_the_description_says_how_long_each_text_of_a_form_may_be(department: Department) -> None:
+    tried = 0
+    for name, form in forms(department).items():
+        schema = DESCRIBED["components"]["schemas"][schema_of(name, "form")["$ref"].rsplit("/", 1)[-1]]
+        for field, value in vars_of(form).items():
+            if type(value) is str:
+                most = schema["properties"][field]["maxLength"]
+                demand_plain(replace(form, **{field: "x" * most}), name)
+                with pytest.raises(FormError, match=r"characters; [\d,]+ at most"):
+                    demand_plain(replace(form, **{field: "x" * (most + 1)}), name)
+                tried += 1
+    assert tried > 60
+    inside = DESCRIBED["components"]["schemas"]
+    assert inside["Ground"]["properties"]["justification"]["maxLength"] == 400
+    assert inside["HoldForm"]["properties"]["reads"]["items"]["maxLength"] == 2000
+
+
+def vars_of(form: Any) -> dict[str, Any]:
+    """A form's fields as they are."""
+    return {one.name: getattr(form, one.name) for one in fields(form)}
 
 
 def test_every_form_lacking_a_part_or_with_another_is_outside_itsschema_of(department: Department) -> None:

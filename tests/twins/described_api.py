@@ -39,6 +39,7 @@ def fits(value: Any, schema: dict[str, Any], where: str = "") -> None:
     assert not (isinstance(value, bool) and schema["type"] != "boolean"), where
     if "enum" in schema:
         assert value in schema["enum"], where
+    assert "maxLength" not in schema or len(value) <= schema["maxLength"], where
     if schema["type"] == "array":
         kinds_of = schema.get("prefixItems", [schema["items"]] * len(value))
         for at, (one, kind) in enumerate(zip(value, kinds_of, strict=True)):
@@ -88,8 +89,9 @@ def values_of(schema: dict[str, Any]) -> st.SearchStrategy[Any]:  # noqa: PLR091
         parts = {name: values_of(one) for name, one in schema["properties"].items()}
         needed = {name: parts.pop(name) for name in schema.get("required", ())}
         return st.fixed_dictionaries(needed, optional=parts)
+    longest = schema.get("maxLength", len(max(HOSTILE, key=len)))
     simple: dict[str, st.SearchStrategy[Any]] = {
-        "string": st.sampled_from(HOSTILE) | st.text(max_size=SHORT),
+        "string": st.sampled_from([one for one in HOSTILE if len(one) <= longest]) | st.text(max_size=SHORT),
         "integer": st.integers(-2, 60) | st.integers(-(2**70), 2**70),
         "number": st.floats(allow_nan=False, allow_infinity=False),
         "boolean": st.booleans(),

@@ -28,6 +28,7 @@ from sync.department.desk.operations import OPERATIONS, Operation
 from sync.department.desk.people.passkeys import Options
 from sync.department.desk.proofs import PROVEN_CALLS
 from sync.department.desk.transparency.rules import Transparency
+from sync.department.desk.words import longest
 from sync.department.policy.roles import CALLS, Call
 
 OPENAPI = "3.1.0"
@@ -71,6 +72,7 @@ class _Schemas:
     def __init__(self) -> None:
         self.made: dict[str, dict[str, Any]] = {}
         self._names: dict[type[Any], str] = {}
+        self._typed = _typed_records()
 
     def of(self, hint: Any) -> dict[str, Any]:  # noqa: PLR0911 - one case per kind of type
         """The schema of a type of forms and answers. Raises TypeError for another."""
@@ -101,7 +103,10 @@ class _Schemas:
         name = self._names[cls] = cls.__name__  # which the product defines once
         self.made[name] = {}
         hints = typing.get_type_hints(cls)
-        properties = {one.name: self._property(one, hints[one.name]) for one in dataclasses.fields(cls)}
+        properties = {
+            one.name: self._property(one, hints[one.name], typed=cls in self._typed)
+            for one in dataclasses.fields(cls)
+        }
         required = [
             one.name
             for one in dataclasses.fields(cls)
@@ -116,8 +121,11 @@ class _Schemas:
         }
         return name
 
-    def _property(self, field: dataclasses.Field[Any], hint: Any) -> dict[str, Any]:
+    def _property(self, field: dataclasses.Field[Any], hint: Any, *, typed: bool) -> dict[str, Any]:
         schema = self.of(hint)
+        text = schema.get("items", schema) if typed else {}
+        if text == PRIMITIVES[str]:
+            text["maxLength"] = longest(field.name)
         if field.name.endswith("_us") and hint is int:
             schema["description"] = "UTC microseconds since 1970; a form also takes ISO 8601 text ending in Z"
         if field.default is not dataclasses.MISSING and not isinstance(field.default, bytes):
@@ -126,6 +134,21 @@ class _Schemas:
                 return schema
             schema["default"] = default
         return schema
+
+
+def _typed_records() -> frozenset[type[Any]]:
+    """The forms of the table and the records in them: their texts are measured at the door."""
+    found: set[type[Any]] = set()
+    left = [one.form for one in OPERATIONS.values()]
+    while left:
+        cls = left.pop()
+        if cls in found:
+            continue
+        found.add(cls)
+        for hint in typing.get_type_hints(cls).values():
+            parts = (hint, *typing.get_args(hint))
+            left += [one for one in parts if isinstance(one, type) and dataclasses.is_dataclass(one)]
+    return frozenset(found)
 
 
 def _words(text: str | None) -> str:
