@@ -136,6 +136,9 @@ def test_the_command_that_serves_a_witness_raises_its_limit_and_keeps_its_log_sm
                     f"http://127.0.0.1:{port}/{'0' * 64}/checkpoint", trust_env=False, timeout=30
                 )
                 assert answer.status_code == 404
+            said = told.read_text()  # it has no certificate: no department can ask it
+            assert "without TLS" in said
+            assert "--certificate" in said
         finally:
             process.terminate()
     assert len(told.read_text().splitlines()) < 20

@@ -24,6 +24,12 @@ witness = noun(
 folder_option = click.option("--folder", type=desk_access.FILE, required=True, help="The witness's folder.")
 
 
+PLAIN = (
+    "\nno department can ask it like this: a department asks over HTTPS alone. Give --certificate and --key, "
+    "or put a proxy in front that speaks HTTPS"
+)
+
+
 @witness.verb("init", example="department witness init --name w.example/1 --folder /srv/witness")
 @click.option("--name", required=True, help="Its name in notes, e.g. attorney.example.gov/witness.")
 @folder_option
@@ -95,8 +101,10 @@ def serve(
         if (certificate is None) != (tls_key is None) or (fips and certificate is None):
             raise InvalidInputError("belongs with --key; --fips needs both", where="--certificate")
         demand_free(host, port, "--port")
-        print(f"witness {opened.name} on {host}:{port}; Ctrl-C stops", file=sys.stderr, flush=True)
-        serve_app(witness_app(opened), host, port, _context_of(certificate, tls_key, fips=fips))
+        context = _context_of(certificate, tls_key, fips=fips)
+        said = f"witness {opened.name} on {host}:{port}{'' if context else ', without TLS'}; Ctrl-C stops"
+        print(said, PLAIN * (context is None), sep="", file=sys.stderr, flush=True)
+        serve_app(witness_app(opened), host, port, context)
     finally:
         opened.close()
     return DONE
