@@ -217,11 +217,14 @@ class Door:
         if not isinstance(second_body, dict):
             raise RecordError("is missing: a release is signed by two people", where="second")
 
-        def demand(second: RosterPerson) -> tuple[int, ...]:
+        def demand(_person: RosterPerson) -> tuple[int, ...]:
+            return holds.demand_ending(self._store, hold, item).records
+
+        def demand_both(second: RosterPerson) -> tuple[int, ...]:
             return holds.demand_release(self._store, hold, item, person.user, second.user).records
 
-        person, _ = self._admit(body, "release", subject)
-        second, entry = self._admit(second_body, "release", subject, demand)
+        person, _ = self._admit(body, "release", subject, demand)
+        second, entry = self._admit(second_body, "release", subject, demand_both)
         ref = holds.release(
             self._store,
             hold,

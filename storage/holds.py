@@ -98,23 +98,30 @@ def _reseal(store: UnitStore, sequence: int, hold: int, epoch: int) -> list[Seal
 
 def find(store: UnitStore, hold: int) -> Hold:
     """The hold at a sequence number. Raises LedgerError."""
-    record = store.record(hold) if 0 <= hold < store.log.frontier.size else None
+    named = 0 <= hold < store.log.frontier.size and store.leaf(hold).kind == Hold.KIND
+    record = store.record(hold) if named else None
     if not isinstance(record, Hold):
-        raise LedgerError("is not a hold", where=f"record {hold}")
+        raise LedgerError("is not a hold", where=f"record {hold}", cure="`reader hold` printed its number")
     return record
 
 
-def demand_release(store: UnitStore, hold: int, evidence_item: str, user: str, second_user: str) -> Hold:
-    """The hold, where it may be ended so. Raises RefusedError, LedgerError."""
+def demand_ending(store: UnitStore, hold: int, evidence_item: str) -> Hold:
+    """The hold, where a release may name it. Raises RefusedError, LedgerError."""
     held = find(store, hold)
     if held.hold_epoch in store.book.released:
         raise LedgerError("was released before", where=f"hold {hold}")
     if not evidence_item.strip():
         raise RefusedError("a release names the evidence item it was booked as", clause="463.8")
-    if second_user == user:
-        raise RefusedError("a release needs a second person", clause="463.8")
     if not any(isinstance(one, Export) and one.hold == hold for one in audit_records(store, hold)):
         raise RefusedError("this hold was never exported", clause="463.8", cure="reader export --hold first")
+    return held
+
+
+def demand_release(store: UnitStore, hold: int, evidence_item: str, user: str, second_user: str) -> Hold:
+    """The hold, where these two may end it so. Raises RefusedError, LedgerError."""
+    held = demand_ending(store, hold, evidence_item)
+    if second_user == user:
+        raise RefusedError("a release needs a second person", clause="463.8")
     return held
 
 

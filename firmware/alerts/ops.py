@@ -146,11 +146,13 @@ def _import(ledger: Ledger, held: HeldLists, body: dict[str, Any]) -> dict[str, 
     if category and terms.category(str(category)) is None:
         allowed = ", ".join(one.id for one in terms.categories)
         raise RecordError(f"the signed policy allows {allowed}", where="--category")
-    with files.open_evidence(Path(str(body["file"])), follow=True) as stream:
+    path = Path(str(body["file"]))
+    with files.open_evidence(path, follow=True) as stream:
         made = import_list(
             stream,
             find_layout(str(body["layout"])),
             ledger.store.policy.alerts,
+            name=path.name,
             category=str(category) if category else None,
             now_us=now_us,
         )

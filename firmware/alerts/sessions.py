@@ -117,7 +117,7 @@ class PageSessions:
                 roster, request, proof, log_id=self._ledger.store.log_id, fresh=fresh, locked=locked
             )
         except RefusedError as refusal:
-            if by_password and not locked:
+            if by_password and access.BAD_CREDENTIAL in str(refusal):
                 self._guard.note_wrong_password(address, request.user, boot_us)
             name = request.user if roster.person(request.user) is not None else ""
             self._guard.note_refused(name, request, str(refusal), boot_us)

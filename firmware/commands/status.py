@@ -17,6 +17,8 @@ from firmware.run.field_parts import clock_of
 from firmware.settings.config import load_config
 from hw.vitals import SysfsBoard
 from storage.counts import counted
+from storage.home import Home
+from storage.socket_door import is_served
 from sync.command_frame import Common, verb
 from sync.errors import DONE, FOUND_WRONG
 from sync.membership import SyncFolder
@@ -32,7 +34,8 @@ def status(common: Common) -> int:
     with asking(common.home) as ask:
         custody = ask("status", {})
     folder = SyncFolder.of(common.home)
-    facts = newest_report(common.home)
+    # a reader that was killed leaves its last report behind, but nobody at its door
+    facts = newest_report(common.home) if is_served(Home(common.home)) else None
     running = facts is not None
     if facts is None:
         watch = HealthWatch(

@@ -112,7 +112,7 @@ def _take_up_configuration(home: Path, log: structlog.typing.FilteringBoundLogge
 
     Raises HomeLockedError, ConfigError.
     """
-    with _only_one(Home(home)):
+    with _only_one(Home(home), log):
         taken = sent_configuration.take_up(home)
     if taken is None:
         return
@@ -123,10 +123,12 @@ def _take_up_configuration(home: Path, log: structlog.typing.FilteringBoundLogge
 
 
 @contextlib.contextmanager
-def _only_one(home: Home) -> Iterator[None]:
+def _only_one(home: Home, log: structlog.typing.FilteringBoundLogger) -> Iterator[None]:
     if not home.exists():  # its log was set aside; the next one to open takes the lock
         yield
         return
+    if home.is_written():  # a person at a terminal should not wonder what it waits for
+        log.info("waiting_for_home", at_most_s=WAY_S, reason="another process writes this home")
     with way_asked(home.root):
         lock = once_free(lambda: HomeLock(home), patience_s=WAY_S)
     try:

@@ -82,9 +82,11 @@ class ImportedList:
 
 
 def import_list(
-    stream: BinaryIO, layout: Layout, terms: AlertTerms, *, category: str | None, now_us: int
+    stream: BinaryIO, layout: Layout, terms: AlertTerms, *, name: str, category: str | None, now_us: int
 ) -> ImportedList:
-    """Read a whole list. `category`: of every entry where the layout has none. Raises ListRefusedError."""
+    """Read a whole list. `category`: of every entry where the layout has none. Raises ListRefusedError,
+    which calls the file by `name`.
+    """
     if "category" not in layout.fields and category is None:
         raise ListRefusedError(
             "it has no category",
@@ -95,7 +97,7 @@ def import_list(
         allowed = ", ".join(one.id for one in terms.categories)
         raise ListRefusedError(f"the policy allows {allowed}", where=f"category {category[:32]}")
     made = ImportedList()
-    reader = _Lines(stream, layout)
+    reader = _Lines(stream, layout, name)
     seen: dict[int, set[str]] = {}
     for number, cells in reader:
         made.lines += 1
@@ -111,31 +113,33 @@ def import_list(
             continue
         if len(made.entries) >= MAX_ENTRIES:
             raise ListRefusedError(
-                f"more than {MAX_ENTRIES} entries", where=f"line {number}", cure="split it into several lists"
+                f"more than {MAX_ENTRIES} entries",
+                where=f"{name}, line {number}",
+                cure="split it into several lists",
             )
         forms = seen.setdefault(entry.key, set())
         made.twins += bool(forms) and entry.plate not in forms
         forms.add(entry.plate)
         made.entries.append(entry)
-    _demand_good(made, terms)
+    _demand_good(made, terms, name)
     return made
 
 
-def _demand_good(made: ImportedList, terms: AlertTerms) -> None:
+def _demand_good(made: ImportedList, terms: AlertTerms, name: str) -> None:
     allowed = max(ALWAYS_ALLOWED, made.lines * terms.bad_lines_per_thousand // 1000)
     if len(made.bad) > allowed:
         first = "; ".join(f"line {one.number}: {one.why}" for one in made.bad[:3])
         raise ListRefusedError(
             f"{len(made.bad)} of {made.lines} lines are bad where the policy allows {allowed}: {first}",
-            where="the file",
+            where=name,
             cure="is this its layout?",
         )
     if not made.lines:
-        raise ListRefusedError("holds no line", where="the file")
+        raise ListRefusedError("holds no line", where=name)
     if len(made.bad) == made.lines:
         raise ListRefusedError(
             f"every line is bad: line {made.bad[0].number}: {made.bad[0].why}",
-            where="the file",
+            where=name,
             cure="is this its layout?",
         )
 
@@ -143,8 +147,8 @@ def _demand_good(made: ImportedList, terms: AlertTerms) -> None:
 class _Lines:
     """(number, cells by field) of each line, or (number, what is wrong with it)."""
 
-    def __init__(self, stream: BinaryIO, layout: Layout) -> None:
-        self._stream, self._layout = stream, layout
+    def __init__(self, stream: BinaryIO, layout: Layout, name: str) -> None:
+        self._stream, self._layout, self._name = stream, layout, name
         self._columns: Mapping[str, int] = {}
 
     def __iter__(self) -> Iterator[tuple[int, dict[str, str] | str]]:
@@ -181,7 +185,7 @@ class _Lines:
         except csv.Error as error:
             raise ListRefusedError(
                 f"the first line is no {self._layout.delimiter!r}-separated line: {error}",
-                where="line 1",
+                where=f"{self._name}, line 1",
                 cure="is this its layout?",
             ) from None
         names = [cell.strip().casefold() for cell in cells]
@@ -192,7 +196,7 @@ class _Lines:
         if "plate" not in columns and isinstance(self._layout.fields["plate"], str):
             raise ListRefusedError(
                 f"the first line names no column {self._layout.fields['plate']}",
-                where="line 1",
+                where=f"{self._name}, line 1",
                 cure="is this its layout?",
             )
         self._columns = columns

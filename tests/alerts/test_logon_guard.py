@@ -82,6 +82,17 @@ def test_wrong_passwords_lock_the_name_for_their_address_alone_and_never_the_key
     assert car.sessions.log_on(body(request(), by_password(car, PASSWORD)), "10.0.0.9")
 
 
+def test_before_the_roster_came_nobody_is_told_of_a_bad_credential_or_locked_out(car: Car) -> None:
+    roster = car.ledger.standing.roster
+    given = password_verifier(PASSWORD, bytes(range(16)))
+    car.ledger.standing.roster = replace(roster, people=())
+    for _ in range(6):
+        assert "roster is not on this unit yet" in refused(car, request(), by_password(car, PASSWORD))
+    people = tuple(replace(one, password=given) for one in roster.people)
+    car.ledger.standing.roster = replace(roster, people=people)
+    assert car.sessions.log_on(body(request(), by_password(car, PASSWORD)), "10.0.0.9")
+
+
 def test_a_flood_of_refusals_is_one_entry_a_minute_and_name_with_their_number(car: Car) -> None:
     before = car.ledger.store.log.size()
     for number in range(40):

@@ -144,7 +144,9 @@ def test_no_fuzzed_list_lets_an_entry_in_that_the_policy_forbids() -> None:
         category = None if "category" in plan.fields else "stolen-vehicle"
         terms = replace(DEFAULT_ALERTS, bad_lines_per_thousand=200)
         try:
-            made = import_list(io.BytesIO(body), plan, terms, category=category, now_us=NOW_US)
+            made = import_list(
+                io.BytesIO(body), plan, terms, name="day.csv", category=category, now_us=NOW_US
+            )
         except ListRefusedError:
             refused += 1
             continue

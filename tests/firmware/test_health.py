@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from road_picture import road
 
 from firmware import cli
+from firmware.custody.opening import open_ledger, serve_door
 from firmware.health.alarm_cures import alarm_lines
 from firmware.health.alarm_events import AlarmEvents
 from firmware.health.health_file import newest_report, path_of, reporting, write_report
@@ -273,6 +274,23 @@ def test_a_metrics_port_that_is_taken_is_an_event_and_the_reading_goes_on() -> N
         (event,) = stream.getvalue().splitlines()
     assert json.loads(event)["event"] == "metrics_not_served"
     assert json.loads(event)["port"] == first.port
+
+
+def test_status_of_a_unit_whose_reader_was_killed_says_that_none_runs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """kill -9 leaves a report that is fresh for seconds."""
+    prepare_home(tmp_path)
+    command = ["--home", str(tmp_path), "status", "--json"]
+    try:
+        with open_ledger(tmp_path) as ledger, serve_door(ledger):
+            write_report(tmp_path, Bench().watch.report())
+            cli.main(command)
+        write_report(tmp_path, Bench().watch.report())
+        cli.main(command)
+    finally:
+        path_of(tmp_path).unlink()
+    assert [json.loads(line)["running"] for line in capsys.readouterr().out.splitlines()] == [True, False]
 
 
 def test_the_newest_report_is_found_while_the_reader_runs_and_not_after(tmp_path: Path) -> None:

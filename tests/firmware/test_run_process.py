@@ -106,7 +106,9 @@ def test_beside_a_running_reader_commands_ask_it_and_a_second_run_is_refused(tmp
     assert asked.returncode == 0, asked.stderr
     assert json.loads(asked.stdout.splitlines()[0])
     assert second.returncode == 2
-    assert "another process" in second.stderr.splitlines()[-1]
+    first_word, last_word = second.stderr.splitlines()[0], second.stderr.splitlines()[-1]
+    assert json.loads(first_word)["event"] == "waiting_for_home"  # said before the wait, not after it
+    assert "another process" in last_word
     assert running.process.poll() is None
     assert running.end(signal.SIGINT) == 0
 

@@ -6,6 +6,7 @@ import io
 import unicodedata
 from collections.abc import Callable
 from dataclasses import replace
+from typing import BinaryIO, cast
 
 import pytest
 from hypothesis import given, settings
@@ -28,7 +29,9 @@ def taken(
 ) -> ImportedList:
     plan = find_layout(layout) if isinstance(layout, str) else layout
     raw = data.encode() if isinstance(data, str) else data
-    return import_list(io.BytesIO(raw), plan, DEFAULT_ALERTS, category=category, now_us=now_us)
+    return import_list(
+        io.BytesIO(raw), plan, DEFAULT_ALERTS, name="day.csv", category=category, now_us=now_us
+    )
 
 
 NCIC = """LIC,LIS,LIY,LIT,VIN,VYR,VMA,VMO,VST,VCO,ORI,OCA,NIC
@@ -152,14 +155,16 @@ def test_a_byte_order_mark_and_empty_lines_harm_nothing() -> None:
 def test_a_list_with_more_bad_lines_than_the_policy_allows_is_refused_whole() -> None:
     good = "".join(f"Stolen;CA;7ABC{number:03};;\n" for number in range(500))
     assert len(taken("genetec", good + "Stolen;CA;?;;\n" * 5).entries) == 500
-    with pytest.raises(ListRefusedError, match=r"6 of 506 lines are bad where the policy allows 5: line 501"):
+    with pytest.raises(
+        ListRefusedError, match=r"^day.csv: 6 of 506 lines are bad where the policy allows 5: line 50"
+    ):
         taken("genetec", good + "Stolen;CA;?;;\n" * 6)
 
 
 def test_a_file_in_another_layout_is_refused() -> None:
-    with pytest.raises(ListRefusedError, match="is this its layout"):
+    with pytest.raises(ListRefusedError, match=r"^day.csv.*is this its layout"):
         taken("vigilant", "Stolen;CA;7XKR219;;\n" * 20)
-    with pytest.raises(ListRefusedError, match="holds no line"):
+    with pytest.raises(ListRefusedError, match=r"^day.csv: holds no line"):
         taken("genetec", "")
 
 
@@ -274,8 +279,9 @@ def test_a_list_beyond_the_limit_is_refused_in_bounded_memory(monkeypatch: pytes
             read += 1
             return f"Stolen;CA;A{read:06};;\n".encode()
 
-    with pytest.raises(ListRefusedError, match="more than 1000 entries"):
-        import_list(Endless(), find_layout("genetec"), DEFAULT_ALERTS, category=None, now_us=NOW_US)  # type: ignore[arg-type]
+    endless, plan = cast("BinaryIO", Endless()), find_layout("genetec")
+    with pytest.raises(ListRefusedError, match=r"^day.csv, line \d+: more than 1000 entries"):
+        import_list(endless, plan, DEFAULT_ALERTS, name="day.csv", category=None, now_us=NOW_US)
     assert read == 1001
 
 
@@ -324,5 +330,5 @@ def test_a_layout_that_is_not_there_names_those_that_are() -> None:
 
 @pytest.mark.parametrize("lines", ['"unclosed,CA\n', "!!!,CA\n", "!!!,CA\n???,CA\n"])
 def test_a_list_of_bad_lines_alone_never_replaces_a_good_one(lines: str) -> None:
-    with pytest.raises(ListRefusedError, match="every line is bad: line 2"):
+    with pytest.raises(ListRefusedError, match=r"^day.csv: every line is bad: line 2"):
         taken("ncic", "LIC,LIS\n" + lines, category="stolen-vehicle")

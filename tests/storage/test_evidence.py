@@ -31,10 +31,11 @@ from flipped import flip
 
 from hw.secure_slot import LoopbackSlot
 from storage import codec, envelope, evidence, tlog_proof
-from storage.audit_records import Decision, Verdict
+from storage.audit_records import Decision, Release, UnitAccess, Verdict
 from storage.checkpoint import NoteKey, cosign, open_checkpoint, sign_checkpoint
 from storage.door import Door, export_subject, hold_subject
-from storage.errors import KeyLostError, PackageError, ProofError, RefusedError
+from storage.errors import KeyLostError, LedgerError, PackageError, ProofError, RefusedError
+from storage.holds import audit_records
 from storage.ledger import Ledger
 from storage.portable import write_package
 from storage.read_records import Alert
@@ -131,6 +132,33 @@ def test_a_release_needs_an_export_and_a_second_person(ledger: Ledger, door: Doo
     with pytest.raises(RefusedError, match="second person"):
         release(door, ledger, number, "demo-admin")
     release(door, ledger, number)
+
+
+@pytest.mark.parametrize(
+    ("number", "why"),
+    [
+        pytest.param(0, "record 0: is not a hold", id="another record"),
+        pytest.param(10**20, "is not a hold", id="no record"),
+        pytest.param(None, "never exported", id="not exported"),
+    ],
+)
+def test_a_release_that_cannot_be_is_in_the_access_log_as_refused(
+    ledger: Ledger, door: Door, time: SteppedTime, number: int | None, why: str
+) -> None:
+    read = add_reads(ledger, time, 1)[0]
+    named = hold(door, ledger, read) if number is None else number
+    before = ledger.store.log.frontier.size
+    with pytest.raises((LedgerError, RefusedError), match=why):
+        release(door, ledger, named)
+    entries = audit_records(ledger.store, before)
+    assert [entry.allowed for entry in entries if isinstance(entry, UnitAccess)] == [False]
+    assert not [entry for entry in entries if isinstance(entry, Release)]
+
+
+def test_a_release_of_a_read_says_that_it_is_no_hold(ledger: Ledger, door: Door, time: SteppedTime) -> None:
+    read = add_reads(ledger, time, 1)[0]
+    with pytest.raises(LedgerError, match=rf"record {read}: is not a hold \(`reader hold` printed"):
+        release(door, ledger, read)
 
 
 def slots_of(text: str) -> bytes:

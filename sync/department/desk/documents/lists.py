@@ -222,7 +222,12 @@ def imported(desk: Desk, form: ListForm, now_us: int) -> ImportedList:
     terms, layout = desk.policy.alerts, shipped()[form.layout]
     try:
         return import_list(
-            io.BytesIO(form.body), layout, terms, category=form.category or None, now_us=now_us
+            io.BytesIO(form.body),
+            layout,
+            terms,
+            name=f"list {form.list_id}",
+            category=form.category or None,
+            now_us=now_us,
         )
     except ListRefusedError as error:
         raise FormError(str(error), code="list", clause=CLAUSE) from None
