@@ -19,7 +19,7 @@ from firmware.console.errors import UnitRefusedError
 from firmware.console.factory_reset import LastWord, clear_home, destroy_keys
 from firmware.console.plate_spots import Spots
 from firmware.console.selftest import self_test
-from firmware.console.unit import Identity, ResetObstacles, SelfTestLine
+from firmware.console.unit import Identity, ResetObstacles, SelfTestLine, one_word
 from firmware.errors import FirmwareError
 from firmware.fleet import sent_configuration
 from firmware.frames.record import software_version
@@ -102,7 +102,7 @@ class FieldUnit:
             unit = name = self._config().unit.name
         status = self._parts.ledger.status()
         return Identity(
-            unit=_word(unit), name=_word(name),
+            unit=one_word(unit), name=one_word(name),
             software=software_version(), enrolled=status.enrolled, empty=self._is_empty(),
         )  # fmt: skip
 
@@ -381,8 +381,3 @@ def _link_line(link: NetworkLink) -> str:
         f"{link.name:<8} {'up' if link.up else 'down':<5} {link.address or '-':<15} "
         f"received {link.received_bytes}, sent {link.sent_bytes}{signal}"
     )
-
-
-def _word(name: str) -> str:
-    """A name as a prompt, a grant and a confirmation can hold it."""
-    return re.sub(r"[^A-Za-z0-9._@-]", "-", name)[:64] or "unit"

@@ -17,6 +17,7 @@ SECRET = "***"  # noqa: S105 - what is in the log in a secret's place
 class Form:
     """How a command is typed. words: a pattern for each argument; the last `optional` may be left out.
 
+    one_name: the words are one name, which may hold spaces as it does at the department.
     secret: index of the argument that is never recorded, or -1. granted: the word that a grant must
     name; "" for commands that need none.
     """
@@ -26,13 +27,14 @@ class Form:
     about: str
     words: tuple[str, ...] = ()
     optional: int = 0
+    one_name: bool = False
     secret: int = -1
     granted: str = ""
     live: bool = False
     before_enrollment: bool = False
 
 
-_UNIT = r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}"
+_UNIT = r"[A-Za-z0-9][A-Za-z0-9 ._@-]{0,63}"
 _TIME = r"20\d\d-[01]\d-[0-3]\dT[0-2]\d:[0-5]\d:[0-5]\dZ"
 
 FORMS: dict[str, Form] = {
@@ -78,12 +80,12 @@ FORMS: dict[str, Form] = {
         ),
         Form(
             name="reboot", usage="reboot UNIT", about="restart; type the unit's name to confirm",
-            words=(_UNIT,), granted="reboot",
+            words=(_UNIT,), one_name=True, granted="reboot",
         ),
         Form(
             name="factory-reset", usage="factory-reset UNIT",
             about="destroy all keys, then everything; type the unit's name to confirm",
-            words=(_UNIT,), granted="factory-reset",
+            words=(_UNIT,), one_name=True, granted="factory-reset",
         ),
         Form(
             name="enroll", usage="enroll [CODE]", about="join a department (asks for the code)",
@@ -126,6 +128,8 @@ def parse(line: str) -> Command | None:
     form = FORMS.get(SPELLED.get(name, name))
     if form is None:
         raise LineRefusedError("no such command: type help")
+    if form.one_name and words:
+        words = [" ".join(words)]
     least = len(form.words) - form.optional
     fits = least <= len(words) <= len(form.words) and len(words) <= WORDS_LIMIT
     if not fits or not all(

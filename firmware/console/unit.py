@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -54,6 +55,11 @@ class ResetObstacles:
     unacknowledged: int
     log_size: int
     holds: tuple[int, ...]
+
+
+def one_word(name: str) -> str:
+    """A name as a prompt, a grant and a confirmation can hold it: Car 12 is Car-12."""
+    return re.sub(r"[^A-Za-z0-9._@-]", "-", name)[:64] or "unit"
 
 
 class MaintainedUnit(Protocol):

@@ -15,7 +15,7 @@ from detector.errors import DetectorError
 from firmware.console.aim import aim_lines
 from firmware.console.errors import ConsoleError, UnitRefusedError
 from firmware.console.parser import FORMS, Command
-from firmware.console.unit import MaintainedUnit
+from firmware.console.unit import MaintainedUnit, one_word
 from firmware.errors import FirmwareError
 from firmware.health.alarm_cures import alarm_lines
 from firmware.health.report import report_lines
@@ -204,7 +204,7 @@ def _factory_reset(context: Context, words: tuple[str, ...]) -> Iterator[str]:
 
 def _confirmed(context: Context, typed: str) -> None:
     identity = context.unit.identity()
-    if typed not in {identity.name, identity.unit}:
+    if one_word(typed) not in {identity.name, identity.unit}:
         raise UnitRefusedError(f"this unit is {identity.name}: type that name to confirm")
 
 

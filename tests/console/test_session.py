@@ -77,13 +77,13 @@ def test_a_visitor_may_take_time_over_a_challenge(make_bench: Callable[..., Benc
     bench.enter()
 
 
-@pytest.mark.parametrize("typed", ["reboot car-12", "reboot unit-7"])
+@pytest.mark.parametrize("typed", ["reboot car-12", "reboot car 12", "reboot unit-7"])
 def test_a_unit_is_confirmed_by_its_name_or_its_id(make_bench: Callable[..., Bench], typed: str) -> None:
     bench = make_bench(BenchUnit(name="car-12"))
     bench.hands.wait_for("car-12 (unit-7), enrolled")
     bench.hands.log_in(bench.office.bundle(), bench.office.holder)
     bench.hands.wait_for("car-12 t.okafor> ")
-    assert "type that name" in bench.hands.ask("reboot car-13", "car-12 t.okafor> ")
+    assert "type that name" in bench.hands.ask("reboot now please", "car-12 t.okafor> ")
     bench.hands.type(typed)
     bench.over()
     assert bench.unit.done == ["reboot"]
