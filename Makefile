@@ -90,6 +90,8 @@ RAM_DISK := $(shell test -w /dev/shm && ! grep -q '^[^ ]* /dev/shm [^ ]* [^ ]*no
 	df -Pm /dev/shm | awk 'NR == 2 && $$4 >= 4096' | grep -q . && \
 	awk '/^MemAvailable/ && $$2 >= 8 * 2 ^ 20 {print "/dev/shm"}' /proc/meminfo)
 test test-311 test-313: export PYTEST_DEBUG_TEMPROOT ?= $(RAM_DISK)
+# ... and start the programs hundreds of times: compiled modules are kept, whatever the environment says.
+test test-311 test-313: export PYTHONDONTWRITEBYTECODE :=
 
 # A file each, those with slow tests first. The first Python has more to wait for, and so more workers.
 CORES := $(shell cores=$$(nproc 2>/dev/null || echo 2); echo $$((cores < 8 ? cores : 8)))
