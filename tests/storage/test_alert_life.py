@@ -21,6 +21,8 @@ from storage.alert_life import (
     caught,
     compare,
     demand_step,
+    ruled_out,
+    typed_by,
     verdict_of,
 )
 from storage.errors import RefusedError
@@ -256,3 +258,124 @@ def test_a_closed_alert_asks_for_no_next_step() -> None:
     assert state().next_step(5, 10) == "look at the image"
     assert state(LOOK).next_step(5, 10) == "type plate and state"
     assert state(LOOK, closed).next_step(5, 10) == "nothing: it is closed"
+
+
+CLETS = step(AlertEvent.CLETS, practicable=True, text="CLETS 1")
+ENDED = step(AlertEvent.CLOSED, outcome=Outcome.NO_STOP)
+
+
+@pytest.mark.parametrize(
+    ("steps", "now_us", "words"),
+    [
+        ((), 0, "look at the image"),
+        ((LOOK,), 0, "type plate and state"),
+        ((LOOK, TYPED), 0, "say whether the vehicle fits"),
+        ((LOOK, TYPED, CONFIRMED), 10 * MINUTE_US, "CLETS reference"),
+        ((LOOK, TYPED, CONFIRMED), 10 * MINUTE_US + 1, "CLETS reference overdue"),
+        ((LOOK, TYPED, CONFIRMED, CLETS), 10 * MINUTE_US + 1, "outcome"),
+        ((LOOK, TYPED, replace(CONFIRMED, answer=AlertAnswer.WRONG_STATE)), 10**18, "close"),
+        ((LOOK, TYPED, CONFIRMED, step(AlertEvent.RECALLED)), 10**18, "close: the entry was withdrawn"),
+        ((LOOK, TYPED, step(AlertEvent.RECALLED), ENDED), 10**18, "nothing: it is closed"),
+    ],
+)
+def test_the_next_step_is_the_first_that_is_missing(
+    steps: tuple[AlertStep, ...], now_us: int, words: str
+) -> None:
+    assert state(*steps).next_step(now_us, 10) == words
+
+
+def test_an_answer_after_the_clets_reference_owes_another_one() -> None:
+    again = step(AlertEvent.ANSWERED, at_us=3, fit=Fit.YES, answer=AlertAnswer.CONFIRMED)
+    assert state(CONFIRMED, replace(CLETS, at_us=2), again).clets_due_us(10) == 3 + 10 * MINUTE_US
+    assert state(CONFIRMED, replace(CLETS, at_us=3), again).clets_due_us(10) is None
+    assert state(CONFIRMED, ENDED).clets_due_us(10) is None
+
+
+@pytest.mark.parametrize(("practicable", "least"), [(True, 3), (False, 8)])
+def test_a_clets_reference_and_a_reason_have_their_least_lengths(practicable: bool, least: int) -> None:
+    made = walk(LOOK, TYPED, CONFIRMED)
+    asked = step(AlertEvent.CLETS, practicable=practicable, text=f" {'x' * least} ")
+    demand_step(made, asked, WANTED)
+    with pytest.raises(RefusedError, match="give the CLETS reference"):
+        demand_step(made, replace(asked, text=f" {'x' * (least - 1)} "), WANTED)
+
+
+@pytest.mark.parametrize(
+    ("plate", "taken"),
+    [("A" * 16, True), ("A" * 17, False), ("?" * 3, False), ("A?", True), ("A@B", False)],
+)
+def test_a_typed_plate_has_1_to_16_characters(plate: str, taken: bool) -> None:
+    asked = replace(TYPED, plate=plate)
+    if taken:
+        demand_step(walk(LOOK), asked, WANTED)
+        return
+    with pytest.raises(RefusedError, match="type the plate as the image shows it"):
+        demand_step(walk(LOOK), asked, WANTED)
+
+
+def test_who_asked_for_an_entry_or_approved_it_is_not_who_verifies_it() -> None:
+    wanted = Wanted(plate="5SOW750", state="", requester="", approver="o.diaz")
+    with pytest.raises(RefusedError, match="you requested or approved"):
+        demand_step(walk(LOOK), TYPED, wanted)
+    nobody = replace(TYPED, user="")  # an entry of a source, whose requester nobody knows
+    demand_step(state(replace(LOOK, user="")), nobody, replace(wanted, approver=""))
+
+
+def test_a_recalled_alert_can_be_shown_and_closed_and_no_more() -> None:
+    made = state(LOOK, step(AlertEvent.RECALLED))
+    for allowed in (step(AlertEvent.SHOWN), ENDED):
+        demand_step(made, allowed, WANTED)
+    with pytest.raises(RefusedError, match="the entry was withdrawn"):
+        demand_step(made, LOOK, WANTED)
+    demand_step(made, replace(ENDED, outcome=Outcome.HANDED_OVER), WANTED)
+
+
+def test_a_confirmed_alert_ends_with_an_arrest_and_one_dated_alike_follows() -> None:
+    made = walk(LOOK, TYPED, CONFIRMED, step(AlertEvent.CLOSED, outcome=Outcome.STOP))
+    assert made.closed
+    assert (made.last(AlertEvent.SHOWN), made.last(AlertEvent.VIEWED)) == (None, LOOK)
+
+
+WRONG = step(AlertEvent.ANSWERED, fit=Fit.YES, answer=AlertAnswer.WRONG_CHARACTER)
+
+
+@pytest.mark.parametrize(
+    ("steps", "found"),
+    [
+        ((LOOK, TYPED, WRONG), TYPED),
+        ((LOOK, TYPED, CONFIRMED), None),
+        ((LOOK, TYPED), None),
+        ((LOOK, replace(TYPED, plate="5SOW35?"), WRONG), None),
+        ((replace(TYPED, user="other"), WRONG), None),
+    ],
+)
+def test_a_plate_is_ruled_out_by_a_whole_transcription_of_who_answered(
+    steps: tuple[AlertStep, ...], found: AlertStep | None
+) -> None:
+    assert ruled_out(state(*steps)) == found
+
+
+def test_the_newest_transcription_of_a_person_counts() -> None:
+    newer = replace(TYPED, plate="5SOW350", at_us=2)
+    made = state(TYPED, newer, replace(TYPED, user="other"))
+    assert (typed_by(made, "o.diaz"), typed_by(made, "nobody")) == (newer, None)
+
+
+def test_a_planted_mismatch_is_caught_only_where_it_was_planted() -> None:
+    typed = replace(TYPED, plate="5SOW350")
+    assert not caught(typed, WANTED)
+    assert caught(typed, replace(WANTED, planted=True))
+    assert not caught(TYPED, replace(WANTED, planted=True))
+
+
+def test_what_cannot_be_read_hides_no_character_that_differs() -> None:
+    shown = step(AlertEvent.TRANSCRIBED, plate="?SOW350", state="US-CA")
+    assert verdict_of(shown, Fit.YES, WANTED) is AlertAnswer.WRONG_CHARACTER
+    other = replace(shown, plate="5SOW75?", state="US-MT")
+    assert verdict_of(other, Fit.YES, WANTED) is AlertAnswer.WRONG_STATE
+    assert verdict_of(replace(TYPED, state=""), Fit.NO, WANTED) is AlertAnswer.NOT_THIS_VEHICLE
+    assert compare("5SOW7", "5SOW750")[5:] == compare("5SOW7 ", "5SOW750")[5:]
+    assert [(one.typed, one.wanted, one.agrees) for one in compare("A", "AB")] == [
+        ("A", "A", True),
+        ("", "B", False),
+    ]

@@ -110,20 +110,57 @@ REFERENCE_LINE = "664e76027ff6f4d655e95aec4f63d6a483c757e3925ded6d359d98e179c445
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("text", "error"),
     [
-        pytest.param("w+00000000+" + "A" * 44, id="type 0"),
-        pytest.param(NoteKey(NAME, LOG.public_key(), 1).text(), id="a log's key"),
-        pytest.param(CosignerKey.of(NAME, PRIVATE["ed25519"]).text()[:-4], id="cut off"),
-        pytest.param(CosignerKey.of(NAME, PRIVATE["ml-dsa-44"]).text().replace("+", "+0", 1), id="wrong id"),
-        pytest.param("a b+00000000+BA==", id="a space in the name"),
-        pytest.param("w+00000000+@", id="no base64"),
-        pytest.param("", id="nothing"),
+        pytest.param("w+00000000+" + "A" * 44, "not a co-signing key", id="type 0"),
+        pytest.param(NoteKey(NAME, LOG.public_key(), 1).text(), "not a co-signing key", id="a log's key"),
+        pytest.param(CosignerKey.of(NAME, PRIVATE["ed25519"]).text()[:-4], "wrong length", id="cut off"),
+        pytest.param(CosignerKey(NAME, 4, bytes(33)).text(), "wrong length", id="too long"),
+        pytest.param(CosignerKey(NAME, 6, bytes(1311)).text(), "wrong length", id="ML-DSA cut off"),
+        pytest.param(
+            CosignerKey.of(NAME, PRIVATE["ml-dsa-44"]).text().replace("+", "+0", 1), "copying", id="wrong id"
+        ),
+        pytest.param(
+            CosignerKey.of("a b", PRIVATE["ed25519"]).text(), "not a co-signing key", id="a space in the name"
+        ),
+        pytest.param("w+00000000+@", "is not base64", id="no base64"),
+        pytest.param("w+00000000+", "not a co-signing key", id="no key"),
+        pytest.param("", "not a co-signing key", id="nothing"),
     ],
 )
-def test_a_malformed_key_is_refused(text: str) -> None:
-    with pytest.raises(CheckpointError):
+def test_a_malformed_key_is_refused_with_the_reason(text: str, error: str) -> None:
+    with pytest.raises(CheckpointError, match=error):
         CosignerKey.parse(text)
+
+
+@pytest.mark.parametrize("kind", PRIVATE)
+def test_a_signature_of_another_length_or_without_a_time_is_refused_with_the_reason(kind: str) -> None:
+    key, text = CosignerKey.of(NAME, PRIVATE[kind]), note().split("\n\n")[0] + "\n"
+    length = {"ed25519": 64, "ml-dsa-44": 2420}[kind]
+    last = (1 << 63) - 1
+    blob = last.to_bytes(8, "big") + PRIVATE[kind].sign(signed_message(key.type, NAME, text, last))
+    assert key.verify(text, blob).time_s == last
+    for wrong in (blob[:-1], blob + b"x", b""):
+        with pytest.raises(CheckpointError, match="has the wrong length"):
+            key.verify(text, wrong)
+    with pytest.raises(CheckpointError, match="has no time"):
+        key.verify(text, (last + 1).to_bytes(8, "big") + bytes(length))
+    with pytest.raises(CheckpointError, match="is not valid"):
+        key.verify(text, bytes(8 + length))
+
+
+def test_the_first_of_two_lines_of_one_key_counts_and_the_earliest_of_a_witness() -> None:
+    private = PRIVATE["ed25519"]
+    key, other = CosignerKey.of(NAME, private), CosignerKey.of("w2", private)
+    whole = note()
+    for name, time_s in ((NAME, TIME_S + 1), (NAME, TIME_S), ("w2", TIME_S - 1)):
+        whole += cosignature_line(note(), name, private, time_s=time_s)
+    assert [one.time_s for one in cosigned_by(whole, [key])] == [TIME_S + 1]
+    policy = Witnesses(((key, other),), quorum=1)
+    assert [one.time_s for one in policy.cosignatures(whole)] == [TIME_S - 1]
+    first = Witnesses(((key,), (other,)), quorum=1).witnessed(whole)
+    assert first is not None
+    assert first.name == "w2"
 
 
 @pytest.mark.parametrize("bent", ["short", "time", "signature", "none"])

@@ -4,14 +4,27 @@ from __future__ import annotations
 
 import gc
 import os
+import stat
+import struct
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from storage import files, hot_list_file
+from storage.envelope import decode, encode
 from storage.errors import RecordError, SealError
-from storage.hot_list_file import MAGIC, HotListFile, list_key, write_list
+from storage.hot_list_file import (
+    MAGIC,
+    Collected,
+    HotListFile,
+    list_key,
+    seal,
+    unseal,
+    write_list,
+    write_sorted,
+)
 
 KEY = list_key(bytes(32))
 PAIRS = [(number * 7 % 1000, f"entry {number} 7XKR{number:03}".encode()) for number in range(1000)]
@@ -98,3 +111,94 @@ def test_a_list_that_is_replaced_lets_its_file_go(tmp_path: Path) -> None:
         assert HotListFile(made(tmp_path, [(number, b"only")]), KEY, "doj").find(number)
     gc.collect()
     assert len(list(Path("/proc/self/fd").iterdir())) <= before
+
+
+def sections(data: bytes) -> list[bytes]:
+    """The sections of a file after its magic, by their lengths."""
+    found, at = [], 23
+    while at < len(data):
+        (size,) = struct.unpack_from(">I", data, at)
+        found.append(data[at + 4 : at + 4 + size])
+        at += 4 + size
+    return found
+
+
+def test_a_file_has_the_sections_that_its_page_describes(tmp_path: Path) -> None:
+    """Facts, keys, and blocks of 256 entries: numbered from 2, each entry behind its length."""
+    data = made(tmp_path, [(number, b"x" * (number % 3)) for number in reversed(range(257))]).read_bytes()
+    assert data[:23] == b"alpr-reader hot list 1\n"
+    head, keys, first, second = (unseal(KEY, "doj", number, one) for number, one in enumerate(sections(data)))
+    assert decode(head) == [{"sequence": 3}, 257, 256]
+    assert struct.unpack("<257Q", keys) == tuple(range(257))
+    assert first.startswith(bytes([0, 0, 0, 0, 0, 0, 0, 1]) + b"x" + bytes([0, 0, 0, 2]) + b"xx")
+    assert second == bytes([0, 0, 0, 1]) + b"x"
+
+
+def test_a_count_that_is_not_that_of_the_entries_leaves_the_list_that_was_there(tmp_path: Path) -> None:
+    path = made(tmp_path)
+    before = path.read_bytes()
+
+    def refuse() -> None:
+        raise RecordError("no", where="check")
+
+    for count in (0, 2):
+        with pytest.raises(RecordError, match=f"hot list doj: 1 entries where the header says {count}"):
+            write_sorted(path, KEY, "doj", {}, count, [(1, b"a")])
+    with pytest.raises(RecordError, match="no"):
+        write_sorted(path, KEY, "doj", {}, 1, [(1, b"a")], check=refuse)
+    assert path.read_bytes() == before
+    assert [one.name for one in tmp_path.iterdir()] == ["doj.list"]
+
+
+def test_a_list_is_synced_before_its_name_and_its_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[str] = []
+    monkeypatch.setattr(files, "sync_file", lambda _descriptor: steps.append("content"))
+    monkeypatch.setattr(files, "sync_dir", lambda folder: steps.append(folder.name))
+    path = made(tmp_path, [])
+    assert steps == ["content", tmp_path.name]
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_entries_are_collected_by_their_keys_and_those_of_one_key_as_they_came() -> None:
+    held = Collected([(9, b"a"), (1, b"b"), (9, b""), (1, b"cc")])
+    assert (len(held), list(held)) == (4, [(1, b"b"), (1, b"cc"), (9, b"a"), (9, b"")])
+    assert list(Collected([])) == []
+
+
+def test_a_list_holds_as_many_bytes_as_a_file_may_and_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert hot_list_file.MAX_FILE_BYTES == 1 << 30
+    monkeypatch.setattr(hot_list_file, "MAX_FILE_BYTES", 4)
+    assert len(Collected([(1, b"ab"), (2, b"cd")])) == 2
+    with pytest.raises(RecordError, match="holds over 4 bytes"):
+        Collected([(1, b"ab"), (2, b"cde")])
+    path = tmp_path / "x.list"
+    monkeypatch.setattr(hot_list_file, "MAX_FILE_BYTES", 1 << 30)
+    write_list(path, KEY, "doj", {}, [(1, b"a")])
+    size = path.stat().st_size
+    monkeypatch.setattr(hot_list_file, "MAX_FILE_BYTES", size)
+    HotListFile(path, KEY, "doj").close()
+    monkeypatch.setattr(hot_list_file, "MAX_FILE_BYTES", size - 1)
+    with pytest.raises(RecordError, match=f"is over {size - 1} bytes"):
+        HotListFile(path, KEY, "doj")
+
+
+def test_a_section_longer_than_any_file_is_refused_unread(tmp_path: Path) -> None:
+    path = tmp_path / "x.list"
+    path.write_bytes(MAGIC + struct.pack(">I", (1 << 30) + 1))
+    with pytest.raises(RecordError, match="a section is too long"):
+        HotListFile(path, KEY, "doj")
+    path.write_bytes(MAGIC + struct.pack(">I", 1 << 30))
+    with pytest.raises(SealError, match="does not open"):
+        HotListFile(path, KEY, "doj")
+
+
+def test_a_file_with_another_number_of_keys_than_it_says_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.list"
+    parts = (seal(KEY, "doj", 0, encode([{}, 2, 256])), seal(KEY, "doj", 1, bytes(8)))
+    path.write_bytes(MAGIC + b"".join(struct.pack(">I", len(one)) + one for one in parts))
+    with pytest.raises(RecordError, match="another number of keys than it says"):
+        HotListFile(path, KEY, "doj")

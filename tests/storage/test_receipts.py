@@ -7,8 +7,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from storage import envelope
 from storage.errors import EnvelopeError, RecordError, SignatureError
-from storage.receipts import CONTEXT, MAX_RANGES, open_receipt
+from storage.receipts import CONTEXT, open_receipt
 
+MAX_RANGES = 4096
 KEY = Ed25519PrivateKey.generate()
 LOG = b"\7" * 32
 GOOD: dict[str, object] = {"log_id": LOG, "ranges": [[0, 3], [5, 5]], "size": 6, "root": b"\1" * 32}
@@ -22,7 +23,9 @@ def test_a_good_receipt_says_its_ranges_and_its_tree() -> None:
     said = open_receipt(signed(GOOD), KEY.public_key(), LOG)
     assert (said.ranges, said.size, said.root) == (((0, 3), (5, 5)), 6, b"\1" * 32)
     many = [[2 * number, 2 * number] for number in range(MAX_RANGES)]
-    assert len(open_receipt(signed(GOOD | {"ranges": many, "size": 1 << 20}), KEY.public_key(), LOG).ranges)
+    told = open_receipt(signed(GOOD | {"ranges": many, "size": 2 * MAX_RANGES - 1}), KEY.public_key(), LOG)
+    assert len(told.ranges) == MAX_RANGES
+    assert open_receipt(signed(GOOD | {"ranges": [], "size": 0}), KEY.public_key(), LOG).ranges == ()
 
 
 @pytest.mark.parametrize(
