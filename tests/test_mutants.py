@@ -13,7 +13,8 @@ import pytest
 from tests.tools.mutants import equivalent_names
 from tests.tools.mutation.bench import ROOT, Reach
 from tests.tools.mutation.changes import mutants_of
-from tests.tools.mutation.rooms import ROOMS
+from tests.tools.mutation.kept import KeptReach
+from tests.tools.mutation.rooms import ROOMS, Room
 
 pytestmark = pytest.mark.slow
 
@@ -60,6 +61,45 @@ def test_a_mutant_runs_the_tests_that_reach_its_line_the_fastest_file_first() ->
     )
     condition = next(one for one in mutants_of("storage/x.py", MODULE) if one.what.startswith("condition"))
     assert reach.tests(condition) == ["tests/b.py::two", "tests/b.py::one", "tests/a.py::slow"]
+
+
+def test_of_the_tests_that_reach_a_line_the_quickest_of_so_many_seconds_are_tried() -> None:
+    tests = ["tests/a.py::one", "tests/b.py::two"]
+    reach = Reach(lines={"storage/x.py": {6: tests}}, seconds={tests[0]: 3.0, tests[1]: 2.0})
+    mutant = next(one for one in mutants_of("storage/x.py", MODULE) if one.what.startswith("1 to 2"))
+    assert [reach.tests(mutant, most_s) for most_s in (1.9, 2.0, 4.9, 5.0)] == [
+        [], tests[1:], tests[1:], tests[::-1]
+    ]  # fmt: skip
+
+
+def test_what_a_test_file_reaches_is_kept_until_it_or_the_room_changes(tmp_path: Path) -> None:
+    for name, text in (
+        ("storage/x.py", MODULE), ("tests/test_a.py", "a"), ("tests/test_b.py", "b"), ("pyproject.toml", ""),
+        ("tests/tools/mutation/reach.py", ""),
+    ):  # fmt: skip
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    room = Room(modules=("storage/*.py",), tests=("tests/test_*.py",))
+    reach = Reach(
+        lines={"storage/x.py": {1: [""], 3: ["tests/test_a.py", "tests/test_b.py::b"]}},
+        seconds={"tests/test_a.py::a": 1.0, "tests/test_b.py::b": 2.0},
+        libraries=frozenset({"json"}),
+    )
+    files = room.test_paths(tmp_path)
+    KeptReach(tmp_path / "run", tmp_path, room).put(files, reach)
+    kept = KeptReach(tmp_path / "run", tmp_path, room)
+    first, second = (kept.get(one) for one in files)
+    assert first == Reach(
+        lines={"storage/x.py": {1: [""], 3: ["tests/test_a.py"]}},
+        seconds={"tests/test_a.py::a": 1.0},
+        libraries=frozenset({"json"}),
+    )
+    assert second is not None
+    assert (first | second).seconds == reach.seconds
+    (tmp_path / "tests/test_a.py").write_text("changed")
+    assert (kept.get(files[0]), kept.get(files[1])) == (None, second)
+    (tmp_path / "storage/x.py").write_text("changed")
+    assert KeptReach(tmp_path / "run", tmp_path, room).get(files[1]) is None
 
 
 def test_a_line_that_no_test_reaches_has_no_tests() -> None:

@@ -12,6 +12,7 @@ tests/tools/mutation/equivalent.txt with its reason; any other is a test that is
 from __future__ import annotations
 
 import argparse
+import math
 import queue
 import random
 import sys
@@ -25,6 +26,7 @@ from pathlib import Path
 
 from tests.tools.mutation.bench import ROOT, BaselineFailedError, Reach, Runner, copied_checkout
 from tests.tools.mutation.changes import Mutant, mutants_of
+from tests.tools.mutation.kept import KeptReach
 from tests.tools.mutation.rooms import ROOMS
 
 EQUIVALENT = Path(__file__).with_name("mutation") / "equivalent.txt"
@@ -65,6 +67,7 @@ def run_room(
     tests: list[str] | None,
     skipped: frozenset[str],
     jobs: int,
+    most_s: float,
 ) -> Outcome:
     """Mutate a sample of a room, print the survivors. Raises BaselineFailedError."""
     room = ROOMS[name] if tests is None else replace(ROOMS[name], tests=tuple(tests))
@@ -79,13 +82,21 @@ def run_room(
     with ExitStack() as stack:
         benches = [stack.enter_context(copied_checkout()) for _ in range(jobs)]
         pool = stack.enter_context(ThreadPoolExecutor(jobs))
-        files = room.test_paths(ROOT)
+        kept = KeptReach(ROOT / "run/mutants", ROOT, room)
+        known = {one: kept.get(one) for one in room.test_paths(ROOT)}
+        files = [one for one, found in known.items() if found is None]
 
         def measured(at: int) -> Reach:
-            return benches[at].measure(room, files[at::jobs])
+            share = files[at::jobs]
+            if not share:
+                return Reach(lines={}, seconds={})
+            found = benches[at].measure(room, share)
+            kept.put(share, found)
+            return found
 
         started = time.monotonic()
         reach = reduce(or_, pool.map(measured, range(jobs)))
+        reach = reduce(or_, (found for found in known.values() if found is not None), reach)
         print(
             f"{name}: {len(reach.seconds)} tests ({time.monotonic() - started:.0f} s), "
             f"{len(found)} mutants, {len(chosen)} sampled",
@@ -98,7 +109,7 @@ def run_room(
         def killed(mutant: Mutant) -> bool:
             runner = free.get()
             try:
-                return runner.kills(mutant)
+                return runner.kills(mutant, most_s)
             finally:
                 free.put(runner)
 
@@ -122,6 +133,10 @@ def main() -> int:
     parser.add_argument(
         "--tests", nargs="+", metavar="PATH", help="by these tests alone: quick, and the room kills no fewer"
     )
+    parser.add_argument(
+        "--most-s", type=float, default=math.inf, metavar="S",
+        help="try the quickest tests of so many seconds on a mutant: the room kills no fewer",
+    )  # fmt: skip
     parser.add_argument("--at-least", type=int, default=90, metavar="PERCENT", help="killed (default 90)")
     parser.add_argument("--jobs", type=int, default=2, metavar="N", help="processes (default 2)")
     args = parser.parse_args()
@@ -139,6 +154,7 @@ def main() -> int:
                 tests=args.tests,
                 skipped=skipped,
                 jobs=args.jobs,
+                most_s=args.most_s,
             )
         except BaselineFailedError as error:
             print(f"{name}: its tests fail without a mutant:\n{error}", file=sys.stderr)

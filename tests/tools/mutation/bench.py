@@ -6,7 +6,9 @@ files durable, and wait longer for a disk than they compute.
 
 from __future__ import annotations
 
+import itertools
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -47,6 +49,27 @@ class Reach:
         }
         return cls(lines=lines, seconds=raw["seconds"], libraries=frozenset(raw["libraries"]))
 
+    def of_file(self, file: str) -> Reach:
+        """The part of one test file."""
+        lines = {
+            module: {at: kept for at, tests in reached.items() if (kept := _in_file(tests, file))}
+            for module, reached in self.lines.items()
+        }
+        seconds = {name: one for name, one in self.seconds.items() if _in_file([name], file)}
+        return Reach(lines=lines, seconds=seconds, libraries=self.libraries)
+
+    def to_json(self) -> str:
+        """All of it, for `from_json`."""
+        return json.dumps({"lines": self.lines, "seconds": self.seconds, "libraries": sorted(self.libraries)})
+
+    @classmethod
+    def from_json(cls, text: str) -> Reach:
+        raw = json.loads(text)
+        lines = {
+            module: {int(at): tests for at, tests in one.items()} for module, one in raw["lines"].items()
+        }
+        return cls(lines=lines, seconds=raw["seconds"], libraries=frozenset(raw["libraries"]))
+
     def __or__(self, other: Reach) -> Reach:
         """What two runs of other tests reached."""
         lines = {
@@ -60,8 +83,8 @@ class Reach:
             lines=lines, seconds=self.seconds | other.seconds, libraries=self.libraries | other.libraries
         )
 
-    def tests(self, mutant: Mutant) -> list[str]:
-        """The tests that run one of the mutant's lines: those of the fastest file first."""
+    def tests(self, mutant: Mutant, most_s: float = math.inf) -> list[str]:
+        """The tests that run one of the mutant's lines: the fastest file first, of `most_s` in all."""
         reached = self.lines.get(mutant.path, {})
         names = {name for at in mutant.lines for name in reached.get(at, ())}
         if "" in names:  # it runs on import: all that touch the module
@@ -72,9 +95,9 @@ class Reach:
         for one in chosen:
             file = one.partition("::")[0]
             cost[file] = cost.get(file, 0.0) + self.seconds[one]
-        return sorted(
-            chosen, key=lambda one: (cost[one.partition("::")[0]], one.partition("::")[0], self.seconds[one])
-        )
+        chosen.sort(key=lambda one: (cost[one.partition("::")[0]], one.partition("::")[0], self.seconds[one]))
+        spent_s = itertools.accumulate(self.seconds[one] for one in chosen)
+        return [one for one, until_s in zip(chosen, spent_s, strict=True) if until_s <= most_s]
 
     def quickest(self) -> list[str]:
         """The quickest test of each file."""
@@ -82,6 +105,11 @@ class Reach:
         for one in sorted(self.seconds, key=lambda name: self.seconds[name]):
             found.setdefault(one.partition("::")[0], one)
         return list(found.values())
+
+
+def _in_file(tests: list[str], file: str) -> list[str]:
+    """Those of a test file, and what runs on import."""
+    return [one for one in tests if one in {"", file} or one.startswith(f"{file}::")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,9 +179,9 @@ class Runner:
     process: subprocess.Popen[str]
     reach: Reach
 
-    def kills(self, mutant: Mutant) -> bool:
-        """Whether a test fails with the mutant in place of the module."""
-        tests = self.reach.tests(mutant)
+    def kills(self, mutant: Mutant, most_s: float = math.inf) -> bool:
+        """Whether a test fails with the mutant in place; tests of `most_s` seconds are tried."""
+        tests = self.reach.tests(mutant, most_s)
         if not tests:
             return False
         target = self.checkout / mutant.path
