@@ -52,8 +52,8 @@ def plan_letterbox(frame: tuple[int, int], net: tuple[int, int]) -> Letterbox:
     return Letterbox(width / frame[1], height / frame[0], width, height)
 
 
-def letterbox(luma: U8, net: tuple[int, int], padding: int, lores: U8 | None = None) -> tuple[U8, Letterbox]:
-    """The frame as the net takes it, uint8 (net height, net width), and its place in it.
+def source_of(luma: U8, net: tuple[int, int], lores: U8 | None = None) -> tuple[U8, Letterbox]:
+    """The picture that the net's input is made of, uint8 (h, w), and the frame's place in that input.
 
     luma: uint8 (H, W). lores: a smaller uint8 picture of the same field of view, used instead when
     its proportions are the same and it is no smaller than what the net sees. Raises PictureError.
@@ -62,20 +62,33 @@ def letterbox(luma: U8, net: tuple[int, int], padding: int, lores: U8 | None = N
         if picture is not None and (picture.ndim != 2 or picture.dtype != np.uint8 or 0 in picture.shape):
             raise PictureError(f"{name} must be uint8 (height, width), is {picture.dtype} {picture.shape}")
     place = plan_letterbox((luma.shape[0], luma.shape[1]), net)
-    source = luma
     if lores is not None and _same_view(lores, luma) and lores.shape >= (place.height, place.width):
-        source = lores
+        return lores, place
+    return luma, place
+
+
+def letterboxed(source: U8, place: Letterbox, net: tuple[int, int], padding: int) -> U8:
+    """What ``source_of`` gives, as the net takes it: uint8 (net height, net width)."""
     if source.shape == net:
-        return source, place
+        return source
     if source.shape != (place.height, place.width):
         source = scaled(source, (place.height, place.width))
     if source.shape == net:
-        return source, place
+        return source
     canvas = np.empty(net, np.uint8)
     canvas[: place.height, : place.width] = source
     canvas[: place.height, place.width :] = padding
     canvas[place.height :] = padding
-    return canvas, place
+    return canvas
+
+
+def letterbox(luma: U8, net: tuple[int, int], padding: int, lores: U8 | None = None) -> tuple[U8, Letterbox]:
+    """The frame as the net takes it, uint8 (net height, net width), and its place in it.
+
+    See ``source_of``. Raises PictureError.
+    """
+    source, place = source_of(luma, net, lores)
+    return letterboxed(source, place, net, padding), place
 
 
 def _same_view(lores: U8, luma: U8) -> bool:

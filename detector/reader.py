@@ -13,7 +13,7 @@ from PIL import Image
 
 from .card import DetectorCard, FindRules, ReaderCard
 from .errors import DegenerateCornersError, NetAnswerError, PictureError
-from .find import decode, letterbox, to_boxes
+from .find import decode, letterboxed, source_of, to_boxes
 from .jurisdictions import FormatPrior
 from .lettering import Lettering, TextSigns, signs_of
 from .look import Stopwatch
@@ -180,11 +180,14 @@ class PlateReader:
         watch: Stopwatch,
         scene: StillScene | None = None,
     ) -> tuple[PlateBox, ...]:
-        picture, place = letterbox(luma, self._detector.size, rules.padding, lores)
-        still = None if scene is None else scene.boxes_of(picture, luma.shape)
+        source, place = source_of(luma, self._detector.size, lores)
+        if scene is not None:
+            still = scene.boxes_of(source, luma.shape, source.shape[1] / place.width)
+            if still is not None:
+                watch.lap("shrink")
+                return still
+        picture = letterboxed(source, place, self._detector.size, rules.padding)
         watch.lap("shrink")
-        if still is not None:
-            return still
         outputs = self._detector.invoke(picture)
         watch.lap("find")
         boxes = to_boxes(decode(outputs, rules), place)

@@ -1,7 +1,8 @@
 """Tests whether nothing moved since the detector last looked, so that its boxes can be used again.
 
 A vehicle that appears changes the mean of some 8x8 px of what the net sees by more than the noise does. The
-light of the whole picture must not have changed either, and every few frames the detector looks anyway.
+light of the whole picture must not have changed either, and every few frames the detector looks anyway. The
+means are taken of the camera's picture: one in which nothing moved need not be shrunk to the net's size.
 """
 
 from __future__ import annotations
@@ -11,13 +12,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from .plates import U8, PlateBox, Point
 
 Cells = NDArray[np.int16]
 
 _CELL = 8  # px of the net's picture, both ways
+_MOST_CELL = 257  # px of the camera's: the sum of so many bytes is a word of 16 bits
 _LEAST_STEP = 3  # luma: less is not a vehicle
 _NOISE_STEPS = 8.0  # times the usual change of a cell: the largest of thousands by noise alone is 6 of these
 _MOST_USUAL = 2.0  # a picture that changed by so much everywhere is another one
@@ -49,17 +50,21 @@ class StillScene:
         self._refused: list[_Refused] = []
         self._reused = 0
 
-    def boxes_of(self, picture: U8, frame_shape: tuple[int, ...]) -> tuple[PlateBox, ...] | None:
+    def boxes_of(
+        self, picture: U8, frame_shape: tuple[int, ...], shrinks: float = 1.0
+    ) -> tuple[PlateBox, ...] | None:
         """The boxes last found if the picture still shows the same, else None.
 
-        picture: uint8 (h, w), what the net sees; frame_shape: of the frame that the boxes belong to.
+        picture: uint8 (h, w), what the net's input is made of; shrinks: how many of its px become one px of
+        that, along a side; frame_shape: of the frame that the boxes belong to.
         """
-        cells = np.asarray(Image.fromarray(picture).reduce(_CELL), np.int16)
-        same_frame = self._frame_shape == frame_shape
+        cells = means(picture, min(max(round(_CELL * shrinks), 1), _MOST_CELL))
+        before = self._newest
+        same = before is not None and before.shape == cells.shape and self._frame_shape == frame_shape
         self._newest, self._frame_shape = cells, frame_shape
-        if not same_frame:
+        if not same:
+            self._cells = None
             self._refused.clear()
-            return None
         if self._cells is None or self._changed(cells, self._cells) or self._reused >= MOST_REUSED:
             return None
         self._reused += 1
@@ -74,10 +79,10 @@ class StillScene:
         cells = self._newest
         if cells is None:
             return
-        scale = min(cells.shape[0] / self._frame_shape[0], cells.shape[1] / self._frame_shape[1])
-        x, y, w, h = (side * scale for side in box.box)
-        rows = slice(max(int(y), 0), math.ceil(y + h) + 1)
-        columns = slice(max(int(x), 0), math.ceil(x + w) + 1)
+        down, right = (count / side for count, side in zip(cells.shape, self._frame_shape, strict=True))
+        x, y, w, h = box.box
+        rows = slice(max(int(y * down), 0), math.ceil((y + h) * down) + 1)
+        columns = slice(max(int(x * right), 0), math.ceil((x + w) * right) + 1)
         self._refused = self._refused[1 - _MOST_REFUSED :]
         self._refused.append(_Refused(box.center, box.width_px, rows, columns, cells[rows, columns]))
 
@@ -104,6 +109,18 @@ class StillScene:
         """Whether some cell changed by more than noise does."""
         most = max(_LEAST_STEP, _NOISE_STEPS * min(self._usual, _MOST_USUAL))
         return int(steps.max(initial=0)) > most
+
+
+def means(picture: U8, side: int) -> Cells:
+    """Mean of each side x side px of a picture, uint8 (h, w), as int16; the last row may overlap another."""
+    rows, wide = len(picture) // side * side, picture.shape[1]
+    sums = np.add.reduce(picture[:rows].reshape(-1, side, wide), axis=1, dtype=np.uint16)
+    if rows < len(picture):
+        sums = np.concatenate([sums, np.add.reduce(picture[None, -side:], axis=1, dtype=np.uint16)])
+    starts = np.arange(0, max(wide - side // 2, 1), side)  # what is left over goes to the last column
+    areas = np.diff(starts, append=wide) * min(side, len(picture))
+    total = np.add.reduceat(sums, starts, axis=1, dtype=np.uint32)
+    return np.asarray((total + areas // 2) // areas, np.int16)
 
 
 def _alike(center: Point, width_px: float, other: _Refused) -> bool:

@@ -12,7 +12,7 @@ from detector_twins import FIND, DrawnDetector, ScriptedReader, box_at, reader_c
 from detector.card import DetectorCard, ModelFile, NetInput, PlateRules
 from detector.plates import U8
 from detector.reader import PlateReader
-from detector.stillness import MOST_REUSED, StillScene
+from detector.stillness import MOST_REUSED, StillScene, means
 
 SHAPE = (448, 768)
 NET = (216, 384)
@@ -108,6 +108,40 @@ def test_clutter_is_remembered_up_to_a_number_of_boxes() -> None:
         scene.refuse(box_at(20.0 * number, 200, 10))
     assert not scene.refused(box_at(0, 200, 10))
     assert scene.refused(box_at(20.0 * 39, 200, 10))
+
+
+@pytest.mark.parametrize(("shape", "side"), [((720, 1280), 13), ((45, 31), 8), ((5, 3), 8), ((9, 20), 1)])
+def test_each_px_counts_in_the_mean_of_some_cell(shape: tuple[int, int], side: int) -> None:
+    dark = np.zeros(shape, np.uint8)
+    assert not means(dark, side).any()
+    assert (means(dark + np.uint8(255), side) == 255).all()
+    for row, column in [(0, 0), (0, -1), (-1, 0), (-1, -1), (shape[0] // 2, shape[1] // 2)]:
+        spot = dark.copy()
+        rows = slice(row, None) if row < 0 else slice(row, row + 1)
+        columns = (
+            slice(max(column - side // 2, -shape[1]), None) if column < 0 else slice(column, column + side)
+        )
+        spot[rows, columns] = 255
+        assert means(spot, side).any()
+
+
+def test_a_large_frame_is_compared_in_cells_of_the_nets_px() -> None:
+    frame = np.full((1080, 1920), 90, np.uint8)
+    scene = StillScene()
+    assert scene.boxes_of(frame, frame.shape, 2.5) is None
+    scene.keep(BOXES)
+    assert scene.boxes_of(frame, frame.shape, 2.5) == BOXES
+    there = frame.copy()
+    there[-20:, -20:] += 4  # 8x8 px of the net's picture, in its last corner
+    assert scene.boxes_of(there, frame.shape, 2.5) is None
+
+
+def test_a_picture_of_other_cells_is_another_one_even_after_a_search_that_failed() -> None:
+    scene = looked_at(street())
+    scene.refuse(BOXES[0])
+    assert scene.boxes_of(street(), SHAPE, 2.0) is None  # and no answer was kept
+    assert not scene.refused(BOXES[0])
+    assert scene.boxes_of(street(), SHAPE, 2.0) is None
 
 
 class CountedDetector(DrawnDetector):
