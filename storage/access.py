@@ -113,7 +113,7 @@ def prove(
     """The person who asks, proven. Raises RefusedError, the same for an unknown user as for a bad key."""
     if locked:
         raise RefusedError("locked: five failed logons within 15 minutes", clause="CJIS AC-7", cure="wait")
-    if not roster.people:  # nobody's credential is wrong then, so no try counts
+    if not roster.people:  # no credential is wrong then, so no try counts
         raise RefusedError(
             "the department's roster is not on this unit yet",
             clause="463.3",

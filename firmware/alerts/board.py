@@ -7,13 +7,14 @@ restart can be counted but not opened here: its key was in memory alone. The dep
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
 
 from firmware.alerts.cleared import ClearedPlates
 from firmware.alerts.episodes import Episodes
 from firmware.alerts.matching import ListMatch
 from storage.alert_life import (
+    NEGATIVE,
     AlertAnswer,
     AlertEvent,
     AlertState,
@@ -26,9 +27,10 @@ from storage.alert_terms import AlertTerms
 from storage.audit_records import Decision, Verdict
 from storage.errors import RefusedError
 from storage.ledger import Ledger
-from storage.plate_text import fold, normal_plate
+from storage.plate_text import normal_plate
 from storage.read_records import Alert, AlertStepped
 from storage.record_base import KeyClass
+from sync.hot_lists.document import digest_of
 from sync.hot_lists.entry import ListEntry, cleared_name
 
 MOST_OPEN = 500  # beyond, the oldest silent ones are counted and left to the desk
@@ -49,7 +51,6 @@ class OpenAlert:
     says: str
     entry: ListEntry = field(repr=False)
     entry_digest: bytes = field(repr=False)
-    form: str = field(repr=False)
     match: ListMatch = field(repr=False)
     state: AlertState
     sightings: int = 1
@@ -62,6 +63,11 @@ class OpenAlert:
         return Wanted(
             plate=entry.plate, state=entry.state, requester=entry.requester, approver=entry.approver
         )
+
+    @property
+    def subject(self) -> Hashable:
+        """What is wanted, and by which list: see `ListEntry.subject`."""
+        return self.match.head.list_id, self.entry.subject
 
 
 class AlertBoard:
@@ -87,9 +93,11 @@ class AlertBoard:
         """Record the matches of a stored read; the new alerts, durable. Raises StorageError, OSError."""
         made = []
         for one in matches:
-            form = fold(one.entry.plate)  # the form under which the entry was found
+            subject = (one.head.list_id, one.entry.subject)
             with self._lock:
-                known = self._episodes.ongoing(form, one.entry_digest, at_us)
+                if one.sounds and self._episodes.settled(subject, at_us):
+                    one = replace(one, silent=("just checked",))  # noqa: PLW2901
+                known = self._episodes.ongoing(subject, at_us, sounds=one.sounds)
                 alert = self._open.get(known) if known is not None else None
                 if alert is not None:
                     alert = replace(alert, sightings=alert.sightings + 1, last_us=at_us)
@@ -98,10 +106,10 @@ class AlertBoard:
                 if alert is not None:
                     self._changed(alert, "sighting")
                 continue
-            made.append(self._raise(read, form, one, at_us))
+            made.append(self._raise(read, one, at_us))
         return made
 
-    def _raise(self, read: int, form: str, one: ListMatch, at_us: int) -> OpenAlert:
+    def _raise(self, read: int, one: ListMatch, at_us: int) -> OpenAlert:
         category = self._terms().category(one.entry.category)
         record = Alert(
             read=read,
@@ -124,7 +132,6 @@ class AlertBoard:
             says=category.says if category is not None else one.entry.category,
             entry=one.entry,
             entry_digest=one.entry_digest,
-            form=form,
             match=one,
             state=AlertState(raised_us=at_us),
             last_us=at_us,
@@ -132,7 +139,7 @@ class AlertBoard:
         with self._lock:
             self._open[number] = alert
             self.raised += 1
-            self._episodes.begin(form, one.entry_digest, number, at_us)
+            self._episodes.begin(alert.subject, number, at_us, sounds=one.sounds)
             self._make_room()
         self._changed(alert, "raised")
         return alert
@@ -173,10 +180,20 @@ class AlertBoard:
             self._open[number] = alert
             if step.step is AlertEvent.CLOSED:
                 del self._open[number]
+                self._end_visit(alert, step.at_us)
+            elif step.step is AlertEvent.RECALLED:
+                self._episodes.end(alert.subject)
         if step.step is AlertEvent.ANSWERED and step.answer is not None:
             self._decided(alert, step)
         self._changed(alert, str(step.step))
         return alert
+
+    def _end_visit(self, alert: OpenAlert, at_us: int) -> None:
+        """After a close: the wanted vehicle may follow the one that was not it. Under the lock."""
+        if alert.state.answer in NEGATIVE:
+            self._episodes.settle(alert.subject, at_us)
+        elif alert.state.answer is not AlertAnswer.CONFIRMED:
+            self._episodes.end(alert.subject)
 
     def _decided(self, alert: OpenAlert, step: AlertStep) -> None:
         verdict = _VERDICTS.get(step.answer) if step.answer is not None else None
@@ -196,13 +213,32 @@ class AlertBoard:
             # what reads as that other plate is left out; one person never clears the entry's own
             self._cleared.add(cleared_name(alert.entry_digest, normal_plate(typed.plate)))
 
-    def recall(self, still_listed: Callable[[OpenAlert], bool], at_us: int) -> list[OpenAlert]:
-        """Recall every open alert whose entry was withdrawn; those. Raises StorageError, OSError."""
-        gone = [one for one in self.open_alerts() if not one.state.recalled and not still_listed(one)]
+    def recall(self, listed: Callable[[OpenAlert], ListEntry | None], at_us: int) -> list[OpenAlert]:
+        """Recall every open alert whose entry was withdrawn; those. Raises StorageError, OSError.
+
+        listed: the entry that now stands for the alert's; None where there is none. One that says it in other
+        words is shown from now on.
+        """
+        gone = []
+        for one in self.open_alerts():
+            entry = None if one.state.recalled else listed(one)
+            if entry is not None and entry != one.entry:
+                self._reword(one.number, entry)
+            elif entry is None and not one.state.recalled:
+                gone.append(one)
         step = AlertStep(
             step=AlertEvent.RECALLED, user="", role="system", at_us=at_us, text="the entry was withdrawn"
         )
         return [self.take_step(one.number, step) for one in gone]
+
+    def _reword(self, number: int, entry: ListEntry) -> None:
+        with self._lock:
+            alert = self._open.get(number)
+            if alert is None:
+                return
+            alert = replace(alert, entry=entry, entry_digest=digest_of(entry.to_bytes()))
+            self._open[number] = alert
+        self._changed(alert, "entry changed")
 
 
 def alerts_before(ledger: Ledger, first: int | None = None) -> int:

@@ -90,7 +90,7 @@ def match(  # noqa: PLR0917 - one read, against the current lists
                 if known and own != form:
                     continue
                 entry = ListEntry.from_bytes(data)
-                if terms.category(entry.category) is None or not _runs(entry, now_us):
+                if terms.category(entry.category) is None or not entry.runs(now_us):
                     continue
                 against = disagreement(text, box, entry.state, entry.plate_class, known_states).names
                 silent = list(against)
@@ -115,9 +115,3 @@ def match(  # noqa: PLR0917 - one read, against the current lists
                 if name not in found or found[name].score < score:
                     found[name] = made
     return sorted(found.values(), key=lambda made: (not made.sounds, -made.score, made.entry_digest))
-
-
-def _runs(entry: ListEntry, now_us: int) -> bool:
-    return (entry.from_us is None or entry.from_us <= now_us) and (
-        entry.until_us is None or now_us < entry.until_us
-    )

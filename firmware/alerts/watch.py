@@ -20,7 +20,7 @@ from storage.alert_terms import AlertTerms
 from storage.errors import StorageError
 from storage.read_records import Read
 from storage.times import HOUR_US
-from sync.hot_lists.document import digest_of
+from sync.hot_lists.entry import ListEntry
 from sync.hot_lists.held import HeldLists
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ class HotListWatch:
                 else:
                     self._tell(f"hot_list_{one.what}", list=one.list_id, why=one.why)
             if any(one.what == "updated" for one in changes):
-                gone = self._board.recall(self._still_listed, self._now_us())
+                gone = self._board.recall(self._listed, self._now_us())
                 if gone:
                     self._log.info("alerts_recalled", count=len(gone))
         except (StorageError, OSError) as error:
@@ -155,11 +155,15 @@ class HotListWatch:
             missing=len(self._held.missing),
         )
 
-    def _still_listed(self, alert: OpenAlert) -> bool:
+    def _listed(self, alert: OpenAlert) -> ListEntry | None:
         for held in self._held.lists:
             if held.head.list_id == alert.match.head.list_id:
-                return any(digest_of(one) == alert.entry_digest for one in held.find(alert.entry.key))
-        return True  # the list itself is not here now; that withdraws nothing
+                found = [ListEntry.from_bytes(one) for one in held.find(alert.entry.key)]
+                if alert.entry in found:
+                    return alert.entry
+                now_us, wanted = self._now_us(), alert.entry.subject
+                return next((one for one in found if one.subject == wanted and one.runs(now_us)), None)
+        return alert.entry  # the list itself is not here now; that withdraws nothing
 
     def _tell(self, event: str, **facts: str) -> None:
         """Each trouble once, not at every read."""

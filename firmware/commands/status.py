@@ -34,7 +34,7 @@ def status(common: Common) -> int:
     with asking(common.home) as ask:
         custody = ask("status", {})
     folder = SyncFolder.of(common.home)
-    # a reader that was killed leaves its last report behind, but nobody at its door
+    # a reader that was killed leaves its last report behind, but no one at its door
     facts = newest_report(common.home) if is_served(Home(common.home)) else None
     running = facts is not None
     if facts is None:

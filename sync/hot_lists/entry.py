@@ -102,6 +102,17 @@ class ListEntry:
         """Whether only named people may see its alert."""
         return bool(self.recipients)
 
+    @property
+    def subject(self) -> tuple[str | tuple[str, ...], ...]:
+        """What is wanted, for what, by whom: another entry with the same says it in other words."""
+        return self.plate, self.state, self.category, self.requester, self.approver, self.recipients
+
+    def runs(self, at_us: int) -> bool:
+        """Whether it has begun and has not ended."""
+        return (self.from_us is None or self.from_us <= at_us) and (
+            self.until_us is None or at_us < self.until_us
+        )
+
     def to_bytes(self) -> bytes:
         """The entry's bytes, the same for equal entries."""
         values: list[Any] = [getattr(self, name) for name in _NAMES]

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
 import pytest
+import structlog
 from alert_twins import HEAD, KNOWN, Held, entry, plate_box, seen
 from custody_twins import SteppedTime, add_reads, check
 
-from detector.plates import PlateText
+from detector.plates import ALPHABET, PlateText
 from firmware.alerts import board as boards
 from firmware.alerts.board import AlertBoard, OpenAlert, alerts_before
 from firmware.alerts.cleared import ClearedPlates
 from firmware.alerts.episodes import EPISODE_US
 from firmware.alerts.matching import ListMatch, match
+from firmware.alerts.watch import HotListWatch
 from storage import files
 from storage.alert_life import NEGATIVE, AlertAnswer, AlertEvent, AlertStep, Fit, Outcome
 from storage.alert_terms import DEFAULT_ALERTS
@@ -28,6 +32,9 @@ from storage.record_base import KeyClass
 from storage.times import HOUR_US, MINUTE_US
 from sync.hot_lists.document import digest_of
 from sync.hot_lists.entry import ListEntry
+
+if TYPE_CHECKING:
+    from sync.hot_lists.held import HeldLists
 
 
 class Car:
@@ -164,6 +171,7 @@ def test_a_negative_answer_clears_the_plate_that_was_typed_and_never_the_entrys_
     again = ClearedPlates(ledger.store.home.root / "hotlists", ledger.hot_list_key())
     assert again.all == car.cleared.all != frozenset()
     car.held.entries[:] = [entry(reason="entered again")]
+    time.run(EPISODE_US + MINUTE_US)
     assert len(car.passes(other)) == 1
 
 
@@ -176,14 +184,13 @@ def test_a_negative_answer_clears_the_plate_that_was_typed_and_never_the_entrys_
         ("7XKR219", "", Fit.NO),
     ],
 )
-def test_one_person_ends_a_visit_and_not_the_entry(
+def test_one_person_ends_an_alert_and_not_the_entry(
     make_car: MakeCar, time: SteppedTime, plate: str, state: str, fit: Fit
 ) -> None:
     car = make_car()
     (alert,) = car.passes(seen("7XKR219"))
     assert car.check(alert, plate, state, fit) in NEGATIVE
     car.step(alert, AlertEvent.CLOSED, outcome=Outcome.UNFOUNDED)
-    assert car.passes(seen("7XKR219")) == []  # the same visit
     assert car.cleared.all == frozenset()
     time.run(EPISODE_US + MINUTE_US)
     assert [one.match.sounds for one in car.passes(seen("7XKR219"))] == [True]
@@ -209,16 +216,119 @@ def test_what_is_cleared_lies_sealed(make_car: MakeCar, ledger: Ledger) -> None:
     assert ClearedPlates(path.parent, ledger.hot_list_key()).all == frozenset()
 
 
+def far(text: str, other: str) -> PlateText:
+    """A far look: the last character is `other` with 4 of 10."""
+    made = seen(text, 0.5)
+    made.slots[-1] = 1e-4
+    made.slots[-1, ALPHABET.index(text[-1])], made.slots[-1, ALPHABET.index(other)] = 0.6, 0.4
+    return made
+
+
+def test_a_car_that_comes_nearer_sounds_though_its_first_look_was_silent(
+    make_car: MakeCar, time: SteppedTime
+) -> None:
+    car = make_car()
+    (first,) = car.passes(far("7XKR219", "8"))
+    assert not first.match.sounds
+    time.run(MINUTE_US)
+    assert car.passes(far("7XKR219", "8")) == []
+    (near,) = car.passes(seen("7XKR219", 0.999))
+    assert near.match.sounds
+    assert car.passes(seen("7XKR219", 0.999)) == []
+    assert [one.match.sounds for one in car.board.open_alerts()] == [True, False]
+
+
+CLOSINGS = [
+    pytest.param("7XKR21S", Fit.YES, False, id="wrong character"),
+    pytest.param("7XKR219", Fit.NO, False, id="not this vehicle"),
+    pytest.param("7XKR21?", Fit.YES, True, id="cannot tell"),
+    pytest.param("", Fit.YES, True, id="not looked at"),
+]
+
+
+@pytest.mark.parametrize(("plate", "fit", "sounds"), CLOSINGS)
+def test_the_wanted_car_comes_up_minutes_after_another_was_closed_as_not_it(
+    make_car: MakeCar, time: SteppedTime, plate: str, fit: Fit, sounds: bool
+) -> None:
+    """Silently while it is probably the same vehicle again, and aloud a quarter of an hour after the look."""
+    car = make_car()
+    (other,) = car.passes(seen("7XKR219"))
+    if plate:
+        assert car.check(other, plate, fit=fit) is not AlertAnswer.CONFIRMED
+    car.step(other, AlertEvent.CLOSED, outcome=Outcome.UNFOUNDED)
+    time.run(5 * MINUTE_US)
+    (wanted,) = car.passes(seen("7XKR219"))
+    assert wanted.match.silent == (() if sounds else ("just checked",))
+    time.run(5 * MINUTE_US)
+    assert car.passes(seen("7XKR219")) == []
+    time.run(6 * MINUTE_US)
+    assert [one.match.sounds for one in car.passes(seen("7XKR219"))] == [True] * (not sounds)
+
+
+def test_a_car_that_was_confirmed_and_dealt_with_raises_no_second_alert(
+    make_car: MakeCar, time: SteppedTime
+) -> None:
+    car = make_car()
+    (alert,) = car.passes(seen("7XKR219"))
+    assert car.check(alert, "7XKR219") is AlertAnswer.CONFIRMED
+    car.step(alert, AlertEvent.CLOSED, outcome=Outcome.STOP)
+    time.run(5 * MINUTE_US)
+    assert car.passes(seen("7XKR219")) == []
+
+
 def test_an_entry_that_is_withdrawn_recalls_its_open_alerts(make_car: MakeCar, time: SteppedTime) -> None:
     car = make_car()
     (alert,) = car.passes(seen("7XKR219"))
-    assert car.board.recall(lambda _alert: True, time.now().us) == []
-    (recalled,) = car.board.recall(lambda _alert: False, time.now().us)
+    assert car.board.recall(lambda one: one.entry, time.now().us) == []
+    assert (alert.number, "entry changed") not in car.said
+    (recalled,) = car.board.recall(lambda _alert: None, time.now().us)
     assert recalled.number == alert.number
     assert (alert.number, "recalled") in car.said
+    assert car.board.recall(lambda _alert: None, time.now().us) == []
     with pytest.raises(RefusedError, match="withdrawn"):
         car.step(alert, AlertEvent.VIEWED)
+    assert len(car.passes(seen("7XKR219"))) == 1, "listed again, it is wanted again"
     car.step(alert, AlertEvent.CLOSED, outcome=Outcome.UNFOUNDED)
+
+
+REISSUED: list[tuple[dict[str, object], bool]] = [
+    ({"reason": "ARMED: use extreme caution", "color": "blue"}, True),
+    ({"reference": "V123456790", "case": "26-1043"}, True),
+    ({"state": "US-NV"}, False),
+    ({"category": "wanted-person"}, False),
+    ({"requester": "d.lee"}, False),
+    ({"approver": "d.lee"}, False),
+    ({"recipients": ("d.lee",)}, False),
+    ({"reason": "until yesterday", "until_us": 1}, False),
+    ({"reason": "from 2100", "from_us": 4_102_444_800_000_000}, False),
+]
+
+
+@pytest.mark.parametrize(("change", "stays"), REISSUED, ids=lambda one: str(one)[:24])
+def test_an_entry_that_its_source_only_rewords_keeps_its_alert(
+    make_car: MakeCar, time: SteppedTime, change: dict[str, object], stays: bool
+) -> None:
+    """A daily extract changes dates and words of a vehicle that is still wanted."""
+    car = make_car()
+    (alert,) = car.passes(seen("7XKR219"))
+    newer = replace(entry(), **change)  # type: ignore[arg-type]
+    car.held = Held([newer], car.held.head)
+    watch = HotListWatch(
+        cast("HeldLists", SimpleNamespace(lists=(car.held,))),
+        car.cleared,
+        car.board,
+        terms=lambda: DEFAULT_ALERTS,
+        known_states=KNOWN,
+        now_us=lambda: time.now().us,
+        log=structlog.get_logger(),
+    )
+    gone = car.board.recall(watch._listed, time.now().us)
+    assert [one.number for one in gone] == ([] if stays else [alert.number])
+    if stays:
+        assert car.board.find(alert.number).entry == newer
+        assert (alert.number, "entry changed") in car.said
+        assert car.passes(seen("7XKR219")) == [], "the same visit"
+        assert car.check(alert, "7XKR219") is AlertAnswer.CONFIRMED
 
 
 def test_the_machine_never_closes_an_alert_but_says_what_it_leaves_to_the_desk(

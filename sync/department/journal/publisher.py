@@ -205,7 +205,7 @@ class WitnessAnswers:
         self.errors: list[Exception] = []
 
     def take(self, watcher: WatchingWitness, answer: Future[str]) -> None:
-        """Raises LedgerError for a head that this log cannot sign for, and what nobody foresaw."""
+        """Raises LedgerError for a head that this log cannot sign for, and an error not of a witness."""
         self.busy.pop(watcher, None)
         error = answer.exception()
         if error is None:
