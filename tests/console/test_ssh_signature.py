@@ -136,3 +136,23 @@ def test_a_key_on_another_curve_is_refused() -> None:
 def test_a_line_that_is_no_key_says_how_to_make_one(line: str) -> None:
     with pytest.raises(SshSignatureError):
         SshPublicKey.from_line(line)
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("-----BEGIN SSH SIGNATURE-----\n-----END SSH SIGNATURE-----", "not an armored SSH signature"),
+        ("-----BEGIN SSH SIGNATURE-----\nAAAA\n", "not an armored SSH signature"),
+        ("AAAA\nAAAA\n-----END SSH SIGNATURE-----", "not an armored SSH signature"),
+        ("-----BEGIN SSH SIGNATURE-----\nA\n-----END SSH SIGNATURE-----", "base64 is damaged"),
+        ("\n-----BEGIN SSH SIGNATURE-----\nAAAA\n-----END SSH SIGNATURE-----".ljust(8193), "not an armored"),
+    ],
+)
+def test_what_is_no_armor_is_refused_with_the_reason(text: str, error: str) -> None:
+    with pytest.raises(SshSignatureError, match=error):
+        from_armor(text)
+
+
+def test_an_armor_of_one_line_and_of_the_most_characters_is_read() -> None:
+    shortest = "-----BEGIN SSH SIGNATURE-----\n AAAA \n-----END SSH SIGNATURE-----"
+    assert from_armor(shortest) == from_armor(shortest.ljust(8192)) == bytes(3)

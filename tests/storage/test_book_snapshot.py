@@ -197,3 +197,9 @@ def test_a_snapshot_that_the_stolen_log_key_signed_is_named(unit: Unit) -> None:
     unit.ledger.close()
     (finding,) = verify_home(unit.home).findings
     assert (finding.where, finding.what) == ("book.snapshot", "is not what the records before it come to")
+
+
+def test_a_snapshot_of_a_log_without_a_purge_under_way_says_so() -> None:
+    kept = book_snapshot.of_book(LogFacts(), 1, bytes(32))
+    assert (kept.pending, kept.pending_at, kept.received) == (None, -1, b"")
+    assert plain(book_snapshot.to_book(kept)) == plain(LogFacts())

@@ -160,6 +160,9 @@ def test_a_walk_in_small_steps_is_told_as_one_with_its_whole_length() -> None:
         trust, step = advance(trust, said(number * 30_000_000))
         told += [] if step is None else [(step.from_us - START_US, step.to_us - START_US)]
     assert told == [(0, 150_000_000)]  # five steps of half a minute: the first sum over two minutes
+    _, step = advance(trust, said(300_000_000))
+    assert step is not None  # what was told before is not told again
+    assert (step.from_us - START_US, step.to_us - START_US) == (150_000_000, 300_000_000)
 
 
 def test_two_independent_sources_that_agree_move_any_distance_and_refill_the_budget() -> None:

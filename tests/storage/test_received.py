@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from custody_twins import SteppedTime, add_reads
 from hypothesis import given
 from hypothesis import strategies as st
@@ -34,6 +35,7 @@ def test_ranges_answer_as_a_plain_table_of_records_does(
     assert received.newest_us == max(table.values(), default=None)
     assert received.end() == max(table, default=-1) + 1
     assert received.first_missing() == next(n for n in range(200) if n not in table)
+    assert vars(ReceiptCoverage.of(received)) == vars(received)
     low, high = asked[0], asked[0] + asked[1]
     assert received.covers(low, high) == all(n in table for n in range(low, high + 1))
     assert all((n in received) == (n in table) for n in range(90))
@@ -79,3 +81,11 @@ def test_what_can_no_longer_change_is_counted_once(ledger: Ledger, time: Stepped
 def test_a_unit_ages_by_its_tool_and_its_log_verifies(tmp_path: Path) -> None:
     (end,) = age(tmp_path, 3, reads=2, conversations=2)
     assert (end.day, end.receipts) == (3, 6)
+
+
+@pytest.mark.parametrize(
+    "ranges", [[(-1, 0, 1)], [(1, 0, 1)], [(0, 3, 1), (3, 4, 2)], [(5, 5, 1), (0, 1, 2)]]
+)
+def test_kept_ranges_out_of_order_are_refused(ranges: list[tuple[int, int, int]]) -> None:
+    with pytest.raises(ValueError, match="ranges must rise"):
+        ReceiptCoverage.of(ranges)
