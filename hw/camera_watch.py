@@ -113,15 +113,16 @@ class WatchedCamera:
         on_blind: Callable[[BlindSpell], None],
         stall_s: float = STALL_S,
         patient: bool = False,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._source, self._patient = source, patient
+        self._source, self._patient, self._monotonic = source, patient, monotonic
         self._clock = clock
         self._on_blind = on_blind
         self._stall_s = max(stall_s, 3 * source.interval_s)  # a slow source is not a silent one
         self._closed = threading.Event()
         self._telling = threading.Lock()
         self._seen = False
-        self._last_s = self._heard_s = self._opened_s = time.monotonic()  # of a whole frame, of anything
+        self._last_s = self._heard_s = self._opened_s = monotonic()  # of a whole frame, of anything
         self._asked_s: float | None = None  # since when a frame is being waited for
         self._last_at = clock.now()
         self._sequence_base = 0
@@ -137,7 +138,7 @@ class WatchedCamera:
     @property
     def frame_age_s(self) -> float:
         """Seconds since the last whole frame."""
-        return time.monotonic() - self._last_s
+        return self._monotonic() - self._last_s
 
     @property
     def seen(self) -> bool:
@@ -162,7 +163,7 @@ class WatchedCamera:
         None for a working one: if no other frame was requested, an old frame means nothing.
         """
         asked_s = self._asked_s
-        overdue = asked_s is not None and time.monotonic() - asked_s > self._stall_s
+        overdue = asked_s is not None and self._monotonic() - asked_s > self._stall_s
         return self.frame_age_s if overdue or self.blind_now else None
 
     def reopen(self, reason: str) -> None:
@@ -172,7 +173,7 @@ class WatchedCamera:
     @contextmanager
     def borrow(self) -> Iterator[Frame]:
         """See Camera.borrow; waits through a stall, reopening, until a frame comes or close() is called."""
-        self._asked_s = time.monotonic()
+        self._asked_s = self._monotonic()
         try:
             frame = self._next()
         finally:
@@ -213,7 +214,7 @@ class WatchedCamera:
                 raise item
             if item is not None:
                 self._lose(str(item))
-            elif time.monotonic() - max(self._heard_s, self._opened_s) > self._stall_s:
+            elif self._monotonic() - max(self._heard_s, self._opened_s) > self._stall_s:
                 self._lose(f"no frame for {self.frame_age_s:.1f} s")
         self._end_spell()  # one that began while close() ran
         raise EndOfSourceError("the camera was closed")
@@ -231,13 +232,13 @@ class WatchedCamera:
     def _alive(self) -> None:
         self._end_spell()
         self._seen = True
-        self._last_s = self._heard_s = time.monotonic()
+        self._last_s = self._heard_s = self._monotonic()
         self._last_at = self._clock.now()
 
     def _broken(self, error: BrokenFrameError) -> None:
         """One broken frame is not a stall; if nothing else comes for long, the camera is blind."""
         self._seen = True
-        self._heard_s = time.monotonic()
+        self._heard_s = self._monotonic()
         if self._reason is None and self._heard_s - self._last_s > self._stall_s:
             self._reason = self._newest_reason = f"only broken frames: {error.reason}"
             self._tries = 0
@@ -254,7 +255,7 @@ class WatchedCamera:
             self._feeder = None
         self._closed.wait(min(RETRY_LAST_S, RETRY_FIRST_S * 2**self._tries))
         self._tries += 1
-        self._opened_s = time.monotonic()
+        self._opened_s = self._monotonic()
 
     def _end_spell(self) -> None:
         with self._telling:

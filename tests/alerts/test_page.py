@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from alert_twins import entry
 from car_page import UNIT, Car, post
+from waiting import PATIENCE_S
 
 from firmware.alerts.page_server import MAX_BODY
 from firmware.alerts.sessions import SHIFT_US, TICKET_US, subject_of
@@ -237,7 +238,7 @@ def test_a_units_certificate_serves_the_page_and_no_host_of_a_department(
 ) -> None:
     """Anyone who takes a unit's key serves nothing that a unit or a desk takes for the department."""
     context = ssl.create_default_context(cafile=str(tmp_path / "authority" / "ca.pem"))
-    with socket.create_connection(("127.0.0.1", car.server.port), timeout=20) as line:
+    with socket.create_connection(("127.0.0.1", car.server.port), timeout=PATIENCE_S) as line:
         if good:
             with context.wrap_socket(line, server_hostname=host) as served:
                 assert served.version() == "TLSv1.3"

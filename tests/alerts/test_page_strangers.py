@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 from car_page import Car, post
+from waiting import PATIENCE_S
 
 from firmware.alerts import page_server
 from firmware.alerts.page_server import MOST_AN_ADDRESS, MOST_CONNECTIONS
@@ -25,7 +26,9 @@ HALF = {
 
 def stranger(car: Car, kind: str, address: str = "127.0.0.1") -> socket.socket:
     """A connection that says half of something."""
-    raw = socket.create_connection(("127.0.0.1", car.server.port), timeout=60, source_address=(address, 0))
+    raw = socket.create_connection(
+        ("127.0.0.1", car.server.port), timeout=PATIENCE_S, source_address=(address, 0)
+    )
     if not kind.endswith("handshake"):
         context = ssl.create_default_context()
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE

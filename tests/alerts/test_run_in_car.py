@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from reader_process import CLIP, Running
 from sync_twins import DepartmentProcess, found_department
+from waiting import PATIENCE_S
 
 from firmware.cli import main
 from firmware.custody.opening import open_ledger
@@ -38,7 +39,6 @@ from tests.tools.ports import free_port
 
 pytestmark = pytest.mark.slow
 T = TypeVar("T")
-PATIENCE_S = 300.0  # the machine may be loaded
 PLATE = str(json.loads((CLIP / "truth.json").read_text())["vehicles"][0]["text"])
 
 
@@ -134,7 +134,7 @@ def laptop_of(
     link = awaited(logged_on, "page in the car")
     context = ssl.create_default_context(cafile=str(authority))
     context.check_hostname = False
-    client = httpx.Client(verify=context, trust_env=False, timeout=60)
+    client = httpx.Client(verify=context, trust_env=False, timeout=PATIENCE_S)
     number = link.replace(page_host(unit_id), "127.0.0.1")  # as the hosts file does
     assert client.get(number).status_code == 303
     return client

@@ -6,7 +6,6 @@ import contextlib
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -18,6 +17,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from waiting import PATIENCE_S, until
 
 from hw.chrony import (
     ASK_EVERY_S,
@@ -31,6 +31,7 @@ from hw.chrony import (
 from hw.errors import MissingDriverError, PartFailedError
 from hw.pps import KernelPulses, PulseSource, ScriptedPulses
 from hw.rtc import BatteryClock, KernelRtc, ScriptedRtc
+from tests.tools.ports import free_port
 
 ESTIMATE = Tracking(
     synchronized=True, stratum=2, by_server=True, reference="C0A80101", reference_time_s=1_777_777_777.25,
@@ -145,11 +146,8 @@ def real_chronyd(folder: Path, *, user: str = "root", port: int = 0) -> Iterator
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:
-        until = time.monotonic() + 10
-        while not (run / "chronyd.sock").exists():
-            assert process.poll() is None, "chronyd ended"
-            assert time.monotonic() < until
-            time.sleep(0.05)
+        until(lambda: process.poll() is not None or (run / "chronyd.sock").exists())
+        assert process.poll() is None, "chronyd ended"
         yield run / "chronyd.sock"
     finally:
         process.terminate()
@@ -158,27 +156,22 @@ def real_chronyd(folder: Path, *, user: str = "root", port: int = 0) -> Iterator
 
 def test_a_real_chronyd_answers_the_driver(short_folder: Path) -> None:
     with real_chronyd(short_folder) as path:
-        until = time.monotonic() + 10
-        tracking = ChronyDaemon(path).tracking()
-        while not tracking.synchronized and time.monotonic() < until:
-            time.sleep(0.2)
-            tracking = ChronyDaemon(path).tracking()
+        until(lambda: ChronyDaemon(path, limit_s=PATIENCE_S).tracking().synchronized)
+        tracking = ChronyDaemon(path, limit_s=PATIENCE_S).tracking()
         assert tracking.stratum == 5
         assert tracking.reference == "7F7F0101"
         assert abs(tracking.reference_time_s - time.time()) < 60
 
 
 def test_a_real_chronyd_answers_a_user_to_whom_its_socket_is_closed(short_folder: Path) -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     with real_chronyd(short_folder, user="_chrony", port=port) as path:
         os.seteuid(65_534)
         try:
-            daemon = ChronyDaemon(path, port=port)
+            daemon = ChronyDaemon(path, port=port, limit_s=PATIENCE_S)
             tracking = daemon.tracking()
             with pytest.raises(PartFailedError, match="cmdport"):
-                ChronyDaemon(path, port=9).tracking()
+                ChronyDaemon(path, port=9, limit_s=PATIENCE_S).tracking()
         finally:
             os.seteuid(0)
         assert tracking.stratum == 5
@@ -187,7 +180,7 @@ def test_a_real_chronyd_answers_a_user_to_whom_its_socket_is_closed(short_folder
 def test_a_chronyd_that_ends_is_a_failed_part(short_folder: Path) -> None:
     now_s = [1000.0]
     with real_chronyd(short_folder) as path:
-        daemon = ChronyDaemon(path, port=9, monotonic=lambda: now_s[0])
+        daemon = ChronyDaemon(path, port=9, limit_s=PATIENCE_S, monotonic=lambda: now_s[0])
         assert daemon.tracking().stratum == 5
     now_s[0] += ASK_EVERY_S
     with pytest.raises(PartFailedError, match="Cannot talk to daemon"):

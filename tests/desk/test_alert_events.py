@@ -14,6 +14,7 @@ from desk_server import serving
 from desk_twins import PASSWORD, PEOPLE, Department
 from starlette.applications import Starlette
 from starlette.types import Message
+from waiting import PATIENCE_S
 
 from storage.alert_life import AlertEvent, AlertStep
 from storage.times import DAY_US, MINUTE_US
@@ -27,7 +28,6 @@ from sync.department.journal.inquiry_entries import Access
 from sync.department.policy.refusals import DeskRefusal, TooManyError
 
 Tokens = Callable[[str], str]
-WAIT_S = 30.0
 
 
 def parsed(data: bytes) -> dict[str, Any]:
@@ -50,7 +50,7 @@ async def told(stream: AsyncIterator[bytes], kind: str, count: int = 1) -> list[
                 if len(found) == count:
                     return
 
-    await asyncio.wait_for(wait(), WAIT_S)
+    await asyncio.wait_for(wait(), PATIENCE_S)
     return found
 
 
@@ -305,7 +305,7 @@ def test_a_reader_that_takes_nothing_is_dropped(department: Department, tokens: 
 
         answer = EventStream(stream, send_s=0.05)
         with pytest.raises(ExceptionGroup) as error:
-            await asyncio.wait_for(answer({"type": "http"}, receive, send), WAIT_S)
+            await asyncio.wait_for(answer({"type": "http"}, receive, send), PATIENCE_S)
         assert error.group_contains(TimeoutError)
         assert len(department.front.watchers) == 0
 
@@ -318,7 +318,7 @@ def test_a_stream_ends_when_the_server_does_and_when_the_client_leaves(
     async def work(stream: AlertStream) -> None:
         await told(stream, "counts")
         department.front.bell.close()
-        async with asyncio.timeout(WAIT_S):
+        async with asyncio.timeout(PATIENCE_S):
             assert [data async for data in stream] == []
 
     async def run() -> None:
@@ -332,7 +332,7 @@ def test_a_stream_ends_when_the_server_does_and_when_the_client_leaves(
             await asyncio.sleep(0.05)
             return {"type": "http.disconnect"}
 
-        await asyncio.wait_for(EventStream(stream)({"type": "http"}, receive, send), WAIT_S)
+        await asyncio.wait_for(EventStream(stream)({"type": "http"}, receive, send), PATIENCE_S)
         assert sent[0]["status"] == 200
         assert len(department.front.watchers) == 0
 

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from desk_root import Root
 from desk_server import serving
 from desk_twins import GROUND, Department
+from waiting import PATIENCE_S
 
 from storage.codec import to_bytes
 from storage.day_keys import DayKey, DayKeys
@@ -219,7 +220,7 @@ def test_every_call_of_the_table_is_answered_and_takes_its_own_arguments_alone(
 ) -> None:
     _, _, url = elsewhere
     headers = {"authorization": f"Bearer {TOKEN}"}
-    with httpx.Client(headers=headers) as client:
+    with httpx.Client(headers=headers, timeout=PATIENCE_S) as client:
         for name, call in CALLS.items():
             for body in (b"", b"\xff", write({}), write([]), write([{}] * len(call.takes)), write([0] * 9)):
                 answer = client.post(f"{url}/keys/{name}", content=body)

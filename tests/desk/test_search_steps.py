@@ -121,7 +121,7 @@ def test_cancelled_while_a_step_opens_it_ends_early_and_says_so(
 
     department.front = replace(department.front, reads=Slow())  # type: ignore[arg-type]
     made = step(department, token, search)
-    stops[0].join(120)
+    stops[0].join()
     assert (made.cancelled, made.after, made.opened) == (True, "", 0)
     assert opened_by_keys(department, search.access) == []
     assert [(one.how, one.opened) for one in endings(department, search.access)] == [("cancelled", 0)]

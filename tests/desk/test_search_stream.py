@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import signal
 import threading
@@ -18,6 +17,7 @@ from desk_server import serving
 from desk_twins import GROUND, Department
 from starlette.applications import Starlette
 from step_search import ALL, FewAtATime, approved, declared, endings, everything, opened_by_keys
+from waiting import PATIENCE_S, until
 
 from sync.command_frame import INTERRUPTED, Common
 from sync.department.commands.desk_access import Terminal
@@ -86,7 +86,7 @@ def test_a_client_that_disconnects_cancels(department: Department, tokens: Token
         def match(self, *given: Any) -> Any:
             self.parts += 1
             if self.parts == 2:
-                assert gone.wait(30)
+                assert gone.wait(PATIENCE_S)
                 while given[-1]():
                     gone.wait(0.01)
                     gone_for_long = threading.Event()
@@ -101,10 +101,7 @@ def test_a_client_that_disconnects_cancels(department: Department, tokens: Token
             access = json.loads(next(told))["access"]
             assert json.loads(next(told))["opened"] == 5
         gone.set()
-        for _ in range(3000):
-            if endings(department, access):
-                break
-            asyncio.run(asyncio.sleep(0.01))
+        until(lambda: endings(department, access))
     assert [(one.how, one.opened, one.of) for one in endings(department, access)] == [("cancelled", 5, ALL)]
     assert len(opened_by_keys(department, access)) == 5 <= declared(department, access)
 

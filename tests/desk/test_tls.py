@@ -6,7 +6,6 @@ import os
 import ssl
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -16,6 +15,7 @@ from pathlib import Path
 import pytest
 from sync_twins import DepartmentProcess, Unit, found_department, issue_code
 from tls_client import offer
+from waiting import PATIENCE_S, until
 
 from sync import root_file
 from sync.department.ground import tls
@@ -89,21 +89,24 @@ def _process(words: list[str], port: int) -> Iterator[None]:
     try:
         assert process.stderr is not None
         while "Ctrl-C stops" not in (line := process.stderr.readline()):
-            assert line, process.wait(120)
+            assert line, process.wait(PATIENCE_S)
         yield
     finally:
         process.terminate()
-        process.communicate(timeout=120)
+        process.communicate(timeout=PATIENCE_S)
 
 
 def _once_listening(ask: Callable[[], str]) -> str:
     """The first answer; the line that says Ctrl-C comes a moment before the socket listens."""
-    until = time.monotonic() + 20
-    while time.monotonic() < until:
+    answers: list[str] = []
+
+    def answered() -> bool:
         with suppress(subprocess.CalledProcessError):
-            return ask()
-        time.sleep(0.1)
-    raise AssertionError("never listened")
+            answers.append(ask())
+        return bool(answers)
+
+    until(answered)
+    return answers[0]
 
 
 @pytest.mark.slow
@@ -180,7 +183,7 @@ def test_a_configuration_that_a_person_chose_is_judged_and_not_overridden(tmp_pa
         env={**os.environ, tls.OPENSSL_CONF: str(own)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert (done.returncode, CHACHA in done.stderr) == (3, True), done.stderr

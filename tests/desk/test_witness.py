@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from desk_server import serving
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from waiting import PATIENCE_S
 
 from storage import merkle
 from storage.checkpoint import Checkpoint, NoteKey, sign_checkpoint
@@ -153,7 +154,7 @@ def answering(chain: tuple[Path, Path] | None) -> Iterator[int]:
             with connection, suppress(OSError):
                 if chain is None:
                     connection.recv(1 << 16)
-                    released.wait(60)
+                    released.wait(PATIENCE_S)
                     return
                 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
                 context.load_cert_chain(*chain)
@@ -166,12 +167,12 @@ def answering(chain: tuple[Path, Path] | None) -> Iterator[int]:
     finally:
         released.set()
         listener.close()
-        thread.join(60)
+        thread.join(PATIENCE_S)
 
 
 def test_a_witness_that_cannot_be_asked_is_told_by_what_is_wrong_and_what_to_do(tmp_path: Path) -> None:
-    def said(url: str, transport: httpx.BaseTransport | None = None) -> str:
-        with httpx.Client(timeout=2, trust_env=False, transport=transport) as client:
+    def said(url: str, transport: httpx.BaseTransport | None = None, seconds: float = PATIENCE_S) -> str:
+        with httpx.Client(timeout=seconds, trust_env=False, transport=transport) as client:
             with pytest.raises(LinkError) as refused:
                 HttpWitness(url, client).cosign(0, [], "note")
             return f"{refused.value.what}: {refused.value.cure}"
@@ -182,7 +183,7 @@ def test_a_witness_that_cannot_be_asked_is_told_by_what_is_wrong_and_what_to_do(
             f"https://127.0.0.1:{port}"
         )
     with answering(None) as port:
-        assert "it did not answer within" in said(f"http://127.0.0.1:{port}")
+        assert "it did not answer within" in said(f"http://127.0.0.1:{port}", seconds=1)
     assert "it refused the connection: nothing listens there" in said(f"http://127.0.0.1:{free_port()}")
     assert "its name is not known: check the witness's address" in said("http://witness.invalid")
     for status in (404, 500):

@@ -11,6 +11,7 @@ import pytest
 from camera_twins import START_US, ScriptedSource, write_pictures
 from hypothesis import given
 from hypothesis import strategies as st
+from waiting import PATIENCE_S, until
 
 from firmware.frames.capture import BoundedQueue, Capture, Stage
 from hw.camera import Camera, Frame
@@ -48,8 +49,10 @@ def test_waiting_queue_holds_the_source_and_drops_nothing() -> None:
             taken.append(item)
 
     taker = threading.Thread(target=take_slowly)
+    for number in range(2):
+        queue.put(number)
     taker.start()
-    for number in range(40):
+    for number in range(2, 40):
         queue.put(number)
     queue.close()
     taker.join()
@@ -90,16 +93,15 @@ def test_slow_stage_loses_the_oldest_frames_of_a_live_camera_and_they_are_counte
     stage = Stage("capture", captured.capture.run, at_end=captured.queue.close)
     stage.start()
     taken = []
-    for _ in range(10):
-        time.sleep(0.03)
+    for number in range(10):
+        until(lambda least=number: captured.queue.dropped > least)  # type: ignore[misc]
         frame = captured.queue.get()
         assert frame is not None
         taken.append(frame.sequence)
     captured.stop.set()
-    stage.join(120)
+    stage.join(PATIENCE_S)
     while (frame := captured.queue.get()) is not None:
         taken.append(frame.sequence)
-    assert captured.queue.dropped > 0
     assert captured.queue.deepest <= 3
     assert len(taken) + captured.queue.dropped == captured.capture.frames
     assert taken == sorted(taken)
@@ -149,7 +151,7 @@ def test_stage_keeps_what_it_died_of_and_still_closes_its_queue() -> None:
 
     stage = Stage("dying", die, at_end=queue.close)
     stage.start()
-    stage.join(120)
+    stage.join(PATIENCE_S)
     assert isinstance(stage.failure, PartFailedError)
     assert queue.get() is None
 
@@ -164,5 +166,5 @@ def test_stop_ends_the_capture_of_an_endless_camera(dropping: bool) -> None:
     captured.stop.set()
     while captured.queue.get() is not None:
         pass
-    stage.join(120)
+    stage.join(PATIENCE_S)
     assert not stage.is_alive()

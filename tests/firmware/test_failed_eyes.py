@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from reader_process import CLIP
-from waiting import until
+from waiting import PATIENCE_S, until
 
 from detector.errors import DetectorError, MissingModelError, MissingRuntimeError, NetAnswerError
 from detector.reader import PlateReader
@@ -47,7 +47,7 @@ class Background:
 
     def end(self) -> RunResult:
         self._stop.ask(Reason.ASKED)
-        self._thread.join(60)
+        self._thread.join(PATIENCE_S)
         assert self.result is not None, self.err.getvalue()
         return self.result
 

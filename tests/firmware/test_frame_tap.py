@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,8 +23,12 @@ FRAME = Frame(
 )  # fmt: skip
 
 
-def watched(source: ScriptedSource | ReplaySource, stall_s: float) -> tuple[WatchedCamera, FrameTap]:
-    camera = WatchedCamera(source, clock=SystemClock(), on_blind=lambda _spell: None, stall_s=stall_s)
+def watched(
+    source: ScriptedSource | ReplaySource, stall_s: float, monotonic: Callable[[], float] = time.monotonic
+) -> tuple[WatchedCamera, FrameTap]:
+    camera = WatchedCamera(
+        source, clock=SystemClock(), on_blind=lambda _spell: None, stall_s=stall_s, monotonic=monotonic
+    )
     tap = FrameTap(first_frame_s=0.5)
     tap.follow(lambda: camera.silent_s)
     return camera, tap
@@ -36,9 +41,10 @@ def take(camera: WatchedCamera, tap: FrameTap) -> None:
 
 def test_a_frame_is_good_until_the_reader_has_time_for_the_next(tmp_path: Path) -> None:
     pictures = write_pictures(tmp_path, 3, (64, 36))
-    camera, tap = watched(ReplaySource(pictures, clock=SystemClock()), 0.1)
+    now_s = [1000.0]
+    camera, tap = watched(ReplaySource(pictures, clock=SystemClock()), 0.1, lambda: now_s[0])
     take(camera, tap)
-    time.sleep(0.5)  # five times what a camera may be silent: the reader is at work on this frame
+    now_s[0] += 0.5  # five times what a camera may be silent: the reader is at work on this frame
     assert tap.newest().sequence == 0
     assert camera.silent_s is None
     camera.close()

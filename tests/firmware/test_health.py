@@ -5,7 +5,6 @@ plate.
 import io
 import json
 import sqlite3
-import time
 import urllib.error
 import urllib.request
 from contextlib import closing
@@ -17,6 +16,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from road_picture import road
+from waiting import PATIENCE_S, until
 
 from firmware import cli
 from firmware.custody.opening import open_ledger, serve_door
@@ -250,11 +250,11 @@ def test_prometheus_reads_the_report_on_loopback_and_nothing_else() -> None:
     bench.power.throttle_word = 1
     with closing(MetricsServer(0, bench.watch.report)) as server:
         where = f"http://127.0.0.1:{server.port}"
-        with urllib.request.urlopen(f"{where}/metrics", timeout=120) as answer:  # noqa: S310 - loopback
+        with urllib.request.urlopen(f"{where}/metrics", timeout=PATIENCE_S) as answer:  # noqa: S310 - loopback
             text = answer.read().decode()
             assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
         with pytest.raises(urllib.error.HTTPError) as refused:
-            urllib.request.urlopen(f"{where}/", timeout=120)  # noqa: S310 - loopback
+            urllib.request.urlopen(f"{where}/", timeout=PATIENCE_S)  # noqa: S310 - loopback
         refused.value.close()
     samples = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
     assert samples['alpr_alarm{name="undervoltage"}'] == "1"
@@ -342,11 +342,8 @@ def test_a_report_that_fails_for_a_while_is_named_once_and_comes_back(
         return report
 
     with reporting(tmp_path, asked, on_trouble=named.append):
-        time.sleep(0.2)
+        until(lambda: named)
         assert newest_report(tmp_path) is None
         failing[0] = False
-        end_s = time.monotonic() + 10
-        while newest_report(tmp_path) is None:
-            assert time.monotonic() < end_s
-            time.sleep(0.01)
+        until(lambda: newest_report(tmp_path))
     assert named == ["OperationalError"]

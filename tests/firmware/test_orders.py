@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from reader_process import CLIP
-from waiting import until
+from waiting import PATIENCE_S, until
 
 from firmware.run import app, field_parts
 from firmware.run.orders import Reason, StopRequest, SupplyOrders
@@ -98,7 +98,7 @@ def test_an_engine_that_starts_again_in_time_goes_on_reading_and_one_that_does_n
         time.sleep(0.5)
         bench.power.ignition, bench.power.throttle_word = False, 1  # off, and the capacitor feeds us
         until(lambda: bench.asked == ["power off"])
-        thread.join(60)
+        thread.join(PATIENCE_S)
     assert not thread.is_alive()
     assert events(said, "stopped") == 2
     assert '"why": "supply"' in said.read_text()

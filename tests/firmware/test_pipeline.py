@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 from pipeline_rig import THREE, Rig, drive
 from scripted_eyes import DECODING, SIZE, ScriptedEyes, plate_text, write_drive
+from waiting import PATIENCE_S, until
 
 from detector.track import Tracker
 from firmware.frames.pictures import overview_jpeg
@@ -89,7 +90,7 @@ def test_the_place_is_asked_for_the_time_of_the_frame_that_was_read(tmp_path: Pa
 
 def test_slow_eyes_on_a_fast_replay_drop_nothing(tmp_path: Path, ledger: Ledger) -> None:
     source, eyes = drive(tmp_path, THREE[:2])
-    eyes.delay_s = 0.01
+    eyes.before = lambda frame: time.sleep(0.01)
     rig = Rig(ledger, eyes, source)
     rig.run()
     assert rig.pipeline.counts.dropped == 0
@@ -98,25 +99,25 @@ def test_slow_eyes_on_a_fast_replay_drop_nothing(tmp_path: Path, ledger: Ledger)
 
 
 def test_slow_eyes_on_a_live_source_drop_frames_and_count_them(tmp_path: Path, ledger: Ledger) -> None:
-    names = write_drive(tmp_path / "pictures", [("LS15EBC", 30)], empty=5)
+    names = write_drive(tmp_path / "pictures", [("LS15EBC", 30)], empty=0)
     source = ReplaySource(tmp_path / "pictures", clock=SystemClock(), fps=60, live=True)
-    rig = Rig(ledger, ScriptedEyes(names, delay_s=0.05), source, live=True)
+    eyes = ScriptedEyes(names)
+    rig = Rig(ledger, eyes, source, live=True)
+    # for each frame that is read the source has gone on by two, and fills the queue of four
+    eyes.before = lambda frame: until(lambda: rig.pipeline.counts.frames >= min(2 * frame + 4, 30))
     rig.run()
     counts = rig.pipeline.counts
     assert counts.dropped > 0
-    assert counts.read + counts.dropped == counts.frames == 35
+    assert counts.read + counts.dropped == counts.frames == 30
     assert rig.texts == ["LS15EBC"]
 
 
 def test_stopping_in_the_middle_of_a_pass_stores_it(tmp_path: Path, ledger: Ledger) -> None:
     names = write_drive(tmp_path / "pictures", [("LS15EBC", 40)], empty=0)
-    source = ReplaySource(tmp_path / "pictures", clock=SystemClock(), fps=10, live=True)
-    rig = Rig(ledger, ScriptedEyes(names), source, live=True)
-    rig.pipeline.start()
-    time.sleep(1.0)
-    rig.pipeline.stop()
-    rig.camera.close()
-    rig.pipeline.join(120)
+    eyes = ScriptedEyes(names)
+    rig = Rig(ledger, eyes, ReplaySource(tmp_path / "pictures", clock=SystemClock()))
+    eyes.before = lambda frame: rig.pipeline.stop() if frame == 20 else None
+    rig.run()
     assert rig.texts == ["LS15EBC"]
     assert rig.pipeline.counts.frames < 40
     assert verify_home(Home(tmp_path / "home")).ok
@@ -130,7 +131,7 @@ def test_eyes_that_break_stop_the_run_with_their_error_and_what_was_stored_stays
     rig = Rig(ledger, eyes, source)
     rig.pipeline.start()
     with pytest.raises(RuntimeError, match="the eyes broke"):
-        rig.pipeline.join(120)
+        rig.pipeline.join(PATIENCE_S)
     assert not rig.pipeline.running
     rig.camera.close()
     assert rig.texts == ["LS15EBC"]
@@ -158,7 +159,7 @@ def test_pass_shows_nothing_of_its_plate_in_repr(tmp_path: Path, ledger: Ledger)
     rig.pipeline._store = store  # the only way to see a pass between the stages
     rig.pipeline.start()
     with pytest.raises(StoreFullError):
-        rig.pipeline.join(120)
+        rig.pipeline.join(PATIENCE_S)
     rig.camera.close()
     assert seen
     assert "LS15EBC" not in seen[0]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from reader_process import CLIP
+from waiting import PATIENCE_S
 
 from storage.read_records import Read
 from tests.tools.soak import soak as soak_module
@@ -20,12 +21,12 @@ from tests.tools.soak.trouble import Line
 @pytest.fixture
 def echo() -> Iterator[socket.socket]:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        server.settimeout(10)
+        server.settimeout(PATIENCE_S)
         yield server
 
 
 def through(line: Line) -> socket.socket:
-    made = socket.create_connection(("127.0.0.1", line.port), 10)
+    made = socket.create_connection(("127.0.0.1", line.port), PATIENCE_S)
     made.settimeout(1)
     return made
 
@@ -47,7 +48,7 @@ def test_a_line_forwards_falls_silent_and_is_found_again(echo: socket.socket) ->
             with pytest.raises(TimeoutError):
                 server.recv(9)
             line.find()
-            server.settimeout(10)
+            server.settimeout(PATIENCE_S)
             assert server.recv(9) == b"two"
 
 
@@ -58,10 +59,10 @@ def test_a_line_is_cut_and_refuses_or_is_cut_halfway(echo: socket.socket) -> Non
             line.lose("refused")
             assert server.recv(9) == b""
             server.close()
-            client.settimeout(10)
+            client.settimeout(PATIENCE_S)
             assert client.recv(9) == b""
         with through(line) as client:
-            client.settimeout(10)
+            client.settimeout(PATIENCE_S)
             assert client.recv(9) == b""
         line.lose("halfway")
         with through(line) as client:

@@ -8,12 +8,12 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
 from pathlib import Path
 
 import pytest
 from reader_process import CLIP
+from waiting import PATIENCE_S, until
 
 from firmware.run.app import prepare_home
 from firmware.settings.config import Config, UnitSettings, write_config
@@ -42,7 +42,7 @@ def test_systemd_hears_ready_then_beats_then_stopping_and_prometheus_is_answered
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as supervisor:
         name = f"\0alpr-test-{os.getpid()}"
         supervisor.bind(name)
-        supervisor.settimeout(60)
+        supervisor.settimeout(PATIENCE_S)
         process = reader(
             home, "run", "--source", str(CLIP), NOTIFY_SOCKET="@" + name[1:], WATCHDOG_USEC="20000000"
         )
@@ -50,14 +50,14 @@ def test_systemd_hears_ready_then_beats_then_stopping_and_prometheus_is_answered
             said = [supervisor.recv(200).decode()]
             while said.count("WATCHDOG=1") < 3:
                 said.append(supervisor.recv(200).decode())
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=120) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE_S) as answer:
                 metrics = answer.read().decode()
             process.send_signal(signal.SIGTERM)
             while said[-1] != "STOPPING=1":
                 said.append(supervisor.recv(200).decode())
         finally:
             process.kill() if process.poll() is None and said[-1] != "STOPPING=1" else None
-            process.communicate(timeout=60)
+            process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0
     assert said[0] == "READY=1"
     assert said.count("READY=1") == 1
@@ -74,28 +74,25 @@ def test_an_ssh_forced_command_gives_the_console_whatever_was_asked_for(
     running = reader(home, "run", "--source", str(CLIP)) if beside_a_reader else None
     try:
         if beside_a_reader:
-            end_s = time.monotonic() + 60
-            while not (home / "console.sock").exists():
-                assert time.monotonic() < end_s, "the reader serves no console"
-                time.sleep(0.1)
+            until((home / "console.sock").exists)
         asked = "reader query --user demo-supervisor --role ccat-supervisor"
         console = reader(home, "console", SSH_ORIGINAL_COMMAND=asked)
         assert console.stdin is not None
         assert console.stdout is not None
         hands = Hands(FdPort(console.stdout.fileno(), console.stdin.fileno(), name="ssh"))
-        hands.wait_for("Maintenance console; everything is recorded", 60)
-        hands.wait_for("reader-1> ", 60)
+        hands.wait_for("Maintenance console; everything is recorded", PATIENCE_S)
+        hands.wait_for("reader-1> ", PATIENCE_S)
         for line in (asked, "; sh", "$(reader query)", "query"):
             assert "no such command" in hands.ask(line, "reader-1> ")
         hands.type("exit")
         hands.wait_for("bye")
         console.stdin.close()  # the line is gone
-        assert console.wait(60) == 0
+        assert console.wait(PATIENCE_S) == 0
         console.stdout.close()
         text = hands.seen
     finally:
         if running is not None:
             running.send_signal(signal.SIGTERM)
-            running.communicate(timeout=60)
+            running.communicate(timeout=PATIENCE_S)
     truth = [one["text"] for one in json.loads((CLIP / "truth.json").read_text())["vehicles"]]
     assert [plate for plate in truth if plate in text] == []

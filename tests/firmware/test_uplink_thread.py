@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from reader_process import CLIP, Running
 from sync_twins import DepartmentProcess, FaultProxy, Unit, found_department, issue_code, running
-from waiting import until
+from waiting import PATIENCE_S, until
 
 from firmware.custody.opening import create_ledger, open_ledger
 from firmware.errors import ConfigError
@@ -102,7 +102,10 @@ def test_a_hit_behind_a_lost_line_is_tried_again_outside_the_window(
     assert made[-1].progress.alerts == 1
 
 
-def test_stopping_does_not_wait_for_a_line_that_fell_silent(server: DepartmentProcess, unit: Unit) -> None:
+def test_stopping_does_not_wait_for_a_line_that_fell_silent(
+    server: DepartmentProcess, unit: Unit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("firmware.run.uplink_thread.JOIN_S", 120.0)  # an answer may take five minutes
     unit.enroll(issue_code(server.home, "silent"))
     proxy = FaultProxy(server.home.settings.unit_port)
     proxy.delay_s = 3600.0  # takes what comes and passes nothing on
@@ -111,10 +114,8 @@ def test_stopping_does_not_wait_for_a_line_that_fell_silent(server: DepartmentPr
     made: list[Attempt] = []
     thread = thread_of(unit, Schedule(), made)
     with thread:
-        time.sleep(1.5)
+        assert proxy.taken.wait(PATIENCE_S)
         assert not made
-        began_s = time.monotonic()
-    assert time.monotonic() - began_s < 30  # an answer may take five minutes
     assert not any(one.name == "uplink" for one in threading.enumerate())
     assert [one.outcome for one in made] == ["link"]
     proxy.close()
@@ -216,7 +217,6 @@ def speak(folder: SyncFolder) -> None:
     folder.wanted.touch(mode=0o600)
     until(
         lambda: folder.status().get("tried_us", 0) >= asked_us and folder.status().get("outcome") == "done",
-        60,
     )
 
 
@@ -238,9 +238,9 @@ def test_a_running_reader_sends_what_it_reads_and_stops_cleanly(
     process = Running(home, "--source", str(CLIP), "--pace", "fast")
     process.until_reads(8)
     sent = [int(str(one["record"])) for one in process.announced]
-    until(lambda: folder.status().get("received_to", 0) > sent[-1], 60)
+    until(lambda: folder.status().get("received_to", 0) > sent[-1])
+    assert folder.status()["outcome"] == "done"
     assert process.end(15) == 0
-    assert folder.status()["failures"] == 0
     report = verify_home(Home(home))
     assert report.ok, report.findings
     with open_ledger(home) as ledger:

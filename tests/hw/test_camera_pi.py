@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import gc
 import os
 import subprocess
@@ -18,6 +19,7 @@ import libcamera
 import numpy as np
 import pytest
 from pi_camera_bench import PiCameraBench, bench
+from waiting import PATIENCE_S, until
 
 from hw.camera_pi import (
     Picamera2Camera,
@@ -33,9 +35,9 @@ from hw.errors import CameraStalledError, EndOfSourceError, MissingDriverError, 
 
 __all__ = ["bench"]
 SETTINGS = PiCameraSettings(
-    width=64, height=48, lores_width=32, lores_height=24, fps=20, exposure_us=700, stall_s=0.4
+    width=64, height=48, lores_width=32, lores_height=24, fps=20, exposure_us=700, stall_s=PATIENCE_S
 )
-PATIENCE_S = 60.0  # of a test on a loaded machine
+HASTY = dataclasses.replace(SETTINGS, stall_s=0.4)  # a busy machine may stall it, too
 
 
 def opened(bench: PiCameraBench, settings: PiCameraSettings = SETTINGS) -> Picamera2Camera:
@@ -44,7 +46,7 @@ def opened(bench: PiCameraBench, settings: PiCameraSettings = SETTINGS) -> Picam
 
 @contextlib.contextmanager
 def watched(bench: PiCameraBench, spells: list[BlindSpell]) -> Iterator[WatchedCamera]:
-    source = Picamera2Source(SETTINGS, clock=SystemClock(), picamera2=bench.library)
+    source = Picamera2Source(HASTY, clock=SystemClock(), picamera2=bench.library)
     camera = WatchedCamera(source, clock=SystemClock(), on_blind=spells.append, stall_s=0.8)
     try:
         yield camera
@@ -53,18 +55,18 @@ def watched(bench: PiCameraBench, spells: list[BlindSpell]) -> Iterator[WatchedC
         camera.close()
 
 
+@contextlib.contextmanager
+def stalling(camera: Picamera2Camera) -> Iterator[None]:
+    """What is taken meanwhile finds the camera stalled."""
+    camera._settings = HASTY
+    with pytest.raises(CameraStalledError, match="no frame"):
+        yield
+    camera._settings = SETTINGS
+
+
 def beyond(now: list[str], held: list[str]) -> Counter[str]:
     """Threads of now over those held before; fewer are none: a closing may still have run before."""
     return Counter(now) - Counter(held)
-
-
-def wait_until(holds: object, what: str) -> None:
-    """holds: a function without arguments."""
-    assert callable(holds)
-    until_s = time.monotonic() + PATIENCE_S
-    while not holds():
-        assert time.monotonic() < until_s, what
-        time.sleep(0.02)
 
 
 # -- a camera that stalls
@@ -76,7 +78,7 @@ def test_a_stalled_camera_closes_and_is_free_again(bench: PiCameraBench) -> None
     with camera.borrow():
         pass
     bench.sensor.silent = True
-    with pytest.raises(CameraStalledError, match="no frame"):
+    with stalling(camera):
         take(camera, 10)
     closing = threading.Thread(target=camera.close, daemon=True)
     closing.start()
@@ -103,7 +105,7 @@ def test_a_stalled_camera_comes_back_through_the_watch_and_leaves_no_thread_or_d
             held, before = (bench.threads(), bench.descriptors()), held
         for number in range(1, 4):
             bench.sensor.silent = True
-            timer = threading.Timer(3 * SETTINGS.stall_s, lambda: setattr(bench.sensor, "silent", False))
+            timer = threading.Timer(3 * HASTY.stall_s, lambda: setattr(bench.sensor, "silent", False))
             timer.start()
             while len(spells) < number:
                 take_watched(camera, 1)
@@ -123,7 +125,7 @@ def test_a_stalled_camera_comes_back_through_the_watch_and_leaves_no_thread_or_d
 def test_a_late_frame_is_not_swallowed_by_the_capture_that_gave_up(bench: PiCameraBench) -> None:
     camera = opened(bench)
     bench.sensor.silent = True
-    with pytest.raises(CameraStalledError):
+    with stalling(camera):
         take(camera, 10)
     bench.sensor.silent = False
     for _ in range(20):  # more than there are buffers
@@ -138,13 +140,15 @@ def test_a_driver_that_hangs_for_ever_holds_a_bounded_number_of_threads(
     """In a process of its own: a driver that wakes up closes what it had open, by numbers that others may
     use by then."""
     if "PYTEST_XDIST_WORKER" in os.environ:
-        words = ["-m", "pytest", "-q", "-p", "no:xdist", "-p", "no:cacheprovider", request.node.nodeid]
+        # what the driver still has open at the end is its own, and no warning of ours
+        without_plugins = (f"-pno:{name}" for name in ("xdist", "cacheprovider", "unraisableexception"))
+        words = ["-m", "pytest", "-q", *without_plugins, request.node.nodeid]
         without = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
         done = subprocess.run(
             [sys.executable, *words], cwd=request.config.rootpath, env=without, capture_output=True,
-            text=True, check=False, timeout=300,
+            text=True, check=False, timeout=2 * PATIENCE_S,
         )  # fmt: skip
-        assert done.returncode == 0, done.stdout[-2000:]
+        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
         return
     spells: list[BlindSpell] = []
     with watched(bench, spells) as camera:
@@ -153,16 +157,14 @@ def test_a_driver_that_hangs_for_ever_holds_a_bounded_number_of_threads(
         bench.sensor.silent = True
         reader = threading.Thread(target=lambda: suppress_end(camera), daemon=True)
         reader.start()
-        wait_until(lambda: bench.threads().count("camera") >= LEFT_BEHIND, "the driver never hung")
-        for _ in range(40):
-            time.sleep(0.1)
+        while camera._tries <= LEFT_BEHIND + 1:
             assert bench.threads().count("camera") <= LEFT_BEHIND
+            time.sleep(0.02)
         bench.sensor.hangs_in, bench.sensor.silent = frozenset(), False
         bench.sensor.released.set()  # the driver wakes up: the camera is taken up again
-        wait_until(lambda: bool(spells), "the camera did not come back")
+        until(lambda: spells and spells[-1].reopened > LEFT_BEHIND)
         camera.close()
         reader.join(PATIENCE_S)
-    assert spells[0].reopened > LEFT_BEHIND
 
 
 def suppress_end(camera: WatchedCamera) -> None:
@@ -187,7 +189,7 @@ def test_openings_that_fail_leave_nothing_behind(bench: PiCameraBench, trouble: 
         gc.collect()  # a thread of an opening may still let go of its own
         return bench.descriptors() <= before
 
-    wait_until(left_nothing, "openings that failed leave descriptors")
+    until(left_nothing)
     bench.sensor.held_elsewhere, bench.sensor.present = False, True
     camera = opened(bench)
     take(camera, 1)
@@ -205,7 +207,7 @@ def test_a_dead_event_loop_is_a_stall_and_closes(bench: PiCameraBench) -> None:
     camera = opened(bench)
     take(camera, 1)
     camera._camera._preview._abort.set()
-    with pytest.raises(CameraStalledError):
+    with stalling(camera):
         take(camera, 20)
     closing = threading.Thread(target=camera.close, daemon=True)
     closing.start()
@@ -297,8 +299,8 @@ def test_a_lens_that_cannot_focus_is_named(bench: PiCameraBench) -> None:
 @pytest.mark.parametrize("unit", [pytest.param(1, id="nanoseconds"), pytest.param(1000, id="microseconds")])
 def test_frame_time_is_utc_whatever_unit_the_library_stamps_in(bench: PiCameraBench, unit: int) -> None:
     bench.sensor.ns_per_tick = unit
-    camera = opened(bench)
     before_us = time.time_ns() // 1000
+    camera = opened(bench)
     with camera.borrow() as frame:
         captured_us = frame.captured.us
     del frame
@@ -316,9 +318,10 @@ def test_stamp_that_fits_no_unit_is_refused(bench: PiCameraBench) -> None:
 
 @pytest.mark.parametrize("uptime_s", [3, 40, 3600, 90 * 86400])
 @pytest.mark.parametrize("unit", [1, 1000])
-def test_unit_is_told_apart_at_any_uptime(uptime_s: int, unit: int) -> None:
+@pytest.mark.parametrize("late_ms", [40, 2900])  # how long a busy machine leaves a frame in the camera
+def test_unit_is_told_apart_at_any_uptime(uptime_s: int, unit: int, late_ms: int) -> None:
     now_ns = uptime_s * 1_000_000_000
-    assert ns_per_tick((now_ns - 40_000_000) // unit, now_ns) == unit
+    assert ns_per_tick((now_ns - late_ms * 1_000_000) // unit, now_ns) == unit
 
 
 def test_every_request_goes_back_to_the_camera_even_after_an_error(bench: PiCameraBench) -> None:

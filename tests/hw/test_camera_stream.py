@@ -9,11 +9,17 @@ from collections.abc import Iterator
 
 import pytest
 from rtsp_server import PASSWORD, RtspCamera
+from waiting import PATIENCE_S, until
 
 from hw.camera_stream import StreamCamera, StreamSource, without_secret
 from hw.camera_watch import BlindSpell, WatchedCamera
 from hw.clock import SystemClock
 from hw.errors import CameraStalledError, EndOfSourceError, NoSuchSourceError, PartFailedError
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hw.camera_stream.OPEN_S", PATIENCE_S)
 
 
 @pytest.fixture
@@ -23,8 +29,8 @@ def camera() -> Iterator[RtspCamera]:
     made.close()
 
 
-def opened(address: str, rotation: int = 0) -> StreamCamera:
-    return StreamSource(address, clock=SystemClock(), stall_s=2.0, rotation=rotation).open()
+def opened(address: str, rotation: int = 0, stall_s: float = PATIENCE_S) -> StreamCamera:
+    return StreamSource(address, clock=SystemClock(), stall_s=stall_s, rotation=rotation).open()
 
 
 def test_a_camera_mounted_upside_down_is_turned(camera: RtspCamera) -> None:
@@ -45,7 +51,7 @@ def test_frames_come_with_luma_chroma_and_a_time_that_allows_for_the_way(camera:
             assert frame.luma[:, :20].mean() < 40
             assert frame.luma[:, -20:].mean() > 200
             assert frame.captured.error_us >= 1_000_000
-            assert 0 <= time.time_ns() // 1000 - frame.captured.us < 60_000_000
+            assert 0 <= time.time_ns() // 1000 - frame.captured.us < PATIENCE_S * 1e6
             numbers.append(frame.sequence)
     assert numbers == [0, 1, 2, 3, 4]
     stream.close()
@@ -53,7 +59,7 @@ def test_frames_come_with_luma_chroma_and_a_time_that_allows_for_the_way(camera:
 
 
 def test_silence_is_a_stall_within_seconds(camera: RtspCamera) -> None:
-    stream = opened(camera.address)
+    stream = opened(camera.address, stall_s=2.0)
     with stream.borrow():
         pass
     camera.silent.set()
@@ -83,26 +89,18 @@ def test_a_camera_that_goes_away_is_taken_up_again_when_it_is_back(camera: RtspC
 
     reader = threading.Thread(target=read, daemon=True)
     reader.start()
-    wait_until(lambda: len(taken) > 3)
+    until(lambda: len(taken) > 3)
     camera.close()
-    wait_until(lambda: watched.blind_now)
+    until(lambda: watched.blind_now)
     before = len(taken)
     again = RtspCamera(port=camera.port)
-    wait_until(lambda: len(taken) > before + 3 and spells)
+    until(lambda: len(taken) > before + 3 and spells)
     stop.set()
     watched.close()
-    reader.join(120)
+    reader.join(PATIENCE_S)
     again.close()
     assert taken == sorted(taken)
     assert "s3cret" not in spells[0].reason
-
-
-def wait_until(holds: object) -> None:
-    assert callable(holds)
-    until_s = time.monotonic() + 60
-    while not holds():
-        assert time.monotonic() < until_s
-        time.sleep(0.02)
 
 
 def test_a_password_opens_the_camera_and_is_in_no_message() -> None:

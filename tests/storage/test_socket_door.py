@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 from custody_twins import PLATE, SteppedTime, add_reads, query_body
+from waiting import PATIENCE_S
 
 from storage import envelope
 from storage.door import Door
@@ -95,7 +96,7 @@ def test_a_request_of_another_form_is_refused_by_name(served: Home, asked: objec
         connection.connect(str(served.socket))
         data = envelope.encode(asked)
         connection.sendall(len(data).to_bytes(4, "big") + data)
-        connection.settimeout(5)
+        connection.settimeout(PATIENCE_S)
         answer = envelope.decode(_receive(connection, 1 << 20))
     assert answer[0] is False
     assert (answer[1]["kind"], answer[1]["what"]) == ("RecordError", "is not [operation, body]")
@@ -118,6 +119,6 @@ def test_a_malformed_request_does_no_harm(served: Home, request_bytes: bytes) ->
         connection.connect(str(served.socket))
         connection.sendall(request_bytes)
         connection.shutdown(socket.SHUT_WR)
-        connection.settimeout(5)
+        connection.settimeout(PATIENCE_S)
         connection.recv(4096)
     assert ask(served, "status", {})["records"] > 0

@@ -24,7 +24,7 @@ def department(tmp_path: Path) -> Iterator[Department]:
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DepartmentProcess]:
     """One real server for the tests that do not kill it."""
-    with running(found_department(tmp_path_factory.mktemp("server") / "home", request_seconds=5)) as process:
+    with running(found_department(tmp_path_factory.mktemp("server") / "home")) as process:
         yield process
 
 

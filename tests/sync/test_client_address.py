@@ -9,6 +9,7 @@ import pytest
 from bounded_server import bounded
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
+from waiting import PATIENCE_S
 
 from sync.department.ground.listener import Bounds
 from sync.department.ground.settings import load_settings
@@ -31,7 +32,10 @@ async def told(scope: object, receive: object, send: object) -> None:
 def test_a_client_cannot_name_its_own_address(proxy: str, seen: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FORWARDED_ALLOW_IPS", "*")
     with bounded(told, Bounds(), proxy) as port:
-        assert httpx.get(f"http://127.0.0.1:{port}/", headers=HEADERS, trust_env=False).text == seen
+        assert (
+            httpx.get(f"http://127.0.0.1:{port}/", headers=HEADERS, trust_env=False, timeout=PATIENCE_S).text
+            == seen
+        )
 
 
 @pytest.mark.parametrize("wrong", ["*", "10.0.0.0/8", "proxy.example.gov", "10.0.0.1, 10.0.0.2"])

@@ -8,7 +8,6 @@ import socket
 import ssl
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +16,7 @@ import pytest
 from bounded_server import bounded
 from flood import bare_connections, silent_clients
 from sync_twins import DepartmentProcess, Unit, found_department, issue_code
+from waiting import PATIENCE_S, accepts, until
 
 from sync.department.ground.listener import Bounds, raise_file_limit
 from sync.department.ground.sparingly import Sparingly
@@ -83,7 +83,7 @@ def test_silent_tls_clients_make_room_for_one_that_speaks(tmp_path: Path) -> Non
         with silent_clients(port, 300) as opened:
             assert opened >= 250
             context = ssl.create_default_context(cafile=str(process.home.authority / "ca.pem"))
-            with httpx.Client(verify=context, trust_env=False, timeout=30) as client:
+            with httpx.Client(verify=context, trust_env=False, timeout=PATIENCE_S) as client:
                 assert client.get(f"https://localhost:{port}/health").text == "ok\n"
 
 
@@ -95,12 +95,14 @@ def test_a_witness_answers_among_connections_that_never_finish(tmp_path: Path, s
     folder = WitnessFolder.create(tmp_path / "w", "w.example/1")
     with bounded(witness_app(folder), Bounds(open=8)) as port, contextlib.ExitStack() as stack:
         for _ in range(40):
-            one = stack.enter_context(socket.create_connection(("127.0.0.1", port), 30))
+            one = stack.enter_context(socket.create_connection(("127.0.0.1", port), PATIENCE_S))
             with contextlib.suppress(OSError):  # the server has cut it off already
                 one.sendall(said)
-        answer = httpx.get(f"http://127.0.0.1:{port}/{'0' * 64}/checkpoint", trust_env=False, timeout=30)
+        answer = httpx.get(
+            f"http://127.0.0.1:{port}/{'0' * 64}/checkpoint", trust_env=False, timeout=PATIENCE_S
+        )
         assert answer.status_code == 404
-        slow = stack.enter_context(socket.create_connection(("127.0.0.1", port), 60))
+        slow = stack.enter_context(socket.create_connection(("127.0.0.1", port), PATIENCE_S))
         slow.sendall(HALF)
         assert slow.recv(4096).startswith(b"HTTP/1.1 408")
     folder.close()
@@ -125,15 +127,11 @@ def test_the_command_that_serves_a_witness_raises_its_limit_and_keeps_its_log_sm
         ) as process,
     ):
         try:
-            until = time.monotonic() + 60
-            while time.monotonic() < until:
-                with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-                    break
-                time.sleep(0.05)
+            until(lambda: accepts(port))
             with bare_connections(port, 200) as opened:
                 assert opened == 200
                 answer = httpx.get(
-                    f"http://127.0.0.1:{port}/{'0' * 64}/checkpoint", trust_env=False, timeout=30
+                    f"http://127.0.0.1:{port}/{'0' * 64}/checkpoint", trust_env=False, timeout=PATIENCE_S
                 )
                 assert answer.status_code == 404
             said = told.read_text()  # it has no certificate: no department can ask it

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from sync_twins import DepartmentProcess, Unit
+from sync_twins import DepartmentProcess, Unit, found_department, running
+from waiting import PATIENCE_S
 
 from sync import messages
 from sync.enrollment import open_link
@@ -21,6 +22,13 @@ from sync.errors import RefusedByDepartmentError
 from sync.transport import server_context, unit_context
 
 MIB = 1 << 20
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DepartmentProcess]:
+    """One that waits for a silent client as short as it may."""
+    with running(found_department(tmp_path_factory.mktemp("server") / "home", request_seconds=5)) as process:
+        yield process
 
 
 def resident_bytes(pid: int) -> int:
@@ -36,7 +44,7 @@ def context_of(unit: Unit) -> ssl.SSLContext:
 
 
 def connected(unit: Unit, server: DepartmentProcess) -> ssl.SSLSocket:
-    raw = socket.create_connection(("127.0.0.1", server.home.settings.unit_port), 20)
+    raw = socket.create_connection(("127.0.0.1", server.home.settings.unit_port), PATIENCE_S)
     return context_of(unit).wrap_socket(raw, server_hostname="localhost")
 
 
@@ -75,7 +83,7 @@ def test_bad_messages_are_refused_with_a_signed_word(
     if status == 413:  # refused by its length: it disconnects a client that sends the body all the same
         response = answer_to_header(enrolled, server, name, len(body))
     else:
-        with httpx.Client(verify=context_of(enrolled), trust_env=False) as client:
+        with httpx.Client(verify=context_of(enrolled), trust_env=False, timeout=PATIENCE_S) as client:
             url = f"https://{enrolled.folder.member().unit_address}/v1/{name}"
             response = client.post(url, content=body)
     assert response.status_code == status
@@ -90,7 +98,7 @@ def test_a_body_without_a_length_is_cut_off_at_its_limit(server: DepartmentProce
             yield bytes(MIB)
 
     with (
-        httpx.Client(verify=context_of(enrolled), trust_env=False, timeout=30) as client,
+        httpx.Client(verify=context_of(enrolled), trust_env=False, timeout=PATIENCE_S) as client,
         contextlib.suppress(httpx.TransportError),  # it may hang up while the client still sends
     ):
         url = f"https://{enrolled.folder.member().unit_address}/v1/parcel"
@@ -104,20 +112,18 @@ def test_a_client_that_falls_silent_in_its_header_is_cut_off(
 ) -> None:
     with connected(enrolled, server) as line:
         line.sendall(b"POST /v1/hello HTTP/1.1\r\nHost: x\r\nX-")
-        started = time.monotonic()
-        line.settimeout(40)
+        line.settimeout(PATIENCE_S)
         try:
             answer = line.recv(1000)
         except (ConnectionError, ssl.SSLError):
             answer = b""
     assert answer == b""
-    assert time.monotonic() - started < 35
 
 
 def test_a_client_that_falls_silent_in_its_body_is_told_so(server: DepartmentProcess, enrolled: Unit) -> None:
     with connected(enrolled, server) as line:
         line.sendall(b"POST /v1/hello HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nabc")
-        line.settimeout(40)
+        line.settimeout(PATIENCE_S)
         answer = line.recv(4000)
     assert answer.startswith(b"HTTP/1.1 408")
 
@@ -128,7 +134,7 @@ def test_a_client_that_drips_its_body_is_cut_off(server: DepartmentProcess, enro
         line.sendall(b"POST /v1/parcel HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n")
         line.settimeout(0.5)
         answer, started = b"", time.monotonic()
-        while not answer and time.monotonic() - started < 60:
+        while not answer and time.monotonic() - started < PATIENCE_S:
             try:
                 line.sendall(b"a")
                 answer = line.recv(4000)
@@ -141,7 +147,10 @@ def test_a_client_that_drips_its_body_is_cut_off(server: DepartmentProcess, enro
 
 def test_a_hundred_silent_clients_do_not_keep_a_unit_out(server: DepartmentProcess, enrolled: Unit) -> None:
     enrolled.add(2)
-    silent = [socket.create_connection(("127.0.0.1", server.home.settings.unit_port), 20) for _ in range(100)]
+    silent = [
+        socket.create_connection(("127.0.0.1", server.home.settings.unit_port), PATIENCE_S)
+        for _ in range(100)
+    ]
     try:
         assert enrolled.attempt().outcome == "done"
     finally:
@@ -151,7 +160,7 @@ def test_a_hundred_silent_clients_do_not_keep_a_unit_out(server: DepartmentProce
 
 def test_a_header_without_end_is_refused(server: DepartmentProcess, enrolled: Unit) -> None:
     with connected(enrolled, server) as line:
-        line.settimeout(40)
+        line.settimeout(PATIENCE_S)
         answer = b""
         try:
             line.sendall(b"POST /v1/hello HTTP/1.1\r\nX: " + b"a" * 200_000)
@@ -184,7 +193,9 @@ def test_enrollment_refuses_a_guessed_code_and_says_no_more(
 def test_the_front_door_shows_only_the_root_file(server: DepartmentProcess, enrolled: Unit) -> None:
     member = enrolled.folder.member()
     context = server_context(member.authority_pem())
-    with httpx.Client(verify=context, base_url=f"https://{member.front_address}", trust_env=False) as client:
+    with httpx.Client(
+        verify=context, base_url=f"https://{member.front_address}", trust_env=False, timeout=PATIENCE_S
+    ) as client:
         assert client.get("/enrol/root").content == (server.home.path / "root.cbor").read_bytes()
         assert client.post("/v1/hello", content=b"x").status_code == 404
         assert client.get("/docs").status_code == 404

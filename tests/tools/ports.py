@@ -1,18 +1,64 @@
-"""TCP ports of this machine that are free now."""
+"""Ports on loopback that are this process's own, though nothing listens on them yet."""
 
 from __future__ import annotations
 
-import contextlib
+import functools
+import itertools
+import os
+import random
 import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")  # what the kernel gives to whoever names no port
+_LOWEST, _BLOCK = 10_000, 200
 
 
 def free_ports(count: int) -> tuple[int, ...]:
-    """As many different ports on loopback that nothing listens on."""
-    with contextlib.ExitStack() as held:
-        probes = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return tuple(int(one.getsockname()[1]) for one in probes)
+    """As many ports in a row that nothing listens on.
+
+    A server binds them later, or ends and starts again on them. Meanwhile the kernel gives ports of its own
+    choice to connections of any process, and other tests ask for ports too: these lie below the kernel's
+    range, in a block that no other process takes.
+    """
+    found: list[int] = []
+    for port in _own_block(os.getpid()):
+        if not _is_free(port):
+            found.clear()
+            continue
+        if found and port != found[-1] + 1:
+            found.clear()
+        found.append(port)
+        if len(found) == count:
+            break
+    return tuple(found)
 
 
 def free_port() -> int:
-    """A port on loopback that nothing listens on."""
+    """A port on loopback that nothing listens on; see free_ports."""
     return free_ports(1)[0]
+
+
+@functools.cache
+def _own_block(process: int) -> Iterator[int]:
+    """Ports of this process, over and over. A name of the kernel's keeps them from others until it ends."""
+    below = int(_RANGE.read_text(encoding="ascii").split()[0])
+    starts = list(range(_LOWEST, below - _BLOCK, _BLOCK))
+    for start in random.sample(starts, len(starts)):
+        name = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        try:
+            name.bind(f"\0alpr-test-ports-{start}")
+        except OSError:
+            name.close()
+            continue
+        name.detach()  # open as long as the process
+        return itertools.cycle(range(start, start + _BLOCK))
+    raise RuntimeError(f"all ports between {_LOWEST} and {below} are taken by tests: wait until some end")
+
+
+def _is_free(port: int) -> bool:
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError:
+        return False
+    return True

@@ -22,7 +22,7 @@ from hw.serial_port import FdPort, SerialPort
 from storage.grant_format import Bundle
 from storage.ssh_signature import PrivateKey, sign
 
-WAIT_S = 20.0
+WAIT_S = 300.0  # the machine may be loaded
 _CHALLENGE = re.compile(r"^([A-Za-z0-9._@-]+:[a-z2-7]{32}:[0-9a-f]{4})\s*$", re.MULTILINE)
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-import time
 from collections.abc import Iterator
 from typing import Any
+
+from waiting import PATIENCE_S, until
 
 from sync.department.ground.listener import BoundedServer, Bounds
 
@@ -18,11 +19,9 @@ def bounded(app: Any, bounds: Bounds, proxy: str = "") -> Iterator[int]:
     server = BoundedServer(app, "127.0.0.1", 0, None, bounds, proxy=proxy)
     thread = threading.Thread(target=lambda: asyncio.run(server._serve()))
     thread.start()
-    until = time.monotonic() + 60
-    while not server.started and time.monotonic() < until:
-        time.sleep(0.01)
     try:
+        until(lambda: server.started)
         yield int(server.servers[0].sockets[0].getsockname()[1])
     finally:
         server.should_exit = True
-        thread.join(60)
+        thread.join(PATIENCE_S)

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hw.camera import Camera, Frame
-from hw.clock import Clock
+from hw.camera_watch import WatchedCamera
+from hw.clock import Clock, SetClock
 from hw.errors import CameraStalledError
 
 START_US = 1_800_000_000_000_000
@@ -64,9 +65,9 @@ class ScriptedSource:
         self.opened = 0
         self.sequence = 0
         self.stalled = threading.Event()
+        self.hanging = threading.Event()  # the driver is in a call that does not return
         self.raising: Exception | None = None
         self.refuse_open = 0
-        self.hang_in_close = False
 
     def open(self) -> Camera:
         if self.refuse_open:
@@ -74,6 +75,7 @@ class ScriptedSource:
             raise CameraStalledError("still busy")
         self.opened += 1
         self.stalled = threading.Event()
+        self.hanging.clear()
         self.raising = None
         return ScriptedCamera(self)
 
@@ -92,6 +94,7 @@ class ScriptedCamera:
         if self.source.raising is not None:
             raise self.source.raising
         if self.stalled.is_set():
+            self.source.hanging.set()
             self.closing.wait(20)
             raise CameraStalledError("gone")
         self.source.sequence += 1
@@ -108,3 +111,22 @@ class ScriptedCamera:
 
     def close(self) -> None:
         self.closing.set()
+
+
+class WatchdogTime(SetClock):
+    """Time for a WatchedCamera: a millisecond passes at each look, half of a stall while the driver hangs.
+
+    So no camera stalls because the machine is busy, and one that hangs is noticed at the third look.
+    """
+
+    def __init__(self, source: ScriptedSource, stall_s: float) -> None:
+        super().__init__(START_US)
+        self._source, self._stall_s = source, stall_s
+        self.camera: WatchedCamera | None = None  # whose watchdog it is; once it is blind, nothing presses
+
+    def monotonic(self) -> float:
+        """Seconds, for the watchdog."""
+        blind = self.camera is not None and self.camera.blind_now
+        hangs = self._source.hanging.is_set() and not blind
+        self.step(round(self._stall_s * 500_000) if hangs else 1000)
+        return self.now().us / 1e6

@@ -14,6 +14,7 @@ import pytest
 from alert_twins import HEAD, KNOWN, Held, entry, plate_box, seen
 from cryptography.hazmat.primitives.serialization import Encoding
 from custody_twins import SteppedTime, add_reads
+from waiting import PATIENCE_S
 
 from detector.plates import PlateBox, PlateText
 from firmware.alerts.board import AlertBoard, OpenAlert
@@ -62,7 +63,7 @@ class Car:
         self._laptops: list[httpx.Client] = []
 
     def laptop(self) -> httpx.Client:
-        made = httpx.Client(verify=self._context, base_url=self.address, trust_env=False, timeout=120)
+        made = httpx.Client(verify=self._context, base_url=self.address, trust_env=False, timeout=PATIENCE_S)
         self._laptops.append(made)
         return made
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import httpx
 import uvicorn
+from waiting import PATIENCE_S, until
 
 TRUST = httpx.create_ssl_context()
 """Of every client here: made once, as it reads every authority of the machine."""
@@ -27,14 +27,12 @@ def serving(app: Any) -> Iterator[httpx.Client]:
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     try:
-        until = time.monotonic() + 20
-        while not server.started and time.monotonic() < until:
-            time.sleep(0.01)
+        until(lambda: server.started)
         port = listener.getsockname()[1]
         base = f"http://127.0.0.1:{port}"
-        with httpx.Client(base_url=base, timeout=120, trust_env=False, verify=TRUST) as client:
+        with httpx.Client(base_url=base, timeout=PATIENCE_S, trust_env=False, verify=TRUST) as client:
             yield client
     finally:
         server.should_exit = True
-        thread.join(120)
+        thread.join(PATIENCE_S)
         listener.close()

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
+from waiting import PATIENCE_S
 
 LOOPBACK = "127.0.0.1"
 MOST = 20_000
@@ -35,7 +36,7 @@ def bare_connections(port: int, count: int, host: str = LOOPBACK) -> Iterator[in
     try:
         for _ in range(count):
             try:
-                held.append(socket.create_connection((host, port), 2))
+                held.append(socket.create_connection((host, port), PATIENCE_S))
             except OSError:
                 break
         yield len(held)
@@ -54,7 +55,7 @@ def silent_clients(port: int, count: int, host: str = LOOPBACK) -> Iterator[int]
     try:
         for _ in range(count):
             try:
-                raw = socket.create_connection((host, port), 5)
+                raw = socket.create_connection((host, port), PATIENCE_S)
                 held.append(context.wrap_socket(raw))
             except OSError:
                 continue
@@ -69,7 +70,7 @@ def logons(port: int, count: int, host: str = LOOPBACK) -> dict[int, int]:
     _demand_loopback(host, count)
     body = {"user": "chief", "password": "x" * 200, "code": "000000"}
     statuses: dict[int, int] = {}
-    with httpx.Client(verify=False, trust_env=False, timeout=30) as client:  # noqa: S501 - our own loopback
+    with httpx.Client(verify=False, trust_env=False, timeout=PATIENCE_S) as client:  # noqa: S501 - our own loopback
 
         def one(_number: int) -> int:
             try:

@@ -10,6 +10,7 @@ import httpx
 from desk_server import TRUST, serving
 from desk_twins import Department
 from starlette.applications import Starlette
+from waiting import PATIENCE_S
 
 from sync.department.desk.api import routes as api_routes
 from sync.department.desk.calling import Calling
@@ -92,7 +93,7 @@ class Reader:
         self.base = base
         self.cookies: dict[str, str] = {}
         self.user = ""
-        self.client = httpx.Client(base_url=base, timeout=60, trust_env=False, verify=TRUST)
+        self.client = httpx.Client(base_url=base, timeout=PATIENCE_S, trust_env=False, verify=TRUST)
 
     @classmethod
     @contextmanager

@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
+from camera_twins import WatchdogTime
 from scripted_eyes import DECODING, ScriptedEyes, write_drive
+from waiting import PATIENCE_S
 
 from detector.track import Tracker
 from firmware.custody.bookkeeper import Bookkeeper
@@ -34,8 +36,9 @@ class Rig:
         live: bool = False,
         gather_s: float = 0.0,
         wanted: str = "",
+        watchdog: WatchdogTime | None = None,
     ) -> None:
-        """wanted: the text that a hot list has; what is met is kept in `met`."""
+        """wanted: the text that a hot list has; what is met is kept in `met`. watchdog: its time."""
         self.met: list[str] = []
         self.announced: list[tuple[int, Read]] = []
         self.log = io.StringIO()
@@ -55,9 +58,9 @@ class Rig:
         )
         self.camera = WatchedCamera(
             source,  # type: ignore[arg-type]
-            clock=self.clock,
+            clock=watchdog or self.clock,
             on_blind=self.bookkeeper.blind,
-            stall_s=0.5,
+            monotonic=watchdog.monotonic if watchdog else lambda: 0.0,
         )
         self.pipeline = Pipeline(
             self.camera,
@@ -79,7 +82,7 @@ class Rig:
 
     def run(self) -> None:
         self.pipeline.start()
-        self.pipeline.join(60)
+        self.pipeline.join(PATIENCE_S)
         self.camera.close()
         self.bookkeeper.close()
 

@@ -15,6 +15,8 @@ from collections.abc import Iterator
 import av
 from camera_twins import scene
 
+from tests.tools.ports import free_port
+
 TS_PACKET, PER_RTP = 188, 7
 PASSWORD = "hunter2"  # noqa: S105 - of a camera that lives for a test
 
@@ -38,13 +40,15 @@ def transport_stream(size: tuple[int, int], frames: int) -> bytes:
 class RtspCamera:
     """Serves one viewer after the other. silent: sends nothing more; close: as if the power went."""
 
-    def __init__(self, size: tuple[int, int] = (64, 48), *, password: bool = False, port: int = 0) -> None:
+    def __init__(
+        self, size: tuple[int, int] = (64, 48), *, password: bool = False, port: int | None = None
+    ) -> None:
         self._clip = transport_stream(size, 50)
         self._password = password
         self._stop = threading.Event()
         self.silent = threading.Event()
         self.viewers = 0
-        self._listener = socket.create_server(("127.0.0.1", port))
+        self._listener = socket.create_server(("127.0.0.1", port or free_port()))
         self._listener.settimeout(0.2)
         self.port = int(self._listener.getsockname()[1])
         self._thread = threading.Thread(target=self._accept, daemon=True)
@@ -70,7 +74,7 @@ class RtspCamera:
                 self._serve(line)
 
     def _serve(self, line: socket.socket) -> None:
-        line.settimeout(20)
+        line.settimeout(300)
         reader = line.makefile("rb")
         for method, headers in requests(reader):
             answer = ["RTSP/1.0 200 OK", f"CSeq: {headers.get('cseq', '0')}"]

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+from waiting import accepts, until
+
+from tests.tools.ports import free_port
 
 BUCKET = "alpr"
 CREDENTIALS = {
@@ -29,15 +30,14 @@ def s3_server() -> Iterator[str]:
     for module, cure in needed:
         if importlib.util.find_spec(module) is None:
             pytest.skip(f"{module} is not installed: {cure}")
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port = int(one.getsockname()[1])
+    port = free_port()
     command = [sys.executable, "-W", "ignore", "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     before = {name: os.environ.get(name) for name in CREDENTIALS}
     os.environ.update(CREDENTIALS)
     try:
-        _wait(port, process)
+        until(lambda: process.poll() is not None or accepts(port))
+        assert process.poll() is None, "moto's server ended at once"
         endpoint = f"http://127.0.0.1:{port}"
         import boto3
 
@@ -51,14 +51,3 @@ def s3_server() -> Iterator[str]:
                 os.environ[name] = value
         process.terminate()
         process.wait(timeout=120)
-
-
-def _wait(port: int, process: subprocess.Popen[bytes]) -> None:
-    until = time.monotonic() + 60
-    while time.monotonic() < until:
-        assert process.poll() is None, "moto's server ended at once"
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.1)
-    raise AssertionError("moto's server did not start")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -67,11 +66,11 @@ def write_drive(folder: Path, passes: list[tuple[str, int]], *, empty: int = 30)
 
 
 class ScriptedEyes:
-    """Reads the vehicle that a picture of `write_drive` names. delay_s: how slow the eyes are."""
+    """Reads the vehicle that a picture of `write_drive` names. before: called with each frame's number."""
 
-    def __init__(self, names: dict[int, str], *, delay_s: float = 0.0) -> None:
+    def __init__(self, names: dict[int, str]) -> None:
         self.names = names
-        self.delay_s = delay_s
+        self.before: Callable[[int], object] = lambda frame: None
         self.frames = 0
         self.fail_at: int | None = None
         self.unsound_at: range = range(0)  # frames of which a net gives no numbers
@@ -83,8 +82,8 @@ class ScriptedEyes:
         *,
         wanted: Callable[[PlateBox], bool] | None = None,
     ) -> FrameReadings:
-        time.sleep(self.delay_s)
         self.frames += 1
+        self.before(self.frames)
         if self.fail_at == self.frames:
             raise RuntimeError("the eyes broke")
         if self.frames in self.unsound_at:

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from custody_twins import SteppedTime, make_read
+from waiting import PATIENCE_S
 
 from hw.clock import SystemClock
 from hw.secure_slot import LoopbackSlot
@@ -110,7 +111,7 @@ class DepartmentProcess:
 
     def _wait(self) -> int:
         assert self._process is not None
-        status = self._process.wait(timeout=120)
+        status = self._process.wait(timeout=PATIENCE_S)
         assert self._process.stdout is not None
         self._process.stdout.close()
         self._process = None
@@ -245,6 +246,7 @@ class FaultProxy:
         self.retransmit_s = 0.2
         self.down = False
         self.cuts = 0
+        self.taken = threading.Event()  # something came from a client
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._accept, daemon=True)
         self._thread.start()
@@ -269,7 +271,7 @@ class FaultProxy:
             if self.down:
                 return
             try:
-                outer = stack.enter_context(socket.create_connection(("127.0.0.1", self._target), 5))
+                outer = stack.enter_context(socket.create_connection(("127.0.0.1", self._target), PATIENCE_S))
             except OSError:
                 return
             limit = None
@@ -287,8 +289,9 @@ class FaultProxy:
                     data = one.recv(16_384)
                     if not data:
                         return
+                    self.taken.set()
                     if self.delay_s:
-                        time.sleep(self.delay_s)
+                        self._stop.wait(self.delay_s)
                     if self._rng.random() < self.loss:  # TCP shows a lost packet as the wait for its repeat
                         time.sleep(self.retransmit_s)
                     passed += len(data)

@@ -28,7 +28,7 @@ def offer(
         env={**os.environ, "OPENSSL_CONF": str(conf)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=True,
     )
     return done.stdout.strip()
@@ -40,7 +40,7 @@ def main() -> None:
     context.load_verify_locations(sys.argv[2])
     try:
         with (
-            socket.create_connection(("127.0.0.1", int(sys.argv[1])), 20) as plain,
+            socket.create_connection(("127.0.0.1", int(sys.argv[1])), 300) as plain,
             context.wrap_socket(plain, server_hostname="localhost") as line,
         ):
             print(*line.cipher()[:2])  # type: ignore[index]

@@ -4,27 +4,15 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
-import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from waiting import accepts, until
 
-
-def free_pair() -> int:
-    """A port that is free together with the next one."""
-    while True:
-        with socket.socket() as one, socket.socket() as two:
-            one.bind(("127.0.0.1", 0))
-            port: int = one.getsockname()[1]
-            try:
-                two.bind(("127.0.0.1", port + 1))
-            except OSError:
-                continue
-            return port
+from tests.tools.ports import free_ports
 
 
 @contextmanager
@@ -33,21 +21,17 @@ def software_tpm(folder: Path) -> Iterator[str]:
     program = shutil.which("swtpm")
     if program is None or importlib.util.find_spec("tpm2_pytss") is None:
         pytest.skip("swtpm or tpm2-pytss not installed")
-    port = free_pair()
+    port, control = free_ports(2)  # the driver expects the one beside the other
     where = "type=tcp,bindaddr=127.0.0.1,port="
-    lines = ["--server", f"{where}{port}", "--ctrl", f"{where}{port + 1}"]
+    lines = ["--server", f"{where}{port}", "--ctrl", f"{where}{control}"]
     process = subprocess.Popen(
         [program, "socket", "--tpm2", "--tpmstate", f"dir={folder}", "--flags", "startup-clear", *lines],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
     try:
-        until = time.monotonic() + 10
-        while time.monotonic() < until:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port + 1)) == 0:
-                    break
-            time.sleep(0.05)
+        until(lambda: process.poll() is not None or accepts(control))
+        assert process.poll() is None, "swtpm ended at once"
         yield f"swtpm:host=127.0.0.1,port={port}"
     finally:
         process.terminate()

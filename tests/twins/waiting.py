@@ -1,14 +1,24 @@
-"""Waiting in a test for what another thread does."""
+"""Waiting in a test for what another thread or process does."""
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable
 
+PATIENCE_S = 300.0
+"""How long a test waits for what must come: on a loaded machine a second's work may take a minute."""
 
-def until(seen: Callable[[], object], seconds: float = 60.0) -> None:
+
+def until(seen: Callable[[], object]) -> None:
     """Wait for it; fail if it does not come."""
-    end_s = time.monotonic() + seconds
+    end_s = time.monotonic() + PATIENCE_S
     while not seen():
         assert time.monotonic() < end_s, "it did not come"
         time.sleep(0.02)
+
+
+def accepts(port: int) -> bool:
+    """Whether something on loopback takes connections there."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
