@@ -19,9 +19,13 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    column,
+    table,
     text,
 )
 
+REVISION = "0005"  # the newest file in migrations/versions
+revision = table("alembic_version", column("version_num"))  # alembic's own, of one row
 metadata = MetaData()
 
 units = Table(
