@@ -8,7 +8,6 @@ Cut off at any point, the same code works again for the same unit until it expir
 from __future__ import annotations
 
 import ssl
-import time
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -25,10 +24,10 @@ from storage.standing import UnitEnrollment
 from sync import messages
 from sync.enrollment_code import EnrollmentCode
 from sync.errors import LinkError, MessageError, NotEnrolledError
-from sync.membership import RENEW_BEFORE_DAYS, Member, SyncFolder
+from sync.membership import RENEW_BEFORE_DAYS, Member, SyncFolder, make_vouch
 from sync.root_file import MAX_ROOT_BYTES, Root, open_first
 from sync.transport import CONNECT_S, HttpsLink, reason_of, server_context, unit_context
-from sync.vouch import UnitKey, Vouch, public_der, sign_vouch
+from sync.vouch import UnitKey, public_der
 
 
 class Joiner(Protocol):
@@ -146,26 +145,6 @@ def _authority_key(certificate: bytes) -> bytes:
     """SubjectPublicKeyInfo, DER, of a certificate (DER)."""
     key = x509.load_der_x509_certificate(certificate).public_key()
     return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-
-
-def make_vouch(
-    folder: SyncFolder,
-    unit: UnitKey,
-    log_public: bytes,
-    *,
-    previous: str | None = None,
-    reason: str | None = None,
-) -> bytes:
-    """The unit key's word for the log key and the TLS key; for a log that replaces another, which and why."""
-    vouch = Vouch(
-        unit=unit.public_der(),
-        log_public=log_public,
-        tls_public=public_der(folder.tls_private().public_key()),
-        at_us=time.time_ns() // 1000,
-        previous=previous,
-        reason=reason,
-    )
-    return sign_vouch(vouch, unit)
 
 
 def join(

@@ -16,6 +16,7 @@ import hmac
 import json
 import os
 import re
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,7 +30,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from storage import codec, files
 from storage.errors import StorageError
 from sync.errors import NotEnrolledError
-from sync.vouch import FileUnitKey, UnitKey
+from sync.vouch import FileUnitKey, UnitKey, Vouch, public_der, sign_vouch
 
 RENEW_BEFORE_DAYS = 30
 SCALAR_BYTES = 32
@@ -240,3 +241,23 @@ def _p256_key(path: Path) -> ec.EllipticCurvePrivateKey:
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise NotEnrolledError("is not a P-256 key", where=str(path), cure="remove it and enroll again")
     return key
+
+
+def make_vouch(
+    folder: SyncFolder,
+    unit: UnitKey,
+    log_public: bytes,
+    *,
+    previous: str | None = None,
+    reason: str | None = None,
+) -> bytes:
+    """The unit key's word for the log key and the TLS key; for a log that replaces another, which and why."""
+    vouch = Vouch(
+        unit=unit.public_der(),
+        log_public=log_public,
+        tls_public=public_der(folder.tls_private().public_key()),
+        at_us=time.time_ns() // 1000,
+        previous=previous,
+        reason=reason,
+    )
+    return sign_vouch(vouch, unit)

@@ -26,9 +26,8 @@ from storage.slot import EffaceableSlot
 from storage.standing import DAY_KEYS, DOCUMENTS, MAX_DOCUMENT_BYTES, UnitEnrollment, context_of
 from storage.times import DAY_US, now_us
 from sync import messages
-from sync.enrollment import make_vouch
 from sync.ledger_outbox import LedgerOutbox
-from sync.membership import Member, SyncFolder
+from sync.membership import Member, SyncFolder, make_vouch
 from sync.vouch import UnitKey
 
 REASON_CHARS = 500

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias, TypeVar
 from firmware.custody.card_facts import card_facts
 from firmware.errors import UsageError
 from firmware.fleet import sent_configuration
-from firmware.health.report import Custody
+from firmware.health.custody import Custody
 from hw.clock import Clock, SystemClock
 from hw.clock_discipline import DisciplinedClock, Heard
 from hw.errors import HardwareError

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from firmware.health.custody import Custody
 from firmware.health.read_habit import ReadHabit
 from firmware.health.scene_watch import SceneWatch
 from firmware.health.wear import wear_budget
@@ -59,24 +60,6 @@ class Alarm(StrEnum):
     CLOCK_IN_DOUBT = "clock_in_doubt"  # custody does not follow the clock, or it walked: storage.clock_trust
     LIST_EXPIRED = "list_expired"  # before a newer version came, or its files are gone or refused
     SENSOR_FAILED = "sensor_failed"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Custody:
-    """What storage and sync say of themselves. None: never synced, or not enrolled.
-
-    enrolled_us: since when the unit could have spoken; None if that is not known.
-    """
-
-    log_records: int = 0
-    newer_than_anchors: int = 0
-    unacknowledged: int = 0
-    last_sync_us: int | None = None
-    enrolled: bool = False
-    enrolled_us: int | None = None
-    configuration_refused: bool = False
-    closed_log: bool = False
-    clock_in_doubt: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,10 +22,11 @@ from firmware import cli
 from firmware.custody.opening import open_ledger, serve_door
 from firmware.health.alarm_cures import alarm_lines
 from firmware.health.alarm_events import AlarmEvents
+from firmware.health.custody import Custody
 from firmware.health.health_file import newest_report, path_of, reporting, write_report
 from firmware.health.metrics import MetricsServer, serving_metrics
 from firmware.health.read_habit import ReadHabit
-from firmware.health.report import Alarm, Custody, HealthReport, HealthWatch, report_lines
+from firmware.health.report import Alarm, HealthReport, HealthWatch, report_lines
 from firmware.run.app import prepare_home
 from firmware.screen import screened
 from firmware.settings.config import SyncSettings

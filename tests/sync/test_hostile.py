@@ -174,7 +174,7 @@ def test_enrollment_refuses_a_guessed_code_and_says_no_more(
     server: DepartmentProcess, enrolled: Unit
 ) -> None:
     member = enrolled.folder.member()
-    from sync.enrollment import make_vouch
+    from sync.membership import make_vouch
     from sync.transport import HttpsLink
 
     link = HttpsLink(

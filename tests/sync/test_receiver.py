@@ -211,7 +211,7 @@ def test_a_log_cannot_be_claimed_by_a_second_unit(
     department: Department, unit: Joined, tmp_path: Path
 ) -> None:
     thief = Joined(tmp_path / "thief", department, "thief")
-    from sync.enrollment import make_vouch
+    from sync.membership import make_vouch
 
     vouch = make_vouch(thief.folder, thief.folder.unit_key(), unit.outbox.log_public)
     message = messages.seal_message(messages.NewLog(vouch=vouch), unit.outbox.sign)

@@ -11,7 +11,8 @@ from firmware.console.aim import AimView, look
 from firmware.console.errors import UnitRefusedError
 from firmware.console.preview import Corners
 from firmware.console.unit import Identity, ResetObstacles, SelfTestLine
-from firmware.health.report import Custody, HealthReport, HealthWatch
+from firmware.health.custody import Custody
+from firmware.health.report import HealthReport, HealthWatch
 from hw.clock import SetClock, TimeState
 from hw.power import ScriptedPower
 from hw.vitals import ScriptedBoard

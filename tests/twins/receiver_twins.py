@@ -18,9 +18,8 @@ from sync.department.ground.home import load_ed25519
 from sync.department.server.server import Department
 from sync.department.store import incidents, unit_logs
 from sync.destruction import Destroyed, ranges_of
-from sync.enrollment import make_vouch
 from sync.enrollment_code import EnrollmentCode
-from sync.membership import Member
+from sync.membership import Member, make_vouch
 from sync.succession import keep_keys, succeed
 
 
