@@ -49,6 +49,8 @@ def later(default: Any) -> Any:
 
 def to_plain(value: Any) -> Any:
     """Plain CBOR values of a record (a map), or of any allowed field value."""
+    if type(value) in PLAIN:  # most values
+        return value
     if dataclasses.is_dataclass(value):
         hints = _hints(type(value))  # type: ignore[arg-type]  # a class is hashable
         return {name: to_plain(getattr(value, name)) for name in hints}
