@@ -15,10 +15,9 @@ from storage import access
 from storage.errors import RefusedError
 from storage.lockout import CJIS
 from storage.times import MINUTE_US
+from sync.logon_pace import LogonPace
 from sync.networks import network_of
 
-PACE_A_MINUTE = 30  # logons of one address
-BURST = 60
 REMEMBERED = 2_000  # addresses, and pairs of address and name
 
 
@@ -36,19 +35,13 @@ class LogonGuard:
     """What one run remembers, on the clock since boot (us). Its owner holds a lock."""
 
     def __init__(self) -> None:
-        self._paces: OrderedDict[str, tuple[float, int]] = OrderedDict()
+        self._pace = LogonPace(REMEMBERED)
         self._wrong: OrderedDict[tuple[str, str], list[int]] = OrderedDict()
         self._refused: dict[str, RefusedLogons] = {}
 
     def demand_pace(self, address: str, now_us: int) -> None:
         """Raises RefusedError for an address that tries too often."""
-        place = network_of(address)
-        left, at_us = self._paces.pop(place, (float(BURST), now_us))
-        left = min(float(BURST), left + max(0, now_us - at_us) / MINUTE_US * PACE_A_MINUTE)
-        self._paces[place] = (max(0.0, left - 1), now_us)
-        if len(self._paces) > REMEMBERED:
-            self._paces.popitem(last=False)
-        if left < 1:
+        if not self._pace.spend(network_of(address), now_us):
             raise RefusedError("too many logons from this address", clause="CJIS AC-7", cure="wait a minute")
 
     def is_locked(self, address: str, user: str, now_us: int) -> bool:

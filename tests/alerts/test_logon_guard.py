@@ -10,7 +10,7 @@ from car_page import UNIT, Car
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firmware.alerts.logon_guard import BURST, PACE_A_MINUTE, REMEMBERED, LogonGuard
+from firmware.alerts.logon_guard import REMEMBERED, LogonGuard
 from firmware.alerts.sessions import NAME_LENGTH, subject_of
 from firmware.custody.asking import proof_of
 from storage import access, codec
@@ -18,6 +18,7 @@ from storage.audit_records import UnitAccess
 from storage.errors import RefusedError
 from storage.roster import password_verifier
 from storage.times import MINUTE_US
+from sync.logon_pace import A_MINUTE, BURST
 from sync.networks import network_of
 
 PASSWORD = "correct horse battery 7"  # noqa: S105
@@ -114,7 +115,7 @@ def test_an_address_has_a_pace_and_an_officer_at_another_one_does_not_wait(car: 
         assert "does not prove" in refused(car, request("nobody"), None, "fe80::1%wlan0")
     assert "too many logons" in refused(car, request("nobody"), None, "fe80::2")
     assert car.sessions.log_on(body(request(), by_key(car)), "10.0.0.1")
-    car.time.run(MINUTE_US // PACE_A_MINUTE + 1)
+    car.time.run(MINUTE_US // A_MINUTE + 1)
     assert "does not prove" in refused(car, request("nobody"), None, "fe80::3")
 
 
@@ -139,7 +140,7 @@ def test_what_is_remembered_of_strangers_is_bounded() -> None:
         address = f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}"
         guard.demand_pace(address, number)
         guard.note_wrong_password(address, "demo-officer", number)
-    assert len(guard._paces) == len(guard._wrong) == REMEMBERED
+    assert len(guard._pace._left) == len(guard._wrong) == REMEMBERED
 
 
 @given(ages=st.lists(st.integers(0, 4 * MINUTE_US), max_size=12))

@@ -11,12 +11,13 @@ from desk_twins import MINUTE_US, PASSWORD, Department, open_department
 from passkey_attacks import registered
 
 from storage.times import DAY_US
+from sync import logon_pace
 from sync.department.desk.people.calls import UserForm
 from sync.department.desk.people.challenges import MOST_WAITING
 from sync.department.desk.people.kept_failures import FILE, KeptFailures
 from sync.department.desk.people.passkeys import begin_passkey
 from sync.department.desk.people.rules import nobody, password_matches
-from sync.department.desk.people.throttle import BURST, CODES, LogonThrottle
+from sync.department.desk.people.throttle import CODES, LogonThrottle
 from sync.department.journal.entries import Logon
 from sync.department.policy.refusals import DeskRefusal, LockedError, NotProvenError, TooManyError
 
@@ -128,7 +129,7 @@ def test_a_stranger_without_the_password_locks_no_name_by_its_codes(department: 
 def test_a_stranger_cannot_push_out_a_passkey_logon_that_waits(department: Department) -> None:
     desk, twin = department.desk, registered(department, "comm1")
     waiting = begin_passkey(desk, "comm1", STATION)
-    for _ in range(BURST):
+    for _ in range(logon_pace.BURST):
         begin_passkey(desk, "comm1", "2001:db8::1")
     with pytest.raises(TooManyError):
         begin_passkey(desk, "comm1", "2001:db8::2")
@@ -166,7 +167,7 @@ def test_an_ipv6_network_counts_as_one_address(
 
 def test_one_address_tries_at_a_bounded_pace(department: Department) -> None:
     made = LogonThrottle()
-    for _ in range(BURST):
+    for _ in range(logon_pace.BURST):
         made.demand_pace(STRANGER, 0)
     for second in range(1, 60):
         made.demand_pace(STATION, second)
@@ -174,16 +175,14 @@ def test_one_address_tries_at_a_bounded_pace(department: Department) -> None:
             with pytest.raises(TooManyError):
                 made.demand_pace(STRANGER, second)
     made.demand_pace(STRANGER, MINUTE_US)
-    for _ in range(10 * BURST):
+    for _ in range(10 * logon_pace.BURST):
         made.demand_pace("", 0)  # a command on this machine
 
 
 def test_a_logon_beyond_the_pace_is_not_even_looked_at(
     department: Department, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from sync.department.desk.people import throttle
-
-    monkeypatch.setattr(throttle, "BURST", 2)
+    monkeypatch.setattr(logon_pace, "BURST", 2)
     size = department.desk.log.size()
     assert failed(department, "comm1", STRANGER)[1] == "logon"
     assert failed(department, "comm1", STRANGER)[1] == "logon"
@@ -201,7 +200,7 @@ def test_what_is_remembered_is_bounded(department: Department, monkeypatch: pyte
         made.failed(terms, f"10.0.0.{number}", f"user{number}", number, code=True)
         made.to_enter(f"user{number}", number)
         made.demand_pace(f"10.0.0.{number}", number)
-    for table in (made._failures, made._entered, made._paces, made._codes):
+    for table in (made._failures, made._entered, made._pace._left, made._codes):
         assert len(table) == 50
 
 

@@ -22,11 +22,10 @@ from storage.times import DAY_US, MINUTE_US
 from sync.department.desk.people.kept_failures import EVERYWHERE, KeptFailures, Who
 from sync.department.policy.refusals import LockedError, TooManyError
 from sync.department.policy.system_terms import SessionTerms
+from sync.logon_pace import LogonPace
 from sync.networks import network_of
 
 REMEMBERED = 20_000  # pairs of address and name
-PACE_A_MINUTE = 30  # attempts from one address: a station's morning shift behind one address
-BURST = 60
 CODES = LockoutRule(attempts=10, window_us=DAY_US, lock_us=DAY_US)
 """Wrong codes for a name whose password was right: more than a person mistypes in a day."""
 
@@ -43,7 +42,7 @@ class LogonThrottle:
         self._open_kept, self._opened = open_kept, False
         self._kept = KeptFailures(None, b"")
         self._failures: OrderedDict[Who, list[int]] = OrderedDict()
-        self._paces: OrderedDict[str, tuple[float, int]] = OrderedDict()
+        self._pace = LogonPace(REMEMBERED)
         self._entered: OrderedDict[str, tuple[int, int]] = OrderedDict()
         self._codes: OrderedDict[Who, list[int]] = OrderedDict()
 
@@ -73,12 +72,9 @@ class LogonThrottle:
         """
         if not address:
             return
-        address = f"{'begin ' if begins else ''}{network_of(address)}"
         with self._guard:
-            left, at_us = self._paces.get(address, (float(BURST), now_us))
-            left = min(float(BURST), left + max(0, now_us - at_us) / MINUTE_US * PACE_A_MINUTE)
-            _keep(self._paces, address, (max(0.0, left - 1), now_us))
-        if left < 1:
+            in_time = self._pace.spend(f"{'begin ' if begins else ''}{network_of(address)}", now_us)
+        if not in_time:
             raise TooManyError(
                 "too many logons from this address", code="too-many", clause="CJIS AC-7", cure="wait a minute"
             )
