@@ -60,7 +60,7 @@ FINDS = frozenset({"search", "delivery"})  # actions whose own matches may be op
 T = TypeVar("T", bound=Note)
 HELD = frozenset({"hold", "export"})
 BY_THEMSELVES = frozenset({"alert", "alert-image"})  # rest on alerts, not on searches
-FRESH_US = 60 * MINUTE_US  # an access entry opens content for an hour
+OPENS_FOR_US = 60 * MINUTE_US  # an access entry opens content for an hour
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -246,7 +246,7 @@ class GuardedKeys:
         now, stamp, note = self._clock(), entry.stamp, entry.note
         if not good or log_id != self._log_id or not isinstance(note, kind) or sequence != cover.sequence:
             raise _no("the entry shown is another one", "cover")
-        if kind is Access and not 0 <= now - stamp.at_us <= FRESH_US:  # a release stays one
+        if kind is Access and not 0 <= now - stamp.at_us <= OPENS_FOR_US:  # a release stays one
             raise _no("the entry is more than an hour old: a new look-up needs a new entry", "old-cover")
         before = self._opened.newest_without(sequence)
         if before is not None and stamp.at_us < before.at_us - SKEW_US:

@@ -25,8 +25,8 @@ from sync.department.journal.signed_forms import (
     ask_digest,
     fits_access,
 )
-from sync.department.journal.signers import FRESH_US, KEPT_US, Signers
-from sync.department.journal.statements import Statement, digest_of
+from sync.department.journal.signers import KEPT_US, Signers
+from sync.department.journal.statements import SIGNED_WITHIN_US, Statement, digest_of
 
 MOST_ALERTS = 5000  # the newest, which can still be opened by their number
 
@@ -112,7 +112,7 @@ class SignedLog:
             searched = second.emergencies.get(note.access)
             if searched is None or searched.user != said.user:
                 raise UnsignedError("the search that it names is another one")
-            if note.due_us > at_us + second.glass_hours * HOUR_US + FRESH_US:
+            if note.due_us > at_us + second.glass_hours * HOUR_US + SIGNED_WITHIN_US:
                 raise UnsignedError("the second word is due later than the policy says")
             self.unjudged.pop(note.access, None)
         elif isinstance(note, HoldPlaced) and self.signers.all_signed:

@@ -33,7 +33,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from storage.codec import to_bytes
 from storage.errors import StorageError
 from storage.leaf import log_id_of
-from storage.times import DAY_US, HOUR_US, MINUTE_US
+from storage.times import DAY_US, HOUR_US
 from sync import root_file
 from sync.department.ground.department_time import apart_text
 from sync.department.journal import named_administrator
@@ -88,6 +88,7 @@ from sync.department.journal.signed_roster import (
 from sync.department.journal.statements import (
     NEXT_KEY,
     SESSION,
+    SIGNED_WITHIN_US,
     Certificate,
     Statement,
     digest_of,
@@ -97,7 +98,6 @@ from sync.department.journal.statements import (
 from sync.department.policy.roles import MANAGES_USERS, Role
 from sync.root_file import Root
 
-FRESH_US = 10 * MINUTE_US  # how far a person's clock and the department's may differ
 MANY = (AlertKnown, AlertRecordsOpened, AlertStepTaken)  # a look at the list makes many
 KEPT_US = HOUR_US  # what is too old to be fresh needs no memory
 JUDGED: tuple[type[Note], ...] = (
@@ -307,7 +307,7 @@ class Signers:
             raise UnsignedError(f"its signature is not valid: {type(error).__name__}") from None
         if said.department != self.department or said.user != stamp.user:
             raise UnsignedError("the signature belongs to another person or department")
-        if abs(said.at_us - stamp.at_us) > FRESH_US:
+        if abs(said.at_us - stamp.at_us) > SIGNED_WITHIN_US:
             raise UnsignedError(
                 f"the signature was made at another time: {apart_text(said.at_us, stamp.at_us)}"
             )
@@ -486,7 +486,7 @@ class Signers:
         if (said.department, said.user, said.use) != (self.department, user, use):
             raise UnsignedError("the certificate is for another person, department or use")
         stamp_us = entry.stamp.at_us
-        if abs(said.at_us - stamp_us) > FRESH_US:
+        if abs(said.at_us - stamp_us) > SIGNED_WITHIN_US:
             raise UnsignedError(
                 f"the certificate was made at another time: {apart_text(said.at_us, stamp_us)}"
             )

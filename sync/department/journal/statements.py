@@ -33,7 +33,7 @@ SESSION, NEXT_KEY = "session", "next-key"
 LONGEST_US = 24 * HOUR_US
 SHA256 = "sha256"
 WHOLE_BYTES = 4096  # a document, a letter: longer bytes are in a statement as their digest
-SIGNED_WITHIN_US = 10 * MINUTE_US  # how far what a call made may be from the signature of the call
+SIGNED_WITHIN_US = 10 * MINUTE_US  # how far two clocks may differ: a signature's and that of what it signs
 MAX_BYTES = 256 * 1024  # a form with the names of a thousand reads
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from storage.counts import counted
-from sync.department.content.key_guard import FRESH_US, Cover
+from sync.department.content.key_guard import OPENS_FOR_US, Cover
 from sync.department.content.reads import FoundRead, OpenedRead, ResultPage
 from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Plan
@@ -200,7 +200,7 @@ def more(front: DeskContext, token: str, form: PageForm) -> Answer:
         mine = source is not None and source.stamp.user == caller.user and access.action == "search"
         if source is None or not mine:
             raise DeskRefusal("that is not a search of yours", code="other-search", clause="463.5 (b)")
-        if not 0 <= caller.at_us - source.stamp.at_us <= FRESH_US:
+        if not 0 <= caller.at_us - source.stamp.at_us <= OPENS_FOR_US:
             raise DeskRefusal(
                 "that search is more than an hour old",
                 code="old-search",
@@ -293,7 +293,7 @@ def found_by(front: DeskContext, access: int, user: str) -> set[str]:
     source = log.entry(access)
     if not isinstance(source.note, Access) or source.note.action != "search" or source.stamp.user != user:
         return set()
-    until_us = source.stamp.at_us + 2 * FRESH_US  # its last page came within the hour
+    until_us = source.stamp.at_us + 2 * OPENS_FOR_US  # its last page came within the hour
     found: set[str] = set()
     for entry in log.entries(access, kinds=(AccessEnded.KIND,)):
         if entry.stamp.at_us > until_us:

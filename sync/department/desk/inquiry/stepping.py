@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import time
 
-from sync.department.content.key_guard import FRESH_US
+from sync.department.content.key_guard import OPENS_FOR_US
 from sync.department.content.reads import FoundRead
 from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Plan
@@ -147,7 +147,7 @@ def _demand_going_on(progress: SearchProgress, query: Query, source: Entry, call
     access = source.note
     if not isinstance(access, Access) or access.elements != query.text() or is_exact(query):
         raise DeskRefusal("that is another search", code="other-search", clause="463.5 (b)")
-    if not 0 <= caller.at_us - source.stamp.at_us <= FRESH_US:
+    if not 0 <= caller.at_us - source.stamp.at_us <= OPENS_FOR_US:
         raise DeskRefusal(
             "that search is more than an hour old", code="old-search", clause="463.5 (b)", cure="search again"
         )

@@ -18,8 +18,13 @@ from sync.department.desk.people import rules
 from sync.department.desk.people.rules import Credential
 from sync.department.ground.person_key import SALT_BYTES, argon2_scheme, derive_key, new_salt, pbkdf2_scheme
 from sync.department.journal.person_entries import PersonKeySet
-from sync.department.journal.signers import FRESH_US
-from sync.department.journal.statements import NEXT_KEY, SESSION, certify, open_certificate
+from sync.department.journal.statements import (
+    NEXT_KEY,
+    SESSION,
+    SIGNED_WITHIN_US,
+    certify,
+    open_certificate,
+)
 from sync.department.policy.system_terms import SecurityTerms
 
 
@@ -110,7 +115,7 @@ def certified(
         return False
     return (said.department, said.user, said.use) == (department, user, SESSION) and abs(
         said.at_us - at_us
-    ) <= FRESH_US
+    ) <= SIGNED_WITHIN_US
 
 
 def next_key(  # noqa: PLR0917 - a person, and what is known of them
