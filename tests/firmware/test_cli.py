@@ -1,4 +1,4 @@
-"""The command line from outside: one process a test, its output and exit status."""
+"""The command line: output and exit status, from outside where the process itself is what is tested."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ def reader(*words: str | Path, home: Path | None = None) -> subprocess.Completed
     )
 
 
-def errors_of(done: subprocess.CompletedProcess[str]) -> list[str]:
+def errors_of(said: str) -> list[str]:
     """Lines on stderr that are ours; the model runtime tells of itself with INFO."""
-    return [line for line in done.stderr.splitlines() if not line.startswith(("INFO:", "WARNING:"))]
+    return [line for line in said.splitlines() if not line.startswith(("INFO:", "WARNING:"))]
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -139,12 +139,14 @@ def test_a_home_that_keeps_its_keys_elsewhere_is_not_said_to_be_in_the_slot_aske
     assert f"keeps its keys in file:slot, not in {chip}" in capsys.readouterr().err
 
 
-def test_wrong_configuration_is_refused_with_file_key_and_reason(tmp_path: Path) -> None:
-    reader("init", home=tmp_path)
+def test_wrong_configuration_is_refused_with_file_key_and_reason(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prepare_home(tmp_path)
     (tmp_path / "config.toml").write_text("[camera]\nexposure_us = 99999\n")
-    done = reader("run", "--source", tmp_path, "--once", home=tmp_path)
-    assert done.returncode == 2
-    assert errors_of(done)[0].startswith(f"reader: run: {tmp_path}/config.toml: camera.exposure_us: 99999")
+    assert main(["--home", str(tmp_path), "run", "--source", str(tmp_path), "--once"]) == 2
+    said = errors_of(capsys.readouterr().err)
+    assert said[0].startswith(f"reader: run: {tmp_path}/config.toml: camera.exposure_us: 99999")
 
 
 @pytest.mark.parametrize(
@@ -190,11 +192,13 @@ def test_a_password_on_the_command_line_is_warned_of_and_not_repeated(
 
 
 @pytest.mark.parametrize("words", [["run"], ["selftest"], ["console"], ["enroll", "ALPR1-X"]])
-def test_a_mistyped_home_is_named_and_becomes_no_second_unit(tmp_path: Path, words: list[str]) -> None:
+def test_a_mistyped_home_is_named_and_becomes_no_second_unit(
+    tmp_path: Path, words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     home = tmp_path / "lib" / "alpr-raeder"
-    done = reader(*words, home=home)
-    assert done.returncode == 2
-    assert errors_of(done) == [
+    monkeypatch.setenv("READER_HOME", str(home))
+    assert main(words) == 2
+    assert errors_of(capsys.readouterr().err) == [
         f"reader: {words[0]}: {home}: no unit is here (check --home; `reader init` makes a new unit)"
     ]
     assert list(tmp_path.iterdir()) == []
@@ -263,11 +267,13 @@ def test_a_home_that_may_not_be_used_names_its_owner_and_the_way_on(
     assert "(" not in explain(PermissionError(13, "Permission denied", "/elsewhere"), Common(home))[0]
 
 
-def test_a_slot_name_that_is_no_text_is_refused_in_one_line(tmp_path: Path) -> None:
-    reader("init", home=tmp_path)
+def test_a_slot_name_that_is_no_text_is_refused_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prepare_home(tmp_path)
     (tmp_path / "store" / "slot.uri").write_bytes(b"\xff\x00")
-    done = reader("run", "--source", tmp_path, home=tmp_path)
-    assert (done.returncode, len(errors_of(done))) == (2, 1)
+    assert main(["--home", str(tmp_path), "run", "--source", str(tmp_path)]) == 2
+    assert len(errors_of(capsys.readouterr().err)) == 1
 
 
 @pytest.mark.parametrize(
@@ -278,7 +284,7 @@ def test_source_that_cannot_be_opened_is_named(tmp_path: Path, source: str, stat
     prepare_home(tmp_path)
     done = reader("run", "--source", source, home=tmp_path)
     assert done.returncode == status
-    assert said in errors_of(done)[0]
+    assert said in errors_of(done.stderr)[0]
 
 
 def test_broken_images_are_named_the_others_read_and_the_status_is_1(tmp_path: Path) -> None:
@@ -292,7 +298,10 @@ def test_broken_images_are_named_the_others_read_and_the_status_is_1(tmp_path: P
     assert facts["image"] == str(good)
     assert facts["plates"] == []
     assert facts["ms"].keys() >= {"load", "find"}
-    assert [str(broken) in errors_of(done)[0], "absent.jpg" in errors_of(done)[1]] == [True, True]
+    assert [str(broken) in errors_of(done.stderr)[0], "absent.jpg" in errors_of(done.stderr)[1]] == [
+        True,
+        True,
+    ]
 
 
 def test_image_without_a_plate_gives_an_empty_list_and_status_0(tmp_path: Path) -> None:
