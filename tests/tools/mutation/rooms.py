@@ -53,7 +53,7 @@ ROOMS: Mapping[str, Room] = {
                "tests/sync/test_pieces.py", "tests/sync/test_handover.py", "tests/sync/test_rolled_back.py",
                "tests/sync/test_hostile.py", "tests/sync/test_uplink.py",
                "tests/sync/test_alerts_ahead.py", "tests/sync/test_closed_logs.py",
-               "tests/sync/test_health.py"),
+               "tests/sync/test_health.py", "tests/sync/test_parcel_sizes.py"),
     ),
     "desk": Room(
         modules=("sync/department/desk/*/rules.py",),
