@@ -27,6 +27,7 @@ from sync.department.ground.department_time import DepartmentTime
 from sync.department.store.incidents import StoredIncident
 from sync.department.store.joined_units import JoinedUnit
 from sync.department.units.hot_lists import Offer, Published
+from sync.department.units.outgoing_list import OutgoingList
 from sync.enrollment_code import EnrollmentCode
 from sync.hot_lists.document import ListHead
 from sync.hot_lists.entry import ListEntry
@@ -185,6 +186,7 @@ class DeskContext:
     publish_list: Callable[[Offer, Iterable[ListEntry], int], Published]
     lists_out: Callable[[], list[ListHead]]
     list_entries: Callable[[str], list[ListEntry]]
+    own_list: OutgoingList
     state: StoreState
     new_code: Callable[[], EnrollmentCode]
     let_join: Callable[[str, EnrollmentCode], int]

@@ -20,6 +20,7 @@ from sync.department.desk.audit import calls as calls_audit
 from sync.department.desk.audit import case_calls
 from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Desk
+from sync.department.desk.documents import local
 from sync.department.desk.holds import calls as calls_holds
 from sync.department.desk.incidents import calls as calls_incidents
 from sync.department.desk.machine.naming_logs import name_logs
@@ -166,6 +167,7 @@ def run(front: DeskContext, retention: StoreRetention, ways: Sequence[Way] = ())
         ("counts", lambda: count_days(front)),
         ("cases", lambda: compare_cases(front, front.exports)),
         ("detectors", lambda: calls_audit.look_daily(front)),
+        ("own list", lambda: local.send_kept(front)),
         ("documents", front.send_down),
         ("sent", front.enter_sent),
         ("units", lambda: list_units(front)),

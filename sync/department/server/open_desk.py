@@ -39,6 +39,7 @@ from sync.department.ground.home import DepartmentHome, load_ed25519
 from sync.department.journal.access_log import DATABASE, LogPart
 from sync.department.journal.entries import AccountSet
 from sync.department.journal.inquiry_entries import Query
+from sync.department.journal.made_by import LOCAL
 from sync.department.journal.publisher import WitnessLinks
 from sync.department.journal.witness_link import AbsentWitness, FolderWitness, HttpWitness, WitnessLink
 from sync.department.journal.witness_server import WitnessFolder
@@ -55,6 +56,7 @@ from sync.department.store.blobs import PackStore, open_packs
 from sync.department.store.database import Store, open_store
 from sync.department.units import documents, hot_lists
 from sync.department.units.authority import Authority
+from sync.department.units.outgoing_list import OutgoingList
 from sync.errors import HomeError
 from sync.root_file import KEY_SERVICE, Root, describe, open_first
 
@@ -291,6 +293,7 @@ def open_front(
         ),
         lists_out=lambda: hot_lists.listed(home),
         list_entries=lambda list_id: hot_lists.entries_of(home, list_id),
+        own_list=OutgoingList(home, LOCAL),
         state=StoredState(store),
         new_code=lambda: unit_office.enrollment_of(home, held, clock).new_code(),
         let_join=lambda name, code: unit_office.let_join(home, held, service, name, code, clock),

@@ -125,7 +125,8 @@ def push(front: DeskContext, token: str, form: ListForm) -> Pushed:
         hours=form.hours,
     )
     try:
-        out = front.publish_list(offer, made.entries, at_us)
+        with front.own_list.turn():
+            out = front.publish_list(offer, made.entries, at_us)
     except (InvalidInputError, StorageError) as error:
         raise FormError(error.what, code="document", clause=CLAUSE, cure=error.cure) from None
     desk.try_cover(entry.sequence)

@@ -1,13 +1,15 @@
 """Entries that the department makes itself: case, requester, another person's approval, an end within days.
 
 A covert entry also needs an administrator among the two people and named recipients. The list is "local"; it
-goes out again with every entry and every withdrawal. The entry of the log never holds the plate.
+goes out again with every entry and every withdrawal, one change at a time. The entry of the log never holds
+the plate.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from storage.barred_words import barred_in, is_latin
@@ -100,12 +102,16 @@ def add(front: DeskContext, token: str, form: LocalForm) -> LocalChanged:
             _demand_administrator(desk, caller, approver)
         fresh = replace(fresh, approver=approver)
         entries = [*_in_time(front, caller.at_us), fresh]
+        _keep(front, entries)
         return [*second, *_notes(entries, caller.at_us)], lambda made: (made[-1], caller, entries)
 
-    entry, caller, entries = desk.act(token, Call.DOCUMENT_SIGN, plan)
-    if entries is None:
-        return LocalChanged(entry=-1, version=0, entries=0, covert=0, proposal=entry.sequence)
-    return _out(front, entry, caller, entries)
+    with front.own_list.turn():
+        _send_kept(front)
+        entry, caller, entries = desk.act(token, Call.DOCUMENT_SIGN, plan)
+        if entries is None:
+            return LocalChanged(entry=-1, version=0, entries=0, covert=0, proposal=entry.sequence)
+        made = _out(front, caller.at_us, entries)
+    return _changed(front, entry, made, entries)
 
 
 def _said(policy: Policy, form: LocalForm) -> str:
@@ -129,9 +135,31 @@ def withdraw(front: DeskContext, token: str, form: WithdrawForm) -> LocalChanged
         if len(entries) == len(held):
             raise FormError("no entry of that case is on the local list", code="no-entry", clause=CLAUSE)
         left = [one for one in entries if one in _in_time(front, caller.at_us)]
+        _keep(front, left)
         return [*_notes(left, caller.at_us)], lambda made: (made[-1], caller, left)
 
-    return _out(front, *desk.act(token, Call.DOCUMENT_SIGN, plan))
+    with front.own_list.turn():
+        _send_kept(front)
+        entry, caller, left = desk.act(token, Call.DOCUMENT_SIGN, plan)
+        made = _out(front, caller.at_us, left)
+    return _changed(front, entry, made, left)
+
+
+def send_kept(front: DeskContext) -> None:
+    """Send the list that a crash or a full disk kept after its entry. Raises FormError, StorageError."""
+    with front.own_list.turn():
+        _send_kept(front)
+
+
+def _send_kept(front: DeskContext) -> None:
+    kept = front.own_list.kept()
+    if kept is None:
+        return
+    named = (head_name(LIST), _digest(kept.entries))
+    notes = (entry.note for entry in front.desk.log.entries(kept.after))
+    if any(isinstance(note, DocumentSigned) and (note.name, note.digest) == named for note in notes):
+        _out(front, front.desk.now_us(), kept.entries)
+    front.own_list.drop()
 
 
 def check_entry(policy: Policy, form: LocalForm, now_us: int) -> None:
@@ -237,7 +265,6 @@ def _in_time(front: DeskContext, now_us: int) -> list[ListEntry]:
 def _notes(entries: list[ListEntry], now_us: int) -> list[ListSent | DocumentSigned]:
     """What the log says of the list: counts for the public, and a digest; no plate."""
     categories = Counter(one.category for one in entries)
-    whole = hashlib.sha256(b"".join(sorted(digest_of(one.to_bytes()) for one in entries))).digest()
     return [
         ListSent(
             list_id=LIST,
@@ -249,7 +276,7 @@ def _notes(entries: list[ListEntry], now_us: int) -> list[ListSent | DocumentSig
         ),
         DocumentSigned(
             name=head_name(LIST),
-            digest=whole,
+            digest=_digest(entries),
             size=len(entries),
             unit="",
             expires_us=now_us + LONGEST_HOURS * HOUR_US,
@@ -257,21 +284,42 @@ def _notes(entries: list[ListEntry], now_us: int) -> list[ListSent | DocumentSig
     ]
 
 
-def _out(front: DeskContext, entry: Entry, caller: Caller, entries: list[ListEntry]) -> LocalChanged:
-    desk = front.desk
+def _digest(entries: Sequence[ListEntry]) -> bytes:
+    return hashlib.sha256(b"".join(sorted(digest_of(one.to_bytes()) for one in entries))).digest()
+
+
+def _keep(front: DeskContext, entries: Sequence[ListEntry]) -> None:
+    """Before the log names them. Raises FormError where there is no room."""
+    try:
+        front.own_list.keep(entries, front.desk.log.size())
+    except (StorageError, OSError) as error:
+        what = error.what if isinstance(error, StorageError) else "the list cannot be written"
+        cure = "make room on the department's disk; nothing was changed"
+        raise FormError(what, code="document", clause=CLAUSE, cure=cure) from None
+
+
+def _out(front: DeskContext, at_us: int, entries: Sequence[ListEntry]) -> Published:
+    """Send the list. Raises FormError; then it stays kept, for the next change or the daily run."""
     offer = Offer(
         list_id=LIST,
-        issuer=desk.policy.department,
+        issuer=front.desk.policy.department,
         source=LIST,
         agency="",
-        extracted_us=caller.at_us,
+        extracted_us=at_us,
         hours=LONGEST_HOURS,
     )
     try:
-        made: Published = front.publish_list(offer, entries, caller.at_us)
-    except (InvalidInputError, StorageError) as error:
-        raise FormError(error.what, code="document", clause=CLAUSE, cure=error.cure) from None
-    desk.try_cover(entry.sequence)
+        made = front.publish_list(offer, entries, at_us)
+    except (InvalidInputError, StorageError, OSError) as error:
+        what = "the list cannot be written" if isinstance(error, OSError) else error.what
+        cure = "it is entered, and goes out with the next change or the daily run: make room on the disk"
+        raise FormError(what, code="document", clause=CLAUSE, cure=cure) from None
+    front.own_list.drop()
+    return made
+
+
+def _changed(front: DeskContext, entry: Entry, made: Published, entries: Sequence[ListEntry]) -> LocalChanged:
+    front.desk.try_cover(entry.sequence)
     return LocalChanged(
         entry=entry.sequence,
         version=made.head.sequence,

@@ -1,0 +1,73 @@
+"""A list on its way out: whose turn it is, and the entries that the log is about to name.
+
+The log's entry comes before the list. Without a turn, two people who change a list at once would each send
+the list without the other's change; without what is kept here, a crash or a full disk after the entry would
+leave units without a wanted vehicle, or with a withdrawn one.
+"""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from storage import files
+from storage.errors import StorageError
+from storage.hot_list_file import HotListFile, write_list
+from sync.department.ground.home import DepartmentHome
+from sync.department.units.hot_lists import list_key_of
+from sync.hot_lists.entry import ListEntry
+from sync.hot_lists.held import lists_folder
+
+LOCK_FILE = "change.lock"
+SUFFIX = ".next"  # beside the lists themselves
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptList:
+    """`after`: the log's size when it was kept; the entry that names it comes later."""
+
+    entries: tuple[ListEntry, ...]
+    after: int
+
+
+class OutgoingList:
+    """One list of a department, for threads and commands alike."""
+
+    def __init__(self, home: DepartmentHome, list_id: str) -> None:
+        self._home, self._list_id = home, list_id
+        self._folder = lists_folder(home.path)
+        self._path = self._folder / f"{list_id}{SUFFIX}"
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Wait for the turn to change any list: from reading what is held until the next version is out."""
+        files.make_dir(self._folder)
+        with (self._folder / LOCK_FILE).open("a") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def keep(self, entries: Sequence[ListEntry], after: int) -> None:
+        """Keep what is about to be entered, sealed. Raises StorageError, OSError."""
+        pairs = ((one.key, one.to_bytes()) for one in entries)
+        write_list(self._path, list_key_of(self._home), self._list_id, {"after": after}, pairs)
+
+    def kept(self) -> KeptList | None:
+        """What was kept and not sent. Raises StorageError."""
+        if not self._path.exists():
+            return None
+        held = HotListFile(self._path, list_key_of(self._home), self._list_id)
+        try:
+            after = held.facts.get("after")
+            if not isinstance(after, int):
+                raise StorageError("does not say after which entry it comes", where=str(self._path))
+            return KeptList(
+                entries=tuple(ListEntry.from_bytes(one) for _, one in held.entries()), after=after
+            )
+        finally:
+            held.close()
+
+    def drop(self) -> None:
+        """It is out, or was never entered."""
+        self._path.unlink(missing_ok=True)
