@@ -52,6 +52,13 @@ def is_part(part: Sequence[object], whole: Sequence[object]) -> bool:
     return any(part == whole[start : start + len(part)] for start in range(missing + 1))
 
 
+def is_rest(part: str, whole: str) -> bool:
+    """Whether a text begins or ends a longer one, but for a character that was half hidden."""
+    if not LEAST_CHARACTERS <= len(part) < len(whole):
+        return False
+    return whole.endswith(part[1:]) or whole.startswith(part[:-1])
+
+
 def shared(first: str, second: str) -> float:
     """Share of the characters that two texts have in common, 0..1."""
     longest = max(len(first), len(second))

@@ -15,6 +15,7 @@ from .likeness import (
     TRUSTED,
     Likeness,
     is_part,
+    is_rest,
     near_text,
     same_text,
     shared,
@@ -221,6 +222,21 @@ class LiveTrack:
         """Whether another text at the very place, without a gap, is this plate's, better read."""
         return self.vote.confidence < (SURE if self._best_px < _FAR_PX else TELLS_NOTHING)
 
+    def uncovers(self, hidden: LiveTrack) -> bool:
+        """Whether this plate, at another's very place, is that one, which came out from behind something.
+
+        The last character that showed was cut in half and misread, so that its text is no part of this one.
+        """
+        wider = self.motion.box.aspect > _WIDENED * hidden.motion.box.aspect
+        return wider and is_rest(hidden.vote.leader, self.vote.leader)
+
+    def nears(self, far: LiveTrack) -> bool:
+        """Whether this pass begins or ends nearer than the one sighting of another, which was far."""
+        if far.motion.sightings > 1 or far._best_px >= _NEAR_PX:
+            return False
+        after = self.motion.first_us > far.motion.last_us
+        return (self._first_box if after else self.motion.box).width_px > far.motion.box.width_px
+
     @property
     def _best_px(self) -> float:
         """Width of the plate in the best picture."""
@@ -231,6 +247,8 @@ class LiveTrack:
         """Whether this is a vehicle's plate rather than clutter that looked like one for a moment."""
         text = self.text
         if text.readable < _LEAST_READABLE:
+            return False
+        if self._best_px < _FAR_PX and self.motion.sightings < _FEW and text.confidence < TELLS_NOTHING:
             return False
         too_far = self._best is None or self._best.box.width_px < _NEAR_PX
         if too_far and text.confidence < _LEAST_CONFIDENCE:

@@ -193,16 +193,17 @@ class Tracker:
             self._near = {pair for pair in self._near if ids.issuperset(pair)}
 
     def _rests_of(self, track: LiveTrack, time_us: int) -> list[LiveTrack]:
-        """What was last seen of a pass that ends, and begun as one of its own: misread, for it was far away.
+        """What was first or last seen of a pass that ends, as another pass: misread, for it was far away.
 
-        It outlives the pass by the moment that it came later, and would be reported as a second vehicle.
+        It outlives the pass, which drove out of the picture or ended a moment before it, and would be
+        reported as a second vehicle.
         """
         return [
             other
             for other in self._tracks
             if other is not track
             and other.rival is None
-            and other.motion.first_us > track.motion.last_us
+            and _apart_us(track, other) > 0
             and time_us - other.motion.last_us >= self._pace.gap_us
             and self._may_be_one(track, other)
             and near_text(track.vote.leader, other.vote.leader)
@@ -215,9 +216,13 @@ class Tracker:
         return pair in self._near and pair not in self._met
 
     def _is_glimpse(self, glimpse: LiveTrack, track: LiveTrack) -> bool:
-        """Whether a pass is a moment beside another: no vehicle is in view for so short a time."""
-        short = glimpse.motion.sightings <= _GLIMPSE and self._pace.interval_us <= _GLIMPSE_US
-        return short and _apart_us(track, glimpse) <= _GLIMPSE_US
+        """Whether a pass is a moment beside another: no vehicle is in view for so short a time.
+
+        At a few frames a second one may be, but not far away just before or after the other was nearer.
+        """
+        if self._pace.interval_us > _GLIMPSE_US:
+            return 0 < _apart_us(track, glimpse) < self._pace.gap_us and track.nears(glimpse)
+        return glimpse.motion.sightings <= _GLIMPSE and _apart_us(track, glimpse) <= _GLIMPSE_US
 
     def _end(self, track: LiveTrack, changes: _Changes) -> None:
         if track.rival is not None:
@@ -288,8 +293,8 @@ class Tracker:
             if rival is not None and track_gone:
                 track.rival = None
                 track.yield_place()
-                if track.yields_text:
-                    # at the very place without a gap: the plate that could not be read so far
+                if track.yields_text or rival.uncovers(track):
+                    # at the very place without a gap: the plate that could not be read so far, or not whole
                     rival.begin_with(track)
                     changes.dropped.append(track.pass_id)
                 else:

@@ -8,7 +8,7 @@ import pytest
 from detector_twins import DECODING, box_at, evidence, frame, reading
 from tracker_twins import FLEET, Replay, near, texts
 
-from detector.plates import Evidence, PlateReading
+from detector.plates import Evidence, PlateBox, PlateReading
 from detector.vote import Vote
 
 
@@ -204,3 +204,52 @@ def test_a_doubtful_plate_where_a_fleet_mate_drove_out_of_the_picture_is_a_pass_
         seen = near("KJP098", 1000 + 40 * step, 460 + 30 * step, 60)
         replay.show(frame(replace(seen, evidence=replace(seen.evidence, trust=0.4), judged=seen.judged)))
     assert texts(replay.finish()) == ["KJP092", "KJP098"]
+
+
+@pytest.mark.parametrize("away", [False, True])
+@pytest.mark.parametrize("fps", [2.0, 4.0])
+def test_one_far_misread_frame_of_a_slow_clip_is_part_of_the_nearer_pass(fps: float, *, away: bool) -> None:
+    replay = Replay(fps)
+    shown = [near("AV32384", 707, 186, 29)]
+    shown += [near("AVG2384", 728 + 30 * step, 230 + 70 * step, 36 * 1.35**step) for step in range(4)]
+    for seen in reversed(shown) if away else shown:
+        replay.show(frame(seen))
+    for _ in range(int(4 * fps)):
+        replay.show()
+    (one,) = replay.finish()
+    assert one.text.text == "AVG2384"
+    assert one.last_us - one.first_us == 4 * replay.step_us
+
+
+def test_a_fleet_mate_that_is_no_farther_away_stays_a_pass_in_a_slow_clip() -> None:
+    replay = Replay(fps=2)
+    replay.show(frame(near(FLEET[1], 700, 300, 60)))
+    for step in range(4):
+        replay.show(frame(near(FLEET[0], 720, 330 + 5 * step, 62)))
+    assert texts(replay.finish()) == sorted(FLEET[:2])
+
+
+def test_a_plate_whose_half_hidden_character_was_misread_is_one_pass_once_it_is_whole() -> None:
+    replay = Replay(fps=15)
+    part = PlateBox(corners=((471.0, 360.0), (508.0, 360.0), (508.0, 384.0), (471.0, 384.0)), confidence=0.9)
+    for _ in range(10):
+        replay.show(frame(reading("14420", part)))
+    for _ in range(10):
+        replay.show(frame(near("7UH4420", 480, 372, 57)))
+    (one,) = replay.finish()
+    assert (one.text.text, one.first_us) == ("7UH4420", replay.step_us)
+
+
+def test_another_plate_that_ends_alike_in_a_box_as_wide_is_a_pass_of_its_own() -> None:
+    replay = Replay(fps=15)
+    for text in ("14420", "7UH4420"):
+        for _ in range(10):
+            replay.show(frame(near(text, 480, 372, 57)))
+    assert texts(replay.finish()) == ["14420", "7UH4420"]
+
+
+def test_two_frames_of_what_was_too_far_to_be_read_are_no_vehicle() -> None:
+    replay = Replay(fps=2)
+    for step in range(2):
+        replay.show(frame(doubtful("43NE818", 453 - 20 * step, 122 + 18 * step, 20, 1)))
+    assert replay.finish() == []
