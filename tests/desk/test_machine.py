@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import httpx
+import pyotp
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from desk_root import Root, problems
@@ -86,6 +87,37 @@ def approved(department: Department, call: str, form: ClockForm | PurgeForm, by:
     made = department.call(call, token, replace(form, approval=asked.entry))
     assert isinstance(made, Entered)
     return made
+
+
+def test_who_has_to_put_the_clock_right_gets_in_by_their_phones(
+    machine: Machine, department: Department
+) -> None:
+    """The machine was off for five days: clock and phones are right, and the department does not know."""
+    department.witness.away, machine.ahead_us = True, 5 * DAY_US
+    assert machine.time.doubt() is not None
+    password, secret = department.secrets["chief"]
+
+    def code() -> str:
+        department.clock.step(31_000_000)
+        return pyotp.TOTP(secret).at((department.clock.us + machine.ahead_us) // 1_000_000)
+
+    used = code()
+    token = department.desk.logons.logon("chief", password, used)
+    with pytest.raises(DeskRefusal, match="wrong"):
+        department.desk.logons.logon("chief", password, used)
+    department.desk.logons.prove(token, password, code())
+    department.desk.logons.logoff(token, lock=True)
+    department.desk.logons.unlock(token, password, code())
+    with pytest.raises(DeskRefusal, match="wrong"):  # a phone that shows neither time
+        department.desk.logons.logon("super", *wrong_phone(department, "super", 2 * DAY_US))
+    machine.ahead_us = 0
+    department.logon("super")
+
+
+def wrong_phone(department: Department, user: str, ahead_us: int) -> tuple[str, str]:
+    """The password and a code of another time."""
+    password, secret = department.secrets[user]
+    return password, pyotp.TOTP(secret).at((department.clock.us + ahead_us) // 1_000_000)
 
 
 def test_a_month_without_power_is_believed_by_two_people(machine: Machine, department: Department) -> None:

@@ -116,7 +116,8 @@ class DepartmentTime:
         return self.now_us()
 
     def wall_us(self) -> int:
-        """The system clock, unchecked. For one-time codes, which a person's phone confirms."""
+        """The system clock, unchecked. For one-time codes, which a person's phone confirms:
+        people have to get in to put a doubt right."""
         return self._clocks.wall()
 
     def now_us(self) -> int:
