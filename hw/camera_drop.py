@@ -18,10 +18,11 @@ from pathlib import Path
 from hw.camera import Frame
 from hw.clock import Clock
 from hw.errors import BrokenFrameError, EndOfSourceError, NoSuchSourceError, PartFailedError
-from hw.picture_file import is_picture, load_planes, natural_order
+from hw.picture_file import Planes, is_picture, load_planes, natural_order
 
 LOOK_S = 0.2
-SETTLED_S = 0.5  # a file that has not changed for so long is whole
+SETTLED_S = 0.5  # a file that has not changed for so long is whole ...
+PAUSE_S = 10.0  # ... or, if it looks cut off, its sender pauses, at most for so long
 QUIET_S = 3600.0  # without a picture before the folder counts as blind
 ERROR_US = 2_000_000  # of a file's own time
 READING, BROKEN, AGAIN = ".reading", ".broken", "again."
@@ -64,6 +65,7 @@ class DropCamera:
         self._source, self._twice = source, twice
         self._closed = threading.Event()
         self._seen: dict[Path, tuple[int, int, float]] = {}  # size, change time, since when so
+        self._cut: dict[Path, tuple[int, int]] = {}  # as which it looked cut off
 
     @contextmanager
     def borrow(self) -> Iterator[Frame]:
@@ -71,24 +73,13 @@ class DropCamera:
         if self._twice:
             name = self._twice.pop()
             raise BrokenFrameError(name, f"ended the reader twice while it was read; kept as {name}{BROKEN}")
-        path = self._next()
-        reading = path.with_name(path.name + READING)
         source = self._source
         source.sequence += 1
-        try:
-            path.rename(reading)
-            taken_us = reading.stat().st_mtime_ns // 1000
-            planes = load_planes(reading)
-            if source.rotation == 180:
-                planes = planes.upside_down()
-        except FileNotFoundError:
-            raise BrokenFrameError(path.name, "was removed before it was read") from None
-        except BrokenFrameError as error:
-            with contextlib.suppress(OSError):
-                reading.rename(path.with_name(path.name + BROKEN))
-            raise BrokenFrameError(path.name, f"{error.reason}; kept as {path.name}{BROKEN}") from error
-        except OSError as error:  # a folder that this user may not write in
-            raise PartFailedError(f"{source.folder}: {error.strerror}") from error
+        while (taken := self._taken(self._next())) is None:
+            continue
+        reading, taken_us, planes = taken
+        if source.rotation == 180:
+            planes = planes.upside_down()
         now = source.clock.now()
         ago_us = max(0, time.time_ns() // 1000 - taken_us)
         yield Frame(
@@ -107,6 +98,27 @@ class DropCamera:
     def close(self) -> None:
         """See Camera.close."""
         self._closed.set()
+
+    def _taken(self, path: Path) -> tuple[Path, int, Planes] | None:
+        """Where the picture is meanwhile, its change time in us, and itself; None if its sender may pause."""
+        reading = path.with_name(path.name + READING)
+        try:
+            path.rename(reading)
+            return reading, reading.stat().st_mtime_ns // 1000, load_planes(reading)
+        except FileNotFoundError:
+            raise BrokenFrameError(path.name, "was removed before it was read") from None
+        except BrokenFrameError as error:
+            size, changed_ns, since_s = self._seen[path]
+            if time.monotonic() - since_s < PAUSE_S:
+                self._cut[path] = (size, changed_ns)
+                with contextlib.suppress(OSError):
+                    reading.rename(path)
+                return None
+            with contextlib.suppress(OSError):
+                reading.rename(path.with_name(path.name + BROKEN))
+            raise BrokenFrameError(path.name, f"{error.reason}; kept as {path.name}{BROKEN}") from error
+        except OSError as error:  # a folder that this user may not write in
+            raise PartFailedError(f"{self._source.folder}: {error.strerror}") from error
 
     def _next(self) -> Path:
         while not self._closed.is_set():
@@ -130,5 +142,10 @@ class DropCamera:
         except OSError as error:
             raise PartFailedError(f"{self._source.folder}: {error.strerror}") from error
         self._seen = found
-        whole = [path for path, (_, _, since_s) in found.items() if now_s - since_s >= SETTLED_S]
+        self._cut = {path: seen for path, seen in self._cut.items() if found.get(path, ())[:2] == seen}
+        whole = [
+            path
+            for path, (_, _, since_s) in found.items()
+            if now_s - since_s >= (PAUSE_S if path in self._cut else SETTLED_S)
+        ]
         return sorted(whole, key=lambda path: (found[path][1], natural_order(path)))

@@ -29,7 +29,7 @@ from sync.membership import SyncFolder
 from sync.succession import last_set_aside
 
 DEFAULT_SLOT = "file:slot"
-LOCK_PATIENCE_S = 3.0
+LOCK_PATIENCE_S = 30.0  # a look-up over a full card takes seconds, more on a busy unit
 Result = TypeVar("Result")
 
 

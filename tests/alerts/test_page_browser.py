@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from storage.envelope import decode
 
 CHROMIUM = shutil.which("chromium") or ""
-PATIENCE_MS = 60_000
+PATIENCE_MS = 300_000
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not CHROMIUM, reason="chromium is not installed: no page is opened"),
@@ -24,7 +24,9 @@ pytestmark = [
 @pytest.fixture
 def browser() -> Iterator[Browser]:
     with sync_playwright() as driver:
-        made = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        made = driver.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"], timeout=PATIENCE_MS
+        )
         yield made
         made.close()
 

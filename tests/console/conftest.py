@@ -73,7 +73,7 @@ class Bench:
 
     def over(self) -> None:
         """Wait until the console has seen the end of the line."""
-        self.thread.join(timeout=120)
+        self.thread.join(timeout=300)
         assert not self.thread.is_alive()
 
     def lines(self) -> list[tuple[str, str, str]]:

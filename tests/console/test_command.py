@@ -15,51 +15,51 @@ __all__ = ["home"]
 
 def test_over_ssh_exit_ends_it_and_no_library_speaks_on_the_line(home: Path) -> None:
     with console_program(home, port=False) as (hands, program):
-        hands.wait_for("reader-1> ", 60)
+        hands.wait_for("reader-1> ")
         shown = hands.ask("selftest", "reader-1> ")
         assert "ok       detector" in shown
         assert "INFO" not in shown
         assert "delegate" not in shown
         hands.type("exit")
         hands.wait_for("bye")
-        assert program.wait(timeout=120) == 0
+        assert program.wait(timeout=300) == 0
 
 
 def test_between_two_visits_a_port_leaves_the_home_to_the_reader(home: Path) -> None:
     with console_program(home, port=True) as (hands, _):
         for _ in range(2):
-            hands.wait_for("press return", 60)
+            hands.wait_for("press return")
             with open_ledger(home):
                 hands.type("")
-                hands.wait_for("starting or stopping", 60)  # a home held without a console
-            hands.wait_for("press return", 60)
+                hands.wait_for("starting or stopping")  # a home held without a console
+            hands.wait_for("press return")
             hands.type("")
-            hands.wait_for("reader-1> ", 60)
+            hands.wait_for("reader-1> ")
             hands.type("exit")
             hands.wait_for("bye")
 
 
 def test_line_noise_between_visits_starts_no_session(home: Path) -> None:
     with console_program(home, port=True) as (hands, _):
-        hands.wait_for("press return", 60)
+        hands.wait_for("press return")
         hands.press(bytes(byte for byte in range(256) if byte not in b"\r\n"))
         with open_ledger(home):
             pass
         hands.type("")
-        hands.wait_for("reader-1> ", 60)
+        hands.wait_for("reader-1> ")
 
 
 @pytest.mark.parametrize("port", [False, True], ids=["ssh", "serial"])
 def test_a_program_that_is_told_to_end_closes_its_records(home: Path, port: bool) -> None:
     with console_program(home, port=port) as (hands, program):
         if port:
-            hands.wait_for("press return", 60)
+            hands.wait_for("press return")
             hands.type("")
-        hands.wait_for("reader-1> ", 60)
+        hands.wait_for("reader-1> ")
         hands.type("network wifi depot")
         hands.wait_for("passphrase: ")
         program.terminate()
-        assert program.wait(timeout=120) == 0
+        assert program.wait(timeout=300) == 0
     with open_ledger(home) as ledger:
         store = ledger.store
         records = [store.record(sequence) for sequence in range(store.log.frontier.size)]
@@ -69,6 +69,6 @@ def test_a_program_that_is_told_to_end_closes_its_records(home: Path, port: bool
 
 def test_a_port_that_waits_ends_when_it_is_told_to(home: Path) -> None:
     with console_program(home, port=True) as (hands, program):
-        hands.wait_for("press return", 60)
+        hands.wait_for("press return")
         program.terminate()
-        assert program.wait(timeout=120) == 0
+        assert program.wait(timeout=300) == 0

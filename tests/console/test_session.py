@@ -49,7 +49,7 @@ def test_a_person_who_keeps_a_unit_from_reading_is_told(office: Any, enrolled: b
     thread.start()
     hands = Hands(far)
     hands.ask("exit", "bye")
-    thread.join(timeout=120)
+    thread.join(timeout=300)
     assert ("nothing is read meanwhile" in hands.seen) is told
 
 

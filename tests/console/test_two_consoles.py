@@ -192,7 +192,7 @@ def test_a_reader_that_stops_closes_the_record_of_a_sync_that_waits(place: Place
         hands.wait_for("unit-7 t.okafor> ")
         hands.type("sync now")
         hands.wait_for("contacting the department")
-    pumping.join(timeout=120)
+    pumping.join(timeout=300)
     store = place.ledger.store
     records = [store.record(sequence) for sequence in range(store.log.frontier.size)]
     ends = [

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from waiting import PATIENCE_S
 
 from hw.errors import HardwareError, MissingDriverError, PartFailedError
 from hw.network import Networks, NetworkState, NmcliNetworks, ScriptedNetworks
@@ -30,6 +31,12 @@ def stand_in(folder: Path, active: str, metered: str = "unknown") -> NmcliNetwor
     program.write_text(STAND_IN.format(python=sys.executable, folder=folder))
     program.chmod(0o755)
     return NmcliNetworks(search_path=str(folder))
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stand-in program may be slow on a busy machine."""
+    monkeypatch.setattr("hw.network.LIMIT_S", PATIENCE_S)
 
 
 @pytest.fixture(params=["driver", "twin"])

@@ -49,7 +49,7 @@ def _has_fix_of(receiver: NmeaReceiver, at_us: float) -> bool:
     return fix is not None and fix.utc_us == at_us
 
 
-def wait_for(condition: Callable[[], bool], limit_s: float = 60.0) -> None:
+def wait_for(condition: Callable[[], bool], limit_s: float = 300.0) -> None:
     until = time.monotonic() + limit_s
     while not condition():
         assert time.monotonic() < until, "nothing came in time"

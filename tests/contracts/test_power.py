@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from waiting import PATIENCE_S
 
 from hw.errors import MissingDriverError
 from hw.power import PiPower, PowerSource, ScriptedPower
@@ -28,6 +29,12 @@ def fake_sysfs(root: Path) -> Path:
     (sensor / "name").write_text("rpi_volt\n")
     (sensor / "in0_lcrit_alarm").write_text("0\n")
     return root
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stand-in program may be slow on a busy machine."""
+    monkeypatch.setattr("hw.throttling.LIMIT_S", PATIENCE_S)
 
 
 @pytest.fixture(params=["driver", "twin"])

@@ -151,7 +151,7 @@ def real_chronyd(folder: Path, *, user: str = "root", port: int = 0) -> Iterator
         yield run / "chronyd.sock"
     finally:
         process.terminate()
-        process.wait(timeout=120)
+        process.wait(timeout=300)
 
 
 def test_a_real_chronyd_answers_the_driver(short_folder: Path) -> None:

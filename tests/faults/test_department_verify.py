@@ -28,7 +28,7 @@ def in_a_namespace(how: str, folder: Path, *arguments: str) -> tuple[int, str]:
     command = [sys.executable, "-m", "sync.department.cli", *arguments]
     wrapped = ["unshare", "-m", "bash", "-c", how, str(folder), *command] if how else command
     done = subprocess.run(
-        wrapped, env=environment, capture_output=True, text=True, check=False, timeout=180, cwd=ROOT
+        wrapped, env=environment, capture_output=True, text=True, check=False, timeout=300, cwd=ROOT
     )
     return done.returncode, done.stdout
 

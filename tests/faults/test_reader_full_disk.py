@@ -23,7 +23,7 @@ def test_a_reader_starts_on_a_full_disk_and_stores_again_once_there_is_room(tmp_
     environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests' / 'twins'}"}
     command = ["unshare", "-m", sys.executable, str(READER), str(tmp_path)]
     done = subprocess.run(
-        command, env=environment, capture_output=True, text=True, check=False, timeout=180, cwd=ROOT
+        command, env=environment, capture_output=True, text=True, check=False, timeout=300, cwd=ROOT
     )
     assert done.returncode == 0, done.stderr[-3000:]
     facts = json.loads(done.stdout.splitlines()[-1])

@@ -35,7 +35,7 @@ def reader(*words: str | Path, home: Path | None = None) -> subprocess.Completed
         text=True,
         env=environment,
         check=False,
-        timeout=120,
+        timeout=300,
     )
 
 

@@ -63,7 +63,7 @@ def test_a_camera_that_was_asked_and_does_not_deliver_is_silent() -> None:
     with pytest.raises(CameraStalledError, match=r"^no frame for \d+ s: is the camera connected\?$"):
         tap.newest()
     camera.close()
-    reading.join(timeout=120)
+    reading.join(timeout=300)
 
 
 def test_a_camera_that_answers_wrongly_again_and_again_is_silent() -> None:
@@ -78,7 +78,7 @@ def test_a_camera_that_answers_wrongly_again_and_again_is_silent() -> None:
         time.sleep(0.01)
     assert camera.silent_s is not None
     camera.close()
-    reading.join(timeout=120)
+    reading.join(timeout=300)
 
 
 def _read_until_closed(camera: WatchedCamera, tap: FrameTap) -> None:

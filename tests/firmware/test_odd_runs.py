@@ -27,7 +27,7 @@ def reader(home: Path, *words: str | Path) -> subprocess.CompletedProcess[str]:
     app.prepare_home(home)
     return subprocess.run(
         [sys.executable, "-m", "firmware.cli", "--home", str(home), *map(str, words)],
-        capture_output=True, text=True, check=False, timeout=120,
+        capture_output=True, text=True, check=False, timeout=300,
     )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from reader_process import CLIP, Running
 
-from firmware.custody.opening import LOCK_PATIENCE_S, open_ledger
+from firmware.custody.opening import open_ledger
 from firmware.run.app import prepare_home, run
 from firmware.run.run_result import RunOptions
 from storage.home import Home
@@ -78,7 +78,7 @@ def test_a_last_anchor_that_fails_is_told_and_made_at_the_next_start(tmp_path: P
     blocked = tmp_path / "store" / "slot.new"
     blocked.mkdir()  # as good as a full disk
     running.process.send_signal(signal.SIGTERM)
-    _, err = running.process.communicate(timeout=60)
+    _, err = running.process.communicate(timeout=300)
     assert running.process.returncode == 0
     assert "not_anchored" in err
     assert "Traceback" not in err
@@ -94,7 +94,7 @@ def command(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=300,
     )
 
 
@@ -117,7 +117,7 @@ def test_a_command_that_holds_the_home_for_a_moment_keeps_no_reader_from_startin
     prepare_home(tmp_path)
     options = RunOptions(source=str(CLIP), once=True)
     ledger = open_ledger(tmp_path)
-    threading.Timer(LOCK_PATIENCE_S / 3, ledger.close).start()
+    threading.Timer(1.0, ledger.close).start()
     result = run(tmp_path, options, out=io.StringIO(), err=io.StringIO())
     assert result.stored
     assert verify_home(Home(tmp_path)).ok

@@ -11,10 +11,12 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 from camera_twins import scene, write_pictures, write_video
 from PIL import Image
+from waiting import PATIENCE_S, until
 
 from hw.camera_drop import DropFolder
 from hw.camera_replay import ReplaySource
@@ -155,7 +157,10 @@ def test_pictures_are_read_as_they_come_and_taken_out(drop: Path) -> None:
         pass
 
 
-def test_a_picture_that_is_still_being_written_is_waited_for(drop: Path) -> None:
+def test_a_picture_that_is_still_being_written_is_waited_for(
+    drop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hw.camera_drop.PAUSE_S", PATIENCE_S)
     whole = put(drop.parent, "whole.png").read_bytes()
     camera = DropFolder(drop, clock=SystemClock()).open()
     done = threading.Event()
@@ -174,7 +179,34 @@ def test_a_picture_that_is_still_being_written_is_waited_for(drop: Path) -> None
     camera.close()
 
 
-def test_a_picture_that_is_broken_stays_and_stops_nothing(drop: Path) -> None:
+def test_a_picture_whose_sender_pauses_for_longer_is_waited_for(
+    drop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As over a line that loses packets: half a picture is none, and no broken one either."""
+    monkeypatch.setattr("hw.camera_drop.PAUSE_S", PATIENCE_S)
+    whole = put(drop.parent, "whole.png").read_bytes()
+    camera = DropFolder(drop, clock=SystemClock()).open()
+
+    def send(file: BinaryIO) -> None:
+        until(lambda: camera._cut)
+        with file:
+            file.write(whole[len(whole) // 2 :])
+
+    file = (drop / "a.png").open("wb", buffering=0)
+    file.write(whole[: len(whole) // 2])
+    sender = threading.Thread(target=send, args=(file,))
+    sender.start()
+    with camera.borrow() as frame:
+        assert frame.luma.shape == (240, 320)
+    sender.join()
+    assert list(drop.iterdir()) == []
+    camera.close()
+
+
+def test_a_picture_that_is_broken_stays_and_stops_nothing(
+    drop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hw.camera_drop.PAUSE_S", 0.0)
     (drop / "a.jpg").write_bytes(b"\xff\xd8\xff\xe0 no more")
     os.utime(drop / "a.jpg", (1, 1))
     put(drop, "b.png")

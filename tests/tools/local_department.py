@@ -17,7 +17,7 @@ from sync.errors import DONE
 from tests.tools.ports import free_ports
 
 HOST = "localhost"
-STOP_S = 15
+STOP_S = 300
 
 
 class LocalDepartmentError(FirmwareError):

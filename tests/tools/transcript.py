@@ -23,7 +23,7 @@ from tests.tools.ports import free_port
 from tests.tools.rehearsal import Hands, as_shown, console_of
 
 BEGIN, END = "<!-- transcript: begin -->", "<!-- transcript: end -->"
-START_LIMIT_S = 60.0
+START_LIMIT_S = 300.0
 SLOW_S = 90.0
 ROUND_S = 12.0  # some vehicles go by
 INVITATION = "press return"
@@ -78,7 +78,7 @@ class Visit:
             yield code
         finally:
             server.terminate()
-            server.wait(timeout=30)
+            server.wait(timeout=START_LIMIT_S)
 
     @contextlib.contextmanager
     def cable(self) -> Iterator[Hands]:
@@ -107,7 +107,7 @@ class Visit:
             yield
         finally:
             reader.terminate()
-            reader.wait(timeout=60)
+            reader.wait(timeout=START_LIMIT_S)
 
     def grant(self, unit: str) -> str:
         """The office signs a grant for the technician's key; what it printed."""

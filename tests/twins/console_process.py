@@ -34,7 +34,7 @@ def console_program(home: Path, *, port: bool) -> Iterator[tuple[Hands, subproce
         yield Hands(FdPort(master, master, name="pty")), program
     finally:
         program.kill()
-        program.wait(timeout=120)
+        program.wait(timeout=300)
         os.close(slave)
         os.close(master)
 

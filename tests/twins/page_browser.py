@@ -25,7 +25,7 @@ ARGUMENTS = (
     "--disable-component-update",
     "--disable-sync",
 )
-PATIENCE_MS = 60_000  # the machine may be loaded
+PATIENCE_MS = 300_000  # the machine may be loaded
 COLOR_RULES = (
     "color-contrast",
     "link-in-text-block",
@@ -110,7 +110,7 @@ class Windows:
 def windows(department: Department, street_map: StreetMap | None = None) -> Iterator[Windows]:
     """Chromium over a server of this department."""
     with Reader.desk(department, street_map) as make, sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS), timeout=PATIENCE_MS)
         made = Windows(department, make().base, browser)
         try:
             yield made

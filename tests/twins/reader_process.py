@@ -36,7 +36,7 @@ class Running:
         """Send the signal, take what was still announced, return the exit status."""
         assert self.process.stdout is not None
         self.process.send_signal(number)
-        hung = threading.Timer(120, self.process.kill)  # a run that does not end is the test's to report
+        hung = threading.Timer(300, self.process.kill)  # a run that does not end is the test's to report
         hung.start()
         try:
             # not communicate(): it reads past what readline() has taken ahead

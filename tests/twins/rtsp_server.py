@@ -61,7 +61,7 @@ class RtspCamera:
 
     def close(self) -> None:
         self._stop.set()
-        self._thread.join(timeout=120)
+        self._thread.join(timeout=300)
         self._listener.close()
 
     def _accept(self) -> None:

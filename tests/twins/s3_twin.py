@@ -50,4 +50,4 @@ def s3_server() -> Iterator[str]:
             else:
                 os.environ[name] = value
         process.terminate()
-        process.wait(timeout=120)
+        process.wait(timeout=300)

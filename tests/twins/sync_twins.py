@@ -254,7 +254,7 @@ class FaultProxy:
     def close(self) -> None:
         self._stop.set()
         self._listener.close()
-        self._thread.join(120)
+        self._thread.join(300)
 
     def _accept(self) -> None:
         self._listener.settimeout(0.2)

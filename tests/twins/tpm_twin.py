@@ -35,4 +35,4 @@ def software_tpm(folder: Path) -> Iterator[str]:
         yield f"swtpm:host=127.0.0.1,port={port}"
     finally:
         process.terminate()
-        process.wait(timeout=120)
+        process.wait(timeout=300)
