@@ -102,6 +102,12 @@ def test_what_a_test_file_reaches_is_kept_until_it_or_the_room_changes(tmp_path:
     assert KeptReach(tmp_path / "run", tmp_path, room).get(files[1]) is None
 
 
+def test_what_runs_on_import_is_tried_by_every_test_the_quickest_first() -> None:
+    reach = Reach(lines={"storage/x.py": {1: [""]}}, seconds={"tests/a.py::one": 2.0, "tests/b.py::two": 1.0})
+    (mutant, *_) = mutants_of("storage/x.py", "LIMIT = 7\n")
+    assert reach.tests(mutant) == ["tests/b.py::two", "tests/a.py::one"]
+
+
 def test_a_line_that_no_test_reaches_has_no_tests() -> None:
     reach = Reach(lines={}, seconds={"tests/a.py::one": 1.0})
     assert reach.tests(mutants_of("storage/x.py", MODULE)[0]) == []

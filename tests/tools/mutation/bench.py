@@ -87,8 +87,8 @@ class Reach:
         """The tests that run one of the mutant's lines: the fastest file first, of `most_s` in all."""
         reached = self.lines.get(mutant.path, {})
         names = {name for at in mutant.lines for name in reached.get(at, ())}
-        if "" in names:  # it runs on import: all that touch the module
-            names = {name for tests in reached.values() for name in tests}
+        if "" in names:  # it runs on import: any test may read what it made
+            names = set(self.seconds)
         files = {name for name in names if "::" not in name}
         chosen = [one for one in self.seconds if one in names or one.partition("::")[0] in files]
         cost: dict[str, float] = {}
