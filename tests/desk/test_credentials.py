@@ -41,7 +41,7 @@ def test_a_stolen_session_replaces_neither_password_nor_authenticator(
     wrong = replace(form, old="wrong horse 463")
     assert code_of(department, "user/password", stolen, wrong) == "fresh-proof"  # and guesses none
     assert {one.note.KIND for one in department.desk.log.entries(size)} == {"refused"}
-    department.prove("comm1", stolen)
+    department.prove("comm1", stolen, "user/password", form)
     assert isinstance(department.call("user/password", stolen, form), HandedOver)
 
 

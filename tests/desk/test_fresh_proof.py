@@ -18,16 +18,23 @@ from sync.department.desk.holds.calls import ExportForm, _access
 from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.desk.json_forms import to_json
 from sync.department.desk.operations import OPERATIONS
-from sync.department.desk.people.passkeys import Options, PasskeyForm, begin_passkey, begin_proof
+from sync.department.desk.people.passkeys import (
+    Options,
+    PasskeyForm,
+    begin_passkey,
+    begin_proof,
+)
 from sync.department.desk.proofs import PROVEN_CALLS
 from sync.department.desk.sessions import digest_of
 from sync.department.ground.person_key import read_token
 from sync.department.journal.entries import Refused
 from sync.department.journal.hold_entries import HoldPlaced
 from sync.department.journal.inquiry_entries import Access
+from sync.department.journal.passkeys import proof_of
 from sync.department.journal.person_entries import FreshProof
+from sync.department.journal.proven_uses import DEMANDING
 from sync.department.journal.signed_forms import ACTIONS
-from sync.department.journal.statements import sign_call
+from sync.department.journal.statements import form_bytes, sign_call
 from sync.department.policy.refusals import (
     DeskRefusal,
     FormError,
@@ -85,7 +92,7 @@ def test_a_stolen_session_alone_cannot_export(department: Department) -> None:
 def test_the_entry_says_by_what_it_was_proven(department: Department) -> None:
     form = export_of(department)
     token = browser(department, "super")
-    department.prove("super", token)
+    department.prove("super", token, "hold/export", form)
     department.call("hold/export", token, form)
     (proof,) = department.desk.log.entries(kinds=(FreshProof.KIND,))
     export = [
@@ -99,40 +106,37 @@ def test_the_entry_says_by_what_it_was_proven(department: Department) -> None:
 def test_a_proof_ends_with_the_minutes_of_the_policy(department: Department) -> None:
     form = export_of(department)
     token = browser(department, "super")
-    department.prove("super", token)
+    department.prove("super", token, "hold/export", form)
     minutes = department.desk.policy.sessions.proof_minutes
+    department.clock.step(minutes * MINUTE_US)
+    department.prove("super", token, "hold/export", form)
     department.clock.step(minutes * MINUTE_US - 1)
     department.call("hold/export", token, form)
-    department.clock.step(1)
-    with pytest.raises(FreshProofError):
-        department.call("hold/export", token, form)
 
 
 def test_a_proof_is_of_one_session(department: Department) -> None:
     form = export_of(department)
     mine, stolen = browser(department, "super"), browser(department, "super")
-    department.prove("super", mine)
+    department.prove("super", mine, "hold/export", form)
     demand_refused(department, stolen, form)
 
 
-def test_an_unlock_is_a_proof_and_a_lock_ends_what_it_was_for(department: Department) -> None:
+def test_a_locked_session_takes_no_proof_and_its_unlock_is_none(department: Department) -> None:
     form = export_of(department)
     token = browser(department, "super")
-    department.prove("super", token)
+    demand_refused(department, token, form)
     department.desk.logons.logoff(token, lock=True)
+    department.clock.step(31_000_000)
     with pytest.raises(LockedError):
-        department.call("hold/export", token, form)
-    with pytest.raises(LockedError):
-        department.prove("super", token)
+        department.desk.logons.prove(token, PASSWORD, department.code("super"))
     department.desk.logons.unlock(token, PASSWORD, department.code("super"))
-    department.call("hold/export", token, form)
-    assert len(accesses(department, "export")) == 1
+    demand_refused(department, token, form)
 
 
 def test_a_clock_that_is_set_back_makes_no_proof_fresh(department: Department) -> None:
     form = export_of(department)
     token = browser(department, "super")
-    department.prove("super", token)
+    department.prove("super", token, "hold/export", form)
     department.clock.step(6 * MINUTE_US)
     demand_refused(department, token, form)
     department.clock.step(-6 * MINUTE_US)
@@ -187,6 +191,7 @@ def with_digits_of_another_alphabet(department: Department, token: str) -> None:
 def test_a_proof_is_refused_and_proves_nothing(department: Department, prove: Prove) -> None:
     form = export_of(department)
     token = browser(department, "super")
+    demand_refused(department, token, form)
     with pytest.raises(NotProvenError):
         prove(department, token)
     demand_refused(department, token, form)
@@ -194,18 +199,20 @@ def test_a_proof_is_refused_and_proves_nothing(department: Department, prove: Pr
 
 def test_a_code_that_proved_opens_no_session_after_it(department: Department) -> None:
     token = browser(department, "super")
-    department.prove("super", token)
+    department.prove("super", token, "user/passkey-options", NothingForm())
     with pytest.raises(NotProvenError):
         department.desk.logons.logon("super", PASSWORD, department.code("super"))
 
 
 def test_wrong_proofs_lock_out_as_wrong_logons_do(department: Department) -> None:
     token = browser(department, "super")
+    with pytest.raises(FreshProofError):
+        department.call("user/passkey-options", token, NothingForm())
     for _ in range(department.desk.policy.sessions.attempts):
         with pytest.raises(NotProvenError):
             department.desk.logons.prove(token, "wrong horse 463", "000000")
     with pytest.raises(LockedError):
-        department.prove("super", token)
+        department.prove("super", token, "user/passkey-options", NothingForm())
 
 
 # passkeys -------------------------------------------------------------------------------------------------
@@ -270,12 +277,44 @@ def test_a_passkey_proves_the_call_that_asked_and_no_other(department: Departmen
     department.call("user/passkey-options", token, NothingForm())
     demand_refused(department, token, form)
     department.desk.logons.prove_passkey(token, twin.get(asked(department, token, form)))
-    with pytest.raises(FreshProofError):
+    demand_once(department, token, form)
+
+
+def demand_once(department: Department, token: str, form: ExportForm) -> None:
+    """What was proven is made once, and nothing else is."""
+    with pytest.raises(FreshProofError, match="is of another call"):
         department.call("hold/export", token, replace(form, medium="the thief's own USB"))
-    with pytest.raises(FreshProofError):
-        department.call("user/passkey-options", token, NothingForm())
     department.call("hold/export", token, form)
+    with pytest.raises(FreshProofError):
+        department.call("hold/export", token, form)
     assert len(accesses(department, "export")) == 1
+
+
+def test_a_code_proves_the_call_that_asked_and_no_other(department: Department) -> None:
+    """The thief of the session waits until its person types a code for something else."""
+    form = export_of(department)
+    token = browser(department, "super")
+    department.prove("super", token, "user/passkey-options", NothingForm())
+    demand_refused(department, token, form)
+    department.prove("super", token, "hold/export", form)
+    demand_once(department, token, form)
+
+
+def test_each_of_two_tabs_proves_its_own_call(department: Department) -> None:
+    """The tab that was refused first is proven last, and one proof leaves the other as it is."""
+    form, twin = export_of(department), registered(department, "super")
+    token, logons = browser(department, "super"), department.desk.logons
+    with pytest.raises(FreshProofError) as first:
+        department.call("hold/export", token, form)
+    with pytest.raises(FreshProofError) as second:
+        department.call("user/passkey-options", token, NothingForm())
+    department.clock.step(31_000_000)
+    logons.prove(token, PASSWORD, department.code("super"), proof=first.value.proof)
+    logons.prove_passkey(token, twin.get(begin_proof(department.desk, token, second.value.proof)))
+    department.call("user/passkey-options", token, NothingForm())
+    demand_once(department, token, form)
+    with pytest.raises(FormError, match="asked for this one"):
+        begin_proof(department.desk, browser(department, "super"), first.value.proof)
 
 
 def test_a_passkey_is_asked_for_nothing_before_a_call_asks(department: Department) -> None:
@@ -283,6 +322,73 @@ def test_a_passkey_is_asked_for_nothing_before_a_call_asks(department: Departmen
     token = browser(department, "super")
     with pytest.raises(FormError, match="no call of this session asked for a proof"):
         begin_proof(department.desk, token)
+
+
+def test_an_authenticators_answer_proves_one_time(department: Department) -> None:
+    """Root enters the same answer again: the call cannot be made a second time with it."""
+    form, twin, root = export_of(department), registered(department, "super"), Root(department)
+    token = browser(department, "super")
+    made = department.desk.logons.prove_passkey(token, twin.get(asked(department, token, form)))
+    department.call("hold/export", token, form)
+    again = root.write(made.note, root.stamp("super", digest_of(token)))
+    demand_named(department, root, token, form, f"passkey, entry {again}", "asked for another call")
+    assert any(f"entry {again}:" in one and "made before" in one for one in problems(department))
+
+
+def demand_named(
+    department: Department, root: Root, token: str, form: ExportForm, proven: str, why: str
+) -> None:
+    """An export that root writes with the session's key opens nothing, and `verify` names it."""
+    key = read_token(token).key
+    assert key is not None
+    held = department.desk.book.holds.placed[form.hold].note
+    assert isinstance(held, HoldPlaced)
+    access = _access("export", form.ground, held.reads, held.number, -1)
+    stamp = replace(root.stamp("super", digest_of(token)), proven=proven)
+    signed = sign_call(key, department.desk.log.log_id, "super", "hold/export", form, stamp.at_us)
+    export = root.write(access, stamp, signed)
+    (stored, *_) = department.front.vault.stored(held.access)
+    with pytest.raises(DeskRefusal, match=why):
+        department.front.door.open_held(
+            department.desk.covered(export), held.access, stored.log_id, [stored.row]
+        )
+    assert any(f"entry {export}:" in one and why in one for one in problems(department))
+
+
+def test_the_key_of_a_session_exports_nothing_without_its_person(department: Department) -> None:
+    """Root has the key of a browser's session, and waits for its person to go."""
+    form, root = export_of(department), Root(department)
+    token = browser(department, "super")
+    department.clock.step(15 * MINUTE_US)
+    demand_named(department, root, token, form, "", "super made no proof for it")
+
+
+def test_a_code_typed_once_exports_once(department: Department) -> None:
+    """Root names the code's proof, long after and a second time."""
+    form, root = export_of(department), Root(department)
+    token = browser(department, "super")
+    department.prove("super", token, "hold/export", form)
+    (proof,) = department.desk.log.entries(kinds=(FreshProof.KIND,))
+    department.call("hold/export", token, form)
+    proven = f"password and code, entry {proof.sequence}"
+    demand_named(department, root, token, form, proven, "the proof was used before")
+
+
+@pytest.mark.parametrize("signed", [True, False], ids=["for-another-call", "by-nothing"])
+def test_a_proof_by_code_that_root_writes_proves_nothing(department: Department, *, signed: bool) -> None:
+    form, root = export_of(department), Root(department)
+    token = browser(department, "super")
+    department.prove("super", token, "user/passkey-options", NothingForm())
+    (made,) = department.desk.log.entries(kinds=(FreshProof.KIND,))
+    assert isinstance(made.note, FreshProof)
+    use = proof_of("hold/export", form_bytes(form))
+    forged = replace(made.note, use=use.use, form=use.form)
+    forged = forged if signed else replace(forged, certificate=b"", once=0)
+    department.clock.step(15 * MINUTE_US)
+    proof = root.write(forged, root.stamp("super", digest_of(token)))
+    proven = f"password and code, entry {proof}"
+    demand_named(department, root, token, form, proven, "super made no proof for it")
+    assert any(f"entry {proof}:" in one for one in problems(department))
 
 
 def by_another_call(_department: Department, proof: FreshProof) -> FreshProof:
@@ -346,7 +452,7 @@ def test_a_stolen_session_registers_no_passkey_to_prove_with(department: Departm
 def test_every_call_that_takes_content_away_asks_for_a_proof() -> None:
     takes = {name for name, actions in ACTIONS.items() if actions & {"hold", "export", "delivery"}}
     grants = {name for name in OPERATIONS if name.startswith("grant/")} - {"grant/list", "grant/revoke"}
-    assert takes | grants <= set(PROVEN_CALLS) <= set(OPERATIONS)
+    assert takes | grants <= DEMANDING <= set(PROVEN_CALLS) <= set(OPERATIONS)
 
 
 def test_a_covert_entry_asks_for_a_proof_and_so_does_the_yes_to_it(department: Department) -> None:
@@ -364,13 +470,13 @@ def test_a_covert_entry_asks_for_a_proof_and_so_does_the_yes_to_it(department: D
     decide = OPERATIONS["change/approve"].form
     with pytest.raises(FreshProofError):
         department.call("change/approve", deputy, decide(granted=True, **yes))
-    department.prove("deputy", deputy)
+    department.prove("deputy", deputy, "change/approve", decide(granted=True, **yes))
     department.call("change/approve", deputy, decide(granted=True, **yes))
     agreed = replace(form, approval=yes["proposal"])
     with pytest.raises(FreshProofError):
         department.call("hotlist/add", chief, agreed)
     assert not any(one.plate == "7ABC123" for one in department.front.list_entries("local"))
-    department.prove("chief", chief)
+    department.prove("chief", chief, "hotlist/add", agreed)
     department.call("hotlist/add", chief, agreed)
     assert [one.recipients for one in department.front.list_entries("local")] == [("disp1",)]
 

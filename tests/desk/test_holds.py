@@ -176,7 +176,7 @@ def test_a_release_and_a_seal_that_a_crash_cut_off_are_finished(
     chief = department.logon("chief")
     department.desk.system(WitnessAway(reason="LinkError"))
     department.clock.step(16 * MINUTE_US)
-    department.prove("chief", chief)
+    department.prove("chief", chief, "hold/release", book)
     with pytest.raises(DeskRefusal) as refused:
         department.call("hold/release", chief, book)
     assert refused.value.code == "witness-away"

@@ -81,7 +81,7 @@ def test_a_grant_is_the_administrators_and_an_entry_that_is_witnessed_before_it_
     chief = department.logon("chief")
     issued(department, chief)
     department.clock.step(16 * 60_000_000)
-    department.prove("chief", chief)
+    department.prove("chief", chief, "grant/issue", FORM)
     assert code_of(department, "grant/issue", chief, FORM) == "witness-away"
 
 

@@ -60,9 +60,9 @@ def test_a_command_asks_for_the_fresh_proof_and_the_password_stays_here(
     with session(department, url, "super", proves=False) as desk:
         asked: list[str] = []
 
-        def prove(password: str, code: str) -> object:
+        def prove(name: str, form: object, password: str, code: str) -> object:
             asked.append(password)
-            return desk.prove(password, code)
+            return desk.prove(name, form, password, code)
 
         with pytest.raises(FreshProofError):
             desk.call("user/passkey-options", NothingForm())

@@ -111,8 +111,7 @@ def test_a_written_request_is_entered_reviewed_approved_and_delivered(
     assert entered(department, ShareDecided) == 1
     page = clerk.get(f"/sharing/{number}/deliver")
     sent = form_of(page, "share/deliver") | WHY
-    clerk.prove(clerk.get("/proof"))
-    answer = clerk.ask("POST", page.path, sent, origin=clerk.base)
+    answer = clerk.file(page.path, sent)
     assert answer.headers["content-type"] == "application/zip", answer.text[:600]
     assert len(package.check(answer.content, department.desk.log.public).head.reads) >= 1
     assert entered(department, ShareDelivered) == 1
@@ -143,10 +142,7 @@ def test_evidence_is_held_exported_booked_and_released_by_two(
     assert held.path == "/holds", held.text[:500]
     number = next(iter(department.desk.book.holds.placed))
     page = one.get(f"/holds/{number}/export")
-    one.prove(one.get("/proof"))
-    answer = one.ask(
-        "POST", page.path, form_of(page, "hold/export") | WHY | {"medium": "USB 7"}, origin=one.base
-    )
+    answer = one.file(page.path, form_of(page, "hold/export") | WHY | {"medium": "USB 7"})
     with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
         assert "cover.html" in archive.namelist()
     page = one.get("/holds")

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from sync.department.desk.field_help import words_of
-from sync.department.desk.logon_forms import BeginForm, LogonForm, ProveForm, UnlockForm
+from sync.department.desk.logon_forms import AskProofForm, BeginForm, LogonForm, ProveForm, UnlockForm
 from sync.department.desk.operations import OPERATIONS
 from sync.department.desk.proofs import PROVEN_CALLS
 from sync.department.desk.words import longest
@@ -45,9 +45,10 @@ header `X-Not-Witnessed`, and an answer the field `unwitnessed`.
 
 What leaves the desk or lets a person in (holds, exports, sharing, grants, covert entries, passkeys) asks for a fresh
 proof: 401, `refused` is `fresh-proof`, and `WWW-Authenticate` names `insufficient_user_authentication` (RFC 9470).
-Make it at `session/prove` in the same session, then repeat the call; a passkey's is for just the call that was refused
-last (`session/prove-passkey`, after it). It is good for the policy's minutes
-(`sessions.proof_minutes`); the entry of what was done says by what it was proven.
+Make it at `session/prove` in the same session, then repeat the call. A proof is of one call, which the refusal names as
+`proof` (without it, of the call that was refused last), and is good once within the policy's minutes
+(`sessions.proof_minutes`). The entry of what was done says by what it was proven. A session with a key of its own sends
+no password: the person's key certifies the call's challenge with a `nonce` (`ProvenUse.challenge`).
 
 A search without a plate of its own opens every read of its time. `inquiry/begin` says how many and about how long,
 `inquiry/step` opens the next part (about a second) until `after` is empty, `inquiry/stop` cancels. `POST
@@ -174,8 +175,8 @@ def reference() -> str:
         ("logon", LogonForm, "`token`, whose it is, until when"),
         ("unlock-passkey", None, "`options` of an unlock with a passkey, as JSON"),
         ("unlock", UnlockForm, "nothing"),
-        ("prove-passkey", None, "`options` of a fresh proof with a passkey, as JSON"),
-        ("prove", ProveForm, "`entry` of the fresh proof, `how`, `until_us`"),
+        ("prove-passkey", AskProofForm, "`options` of a fresh proof with a passkey, as JSON"),
+        ("prove", ProveForm, "`entry` of the fresh proof, `how`, `call`, `until_us`"),
         ("logoff", None, "nothing"),
     ):  # fmt: skip
         lines += [f"### `POST /desk/session/{verb}`", ""]

@@ -88,7 +88,7 @@ class Root:
     def session(self, key: Ed25519PrivateKey, by: Ed25519PrivateKey, user: str = VICTIM) -> bytes:
         """A logon of that user with a session's key, certified by the key at hand."""
         session = digest_of("root's own token")
-        at_us, public = self.stamp().at_us, key.public_key()
+        at_us, public = self.stamp().at_us, key.public_key().public_bytes_raw()
         logon = Logon(user=user, proven=True, reason="", session=session, post="", totp_step=0)
         self.write(logon, self.stamp(user))
         certificate = certify(by, self.log.log_id, user, SESSION, public, at_us)

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlparse
 
 import pyotp
+import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from desk_units import Pass, UnitTwin
 
@@ -33,7 +34,7 @@ from sync.department.journal.inquiry_entries import Ground, Query
 from sync.department.journal.witness_link import FolderWitness
 from sync.department.journal.witness_server import WitnessFolder
 from sync.department.policy.policy_file import policy_digest
-from sync.department.policy.refusals import NotYetError
+from sync.department.policy.refusals import FreshProofError, NotYetError
 from sync.department.policy.roles import Role
 from sync.department.server.founding import OFFICES, found
 from sync.department.server.open_desk import adopt_root, first_administrator, open_front
@@ -131,8 +132,10 @@ class Department:
         code = pyotp.TOTP(secret).at(self.clock.us // 1_000_000)
         return self.desk.logons.logon(user, password, code, post=post, proves=proves)
 
-    def prove(self, user: str, token: str) -> None:
-        """A fresh proof in an open session; the clock moves on by a code's life."""
+    def prove(self, user: str, token: str, name: str, form: object) -> None:
+        """A fresh proof of one call, which asks for it; the clock moves on by a code's life."""
+        with pytest.raises(FreshProofError):
+            self.call(name, token, form)
         self.clock.step(31_000_000)
         self.desk.logons.prove(token, self.secrets[user][0], self.code(user))
 

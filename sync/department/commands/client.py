@@ -22,7 +22,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from storage.errors import RecordError
 from storage.times import now_us
@@ -38,11 +38,14 @@ from sync.department.desk.logon_forms import (
 )
 from sync.department.desk.openapi import answer_of
 from sync.department.desk.operations import OPERATIONS
+from sync.department.desk.people.challenges import NONCE_BYTES
+from sync.department.desk.sessions import digest_of
 from sync.department.ground.person_key import SessionToken, derive_key, read_token
 from sync.department.ground.tls import client_context
 from sync.department.journal.marking import mark_unwitnessed
+from sync.department.journal.passkeys import proof_of
 from sync.department.journal.signed_forms import SIGNED_CALLS
-from sync.department.journal.statements import SESSION, certify, sign_call
+from sync.department.journal.statements import CALL_PROOF, SESSION, certify, form_bytes, sign_call
 from sync.department.policy.refusals import (
     FRESH_PROOF,
     DeskRefusal,
@@ -125,7 +128,8 @@ class RemoteDesk:
             return made
         begun, before_us = self._begin(user), now_us()
         session = Ed25519PrivateKey.generate()
-        certificate = _certificate(begun, user, password, session.public_key())
+        public = session.public_key().public_bytes_raw()
+        certificate = _certificate(begun, user, password, SESSION, public)
         form = LogonForm(user=user, code=code, post=post, certificate=certificate, proves=proves)
         made = self._logon(form)
         self._token = SessionToken(
@@ -151,10 +155,16 @@ class RemoteDesk:
         form = UnlockForm(password="" if certificate else password, code=code, certificate=certificate)
         self._post("session/unlock", _without_defaults(form))
 
-    def prove(self, password: str, code: str) -> FreshlyProven:
-        """A fresh proof in this session. Raises DeskRefusal, LinkError."""
-        certificate = self._certified_again(password)
-        form = ProveForm(password="" if certificate else password, code=code, certificate=certificate)
+    def prove(self, name: str, called: Any, password: str, code: str) -> FreshlyProven:
+        """A fresh proof in this session, of the call that was refused for the lack of one. Where the session
+        has a key, the password stays here. Raises DeskRefusal, LinkError."""
+        use = proof_of(name, form_bytes(called))
+        form, token = ProveForm(password=password, code=code, proof=use.name), self._token
+        if token.key is not None:
+            nonce = os.urandom(NONCE_BYTES)
+            challenge = use.challenge(token.department, digest_of(token.secret), nonce)
+            certificate = _certificate(self._begin(token.user), token.user, password, CALL_PROOF, challenge)
+            form = dataclasses.replace(form, password="", certificate=certificate, nonce=nonce)
         made: FreshlyProven = read_answer(FreshlyProven, self._post("session/prove", _without_defaults(form)))
         return made
 
@@ -164,7 +174,8 @@ class RemoteDesk:
         if self._token.key is None:
             return b""
         user = self._token.user
-        return _certificate(self._begin(user), user, password, self._token.key.public_key())
+        public = self._token.key.public_key().public_bytes_raw()
+        return _certificate(self._begin(user), user, password, SESSION, public)
 
     def logoff(self) -> None:
         """End the session. Raises DeskRefusal, LinkError."""
@@ -223,10 +234,10 @@ def _refusal(status: int, said: Any) -> Exception:
     return kind(said["what"], code=said["refused"], clause=said["clause"], cure=said["cure"])
 
 
-def _certificate(begun: Begun, user: str, password: str, public: Ed25519PublicKey) -> bytes:
-    """A session's key, certified by the key that the password makes here."""
+def _certificate(begun: Begun, user: str, password: str, use: str, public: bytes) -> bytes:
+    """A session's key, or a call's challenge, certified by the key that the password makes here."""
     key = derive_key(password, begun.salt, begun.scheme, department=begun.department, user=user)
-    return certify(key, begun.department, user, SESSION, public, begun.now_us)
+    return certify(key, begun.department, user, use, public, begun.now_us)
 
 
 def _without_defaults(form: Any) -> Any:

@@ -204,7 +204,9 @@ def session(terminal: Terminal) -> Iterator[tuple[DeskContext, str]]:
         front.close()
 
 
-def proving(call: Callable[[str, Any], Any], prove: Callable[[str, str], Any]) -> Callable[[str, Any], Any]:
+def proving(
+    call: Callable[[str, Any], Any], prove: Callable[[str, Any, str, str], Any]
+) -> Callable[[str, Any], Any]:
     """The same calls; one that asks for a fresh proof is asked for it here, and made again."""
 
     def made(name: str, form: Any) -> Any:
@@ -214,7 +216,7 @@ def proving(call: Callable[[str, Any], Any], prove: Callable[[str, str], Any]) -
             if refusal.code != FRESH_PROOF:
                 raise
             print(f"department: {refusal.what}", file=sys.stderr)
-        prove(secret(PASSWORD, "password"), secret(CODE, "code"))
+        prove(name, form, secret(PASSWORD, "password"), secret(CODE, "code"))
         return call(name, form)
 
     return made
@@ -234,7 +236,10 @@ def seat(terminal: Terminal, *, send_password: bool = False) -> Iterator[Callabl
             def call_here(name: str, form: Any) -> Any:
                 return OPERATIONS[name].run(front, token, form)
 
-            yield proving(call_here, lambda password, code: logons.prove(token, password, code))
+            def prove_here(_name: str, _form: Any, password: str, code: str) -> Any:
+                return logons.prove(token, password, code)  # the call that was refused last
+
+            yield proving(call_here, prove_here)
         return
     with client.RemoteDesk.of_environment() as remote:
         if terminal.user:

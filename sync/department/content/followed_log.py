@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -126,6 +126,8 @@ class Result:
     holding: Spent | None = None  # the access of a hold, by its call
     broken: int = -1  # the emergency search that a second person was asked to judge
     settled: tuple[int, str] = (-1, "")  # an incident, and whose word waits for a second
+    proof: int = -1  # the person's proof that its call used up
+    proof_by: bytes = b""
 
 
 @dataclass(slots=True)
@@ -354,6 +356,7 @@ def _result_of(known: Followed, entry: Entry) -> Result:
     second, number, sharing = signed.signers.second, -1, False
     spends, spent = next(reversed(second.spent.items()), (-1, None))
     fresh_spent = spent is not None and spent.entry == entry.sequence
+    proof, proven = signed.signers.proven.named(entry.stamp)
     if isinstance(note, ShareDecided):
         number, sharing = note.request, True
     elif isinstance(note, SearchApproved | ChangeDecided):
@@ -381,6 +384,8 @@ def _result_of(known: Followed, entry: Entry) -> Result:
         settled=(note.incident, second.settled.get(note.incident, ""))
         if isinstance(note, IncidentSettled)
         else (-1, ""),
+        proof=proof if proven is not None and proven.by else -1,
+        proof_by=proven.by if proven is not None else b"",
     )
 
 
@@ -393,6 +398,9 @@ def _take_result(known: Followed, sequence: int, kind: str, result: Result) -> N
         signed.waiting[sequence] = result.waiting
     if result.alert is not None:
         signed.alerts[sequence] = result.alert
+    proven = signed.signers.proven.made
+    if result.proof in proven:
+        proven[result.proof] = replace(proven[result.proof], by=result.proof_by)
     second = signed.signers.second
     if result.is_signed and kind in MADE_KINDS:
         signed.signers.signed_kinds.add(kind)

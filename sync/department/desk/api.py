@@ -3,8 +3,9 @@
     POST /desk/session/begin    {"user"} -> {"department", "salt", "scheme", "now_us"}
     POST /desk/session/passkey  {"user"} -> {"options"}: what navigator.credentials.get() is given
     POST /desk/session/logon    {"user", "password" or "certificate", "code"} or {"passkey"} -> {"token", ...}
-    POST /desk/session/prove-passkey {} -> {"options"}; POST /desk/session/prove {"password" or
-                                "certificate", "code"} or {"passkey"}: a fresh proof, for calls that ask one
+    POST /desk/session/prove-passkey {"proof"} -> {"options"}; POST /desk/session/prove {"password" or
+                                "certificate" and "nonce", "code", "proof"} or {"passkey"}: a fresh proof of
+                                one call, which its refusal names as "proof"
     POST /desk/session/unlock-passkey {} -> {"options"}; POST /desk/session/unlock {"password" or
                                 "certificate", "code"} or {"passkey"}: opens a locked session again
     POST /desk/session/logoff   {}
@@ -37,7 +38,7 @@ from sync.department.desk.calling import Calling, said_of
 from sync.department.desk.context import DeskContext
 from sync.department.desk.inquiry.stream import SearchStream
 from sync.department.desk.json_forms import read_form, to_json
-from sync.department.desk.logon_forms import BeginForm, LogonForm, ProveForm, UnlockForm
+from sync.department.desk.logon_forms import AskProofForm, BeginForm, LogonForm, ProveForm, UnlockForm
 from sync.department.desk.public import public_routes
 from sync.department.ground.http_body import Budget, read_body
 from sync.department.ground.problem import NO_STORE, problem
@@ -55,7 +56,10 @@ STATEMENT = "statement"  # a header: the caller's signature of call and form
 def _problem(error: BaseException, events: Sparingly) -> Response:
     said = said_of(error, events)
     headers = {"www-authenticate": _challenge(said.code)} if said.status == 401 else {}
-    return problem(said.status, said.code, said.what, clause=said.clause, cure=said.cure, headers=headers)
+    more = {"proof": said.proof} if said.proof else {}
+    return problem(
+        said.status, said.code, said.what, clause=said.clause, cure=said.cure, headers=headers, more=more
+    )
 
 
 def _challenge(code: str) -> str:
@@ -152,8 +156,8 @@ def routes(front: DeskContext | None, shared: Calling | None = None) -> list[Bas
     async def unlock_passkey(request: Request, _value: Any, desk: Calling) -> Any:
         return await desk.begin_unlock(bearer(request))
 
-    async def prove_passkey(request: Request, _value: Any, desk: Calling) -> Any:
-        return await desk.begin_proof(bearer(request))
+    async def prove_passkey(request: Request, value: Any, desk: Calling) -> Any:
+        return await desk.begin_proof(bearer(request), read_form(AskProofForm, value).proof)
 
     async def prove(request: Request, value: Any, desk: Calling) -> Any:
         return await desk.prove(bearer(request), read_form(ProveForm, value), address_of(request))

@@ -32,8 +32,8 @@ from sync.department.desk.whoami import logged_on
 from sync.department.desk.words import demand_plain
 from sync.department.ground.problem import words_of_unforeseen
 from sync.department.ground.sparingly import Sparingly
-from sync.department.journal.person_entries import CODE, PASSKEY
-from sync.department.policy.refusals import DeskRefusal, FormError, TooManyError
+from sync.department.journal.person_entries import CODE, PASSKEY, FreshProof
+from sync.department.policy.refusals import DeskRefusal, FormError, FreshProofError, TooManyError
 from sync.errors import RefusedByDepartmentError
 
 THREADS = 6
@@ -47,7 +47,7 @@ T = TypeVar("T")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Said:
     """What an error is to the caller. `code`: one word for programs; `clause`: the rule; `parts`: each wrong
-    field of a form, if there are several."""
+    field of a form, if there are several; `proof`: what proves the call that was refused for lack of it."""
 
     status: int
     code: str
@@ -56,6 +56,7 @@ class Said:
     cure: str = ""
     parts: tuple[Said, ...] = ()
     fields: tuple[str, ...] = ()
+    proof: str = ""
 
     @property
     def codes(self) -> frozenset[str]:
@@ -86,6 +87,7 @@ def _refused(error: DeskRefusal) -> Said:
         cure=error.cure,
         parts=tuple(_refused(one) for one in error.parts) if isinstance(error, FormError) else (),
         fields=error.fields if isinstance(error, FormError) and not error.parts else (),
+        proof=error.proof if isinstance(error, FreshProofError) else "",
     )
 
 
@@ -167,10 +169,10 @@ class Calling:
         desk = self.front.desk
         return Options(options=await self.in_thread(lambda: begin_unlock(desk, token)))
 
-    async def begin_proof(self, token: str) -> Options:
+    async def begin_proof(self, token: str, proof: str = "") -> Options:
         """The options of a fresh proof with a passkey; the answer goes into `prove`. Raises DeskRefusal."""
         desk = self.front.desk
-        return Options(options=await self.in_thread(lambda: begin_proof(desk, token)))
+        return Options(options=await self.in_thread(lambda: begin_proof(desk, token, proof)))
 
     async def prove(self, token: str, form: ProveForm, address: str) -> FreshlyProven:
         """A fresh proof in an open session. Raises DeskRefusal."""
@@ -182,10 +184,18 @@ class Calling:
                 entry = logons.prove_passkey(token, form.passkey, address=address)
             else:
                 entry = logons.prove(
-                    token, form.password, form.code, certificate=form.certificate, address=address
+                    token,
+                    form.password,
+                    form.code,
+                    certificate=form.certificate,
+                    nonce=form.nonce,
+                    proof=form.proof,
+                    address=address,
                 )
+            note = entry.note
             return FreshlyProven(
                 entry=entry.sequence,
+                call=note.use if isinstance(note, FreshProof) else "",
                 how=PASSKEY if form.passkey else CODE,
                 until_us=entry.stamp.at_us + minutes * MINUTE_US,
             )

@@ -31,7 +31,7 @@ from sync.department.desk.sessions import Session
 from sync.department.desk.state import checked_policy
 from sync.department.journal.access_log import AccessLog
 from sync.department.journal.entries import (
-    GRANTS_BY_TWO,
+    PROOFS_OF_ONE,
     AccessLogOpened,
     Entry,
     Refused,
@@ -41,6 +41,7 @@ from sync.department.journal.entries import (
 )
 from sync.department.journal.entry_base import Note, Stamp
 from sync.department.journal.marking import mark_unwitnessed
+from sync.department.journal.passkeys import ProvenUse
 from sync.department.journal.publisher import Publisher, WitnessLinks
 from sync.department.policy.refusals import (
     DeskRefusal,
@@ -126,7 +127,7 @@ class Desk(LogState):
                 AccessLogOpened(
                     public_key=key.public_key().public_bytes_raw(),
                     root_digest=root.digest(),
-                    signs=GRANTS_BY_TWO,
+                    signs=PROOFS_OF_ONE,
                 ),
                 stamp,
             )
@@ -156,8 +157,7 @@ class Desk(LogState):
                 notes, finish = decide(caller)
                 asked = proofs.demanded()
                 if asked and not caller.proven:  # last: a refused call asks for no proof
-                    self.logons.challenges.ask(session.digest, asked)
-                    raise FreshProofError.within(self.policy.sessions.proof_minutes)
+                    raise self.unproven(session.digest, asked)
             except (DeskRefusal, RecordError) as error:
                 refusal = error if isinstance(error, DeskRefusal) else _malformed(call, error)
                 account = self.book.roster.accounts.get(session.user)
@@ -172,6 +172,14 @@ class Desk(LogState):
                     self.log.touch(session.digest, moment.at_us)
                 return finish([self.add(note, caller.stamp()) for note in notes])
         raise refusal
+
+    def unproven(self, session: bytes, use: ProvenUse) -> FreshProofError:
+        """The refusal of a call for the lack of a proof: its person can make one of just this call now."""
+        self.logons.challenges.ask(session, use)
+        others = {one.use.use for one in self.book.sessions.open[session].proofs if one.use is not None}
+        return FreshProofError.within(
+            self.policy.sessions.proof_minutes, proof=use.name, others=sorted(others)
+        )
 
     def demand(self, token: str, call: Call) -> None:
         """The role first: enters a refusal alone. Raises DeskRefusal."""
@@ -223,7 +231,7 @@ class Desk(LogState):
             session=session.digest,
             at_us=at_us,
             demo=self.root.demo,
-            proven=sessions.fresh_proof(self.policy, session, at_us, proofs.demanded()),
+            proven=sessions.fresh_proof(self.policy, session, at_us, proofs.provable()),
         )
 
     # the witness ------------------------------------------------------------------------------------------

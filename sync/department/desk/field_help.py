@@ -98,6 +98,7 @@ _BY_FORM: dict[str, FieldWords] = {
     "BringForm.digest": W("SHA-256 over them"),
     "BringForm.reason": W("Where the card comes from"),
     "ResetForm.receipt": W("Destruction receipt", "the file with the lines that the unit printed"),
+    "ProveForm.certificate": W("Certificate", "by the person's key over the call's challenge"),
     "UserForm.reason": W("Why", "called from the known number, ..."),
     "WithdrawForm.case": W("Case", "whose entries end now"),
 }
@@ -176,6 +177,8 @@ _BY_FIELD: dict[str, FieldWords] = {
     "organisation": W("Organization"),
     "outcome": W("Outcome"),
     "password": W("Password"),
+    "nonce": W("Nonce", "of the call's challenge that the certificate is over"),
+    "proof": W("Call to prove", "as its refusal names it; empty: the call that was refused last"),
     "proves": W("Fresh proof too", "true for the session of one command"),
     "people": W("People"),
     "person": W("Person"),

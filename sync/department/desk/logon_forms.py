@@ -57,21 +57,32 @@ class UnlockForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProveForm:
-    """A fresh proof in an open session: password and code, or instead of the password a certificate as for a
-    logon; or a passkey's answer as JSON, alone."""
+    """A fresh proof of one call in an open session: password and code, or instead of the password a
+    certificate by the person's key over the call's challenge, with the challenge's `nonce`; or a passkey's
+    answer as JSON, alone. `proof`: as the call's refusal named it; else the call that was refused last."""
 
     password: str = field(default="", repr=False)
     code: str = field(default="", repr=False)
     certificate: bytes = field(default=b"", repr=False)
+    nonce: bytes = b""
     passkey: str = field(default="", repr=False)
+    proof: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskProofForm:
+    """A passkey is asked for a fresh proof. `proof`: as for `ProveForm`."""
+
+    proof: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FreshlyProven:
-    """A fresh proof: its entry, how (code or passkey), and until when it is good."""
+    """A fresh proof: its entry, how (code or passkey), of which call, and until when it is good."""
 
     entry: int
     how: str
+    call: str
     until_us: int
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 import structlog
@@ -12,7 +13,7 @@ from sync.department.desk import sessions
 from sync.department.desk.log_state import LogState
 from sync.department.desk.logon_forms import Begun
 from sync.department.desk.people import rules as people
-from sync.department.desk.people.challenges import Challenges, Site
+from sync.department.desk.people.challenges import NONCE_BYTES, Challenges, Site
 from sync.department.desk.people.keys import Proven, certified, prove, scheme_of, stand_in
 from sync.department.desk.people.rules import Credential
 from sync.department.desk.sessions import Session
@@ -22,7 +23,7 @@ from sync.department.journal.entry_base import Note, Stamp
 from sync.department.journal.passkeys import answered_by, challenge_of, demand_answer, passkey_certificate
 from sync.department.journal.person_entries import CODE, PASSKEY, FreshProof, SessionKeySet
 from sync.department.journal.second_hands import UnsignedError
-from sync.department.journal.statements import SESSION, certify
+from sync.department.journal.statements import CALL_PROOF, SESSION, certify
 from sync.department.policy.refusals import FormError, NotProvenError
 from sync.department.policy.roles import STAFFS_POSTS
 
@@ -54,7 +55,8 @@ class Logons:
         def certificate(at_us: int) -> bytes:
             if proven.key is None or session is None:
                 return b""
-            return certify(proven.key, self._state.log.log_id, user, SESSION, session.public_key(), at_us)
+            public = session.public_key().public_bytes_raw()
+            return certify(proven.key, self._state.log.log_id, user, SESSION, public, at_us)
 
         self._open(user, proven, code, post, address, given.secret, certificate, proves=proves)
         return given.text()
@@ -175,20 +177,44 @@ class Logons:
             )
 
     def prove(
-        self, token: str, password: str, code: str, *, certificate: bytes = b"", address: str = ""
+        self,
+        token: str,
+        password: str,
+        code: str,
+        *,
+        certificate: bytes = b"",
+        nonce: bytes = b"",
+        proof: str = "",
+        address: str = "",
     ) -> Entry:
-        """A fresh proof in an open session: by the password, or a fresh certificate of the person's key,
-        and an unused code. Its entry. Raises as `unlock`; LockedError for a locked session."""
-        session = self._open_session(token)
+        """A fresh proof of one refused call in an open session: by the password, or a certificate that the
+        person's key made for that call with `nonce`, and an unused code. `proof`: as the refusal names it.
+        Its entry. Raises as `unlock`; LockedError for a locked session; FormError if no call asked for it."""
+        session, log_id = self._open_session(token), self._state.log.log_id
+        user, use = session.user, self.challenges.asked(session.digest, proof)
+        nonce = nonce if certificate else os.urandom(NONCE_BYTES)
+        challenge = use.challenge(log_id, session.digest, nonce)
         if certificate:
-            proven = self._certified(session.user, certificate, address)
+            proven = self._certified(user, certificate, address, CALL_PROOF, challenge)
         else:
-            proven = self._proven(session.user, password, address)
+            proven = self._proven(user, password, address)
 
-        def judge(at_us: int) -> tuple[str, FreshProof]:
-            credential = self._state.credential(session.user)
-            reason, step = self._prove(session.user, credential, proven.matches, code, at_us)
-            return reason, FreshProof(how=CODE, totp_step=step, credential_id=b"")
+        def judge(at_us: int) -> tuple[str, list[Note]]:
+            reason, step = self._prove(user, self._state.credential(user), proven.matches, code, at_us)
+            signed = certificate
+            if proven.key is not None:
+                signed = certify(proven.key, log_id, user, CALL_PROOF, challenge, at_us)
+            made = FreshProof(
+                how=CODE,
+                totp_step=step,
+                credential_id=b"",
+                use=use.use,
+                form=use.form,
+                nonce=nonce,
+                certificate=signed,
+                once=1,
+            )
+            return reason, [made] if proven.fresh is None else [proven.fresh, made]
 
         return self._enter_proof(token, address, judge)
 
@@ -196,7 +222,12 @@ class Logons:
         """The same by a passkey's answer to the challenge that this session was given. Raises as `prove`."""
         self._state.throttle.demand_pace(address, self._state.now_us())
         judged = self._answered(self._open_session(token), answer, address)
-        return self._enter_proof(token, address, lambda _at_us: judged())
+
+        def judge(_at_us: int) -> tuple[str, list[Note]]:
+            reason, proof = judged()
+            return reason, [proof]
+
+        return self._enter_proof(token, address, judge)
 
     def _answered(
         self, session: Session, answer: str, address: str, *, unlocks: bool = False
@@ -222,6 +253,7 @@ class Logons:
                 form=waiting.use.form,
                 nonce=waiting.nonce,
                 response=answer,
+                once=1,
             )
             if key is None:
                 return "passkey", proof
@@ -244,17 +276,18 @@ class Logons:
                 raise NotProvenError("this account was removed", code="no-account", clause="463.3")
         return session
 
-    def _enter_proof(self, token: str, address: str, judge: Callable[[int], tuple[str, FreshProof]]) -> Entry:
-        """Enter a proof, or its failure. `judge`: (why it fails or "", the proof) at a time."""
+    def _enter_proof(self, token: str, address: str, judge: Callable[[int], tuple[str, list[Note]]]) -> Entry:
+        """Enter a proof, or its failure. `judge`: (why it fails or "", the entries; the proof is the last) at
+        a time."""
         with self._state.deciding() as moment:
             session = sessions.find(self._state.book.sessions, token)
             account = self._state.book.roster.accounts.get(session.user)
             stamp = self._state.stamp_of(account, moment.at_us, session.digest)
-            reason, proof = judge(moment.at_us)
+            reason, notes = judge(moment.at_us)
             if not reason:
                 self._state.throttle.passed(address, session.user)
                 self._state.log.touch(session.digest, moment.at_us)
-                return self._state.add(proof, stamp)
+                return [self._state.add(note, stamp) for note in notes][-1]
             self._enter_failure(session.user, account, reason, address, stamp)
         raise NotProvenError(
             "password, code or passkey is wrong", code="logon", clause="CJIS IA-11", cure="try again"
@@ -292,12 +325,14 @@ class Logons:
         throttle.demand_open(self._state.policy.sessions, address, user, now_us)
         throttle.demand_codes(user, now_us)
 
-    def _certified(self, user: str, certificate: bytes, address: str) -> Proven:
+    def _certified(
+        self, user: str, certificate: bytes, address: str, use: str = SESSION, of: bytes = b""
+    ) -> Proven:
         """What a certificate proves."""
         self._demand_turn(user, address)
         with self._state.deciding() as moment:
-            known = self._state.book.signers.keys.get(user)
-            return Proven(matches=certified(known, self._state.log.log_id, user, certificate, moment.at_us))
+            known, log_id = self._state.book.signers.keys.get(user), self._state.log.log_id
+            return Proven(matches=certified(known, log_id, user, certificate, moment.at_us, use, of))
 
     def _open(  # noqa: PLR0917 - what a logon sends
         self,

@@ -16,6 +16,7 @@ from typing import Any
 from sync.department.desk.alerts import events
 from sync.department.desk.inquiry import stream
 from sync.department.desk.logon_forms import (
+    AskProofForm,
     BeginForm,
     Begun,
     FreshlyProven,
@@ -190,8 +191,8 @@ def document(title: str = "ALPR policy desk") -> dict[str, Any]:
             "post": _call(
                 schemas,
                 "session/prove-passkey",
-                "Options of a passkey's proof, for the call refused last.",
-                None,
+                "Options of a passkey's proof of one refused call.",
+                AskProofForm,
                 Options,
             )
         },
@@ -199,7 +200,7 @@ def document(title: str = "ALPR policy desk") -> dict[str, Any]:
             "post": _call(
                 schemas,
                 "session/prove",
-                "A fresh proof in this session, good for the policy's minutes.",
+                "A fresh proof of one call, good once in the policy's minutes.",
                 ProveForm,
                 FreshlyProven,
             )

@@ -103,8 +103,8 @@ class Operation:
         demand_plain(form, self.form.__name__)
         demand_counts(form, self.form.__name__)
         asked = proofs.asks(self.name, form, front.desk.book)
-        use = proof_of(self.name, form_bytes(form)) if asked else None
-        with signing(front.desk, token, self.name, form), proofs.demanding(use):
+        use = proof_of(self.name, form_bytes(form))
+        with signing(front.desk, token, self.name, form), proofs.demanding(use, must=asked):
             return self.make(front, token, form)
 
 

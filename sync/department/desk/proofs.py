@@ -2,8 +2,8 @@
 
 A stolen session (a screen left open, a stolen cookie) opens what its person could open, but removes nothing,
 gives no one access, hides no entry, registers no passkey and replaces no password or authenticator. Asking a
-second person (`propose`) does none of that yet. `demanding` says to the door that the call under way asks
-for one.
+second person (`propose`) does none of that yet. A proof is of the one call that asked for it, made once.
+`demanding` says to the door that the call under way asks for one.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ PROVEN_CALLS: Mapping[str, Asks] = {
 }
 """By the name of the call: whether this form asks for a fresh proof."""
 
-_demanded: ContextVar[ProvenUse | None] = ContextVar("fresh proof", default=None)
+_demanded: ContextVar[tuple[ProvenUse | None, bool]] = ContextVar("fresh proof", default=(None, False))
 
 
 def asks(name: str, form: Any, book: DeskState) -> bool:
@@ -69,15 +69,21 @@ def asks(name: str, form: Any, book: DeskState) -> bool:
 
 
 @contextlib.contextmanager
-def demanding(use: ProvenUse | None) -> Iterator[None]:
-    """The call that is made inside asks for a fresh proof of this use, or for none."""
-    before = _demanded.set(use)
+def demanding(use: ProvenUse, *, must: bool) -> Iterator[None]:
+    """The call that is made inside can be proven by a fresh proof of this use, and `must` be."""
+    before = _demanded.set((use, must))
     try:
         yield
     finally:
         _demanded.reset(before)
 
 
+def provable() -> ProvenUse | None:
+    """What a fresh proof of the call under way is of."""
+    return _demanded.get()[0]
+
+
 def demanded() -> ProvenUse | None:
     """What the call under way asks a fresh proof for; None if it asks for none."""
-    return _demanded.get()
+    use, must = _demanded.get()
+    return use if must else None

@@ -14,12 +14,12 @@ from storage.times import HOUR_US, MINUTE_US
 from sync.department.ground.person_key import secret_of
 from sync.department.journal.entries import AccountSet, CredentialSet, Entry, Logon, SessionEnded
 from sync.department.journal.passkeys import ProvenUse
-from sync.department.journal.person_entries import CODE, PASSKEY, FreshProof
+from sync.department.journal.person_entries import CODE, FreshProof
+from sync.department.journal.proven_uses import LONGEST_US, words_of
 from sync.department.policy.policy import Policy
 from sync.department.policy.refusals import LockedError, NotProvenError
 
 TOKEN_BYTES = 32
-PROOFS = {CODE: "password and code", PASSKEY: "passkey"}
 
 
 def new_token() -> str:
@@ -33,11 +33,21 @@ def digest_of(token: str) -> bytes:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """A fresh proof in a session, in words with its entry, and when. `use`: the one call that it proves;
+    None: the logon of a command, which proves what that command does."""
+
+    words: str
+    at_us: int
+    use: ProvenUse | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
     """One logon. `locked`: idle too long; it opens again only with password and code, or a passkey.
 
-    `proof`, `proof_us`: its newest fresh proof, in words with its entry, and when; `use`: what alone it
-    proves, if it is by a passkey. A browser's logon is none; `locked_us`: when it was locked last.
+    `proofs`: those of its last minutes that no call has used yet. A browser's logon is none, nor is an
+    unlock; `locked_us`: when it was locked last.
     """
 
     digest: bytes
@@ -46,9 +56,7 @@ class Session:
     opened_us: int
     proven_us: int
     locked: bool
-    proof: str = ""
-    proof_us: int = 0
-    use: ProvenUse | None = None
+    proofs: tuple[Proof, ...] = ()
     locked_us: int = 0
 
 
@@ -60,6 +68,7 @@ class Sessions:
 
     def apply(self, entry: Entry) -> None:
         note = entry.note
+        self._use_up(entry)
         if isinstance(note, CredentialSet):
             self._end_others(note.user, entry.stamp.session)
         elif isinstance(note, AccountSet):
@@ -75,9 +84,9 @@ class Sessions:
                 locked=False,
             )
             if note.fresh:
-                self._prove(note.session, entry, CODE)
+                self._prove(note.session, entry, CODE, None)
         elif isinstance(note, FreshProof):
-            use = ProvenUse(use=note.use, form=note.form) if note.how == PASSKEY else None
+            use = ProvenUse(use=note.use, form=note.form)
             self._prove(entry.stamp.session, entry, note.how, use)
         elif isinstance(note, SessionEnded) and note.session in self.open:
             known = self.open[note.session]
@@ -89,16 +98,22 @@ class Sessions:
                     locked=not unlocked,
                     locked_us=known.locked_us if unlocked else entry.stamp.at_us,
                 )
-                if unlocked and note.totp_step >= 0:  # a passkey's unlock has its own entry of the proof
-                    self._prove(note.session, entry, CODE)
             else:
                 del self.open[note.session]
 
-    def _prove(self, session: bytes, entry: Entry, how: str, use: ProvenUse | None = None) -> None:
-        known = self.open.get(session)
+    def _prove(self, session: bytes, entry: Entry, how: str, use: ProvenUse | None) -> None:
+        known, at_us = self.open.get(session), entry.stamp.at_us
         if known is not None and known.user == entry.stamp.user:
-            words = f"{PROOFS[how]}, entry {entry.sequence}"
-            self.open[session] = replace(known, proof=words, proof_us=entry.stamp.at_us, use=use)
+            kept = (one for one in known.proofs if at_us - one.at_us < LONGEST_US)
+            made = Proof(words=words_of(how, entry.sequence), at_us=at_us, use=use)
+            self.open[session] = replace(known, proofs=(*kept, made))
+
+    def _use_up(self, entry: Entry) -> None:
+        """A proof of one call is used up by the first entry of that call."""
+        words, known = entry.stamp.proven, self.open.get(entry.stamp.session)
+        if words and known is not None and any(one.words == words and one.use for one in known.proofs):
+            kept = tuple(one for one in known.proofs if one.words != words or one.use is None)
+            self.open[known.digest] = replace(known, proofs=kept)
 
     def _end_others(self, user: str, but: bytes) -> None:
         """A new credential, or a removal, ends every session of a user but the one that set it."""
@@ -147,9 +162,8 @@ def demand_open(policy: Policy, session: Session, last_used_us: int, now_us: int
 
 
 def fresh_proof(policy: Policy, session: Session, now_us: int, use: ProvenUse | None) -> str:
-    """The proof that an entry of this session names now, in words; empty if it is older than the policy's
-    minutes, or of another use, or there is none. `use`: what the call asks it for."""
-    if session.use is not None and session.use != use:
-        return ""
-    age_us = now_us - session.proof_us
-    return session.proof if 0 <= age_us < policy.sessions.proof_minutes * MINUTE_US else ""
+    """The proof that an entry of this session names now, in words; empty if there is none of this use in the
+    policy's minutes. `use`: what the call asks it for."""
+    good_us = policy.sessions.proof_minutes * MINUTE_US
+    good = [one for one in session.proofs if one.use in {None, use} and 0 <= now_us - one.at_us < good_us]
+    return good[-1].words if good else ""

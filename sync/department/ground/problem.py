@@ -34,8 +34,9 @@ def problem(
     clause: str = "",
     cure: str = "",
     headers: dict[str, str] | None = None,
+    more: dict[str, str] | None = None,
 ) -> Response:
-    """An answer that says no, or that something failed."""
+    """An answer that says no, or that something failed. `more`: members of this code alone."""
     body = {
         "type": f"urn:alpr-reader:problem:{code}",
         "title": HTTPStatus(status).phrase,
@@ -45,6 +46,7 @@ def problem(
         "clause": clause,
         "what": what,
         "cure": cure,
+        **(more or {}),
     }
     return JSONResponse(body, status, NO_STORE | (headers or {}), media_type=MEDIA_TYPE)
 

@@ -27,6 +27,7 @@ MAX_BYTES = 16 * 1024
 MAX_KEYS = 8  # of one person
 PROOF = "alpr-department/passkey-proof/v1"
 UNLOCK = "session/unlock"
+OWN_PASSWORD = "user/password"  # noqa: S105 - the name of a call
 OF_PASSKEYS = ("user/passkey", "user/passkey-options", "user/remove-passkey")
 
 
@@ -46,13 +47,18 @@ class PasskeySet(Note):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProvenUse:
-    """What an authenticator was asked for: the name of a call, or UNLOCK, and SHA-256 of its form."""
+    """What a person was asked to prove: the name of a call, or UNLOCK, and SHA-256 of its form."""
 
     use: str
     form: bytes
 
+    @property
+    def name(self) -> str:
+        """Short, for a client that proves one of several calls."""
+        return hashlib.sha256(envelope.encode([PROOF, self.use, self.form])).hexdigest()[:32]
+
     def challenge(self, department: bytes, session: bytes, nonce: bytes) -> bytes:
-        """What the authenticator signs: for this department, session and use, and once."""
+        """What the person signs: for this department, session and use, and once."""
         return hashlib.sha256(
             envelope.encode([PROOF, department, session, self.use, self.form, nonce])
         ).digest()
@@ -60,7 +66,10 @@ class ProvenUse:
 
 def proof_of(call: str, form: bytes) -> ProvenUse:
     """What a proof for a call with this form (`statements.form_bytes`) is of. Calls about the same passkeys
-    are one use: a registration takes two of them, and its form is the authenticator's own answer."""
+    are one use: a registration takes two of them, and its form is the authenticator's own answer. Of a new
+    password no digest is kept: it could be guessed from that."""
+    if call == OWN_PASSWORD:
+        return ProvenUse(use=call, form=b"")
     if call in OF_PASSKEYS:
         return ProvenUse(use=OF_PASSKEYS[0], form=b"")
     return ProvenUse(use=call, form=hashlib.sha256(form).digest())

@@ -36,9 +36,10 @@ class PersonKeySet(Note):
 class FreshProof(Note):
     """The person of an open session proved again that they sit there. `how`: code or passkey.
 
-    `totp_step`: of the code, or -1; `credential_id`: of the passkey, or empty. A passkey proves one call:
-    `use` and `form` as `passkeys.proof_of` has them, `nonce`; `response`: the authenticator's answer to the
-    challenge of these. Empty in entries of before, and of a code, which proves whatever follows.
+    `totp_step`: of the code, or -1; `credential_id`: of the passkey, or empty. It proves one call: `use` and
+    `form` as `passkeys.proof_of` has them, `nonce`; over the challenge of these is `response`, the
+    authenticator's answer, or, with a code, `certificate` by the key that the password makes. `once`: 1, the
+    call is made once. Empty in entries of before: a code proved whatever followed.
     """
 
     KIND: ClassVar[str] = "proof"
@@ -49,6 +50,8 @@ class FreshProof(Note):
     form: bytes = later(b"")
     nonce: bytes = later(b"")
     response: str = later("")
+    certificate: bytes = later(b"")
+    once: int = later(0)
 
     def check(self) -> None:
         if self.how not in {CODE, PASSKEY} or (self.how == PASSKEY) != bool(self.credential_id):

@@ -1,64 +1,144 @@
-"""What a passkey proved, and for which call, by the entries: so key service and `verify` judge it. No I/O.
+"""What a person proved, and for which call, by the entries: so key service and `verify` judge it. No I/O.
 
-The authenticator's answer is in the entry of the proof, so root at the desk has none for a call for which it
-asked no authenticator. In an older log this holds from the first such entry on. A proof by a code leaves
-nothing that could be judged.
+A proof is of one call, and of one making of it. The entry of a proof keeps what the person's authenticator,
+or the key that their password makes, signed for just that call; so root at the desk, which may hold a
+session's key, has none for a call for which it asked neither. In an older log this holds from the first such
+entry on.
+
+A command logs on for its calls, and its logon is its proof: the session's certificate, while it is as young
+as a proof may be.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 
 from storage.errors import StorageError
-from storage.times import HOUR_US
+from storage.times import HOUR_US, MINUTE_US
 from sync.department.journal.entries import Entry
 from sync.department.journal.entry_base import Stamp
 from sync.department.journal.passkeys import PasskeySet, ProvenUse, demand_answer, proof_of
-from sync.department.journal.person_entries import PASSKEY, FreshProof
+from sync.department.journal.person_entries import CODE, PASSKEY, FreshProof
 from sync.department.journal.second_hands import UnsignedError, forget
-from sync.department.journal.statements import Statement
+from sync.department.journal.statements import Statement, digest_of
+from sync.department.policy.system_terms import MAX_PROOF_MINUTES
+
+LONGEST_US = MAX_PROOF_MINUTES * MINUTE_US
+PROOFS = {CODE: "password and code", PASSKEY: "passkey"}
+DEMANDING = frozenset(
+    {
+        "hold/place",
+        "hold/export",
+        "hold/release",
+        "share/decide",
+        "share/deliver",
+        "grant/issue",
+        "grant/enter",
+        "grant/lend",
+        "user/passkey",
+        "user/remove-passkey",
+    }
+)
+"""The calls that always need a proof, where they do not only ask a second person."""
+
+
+def words_of(how: str, entry: int) -> str:
+    """A proof as the stamps of what it proved name it."""
+    return f"{PROOFS[how]}, entry {entry}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PasskeyProof:
-    """What a passkey proved: in which session, when."""
+class PersonProof:
+    """What a person proved: how, in which session, when; `by`: the call that used it (SHA-256)."""
 
+    how: str
     session: bytes
     use: ProvenUse
     at_us: int
+    by: bytes = b""
 
 
 @dataclass(slots=True)
-class PasskeyProofs:
-    """The hour's proofs by their entries. `bound`: from now on each is of one call."""
+class PersonProofs:
+    """The hour's proofs by their entries. `bound`: from now on a passkey's is of one call; `once`: from now
+    on every proof is, and of one making of it."""
 
     bound: bool = False
-    made: dict[int, PasskeyProof] = field(default_factory=dict)
+    once: bool = False
+    made: dict[int, PersonProof] = field(default_factory=dict)
+    seen: dict[bytes, int] = field(default_factory=dict)
 
-    def add(self, entry: Entry, note: FreshProof, department: bytes, keys: Sequence[PasskeySet]) -> None:
-        """Take in a proof. `keys`: the passkeys of its person. Raises UnsignedError for one by no such
-        passkey, or that was asked for something else."""
-        if note.how != PASSKEY or not (note.response or self.bound):
+    def add(
+        self,
+        entry: Entry,
+        note: FreshProof,
+        department: bytes,
+        passkeys: Sequence[PasskeySet],
+        certified: Callable[[bytes], bytes],
+    ) -> None:
+        """Take in a proof. `passkeys`: of its person; `certified`: the challenge that the person's key signed
+        in a certificate. Raises UnsignedError for one by no such key, or that was made for something else, or
+        before."""
+        if not (note.once or self.once or (note.how == PASSKEY and (note.response or self.bound))):
             return
         stamp, use = entry.stamp, ProvenUse(use=note.use, form=note.form)
-        key = next((one for one in keys if one.credential_id == note.credential_id), None)
-        if key is None:
-            raise UnsignedError(f"it is by no passkey of {stamp.user}")
-        try:
-            demand_answer(note.response, use.challenge(department, stamp.session, note.nonce), key)
-        except StorageError as error:
-            raise UnsignedError(str(error)) from None
-        self.bound = True
+        challenge = use.challenge(department, stamp.session, note.nonce)
+        if note.how == PASSKEY:
+            _demand_passkey(stamp.user, note, challenge, passkeys)
+            self.bound = True
+        elif certified(note.certificate) != challenge:
+            raise UnsignedError(f"the key of {stamp.user} proved another call")
+        forget(self.seen, lambda at: stamp.at_us - at >= HOUR_US)
+        if (self.once or note.once) and challenge in self.seen:
+            raise UnsignedError("the proof was made before")
+        self.once = self.once or bool(note.once)
+        self.seen[challenge] = stamp.at_us
         forget(self.made, lambda one: stamp.at_us - one.at_us >= HOUR_US)
-        self.made[entry.sequence] = PasskeyProof(session=stamp.session, use=use, at_us=stamp.at_us)
+        self.made[entry.sequence] = PersonProof(
+            how=note.how, session=stamp.session, use=use, at_us=stamp.at_us
+        )
 
-    def demand(self, stamp: Stamp, said: Statement) -> None:
-        """The passkey that an entry says it was proven by was asked for just this call. Raises
-        UnsignedError."""
-        _, by_passkey, number = stamp.proven.partition(f"{PASSKEY}, entry ")
-        if not by_passkey or not self.bound:
+    def named(self, stamp: Stamp) -> tuple[int, PersonProof | None]:
+        """The proof that an entry says it was proven by, by its entry; -1, None: none that can be judged."""
+        number = stamp.proven.partition(", entry ")[2]
+        if not (number.isascii() and number.isdigit() and len(number) < 20):
+            return -1, None
+        return int(number), self.made.get(int(number))
+
+    def demand(self, stamp: Stamp, said: Statement, opened_us: int) -> None:
+        """What an entry says it was proven by was made for just this call, and for no call before; and one
+        that needs a proof has it. `opened_us`: when the session's key was certified. Raises UnsignedError."""
+        number, proof = self.named(stamp)
+        by_passkey = stamp.proven.startswith(f"{PASSKEY},")
+        if proof is None:
+            if by_passkey and self.bound:
+                raise UnsignedError("the passkey was asked for another call")
+            if self.once and stamp.at_us - opened_us >= LONGEST_US and needs_proof(said):
+                raise UnsignedError(f"{stamp.user} made no proof for it")
             return
-        proof = self.made.get(int(number)) if number.isascii() and number.isdigit() else None
-        if proof is None or (proof.session, proof.use) != (stamp.session, proof_of(said.call, said.form)):
-            raise UnsignedError("the passkey was asked for another call")
+        if (proof.session, proof.use) != (stamp.session, proof_of(said.call, said.form)):
+            raise UnsignedError(f"the {PROOFS[proof.how]} was asked for another call")
+        if not self.once:
+            return
+        by = digest_of(said)
+        if proof.by not in {b"", by}:
+            raise UnsignedError("the proof was used before")
+        if not proof.by and not 0 <= stamp.at_us - proof.at_us < LONGEST_US:
+            raise UnsignedError("the proof was made at another time")
+        self.made[number] = replace(proof, by=by)
+
+
+def needs_proof(said: Statement) -> bool:
+    """Whether this call needs a proof whatever the state of the desk is."""
+    return said.call in DEMANDING and not said.fields().get("propose")
+
+
+def _demand_passkey(user: str, note: FreshProof, challenge: bytes, keys: Sequence[PasskeySet]) -> None:
+    key = next((one for one in keys if one.credential_id == note.credential_id), None)
+    if key is None:
+        raise UnsignedError(f"it is by no passkey of {user}")
+    try:
+        demand_answer(note.response, challenge, key)
+    except StorageError as error:
+        raise UnsignedError(str(error)) from None

@@ -47,6 +47,7 @@ from sync.department.journal.change_entries import (
 from sync.department.journal.entries import (
     ALL_SIGNED,
     GRANTS_BY_TWO,
+    PROOFS_OF_ONE,
     AccessLogOpened,
     AccountSet,
     CredentialSet,
@@ -69,7 +70,7 @@ from sync.department.journal.passkeys import (
     open_passkey_certificate,
 )
 from sync.department.journal.person_entries import FreshProof, PersonKeySet, SessionKeySet
-from sync.department.journal.proven_uses import PasskeyProofs
+from sync.department.journal.proven_uses import PersonProofs
 from sync.department.journal.second_hands import (
     DECISIONS,
     SecondHands,
@@ -86,6 +87,7 @@ from sync.department.journal.signed_roster import (
     fits_designation,
 )
 from sync.department.journal.statements import (
+    CALL_PROOF,
     NEXT_KEY,
     SESSION,
     SIGNED_WITHIN_US,
@@ -124,10 +126,12 @@ SIGNER_KINDS = tuple(cls.KIND for cls in JUDGED)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionSigner:
-    """Whose session it is, the key that signs for it, until when; since when it is locked, 0 if it is not."""
+    """Whose session it is, the key that signs for it, from when and until when; since when it is locked, 0 if
+    it is not."""
 
     user: str
     public_key: bytes
+    from_us: int
     ends_us: int
     locked_us: int = 0
 
@@ -164,7 +168,7 @@ class Signers:
     signed_kinds: set[str] = field(default_factory=set)
     once: dict[bytes, int] = field(default_factory=dict)
     second: SecondHands = field(default_factory=SecondHands)
-    proven: PasskeyProofs = field(default_factory=PasskeyProofs)
+    proven: PersonProofs = field(default_factory=PersonProofs)
 
     def apply(self, entry: Entry) -> None:
         """Take in an entry of a kind that changes who can sign. Raises UnsignedError for one that does not
@@ -176,6 +180,7 @@ class Signers:
             self.department = log_id_of(Ed25519PublicKey.from_public_bytes(note.public_key))
             self.all_signed = note.signs >= ALL_SIGNED
             self.grants_by_two = note.signs >= GRANTS_BY_TWO
+            self.proven.once = note.signs >= PROOFS_OF_ONE
         elif isinstance(note, RootSet):
             self._set_root(note)
         elif isinstance(note, AdministratorNamed):
@@ -313,7 +318,7 @@ class Signers:
             )
         if session.locked_us and said.at_us >= session.locked_us:
             raise UnsignedError("its session was locked")
-        self.proven.demand(stamp, said)
+        self.proven.demand(stamp, said, session.from_us)
         return said
 
     def roles_of(self, user: str, at_us: int) -> tuple[Role, ...]:
@@ -436,7 +441,14 @@ class Signers:
 
     def _set_passkey(self, entry: Entry, note: PasskeySet | FreshProof) -> None:
         if isinstance(note, FreshProof):
-            self.proven.add(entry, note, self.department, self.passkeys.get(entry.stamp.user, ()))
+            person, known = entry.stamp.user, self.keys.get(entry.stamp.user)
+
+            def certified(message: bytes) -> bytes:
+                if known is None:
+                    raise UnsignedError(f"{person} has no key that could prove a call")
+                return self._certified(entry, message, known.public_key, person, CALL_PROOF).public_key
+
+            self.proven.add(entry, note, self.department, self.passkeys.get(person, ()), certified)
             return
         user, said = note.user, self.demand_signed(entry)
         if user != entry.stamp.user or not fits_passkey(said, note):
@@ -461,7 +473,7 @@ class Signers:
         self.recent[said.public_key] = entry.stamp.at_us
         self.sessions = {key: one for key, one in self.sessions.items() if one.ends_us > entry.stamp.at_us}
         self.sessions[note.session] = SessionSigner(
-            user=note.user, public_key=said.public_key, ends_us=said.ends_us
+            user=note.user, public_key=said.public_key, from_us=entry.stamp.at_us, ends_us=said.ends_us
         )
 
     def _certified(self, entry: Entry, message: bytes, by: bytes, user: str, use: str) -> Certificate:

@@ -29,7 +29,7 @@ from storage.times import HOUR_US, MINUTE_US
 CERTIFICATE = b"alpr-department/certificate/v1"
 STATEMENT = b"alpr-department/statement/v1"
 CHANGE = b"alpr-department/change/v1\x00"
-SESSION, NEXT_KEY = "session", "next-key"
+SESSION, NEXT_KEY, CALL_PROOF = "session", "next-key", "proof"
 LONGEST_US = 24 * HOUR_US
 SHA256 = "sha256"
 WHOLE_BYTES = 4096  # a document, a letter: longer bytes are in a statement as their digest
@@ -39,7 +39,8 @@ MAX_BYTES = 256 * 1024  # a form with the names of a thousand reads
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Certificate:
-    """`public_key` is this user's for a session or as the next key, from `at_us` until `ends_us`."""
+    """`public_key` is this user's for a session or as the next key, from `at_us` until `ends_us`; of a proof
+    it is the challenge of one call (`passkeys.ProvenUse`)."""
 
     department: bytes
     user: str
@@ -49,7 +50,7 @@ class Certificate:
     ends_us: int
 
     def check(self) -> None:
-        if self.use not in {SESSION, NEXT_KEY} or len(self.public_key) != 32:
+        if self.use not in {SESSION, NEXT_KEY, CALL_PROOF} or len(self.public_key) != 32:
             raise RecordError("use or key is malformed", where="certificate")
         if not 0 < self.ends_us - self.at_us <= LONGEST_US:
             raise RecordError("holds for at most a day", where="certificate")
@@ -103,14 +104,14 @@ def proposal_digest(call: str, form: Mapping[str, Any]) -> bytes:
 
 
 def certify(  # noqa: PLR0917 - what a certificate says
-    key: Ed25519PrivateKey, department: bytes, user: str, use: str, public: Ed25519PublicKey, at_us: int
+    key: Ed25519PrivateKey, department: bytes, user: str, use: str, public: bytes, at_us: int
 ) -> bytes:
-    """A certificate by a person's key."""
+    """A certificate by a person's key of 32 bytes: a public key, or the challenge of a call."""
     made = Certificate(
         department=department,
         user=user,
         use=use,
-        public_key=public.public_bytes_raw(),
+        public_key=public,
         at_us=at_us,
         ends_us=at_us + LONGEST_US,
     )

@@ -228,8 +228,8 @@ class _Pages:
             return await logon.locked(visit)
         if visit.refusal.code == FRESH_PROOF:
             self._keep_draft(visit)
-            visit.refusal = None
-            return await proving.show(visit)
+            refusal, visit.refusal = visit.refusal, None
+            return await proving.show(visit, refusal)
         if visit.refusal.code in SESSION_GONE:
             self._keep_draft(visit)
             status, visit.who = visit.refusal.status, None

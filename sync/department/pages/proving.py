@@ -8,6 +8,7 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from sync.department.desk.api import address_of
+from sync.department.desk.calling import Said
 from sync.department.desk.logon_forms import ProveForm
 from sync.department.pages import shield
 from sync.department.pages.visit import Page, Visit
@@ -15,7 +16,7 @@ from sync.department.pages.visit import Page, Visit
 PROOF = "/proof"
 
 
-async def show(visit: Visit) -> Response:
+async def show(visit: Visit, refusal: Said | None = None) -> Response:
     """Password and code, or a passkey; 401 if a form was refused for the lack of it."""
     await visit.demand("policy/read")
     user = visit.person.user
@@ -24,6 +25,7 @@ async def show(visit: Visit) -> Response:
         "proof.html",
         status,
         next=_next(visit),
+        proof=visit.values.get("proof") or (refusal.proof if refusal else ""),
         kept=len(visit.memory.drafts(user)),
         minutes=visit.calling.front.desk.policy.sessions.proof_minutes,
         passkeys=bool(visit.calling.front.desk.book.signers.passkeys.get(user)),
@@ -44,7 +46,11 @@ async def send(visit: Visit) -> Response:
     values = visit.values
     form = ProveForm(passkey=values.get("passkey", ""))
     if not form.passkey:
-        form = ProveForm(password=values.get("password", ""), code=values.text("code").replace(" ", ""))
+        form = ProveForm(
+            password=values.get("password", ""),
+            code=values.text("code").replace(" ", ""),
+            proof=values.get("proof", ""),
+        )
     await visit.calling.prove(visit.token, form, address_of(visit.request))
     visit.say("Proven. Your form is as you left it: send it now.")
     return visit.to(_next(visit))
@@ -52,7 +58,7 @@ async def send(visit: Visit) -> Response:
 
 async def passkey(visit: Visit) -> Response:
     """What the browser's authenticator is asked."""
-    begun = await visit.calling.begin_proof(visit.token)
+    begun = await visit.calling.begin_proof(visit.token, visit.values.get("proof", ""))
     return visit.data(begun.options)
 
 

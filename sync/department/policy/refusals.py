@@ -40,18 +40,24 @@ class NotProvenError(DeskRefusal):
 
 
 class FreshProofError(NotProvenError):
-    """The session is open, and the act asks for a proof that is a few minutes old at most (RFC 9470)."""
+    """The session is open, and the act asks for a proof that is a few minutes old at most (RFC 9470).
+    `proof`: what a client names to prove just this call."""
+
+    proof = ""
 
     @classmethod
-    def within(cls, minutes: int) -> FreshProofError:
-        """The refusal where a proof is at most so old."""
-        return cls(
-            f"this asks for a proof that is at most {counted(minutes, 'minute')} old: "
-            "password and code, or a passkey",
+    def within(cls, minutes: int, *, proof: str, others: Sequence[str] = ()) -> FreshProofError:
+        """The refusal where a proof is at most so old. `others`: the calls of which there is one."""
+        made = cls(
+            f"this asks for a proof of this one call, at most {counted(minutes, 'minute')} old: "
+            "password and code, or a passkey"
+            + (f"; the proof that is here is of another call ({', '.join(others)})" if others else ""),
             code=FRESH_PROOF,
             clause="CJIS IA-11",
             cure="prove it at /desk/session/prove (in a browser: /proof), then ask again",
         )
+        made.proof = proof
+        return made
 
 
 class LockedError(DeskRefusal):

@@ -32,12 +32,12 @@ from sync.department.journal.entries import (
     LockoutLifted,
     Shift,
 )
+from sync.department.journal.passkeys import OWN_PASSWORD, ProvenUse
 from sync.department.journal.signed_roster import words_of
 from sync.department.policy.policy import Policy
 from sync.department.policy.refusals import (
     DeskRefusal,
     FormError,
-    FreshProofError,
     NotYetError,
     refuse_each,
 )
@@ -322,7 +322,7 @@ def set_password(front: DeskContext, token: str, form: PasswordForm) -> HandedOv
         known, log_id = desk.credential(caller.user), desk.log.log_id
         terms, before = desk.policy.security, desk.book.signers.keys.get(caller.user)
         if not caller.proven and not _must_change(terms, known, caller.at_us):
-            raise FreshProofError.within(desk.policy.sessions.proof_minutes)
+            raise desk.unproven(caller.session, ProvenUse(use=OWN_PASSWORD, form=b""))
         here, throttle = f"session {caller.session.hex()}", desk.throttle
         throttle.demand_open(desk.policy.sessions, here, caller.user, caller.at_us)
         proven = keys.prove(terms, log_id, caller.user, known, before, form.old)

@@ -12,8 +12,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from storage.times import MINUTE_US
 from sync.department.journal.passkeys import UNLOCK, ProvenUse
-from sync.department.policy.refusals import NotProvenError
+from sync.department.policy.refusals import FormError, NotProvenError
 
+NONCE_BYTES = 16
 LIFE_US = 5 * MINUTE_US
 MOST_WAITING = 500
 
@@ -54,7 +55,7 @@ class Challenges:
         self._guard = threading.Lock()
         self._logons: OrderedDict[bytes, WaitingLogon] = OrderedDict()
         self._proofs: OrderedDict[bytes, WaitingProof] = OrderedDict()
-        self._asked: OrderedDict[bytes, ProvenUse] = OrderedDict()
+        self._asked: OrderedDict[tuple[bytes, str], ProvenUse] = OrderedDict()
 
     def add(self, one: WaitingLogon) -> bytes:
         """Keep a logon; its challenge."""
@@ -83,21 +84,32 @@ class Challenges:
         return found
 
     def ask(self, session: bytes, use: ProvenUse) -> None:
-        """A call of this session was refused for the lack of a proof: the next one is for it."""
+        """A call of this session was refused for the lack of a proof: the next one may be of it."""
         with self._guard:
-            self._asked[session] = use
-            self._asked.move_to_end(session)
+            self._asked[session, use.name] = use
+            self._asked.move_to_end((session, use.name))
             while len(self._asked) > MOST_WAITING:
                 self._asked.popitem(last=False)
 
-    def asked(self, session: bytes) -> ProvenUse | None:
-        """What the newest refused call of this session asks a proof for."""
+    def asked(self, session: bytes, name: str = "") -> ProvenUse:
+        """What a refused call of this session asks a proof for, by `ProvenUse.name`; else the newest such
+        call. Raises FormError where there is none."""
         with self._guard:
-            return self._asked.get(session)
+            wanted = (one for one in reversed(self._asked) if one[0] == session and name in {"", one[1]})
+            found = next(wanted, None)
+            if found is not None:
+                return self._asked[found]
+        raise FormError(
+            "a proof is of one call: no call of this session asked for "
+            + ("this one" if name else "a proof"),
+            code="proof",
+            clause="CJIS IA-11",
+            cure="make the call, prove it, and make it again",
+        )
 
     def add_proof(self, department: bytes, session: bytes, use: ProvenUse, now_us: int) -> bytes:
         """The challenge of a fresh proof in this session, for one use."""
-        nonce = os.urandom(16)
+        nonce = os.urandom(NONCE_BYTES)
         challenge = use.challenge(department, session, nonce)
         with self._guard:
             self._proofs[challenge] = WaitingProof(session=session, at_us=now_us, use=use, nonce=nonce)

@@ -103,19 +103,25 @@ def stand_in(user: str, secret: bytes, keys: Mapping[str, PersonKeySet]) -> Pers
     )
 
 
-def certified(
-    known: PersonKeySet | None, department: bytes, user: str, certificate: bytes, at_us: int
+def certified(  # noqa: PLR0917 - a certificate, and what it must say
+    known: PersonKeySet | None,
+    department: bytes,
+    user: str,
+    certificate: bytes,
+    at_us: int,
+    use: str = SESSION,
+    of: bytes = b"",
 ) -> bool:
-    """Whether a certificate for a session is of this person's key, and a few minutes old."""
+    """Whether a certificate for a session, or another use, is of this person's key, and a few minutes old.
+    `of`: the 32 bytes that it must certify."""
     if known is None:
         return False
     try:
         said = open_certificate(certificate, known.public_key)
     except (StorageError, ValueError):
         return False
-    return (said.department, said.user, said.use) == (department, user, SESSION) and abs(
-        said.at_us - at_us
-    ) <= SIGNED_WITHIN_US
+    said_well = (said.department, said.user, said.use) == (department, user, use)
+    return said_well and of in {b"", said.public_key} and abs(said.at_us - at_us) <= SIGNED_WITHIN_US
 
 
 def next_key(  # noqa: PLR0917 - a person, and what is known of them
@@ -127,10 +133,10 @@ def next_key(  # noqa: PLR0917 - a person, and what is known of them
     at_us: int,
 ) -> PersonKeySet:
     """The key of a new password, certified by the one before it."""
-    key, made = new_key(terms, department, user, password)
+    _, made = new_key(terms, department, user, password)
     if before is None:
         return made
-    proof = certify(before, department, user, NEXT_KEY, key.public_key(), at_us)
+    proof = certify(before, department, user, NEXT_KEY, made.public_key, at_us)
     return PersonKeySet(
         user=user, public_key=made.public_key, salt=made.salt, scheme=made.scheme, proof=proof
     )

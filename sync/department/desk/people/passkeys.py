@@ -111,18 +111,12 @@ def _ids(desk: Desk, user: str) -> list[bytes]:
     return [one.credential_id for one in known.get(user, ())] or invented or [secret]
 
 
-def begin_proof(desk: Desk, token: str) -> str:
-    """The options of a fresh proof with a passkey, as JSON, for the call of this open session that was last
-    refused for the lack of one: the authenticator signs what it is for. Raises DeskRefusal."""
+def begin_proof(desk: Desk, token: str, proof: str = "") -> str:
+    """The options of a fresh proof with a passkey, as JSON, for a call of this open session that was refused
+    for the lack of one (`proof`: as its refusal names it, else the last one): the authenticator signs what it
+    is for. Raises DeskRefusal."""
     caller = desk.still(token, Call.POLICY_READ)
-    use = desk.logons.challenges.asked(caller.session)
-    if use is None:
-        raise FormError(
-            "a passkey proves one call: no call of this session asked for a proof",
-            code="proof",
-            clause="CJIS IA-11",
-            cure="make the call, prove it, and make it again",
-        )
+    use = desk.logons.challenges.asked(caller.session, proof)
     challenge = desk.logons.challenges.add_proof(desk.log.log_id, caller.session, use, caller.at_us)
     return _asked_of(desk, caller.user, challenge)
 

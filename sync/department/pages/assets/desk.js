@@ -115,7 +115,7 @@
     if (use) {
       use.hidden = false;
       use.addEventListener("click", () => tried(async () => {
-        const form = use.form, asked = await ask(use.dataset.ask || "/logon/passkey", { user: first("#user")?.value || "", mark: body.dataset.mark || "" });
+        const form = use.form, asked = await ask(use.dataset.ask || "/logon/passkey", { user: first("#user")?.value || "", proof: form.elements.proof?.value || "", mark: body.dataset.mark || "" });
         const made = await navigator.credentials.get({ publicKey: PublicKeyCredential.parseRequestOptionsFromJSON(asked) });
         first('[name="passkey"]', form).value = JSON.stringify(made.toJSON());
         form.submit();
