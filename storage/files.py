@@ -106,6 +106,17 @@ def write_together(files: Sequence[tuple[Path, bytes]], folder: Path, pool: Exec
             os.close(descriptor)
 
 
+def replace_together(files: Sequence[tuple[Path, bytes]], folder: Path, pool: Executor) -> None:
+    """As `write_together`, each file whole under its name or not at all."""
+    beside = [(path.with_name(path.name + ".new"), data) for path, data in files]
+    for path, _ in beside:
+        path.unlink(missing_ok=True)
+    write_together(beside, folder, pool)
+    for (path, _), (new, _) in zip(files, beside, strict=True):
+        new.replace(path)
+    sync_dir(folder)
+
+
 def write_at_once(files: Sequence[tuple[Path, bytes]], folder: Path, pool: Executor) -> None:
     """As `write_together`, with one sync for all of them where the system can (syncfs(2)).
 
@@ -233,7 +244,8 @@ def remove_tree(path: Path) -> int:
     """Remove a directory of files durably; how many files were in it. Absent is fine."""
     if not path.is_dir():
         return 0
-    count = remove(path.iterdir())
+    folders = [one for one in path.iterdir() if one.is_dir() and not one.is_symlink()]
+    count = sum(remove_tree(one) for one in folders) + remove(path.iterdir())
     path.rmdir()
     sync_dir(path.parent)
     return count

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -222,11 +223,84 @@ def test_an_export_in_the_drop_folder_is_taken_daily_and_set_aside(
     folder = department.front.exports
     assert daily.compare_cases(department.front, folder) == 0
     folder.mkdir()
-    (folder / "cad.csv").write_text("number\n26-001234\n")
-    (folder / "wrong.csv").write_bytes(b"\xff\xfe\x00")
+    dropped(folder / "cad.csv", b"number\n26-001234\n")
+    dropped(folder / "wrong.csv", b"\xff\xfe\x00")
     assert daily.compare_cases(department.front, folder) == 1
     assert {path.name for path in folder.iterdir()} == {"cad.csv.done", "wrong.csv.refused"}
     assert department.desk.book.cases.known == 1
+
+
+def dropped(path: Path, data: bytes) -> None:
+    """An export that was written a while ago."""
+    path.write_bytes(data)
+    os.utime(path, (1, 1))
+
+
+def test_the_exports_of_cad_and_rms_are_one_and_nothing_else_in_the_folder_stops_the_run(
+    department: Department, tokens: Tokens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in ("26-001234", "26-777777"):
+        searched(department, tokens("comm1"), number)
+    department.clock.step(25 * HOUR_US)
+    folder = department.front.exports
+    folder.mkdir()
+    dropped(folder / "cad.csv", b"incident\n26-777777\n")
+    dropped(folder / "rms.csv", b"case_number\n26-001234\n")
+    (folder / "2025.csv").mkdir()
+    os.mkfifo(folder / "pipe.csv")
+    (folder / "link.csv").symlink_to("/dev/zero")
+    (folder / "half.csv").write_text("number\n26-00")  # CAD still writes it
+    left = {"2025.csv", "pipe.csv", "link.csv", "half.csv"}
+    later: list[str] = []
+    monkeypatch.setattr(
+        "sync.department.desk.audit.calls.look_daily", lambda _front: later.append("detectors")
+    )
+    monkeypatch.setattr("sync.department.desk.holds.calls.finish", lambda _front: 1 // 0)
+    daily.run(department.front, NoPurges())  # type: ignore[arg-type]
+    assert later == ["detectors"]
+    assert {path.name for path in folder.iterdir()} == {"cad.csv.done", "rms.csv.done", *left}
+    assert (department.desk.book.cases.known, department.desk.book.cases.unknown) == (2, {})
+
+
+class NoPurges:
+    """A store that purged nothing."""
+
+    def receipts(self) -> list[tuple[int, bytes]]:
+        return []
+
+
+def compared(department: Department, user: str, export: bytes) -> AuditCompared:
+    made = department.call("audit/compare", department.logon(user), CompareForm(export=export))
+    assert isinstance(made, AuditCompared)
+    return made
+
+
+def test_no_person_vouches_for_a_case_of_their_own(department: Department, tokens: Tokens) -> None:
+    """The supervisor may search and compare: an invented export knows the invented case."""
+    mine = searched(department, tokens("super"), "26-998877")
+    other = searched(department, tokens("comm1"), "26-998878")
+    department.clock.step(25 * HOUR_US)
+    made = compared(department, "super", b"number\n26-998877\n26-998878\n")
+    assert (made.accesses, made.known) == (1, 1)
+    assert department.desk.book.cases.left == {mine}
+    made = compared(department, "chief", b"number\n26-001234\n")
+    assert (made.unknown, department.desk.book.cases.left) == ((mine,), set())
+    compared(department, "super", b"number\n26-998877\n")  # nor takes it back
+    assert set(department.desk.book.cases.unknown) == {mine}
+    assert other not in department.desk.book.cases.unknown
+
+
+def test_the_right_export_takes_back_what_a_wrong_one_said(department: Department, tokens: Tokens) -> None:
+    asked = [searched(department, tokens("comm1"), f"26-00{1000 + number}") for number in range(5)]
+    department.clock.step(25 * HOUR_US)
+    with pytest.raises(FormError, match="is it the right file"):
+        compared(department, "super", b"number\n26-555555\n")
+    assert compared(department, "super", b"number\n26-001000\n").unknown == tuple(asked[1:])
+    right = b"number\n" + b"".join(b"26-00%d\n" % (1000 + number) for number in range(1, 4))
+    assert compared(department, "chief", right).accesses == 0
+    assert department.desk.book.cases.unknown == {asked[4]: "comm1"}
+    department.desk.try_cover(department.desk.log.size() - 1)
+    assert counted(department.desk).case_numbers.share == pytest.approx(4 / 5)
 
 
 @pytest.mark.parametrize("export", [b"", b"a,b\n1,2\n", b"\xff\xff", b"number"])

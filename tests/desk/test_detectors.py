@@ -95,10 +95,37 @@ def test_off_shift_goes_round_the_clock() -> None:
     ):
         assert minutes_off(shift, minute) == off
     late = [look(n, at_us=DAY_US + (1020 + n) * MINUTE_US) for n in range(3)]
-    (flag,) = off_shift(late, TERMS, {"comm1": day}, UTC)
+    (flag,) = off_shift(late, TERMS, {"comm1": [(0, day)]}, UTC)
     assert flag.entries == (0, 1, 2)
-    assert list(off_shift(late, TERMS, {"comm1": day}, zone_of("UTC-08:00"))) == []
-    assert list(off_shift(late, TERMS, {"comm1": None}, UTC)) == []
+    assert list(off_shift(late, TERMS, {"comm1": [(0, day)]}, zone_of("UTC-08:00"))) == []
+    assert list(off_shift(late, TERMS, {"comm1": [(0, None)]}, UTC)) == []
+
+
+def test_a_shift_that_was_entered_later_neither_accuses_nor_excuses() -> None:
+    """Next month's roster, and a shift that is emptied, and widened, for one evening."""
+    day, night = Shift(start_min=480, end_min=960), Shift(start_min=1320, end_min=360)
+    noon, evening = look(1, at_us=9 * DAY_US + 720 * MINUTE_US), look(2, at_us=9 * DAY_US + 1200 * MINUTE_US)
+    later = [(0, day), (noon.at_us + 1, night)]
+    assert list(off_shift([noon], TERMS, {"comm1": later}, UTC)) == []
+    hour_us = 60 * MINUTE_US
+    widened = Shift(start_min=0, end_min=0)
+    excused = [(0, day), (evening.at_us - 2 * hour_us, None), (evening.at_us - hour_us, widened)]
+    (flag,) = off_shift([noon, evening], TERMS, {"comm1": excused}, UTC)
+    assert flag.entries == (2,)
+    for kept_us in (DAY_US, 2 * DAY_US):  # a shift of its own by then
+        assert (
+            list(off_shift([evening], TERMS, {"comm1": [(0, day), (evening.at_us - kept_us, None)]}, UTC))
+            == []
+        )
+
+
+def test_one_plate_is_one_however_it_is_spelled() -> None:
+    spelled = ("7ABC001", "7ABCO01", "7ABC0OI", "7ABC00I", "7ABCOO1")
+    looks = [look(n, plate=plate, number=f"26-0{n}", at_us=n * DAY_US) for n, plate in enumerate(spelled)]
+    (flag,) = same_plate(looks, TERMS)
+    assert flag.entries == (0, 1, 2, 3, 4)
+    together = [replace(one, at_us=0) for one in looks]
+    assert list(burst(together * TERMS.burst_count, TERMS)) == []
 
 
 def test_a_shift_keeps_to_the_clock_on_the_wall_on_both_sides_of_the_change() -> None:
@@ -108,7 +135,7 @@ def test_a_shift_keeps_to_the_clock_on_the_wall_on_both_sides_of_the_change() ->
 
     def flagged(shift: Shift, *clock: int) -> bool:
         at_us = round(datetime(*clock, tzinfo=pacific).timestamp()) * 1_000_000  # type: ignore[misc,arg-type]
-        return bool(list(off_shift([look(1, at_us=at_us)], TERMS, {"comm1": shift}, pacific)))
+        return bool(list(off_shift([look(1, at_us=at_us)], TERMS, {"comm1": [(0, shift)]}, pacific)))
 
     for month, date in ((3, 7), (3, 8), (3, 9), (7, 1), (10, 31), (11, 1), (11, 2)):
         assert not flagged(day, 2026, month, date, 8, 0)
@@ -124,7 +151,7 @@ def test_look_ups_of_one_night_off_shift_are_one_flag_on_the_night_of_the_change
     pacific, day = zone_of("America/Los_Angeles"), Shift(start_min=480, end_min=960)
     evening = round(datetime(2026, 10, 31, 22, tzinfo=pacific).timestamp()) * 1_000_000
     night = [look(n, at_us=evening + n * 30 * MINUTE_US) for n in range(18)]
-    (flag,) = off_shift(night, TERMS, {"comm1": day}, pacific)
+    (flag,) = off_shift(night, TERMS, {"comm1": [(0, day)]}, pacific)
     assert len(flag.entries) == 18
 
 

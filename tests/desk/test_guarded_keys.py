@@ -77,6 +77,19 @@ def test_the_true_cover_opens_what_was_searched(search: Search) -> None:
     assert (opened.read, set(opened.elements)) == (read, {"text", "place"})
 
 
+def test_a_search_opens_nothing_of_a_day_before_it_begins(search: Search) -> None:
+    """Root asks for the year in the name of a look-up of ten days."""
+    door, early = search.department.front.door, search.query.since_us // DAY_US - 1
+    asks: tuple[Callable[[], object], ...] = (
+        lambda: door.tokens(search.cover, search.query, [early, search.day]),
+        lambda: door.match(search.cover, search.query, early, bytes(32), []),
+    )
+    for ask in asks:
+        with pytest.raises(DeskRefusal) as refused:
+            ask()
+        assert refused.value.code == "other-day"
+
+
 def with_a_bit_of_the_entry_flipped(search: Search) -> None:
     search.tokens(replace(search.cover, leaf=flip(search.cover.leaf)))
 

@@ -150,3 +150,20 @@ def test_compliance_names_a_hold_whose_content_is_not_here(department: Departmen
         f"hold {hold}: 0 of its 2 reads are here; restore the folder of holds from its backup, then: "
         "department verify"
     ]
+
+
+def test_other_files_in_the_folders_of_holds_hide_no_held_content(department: Department) -> None:
+    """A volume of its own, a file manager, a backup program."""
+    _hold, folder = placed(department)
+    vault, access = FolderVault(folder.parent), int(folder.name)
+    (folder.parent / "lost+found").mkdir()
+    (folder.parent / "12.bak").write_bytes(b"x")
+    (folder.parent / ".DS_Store").write_bytes(b"x")
+    (folder / ".DS_Store").write_bytes(b"x")
+    (folder / "old").mkdir()
+    (folder / "old" / "0.held").write_bytes(b"x")
+    assert vault.kept() == [access]
+    assert (vault.count(access), len(vault.stored(access)), len(vault.digests(access))) == (2, 2, 2)
+    assert problems(department) == []
+    vault.destroy(access)
+    assert vault.kept() == []

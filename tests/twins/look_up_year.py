@@ -12,7 +12,7 @@ import random
 from dataclasses import dataclass
 
 from storage.times import DAY_US, MINUTE_US
-from sync.department.desk.audit.detectors import LookUp
+from sync.department.desk.audit.detectors import LookUp, Shifts
 from sync.department.journal.entries import Shift
 
 YEAR_START_US = 1_767_225_600_000_000  # 2026-01-01
@@ -32,7 +32,7 @@ class Year:
 
     look_ups: list[LookUp]
     planted: list[tuple[str, frozenset[int]]]
-    shifts: dict[str, Shift | None]
+    shifts: dict[str, Shifts]
 
 
 @dataclass
@@ -61,8 +61,8 @@ def simulate(count: int, patterns_a_kind: int, seed: int) -> Year:
     chance = random.Random(seed)
     runners = [f"comm{n}" for n in range(12)]
     staff = [f"officer{n}" for n in range(120)]
-    shifts: dict[str, Shift | None] = {
-        runner: Shift(start_min=(n % 3) * 480, end_min=(n % 3) * 480 + 480)
+    shifts: dict[str, Shifts] = {
+        runner: [(0, Shift(start_min=(n % 3) * 480, end_min=(n % 3) * 480 + 480))]
         for n, runner in enumerate(runners)
     }
     drafts: list[_Draft] = []

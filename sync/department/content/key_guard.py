@@ -27,7 +27,7 @@ from storage.errors import ProofError, StorageError
 from storage.leaf import ENTRY, unchecked
 from storage.read_records import Position, ReadPlace, ReadText
 from storage.sealing import Opened, commitment
-from storage.times import MINUTE_US
+from storage.times import DAY_US, MINUTE_US
 from sync.department.content import alert_facts
 from sync.department.content.followed_log import FollowError
 from sync.department.content.key_service import ContentKeys, StoredElement
@@ -311,6 +311,8 @@ class GuardedKeys:
     def tokens(self, cover: Cover, query: Query, days: Sequence[int]) -> dict[int, tuple[bytes, ...]]:
         access, why, _ = self._shown(cover, Access)
         _demand_query(access, query)
+        for day in days:
+            _demand_day(query, day)
         return self._service.tokens(why, query.plate, days)
 
     def match(
@@ -318,6 +320,7 @@ class GuardedKeys:
     ) -> list[MatchedRead]:
         access, why, entry = self._shown(cover, Access)
         _demand_query(access, query)
+        _demand_day(query, day)
         self._demand_unit(query, log_id)
         _demand_of_log(log_id, rows)
         wanted = [one for row in rows for one in row.wanted(("text", "place"))]
@@ -471,6 +474,12 @@ def _demand_named(log_id: bytes, rows: Sequence[Row], allowed: set[str]) -> None
 def _demand_action(access: Access, action: str) -> None:
     if access.action != action:
         raise _no(f"the entry is of no {action}", "other-action")
+
+
+def _demand_day(query: Query, day: int) -> None:
+    """What a search asks for was not received before it happened: earlier days are none of its own."""
+    if day < query.since_us // DAY_US:
+        raise _no("the search begins after that day of receipt", "other-day")
 
 
 def _demand_query(access: Access, query: Query) -> None:

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+import structlog
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -38,6 +39,7 @@ from storage.times import DAY_US, now_us
 from sync.department.content.likeness import forms_of
 from sync.errors import KeyServiceError
 
+log_events = structlog.get_logger("department.keys")
 TOKEN_BYTES = 16
 KEEP_DAYS = 365  # 463.8: the floor of a year, where no policy says less
 DAY_KEY_DAYS = 366  # an epoch of one day may be uploaded a year later; then its private day key goes
@@ -179,20 +181,36 @@ class LocalKeyService:
             fresh: list[tuple[Path, bytes]] = []
             for day in range(first_day, first_day + count):
                 path = self._folder / "day" / f"{day}.key"
-                if path.exists():
-                    made.append(DayKey.of(day, _load_p256(path)))
+                known = self._day_key(path)
+                if known is not None:
+                    made.append(DayKey.of(day, known))
                     continue
                 private = ec.generate_private_key(ec.SECP256R1())
                 fresh.append((path, _der(private)))
                 made.append(DayKey.of(day, private))
             with ThreadPoolExecutor(16) as pool:  # a year of keys is one commit of the disk, not four hundred
-                files.write_together(fresh, self._folder / "day", pool)
+                files.replace_together(fresh, self._folder / "day", pool)
         return tuple(made)
+
+    def _day_key(self, path: Path) -> ec.EllipticCurvePrivateKey | None:
+        """A day's key; None without one. A file that holds none (a power cut in an earlier version, before
+        its key was given out) is set aside as `.damaged`, and stops no other day."""
+        try:
+            return _load_p256(path)
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyServiceError):
+            log_events.warning("key_damaged", file=path.name, cure="restore it if a backup has it")
+            path.replace(path.with_suffix(".damaged"))
+            files.sync_dir(path.parent)
+            return None
 
     def _private(self, key_id: bytes) -> ec.EllipticCurvePrivateKey:
         if key_id not in self._ids:
             for path in (self._folder / "day").glob("*.key"):
-                self._ids[DayKey.of(int(path.stem), _load_p256(path)).key_id] = path
+                key = self._day_key(path)
+                if key is not None:
+                    self._ids[DayKey.of(int(path.stem), key).key_id] = path
         path_of = self._ids.get(key_id)
         if path_of is None or not path_of.exists():
             raise KeyServiceError(
@@ -220,12 +238,11 @@ class LocalKeyService:
             if day in self._store:
                 return self._store[day]
             path = self._store_path(day)
-            if not path.exists():
+            if _is_empty(path, make=make):
                 if not make or path.with_suffix(".gone").exists():
                     raise KeyServiceError(f"the key of the day of receipt {day} is not here: purged")
-                files.write_new(path, sealing.new_key())
-                files.sync_dir(path.parent)
-            self._store[day] = path.read_bytes()
+                files.replace(path, sealing.new_key())
+            self._store[day] = _whole(path)
             return self._store[day]
 
     def has_store_key(self, day: int) -> bool:
@@ -299,12 +316,11 @@ class LocalKeyService:
     def _hold_key(self, hold: str, *, make: bool) -> bytes:
         path = self._hold_path(hold)
         with self._guard:
-            if not path.exists():
+            if _is_empty(path, make=make):
                 if not make or path.with_suffix(".gone").exists():
                     raise KeyServiceError("the key of this hold is not here: released")
-                files.write_new(path, sealing.new_key())
-                files.sync_dir(path.parent)
-            return path.read_bytes()
+                files.replace(path, sealing.new_key())
+            return _whole(path)
 
     def hold_stored(
         self, why: str, hold: str, day: int, log_id: bytes, wanted: Sequence[StoredElement]
@@ -451,6 +467,20 @@ def _der(private: ec.EllipticCurvePrivateKey) -> bytes:
     return private.private_bytes(
         serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
+
+
+def _is_empty(path: Path, *, make: bool) -> bool:
+    """Whether there is no key; where one is to be made, an empty file is none (a power cut in an earlier
+    version, before anything was sealed under it)."""
+    return not path.exists() or (make and path.stat().st_size == 0)
+
+
+def _whole(path: Path) -> bytes:
+    """A key's bytes. Raises KeyServiceError for a file that holds none."""
+    key = path.read_bytes()
+    if len(key) != sealing.KEY_BYTES:
+        raise KeyServiceError("holds no key", where=str(path), cure="restore it from its backup")
+    return key
 
 
 def _load_p256(path: Path) -> ec.EllipticCurvePrivateKey:

@@ -9,6 +9,7 @@ Nothing here sees a key: opening is the key service's, for anyone who shows the 
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,7 @@ HOLDS = "holds"
 """The folder, in that of the desk."""
 
 MAX_HELD_BYTES = 1 << 28
+HOLD_FOLDER, HELD_FILE = re.compile(r"[0-9]{1,18}"), re.compile(r"[0-9]{1,9}\.held")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,10 +72,7 @@ class FolderVault:
         if not folder.is_dir():
             raise HomeError("the held content is not here: released, or lost", where=str(folder))
         try:
-            return [
-                _stored((folder / f"{number}.held").read_bytes())
-                for number in range(len(list(folder.iterdir())))
-            ]
+            return [_stored(path.read_bytes()) for path in _files(folder)]
         except (OSError, StorageError, KeyError) as error:
             raise HomeError(
                 f"the held content is damaged: {type(error).__name__}",
@@ -83,10 +82,8 @@ class FolderVault:
 
     def digests(self, access: int) -> tuple[bytes, ...]:
         """SHA-256 of each file of a hold, in the order of its reads."""
-        folder = self._folder / f"{access}"
         return tuple(
-            hashlib.sha256((folder / f"{number}.held").read_bytes()).digest()
-            for number in range(len(list(folder.iterdir())))
+            hashlib.sha256(path.read_bytes()).digest() for path in _files(self._folder / f"{access}")
         )
 
     def destroy(self, access: int) -> None:
@@ -95,11 +92,20 @@ class FolderVault:
 
     def count(self, access: int) -> int:
         """How many reads of a hold are here."""
-        return len(list((self._folder / f"{access}").glob("*.held")))
+        folder = self._folder / f"{access}"
+        return len(_files(folder)) if folder.is_dir() else 0
 
     def kept(self) -> list[int]:
-        """What is here."""
-        return sorted(int(one.name) for one in self._folder.iterdir())
+        """The holds whose content is here; what else is there is left alone."""
+        here = self._folder.iterdir()
+        return sorted(int(one.name) for one in here if HOLD_FOLDER.fullmatch(one.name) and one.is_dir())
+
+
+def _files(folder: Path) -> list[Path]:
+    """The files of a hold, each under its place: a missing one is missed when it is read. What a backup or a
+    file manager left beside them is none of them."""
+    count = sum(HELD_FILE.fullmatch(one.name) is not None for one in folder.iterdir())
+    return [folder / f"{number}.held" for number in range(count)]
 
 
 def _stored(data: bytes) -> StoredRead:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from storage.errors import PackageError
 
+MOST_SWELLING = 50  # text about a log's entries shrinks to a tenth
 FIXED_TIME = (1980, 1, 1, 0, 0, 0)
 # what zipfile raises for damage; ValueError is a seek to before the file's start (Python 3.13)
 DAMAGE = (
@@ -38,7 +39,8 @@ def read_zip(
 ) -> dict[str, bytes]:
     """Each file by its name. `where`: what the errors call it. Raises PackageError.
 
-    `stored`: none is compressed, so that a small file from outside takes no more memory than it has bytes.
+    `stored`: none is compressed, so that a small file from outside takes no more memory than it has bytes;
+    else it takes no more than `MOST_SWELLING` times that.
     """
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -47,6 +49,8 @@ def read_zip(
                 raise PackageError("is too large", where=where)
             if stored and sum(one.file_size for one in infos) > len(data):
                 raise PackageError("is compressed, as no package of a department is", where=where)
+            if sum(one.file_size for one in infos) > MOST_SWELLING * len(data):
+                raise PackageError("swells too much: no program of a department made it", where=where)
             if len({one.filename for one in infos}) != len(infos):
                 raise PackageError("holds a name twice", where=where)
             return {one.filename: archive.read(one) for one in infos}

@@ -160,7 +160,8 @@ class CasesCompared(Note):
     """The look-ups of a period, held against the case and incident numbers of CAD or RMS.
 
     `unknown`: accesses whose number the export does not have, `users`: in whose name each was made;
-    `source`: SHA-256 of the export.
+    `source`: SHA-256 of the export; `found`: accesses that an earlier export lacked, and this one has;
+    `left`: those of the person who compared, for the next comparison.
     """
 
     KIND: ClassVar[str] = "cases_compared"
@@ -171,3 +172,5 @@ class CasesCompared(Note):
     unknown: tuple[int, ...]
     users: tuple[str, ...]
     source: bytes
+    found: tuple[int, ...] = later(())
+    left: tuple[int, ...] = later(())

@@ -6,18 +6,20 @@ The parts are independent: one that fails today is reported, and retried tomorro
 from __future__ import annotations
 
 import hashlib
+import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import structlog
 
-from storage.errors import ExplainedError
+from storage import files
+from storage.errors import StorageError
 from storage.times import DAY_US, day_text
 from sync import messages
 from sync.department.content.proven_door import ProvenDoor
 from sync.department.desk.audit import calls as calls_audit
-from sync.department.desk.audit import case_calls
+from sync.department.desk.audit import case_calls, cases
 from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Desk
 from sync.department.desk.documents import local
@@ -34,6 +36,7 @@ from sync.department.server.retention import DayPurgeReceipt, StoreRetention
 
 log_events = structlog.get_logger("department.desk")
 TELL_S = 10.0
+WRITTEN_S = 60.0  # since an export was last written to
 
 
 def enter_purges(desk: Desk, retention: StoreRetention) -> list[int]:
@@ -134,20 +137,49 @@ def cover_newest(desk: Desk) -> None:
 
 
 def compare_cases(front: DeskContext, folder: Path) -> int:
-    """Hold look-ups against the newest export in the drop folder, and set it aside: how many look-ups.
+    """Hold look-ups against the exports in the drop folder, all of them as one, and set them aside: how many
+    look-ups.
 
-    CAD or RMS writes `*.csv` there; an invalid file is set aside too, as `*.refused`.
+    CAD and RMS write `*.csv` there; an invalid file is set aside too, as `*.refused`. What is younger than a
+    minute may still be written, and what is no plain file, or cannot be read, is left where it is.
     """
-    exports = sorted(folder.glob("*.csv"), key=lambda one: one.stat().st_mtime) if folder.is_dir() else []
-    done = 0
-    for path in exports:
+    exports: dict[Path, bytes] = {}
+    for path in sorted(folder.glob("*.csv")) if folder.is_dir() else ():
         try:
-            done += case_calls.compare_daily(front, path.read_bytes())
-            path.replace(path.with_suffix(".csv.done"))
+            data = _export(path)
+            if data is not None:
+                cases.read_export(data)
+                exports[path] = data
         except FormError as error:
             log_events.warning("export_refused", code=error.code)
-            path.replace(path.with_suffix(".csv.refused"))
+            _set_aside(path, "refused")
+        except (OSError, StorageError) as error:
+            log_events.warning("export_not_read", kind=type(error).__name__)
+    if not exports:
+        return 0
+    try:
+        done, word = case_calls.compare_daily(front, list(exports.values())), "done"
+    except FormError as error:
+        log_events.warning("export_refused", code=error.code)
+        done, word = 0, "refused"
+    for path in exports:
+        _set_aside(path, word)
     return done
+
+
+def _export(path: Path) -> bytes | None:
+    """A plain file's content; None while it may still be written. Raises OSError, StorageError."""
+    with files.open_evidence(path) as file:
+        if time.time() - os.fstat(file.fileno()).st_mtime < WRITTEN_S:
+            return None
+        return file.read(cases.MAX_EXPORT_BYTES + 1)
+
+
+def _set_aside(path: Path, word: str) -> None:
+    try:
+        path.replace(path.with_suffix(f".csv.{word}"))
+    except OSError as error:  # compared again tomorrow, to the same end
+        log_events.warning("export_stays", kind=type(error).__name__)
 
 
 def tell_people(front: DeskContext, ways: Sequence[Way]) -> bool:
@@ -179,5 +211,5 @@ def run(front: DeskContext, retention: StoreRetention, ways: Sequence[Way] = ())
     for name, part in parts:
         try:
             part()
-        except ExplainedError as error:
+        except Exception as error:  # noqa: BLE001 - whatever stops one part must not stop the others
             log_events.warning("daily_failed", part=name, kind=type(error).__name__)

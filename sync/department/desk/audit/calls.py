@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -28,6 +28,7 @@ from sync.department.journal.entries import (
     FindingClosed,
     FindingOpened,
     LogRead,
+    Shift,
 )
 from sync.department.journal.inquiry_entries import Access, InquiryAsked
 from sync.department.journal.office_entries import GrantIssued
@@ -246,11 +247,11 @@ def look_daily(front: DeskContext) -> list[int]:
 
 
 def detected(desk: Desk, looks: list[LookUp]) -> list[Flag]:
-    """What the detectors say of these look-ups, with every person's shift as it is now."""
+    """What the detectors say of these look-ups, with every person's shift as it was then."""
     with desk.log.writing():
         desk.refresh()
         book, now_us = desk.book, desk.now_us()
-        shifts = {user: account.shift for user, account in book.roster.accounts.items()}
+        shifts = _shifts(desk)
         terms, zone = desk.policy.detectors, desk.policy.zone
         glass = _emergencies(book)
         alone = [
@@ -272,6 +273,16 @@ def detected(desk: Desk, looks: list[LookUp]) -> list[Flag]:
         *detectors.no_reviewer(removed),
         *unknown,
     ]
+
+
+def _shifts(desk: Desk) -> dict[str, list[tuple[int, Shift | None]]]:
+    """Every shift of each person, by when it was entered."""
+    held: dict[str, list[tuple[int, Shift | None]]] = defaultdict(list)
+    for entry in desk.log.entries(kinds=(AccountSet.KIND,)):
+        note = entry.note
+        if isinstance(note, AccountSet) and (not held[note.user] or held[note.user][-1][1] != note.shift):
+            held[note.user].append((entry.stamp.at_us, note.shift))
+    return held
 
 
 def _judges(book: DeskState) -> set[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from sync.department.desk.audit import cases
@@ -29,14 +30,25 @@ class AuditCompared:
 
 
 def compare_cases(front: DeskContext, token: str, form: CompareForm) -> AuditCompared:
-    """Hold the look-ups since the last comparison against an export; the next audit assigns what it lacks."""
+    """Hold the look-ups since the last comparison against an export; the next audit assigns what it lacks.
+
+    Your own look-ups are left for the next comparison, which another person or the system makes.
+    """
     desk = front.desk
     numbers = cases.read_export(form.export)
     desk.demand(token, Call.AUDIT_RUN)
     requests = front.requests.of(desk.log)
 
     def plan(caller: Caller) -> Plan[AuditCompared]:
-        note = cases.compare(requests, numbers, form.export, since_us=compared_to(desk), now_us=caller.at_us)
+        note = cases.compare(
+            requests,
+            numbers,
+            form.export,
+            before=desk.book.cases,
+            since_us=compared_to(desk),
+            now_us=caller.at_us,
+            by=caller.user,
+        )
         return [note], lambda made: AuditCompared(
             entry=made[0].sequence, accesses=note.accesses, known=note.known, unknown=note.unknown
         )
@@ -52,11 +64,19 @@ def compared_to(desk: Desk) -> int:
     )
 
 
-def compare_daily(front: DeskContext, export: bytes) -> int:
-    """The same by the system, from the drop folder: how many look-ups were held against it."""
+def compare_daily(front: DeskContext, exports: Sequence[bytes]) -> int:
+    """The same by the system, from the drop folder, against all exports of CAD and RMS that are there: how
+    many look-ups were held against them."""
     desk = front.desk
-    numbers = cases.read_export(export)
-    requests = front.requests.of(desk.log)
-    note = cases.compare(requests, numbers, export, since_us=compared_to(desk), now_us=desk.now_us())
+    numbers = frozenset[str]().union(*(cases.read_export(export) for export in exports))
+    requests, source = front.requests.of(desk.log), b"".join(exports)
+    note = cases.compare(
+        requests,
+        numbers,
+        source,
+        before=desk.book.cases,
+        since_us=compared_to(desk),
+        now_us=desk.now_us(),
+    )
     desk.system(note)
     return note.accesses

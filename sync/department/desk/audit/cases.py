@@ -23,24 +23,30 @@ from sync.department.policy.refusals import FormError
 CLAUSE = "463.5 (a)"
 GRACE_US = DAY_US
 MAX_EXPORT_BYTES = 32 << 20
+SEVERAL = 5  # look-ups of which a right export knows one
 COLUMNS = ("number", "case_number", "case", "incident", "incident_number", "cad_number", "rms_number")
 
 
 @dataclass(slots=True)
 class Cases:
-    """What the log says of comparisons: the newest word on each access."""
+    """What the log says of comparisons: the newest word on each access. `left`: those that no other person
+    than their own compared."""
 
     last: Entry | None = None
     compared: int = 0
     known: int = 0
     unknown: dict[int, str] = field(default_factory=dict)
+    left: set[int] = field(default_factory=set)
 
     def apply(self, entry: Entry) -> None:
         note = entry.note
         if isinstance(note, CasesCompared):
             self.last = entry
             self.compared += note.accesses
-            self.known += note.known
+            self.known += note.known + len(note.found)
+            for access in note.found:
+                self.unknown.pop(access, None)
+            self.left = set(note.left)
             for at, access in enumerate(note.unknown):
                 self.unknown[access] = note.users[at]
 
@@ -85,12 +91,33 @@ def read_export(data: bytes) -> frozenset[str]:
 
 
 def compare(
-    requests: Iterable[AlprRequest], numbers: frozenset[str], source: bytes, *, since_us: int, now_us: int
+    requests: Iterable[AlprRequest],
+    numbers: frozenset[str],
+    source: bytes,
+    *,
+    before: Cases,
+    since_us: int,
+    now_us: int,
+    by: str = "",
 ) -> CasesCompared:
-    """Hold the look-ups from `since_us` to a day ago against the numbers of an export."""
+    """Hold the look-ups from `since_us` to a day ago against the numbers of an export, and again those that
+    an earlier export lacked. `by`: the person who compares, whose own look-ups are left for the next
+    comparison; empty for the system. Raises FormError for an export that has none of several."""
     until_us = now_us - GRACE_US
-    looked = [one for one in requests if since_us <= one.at_us < until_us and one.action != "answer"]
+    every = [one for one in requests if one.action != "answer"]
+    fresh = [one for one in every if since_us <= one.at_us < until_us or one.entry in before.left]
+    own = {one.entry for one in every if by and by in {one.username, one.on_behalf_of}}
+    looked = [one for one in fresh if one.entry not in own]
     missing = [one for one in looked if number_key(one.number) not in numbers]
+    again = [one for one in every if one.entry in before.unknown and one.entry not in own]
+    found = [one for one in again if number_key(one.number) in numbers]
+    if len(missing) == len(looked) >= SEVERAL and not found:
+        raise FormError(
+            f"the export has the number of none of {len(looked)} look-ups: is it the right file?",
+            code="csv",
+            clause=CLAUSE,
+            cure="give the export of all case and incident numbers, of CAD and of RMS",
+        )
     return CasesCompared(
         from_us=since_us,
         to_us=max(since_us, until_us),
@@ -99,4 +126,6 @@ def compare(
         unknown=tuple(one.entry for one in missing),
         users=tuple(one.on_behalf_of or one.username for one in missing),
         source=hashlib.sha256(source).digest(),
+        found=tuple(one.entry for one in found),
+        left=tuple(one.entry for one in fresh if one.entry in own),
     )

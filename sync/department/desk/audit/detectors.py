@@ -26,14 +26,20 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, timedelta, tzinfo
+from typing import TypeAlias
 
 from storage.counts import counted
+from storage.plate_text import fold
 from storage.times import DAY_US, HOUR_US, MINUTE_US
 from sync.department.ground.local_time import local
 from sync.department.journal.entries import Shift
 from sync.department.policy.desk_terms import DetectorTerms
 
 _NO_NUMBER = re.compile(r"(?:(.)\1*|0*1?-?2?3?4?5?6?7?8?9?|N-?A|NONE|TEST.*|X+|ASDF.*|CASE|PENDING|TBD)")
+
+
+Shifts: TypeAlias = Sequence[tuple[int, Shift | None]]
+"""The shifts of a person, in the order of the times from which each held."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,8 +64,9 @@ class LookUp:
 
     @property
     def targets(self) -> tuple[str, ...]:
-        """What was looked at: a plate, else each read by its name."""
-        return (self.plate,) if self.plate else self.reads
+        """What was looked at: a plate in the one spelling of all that a search takes as the same, else each
+        read by its name."""
+        return (fold(self.plate),) if self.plate else self.reads
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,10 +102,10 @@ class SingleMaking:
 def detect(
     look_ups: Sequence[LookUp],
     terms: DetectorTerms,
-    shifts: Mapping[str, Shift | None],
+    shifts: Mapping[str, Shifts],
     zone: tzinfo = UTC,
 ) -> list[Flag]:
-    """All flags over look-ups in order of time."""
+    """All flags over look-ups in order of time. `shifts`: of each person, by when each was entered."""
     return [
         *same_plate(look_ups, terms),
         *burst(look_ups, terms),
@@ -111,7 +118,7 @@ def looks_of(look_ups: Sequence[LookUp]) -> Iterator[LookUp]:
     """Accesses that are looks themselves: not the pictures that follow a search within its hour."""
     searched: dict[tuple[str, str, str], int] = {}
     for one in look_ups:
-        key = one.user, one.plate, one.number
+        key = one.user, fold(one.plate), one.number
         if one.action == "search":
             searched[key] = one.at_us
         elif one.plate and one.at_us - searched.get(key, -HOUR_US) < HOUR_US:
@@ -178,17 +185,27 @@ def minutes_off(shift: Shift, minute: int) -> int:
     return 0 if since < length else min(since - length + 1, 1440 - since)
 
 
+def _held(shifts: Shifts, at_us: int) -> list[Shift]:
+    """The shifts that a person had then and at any time in the day before."""
+    held: list[Shift | None] = []
+    for from_us, shift in shifts:
+        if from_us > at_us:
+            break
+        held = [*held, shift] if at_us - from_us < DAY_US else [shift]
+    return [one for one in held if one is not None]
+
+
 def off_shift(
-    look_ups: Sequence[LookUp], terms: DetectorTerms, shifts: Mapping[str, Shift | None], zone: tzinfo
+    look_ups: Sequence[LookUp], terms: DetectorTerms, shifts: Mapping[str, Shifts], zone: tzinfo
 ) -> Iterator[Flag]:
-    """Run outside the person's shift, by the department's clock; one flag a person and day."""
+    """Run outside the person's shift of that time, by the department's clock; one flag a person and day. A
+    shift that was entered within the day before excuses nothing that those before it did not."""
     nights: dict[tuple[str, date], list[LookUp]] = defaultdict(list)
     for one in look_ups:
-        shift = shifts.get(one.user)
-        if shift is None:
-            continue
         clock = local(one.at_us, zone)
-        if minutes_off(shift, clock.hour * 60 + clock.minute) > terms.off_shift_minutes:
+        minute = clock.hour * 60 + clock.minute
+        held = _held(shifts.get(one.user, ()), one.at_us)
+        if any(minutes_off(shift, minute) > terms.off_shift_minutes for shift in held):
             nights[one.user, (clock + timedelta(hours=12)).date()].append(one)
     for (user, _), found in nights.items():
         yield Flag(

@@ -99,7 +99,7 @@ def _numbers_of(note: Note) -> tuple[int, ...]:  # noqa: PLR0911 - one case per 
         case GlassJudged():
             return (note.access, int(note.justified))
         case CasesCompared():
-            return (note.accesses, note.known)
+            return (note.accesses, note.known + len(note.found))
         case ShareDecided():
             return (note.request, int(note.approved))
         case ShareDelivered():

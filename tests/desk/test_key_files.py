@@ -1,0 +1,74 @@
+"""Key files that a power cut left empty, and ones that a disk damaged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from storage import files
+from sync.department.content.key_service import LocalKeyService
+from sync.errors import KeyServiceError
+
+TODAY = 20_000
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> Iterator[LocalKeyService]:
+    service = LocalKeyService(tmp_path, lambda: TODAY * 86_400_000_000)
+    yield service
+    service.close()
+
+
+def test_a_damaged_day_key_is_set_aside_and_stops_no_other_day(keys: LocalKeyService, tmp_path: Path) -> None:
+    first, second, third = keys.issue_day_keys(TODAY, 3)
+    (tmp_path / "day" / f"{TODAY + 1}.key").write_bytes(b"")
+    keys.close()
+    again = LocalKeyService(tmp_path, lambda: TODAY * 86_400_000_000)
+    try:
+        assert again._private(third.key_id).curve.name == "secp256r1"
+        made = again.issue_day_keys(TODAY, 3)
+    finally:
+        again.close()
+    assert (made[0], made[2]) == (first, third)
+    assert made[1].key_id != second.key_id
+    assert (tmp_path / "day" / f"{TODAY + 1}.damaged").is_file()
+
+
+def test_an_empty_key_of_today_is_made_anew_and_one_of_an_older_day_is_not(
+    keys: LocalKeyService, tmp_path: Path
+) -> None:
+    for day in (TODAY - 1, TODAY):
+        (tmp_path / "store" / f"{day}.key").write_bytes(b"")
+    assert len(keys._store_key(TODAY, make=True)) == 32
+    with pytest.raises(KeyServiceError, match="holds no key"):
+        keys._store_key(TODAY - 1, make=False)
+    (tmp_path / "store" / f"{TODAY + 1}.key").write_bytes(b"short")
+    with pytest.raises(KeyServiceError, match="holds no key"):  # a backup may have the whole one
+        keys._store_key(TODAY + 1, make=True)
+    hold = f"{'0' * 16}-7"
+    (tmp_path / "hold" / f"{hold}.key").write_bytes(b"")
+    assert len(keys._hold_key(hold, make=True)) == 32
+
+
+def test_a_power_cut_while_keys_are_written_leaves_none_under_its_name(
+    keys: LocalKeyService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk fails at each sync: what was begun is there under another name, or not at all."""
+
+    def cut(_descriptor: int) -> None:
+        raise OSError("power cut")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "sync_file", cut)
+        for make in (
+            lambda: keys.issue_day_keys(TODAY, 2),
+            lambda: keys._store_key(TODAY, make=True),
+            lambda: keys._hold_key(f"{'0' * 16}-7", make=True),
+        ):
+            with pytest.raises(OSError, match="power cut"):
+                make()
+    assert not list(tmp_path.glob("*/*.key"))
+    assert len(keys.issue_day_keys(TODAY, 2)) == 2
+    assert len(keys._store_key(TODAY, make=True)) == 32
