@@ -134,7 +134,8 @@ def test_clock_and_witness_together_confirm_a_month_without_power(tmp_path: Path
 def test_a_witness_that_says_another_time_puts_the_clock_in_doubt(
     founded: DepartmentTime, machine: Machine
 ) -> None:
-    """The clock is a day ahead, less than the bound: stamps follow the witness, and nothing is purged."""
+    """The clock is a day ahead, less than the bound: stamps keep to the time of before, and nothing is
+    purged."""
     machine.run(HOUR_US)
     right = machine.wall
     machine.wall += DAY_US
@@ -148,13 +149,18 @@ def test_a_witness_that_says_another_time_puts_the_clock_in_doubt(
     assert founded.demand_sure("a purge") == machine.wall
 
 
-def test_a_witness_alone_moves_stamps_no_further_than_the_bound(
-    founded: DepartmentTime, machine: Machine
+@pytest.mark.parametrize("ahead_us", [2 * HOUR_US, 47 * HOUR_US, 366 * DAY_US])
+def test_a_witness_alone_moves_no_stamp_and_its_error_ends_with_it(
+    founded: DepartmentTime, machine: Machine, ahead_us: int
 ) -> None:
-    assert not founded.confirm(machine.wall + 366 * DAY_US, "witness")
-    assert founded.now_us() <= START_US + MAX_AHEAD_US
+    assert not founded.confirm(machine.wall + ahead_us, "witness")
+    machine.run(MINUTE_US)
+    assert founded.now_us() == machine.wall
     with pytest.raises(ClockInDoubtError, match="behind"):
         founded.demand_sure("a purge")
+    machine.run(MINUTE_US)
+    assert founded.confirm(machine.wall, "witness")
+    assert founded.demand_sure("a purge") == machine.wall
 
 
 def test_one_unit_alone_confirms_nothing(tmp_path: Path, machine: Machine) -> None:

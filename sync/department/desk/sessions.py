@@ -33,7 +33,7 @@ def digest_of(token: str) -> bytes:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Proof:
+class SessionProof:
     """A fresh proof in a session, in words with its entry, and when. `use`: the one call that it proves;
     None: the logon of a command, which proves what that command does."""
 
@@ -56,7 +56,7 @@ class Session:
     opened_us: int
     proven_us: int
     locked: bool
-    proofs: tuple[Proof, ...] = ()
+    proofs: tuple[SessionProof, ...] = ()
     locked_us: int = 0
 
 
@@ -105,7 +105,7 @@ class Sessions:
         known, at_us = self.open.get(session), entry.stamp.at_us
         if known is not None and known.user == entry.stamp.user:
             kept = (one for one in known.proofs if at_us - one.at_us < LONGEST_US)
-            made = Proof(words=words_of(how, entry.sequence), at_us=at_us, use=use)
+            made = SessionProof(words=words_of(how, entry.sequence), at_us=at_us, use=use)
             self.open[session] = replace(known, proofs=(*kept, made))
 
     def _use_up(self, entry: Entry) -> None:

@@ -217,7 +217,8 @@ class DepartmentTime:
         since = max(0, running - self._floor_running) if self._floor else 0
         if self._dissent is not None:
             said = self._dissent[0] + max(0, running - self._dissent[1])
-            held = max(self._floor, min(said, self._ceiling(running)))
+            believed = said if self._unmarked else self._mark.confirmed_us + self._mark.elapsed(running)
+            held = max(self._floor, min(believed, self._ceiling(running)))
             direction = "ahead" if wall > said else "behind"
             return Doubt(direction=direction, by_us=abs(wall - said), wall_us=wall, held_us=held)
         if wall > self._ceiling(running):
