@@ -15,7 +15,7 @@ from sync.department.desk.audit.calls import look_daily
 from sync.department.desk.glass.calls import GlassForm, JudgeForm
 from sync.department.desk.inquiry.forms import Answer, NothingForm
 from sync.department.journal.entries import FindingOpened
-from sync.department.journal.inquiry_entries import Access, Query
+from sync.department.journal.inquiry_entries import Access, Area, Query
 
 Tokens = Callable[[str], str]
 
@@ -140,6 +140,21 @@ def test_many_are_a_finding_and_unjudged_ones_end_them(department: Department, t
     refused = code_of(department, "inquiry/break-glass", department.logon("disp1"), form(department))
     assert refused == "break-glass-open"
     broken(department, department.logon("comm1"))  # the town has other dispatchers
+
+
+def test_an_emergency_search_names_part_of_the_plate_or_a_near_place_and_ten_wait_at_most(
+    department: Department, tokens: Tokens
+) -> None:
+    """The whole town in one night, before the first second word is due."""
+    token, asked = tokens("disp1"), form(department)
+    for area in (None, Area(latitude=34.14, longitude=-118.0, radius_m=2001.0)):
+        wide = replace(asked, query=replace(asked.query, plate="", unit="car-7", area=area))
+        assert code_of(department, "inquiry/break-glass", token, wide) == "elements"
+    near = replace(asked.query, plate="", area=Area(latitude=34.14, longitude=-118.0, radius_m=2000.0))
+    department.call("inquiry/break-glass", token, replace(asked, query=near))
+    for _ in range(9):
+        broken(department, token)
+    assert code_of(department, "inquiry/break-glass", token, asked) == "break-glass-open"
 
 
 def test_no_reviewer_at_night_delays_the_finding_and_not_the_search(

@@ -85,7 +85,7 @@ def test_a_search_opens_nothing_of_a_day_before_it_begins(search: Search) -> Non
         lambda: door.match(search.cover, search.query, early, bytes(32), []),
     )
     for ask in asks:
-        with pytest.raises(DeskRefusal) as refused:
+        with pytest.raises(DeskRefusal, match="the search begins after that day of receipt") as refused:
             ask()
         assert refused.value.code == "other-day"
 

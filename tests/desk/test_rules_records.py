@@ -29,6 +29,7 @@ from sync.department.desk.redress.rules import (
 from sync.department.desk.sharing import rules as sharing
 from sync.department.desk.sharing.rules import MAX_LETTER_BYTES, Shares
 from sync.department.journal.change_entries import ChangeUsed, HoldRests
+from sync.department.journal.entries import AccountSet
 from sync.department.journal.entry_base import Note
 from sync.department.journal.hold_entries import (
     HoldBooked,
@@ -97,6 +98,11 @@ EXPORTED = ("ann", HoldExported(hold=0, access=8, package=b"", medium="USB"))
 BOOKED = ("ann", HoldBooked(hold=0, evidence_item="E-1"))
 ASKED = ("ann", ReleaseAsked(hold=0, evidence_item="E-1"))
 RELEASED = ("ben", HoldReleased(hold=0, access=9, evidence_item="E-1", asked_by="ann"))
+STAFF = {
+    "ann": AccountSet(
+        user="ann", name="Ann", organisation="PD", roles=(), shift=None, active=True, reason="", ssh_keys=()
+    )
+}
 STEPS = (RESTS, EXPORTED, BOOKED, ASKED, RELEASED)
 
 
@@ -120,11 +126,12 @@ def test_a_hold_goes_from_export_to_booking_to_release_and_not_back(
     steps: int, item: str, booking: str, asking: str, releasing: str
 ) -> None:
     made = held(*STEPS[:steps])
-    assert code_of(holds.to_book, made, 0, item) == booking
-    assert code_of(holds.to_ask_release, made, 0, item) == asking
-    assert code_of(holds.to_release, made, 0, item, "ben") == releasing
+    asked = holds.asked_by(made, 0, STAFF, NOW_US)
+    assert code_of(holds.to_book, made, 0, item, asked) == booking
+    assert code_of(holds.to_ask_release, made, 0, item, asked) == asking
+    assert code_of(holds.to_release, made, 0, item, asked, "ben") == releasing
     for call in (holds.to_book, holds.to_ask_release):
-        refused("no-hold", call, made, 1, item)
+        refused("no-hold", call, made, 1, item, "")
     over = steps == 5
     assert made.held_reads() == (set() if over else set(READS[:2]))
     assert len(made.open_holds()) == (0 if over else 1)
@@ -132,8 +139,23 @@ def test_a_hold_goes_from_export_to_booking_to_release_and_not_back(
 
 def test_a_hold_is_released_by_another_person_than_who_asked() -> None:
     made = held(*STEPS[:4])
-    assert holds.to_release(made, 0, "E-1", "ben") == "ann"
-    refused("second-person", holds.to_release, made, 0, "E-1", "ann")
+    assert holds.asked_by(made, 0, STAFF, NOW_US) == "ann"
+    assert code_of(holds.to_release, made, 0, "E-1", "ann", "ben") == ""
+    refused("second-person", holds.to_release, made, 0, "E-1", "ann", "ann")
+
+
+def test_a_word_to_release_ends_after_a_week_and_with_the_account_and_is_given_again() -> None:
+    made = held(*STEPS[:4])
+    week_us = holds.ASKED_DAYS * DAY_US
+    gone = {"ann": replace(STAFF["ann"], active=False)}
+    assert holds.asked_by(made, 0, STAFF, NOW_US + week_us - 1) == "ann"
+    for accounts, at_us in ((STAFF, NOW_US + week_us), (gone, NOW_US), ({}, NOW_US), (STAFF, NOW_US - 1)):
+        asked = holds.asked_by(made, 0, accounts, at_us)
+        refused("second-person", holds.to_release, made, 0, "E-1", asked, "ben")
+        assert code_of(holds.to_ask_release, made, 0, "E-1", asked) == ""
+        assert code_of(holds.to_book, made, 0, "E-2", asked) == "", "the wrong hold was asked for"
+    made.apply(entry(9, "ann", ASKED[1], at_us=NOW_US + week_us))
+    assert holds.asked_by(made, 0, STAFF, NOW_US + week_us) == "ann"
 
 
 def test_the_searches_that_a_hold_rests_on_are_its_placers_alone() -> None:
@@ -246,10 +268,10 @@ def test_a_request_is_reviewed_then_decided_by_another_person_then_delivered(
 ) -> None:
     made = shares(*notes)
     assert code_of(sharing.to_decide, policy, made, 0, approver) == deciding
-    assert code_of(sharing.to_deliver, policy, made, 0, SCOPE) == delivering
+    assert code_of(sharing.to_deliver, policy, made, 0, SCOPE, NOW_US) == delivering
     assert sharing.scope_of(made, 0) == SCOPE
     refused("no-request", sharing.to_decide, policy, made, 1, approver)
-    refused("no-request", sharing.to_deliver, policy, made, 1, SCOPE)
+    refused("no-request", sharing.to_deliver, policy, made, 1, SCOPE, NOW_US)
     refused("no-request", sharing.scope_of, made, 1)
 
 
@@ -267,10 +289,48 @@ def test_a_request_is_reviewed_then_decided_by_another_person_then_delivered(
 )
 def test_nothing_leaves_beyond_what_was_approved(scope: dict[str, Any], code: str) -> None:
     wanted = replace(SCOPE, **scope)
-    assert code_of(sharing.to_deliver, POLICY, shares(REVIEWED, APPROVED), 0, wanted) == code
+    assert code_of(sharing.to_deliver, POLICY, shares(REVIEWED, APPROVED), 0, wanted, NOW_US) == code
     with_images = shares(REVIEWED, APPROVED, scope=replace(SCOPE, images=True))
     if code == "" or wanted.images:
-        assert sharing.to_deliver(POLICY, with_images, 0, wanted).agency == "LASD"
+        assert sharing.to_deliver(POLICY, with_images, 0, wanted, NOW_US).agency == "LASD"
+
+
+def test_an_approval_delivers_what_was_read_before_it_and_not_for_ever() -> None:
+    """A request until 2046, entered by an earlier version or by mistake."""
+    ahead = replace(SCOPE, until_us=NOW_US + 20 * 365 * DAY_US)
+    made = shares(REVIEWED, APPROVED, scope=ahead)
+    until_now = replace(ahead, until_us=NOW_US)
+    month_us = sharing.DELIVER_DAYS * DAY_US
+    for scope, at_us, code in (
+        (until_now, NOW_US + month_us - 1, ""),
+        (until_now, NOW_US + month_us, "approval"),
+        (until_now, NOW_US - 1, "approval"),
+        (replace(ahead, until_us=NOW_US + 2 * DAY_US), NOW_US + 3 * DAY_US, "scope"),
+    ):
+        assert code_of(sharing.to_deliver, POLICY, made, 0, scope, at_us) == code
+
+
+@pytest.mark.parametrize(
+    ("since_us", "until_us", "code"),
+    [
+        (NOW_US - 366 * DAY_US, NOW_US, ""),
+        (NOW_US - 365 * DAY_US, NOW_US + DAY_US, ""),  # the end of today
+        (NOW_US - 367 * DAY_US, NOW_US, "time"),
+        (NOW_US, NOW_US + DAY_US + 1, "time"),
+    ],
+)
+def test_a_request_is_for_a_time_that_is_over_and_that_a_search_can_take(
+    since_us: int, until_us: int, code: str
+) -> None:
+    scope = replace(SCOPE, since_us=since_us, until_us=until_us)
+    assert code_of(sharing.check_request, POLICY, request(scope), NOW_US) == code
+
+
+def request(scope: Scope) -> ShareAsked:
+    """A written request of a neighbor."""
+    (asked, *_) = shares(scope=scope, agreement="").asked.values()
+    assert isinstance(asked.note, ShareAsked)
+    return replace(asked.note, purpose="a burglary", letter=b"%PDF", letter_name="letter.pdf")
 
 
 def test_packages_are_counted_by_their_agreement() -> None:

@@ -18,6 +18,8 @@ from sync.department.policy.policy import Policy
 from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError, demand, refuse_each
 
 CLAUSE = "463.5 (a)"
+NEAR_M = 2000.0  # a look at everything of a place, where no letter of the plate is known
+MOST_UNJUDGED = 10  # emergency searches of one person that wait for a second person's word
 FORM_US = HOUR_US  # "last 7 days" is counted when a form is sent, and judged a moment or a fresh proof later
 
 
@@ -81,10 +83,19 @@ def check_break(
             code="time",
             clause=CLAUSE,
         )
+    named = set(query.plate) - {"*", "?"} or (query.area is not None and query.area.radius_m <= NEAR_M)
+    demand(
+        named,
+        f"an emergency search names part of the plate, or a place within {NEAR_M / 1000:.0f} km",
+        code="elements",
+        clause=CLAUSE,
+        fields=("plate",),
+    )
+    unjudged = sum(entry.stamp.user == user for entry in glass.waiting())
     late = sum(entry.stamp.user == user for entry in glass.overdue(now_us))
-    if late >= terms.open_max:
+    if late >= terms.open_max or unjudged >= MOST_UNJUDGED:
         raise NotYetError(
-            f"{late} of your emergency searches wait overdue for a second person",
+            f"{unjudged} of your emergency searches wait for a second person, {late} of them overdue",
             code="break-glass-open",
             clause=CLAUSE,
             cure="have a second person judge them, under Emergencies",

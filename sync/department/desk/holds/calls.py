@@ -139,8 +139,9 @@ def listed(front: DeskContext, token: str, form: NothingForm) -> tuple[HoldRow, 
     """All holds, the newest first."""
     desk = front.desk
 
-    def plan(_caller: Caller) -> Plan[tuple[Entry, tuple[HoldRow, ...]]]:
+    def plan(caller: Caller) -> Plan[tuple[Entry, tuple[HoldRow, ...]]]:
         known = desk.book.holds
+        asked = {number: _asked(desk, number, caller) for number in known.asked}
         rows = [
             HoldRow(
                 hold=number,
@@ -151,8 +152,8 @@ def listed(front: DeskContext, token: str, form: NothingForm) -> tuple[HoldRow, 
                 authority=note.authority,
                 number=note.number,
                 evidence_item=_item(known.booked.get(number)),
-                state=_state(known, number),
-                asked_by=asked.stamp.user if (asked := known.asked.get(number)) else "",
+                state=_state(known, number, asked.get(number, "")),
+                asked_by=asked.get(number, ""),
             )
             for number, entry in reversed(known.placed.items())
             if isinstance(note := entry.note, HoldPlaced)
@@ -168,10 +169,15 @@ def _item(booked: Entry | None) -> str:
     return booked.note.evidence_item if booked and isinstance(booked.note, HoldBooked) else ""
 
 
-def _state(known: holds.Holds, number: int) -> str:
+def _asked(desk: Desk, number: int, caller: Caller) -> str:
+    """Who asked for a hold's release, while that word counts."""
+    return holds.asked_by(desk.book.holds, number, desk.book.roster.accounts, caller.at_us)
+
+
+def _state(known: holds.Holds, number: int, asked: str) -> str:
     steps = (
         (known.released, "released"),
-        (known.asked, "release asked"),
+        ({number} if asked else (), "release asked"),
         (known.booked, "booked"),
         (known.exported, "exported"),
     )
@@ -306,8 +312,9 @@ def book(front: DeskContext, token: str, form: BookForm) -> Booked:
     """Enter the evidence item number under which the medium was booked."""
     desk = front.desk
 
-    def plan(_caller: Caller) -> Plan[Booked]:
-        holds.to_book(desk.book.holds, form.hold, form.evidence_item)
+    def plan(caller: Caller) -> Plan[Booked]:
+        asked = _asked(desk, form.hold, caller)
+        holds.to_book(desk.book.holds, form.hold, form.evidence_item, asked)
         before = _item(desk.book.holds.booked.get(form.hold))
         note = HoldBooked(hold=form.hold, evidence_item=form.evidence_item)
         return [note], lambda made: Booked(entry=made[0].sequence, replaces=before)
@@ -319,8 +326,9 @@ def ask_release(front: DeskContext, token: str, form: BookForm) -> Entered:
     """The first person asks for a release, with the item number."""
     desk = front.desk
 
-    def plan(_caller: Caller) -> Plan[Entered]:
-        holds.to_ask_release(desk.book.holds, form.hold, form.evidence_item)
+    def plan(caller: Caller) -> Plan[Entered]:
+        asked = _asked(desk, form.hold, caller)
+        holds.to_ask_release(desk.book.holds, form.hold, form.evidence_item, asked)
         return [ReleaseAsked(hold=form.hold, evidence_item=form.evidence_item)], first_entered
 
     return desk.act(token, Call.HOLD_RELEASE, plan)
@@ -331,7 +339,8 @@ def release(front: DeskContext, token: str, form: BookForm) -> Entered:
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[tuple[Entered, int]]:
-        first = holds.to_release(desk.book.holds, form.hold, form.evidence_item, caller.user)
+        first = _asked(desk, form.hold, caller)
+        holds.to_release(desk.book.holds, form.hold, form.evidence_item, first, caller.user)
         access = holds.placed(desk.book.holds, form.hold).access
         note = HoldReleased(hold=form.hold, access=access, evidence_item=form.evidence_item, asked_by=first)
         return [note], lambda made: (first_entered(made), access)

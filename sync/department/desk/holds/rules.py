@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from storage.times import DAY_US
 from sync.department.content.reads import parse_name
 from sync.department.desk.inquiry.rules import check_ground, is_number
 from sync.department.desk.words import demand_words
 from sync.department.journal.change_entries import HoldRests
-from sync.department.journal.entries import Entry
+from sync.department.journal.entries import AccountSet, Entry
 from sync.department.journal.hold_entries import (
     HoldBooked,
     HoldExported,
@@ -25,6 +27,7 @@ from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError,
 CLAUSE = "463.8"
 ITEM = re.compile(r"[A-Z0-9][A-Z0-9./-]{2,39}")
 MAX_READS = 1000
+ASKED_DAYS = 7  # the first person's word to release waits so long for the second
 
 
 @dataclass(slots=True)
@@ -137,12 +140,22 @@ def placed(holds: Holds, number: int) -> HoldPlaced:
     return entry.note
 
 
-def to_book(holds: Holds, number: int, item: str) -> None:
-    """Booking follows the export; booking again corrects an error. Raises DeskRefusal."""
+def asked_by(holds: Holds, number: int, accounts: Mapping[str, AccountSet], now_us: int) -> str:
+    """The first of two persons for a release, or empty: that word ends after a week, and with the account."""
+    entry = holds.asked.get(number)
+    if entry is None or not 0 <= now_us - entry.stamp.at_us < ASKED_DAYS * DAY_US:
+        return ""
+    account = accounts.get(entry.stamp.user)
+    return entry.stamp.user if account is not None and account.active else ""
+
+
+def to_book(holds: Holds, number: int, item: str, asked: str) -> None:
+    """Booking follows the export; booking again corrects an error. `asked`: as `asked_by` has it. Raises
+    DeskRefusal."""
     placed(holds, number)
     if number not in holds.exported:
         raise NotYetError("download it onto portable media first", code="not-exported", clause=CLAUSE)
-    if number in holds.asked:
+    if asked:
         raise NotYetError("its release was asked for under its item number", code="asked", clause=CLAUSE)
     if not ITEM.fullmatch(item):
         raise FormError("an evidence item number has 3 to 40 of A-Z 0-9 . / -", code="item", clause=CLAUSE)
@@ -157,10 +170,10 @@ def _booked_as(holds: Holds, number: int, item: str) -> None:
         raise DeskRefusal("it was booked under another item number", code="item", clause=CLAUSE)
 
 
-def to_ask_release(holds: Holds, number: int, item: str) -> None:
+def to_ask_release(holds: Holds, number: int, item: str, asked: str) -> None:
     """The first of two persons, with the item number it was booked under. Raises DeskRefusal."""
     _booked_as(holds, number, item)
-    if number in holds.asked:
+    if asked:
         raise NotYetError(
             "its release was asked for",
             code="asked",
@@ -169,12 +182,16 @@ def to_ask_release(holds: Holds, number: int, item: str) -> None:
         )
 
 
-def to_release(holds: Holds, number: int, item: str, second: str) -> str:
-    """The second person; gives the first one's name. Raises DeskRefusal."""
+def to_release(holds: Holds, number: int, item: str, asked: str, second: str) -> None:
+    """The second person. Raises DeskRefusal."""
     _booked_as(holds, number, item)
-    asked = holds.asked.get(number)
-    if asked is None:
-        raise NotYetError("its release has not been asked for", code="second-person", clause=CLAUSE)
-    if asked.stamp.user == second:
+    if not asked:
+        raise NotYetError(
+            "its release has not been asked for"
+            + (f" by a person of today within {ASKED_DAYS} days" if number in holds.asked else ""),
+            code="second-person",
+            clause=CLAUSE,
+            cure="another person asks for the release first",
+        )
+    if asked == second:
         raise DeskRefusal("the second person must be another person", code="second-person", clause=CLAUSE)
-    return asked.stamp.user

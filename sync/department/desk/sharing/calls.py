@@ -283,7 +283,7 @@ def deliver(front: DeskContext, token: str, form: DeliverForm) -> Delivery:
 
     def plan(caller: Caller) -> Plan[tuple[ShareAsked, Scope, list[tuple[Query, Entry]]]]:
         scope = form.scope or sharing.scope_of(desk.book.shares, form.request)
-        asked = sharing.to_deliver(desk.policy, desk.book.shares, form.request, scope)
+        asked = sharing.to_deliver(desk.policy, desk.book.shares, form.request, scope, caller.at_us)
         decision = desk.book.shares.decided[form.request]
         if decision.stamp.user == caller.user:
             raise DeskRefusal(

@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from storage.counts import counted
 from storage.times import DAY_US
 from sync.department.desk.inquiry.rules import PLATE, is_full, plate_of
 from sync.department.desk.words import weight
@@ -27,6 +28,8 @@ from sync.department.policy.policy import Policy
 from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError, demand, refuse_each
 
 MAX_LETTER_BYTES = 512 * 1024
+DELIVER_DAYS = 30  # what was approved leaves within them
+TODAY_US = DAY_US  # a form names the end of a day
 ANSWER_DAYS = 14  # a written request waits no longer for review and decision
 
 
@@ -132,17 +135,17 @@ def check_asker(request: _Request) -> None:
     )
 
 
-def check_form(policy: Policy, form: _Request, _now_us: int) -> None:
+def check_form(policy: Policy, form: _Request, now_us: int) -> None:
     """What a written request must say, answered here or not. Raises FormError naming each wrong field."""
 
     def check_answered() -> None:
         if not routes_away(policy, form.agency_kind):
-            check_request(policy, form)
+            check_request(policy, form, now_us)
 
     refuse_each(lambda: check_asker(form), check_answered)
 
 
-def check_request(policy: Policy, request: _Request) -> None:
+def check_request(policy: Policy, request: _Request, now_us: int) -> None:
     """463.6 (a) 3, the scope and the agreement. Raises FormError naming each wrong field."""
     number = "the agency's case or request number"
 
@@ -162,13 +165,26 @@ def check_request(policy: Policy, request: _Request) -> None:
             clause="463.6 (a) 1",
             fields=("state",),
         ),
-        lambda: _check_scope(policy, request.scope),
+        lambda: _check_scope(policy, request.scope, now_us),
         check_agreement,
     )
 
 
-def _check_scope(policy: Policy, scope: Scope) -> None:
-    """Full plates and a time: what could not be delivered is not asked for either. Raises FormError."""
+def _check_scope(policy: Policy, scope: Scope, now_us: int) -> None:
+    """Full plates and a time that is over: what could not be delivered is not asked for either, and an
+    approval feeds no agency with what is read later. Raises FormError."""
+
+    def check_time() -> None:
+        what = "a request is for what was read until now, and for at most "
+        over = scope.until_us <= now_us + TODAY_US
+        demand(
+            over and scope.until_us - scope.since_us <= policy.inquiry.days_max * DAY_US,
+            what + counted(policy.inquiry.days_max, "day"),
+            code="time",
+            clause="463.6 (a)",
+            cure="for what is read later, the agency asks again",
+            fields=("until_us", "scope.until_us"),
+        )
 
     def check_plates() -> None:
         each_full = (
@@ -183,7 +199,7 @@ def _check_scope(policy: Policy, scope: Scope) -> None:
             fields=("plates", "scope.plates"),
         )
 
-    refuse_each(scope.check, check_plates)
+    refuse_each(scope.check, check_plates, check_time)
 
 
 def to_review(shares: Shares, number: int) -> Entry:
@@ -218,8 +234,9 @@ def scope_of(shares: Shares, number: int) -> Scope:
     return entry.note.scope
 
 
-def to_deliver(policy: Policy, shares: Shares, number: int, scope: Scope) -> ShareAsked:
-    """The approved request under which something leaves, never more than its scope. Raises DeskRefusal."""
+def to_deliver(policy: Policy, shares: Shares, number: int, scope: Scope, now_us: int) -> ShareAsked:
+    """The approved request under which something leaves, never more than its scope, nor what was read after
+    it was entered, nor long after its approval. Raises DeskRefusal."""
     entry = shares.asked.get(number)
     decision = shares.decided.get(number)
     if entry is None or not isinstance(entry.note, ShareAsked):
@@ -228,13 +245,20 @@ def to_deliver(policy: Policy, shares: Shares, number: int, scope: Scope) -> Sha
         raise NotYetError("that request has not been approved", code="not-approved", clause="463.6 (b)")
     if not decision.note.approved:
         raise DeskRefusal("that request was refused", code="declined", clause="463.6 (b)")
+    if not 0 <= now_us - decision.stamp.at_us < DELIVER_DAYS * DAY_US:
+        raise NotYetError(
+            f"that request was approved more than {counted(DELIVER_DAYS, 'day')} ago",
+            code="approval",
+            clause="463.6 (b)",
+            cure="enter the agency's request again, and have it reviewed and approved",
+        )
     asked = entry.note
     gate(policy, asked.agency_kind, asked.state)  # the policy may have changed since
     allowed = {plate_of(plate) for plate in asked.scope.plates}
     beyond = (
         not {plate_of(plate) for plate in scope.plates} <= allowed
         or scope.since_us < asked.scope.since_us
-        or scope.until_us > asked.scope.until_us
+        or scope.until_us > min(asked.scope.until_us, entry.stamp.at_us + TODAY_US)
         or (scope.images and not asked.scope.images)
     )
     if beyond:
