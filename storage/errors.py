@@ -119,6 +119,10 @@ class SlotError(LedgerError):
     """The effaceable slot holds nothing usable for this home."""
 
 
+class NotPlainError(LedgerError):
+    """A link, a folder, a pipe or a device where a file of a ledger belongs: no damage."""
+
+
 class StoreFullError(LedgerError):
     """The disk has no room for another read; nothing was stored, nothing was damaged."""
 

@@ -19,7 +19,7 @@ from concurrent.futures import Executor, wait
 from pathlib import Path
 from typing import BinaryIO
 
-from storage.errors import LedgerError, StoreFullError
+from storage.errors import LedgerError, NotPlainError, StoreFullError
 
 PRIVATE_FILE, PRIVATE_DIR = 0o600, 0o700
 
@@ -198,11 +198,11 @@ def open_evidence(path: Path, *, follow: bool = False) -> BinaryIO:
         descriptor = os.open(path, flags)
     except OSError as error:
         if error.errno in {errno.ELOOP, errno.ENXIO}:  # a link; a socket
-            raise LedgerError("is not a plain file", where=str(path)) from None
+            raise NotPlainError("is not a plain file", where=str(path)) from None
         raise
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise LedgerError("is not a plain file", where=str(path))
+        raise NotPlainError("is not a plain file", where=str(path))
     return os.fdopen(descriptor, "rb")
 
 
@@ -211,8 +211,10 @@ def demand_plain(*paths: Path) -> None:
     for path in paths:
         with contextlib.suppress(OSError):
             if not stat.S_ISREG(path.lstat().st_mode):
-                raise LedgerError(
-                    "is not a plain file", where=str(path), cure="put the file itself there, not a link to it"
+                raise NotPlainError(
+                    "is not a plain file",
+                    where=str(path),
+                    cure="put the file itself there, not a link to it; the home's folder may be a link",
                 )
 
 

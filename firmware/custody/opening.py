@@ -18,7 +18,7 @@ from hw.secure_slot import SecureSlot, open_slot
 from hw.unit_chip import UnitChip, open_chip
 from storage import opening
 from storage.door import Door
-from storage.errors import HomeLockedError, LedgerError, StorageError, StoreFullError
+from storage.errors import HomeLockedError, LedgerError, NotPlainError, StorageError, StoreFullError
 from storage.home import Home
 from storage.ledger import Ledger
 from storage.socket_door import DoorServer
@@ -67,10 +67,11 @@ def replace_ledger(home: Path) -> Path:
 
 
 def _is_whole(home: Path) -> bool:
-    """Whether the home's ledger opens. Raises HomeLockedError, StoreFullError, HardwareError: no damage."""
+    """Whether the home's ledger opens. Raises HomeLockedError, StoreFullError, NotPlainError, HardwareError:
+    no damage."""
     try:
         open_ledger(home).close()
-    except (HomeLockedError, StoreFullError):
+    except (HomeLockedError, StoreFullError, NotPlainError):
         raise
     except StorageError:
         return False

@@ -155,3 +155,43 @@ def test_a_unit_takes_another_name_by_a_code_and_its_own_by_the_one_that_makes_r
     assert [(one.unit, one.name) for one in made] == [(OTHER, f"{OTHER}{WAS}12)"), ("new", OTHER)]
     assert len(logs.missing([(fleet.other_log, OTHER, "car-8b")])) == 1
     assert logs.missing([(fleet.other_log, OTHER, "car-8c")]) == []  # no code of that name
+
+
+def named(held: list[tuple[str, str, str]], *codes: str) -> LogsOfUnits:
+    """Units under their names of today, and codes that a person asked for under others."""
+    logs = LogsOfUnits()
+    for note in logs.missing(held):
+        logs._take(note)
+    logs.asked |= set(codes)
+    return logs
+
+
+@pytest.mark.parametrize(
+    "later",
+    [
+        {"A": "car-2", "B": "car-1"},
+        {"A": "car-9", "B": "car-1"},
+        {"B": "car-9", "A": "car-2"},
+        {"A": "car-2", "B": "car-3", "C": "car-1"},
+    ],
+    ids=["an exchange", "one after the other", "the other way round", "a round of three"],
+)
+def test_units_that_take_each_others_names_have_them_by_one_look(later: dict[str, str]) -> None:
+    today = [("11", "A", "car-1"), ("22", "B", "car-2"), ("33", "C", "car-3")]
+    held = [(log, unit, later.get(unit, name)) for log, unit, name in today]
+    logs = named(today, *later.values())
+    for note in logs.missing(held):
+        assert logs._wrong_with(note) == ""
+        logs._take(note)
+    assert [logs.name_of(log) for log, _, _ in today] == [name for _, _, name in held]
+    assert logs.missing(held) == []
+
+
+def test_units_exchange_no_names_that_no_person_signed_for() -> None:
+    today = [("11", "A", "car-1"), ("22", "B", "car-2")]
+    swapped = [("11", "A", "car-2"), ("22", "B", "car-1")]
+    assert named(today).missing(swapped) == []
+    one = named(today, "car-1")
+    for note in one.missing(swapped):
+        one._take(note)
+    assert one.name_of("11") != "car-2"

@@ -36,7 +36,7 @@ def test_a_damaged_day_key_is_set_aside_and_stops_no_other_day(keys: LocalKeySer
     assert (tmp_path / "day" / f"{TODAY + 1}.damaged").is_file()
 
 
-def test_an_empty_key_of_today_is_made_anew_and_one_of_an_older_day_is_not(
+def test_an_empty_key_of_today_is_replaced_and_one_of_an_older_day_is_not(
     keys: LocalKeyService, tmp_path: Path
 ) -> None:
     for day in (TODAY - 1, TODAY):

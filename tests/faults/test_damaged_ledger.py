@@ -17,7 +17,7 @@ from firmware.custody.opening import create_ledger, open_ledger, replace_ledger
 from firmware.errors import UsageError
 from hw.secure_slot import LoopbackSlot
 from storage import files
-from storage.errors import DamagedError, HomeLockedError, LedgerError, SlotError
+from storage.errors import DamagedError, HomeLockedError, LedgerError, NotPlainError, SlotError
 from storage.home import Home
 from storage.ledger import Ledger
 from storage.opening import set_aside
@@ -132,6 +132,13 @@ def test_a_whole_ledger_is_never_set_aside(tmp_path: Path) -> None:
     assert not list(home.glob("damaged-*"))
     with open_ledger(home) as again:
         assert again.store.log_id == log
+    ledger_file, moved = home / "store" / "ledger.sqlite3", tmp_path / "ssd.sqlite3"
+    ledger_file.replace(moved)  # to a larger disk, with a link in its place
+    ledger_file.symlink_to(moved)
+    with pytest.raises(NotPlainError, match="put the file itself there"):
+        replace_ledger(home)
+    assert not list(home.glob("damaged-*"))
+    assert moved.stat().st_size
 
 
 def test_what_was_set_aside_stays_so_after_a_power_cut(

@@ -39,9 +39,7 @@ class LogsOfUnits:
             return ""
         wrong = self._wrong_with(note)
         if not wrong:
-            self.asked.discard(note.name)
-            self.names[note.unit] = note.name
-            self.units |= dict.fromkeys(note.logs, note.unit)
+            self._take(note)
         return wrong
 
     def _wrong_with(self, note: UnitLogsNamed) -> str:
@@ -59,20 +57,45 @@ class LogsOfUnits:
         return self.names.get(self.units.get(log, ""), "")
 
     def missing(self, logs: Iterable[StoredLog]) -> list[UnitLogsNamed]:
-        """The entries that the store's logs need, those of units that made room for another first."""
+        """The entries that the store's logs need, in their order: a unit that takes another one's name comes
+        after that one let it go, and of two that exchange their names one lets go first."""
         fresh: dict[tuple[str, str], list[str]] = {}
         for log, unit, name in logs:
             if self.units.get(log) != unit or self.names.get(unit) != name:
                 fresh.setdefault((unit, name), []).append(log)
-        notes = [
+        waiting = [
             UnitLogsNamed(unit=unit, name=name, logs=tuple(sorted(found)))
-            for (unit, name), found in sorted(fresh.items(), key=lambda one: WAS not in one[0][1])
+            for (unit, name), found in sorted(fresh.items())
         ]
-        made_room = {one.unit for one in notes if WAS in one.name}
-        trial = replace(
-            self, names={unit: name for unit, name in self.names.items() if unit not in made_room}
-        )
-        return [one for one in notes if not trial._wrong_with(one)]
+        trial = LogsOfUnits(units=dict(self.units), names=dict(self.names), asked=set(self.asked))
+        made: list[UnitLogsNamed] = []
+        while waiting:
+            fits = next((one for one in waiting if not trial._wrong_with(one)), None)
+            if fits is not None:
+                waiting.remove(fits)
+            else:
+                units = {one.unit for one in waiting}
+                going = (trial._let_go(one, units) for one in waiting)
+                fits = next((one for one in going if one is not None), None)
+            if fits is None:
+                break
+            trial._take(fits)
+            made.append(fits)
+        return made
+
+    def _let_go(self, note: UnitLogsNamed, waiting: set[str]) -> UnitLogsNamed | None:
+        """The entry by which a unit that takes the name of another one that waits lets go of its own; None
+        where a person signed for no such name, or it let go already."""
+        old = self.names.get(note.unit, "")
+        held = any(name == note.name and unit in waiting for unit, name in self.names.items())
+        if not held or not old or WAS in old or note.name not in self.asked:
+            return None
+        return replace(note, name=f"{old[:40]}{WAS}{note.unit[:12]})")
+
+    def _take(self, note: UnitLogsNamed) -> None:
+        self.asked.discard(note.name)
+        self.names[note.unit] = note.name
+        self.units |= dict.fromkeys(note.logs, note.unit)
 
     def differences(self, logs: Iterable[StoredLog]) -> list[str]:
         """Logs that the entries give to another unit than the store, whose vouches `verify` checks."""
