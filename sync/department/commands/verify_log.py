@@ -205,7 +205,7 @@ def _check_package(common: Common, data: bytes, public: Ed25519PublicKey, witnes
         return FOUND_WRONG
     head, loose = checked.head, checked.loose
     reads, left = len(head.reads), _how_it_left(checked, witnesses)
-    unwitnessed = witnesses is not None and not all(one.witnessed for one in checked.entries)
+    unwitnessed = not all(one.witnessed for one in checked.entries)
     lacking = bool(loose) or not checked.entries or unwitnessed
     status = PART_LACKING if lacking else DONE
     if common.json:
@@ -229,10 +229,14 @@ def _how_it_left(checked: CheckedPackage, witnesses: Witnesses | None) -> list[s
     if not checked.entries:
         return ["not proven: that it left by an entry of the access log (a package of an earlier version)"]
     lines = []
+    if witnesses is None:
+        lines.append(
+            "whoever has the department log's key can make such a package, and no log keeps its entry"
+        )
     for one in checked.entries[:100]:
         said = f"left under entry {one.sequence} of the access log"
         if witnesses is None:
-            said += "; --witness-key says whether a witness saw that entry"
+            said += "; not proven without --witness-key: that a witness saw that entry"
         elif one.witnessed is None:
             said += ", which no quorum of these witnesses co-signed"
         else:

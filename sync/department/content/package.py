@@ -197,6 +197,7 @@ def check(data: bytes, public: Ed25519PublicKey, witnesses: Witnesses | None = N
     entries = package_entries.read_entries(files, public, witnesses)
     if (head.format == NO_ENTRIES) == bool(entries):
         raise PackageError("names no entry of the access log under which it left", where=HEAD)
+    package_entries.demand_number(entries, head.number)
     known = {HEAD, "SHA256SUMS", "cover.txt", "cover.html", "c2pa-ca.pem"}
     known |= package_entries.names(len(entries))
     left = package_entries.reads_of(entries)

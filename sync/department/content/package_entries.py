@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from storage import codec, envelope, merkle, tlog_proof
 from storage.checkpoint import Cosignature, NoteKey, open_checkpoint
 from storage.cosigners import Witnesses
+from storage.counts import counted
 from storage.errors import PackageError
 from storage.leaf import log_id_of
 from storage.sealing import commitment
@@ -48,6 +49,21 @@ class LeftUnder:
     sequence: int
     note: Access | AccessEnded
     witnessed: Cosignature | None
+
+
+def words_of(action: str, number: str, reads: int) -> str:
+    """What the entry of a hold or an export says of itself: its number, and of how many reads."""
+    return f"{action} {number}, {counted(reads, 'read')}"
+
+
+def demand_number(entries: Sequence[LeftUnder], number: str) -> None:
+    """An export left under its number. Raises PackageError."""
+    for one in entries:
+        note = one.note
+        if not isinstance(note, Access) or note.action != "export":
+            continue
+        if note.elements != words_of("export", number, len(note.reads)):
+            raise PackageError("left under another number than this", where=f"entry {one.sequence}")
 
 
 def reads_of(entries: Sequence[LeftUnder]) -> frozenset[str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from storage.counts import counted
 from storage.times import DAY_US
 from sync.department.content.package import PackageOrder
+from sync.department.content.package_entries import words_of
 from sync.department.desk.changes import rules as changes
 from sync.department.desk.context import ELEMENTS, DeskContext
 from sync.department.desk.desk import Caller, Desk, Plan
@@ -108,7 +109,7 @@ def _access(
 ) -> Access:
     return Access(
         action=action,
-        elements=f"{action} {number}, {counted(len(reads), 'read')}",
+        elements=words_of(action, number, len(reads)),
         plate="",
         ground=form_ground,
         on_behalf_of="",
