@@ -12,8 +12,13 @@ from storage.times import DAY_US
 from sync.department.desk.inquiry.forms import Answer, NothingForm, RunForm
 from sync.department.desk.people.training import Trainings, demand_current
 from sync.department.desk.people.training_calls import TrainingForm
+from sync.department.journal.second_hands import UnsignedError
+from sync.department.policy.desk_terms import NEW_TOPICS_DAYS, in_topics
+from sync.department.policy.policy_file import policy_digest
 from sync.department.policy.refusals import DeskRefusal
 from sync.department.policy.roles import Role
+from sync.department.server import roster
+from sync.department.server.open_desk import adopt_root
 
 Tokens = Callable[[str], str]
 
@@ -125,3 +130,43 @@ def test_people_see_their_own_training_and_trainers_see_all(department: Departme
     states = {one.user: one.training for one in everybody}  # type: ignore[attr-defined]
     assert states["vendor1"] == "none"
     assert states["comm1"] == "current"
+
+
+def test_a_new_topic_leaves_everybody_a_month_to_be_trained_in_it(department: Department) -> None:
+    """Desk, key service and units alike; whoever is trained after it came is trained in it."""
+    document = department.desk.policy_document.replace(b"version = 2\n", b"version = 3\n", 1)
+    topic = b'[[training.topics]]\nid = "hot-lists"\nclause = "463.9 (a)"\ntext = "Verification"\n'
+    first = document.index(b"[[training.topics]]")
+    document = document[:first] + topic + document[first:]
+    root = department.new_root(document=document, policy_version=3, policy_digest=policy_digest(document))
+    adopt_root(department.home, department.desk, root, document)
+    adopted_us, desk = department.clock.us, department.desk
+    answer = department.call("inquiry/run", department.logon("comm1"), search(department))
+    assert isinstance(answer, Answer)
+    assert answer.reads
+    month_us = NEW_TOPICS_DAYS * DAY_US
+    for at_us, topics in ((adopted_us + month_us - 1, 4), (adopted_us + month_us, 0)):
+        people = {one.user: one for one in roster.people_of(desk.book, at_us)}
+        assert len(people["comm1"].topics) == topics
+    department.clock.step(month_us)
+    with pytest.raises(DeskRefusal) as refused:
+        department.call("inquiry/run", department.logon("comm1"), search(department))
+    assert refused.value.code == "training-topics"
+    with pytest.raises(UnsignedError, match="in a topic of the policy"):
+        desk.book.signers.second.demand_training("comm1", department.clock.us)
+
+
+def search(department: Department) -> RunForm:
+    return RunForm(query=department.plate("8XYZ123"), ground=GROUND)
+
+
+@pytest.mark.parametrize(
+    ("held_us", "at_us", "whole"),
+    [(9, 10, True), (10, 10, False), (9, 9, False), (9, 10 + 31 * DAY_US, False)],
+)
+def test_a_training_of_before_is_whole_for_a_month_after_a_topic_came(
+    held_us: int, at_us: int, *, whole: bool
+) -> None:
+    assert in_topics(("a", "b"), ("a",), held_us=held_us, new_us=10, at_us=at_us) is whole
+    assert in_topics(("a",), ("a", "b"), held_us=held_us, new_us=10, at_us=at_us)
+    assert not in_topics(("a", "b"), ("a",), held_us=held_us, new_us=0, at_us=at_us)

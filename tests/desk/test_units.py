@@ -137,7 +137,7 @@ def test_every_change_of_the_roster_goes_out_under_the_next_version_and_nothing_
     assert out() == first + 1
     department.train(department.logon("super"), "comm1", "super")
     assert out() == first + 2
-    people = {one.user: one for one in roster_down.people_of(department.desk.book)}
+    people = {one.user: one for one in roster_down.people_of(department.desk.book, department.clock.us)}
     assert people["disp1"].roles == ("dispatcher", "communications")
     assert people["vendor1"].topics == ()
     assert people["comm1"].password is None

@@ -104,7 +104,7 @@ class DeskState:
             if isinstance(note, COUNTS_SIGNED):
                 return
         if isinstance(note, RootSet):
-            self._set_root(note)
+            self._set_root(note, entry.stamp.at_us)
             self.policy_us = entry.stamp.at_us
         elif isinstance(note, AccessLogOpened) and not entry.sequence:
             self.opened_us = entry.stamp.at_us
@@ -141,12 +141,15 @@ class DeskState:
         ):
             part.apply(entry)
 
-    def _set_root(self, note: RootSet) -> None:
+    def _set_root(self, note: RootSet, at_us: int) -> None:
+        before = self.rules
         if self.root is None:
             root = root_file.open_first(note.root_file, note.root_digest)
         else:
             root = root_file.open_next(note.root_file, self.root)
         self.rules = checked_policy(root, note.policy_file)
+        if before is not None and before.training.topics != self.rules.training.topics:
+            self.trainings.topics_us = at_us
         self.root = root
         self.document = note.policy_file
 

@@ -182,7 +182,7 @@ class Signers:
             self.grants_by_two = note.signs >= GRANTS_BY_TWO
             self.proven.once = note.signs >= PROOFS_OF_ONE
         elif isinstance(note, RootSet):
-            self._set_root(note)
+            self._set_root(note, entry.stamp.at_us)
         elif isinstance(note, AdministratorNamed):
             self._name(entry, note)
         elif isinstance(note, AccountSet):
@@ -336,7 +336,7 @@ class Signers:
 
     # what entries do ------------------------------------------------------------------------------------
 
-    def _set_root(self, note: RootSet) -> None:
+    def _set_root(self, note: RootSet, at_us: int) -> None:
         try:
             if self.root is None:
                 self.root = root_file.open_first(note.root_file, note.root_digest)
@@ -344,7 +344,7 @@ class Signers:
                 self.root = root_file.open_next(note.root_file, self.root)
         except StorageError as error:
             raise UnsignedError(f"the root file is not valid: {type(error).__name__}") from None
-        self.second.take_policy(note.policy_file, self.root.policy_digest)
+        self.second.take_policy(note.policy_file, self.root.policy_digest, at_us)
 
     def _name(self, entry: Entry, note: AdministratorNamed) -> None:
         try:

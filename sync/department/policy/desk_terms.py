@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+from storage.times import DAY_US
 from sync.department.policy.roles import Call, Role, check_ceiling
 from sync.department.policy.term_base import Term, between, compiled, refuse
 
+NEW_TOPICS_DAYS = 31  # for everybody to be trained in a topic that came
 MAX_TRAINING_DAYS = 366  # 463.9: annually
 MAX_AUDIT_DAYS = 366
 MAX_DESIGNATION_DAYS = 366  # a designee is named again every year
@@ -195,6 +198,16 @@ class SharingTerms:
         for one in self.agreements:
             if one.kind not in self.allowed_kinds or one.state != self.home_state:
                 raise refuse("an agreement cannot pass the share gate", f"sharing.agreements.{one.id}")
+
+
+def in_topics(
+    wanted: Iterable[str], trained: Iterable[str], *, held_us: int, new_us: int, at_us: int
+) -> bool:
+    """Whether a training is in every topic that is wanted. One that was held before the topics changed
+    (`new_us`) is, for NEW_TOPICS_DAYS: nobody can be trained in them before the policy is in force."""
+    if set(wanted) <= set(trained):
+        return True
+    return held_us < new_us <= at_us < new_us + NEW_TOPICS_DAYS * DAY_US
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

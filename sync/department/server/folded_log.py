@@ -54,8 +54,11 @@ class FoldedLog:
         if isinstance(entry.note, RootSet):
             self._policies.append(self._book.policy)
         if isinstance(entry.note, FOLLOWS_FROM):
-            self._rosters.append(people_of(self._book))
+            self._rosters.append(people_of(self._book, entry.stamp.at_us))
         elif isinstance(entry.note, DocumentSent):
+            people = people_of(self._book, entry.stamp.at_us)  # time alone ends a training in older topics
+            if people != self._rosters[-1]:
+                self._rosters.append(people)
             self._compare_sent(entry, entry.note)
 
     def end(self) -> None:

@@ -16,6 +16,7 @@ from storage.errors import StorageError
 from storage.roster import Roster, RosterPerson
 from sync.department.content.key_service import ReceivingKeys
 from sync.department.desk.desk import Desk
+from sync.department.desk.people.training import is_whole
 from sync.department.desk.state import DeskState
 from sync.department.ground.home import DepartmentHome, load_ed25519
 from sync.department.journal.entries import AccountSet
@@ -27,19 +28,19 @@ from sync.messages import MAX_DOCUMENT_BYTES
 NAME = "roster"
 
 
-def people_of(book: DeskState) -> tuple[RosterPerson, ...]:
-    """Everybody who ever held a role, by name."""
-    found = (_person(book, account) for _, account in sorted(book.roster.accounts.items()))
+def people_of(book: DeskState, now_us: int) -> tuple[RosterPerson, ...]:
+    """Everybody who ever held a role, by name, as units take them now."""
+    found = (_person(book, account, now_us) for _, account in sorted(book.roster.accounts.items()))
     return tuple(person for person in found if person is not None)
 
 
-def _person(book: DeskState, account: AccountSet) -> RosterPerson | None:
+def _person(book: DeskState, account: AccountSet, now_us: int) -> RosterPerson | None:
     roles = book.policy.effective_roles(account.roles or book.roster.last_roles.get(account.user, ()))
     if not roles:
         return None
     done = book.trainings.newest.get(account.user)
     wanted = {topic.id for topic in book.policy.training.topics}
-    whole = done is not None and wanted <= set(done.topics)  # a topic that came since ends it here as there
+    whole = done is not None and is_whole(book.policy, book.trainings, done, now_us)
     return RosterPerson(
         user=account.user,
         roles=tuple(str(role) for role in roles),
@@ -56,7 +57,7 @@ def _person(book: DeskState, account: AccountSet) -> RosterPerson | None:
 def publish(home: DepartmentHome, store: Store, desk: Desk) -> int | None:
     """Sign and offer the roster if it changed; its version, or None. Raises SyncError, StorageError."""
     desk.refresh()
-    people = people_of(desk.book)
+    people = people_of(desk.book, desk.now_us())
     command = load_ed25519(home.path / "command.key")
     with store.write() as connection:
         version, message = documents.out(connection, NAME)
@@ -75,7 +76,8 @@ def is_out(store: Store, desk: Desk) -> bool:
     with store.read() as connection:
         _, message = documents.out(connection, NAME)
     try:
-        return command is not None and bool(message) and _people_in(message, command) == people_of(desk.book)
+        people = people_of(desk.book, desk.now_us())
+        return command is not None and bool(message) and _people_in(message, command) == people
     except StorageError:
         return False
 

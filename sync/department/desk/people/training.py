@@ -12,6 +12,7 @@ from typing import Protocol
 
 from storage.times import DAY_US
 from sync.department.journal.entries import AccountSet, Entry, TrainingDone
+from sync.department.policy.desk_terms import in_topics
 from sync.department.policy.policy import Policy
 from sync.department.policy.refusals import DeskRefusal, FormError, demand, refuse_each
 from sync.department.policy.roles import Role
@@ -29,10 +30,12 @@ class RecordedTraining:
 
 @dataclass(slots=True)
 class Trainings:
-    """What the log's training entries add up to: each person's newest training, and who gave each one."""
+    """What the log's training entries add up to: each person's newest training, and who gave each one.
+    `topics_us`: when the topics of the policy changed last."""
 
     newest: dict[str, TrainingDone] = field(default_factory=dict)
     given: list[RecordedTraining] = field(default_factory=list)
+    topics_us: int = 0
 
     def apply(self, entry: Entry) -> None:
         if isinstance(entry.note, TrainingDone):
@@ -50,6 +53,12 @@ class Trainings:
 def ends_us(policy: Policy, done: TrainingDone) -> int:
     """When a training stops being current."""
     return done.held_us + policy.training.valid_days * DAY_US
+
+
+def is_whole(policy: Policy, trainings: Trainings, done: TrainingDone, now_us: int) -> bool:
+    """Whether a training is in every topic that is asked for now."""
+    wanted = {topic.id for topic in policy.training.topics}
+    return in_topics(wanted, done.topics, held_us=done.held_us, new_us=trainings.topics_us, at_us=now_us)
 
 
 def demand_current(
@@ -81,7 +90,7 @@ def demand_current(
             clause="463.9",
             cure=cure,
         )
-    if not {topic.id for topic in policy.training.topics} <= set(done.topics):
+    if not is_whole(policy, trainings, done, now_us):
         raise DeskRefusal(
             f"{who} not been trained in a topic of the policy in force",
             code="training-topics",
