@@ -231,7 +231,7 @@ def _how_it_left(checked: CheckedPackage, witnesses: Witnesses | None) -> list[s
     lines = []
     if witnesses is None:
         lines.append(
-            "whoever has the department log's key can make such a package, and no log keeps its entry"
+            "a person with the department log's key can make such a package, and no log keeps its entry"
         )
     for one in checked.entries[:100]:
         said = f"left under entry {one.sequence} of the access log"

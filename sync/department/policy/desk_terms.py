@@ -204,7 +204,7 @@ def in_topics(
     wanted: Iterable[str], trained: Iterable[str], *, held_us: int, new_us: int, at_us: int
 ) -> bool:
     """Whether a training is in every topic that is wanted. One that was held before the topics changed
-    (`new_us`) is, for NEW_TOPICS_DAYS: nobody can be trained in them before the policy is in force."""
+    (`new_us`) is, for NEW_TOPICS_DAYS: no one can be trained in them before the policy is in force."""
     if set(wanted) <= set(trained):
         return True
     return held_us < new_us <= at_us < new_us + NEW_TOPICS_DAYS * DAY_US
