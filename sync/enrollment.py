@@ -26,7 +26,7 @@ from sync.enrollment_code import EnrollmentCode
 from sync.errors import LinkError, MessageError, NotEnrolledError
 from sync.membership import RENEW_BEFORE_DAYS, Member, SyncFolder, make_vouch
 from sync.root_file import MAX_ROOT_BYTES, Root, open_first
-from sync.transport import CONNECT_S, HttpsLink, reason_of, server_context, unit_context
+from sync.transport import CONNECT_S, HttpsLink, link_error, server_context, unit_context
 from sync.vouch import UnitKey, public_der
 
 
@@ -53,7 +53,9 @@ def fetch_root(code: EnrollmentCode) -> Root:
         return open_first(_fetch(code.address, "root", MAX_ROOT_BYTES), code.root_digest)
     except StorageError as error:
         raise NotEnrolledError(
-            f"the server that answers is not the department of this code: {error}", where=code.address
+            f"the server that answers is not the department of this code: {error}",
+            where=code.address,
+            cure="a sign-on page of this network, a proxy, another department?",
         ) from None
 
 
@@ -95,9 +97,7 @@ def _fetch(address: str, name: str, limit: int) -> bytes:
                 if len(data) > limit:
                     raise LinkError("a file of no such size", where=where)
     except httpx.HTTPError as error:
-        raise LinkError(
-            f"no answer: {reason_of(error)}", where=where, cure="is the department reachable from here?"
-        ) from None
+        raise link_error(error, f"the request for its {name} file", address) from None
     return data
 
 

@@ -26,6 +26,10 @@ PIECE_BYTES = 64 * 1024
 MAX_ANSWER_BYTES = messages.MAX_HEADER_BYTES + 4096
 CONNECT_S, SEND_S, ANSWER_S = 10.0, 60.0, 300.0
 CURVE = "prime256v1"
+NOT_IN_TIME = {9, 10}  # X509_V_ERR_CERT_NOT_YET_VALID, X509_V_ERR_CERT_HAS_EXPIRED
+NOT_THE_DEPARTMENT = (
+    "nothing is lost, but what answers there is not the department: a sign-on page of this network, a proxy?"
+)
 
 
 class Link(Protocol):
@@ -160,9 +164,10 @@ class HttpsLink:
                 data = _bounded(response)
                 status = response.status_code
         except httpx.HTTPError as error:
-            raise _told(error, name, self._address) from None
+            raise link_error(error, name, self._address) from None
         except ssl.SSLError as error:
-            raise LinkError(f"TLS: {error.reason}", cure="is the certificate expired or revoked?") from None
+            what, cure = _of_tls(error)
+            raise LinkError(f"{what} while sending {name}", where=self._address, cure=cure) from None
         with self._count:
             self._sent += total
         if status == httpx.codes.OK:
@@ -211,19 +216,28 @@ class HttpsLink:
         )
 
 
-def _told(error: httpx.HTTPError, name: str, address: str) -> LinkError:
+def link_error(error: httpx.HTTPError, name: str, address: str) -> LinkError:
     """What httpx raised, with what TLS said behind it: a clock that is wrong shows there first."""
     behind: BaseException | None = error
     while behind is not None and not isinstance(behind, ssl.SSLError):
         behind = behind.__cause__ or behind.__context__
-    if isinstance(behind, ssl.SSLCertVerificationError):
-        what, cure = f"TLS: {behind.verify_message}", "is this unit's clock right? see reader status"
-    elif behind is not None and behind.reason:
-        what, cure = f"TLS: {behind.reason}", "is the certificate expired or revoked?"
+    if behind is not None and (behind.reason or isinstance(behind, ssl.SSLCertVerificationError)):
+        what, cure = _of_tls(behind)
     else:
         what = f"no connection: {reason_of(error)}" if isinstance(error, httpx.ConnectError) else "no answer"
         cure = "nothing is lost; check the network, that port, and the department's server"
     return LinkError(f"{what} while sending {name}", where=address, cure=cure)
+
+
+def _of_tls(error: ssl.SSLError) -> tuple[str, str]:
+    """(what TLS said, what to look at): our clock, our certificate, or who answers there at all."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        if error.verify_code in NOT_IN_TIME:
+            return f"TLS: {error.verify_message}", "is this unit's clock right? see reader status"
+        return f"TLS: {error.verify_message}", NOT_THE_DEPARTMENT
+    if "_ALERT_" in error.reason:  # the other end refused what it was shown
+        return f"TLS: {error.reason}", "is this unit's certificate expired or revoked? ask the administrator"
+    return f"TLS: {error.reason}", NOT_THE_DEPARTMENT
 
 
 def reason_of(error: BaseException) -> str:

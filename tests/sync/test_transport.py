@@ -14,7 +14,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
-from sync.errors import LinkError
+from sync.enrollment import fetch_root
+from sync.enrollment_code import EnrollmentCode
+from sync.errors import LinkError, NotEnrolledError
 from sync.transport import HttpsLink
 
 
@@ -66,6 +68,44 @@ def test_a_certificate_out_of_its_time_is_told_with_the_clock(tmp_path: Path, da
             link.post("hello", [b"x"])
         thread.join()
     assert "clock" in raised.value.cure
+
+
+PAGE = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 12\r\n\r\n<html>hello!"
+
+
+@pytest.mark.parametrize("kind", ["plain page", "page with a certificate of its own", "hangs up"])
+@pytest.mark.parametrize("joining", [False, True], ids=["sync", "enrollment"])
+def test_a_sign_on_page_of_the_network_is_not_taken_for_a_clock_or_a_revoked_certificate(
+    tmp_path: Path, kind: str, joining: bool
+) -> None:
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(certificate(tmp_path, 0))
+
+    def answer(listener: socket.socket) -> None:
+        with contextlib.suppress(OSError), listener.accept()[0] as line:
+            if kind == "plain page":
+                line.recv(4096)
+                line.sendall(PAGE)
+            elif kind == "page with a certificate of its own":
+                with server.wrap_socket(line, server_side=True) as covered:
+                    covered.recv(4096)
+                    covered.sendall(PAGE)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=answer, args=(listener,))
+        thread.start()
+        address = f"localhost:{listener.getsockname()[1]}"
+        code = EnrollmentCode(secret=bytes(16), root_digest=bytes(32), address=address)
+        link = HttpsLink(
+            address, ssl.create_default_context(), ed25519.Ed25519PrivateKey.generate().public_key()
+        )
+        with contextlib.closing(link), pytest.raises((LinkError, NotEnrolledError)) as raised:
+            fetch_root(code) if joining else link.post("hello", [b"x"])
+        thread.join()
+    assert raised.value.where == address
+    assert "clock" not in raised.value.cure
+    assert "revoked" not in raised.value.cure
+    assert "a proxy" in raised.value.cure or "check the network" in raised.value.cure
 
 
 def test_a_server_that_is_not_there_is_named_with_its_address_and_what_the_system_said() -> None:
