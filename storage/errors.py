@@ -27,6 +27,8 @@ No message ever carries plate text, image bytes or key bytes.
 
 from __future__ import annotations
 
+CONTINUE = "a unit of a department continues in a new log: reader run; another: reader init --set-aside"
+
 
 class ExplainedError(Exception):
     """An error a person can act on: `what` went wrong, `where` (file, table, field, message), and the `cure`.

@@ -17,7 +17,15 @@ from pathlib import Path
 
 from storage import files
 from storage.checkpoint import NoteKey
-from storage.errors import CheckpointError, HomeLockedError, LedgerError, NoHomeError, NotOwnerError
+from storage.errors import (
+    CONTINUE,
+    CheckpointError,
+    DamagedError,
+    HomeLockedError,
+    LedgerError,
+    NoHomeError,
+    NotOwnerError,
+)
 
 MAX_LINE_BYTES = 4096  # of a file that holds one line
 
@@ -71,8 +79,18 @@ class Home:
     def exists(self) -> bool:
         return self.database.exists()
 
+    def is_rest(self) -> bool:
+        """Whether sealed images are here without the ledger that names them: a damaged card lost its file."""
+        return not self.exists() and self.blobs.is_dir() and any(self.blobs.iterdir())
+
     def need(self) -> None:
         """Raises LedgerError if there is no ledger."""
+        if self.is_rest():
+            raise DamagedError(
+                "is gone, and sealed images of it are here",
+                where=str(self.database),
+                cure=CONTINUE,
+            )
         if not self.exists():
             raise NoHomeError(
                 "no unit is here", where=str(self.root), cure="check --home; `reader init` makes a new unit"
@@ -80,10 +98,17 @@ class Home:
 
     def read_slot_uri(self) -> str:
         """Which slot holds the key-encryption key. Raises LedgerError."""
+        cure = "write its one line again: file:slot, or tpm:INDEX in a unit with a chip"
         try:
-            return files.read_bounded(self.slot_uri, MAX_LINE_BYTES).decode().strip()
-        except (OSError, ValueError) as error:
-            raise LedgerError(f"cannot be read: {error}", where=str(self.slot_uri)) from None
+            uri = files.read_bounded(self.slot_uri, MAX_LINE_BYTES).decode().strip()
+        except OSError as error:
+            what = f"cannot be read: {error.strerror or error}"
+            raise LedgerError(what, where=str(self.slot_uri), cure=cure) from None
+        except ValueError:
+            raise LedgerError("is no text", where=str(self.slot_uri), cure=cure) from None
+        if not uri:
+            raise LedgerError("is empty", where=str(self.slot_uri), cure=cure)
+        return uri
 
     def is_written(self) -> bool:
         """Whether a process holds the home's lock now."""

@@ -173,7 +173,8 @@ def set_aside(home: Home) -> tuple[Path, str]:
 
     Raises HomeLockedError, NoHomeError.
     """
-    home.need()
+    if not home.is_rest():
+        home.need()
     lock = HomeLock(home)
     try:
         uri = ""
@@ -214,7 +215,7 @@ def free_slot(effaceable: slot.EffaceableSlot, *, successor: bool) -> None:
         raise SlotError(
             "already holds the keys of another log",
             where=effaceable.uri,
-            cure="use that home, or another slot",
+            cure="use that home, or another slot; where its ledger is gone: reader init --set-aside",
         )
 
 

@@ -23,13 +23,13 @@ from typing import TypeAlias
 import sqlite_utils
 
 from storage import database, files
-from storage.errors import DamagedError, LedgerError, StoreFullError
+from storage.errors import CONTINUE, DamagedError, LedgerError, StoreFullError
 
 ROOM_TO_OPEN = 1 << 20
 DAMAGE = {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}
 APPLICATION_ID = 0x414C5052  # "ALPR"
 FORMAT = 2
-DAMAGE_CURE = "reader verify names the first bad record; a unit of no department: reader init --set-aside"
+DAMAGE_CURE = f"reader verify names the first bad record; {CONTINUE}"
 _TABLES_1 = """
 CREATE TABLE leaves (sequence INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, leaf BLOB NOT NULL,
     hash BLOB NOT NULL) STRICT;
@@ -78,8 +78,10 @@ def connect(path: Path, *, readonly: bool = False) -> sqlite_utils.Database:
                 "no room to open the ledger", where=str(path), cure="make room on the disk"
             ) from None
         damaged = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF in DAMAGE
-        kind = DamagedError if damaged else LedgerError
-        raise kind(f"cannot be opened: {error}", where=str(path)) from None
+        what = f"cannot be opened: {error}"
+        if damaged:
+            raise DamagedError(what, where=str(path), cure=DAMAGE_CURE) from None
+        raise LedgerError(what, where=str(path)) from None
 
 
 @contextlib.contextmanager
@@ -118,7 +120,7 @@ def found(db: sqlite_utils.Database, path: Path) -> int:
         application = db.execute("PRAGMA application_id").fetchone()[0]
         version = int(db.execute("PRAGMA user_version").fetchone()[0])
     except sqlite3.Error as error:
-        raise DamagedError(f"is damaged: {error}", where=str(path)) from None
+        raise DamagedError(f"is damaged: {error}", where=str(path), cure=DAMAGE_CURE) from None
     if application != APPLICATION_ID:
         raise LedgerError("is not a reader's ledger", where=str(path))
     if version > FORMAT:

@@ -16,6 +16,7 @@ from storage.errors import SlotError
 _FORM = struct.Struct(">4sQ32s32sQ32sq")  # magic, generation, KEK, log id, anchor size, anchor root, time
 _MAGIC = b"ASL1"
 SLOT_BYTES = _FORM.size
+CURE = "a chip: name the right slot; a file: as for a damaged ledger, reader run or reader init --set-aside"
 
 
 class EffaceableSlot(Protocol):
@@ -70,7 +71,7 @@ class SlotContent:
     def parse(cls, data: bytes, *, where: str) -> SlotContent:
         """Parse the slot. Raises SlotError."""
         if len(data) != SLOT_BYTES or not data.startswith(_MAGIC):
-            raise SlotError("contains data of another program", where=where, cure="name the right slot")
+            raise SlotError("contains data of another program", where=where, cure=CURE)
         _, *fields = _FORM.unpack(data)
         return cls(*fields)
 
@@ -82,7 +83,7 @@ def load_slot(slot: EffaceableSlot) -> SlotContent:
         raise SlotError(
             "the slot is empty: what this home holds cannot be opened",
             where=slot.uri,
-            cure="was the slot cleared, or the card moved to another unit?",
+            cure=f"was the slot cleared, or the card moved to another unit? {CURE}",
         )
     return SlotContent.parse(data, where=slot.uri)
 

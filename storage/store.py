@@ -427,7 +427,9 @@ def read_book(
 def open_database(home: Home) -> sqlite_utils.Database:
     """Open and migrate the home's database. Raises DamagedError, LedgerError."""
     if not home.database.stat().st_size:
-        raise DamagedError("is empty: it is no longer a reader's ledger", where=str(home.database))
+        raise DamagedError(
+            "is empty: it is no longer a reader's ledger", where=str(home.database), cure=schema.DAMAGE_CURE
+        )
     database = schema.connect(home.database)
     try:
         version = schema.found(database, home.database)

@@ -17,12 +17,19 @@ from storage import codec, envelope, files, opening
 from storage.checkpoint import TYPE_ED25519, NoteKey
 from storage.clock_trust import WallClock
 from storage.day_keys import DayKey, DayKeys, EpochKeyForDay
-from storage.errors import DamagedError, LedgerError, OutdatedError, RolledBackError, StorageError
+from storage.errors import (
+    DamagedError,
+    LedgerError,
+    OutdatedError,
+    RolledBackError,
+    SlotError,
+    StorageError,
+)
 from storage.home import Home
 from storage.leaf import log_id_of
 from storage.ledger import Ledger
 from storage.salvage import salvage
-from storage.slot import EffaceableSlot
+from storage.slot import EffaceableSlot, anchors
 from storage.standing import DAY_KEYS, DOCUMENTS, MAX_DOCUMENT_BYTES, UnitEnrollment, context_of
 from storage.times import DAY_US, now_us
 from sync import messages
@@ -89,7 +96,7 @@ def succeed(
     Raises LedgerError, SlotError, NotEnrolledError. A cut half-way is ended by calling it again.
     """
     member, paths = folder.member(), Home(home)
-    if paths.exists():
+    if paths.exists() or paths.is_rest():
         log_id = _log_id_in(paths)
         beside = _old(folder, log_id)
         beside.mkdir(mode=files.PRIVATE_DIR, parents=True, exist_ok=True)
@@ -118,23 +125,26 @@ def open_or_succeed(
 ) -> Ledger:
     """Open the home's log; one that contradicts an anchor, or is damaged, gives way to a new one.
 
-    told: called with the reason of a new log. Also finishes an interrupted rollover. A unit of no department
-    has no one to close the incident, so the error remains. Raises as `Ledger.open` and `succeed`.
+    So does one whose slot is a file that is damaged: it is on the same card. What a chip holds, or not, says
+    which unit this is, and stays an error. told: called with the reason of a new log. Also finishes an
+    interrupted rollover. A unit of no department has no one to close the incident, so the error remains.
+    Raises as `Ledger.open` and `succeed`.
     """
     paths = Home(home)
-    if paths.exists():
+    if paths.exists() or (paths.is_rest() and folder.is_member()):
         try:
             return Ledger.open(home, slot, clock)
-        except (RolledBackError, DamagedError) as error:
-            if not folder.is_member():
+        except (RolledBackError, DamagedError, SlotError) as error:
+            if not folder.is_member() or (isinstance(error, SlotError) and anchors(slot.uri)):
                 raise
             old, reason = paths, str(error)
     else:
         left = last_set_aside(folder)
-        if left is None:
+        if left is None and not folder.is_member():
             paths.need()
-            raise AssertionError("need() has raised") from None
-        old, reason = left, "the log before was set aside, and a power cut came before this one was open"
+        old, reason = paths, "its ledger is gone, and no picture of a read is here"
+        if left is not None:
+            old, reason = left, "the log before was set aside, and a power cut came before this one was open"
     previous = None
     with contextlib.suppress(
         StorageError, sqlite3.Error

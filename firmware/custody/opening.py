@@ -36,7 +36,8 @@ Result = TypeVar("Result")
 def slot_of(home: Path) -> SecureSlot:
     """The slot that the home's slot.uri names. Raises LedgerError, HardwareError."""
     paths = Home(home)
-    paths.need()
+    if not paths.slot_uri.exists():
+        paths.need()
     return open_slot(paths.read_slot_uri(), paths.folder)
 
 
@@ -103,7 +104,8 @@ def open_or_succeed(home: Path, *, clock: Clock | None = None, told: Callable[[s
     told: called with the reason, if that happened.
     """
     folder = SyncFolder.of(home)
-    left = None if Home(home).exists() or not folder.is_member() else last_set_aside(folder)
+    here = Home(home).exists() or Home(home).is_rest()
+    left = None if here or not folder.is_member() else last_set_aside(folder)
     slot = slot_of(home if left is None else left.root)
     if left is not None and slot.uri.startswith("file:"):
         slot = open_slot(slot.uri, Home(home).folder)  # the new log's own file

@@ -26,7 +26,6 @@ from hw.errors import HardwareError, MissingDriverError
 from hw.machine import SystemdMachine
 from hw.power import PowerOrder
 from hw.watchdog import Heartbeat, PatientHeartbeat, SystemdHeartbeat
-from storage.errors import NoHomeError
 from storage.home import Home, HomeLock, need_own
 from sync.event_log import event_log
 from sync.lasting_stream import lasting
@@ -47,6 +46,8 @@ def prepare_home(home: Path, *, slot_uri: str = DEFAULT_SLOT) -> bool:
     if Home(home).exists() or SyncFolder.of(home).is_member():
         # a member without a log was cut off while one took another's place: run continues with it
         return False
+    if Home(home).is_rest():
+        Home(home).need()
     create_ledger(home, slot_uri=slot_uri).close()
     return True
 
@@ -57,10 +58,8 @@ def take_home(home: Path) -> None:
     Raises NoHomeError if there is none: a mistyped --home must not become a second unit, which reads
     beside the department.
     """
-    if not (Home(home).exists() or SyncFolder.of(home).is_member()):
-        raise NoHomeError(
-            "no unit is here", where=str(home), cure="check --home; `reader init` makes a new unit"
-        )
+    if not SyncFolder.of(home).is_member():
+        Home(home).need()
     prepare_home(home)
 
 

@@ -15,7 +15,8 @@ from sync_twins import converse, found_department
 
 from firmware.custody.opening import create_ledger, open_ledger, replace_ledger
 from firmware.errors import UsageError
-from hw.secure_slot import LoopbackSlot
+from firmware.run.app import prepare_home, take_home
+from hw.secure_slot import FileSlot, LoopbackSlot
 from storage import files
 from storage.errors import DamagedError, HomeLockedError, LedgerError, NotPlainError, SlotError
 from storage.home import Home
@@ -169,6 +170,62 @@ def test_what_is_no_damage_is_not_set_aside(department: Department, unit: Joined
     assert not (unit.folder.path / "old").exists()
     with pytest.raises(UsageError, match="belongs to a department"):
         replace_ledger(unit.home)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"noise" * 40], ids=["gone", "empty", "noise"])
+def test_a_unit_whose_slot_is_a_damaged_file_reads_on(unit: Joined, content: bytes | None) -> None:
+    """The file is on the card that failed. A chip's silence stays an error: see the test above."""
+    unit.add(1)
+    unit.ledger.close()
+    slot = FileSlot(unit.home / "store")
+    if content is not None:
+        (unit.home / "store" / "slot").write_bytes(content)
+    told: list[str] = []
+    unit.ledger = open_or_succeed(unit.home, slot, unit.clock, unit.folder, told=told.append)
+    assert len(told) == 1
+    unit.add(1)
+    assert unit.ledger.status().slot == "file:slot"
+    assert len(list((unit.folder.path / "old").glob("*/store/ledger.sqlite3"))) == 1
+
+
+@pytest.mark.parametrize("reads", [0, 2])
+def test_a_unit_whose_ledger_is_gone_keeps_the_pictures_aside_and_reads_on(unit: Joined, reads: int) -> None:
+    unit.add(reads)
+    unit.ledger.close()
+    pictures = {path.name for path in (unit.home / "store" / "blobs").rglob("*") if path.is_file()}
+    (unit.home / "store" / "ledger.sqlite3").unlink()
+    told: list[str] = []
+    unit.ledger = open_or_succeed(unit.home, unit.slot, unit.clock, unit.folder, told=told.append)
+    assert "is gone" in told[0]
+    unit.add(1)
+    aside = {path.name for path in (unit.folder.path / "old").rglob("blobs/**/*") if path.is_file()}
+    assert aside == pictures
+    assert bool(aside) == bool(reads)
+    assert bool(closed_logs(unit.folder)) == bool(reads)
+
+
+def test_pictures_without_their_ledger_are_no_place_for_a_new_unit(tmp_path: Path) -> None:
+    time, home = SteppedTime(), tmp_path / "home"
+    with Ledger.create(home, FileSlot(home / "store"), time, boot=time.boot) as ledger:
+        add_reads(ledger, time, 1)
+    (home / "store" / "ledger.sqlite3").unlink()
+    with pytest.raises(DamagedError, match=r"is gone.*reader init --set-aside"):
+        prepare_home(home)
+    with pytest.raises(DamagedError, match="is gone"):
+        take_home(home)
+    assert any((replace_ledger(home) / "store" / "blobs").iterdir())
+    assert not prepare_home(home)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"\xff\xfe"], ids=["gone", "empty", "no text"])
+def test_a_home_that_does_not_name_its_slot_any_more_says_what_to_write(
+    tmp_path: Path, content: bytes | None
+) -> None:
+    create_ledger(tmp_path / "home").close()
+    path = Home(tmp_path / "home").slot_uri
+    path.unlink() if content is None else path.write_bytes(content)
+    with pytest.raises(LedgerError, match=r"slot\.uri.*file:slot, or tpm:INDEX"):
+        open_ledger(tmp_path / "home")
 
 
 def test_a_look_at_a_clock_is_not_needed_to_replace_a_ledger(tmp_path: Path) -> None:
