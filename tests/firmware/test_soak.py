@@ -78,6 +78,7 @@ def test_a_short_soak_with_every_trouble_breaks_no_promise(
 ) -> None:
     monkeypatch.setattr(soak_module, "DECK", ("line", "disk", "clock"))
     monkeypatch.setattr(soak_module, "LINE_LOST_S", (3.0, 6.0))
+    monkeypatch.setattr(soak_module, "BACK_WITHIN_S", PATIENCE_S)
     account = Soak(tmp_path, CLIP, minutes=0.35, stalls=3, seed=1, fps=10).run()
     assert account.wrong == []
     assert (account.stalls, account.full_disks, account.clock_steps) == (3, 1, 1)

@@ -16,7 +16,7 @@ from storage.door import Door
 from storage.errors import LedgerError, RecordError, RefusedError
 from storage.home import Home
 from storage.ledger import Ledger
-from storage.socket_door import DoorServer, _receive, ask
+from storage.socket_door import DoorServer, _receive, ask, short_name
 
 
 @pytest.fixture
@@ -93,7 +93,8 @@ def test_a_message_over_the_limit_is_refused_before_it_is_read() -> None:
 )
 def test_a_request_of_another_form_is_refused_by_name(served: Home, asked: object) -> None:
     with socket.socket(socket.AF_UNIX) as connection:
-        connection.connect(str(served.socket))
+        with short_name(served.socket) as name:
+            connection.connect(name)
         data = envelope.encode(asked)
         connection.sendall(len(data).to_bytes(4, "big") + data)
         connection.settimeout(PATIENCE_S)
@@ -116,7 +117,8 @@ def test_a_request_of_another_form_is_refused_by_name(served: Home, asked: objec
 )
 def test_a_malformed_request_does_no_harm(served: Home, request_bytes: bytes) -> None:
     with socket.socket(socket.AF_UNIX) as connection:
-        connection.connect(str(served.socket))
+        with short_name(served.socket) as name:
+            connection.connect(name)
         connection.sendall(request_bytes)
         connection.shutdown(socket.SHUT_WR)
         connection.settimeout(PATIENCE_S)

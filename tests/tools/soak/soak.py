@@ -44,7 +44,7 @@ from tests.tools.soak.trouble import KINDS_OF_LOSS, Line, StallingSource, Steppe
 
 BACK_WITHIN_S = 10.0
 QUIET_ROUNDS = 3
-LAST_LOOK_S = 20.0
+LAST_LOOK_S = 60.0
 FULL_DISK_S = 20.0
 LINE_LOST_S = (15.0, 100.0)
 GROWTH_MB = 64.0  # after the first tenth of the run, when every buffer has been used once
@@ -73,6 +73,7 @@ class Soak:
         self._synced_s = self._read_s = 0.0
         self._quiet_limit_s = QUIET_ROUNDS * self._source.round_s + FULL_DISK_S + BACK_WITHIN_S
         self._ends = threading.Event()
+        self._stalls = stalls
         self._every_s = minutes * 60 / max(1, stalls)
         self._log = event_log()
 
@@ -135,7 +136,7 @@ class Soak:
         with uplink, purging(ledger, self._log):
             pipeline.start()
             try:
-                self._trouble(pipeline, line)
+                self._trouble(pipeline, line, camera)
                 self._see_again(camera)
             finally:
                 pipeline.stop()
@@ -198,13 +199,19 @@ class Soak:
 
     # --- trouble ------------------------------------------------------------------------------------------
 
-    def _trouble(self, pipeline: Pipeline, line: Line) -> None:
+    def _trouble(self, pipeline: Pipeline, line: Line, camera: WatchedCamera) -> None:
         account, began_s = self.account, time.monotonic()
         ends_s = began_s + account.minutes * 60
         next_s = began_s + self._every_s * 0.5
         self._read_s = began_s
         lost_s: float | None = None
-        while (now_s := time.monotonic()) < ends_s and pipeline.running and not self._ends.is_set():
+        while (
+            (now_s := time.monotonic()) < ends_s + LAST_SYNC_S
+            and pipeline.running
+            and not self._ends.is_set()
+        ):
+            if now_s >= ends_s and account.stalls >= self._stalls and self._announced:
+                break  # a busy machine may need longer for a few stalls and a read
             self._look_for_reads(now_s)
             if not account.memory_early_mb and now_s - began_s > account.minutes * 6:
                 account.memory_early_mb = resident_mb()
@@ -212,7 +219,8 @@ class Soak:
                 line.find()
                 account.line_lost_s += now_s - lost_s
                 lost_s = None
-            if now_s >= next_s and now_s < ends_s:
+            sees = not (self._source.hangs or camera.blind_now)  # two stalls in one would be one gap
+            if now_s >= next_s and account.stalls < self._stalls and sees:
                 next_s += self._every_s
                 self._source.stall()
                 what = DECK[account.stalls % len(DECK)]

@@ -55,6 +55,11 @@ class StallingSource:
         self._hang = threading.Event()
         return _HangingCamera(self._inner.open(), self._hang)
 
+    @property
+    def hangs(self) -> bool:
+        """Whether the camera that is open now delivers nothing."""
+        return self._hang.is_set()
+
     def stall(self) -> None:
         """The camera that is open now delivers nothing any more."""
         self._hang.set()
