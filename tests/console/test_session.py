@@ -486,3 +486,12 @@ def test_a_vendor_gets_exactly_the_commands_that_were_signed(make_bench: Callabl
         assert "not available" in bench.ask(refused)
     assert bench.unit.done == ["selftest"]
     assert sum(line[2] == "refused" for line in bench.lines()) == 8
+
+
+def test_hands_read_what_a_busy_line_cuts_in_the_middle() -> None:
+    near, far = loopback_pair()
+    hands = Hands(far)
+    for part in (b"unit\x1b", b"[1;3", b"1m-7\xe2\x80", b"\xa6> "):
+        near.write(part)
+        hands.skip()
+    assert hands.seen == "unit-7\u2026> "

@@ -30,7 +30,8 @@ def url() -> Iterator[str]:
 
 
 class Clock:
-    us = now_us()
+    def __init__(self) -> None:
+        self.us = now_us()
 
     def __call__(self) -> int:
         return self.us
@@ -87,7 +88,7 @@ def test_a_day_of_receipt_is_a_partition_and_a_purge_drops_it(
 ) -> None:
     unit.add(3)
     converse(unit, department)
-    day = clock.us // DAY_US
+    day = department.time.now_us() // DAY_US
     assert {f"elements_{day}", f"tokens_{day}"} <= partitions(department)
     clock.us += 2 * DAY_US
     unit.add(2)

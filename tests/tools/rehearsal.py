@@ -5,6 +5,7 @@ Records the session in the console's README, and drives a console in the tests a
 
 from __future__ import annotations
 
+import codecs
 import os
 import pty
 import re
@@ -25,6 +26,7 @@ from storage.ssh_signature import PrivateKey, sign
 WAIT_S = 300.0  # the machine may be loaded
 _CHALLENGE = re.compile(r"^([A-Za-z0-9._@-]+:[a-z2-7]{32}:[0-9a-f]{4})\s*$", re.MULTILINE)
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+_CUT = re.compile(r"\x1b(\[[0-9;]*)?$")
 
 
 class Silence(AssertionError):  # noqa: N818 - what happened
@@ -45,7 +47,7 @@ def console_of(home: Path, reader: Sequence[str]) -> Iterator[Hands]:
         yield Hands(FdPort(ours, ours, name="pty"))
     finally:
         process.terminate()
-        process.wait(timeout=60)
+        process.wait(timeout=WAIT_S)
         os.close(theirs)
         os.close(ours)
 
@@ -55,6 +57,7 @@ class Hands:
 
     def __init__(self, port: SerialPort) -> None:
         self._port = port
+        self._decoder, self._held = codecs.getincrementaldecoder("utf-8")("replace"), ""
         self.seen = ""
         self._unread = 0
 
@@ -77,7 +80,7 @@ class Hands:
                 data = self._port.read(4096, left_s)
             except LineGoneError:
                 raise Silence(f"line gone while waiting for {words!r}: {self.seen[-800:]!r}") from None
-            self.seen += _ANSI.sub("", data.decode("utf-8", "replace"))
+            self._hear(data)
         end = self.seen.index(words, self._unread) + len(words)
         came, self._unread = self.seen[self._unread : end], end
         return came
@@ -85,8 +88,16 @@ class Hands:
     def skip(self) -> None:
         """Leave what has come until now: no one waits for it any more."""
         while data := self._port.read(4096, 0):
-            self.seen += _ANSI.sub("", data.decode("utf-8", "replace"))
+            self._hear(data)
         self._unread = len(self.seen)
+
+    def _hear(self, data: bytes) -> None:
+        """Add to `seen`; a character or a control sequence that is cut in the middle waits for its rest."""
+        text = self._held + self._decoder.decode(data)
+        cut = _CUT.search(text)
+        at = len(text) if cut is None else cut.start()
+        self._held = text[at:]
+        self.seen += _ANSI.sub("", text[:at])
 
     def ask(self, line: str, prompt: str) -> str:
         """Type a line; what came until the next prompt."""
