@@ -204,9 +204,10 @@ def test_a_planted_mismatch_is_a_hit_until_it_is_closed_and_a_test_from_then_on(
 @pytest.mark.parametrize(
     ("answers", "silent"),
     [
-        ([AlertAnswer.WRONG_CHARACTER] * 2 + [AlertAnswer.CONFIRMED], ("DOJ",)),
-        ([AlertAnswer.WRONG_CHARACTER] * 2, ()),
-        ([AlertAnswer.WRONG_CHARACTER] * 2 + [AlertAnswer.CANNOT_TELL] * 2, ()),
+        ([AlertAnswer.WRONG_STATE] * 2 + [AlertAnswer.CONFIRMED], ("DOJ",)),
+        ([AlertAnswer.WRONG_CHARACTER] * 2 + [AlertAnswer.CONFIRMED], ()),
+        ([AlertAnswer.WRONG_STATE] * 2, ()),
+        ([AlertAnswer.WRONG_STATE] * 2 + [AlertAnswer.CANNOT_TELL] * 2, ()),
         ([AlertAnswer.NOT_THIS_VEHICLE] * 2 + [AlertAnswer.CONFIRMED] * 2, ()),
     ],
 )

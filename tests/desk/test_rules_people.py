@@ -560,14 +560,22 @@ def test_a_covert_alert_is_for_its_recipients_alone(
 
 
 @pytest.mark.parametrize(
-    ("checked", "rejected", "muted"),
-    [(10, 2, False), (10, 3, True), (9, 9, False), (100, 20, False), (100, 21, True)],
+    ("checked", "rejected", "people", "muted"),
+    [
+        (10, 2, 2, False),
+        (10, 3, 2, True),
+        (10, 3, 1, False),
+        (9, 9, 9, False),
+        (100, 20, 9, False),
+        (100, 21, 9, True),
+        (100, 99, 1, False),
+    ],
 )
-def test_a_source_goes_silent_once_too_many_of_enough_hits_were_rejected(
-    checked: int, rejected: int, muted: bool
+def test_a_source_goes_silent_once_people_rejected_too_many_of_enough_hits(
+    checked: int, rejected: int, people: int, muted: bool
 ) -> None:
     terms = replace(POLICY.alerts, source_rejected_least=10, source_rejected_percent=20)
-    assert SourceShare("DOJ", checked, rejected).muted(terms) is muted
+    assert SourceShare("DOJ", checked, rejected, people).muted(terms) is muted
 
 
 def test_alerts_are_found_by_number_or_name_and_the_loud_and_old_come_first() -> None:
@@ -656,12 +664,18 @@ def test_sources_and_verifiers_are_counted_by_what_people_found() -> None:
         known("c", entry=b"e3"),
         step("c", ANSWERED, answer=cannot),
         known("d", entry=b"e4"),
+        known("m", entry=b"e6"),
+        step("m", ANSWERED, answer=AlertAnswer.WRONG_CHARACTER),  # the camera's error
+        known("s", entry=b"e7"),
+        step("s", ANSWERED, answer=AlertAnswer.WRONG_STATE),
+        known("t", entry=b"e8"),
+        step("t", ANSWERED, "ben", answer=AlertAnswer.WRONG_STATE),
         known("p", planted_plate="7ABC000", entry=b"e5"),
         step("p", AlertEvent.TRANSCRIBED, plate="8XYZ123"),
         step("p", AlertEvent.TRANSCRIBED, "ben", plate="7ABC000"),
         step("p", ANSWERED, answer=AlertAnswer.WRONG_CHARACTER),
     )
-    assert made.sources() == [SourceShare("DOJ", 2, 1)]
+    assert made.sources() == [SourceShare("DOJ", 5, 3, 2)]
     assert made.verifiers() == []
     made.apply(entry(20, "x", step("p", CLOSED_STEP, outcome=Outcome.UNFOUNDED)))
     assert made.verifiers() == [VerifierShare("ann", 1, 1), VerifierShare("ben", 1, 0)]

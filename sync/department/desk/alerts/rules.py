@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
-from storage.alert_life import NEGATIVE, AlertAnswer, AlertEvent, AlertState, Wanted, caught, ruled_out
+from storage.alert_life import AlertAnswer, AlertEvent, AlertState, Wanted, caught, ruled_out
 from storage.alert_terms import AlertTerms
 from storage.plate_text import normal_plate
 from sync.department.journal.alert_entries import AlertKnown, AlertRecordsOpened, AlertStepTaken
@@ -41,17 +41,25 @@ class AlertRow:
         return not self.known.recipients or user in self.known.recipients
 
 
+SOURCE_WRONG = frozenset({AlertAnswer.WRONG_STATE, AlertAnswer.NOT_THIS_VEHICLE})
+LEAST_PEOPLE = 2
+
+
 @dataclass(frozen=True, slots=True)
 class SourceShare:
-    """How many of a source's hits were looked at, and how many of those rejected."""
+    """How many of a source's hits were looked at, how many of those rejected, and by how many people.
+
+    A wrong character is the camera's error and not the source's: it counts as a look.
+    """
 
     source: str
     checked: int
     rejected: int
+    people: int
 
     def muted(self, terms: AlertTerms) -> bool:
-        """Whether the source is silent: rejected too often."""
-        enough = self.checked >= terms.source_rejected_least
+        """Whether the source is silent: rejected too often, and not by one person alone."""
+        enough = self.checked >= terms.source_rejected_least and self.people >= LEAST_PEOPLE
         return enough and self.rejected * 100 > terms.source_rejected_percent * self.checked
 
 
@@ -171,14 +179,17 @@ class AlertStates:
 
     def sources(self) -> list[SourceShare]:
         """Each source's share of rejected hits."""
-        checked, rejected = Counter[str](), Counter[str]()
+        checked, by = Counter[str](), defaultdict[str, list[str]](list)
         for row in self.rows.values():
-            answer = row.state.answer
-            if row.planted or answer is None or answer is AlertAnswer.CANNOT_TELL:
+            answered = row.state.last(AlertEvent.ANSWERED)
+            if row.planted or answered is None or answered.answer is AlertAnswer.CANNOT_TELL:
                 continue
             checked[row.known.source] += 1
-            rejected[row.known.source] += answer in NEGATIVE
-        return [SourceShare(name, checked[name], rejected[name]) for name in sorted(checked)]
+            if answered.answer in SOURCE_WRONG:
+                by[row.known.source].append(answered.user)
+        return [
+            SourceShare(name, checked[name], len(by[name]), len(set(by[name]))) for name in sorted(checked)
+        ]
 
     def verifiers(self) -> list[VerifierShare]:
         """Each verifier's planted mismatches that are closed: a figure of an open one would tell it."""

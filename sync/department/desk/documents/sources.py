@@ -41,7 +41,8 @@ class ListDiff:
 class SourceLine:
     """One source: the entries that are out, its checked and rejected hits, and whether it is silent.
 
-    `limit_percent`: from more than that, of at least `least` checked hits, its alerts are silent.
+    `rejected`: for the state or the vehicle; a wrong character is the camera's error. `limit_percent`: once
+    two people rejected more than that, of at least `least` checked hits, its alerts are silent.
     """
 
     source: str

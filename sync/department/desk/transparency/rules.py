@@ -10,9 +10,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from storage.alert_life import NEGATIVE, AlertAnswer, AlertEvent
+from storage.alert_life import AlertAnswer, AlertEvent
 from storage.alert_terms import AlertTerms
-from sync.department.desk.alerts.rules import SourceShare
+from sync.department.desk.alerts.rules import LEAST_PEOPLE, SOURCE_WRONG, SourceShare
 from sync.department.desk.transparency.facts import Fact
 from sync.department.journal.alert_entries import AlertKnown, AlertStepTaken
 from sync.department.journal.change_entries import (
@@ -118,8 +118,8 @@ class Redress:
 class Transparency:
     """The public counts. `checkpoint`: the newest co-signed tree head.
 
-    `silent_sources`: sources whose hits make no sound, for too many were wrong. `witnesses`: by name;
-    `quorum`: how many of them must co-sign a tree head.
+    `silent_sources`: sources of which too many hits were wrong; they make no sound once two people found so.
+    `witnesses`: by name; `quorum`: how many of them must co-sign a tree head.
     """
 
     format: int
@@ -310,13 +310,13 @@ def _hits(sums: _Sums) -> Hits:
 
 def _silent_sources(sums: _Sums, terms: AlertTerms) -> tuple[str, ...]:
     checked, rejected = Counter[str](), Counter[str]()
-    negative = {one.value for one in NEGATIVE}
+    negative = {one.value for one in SOURCE_WRONG}
     for alert, answer in sums.answers.items():
         if alert in sums.hits and answer != AlertAnswer.CANNOT_TELL.value:
             source = sums.hits[alert][0]
             checked[source] += 1
             rejected[source] += answer in negative
-    shares = (SourceShare(name, checked[name], rejected[name]) for name in sorted(checked))
+    shares = (SourceShare(name, checked[name], rejected[name], LEAST_PEOPLE) for name in sorted(checked))
     return tuple(one.source for one in shares if one.muted(terms))
 
 
