@@ -23,6 +23,7 @@ from sync.department.desk.alerts.events import AlertEvents, AlertStream, EventSt
 from sync.department.desk.alerts.watchers import MOST_A_SESSION, MOST_STREAMS, Watchers
 from sync.department.desk.api import routes
 from sync.department.desk.inquiry.forms import NothingForm
+from sync.department.desk.people.calls import AccountForm
 from sync.department.journal.entries import LogRead, Refused
 from sync.department.journal.inquiry_entries import Access
 from sync.department.policy.refusals import DeskRefusal, TooManyError
@@ -257,6 +258,44 @@ def test_an_alert_that_cannot_be_opened_now_is_counted_and_told_when_it_can(
         assert (raised["data"]["state"], raised["data"]["unopened"]) == ("raised", 0)
 
     following(department, tokens("disp1"), work)
+
+
+def test_a_stream_that_goes_on_where_its_session_left_makes_no_second_entry(
+    department: Department, tokens: Tokens, car: Car
+) -> None:
+    def followed() -> list[int]:
+        entries = department.desk.log.entries()
+        return [
+            e.sequence for e in entries if isinstance(e.note, LogRead) and e.note.elements == "alert events"
+        ]
+
+    async def run() -> None:
+        events = AlertEvents(department.front, heartbeat_s=0.05)
+        first = await events.follow(token)
+        (counts,) = await told(first, "counts")
+        await first.aclose()
+        assert len(followed()) == 1
+        car.raises()  # between two pages
+        department.front.bell.ring()
+        again = await events.follow(token, counts["id"])
+        (raised,) = await told(again, "alert")
+        assert raised["data"]["state"] == "raised"
+        await again.aclose()
+        assert len(followed()) == 1
+        for who, last_id in ((token, str(followed()[0] - 1)), (token, ""), (other, raised["id"])):
+            before = len(followed())  # from before its entry, from now on, of another session: one more each
+            stream = await events.follow(who, last_id)
+            await stream.aclose()
+            assert len(followed()) == before + 1
+        department.call("user/set", chief, gone)
+        with pytest.raises(DeskRefusal):
+            await events.follow(token, raised["id"])
+
+    other, chief, token = tokens("comm1"), tokens("chief"), tokens("disp1")
+    gone = AccountForm(
+        user="disp1", name="Disp1", organisation="Monrovia PD", roles=(), active=False, reason="left"
+    )
+    asyncio.run(run())
 
 
 def test_a_covert_alert_is_told_to_its_recipients_alone(

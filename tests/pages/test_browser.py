@@ -253,8 +253,26 @@ def test_an_alert_comes_by_itself_and_is_worked_by_keys(
     one.logon("disp1", then="/alerts")
     one.page.locator("#live", has_text="Live").wait_for()
     one.page.locator("#sound").click()
+    one.go("/search")
+    one.page.locator("#sound", has_text="Sound is on").wait_for()  # it was not switched off, and follows
+    one.page.locator("#live", has_text="Live").wait_for()
+    car.raises("7XKR218")
+    department.front.bell.ring()  # as the receiver does when a unit's alert came in
+    one.page.locator("#newest", has_text="was raised").wait_for()
+    assert re.match(r"\(\d+\) Search", one.page.title())
+    other = one.context.new_page()  # of the same session: told by the page that holds the line
+    other.goto(f"{one.base}/queue")
+    other.locator("#live", has_text="Live").wait_for()
+    one.page.wait_for_function(
+        "navigator.locks.query().then((all) => all.held.length === 1 && all.pending.length === 1)"
+    )
+    one.page.goto("about:blank")
+    other.close()
+    car.raises("7XKR217")  # between two pages
+    department.front.bell.ring()
+    one.go("/search")
+    one.page.locator("#newest", has_text="was raised").wait_for()
     one.go("/alerts")
-    one.page.locator("#sound", has_text="Sound is on").wait_for()  # it was not switched off
     one.page.locator("#live", has_text="Live").wait_for()
     car.raises()
     department.front.bell.ring()  # as the receiver does when a unit's alert came in

@@ -84,7 +84,8 @@ async def locked(visit: Visit) -> Response:
     session = sessions.find(desk.book.sessions, visit.token)
     last_us = await visit.calling.in_thread(lambda: desk.log.last_used(session.digest) or 0)
     why = sessions.locked_words(desk.policy, session, last_us)
-    return visit.page("locked.html", status, next=_next(visit), kept=kept, passkeys=passkeys, why=why)
+    shown = {"next": _next(visit), "kept": kept, "passkeys": passkeys, "why": why, "follows": False}
+    return visit.page("locked.html", status, **shown)
 
 
 async def unlock(visit: Visit) -> Response:

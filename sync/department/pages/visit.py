@@ -141,6 +141,7 @@ class Visit:
             "zone": desk.policy.time_zone,
             "who": self.who,
             "menu": entries_for(self.may),
+            "follows": self.who is not None and not self.who.must_change and self.may(Call.ALERT_LIST),
             "path": self.request.url.path,
             "mark": shield.mark_of(self.token) if self.token else "",
             "once": shield.new_nonce(),

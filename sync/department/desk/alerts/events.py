@@ -6,13 +6,15 @@
     event: end      {"refused", "what", "cure"}: locked, over, or no longer allowed; do not connect again
 
 `id` is the number of the access log's entry; Last-Event-ID resumes after it. Following is checked like
-alert/list, at the start and before every event, and never counts as use of the session. What a unit sends
-is opened at once, as an access of the first who follows. HTML Living Standard, 9.2.
+alert/list, at the start and before every event, and never counts as use of the session. It is one entry of a
+session: a stream that resumes after that entry goes on with it, as a page does that follows another. What a
+unit sends is opened at once, as an access of the first who follows. HTML Living Standard, 9.2.
 """
 
 from __future__ import annotations
 
 import json
+from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from dataclasses import asdict, dataclass
 
@@ -36,6 +38,7 @@ from sync.department.policy.roles import Call
 HEARTBEAT_S = 15.0
 MOST_REPEATED = 1000
 THREADS = 4
+MOST_RESUMED = 1024
 KINDS = (AlertKnown.KIND, AlertStepTaken.KIND)
 RETRY_MS = 2000
 
@@ -92,6 +95,7 @@ class AlertEvents:
         self._front, self._heartbeat_s = front, heartbeat_s
         self._threads = anyio.CapacityLimiter(THREADS)
         self._opened_at = -1  # the bell's count when everything that waited was opened
+        self._entered: OrderedDict[bytes, int] = OrderedDict()  # by session: its entry of following
 
     async def follow(self, token: str, last_id: str = "") -> AlertStream:
         """The stream of a session, from after `last_id` on; close it, whether or not it was read.
@@ -103,6 +107,11 @@ class AlertEvents:
     def _begin(self, token: str, last_id: str) -> AlertStream:
         desk = self._front.desk
         after = _number(last_id)
+        watchers = self._front.watchers
+        if after is not None and (session := self._resumed(token, after)):
+            stream = AlertStream(token, watchers.join(session), watchers, min(after + 1, desk.log.size()))
+            stream.begin(self._events(stream), unwitnessed=False)
+            return stream
 
         def plan(caller: Caller) -> Plan[tuple[Entry, bytes]]:
             note = LogRead(elements="alert events", count=len(desk.book.alerts.open()))
@@ -111,11 +120,22 @@ class AlertEvents:
         with watching() as mark:
             entry, session = desk.act(token, Call.ALERT_LIST, plan, touch=False)
             desk.covered(entry.sequence)
-        size, watchers = desk.log.size(), self._front.watchers
+        self._entered[session] = entry.sequence
+        while len(self._entered) > MOST_RESUMED:
+            self._entered.popitem(last=False)
+        size = desk.log.size()
         place = size if after is None else min(after + 1, size)
         stream = AlertStream(token, watchers.join(session), watchers, place)
         stream.begin(self._events(stream), unwitnessed=mark.unwitnessed)
         return stream
+
+    def _resumed(self, token: str, after: int) -> bytes:
+        """The session whose entry already covers what comes after this number, else nothing."""
+        try:
+            session = self._front.desk.still(token, Call.ALERT_LIST).session
+        except DeskRefusal:
+            return b""  # refused as every call is, with an entry
+        return session if after >= self._entered.get(session, after + 1) else b""
 
     async def _events(self, stream: AlertStream) -> AsyncIterator[bytes]:
         bell = self._front.bell
@@ -205,8 +225,8 @@ class EventStream(LastingAnswer):
 
 
 def last_id_of(request: Request) -> str:
-    """What a browser or a client says it has seen."""
-    return str(request.headers.get("last-event-id", ""))
+    """What a client says it has seen: by the header; a page that follows another, by `after`."""
+    return str(request.headers.get("last-event-id") or request.query_params.get("after", ""))
 
 
 def _number(last_id: str) -> int | None:

@@ -135,13 +135,16 @@
     });
   }
 
-  // alerts as they come: a line, a title, a sound; the list itself is asked for by a person
-  const live = first("[data-events]");
+  // alerts as they come, on every page of those who work them: a line, a title, a sound; the list itself is
+  // asked for by a person. One page of a browser holds the line and tells the others; the next page goes on
+  // where the last one ended, so that no alert falls between them.
+  const live = first("#live");
   if (live) {
-    const arrived = first("#arrived"), sound = first("#sound"), title = document.title.replace(/^\(\d+\) /, "");
-    let audio = null;
+    const arrived = first("#arrived"), newest = first("#newest"), sound = first("#sound"), title = document.title.replace(/^\(\d+\) /, "");
+    let audio = null, last = "", known = null, holds = false, until = 0;
     const beep = () => {
-      if (!audio) return;
+      if (!audio || audio.currentTime < until) return;
+      until = audio.currentTime + 0.7;
       for (const [at, pitch] of [[0, 880], [0.22, 660], [0.44, 880]]) {
         const tone = audio.createOscillator(), loud = audio.createGain();
         tone.frequency.value = pitch;
@@ -156,16 +159,21 @@
     // on until it is switched off, on the next pages too; some browsers wait for a key or click
     const said = () => (!audio ? "Sound is off" : audio.state === "suspended" ? "Sound is on after a key or click" : "Sound is on");
     const say = () => { sound.setAttribute("aria-pressed", String(Boolean(audio))); sound.textContent = said(); };
-    const switched = (on) => { audio?.close(); audio = on ? new AudioContext() : null; audio?.addEventListener("statechange", say); sessionStorage.setItem("sound", on ? "on" : ""); say(); };
+    const switched = (on) => { audio?.close(); until = 0; audio = on ? new AudioContext() : null; audio?.addEventListener("statechange", say); sessionStorage.setItem("sound", on ? "on" : ""); say(); };
     for (const one of ["keydown", "pointerdown"]) document.addEventListener(one, () => { if (audio?.state === "suspended") audio.resume(); });
     sound.addEventListener("click", () => { switched(!audio); beep(); });
     if (sessionStorage.getItem("sound")) switched(true);
     const counts = (facts) => {
+      known = facts;
       document.title = (facts.sounding ? `(${facts.sounding}) ` : "") + title;
       live.textContent = `Live: ${facts.open} open, ${facts.sounding} sounded, ${facts.overdue} overdue` + (facts.unopened ? `, ${facts.unopened} not opened yet` : "");
     };
     const clock = (at) => { try { return at.toLocaleTimeString("en-GB", { timeZone: body.dataset.zone.replace(/^UTC/, "") }); } catch { return at.toTimeString().slice(0, 8); } }; // the department's
     const tell = (text, path) => {
+      newest.href = path;
+      newest.textContent = text;
+      newest.hidden = false;
+      if (!arrived) return;
       const line = document.createElement("li"), age = document.createElement("span"), what = document.createElement("span"), link = document.createElement("a");
       age.className = "age";
       age.textContent = clock(new Date());
@@ -178,17 +186,35 @@
       arrived.hidden = false;
       while (arrived.children.length > 12) arrived.lastElementChild.remove();
     };
-    const stream = new EventSource(live.dataset.events);
-    stream.addEventListener("counts", (event) => counts(JSON.parse(event.data)));
-    stream.addEventListener("alert", (event) => {
-      const facts = JSON.parse(event.data), number = Number(facts.alert);
-      counts(facts);
-      tell(facts.state === "raised" ? `Alert ${number} was raised${facts.sounded ? "" : ", silent"}` : `Alert ${number}: ${facts.state}`, `/alerts/${number}`);
-      if (facts.state === "raised" && facts.sounded) beep();
+    const heard = {
+      counts,
+      alert: (facts) => {
+        const number = Number(facts.alert);
+        counts(facts);
+        tell(facts.state === "raised" ? `Alert ${number} was raised${facts.sounded ? "" : ", silent"}` : `Alert ${number}: ${facts.state}`, `/alerts/${number}`);
+        if (facts.state === "raised" && facts.sounded) beep();
+      },
+      again: () => tell("Much happened: list the alerts again", "/alerts"),
+      end: (facts) => { live.textContent = `The live list has ended: ${facts.what}. Load the page again.`; },
+      over: () => { live.textContent = "The live list has ended. Load the page again."; },
+      cut: () => { live.textContent = "The line is cut: trying again."; },
+      asked: () => { if (holds && known) lines.postMessage(["counts", known, last]); },
+    };
+    const lines = new BroadcastChannel(`alerts ${body.dataset.mark}`);
+    const take = ([kind, facts, id]) => { last = id || last; heard[kind](facts); };
+    lines.addEventListener("message", (event) => take(event.data));
+    lines.postMessage(["asked"]);
+    const [before, left] = (sessionStorage.getItem("alerts") || "").split(" ");
+    if (Date.now() - Number(left) < 600000) last = before;
+    window.addEventListener("pagehide", () => sessionStorage.setItem("alerts", `${last} ${Date.now()}`));
+    const hold = () => new Promise(() => {
+      holds = true;
+      const stream = new EventSource(live.dataset.events + (last ? `?after=${last}` : ""));
+      const all = (...told) => { take(told); lines.postMessage(told); };
+      for (const kind of ["counts", "alert", "again", "end"]) stream.addEventListener(kind, (event) => { if (kind === "end") stream.close(); all(kind, JSON.parse(event.data), event.lastEventId); });
+      stream.addEventListener("error", () => all(stream.readyState === EventSource.CLOSED ? "over" : "cut"));
     });
-    stream.addEventListener("again", () => tell("Much happened: list the alerts again", "/alerts"));
-    stream.addEventListener("end", (event) => { stream.close(); live.textContent = `The live list has ended: ${JSON.parse(event.data).what}. Load the page again.`; });
-    stream.addEventListener("error", () => { if (stream.readyState === EventSource.CLOSED) live.textContent = "The live list has ended. Load the page again."; else live.textContent = "The line is cut: trying again."; });
+    if (navigator.locks) navigator.locks.request(`alerts ${body.dataset.mark}`, hold); else hold();
   }
 
   // a lock keeps the half-filled form on the server, and clears the screen
