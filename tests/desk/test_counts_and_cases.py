@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storage.times import DAY_US, HOUR_US
+from sync.department.desk.audit import event_calls
 from sync.department.desk.audit.calls import AuditCloseForm, look_daily
 from sync.department.desk.audit.case_calls import AuditCompared, CompareForm
 from sync.department.desk.audit.cases import number_key, read_export
@@ -377,6 +378,22 @@ def test_events_come_in_pages_that_together_are_all_of_them(department: Departme
         rows += page.rows
         before = page.next
     assert [row.entry for row in rows] == [row.entry for row in whole.rows]
+
+
+def test_events_of_a_log_read_in_many_parts_have_their_second_persons(
+    department: Department, tokens: Tokens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = tokens("reviewer1")
+    whole = department.call("audit/events", token, EventsForm())
+    assert isinstance(whole, Events)
+    assert [row for row in whole.rows if row.kind == "account" and row.second]
+    monkeypatch.setattr(event_calls, "AT_ONCE", 3)
+    before = whole.rows[0].entry + 1
+    since_us = whole.rows[len(whole.rows) // 2].at_us
+    for form in (EventsForm(before=before), EventsForm(before=before, since_us=since_us)):
+        parts = department.call("audit/events", token, form)
+        assert isinstance(parts, Events)
+        assert list(parts.rows) == [row for row in whole.rows if row.at_us >= form.since_us]
 
 
 def test_a_closed_finding_covers_what_it_found_and_nothing_later(

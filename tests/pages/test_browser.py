@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from desk_cars import Car
 from desk_twins import DAY_US, MINUTE_US, PASSWORD, PEOPLE, Department, open_copy
+from waiting import until
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed: no page is opened")
 from page_browser import CHROMIUM, Window, Windows, prove, windows
@@ -263,9 +264,8 @@ def test_an_alert_comes_by_itself_and_is_worked_by_keys(
     other = one.context.new_page()  # of the same session: told by the page that holds the line
     other.goto(f"{one.base}/queue")
     other.locator("#live", has_text="Live").wait_for()
-    one.page.wait_for_function(
-        "navigator.locks.query().then((all) => all.held.length === 1 && all.pending.length === 1)"
-    )
+    held = "navigator.locks.query().then((all) => [all.held.length, all.pending.length])"
+    until(lambda: other.evaluate(held) == [1, 1])
     one.page.goto("about:blank")
     other.close()
     car.raises("7XKR217")  # between two pages

@@ -15,6 +15,7 @@ from storage.alert_life import Fit, Outcome
 from sync.department.desk.alerts.calls import AlertLine, Compared
 from sync.department.desk.alerts.events import EventStream, last_id_of
 from sync.department.desk.inquiry.forms import Images
+from sync.department.pages.paging import cut
 from sync.department.pages.visit import Page, Visit
 from sync.department.pages.wording import word_of
 from sync.department.policy.refusals import FormError
@@ -39,7 +40,9 @@ class Work:
 async def show(visit: Visit) -> Response:
     """The open alerts, those that sounded first."""
     lines = await visit.call("alert/list")
-    return visit.page("alerts.html", lines=lines, sounding=sum(one.sounded for one in lines))
+    return visit.page(
+        "alerts.html", lines=cut(visit, lines, "open"), sounding=sum(one.sounded for one in lines)
+    )
 
 
 async def events(visit: Visit) -> Response:

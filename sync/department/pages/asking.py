@@ -6,25 +6,26 @@ person agrees to a search without a full plate.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from starlette.responses import Response
 
 from sync.department.pages import grounds
 from sync.department.pages.looks import SearchLook, ground_value, query_value
+from sync.department.pages.paging import cut
 from sync.department.pages.searching import asked_of, keep_look, query_of, search_fields
 from sync.department.pages.visit import Page, Visit
+from sync.department.pages.wording import word_of
 from sync.department.policy.refusals import FormError
 from sync.department.policy.roles import Call
-
-MINE_SHOWN = 200
-PROPOSALS_SHOWN = 20
 
 
 async def show(visit: Visit) -> Response:
     """The form of a request, and one's own requests."""
     rows = await visit.call("inquiry/requests")
-    return visit.page("ask.html", rows=rows, **grounds.carried(visit), **await search_fields(visit))
+    shown = cut(visit, rows, "requests", texts=_texts)
+    return visit.page("ask.html", rows=shown, **grounds.carried(visit), **await search_fields(visit))
 
 
 async def send(visit: Visit) -> Response:
@@ -52,7 +53,7 @@ async def answer(visit: Visit) -> Response:
 async def mine(visit: Visit) -> Response:
     """What was accessed by the person or in their name, the newest first."""
     rows = await visit.call("inquiry/mine")
-    return visit.page("mine.html", rows=rows[::-1][:MINE_SHOWN], count=len(rows))
+    return visit.page("mine.html", rows=cut(visit, rows[::-1], "looks", texts=_look_texts))
 
 
 async def dispute(visit: Visit) -> Response:
@@ -60,7 +61,7 @@ async def dispute(visit: Visit) -> Response:
     number = visit.values.number("entry")
     await visit.call("inquiry/dispute", entry=number, reason=visit.values.text("reason"))
     visit.say(f"Entry {number} is disputed: the next audit assigns it to a reviewer.")
-    return visit.to("/mine")
+    return visit.to(visit.same("/mine"))
 
 
 async def queue(visit: Visit) -> Response:
@@ -71,12 +72,31 @@ async def queue(visit: Visit) -> Response:
     mine = await visit.call("inquiry/proposals") if visit.may(Call.INQUIRY_RUN) else ()
     return visit.page(
         "queue.html",
-        requests=requests,
-        proposals=proposals,
+        requests=cut(visit, requests, "requests", key=_entry, texts=_texts),
+        proposals=cut(visit, proposals, "proposals", key=_entry, texts=_texts),
         wide=_is_wide,
         asked_by=lambda row: asker_of(visit, row),
-        mine=mine[:PROPOSALS_SHOWN],
+        mine=cut(visit, mine, "mine", texts=_texts),
     )
+
+
+def _entry(row: Any) -> int:
+    return int(row.entry)
+
+
+def _texts(row: Any) -> Iterator[str]:
+    """What is sought in a request or proposal: never the plate."""
+    yield from (str(getattr(row, name)) for name in ("entry", "request", "proposal") if hasattr(row, name))
+    yield from (
+        getattr(row, "user", ""),
+        getattr(row, "state", ""),
+        row.ground.number,
+        row.ground.justification,
+    )
+
+
+def _look_texts(row: Any) -> Iterator[str]:
+    yield from (str(row.entry), row.username, row.on_behalf_of, word_of(row.action), row.number)
 
 
 def asker_of(visit: Visit, row: Any) -> str:
@@ -109,7 +129,7 @@ async def take(visit: Visit) -> Response:
         visit.say(f"Proposal {number}: {'approved' if what == 'approve' else 'refused'}.")
     else:
         raise FormError("say what is to be done with it", code="do", clause="463.5 (b)")
-    return visit.to("/queue")
+    return visit.to(visit.same("/queue"))
 
 
 PAGES = (

@@ -15,13 +15,13 @@ from sync.department.desk.json_forms import to_json
 from sync.department.pages import offers
 from sync.department.pages.charts import Chart, chart_of
 from sync.department.pages.fields import Field, Options
+from sync.department.pages.paging import ROWS
 from sync.department.pages.sheets import Ask, File, Listing, Opening, PageLink, Sheet, download, pages_of
 from sync.department.pages.values import Values
 from sync.department.pages.visit import Page, Visit
 from sync.department.pages.wording import word_of
 from sync.department.policy.refusals import FormError
 
-SHOWN = 200
 WHEN = (
     Field(name="since_us", kind="time", label="From", help="by the department's clock", required=False),
     Field(name="until_us", kind="time", label="To", help="by the department's clock", required=False),
@@ -46,7 +46,13 @@ def _asked(visit: Visit, *names: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name in names:
         if typed.text(name):
-            found[name] = typed.moment_us(name, zone) if name.endswith("_us") else typed.text(name)
+            found[name] = (
+                typed.moment_us(name, zone)
+                if name.endswith("_us")
+                else typed.number(name)
+                if name == "before"
+                else typed.text(name)
+            )
     return found
 
 
@@ -145,7 +151,6 @@ REQUESTS = Sheet(
             ),
             rows=lambda answer: list(answer)[::-1],
             value=lambda visit: _asked(visit, "since_us", "until_us", "user", "purpose"),
-            limit=SHOWN,
         ),
     ),
     more=_csv_link,
@@ -165,8 +170,10 @@ EVENTS = Sheet(
             title="Events, the newest first",
             columns=EVENT_COLUMNS,
             rows=lambda answer: answer.rows,
-            value=lambda visit: _asked(visit, "since_us", "until_us", "user", "kind"),
-            limit=SHOWN,
+            value=lambda visit: (
+                _asked(visit, "since_us", "until_us", "user", "kind", "before") | {"limit": ROWS}
+            ),
+            older=lambda answer: answer.next,
         ),
     ),
 )
@@ -266,7 +273,6 @@ FILING = Sheet(
             title="Not filed yet",
             columns=("entry", "at_us", "username", "action", "purpose", "number", "justification"),
             empty="Everything is filed.",
-            limit=SHOWN,
         ),
     ),
     asks=(

@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from sync.department.desk.changes.calls import ShownProposal
 from sync.department.desk.inquiry.forms import Entered
+from sync.department.pages.paging import cut
 from sync.department.pages.sheets import PROPOSALS, Ask, Listing, Sheet, answered, pages_of
 from sync.department.pages.visit import Page, Visit
 from sync.department.policy.refusals import DeskRefusal, FormError
@@ -29,7 +30,7 @@ async def _kept(visit: Visit) -> dict[str, Any]:
     """Which approved proposals can be carried out from what this session keeps."""
     rows = await visit.call("change/mine")
     kept = visit.shelf.get(PROPOSALS, visit.now_us) or {}
-    return {"mine": rows, "kept": set(kept)}
+    return {"mine": cut(visit, rows, "mine"), "kept": set(kept)}
 
 
 SHEET = Sheet(

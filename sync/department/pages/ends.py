@@ -9,6 +9,7 @@ from starlette.responses import Response
 from sync.department.desk.endings import OF_PEOPLE, PASSES, SEEN_WITH
 from sync.department.desk.owed import Ending
 from sync.department.pages.month import month_of
+from sync.department.pages.paging import cut
 from sync.department.pages.visit import Page, Visit
 from sync.department.pages.wording import word_of
 from sync.department.policy.refusals import FormError
@@ -39,6 +40,7 @@ PLACES = {
     "audit": RenewalPage(path="/audit", title="Audit", calls=(Call.AUDIT_RUN,)),
 }
 """Kinds that a page renews. A password is its owner's; the rest is renewed by the server or by root keys."""
+MOST_A_DAY = 8  # of what ends on one day, in the month; the table below has all of it
 OWN_PASSWORD = RenewalPage(path="/account/password", title="My account", calls=(Call.POLICY_READ,))
 
 
@@ -69,6 +71,10 @@ def row_of(visit: Visit, one: Ending) -> CalendarRow:
     )
 
 
+def _texts(row: CalendarRow) -> tuple[str, ...]:
+    return (row.ending.about, row.ending.name, word_of(row.ending.kind))
+
+
 async def show(visit: Visit) -> Response:
     """One month, and everything by its date. Raises FormError."""
     found = await visit.call("calendar/list")
@@ -81,10 +87,11 @@ async def show(visit: Visit) -> Response:
     return visit.page(
         "calendar.html",
         month=month_of(shown, asked.get("month", ""), visit.calling.front.desk.policy.zone, visit.now_us),
-        rows=[row_of(visit, one) for one in shown],
+        rows=cut(visit, [row_of(visit, one) for one in shown], "dates", texts=_texts),
         kinds=kinds,
         kind=kind,
         of_people=OF_PEOPLE,
+        most=MOST_A_DAY,
     )
 
 

@@ -6,6 +6,7 @@ from starlette.responses import Response
 
 from sync.department.pages import grounds
 from sync.department.pages.looks import SearchLook
+from sync.department.pages.paging import cut
 from sync.department.pages.searching import keep_look, query_of, search_fields
 from sync.department.pages.visit import Page, Visit
 from sync.department.policy.refusals import FormError
@@ -36,7 +37,7 @@ async def send(visit: Visit) -> Response:
 async def waiting(visit: Visit) -> Response:
     """Emergency searches that wait for a second person."""
     rows = await visit.call("inquiry/emergencies")
-    return visit.page("emergencies.html", rows=rows)
+    return visit.page("emergencies.html", rows=cut(visit, rows, "emergencies"))
 
 
 async def judge(visit: Visit) -> Response:
@@ -48,7 +49,7 @@ async def judge(visit: Visit) -> Response:
         "inquiry/judge", access=number, justified=word == "yes", reason=visit.values.text("reason")
     )
     visit.say(f"Emergency search {number} is judged.")
-    return visit.to("/emergencies")
+    return visit.to(visit.same("/emergencies"))
 
 
 PAGES = (

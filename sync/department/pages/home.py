@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
+from sync.department.pages.paging import cut
 from sync.department.pages.visit import Page, Visit
 from sync.department.pages.waiting import SOURCES, HomeItem
+
+
+def _texts(item: HomeItem) -> tuple[str, ...]:
+    return (item.what, item.why)
 
 
 async def show(visit: Visit) -> Response:
@@ -18,7 +23,7 @@ async def show(visit: Visit) -> Response:
         if visit.may(source.call):
             found.extend(source.rows(visit, await visit.call(source.operation, **source.form)))
     found.sort(key=lambda one: (not one.now, not one.late, one.since_us))
-    return visit.page("home.html", items=found, closed=visit.shut)
+    return visit.page("home.html", items=cut(visit, found, "waits", texts=_texts), closed=visit.shut)
 
 
 PAGES = (Page(path="/", show=show),)

@@ -104,7 +104,7 @@ async def send(visit: Visit) -> Response:
         found = await visit.call("inquiry/estimate", wrong, query=query, ground=ground)
         made = await visit.call("inquiry/propose", query=query, ground=ground)
         grounds.remember(visit, ground)
-        visit.shelf.put(f"proposed/{made.entry}", (query, ground, found), visit.now_us)
+        visit.shelf.put(f"proposed/{made.entry}", found, visit.now_us)
         return visit.to(f"/search/proposed/{made.entry}")
     answer = await visit.call("inquiry/run", wrong, query=query, ground=ground)
     return keep_look(visit, SearchLook("search", query, ground, [answer]))
@@ -138,8 +138,8 @@ async def proposed(visit: Visit) -> Response:
             clause="463.5 (a)",
             cure="under Queue you approve or refuse it",
         )
-    query, ground, found = visit.shelf.get(f"proposed/{number}", visit.now_us) or ({}, {}, None)
-    return visit.page("proposed.html", number=number, query=query, ground=ground, estimate=found)
+    found = visit.shelf.get(f"proposed/{number}", visit.now_us)
+    return visit.page("proposed.html", number=number, asked=made.note, estimate=found)
 
 
 async def run_proposed(visit: Visit) -> Response:

@@ -7,10 +7,10 @@ once the second person has agreed (`changing.py`). Nothing is decided here.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from starlette.responses import Response
 
@@ -20,6 +20,7 @@ from sync.department.journal.inquiry_entries import Ground
 from sync.department.pages import grounds, shield
 from sync.department.pages.charts import Chart
 from sync.department.pages.fields import SECOND, Field, Options, fields_of, value_of
+from sync.department.pages.paging import cut
 from sync.department.pages.values import Values, local_input
 from sync.department.pages.visit import Page, Visit
 from sync.department.pages.wording import (
@@ -134,7 +135,8 @@ class Listing:
     """One list. `columns`: attributes of a row, the first names it; `plain`: those that people typed;
     `codes`: of a column, what its codes are called; `acts`: forms of a row; `late`: rows
     that need a person, and `late_word` says why; `links`: (attribute, path with {}) of a cell; `rows`: the
-    rows in the answer; `value`: the form of the call, from the page's fields."""
+    rows in the answer; `value`: the form of the call, from the page's fields; `older`: of a call that gives
+    a page of a long list itself, `before` of the next, or -1."""
 
     operation: str
     title: str
@@ -152,7 +154,7 @@ class Listing:
     value: Callable[[Visit], dict[str, Any]] = lambda _visit: {}
     charts: Callable[[Any], Sequence[Chart]] = lambda _answer: ()
     facts: Callable[[Any], Sequence[tuple[str, Any]]] = lambda _answer: ()
-    limit: int = 500
+    older: Callable[[Any], int] = lambda _answer: -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,9 +264,15 @@ def prepared(ask: Ask, visit: Visit, row: Any = None, name: str = "") -> dict[st
 def part_of(listing: Listing, answer: Any, visit: Visit) -> dict[str, Any]:
     """A list as the template takes it."""
     rows = listing.rows(answer)
+    sought = [one for one in listing.columns if one not in WITH_PLATES]
+
+    def texts(row: Any) -> Iterator[str]:
+        return (cell_of(column, getattr(row, column), listing, visit).text for column in sought)
+
+    shown_rows = cut(visit, rows, listing.operation.replace("/", "-"), texts=texts)
     acts = [one for one in listing.acts if may(visit, one.operation)]
     made = []
-    for place, row in enumerate(rows[: listing.limit]):
+    for place, row in enumerate(shown_rows.rows):
         name = str(getattr(row, listing.columns[0]))
         forms = [prepared(one, visit, row, str(place)) for one in acts if one.when(row, visit)]
         cells = [cell_of(column, getattr(row, column), listing, visit) for column in listing.columns]
@@ -279,6 +287,8 @@ def part_of(listing: Listing, answer: Any, visit: Visit) -> dict[str, Any]:
         "listing": listing,
         "heads": [heading(one) for one in listing.columns],
         "rows": made,
+        "cut": shown_rows,
+        "older": older_of(listing, answer, visit),
         "count": len(rows),
         "acts": bool(acts) or any(row["links"] for row in made),
         "charts": listing.charts(answer),
@@ -286,6 +296,13 @@ def part_of(listing: Listing, answer: Any, visit: Visit) -> dict[str, Any]:
             (label, cell_of(label, value, listing, visit).text) for label, value in listing.facts(answer)
         ],
     }
+
+
+def older_of(listing: Listing, answer: Any, visit: Visit) -> str:
+    """The address of what is older than this page of a call that pages itself; empty if nothing is."""
+    before = listing.older(answer)
+    others = [one for one in visit.request.query_params.multi_items() if one[0] != "before"]
+    return "?" + urlencode([*others, ("before", str(before))]) if before >= 0 else ""
 
 
 HEADINGS = {
@@ -363,6 +380,7 @@ def in_policy(policy: Policy, column: str, words: str, code: str) -> str:
 
 
 CODED = {"plate": "read", "unit": "code"}
+WITH_PLATES = frozenset({"plate", "data_elements"})
 NAMES = frozenset({"units", "unit_names", "recipients"})
 ROLES = frozenset({"role", "roles", "keep_roles"})
 WORDED = frozenset(
@@ -423,7 +441,7 @@ def answered(ask: Ask, answer: Any, visit: Visit, path: str) -> Response:
     if ask.template:
         return visit.page(ask.template, answer=answer, path_back=ask.to or path)
     visit.say(ask.said(answer))
-    return visit.to(ask.to or path)
+    return visit.to(ask.to or visit.same(path))
 
 
 def download(made: File, visit: Visit) -> Response:

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
+from urllib.parse import urlencode
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -95,6 +96,16 @@ class Visit:
             return set(Call) - {Call.POLICY_READ}
         return {call for call, rule in CALLS.items() if rule.touches_data}
 
+    @property
+    def turned(self) -> dict[str, str]:
+        """Which page of which list is shown, and what is sought in it: of the form, else of the address."""
+        source = self.values or self.request.query_params
+        return {name: source[name] for name in source if name.startswith(("page-", "find-"))}
+
+    def same(self, path: str) -> str:
+        """A path with the same pages of its lists."""
+        return f"{path}?{urlencode(self.turned)}" if self.turned else path
+
     # calls ------------------------------------------------------------------------------------------------
 
     async def call(self, name: str, wrong: Sequence[FormError] = (), /, **value: Any) -> Any:
@@ -143,6 +154,7 @@ class Visit:
             "menu": entries_for(self.may),
             "follows": self.who is not None and not self.who.must_change and self.may(Call.ALERT_LIST),
             "path": self.request.url.path,
+            "turned": self.turned,
             "mark": shield.mark_of(self.token) if self.token else "",
             "once": shield.new_nonce(),
             "nonce": self.nonce,

@@ -75,7 +75,7 @@ def _queue(visit: Visit, rows: Any) -> Iterable[HomeItem]:
             if one.kind == "request"
             else "463.5 (a): a second person approves or refuses"
         )
-        path = f"/queue#entry-{one.entry}"
+        path = f"/queue?at={one.entry}#entry-{one.entry}"
         yield HomeItem(
             since_us=one.at_us, what=f"{one.user} {asks} under {one.ground.number}", why=why, path=path
         )

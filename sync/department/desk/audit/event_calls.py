@@ -15,6 +15,8 @@ from sync.department.policy.refusals import FormError
 from sync.department.policy.roles import Call
 
 MAX_EVENTS = 10_000
+AT_ONCE = 500
+LEAD = 64  # a second person's word is an entry shortly before the one that it was for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,14 +63,20 @@ def events(front: DeskContext, token: str, form: EventsForm) -> Events:
     entry = desk.act(token, Call.AUDIT_READ, plan)
     desk.covered(entry.sequence)
     end = min(entry.sequence, form.before) if form.before >= 0 else entry.sequence
-    rows = [
-        one
-        for one in event_rows.rows_of(desk.log.entries(0, end, event_rows.EVENT_KINDS))
-        if form.since_us <= one.at_us < form.until_us
-        and form.user in {"", one.user, one.about, one.second}
-        and form.kind in {"", one.kind}
-        and (form.finding < 0 or one.entry in only)
-    ]
-    rows.reverse()
+    first = min(only, default=end) if form.finding >= 0 else desk.log.size_at(form.since_us)
+    rows: list[EventRow] = []
+    while end > first and len(rows) <= form.limit:  # the newest first: a page opens no more than it shows
+        start = max(first, end - AT_ONCE)
+        read = event_rows.rows_of(desk.log.entries(max(0, start - LEAD), end, event_rows.EVENT_KINDS))
+        rows += [
+            one
+            for one in reversed(read)
+            if one.entry >= start
+            and form.since_us <= one.at_us < form.until_us
+            and form.user in {"", one.user, one.about, one.second}
+            and form.kind in {"", one.kind}
+            and (form.finding < 0 or one.entry in only)
+        ]
+        end = start
     page = rows[: form.limit]
     return Events(rows=tuple(page), next=page[-1].entry if len(rows) > len(page) else -1)

@@ -4,11 +4,11 @@
   const body = document.body, locksAfter = Number(body.dataset.locksAfterS || 0) * 1000;
   const all = (what, where = document) => [...where.querySelectorAll(what)];
   const first = (what, where = document) => where.querySelector(what);
+  const made = (tag, facts) => Object.assign(document.createElement(tag), facts);
+  const post = (path, fields) => fetch(path, { method: "POST", headers: { "content-type": "application/x-www-form-urlencoded" }, body: new URLSearchParams(fields) });
   const typing = (one) => one && (/^(INPUT|SELECT|TEXTAREA)$/.test(one.tagName) || one.isContentEditable);
 
-  // a refusal is read first
-  const refusal = first("#refusal");
-  if (refusal) refusal.focus();
+  first("#refusal")?.focus(); // a refusal is read first
 
   // one form is sent once, and no file that no form takes: all that was typed beside it would be lost
   document.addEventListener("submit", (event) => {
@@ -25,8 +25,7 @@
   if (number && first("#numbers")) {
     const fill = () => {
       const known = all("#numbers option").find((one) => one.value === number.value.trim());
-      if (!known) return;
-      const ground = JSON.parse(known.dataset.ground);
+      const ground = known ? JSON.parse(known.dataset.ground) : {};
       for (const name of ["number_kind", "purpose", "basis", "justification"]) {
         const field = document.getElementById(name);
         if (field && ground[name]) field.value = ground[name];
@@ -37,8 +36,8 @@
       if (event.key !== "Enter") return;
       event.preventDefault();
       fill();
-      const empty = ["number_kind", "purpose", "basis", "justification", "plate"].map((name) => document.getElementById(name)).find((one) => one && !one.value);
-      (empty || document.getElementById("plate")).focus();
+      const fields = ["number_kind", "purpose", "basis", "justification", "plate"].map((name) => document.getElementById(name));
+      (fields.find((one) => one && !one.value) || fields[4]).focus();
     });
     if (location.hash === "#number") number.focus();
   }
@@ -52,17 +51,15 @@
       if (!list.length) return;
       const at = list.findIndex((one) => one.contains(document.activeElement));
       const next = list[Math.min(list.length - 1, Math.max(0, at < 0 ? (by > 0 ? 0 : list.length - 1) : at + by))];
-      const target = first("a, button", next) || next;
-      if (target === next) next.tabIndex = -1;
-      target.focus();
+      (first("a, button", next) || Object.assign(next, { tabIndex: -1 })).focus();
       next.scrollIntoView({ block: "nearest" });
     };
     document.addEventListener("keydown", (event) => {
       if (event.ctrlKey || event.metaKey || event.altKey) return;
       if (typing(event.target)) { if (event.key === "Escape") event.target.blur(); return; }
       if (after === "g") {
-        after = "";
         const link = all("nav [data-go]").find((one) => one.dataset.go === event.key);
+        after = "";
         if (link) { event.preventDefault(); link.click(); }
         return;
       }
@@ -75,10 +72,9 @@
       else if (event.key === "L" && first("#lock")) first("#lock").requestSubmit();
       else if (event.key === "?") location.assign("/help");
       else if (event.key === "/") {
+        const link = first('nav a[href="/search"]') || first('nav a[href="/ask"]');
         event.preventDefault();
-        if (number) { number.focus(); number.select(); }
-        else if (first('nav a[href="/search"]')) location.assign("/search#number");
-        else if (first('nav a[href="/ask"]')) location.assign("/ask#number");
+        if (number) { number.focus(); number.select(); } else if (link) location.assign(`${link.pathname}#number`);
       }
     });
   }
@@ -86,16 +82,15 @@
   // a search that opens much: part after part, until it is done or cancelled
   const steps = first("#steps-go");
   if (steps) {
-    let going = true;
-    steps.hidden = true;
+    let going = steps.hidden = true;
     first("#steps-stop").addEventListener("submit", () => { going = false; });
     const next = async () => {
-      const answer = await fetch(steps.dataset.next, { method: "POST", headers: { "content-type": "application/x-www-form-urlencoded" }, body: new URLSearchParams({ mark: body.dataset.mark }) });
+      const answer = await post(steps.dataset.next, { mark: body.dataset.mark });
       if (!answer.ok) { location.reload(); return; }
       const facts = await answer.json();
       first("#steps").value = facts.opened;
       first("#steps-said").textContent = `${facts.opened} of ${facts.of} opened, ${facts.found} found`;
-      for (const text of facts.lines) { const line = document.createElement("li"); line.textContent = text; first("#steps-found").append(line); }
+      first("#steps-found").append(...facts.lines.map((text) => made("li", { textContent: text })));
       if (facts.done) location.assign(location.pathname.replace(/\/steps$/, ""));
       else if (going) next();
     };
@@ -106,15 +101,14 @@
   if (window.PublicKeyCredential?.parseRequestOptionsFromJSON) {
     const said = first("#passkey-said"), make = first("#new-passkey"), use = first("#passkey");
     const ask = async (path, fields) => {
-      const answer = await fetch(path, { method: "POST", headers: { "content-type": "application/x-www-form-urlencoded" }, body: new URLSearchParams(fields) });
+      const answer = await post(path, fields);
       if (answer.status === 401 && make) location.assign("/proof?next=/account");
       if (!answer.ok) throw new Error("the desk refused");
       return answer.json();
     };
     const tried = (work) => work().catch((error) => { said.textContent = `No passkey: ${error.message}.`; });
     if (use) {
-      use.hidden = false;
-      use.addEventListener("click", () => tried(async () => {
+      Object.assign(use, { hidden: false }).addEventListener("click", () => tried(async () => {
         const form = use.form, asked = await ask(use.dataset.ask || "/logon/passkey", { user: first("#user")?.value || "", proof: form.elements.proof?.value || "", mark: body.dataset.mark || "" });
         const made = await navigator.credentials.get({ publicKey: PublicKeyCredential.parseRequestOptionsFromJSON(asked) });
         first('[name="passkey"]', form).value = JSON.stringify(made.toJSON());
@@ -135,33 +129,30 @@
     });
   }
 
-  // alerts as they come, on every page of those who work them: a line, a title, a sound; the list itself is
-  // asked for by a person. One page of a browser holds the line and tells the others; the next page goes on
-  // where the last one ended, so that no alert falls between them.
+  // alerts as they come: a line, a title, a sound; the list itself is asked for by a person. One page of a browser
+  // follows and tells the others; the next page goes on where the last one ended: no alert falls between them.
   const live = first("#live");
   if (live) {
     const arrived = first("#arrived"), newest = first("#newest"), sound = first("#sound"), title = document.title.replace(/^\(\d+\) /, "");
     let audio = null, last = "", known = null, holds = false, until = 0;
     const beep = () => {
-      if (!audio || audio.currentTime < until) return;
-      until = audio.currentTime + 0.7;
-      for (const [at, pitch] of [[0, 880], [0.22, 660], [0.44, 880]]) {
-        const tone = audio.createOscillator(), loud = audio.createGain();
-        tone.frequency.value = pitch;
-        loud.gain.setValueAtTime(0.25, audio.currentTime + at);
-        loud.gain.linearRampToValueAtTime(0, audio.currentTime + at + 0.18);
-        tone.connect(loud).connect(audio.destination);
-        tone.start(audio.currentTime + at);
-        tone.stop(audio.currentTime + at + 0.2);
+      const tone = audio?.createOscillator(), loud = audio?.createGain(), now = audio?.currentTime;
+      if (!audio || now < until) return;
+      until = now + 0.7;
+      for (const [at, pitch] of [[0, 880], [0.22, 660], [0.44, 880]]) for (const [after, volume] of [[0, 0], [0.01, 0.25], [0.16, 0.25], [0.18, 0]]) {
+        tone.frequency.setValueAtTime(pitch, now + at);
+        loud.gain.linearRampToValueAtTime(volume, now + at + after);
       }
+      tone.connect(loud).connect(audio.destination);
+      tone.start();
+      tone.stop(now + 0.64);
     };
-    sound.hidden = false;
     // on until it is switched off, on the next pages too; some browsers wait for a key or click
     const said = () => (!audio ? "Sound is off" : audio.state === "suspended" ? "Sound is on after a key or click" : "Sound is on");
     const say = () => { sound.setAttribute("aria-pressed", String(Boolean(audio))); sound.textContent = said(); };
     const switched = (on) => { audio?.close(); until = 0; audio = on ? new AudioContext() : null; audio?.addEventListener("statechange", say); sessionStorage.setItem("sound", on ? "on" : ""); say(); };
     for (const one of ["keydown", "pointerdown"]) document.addEventListener(one, () => { if (audio?.state === "suspended") audio.resume(); });
-    sound.addEventListener("click", () => { switched(!audio); beep(); });
+    Object.assign(sound, { hidden: false }).addEventListener("click", () => { switched(!audio); beep(); });
     if (sessionStorage.getItem("sound")) switched(true);
     const counts = (facts) => {
       known = facts;
@@ -170,20 +161,11 @@
     };
     const clock = (at) => { try { return at.toLocaleTimeString("en-GB", { timeZone: body.dataset.zone.replace(/^UTC/, "") }); } catch { return at.toTimeString().slice(0, 8); } }; // the department's
     const tell = (text, path) => {
-      newest.href = path;
-      newest.textContent = text;
-      newest.hidden = false;
+      Object.assign(newest, { href: path, textContent: text, hidden: false });
       if (!arrived) return;
-      const line = document.createElement("li"), age = document.createElement("span"), what = document.createElement("span"), link = document.createElement("a");
-      age.className = "age";
-      age.textContent = clock(new Date());
-      link.href = path;
-      link.textContent = text;
-      what.append(link);
-      line.className = "arrived";
-      line.append(age, what);
-      arrived.prepend(line);
-      arrived.hidden = false;
+      const line = made("li", { className: "arrived" });
+      line.append(made("span", { className: "age", textContent: clock(new Date()) }), made("a", { href: path, textContent: text }));
+      Object.assign(arrived, { hidden: false }).prepend(line);
       while (arrived.children.length > 12) arrived.lastElementChild.remove();
     };
     const heard = {
@@ -195,16 +177,14 @@
         if (facts.state === "raised" && facts.sounded) beep();
       },
       again: () => tell("Much happened: list the alerts again", "/alerts"),
-      end: (facts) => { live.textContent = `The live list has ended: ${facts.what}. Load the page again.`; },
-      over: () => { live.textContent = "The live list has ended. Load the page again."; },
+      end: (facts) => { live.textContent = `The live list has ended${facts ? `: ${facts.what}` : ""}. Load the page again.`; },
       cut: () => { live.textContent = "The line is cut: trying again."; },
       asked: () => { if (holds && known) lines.postMessage(["counts", known, last]); },
     };
-    const lines = new BroadcastChannel(`alerts ${body.dataset.mark}`);
+    const lines = new BroadcastChannel(`alerts ${body.dataset.mark}`), [before, left] = (sessionStorage.getItem("alerts") || "").split(" ");
     const take = ([kind, facts, id]) => { last = id || last; heard[kind](facts); };
     lines.addEventListener("message", (event) => take(event.data));
     lines.postMessage(["asked"]);
-    const [before, left] = (sessionStorage.getItem("alerts") || "").split(" ");
     if (Date.now() - Number(left) < 600000) last = before;
     window.addEventListener("pagehide", () => sessionStorage.setItem("alerts", `${last} ${Date.now()}`));
     const hold = () => new Promise(() => {
@@ -212,7 +192,7 @@
       const stream = new EventSource(live.dataset.events + (last ? `?after=${last}` : ""));
       const all = (...told) => { take(told); lines.postMessage(told); };
       for (const kind of ["counts", "alert", "again", "end"]) stream.addEventListener(kind, (event) => { if (kind === "end") stream.close(); all(kind, JSON.parse(event.data), event.lastEventId); });
-      stream.addEventListener("error", () => all(stream.readyState === EventSource.CLOSED ? "over" : "cut"));
+      stream.addEventListener("error", () => all(stream.readyState === EventSource.CLOSED ? "end" : "cut"));
     });
     if (navigator.locks) navigator.locks.request(`alerts ${body.dataset.mark}`, hold); else hold();
   }
@@ -220,7 +200,7 @@
   // a lock keeps the half-filled form on the server, and clears the screen
   const lockForm = first("#lock");
   const carry = () => {
-    const add = (name, value) => { const one = document.createElement("input"); one.type = "hidden"; one.name = name; one.value = value; lockForm.append(one); };
+    const add = (name, value) => lockForm.append(made("input", { type: "hidden", name, value }));
     const changed = (one) => (one.tagName === "SELECT" ? [...one.options].some((each) => each.selected !== each.defaultSelected) : one.type === "checkbox" ? one.checked !== one.defaultChecked : one.type !== "hidden" && one.value !== one.defaultValue);
     const forms = all("form[data-keep]"), open = forms.find((one) => [...one.elements].some(changed)) || forms[0];
     if (!open) return;
@@ -233,7 +213,7 @@
       used = Date.now();
       if (used - told < Math.min(120000, locksAfter / 4)) return;
       told = used;
-      fetch("/awake", { method: "POST", headers: { "content-type": "application/x-www-form-urlencoded" }, body: new URLSearchParams({ mark: body.dataset.mark }) });
+      post("/awake", { mark: body.dataset.mark });
     };
     for (const one of ["keydown", "pointerdown"]) document.addEventListener(one, busy, { passive: true });
     const lock = () => { clearInterval(idle); first('[name="now"]', lockForm).remove(); carry(); lockForm.submit(); };

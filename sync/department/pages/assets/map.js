@@ -21,9 +21,7 @@
 
   const root = document.documentElement, dark = () => root.dataset.theme === "night" || (root.dataset.theme !== "day" && matchMedia("(prefers-color-scheme: dark)").matches);
   const color = (name) => getComputedStyle(root).getPropertyValue(name).trim();
-
   const words = (text) => { const made = document.createElement("span"); made.textContent = text; return made; };
-
   const base = (box) => {
     const facts = JSON.parse(box.dataset.map), [south, west, north, east] = facts.bounds, bounds = [[south, west], [north, east]];
     const map = L.map(box, { attributionControl: false, maxBounds: L.latLngBounds(bounds).pad(0.25), minZoom: facts.zooms[0], maxZoom: facts.zooms[1] + 4, zoomSnap: 0.5 });
@@ -49,13 +47,11 @@
   };
 
   const choosePlace = (box) => {
-    const at = (name) => document.getElementById(name), fields = ["latitude", "longitude", "radius_m"].map(at);
-    const map = base(box);
+    const fields = ["latitude", "longitude", "radius_m"].map((name) => document.getElementById(name)), map = base(box);
     let circle = null;
     const draw = (move) => {
       const [latitude, longitude, radius] = fields.map((one) => Number.parseFloat(one.value));
-      if (circle) circle.remove();
-      circle = null;
+      circle = circle?.remove() && null;
       if (!(Math.abs(latitude) <= 90 && Math.abs(longitude) <= 180 && radius > 0)) return;
       circle = L.circle([latitude, longitude], { radius, color: color("--go"), weight: 2, fillOpacity: 0.15 }).addTo(map);
       if (move) map.fitBounds(circle.getBounds().pad(0.3));
@@ -66,8 +62,7 @@
       draw(false);
     });
     fields.forEach((one) => one.addEventListener("change", () => draw(true)));
-    const fold = box.closest("details");
-    if (fold) fold.addEventListener("toggle", () => { map.invalidateSize(); draw(true); if (!circle) { const [south, west, north, east] = JSON.parse(box.dataset.map).bounds; map.fitBounds([[south, west], [north, east]]); } });
+    box.closest("details")?.addEventListener("toggle", () => { map.invalidateSize(); draw(true); if (!circle) { const [south, west, north, east] = JSON.parse(box.dataset.map).bounds; map.fitBounds([[south, west], [north, east]]); } });
     draw(true);
   };
 

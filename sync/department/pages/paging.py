@@ -1,0 +1,95 @@
+"""Long lists: a page of rows at a time, the rows in which a text is found, links to the other pages.
+
+Which page of which list is shown is in the page's address, and in every form of the page, so that a refused
+form, one that a lock kept, and what follows an accepted one show the same rows. No text of these is a plate:
+nothing is sought in a column that holds plates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+from urllib.parse import urlencode
+
+from sync.department.pages.visit import Visit
+
+ROWS = 100
+LONGEST_FIND = 80
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListPage(Generic[T]):
+    """One page of a list. `name`: of the list, and of its place on the page; `first`: the number of the first
+    row, from 1; `count`: rows that fit `find`, of `of`; `before`, `after`, `start`, `end`: addresses of other
+    pages, or empty; `others`: what a form to find something keeps of the address."""
+
+    rows: Sequence[T]
+    name: str
+    first: int
+    count: int
+    of: int
+    find: str = ""
+    before: str = ""
+    after: str = ""
+    start: str = ""
+    end: str = ""
+    others: Sequence[tuple[str, str]] = ()
+
+    @property
+    def long(self) -> bool:
+        """Whether there is more than this page shows."""
+        return self.of > ROWS
+
+
+def cut(
+    visit: Visit,
+    rows: Sequence[T],
+    name: str,
+    *,
+    key: Callable[[T], object] = lambda _row: None,
+    texts: Callable[[T], Iterable[str]] | None = None,
+) -> ListPage[T]:
+    """The page of `rows` that the address or the form names; the last one for a number beyond it. `key`: what
+    the address may name of a row by `at`, to show its page; `texts`: what is sought in, if something is."""
+    find = visit.turned.get(f"find-{name}", "")[:LONGEST_FIND] if texts is not None else ""
+    fitting = rows
+    if find and texts is not None:
+        wanted = find.casefold()
+        fitting = [row for row in rows if any(wanted in text.casefold() for text in texts(row))]
+    last = max(0, len(fitting) - 1) // ROWS
+    page = min(_page(visit.turned.get(f"page-{name}", "")), last)
+    at = visit.request.query_params.get("at", "")
+    if at and f"page-{name}" not in visit.turned:
+        page = next((place // ROWS for place, row in enumerate(fitting) if str(key(row)) == at), page)
+
+    def address(number: int) -> str:
+        others = [(one, value) for one, value in _kept(visit) if one != f"page-{name}"]
+        return "?" + urlencode([*others, (f"page-{name}", str(number + 1))]) + f"#{name}"
+
+    return ListPage(
+        rows=fitting[page * ROWS : (page + 1) * ROWS],
+        name=name,
+        first=page * ROWS + 1,
+        count=len(fitting),
+        of=len(rows),
+        find=find,
+        before=address(page - 1) if page else "",
+        after=address(page + 1) if page < last else "",
+        start=address(0) if page > 1 else "",
+        end=address(last) if page < last - 1 else "",
+        others=[one for one in _kept(visit) if one[0] not in {f"page-{name}", f"find-{name}"}],
+    )
+
+
+def _page(text: str) -> int:
+    """A page's number as typed, from 0."""
+    return max(0, int(text) - 1) if text.isascii() and text.isdigit() and len(text) < 7 else 0
+
+
+def _kept(visit: Visit) -> list[tuple[str, str]]:
+    """The address's own parts (filters), and the pages of its lists; not the row that it named."""
+    own = [one for one in visit.request.query_params.multi_items() if one[0] != "at"]
+    return [*(one for one in own if one[0] not in visit.turned), *visit.turned.items()]
