@@ -9,11 +9,15 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from desk_twins import GROUND, Department
+from desk_units import Pass, UnitTwin
 from page_reader import Reader, Sheet
 from sqlalchemy import insert
 
+from storage.times import HOUR_US, SECOND_US
 from sync.department.desk.inquiry.forms import AskForm
+from sync.department.desk.json_forms import to_json
 from sync.department.pages.paging import ROWS, ListPage, cut
 from sync.department.pages.visit import Visit
 from sync.department.store.database import open_store
@@ -134,3 +138,26 @@ def test_home_leads_to_a_request_beyond_the_first_page_and_finds_none_by_its_pla
     assert f'id="entry-{numbers[-1]}"' in page.html
     assert f'id="entry-{numbers[0]}"' not in page.html
     assert "None in which" in one.get("/queue?find-requests=7ABC000").text
+
+
+def test_an_answer_of_many_reads_is_paged_and_a_moved_row_opens_its_own_picture(
+    department: Department, reader: Browser
+) -> None:
+    unit = UnitTwin(department.home, Ed25519PrivateKey.generate(), "car-9")
+    at_us = department.clock.us - HOUR_US
+    passes = [Pass(plate="7XKR219", at_us=at_us + n * SECOND_US) for n in range(ROWS + 5)]
+    unit.deliver([*passes, Pass(plate="7XKR2I9", at_us=at_us)], received_us=department.clock.us)
+    unit.close()
+    one = reader()
+    one.logon("disp1")
+    asked = to_json(GROUND) | {"do": "run", "plate": "7XKR219", "range": "1"}
+    page = one.send(one.get("/search"), "/search", **asked)
+    assert f"{ROWS + 5} reads, 1 near" in page.text
+    assert len(re.findall(r'<tr id="row-', page.html)) == ROWS + 1  # a page, and the near read
+    second = one.get(f"{page.path}?page-reads=2")
+    assert f"{ROWS + 1} to {ROWS + 5} of {ROWS + 5}" in second.text
+    form = next(fields for action, fields in second.forms if action.endswith("/picture"))
+    assert form["row"] == str(ROWS)
+    opened = one.post(f"{page.path}/picture", form | {"row": "0"})  # as if the rows had moved since
+    assert str(opened.answer.url).endswith(f"{page.path}?page-reads=2")
+    assert f"Plate patch of row {ROWS + 1}" in opened.html

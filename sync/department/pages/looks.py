@@ -14,8 +14,6 @@ from sync.department.pages.plotting import PlotFrame
 from sync.department.pages.street_map import spots_text
 from sync.department.pages.zones import Shape, shapes_of
 
-SPOTS = 400
-
 
 def query_value(query: Query) -> dict[str, Any]:
     """A query as the calls take it."""
@@ -69,6 +67,12 @@ class SearchLook:
         """Whether a part of it left while the witness was away."""
         return any(one.unwitnessed for one in self.answers)
 
+    def place(self, row: int, read: str) -> int:
+        """The row of a read, which may have moved since its page was shown (another tab took more of the
+        answer); `row` where no read is named."""
+        rows = [*self.reads, *self.near]
+        return next((at for at, one in enumerate(rows) if one.read == read), -1) if read else row
+
     def at(self, index: int) -> FoundRead | None:
         """The read of a row: exact ones first, then near ones."""
         rows = [*self.reads, *self.near]
@@ -101,14 +105,9 @@ class Plot:
         return spots_text([(one.latitude, one.longitude, one.row, one.near) for one in self.spots])
 
 
-def plot_of(
-    reads: Iterable[FoundRead], near: Iterable[FoundRead], zones: Sequence[NoReadZone]
-) -> Plot | None:
-    """The plot of the reads that have a place; None if none has."""
-    rows = [(one, False) for one in reads] + [(one, True) for one in near]
-    placed = [
-        (at, one.position, is_near) for at, (one, is_near) in enumerate(rows, 1) if one.position is not None
-    ][:SPOTS]
+def plot_of(rows: Iterable[tuple[int, FoundRead, bool]], zones: Sequence[NoReadZone]) -> Plot | None:
+    """The plot of the reads that have a place, of rows (number on the page, read, near); None if none has."""
+    placed = [(at, one.position, near) for at, one, near in rows if one.position is not None]
     if not placed:
         return None
     frame = PlotFrame.around((one.latitude, one.longitude) for _, one, _ in placed)

@@ -14,6 +14,7 @@ from sync.department.desk.inquiry.searching import MUCH
 from sync.department.journal.inquiry_entries import SearchProposed
 from sync.department.pages import grounds, stepping
 from sync.department.pages.looks import SearchLook, ground_value, plot_of, query_value
+from sync.department.pages.paging import ROWS, cut
 from sync.department.pages.visit import Page, Visit
 from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError
 
@@ -175,10 +176,17 @@ async def results(visit: Visit) -> Response:
     visit.unwitnessed = visit.unwitnessed or look.unwitnessed
     policy = visit.calling.front.desk.policy
     plate = plate_of(str(look.query.get("plate", "")))
+    reads, near = cut(visit, look.reads, "reads"), cut(visit, look.near, "near")
+    near_from = len(look.reads) + near.first
+    rows = [(at, one, False) for at, one in enumerate(reads.rows, reads.first)]
+    rows += [(at, one, True) for at, one in enumerate(near.rows, near_from)]
     return visit.page(
         "results.html",
         look=look,
-        plot=plot_of(look.reads, look.near, policy.unit.no_read_zones),
+        reads=reads,
+        near=near,
+        near_from=near_from,
+        plot=plot_of(rows, policy.unit.no_read_zones),
         full=is_full(policy, plate),
         plate=plate,
         purpose=policy.purpose(look.ground.get("purpose", "")),
@@ -205,19 +213,19 @@ async def _look(visit: Visit) -> SearchLook:
 
 
 async def more(visit: Visit) -> Response:
-    """The next page of the answer."""
+    """The next part of the answer, from its first page on."""
     look = await _look(visit)
-    after = look.answers[-1].next
+    after, before = look.answers[-1].next, len(look.reads)
     if after:
         answer = await visit.call("inquiry/more", access=look.access, after=after)
         look.answers.append(answer)
-    return visit.to(f"/search/{look.access}#page-{len(look.answers)}")
+    return visit.to(f"/search/{look.access}?page-reads={before // ROWS + 1}#reads")
 
 
 async def picture(visit: Visit) -> Response:
     """Open the pictures of one read: a separate access, under the look's ground."""
     look = await _look(visit)
-    index = visit.values.number("row")
+    index = look.place(visit.values.number("row"), visit.values.text("read"))
     read = look.at(index)
     if read is None:
         raise FormError("there is no such row", code="row", clause="463.5 (b)")
@@ -229,7 +237,7 @@ async def picture(visit: Visit) -> Response:
         )
     look.pictures[read.read] = images
     visit.shelf.put(f"look/{look.access}", look, visit.now_us, _size(look))
-    return visit.to(f"/search/{look.access}#row-{index}")
+    return visit.to(visit.same(f"/search/{look.access}") + f"#row-{index}")
 
 
 async def image(visit: Visit) -> Response:
