@@ -20,7 +20,9 @@ from storage.times import DAY_US, HOUR_US, SECOND_US, margin_text
 from sync.department.cli import main
 from sync.department.commands.desk_access import _cell
 from sync.department.desk.calling import Said
+from sync.department.desk.inquiry.filing import read_filings
 from sync.department.desk.inquiry.forms import NothingForm
+from sync.department.desk.people.bulk import ImportForm, PersonLine
 from sync.department.desk.people.rules import one_time_password
 from sync.department.desk.people.sheets import read_people, read_sign_in
 from sync.department.desk.sharing.calls import DeliverForm
@@ -28,6 +30,7 @@ from sync.department.ground.local_time import local
 from sync.department.pages.fields import fields_of
 from sync.department.pages.wording import done_of, in_local_time, in_page_words, word_of
 from sync.department.policy.refusals import FormError
+from sync.department.policy.roles import Role
 
 Browser = Callable[[], Reader]
 GROUND = {
@@ -258,3 +261,43 @@ def test_a_first_password_is_read_from_paper_without_doubt() -> None:
     made = [one_time_password() for _ in range(200)]
     assert not set("".join(made)) & set("0Oo1lI-_")
     assert len(set(made)) == 200
+
+
+def test_a_list_with_faulty_lines_names_each_of_them() -> None:
+    faulty = b"user,name,roles\nBAD NAME,x,sworn-officer\nok1,,dispatcher\nok2,y,wizard\nok3,z,dispatcher\n"
+    with pytest.raises(FormError) as refused:
+        read_people(faulty)
+    assert [part.what.partition(":")[0] for part in refused.value.parts] == ["line 2", "line 3", "line 4"]
+    with pytest.raises(FormError) as refused:
+        read_sign_in(b"user\n" + b"P 1\n" * 30)
+    assert [part.what.partition(":")[0] for part in refused.value.parts][-2:] == [
+        "line 21",
+        "10 more lines are wrong",
+    ]
+    with pytest.raises(FormError) as refused:
+        read_filings("entry,rms_number\nx,R-1\n7,R-2\ny,R-3\n")
+    assert [part.what for part in refused.value.parts] == [
+        "line 2: access is not a number",
+        "line 4: access is not a number",
+    ]
+
+
+@pytest.mark.parametrize(("data", "what"), [(b"PK\x03\x04", "spreadsheet"), (b"\n", "is empty")])
+def test_what_is_no_list_is_called_what_it_is(data: bytes, what: str) -> None:
+    for read in (read_people, read_sign_in):
+        with pytest.raises(FormError, match=what):
+            read(data)
+
+
+def test_a_list_says_who_is_in_it_twice(department: Department) -> None:
+    line = PersonLine(user="new1", name="New", roles=(Role.OFFICER,))
+    known = PersonLine(user="comm1", name="C", roles=(Role.OFFICER,))
+    both = (known, replace(known, user="disp1"))
+    chief, super_ = department.logon("chief"), department.logon("super")
+    with pytest.raises(FormError, match="names more than once: new1 "):
+        department.call("user/import", chief, ImportForm(people=(line, line), reason="hired"))
+    with pytest.raises(FormError, match="comm1: is on the roster; disp1: is on the roster"):
+        department.call("user/import", chief, ImportForm(people=both, reason="hired"))
+    form = forms(department)["training/record-class"]
+    with pytest.raises(FormError, match="names more than once: comm1"):
+        department.call("training/record-class", super_, replace(form, users=("comm1", "comm1")))

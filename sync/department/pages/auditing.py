@@ -254,6 +254,10 @@ FINDING = Sheet(
 )
 
 
+def _filed(answer: Any) -> str:
+    return f"{counted(answer.filed, 'access is', 'accesses are')} filed."
+
+
 def _filings(visit: Visit) -> list[dict[str, Any]]:
     """The lines of the uploaded CSV. Raises FormError."""
     if "filings" not in visit.values.files:
@@ -280,14 +284,14 @@ FILING = Sheet(
             operation="inquiry/file-case",
             title="File a whole case",
             button="File",
-            said=lambda answer: f"{answer.filed} accesses are filed.",
+            said=_filed,
         ),
         Ask(
             operation="inquiry/file-many",
             title="Import the RMS's numbers",
             button="Import",
             read={"filings": _filings},
-            said=lambda answer: f"{answer.filed} accesses are filed.",
+            said=_filed,
         ),
     ),
 )

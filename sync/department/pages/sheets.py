@@ -425,8 +425,10 @@ def typed_value(ask: Ask, visit: Visit) -> tuple[dict[str, Any], list[FormError]
             value[name] = read(visit)
         except FormError as error:
             label = words_of(ask.form, name).label
-            what = f"{label}: {error.what}"
-            wrong.append(FormError(what, code=name, clause=error.clause, cure=error.cure))
+            wrong += [
+                FormError(f"{label}: {one.what}", code=name, clause=one.clause, cure=one.cure)
+                for one in error.parts or (error,)
+            ]
     if ask.has_ground:
         value["ground"] = grounds.completed(visit, grounds.ground_of(visit.values))
     return value, wrong

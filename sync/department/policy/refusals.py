@@ -21,6 +21,7 @@ from storage.counts import counted
 from storage.errors import RecordError, RefusedError, StorageError
 
 FRESH_PROOF = "fresh-proof"
+MAX_TOLD = 20  # wrong lines of a file that a refusal names
 
 
 class DeskRefusal(RefusedError):  # noqa: N818 - a refusal is an answer, not an accident
@@ -137,3 +138,12 @@ def refuse_all(wrong: Sequence[FormError]) -> None:
         )
         every.parts = tuple(part for one in wrong for part in (one.parts or (one,)))
         raise every
+
+
+def refuse_lines(wrong: Sequence[FormError]) -> None:
+    """Raise what is wrong with the lines of a file as one refusal that names each of the first ones."""
+    told, more = list(wrong[:MAX_TOLD]), len(wrong) - MAX_TOLD
+    if more > 0:
+        what = f"{counted(more, 'more line is', 'more lines are')} wrong"
+        told.append(FormError(what, code=told[0].code, clause=told[0].clause))
+    refuse_all(told)

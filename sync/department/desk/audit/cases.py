@@ -79,7 +79,12 @@ def read_export(data: bytes) -> frozenset[str]:
         names = [name for name in rows.fieldnames or () if name.strip().lower() in COLUMNS]
         found = {number_key(row[name]) for row in rows for name in names if row.get(name)}
     except (UnicodeDecodeError, csv.Error):
-        raise FormError("the export is not a CSV file in UTF-8", code="csv", clause=CLAUSE) from None
+        raise FormError(
+            "the export is not a CSV file in UTF-8",
+            code="csv",
+            clause=CLAUSE,
+            cure="in the spreadsheet, save it as CSV UTF-8",
+        ) from None
     if not names:
         raise FormError(
             "the export's first line must name a column of numbers",

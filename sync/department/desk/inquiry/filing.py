@@ -20,7 +20,7 @@ from sync.department.desk.inquiry.forms import (
 )
 from sync.department.desk.inquiry.searching import first_entry
 from sync.department.journal.entries import Filed
-from sync.department.policy.refusals import FormError
+from sync.department.policy.refusals import FormError, refuse_lines
 from sync.department.policy.roles import Call
 
 CLAUSE = "463.5 (b)"
@@ -103,12 +103,15 @@ def read_filings(text: str) -> tuple[Filing, ...]:
             "the first line must name the columns rms_number and access (or number)",
             code="csv",
             clause=CLAUSE,
+            cure="name them so in the RMS's export, separated by commas",
         )
-    found = []
+    found, wrong = [], []
     for at, row in enumerate(reader, 2):
         access = (row.get("access") or row.get("entry") or "").strip()
         if access and not re.fullmatch(r"[0-9]{1,15}", access):
-            raise FormError(f"line {at}: access is not a number", code="csv", clause=CLAUSE)
+            what, cure = f"line {at}: access is not a number", "it is the entry's number in the list to file"
+            wrong.append(FormError(what, code="csv", clause=CLAUSE, cure=cure))
+            continue
         number = (row.get("number") or "").strip() if not access else ""
         found.append(
             Filing(
@@ -117,4 +120,5 @@ def read_filings(text: str) -> tuple[Filing, ...]:
                 rms_number=(row.get("rms_number") or "").strip(),
             )
         )
+    refuse_lines(wrong)
     return tuple(found)

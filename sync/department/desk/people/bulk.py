@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from storage.counts import counted
 from sync.department.desk.changes import rules as changes
 from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Plan
 from sync.department.desk.people import rules as people
 from sync.department.desk.people.calls import HandedOver, hand_over, second_of
+from sync.department.desk.people.sheets import named_twice
 from sync.department.journal.change_entries import ChangeProposed
 from sync.department.journal.entries import AccountSet
-from sync.department.policy.refusals import FormError
+from sync.department.policy.refusals import FormError, refuse_lines
 from sync.department.policy.roles import Call, Role
 
 MAX_PEOPLE = 500
@@ -51,12 +53,22 @@ def import_people(front: DeskContext, token: str, form: ImportForm) -> Imported:
 
     def plan(caller: Caller) -> Plan[Imported]:
         roster, names = desk.book.roster, [one.user for one in form.people]
-        if not 0 < len(names) <= MAX_PEOPLE or len(set(names)) != len(names):
+        if not 0 < len(names) <= MAX_PEOPLE:
             raise FormError(
-                f"a list names 1 to {MAX_PEOPLE} people, each once", code="people", clause="463.3"
+                f"the list names {counted(len(names), 'person', 'people')}; 1 to {MAX_PEOPLE} are possible",
+                code="people",
+                clause="463.3",
+                cure="divide a longer list",
             )
-        accounts = []
-        for one in form.people:
+        if twice := named_twice(names):
+            raise FormError(
+                f"the list names more than once: {twice}",
+                code="people",
+                clause="463.3",
+                cure="leave one line for each person",
+            )
+
+        def made_of(one: PersonLine) -> AccountSet:
             account = AccountSet(
                 user=one.user,
                 name=one.name,
@@ -69,7 +81,7 @@ def import_people(front: DeskContext, token: str, form: ImportForm) -> Imported:
             )
             if one.user in roster.accounts:
                 cure = "take that line out; to change the person, enter the account by itself"
-                raise FormError(f"{one.user} is on the roster", code="known-user", clause="463.3", cure=cure)
+                raise FormError(f"{one.user}: is on the roster", code="known-user", clause="463.3", cure=cure)
             if {Role.ADMINISTRATOR, Role.DESIGNEE} & set(one.roles):
                 raise FormError(
                     f"{one.user}: an administrator or a designee is made one by one",
@@ -78,7 +90,15 @@ def import_people(front: DeskContext, token: str, form: ImportForm) -> Imported:
                     cure="take that line out, and enter the account by itself",
                 )
             people.check_account(desk.policy, account)
-            accounts.append(account)
+            return account
+
+        accounts, wrong = [], []
+        for one in form.people:
+            try:
+                accounts.append(made_of(one))
+            except FormError as error:
+                wrong.append(error)
+        refuse_lines(wrong)
         needed = any(people.account_needs_second(desk.policy, roster, one) for one in accounts)
         second = second_of(desk, caller, CALL, form, needed=needed)
         if isinstance(second, ChangeProposed):

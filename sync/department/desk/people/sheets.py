@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
+from collections.abc import Sequence
 
 from storage.errors import RecordError
 from sync.department.desk.people.rules import NEW_USER_NAME, parse_roles
-from sync.department.policy.refusals import FormError
+from sync.department.policy.refusals import MAX_TOLD, FormError, refuse_lines
 from sync.department.policy.roles import Role
 
 CLAUSE = "463.3"
@@ -21,6 +23,10 @@ def _wrong(what: str, cure: str) -> FormError:
 
 def _rows(data: bytes, *wanted: str) -> list[tuple[int, dict[str, str]]]:
     """(line, cells) of a CSV file with these columns, in whatever case. Raises FormError."""
+    if data.startswith(b"PK"):
+        raise _wrong("the list is a spreadsheet's own file", "in the spreadsheet, save it as CSV UTF-8")
+    if not data.strip():
+        raise _wrong("the list is empty", f"the first line names the columns: {', '.join(wanted)}")
     try:
         reader = csv.DictReader(io.StringIO(data.decode("utf-8-sig")))
         named = {(name or "").strip().casefold(): name for name in reader.fieldnames or ()}
@@ -43,13 +49,14 @@ def _rows(data: bytes, *wanted: str) -> list[tuple[int, dict[str, str]]]:
 def read_sign_in(data: bytes) -> tuple[str, ...]:
     """The users of a sign-in sheet: a column `user`; where there is a column `signed`, those with a mark in
     it. Raises FormError naming the line."""
-    users = []
+    users, wrong = [], []
     for line, row in _rows(data, "user"):
         if not row.get("signed", "x"):
             continue
         if not NEW_USER_NAME.fullmatch(row["user"]):
-            raise _wrong(f"line {line}: that is not a user name", USER_CURE)
+            wrong.append(_wrong(f"line {line}: that is not a user name", USER_CURE))
         users.append(row["user"])
+    refuse_lines(wrong)
     if not users:
         cure = "put an x there for each person who signed"
         raise _wrong("no line of the sheet has something in the column signed", cure)
@@ -59,15 +66,22 @@ def read_sign_in(data: bytes) -> tuple[str, ...]:
 def read_people(data: bytes) -> tuple[tuple[str, str, tuple[Role, ...]], ...]:
     """(user, name, roles) of a list of people: columns `user`, `name`, `roles` (separated by blanks or
     semicolons). Raises FormError naming the line."""
-    people = []
+    people, wrong = [], []
     for line, row in _rows(data, "user", "name", "roles"):
         try:
             roles = parse_roles(",".join(row["roles"].replace(";", " ").split()))
         except RecordError as error:
-            raise _wrong(f"line {line}: {error.what}", f"the roles are {', '.join(Role)}") from None
+            wrong.append(_wrong(f"line {line}: {error.what}", f"the roles are {', '.join(Role)}"))
+            continue
         if not row["user"] or not row["name"] or not roles:
-            raise _wrong(f"line {line}: needs user, name and roles", "fill in all three")
-        if not NEW_USER_NAME.fullmatch(row["user"]):
-            raise _wrong(f"line {line}: that is not a user name", USER_CURE)
+            wrong.append(_wrong(f"line {line}: needs user, name and roles", "fill in all three"))
+        elif not NEW_USER_NAME.fullmatch(row["user"]):
+            wrong.append(_wrong(f"line {line}: that is not a user name", USER_CURE))
         people.append((row["user"], row["name"], roles))
+    refuse_lines(wrong)
     return tuple(people)
+
+
+def named_twice(users: Sequence[str]) -> str:
+    """The users that a list names more than once, for a refusal; empty if there is none."""
+    return ", ".join(sorted(user for user, times in Counter(users).items() if times > 1)[:MAX_TOLD])

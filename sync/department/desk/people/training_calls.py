@@ -8,6 +8,7 @@ from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Plan
 from sync.department.desk.inquiry.forms import Entered
 from sync.department.desk.people import training
+from sync.department.desk.people.sheets import named_twice
 from sync.department.journal.entries import (
     TrainingDone,
 )
@@ -56,8 +57,15 @@ def check_class(policy: Policy, form: ClassForm, now_us: int) -> None:
     """What a class must say by the policy. Raises FormError naming each wrong field."""
     refuse_each(
         lambda: demand(
-            0 < len(form.users) <= MAX_CLASS and len(set(form.users)) == len(form.users),
-            f"a sign-in sheet names 1 to {MAX_CLASS} users, each once",
+            not named_twice(form.users),
+            f"the sign-in sheet names more than once: {named_twice(form.users)}",
+            code="sign-in",
+            clause="463.9",
+            fields=("users", "sheet"),
+        ),
+        lambda: demand(
+            0 < len(form.users) <= MAX_CLASS,
+            f"the sign-in sheet names {len(form.users)} users; 1 to {MAX_CLASS} are possible",
             code="sign-in",
             clause="463.9",
             fields=("users", "sheet"),
