@@ -192,7 +192,7 @@ def accesses_to(store: UnitStore, records: Iterable[int]) -> list[int]:
     """Where the log is about access to any of these records: look-ups, holds, exports, alerts decided on."""
     wanted, found = set(records), set()
     held: set[int] = set()
-    for sequence in holds.audit_sequences(store, min(wanted, default=0)):
+    for sequence in holds.audit_sequences(store, min(wanted)):
         record = store.record(sequence)
         match record:
             case UnitAccess() | Hold() | Export():

@@ -114,8 +114,9 @@ def run_room(
                 free.put(runner)
 
         dead = 0
-        for mutant, died in zip(chosen, pool.map(killed, chosen), strict=True):
+        for tried, (mutant, died) in enumerate(zip(chosen, pool.map(killed, chosen), strict=True), 1):
             dead += died
+            print(f"{name}: {dead} of the first {tried} killed", file=sys.stderr, flush=True)
             if not died:
                 print(f"survived  {mutant.name}  [line {mutant.line}]", flush=True)
     return Outcome(killed=dead, sampled=len(chosen), of=len(found))
