@@ -29,6 +29,7 @@ from hw.exposure import Exposure, next_exposure
 FRESH_NS = (
     10_000_000_000  # a frame's stamp is at most this far behind the clock when a busy machine fetches it
 )
+AHEAD_NS = 1_000_000_000  # no exposure begins after its frame was fetched
 EXPOSURE_EVERY = 5  # frames between two changes: a change takes about 3 frames to show
 
 
@@ -114,6 +115,7 @@ class Picamera2Camera:
         self._camera = _acquired(picamera2, settings.number)
         try:
             self._camera.configure(self._configuration())
+            demand_planes(self._camera.camera_configuration())
             self._camera.start()
         except Exception as error:
             with contextlib.suppress(PartFailedError):
@@ -214,7 +216,13 @@ class Picamera2Camera:
         slack_ns = time.monotonic_ns() - before
         if self._ns_per_tick is None:
             self._ns_per_tick = ns_per_tick(stamp, before)
-        age_ns = max(0, before - stamp * self._ns_per_tick)
+        stamp_ns = stamp * self._ns_per_tick
+        if stamp_ns > before + AHEAD_NS or (self._stamp_ns is not None and stamp_ns <= self._stamp_ns):
+            raise PartFailedError(
+                f"camera {self._settings.number}: SensorTimestamp jumped, so no frame's time is known: if "
+                "opening the camera again does not end it, update libcamera"
+            )
+        age_ns = max(0, before - stamp_ns)
         return now.shifted(-(age_ns // 1000), more_error_us=slack_ns // 1000 + 1)
 
     def _count(self, metadata: dict[str, Any]) -> None:
@@ -295,6 +303,16 @@ def ns_per_tick(stamp: int, monotonic_ns: int) -> int:
     raise PartFailedError(
         "camera: SensorTimestamp is neither nanoseconds nor microseconds of CLOCK_MONOTONIC: update libcamera"
     )
+
+
+def demand_planes(configuration: dict[str, Any]) -> None:
+    """libcamera may adjust what was asked for. Raises PartFailedError for a stream that is not YUV420, or
+    whose rows are shorter than its picture.
+    """
+    for name in ("main", "lores"):
+        stream = configuration.get(name) or {}
+        if stream.get("format") != "YUV420" or stream["stride"] < stream["size"][0]:
+            raise PartFailedError(f"the {name} stream is {stream or 'missing'}, not YUV420")
 
 
 def yuv420_planes(

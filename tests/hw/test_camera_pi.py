@@ -12,7 +12,7 @@ import threading
 import time
 import types
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import libcamera
@@ -314,6 +314,38 @@ def test_stamp_that_fits_no_unit_is_refused(bench: PiCameraBench) -> None:
     with pytest.raises(PartFailedError, match="SensorTimestamp"):
         take(camera, 1)
     camera.close()
+
+
+HOUR_NS = 3600 * 1_000_000_000
+
+
+@pytest.mark.parametrize(
+    "stamps_as",
+    [
+        pytest.param(lambda ns: ns - HOUR_NS, id="back"),
+        pytest.param(None, id="stuck"),
+        pytest.param(lambda ns: ns + HOUR_NS, id="ahead"),
+    ],
+)
+def test_stamps_that_jump_are_never_a_frames_time(
+    bench: PiCameraBench, stamps_as: Callable[[int], int] | None
+) -> None:
+    """A read would be signed with a false time; the watch opens the camera again, and says why."""
+    with contextlib.closing(opened(bench)) as camera:
+        take(camera, 1)
+        last_ns = bench.sensor.stamped_ns
+        bench.sensor.stamps_as = stamps_as or (lambda _ns: last_ns)
+        with pytest.raises(PartFailedError, match="SensorTimestamp jumped"):
+            take(camera, 20)  # frames stamped before are good
+
+
+def test_a_pixel_format_that_was_not_asked_for_is_named_and_never_read(bench: PiCameraBench) -> None:
+    bench.sensor.adjusts_to = "XBGR8888"
+    with pytest.raises(PartFailedError, match=r"refused its configuration .*XBGR8888"):
+        opened(bench)
+    bench.sensor.adjusts_to = ""
+    with contextlib.closing(opened(bench)) as camera:  # it was let go
+        take(camera, 1)
 
 
 @pytest.mark.parametrize("uptime_s", [3, 40, 3600, 90 * 86400])

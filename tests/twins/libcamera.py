@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 import types
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -237,6 +237,8 @@ class CameraConfiguration:
     def validate(self) -> Status:
         """Rows are padded to 64 bytes, as the Pi's ISP wants them."""
         for stream in self._streams:
+            if sensor.adjusts_to and stream.role is not StreamRole.Raw:
+                stream.pixel_format = PixelFormat(sensor.adjusts_to)
             stream.stride = (stream.size.width + 63) // 64 * 64
             rows = stream.size.height + (stream.size.height + 1) // 2  # the two chroma planes share a row
             stream.frame_size = max(4096, stream.stride * rows)
@@ -277,6 +279,8 @@ class Sensor:
         self.hangs_s = 60.0  # a test that fails still ends
         self.released = threading.Event()  # ends what hangs, when the test is over
         self.ns_per_tick = 1
+        self.stamps_as: Callable[[int], int] = lambda ns: ns
+        self.adjusts_to = ""  # the pixel format that it makes of any other
         self.frame_us = 5_000
         self.tells_duration = True
         self.missed = 0  # frames that pass before the next one is delivered
@@ -394,7 +398,8 @@ class Camera:
             min(last_ns + (1 + missed) * frame_ns, now_ns) if now_ns - last_ns < 1e9 else now_ns
         )
         request.metadata = {
-            ControlId("SensorTimestamp", ControlType.Integer64): sensor.stamped_ns // sensor.ns_per_tick,
+            ControlId("SensorTimestamp", ControlType.Integer64): sensor.stamps_as(sensor.stamped_ns)
+            // sensor.ns_per_tick,
             controls.ExposureTime: sensor.applied.get("ExposureTime"),
             controls.AnalogueGain: sensor.applied.get("AnalogueGain"),
         }
