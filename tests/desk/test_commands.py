@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -12,9 +13,11 @@ import pyotp
 import pytest
 from desk_terminal import Terminal
 
+from sync import root_file
 from sync.command_frame import Noun, Verb
 from sync.department.cli import PROGRAM, main
 from sync.department.desk.operations import OPERATIONS
+from sync.department.journal import named_administrator
 from sync.department.policy.clauses import clause_rows
 
 GROUND = ["--purpose", "investigation", "--case", "26-001234", "--why", "hit and run on Myrtle Avenue"]
@@ -25,6 +28,13 @@ def terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: py
     terminal = Terminal(tmp_path / "home", capsys, monkeypatch)
     assert terminal.type("init", "--host", "localhost", "--name", "Arcadia PD")[0] == 0
     return terminal
+
+
+def signed(terminal: Terminal, draft: str, key: str, *more: str) -> bool:
+    """An office reads a draft and signs it by the digest of what it read."""
+    words = ["keys", "sign", draft, "--key", key, *more]
+    shown = terminal.type(*words)[1].split()[-1]
+    return terminal.type(*words, "--digest", shown)[0] == 0
 
 
 def _an_officers_request_is_answered(terminal: Terminal) -> None:
@@ -115,16 +125,9 @@ def test_from_an_empty_folder_to_a_witnessed_look_up(terminal: Terminal, tmp_pat
         ]
         == 0
     )
-    assert (
-        terminal.type("keys", "sign", draft, "--key", str(terminal.home / "root-keys" / "spare.key"))[0] == 0
-    )
+    assert signed(terminal, draft, str(terminal.home / "root-keys" / "spare.key"))
     assert terminal.type("keys", "adopt", draft)[0] == 1
-    assert (
-        terminal.type("keys", "sign", draft, "--key", str(terminal.home / "root-keys" / "administrator.key"))[
-            0
-        ]
-        == 0
-    )
+    assert signed(terminal, draft, str(terminal.home / "root-keys" / "administrator.key"))
     assert terminal.type("keys", "adopt", draft)[0] == 0
 
     status, out, err = terminal.type(*search)
@@ -183,17 +186,64 @@ def test_an_office_gets_a_new_key_by_two_old_and_two_new(terminal: Terminal, tmp
     assert terminal.type("keys", "new", "--out", fresh)[0] == 2
     assert terminal.type("keys", "draft", "--out", draft, "--office", "nobody=00")[0] == 2
     assert terminal.type("keys", "draft", "--out", draft, "--office", f"spare={public}")[0] == 0
-    assert terminal.type("keys", "sign", draft, "--key", fresh)[0] == 0
-    assert terminal.type("keys", "sign", draft, "--key", str(keys / "administrator.key"))[0] == 0
+    assert signed(terminal, draft, fresh)
+    assert signed(terminal, draft, str(keys / "administrator.key"))
     assert terminal.type("keys", "adopt", draft)[0] == 1  # two of the new, one of the old
-    assert terminal.type("keys", "sign", draft, "--key", str(keys / "spare.key"))[0] == 0
+    assert signed(terminal, draft, str(keys / "spare.key"))
     assert terminal.type("keys", "adopt", draft)[0] == 0
     assert public in terminal.type("keys", "root")[1]
     draft = str(tmp_path / "stolen.root")
     assert terminal.type("keys", "draft", "--out", draft, "--office", f"spare={public}")[0] == 0
-    assert terminal.type("keys", "sign", draft, "--key", str(keys / "spare.key"))[0] == 0
-    assert terminal.type("keys", "sign", draft, "--key", str(keys / "outside-office.key"))[0] == 0
+    assert signed(terminal, draft, str(keys / "spare.key"))
+    assert signed(terminal, draft, str(keys / "outside-office.key"))
     assert terminal.type("keys", "adopt", draft)[0] == 1  # a key that was replaced signs nothing
+
+
+def test_an_office_signs_a_root_file_only_by_the_digest_of_what_it_was_shown(
+    terminal: Terminal, tmp_path: Path
+) -> None:
+    """A draft that comes as the yearly policy, and takes the log's key and names a witness of its own."""
+    terminal.given("user", "first", "chief")
+    root_path, draft = terminal.home / "root.cbor", tmp_path / "next.root"
+    key = str(terminal.home / "root-keys" / "outside-office.key")
+    root, _ = root_file.describe(root_path.read_bytes())
+    others = tuple(replace(one, public=bytes(32)) if one.name == "log" else one for one in root.others)
+    keys = (replace(root.keys[0], holder="an office\nroot key of nobody"), *root.keys[1:])
+    bent = replace(root, version=2, others=others, keys=keys)
+    draft.write_bytes(root_file.assemble(bent, []))
+    words = ["keys", "sign", str(draft), "--key", key]
+    status, out, err = terminal.type(*words)
+    assert (status, "read it first" in err, "compared with no root file" in out) == (2, True, True)
+    assert "root key of an office?root key of nobody" in out
+    status, out, _ = terminal.type(*words, "--against", str(root_path), "--digest", root.digest().hex())
+    changed = [line[:14] for line in out.splitlines() if line[:2] in {"- ", "+ "}]
+    assert status == 2
+    assert changed == [
+        "- version 1 of", "- root key of ", "- key log: " + root.other("log").hex()[:3],  # type: ignore[union-attr]
+        "+ version 2 of", "+ root key of ", "+ key log: 000",
+    ]  # fmt: skip
+    assert root_file.describe(draft.read_bytes())[1] == ()
+    policy = tmp_path / "policy.toml"
+    policy.write_text(terminal.type("keys", "policy")[1] + "# one line more\n")
+    status, _, err = terminal.type(*words, "--policy", str(policy))
+    assert (status, "is not the policy file" in err) == (2, True)
+    assert signed(terminal, str(draft), key, "--against", str(root_path))
+    assert root_file.describe(draft.read_bytes())[1] == ("outside-office",)
+
+
+def test_an_office_reads_whom_a_statement_names_before_it_signs(terminal: Terminal, tmp_path: Path) -> None:
+    terminal.given("user", "first", "chief")
+    made, other = str(tmp_path / "next.admin"), str(tmp_path / "other.admin")
+    for user, out in (("m.mallory", made), ("m.lopez", other)):
+        assert terminal.type("keys", "administrator", user, "--name", "M. L.", "--out", out)[0] == 0
+    words = ["keys", "sign", made, "--key", str(terminal.home / "root-keys" / "spare.key")]
+    status, out, _ = terminal.type(*words)
+    assert (status, "m.mallory (M. L.) becomes the administrator" in out) == (2, True)
+    read = terminal.type("keys", "sign", other, *words[3:])[1].split()[-1]
+    assert terminal.type(*words, "--digest", read)[0] == 2  # the digest of the statement that was read
+    assert named_administrator.parse(Path(made).read_bytes())[1] == ()
+    assert signed(terminal, made, words[-1], "--against", str(terminal.home / "root.cbor"))
+    assert len(named_administrator.parse(Path(made).read_bytes())[1]) == 1
 
 
 def test_clauses_and_controls_print_their_tables(terminal: Terminal) -> None:

@@ -28,6 +28,7 @@ from sync.department.ground.ports import demand_free
 from sync.department.ground.serving import serve_app
 from sync.department.journal import named_administrator
 from sync.department.journal.reading import reading
+from sync.department.policy.policy_file import policy_digest
 from sync.department.server import ceremony, naming
 from sync.department.server.open_desk import POLICY_FILE, adopt_root, open_desk, open_front, root_in
 from sync.errors import DONE, InvalidInputError, SyncError
@@ -43,13 +44,8 @@ keys = noun(
 def show_root(common: Common) -> int:
     """Show the current root file."""
     root, holders = root_file.describe(DepartmentHome.open(common.home).root_file.read_bytes())
-    print(f"version {root.version}, SHA-256 {root.digest().hex()}, signed by {', '.join(holders)}")
-    print(f"policy version {root.policy_version}, {root.quorum} of {len(root.witnesses)} witnesses")
-    for which, witnesses in (("witness", root.witnesses), ("public witness", root.public_witnesses)):
-        for one in witnesses:
-            print(f"{which} {' '.join(one.keys)} {one.url}")
-    for key in root.keys:
-        print(f"root key of {key.holder}: {key.public.hex()}")
+    print(f"SHA-256 {root.digest().hex()}, signed by {', '.join(holders)}")
+    print("\n".join(ceremony.lines_of(root)))
     return DONE
 
 
@@ -135,20 +131,49 @@ def new_key(_common: Common, *, out: Path) -> int:
     return DONE
 
 
-@keys.verb("sign", example="department keys sign next.root --key administrator.key")
+@keys.verb("sign", example="department keys sign next.root --key administrator.key --against root.now")
 @click.argument("file", type=desk_access.FILE)
 @click.option("--key", type=desk_access.FILE, required=True, help="The office's key file.")
-def sign_draft(_common: Common, *, file: Path, key: Path) -> int:
-    """Sign a draft, at the office that keeps the key."""
+@click.option("--digest", default="", metavar="SHA256", help="The digest of what you read, to sign it.")
+@click.option(
+    "--against",
+    type=desk_access.FILE,
+    help="The root file in force, as your office kept it: what changes is marked.",
+)
+@click.option("--policy", type=desk_access.FILE, help="The policy file that the draft should name.")
+def sign_draft(
+    _common: Common, *, file: Path, key: Path, digest: str, against: Path | None, policy: Path | None
+) -> int:
+    """Show a draft and, with the digest of what was shown, sign it, at the office that keeps the key."""
     data = desk_access.read_bytes(file)
+    before = root_file.describe(desk_access.read_bytes(against))[0] if against else None
+    office = load_ed25519(key)
     if named_administrator.is_statement(data):
-        files.replace(file, named_administrator.add_signature(data, load_ed25519(key)))
-        print(f"{file}: signed; {root_file.THRESHOLD} offices are needed")
-        return DONE
-    signed = root_file.add_signature(data, load_ed25519(key))
+        said, _ = named_administrator.parse(data)
+        lines, shown = ceremony.statement_lines(said), said.digest().hex()
+        if before is not None and said.root != before.digest():
+            raise InvalidInputError("the statement names another root file", where=str(against))
+        signed = named_administrator.add_signature(data, office)
+    else:
+        root, _ = root_file.describe(data)
+        lines = ceremony.lines_of(root) if before is None else ceremony.changed_lines(root, before)
+        shown = root.digest().hex()
+        if policy and policy_digest(desk_access.read_bytes(policy)) != root.policy_digest:
+            raise InvalidInputError("is not the policy file that the draft names", where=str(policy))
+        signed = root_file.add_signature(data, office)
+    if before is None:
+        lines.append("compared with no root file: --against names the one that your office kept")
+    print("\n".join((*lines, f"SHA-256 {shown}")))
+    if digest != shown:
+        raise InvalidInputError(
+            f"not signed: {'another digest than this' if digest else 'read it first'}",
+            where="--digest",
+            cure=f"if all of it shall be so, the same command with --digest {shown}",
+        )
     files.replace(file, signed)
-    root, holders = root_file.describe(signed)
-    print(f"version {root.version}: signed by {', '.join(holders)}; {root_file.THRESHOLD} are needed")
+    print(
+        f"{file}: signed; {root_file.THRESHOLD} offices are needed; keep a copy to compare the next one with"
+    )
     return DONE
 
 

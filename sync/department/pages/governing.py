@@ -114,7 +114,7 @@ def _witness_commands(log_key: str) -> tuple[str, ...]:
         f"department witness add-log {log_key} {at_office}",
         f"department witness serve {at_office} --certificate chain.pem --key key.pem --host 0.0.0.0",
         "department keys draft --out next.root --witness KEYS --witness-url https://attorney.example.gov:8465",
-        "department keys sign next.root --key OFFICE.key",
+        "department keys sign next.root --key OFFICE.key --digest SHA256",
         "department keys adopt next.root",
     )
 

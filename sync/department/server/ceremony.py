@@ -8,7 +8,9 @@ from urllib.parse import urlsplit
 
 from storage.cosigners import CosignerKey
 from storage.errors import CheckpointError
+from storage.times import iso_text
 from sync import root_file
+from sync.department.journal.named_administrator import AdministratorStatement
 from sync.department.policy import policy_file
 from sync.errors import InvalidInputError
 from sync.root_file import Root, RootWitness
@@ -82,6 +84,42 @@ def witnesses_of(keys: Sequence[str], urls: Sequence[str], where: str) -> list[R
                 "is no address of a witness", where=f"{where}-url", cure="https://HOST:PORT, or folder:/PATH"
             )
     return [witness_of(text, url, where) for text, url in zip(keys, urls, strict=True)]
+
+
+def lines_of(root: Root) -> list[str]:
+    """All that a root file says, for those who sign it: one fact a line."""
+    lines = [
+        f"version {root.version} of the root file of {root.department}{' (demo)' if root.demo else ''}, "
+        f"made {iso_text(root.created_us, to='second')}",
+        f"policy version {root.policy_version}, SHA-256 {root.policy_digest.hex()}",
+        f"{root.quorum} of {len(root.witnesses)} witnesses co-sign",
+    ]
+    for which, witnesses in (("witness", root.witnesses), ("public witness", root.public_witnesses)):
+        lines += [f"{which} {' '.join(one.keys)} {one.url}" for one in witnesses]
+    lines += [f"root key of {one.holder}: {one.public.hex()}" for one in root.keys]
+    lines += [f"key {one.name}: {one.public.hex()}" for one in root.others]
+    return [_plain(line) for line in lines]
+
+
+def changed_lines(root: Root, before: Root) -> list[str]:
+    """The same against the root file before: - what goes, + what comes, the rest as it was."""
+    old, new = lines_of(before), lines_of(root)
+    gone = [f"- {line}" for line in old if line not in new]
+    return [*gone, *(f"  {line}" if line in old else f"+ {line}" for line in new)]
+
+
+def statement_lines(said: AdministratorStatement) -> list[str]:
+    """What a statement that names an administrator says."""
+    return [
+        _plain(f"{said.user} ({said.name}) becomes the administrator of {said.department};"),
+        "those who are administrators now lose that role",
+        f"under the root file with SHA-256 {said.root.hex()}, from entry {said.log_size} of the access log",
+    ]
+
+
+def _plain(line: str) -> str:
+    """On one line, as a terminal shows it."""
+    return "".join(sign if sign.isprintable() else "?" for sign in line)
 
 
 def name_of(one: RootWitness) -> str:
