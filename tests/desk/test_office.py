@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
+import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from desk_asking import code_of
 from desk_twins import Department
@@ -29,7 +31,7 @@ from storage.times import DAY_US, HOUR_US
 from sync.department.desk.due import OverdueForm
 from sync.department.desk.grants.calls import Granted, GrantForm, LendForm, Lent, SignedForm
 from sync.department.desk.grants.revoking import RevokeForm
-from sync.department.desk.incidents.calls import SettleForm, Settling
+from sync.department.desk.incidents.calls import SettleForm, Settling, repeat
 from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.desk.people.calls import AccountForm
 from sync.department.ground.department_time import Clocks
@@ -300,6 +302,34 @@ def test_the_store_alone_closes_no_incident_and_learns_a_closing_that_a_crash_ke
     server.close()
     (stored,) = department.front.incidents.listed()
     assert (stored.closed_by, stored.second_by) == ("super", "chief")
+
+
+def test_an_incident_that_got_the_number_of_another_one_is_open_and_takes_two_people(
+    department: Department, tokens: Tokens, incident: int
+) -> None:
+    """The store was set back after the first word; whoever gave it may be the second one on the new fork."""
+    form = SettleForm(incident=incident, finding=FINDING)
+    department.call("incident/close", tokens("super"), form)
+    with store_of(department) as connection:
+        connection.execute(tables.incidents.update().values(at_us=2, detail="a clone that came later"))
+    (row,) = cast("list[Any]", department.call("incident/list", tokens("chief"), NothingForm()))
+    assert (row.state, row.first_by) == ("open", "")
+    words = [department.call("incident/close", tokens(user), form) for user in ("chief", "super")]
+    assert [one.closed for one in words] == [False, True]  # type: ignore[attr-defined]
+    with store_of(department) as connection:
+        connection.execute(tables.incidents.update().values(at_us=3, closed_us=None, closed_by=None))
+    repeat(department.front)
+    (stored,) = department.front.incidents.listed()
+    assert stored.closed_us is None
+    found = department.call("compliance/overdue", tokens("chief"), OverdueForm())
+    assert "incident" in {one.kind for one in found}  # type: ignore[attr-defined]
+
+
+@contextmanager
+def store_of(department: Department) -> Iterator[sa.Connection]:
+    store = open_store(department.home.database_url)
+    with closing(store), store.write() as connection:
+        yield connection
 
 
 def test_a_person_who_was_removed_between_the_words_is_still_the_first(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from sync.department.desk.grants.rules import Settled, to_settle
@@ -15,6 +18,7 @@ from sync.department.journal.inquiry_entries import Ground, Query, SearchApprove
 from sync.department.journal.office_entries import IncidentSettled
 from sync.department.policy.policy_file import default_document, parse_policy
 from sync.department.policy.refusals import DeskRefusal
+from sync.department.store.incidents import StoredIncident
 
 GROUND = Ground(
     purpose="investigation", basis="bolo", number="26-001234", number_kind="case", justification="x"
@@ -53,6 +57,12 @@ def test_a_proposal_is_decided_once_by_another_person() -> None:
     assert code_of_deciding(queue, 4, "cat") == "decided"
 
 
+INCIDENT = StoredIncident(
+    number=3, at_us=1, unit_id="unit-7", unit_name="", kind="fork", detail="", times=1, closed_us=None,
+    closed_by=None, second_by=None,
+)  # fmt: skip
+
+
 def settled(number: int, by: str, *, second: bool) -> Entry:
     note = IncidentSettled(
         incident=number, kind="fork", unit="unit-7", opened_us=1, finding="a cloned card", second=second
@@ -62,19 +72,29 @@ def settled(number: int, by: str, *, second: bool) -> Entry:
 
 def test_an_incident_is_settled_by_two_different_people() -> None:
     state = Settled()
-    assert to_settle(state, 3, "ann", "a cloned card") is False
+    assert to_settle(state, INCIDENT, "ann", "a cloned card") is False
     state.apply(settled(3, "ann", second=False))
     with pytest.raises(DeskRefusal) as refused:
-        to_settle(state, 3, "ann", "a cloned card")
+        to_settle(state, INCIDENT, "ann", "a cloned card")
     assert refused.value.code == "second-person"
-    assert to_settle(state, 3, "ben", "a cloned card") is True
+    assert to_settle(state, INCIDENT, "ben", "a cloned card") is True
     with pytest.raises(DeskRefusal) as refused:
-        to_settle(state, 3, "ben", "cloned card")
+        to_settle(state, INCIDENT, "ben", "cloned card")
     assert refused.value.code == "finding"
     state.apply(settled(3, "ben", second=True))
     with pytest.raises(DeskRefusal) as refused:
-        to_settle(state, 3, "cat", "a cloned card")
+        to_settle(state, INCIDENT, "cat", "a cloned card")
     assert refused.value.code == "closed"
+
+
+@pytest.mark.parametrize("other", [{"at_us": 2}, {"kind": "rollback"}, {"unit_id": None}])
+def test_words_on_an_incident_are_none_on_another_of_the_same_number(other: dict[str, Any]) -> None:
+    state, another = Settled(), replace(INCIDENT, **other)
+    state.apply(settled(3, "ann", second=False))
+    assert to_settle(state, another, "ann", "a cloned card") is False  # exchanged between the words
+    state.apply(settled(3, "ben", second=True))
+    assert to_settle(state, another, "ben", "a cloned card") is False
+    assert state.words(another) == (None, None)
 
 
 def test_the_public_counts_add_up_every_purge_of_a_day() -> None:

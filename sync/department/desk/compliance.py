@@ -20,6 +20,7 @@ from sync.department.journal.hold_entries import HoldPlaced
 from sync.department.journal.sharing_entries import ShareAsked
 from sync.department.policy.policy import Policy
 from sync.department.policy.roles import CALLS, Call, Role
+from sync.department.store.incidents import StoredIncident
 
 CLAIM_DAYS = 2  # a claim that lasts is entered daily
 INCIDENT_DAYS = 7  # a log that contradicts its past waits no longer for two people
@@ -43,16 +44,17 @@ def overdue(policy: Policy, book: DeskState, requests: Sequence[AlprRequest], no
     ]
 
 
-def open_incidents(listed: Iterable[tuple[int, str, int]], book: DeskState, now_us: int) -> list[Overdue]:
-    """(number, kind, time) of incidents that two people have not closed in time."""
+def open_incidents(listed: Iterable[StoredIncident], book: DeskState, now_us: int) -> list[Overdue]:
+    """Incidents that two people have not closed in time."""
     return [
         Overdue(
             kind=Late.INCIDENT,
             clause="463.8",
-            what=f"incident {number} ({kind}) of {iso_text(at_us, to='second')} is not closed by two people",
+            what=f"incident {one.number} ({one.kind}) of {iso_text(one.at_us, to='second')} is not closed "
+            "by two people",
         )
-        for number, kind, at_us in listed
-        if number not in book.settled.closed and now_us - at_us >= INCIDENT_DAYS * DAY_US
+        for one in listed
+        if book.settled.words(one)[1] is None and now_us - one.at_us >= INCIDENT_DAYS * DAY_US
     ]
 
 

@@ -51,9 +51,7 @@ def overdue_now(front: DeskContext, now_us: int, *, filings: bool = True) -> lis
     found = compliance.overdue(desk.policy, desk.book, requests, now_us)
     found += compliance.held(desk.book, front.vault.count)
     found += front.overdue_from_store(now_us)
-    found += compliance.open_incidents(
-        ((one.number, one.kind, one.at_us) for one in front.incidents.listed()), desk.book, now_us
-    )
+    found += compliance.open_incidents(front.incidents.listed(), desk.book, now_us)
     if desk.root.witnesses:  # that none is named is told with the hourly heads
         found += compliance.witness(desk.policy, desk.witness_problem())
         found += compliance.claims(desk.policy, desk.book, now_us)

@@ -320,7 +320,7 @@ class SecondHands:
         if note.second:
             self.settled.pop(note.incident, None)
         else:
-            self.settled.setdefault(note.incident, user)
+            self.settled[note.incident] = user  # a store that was set back gives a number again
 
     def note_emergency(self, entry: Entry) -> None:
         """A search on one person's word."""

@@ -15,6 +15,7 @@ from sync.department.journal.office_entries import (
     IncidentSettled,
 )
 from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError
+from sync.department.store.incidents import StoredIncident
 
 
 @dataclass(slots=True)
@@ -94,15 +95,31 @@ class Settled:
         if isinstance(note, IncidentSettled):
             (self.closed if note.second else self.first)[note.incident] = entry
 
+    def words(self, incident: StoredIncident) -> tuple[Entry | None, Entry | None]:
+        """The first and the second person's words on an incident. A store that was set back gives a number
+        again: what was said of another incident under it is no word on this one."""
+        first, second = self.first.get(incident.number), self.closed.get(incident.number)
+        return _on(first, incident), _on(second, incident)
 
-def to_settle(settled: Settled, number: int, person: str, finding: str) -> bool:
+
+def _on(word: Entry | None, incident: StoredIncident) -> Entry | None:
+    said = word.note if word is not None else None
+    same = isinstance(said, IncidentSettled) and (said.kind, said.unit, said.opened_us) == (
+        incident.kind,
+        incident.unit_id or "",
+        incident.at_us,
+    )
+    return word if same else None
+
+
+def to_settle(settled: Settled, incident: StoredIncident, person: str, finding: str) -> bool:
     """Whether this word is the second one. Raises DeskRefusal for a person who gave the first."""
     clause = "463.8"
-    if number in settled.closed:
+    known, closed = settled.words(incident)
+    if closed is not None:
         raise NotYetError("that incident is closed", code="closed", clause=clause)
     if len(finding.split()) < 3:
         raise FormError("say what was found, in at least three words", code="finding", clause=clause)
-    known = settled.first.get(number)
     if known is not None and known.stamp.user == person:
         raise DeskRefusal("the second person must be another person", code="second-person", clause=clause)
     return known is not None

@@ -65,8 +65,7 @@ def listed(front: DeskContext, token: str, form: NothingForm) -> tuple[IncidentR
 
 
 def _row(front: DeskContext, one: StoredIncident) -> IncidentRow:
-    settled = front.desk.book.settled
-    first, second = settled.first.get(one.number), settled.closed.get(one.number)
+    first, second = front.desk.book.settled.words(one)
     state = "closed" if second else "waits for a second person" if first else "open"
     return IncidentRow(
         incident=one.number,
@@ -95,7 +94,7 @@ def close(front: DeskContext, token: str, form: SettleForm) -> Settling:
         known = next((one for one in front.incidents.listed() if one.number == form.incident), None)
         if known is None:
             raise FormError("there is no such incident", code="no-incident", clause="463.8")
-        second = rules.to_settle(desk.book.settled, form.incident, caller.user, form.finding)
+        second = rules.to_settle(desk.book.settled, known, caller.user, form.finding)
         note = IncidentSettled(
             incident=form.incident,
             kind=known.kind,
@@ -117,7 +116,6 @@ def repeat(front: DeskContext) -> None:
     StoreError."""
     settled = front.desk.book.settled
     for one in front.incidents.listed():
-        second = settled.closed.get(one.number)
-        if second is not None and one.closed_us is None:
-            first = settled.first[one.number].stamp.user
-            front.incidents.settle(one.number, first, second.stamp.user, second.stamp.at_us)
+        first, second = settled.words(one)
+        if first is not None and second is not None and one.closed_us is None:
+            front.incidents.settle(one.number, first.stamp.user, second.stamp.user, second.stamp.at_us)
