@@ -246,8 +246,7 @@ def remove_tree(path: Path) -> int:
     """Remove a directory of files durably; how many files were in it. Absent is fine."""
     if not path.is_dir():
         return 0
-    folders = [one for one in path.iterdir() if one.is_dir() and not one.is_symlink()]
-    count = sum(remove_tree(one) for one in folders) + remove(path.iterdir())
+    count = remove(path.iterdir())
     path.rmdir()
     sync_dir(path.parent)
     return count

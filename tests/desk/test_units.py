@@ -22,6 +22,7 @@ from storage.times import DAY_US, HOUR_US
 from sync.department.desk.due import OverdueForm
 from sync.department.desk.people.calls import AccountForm
 from sync.department.desk.people.training_calls import TrainingForm
+from sync.department.policy.desk_terms import NEW_TOPICS_DAYS
 from sync.department.policy.policy_file import policy_digest
 from sync.department.policy.refusals import DeskRefusal, FormError
 from sync.department.policy.roles import Role
@@ -165,7 +166,7 @@ def test_a_roster_that_could_not_be_signed_is_overdue_until_it_is(
     assert not lags()
 
 
-def test_a_policy_that_changed_reaches_units_and_ends_training_in_topics_that_came_since(
+def test_a_policy_that_changed_reaches_units_and_leaves_a_month_for_training_in_its_new_topics(
     department: Department, server: servers.Department, unit: Joined
 ) -> None:
     with_key(department, department.logon("chief"))
@@ -184,6 +185,11 @@ def test_a_policy_that_changed_reaches_units_and_ends_training_in_topics_that_ca
     assert sorted(set(department.front.send_down()) - {"day-keys"}) == ["policy", "roster"]
     assert {"policy", "roster"} <= set(converse(unit, server).documents)
     assert unit.ledger.store.policy.training_days == 180
+    assert audits(unit)
+    department.clock.step(NEW_TOPICS_DAYS * DAY_US)
+    stepped(unit, NEW_TOPICS_DAYS * DAY_US)
+    assert "roster" in department.front.send_down()
+    converse(unit, server)
     assert "463.9" in refused(unit)
     form = TrainingForm(
         user="reviewer1",

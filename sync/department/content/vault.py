@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,7 +89,11 @@ class FolderVault:
 
     def destroy(self, access: int) -> None:
         """Remove the ciphertext; absent is fine. The key is the key service's to destroy."""
-        files.remove_tree(self._folder / f"{access}")
+        folder = self._folder / f"{access}"
+        for one in folder.iterdir() if folder.is_dir() else ():
+            if one.is_dir() and not one.is_symlink():  # a backup program's: no reason to keep the evidence
+                shutil.rmtree(one)
+        files.remove_tree(folder)
 
     def count(self, access: int) -> int:
         """How many reads of a hold are here."""
