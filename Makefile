@@ -154,6 +154,7 @@ train: $(VENV_TRAIN)/.ready
 	$(VENV_TRAIN)/bin/python -m detector.training.train_reader --data $(ALPR_DATA) --without $(WITHOUT) --run run/train/reader
 	$(VENV_TRAIN)/bin/python -m detector.training.release reader --data $(ALPR_DATA) --without $(WITHOUT) --run run/train/reader
 	$(VENV_TRAIN)/bin/python -m detector.training.calibrate --data $(ALPR_DATA) --without $(WITHOUT)
+	$(VENV_TRAIN)/bin/python -m detector.training.temper --data $(ALPR_DATA) --without $(WITHOUT)
 	$(VENV_TRAIN)/bin/python -m detector.training.curves run/train/detector run/train/reader
 	$(VENV_TRAIN)/bin/python -m detector.training.evaluate --data $(ALPR_DATA) --float run/train/detector run/train/reader --out run/train/evaluation
 

@@ -8,9 +8,9 @@ from typing import Literal
 
 Likeness = Literal["same", "misread", "unclear", "neighbor", "different"]
 
-TRUSTED = 0.5  # confidence from which a text may be found again far from where it was expected
-TELLS_NOTHING = 0.4  # confidence below which a vote is not yet a plate's text: too far away, or blurred
-SURE = 0.8  # confidence from which one other character proves another plate
+TRUSTED = 0.59  # confidence from which a text may be found again far from where it was expected
+TELLS_NOTHING = 0.47  # confidence below which a vote is not yet a plate's text: too far away, or blurred
+SURE = 0.88  # confidence from which one other character proves another plate
 LEAST_CHARACTERS = 4  # shorter texts are fragments and prove nothing
 NEAR_SHARE = 0.8  # of the characters alike: one other in five, two in ten
 DIFFERENT_SHARE = 0.55
@@ -22,6 +22,7 @@ MISREAD_NATS = -5.0
 _PAIRS_KEPT = 128  # the texts in view are compared in every frame
 LEAST_PART = 2  # characters that a part of a text has at least
 _TWINS = str.maketrans("OI", "01")  # one die in many jurisdictions: no proof of another plate
+_FAR_TWINS = str.maketrans("OQDIBSZG", "00018526")  # a letter and a digit that few px do not tell apart
 
 
 def same_text(first: str, second: str) -> bool:
@@ -29,6 +30,11 @@ def same_text(first: str, second: str) -> bool:
     return min(len(first), len(second)) >= LEAST_CHARACTERS and first.translate(_TWINS) == second.translate(
         _TWINS
     )
+
+
+def from_afar(text: str) -> str:
+    """A text as it looks in a few px, letters and digits that look alike being one."""
+    return text.translate(_FAR_TWINS)
 
 
 def near_text(first: str, second: str) -> bool:

@@ -14,6 +14,7 @@ from .likeness import (
     TELLS_NOTHING,
     TRUSTED,
     Likeness,
+    from_afar,
     is_part,
     is_rest,
     near_text,
@@ -25,7 +26,7 @@ from .place_fit import runs_out
 from .plates import U8, PlateBox, PlateReading, PlateText, VehiclePass
 from .vote import Decoding, Vote
 
-_BETTER = 0.03  # a picture must be this much better to replace the kept one: copying a frame costs 2 ms
+_BETTER = 0.015  # a picture must be this much better to replace the kept one: copying a frame costs 2 ms
 _RECHECK_US = 250_000  # a settled plate is read again after this, then after twice as long, and so on:
 _RECHECK_MOST_US = 8_000_000  # what hid a part may be gone, or another vehicle may have stopped there
 _WIDENED = 1.1  # a box wider by this than any that was read, for its height, may show what was hidden
@@ -38,10 +39,10 @@ _GREW = 1.3  # or that grew by so much
 # has the detector alone.
 _LEAST_READABLE = 2
 _FAR_PX = 30.0  # the best picture of a narrower plate shows characters of four px: readings differ in several
-_NEAR_PX, _LEAST_CONFIDENCE = 40.0, 0.03  # a plate that stayed too far to be read has not passed here
+_NEAR_PX, _LEAST_CONFIDENCE = 40.0, 0.025  # a plate that stayed too far to be read has not passed here
 _FEW = 3  # sightings
-_UNSURE = 0.65  # no text that the card calls sure gives way to one that was read elsewhere
-_SURE_PLATE, _SURE_TEXT = 0.9, 0.4
+_UNSURE = 0.75  # no text that the card calls sure gives way to one that was read elsewhere
+_SURE_PLATE, _SURE_TEXT = 0.9, 0.47
 _GLIMPSE_PLATE = 0.97
 
 
@@ -102,7 +103,7 @@ class LiveTrack:
         self._read_us, self._read_box = sighting.time_us, sighting.box
         self._widest_read = max(self._widest_read, reading.evidence.aspect or sighting.box.aspect)
         self._read_at_edge = reading.evidence.cut
-        bonus = 0.15 * math.log2(max(sighting.box.width_px, 1.0) / 100.0)
+        bonus = 0.08 * math.log2(max(sighting.box.width_px, 1.0) / 100.0)
         bonus -= _CUT if reading.evidence.cut else 0.0
         bonus -= 0.0 if self._shows(reading.leader) else _NOT_SHOWN
         least = -math.inf
@@ -216,6 +217,17 @@ class LiveTrack:
         if self._best_px >= _NEAR_PX and self.motion.sightings >= _FEW:
             return False
         return self.vote.confidence < (_UNSURE if self._best_px < _FAR_PX else TELLS_NOTHING)
+
+    def begins(self, near: LiveTrack) -> bool:
+        """Whether a nearer pass may be this plate's, which was too far away to be read, or read right."""
+        alike = same_text(from_afar(self.vote.leader), from_afar(near.vote.leader))
+        return self.tells_nothing or (alike and self._best_px < _FAR_PX)
+
+    def spelt_nearly(self, near: LiveTrack) -> bool:
+        """Whether this text may be a misreading of a nearer pass's."""
+        mine, its = self.vote.leader, near.vote.leader
+        far = self._best_px < _FAR_PX and near_text(from_afar(mine), from_afar(its))
+        return far or near_text(mine, its)
 
     @property
     def yields_text(self) -> bool:

@@ -62,7 +62,9 @@ def misfit(motion: Motion, time_us: int, box: PlateBox) -> float:
 
 def may_have_strayed(motion: Motion, time_us: int, box: PlateBox) -> bool:
     """Whether a box may show a plate that was missed where it was expected: near there, of a similar size."""
-    near = widths_away(motion, time_us, box) <= _MOST_WIDTHS
+    x, y, width = motion.predicted(time_us)
+    wide = max(width, motion.box.width_px)  # what hid it, hid its sides first: it seemed to shrink
+    near = math.dist((x, y), box.center) <= _MOST_WIDTHS * wide
     return near and similar_size(motion, time_us, box)
 
 

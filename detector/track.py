@@ -13,7 +13,7 @@ import math
 from dataclasses import dataclass
 
 from .assign import cheapest_pairs
-from .likeness import TRUSTED, is_part, near_text, same_text
+from .likeness import TRUSTED, is_part, same_text
 from .pairing import PATIENCE_INTERVALS, Pace, pair_cost
 from .passes import LiveTrack, Sighting
 from .place_fit import at_its_place, may_have_strayed, overlap
@@ -206,7 +206,7 @@ class Tracker:
             and _apart_us(track, other) > 0
             and time_us - other.motion.last_us >= self._pace.gap_us
             and self._may_be_one(track, other)
-            and near_text(track.vote.leader, other.vote.leader)
+            and other.spelt_nearly(track)
             and (other.tells_nothing or self._is_glimpse(other, track))
         ]
 
@@ -261,7 +261,7 @@ class Tracker:
         for track in self._tracks:
             if track is glimpse or not self._may_be_one(track, glimpse):
                 continue
-            if self._is_glimpse(glimpse, track) and near_text(track.vote.leader, glimpse.vote.leader):
+            if self._is_glimpse(glimpse, track) and glimpse.spelt_nearly(track):
                 return track
         return None
 
@@ -270,10 +270,8 @@ class Tracker:
 
         One of the two began near where the other was missed, and no frame showed both.
         """
-        if not far.tells_nothing:
-            return None
         for track in self._tracks:
-            if track is not far and self._may_be_one(track, far):
+            if track is not far and self._may_be_one(track, far) and far.begins(track):
                 return track
         return None
 

@@ -92,13 +92,17 @@ def _scene_outcomes(
     return outcomes
 
 
-def _crop_outcome(reader: PlateReader, picture: Picture, luma: NDArray[np.uint8]) -> PlateOutcome:
-    """A whole-picture plate, set on its own stretched edge so that a margin shows something."""
+def crop_reading(reader: PlateReader, luma: NDArray[np.uint8]) -> tuple[PlateReading, NDArray[np.uint8]]:
+    """A whole-picture plate, set on its own stretched edge so that a margin shows something; that picture."""
     pad_y, pad_x = luma.shape[0] // 4, luma.shape[1] // 4
     wide = np.pad(luma, ((pad_y, pad_y), (pad_x, pad_x)), mode="edge")
     left, top = float(pad_x), float(pad_y)
     right, bottom = left + luma.shape[1], top + luma.shape[0]
-    reading = reader.read_at(wide, ((left, top), (right, top), (right, bottom), (left, bottom)))
+    return reader.read_at(wide, ((left, top), (right, top), (right, bottom), (left, bottom))), wide
+
+
+def _crop_outcome(reader: PlateReader, picture: Picture, luma: NDArray[np.uint8]) -> PlateOutcome:
+    reading, wide = crop_reading(reader, luma)
     angle = angle_of(reader.corners_at(wide, reading.box))
     return _outcome(picture, picture.plates[0], luma, reading, share=math.nan, angle_deg=angle)
 

@@ -194,7 +194,7 @@ def test_threads_end_with_the_run(tmp_path: Path, ledger: Ledger) -> None:
     assert started & {"capture", "read", "store", "camera"} == set()
 
 
-@pytest.mark.parametrize(("chance", "state"), [(0.5, None), (0.79, None), (0.8, "US-OR"), (1.0, "US-OR")])
+@pytest.mark.parametrize(("chance", "state"), [(0.5, None), (0.94, None), (0.95, "US-OR"), (1.0, "US-OR")])
 def test_a_state_that_is_a_guess_is_left_out_of_a_read(chance: float, state: str | None) -> None:
     text = replace(plate_text("7ABC123"), jurisdiction=(("US-OR", chance), ("US-VT", 1.0 - chance)))
     assert jurisdiction_of(text) == state
