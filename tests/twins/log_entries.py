@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 
 from storage.errors import StorageError
-from sync.department.journal.entries import Entry
+from sync.department.desk.people.rules import Accounts
+from sync.department.journal.entries import AccountSet, Entry
 from sync.department.journal.entry_base import Note, Stamp
 from sync.department.journal.inquiry_entries import Ground
 from sync.department.policy.policy_file import default_document, parse_policy
 from sync.department.policy.refusals import DeskRefusal
+from sync.department.policy.roles import Role
 
 NOW_US = 1_780_000_000_000_000
 POLICY = parse_policy(default_document())
@@ -29,6 +31,28 @@ def entry(sequence: int, user: str, note: Note, at_us: int = NOW_US) -> Entry:
     """An entry of this person."""
     stamp = Stamp(at_us=at_us, user=user, role="ccat", organisation="PD", session=b"", demo=True)
     return Entry(sequence=sequence, stamp=stamp, note=note)
+
+
+def account(user: str, *roles: Role, active: bool = True, keys: tuple[bytes, ...] = ()) -> AccountSet:
+    """An account as its administrator set it."""
+    return AccountSet(
+        user=user,
+        name="N",
+        organisation="PD",
+        roles=roles,
+        shift=None,
+        active=active,
+        reason="r",
+        ssh_keys=keys,
+    )
+
+
+def accounts(*notes: tuple[str, Note]) -> Accounts:
+    """The roster after these notes, each with the person who made it."""
+    made = Accounts()
+    for at, (user, note) in enumerate(notes):
+        made.apply(entry(at, user, note, NOW_US + at))
+    return made
 
 
 def code_of(call: Callable[..., object], *args: Any, **named: Any) -> str:
