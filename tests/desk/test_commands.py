@@ -16,6 +16,7 @@ from desk_terminal import Terminal
 from sync import root_file
 from sync.command_frame import Noun, Verb
 from sync.department.cli import PROGRAM, main
+from sync.department.commands import desk_access
 from sync.department.desk.operations import OPERATIONS
 from sync.department.journal import named_administrator
 from sync.department.policy.clauses import clause_rows
@@ -363,3 +364,11 @@ def test_the_current_policy_is_printed_and_an_unsigned_one_is_not(terminal: Term
     (terminal.home / "policy.toml").write_text(out.replace("attempts = 5", "attempts = 4"))
     status, out, err = terminal.type("keys", "policy")
     assert (status, out, "not the policy file" in err) == (1, "", True)
+
+
+def test_a_command_without_a_person_ends_before_it_opens_the_desk(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(desk_access, "open_front", lambda _home: pytest.fail("opened the desk"))
+    status, _, err = terminal.type("inquiry", "mine")
+    assert (status, "no user is given" in err, "--user USER" in err) == (2, True, True)

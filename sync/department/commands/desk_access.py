@@ -185,14 +185,14 @@ def session(terminal: Terminal) -> Iterator[tuple[DeskContext, str]]:
             where=client.URL,
             cure=f"run it there, without {client.URL}",
         )
-    front = open_front(DepartmentHome.open(terminal.common.home))
+    home, token = DepartmentHome.open(terminal.common.home), os.environ.get(TOKEN, "")
+    if not (token or terminal.user):
+        raise InvalidInputError("no user is given", where="--user", cure=NO_USER)
+    front = open_front(home)
     try:
-        token = os.environ.get(TOKEN, "")
-        if token and not terminal.user:
+        if not terminal.user:
             yield front, token
             return
-        if not terminal.user:
-            raise InvalidInputError("no user is given", where="--user", cure=NO_USER)
         token = front.desk.logons.logon(
             terminal.user, secret(PASSWORD, "password"), secret(CODE, "code"), proves=True
         )
