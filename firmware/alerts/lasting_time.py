@@ -1,7 +1,8 @@
 """The time by which lists expire and steps are dated: it never runs back while the unit runs.
 
 A clock that was set back lets no list match again that had expired, and makes no alert's next step older than
-its last one. A clock that knows no time is followed, but what it said is not kept.
+its last one. A clock that knows no time, or is further ahead than custody follows, dates steps, but what it
+said is not kept, and it ends nothing: else no wanted vehicle would sound under a spoofed receiver.
 """
 
 from __future__ import annotations
@@ -16,15 +17,23 @@ from storage.record_base import ClockState
 class LastingTime:
     """A call gives UTC in microseconds. Thread-safe."""
 
-    def __init__(self, now: Callable[[], Moment]) -> None:
-        """now: the ledger's time."""
-        self._now = now
+    def __init__(self, now: Callable[[], Moment], trusted_us: Callable[[], int]) -> None:
+        """now, trusted_us: the ledger's time, and the one that custody believes."""
+        self._now, self._trusted_us = now, trusted_us
         self._guard = threading.Lock()
         self._newest_us = 0
 
     def __call__(self) -> int:
-        moment = self._now()
+        """As the clock says it."""
+        return max(*self._times())
+
+    def sure(self) -> int:
+        """What has surely passed: by this a list or an entry ends."""
+        return self._times()[1]
+
+    def _times(self) -> tuple[int, int]:
+        moment, trusted_us = self._now(), self._trusted_us()
         with self._guard:
-            if moment.state is not ClockState.UNKNOWN:
-                self._newest_us = max(self._newest_us, moment.us)
-            return max(self._newest_us, moment.us)
+            kept = trusted_us if moment.state is ClockState.UNKNOWN else moment.us
+            self._newest_us = max(self._newest_us, kept)
+            return moment.us, self._newest_us

@@ -64,11 +64,15 @@ def match(  # noqa: PLR0917 - one read, against the current lists
     known_states: Sequence[str],
     now_us: int,
     *,
+    sure_us: int | None = None,
     frames: int = LEAST_LOOKS,
     cleared: Collection[bytes] = (),
     muted: Collection[str] = (),
 ) -> list[ListMatch]:
     """The matches of one read, the surest first. frames: how many looks the vote is of.
+
+    now_us: as the clock says it; an extract that is too old by it is stale. sure_us: what has surely passed;
+    lists and entries end by it.
 
     cleared: `cleared_name` of plates that people found not to be an entry's. A read of another plate than the
     entry's that they found is no match; where they found the entry's own plate on another vehicle, and for
@@ -78,9 +82,10 @@ def match(  # noqa: PLR0917 - one read, against the current lists
     forms = likely_forms(text, terms.list_score, exact_only=terms.exact_only)
     keys = [(form, score, key_of(form)) for form, score in forms]
     found: dict[bytes, ListMatch] = {}
+    sure_us = now_us if sure_us is None else sure_us
     for one in lists:
         head = one.head
-        if now_us >= head.expires_us or (head.agency and head.agency not in terms.agencies):
+        if sure_us >= head.expires_us or (head.agency and head.agency not in terms.agencies):
             continue
         stale = now_us - head.extracted_us > terms.stale_hours * HOUR_US
         for form, score, key in keys:
@@ -90,7 +95,7 @@ def match(  # noqa: PLR0917 - one read, against the current lists
                 if known and own != form:
                     continue
                 entry = ListEntry.from_bytes(data)
-                if terms.category(entry.category) is None or not entry.runs(now_us):
+                if terms.category(entry.category) is None or not entry.runs(sure_us):
                     continue
                 against = disagreement(text, box, entry.state, entry.plate_class, known_states).names
                 silent = list(against)

@@ -12,6 +12,7 @@ import structlog
 
 from firmware.alerts.board import AlertBoard, OpenAlert, alerts_before
 from firmware.alerts.cleared import ClearedPlates
+from firmware.alerts.lasting_time import LastingTime
 from firmware.alerts.page_api import PageApi
 from firmware.alerts.page_server import Feed, serving_page
 from firmware.alerts.sessions import PageSessions
@@ -63,7 +64,7 @@ def alerting(  # noqa: PLR0917 - called once, where a run is wired
     ledger: Ledger,
     folder: SyncFolder,
     known_states: Sequence[str],
-    now_us: Callable[[], int],
+    now_us: LastingTime,
     log: structlog.typing.FilteringBoundLogger,
     *,
     listen: str = "127.0.0.1",
@@ -92,6 +93,7 @@ def alerting(  # noqa: PLR0917 - called once, where a run is wired
         terms=lambda: ledger.store.policy.alerts,
         known_states=known_states,
         now_us=now_us,
+        sure_us=now_us.sure,
         log=log,
     )
     try:

@@ -61,10 +61,12 @@ class HotListWatch:
         terms: Callable[[], AlertTerms],
         known_states: Sequence[str],
         now_us: Callable[[], int],
+        sure_us: Callable[[], int] | None = None,
         log: structlog.typing.FilteringBoundLogger,
     ) -> None:
         self._held, self._cleared, self._board = held, cleared, board
         self._terms, self._known, self._now_us, self._log = terms, known_states, now_us, log
+        self._sure_us = sure_us or now_us
         self._found: list[ListMatch] = []
         self._cleared_there: frozenset[bytes] = frozenset()
         self._muted: frozenset[str] = frozenset()
@@ -84,6 +86,7 @@ class HotListWatch:
                 self._terms(),
                 self._known,
                 self._now_us(),
+                sure_us=self._sure_us(),
                 frames=vehicle.frames_voted,
                 cleared=self._cleared.all | self._cleared_there,
                 muted=self._muted,
@@ -138,14 +141,14 @@ class HotListWatch:
         self._cleared_there = self._held.cleared()
         self._muted = self._held.muted()
         for held in self._held.lists:
-            if self._now_us() >= held.head.expires_us:
+            if self._sure_us() >= held.head.expires_us:
                 self._tell("hot_list_expired", list=held.head.list_id)
 
     def health(self) -> ListHealth:
         """Counts for health, console and desk."""
         now_us, limit_us = self._now_us(), self._terms().stale_hours * HOUR_US
         heads = [one.head for one in self._held.lists]
-        live = [one for one in heads if now_us < one.expires_us]
+        live = [one for one in heads if self._sure_us() < one.expires_us]
         return ListHealth(
             lists=len(live),
             entries=sum(one.count for one in live),
@@ -161,8 +164,8 @@ class HotListWatch:
                 found = [ListEntry.from_bytes(one) for one in held.find(alert.entry.key)]
                 if alert.entry in found:
                     return alert.entry
-                now_us, wanted = self._now_us(), alert.entry.subject
-                return next((one for one in found if one.subject == wanted and one.runs(now_us)), None)
+                sure_us, wanted = self._sure_us(), alert.entry.subject
+                return next((one for one in found if one.subject == wanted and one.runs(sure_us)), None)
         return alert.entry  # the list itself is not here now; that withdraws nothing
 
     def _tell(self, event: str, **facts: str) -> None:

@@ -21,6 +21,7 @@ from storage import access, codec
 from storage.audit_records import UnitAccess
 from storage.envelope import decode, encode
 from storage.roster import DEMO_PEOPLE
+from storage.times import DAY_US
 from sync.membership import page_host
 
 SECRETS = ("7XKR219", "KIA", "VICTIM", "26-1042")
@@ -120,6 +121,15 @@ def test_a_ticket_opens_once_within_a_minute(car: Car) -> None:
         assert client.get(f"/enter?ticket={ticket}").status_code == 403
         car.time.run(TICKET_US)
         assert client.get(f"/enter?ticket={late}").status_code == 403
+
+
+def test_a_clock_that_is_put_far_ahead_shuts_no_trained_officer_out(car: Car) -> None:
+    client = car.enter()
+    car.time.jump(3000 * DAY_US)
+    assert client.get("/api/alerts").status_code == 200
+    assert car.enter().get("/api/alerts").status_code == 200
+    car.time.run(3000 * DAY_US)
+    assert car.log_on(car.laptop(), "demo-officer", "sworn-officer").status_code == 403
 
 
 def test_a_session_ends_with_the_shift_with_training_and_by_logging_off(car: Car) -> None:

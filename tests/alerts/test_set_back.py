@@ -54,7 +54,7 @@ class Unit:
         )
         self.held = HeldLists(home, home / "inbox", ledger.hot_list_key(), lambda: None)
         self.held.keep(head, data)
-        self.now = LastingTime(ledger.store.time.now)
+        self.now = LastingTime(ledger.store.time.now, lambda: ledger.store.time.trusted_us)
         cleared = ClearedPlates(home / "hotlists", ledger.hot_list_key())
         log: Any = structlog.get_logger("test")
         self.board = AlertBoard(ledger, cleared, terms=lambda: DEFAULT_ALERTS)
@@ -65,6 +65,7 @@ class Unit:
             terms=lambda: DEFAULT_ALERTS,
             known_states=KNOWN,
             now_us=self.now,
+            sure_us=self.now.sure,
             log=log,
         )
 
@@ -160,15 +161,36 @@ def test_an_alert_goes_on_after_the_clock_was_set_back(
         unit.board.take_step(alert.number, step)
 
 
-def test_a_clock_that_knows_no_time_is_followed_and_not_kept() -> None:
+def test_a_clock_that_knows_no_time_dates_steps_and_ends_nothing() -> None:
     told = [
-        Moment(us=100, state=ClockState.DISCIPLINED),
-        Moment(us=10**12, state=ClockState.UNKNOWN),
-        Moment(us=90, state=ClockState.DISCIPLINED),
-        Moment(us=110, state=ClockState.HOLDOVER),
+        (100, ClockState.DISCIPLINED, 100),
+        (10**12, ClockState.UNKNOWN, 105),
+        (90, ClockState.DISCIPLINED, 106),
+        (110, ClockState.HOLDOVER, 110),
+        (10**12, ClockState.UNKNOWN, 2000),
     ]
-    clock = LastingTime(lambda: told.pop(0))
-    assert [clock() for _ in range(4)] == [100, 10**12, 100, 110]
+    time: list[tuple[int, ClockState, int]] = []
+    clock = LastingTime(lambda: Moment(us=time[0][0], state=time[0][1]), lambda: time[0][2])
+    said = []
+    for one in told:
+        time[:] = [one]
+        said.append((clock(), clock.sure()))
+    assert said == [(100, 100), (10**12, 105), (105, 105), (110, 110), (10**12, 2000)]
+
+
+@pytest.mark.parametrize("state", [TimeState.DISCIPLINED, TimeState.HOLDOVER])
+def test_a_clock_that_is_put_far_ahead_silences_no_list(
+    make_unit: MakeUnit, time: SteppedTime, state: TimeState
+) -> None:
+    """A spoofed receiver, a stranger's time server or a dead battery clock: custody believes none alone."""
+    unit = make_unit(entry(until_us=time.now().us + 20 * HOUR_US), hours=20)
+    time.lose(state)
+    time.jump(40 * DAY_US)
+    assert unit.hits()
+    assert unit.stale, "by the clock the extract is old: the alert says so"
+    assert unit.watch.health().expired == 0
+    time.run(20 * HOUR_US)
+    assert not unit.hits(), "it ends by the time that has run"
 
 
 def test_a_restart_under_a_clock_that_was_set_back_revives_no_list(tmp_path: Path) -> None:
@@ -186,6 +208,6 @@ def test_a_restart_under_a_clock_that_was_set_back_revives_no_list(tmp_path: Pat
     with open_ledger(home, clock=time.clock) as ledger:
         held = HeldLists(home, home / "inbox", ledger.hot_list_key(), lambda: None)
         assert len(held.lists) == 1
-        now = LastingTime(ledger.store.time.now)
+        now = LastingTime(ledger.store.time.now, lambda: ledger.store.time.trusted_us)
         assert now() >= held.lists[0].head.expires_us
         held.close()

@@ -59,7 +59,14 @@ class Patrol:
         ledger, log = self.unit.ledger, structlog.get_logger("test")
         known: Any = KNOWN
         self.alerts = stack.enter_context(
-            alerting(self.unit.home, ledger, self.unit.folder, known, LastingTime(ledger.store.time.now), log)
+            alerting(
+                self.unit.home,
+                ledger,
+                self.unit.folder,
+                known,
+                LastingTime(ledger.store.time.now, lambda: ledger.store.time.trusted_us),
+                log,
+            )
         )
 
     def sync(self) -> None:
