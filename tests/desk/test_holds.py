@@ -17,6 +17,7 @@ from sync.department.desk.inquiry.forms import Answer, NothingForm, RunForm
 from sync.department.ground.department_time import Clocks, DepartmentTime
 from sync.department.journal.entries import Refused, WitnessAway
 from sync.department.journal.hold_entries import HoldPlaced
+from sync.department.journal.inquiry_entries import Access
 from sync.department.policy.refusals import DeskRefusal
 from sync.department.server.retention import StoreRetention
 from sync.department.store.blobs import FolderPacks
@@ -171,6 +172,7 @@ def test_a_release_and_a_seal_that_a_crash_cut_off_are_finished(
     book = BookForm(hold=hold, evidence_item="E-26-0042")
     department.call("hold/book", tokens("super"), book)
     department.call("hold/ask-release", tokens("super"), book)
+    found = department.searched(tokens("super"), department.reads[:1])
     department.witness.away = True
     department.clock.step(HOUR_US)
     chief = department.logon("chief")
@@ -181,7 +183,11 @@ def test_a_release_and_a_seal_that_a_crash_cut_off_are_finished(
         department.call("hold/release", chief, book)
     assert refused.value.code == "witness-away"
     vault, access = department.front.vault, hold_access(department, hold)
-    stray = department.desk.log.size() - 1
+    with pytest.raises(DeskRefusal):
+        department.call(
+            "hold/place", department.logon("super"), replace(HOLD, reads=department.reads[:1], accesses=found)
+        )
+    stray = list(department.desk.log.entries(kinds=(Access.KIND,)))[-1].sequence
     vault.keep(stray, vault.stored(access))
     with pytest.raises(DeskRefusal):
         finish(department.front)
@@ -190,6 +196,10 @@ def test_a_release_and_a_seal_that_a_crash_cut_off_are_finished(
     finish(department.front)
     assert vault.kept() == [stray]
     department.clock.step(2 * DAY_US)
+    finish(department.front)
+    assert vault.kept() == [stray]  # no entry of these two days was co-signed
+    department.logon("chief")
+    department.desk.try_cover(department.desk.log.size() - 1)
     finish(department.front)
     assert vault.kept() == []
     keys = list((department.home.keys / "hold").glob("*.key"))

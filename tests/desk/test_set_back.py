@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterator
 import pytest
 from desk_twins import GROUND, Department, open_department
 
+from storage.times import DAY_US
 from sync.department.content.opened_list import OpenedCheck, OpenedList
+from sync.department.desk.holds.calls import finish
 from sync.department.desk.inquiry.forms import Answer, RunForm
 from sync.department.journal import check_log
 from sync.department.policy.refusals import DeskRefusal
@@ -145,3 +147,20 @@ def test_the_copies_are_of_three_folders(disks: Disks) -> None:
     """The tests above would prove nothing if one disk lay in another."""
     folders = list(disks._folders.values())
     assert all(not one.is_relative_to(other) for one in folders for other in folders if one != other)
+
+
+def test_a_log_that_was_set_back_destroys_no_held_content_that_it_does_not_name(disks: Disks) -> None:
+    """People log on to the old log for two days, past the number of the hold's access."""
+    disks.now.held(disks.now.logon("super"))
+    kept, vault = disks.now.front.vault.kept(), disks.now.home.path / "desk" / "holds"
+    apart = shutil.copytree(vault, disks.now.home.path / "apart")  # the backup is of the log alone
+    disks.set_back("department")
+    shutil.copytree(apart, vault, dirs_exist_ok=True)
+    while disks.now.desk.log.size() <= max(kept) + 1:
+        disks.now.logon("officer1")
+    disks.now.clock.step(2 * DAY_US)
+    disks.now.logon("officer1")
+    disks.now.desk.try_cover(disks.now.desk.log.size() - 1)
+    finish(disks.now.front)
+    assert kept
+    assert disks.now.front.vault.kept() == kept

@@ -30,6 +30,7 @@ from sync.hot_lists.importing import ImportedList, ListRefusedError, import_list
 from sync.hot_lists.layout import shipped
 
 CLAUSE = "463.7"
+MUCH_GONE = 10  # one part of so many that goes at once is asked about
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,10 +95,11 @@ def push(front: DeskContext, token: str, form: ListForm) -> Pushed:
     def plan(caller: Caller) -> Plan[tuple[Entry, int, ImportedList, bool]]:
         made = imported(desk, form, caller.at_us)
         name = head_name(form.list_id)
+        change = _change(front, form.list_id, made)
         wanted = changes.WantedChange(
             call="hotlist/push",
             about=name,
-            summary=f"{name}: {made.summary()}; SHA-256 {digest.hex()[:16]}; {form.reason}",
+            summary=f"{name}: {made.summary()}; {change}; SHA-256 {digest.hex()[:16]}; {form.reason}",
             user=caller.user,
             now_us=caller.at_us,
         )
@@ -157,6 +159,18 @@ def _line(head: ListHead, now_us: int) -> ListLine:
         expires_us=head.expires_us,
         expired=now_us >= head.expires_us,
     )
+
+
+def _change(front: DeskContext, list_id: str, made: ImportedList) -> str:
+    """What a list changes of the one that is out, for the second person and for the log; no plate."""
+    out = next((one for one in front.lists_out() if one.list_id == list_id), None)
+    if out is None:
+        return "the first version"
+    old, new = ({one.to_bytes() for one in of} for of in (front.list_entries(list_id), made.entries))
+    gone = len(old - new)
+    text = f"{gone} removed and {len(new - old)} added since version {out.sequence}"
+    much = MUCH_GONE * gone > len(old)
+    return f"{text}: more than a tenth of the list goes, is the file whole?" if much else text
 
 
 def _told(form: ListForm, made: ImportedList) -> ListSent:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 
+import structlog
+
 from storage.counts import counted
 from storage.times import DAY_US
 from sync.department.content.package import PackageOrder
@@ -18,6 +20,7 @@ from sync.department.desk.inquiry.forms import Entered, NothingForm, first_enter
 from sync.department.desk.inquiry.searching import found_by, note_refusal
 from sync.department.desk.words import demand_words
 from sync.department.ground.local_time import both_text
+from sync.department.journal.access_log import AccessLog
 from sync.department.journal.change_entries import ChangeProposed, HoldRests
 from sync.department.journal.entries import Entry, LogRead
 from sync.department.journal.hold_entries import (
@@ -31,6 +34,7 @@ from sync.department.journal.inquiry_entries import Access, AccessEnded, Ground
 from sync.department.policy.refusals import FormError
 from sync.department.policy.roles import Call
 
+log_events = structlog.get_logger("department.holds")
 MAX_SEARCHES = 100
 
 
@@ -355,7 +359,9 @@ def release(front: DeskContext, token: str, form: BookForm) -> Entered:
 def finish(front: DeskContext) -> None:
     """What a crash or an absent witness left undone: released keys destroyed, content that no hold names.
 
-    Raises DeskRefusal while the witness is away: tried again the next day.
+    A hold that came to nothing is one whose access the witness has seen, and a day of entries after it: a log
+    that was restored from a backup has neither, and destroys nothing that it does not know. Raises
+    DeskRefusal while the witness is away: tried again the next day.
     """
     desk = front.desk
     here = set(front.vault.kept())
@@ -364,6 +370,17 @@ def finish(front: DeskContext) -> None:
             front.door.release(desk.covered(entry.sequence))
             front.vault.destroy(entry.note.access)
     named = {one.note.access for one in desk.book.holds.placed.values() if isinstance(one.note, HoldPlaced)}
-    for access in here - named:
-        if desk.now_us() - desk.log.entry(access).stamp.at_us > DAY_US:
+    for access in sorted(here - named):
+        if _came_to_nothing(desk.log, access):
             front.vault.destroy(access)
+        else:
+            log_events.warning("held_content_unnamed", access=access)
+
+
+def _came_to_nothing(log: AccessLog, access: int) -> bool:
+    seen = log.cosigned()[0]
+    if access >= seen:
+        return False
+    entry, newest = log.entry(access), log.entry(seen - 1)
+    asked = isinstance(entry.note, Access) and entry.note.action == "hold"
+    return asked and newest.stamp.at_us - entry.stamp.at_us > DAY_US
