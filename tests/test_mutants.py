@@ -63,6 +63,13 @@ def test_a_mutant_runs_the_tests_that_reach_its_line_the_fastest_file_first() ->
     assert reach.tests(condition) == ["tests/b.py::two", "tests/b.py::one", "tests/a.py::slow"]
 
 
+def test_the_tests_of_the_mutants_own_module_come_first() -> None:
+    tests = ["tests/quick.py::one", "tests/storage/test_x.py::slow"]
+    reach = Reach(lines={"storage/x.py": {6: tests}}, seconds={tests[0]: 1.0, tests[1]: 9.0})
+    mutant = next(one for one in mutants_of("storage/x.py", MODULE) if one.what.startswith("1 to 2"))
+    assert reach.tests(mutant) == tests[::-1]
+
+
 def test_of_the_tests_that_reach_a_line_the_quickest_of_so_many_seconds_are_tried() -> None:
     tests = ["tests/a.py::one", "tests/b.py::two"]
     reach = Reach(lines={"storage/x.py": {6: tests}}, seconds={tests[0]: 3.0, tests[1]: 2.0})

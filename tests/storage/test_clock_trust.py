@@ -357,3 +357,7 @@ def test_what_is_refused_of_each_source_is_noted_for_each() -> None:
     assert first is not None
     assert other is not None
     assert (first.sources, other.sources) == ((CLOCK,), ("gps",))
+
+
+def test_a_new_trust_has_spent_nothing_of_its_budget() -> None:
+    assert (fresh().lead_us, fresh().noted_us, fresh().walked_us, fresh().followed) == (0, 0, 0, False)

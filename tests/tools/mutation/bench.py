@@ -84,7 +84,7 @@ class Reach:
         )
 
     def tests(self, mutant: Mutant, most_s: float = math.inf) -> list[str]:
-        """The tests that run one of the mutant's lines: the fastest file first, of `most_s` in all."""
+        """The tests that run one of the mutant's lines: its module's own first, of `most_s` in all."""
         reached = self.lines.get(mutant.path, {})
         names = {name for at in mutant.lines for name in reached.get(at, ())}
         if "" in names:  # it runs on import: any test may read what it made
@@ -95,7 +95,13 @@ class Reach:
         for one in chosen:
             file = one.partition("::")[0]
             cost[file] = cost.get(file, 0.0) + self.seconds[one]
-        chosen.sort(key=lambda one: (cost[one.partition("::")[0]], one.partition("::")[0], self.seconds[one]))
+        own = f"test_{Path(mutant.path).name}"
+
+        def order(one: str) -> tuple[bool, float, str, float]:
+            file = one.partition("::")[0]
+            return Path(file).name != own, cost[file], file, self.seconds[one]
+
+        chosen.sort(key=order)
         spent_s = itertools.accumulate(self.seconds[one] for one in chosen)
         return [one for one, until_s in zip(chosen, spent_s, strict=True) if until_s <= most_s]
 
