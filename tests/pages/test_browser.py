@@ -293,7 +293,8 @@ def test_an_alert_comes_by_itself_and_is_worked_by_keys(
     one.page.locator("table.slots").wait_for()
     keys.press("y")
     one.page.get_by_text("Confirmed by a look at the picture").wait_for()
-    assert one.complaints == []
+    waits = "AudioContext was not allowed to start"  # where a page came without a key: its button says so
+    assert [text for text in one.complaints if waits not in text] == []
 
 
 def test_a_passkey_logs_on_unlocks_and_proves_without_password_and_code(
