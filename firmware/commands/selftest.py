@@ -39,7 +39,7 @@ def selftest(common: Common, *, source: str | None) -> int:
     try:
         ledger = open_ledger(common.home)
     except HomeLockedError:
-        raise UsageError("a reader is running on this home: use its console, or stop it") from None
+        raise UsageError("a reader or a console holds this home: use the console, or stop it") from None
     with ledger:
         tests = self_test(
             ledger=ledger,

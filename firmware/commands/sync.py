@@ -12,7 +12,7 @@ import click
 
 from firmware.alerts.ops import list_operations
 from firmware.commands.hotlist import list_line, missing_line
-from firmware.custody.asking import asking
+from firmware.custody.asking import asking, unless_served
 from firmware.custody.log_rollover import Successor
 from firmware.custody.opening import custody_of, open_or_succeed, sync_folder
 from firmware.health.health_message import health_message
@@ -21,7 +21,7 @@ from firmware.settings.config import FILE_NAME, load_config
 from hw.clock import SystemClock
 from hw.vitals import SysfsBoard
 from storage.counts import counted
-from storage.errors import HomeLockedError, StorageError
+from storage.errors import StorageError
 from storage.home import Home
 from storage.ledger import Ledger
 from storage.times import utc_text
@@ -54,11 +54,8 @@ def now(common: Common, *, new_log: bool) -> int:
     folder = _member(common.home)
     if new_log:
         looked_at(folder)
-    answered = True
-    try:
-        _speak(common.home, folder)
-    except HomeLockedError:
-        answered = _ask_the_running_one(folder)
+    # a console without a reader, or another command, may hold the home, and does not sync when asked
+    answered = unless_served(common.home, lambda: _speak(common.home, folder)) or _ask_the_running_one(folder)
     status = _report(folder, as_json=common.json)
     if not common.json:
         _show_lists(common.home)
@@ -107,8 +104,8 @@ def _report(folder: SyncFolder, *, as_json: bool) -> int:
     return DONE if facts.get("outcome", "done") == "done" and not left else FOUND_WRONG
 
 
-def _speak(home: Path, folder: SyncFolder) -> None:
-    """One sync; if the department refuses the log, opens a new one and syncs it at once."""
+def _speak(home: Path, folder: SyncFolder) -> bool:
+    """One sync; if the department refuses the log, opens a new one and syncs it at once. True."""
     schedule = load_config(home).sync.schedule() if (home / FILE_NAME).exists() else Schedule()
     with open_or_succeed(
         home, told=lambda why: print(f"opening a new log: {why}", file=sys.stderr)
@@ -116,11 +113,12 @@ def _speak(home: Path, folder: SyncFolder) -> None:
         outbox = LedgerOutbox(ledger, folder.inbox)
         made = Runner(outbox, folder, schedule, health=lambda: _health(home, ledger, folder)).attempt()
         if made.outcome != "log-refused":
-            return
+            return True
         successor = Successor(ledger, folder, made.what)
     print(f"the department refused this log ({made.what}): opening a new one", file=sys.stderr)
     with successor.open(home, SystemClock()) as ledger:
         Runner(LedgerOutbox(ledger, folder.inbox), folder, schedule).attempt()
+    return True
 
 
 def _health(home: Path, ledger: Ledger, folder: SyncFolder) -> HealthMessage:

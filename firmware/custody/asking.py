@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
@@ -24,6 +24,7 @@ from storage.errors import HomeLockedError
 from storage.home import Home
 from storage.ledger import Ledger
 
+T = TypeVar("T")
 Ask: TypeAlias = Callable[[str, dict[str, Any]], dict[str, Any]]
 _AGO = re.compile(r"(\d+)\s*([mhdw])")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -43,7 +44,7 @@ def asking(
     """
     paths = Home(home)
     paths.need()
-    ledger = _opened_unless_served(home)
+    ledger = unless_served(home, lambda: open_ledger(home))
     if ledger is None:
         yield lambda op, body: socket_door.ask(paths, op, body)
         return
@@ -51,12 +52,12 @@ def asking(
         yield door_of(ledger, more(ledger)).answer
 
 
-def _opened_unless_served(home: Path) -> Ledger | None:
-    """The home's ledger, or None if a reader serves it. Raises HomeLockedError, LedgerError."""
+def unless_served(home: Path, work: Callable[[], T]) -> T | None:
+    """What opens the home, or None if a reader serves it. Raises HomeLockedError, and as the work does."""
     until_s = time.monotonic() + PATIENCE_S
     while True:
         try:
-            return open_ledger(home)
+            return work()
         except HomeLockedError:
             if socket_door.is_served(Home(home)):
                 return None

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sync_twins import DepartmentProcess, Unit
 
 from firmware import cli as reader
+from firmware.custody.opening import serve_door
 from firmware.health.health_message import health_message
 from firmware.health.report import Alarm, HealthReport, HealthWatch
 from hw.clock import SetClock, TimeState
@@ -164,10 +165,19 @@ def test_a_reader_that_does_not_sync_when_it_is_asked_is_no_success(
     """The last attempt was fine, and is not the one that was asked for."""
     enrolled.attempt()
     monkeypatch.setattr("firmware.commands.sync.WAIT_S", 0.0)
-    assert reader.main(["--home", str(enrolled.home), "sync", "now"]) == 1  # its ledger is open here
+    with serve_door(enrolled.ledger):
+        assert reader.main(["--home", str(enrolled.home), "sync", "now"]) == 1  # its ledger is open here
     said = capsys.readouterr()
     assert "  done" in said.out
     assert "has not synced" in said.err
+
+
+def test_a_sync_beside_a_console_without_a_reader_is_refused_at_once(
+    enrolled: Unit, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("firmware.custody.asking.PATIENCE_S", 0.0)
+    assert reader.main(["--home", str(enrolled.home), "sync", "now"]) == 2  # its ledger is open, and no door
+    assert "another process writes this home" in capsys.readouterr().err
 
 
 def test_a_mistyped_home_is_not_told_to_join_a_department(
