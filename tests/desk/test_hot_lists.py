@@ -9,9 +9,10 @@ from typing import Any, cast
 import pytest
 from desk_twins import Department
 
+from sync.department.desk.changes.calls import DecideForm
 from sync.department.desk.documents.lists import ListForm, ListLine, Pushed
 from sync.department.desk.inquiry.forms import NothingForm
-from sync.department.journal.change_entries import DocumentSigned
+from sync.department.journal.change_entries import ChangeProposed, DocumentSigned
 from sync.department.policy.refusals import DeskRefusal
 from sync.department.units.hot_lists import held_list
 from sync.hot_lists.entry import key_of
@@ -104,3 +105,34 @@ def test_the_next_version_travels_as_its_change(department: Department) -> None:
     pushed(department, replace(FORM, body=lines))
     made = pushed(department, replace(FORM, body=lines + b"Stolen;CA;7XKR219;;\n"))
     assert (made.version, made.as_snapshot, made.removed, made.added) == (2, False, 0, 1)
+
+
+def body(*numbers: int) -> bytes:
+    return b"".join(b"Stolen;CA;8XYZ%03d;;\n" % number for number in numbers)
+
+
+def test_a_second_person_is_told_what_goes_from_the_list_that_is_out(department: Department) -> None:
+    """One plate exchanged for another, so that the count stays; then most of the file missing."""
+    before, exchanged = replace(FORM, body=body(*range(20))), replace(FORM, body=body(*range(1, 21)))
+
+    def told(form: ListForm) -> tuple[str, int]:
+        made = department.call("hotlist/push", department.logon("super"), replace(form, propose=True))
+        assert isinstance(made, Pushed)
+        note = department.desk.log.entry(made.proposal).note
+        assert isinstance(note, ChangeProposed)
+        return note.summary, made.proposal
+
+    assert "the first version" in told(replace(FORM, body=body(1)))[0]
+    pushed(department, before)
+    words, proposal = told(exchanged)
+    assert "20 entries of 20 lines; 1 removed and 1 added since version 1;" in words
+    assert "8XYZ" not in words
+    assert (
+        "15 removed and 0 added since version 1: more than a tenth"
+        in told(replace(FORM, body=body(*range(5))))[0]
+    )
+    decide = DecideForm(proposal=proposal, granted=True, reason="known to me")
+    department.call("change/approve", department.logon("chief"), decide)
+    pushed(department, replace(FORM, body=body(*range(21))))  # a list that is newer than what was approved
+    with pytest.raises(DeskRefusal, match="another version"):
+        department.call("hotlist/push", department.logon("super"), replace(exchanged, approval=proposal))

@@ -106,6 +106,14 @@ def push(front: DeskContext, token: str, form: ListForm) -> Pushed:
         second = changes.second_person(desk.policy, desk.book.changes, form, wanted, needed=True)
         if isinstance(second, ChangeProposed):
             return [second], lambda entries: (entries[0], caller.at_us, made, True)
+        demand(
+            not second or change in _approved_words(desk, form.approval),
+            "another version of the list went out since the second person saw this one",
+            code="list",
+            clause=CLAUSE,
+            cure="propose it again",
+            fields=("approval",),
+        )
         note = DocumentSigned(
             name=name,
             digest=digest,
@@ -171,6 +179,11 @@ def _change(front: DeskContext, list_id: str, made: ImportedList) -> str:
     text = f"{gone} removed and {len(new - old)} added since version {out.sequence}"
     much = MUCH_GONE * gone > len(old)
     return f"{text}: more than a tenth of the list goes, is the file whole?" if much else text
+
+
+def _approved_words(desk: Desk, approval: int) -> str:
+    known = desk.book.changes.proposed.get(approval)
+    return known.note.summary if known and isinstance(known.note, ChangeProposed) else ""
 
 
 def _told(form: ListForm, made: ImportedList) -> ListSent:
