@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import smtplib
 import ssl
@@ -22,6 +23,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from storage.codec import to_plain
+from storage.envelope import encode
 from storage.errors import RecordError, SignatureError, StorageError
 from storage.times import DAY_US, HOUR_US, day_text
 from sync.department.desk.changes.calls import DecideForm
@@ -249,6 +252,29 @@ def test_a_statement_holds_once_and_for_its_own_root(department: Department) -> 
         assert not named_administrator.is_statement(bent)
 
 
+def test_a_statement_that_lay_in_a_drawer_has_no_force(department: Department) -> None:
+    """Nor one whose draft is dated ahead."""
+    kept, fresh = (signed(department, OFFICES[:2], user) for user in ("kept", "newchief"))
+    ahead = signed(department, OFFICES[:2], at_us=department.clock.us + DAY_US)
+    size = department.desk.log.size()
+    with pytest.raises(RecordError, match="last 14 days"):
+        naming.name_administrator(department.desk, ahead)
+    department.clock.step(13 * DAY_US)
+    naming.name_administrator(department.desk, fresh)
+    department.clock.step(DAY_US)
+    with pytest.raises(RecordError):
+        naming.name_administrator(department.desk, kept)
+    stale = signed(department, OFFICES[:2], "kept")
+    department.clock.step(14 * DAY_US)
+    with pytest.raises(RecordError, match="last 14 days"):
+        naming.name_administrator(department.desk, stale)
+    assert department.desk.book.roster.accounts.get("kept") is None
+    said, _ = named_administrator.parse(stale)
+    undated = {name: value for name, value in to_plain(said).items() if name != "at_us"}
+    assert replace(said, at_us=0).digest() == hashlib.sha256(encode(undated)).digest()  # in older logs
+    assert department.desk.log.size() > size
+
+
 def again(department: Department) -> AdministratorNamed:
     """The statement of the administrator who was named last."""
     (named,) = department.desk.log.entries(kinds=(AdministratorNamed.KIND,))
@@ -266,6 +292,7 @@ FORGED: tuple[Callable[[Department], AdministratorNamed], ...] = (
     lambda department: third(department, *OFFICES[:2], root=bytes(32)),
     lambda department: third(department, OFFICES[0]),
     lambda department: third(department, *OFFICES[:2], log_size=department.desk.log.size() + 1),
+    lambda department: third(department, *OFFICES[:2], at_us=department.clock.us - 15 * DAY_US),
 )
 
 

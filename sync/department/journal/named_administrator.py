@@ -13,27 +13,35 @@ from dataclasses import dataclass
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from storage import envelope
-from storage.codec import from_bytes, to_bytes
+from storage.codec import from_bytes, later, to_bytes, to_plain
+from storage.envelope import encode
 from storage.errors import StorageError
+from storage.times import DAY_US
 from sync.root_file import Root
 
 CONTEXT = b"alpr-department/administrator/v1"
 MAX_BYTES = 16 * 1024
+ENDS_US = 14 * DAY_US  # a paper in a drawer has no force
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdministratorStatement:
-    """Who is to be the administrator, under which root, of a log that had `log_size` entries then."""
+    """Who is to be the administrator, under which root, of a log that had `log_size` entries then; drafted at
+    `at_us` (0: before statements had a date), and over by `ENDS_US` later."""
 
     department: str
     user: str
     name: str
     root: bytes
     log_size: int
+    at_us: int = later(0)
 
     def digest(self) -> bytes:
-        """What the offices sign."""
-        return hashlib.sha256(to_bytes(self)).digest()
+        """What the offices sign; a statement without a date as it was before there was one."""
+        said = to_plain(self)
+        if not self.at_us:
+            del said["at_us"]
+        return hashlib.sha256(encode(said)).digest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

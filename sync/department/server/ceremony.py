@@ -113,6 +113,7 @@ def statement_lines(said: AdministratorStatement) -> list[str]:
     return [
         _plain(f"{said.user} ({said.name}) becomes the administrator of {said.department};"),
         "those who are administrators now lose that role",
+        f"drafted {iso_text(said.at_us, to='second')}, good for 14 days",
         f"under the root file with SHA-256 {said.root.hex()}, from entry {said.log_size} of the access log",
     ]
 

@@ -14,6 +14,7 @@ from sync.department.desk.people.calls import HandedOver
 from sync.department.journal.entries import AccountSet
 from sync.department.journal.machine_entries import AdministratorNamed
 from sync.department.journal.named_administrator import (
+    ENDS_US,
     AdministratorStatement,
     parse,
     signers,
@@ -33,6 +34,7 @@ def draft(desk: Desk, user: str, name: str) -> bytes:
         name=account.name,
         root=desk.root.digest(),
         log_size=desk.log.size(),
+        at_us=desk.now_us(),
     )
     return unsigned(made)
 
@@ -58,6 +60,8 @@ def name_administrator(desk: Desk, data: bytes) -> HandedOver:
         for one in desk.log.entries(statement.log_size, kinds=(AdministratorNamed.KIND,))
     ):
         raise RecordError("an administrator was named since", where="statement", cure="draft it again")
+    if not 0 <= desk.now_us() - statement.at_us < ENDS_US:
+        raise RecordError("was not drafted in the last 14 days", where="statement", cure="draft it again")
     notes = [AdministratorNamed(user=statement.user, statement=data)]
     before = [
         replace(
