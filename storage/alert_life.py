@@ -234,6 +234,11 @@ def _outcome(state: AlertState, step: AlertStep, _wanted: Wanted) -> None:
             "an alert that was not confirmed ends without action",
             "verify it, or close it as no-stop, unfounded or handed-over",
         )
+    if state.answer is None and not state.recalled and step.outcome is not Outcome.HANDED_OVER:
+        raise _refuse(
+            "no one has looked at the image and said what it shows",
+            "look, type the plate and answer (cannot-tell where it shows too little), or hand it over",
+        )
 
 
 def typed_by(state: AlertState, user: str) -> AlertStep | None:

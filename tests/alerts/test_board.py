@@ -255,7 +255,7 @@ def test_the_wanted_car_comes_up_minutes_after_another_was_closed_as_not_it(
     (other,) = car.passes(seen("7XKR219"))
     if plate:
         assert car.check(other, plate, fit=fit) is not AlertAnswer.CONFIRMED
-    car.step(other, AlertEvent.CLOSED, outcome=Outcome.UNFOUNDED)
+    car.step(other, AlertEvent.CLOSED, outcome=Outcome.HANDED_OVER)
     time.run(5 * MINUTE_US)
     (wanted,) = car.passes(seen("7XKR219"))
     assert wanted.match.silent == (() if sounds else ("just checked",))

@@ -126,7 +126,10 @@ def test_no_alert_is_acted_on_before_its_image_was_looked_at(
     assert refused(department, "alert/answer", token, AnswerForm(alert=alert, fit=Fit.YES)).clause == "463.7"
     stop = CloseForm(alert=alert, outcome=Outcome.STOP, text="")
     assert "without action" in refused(department, "alert/close", token, stop).what
+    unseen = replace(stop, outcome=Outcome.UNFOUNDED)
+    assert "no one has looked" in refused(department, "alert/close", token, unseen).what
     look(department, token, alert)
+    assert "no one has looked" in refused(department, "alert/close", token, unseen).what
     assert (
         refused(department, "alert/answer", token, AnswerForm(alert=alert, fit=Fit.YES)).code == "transcribe"
     )
@@ -318,13 +321,13 @@ def test_an_alert_without_an_outcome_is_overdue_after_a_day(
 def test_a_source_with_too_many_rejected_hits_is_named(
     department: Department, tokens: Tokens, car: Car
 ) -> None:
-    token = tokens("disp1")
     for number in range(10):
+        token = tokens("disp1" if number < 9 else "comm1")
         alert = car.raises(f"7ABC{number:03}")
         lines(department, token)
         look(department, token, alert)
-        typed(department, token, alert, f"7ABC{number:03}" if number < 7 else "1AAA111")
-        answered(department, token, alert)
+        typed(department, token, alert, f"7ABC{number:03}")
+        answered(department, token, alert, Fit.YES if number < 7 else Fit.NO)
     figures = department.call("alert/figures", tokens("super"), NothingForm())
     assert isinstance(figures, Figures)
     assert figures.sources == (("SVS", 10, 3, True),)
@@ -397,7 +400,7 @@ def test_the_vehicle_at_another_unit_is_a_sighting_of_the_same_alert(
     found = {name_of(department, one): one for one in lines(department, tokens("disp1"))}
     number = found[first].alert
     assert [found[one].sighting_of for one in (first, second, else_)] == ["", number, ""]
-    close = CloseForm(alert=number, outcome=Outcome.NO_STOP, text="")
+    close = CloseForm(alert=number, outcome=Outcome.HANDED_OVER, text="to county dispatch")
     department.call("alert/close", tokens("disp1"), close)
     assert [one.sighting_of for one in lines(department, tokens("disp1"))] == ["", ""]
     other.unit.close()

@@ -161,7 +161,7 @@ def test_it_is_not_confirmed_and_what_two_people_cleared_does_not_sound(today: T
         else:
             assert not car.sounds(case)
     for alert in (line.alert, again.alert):
-        person.closes(alert)
+        person.closes(alert, Outcome.HANDED_OVER)
 
 
 @pytest.mark.slow  # rests on the last row of the table above

@@ -110,7 +110,14 @@ REFUSED = [
     ),
     pytest.param((step(AlertEvent.CLOSED, outcome=Outcome.STOP),), "without action", id="a stop unconfirmed"),
     pytest.param(
-        (step(AlertEvent.CLOSED, outcome=Outcome.NO_STOP), LOOK), "is closed", id="a step after the end"
+        (step(AlertEvent.CLOSED, outcome=Outcome.HANDED_OVER), LOOK), "is closed", id="a step after the end"
+    ),
+    *(
+        pytest.param(
+            (*seen, step(AlertEvent.CLOSED, outcome=outcome)), "no one has looked", id=f"{outcome}, {what}"
+        )
+        for outcome in (Outcome.UNFOUNDED, Outcome.NO_STOP, Outcome.RELEASED)
+        for seen, what in (((), "unseen"), ((LOOK,), "only opened"), ((LOOK, TYPED), "not answered"))
     ),
     pytest.param((step(AlertEvent.RECALLED), LOOK), "withdrawn", id="a look after the recall"),
     pytest.param((replace(LOOK, at_us=5), replace(TYPED, at_us=4)), "is dated before", id="a clock set back"),
@@ -251,6 +258,11 @@ class AnyOrder(RuleBasedStateMachine):
 
 AnyOrder.TestCase.settings = settings(max_examples=150, stateful_step_count=25, deadline=None)
 TestAnyOrder = AnyOrder.TestCase
+
+
+def test_an_alert_that_was_recalled_is_closed_without_a_look() -> None:
+    ended = state(step(AlertEvent.RECALLED))
+    demand_step(ended, step(AlertEvent.CLOSED, outcome=Outcome.UNFOUNDED), WANTED)
 
 
 def test_a_closed_alert_asks_for_no_next_step() -> None:
