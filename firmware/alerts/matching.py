@@ -71,8 +71,8 @@ def match(  # noqa: PLR0917 - one read, against the current lists
 ) -> list[ListMatch]:
     """The matches of one read, the surest first. frames: how many looks the vote is of.
 
-    now_us: as the clock says it; an extract that is too old by it is stale. sure_us: what has surely passed;
-    lists and entries end by it.
+    now_us: as the clock says it; by it entries begin, and what is too old or has ended is stale. sure_us:
+    what has surely passed; lists and entries end by it.
 
     cleared: `cleared_name` of plates that people found not to be an entry's. A read of another plate than the
     entry's that they found is no match; where they found the entry's own plate on another vehicle, and for
@@ -87,7 +87,7 @@ def match(  # noqa: PLR0917 - one read, against the current lists
         head = one.head
         if sure_us >= head.expires_us or (head.agency and head.agency not in terms.agencies):
             continue
-        stale = now_us - head.extracted_us > terms.stale_hours * HOUR_US
+        old = now_us - head.extracted_us > terms.stale_hours * HOUR_US or now_us >= head.expires_us
         for form, score, key in keys:
             for data in one.find(key):
                 name = digest_of(data)
@@ -95,7 +95,7 @@ def match(  # noqa: PLR0917 - one read, against the current lists
                 if known and own != form:
                     continue
                 entry = ListEntry.from_bytes(data)
-                if terms.category(entry.category) is None or not entry.runs(sure_us):
+                if terms.category(entry.category) is None or not entry.runs(sure_us, at_most_us=now_us):
                     continue
                 against = disagreement(text, box, entry.state, entry.plate_class, known_states).names
                 silent = list(against)
@@ -114,7 +114,7 @@ def match(  # noqa: PLR0917 - one read, against the current lists
                     score=score,
                     twin=entry.plate != text.text and fold(entry.plate) == fold(text.text),
                     disagrees=against,
-                    stale=stale,
+                    stale=old or not entry.runs(now_us, at_most_us=now_us),
                     silent=tuple(silent),
                 )
                 if name not in found or found[name].score < score:

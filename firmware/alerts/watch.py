@@ -164,8 +164,9 @@ class HotListWatch:
                 found = [ListEntry.from_bytes(one) for one in held.find(alert.entry.key)]
                 if alert.entry in found:
                     return alert.entry
-                sure_us, wanted = self._sure_us(), alert.entry.subject
-                return next((one for one in found if one.subject == wanted and one.runs(sure_us)), None)
+                now_us, sure_us, wanted = self._now_us(), self._sure_us(), alert.entry.subject
+                same = (one for one in found if one.subject == wanted)
+                return next((one for one in same if one.runs(sure_us, at_most_us=now_us)), None)
         return alert.entry  # the list itself is not here now; that withdraws nothing
 
     def _tell(self, event: str, **facts: str) -> None:

@@ -107,9 +107,9 @@ class ListEntry:
         """What is wanted, for what, by whom: another entry with the same says it in other words."""
         return self.plate, self.state, self.category, self.requester, self.approver, self.recipients
 
-    def runs(self, at_us: int) -> bool:
-        """Whether it has begun and has not ended."""
-        return (self.from_us is None or self.from_us <= at_us) and (
+    def runs(self, at_us: int, *, at_most_us: int) -> bool:
+        """Whether it has begun and has not ended, where it is `at_us` at least and perhaps `at_most_us`."""
+        return (self.from_us is None or self.from_us <= max(at_us, at_most_us)) and (
             self.until_us is None or at_us < self.until_us
         )
 

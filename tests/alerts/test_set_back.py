@@ -193,6 +193,23 @@ def test_a_clock_that_is_put_far_ahead_silences_no_list(
     assert not unit.hits(), "it ends by the time that has run"
 
 
+def test_after_weeks_without_power_an_entry_begins_by_the_clock_and_an_ended_one_is_stale(
+    make_unit: MakeUnit, time: SteppedTime
+) -> None:
+    """The clock is right, and custody follows it only once the department confirms it."""
+    began_us, ended_us = time.now().us + 20 * DAY_US, time.now().us + 7 * DAY_US
+    new = make_unit(entry(from_us=began_us), hours=24 * 30)
+    old = make_unit(entry(until_us=ended_us), hours=24 * 30)
+    assert not new.hits()
+    assert old.hits()
+    time.jump(21 * DAY_US)
+    assert new.hits()
+    assert old.hits()
+    assert old.stale
+    time.run(7 * DAY_US)
+    assert not old.hits()
+
+
 def test_a_restart_under_a_clock_that_was_set_back_revives_no_list(tmp_path: Path) -> None:
     """The log's newest signed time is the least that the next process believes."""
     home, time = tmp_path / "home", SteppedTime()

@@ -8,12 +8,18 @@ from typing import Any
 import pytest
 from log_entries import NOW_US, POLICY, entry
 
+from storage import codec, envelope
 from storage.alert_life import AlertAnswer, AlertEvent, AlertStep, Fit, Outcome
 from storage.times import HOUR_US, MINUTE_US
 from sync.department.desk.alerts.rules import AlertRow, AlertStates, SourceShare, VerifierShare
+from sync.department.desk.state import DeskState
 from sync.department.journal.alert_entries import AlertKnown, AlertRecordsOpened, AlertStepTaken
 from sync.department.journal.entry_base import Note
+from sync.department.journal.machine_entries import DocumentSent
+from sync.department.server.folded_log import FoldedLog
+from sync.department.server.following import message_of
 from sync.hot_lists.entry import cleared_name
+from sync.hot_lists.held import MUTED, MutedSources
 
 
 def known(alert: str, **changed: Any) -> AlertKnown:
@@ -74,6 +80,22 @@ def test_a_source_goes_silent_once_people_rejected_too_many_of_enough_hits(
 ) -> None:
     terms = replace(POLICY.alerts, source_rejected_least=10, source_rejected_percent=20)
     assert SourceShare("DOJ", checked, rejected, people).muted(terms) is muted
+
+
+def test_what_units_were_told_by_an_earlier_versions_rule_follows_from_the_log() -> None:
+    """It counted misreadings against their source, and one person muted it."""
+    folded = FoldedLog(())
+    folded._book = DeskState(rules=POLICY)
+    wrong = AlertAnswer.WRONG_CHARACTER
+    for number in range(10):
+        for one in (known(str(number)), *answered(str(number), "ann", "8XYZ128", wrong)):
+            folded._book.alerts.apply(entry(number, "x", one))
+    signing = envelope.encode([1, b"", bytes(64)])
+    note = DocumentSent(name=MUTED, version=2, unit="", digest=bytes(32), baseline=False, signing=signing)
+    allowed = folded._following_messages(note)
+    for sources, follows in (((), True), (("DOJ",), True), (("SVS",), False)):
+        body = codec.to_bytes(MutedSources(sources=sources))
+        assert (message_of(MUTED, 2, body, signing) in allowed) is follows
 
 
 def test_alerts_are_found_by_number_or_name_and_the_loud_and_old_come_first() -> None:
@@ -173,7 +195,7 @@ def test_sources_and_verifiers_are_counted_by_what_people_found() -> None:
         step("p", AlertEvent.TRANSCRIBED, "ben", plate="7ABC000"),
         step("p", ANSWERED, answer=AlertAnswer.WRONG_CHARACTER),
     )
-    assert made.sources() == [SourceShare("DOJ", 5, 3, 2)]
+    assert made.sources() == [SourceShare("DOJ", 5, 3, 2, misread=1)]
     assert made.verifiers() == []
     made.apply(entry(20, "x", step("p", CLOSED_STEP, outcome=Outcome.UNFOUNDED)))
     assert made.verifiers() == [VerifierShare("ann", 1, 1), VerifierShare("ben", 1, 0)]

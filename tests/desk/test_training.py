@@ -12,12 +12,16 @@ from storage.times import DAY_US
 from sync.department.desk.inquiry.forms import Answer, NothingForm, RunForm
 from sync.department.desk.people.training import Trainings, demand_current
 from sync.department.desk.people.training_calls import TrainingForm
+from sync.department.journal.entries import TrainingDone
+from sync.department.journal.machine_entries import DocumentSent
 from sync.department.journal.second_hands import UnsignedError
-from sync.department.policy.desk_terms import NEW_TOPICS_DAYS, in_topics
+from sync.department.policy.desk_terms import NEW_TOPICS_DAYS, in_topics, topics_came
+from sync.department.policy.policy import Policy
 from sync.department.policy.policy_file import policy_digest
 from sync.department.policy.refusals import DeskRefusal
 from sync.department.policy.roles import Role
 from sync.department.server import roster
+from sync.department.server.folded_log import FoldedLog
 from sync.department.server.open_desk import adopt_root
 
 Tokens = Callable[[str], str]
@@ -160,6 +164,63 @@ def search(department: Department) -> RunForm:
     return RunForm(query=department.plate("8XYZ123"), ground=GROUND)
 
 
+def with_topics(department: Department, *topics: str, version: int, reword: bool = False) -> None:
+    """Adopt a policy with these topics more, or with other words for one of them."""
+    document = department.desk.policy_document
+    document = document.replace(f"version = {version - 1}\n".encode(), f"version = {version}\n".encode(), 1)
+    first = document.index(b"[[training.topics]]")
+    said = "".join(
+        f'[[training.topics]]\nid = "{one}"\nclause = "463.9 (a)"\ntext = "Verification"\n' for one in topics
+    )
+    document = document[:first] + said.encode() + document[first:]
+    if reword:
+        document = document.replace(b'"Verification"', b'"How an alert is verified"')
+    root = department.new_root(
+        document=document, policy_version=version, policy_digest=policy_digest(document)
+    )
+    adopt_root(department.home, department.desk, root, document)
+
+
+@pytest.mark.parametrize("change", ["other words", "another topic"])
+def test_a_later_policy_begins_no_new_month_for_a_topic(department: Department, change: str) -> None:
+    """At the desk, at the key service and in the cars alike: what one of them lets pass, all do."""
+    month_us = NEW_TOPICS_DAYS * DAY_US
+    with_topics(department, "hot-lists", version=3)
+    department.clock.step(month_us - DAY_US)
+    more = () if change == "other words" else ("redress",)
+    with_topics(department, *more, version=4, reword=change == "other words")
+    desk = department.desk
+    department.call("inquiry/run", department.logon("comm1"), search(department))
+    department.clock.step(2 * DAY_US)
+    with pytest.raises(DeskRefusal) as refused:
+        department.call("inquiry/run", department.logon("comm1"), search(department))
+    assert refused.value.code == "training-topics"
+    with pytest.raises(UnsignedError, match="in a topic of the policy"):
+        desk.book.signers.second.demand_training("comm1", department.clock.us)
+    people = {one.user: one for one in roster.people_of(desk.book, department.clock.us)}
+    assert people["comm1"].topics == ()
+
+
+def test_a_log_of_an_earlier_version_that_gave_no_month_is_right(
+    department: Department, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def whole_or_not(policy: Policy, _trainings: Trainings, done: TrainingDone, _now_us: int) -> bool:
+        return {topic.id for topic in policy.training.topics} <= set(done.topics)
+
+    department.front.send_down()
+    department.front.enter_sent()
+    with monkeypatch.context() as patch:
+        patch.setattr(roster, "is_whole", whole_or_not)
+        with_topics(department, "hot-lists", version=3)
+        department.front.send_down()
+        department.front.enter_sent()
+    folded = FoldedLog((department.home.settings.name,))
+    for entry in department.desk.log.entries():
+        folded.judge(entry)
+    assert isinstance(entry.note, DocumentSent)
+    assert (folded.problems, entry.note.name) == ([], roster.NAME)
+
+
 @pytest.mark.parametrize(
     ("held_us", "at_us", "whole"),
     [(9, 10, True), (10, 10, False), (9, 9, False), (9, 10 + 31 * DAY_US, False)],
@@ -167,6 +228,15 @@ def search(department: Department) -> RunForm:
 def test_a_training_of_before_is_whole_for_a_month_after_a_topic_came(
     held_us: int, at_us: int, *, whole: bool
 ) -> None:
-    assert in_topics(("a", "b"), ("a",), held_us=held_us, new_us=10, at_us=at_us) is whole
-    assert in_topics(("a",), ("a", "b"), held_us=held_us, new_us=10, at_us=at_us)
-    assert not in_topics(("a", "b"), ("a",), held_us=held_us, new_us=0, at_us=at_us)
+    assert in_topics({"a": 0, "b": 10}, ("a",), held_us=held_us, at_us=at_us) is whole
+    assert in_topics({"a": 10}, ("a", "b"), held_us=held_us, at_us=at_us)
+    assert not in_topics({"a": 0, "b": 0}, ("a",), held_us=held_us, at_us=at_us)
+    assert not in_topics({"a": 0, "b": 10, "c": 0}, ("a",), held_us=held_us, at_us=at_us)
+
+
+def test_a_topic_came_with_the_policy_that_first_had_it() -> None:
+    first = topics_came({}, ["a", "b"], 5)
+    assert first == {"a": 0, "b": 0}
+    second = topics_came(first, ["b", "a", "c"], 9)
+    assert second == {"a": 0, "b": 0, "c": 9}
+    assert topics_came(topics_came(second, ["a"], 20), ["a", "c"], 30) == {"a": 0, "c": 30}

@@ -40,6 +40,7 @@ from sync_twins import Unit, issue_code  # noqa: E402
 from today_department import found_today, listen_on_loopback, opened  # noqa: E402
 
 from detector.track import Tracker  # noqa: E402
+from firmware.alerts.lasting_time import LastingTime  # noqa: E402
 from firmware.alerts.running import alerting  # noqa: E402
 from firmware.alerts.sessions import Officer, PageSessions  # noqa: E402
 from firmware.custody.bookkeeper import Bookkeeper  # noqa: E402
@@ -157,7 +158,8 @@ class PatrolCar:
         port = free_port()
         self._alerts = stack.enter_context(
             alerting(
-                home, ledger, self._unit.folder, DECODING.text.jurisdictions, now_us, log, port=port,
+                home, ledger, self._unit.folder, DECODING.text.jurisdictions,
+                LastingTime(ledger.store.time.now, lambda: ledger.store.time.trusted_us), log, port=port,
                 changed=lambda _alert, _what: uplink.nudge(),
             )
         )  # fmt: skip

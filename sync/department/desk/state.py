@@ -42,6 +42,7 @@ from sync.department.journal.second_hands import UnsignedError
 from sync.department.journal.signers import Signers
 from sync.department.journal.unit_logs import LogsOfUnits
 from sync.department.policy import policy_file
+from sync.department.policy.desk_terms import topics_came
 from sync.department.policy.policy import Policy
 from sync.root_file import Root
 
@@ -142,14 +143,13 @@ class DeskState:
             part.apply(entry)
 
     def _set_root(self, note: RootSet, at_us: int) -> None:
-        before = self.rules
         if self.root is None:
             root = root_file.open_first(note.root_file, note.root_digest)
         else:
             root = root_file.open_next(note.root_file, self.root)
         self.rules = checked_policy(root, note.policy_file)
-        if before is not None and before.training.topics != self.rules.training.topics:
-            self.trainings.topics_us = at_us
+        topics = (topic.id for topic in self.rules.training.topics)
+        self.trainings.topics = topics_came(self.trainings.topics, topics, at_us)
         self.root = root
         self.document = note.policy_file
 

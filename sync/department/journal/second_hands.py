@@ -26,7 +26,7 @@ from sync.department.journal.inquiry_entries import Access, Query, SearchApprove
 from sync.department.journal.office_entries import IncidentSettled
 from sync.department.journal.sharing_entries import ShareAsked, ShareDecided
 from sync.department.journal.statements import Statement, digest_of, proposal_digest
-from sync.department.policy.desk_terms import in_topics
+from sync.department.policy.desk_terms import in_topics, topics_came
 from sync.department.policy.policy import Policy
 from sync.department.policy.policy_file import parse_policy, policy_digest
 from sync.department.policy.roles import TAKES_TWO, Call, Role
@@ -143,8 +143,7 @@ class SecondHands:
     conducting: tuple[Role, ...] = ()
     conducted_by: tuple[Role, ...] = ()
     recorded_by: tuple[Role, ...] = ()
-    topics: tuple[str, ...] = ()
-    topics_us: int = 0
+    topics: dict[str, int] = field(default_factory=dict)
     trained: dict[str, Training] = field(default_factory=dict)
     approved_once: set[str] = field(default_factory=set)
     fresh: set[str] = field(default_factory=set)
@@ -183,10 +182,7 @@ class SecondHands:
         conductor, recorder = policy.training.conducted_by, policy.training.conductor_recorded_by
         self.conducting = self.conducted_by = _with(policy, conductor)
         self.recorded_by = _with(policy, recorder)
-        topics = tuple(topic.id for topic in policy.training.topics)
-        if self.topics and set(topics) != set(self.topics):
-            self.topics_us = at_us
-        self.topics = topics
+        self.topics = topics_came(self.topics, (topic.id for topic in policy.training.topics), at_us)
 
     def take_account(self, user: str, roles: Iterable[Role], *, is_new: bool) -> None:
         """An account that stands from now on."""
@@ -266,9 +262,7 @@ class SecondHands:
         known = self.trained.get(user)
         if known is None or at_us >= known.held_us + self.training_days * DAY_US:
             raise UnsignedError(f"no signed training of {user} is current")
-        if not in_topics(
-            self.topics, known.topics, held_us=known.held_us, new_us=self.topics_us, at_us=at_us
-        ):
+        if not in_topics(self.topics, known.topics, held_us=known.held_us, at_us=at_us):
             raise UnsignedError(f"{user} was not trained in a topic of the policy")
 
     def ask_release(self, entry: Entry, note: ReleaseAsked) -> None:

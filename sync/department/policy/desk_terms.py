@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from storage.times import DAY_US
@@ -200,14 +200,19 @@ class SharingTerms:
                 raise refuse("an agreement cannot pass the share gate", f"sharing.agreements.{one.id}")
 
 
-def in_topics(
-    wanted: Iterable[str], trained: Iterable[str], *, held_us: int, new_us: int, at_us: int
-) -> bool:
-    """Whether a training is in every topic that is wanted. One that was held before the topics changed
-    (`new_us`) is, for NEW_TOPICS_DAYS: no one can be trained in them before the policy is in force."""
-    if set(wanted) <= set(trained):
-        return True
-    return held_us < new_us <= at_us < new_us + NEW_TOPICS_DAYS * DAY_US
+def topics_came(before: Mapping[str, int], wanted: Iterable[str], at_us: int) -> dict[str, int]:
+    """When each topic of a policy that is adopted at `at_us` came; 0 for those of a log's first policy."""
+    return {topic: before.get(topic, at_us if before else 0) for topic in wanted}
+
+
+def in_topics(came: Mapping[str, int], trained: Iterable[str], *, held_us: int, at_us: int) -> bool:
+    """Whether a training is in every topic that is wanted. `came`: see `topics_came`.
+
+    One that was held before a topic came may lack it for NEW_TOPICS_DAYS: no one can be trained in it before
+    the policy is in force.
+    """
+    missing = [came[topic] for topic in came.keys() - set(trained)]
+    return all(held_us < came_us <= at_us < came_us + NEW_TOPICS_DAYS * DAY_US for came_us in missing)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,11 +15,13 @@ from storage import codec
 from storage.errors import StorageError
 from storage.roster import Roster, RosterPerson
 from storage.standing import POLICY, ROSTER
+from storage.times import DAY_US
 from sync.department.desk.state import DeskState
 from sync.department.journal.entries import AccountSet, Entry, RootSet, TrainingDone
 from sync.department.journal.machine_entries import DocumentSent
+from sync.department.policy.desk_terms import NEW_TOPICS_DAYS
 from sync.department.policy.policy import Policy
-from sync.department.server.following import FOLLOWING, bodies, message_of
+from sync.department.server.following import FOLLOWING, bodies, bodies_before, message_of
 from sync.department.server.roster import people_of
 from sync.department.units.documents import custody_policy
 
@@ -54,12 +56,15 @@ class FoldedLog:
         if isinstance(entry.note, RootSet):
             self._policies.append(self._book.policy)
         if isinstance(entry.note, FOLLOWS_FROM):
-            self._rosters.append(people_of(self._book, entry.stamp.at_us))
+            self._rosters += self._people(entry)
         elif isinstance(entry.note, DocumentSent):
-            people = people_of(self._book, entry.stamp.at_us)  # time alone ends a training in older topics
-            if people != self._rosters[-1]:
-                self._rosters.append(people)
             self._compare_sent(entry, entry.note)
+
+    def _people(self, entry: Entry) -> list[tuple[RosterPerson, ...]]:
+        """What a roster may say after this entry: with the days in which a training may lack a topic that
+        came, and without, as it says after them and as earlier versions said it at once."""
+        at_us = entry.stamp.at_us
+        return [people_of(self._book, one) for one in (at_us, at_us + NEW_TOPICS_DAYS * DAY_US)]
 
     def end(self) -> None:
         """After the last entry."""
@@ -89,9 +94,10 @@ class FoldedLog:
         self._listed_to = -2
         if note.name == ROSTER:
             signed = {
-                codec.to_bytes(Roster(version=note.version, demo=False, people=one)) for one in self._rosters
+                codec.to_bytes(Roster(version=note.version, demo=False, people=one))
+                for one in [*self._rosters, *self._people(entry)]
             }
-            self._rosters = self._rosters[-1:]
+            self._rosters = self._people(entry)
         elif note.name == POLICY:
             versions = [one for one in self._policies if one.version == note.version]
             signed = {codec.to_bytes(custody_policy(one, name)) for one in versions for name in self._names}
@@ -105,8 +111,9 @@ class FoldedLog:
             self.problems.append(f"entry {entry.sequence}: document_sent: {what}")
 
     def _following_messages(self, note: DocumentSent) -> set[bytes]:
-        """The message that follows from the log here, signed as the entry says."""
+        """The message that follows from the log here, signed as its entry says: by new or older rules."""
+        said = {one(self._book)[note.name] for one in (bodies, bodies_before)}
         try:
-            return {message_of(note.name, note.version, bodies(self._book)[note.name], note.signing)}
+            return {message_of(note.name, note.version, body, note.signing) for body in said}
         except (StorageError, TypeError, ValueError):
             return set()

@@ -27,6 +27,12 @@ def bodies(book: DeskState) -> Mapping[str, bytes]:
     }
 
 
+def bodies_before(book: DeskState) -> Mapping[str, bytes]:
+    """By the rules of earlier versions: a misreading counted against its source, and one person muted it."""
+    muted = tuple(one.source for one in book.alerts.sources() if one.muted_before(book.policy.alerts))
+    return {**bodies(book), MUTED: codec.to_bytes(MutedSources(sources=muted))}
+
+
 def signing_of(name: str, message: bytes) -> bytes:
     """What the entry of a message keeps; empty for other documents, and for one that no unit takes."""
     if name not in FOLLOWING:

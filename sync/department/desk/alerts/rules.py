@@ -49,18 +49,25 @@ LEAST_PEOPLE = 2
 class SourceShare:
     """How many of a source's hits were looked at, how many of those rejected, and by how many people.
 
-    A wrong character is the camera's error and not the source's: it counts as a look.
+    A wrong character is the camera's error and not the source's (`misread`): it counts as a look.
     """
 
     source: str
     checked: int
     rejected: int
     people: int
+    misread: int = 0
 
     def muted(self, terms: AlertTerms) -> bool:
         """Whether the source is silent: rejected too often, and not by one person alone."""
         enough = self.checked >= terms.source_rejected_least and self.people >= LEAST_PEOPLE
         return enough and self.rejected * 100 > terms.source_rejected_percent * self.checked
+
+    def muted_before(self, terms: AlertTerms) -> bool:
+        """By the rule of earlier versions, for what units were told then."""
+        rejected = self.rejected + self.misread
+        enough = self.checked >= terms.source_rejected_least
+        return enough and rejected * 100 > terms.source_rejected_percent * self.checked
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,16 +186,18 @@ class AlertStates:
 
     def sources(self) -> list[SourceShare]:
         """Each source's share of rejected hits."""
-        checked, by = Counter[str](), defaultdict[str, list[str]](list)
+        checked, misread, by = Counter[str](), Counter[str](), defaultdict[str, list[str]](list)
         for row in self.rows.values():
             answered = row.state.last(AlertEvent.ANSWERED)
             if row.planted or answered is None or answered.answer is AlertAnswer.CANNOT_TELL:
                 continue
             checked[row.known.source] += 1
+            misread[row.known.source] += answered.answer is AlertAnswer.WRONG_CHARACTER
             if answered.answer in SOURCE_WRONG:
                 by[row.known.source].append(answered.user)
         return [
-            SourceShare(name, checked[name], len(by[name]), len(set(by[name]))) for name in sorted(checked)
+            SourceShare(name, checked[name], len(by[name]), len(set(by[name])), misread[name])
+            for name in sorted(checked)
         ]
 
     def verifiers(self) -> list[VerifierShare]:

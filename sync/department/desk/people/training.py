@@ -12,7 +12,7 @@ from typing import Protocol
 
 from storage.times import DAY_US
 from sync.department.journal.entries import AccountSet, Entry, TrainingDone
-from sync.department.policy.desk_terms import in_topics
+from sync.department.policy.desk_terms import in_topics, topics_came
 from sync.department.policy.policy import Policy
 from sync.department.policy.refusals import DeskRefusal, FormError, demand, refuse_each
 from sync.department.policy.roles import Role
@@ -31,11 +31,11 @@ class RecordedTraining:
 @dataclass(slots=True)
 class Trainings:
     """What the log's training entries add up to: each person's newest training, and who gave each one.
-    `topics_us`: when the topics of the policy changed last."""
+    `topics`: when each topic of the policy came."""
 
     newest: dict[str, TrainingDone] = field(default_factory=dict)
     given: list[RecordedTraining] = field(default_factory=list)
-    topics_us: int = 0
+    topics: dict[str, int] = field(default_factory=dict)
 
     def apply(self, entry: Entry) -> None:
         if isinstance(entry.note, TrainingDone):
@@ -57,8 +57,8 @@ def ends_us(policy: Policy, done: TrainingDone) -> int:
 
 def is_whole(policy: Policy, trainings: Trainings, done: TrainingDone, now_us: int) -> bool:
     """Whether a training is in every topic that is asked for now."""
-    wanted = {topic.id for topic in policy.training.topics}
-    return in_topics(wanted, done.topics, held_us=done.held_us, new_us=trainings.topics_us, at_us=now_us)
+    came = topics_came(trainings.topics, (topic.id for topic in policy.training.topics), 0)
+    return in_topics(came, done.topics, held_us=done.held_us, at_us=now_us)
 
 
 def demand_current(
