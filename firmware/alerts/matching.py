@@ -19,7 +19,7 @@ from sync.hot_lists.document import ListHead, digest_of
 from sync.hot_lists.entry import ListEntry, cleared_name, key_of
 
 LEAST_LOOKS = 2
-ONE_LOOK_SCORE = 0.98  # in a single look a misreading can be sure of itself; over frames it hardly ever is
+ONE_LOOK_SCORE = 0.99  # in a single look a misreading can be sure of itself; over frames it hardly ever is
 
 
 class ListInForce(Protocol):

@@ -171,8 +171,8 @@ def test_a_class_contradicts_only_by_proportions_far_from_its_own(
     ("score", "frames", "silent"),
     [
         pytest.param(0.75, 2, (), id="a vote over frames"),
-        pytest.param(0.97, 1, ("one look",), id="one look that is sure of itself"),
-        pytest.param(0.985, 1, (), id="one look beyond doubt"),
+        pytest.param(0.985, 1, ("one look",), id="one look that is sure of itself"),
+        pytest.param(0.995, 1, (), id="one look beyond doubt"),
         pytest.param(0.65, 1, ("score",), id="one look in doubt"),
     ],
 )

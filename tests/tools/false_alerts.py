@@ -7,7 +7,7 @@ python -m tests.tools.false_alerts --vehicles 200
 Each labeled plate of split `dev` is one pass of one frame; with --vehicles the passes are those of rendered
 clips, with the vote over all their frames (their plates are of no state's design), with --sequences those of
 the real sequences' split `dev`. The matcher asks a single
-look for 0.98, a vote for the policy's `sound_score`.
+look for 0.99, a vote for the policy's `sound_score`.
 
 For a list of a million plausible plates without the true one, the chance that a form of the text is on it
 comes from the formats of the states: FormatPrior gives p(text | state), and a list is 85 % of the home state,
