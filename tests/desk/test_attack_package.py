@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -119,7 +120,45 @@ def with_another_number(files: Files, key: Ed25519PrivateKey) -> bytes:
     return signed_again(files, key, number="26-CV-999")
 
 
+def with_the_same_read_twice(files: Files, key: Ed25519PrivateKey) -> bytes:
+    """One read in two folders, which would count as two proven ones."""
+    again = {n.replace("reads/0/", "reads/1/"): data for n, data in files.items() if n.startswith("reads/0/")}
+    (one,) = head_of(files, key).reads
+    return signed_again(files | again, key, reads=(one, replace(one, folder="reads/1")))
+
+
+def with_a_unit_key_of_five_bytes(files: Files, key: Ed25519PrivateKey) -> bytes:
+    (one,) = head_of(files, key).reads
+    return signed_again(files, key, reads=(replace(one, public=b"12345"),))
+
+
+def without_a_leaf(files: Files, key: Ed25519PrivateKey) -> bytes:
+    return signed_again({n: data for n, data in files.items() if n != "reads/0/leaf.cose"}, key)
+
+
+def without_the_elements(files: Files, key: Ed25519PrivateKey) -> bytes:
+    return signed_again({n: data for n, data in files.items() if n != "reads/0/elements.cbor"}, key)
+
+
+def with_a_proof_that_is_no_text(files: Files, key: Ed25519PrivateKey) -> bytes:
+    return signed_again(files | {"reads/0/record.tlog-proof": b"\xff"}, key)
+
+
+def with_an_entry_whose_proof_is_no_text(files: Files, key: Ed25519PrivateKey) -> bytes:
+    return signed_again(files | {"entries/0.tlog-proof": b"\xff"}, key)
+
+
+def head_of(files: Files, key: Ed25519PrivateKey) -> package.PackageHead:
+    return package.check(signed_again(files, key), key.public_key()).head
+
+
 ATTACKS = (
+    with_the_same_read_twice,
+    with_a_unit_key_of_five_bytes,
+    without_a_leaf,
+    without_the_elements,
+    with_a_proof_that_is_no_text,
+    with_an_entry_whose_proof_is_no_text,
     with_another_number,
     with_an_invented_read,
     with_an_invented_read_and_no_entry,

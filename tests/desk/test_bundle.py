@@ -21,7 +21,7 @@ from desk_forms import forms
 from desk_twins import GROUND, Department
 
 from storage import codec, envelope
-from storage.cosigners import Witnesses
+from storage.cosigners import CosignerKey, Witnesses
 from storage.errors import PackageError, StorageError
 from sync.department.desk.audit.number_calls import Bundled, Numbers, NumbersForm
 from sync.department.desk.inquiry.forms import NothingForm, RunForm
@@ -75,10 +75,13 @@ def files_of(data: bytes) -> Files:
 
 def signed_anew(department: Department, files: Files) -> bytes:
     """The same files under a head that the department signed: what a department that lies would give out."""
-    key = load_ed25519(department.home.path / "log.key")
+    return under_a_head(files, load_ed25519(department.home.path / "log.key"))
+
+
+def under_a_head(files: Files, key: Ed25519PrivateKey) -> bytes:
     head = bundle.BundleHead(
         format=bundle.FORMAT,
-        department=department.desk.policy.department,
+        department="Monrovia PD",
         entries=0,
         files=tuple((name, hashlib.sha256(files[name]).digest()) for name in bundle.FILES),
     )
@@ -199,6 +202,23 @@ def test_a_department_that_lies_is_found(
     except StorageError as error:
         said = str(error)
     assert re.search(found, said), said
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "found"),
+    [
+        ("checkpoint", b"\xff\xfe", "checkpoint: is malformed"),
+        ("counts.json", b"null", "counts.json: is none of the public counts"),
+        ("facts.json", b"null", "facts.json: is not a list of facts"),
+        ("leaves.bin", bytes(2), "leaves.bin: is cut off"),
+    ],
+)
+def test_a_signed_part_that_cannot_be_read_ends_in_a_verdict(name: str, content: bytes, found: str) -> None:
+    key, witness = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
+    files = dict.fromkeys(bundle.FILES, b"") | {"facts.json": b"[]", name: content}
+    asked = Witnesses(((CosignerKey.of("witness.example/w", witness),),), 1)
+    with pytest.raises(PackageError, match=found):
+        bundle.check(under_a_head(files, key), key.public_key(), asked)
 
 
 def test_a_stranger_who_alters_it_is_found(department: Department, tokens: Tokens) -> None:

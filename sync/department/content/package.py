@@ -43,7 +43,7 @@ from sync.department.content.key_guard import Cover, read_name
 from sync.department.content.package_entries import LeftUnder
 from sync.department.content.provenance import ManifestAuthority, ManifestMaker, MissingManifestsError
 from sync.department.content.reads import OpenedRead
-from sync.department.content.zipped import read_zip, write_zip
+from sync.department.content.zipped import read_zip, verdict, write_zip
 from sync.department.store.closed_records import MOST_BESIDE, beside_name
 from sync.messages import department_origin
 
@@ -175,6 +175,7 @@ class CheckedPackage:
     entries: tuple[LeftUnder, ...]
 
 
+@verdict("package")
 def check(data: bytes, public: Ed25519PublicKey, witnesses: Witnesses | None = None) -> CheckedPackage:
     """Check every signature, hash, proof and commitment. Raises PackageError, StorageError kinds.
 
@@ -200,10 +201,14 @@ def check(data: bytes, public: Ed25519PublicKey, witnesses: Witnesses | None = N
     package_entries.demand_number(entries, head.number)
     known = {HEAD, "SHA256SUMS", "cover.txt", "cover.html", "c2pa-ca.pem"}
     known |= package_entries.names(len(entries))
-    left = package_entries.reads_of(entries)
+    left, seen = package_entries.reads_of(entries), set[tuple[str, bytes]]()
     for one in head.reads:
         try:
-            read = _check_read(files, one, public)
+            with verdict(""):
+                read = _check_read(files, one, public)
+            if read.itself in seen:
+                raise PackageError("is a read that the package names twice")
+            seen.add(read.itself)
             if entries and not read.names & left:
                 raise PackageError("none of the entries lets it leave")
         except StorageError as error:
@@ -217,10 +222,12 @@ def check(data: bytes, public: Ed25519PublicKey, witnesses: Witnesses | None = N
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _CheckedRead:
-    """`names`: that the log may know it by; `files`: all that are about it."""
+    """`names`: that the log may know it by; `files`: all that are about it; `itself`: how it is proven, and
+    its leaf."""
 
     names: frozenset[str]
     files: frozenset[str]
+    itself: tuple[str, bytes]
 
 
 def demand_place(data: bytes, public: Ed25519PublicKey, sequence: int, proof: str) -> leaves.Leaf:
@@ -251,10 +258,13 @@ def _check_read(files: Mapping[str, bytes], one: PackagedRead, department: Ed255
     proof = "" if closed else files.get(f"{one.folder}/record.tlog-proof", b"").decode()
     if not closed and not proof:
         raise PackageError("has no proof of its place", where=one.folder)
-    leaf = demand_place(files[f"{one.folder}/leaf.cose"], public, one.sequence, proof)
+    about = {f"{one.folder}/{name}" for name in ("leaf.cose", "elements.cbor")}
+    if not about <= set(files):
+        raise PackageError("its leaf or its elements are missing", where=one.folder)
+    data = files[f"{one.folder}/leaf.cose"]
+    leaf = demand_place(data, public, one.sequence, proof)
     if proof:
         _demand_cosigned(proof, department)
-    about = {f"{one.folder}/{name}" for name in ("leaf.cose", "elements.cbor")}
     about.add(f"{one.folder}/{CLOSED if closed else 'record.tlog-proof'}")
     shown = codec.from_bytes(Shown, files[f"{one.folder}/elements.cbor"], limit=64 << 20)
     for element in shown.elements:
@@ -274,4 +284,5 @@ def _check_read(files: Mapping[str, bytes], one: PackagedRead, department: Ed255
         else [leaf.log_id]
     )
     known_by = frozenset(read_name(log_id, one.sequence) for log_id in ids)
-    return _CheckedRead(names=known_by, files=frozenset(about))
+    itself = (CLOSED if closed else "", data)
+    return _CheckedRead(names=known_by, files=frozenset(about), itself=itself)

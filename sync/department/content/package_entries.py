@@ -24,6 +24,7 @@ from storage.errors import PackageError
 from storage.leaf import log_id_of
 from storage.sealing import commitment
 from sync.department.content.key_guard import Cover
+from sync.department.content.zipped import verdict
 from sync.department.journal.access_log import (
     CONTEXT,
     ELEMENT,
@@ -102,7 +103,11 @@ def read_entries(
     count = sum(name.startswith(f"{FOLDER}/") and name.endswith(PARTS[0]) for name in files)
     if not names(count) <= set(files):
         raise PackageError("files of an entry are missing", where=FOLDER)
-    return tuple(_entry(files, f"{FOLDER}/{at}", public, witnesses) for at in range(count))
+    found = []
+    for at in range(count):
+        with verdict(f"{FOLDER}/{at}"):
+            found.append(_entry(files, f"{FOLDER}/{at}", public, witnesses))
+    return tuple(found)
 
 
 def _entry(

@@ -6,7 +6,8 @@ import io
 import struct
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from storage.errors import PackageError
 
@@ -23,6 +24,17 @@ DAMAGE = (
     EOFError,
     ValueError,
 )
+# what code that reads a signed, malformed part raises: a key of another length, text that is no UTF-8
+MALFORMED = (LookupError, ValueError, TypeError, ArithmeticError, RecursionError)
+
+
+@contextmanager
+def verdict(where: str) -> Iterator[None]:
+    """A part that a department signed and that cannot be read ends in PackageError, never in a traceback."""
+    try:
+        yield
+    except MALFORMED as error:
+        raise PackageError(f"is malformed: {type(error).__name__}", where=where) from None
 
 
 def write_zip(files: Mapping[str, bytes], *, method: int = zipfile.ZIP_STORED) -> bytes:

@@ -36,7 +36,7 @@ from storage.errors import CheckpointError, PackageError, RecordError, StorageEr
 from storage.leaf import log_id_of
 from storage.merkle import leaf_hash
 from storage.sealing import commitment
-from sync.department.content.zipped import names_in, read_zip, write_zip
+from sync.department.content.zipped import names_in, read_zip, verdict, write_zip
 from sync.department.desk.json_forms import read_form, to_json
 from sync.department.desk.state import DeskState
 from sync.department.desk.transparency import rules
@@ -148,6 +148,7 @@ def is_bundle(data: bytes) -> bool:
     return HEAD in names_in(data)
 
 
+@verdict("bundle")
 def check(data: bytes, log_key: Ed25519PublicKey, witnesses: Witnesses) -> BundleReport:
     """Check a bundle with keys that came from elsewhere. What is wrong with it, the report says.
 
@@ -163,14 +164,16 @@ def check(data: bytes, log_key: Ed25519PublicKey, witnesses: Witnesses) -> Bundl
             raise PackageError("was altered: its SHA-256 is not the signed one", where=name)
     problems: list[str] = []
     kinds, marks, hashes = _leaves(files["leaves.bin"], log_key)
-    witnessed = _witnessed(files["checkpoint"].decode(), log_key, Tree(hashes), witnesses, problems)
+    with verdict("checkpoint"):
+        checkpoint = files["checkpoint"].decode()
+    witnessed = _witnessed(checkpoint, log_key, Tree(hashes), witnesses, problems)
     entries = _opened(files["openings.bin"], kinds, marks)
     claims = _claims(files["facts.json"])
     facts = sorted([*facts_of(entries), *claims], key=lambda one: one.entry)
     _check_facts(facts, claims, kinds, problems)
     counts = _counts(files["counts.json"])
     if not problems:
-        _recount(counts, facts, entries, files["checkpoint"].decode(), len(hashes), problems)
+        _recount(counts, facts, entries, checkpoint, len(hashes), problems)
     return BundleReport(
         department=head.department,
         entries=len(hashes),
