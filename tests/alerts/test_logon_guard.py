@@ -10,6 +10,7 @@ from car_page import UNIT, Car
 from hypothesis import given
 from hypothesis import strategies as st
 
+from firmware.alerts import sessions
 from firmware.alerts.logon_guard import REMEMBERED, LogonGuard
 from firmware.alerts.sessions import NAME_LENGTH, subject_of
 from firmware.custody.asking import proof_of
@@ -108,6 +109,47 @@ def test_a_flood_of_refusals_is_one_entry_a_minute_and_name_with_their_number(ca
     assert [one.elements.partition(",")[2].strip() for one in late] == ["39 refused", "39 refused", ""]
     assert all(len(one.user) <= NAME_LENGTH for one in late)
     assert late[-1].allowed
+
+
+def entered(car: Car, user: str, role: str) -> str:
+    """A new session; a minute later."""
+    asked = request(user, role)
+    proof = proof_of(car.ledger.store.home.root, asked, None, car.sessions.challenge())
+    token = car.sessions.redeem(car.sessions.log_on(body(asked, proof), "10.0.0.1"))
+    car.time.run(MINUTE_US)
+    return token
+
+
+def lasting(car: Car, tokens: list[str]) -> list[bool]:
+    lasts = []
+    for token in tokens:
+        try:
+            car.sessions.find(token)
+        except RefusedError:
+            lasts.append(False)
+        else:
+            lasts.append(True)
+    return lasts
+
+
+def test_who_logs_on_again_and_again_ends_their_own_sessions_and_no_other(car: Car) -> None:
+    colleague = entered(car, "demo-supervisor", "ccat-supervisor")
+    own = [entered(car, "demo-officer", "sworn-officer") for _ in range(3)]
+    assert lasting(car, own[:1]) == [True]  # an open page
+    own += [entered(car, "demo-officer", "sworn-officer") for _ in range(2)]
+    assert lasting(car, own) == [True, False, False, True, True]
+    assert lasting(car, [colleague]) == [True]
+
+
+def test_the_session_longest_unused_gives_its_place_where_the_unit_holds_no_more(
+    car: Car, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions, "MOST_SESSIONS", 3)
+    first = [entered(car, "demo-officer", "sworn-officer") for _ in range(2)]
+    first.append(entered(car, "demo-supervisor", "ccat-supervisor"))
+    assert lasting(car, first[:1]) == [True]
+    late = entered(car, "demo-supervisor", "ccat-supervisor")
+    assert lasting(car, [*first, late]) == [True, False, True, True]
 
 
 def test_an_address_has_a_pace_and_an_officer_at_another_one_does_not_wait(car: Car) -> None:
