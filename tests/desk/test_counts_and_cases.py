@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from storage.times import DAY_US, HOUR_US
 from sync.department.desk.audit import event_calls
 from sync.department.desk.audit.calls import AuditCloseForm, look_daily
-from sync.department.desk.audit.case_calls import AuditCompared, CompareForm
+from sync.department.desk.audit.case_calls import AuditCompared, CompareForm, compare_daily
 from sync.department.desk.audit.cases import number_key, read_export
 from sync.department.desk.audit.event_calls import Events, EventsForm
 from sync.department.desk.audit.events import EVENT_KINDS, NAMES, EventRow, csv_text
@@ -231,10 +231,10 @@ def test_an_export_in_the_drop_folder_is_taken_daily_and_set_aside(
     assert department.desk.book.cases.known == 1
 
 
-def dropped(path: Path, data: bytes) -> None:
+def dropped(path: Path, data: bytes, *, at_s: int = 1) -> None:
     """An export that was written a while ago."""
     path.write_bytes(data)
-    os.utime(path, (1, 1))
+    os.utime(path, (at_s, at_s))
 
 
 def test_the_exports_of_cad_and_rms_are_one_and_nothing_else_in_the_folder_stops_the_run(
@@ -302,6 +302,58 @@ def test_the_right_export_takes_back_what_a_wrong_one_said(department: Departmen
     assert department.desk.book.cases.unknown == {asked[4]: "comm1"}
     department.desk.try_cover(department.desk.log.size() - 1)
     assert counted(department.desk).case_numbers.share == pytest.approx(4 / 5)
+
+
+def by_system(department: Department, export: bytes) -> int:
+    return compare_daily(department.front, [export])
+
+
+def test_what_the_systems_export_lacked_no_person_finds_again(department: Department, tokens: Tokens) -> None:
+    """A supervisor alone would clear a friend with an own file."""
+    invented = searched(department, tokens("comm1"), "26-998877")
+    searched(department, tokens("disp1"))
+    department.clock.step(25 * HOUR_US)
+    assert by_system(department, b"number\n26-001234\n") == 2
+    compared(department, "super", b"number\n26-998877\n")
+    assert department.desk.book.cases.unknown == {invented: "comm1"}
+    by_system(department, b"number\n26-998877\n26-001234\n")  # it was entered late
+    assert department.desk.book.cases.unknown == {}
+
+
+def test_the_system_looks_itself_at_what_a_person_compared_before_it(
+    department: Department, tokens: Tokens
+) -> None:
+    searched(department, tokens("disp1"))
+    department.clock.step(25 * HOUR_US)
+    by_system(department, b"number\n26-001234\n")
+    invented = searched(department, department.logon("comm1"), "26-998877")
+    department.clock.step(25 * HOUR_US)
+    assert compared(department, "super", b"number\n26-998877\n").known == 1
+    by_system(department, b"number\n26-001234\n")
+    assert department.desk.book.cases.unknown == {invented: "comm1"}
+    department.clock.step(40 * DAY_US)  # the folder was empty for long: what people compared stands
+    assert compared(department, "super", b"number\n26-001234\n").accesses == 0
+    assert by_system(department, b"number\n26-000001\n") == 0
+
+
+def test_the_system_names_look_ups_that_are_all_under_invented_numbers(
+    department: Department, tokens: Tokens
+) -> None:
+    invented = [searched(department, tokens("comm1"), f"26-99000{number}") for number in range(6)]
+    department.clock.step(25 * HOUR_US)
+    with pytest.raises(FormError, match="has no number"):
+        by_system(department, b"number\n")
+    assert by_system(department, b"number\n26-001234\n") == 6
+    assert sorted(department.desk.book.cases.unknown) == invented
+
+
+def test_an_export_of_a_machine_whose_clock_is_ahead_is_taken(department: Department, tokens: Tokens) -> None:
+    searched(department, tokens("comm1"))
+    department.clock.step(25 * HOUR_US)
+    folder = department.front.exports
+    folder.mkdir()
+    dropped(folder / "cad.csv", b"number\n26-001234\n", at_s=1 << 32)
+    assert daily.compare_cases(department.front, folder) == 1
 
 
 @pytest.mark.parametrize("export", [b"", b"a,b\n1,2\n", b"\xff\xff", b"number"])

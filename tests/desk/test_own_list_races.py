@@ -170,6 +170,17 @@ def test_without_room_for_the_new_list_nothing_is_entered(
     assert plates(department) == ["8AAA111"]
 
 
+def test_a_damaged_copy_of_what_goes_out_stops_no_change(department: Department) -> None:
+    form = approved(department, form_of(department, **FIRST))
+    path = department.home.path / "hotlists" / "local.next"
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"")
+    local.send_kept(department.front)
+    assert not path.exists()
+    department.call("hotlist/add", department.logon("super"), form)
+    assert plates(department) == ["8AAA111"]
+
+
 def test_what_is_kept_shows_no_plate(department: Department) -> None:
     department.call(
         "hotlist/add", department.logon("super"), approved(department, form_of(department, **FIRST))

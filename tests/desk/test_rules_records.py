@@ -275,6 +275,15 @@ def test_a_request_is_reviewed_then_decided_by_another_person_then_delivered(
     refused("no-request", sharing.scope_of, made, 1)
 
 
+def test_a_request_of_before_that_reached_into_the_future_is_delivered_whole_up_to_then() -> None:
+    asked = replace(SCOPE, until_us=NOW_US + 400 * DAY_US)
+    made = shares(REVIEWED, APPROVED, scope=asked)
+    whole = sharing.scope_of(made, 0)
+    assert whole == replace(SCOPE, until_us=NOW_US + DAY_US)
+    assert code_of(sharing.to_deliver, POLICY, made, 0, whole, NOW_US) == ""
+    assert code_of(sharing.to_deliver, POLICY, made, 0, asked, NOW_US) == "scope"
+
+
 @pytest.mark.parametrize(
     ("scope", "code"),
     [

@@ -170,8 +170,8 @@ def compare_cases(front: DeskContext, folder: Path) -> int:
 def _export(path: Path) -> bytes | None:
     """A plain file's content; None while it may still be written. Raises OSError, StorageError."""
     with files.open_evidence(path) as file:
-        if time.time() - os.fstat(file.fileno()).st_mtime < WRITTEN_S:
-            return None
+        if 0 <= time.time() - os.fstat(file.fileno()).st_mtime < WRITTEN_S:
+            return None  # a time ahead is another machine's clock
         return file.read(cases.MAX_EXPORT_BYTES + 1)
 
 

@@ -12,6 +12,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import structlog
+
 from storage import files
 from storage.errors import StorageError
 from storage.hot_list_file import HotListFile, write_list
@@ -20,6 +22,7 @@ from sync.department.units.hot_lists import list_key_of
 from sync.hot_lists.entry import ListEntry
 from sync.hot_lists.held import lists_folder
 
+log_events = structlog.get_logger("department.lists")
 LOCK_FILE = "change.lock"
 SUFFIX = ".next"  # beside the lists themselves
 
@@ -54,9 +57,17 @@ class OutgoingList:
         write_list(self._path, list_key_of(self._home), self._list_id, {"after": after}, pairs)
 
     def kept(self) -> KeptList | None:
-        """What was kept and not sent. Raises StorageError."""
+        """What was kept and not sent; a damaged file is set aside. Raises OSError."""
         if not self._path.exists():
             return None
+        try:
+            return self._read()
+        except StorageError:
+            self._path.replace(self._path.with_suffix(f"{SUFFIX}.damaged"))
+            log_events.warning("kept_list_damaged", list=self._list_id, cure="enter or withdraw again")
+            return None
+
+    def _read(self) -> KeptList:
         held = HotListFile(self._path, list_key_of(self._home), self._list_id)
         try:
             after = held.facts.get("after")

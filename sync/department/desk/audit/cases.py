@@ -18,6 +18,7 @@ from sync.department.desk.audit.detectors import Flag
 from sync.department.desk.audit.rules import AlprRequest
 from sync.department.journal.change_entries import CasesCompared
 from sync.department.journal.entries import Entry
+from sync.department.journal.entry_base import SYSTEM
 from sync.department.policy.refusals import FormError
 
 CLAUSE = "463.5 (a)"
@@ -30,22 +31,28 @@ COLUMNS = ("number", "case_number", "case", "incident", "incident_number", "cad_
 @dataclass(slots=True)
 class Cases:
     """What the log says of comparisons: the newest word on each access. `left`: those that no other person
-    than their own compared."""
+    than their own compared. `by_system`: the unknown ones of which the system's own export said so."""
 
     last: Entry | None = None
+    last_of_system: Entry | None = None
     compared: int = 0
     known: int = 0
     unknown: dict[int, str] = field(default_factory=dict)
     left: set[int] = field(default_factory=set)
+    by_system: set[int] = field(default_factory=set)
 
     def apply(self, entry: Entry) -> None:
         note = entry.note
         if isinstance(note, CasesCompared):
             self.last = entry
+            if entry.stamp.user == SYSTEM:
+                self.last_of_system = entry
+                self.by_system |= set(note.unknown)
             self.compared += note.accesses
             self.known += note.known + len(note.found)
             for access in note.found:
                 self.unknown.pop(access, None)
+                self.by_system.discard(access)
             self.left = set(note.left)
             for at, access in enumerate(note.unknown):
                 self.unknown[access] = note.users[at]
@@ -107,16 +114,22 @@ def compare(
 ) -> CasesCompared:
     """Hold the look-ups from `since_us` to a day ago against the numbers of an export, and again those that
     an earlier export lacked. `by`: the person who compares, whose own look-ups are left for the next
-    comparison; empty for the system. Raises FormError for an export that has none of several."""
+    comparison; empty for the system. What the system's export lacked, the system's alone can find again.
+
+    Raises FormError for an export without numbers, and for a person's that has none of several.
+    """
     until_us = now_us - GRACE_US
     every = [one for one in requests if one.action != "answer"]
     fresh = [one for one in every if since_us <= one.at_us < until_us or one.entry in before.left]
     own = {one.entry for one in every if by and by in {one.username, one.on_behalf_of}}
     looked = [one for one in fresh if one.entry not in own]
     missing = [one for one in looked if number_key(one.number) not in numbers]
-    again = [one for one in every if one.entry in before.unknown and one.entry not in own]
+    settled = own | before.by_system if by else own
+    again = [one for one in every if one.entry in before.unknown and one.entry not in settled]
     found = [one for one in again if number_key(one.number) in numbers]
-    if len(missing) == len(looked) >= SEVERAL and not found:
+    if not numbers and looked:
+        raise FormError("the export has no number", code="csv", clause=CLAUSE)
+    if by and len(missing) == len(looked) >= SEVERAL and not found:
         raise FormError(
             f"the export has the number of none of {len(looked)} look-ups: is it the right file?",
             code="csv",

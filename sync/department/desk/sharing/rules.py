@@ -8,7 +8,7 @@ nor a prosecutor is routed to records release; federal and out-of-state receiver
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from storage.counts import counted
@@ -227,11 +227,12 @@ def to_decide(policy: Policy, shares: Shares, number: int, approver: str) -> Ent
 
 
 def scope_of(shares: Shares, number: int) -> Scope:
-    """Everything that a request asked for. Raises FormError if there is none."""
+    """Everything that a request asked for and that was read by then. Raises FormError if there is none."""
     entry = shares.asked.get(number)
     if entry is None or not isinstance(entry.note, ShareAsked):
         raise FormError("there is no such request", code="no-request", clause="463.6 (a)")
-    return entry.note.scope
+    asked = entry.note.scope
+    return replace(asked, until_us=min(asked.until_us, entry.stamp.at_us + TODAY_US))
 
 
 def to_deliver(policy: Policy, shares: Shares, number: int, scope: Scope, now_us: int) -> ShareAsked:
