@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from receiver_twins import Joined
@@ -15,6 +16,7 @@ from sync_twins import checked, converse, found_department
 from storage.times import DAY_US, now_us
 from sync.department.ground.department_time import Clocks
 from sync.department.server.server import Department
+from sync.department.store import blobs_s3
 from sync.department.store.blobs import FolderPacks, PackStore, open_packs
 from sync.department.store.blobs_s3 import S3Packs, open_s3
 from sync.errors import InvalidInputError, LinkError, StoreError
@@ -89,6 +91,65 @@ def test_names_that_are_no_day_are_none(packs: PackStore, tmp_path: Path) -> Non
     put_strange(packs, tmp_path)
     packs.put(DAY, [b"ours"])
     assert packs.days() == {1, 2, 99_999, DAY}
+
+
+class Lister:
+    """A store whose listing goes on: these pages, then the last again."""
+
+    def __init__(self, *pages: dict[str, Any]) -> None:
+        self._pages = iter(pages)
+        self._last: dict[str, Any] = {}
+
+    def list_objects_v2(self, **_: Any) -> dict[str, Any]:
+        self._last = next(self._pages, self._last)
+        return self._last
+
+
+def page(key: str, token: str) -> dict[str, Any]:
+    more = {"IsTruncated": True, "NextContinuationToken": token} if token else {}
+    return {"Contents": [{"Key": f"p/{key}"}], **more}
+
+
+class Endless:
+    """New tokens and new keys for ever."""
+
+    def __init__(self) -> None:
+        self.pages = 0
+
+    def list_objects_v2(self, **_: Any) -> dict[str, Any]:
+        self.pages += 1
+        return page(f"1/{self.pages}", f"{self.pages}")
+
+
+@pytest.mark.parametrize(
+    ("pages", "found"),
+    [
+        ([page("1/a", "again")], "repeats itself"),
+        ([page("1/a", "t1"), page("1/b", "t2"), page("1/c", "t1")], "repeats itself"),
+        ([page("1/a", "t1"), page("1/b", "t2"), page("1/a", "t3")], "repeats itself"),
+        ([{"Contents": [{}]}], "is not whole: KeyError"),
+        ([{"Contents": [None]}], "is not whole: TypeError"),
+        ([{"IsTruncated": True}], "is not whole: KeyError"),
+    ],
+)
+def test_a_listing_that_repeats_itself_or_lacks_a_field_is_refused(
+    pages: list[dict[str, Any]], found: str, endpoint: str
+) -> None:
+    with pytest.raises(StoreError, match=found):
+        S3Packs(Lister(*pages), BUCKET, "p").days()
+
+
+def test_a_listing_of_pages_in_any_order_is_read_to_its_end(
+    endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    empty = {"IsTruncated": True, "NextContinuationToken": "t3"}
+    pages = (page("2/b", "t1"), page("1/a", "t2"), empty, page("3/c", ""))
+    assert S3Packs(Lister(*pages), BUCKET, "p").days() == {1, 2, 3}
+    monkeypatch.setattr(blobs_s3, "MOST_PAGES", 50)
+    endless = Endless()
+    with pytest.raises(StoreError, match="does not end"):
+        S3Packs(endless, BUCKET, "p").days()
+    assert endless.pages == 50
 
 
 def test_a_department_keeps_its_images_in_s3_and_purges_them_there(tmp_path: Path, endpoint: str) -> None:

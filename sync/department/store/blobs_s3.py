@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,6 +20,9 @@ from sync.errors import InvalidInputError, StoreError
 SCHEME = "s3"
 CONNECT_S, READ_S, TRIES = 10, 60, 4
 DELETE_AT_ONCE = 1000  # the most that one DeleteObjects takes
+MOST_PAGES = (
+    200_000  # of one listing, 1000 keys each; a store that never ends it would hold the purge for ever
+)
 NOT_THERE = frozenset({"NoSuchKey", "NoSuchBucket", "404", "InvalidRange"})
 
 
@@ -38,7 +42,7 @@ class S3Packs:
     def get(self, day: int, pack: str, offset: int, length: int) -> bytes:
         key = self._key(day, pack)
         answer = self._ask("get_object", Key=key, Range=f"bytes={offset}-{offset + length - 1}")
-        with answer["Body"] as body:
+        with self._understood(key), answer["Body"] as body:
             data: bytes = body.read(length + 1)
         if len(data) != length:
             raise StoreError("a pack of images is cut short", where=self._where(key))
@@ -68,22 +72,43 @@ class S3Packs:
         return f"s3://{self._bucket}/{key}"
 
     def _keys(self, prefix: str) -> Iterator[str]:
-        more: dict[str, str] = {}
-        while True:
+        """Every key; not by their order, which not every store keeps. Raises StoreError."""
+        more, seen = dict[str, str](), set[tuple[str, str | None]]()
+        for _ in range(MOST_PAGES):
             answer = self._ask("list_objects_v2", Prefix=prefix, **more)
-            yield from (one["Key"] for one in answer.get("Contents", ()))
-            if not answer.get("IsTruncated"):
+            with self._understood(prefix):
+                keys = [str(one["Key"]) for one in answer.get("Contents") or ()]
+                token = str(answer["NextContinuationToken"]) if answer.get("IsTruncated") else None
+            new = {("token", token), *(("first key", key) for key in keys[:1])}
+            if seen & new:
+                raise StoreError("the store's listing repeats itself", where=self._where(prefix))
+            yield from keys
+            if token is None:
                 return
-            more = {"ContinuationToken": answer["NextContinuationToken"]}
+            seen |= new
+            more = {"ContinuationToken": token}
+        raise StoreError("the store's listing does not end", where=self._where(prefix))
+
+    @contextmanager
+    def _understood(self, key: str) -> Iterator[None]:
+        """What an answer lacks, or breaks off, is StoreError."""
+        from botocore.exceptions import BotoCoreError  # noqa: PLC0415 - a driver imports late
+
+        try:
+            yield
+        except (LookupError, TypeError, AttributeError, BotoCoreError) as error:
+            what = f"the store's answer is not whole: {type(error).__name__}"
+            raise StoreError(what, where=self._where(key)) from None
 
     def _delete(self, keys: Sequence[str]) -> None:
         for at in range(0, len(keys), DELETE_AT_ONCE):
             wanted = [{"Key": key} for key in keys[at : at + DELETE_AT_ONCE]]
             answer = self._ask("delete_objects", Delete={"Objects": wanted, "Quiet": True})
             if failed := answer.get("Errors"):
+                with self._understood(keys[at]):
+                    first, code = str(failed[0].get("Key")), failed[0].get("Code")
                 raise StoreError(
-                    f"{len(failed)} packs could not be removed: {failed[0].get('Code')}",
-                    where=self._where(str(failed[0].get("Key"))),
+                    f"{len(failed)} packs could not be removed: {code}", where=self._where(first)
                 )
 
     def _ask(self, call: str, **facts: Any) -> dict[str, Any]:
