@@ -324,12 +324,14 @@ def test_a_passkey_is_asked_for_nothing_before_a_call_asks(department: Departmen
         begin_proof(department.desk, token)
 
 
-def test_an_authenticators_answer_proves_one_time(department: Department) -> None:
+@pytest.mark.parametrize("minutes", [0, 61])
+def test_an_authenticators_answer_proves_one_time(department: Department, minutes: int) -> None:
     """Root enters the same answer again: the call cannot be made a second time with it."""
     form, twin, root = export_of(department), registered(department, "super"), Root(department)
     token = browser(department, "super")
     made = department.desk.logons.prove_passkey(token, twin.get(asked(department, token, form)))
     department.call("hold/export", token, form)
+    department.clock.step(minutes * MINUTE_US)
     again = root.write(made.note, root.stamp("super", digest_of(token)))
     demand_named(department, root, token, form, f"passkey, entry {again}", "asked for another call")
     assert any(f"entry {again}:" in one and "made before" in one for one in problems(department))

@@ -389,6 +389,14 @@ def test_an_emergency_search_names_its_incident_and_the_danger_and_looks_back_a_
     refused("no-break-glass", glass.check_break, never, Glass(), query, ground, danger, **named)
 
 
+def test_a_dispatcher_alone_at_night_tries_thirty_times() -> None:
+    waits = glass_of(*(broken("ann", at, NOW_US + 1) for at in range(10, 10 + 2 * 29, 2)))
+    named: dict[str, Any] = {"user": "ann", "now_us": NOW_US}
+    assert glass.check_break(POLICY, waits, QUERY, CAD, DANGER, **named)
+    waits.apply(entry(99, "ann", GlassBroken(access=98, danger="", due_us=NOW_US + 1), NOW_US))
+    refused("break-glass-open", glass.check_break, POLICY, waits, QUERY, CAD, DANGER, **named)
+
+
 def test_overdue_words_of_a_second_person_end_a_persons_emergency_searches() -> None:
     most = POLICY.break_glass.open_max
     waits = glass_of(*(broken("ann", at, NOW_US) for at in range(10, 10 + 2 * most, 2)))

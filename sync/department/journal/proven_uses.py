@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 
 from storage.errors import StorageError
 from storage.times import HOUR_US, MINUTE_US
+from sync.department.journal import statements
 from sync.department.journal.entries import Entry
 from sync.department.journal.entry_base import Stamp
 from sync.department.journal.passkeys import PasskeySet, ProvenUse, demand_answer, proof_of
@@ -61,8 +62,10 @@ class PersonProof:
 
 @dataclass(slots=True)
 class PersonProofs:
-    """The hour's proofs by their entries. `bound`: from now on a passkey's is of one call; `once`: from now
-    on every proof is, and of one making of it."""
+    """The hour's proofs by their entries; `seen`: those of a day, for a session may last so long.
+
+    `bound`: from now on a passkey's is of one call; `once`: from now on every proof is, made for it once.
+    """
 
     bound: bool = False
     once: bool = False
@@ -89,7 +92,7 @@ class PersonProofs:
             self.bound = True
         elif certified(note.certificate) != challenge:
             raise UnsignedError(f"the key of {stamp.user} proved another call")
-        forget(self.seen, lambda at: stamp.at_us - at >= HOUR_US)
+        forget(self.seen, lambda at: stamp.at_us - at >= statements.LONGEST_US)  # as long as a session
         if (self.once or note.once) and challenge in self.seen:
             raise UnsignedError("the proof was made before")
         self.once = self.once or bool(note.once)

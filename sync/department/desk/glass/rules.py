@@ -19,7 +19,8 @@ from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError,
 
 CLAUSE = "463.5 (a)"
 NEAR_M = 2000.0  # a look at everything of a place, where no letter of the plate is known
-MOST_UNJUDGED = 10  # emergency searches of one person that wait for a second person's word
+MOST_UNJUDGED = 30  # emergency searches of one person that wait for a second person's word: a night has none
+LEAST_KNOWN = 2  # letters and digits of the plate; one would show a thirtieth of the town
 FORM_US = HOUR_US  # "last 7 days" is counted when a form is sent, and judged a moment or a fresh proof later
 
 
@@ -83,10 +84,12 @@ def check_break(
             code="time",
             clause=CLAUSE,
         )
-    named = set(query.plate) - {"*", "?"} or (query.area is not None and query.area.radius_m <= NEAR_M)
+    known = sum(character not in "*?" for character in query.plate)
+    near = query.area is not None and query.area.radius_m <= NEAR_M
+    least = f"{LEAST_KNOWN} characters of the plate"
     demand(
-        named,
-        f"an emergency search names part of the plate, or a place within {NEAR_M / 1000:.0f} km",
+        known >= LEAST_KNOWN or near,
+        f"an emergency search names {least}, or a place within {NEAR_M / 1000:.0f} km",
         code="elements",
         clause=CLAUSE,
         fields=("plate",),
