@@ -337,6 +337,21 @@ def test_an_authenticators_answer_proves_one_time(department: Department, minute
     assert any(f"entry {again}:" in one and "made before" in one for one in problems(department))
 
 
+def test_a_command_of_before_is_told_so_and_locks_no_one_out(department: Department) -> None:
+    """It signs for its session, where a call's challenge is asked for."""
+    form, token, logons = export_of(department), department.logon("super"), department.desk.logons
+    department.clock.step(20 * MINUTE_US)
+    with pytest.raises(FreshProofError):
+        department.call("hold/export", token, form)
+    size = department.desk.log.size()
+    for _ in range(6):
+        with pytest.raises(FormError, match="older than the department's server"):
+            logons.prove(token, "", department.code("super"), certificate=b"one for a session")
+    assert department.desk.log.size() == size
+    logons.prove(token, PASSWORD, department.code("super"))
+    department.call("hold/export", token, form)
+
+
 def demand_named(
     department: Department, root: Root, token: str, form: ExportForm, proven: str, why: str
 ) -> None:

@@ -190,6 +190,13 @@ class Logons:
         """A fresh proof of one refused call in an open session: by the password, or a certificate that the
         person's key made for that call with `nonce`, and an unused code. `proof`: as the refusal names it.
         Its entry. Raises as `unlock`; LockedError for a locked session; FormError if no call asked for it."""
+        if certificate and not nonce:  # no wrong password: it counts as no failure
+            raise FormError(
+                "the proof is made as by a command that is older than the department's server",
+                code="old-command",
+                clause="CJIS IA-11",
+                cure="update `department` on this workstation",
+            )
         session, log_id = self._open_session(token), self._state.log.log_id
         user, use = session.user, self.challenges.asked(session.digest, proof)
         nonce = nonce if certificate else os.urandom(NONCE_BYTES)
