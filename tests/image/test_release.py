@@ -122,6 +122,19 @@ def _link(project: Project) -> Path:
     return out
 
 
+def _swollen(kind: bytes, name: str) -> Callable[[Project], Path]:
+    """First a header that `tarfile` reads whole before it gives a member: 1 TiB, and nothing is there."""
+
+    def made(project: Project) -> Path:
+        head = tarfile.TarInfo(name)
+        head.type, head.size = kind, 1 << 40
+        out = project.folder / "swollen.update"
+        out.write_bytes(head.tobuf(tarfile.GNU_FORMAT) + project.update(5).read_bytes())
+        return out
+
+    return made
+
+
 def _cut(project: Project, at: float) -> Path:
     update = project.update(5, bundle=b"x" * 5000)
     data = update.read_bytes()
@@ -144,6 +157,10 @@ ATTACKS: list[tuple[str, Callable[[Project], Path], str]] = [
     ("another board", lambda p: p.update(5, board="rpi"), "is for rpi"),
     ("members in another order", _swapped, "expected"),
     ("a link for a bundle", _link, "expected"),
+    ("a PAX header of 1 TiB", _swollen(tarfile.XHDTYPE, RELEASE), "release.txt expected"),
+    ("a PAX header for all", _swollen(tarfile.XGLTYPE, RELEASE), "release.txt expected"),
+    ("a long name of 1 TiB", _swollen(tarfile.GNUTYPE_LONGNAME, RELEASE), "release.txt expected"),
+    ("a sparse member", _swollen(tarfile.GNUTYPE_SPARSE, RELEASE), "release.txt expected"),
     ("cut in the head", lambda p: _cut(p, 0.05), "not an update file"),
     ("cut in the bundle", lambda p: _cut(p, 0.5), "not an update file"),
     ("empty", lambda p: _cut(p, 0), "not an update file"),
@@ -169,6 +186,13 @@ def test_version_under_the_floor_is_refused_though_an_older_one_runs(project: Pr
 def test_nothing_of_the_bundle_is_written_before_the_proof_holds(project: Project) -> None:
     update, target = rewritten(project.update(5), proof=b"\n"), io.BytesIO()
     with update.open("rb") as source, pytest.raises(UpdateRefusedError):
+        copied_bundle(source, target, project.trust(), RUNNING)
+    assert target.getvalue() == b""
+
+
+def test_no_more_of_a_bundle_is_written_than_its_release_names(project: Project) -> None:
+    update, target = rewritten(project.update(5), bundle=bytes(1 << 20)), io.BytesIO()
+    with update.open("rb") as source, pytest.raises(UpdateRefusedError, match="damaged"):
         copied_bundle(source, target, project.trust(), RUNNING)
     assert target.getvalue() == b""
 

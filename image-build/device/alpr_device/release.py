@@ -15,7 +15,7 @@ import hashlib
 import hmac
 import re
 import tarfile
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO
 
@@ -29,6 +29,7 @@ FORMAT = "alpr-release/v1"
 RELEASE, PROOF, BUNDLE = "release.txt", "release.tlog-proof", "bundle.raucb"
 MAX_RELEASE_BYTES = 1024
 MAX_BUNDLE_BYTES = 2 << 30
+PLAIN = (tarfile.REGTYPE, tarfile.AREGTYPE)
 _LINES = re.compile(
     rf"{FORMAT}\n"
     r"version ([1-9][0-9]{0,8})\n"
@@ -149,39 +150,48 @@ def copied_bundle(
     Raises UpdateRefusedError; target then holds what must be thrown away.
     """
     try:
-        with tarfile.open(fileobj=source, mode="r|") as archive:
-            members = iter(archive)
-            text = _small(archive, members, RELEASE, MAX_RELEASE_BYTES)
-            proof = _small(archive, members, PROOF, MAX_PROOF_BYTES)
-            release = SystemRelease.parse(text)
-            check_proof(text, proof, trust)
-            running.admit(release)
-            body = _member(archive, members, BUNDLE, MAX_BUNDLE_BYTES)
-            _copy(body, target, release)
-    except (tarfile.TarError, EOFError, UnicodeDecodeError) as error:
+        text = _small(source, RELEASE, MAX_RELEASE_BYTES)
+        proof = _small(source, PROOF, MAX_PROOF_BYTES)
+        release = SystemRelease.parse(text)
+        check_proof(text, proof, trust)
+        running.admit(release)
+        _copy(source, _member(source, BUNDLE, MAX_BUNDLE_BYTES), target, release)
+    except (tarfile.TarError, UnicodeDecodeError) as error:
         raise UpdateRefusedError(f"is not an update file ({type(error).__name__})") from None
     return release
 
 
-def _member(archive: tarfile.TarFile, members: Iterable[tarfile.TarInfo], name: str, limit: int) -> IO[bytes]:
-    found = next(iter(members), None)
-    if found is None or found.name != name or not found.isreg() or not 0 < found.size <= limit:
+def _member(source: IO[bytes], name: str, limit: int) -> int:
+    """The size of the member whose header comes next. Not by `TarFile`: it reads a PAX or long-name header of
+    any size into memory, before any proof."""
+    head = tarfile.TarInfo.frombuf(source.read(tarfile.BLOCKSIZE), "utf-8", "strict")
+    if head.name != name or head.type not in PLAIN or not 0 < head.size <= limit:
         raise UpdateRefusedError(f"is not an update file: {name} expected, of at most {limit} bytes")
-    body = archive.extractfile(found)
-    if body is None:
-        raise UpdateRefusedError(f"is not an update file: {name} cannot be read")
-    return body
+    return head.size
 
 
-def _small(archive: tarfile.TarFile, members: Iterable[tarfile.TarInfo], name: str, limit: int) -> str:
-    return _member(archive, members, name, limit).read(limit + 1).decode("utf-8")
+def _small(source: IO[bytes], name: str, limit: int) -> str:
+    size = _member(source, name, limit)
+    return b"".join(_pieces(source, size)).decode("utf-8")
 
 
-def _copy(body: IO[bytes], target: IO[bytes], release: SystemRelease) -> None:
-    digest, written = hashlib.sha256(), 0
-    while chunk := body.read(1 << 20):
-        written += len(chunk)
-        digest.update(chunk)
-        target.write(chunk)
-    if written != release.bundle_bytes or not hmac.compare_digest(digest.hexdigest(), release.bundle_digest):
+def _pieces(source: IO[bytes], size: int) -> Iterator[bytes]:
+    """The body of a member, then past the zeros that fill its last block. Raises UpdateRefusedError."""
+    left = size
+    while left:
+        chunk = source.read(min(left, 1 << 20))
+        if not chunk:
+            raise UpdateRefusedError("is not an update file: it is cut off")
+        left -= len(chunk)
+        yield chunk
+    source.read(-size % tarfile.BLOCKSIZE)
+
+
+def _copy(source: IO[bytes], size: int, target: IO[bytes], release: SystemRelease) -> None:
+    digest = hashlib.sha256()
+    if size == release.bundle_bytes:
+        for chunk in _pieces(source, size):
+            digest.update(chunk)
+            target.write(chunk)
+    if not hmac.compare_digest(digest.hexdigest(), release.bundle_digest):
         raise UpdateRefusedError(f"the bundle is not the one that {RELEASE} names: damaged, or another one")

@@ -20,9 +20,7 @@ from sync.errors import InvalidInputError, StoreError
 SCHEME = "s3"
 CONNECT_S, READ_S, TRIES = 10, 60, 4
 DELETE_AT_ONCE = 1000  # the most that one DeleteObjects takes
-MOST_PAGES = (
-    200_000  # of one listing, 1000 keys each; a store that never ends it would hold the purge for ever
-)
+MOST_PAGES = 200_000  # of one listing, 1000 keys each: one that never ends would hold the purge for ever
 NOT_THERE = frozenset({"NoSuchKey", "NoSuchBucket", "404", "InvalidRange"})
 
 
