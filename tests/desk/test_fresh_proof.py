@@ -17,6 +17,7 @@ from sync.department.desk.documents.local import LocalForm
 from sync.department.desk.holds.calls import ExportForm, _access
 from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.desk.json_forms import to_json
+from sync.department.desk.machine.unit_calls import RevokeUnitForm
 from sync.department.desk.operations import OPERATIONS
 from sync.department.desk.people.passkeys import (
     Options,
@@ -496,6 +497,18 @@ def test_a_covert_entry_asks_for_a_proof_and_so_does_the_yes_to_it(department: D
     department.prove("chief", chief, "hotlist/add", agreed)
     department.call("hotlist/add", chief, agreed)
     assert [one.recipients for one in department.front.list_entries("local")] == [("disp1",)]
+
+
+def test_an_open_session_alone_takes_no_unit_out_of_service(department: Department) -> None:
+    token, form = browser(department, "chief"), RevokeUnitForm(unit="car-7", reason="stolen from the yard")
+    names = [one.name for one in department.front.state.units(department.clock.us)]
+    assert "car-7" in names
+    with pytest.raises(FreshProofError):
+        department.call("unit/revoke", token, form)
+    assert [one.name for one in department.front.state.units(department.clock.us)] == names
+    department.prove("chief", token, "unit/revoke", form)
+    department.call("unit/revoke", token, form)
+    assert "car-7" not in [one.name for one in department.front.state.units(department.clock.us)]
 
 
 def test_what_is_refused_anyway_asks_for_no_proof(department: Department) -> None:

@@ -1,9 +1,10 @@
-"""Which calls ask for a fresh proof: what leaves the desk, what keeps it beyond its year, who else gets in.
+"""Which calls ask for a fresh proof: what leaves the desk, what keeps it beyond its year, who else gets in,
+which unit is shut out.
 
 A stolen session (a screen left open, a stolen cookie) opens what its person could open, but removes nothing,
-gives no one access, hides no entry, registers no passkey and replaces no password or authenticator. Asking a
-second person (`propose`) does none of that yet. A proof is of the one call that asked for it, made once.
-`demanding` says to the door that the call under way asks for one.
+gives no one access, shuts no unit out, hides no entry, registers no passkey and replaces no password or
+authenticator. Asking a second person (`propose`) does none of that yet. A proof is of the one call that asked
+for it, made once. `demanding` says to the door that the call under way asks for one.
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ PROVEN_CALLS: Mapping[str, Asks] = {
     "grant/lend": _made_now,
     "hotlist/add": _covert,
     "change/approve": _second_word,
+    "unit/revoke": _made_now,
     "user/passkey-options": _made_now,
     "user/passkey": _made_now,
     "user/remove-passkey": _made_now,

@@ -1,4 +1,4 @@
-"""The fresh proof that a hold, an export, sharing, a grant or a covert entry requires of an open session.
+"""The fresh proof that some calls (desk/proofs.py) require of an open session.
 
 The server keeps the form that required it, and restores it, unsent, after the proof.
 """
