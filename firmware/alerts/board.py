@@ -7,6 +7,7 @@ restart can be counted but not opened here: its key was in memory alone. The dep
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
 
@@ -44,7 +45,8 @@ _VERDICTS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenAlert:
-    """One alert on the board. `sightings`: reads of the same vehicle since, the first included."""
+    """One alert on the board. `sightings`: reads of the same vehicle since, the first included. `visit`: what
+    the episodes know it by."""
 
     number: int
     read: int
@@ -52,6 +54,7 @@ class OpenAlert:
     entry: ListEntry = field(repr=False)
     entry_digest: bytes = field(repr=False)
     match: ListMatch = field(repr=False)
+    visit: Hashable = field(repr=False)
     state: AlertState
     sightings: int = 1
     last_us: int = 0
@@ -63,11 +66,6 @@ class OpenAlert:
         return Wanted(
             plate=entry.plate, state=entry.state, requester=entry.requester, approver=entry.approver
         )
-
-    @property
-    def subject(self) -> Hashable:
-        """What is wanted, and by which list: see `ListEntry.subject`."""
-        return self.match.head.list_id, self.entry.subject
 
 
 class AlertBoard:
@@ -91,13 +89,15 @@ class AlertBoard:
 
     def raise_alerts(self, read: int, matches: list[ListMatch], at_us: int) -> list[OpenAlert]:
         """Record the matches of a stored read; the new alerts, durable. Raises StorageError, OSError."""
-        made = []
+        made, met = [], Counter[Hashable]()
         for one in matches:
             subject = (one.head.list_id, one.entry.subject)
+            visit = (*subject, met[subject])  # two entries that want the same are two alerts
+            met[subject] += 1
             with self._lock:
-                if one.sounds and self._episodes.settled(subject, at_us):
+                if one.sounds and self._episodes.settled(visit, at_us):
                     one = replace(one, silent=("just checked",))  # noqa: PLW2901
-                known = self._episodes.ongoing(subject, at_us, sounds=one.sounds)
+                known = self._episodes.ongoing(visit, at_us, sounds=one.sounds)
                 alert = self._open.get(known) if known is not None else None
                 if alert is not None:
                     alert = replace(alert, sightings=alert.sightings + 1, last_us=at_us)
@@ -106,10 +106,10 @@ class AlertBoard:
                 if alert is not None:
                     self._changed(alert, "sighting")
                 continue
-            made.append(self._raise(read, one, at_us))
+            made.append(self._raise(read, one, visit, at_us))
         return made
 
-    def _raise(self, read: int, one: ListMatch, at_us: int) -> OpenAlert:
+    def _raise(self, read: int, one: ListMatch, visit: Hashable, at_us: int) -> OpenAlert:
         category = self._terms().category(one.entry.category)
         record = Alert(
             read=read,
@@ -133,13 +133,14 @@ class AlertBoard:
             entry=one.entry,
             entry_digest=one.entry_digest,
             match=one,
+            visit=visit,
             state=AlertState(raised_us=at_us),
             last_us=at_us,
         )
         with self._lock:
             self._open[number] = alert
             self.raised += 1
-            self._episodes.begin(alert.subject, number, at_us, sounds=one.sounds)
+            self._episodes.begin(visit, number, at_us, sounds=one.sounds)
             self._make_room()
         self._changed(alert, "raised")
         return alert
@@ -180,20 +181,22 @@ class AlertBoard:
             self._open[number] = alert
             if step.step is AlertEvent.CLOSED:
                 del self._open[number]
-                self._end_visit(alert, step.at_us)
-            elif step.step is AlertEvent.RECALLED:
-                self._episodes.end(alert.subject)
+            self._end_visit(alert, step)
         if step.step is AlertEvent.ANSWERED and step.answer is not None:
             self._decided(alert, step)
         self._changed(alert, str(step.step))
         return alert
 
-    def _end_visit(self, alert: OpenAlert, at_us: int) -> None:
-        """After a close: the wanted vehicle may follow the one that was not it. Under the lock."""
-        if alert.state.answer in NEGATIVE:
-            self._episodes.settle(alert.subject, at_us)
-        elif alert.state.answer is not AlertAnswer.CONFIRMED:
-            self._episodes.end(alert.subject)
+    def _end_visit(self, alert: OpenAlert, step: AlertStep) -> None:
+        """The wanted vehicle may follow one that is not it, or of which no one could tell. Under the lock."""
+        if step.step is AlertEvent.ANSWERED and step.answer in NEGATIVE:
+            self._episodes.settle(alert.visit, step.at_us)
+        elif (
+            step.step is AlertEvent.RECALLED
+            or (step.step is AlertEvent.ANSWERED and step.answer is AlertAnswer.CANNOT_TELL)
+            or (step.step is AlertEvent.CLOSED and alert.state.answer is None)
+        ):
+            self._episodes.end(alert.visit)
 
     def _decided(self, alert: OpenAlert, step: AlertStep) -> None:
         verdict = _VERDICTS.get(step.answer) if step.answer is not None else None

@@ -163,6 +163,22 @@ def test_a_witness_alone_moves_no_stamp_and_its_error_ends_with_it(
     assert founded.demand_sure("a purge") == machine.wall
 
 
+@pytest.mark.parametrize("off_us", [11 * MINUTE_US, 10 * HOUR_US, -11 * MINUTE_US, -10 * HOUR_US])
+def test_after_a_weekend_without_power_a_witness_holds_the_time_back_by_its_own_error_at_most(
+    tmp_path: Path, machine: Machine, off_us: int
+) -> None:
+    """The machine's clock is right, and the witness's is not."""
+    before = DepartmentTime(tmp_path, machine.clocks)
+    before.found()
+    machine.restart(30 * HOUR_US)
+    after = DepartmentTime(tmp_path, machine.clocks)
+    after.known(START_US)
+    for _ in range(3):
+        machine.run(MINUTE_US)
+        assert not after.confirm(machine.wall - off_us, "witness")
+        assert machine.wall - max(0, off_us) <= after.now_us() <= machine.wall
+
+
 def test_one_unit_alone_confirms_nothing(tmp_path: Path, machine: Machine) -> None:
     DepartmentTime(tmp_path, machine.clocks).found()
     machine.restart(off_us=30 * DAY_US)

@@ -20,6 +20,7 @@ from sync.department.desk.transparency.rules import (
     Seen,
     Tally,
     count,
+    silent_before,
 )
 from sync.department.journal.alert_entries import AlertKnown, AlertStepTaken
 from sync.department.journal.change_entries import (
@@ -44,12 +45,15 @@ SEEN = Seen(
 One = tuple[str, tuple[str, ...], tuple[int, ...]]
 
 
-def counted(*facts: One) -> Any:
-    made = (
+def made_of(*facts: One) -> list[Fact]:
+    return [
         Fact(entry=at, kind=kind, words=words, numbers=numbers)
         for at, (kind, words, numbers) in enumerate(facts)
-    )
-    return count(made, SEEN)
+    ]
+
+
+def counted(*facts: One) -> Any:
+    return count(made_of(*facts), SEEN)
 
 
 EMPTY = counted()
@@ -221,3 +225,5 @@ def test_a_source_that_is_wrong_too_often_is_named(
     ]
     planted = [known("p", planted=1), step("p", ANSWERED, AlertAnswer.WRONG_CHARACTER.value)]
     assert counted(*facts, *planted).silent_sources == silent
+    misread = bool(silent) or (AlertAnswer.WRONG_CHARACTER in answers and AlertAnswer.CONFIRMED in answers)
+    assert silent_before(made_of(*facts, *planted), TERMS) == (("DOJ",) if misread else ())

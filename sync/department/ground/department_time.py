@@ -218,6 +218,9 @@ class DepartmentTime:
         if self._dissent is not None:
             said = self._dissent[0] + max(0, running - self._dissent[1])
             believed = said if self._unmarked else self._mark.confirmed_us + self._mark.elapsed(running)
+            believed = max(
+                believed, min(said, wall)
+            )  # without power no time ran: the earlier of the two clocks
             held = max(self._floor, min(believed, self._ceiling(running)))
             direction = "ahead" if wall > said else "behind"
             return Doubt(direction=direction, by_us=abs(wall - said), wall_us=wall, held_us=held)

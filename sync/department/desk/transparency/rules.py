@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from storage.alert_life import AlertAnswer, AlertEvent
+from storage.alert_life import NEGATIVE, AlertAnswer, AlertEvent
 from storage.alert_terms import AlertTerms
 from sync.department.desk.alerts.rules import LEAST_PEOPLE, SOURCE_WRONG, SourceShare
 from sync.department.desk.transparency.facts import Fact
@@ -308,9 +308,19 @@ def _hits(sums: _Sums) -> Hits:
     )
 
 
-def _silent_sources(sums: _Sums, terms: AlertTerms) -> tuple[str, ...]:
+def silent_before(facts: Iterable[Fact], terms: AlertTerms) -> tuple[str, ...]:
+    """The silent sources by the rule of earlier versions: misreadings counted against their source."""
+    sums = _Sums()
+    for fact in facts:
+        _add_alert(sums, fact)
+    return _silent_sources(sums, terms, NEGATIVE)
+
+
+def _silent_sources(
+    sums: _Sums, terms: AlertTerms, wrong: frozenset[AlertAnswer] = SOURCE_WRONG
+) -> tuple[str, ...]:
     checked, rejected = Counter[str](), Counter[str]()
-    negative = {one.value for one in SOURCE_WRONG}
+    negative = {one.value for one in wrong}
     for alert, answer in sums.answers.items():
         if alert in sums.hits and answer != AlertAnswer.CANNOT_TELL.value:
             source = sums.hits[alert][0]
