@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import drawn_images
 import pytest
+from desk_asking import account
 from desk_twins import CAD, GROUND, Department
 from flipped import flip
 
@@ -244,6 +245,10 @@ def test_an_approval_holds_for_that_search_by_that_person_for_a_day(
         with pytest.raises(DeskRefusal) as refused:
             department.call("inquiry/run", tokens(other), form)
         assert refused.value.code == "other-approval"
+    department.call("user/set", tokens("chief"), account("super", active=False))
+    with pytest.raises(DeskRefusal) as refused:
+        run(department, tokens("comm1"), query, proposal=proposal)
+    assert refused.value.code == "approver-gone"
     department.clock.step(25 * HOUR_US)
     with pytest.raises(DeskRefusal) as refused:
         run(department, department.logon("comm1"), query, proposal=proposal)

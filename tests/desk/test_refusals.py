@@ -246,19 +246,25 @@ def test_a_training_in_fewer_topics_than_the_policy_asks_is_none(department: Dep
     assert refused.value.code == "training-topics"
 
 
-def test_who_leaves_between_the_approval_and_the_act_takes_neither_back(
+def test_who_leaves_between_the_approval_and_the_act_takes_it_along_and_no_act_back(
     department: Department, tokens: Tokens
 ) -> None:
-    """What was approved stays approved by whom it was; what the approver may do has ended."""
+    """What was made stays approved by whom it was; a word not yet used ends with its person."""
     form = account(user="pup", roles=(Role.DISPATCHER,))
     made = department.call("user/set", tokens("chief"), replace(form, propose=True))
     assert isinstance(made, Entered)
     yes = DecideForm(proposal=made.entry, granted=True, reason="known to me")
     department.call("change/approve", tokens("deputy"), yes)
-    department.call("user/set", tokens("chief"), account(user="deputy", roles=(), active=False))
     department.call("user/set", tokens("chief"), replace(form, approval=made.entry))
-    making = department.desk.book.roster.makings[-1]
-    assert (making.user, making.by, making.second) == ("pup", "chief", "deputy")
+    more = replace(form, user="pup2")
+    asked = department.call("user/set", tokens("chief"), replace(more, propose=True))
+    assert isinstance(asked, Entered)
+    department.call("change/approve", tokens("deputy"), replace(yes, proposal=asked.entry))
+    department.call("user/set", tokens("chief"), account(user="deputy", roles=(), active=False))
+    again = replace(more, approval=asked.entry)
+    assert code_of(department, "user/set", tokens("chief"), again) == "approver-gone"
+    makings = [(one.user, one.by, one.second) for one in department.desk.book.roster.makings]
+    assert ("pup", "chief", "deputy") in makings
 
 
 def test_forms_of_other_calls_and_periods_of_no_time_are_refused(

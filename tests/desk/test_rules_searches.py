@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
-from log_entries import GROUND, NOW_US, POLICY, code_of, entry, refused
+from log_entries import GROUND, NOW_US, POLICY, account, accounts, code_of, entry, refused
 
 from storage.times import DAY_US, HOUR_US, MINUTE_US
 from sync.department.desk.changes import rules as changes
@@ -35,6 +35,7 @@ from sync.department.journal.inquiry_entries import (
     SearchProposed,
 )
 from sync.department.policy.refusals import FormError
+from sync.department.policy.roles import Role
 
 TERMS = POLICY.inquiry
 QUERY = Query(plate="8XYZ123", since_us=NOW_US - DAY_US, until_us=NOW_US)
@@ -259,6 +260,7 @@ class Form:
 
 
 CALL = WantedChange(call="user/set", about="dan", summary="", user="ben", now_us=NOW_US)
+CAT = accounts(("ann", account("cat", Role.CCAT_SUPERVISOR)))
 PROPOSAL = changes.proposal_of("user/set", Form(what="a"), "dan", "")
 
 
@@ -321,25 +323,34 @@ def test_an_approved_change_is_that_form_by_that_person(
 ) -> None:
     waits = states(**made)
     asked = replace(Form(what="a", approval=5), **form)
-    assert code_of(changes.to_use, POLICY, waits, asked, replace(CALL, **wanted)) == code
+    assert code_of(changes.to_use, POLICY, waits, CAT, asked, replace(CALL, **wanted)) == code
     assert changes.state_of(POLICY, waits, waits.proposed[5], NOW_US) == state
 
 
 def test_an_approved_change_is_made_once() -> None:
     waits, form = states(decided_us=0), Form(what="a", approval=5)
-    used = changes.to_use(POLICY, waits, form, CALL)
+    used = changes.to_use(POLICY, waits, CAT, form, CALL)
     assert used == ChangeUsed(proposal=5, about="dan", second="cat")
     assert changes.used_for(used, "eve").about == "eve"
     waits.apply(entry(7, "ben", used))
-    refused("used-approval", changes.to_use, POLICY, waits, form, CALL)
+    refused("used-approval", changes.to_use, POLICY, waits, CAT, form, CALL)
     assert changes.state_of(POLICY, waits, waits.proposed[5], NOW_US) == "made"
+
+
+@pytest.mark.parametrize(
+    "now", [account("cat", Role.OFFICER), account("cat", Role.CCAT_SUPERVISOR, active=False)]
+)
+def test_an_approved_change_is_made_while_its_approver_may_approve(now: Note) -> None:
+    gone = accounts(("ann", account("cat", Role.CCAT_SUPERVISOR)), ("ann", now))
+    asked = Form(what="a", approval=5)
+    refused("approver-gone", changes.to_use, POLICY, states(decided_us=0), gone, asked, CALL)
 
 
 def test_the_same_change_is_proposed_once_by_a_person_and_only_where_one_is_needed() -> None:
     waits, form = states(), Form(what="a", propose=True)
 
     def owed(form: Form, user: str = "ben", **how: bool) -> object:
-        return changes.second_person(POLICY, waits, form, replace(CALL, user=user), **how)
+        return changes.second_person(POLICY, waits, CAT, form, replace(CALL, user=user), **how)
 
     refused("proposed", owed, form, needed=True)
     assert owed(form, "eve", needed=True) == PROPOSAL

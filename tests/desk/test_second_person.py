@@ -97,6 +97,24 @@ def test_an_approval_ends_with_its_hours_and_is_the_proposers_alone(
     assert code_of(department, "user/set", chief, replace(form, approval=number)) == "declined"
 
 
+@pytest.mark.parametrize(
+    "gone", [{"active": False}, {"roles": (Role.OFFICER,)}], ids=["account removed", "role taken away"]
+)
+def test_an_approval_ends_with_the_person_who_gave_it(
+    department: Department, tokens: Tokens, gone: dict[str, Any]
+) -> None:
+    form = account("pup", Role.DISPATCHER)
+    number = proposed(department, "user/set", tokens("chief"), form)
+    yes = DecideForm(proposal=number, granted=True, reason="known to me")
+    department.call("change/approve", tokens("super"), yes)
+    department.call("user/set", tokens("chief"), replace(account("super"), **gone))
+    approved = replace(form, approval=number)
+    assert code_of(department, "user/set", tokens("chief"), approved) == "approver-gone"
+    again = proposed(department, "user/set", tokens("chief"), form)
+    department.call("change/approve", tokens("deputy"), replace(yes, proposal=again))
+    department.call("user/set", tokens("chief"), replace(form, approval=again))
+
+
 def test_taking_every_approver_away_does_not_bring_the_first_day_back(
     department: Department, tokens: Tokens
 ) -> None:

@@ -10,11 +10,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from storage.times import HOUR_US
+from sync.department.desk.people.rules import Accounts, demand_approver
 from sync.department.journal.change_entries import ChangeDecided, ChangeProposed, ChangeUsed
 from sync.department.journal.entries import Entry
 from sync.department.journal.statements import form_fields, proposal_digest
 from sync.department.policy.policy import Policy
 from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError
+from sync.department.policy.roles import Call
 
 CLAUSE = "463.4"
 
@@ -105,7 +107,9 @@ def to_decide(policy: Policy, changes: ChangeStates, number: int, second: str, n
     return entry.note
 
 
-def to_use(policy: Policy, changes: ChangeStates, form: ChangeForm, wanted: WantedChange) -> ChangeUsed:
+def to_use(
+    policy: Policy, changes: ChangeStates, roster: Accounts, form: ChangeForm, wanted: WantedChange
+) -> ChangeUsed:
     """The second person's fresh, unused yes to exactly this form by this person. Raises DeskRefusal."""
     number = form.approval
     entry, decision = changes.proposed.get(number), changes.decided.get(number)
@@ -129,6 +133,7 @@ def to_use(policy: Policy, changes: ChangeStates, form: ChangeForm, wanted: Want
         raise DeskRefusal("that approval was used", code="used-approval", clause=CLAUSE)
     if not _in_time(policy, decision, wanted.now_us):
         raise DeskRefusal("that approval is out of date", code="old-approval", clause=CLAUSE)
+    demand_approver(policy, roster, decision.stamp.user, Call.CHANGE_APPROVE, CLAUSE)
     return ChangeUsed(proposal=number, about=wanted.about, second=decision.stamp.user)
 
 
@@ -160,6 +165,7 @@ def used_for(used: ChangeUsed, about: str) -> ChangeUsed:
 def second_person(
     policy: Policy,
     changes: ChangeStates,
+    roster: Accounts,
     form: ChangeForm,
     wanted: WantedChange,
     *,
@@ -178,4 +184,4 @@ def second_person(
         return proposed
     if not needed or alone:
         return []
-    return [to_use(policy, changes, form, wanted)]
+    return [to_use(policy, changes, roster, form, wanted)]

@@ -109,7 +109,9 @@ def sign(front: DeskContext, token: str, form: SignForm) -> Signed:
             now_us=caller.at_us,
         )
         needed = form.kind != "configuration"
-        second = changes.second_person(desk.policy, desk.book.changes, form, wanted, needed=needed)
+        second = changes.second_person(
+            desk.policy, desk.book.changes, desk.book.roster, form, wanted, needed=needed
+        )
         if isinstance(second, ChangeProposed):
             return [second], lambda made: (made[0], 0, True)
         note = DocumentSigned(name=name, digest=digest, size=len(form.body), unit=form.unit, expires_us=-1)

@@ -103,7 +103,9 @@ def push(front: DeskContext, token: str, form: ListForm) -> Pushed:
             user=caller.user,
             now_us=caller.at_us,
         )
-        second = changes.second_person(desk.policy, desk.book.changes, form, wanted, needed=True)
+        second = changes.second_person(
+            desk.policy, desk.book.changes, desk.book.roster, form, wanted, needed=True
+        )
         if isinstance(second, ChangeProposed):
             return [second], lambda entries: (entries[0], caller.at_us, made, True)
         demand(

@@ -94,7 +94,9 @@ def add(front: DeskContext, token: str, form: LocalForm) -> LocalChanged:
             user=caller.user,
             now_us=caller.at_us,
         )
-        second = changes.second_person(desk.policy, desk.book.changes, form, wanted, needed=True)
+        second = changes.second_person(
+            desk.policy, desk.book.changes, desk.book.roster, form, wanted, needed=True
+        )
         if isinstance(second, ChangeProposed):
             return [second], lambda made: (made[0], caller, None)
         approver = second[0].second

@@ -282,7 +282,9 @@ def issue(front: DeskContext, token: str, form: GrantForm) -> Granted:
             now_us=now,
         )
         needed = takes_two_people(grant.commands)
-        second = changes.second_person(desk.policy, desk.book.changes, form, wanted, needed=needed)
+        second = changes.second_person(
+            desk.policy, desk.book.changes, desk.book.roster, form, wanted, needed=needed
+        )
         if isinstance(second, ChangeProposed):
             return [second], lambda made: (made[0], None)
         return [*second, _note(grant, SIGNER)], lambda made: (made[-1], grant)

@@ -215,7 +215,9 @@ def place(front: DeskContext, token: str, form: HoldForm) -> Placed:
             call="hold/place", about=form.number, summary=summary, user=caller.user, now_us=caller.at_us
         )
         needed = _asks_two(form) or not found >= set(form.reads)
-        second = changes.second_person(desk.policy, desk.book.changes, form, wanted, needed=needed)
+        second = changes.second_person(
+            desk.policy, desk.book.changes, desk.book.roster, form, wanted, needed=needed
+        )
         if isinstance(second, ChangeProposed):
             return [second], lambda made: (made[0], True)
         approval = form.approval if second else -1
@@ -265,7 +267,9 @@ def export(front: DeskContext, token: str, form: ExportForm) -> Exported:
         wanted = changes.WantedChange(
             call="hold/export", about=str(form.hold), summary=summary, user=caller.user, now_us=caller.at_us
         )
-        second = changes.second_person(desk.policy, desk.book.changes, form, wanted, needed=needed)
+        second = changes.second_person(
+            desk.policy, desk.book.changes, desk.book.roster, form, wanted, needed=needed
+        )
         if isinstance(second, ChangeProposed):
             return [second], lambda made: (made[0], None)
         approval = form.approval if second else -1

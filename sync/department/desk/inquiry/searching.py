@@ -18,6 +18,7 @@ from sync.department.desk.desk import Caller, Plan
 from sync.department.desk.inquiry import rules
 from sync.department.desk.inquiry.forms import Answer, AskForm, Entered, Estimate, PageForm
 from sync.department.desk.machine.naming_logs import name_logs_of
+from sync.department.desk.people.rules import demand_approver
 from sync.department.desk.people.training import demand_current
 from sync.department.ground.local_time import local
 from sync.department.journal.change_entries import RequestTaken
@@ -136,9 +137,10 @@ def plan_search(
             notes.append(RequestTaken(request=request))
         if wide:
             wanted = SearchProposed(query=query, ground=ground, request=request)
-            rules.approval_to_use(
+            second = rules.approval_to_use(
                 desk.policy, desk.book.queue, proposal, wanted, caller.user, now_us=caller.at_us
             )
+            demand_approver(desk.policy, desk.book.roster, second, Call.INQUIRY_APPROVE, "463.5 (a)")
             notes.append(ApprovalUsed(proposal=proposal))
         if most and not is_exact(query):
             _demand_few(front, query, most)

@@ -101,7 +101,7 @@ def _second(  # noqa: PLR0917 - what a proposal says
     wanted = changes.WantedChange(
         call=call, about=about, summary=summary, user=caller.user, now_us=caller.at_us
     )
-    made = changes.second_person(desk.policy, desk.book.changes, form, wanted, needed=True)
+    made = changes.second_person(desk.policy, desk.book.changes, desk.book.roster, form, wanted, needed=True)
     return made if isinstance(made, ChangeProposed) else list[Note](made)
 
 

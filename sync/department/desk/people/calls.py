@@ -205,7 +205,9 @@ def second_of(
         call=call, about=about, summary=summary, user=caller.user, now_us=caller.at_us
     )
     alone = not people.has_approvers(desk.policy, desk.book.roster, caller.user)
-    return changes.second_person(desk.policy, desk.book.changes, form, wanted, needed=needed, alone=alone)
+    return changes.second_person(
+        desk.policy, desk.book.changes, desk.book.roster, form, wanted, needed=needed, alone=alone
+    )
 
 
 def hand_office_over(front: DeskContext, token: str, form: HandoverForm) -> Entered:

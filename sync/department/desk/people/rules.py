@@ -288,6 +288,19 @@ def takes_two(policy: Policy, roles: Iterable[Role]) -> bool:
     return not TAKES_TWO.isdisjoint(calls_of(policy, roles))
 
 
+def demand_approver(policy: Policy, roster: Accounts, user: str, call: Call, clause: str) -> None:
+    """An approval ends with the account that gave it, or with its role; a designation that ended since leaves
+    it good for its hours. Raises DeskRefusal."""
+    account = roster.accounts.get(user)
+    if account is None or not account.active or call not in calls_of(policy, account.roles):
+        raise DeskRefusal(
+            "the person who approved it may approve no more",
+            code="approver-gone",
+            clause=clause,
+            cure="propose it again, for another person to approve",
+        )
+
+
 def has_approvers(policy: Policy, roster: Accounts, user: str) -> bool:
     """Whether a person other than `user` ever could approve: until then the first administrator acts alone.
 
