@@ -320,22 +320,6 @@ def test_what_the_systems_export_lacked_no_person_finds_again(department: Depart
     assert department.desk.book.cases.unknown == {}
 
 
-def test_the_system_looks_itself_at_what_a_person_compared_before_it(
-    department: Department, tokens: Tokens
-) -> None:
-    searched(department, tokens("disp1"))
-    department.clock.step(25 * HOUR_US)
-    by_system(department, b"number\n26-001234\n")
-    invented = searched(department, department.logon("comm1"), "26-998877")
-    department.clock.step(25 * HOUR_US)
-    assert compared(department, "super", b"number\n26-998877\n").known == 1
-    by_system(department, b"number\n26-001234\n")
-    assert department.desk.book.cases.unknown == {invented: "comm1"}
-    department.clock.step(40 * DAY_US)  # the folder was empty for long: what people compared stands
-    assert compared(department, "super", b"number\n26-001234\n").accesses == 0
-    assert by_system(department, b"number\n26-000001\n") == 0
-
-
 def test_the_system_names_look_ups_that_are_all_under_invented_numbers(
     department: Department, tokens: Tokens
 ) -> None:

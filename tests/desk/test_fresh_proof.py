@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import httpx
 import pytest
@@ -373,9 +374,13 @@ def demand_named(
     assert any(f"entry {export}:" in one and why in one for one in problems(department))
 
 
-def test_the_key_of_a_session_exports_nothing_without_its_person(department: Department) -> None:
-    """Root has the key of a browser's session, and waits for its person to go."""
-    form, root = export_of(department), Root(department)
+@pytest.mark.parametrize("propose", [False, True, 1])
+def test_the_key_of_a_session_exports_nothing_without_its_person(
+    department: Department, propose: Any
+) -> None:
+    """Root has the key of a browser's session, and waits for its person to go; a form that says that it only
+    proposes makes the act itself no proposal."""
+    form, root = replace(export_of(department), propose=propose), Root(department)
     token = browser(department, "super")
     department.clock.step(15 * MINUTE_US)
     demand_named(department, root, token, form, "", "super made no proof for it")

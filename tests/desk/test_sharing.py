@@ -8,6 +8,7 @@ from dataclasses import replace
 from io import BytesIO
 
 import pytest
+from desk_root import problems
 from desk_twins import GROUND, Department
 from flipped import flip
 from packages import signed_again, unpacked
@@ -235,6 +236,20 @@ def test_requests_are_listed_and_the_letter_is_read_by_who_reviews_it_as_an_entr
         "share/deliver", tokens("super"), DeliverForm(request=request, scope=scope, ground=GROUND)
     )
     assert states() == [(routed, 0), ("approved", 1)]
+
+
+def test_a_request_that_an_earlier_version_took_is_delivered_whole(
+    department: Department, tokens: Tokens, form: ShareForm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It could ask for what is read later; what was read by then leaves, and the log verifies."""
+    later = replace(form, scope=replace(form.scope, until_us=form.scope.until_us + 5 * DAY_US))
+    with monkeypatch.context() as patch:
+        patch.setattr("sync.department.desk.sharing.rules.TODAY_US", 30 * DAY_US)
+        request = approved(department, tokens, later)
+    made = department.call("share/deliver", tokens("super"), DeliverForm(request=request, ground=GROUND))
+    assert isinstance(made, Delivery)
+    assert made.count
+    assert problems(department) == ()
 
 
 def test_who_approved_a_request_does_not_deliver_it(

@@ -293,7 +293,7 @@ def demand_made(note: Note, said: Statement) -> Rule:
         form = said.fields()
     except StorageError:
         raise UnsignedError("the signed form is malformed") from None
-    if form.get("propose") is True and not isinstance(note, ChangeProposed):
+    if form.get("propose", False) is not False and not isinstance(note, ChangeProposed):
         raise UnsignedError("the signed call only proposes it")
     plain = to_plain(note)
     if not all(plain[name] == form[name] for name in rule.same if name in form):

@@ -17,8 +17,9 @@ from dataclasses import dataclass, field, replace
 from storage.errors import StorageError
 from storage.times import HOUR_US, MINUTE_US
 from sync.department.journal import statements
+from sync.department.journal.change_entries import ChangeProposed
 from sync.department.journal.entries import Entry
-from sync.department.journal.entry_base import Stamp
+from sync.department.journal.entry_base import Note, Stamp
 from sync.department.journal.passkeys import PasskeySet, ProvenUse, demand_answer, proof_of
 from sync.department.journal.person_entries import CODE, PASSKEY, FreshProof
 from sync.department.journal.second_hands import UnsignedError, forget
@@ -109,15 +110,16 @@ class PersonProofs:
             return -1, None
         return int(number), self.made.get(int(number))
 
-    def demand(self, stamp: Stamp, said: Statement, opened_us: int) -> None:
+    def demand(self, entry: Entry, said: Statement, opened_us: int) -> None:
         """What an entry says it was proven by was made for just this call, and for no call before; and one
         that needs a proof has it. `opened_us`: when the session's key was certified. Raises UnsignedError."""
+        stamp = entry.stamp
         number, proof = self.named(stamp)
         by_passkey = stamp.proven.startswith(f"{PASSKEY},")
         if proof is None:
             if by_passkey and self.bound:
                 raise UnsignedError("the passkey was asked for another call")
-            if self.once and stamp.at_us - opened_us >= LONGEST_US and needs_proof(said):
+            if self.once and stamp.at_us - opened_us >= LONGEST_US and needs_proof(said, entry.note):
                 raise UnsignedError(f"{stamp.user} made no proof for it")
             return
         if (proof.session, proof.use) != (stamp.session, proof_of(said.call, said.form)):
@@ -132,9 +134,11 @@ class PersonProofs:
         self.made[number] = replace(proof, by=by)
 
 
-def needs_proof(said: Statement) -> bool:
-    """Whether this call needs a proof whatever the state of the desk is."""
-    return said.call in DEMANDING and not said.fields().get("propose")
+def needs_proof(said: Statement, note: Note) -> bool:
+    """Whether this entry of a call needs a proof whatever the state of the desk is: all but a proposal, which
+    the entry is and the form says."""
+    proposed = isinstance(note, ChangeProposed) and said.fields().get("propose") is True
+    return said.call in DEMANDING and not proposed
 
 
 def _demand_passkey(user: str, note: FreshProof, challenge: bytes, keys: Sequence[PasskeySet]) -> None:

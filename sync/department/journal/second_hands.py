@@ -364,12 +364,17 @@ class SecondHands:
         if decision is None or asked is None or decision.user == said.user:
             raise UnsignedError("no second person signed its approval")
         scope = _form(said).get("scope")
-        wanted = scope if isinstance(scope, dict) else {}
-        since_us, until_us = wanted.get("since_us", asked.since_us), wanted.get("until_us", asked.until_us)
-        within = asked.since_us <= since_us and until_us <= asked.until_us
-        query = Query(plate=access.plate, since_us=since_us, until_us=until_us)
-        if not (within and access.elements == query.text() and _plate_digest(access.plate) in asked.plates):
-            raise UnsignedError("it is beyond what the agency asked for")
+        # without one: all that was read by the time it was asked for, and in older logs up to what was asked
+        until = (min(asked.until_us, asked.at_us + DAY_US), asked.until_us)
+        times = [(asked.since_us, one) for one in until]
+        if isinstance(scope, dict):
+            times = [(scope.get("since_us", asked.since_us), scope.get("until_us", asked.until_us))]
+        for since_us, until_us in times:
+            within = asked.since_us <= since_us and until_us <= asked.until_us
+            query = Query(plate=access.plate, since_us=since_us, until_us=until_us)
+            if within and access.elements == query.text() and _plate_digest(access.plate) in asked.plates:
+                return
+        raise UnsignedError("it is beyond what the agency asked for")
 
     def demand_change(
         self, said: Statement, entry: Entry, *, needed: bool, people: Iterable[str], about: str = ""

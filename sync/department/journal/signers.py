@@ -318,7 +318,7 @@ class Signers:
             )
         if session.locked_us and said.at_us >= session.locked_us:
             raise UnsignedError("its session was locked")
-        self.proven.demand(stamp, said, session.from_us)
+        self.proven.demand(entry, said, session.from_us)
         return said
 
     def roles_of(self, user: str, at_us: int) -> tuple[Role, ...]:

@@ -5,15 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from storage.times import DAY_US
 from sync.department.desk.audit import cases
 from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Desk, Plan
 from sync.department.journal.change_entries import CasesCompared
-from sync.department.journal.entries import Entry
 from sync.department.policy.roles import Call
-
-SYSTEM_DAYS = 31
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,20 +58,10 @@ def compare_cases(front: DeskContext, token: str, form: CompareForm) -> AuditCom
 
 def compared_to(desk: Desk) -> int:
     """Up to when look-ups were held against CAD and RMS."""
-    return _end_of(desk, desk.book.cases.last)
-
-
-def system_compared_to(desk: Desk) -> int:
-    """The same by the system: what a person compared since, with whatever file, it looks at itself. But not
-    where it had no export for a month: a person did it then."""
-    own_us = _end_of(desk, desk.book.cases.last_of_system)
-    return own_us if desk.now_us() - own_us < SYSTEM_DAYS * DAY_US else compared_to(desk)
-
-
-def _end_of(desk: Desk, entry: Entry | None) -> int:
-    if entry is None or not isinstance(entry.note, CasesCompared):
-        return desk.book.opened_us
-    return entry.note.to_us
+    last = desk.book.cases.last
+    return (
+        last.note.to_us if last is not None and isinstance(last.note, CasesCompared) else desk.book.opened_us
+    )
 
 
 def compare_daily(front: DeskContext, exports: Sequence[bytes]) -> int:
@@ -89,7 +75,7 @@ def compare_daily(front: DeskContext, exports: Sequence[bytes]) -> int:
         numbers,
         source,
         before=desk.book.cases,
-        since_us=system_compared_to(desk),
+        since_us=compared_to(desk),
         now_us=desk.now_us(),
     )
     desk.system(note)

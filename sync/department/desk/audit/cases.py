@@ -34,7 +34,6 @@ class Cases:
     than their own compared. `by_system`: the unknown ones of which the system's own export said so."""
 
     last: Entry | None = None
-    last_of_system: Entry | None = None
     compared: int = 0
     known: int = 0
     unknown: dict[int, str] = field(default_factory=dict)
@@ -46,7 +45,6 @@ class Cases:
         if isinstance(note, CasesCompared):
             self.last = entry
             if entry.stamp.user == SYSTEM:
-                self.last_of_system = entry
                 self.by_system |= set(note.unknown)
             self.compared += note.accesses
             self.known += note.known + len(note.found)
