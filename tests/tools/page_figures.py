@@ -229,7 +229,7 @@ def judging_strokes(desk: Windows, department: Department, tasks: Tasks) -> None
     hands.press("j", "Shift+Tab")
     hands.type("the case is known to me")
     hands.press("Enter")
-    supervisor.page.get_by_text("agreed to").first.wait_for()
+    supervisor.page.get_by_text(": approved.").first.wait_for()
     for _ in range(6):
         department.searched(department.logon("comm1"), department.reads[-1:])
     department.call("audit/run", department.logon("super"), PeriodForm())
