@@ -20,6 +20,7 @@ from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.desk.json_forms import to_json
 from sync.department.desk.machine.unit_calls import RevokeUnitForm
 from sync.department.desk.operations import OPERATIONS
+from sync.department.desk.people.challenges import Challenges
 from sync.department.desk.people.passkeys import (
     Options,
     PasskeyForm,
@@ -32,7 +33,7 @@ from sync.department.ground.person_key import read_token
 from sync.department.journal.entries import Refused
 from sync.department.journal.hold_entries import HoldPlaced
 from sync.department.journal.inquiry_entries import Access
-from sync.department.journal.passkeys import proof_of
+from sync.department.journal.passkeys import ProvenUse, proof_of
 from sync.department.journal.person_entries import FreshProof
 from sync.department.journal.proven_uses import DEMANDING
 from sync.department.journal.signed_forms import ACTIONS
@@ -319,6 +320,19 @@ def test_each_of_two_tabs_proves_its_own_call(department: Department) -> None:
         begin_proof(department.desk, browser(department, "super"), first.value.proof)
 
 
+def test_a_session_with_many_refused_calls_pushes_out_its_own_alone() -> None:
+    made = Challenges()
+    made.ask(b"mine", ProvenUse(use="hold/export", form=bytes(32)))
+    for number in range(600):
+        made.ask(b"busy", ProvenUse(use="hold/export", form=number.to_bytes(32, "big")))
+    assert made.asked(b"mine").form == bytes(32)
+    assert made.asked(b"busy").form == (599).to_bytes(32, "big")
+    kept = [ProvenUse(use="hold/export", form=number.to_bytes(32, "big")).name for number in (592, 591)]
+    assert made.asked(b"busy", kept[0]).form == (592).to_bytes(32, "big")
+    with pytest.raises(FormError):
+        made.asked(b"busy", kept[1])
+
+
 def test_a_passkey_is_asked_for_nothing_before_a_call_asks(department: Department) -> None:
     registered(department, "super")
     token = browser(department, "super")
@@ -347,8 +361,9 @@ def test_a_command_of_before_is_told_so_and_locks_no_one_out(department: Departm
         department.call("hold/export", token, form)
     size = department.desk.log.size()
     for _ in range(6):
-        with pytest.raises(FormError, match="older than the department's server"):
+        with pytest.raises(FormError, match="older than the department's server") as refused:
             logons.prove(token, "", department.code("super"), certificate=b"one for a session")
+        assert refused.value.code == "old-command"
     assert department.desk.log.size() == size
     logons.prove(token, PASSWORD, department.code("super"))
     department.call("hold/export", token, form)

@@ -41,7 +41,8 @@ class Budget:
 async def read_body(request: Request, limit: int, seconds: float, add: Callable[[int], None]) -> bytes:
     """The whole body. Raises a refusal: too large, too slow, busy.
 
-    Two clocks: no silence of over `seconds`, and on the whole at least LEAST_BYTES_PER_S after that.
+    What came buys time, LEAST_BYTES_PER_S for a second and `seconds` at most: a line may pause so long, and a
+    client that sent much at once cannot rest on it for hours.
     """
     said = request.headers.get("content-length", "")
     if said.isdecimal() and int(said) > limit:
@@ -50,17 +51,18 @@ async def read_body(request: Request, limit: int, seconds: float, add: Callable[
     total = 0
     stream = request.stream()
     loop = asyncio.get_running_loop()
-    started = loop.time()
+    left_s = seconds
     while True:
-        until = min(loop.time() + seconds, started + seconds + total / LEAST_BYTES_PER_S)
+        began = loop.time()
         try:
-            async with asyncio.timeout_at(until):
+            async with asyncio.timeout_at(began + left_s):
                 piece = await anext(stream, None)
         except TimeoutError:
             raise refuse("too-slow", f"nothing came for {seconds:g} s, or too little for long") from None
         if piece is None:
             return b"".join(pieces)
         total += len(piece)
+        left_s = min(seconds, left_s - (loop.time() - began) + len(piece) / LEAST_BYTES_PER_S)
         if total > limit:
             raise refuse("too-large", f"{limit / 1e6:,.1f} MB at most are taken")
         add(len(piece))

@@ -6,7 +6,7 @@ amount of memory and time. Work runs in threads; the loop only moves bytes.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 import anyio
 from starlette.applications import Starlette
@@ -57,7 +57,11 @@ Answer = Callable[[str, bytes], bytes]
 
 
 def _endpoint(
-    answer: Answer, refusal: Callable[[RefusedByDepartmentError], bytes], budget: Budget, seconds: float
+    answer: Answer,
+    refusal: Callable[[RefusedByDepartmentError], bytes],
+    budget: Budget,
+    seconds: float,
+    limits: Mapping[str, int],
 ) -> Callable[[Request], Awaitable[Response]]:
     limiter = anyio.CapacityLimiter(THREADS)
     events = Sparingly("department.app")
@@ -66,7 +70,7 @@ def _endpoint(
         name = request.path_params["name"]
         try:
             with budget.taking() as add:
-                limit = LIMITS.get(name, messages.MAX_SMALL_BYTES)
+                limit = limits.get(name, messages.MAX_SMALL_BYTES)
                 body = await read_body(request, limit, seconds, add)
                 data = await anyio.to_thread.run_sync(answer, name, body, limiter=limiter)
             return Response(data, media_type=messages.CONTENT_TYPE)
@@ -96,7 +100,9 @@ def unit_app(receiver: Receiver, enrollment: Enrollment, *, seconds: float = 60)
             return enrollment.answer(name, body)
         return receiver.answer(name, body)
 
-    routes = [Route("/v1/{name}", _endpoint(answer, receiver.refusal, budget, seconds), methods=["POST"])]
+    routes = [
+        Route("/v1/{name}", _endpoint(answer, receiver.refusal, budget, seconds, LIMITS), methods=["POST"])
+    ]
     return Unfailing(Starlette(routes=routes, exception_handlers=HANDLERS))
 
 
@@ -115,7 +121,7 @@ def front_app(
     async def health(_request: Request) -> Response:
         return Response(b"ok\n", media_type="text/plain")
 
-    enroll = _endpoint(enrollment.answer, receiver.refusal, budget, seconds)
+    enroll = _endpoint(enrollment.answer, receiver.refusal, budget, seconds, {})
     routes: list[BaseRoute] = [
         Route("/enrol/root", root, methods=["GET"]),
         Route("/enrol/authority", authority, methods=["GET"]),

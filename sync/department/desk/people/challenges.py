@@ -17,6 +17,7 @@ from sync.department.policy.refusals import FormError, NotProvenError
 NONCE_BYTES = 16
 LIFE_US = 5 * MINUTE_US
 MOST_WAITING = 500
+MOST_OF_SESSION = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +89,9 @@ class Challenges:
         with self._guard:
             self._asked[session, use.name] = use
             self._asked.move_to_end((session, use.name))
+            own = [key for key in self._asked if key[0] == session]
+            for key in own[:-MOST_OF_SESSION]:  # a session pushes out its own
+                del self._asked[key]
             while len(self._asked) > MOST_WAITING:
                 self._asked.popitem(last=False)
 
