@@ -285,8 +285,8 @@ class Publisher:
             self._log.keep_head(size, answers.whole)
             return Covered(size, answers.whole, completed.time_s, unshown)
         for error in claims.values():
-            if isinstance(error, OutrunError) and error.size <= self._log.size():
-                raise error  # another process of ours was faster
+            if self._outran_itself(error):
+                raise error
         unshown = self._unshown(claims, witnesses)
         if unshown and len(witnesses.keys) - len(unshown) < witnesses.quorum:
             raise min(claims.values(), key=lambda one: not isinstance(one, ForkedLogError))
@@ -326,6 +326,10 @@ class Publisher:
                 return completed
         return None
 
+    def _outran_itself(self, error: StorageError) -> bool:
+        """Whether a witness has seen more only because another process of ours was faster."""
+        return isinstance(error, OutrunError) and error.size <= self._log.size()
+
     def _note_late(self, watcher: WatchingWitness, answer: Future[str]) -> None:
         error = None if answer.cancelled() else answer.exception()
         if isinstance(error, ForkedLogError | OutrunError):
@@ -338,8 +342,8 @@ class Publisher:
         that is shown; and for each, where half of the witnesses would be a quorum."""
         found = []
         for watcher, error in claims.items():
-            if isinstance(error, OutrunError) and error.size <= self._log.size():
-                continue  # another process of ours was faster
+            if self._outran_itself(error):
+                continue
             shown = watcher.shown_against(self._log)
             if shown or 2 * witnesses.quorum <= len(witnesses.keys):
                 what = (

@@ -24,7 +24,7 @@ from sync.department.journal.entry_base import Note
 from sync.department.journal.hold_entries import HoldPlaced, HoldReleased, ReleaseAsked
 from sync.department.journal.inquiry_entries import Access, Query, SearchApproved
 from sync.department.journal.office_entries import IncidentSettled
-from sync.department.journal.sharing_entries import ShareAsked, ShareDecided
+from sync.department.journal.sharing_entries import ShareAsked, ShareDecided, read_by
 from sync.department.journal.statements import Statement, digest_of, proposal_digest
 from sync.department.policy.desk_terms import in_topics, topics_came
 from sync.department.policy.policy import Policy
@@ -365,7 +365,7 @@ class SecondHands:
             raise UnsignedError("no second person signed its approval")
         scope = _form(said).get("scope")
         # without one: all that was read by the time it was asked for, and in older logs up to what was asked
-        until = (min(asked.until_us, asked.at_us + DAY_US), asked.until_us)
+        until = (read_by(asked.until_us, asked.at_us), asked.until_us)
         times = [(asked.since_us, one) for one in until]
         if isinstance(scope, dict):
             times = [(scope.get("since_us", asked.since_us), scope.get("until_us", asked.until_us))]

@@ -6,7 +6,15 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from storage.errors import RecordError
+from storage.times import DAY_US
 from sync.department.journal.entry_base import Note
+
+TODAY_US = DAY_US  # a form names the end of a day
+
+
+def read_by(until_us: int, asked_us: int) -> int:
+    """Up to when reads may leave for a request that was entered then: what it names, and nothing later."""
+    return min(until_us, asked_us + TODAY_US)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,19 +17,20 @@ from sync.department.desk.inquiry.rules import PLATE, is_full, plate_of
 from sync.department.desk.words import weight
 from sync.department.journal.entries import Entry
 from sync.department.journal.sharing_entries import (
+    TODAY_US,
     Scope,
     ShareAsked,
     ShareDecided,
     ShareDelivered,
     ShareReviewed,
     ShareRouted,
+    read_by,
 )
 from sync.department.policy.policy import Policy
 from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError, demand, refuse_each
 
 MAX_LETTER_BYTES = 512 * 1024
 DELIVER_DAYS = 30  # what was approved leaves within them
-TODAY_US = DAY_US  # a form names the end of a day
 ANSWER_DAYS = 14  # a written request waits no longer for review and decision
 
 
@@ -232,7 +233,7 @@ def scope_of(shares: Shares, number: int) -> Scope:
     if entry is None or not isinstance(entry.note, ShareAsked):
         raise FormError("there is no such request", code="no-request", clause="463.6 (a)")
     asked = entry.note.scope
-    return replace(asked, until_us=min(asked.until_us, entry.stamp.at_us + TODAY_US))
+    return replace(asked, until_us=read_by(asked.until_us, entry.stamp.at_us))
 
 
 def to_deliver(policy: Policy, shares: Shares, number: int, scope: Scope, now_us: int) -> ShareAsked:
@@ -259,7 +260,7 @@ def to_deliver(policy: Policy, shares: Shares, number: int, scope: Scope, now_us
     beyond = (
         not {plate_of(plate) for plate in scope.plates} <= allowed
         or scope.since_us < asked.scope.since_us
-        or scope.until_us > min(asked.scope.until_us, entry.stamp.at_us + TODAY_US)
+        or scope.until_us > read_by(asked.scope.until_us, entry.stamp.at_us)
         or (scope.images and not asked.scope.images)
     )
     if beyond:
