@@ -10,6 +10,7 @@
 #   make mutants  break one line at a time; a survivor is a line that no test guards (an hour)
 #   make soak     hours of replay with injected trouble (SOAK_MINUTES=120)
 #   make train    train both nets and export them (needs the pictures of ALPR_DATA=DIR)
+#   make test-training  the tests of the training, in its own environment (`make test` skips them)
 #   make reference  write the pages that are made from the code (commands, HTTP operations)
 #   make wheels   build the unit's and the department's wheel into run/wheels
 #   make lock     resolve the lock files again
@@ -43,7 +44,7 @@ ALPR_DATA ?= ../shared/data
 WITHOUT ?= us-scenes eu-scenes br-scenes eu-crops
 
 PHONY_IMAGE := image image-test image-lock debs
-.PHONY: $(PHONY_IMAGE) reference wheels help demo test test-311 test-313 lint bench runtimes faults mutants soak years train lock
+.PHONY: $(PHONY_IMAGE) reference wheels help demo test test-311 test-313 test-training lint bench runtimes faults mutants soak years train lock
 
 help:
 	@sed -n 's/^#   make/make/p' Makefile
@@ -114,6 +115,9 @@ test-313: $(VENV_313)/.ready
 	@if $(VENV_313)/bin/pytest -n $$((($(CORES) + 1) / 2)) $(PARALLEL) $(SECOND_ROUND) >run/test-313.log 2>&1; \
 	then echo "Python 3.13: $$(tail -1 run/test-313.log)"; else cat run/test-313.log; exit 1; fi
 endif
+
+test-training: $(VENV_TRAIN)/.ready
+	$(VENV_TRAIN)/bin/python -m pytest -q tests/training/test_training.py
 
 reference: $(VENV)/.ready
 	$(RUN)/python -m sync.command_pages reader --markdown firmware/commands/README.md

@@ -112,7 +112,7 @@ def settle_statistics(net: keras.Model, inputs: Iterable[NDArray[np.float32]]) -
     for count, batch in enumerate(inputs):
         for one in normalizations:
             one.momentum = count / (count + 1)
-        net({net.inputs[0].name: batch}, training=True)
+        net(batch, training=True)
     for one, momentum in zip(normalizations, kept, strict=True):
         one.momentum = momentum
 

@@ -14,6 +14,11 @@ from detector.training.feeder import Batch, FeederError, batches
 tf = pytest.importorskip("tensorflow", reason="the extra train is not installed")
 keras = pytest.importorskip("keras", reason="the extra train is not installed")
 
+pytestmark = [  # of TensorFlow's own code, which this project cannot change
+    pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:.*tf.lite.Interpreter is deprecated:UserWarning"),
+]
+
 
 def _net() -> Any:
     keras.utils.set_random_seed(3)
@@ -83,7 +88,7 @@ def test_a_training_goes_on_from_a_released_file(tmp_path: Path) -> None:
     second = build_detector(None, None)
     batch = pictures[..., None].astype(np.float32) / np.float32(255)
     assert warm_start(second, released, batch) == 27
-    told, wanted = (np.asarray(net({"luma": batch}, training=False)["box"]) for net in (second, first))
+    told, wanted = (np.asarray(net(batch, training=False)["box"]) for net in (second, first))
     assert np.corrcoef(told.ravel(), wanted.ravel())[0, 1] > 0.98
     with pytest.raises(WarmStartError, match="fit the net"):
         warm_start(_net(), released, batch[:, :8, :8])
@@ -95,7 +100,7 @@ def test_a_net_of_one_size_answers_like_the_one_of_any_size_that_trained() -> No
     keras.utils.set_random_seed(5)
     trained = build_detector(None, None)
     luma = np.random.default_rng(1).uniform(0, 1, (1, 128, 192, 1)).astype(np.float32)
-    one, two = (net({"luma": luma})["heat"] for net in (trained, with_weights_of(trained, 128, 192)))
+    one, two = (net(luma)["heat"] for net in (trained, with_weights_of(trained, 128, 192)))
     np.testing.assert_allclose(one, two, atol=1e-5)
     with pytest.raises(ValueError, match="64 must divide"):
         build_detector(432, 768)
@@ -109,7 +114,7 @@ def test_averaged_weights_get_statistics_of_their_own() -> None:
     normalization.moving_mean.assign([9.0] * 4)
     luma = np.concatenate([next(_batches(seed))[0] for seed in range(4)])
     settle_statistics(net, np.split(luma, 4))
-    before = keras.Model(net.inputs, normalization.input)({"luma": luma})
+    before = keras.Model(net.inputs[0], normalization.input)(luma)
     np.testing.assert_allclose(normalization.moving_mean, np.mean(before, axis=(0, 1, 2)), atol=1e-5)
     assert normalization.momentum == 0.99
 
