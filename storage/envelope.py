@@ -98,7 +98,7 @@ def _to_be_signed(protected: bytes, context: bytes, payload: bytes) -> bytes:
 
 def sign(payload: bytes, key: Ed25519PrivateKey, *, context: bytes) -> bytes:
     """COSE_Sign1 (tagged) over `payload`, bound to `context`. RFC 9052, 4.2."""
-    protected = cbor2.dumps({HEADER_ALG: ALG_ED25519, HEADER_KID: key_id(key.public_key())}, canonical=True)
+    protected = cbor2.dumps({HEADER_ALG: ALG_ED25519, HEADER_KID: key_id(key.public_key())})
     signature = key.sign(_to_be_signed(protected, context, payload))
     return joined(protected, payload, signature)
 
@@ -106,7 +106,7 @@ def sign(payload: bytes, key: Ed25519PrivateKey, *, context: bytes) -> bytes:
 @functools.lru_cache(maxsize=256)  # a log names few keys, thousands of times
 def _key_named(protected: bytes) -> bytes:
     """The key id in a protected header. Raises EnvelopeError."""
-    header = decode(protected, limit=256)
+    header = decode(protected)
     if not (isinstance(header, dict) and set(header) == {HEADER_ALG, HEADER_KID}):
         raise EnvelopeError("protected header must hold the algorithm and the key id, and nothing else")
     kid = header[HEADER_KID]
@@ -135,7 +135,7 @@ def split(message: bytes, *, limit: int = MAX_BYTES) -> tuple[bytes, bytes, byte
 
 def joined(protected: bytes, payload: bytes, signature: bytes) -> bytes:
     """The message of which `split` gives these parts."""
-    return TAG_SIGN1 + cbor2.dumps([protected, {}, payload, signature], canonical=True)
+    return TAG_SIGN1 + cbor2.dumps([protected, {}, payload, signature])
 
 
 def open_signed(message: bytes, public: Ed25519PublicKey, *, context: bytes, limit: int = MAX_BYTES) -> bytes:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from storage import envelope
-from storage.errors import EnvelopeError, RecordError
+from storage.errors import RecordError
 from storage.record_base import KeyClass
 from storage.records import RECORDS
 
@@ -123,8 +123,6 @@ def _mark(mark: object) -> Mark:
 
 def open_leaf(data: bytes, public: Ed25519PublicKey) -> Leaf:
     """The leaf, once its signature holds. Raises EnvelopeError, SignatureError, RecordError."""
-    if len(data) > MAX_LEAF_BYTES:
-        raise EnvelopeError(f"a leaf is at most {MAX_LEAF_BYTES} bytes")
     return Leaf.parse(envelope.open_signed(data, public, context=CONTEXT, limit=MAX_LEAF_BYTES))
 
 

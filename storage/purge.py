@@ -41,10 +41,10 @@ def carry_out(store: UnitStore, epochs: tuple[EpochPurged, ...], *, by: str) -> 
     with store.lock:
         if store.book.pending is not None:
             raise LedgerError("another purge is not ended", where="purge", cure="settle it first")
-        kek = _intend(store, epochs, by)
+        sequence, intent, kek = _intend(store, epochs, by)
         if kek is not None:
-            _turn_slot(store, kek)
-        return _finish(store)
+            _turn_slot(store, intent, kek)
+        return _finish(store, sequence, intent)
 
 
 def settle(store: UnitStore) -> PurgeResult | None:
@@ -59,7 +59,7 @@ def settle(store: UnitStore) -> PurgeResult | None:
     store.slot_is(slot.load_slot(store.slot))
     store.slot_unsure = False
     if intent.generation == store.slot_content.generation:
-        return _finish(store)
+        return _finish(store, sequence, intent)
     with store.adding():
         store.db.conn.execute(
             "DELETE FROM elements WHERE sequence = ? AND name = ?", (sequence, leaf.KEYRING)
@@ -68,8 +68,10 @@ def settle(store: UnitStore) -> PurgeResult | None:
     return None
 
 
-def _intend(store: UnitStore, epochs: tuple[EpochPurged, ...], by: str) -> bytes | None:
-    """Step 1. The new KEK, or None if no key of these epochs is on the card."""
+def _intend(
+    store: UnitStore, epochs: tuple[EpochPurged, ...], by: str
+) -> tuple[int, PurgeIntent, bytes | None]:
+    """Step 1. The intent and its place; the new KEK, or None if no key of these epochs is on the card."""
     names = {one.epoch for one in epochs}
     on_card = any(store.key_on_card(epoch) for epoch in names)
     generation = store.slot_content.generation + on_card
@@ -87,24 +89,21 @@ def _intend(store: UnitStore, epochs: tuple[EpochPurged, ...], by: str) -> bytes
         survivors = store.ring.without(names)
         extra = (bound(leaf.KEYRING, survivors.wrapped(kek, store.log_id, generation)),)
     with store.adding():
-        store.add_open(intent, extra)
+        ref = store.add_open(intent, extra)
         if kek is not None:
             store.announce_anchor(intent.at_us)
-    return kek
+    return ref.sequence, intent, kek
 
 
-def _turn_slot(store: UnitStore, kek: bytes) -> None:
+def _turn_slot(store: UnitStore, intent: PurgeIntent, kek: bytes) -> None:
     """Step 2: what the old KEK wrapped is noise from here on."""
-    pending = store.book.pending
-    if pending is None:
-        raise LedgerError("no purge was begun", where="purge")
     content = slot.SlotContent(
-        pending[1].generation,
+        intent.generation,
         kek,
         store.log_id,
         store.log.frontier.size,
         store.log.frontier.root(),
-        pending[1].at_us,
+        intent.at_us,
     )
     store.slot_unsure = True  # until it has answered, no new key is put under either KEK
     slot.save(store.slot, content)
@@ -112,12 +111,8 @@ def _turn_slot(store: UnitStore, kek: bytes) -> None:
     store.slot_unsure = False
 
 
-def _finish(store: UnitStore) -> PurgeResult:
+def _finish(store: UnitStore, sequence: int, intent: PurgeIntent) -> PurgeResult:
     """Steps 3 and 4; repeatable."""
-    pending = store.book.pending
-    if pending is None:
-        raise LedgerError("no purge was begun", where="purge")
-    sequence, intent = pending
     epochs = {one.epoch for one in intent.epochs}
     before = store.book.generation
     escrowed = any(leaf.ESCROW in store.leaf(store.book.epochs[one].sequence).elements for one in epochs)

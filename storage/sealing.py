@@ -88,7 +88,7 @@ def _content_of(name: str, frame: bytes) -> memoryview:
     """The content in a frame. Raises SealError."""
     head = SALT_BYTES + 4
     length = int.from_bytes(frame[SALT_BYTES:head], "big")
-    if len(frame) < head or len(frame) % PAD_TO or not head + length <= len(frame) < head + length + PAD_TO:
+    if len(frame) % PAD_TO or not head + length <= len(frame) < head + length + PAD_TO:
         raise SealError("frame length is wrong", where=name)
     if any(frame[head + length :]):
         raise SealError("padding is not zero", where=name)

@@ -268,13 +268,15 @@ class HomeCheck:
 
     def _receipt(self, sequence: int, record: Record) -> None:
         """The department's signature on an upload receipt, where its key was given."""
-        if isinstance(record, UploadReceipt) and self.department is None:
+        if not isinstance(record, UploadReceipt):
+            return
+        if self.department is None:
             self.unchecked += 1
-        elif isinstance(record, UploadReceipt) and self.department is not None:
-            said = receipts.open_receipt(record.receipt, self.department.public, self.log_id)
-            if said.ranges != record.ranges:
-                self.report.add(f"record {sequence}", "claims more than its receipt says", sequence)
-            self._receipted_tree(sequence, said)
+            return
+        said = receipts.open_receipt(record.receipt, self.department.public, self.log_id)
+        if said.ranges != record.ranges:
+            self.report.add(f"record {sequence}", "claims more than its receipt says", sequence)
+        self._receipted_tree(sequence, said)
 
     def _receipted_tree(self, sequence: int, said: ReceivedRanges) -> None:
         """A receipt names a tree: it must be this log's, as it was before the receipt came."""

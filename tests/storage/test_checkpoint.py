@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from storage.checkpoint import (
     TYPE_COSIGNATURE,
+    TYPE_ED25519,
     Checkpoint,
     NoteKey,
     cosign,
@@ -76,6 +77,8 @@ def test_cosignatures_are_found_with_their_time_and_a_changed_time_is_refused() 
     [found] = open_cosignatures(note, [witness])
     assert (found.name, found.time_s) == ("witness.example", 1_780_000_000)
     assert open_checkpoint(note, NoteKey(HEAD.origin, KEY.public_key())) == HEAD
+    last = cosign(sign_checkpoint(HEAD, KEY), "witness.example", OTHER, time_s=(1 << 64) - 1)
+    assert open_cosignatures(last, [witness])[0].time_s == (1 << 64) - 1
     late = cosign(sign_checkpoint(HEAD, KEY), "witness.example", OTHER, time_s=1_780_000_001)
     mixed = note.rsplit("\n", 2)[0] + "\n" + late.rsplit("\n", 2)[1] + "\n"
     assert open_cosignatures(mixed, [witness])[0].time_s == 1_780_000_001
@@ -100,6 +103,8 @@ def note_of(text: str, *lines: str) -> str:
 SIGNED = sign_checkpoint(HEAD, KEY)
 LINE = SIGNED.split("\n\n")[1]
 LONG = "A" * 4 * ((64 * 1024 - len(note_of(HEAD.text())) - len("— n \n".encode())) // 4)
+LONGEST = note_of(HEAD.text(), f"— n {LONG}\n")
+LONGEST = LONGEST.replace("— n", "— n" + "n" * (64 * 1024 - len(LONGEST.encode())))
 
 
 @pytest.mark.parametrize(
@@ -113,8 +118,9 @@ LONG = "A" * 4 * ((64 * 1024 - len(note_of(HEAD.text())) - len("— n \n".encode
         (note_of(HEAD.text(), *[LINE] * 17), "more than 16 signatures"),
         (note_of(HEAD.text(), "— n A\n"), "the signature of n is not base64"),
         (note_of(HEAD.text(), "— n AB==\n"), "the signature of n is not canonical base64"),
-        (note_of(HEAD.text(), f"— n {LONG}AAAA\n"), "at most 65536 bytes"),
-        (note_of(HEAD.text(), f"— n {LONG}\n"), "not signed by"),
+        (note_of(HEAD.text(), "— n AAA*\n"), "the signature of n is not base64"),
+        (LONGEST.replace("— n", "— nn"), "at most 65536 bytes"),
+        (LONGEST, "not signed by"),
         (note_of(HEAD.text() + "more\n", LINE), "three lines: origin, size, root"),
         (note_of(HEAD.text().replace("\n7\n", "\n07\n"), LINE), "is malformed"),
         (note_of(HEAD.text().replace("\n7\n", "\n-7\n"), LINE), "is malformed"),
@@ -152,10 +158,32 @@ def test_a_cosignature_counts_under_its_own_name_and_type_alone(name: str, type_
     assert len(open_cosignatures(note, [NoteKey(name, OTHER.public_key(), type_)])) == found
     renamed = note.replace("— w.example ", "— v.example ")
     assert open_cosignatures(renamed, [NoteKey("w.example", OTHER.public_key(), TYPE_COSIGNATURE)]) == []
-    if found:
-        short = note[:-5].rstrip("=") + "\n"
-        with pytest.raises(CheckpointError, match=r"has the wrong length|is not"):
-            open_cosignatures(short, [NoteKey(name, OTHER.public_key(), type_)])
+
+
+@pytest.mark.parametrize("length", [4 + 8 + 63, 4 + 8 + 65, 4 + 64])
+def test_a_cosignature_of_another_length_is_refused(length: int) -> None:
+    witness = NoteKey("w.example", OTHER.public_key(), TYPE_COSIGNATURE)
+    blob = base64.b64encode(witness.key_id.ljust(length, b"\0")).decode()
+    with pytest.raises(CheckpointError, match=r"the co-signature of w\.example has the wrong length"):
+        open_cosignatures(SIGNED + f"— w.example {blob}\n", [witness])
+
+
+def test_neither_the_logs_own_signature_nor_another_keys_under_the_same_name_is_a_cosignature() -> None:
+    assert open_cosignatures(SIGNED, [NoteKey(HEAD.origin, KEY.public_key())]) == []
+    note = cosign(SIGNED, "w.example", KEY, time_s=5)
+    assert open_cosignatures(note, [NoteKey("w.example", OTHER.public_key(), TYPE_COSIGNATURE)]) == []
+
+
+def test_the_note_types_are_those_of_c2sp() -> None:
+    for type_, first in ((TYPE_ED25519, b"\1"), (TYPE_COSIGNATURE, b"\4")):
+        key = NoteKey("a", KEY.public_key(), type_)
+        assert base64.b64decode(key.text().split("+", 2)[2])[:1] == first
+        assert NoteKey.parse(key.text()) == NoteKey("a", NoteKey.parse(key.text()).public, type_)
+
+
+def test_a_head_whose_last_line_goes_on_is_refused() -> None:
+    with pytest.raises(CheckpointError, match="three lines: origin, size, root"):
+        Checkpoint.parse(HEAD.text() + "more")
 
 
 @pytest.mark.parametrize(

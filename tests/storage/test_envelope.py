@@ -157,6 +157,7 @@ def cose(*, header: object = NAMED, parts: dict[int, object] | None = None, leng
         (cose(length=3), "must be .protected, {}, payload, signature."),
         (cose(length=5), "must be .protected, {}, payload, signature."),
         (cose(parts={1: {"a": 1}}), "must be .protected, {}, payload, signature."),
+        (envelope.TAG_SIGN1 + cbor2.dumps(7), "must be .protected, {}, payload, signature."),
         (envelope.TAG_SIGN1 + cbor2.dumps({"a": 1}), "must be .protected, {}, payload, signature."),
         (cose(parts={0: "p"}), "parts must be byte strings"),
         (cose(parts={2: "p"}), "parts must be byte strings"),

@@ -1,4 +1,4 @@
-"""A slot that fails while its key is turned: whatever it did, nothing that was kept is lost."""
+"""What a purge takes and leaves; a slot that fails while its key is turned loses nothing that was kept."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from custody_twins import SteppedTime, add_reads, check
+from custody_twins import Department, SteppedTime, add_reads, check
 
 from hw.secure_slot import LoopbackSlot
-from storage.errors import KeyLostError, SlotError
+from storage import purge
+from storage.errors import KeyLostError, LedgerError, SlotError
 from storage.ledger import Ledger
+from storage.log_records import EpochPurged
+from storage.store import UnitStore
 from storage.times import DAY_US
 
 
@@ -118,3 +121,54 @@ def test_a_home_is_let_go_though_its_slot_takes_no_write_and_opens_again_beside_
     chip.fails = ""
     again.close()
     assert check(home, chip).ok
+
+
+def purged(store: UnitStore, sequence: int) -> tuple[EpochPurged, ...]:
+    """The epoch of a record, as one that is due."""
+    facts = store.book.epochs[store.leaf(sequence).epoch]
+    store.end_running([facts.epoch])
+    return (
+        EpochPurged(epoch=facts.epoch, key_class=facts.key_class, records=1, clause="463.8", reason="test"),
+    )
+
+
+def rows(store: UnitStore, name: str = "%") -> set[tuple[int, str]]:
+    return set(store.db.execute("SELECT sequence, name FROM elements WHERE name LIKE ?", (name,)).fetchall())
+
+
+@pytest.mark.parametrize("memory_only", [(), ("read",)])
+def test_a_purge_takes_all_that_is_left_of_its_epoch_and_nothing_of_another(
+    ledger: Ledger, home: Path, slot: LoopbackSlot, time: SteppedTime, memory_only: tuple[str, ...]
+) -> None:
+    Department().enroll(ledger, escrow=True, memory_only=memory_only)
+    (gone,), (kept,) = add_reads(ledger, time, 1), add_reads(ledger, time, 1, hit=True)
+    store, turned = ledger.store, not memory_only
+    due, other, before, chip = purged(store, gone), store.leaf(kept).epoch, rows(store), slot.read()
+    opened = store.book.epochs[due[0].epoch].sequence
+    for epoch in (due[0].epoch, other):
+        store.home.strays.joinpath(f"{epoch:08d}-9").mkdir(parents=True)
+    done = purge.carry_out(store, due, by="test")
+    assert before - rows(store) == (
+        {(gone, "text"), (gone, "place")}
+        | {one for one in before if turned and (one[1] in {"wrap", "keyring"} or one == (opened, "escrow"))}
+    )
+    assert rows(store, "keyring") == {(done.record.intent if turned else 0, "keyring")}
+    assert [path.name for path in store.home.strays.iterdir()] == [f"{other:08d}-9"]
+    assert list(store.blobs.epochs()) == [other]
+    assert (done.before, done.record.generation, slot.read() == chip) == (1, 1 + turned, not turned)
+    assert (done.sequence, done.record.intent) == (store.next_sequence() - 1, store.next_sequence() - 2)
+    assert (done.record.slot, done.record.epochs) == ("loopback", due)
+    assert done.record.note == slot.promise + (f"; {purge.ESCROWED}" if turned else "")
+    assert (due[0].epoch in store.live, other in store.live) == (False, True)
+    assert check(home, slot).ok
+
+
+def test_a_purge_of_nothing_or_before_another_has_ended_is_refused(ledger: Ledger, time: SteppedTime) -> None:
+    (read,) = add_reads(ledger, time, 1)
+    store = ledger.store
+    assert purge.settle(store) is None
+    with pytest.raises(LedgerError, match="purge: nothing is due"):
+        purge.carry_out(store, (), by="test")
+    purge._intend(store, purged(store, read), "test")
+    with pytest.raises(LedgerError, match="purge: another purge is not ended"):
+        purge.carry_out(store, purged(store, read), by="test")

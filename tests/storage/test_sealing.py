@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -61,3 +64,53 @@ def test_the_day_key_of_the_day_is_taken_and_past_the_last_the_last() -> None:
     keys = [day_keys.DayKey.of(d, ec.generate_private_key(ec.SECP256R1())) for d in (10, 11, 12)]
     assert day_keys.key_for(keys, 11 * DAY_US + 5).day == 11
     assert day_keys.key_for(keys, 99 * DAY_US).day == 12
+
+
+def test_a_sealed_element_has_the_form_that_the_page_describes() -> None:
+    opened = sealing.fresh("text", b"7XKR219")
+    sealed = sealing.seal(KEY, LOG, 7, opened)
+    frame = AESGCM(KEY).decrypt(sealed.stored[:12], sealed.stored[12:], sealing.aad_of(LOG, 7, "text"))
+    assert frame == opened.salt + (7).to_bytes(4, "big") + b"7XKR219" + bytes(256 - 32 - 4 - 7)
+    assert len(opened.salt) == len(sealing.new_key()) == 32
+    said = hashlib.sha256(b"alpr-reader/commitment/v1\0text\0" + opened.salt + b"7XKR219").digest()
+    assert (sealed.commitment, sealed.digest) == (said, hashlib.sha256(sealed.stored).digest())
+    assert sealing.MAX_ELEMENT_BYTES == 16 << 20
+
+
+@pytest.mark.parametrize(
+    ("frame", "error"),
+    [
+        (b"", "frame length"), (bytes(255), "frame length"), (bytes(512), "frame length"),
+        (bytes(35) + bytes([221]) + bytes(220), "frame length"), (bytes(255) + b"x", "padding is not zero"),
+        (bytes(35) + b"\x01" + bytes(1) + b"x" + bytes(218), "padding is not zero"),
+    ],
+)  # fmt: skip
+def test_a_frame_of_another_length_or_padding_is_refused(frame: bytes, error: str) -> None:
+    with pytest.raises(SealError, match=f"text: {error}"):
+        sealing.unframe("text", frame)
+    assert sealing.unframe("text", bytes(35) + b"\xdc" + bytes(220)).content == bytes(220)
+
+
+def test_a_longer_content_or_another_salt_than_an_element_has_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sealing, "MAX_ELEMENT_BYTES", 10)
+    assert sealing.leave_open(sealing.fresh("text", bytes(10))).stored
+    with pytest.raises(SealError, match="text: longer than 10 bytes"):
+        sealing.leave_open(sealing.fresh("text", bytes(11)))
+    for length in (31, 33):
+        with pytest.raises(SealError, match="text: a salt has 32 bytes"):
+            sealing.commitment("text", bytes(length), b"x")
+
+
+def test_what_is_sealed_again_is_what_its_commitment_says_under_the_new_key_alone() -> None:
+    new, kept_as = b"n" * 32, b"k" * 32
+    sealed = sealing.seal(KEY, LOG, 7, sealing.fresh("text", b"7XKR219"))
+    again = (LOG, 7, "text", sealed.stored)
+    content, stored = sealing.reseal(KEY, new, *again, sealed.commitment, kept_as=kept_as)
+    assert (bytes(content), stored[:12] == sealed.stored[:12]) == (b"7XKR219", False)
+    assert sealing.open_sealed(new, kept_as, 7, "text", stored, sealed.commitment).content == b"7XKR219"
+    with pytest.raises(SealError, match="record 7, text: does not match its commitment"):
+        sealing.reseal(KEY, new, *again, bytes(32), kept_as=kept_as)
+    with pytest.raises(SealError, match="record 7, text: does not open under its key"):
+        sealing.reseal(new, KEY, *again, sealed.commitment, kept_as=kept_as)
