@@ -14,7 +14,9 @@ LossFunction = Callable[[tuple[Any, ...], Any], dict[str, Any]]
 
 def as_input(luma: Any) -> Any:
     """uint8 luma as the nets take it, 0..1; converted where the net trains, for that moves fewer bytes."""
-    return keras.ops.cast(luma, "float32") / 255.0 if str(luma.dtype).endswith("uint8") else luma
+    # TensorFlow's own name of a type is not the framework-free one
+    bytes_ = keras.backend.standardize_dtype(luma.dtype) == "uint8"
+    return keras.ops.cast(luma, "float32") / 255.0 if bytes_ else luma
 
 
 class Steps(Protocol):

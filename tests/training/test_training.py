@@ -57,6 +57,18 @@ def test_a_run_cut_off_goes_on_from_its_checkpoint_and_learns(tmp_path: Path) ->
     assert steps == sorted(set(steps))
 
 
+def test_a_step_takes_bytes_as_the_device_gives_them_to_the_net() -> None:
+    """0..1 whatever the framework calls the type: a net trained on 0..255 reads nothing when released."""
+    from detector.training.steps import as_input
+
+    luma = np.array([[0, 51, 255]], np.uint8)
+    for given in (luma, tf.constant(luma)):
+        np.testing.assert_allclose(as_input(given), [[0.0, 0.2, 1.0]], atol=1e-6)
+    compiled = tf.function(as_input)
+    np.testing.assert_allclose(compiled(tf.constant(luma)), [[0.0, 0.2, 1.0]], atol=1e-6)
+    np.testing.assert_allclose(as_input(luma / np.float32(255)), [[0.0, 0.2, 1.0]], atol=1e-6)
+
+
 def test_an_int8_export_keeps_its_names_and_answers() -> None:
     from ai_edge_litert.interpreter import Interpreter
 
