@@ -203,12 +203,12 @@ def main(argv: list[str] | None = None) -> int:
     return 0 if told.agree else 1
 
 
-def _show(told: Comparison) -> None:
-    print(f"noted by    {told.noted_by}\ncompared by {told.compared_by}")
-    for name, one in told.outputs.items():
+def _show(compared: Comparison) -> None:
+    print(f"noted by    {compared.noted_by}\ncompared by {compared.compared_by}")
+    for name, one in compared.outputs.items():
         print(f"{name:22} at most {one.steps} steps apart, {one.share:.2%} of the values differ")
-    print(f"texts of which the reader was sure: {told.sure_same} of {told.sure_texts} the same")
-    print(f"others: {told.other_same} of {told.other_texts}")
+    print(f"texts of which the reader was sure: {compared.sure_same} of {compared.sure_texts} the same")
+    print(f"others: {compared.other_same} of {compared.other_texts}")
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ MISREAD_NATS = -5.0
 _PAIRS_KEPT = 128  # the texts in view are compared in every frame
 LEAST_PART = 2  # characters that a part of a text has at least
 _TWINS = str.maketrans("OI", "01")  # one die in many jurisdictions: no proof of another plate
-_FAR_TWINS = str.maketrans("OQDIBSZG", "00018526")  # a letter and a digit that few px do not tell apart
+_FAR_TWINS = str.maketrans("OQDIBSZG", "00018526")  # a letter and a digit that few px do not distinguish
 
 
 def same_text(first: str, second: str) -> bool:

@@ -34,7 +34,7 @@ _NOT_SHOWN = 0.5  # off a picture's quality: it does not show the text that the 
 _CUT = 0.3  # off the quality of a picture in which the plate runs out
 _MOVED_WIDTHS = 2.0  # a settled plate that went this far is read again
 _GREW = 1.3  # or that grew by so much
-# Clutter that looks like a plate for a moment is told from a vehicle by two witnesses of unlike kind: the
+# Two witnesses of unlike kind separate a vehicle from clutter that looks like a plate for a moment: the
 # detector was sure at least once, or the text is. A glimpse in one frame from afar
 # has the detector alone.
 _LEAST_READABLE = 2

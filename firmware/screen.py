@@ -33,7 +33,7 @@ _HARMLESS = frozenset({
 
 
 # A whole moment (ISO 8601, as events and the journal write it), the capability that setting a clock takes,
-# and the packages that a driver's error tells a person to install.
+# and the packages that a driver's error says to install.
 _SURE = re.compile(
     r"((?<![A-Za-z0-9])(?:20\d\d-[01]\d-[0-3]\dT[0-2]\d:[0-5]\d:[0-6]\d(?:[.,]\d{1,6})?(?:Z|[+-]\d\d:?\d\d)?"
     r"|CAP_SYS_TIME|python3-(?:gpiozero|libcamera|lgpio|picamera2|tpm2-pytss)|picamera2)(?![A-Za-z0-9_]))"

@@ -47,7 +47,7 @@ class DropFolder:
     def _left_over(self) -> list[str]:
         """Put back what was being read when the reader ended; the files that this happened to twice."""
         twice = []
-        with contextlib.suppress(OSError):  # a folder that is gone is told when it is looked at
+        with contextlib.suppress(OSError):  # a missing folder is reported when it is read
             for path in sorted(self.folder.glob(f"*{READING}")):
                 name = path.name.removesuffix(READING)
                 if name.startswith(AGAIN):

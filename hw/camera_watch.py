@@ -120,7 +120,7 @@ class WatchedCamera:
         self._on_blind = on_blind
         self._stall_s = max(stall_s, 3 * source.interval_s)  # a slow source is not a silent one
         self._closed = threading.Event()
-        self._telling = threading.Lock()
+        self._reporting = threading.Lock()
         self._seen = False
         self._last_s = self._heard_s = self._opened_s = monotonic()  # of a whole frame, of anything
         self._asked_s: float | None = None  # since when a frame is being waited for
@@ -258,7 +258,7 @@ class WatchedCamera:
         self._opened_s = self._monotonic()
 
     def _end_spell(self) -> None:
-        with self._telling:
+        with self._reporting:
             if self._reason is None:
                 return
             spell = BlindSpell(

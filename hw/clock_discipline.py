@@ -125,12 +125,12 @@ def judge(evidence: ClockEvidence, before: Judgment | None) -> Judgment:
         measured_s = before.measured_s
         doubted_s = before.measured_s if _step_us(evidence, before) else before.doubted_s
     sources = (_by_daemon(evidence, doubted_s), _by_satellites(evidence), _by_kernel(evidence))
-    speaking = [found for found in sources if found is not None]
-    error_us, source = min(speaking, default=(UNKNOWN_ERROR_US, "nothing"))
+    answering = [found for found in sources if found is not None]
+    error_us, source = min(answering, default=(UNKNOWN_ERROR_US, "nothing"))
     if error_us <= DISCIPLINED_LIMIT_US:
         state = TimeState.DISCIPLINED
     else:
-        said_us = error_us if speaking else 0
+        said_us = error_us if answering else 0
         state, error_us, source = _weighed(evidence.heard, evidence, _carried(evidence, before))
         error_us = max(error_us, said_us)
         if error_us >= UNKNOWN_ERROR_US:

@@ -12,7 +12,7 @@ from enum import Enum
 
 from hw.exposure import TARGET_LUMA
 
-BRIGHT_LUMA, DARK_LUMA = 70.0, 25.0  # of a camera that does not tell its exposure
+BRIGHT_LUMA, DARK_LUMA = 70.0, 25.0  # of a camera that does not report its exposure
 
 
 class Light(Enum):
@@ -28,7 +28,7 @@ def needed_share(
 ) -> float | None:
     """The share of the camera's light-gathering that a good picture needs; over 1: more than it has.
 
-    None: a camera that does not tell its exposure, at a brightness that says neither day nor night.
+    None: a camera that does not report its exposure, at a brightness that says neither day nor night.
     """
     if exposure_us is None or gain is None:
         if mean_luma < DARK_LUMA:

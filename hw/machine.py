@@ -115,8 +115,8 @@ class SystemdMachine:
         if done.returncode:
             last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
             secret = given.strip()
-            told = last.replace(secret, "***") if secret else last
-            raise PartFailedError(f"{program}: {told[:160]}")
+            shown = last.replace(secret, "***") if secret else last
+            raise PartFailedError(f"{program}: {shown[:160]}")
         return done.stdout[-OUTPUT_LIMIT:]
 
 

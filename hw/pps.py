@@ -21,7 +21,7 @@ class Pulse:
 
     @property
     def offset_ns(self) -> int:
-        """System clock minus UTC, as far as a pulse can tell: from -0.5 s to 0.5 s."""
+        """System clock minus UTC, as far as a pulse can show: from -0.5 s to 0.5 s."""
         fraction = self.system_ns % 1_000_000_000
         return fraction if fraction < 500_000_000 else fraction - 1_000_000_000
 

@@ -30,17 +30,17 @@ class KernelRtc:
 
     def seconds(self) -> int:
         """See BatteryClock.seconds."""
-        told: list[int] = []
+        found: list[int] = []
         failure: Exception | None = None
         for reading in self._readings:
             try:
-                told.append(int(reading.read_text(encoding="ascii")[:24]))
+                found.append(int(reading.read_text(encoding="ascii")[:24]))
             except (OSError, ValueError) as error:
                 failure = error
-        if not told:
+        if not found:
             where = ", ".join(str(reading) for reading in self._readings)
             raise PartFailedError(f"{where}: cannot be read ({type(failure).__name__})") from failure
-        return max(told)
+        return max(found)
 
 
 class ScriptedRtc:

@@ -69,8 +69,8 @@ class VideoFile:
         played_us = 0 if first_us is None else last_us - first_us + self.frame_us
         if self.duration_us - played_us > EARLY_US:
             whole_s = self.duration_us / 1e6
-            told = f"ends after {played_us / 1e6:.1f} s of {whole_s:.1f}: it is cut off or damaged"
-            yield f"{self.path.name} end", max(played_us, 0), BrokenFrameError(self.path.name, told)
+            why = f"ends after {played_us / 1e6:.1f} s of {whole_s:.1f}: it is cut off or damaged"
+            yield f"{self.path.name} end", max(played_us, 0), BrokenFrameError(self.path.name, why)
 
     def _frames(self) -> Iterator[Any]:
         """Decoded frames, or what was wrong where there is none, in words."""

@@ -67,7 +67,7 @@ class Blobs:
         return {path.name for path in folder.iterdir()} if folder.is_dir() else set()
 
     def epochs(self) -> Iterator[int]:
-        """Epochs that have a folder; anything else lying here is an error of the home."""
+        """Epochs that have a folder; anything else in it is an error of the home."""
         for path in sorted(self.folder.iterdir()):
             if not (path.is_dir() and path.name.isdecimal() and len(path.name) == 8):
                 raise LedgerError("does not belong among the blobs", where=str(path))

@@ -19,7 +19,7 @@ from storage.sealing import Opened
 from storage.times import margin_text, utc_text
 
 SLOT_CHARACTERS = (*string.ascii_uppercase, *string.digits, "")
-WORTH_TELLING = 0.001  # a probability below it is left out
+LEAST_SHOWN = 0.001  # a probability below it is left out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +41,7 @@ def slot_chances(slots: bytes) -> list[dict[str, float]]:
     """Per character slot what it may be, likeliest first; "" means no character. See ReadText.slots."""
     table = [struct.unpack(f"<{len(SLOT_CHARACTERS)}f", row) for row in _rows_of(slots)]
     ranked = [sorted(zip(SLOT_CHARACTERS, row, strict=True), key=lambda one: -one[1]) for row in table]
-    return [{name: round(p, 4) for name, p in row if p >= WORTH_TELLING} for row in ranked]
+    return [{name: round(p, 4) for name, p in row if p >= LEAST_SHOWN} for row in ranked]
 
 
 def _rows_of(slots: bytes) -> Iterator[bytes]:
@@ -52,10 +52,10 @@ def _rows_of(slots: bytes) -> Iterator[bytes]:
 def _slots_line(slots: bytes) -> str:
     """Slot probabilities in one line: each slot's likeliest, then what else it may be."""
 
-    def told(name: str, chance: float) -> str:
+    def slot_text(name: str, chance: float) -> str:
         return f"{name or 'none'} {chance:.3f}"
 
-    rows = [[told(*one) for one in list(row.items())[:3]] for row in slot_chances(slots)]
+    rows = [[slot_text(*one) for one in list(row.items())[:3]] for row in slot_chances(slots)]
     return "; ".join(row[0] + (f" ({', '.join(row[1:])})" if row[1:] else "") for row in rows if row)
 
 

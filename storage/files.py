@@ -32,7 +32,7 @@ def is_full(error: BaseException) -> bool:
 
 
 @contextlib.contextmanager
-def full_told(home: Path) -> Iterator[None]:
+def name_full_disk(home: Path) -> Iterator[None]:
     """Turn a full disk into a StoreFullError, for what left nothing half-done."""
     try:
         yield

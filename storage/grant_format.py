@@ -297,7 +297,7 @@ def check_unit(grant: Grant, unit: str) -> None:
 
 def check_time(grant: Grant, now_us: int, error_us: int) -> None:
     """Raises GrantTimeError. An uncertain clock never lengthens a grant: its end counts from the later
-    bound. One that knows nothing (a day or more) cannot tell the end at all: then the caller counts the
+    bound. One that knows nothing (a day or more) cannot know the end at all: then the caller counts the
     grant's length by running time.
 
     When the grant was issued is signed, so it is later than that now, whatever the unit's clock says.

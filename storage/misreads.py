@@ -1,4 +1,4 @@
-"""How often this unit misreads, as far as its own log can tell; the sentences go into evidence packages.
+"""How often this unit misreads, as far as its own log shows; the sentences go into evidence packages.
 
 Two sources, and neither is the word of the person who exports: what people decided about alerts after they
 had looked at the image (463.7), and what the confidences of the newest reads lead to expect. Shows no

@@ -117,7 +117,7 @@ def _finish(store: UnitStore, sequence: int, intent: PurgeIntent) -> PurgeResult
     before = store.book.generation
     escrowed = any(leaf.ESCROW in store.leaf(store.book.epochs[one].sequence).elements for one in epochs)
     turned = intent.generation != before
-    with files.full_told(store.home.root):
+    with files.name_full_disk(store.home.root):
         for step in _deletions(store, sequence, epochs, turned=turned):
             step()
         store.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -54,7 +54,7 @@ def note_unclean_start(store: UnitStore) -> None:
                     Incident(what="images-without-record", detail=detail, at_us=store.time.trusted_us)
                 )
             store.state = store.state.with_cursor(IMAGES_AHEAD, 0)
-    with files.full_told(store.home.root):
+    with files.name_full_disk(store.home.root):
         _set_aside(store, found, size)
 
 

@@ -88,10 +88,10 @@ class _Handler(socketserver.BaseRequestHandler):
         except (ConnectionError, TimeoutError):
             raise  # the client is gone
         except Exception as error:  # noqa: BLE001 - the client gets it; the slot's errors are another room's
-            told = f": {error}" if isinstance(error, OSError | sqlite3.Error) else ""
+            why = f": {error}" if isinstance(error, OSError | sqlite3.Error) else ""
             facts = {
                 "kind": "LedgerError",
-                "what": f"the running reader could not: {type(error).__name__}{told}",
+                "what": f"the running reader could not: {type(error).__name__}{why}",
             }
             return envelope.encode([False, facts | {"where": "", "cure": "", "clause": ""}])
 

@@ -88,7 +88,7 @@ class UnitStore:
             epochs, notes = len(self.book.epochs), self.book.notes
             self._depth += 1
             try:
-                with files.full_told(self.home.root), self.db.atomic():
+                with files.name_full_disk(self.home.root), self.db.atomic():
                     yield
                     self.log.sign_head()
                     self._write_state()
@@ -404,7 +404,7 @@ def read_book(
 ) -> LogFacts:
     """Read the open records of a log, signatures checked where `public` is given. Raises StorageError.
 
-    `book`: that of the records before `first`, which goes on; `end`: the first record to leave out.
+    `book`: that of the records before `first`, which continues; `end`: the first record to leave out.
     """
     book = LogFacts() if book is None else book
     rows = database.conn.execute(

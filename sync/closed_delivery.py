@@ -56,7 +56,7 @@ class ClosedDelivery:
         self._outbox, self._link, self._department = outbox, link, department
         self._parcel_bytes = parcel_bytes
 
-    def run(self, folder: SyncFolder, goes_on: Callable[[], bool] = lambda: True) -> Delivered:
+    def run(self, folder: SyncFolder, may_continue: Callable[[], bool] = lambda: True) -> Delivered:
         """Every closed log that is not handed over. Raises LinkError, RefusedByDepartmentError."""
         done = Delivered()
         for beside in sorted(one.parent for one in (folder.path / "old").glob("*/store")):
@@ -64,18 +64,20 @@ class ClosedDelivery:
                 continue
             try:
                 with open_handover(beside) as handover:
-                    self._one(handover, beside, done, goes_on)
+                    self._one(handover, beside, done, may_continue)
             except (StorageError, OSError, sqlite3.Error) as error:
                 log_events.warning("closed_log_unreadable", log=beside.name, what=str(error))
         return done
 
-    def _one(self, handover: Handover, beside: Path, done: Delivered, goes_on: Callable[[], bool]) -> None:
+    def _one(
+        self, handover: Handover, beside: Path, done: Delivered, may_continue: Callable[[], bool]
+    ) -> None:
         there = answered(beside, handover.log_id, self._department)
         whole = True
         (beside / ANSWERS).mkdir(mode=files.PRIVATE_DIR, exist_ok=True)
         left = (one for one in handover.records() if isinstance(one, HandedRecord))
         for some in portions(one for one in left if not any(a <= one.sequence <= b for a, b in there)):
-            if not goes_on():
+            if not may_continue():
                 return
             answer, signed, bad = self._portion(handover, some)
             done.records += len(some) - len(answer.lacking)
@@ -117,14 +119,14 @@ class ClosedDelivery:
 
 
 def header_of(
-    speaker: bytes, closed: bytes, parcel: Parcel, keys: Mapping[int, messages.SealedKey]
+    member: bytes, closed: bytes, parcel: Parcel, keys: Mapping[int, messages.SealedKey]
 ) -> ClosedHeader:
     """The header of a parcel, with the keys that its elements need."""
     wanted = {item.sequence for item in parcel.items}
     parsed = (unchecked(data) for data in parcel.leaves)
     epochs = sorted({leaf.epoch for leaf in parsed if leaf.sequence in wanted and leaf.epoch in keys})
     return ClosedHeader(
-        log_id=speaker,
+        log_id=member,
         closed=closed,
         keys=tuple(keys[epoch] for epoch in epochs[: messages.MAX_KEYS]),
         leaves=parcel.leaves,

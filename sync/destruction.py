@@ -134,12 +134,12 @@ def send(link: Link, department: Ed25519PublicKey, message: bytes) -> None:
 
 
 def send_kept(
-    home: Path, link: Link, department: Ed25519PublicKey, goes_on: Callable[[], bool] = lambda: True
+    home: Path, link: Link, department: Ed25519PublicKey, may_continue: Callable[[], bool] = lambda: True
 ) -> int:
     """Hand in what was kept; how many. One that is refused stays. Raises LinkError."""
     done = 0
     for path in sorted((home / FOLDER).glob("*.cbor"))[:MOST_KEPT]:
-        if not goes_on():
+        if not may_continue():
             break
         try:
             send(link, department, files.read_bounded(path, messages.MAX_SMALL_BYTES))

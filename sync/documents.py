@@ -20,7 +20,7 @@ from sync.membership import Member
 from sync.messages import MAX_DOCUMENT_BYTES
 
 AT_THE_UNIT = frozenset({"unit", "parts", "site", "camera.source"})
-"""Sections and settings that no configuration sets: who a unit is, what is fitted to it, where it stands."""
+"""Sections and settings that no configuration sets: who a unit is, what is fitted to it, where it is used."""
 
 
 def named_at_the_unit(sections: Mapping[str, object]) -> str:

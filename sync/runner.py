@@ -97,7 +97,9 @@ class Runner:
         if link is not None:
             link.hang_up()
 
-    def attempt(self, *, alerts_only: bool = False, goes_on: Callable[[], bool] = lambda: True) -> Attempt:
+    def attempt(
+        self, *, alerts_only: bool = False, may_continue: Callable[[], bool] = lambda: True
+    ) -> Attempt:
         """One conversation. Never raises for the link or the department; NotEnrolledError passes."""
         member = self._folder.member()
         started = self._now_us()
@@ -114,13 +116,13 @@ class Runner:
         try:
             renew_if_due(self._folder, member, link, self._outbox.log_public)
             try:
-                conversation.run(alerts_only=alerts_only, goes_on=goes_on)
+                conversation.run(alerts_only=alerts_only, may_continue=may_continue)
             except RefusedByDepartmentError as error:
                 if error.code != "unknown-log":
                     raise
                 self._register(link, member)
-                conversation.run(alerts_only=alerts_only, goes_on=goes_on)
-            handed = self._hand_over(conversation, link, member, goes_on)
+                conversation.run(alerts_only=alerts_only, may_continue=may_continue)
+            handed = self._hand_over(conversation, link, member, may_continue)
             outcome, what = _ended(conversation.progress, handed)
         except LinkError as error:
             outcome, what = "link", str(error)
@@ -129,7 +131,7 @@ class Runner:
             if self._folder.status().get("outcome") != outcome:  # else it is in the log already
                 self._outbox.note_incident("log-refused", what)
             with contextlib.suppress(LinkError, RefusedByDepartmentError, StorageError):
-                conversation.deliver(goes_on)
+                conversation.deliver(may_continue)
         except RefusedByDepartmentError as error:
             outcome, what = "refused", f"{error.code}: {error.what}"
         except StorageError as error:
@@ -146,17 +148,17 @@ class Runner:
         return made
 
     def _hand_over(
-        self, conversation: Conversation, link: HttpsLink, member: Member, goes_on: Callable[[], bool]
+        self, conversation: Conversation, link: HttpsLink, member: Member, may_continue: Callable[[], bool]
     ) -> Delivered:
         """The logs that were closed, once all of this one is there. Raises LinkError."""
         if not conversation.progress.done:
             return Delivered()
-        send_kept(self._folder.path.parent, link, member.department_public(), goes_on)
+        send_kept(self._folder.path.parent, link, member.department_public(), may_continue)
         delivery = ClosedDelivery(
             self._outbox, link, member.department_public(), parcel_bytes=self._parcel_size.size
         )
         try:
-            return delivery.run(self._folder, goes_on)
+            return delivery.run(self._folder, may_continue)
         except RefusedByDepartmentError as error:  # the alarm stays
             log_events.warning("closed_log_refused", what=f"{error.code}: {error.what}")
             return Delivered()
@@ -164,7 +166,7 @@ class Runner:
             conversation.progress.sent_bytes = link.sent_bytes
 
     def _register(self, link: HttpsLink, member: Member) -> None:
-        """Tell the department of a log that replaces another."""
+        """Notify the department of a log that replaces another."""
         previous, reason = self._outbox.opened_because()
         message = registration(
             self._outbox, self._folder, self._folder.unit_key(), previous=previous, reason=reason
@@ -230,7 +232,7 @@ class Runner:
                 self._nudge.clear()
                 only = isinstance(decision, Go) and decision.alerts_only and not asked
                 try:
-                    made = self.attempt(alerts_only=only, goes_on=lambda: not stop.is_set())
+                    made = self.attempt(alerts_only=only, may_continue=lambda: not stop.is_set())
                     if alert and made.outcome == "link":
                         self._nudge.set()  # after the back-off, whatever the window says
                 except NotEnrolledError as error:

@@ -115,18 +115,18 @@ def succeed(
     return ledger
 
 
-def open_or_succeed(
+def open_or_roll_over(
     home: Path,
     slot: EffaceableSlot,
     clock: WallClock,
     folder: SyncFolder,
     *,
-    told: Callable[[str], None] = lambda _reason: None,
+    on_new_log: Callable[[str], None] = lambda _reason: None,
 ) -> Ledger:
     """Open the home's log; one that contradicts an anchor, or is damaged, gives way to a new one.
 
     So does one whose slot is a file that is damaged: it is on the same card. What a chip holds, or not, says
-    which unit this is, and stays an error. told: called with the reason of a new log. Also finishes an
+    which unit this is, and stays an error. on_new_log: called with the reason of a new log. Also finishes an
     interrupted rollover. A unit of no department has no one to close the incident, so the error remains.
     Raises as `Ledger.open` and `succeed`.
     """
@@ -152,7 +152,7 @@ def open_or_succeed(
         kept = salvage(old, slot, _day_keys(folder), now_us=clock.now().us)
         keep_keys(folder, kept.log_id, kept.keys)
         previous = kept.previous
-    told(reason)
+    on_new_log(reason)
     return succeed(home, slot, clock, folder, previous=previous, reason=reason)
 
 

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 _WORDS = {int: "a whole number", float: "a number", str: "a text in quotes", bool: "true or false"}
 _MAX_TEXT = 200
-_TOML_HINT = 'text stands in "quotes", a \\ in it twice; true and false in small letters; no key twice'
+_TOML_HINT = 'text is in "quotes", a \\ in it twice; true and false in small letters; no key twice'
 Section = TypeVar("Section")
 
 

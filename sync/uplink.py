@@ -107,21 +107,23 @@ class Conversation:
         self._resent_from: int | None = None
         self._alerts_to = 0  # alerts before this record are reported
 
-    def run(self, *, alerts_only: bool = False, goes_on: Callable[[], bool] = lambda: True) -> SyncProgress:
+    def run(
+        self, *, alerts_only: bool = False, may_continue: Callable[[], bool] = lambda: True
+    ) -> SyncProgress:
         """Sync until everything is delivered. Raises LinkError, RefusedByDepartmentError, StorageError.
 
-        `goes_on` is asked between messages; when it says no, the rest waits for the next time.
+        `may_continue` is asked between messages; when it says no, the rest waits for the next time.
         """
         try:
             state = self._hello()
             self._alerts(state, near=0 if alerts_only else NEAR)
             if not alerts_only:
-                self._tell_health()
-                state_size = self._leaves(state, goes_on)
-                self._elements(state, state_size, goes_on)
+                self._send_health()
+                state_size = self._leaves(state, may_continue)
+                self._elements(state, state_size, may_continue)
                 self._receipt()
-                self._documents(state, goes_on)
-            self.progress.done = not alerts_only and goes_on()
+                self._documents(state, may_continue)
+            self.progress.done = not alerts_only and may_continue()
         except LinkError:
             self._parcel_size.was_cut()
             raise
@@ -129,10 +131,10 @@ class Conversation:
             self.progress.sent_bytes = self._link.sent_bytes
         return self.progress
 
-    def deliver(self, goes_on: Callable[[], bool] = lambda: True) -> SyncProgress:
+    def deliver(self, may_continue: Callable[[], bool] = lambda: True) -> SyncProgress:
         """Send the content of the records that are held there, and fetch the receipt: for a refused log."""
         state = self._hello()
-        self._elements(state, min(state.size, self._outbox.size()), goes_on)
+        self._elements(state, min(state.size, self._outbox.size()), may_continue)
         self._receipt()
         self.progress.sent_bytes = self._link.sent_bytes
         return self.progress
@@ -184,11 +186,11 @@ class Conversation:
 
     # --- leaves -------------------------------------------------------------------------------------------
 
-    def _leaves(self, state: messages.State, goes_on: Callable[[], bool]) -> int:
+    def _leaves(self, state: messages.State, may_continue: Callable[[], bool]) -> int:
         """Send the leaves that are not there; the size that is held then."""
         held = state.size
-        while goes_on():
-            self._tell_new_alerts()
+        while may_continue():
+            self._send_new_alerts()
             size, head = self._outbox.size(), self._outbox.head()
             if held >= size:
                 break
@@ -225,20 +227,20 @@ class Conversation:
 
     # --- elements -----------------------------------------------------------------------------------------
 
-    def _elements(self, state: messages.State, size: int, goes_on: Callable[[], bool]) -> None:
+    def _elements(self, state: messages.State, size: int, may_continue: Callable[[], bool]) -> None:
         again = sorted(number for number in state.again if number < min(size, state.complete_to))
         self._resent_from = again[0] if again else None
         waiting: deque[tuple[_Parcel, Future[bytes]]] = deque()
         with ThreadPoolExecutor(self._link.depth, "parcel") as threads:
             for numbers in (iter(again), iter(range(state.complete_to, size))):
                 for parcel in self._parcels(numbers):
-                    if not goes_on():
+                    if not may_continue():
                         break
-                    self._tell_new_alerts()
+                    self._send_new_alerts()
                     while len(waiting) >= (1 if parcel.in_pieces else self._depth()):
                         self._taken(*waiting.popleft())
                     if parcel.in_pieces:
-                        self._in_pieces(parcel, goes_on)
+                        self._in_pieces(parcel, may_continue)
                         continue
                     pieces = self._framed(parcel)
                     waiting.append((parcel, threads.submit(self._link.post, "parcel", pieces)))
@@ -280,11 +282,11 @@ class Conversation:
         if parcel.items:
             yield parcel
 
-    def _in_pieces(self, parcel: _Parcel, goes_on: Callable[[], bool]) -> None:
+    def _in_pieces(self, parcel: _Parcel, may_continue: Callable[[], bool]) -> None:
         """Send one element by pieces of the size that the line bears, from where it was cut."""
         stored = parcel.parts[0]
         answer = self._piece(parcel, 0, 0)
-        while not answer.done and goes_on():
+        while not answer.done and may_continue():
             end = min(len(stored), answer.held + self._parcel_size.size)
             before, answer = answer.held, self._piece(parcel, answer.held, end)
             if not before < answer.held <= end:
@@ -375,23 +377,23 @@ class Conversation:
         parsed = [(number, self._outbox.leaves(number, 1)[0]) for number in hits[-HITS_LOOKED_AT:]]
         raised = [one for one in parsed if leaves.unchecked(one[1]).kind == Alert.KIND]
         for number, data in reversed(raised[-ALERTS_AT_ONCE:]):
-            self._tell_alert(number, data)
+            self._send_alert(number, data)
         if self._outbox.size() - state.complete_to > near:
-            told = {number for number, _ in raised}
-            for number in [one for one in hits if one not in told][:HIT_LEAVES_AT_ONCE]:
-                self._tell_alert(number, *self._outbox.leaves(number, 1))
+            raised_at = {number for number, _ in raised}
+            for number in [one for one in hits if one not in raised_at][:HIT_LEAVES_AT_ONCE]:
+                self._send_alert(number, *self._outbox.leaves(number, 1))
 
-    def _tell_new_alerts(self) -> None:
+    def _send_new_alerts(self) -> None:
         """What was raised since this conversation began does not wait for its end."""
         hits = self._outbox.hits_from(self._alerts_to)
         for number in hits:
             (data,) = self._outbox.leaves(number, 1)
             if leaves.unchecked(data).kind == Alert.KIND:
-                self._tell_alert(number, data)
+                self._send_alert(number, data)
         if hits:
             self._alerts_to = hits[-1] + 1
 
-    def _tell_alert(self, number: int, data: bytes) -> None:
+    def _send_alert(self, number: int, data: bytes) -> None:
         """Send a single record, with its leaf and the key it needs."""
         sent, self._sent_keys = self._sent_keys, set()
         parcel = _Parcel()
@@ -407,7 +409,7 @@ class Conversation:
         self._sent_keys = sent
         self.progress.alerts += 1
 
-    def _tell_health(self) -> None:
+    def _send_health(self) -> None:
         """How the unit is, ahead of a backlog that may take hours."""
         report = self._health()
         if report is not None:
@@ -427,9 +429,9 @@ class Conversation:
             self._outbox.take_receipt(data)
             self.progress.received = receipt.ranges
 
-    def _documents(self, state: messages.State, goes_on: Callable[[], bool]) -> None:
+    def _documents(self, state: messages.State, may_continue: Callable[[], bool]) -> None:
         for ref in state.documents:
-            if ref.version <= self._outbox.document_version(ref.name) or not goes_on():
+            if ref.version <= self._outbox.document_version(ref.name) or not may_continue():
                 continue
             if not self._outbox.wants_document(ref.name):
                 continue

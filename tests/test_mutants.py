@@ -163,7 +163,7 @@ def test_hangs():
 @pytest.mark.parametrize(
     ("name", "longest_s", "failed"), [("passes", 60, False), ("fails", 60, True), ("hangs", 3, True)]
 )
-def test_the_runner_tells_a_test_that_fails_from_one_that_passes(
+def test_the_runner_distinguishes_a_test_that_fails_from_one_that_passes(
     tmp_path: Path, name: str, longest_s: int, failed: bool
 ) -> None:
     """With the libraries imported that a room's tests bring, plugins of pytest among them."""

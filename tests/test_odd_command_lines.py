@@ -149,7 +149,7 @@ def test_what_is_wrong_with_a_value_is_said_plainly(
     assert said in capsys.readouterr().err
 
 
-def test_a_folder_that_is_no_home_is_not_told_to_make_one(
+def test_for_a_folder_that_is_no_home_no_one_is_sent_to_make_one(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert reader(["verify", str(tmp_path)]) == MISUSE

@@ -188,7 +188,7 @@ class AlertBoard:
         return alert
 
     def _end_visit(self, alert: OpenAlert, step: AlertStep) -> None:
-        """The wanted vehicle may follow one that is not it, or of which no one could tell. Under the lock."""
+        """The wanted vehicle may follow one that is not it, or may not be. Under the lock."""
         if step.step is AlertEvent.ANSWERED and step.answer in NEGATIVE:
             self._episodes.settle(alert.visit, step.at_us)
         elif (
@@ -219,7 +219,7 @@ class AlertBoard:
     def recall(self, listed: Callable[[OpenAlert], ListEntry | None], at_us: int) -> list[OpenAlert]:
         """Recall every open alert whose entry was withdrawn; those. Raises StorageError, OSError.
 
-        listed: the entry that now stands for the alert's; None where there is none. One that says it in other
+        listed: the entry that now replaces the alert's; None where there is none. One that says it in other
         words is shown from now on.
         """
         gone = []

@@ -43,8 +43,8 @@ def list_operations(
         try:
             used.refresh() if held is None else refresh()
             now_us = ledger.store.time.now().us
-            told = [_told(one.head, ledger, now_us) for one in used.lists]
-            return {"lists": told, "missing": list(used.missing)}
+            rows = [_head_row(one.head, ledger, now_us) for one in used.lists]
+            return {"lists": rows, "missing": list(used.missing)}
         finally:
             if held is None:
                 used.close()
@@ -114,7 +114,7 @@ def _earlier(one: RecordedAlert, terms: AlertTerms, now_us: int) -> dict[str, An
     }
 
 
-def _told(head: ListHead, ledger: Ledger, now_us: int) -> dict[str, Any]:
+def _head_row(head: ListHead, ledger: Ledger, now_us: int) -> dict[str, Any]:
     terms = ledger.store.policy.alerts
     return {
         "id": head.list_id,

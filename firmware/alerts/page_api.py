@@ -42,13 +42,13 @@ class PageApi:
         found = []
         for one in self._board.open_alerts():
             if self._may_see(officer, one):
-                found.append(self._told(self._show(officer, one)))
+                found.append(self._alert_row(self._show(officer, one)))
         return found
 
     def alert(self, officer: Officer, number: int) -> dict[str, Any]:
         """One alert, with the comparison once this officer has typed the plate."""
         one = self._mine(officer, number)
-        return self._told(one) | self._compared(one, officer)
+        return self._alert_row(one) | self._compared(one, officer)
 
     def view(self, officer: Officer, number: int) -> dict[str, Any]:
         """Look at the image: the access entry is in the log before this returns."""
@@ -58,7 +58,7 @@ class PageApi:
         )
         made = self._step(officer, number, AlertEvent.VIEWED)
         leaf = self._ledger.store.leaf(one.read)
-        return self._told(made) | {"images": [name for name in IMAGES if name in leaf.elements]}
+        return self._alert_row(made) | {"images": [name for name in IMAGES if name in leaf.elements]}
 
     def picture(self, officer: Officer, number: int, name: str) -> ImageAnswer:
         """An image of an alert that this officer has opened."""
@@ -77,7 +77,7 @@ class PageApi:
         self._mine(officer, number)
         state = typed_state(_text(body, "state"))
         made = self._step(officer, number, AlertEvent.TRANSCRIBED, plate=_text(body, "plate"), state=state)
-        return self._told(made) | self._compared(made, officer)
+        return self._alert_row(made) | self._compared(made, officer)
 
     def answer(self, officer: Officer, number: int, body: Mapping[str, Any]) -> dict[str, Any]:
         """Say whether the vehicle fits; what the alert comes to is computed."""
@@ -88,7 +88,7 @@ class PageApi:
         fit = _member(Fit, body, "fit")
         verdict = verdict_of(typed, fit, one.wanted)
         made = self._step(officer, number, AlertEvent.ANSWERED, fit=fit, answer=verdict)
-        return self._told(made) | self._compared(made, officer)
+        return self._alert_row(made) | self._compared(made, officer)
 
     def clets(self, officer: Officer, number: int, body: Mapping[str, Any]) -> dict[str, Any]:
         """The CLETS reference, or why it was not practicable."""
@@ -99,14 +99,14 @@ class PageApi:
         made = self._step(
             officer, number, AlertEvent.CLETS, practicable=practicable, text=_text(body, "text")
         )
-        return self._told(made) | self._compared(made, officer)
+        return self._alert_row(made) | self._compared(made, officer)
 
     def close(self, officer: Officer, number: int, body: Mapping[str, Any]) -> dict[str, Any]:
         """End an alert with its outcome."""
         self._mine(officer, number)
         outcome = _member(Outcome, body, "outcome")
         made = self._step(officer, number, AlertEvent.CLOSED, outcome=outcome, text=_text(body, "text"))
-        return self._told(made)
+        return self._alert_row(made)
 
     def _mine(self, officer: Officer, number: int) -> OpenAlert:
         found = self._board.find(number)
@@ -132,7 +132,7 @@ class PageApi:
         wanted = "wanted-person" if alert.entry.category == "wanted-person" else "enforcement"
         return wanted if wanted in known else self._ledger.store.policy.purposes[0].id
 
-    def _told(self, alert: OpenAlert) -> dict[str, Any]:
+    def _alert_row(self, alert: OpenAlert) -> dict[str, Any]:
         terms, now_us = self._ledger.store.policy.alerts, self._now_us()
         answer = alert.state.answer
         return {

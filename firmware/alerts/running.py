@@ -80,11 +80,11 @@ def alerting(  # noqa: PLR0917 - called once, where a run is wired
     cleared = ClearedPlates(lists_folder(home), ledger.hot_list_key())
     feed = Feed()
 
-    def told(alert: OpenAlert, what: str) -> None:
+    def on_change(alert: OpenAlert, what: str) -> None:
         feed.changed(alert, what)
         changed(alert, what)
 
-    board = AlertBoard(ledger, cleared, terms=lambda: ledger.store.policy.alerts, changed=told)
+    board = AlertBoard(ledger, cleared, terms=lambda: ledger.store.policy.alerts, changed=on_change)
     held = open_lists(home, ledger, folder)
     watch = HotListWatch(
         held,

@@ -254,5 +254,5 @@ def _bytes(token: str) -> bytes:
 
 
 def _digest(token: bytes) -> bytes:
-    """What is kept of a token; its look-up then tells nothing by its time."""
+    """What is kept of a token; the time of its look-up then reveals nothing."""
     return hmac.digest(b"alpr-reader/page/v1", token, hashlib.sha256)

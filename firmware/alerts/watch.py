@@ -70,7 +70,7 @@ class HotListWatch:
         self._found: list[ListMatch] = []
         self._cleared_there: frozenset[bytes] = frozenset()
         self._muted: frozenset[str] = frozenset()
-        self._told: set[tuple[str, str]] = set()
+        self._reported: set[tuple[str, str]] = set()
         self._refused = 0
         self._doubted = True  # of an earlier run's lists, none was read through
         self._refreshing = threading.Lock()
@@ -92,7 +92,7 @@ class HotListWatch:
                 muted=self._muted,
             )
         except (StorageError, OSError) as error:
-            self._tell("hot_list_unreadable", why=type(error).__name__)
+            self._report("hot_list_unreadable", why=type(error).__name__)
             self.doubt()
             self._found = []
         return bool(self._found)
@@ -131,7 +131,7 @@ class HotListWatch:
                         "hot_list_updated", list=one.list_id, version=one.sequence, entries=one.count
                     )
                 else:
-                    self._tell(f"hot_list_{one.what}", list=one.list_id, why=one.why)
+                    self._report(f"hot_list_{one.what}", list=one.list_id, why=one.why)
             if any(one.what == "updated" for one in changes):
                 gone = self._board.recall(self._listed, self._now_us())
                 if gone:
@@ -142,7 +142,7 @@ class HotListWatch:
         self._muted = self._held.muted()
         for held in self._held.lists:
             if self._sure_us() >= held.head.expires_us:
-                self._tell("hot_list_expired", list=held.head.list_id)
+                self._report("hot_list_expired", list=held.head.list_id)
 
     def health(self) -> ListHealth:
         """Counts for health, console and desk."""
@@ -170,11 +170,11 @@ class HotListWatch:
                 return next((one for one in same if one.runs(sure_us, at_most_us=now_us)), None)
         return alert.entry  # the list itself is not here now; that withdraws nothing
 
-    def _tell(self, event: str, **facts: str) -> None:
+    def _report(self, event: str, **facts: str) -> None:
         """Each trouble once, not at every read."""
         key = (event, str(sorted(facts.items())))
-        if key not in self._told:
-            self._told.add(key)
+        if key not in self._reported:
+            self._reported.add(key)
             self._log.warning(event, **facts)
 
 

@@ -20,7 +20,7 @@ from sync.command_frame import Common, noun
 from sync.errors import DONE
 from sync.hot_lists.layout import find_layout
 
-LARGE_BYTES = 4 << 20  # such a file takes long enough to be told of
+LARGE_BYTES = 4 << 20  # such a file takes long enough for a line of progress
 LIST_ID = re.compile(r"[A-Za-z0-9-]{1,24}")
 
 hotlist = noun(

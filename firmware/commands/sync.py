@@ -14,7 +14,7 @@ from firmware.alerts.ops import list_operations
 from firmware.commands.hotlist import list_line, missing_line
 from firmware.custody.asking import asking, unless_served
 from firmware.custody.log_rollover import Successor
-from firmware.custody.opening import custody_of, open_or_succeed, sync_folder
+from firmware.custody.opening import custody_of, open_or_roll_over, sync_folder
 from firmware.health.health_message import health_message
 from firmware.health.report import HealthWatch
 from firmware.settings.config import FILE_NAME, load_config
@@ -55,7 +55,9 @@ def now(common: Common, *, new_log: bool) -> int:
     if new_log:
         looked_at(folder)
     # a console without a reader, or another command, may hold the home, and does not sync when asked
-    answered = unless_served(common.home, lambda: _speak(common.home, folder)) or _ask_the_running_one(folder)
+    answered = unless_served(common.home, lambda: _sync_here(common.home, folder)) or _ask_the_running_one(
+        folder
+    )
     status = _report(folder, as_json=common.json)
     if not common.json:
         _show_lists(common.home)
@@ -104,11 +106,11 @@ def _report(folder: SyncFolder, *, as_json: bool) -> int:
     return DONE if facts.get("outcome", "done") == "done" and not left else FOUND_WRONG
 
 
-def _speak(home: Path, folder: SyncFolder) -> bool:
+def _sync_here(home: Path, folder: SyncFolder) -> bool:
     """One sync; if the department refuses the log, opens a new one and syncs it at once. True."""
     schedule = load_config(home).sync.schedule() if (home / FILE_NAME).exists() else Schedule()
-    with open_or_succeed(
-        home, told=lambda why: print(f"opening a new log: {why}", file=sys.stderr)
+    with open_or_roll_over(
+        home, on_new_log=lambda why: print(f"opening a new log: {why}", file=sys.stderr)
     ) as ledger:
         outbox = LedgerOutbox(ledger, folder.inbox)
         made = Runner(outbox, folder, schedule, health=lambda: _health(home, ledger, folder)).attempt()

@@ -21,7 +21,7 @@ from firmware.console.session import Console
 from firmware.console.unit import SelfTestLine
 from firmware.console.verbs import boottime_s
 from firmware.custody.give_way import is_way_asked
-from firmware.custody.opening import custody_of, sync_folder, tell_clock
+from firmware.custody.opening import custody_of, hear_department, sync_folder
 from firmware.frames.frame_tap import FrameTap
 from firmware.frames.sources import open_source
 from firmware.health.health_message import health_message
@@ -200,7 +200,7 @@ def sync_here(home: Path, ledger: Ledger, config: Config, health: HealthWatch, c
         config.sync.schedule(),
         health=lambda: health_message(health.report(), ledger.store.log_id),
     ).attempt()
-    tell_clock(ledger, clock)
+    hear_department(ledger, clock)
     if isinstance(clock, DisciplinedClock):  # no other thread updates it here
         clock.refresh()
     return outcome_line(folder)

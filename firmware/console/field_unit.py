@@ -344,9 +344,9 @@ class FieldUnit:
             destroy_keys(store)
             self._was_reset = True
         yield "keys destroyed: the slot is empty"
-        told = word is None or word.send(self._folder)
+        delivered = word is None or word.send(self._folder)
         left = clear_home(parts.home)
-        if word is not None and not told:
+        if word is not None and not delivered:
             yield from word.keep(parts.home)
         kept = f", except {counted(len(left), 'file')} that no key opens" if left else ""
         yield f"home cleared{kept}"

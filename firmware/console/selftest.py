@@ -99,8 +99,8 @@ def _board(board: Board) -> Iterator[SelfTestLine]:
     free = vitals.disk_free_bytes
     yield SelfTestLine(name="disk", good=free >= FREE_LEAST, detail=f"{free >> 20} MB free")
     if vitals.swaps_to_card is not None:
-        told = "on the card: turn it off (sudo swapoff -a)" if vitals.swaps_to_card else "none on the card"
-        yield SelfTestLine(name="swap", good=not vitals.swaps_to_card, detail=told)
+        swap = "on the card: turn it off (sudo swapoff -a)" if vitals.swaps_to_card else "none on the card"
+        yield SelfTestLine(name="swap", good=not vitals.swaps_to_card, detail=swap)
     if vitals.temperature_c is None:
         yield SelfTestLine(name="temperature", good=None, detail="no sensor")
     else:

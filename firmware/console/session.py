@@ -28,7 +28,7 @@ from firmware.console.login import Admission, CommandKeys
 from firmware.console.maintenance import MaintenanceLog, Recording, SessionLog
 from firmware.console.parser import FORMS, Command, completions, parse, recorded_form
 from firmware.console.unit import MaintainedUnit
-from firmware.console.verbs import Context, boottime_s, carry_out, told
+from firmware.console.verbs import Context, boottime_s, carry_out, screen_error
 from firmware.screen import fitted
 from hw.errors import LineGoneError
 from hw.serial_port import SerialPort
@@ -213,7 +213,7 @@ class Console:
         try:
             revoked = self._unit.revoked()
         except (ExplainedError, OSError) as error:
-            raise SessionEndedError("revocation unknown", told(error)) from None
+            raise SessionEndedError("revocation unknown", screen_error(error)) from None
         if self._admission.names & revoked:
             raise SessionEndedError("revoked", "this grant was revoked")
 
@@ -261,13 +261,13 @@ class Console:
         except ClockLoginError as error:
             self._clock_setter, self._clock_until_s = error.grant, self._running_s() + LIFE_S
             self._hand.say(
-                f"{told(error)}",
+                f"{screen_error(error)}",
                 f"the grant of {error.grant.person} is good otherwise: set this unit's clock with",
                 "time YYYY-MM-DDTHH:MM:SSZ  (UTC), then log in again",
             )
             return
         except ConsoleError as error:
-            self._hand.say(told(error))
+            self._hand.say(screen_error(error))
             return
         if self._admission is None:
             return
@@ -318,7 +318,7 @@ class Console:
         try:
             write()
         except (StorageError, OSError) as error:
-            self._hand.say(f"cannot be recorded, so it does not run: {told(error)}")
+            self._hand.say(f"cannot be recorded, so it does not run: {screen_error(error)}")
             return False
         return True
 
@@ -340,7 +340,7 @@ class Console:
             raise
         except Exception as error:  # noqa: BLE001 - any error of a part ends the command, not the session
             result = f"failed: {type(error).__name__}"
-            text = "".join(f"{row}\r\n" for row in fitted(told(error))).encode()
+            text = "".join(f"{row}\r\n" for row in fitted(screen_error(error))).encode()
             recording.take(text)
             self._hand.write(text)
         self._recording, self._hand.typed_s = None, self._running_s()
@@ -349,8 +349,8 @@ class Console:
         try:
             self._session.end(recording, result)
         except (StorageError, OSError) as error:
-            told_why = f"{name} ran, but its end cannot be recorded: {told(error)}"
-            raise SessionEndedError("not recorded", told_why) from None
+            why = f"{name} ran, but its end cannot be recorded: {screen_error(error)}"
+            raise SessionEndedError("not recorded", why) from None
         if name == "reboot" and result == "done":
             raise SessionEndedError("reboot", "the unit restarts")
 

@@ -57,7 +57,7 @@ def carry_out(command: Command, context: Context) -> Iterator[str]:
         yield from fitted(printable(line)[:LINE_LIMIT])
 
 
-def told(error: Exception) -> str:
+def screen_error(error: Exception) -> str:
     """An error as the person may see it: the console's own words as they are, all others screened."""
     text = str(error)
     if not isinstance(error, ConsoleError):

@@ -15,14 +15,14 @@ def card_facts(folder: Path = MODELS) -> dict[str, str]:
     facts: dict[str, str] = {}
     for path in sorted(folder.glob("*.toml")):
         figures = tomllib.loads(path.read_text(encoding="utf-8")).get("figures", {})
-        facts |= {f"{path.stem}, card: {name}": _told(value) for name, value in figures.items()}
+        facts |= {f"{path.stem}, card: {name}": _figure_text(value) for name, value in figures.items()}
     return facts
 
 
-def _told(value: object) -> str:
+def _figure_text(value: object) -> str:
     """A figure of a card in one line."""
     if isinstance(value, dict):
-        return ", ".join(f"{name} {_told(one)}" for name, one in value.items())
+        return ", ".join(f"{name} {_figure_text(one)}" for name, one in value.items())
     if isinstance(value, list):
-        return "; ".join(_told(one) for one in value)
+        return "; ".join(_figure_text(one) for one in value)
     return str(value)

@@ -86,7 +86,7 @@ def open_ledger(home: Path, *, clock: Clock | None = None) -> Ledger:
 
 def once_free(work: Callable[[], Result], *, patience_s: float = LOCK_PATIENCE_S) -> Result:
     """What needs the home for itself, tried for patience_s: a command that looks something up while no
-    reader runs holds it for a moment, and must not keep one from going on. Raises HomeLockedError.
+    reader runs holds it for a moment, and must not stop one. Raises HomeLockedError.
     """
     until_s = time.monotonic() + patience_s
     while True:
@@ -98,10 +98,10 @@ def once_free(work: Callable[[], Result], *, patience_s: float = LOCK_PATIENCE_S
         time.sleep(0.05)
 
 
-def open_or_succeed(home: Path, *, clock: Clock | None = None, told: Callable[[str], None]) -> Ledger:
+def open_or_roll_over(home: Path, *, clock: Clock | None = None, on_new_log: Callable[[str], None]) -> Ledger:
     """As `open_ledger`; on a unit of a department a log that contradicts an anchor gives way to a new one.
 
-    told: called with the reason, if that happened.
+    on_new_log: called with the reason, if that happened.
     """
     folder = SyncFolder.of(home)
     here = Home(home).exists() or Home(home).is_rest()
@@ -109,7 +109,7 @@ def open_or_succeed(home: Path, *, clock: Clock | None = None, told: Callable[[s
     slot = slot_of(home if left is None else left.root)
     if left is not None and slot.uri.startswith("file:"):
         slot = open_slot(slot.uri, Home(home).folder)  # the new log's own file
-    return succession.open_or_succeed(home, slot, clock or SystemClock(), folder, told=told)
+    return succession.open_or_roll_over(home, slot, clock or SystemClock(), folder, on_new_log=on_new_log)
 
 
 class _ChipOfUnit:
@@ -207,14 +207,14 @@ def custody_by(status: Mapping[str, Any], folder: SyncFolder) -> Custody:
     )  # fmt: skip
 
 
-def tell_clock(ledger: Ledger, clock: Clock) -> None:
+def hear_department(ledger: Ledger, clock: Clock) -> None:
     """What the department's co-signature says of the time, for a clock that weighs it at its next look."""
     heard = ledger.store.time.heard
     if heard is not None and isinstance(clock, DisciplinedClock):
         clock.hear(Heard(us=heard[0], running_s=heard[1] / 1e6))
 
 
-def tell_signed(ledger: Ledger, clock: Clock) -> None:
+def know_signed_time(ledger: Ledger, clock: Clock) -> None:
     """The newest time of the department's receipts, of any run: no receiver's date is far from it."""
     with ledger.store.lock:
         signed_us = ledger.store.book.received.newest_us

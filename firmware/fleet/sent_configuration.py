@@ -1,7 +1,7 @@
 """A configuration that the department sent: put into force once, over what the unit's own file says.
 
 What it does not name stays as it is, so that one file serves a fleet, and what a technician sets later stays
-until the next version. Who the unit is, what is fitted to it and where it stands is not the department's to
+until the next version. Who the unit is, what is fitted to it and where it is used are not the department's to
 set: a unit that cannot start would never hear of a better version, and a place named by another office would
 carry it out of a no-read zone. Sync settings are on trial (`sync_trial.py`). A version that does not fit is
 refused once and named, and the unit continues as it was. While the unit's own file is damaged, or the disk is
@@ -64,7 +64,7 @@ def take_up(home: Path) -> TakenUp | None:
         body = carried.body.decode("utf-8")
         merged = overlaid(own, body, where)
         _check_scope(body, where)
-        networks_of(merged.sync)  # a run would not start where a network is named and nothing can tell it
+        networks_of(merged.sync)  # a run would not start where a network is named and nothing knows names
         if merged.sync != own.sync:
             sync_trial.begin(folder, Trial(version=carried.version, before=own.sync, sent=merged.sync))
         rewrite_config(home, config_text(merged))

@@ -78,7 +78,7 @@ class Stage(threading.Thread):
         self.failure: BaseException | None = None
 
     def run(self) -> None:
-        """Work, and tell the next stage that no more comes, however it ends."""
+        """Work, and let the next stage know that no more comes, however it ends."""
         try:
             self._work()
         except BaseException as error:  # noqa: BLE001 - handed to the main thread, which raises it

@@ -19,7 +19,7 @@ class FrameWithheldError(HardwareError):
 class FrameTap:
     """Offered every frame by the pipeline; gives the newest to the console.
 
-    A frame is not too old because a slow reader has not asked for the next one: only the camera can tell
+    A frame is not too old because a slow reader has not asked for the next one: only the camera knows
     that it was asked and does not deliver (`follow`).
     """
 

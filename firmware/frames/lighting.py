@@ -40,7 +40,7 @@ class Lighting:
         self._daylight = Daylight(policy)
         self._on_switch = on_switch
         self._set: Light | None = None
-        self._told: Light | None = None
+        self._reported: Light | None = None
         self._failed: frozenset[Lamp] = frozenset()
         self._looked_s = -LOOK_EVERY_S
 
@@ -67,8 +67,8 @@ class Lighting:
         # what did not switch is tried at every look; the reading continues
         self._failed = self._switch(light)
         self._set = light
-        if light not in {Light.LOOKING, self._told}:
-            self._told = light
+        if light not in {Light.LOOKING, self._reported}:
+            self._reported = light
             self._log.info("light", setting=light.value)
             self._on_switch()
 

@@ -34,11 +34,11 @@ GATHER_S = 1.0
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class EndedPass:
-    """One vehicle's pass and the frame it was best seen in. `goes_on`: the vehicle is still in view."""
+    """One vehicle's pass and the frame it was best seen in. `in_view`: the vehicle is still in view."""
 
     vehicle: VehiclePass
     frame: Frame = field(repr=False)
-    goes_on: bool = False
+    in_view: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -194,7 +194,7 @@ class ReadStage:
         frame = self._best.get(pass_id)
         vehicle = None if frame is None else self._tracker.so_far(pass_id)
         if frame is not None and vehicle is not None:
-            self._hand_on(EndedPass(vehicle=self._by_clock(vehicle), frame=frame, goes_on=True))
+            self._hand_on(EndedPass(vehicle=self._by_clock(vehicle), frame=frame, in_view=True))
 
     def _end(self, vehicle: VehiclePass) -> None:
         frame = self._best.pop(vehicle.pass_id, None)
@@ -235,7 +235,7 @@ class Pipeline:
         ended within gather_s, at most TOGETHER of them, and an urgent one at once with those before it.
         glance: looks at one that continues; what an alert stores of it then is not stored again.
 
-        on_unsound: told of each frame that a net gave no numbers for; it is read no further.
+        on_unsound: called for each frame that a net gave no numbers for; it is read no further.
 
         permitted: whether a frame may be read at all; one that may not is dropped unseen.
 
@@ -315,12 +315,12 @@ class Pipeline:
         self._passes.close()
 
     def _hand_on(self, ended: EndedPass) -> None:
-        if not self._passes.put(ended) and not ended.goes_on:
+        if not self._passes.put(ended) and not ended.in_view:
             self._counts.lost_passes += 1
 
     def _store_all(self) -> None:
         while (ended := self._passes.get()) is not None:
-            if ended.goes_on:
+            if ended.in_view:
                 self._glance(ended)
                 continue
             together = self._gathered(ended)
@@ -336,7 +336,7 @@ class Pipeline:
             ended = self._passes.get_within(left_s) if left_s > 0 else None
             if ended is None:
                 break
-            if ended.goes_on:
+            if ended.in_view:
                 self._glance(ended)
             else:
                 together.append(ended)

@@ -97,7 +97,7 @@ class TunableSource:
     def __init__(self, make: Callable[[CameraSettings], CameraSource], settings: CameraSettings) -> None:
         self._make = make
         self._source = make(settings)
-        self._told: Callable[[str], None] = lambda _reason: None
+        self._changed: Callable[[str], None] = lambda _reason: None
         self.live, self.interval_s = self._source.live, self._source.interval_s
         self.notes: tuple[str, ...] = getattr(self._source, "notes", ())
 
@@ -105,14 +105,14 @@ class TunableSource:
         """See CameraSource.open."""
         return self._source.open()
 
-    def on_retuned(self, told: Callable[[str], None]) -> None:
-        """told: called when the camera is reopened, with the reason."""
-        self._told = told
+    def on_retuned(self, changed: Callable[[str], None]) -> None:
+        """changed: called when the camera is reopened, with the reason."""
+        self._changed = changed
 
     def retune(self, settings: CameraSettings) -> None:
         """These settings from now on. Raises what `make` raises; then the old ones stay."""
         self._source = self._make(settings)
-        self._told(RETUNED)
+        self._changed(RETUNED)
 
 
 def small_size(size: tuple[int, int], net_size: tuple[int, int]) -> tuple[int, int]:

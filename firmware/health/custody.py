@@ -9,7 +9,7 @@ from dataclasses import dataclass
 class Custody:
     """What storage and sync say of themselves. None: never synced, or not enrolled.
 
-    enrolled_us: since when the unit could have spoken; None if that is not known.
+    enrolled_us: since when the unit could have synced; None if that is not known.
     """
 
     log_records: int = 0

@@ -96,10 +96,10 @@ def run(home: Path, options: RunOptions, *, out: TextIO, err: TextIO) -> RunResu
                             "out of memory: what was stored is safe. Start the reader again (systemd does); "
                             "if it comes back, make camera.width smaller"
                         ) from None
-                    goes_on = one_run.reads_on(orders)
-                    if not goes_on or one_run.reason is Reason.CONFIGURATION:
+                    keeps_reading = one_run.reads_on(orders)
+                    if not keeps_reading or one_run.reason is Reason.CONFIGURATION:
                         break
-            if not goes_on:
+            if not keeps_reading:
                 break
         if heartbeat is not None:
             heartbeat.stopping()

@@ -124,8 +124,8 @@ class LiveView:
         stages = ", ".join(f"{stage} {mean:.1f}" for stage, mean in self._times.means().items())
         lost = counts.lost_passes + counts.without_frame
         raised = f", {counted(alerts, 'alert')} (reader alerts)" if alerts else ""
-        told = f"{_flow(counts, blind_s)}; {counted(counts.stored, 'read')} stored{raised}, {lost} lost"
-        return f"{told}; ms a frame: {stages}"
+        line = f"{_flow(counts, blind_s)}; {counted(counts.stored, 'read')} stored{raised}, {lost} lost"
+        return f"{line}; ms a frame: {stages}"
 
     def _caption(self, counts: PipelineCounts, blind_s: float) -> str:
         return f"{_flow(counts, blind_s)}, {self._in_view} in view, {counts.stored} stored"

@@ -18,7 +18,7 @@ from detector.reader import PlateReader
 from detector.track import Tracker
 from firmware.custody.bookkeeper import Bookkeeper
 from firmware.custody.log_rollover import Successor
-from firmware.custody.opening import tell_clock, tell_signed
+from firmware.custody.opening import hear_department, know_signed_time
 from firmware.errors import UsageError
 from firmware.fleet import sent_configuration
 from firmware.fleet.sync_trial import RunningTrial
@@ -95,7 +95,7 @@ class OneRun:
         reader = load_eyes(self._config.reading.threads, patient=self._keeps_running, log=log)
         source = self._source(reader, log)
         with run_ledger(self._home, clock, log, self._stop) as ledger:
-            tell_signed(ledger, clock)
+            know_signed_time(ledger, clock)
             demo = not ledger.status().enrolled
             if self._options.plates and not demo:
                 raise UsageError("--plates: an enrolled unit shows no plates (463.5: look-ups are logged)")
@@ -263,7 +263,7 @@ class OneRun:
         self._stop.ask(Reason.LOG_REFUSED)
 
     def _after_conversation(self, ledger: Ledger, attempt: Attempt) -> None:
-        tell_clock(ledger, self._parts.clock)
+        hear_department(ledger, self._parts.clock)
         if attempt.progress.done:  # a hit alone goes out on any network, at any time
             self._trial.passed()
         if not self._options.once and sent_configuration.waits(self._home):

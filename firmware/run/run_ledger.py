@@ -11,7 +11,7 @@ import structlog
 
 from firmware.custody.bookkeeper import UNSTORED
 from firmware.custody.give_way import way_asked
-from firmware.custody.opening import once_free, open_or_succeed
+from firmware.custody.opening import once_free, open_or_roll_over
 from firmware.custody.system_updates import record_system_updates
 from firmware.run.orders import StopRequest
 from firmware.settings.config_record import record_configuration
@@ -48,24 +48,24 @@ def _open(home: Path, clock: Clock, log: structlog.typing.FilteringBoundLogger, 
     A chip that holds its keys may come up after us. Without it nothing can be sealed, so nothing is read:
     what is still not there after a minute ends the start, and the supervisor tries again.
     """
-    until_s, told = time.monotonic() + CHIP_PATIENCE_S, False
+    until_s, reported = time.monotonic() + CHIP_PATIENCE_S, False
     while True:
         try:
             return _opened_once(home, clock, log)
         except HardwareError as error:
             if stop.asked or time.monotonic() >= until_s:
                 raise
-            if not told:
+            if not reported:
                 log.error("key_slot_not_there", reason=str(error))  # noqa: TRY400 - it is tried again
-                told = True
+                reported = True
         stop.wait(CHIP_AGAIN_S)
 
 
 def _opened_once(home: Path, clock: Clock, log: structlog.typing.FilteringBoundLogger) -> Ledger:
     with way_asked(home):
         return once_free(
-            lambda: open_or_succeed(
-                home, clock=clock, told=lambda reason: log.error("new_log_opened", reason=reason)
+            lambda: open_or_roll_over(
+                home, clock=clock, on_new_log=lambda reason: log.error("new_log_opened", reason=reason)
             )
         )
 

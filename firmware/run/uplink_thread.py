@@ -85,6 +85,6 @@ class UplinkThread:
             except Exception as error:  # noqa: BLE001 - named, and tried again: a silent thread is a lost unit
                 if self._stop.is_set():  # left behind while it connected, and the ledger is closed
                     return
-                told = {"reason": str(error)} if isinstance(error, OSError | sqlite3.Error) else {}
-                self._log.error("uplink_failed", kind=type(error).__name__, **told)
+                facts = {"reason": str(error)} if isinstance(error, OSError | sqlite3.Error) else {}
+                self._log.error("uplink_failed", kind=type(error).__name__, **facts)
                 self._stop.wait(AGAIN_S)

@@ -51,8 +51,8 @@ def main() -> int:
     shop, begun = Workshop.of_environment(), time.monotonic()
     try:
         if args.verb == "build":
-            made = image.build(shop, board=args.board, version=args.version, name=args.name, tell=_tell)
-            print(made.told())
+            made = image.build(shop, board=args.board, version=args.version, name=args.name, show=_show)
+            print(made.figures())
             if args.twice:
                 _build_again(shop, made)
         elif args.verb == "provision":
@@ -68,13 +68,13 @@ def main() -> int:
     except BuildError as error:
         print(f"image: {error}", file=sys.stderr)
         return 1
-    _tell(f"{args.verb}: {time.monotonic() - begun:.0f} s in all")
+    _show(f"{args.verb}: {time.monotonic() - begun:.0f} s in all")
     return 0
 
 
 def _build_again(shop: Workshop, made: image.Built) -> None:
     before = boot.unsigned_digests(made.boot.parent)
-    again = image.build_again(shop, made, _tell)
+    again = image.build_again(shop, made, _show)
     if again.root.root_hash != made.root.root_hash:
         raise BuildError(f"two builds, two roots: {again.root.root_hash} and {made.root.root_hash}")
     if differ := before.items() ^ boot.unsigned_digests(again.boot.parent).items():
@@ -101,12 +101,12 @@ def _provision(args: argparse.Namespace) -> int:
         return 0
     if args.card is None or args.image is None:
         raise BuildError("provision: name the card and --image, or --secure-boot rpi")
-    told = provision.plan(args.card, args.image)
-    print("\n".join(told.lines()))
+    bench = provision.plan(args.card, args.image)
+    print("\n".join(bench.lines()))
     if not args.write:
         print("nothing was written; with --write it is")
         return 0
-    print(f"written and read back, SHA-256 {provision.write(told)}")
+    print(f"written and read back, SHA-256 {provision.write(bench)}")
     return 0
 
 
@@ -114,29 +114,29 @@ def _test(shop: Workshop, only: list[str], *, built: bool) -> int:
     from alpr_image.bench import chip, fuses, story, tampering, trials, visit  # noqa: PLC0415 - need the tests' tools
     from alpr_image.bench.office import Office  # noqa: PLC0415
 
-    made = image.build(shop, board="virt", version=1, name=version(), tell=_tell, fresh=not built)
+    made = image.build(shop, board="virt", version=1, name=version(), show=_show, fresh=not built)
     parts = image.ImageParts.gather(shop, "virt")
-    told = story.BenchStory(shop, parts.keys, _tell)
+    bench = story.BenchStory(shop, parts.keys, _show)
     if "tampered-here" in only:  # no machine: the same rules, asked of this machine's tools
-        tampering.tampered(told, parts, made, booted=False)
+        tampering.tampered(bench, parts, made, booted=False)
     if "visit" in only:
-        machine, card, office = visit.first_day(told, made)
+        machine, card, office = visit.first_day(bench, made)
     elif "hard-day" in only:  # of an earlier run
-        (machine, card), office = told.last_unit(), Office(told.folder / "office")
+        (machine, card), office = bench.last_unit(), Office(bench.folder / "office")
     if "hard-day" in only:
-        stick = trials.Stick.filled(told, parts, made.update)
-        trials.hard_day(told, stick, (machine, card), office)
+        stick = trials.Stick.filled(bench, parts, made.update)
+        trials.hard_day(bench, stick, (machine, card), office)
     if "chip" in only:
-        chip.keys_in_the_chip(told, parts)
+        chip.keys_in_the_chip(bench, parts)
     if "fuses" in only:
-        fuses.key_in_the_fuses(told, parts)
+        fuses.key_in_the_fuses(bench, parts)
     if "tampered" in only:
-        tampering.tampered(told, parts, made)
-    print(told.write().read_text(encoding="utf-8"))
-    return 0 if told.good else 1
+        tampering.tampered(bench, parts, made)
+    print(bench.write().read_text(encoding="utf-8"))
+    return 0 if bench.good else 1
 
 
-def _tell(line: str) -> None:
+def _show(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 

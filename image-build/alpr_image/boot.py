@@ -61,8 +61,8 @@ def uki(
     """Kernel, initramfs and command line as one file, signed: with Secure Boot no part of it can be
     changed.
     """
-    told = out.with_suffix(".os-release")
-    told.write_text(OS_RELEASE.format(version=version, name=name), encoding="utf-8")
+    release = out.with_suffix(".os-release")
+    release.write_text(OS_RELEASE.format(version=version, name=name), encoding="utf-8")
     image = next((kernel / "boot").glob("vmlinuz-*"))
     out.unlink(missing_ok=True)
     plain = out.with_suffix(".unsigned")
@@ -72,7 +72,7 @@ def uki(
         f"--linux={image}",
         f"--initrd={initramfs}",
         f"--cmdline={board.cmdline}",
-        f"--os-release=@{told}",
+        f"--os-release=@{release}",
         f"--stub={stub}",
         "--efi-arch=aa64",
         f"--output={plain}",

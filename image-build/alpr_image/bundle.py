@@ -81,8 +81,8 @@ def update_file(
         bundle_bytes=len(data),
         root_hash=root_hash,
     )
-    told = log.append(release, time_s=int(time.time())) if log is not None else proof or ""
-    return write_update(release.text(), told, data, out)
+    proven = log.append(release, time_s=int(time.time())) if log is not None else proof or ""
+    return write_update(release.text(), proven, data, out)
 
 
 def write_update(release: str, proof: str, bundle: bytes, out: Path) -> Path:

@@ -55,7 +55,7 @@ if [ "$1" = configure ]; then
     systemctl daemon-reload
     {udev}
   fi
-  {told}
+  {next_step}
 fi
 """
 _PRERM = """\
@@ -129,7 +129,7 @@ def build_reader(shop: Workshop, system: System) -> Path:
         sysusers="alpr.conf",
         tmpfiles="systemd-tmpfiles --create alpr.conf",
         udev="udevadm control --reload || true; udevadm trigger --subsystem-match=tty || true",
-        told='echo "next: systemctl enable --now alpr-reader.service alpr-console@ttyGS0.service"',
+        next_step='echo "next: systemctl enable --now alpr-reader.service alpr-console@ttyGS0.service"',
     )
     units = "alpr-reader.service 'alpr-console@*.service'"
     number = version() + system.mark
@@ -165,7 +165,7 @@ def build_office(shop: Workshop) -> Path:
         sysusers="alpr-department.conf",
         tmpfiles=":",
         udev=":",
-        told='echo "next: department --home /var/lib/alpr-department init, as the user alpr-department"',
+        next_step='echo "next: department --home /var/lib/alpr-department init, as the user alpr-department"',
     )
     units = "alpr-department.service alpr-keys.service alpr-witness.service"
     return _package(

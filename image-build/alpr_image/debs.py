@@ -95,8 +95,10 @@ def check_lock(debs: Iterable[Path], lock: Path) -> None:
     if held == found:
         return
     moved = [f"- {line}" for line in held - found] + [f"+ {line}" for line in found - held]
-    told = "\n".join(line[:100] for line in sorted(moved, key=lambda line: line[2:])[:40])
-    raise BuildError(f"{lock.name}: the suite has changed; read the list, then run: make image-lock\n{told}")
+    changes = "\n".join(line[:100] for line in sorted(moved, key=lambda line: line[2:])[:40])
+    raise BuildError(
+        f"{lock.name}: the suite has changed; read the list, then run: make image-lock\n{changes}"
+    )
 
 
 def unpack(shop: Workshop, debs: Iterable[Path], root: Path) -> None:

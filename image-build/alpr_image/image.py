@@ -31,7 +31,7 @@ class Built:
     bundle: Path
     update: Path
 
-    def told(self) -> str:
+    def figures(self) -> str:
         """The figures, a line each."""
         sizes = {
             "root": self.root.image,
@@ -48,14 +48,14 @@ def unpacked(shop: Workshop, names: list[str]) -> Path:
     """These packages' files, in a folder of the workshop."""
     folder = shop.path / ("unpacked-" + hashlib.sha256(" ".join(names).encode()).hexdigest()[:8])
     wanted = debs.fetch(shop, names)
-    stamp, told = folder / ".debs", "\n".join(path.name for path in wanted)
-    if stamp.exists() and stamp.read_text() == told:
+    stamp, names_wanted = folder / ".debs", "\n".join(path.name for path in wanted)
+    if stamp.exists() and stamp.read_text() == names_wanted:
         return folder
     run(["rm", "-rf", folder])
     folder.mkdir()
     for deb in wanted:
         shop.tool("dpkg-deb", "--extract", deb, folder)
-    stamp.write_text(told)
+    stamp.write_text(names_wanted)
     return folder
 
 
@@ -185,13 +185,13 @@ def assemble(
 
 
 def build(
-    shop: Workshop, *, board: str, version: int, name: str, tell: Callable[[str], None], fresh: bool = True
+    shop: Workshop, *, board: str, version: int, name: str, show: Callable[[str], None], fresh: bool = True
 ) -> Built:
     """Build one image. fresh: every tree again; else the last build's root tree. Raises BuildError."""
     begun = time.monotonic()
 
     def step(what: str) -> None:
-        tell(f"{time.monotonic() - begun:6.1f} s  {what}")
+        show(f"{time.monotonic() - begun:6.1f} s  {what}")
 
     shop.make_tools()
     step("tools")
@@ -205,7 +205,7 @@ def build(
     parts = ImageParts.gather(shop, board)
     debs.check_lock(inputs(shop, parts.chosen), debs.lock_of(board))
     for line in parts.chosen.lacking:
-        tell(f"NOT FOR DEPLOYMENT: {line}")
+        show(f"NOT FOR DEPLOYMENT: {line}")
     step("Debian tree")
     if fresh or not tree.exists():
         keys = parts.keys
@@ -235,7 +235,7 @@ def build(
     return Built(facts=facts, root=verified, boot=slot, card=card, bundle=bundle, update=update)
 
 
-def build_again(shop: Workshop, built: Built, tell: Callable[[str], None]) -> Built:
+def build_again(shop: Workshop, built: Built, show: Callable[[str], None]) -> Built:
     """The same image once more, every tree made from nothing: do two builds give one root hash?"""
     facts = built.facts
-    return build(shop, board=facts.board, version=facts.version, name=facts.name, tell=tell)
+    return build(shop, board=facts.board, version=facts.version, name=facts.name, show=show)

@@ -76,17 +76,17 @@ def plan(card: Path, image: Path, *, mounts: Path = Path("/proc/mounts")) -> Car
     return CardPlan(image=image, image_bytes=image_bytes, card=card, card_bytes=card_bytes)
 
 
-def write(told: CardPlan) -> str:
+def write(card_plan: CardPlan) -> str:
     """Write, sync, read back; the image's SHA-256. Raises BuildError if other bytes come back."""
     wanted = hashlib.sha256()
-    with told.image.open("rb") as source, told.card.open("r+b") as target:
+    with card_plan.image.open("rb") as source, card_plan.card.open("r+b") as target:
         while chunk := source.read(CHUNK):
             wanted.update(chunk)
             target.write(chunk)
         target.flush()
         os.fsync(target.fileno())
         target.seek(0)
-        found, left = hashlib.sha256(), told.image_bytes
+        found, left = hashlib.sha256(), card_plan.image_bytes
         while left:
             chunk = target.read(min(CHUNK, left))
             if not chunk:
@@ -94,5 +94,5 @@ def write(told: CardPlan) -> str:
             found.update(chunk)
             left -= len(chunk)
     if found.hexdigest() != wanted.hexdigest():
-        raise BuildError(f"{told.card}: reads back other data than was written: discard this card")
+        raise BuildError(f"{card_plan.card}: reads back other data than was written: discard this card")
     return wanted.hexdigest()

@@ -74,11 +74,11 @@ def python(folder: Path) -> Iterator[Component]:
     for path in sorted(folder.glob("*.dist-info/METADATA")):
         held = email.parser.Parser().parsestr(path.read_text(encoding="utf-8"), headersonly=True)
         name, version = str(held["Name"]), str(held["Version"])
-        told = held["License-Expression"] or held["License"] or ""
+        license_text = held["License-Expression"] or held["License"] or ""
         classified = [
             one.rpartition(":: ")[2] for one in held.get_all("Classifier", []) if "License ::" in one
         ]
-        lines = [line for line in str(told).strip().splitlines() if line.strip()]
+        lines = [line for line in str(license_text).strip().splitlines() if line.strip()]
         licenses = tuple(one.strip()[:80] for one in lines[:1]) or tuple(sorted(set(classified)))
         yield Component(
             kind="library",

@@ -68,8 +68,8 @@ def run(words: Sequence[str | Path], *, cwd: Path | None = None, env: dict[str, 
     except OSError as error:
         raise BuildError(f"{words[0]}: {error.strerror}") from None
     if done.returncode:
-        told = "\n".join((done.stderr or done.stdout).strip().splitlines()[-12:])
-        raise BuildError(f"{words[0]}: exit status {done.returncode}\n{told}")
+        ending = "\n".join((done.stderr or done.stdout).strip().splitlines()[-12:])
+        raise BuildError(f"{words[0]}: exit status {done.returncode}\n{ending}")
     return done.stdout
 
 

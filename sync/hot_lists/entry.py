@@ -38,7 +38,7 @@ def key_of(plate: str) -> int:
 
 
 def cleared_name(entry: bytes, plate: str) -> bytes:
-    """What stands for "a person found this plate not to be wanted by this entry": 32 bytes that show neither.
+    """The digest for "a person found this plate not to be wanted by this entry": 32 bytes that show neither.
 
     entry: the entry's SHA-256.
     """

@@ -1,7 +1,7 @@
 """Hot lists of a unit, in HOME/hotlists: brought up to the signed head by deltas, else by the snapshot.
 
 A list is sealed in `ID.list`. `ID.need` beside it asks the next sync for the snapshot. Documents of
-lists lie sealed in the inbox, too. What does not lead exactly to the head changes nothing: the old version
+lists are sealed in the inbox, too. What does not lead exactly to the head changes nothing: the old version
 continues matching until it expires. The unit's log says which lists were taken: one that is gone since, or
 cannot be read, is missing until a sync brings it again.
 """
@@ -66,7 +66,7 @@ class MutedSources:
 
 
 def lists_folder(home: Path) -> Path:
-    """Where a unit's lists lie."""
+    """Where a unit keeps its lists."""
     return home / FOLDER
 
 

@@ -26,7 +26,7 @@ from sync.hot_lists.layout import MAX_LINE, Layout, Span
 
 MAX_ENTRIES = 2_000_000
 ALWAYS_ALLOWED = 3  # bad lines, however short the list
-TOLD = 20  # numbers of bad lines in a message
+MAX_NAMED = 20  # numbers of bad lines in a message
 MAX_WORDS = 100  # different words that are counted as refused
 FORMULA = "=+-@\t\r"
 CANADA = frozenset("AB BC MB NB NL NF NS NT NU ON PE QC PQ SK YT".split())  # noqa: SIM905
@@ -66,11 +66,11 @@ class ImportedList:
         """One line for a person."""
         parts = [f"{counted(len(self.entries), 'entry')} of {counted(self.lines, 'line')}"]
         if self.bad:
-            numbers = ", ".join(str(one.number) for one in self.bad[:TOLD])
-            more = ", ..." if len(self.bad) > TOLD else ""
+            numbers = ", ".join(str(one.number) for one in self.bad[:MAX_NAMED])
+            more = ", ..." if len(self.bad) > MAX_NAMED else ""
             parts.append(f"{len(self.bad)} bad lines skipped (line {numbers}{more})")
         if self.refused:
-            words = ", ".join(f"{word}: {count}" for word, count in self.refused.most_common(TOLD))
+            words = ", ".join(f"{word}: {count}" for word, count in self.refused.most_common(MAX_NAMED))
             parts.append(f"{sum(self.refused.values())} refused by the policy ({words})")
         if self.ended:
             parts.append(f"{self.ended} ended already")
@@ -242,10 +242,10 @@ def _entry(  # noqa: PLR0917 - one line of one file
         _count(made, word or "(no category)")
         return None
     reason = layout.word("reason", said.get("reason", ""))
-    spoken = f"{word}, {reason}"
-    if not is_latin(spoken):
+    shown = f"{word}, {reason}"
+    if not is_latin(shown):
         raise RecordError("a letter is not Latin, however much it looks so", where="category or reason")
-    if barred := barred_in(found.never, spoken):
+    if barred := barred_in(found.never, shown):
         _count(made, f"{found.id} that is {barred}")
         return None
     until_us = _day(said.get("until", ""), layout, "until")

@@ -205,7 +205,7 @@ def test_what_an_older_version_cleared_clears_nothing(make_car: MakeCar, ledger:
     assert len(make_car().passes(seen("7XKR219"))) == 1
 
 
-def test_what_is_cleared_lies_sealed(make_car: MakeCar, ledger: Ledger) -> None:
+def test_what_is_cleared_is_kept_sealed(make_car: MakeCar, ledger: Ledger) -> None:
     car = make_car()
     (alert,) = car.passes(seen("7XKR219"))
     car.check(alert, "7XKR279")

@@ -71,7 +71,7 @@ class Street:
         self.frame_of_hit.append(self.frames)
 
     def hand_on(self, one: EndedPass) -> None:
-        if one.goes_on:
+        if one.in_view:
             self.bookkeeper.glance(one)
         else:
             self.ends.append(one)

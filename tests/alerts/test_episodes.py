@@ -6,7 +6,7 @@ from firmware.alerts import episodes
 from firmware.alerts.episodes import EPISODE_US, Episodes
 
 
-def test_a_visit_goes_on_with_every_sighting_and_ends_unseen() -> None:
+def test_a_visit_continues_with_every_sighting_and_ends_unseen() -> None:
     made = Episodes()
     assert made.ongoing("e", 0, sounds=True) is None
     made.begin("e", 5, 0, sounds=True)

@@ -84,7 +84,7 @@ def test_wrong_passwords_lock_the_name_for_their_address_alone_and_never_the_key
     assert car.sessions.log_on(body(request(), by_password(car, PASSWORD)), "10.0.0.9")
 
 
-def test_before_the_roster_came_no_one_is_told_of_a_bad_credential_or_locked_out(car: Car) -> None:
+def test_before_the_roster_came_a_bad_credential_gets_no_answer_and_no_lockout(car: Car) -> None:
     roster = car.ledger.standing.roster
     given = password_verifier(PASSWORD, bytes(range(16)))
     car.ledger.standing.roster = replace(roster, people=())

@@ -145,7 +145,7 @@ def test_an_old_extract_stays_stale(make_unit: MakeUnit, time: SteppedTime) -> N
     assert unit.watch.health().stale == 1
 
 
-def test_an_alert_goes_on_after_the_clock_was_set_back(
+def test_an_alert_continues_after_the_clock_was_set_back(
     make_unit: MakeUnit, time: SteppedTime, ledger: Ledger
 ) -> None:
     """Each step is dated; one before the last would be refused."""

@@ -137,7 +137,7 @@ def test_a_second_alert_sounds_although_the_first_was_seen() -> None:
     assert "buzzer" not in car.lamps.lit
 
 
-def test_a_part_that_fails_is_told_once_tried_again_and_says_nothing_of_the_vehicle() -> None:
+def test_a_part_that_fails_is_reported_once_tried_again_and_says_nothing_of_the_vehicle() -> None:
     mock = pytest.importorskip("gpiozero.pins.mock")
     factory = mock.MockFactory()
     lamps = GpioLamps(buzzer_pin=12, alert_pin=16, pin_factory=factory)
@@ -216,7 +216,7 @@ def test_the_configuration_names_the_pins_and_the_self_test_switches_them(tmp_pa
     assert _sounder(absent).good is False
 
 
-def test_a_page_is_told_of_a_covert_alert_for_its_recipients_alone() -> None:
+def test_a_page_shows_a_covert_alert_to_its_recipients_alone() -> None:
     feed = Feed()
     with feed.listening() as words:
         feed.changed(raised(recipients=("super",)), "raised")

@@ -73,7 +73,7 @@ def age(ledger: Ledger, time: SteppedTime, days: int) -> None:
         ledger.store.time.now()
 
 
-def test_no_plate_image_or_key_lies_anywhere_on_the_card(
+def test_no_plate_image_or_key_is_anywhere_on_the_card(
     ledger: Ledger, home: Path, door: Door, time: SteppedTime
 ) -> None:
     add_reads(ledger, time, 3)

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.slow
 __all__ = ["home"]
 
 
-def test_over_ssh_exit_ends_it_and_no_library_speaks_on_the_line(home: Path) -> None:
+def test_over_ssh_exit_ends_it_and_no_library_writes_on_the_line(home: Path) -> None:
     with console_program(home, port=False) as (hands, program):
         hands.wait_for("reader-1> ")
         shown = hands.ask("selftest", "reader-1> ")
@@ -50,7 +50,7 @@ def test_line_noise_between_visits_starts_no_session(home: Path) -> None:
 
 
 @pytest.mark.parametrize("port", [False, True], ids=["ssh", "serial"])
-def test_a_program_that_is_told_to_end_closes_its_records(home: Path, port: bool) -> None:
+def test_a_program_that_is_asked_to_end_closes_its_records(home: Path, port: bool) -> None:
     with console_program(home, port=port) as (hands, program):
         if port:
             hands.wait_for("press return")
@@ -67,7 +67,7 @@ def test_a_program_that_is_told_to_end_closes_its_records(home: Path, port: bool
     assert lines == [("begin", "begun"), ("end", "stopped")]
 
 
-def test_a_port_that_waits_ends_when_it_is_told_to(home: Path) -> None:
+def test_a_port_that_waits_ends_when_it_is_asked_to(home: Path) -> None:
     with console_program(home, port=True) as (hands, program):
         hands.wait_for("press return")
         program.terminate()

@@ -353,7 +353,7 @@ def test_the_clock_is_never_set_below_the_newest_signed_time(home: Home) -> None
     assert home.machine.clock_us == floor_us + 3_600_000_000
 
 
-def test_a_self_test_tells_a_silent_camera_from_a_dark_one(home: Home) -> None:
+def test_a_self_test_distinguishes_a_silent_camera_from_a_dark_one(home: Home) -> None:
     checks = {check.name: check.good for check in home.unit.selftest()}
     assert checks["camera"] is False
     assert checks["key slot"] is True
@@ -420,7 +420,7 @@ def test_a_plate_that_looks_like_a_size_is_blotted_where_a_driver_says_it(home: 
     assert lines["disk"].endswith(" MB free")
 
 
-def test_a_unit_without_its_camera_is_told_what_to_install_and_not_that_all_works(home: Home) -> None:
+def test_a_unit_without_its_camera_says_what_to_install_and_not_that_all_works(home: Home) -> None:
     """The command that an installer copies from the screen must run: no name of a package is blotted."""
 
     def missing() -> Frame:

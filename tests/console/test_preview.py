@@ -102,7 +102,7 @@ def test_no_pixel_of_a_found_plate_changes_the_preview(real: list[Scene]) -> Non
     assert shown >= len(real) // 3
 
 
-def test_blotted_cells_tell_nothing_of_the_pixels_under_them(real: list[Scene]) -> None:
+def test_blotted_cells_reveal_nothing_of_the_pixels_under_them(real: list[Scene]) -> None:
     """The correlation of what is shown at a plate's cells with its brightness: there is but one sign."""
     for luma, boxes, _ in real:
         preview = masked_preview(luma, [corners(box) for box in boxes])

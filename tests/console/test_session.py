@@ -38,7 +38,9 @@ def test_a_visit_disconnects_at_its_end_and_leaves_no_prompt(make_bench: Callabl
 
 
 @pytest.mark.parametrize(("enrolled", "told"), [(True, True), (False, True)])
-def test_a_person_who_keeps_a_unit_from_reading_is_told(office: Any, enrolled: bool, told: bool) -> None:
+def test_a_person_who_keeps_a_unit_from_reading_sees_a_warning(
+    office: Any, enrolled: bool, told: bool
+) -> None:
     near, far = loopback_pair()
     console = Console(
         near, BenchUnit(enrolled=enrolled, empty=True), RememberedLog(),

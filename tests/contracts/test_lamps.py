@@ -23,7 +23,7 @@ def lamps(request: pytest.FixtureRequest) -> Iterator[Lamps]:
     factory.reset()
 
 
-def test_each_lamp_goes_on_and_off_alone(lamps: Lamps) -> None:
+def test_each_lamp_switches_on_and_off_alone(lamps: Lamps) -> None:
     assert lamps.lit == frozenset()
     lamps.switch(Lamp.STROBE, on=True)
     assert lamps.lit == {"strobe"}

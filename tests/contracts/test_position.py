@@ -75,7 +75,7 @@ def test_a_fix_is_never_older_than_it_may_be(source: tuple[PositionSource, Hands
     assert fix is None or hands.now_s - fix.heard_s <= FRESH_S
 
 
-def test_a_place_of_some_time_ago_is_told_or_none(source: tuple[PositionSource, Hands]) -> None:
+def test_a_place_of_some_time_ago_is_reported_or_none(source: tuple[PositionSource, Hands]) -> None:
     part, hands = source
     hands.now_s += 40
     fix = part.at(40.0)

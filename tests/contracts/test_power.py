@@ -79,7 +79,7 @@ def test_ignition_is_seen_both_ways(bench: Bench) -> None:
         (0x50005, True, True),
     ],
 )
-def test_every_bit_of_the_throttling_word_is_told_apart(
+def test_every_bit_of_the_throttling_word_is_distinguished(
     bench: Bench, word: int, undervoltage: bool, throttled: bool
 ) -> None:
     bench.word(word)

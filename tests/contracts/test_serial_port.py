@@ -93,7 +93,7 @@ def test_a_read_wakes_as_soon_as_a_byte_comes(bench: Bench) -> None:
     timer.join()
 
 
-def test_a_pulled_cable_is_told_on_read(bench: Bench) -> None:
+def test_a_pulled_cable_is_reported_on_read(bench: Bench) -> None:
     def read_thrice() -> None:
         for _ in range(3):
             bench.port.read(10, 0.5)

@@ -224,7 +224,7 @@ def pulses(request: pytest.FixtureRequest, tmp_path: Path) -> PulseSource:
     return KernelPulses(tmp_path)
 
 
-def test_a_pulse_tells_how_far_the_clock_is_off_the_second(pulses: PulseSource) -> None:
+def test_a_pulse_shows_how_far_the_clock_is_off_the_second(pulses: PulseSource) -> None:
     pulse = pulses.latest()
     assert pulse is not None
     assert pulse.offset_ns == 12_345
@@ -257,7 +257,7 @@ def kernel_rtc(root: Path, name: str, text: str) -> None:
     (root / name / "since_epoch").write_text(text)
 
 
-def test_a_battery_clock_tells_whole_seconds(rtc: BatteryClock) -> None:
+def test_a_battery_clock_shows_whole_seconds(rtc: BatteryClock) -> None:
     assert rtc.seconds() == 1_777_777_777
 
 
@@ -268,7 +268,7 @@ def test_an_empty_battery_is_a_failed_part(tmp_path: Path) -> None:
             part.seconds()
 
 
-def test_beside_a_clock_without_a_battery_the_one_that_is_set_is_told(tmp_path: Path) -> None:
+def test_beside_a_clock_without_a_battery_the_one_that_is_set_counts(tmp_path: Path) -> None:
     with pytest.raises(MissingDriverError, match="i2c-rtc"):
         KernelRtc(tmp_path)
     for name, text in (("rtc0", "431\n"), ("rtc1", "1777777777\n"), ("rtc2", "")):

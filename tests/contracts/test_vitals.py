@@ -44,7 +44,7 @@ def board(request: pytest.FixtureRequest, tmp_path: Path) -> Board:
     return ScriptedBoard() if request.param == "twin" else fake_board(tmp_path)
 
 
-def test_a_board_tells_temperature_wear_memory_and_links(board: Board) -> None:
+def test_a_board_shows_temperature_wear_memory_and_links(board: Board) -> None:
     vitals = board.look()
     assert vitals.temperature_c == 48.5
     assert vitals.card_wear_percent == 10
@@ -99,7 +99,7 @@ def test_a_link_has_its_address_and_one_that_is_not_there_has_none() -> None:
     assert ipv4_address("no-such-link") == ""
 
 
-def test_a_host_that_refuses_is_told_from_one_that_answers() -> None:
+def test_a_host_that_refuses_is_distinguished_from_one_that_answers() -> None:
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         server.listen()

@@ -71,7 +71,7 @@ def following(
     asyncio.run(run())
 
 
-def test_an_alert_is_told_by_number_state_and_counts_and_each_step_after_it(
+def test_an_alert_is_sent_with_number_state_and_counts_and_each_step_after_it(
     department: Department, tokens: Tokens, car: Car
 ) -> None:
     async def work(stream: AlertStream) -> None:
@@ -121,7 +121,7 @@ def test_no_event_says_more_than_number_state_sound_and_counts(
         assert secret.encode() not in seen
 
 
-def test_what_happened_while_the_line_was_down_is_told_from_the_last_id_on_once(
+def test_what_happened_while_the_line_was_down_is_sent_once_from_the_last_id_on(
     department: Department, tokens: Tokens, car: Car
 ) -> None:
     token, last = tokens("disp1"), ""
@@ -167,7 +167,7 @@ def test_following_keeps_no_session_open_and_ends_with_it(department: Department
     following(department, other, gone)
 
 
-def test_a_person_who_loses_the_training_or_the_account_is_told_no_more(
+def test_a_person_who_loses_the_training_or_the_account_gets_no_more_events(
     department: Department, tokens: Tokens
 ) -> None:
     token = department.logon("disp1", post=department.desk.policy.sessions.staffed_posts[0])
@@ -237,7 +237,7 @@ def test_the_opening_of_an_alert_is_an_access_of_one_who_follows_and_of_one_alon
     asyncio.run(run())
 
 
-def test_an_alert_that_cannot_be_opened_now_is_counted_and_told_when_it_can(
+def test_an_alert_that_cannot_be_opened_now_is_counted_and_sent_when_it_can(
     department: Department, tokens: Tokens, car: Car
 ) -> None:
     other = tokens("comm1")
@@ -260,7 +260,7 @@ def test_an_alert_that_cannot_be_opened_now_is_counted_and_told_when_it_can(
     following(department, tokens("disp1"), work)
 
 
-def test_a_stream_that_goes_on_where_its_session_left_makes_no_second_entry(
+def test_a_stream_that_resumes_where_its_session_left_makes_no_second_entry(
     department: Department, tokens: Tokens, car: Car
 ) -> None:
     def followed() -> list[int]:
@@ -298,7 +298,7 @@ def test_a_stream_that_goes_on_where_its_session_left_makes_no_second_entry(
     asyncio.run(run())
 
 
-def test_a_covert_alert_is_told_to_its_recipients_alone(
+def test_a_covert_alert_is_sent_to_its_recipients_alone(
     department: Department, tokens: Tokens, car: Car
 ) -> None:
     async def work(stream: AlertStream) -> None:

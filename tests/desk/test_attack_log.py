@@ -222,7 +222,7 @@ def test_an_untouched_log_is_sound_to_the_same_stranger(
     assert (report.entries, report.witnessed) == (2 * LOOK_UPS, 2 * LOOK_UPS)
 
 
-def test_the_witness_refuses_to_go_on_with_a_rewritten_log(
+def test_the_witness_refuses_to_continue_a_rewritten_log(
     watched: tuple[Path, Ed25519PrivateKey, CosignerKey, str], tmp_path: Path
 ) -> None:
     from storage.errors import ForkedLogError

@@ -190,7 +190,7 @@ def alter_opening(files: Files) -> None:
         pytest.param(alter_opening, "not what its leaf commits to", id="a day's count altered"),
     ],
 )
-def test_a_department_that_lies_is_found(
+def test_a_department_with_false_figures_is_found(
     department: Department, tokens: Tokens, lie: Callable[[Files], None], found: str
 ) -> None:
     busy(department, tokens)

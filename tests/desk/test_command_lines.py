@@ -34,7 +34,7 @@ GROUND = ("--purpose", "investigation", "--case", "26-001234", "--why", "hit and
 
 
 @pytest.mark.parametrize("time", ["yesterday", "2026-10-01T08:30:00", "01.10.2026"])
-def test_a_time_that_is_none_is_misuse_and_told_by_its_option(seat: Seat, time: str) -> None:
+def test_a_time_that_is_none_is_misuse_and_named_by_its_option(seat: Seat, time: str) -> None:
     for words in (
         ("audit", "list", "--since", time),
         ("audit", "run", "--until", time),
@@ -45,7 +45,7 @@ def test_a_time_that_is_none_is_misuse_and_told_by_its_option(seat: Seat, time: 
         assert (status, "--" in err, "2026-10-01T08:30:00Z" in err) == (2, True, True)
 
 
-def test_a_key_that_is_none_is_misuse_and_told_by_its_option(seat: Seat, tmp_path: Path) -> None:
+def test_a_key_that_is_none_is_misuse_and_named_by_its_option(seat: Seat, tmp_path: Path) -> None:
     package = tmp_path / "E.zip"
     package.write_bytes(b"no package")
     status, err = seat.refused("", "verify", package, "--key", "garbage")
@@ -155,7 +155,7 @@ def test_a_change_of_roles_keeps_name_shift_and_keys(seat: Seat, tmp_path: Path)
         assert (status, "--shift" in err) == (2, True)
 
 
-def test_a_port_that_is_taken_is_told_in_one_line_by_its_setting(seat: Seat, tmp_path: Path) -> None:
+def test_a_port_that_is_taken_is_named_in_one_line_by_its_setting(seat: Seat, tmp_path: Path) -> None:
     folder = tmp_path / "w"
     assert seat.type("", "witness", "init", "--name", "w.example/1", "--folder", folder)[0] == 0
     settings = seat.department.home.path / "department.toml"

@@ -285,7 +285,7 @@ def test_whatever_the_clock_does_time_rises_and_stays_under_the_bound(
         before = now
 
 
-def test_spans_are_told_in_their_largest_unit() -> None:
+def test_spans_are_shown_in_their_largest_unit() -> None:
     assert [span_text(us) for us in (3 * DAY_US, 5 * HOUR_US, 12 * MINUTE_US, 7_000_000)] == [
         "3 days",
         "5 hours",

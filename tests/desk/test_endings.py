@@ -149,7 +149,7 @@ def test_a_grant_that_lasts_hours_is_no_notice_when_it_begins(hours: int, left_h
     assert one.is_soon(round((800 - left_h) * HOUR_US), 30) == soon
 
 
-def test_a_damaged_list_hides_no_other_end_and_is_told(department: Department) -> None:
+def test_a_damaged_list_hides_no_other_end_and_is_reported(department: Department) -> None:
     with_lists_and_grants(department)
     (path,) = department.home.path.rglob("doj.list")
     path.write_bytes(flip(path.read_bytes(), len(MAGIC) + 20))
@@ -173,7 +173,7 @@ def test_the_end_of_a_designation_goes_with_the_office(department: Department, t
     assert designated() == set()
 
 
-def test_a_department_that_let_everything_lapse_goes_on_by_its_own_people(department: Department) -> None:
+def test_a_department_that_let_everything_lapse_recovers_by_its_own_people(department: Department) -> None:
     """After 400 days every password, training and designation is over at once, the administrator's too."""
     department.clock.step(400 * DAY_US)
     for user in ("chief", "super", "comm1"):

@@ -80,7 +80,7 @@ def test_no_logon_breaks_the_desk(client: httpx.Client, field: str, value: Any) 
     assert 400 <= told(answer)["status"] < 500
 
 
-def test_a_code_in_other_digits_tells_nothing_of_the_password(
+def test_a_code_in_other_digits_reveals_nothing_of_the_password(
     client: httpx.Client, department: Department
 ) -> None:
     """Arabic-Indic digits: the right password was a 500, a wrong one a 401."""
@@ -124,7 +124,7 @@ def test_a_body_that_is_no_object_is_refused_in_the_same_form(client: httpx.Clie
         pytest.param(ValueError("7XKR219"), 503, "unavailable", id="an error of ours"),
     ],
 )
-def test_what_fails_behind_the_desk_is_told_without_content(
+def test_what_fails_behind_the_desk_is_reported_without_content(
     department: Department, error: Exception, status: int, code: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     class Failing:

@@ -353,7 +353,7 @@ def test_an_authenticators_answer_proves_one_time(department: Department, minute
     assert any(f"entry {again}:" in one and "made before" in one for one in problems(department))
 
 
-def test_a_command_of_before_is_told_so_and_locks_no_one_out(department: Department) -> None:
+def test_a_command_of_before_is_named_and_locks_no_one_out(department: Department) -> None:
     """It signs for its session, where a call's challenge is asked for."""
     form, token, logons = export_of(department), department.logon("super"), department.desk.logons
     department.clock.step(20 * MINUTE_US)

@@ -101,7 +101,7 @@ def test_an_untouched_log_agrees_with_the_list(department: Department, tokens: T
     assert verdict(department).problems == ()
 
 
-def test_after_the_grace_the_log_goes_on_where_it_was(department: Department, tokens: Tokens) -> None:
+def test_after_the_grace_the_log_continues_where_it_was(department: Department, tokens: Tokens) -> None:
     token = tokens("comm1")
     department.witness.away = True
     assert search(department, token).unwitnessed
@@ -408,7 +408,7 @@ def test_a_claim_that_is_shown_stops_the_answers_against_a_quorum(tmp_path: Path
     forged.close()
 
 
-def test_the_desk_goes_on_beside_a_witness_that_only_claims_and_tells_of_it(
+def test_the_desk_continues_beside_a_witness_that_only_claims_and_reports_it(
     department: Department, tokens: Tokens, tmp_path: Path
 ) -> None:
     desk, folders = department.desk, []

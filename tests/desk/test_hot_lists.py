@@ -111,7 +111,7 @@ def body(*numbers: int) -> bytes:
     return b"".join(b"Stolen;CA;8XYZ%03d;;\n" % number for number in numbers)
 
 
-def test_a_second_person_is_told_what_goes_from_the_list_that_is_out(department: Department) -> None:
+def test_a_second_person_sees_what_goes_from_the_list_that_is_out(department: Department) -> None:
     """One plate exchanged for another, so that the count stays; then most of the file missing."""
     before, exchanged = replace(FORM, body=body(*range(20))), replace(FORM, body=body(*range(1, 21)))
 

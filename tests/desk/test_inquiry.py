@@ -324,7 +324,7 @@ def test_a_request_is_run_as_asked_once_and_not_by_its_asker(department: Departm
     assert refused.value.code == "answered"
 
 
-def test_a_declined_request_tells_its_asker_why(department: Department, tokens: Tokens) -> None:
+def test_a_declined_request_shows_its_asker_why(department: Department, tokens: Tokens) -> None:
     form = AskForm(query=department.plate("8XYZ123"), ground=GROUND)
     request = entered(department.call("inquiry/request", tokens("officer1"), form))
     department.call("inquiry/decline", tokens("comm1"), DeclineForm(request=request, reason="no open case"))

@@ -39,7 +39,7 @@ from sync.department.journal import named_administrator
 from sync.department.journal.machine_entries import AdministratorNamed
 from sync.department.policy.refusals import DeskRefusal
 from sync.department.server import naming, notify
-from sync.department.server.daily import tell_people
+from sync.department.server.daily import notify_people
 from sync.department.server.findings import standing
 from sync.department.server.founding import OFFICES
 from sync.department.server.open_desk import open_front
@@ -251,7 +251,7 @@ def test_a_statement_holds_once_and_for_its_own_root(department: Department) -> 
         assert not named_administrator.is_statement(bent)
 
 
-def test_a_statement_that_lay_in_a_drawer_has_no_force(department: Department) -> None:
+def test_a_statement_kept_too_long_has_no_force(department: Department) -> None:
     """Nor one whose draft is dated ahead."""
     kept, fresh = (signed(department, OFFICES[:2], user) for user in ("kept", "newchief"))
     ahead = signed(department, OFFICES[:2], at_us=department.clock.us + DAY_US)
@@ -314,7 +314,7 @@ def kinds(department: Department) -> set[str]:
     }
 
 
-def test_what_ends_is_told_thirty_days_before_and_not_earlier(department: Department) -> None:
+def test_what_ends_is_announced_thirty_days_before_and_not_earlier(department: Department) -> None:
     assert kinds(department) <= {"policy-training"}
     made_us = department.desk.book.roster.credential_us["chief"]
     department.clock.us = made_us + 335 * DAY_US - HOUR_US
@@ -414,10 +414,10 @@ def test_notices_go_out_by_mail_and_webhook_when_there_is_something_new(
         ways = notify.ways_of(settings)
         assert len(ways) == 2
         department.clock.step(340 * DAY_US)
-        assert tell_people(department.front, ways)
-        assert not tell_people(department.front, ways)  # nothing is new
+        assert notify_people(department.front, ways)
+        assert not notify_people(department.front, ways)  # nothing is new
         department.clock.step(8 * DAY_US)
-        assert tell_people(department.front, ways)
+        assert notify_people(department.front, ways)
     assert len(MailServer.sent) == len(posted) == 2
     assert "the password of chief ends" in MailServer.sent[0]
     assert "the password of chief ends" in str(posted[0]["text"])

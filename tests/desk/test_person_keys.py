@@ -80,7 +80,7 @@ def test_a_first_password_is_not_sent_unless_it_is_said_to_be_one(department: De
         assert made.must_change == "first-password"
 
 
-def test_who_has_no_key_is_not_told_apart(department: Department) -> None:
+def test_a_person_without_a_key_looks_like_any_other(department: Department) -> None:
     desk = department.desk
     first, again = desk.logons.begin("nobody-here"), desk.logons.begin("nobody-here")
     assert (first.salt, first.scheme) == (again.salt, again.scheme)
@@ -92,7 +92,7 @@ def test_who_has_no_key_is_not_told_apart(department: Department) -> None:
 NAMES = [f"nobody-{number}" for number in range(60)]
 
 
-def test_no_scheme_tells_who_has_an_account_after_the_cost_changed(department: Department) -> None:
+def test_no_scheme_reveals_who_has_an_account_after_the_cost_changed(department: Department) -> None:
     desk = department.desk
     text = desk.policy_document.decode().replace("version = 2\n", "version = 3\n", 1)
     document = text.replace("argon2_passes = 2", "argon2_passes = 3").encode()
@@ -134,7 +134,7 @@ def test_a_wrong_name_costs_what_an_account_costs(
     assert asked[0] == asked[1] == department.desk.logons.begin("comm1").scheme
 
 
-def test_no_list_of_passkeys_tells_who_has_one(department: Department) -> None:
+def test_no_list_of_passkeys_reveals_who_has_one(department: Department) -> None:
     desk = department.desk
 
     def lengths(user: str) -> tuple[int, ...]:

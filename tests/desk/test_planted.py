@@ -100,7 +100,7 @@ UNFIT = {"open": 0, "of the night": 12 * HOUR_US, "of another season": 61 * DAY_
 
 
 @pytest.mark.parametrize(("what", "later_us"), UNFIT.items(), ids=UNFIT)
-def test_no_picture_that_would_tell_is_planted(
+def test_no_picture_that_would_reveal_it_is_planted(
     department: Department, people: People, car: Car, what: str, later_us: int
 ) -> None:
     if what == "open":

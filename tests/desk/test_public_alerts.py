@@ -56,7 +56,7 @@ def entries(*notes: Note) -> list[Entry]:
     return [Entry(number, STAMP, note) for number, note in enumerate(notes)]
 
 
-def test_misreads_tests_and_what_sounded_are_told_apart(department: Department) -> None:
+def test_misreads_tests_and_what_sounded_are_distinguished(department: Department) -> None:
     notes = entries(
         known("a/1"),
         step("a/1", AlertEvent.TRANSCRIBED, plate="8XYZ128"),

@@ -151,7 +151,7 @@ def test_nothing_of_where_it_came_from_is_kept(department: Department, client: h
     assert holders == {"administrator", "designee"}
 
 
-def test_a_policy_of_before_is_told_that_no_role_may_answer(department: Department) -> None:
+def test_an_earlier_policy_reports_that_no_role_may_answer(department: Department) -> None:
     desk = department.desk
     now_us = desk.now_us()
     policy, book = desk.policy, desk.book
@@ -204,7 +204,7 @@ def test_a_paper_form_is_entered_with_the_day_it_came_and_is_due_from_then(
     assert counted(department.desk).redress == Redress(asked=1, answered=1)
 
 
-def test_a_paper_form_that_lay_too_long_is_entered_and_overdue_at_once(
+def test_a_paper_form_kept_too_long_is_entered_and_overdue_at_once(
     department: Department, tokens: Tokens
 ) -> None:
     asked: Any = department.call(

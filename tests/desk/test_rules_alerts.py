@@ -82,7 +82,7 @@ def test_a_source_goes_silent_once_people_rejected_too_many_of_enough_hits(
     assert SourceShare("DOJ", checked, rejected, people).muted(terms) is muted
 
 
-def test_what_units_were_told_by_an_earlier_versions_rule_follows_from_the_log() -> None:
+def test_what_units_received_by_an_earlier_versions_rule_follows_from_the_log() -> None:
     """It counted misreadings against their source, and one person muted it."""
     folded = FoldedLog(())
     folded._book = DeskState(rules=POLICY)
@@ -124,7 +124,7 @@ def test_a_units_step_that_comes_twice_is_one_and_a_persons_at_the_desk_is_two()
     assert alerts(step("b", AlertEvent.VIEWED)).rows == {}
 
 
-def test_the_first_open_alert_of_an_entry_stands_for_the_later_ones() -> None:
+def test_the_first_open_alert_of_an_entry_covers_the_later_ones() -> None:
     made = alerts(
         known("a", recipients=("ben",)),
         known("b"),

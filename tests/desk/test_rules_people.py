@@ -172,7 +172,7 @@ def test_there_is_one_administrator(wanted: AccountSet, code: str) -> None:
     assert code_of(people.check_one_administrator, accounts(), wanted) == ""
 
 
-def test_the_log_tells_by_whose_hands_an_account_came_about() -> None:
+def test_the_log_shows_by_whose_hands_an_account_came_about() -> None:
     used = ChangeUsed(proposal=1, about="pup", second="ben")
     roster = accounts(
         ("chief", used),

@@ -127,7 +127,7 @@ def test_cancelled_while_a_step_opens_it_ends_early_and_says_so(
     assert [(one.how, one.opened) for one in endings(department, search.access)] == [("cancelled", 0)]
 
 
-def test_a_server_that_restarts_midway_goes_on_where_it_was(
+def test_a_server_that_restarts_midway_resumes_where_it_was(
     department: Department, tokens: Tokens, tmp_path: Path
 ) -> None:
     token = tokens("comm1")

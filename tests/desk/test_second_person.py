@@ -412,5 +412,5 @@ def test_the_first_administrator_acts_alone_until_a_second_person_could_approve(
     assert {one.second for one in others} == {"super"}
 
 
-def test_not_yet_and_no_are_told_apart_by_their_status() -> None:
+def test_not_yet_and_no_are_distinguished_by_their_status() -> None:
     assert (NotYetError.status, DeskRefusal.status, FormError.status) == (409, 403, 422)

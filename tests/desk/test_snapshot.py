@@ -105,7 +105,7 @@ def test_entries_that_are_read_late_are_a_dictionary_in_every_use(
     assert use(kept) == use(dict(entries))
 
 
-def test_a_desk_goes_on_from_its_snapshot(department: Department, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_desk_continues_from_its_snapshot(department: Department, monkeypatch: pytest.MonkeyPatch) -> None:
     busy(department)
     monkeypatch.setattr(snapshot, "EVERY", 5)
     department.desk.refresh()

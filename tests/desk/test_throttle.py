@@ -52,7 +52,7 @@ def test_the_lock_of_an_address_and_name_ends(department: Department) -> None:
 
 
 @pytest.mark.parametrize("user", ["comm1", "nobody.here", "", "Ünknown", "a" * 300])
-def test_no_answer_tells_whether_a_name_exists(department: Department, user: str) -> None:
+def test_no_answer_reveals_whether_a_name_exists(department: Department, user: str) -> None:
     answers = [failed(department, user, STRANGER) for _ in range(7)]
     assert answers == [(401, "logon")] * 5 + [(423, "locked-out")] * 2
 
@@ -245,7 +245,7 @@ def test_what_is_kept_of_failures_names_no_person_and_is_bounded(
         assert kept.execute("SELECT count(*) FROM failures").fetchone() == (5,)
 
 
-def test_failures_of_a_clock_that_stood_ahead_lock_no_one_later(department: Department) -> None:
+def test_failures_of_a_clock_that_was_ahead_lock_no_one_later(department: Department) -> None:
     made, terms, now = LogonThrottle(), department.desk.policy.sessions, department.clock.us
     ahead = now + 300 * DAY_US
     for _ in range(CODES.attempts):

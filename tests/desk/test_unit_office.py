@@ -114,7 +114,7 @@ def test_a_unit_is_shut_out_by_a_person_with_a_reason(seat: Seat) -> None:
         ("incident/reset", ResetForm(receipt=b"no receipt at all"), "reset-receipt"),
     ],
 )
-def test_what_is_wrong_with_a_form_is_told_by_its_code(
+def test_what_is_wrong_with_a_form_is_named_by_its_code(
     department: Department, tokens: Callable[[str], str], call: str, form: object, code: str
 ) -> None:
     with pytest.raises(DeskRefusal) as refused:
@@ -159,7 +159,7 @@ def test_a_card_on_the_bench_is_taken_in_by_a_logged_person_and_the_unit_hears_o
         status, out, err = terminal.type("--json", *words)
         assert status == 0, err
         taken = json.loads(out)
-        assert (taken["lacking"], taken["bad"], taken["told"]) == (0, 0, True)
+        assert (taken["lacking"], taken["bad"], taken["notified"]) == (0, 0, True)
         assert terminal.type(*words)[0] == 0  # again: nothing is taken twice
         checker = Checker(server.store, server.keys, server.packs, home.log_key().public_key())
         assert checker.run().problems == []

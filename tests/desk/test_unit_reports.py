@@ -188,7 +188,7 @@ def muted_source() -> tuple[bytes, str]:
 
 @pytest.mark.parametrize("keeps", ["its own signing", "the signing of the last", "none"])
 @pytest.mark.parametrize("forge", [cleared_of_an_entry, muted_source])
-def test_what_units_are_told_of_hits_follows_from_the_log(
+def test_what_units_receive_of_hits_follows_from_the_log(
     department: Department,
     server: Server,
     unit: Joined,
@@ -196,8 +196,8 @@ def test_what_units_are_told_of_hits_follows_from_the_log(
     keeps: str,
 ) -> None:
     """Root clears a wanted vehicle, or mutes a source, and enters it as the machine does."""
-    department.front.tell_cleared()
-    department.front.tell_cleared()  # each is of its own time
+    department.front.offer_cleared()
+    department.front.offer_cleared()  # each is of its own time
     assert verdict(department, server)[0] == []
     body, name = forge()
     version = documents.send(department.home, server.store, name, body, department.clock.us)

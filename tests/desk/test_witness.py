@@ -128,7 +128,7 @@ def test_what_was_cosigned_survives_a_restart_and_is_never_rolled_back(tmp_path:
         WitnessFolder(tmp_path / "w")
 
 
-def test_the_link_tells_a_fork_from_a_witness_that_is_away(client: httpx.Client, log: Log) -> None:
+def test_the_link_distinguishes_a_fork_from_a_witness_that_is_away(client: httpx.Client, log: Log) -> None:
     link = HttpWitness(str(client.base_url), client)
     assert link.cosign(0, [], log.note(8)).startswith("— witness.example/w1 ")
     with pytest.raises(SizeConflictError) as conflict:
@@ -170,7 +170,7 @@ def answering(chain: tuple[Path, Path] | None) -> Iterator[int]:
         thread.join(PATIENCE_S)
 
 
-def test_a_witness_that_cannot_be_asked_is_told_by_what_is_wrong_and_what_to_do(tmp_path: Path) -> None:
+def test_a_witness_that_cannot_be_asked_is_reported_with_what_to_do(tmp_path: Path) -> None:
     def said(url: str, transport: httpx.BaseTransport | None = None, seconds: float = PATIENCE_S) -> str:
         with httpx.Client(timeout=seconds, trust_env=False, transport=transport) as client:
             with pytest.raises(LinkError) as refused:
@@ -203,7 +203,7 @@ def test_any_bytes_are_parsed_or_refused(body: bytes) -> None:
     assert request_body(old, proof, note).encode() == body
 
 
-def test_a_witness_of_before_ml_dsa_goes_on_with_its_one_key(tmp_path: Path, log: Log) -> None:
+def test_a_witness_of_before_ml_dsa_continues_with_its_one_key(tmp_path: Path, log: Log) -> None:
     first = WitnessFolder.create(tmp_path / "w", "witness.example/w1")
     keys = first.keys
     first.close()

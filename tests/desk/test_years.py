@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.slow
-def test_a_department_lives_on_by_what_it_is_told_beforehand() -> None:
+def test_a_department_outlives_a_year_by_the_notices_it_gets() -> None:
     """Past the day on which a renewed CA (490) and an expired password (366) used to stop it."""
     done = subprocess.run(
         [sys.executable, str(ROOT / "tests/tools/years.py"), "--years", "3", "--step-days", "15"],

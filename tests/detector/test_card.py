@@ -96,7 +96,7 @@ def test_a_missing_section_is_refused(tmp_path: Path, section: str) -> None:
         DetectorCard.load(path)
 
 
-def test_jurisdictions_must_be_named_when_the_net_tells_them(tmp_path: Path) -> None:
+def test_jurisdictions_must_be_named_when_the_net_gives_them(tmp_path: Path) -> None:
     sections = reader_sections()
     sections["text"]["jurisdictions"] = []
     with pytest.raises(CardError, match="codes"):
@@ -111,12 +111,12 @@ def test_a_file_that_is_no_card_is_refused(tmp_path: Path, content: bytes) -> No
         DetectorCard.load(path)
 
 
-def test_a_missing_card_is_told_as_missing(tmp_path: Path) -> None:
+def test_a_missing_card_is_named_as_missing(tmp_path: Path) -> None:
     with pytest.raises(MissingModelError, match="install"):
         DetectorCard.load(tmp_path / "none.toml")
 
 
-def test_a_missing_model_file_is_told_as_missing(tmp_path: Path) -> None:
+def test_a_missing_model_file_is_named_as_missing(tmp_path: Path) -> None:
     card = DetectorCard.load(written(tmp_path, detector_sections()))
     (tmp_path / "d.tflite").unlink()
     with pytest.raises(MissingModelError, match=r"d\.tflite"):

@@ -90,7 +90,7 @@ def test_frames_of_two_votes_count_once_each() -> None:
     assert (one.frames, one.frames_given) == (5, 5)
 
 
-def test_a_few_texts_are_told_the_likeliest_first_and_none_that_is_hardly_likely() -> None:
+def test_a_few_texts_are_given_the_likeliest_first_and_none_that_is_hardly_likely() -> None:
     told = Vote(DECODING, [evidence("7ABC123", sure=1.0, noise=1.0, seed=3)]).text.candidates
     chances = [chance for _, chance in told]
     assert 1 < len(told) <= 5

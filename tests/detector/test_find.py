@@ -58,11 +58,11 @@ def test_an_empty_picture_gives_no_boxes() -> None:
     assert found.corners.shape == (0, 4, 2)
 
 
-def test_a_plate_under_the_threshold_is_not_told() -> None:
+def test_a_plate_under_the_threshold_is_not_given() -> None:
     assert not len(decode(detector_maps([(quad(300, 200, 80, 30), 0.2)], NET), FIND).scores)
 
 
-def test_no_more_boxes_are_told_than_the_card_allows() -> None:
+def test_no_more_boxes_are_given_than_the_card_allows() -> None:
     plates = [(quad(40 + 60 * (i % 12), 40 + 60 * (i // 12), 30, 12), 0.9) for i in range(60)]
     assert len(decode(detector_maps(plates, NET), FIND).scores) == FIND.most
 
@@ -116,7 +116,7 @@ def test_a_small_stream_that_does_not_fit_is_left_aside(lores: tuple[int, int]) 
     assert (picture == 9).all()
 
 
-def test_boxes_are_told_in_px_of_the_full_frame() -> None:
+def test_boxes_are_in_px_of_the_full_frame() -> None:
     net = DrawnDetector(NET, [(quad(384, 216, 80, 30), 0.9)])
     (box,) = find_plates(net, FIND, np.zeros((1080, 1920), np.uint8))
     x, y, w, h = box.box

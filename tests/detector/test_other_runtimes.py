@@ -77,7 +77,7 @@ def test_the_same_runtime_answers_the_same_again(
     assert "0 steps apart" in capsys.readouterr().out
 
 
-def test_an_answer_two_steps_off_or_another_text_is_told(noted: dict[str, Path]) -> None:
+def test_an_answer_two_steps_off_or_another_text_is_reported(noted: dict[str, Path]) -> None:
     here = Answers()
     with np.load(noted["fast"]) as file:
         found = dict(file)

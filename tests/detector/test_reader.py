@@ -57,7 +57,7 @@ def test_a_plate_is_read_at_its_place_in_the_full_frame() -> None:
     assert seen.text.jurisdiction[0][0] == "US-CA"
 
 
-def test_stages_are_told_in_milliseconds() -> None:
+def test_stages_are_timed_in_milliseconds() -> None:
     reader, _ = drawn_reader(["7ABC123"], [(QUAD, 0.9)])
     seen = reader.read(FRAME)
     assert set(seen.ms) == {"shrink", "find", "decode", "rectify", "read", "text"}
@@ -199,7 +199,7 @@ def test_a_stroke_without_a_character_is_looked_at_again(
     assert seen.evidence.strokes == strokes
 
 
-def test_the_hash_of_each_model_is_told() -> None:
+def test_the_hash_of_each_model_is_reported() -> None:
     reader, _ = drawn_reader(["7ABC123"], [])
     assert reader.model_hashes == {"plate-detector.tflite": "1" * 64, "plate-reader.tflite": "0" * 64}
 

@@ -172,7 +172,7 @@ def test_unreadable_clutter_is_dropped() -> None:
     assert replay.finish() == []
 
 
-def test_a_doubtful_text_is_told_only_where_the_look_itself_saw_a_plate() -> None:
+def test_a_doubtful_text_is_reported_only_where_the_look_itself_saw_a_plate() -> None:
     for plateness, told in ((0.5, 0), (0.99, 1)):
         replay = Replay()
         for step in range(3):
@@ -235,7 +235,7 @@ def test_time_that_falls_is_refused() -> None:
         replay.tracker.update(9, replay.now_us - 1, SHAPE, frame())
 
 
-def test_a_live_pass_is_told_with_its_text_so_far() -> None:
+def test_a_live_pass_is_reported_with_its_text_so_far() -> None:
     replay = Replay()
     for step in range(4):
         told = replay.look(near("7ABC123", 300 + 9 * step, 300))
@@ -293,7 +293,7 @@ def traffic(draw: st.DrawFn) -> list[Drive]:
 
 @settings(max_examples=40, deadline=None)
 @given(traffic(), st.sampled_from([8.0, 15.0, 30.0]))
-def test_in_any_traffic_no_pass_is_lost_and_none_told_twice(drives: list[Drive], fps: float) -> None:
+def test_in_any_traffic_no_pass_is_lost_and_none_reported_twice(drives: list[Drive], fps: float) -> None:
     replay = Replay(fps)
     for step in range(48):
         replay.look(*[seen for drive in drives if (seen := drive.at(step)) is not None])
@@ -427,7 +427,7 @@ def from_behind_a_post(text: str, shown: int, x: float, width: float = 100.0) ->
     return replace(seen, evidence=replace(seen.evidence, aspect=box.aspect))
 
 
-def test_a_plate_that_was_hidden_at_first_is_told_whole_with_a_picture_that_shows_it() -> None:
+def test_a_plate_that_was_hidden_at_first_is_reported_whole_with_a_picture_that_shows_it() -> None:
     replay = Replay(fps=20)
     for step in range(40):
         replay.look(from_behind_a_post("7ABC123", 6 if step < 4 else 7, 400))

@@ -26,7 +26,7 @@ def test_a_car_behind_a_van_for_seconds_is_one_pass(hidden_s: float) -> None:
     assert texts(replay.finish()) == ["7ABC123"]
 
 
-def test_a_car_that_is_not_seen_again_is_told_after_three_seconds() -> None:
+def test_a_car_that_is_not_seen_again_is_reported_after_three_seconds() -> None:
     replay = Replay(fps=10)
     for step in range(10):
         replay.look(near("7ABC123", 300 + 6 * step, 300))
@@ -36,7 +36,7 @@ def test_a_car_that_is_not_seen_again_is_told_after_three_seconds() -> None:
 
 
 @pytest.mark.parametrize(("width", "shrinks"), [(60.0, 0.92), (40.0, 0.95)])
-def test_a_car_that_drove_away_is_told_after_two(width: float, shrinks: float) -> None:
+def test_a_car_that_drove_away_is_reported_after_two(width: float, shrinks: float) -> None:
     replay = Replay(fps=10)
     for step in range(12):
         replay.look(near("7ABC123", 500, 300 - 3 * step, width * shrinks**step))

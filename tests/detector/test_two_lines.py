@@ -113,7 +113,7 @@ def test_lines_that_look_otherwise_when_cut_otherwise_are_less_sure() -> None:
     assert not_agreed.confidence < agreed.confidence
 
 
-def test_in_a_still_lines_are_parted_elsewhere_until_both_are_told() -> None:
+def test_in_a_still_lines_are_parted_elsewhere_until_both_are_read() -> None:
     script = ["7W4", "", "7457", "12L", "7457", "12L", "7457", "", "7457", "12L", ""]
     assert drawn(script, 130).confidence < 0.5
     seen = drawn(script, 130, still=True)
@@ -153,7 +153,7 @@ def test_a_whole_text_surely_read_is_hardly_doubted_where_the_box_shows_signs_of
         pytest.param("", "12L", "7457", False, id="two lines that give no text together"),
     ],
 )
-def test_the_texts_of_the_parts_tell_one_line_from_two(
+def test_the_texts_of_the_parts_distinguish_one_line_from_two(
     whole: str, upper: str, lower: str, *, one: bool
 ) -> None:
     assert shows_one_line(1.6, whole, upper, lower) == one

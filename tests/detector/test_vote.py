@@ -139,7 +139,7 @@ def test_a_frame_without_a_character_gives_an_empty_text_and_no_confidence() -> 
     assert Vote(DECODING, [nothing]).verdict().text.confidence == 0.0
 
 
-def test_the_formats_tell_o_from_zero_where_the_pixels_do_not() -> None:
+def test_the_formats_distinguish_o_from_zero_where_the_pixels_do_not() -> None:
     california = np.array([0.97, 0.01, 0.01, 0.01], np.float32)
     frame = blurred("7ABC1O3", 5, "0")
     told = Evidence(
@@ -154,7 +154,7 @@ def test_the_formats_tell_o_from_zero_where_the_pixels_do_not() -> None:
     assert Vote(DECODING, [told]).verdict().text.text == "7ABC103"
 
 
-def test_an_issuer_without_a_name_is_told_as_none() -> None:
+def test_an_issuer_without_a_name_is_given_as_none() -> None:
     codes = (*CODES[:-1], NO_PLACE)
     rules = replace(TEXT, jurisdictions=codes)
     decoding = Decoding(rules, ConfidenceRules(), FormatPrior(codes))

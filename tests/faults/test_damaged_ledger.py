@@ -24,7 +24,7 @@ from storage.ledger import Ledger
 from storage.opening import set_aside
 from sync.department.server.server import Department
 from sync.handover import closed_logs
-from sync.succession import open_or_succeed
+from sync.succession import open_or_roll_over
 
 Damage = Callable[[Path], None]
 
@@ -94,7 +94,7 @@ def test_a_unit_of_a_department_reads_on_and_the_old_ledger_is_an_alarm(
     with pytest.raises(DamagedError, match=r"is damaged|cannot be opened|is empty"):
         Ledger.open(unit.home, unit.slot, unit.clock)
     told: list[str] = []
-    unit.ledger = open_or_succeed(unit.home, unit.slot, unit.clock, unit.folder, told=told.append)
+    unit.ledger = open_or_roll_over(unit.home, unit.slot, unit.clock, unit.folder, on_new_log=told.append)
     assert len(told) == 1
     unit.add(1)
     assert unit.ledger.status().enrolled
@@ -158,15 +158,15 @@ def test_what_is_no_damage_is_not_set_aside(department: Department, unit: Joined
     """Another slot, a newer program's home, a running reader: each has its own cure, and the home stays."""
     unit.add(1)
     with pytest.raises(HomeLockedError):
-        open_or_succeed(unit.home, unit.slot, unit.clock, unit.folder)
+        open_or_roll_over(unit.home, unit.slot, unit.clock, unit.folder)
     unit.ledger.close()
     with pytest.raises(SlotError):
-        open_or_succeed(unit.home, LoopbackSlot(tmp_path / "empty"), unit.clock, unit.folder)
+        open_or_roll_over(unit.home, LoopbackSlot(tmp_path / "empty"), unit.clock, unit.folder)
     database = sqlite3.connect(unit.home / "store" / "ledger.sqlite3")
     database.execute("PRAGMA user_version=99")
     database.close()
     with pytest.raises(LedgerError, match="update the program"):
-        open_or_succeed(unit.home, unit.slot, unit.clock, unit.folder)
+        open_or_roll_over(unit.home, unit.slot, unit.clock, unit.folder)
     assert not (unit.folder.path / "old").exists()
     with pytest.raises(UsageError, match="belongs to a department"):
         replace_ledger(unit.home)
@@ -181,7 +181,7 @@ def test_a_unit_whose_slot_is_a_damaged_file_reads_on(unit: Joined, content: byt
     if content is not None:
         (unit.home / "store" / "slot").write_bytes(content)
     told: list[str] = []
-    unit.ledger = open_or_succeed(unit.home, slot, unit.clock, unit.folder, told=told.append)
+    unit.ledger = open_or_roll_over(unit.home, slot, unit.clock, unit.folder, on_new_log=told.append)
     assert len(told) == 1
     unit.add(1)
     assert unit.ledger.status().slot == "file:slot"
@@ -195,7 +195,7 @@ def test_a_unit_whose_ledger_is_gone_keeps_the_pictures_aside_and_reads_on(unit:
     pictures = {path.name for path in (unit.home / "store" / "blobs").rglob("*") if path.is_file()}
     (unit.home / "store" / "ledger.sqlite3").unlink()
     told: list[str] = []
-    unit.ledger = open_or_succeed(unit.home, unit.slot, unit.clock, unit.folder, told=told.append)
+    unit.ledger = open_or_roll_over(unit.home, unit.slot, unit.clock, unit.folder, on_new_log=told.append)
     assert "is gone" in told[0]
     unit.add(1)
     aside = {path.name for path in (unit.folder.path / "old").rglob("blobs/**/*") if path.is_file()}

@@ -10,7 +10,7 @@ import pytest
 from tests.tools import bench
 
 
-def test_the_bench_tells_every_stage_and_a_ratio_above_one(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_bench_shows_every_stage_and_a_ratio_above_one(capsys: pytest.CaptureFixture[str]) -> None:
     assert bench.main(["--frames", "4", "--rounds", "1", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert [(one["width"], one["small_stream"]) for one in told["sizes"]] == [

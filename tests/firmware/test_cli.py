@@ -65,7 +65,7 @@ def test_every_command_is_a_function_and_its_help_ends_in_an_example(
         (["sync", "--home", "run", "status"], "sync"),
     ],
 )
-def test_command_is_found_wherever_home_stands(
+def test_command_is_found_wherever_home_is_given(
     words: list[str], command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[Common] = []
@@ -89,7 +89,9 @@ def test_command_is_found_wherever_home_stands(
         pytest.param([], id="nothing asked"),
     ],
 )
-def test_misuse_is_told_on_stderr_with_status_2(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_misuse_is_reported_on_stderr_with_status_2(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     status = main(words)
     said = capsys.readouterr()
     assert status == 2
@@ -112,7 +114,7 @@ def test_misuse_is_told_on_stderr_with_status_2(words: list[str], capsys: pytest
         (ConfigError("f", "k", "r"), 2),
     ],
 )
-def test_exit_status_tells_what_kind_of_trouble_it_was(error: Exception, status: int) -> None:
+def test_exit_status_shows_what_kind_of_trouble_it_was(error: Exception, status: int) -> None:
     assert isinstance(error, KNOWN)
     assert explain(error, PROGRAM.common())[1] == status
 

@@ -181,7 +181,7 @@ def test_a_chip_with_the_keys_may_come_late_and_one_that_never_comes_is_named(
 ) -> None:
     prepare_home(tmp_path)
     tries: list[int] = []
-    real = opening.open_or_succeed
+    real = opening.open_or_roll_over
 
     def late(home: Path, **words: Any) -> Any:
         tries.append(1)
@@ -189,7 +189,7 @@ def test_a_chip_with_the_keys_may_come_late_and_one_that_never_comes_is_named(
             return real(home, **words)
         raise MissingDriverError("no TPM at /dev/tpmrm0: add dtoverlay=tpm-slb9670 to config.txt")
 
-    monkeypatch.setattr(run_ledger, "open_or_succeed", late)
+    monkeypatch.setattr(run_ledger, "open_or_roll_over", late)
     monkeypatch.setattr(run_ledger, "CHIP_AGAIN_S", 0.01)
     monkeypatch.setattr(run_ledger, "CHIP_PATIENCE_S", 60.0 if comes else 0.1)
     out = io.StringIO()

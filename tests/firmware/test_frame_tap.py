@@ -95,7 +95,7 @@ def test_the_first_frame_is_waited_for() -> None:
     assert tap.newest() is FRAME
 
 
-def test_a_camera_that_never_gave_a_frame_is_told() -> None:
+def test_a_camera_that_never_gave_a_frame_is_reported() -> None:
     with pytest.raises(CameraStalledError, match="no frame yet"):
         FrameTap(first_frame_s=0.05).newest()
 

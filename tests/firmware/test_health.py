@@ -265,7 +265,7 @@ def test_prometheus_reads_the_report_on_loopback_and_nothing_else() -> None:
     assert len([line for line in text.splitlines() if "alpr_alarm{" in line]) == len(Alarm)
 
 
-def test_a_metrics_port_that_is_taken_is_an_event_and_the_reading_goes_on() -> None:
+def test_a_metrics_port_that_is_taken_is_an_event_and_the_reading_continues() -> None:
     stream, report = io.StringIO(), Bench().watch.report
     with (
         closing(MetricsServer(0, report)) as first,
@@ -306,7 +306,7 @@ def test_the_newest_report_is_found_while_the_reader_runs_and_not_after(tmp_path
     assert newest_report(tmp_path) is None
 
 
-def test_an_alarm_is_told_once_when_it_is_raised_and_once_when_it_is_over() -> None:
+def test_an_alarm_is_reported_once_when_it_is_raised_and_once_when_it_is_over() -> None:
     stream, board, now_s = io.StringIO(), ScriptedBoard(), [0.0]
     watch = HealthWatch(board=board, now=SetClock(1_780_000_000_000_000).now, watching=False)
     events = AlarmEvents(event_log(stream), monotonic=lambda: now_s[0])
@@ -319,7 +319,7 @@ def test_an_alarm_is_told_once_when_it_is_raised_and_once_when_it_is_over() -> N
     assert [(one["event"], one["alarm"]) for one in told] == [("alarm_raised", "hot"), ("alarm_over", "hot")]
 
 
-def test_a_missing_picture_is_told_with_its_cause_while_it_lasts() -> None:
+def test_a_missing_picture_is_reported_with_its_cause_while_it_lasts() -> None:
     """A journal that says no_frames alone sends the technician up the pole for a wrong password."""
     stream = io.StringIO()
     bench = Bench()

@@ -81,7 +81,7 @@ def events(path: Path, name: str) -> int:
 
 
 @pytest.mark.slow
-def test_an_engine_that_starts_again_in_time_goes_on_reading_and_one_that_does_not_powers_off(
+def test_an_engine_that_starts_again_in_time_keeps_reading_and_one_that_does_not_powers_off(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench = Bench(tmp_path / "home", monkeypatch, linger_s=0.3, reserve_s=40.0, shutdown_s=1.0)

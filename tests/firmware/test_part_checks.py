@@ -41,7 +41,7 @@ def test_nothing_is_said_of_parts_that_are_not_fitted() -> None:
     assert told(PartsSettings(), parts()) == {}
 
 
-def test_a_receiver_tells_a_fix_from_none_and_from_a_line_that_is_gone() -> None:
+def test_a_receiver_distinguishes_a_fix_from_none_and_from_a_line_that_is_gone() -> None:
     named = PartsSettings(gps_port="/dev/ttyACM0")
     good, text = told(named, parts(position=receiver(fix=True)))["receiver"]
     assert (good, text) == (True, "has a fix, within 5 m")

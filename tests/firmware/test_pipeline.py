@@ -209,7 +209,7 @@ def test_a_state_that_is_a_guess_is_left_out_of_a_read(chance: float, state: str
         pytest.param(range(1, 1000), 0, id="always"),
     ],
 )
-def test_a_frame_of_which_a_net_gives_no_numbers_is_told_and_never_becomes_a_read(
+def test_a_frame_of_which_a_net_gives_no_numbers_is_reported_and_never_becomes_a_read(
     tmp_path: Path, unsound: range, read: int
 ) -> None:
     source, eyes = drive(tmp_path, THREE)
@@ -221,7 +221,7 @@ def test_a_frame_of_which_a_net_gives_no_numbers_is_told_and_never_becomes_a_rea
         Tracker(DECODING),
         counts=(counts := PipelineCounts()),
         on_progress=lambda progress: None,
-        hand_on=lambda one: None if one.goes_on else ended.append(one),
+        hand_on=lambda one: None if one.in_view else ended.append(one),
         on_unsound=lambda error: told.append(error.net),
     )
     camera = source.open()
@@ -247,7 +247,7 @@ def test_a_clock_that_is_set_while_vehicles_pass_stops_no_pass_from_ending(
         Tracker(DECODING),
         counts=PipelineCounts(),
         on_progress=lambda progress: None,
-        hand_on=lambda one: None if one.goes_on else ended.append(one),
+        hand_on=lambda one: None if one.in_view else ended.append(one),
     )
     camera, frames = source.open(), list[Frame]()
     with suppress(EndOfSourceError):

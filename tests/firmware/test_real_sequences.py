@@ -60,7 +60,7 @@ def test_drive_by_gives_one_read_a_vehicle_with_its_text(drive_by: list[Told]) -
     assert Counter(read.plate for read in drive_by) == Counter(one["text"] for one in truth["vehicles"])
 
 
-def test_drive_by_tells_the_way_each_vehicle_went(drive_by: list[Told]) -> None:
+def test_drive_by_shows_the_way_each_vehicle_went(drive_by: list[Told]) -> None:
     truth = {one["text"]: one for one in json.loads((CLIP / "truth.json").read_text())["vehicles"]}
     ways = {read.plate: read.direction for read in drive_by if read.plate in truth}
     assert ways == {text: truth[text]["direction"] for text in ways}

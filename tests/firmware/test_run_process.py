@@ -72,7 +72,7 @@ def test_a_reader_whose_home_was_cleared_under_it_leaves_nothing_behind(tmp_path
     assert list(home.iterdir()) == []
 
 
-def test_a_last_anchor_that_fails_is_told_and_made_at_the_next_start(tmp_path: Path) -> None:
+def test_a_last_anchor_that_fails_is_reported_and_made_at_the_next_start(tmp_path: Path) -> None:
     running = Running(tmp_path, "--source", str(CLIP), "--pace", "fast")
     running.until_reads(1)
     blocked = tmp_path / "store" / "slot.new"

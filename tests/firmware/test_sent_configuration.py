@@ -138,7 +138,7 @@ def test_one_that_finds_the_disk_full_waits_and_stops_no_other(
     assert take_up(home) is not None
 
 
-def test_a_network_by_name_is_refused_where_nothing_can_tell_it(
+def test_a_network_by_name_is_refused_where_nothing_knows_names(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A run would not start with it, and a unit that does not run hears of no better version."""
@@ -317,7 +317,7 @@ def test_a_damaged_trial_counts_as_none(home: Path, data: bytes) -> None:
 
 
 @pytest.mark.slow
-def test_a_running_reader_goes_on_with_what_its_department_sends(tmp_path: Path) -> None:
+def test_a_running_reader_continues_with_what_its_department_sends(tmp_path: Path) -> None:
     office, unit, file = found_department(tmp_path / "office"), tmp_path / "unit", tmp_path / "fleet.toml"
     prepare_home(unit)
     edit(unit, "interval_s = 900", "interval_s = 10")

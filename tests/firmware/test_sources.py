@@ -20,7 +20,7 @@ def replay(clip: Path, settings: CameraSettings) -> CameraSource:
     )
 
 
-def test_the_next_opening_takes_the_newest_settings_and_the_reading_is_told(tmp_path: Path) -> None:
+def test_the_next_opening_takes_the_newest_settings_and_the_reading_hears_of_it(tmp_path: Path) -> None:
     clip = write_pictures(tmp_path, 3, (64, 48))
     made: list[CameraSettings] = []
 

@@ -22,7 +22,7 @@ from storage.read_records import Read
 from storage.verify import verify_home
 
 
-def test_full_store_loses_reads_for_a_recorded_time_and_goes_on(tmp_path: Path, ledger: Ledger) -> None:
+def test_full_store_loses_reads_for_a_recorded_time_and_continues(tmp_path: Path, ledger: Ledger) -> None:
     source, eyes = drive(tmp_path, THREE)
     rig = Rig(ledger, eyes, source)
     free = iter([KEEP_FREE - 1, KEEP_FREE - 1])
@@ -103,7 +103,7 @@ def test_what_cannot_be_stored_together_is_stored_or_counted_by_itself(
     assert gap.lost == rig.pipeline.counts.lost_passes == 1
 
 
-def test_a_store_that_fails_for_a_moment_loses_reads_for_a_recorded_time_and_goes_on(
+def test_a_store_that_fails_for_a_moment_loses_reads_for_a_recorded_time_and_continues(
     tmp_path: Path, ledger: Ledger
 ) -> None:
     source, eyes = drive(tmp_path, THREE)

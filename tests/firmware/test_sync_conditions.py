@@ -64,7 +64,7 @@ def test_the_parts_are_looked_at_every_ten_seconds_only() -> None:
     assert conditions().network == "lte"
 
 
-def test_a_unit_speaks_at_the_depot_on_mains_and_nowhere_else() -> None:
+def test_a_unit_syncs_at_the_depot_on_mains_and_nowhere_else() -> None:
     networks, power = ScriptedNetworks("lte"), ScriptedPower()
 
     def goes() -> bool:

@@ -54,9 +54,7 @@ def thread_of(unit: Unit, schedule: Schedule, made: list[Attempt]) -> UplinkThre
     return UplinkThread(unit.ledger, unit.home, schedule, log=event_log(), on_attempt=made.append)
 
 
-def test_a_unit_that_is_enrolled_while_it_reads_begins_to_speak(
-    server: DepartmentProcess, unit: Unit
-) -> None:
+def test_a_unit_that_is_enrolled_while_it_reads_begins_to_sync(server: DepartmentProcess, unit: Unit) -> None:
     made: list[Attempt] = []
     with thread_of(unit, Schedule(interval_s=600), made):
         numbers = unit.add(3)
@@ -158,7 +156,7 @@ def test_a_clock_that_was_set_back_stops_no_uplink(server: DepartmentProcess, un
     ],
     ids=["empty", "a list", "wrong types", "no time"],
 )
-def test_a_damaged_account_of_earlier_attempts_keeps_no_unit_from_speaking(
+def test_a_damaged_account_of_earlier_attempts_keeps_no_unit_from_syncing(
     server: DepartmentProcess, unit: Unit, text: str
 ) -> None:
     unit.enroll(issue_code(server.home, f"account {len(text)}"))
@@ -182,7 +180,7 @@ def test_an_account_that_finds_no_room_spoils_no_conversation(server: Department
     [sqlite3.ProgrammingError("bad parameter"), OSError(24, "Too many open files"), KeyError("x")],
     ids=["database", "system", "unforeseen"],
 )
-def test_whatever_goes_wrong_in_the_uplink_is_named_and_it_speaks_again(
+def test_whatever_goes_wrong_in_the_uplink_is_named_and_it_syncs_again(
     server: DepartmentProcess, unit: Unit, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     monkeypatch.setattr("firmware.run.uplink_thread.AGAIN_S", 0.1)

@@ -39,7 +39,7 @@ def test_no_years_are_shown_where_they_cannot_be_known(written: int, running_s: 
 
 
 @pytest.mark.parametrize(("swap", "told"), [(True, True), (False, False), (None, False)])
-def test_status_tells_the_wear_budget_and_swap_on_the_card(swap: bool | None, told: bool) -> None:
+def test_status_shows_the_wear_budget_and_swap_on_the_card(swap: bool | None, told: bool) -> None:
     board = ScriptedBoard()
     object.__setattr__(board.vitals, "swaps_to_card", swap)
     watch = HealthWatch(board=board, now=SetClock(1_780_000_000_000_000).now, watching=False)
@@ -52,7 +52,7 @@ def test_status_tells_the_wear_budget_and_swap_on_the_card(swap: bool | None, to
 @pytest.mark.parametrize(
     ("card_tb", "told"), [(0.002, "0.2 years"), (0.0002, "less than 0.1 years"), (0.2, "23 years")]
 )
-def test_a_card_that_will_not_last_is_told_in_tenths_of_a_year(card_tb: float, told: str) -> None:
+def test_a_card_that_will_not_last_is_reported_in_tenths_of_a_year(card_tb: float, told: str) -> None:
     board = ScriptedBoard()
     watch = HealthWatch(board=board, now=SetClock(1_780_000_000_000_000).now, watching=False, card_tb=card_tb)
     lines = list(report_lines(watch.report()))

@@ -135,7 +135,7 @@ LINES = [
 
 
 @pytest.mark.parametrize(("line", "why"), LINES)
-def test_a_bad_line_is_skipped_and_told_by_its_number(line: bytes, why: str) -> None:
+def test_a_bad_line_is_skipped_and_named_by_its_number(line: bytes, why: str) -> None:
     good = b"Stolen;CA;7XKR219;;\n"
     made = taken("genetec", good + line + b"\n" + good.replace(b"7XKR219", b"8ABC123"))
     assert [one.plate for one in made.entries] == ["7XKR219", "8ABC123"]
@@ -259,7 +259,7 @@ def test_a_formula_in_a_note_loses_its_first_sign() -> None:
     assert made.entries[0].reason == "HYPERLINK(1)"
 
 
-def test_a_state_that_is_not_known_is_told_since_its_entry_matches_plates_of_any() -> None:
+def test_a_state_that_is_not_known_is_reported_since_its_entry_matches_plates_of_any() -> None:
     made = taken("genetec", "Stolen;California;7XKR209;;\nStolen;CA;7XKR210;;\nStolen;;7XKR211;;\n")
     assert [one.state for one in made.entries] == ["", "US-CA", ""]
     assert "1 of an unknown state (write CA" in made.summary()

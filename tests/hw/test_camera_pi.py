@@ -351,7 +351,7 @@ def test_a_pixel_format_that_was_not_asked_for_is_named_and_never_read(bench: Pi
 @pytest.mark.parametrize("uptime_s", [3, 40, 3600, 90 * 86400])
 @pytest.mark.parametrize("unit", [1, 1000])
 @pytest.mark.parametrize("late_ms", [40, 2900])  # how long a busy machine leaves a frame in the camera
-def test_unit_is_told_apart_at_any_uptime(uptime_s: int, unit: int, late_ms: int) -> None:
+def test_unit_is_distinguished_at_any_uptime(uptime_s: int, unit: int, late_ms: int) -> None:
     now_ns = uptime_s * 1_000_000_000
     assert ns_per_tick((now_ns - late_ms * 1_000_000) // unit, now_ns) == unit
 

@@ -43,7 +43,7 @@ def test_pictures_come_in_natural_order(tmp_path: Path) -> None:
     assert [frame.source.split("_")[-1] for frame in frames] == [f"{n}.png" for n in range(1, 12)]
 
 
-def test_broken_picture_is_named_and_the_rest_goes_on(tmp_path: Path) -> None:
+def test_broken_picture_is_named_and_the_rest_continues(tmp_path: Path) -> None:
     source = folder_of(tmp_path, 4)
     (tmp_path / "pictures" / "frame_2.png").write_bytes(b"not a picture")
     whole = (tmp_path / "pictures" / "frame_3.png").read_bytes()
@@ -81,7 +81,7 @@ def test_source_s_pace_takes_the_stream_s_time(tmp_path: Path) -> None:
     assert ages[-1] >= 0
 
 
-def test_replay_goes_on_where_it_stood_when_opened_again(tmp_path: Path) -> None:
+def test_replay_resumes_where_it_was_when_opened_again(tmp_path: Path) -> None:
     source = folder_of(tmp_path, 4)
     first = source.open()
     for _ in range(2):
@@ -128,7 +128,7 @@ def test_folder_without_pictures_is_refused_with_a_hint(tmp_path: Path) -> None:
         ReplaySource(tmp_path, clock=SetClock(START_US))
 
 
-def test_folder_that_holds_one_folder_of_pictures_stands_for_it(tmp_path: Path) -> None:
+def test_folder_that_holds_one_folder_of_pictures_is_read_as_it(tmp_path: Path) -> None:
     write_pictures(tmp_path, 3, SIZE)
     frames, _ = play(ReplaySource(tmp_path, clock=SetClock(START_US)).open())
     assert len(frames) == 3

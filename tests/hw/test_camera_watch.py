@@ -72,7 +72,7 @@ def break_with(error: Exception) -> Callable[[Bench], None]:
         pytest.param(break_with(RuntimeError("of a library")), id="raises what no one foresaw"),
     ],
 )
-def test_stalled_camera_is_reopened_and_its_blind_time_told(
+def test_stalled_camera_is_reopened_and_its_blind_time_reported(
     bench: Bench, trouble: Callable[[Bench], None]
 ) -> None:
     before = bench.take(3)
@@ -107,7 +107,7 @@ def test_opening_is_tried_until_it_works(bench: Bench) -> None:
     bench.camera.close()
 
 
-def test_blind_spell_that_still_runs_is_told_at_close(bench: Bench) -> None:
+def test_blind_spell_that_still_runs_is_reported_at_close(bench: Bench) -> None:
     bench.take()
     bench.source.refuse_open = 1000
     bench.source.raising = PartFailedError("bus error")

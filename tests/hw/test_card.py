@@ -26,7 +26,7 @@ def whole_device(sysfs: Path) -> Path:
 
 
 @pytest.mark.parametrize("kind", ["disk", "partition", "LUKS on a partition"])
-def test_the_whole_card_s_writes_are_told(tmp_path: Path, kind: str) -> None:
+def test_the_whole_card_s_writes_are_reported(tmp_path: Path, kind: str) -> None:
     disk = whole_device(tmp_path)
     link = tmp_path / "dev/block" / number_of(tmp_path)
     part = disk / "mmcblk0p2"
@@ -46,7 +46,7 @@ def test_the_whole_card_s_writes_are_told(tmp_path: Path, kind: str) -> None:
 
 
 @pytest.mark.parametrize("stat", [None, "", "1 2 3\n"])
-def test_where_nothing_counts_nothing_is_told(tmp_path: Path, stat: str | None) -> None:
+def test_where_nothing_counts_nothing_is_reported(tmp_path: Path, stat: str | None) -> None:
     disk = whole_device(tmp_path)
     (tmp_path / "dev/block" / number_of(tmp_path)).symlink_to(disk)
     (disk / "stat").unlink() if stat is None else (disk / "stat").write_text(stat)
@@ -71,7 +71,9 @@ def test_an_older_kernel_counts_no_flushes(tmp_path: Path) -> None:
         ("/dev/zram0 partition 102396 0 100\n/var/swap file 1 0 -2\n", True),
     ],
 )
-def test_swap_on_the_card_is_told_and_swap_in_memory_is_not(tmp_path: Path, lines: str, told: bool) -> None:
+def test_swap_on_the_card_is_reported_and_swap_in_memory_is_not(
+    tmp_path: Path, lines: str, told: bool
+) -> None:
     assert swaps_to_card(procfs=tmp_path) is None
     (tmp_path / "swaps").write_text("Filename Type Size Used Priority\n" + lines)
     assert swaps_to_card(procfs=tmp_path) is told

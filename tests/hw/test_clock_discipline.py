@@ -260,7 +260,7 @@ def test_a_daemon_whose_servers_are_silent_for_hours_disciplines_no_more() -> No
             assert judge(late, None).error_us >= hours * 3600 * DRIFT_PPM
 
 
-def test_a_bound_never_lies_below_what_the_only_source_that_speaks_says() -> None:
+def test_a_bound_is_never_below_that_of_the_only_source_that_answers() -> None:
     before = judge(evidence(tracking=TRACKING), None)
     far = {"system_us": T0_US + 1_000_000, "running_s": 11.0}
     slewing = judge(evidence(**far, tracking=replace(TRACKING, correction_s=40.0)), before)
@@ -374,7 +374,7 @@ def heard_after(ahead_us: int, *, since_s: float = 0.0) -> ClockEvidence:
         pytest.param(-HOUR_US, 0.0, HEARD_ERROR_US + HOUR_US, id="the clock is an hour behind"),
     ],
 )
-def test_a_signed_time_makes_an_unknown_clock_holdover_within_what_it_tells(
+def test_a_signed_time_makes_an_unknown_clock_holdover_within_its_bound(
     ahead_us: int, since_s: float, bound_us: int
 ) -> None:
     seen = judge(heard_after(ahead_us, since_s=since_s), None)

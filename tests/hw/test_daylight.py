@@ -96,7 +96,7 @@ def test_the_share_is_what_the_camera_must_do() -> None:
 
 
 @pytest.mark.parametrize(("luma", "share"), [(10.0, 1.0), (50.0, None), (120.0, 0.0)])
-def test_a_camera_that_tells_no_exposure_is_judged_by_the_picture(luma: float, share: float | None) -> None:
+def test_a_camera_that_reports_no_exposure_is_judged_by_the_picture(luma: float, share: float | None) -> None:
     assert needed_share(luma, exposure_us=None, gain=None, longest_us=800, gain_max=8.0) == share
 
 

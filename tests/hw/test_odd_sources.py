@@ -96,7 +96,7 @@ def test_too_many_open_files_are_named(tmp_path: Path) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def test_what_a_folder_holds_beside_its_pictures_is_told(tmp_path: Path) -> None:
+def test_what_a_folder_holds_beside_its_pictures_is_reported(tmp_path: Path) -> None:
     folder = write_pictures(tmp_path, 2, SIZE)
     assert ReplaySource(folder, clock=SystemClock()).notes == ()
     (folder / "a.gif").touch()

@@ -28,7 +28,7 @@ def test_a_parked_vehicle_stops_reading_then_powers_off() -> None:
     assert orders[-1] is PowerOrder.POWER_OFF
 
 
-def test_an_engine_started_while_stopping_goes_on_reading() -> None:
+def test_an_engine_started_while_stopping_keeps_reading() -> None:
     watch = IgnitionWatch(POLICY)
     watch.step(supply(ignition=False), 0)
     assert watch.step(supply(ignition=False), 61) is PowerOrder.STOP_READING

@@ -145,9 +145,7 @@ def test_mirrors_are_those_of_the_machine_that_builds(
     assert mirrors(tmp_path) == ("http://mirror.example/debian", "http://mirror.example/debian-security")
 
 
-def test_machine_without_a_mirror_is_told_what_to_set(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_machine_without_a_mirror_says_what_to_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ALPR_MIRROR", raising=False)
     with pytest.raises(BuildError, match="ALPR_MIRROR"):
         mirrors(tmp_path)

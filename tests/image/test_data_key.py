@@ -89,7 +89,7 @@ def test_hmac_is_the_one_of_rfc_2104_under_the_key_of_the_fuses(board: Board) ->
         asked.hmac(bytes(2049))
 
 
-def test_an_unset_key_is_told_from_one_that_is_locked(board: Board) -> None:
+def test_an_unset_key_is_distinguished_from_one_that_is_locked(board: Board) -> None:
     board.firmware = StandInFirmware()
     assert Mailbox(board.places.mailbox).has_key() is False
     board.firmware = StandInFirmware(KEY, locks=1 << 11)

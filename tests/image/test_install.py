@@ -11,7 +11,7 @@ from alpr_device import events
 from alpr_device.commit import reader_stays
 from alpr_device.errors import DeviceError, UpdateRefusedError
 from alpr_device.image_facts import floor, image_facts, raise_floor
-from alpr_device.install import install, reason, tell_result
+from alpr_device.install import install, reason, write_result
 from alpr_device.release import Running
 from alpr_device.selfcheck import faults, texts
 
@@ -61,7 +61,7 @@ def test_what_rauc_refuses_is_refused_with_its_words(project: Project, folder: P
     assert sorted(path.name for path in folder.iterdir()) == ["events.jsonl"]
 
 
-def test_of_several_lines_the_one_about_the_signature_is_told(
+def test_of_several_lines_the_one_about_the_signature_is_reported(
     project: Project, folder: Path, tmp_path: Path
 ) -> None:
     said = "echo 'signature verification failed: self-signed'; echo \"Installing '/x' failed\"; exit 1"
@@ -96,7 +96,7 @@ RAUC_SAID = """installing
         ("Checking bundle failed.", "", "Installing `/var/lib/alpr-update/bundle.raucb` failed"),
     ],
 )
-def test_progress_of_rauc_is_never_told_as_the_reason(step: str, last: str, told: str) -> None:
+def test_progress_of_rauc_is_never_given_as_the_reason(step: str, last: str, told: str) -> None:
     assert reason(RAUC_SAID.format(step, last)) == told
     assert reason(" 10% Verifying signature\n 20% Verifying signature failed.\n") == "no reason given"
 
@@ -104,7 +104,7 @@ def test_progress_of_rauc_is_never_told_as_the_reason(step: str, last: str, told
 def test_outcome_is_readable_for_the_reader_s_account_whatever_the_service_s_umask(tmp_path: Path) -> None:
     before = os.umask(0o077)
     try:
-        tell_result("refused: version 1 is not newer than 2", tmp_path / "result")
+        write_result("refused: version 1 is not newer than 2", tmp_path / "result")
     finally:
         os.umask(before)
     assert (tmp_path / "result").stat().st_mode & 0o777 == 0o644

@@ -68,7 +68,7 @@ def test_everybody_has_a_calendar_and_each_link_on_it_opens(
     assert one.get("/").html.count('href="/calendar"') == 1
 
 
-def test_what_has_ended_is_marked_and_home_tells_before(department: Department, reader: Browser) -> None:
+def test_what_has_ended_is_marked_and_home_warns_before(department: Department, reader: Browser) -> None:
     department.clock.step(340 * DAY_US)
     one = reader()
     one.logon("officer1")

@@ -268,7 +268,7 @@ def test_a_first_password_opens_its_own_change_alone(department: Department, rea
     assert reader().post("/logon", fields).path == "/"
 
 
-def test_an_untrained_officer_is_told_once_what_to_do(department: Department, reader: Browser) -> None:
+def test_an_untrained_officer_sees_once_what_to_do(department: Department, reader: Browser) -> None:
     department.clock.step(400 * 24 * 3600 * 1_000_000)
     for user in ("disp1",):
         department.renew_password(user)

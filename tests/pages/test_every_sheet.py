@@ -68,7 +68,7 @@ def test_every_field_of_every_form_has_words() -> None:
             assert words_of(operation.form, name).label
 
 
-def test_where_a_choice_is_offered_nothing_tells_how_it_is_typed(reader: Browser) -> None:
+def test_where_a_choice_is_offered_nothing_says_how_it_is_typed(reader: Browser) -> None:
     helps = {
         words_of(one.form, name).help for one in OPERATIONS.values() for name in one.form.__dataclass_fields__
     }

@@ -225,7 +225,7 @@ def test_a_search_names_every_wrong_field_at_once(
     [
         ("set it under My account, or with: department user password", "set it under My account"),
         ("see Grants, or: department grant list", "see Grants"),
-        ("department verify; do not continue", "tell the administrator, who has the command for it"),
+        ("department verify; do not continue", "ask the administrator, who has the command for it"),
         ("give it to the department that asked", "give it to the department that asked"),
         ("", ""),
     ],

@@ -101,7 +101,7 @@ def test_forms_offer_people_and_units_by_name(reader: Browser) -> None:
     assert '<option value="car-7">' in dispatcher.get("/search").html
 
 
-def test_home_tells_the_administrator_what_is_overdue(department: Department, reader: Browser) -> None:
+def test_home_shows_the_administrator_what_is_overdue(department: Department, reader: Browser) -> None:
     department.clock.step(100 * DAY_US)
     chief, officer = reader(), reader()
     home = chief.logon("chief")

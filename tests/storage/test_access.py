@@ -212,5 +212,5 @@ def test_a_challenge_is_fresh_for_two_minutes_here_and_once() -> None:
         ("chief", "chief"),
     ],
 )
-def test_a_role_is_understood_as_it_is_spoken(typed: str, role: str) -> None:
+def test_a_role_is_understood_in_plain_words(typed: str, role: str) -> None:
     assert access.normal_role(typed) == role

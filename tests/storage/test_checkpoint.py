@@ -181,7 +181,7 @@ def test_the_note_types_are_those_of_c2sp() -> None:
         assert NoteKey.parse(key.text()) == NoteKey("a", NoteKey.parse(key.text()).public, type_)
 
 
-def test_a_head_whose_last_line_goes_on_is_refused() -> None:
+def test_a_head_whose_last_line_continues_is_refused() -> None:
     with pytest.raises(CheckpointError, match="three lines: origin, size, root"):
         Checkpoint.parse(HEAD.text() + "more")
 

@@ -154,7 +154,7 @@ def test_a_clock_that_walks_a_year_ahead_gets_no_further_than_a_day(step_us: int
     assert any(not step.accepted for step in steps)
 
 
-def test_a_walk_in_small_steps_is_told_as_one_with_its_whole_length() -> None:
+def test_a_walk_in_small_steps_is_reported_as_one_with_its_whole_length() -> None:
     trust, told = fresh(), []
     for number in range(1, 8):
         trust, step = advance(trust, said(number * 30_000_000))

@@ -102,7 +102,7 @@ def test_what_a_read_does_not_hold_is_named_as_not_known() -> None:
     assert cover.rows_of(opened(entry=b"", patch=b"")) == []
 
 
-def test_slots_are_told_likeliest_first_down_to_a_thousandth() -> None:
+def test_slots_are_given_likeliest_first_down_to_a_thousandth() -> None:
     table = slots({"A": 0.3, "B": 0.6, "": 0.0009, "C": 0.0010001})
     assert cover.slot_chances(table + b"cut off") == [{"B": 0.6, "A": 0.3, "C": 0.001}]
     assert cover.slot_chances(b"") == []

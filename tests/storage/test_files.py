@@ -187,9 +187,11 @@ def test_syncfs_reports_errors_from_linux_5_8_on(
         (sqlite3.OperationalError("database is locked"), False), (sqlite3.IntegrityError("full"), False),
     ],
 )  # fmt: skip
-def test_a_full_disk_is_told_from_every_other_error(error: Exception, full: bool, tmp_path: Path) -> None:
+def test_a_full_disk_is_distinguished_from_every_other_error(
+    error: Exception, full: bool, tmp_path: Path
+) -> None:
     assert files.is_full(error) is full
-    with pytest.raises(StoreFullError if full else type(error)) as caught, files.full_told(tmp_path):
+    with pytest.raises(StoreFullError if full else type(error)) as caught, files.name_full_disk(tmp_path):
         raise error
     assert (caught.value is error) is not full
     if full:

@@ -55,7 +55,7 @@ def test_a_refusal_keeps_its_clause_over_the_socket(served: Home, ledger: Ledger
     [OSError(5, "Input/output error"), sqlite3.OperationalError("disk I/O error"), RuntimeError(PLATE)],
     ids=["system", "database", "unforeseen"],
 )
-def test_what_goes_wrong_behind_the_door_is_told_to_who_asked(
+def test_what_goes_wrong_behind_the_door_is_the_askers_answer(
     served: Home, ledger: Ledger, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     def fail() -> None:

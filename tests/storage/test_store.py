@@ -145,7 +145,7 @@ def told(ledger: Ledger, count: int, first: int) -> tuple[list[int], list[str]]:
     return steps, [one.detail for one in records(ledger, Incident, first) if isinstance(one, Incident)]
 
 
-def test_sixteen_steps_of_an_hour_are_told_one_by_one_and_the_rest_by_their_number(
+def test_sixteen_steps_of_an_hour_are_reported_one_by_one_and_the_rest_by_their_number(
     ledger: Ledger, time: SteppedTime
 ) -> None:
     def size() -> int:

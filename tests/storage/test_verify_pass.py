@@ -85,7 +85,7 @@ def test_key_material_must_be_there_or_gone_and_either_only_while_a_purge_is_und
     ("key_at", "own", "day"),
     [("kek", True, False), ("day", False, True), ("kek and day", True, True), ("memory", False, False)],
 )
-def test_a_key_lies_where_the_log_says_and_nowhere_else(
+def test_a_key_is_where_the_log_says_and_nowhere_else(
     checked: HomeCheck, key_at: str, own: bool, day: bool
 ) -> None:
     checked.book = LogFacts(epochs={1: facts(1, 3, key_at=key_at)})

@@ -26,7 +26,7 @@ from sync.department.store.tables import elements, logs, tokens
 from sync.errors import LinkError, RefusedByDepartmentError
 from sync.handover import HandedRecord, closed_logs, open_handover
 from sync.membership import SyncFolder
-from sync.succession import open_or_succeed, registration
+from sync.succession import open_or_roll_over, registration
 
 
 def close_the_log(unit: Joined, department: Department) -> Path:
@@ -204,7 +204,7 @@ def test_a_ledger_with_a_torn_page_hands_over_the_records_around_it(
         unit.reopen()
         close_the_log(unit, department)
     except Exception:  # noqa: BLE001 - which page it hit decides how it is noticed
-        unit.ledger = open_or_succeed(unit.home, unit.slot, unit.clock, unit.folder)
+        unit.ledger = open_or_roll_over(unit.home, unit.slot, unit.clock, unit.folder)
         register(unit, department)
     hand_over(unit, department)
     assert texts_held(department) >= 100
@@ -290,7 +290,7 @@ def test_altered_content_is_asked_for_again_and_never_stored(unit: Joined, depar
     assert texts_held(department) == 2
 
 
-def test_the_log_beside_cannot_be_spoken_for(unit: Joined, department: Department) -> None:
+def test_no_one_delivers_for_the_log_beside(unit: Joined, department: Department) -> None:
     header, parts, _ = ready(unit, department)
     post(unit, department, header, parts)
     with department.store.read() as connection:

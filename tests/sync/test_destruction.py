@@ -128,9 +128,7 @@ def test_after_its_receipt_a_log_takes_nothing_more(unit: Joined, department: De
     assert refused.value.code == "closed"
 
 
-def test_a_receipt_that_says_less_than_the_store_knows_is_told_so(
-    unit: Joined, department: Department
-) -> None:
+def test_a_receipt_that_says_less_than_the_store_knows_is_named(unit: Joined, department: Department) -> None:
     unit.add(3)
     link = LoopbackLink(department)
 

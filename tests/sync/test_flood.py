@@ -64,7 +64,7 @@ def test_bare_connections_by_the_thousand_shut_no_unit_out(tmp_path: Path) -> No
         unit.close()
 
 
-def test_a_server_without_descriptors_says_so_once_and_goes_on(tmp_path: Path) -> None:
+def test_a_server_without_descriptors_says_so_once_and_continues(tmp_path: Path) -> None:
     """More connections than files: the limit is hard, and the flood outlasts it."""
     with limited(tmp_path / "home", 120) as process:
         unit = joined(process, tmp_path / "unit")
@@ -77,7 +77,7 @@ def test_a_server_without_descriptors_says_so_once_and_goes_on(tmp_path: Path) -
         unit.close()
 
 
-def test_silent_tls_clients_make_room_for_one_that_speaks(tmp_path: Path) -> None:
+def test_silent_tls_clients_make_room_for_one_that_sends(tmp_path: Path) -> None:
     with limited(tmp_path / "home", 1024) as process:
         port = process.home.settings.desk_port
         with silent_clients(port, 300) as opened:
@@ -142,13 +142,13 @@ def test_the_command_that_serves_a_witness_raises_its_limit_and_keeps_its_log_sm
     assert len(told.read_text().splitlines()) < 20
 
 
-def test_an_event_is_told_once_a_minute_with_its_count() -> None:
+def test_an_event_is_logged_once_a_minute_with_its_count() -> None:
     now = [0.0]
     made = Sparingly(clock=lambda: now[0])
     told = []
     for second in range(150):
         now[0] = float(second)
-        told.append(made.tell("no_descriptor_left"))
+        told.append(made.report("no_descriptor_left"))
     assert sum(told) == 3
 
 
@@ -176,7 +176,7 @@ def test_the_limit_of_open_files_is_raised_to_what_the_system_allows() -> None:
     assert raise_file_limit() >= 512
 
 
-def test_the_flood_speaks_to_this_machine_alone() -> None:
+def test_the_flood_connects_to_this_machine_alone() -> None:
     with pytest.raises(SystemExit), bare_connections(443, 1, host="192.0.2.1"):
         pass
     assert socket.gethostbyname("localhost") == "127.0.0.1"

@@ -180,7 +180,7 @@ def test_a_sync_beside_a_console_without_a_reader_is_refused_at_once(
     assert "another process writes this home" in capsys.readouterr().err
 
 
-def test_a_mistyped_home_is_not_told_to_join_a_department(
+def test_for_a_mistyped_home_no_one_is_sent_to_join_a_department(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for verb in ("now", "status"):

@@ -120,7 +120,9 @@ def test_a_client_that_falls_silent_in_its_header_is_cut_off(
     assert answer == b""
 
 
-def test_a_client_that_falls_silent_in_its_body_is_told_so(server: DepartmentProcess, enrolled: Unit) -> None:
+def test_a_client_that_falls_silent_in_its_body_gets_an_answer(
+    server: DepartmentProcess, enrolled: Unit
+) -> None:
     with connected(enrolled, server) as line:
         line.sendall(b"POST /v1/hello HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nabc")
         line.settimeout(PATIENCE_S)

@@ -17,7 +17,7 @@ from storage.record_base import KeyClass
 from sync import messages
 from sync.department.server.server import Department
 from sync.department.store import incidents
-from sync.succession import open_or_succeed, registration
+from sync.succession import open_or_roll_over, registration
 
 
 def roll_back(unit: Unit, tmp_path: Path) -> None:
@@ -33,11 +33,11 @@ def roll_back(unit: Unit, tmp_path: Path) -> None:
 
 def go_on(unit: Unit) -> list[str]:
     told: list[str] = []
-    unit.ledger = open_or_succeed(unit.home, unit.slot, unit.clock, unit.folder, told=told.append)
+    unit.ledger = open_or_roll_over(unit.home, unit.slot, unit.clock, unit.folder, on_new_log=told.append)
     return told
 
 
-def test_yesterdays_card_gives_way_to_a_new_log_and_reading_and_syncing_go_on(
+def test_yesterdays_card_gives_way_to_a_new_log_and_reading_and_syncing_continue(
     department: Department, unit: Joined, tmp_path: Path
 ) -> None:
     unit.add(3)

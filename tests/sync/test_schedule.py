@@ -22,7 +22,7 @@ def wait(schedule: Schedule, conditions: Conditions, past: Past, *, alert: bool 
     return decision
 
 
-def test_a_fresh_unit_speaks_at_once() -> None:
+def test_a_fresh_unit_syncs_at_once() -> None:
     assert decide(Schedule(), Conditions(), Past(), now_us=NOON, alert=False) == Go()
 
 

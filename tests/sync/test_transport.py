@@ -47,7 +47,9 @@ def certificate(folder: Path, days: int) -> Path:
 @pytest.mark.parametrize(
     ("days", "said"), [(2, "not yet valid"), (-20, "expired")], ids=["clock behind", "clock ahead"]
 )
-def test_a_certificate_out_of_its_time_is_told_with_the_clock(tmp_path: Path, days: int, said: str) -> None:
+def test_a_certificate_out_of_its_time_is_reported_with_the_clock(
+    tmp_path: Path, days: int, said: str
+) -> None:
     pem = certificate(tmp_path, days)
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server.load_cert_chain(pem)

@@ -231,7 +231,7 @@ class PatrolCar:
             }
 
     def _take(self, one: EndedPass) -> None:
-        if one.goes_on:
+        if one.in_view:
             self._bookkeeper.glance(one)
         else:
             self._bookkeeper.store([one])

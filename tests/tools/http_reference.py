@@ -62,7 +62,7 @@ password itself, the token holds the key and the server signs.
 
 A POST with the header `Idempotency-Key` (8 to 100 characters) is made once: the same key, session and body get the
 first answer for ten minutes. `GET /desk/alert/events` is the stream of alerts (server-sent events, call `alert.list`):
-number, state, sounded or silent, counts; it ends with the session, and `Last-Event-ID` goes on where it broke off.
+number, state, sounded or silent, counts; it ends with the session, and `Last-Event-ID` resumes where it broke off.
 `GET /desk/openapi.json` (or `department api`) is all of this as OpenAPI 3.1, and
 `GET /desk/transparency.json` the public counts; neither asks for a session.
 

@@ -18,7 +18,7 @@ def _boxes(seed: int) -> Boxes:
     return Boxes(values, plate, np.ones(400, bool), 100)
 
 
-def test_boxes_on_plates_are_told_from_others_by_what_the_look_says() -> None:
+def test_boxes_on_plates_are_distinguished_by_what_the_look_says() -> None:
     rules = PlateRules(**fit_plates(_boxes(1)))
     assert rules.width == 0.0
     assert 0.05 <= rules.least <= 0.95

@@ -25,7 +25,7 @@ def test_a_log_is_read_by_name(tmp_path: Path) -> None:
     assert values == {"loss": [4.0, 2.0, 1.0], "seconds_a_step": [0.5, 0.5, 0.4]}
 
 
-def test_a_run_that_went_on_from_a_checkpoint_counts_the_later_row(tmp_path: Path) -> None:
+def test_a_run_that_resumed_from_a_checkpoint_counts_the_later_row(tmp_path: Path) -> None:
     steps, values = read_log(written(tmp_path, LOG + "100,1.9,0.5\n"))
     assert steps == [50, 100, 150]
     assert values["loss"] == [4.0, 1.9, 1.0]

@@ -57,7 +57,7 @@ def drive_by(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_a_folder_of_the_format_is_measured_and_told(
+def test_a_folder_of_the_format_is_measured_and_reported(
     drive_by: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert evaluate.main([str(drive_by), "--out", str(tmp_path)]) == 0

@@ -115,7 +115,7 @@ def test_the_same_seed_gives_the_same_plate_whatever_was_drawn_before() -> None:
     assert np.array_equal(again.corners, first.corners)
 
 
-def test_the_serial_stands_inside_its_text_corners() -> None:
+def test_the_serial_is_inside_its_text_corners() -> None:
     """Where the text is, luma varies far more along a row than in the sheet's own light."""
     rng = np.random.default_rng(3)
     contrasts = []

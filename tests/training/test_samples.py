@@ -90,7 +90,7 @@ def test_a_pasted_plate_fills_its_true_corners_and_nothing_far_from_them() -> No
         assert one[150, 20] == 30
 
 
-def test_a_loose_cut_knows_where_the_plate_lies() -> None:
+def test_a_loose_cut_knows_where_the_plate_is() -> None:
     rng = np.random.default_rng(5)
     picture = np.zeros((200, 400), np.uint8)
     picture[80:120, 120:240] = 255

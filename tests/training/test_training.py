@@ -39,7 +39,7 @@ def _loss(batch: Any, out: Any) -> dict[str, Any]:
     return {"loss": tf.reduce_mean(tf.square(out["sum"] - batch[1]))}
 
 
-def test_a_run_cut_off_goes_on_from_its_checkpoint_and_learns(tmp_path: Path) -> None:
+def test_an_interrupted_run_resumes_from_its_checkpoint_and_learns(tmp_path: Path) -> None:
     from detector.training.loop import TrainingPlan, load_averaged, train
 
     plan = TrainingPlan(
@@ -86,7 +86,7 @@ def test_an_int8_export_keeps_its_names_and_answers() -> None:
         assert got == pytest.approx(real, abs=4 * scale + 0.02)
 
 
-def test_a_training_goes_on_from_a_released_file(tmp_path: Path) -> None:
+def test_a_training_continues_from_a_released_file(tmp_path: Path) -> None:
     from detector.training.detector_net import build_detector
     from detector.training.export import to_int8
     from detector.training.warm_start import WarmStartError, warm_start

@@ -96,7 +96,7 @@ const answers = {
   "wrong-character": "Not this plate: a character differs. Do not act on this alert.",
   "wrong-state": "Not this plate: another state. Do not act on this alert.",
   "not-this-vehicle": "Not this vehicle. Do not act on this alert.",
-  "cannot-tell": "Cannot be told from the picture. Do not act on this alert alone.",
+  "cannot-tell": "The picture does not show it. Do not act on this alert alone.",
 };
 
 function compare(one) {

@@ -22,14 +22,14 @@ def keys_in_the_chip(story: BenchStory, parts: ImageParts) -> None:
     disks = (story.clip_disk(frames=SHORT_CLIP),)
     for what in ("first start", "next start"):
         with (
-            story.step(f"keys in the chip, {what}: selftest") as told,
+            story.step(f"keys in the chip, {what}: selftest") as facts,
             machine.running(f"file={card},format=raw", disks=disks, network=False) as hands,
         ):
             text = selftest_of_a_start(machine, hands, NAME)
             slot = next((line for line in text.splitlines() if "key slot" in line), "")
             if not slot.startswith("ok") or SLOT not in slot or "WRONG" in text:
                 raise BuildError(text[-600:])
-            told.append(" ".join(slot.split()))
+            facts.append(" ".join(slot.split()))
 
 
 def _with_slot(tree: Path) -> None:

@@ -36,15 +36,15 @@ def key_in_the_fuses(story: BenchStory, parts: ImageParts) -> None:
     machine, disks = story.machine("fuses-unit"), (story.clip_disk(frames=SHORT_CLIP),)
     for what in ("makes its data partition", "starts again and opens it"):
         with (
-            story.step(f"key in the fuses, no chip: {what}") as told,
+            story.step(f"key in the fuses, no chip: {what}") as facts,
             machine.running(f"file={card},format=raw", disks=disks, network=False, chip=False) as hands,
         ):
             text = selftest_of_a_start(machine, hands, NAME)
             log = next((line for line in text.splitlines() if " log " in line), "")
             if not log.startswith("ok"):
                 raise BuildError(text[-600:])
-            told.append(" ".join(log.split()))
-    with story.step("key in the fuses: the partition opens with this board's key and no other's") as told:
+            facts.append(" ".join(log.split()))
+    with story.step("key in the fuses: the partition opens with this board's key and no other's") as facts:
         start, _ = partition(story.shop, card, "persistent")
         header = Header.of(card, start)
         if [one["type"] for one in header.held["tokens"].values()]:
@@ -52,7 +52,7 @@ def key_in_the_fuses(story: BenchStory, parts: ImageParts) -> None:
         for whose, key, opens in (("this board's", KEY, True), ("another's", bytes(32), False)):
             if _opens(story, card, start, key) is not opens:
                 raise BuildError(f"{whose} key: {'does not open' if opens else 'opens'} the partition")
-        told.append("this board's opens, another's does not")
+        facts.append("this board's opens, another's does not")
 
 
 def _opens(story: BenchStory, card: Path, start: int, key: bytes) -> bool:

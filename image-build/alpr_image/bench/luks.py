@@ -61,14 +61,14 @@ class Header:
         plain = b"".join(_sectors(sealed, key, SECTOR))[:size]
         found = _merged(plain, slot["key_size"], af["stripes"], af["hash"])
         digest = next(iter(self.held["digests"].values()))
-        told = hashlib.pbkdf2_hmac(
+        facts = hashlib.pbkdf2_hmac(
             digest["hash"],
             found,
             base64.b64decode(digest["salt"]),
             digest["iterations"],
             len(base64.b64decode(digest["digest"])),
         )
-        if told != base64.b64decode(digest["digest"]):
+        if facts != base64.b64decode(digest["digest"]):
             raise BuildError(f"{self.path}: the chip's secret does not open this partition")
         return found
 

@@ -30,14 +30,13 @@ class StepResult:
 
     step: str
     good: bool
-    told: str
+    facts: str
     seconds: float
 
     def line(self) -> str:
         """A row of the table of results."""
-        return (
-            f"| {self.step} | {'passed' if self.good else 'FAILED'} | {self.seconds / 60:.1f} | {self.told} |"
-        )
+        result = "passed" if self.good else "FAILED"
+        return f"| {self.step} | {result} | {self.seconds / 60:.1f} | {self.facts} |"
 
 
 @dataclass(slots=True)
@@ -46,7 +45,7 @@ class BenchStory:
 
     shop: Workshop
     keys: KeyFolder
-    tell: Callable[[str], None]
+    show: Callable[[str], None]
     folder: Path = field(init=False)
     seen: list[StepResult] = field(default_factory=list)
     begun: float = field(default_factory=time.monotonic)
@@ -94,17 +93,17 @@ class BenchStory:
     @contextmanager
     def step(self, name: str) -> Iterator[list[str]]:
         """One step; what is appended to the list is what was seen. An error of the bench fails the step."""
-        told: list[str] = []
+        facts: list[str] = []
         begun = time.monotonic()
         try:
-            yield told
+            yield facts
             good = True
         except (BuildError, Silence, HardwareError, OSError) as error:
-            told.append(" ".join(str(error).split())[-600:])
+            facts.append(" ".join(str(error).split())[-600:])
             good = False
-        self.seen.append(StepResult(name, good, "; ".join(told), time.monotonic() - begun))
-        self.tell(
-            f"{'ok   ' if good else 'WRONG'} {self.seen[-1].seconds:6.0f} s  {name}: {self.seen[-1].told}"
+        self.seen.append(StepResult(name, good, "; ".join(facts), time.monotonic() - begun))
+        self.show(
+            f"{'ok   ' if good else 'WRONG'} {self.seen[-1].seconds:6.0f} s  {name}: {self.seen[-1].facts}"
         )
         self.write()
 

@@ -106,18 +106,18 @@ def tampered(story: BenchStory, parts: ImageParts, built: Built, *, booted: bool
     chance = random.Random(15)  # noqa: S311 - a bench, not a key
     uki = (built.boot.parent / "unit.efi").read_bytes()
     for what, alter in boot_attacks():
-        with story.step(f"refuses a tampered image, {what}") as told:
+        with story.step(f"refuses a tampered image, {what}") as facts:
             data = bytearray(uki)
             alter(data, chance)
             changed = story.folder / "tampered.efi"
             changed.write_bytes(data)
-            told.append(_boot_refused(story, parts, built, changed, booted=booted))
+            facts.append(_boot_refused(story, parts, built, changed, booted=booted))
     for what, start, length in root_attacks(story.shop, built.root):
-        with story.step(f"refuses a tampered image, {what}") as told:
-            told.append(_root_refused(story, built, start, chance.randbytes(length), booted=booted))
+        with story.step(f"refuses a tampered image, {what}") as facts:
+            facts.append(_root_refused(story, built, start, chance.randbytes(length), booted=booted))
     for what, member in (("bundle", BUNDLE), ("release", RELEASE), ("proof", PROOF)):
-        with story.step(f"refuses a tampered update, one bit of its {what}") as told:
-            told.append(_update_refused(story, parts, built, member.encode(), chance))
+        with story.step(f"refuses a tampered update, one bit of its {what}") as facts:
+            facts.append(_update_refused(story, parts, built, member.encode(), chance))
 
 
 def _boot_refused(story: BenchStory, parts: ImageParts, built: Built, changed: Path, *, booted: bool) -> str:

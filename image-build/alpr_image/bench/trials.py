@@ -58,7 +58,7 @@ class CutCard:
         chance = random.Random(20)  # noqa: S311 - a bench, not a key
         self._held.arm(Cutter(chance, count=CUTS, apart_s=2.0))
 
-    def told(self) -> str:
+    def facts(self) -> str:
         """How often, and what was lost. Raises BuildError if the unit wrote too little for that."""
         lost = [cut.lost for cut in self._held.cuts]
         if len(lost) < CUTS:
@@ -92,7 +92,7 @@ class CutCard:
             out = self._folder / "data"
             home = cards.data_folder(self._story.shop, self._before, self._machine.chip, out, key=self._key)
             counts.append(int(json.loads(office.reader(home / "reader", "--json", "verify"))["records"]))
-            self._story.tell(f"        {len(counts)}: {counts[-1]} records, consistent")
+            self._story.show(f"        {len(counts)}: {counts[-1]} records, consistent")
         if not counts or counts != sorted(counts):
             raise BuildError(f"records after the cuts: {counts}")
         run(["rm", "-rf", self._folder])
@@ -139,62 +139,62 @@ def hard_day(story: BenchStory, stick: Stick, unit: tuple[VirtualMachine, Path],
     with office.open(), machine.running(cut.address, disks=disks) as hands:
         _updates(_Trial(story, machine, hands, office), stick)
     cut.close()
-    with story.step("ledger verifies after every cut, and no later cut has fewer records") as told:
-        told.append(cut.verified(office))
-    with story.step("store verifies on this machine after all of it") as told:
+    with story.step("ledger verifies after every cut, and no later cut has fewer records") as facts:
+        facts.append(cut.verified(office))
+    with story.step("store verifies on this machine after all of it") as facts:
         home = cards.data_folder(story.shop, card, machine.chip, story.folder / "data") / "reader"
-        told.append(f"{json.loads(office.reader(home, '--json', 'verify'))['records']} records, consistent")
+        facts.append(f"{json.loads(office.reader(home, '--json', 'verify'))['records']} records, consistent")
 
 
 def _while_power_fails(trial: _Trial, stick: Stick, cut: CutCard) -> None:
     """A start, a sync, updates that are refused; the last cut, in mid-update, ends it."""
     story = trial.story
     cut.arm()
-    with story.step("starts again, its data partition opened by the chip") as told:
+    with story.step("starts again, its data partition opened by the chip") as facts:
         trial.comes_up("A", trial.begun)
-        told.append("slot A committed, a technician logged in")
-    with story.step("syncs what it has read to the department, which verifies it") as told:
-        told.append(trial.synced())
+        facts.append("slot A committed, a technician logged in")
+    with story.step("syncs what it has read to the department, which verifies it") as facts:
+        facts.append(trial.synced())
     for why, one, words in (
         ("signed by another key", stick.foreign, "signature verification failed"),
         ("not in the release log", stick.unlogged, "release log"),
     ):
-        with story.step(f"refuses an update that is {why}") as told:
-            told.append(trial.refused(one.name, words))
-    with story.step(f"power fails {CUTS} times in mid-write, the last while an update is written") as told:
+        with story.step(f"refuses an update that is {why}") as facts:
+            facts.append(trial.refused(one.name, words))
+    with story.step(f"power fails {CUTS} times in mid-write, the last while an update is written") as facts:
         trial.begin(stick.good.name)
         written = cut.written("system_b", HALF_AN_UPDATE, INSTALL_LIMIT_S)
-        told.append(cut.told())
-    with story.step("power fails for good in the middle of that update") as told:
+        facts.append(cut.facts())
+    with story.step("power fails for good in the middle of that update") as facts:
         trial.machine.cut()
-        told.append(f"{written >> 20} MB into slot B, {cut.fail()} sectors lost")
+        facts.append(f"{written >> 20} MB into slot B, {cut.fail()} sectors lost")
 
 
 def _updates(trial: _Trial, stick: Stick) -> None:
     """After that cut: a good update, an older one, one that reads nothing, one that does not boot."""
     story, machine = trial.story, trial.machine
-    with story.step("starts again from the slot that it had") as told:
+    with story.step("starts again from the slot that it had") as facts:
         trial.comes_up("A", trial.begun)
-        told.append("slot A committed, a technician logged in")
-    with story.step("installs the same update, starts into it and commits it") as told:
+        facts.append("slot A committed, a technician logged in")
+    with story.step("installs the same update, starts into it and commits it") as facts:
         at = trial.installed(stick.good.name)
         trial.comes_up("B", at)
-        told.append("slot B committed, version 2")
-    with story.step("refuses a downgrade") as told:
-        told.append(trial.refused(stick.older.name, "not newer"))
-    with story.step("leaves an update that boots and reads nothing, by itself") as told:
+        facts.append("slot B committed, version 2")
+    with story.step("refuses a downgrade") as facts:
+        facts.append(trial.refused(stick.older.name, "not newer"))
+    with story.step("leaves an update that boots and reads nothing, by itself") as facts:
         at = trial.installed(stick.blind.name)
         at = machine.await_said(_started("A"), after=at, limit_s=RESTART_LIMIT_S)
         machine.await_said(FALLS_BACK, after=at, limit_s=RESTART_LIMIT_S)
         trial.comes_up("B", at)
-        told.append("slot A failed its check; slot B runs again")
-    with story.step("leaves an update that does not boot, by itself") as told:
+        facts.append("slot A failed its check; slot B runs again")
+    with story.step("leaves an update that does not boot, by itself") as facts:
         at = trial.installed(stick.dead.name)
         at = machine.await_said(_started("A"), after=at, limit_s=RESTART_LIMIT_S)
         trial.comes_up("B", at)
-        told.append("slot A panicked; slot B runs again")
-    with story.step("every outcome is a record of its log, and its department has them") as told:
-        told.append(trial.synced())
+        facts.append("slot A panicked; slot B runs again")
+    with story.step("every outcome is a record of its log, and its department has them") as facts:
+        facts.append(trial.synced())
 
 
 def _started(slot: str) -> str:
@@ -227,8 +227,8 @@ class _Trial:
 
     def synced(self) -> str:
         """How the sync went, and that the department verifies. Raises BuildError, Silence."""
-        told = asked(self._hands, "sync now", lambda text: "done:" in text)
-        return f"{told}; {verified(self._office)}"
+        facts = asked(self._hands, "sync now", lambda text: "done:" in text)
+        return f"{facts}; {verified(self._office)}"
 
     def begin(self, name: str) -> None:
         """Begin to install, and wait for nothing."""

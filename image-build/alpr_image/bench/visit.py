@@ -36,20 +36,20 @@ def first_day(story: BenchStory, built: Built) -> tuple[VirtualMachine, Path, Of
         office.open(),
         machine.running(f"file={card},format=raw", disks=(story.clip_disk(),)) as hands,
     ):
-        with story.step("boots to the console's prompt") as told:
+        with story.step("boots to the console's prompt") as facts:
             hands.wait_for("press return", START_LIMIT_S)
-            told.append(f"{time.monotonic() - begun:.0f} s after power on")
-        with story.step("reads the clip to its end") as told:
+            facts.append(f"{time.monotonic() - begun:.0f} s after power on")
+        with story.step("reads the clip to its end") as facts:
             machine.await_said(READ_TO_ITS_END, limit_s=CLIP_LIMIT_S)
-            told.append(f"{time.monotonic() - begun:.0f} s after power on")
-        with story.step("commits its slot after the self-check") as told:
+            facts.append(f"{time.monotonic() - begun:.0f} s after power on")
+        with story.step("commits its slot after the self-check") as facts:
             machine.await_said("slot A committed, version 1", limit_s=START_LIMIT_S)
-            told.append(f"{time.monotonic() - begun:.0f} s after power on")
-        with story.step("store verifies on this machine, and the clip is read right") as told:
-            told.append(_read_right(story, machine, card, office, begun_us))
+            facts.append(f"{time.monotonic() - begun:.0f} s after power on")
+        with story.step("store verifies on this machine, and the clip is read right") as facts:
+            facts.append(_read_right(story, machine, card, office, begun_us))
         first_visit(story, hands, office)
-        with story.step("department verifies what the unit sent") as told:
-            told.append(verified(office))
+        with story.step("department verifies what the unit sent") as facts:
+            facts.append(verified(office))
     return machine, card, office
 
 
@@ -108,30 +108,30 @@ def selftest_of_a_start(machine: VirtualMachine, hands: Hands, name: str) -> str
 
 def first_visit(story: BenchStory, hands: Hands, office: Office) -> None:
     """A technician at the unit that has read: selftest, enroll, log in with a grant, sync."""
-    with story.step("answers at the serial port; selftest before any login") as told:
+    with story.step("answers at the serial port; selftest before any login") as facts:
         prompt(hands, "reader-1")
         text = shown(hands, "selftest", "reader-1> ")
         if "all parts that are here work" not in text:
             raise BuildError(text[-600:])
-        told.append(_last(text))
-    with story.step("aims, before any login") as told:
+        facts.append(_last(text))
+    with story.step("aims, before any login") as facts:
         text = shown(hands, "aim preview 0", "reader-1> ")
         if "shutter" not in text or "plate" not in text:
             raise BuildError(text[-600:])
-        told.append(_last(text))
-    with story.step("enrolls with a code; reads of before are destroyed on the typed name") as told:
+        facts.append(_last(text))
+    with story.step("enrolls with a code; reads of before are destroyed on the typed name") as facts:
         hands.type(f"enroll {office.code(UNIT)}")
         hands.wait_for("type the unit's name", COMMAND_LIMIT_S)
         hands.wait_for("continue:", COMMAND_LIMIT_S)
         hands.wait_for("> ", COMMAND_LIMIT_S)
         hands.type("reader-1")
         hands.wait_for(f"this unit is {UNIT} (", COMMAND_LIMIT_S)
-        told.append(f"unit {hands.wait_for(')').removesuffix(')')}")
+        facts.append(f"unit {hands.wait_for(')').removesuffix(')')}")
         hands.wait_for(f"{UNIT}> ", COMMAND_LIMIT_S)
-    with story.step("technician logs in over the serial port with a grant") as told:
+    with story.step("technician logs in over the serial port with a grant") as facts:
         office.grant(UNIT)
         log_in(hands, office)
-        told.append("welcome")
+        facts.append("welcome")
     for command, good in (
         ("selftest", lambda text: "all parts that are here work" in text),
         ("network", lambda text: "department reachable" in text),
@@ -140,12 +140,12 @@ def first_visit(story: BenchStory, hands: Hands, office: Office) -> None:
         ("sync now", lambda text: "co-signed" in text),
         ("storage", lambda text: re.search(r"^enrolled +True", text, re.MULTILINE) is not None),
     ):
-        with story.step(f"logged in: {command}") as told:
-            told.append(asked(hands, command, good))
-    with story.step("leaves") as told:
+        with story.step(f"logged in: {command}") as facts:
+            facts.append(asked(hands, command, good))
+    with story.step("leaves") as facts:
         hands.type("exit")
         hands.wait_for("bye", COMMAND_LIMIT_S)
-        told.append("bye")
+        facts.append("bye")
     (story.folder / "visit.txt").write_text(as_shown(hands.seen), encoding="utf-8")
 
 

@@ -75,9 +75,9 @@ def _hand_over(rauc: str, bundle: Path) -> None:
 def reason(said: str) -> str:
     """Why RAUC did not install, of all that it said. " 10% Verifying signature" is progress, no reason."""
     lines = [" ".join(line.split()) for line in said.splitlines()]
-    told = [line for line in lines if line and not _PROGRESS.match(line)]
+    reasons = [line for line in lines if line and not _PROGRESS.match(line)]
     for words in ("LastError", "ignature", "rror", "ailed"):
-        for line in told:
+        for line in reasons:
             if words in line:
                 return line[:160]
     return "no reason given"
@@ -100,22 +100,22 @@ def main() -> int:
     args = parser.parse_args()
     try:
         release = install(args.file)
-        status, told = (
+        status, line = (
             0,
             f"installed {release.name} (version {release.version}); it is tried at the next restart",
         )
     except UpdateRefusedError as error:
-        status, told = 1, f"refused: {error}"
+        status, line = 1, f"refused: {error}"
     except DeviceError as error:
-        status, told = 1, f"not installed: {error}"
-    print(told, file=sys.stderr)
-    tell_result(told)
+        status, line = 1, f"not installed: {error}"
+    print(line, file=sys.stderr)
+    write_result(line)
     return status
 
 
-def tell_result(told: str, path: Path = RESULT) -> None:
+def write_result(line: str, path: Path = RESULT) -> None:
     """One line for the caller: the reader's account, which is not root and shows it at the console."""
-    path.write_text(told + "\n", encoding="utf-8")
+    path.write_text(line + "\n", encoding="utf-8")
     path.chmod(0o644)
 
 

@@ -79,8 +79,8 @@ def import_log(terminal: desk_access.Terminal, *, folder: Path, reason: str) -> 
             f"log {found.log} of unit {found.unit}: {counted(taken.held, 'record')} held whole, "
             f"{taken.lacking} without content that could not be opened, {taken.bad} not verified"
         )
-        if not taken.told:
-            print("department: the unit is not told: the command key is not here", file=sys.stderr)
+        if not taken.notified:
+            print("department: the unit was not notified: the command key is not here", file=sys.stderr)
     return FOUND_WRONG if taken.lacking or taken.bad else DONE
 
 

@@ -29,7 +29,7 @@ def run_by_steps(
     """Begin the search, open it part by part, print what each part found. 130 where Ctrl-C cancelled it."""
     begun: forms.BegunSearch = call("inquiry/begin", form)
     much = f"{counted(begun.reads, 'read')} of {counted(begun.days, 'day')}, in about {begun.seconds:.0f} s"
-    _tell(f"this opens {much}; Ctrl-C cancels")
+    _print(f"this opens {much}; Ctrl-C cancels")
     step_form = forms.StepForm(access=begun.access, query=begun.query)
     unwitnessed = begun.unwitnessed
     with _interrupts() as interrupted:
@@ -62,10 +62,10 @@ def _show(terminal: desk_access.Terminal, step: forms.Step, columns: tuple[str, 
 
 def _progress(step: forms.Step) -> None:
     percent = 100 * step.opened // step.of if step.of else 100
-    _tell(f"{percent:3d} %  {step.opened} of {step.of} reads opened, {step.found} found")
+    _print(f"{percent:3d} %  {step.opened} of {step.of} reads opened, {step.found} found")
 
 
-def _tell(words: str) -> None:
+def _print(words: str) -> None:
     print(f"department: {words}", file=sys.stderr, flush=True)
 
 
@@ -78,7 +78,7 @@ def _interrupts() -> Iterator[list[int]]:
         if seen:
             signal.default_int_handler(number, frame)
         seen.append(number)
-        _tell("cancelling after this step")
+        _print("cancelling after this step")
 
     before = signal.signal(signal.SIGINT, note)
     try:

@@ -26,7 +26,7 @@ folder_option = click.option("--folder", type=desk_access.FILE, required=True, h
 
 PLAIN = (
     "\nno department can ask it like this: a department asks over HTTPS alone. Give --certificate and --key, "
-    "or put a proxy in front that speaks HTTPS"
+    "or put an HTTPS proxy in front"
 )
 
 
@@ -94,7 +94,7 @@ def serve(
 ) -> int:
     """Answer add-checkpoint requests until stopped.
 
-    A department asks over HTTPS alone: without --certificate, put a proxy in front that speaks it.
+    A department asks over HTTPS alone: without --certificate, put an HTTPS proxy in front.
     """
     opened = WitnessFolder(folder)
     try:

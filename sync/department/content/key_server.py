@@ -169,7 +169,7 @@ def key_app(
         except ExplainedError as error:
             return Response(to_bytes(No(code="", clause="", what=error.what)), 409)
         except Exception as error:  # noqa: BLE001 - a full disk, a key file that cannot be read
-            events.tell("cannot_answer", kind=type(error).__name__)
+            events.report("cannot_answer", kind=type(error).__name__)
             return Response(to_bytes(No(code="", clause="", what="the key service cannot answer now")), 503)
 
     return Starlette(routes=[Route("/keys/{name}", endpoint, methods=["POST"])])

@@ -54,10 +54,10 @@ class ProvenDoor:
         self._since = self.follow(self._log.part(self._since, end))
         return self._since >= end
 
-    def catch_up(self, tell: Callable[[int, int], None]) -> int:
+    def catch_up(self, on_progress: Callable[[int, int], None]) -> int:
         """Show the keys every entry so far, ahead of the call that needs it; how many were new to them.
 
-        `tell` is told how many of how many, after each part. Raises DeskRefusal.
+        `on_progress` is called with how many of how many, after each part. Raises DeskRefusal.
         """
         size = self._log.size()
         try:
@@ -65,7 +65,7 @@ class ProvenDoor:
         except HeadAskedError as asked:
             first = self._since = asked.size
         while self._since < size and self._step(size):
-            tell(self._since, size)
+            on_progress(self._since, size)
         return max(0, self._since - first)
 
     def follow(self, part: LogPart) -> int:
@@ -85,7 +85,7 @@ class ProvenDoor:
                         "entries were lost or removed",
                         code="forked",
                         clause="463.5",
-                        cure="department verify; do not continue, and tell the office that runs the service",
+                        cure="department verify; do not continue, and call the office that runs the service",
                     ) from None
                 self._since = asked.size
         raise NotYetError(

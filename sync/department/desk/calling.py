@@ -69,7 +69,7 @@ def said_of(error: BaseException, events: Sparingly) -> Said:
     if isinstance(error, RecordError):
         error = FormError(str(error), code="form", clause="463.5")
     if isinstance(error, DeskRefusal):
-        events.tell(f"refused_{error.code}", clause=error.clause)
+        events.report(f"refused_{error.code}", clause=error.clause)
         return _refused(error)
     if isinstance(error, RefusedByDepartmentError):
         cure = BODY_CURES.get(error.code, "send it again later")

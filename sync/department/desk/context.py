@@ -150,13 +150,13 @@ class StoreState(Protocol):
 class DeskContext:
     """One department's desk with its content behind it.
 
-    `tell_units`: offer units the current roster; if that fails, `compliance` says so.
+    `notify_units`: offer units the current roster; if that fails, `compliance` says so.
     `send_down`: the same of policy, roster and day keys, with an error where that cannot be.
     `exports`: the folder into which CAD or RMS drops its case numbers, as CSV.
     `time`: the department's, where the server's clock is behind it. `ending`: certificates and day keys.
     `keys_elsewhere`: whether the key service runs on a separate machine.
-    `tell_cleared`: offer units what was cleared; `enter_sent`: enter what units are offered; `keys_list`: the
-    key service's own list from a line on.
+    `offer_cleared`: offer units what was cleared; `enter_sent`: enter what units are offered;
+    `keys_list`: the key service's own list from a line on.
     `alert_facts`: what units recorded of alerts, opened in this process; `opening`: held while it is.
     `bell`: rung when an alert arrives or changes; `watchers`: who follows; `planting`: when planted
     mismatches are due.
@@ -176,7 +176,7 @@ class DeskContext:
     vault: Vault
     package: Callable[[list[OpenedRead], PackageOrder], bytes]
     overdue_from_store: Callable[[int], list[Overdue]]
-    tell_units: Callable[[], None]
+    notify_units: Callable[[], None]
     send_down: Callable[[], list[str]]
     sign_document: Callable[[str, bytes, int, str], int]
     exports: Path
@@ -193,7 +193,7 @@ class DeskContext:
     shut_out: Callable[[str, str], None]
     purge: Callable[[], list[PurgedDay]]
     take_reset: Callable[[bytes], tuple[str, int, int]]
-    tell_cleared: Callable[[], None] = lambda: None
+    offer_cleared: Callable[[], None] = lambda: None
     enter_sent: Callable[[], int] = lambda: 0
     keys_list: Callable[[int], list[bytes]] = lambda _first: []
     alert_facts: dict[str, Alert] = field(default_factory=dict, repr=False)

@@ -194,7 +194,7 @@ class Desk(LogState):
             return self._caller(sessions.find(self.book.sessions, token), call, moment.at_us)
 
     def follow_up(self, stamp: Stamp, *notes: Note) -> list[Entry]:
-        """Entries that tell how a call ended, under that call's stamp at today's time."""
+        """Entries of how a call ended, under that call's stamp at today's time."""
         with self.deciding() as moment:
             later = replace(stamp, at_us=moment.at_us)
             return [self.add(note, later) for note in notes]

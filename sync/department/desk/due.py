@@ -52,7 +52,7 @@ def overdue_now(front: DeskContext, now_us: int, *, filings: bool = True) -> lis
     found += compliance.held(desk.book, front.vault.count)
     found += front.overdue_from_store(now_us)
     found += compliance.open_incidents(front.incidents.listed(), desk.book, now_us)
-    if desk.root.witnesses:  # that none is named is told with the hourly heads
+    if desk.root.witnesses:  # that none is named is reported with the hourly heads
         found += compliance.witness(desk.policy, desk.witness_problem())
         found += compliance.claims(desk.policy, desk.book, now_us)
     doubt = front.time.doubt() if front.time is not None else None
@@ -73,7 +73,7 @@ def endings_now(
         try:
             found += of_lists(front.lists_out(), front.list_entries(LOCAL))
         except (ExplainedError, OSError):
-            found.append(unreadable_lists())  # one damaged file hides no other end, and is itself told
+            found.append(unreadable_lists())  # one damaged file hides no other end, and is itself reported
     return by_date(
         one
         for one in found

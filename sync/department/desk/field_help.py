@@ -29,7 +29,7 @@ _BY_FORM: dict[str, FieldWords] = {
     "AccountForm.name": W("Name", "first and last name"),
     "AccountForm.reason": W("Why", "hired, promoted, left, ..."),
     "AccountForm.user": W("User name", "letters, digits, . and -; cannot change later"),
-    "RedressAnswerForm.note": W("What you found and told the person", "at least three words"),
+    "RedressAnswerForm.note": W("What you found, and what you answered the person", "at least three words"),
     "RedressAnswerForm.outcome": W("Outcome"),
     "AuditForm.finding": W("Finding", "only the accesses of that finding; empty for all"),
     "AuditForm.user": W("Person", "the person who ran it, or in whose name; empty for all"),

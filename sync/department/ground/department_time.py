@@ -1,11 +1,11 @@
-"""The department's time: the server's clock, as far as something besides that clock bears it out.
+"""The department's time: the server's clock, as far as something besides that clock confirms it.
 
 A clock alone never moves the department by more than `MAX_AHEAD_US` beyond the last time that an
 independent source confirmed, plus the time that the machine has run since: a walk of small steps is bounded
 in sum, and so is a restart under a wrong clock. Confirmed is what the clock and a witness, or the clock and
 two units, say alike; else two people say it (`accept`). A witness that says another time puts the clock in
-doubt. Time never runs back, and never stands still: a clock behind what was already believed is not
-believed either, and the time goes on at half speed until the clock has caught up.
+doubt. Time never runs back, and never stops: a clock behind what was already believed is not
+believed either, and the time continues at half speed until the clock has caught up.
 
 While the clock is in doubt, `now_us` gives the last believed time plus the time run since, so that stamps
 stay right, and `demand_sure` refuses what cannot be undone (a purge).

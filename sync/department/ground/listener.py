@@ -133,7 +133,7 @@ class Listener:
                     if listening.fileno() < 0:
                         return
                     continue  # the client is gone
-                self._events.tell("no_descriptor_left")
+                self._events.report("no_descriptor_left")
                 self._make_room()
                 await asyncio.sleep(0.1)
                 continue
@@ -154,7 +154,7 @@ class Listener:
         if group is not None:
             self._forget(group)
         if not task.cancelled() and (error := task.exception()) is not None:
-            self._events.tell("handshake_failed", kind=type(error).__name__)
+            self._events.report("handshake_failed", kind=type(error).__name__)
 
     def _forget(self, group: str) -> None:
         self._by_address[group] -= 1
@@ -167,7 +167,7 @@ class Listener:
                 del self._greeting[task]
                 self._forget(other)
                 task.cancel()
-                self._events.tell("handshake_cut_off", waiting=len(self._greeting))
+                self._events.report("handshake_cut_off", waiting=len(self._greeting))
                 return
 
     def _make_room(self) -> bool:
@@ -179,7 +179,7 @@ class Listener:
             return False
         self._live.pop(one, None)
         one.cut()
-        self._events.tell("idle_connection_cut_off", open=len(self._live))
+        self._events.report("idle_connection_cut_off", open=len(self._live))
         return True
 
     async def _shake_hands(self, accepted: socket.socket) -> None:
@@ -203,7 +203,7 @@ class Listener:
     def _admit(self, protocol: BoundedHttp) -> None:
         """It is open from now on, or cut. Counted here: a handshake that never ends drives no other out."""
         if len(self._live) >= self._bounds.open and not self._make_room():
-            self._events.tell("connection_refused", open=len(self._live))
+            self._events.report("connection_refused", open=len(self._live))
             protocol.cut()
         else:
             self._live[protocol] = None
@@ -296,7 +296,7 @@ def quiet_loop(loop: asyncio.AbstractEventLoop) -> None:
 
     def handle(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception")
-        events.tell(f"loop_error_{type(error).__name__}", what=str(context.get("message", ""))[:120])
+        events.report(f"loop_error_{type(error).__name__}", what=str(context.get("message", ""))[:120])
 
     loop.set_exception_handler(handle)
     for name in ("uvicorn.error", "asyncio"):

@@ -53,8 +53,8 @@ def problem(
 
 def words_of_unforeseen(error: BaseException, events: Sparingly) -> tuple[int, str, str, str]:
     """(status, code, what, cure) of an error that no rule names. Its message may hold content: only its kind
-    is told."""
-    events.tell("answer_failed", kind=type(error).__name__, place=_place(error))
+    is logged."""
+    events.report("answer_failed", kind=type(error).__name__, place=_place(error))
     if isinstance(error, OSError) and error.errno in FULL:
         return 507, "full", "the server's disk is full", "make room there, then ask again"
     what = f"the server cannot answer now: {type(error).__name__}"

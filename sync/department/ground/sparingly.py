@@ -21,15 +21,15 @@ class Sparingly:
         self._events = structlog.get_logger(logger)
         self._clock = clock
         self._counts: Counter[str] = Counter()
-        self._told: dict[str, float] = {}
+        self._logged_s: dict[str, float] = {}
 
-    def tell(self, event: str, **facts: object) -> bool:
+    def report(self, event: str, **facts: object) -> bool:
         """Count it, and log it if a minute has passed since the last; returns whether it was logged."""
         self._counts[event] += 1
         now = self._clock()
-        if now - self._told.get(event, -EVENT_S) < EVENT_S:
+        if now - self._logged_s.get(event, -EVENT_S) < EVENT_S:
             return False
-        self._told[event] = now
+        self._logged_s[event] = now
         self._events.warning(event, times=self._counts.pop(event), **facts)
         return True
 
@@ -42,5 +42,5 @@ class SparingHandler(logging.Handler):
         self._events_of = events
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Tell that there was one."""
-        self._events_of.tell(f"{record.name}_{record.levelname.lower()}", where=record.module)
+        """Report that there was one."""
+        self._events_of.report(f"{record.name}_{record.levelname.lower()}", where=record.module)

@@ -154,7 +154,7 @@ class OpenedEntries(Protocol):
 
 
 class EntryWatch(Protocol):
-    """What is to be told of each entry, in order."""
+    """A check that gets each entry, in order."""
 
     def judge(self, entry: Entry, *, holds: bool) -> None:
         """`holds`: the person whom it names signed it, or none had to."""

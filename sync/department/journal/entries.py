@@ -166,7 +166,7 @@ class CredentialSet(Note):
 class Logon(Note):
     """A logon, proven or not. `session`: SHA-256 of the token given out, empty when refused.
 
-    `times`: how many failures of this name an entry reports; more than one a minute are told together.
+    `times`: how many failures of this name an entry reports; more than one a minute are reported together.
     `fresh`: the logon is a fresh proof too, for the session of one command.
     """
 
@@ -294,7 +294,7 @@ class FindingClosed(Note):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditBegun(Note):
     """A periodic audit of the log between two times begins. The first tree head that a witness co-signs over
-    this entry chooses the sample, so it cannot be known before; an audit that was cut off goes on from it."""
+    this entry chooses the sample, so it cannot be known before; an interrupted audit resumes from it."""
 
     KIND: ClassVar[str] = "audit_begun"
     from_us: int

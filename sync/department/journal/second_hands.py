@@ -185,7 +185,7 @@ class SecondHands:
         self.topics = topics_came(self.topics, (topic.id for topic in policy.training.topics), at_us)
 
     def take_account(self, user: str, roles: Iterable[Role], *, is_new: bool) -> None:
-        """An account that stands from now on."""
+        """An account that exists from now on."""
         if not set(self.approvers).isdisjoint(roles):
             self.approved_once.add(user)
         if is_new:

@@ -136,7 +136,7 @@ def _on_pages(cure: str) -> str:
     found = _COMMAND.fullmatch(cure)
     if found is None:
         return cure
-    return found["page"] or "tell the administrator, who has the command for it"
+    return found["page"] or "ask the administrator, who has the command for it"
 
 
 _FIELD = re.compile(

@@ -21,7 +21,7 @@ from storage.counts import counted
 from storage.errors import RecordError, RefusedError, StorageError
 
 FRESH_PROOF = "fresh-proof"
-MAX_TOLD = 20  # wrong lines of a file that a refusal names
+MAX_NAMED = 20  # wrong lines of a file that a refusal names
 
 
 class DeskRefusal(RefusedError):  # noqa: N818 - a refusal is an answer, not an accident
@@ -142,8 +142,8 @@ def refuse_all(wrong: Sequence[FormError]) -> None:
 
 def refuse_lines(wrong: Sequence[FormError]) -> None:
     """Raise what is wrong with the lines of a file as one refusal that names each of the first ones."""
-    told, more = list(wrong[:MAX_TOLD]), len(wrong) - MAX_TOLD
+    named, more = list(wrong[:MAX_NAMED]), len(wrong) - MAX_NAMED
     if more > 0:
         what = f"{counted(more, 'more line is', 'more lines are')} wrong"
-        told.append(FormError(what, code=told[0].code, clause=told[0].clause))
-    refuse_all(told)
+        named.append(FormError(what, code=named[0].code, clause=named[0].clause))
+    refuse_all(named)

@@ -61,13 +61,13 @@ def examine_closed_log(store: Store, folder: Path) -> Examined:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TakenIn:
-    """Counts of records. held: whole; lacking: content of them did not open; bad: did not verify. told: the
-    unit is offered the word that ends its alarm."""
+    """Counts of records. held: whole; lacking: content of them did not open; bad: did not verify.
+    notified: the unit is offered the word that ends its alarm."""
 
     held: int
     lacking: int
     bad: int
-    told: bool
+    notified: bool
 
 
 def outline(folder: Path) -> tuple[bytes, int, bytes]:
@@ -85,7 +85,7 @@ def outline(folder: Path) -> tuple[bytes, int, bytes]:
 
 
 def take_in(department: Department, folder: Path) -> TakenIn:
-    """Take in everything in a folder that verifies; tell the unit. Raises InvalidInputError, StoreError."""
+    """Take in everything in a folder that verifies; notify the unit. Raises InvalidInputError, StoreError."""
     arrival = department.receiver.closed_arrival
     bad = held_whole = lacking = 0
     with _opened(folder) as handover:
@@ -115,11 +115,11 @@ def take_in(department: Department, folder: Path) -> TakenIn:
             left = give(offer).lacking if wanted else ()
             lacking += len(left)
             held_whole += len(some) - len(left)
-        told = not lacking and _tell_unit(department, log, handover.log_id)
-    return TakenIn(held=held_whole, lacking=lacking, bad=bad, told=told)
+        notified = not lacking and _notify_unit(department, log, handover.log_id)
+    return TakenIn(held=held_whole, lacking=lacking, bad=bad, notified=notified)
 
 
-def _tell_unit(department: Department, log: unit_logs.HeldLog, log_id: bytes) -> bool:
+def _notify_unit(department: Department, log: unit_logs.HeldLog, log_id: bytes) -> bool:
     home = department.home
     if not (home.path / "command.key").exists():
         return False

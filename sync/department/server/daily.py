@@ -1,4 +1,4 @@
-"""What the desk does once a day: show keys the log, enter purges, finish holds, look for misuse, tell units.
+"""The desk's daily work: show keys the log, enter purges, finish holds, look for misuse, notify units.
 
 The parts are independent: one that fails today is reported, and retried tomorrow.
 """
@@ -35,7 +35,7 @@ from sync.department.server.notify import Way, notify
 from sync.department.server.retention import DayPurgeReceipt, StoreRetention
 
 log_events = structlog.get_logger("department.desk")
-TELL_S = 10.0
+PROGRESS_S = 10.0
 WRITTEN_S = 60.0  # since an export was last written to
 
 
@@ -92,17 +92,17 @@ def count_days(front: DeskContext) -> int:
 def show_log(front: DeskContext) -> int:
     """Show the key service the entries that it has not followed yet, so that no search waits for a long log:
     how many. After a new version, or with its disk set back, that can be all of them."""
-    told = time.monotonic()
+    shown_s = time.monotonic()
 
-    def tell(done: int, of: int) -> None:
-        nonlocal told
-        if time.monotonic() - told >= TELL_S:
-            told = time.monotonic()
+    def show(done: int, of: int) -> None:
+        nonlocal shown_s
+        if time.monotonic() - shown_s >= PROGRESS_S:
+            shown_s = time.monotonic()
             log_events.info("keys_follow_the_log", entries=done, of=of)
 
     if front.desk.root.witnessing() is None:
         return 0  # the keys open nothing yet
-    return ProvenDoor(front.door, front.desk.log).catch_up(tell)
+    return ProvenDoor(front.door, front.desk.log).catch_up(show)
 
 
 def list_units(front: DeskContext) -> int:
@@ -182,7 +182,7 @@ def _set_aside(path: Path, word: str) -> None:
         log_events.warning("export_stays", kind=type(error).__name__)
 
 
-def tell_people(front: DeskContext, ways: Sequence[Way]) -> bool:
+def notify_people(front: DeskContext, ways: Sequence[Way]) -> bool:
     """Mail what is overdue and what ends soon, where the settings name a person."""
     if not ways:
         return False
@@ -206,7 +206,7 @@ def run(front: DeskContext, retention: StoreRetention, ways: Sequence[Way] = ())
         ("logs", lambda: name_logs(front)),
         ("keys", lambda: enter_keys_list(front)),
         ("cover", lambda: cover_newest(front.desk)),
-        ("notices", lambda: tell_people(front, ways)),
+        ("notices", lambda: notify_people(front, ways)),
     )
     for name, part in parts:
         try:

@@ -1,4 +1,4 @@
-"""What units are told that follows from the log alone: cleared plates and muted sources. No I/O.
+"""What units receive that follows from the log alone: cleared plates and muted sources. No I/O.
 
 Units record the digest of the whole signed message. Its entry keeps what cannot be made from the log, the
 time and the signature, so that `verify` makes the message again and compares.

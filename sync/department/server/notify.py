@@ -32,7 +32,7 @@ LOCAL = frozenset({"localhost", "127.0.0.1"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Told:
+class _SentNotices:
     lines: tuple[bytes, ...]
     at_us: int
 
@@ -42,29 +42,31 @@ Way = Callable[[Sequence[str]], None]
 
 def notify(folder: Path, ways: Sequence[Way], lines: Sequence[str], now_us: int) -> bool:
     """Send `lines` in every way, if there is something new; returns whether at least one worked."""
-    told = _load(folder / FILE)
+    sent = _load(folder / FILE)
     digests = tuple(hashlib.sha256(line.encode()).digest() for line in lines)
-    new = not set(digests) <= set(told.lines)
-    if not lines or not ways or (not new and now_us - told.at_us < AGAIN_US):
+    new = not set(digests) <= set(sent.lines)
+    if not lines or not ways or (not new and now_us - sent.at_us < AGAIN_US):
         return False
     done = False
     for way in ways:
         try:
             way(lines)
-        except Exception as error:  # noqa: BLE001 - a wrong URL, a name that no header takes: told, and others go on
-            log_events.warning("not_told", way=getattr(way, "__name__", "way"), kind=type(error).__name__)
+        except Exception as error:  # noqa: BLE001 - a wrong URL, a name that no header takes: logged, and the others follow
+            log_events.warning(
+                "notice_not_sent", way=getattr(way, "__name__", "way"), kind=type(error).__name__
+            )
         else:
             done = True
     if done:
-        files.replace(folder / FILE, to_bytes(_Told(lines=digests, at_us=now_us)))
+        files.replace(folder / FILE, to_bytes(_SentNotices(lines=digests, at_us=now_us)))
     return done
 
 
-def _load(path: Path) -> _Told:
+def _load(path: Path) -> _SentNotices:
     try:
-        return from_bytes(_Told, path.read_bytes())
+        return from_bytes(_SentNotices, path.read_bytes())
     except (OSError, StorageError):
-        return _Told(lines=(), at_us=-AGAIN_US)
+        return _SentNotices(lines=(), at_us=-AGAIN_US)
 
 
 def ways_of(settings: Settings) -> list[Way]:

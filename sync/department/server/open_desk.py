@@ -279,7 +279,7 @@ def open_front(
         vault=FolderVault(home.path / FOLDER / HOLDS),
         package=packed,
         overdue_from_store=lambda moment: overdue_in_store(held, desk, moment),
-        tell_units=entered(lambda: _tell_units(home, held, desk)),
+        notify_units=entered(lambda: _notify_units(home, held, desk)),
         send_down=entered(lambda: roster.send_down(home, held, service, desk)),
         sign_document=entered(
             lambda name, body, now, unit: documents.send(home, held, name, body, now, unit)
@@ -300,7 +300,7 @@ def open_front(
         shut_out=lambda unit, why: unit_office.enrollment_of(home, held, clock).revoke(unit, why),
         take_reset=lambda receipt: unit_office.take_reset(held, receipt, clock),
         purge=lambda: unit_office.purge(home, held, service, kept, desk, clock),
-        tell_cleared=lambda: _tell_cleared(home, held, desk),
+        offer_cleared=lambda: _offer_cleared(home, held, desk),
         enter_sent=lambda: offered.enter(desk, held),
         keys_list=keys_list,
         bell=bell or Bell(),
@@ -323,7 +323,7 @@ def site_of(home: DepartmentHome) -> Site:
     return Site(rp_id=settings.host, origin=settings.desk_origin or f"https://{settings.host}{port}")
 
 
-def _tell_cleared(home: DepartmentHome, store: Store, desk: Desk) -> None:
+def _offer_cleared(home: DepartmentHome, store: Store, desk: Desk) -> None:
     """Offer units the cleared plates and the muted sources. Without the command key they hear later."""
     if not (home.path / "command.key").exists():
         return
@@ -349,7 +349,7 @@ class StoreIncidents:
             incidents.settle(connection, number, first, second, at_us)
 
 
-def _tell_units(home: DepartmentHome, store: Store, desk: Desk) -> None:
+def _notify_units(home: DepartmentHome, store: Store, desk: Desk) -> None:
     """The entry remains even if the roster cannot be signed now; compliance shows an outdated one."""
     try:
         version = roster.publish(home, store, desk)

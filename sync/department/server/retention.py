@@ -86,7 +86,7 @@ def keep_days_of(home: DepartmentHome) -> int:
 
 @contextmanager
 def _apart(failed: list[Exception]) -> Iterator[None]:
-    """One step of the purge: its failure is kept and told, and the next step follows."""
+    """One step of the purge: its failure is kept and reported, and the next step follows."""
     try:
         yield
     except Exception as error:  # noqa: BLE001 - whatever stops one day must not stop the others

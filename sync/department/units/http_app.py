@@ -75,14 +75,14 @@ def _endpoint(
                 data = await anyio.to_thread.run_sync(answer, name, body, limiter=limiter)
             return Response(data, media_type=messages.CONTENT_TYPE)
         except RefusedByDepartmentError as error:
-            events.tell(f"refused_{error.code}", message=name if name in LIMITS else "")
+            events.report(f"refused_{error.code}", message=name if name in LIMITS else "")
             status = STATUS.get(error.code, CONFLICT)
             headers = {"connection": "close"} if error.code in {"too-large", "too-slow", "busy"} else {}
             return Response(refusal(error), status, headers, media_type=messages.CONTENT_TYPE)
         except ClientDisconnect:
             return Response(status_code=400)
         except Exception as error:  # noqa: BLE001 - a full disk, an absent database: said in a signed word
-            events.tell("cannot_answer", message=name if name in LIMITS else "", kind=type(error).__name__)
+            events.report("cannot_answer", message=name if name in LIMITS else "", kind=type(error).__name__)
             no = refuse("unavailable", "the department cannot answer now: keep everything, try later")
             return Response(refusal(no), STATUS["unavailable"], media_type=messages.CONTENT_TYPE)
 

@@ -164,7 +164,7 @@ def _enter_list(desk: Desk, token: str) -> tuple[Caller, Entry]:
 def show(front: DeskContext, token: str, form: AlertForm) -> Images:
     """Look at the images: a separate access, and the step without which nothing is typed.
 
-    The read is not named: the number of an old one would tell a planted mismatch.
+    The read is not named: the number of an old one would reveal a planted mismatch.
     """
     desk = front.desk
     _record(front, token, form.alert)
@@ -277,7 +277,7 @@ def _record(front: DeskContext, token: str, number: str) -> Alert | None:
 def _taken(  # noqa: PLR0917 - one step
     front: DeskContext, token: str, name: str, kind: AlertEvent, record: Alert | None, fields: dict[str, Any]
 ) -> Compared:
-    """Take a step and tell what follows."""
+    """Take a step; what follows from it."""
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[tuple[Entry, Compared]]:
@@ -291,15 +291,15 @@ def _taken(  # noqa: PLR0917 - one step
             step = _step(caller, kind, fit=step.fit, answer=verdict_of(typed, step.fit, wanted))
         _demand(row, step, wanted)
         after = AlertRow(row.known, row.state.after(step), row.number)
-        told = _compared(desk, after, record, wanted, caller)
-        return [AlertStepTaken(alert=row.known.alert, unit="", step=step)], lambda made: (made[0], told)
+        compared = _compared(desk, after, record, wanted, caller)
+        return [AlertStepTaken(alert=row.known.alert, unit="", step=step)], lambda made: (made[0], compared)
 
-    entry, told = desk.act(token, Call.ALERT_VERIFY, plan)
+    entry, compared = desk.act(token, Call.ALERT_VERIFY, plan)
     front.bell.ring()
     desk.covered(entry.sequence)
     if kind is AlertEvent.ANSWERED:
-        front.tell_cleared()
-    return told
+        front.offer_cleared()
+    return compared
 
 
 def _row(desk: Desk, caller: Caller, name: str) -> AlertRow:

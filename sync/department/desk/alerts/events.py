@@ -7,7 +7,7 @@
 
 `id` is the number of the access log's entry; Last-Event-ID resumes after it. Following is checked like
 alert/list, at the start and before every event, and never counts as use of the session. It is one entry of a
-session: a stream that resumes after that entry goes on with it, as a page does that follows another. What a
+session: a stream that resumes after that entry continues it, as a page does that follows another. What a
 unit sends is opened at once, as an access of the first who follows. HTML Living Standard, 9.2.
 """
 
@@ -56,7 +56,7 @@ class Counts:
 class AlertStream:
     """One person's stream, an async iterator of bytes; `aclose` gives its place back.
 
-    `place`: the first entry that was not told yet. `unwitnessed`: it began while the witness was away.
+    `place`: the first entry that was not sent yet. `unwitnessed`: it began while the witness was away.
     """
 
     def __init__(self, token: str, watcher: Watcher, watchers: Watchers, place: int) -> None:
@@ -67,7 +67,7 @@ class AlertStream:
         self._events: AsyncIterator[bytes] = _nothing()
 
     def begin(self, events: AsyncIterator[bytes], *, unwitnessed: bool) -> None:
-        """What it tells."""
+        """What it sends."""
         self._events, self.unwitnessed = events, unwitnessed
 
     def __aiter__(self) -> AlertStream:
@@ -143,21 +143,21 @@ class AlertEvents:
         while not bell.closed and not stream.watcher.dropped:
             heard = bell.count
             try:
-                told = await anyio.to_thread.run_sync(self._next, stream, heard, limiter=self._threads)
+                sent = await anyio.to_thread.run_sync(self._next, stream, heard, limiter=self._threads)
             except DeskRefusal as refusal:
                 yield _event("end", {"refused": refusal.code, "what": refusal.what, "cure": refusal.cure})
                 return
-            for one in told:
+            for one in sent:
                 yield one
             if not await bell.heard(heard, self._heartbeat_s):
                 yield b":\n\n"
 
     def _next(self, stream: AlertStream, heard: int) -> list[bytes]:
-        """What there is to tell now. Raises DeskRefusal where the session may not follow any more."""
+        """What there is to send now. Raises DeskRefusal where the session may not follow any more."""
         desk = self._front.desk
         caller = desk.still(stream.token, Call.ALERT_LIST)
         self._open(stream.token, heard)
-        return list(self._told(stream, caller))
+        return list(self._lines(stream, caller))
 
     def _open(self, token: str, heard: int) -> None:
         """Open what came. Where it cannot be opened now it stays counted, and is tried at each heartbeat."""
@@ -170,12 +170,12 @@ class AlertEvents:
             return
         self._opened_at = heard
 
-    def _told(self, stream: AlertStream, caller: Caller) -> Iterator[bytes]:
+    def _lines(self, stream: AlertStream, caller: Caller) -> Iterator[bytes]:
         desk = self._front.desk
         size = desk.log.size()
         entries = desk.log.entries(stream.place, size, KINDS)
         stream.place = size
-        alerts, told = desk.book.alerts, 0
+        alerts, sent = desk.book.alerts, 0
         counts = self._counts(caller)
         for entry in entries:
             note = entry.note
@@ -183,8 +183,8 @@ class AlertEvents:
             row = alerts.rows.get(name)
             if row is None or not row.visible_to(caller.user):
                 continue
-            told += 1
-            if told > MOST_REPEATED:
+            sent += 1
+            if sent > MOST_REPEATED:
                 yield _event("again", {}, number=size - 1)
                 break
             stream.counts = counts

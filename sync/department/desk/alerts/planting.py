@@ -1,9 +1,9 @@
 """Planted mismatches: a picture confirmed before, with its entry changed in one character (463.7). No I/O.
 
-Nothing that a verifier is shown tells one from a real alert: it is opened and entered as one, at a moment of
-its own, with everything that the entry of its picture says. Which alert is followed by one, and when, is
-drawn by the machine's random source, so that no one can choose it or derive it from a number. A person who
-has looked at the picture, or at another alert of its entry, never sees the planted one.
+Nothing that a verifier sees distinguishes one from a real alert: it is opened and entered as one, at a
+moment of its own, with everything that the entry of its picture says. Which alert is followed by one, and
+when, is drawn by the machine's random source, so that no one can choose it or derive it from a number. A
+person who has looked at the picture, or at another alert of its entry, never sees the planted one.
 """
 
 from __future__ import annotations

@@ -64,7 +64,7 @@ class SourceShare:
         return enough and self.rejected * 100 > terms.source_rejected_percent * self.checked
 
     def muted_before(self, terms: AlertTerms) -> bool:
-        """By the rule of earlier versions, for what units were told then."""
+        """By the rule of earlier versions, for what units received then."""
         rejected = self.rejected + self.misread
         enough = self.checked >= terms.source_rejected_least
         return enough and rejected * 100 > terms.source_rejected_percent * self.checked
@@ -201,7 +201,7 @@ class AlertStates:
         ]
 
     def verifiers(self) -> list[VerifierShare]:
-        """Each verifier's planted mismatches that are closed: a figure of an open one would tell it."""
+        """Each verifier's planted mismatches that are closed: a figure of an open one would reveal it."""
         shown, found = Counter[str](), Counter[str]()
         for row in self.rows.values():
             if not row.planted or not row.state.closed:

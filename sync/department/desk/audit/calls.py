@@ -214,7 +214,7 @@ def _demand_same(begun: Entry, form: PeriodForm) -> None:
         f"an audit from {iso_text(since)} to {iso_text(until)} was begun and not finished",
         code="begun",
         clause="463.5 (c)",
-        cure="run the audit without a period: it goes on from there",
+        cure="run the audit without a period: it resumes from there",
     )
 
 
@@ -225,7 +225,7 @@ def _head_over(desk: Desk, sequence: int) -> str:
             "the witness does not answer, and its signature chooses the sample",
             code="witness-away",
             clause=desk.policy.witness.clause,
-            cure="run the audit again when the witness answers: it goes on from there",
+            cure="run the audit again when the witness answers: it resumes from there",
         )
     return desk.log.first_over(sequence)
 

@@ -123,7 +123,12 @@ def push(front: DeskContext, token: str, form: ListForm) -> Pushed:
             unit="",
             expires_us=caller.at_us + form.hours * HOUR_US,
         )
-        return [*second, _told(form, made), note], lambda entries: (entries[-1], caller.at_us, made, False)
+        return [*second, _summarize(form, made), note], lambda entries: (
+            entries[-1],
+            caller.at_us,
+            made,
+            False,
+        )
 
     entry, at_us, made, proposed = desk.act(token, Call.DOCUMENT_SIGN, plan)
     if proposed:
@@ -188,7 +193,7 @@ def _approved_words(desk: Desk, approval: int) -> str:
     return known.note.summary if known and isinstance(known.note, ChangeProposed) else ""
 
 
-def _told(form: ListForm, made: ImportedList) -> ListSent:
+def _summarize(form: ListForm, made: ImportedList) -> ListSent:
     """The public facts of the list."""
     categories = Counter(one.category for one in made.entries)
     return ListSent(

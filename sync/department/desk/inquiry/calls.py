@@ -220,7 +220,7 @@ def read_log(
 ) -> tuple[AlprRequest, ...]:
     """ALPR Requests for a person who may read them. `wanted` is given each one and the caller's name;
     `check` may refuse. `audits`: an auditor's, who also sees which records a look at an alert opened; to a
-    verifier an old one would tell a planted mismatch.
+    verifier an old one would reveal a planted mismatch.
 
     The entry first, co-signed; then the reading, outside the transaction; then the
     entry of how many there were.

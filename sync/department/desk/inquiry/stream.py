@@ -60,7 +60,7 @@ class SearchStream(LastingAnswer):
             form = {"access": begun.access, "query": query, "after": after}
             try:
                 step = await self._calling.operation("inquiry/step", self._token, form)
-            except Exception as error:  # noqa: BLE001 - every error is told in the one form
+            except Exception as error:  # noqa: BLE001 - every error has the one form
                 said = said_of(error, self._events)
                 words = {"clause": said.clause, "what": said.what, "cure": said.cure}
                 yield _line("refused", {"refused": said.code} | words)

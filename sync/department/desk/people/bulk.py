@@ -111,5 +111,5 @@ def import_people(front: DeskContext, token: str, form: ImportForm) -> Imported:
         return [], lambda _entries: Imported(people=tuple(given))
 
     made = desk.act(token, Call.USER_MANAGE, plan)
-    front.tell_units()
+    front.notify_units()
     return made

@@ -164,7 +164,7 @@ def set_account(front: DeskContext, token: str, form: AccountForm) -> Entered:
         return notes, lambda made: Entered(entry=made[len(second)].sequence)
 
     made = desk.act(token, Call.USER_MANAGE, plan)
-    front.tell_units()
+    front.notify_units()
     return made
 
 
@@ -241,7 +241,7 @@ def hand_office_over(front: DeskContext, token: str, form: HandoverForm) -> Ente
         return [*second, next_one, left], lambda made: Entered(entry=made[len(second)].sequence)
 
     made = desk.act(token, Call.USER_MANAGE, plan)
-    front.tell_units()
+    front.notify_units()
     return made
 
 
@@ -316,7 +316,7 @@ class PasswordForm:
 def set_password(front: DeskContext, token: str, form: PasswordForm) -> HandedOver:
     """Set your own password. The authenticator stays, unless another person made it or a new one is asked.
 
-    `user/me` tells beforehand which of the two it is.
+    `user/me` shows beforehand which of the two it is.
     """
     desk = front.desk
 

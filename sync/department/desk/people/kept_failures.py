@@ -54,7 +54,7 @@ class KeptFailures:
             self._db = None
 
     def hash_of(self, text: str) -> bytes:
-        """What stands for a name or a network."""
+        """The digest kept of a name or a network."""
         data = text.encode("utf-8", "surrogatepass")
         return hashlib.blake2b(data, key=self._secret, digest_size=HASH_BYTES).digest()
 

@@ -86,7 +86,7 @@ def like(user: str, secret: bytes, users: Iterable[str]) -> str | None:
     is none. `secret`: 32 bytes of this name that only the server can make.
 
     Schemes, salts and passkeys of the accounts here differ by their ages. What an unknown name is answered
-    has the same spread, so that no answer tells which names exist.
+    has the same spread, so that no answer reveals which names exist.
     """
     others = (one for one in users if one != user)
     return max(others, key=lambda one: hashlib.sha256(secret + one.encode()).digest(), default=None)

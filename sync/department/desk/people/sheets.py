@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from storage.errors import RecordError
 from sync.department.desk.people.rules import NEW_USER_NAME, parse_roles
-from sync.department.policy.refusals import MAX_TOLD, FormError, refuse_lines
+from sync.department.policy.refusals import MAX_NAMED, FormError, refuse_lines
 from sync.department.policy.roles import Role
 
 CLAUSE = "463.3"
@@ -84,4 +84,4 @@ def read_people(data: bytes) -> tuple[tuple[str, str, tuple[Role, ...]], ...]:
 
 def named_twice(users: Sequence[str]) -> str:
     """The users that a list names more than once, for a refusal; empty if there is none."""
-    return ", ".join(sorted(user for user, times in Counter(users).items() if times > 1)[:MAX_TOLD])
+    return ", ".join(sorted(user for user, times in Counter(users).items() if times > 1)[:MAX_NAMED])

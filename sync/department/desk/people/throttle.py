@@ -52,7 +52,7 @@ class LogonThrottle:
             self._kept.close()
 
     def _who(self, user: str, address: str | None) -> Who:
-        """What stands for a name from an address, or (None) from wherever; what was kept is read first."""
+        """The digests of a name and its address, or (None) of any address; what was kept is read first."""
         if not self._opened:
             self._opened, self._kept = True, self._open_kept()
             for who, times in self._kept.all():
@@ -154,7 +154,7 @@ def _rule(terms: SessionTerms) -> LockoutRule:
 
 
 def _past(times: Iterable[int], now_us: int) -> list[int]:
-    """Those that are not in times to come: a clock that stood ahead would lock a person for as long."""
+    """Those that are not in times to come: a clock that was ahead would lock a person for as long."""
     return [at for at in times if at <= now_us + MINUTE_US]
 
 

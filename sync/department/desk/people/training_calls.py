@@ -121,5 +121,5 @@ def record_class(front: DeskContext, token: str, form: ClassForm) -> ClassRecord
         return notes, lambda made: ClassRecorded(entries=tuple(entry.sequence for entry in made))
 
     made = desk.act(token, Call.TRAINING_RECORD, plan)
-    front.tell_units()
+    front.notify_units()
     return made

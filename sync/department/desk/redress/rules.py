@@ -134,7 +134,7 @@ def demand_room(requests: Requests, now_us: int) -> None:
         )
 
 
-class _Told(Protocol):
+class _AskedForm(Protocol):
     """What a request says."""
 
     @property
@@ -145,7 +145,7 @@ class _Told(Protocol):
     def words(self) -> str: ...
 
 
-def check_asked(form: _Told) -> None:
+def check_asked(form: _AskedForm) -> None:
     """One of the subjects, a way to answer, and what happened. Raises FormError naming each that is wrong."""
     how = "say how to answer: mail, telephone or post"
     what = "say what happened: when, where, what"
@@ -169,7 +169,7 @@ def check_answer(requests: Requests, number: int, outcome: str, note: str) -> No
     if number in requests.answered:
         raise NotYetError("that request was answered", code="answered", clause=CLAUSE)
     outcomes = "one of: " + "; ".join(OUTCOMES.values())
-    found = "say what you found and what you told the person, in at least three words"
+    found = "say what you found and what you answered the person, in at least three words"
     refuse_each(
         lambda: demand(
             outcome in OUTCOMES, "that is not an outcome", code="outcome", clause=CLAUSE, cure=outcomes

@@ -260,8 +260,8 @@ def _counts(data: bytes) -> Transparency:
 
 def _check_facts(facts: list[Fact], claims: list[Fact], kinds: list[str], problems: list[str]) -> None:
     """One fact for each counted entry, of its kind; what can be opened is opened and not claimed."""
-    told = Counter(one.entry for one in facts)
-    for entry, times in told.items():
+    times_listed = Counter(one.entry for one in facts)
+    for entry, times in times_listed.items():
         if times > 1:
             problems.append(f"entry {entry}: is listed {times} times")
     for one in claims:
@@ -270,7 +270,7 @@ def _check_facts(facts: list[Fact], claims: list[Fact], kinds: list[str], proble
         elif one.kind in OPENED:
             problems.append(f"entry {one.entry}: is claimed where it must be opened")
     counted = {at for at, kind in enumerate(kinds) if kind in KINDS or kind in OPENED}
-    for entry in sorted(counted - set(told))[:20]:
+    for entry in sorted(counted - set(times_listed))[:20]:
         problems.append(f"entry {entry} ({kinds[entry]}): is counted, but is not in the bundle")
 
 

@@ -32,10 +32,10 @@ def seen_now(desk: Desk, size: int, checkpoint: str) -> Seen:
 
 
 def published(desk: Desk, week_us: int) -> Transparency:
-    """What everybody may see: up to the newest tree head that was co-signed over entries of before `week_us`.
+    """What everyone may see: up to the newest tree head that was co-signed over entries of before `week_us`.
 
-    The counts of an hour would tell who drove past a camera whether that raised a hit, and when a person made
-    a look-up; so would the size of the log.
+    The counts of an hour would reveal to a driver who passed a camera whether that raised a hit, and when a
+    person made a look-up; so would the size of the log.
     """
     size, checkpoint = desk.log.cosigned(desk.log.size_at(week_us))
     facts = list(facts_of(desk.log.entries(0, size, KINDS)))

@@ -208,7 +208,7 @@ def count(facts: Iterable[Fact], seen: Seen) -> Transparency:
 
 
 def for_public(facts: Sequence[Fact], seen: Seen) -> Transparency:
-    """The same without what tells a wanted person of a covert entry: its hits and answers are counted as
+    """The same without what would reveal a covert entry to a wanted person: its hits and answers count as
     covert hits alone, covert numbers are whole tens, the rest dropped, and what was opened of alerts is left
     out. The auditor's bundle is exact."""
     whole = count(facts, seen)

@@ -130,7 +130,7 @@
   }
 
   // alerts as they come: a line, a title, a sound; the list itself is asked for by a person. One page of a browser
-  // follows and tells the others; the next page goes on where the last one ended: no alert falls between them.
+  // follows and informs the others; the next page resumes where the last one ended: no alert falls between them.
   const live = first("#live");
   if (live) {
     const arrived = first("#arrived"), newest = first("#newest"), sound = first("#sound"), title = document.title.replace(/^\(\d+\) /, "");
@@ -160,7 +160,7 @@
       live.textContent = `Live: ${facts.open} open, ${facts.sounding} sounded, ${facts.overdue} overdue` + (facts.unopened ? `, ${facts.unopened} not opened yet` : "");
     };
     const clock = (at) => { try { return at.toLocaleTimeString("en-GB", { timeZone: body.dataset.zone.replace(/^UTC/, "") }); } catch { return at.toTimeString().slice(0, 8); } }; // the department's
-    const tell = (text, path) => {
+    const report = (text, path) => {
       Object.assign(newest, { href: path, textContent: text, hidden: false });
       if (!arrived) return;
       const line = made("li", { className: "arrived" });
@@ -173,10 +173,10 @@
       alert: (facts) => {
         const number = Number(facts.alert);
         counts(facts);
-        tell(facts.state === "raised" ? `Alert ${number} was raised${facts.sounded ? "" : ", silent"}` : `Alert ${number}: ${facts.state}`, `/alerts/${number}`);
+        report(facts.state === "raised" ? `Alert ${number} was raised${facts.sounded ? "" : ", silent"}` : `Alert ${number}: ${facts.state}`, `/alerts/${number}`);
         if (facts.state === "raised" && facts.sounded) beep();
       },
-      again: () => tell("Much happened: list the alerts again", "/alerts"),
+      again: () => report("Much happened: list the alerts again", "/alerts"),
       end: (facts) => { live.textContent = `The live list has ended${facts ? `: ${facts.what}` : ""}. Load the page again.`; },
       cut: () => { live.textContent = "The line is cut: trying again."; },
       asked: () => { if (holds && known) lines.postMessage(["counts", known, last]); },
@@ -190,7 +190,7 @@
     const hold = () => new Promise(() => {
       holds = true;
       const stream = new EventSource(live.dataset.events + (last ? `?after=${last}` : ""));
-      const all = (...told) => { take(told); lines.postMessage(told); };
+      const all = (...line) => { take(line); lines.postMessage(line); };
       for (const kind of ["counts", "alert", "again", "end"]) stream.addEventListener(kind, (event) => { if (kind === "end") stream.close(); all(kind, JSON.parse(event.data), event.lastEventId); });
       stream.addEventListener("error", () => all(stream.readyState === EventSource.CLOSED ? "end" : "cut"));
     });
@@ -208,15 +208,15 @@
   };
   if (lockForm) lockForm.addEventListener("submit", carry, { once: true });
   if (locksAfter && lockForm) {
-    let used = Date.now(), told = Date.now();
+    let used = Date.now(), reported = Date.now();
     const busy = () => {
       used = Date.now();
-      if (used - told < Math.min(120000, locksAfter / 4)) return;
-      told = used;
+      if (used - reported < Math.min(120000, locksAfter / 4)) return;
+      reported = used;
       post("/awake", { mark: body.dataset.mark });
     };
     for (const one of ["keydown", "pointerdown"]) document.addEventListener(one, busy, { passive: true });
     const lock = () => { clearInterval(idle); first('[name="now"]', lockForm).remove(); carry(); lockForm.submit(); };
-    const idle = setInterval(() => { if (Date.now() - Math.max(used, told) > locksAfter + 2000) lock(); }, 1000);
+    const idle = setInterval(() => { if (Date.now() - Math.max(used, reported) > locksAfter + 2000) lock(); }, 1000);
   }
 })();
