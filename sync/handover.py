@@ -110,19 +110,20 @@ class Handover:
         last, known = self._last()
         at, empty = first, 0
         while at <= last and (known or empty < EMPTY_RUNS):
+            rows: list[tuple[int, bytes | None]]
             try:
-                rows = self._db.execute(sql, (at, at + AT_ONCE)).fetchall()
-                yield from ((int(sequence), bytes(leaf)) for sequence, leaf in rows)
+                found = self._db.execute(sql, (at, at + AT_ONCE)).fetchall()
+                rows = [(int(sequence), _blob(leaf)) for sequence, leaf in found]
             except (sqlite3.Error, TypeError):
                 rows = [one for one in map(self._row, range(at, at + AT_ONCE)) if one is not None]
-                yield from rows
+            yield from rows
             empty = 0 if rows else empty + 1
             at += AT_ONCE
 
     def _row(self, sequence: int) -> tuple[int, bytes | None] | None:
         try:
             row = self._db.execute("SELECT leaf FROM leaves WHERE sequence = ?", (sequence,)).fetchone()
-            return None if row is None else (sequence, bytes(row[0]))
+            return None if row is None else (sequence, _blob(row[0]))
         except (sqlite3.Error, TypeError):
             return sequence, None
 
@@ -164,8 +165,18 @@ class Handover:
         sql = "SELECT stored FROM elements WHERE sequence = ? AND name = ?"
         row = self._db.execute(sql, (leaf.sequence, name)).fetchone()
         if row is not None:
-            return bytes(row[0])
+            return _blob(row[0])
         return image_bytes(self._home.blobs / f"{leaf.epoch:08d}" / digest.hex()) if name in IMAGES else None
+
+
+def _blob(value: object) -> bytes:
+    """What a row holds: a forged table may hold a number, and bytes(number) is that much memory.
+
+    Raises TypeError.
+    """
+    if not isinstance(value, bytes):
+        raise TypeError("is not a blob")
+    return value
 
 
 @contextlib.contextmanager
@@ -177,7 +188,7 @@ def open_handover(folder: Path) -> Iterator[Handover]:
     home = Home(folder)
     home.need()
     keys: tuple[messages.SealedKey, ...] = ()
-    with contextlib.suppress(FileNotFoundError):
+    with contextlib.suppress(FileNotFoundError, StorageError):
         data = files.read_bounded(folder / KEYS_FILE, MAX_KEYS_BYTES)
         keys = codec.from_bytes(messages.ParcelHeader, data, limit=MAX_KEYS_BYTES).keys
     with schema.evidence(home.database, written=home.is_written()) as database:

@@ -386,3 +386,11 @@ def test_a_grant_file_has_16_kib_at_most() -> None:
     assert Bundle.parse(most.to_bytes()) == most
     with pytest.raises(ForgedGrantError, match="16385 bytes where at most 16384"):
         Bundle.parse(Bundle(grant=bytes(16 * 1024 - frame + 1), delegation=None).to_bytes())
+
+
+def test_an_answer_has_12_kib_at_most(office: Any) -> None:
+    frame = len(ChallengeAnswer(bundle=bytes(1 << 13), signature=b"").to_bytes()) - (1 << 13)
+    most = ChallengeAnswer(bundle=bytes(12 * 1024 - frame), signature=b"")
+    assert ChallengeAnswer.parse(most.to_bytes()) == most
+    with pytest.raises(LoginRefusedError, match="12289 bytes where at most 12288"):
+        ChallengeAnswer.parse(ChallengeAnswer(bundle=bytes(12 * 1024 - frame + 1), signature=b"").to_bytes())

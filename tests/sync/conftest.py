@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from receiver_twins import Joined
-from sync_twins import DepartmentProcess, Unit, found_department, issue_code, running
+from receiver_twins import Joined, Sender, size_held
+from sync_twins import DepartmentProcess, Unit, converse, found_department, issue_code, running
 
 from sync.department.server.server import Department
 
@@ -59,3 +59,12 @@ def unit(department: Department, tmp_path: Path) -> Iterator[Joined]:
     made = Joined(tmp_path / "unit", department, "unit")
     yield made
     made.close()
+
+
+@pytest.fixture
+def sender(department: Department, unit: Joined) -> Sender:
+    unit.add(3)
+    assert converse(unit, department).done
+    held = size_held(department, unit)
+    unit.add(3)
+    return Sender(department, unit, held)

@@ -3,83 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from receiver_twins import Joined, incident_kinds, signed_leaves, size_held
+from receiver_twins import Sender, batch, incident_kinds, other_leaf, signed_leaves, size_held
 from sqlalchemy import update
 from sync_twins import LoopbackLink, converse
 
-from storage import envelope, merkle
-from storage.checkpoint import Checkpoint, sign_checkpoint
+from storage import envelope
 from storage.errors import StorageError
-from storage.leaf import open_leaf, origin_of, unchecked
-from sync import messages, parcels
-from sync.department.server.server import Department
+from storage.leaf import unchecked
+from sync import messages
 from sync.department.store.tables import units
 from sync.department.units import documents
 from sync.errors import KeyServiceError, LinkError, RefusedByDepartmentError, StoreError
 from sync.pieces import PieceHeader
-
-
-@dataclass(frozen=True, slots=True)
-class Sender:
-    """A unit with three reads that the department has taken whole, and three that it has not seen."""
-
-    department: Department
-    unit: Joined
-    held: int
-
-    def say(self, path: str, message: messages.Message) -> bytes:
-        return self.department.receiver.answer(path, messages.seal_message(message, self.unit.outbox.sign))
-
-    def carry(self, path: str, header: messages.Message, *parts: bytes) -> bytes:
-        sealed = messages.seal_message(header, self.unit.outbox.sign)
-        return self.department.receiver.answer(path, b"".join(parcels.frame_parcel(sealed, list(parts))))
-
-    def hello(self, **changes: object) -> messages.Hello:
-        outbox = self.unit.outbox
-        hello = messages.Hello(
-            log_id=outbox.log_id,
-            nonce=self.department.receiver.challenge(),
-            at_us=1,
-            checkpoint=outbox.head(),
-            proof=tuple(outbox.consistency(self.held, outbox.size())),
-            held=self.held,
-            software="test",
-        )
-        return replace(hello, **changes)  # type: ignore[arg-type]
-
-    def parcel(self, sequence: int, name: str, leaf: bytes | None = None) -> messages.ParcelHeader:
-        item = messages.ParcelElement(sequence=sequence, name=name, length=1)
-        return messages.ParcelHeader(log_id=self.unit.outbox.log_id, keys=(), items=(item,), leaf=leaf)
-
-    def head(self, size: int, root: bytes) -> str:
-        key = Ed25519PrivateKey.from_private_bytes(self.unit.ledger.store.ring.log_key)
-        return sign_checkpoint(Checkpoint(origin_of(self.unit.outbox.log_id), size, root), key)
-
-    def root(self, size: int) -> bytes:
-        return merkle.root_of(merkle.leaf_hash(one) for one in self.unit.outbox.leaves(0, size))
-
-
-@pytest.fixture
-def sender(department: Department, unit: Joined) -> Sender:
-    unit.add(3)
-    assert converse(unit, department).done
-    held = size_held(department, unit)
-    unit.add(3)
-    return Sender(department, unit, held)
-
-
-def other_leaf(sender: Sender, sequence: int) -> bytes:
-    """A leaf that the unit signed too, for a place that another of its leaves has."""
-    (data,) = sender.unit.outbox.leaves(sequence, 1)
-    leaf = open_leaf(data, sender.unit.ledger.public_key.public)
-    name, mark = next(iter(leaf.elements.items()))
-    changed = leaf.elements | {name: replace(mark, digest=bytes(32))}
-    key = Ed25519PrivateKey.from_private_bytes(sender.unit.ledger.store.ring.log_key)
-    return replace(leaf, elements=changed).sign(key)
 
 
 def no_such_message(sender: Sender) -> None:
@@ -207,12 +145,6 @@ def a_document_past_its_end(sender: Sender) -> None:
         log_id=sender.unit.outbox.log_id, name="update/camera", document_version=5, offset=5
     )
     sender.say("document", wanted)
-
-
-def batch(sender: Sender, first: int) -> bytes:
-    """The unit's own leaves from `first` on."""
-    outbox = sender.unit.outbox
-    return signed_leaves(sender.unit, first, outbox.leaves(first, outbox.size() - first))
 
 
 REFUSALS = [

@@ -1,8 +1,9 @@
-"""A unit that joined a department in this process: the enrollment's messages without a network."""
+"""A unit that joined a department in this process: its messages without a network, true and forged."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -11,9 +12,9 @@ from sync_twins import Unit, issue_code
 
 from storage import merkle
 from storage.checkpoint import Checkpoint, NoteKey, sign_checkpoint
-from storage.leaf import origin_of
+from storage.leaf import open_leaf, origin_of
 from storage.standing import UnitEnrollment
-from sync import messages
+from sync import messages, parcels
 from sync.department.ground.home import load_ed25519
 from sync.department.server.server import Department
 from sync.department.store import incidents, unit_logs
@@ -136,3 +137,59 @@ def signed_leaves(unit: Joined, first: int, data: list[bytes], size: int | None 
         proof=(),
     )
     return messages.seal_message(batch, unit.outbox.sign)
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """A unit with three reads that the department has taken whole, and three that it has not seen."""
+
+    department: Department
+    unit: Joined
+    held: int
+
+    def say(self, path: str, message: messages.Message) -> bytes:
+        return self.department.receiver.answer(path, messages.seal_message(message, self.unit.outbox.sign))
+
+    def carry(self, path: str, header: messages.Message, *parts: bytes) -> bytes:
+        sealed = messages.seal_message(header, self.unit.outbox.sign)
+        return self.department.receiver.answer(path, b"".join(parcels.frame_parcel(sealed, list(parts))))
+
+    def hello(self, **changes: object) -> messages.Hello:
+        outbox = self.unit.outbox
+        hello = messages.Hello(
+            log_id=outbox.log_id,
+            nonce=self.department.receiver.challenge(),
+            at_us=1,
+            checkpoint=outbox.head(),
+            proof=tuple(outbox.consistency(self.held, outbox.size())),
+            held=self.held,
+            software="test",
+        )
+        return replace(hello, **changes)  # type: ignore[arg-type]
+
+    def parcel(self, sequence: int, name: str, leaf: bytes | None = None) -> messages.ParcelHeader:
+        item = messages.ParcelElement(sequence=sequence, name=name, length=1)
+        return messages.ParcelHeader(log_id=self.unit.outbox.log_id, keys=(), items=(item,), leaf=leaf)
+
+    def head(self, size: int, root: bytes) -> str:
+        key = Ed25519PrivateKey.from_private_bytes(self.unit.ledger.store.ring.log_key)
+        return sign_checkpoint(Checkpoint(origin_of(self.unit.outbox.log_id), size, root), key)
+
+    def root(self, size: int) -> bytes:
+        return merkle.root_of(merkle.leaf_hash(one) for one in self.unit.outbox.leaves(0, size))
+
+
+def other_leaf(sender: Sender, sequence: int) -> bytes:
+    """A leaf that the unit signed too, for a place that another of its leaves has."""
+    (data,) = sender.unit.outbox.leaves(sequence, 1)
+    leaf = open_leaf(data, sender.unit.ledger.public_key.public)
+    name, mark = next(iter(leaf.elements.items()))
+    changed = leaf.elements | {name: replace(mark, digest=bytes(32))}
+    key = Ed25519PrivateKey.from_private_bytes(sender.unit.ledger.store.ring.log_key)
+    return replace(leaf, elements=changed).sign(key)
+
+
+def batch(sender: Sender, first: int) -> bytes:
+    """The unit's own leaves from `first` on."""
+    outbox = sender.unit.outbox
+    return signed_leaves(sender.unit, first, outbox.leaves(first, outbox.size() - first))
