@@ -7,12 +7,11 @@ restart can be counted but not opened here: its key was in memory alone. The dep
 from __future__ import annotations
 
 import threading
-from collections import Counter
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from firmware.alerts.cleared import ClearedPlates
-from firmware.alerts.episodes import Episodes
+from firmware.alerts.episodes import Episodes, Wish
 from firmware.alerts.matching import ListMatch
 from storage.alert_life import (
     NEGATIVE,
@@ -45,8 +44,7 @@ _VERDICTS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenAlert:
-    """One alert on the board. `sightings`: reads of the same vehicle since, the first included. `visit`: what
-    the episodes know it by."""
+    """One alert on the board. `sightings`: reads of the same vehicle since, the first included."""
 
     number: int
     read: int
@@ -54,10 +52,14 @@ class OpenAlert:
     entry: ListEntry = field(repr=False)
     entry_digest: bytes = field(repr=False)
     match: ListMatch = field(repr=False)
-    visit: Hashable = field(repr=False)
     state: AlertState
     sightings: int = 1
     last_us: int = 0
+
+    @property
+    def visit(self) -> Wish:
+        """What the episodes know it by."""
+        return Wish(self.match.head.list_id, self.entry.subject, self.entry_digest)
 
     @property
     def wanted(self) -> Wanted:
@@ -89,12 +91,13 @@ class AlertBoard:
 
     def raise_alerts(self, read: int, matches: list[ListMatch], at_us: int) -> list[OpenAlert]:
         """Record the matches of a stored read; the new alerts, durable. Raises StorageError, OSError."""
-        made, met = [], Counter[Hashable]()
+        made, reworded = [], list[OpenAlert]()
         for one in matches:
-            subject = (one.head.list_id, one.entry.subject)
-            visit = (*subject, met[subject])  # two entries that want the same are two alerts
-            met[subject] += 1
+            visit = Wish(one.head.list_id, one.entry.subject, one.entry_digest)
             with self._lock:
+                before = self._episodes.reworded(visit, one.listed)
+                if before is not None:
+                    reworded += self._reword(before, one.entry)
                 if one.sounds and self._episodes.settled(visit, at_us):
                     one = replace(one, silent=("just checked",))  # noqa: PLW2901
                 known = self._episodes.ongoing(visit, at_us, sounds=one.sounds)
@@ -107,9 +110,11 @@ class AlertBoard:
                     self._changed(alert, "sighting")
                 continue
             made.append(self._raise(read, one, visit, at_us))
+        for alert in reworded:
+            self._changed(alert, "entry changed")
         return made
 
-    def _raise(self, read: int, one: ListMatch, visit: Hashable, at_us: int) -> OpenAlert:
+    def _raise(self, read: int, one: ListMatch, visit: Wish, at_us: int) -> OpenAlert:
         category = self._terms().category(one.entry.category)
         record = Alert(
             read=read,
@@ -133,7 +138,6 @@ class AlertBoard:
             entry=one.entry,
             entry_digest=one.entry_digest,
             match=one,
-            visit=visit,
             state=AlertState(raised_us=at_us),
             last_us=at_us,
         )
@@ -222,26 +226,40 @@ class AlertBoard:
         listed: the entry that now replaces the alert's; None where there is none. One that says it in other
         words is shown from now on.
         """
-        gone = []
-        for one in self.open_alerts():
-            entry = None if one.state.recalled else listed(one)
-            if entry is not None and entry != one.entry:
-                self._reword(one.number, entry)
-            elif entry is None and not one.state.recalled:
-                gone.append(one)
+        gone, reworded = [], list[OpenAlert]()
+        for wish, alerts in self._by_entry().items():
+            entry = listed(alerts[0])
+            if entry is None:
+                gone += alerts
+            elif entry != alerts[0].entry:
+                with self._lock:
+                    reworded += self._reword(wish, entry)
+        for one in reworded:
+            self._changed(one, "entry changed")
         step = AlertStep(
             step=AlertEvent.RECALLED, user="", role="system", at_us=at_us, text="the entry was withdrawn"
         )
         return [self.take_step(one.number, step) for one in gone]
 
-    def _reword(self, number: int, entry: ListEntry) -> None:
-        with self._lock:
-            alert = self._open.get(number)
-            if alert is None:
-                return
-            alert = replace(alert, entry=entry, entry_digest=digest_of(entry.to_bytes()))
-            self._open[number] = alert
-        self._changed(alert, "entry changed")
+    def _by_entry(self) -> dict[Wish, list[OpenAlert]]:
+        """The open alerts that are not recalled, by their entry: a vehicle that came twice has two."""
+        found: dict[Wish, list[OpenAlert]] = {}
+        for one in self.open_alerts():
+            if not one.state.recalled:
+                found.setdefault(one.visit, []).append(one)
+        return found
+
+    def _reword(self, before: Wish, entry: ListEntry) -> list[OpenAlert]:
+        """Show an entry's new words with all its open alerts; those. Under the lock."""
+        visit = before._replace(entry_digest=digest_of(entry.to_bytes()))
+        self._episodes.rename(before, visit)
+        changed = [
+            replace(one, entry=entry, entry_digest=visit.entry_digest)
+            for one in self._open.values()
+            if one.visit == before and not one.state.recalled
+        ]
+        self._open.update({one.number: one for one in changed})
+        return changed
 
 
 def alerts_before(ledger: Ledger, first: int | None = None) -> int:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Collection, Hashable
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from storage.times import MINUTE_US
 
@@ -21,45 +21,70 @@ class _Visit:
     sounds: bool
 
 
+class Wish(NamedTuple):
+    """Which entry of a list wants a vehicle. Another entry of the same subject may say it in other words."""
+
+    list_id: str
+    subject: Hashable
+    entry_digest: bytes
+
+
 @dataclass(slots=True)
 class Episodes:
-    """Alerts by what is wanted. One thread at a time."""
+    """Alerts by the entry that wants the vehicle. One thread at a time."""
 
-    _last: OrderedDict[Hashable, _Visit] = field(default_factory=OrderedDict)
-    _settled: OrderedDict[Hashable, int] = field(default_factory=OrderedDict)
+    _last: OrderedDict[Wish, _Visit] = field(default_factory=OrderedDict)
+    _settled: OrderedDict[Wish, int] = field(default_factory=OrderedDict)
 
-    def ongoing(self, wanted: Hashable, at_us: int, *, sounds: bool) -> int | None:
+    def reworded(self, wish: Wish, listed: Collection[bytes]) -> Wish | None:
+        """The known wish that an unknown one replaces: of its subject, and its entry is on the list no more.
+
+        listed: digests of the list's entries for that plate. An entry that is still there is another one.
+        """
+        if wish in self._last or wish in self._settled:
+            return None
+        known = (old for kept in (self._last, self._settled) for old in kept if old[:2] == wish[:2])
+        return next((old for old in known if old.entry_digest not in listed), None)
+
+    def rename(self, old: Wish, new: Wish) -> None:
+        """Continue a visit under the entry that says it in other words."""
+        if old in self._last:
+            _keep(self._last, new, self._last.pop(old))
+        if old in self._settled:
+            _keep(self._settled, new, self._settled.pop(old))
+
+    def ongoing(self, wish: Wish, at_us: int, *, sounds: bool) -> int | None:
         """The alert of which a read at `at_us` is another sighting; None for a new visit.
 
         A match that sounds is no sighting of an alert that was listed silently: that one woke no one.
         """
-        found = self._last.get(wanted)
+        found = self._last.get(wish)
         if found is None or abs(at_us - found.last_us) > EPISODE_US or (sounds and not found.sounds):
             return None
         found.last_us = max(found.last_us, at_us)
-        self._last.move_to_end(wanted)
+        self._last.move_to_end(wish)
         return found.alert
 
-    def begin(self, wanted: Hashable, alert: int, at_us: int, *, sounds: bool) -> None:
+    def begin(self, wish: Wish, alert: int, at_us: int, *, sounds: bool) -> None:
         """Remember a new alert."""
-        _keep(self._last, wanted, _Visit(alert, at_us, sounds))
+        _keep(self._last, wish, _Visit(alert, at_us, sounds))
 
-    def end(self, wanted: Hashable) -> None:
+    def end(self, wish: Wish) -> None:
         """The next read is a new visit."""
-        self._last.pop(wanted, None)
+        self._last.pop(wish, None)
 
-    def settle(self, wanted: Hashable, at_us: int) -> None:
+    def settle(self, wish: Wish, at_us: int) -> None:
         """End the visit: a person looked, and the vehicle is not the one that is wanted."""
-        self.end(wanted)
-        _keep(self._settled, wanted, at_us)
+        self.end(wish)
+        _keep(self._settled, wish, at_us)
 
-    def settled(self, wanted: Hashable, at_us: int) -> bool:
+    def settled(self, wish: Wish, at_us: int) -> bool:
         """Whether that was a moment ago: the read is probably of the same vehicle. No read prolongs it."""
-        settled_us = self._settled.get(wanted)
+        settled_us = self._settled.get(wish)
         return settled_us is not None and abs(at_us - settled_us) <= EPISODE_US
 
 
-def _keep(kept: OrderedDict[Hashable, T], name: Hashable, value: T) -> None:
+def _keep(kept: OrderedDict[Wish, T], name: Wish, value: T) -> None:
     kept[name] = value
     kept.move_to_end(name)
     while len(kept) > MOST:

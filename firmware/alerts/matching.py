@@ -39,7 +39,8 @@ class ListMatch:
 
     `score`: the probability under the vote. `twin`: the list writes O where the read says 0, or I for 1, or
     the other way round. `disagrees`: state, plate_class. `stale`: the list's extract is older than the policy
-    allows. `sounds`: an audible alert; else it is listed silently, for the reasons in `silent`.
+    allows. `sounds`: an audible alert; else it is listed silently, for the reasons in `silent`. `listed`:
+    digests of all entries that the list has for the entry's plate now.
     """
 
     head: ListHead
@@ -50,6 +51,7 @@ class ListMatch:
     disagrees: tuple[str, ...]
     stale: bool
     silent: tuple[str, ...]
+    listed: frozenset[bytes] = field(repr=False)
 
     @property
     def sounds(self) -> bool:
@@ -89,8 +91,8 @@ def match(  # noqa: PLR0917 - one read, against the current lists
             continue
         old = now_us - head.extracted_us > terms.stale_hours * HOUR_US or now_us >= head.expires_us
         for form, score, key in keys:
-            for data in one.find(key):
-                name = digest_of(data)
+            there = {digest_of(data): data for data in one.find(key)}
+            for name, data in there.items():
                 known = cleared_name(name, own) in cleared
                 if known and own != form:
                     continue
@@ -116,6 +118,7 @@ def match(  # noqa: PLR0917 - one read, against the current lists
                     disagrees=against,
                     stale=old or not entry.runs(now_us, at_most_us=now_us),
                     silent=tuple(silent),
+                    listed=frozenset(there),
                 )
                 if name not in found or found[name].score < score:
                     found[name] = made

@@ -165,7 +165,7 @@ class HotListWatch:
                 if alert.entry in found:
                     return alert.entry
                 now_us, sure_us, wanted = self._now_us(), self._sure_us(), alert.entry.subject
-                others = [one.entry for one in self._board.open_alerts() if one.number != alert.number]
+                others = [one.entry for one in self._board.open_alerts() if one.entry != alert.entry]
                 same = (one for one in found if one.subject == wanted and one not in others)
                 return next((one for one in same if one.runs(sure_us, at_most_us=now_us)), None)
         return alert.entry  # the list itself is not here now; that withdraws nothing

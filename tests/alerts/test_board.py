@@ -309,6 +309,52 @@ def test_two_entries_of_one_list_for_one_vehicle_are_two_alerts(make_car: MakeCa
     assert [one.entry for one in car.board.open_alerts() if not one.state.recalled] == [reworded]
 
 
+@pytest.mark.parametrize("answered", [False, True])
+@pytest.mark.parametrize("swapped", [False, True])
+def test_an_entry_that_comes_later_for_the_same_vehicle_is_shown(
+    make_car: MakeCar, time: SteppedTime, swapped: bool, answered: bool
+) -> None:
+    """Whichever of the two digests is the smaller, and whether the first was answered meanwhile or not."""
+    first, later = entry(reason="plate lost", case="26-1"), entry(reason="ARMED", case="26-2")
+    if swapped:
+        first, later = later, first
+    car = make_car(first)
+    (alert,) = car.passes(seen("7XKR219"))
+    if answered:
+        assert car.check(alert, "7XKR218") is AlertAnswer.WRONG_CHARACTER
+    time.run(2 * MINUTE_US)
+    car.held = Held([first, later], car.held.head)
+    made = {one.entry: one.match.silent for one in car.passes(seen("7XKR219"))}
+    assert made == {later: (), first: ("just checked",)} if answered else {later: ()}
+    assert {one.entry for one in car.board.open_alerts()} == {first, later}
+
+
+def test_a_read_that_comes_before_the_lists_refresh_continues_the_reworded_entrys_visit(
+    make_car: MakeCar, time: SteppedTime
+) -> None:
+    car = make_car()
+    (alert,) = car.passes(seen("7XKR219"))
+    newer = replace(entry(), reason="ARMED")
+    car.held = Held([newer], car.held.head)
+    assert car.passes(seen("7XKR219")) == []
+    assert (car.board.find(alert.number).entry, car.said[-1]) == (newer, (alert.number, "entry changed"))
+    assert car.board.recall(watching(car, time)._listed, time.now().us) == []
+
+
+def test_two_open_alerts_of_one_entry_are_both_reworded_and_neither_recalled(
+    make_car: MakeCar, time: SteppedTime
+) -> None:
+    """The car came back after an hour, and the first alert is not worked yet."""
+    car = make_car()
+    car.passes(seen("7XKR219"))
+    time.run(HOUR_US)
+    car.passes(seen("7XKR219"))
+    newer = replace(entry(), reason="ARMED")
+    car.held = Held([newer], car.held.head)
+    assert car.board.recall(watching(car, time)._listed, time.now().us) == []
+    assert [one.entry for one in car.board.open_alerts()] == [newer, newer]
+
+
 def test_a_car_that_was_confirmed_and_dealt_with_raises_no_second_alert(
     make_car: MakeCar, time: SteppedTime
 ) -> None:

@@ -35,7 +35,7 @@ def raised(number: int = 4, *, state: str = "US-CA", **fields: Any) -> OpenAlert
     (found,) = match(seen(PLATE, state=state), plate_box(), [held], DEFAULT_ALERTS, KNOWN, NOW_US)
     return OpenAlert(
         number=number, read=3, says="Stolen vehicle", entry=found.entry, entry_digest=found.entry_digest,
-        match=found, visit=PLATE, state=AlertState(raised_us=NOW_US), last_us=NOW_US,
+        match=found, state=AlertState(raised_us=NOW_US), last_us=NOW_US,
     )  # fmt: skip
 
 
