@@ -122,7 +122,7 @@ CUT = "the log before was set aside, and a power cut came before this one was op
         (("blobs/1", "aside"), False, CUT), (("blobs/1", "aside"), True, "the slot is another"),
     ],
 )  # fmt: skip
-def test_what_is_left_of_a_home_decides_how_it_goes_on(
+def test_what_is_left_of_a_home_decides_how_it_continues(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, holds: tuple[str, ...], member: bool,
     outcome: str | type[Exception],
 ) -> None:  # fmt: skip
@@ -160,7 +160,7 @@ def test_what_can_be_had_of_the_old_log_goes_beside_it(
         assert [key.epoch for key in codec.from_bytes(messages.ParcelHeader, kept.read_bytes()).keys] == [4]
 
 
-def test_the_log_that_was_set_aside_last_is_the_one_to_go_on_from(tmp_path: Path) -> None:
+def test_the_log_that_was_set_aside_last_is_continued(tmp_path: Path) -> None:
     folder = SyncFolder.of(tmp_path)
     stores = []
     for name in ("b", "c", "a"):
@@ -203,7 +203,7 @@ def test_day_keys_count_as_the_department_signed_them(
 
 
 @pytest.mark.parametrize(("error", "passes"), [(OutdatedError, True), (RecordError, False), (None, True)])
-def test_a_new_log_is_told_its_department_and_what_it_sent(
+def test_a_new_log_learns_its_department_and_what_was_sent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[Exception] | None, passes: bool
 ) -> None:
     told: list[Any] = []
@@ -266,7 +266,7 @@ def test_a_log_whose_name_cannot_be_read_gets_one_that_no_other_has(
         assert len(list((unit.folder.path / "old").glob("*/store"))) == count
 
 
-def test_a_new_log_that_could_not_be_told_its_department_is_closed_again(
+def test_a_new_log_that_could_not_learn_its_department_is_closed_again(
     unit: Unit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:

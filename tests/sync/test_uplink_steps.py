@@ -262,7 +262,7 @@ def test_alerts_alone_leave_everything_else_for_later() -> None:
     assert (progress.alerts, progress.done) == (1, False)
 
 
-def test_one_that_may_not_go_on_sends_no_record_and_is_not_done() -> None:
+def test_a_unit_that_may_not_continue_sends_no_record_and_is_not_done() -> None:
     document = messages.DocumentRef(name="policy", version=2)
     log, office = Log().reads(2), Office(size=2, documents=(document,))
     assert not talk(log, office, goes_on=lambda: False).done
@@ -562,7 +562,7 @@ def test_hits_go_ahead_of_a_backlog_of_more_than_200_records(count: int, told: l
     assert office.records("alert") == [[one + 9] for one in told]
 
 
-def test_the_oldest_64_hits_go_ahead_and_none_is_told_twice() -> None:
+def test_the_oldest_64_hits_are_announced_first_and_none_twice() -> None:
     log, office = hit_log(300, [2], range(3, 80)), Office(size=300)
     talk(log, office)
     assert office.records("alert") == [[2], *([one] for one in range(3, 67))]
@@ -603,7 +603,7 @@ def test_an_alert_raised_while_leaves_are_sent_goes_before_the_next_of_them() ->
 
 
 @pytest.mark.parametrize("at", ["leaves", "parcel"])
-def test_an_alert_raised_on_the_way_is_told_once_and_a_hit_waits_for_its_turn(at: str) -> None:
+def test_an_alert_raised_on_the_way_is_announced_once_and_a_hit_waits(at: str) -> None:
     log, office = Log().reads(4, size=600 * KB), Office(size=0 if at == "leaves" else 4)
 
     def raised(asked: Any) -> messages.Message:
