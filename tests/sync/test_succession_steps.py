@@ -31,7 +31,7 @@ from storage.salvage import Salvage
 from storage.standing import DAY_KEYS, DOCUMENTS, context_of
 from sync import messages, succession
 from sync.membership import Member, SyncFolder
-from sync.succession import last_set_aside, looked_at, open_or_succeed, succeed
+from sync.succession import last_set_aside, looked_at, open_or_roll_over, succeed
 
 KEY = Ed25519PrivateKey.generate()
 MEMBER = Member(
@@ -79,7 +79,9 @@ class Card:
 
     def open(self) -> str:
         clock: Any = SimpleNamespace(now=lambda: SimpleNamespace(us=1))
-        return cast(str, open_or_succeed(self.home, self.slot, clock, self.folder, told=self.told.append))
+        return cast(
+            str, open_or_roll_over(self.home, self.slot, clock, self.folder, on_new_log=self.told.append)
+        )
 
 
 @pytest.mark.parametrize("member", [True, False])

@@ -227,14 +227,14 @@ def conversation(log: Log, office: Office, size: ParcelSize | None = None, **opt
 
 
 def times(count: int) -> Callable[[], bool]:
-    """`goes_on` that agrees so often."""
+    """`may_continue` that agrees so often."""
     left = [count]
 
-    def goes_on() -> bool:
+    def may_continue() -> bool:
         left[0] -= 1
         return left[0] >= 0
 
-    return goes_on
+    return may_continue
 
 
 # --- the whole ------------------------------------------------------------------------------------------
@@ -265,7 +265,7 @@ def test_alerts_alone_leave_everything_else_for_later() -> None:
 def test_a_unit_that_may_not_continue_sends_no_record_and_is_not_done() -> None:
     document = messages.DocumentRef(name="policy", version=2)
     log, office = Log().reads(2), Office(size=2, documents=(document,))
-    assert not talk(log, office, goes_on=lambda: False).done
+    assert not talk(log, office, may_continue=lambda: False).done
     assert office.names() == ["challenge", "hello", "receipt"]
 
 
@@ -453,7 +453,7 @@ def test_a_department_that_held_less_or_more_than_was_sent_is_not_believed(held:
     )
     made = conversation(log, office, ParcelSize(4 * KB))
     if good:
-        assert made.run(goes_on=times(3)).elements == 0
+        assert made.run(may_continue=times(3)).elements == 0
         assert [(one.offset, one.length) for one in office.sent("piece")] == [(0, 0), (100, 4 * KB)]
         return
     with pytest.raises(LinkError, match=f"{100 + held} bytes are held, but {100 + 4 * KB} were sent"):
@@ -579,11 +579,11 @@ def test_an_alert_brings_its_key_although_it_was_sent_before_and_a_parcel_still_
     log, office = hit_log(3, [1], []), Office(size=3)
     made = conversation(log, office)
     made._sent_keys.add(1)
-    made._tell_alert(1, log.rows[1])
+    made._send_alert(1, log.rows[1])
     assert [key.epoch for key in office.sent("alert")[0].keys] == [1]
     assert made._sent_keys == {1}
     made._sent_keys.clear()
-    made._tell_alert(1, log.rows[1])
+    made._send_alert(1, log.rows[1])
     assert made._sent_keys == set()  # the next parcel brings it: an alert is not in the order of the log
 
 
@@ -644,15 +644,15 @@ REF = messages.DocumentRef(name="policy", version=3)
 
 
 @pytest.mark.parametrize(
-    ("known", "wanted", "goes_on", "taken"),
+    ("known", "wanted", "may_continue", "taken"),
     [(2, True, True, True), (3, True, True, False), (0, False, True, False), (0, True, False, False)],
 )
 def test_a_document_is_fetched_where_it_is_newer_and_of_use(
-    known: int, wanted: bool, goes_on: bool, taken: bool
+    known: int, wanted: bool, may_continue: bool, taken: bool
 ) -> None:
     log = Log(versions={"policy": known}, unwanted=set() if wanted else {"policy"})
     office = Office(documents=(REF,))
-    progress = talk(log, office, goes_on=lambda: goes_on)
+    progress = talk(log, office, may_continue=lambda: may_continue)
     assert [one.offset for one in office.sent("document")] == [0, 4, 8] * taken
     assert log.done[-1:] == [("document", "policy", b"a document")] * taken or not taken
     assert progress.documents == ("policy",) * taken
