@@ -27,6 +27,7 @@ _FADING_PX = 30.0  # a narrower plate that drove away is out of sight for good
 _PARKED_PATIENCE_US = 8_000_000  # people and cars pass in front of a parked one
 _LONGEST_INTERVAL_US = 5_000_000
 _FRAGMENT_US = 1_000_000  # between what an edge cut off of a plate and the plate
+_DOUBLE_WIDTHS = 2.0  # how near a second box of a plate is, in its widths; two vehicles are farther apart
 _GLIMPSE, _GLIMPSE_US = 2, 200_000  # sightings of what a jump of the picture tore off; time beside its pass
 
 
@@ -335,7 +336,7 @@ class Tracker:
         reading = sighting.reading
         if reading is None:
             return  # its pass went to a nearer box; unread it can be no pass of its own
-        # a plate that a pass of this very frame shows: a mirror, a double box
+        # a plate that a pass of this very frame shows: a second box
         if any(_shown_twice(track, sighting.box, reading) for track in present):
             return
         track = self._new(sighting, changes)
@@ -393,11 +394,12 @@ def _one_plate(one: LiveTrack, other: LiveTrack) -> bool:
 def _shown_twice(track: LiveTrack, box: PlateBox, reading: PlateReading) -> bool:
     """Whether a reading repeats the plate of a pass that this very frame shows elsewhere.
 
-    The same text, surely read, is a mirror's or a second box's; another one only in the same place, for
-    two plates at two places are two vehicles, however alike.
+    The same text, surely read, is a second box's if it is near; another one only in the same place. Two
+    plates at two places are two vehicles, however alike: a copied plate may drive beside its original.
     """
     if same_text(track.vote.leader, reading.leader) and reading.confidence >= TRUSTED:
-        return True
+        apart = math.dist(track.motion.box.center, box.center)
+        return apart <= _DOUBLE_WIDTHS * max(track.motion.box.width_px, box.width_px)
     return overlap(track.motion.box, box) and track.likeness(reading) in ("same", "misread", "unclear")
 
 

@@ -156,6 +156,17 @@ def test_a_plate_boxed_twice_is_still_one_pass() -> None:
     assert texts(replay.finish()) == ["7ABC123"]
 
 
+@pytest.mark.parametrize(("one", "other"), [("7ABC123", "7ABC123"), ("7ABC101", "7ABCI01")])
+@pytest.mark.parametrize("fps", [2, 10, 30])
+def test_a_plate_and_its_copy_on_another_vehicle_are_two_passes(one: str, other: str, fps: int) -> None:
+    """Side by side, and one of the two missed in some frames."""
+    replay = Replay(fps=fps)
+    for step in range(12):
+        both = [near(one, 250, 330, 110), near(other, 690, 330, 110)]
+        replay.look(*(both[:1] if step in {4, 7} else both))
+    assert texts(replay.finish()) == [one, other]
+
+
 def test_two_plates_whose_boxes_overlap_are_two_passes_where_their_texts_are_two() -> None:
     replay = Replay()
     for step in range(6):
