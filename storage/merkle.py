@@ -74,6 +74,11 @@ class Frontier:
         return root
 
 
+def level_above(hashes: Sequence[bytes]) -> list[bytes]:
+    """The complete nodes over these, in pairs; an odd last one has none."""
+    return [node_hash(hashes[at], hashes[at + 1]) for at in range(0, len(hashes) - 1, 2)]
+
+
 def root_of(leaf_hashes: Iterable[bytes]) -> bytes:
     """Root over all leaf hashes, computed from nothing."""
     frontier = Frontier()

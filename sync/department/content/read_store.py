@@ -198,10 +198,7 @@ class StoreReads:
             )
             levels = [[merkle.leaf_hash(bytes(row[0])) for row in rows]]
             while len(levels[-1]) > 1:
-                below = levels[-1]
-                levels.append(
-                    [merkle.node_hash(below[at], below[at + 1]) for at in range(0, len(below) - 1, 2)]
-                )
+                levels.append(merkle.level_above(levels[-1]))
             known = self._proofs[log_no] = _Proofs(note, levels)
         tree = known.levels
         path = merkle.inclusion_proof(sequence, size, lambda level, at: tree[level][at])

@@ -33,6 +33,7 @@ from sync.department.ground.private_sqlite import open_private, transaction
 from sync.department.journal.entries import NOTES, Entry
 from sync.department.journal.entry_base import Note, Stamp
 from sync.department.journal.signers import SIGNER_KINDS
+from sync.department.journal.tree_table import NODES, TreeTable
 from sync.errors import HomeError
 
 VERSION = 1
@@ -42,19 +43,19 @@ MAX_ENTRY_BYTES = 1 << 20
 DATABASE = "access-log.sqlite"
 AT_ONCE = 1000  # entries read with one statement
 KEYS = "audit-keys"
-SCHEMA = """
+SCHEMA = (
+    NODES
+    + """
 CREATE TABLE entries (
     sequence INTEGER PRIMARY KEY, kind TEXT NOT NULL, year INTEGER NOT NULL, leaf BLOB NOT NULL, sealed
     BLOB NOT NULL
 ) STRICT;
 CREATE INDEX entries_by_kind ON entries (kind, sequence);
-CREATE TABLE nodes (
-    level INTEGER, at INTEGER, hash BLOB NOT NULL, PRIMARY KEY (level, at)
-) STRICT, WITHOUT ROWID;
 CREATE TABLE heads (size INTEGER PRIMARY KEY, note TEXT NOT NULL) STRICT;
 CREATE TABLE credentials (user TEXT PRIMARY KEY, sealed BLOB NOT NULL) STRICT;
 CREATE TABLE activity (session BLOB PRIMARY KEY, last_us INTEGER NOT NULL) STRICT;
 """
+)
 
 
 def origin_of(log_id: bytes) -> str:
@@ -157,7 +158,7 @@ class AccessLog:
         self.log_id = log_id_of(key.public_key())
         self.origin = origin_of(self.log_id)
         self.keys = AuditKeys(folder / KEYS)
-        self._frontier = merkle.Frontier()
+        self._tree = TreeTable(self._db, self._guard, "access log")
         self._newest: tuple[int, int] = (0, 0)
 
     @classmethod
@@ -201,7 +202,6 @@ class AccessLog:
                     self._depth = 1
                     yield
             except BaseException:
-                self._frontier = merkle.Frontier()
                 self._newest = (0, 0)
                 raise
             finally:
@@ -221,8 +221,6 @@ class AccessLog:
                 raise RecordError(
                     "is dated before the entry before it", where="access log", cure="set the server's clock"
                 )
-            if self._frontier.size != size:
-                self._frontier = merkle.Frontier.load(size, self.subtree)
             year = year_of(stamp.at_us)
             parts: dict[str, object] = {"stamp": to_plain(stamp), "note": to_plain(note)}
             content = envelope.encode(parts | ({"signed": signed} if signed else {}))
@@ -238,19 +236,9 @@ class AccessLog:
             self._db.execute(
                 "INSERT INTO entries VALUES (?, ?, ?, ?, ?)", (size, note.KIND, year, leaf, sealed.stored)
             )
-            self._add_nodes(size, merkle.leaf_hash(leaf))
+            self._tree.append(size, merkle.leaf_hash(leaf))
         self._newest = (size + 1, stamp.at_us)
         return Entry(size, stamp, note, signed)
-
-    def _add_nodes(self, sequence: int, value: bytes) -> None:
-        self._frontier.append(value)
-        rows = [(0, sequence, value)]
-        level, at = 0, sequence
-        while at & 1:
-            value = merkle.node_hash(self.subtree(level, at - 1), value)
-            level, at = level + 1, at >> 1
-            rows.append((level, at, value))
-        self._db.executemany("INSERT INTO nodes VALUES (?, ?, ?)", rows)
 
     # reading ------------------------------------------------------------------------------------------------
 
@@ -266,16 +254,6 @@ class AccessLog:
         if size and self._newest[0] != size:
             self._newest = (size, self.entry(size - 1).stamp.at_us)
         return self._newest[1] if size else 0
-
-    def subtree(self, level: int, at: int) -> bytes:
-        """Hash of a complete subtree, for proofs. Raises LedgerError."""
-        with self._guard:
-            row = self._db.execute(
-                "SELECT hash FROM nodes WHERE level = ? AND at = ?", (level, at)
-            ).fetchone()
-        if row is None:
-            raise LedgerError("the tree lacks a node: run department verify", where="access log")
-        return bytes(row[0])
 
     def entries(
         self, start: int = 0, end: int | None = None, kinds: tuple[str, ...] | None = None
@@ -361,11 +339,11 @@ class AccessLog:
         )
 
     def inclusion(self, sequence: int, size: int) -> list[bytes]:
-        return merkle.inclusion_proof(sequence, size, self.subtree)
+        return merkle.inclusion_proof(sequence, size, self._tree.subtree)
 
     def head(self, size: int) -> Checkpoint:
         """The tree head of the first `size` entries."""
-        return Checkpoint(self.origin, size, merkle.root_at(size, self.subtree))
+        return Checkpoint(self.origin, size, self._tree.root(size))
 
     def signed_head(self, size: int) -> str:
         return self.sign_head(self.head(size))
@@ -400,7 +378,7 @@ class AccessLog:
 
     def consistency(self, old: int, size: int) -> list[bytes]:
         """The proof that the first `size` entries continue the first `old`."""
-        return merkle.consistency_proof(old, size, self.subtree) if 0 < old < size else []
+        return self._tree.consistency(old, size)
 
     # beside the log: credential records (whose digest is in the log) and when a session was last
     # used ---------

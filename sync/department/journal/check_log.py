@@ -254,10 +254,7 @@ class Tree:
     def __init__(self, hashes: list[bytes]) -> None:
         self._levels = [hashes]
         while len(self._levels[-1]) > 1:
-            below = self._levels[-1]
-            self._levels.append(
-                [merkle.node_hash(below[at], below[at + 1]) for at in range(0, len(below) - 1, 2)]
-            )
+            self._levels.append(merkle.level_above(self._levels[-1]))
 
     def __len__(self) -> int:
         return len(self._levels[0])
@@ -285,7 +282,7 @@ def expected_nodes(hashes: list[bytes]) -> dict[tuple[int, int], bytes]:
     level, row = 0, hashes
     while row:
         expected.update({(level, at): value for at, value in enumerate(row)})
-        row = [merkle.node_hash(row[at], row[at + 1]) for at in range(0, len(row) - 1, 2)]
+        row = merkle.level_above(row)
         level += 1
     return expected
 

@@ -21,27 +21,27 @@ from pathlib import Path
 
 from storage import envelope, merkle
 from storage.checkpoint import Checkpoint, NoteKey
-from storage.errors import LedgerError
 from storage.times import HOUR_US
 from sync.department.ground.private_sqlite import open_private, transaction
 from sync.department.journal.access_log import AccessLog
+from sync.department.journal.tree_table import NODES, TreeTable
 
 DATABASE = "hourly-heads.sqlite"
 VERSION = 1
 MOST_AT_ONCE = 24 * 366  # hours that are made up for in one step
 _DOMAIN = b"alpr-department/hourly-head/v1\x00"
-SCHEMA = """
+SCHEMA = (
+    NODES
+    + """
 CREATE TABLE IF NOT EXISTS leaves (
     at INTEGER PRIMARY KEY, hour INTEGER NOT NULL, salt BLOB NOT NULL, size INTEGER NOT NULL,
     root BLOB NOT NULL
 ) STRICT;
-CREATE TABLE IF NOT EXISTS nodes (
-    level INTEGER, at INTEGER, hash BLOB NOT NULL, PRIMARY KEY (level, at)
-) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS heads (
     size INTEGER PRIMARY KEY, note TEXT NOT NULL, at_us INTEGER NOT NULL
 ) STRICT;
 """
+)
 
 
 def hourly_origin(log_id: bytes) -> str:
@@ -72,6 +72,7 @@ class HourlyHeads:
         self._log = log
         self._guard = threading.RLock()
         self._db = open_private(folder / DATABASE, SCHEMA)
+        self._tree = TreeTable(self._db, self._guard, DATABASE)
 
     def close(self) -> None:
         with self._guard:
@@ -95,28 +96,13 @@ class HourlyHeads:
             "INSERT INTO leaves VALUES (?, ?, ?, ?, ?)", (at, row.hour, row.salt, row.size, row.root)
         )
         value = merkle.leaf_hash(leaf_of(self._log.log_id, row.hour, row.salt, row.size, row.root))
-        level = 0
-        self._db.execute("INSERT INTO nodes VALUES (?, ?, ?)", (level, at, value))
-        while at & 1:
-            value = merkle.node_hash(self.subtree(level, at - 1), value)
-            level, at = level + 1, at >> 1
-            self._db.execute("INSERT INTO nodes VALUES (?, ?, ?)", (level, at, value))
+        self._tree.append(at, value)
 
     def size(self) -> int:
         """How many hours there are."""
         with self._guard:
             (last,) = self._db.execute("SELECT max(at) FROM leaves").fetchone()
         return 0 if last is None else int(last) + 1
-
-    def subtree(self, level: int, at: int) -> bytes:
-        """Hash of a complete subtree. Raises LedgerError."""
-        with self._guard:
-            row = self._db.execute(
-                "SELECT hash FROM nodes WHERE level = ? AND at = ?", (level, at)
-            ).fetchone()
-        if row is None:
-            raise LedgerError("the tree lacks a node", where=DATABASE)
-        return bytes(row[0])
 
     # what a publisher asks of a log --------------------------------------------------------------------
 
@@ -131,11 +117,11 @@ class HourlyHeads:
 
     def consistency(self, old: int, size: int) -> list[bytes]:
         """The proof that the first `size` hours continue the first `old`."""
-        return merkle.consistency_proof(old, size, self.subtree) if 0 < old < size else []
+        return self._tree.consistency(old, size)
 
     def signed_head(self, size: int) -> str:
         """The signed tree head of the first `size` hours."""
-        return self._log.sign_head(Checkpoint(self.origin, size, merkle.root_at(size, self.subtree)))
+        return self._log.sign_head(Checkpoint(self.origin, size, self._tree.root(size)))
 
     def cosigned(self) -> tuple[int, str]:
         """(size, note) of the newest co-signed head; (0, "") before the first."""
