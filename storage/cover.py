@@ -132,7 +132,7 @@ def as_text(story: Story) -> str:
     lines += [f"{name}: {value}" for name, value in _head(story)]
     for sequence, opened in story.records.items():
         lines += ["", f"RECORD {sequence}"] + [f"  {name}: {value}" for name, value in rows_of(opened)]
-        lines += [f"  image: records/{sequence}/{name}.*" for name in sorted(IMAGES & set(opened))]
+        lines += [f"  image: records/{sequence}/{name}.*" for name in IMAGES if name in opened]
     lines += ["", "EVERY LOGGED ACCESS TO THESE RECORDS"] + [
         f"  {line}" for line in story.accesses or ["none"]
     ]

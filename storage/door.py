@@ -176,7 +176,7 @@ class Door:
     def _images(self, sequence: int) -> dict[str, bytes]:
         leaf = self._store.leaf(sequence)
         return {
-            name: self._store.open_element(leaf, name).content for name in sorted(IMAGES & set(leaf.elements))
+            name: self._store.open_element(leaf, name).content for name in IMAGES if name in leaf.elements
         }
 
     def _audit(self, body: dict[str, Any]) -> dict[str, Any]:

@@ -50,7 +50,7 @@ def place(store: UnitStore, order: HoldOrder) -> LeafRef:
     demand_reads(store, order.records)
     written: list[Sealed] = []
     epoch = 0
-    images = sum(len(IMAGES & set(store.leaf(one).elements)) for one in order.records)
+    images = sum(len(set(IMAGES).intersection(store.leaf(one).elements)) for one in order.records)
     with store.lock:
         if images > MOST_STRAYS:
             with store.adding():  # a cut leaves more images without a record than an append does

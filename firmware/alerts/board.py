@@ -220,8 +220,8 @@ class AlertBoard:
             # what reads as that other plate is left out; one person never clears the entry's own
             self._cleared.add(cleared_name(alert.entry_digest, normal_plate(typed.plate)))
 
-    def recall(self, listed: Callable[[OpenAlert], ListEntry | None], at_us: int) -> list[OpenAlert]:
-        """Recall every open alert whose entry was withdrawn; those. Raises StorageError, OSError.
+    def follow_lists(self, listed: Callable[[OpenAlert], ListEntry | None], at_us: int) -> list[OpenAlert]:
+        """Recall every open alert whose entry was withdrawn, and show re-worded entries; those recalled.
 
         listed: the entry that now replaces the alert's; None where there is none. One that says it in other
         words is shown from now on.

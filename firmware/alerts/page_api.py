@@ -14,10 +14,10 @@ from firmware.alerts.board import AlertBoard, OpenAlert
 from firmware.alerts.sessions import Officer, PageSessions
 from storage.alert_life import AlertEvent, AlertStep, Fit, Outcome, compare, verdict_of
 from storage.errors import RecordError, RefusedError
+from storage.leaf import IMAGES
 from storage.ledger import Ledger
 from storage.plate_states import typed_state
 
-IMAGES = ("patch", "overview")
 MAX_TEXT = 200
 
 
@@ -58,7 +58,9 @@ class PageApi:
         )
         made = self._step(officer, number, AlertEvent.VIEWED)
         leaf = self._ledger.store.leaf(one.read)
-        return self._alert_row(made) | {"images": [name for name in IMAGES if name in leaf.elements]}
+        return self._alert_row(made) | {
+            "images": [name for name in reversed(IMAGES) if name in leaf.elements]
+        }
 
     def picture(self, officer: Officer, number: int, name: str) -> ImageAnswer:
         """An image of an alert that this officer has opened."""

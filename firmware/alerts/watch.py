@@ -133,7 +133,7 @@ class HotListWatch:
                 else:
                     self._report(f"hot_list_{one.what}", list=one.list_id, why=one.why)
             if any(one.what == "updated" for one in changes):
-                gone = self._board.recall(self._listed, self._now_us())
+                gone = self._board.follow_lists(self._listed, self._now_us())
                 if gone:
                     self._log.info("alerts_recalled", count=len(gone))
         except (StorageError, OSError) as error:

@@ -301,11 +301,11 @@ def test_two_entries_of_one_list_for_one_vehicle_are_two_alerts(make_car: MakeCa
     assert car.passes(seen("7XKR219")) == []
     assert [one.sightings for one in car.board.open_alerts()] == [2, 2]
     car.held = Held([armed], car.held.head)
-    (gone,) = car.board.recall(watching(car, time)._listed, time.now().us)
+    (gone,) = car.board.follow_lists(watching(car, time)._listed, time.now().us)
     assert gone.entry == lost
     reworded = replace(armed, color="blue")
     car.held = Held([reworded], car.held.head)
-    assert car.board.recall(watching(car, time)._listed, time.now().us) == []
+    assert car.board.follow_lists(watching(car, time)._listed, time.now().us) == []
     assert [one.entry for one in car.board.open_alerts() if not one.state.recalled] == [reworded]
 
 
@@ -369,12 +369,12 @@ def test_a_car_that_was_confirmed_and_dealt_with_raises_no_second_alert(
 def test_an_entry_that_is_withdrawn_recalls_its_open_alerts(make_car: MakeCar, time: SteppedTime) -> None:
     car = make_car()
     (alert,) = car.passes(seen("7XKR219"))
-    assert car.board.recall(lambda one: one.entry, time.now().us) == []
+    assert car.board.follow_lists(lambda one: one.entry, time.now().us) == []
     assert (alert.number, "entry changed") not in car.said
-    (recalled,) = car.board.recall(lambda _alert: None, time.now().us)
+    (recalled,) = car.board.follow_lists(lambda _alert: None, time.now().us)
     assert recalled.number == alert.number
     assert (alert.number, "recalled") in car.said
-    assert car.board.recall(lambda _alert: None, time.now().us) == []
+    assert car.board.follow_lists(lambda _alert: None, time.now().us) == []
     with pytest.raises(RefusedError, match="withdrawn"):
         car.step(alert, AlertEvent.VIEWED)
     assert len(car.passes(seen("7XKR219"))) == 1, "listed again, it is wanted again"
@@ -403,7 +403,7 @@ def test_an_entry_that_its_source_only_rewords_keeps_its_alert(
     (alert,) = car.passes(seen("7XKR219"))
     newer = replace(entry(), **change)  # type: ignore[arg-type]
     car.held = Held([newer], car.held.head)
-    gone = car.board.recall(watching(car, time)._listed, time.now().us)
+    gone = car.board.follow_lists(watching(car, time)._listed, time.now().us)
     assert [one.number for one in gone] == ([] if stays else [alert.number])
     if stays:
         assert car.board.find(alert.number).entry == newer

@@ -150,7 +150,7 @@ def build(reads: Sequence[OpenedRead], order: PackageOrder, maker: Maker) -> byt
 
 def manifests(reads: Sequence[OpenedRead], order: PackageOrder, maker: Maker) -> tuple[dict[str, bytes], str]:
     """(the images' manifests and their authority's certificate, why there are none)."""
-    images = [(at, one, name) for at, one in enumerate(reads) for name in sorted(IMAGES & set(one.elements))]
+    images = [(at, one, name) for at, one in enumerate(reads) for name in IMAGES if name in one.elements]
     if not images:
         return {}, "the package has no images"
     try:

@@ -97,7 +97,7 @@ from sync.department.journal.statements import (
     open_certificate,
     open_statement,
 )
-from sync.department.policy.roles import MANAGES_USERS, Role
+from sync.department.policy.roles import MANAGES_USERS, Role, roles_at
 from sync.root_file import Root
 
 MANY = (AlertKnown, AlertRecordsOpened, AlertStepTaken)  # a look at the list makes many
@@ -322,11 +322,8 @@ class Signers:
         return said
 
     def roles_of(self, user: str, at_us: int) -> tuple[Role, ...]:
-        """The roles that a person holds then: a designation that ended gives none."""
-        roles, ends_us = self.roles.get(user, ()), self.designations.get(user)
-        if ends_us is None or at_us < ends_us:
-            return roles
-        return tuple(role for role in roles if role is not Role.DESIGNEE)
+        """The roles that a person holds then."""
+        return roles_at(self.roles.get(user, ()), self.designations.get(user), at_us)
 
     def _demand_in_date(self, user: str, at_us: int) -> None:
         """After a password's longest time it opens nothing, nor does a passkey. Raises UnsignedError."""

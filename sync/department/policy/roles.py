@@ -28,6 +28,12 @@ class Role(StrEnum):
     VENDOR = "vendor"
 
 
+def roles_at(roles: Iterable[Role], designated_until_us: int | None, at_us: int) -> tuple[Role, ...]:
+    """The roles that a person holds then: a designation that ended gives none."""
+    over = designated_until_us is not None and at_us >= designated_until_us
+    return tuple(role for role in roles if not (over and role is Role.DESIGNEE))
+
+
 class Call(StrEnum):
     """Everything that can be asked of the desk by a person who is logged on."""
 

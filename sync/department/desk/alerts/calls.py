@@ -21,6 +21,7 @@ from storage.alert_life import (
     verdict_of,
 )
 from storage.errors import RecordError, RefusedError
+from storage.leaf import IMAGES
 from storage.plate_states import typed_state
 from storage.read_records import Alert
 from sync.department.content.alert_records import open_records
@@ -38,7 +39,6 @@ from sync.department.policy.roles import Call
 from sync.hot_lists.entry import ListEntry
 
 CLAUSE = "463.7"
-IMAGES = ("overview", "patch")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from storage.counts import counted
+from storage.leaf import IMAGES
 from storage.times import HOUR_US
 from sync.department.content.reads import parse_name
 from sync.department.desk.context import DeskContext
@@ -14,8 +15,6 @@ from sync.department.journal.entries import Entry, RequestAnswered
 from sync.department.journal.inquiry_entries import Access, Ground, InquiryAsked
 from sync.department.policy.refusals import DeskRefusal, NotYetError
 from sync.department.policy.roles import Call
-
-IMAGES = ("overview", "patch")
 
 
 def image(front: DeskContext, token: str, form: ImageForm) -> Images:

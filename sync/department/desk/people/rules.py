@@ -41,7 +41,7 @@ from sync.department.journal.entry_base import SYSTEM
 from sync.department.journal.person_entries import FreshProof
 from sync.department.policy.policy import Policy
 from sync.department.policy.refusals import DeskRefusal, NotYetError, demand, refuse_each
-from sync.department.policy.roles import SEARCHES, TAKES_TWO, Call, Role
+from sync.department.policy.roles import SEARCHES, TAKES_TWO, Call, Role, roles_at
 from sync.department.policy.system_terms import SecurityTerms
 
 READABLE = "abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # none that looks like another on paper
@@ -191,13 +191,11 @@ class Accounts:
             self.makings.append(Making(entry=entry.sequence, user=user, by=by, second=second, what=what))
 
     def roles_of(self, user: str, now_us: int) -> tuple[Role, ...]:
-        """The roles that an active account holds now: a designation that ended gives none."""
+        """The roles that an active account holds now."""
         account = self.accounts.get(user)
         if account is None or not account.active:
             return ()
-        ends = self.designations.get(user)
-        over = ends is not None and now_us >= ends
-        return tuple(role for role in account.roles if not (over and role is Role.DESIGNEE))
+        return roles_at(account.roles, self.designations.get(user), now_us)
 
     def may_review(self, policy: Policy, user: str) -> bool:
         """Whether an active account may judge findings."""
