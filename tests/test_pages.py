@@ -50,6 +50,15 @@ def test_every_link_of_a_page_leads_to_a_file(page: Path) -> None:
     assert [target for target in local if not (page.parent / target).exists()] == []
 
 
+@pytest.mark.parametrize("page", WRITTEN, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_line_of_prose_has_over_120_columns(page: Path) -> None:
+    """Tables, pictures and blocks of code are as wide as they must be."""
+    blocks = page.read_text(encoding="utf-8").split("```")
+    lines = "".join(blocks[::2]).splitlines()
+    prose = [line for line in lines if not line.startswith(("|", "![", "    "))]
+    assert [line for line in prose if len(line) > 120] == []
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_test_that_a_page_names_exists(page: Path) -> None:
     def defined(file: str, start: str, rest: str) -> bool:

@@ -13,12 +13,14 @@ from flipped import flip
 
 from storage.hot_list_file import MAGIC
 from sync.department.desk.due import CalendarForm, endings_now
-from sync.department.desk.endings import OF_PEOPLE, PASSES, SEEN_WITH, advice, soon
-from sync.department.desk.inquiry.forms import Answer, RunForm
+from sync.department.desk.endings import OF_PEOPLE, PASSES, SEEN_WITH, advice, of_people, soon
+from sync.department.desk.inquiry.forms import Answer, NothingForm, RunForm
 from sync.department.desk.owed import NOTICE_DAYS, Ending
+from sync.department.policy.policy_file import policy_digest
 from sync.department.policy.refusals import FormError
 from sync.department.policy.roles import Call, Role
 from sync.department.server.findings import standing
+from sync.department.server.open_desk import adopt_root
 
 Tokens = Callable[[str], str]
 ALL = {"chief", "super", "reviewer1"}  # compliance.read
@@ -187,3 +189,25 @@ def test_a_department_that_let_everything_lapse_recovers_by_its_own_people(depar
     assert isinstance(answer, Answer)
     assert not answer.unwitnessed
     assert problems(department) == ()
+
+
+def test_what_ends_is_announced_thirty_days_ahead_and_not_before(department: Department) -> None:
+    desk = department.desk
+
+    def kinds(day: int) -> set[str]:
+        found = of_people(desk.policy, desk.book)
+        return {one.kind for one in soon(desk.policy, found, department.clock.us + day * DAY_US)}
+
+    assert kinds(0) == set()
+    assert kinds(320) == set()
+    assert kinds(334) == {"password", "training", "designation", "policy"}
+    assert "password" not in kinds(365)
+
+
+def test_a_newer_policy_asks_for_its_review(department: Department, tokens: Tokens) -> None:
+    text = department.desk.policy_document.decode().replace("version = 2\n", "version = 3\n", 1)
+    root = department.new_root(policy_version=3, policy_digest=policy_digest(text.encode()))
+    adopt_root(department.home, department.desk, root, text.encode())
+    found = department.call("compliance/endings", tokens("super"), NothingForm())
+    assert {one.kind for one in found} == {"policy-training"}  # type: ignore[attr-defined]
+    assert "comm1" in {one.about for one in found}  # type: ignore[attr-defined]

@@ -32,6 +32,14 @@ def proposed(department: Department, name: str, token: str, form: Any) -> int:
     return made.entry
 
 
+def look_up(department: Department, token: str, number: str = GROUND.number, plate: str = "8XYZ123") -> int:
+    """A search for one plate under a case number; the number of its entry."""
+    form = RunForm(query=department.plate(plate), ground=replace(GROUND, number=number))
+    answer = department.call("inquiry/run", token, form)
+    assert isinstance(answer, Answer)
+    return answer.access
+
+
 def search(department: Department, token: str) -> Answer:
     """A search for one plate."""
     form = RunForm(query=department.plate("8XYZ123"), ground=GROUND)

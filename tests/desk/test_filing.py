@@ -1,0 +1,84 @@
+"""Filing look-ups by case, lists of people, and what a requester sees."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from desk_asking import look_up
+from desk_twins import GROUND, Department
+
+from sync.department.desk.inquiry.filing import read_filings
+from sync.department.desk.inquiry.forms import (
+    AskForm,
+    DeclineForm,
+    Entered,
+    FileCaseForm,
+    FiledMany,
+    FileManyForm,
+    Filing,
+    NothingForm,
+)
+from sync.department.desk.people.sheets import read_people, read_sign_in
+from sync.department.policy.refusals import FormError
+from sync.department.policy.roles import Role
+
+Tokens = Callable[[str], str]
+
+
+def test_requests_are_filed_by_case_and_by_import_all_or_none(department: Department, tokens: Tokens) -> None:
+    comm = tokens("comm1")
+    first = [look_up(department, comm) for _ in range(3)]
+    other = look_up(department, comm, "26-005555")
+    made = department.call(
+        "inquiry/file-case", comm, FileCaseForm(number="26-001234", rms_number="RMS-26-77")
+    )
+    assert made == FiledMany(filed=3)
+    assert [row.entry for row in department.call("inquiry/unfiled", comm, NothingForm())] == [other]  # type: ignore[attr-defined]
+    with pytest.raises(FormError):
+        department.call("inquiry/file-case", comm, FileCaseForm(number="26-001234", rms_number="RMS-26-77"))
+    lines = read_filings(f"access,rms_number\n{other},RMS-26-78\n{first[0]},RMS-26-79\n")
+    assert department.call("inquiry/file-many", comm, FileManyForm(filings=lines)) == FiledMany(filed=2)
+    size = department.desk.log.size()
+    bad = (Filing(access=first[1], rms_number="RMS-26-80"), Filing(access=0, rms_number="RMS-26-81"))
+    with pytest.raises(FormError):
+        department.call("inquiry/file-many", comm, FileManyForm(filings=bad))
+    kinds = {entry.note.KIND for entry in department.desk.log.entries(size)}
+    assert "filed" not in kinds
+
+
+@pytest.mark.parametrize("text", ["", "a,b\n1,2\n", "rms_number\nRMS-1\n", "access,rms_number\nx,RMS-1\n"])
+def test_what_is_no_export_of_rms_numbers_is_refused(text: str) -> None:
+    with pytest.raises(FormError):
+        read_filings(text)
+
+
+def test_a_requester_sees_what_waits_and_why_one_was_declined(department: Department, tokens: Tokens) -> None:
+    form = AskForm(query=department.plate("8XYZ123"), ground=GROUND)
+    first = department.call("inquiry/request", tokens("officer1"), form)
+    second = department.call("inquiry/request", tokens("officer1"), form)
+    assert isinstance(first, Entered)
+    assert isinstance(second, Entered)
+    department.call(
+        "inquiry/decline", tokens("comm1"), DeclineForm(request=first.entry, reason="no such case")
+    )
+    rows = department.call("inquiry/requests", tokens("officer1"), NothingForm())
+    assert [(one.request, one.state, one.reason) for one in rows] == [  # type: ignore[attr-defined]
+        (second.entry, "waiting", ""),
+        (first.entry, "declined", "no such case"),
+    ]
+    assert department.call("inquiry/requests", tokens("analyst1"), NothingForm()) == ()
+
+
+def test_lists_of_people_name_the_line_that_is_wrong(tmp_path: Path) -> None:
+    good = b"user,name,roles\no1,Officer One,sworn-officer\nd1,Disp One,dispatcher;ccat\n"
+    assert read_people(good)[1] == ("d1", "Disp One", (Role.DISPATCHER, Role.CCAT))
+    assert read_sign_in(b"user\no1\nd1\n") == ("o1", "d1")
+    assert read_sign_in(b"user,signed\no1,x\nd1,\nd2, \nd3,yes\n") == ("o1", "d3")
+    for bad in (b"", b"user\n", b"name\nx\n", b"user\nNOT A USER\n", b"\xff", b"user,signed\no1,\n"):
+        with pytest.raises(FormError):
+            read_sign_in(bad)
+    for bad in (b"user,name,roles\no1,,sworn-officer\n", b"user,name,roles\no1,O,king\n"):
+        with pytest.raises(FormError, match="line 2"):
+            read_people(bad)
