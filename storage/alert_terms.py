@@ -96,7 +96,7 @@ class AlertTerms:
 
     def category_of(self, word: str) -> CategoryTerms | None:
         """The category that a source's word names; None for one that the policy does not allow."""
-        wanted = " ".join(word.casefold().replace("_", " ").replace("-", " ").split())
+        wanted = _plain(word)
         for one in self.categories:
             if wanted in {one.id.replace("-", " "), *(_plain(word) for word in one.accepts)}:
                 return one

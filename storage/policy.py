@@ -71,9 +71,9 @@ class NoReadZone:
     corners: tuple[tuple[float, float], ...]
 
     def check(self) -> None:
-        where = f"policy.no_read_zones.{self.id[:32]}"
         if not TERM_ID.fullmatch(self.id):
             raise RecordError("an id is small letters, digits and -", where="policy.no_read_zones")
+        where = f"policy.no_read_zones.{self.id}"
         if not 3 <= len(self.corners) <= MAX_CORNERS:
             raise RecordError(f"has {len(self.corners)} corners where 3 to {MAX_CORNERS} belong", where=where)
         for latitude, longitude in self.corners:

@@ -42,5 +42,5 @@ def write_package(target: Path, content: Mapping[str, bytes]) -> None:
         with contextlib.suppress(OSError):
             shutil.rmtree(beside)
         raise PackageError(
-            f"cannot be written: {error.strerror or error}", where=str(target), cure="use another medium"
+            f"cannot be written: {error.strerror}", where=str(target), cure="use another medium"
         ) from None

@@ -75,7 +75,6 @@ class HomeCheck:
                 report.add(where, f"covers {size} records, but the log has {frontier.size}", frontier.size)
         self._state(frontier.size, content)
         self._nodes(frontier.size)
-        self.blobs.close()
         check_images(self.home, self.book, self.named, report, images_ahead=self.images_ahead)
         if content is not None:
             with caught(report, SLOT):

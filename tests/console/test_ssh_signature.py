@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from storage.ssh_signature import SshPublicKey, SshSignatureError, from_armor, sign, verify
+from storage.ssh_signature import SshPublicKey, SshSignatureError, _mpint, from_armor, sign, verify
 
 MESSAGE = b"alpr console login 1\nunit-7\n"
 KEYS: dict[str, ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey] = {
@@ -156,3 +156,10 @@ def test_what_is_no_armor_is_refused_with_the_reason(text: str, error: str) -> N
 def test_an_armor_of_one_line_and_of_the_most_characters_is_read() -> None:
     shortest = "-----BEGIN SSH SIGNATURE-----\n AAAA \n-----END SSH SIGNATURE-----"
     assert from_armor(shortest) == from_armor(shortest.ljust(8192)) == bytes(3)
+
+
+@pytest.mark.parametrize("data", [b"", b"\x80", b"\0" * 68])
+def test_a_number_of_a_signature_has_1_to_67_bytes_and_is_not_negative(data: bytes) -> None:
+    with pytest.raises(SshSignatureError, match="a number of the signature is malformed"):
+        _mpint(data)
+    assert _mpint(b"\x7f" + bytes(66)) == 0x7F << 528

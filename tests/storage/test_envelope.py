@@ -70,6 +70,8 @@ def test_other_encodings_are_refused(data: str) -> None:
 
 
 def test_oversize_is_refused_before_it_is_parsed() -> None:
+    with pytest.raises(EnvelopeError, match="1048577 bytes where at most 1048576 are allowed"):
+        envelope.decode(bytes((1 << 20) + 1))
     with pytest.raises(EnvelopeError, match="at most 10"):
         envelope.decode(b"\x00" * 11, limit=10)
 

@@ -172,3 +172,33 @@ def test_a_purge_of_nothing_or_before_another_has_ended_is_refused(ledger: Ledge
     purge._intend(store, purged(store, read), "test")
     with pytest.raises(LedgerError, match="purge: another purge is not ended"):
         purge.carry_out(store, purged(store, read), by="test")
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+def test_a_purge_that_was_cut_is_no_finding_and_the_next_start_ends_it(
+    ledger: Ledger, home: Path, slot: LoopbackSlot, time: SteppedTime, steps: int
+) -> None:
+    """Before the slot turned it is abandoned, and nothing is lost; after that it is carried on."""
+    (read,), (kept,) = add_reads(ledger, time, 1), add_reads(ledger, time, 1, hit=True)
+    store = ledger.store
+    sequence, intent, kek = purge._intend(store, purged(store, read), "test")
+    assert kek is not None
+    if steps == 2:
+        purge._turn_slot(store, intent, kek)
+    report = check(home, slot)
+    assert (report.ok, report.slot_checked) == (True, True), report.findings
+    assert report.notes == ["a purge was begun and not ended; the next start ends it"]
+    store.close()
+    ledger.closed = True
+    again = Ledger.open(home, slot, time, boot=time.boot)
+    assert again.store.book.pending is None
+    assert ((sequence, "keyring") in rows(again.store)) is (steps == 2)
+    assert again.read(kept).text
+    if steps == 1:
+        assert again.read(read).text
+    else:
+        with pytest.raises(KeyLostError):
+            again.read(read)
+    again.close()
+    report = check(home, slot)
+    assert (report.ok, report.notes, report.purged_records) == (True, [], steps - 1)

@@ -83,6 +83,7 @@ def test_what_a_step_threw_away_is_gone_from_file_and_write_ahead_log(
     turn_back(path)
     database = schema.connect(path)
     schema.migrate(database, 1)
+    assert path.with_name(path.name + "-wal").stat().st_size == 0
     with database.atomic():
         database.conn.execute("DELETE FROM elements WHERE sequence = ?", (sequence,))
     database.conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storage import day_keys, sealing
-from storage.errors import SealError
+from storage.errors import KeyLostError, SealError
 from storage.times import DAY_US
 
 KEY, LOG = bytes(range(32)), b"L" * 32
@@ -64,6 +64,9 @@ def test_the_day_key_of_the_day_is_taken_and_past_the_last_the_last() -> None:
     keys = [day_keys.DayKey.of(d, ec.generate_private_key(ec.SECP256R1())) for d in (10, 11, 12)]
     assert day_keys.key_for(keys, 11 * DAY_US + 5).day == 11
     assert day_keys.key_for(keys, 99 * DAY_US).day == 12
+    assert day_keys.key_for(keys[::-1], 0).day == 10
+    with pytest.raises(KeyLostError, match="no day key of the department"):
+        day_keys.key_for([], 0)
 
 
 def test_a_sealed_element_has_the_form_that_the_page_describes() -> None:

@@ -8,8 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from storage import codec, sealing, search
+from storage.epochs import EpochFacts
 from storage.errors import SealError
 from storage.ledger import Ledger
+from storage.record_base import KeyClass
+from storage.search import UnitQuery
+from storage.times import HOUR_US
 
 PLATES = st.text("ABCXYZ0189?", min_size=1, max_size=16)
 
@@ -52,3 +56,42 @@ def test_a_damaged_text_stops_a_look_up_and_is_named(ledger: Ledger, time: Stepp
     epochs = [one for one in store.book.epochs.values() if one.epoch in store.live]
     with pytest.raises(SealError, match=f"record {sequence}, text"):
         list(search.find_texts(store.home, epochs, store.live, store.log_id, "ABC"))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "found"),
+    [
+        (None, "7XKR219", (True, True)), ("7XKR219", "7XKR219", (True, True)),
+        ("7XKR219", "7XKR218", (False, False)), ("7XKR21?", "7XKR218", (True, True)),
+        ("7XKR218", "7XKR21?", (True, False)), ("???????", "7XKR21?", (True, False)),
+        ("7XKR21", "7XKR219", (False, False)), ("7XKR2190", "7XKR219", (False, False)),
+        ("?", "", (False, False)),
+    ],
+)  # fmt: skip
+def test_a_sign_that_was_not_read_matches_any_and_is_not_exact(
+    pattern: str | None, text: str, found: tuple[bool, bool]
+) -> None:
+    assert search.matches(pattern, text) == found
+
+
+OPENED = EpochFacts(1, KeyClass.READ, 10 * HOUR_US, "kek", 1)
+ENDED = EpochFacts(1, KeyClass.HIT, 10 * HOUR_US, "kek", 1, closed=True, closed_us=20 * HOUR_US)
+
+
+@pytest.mark.parametrize(
+    ("facts", "since_us", "until_us", "asked"),
+    [
+        (OPENED, 0, 9 * HOUR_US, False), (OPENED, 0, 9 * HOUR_US + 1, True),
+        (OPENED, 99 * HOUR_US, 100 * HOUR_US, True), (ENDED, 21 * HOUR_US, 99 * HOUR_US, True),
+        (ENDED, 21 * HOUR_US + 1, 99 * HOUR_US, False),
+        (EpochFacts(2, KeyClass.READ, 0, "kek", 1), 0, 99, False),  # no key of it is here
+        (EpochFacts(1, KeyClass.AUDIT, 0, "kek", 1), 0, 99, False),
+        (EpochFacts(1, KeyClass.HOLD, 0, "kek", 1), 0, 99, False),
+        (EpochFacts(1, KeyClass.READ, 0, "kek", 1, purged_by=9), 0, 99, False),
+    ],
+)  # fmt: skip
+def test_a_look_up_opens_the_epochs_of_its_time_and_an_hour_about_it(
+    facts: EpochFacts, since_us: int, until_us: int, asked: bool
+) -> None:
+    query = UnitQuery(plate=None, since_us=since_us, until_us=until_us)
+    assert search.candidates({facts.epoch: facts}, {1: bytes(32)}, query) == [facts] * asked

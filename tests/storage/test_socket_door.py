@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import sqlite3
 import stat
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from custody_twins import PLATE, SteppedTime, add_reads, query_body
@@ -16,7 +18,7 @@ from storage.door import Door
 from storage.errors import LedgerError, RecordError, RefusedError
 from storage.home import Home
 from storage.ledger import Ledger
-from storage.socket_door import DoorServer, _receive, ask, short_name
+from storage.socket_door import DoorServer, _receive, ask, is_served, private_umask, short_name
 
 
 @pytest.fixture
@@ -124,3 +126,28 @@ def test_a_malformed_request_does_no_harm(served: Home, request_bytes: bytes) ->
         connection.settimeout(PATIENCE_S)
         connection.recv(4096)
     assert ask(served, "status", {})["records"] > 0
+
+
+def test_the_folder_of_a_socket_is_let_go_with_its_short_name(tmp_path: Path) -> None:
+    with short_name(tmp_path / "door.sock") as name:
+        folder = Path(name).parent
+        assert (folder.samefile(tmp_path), Path(name).name) == (True, "door.sock")
+    assert not (folder.exists() and folder.samefile(tmp_path))
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o077])
+def test_a_private_umask_ends_with_its_block(umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        with private_umask():
+            assert os.umask(0o177) == 0o177
+        assert os.umask(umask) == umask
+    finally:
+        os.umask(before)
+
+
+def test_a_home_is_served_while_a_server_answers(served: Home, tmp_path: Path) -> None:
+    assert is_served(served)
+    assert not is_served(Home(tmp_path / "other"))
+    (tmp_path / "other" / "store").mkdir(parents=True)
+    assert not is_served(Home(tmp_path / "other"))

@@ -1,0 +1,68 @@
+"""Sealed images as files: each under its digest in its epoch's folder, and nothing else among them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from storage.blobs import Blobs
+from storage.errors import LedgerError
+from storage.sealing import Sealed
+
+
+def sealed(data: bytes) -> Sealed:
+    return Sealed("patch", bytes(32), hashlib.sha256(data).digest(), data)
+
+
+@pytest.fixture
+def blobs(tmp_path: Path) -> Iterator[Blobs]:
+    made = Blobs(tmp_path)
+    yield made
+    made.close()
+
+
+def test_an_image_is_read_as_it_was_written_and_an_epoch_without_a_folder_has_none(blobs: Blobs) -> None:
+    one, two = sealed(b"1"), sealed(b"2")
+    assert (blobs.names(7), list(blobs.epochs()), blobs.drop(7)) == (set(), [], 0)
+    blobs.put(7, [one, two])
+    assert (blobs.names(7), list(blobs.epochs())) == ({one.digest.hex(), two.digest.hex()}, [7])
+    assert (blobs.get(7, one.digest), blobs.path(7, one.digest).parent.name) == (b"1", "00000007")
+    blobs.discard(7, [one])
+    assert blobs.names(7) == {two.digest.hex()}
+    with pytest.raises(LedgerError, match="a sealed image is missing"):
+        blobs.get(7, one.digest)
+    blobs.path(7, two.digest).write_bytes(b"3")
+    with pytest.raises(LedgerError, match="a sealed image was altered"):
+        blobs.get(7, two.digest)
+    assert (blobs.drop(7), list(blobs.epochs())) == (1, [])
+
+
+@pytest.mark.parametrize("name", ["1", "000000001", "0000000a", "notes.txt"])
+def test_what_is_no_epochs_folder_is_named(blobs: Blobs, name: str) -> None:
+    (blobs.folder / name).mkdir()
+    with pytest.raises(LedgerError, match=f"{name}: does not belong among the blobs"):
+        list(blobs.epochs())
+
+
+def test_a_file_with_an_epochs_name_is_named(blobs: Blobs) -> None:
+    (blobs.folder / "00000001").touch()
+    with pytest.raises(LedgerError, match="does not belong among the blobs"):
+        list(blobs.epochs())
+
+
+def test_strays_are_moved_and_a_folder_goes_once_it_is_empty(blobs: Blobs, tmp_path: Path) -> None:
+    one, two = sealed(b"1"), sealed(b"2")
+    blobs.put(7, [one, two])
+    into = tmp_path.parent / "strays" / "7"
+    assert blobs.set_aside(7, {one.digest.hex()}, into) == 1
+    assert (blobs.names(7), [path.name for path in into.iterdir()]) == (
+        {two.digest.hex()},
+        [one.digest.hex()],
+    )
+    assert blobs.set_aside(7, set(), into) == 0
+    assert blobs.names(7)
+    assert blobs.set_aside(7, {two.digest.hex()}, into) == 1
+    assert (list(blobs.epochs()), blobs.set_aside(7, set(), into)) == ([], 0)

@@ -1,0 +1,109 @@
+"""Where a home is, what is missing of it, and who may write it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from storage.checkpoint import NoteKey
+from storage.errors import DamagedError, HomeLockedError, LedgerError, NoHomeError, NotOwnerError
+from storage.home import Home, HomeLock, need_own, owner_of
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> Home:
+    (tmp_path / "store").mkdir()
+    return Home(tmp_path)
+
+
+def test_a_home_is_its_folder_or_the_folder_of_its_ledger(tmp_path: Path) -> None:
+    assert Home(tmp_path).folder == tmp_path / "store"
+    (tmp_path / "ledger.sqlite3").touch()
+    assert Home(tmp_path).folder == tmp_path
+    (tmp_path / "store").mkdir()
+    assert Home(tmp_path).folder == tmp_path / "store"
+
+
+def test_images_without_their_ledger_are_a_damaged_home_and_nothing_is_none(bare: Home) -> None:
+    for images in (False, True):
+        if images:
+            bare.blobs.mkdir()
+        assert not bare.is_rest()
+        with pytest.raises(NoHomeError, match="no unit is here"):
+            bare.need()
+    (bare.blobs / "00000001").mkdir()
+    assert bare.is_rest()
+    with pytest.raises(DamagedError, match="is gone, and sealed images of it are here"):
+        bare.need()
+    bare.database.touch()
+    assert (bare.exists(), bare.is_rest()) == (True, False)
+    bare.need()
+
+
+@pytest.mark.parametrize(
+    ("data", "error"), [(None, "cannot be read: No such file"), (b"\xff", "is no text"), (b" \n", "is empty")]
+)
+def test_a_slot_uri_that_says_nothing_is_named_with_its_cure(
+    bare: Home, data: bytes | None, error: str
+) -> None:
+    if data is not None:
+        bare.slot_uri.write_bytes(data)
+    with pytest.raises(LedgerError, match=error) as refused:
+        bare.read_slot_uri()
+    assert refused.value.cure.startswith("write its one line again")
+    bare.slot_uri.write_text(" file:slot\n")
+    assert bare.read_slot_uri() == "file:slot"
+    bare.slot_uri.write_text("f" * 4096)
+    assert len(bare.read_slot_uri()) == 4096
+    bare.slot_uri.write_text("f" * 4097)
+    with pytest.raises(LedgerError, match="is larger than 4096 bytes"):
+        bare.read_slot_uri()
+
+
+def test_a_public_key_is_read_or_its_file_named(bare: Home) -> None:
+    key = NoteKey("log", Ed25519PrivateKey.generate().public_key())
+    for data in (None, b"\xff", b"log+0+A"):
+        if data is not None:
+            bare.public_key.write_bytes(data)
+        with pytest.raises(LedgerError, match=r"log\.pub: cannot be read"):
+            bare.read_public_key()
+    bare.public_key.write_text(key.text() + "\n")
+    assert bare.read_public_key().text() == key.text()
+
+
+def test_one_writer_holds_a_home_and_lets_it_go(bare: Home) -> None:
+    assert not bare.is_written()  # there is no lock yet
+    lock = HomeLock(bare)
+    assert bare.is_written()
+    with pytest.raises(HomeLockedError, match="another process writes this home"):
+        HomeLock(bare)
+    lock.release()
+    assert not bare.is_written()
+    HomeLock(bare).release()
+    assert (bare.folder / "lock").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    ("caller", "owner", "refused"), [(0, 1234, True), (0, 0, False), (1234, 1234, False), (1234, 0, False)]
+)
+def test_root_writes_no_home_of_another_user(
+    bare: Home, monkeypatch: pytest.MonkeyPatch, caller: int, owner: int, refused: bool
+) -> None:
+    class Owned(type(bare.root)):  # type: ignore[misc]
+        def stat(self, **_words: bool) -> os.stat_result:
+            return os.stat_result((0o40700, 0, 0, 1, owner, 0, 0, 0, 0, 0))
+
+    monkeypatch.setattr(os, "geteuid", lambda: caller)
+    root = Owned(bare.root)
+    if not refused:
+        need_own(root)
+        return
+    with pytest.raises(NotOwnerError, match="belongs to #1234, and root would leave files"):
+        need_own(root)
+    assert owner_of(root) == "#1234"
+    with pytest.raises(NotOwnerError):
+        HomeLock(Home(root))
+    assert not bare.is_written()
