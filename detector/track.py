@@ -83,6 +83,7 @@ class Tracker:
         self._spared: dict[PlateBox, LiveTrack] = {}
         self._met: set[tuple[int, int]] = set()  # passes that one frame showed both
         self._near: set[tuple[int, int]] = set()  # one began where the other was missed
+        self._wholes: dict[int, LiveTrack] = {}  # by pass: the one of whose plate it shows a part
 
     def wants_text(self, box: PlateBox) -> bool:
         """False when the pass that this box continues is settled: reading it again would be wasted.
@@ -128,6 +129,7 @@ class Tracker:
             if column not in taken:
                 self._begin(sighting, present, changes)
         self._join_torn(present, changes)
+        self._find_parts(present)
         self._spared = {}
         live = tuple(_live(track) for track in self._tracks)
         return TrackStep(
@@ -192,6 +194,7 @@ class Tracker:
             ids = {track.pass_id for track in self._tracks}
             self._met = {pair for pair in self._met if ids.issuperset(pair)}
             self._near = {pair for pair in self._near if ids.issuperset(pair)}
+            self._wholes = {one: whole for one, whole in self._wholes.items() if one in ids}
 
     def _rests_of(self, track: LiveTrack, time_us: int) -> list[LiveTrack]:
         """What was first or last seen of a pass that ends, as another pass: misread, for it was far away.
@@ -199,10 +202,17 @@ class Tracker:
         It outlives the pass, which drove out of the picture or ended a moment before it, and would be
         reported as a second vehicle.
         """
-        return [
+        fragments = [
+            other
+            for other in self._tracks
+            if self._wholes.get(other.pass_id) is track
+            and time_us - other.motion.last_us >= self._pace.gap_us
+        ]
+        return fragments + [
             other
             for other in self._tracks
             if other is not track
+            and other not in fragments
             and other.rival is None
             and _apart_us(track, other) > 0
             and time_us - other.motion.last_us >= self._pace.gap_us
@@ -229,7 +239,7 @@ class Tracker:
         if track.rival is not None:
             changes.dropped.append(track.rival.pass_id)  # one reading without a gap: a glint
         whole = self._whole_of(track) or self._torn_from(track)
-        nearer = None if whole is not None else self._nearer_of(track)
+        nearer = None if whole is not None else self._nearer_of(track) or self._wholes.get(track.pass_id)
         if whole is not None:
             whole.absorb(track)
             changes.dropped.append(track.pass_id)
@@ -331,6 +341,17 @@ class Tracker:
                 self._tracks.remove(gone)
                 return  # a frame tears at most one off
 
+    def _find_parts(self, present: list[LiveTrack]) -> None:
+        """Remembers which missed passes show a part of a present one's plate, while its place is known.
+
+        An obstacle across a plate leaves two boxes, of which only one grows into the whole.
+        """
+        for part in self._tracks:
+            if part not in present and part.pass_id not in self._wholes:
+                whole = next((track for track in present if _shows_part(part, track)), None)
+                if whole is not None:
+                    self._wholes[part.pass_id] = whole
+
     def _begin(self, sighting: Sighting, present: list[LiveTrack], changes: _Changes) -> None:
         """A sighting that no pass expected: a new one, unless it repeats a plate that is in this frame."""
         reading = sighting.reading
@@ -401,6 +422,16 @@ def _shown_twice(track: LiveTrack, box: PlateBox, reading: PlateReading) -> bool
         apart = math.dist(track.motion.box.center, box.center)
         return apart <= _DOUBLE_WIDTHS * max(track.motion.box.width_px, box.width_px)
     return overlap(track.motion.box, box) and track.likeness(reading) in ("same", "misread", "unclear")
+
+
+def _shows_part(fragment: LiveTrack, track: LiveTrack) -> bool:
+    """Whether a pass is a part of another's plate: of its text, and where that plate was at the time."""
+    if not is_part(fragment.vote.leader, track.vote.leader):
+        return False
+    x, y, width = track.motion.predicted(fragment.motion.last_us)
+    box = fragment.motion.box
+    inside = abs(box.center[0] - x) <= width / 2 and abs(box.center[1] - y) <= box.height_px / 2
+    return inside and box.width_px < width
 
 
 def _live(track: LiveTrack) -> LivePass:

@@ -156,6 +156,26 @@ def test_a_plate_boxed_twice_is_still_one_pass() -> None:
     assert texts(replay.finish()) == ["7ABC123"]
 
 
+@pytest.mark.parametrize("away", [0, 3])
+@pytest.mark.parametrize("then", ["waits", "leaves", "stays"])
+def test_what_an_obstacle_left_of_a_plate_is_part_of_its_pass(away: int, then: str) -> None:
+    """A post across the plate makes two boxes of it, read apart, before the whole plate shows."""
+    replay = Replay(fps=10)
+    for step in range(14):
+        x = 480 + away * step
+        parts = [near("6XYZ", x, 330, 62), near("348", x + 70, 331, 50)]
+        replay.look(*(parts if step < 6 else [near("6XYZ348", x + 32, 330, 126)]))
+    for step in range(60):
+        if then == "leaves" and step < 8:
+            replay.look(near("6XYZ348", 512 + 13 * away + 100 * step, 330, 126))
+        elif then == "stays":
+            replay.look(near("6XYZ348", 512 + 13 * away, 330, 126))
+        else:
+            replay.show()
+    (seen,) = replay.finish()
+    assert (seen.text.text, seen.first_us) == ("6XYZ348", replay.step_us)
+
+
 @pytest.mark.parametrize(("one", "other"), [("7ABC123", "7ABC123"), ("7ABC101", "7ABCI01")])
 @pytest.mark.parametrize("fps", [2, 10, 30])
 def test_a_plate_and_its_copy_on_another_vehicle_are_two_passes(one: str, other: str, fps: int) -> None:
