@@ -79,4 +79,48 @@ ROOMS: Mapping[str, Room] = {
                "tests/console/test_service.py", "tests/console/test_failed_logins.py",
                "tests/console/test_hostile_line.py"),
     ),
+    "arrival": Room(  # what is behind the receiver, and what travels
+        modules=("sync/department/units/arrival.py", "sync/department/units/closed_arrival.py",
+                 "sync/department/units/destructions.py", "sync/department/store/partials.py",
+                 "sync/closed_*.py", "sync/destruction.py", "sync/messages.py", "sync/parcels.py",
+                 "sync/pieces.py"),
+        tests=("tests/sync/test_receiver*.py", "tests/sync/test_closed_logs.py",
+               "tests/sync/test_destruction.py", "tests/sync/test_messages.py", "tests/sync/test_pieces.py",
+               "tests/sync/test_alerts_ahead.py", "tests/sync/test_uplink_steps.py"),
+    ),
+    "alerts": Room(  # matches, visits, the board and the logon in the car
+        modules=tuple(f"firmware/alerts/{name}.py" for name in (
+            "agreement", "board", "cleared", "episodes", "likelihood", "logon_guard", "matching", "recorded",
+            "sessions", "watch",
+        )),
+        tests=tuple(f"tests/alerts/test_{subject}.py" for subject in (
+            "alert_bounds", "board", "cases_in_car", "early", "episodes", "likelihood", "logon_guard",
+            "matching", "page_strangers", "set_back",
+        )),
+    ),
+    "lists": Room(  # hot lists from their source to the car, and the department's own
+        modules=("sync/hot_lists/*.py", "sync/department/units/hot_lists.py",
+                 "sync/department/units/outgoing_list.py", "sync/department/desk/documents/l*.py",
+                 "sync/department/desk/documents/own_entries.py"),
+        without=("sync/hot_lists/__init__.py",),
+        tests=("tests/hot_lists/test_*.py", "tests/alerts/test_matching.py",
+               *(f"tests/desk/test_{subject}.py" for subject in (
+                   "hot_lists", "local_lists", "lists_set_back", "own_entries", "own_list_races",
+                   "own_proposals",
+               ))),
+    ),
+    "proofs": Room(  # who acted, by which key, over which log: at the key service, the witness, the logon
+        modules=("sync/root_file.py", *(f"sync/department/{name}.py" for name in (
+            "content/followed_log", "content/key_guard", "content/opened_list", "content/proven_door",
+            "journal/made_by", "journal/passkeys", "journal/proven_uses", "journal/publisher",
+            "journal/second_hands", "journal/signed_forms", "journal/signed_roster", "journal/signers",
+            "journal/statements", "journal/witness", "desk/logons", "desk/sessions", "server/unit_office",
+        ))),
+        tests=("tests/desk/test_attack_*.py",
+               *(f"tests/desk/test_{subject}.py" for subject in (
+                   "followed_log", "fresh_proof", "guarded_keys", "heads", "hourly", "held_check", "office",
+                   "one_hand", "passkeys", "person_keys", "root_file", "second_person", "unit_office",
+                   "witness",
+               ))),
+    ),
 }  # fmt: skip
