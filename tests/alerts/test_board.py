@@ -338,7 +338,7 @@ def test_a_read_that_comes_before_the_lists_refresh_continues_the_reworded_entry
     car.held = Held([newer], car.held.head)
     assert car.passes(seen("7XKR219")) == []
     assert (car.board.find(alert.number).entry, car.said[-1]) == (newer, (alert.number, "entry changed"))
-    assert car.board.recall(watching(car, time)._listed, time.now().us) == []
+    assert car.board.follow_lists(watching(car, time)._listed, time.now().us) == []
 
 
 def test_two_open_alerts_of_one_entry_are_both_reworded_and_neither_recalled(
@@ -351,8 +351,36 @@ def test_two_open_alerts_of_one_entry_are_both_reworded_and_neither_recalled(
     car.passes(seen("7XKR219"))
     newer = replace(entry(), reason="ARMED")
     car.held = Held([newer], car.held.head)
-    assert car.board.recall(watching(car, time)._listed, time.now().us) == []
+    assert car.board.follow_lists(watching(car, time)._listed, time.now().us) == []
     assert [one.entry for one in car.board.open_alerts()] == [newer, newer]
+
+
+def test_new_words_reach_the_open_alerts_of_their_entry_and_no_other(
+    make_car: MakeCar, time: SteppedTime
+) -> None:
+    other = entry("8ABC123")
+    car = make_car(entry(), other)
+    (recalled,) = car.passes(seen("7XKR219"))
+    time.run(HOUR_US)
+    (alert,) = car.passes(seen("7XKR219"))
+    (beside,) = car.passes(seen("8ABC123"))
+    car.step(recalled, AlertEvent.RECALLED, user="", text="the entry was withdrawn")
+    newer = replace(entry(), reason="ARMED")
+    assert car.board._reword(alert.visit, newer) == [
+        replace(alert, entry=newer, entry_digest=digest_of(newer.to_bytes()))
+    ]
+    assert [car.board.find(one.number).entry for one in (recalled, alert, beside)] == [entry(), newer, other]
+
+
+def test_a_match_that_is_silent_by_itself_keeps_its_reasons_after_a_check(
+    make_car: MakeCar, time: SteppedTime
+) -> None:
+    car = make_car()
+    (alert,) = car.passes(seen("7XKR219"))
+    assert car.check(alert, "7XKR21S") is AlertAnswer.WRONG_CHARACTER
+    car.step(alert, AlertEvent.CLOSED, outcome=Outcome.UNFOUNDED)
+    time.run(MINUTE_US)
+    assert [one.match.silent for one in car.passes(far("7XKR219", "8"))] == [("score",)]
 
 
 def test_a_car_that_was_confirmed_and_dealt_with_raises_no_second_alert(

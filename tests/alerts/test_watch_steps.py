@@ -1,0 +1,217 @@
+"""The watch over the lists, beside lists and a board in memory: what it reports, recalls and counts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from alert_twins import HEAD, KNOWN, NOW_US, Held, entry, plate_box, seen
+
+from firmware.alerts.watch import HotListWatch, ListHealth
+from firmware.frames.pipeline import EndedPass
+from storage.alert_terms import DEFAULT_ALERTS
+from storage.errors import LedgerError
+from storage.times import HOUR_US
+from sync.hot_lists.document import ListHead
+from sync.hot_lists.entry import ListEntry
+
+
+def change(what: str, list_id: str = "doj") -> SimpleNamespace:
+    return SimpleNamespace(what=what, list_id=list_id, sequence=2, count=3, why="damaged")
+
+
+@dataclass
+class Shelf:
+    """The lists that are held; `changes`: what each refresh finds."""
+
+    lists: list[Held]
+    changes: list[list[SimpleNamespace]] = field(default_factory=list)
+    missing: tuple[str, ...] = ()
+    error: Exception | None = None
+    dropped: int = 0
+
+    def drop_unreadable(self) -> None:
+        self.dropped += 1
+
+    def refresh(self) -> list[SimpleNamespace]:
+        if self.error is not None:
+            raise self.error
+        return self.changes.pop(0) if self.changes else []
+
+    def cleared(self) -> frozenset[bytes]:
+        return frozenset()
+
+    def muted(self) -> frozenset[str]:
+        return frozenset({"SVS"}) if self.dropped else frozenset()
+
+
+class Torn(Held):
+    def find(self, key: int) -> list[bytes]:
+        raise OSError("the card")
+
+
+class Board:
+    """`gone`: what a recall finds."""
+
+    def __init__(self) -> None:
+        self.calls: list[object] = []
+        self.alerts: list[Any] = []
+        self.gone: list[object] = []
+        self.error: Exception | None = None
+
+    def raise_alerts(self, read: int, found: Sequence[Any], at_us: int) -> None:
+        self.calls.append((read, len(found), at_us))
+        if self.error is not None:
+            raise self.error
+
+    def follow_lists(self, _listed: object, now_us: int) -> list[object]:
+        self.calls.append(now_us)
+        return self.gone
+
+    def open_alerts(self) -> list[Any]:
+        return self.alerts
+
+
+class Bench:
+    def __init__(self, *lists: Held, sure_us: int = NOW_US) -> None:
+        self.said: list[tuple[str, str, dict[str, object]]] = []
+        self.shelf, self.board = Shelf(list(lists)), Board()
+
+        def said(level: str) -> Any:
+            return lambda event, **facts: self.said.append((level, event, facts))
+
+        log = SimpleNamespace(info=said("info"), warning=said("warning"), error=said("error"))
+        self.watch = HotListWatch(
+            cast(Any, self.shelf), cast(Any, SimpleNamespace(all=frozenset())), cast(Any, self.board),
+            terms=lambda: DEFAULT_ALERTS, known_states=KNOWN, now_us=lambda: NOW_US, sure_us=lambda: sure_us,
+            log=cast(Any, log),
+        )  # fmt: skip
+
+    def events(self) -> list[tuple[str, str]]:
+        found, self.said = [(level, event) for level, event, _ in self.said], []
+        return found
+
+
+def a_pass(text: str = "7XKR219", frames: int = 2) -> EndedPass:
+    vehicle = SimpleNamespace(text=seen(text), best_box=plate_box(), frames_voted=frames)
+    return cast(EndedPass, SimpleNamespace(vehicle=vehicle))
+
+
+def test_each_trouble_is_reported_once_and_an_update_each_time() -> None:
+    bench = Bench()
+    found = [change("refused"), change("updated"), change("refused", "own"), change("updated", "own")]
+    bench.shelf.changes = [found, found]
+    bench.watch.refresh()
+    assert bench.events() == [
+        ("warning", "hot_list_refused"), ("info", "hot_list_updated"),
+        ("warning", "hot_list_refused"), ("info", "hot_list_updated"),
+    ]  # fmt: skip
+    assert bench.watch.health().refused == 2
+    bench.watch.refresh()
+    assert bench.events() == [("info", "hot_list_updated")] * 2
+    bench.watch.refresh()
+    assert (bench.events(), bench.watch.health().refused) == ([], 0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "gone", "calls", "events"),
+    [
+        (["updated"], 2, [NOW_US], ["hot_list_updated", "alerts_recalled"]),
+        (["updated"], 0, [NOW_US], ["hot_list_updated"]), (["refused"], 2, [], ["hot_list_refused"]),
+        ([], 2, [], []),
+    ],
+)  # fmt: skip
+def test_alerts_follow_their_lists_where_one_was_updated(
+    changes: list[str], gone: int, calls: list[int], events: list[str]
+) -> None:
+    bench = Bench()
+    bench.shelf.changes, bench.board.gone = [[change(one) for one in changes]], [None] * gone
+    bench.watch.refresh()
+    assert bench.board.calls == calls
+    if gone and calls:
+        assert bench.said[-1][2] == {"count": 2}
+    assert [event for _, event in bench.events()] == events
+
+
+def test_a_refresh_that_fails_is_reported_and_what_is_held_still_matches() -> None:
+    bench = Bench(Held([entry()]))
+    bench.shelf.error = LedgerError("a full card")
+    bench.watch.refresh()
+    assert bench.events() == [("error", "hot_lists_failed")]
+    assert bench.watch.matches(a_pass())
+    assert not bench.watch.sounds(a_pass())  # its source was muted meanwhile
+
+
+def test_lists_are_looked_through_at_first_and_where_one_did_not_open() -> None:
+    bench = Bench(Torn([entry()]))
+    for _ in range(2):
+        bench.watch.refresh()
+    assert bench.shelf.dropped == 1
+    for _ in range(2):
+        assert not bench.watch.matches(a_pass())
+    assert bench.events() == [("warning", "hot_list_unreadable")]
+    for _ in range(2):
+        bench.watch.refresh()
+    assert bench.shelf.dropped == 2
+
+
+@pytest.mark.parametrize(
+    ("frames", "text", "sounds"), [(2, "7XKR219", True), (1, "7XKR219", False), (2, "8ABC123", False)]
+)
+def test_what_a_pass_matched_is_raised_once_with_its_read(frames: int, text: str, sounds: bool) -> None:
+    bench = Bench(Held([entry()]))
+    assert bench.watch.sounds(a_pass(text, frames)) is sounds
+    read = cast(Any, SimpleNamespace(last_us=9))
+    bench.watch.met(4, read, a_pass())
+    bench.board.error = OSError("a full card")
+    bench.watch.met(5, read, a_pass())
+    assert bench.board.calls == [(4, int(text == "7XKR219"), 9), (5, 0, 9)]
+    assert bench.events() == [("error", "alert_not_recorded")]
+
+
+def head(list_id: str, **changes: int) -> ListHead:
+    return replace(HEAD, list_id=list_id, **cast(Any, changes))
+
+
+def test_health_counts_what_matches_what_is_old_and_what_is_lacking() -> None:
+    oldest = NOW_US - round(DEFAULT_ALERTS.stale_hours * HOUR_US)
+    bench = Bench(
+        Held([], head("a", count=5, extracted_us=oldest)),
+        Held([], head("b", count=7, extracted_us=oldest - 1, expires_us=NOW_US)),
+        Held([], head("c", count=9, expires_us=NOW_US - 1)),
+        sure_us=NOW_US - 1,
+    )
+    bench.shelf.missing = ("d", "e")
+    bench.watch.refresh()
+    assert bench.events() == [("warning", "hot_list_expired")]
+    made = bench.watch.health()
+    assert made == ListHealth(lists=2, entries=12, expired=1, stale=1, refused=0, missing=2)
+    assert made.failing == 3
+    assert replace(made, refused=4).failing == 7
+
+
+SAME = replace(entry(), reason="in other words")
+
+
+@pytest.mark.parametrize(
+    ("list_id", "there", "others", "kept"),
+    [
+        ("doj", [entry(), SAME], [], entry()), ("doj", [SAME], [], SAME), ("doj", [SAME], [SAME], None),
+        ("doj", [], [], None), ("own", [], [], entry()),
+        ("doj", [entry(state="US-TX")], [], None),
+        ("doj", [replace(SAME, until_us=NOW_US)], [], None),
+        ("doj", [replace(SAME, until_us=NOW_US + 1)], [], replace(SAME, until_us=NOW_US + 1)),
+    ],
+    ids=["as it was", "reworded", "of another alert", "withdrawn", "of a list that is not here",
+         "of another vehicle", "ended", "not ended yet"],
+)  # fmt: skip
+def test_an_alert_follows_its_entry_into_other_words_and_no_further(
+    list_id: str, there: list[ListEntry], others: list[ListEntry], kept: ListEntry | None
+) -> None:
+    bench = Bench(Held([entry("8ABC123")], head("first")), Held(there, head("doj")))
+    mine = SimpleNamespace(entry=entry(), match=SimpleNamespace(head=head(list_id)))
+    bench.board.alerts = [mine, *(SimpleNamespace(entry=one) for one in others)]
+    assert bench.watch._listed(cast(Any, mine)) == kept
