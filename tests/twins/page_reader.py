@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 from html.parser import HTMLParser
 
 import httpx
@@ -62,17 +63,30 @@ class _Forms(HTMLParser):
 
 
 class Sheet:
-    """A page as it came."""
+    """A page as it came; parsed when a test asks for what is in it."""
 
     def __init__(self, answer: httpx.Response) -> None:
         self.answer = answer
         self.status = answer.status_code
         self.html = answer.text
+
+    @cached_property
+    def _parsed(self) -> _Forms:
         parsed = _Forms()
         parsed.feed(self.html)
-        self.forms = parsed.forms
-        self.tags = parsed.tags
-        self.text = " ".join(" ".join(parsed.texts).split())
+        return parsed
+
+    @property
+    def forms(self) -> list[tuple[str, dict[str, str]]]:
+        return self._parsed.forms
+
+    @property
+    def tags(self) -> list[tuple[str, dict[str, str]]]:
+        return self._parsed.tags
+
+    @cached_property
+    def text(self) -> str:
+        return " ".join(" ".join(self._parsed.texts).split())
 
     @property
     def path(self) -> str:
