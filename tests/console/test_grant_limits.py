@@ -25,8 +25,10 @@ from storage.grant_format import (
     GrantLimitError,
     GrantRole,
     GrantTimeError,
+    WrongUnitError,
     check_reset_units,
     check_time,
+    check_unit,
     delegate,
     issue,
     latest_us,
@@ -394,3 +396,11 @@ def test_an_answer_has_12_kib_at_most(office: Any) -> None:
     assert ChallengeAnswer.parse(most.to_bytes()) == most
     with pytest.raises(LoginRefusedError, match="12289 bytes where at most 12288"):
         ChallengeAnswer.parse(ChallengeAnswer(bundle=bytes(12 * 1024 - frame + 1), signature=b"").to_bytes())
+
+
+def test_the_refusal_of_another_unit_names_the_first_five_of_a_grant(office: Any) -> None:
+    grant = office.grant(units=tuple(f"unit-{at}" for at in range(6)))
+    check_unit(grant, "unit-5")
+    with pytest.raises(WrongUnitError) as refused:
+        check_unit(grant, "unit-9")
+    assert refused.value.what == "this is unit-9; the grant names unit-0, unit-1, unit-2, unit-3, unit-4"

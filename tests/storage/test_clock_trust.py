@@ -361,3 +361,13 @@ def test_what_is_refused_of_each_source_is_noted_for_each() -> None:
 
 def test_a_new_trust_has_spent_nothing_of_its_budget() -> None:
     assert (fresh().lead_us, fresh().noted_us, fresh().walked_us, fresh().followed) == (0, 0, 0, False)
+
+
+def test_two_sources_that_agree_leave_of_a_lone_ones_moves_what_is_ahead_of_them() -> None:
+    held = Trust(
+        us=START_US, boot_us=0, lead_us=5 * HOUR_US, noted_us=3 * HOUR_US, refused=said(DAY_US),
+        readings=(said(-HOUR_US, roots=NETWORK),), followed=True, walked_us=9,
+    )  # fmt: skip
+    trust, step = advance(held, said(-HOUR_US, source=DEPARTMENT, roots=frozenset({DEPARTMENT})))
+    assert (trust.us, trust.lead_us, trust.noted_us, step) == (START_US, HOUR_US, HOUR_US, None)
+    assert (trust.refused, trust.walked_us, trust.followed) == (None, 0, True)

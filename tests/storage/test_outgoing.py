@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from custody_twins import Department, SteppedTime, add_reads
 
 from storage import day_keys
 from storage.checkpoint import Checkpoint, cosign, sign_checkpoint
 from storage.errors import CheckpointError, ForkedLogError, KeyLostError, LedgerError
+from storage.keyring import EpochKey
 from storage.ledger import Ledger
 from storage.log_records import Incident
 from storage.outgoing import KEEP_ANCHORS, Outgoing
@@ -117,6 +120,19 @@ def test_an_epochs_key_goes_to_the_department_sealed_or_not_at_all(ledger: Ledge
     store.book.epochs[sealed].purged_by = 1
     assert outgoing.key_for_department(sealed) is None
     assert key == store.live[early]
+
+
+@pytest.mark.parametrize(("day", "day_key"), [(None, b"id"), (b"half", None)])
+def test_a_key_that_is_only_half_sealed_is_sealed_now(
+    ledger: Ledger, department: Department, time: SteppedTime, day: bytes | None, day_key: bytes | None
+) -> None:
+    store = ledger.store
+    epoch = store.leaf(add_reads(ledger, time, 1)[0]).epoch
+    half = EpochKey(epoch=epoch, key_class=KeyClass.READ, own=None, day=day, day_key=day_key)
+    store.ring = replace(store.ring, epochs=(half,))
+    given = Outgoing(ledger).key_for_department(epoch)
+    assert given is not None
+    assert day_keys.open_from_day(given.sealed, department.day, store.log_id, epoch) == store.live[epoch]
 
 
 def test_an_incident_is_cut_to_what_a_record_takes(ledger: Ledger) -> None:
