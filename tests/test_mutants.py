@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -90,7 +91,7 @@ def test_what_a_test_file_reaches_is_kept_until_it_or_the_room_changes(tmp_path:
     reach = Reach(
         lines={"storage/x.py": {1: [""], 3: ["tests/test_a.py", "tests/test_b.py::b"]}},
         seconds={"tests/test_a.py::a": 1.0, "tests/test_b.py::b": 2.0},
-        libraries=frozenset({"json"}),
+        modules=frozenset({"json"}),
     )
     files = room.test_paths(tmp_path)
     KeptReach(tmp_path / "run", tmp_path, room).put(files, reach)
@@ -99,7 +100,7 @@ def test_what_a_test_file_reaches_is_kept_until_it_or_the_room_changes(tmp_path:
     assert first == Reach(
         lines={"storage/x.py": {1: [""], 3: ["tests/test_a.py"]}},
         seconds={"tests/test_a.py::a": 1.0},
-        libraries=frozenset({"json"}),
+        modules=frozenset({"json"}),
     )
     assert second is not None
     assert (first | second).seconds == reach.seconds
@@ -143,14 +144,15 @@ def test_every_equivalent_mutant_still_exists() -> None:
 
 CHILD = """
 import pytest
+from room_made_up import LIMIT, allowed
 
 
 def test_passes():
-    assert 1 + 1 == 2
+    assert allowed(LIMIT)
 
 
 def test_fails():
-    assert 1 == 2
+    assert allowed(LIMIT + 1)
 
 
 def test_hangs():
@@ -158,34 +160,43 @@ def test_hangs():
 
     time.sleep(600)
 """
+MADE_UP = """
+LIMIT = 7
+
+
+def allowed(number):
+    return number <= LIMIT
+"""
 
 
 @pytest.mark.parametrize(
-    ("name", "longest_s", "failed"), [("passes", 60, False), ("fails", 60, True), ("hangs", 3, True)]
-)
-def test_the_runner_distinguishes_a_test_that_fails_from_one_that_passes(
-    tmp_path: Path, name: str, longest_s: int, failed: bool
+    ("name", "longest_s", "mutant", "failed"),
+    [
+        ("passes", 60, "", False), ("fails", 60, "", True), ("hangs", 3, "", True),
+        ("passes", 60, "room_made_up.py allowed: LtE to Lt: return number <= LIMIT", True),
+        ("passes", 60, "room_made_up.py -: 7 to 8: LIMIT = 7", None),
+    ],
+)  # fmt: skip
+def test_the_runner_knows_a_test_that_fails_with_a_mutant_or_without(
+    tmp_path: Path, name: str, longest_s: int, mutant: str, failed: bool | None
 ) -> None:
-    """With the libraries imported that a room's tests bring, plugins of pytest among them."""
+    """Null for a mutant of what runs on import: it needs a new process."""
     (tmp_path / "test_child.py").write_text(CHILD)
-    (tmp_path / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n")  # as in pyproject.toml
-    noted = tmp_path / "libraries.json"
-    libraries = [one for one in sys.modules if one.split(".")[0] in {"hypothesis", "_hypothesis_globals"}]
-    assert "_hypothesis_globals" in libraries
-    noted.write_text(json.dumps(sorted(libraries)))
+    (tmp_path / "room_made_up.py").write_text(MADE_UP)
+    (tmp_path / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\npythonpath = .\n")
+    noted = tmp_path / "noted.json"
+    noted.write_text(json.dumps({"files": ["test_child.py"], "modules": ["hypothesis", "no_such_module"]}))
+    asked: dict[str, object] = {"tests": {f"test_child.py::test_{name}": longest_s}}
+    if mutant:
+        asked |= {"path": "room_made_up.py", "mutant": mutant}
     done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "tests.tools.mutation.runner",
-            str(noted),
-            str(tmp_path / "output"),
-            str(tmp_path / "t"),
-        ],
-        cwd=ROOT,
-        input=json.dumps({f"{tmp_path}/test_child.py::test_{name}": longest_s}) + "\n",
+        [sys.executable, "-m", "tests.tools.mutation.runner", str(noted), str(tmp_path / "output"),
+         str(tmp_path / "t")],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        input=(json.dumps(asked) + "\n") * 2,
         capture_output=True,
         text=True,
-        check=True,
-    )
-    assert json.loads(done.stdout) == {"failed": failed}
+        check=False,
+    )  # fmt: skip
+    assert [json.loads(line) for line in done.stdout.splitlines()] == [{"failed": failed}] * 2, done.stderr

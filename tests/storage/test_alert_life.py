@@ -132,6 +132,11 @@ def test_a_step_out_of_its_order_is_refused_with_the_clause(steps: tuple[AlertSt
     assert refused.value.clause == "463.7"
 
 
+def test_a_colleague_types_what_another_has_typed_after_a_look_of_their_own() -> None:
+    other = replace(LOOK, user="other")
+    demand_step(walk(LOOK, TYPED, other), replace(TYPED, user="other"), WANTED)
+
+
 VERDICTS = [
     ("5SOW750", "US-CA", Fit.YES, AlertAnswer.CONFIRMED),
     ("5S0W75O", "US-CA", Fit.YES, AlertAnswer.CONFIRMED),  # O and 0 are one

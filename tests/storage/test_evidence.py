@@ -30,7 +30,7 @@ from custody_twins import (
 from flipped import flip
 
 from hw.secure_slot import LoopbackSlot
-from storage import codec, envelope, evidence, tlog_proof
+from storage import codec, envelope, evidence, files, tlog_proof
 from storage.audit_records import Decision, Release, UnitAccess, Verdict
 from storage.checkpoint import NoteKey, cosign, open_checkpoint, sign_checkpoint
 from storage.door import Door, export_subject, hold_subject
@@ -422,6 +422,16 @@ def test_the_departments_co_signature_proves_the_logs_key_too(
     assert verify_package(without, ledger.public_key).ok
     [missing] = verify_package(without, None, department.note_key).findings
     assert "co-signed nothing" in missing.what
+
+
+def test_every_folder_of_a_package_and_the_one_that_it_is_in_are_durable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+    monkeypatch.setattr(files, "sync_dir", lambda path: synced.append(path.name))
+    write_package(tmp_path / "stick" / "E-1", {"records/1/leaf.cose": b"leaf"})
+    assert sorted(synced[:-1]) == ["1", "E-1.unfinished", "records"]
+    assert synced[-1] == "stick"
 
 
 def test_a_medium_that_fails_leaves_no_folder_that_looks_whole(tmp_path: Path) -> None:

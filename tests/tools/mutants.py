@@ -2,8 +2,9 @@
 
 mutmut and cosmic-ray run the whole suite, or all tests of a covered function, for each mutant. Here a room's
 tests (tests/tools/mutation/rooms.py) run once with a tracer that notes which of them reach each line; a
-mutant then runs only those, fastest first, in a process forked after the libraries were imported. That fits
-a sample of a room into minutes on two cores. Mutants are put into copies of the checkout, never into it.
+mutant then runs only those, fastest first, in a process forked after they were collected: the mutant is put
+into its functions there, or, where it changes what a module does as it is imported, into a copy of the
+checkout and a process of its own. That fits a sample of a room into minutes on two cores.
 
 Survivors are listed. One that changes nothing that anyone could notice belongs into
 tests/tools/mutation/equivalent.txt with its reason; any other is a test that is missing.

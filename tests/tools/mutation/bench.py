@@ -6,11 +6,13 @@ files durable, and wait longer for a disk than they compute.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import math
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -33,11 +35,11 @@ class BaselineFailedError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reach:
-    """Which tests run a line, how long each takes in seconds, and the libraries that they import."""
+    """Which tests run a line, how long each takes in seconds, and the modules that they import."""
 
     lines: dict[str, dict[int, list[str]]]
     seconds: dict[str, float]
-    libraries: frozenset[str] = frozenset()
+    modules: frozenset[str] = frozenset()
 
     @classmethod
     def from_file(cls, path: Path, checkout: Path) -> Reach:
@@ -47,7 +49,7 @@ class Reach:
             Path(module).relative_to(checkout).as_posix(): {int(at): tests for at, tests in reached.items()}
             for module, reached in raw["lines"].items()
         }
-        return cls(lines=lines, seconds=raw["seconds"], libraries=frozenset(raw["libraries"]))
+        return cls(lines=lines, seconds=raw["seconds"], modules=frozenset(raw["modules"]))
 
     def of_file(self, file: str) -> Reach:
         """The part of one test file."""
@@ -56,11 +58,11 @@ class Reach:
             for module, reached in self.lines.items()
         }
         seconds = {name: one for name, one in self.seconds.items() if _in_file([name], file)}
-        return Reach(lines=lines, seconds=seconds, libraries=self.libraries)
+        return Reach(lines=lines, seconds=seconds, modules=self.modules)
 
     def to_json(self) -> str:
         """All of it, for `from_json`."""
-        return json.dumps({"lines": self.lines, "seconds": self.seconds, "libraries": sorted(self.libraries)})
+        return json.dumps({"lines": self.lines, "seconds": self.seconds, "modules": sorted(self.modules)})
 
     @classmethod
     def from_json(cls, text: str) -> Reach:
@@ -68,7 +70,7 @@ class Reach:
         lines = {
             module: {int(at): tests for at, tests in one.items()} for module, one in raw["lines"].items()
         }
-        return cls(lines=lines, seconds=raw["seconds"], libraries=frozenset(raw["libraries"]))
+        return cls(lines=lines, seconds=raw["seconds"], modules=frozenset(raw["modules"]))
 
     def __or__(self, other: Reach) -> Reach:
         """What two runs of other tests reached."""
@@ -79,9 +81,7 @@ class Reach:
             }
             for module in {*self.lines, *other.lines}
         }
-        return Reach(
-            lines=lines, seconds=self.seconds | other.seconds, libraries=self.libraries | other.libraries
-        )
+        return Reach(lines=lines, seconds=self.seconds | other.seconds, modules=self.modules | other.modules)
 
     def tests(self, mutant: Mutant, most_s: float = math.inf) -> list[str]:
         """The tests that run one of the mutant's lines: its module's own first, of `most_s` in all."""
@@ -147,11 +147,12 @@ class Bench:
     @contextmanager
     def runner(self, reach: Reach) -> Iterator[Runner]:
         """A runner of this copy's tests. Raises BaselineFailedError where unchanged code fails in it."""
-        libraries = self.checkout.parent / "libraries.json"
-        libraries.write_text(json.dumps(sorted(reach.libraries)), encoding="utf-8")
+        noted = self.checkout.parent / "noted.json"
+        files = sorted({one.partition("::")[0] for one in reach.seconds})
+        noted.write_text(json.dumps({"files": files, "modules": sorted(reach.modules)}), encoding="utf-8")
         output = self.checkout.parent / "output.txt"
         command = [sys.executable, "-m", "tests.tools.mutation.runner"]
-        command += [str(libraries), str(output), str(self._written)]
+        command += [str(noted), str(output), str(self._written)]
         with subprocess.Popen(
             command,
             cwd=self.checkout,
@@ -160,7 +161,7 @@ class Bench:
             stdout=subprocess.PIPE,
             text=True,
         ) as process:
-            made = Runner(self.checkout, process, reach)
+            made = Runner(self.checkout, process, reach, self._environment())
             if made.fails(reach.quickest()):  # or each mutant would count as killed
                 process.kill()
                 raise BaselineFailedError(output.read_text(encoding="utf-8", errors="replace")[-3000:])
@@ -179,33 +180,64 @@ class Bench:
 
 @dataclass(frozen=True, slots=True)
 class Runner:
-    """Runs tests in the copy as it is at that moment."""
+    """Runs tests with a mutant in a child of a process that collected them; else in one of their own."""
 
     checkout: Path
     process: subprocess.Popen[str]
     reach: Reach
+    environment: dict[str, str]
 
     def kills(self, mutant: Mutant, most_s: float = math.inf) -> bool:
         """Whether a test fails with the mutant in place; tests of `most_s` seconds are tried."""
         tests = self.reach.tests(mutant, most_s)
         if not tests:
             return False
+        failed = self._ask({"path": mutant.path, "mutant": mutant.name}, tests)
+        return self._fails_anew(mutant, tests) if failed is None else failed
+
+    def fails(self, tests: list[str]) -> bool:
+        """Whether one of the tests fails or hangs on unchanged code."""
+        return bool(self._ask({}, tests))
+
+    def _ask(self, words: dict[str, str], tests: list[str]) -> bool | None:
+        """None where the mutant needs a new import."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        asked = words | {"tests": {one: self._longest_s(self.reach.seconds[one]) for one in tests}}
+        self.process.stdin.write(json.dumps(asked) + "\n")
+        self.process.stdin.flush()
+        failed: bool | None = json.loads(self.process.stdout.readline())["failed"]
+        return failed
+
+    def _fails_anew(self, mutant: Mutant, tests: list[str]) -> bool:
+        """The same with the mutant in the module's file, in a process that imports it."""
         target = self.checkout / mutant.path
         before = target.read_text(encoding="utf-8")
         target.write_text(mutant.source, encoding="utf-8")
+        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
+        command += ["--basetemp", str(self.checkout.parent / "anew"), *tests]
+        process = subprocess.Popen(
+            command,
+            cwd=self.checkout,
+            env=self.environment | {"PYTHONDONTWRITEBYTECODE": "1"},  # two of one second may be of one size
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
         try:
-            return self.fails(tests)
+            return process.wait(self._longest_s(sum(self.reach.seconds[one] for one in tests))) != 0
+        except subprocess.TimeoutExpired:
+            return True
         finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
             target.write_text(before, encoding="utf-8")
 
-    def fails(self, tests: list[str]) -> bool:
-        """Whether one of the tests fails or hangs."""
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        longest_s = {one: round(SLOWEST_START_S + LONGER * self.reach.seconds[one]) for one in tests}
-        self.process.stdin.write(json.dumps(longest_s) + "\n")
-        self.process.stdin.flush()
-        return bool(json.loads(self.process.stdout.readline())["failed"])
+    @staticmethod
+    def _longest_s(seconds: float) -> int:
+        return round(SLOWEST_START_S + LONGER * seconds)
 
 
 @contextmanager

@@ -36,11 +36,16 @@ class Mutant:
     lines: range
 
     @property
-    def source(self) -> str:
-        """The whole module with it."""
+    def tree(self) -> ast.Module:
+        """The whole module with it, each line where it was."""
         tree = ast.parse(self.text)
         _put(tree, next(islice(ast.walk(tree), self.number, None)), self.changed)
-        return ast.unparse(ast.fix_missing_locations(tree))
+        return ast.fix_missing_locations(tree)
+
+    @property
+    def source(self) -> str:
+        """The same as text."""
+        return ast.unparse(self.tree)
 
     @property
     def name(self) -> str:

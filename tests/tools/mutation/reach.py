@@ -1,7 +1,7 @@
 """A pytest plugin that notes which tests run which lines: `-p tests.tools.mutation.reach`.
 
 MUTATION_MODULES names the modules (absolute paths, one a line), MUTATION_REACH the JSON file to write:
-`lines`: path -> line -> tests; `seconds`: test -> seconds; `libraries`: what the tests import from elsewhere.
+`lines`: path -> line -> tests; `seconds`: test -> seconds; `modules`: what the tests import.
 A line that runs in a fixture's set-up counts for the whole test file, since the fixture may serve all of it;
 one that runs on import counts for every test. Lines that only another process runs are not seen.
 """
@@ -79,12 +79,12 @@ def pytest_sessionfinish() -> None:
     lines: defaultdict[str, dict[int, list[str]]] = defaultdict(dict)
     for (path, line), tests in _reached.items():
         lines[path][line] = sorted(tests)
-    root = str(Path.cwd())
-    libraries = sorted(
+    own = str(Path.cwd() / "tests")
+    modules = sorted(
         name
         for name, module in sys.modules.items()
-        if (file := getattr(module, "__file__", None)) and not file.startswith(root) and "pytest" not in name
+        if (file := getattr(module, "__file__", None)) and not file.startswith(own) and "pytest" not in name
     )
     Path(os.environ["MUTATION_REACH"]).write_text(
-        json.dumps({"lines": lines, "seconds": _seconds, "libraries": libraries}), encoding="utf-8"
+        json.dumps({"lines": lines, "seconds": _seconds, "modules": modules}), encoding="utf-8"
     )

@@ -60,8 +60,9 @@ ROOMS: Mapping[str, Room] = {
         modules=("sync/department/desk/*/rules.py",),
         tests=tuple(f"tests/desk/test_{subject}.py" for subject in (
             "inquiry", "audit", "sharing", "holds", "people", "training", "second_person",
-            "credentials", "refusals", "redress", "emergency", "counts_and_cases", "alerts", "public_alerts",
-            "rules", "rules_searches", "rules_records", "rules_people", "rules_counts", "office",
+            "credentials", "refusals", "redress", "emergency", "public_counts", "cases", "alerts",
+            "public_alerts", "rules", "rules_searches", "rules_records", "rules_people", "rules_counts",
+            "office",
         )),
     ),
     "detector": Room(

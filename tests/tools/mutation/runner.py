@@ -1,14 +1,16 @@
-"""Runs chosen tests in a fresh child process each time: `python -m tests.tools.mutation.runner FILE OUT DIR`.
+"""Runs chosen tests in a new child process each time: `python -m tests.tools.mutation.runner NOTED OUT DIR`.
 
-Reads one JSON object a line, each test with the seconds that it may take (`{"tests/test_a.py::test_b": 60}`),
-and answers with one: `{"failed": true}`. OUT holds what pytest printed last, DIR what the tests wrote. The
-libraries named in FILE are imported once; each child is forked from there and imports our own modules, so
-that the import of libraries is paid once and not for each mutant.
+NOTED is a JSON object: `files`, the test files to collect, and `modules`, what their tests import. They are
+collected and imported once; each child is forked from there, puts its mutant into its functions and runs its
+tests. Reads one JSON object a line: `tests`, each with the seconds that it may take, and `path` and `mutant`,
+the name of one of that module (absent: the code as it is). Answers with one: `{"failed": true}`, or null for
+a mutant that only a new import brings in. OUT holds what pytest printed last, DIR what the tests wrote.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import json
 import os
@@ -16,47 +18,83 @@ import signal
 import sys
 import warnings
 from pathlib import Path
+from typing import Any, TextIO
 
-IMPORT_S = 120
+import pytest
 
+from tests.tools.mutation.changes import Mutant, mutants_of
+from tests.tools.mutation.patching import Functions
 
-class _Watch:
-    """A pytest plugin that ends the process, by its alarm, where a test hangs."""
-
-    def __init__(self, longest_s: dict[str, int]) -> None:
-        self.longest_s = longest_s
-
-    def pytest_runtest_logstart(self, nodeid: str) -> None:
-        signal.alarm(self.longest_s.get(nodeid, max(self.longest_s.values())))
+PASSED, FAILED, NOT_HERE = 0, 1, 2
 
 
-def _in_child(longest_s: dict[str, int], output: Path, written: Path) -> None:
-    """Run pytest and end this process with its exit status."""
-    import pytest
+@functools.cache
+def _mutants(path: str) -> dict[str, Mutant]:
+    return {one.name: one for one in mutants_of(path, Path(path).read_text(encoding="utf-8"))}
 
-    os.setsid()
-    signal.alarm(IMPORT_S)  # its default action ends the process
+
+class _Server:
+    """A pytest plugin that answers requests where pytest would run what it collected."""
+
+    def __init__(
+        self, modules: list[str], requests: TextIO, answers: TextIO, output: Path, written: Path
+    ) -> None:
+        self._modules, self._requests, self._answers = modules, requests, answers
+        self._output, self._written = output, written
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            for name in self._modules:
+                with contextlib.suppress(Exception):  # an optional part of a library
+                    importlib.import_module(name)
+        items, there = {one.nodeid: one for one in session.items}, Functions()
+        for line in self._requests:
+            asked = json.loads(line)
+            mutant = _mutants(asked["path"])[asked["mutant"]] if "path" in asked else None
+            chosen = [items[name] for name in asked["tests"]]
+            child = os.fork()
+            if child == 0:
+                self._in_child(session, there, mutant, chosen, asked["tests"])
+            _, status = os.waitpid(child, 0)
+            _end_group(child)
+            here = os.waitstatus_to_exitcode(status) != NOT_HERE
+            print(json.dumps({"failed": status != 0 if here else None}), file=self._answers, flush=True)
+        return True
+
+    def _in_child(
+        self,
+        session: pytest.Session,
+        there: Functions,
+        mutant: Mutant | None,
+        chosen: list[pytest.Item],
+        longest_s: dict[str, int],
+    ) -> None:
+        """Run the tests and end this process with what came of them."""
+        os.setsid()
+        _print_to(self._output)
+        folders: Any = session.config._tmp_path_factory  # type: ignore[attr-defined]
+        folders._given_basetemp, folders._basetemp = self._written, None  # emptied at its first use
+        if mutant is not None and not there.put(mutant, Path(mutant.path).resolve()):
+            os._exit(NOT_HERE)
+        with contextlib.suppress(BaseException):
+            for at, item in enumerate(chosen):
+                signal.alarm(longest_s[item.nodeid])  # its default action ends the process
+                following = chosen[at + 1] if at + 1 < len(chosen) else None
+                item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+                if session.testsfailed:
+                    os._exit(FAILED)
+            os._exit(PASSED)
+        os._exit(FAILED)
+
+
+def _print_to(output: Path) -> None:
+    """What this process and its children print from here on; they read nothing."""
     os.dup2(os.open(os.devnull, os.O_RDWR), 0)
     printed = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     for descriptor in (1, 2):
         os.dup2(printed, descriptor)
-    sys.dont_write_bytecode = True  # a mutant's size and second may be those of the one before
-    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
-    # what was imported before the fork is a plugin's too, and every warning is an error here
-    words = ["-W", "ignore::pytest.PytestAssertRewriteWarning", "-p", "no:cacheprovider", "-p", "no:xdist"]
-    # the folder is emptied each time: no child ends by its exit handlers, which would tidy up
-    words += ["--basetemp", str(written)]
-    os._exit(int(pytest.main(["-x", "-q", "--no-header", *words, *longest_s], plugins=[_Watch(longest_s)])))
-
-
-def failed(longest_s: dict[str, int], output: Path, written: Path) -> bool:
-    """Whether a test failed, or took longer than it may."""
-    child = os.fork()
-    if child == 0:
-        _in_child(longest_s, output, written)
-    _, status = os.waitpid(child, 0)
-    _end_group(child)
-    return status != 0
 
 
 def _end_group(child: int) -> None:
@@ -65,16 +103,15 @@ def _end_group(child: int) -> None:
         os.killpg(child, signal.SIGKILL)
 
 
-def main() -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for name in json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")):
-            with contextlib.suppress(Exception):  # an optional part of a library
-                importlib.import_module(name)
+def main() -> int:
+    noted = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     output, written = map(Path, sys.argv[2:])
-    for line in sys.stdin:
-        print(json.dumps({"failed": failed(json.loads(line), output, written)}), flush=True)
+    with os.fdopen(os.dup(0), encoding="utf-8") as requests, os.fdopen(os.dup(1), "w") as answers:
+        _print_to(output)
+        server = _Server(noted["modules"], requests, answers, output, written)
+        words = ["-q", "--no-header", "-p", "no:cacheprovider", "-p", "no:xdist"]
+        return int(pytest.main([*words, *noted["files"]], plugins=[server]))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
