@@ -9,8 +9,9 @@ from typing import Any, cast
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from receiver_twins import Sender, batch, incident_kinds, signed_leaves, size_held
+from receiver_twins import Joined, Sender, batch, incident_kinds, signed_leaves, size_held
 from sqlalchemy import select
+from structlog.testing import capture_logs
 from sync_twins import converse
 
 from firmware.health.health_message import health_message
@@ -21,6 +22,7 @@ from storage.checkpoint import TYPE_COSIGNATURE, NoteKey, open_cosignatures
 from storage.errors import SignatureError, StorageError
 from storage.leaf import open_leaf, unchecked
 from sync import messages, parcels
+from sync.department.server.server import Department
 from sync.department.store import unit_health, unit_logs
 from sync.department.store.tables import alerts, receipts
 from sync.department.units import documents
@@ -61,9 +63,10 @@ def test_each_error_behind_the_receiver_is_a_refusal_with_a_code(error: Exceptio
 
     made = bare()
     made.health = fail  # type: ignore[assignment]
-    with pytest.raises(RefusedByDepartmentError) as refused:
+    with pytest.raises(RefusedByDepartmentError) as refused, capture_logs() as logged:
         made.answer("health", b"")
     assert refused.value.code == code
+    assert [one["event"] for one in logged] == ["cannot_store"] * (code == "unavailable")
 
 
 def test_a_refusal_is_signed_and_has_500_characters_at_most() -> None:
@@ -115,6 +118,14 @@ def test_a_hello_that_proves_from_another_size_is_not_compared(sender: Sender, t
     size = sender.unit.outbox.size()
     proof = sender.unit.outbox.consistency(theirs, size) if theirs else []
     assert state(sender, held=theirs, proof=tuple(proof)).size == sender.held
+
+
+def test_a_head_is_compared_from_the_first_record_on(department: Department, unit: Joined) -> None:
+    department.receiver.answer("leaves", signed_leaves(unit, 0, unit.outbox.leaves(0, 1)))
+    sender = Sender(department, unit, 1)
+    assert size_held(department, unit) == 1
+    with pytest.raises(RefusedByDepartmentError, match="do not lead to the signed checkpoint"):
+        state(sender, checkpoint=sender.head(2, b"\7" * 32))
 
 
 def test_the_same_head_needs_no_proof(sender: Sender) -> None:

@@ -96,7 +96,7 @@ ROOMS: Mapping[str, Room] = {
         )),
         tests=tuple(f"tests/alerts/test_{subject}.py" for subject in (
             "alert_bounds", "board", "cases_in_car", "early", "episodes", "likelihood", "logon_guard",
-            "matching", "page_strangers", "set_back", "watch_steps",
+            "logon_steps", "matching", "page_strangers", "set_back", "watch_steps",
         )),
     ),
     "lists": Room(  # hot lists from their source to the car, and the department's own
