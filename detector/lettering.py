@@ -44,9 +44,13 @@ class TextSigns:
     box: PlateBox
 
 
-def signs_of(luma: U8, signs: TextSigns) -> F64:
-    """The model's inputs, float64 (N,). Raises DegenerateCornersError."""
-    wide = cut_patch(luma, signs.box.corners, SIZE, MARGIN).luma
+def cut_wide(luma: U8, box: PlateBox) -> U8:
+    """A box with its surroundings, uint8 (48, 144). Raises DegenerateCornersError."""
+    return cut_patch(luma, box.corners, SIZE, MARGIN).luma
+
+
+def signs_of(wide: U8, signs: TextSigns) -> F64:
+    """The model's inputs, float64 (N,). wide: what ``cut_wide`` gives of the box."""
     return np.concatenate([steps_around(wide), _of_text(signs)])
 
 

@@ -15,8 +15,9 @@ from .card import DetectorCard, FindRules, ReaderCard
 from .errors import DegenerateCornersError, NetAnswerError, PictureError
 from .find import decode, letterboxed, source_of, to_boxes
 from .jurisdictions import FormatPrior
-from .lettering import Lettering, TextSigns, signs_of
+from .lettering import Lettering, TextSigns, cut_wide, signs_of
 from .look import Stopwatch
+from .obstacle import HIDDEN_TRUST, hides_an_end
 from .ocr import PatchReader, Sight
 from .plates import U8, Corners, Evidence, FrameReadings, PlateBox, PlateReading
 from .runtime import Net, TfliteNet
@@ -203,21 +204,26 @@ class PlateReader:
 
     def lettering_signs(self, luma: U8, box: PlateBox, evidence: Evidence) -> NDArray[np.float64]:
         """What the model of lettering takes, float64 (N,). Raises DegenerateCornersError."""
+        return self._lettering_signs(cut_wide(luma, box), box, evidence)
+
+    def _lettering_signs(self, wide: U8, box: PlateBox, evidence: Evidence) -> NDArray[np.float64]:
         text = spelt(evidence.paths[0])
         chances = evidence.jurisdiction.astype(np.float64)
         fits = self.decoding.prior.fits(text, chances) if text else 0.0
-        return signs_of(luma, TextSigns(text=text, fits=fits, box=box))
+        return signs_of(wide, TextSigns(text=text, fits=fits, box=box))
 
     def _trusted(self, luma: U8, sight: Sight) -> Sight:
-        """The sight, with less trust if its text seems to be on no plate."""
+        """The sight, with less trust if its text seems to be on no plate, or on a part of one."""
         evidence = sight.evidence
         if self._lettering is None or evidence.trust < 1.0 or not evidence.paths[0]:
             return sight
         box = PlateBox(corners=sight.corners, confidence=evidence.score)
-        trust = self._lettering.trust(self.lettering_signs(luma, box, evidence))
+        wide = cut_wide(luma, box)
+        plate = self._lettering.trust(self._lettering_signs(wide, box, evidence))
+        trust = plate * (HIDDEN_TRUST if hides_an_end(wide, box.aspect) else 1.0)
         if trust == 1.0:
             return sight
-        return replace(sight, evidence=replace(evidence, trust=trust), plateness=sight.plateness * trust)
+        return replace(sight, evidence=replace(evidence, trust=trust), plateness=sight.plateness * plate)
 
     def _reading_of(
         self, box: PlateBox, sight: Sight, before: Mapping[str, float], watch: Stopwatch
