@@ -1,6 +1,6 @@
 """Sees whether something hides an end of a plate: a post, the door of a gate, the corner of another vehicle.
 
-Its edge does not end with the plate: it goes on above it or below it. A whole plate's side does not, and its
+Its edge does not end with the plate: it continues above it or below it. A whole plate's side does not, and its
 box is twice as wide as high. Wider formats are left alone: what is left of them may be another whole plate.
 """
 
@@ -35,7 +35,7 @@ def hides_an_end(wide: U8, aspect: float) -> bool:
 
 
 def _edge(luma: NDArray[np.float32], side: int) -> float:
-    """How steep the strongest edge near a side of the box is that goes on above or below, in tones."""
+    """How steep the strongest edge near a side of the box is that continues above or below, in tones."""
     first = side - _REACH
     part = luma[:, first : side + _REACH + 3]
     steps = part[:, 2:] - part[:, :-2]
