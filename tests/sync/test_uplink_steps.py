@@ -588,18 +588,21 @@ def test_an_alert_brings_its_key_although_it_was_sent_before_and_a_parcel_still_
 
 
 def test_an_alert_raised_while_leaves_are_sent_goes_before_the_next_of_them() -> None:
-    log, office = Log(rows=[a_leaf(0, "incident", KeyClass.AUDIT)] * 2000), Office()
+    """The hit just before it was sent ahead already."""
+    log, office = Log(rows=[a_leaf(0, "incident", KeyClass.AUDIT)] * 1999).reads(1), Office()
+    log.hits = [1999]
 
     def raised(asked: messages.LeafBatch) -> messages.Message:
-        if not log.hits:
+        if log.hits == [1999]:
             log.rows.append(a_leaf(2000, "alert", KeyClass.OPEN, names=("entry",)))
             log.content[2000, "entry"] = b"x"
-            log.hits = [2000]
+            log.hits = [1999, 2000]
         return office.leaves(asked)
 
     office.instead["leaves"] = raised
     talk(log, office)
-    assert office.names()[2:5] == ["leaves", "alert", "leaves"]
+    assert office.names()[2:6] == ["alert", "leaves", "alert", "leaves"]
+    assert office.records("alert") == [[1999], [2000]]
 
 
 @pytest.mark.parametrize("at", ["leaves", "parcel"])

@@ -78,7 +78,7 @@ ROOMS: Mapping[str, Room] = {
         tests=("tests/console/test_grants.py", "tests/console/test_grant_limits.py",
                "tests/console/test_session.py",
                "tests/console/test_service.py", "tests/console/test_failed_logins.py",
-               "tests/console/test_hostile_line.py"),
+               "tests/console/test_hostile_line.py", "tests/console/test_login_bounds.py"),
     ),
     "arrival": Room(  # what is behind the receiver, and what travels
         modules=("sync/department/units/arrival.py", "sync/department/units/closed_arrival.py",
