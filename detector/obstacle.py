@@ -1,7 +1,8 @@
 """Sees whether something hides an end of a plate: a post, the door of a gate, the corner of another vehicle.
 
-Its edge does not end with the plate: it continues above it or below it. A whole plate's side does not, and its
-box is twice as wide as high. Wider formats are left alone: what is left of them may be another whole plate.
+Its edge does not end with the plate: it continues above it or below it. A whole plate's side does not, and
+its box is twice as wide as high. Wider formats are left alone: what is left of them may be another whole
+plate.
 """
 
 from __future__ import annotations
