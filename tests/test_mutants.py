@@ -169,34 +169,31 @@ def allowed(number):
 """
 
 
-@pytest.mark.parametrize(
-    ("name", "longest_s", "mutant", "failed"),
-    [
-        ("passes", 60, "", False), ("fails", 60, "", True), ("hangs", 3, "", True),
-        ("passes", 60, "room_made_up.py allowed: LtE to Lt: return number <= LIMIT", True),
-        ("passes", 60, "room_made_up.py -: 7 to 8: LIMIT = 7", None),
-    ],
-)  # fmt: skip
-def test_the_runner_knows_a_test_that_fails_with_a_mutant_or_without(
-    tmp_path: Path, name: str, longest_s: int, mutant: str, failed: bool | None
-) -> None:
-    """Null for a mutant of what runs on import: it needs a new process."""
+def test_the_runner_knows_a_test_that_fails_with_a_mutant_or_without(tmp_path: Path) -> None:
+    """Null for a mutant of what runs on import: it needs a new process. None changes what comes after it."""
     (tmp_path / "test_child.py").write_text(CHILD)
     (tmp_path / "room_made_up.py").write_text(MADE_UP)
     (tmp_path / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\npythonpath = .\n")
-    noted = tmp_path / "noted.json"
-    noted.write_text(json.dumps({"files": ["test_child.py"], "modules": ["hypothesis", "no_such_module"]}))
-    asked: dict[str, object] = {"tests": {f"test_child.py::test_{name}": longest_s}}
-    if mutant:
-        asked |= {"path": "room_made_up.py", "mutant": mutant}
+    (tmp_path / "noted.json").write_text('{"files": ["test_child.py"], "modules": ["no_such_module"]}')
+    turned = "room_made_up.py allowed: LtE to Lt: return number <= LIMIT"
+    asked: list[tuple[str, int, str, bool | None]] = [
+        ("passes", 60, "", False), ("fails", 60, "", True), ("hangs", 3, "", True),
+        ("passes", 60, turned, True), ("passes", 60, "", False),
+        ("passes", 60, "room_made_up.py -: 7 to 8: LIMIT = 7", None), ("passes", 60, "", False),
+    ]  # fmt: skip
+    lines = [
+        {"tests": {f"test_child.py::test_{name}": longest_s}}
+        | ({"path": "room_made_up.py", "mutant": mutant} if mutant else {})
+        for name, longest_s, mutant, _ in asked
+    ]
     done = subprocess.run(
-        [sys.executable, "-m", "tests.tools.mutation.runner", str(noted), str(tmp_path / "output"),
-         str(tmp_path / "t")],
+        [sys.executable, "-m", "tests.tools.mutation.runner", "noted.json", "output", "t"],
         cwd=tmp_path,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
-        input=(json.dumps(asked) + "\n") * 2,
+        input="".join(json.dumps(one) + "\n" for one in lines),
         capture_output=True,
         text=True,
         check=False,
-    )  # fmt: skip
-    assert [json.loads(line) for line in done.stdout.splitlines()] == [{"failed": failed}] * 2, done.stderr
+    )
+    found = [json.loads(line)["failed"] for line in done.stdout.splitlines()]
+    assert found == [one[-1] for one in asked], (tmp_path / "output").read_text()
