@@ -211,8 +211,7 @@ class Tracker:
         return fragments + [
             other
             for other in self._tracks
-            if other is not track
-            and other not in fragments
+            if other not in fragments
             and other.rival is None
             and _apart_us(track, other) > 0
             and time_us - other.motion.last_us >= self._pace.gap_us

@@ -256,7 +256,7 @@ def test_before_it_begins_nothing_is_done() -> None:
 
 
 def test_alerts_alone_leave_everything_else_for_later() -> None:
-    log, office = Log(hits=[1]).reads(2), Office()
+    log, office = Log(hits=[0]).reads(1), Office()
     progress = talk(log, office, alerts_only=True)
     assert office.names() == ["challenge", "hello", "alert"]  # the hit too, however small the backlog
     assert (progress.alerts, progress.done) == (1, False)
