@@ -3,7 +3,8 @@
 Promise: a file that is still being written is waited for. What was read is removed, since what is in a
 folder is neither sealed nor purged; an unreadable file stays, renamed .broken. While a file is read it is
 called .reading: one that ends the reader itself, by its memory or a power cut, is read once more, and is
-.broken if that ends the same way.
+.broken if that ends the same way. A picture is dated by when it came, which its sender cannot set; by its
+own time only if that is a few minutes earlier.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ LOOK_S = 0.2
 SETTLED_S = 0.5  # a file that has not changed for so long is whole ...
 PAUSE_S = 10.0  # ... or, if it looks cut off, its sender pauses, at most for so long
 QUIET_S = 3600.0  # without a picture before the folder counts as blind
-ERROR_US = 2_000_000  # of a file's own time
+ERROR_US = 2_000_000  # of a file's time
+LATE_US = 10 * 60 * 1_000_000  # a sender is so late at most: an earlier time is a wrong clock's, or made up
 READING, BROKEN, AGAIN = ".reading", ".broken", "again."
 
 
@@ -77,7 +79,7 @@ class DropCamera:
         source.sequence += 1
         while (taken := self._taken(self._next())) is None:
             continue
-        reading, taken_us, planes = taken
+        reading, (taken_us, error_us), planes = taken
         if source.rotation == 180:
             planes = planes.upside_down()
         now = source.clock.now()
@@ -87,7 +89,7 @@ class DropCamera:
             chroma=planes.chroma,
             lores=None,
             sequence=source.sequence,
-            captured=now.shifted(-ago_us, more_error_us=ERROR_US),
+            captured=now.shifted(-ago_us, more_error_us=error_us),
             exposure_us=None,
             gain=None,
             source=source.folder.name,
@@ -99,12 +101,13 @@ class DropCamera:
         """See Camera.close."""
         self._closed.set()
 
-    def _taken(self, path: Path) -> tuple[Path, int, Planes] | None:
-        """Where the picture is meanwhile, its change time in us, and itself; None if its sender may pause."""
+    def _taken(self, path: Path) -> tuple[Path, tuple[int, int], Planes] | None:
+        """Where the picture is meanwhile, its time and error, and itself; None if its sender may pause."""
         reading = path.with_name(path.name + READING)
         try:
+            dated = _dated(path)
             path.rename(reading)
-            return reading, reading.stat().st_mtime_ns // 1000, load_planes(reading)
+            return reading, dated, load_planes(reading)
         except FileNotFoundError:
             raise BrokenFrameError(path.name, "was removed before it was read") from None
         except BrokenFrameError as error:
@@ -149,3 +152,16 @@ class DropCamera:
             if now_s - since_s >= (PAUSE_S if path in self._cut else SETTLED_S)
         ]
         return sorted(whole, key=lambda path: (found[path][1], natural_order(path)))
+
+
+def _dated(path: Path) -> tuple[int, int]:
+    """When a picture was taken, and the error of that, in us. Before it is renamed, which changes its inode.
+
+    What is read once more came before it was renamed, and no one knows when: its error says so.
+    """
+    about = path.stat()
+    own_us, came_us = about.st_mtime_ns // 1000, about.st_ctime_ns // 1000
+    late_us = came_us - own_us
+    if late_us < 0 or (late_us > LATE_US and not path.name.startswith(AGAIN)):
+        return came_us, ERROR_US
+    return own_us, ERROR_US + late_us

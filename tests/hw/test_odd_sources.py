@@ -20,7 +20,7 @@ from waiting import PATIENCE_S, until
 
 from hw.camera_drop import DropFolder
 from hw.camera_replay import ReplaySource
-from hw.clock import SystemClock
+from hw.clock import SetClock, SystemClock
 from hw.errors import BrokenFrameError, EndOfSourceError, NoSuchSourceError
 from hw.picture_file import load_planes
 
@@ -155,6 +155,36 @@ def test_pictures_are_read_as_they_come_and_taken_out(drop: Path) -> None:
     camera.close()
     with pytest.raises(EndOfSourceError), camera.borrow():
         pass
+
+
+@pytest.mark.parametrize(
+    ("name", "ago_s", "believed"),
+    [
+        ("a.png", 300, True),
+        ("a.png", 3600, False),
+        ("a.png", 25 * 365 * 86_400, False),
+        ("a.png", -3600, False),
+        ("again.a.png", 3600, True),
+    ],
+)
+def test_a_picture_is_dated_by_when_it_came_or_a_few_minutes_earlier(
+    drop: Path, name: str, ago_s: float, believed: bool
+) -> None:
+    """Its own time is its sender's word: of a wrong clock, or of a person who wants an alibi."""
+    clock = SetClock(0)
+    put(drop, name, ago_s)
+    came = time.time()
+    camera = DropFolder(drop, clock=clock).open()
+    with camera.borrow() as frame:
+        waited = time.time() - came
+        ago, error_s = -frame.captured.us / 1e6, frame.captured.error_us / 1e6
+    camera.close()
+    if believed:
+        assert ago_s <= ago <= ago_s + waited + 1
+        assert error_s >= ago_s, "it may have come just then"
+    else:
+        assert 0 <= ago <= waited + 1
+        assert error_s < 3
 
 
 def test_a_picture_that_is_still_being_written_is_waited_for(
