@@ -20,7 +20,7 @@ from sync.command_frame import Common, verb
 from sync.errors import DONE, FOUND_WRONG
 
 
-@verb("read", example="reader read front.jpg rear.png | jq .plates[].text")
+@verb("read", example="reader read front.jpg rear.png | jq '.plates[]?.text'")
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="IMAGE...")
 @click.option(
     "--threads",
@@ -30,12 +30,12 @@ from sync.errors import DONE, FOUND_WRONG
     help="Threads to use, 1 to 8.",
 )
 def read(_common: Common, *, images: tuple[Path, ...], threads: int) -> int:
-    """Print one JSON object a line for each JPEG or PNG file; store nothing.
+    """Print one JSON object a line for each JPEG, PNG or WebP file; store nothing.
 
     Each line has the image, its plates (box x y w h; corners clockwise from the top left of the text; text,
     with ? for an unreadable character; confidence in the whole text; confidence of each character;
-    other candidates; issuing state) and milliseconds by stage. If an image does not decode, its line is an
-    error and the exit status is 1.
+    other candidates; issuing state) and milliseconds by stage. If an image does not decode, its line
+    has an error instead of plates and the exit status is 1.
     """
     reader = PlateReader.from_models(threads=threads)
     wrong = 0
@@ -49,6 +49,7 @@ def read(_common: Common, *, images: tuple[Path, ...], threads: int) -> int:
             wrong += 1
             name = "" if str(path) in str(error) else f"{path}: "
             print(f"reader: read: {name}{error}", file=sys.stderr, flush=True)
+            print(json.dumps({"image": str(path), "error": str(error)}), flush=True)
             continue
         ms = {"load": decoded_ms, **seen.ms}
         facts = {

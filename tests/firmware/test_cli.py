@@ -294,9 +294,10 @@ def test_broken_images_are_named_the_others_read_and_the_status_is_1(tmp_path: P
     Image.new("RGB", (64, 48), "white").save(good)
     broken.write_bytes(b"\xff\xd8\xff\xe0 no more")
     done = reader("read", broken, tmp_path / "absent.jpg", good)
-    (line,) = done.stdout.splitlines()
-    facts = json.loads(line)
+    bad, absent, facts = map(json.loads, done.stdout.splitlines())
     assert done.returncode == 1
+    assert [bad.pop("error") != "", absent.pop("error") != ""] == [True, True]
+    assert [bad, absent] == [{"image": str(broken)}, {"image": str(tmp_path / "absent.jpg")}]
     assert facts["image"] == str(good)
     assert facts["plates"] == []
     assert facts["ms"].keys() >= {"load", "find"}

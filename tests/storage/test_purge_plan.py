@@ -73,7 +73,7 @@ def test_access_entries_outlive_what_they_are_about_by_a_year() -> None:
     audit = replace(FACTS, key_class=KeyClass.AUDIT)
     (one,) = plan(audit, now_us=AUDIT_US)
     assert (one.due_us, one.clause, one.due) == (AUDIT_US, "463.5", True)
-    assert one.reason == "access entries are kept 10 days"
+    assert one.reason == "a year of access entries, kept 10 days after it"
     assert not plan(audit, now_us=AUDIT_US - 1)[0].due
     assert not plan(replace(audit, closed=False), now_us=10 * YEAR_US)[0].due
     for opened_us, due in ((OPENED + 365 * DAY_US, False), (OPENED + 365 * DAY_US + 1, True)):
