@@ -107,7 +107,8 @@ def _due(facts: EpochFacts, count: EpochCount, policy: CustodyPolicy, live: Set[
     """(when, clause, reason) for one epoch."""
     if facts.key_class is KeyClass.AUDIT:
         end = facts.opened_us + 365 * DAY_US + policy.audit_keep_days * DAY_US
-        return end, "463.5", f"a year of access entries, kept {counted(policy.audit_keep_days, 'day')} after it"
+        kept = counted(policy.audit_keep_days, "day")
+        return end, "463.5", f"a year of access entries, kept {kept} after it"
     if facts.key_at == AT_MEMORY and facts.epoch not in live:
         return facts.opened_us, "463.8", "its key was in memory alone and ended with it"
     year = facts.opened_us + policy.keep_days * DAY_US
