@@ -19,7 +19,7 @@ from storage.ids import TERM_ID
 from storage.policy import ROLES, TRAINING_TOPICS
 from storage.ssh_signature import SshPublicKey
 
-PBKDF2_ROUNDS = 600_000
+PBKDF2_ROUNDS = 600_000  # OWASP's figure for HMAC-SHA-256
 USER_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 DEMO_PEOPLE = {
     "demo-supervisor": ("ccat-supervisor",),

@@ -18,13 +18,11 @@ from storage.alert_terms import AlertTerms
 from storage.errors import RecordError
 from storage.ledger import Ledger
 from storage.times import HOUR_US
-from sync.hot_lists.document import ListHead, digest_of, total_digest
+from sync.hot_lists.document import LONGEST_HOURS, ListHead, digest_of, total_digest
 from sync.hot_lists.held import HeldLists
 from sync.hot_lists.importing import import_list
 from sync.hot_lists.layout import find_layout
 from sync.membership import SyncFolder
-
-LONGEST_HOURS = 24 * 31
 
 
 def list_operations(

@@ -11,13 +11,14 @@ from typing import Any
 
 import click
 
-from firmware.alerts.ops import LONGEST_HOURS, list_operations
+from firmware.alerts.ops import list_operations
 from firmware.custody.asking import asking
 from firmware.errors import UsageError
 from storage.errors import StorageError
 from storage.times import utc_text
 from sync.command_frame import Common, noun
 from sync.errors import DONE
+from sync.hot_lists.document import LONGEST_HOURS
 from sync.hot_lists.layout import find_layout
 
 LARGE_BYTES = 4 << 20  # such a file takes long enough for a line of progress

@@ -28,6 +28,7 @@ MAX_PARTS = 64
 MAX_PART_BYTES = 64 << 20  # unpacked
 MAX_DELTA_ENTRIES = 200_000
 MAX_ID = 24
+LONGEST_HOURS = 24 * 31  # for which one version of a list matches
 
 
 def is_list_id(text: str) -> bool:

@@ -12,8 +12,8 @@ from sync.command_frame import noun
 from sync.department.commands import desk_access
 from sync.department.desk.documents import lists, local, sources
 from sync.department.desk.inquiry.forms import NothingForm
-from sync.department.units.hot_lists import LONGEST_HOURS
 from sync.errors import DONE, FOUND_WRONG
+from sync.hot_lists.document import LONGEST_HOURS
 
 PUSH = (
     "department hotlist push stolen.csv --id doj --layout ncic --category stolen-vehicle --issuer DOJ "

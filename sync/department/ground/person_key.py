@@ -23,11 +23,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from storage import envelope
 from storage.errors import RecordError, StorageError
+from storage.roster import PBKDF2_ROUNDS
 
 SALT_BYTES = 16
 SEED_BYTES = 32
 MARK = "~"
-PBKDF2_ROUNDS = 600_000  # OWASP's figure for HMAC-SHA-256
 _ARGON2 = re.compile(r"argon2id\$m=(\d{5,7}),t=(\d{1,2})")
 _PBKDF2 = re.compile(r"pbkdf2-sha256\$(\d{6,8})")
 MIN_KIB, MAX_KIB = 19 * 1024, 1 << 21  # OWASP's least, and what a client's machine is asked for at most

@@ -29,12 +29,11 @@ from storage.counts import counted
 from storage.errors import CheckpointError, ForkedLogError, LedgerError, StorageError
 from sync.department.journal.witness_link import SizeConflictError, WitnessLink
 from sync.errors import LinkError
-from sync.root_file import Root, RootWitness
+from sync.root_file import MAX_WITNESSES, Root, RootWitness
 
 AWAY_S = 60.0  # for so long a witness that let a call wait for nothing is not asked again
 SLOW_S = 1.0  # a refused connection costs nothing, and is tried again at once
 CONFLICTS = 8  # how often a witness may name another size before it counts as away
-MAX_WITNESSES = 7
 MAX_LINES = 32  # of one answer
 LOCK_FILE = "publish.lock"
 

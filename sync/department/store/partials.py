@@ -10,10 +10,9 @@ from pathlib import Path
 
 from storage import files
 from storage.leaf import ELEMENT_NAME
+from storage.times import DAY_US
 from sync.errors import MessageError
 from sync.pieces import PieceHeader
-
-DAY_S = 86_400
 
 
 class Partials:
@@ -62,5 +61,5 @@ class Partials:
 
     def drop_older(self, days: int, now_us: int) -> int:
         """Remove the pieces that no later piece followed for so many days; how many."""
-        limit = now_us / 1e6 - days * DAY_S
+        limit = (now_us - days * DAY_US) / 1e6
         return files.remove(path for path in self._folder.iterdir() if path.stat().st_mtime < limit)

@@ -20,6 +20,7 @@ from sync.department.units.documents import send
 from sync.errors import InvalidInputError
 from sync.hot_lists.document import (
     DELTAS,
+    LONGEST_HOURS,
     MAX_DELTA_ENTRIES,
     MAX_PARTS,
     ListDelta,
@@ -38,7 +39,6 @@ from sync.hot_lists.held import lists_folder
 
 KEY_FILE = "hotlists.key"
 SNAPSHOT_SHARE = 4  # a change of more than a fourth of the list travels as a snapshot
-LONGEST_HOURS = 24 * 31
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

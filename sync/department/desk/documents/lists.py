@@ -23,9 +23,9 @@ from sync.department.journal.made_by import LOCAL
 from sync.department.policy.policy import Policy
 from sync.department.policy.refusals import FormError, demand, refuse_each
 from sync.department.policy.roles import Call
-from sync.department.units.hot_lists import LONGEST_HOURS, Offer, Published
+from sync.department.units.hot_lists import Offer, Published
 from sync.errors import InvalidInputError
-from sync.hot_lists.document import MAX_ID, ListHead, head_name, is_list_id
+from sync.hot_lists.document import LONGEST_HOURS, MAX_ID, ListHead, head_name, is_list_id
 from sync.hot_lists.importing import ImportedList, ListRefusedError, import_list
 from sync.hot_lists.layout import shipped
 

@@ -29,9 +29,9 @@ from sync.department.journal.made_by import LOCAL
 from sync.department.policy.policy import Policy
 from sync.department.policy.refusals import DeskRefusal, FormError, demand, refuse_each
 from sync.department.policy.roles import Call, Role
-from sync.department.units.hot_lists import LONGEST_HOURS, Offer, Published
+from sync.department.units.hot_lists import Offer, Published
 from sync.errors import InvalidInputError
-from sync.hot_lists.document import digest_of, head_name
+from sync.hot_lists.document import LONGEST_HOURS, digest_of, head_name
 from sync.hot_lists.entry import PLATE, ListEntry
 
 LIST = LOCAL

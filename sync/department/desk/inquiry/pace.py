@@ -7,7 +7,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 
 FIRST_PER_S = 1500.0  # reads opened a second, before any search was timed
-DAY_S = 0.002  # tokens of one day
+TOKENS_S = 0.002  # to make the tokens of one day
 STEP_S = 1.0  # how long a step takes about
 LEAST, MOST = 200, 2000  # each read that matched is named in one entry
 SHARE = 0.3  # of the newest time in the pace
@@ -29,7 +29,7 @@ class SearchPace:
 
     def seconds(self, days: int, reads: int) -> float:
         """About how long a search of so many days takes, of which it opens so many reads."""
-        return round(days * DAY_S + reads / self.per_s, 2)
+        return round(days * TOKENS_S + reads / self.per_s, 2)
 
     def step(self) -> int:
         """How many reads the next step opens."""

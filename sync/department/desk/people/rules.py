@@ -24,6 +24,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 from storage.codec import to_bytes
 from storage.errors import RecordError
+from storage.roster import PBKDF2_ROUNDS
 from storage.times import DAY_US
 from sync.department.desk.people.passwords import MAX_PASSWORD
 from sync.department.desk.words import is_plain, weight
@@ -48,7 +49,6 @@ READABLE = "abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # none th
 FIRST_PASSWORD_LETTERS = 16  # 92 bits
 NEW_USER_NAME = re.compile(r"[a-z][a-z0-9._-]{1,31}")
 ARGON2, PBKDF2 = "argon2id", "pbkdf2-sha256"
-PBKDF2_ROUNDS = 600_000  # OWASP's figure for HMAC-SHA-256
 TOTP_CODE = re.compile(r"[0-9]{6}")
 TOTP_STEP_S = 30
 TOTP_SLACK = 1  # steps either way
