@@ -17,7 +17,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from reader_process import CLIP, Running
-from sync_twins import DepartmentProcess, found_department
+from sync_twins import DepartmentProcess, bare_home
 from waiting import PATIENCE_S
 
 from firmware.cli import main
@@ -76,7 +76,7 @@ def officer(folder: Path) -> RosterPerson:
 @pytest.fixture
 def department(tmp_path: Path) -> Iterator[DepartmentProcess]:
     """A department that looks for the first vehicle of the clip; its server runs."""
-    home = found_department(tmp_path / "department")
+    home = bare_home(tmp_path / "department")
     department = Department(home)
     roster = codec.to_bytes(Roster(version=2, demo=False, people=(officer(tmp_path),)))
     command = load_ed25519(home.path / "command.key")

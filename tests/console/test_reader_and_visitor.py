@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from console_process import console_program, home
 from reader_process import CLIP, Running
-from sync_twins import DepartmentProcess, found_department, issue_code, running
+from sync_twins import DepartmentProcess, bare_home, issue_code, running
 
 from firmware.custody import give_way
 from firmware.custody.opening import open_ledger
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def department(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DepartmentProcess]:
-    with running(found_department(tmp_path_factory.mktemp("department"))) as server:
+    with running(bare_home(tmp_path_factory.mktemp("department"))) as server:
         yield server
 
 

@@ -12,7 +12,7 @@ from typing import Any, cast
 import pytest
 import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from desk_asking import code_of
+from desk_asking import code_of, vendor_grant
 from desk_twins import Department
 
 from storage.codec import to_bytes
@@ -47,15 +47,7 @@ from sync.department.store.database import open_store
 Tokens = Callable[[str], str]
 HOLDER = Ed25519PrivateKey.generate()
 LINE = SshPublicKey.of(HOLDER).line
-FORM = GrantForm(
-    person="vendor1",
-    organisation="Maker Inc.",
-    role=GrantRole.VENDOR,
-    holder_key=LINE,
-    purpose="repair: replace the lens",
-    work_order="WO-118",
-    units=("car-7",),
-)
+FORM = vendor_grant("repair: replace the lens", LINE)
 
 
 def issued(department: Department, token: str, form: GrantForm = FORM) -> Granted:

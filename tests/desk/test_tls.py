@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from sync_twins import DepartmentProcess, Unit, found_department, issue_code
+from sync_twins import DepartmentProcess, Unit, bare_home, issue_code
 from tls_client import offer
 from waiting import PATIENCE_S, until
 
@@ -49,7 +49,7 @@ Offer = Callable[..., str]
 @contextmanager
 def department(folder: Path, profile: str) -> Iterator[tuple[Offer, DepartmentHome]]:
     """`department serve` under a profile: what its front door answers to an offer, and its home."""
-    home = found_department(folder / "home")
+    home = bare_home(folder / "home")
     with_profile(home, profile)
     server = DepartmentProcess(home)
     server.start()
@@ -113,7 +113,7 @@ def _once_listening(ask: Callable[[], str]) -> str:
 def test_a_fips_witness_and_key_service_refuse_them_too(tmp_path: Path) -> None:
     from sync.department.journal.witness_server import WitnessFolder
 
-    home = found_department(tmp_path / "home")
+    home = bare_home(tmp_path / "home")
     certificate, key = Authority.open(home.authority).server_files(("localhost",))
     WitnessFolder.create(tmp_path / "witness", "w.example/1").close()
     witness = RootWitness(keys=(_witness_key(tmp_path / "witness"),), url="")
@@ -154,7 +154,7 @@ def test_a_process_that_would_take_chacha20_does_not_serve_or_connect_under_the_
     tmp_path: Path,
 ) -> None:
     """Whatever the reason that the approved configuration is not in force here, nothing opens."""
-    home = found_department(tmp_path / "home")
+    home = bare_home(tmp_path / "home")
     certificate, key = Authority.open(home.authority).server_files(("localhost",))
     tls.tls_context(certificate, key)
     if not tls.suites_beyond(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)):
@@ -172,7 +172,7 @@ def _client() -> ssl.SSLContext:
 
 
 def test_a_configuration_that_a_person_chose_is_judged_and_not_overridden(tmp_path: Path) -> None:
-    home = found_department(tmp_path / "home")
+    home = bare_home(tmp_path / "home")
     with_profile(home, "fips")
     own = tmp_path / "own.cnf"
     own.write_text(

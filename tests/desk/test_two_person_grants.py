@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from desk_asking import code_of
+from desk_asking import code_of, vendor_grant
 from desk_root import Root, problems
 from desk_twins import GROUND, Department
 from desk_units import UnitTwin
@@ -49,15 +49,7 @@ def public_line() -> str:
     return SshPublicKey.of(Ed25519PrivateKey.generate()).line
 
 
-REPAIR = GrantForm(
-    person="vendor1",
-    organisation="Maker Inc.",
-    role=GrantRole.VENDOR,
-    holder_key=public_line(),
-    purpose="repair: replace the card",
-    work_order="WO-118",
-    units=("car-7",),
-)
+REPAIR = vendor_grant("repair: replace the card", public_line())
 RESET = replace(REPAIR, commands=("status", "factory-reset"), destroy_up_to=40, destroy_holds=(3,))
 UPDATE = replace(REPAIR, commands=("status", "update"))
 

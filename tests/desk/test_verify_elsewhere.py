@@ -9,7 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from sync_twins import Unit, found_department, issue_code, running
+from sync_twins import Unit, bare_home, issue_code, running
 
 from sync.department.cli import main
 from sync.department.ground.home import DepartmentHome, examined
@@ -36,7 +36,7 @@ def fill(monkeypatch: pytest.MonkeyPatch, full: Path, elsewhere: Path) -> None:
 @pytest.fixture(params=["keys in the home", "keys on another disk"])
 def home(request: pytest.FixtureRequest, tmp_path: Path) -> DepartmentHome:
     """A department with reads; its keys here or there."""
-    made = found_department(tmp_path / "home")
+    made = bare_home(tmp_path / "home")
     if "another" in request.param:
         shutil.move(made.path / "keys", tmp_path / "other")
         settings = made.path / "department.toml"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from custody_twins import SteppedTime, add_reads, check
 from receiver_twins import Joined
-from sync_twins import converse, found_department
+from sync_twins import bare_home, converse
 
 from firmware.custody.opening import create_ledger, open_ledger, replace_ledger
 from firmware.errors import UsageError
@@ -69,7 +69,7 @@ DAMAGES = [
 
 @pytest.fixture
 def department(tmp_path: Path) -> Iterator[Department]:
-    made = Department(found_department(tmp_path / "department"))
+    made = Department(bare_home(tmp_path / "department"))
     yield made
     made.close()
 

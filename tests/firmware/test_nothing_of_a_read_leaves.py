@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from reader_process import CLIP
-from sync_twins import found_department, issue_code, running
+from sync_twins import bare_home, issue_code, running
 
 from firmware.custody.opening import create_ledger
 from firmware.settings.config import Config, SiteSettings, SyncSettings, UnitSettings, write_config
@@ -42,7 +42,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         sync=SyncSettings(interval_s=10, jitter=0.0),
     )
     write_config(home, config)
-    with running(found_department(folder / "department")) as server:
+    with running(bare_home(folder / "department")) as server:
         sync = SyncFolder.of(home)
         with create_ledger(home) as ledger:
             join(LedgerOutbox(ledger, sync.inbox), sync, issue_code(server.home, "pole"), software="t")

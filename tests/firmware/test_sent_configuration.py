@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from reader_process import CLIP, Running
-from sync_twins import found_department, issue_code, running
+from sync_twins import bare_home, issue_code, running
 
 from firmware.custody.opening import open_ledger
 from firmware.errors import ConfigError
@@ -318,7 +318,7 @@ def test_a_damaged_trial_counts_as_none(home: Path, data: bytes) -> None:
 
 @pytest.mark.slow
 def test_a_running_reader_continues_with_what_its_department_sends(tmp_path: Path) -> None:
-    office, unit, file = found_department(tmp_path / "office"), tmp_path / "unit", tmp_path / "fleet.toml"
+    office, unit, file = bare_home(tmp_path / "office"), tmp_path / "unit", tmp_path / "fleet.toml"
     prepare_home(unit)
     edit(unit, "interval_s = 900", "interval_s = 10")
     file.write_text("[images]\noverview_quality = 60\n")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from reader_process import CLIP, Running
-from sync_twins import DepartmentProcess, FaultProxy, Unit, found_department, issue_code, running
+from sync_twins import DepartmentProcess, FaultProxy, Unit, bare_home, issue_code, running
 from waiting import PATIENCE_S, until
 
 from firmware.custody.opening import create_ledger, open_ledger
@@ -33,7 +33,7 @@ from sync.schedule import Conditions, Schedule, Window
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DepartmentProcess]:
-    with running(found_department(tmp_path_factory.mktemp("office") / "home")) as process:
+    with running(bare_home(tmp_path_factory.mktemp("office") / "home")) as process:
         yield process
 
 

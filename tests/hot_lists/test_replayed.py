@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import structlog
 from receiver_twins import Joined
-from sync_twins import converse, found_department
+from sync_twins import bare_home, converse
 
 from firmware.alerts.board import AlertBoard
 from firmware.alerts.cleared import ClearedPlates
@@ -41,7 +41,7 @@ ORDERS = 40
 
 @pytest.fixture
 def department(tmp_path: Path) -> Iterator[Department]:
-    made = Department(found_department(tmp_path / "department"))
+    made = Department(bare_home(tmp_path / "department"))
     yield made
     made.close()
 

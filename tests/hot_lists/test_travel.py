@@ -10,7 +10,7 @@ import pytest
 from flipped import flip
 from receiver_twins import Joined
 from sqlalchemy import select
-from sync_twins import converse, found_department
+from sync_twins import bare_home, converse
 
 from storage import codec
 from storage.times import HOUR_US, now_us
@@ -29,7 +29,7 @@ from sync.uplink import SyncProgress
 
 @pytest.fixture
 def department(tmp_path: Path) -> Iterator[Department]:
-    made = Department(found_department(tmp_path / "department"))
+    made = Department(bare_home(tmp_path / "department"))
     yield made
     made.close()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 from receiver_twins import Joined, Sender, size_held
-from sync_twins import DepartmentProcess, Unit, converse, found_department, issue_code, running
+from sync_twins import DepartmentProcess, Unit, bare_home, converse, issue_code, running
 
 from sync.department.server.server import Department
 
@@ -16,7 +16,7 @@ from sync.department.server.server import Department
 @pytest.fixture
 def department(tmp_path: Path) -> Iterator[Department]:
     """Founded, opened in this process, on the real clock."""
-    made = Department(found_department(tmp_path / "department"))
+    made = Department(bare_home(tmp_path / "department"))
     yield made
     made.close()
 
@@ -24,7 +24,7 @@ def department(tmp_path: Path) -> Iterator[Department]:
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DepartmentProcess]:
     """One real server for the tests that do not kill it."""
-    with running(found_department(tmp_path_factory.mktemp("server") / "home")) as process:
+    with running(bare_home(tmp_path_factory.mktemp("server") / "home")) as process:
         yield process
 
 

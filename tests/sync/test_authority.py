@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
-from sync_twins import Unit, found_department, issue_code, running
+from sync_twins import Unit, bare_home, issue_code, running
 
 from storage.times import DAY_US, now_us
 from sync.department.ground.home import DepartmentHome
@@ -37,7 +37,7 @@ def ends(der: bytes) -> dt.datetime:
 def test_a_ca_that_expires_soon_is_renewed_over_the_same_key_and_units_follow(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    home = found_department(tmp_path / "department", certificate_days=20)
+    home = bare_home(tmp_path / "department", certificate_days=20)
     unit = Unit(tmp_path / "unit")
     with running(home) as process:
         unit.enroll(issue_code(process.home, "old"))

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from receiver_twins import Joined
 from s3_twin import BUCKET, s3_server
-from sync_twins import checked, converse, found_department
+from sync_twins import bare_home, checked, converse
 
 from storage.times import DAY_US, now_us
 from sync.department.ground.department_time import Clocks
@@ -154,7 +154,7 @@ def test_a_listing_of_pages_in_any_order_is_read_to_its_end(
 
 def test_a_department_keeps_its_images_in_s3_and_purges_them_there(tmp_path: Path, endpoint: str) -> None:
     clock = [now_us()]
-    home = found_department(tmp_path / "d", blobs_folder=f"s3://{BUCKET}/whole", blobs_endpoint=endpoint)
+    home = bare_home(tmp_path / "d", blobs_folder=f"s3://{BUCKET}/whole", blobs_endpoint=endpoint)
     department = Department(home, Clocks.simulated(lambda: clock[0]))
     unit = Joined(tmp_path / "unit", department, "unit")
     try:
@@ -174,7 +174,7 @@ def test_a_department_keeps_its_images_in_s3_and_purges_them_there(tmp_path: Pat
 
 
 def test_a_store_that_is_away_refuses_and_nothing_is_half_taken(tmp_path: Path, endpoint: str) -> None:
-    home = found_department(tmp_path / "d", blobs_folder=f"s3://{BUCKET}/away", blobs_endpoint=endpoint)
+    home = bare_home(tmp_path / "d", blobs_folder=f"s3://{BUCKET}/away", blobs_endpoint=endpoint)
     department = Department(home)
     unit = Joined(tmp_path / "unit", department, "unit")
     there = department.receiver._arrival._packs
@@ -193,6 +193,6 @@ def test_a_store_that_is_away_refuses_and_nothing_is_half_taken(tmp_path: Path, 
 
 @pytest.mark.parametrize("url", ["s3:", "s3:///prefix", "s3://user@bucket", "s3://bucket?x=1"])
 def test_an_address_that_names_no_bucket_is_refused_with_its_setting(tmp_path: Path, url: str) -> None:
-    home = found_department(tmp_path / "d", blobs_folder=url)
+    home = bare_home(tmp_path / "d", blobs_folder=url)
     with pytest.raises(InvalidInputError, match="blobs_folder"):
         open_packs(home)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sync_twins import DepartmentProcess, Unit, found_department, issue_code, running
+from sync_twins import DepartmentProcess, Unit, bare_home, issue_code, running
 from tpm_twin import software_tpm
 
 from firmware.custody.opening import create_ledger, sync_folder
@@ -70,7 +70,7 @@ def test_the_card_in_another_unit_signs_nothing(
 
 
 def test_the_certificate_is_renewed_by_the_chips_word(tmp_path: Path, uri: str) -> None:
-    with running(found_department(tmp_path / "department", certificate_days=20)) as process:
+    with running(bare_home(tmp_path / "department", certificate_days=20)) as process:
         unit = with_chip(Unit(tmp_path / "unit"), uri)
         unit.enroll(issue_code(process.home, "renews"))
         before = unit.folder.certificate.read_bytes()

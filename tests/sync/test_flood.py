@@ -15,7 +15,7 @@ import httpx
 import pytest
 from bounded_server import bounded
 from flood import bare_connections, silent_clients
-from sync_twins import DepartmentProcess, Unit, found_department, issue_code
+from sync_twins import DepartmentProcess, Unit, bare_home, issue_code
 from waiting import PATIENCE_S, accepts, until
 
 from sync.department.ground.listener import Bounds, raise_file_limit
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.slow
 @contextlib.contextmanager
 def limited(home: Path, files: int) -> Iterator[DepartmentProcess]:
     """A server that may open only so many files."""
-    process = DepartmentProcess(found_department(home))
+    process = DepartmentProcess(bare_home(home))
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     process.start(files=files)
     assert resource.getrlimit(resource.RLIMIT_NOFILE) == (soft, hard)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from receiver_twins import Joined
-from sync_twins import converse, found_department
+from sync_twins import bare_home, converse
 
 from storage import codec, envelope, files
 from storage.errors import LedgerError, NoHomeError
@@ -174,7 +174,7 @@ def test_the_department_sees_what_it_lacks_of_a_closed_log_and_what_contradicts(
 def test_a_log_of_no_unit_is_not_compared(department: Department, unit: Joined, tmp_path: Path) -> None:
     unit.add(1)
     folder = unit.close_log()
-    store = Department(found_department(tmp_path / "other"))
+    store = Department(bare_home(tmp_path / "other"))
     try:
         with pytest.raises(InvalidInputError, match="log of no unit"):
             examine_closed_log(store.store, folder)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from sync_twins import DepartmentProcess, Unit, found_department, running
+from sync_twins import DepartmentProcess, Unit, bare_home, running
 from waiting import PATIENCE_S
 
 from sync import messages
@@ -27,7 +27,7 @@ MIB = 1 << 20
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DepartmentProcess]:
     """One that waits for a silent client as short as it may."""
-    with running(found_department(tmp_path_factory.mktemp("server") / "home", request_seconds=5)) as process:
+    with running(bare_home(tmp_path_factory.mktemp("server") / "home", request_seconds=5)) as process:
         yield process
 
 

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from alembic.script import ScriptDirectory
 from postgres_twin import empty, postgres_cluster
 from receiver_twins import Joined
-from sync_twins import LoopbackLink, checked, converse, found_department
+from sync_twins import LoopbackLink, bare_home, checked, converse
 
 from sync.closed_delivery import ClosedDelivery
 from sync.department.server.server import Department
@@ -43,7 +43,7 @@ def department(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Depar
         url = request.getfixturevalue("cluster")
         empty(url)
         changes = {"database": url}
-    made = Department(found_department(tmp_path / "department", **changes))
+    made = Department(bare_home(tmp_path / "department", **changes))
     yield made
     made.close()
 

@@ -10,7 +10,7 @@ from flipped import flip
 from postgres_twin import empty, postgres_cluster
 from receiver_twins import Joined
 from sqlalchemy import func, select, text
-from sync_twins import LoopbackLink, checked, converse, found_department
+from sync_twins import LoopbackLink, bare_home, checked, converse
 
 from storage.times import DAY_US, now_us
 from sync import messages
@@ -45,7 +45,7 @@ def clock() -> Clock:
 @pytest.fixture
 def department(url: str, tmp_path: Path, clock: Clock) -> Iterator[Department]:
     empty(url)
-    made = Department(found_department(tmp_path / "department", database=url), Clocks.simulated(clock))
+    made = Department(bare_home(tmp_path / "department", database=url), Clocks.simulated(clock))
     yield made
     made.close()
 

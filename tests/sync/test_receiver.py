@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from custody_twins import SteppedTime
 from receiver_twins import Joined, incident_kinds, signed_leaves, size_held
 from sqlalchemy import select
-from sync_twins import LoopbackLink, Unit, checked, converse, found_department
+from sync_twins import LoopbackLink, Unit, bare_home, checked, converse
 
 from storage import codec
 from storage.errors import LedgerError
@@ -273,7 +273,7 @@ def test_a_document_for_another_unit_is_given_to_that_unit_alone(
 
 def test_two_units_bear_the_servers_clock_out_after_a_month_without_power(tmp_path: Path) -> None:
     """Their signed hellos say the time; one unit alone bears nothing out."""
-    home = found_department(tmp_path / "department")
+    home = bare_home(tmp_path / "department")
     ahead = [0]
     month = 30 * DAY_US
     clocks = Clocks(wall=lambda: now_us() + ahead[0], running=lambda: 0, boot=lambda: "one")

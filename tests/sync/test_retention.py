@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from receiver_twins import Joined
 from sqlalchemy import func, select
-from sync_twins import checked, converse, found_department
+from sync_twins import bare_home, checked, converse
 
 from storage.times import DAY_US, now_us
 from sync import messages
@@ -43,7 +43,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def department(tmp_path: Path, clock: Clock) -> Iterator[Department]:
-    made = Department(found_department(tmp_path / "department"), Clocks.simulated(clock))
+    made = Department(bare_home(tmp_path / "department"), Clocks.simulated(clock))
     yield made
     made.close()
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from receiver_twins import Joined
-from sync_twins import found_department
+from sync_twins import bare_home
 
 from storage import envelope
 from storage.grant_format import REVOCATIONS
@@ -17,7 +17,7 @@ from sync.documents import open_kept
 
 @pytest.mark.parametrize("revoked", [["visit-7"], []])
 def test_the_list_of_revoked_grants_comes_with_the_enrollment(tmp_path: Path, revoked: list[str]) -> None:
-    home = found_department(tmp_path / "department")
+    home = bare_home(tmp_path / "department")
     department = Department(home)
     if revoked:
         documents.send(home, department.store, REVOCATIONS, envelope.encode(revoked), department.time())

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import load_pem_x509_certificate
 from custody_twins import check
 from sqlalchemy import select, update
-from sync_twins import DepartmentProcess, FaultProxy, Unit, checked, found_department, issue_code, running
+from sync_twins import DepartmentProcess, FaultProxy, Unit, bare_home, checked, issue_code, running
 
 from sync.department.server.server import Department
 from sync.department.store.tables import codes
@@ -84,7 +84,7 @@ def test_a_unit_of_another_department_is_not_taken_over(
 ) -> None:
     """Its reads are sealed to its own department, which would never get them; the code stays good."""
     enrolled.add(1)
-    theirs = found_department(tmp_path / "theirs", request_seconds=5)
+    theirs = bare_home(tmp_path / "theirs", request_seconds=5)
     member = enrolled.folder.member()
     foreign = dataclasses.replace(
         member,
@@ -181,7 +181,7 @@ def test_a_code_that_outlived_a_revocation_does_not_undo_it(
 def test_tls_admits_no_one_without_a_certificate_of_the_departments_ca(
     server: DepartmentProcess, enrolled: Unit, tmp_path: Path
 ) -> None:
-    with running(found_department(tmp_path / "other")) as other:
+    with running(bare_home(tmp_path / "other")) as other:
         stranger = Unit(tmp_path / "stranger")
         stranger.enroll(issue_code(other.home, "stranger"))
         stranger.through(server.home.settings.unit_port)
@@ -217,7 +217,7 @@ def test_a_bandwidth_cap_is_kept(server: DepartmentProcess, enrolled: Unit) -> N
 
 
 def test_the_certificate_is_renewed_before_it_ends(tmp_path: Path) -> None:
-    with running(found_department(tmp_path / "department", certificate_days=20)) as process:
+    with running(bare_home(tmp_path / "department", certificate_days=20)) as process:
         unit = Unit(tmp_path / "unit")
         unit.enroll(issue_code(process.home, "renews"))
         before = unit.folder.certificate.read_bytes()
@@ -231,7 +231,7 @@ def test_a_forged_department_gets_no_secret_and_no_word(
     server: DepartmentProcess, enrolled: Unit, tmp_path: Path
 ) -> None:
     enrolled.add(1)
-    with running(found_department(tmp_path / "forger")) as forger:
+    with running(bare_home(tmp_path / "forger")) as forger:
         enrolled.through(forger.home.settings.unit_port)
         made = enrolled.attempt()
     assert made.outcome == "link"

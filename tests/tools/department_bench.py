@@ -27,7 +27,7 @@ import httpx  # noqa: E402
 import structlog  # noqa: E402
 from postgres_twin import postgres_cluster  # noqa: E402
 from sqlalchemy import text  # noqa: E402
-from sync_twins import Unit, checked, found_department, issue_code, running  # noqa: E402
+from sync_twins import Unit, bare_home, checked, issue_code, running  # noqa: E402
 from year_of_reads import DAYS, LOGS, SOUGHT, TIMES, OpenDoor, Year, plate_of  # noqa: E402
 
 from storage import leaf as leaves  # noqa: E402
@@ -69,7 +69,7 @@ uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[2]), ssl_certfile=sys.argv[
 
 def upload(place: Path, reads: int, image_bytes: int) -> None:
     """Our uplink against a plain HTTPS upload of the same bytes, one after the other on one machine."""
-    home = found_department(place / "department")
+    home = bare_home(place / "department")
     unit = Unit(place / "unit")
     with running(home):
         unit.enroll(issue_code(home, "bench"))
@@ -136,7 +136,7 @@ def wait_for(client: httpx.Client, url: str) -> None:
 
 def units(place: Path, count: int, reads: int) -> None:
     """Many units at once."""
-    home = found_department(place / "department")
+    home = bare_home(place / "department")
     with running(home):
         made = [Unit(place / f"unit-{at}") for at in range(count)]
         for at, unit in enumerate(made):
@@ -184,7 +184,7 @@ def lookup(place: Path, reads: int) -> None:
     place.chmod(0o755)  # the database runs as another user
     with postgres_cluster(*FAST_FILL, parent=place) as url:
         department = Department(
-            found_department(place / "department", database=url), Clocks.simulated(lambda: now[0])
+            bare_home(place / "department", database=url), Clocks.simulated(lambda: now[0])
         )
         started = time.monotonic()
         keys = department.keys

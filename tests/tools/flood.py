@@ -29,7 +29,7 @@ sys.path[:0] = [str(HERE.parents[1] / "twins"), str(HERE.parents[2])]
 import httpx  # noqa: E402
 import pyotp  # noqa: E402
 import structlog  # noqa: E402
-from sync_twins import DepartmentProcess, Unit, found_department, issue_code, running  # noqa: E402
+from sync_twins import DepartmentProcess, Unit, bare_home, issue_code, running  # noqa: E402
 
 from storage.errors import StorageError  # noqa: E402
 from sync.department.commands.client import RemoteDesk  # noqa: E402
@@ -39,6 +39,7 @@ from sync.department.desk.people.calls import HandedOver  # noqa: E402
 from sync.department.policy.refusals import DeskRefusal  # noqa: E402
 from sync.department.server.open_desk import first_administrator  # noqa: E402
 from sync.errors import LinkError  # noqa: E402
+from tests.tools.memory import resident_mb  # noqa: E402
 
 BARE_FROM, DRIP_FROM, LOGONS_FROM = "127.0.0.2", "127.0.0.3", "127.0.0.4"
 STEP_S = 30  # a code is good once
@@ -133,14 +134,6 @@ def _lives(one: socket.socket) -> bool:
         one.setblocking(True)
 
 
-def resident_mb(pid: int) -> int:
-    """Resident memory of a process."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS"):
-            return int(line.split()[1]) // 1024
-    return 0
-
-
 class Person:
     """The first administrator, who logs on, asks for the policy, and logs off."""
 
@@ -174,7 +167,7 @@ def _size_of(*paths: Path) -> int:
 def run(minutes: float, *, bare: int, dripping: int, logons: int, every_s: float) -> int:
     """Flood for so long; 1 where a person was shut out."""
     with tempfile.TemporaryDirectory() as temporary:
-        home = found_department(Path(temporary) / "home")
+        home = bare_home(Path(temporary) / "home")
         given = first_administrator(home, "chief", "Chief Example")
         unit = Unit(Path(temporary) / "unit")
         with running(home) as process:

@@ -17,17 +17,10 @@ sys.path[:0] = [str(TWINS), str(TWINS.parent.parent)]
 
 import httpx  # noqa: E402
 from flood import bare_connections, logons, silent_clients  # noqa: E402
-from sync_twins import Unit, found_department, issue_code, running  # noqa: E402
+from sync_twins import Unit, bare_home, issue_code, running  # noqa: E402
 
 from sync.department.server.open_desk import first_administrator  # noqa: E402
-
-
-def resident_mb(pid: int) -> int:
-    """Resident memory of a process."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS"):
-            return int(line.split()[1]) // 1024
-    return 0
+from tests.tools.memory import resident_mb  # noqa: E402
 
 
 def main() -> int:
@@ -42,7 +35,7 @@ def main() -> int:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     shut_out = 0
     with tempfile.TemporaryDirectory() as temporary:
-        home = found_department(Path(temporary) / "home")
+        home = bare_home(Path(temporary) / "home")
         first_administrator(home, "chief", "Chief Example")
         unit = Unit(Path(temporary) / "unit")
         with running(home) as server:

@@ -19,6 +19,7 @@ from storage.hot_list_file import Collected, HotListFile, list_key, write_list
 from sync.hot_lists.document import ListDelta, ListHead, digest_of, total_digest
 from sync.hot_lists.entry import ListEntry
 from sync.hot_lists.rewriting import ListChanges, rewrite
+from tests.tools.memory import resident_mb
 
 ENTRIES, LOOKUPS = 1_000_000, 200_000
 LETTERS, DIGITS = "ABCDEFGHJKLMNPRSTUVWXYZ", "0123456789"
@@ -31,12 +32,6 @@ def entries(rng: random.Random) -> Iterator[tuple[int, bytes]]:
         case = f"26-{number:06}"
         made = ListEntry(plate=plate, category="stolen-vehicle", state="US-CA", make="TOYT", case=case)
         yield made.key, made.to_bytes()
-
-
-def resident_mb() -> float:
-    """The memory that this process holds now."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * resource.getpagesize() / 1e6
 
 
 def most_mb() -> float:

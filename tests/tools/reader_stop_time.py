@@ -17,7 +17,7 @@ HERE = Path(__file__).resolve()
 sys.path[:0] = [str(HERE.parents[1] / "twins"), str(HERE.parents[2])]
 
 from reader_process import CLIP, Running  # noqa: E402
-from sync_twins import HOST, DepartmentProcess, FaultProxy, found_department, issue_code  # noqa: E402
+from sync_twins import HOST, DepartmentProcess, FaultProxy, bare_home, issue_code  # noqa: E402
 
 from firmware.custody.opening import create_ledger  # noqa: E402
 from firmware.settings.config import Config, SyncSettings, write_config  # noqa: E402
@@ -28,7 +28,7 @@ from sync.membership import SyncFolder  # noqa: E402
 
 def stop_times(folder: Path, stops: int) -> list[float]:
     """Seconds of each stop."""
-    server, home = DepartmentProcess(found_department(folder / "office")), folder / "home"
+    server, home = DepartmentProcess(bare_home(folder / "office")), folder / "home"
     server.start()
     home.mkdir()
     write_config(home, Config(sync=SyncSettings(interval_s=10, jitter=0.0)))

@@ -22,7 +22,7 @@ sys.path[:0] = [str(HERE.parents[1] / "twins"), str(HERE.parents[2])]
 
 import structlog  # noqa: E402
 from sqlalchemy import func, select  # noqa: E402
-from sync_twins import DepartmentProcess, FaultProxy, Unit, checked, found_department, issue_code  # noqa: E402
+from sync_twins import DepartmentProcess, FaultProxy, Unit, bare_home, checked, issue_code  # noqa: E402
 
 from sync.department.server.server import Department  # noqa: E402
 from sync.department.store.tables import elements, leaves, tokens  # noqa: E402
@@ -112,7 +112,7 @@ def catch_up(  # noqa: PLR0915 - one story, told in order
 ) -> Result:
     """Offline reads, then the uplink through a bad line, with kills of both ends, until it says done."""
     rng = random.Random(seed)
-    server = DepartmentProcess(found_department(path / "department"))
+    server = DepartmentProcess(bare_home(path / "department"))
     server.start()
     unit = Unit(path / "unit")
     unit.enroll(issue_code(server.home, "catch-up"))

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from desk_twins import GROUND, Department
 
+from storage.grant_format import GrantRole
+from sync.department.desk.grants.calls import GrantForm
 from sync.department.desk.inquiry.forms import Answer, Entered, RunForm
 from sync.department.desk.people.calls import AccountForm
 from sync.department.policy.refusals import DeskRefusal
@@ -18,6 +20,19 @@ from sync.department.policy.roles import Role
 def account(user: str, *roles: Role, **change: Any) -> AccountForm:
     form = AccountForm(user=user, name="New Person", organisation="PD", roles=roles, reason="hired")
     return replace(form, **change)
+
+
+def vendor_grant(purpose: str, holder_key: str) -> GrantForm:
+    """A form for a vendor's visit to one unit."""
+    return GrantForm(
+        person="vendor1",
+        organisation="Maker Inc.",
+        role=GrantRole.VENDOR,
+        holder_key=holder_key,
+        purpose=purpose,
+        work_order="WO-118",
+        units=("car-7",),
+    )
 
 
 def code_of(department: Department, name: str, token: str, form: object) -> str:

@@ -43,7 +43,7 @@ from tests.tools.ports import free_port
 HOST = "localhost"
 
 
-def found_department(path: Path, **changes: object) -> DepartmentHome:
+def bare_home(path: Path, **changes: object) -> DepartmentHome:
     """A founded home on free loopback ports."""
     facts: dict[str, object] = {
         "host": HOST,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
 
 @dataclass(slots=True, kw_only=True)
@@ -37,11 +36,3 @@ class Account:
     reader_verify: int = -1
     department_verify: int = -1
     wrong: list[str] = field(default_factory=list)
-
-
-def resident_mb() -> float:
-    """Resident memory of this process now, from /proc."""
-    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) / 1024
-    return 0.0

@@ -39,7 +39,8 @@ from sync.membership import SyncFolder
 from sync.runner import Attempt
 from sync.schedule import Schedule
 from tests.tools.local_department import HOST, LocalDepartment
-from tests.tools.soak.account import Account, resident_mb
+from tests.tools.memory import resident_mb
+from tests.tools.soak.account import Account
 from tests.tools.soak.trouble import KINDS_OF_LOSS, Line, StallingSource, SteppedClock
 
 BACK_WITHIN_S = 10.0
