@@ -191,6 +191,24 @@ class SecondHands:
         if is_new:
             self.fresh.add(user)
 
+    def make(self, entry: Entry, *, signed: bool) -> None:
+        """What an entry of a person's doing changes here. Raises UnsignedError."""
+        match entry.note:
+            case ChangeProposed() as note:
+                self.propose(entry, note)
+            case TrainingDone() as note:
+                self.train(note)
+            case ReleaseAsked() as note:
+                self.ask_release(entry, note)
+            case HoldPlaced() as note:
+                self.place(entry, note)
+            case ShareAsked() as note:
+                self.ask_share(entry, note)
+            case IncidentSettled() as note:
+                self.settle(entry.stamp.user, note)
+            case HoldReleased() as note:
+                self.release(entry, note, signed=signed)
+
     def propose(self, entry: Entry, note: ChangeProposed) -> None:
         """A change that waits for a second person."""
         forget(self.proposed, lambda one: entry.stamp.at_us - one.at_us >= WAITS_US)

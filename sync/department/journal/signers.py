@@ -40,7 +40,6 @@ from sync.department.journal import named_administrator
 from sync.department.journal.alert_entries import AlertKnown, AlertRecordsOpened, AlertStepTaken
 from sync.department.journal.change_entries import (
     ChangeDecided,
-    ChangeProposed,
     DesignationSet,
     GlassJudged,
 )
@@ -58,7 +57,6 @@ from sync.department.journal.entries import (
 )
 from sync.department.journal.entry_base import SYSTEM, Note
 from sync.department.journal.granted import can_destroy
-from sync.department.journal.hold_entries import HoldPlaced, HoldReleased, ReleaseAsked
 from sync.department.journal.inquiry_entries import Access, SearchApproved
 from sync.department.journal.machine_entries import AdministratorNamed, UnitLogsNamed
 from sync.department.journal.made_by import MADE, demand_made, takes_two
@@ -71,13 +69,8 @@ from sync.department.journal.passkeys import (
 )
 from sync.department.journal.person_entries import FreshProof, PersonKeySet, SessionKeySet
 from sync.department.journal.proven_uses import PersonProofs
-from sync.department.journal.second_hands import (
-    DECISIONS,
-    SecondHands,
-    UnsignedError,
-    forget,
-)
-from sync.department.journal.sharing_entries import ShareAsked, ShareDecided
+from sync.department.journal.second_hands import DECISIONS, SecondHands, UnsignedError, forget
+from sync.department.journal.sharing_entries import ShareDecided
 from sync.department.journal.signed_forms import DECIDING, fits_passkey
 from sync.department.journal.signed_roster import (
     by_offices,
@@ -181,26 +174,28 @@ class Signers:
             self.all_signed = note.signs >= ALL_SIGNED
             self.grants_by_two = note.signs >= GRANTS_BY_TWO
             self.proven.once = note.signs >= PROOFS_OF_ONE
-        elif isinstance(note, RootSet):
-            self._set_root(note, entry.stamp.at_us)
-        elif isinstance(note, AdministratorNamed):
-            self._name(entry, note)
-        elif isinstance(note, AccountSet):
-            self._set_account(entry, note)
-        elif isinstance(note, CredentialSet):
-            self._set_credential(entry, note)
-        elif isinstance(note, PersonKeySet):
-            self._set_key(entry, note)
-        elif isinstance(note, PasskeySet | FreshProof):
-            self._set_passkey(entry, note)
-        elif isinstance(note, SessionKeySet):
-            self._open_session(entry, note)
-        elif isinstance(note, MADE):
-            self.make(entry, self.demand_made(entry))
-        elif isinstance(note, DECISIONS):
-            self._decide(entry)
-        elif isinstance(note, SessionEnded):
-            self._end_session(entry, note)
+            return
+        match note:
+            case RootSet():
+                self._set_root(note, entry.stamp.at_us)
+            case AdministratorNamed():
+                self._name(entry, note)
+            case AccountSet():
+                self._set_account(entry, note)
+            case CredentialSet():
+                self._set_credential(entry, note)
+            case PersonKeySet():
+                self._set_key(entry, note)
+            case PasskeySet() | FreshProof():
+                self._set_passkey(entry, note)
+            case SessionKeySet():
+                self._open_session(entry, note)
+            case SessionEnded():
+                self._end_session(entry, note)
+            case _ if isinstance(note, MADE):
+                self.make(entry, self.demand_made(entry))
+            case _ if isinstance(note, DECISIONS):
+                self._decide(entry)
 
     def _decide(self, entry: Entry) -> None:
         """A second person's decision, of one whose role may make it."""
@@ -260,22 +255,9 @@ class Signers:
             if isinstance(note, GrantIssued):
                 self.second.give(entry, said)
                 self.grants_by_two = self._grants_by_two(said)
-        if isinstance(note, ChangeProposed):
-            self.second.propose(entry, note)
-        elif isinstance(note, TrainingDone):
-            self.second.train(note)
-        elif isinstance(note, DesignationSet):
+        if isinstance(note, DesignationSet):
             self.designations[note.user] = note.ends_us
-        elif isinstance(note, ReleaseAsked):
-            self.second.ask_release(entry, note)
-        elif isinstance(note, HoldPlaced):
-            self.second.place(entry, note)
-        elif isinstance(note, ShareAsked):
-            self.second.ask_share(entry, note)
-        elif isinstance(note, IncidentSettled):
-            self.second.settle(entry.stamp.user, note)
-        elif isinstance(note, HoldReleased):
-            self.second.release(entry, note, signed=said is not None)
+        self.second.make(entry, signed=said is not None)
 
     def demand_unused(self, note: Note, said: Statement) -> bytes:
         """A signed call makes one entry of a kind, of each person or alert that it is about; root enters none

@@ -1,0 +1,162 @@
+"""What the detectors of the audit get: shifts, second hands, trainings, grants, reviewers, disputes."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from sync.department.desk.audit import detectors
+from sync.department.desk.audit.detectors import Emergency, Flag, LookUp, SingleMaking
+from sync.department.desk.desk import Desk
+from sync.department.desk.state import DeskState
+from sync.department.journal.change_entries import GlassBroken, GlassJudged
+from sync.department.journal.entries import (
+    AccountSet,
+    Disputed,
+    FindingOpened,
+    Shift,
+)
+from sync.department.journal.inquiry_entries import Access, InquiryAsked
+from sync.department.journal.office_entries import GrantIssued
+
+
+def detected(desk: Desk, looks: list[LookUp]) -> list[Flag]:
+    """What the detectors say of these look-ups, with every person's shift as it was then."""
+    with desk.log.writing():
+        desk.refresh()
+        book, now_us = desk.book, desk.now_us()
+        shifts = _shifts(desk)
+        terms, zone = desk.policy.detectors, desk.policy.zone
+        glass = _emergencies(book)
+        alone = [
+            SingleMaking(entry=one.entry, user=one.user, by=one.by)
+            for one in book.roster.makings
+            if not one.second
+        ]
+        alone += _trained_by_one_hand(book)
+        grants, removed = _granted_alone(book), _removed_reviewers(book)
+        by_hand = alone + _trained(book)
+        judges = _judges(book)
+        unknown = list(book.cases.flags())
+    acted = frozenset({one.user for one in looks if one.action != "answer"} | judges)
+    return [
+        *detectors.detect(looks, terms, shifts, zone),
+        *detectors.emergencies(glass, terms, now_us),
+        *detectors.one_hand(alone, acted),
+        *detectors.let_in(grants, by_hand),
+        *detectors.no_reviewer(removed),
+        *unknown,
+    ]
+
+
+def _shifts(desk: Desk) -> dict[str, list[tuple[int, Shift | None]]]:
+    """Every shift of each person, by when it was entered."""
+    held: dict[str, list[tuple[int, Shift | None]]] = defaultdict(list)
+    for entry in desk.log.entries(kinds=(AccountSet.KIND,)):
+        note = entry.note
+        if isinstance(note, AccountSet) and (not held[note.user] or held[note.user][-1][1] != note.shift):
+            held[note.user].append((entry.stamp.at_us, note.shift))
+    return held
+
+
+def _judges(book: DeskState) -> set[str]:
+    """Who decided something for others: a second person, a reviewer, a judge, a trainer, an approver."""
+    decided = (
+        book.queue.decided,
+        book.changes.decided,
+        book.glass.judged,
+        book.findings.closed,
+        book.shares.decided,
+        book.holds.released,
+        book.settled.closed,
+    )
+    return {entry.stamp.user for one in decided for entry in one.values()} | {
+        one.by for one in book.trainings.given
+    }
+
+
+def _trained_by_one_hand(book: DeskState) -> list[SingleMaking]:
+    """Trainings that a person recorded or gave who had also made or reset the account.
+
+    And those of a trainer that no one on the roster gave but the person who recorded them.
+    """
+    makers: dict[str, set[str]] = {}
+    for one in book.roster.makings:
+        makers.setdefault(one.user, set()).add(one.by)
+    trains = book.policy.training.conducted_by
+    found = []
+    for given in book.trainings.given:
+        account = book.roster.accounts.get(given.user)
+        is_trainer = account is not None and trains in book.policy.effective_roles(account.roles)
+        no_other = given.trainer == given.by or given.trainer not in book.roster.accounts
+        if {given.by, given.trainer} & makers.get(given.user, set()) or (is_trainer and no_other):
+            found.append(SingleMaking(entry=given.entry, user=given.user, by=given.by))
+    return found
+
+
+def _trained(book: DeskState) -> list[SingleMaking]:
+    """Each training, once for each hand in it."""
+    return [
+        SingleMaking(entry=one.entry, user=one.user, by=by)
+        for one in book.trainings.given
+        for by in sorted({one.by, one.trainer})
+    ]
+
+
+def _granted_alone(book: DeskState) -> list[SingleMaking]:
+    """Grants that one person gave."""
+    return [
+        SingleMaking(entry=entry.sequence, user=entry.note.person, by=entry.stamp.user)
+        for grant_id, entry in book.grants.issued.items()
+        if isinstance(entry.note, GrantIssued) and grant_id not in book.grants.seconds
+    ]
+
+
+def _removed_reviewers(book: DeskState) -> list[SingleMaking]:
+    """Reviewers who lost the role while a finding was assigned to them and open."""
+    found = []
+    for one in book.roster.removed_reviewers:
+        for number, entry in book.findings.opened.items():
+            closed = book.findings.closed.get(number)
+            waited = number < one.entry and (closed is None or closed.sequence > one.entry)
+            if waited and isinstance(entry.note, FindingOpened) and entry.note.reviewer == one.user:
+                found.append(SingleMaking(entry=one.entry, user=one.user, by=one.by))
+                break
+    return found
+
+
+def _emergencies(book: DeskState) -> list[Emergency]:
+    found = []
+    for access, entry in book.glass.broken.items():
+        judged = book.glass.judged.get(access)
+        if isinstance(entry.note, GlassBroken):
+            found.append(
+                Emergency(
+                    access=access,
+                    at_us=entry.stamp.at_us,
+                    user=entry.stamp.user,
+                    due_us=entry.note.due_us,
+                    justified=judged.note.justified
+                    if judged is not None and isinstance(judged.note, GlassJudged)
+                    else None,
+                )
+            )
+    return found
+
+
+def disputed(desk: Desk) -> list[Flag]:
+    """Each dispute, about the person who made the disputed entry."""
+    flags = []
+    for entry in desk.book.queue.disputes:
+        if not isinstance(entry.note, Disputed):
+            continue
+        about = desk.log.entry(entry.note.entry)
+        if isinstance(about.note, Access | InquiryAsked):
+            flags.append(
+                Flag(
+                    detector="disputed",
+                    about=about.stamp.user,
+                    entries=(about.sequence,),
+                    detail=f"disputed by {entry.stamp.user}",
+                )
+            )
+    return flags
