@@ -14,7 +14,7 @@ import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from desk_server import serving
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from waiting import PATIENCE_S
 
@@ -195,6 +195,7 @@ def test_a_witness_that_cannot_be_asked_is_reported_with_what_to_do(tmp_path: Pa
 
 @settings(max_examples=300, deadline=None)
 @given(st.one_of(st.binary(max_size=300), st.text(max_size=200).map(str.encode)))
+@example(request_body(8, [bytes(32)], "a note\n").encode())
 def test_any_bytes_are_parsed_or_refused(body: bytes) -> None:
     try:
         old, proof, note = parse_request(body)
