@@ -180,6 +180,12 @@ def test_an_element_is_handed_over_where_it_is_what_its_leaf_names(folder: Folde
     assert one.lost == ("entry", "patch", "text")
 
 
+def test_content_that_a_forged_table_holds_as_a_number_makes_its_record_bad(folder: Folder) -> None:
+    folder.put([1], leaf(1, {"text": b"true"}))
+    folder.element(1, "text", 1 << 40)  # bytes(number) would take that much memory
+    assert list(folder.open().records()) == [BadRecord(1, "is not a blob")]
+
+
 def test_without_its_key_the_log_is_the_one_that_most_of_its_first_records_name(folder: Folder) -> None:
     folder.put(range(0, 150))
     folder.put(range(150, 190), b"no leaf")
