@@ -32,7 +32,6 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from storage.errors import ExplainedError
 from sync.department.desk.alerts.events import EventStream, last_id_of
 from sync.department.desk.calling import Calling, said_of
 from sync.department.desk.context import DeskContext
@@ -100,18 +99,59 @@ async def _body(request: Request, budget: Budget) -> Any:
     return value
 
 
-def _alert_events(calling: Calling | None, events: Sparingly) -> BaseRoute:
-    """The stream of alerts; refused as alert/list is."""
+async def _begin(request: Request, value: Any, desk: Calling) -> Any:
+    return await desk.begin(read_form(BeginForm, value), address_of(request))
 
-    async def answer(request: Request) -> Response:
-        if calling is None:
-            return problem(503, "no-desk", "this department has no desk yet", cure="department user first")
-        try:
-            return EventStream(await calling.alert_events.follow(bearer(request), last_id_of(request)))
-        except ExplainedError as error:
-            return _problem(error, events)
 
-    return Route("/desk/alert/events", answer, methods=["GET"])
+async def _passkey(request: Request, value: Any, desk: Calling) -> Any:
+    return await desk.begin_passkey(read_form(BeginForm, value), address_of(request))
+
+
+async def _logon(request: Request, value: Any, desk: Calling) -> Any:
+    return await desk.logon(read_form(LogonForm, value), address_of(request))
+
+
+async def _unlock(request: Request, value: Any, desk: Calling) -> Any:
+    form, token = read_form(UnlockForm, value), bearer(request)
+    await desk.unlock(token, form, address_of(request))
+    return {}
+
+
+async def _unlock_passkey(request: Request, _value: Any, desk: Calling) -> Any:
+    return await desk.begin_unlock(bearer(request))
+
+
+async def _prove_passkey(request: Request, value: Any, desk: Calling) -> Any:
+    return await desk.begin_proof(bearer(request), read_form(AskProofForm, value).proof)
+
+
+async def _prove(request: Request, value: Any, desk: Calling) -> Any:
+    return await desk.prove(bearer(request), read_form(ProveForm, value), address_of(request))
+
+
+async def _logoff(request: Request, _value: Any, desk: Calling) -> Any:
+    await desk.logoff(bearer(request))
+    return {}
+
+
+async def _operation(request: Request, value: Any, desk: Calling) -> Any:
+    token = bearer(request)
+    name = f"{request.path_params['noun']}/{request.path_params['verb']}"
+    key = request.headers.get("idempotency-key", "")
+    with offering(statement_of(request)):
+        return await desk.operation(name, token, value, key)
+
+
+SESSION = {
+    "begin": _begin,
+    "passkey": _passkey,
+    "logon": _logon,
+    "prove-passkey": _prove_passkey,
+    "prove": _prove,
+    "unlock-passkey": _unlock_passkey,
+    "unlock": _unlock,
+    "logoff": _logoff,
+}
 
 
 def routes(front: DeskContext | None, shared: Calling | None = None) -> list[BaseRoute]:
@@ -120,18 +160,16 @@ def routes(front: DeskContext | None, shared: Calling | None = None) -> list[Bas
     budget = Budget(MEMORY_BYTES)
     events = Sparingly("department.desk")
 
-    def endpoint(work: Callable[[Request, Any, Calling], Awaitable[Any]]) -> Callable[[Request], Any]:
+    def answering(work: Callable[[Request, Calling], Awaitable[Response]]) -> Callable[[Request], Any]:
+        """503 while there is no desk; every error in the one form."""
+
         async def answer(request: Request) -> Response:
             if calling is None:
                 return problem(
                     503, "no-desk", "this department has no desk yet", cure="department user first"
                 )
             try:
-                value = await _body(request, budget)
-                with watching() as mark:
-                    answered = to_json(await work(request, value, calling))
-                headers = NO_STORE | ({"X-Not-Witnessed": WORDS} if mark.unwitnessed else {})
-                return JSONResponse(answered, 200, headers)
+                return await work(request, calling)
             except ClientDisconnect:
                 return Response(status_code=400)
             except Exception as error:  # noqa: BLE001 - a full disk, an absent database: answered in the one form
@@ -139,64 +177,30 @@ def routes(front: DeskContext | None, shared: Calling | None = None) -> list[Bas
 
         return answer
 
-    async def begin(request: Request, value: Any, desk: Calling) -> Any:
-        return await desk.begin(read_form(BeginForm, value), address_of(request))
+    def endpoint(work: Callable[[Request, Any, Calling], Awaitable[Any]]) -> Callable[[Request], Any]:
+        async def answer(request: Request, desk: Calling) -> Response:
+            value = await _body(request, budget)
+            with watching() as mark:
+                answered = to_json(await work(request, value, desk))
+            headers = NO_STORE | ({"X-Not-Witnessed": WORDS} if mark.unwitnessed else {})
+            return JSONResponse(answered, 200, headers)
 
-    async def passkey(request: Request, value: Any, desk: Calling) -> Any:
-        return await desk.begin_passkey(read_form(BeginForm, value), address_of(request))
+        return answering(answer)
 
-    async def logon(request: Request, value: Any, desk: Calling) -> Any:
-        return await desk.logon(read_form(LogonForm, value), address_of(request))
-
-    async def unlock(request: Request, value: Any, desk: Calling) -> Any:
-        form, token = read_form(UnlockForm, value), bearer(request)
-        await desk.unlock(token, form, address_of(request))
-        return {}
-
-    async def unlock_passkey(request: Request, _value: Any, desk: Calling) -> Any:
-        return await desk.begin_unlock(bearer(request))
-
-    async def prove_passkey(request: Request, value: Any, desk: Calling) -> Any:
-        return await desk.begin_proof(bearer(request), read_form(AskProofForm, value).proof)
-
-    async def prove(request: Request, value: Any, desk: Calling) -> Any:
-        return await desk.prove(bearer(request), read_form(ProveForm, value), address_of(request))
-
-    async def logoff(request: Request, _value: Any, desk: Calling) -> Any:
-        await desk.logoff(bearer(request))
-        return {}
-
-    async def operation(request: Request, value: Any, desk: Calling) -> Any:
-        token = bearer(request)
-        name = f"{request.path_params['noun']}/{request.path_params['verb']}"
-        key = request.headers.get("idempotency-key", "")
+    async def stream(request: Request, desk: Calling) -> Response:
+        value, token = await _body(request, budget), bearer(request)
         with offering(statement_of(request)):
-            return await desk.operation(name, token, value, key)
+            begun = await desk.operation("inquiry/begin", token, value)
+        return SearchStream(desk, token, begun, events)
 
-    async def stream(request: Request) -> Response:
-        if calling is None:
-            return problem(503, "no-desk", "this department has no desk yet", cure="department user first")
-        try:
-            value, token = await _body(request, budget), bearer(request)
-            with offering(statement_of(request)):
-                begun = await calling.operation("inquiry/begin", token, value)
-            return SearchStream(calling, token, begun, events)
-        except ClientDisconnect:
-            return Response(status_code=400)
-        except Exception as error:  # noqa: BLE001 - as every call
-            return _problem(error, events)
+    async def follow(request: Request, desk: Calling) -> Response:
+        """The stream of alerts; refused as alert/list is."""
+        return EventStream(await desk.alert_events.follow(bearer(request), last_id_of(request)))
 
     return [
-        Route("/desk/session/begin", endpoint(begin), methods=["POST"]),
-        Route("/desk/session/passkey", endpoint(passkey), methods=["POST"]),
-        Route("/desk/session/logon", endpoint(logon), methods=["POST"]),
-        Route("/desk/session/prove-passkey", endpoint(prove_passkey), methods=["POST"]),
-        Route("/desk/session/prove", endpoint(prove), methods=["POST"]),
-        Route("/desk/session/unlock-passkey", endpoint(unlock_passkey), methods=["POST"]),
-        Route("/desk/session/unlock", endpoint(unlock), methods=["POST"]),
-        Route("/desk/session/logoff", endpoint(logoff), methods=["POST"]),
-        Route("/desk/inquiry/stream", stream, methods=["POST"]),
-        Route("/desk/{noun}/{verb}", endpoint(operation), methods=["POST"]),
-        _alert_events(calling, events),
+        *(Route(f"/desk/session/{name}", endpoint(work), methods=["POST"]) for name, work in SESSION.items()),
+        Route("/desk/inquiry/stream", answering(stream), methods=["POST"]),
+        Route("/desk/{noun}/{verb}", endpoint(_operation), methods=["POST"]),
+        Route("/desk/alert/events", answering(follow), methods=["GET"]),
         *(public_routes(calling.front) if calling is not None else ()),
     ]
