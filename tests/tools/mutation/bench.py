@@ -161,10 +161,10 @@ class Bench:
             stdout=subprocess.PIPE,
             text=True,
         ) as process:
-            made = Runner(self.checkout, process, reach, self._environment())
+            made = Runner(self.checkout, process, output, reach, self._environment())
             if made.fails(reach.quickest()):  # or each mutant would count as killed
                 process.kill()
-                raise BaselineFailedError(output.read_text(encoding="utf-8", errors="replace")[-3000:])
+                raise BaselineFailedError(made.said())
             yield made
             process.communicate()
 
@@ -184,6 +184,7 @@ class Runner:
 
     checkout: Path
     process: subprocess.Popen[str]
+    output: Path
     reach: Reach
     environment: dict[str, str]
 
@@ -200,14 +201,21 @@ class Runner:
         return bool(self._ask({}, tests))
 
     def _ask(self, words: dict[str, str], tests: list[str]) -> bool | None:
-        """None where the mutant needs a new import."""
+        """None where the mutant needs a new import. Raises BaselineFailedError where the runner ended."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         asked = words | {"tests": {one: self._longest_s(self.reach.seconds[one]) for one in tests}}
         self.process.stdin.write(json.dumps(asked) + "\n")
         self.process.stdin.flush()
-        failed: bool | None = json.loads(self.process.stdout.readline())["failed"]
+        answer = self.process.stdout.readline()
+        if not answer:
+            raise BaselineFailedError(self.said())
+        failed: bool | None = json.loads(answer)["failed"]
         return failed
+
+    def said(self) -> str:
+        """The end of what pytest printed last."""
+        return self.output.read_text(encoding="utf-8", errors="replace")[-3000:]
 
     def _fails_anew(self, mutant: Mutant, tests: list[str]) -> bool:
         """The same with the mutant in the module's file, in a process that imports it."""
