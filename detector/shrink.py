@@ -37,17 +37,20 @@ def _five_to_three(luma: U8) -> U8:
     rows[:, 0] = _mean(five[:, 0], five[:, 1])
     rows[:, 1] = five[:, 2]
     rows[:, 2] = _mean(five[:, 3], five[:, 4])
-    a, b, c, d, e = np.ascontiguousarray(rows.reshape(-1, 5).T)  # side by side: strides cost most here
-    out = rows.reshape(-1)[: 3 * len(a)].reshape(-1, 3)  # memory not asked for is not cleared either
-    out[:, 0], out[:, 1], out[:, 2] = _mean(a, b), c, _mean(d, e)
+    flat = rows.reshape(-1)
+    pairs = _mean(flat[:-1], flat[1:])  # of all neighbors: strides would cost more than what is not needed
+    out = np.empty((len(flat) // 5, 3), np.uint8)
+    out[:, 0], out[:, 1], out[:, 2] = pairs[::5], flat[2::5], pairs[3::5]
     return out.reshape(height // 5 * 3, -1)
 
 
 def _five_to_four(luma: U8) -> U8:
     """Columns, then rows, as Pillow does, halves up: the middle two of five become one."""
-    a, b, c, d, e = np.ascontiguousarray(luma.reshape(-1, 5).T)
-    columns = np.empty((len(a), 4), np.uint8)
-    columns[:, 0], columns[:, 1], columns[:, 2], columns[:, 3] = a, _mean(b, c), d, e
+    flat = luma.reshape(-1)
+    pairs = _mean(flat[:-1], flat[1:])
+    columns = np.empty((len(flat) // 5, 4), np.uint8)
+    for place, of_five in enumerate((flat[::5], pairs[1::5], flat[3::5], flat[4::5])):
+        columns[:, place] = of_five
     five = columns.reshape(luma.shape[0] // 5, 5, -1)
     out = np.empty((len(five), 4, five.shape[2]), np.uint8)
     out[:, 0], out[:, 1], out[:, 2:] = five[:, 0], _mean(five[:, 1], five[:, 2]), five[:, 3:]
