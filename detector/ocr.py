@@ -53,13 +53,18 @@ class PatchReader:
         self._looker = Looker(net, card)
         self._lines = LineReader(self._looker)
 
-    def see_plate(self, luma: U8, box: PlateBox, watch: Stopwatch, *, still: bool = False) -> Sight | None:
+    def first(self, luma: U8, box: PlateBox, watch: Stopwatch) -> Look:
+        """The first look at a box. luma: uint8 (H, W) full frame. Raises DegenerateCornersError."""
+        return self._looker.first(luma, box.corners, watch)
+
+    def see_plate(
+        self, luma: U8, box: PlateBox, first: Look, watch: Stopwatch, *, still: bool = False
+    ) -> Sight | None:
         """Reads the plate at a box, or None if the first look sees none.
 
         luma: uint8 (H, W) full frame. ``still``: no other frame of this plate comes, so that a text in
         doubt is looked at in more cuts. Raises DegenerateCornersError.
         """
-        first = self._looker.first(luma, box.corners, watch)
         sure, lines = self._plateness(box, first), None
         if sure < self._card.plate.least:  # as a whole, two lines give no text
             lines = self._lines.each(luma, box, first, watch)
@@ -80,7 +85,7 @@ class PatchReader:
         The box's own confidence is not a detector's score, and says nothing of the text.
         """
         box = replace(box, confidence=self._card.confidence.usual_score)
-        first = self._looker.first(luma, box.corners, watch)
+        first = self.first(luma, box, watch)
         return self._see(luma, box, first, 1.0, watch, cut=False, still=True)
 
     def _see(
@@ -143,7 +148,7 @@ class PatchReader:
 
     def corners_at(self, luma: U8, box: PlateBox) -> Corners:
         """The corners that the net sees at a box, or the box's own. Raises DegenerateCornersError."""
-        return self._corners(box, self._looker.first(luma, box.corners, Stopwatch()))
+        return self._corners(box, self.first(luma, box, Stopwatch()))
 
     def _corners(self, box: PlateBox, look: Look) -> Corners:
         """The corners that the net saw in a patch, or the box's own if those are implausible."""

@@ -23,7 +23,7 @@ from .likeness import (
 )
 from .motion import Motion
 from .place_fit import runs_out
-from .plates import U8, PlateBox, PlateReading, PlateText, VehiclePass
+from .plates import U8, Confirmation, PlateBox, PlateReading, PlateText, VehiclePass
 from .vote import Decoding, Vote
 
 _BETTER = 0.015  # a picture must be this much better to replace the kept one: copying a frame costs 2 ms
@@ -31,6 +31,7 @@ _RECHECK_US = 250_000  # a settled plate is read again after this, then after tw
 _RECHECK_MOST_US = 8_000_000  # what hid a part may be gone, or another vehicle may have stopped there
 _WIDENED = 1.1  # a box wider by this than any that was read, for its height, may show what was hidden
 _NOT_SHOWN = 0.5  # off a picture's quality: it does not show the text that the vote says
+_CLEAR = 0.1  # power of a look's sureness that brings it near the text's confidence, which costs more
 _CUT = 0.3  # off the quality of a picture in which the plate runs out
 _MOVED_WIDTHS = 2.0  # a settled plate that went this far is read again
 _GREW = 1.3  # or that grew by so much
@@ -48,12 +49,13 @@ _GLIMPSE_PLATE = 0.97
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sighting:
-    """One plate in one frame, read or left unread."""
+    """One plate in one frame, read or left unread. ``confirmed``: one look gave the text of its pass."""
 
     sequence: int
     time_us: int
     box: PlateBox
     reading: PlateReading | None
+    confirmed: Confirmation | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,14 +79,22 @@ class LiveTrack:
         self._best: _Best | None = None
         self._top_plateness = 0.0
         self._recheck_us = _RECHECK_US
-        self._read_us, self._read_box = first.time_us, first.box
+        self._look_us, self._look_box = first.time_us, first.box  # the last that was looked at
+        self._read_box = first.box  # the last that the vote counts
         self._widest_read, self._read_at_edge = 0.0, False
         self._count(first, reading)
 
     def take(self, sighting: Sighting) -> bool:
         """One more sighting of this vehicle; True when its frame is now the best picture."""
         self.motion.take(sighting.time_us, sighting.box)
-        return sighting.reading is not None and self._count(sighting, sighting.reading)
+        if sighting.reading is not None:
+            return self._count(sighting, sighting.reading)
+        look = sighting.confirmed
+        if look is None:
+            return False
+        self._looked_at(sighting)
+        quality = _quality(look.box, look.sureness, cut=look.cut)
+        return self._keep(_Best(quality, self.vote.leader, sighting.sequence, look.box, look.patch))
 
     def follow(self, sighting: Sighting) -> None:
         """A sighting at this vehicle's place whose text says that it may be another one: not counted."""
@@ -96,27 +106,29 @@ class LiveTrack:
         self.motion = self._motion_before
 
     def _count(self, sighting: Sighting, reading: PlateReading) -> bool:
-        if self.vote.frames and self.vote.settled:
-            self._recheck_us = min(2 * self._recheck_us, _RECHECK_MOST_US)
+        if self.vote.frames:
+            self._looked_at(sighting)
         self.vote.add(reading.evidence)
         self._top_plateness = max(self._top_plateness, reading.plateness)
-        self._read_us, self._read_box = sighting.time_us, sighting.box
+        self._read_box = sighting.box
         self._widest_read = max(self._widest_read, reading.evidence.aspect or sighting.box.aspect)
         self._read_at_edge = reading.evidence.cut
-        bonus = 0.08 * math.log2(max(sighting.box.width_px, 1.0) / 100.0)
-        bonus -= _CUT if reading.evidence.cut else 0.0
-        bonus -= 0.0 if self._shows(reading.leader) else _NOT_SHOWN
-        least = -math.inf
-        if self._best is not None:
-            shown = self._shows(self._best.leader)
-            least = self._best.quality - (0.0 if shown else _NOT_SHOWN) + _BETTER
-        if 1.0 + bonus < least:
-            return False  # the surest text would not do, so that it need not be worked out
-        if reading.confidence + bonus < least:
+        evidence = reading.evidence
+        quality = _quality(sighting.box, evidence.sureness, evidence.trust, cut=evidence.cut)
+        return self._keep(_Best(quality, reading.leader, sighting.sequence, reading.box, reading.patch))
+
+    def _keep(self, picture: _Best) -> bool:
+        """Keeps a picture if it shows better what the vote says than the one before."""
+        shown = 0.0 if self._shows(picture.leader) else _NOT_SHOWN
+        if picture.quality - shown < self.picture_quality + _BETTER:
             return False
-        quality = reading.confidence + bonus + (0.0 if self._shows(reading.leader) else _NOT_SHOWN)
-        self._best = _Best(quality, reading.leader, sighting.sequence, reading.box, reading.patch)
+        self._best = picture
         return True
+
+    def _looked_at(self, sighting: Sighting) -> None:
+        self._look_us, self._look_box = sighting.time_us, sighting.box
+        if self.vote.settled:
+            self._recheck_us = min(2 * self._recheck_us, _RECHECK_MOST_US)
 
     def _shows(self, leader: str) -> bool:
         """Whether a picture with that text shows what the vote says at present."""
@@ -132,12 +144,9 @@ class LiveTrack:
         """Takes over what another pass saw of the same vehicle; its own best picture stays."""
         self.vote.join(other.vote)
         self.begin_with(other)
-        if other._read_us > self._read_us:
-            self._read_us, self._read_box, self._read_at_edge = (
-                other._read_us,
-                other._read_box,
-                other._read_at_edge,
-            )
+        if other._look_us > self._look_us:
+            self._look_us, self._look_box = other._look_us, other._look_box
+            self._read_box, self._read_at_edge = other._read_box, other._read_at_edge
         self._widest_read = max(self._widest_read, other._widest_read)
         self._top_plateness = max(self._top_plateness, other._top_plateness)
 
@@ -195,21 +204,24 @@ class LiveTrack:
             or self.vote.allows(reading.leader) >= MISREAD_NATS
         )
 
-    def wants_text(self, now_us: int, box: PlateBox, frame_shape: tuple[int, int]) -> bool:
-        """Whether reading this plate once more can be worth its time.
+    def wants_text(self, now_us: int, box: PlateBox, frame_shape: tuple[int, int]) -> bool | str:
+        """Whether reading this plate once more can be worth its time, or its text, to be confirmed by a look.
 
-        A text that was settled while a part of the plate was hidden or outside the picture is not.
+        A text that was settled while a part of the plate was hidden or outside the picture is read again, and
+        one in doubt, which more frames may make sure.
         """
         if self.rival is not None or not self.vote.settled:
-            return True
-        if now_us - self._read_us >= self._recheck_us:
             return True
         if box.width_px > _GREW * self._read_box.width_px or box.aspect > _WIDENED * self._widest_read:
             return True
         if self._read_at_edge and not runs_out(box, frame_shape):
             return True
-        (x0, y0), (x1, y1) = box.corners[0], self._read_box.corners[0]
-        return math.hypot(x1 - x0, y1 - y0) > _MOVED_WIDTHS * box.width_px
+        (x0, y0), (x1, y1) = box.corners[0], self._look_box.corners[0]
+        moved = math.hypot(x1 - x0, y1 - y0) > _MOVED_WIDTHS * box.width_px
+        due = moved or now_us - self._look_us >= self._recheck_us
+        if due and self.vote.confidence >= SURE:
+            return self.vote.leader
+        return due
 
     @property
     def tells_nothing(self) -> bool:
@@ -288,3 +300,10 @@ class LiveTrack:
             best_box=best.box,
             best_patch=best.patch,
         )
+
+
+def _quality(box: PlateBox, sureness: float, trust: float = 1.0, *, cut: bool) -> float:
+    """How well a picture shows its text: clear, near and whole."""
+    near = 0.08 * math.log2(max(box.width_px, 1.0) / 100.0)
+    whole = 0.3 * math.log(max(box.aspect, 0.1))  # what hides an end of a plate makes its box narrower
+    return trust * math.pow(sureness, _CLEAR) + near + whole - (_CUT if cut else 0.0)

@@ -148,6 +148,11 @@ class Evidence:
     strokes: int = 0
     known: Known = field(default_factory=Known, init=False, repr=False)
 
+    @property
+    def sureness(self) -> float:
+        """Of the look that was read last: product of its columns' largest probabilities."""
+        return float(self.columns[-1].max(axis=1).prod())
+
 
 class Judged(Protocol):
     """What evidence comes to. The leader is cheap to know; the rest is worked out when it is asked for."""
@@ -215,16 +220,32 @@ class PlateReading:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Confirmation:
+    """A box in which the first look gave the text that its pass has.
+
+    ``patch``: uint8 (h, w), what the look saw; ``sureness``: the look's; ``cut``: the box runs out of the
+    picture.
+    """
+
+    box: PlateBox
+    patch: U8 = field(repr=False)
+    sureness: float
+    cut: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FrameReadings:
     """All plates of one frame.
 
     ``unread``: boxes that were found but left unread because the caller's ``wanted`` said that
-    their text is settled. ``refused``: boxes in which the reader's net saw no plate.
+    their text is settled. ``confirmed``: those in which one look gave the text that ``wanted``
+    expects there. ``refused``: boxes in which the reader's net saw no plate.
     ``ms``: milliseconds by stage: shrink, find, decode, rectify, read, text.
     """
 
     readings: tuple[PlateReading, ...]
     unread: tuple[PlateBox, ...] = ()
+    confirmed: tuple[Confirmation, ...] = ()
     refused: tuple[PlateBox, ...] = ()
     ms: Mapping[str, float] = field(repr=False, default_factory=dict)
 

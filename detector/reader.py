@@ -16,10 +16,11 @@ from .errors import DegenerateCornersError, NetAnswerError, PictureError
 from .find import decode, letterboxed, source_of, to_boxes
 from .jurisdictions import FormatPrior
 from .lettering import Lettering, TextSigns, cut_wide, signs_of
-from .look import Stopwatch
+from .look import Look, Stopwatch
 from .obstacle import HIDDEN_TRUST, hides_an_end
 from .ocr import PatchReader, Sight
-from .plates import U8, Corners, Evidence, FrameReadings, PlateBox, PlateReading
+from .place_fit import runs_out
+from .plates import U8, Confirmation, Corners, Evidence, FrameReadings, PlateBox, PlateReading
 from .runtime import Net, TfliteNet
 from .stillness import StillScene
 from .vote import Decoding, Vote, spelt
@@ -114,37 +115,48 @@ class PlateReader:
         return self._detector.size
 
     def read(
-        self, luma: U8, lores: U8 | None = None, *, wanted: Callable[[PlateBox], bool] | None = None
+        self, luma: U8, lores: U8 | None = None, *, wanted: Callable[[PlateBox], bool | str] | None = None
     ) -> FrameReadings:
         """All plates of one frame. luma: uint8 (H, W); lores: uint8 (h, w) of the same field of view.
 
         ``wanted`` (a tracker's ``wants_text``) is asked for each box; False leaves it unread, for the
-        pass that it belongs to is settled. With it the frames are a camera's, in order: where nothing moved
-        since the detector last looked, its boxes are used again; without it the frame is a picture of its
-        own, and a plate in doubt is looked at in more cuts. A box in which the reader's net sees no plate is
+        pass that it belongs to is settled; a text is that pass's, and one look that gives it is enough.
+        With ``wanted`` the frames are a camera's, in order: where nothing moved since the detector last
+        looked, its boxes are used again; without it the frame is a picture of its own, and a plate in
+        doubt is looked at in more cuts. A box in which the reader's net sees no plate is
         refused, by the card's ``[plate]``. Raises PictureError on an array of the wrong kind.
         """
         watch = Stopwatch()
         boxes = self._find(luma, lores, self._in_doubt, watch, None if wanted is None else self._scene)
-        readings, unread, refused = [], [], []
+        readings, unread, confirmed, refused = [], [], [], []
         for box in boxes:
             if wanted is not None and self._scene.refused(box):
                 refused.append(box)
                 continue
-            if wanted is not None and not wanted(box):
+            wish = wanted is None or wanted(box)
+            if not wish:
                 unread.append(box)
                 continue
+            before = dict(watch.ms)
             try:
-                reading = self._read_box(luma, box, watch, still=wanted is None)
+                first = self._patches.first(luma, box, watch)
+                if wish == spelt(first.path):
+                    confirmed.append(self._confirmation(luma, box, first))
+                    continue
+                sight = self._patches.see_plate(luma, box, first, watch, still=wanted is None)
+                if sight is None:
+                    refused.append(box)
+                    self._scene.refuse(box)
+                else:
+                    readings.append(self._reading_of(box, self._trusted(luma, sight), before, watch))
             except DegenerateCornersError:
                 continue  # a box that spans nothing in this frame is not a plate
-            if reading is None:
-                refused.append(box)
-                self._scene.refuse(box)
-            else:
-                readings.append(reading)
         return FrameReadings(
-            readings=tuple(readings), unread=tuple(unread), refused=tuple(refused), ms=watch.ms
+            readings=tuple(readings),
+            unread=tuple(unread),
+            confirmed=tuple(confirmed),
+            refused=tuple(refused),
+            ms=watch.ms,
         )
 
     def find(self, luma: U8, lores: U8 | None = None) -> tuple[PlateBox, ...]:
@@ -197,10 +209,10 @@ class PlateReader:
         watch.lap("decode")
         return boxes
 
-    def _read_box(self, luma: U8, box: PlateBox, watch: Stopwatch, *, still: bool) -> PlateReading | None:
-        before = dict(watch.ms)
-        sight = self._patches.see_plate(luma, box, watch, still=still)
-        return None if sight is None else self._reading_of(box, self._trusted(luma, sight), before, watch)
+    @staticmethod
+    def _confirmation(luma: U8, box: PlateBox, look: Look) -> Confirmation:
+        cut = runs_out(box, (luma.shape[0], luma.shape[1]))
+        return Confirmation(box=box, patch=look.patch.luma, sureness=look.sureness, cut=cut)
 
     def lettering_signs(self, luma: U8, box: PlateBox, evidence: Evidence) -> NDArray[np.float64]:
         """What the model of lettering takes, float64 (N,). Raises DegenerateCornersError."""

@@ -85,10 +85,11 @@ class Tracker:
         self._near: set[tuple[int, int]] = set()  # one began where the other was missed
         self._wholes: dict[int, LiveTrack] = {}  # by pass: the one of whose plate it shows a part
 
-    def wants_text(self, box: PlateBox) -> bool:
+    def wants_text(self, box: PlateBox) -> bool | str:
         """False when the pass that this box continues is settled: reading it again would be wasted.
 
-        Asked for the boxes of the frame that the next ``update`` takes, before it.
+        Now and then its text instead: a look that confirms it is enough. Asked for the boxes of the frame
+        that the next ``update`` takes, before it.
         """
         if self._now_us is None:
             return True
@@ -100,10 +101,10 @@ class Tracker:
         unseen_us = expected_us - track.motion.last_us
         if unseen_us >= self._pace.gap_us:
             return True
-        if track.wants_text(expected_us, box, self._pace.frame_shape):
-            return True
-        self._spared[box] = track
-        return False
+        wish = track.wants_text(expected_us, box, self._pace.frame_shape)
+        if wish is not True:
+            self._spared[box] = track
+        return wish
 
     def update(
         self, sequence: int, time_us: int, frame_shape: tuple[int, int], seen: FrameReadings
@@ -115,6 +116,7 @@ class Tracker:
         self._keep_time(time_us, frame_shape)
         sightings = [Sighting(sequence, time_us, reading.box, reading) for reading in seen.readings]
         sightings += [Sighting(sequence, time_us, box, None) for box in seen.unread]
+        sightings += [Sighting(sequence, time_us, one.box, None, one) for one in seen.confirmed]
         changes = _Changes()
         self._end_late(time_us, frame_shape, changes)
         pairs = cheapest_pairs(

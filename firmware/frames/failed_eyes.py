@@ -43,7 +43,7 @@ class FailedEyes:
         luma: NDArray[np.uint8],  # noqa: ARG002 - see firmware.frames.pipeline.Eyes
         lores: NDArray[np.uint8] | None = None,  # noqa: ARG002
         *,
-        wanted: Callable[[PlateBox], bool] | None = None,  # noqa: ARG002
+        wanted: Callable[[PlateBox], bool | str] | None = None,  # noqa: ARG002
     ) -> FrameReadings:
         """Raises NetAnswerError, always."""
         raise self.why

@@ -73,7 +73,7 @@ class Eyes(Protocol):
         luma: NDArray[np.uint8],
         lores: NDArray[np.uint8] | None = None,
         *,
-        wanted: Callable[[PlateBox], bool] | None = None,
+        wanted: Callable[[PlateBox], bool | str] | None = None,
     ) -> FrameReadings:
         """See PlateReader.read."""
 

@@ -106,6 +106,16 @@ def test_a_box_that_is_not_wanted_stays_unread() -> None:
     assert net.looks == 1
 
 
+@pytest.mark.parametrize(("text", "looks", "confirmed"), [("7ABC123", 1, True), ("7ABC128", 2, False)])
+def test_one_look_confirms_the_text_of_a_pass_and_any_other_is_read(
+    text: str, looks: int, confirmed: bool
+) -> None:
+    reader, net = drawn_reader([text], [(QUAD, 0.9)], second_look_below=1.01)
+    seen = reader.read(FRAME, wanted=lambda _box: "7ABC123")
+    assert (len(seen.confirmed), len(seen.readings)) == (confirmed, not confirmed)
+    assert net.looks == looks
+
+
 def test_a_sure_first_look_is_not_repeated_and_a_doubtful_one_is() -> None:
     sure, sure_net = drawn_reader(["7ABC123"], [(QUAD, 0.9)], second_look_below=0.5, more_looks_below=0.5)
     sure.read(FRAME)

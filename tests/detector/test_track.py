@@ -46,8 +46,47 @@ def test_a_parked_car_is_one_pass_and_costs_hardly_any_reading() -> None:
         replay.look(near("7ABC123", 400 + jitter, 300))
     (one,) = replay.finish()
     assert one.direction == "parked"
-    assert one.frames_seen == 900
-    assert replay.read < 45
+    assert (one.frames_seen, one.frames_voted) == (900, replay.read)
+    assert replay.read < 5
+    assert 5 < replay.confirmed < 45
+
+
+def test_a_settled_text_is_confirmed_by_a_look_and_another_one_there_is_read() -> None:
+    replay = Replay(fps=10)
+    for _ in range(20):
+        replay.look(near("7ABC123", 400, 300))
+    assert (replay.read, replay.confirmed) == (3, 2)
+    for _ in range(20):
+        replay.look(near("4XYZ999", 400, 300))
+    assert texts(replay.finish()) == ["4XYZ999", "7ABC123"]
+
+
+def test_a_look_that_confirms_a_text_may_give_a_better_picture() -> None:
+    replay = Replay(fps=10)
+    for _ in range(6):
+        replay.look(near("7ABC123", 400, 300))
+    for step in range(1, 9):
+        replay.look(near("7ABC123", 400 + 50 * step, 300, 100 + 3 * step))
+    (one,) = replay.finish()
+    assert (one.frames_voted, replay.read) == (3, 3)
+    assert one.best_box.width_px > 110
+
+
+def test_a_settled_text_in_doubt_is_read_again_and_not_just_confirmed() -> None:
+    replay = Replay(fps=10)
+    for _ in range(20):
+        plate = near("7ABC123", 400, 300)
+        replay.look(replace(plate, evidence=replace(plate.evidence, trust=0.7)))
+    assert (replay.read, replay.confirmed) == (5, 0)
+
+
+@pytest.mark.parametrize(("width", "read"), [(120, 3), (133, 4)])
+def test_a_settled_plate_that_has_grown_is_read_in_full(width: float, read: int) -> None:
+    replay = Replay(fps=10)
+    for _ in range(4):
+        replay.look(near("7ABC123", 400, 300))
+    replay.look(near("7ABC123", 400, 300, width))
+    assert replay.read == read
 
 
 def test_a_parked_car_that_is_hidden_for_seconds_stays_one_pass() -> None:
@@ -229,7 +268,7 @@ def test_a_settled_car_driving_past_clutter_is_hardly_read_again() -> None:
     for step in range(24):
         car = near("7ABC123", 100 + 40 * step, 300)
         clutter = reading("4XYZ999", box_at(560, 330, 90, 0.4), sure=0.4, noise=1.0, seed=step)
-        looks += replay.tracker.wants_text(car.box)
+        looks += bool(replay.tracker.wants_text(car.box))
         replay.look(car, clutter)
     passes = replay.finish()
     one = next(one for one in passes if one.text.text == "7ABC123")

@@ -17,6 +17,7 @@ from detector.plates import (
     ALPHABET,
     CLASSES,
     NO_CHARACTER,
+    Confirmation,
     Corners,
     Evidence,
     FrameReadings,
@@ -26,6 +27,7 @@ from detector.plates import (
     Told,
 )
 from detector.runtime import NetOutput
+from detector.track import Tracker
 from detector.vote import Decoding, Vote
 
 CODES = ("US-CA", "US-TX", "EU", "BR")
@@ -186,6 +188,27 @@ def reading(
     )
 
 
-def frame(*readings: PlateReading, unread: Sequence[PlateBox] = ()) -> FrameReadings:
+def frame(
+    *readings: PlateReading, unread: Sequence[PlateBox] = (), confirmed: Sequence[Confirmation] = ()
+) -> FrameReadings:
     """One frame's plates."""
-    return FrameReadings(readings=readings, unread=tuple(unread))
+    return FrameReadings(readings=readings, unread=tuple(unread), confirmed=tuple(confirmed))
+
+
+def as_asked(tracker: Tracker, plates: Sequence[PlateReading]) -> FrameReadings:
+    """What a reader would give of these plates: as a tracker wants them read, confirmed or left unread."""
+    readings: list[PlateReading] = []
+    unread: list[PlateBox] = []
+    confirmed: list[Confirmation] = []
+    for plate in plates:
+        wish = tracker.wants_text(plate.box)
+        if wish is True or (wish and wish != plate.leader):
+            readings.append(plate)
+        elif wish:
+            seen = plate.evidence
+            confirmed.append(
+                Confirmation(box=plate.box, patch=plate.patch, sureness=seen.sureness, cut=seen.cut)
+            )
+        else:
+            unread.append(plate.box)
+    return frame(*readings, unread=unread, confirmed=confirmed)

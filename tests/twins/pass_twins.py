@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from detector_twins import reading
+from detector_twins import as_asked, reading
 
-from detector.plates import FrameReadings, PlateBox, PlateReading, VehiclePass
+from detector.plates import PlateBox, PlateReading, VehiclePass
 from detector.track import Tracker
 from detector.training.evaluate_passes import ClipOutcome, compare
 from detector.training.render.passes import VIEW, Clip
@@ -29,15 +29,8 @@ def play_without_pictures(clip: Clip, decoding: Decoding) -> ClipOutcome:
         shake = rng.normal(0, clip.shake_px, 2) if clip.shake_px else np.zeros(2)
         plates = seen_without_picture(clip, number, shake)
         seen = [one for plate in plates if (one := _read(rng, clip, plate)) is not None]
-        wanted = [one for one in seen if tracker.wants_text(one.box)]
-        unread = tuple(one.box for one in seen if one not in wanted)
-        told = tracker.update(
-            number,
-            round(clip.time_s(number) * 1e6),
-            SHAPE,
-            FrameReadings(readings=tuple(wanted), unread=unread),
-        )
-        passes += told.ended
+        time_us = round(clip.time_s(number) * 1e6)
+        passes += tracker.update(number, time_us, SHAPE, as_asked(tracker, seen)).ended
         shown.append(plates)
     return compare(clip, [*passes, *tracker.flush()], shown)
 

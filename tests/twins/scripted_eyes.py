@@ -80,7 +80,7 @@ class ScriptedEyes:
         luma: NDArray[np.uint8],
         lores: NDArray[np.uint8] | None = None,
         *,
-        wanted: Callable[[PlateBox], bool] | None = None,
+        wanted: Callable[[PlateBox], bool | str] | None = None,
     ) -> FrameReadings:
         self.frames += 1
         self.before(self.frames)

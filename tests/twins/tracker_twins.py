@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from detector_twins import DECODING, box_at, frame, reading
+from detector_twins import DECODING, as_asked, box_at, frame, reading
 
 from detector.plates import FrameReadings, PlateReading, VehiclePass
 from detector.track import Tracker, TrackStep
@@ -27,7 +27,7 @@ class Replay:
         self.sequence = -1
         self.ended: list[VehiclePass] = []
         self.kept: dict[int, int] = {}
-        self.read = 0
+        self.read = self.confirmed = 0
 
     def show(self, seen: FrameReadings | None = None, *, after_s: float | None = None) -> TrackStep:
         self.now_us += self.step_us if after_s is None else int(after_s * 1e6)
@@ -42,10 +42,10 @@ class Replay:
 
     def look(self, *plates: PlateReading) -> TrackStep:
         """Shows a frame as a reader does: what the tracker does not want stays unread."""
-        wanted = [plate for plate in plates if self.tracker.wants_text(plate.box)]
-        self.read += len(wanted)
-        unread = [plate.box for plate in plates if plate not in wanted]
-        return self.show(frame(*wanted, unread=unread))
+        seen = as_asked(self.tracker, plates)
+        self.read += len(seen.readings)
+        self.confirmed += len(seen.confirmed)
+        return self.show(seen)
 
     def end(self, passes: Iterable[VehiclePass]) -> None:
         for one in passes:
