@@ -194,12 +194,17 @@ class PlateReader:
         scene: StillScene | None = None,
     ) -> tuple[PlateBox, ...]:
         source, place = source_of(luma, self._detector.size, lores)
+        picture = None
         if scene is not None:
+            if scene.restless:
+                picture = letterboxed(source, place, self._detector.size, rules.padding)
+                source = picture[: place.height, : place.width]
             still = scene.boxes_of(source, luma.shape, source.shape[1] / place.width)
             if still is not None:
                 watch.lap("shrink")
                 return still
-        picture = letterboxed(source, place, self._detector.size, rules.padding)
+        if picture is None:
+            picture = letterboxed(source, place, self._detector.size, rules.padding)
         watch.lap("shrink")
         outputs = self._detector.invoke(picture)
         watch.lap("find")

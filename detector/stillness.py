@@ -3,6 +3,7 @@
 A vehicle that appears changes the mean of some 8x8 px of what the net sees by more than the noise does. The
 light of the whole picture must not have changed either, and every few frames the detector looks anyway. The
 means are taken of the camera's picture: one in which nothing moved need not be shrunk to the net's size.
+Where something always moves, as from a moving car, they are taken of the shrunk one, which has fewer px.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ _MOST_USUAL = 2.0  # a picture that changed by so much everywhere is another one
 _JITTER = 0.15  # of a box's width: how far the detector's boxes err in a still scene
 _MOST_REFUSED = 32  # boxes remembered
 MOST_REUSED = 15  # frames in a row
+RESTLESS = 8  # pictures in a row in which something moved
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,6 +51,12 @@ class StillScene:
         self._boxes: tuple[PlateBox, ...] = ()
         self._refused: list[_Refused] = []
         self._reused = 0
+        self._moved = 0  # pictures in a row in which something did
+
+    @property
+    def restless(self) -> bool:
+        """Whether something always moves: the next picture is shrunk anyway, and means of that cost less."""
+        return self._moved >= RESTLESS
 
     def boxes_of(
         self, picture: U8, frame_shape: tuple[int, ...], shrinks: float = 1.0
@@ -65,7 +73,13 @@ class StillScene:
         if not same:
             self._cells = None
             self._refused.clear()
-        if self._cells is None or self._changed(cells, self._cells) or self._reused >= MOST_REUSED:
+        if self._cells is None:
+            return None
+        if self._changed(cells, self._cells):
+            self._moved += 1
+            return None
+        self._moved = 0
+        if self._reused >= MOST_REUSED:
             return None
         self._reused += 1
         return self._boxes
@@ -117,6 +131,9 @@ def means(picture: U8, side: int) -> Cells:
     sums = np.add.reduce(picture[:rows].reshape(-1, side, wide), axis=1, dtype=np.uint16)
     if rows < len(picture):
         sums = np.concatenate([sums, np.add.reduce(picture[None, -side:], axis=1, dtype=np.uint16)])
+    if wide % side == 0 and side <= len(picture):
+        total = np.add.reduce(sums.reshape(len(sums), -1, side), axis=2, dtype=np.uint32)
+        return np.asarray((total + side * side // 2) // (side * side), np.int16)
     starts = np.arange(0, max(wide - side // 2, 1), side)  # what is left over goes to the last column
     areas = np.diff(starts, append=wide) * min(side, len(picture))
     total = np.add.reduceat(sums, starts, axis=1, dtype=np.uint32)

@@ -12,7 +12,7 @@ from detector_twins import FIND, DrawnDetector, ScriptedReader, box_at, reader_c
 from detector.card import DetectorCard, ModelFile, NetInput, PlateRules
 from detector.plates import U8
 from detector.reader import PlateReader
-from detector.stillness import MOST_REUSED, StillScene, means
+from detector.stillness import MOST_REUSED, RESTLESS, StillScene, means
 
 SHAPE = (448, 768)
 NET = (216, 384)
@@ -168,6 +168,32 @@ def test_frames_of_a_parked_scene_cost_neither_a_search_nor_a_look() -> None:
     frame[300:400, 300:600] = 200
     reader.read(frame, wanted=lambda box: True)
     assert (detector.asked, net.looks) == (2, 2)
+
+
+def test_a_scene_is_restless_once_something_moved_in_many_pictures_until_nothing_does() -> None:
+    scene = looked_at(street())
+    for step in range(RESTLESS):
+        assert not scene.restless
+        picture = street(step)
+        picture[100:200, 60 * step : 60 * step + 90] = 250
+        assert scene.boxes_of(picture, SHAPE) is None
+        scene.keep(BOXES)
+    assert scene.restless
+    assert scene.boxes_of(picture, SHAPE) == BOXES
+    assert not scene.restless
+
+
+def test_a_restless_scene_that_comes_to_rest_is_searched_no_more() -> None:
+    detector = CountedDetector(NET, [(QUAD, 0.9)])
+    reader = PlateReader(detector, FINDING, ScriptedReader(["7ABC123"]), reader_card())  # type: ignore[arg-type]
+    frame = np.full((720, 1280), 90, np.uint8)
+    for step in range(RESTLESS + 3):
+        frame[100:300] = 20 * step
+        reader.read(frame, wanted=lambda box: True)
+    assert detector.asked == RESTLESS + 3
+    for _ in range(8):
+        reader.read(frame, wanted=lambda box: True)
+    assert detector.asked == RESTLESS + 4  # once more, for now it is the camera's picture that is compared
 
 
 def test_stills_without_a_tracker_are_each_searched() -> None:
