@@ -25,6 +25,7 @@ from storage.ledger import TOGETHER
 
 OVERVIEWS_MAX = 48  # frames kept for live passes: at 1080p about 150 MB, more vehicles than one view holds
 LONGEST_INTERVAL_US = 1_000_000
+JITTER_US = 1_000_000  # file times of whole seconds are the coarsest stamps
 GLANCE_GAP_US = 120_000  # out of sight for so long, a pass may be over
 GLANCE_EVERY_US = 1_000_000  # a car ahead in traffic stays in view for minutes
 # Passes that end within a second are stored together: a card wears by flushes, and a batch costs no more of
@@ -81,7 +82,8 @@ class Eyes(Protocol):
 class RisingTime:
     """Frame times as the tracker needs them: a clock set back ends no pass, and stops none from ending.
 
-    shift_us: how far they are ahead of the clock, which is what it was set back by, all in all.
+    shift_us: how far they are ahead of the clock, which is what it was set back by, all in all. Stamps that
+    repeat or fall by less than JITTER_US are rounded or jittered, and no clock was set.
     """
 
     def __init__(self) -> None:
@@ -93,6 +95,9 @@ class RisingTime:
         """The rising time of a frame that the clock put at clock_us."""
         if self._newest_us is not None:
             interval_us = clock_us + self.shift_us - self._newest_us
+            if -JITTER_US < interval_us <= 0:
+                self._newest_us += 1
+                return self._newest_us
             if interval_us <= 0:
                 self.shift_us += self._interval_us - interval_us
             else:

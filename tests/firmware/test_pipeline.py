@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from waiting import PATIENCE_S, until
 
 from detector.track import Tracker
 from firmware.frames.pictures import overview_jpeg
-from firmware.frames.pipeline import EndedPass, PipelineCounts, ReadStage
+from firmware.frames.pipeline import EndedPass, PipelineCounts, ReadStage, RisingTime
 from firmware.frames.record import jurisdiction_of
 from hw.camera import Frame
 from hw.camera_replay import ReplaySource
@@ -266,3 +267,20 @@ def test_a_clock_that_is_set_while_vehicles_pass_stops_no_pass_from_ending(
     assert abs(third.last_us - seen[-1]) < 1_000_000
     assert all(one.vehicle.first_us <= one.vehicle.last_us for one in ended)
     assert len(ended) == (4 if step_s > 0 else 3)  # an hour ahead the vehicle in view looks like a new one
+
+
+def test_stamps_that_repeat_or_jitter_move_time_on_by_a_hair_and_shift_nothing() -> None:
+    """Four pictures a second with file times of whole seconds, less what two looks at a clock differ by."""
+    rising = RisingTime()
+    stamps = [number // 4 * 1_000_000 - number % 3 for number in range(40)]
+    told = [rising.of(stamp) for stamp in stamps]
+    assert all(before < after for before, after in pairwise(told))
+    assert all(stamp <= us <= stamp + 10 for stamp, us in zip(stamps, told, strict=True))
+    assert rising.shift_us == 0
+
+
+def test_a_clock_set_back_shifts_the_frames_after_it() -> None:
+    rising = RisingTime()
+    told = [rising.of(us) for us in (0, 100_000, -5_000_000, -4_900_000)]
+    assert told == [0, 100_000, 200_000, 300_000]
+    assert rising.shift_us == 5_200_000
