@@ -92,7 +92,7 @@ class LiveTrack:
         look = sighting.confirmed
         if look is None:
             return False
-        self._looked_at(sighting)
+        self._looked_at(sighting, agrees=True)
         quality = _quality(look.box, look.sureness, cut=look.cut)
         return self._keep(_Best(quality, self.vote.leader, sighting.sequence, look.box, look.patch))
 
@@ -107,7 +107,8 @@ class LiveTrack:
 
     def _count(self, sighting: Sighting, reading: PlateReading) -> bool:
         if self.vote.frames:
-            self._looked_at(sighting)
+            mine, its = self.vote.leader, reading.leader
+            self._looked_at(sighting, agrees=same_text(mine, its) or is_part(its, mine))
         self.vote.add(reading.evidence)
         self._top_plateness = max(self._top_plateness, reading.plateness)
         self._read_box = sighting.box
@@ -125,10 +126,11 @@ class LiveTrack:
         self._best = picture
         return True
 
-    def _looked_at(self, sighting: Sighting) -> None:
+    def _looked_at(self, sighting: Sighting, *, agrees: bool) -> None:
+        """Looks at a settled plate ever more seldom, but at each frame after one that shows another text."""
         self._look_us, self._look_box = sighting.time_us, sighting.box
         if self.vote.settled:
-            self._recheck_us = min(2 * self._recheck_us, _RECHECK_MOST_US)
+            self._recheck_us = min(max(2 * self._recheck_us, _RECHECK_US), _RECHECK_MOST_US) if agrees else 0
 
     def _shows(self, leader: str) -> bool:
         """Whether a picture with that text shows what the vote says at present."""

@@ -253,6 +253,23 @@ def test_a_doubtful_text_is_reported_only_where_the_look_itself_saw_a_plate() ->
         assert len(replay.finish()) == told
 
 
+def test_a_settled_text_that_a_look_contradicts_is_read_until_a_look_confirms_it() -> None:
+    """A post over one character settled the vote; what comes out from behind it is not left unread."""
+    replay = Replay(fps=10)
+    for _ in range(20):
+        replay.look(near("8KL1472", 400, 300))
+    before = replay.read
+    for _ in range(12):
+        replay.look(near("8KLM472", 400, 300))
+    assert replay.read - before >= 6
+    for _ in range(30):
+        replay.look(near("8KL1472", 400, 300))
+    before = replay.read
+    for _ in range(10):
+        replay.look(near("8KL1472", 400, 300))
+    assert replay.read - before <= 3
+
+
 def test_a_box_beside_a_settled_car_is_read() -> None:
     replay = Replay(fps=10)
     for _ in range(20):
