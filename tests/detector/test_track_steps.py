@@ -12,7 +12,9 @@ import pytest
 from detector_twins import DECODING, box_at, evidence, frame, labels
 
 from detector import track as tracking
+from detector.ballot import head_scores, one_slot_scores
 from detector.jurisdictions import NO_PLACE
+from detector.likeness import TRUSTED
 from detector.pairing import Pace
 from detector.passes import Sighting
 from detector.track import Tracker
@@ -238,3 +240,121 @@ def test_the_five_likeliest_places_are_named_and_the_one_that_means_none_is_not(
     assert [code for code, _ in found] == ["US-G", "US-F", "US-E", "US-D"]
     assert len(_named(codes, np.array([0.1] * 7 + [0.0]))) == 5
     assert [code for code, _ in _named(codes[:3], np.array([0.9, _LEAST_TOLD, 0.0009]))] == ["US-A", "US-B"]
+
+
+# --- two boxes of one plate, and how a pass ends --------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("dx", "dy", "width", "part"),
+    [
+        (0, 0, 40, True), (50, 0, 40, True), (50.1, 0, 40, False), (-50, 0, 40, True), (0, 10, 40, True),
+        (0, 10.1, 40, False), (0, -10, 40, True), (0, 0, 99.9, True), (0, 0, 100, False),
+    ],
+)  # fmt: skip
+def test_a_part_of_a_plate_is_smaller_and_was_where_the_plate_was(
+    dx: float, dy: float, width: float, part: bool
+) -> None:
+    asked: list[int] = []
+
+    def predicted(time_us: int) -> tuple[float, float, float]:
+        asked.append(time_us)
+        return 300.0, 200.0, 100.0
+
+    box = SimpleNamespace(center=(300.0 + dx, 200.0 + dy), height_px=20.0, width_px=width)
+    whole = SimpleNamespace(
+        vote=SimpleNamespace(leader="7ABC123"), motion=SimpleNamespace(predicted=predicted)
+    )
+    fragment = SimpleNamespace(
+        vote=SimpleNamespace(leader="7ABC"), motion=SimpleNamespace(box=box, last_us=9)
+    )
+    assert tracking._shows_part(cast(Any, fragment), cast(Any, whole)) is part
+    assert asked == [9]
+    fragment.vote.leader = "4XYZ9"
+    assert not tracking._shows_part(cast(Any, fragment), cast(Any, whole))
+
+
+@pytest.mark.parametrize(
+    ("leader", "confidence", "apart", "twice"),
+    [
+        ("7ABC123", TRUSTED, 200.0, True), ("7ABC123", TRUSTED, 200.1, False),
+        ("7ABC123", TRUSTED - 0.01, 200.0, False), ("7ABC123", TRUSTED - 0.01, 10.0, True),
+        ("4XYZ999", 1.0, 10.0, False), ("4XYZ999", 1.0, 200.0, False),
+    ],
+)  # fmt: skip
+def test_a_plate_is_shown_twice_near_its_place_or_in_it(
+    leader: str, confidence: float, apart: float, twice: bool
+) -> None:
+    track = a_pass(
+        1, leader="7ABC123", likeness=lambda one: "same" if one.leader == "7ABC123" else "different"
+    )
+    reading = SimpleNamespace(leader=leader, confidence=confidence)
+    assert tracking._shown_twice(track, box_at(apart, 0), cast(Any, reading)) is twice
+
+
+@pytest.mark.parametrize("rival", [None, a_pass(3)])
+def test_the_poorer_pass_of_a_torn_one_goes_with_its_rival(
+    monkeypatch: pytest.MonkeyPatch, rival: Any
+) -> None:
+    monkeypatch.setattr(tracking, "_one_plate", lambda _one, _other: True)
+    joined: list[int] = []
+    good = a_pass(1, picture_quality=2.0, absorb=lambda other: joined.append(other.pass_id))
+    poor = a_pass(2, picture_quality=1.0, rival=rival)
+    for present in ([good], [poor]):
+        made, changes = tracker(good, poor), tracking._Changes()
+        made._join_torn(present, changes)
+        assert made._tracks == [good]
+        assert changes.dropped == [2] + [3] * (rival is not None)
+    assert joined == [2, 2]
+    made, changes = tracker(good, poor), tracking._Changes()
+    made._join_torn([good, poor], changes)  # one frame shows both
+    assert (made._tracks, changes.dropped) == ([good, poor], [])
+
+
+@pytest.mark.parametrize(
+    ("found", "tells", "dropped", "ended", "called"),
+    [
+        ("_whole_of", True, [1], [], ["absorb"]), ("_torn_from", True, [1], [], ["absorb"]),
+        ("_nearer_of", True, [1], [], ["begin_with"]), ("_wholes", True, [1], [], ["begin_with"]),
+        ("", True, [], ["the pass"], []), ("", False, [1], [], []),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("rival", [None, a_pass(3)])
+def test_a_pass_that_ends_is_reported_or_goes_into_another(
+    monkeypatch: pytest.MonkeyPatch, found: str, tells: bool, dropped: list[int], ended: list[str],
+    called: list[str], rival: Any,
+) -> None:  # fmt: skip
+    done: list[str] = []
+    other = a_pass(
+        2, absorb=lambda _one: done.append("absorb"), begin_with=lambda _one: done.append("begin_with")
+    )
+    for name in ("_whole_of", "_torn_from", "_nearer_of"):
+        monkeypatch.setattr(Tracker, name, lambda _self, _track, name=name: other if name == found else None)
+    ending = a_pass(1, rival=rival, worth_telling=tells, ended=lambda: "the pass")
+    made, changes = tracker(ending, other), tracking._Changes()
+    made._wholes = {1: other} if found == "_wholes" else {}
+    made._end(ending, changes)
+    assert changes.dropped == [3] * (rival is not None) + dropped
+    assert (list(map(str, changes.ended)), done) == (ended, called)
+
+
+def test_one_slot_is_judged_as_the_text_with_that_slot_changed_or_left_out() -> None:
+    one, text = evidence("7ABC123", sure=3.0), labels("7AB0123")
+    found = one_slot_scores(one, text, 1.0) - one_slot_scores(one, text, 0.0)
+    for slot in range(len(text)):
+        changed = [(*text[:slot], at, *text[slot + 1 :]) for at in range(found.shape[1] - 1)]
+        shorter = (*text[:slot], *text[slot + 1 :])
+        assert np.allclose(found[slot], head_scores([one], [*changed, shorter])[0])
+
+
+def test_the_formats_count_in_each_slot_by_their_weight() -> None:
+    one, winner = evidence("7ABC123", sure=2.0), labels("7ABC123")
+    chances = np.full(len(DECODING.prior.codes), 1 / len(DECODING.prior.codes))
+    plain = replace(DECODING, text=replace(DECODING.text, prior_weight=0.0))
+    without, weighed = (
+        Vote(decoding, [one])._slot_posterior(winner, chances) for decoding in (plain, DECODING)
+    )
+    scores = one_slot_scores(one, winner, DECODING.text.slots_weight)
+    alone = np.exp(scores - scores.max(axis=1, keepdims=True))
+    assert np.allclose(without, alone / alone.sum(axis=1, keepdims=True))
+    assert not np.allclose(weighed, without)
