@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from storage import holds
 from storage.audit_records import UnitAccess, UnitAccessEnded
+from storage.errors import RecordError
 from storage.plate_text import normal_plate
 from storage.search import matches
 from storage.store import UnitStore
@@ -41,6 +42,11 @@ class UnitAuditFilter:
     user: str | None
     purpose: str | None
     plate: str | None = field(repr=False)
+
+    def check(self) -> None:
+        """Raises RecordError."""
+        if not self.since_us <= self.until_us:
+            raise RecordError("must run forward", where="since, until")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -53,6 +53,7 @@ def audit(
         purpose=purpose or None,
         plate=plate,
     )
+    wanted.check()
     request = Request(
         action="audit",
         user=auditor,

@@ -13,7 +13,7 @@ from firmware.commands.person import FILE, Requester, period_options, person_opt
 from firmware.custody.asking import asking, signed
 from storage.codec import to_plain
 from storage.counts import counted
-from storage.door import subject_of
+from storage.door import MAX_ANSWERS, subject_of
 from storage.plate_text import normal_plate
 from storage.search import UnitQuery
 from storage.times import utc_text
@@ -29,7 +29,14 @@ from sync.errors import DONE
 @person_options
 @click.option("--plate", help="Plate text; ? matches any one character.")
 @period_options
-@click.option("--limit", type=int, default=200, show_default=True, metavar="N", help="At most N reads.")
+@click.option(
+    "--limit",
+    type=click.IntRange(1, MAX_ANSWERS),
+    default=200,
+    show_default=True,
+    metavar="N",
+    help=f"At most N reads, 1 to {MAX_ANSWERS}.",
+)
 @click.option("--images", type=FILE, metavar="DIR", help="Write plate patches and overviews to this folder.")
 def query(
     common: Common,

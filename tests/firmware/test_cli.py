@@ -86,6 +86,9 @@ def test_command_is_found_wherever_home_is_given(
         pytest.param(["read"], id="missing argument"),
         pytest.param(["run", "--pace", "slow"], id="unknown choice"),
         pytest.param(["init", "--color"], id="unknown option"),
+        pytest.param(["query", "--limit", "0"], id="no reads at all"),
+        pytest.param(["query", "--limit", "1001"], id="more reads than an answer holds"),
+        pytest.param(["audit", "--since", "0d", "--until", "5d"], id="a period that runs backward"),
         pytest.param([], id="nothing asked"),
     ],
 )

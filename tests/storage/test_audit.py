@@ -9,6 +9,7 @@ import pytest
 from storage import audit
 from storage.audit import AuditLine, UnitAuditFilter
 from storage.audit_records import UnitAccess
+from storage.errors import RecordError
 from storage.record_base import ClockState
 
 LINE = AuditLine(
@@ -66,3 +67,9 @@ def test_a_filter_keeps_the_entries_of_its_time_user_purpose_and_plate(
     changes: dict[str, object], plate: str | None, kept: bool
 ) -> None:
     assert audit._wanted(ENTRY, replace(ALL, **changes), plate) is kept  # type: ignore[arg-type]
+
+
+def test_a_period_that_runs_backward_is_refused() -> None:
+    replace(ALL, until_us=50).check()
+    with pytest.raises(RecordError, match="since, until: must run forward"):
+        replace(ALL, until_us=49).check()
