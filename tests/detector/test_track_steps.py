@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
-from detector_twins import DECODING, box_at, evidence, frame, labels
+from detector_twins import DECODING, box_at, evidence, frame, labels, slot_logits
 
 from detector import track as tracking
 from detector.ballot import head_scores, one_slot_scores
@@ -339,12 +339,15 @@ def test_a_pass_that_ends_is_reported_or_goes_into_another(
 
 
 def test_one_slot_is_judged_as_the_text_with_that_slot_changed_or_left_out() -> None:
-    one, text = evidence("7ABC123", sure=3.0), labels("7AB0123")
+    logits = np.random.default_rng(7).normal(size=slot_logits("7ABC123").shape)
+    slots = (np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True)).astype(np.float32)
+    one, text = replace(evidence("7ABC123", sure=3.0), slots=slots), labels("7AB0123")
     found = one_slot_scores(one, text, 1.0) - one_slot_scores(one, text, 0.0)
     for slot in range(len(text)):
         changed = [(*text[:slot], at, *text[slot + 1 :]) for at in range(found.shape[1] - 1)]
         shorter = (*text[:slot], *text[slot + 1 :])
         assert np.allclose(found[slot], head_scores([one], [*changed, shorter])[0])
+    assert np.ptp(found) > 1.0
 
 
 def test_the_formats_count_in_each_slot_by_their_weight() -> None:
