@@ -24,6 +24,7 @@ from storage.clock_trust import (
     Reading,
     Trust,
     TrustedTime,
+    _span,
     advance,
 )
 from storage.record_base import ClockState
@@ -371,3 +372,17 @@ def test_two_sources_that_agree_leave_of_a_lone_ones_moves_what_is_ahead_of_them
     trust, step = advance(held, said(-HOUR_US, source=DEPARTMENT, roots=frozenset({DEPARTMENT})))
     assert (trust.us, trust.lead_us, trust.noted_us, step) == (START_US, HOUR_US, HOUR_US, None)
     assert (trust.refused, trust.walked_us, trust.followed) == (None, 0, True)
+
+
+@pytest.mark.parametrize(
+    ("minutes", "words"),
+    [
+        (0, "0 minutes"),
+        (-119, "119 minutes"),
+        (120, "2 hours"),
+        (96 * 60 - 1, "95 hours"),
+        (96 * 60, "4 days"),
+    ],
+)
+def test_a_length_of_time_is_said_in_minutes_hours_or_days(minutes: int, words: str) -> None:
+    assert _span(minutes * MINUTE_US) == words

@@ -72,6 +72,7 @@ def test_a_successor_takes_the_slot_of_the_log_before_it_and_says_so(
         first = made.record(0)
         assert isinstance(first, LogOpened)
         assert (first.previous, first.reason, made.slot_content.generation) == (previous, reason, 1)
+        assert (first.demo, first.slot, first.opened_us) == (True, "loopback", time.now().us)
         assert load_slot(slot).log_id == made.log_id != ledger.store.log_id
         assert made.slot_content.anchor_size == 1
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from storage.outgoing import Outgoing
 from storage.record_base import ClockState, KeyClass, Record
 from storage.slot import load_slot
 from storage.state import RUNNING
+from storage.store import UnitStore
 from storage.times import DAY_US, HOUR_US
 
 GAP = Gap(reason="x", from_us=1, to_us=2, lost=0)
@@ -243,3 +245,36 @@ def test_the_files_in_force_are_open_records_of_their_versions(ledger: Ledger) -
     ]  # fmt: skip
     assert [ledger.standing.version_of(one) for one in ("policy", "roster", "none")] == [1, 0, -1]
     assert Outgoing(ledger).document_version("none") == 0
+
+
+def add_incident(store: UnitStore) -> None:
+    store.add_open(Incident(what="x", detail="y", at_us=1))
+
+
+def open_epoch(store: UnitStore) -> None:
+    store.open_epoch(KeyClass.HOLD, "hold")
+
+
+def add_and_fail(store: UnitStore, add: Callable[[UnitStore], None]) -> None:
+    with store.adding():
+        add(store)
+        raise RuntimeError
+
+
+@pytest.mark.parametrize("add", [add_incident, open_epoch])
+def test_a_transaction_that_fails_takes_back_what_the_book_noted(
+    ledger: Ledger, add: Callable[[UnitStore], None]
+) -> None:
+    store = ledger.store
+
+    def noted() -> tuple[object, ...]:
+        book, size = store.book, store.next_sequence()
+        return book.notes, book.incidents, list(book.epochs), list(store.live), store.ring, size
+
+    before = noted()
+    with pytest.raises(RuntimeError):
+        add_and_fail(store, add)
+    assert noted() == before
+    with store.adding():
+        add(store)
+    assert noted() != before
