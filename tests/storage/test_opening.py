@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from custody_twins import HOUR_US, Reopen, SteppedTime, add_reads
 
 from hw.secure_slot import LoopbackSlot
 from storage import merkle, opening, schema
-from storage.errors import HomeLockedError, NoHomeError, RolledBackError, SlotError
+from storage.errors import DamagedError, HomeLockedError, NoHomeError, RolledBackError, SlotError
 from storage.home import Home
 from storage.ledger import Ledger
 from storage.log import LogReader
@@ -153,3 +154,20 @@ def test_a_ledger_is_set_aside_as_it_is_and_each_in_its_own_folder(
         opening.set_aside(Home(home))
     (home / "store" / "blobs" / "00000001").mkdir(parents=True)  # images without their ledger
     assert opening.set_aside(Home(home)) == (home / "damaged-2", "")
+
+
+def test_a_home_without_its_state_is_refused_by_that_name(ledger: Ledger, reopen: Reopen) -> None:
+    ledger.close()
+    database = schema.connect(ledger.store.home.database)
+    with database.atomic():
+        database.conn.execute("DELETE FROM state")
+    database.close()
+    with pytest.raises(DamagedError, match="table state: the state record is missing"):
+        reopen()
+
+
+def test_a_process_that_makes_a_home_dumps_no_core(home: Path, slot: LoopbackSlot, time: SteppedTime) -> None:
+    before = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (before[1], before[1]))
+    opening.create(Home(home), slot, time, boot=time.boot).close()
+    assert resource.getrlimit(resource.RLIMIT_CORE)[0] == 0
