@@ -84,6 +84,7 @@ def test_a_sealed_element_has_the_form_that_the_page_describes() -> None:
     ("frame", "error"),
     [
         (b"", "frame length"), (bytes(255), "frame length"), (bytes(512), "frame length"),
+        (bytes(35) + b"\xdc" + bytes(476), "frame length"),
         (bytes(35) + bytes([221]) + bytes(220), "frame length"), (bytes(255) + b"x", "padding is not zero"),
         (bytes(35) + b"\x01" + bytes(1) + b"x" + bytes(218), "padding is not zero"),
     ],
