@@ -33,6 +33,7 @@ _WIDENED = 1.1  # a box wider by this than any that was read, for its height, ma
 _NOT_SHOWN = 0.5  # off a picture's quality: it does not show the text that the vote says
 _CLEAR = 0.1  # power of a look's sureness that brings it near the text's confidence, which costs more
 _CUT = 0.3  # off the quality of a picture in which the plate runs out
+_AS_NEAR = 0.8  # of the kept picture's width: from farther away, another text says little
 _MOVED_WIDTHS = 2.0  # a settled plate that went this far is read again
 _GREW = 1.3  # or that grew by so much
 # Two witnesses of unlike kind separate a vehicle from clutter that looks like a plate for a moment: the
@@ -107,8 +108,7 @@ class LiveTrack:
 
     def _count(self, sighting: Sighting, reading: PlateReading) -> bool:
         if self.vote.frames:
-            mine, its = self.vote.leader, reading.leader
-            self._looked_at(sighting, agrees=same_text(mine, its) or is_part(its, mine))
+            self._looked_at(sighting, agrees=not self._contradicted_by(sighting.box, reading))
         self.vote.add(reading.evidence)
         self._top_plateness = max(self._top_plateness, reading.plateness)
         self._read_box = sighting.box
@@ -125,6 +125,13 @@ class LiveTrack:
             return False
         self._best = picture
         return True
+
+    def _contradicted_by(self, box: PlateBox, reading: PlateReading) -> bool:
+        """Whether one more reading trusts another text, and is from as near as the kept picture."""
+        mine, its = self.vote.leader, reading.leader
+        if same_text(mine, its) or is_part(its, mine) or box.width_px < _AS_NEAR * self._best_px:
+            return False
+        return reading.confidence >= TRUSTED
 
     def _looked_at(self, sighting: Sighting, *, agrees: bool) -> None:
         """Looks at a settled plate ever more seldom, but at each frame after one that shows another text."""
