@@ -18,6 +18,7 @@ from custody_twins import (
     Reopen,
     SteppedTime,
     add_reads,
+    age,
     check,
     query_body,
 )
@@ -65,12 +66,6 @@ def assert_nowhere(folder: Path, secrets: Iterable[bytes]) -> None:
     for name, data in bytes_of(folder):
         for form in wanted:
             assert form not in data, f"found in {name}"
-
-
-def age(ledger: Ledger, time: SteppedTime, days: int) -> None:
-    for _ in range(days):
-        time.run(DAY_US)
-        ledger.store.time.now()
 
 
 def test_no_plate_image_or_key_is_anywhere_on_the_card(

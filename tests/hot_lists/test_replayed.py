@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import random
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import structlog
 from receiver_twins import Joined
-from sync_twins import bare_home, converse
+from sync_twins import converse
 
 from firmware.alerts.board import AlertBoard
 from firmware.alerts.cleared import ClearedPlates
@@ -37,13 +37,6 @@ VERSIONS: tuple[frozenset[int], ...] = (
     frozenset(range(1, 62)) - {7},
 )
 ORDERS = 40
-
-
-@pytest.fixture
-def department(tmp_path: Path) -> Iterator[Department]:
-    made = Department(bare_home(tmp_path / "department"))
-    yield made
-    made.close()
 
 
 def entry(number: int) -> ListEntry:

@@ -10,7 +10,7 @@ import pytest
 from flipped import flip
 from receiver_twins import Joined
 from sqlalchemy import select
-from sync_twins import bare_home, converse
+from sync_twins import converse
 
 from storage import codec
 from storage.times import HOUR_US, now_us
@@ -25,13 +25,6 @@ from sync.hot_lists.document import ListHead, head_name
 from sync.hot_lists.entry import ListEntry, key_of
 from sync.hot_lists.held import MUTED, HeldLists, ListChange, MutedSources, lists_folder
 from sync.uplink import SyncProgress
-
-
-@pytest.fixture
-def department(tmp_path: Path) -> Iterator[Department]:
-    made = Department(bare_home(tmp_path / "department"))
-    yield made
-    made.close()
 
 
 class Listening(Joined):

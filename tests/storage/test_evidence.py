@@ -22,6 +22,7 @@ from custody_twins import (
     Reopen,
     SteppedTime,
     add_reads,
+    age,
     ask_signed,
     check,
     make_read,
@@ -39,7 +40,7 @@ from storage.holds import audit_records
 from storage.ledger import Ledger
 from storage.portable import write_package
 from storage.read_records import Alert
-from storage.times import DAY_US, HOUR_US
+from storage.times import HOUR_US
 from storage.verify_package import MAX_FILE_BYTES, verify_package
 
 ADMIN = ("demo-admin", "administrator")
@@ -65,12 +66,6 @@ def release(door: Door, ledger: Ledger, number: int, second: str = "demo-designe
     role = "administrator" if second == "demo-admin" else "designee"
     other = ask_signed(door, ledger, second, role, "release", subject)
     door.answer("release", body | {"hold": number, "evidence_item": "E-1", "second": other})
-
-
-def age(ledger: Ledger, time: SteppedTime, days: int) -> None:
-    for _ in range(days):
-        time.run(DAY_US)
-        ledger.store.time.now()
 
 
 def retrain(ledger: Ledger, time: SteppedTime) -> None:

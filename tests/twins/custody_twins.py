@@ -178,6 +178,13 @@ class Department:
         Outgoing(ledger).take_document(name, signed)
 
 
+def age(ledger: Ledger, time: SteppedTime, days: int) -> None:
+    """Let so many days go by, seen by the store one by one."""
+    for _ in range(days):
+        time.run(DAY_US)
+        ledger.store.time.now()
+
+
 @pytest.fixture
 def time() -> SteppedTime:
     return SteppedTime()
