@@ -84,7 +84,7 @@ def open_ledger(home: Path, *, clock: Clock | None = None) -> Ledger:
     return Ledger.open(home, slot_of(home), clock or SystemClock())
 
 
-def once_free(work: Callable[[], Result], *, patience_s: float = LOCK_PATIENCE_S) -> Result:
+def retry_while_locked(work: Callable[[], Result], *, patience_s: float = LOCK_PATIENCE_S) -> Result:
     """What needs the home for itself, tried for patience_s: a command that looks something up while no
     reader runs holds it for a moment, and must not stop one. Raises HomeLockedError.
     """

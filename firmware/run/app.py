@@ -14,7 +14,7 @@ from typing import TextIO
 import structlog
 
 from firmware.custody.give_way import way_asked
-from firmware.custody.opening import DEFAULT_SLOT, create_ledger, once_free
+from firmware.custody.opening import DEFAULT_SLOT, create_ledger, retry_while_locked
 from firmware.errors import OutOfMemoryError
 from firmware.fleet import sent_configuration
 from firmware.run.field_parts import field_parts
@@ -129,7 +129,7 @@ def _only_one(home: Home, log: structlog.typing.FilteringBoundLogger) -> Iterato
     if home.is_written():  # a person at a terminal should not wonder what it waits for
         log.info("waiting_for_home", at_most_s=WAY_S, reason="another process writes this home")
     with way_asked(home.root):
-        lock = once_free(lambda: HomeLock(home), patience_s=WAY_S)
+        lock = retry_while_locked(lambda: HomeLock(home), patience_s=WAY_S)
     try:
         yield
     finally:

@@ -11,7 +11,7 @@ import structlog
 
 from firmware.custody.bookkeeper import UNSTORED
 from firmware.custody.give_way import way_asked
-from firmware.custody.opening import once_free, open_or_roll_over
+from firmware.custody.opening import open_or_roll_over, retry_while_locked
 from firmware.custody.system_updates import record_system_updates
 from firmware.run.orders import StopRequest
 from firmware.settings.config_record import record_configuration
@@ -63,7 +63,7 @@ def _open(home: Path, clock: Clock, log: structlog.typing.FilteringBoundLogger, 
 
 def _opened_once(home: Path, clock: Clock, log: structlog.typing.FilteringBoundLogger) -> Ledger:
     with way_asked(home):
-        return once_free(
+        return retry_while_locked(
             lambda: open_or_roll_over(
                 home, clock=clock, on_new_log=lambda reason: log.error("new_log_opened", reason=reason)
             )
