@@ -196,7 +196,9 @@ class Tracker:
             ids = {track.pass_id for track in self._tracks}
             self._met = {pair for pair in self._met if ids.issuperset(pair)}
             self._near = {pair for pair in self._near if ids.issuperset(pair)}
-            self._wholes = {one: whole for one, whole in self._wholes.items() if one in ids}
+            self._wholes = {
+                one: whole for one, whole in self._wholes.items() if one in ids and whole.pass_id in ids
+            }
 
     def _rests_of(self, track: LiveTrack, time_us: int) -> list[LiveTrack]:
         """What was first or last seen of a pass that ends, as another pass: misread, for it was far away.
@@ -289,6 +291,8 @@ class Tracker:
 
     def _cost(self, track: LiveTrack, sighting: Sighting) -> float:
         """How badly a sighting fits a pass; infinite when it cannot be of the same vehicle."""
+        if track.pass_id in self._wholes:
+            return math.inf  # what comes there now is the whole plate, or another vehicle
         if sighting.reading is None and self._spared.get(sighting.box, track) is not track:
             return math.inf  # left unread for another pass's sake
         return pair_cost(track, sighting, self._pace)
