@@ -140,7 +140,9 @@ def test_every_step_is_a_signed_record_and_a_confirmation_a_decision(
         AlertEvent.CLETS,
         AlertEvent.CLOSED,
     ]
-    assert [one.verdict for one in records if isinstance(one, Decision)] == [Verdict.CONFIRMED]
+    (decision,) = [one for one in records if isinstance(one, Decision)]
+    assert (decision.verdict, decision.alert) == (Verdict.CONFIRMED, alert.number)
+    assert (decision.image_viewed, decision.user) == (True, "o.diaz")
     assert check(ledger.store.home.root, ledger.store.slot).ok
 
 

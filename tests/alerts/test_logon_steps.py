@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from alert_twins import entry
 
-from detector.plates import ALPHABET
+from detector.plates import ALPHABET, PlateText
 from firmware.alerts import likelihood, sessions
 from firmware.alerts.board import AlertBoard
 from firmware.alerts.recorded import recorded_alerts
@@ -20,6 +20,7 @@ from storage import access, codec
 from storage.alert_life import AlertAnswer, AlertEvent, AlertStep
 from storage.audit_records import UnitAccess
 from storage.errors import KeyLostError, RecordError, RefusedError
+from storage.plate_text import fold
 from storage.read_records import Alert, AlertStepped
 from storage.record_base import ClockState, KeyClass
 from storage.times import DAY_US
@@ -36,6 +37,7 @@ class Page:
         self.moment = SimpleNamespace(us=7, state=ClockState.UNKNOWN)
         self.proofs: list[tuple[bool, bool]] = []
         self.asked: list[int] = []
+        self.wrong = False
         self.permitted: Callable[[int], bool] = lambda _now_us: True
         self.roster = SimpleNamespace(demo=True, person=lambda user: PERSON if user == PERSON.user else None)
         store = SimpleNamespace(
@@ -55,7 +57,7 @@ class Page:
 
     def prove(self, *_: object, log_id: bytes, fresh: bool, locked: bool) -> object:
         self.proofs.append((fresh, locked))
-        if locked or not fresh:
+        if locked or not fresh or self.wrong:
             raise RefusedError(access.BAD_CREDENTIAL, clause="463.3")
         return PERSON
 
@@ -97,6 +99,18 @@ def test_a_proof_opens_the_page_once(page: Page) -> None:
         (True, "o.diaz", "sworn-officer"), (False, "o.diaz", "sworn-officer")
     ]  # fmt: skip
     assert {(one.purpose, one.proof, one.demo) for one in page.entries} == {("alerts", "credential", True)}
+
+
+def test_wrong_passwords_lock_the_password_and_never_the_key(page: Page) -> None:
+    page.wrong = True
+    for _ in range(5):
+        with pytest.raises(RefusedError):
+            page.log_on(password="a guess")  # noqa: S106
+    page.wrong, page.proofs = False, []
+    assert page.log_on()
+    with pytest.raises(RefusedError):
+        page.log_on(password="the right one")  # noqa: S106
+    assert page.proofs == [(True, False), (True, True)]
 
 
 @pytest.mark.parametrize(
@@ -224,6 +238,22 @@ def test_each_likely_form_is_tried_once() -> None:
         slot[ALPHABET.index("A")], slot[ALPHABET.index("4")] = 0.6, 0.4
     forms = [form for form, _ in likelihood._slot_forms(slots, 0.1)]
     assert sorted(forms) == ["44", "4A", "A4", "AA"]
+
+
+def test_every_form_of_a_text_of_one_character_is_tried() -> None:
+    (slot,) = slots = np.full((1, len(ALPHABET) + 1), 0.01)
+    slot[ALPHABET.index("A")] = 0.6
+    forms = [form for form, _ in likelihood._slot_forms(slots, 0.0)]
+    assert (forms[0], len(forms)) == ("A", len(set(map(fold, ALPHABET))))
+
+
+def test_a_form_counts_from_the_threshold_on() -> None:
+    named = (("7ABC123", 0.5), ("7ABC124", 0.25))
+    slots = np.full((7, len(ALPHABET) + 1), 1 / 37, np.float32)
+    text = PlateText(text="7ABC123", confidence=0.5, slots=slots, candidates=named)
+    assert likelihood.likely_forms(text, 0.25) == [("7ABC123", 0.5), ("7ABC124", 0.25)]
+    assert likelihood.likely_forms(text, 0.2501) == [("7ABC123", 0.5)]
+    assert likelihood.likely_forms(text, 0.5, exact_only=True) == [("7ABC123", 0.5)]
 
 
 # --- what the log of a unit without a department shows --------------------------------------------------
