@@ -24,6 +24,16 @@ MODES = {
 }
 
 
+def blob_of(value: object) -> bytes:
+    """What a row holds. A forged or damaged file may hold a number, and bytes(number) is that much memory.
+
+    Raises TypeError.
+    """
+    if not isinstance(value, bytes):
+        raise TypeError("is not a blob")
+    return value
+
+
 def demand_plain_tables(connection: sqlite3.Connection, path: Path) -> None:
     """No view or trigger is in a database of ours. Raises DamagedError, sqlite3.Error.
 

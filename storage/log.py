@@ -7,6 +7,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from storage import envelope, merkle
 from storage.checkpoint import Checkpoint, NoteKey, sign_checkpoint
+from storage.database import blob_of
 from storage.errors import LedgerError
 from storage.leaf import Leaf, LeafRef, log_id_of, origin_of
 
@@ -28,7 +29,7 @@ class LogReader:
         row = self._db.execute("SELECT leaf FROM leaves WHERE sequence = ?", (sequence,)).fetchone()
         if row is None:
             raise LedgerError("is missing", where=f"record {sequence}", leaf_index=sequence)
-        return bytes(row[0])
+        return blob_of(row[0])
 
     def subtree(self, level: int, index: int) -> bytes:
         """Hash of a complete subtree, from stored hashes. Raises LedgerError if one is missing."""
@@ -45,7 +46,7 @@ class LogReader:
             raise LedgerError(
                 "tree hashes are missing", where=f"records from {index << level}", leaf_index=index << level
             )
-        return merkle.root_of(bytes(row[0]) for row in rows)
+        return merkle.root_of(blob_of(row[0]) for row in rows)
 
     def root_at(self, size: int) -> bytes:
         return merkle.root_at(size, self.subtree)

@@ -25,6 +25,7 @@ from storage import (
     slot,
 )
 from storage.clock_trust import TrustedTime, WallClock, boottime_us
+from storage.database import blob_of
 from storage.epochs import LogFacts
 from storage.errors import (
     DamagedError,
@@ -237,7 +238,7 @@ def read_ring(database: sqlite_utils.Database, book: LogFacts, content: slot.Slo
     for sequence in places:
         for _, name, stored in database.conn.execute(sql, (sequence, leaf.KEYRING, leaf.WRAP)).fetchall():
             mark = leaf.unchecked(reader.leaf(sequence)).elements[name]
-            wrapped = unbound(name, sequence, bytes(stored), mark.commitment)
+            wrapped = unbound(name, sequence, blob_of(stored), mark.commitment)
             if name == leaf.KEYRING:
                 ring = keyring.Keyring.opened(wrapped, content.kek, content.log_id, generation)
             elif ring is not None:
@@ -255,7 +256,7 @@ def read_state(database: sqlite_utils.Database, public: Ed25519PublicKey) -> Led
     row = database.execute("SELECT body FROM state").fetchone()
     if row is None:
         raise LedgerError("the state record is missing", where="table state")
-    body = envelope.open_signed(bytes(row[0]), public, context=STATE_CONTEXT, limit=MAX_STATE_BYTES)
+    body = envelope.open_signed(blob_of(row[0]), public, context=STATE_CONTEXT, limit=MAX_STATE_BYTES)
     return codec.from_bytes(LedgerState, body, limit=MAX_STATE_BYTES)
 
 

@@ -10,6 +10,7 @@ import hmac
 
 from storage import day_keys, receipts
 from storage.checkpoint import TYPE_COSIGNATURE, NoteKey, open_checkpoint, open_cosignatures
+from storage.database import blob_of
 from storage.day_keys import EpochKeyForDay
 from storage.errors import CheckpointError, ForkedLogError, KeyLostError, LedgerError
 from storage.leaf import LeafRef
@@ -47,7 +48,7 @@ class Outgoing:
                 "SELECT leaf FROM leaves WHERE sequence >= ? AND sequence < ? ORDER BY sequence",
                 (first, first + count),
             ).fetchall()
-        return [bytes(row[0]) for row in rows]
+        return [blob_of(row[0]) for row in rows]
 
     def consistency(self, first: int, second: int) -> list[bytes]:
         """RFC 9162, 2.1.4."""

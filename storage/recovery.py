@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 
 from storage import files, leaf, purge
+from storage.database import blob_of
 from storage.errors import StoreFullError
 from storage.log_records import Incident, UncleanStart
 from storage.state import IMAGES_AHEAD, RUNNING
@@ -88,4 +89,4 @@ def named_images(store: UnitStore, epoch: int) -> set[str]:
     """File names of all images that records of this epoch name, re-sealed ones of a hold among them."""
     rows = store.db.conn.execute("SELECT leaf FROM leaves WHERE epoch = ?", (epoch,)).fetchall()
     rows += [(store.log.leaf(sequence),) for sequence in store.book.resealed_under(epoch)]
-    return {mark.digest.hex() for (data,) in rows for mark in leaf.unchecked(bytes(data)).elements.values()}
+    return {mark.digest.hex() for (data,) in rows for mark in leaf.unchecked(blob_of(data)).elements.values()}

@@ -18,6 +18,7 @@ from storage import book_snapshot, codec, day_keys, files, keyring, schema, seal
 from storage import leaf as leaves
 from storage.blobs import Blobs
 from storage.clock_trust import TrustedTime
+from storage.database import blob_of
 from storage.epochs import EpochFacts, LogFacts
 from storage.errors import DamagedError, KeyLostError, LedgerError, SlotError
 from storage.home import Home, HomeLock
@@ -264,7 +265,7 @@ class UnitStore:
             "SELECT stored FROM elements WHERE sequence = ? AND name = ?", (leaf.sequence, name)
         ).fetchone()
         if row is not None:
-            return bytes(row[0])
+            return blob_of(row[0])
         if self.book.gone(leaf.epoch) or name not in leaf.elements:
             raise KeyLostError("was purged, or never stored", where=f"record {leaf.sequence}, {name}")
         return self.blobs.get(leaf.epoch, leaf.elements[name].digest)
@@ -296,7 +297,7 @@ class UnitStore:
         row = self.db.conn.execute(
             "SELECT stored FROM elements WHERE sequence = ? AND name = ?", (resealed, name)
         ).fetchone()
-        stored = self.blobs.get(epoch, held.elements[name].digest) if row is None else bytes(row[0])
+        stored = self.blobs.get(epoch, held.elements[name].digest) if row is None else blob_of(row[0])
         expected = leaf.elements[name].commitment
         return sealing.open_sealed(self.live[epoch], self.log_id, leaf.sequence, name, stored, expected)
 
@@ -419,7 +420,7 @@ def read_book(
         ).fetchone()
         if row is None or ENTRY not in leaf.elements:
             raise LedgerError("its entry is missing", where=f"record {sequence}", leaf_index=sequence)
-        opened = sealing.read_open(ENTRY, sequence, bytes(row[0]), leaf.elements[ENTRY].commitment)
+        opened = sealing.read_open(ENTRY, sequence, blob_of(row[0]), leaf.elements[ENTRY].commitment)
         book.note(sequence, codec.from_bytes(RECORDS[leaf.kind], opened.content))
     return book
 

@@ -13,6 +13,7 @@ from storage import book_snapshot, codec, envelope, merkle, receipts, schema, se
 from storage.blobs import Blobs
 from storage.book_snapshot import BookSnapshot
 from storage.checkpoint import TYPE_COSIGNATURE, NoteKey, open_checkpoint, open_cosignatures
+from storage.database import blob_of
 from storage.epochs import LogFacts
 from storage.errors import CheckpointError
 from storage.findings import UnitReport, caught
@@ -165,12 +166,12 @@ class HomeCheck:
                 report.add(f"record {frontier.size}", f"missing: record {sequence} follows", frontier.size)
                 break
             stored = elements.of(sequence)
-            actual = merkle.leaf_hash(bytes(data))
+            actual = merkle.leaf_hash(blob_of(data))
             frontier.append(actual)
             with caught(report, f"record {sequence}", sequence):
-                leaf = open_leaf(bytes(data), self.key.public)
+                leaf = open_leaf(blob_of(data), self.key.public)
                 self._one(leaf, sequence, stored)
-                if leaf.epoch != epoch or actual != bytes(value):
+                if leaf.epoch != epoch or actual != blob_of(value):
                     report.add(f"record {sequence}", "the cached epoch or hash is not the leaf's", sequence)
             for where, root in wanted.get(frontier.size, ()):
                 if not hmac.compare_digest(root, frontier.root()):
@@ -292,7 +293,7 @@ class HomeCheck:
                 self.report.add("state", "the state record is missing")
                 return
             body = envelope.open_signed(
-                bytes(rows[0][0]), self.key.public, context=STATE_CONTEXT, limit=MAX_STATE_BYTES
+                blob_of(rows[0][0]), self.key.public, context=STATE_CONTEXT, limit=MAX_STATE_BYTES
             )
             state = codec.from_bytes(LedgerState, body, limit=MAX_STATE_BYTES)
             self.images_ahead = state.cursor(IMAGES_AHEAD)
@@ -308,7 +309,7 @@ class HomeCheck:
                 kept = STEP <= level < 63 and level % STEP == 0 and 0 <= index < size >> level
                 left = reader.subtree(level - 1, 2 * index) if kept else b""
                 right = reader.subtree(level - 1, 2 * index + 1) if kept else b""
-                if not kept or merkle.node_hash(left, right) != bytes(value):
+                if not kept or merkle.node_hash(left, right) != blob_of(value):
                     self.report.add("nodes", f"a cached tree hash is wrong: level {level}, {index}")
                 expected += 1
             wanted = sum(size >> level for level in range(STEP, 63, STEP))
@@ -365,7 +366,7 @@ class Elements:
     def _read(database: sqlite_utils.Database) -> Iterator[tuple[int, str, bytes]]:
         sql = "SELECT sequence, name, stored FROM elements ORDER BY sequence, name"
         for sequence, name, stored in database.conn.cursor().execute(sql):
-            yield int(sequence), str(name), bytes(stored)
+            yield int(sequence), str(name), blob_of(stored)
 
     def rest(self) -> None:
         """Whatever follows the last record belongs to none."""

@@ -27,6 +27,7 @@ import sqlite_utils
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from storage import codec, files, schema
+from storage.database import blob_of
 from storage.errors import LedgerError, StorageError
 from storage.home import Home
 from storage.leaf import IMAGES, Leaf, log_id_of, open_leaf, unchecked
@@ -113,7 +114,7 @@ class Handover:
             rows: list[tuple[int, bytes | None]]
             try:
                 found = self._db.execute(sql, (at, at + AT_ONCE)).fetchall()
-                rows = [(int(sequence), _blob(leaf)) for sequence, leaf in found]
+                rows = [(int(sequence), blob_of(leaf)) for sequence, leaf in found]
             except (sqlite3.Error, TypeError):
                 rows = [one for one in map(self._row, range(at, at + AT_ONCE)) if one is not None]
             yield from rows
@@ -123,7 +124,7 @@ class Handover:
     def _row(self, sequence: int) -> tuple[int, bytes | None] | None:
         try:
             row = self._db.execute("SELECT leaf FROM leaves WHERE sequence = ?", (sequence,)).fetchone()
-            return None if row is None else (sequence, _blob(row[0]))
+            return None if row is None else (sequence, blob_of(row[0]))
         except (sqlite3.Error, TypeError):
             return sequence, None
 
@@ -165,18 +166,8 @@ class Handover:
         sql = "SELECT stored FROM elements WHERE sequence = ? AND name = ?"
         row = self._db.execute(sql, (leaf.sequence, name)).fetchone()
         if row is not None:
-            return _blob(row[0])
+            return blob_of(row[0])
         return image_bytes(self._home.blobs / f"{leaf.epoch:08d}" / digest.hex()) if name in IMAGES else None
-
-
-def _blob(value: object) -> bytes:
-    """What a row holds: a forged table may hold a number, and bytes(number) is that much memory.
-
-    Raises TypeError.
-    """
-    if not isinstance(value, bytes):
-        raise TypeError("is not a blob")
-    return value
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ from custody_twins import Department, SteppedTime, add_reads, check
 from hw.secure_slot import LoopbackSlot
 from storage import merkle, schema
 from storage.checkpoint import NoteKey
+from storage.database import blob_of
 from storage.epochs import EpochFacts, LogFacts
 from storage.findings import UnitReport
 from storage.home import Home
@@ -177,3 +178,11 @@ def test_what_no_key_was_given_for_is_counted(
     assert report.notes == ["3 signatures of a department were not checked: give its key (--department)"]
     report = check(home, slot, department.note_key)
     assert (report.ok, report.notes, report.records) == (True, [], report.anchored)
+
+
+@pytest.mark.parametrize("value", [None, 5, 1 << 60, "text"], ids=str)
+def test_a_row_that_holds_no_bytes_is_damage_and_takes_no_memory(value: object) -> None:
+    """bytes(n) is n bytes of memory."""
+    with pytest.raises(TypeError, match="is not a blob"):
+        blob_of(value)
+    assert blob_of(b"as it is") == b"as it is"
