@@ -75,6 +75,7 @@ class LiveTrack:
         self.pass_id = pass_id
         self.motion = self._motion_before = Motion(first.time_us, first.box)
         self.vote = Vote(decoding)
+        self.looks = 0  # frames that were read, or confirmed the text
         self.rival: LiveTrack | None = None  # another vehicle that may have taken this one's place
         self._first_box = first.box
         self._best: _Best | None = None
@@ -93,6 +94,7 @@ class LiveTrack:
         look = sighting.confirmed
         if look is None:
             return False
+        self.looks += 1
         self._looked_at(sighting, agrees=True)
         quality = _quality(look.box, look.sureness, cut=look.cut)
         return self._keep(_Best(quality, self.vote.leader, sighting.sequence, look.box, look.patch))
@@ -109,6 +111,7 @@ class LiveTrack:
     def _count(self, sighting: Sighting, reading: PlateReading) -> bool:
         if self.vote.frames:
             self._looked_at(sighting, agrees=not self._contradicted_by(sighting.box, reading))
+        self.looks += 1
         self.vote.add(reading.evidence)
         self._top_plateness = max(self._top_plateness, reading.plateness)
         self._read_box = sighting.box
@@ -151,6 +154,7 @@ class LiveTrack:
 
     def absorb(self, other: LiveTrack) -> None:
         """Takes over what another pass saw of the same vehicle; its own best picture stays."""
+        self.looks += other.looks
         self.vote.join(other.vote)
         self.begin_with(other)
         if other._look_us > self._look_us:

@@ -35,11 +35,11 @@ _GLIMPSE, _GLIMPSE_US = 2, 200_000  # sightings of what a jump of the picture to
 class LivePass:
     """A pass that has not ended; its text so far: ``Tracker.so_far``.
 
-    ``settled``: more frames would not change it.
+    ``frames_looked``: how many were read or confirmed its text. ``settled``: more would not change it.
     """
 
     pass_id: int
-    frames_voted: int
+    frames_looked: int
     frames_seen: int
     last_box: PlateBox
     settled: bool
@@ -442,7 +442,7 @@ def _shows_part(fragment: LiveTrack, track: LiveTrack) -> bool:
 def _live(track: LiveTrack) -> LivePass:
     return LivePass(
         pass_id=track.pass_id,
-        frames_voted=track.vote.frames_given,
+        frames_looked=track.looks,
         frames_seen=track.motion.sightings,
         last_box=track.motion.box,
         settled=track.vote.settled,

@@ -128,9 +128,9 @@ class Glances:
                 or at_us - since_us >= GLANCE_GAP_US
                 or at_us - looked_us >= GLANCE_EVERY_US
             )
-            if waits and looked != one.frames_voted:
+            if waits and looked != one.frames_looked:
                 found.append(one.pass_id)
-                looked, looked_us = one.frames_voted, at_us
+                looked, looked_us = one.frames_looked, at_us
             known[one.pass_id] = (seen, since_us, looked, looked_us)
         self._known = known
         return found
