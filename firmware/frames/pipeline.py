@@ -26,6 +26,7 @@ from storage.ledger import TOGETHER
 OVERVIEWS_MAX = 48  # frames kept for live passes: at 1080p about 150 MB, more vehicles than one view holds
 LONGEST_INTERVAL_US = 1_000_000
 JITTER_US = 1_000_000  # file times of whole seconds are the coarsest stamps
+_JITTER_SHARE = 50  # of an interval: frames that are nearer than this have one stamp
 GLANCE_GAP_US = 120_000  # out of sight for so long, a pass may be over
 GLANCE_EVERY_US = 1_000_000  # a car ahead in traffic stays in view for minutes
 # Passes that end within a second are stored together: a card wears by flushes, and a batch costs no more of
@@ -82,28 +83,45 @@ class Eyes(Protocol):
 class RisingTime:
     """Frame times as the tracker needs them: a clock set back ends no pass, and stops none from ending.
 
-    shift_us: how far they are ahead of the clock, which is what it was set back by, all in all. Stamps that
-    repeat or fall by less than JITTER_US are rounded or jittered, and no clock was set.
+    shift_us: how far they are ahead of the clock, which is what it was set back by, all in all. Where stamps
+    repeat or fall by a hair, time moves on by the usual interval as well; if they then jump ahead, as rounded
+    ones do, what it moved on too far is taken back.
     """
 
     def __init__(self) -> None:
         self.shift_us = 0
         self._newest_us: int | None = None
-        self._interval_us = 1
+        self._interval_us = 100_000  # until two stamps say
+        self._rounded_us = 0  # of the shift: what a jump ahead takes back
+        self._rose_us, self._since = 0, 1  # the last stamp that rose, and the frames since, that one included
 
     def of(self, clock_us: int) -> int:
         """The rising time of a frame that the clock put at clock_us."""
-        if self._newest_us is not None:
-            interval_us = clock_us + self.shift_us - self._newest_us
-            if -JITTER_US < interval_us <= 0:
-                self._newest_us += 1
-                return self._newest_us
-            if interval_us <= 0:
-                self.shift_us += self._interval_us - interval_us
-            else:
-                self._interval_us = min(interval_us, LONGEST_INTERVAL_US)
+        if self._newest_us is None:
+            self._rose_us = self._newest_us = clock_us
+            return clock_us
+        step_us = clock_us + self.shift_us - self._newest_us
+        if step_us <= self._interval_us // _JITTER_SHARE:
+            self._stand_still(step_us)
+        else:
+            self._rise(clock_us, step_us)
         self._newest_us = clock_us + self.shift_us
         return self._newest_us
+
+    def _stand_still(self, step_us: int) -> None:
+        self._since += 1
+        self.shift_us += self._interval_us - step_us
+        self._rounded_us += self._interval_us - step_us
+        if self._rounded_us > JITTER_US:
+            self._rounded_us = 0  # the clock was set back, or stands still
+
+    def _rise(self, clock_us: int, step_us: int) -> None:
+        if clock_us > self._rose_us:
+            self._interval_us = min((clock_us - self._rose_us) // self._since, LONGEST_INTERVAL_US)
+        self._rose_us, self._since = clock_us, 1
+        back_us = min(self._rounded_us, max(step_us - self._interval_us, 0))
+        self.shift_us -= back_us
+        self._rounded_us -= back_us
 
 
 class Glances:

@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 from pipeline_rig import THREE, Rig, drive
 from scripted_eyes import DECODING, SIZE, ScriptedEyes, plate_text, write_drive
+from tracker_twins import FLEET, Replay, near, texts
 from waiting import PATIENCE_S, until
 
 from detector.track import Tracker
@@ -269,14 +270,31 @@ def test_a_clock_that_is_set_while_vehicles_pass_stops_no_pass_from_ending(
     assert len(ended) == (4 if step_s > 0 else 3)  # an hour ahead the vehicle in view looks like a new one
 
 
-def test_stamps_that_repeat_or_jitter_move_time_on_by_a_hair_and_shift_nothing() -> None:
-    """Four pictures a second with file times of whole seconds, less what two looks at a clock differ by."""
+def test_stamps_of_whole_seconds_are_spread_over_them_and_date_no_pass_earlier() -> None:
+    """Four pictures a second, and what two looks at a clock differ by."""
     rising = RisingTime()
-    stamps = [number // 4 * 1_000_000 - number % 3 for number in range(40)]
-    told = [rising.of(stamp) for stamp in stamps]
-    assert all(before < after for before, after in pairwise(told))
-    assert all(stamp <= us <= stamp + 10 for stamp, us in zip(stamps, told, strict=True))
-    assert rising.shift_us == 0
+    told = [rising.of(number // 4 * 1_000_000 - number % 3) for number in range(40)]
+    assert [before < after for before, after in pairwise(told)] == [True] * 39
+    assert told[8:] == pytest.approx([number * 250_000 for number in range(8, 40)], abs=20)
+    assert rising.shift_us <= 750_020
+
+
+@pytest.mark.parametrize("back_us", [300_000, 900_000, 5_000_000])
+def test_a_clock_set_back_by_any_time_tears_no_pass(back_us: int) -> None:
+    replay, rising = Replay(fps=10), RisingTime()
+    for number in range(40):
+        told = rising.of(10**9 + number * 100_000 - (back_us if number >= 15 else 0))
+        replay.now_us = told - replay.step_us
+        replay.look(*(near(text, 100 + 30 * number + 160 * at, 300, 80) for at, text in enumerate(FLEET)))
+    assert sorted(one.frames_seen for one in replay.finish()) == [40, 40, 40]
+
+
+def test_stamps_that_stand_still_end_a_pass_all_the_same() -> None:
+    replay, rising = Replay(fps=20), RisingTime()
+    for number in range(300):
+        replay.now_us = rising.of(min(number, 20) * 50_000) - replay.step_us
+        replay.look(*([near("7ABC123", 100 + 5 * number, 300, 80)] if number < 40 else []))
+    assert texts(replay.ended) == ["7ABC123"]
 
 
 def test_a_clock_set_back_shifts_the_frames_after_it() -> None:
