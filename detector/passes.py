@@ -33,6 +33,7 @@ _WIDENED = 1.1  # a box wider by this than any that was read, for its height, ma
 _NOT_SHOWN = 0.5  # off a picture's quality: it does not show the text that the vote says
 _CLEAR = 0.1  # power of a look's sureness that brings it near the text's confidence, which costs more
 _CUT = 0.3  # off the quality of a picture in which the plate runs out
+_MOST_CREDIT = 32  # confirmed frames that outweigh as many readings of another text
 _AS_NEAR = 0.8  # of the kept picture's width: from farther away, another text says little
 _MOVED_WIDTHS = 2.0  # a settled plate that went this far is read again
 _GREW = 1.3  # or that grew by so much
@@ -76,6 +77,7 @@ class LiveTrack:
         self.motion = self._motion_before = Motion(first.time_us, first.box)
         self.vote = Vote(decoding)
         self.looks = 0  # frames that were read, or confirmed the text
+        self._credit, self._spared = 0, 0  # frames that looks confirmed; left unread since the last look
         self.rival: LiveTrack | None = None  # another vehicle that may have taken this one's place
         self._first_box = first.box
         self._best: _Best | None = None
@@ -93,8 +95,10 @@ class LiveTrack:
             return self._count(sighting, sighting.reading)
         look = sighting.confirmed
         if look is None:
+            self._spared += 1
             return False
         self.looks += 1
+        self._credit += 1
         self._looked_at(sighting, agrees=True)
         quality = _quality(look.box, look.sureness, cut=look.cut)
         return self._keep(_Best(quality, self.vote.leader, sighting.sequence, look.box, look.patch))
@@ -109,9 +113,12 @@ class LiveTrack:
         self.motion = self._motion_before
 
     def _count(self, sighting: Sighting, reading: PlateReading) -> bool:
+        self.looks += 1
         if self.vote.frames:
             self._looked_at(sighting, agrees=not self._contradicted_by(sighting.box, reading))
-        self.looks += 1
+            if self._outweighed(sighting.box, reading):
+                self._credit -= 1
+                return False
         self.vote.add(reading.evidence)
         self._top_plateness = max(self._top_plateness, reading.plateness)
         self._read_box = sighting.box
@@ -136,9 +143,26 @@ class LiveTrack:
             return False
         return reading.confidence >= TRUSTED
 
+    def _outweighed(self, box: PlateBox, reading: PlateReading) -> bool:
+        """Whether a frame that a look confirmed, and which has no vote, speaks against another text.
+
+        Not if this reading may show more: a longer text, a nearer or wider box, one that left the edge.
+        """
+        mine, its = self.vote.leader, reading.leader
+        if not self._credit or same_text(mine, its) or is_part(its, mine) or is_part(mine, its):
+            return False
+        whole_now = self._read_at_edge and not reading.evidence.cut
+        return self.vote.settled and not whole_now and not self._shows_more(box)
+
+    def _shows_more(self, box: PlateBox) -> bool:
+        """Whether a box is nearer, or wider for its height, than those that were read."""
+        return box.width_px > _GREW * self._read_box.width_px or box.aspect > _WIDENED * self._widest_read
+
     def _looked_at(self, sighting: Sighting, *, agrees: bool) -> None:
         """Looks at a settled plate ever more seldom, but at each frame after one that shows another text."""
         self._look_us, self._look_box = sighting.time_us, sighting.box
+        self._credit = min(self._credit + (self._spared if agrees else self._spared // 2), _MOST_CREDIT)
+        self._spared = 0
         if self.vote.settled:
             self._recheck_us = min(max(2 * self._recheck_us, _RECHECK_US), _RECHECK_MOST_US) if agrees else 0
 
@@ -225,7 +249,7 @@ class LiveTrack:
         """
         if self.rival is not None or not self.vote.settled:
             return True
-        if box.width_px > _GREW * self._read_box.width_px or box.aspect > _WIDENED * self._widest_read:
+        if self._shows_more(box):
             return True
         if self._read_at_edge and not runs_out(box, frame_shape):
             return True

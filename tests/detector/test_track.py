@@ -288,6 +288,17 @@ def test_a_settled_text_that_a_look_contradicts_is_read_until_a_look_confirms_it
     assert replay.read - before <= 3
 
 
+@pytest.mark.parametrize(("right", "wrong"), [(20, 6), (20, 12), (60, 20)])
+def test_a_few_frames_of_another_text_do_not_outvote_the_many_that_looks_confirmed(
+    right: int, wrong: int
+) -> None:
+    """Those have no vote of their own, and a settled plate is not read at each frame."""
+    replay = Replay(fps=10)
+    for number in range(right + wrong):
+        replay.look(near("8KLM472" if number < right else "8KL1472", 400, 300))
+    assert texts(replay.finish()) == ["8KLM472"]
+
+
 def test_a_box_beside_a_settled_car_is_read() -> None:
     replay = Replay(fps=10)
     for _ in range(20):
