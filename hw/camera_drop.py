@@ -3,8 +3,8 @@
 Promise: a file that is still being written is waited for. What was read is removed, since what is in a
 folder is neither sealed nor purged; an unreadable file stays, renamed .broken. While a file is read it is
 called .reading: one that ends the reader itself, by its memory or a power cut, is read once more, and is
-.broken if that ends the same way. A picture is dated by when it came, which its sender cannot set; by its
-own time only if that is a few minutes earlier.
+.broken if that ends the same way. A picture is dated by its file's time, which its sender can set; the error
+reaches to when it came, which no sender sets.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ SETTLED_S = 0.5  # a file that has not changed for so long is whole ...
 PAUSE_S = 10.0  # ... or, if it looks cut off, its sender pauses, at most for so long
 QUIET_S = 3600.0  # without a picture before the folder counts as blind
 ERROR_US = 2_000_000  # of a file's time
-LATE_US = 10 * 60 * 1_000_000  # a sender is so late at most: an earlier time is a wrong clock's, or made up
 READING, BROKEN, AGAIN = ".reading", ".broken", "again."
 
 
@@ -157,11 +156,10 @@ class DropCamera:
 def _dated(path: Path) -> tuple[int, int]:
     """When a picture was taken, and the error of that, in us. Before it is renamed, which changes its inode.
 
-    What is read once more came before it was renamed, and no one knows when: its error says so.
+    Pictures that come late, after an outage, keep their order and the time between them.
     """
     about = path.stat()
     own_us, came_us = about.st_mtime_ns // 1000, about.st_ctime_ns // 1000
-    late_us = came_us - own_us
-    if late_us < 0 or (late_us > LATE_US and not path.name.startswith(AGAIN)):
+    if own_us > came_us:
         return came_us, ERROR_US
-    return own_us, ERROR_US + late_us
+    return own_us, ERROR_US + came_us - own_us
