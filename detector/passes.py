@@ -144,7 +144,7 @@ class LiveTrack:
         return reading.confidence >= TRUSTED
 
     def _outweighed(self, box: PlateBox, reading: PlateReading) -> bool:
-        """Whether a frame that a look confirmed, and which has no vote, speaks against another text.
+        """Whether a frame that a look confirmed, and which has no vote, outweighs another text.
 
         Not if this reading may show more: a longer text, a nearer or wider box, one that left the edge.
         """

@@ -102,18 +102,18 @@ class RisingTime:
             return clock_us
         step_us = clock_us + self.shift_us - self._newest_us
         if step_us <= self._interval_us // _JITTER_SHARE:
-            self._stand_still(step_us)
+            self._hold(step_us)
         else:
             self._rise(clock_us, step_us)
         self._newest_us = clock_us + self.shift_us
         return self._newest_us
 
-    def _stand_still(self, step_us: int) -> None:
+    def _hold(self, step_us: int) -> None:
         self._since += 1
         self.shift_us += self._interval_us - step_us
         self._rounded_us += self._interval_us - step_us
         if self._rounded_us > JITTER_US:
-            self._rounded_us = 0  # the clock was set back, or stands still
+            self._rounded_us = 0  # the clock was set back, or has stopped
 
     def _rise(self, clock_us: int, step_us: int) -> None:
         if clock_us > self._rose_us:

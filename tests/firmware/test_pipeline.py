@@ -289,7 +289,7 @@ def test_a_clock_set_back_by_any_time_tears_no_pass(back_us: int) -> None:
     assert sorted(one.frames_seen for one in replay.finish()) == [40, 40, 40]
 
 
-def test_stamps_that_stand_still_end_a_pass_all_the_same() -> None:
+def test_a_clock_that_stopped_ends_a_pass_all_the_same() -> None:
     replay, rising = Replay(fps=20), RisingTime()
     for number in range(300):
         replay.now_us = rising.of(min(number, 20) * 50_000) - replay.step_us
