@@ -13,7 +13,12 @@ from storage.alert_life import AlertAnswer, AlertEvent, AlertStep, Fit, Outcome
 from storage.times import HOUR_US, MINUTE_US
 from sync.department.desk.alerts.rules import AlertRow, AlertStates, SourceShare, VerifierShare
 from sync.department.desk.state import DeskState
-from sync.department.journal.alert_entries import AlertKnown, AlertRecordsOpened, AlertStepTaken
+from sync.department.journal.alert_entries import (
+    AlertKnown,
+    AlertRecordsOpened,
+    AlertStepTaken,
+    planted_name,
+)
 from sync.department.journal.entry_base import Note
 from sync.department.journal.machine_entries import DocumentSent
 from sync.department.server.folded_log import FoldedLog
@@ -199,3 +204,15 @@ def test_sources_and_verifiers_are_counted_by_what_people_found() -> None:
     assert made.verifiers() == []
     made.apply(entry(20, "x", step("p", CLOSED_STEP, outcome=Outcome.UNFOUNDED)))
     assert made.verifiers() == [VerifierShare("ann", 1, 1), VerifierShare("ben", 1, 0)]
+
+
+def test_who_took_a_step_with_a_planted_alert_took_it_with_the_entry_of_its_picture() -> None:
+    of_a, of_none = planted_name("t", "a"), planted_name("u", "gone")
+    made = alerts(
+        known("a", entry=b"e1"),
+        known(of_a, planted_plate="7ABC000", entry=b"e9"),
+        step(of_a, AlertEvent.SHOWN, "ben"),
+        known(of_none, planted_plate="7ABC001", entry=b"e8"),
+        step(of_none, AlertEvent.SHOWN, "cat"),
+    )
+    assert made.onlookers().of_entries == {b"e1": {"ben"}, b"e8": {"cat"}}

@@ -43,6 +43,12 @@ def requests_of(entries: list[Entry]) -> list[audit.AlprRequest]:
     return list(fold.requests.values())
 
 
+def test_what_was_searched_for_is_in_no_words_of_a_row_for_a_log() -> None:
+    (row,) = requests_of([access(4, "ann", plate="7XKR219", elements="plate=7XKR219")])
+    assert (row.plate, row.data_elements) == ("7XKR219", "plate=7XKR219")
+    assert "7XKR219" not in repr(row)
+
+
 def test_an_access_is_shown_with_its_result_its_filing_and_its_second_person() -> None:
     rows = requests_of(
         [

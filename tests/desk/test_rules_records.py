@@ -357,7 +357,9 @@ def test_an_address_asks_so_often_an_hour_and_others_are_not_in_its_way() -> Non
     pace = AddressPace()
     for at in range(AN_HOUR):
         pace.demand("a", NOW_US + at)
-    refused("too-many", pace.demand, "a", NOW_US + HOUR_US - 1)
+    with pytest.raises(TooManyError) as raised:
+        pace.demand("a", NOW_US + HOUR_US - 1)
+    assert (raised.value.code, raised.value.cure) == ("too-many", "ask in an hour")
     pace.demand("b", NOW_US)
     pace.demand("a", NOW_US + HOUR_US)
     refused("too-many", pace.demand, "a", NOW_US + HOUR_US)
@@ -379,6 +381,9 @@ def test_one_person_with_many_addresses_takes_no_other_place(mine: str, other: s
             pace.demand(mine.format(number), NOW_US + number)
             taken += 1
     assert taken == A_DAY_OF_AREA
+    with pytest.raises(TooManyError) as raised:
+        pace.demand(mine.format(251), NOW_US + 251)
+    assert raised.value.cure == "ask tomorrow, or by letter"
     pace.demand(other, NOW_US)
     for number in range(3):  # one IPv6 subscriber is one address
         pace.demand(f"2001:db8:9:9::{number}", NOW_US)

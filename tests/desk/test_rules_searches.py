@@ -34,7 +34,7 @@ from sync.department.journal.inquiry_entries import (
     SearchApproved,
     SearchProposed,
 )
-from sync.department.policy.refusals import FormError
+from sync.department.policy.refusals import DeskRefusal, FormError
 from sync.department.policy.roles import Role
 
 TERMS = POLICY.inquiry
@@ -398,6 +398,27 @@ def test_an_emergency_search_names_its_incident_and_the_danger_and_looks_back_a_
     assert code_of(glass.check_break, POLICY, Glass(), query, ground, danger, **named) == code
     never = replace(POLICY, break_glass=replace(POLICY.break_glass, allowed=False))
     refused("no-break-glass", glass.check_break, never, Glass(), query, ground, danger, **named)
+
+
+@pytest.mark.parametrize(
+    ("plate", "radius_m", "code"),
+    [
+        ("8X*", 0.0, ""),
+        ("8?*", 0.0, "elements"),
+        ("", 2000.0, ""),
+        ("", 2000.5, "elements"),
+        ("", 0.0, "elements"),
+    ],
+)
+def test_an_emergency_search_names_two_characters_or_a_place_within_two_kilometers(
+    plate: str, radius_m: float, code: str
+) -> None:
+    query = replace(QUERY, plate=plate, area=replace(AREA, radius_m=radius_m) if radius_m else None)
+    named: dict[str, Any] = {"user": "ann", "now_us": NOW_US}
+    assert code_of(glass.check_break, POLICY, Glass(), query, CAD, DANGER, **named) == code
+    if code:
+        with pytest.raises(DeskRefusal, match="names 2 characters of the plate, or a place within 2 km"):
+            glass.check_break(POLICY, Glass(), query, CAD, DANGER, **named)
 
 
 def test_a_dispatcher_alone_at_night_tries_thirty_times() -> None:
