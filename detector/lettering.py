@@ -26,11 +26,11 @@ F64 = NDArray[np.float64]
 
 MARGIN = (0.5, 0.8)  # of the box's size, around it in all
 SIZE = (48, 144)
-_INNER_X, _INNER_Y = slice(24, 120), slice(14, 34)  # the box, and the rows of its text
+BOX_X, TEXT_Y = slice(24, 120), slice(14, 34)  # the box, and the rows of its text
 _ACROSS = slice(30, 114)
 _BINS = 12
 _OF_TEXT = 5  # inputs that the text gives
-_LEAST_SPREAD = 6.0
+LEAST_SPREAD = 6.0
 _LONG_WORD, _LONG_NUMBER = 4, 6
 SURE_PLATE = 0.1  # from here on a text is trusted in full: the net itself reads hardly any lettering
 
@@ -59,12 +59,12 @@ def steps_around(wide: U8) -> F64:
     luma = wide.astype(np.float32)
     mean, deviation = mean_and_deviation(luma)
     luma -= mean
-    luma /= max(deviation, _LEAST_SPREAD)
+    luma /= max(deviation, LEAST_SPREAD)
     rows, across = luma[1:, _ACROSS] - luma[:-1, _ACROSS], luma[:, 1:] - luma[:, :-1]
-    ends = _most(np.abs(across[_INNER_Y].mean(axis=0)), 16)
+    ends = _most(np.abs(across[TEXT_Y].mean(axis=0)), 16)
     parts = [
         _means(np.abs(rows).mean(axis=1), _BINS),
-        _means(np.abs(across[:, _INNER_X]).mean(axis=1), _BINS),
+        _means(np.abs(across[:, BOX_X]).mean(axis=1), _BINS),
         _most(np.abs(rows.mean(axis=1)), _BINS),
         ends[:5],
         ends[11:],

@@ -10,16 +10,15 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from .lettering import BOX_X, LEAST_SPREAD, TEXT_Y
 from .plates import U8
 from .rectify import mean_and_deviation
 
-HIDDEN_TRUST = 0.4  # in the text of such a box, as of one that runs out of the picture
 _MOST_ASPECT = 1.85  # 5 % of real US plates, whole and seen slantwise, look narrower
 _EDGE = 0.2  # deviations of the patch's tones, over two columns
 _ONE_SIDED = 2.5  # times as strong as at the other side: a recess has both
-_LEAST_DEVIATION = 6.0
 _REACH = 5  # columns around the side of the box
-_ABOVE, _BESIDE, _BELOW = slice(1, 9), slice(14, 34), slice(39, 47)  # rows of the patch
+_ABOVE, _BELOW = slice(1, 9), slice(39, 47)  # rows of the patch
 
 
 def hides_an_end(wide: U8, aspect: float) -> bool:
@@ -31,7 +30,7 @@ def hides_an_end(wide: U8, aspect: float) -> bool:
         return False
     luma = wide.astype(np.float32)
     _, deviation = mean_and_deviation(luma)
-    left, right = (_edge(luma, side) / max(deviation, _LEAST_DEVIATION) for side in (24, 120))
+    left, right = (_edge(luma, side) / max(deviation, LEAST_SPREAD) for side in (BOX_X.start, BOX_X.stop))
     return max(left, right) >= max(_EDGE, _ONE_SIDED * min(left, right))
 
 
@@ -40,6 +39,6 @@ def _edge(luma: NDArray[np.float32], side: int) -> float:
     first = side - _REACH
     part = luma[:, first : side + _REACH + 3]
     steps = part[:, 2:] - part[:, :-2]
-    beside, above, below = (steps[rows].mean(axis=0) for rows in (_BESIDE, _ABOVE, _BELOW))
+    beside, above, below = (steps[rows].mean(axis=0) for rows in (TEXT_Y, _ABOVE, _BELOW))
     sign = np.sign(beside)
     return float(np.minimum(sign * beside, np.maximum(sign * above, sign * below)).max())

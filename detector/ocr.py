@@ -27,7 +27,7 @@ F64 = NDArray[np.float64]
 CANDIDATES_A_LOOK = 6
 WORTH_NATS = 9.0  # a candidate this far behind the best of its look cannot win a vote back
 _HEAD_SMOOTHING = 1e-3
-CUT_TRUST = 0.4  # in the text of a box that runs out of the picture: its ends may be missing
+CUT_TRUST = 0.4  # in the text of a box that runs out of the picture or behind something: ends may be missing
 # What a second look may move: beyond it the corners are the net's fancy, not the plate's.
 _LEAST_AREA, _MOST_AREA, _MOST_SHIFT = 0.35, 1.8, 0.35
 

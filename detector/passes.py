@@ -138,18 +138,21 @@ class LiveTrack:
 
     def _contradicted_by(self, box: PlateBox, reading: PlateReading) -> bool:
         """Whether one more reading trusts another text, and is from as near as the kept picture."""
-        mine, its = self.vote.leader, reading.leader
-        if same_text(mine, its) or is_part(its, mine) or box.width_px < _AS_NEAR * self._best_px:
+        if self._agrees(reading) or box.width_px < _AS_NEAR * self._best_px:
             return False
         return reading.confidence >= TRUSTED
+
+    def _agrees(self, reading: PlateReading) -> bool:
+        """Whether one more reading gives the text of the vote, or what an obstacle leaves of it."""
+        mine, its = self.vote.leader, reading.leader
+        return same_text(mine, its) or is_part(its, mine)
 
     def _outweighed(self, box: PlateBox, reading: PlateReading) -> bool:
         """Whether a frame that a look confirmed, and which has no vote, outweighs another text.
 
         Not if this reading may show more: a longer text, a nearer or wider box, one that left the edge.
         """
-        mine, its = self.vote.leader, reading.leader
-        if not self._credit or same_text(mine, its) or is_part(its, mine) or is_part(mine, its):
+        if not self._credit or self._agrees(reading) or is_part(self.vote.leader, reading.leader):
             return False
         whole_now = self._read_at_edge and not reading.evidence.cut
         return self.vote.settled and not whole_now and not self._shows_more(box)

@@ -17,8 +17,8 @@ from .find import decode, letterboxed, source_of, to_boxes
 from .jurisdictions import FormatPrior
 from .lettering import Lettering, TextSigns, cut_wide, signs_of
 from .look import Look, Stopwatch
-from .obstacle import HIDDEN_TRUST, hides_an_end
-from .ocr import PatchReader, Sight
+from .obstacle import hides_an_end
+from .ocr import CUT_TRUST, PatchReader, Sight
 from .place_fit import runs_out
 from .plates import U8, Confirmation, Corners, Evidence, FrameReadings, PlateBox, PlateReading
 from .runtime import Net, TfliteNet
@@ -237,7 +237,7 @@ class PlateReader:
         box = PlateBox(corners=sight.corners, confidence=evidence.score)
         wide = cut_wide(luma, box)
         plate = self._lettering.trust(self._lettering_signs(wide, box, evidence))
-        trust = plate * (HIDDEN_TRUST if hides_an_end(wide, box.aspect) else 1.0)
+        trust = plate * (CUT_TRUST if hides_an_end(wide, box.aspect) else 1.0)
         if trust == 1.0:
             return sight
         return replace(sight, evidence=replace(evidence, trust=trust), plateness=sight.plateness * plate)

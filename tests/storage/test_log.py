@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 import sqlite_utils
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from storage import merkle, schema
+from storage import merkle
 from storage.checkpoint import open_checkpoint
 from storage.errors import LedgerError
 from storage.leaf import Leaf, Mark
@@ -16,14 +14,6 @@ from storage.log import LogReader, LogWriter
 from storage.record_base import KeyClass
 
 KEY = Ed25519PrivateKey.generate()
-
-
-@pytest.fixture
-def database() -> Iterator[sqlite_utils.Database]:
-    made = sqlite_utils.Database(memory=True)
-    schema.migrate(made, 0)
-    yield made
-    made.close()
 
 
 def grown(database: sqlite_utils.Database, count: int) -> tuple[LogWriter, list[bytes]]:

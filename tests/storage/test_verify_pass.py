@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from custody_twins import Department, SteppedTime, add_reads, check
 
 from hw.secure_slot import LoopbackSlot
-from storage import merkle, schema
+from storage import merkle
 from storage.checkpoint import NoteKey
 from storage.database import blob_of
 from storage.epochs import EpochFacts, LogFacts
@@ -27,14 +26,6 @@ from storage.verify_pass import Elements, HomeCheck
 
 KEY = NoteKey("log", Ed25519PrivateKey.generate().public_key())
 MARK = Mark(bytes(32), bytes(32))
-
-
-@pytest.fixture
-def database() -> Iterator[sqlite_utils.Database]:
-    made = sqlite_utils.Database(memory=True)
-    schema.migrate(made, 0)
-    yield made
-    made.close()
 
 
 @pytest.fixture

@@ -12,10 +12,9 @@ from typing import Any, cast
 import pytest
 import sqlite_utils
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from receiver_twins import Joined
+from receiver_twins import Joined, purge_all
 
 from storage import leaf as leaf_format
-from storage import purge
 from storage.errors import LedgerError
 from storage.leaf import Leaf, Mark
 from storage.record_base import KeyClass
@@ -260,13 +259,7 @@ def test_an_answer_to_a_log_whose_key_is_gone_counts_for_nothing(
 
 def test_what_was_purged_before_its_log_was_closed_is_not_left(unit: Joined) -> None:
     unit.add(3)
-    store = unit.ledger.store
-    with store.lock:
-        gone = tuple(item.purged() for item in unit.ledger.retention_plan() if item.records)
-        epochs = [one.epoch for one in gone]
-        store.end_running(epochs)
-        unit.ledger.standing.carry_over(epochs)
-        purge.carry_out(store, gone, by="a test")
+    purge_all(unit)
     unit.add(2)
     unit.close_log()
     assert [one.reads for one in closed_logs(unit.folder)] == [2]

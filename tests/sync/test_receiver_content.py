@@ -7,12 +7,11 @@ from pathlib import Path
 
 import pytest
 from flipped import flip
-from receiver_twins import Joined, incident_kinds, size_held
+from receiver_twins import Joined, incident_kinds, purge_all, size_held
 from sqlalchemy import select, update
 from sync_twins import LoopbackLink, checked, converse
 
 from storage import leaf as leaves_of
-from storage import purge
 from storage.log_records import Incident
 from sync import messages
 from sync.department.server.server import Department
@@ -64,13 +63,7 @@ def test_content_that_was_purged_here_before_it_could_be_sent_is_no_bad_record(
     department: Department, unit: Joined
 ) -> None:
     unit.add(3)
-    store = unit.ledger.store
-    with store.lock:
-        gone = tuple(item.purged() for item in unit.ledger.retention_plan() if item.records)
-        epochs = [one.epoch for one in gone]
-        store.end_running(epochs)
-        unit.ledger.standing.carry_over(epochs)
-        purge.carry_out(store, gone, by="a test")
+    purge_all(unit)
     size = unit.outbox.size()
     progress = converse(unit, department)
     assert progress.bad == 0

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from custody_twins import SteppedTime
 from sync_twins import Unit, issue_code
 
-from storage import merkle
+from storage import merkle, purge
 from storage.checkpoint import Checkpoint, NoteKey, sign_checkpoint
 from storage.leaf import open_leaf, origin_of
 from storage.standing import UnitEnrollment
@@ -193,3 +193,14 @@ def batch(sender: Sender, first: int) -> bytes:
     """The unit's own leaves from `first` on."""
     outbox = sender.unit.outbox
     return signed_leaves(sender.unit, first, outbox.leaves(first, outbox.size() - first))
+
+
+def purge_all(unit: Unit) -> None:
+    """Destroy all content that the unit's store holds now, as its retention would."""
+    store = unit.ledger.store
+    with store.lock:
+        gone = tuple(item.purged() for item in unit.ledger.retention_plan() if item.records)
+        epochs = [one.epoch for one in gone]
+        store.end_running(epochs)
+        unit.ledger.standing.carry_over(epochs)
+        purge.carry_out(store, gone, by="a test")
