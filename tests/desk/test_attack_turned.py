@@ -37,6 +37,7 @@ from sync.department.journal.change_entries import (
     GlassJudged,
 )
 from sync.department.journal.entries import (
+    PROOFS_OF_ONE,
     AccessLogOpened,
     AccountSet,
     CredentialSet,
@@ -47,6 +48,8 @@ from sync.department.journal.entry_base import Note, Stamp
 from sync.department.journal.hold_entries import HoldReleased, ReleaseAsked
 from sync.department.journal.inquiry_entries import InquiryAsked
 from sync.department.journal.office_entries import IncidentSettled
+from sync.department.journal.second_hands import UnsignedError
+from sync.department.journal.signed_log import SignedLog
 from sync.department.journal.statements import sign_call
 from sync.department.policy.roles import Role
 
@@ -87,6 +90,17 @@ def an_update_by_one_person(root: Root) -> tuple[Note, tuple[object, bytes]]:
     form = SignForm(kind="update", name="9.9", body=body, reason="because I can")
     note = replace(signed_document(), digest=hashlib.sha256(body).digest(), size=len(body))
     return note, root.signed("super", "document/sign", form)
+
+
+def configured(root: Root, approval: int = -1) -> tuple[Note, tuple[object, bytes]]:
+    body = b"[camera]\nexposure_us = 60\n"
+    form = SignForm(kind="configuration", body=body, reason="because I can", approval=approval)
+    note = replace(signed_document("configuration"), digest=hashlib.sha256(body).digest(), size=len(body))
+    return note, root.signed("super", "document/sign", form)
+
+
+def a_configuration_by_one_person(root: Root) -> tuple[Note, tuple[object, bytes]]:
+    return configured(root)
 
 
 def an_update_under_an_approval_that_nobody_gave(root: Root) -> tuple[Note, tuple[object, bytes]]:
@@ -327,6 +341,7 @@ TURNED = (
     a_training_turned_to_another_person,
     a_training_dated_later,
     an_update_by_one_person,
+    a_configuration_by_one_person,
     an_update_under_an_approval_that_nobody_gave,
     another_update_than_the_one_approved,
     a_hot_list_by_one_person,
@@ -355,3 +370,29 @@ def test_an_accomplices_signature_proves_no_more_than_it_says(
         assert known.accounts[note.user] != note  # and no unit hears of it
     elif isinstance(note, CredentialSet) and note.first:
         assert known.credentials[note.user] != note
+
+
+def test_in_an_older_log_one_person_configured_units_until_two_did(department: Department) -> None:
+    """What was signed before the rule holds, and nothing can leave the rule again."""
+    root = Root(department)
+
+    def alone() -> int:
+        note, (stamp, signed) = configured(root)
+        assert isinstance(stamp, Stamp)
+        return root.write(note, stamp, signed)
+
+    before, form = alone(), SignForm(kind="configuration", body=b"a = 1", reason="a better lens")
+    department.two_hands("document/sign", department.logon("super"), form, second="chief")
+    after = alone()
+    entries = list(root.log.entries())
+    assert isinstance(entries[0].note, AccessLogOpened)
+    entries[0] = replace(entries[0], note=replace(entries[0].note, signs=PROOFS_OF_ONE))
+    older, refused = SignedLog(), []
+    for entry in entries:
+        try:
+            older.judge(entry)
+        except UnsignedError:
+            refused.append(entry.sequence)
+    assert refused == [after]
+    named = [f"entry {one}: " for one in (before, after)]
+    assert all(any(each.startswith(one) for each in problems(department)) for one in named)

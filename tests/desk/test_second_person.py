@@ -18,7 +18,7 @@ from sync.department.desk.inquiry.forms import Answer, Entered, ImageForm, Nothi
 from sync.department.desk.people.bulk import Imported, ImportForm, PersonLine
 from sync.department.desk.people.calls import CredentialForm, HandedOver, HandoverForm, PasswordForm, UserForm
 from sync.department.desk.people.training_calls import TrainingForm
-from sync.department.journal.change_entries import ChangeUsed, DocumentSigned
+from sync.department.journal.change_entries import ChangeProposed, ChangeUsed, DocumentSigned
 from sync.department.journal.entries import AccountSet
 from sync.department.policy.refusals import DeskRefusal, FormError, NotProvenError, NotYetError
 from sync.department.policy.roles import Role
@@ -246,6 +246,27 @@ def test_an_update_is_signed_by_two_people(department: Department, tokens: Token
     assert (note.name, note.digest.hex()) == ("update/0.3.0", signed.digest)
 
 
+def test_a_configuration_is_signed_by_two_people_who_see_all_that_it_sets(
+    department: Department, tokens: Tokens
+) -> None:
+    """One person's could blind every camera of the fleet, or take the alert page out of every car."""
+    body = b"[camera]\nexposure_us = 60 # brighter\n[alerts]\npage_listen = '127.0.0.1\\u202e'\n"
+    form = SignForm(kind="configuration", body=body, reason="a better angle")
+    assert code_of(department, "document/sign", tokens("super"), form) == "second-person"
+    signed = department.two_hands("document/sign", tokens("super"), form, second="chief")
+    assert isinstance(signed, Signed)
+    *_, asked = department.desk.log.entries(kinds=(ChangeProposed.KIND,))
+    assert isinstance(asked.note, ChangeProposed)
+    assert asked.note.summary.startswith(
+        'configuration for every unit: camera.exposure_us = 60, alerts.page_listen = "127.0.0.1\\\\u202e"; '
+    )
+    unit = department.front.state.units(department.clock.us)[0]
+    department.call("document/sign", tokens("super"), replace(form, unit=unit.unit, propose=True))
+    *_, asked = department.desk.log.entries(kinds=(ChangeProposed.KIND,))
+    assert isinstance(asked.note, ChangeProposed)
+    assert asked.note.summary.startswith(f"configuration for {unit.name} ({unit.unit}): camera")
+
+
 def test_another_body_is_not_signed_under_the_approval_of_one(department: Department, tokens: Tokens) -> None:
     form = SignForm(kind="update", name="0.3.0", body=b"a bundle", reason="the spring release")
     made = department.call("document/sign", tokens("super"), replace(form, propose=True))
@@ -267,6 +288,7 @@ def test_another_body_is_not_signed_under_the_approval_of_one(department: Depart
         ({"kind": "configuration", "body": b"= not toml"}, "document"),
         ({"kind": "configuration", "body": b"[site]\nlatitude = 10.0\n"}, "document"),
         ({"kind": "configuration", "body": b'[camera]\nsource = "camera:3"\n'}, "document"),
+        ({"kind": "configuration", "body": b'[camera]\nname = "%b"\n' % (b"x" * 4000)}, "document"),
     ],
 )
 def test_what_is_no_document_is_not_signed(

@@ -78,7 +78,7 @@ def verdict(department: Department, server: Server) -> tuple[list[str], list[str
 
 def configured(department: Department) -> None:
     form = SignForm(kind="configuration", body=CONFIGURATION, reason="a better lens")
-    department.call("document/sign", department.logon("super"), form)
+    department.two_hands("document/sign", department.logon("super"), form, second="chief")
 
 
 def test_what_the_desk_sent_and_units_took_is_covered(

@@ -231,7 +231,7 @@ def test_what_units_are_offered_is_listed(
     sent = replace(
         forms(department)["document/sign"], kind="configuration", name="", body=b"a = 1\n", unit=""
     )
-    department.call("document/sign", department.logon("super"), replace(sent, propose=False, approval=-1))
+    department.two_hands("document/sign", department.logon("super"), sent, second="chief")
     rows: Any = department.call("document/list", department.logon("super"), NothingForm())
     assert [(row.name, row.unit_name) for row in rows] == [("configuration", "")]
     page = one.get("/units")

@@ -22,7 +22,7 @@ HEADINGS = {
 }
 
 
-@verb("send", example="department send configuration reader.toml --why 'new camera angle' --user super")
+@verb("send", example="department send configuration reader.toml --why 'new camera angle' --propose")
 @click.argument("kind", type=click.Choice(("configuration", "update")), required=False)
 @click.argument("file", type=click.Path(path_type=Path), required=False)
 @click.option("--list", "wants_list", is_flag=True, help="List what units are offered.")
@@ -46,8 +46,9 @@ def send(
 ) -> int:
     """Sign a configuration (TOML) or an update bundle, and offer it to units; list what they are offered.
 
-    Units fetch it with their next sync and check it. A configuration changes the settings that it names, at
-    once; an update needs a second person here, and waits until a person installs it at the console.
+    Both need a second person here, who is shown all that a configuration sets. Units fetch it with their next
+    sync and check it. A configuration changes the settings that it names, at once; an update waits until a
+    person installs it at the console.
     """
     terminal = desk_access.Terminal(common, as_user)
     if wants_list:

@@ -307,6 +307,6 @@ def demand_made(note: Note, said: Statement) -> Rule:
     return rule
 
 
-def takes_two(rule: Rule, said: Statement) -> bool:
-    """Whether two people make this call. A configuration of units needs one."""
-    return said.call in rule.two and said.fields().get("kind") != "configuration"
+def is_configuration(said: Statement) -> bool:
+    """Whether a call signs a configuration of units."""
+    return said.call == "document/sign" and said.fields().get("kind") == "configuration"

@@ -121,7 +121,7 @@ class SecondHands:
     `emergencies`: by access, who searched; `permits`: by call, the roles that may make it; `conducting`:
     roles of the person who conducts training, whose own is recorded by `recorded_by`, and everybody else's by
     `conducted_by`; `trained`: each person's newest training; `spent`: approvals that were used; `given`:
-    statements that gave a grant, and when.
+    statements that gave a grant, and when; `configurations_by_two`: two people sign a configuration.
     """
 
     proposed: dict[int, Proposal] = field(default_factory=dict)
@@ -152,6 +152,7 @@ class SecondHands:
     glass_hours: int = 0
     spent: dict[int, Spent] = field(default_factory=dict)
     given: dict[bytes, int] = field(default_factory=dict)
+    configurations_by_two: bool = False
 
     def trial(self) -> SecondHands:
         """One to try an entry on."""
@@ -215,6 +216,12 @@ class SecondHands:
         self.proposed[entry.sequence] = Proposal(
             call=note.call, digest=note.digest, user=entry.stamp.user, at_us=entry.stamp.at_us
         )
+
+    def configures_by_two(self, said: Statement) -> bool:
+        """Whether two people sign this configuration: in an older log from the first on that was proposed."""
+        known = self.proposed.get(approval_of(said))
+        proposed = known is not None and (known.call, known.digest) == (said.call, change_digest(said))
+        return self.configurations_by_two or proposed
 
     def decide(self, entry: Entry, said: Statement | None) -> None:
         """A decision, with the statement of the call that made it; None before the first key. Raises

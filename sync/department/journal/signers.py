@@ -38,13 +38,10 @@ from sync import root_file
 from sync.department.ground.department_time import apart_text
 from sync.department.journal import named_administrator
 from sync.department.journal.alert_entries import AlertKnown, AlertRecordsOpened, AlertStepTaken
-from sync.department.journal.change_entries import (
-    ChangeDecided,
-    DesignationSet,
-    GlassJudged,
-)
+from sync.department.journal.change_entries import ChangeDecided, DesignationSet, GlassJudged
 from sync.department.journal.entries import (
     ALL_SIGNED,
+    CONFIGURATIONS_BY_TWO,
     GRANTS_BY_TWO,
     PROOFS_OF_ONE,
     AccessLogOpened,
@@ -59,7 +56,7 @@ from sync.department.journal.entry_base import SYSTEM, Note
 from sync.department.journal.granted import can_destroy
 from sync.department.journal.inquiry_entries import Access, SearchApproved
 from sync.department.journal.machine_entries import AdministratorNamed, UnitLogsNamed
-from sync.department.journal.made_by import MADE, demand_made, takes_two
+from sync.department.journal.made_by import MADE, demand_made, is_configuration
 from sync.department.journal.office_entries import GrantIssued, IncidentSettled
 from sync.department.journal.passkeys import (
     PasskeySet,
@@ -173,6 +170,7 @@ class Signers:
             self.department = log_id_of(Ed25519PublicKey.from_public_bytes(note.public_key))
             self.all_signed = note.signs >= ALL_SIGNED
             self.grants_by_two = note.signs >= GRANTS_BY_TWO
+            self.second.configurations_by_two = note.signs >= CONFIGURATIONS_BY_TWO
             self.proven.once = note.signs >= PROOFS_OF_ONE
             return
         match note:
@@ -228,7 +226,8 @@ class Signers:
         call = rule.calls[said.call]
         if call is not None:
             self.second.demand_role(said.user, self.roles_of(said.user, entry.stamp.at_us), call)
-        if takes_two(rule, said) or (self._grants_by_two(said) and can_destroy(entry.note)):
+        two = said.call in rule.two and (not is_configuration(said) or self.second.configures_by_two(said))
+        if two or (self._grants_by_two(said) and can_destroy(entry.note)):
             self.second.demand_change(said, entry, needed=True, people=self.ever)
         self.second.demand_there(entry.note)
         if isinstance(entry.note, GlassJudged):
@@ -255,6 +254,8 @@ class Signers:
             if isinstance(note, GrantIssued):
                 self.second.give(entry, said)
                 self.grants_by_two = self._grants_by_two(said)
+            if is_configuration(said):
+                self.second.configurations_by_two = self.second.configures_by_two(said)
         if isinstance(note, DesignationSet):
             self.designations[note.user] = note.ends_us
         self.second.make(entry, signed=said is not None)

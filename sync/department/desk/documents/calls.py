@@ -1,13 +1,16 @@
 """Documents that units carry, signed at the desk: configurations and updates (463.4). Hot lists: `lists.py`.
 
-Signing is a call of a person and an entry. An update needs a second person: it is every unit's software.
+Signing is a call of a person and an entry, and needs a second person: an update is every unit's software, and
+a configuration can blind every camera or take the alert page out of every car.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from sync.department.desk.changes import rules as changes
@@ -24,6 +27,7 @@ from sync.errors import InvalidInputError
 CLAUSE = "463.4"
 KINDS = ("configuration", "update")
 MAX_CONFIGURATION_BYTES = 256 * 1024
+MAX_SETTINGS = 4000  # characters of all that a configuration sets: a second person reads it
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -85,12 +89,45 @@ def check(form: SignForm) -> None:
             what = f"a configuration has at most {MAX_CONFIGURATION_BYTES} bytes"
             raise FormError(what, code="document", clause=CLAUSE)
         try:
-            named = named_at_the_unit(tomllib.loads(form.body.decode()))
+            sections = tomllib.loads(form.body.decode())
         except (tomllib.TOMLDecodeError, UnicodeDecodeError):
             raise FormError("the configuration is not TOML", code="document", clause=CLAUSE) from None
+        named = named_at_the_unit(sections)
         if named:
             what = f"{named} is set at the unit alone: units would refuse the whole file"
             raise FormError(what, code="document", clause=CLAUSE, cure="take it out of the file")
+        if len(_settings(sections)) > MAX_SETTINGS:
+            what = f"a configuration sets at most {MAX_SETTINGS:,} characters, for a second person to read"
+            raise FormError(what, code="document", clause=CLAUSE, cure="name only what changes")
+
+
+def _settings(sections: Mapping[str, object]) -> str:
+    """What a configuration sets, each `section.key = value`, in ASCII."""
+    named = (
+        (f"{section}.{key}", value)
+        for section, keys in sections.items()
+        for key, value in (keys.items() if isinstance(keys, dict) else [("", keys)])
+    )
+    words = [
+        f"{json.dumps(name)[1:-1].rstrip('.')} = {json.dumps(value, default=str)}" for name, value in named
+    ]
+    return ", ".join(words) or "nothing"
+
+
+def _summary(front: DeskContext, form: SignForm, now_us: int) -> str:
+    """A document in words for the second person: for which units, and of a configuration all that it sets.
+    Raises FormError for a unit that is not there."""
+    whose = "every unit"
+    if form.unit:
+        row = next((one for one in front.state.units(now_us) if one.unit == form.unit), None)
+        if row is None:
+            what = f"no unit has the id {form.unit}"
+            raise FormError(what, code="unit", clause=CLAUSE, cure="department enroll --list")
+        whose = f"{row.name} ({row.unit})"
+    name, facts = name_of(form), f"{len(form.body)} bytes, SHA-256 {form.digest[:16]}"
+    if form.kind == "configuration":
+        facts = f"{_settings(tomllib.loads(form.body.decode()))}; {facts}"
+    return f"{name} for {whose}: {facts}; {form.reason}"
 
 
 def sign(front: DeskContext, token: str, form: SignForm) -> Signed:
@@ -104,13 +141,12 @@ def sign(front: DeskContext, token: str, form: SignForm) -> Signed:
         wanted = changes.WantedChange(
             call="document/sign",
             about=name,
-            summary=f"{name}, {len(form.body)} bytes, SHA-256 {digest.hex()[:16]}; {form.reason}",
+            summary=_summary(front, form, caller.at_us),
             user=caller.user,
             now_us=caller.at_us,
         )
-        needed = form.kind != "configuration"
         second = changes.second_person(
-            desk.policy, desk.book.changes, desk.book.roster, form, wanted, needed=needed
+            desk.policy, desk.book.changes, desk.book.roster, form, wanted, needed=True
         )
         if isinstance(second, ChangeProposed):
             return [second], lambda made: (made[0], 0, True)
