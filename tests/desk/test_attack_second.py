@@ -313,6 +313,7 @@ DELIVERIES = {
     "a longer time": BEYOND,
     "a scope of the caller's own": BEYOND,
     "approved by the one who entered it": "no second person signed its approval",
+    "approved without a look at the agency": "no second person signed its approval",
     "nothing": "",
 }
 
@@ -331,7 +332,14 @@ def test_a_delivery_opens_what_another_agency_asked_for_and_another_person_appro
     assert isinstance(made, Recorded)
     call("share/review", department.logon("chief"), ReviewForm(request=made.entry, note="in order"))
     alone = what == "approved by the one who entered it"
-    yes = DecisionForm(request=made.entry, approved=True, note="in order")
+    state = "NV" if what == "approved without a look at the agency" else "CA"
+    yes = DecisionForm(
+        request=made.entry,
+        approved=True,
+        note="in order",
+        agency_kind="law-enforcement",
+        agency_state=state,
+    )
     stamp, signed = root.signed("deputy" if alone else "chief", "share/decide", yes)
     decided = root.write(ShareDecided(request=made.entry, approved=True, note=yes.note), stamp, signed)
     if what == "another plate":
@@ -352,4 +360,5 @@ def test_a_delivery_opens_what_another_agency_asked_for_and_another_person_appro
         department.front.door.tokens(cover, query, days)
     found = [one.split(": ")[:2] for one in problems(department)]
     wrong = [[f"entry {entry}", "access in the name of super"]]
-    assert found == ([[f"entry {decided}", "share_decided in the name of deputy"]] if alone else []) + wrong
+    by = "deputy" if alone else "chief" if state == "NV" else ""
+    assert found == ([[f"entry {decided}", f"share_decided in the name of {by}"]] if by else []) + wrong

@@ -207,7 +207,15 @@ def test_a_request_approved_before_the_policy_changed_is_held_against_the_new_on
     review = ReviewForm(request=made.entry, note="letter is complete")
     department.call("share/review", tokens("deputy"), review)
     department.call(
-        "share/decide", tokens("deputy"), DecisionForm(request=made.entry, approved=True, note="known case")
+        "share/decide",
+        tokens("deputy"),
+        DecisionForm(
+            request=made.entry,
+            approved=True,
+            note="known case",
+            agency_kind="law-enforcement",
+            agency_state="CA",
+        ),
     )
     text = department.desk.policy_document.decode().replace("version = 2\n", "version = 3\n", 1)
     text = text.replace('["law-enforcement", "prosecutor"]', '["prosecutor"]\nagreements = []', 1)

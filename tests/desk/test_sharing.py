@@ -6,6 +6,7 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from io import BytesIO
+from typing import Any
 
 import pytest
 from desk_root import problems
@@ -29,15 +30,19 @@ from sync.department.desk.sharing.calls import (
     ShareForm,
     SharingRequestForm,
 )
-from sync.department.journal.entries import LogRead, Refused
+from sync.department.journal.entries import Entry, LogRead, Refused
+from sync.department.journal.entry_base import Stamp
 from sync.department.journal.inquiry_entries import Access
-from sync.department.journal.sharing_entries import Scope, ShareAsked, ShareRouted
-from sync.department.policy.refusals import DeskRefusal
+from sync.department.journal.second_hands import AskedScope, SecondHands, UnsignedError
+from sync.department.journal.sharing_entries import Scope, ShareAsked, ShareDecided, ShareRouted
+from sync.department.journal.statements import Statement, form_bytes
+from sync.department.policy.refusals import DeskRefusal, FormError
 from sync.department.policy.roles import Role
 
 Tokens = Callable[[str], str]
 LETTER = b"%PDF Dear Chief, in case H-1 we ask for ..."
 SHERIFF = "Los Angeles County Sheriff's Department"
+SHERIFFS = {"agency_kind": "law-enforcement", "agency_state": "CA"}
 
 
 @pytest.fixture
@@ -73,7 +78,7 @@ def approved(department: Department, tokens: Tokens, form: ShareForm) -> int:
     request = recorded(department, tokens("super"), form)
     department.call("share/review", tokens("chief"), ReviewForm(request=request, note="letter is complete"))
     department.call(
-        "share/decide", tokens("deputy"), DecisionForm(request=request, approved=True, note="yes")
+        "share/decide", tokens("deputy"), DecisionForm(request=request, approved=True, note="yes", **SHERIFFS)
     )
     return request
 
@@ -130,7 +135,7 @@ def test_nothing_is_delivered_before_review_and_approval(
 ) -> None:
     request = recorded(department, tokens("super"), form)
     delivery = DeliverForm(request=request, scope=scope, ground=GROUND)
-    yes = DecisionForm(request=request, approved=True, note="yes")
+    yes = DecisionForm(request=request, approved=True, note="yes", **SHERIFFS)
     for name, user, what, code in (
         ("share/deliver", "super", delivery, "not-approved"),
         ("share/decide", "deputy", yes, "not-reviewed"),
@@ -155,9 +160,66 @@ def test_no_person_approves_a_request_that_they_entered(
     department.call("share/review", tokens("deputy"), ReviewForm(request=request, note="letter is complete"))
     with pytest.raises(DeskRefusal) as refused:
         department.call(
-            "share/decide", tokens("deputy"), DecisionForm(request=request, approved=True, note="known case")
+            "share/decide",
+            tokens("deputy"),
+            DecisionForm(request=request, approved=True, note="known case", **SHERIFFS),
         )
     assert refused.value.code == "own-request"
+
+
+@pytest.mark.parametrize(
+    ("change", "fields"),
+    [
+        ({"agency_kind": "law-enforcement"}, ("agency_state",)),
+        ({"agency_kind": "prosecutor", "agency_state": "CA"}, ("agency_kind",)),
+        ({"agency_kind": "law-enforcement", "agency_state": "AZ"}, ("agency_state",)),
+    ],
+)
+def test_who_approves_a_request_says_what_the_agency_is_by_its_letter(
+    department: Department, tokens: Tokens, form: ShareForm, change: dict[str, str], fields: tuple[str, ...]
+) -> None:
+    """A sheriff of Arizona that was entered as one of California: the gate rests on these two words."""
+    maricopa = replace(form, agency="Maricopa County Sheriff's Office", agreement="")
+    request = recorded(department, tokens("super"), maricopa)
+    rows: Any = department.call("share/list", tokens("deputy"), NothingForm())
+    (row,) = rows
+    assert (row.agency_kind, row.agency_state) == ("law-enforcement", "CA")
+    department.call("share/review", tokens("chief"), ReviewForm(request=request, note="letter is complete"))
+    yes = DecisionForm(request=request, approved=True, note="known case", **change)
+    with pytest.raises(FormError) as refused:
+        department.call("share/decide", tokens("deputy"), yes)
+    assert (refused.value.code, refused.value.fields) == ("agency", fields)
+    bare = DecisionForm(request=request, approved=True, note="known case")
+    with pytest.raises(FormError, match=r"the kind of agency, .*; approving takes the agency's state"):
+        department.call("share/decide", tokens("deputy"), bare)
+    department.call("share/decide", tokens("deputy"), replace(bare, approved=False))  # a no needs neither
+
+
+def test_in_an_older_log_approvals_named_no_agency_until_one_did() -> None:
+    scope = AskedScope(
+        agency=("law-enforcement", "CA"), plates=(), since_us=0, until_us=1, user="super", at_us=0
+    )
+    second = SecondHands(requests={3: scope})
+
+    def decide(**named: str) -> None:
+        form = DecisionForm(request=3, approved=True, note="yes", **named)
+        said = Statement(
+            department=bytes(32),
+            user="chief",
+            call="share/decide",
+            form=form_bytes(form),
+            at_us=5,
+            nonce=b"",
+        )
+        stamp = Stamp(at_us=5, user="chief", role="", organisation="", session=b"", demo=False)
+        second.decide(Entry(7, stamp, ShareDecided(request=3, approved=True, note="yes")), said)
+
+    decide()
+    with pytest.raises(UnsignedError, match="another kind of agency"):
+        decide(agency_kind="law-enforcement", agency_state="NV")
+    decide(agency_kind="law-enforcement", agency_state=" ca")
+    with pytest.raises(UnsignedError, match="another kind of agency"):
+        decide()
 
 
 def test_a_delivery_cannot_exceed_its_scope(
@@ -230,7 +292,7 @@ def test_requests_are_listed_and_the_letter_is_read_by_who_reviews_it_as_an_entr
     department.call("share/review", tokens("chief"), ReviewForm(request=request, note="letter is complete"))
     assert states() == [(routed, 0), ("reviewed", 0)]
     department.call(
-        "share/decide", tokens("deputy"), DecisionForm(request=request, approved=True, note="yes")
+        "share/decide", tokens("deputy"), DecisionForm(request=request, approved=True, note="yes", **SHERIFFS)
     )
     department.call(
         "share/deliver", tokens("super"), DeliverForm(request=request, scope=scope, ground=GROUND)
@@ -268,7 +330,9 @@ def test_who_approved_a_request_does_not_deliver_it(
     request = recorded(department, chief, form)
     department.call("share/review", tokens("super"), ReviewForm(request=request, note="letter is complete"))
     department.call(
-        "share/decide", tokens("super"), DecisionForm(request=request, approved=True, note="known case")
+        "share/decide",
+        tokens("super"),
+        DecisionForm(request=request, approved=True, note="known case", **SHERIFFS),
     )
     with pytest.raises(DeskRefusal) as refused:
         department.call(

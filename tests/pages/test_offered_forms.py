@@ -63,7 +63,11 @@ def fill(department: Department) -> None:
     for number in numbers[:3]:
         call("share/review", chief, ReviewForm(request=number, note="read it"))
     call(
-        "share/decide", department.logon("chief"), DecisionForm(request=numbers[2], approved=True, note="yes")
+        "share/decide",
+        department.logon("chief"),
+        DecisionForm(
+            request=numbers[2], approved=True, note="yes", agency_kind="law-enforcement", agency_state="CA"
+        ),
     )
     for steps in range(3):
         hold = department.held(department.logon("super"), department.reads[steps : steps + 1])

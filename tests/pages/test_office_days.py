@@ -107,7 +107,11 @@ def test_a_written_request_is_entered_reviewed_approved_and_delivered(
     assert letter.content == b"%PDF-1.7 please"
     assert letter.headers["content-disposition"].startswith("attachment")
     page = deputy.post("/sharing", form_of(page, "share/review") | {"note": "read it, official purpose"})
-    page = deputy.post("/sharing", form_of(page, "share/decide") | {"approved": "yes", "note": "approved"})
+    decision = form_of(page, "share/decide") | {"approved": "yes", "note": "approved"}
+    blind = deputy.post("/sharing", decision | {"agency_kind": "law-enforcement"})
+    assert "pproving takes the agency's state" in blind.text
+    assert entered(department, ShareDecided) == 0
+    page = deputy.post("/sharing", decision | {"agency_kind": "law-enforcement", "agency_state": "CA"})
     assert entered(department, ShareDecided) == 1
     page = clerk.get(f"/sharing/{number}/deliver")
     sent = form_of(page, "share/deliver") | WHY

@@ -82,7 +82,9 @@ def forms(department: Department) -> dict[str, Any]:
         "share/list": nothing,
         "share/letter": shares.SharingRequestForm(request=0),
         "share/review": shares.ReviewForm(request=0, note="read it"),
-        "share/decide": shares.DecisionForm(request=0, approved=True, note="yes"),
+        "share/decide": shares.DecisionForm(
+            request=0, approved=True, note="yes", agency_kind="law-enforcement", agency_state="ca"
+        ),
         "share/deliver": shares.DeliverForm(request=0, scope=scope, ground=GROUND),
         "hold/list": nothing,
         "hold/place": replace(HOLD, reads=department.reads[:1]),

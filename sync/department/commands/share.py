@@ -86,7 +86,18 @@ desk_access.form_verb(
     "share/list",
     "List written requests, newest first.",
     example="department share list --user chief",
-    columns=("request", "agency", "person", "number", "agreement", "state", "delivered", "transfers"),
+    columns=(
+        "request",
+        "agency",
+        "agency_kind",
+        "agency_state",
+        "person",
+        "number",
+        "agreement",
+        "state",
+        "delivered",
+        "transfers",
+    ),
 )
 
 
@@ -118,17 +129,28 @@ desk_access.form_verb(
     desk_access.text("--note", "note", "What you found."),
     example="department share review 41 --note 'letter is complete' --user chief",
 )
-for _name, _approved in (("approve", True), ("refuse", False)):
-    desk_access.form_verb(
-        share,
-        _name,
-        "share/decide",
-        f"{_name.capitalize()} a reviewed request.",
-        desk_access.entry("request"),
-        desk_access.text("--note", "note", "Why."),
-        example=f"department share {_name} 41 --note 'known case' --user chief",
-        approved=_approved,
-    )
+desk_access.form_verb(
+    share,
+    "approve",
+    "share/decide",
+    "Approve a reviewed request: say what the agency is, from its letter.",
+    desk_access.entry("request"),
+    desk_access.text("--note", "note", "Why."),
+    desk_access.text("--kind", "agency_kind", "law-enforcement or prosecutor: what the letter says."),
+    desk_access.text("--state", "agency_state", "Two letters: what the letter says."),
+    example="department share approve 41 --kind law-enforcement --state CA --note 'known case' --user chief",
+    approved=True,
+)
+desk_access.form_verb(
+    share,
+    "refuse",
+    "share/decide",
+    "Refuse a reviewed request.",
+    desk_access.entry("request"),
+    desk_access.text("--note", "note", "Why."),
+    example="department share refuse 41 --note 'no case is named' --user chief",
+    approved=False,
+)
 
 
 @desk_access.desk_verb(

@@ -128,6 +128,7 @@ class Result:
     settled: tuple[int, str] = (-1, "")  # an incident, and whose word waits for a second
     proof: int = -1  # the person's proof that its call used up
     proof_by: bytes = b""
+    seen: bool = False  # `SecondHands.seen_by_two`
 
 
 @dataclass(slots=True)
@@ -386,6 +387,7 @@ def _result_of(known: Followed, entry: Entry) -> Result:
         else (-1, ""),
         proof=proof if proven is not None and proven.by else -1,
         proof_by=proven.by if proven is not None else b"",
+        seen=second.seen_by_two,
     )
 
 
@@ -418,6 +420,7 @@ def _take_result(known: Followed, sequence: int, kind: str, result: Result) -> N
 
 def _take_second(second: SecondHands, sequence: int, result: Result) -> None:
     """The same of second persons."""
+    second.seen_by_two = second.seen_by_two or result.seen
     if result.emergency is not None:
         second.emergencies[sequence] = result.emergency
     if result.spent is not None:

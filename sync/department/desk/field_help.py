@@ -42,6 +42,8 @@ _BY_FORM: dict[str, FieldWords] = {
     "CompareForm.export": W("Export of CAD or RMS", "CSV with a column of case or incident numbers"),
     "CredentialForm.user": W("User name", "gets a first password and a new authenticator"),
     "DecisionForm.note": W("Note", "why, for the file"),
+    "DecisionForm.agency_kind": W("Kind of agency", "to approve: what the letter itself says"),
+    "DecisionForm.agency_state": W("Its state", "to approve: two letters, from the letter itself"),
     "EventsForm.kind": W("Kind of event", "empty for all"),
     "EventsForm.user": W("Person", "the person who acted or is concerned; empty for all"),
     "GrantForm.hours": W("Lasts", "hours; empty for the role's usual length"),

@@ -76,7 +76,7 @@ from sync.department.journal.sharing_entries import (
 )
 from sync.department.policy.roles import Role
 
-ALL_SIGNED, GRANTS_BY_TWO, PROOFS_OF_ONE, CONFIGURATIONS_BY_TWO = 2, 3, 4, 5
+ALL_SIGNED, GRANTS_BY_TWO, PROOFS_OF_ONE, SEEN_BY_TWO = 2, 3, 4, 5
 KEPT, ASKED_FOR, REPLACED, ISSUED = "kept", "asked-for", "replaced", "issued"
 
 
@@ -86,8 +86,8 @@ class AccessLogOpened(Note):
 
     `signs`: from `ALL_SIGNED` on, everything in it that a person made must be signed; in an older log a kind
     must be from its first signed entry on. From `GRANTS_BY_TWO` on, two people give a grant that can destroy.
-    From `PROOFS_OF_ONE` on, a fresh proof is of one call, once. From `CONFIGURATIONS_BY_TWO` on, two people
-    sign a configuration of units.
+    From `PROOFS_OF_ONE` on, a fresh proof is of one call, once. From `SEEN_BY_TWO` on, two people
+    sign a configuration of units, and who approves a sharing says what the agency is.
     """
 
     KIND: ClassVar[str] = "log_opened"

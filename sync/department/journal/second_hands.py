@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import TypeVar
 
@@ -77,8 +77,10 @@ class SignedDecision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AskedScope:
-    """What another agency asked for: digests of the plates, the time; `user`: who entered the request."""
+    """What another agency asked for: digests of the plates, the time; `user`: who entered the request;
+    `agency`: its kind and its state."""
 
+    agency: tuple[str, str]
     plates: tuple[bytes, ...]
     since_us: int
     until_us: int
@@ -121,7 +123,8 @@ class SecondHands:
     `emergencies`: by access, who searched; `permits`: by call, the roles that may make it; `conducting`:
     roles of the person who conducts training, whose own is recorded by `recorded_by`, and everybody else's by
     `conducted_by`; `trained`: each person's newest training; `spent`: approvals that were used; `given`:
-    statements that gave a grant, and when; `configurations_by_two`: two people sign a configuration.
+    statements that gave a grant, and when; `seen_by_two`: two people sign a configuration, and
+    say what an agency is that data goes to.
     """
 
     proposed: dict[int, Proposal] = field(default_factory=dict)
@@ -152,7 +155,7 @@ class SecondHands:
     glass_hours: int = 0
     spent: dict[int, Spent] = field(default_factory=dict)
     given: dict[bytes, int] = field(default_factory=dict)
-    configurations_by_two: bool = False
+    seen_by_two: bool = False
 
     def trial(self) -> SecondHands:
         """One to try an entry on."""
@@ -221,7 +224,7 @@ class SecondHands:
         """Whether two people sign this configuration: in an older log from the first on that was proposed."""
         known = self.proposed.get(approval_of(said))
         proposed = known is not None and (known.call, known.digest) == (said.call, change_digest(said))
-        return self.configurations_by_two or proposed
+        return self.seen_by_two or proposed
 
     def decide(self, entry: Entry, said: Statement | None) -> None:
         """A decision, with the statement of the call that made it; None before the first key. Raises
@@ -241,6 +244,8 @@ class SecondHands:
             if said.call != call or form.get(about) != number or form.get(yes) is not granted:
                 raise UnsignedError("the signed call decides something else")
             self._demand_waiting(note, number, said)
+            if isinstance(note, ShareDecided) and granted:
+                self._demand_agency(number, form)
         if not granted:
             known.pop(number, None)
             return
@@ -258,6 +263,15 @@ class SecondHands:
                 raise UnsignedError("the person who entered the request approves it")
         elif isinstance(note, ChangeDecided) is not (number in self.proposed):
             raise UnsignedError("it decides a proposal of another kind, or one that did not exist yet")
+
+    def _demand_agency(self, number: int, form: Mapping[str, object]) -> None:
+        """Who approves a request says what the agency is as who entered it; in an older log, from the first
+        on who says so. Raises UnsignedError."""
+        kind, state = (str(form.get(one, "")) for one in ("agency_kind", "agency_state"))
+        if kind or state or self.seen_by_two:
+            if (kind, state.strip().upper()) != self.requests[number].agency:
+                raise UnsignedError("the person who approves it says that another kind of agency asked")
+            self.seen_by_two = True
 
     def demand_role(self, user: str, roles: Iterable[Role], call: Call) -> None:
         """One of a person's roles may make this call. Raises UnsignedError."""
@@ -376,6 +390,7 @@ class SecondHands:
         """Another agency's request."""
         forget(self.requests, lambda one: entry.stamp.at_us - one.at_us >= WAITS_US)
         self.requests[entry.sequence] = AskedScope(
+            agency=(note.agency_kind, note.state),
             plates=tuple(_plate_digest(one) for one in note.scope.plates),
             since_us=note.scope.since_us,
             until_us=note.scope.until_us,

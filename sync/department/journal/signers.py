@@ -41,9 +41,9 @@ from sync.department.journal.alert_entries import AlertKnown, AlertRecordsOpened
 from sync.department.journal.change_entries import ChangeDecided, DesignationSet, GlassJudged
 from sync.department.journal.entries import (
     ALL_SIGNED,
-    CONFIGURATIONS_BY_TWO,
     GRANTS_BY_TWO,
     PROOFS_OF_ONE,
+    SEEN_BY_TWO,
     AccessLogOpened,
     AccountSet,
     CredentialSet,
@@ -170,7 +170,7 @@ class Signers:
             self.department = log_id_of(Ed25519PublicKey.from_public_bytes(note.public_key))
             self.all_signed = note.signs >= ALL_SIGNED
             self.grants_by_two = note.signs >= GRANTS_BY_TWO
-            self.second.configurations_by_two = note.signs >= CONFIGURATIONS_BY_TWO
+            self.second.seen_by_two = note.signs >= SEEN_BY_TWO
             self.proven.once = note.signs >= PROOFS_OF_ONE
             return
         match note:
@@ -255,7 +255,7 @@ class Signers:
                 self.second.give(entry, said)
                 self.grants_by_two = self._grants_by_two(said)
             if is_configuration(said):
-                self.second.configurations_by_two = self.second.configures_by_two(said)
+                self.second.seen_by_two = self.second.configures_by_two(said)
         if isinstance(note, DesignationSet):
             self.designations[note.user] = note.ends_us
         self.second.make(entry, signed=said is not None)

@@ -387,6 +387,7 @@ WORDED = frozenset(
     {
         "state",
         "kind",
+        "agency_kind",
         "ground",
         "category",
         "detector",

@@ -63,11 +63,14 @@ class ReviewForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecisionForm:
-    """Approved or refused, with a note."""
+    """Approved or refused, with a note. `agency_kind`, `agency_state`: to approve, what the agency is by its
+    letter; nothing is approved where that is not what was entered."""
 
     request: int
     approved: bool
     note: str
+    agency_kind: str = ""
+    agency_state: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,12 +98,15 @@ class Delivery:
 class ShareRow:
     """A written request and how far it came. `state`: asked, reviewed, approved, refused or routed.
 
+    `agency_kind`, `agency_state`: what the agency is, as entered; empty where it was routed away.
     `transfers`: packages that left under its agreement, or under itself where it names none.
     """
 
     request: int
     at_us: int
     agency: str
+    agency_kind: str
+    agency_state: str
     person: str
     purpose: str
     number: str
@@ -161,6 +167,8 @@ def _row(shares: sharing.Shares, entry: Entry, note: ShareAsked) -> ShareRow:
         request=entry.sequence,
         at_us=entry.stamp.at_us,
         agency=note.agency,
+        agency_kind=note.agency_kind,
+        agency_state=note.state,
         person=note.person,
         purpose=note.purpose,
         number=note.number,
@@ -179,6 +187,8 @@ def _routed(entry: Entry, note: ShareRouted) -> ShareRow:
         request=entry.sequence,
         at_us=entry.stamp.at_us,
         agency=note.agency,
+        agency_kind="",
+        agency_state="",
         person=note.person,
         purpose="",
         number="",
@@ -260,8 +270,10 @@ def decide(front: DeskContext, token: str, form: DecisionForm) -> Entered:
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[Entered]:
-        sharing.to_decide(desk.policy, desk.book.shares, form.request, caller.user)
+        asked = sharing.to_decide(desk.policy, desk.book.shares, form.request, caller.user)
         demand_words(form.note, "say why it was approved or refused", code="note", clause="463.6 (b)")
+        if form.approved:
+            sharing.demand_agency(asked, form.agency_kind, form.agency_state.strip().upper())
         return [ShareDecided(request=form.request, approved=form.approved, note=form.note)], first_entered
 
     return desk.act(token, Call.SHARE_APPROVE, plan)
@@ -270,7 +282,7 @@ def decide(front: DeskContext, token: str, form: DecisionForm) -> Entered:
 def _sheet(asked: ShareAsked, request: int, last: Entry) -> tuple[tuple[str, str], ...]:
     """What the cover sheet says of a delivery: for whom, what for, who made it."""
     return (
-        ("for", f"{asked.agency}, {asked.person}"),
+        ("for", f"{asked.agency} ({asked.agency_kind}, {asked.state}), {asked.person}"),
         ("intended purpose", asked.purpose),
         ("written request", f"entry {request} of the access log"),
         ("delivered by", f"{last.stamp.user} ({last.stamp.role}), entry {last.sequence}"),

@@ -29,6 +29,7 @@ from sync.department.journal.sharing_entries import (
 from sync.department.policy.policy import Policy
 from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError, demand, refuse_each
 
+GATE = "Civil Code 1798.90.55 (b)"
 MAX_LETTER_BYTES = 512 * 1024
 DELIVER_DAYS = 30  # what was approved leaves within them
 ANSWER_DAYS = 14  # a written request waits no longer for review and decision
@@ -74,12 +75,11 @@ class Shares:
 def gate(policy: Policy, kind: str, state: str) -> None:
     """Who may receive at all: 1798.90.55 (b). Raises DeskRefusal. `state`: two letters, or US."""
     terms = policy.sharing
-    clause = "Civil Code 1798.90.55 (b)"
     if kind in terms.refused_kinds or kind not in terms.allowed_kinds:
-        raise DeskRefusal("this kind of agency gets no ALPR data", code="share-gate", clause=clause)
+        raise DeskRefusal("this kind of agency gets no ALPR data", code="share-gate", clause=GATE)
     if state != terms.home_state:
         raise DeskRefusal(
-            f"agencies outside {terms.home_state} get no ALPR data", code="share-gate", clause=clause
+            f"agencies outside {terms.home_state} get no ALPR data", code="share-gate", clause=GATE
         )
 
 
@@ -213,7 +213,34 @@ def to_review(shares: Shares, number: int) -> Entry:
     return entry
 
 
-def to_decide(policy: Policy, shares: Shares, number: int, approver: str) -> Entry:
+def demand_agency(asked: ShareAsked, kind: str, state: str) -> None:
+    """Who approves a request says what the agency is, from its letter, as who entered it did: the gate rests
+    on these two words. `state`: as `ShareAsked.state`. Raises FormError."""
+
+    def check(name: str, said: str, entered: str, what: str) -> None:
+        demand(
+            said,
+            f"approving takes {what}, as the letter says",
+            code="agency",
+            clause=GATE,
+            fields=(name,),
+        )
+        demand(
+            said == entered,
+            f"{what} is not what was entered",
+            code="agency",
+            clause=GATE,
+            cure="look at the letter; refuse a request that was entered wrongly, and have it entered again",
+            fields=(name,),
+        )
+
+    refuse_each(
+        lambda: check("agency_kind", kind, asked.agency_kind, "the kind of agency"),
+        lambda: check("agency_state", state, asked.state, "the agency's state"),
+    )
+
+
+def to_decide(policy: Policy, shares: Shares, number: int, approver: str) -> ShareAsked:
     """The reviewed request that an approver decides; not the person who entered it. Raises DeskRefusal."""
     entry = to_review(shares, number)
     if number not in shares.reviewed:
@@ -222,9 +249,10 @@ def to_decide(policy: Policy, shares: Shares, number: int, approver: str) -> Ent
         raise DeskRefusal(
             "a request that you entered is approved by another person", code="own-request", clause="463.6 (b)"
         )
-    if isinstance(entry.note, ShareAsked):
-        gate(policy, entry.note.agency_kind, entry.note.state)
-    return entry
+    if not isinstance(entry.note, ShareAsked):
+        raise TypeError("a written request is an entry of its kind")
+    gate(policy, entry.note.agency_kind, entry.note.state)
+    return entry.note
 
 
 def scope_of(shares: Shares, number: int) -> Scope:
