@@ -55,7 +55,7 @@ def _cost_by_text(track: LiveTrack, sighting: Sighting, alike: Likeness, unfit: 
             gone = sighting.time_us - track.motion.last_us >= gap_us
             off = off_its_place(track.motion, sighting.time_us, sighting.box)
             return math.inf if gone or off else unfit + 1.0
-        case "unclear" if _has_left(track, sighting, pace):
+        case "unclear" if _has_left(track, sighting, pace) or _comes_in(track, sighting, pace):
             return math.inf
         case _:
             return unfit
@@ -68,6 +68,19 @@ def _has_left(track: LiveTrack, sighting: Sighting, pace: Pace) -> bool:
         return False
     mine, its = track.vote.leader, reading.leader if reading else ""
     return not (is_part(mine, its) or is_part(its, mine))
+
+
+def _comes_in(track: LiveTrack, sighting: Sighting, pace: Pace) -> bool:
+    """Whether a plate comes in over the picture's edge while that of the pass, seen whole, is out of sight.
+
+    What shows of it says little of its text. If it is the same after all, its whole text shows that later.
+    """
+    reading = sighting.reading
+    if reading is None or not reading.evidence.cut or track.vote.cut:
+        return False
+    if sighting.time_us - track.motion.last_us < pace.gap_us:
+        return False
+    return not is_part(reading.leader, track.vote.leader) or track.motion.direction == "away"
 
 
 def _may_have_jumped(track: LiveTrack, sighting: Sighting, pace: Pace) -> bool:

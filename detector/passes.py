@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from .likeness import (
     DIFFERENT_NATS,
     DIFFERENT_SHARE,
+    LEAST_CHARACTERS,
     MISREAD_NATS,
     SURE,
     TELLS_NOTHING,
@@ -22,7 +23,7 @@ from .likeness import (
     shared,
 )
 from .motion import Motion
-from .place_fit import runs_out
+from .place_fit import runs_out, shared_end
 from .plates import U8, Confirmation, PlateBox, PlateReading, PlateText, VehiclePass
 from .vote import Decoding, Vote
 
@@ -182,7 +183,9 @@ class LiveTrack:
     def absorb(self, other: LiveTrack) -> None:
         """Takes over what another pass saw of the same vehicle; its own best picture stays."""
         self.looks += other.looks
-        self.vote.join(other.vote)
+        fewer = other.motion.sightings < self.motion.sightings
+        if not (fewer and self.vote.settled and not same_text(self.vote.leader, other.vote.leader)):
+            self.vote.join(other.vote)
         self.begin_with(other)
         if other._look_us > self._look_us:
             self._look_us, self._look_box = other._look_us, other._look_box
@@ -268,23 +271,28 @@ class LiveTrack:
         """Whether this plate could not be read: it was too far away so far, or showed for a moment only."""
         if self._best_px >= _NEAR_PX and self.motion.sightings >= _FEW:
             return False
-        return self.vote.confidence < (_UNSURE if self._best_px < _FAR_PX else TELLS_NOTHING)
+        return self.vote.confidence < (_UNSURE if self.is_far else TELLS_NOTHING)
 
     def begins(self, near: LiveTrack) -> bool:
         """Whether a nearer pass may be this plate's, which was too far away to be read, or read right."""
         alike = same_text(from_afar(self.vote.leader), from_afar(near.vote.leader))
-        return self.tells_nothing or (alike and self._best_px < _FAR_PX)
+        return self.tells_nothing or (alike and self.is_far)
 
     def spelt_nearly(self, near: LiveTrack) -> bool:
         """Whether this text may be a misreading of a nearer pass's."""
         mine, its = self.vote.leader, near.vote.leader
-        far = self._best_px < _FAR_PX and near_text(from_afar(mine), from_afar(its))
+        far = self.is_far and near_text(from_afar(mine), from_afar(its))
         return far or near_text(mine, its)
+
+    @property
+    def is_far(self) -> bool:
+        """Whether the best picture shows this plate from so far away that readings differ."""
+        return self._best_px < _FAR_PX
 
     @property
     def yields_text(self) -> bool:
         """Whether another text at the very place, without a gap, is this plate's, better read."""
-        return self.vote.confidence < (SURE if self._best_px < _FAR_PX else TELLS_NOTHING)
+        return self.vote.confidence < (SURE if self.is_far else TELLS_NOTHING)
 
     def uncovers(self, hidden: LiveTrack) -> bool:
         """Whether this plate, at another's very place, is that one, which came out from behind something.
@@ -293,6 +301,20 @@ class LiveTrack:
         """
         wider = self.motion.box.aspect > _WIDENED * hidden.motion.box.aspect
         return wider and is_rest(hidden.vote.leader, self.vote.leader)
+
+    def shows_rest_of(self, whole: LiveTrack) -> bool:
+        """Whether this text is of the part of another's plate that was not hidden, its end misread.
+
+        The other's plate began where this one's is, wider, and one end of box and of text are the same.
+        """
+        if self._best is None:
+            return False
+        end = shared_end(self._best.box, whole._first_box)
+        mine, its = self.vote.leader, whole.vote.leader
+        at_least = max((len(its) + 1) // 2, LEAST_CHARACTERS - 1)
+        if end == "left":
+            return mine[:at_least] == its[:at_least]
+        return end == "right" and mine[-at_least:] == its[-at_least:]
 
     def nears(self, far: LiveTrack) -> bool:
         """Whether this pass begins or ends nearer than the one sighting of another, which was far."""
@@ -312,7 +334,7 @@ class LiveTrack:
         text = self.text
         if text.readable < _LEAST_READABLE:
             return False
-        if self._best_px < _FAR_PX and self.motion.sightings < _FEW and text.confidence < TELLS_NOTHING:
+        if self.is_far and self.motion.sightings < _FEW and text.confidence < TELLS_NOTHING:
             return False
         too_far = self._best is None or self._best.box.width_px < _NEAR_PX
         if too_far and text.confidence < _LEAST_CONFIDENCE:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 from .motion import Motion
 from .plates import PlateBox
@@ -15,6 +16,9 @@ _MOST_WIDTHS = 6.0
 _STRAYS, _MOST_STRAY_WIDTHS = 2.0, 3.0
 _MOST_GROWTH = 0.7  # log of the size's change between two sightings
 _SAME_PLACE_WIDTHS = 0.6  # two vehicles' plates are further apart than this
+_SAME_WIDTH = 0.15  # log of the width's change that the detector's jitter gives
+_SHARED_PLACE = 0.2  # of a plate's height: how exactly two boxes of one still plate agree
+_HIDDEN_SHARE = 0.9  # of a plate's width: something hides the rest
 _EDGE_SHARE = 0.03  # of the box's size: how exactly a box shows where a plate ends
 _UNSEEN_US = 400_000  # longer ago, the last size says as much as the expected one: what hides a plate hides
 # its sides first, so that its last boxes seem to shrink
@@ -83,6 +87,31 @@ def at_its_place(motion: Motion, time_us: int, box: PlateBox) -> bool:
 def off_its_place(motion: Motion, time_us: int, box: PlateBox) -> bool:
     """Whether a box is so far from the expected place that it may be another vehicle's."""
     return widths_away(motion, time_us, box) > _SAME_PLACE_WIDTHS
+
+
+def between(motion: Motion, glimpse: Motion, time_us: int, box: PlateBox) -> bool:
+    """Whether the one sighting of a glimpse is where a plate was between its last sighting and this box."""
+    if glimpse.sightings > 1:
+        return False
+    share = (glimpse.last_us - motion.last_us) / max(time_us - motion.last_us, 1)
+    (x0, y0), (x1, y1) = motion.box.center, box.center
+    width = max(motion.box.width_px, 1.0) ** (1 - share) * max(box.width_px, 1.0) ** share
+    away = math.dist((x0 + share * (x1 - x0), y0 + share * (y1 - y0)), glimpse.box.center)
+    as_wide = abs(math.log(max(glimpse.box.width_px, 1.0) / width)) <= _SAME_WIDTH
+    return as_wide and away <= _SAME_PLACE_WIDTHS * width
+
+
+def shared_end(part: PlateBox, whole: PlateBox) -> Literal["left", "right"] | None:
+    """At which end a box covers a wider one that is as high: something hid the other end."""
+    jitter = _SHARED_PLACE * whole.height_px
+    low, high = part.box[1] - whole.box[1], (part.box[1] + part.height_px) - (whole.box[1] + whole.height_px)
+    if max(abs(low), abs(high)) > jitter or part.width_px > _HIDDEN_SHARE * whole.width_px:
+        return None
+    left = abs(part.box[0] - whole.box[0])
+    right = abs(part.box[0] + part.width_px - whole.box[0] - whole.width_px)
+    if min(left, right) > jitter:
+        return None
+    return "left" if left < right else "right"
 
 
 def overlap(one: PlateBox, other: PlateBox) -> bool:

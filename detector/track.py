@@ -14,9 +14,10 @@ from dataclasses import dataclass
 
 from .assign import cheapest_pairs
 from .likeness import TRUSTED, is_part, same_text
+from .meetings import Meetings, apart
 from .pairing import PATIENCE_INTERVALS, Pace, pair_cost
 from .passes import LiveTrack, Sighting
-from .place_fit import at_its_place, may_have_strayed, overlap
+from .place_fit import at_its_place, overlap
 from .plates import FrameReadings, PlateBox, PlateReading, VehiclePass
 from .vote import Decoding
 
@@ -28,7 +29,6 @@ _PARKED_PATIENCE_US = 8_000_000  # people and cars pass in front of a parked one
 _LONGEST_INTERVAL_US = 5_000_000
 _FRAGMENT_US = 1_000_000  # between what an edge cut off of a plate and the plate
 _DOUBLE_WIDTHS = 2.0  # how near a second box of a plate is, in its widths; two vehicles are farther apart
-_GLIMPSE, _GLIMPSE_US = 2, 200_000  # sightings of what a jump of the picture tore off; time beside its pass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -81,8 +81,7 @@ class Tracker:
         self._now_us: int | None = None
         self._pace = Pace()
         self._spared: dict[PlateBox, LiveTrack] = {}
-        self._met: set[tuple[int, int]] = set()  # passes that one frame showed both
-        self._near: set[tuple[int, int]] = set()  # one began where the other was missed
+        self._meetings = Meetings()
         self._wholes: dict[int, LiveTrack] = {}  # by pass: the one of whose plate it shows a part
 
     def wants_text(self, box: PlateBox) -> bool | str:
@@ -125,6 +124,7 @@ class Tracker:
         taken = {column for _, column in pairs}
         matched = [(self._tracks[row], sightings[column]) for row, column in pairs]
         for track, sighting in matched:
+            self._meetings.again(track, sighting.time_us, sighting.box, self._tracks, self._pace)
             self._continue(track, sighting, changes)
         present = [track for track, _ in matched]
         for column, sighting in enumerate(sightings):
@@ -194,49 +194,34 @@ class Tracker:
         if gone:
             self._tracks = [track for track in self._tracks if track.pass_id not in gone]
             ids = {track.pass_id for track in self._tracks}
-            self._met = {pair for pair in self._met if ids.issuperset(pair)}
-            self._near = {pair for pair in self._near if ids.issuperset(pair)}
+            self._meetings.forget(ids)
             self._wholes = {
                 one: whole for one, whole in self._wholes.items() if one in ids and whole.pass_id in ids
             }
 
     def _rests_of(self, track: LiveTrack, time_us: int) -> list[LiveTrack]:
-        """What was first or last seen of a pass that ends, as another pass: misread, for it was far away.
+        """What was seen of the vehicle of a pass that ends as other passes, which outlive it.
 
-        It outlives the pass, which drove out of the picture or ended a moment before it, and would be
-        reported as a second vehicle.
+        They would be reported as more vehicles.
         """
-        fragments = [
+        return [
             other
             for other in self._tracks
-            if self._wholes.get(other.pass_id) is track
-            and time_us - other.motion.last_us >= self._pace.gap_us
-        ]
-        return fragments + [
-            other
-            for other in self._tracks
-            if other not in fragments
+            if other is not track
             and other.rival is None
-            and _apart_us(track, other) > 0
             and time_us - other.motion.last_us >= self._pace.gap_us
-            and self._may_be_one(track, other)
-            and other.spelt_nearly(track)
-            and (other.tells_nothing or self._is_glimpse(other, track))
+            and (self._wholes.get(other.pass_id) is track or self._is_rest(other, track))
         ]
 
-    def _may_be_one(self, one: LiveTrack, other: LiveTrack) -> bool:
-        """Whether one of two passes began near where the other was missed, and no frame showed both."""
-        pair = _pair(one, other)
-        return pair in self._near and pair not in self._met
-
-    def _is_glimpse(self, glimpse: LiveTrack, track: LiveTrack) -> bool:
-        """Whether a pass is a moment beside another: no vehicle is in view for so short a time.
-
-        At a few frames a second one may be, but not far away just before or after the other was nearer.
-        """
-        if self._pace.interval_us > _GLIMPSE_US:
-            return 0 < _apart_us(track, glimpse) < self._pace.gap_us and track.nears(glimpse)
-        return glimpse.motion.sightings <= _GLIMPSE and _apart_us(track, glimpse) <= _GLIMPSE_US
+    def _is_rest(self, part: LiveTrack, track: LiveTrack) -> bool:
+        """Whether a pass shows the vehicle of another pass: misread, for it was far, hidden or shaken."""
+        if not self._meetings.may_be_one(track, part):
+            return False
+        if self._meetings.is_glimpse(part, track, self._pace):
+            return True
+        if part.motion.last_us < track.motion.first_us and self._began_as(part, track):
+            return True
+        return apart(track, part) > 0 and part.tells_nothing and part.spelt_nearly(track)
 
     def _end(self, track: LiveTrack, changes: _Changes) -> None:
         if track.rival is not None:
@@ -259,10 +244,9 @@ class Tracker:
         if not fragment.vote.cut:
             return None
         for track in self._tracks:
-            if track is fragment or track.vote.cut or _pair(track, fragment) in self._met:
+            if track is fragment or track.vote.cut or self._meetings.met(track, fragment):
                 continue
-            apart_us = _apart_us(track, fragment)
-            if apart_us <= _FRAGMENT_US and is_part(fragment.vote.leader, track.vote.leader):
+            if apart(track, fragment) <= _FRAGMENT_US and is_part(fragment.vote.leader, track.vote.leader):
                 return track
         return None
 
@@ -273,9 +257,7 @@ class Tracker:
         so short a time.
         """
         for track in self._tracks:
-            if track is glimpse or not self._may_be_one(track, glimpse):
-                continue
-            if self._is_glimpse(glimpse, track) and glimpse.spelt_nearly(track):
+            if track is not glimpse and self._meetings.is_glimpse(glimpse, track, self._pace):
                 return track
         return None
 
@@ -285,9 +267,14 @@ class Tracker:
         One of the two began near where the other was missed, and no frame showed both.
         """
         for track in self._tracks:
-            if track is not far and self._may_be_one(track, far) and far.begins(track):
+            if track is not far and self._meetings.may_be_one(track, far) and self._began_as(far, track):
                 return track
         return None
+
+    def _began_as(self, early: LiveTrack, track: LiveTrack) -> bool:
+        """Whether a pass showed another's vehicle from too far, or in part, before it could be read."""
+        apart_us = apart(track, early)
+        return early.begins(track) or (0 < apart_us <= _FRAGMENT_US and early.shows_rest_of(track))
 
     def _cost(self, track: LiveTrack, sighting: Sighting) -> float:
         """How badly a sighting fits a pass; infinite when it cannot be of the same vehicle."""
@@ -332,11 +319,10 @@ class Tracker:
         """Makes one pass of two with one text that no frame showed both: one was torn off the other."""
         if len(self._tracks) < 2:
             return
-        ids = sorted(track.pass_id for track in present)
-        self._met.update((one, other) for one in ids for other in ids if one < other)
+        self._meetings.show(present)
         for track in present:
             for other in self._tracks:
-                if other is track or _pair(track, other) in self._met or not _one_plate(track, other):
+                if other is track or self._meetings.met(track, other) or not _one_plate(track, other):
                     continue
                 kept, gone = sorted((track, other), key=lambda one: -one.picture_quality)
                 kept.absorb(gone)
@@ -368,11 +354,7 @@ class Tracker:
         track = self._new(sighting, changes)
         if track is not None:
             missed = [other for other in self._tracks if other not in present]
-            self._near.update(
-                _pair(track, other)
-                for other in missed
-                if may_have_strayed(other.motion, sighting.time_us, sighting.box)
-            )
+            self._meetings.begin(track, missed, sighting.time_us, sighting.box)
             self._tracks.append(track)
             present.append(track)
 
@@ -383,19 +365,6 @@ class Tracker:
         self._next_id += 1
         changes.best_for.append(track.pass_id)
         return track
-
-
-def _pair(one: LiveTrack, other: LiveTrack) -> tuple[int, int]:
-    """Both pass ids, the older first."""
-    return min(one.pass_id, other.pass_id), max(one.pass_id, other.pass_id)
-
-
-def _apart_us(one: LiveTrack, other: LiveTrack) -> int:
-    """Time between two passes, at most 0 if they overlap."""
-    return max(
-        one.motion.first_us - other.motion.last_us,
-        other.motion.first_us - one.motion.last_us,
-    )
 
 
 def _patience_us(track: LiveTrack, time_us: int, frame_shape: tuple[int, int]) -> int:

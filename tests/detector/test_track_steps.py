@@ -15,6 +15,7 @@ from detector import track as tracking
 from detector.ballot import head_scores, one_slot_scores
 from detector.jurisdictions import NO_PLACE
 from detector.likeness import TRUSTED
+from detector.meetings import Meetings
 from detector.pairing import Pace
 from detector.passes import Sighting
 from detector.track import Tracker
@@ -35,6 +36,7 @@ def a_pass(pass_id: int, first_us: int = 0, last_us: int = 0, **facts: Any) -> A
     usual = {
         "pass_id": pass_id, "motion": motion, "rival": None, "tells_nothing": True,
         "spelt_nearly": lambda _other: True, "nears": lambda _other: True, "begins": lambda _other: True,
+        "is_far": False, "shows_rest_of": lambda _other: False,
         "vote": SimpleNamespace(cut=facts.pop("cut", True), leader=facts.pop("leader", "7ABC")),
     }  # fmt: skip
     return SimpleNamespace(**(usual | facts))
@@ -48,7 +50,13 @@ def tracker(*tracks: Any, near: bool = True, met: bool = False, interval_us: flo
     pairs = {
         (one.pass_id, other.pass_id) for one in tracks for other in tracks if one.pass_id < other.pass_id
     }
-    made._near, made._met = pairs if near else set(), pairs if met else set()
+    made._meetings = meetings(pairs if near else set(), pairs if met else set())
+    return made
+
+
+def meetings(near: set[tuple[int, int]], met: set[tuple[int, int]]) -> Meetings:
+    made = Meetings()
+    made._near, made._met = near, met
     return made
 
 
@@ -58,7 +66,8 @@ REST: dict[str, Any] = {"first_us": SECOND_US, "last_us": SECOND_US}
 @pytest.mark.parametrize(
     ("facts", "options", "is_rest"),
     [
-        ({}, {}, True), ({"rival": "another text"}, {}, False), ({"first_us": 0}, {}, False),
+        ({}, {}, True), ({"rival": "another text"}, {}, False),
+        ({"first_us": 0, "sightings": 3}, {}, False), ({"first_us": 0, "sightings": 2}, {}, True),
         ({"first_us": 1}, {}, True), ({"last_us": 2 * SECOND_US - GAP_US}, {}, True),
         ({"last_us": 2 * SECOND_US - GAP_US + 1}, {}, False), ({}, {"near": False}, False),
         ({}, {"met": True}, False), ({"spelt_nearly": lambda _other: False}, {}, False),
@@ -80,7 +89,7 @@ def test_a_part_of_a_pass_that_ends_is_its_rest_once_and_after_a_gap() -> None:
     made._wholes = {2: ending}
     assert made._rests_of(ending, SECOND_US + GAP_US) == [part]
     assert made._rests_of(ending, SECOND_US + GAP_US - 1) == []
-    made._near = set()
+    made._meetings = Meetings()
     assert made._rests_of(ending, SECOND_US + GAP_US) == [part]
     made._wholes = {2: part}
     assert made._rests_of(ending, SECOND_US + GAP_US) == []
@@ -98,11 +107,11 @@ def test_a_glimpse_is_a_moment_beside_a_pass(
     interval_us: float, first_us: int, sightings: int, nears: bool, glimpse: bool | None
 ) -> None:
     """None: not beyond the gap at this rate, either."""
-    made = tracker(interval_us=interval_us)
     beside = a_pass(1, nears=lambda _other: nears)
     other = a_pass(2, first_us, first_us, sightings=sightings)
+    made = tracker(beside, other, interval_us=interval_us)
     expected = first_us < made._pace.gap_us if glimpse is None else glimpse
-    assert made._is_glimpse(other, beside) is expected
+    assert made._meetings.is_glimpse(other, beside, made._pace) is expected
 
 
 @pytest.mark.parametrize(
@@ -142,7 +151,7 @@ def test_a_far_pass_is_the_beginning_of_a_nearer_one(near: bool, begins: bool) -
 def test_no_pass_is_a_part_a_beginning_or_a_moment_of_itself() -> None:
     alone = a_pass(1, cut=True)
     made = tracker(alone)
-    made._near = {(1, 1)}
+    made._meetings = meetings({(1, 1)}, set())
     assert made._torn_from(alone) is None
     assert made._nearer_of(alone) is None
     assert made._whole_of(alone) is None

@@ -1,0 +1,105 @@
+"""What the frames showed of two passes: both at once, or one only while the other was missed near there."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from .pairing import Pace
+from .passes import LiveTrack
+from .place_fit import between, may_have_strayed
+from .plates import PlateBox
+
+_GLIMPSE, _GLIMPSE_US = 2, 200_000  # sightings of what a jump of the picture tore off; time beside its pass
+_MOST_BETWEEN, _MISSED_US = 5, 400_000  # sightings of it while its pass was missed, never for longer
+_SPARSE_INTERVALS = 2.5  # at a few frames a second: the one that shows it, and both that show its pass
+
+Pair = tuple[int, int]
+
+
+class Meetings:
+    """Of the passes that are live, by their ids."""
+
+    def __init__(self) -> None:
+        self._met: set[Pair] = set()  # one frame showed both
+        self._near: set[Pair] = set()  # one began where the other was missed
+        self._between: dict[Pair, int] = {}  # the later one's sightings while the earlier was missed briefly
+
+    def met(self, one: LiveTrack, other: LiveTrack) -> bool:
+        """Whether one frame showed both: they are two vehicles'."""
+        return _pair(one, other) in self._met
+
+    def may_be_one(self, one: LiveTrack, other: LiveTrack) -> bool:
+        """Whether one of two passes began near where the other was missed, and no frame showed both."""
+        pair = _pair(one, other)
+        return pair in self._near and pair not in self._met
+
+    def show(self, present: Iterable[LiveTrack]) -> None:
+        """Takes the passes that one frame shows."""
+        ids = sorted(track.pass_id for track in present)
+        self._met.update((one, other) for one in ids for other in ids if one < other)
+
+    def begin(self, track: LiveTrack, missed: Iterable[LiveTrack], time_us: int, box: PlateBox) -> None:
+        """A new pass, in a frame that does not show others."""
+        self._near.update(
+            _pair(track, other) for other in missed if may_have_strayed(other.motion, time_us, box)
+        )
+
+    def again(
+        self, track: LiveTrack, time_us: int, box: PlateBox, tracks: Iterable[LiveTrack], pace: Pace
+    ) -> None:
+        """A pass is seen again, before it takes the sighting: counts what was seen since it was missed."""
+        last_us = track.motion.last_us
+        for other in tracks:
+            if other.motion.last_us <= last_us or other.pass_id <= track.pass_id:
+                continue
+            pair = _pair(track, other)
+            if self._is_moment(track, other, time_us, box, pace):
+                self._between[pair] = other.motion.sightings
+            else:
+                self._between[pair] = -1
+
+    def _is_moment(self, track: LiveTrack, other: LiveTrack, time_us: int, box: PlateBox, pace: Pace) -> bool:
+        missed_us = time_us - track.motion.last_us
+        if self._between.get(_pair(track, other), 0) < 0 or not self.may_be_one(track, other):
+            return False
+        if missed_us <= _MISSED_US:
+            return True
+        sparse = missed_us <= _SPARSE_INTERVALS * pace.interval_us
+        return sparse and between(track.motion, other.motion, time_us, box)
+
+    def is_glimpse(self, glimpse: LiveTrack, track: LiveTrack, pace: Pace) -> bool:
+        """Whether a pass is a moment of another that was missed: no vehicle is in view for so short a time.
+
+        At a few frames a second one may be, but not far away just before or after the other was nearer, nor
+        at the very place between two sightings of the other.
+        """
+        if not self.may_be_one(glimpse, track):
+            return False
+        sightings, apart_us = glimpse.motion.sightings, apart(track, glimpse)
+        if self._between.get(_pair(track, glimpse)) == sightings <= _MOST_BETWEEN:
+            return glimpse.spelt_nearly(track) or (sightings == 1 and glimpse.is_far)
+        if not glimpse.spelt_nearly(track):
+            return False
+        if pace.interval_us > _GLIMPSE_US:
+            return 0 < apart_us < pace.gap_us and track.nears(glimpse)
+        return sightings <= _GLIMPSE and apart_us <= _GLIMPSE_US
+
+    def forget(self, kept: Collection[int]) -> None:
+        """Forgets all passes but those kept, by id."""
+        ids = set(kept)
+        self._met = {pair for pair in self._met if ids.issuperset(pair)}
+        self._near = {pair for pair in self._near if ids.issuperset(pair)}
+        self._between = {pair: count for pair, count in self._between.items() if ids.issuperset(pair)}
+
+
+def apart(one: LiveTrack, other: LiveTrack) -> int:
+    """Microseconds between two passes, at most 0 if they overlap."""
+    return max(
+        one.motion.first_us - other.motion.last_us,
+        other.motion.first_us - one.motion.last_us,
+    )
+
+
+def _pair(one: LiveTrack, other: LiveTrack) -> Pair:
+    """Both pass ids, the older first."""
+    return min(one.pass_id, other.pass_id), max(one.pass_id, other.pass_id)

@@ -1,0 +1,167 @@
+"""A moment of a pass that was told as another: misread while it was missed, whichever ends first."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+
+import pytest
+from detector_twins import DECODING, box_at, frame, reading
+from tracker_twins import FLEET, Replay, near, texts
+
+from detector.motion import Motion
+from detector.place_fit import between, shared_end
+from detector.plates import PlateBox, PlateReading
+from detector.vote import Vote
+
+MATE = "7ABC128"
+
+
+def drive_by(
+    replay: Replay, mate_in: Collection[int], *, frames: int = 30, drift: float = 0.0, jump: float = 90.0
+) -> list[str]:
+    """A vehicle drives out of the picture; in some frames another text shows beside its place instead."""
+    for step in range(frames):
+        x, y, width = 640 - 4 * step, 200 + 18 * step, 34 * 1.03**step
+        other = near(MATE, x + jump + drift * step, y - jump / 3, width)
+        replay.show(frame(other if step in mate_in else near(FLEET[0], x, y, width)))
+    for _ in range(50):
+        replay.show()
+    return texts(replay.finish())
+
+
+@pytest.mark.parametrize("moments", [(12,), (12, 13), (12, 13, 16), (12, 13, 16, 19, 20)])
+def test_a_burst_of_sure_misreadings_of_a_shaken_pass_is_that_pass(moments: tuple[int, ...]) -> None:
+    assert drive_by(Replay(fps=10), moments) == [FLEET[0]]
+
+
+@pytest.mark.parametrize("moments", [range(12, 16), (12, 13, 16, 17, 20, 21)])
+def test_a_fleet_mate_seen_longer_than_a_burst_stays_a_pass(moments: Collection[int]) -> None:
+    assert drive_by(Replay(fps=10), moments) == [FLEET[0], MATE]
+
+
+def test_a_fleet_mate_seen_in_a_frame_with_the_pass_stays_a_pass() -> None:
+    replay = Replay(fps=10)
+    for step in range(12):
+        replay.show(frame(near(FLEET[0], 300 + 9 * step, 300)))
+    replay.show(frame(near(FLEET[0], 410, 300), near(MATE, 500, 300)))
+    replay.show(frame(near(MATE, 505, 300)))
+    replay.show(frame(near(FLEET[0], 430, 300)))
+    assert texts(replay.finish()) == [FLEET[0], MATE]
+
+
+def test_a_far_plate_whose_letters_looked_like_digits_is_the_car_that_has_left_since() -> None:
+    """The nearer pass drives out of the picture, and ends before the far one."""
+    replay = Replay(fps=3)
+    for x, y, width in ((476, 152, 22), (436, 169, 25), (391, 206, 29)):
+        replay.show(frame(near("488AZ8", x, y, width)))
+    for x, y, width in ((425, 226, 38), (325, 280, 46), (230, 420, 59), (30, 640, 83)):
+        replay.show(frame(near("488AZB", x, y, width)))
+    for _ in range(12):
+        replay.show()
+    (one,) = replay.finish()
+    assert (one.text.text, one.first_us) == ("488AZB", replay.step_us)
+
+
+@pytest.mark.parametrize(("aside", "passes"), [(0.0, 1), (40.0, 2)])
+def test_one_far_frame_of_a_slow_clip_is_the_pass_on_whose_way_it_is(aside: float, passes: int) -> None:
+    replay = Replay(fps=2)
+    for step in range(6):
+        x, y, width = 443 - 18 * step, 108 + 13 * step, 20 * 1.1**step
+        far = near("120XYK", x + aside, y, width)
+        replay.show(frame(far if step == 1 else near("329PLG", x, y, width)))
+    found = replay.finish()
+    assert len(found) == passes
+    assert "329PLG" in texts(found)
+
+
+def hidden(text: str, left: float, right: float) -> PlateReading:
+    return reading(text, box_between(left, 350.0, right, 379.0))
+
+
+def box_between(left: float, top: float, right: float, bottom: float) -> PlateBox:
+    corners = ((left, top), (right, top), (right, bottom), (left, bottom))
+    return PlateBox(corners=corners, confidence=0.9)
+
+
+@pytest.mark.parametrize(
+    ("part", "left", "right", "passes"),
+    [
+        ("ADA5977", 468, 509, ["UMP5977"]), ("UMP59AA", 450, 491, ["UMP5977"]),
+        ("ADA5977", 450, 491, ["ADA5977", "UMP5977"]),  # the ends that are alike are not at one place
+        ("ADA5177", 468, 509, ["ADA5177", "UMP5977"]), ("ADA5977", 450, 508, ["ADA5977", "UMP5977"]),
+    ],
+)  # fmt: skip
+def test_a_parked_plate_half_hidden_and_misread_in_a_slow_clip_is_one_pass_once_it_is_whole(
+    part: str, left: float, right: float, passes: list[str]
+) -> None:
+    replay = Replay(fps=2)
+    for _ in range(3):
+        replay.show(frame(hidden(part, left, right)))
+    for _ in range(4):
+        replay.show(frame(hidden("UMP5977", 450, 509)))
+    assert texts(replay.finish()) == passes
+
+
+def cut_off(seen: PlateReading) -> PlateReading:
+    """As it is read where it runs out of the picture."""
+    cut = replace(seen.evidence, cut=True, trust=0.4)
+    return replace(seen, evidence=cut, judged=Vote(DECODING, [cut]))
+
+
+@pytest.mark.parametrize("edge", ["2KSN899", "2KSN"])
+def test_a_fleet_mate_that_comes_in_over_the_edge_after_another_drove_away_is_a_pass_of_its_own(
+    edge: str,
+) -> None:
+    replay = Replay(fps=15)
+    for step in range(17):
+        replay.look(near("2KSN999", 1100 - 3 * step, 650 - 9 * step, 80 * 0.97**step))
+    for _ in range(15):
+        replay.look()
+    for step in range(40):
+        text = edge if step == 0 else "2KSN899"
+        seen = near(text, 1103 - 3 * step, 665 - 9 * step, 80 * 0.97**step)
+        replay.look(cut_off(seen) if step == 0 else seen)
+    assert texts(replay.finish()) == ["2KSN899", "2KSN999"]
+
+
+def test_a_plate_cut_by_the_edge_where_its_car_was_hidden_is_the_same_pass() -> None:
+    replay = Replay(fps=15)
+    for step in range(30):
+        x, cut = 700 + 22 * step, step >= 26
+        seen = reading("7ABC" if cut else FLEET[0], box_at(x, 300, 60 if cut else 100))
+        replay.show(frame(*([] if 12 <= step < 26 else [cut_off(seen) if cut else seen])))
+    assert texts(replay.finish()) == [FLEET[0]]
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "width", "lies"),
+    [
+        (150, 100, 60, True), (150 + 35, 100, 60, True), (150 + 37, 100, 60, False), (150, 137, 60, False),
+        (150, 100, 69, True), (150, 100, 71, False), (150, 100, 51, False),
+    ],
+)  # fmt: skip
+def test_a_glimpse_on_a_way_is_at_its_place_and_size(x: float, y: float, width: float, lies: bool) -> None:
+    motion = Motion(0, box_at(100, 100, 60))
+    assert between(motion, Motion(500_000, box_at(x, y, width)), 1_000_000, box_at(200, 100, 60)) is lies
+
+
+def test_two_sightings_are_no_glimpse_on_a_way() -> None:
+    two = Motion(400_000, box_at(140, 100, 60))
+    two.take(500_000, box_at(150, 100, 60))
+    motion = Motion(0, box_at(100, 100, 60))
+    assert not between(motion, two, 1_000_000, box_at(200, 100, 60))
+
+
+@pytest.mark.parametrize(
+    ("left", "top", "right", "bottom", "end"),
+    [
+        (100, 50, 180, 100, "left"), (120, 50, 200, 100, "right"), (109, 59, 180, 100, "left"),
+        (100, 50, 191, 100, None), (100, 61, 180, 100, None), (100, 50, 180, 89, None),
+        (111, 50, 189, 100, None),
+    ],
+)  # fmt: skip
+def test_a_part_of_a_plate_shares_an_end_with_it(
+    left: float, top: float, right: float, bottom: float, end: str | None
+) -> None:
+    assert shared_end(box_between(left, top, right, bottom), box_between(100, 50, 200, 100)) == end
