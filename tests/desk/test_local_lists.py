@@ -106,6 +106,11 @@ def test_a_covert_entry_needs_the_administrator_and_is_counted_for_the_public(de
     assert made.covert == 1
     sent = [one.note for one in department.desk.log.entries() if isinstance(one.note, ListSent)]
     assert (sent[-1].list_id, sent[-1].covert) == ("local", 1)
+    assert (sent[-1].entries, sent[-1].categories) == (1, ())
+    shown = [
+        department.call("hotlist/list", department.logon(user), NothingForm()) for user in ("disp1", "super")
+    ]
+    assert [len(rows) for rows in shown] == [0, 1]  # type: ignore[arg-type]
 
 
 def proposed_by(department: Department, user: str, form: LocalForm) -> int:

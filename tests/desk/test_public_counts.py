@@ -136,18 +136,39 @@ def test_a_covert_hit_moves_no_public_number(department: Department) -> None:
     seen = replace(seen_now(department.desk, department.desk.log.size(), ""), entries=0, as_of_us=0)
 
     def shown(covert: int) -> Transparency:
-        sent = Fact(
-            entry=0, kind="list_sent", words=("own", "own list", "", "wanted"), numbers=(40, covert, 40)
-        )
+        own = ("own", "own list", "", "wanted")
+        sent = Fact(entry=0, kind="list_sent", words=own, numbers=(40 + covert, covert, 40))
         hits = [one for number in range(1, 6) for one in alert(number, covert=False)]
         hits += [one for number in range(covert) for one in alert(50 + number, covert=True)]
         hits += [
             Fact(entry=900 + number, kind="access", words=(action, ""), numbers=())
             for number, action in enumerate(("alert", "alert-image") * covert)
         ]
-        return for_public([sent, *hits], seen)
+        signed = [
+            Fact(entry=950 + number, kind="document_signed", words=("hot-list",)) for number in range(covert)
+        ]
+        return for_public([sent, *hits, *signed], seen)
 
     for number in range(1, 10):
         assert shown(number) == shown(0)
     assert shown(0).hits.raised == 5
-    assert (shown(10).hits.covert, shown(10).hot_lists[0].covert) == (10, 10)
+    (own,) = shown(10).hot_lists
+    assert (shown(10).hits.covert, own.covert, own.entries, tallied(own.categories)) == (
+        10,
+        10,
+        40,
+        {"wanted": 40},
+    )
+
+
+def test_a_list_of_an_earlier_version_with_covert_entries_is_public_in_tens(department: Department) -> None:
+    """Its categories count the covert entries."""
+    seen = seen_now(department.desk, department.desk.log.size(), "")
+    words = ("own", "own list", "", "stolen", "wanted")
+    sent = Fact(entry=0, kind="list_sent", words=words, numbers=(43, 1, 30, 13))
+    (own,) = for_public([sent], seen).hot_lists
+    assert (own.entries, own.covert, tallied(own.categories)) == (40, 0, {"stolen": 30, "wanted": 10})
+    alone = Fact(entry=0, kind="list_sent", words=words[:3], numbers=(1, 1))
+    assert for_public([alone], seen).hot_lists == ()
+    (exact,) = count([sent], seen).hot_lists
+    assert (exact.entries, exact.covert) == (43, 1)

@@ -141,8 +141,9 @@ class DocumentSigned(Note):
 class ListSent(Note):
     """What a hot list holds that was sent, for the public: where it comes from and of which categories.
 
-    `agency`: the other agency that shares it, or empty; `categories`: (category, entries); `covert`: entries
-    whose alerts only named people see.
+    `agency`: the other agency that shares it, or empty; `entries`: all of them; `covert`: those whose alerts
+    only named people see; `categories`: (category, entries that are not covert). An earlier version counted
+    the covert ones in their categories, too.
     """
 
     KIND: ClassVar[str] = "list_sent"

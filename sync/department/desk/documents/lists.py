@@ -151,12 +151,15 @@ def push(front: DeskContext, token: str, form: ListForm) -> Pushed:
 
 
 def listed(front: DeskContext, token: str, _form: object) -> tuple[ListLine, ...]:
-    """The newest version of each list."""
+    """The newest version of each list; of the own one to those who sign documents alone, for it would show
+    others when a covert entry came."""
     desk = front.desk
     heads = front.lists_out()
 
     def plan(caller: Caller) -> Plan[tuple[ListLine, ...]]:
-        rows = tuple(_line(one, caller.at_us) for one in heads)
+        grants = desk.policy.grants
+        signs = any(Call.DOCUMENT_SIGN in grants.get(one, ()) for one in caller.roles)
+        rows = tuple(_line(one, caller.at_us) for one in heads if signs or one.list_id != LOCAL)
         return [LogRead(elements="hot lists", count=len(rows))], lambda _entries: rows
 
     return desk.act(token, Call.ALERT_LIST, plan)
@@ -195,7 +198,7 @@ def _approved_words(desk: Desk, approval: int) -> str:
 
 def _summarize(form: ListForm, made: ImportedList) -> ListSent:
     """The public facts of the list."""
-    categories = Counter(one.category for one in made.entries)
+    categories = Counter(one.category for one in made.entries if not one.covert)
     return ListSent(
         list_id=form.list_id,
         source=form.source,

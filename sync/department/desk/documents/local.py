@@ -266,7 +266,7 @@ def _in_time(front: DeskContext, now_us: int) -> list[ListEntry]:
 
 def _notes(entries: list[ListEntry], now_us: int) -> list[ListSent | DocumentSigned]:
     """What the log says of the list: counts for the public, and a digest; no plate."""
-    categories = Counter(one.category for one in entries)
+    categories = Counter(one.category for one in entries if not one.covert)
     return [
         ListSent(
             list_id=LIST,

@@ -96,7 +96,10 @@ class Hits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HotList:
-    """The newest version of a hot list that was sent. `agency`: whose, where another one shares it."""
+    """The newest version of a hot list that was sent. `agency`: whose, where another one shares it.
+
+    `categories`: of entries that are not covert; for the public, `entries` leaves the covert ones out too.
+    """
 
     list_id: str
     source: str
@@ -209,8 +212,8 @@ def count(facts: Iterable[Fact], seen: Seen) -> Transparency:
 
 def for_public(facts: Sequence[Fact], seen: Seen) -> Transparency:
     """The same without what would reveal a covert entry to a wanted person: its hits and answers count as
-    covert hits alone, covert numbers are whole tens, the rest dropped, and what was opened of alerts is left
-    out. The auditor's bundle is exact."""
+    covert hits alone, covert numbers and that of signed lists are whole tens, the rest dropped, and what was
+    opened of alerts is left out, as is a list without open entries. The auditor's bundle is exact."""
     whole = count(facts, seen)
     hidden = {one.words[0] for one in facts if one.kind == AlertKnown.KIND and one.numbers[2]}
     alerts = {AlertKnown.KIND, AlertStepTaken.KIND}
@@ -219,8 +222,18 @@ def for_public(facts: Sequence[Fact], seen: Seen) -> Transparency:
         shown,
         accesses=tuple(one for one in shown.accesses if one.name not in OF_ALERTS),
         hits=replace(shown.hits, covert=_tens(whole.hits.covert)),
-        hot_lists=tuple(replace(one, covert=_tens(one.covert)) for one in shown.hot_lists),
+        hot_lists=tuple(one for one in map(_open_list, shown.hot_lists) if one.entries or one.covert),
+        hot_lists_signed=_tens(shown.hot_lists_signed),
     )
+
+
+def _open_list(one: HotList) -> HotList:
+    """A list without its covert entries; one of an earlier version, whose categories count them, in tens."""
+    overt, categories = one.entries - one.covert, one.categories
+    if sum(each.count for each in categories) != overt:
+        overt = _tens(overt)
+        categories = tuple(replace(each, count=_tens(each.count)) for each in categories)
+    return replace(one, entries=overt, covert=_tens(one.covert), categories=categories)
 
 
 OF_ALERTS = frozenset({"alert", "alert-image"})  # actions that follow a hit, covert or not
