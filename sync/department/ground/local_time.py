@@ -47,6 +47,25 @@ def local(at_us: int, zone: tzinfo) -> datetime:
     return datetime.fromtimestamp(at_us // 1_000_000, zone)
 
 
+def clock_text(at_us: int, zone: tzinfo, form: str) -> str:
+    """The same in this form; in the hour that the clocks repeat, with the zone's own name: 01:30 PST."""
+    here = local(at_us, zone)
+    repeated = here.replace(fold=1 - here.fold).utcoffset() != here.utcoffset()
+    return f"{here:{form}} {here:%Z}" if repeated else f"{here:{form}}"
+
+
+def typed_us(typed: datetime, zone: tzinfo, *, later: bool) -> int:
+    """A time that a person typed by the department's clocks: UTC microseconds. `later`: which moment it is
+    where the clocks showed it twice. Raises RecordError for one that no clock showed."""
+    first, second = (
+        (typed.replace(tzinfo=zone, fold=fold) - _EPOCH) // timedelta(microseconds=1) for fold in (0, 1)
+    )
+    if first > second:
+        near = " or ".join(f"{local(one, zone):%Y-%m-%d %H:%M}" for one in (second, first))
+        raise RecordError(f"no clock showed that time, they went forward: type {near}", where="time")
+    return second if later else first
+
+
 def both_text(at_us: int, zone: tzinfo) -> str:
     """A time in UTC and, beside it, as the department's clocks showed it, with the zone's own name:
     "2026-09-21 13:26:40.000 UTC (06:26:40 PDT)"; the day too, where it is another.

@@ -14,7 +14,7 @@ import jinja2
 
 from storage.counts import counted
 from storage.times import margin_text
-from sync.department.ground.local_time import local
+from sync.department.ground.local_time import clock_text
 from sync.department.pages.handing import secrets_of
 from sync.department.pages.wording import act_of, word_of
 
@@ -64,10 +64,10 @@ def asset_path(name: str) -> str:
 def clock_of(zone: tzinfo) -> Callable[[int], str]:
     """Times as the department's clocks show them: 2026-11-26 14:05:09."""
 
-    def shown(at_us: int) -> str:
-        return local(at_us, zone).strftime("%Y-%m-%d %H:%M:%S") if at_us > 0 else "never"
+    def text(at_us: int) -> str:
+        return clock_text(at_us, zone, "%Y-%m-%d %H:%M:%S") if at_us > 0 else "never"
 
-    return shown
+    return text
 
 
 def ago(at_us: int, now_us: int) -> str:

@@ -16,12 +16,13 @@ from starlette.responses import Response
 
 from sync.department.desk.calling import known_operation
 from sync.department.desk.field_help import words_of
+from sync.department.ground.local_time import clock_text
 from sync.department.journal.inquiry_entries import Ground
 from sync.department.pages import grounds, shield
 from sync.department.pages.charts import Chart
 from sync.department.pages.fields import SECOND, Field, Options, fields_of, value_of
 from sync.department.pages.paging import cut
-from sync.department.pages.values import Values, local_input
+from sync.department.pages.values import Values
 from sync.department.pages.visit import Page, Visit
 from sync.department.pages.wording import (
     act_of,
@@ -338,7 +339,7 @@ def cell_of(  # noqa: PLR0911, PLR0912 - one case per kind
     if column.endswith("_us"):
         shown_at = value if isinstance(value, int) and value > 0 else -1
         zone = visit.calling.front.desk.policy.zone
-        return Cell(local_input(shown_at, zone).replace("T", " ") if shown_at > 0 else "–", "time")
+        return Cell(clock_text(shown_at, zone, "%Y-%m-%d %H:%M") if shown_at > 0 else "–", "time")
     if isinstance(value, bool):
         return Cell("yes" if value else "no")
     if column in ROLES and value:

@@ -15,11 +15,13 @@ from typing import Any
 
 from starlette.datastructures import UploadFile
 
-from sync.department.ground.local_time import local
+from storage.errors import RecordError
+from sync.department.ground.local_time import local, typed_us
 from sync.department.policy.refusals import FormError
 
 SECRET = frozenset({"password", "code", "old", "new", "again", "passkey", "response"})
 OWN = frozenset({"mark", "once", "from", "now"})
+ENDS = frozenset({"until", "ends"})  # fields of when something is over
 MAX_FIELDS = 400
 CLAUSE = "463.5"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -78,7 +80,9 @@ class Values(Mapping[str, str]):
         return value
 
     def moment_us(self, name: str, zone: tzinfo) -> int:
-        """A time on the department's clocks, as a browser sends one: UTC microseconds. Raises FormError."""
+        """A time on the department's clocks, as a browser sends one: UTC microseconds. In the hour that the
+        clocks repeat, what ends then ends with the later one, and all else begins with the earlier: a search
+        covers more rather than less. Raises FormError."""
         text = self.text(name)
         try:
             given = datetime.fromisoformat(text)
@@ -86,8 +90,13 @@ class Values(Mapping[str, str]):
             raise FormError(
                 f"{name}: is not a time, such as 2026-11-26T14:05", code=name, clause=CLAUSE
             ) from None
-        aware = given if given.tzinfo is not None else given.replace(tzinfo=zone)
-        return (aware - _EPOCH) // timedelta(microseconds=1)
+        if given.tzinfo is not None:
+            return (given - _EPOCH) // timedelta(microseconds=1)
+        ends = name.rpartition(".")[2].partition("_")[0] in ENDS
+        try:
+            return typed_us(given, zone, later=ends)
+        except RecordError as error:
+            raise FormError(f"{name}: {error.what}", code=name, clause=CLAUSE) from None
 
     def digest(self) -> bytes:
         """SHA-256 of everything that was typed and sent."""
