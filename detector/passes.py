@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import copy
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from .confidence import seen_from
 from .likeness import (
     DIFFERENT_NATS,
     DIFFERENT_SHARE,
@@ -344,13 +345,13 @@ class LiveTrack:
         return self._top_plateness >= _GLIMPSE_PLATE or (text.confidence >= _SURE_TEXT and not too_far)
 
     def ended(self) -> VehiclePass:
-        """The pass as it is reported."""
+        """The pass as it is reported: less sure of its text if the plate never came near."""
         best = self._best
         if best is None:
             raise ValueError("a track without a reading is not a pass")
         return VehiclePass(
             pass_id=self.pass_id,
-            text=self.text,
+            text=replace(self.text, confidence=seen_from(self._best_px, self.text.confidence)),
             frames_voted=self.vote.frames_given,
             frames_seen=self.motion.sightings,
             first_us=self.motion.first_us,

@@ -12,7 +12,7 @@ from detector_twins import DECODING, evidence, labels
 from detector import vote as voting
 from detector.ballot import head_scores, many_text_scores, text_scores
 from detector.card import ConfidenceRules
-from detector.confidence import Features, confidence, log_odds, within
+from detector.confidence import FAR_PX, Features, confidence, log_odds, seen_from, within
 from detector.errors import NetAnswerError
 from detector.vote import Vote
 
@@ -32,6 +32,15 @@ def test_each_feature_counts_with_its_own_weight(name: str) -> None:
 def test_no_confidence_is_beyond_what_a_number_holds() -> None:
     for bias, sure in ((1e9, 1 / (1 + math.exp(-30))), (-1e9, 1 / (1 + math.exp(30)))):
         assert confidence(NOTHING, replace(UNWEIGHED, bias=bias)) == pytest.approx(sure)
+
+
+@pytest.mark.parametrize(
+    ("width_px", "sure", "left"),
+    [(FAR_PX, 0.9, 0.9), (90.0, 0.9, 0.9), (28.0, 0.9, 0.713), (20.0, 0.9, 0.425), (20.0, 0.0, 0.0)],
+)
+def test_a_text_that_was_never_near_is_less_sure(width_px: float, sure: float, left: float) -> None:
+    assert seen_from(width_px, sure) == pytest.approx(left, abs=0.001)
+    assert seen_from(0.0, 1.0) < 1.0
 
 
 @pytest.mark.parametrize(

@@ -169,6 +169,19 @@ def test_a_fleet_mate_seen_in_one_frame_in_a_slow_clip_stays_a_pass(fps: float) 
     assert texts(replay.finish()) == sorted(FLEET[:2])
 
 
+@pytest.mark.parametrize(("width", "sure"), [(22.0, False), (60.0, True)])
+def test_a_plate_that_never_came_near_is_less_sure_than_its_votes(width: float, *, sure: bool) -> None:
+    replay = Replay(fps=10)
+    for step in range(4):
+        replay.show(frame(reading(FLEET[0], box_at(400 + 4 * step, 300, width), sure=4.5, noise=0.7, seed=3)))
+    (going,) = replay.show().live
+    told = replay.tracker.so_far(going.pass_id)
+    (one,) = replay.finish()
+    assert told is not None
+    assert one.text.confidence == told.text.confidence
+    assert (one.text.text, one.text.confidence >= 0.76) == (FLEET[0], sure)
+
+
 def at_width(text: str, width: float) -> Evidence:
     return reading(text, box_at(0, 0, width)).evidence
 
