@@ -275,7 +275,7 @@ def check_home(
     root, public = root_in(home), home.log_key().public_key()
     urls = [] if checkpoints else [one.url for one in root.witnesses]
     names = {home.settings.name, root.department}
-    covered = CoveredByEntries(FoldedLog(names, _snapshot_of(folder, home)))
+    covered = CoveredByEntries(FoldedLog(names, _snapshot_of(folder, home)), check_log.heads_of(folder))
     report = check_log.check(
         folder,
         public,

@@ -276,6 +276,15 @@ def tree_of(folder: Path, *, at_home: bool = True) -> Tree:
     return Tree([merkle.leaf_hash(bytes(row[0])) for row in rows])
 
 
+def heads_of(folder: Path, *, at_home: bool = True) -> list[str]:
+    """The co-signed tree heads in `folder`, by size, as far as they can be read."""
+    try:
+        with reading(folder / DATABASE, at_home=at_home) as db:
+            return [str(row[0]) for row in db.execute("SELECT note FROM heads ORDER BY size").fetchall()]
+    except sqlite3.DatabaseError:
+        return []
+
+
 def expected_nodes(hashes: list[bytes]) -> dict[tuple[int, int], bytes]:
     """Every complete node of the tree over these leaf hashes, by (level, place)."""
     expected: dict[tuple[int, int], bytes] = {}

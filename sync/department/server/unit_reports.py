@@ -8,6 +8,7 @@ records; no key of the department makes one up. So what no entry covers is found
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from storage.log_records import FileInForce, GrantTaken
@@ -22,6 +23,7 @@ from sync.department.journal.machine_entries import DocumentSent
 from sync.department.journal.office_entries import GrantIssued
 from sync.department.journal.unit_logs import LogsOfUnits
 from sync.department.server.counted_days import CountedDays, StoredDays
+from sync.department.server.drawn_samples import DrawnSamples
 from sync.department.server.folded_log import FoldedLog
 from sync.department.store.joined_units import JoinedUnit
 from sync.hot_lists.document import HEAD
@@ -60,9 +62,9 @@ class Reported:
 class CoveredByEntries:
     """The log's entries about documents and grants, held against what units reported."""
 
-    def __init__(self, folded: FoldedLog) -> None:
-        """`folded`: is shown each entry too."""
-        self._folded = folded
+    def __init__(self, folded: FoldedLog, heads: Sequence[str] = ()) -> None:
+        """`folded`: is shown each entry too; `heads`: the co-signed tree heads beside the log, by size."""
+        self._folded, self._samples = folded, DrawnSamples(heads)
         self._sent: set[tuple[str, int, bytes]] = set()
         self._first: dict[str, int] = {}
         self._first_us = 0
@@ -83,6 +85,7 @@ class CoveredByEntries:
         self._newest_us = entry.stamp.at_us
         self._opened_us = self._opened_us or entry.stamp.at_us
         self._days.apply(entry)
+        self._samples.apply(entry)
         if holds:
             self._joined.apply(entry)
             if wrong := self._logs.apply(entry):
@@ -111,7 +114,8 @@ class CoveredByEntries:
     def compare(self, reported: Reported) -> tuple[list[str], list[str]]:
         """(what is wrong, what could not be checked)."""
         self._folded.end()
-        wrong, unchecked = [*self._folded.problems, *self._problems], set[str]()
+        wrong = [*self._folded.problems, *self._problems, *self._samples.problems]
+        unchecked = set[str]()
         wrong += self._joined.differences(reported.units)
         wrong += self._logs.differences(reported.logs)
         days, unchecked_days = self._days.compare(reported.days, self._newest_us)

@@ -36,7 +36,7 @@ from sync.department.journal.entries import Shift
 from sync.department.policy.desk_terms import DetectorTerms
 
 _NO_NUMBER = re.compile(r"(?:(.)\1*|0*1?-?2?3?4?5?6?7?8?9?|N-?A|NONE|TEST.*|X+|ASDF.*|CASE|PENDING|TBD)")
-
+SAMPLE = "sample"
 
 Shifts: TypeAlias = Sequence[tuple[int, Shift | None]]
 """The shifts of a person, in the order of the times from which each held."""
@@ -307,14 +307,20 @@ def let_in(grants: Sequence[SingleMaking], makings: Sequence[SingleMaking]) -> I
 
 def sample(look_ups: Sequence[LookUp], per_thousand: int, seed: bytes) -> list[Flag]:
     """A random sample, at least one where there is anything. Keyed by entry: growing logs keep the choice."""
-    if not look_ups:
+    chosen = set(drawn([one.sequence for one in look_ups], per_thousand, seed))
+    return [
+        Flag(detector=SAMPLE, about=one.person, entries=(one.sequence,), detail="random sample")
+        for one in look_ups
+        if one.sequence in chosen
+    ]
+
+
+def drawn(sequences: Sequence[int], per_thousand: int, seed: bytes) -> list[int]:
+    """The entries of a random sample; at least one of any."""
+    if not sequences:
         return []
-    chances = [(hashlib.sha256(seed + one.sequence.to_bytes(8, "big")).digest(), one) for one in look_ups]
+    chances = [(hashlib.sha256(seed + one.to_bytes(8, "big")).digest(), one) for one in sequences]
     limit = (
         ((1 << 256) * per_thousand // 1000).to_bytes(33, "big")[1:] if per_thousand < 1000 else b"\xff" * 32
     )
-    chosen = [one for chance, one in chances if chance < limit] or [min(chances, key=lambda pair: pair[0])[1]]
-    return [
-        Flag(detector="sample", about=one.person, entries=(one.sequence,), detail="random sample")
-        for one in chosen
-    ]
+    return [one for chance, one in chances if chance < limit] or [min(chances, key=lambda pair: pair[0])[1]]
