@@ -186,7 +186,15 @@ class Door:
             wanted = replace(wanted, purpose=self._store.policy.purpose(wanted.purpose))
         with self._store.lock:
             lines = [one for one in audit.read_lines(self._store, wanted) if one.sequence != entry]
-        return {"lines": [codec.to_plain(one) for one in lines], "entry": entry}
+            unknown = wanted.user is not None and not lines and self._is_unknown(wanted.user)
+        return {"lines": [codec.to_plain(one) for one in lines], "entry": entry, "unknown": unknown}
+
+    def _is_unknown(self, user: str) -> bool:
+        """Whether neither the roster nor any entry has this name: a person who was removed is in entries."""
+        if self._ledger.standing.roster.person(user) is not None:
+            return False
+        ever = audit.UnitAuditFilter(since_us=0, until_us=1 << 62, user=user, purpose=None, plate=None)
+        return not audit.read_lines(self._store, ever)
 
     def _hold(self, body: dict[str, Any]) -> dict[str, Any]:
         records = _numbers(body.get("records"))

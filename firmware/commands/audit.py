@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import click
 
 from firmware.commands.person import credential_option, period_options
 from firmware.custody.asking import asking, signed
+from firmware.screen import printable
 from storage.access import Request, normal_role
 from storage.audit import AuditLine, UnitAuditFilter, as_csv
 from storage.codec import from_plain, to_plain
@@ -44,7 +46,8 @@ def audit(
 ) -> int:
     """List who asked for content: date and time, data elements, user, organization, purpose (463.5).
 
-    For the administrator, a CCAT supervisor or a reviewer. Reading the access log makes an entry too.
+    For the administrator, a CCAT supervisor or a reviewer. Reading the access log makes an entry too. A name
+    that neither the roster nor any entry has is said to be unknown.
     """
     wanted = UnitAuditFilter(
         since_us=since_us,
@@ -66,6 +69,11 @@ def audit(
         body = signed(ask, common.home, request, credential)
         answer = ask("audit", body | {"filter": to_plain(wanted)})
     lines = [from_plain(AuditLine, one) for one in answer["lines"]]
+    if answer["unknown"]:
+        what = (
+            f"no one here is called {printable(user or '')}: neither the roster nor any entry has that name"
+        )
+        print(f"reader: {what}", file=sys.stderr)
     if csv_wanted:
         print(as_csv(lines), end="")
     elif common.json:

@@ -47,6 +47,19 @@ def test_a_query_shows_the_read_and_an_audit_shows_the_query(
     assert out.count("ALPR Request") == 1
 
 
+def test_an_audit_of_an_unknown_name_says_so(demo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A name that is on the roster, or was in an entry, is known: also of a person who was removed since."""
+    unknown = "no one here is called bob"
+    status, out, err = run(capsys, demo, "audit", "--user", "bob")
+    assert (status, out.partition(";")[0], unknown in err) == (0, "0 entries", True)
+    assert run(capsys, demo, "audit", "--user", "demo-vendor")[2] == ""  # on the roster, and never asked
+    assert run(capsys, demo, "query", "--user", "bob")[0] == 1
+    period = ["--since", "2001-01-01", "--until", "2001-01-02"]
+    for when, count in (([], "1 entry"), (period, "0 entries")):
+        status, out, err = run(capsys, demo, "audit", "--user", "bob", *when)
+        assert (status, count in out, err) == (0, True, "")
+
+
 def test_a_refused_query_exits_1_in_one_line_with_the_clause(
     demo: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
