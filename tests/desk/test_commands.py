@@ -67,11 +67,23 @@ def test_a_new_authenticator_is_announced_before_the_new_password_is_asked(
     assert (status, "another person made your authenticator" in err) == (2, True)
     assert err.index("shown once") < err.index("DEPARTMENT_NEW_PASSWORD")
     typed = iter(("password2607", "short", "correct horse 463"))  # refused, refused, taken: in one session
-    monkeypatch.setattr("getpass.getpass", lambda _prompt: next(typed))
-    made = terminal.given("user", "password")
-    assert made["totp_uri"] != given["totp_uri"]
+    codes = 0
+
+    def answer(prompt: str) -> str:
+        nonlocal codes
+        if prompt.startswith("new password"):
+            return next(typed)
+        codes += 1
+        if codes == 1:
+            return terminal.type_new_code(prompt)
+        return "000000" if codes == 3 else terminal.new_code()  # the third password is good, its code wrong
+
+    monkeypatch.setattr("getpass.getpass", answer)
+    terminal.given("user", "password")
+    assert codes == 4
+    assert terminal.renewed["totp_uri"] != given["totp_uri"]
     monkeypatch.setenv("DEPARTMENT_PASSWORD", "correct horse 463")
-    monkeypatch.setenv("DEPARTMENT_CODE", pyotp.TOTP(pyotp.parse_uri(made["totp_uri"]).secret).now())
+    monkeypatch.setenv("DEPARTMENT_CODE", terminal.new_code())
     monkeypatch.delenv("DEPARTMENT_TOKEN")
     monkeypatch.setenv("DEPARTMENT_NEW_PASSWORD", "password2607")
     status, _, err = terminal.type("user", "password", "--user", "chief")
@@ -326,6 +338,7 @@ def test_the_examples_are_of_the_whole_program() -> None:
 
 OTHER_WORDS = {
     "incident/bring": ("incident", "import"),
+    "user/authenticator": ("user", "password"),
     "incident/reset": ("incident", "receipt"),
     "retention/purge": ("purge",),
     "unit/enroll": ("enroll",),

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+import pyotp
 import pytest
 from desk_asking import account, code_of
-from desk_twins import DAY_US, PASSWORD, Department, secret_of
+from desk_twins import DAY_US, MINUTE_US, PASSWORD, START_US, Department, secret_of
 
 from sync.department.desk.audit.events import rows_of
 from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.desk.logon_forms import Me
 from sync.department.desk.people.calls import CredentialForm, HandedOver, PasswordForm
-from sync.department.policy.refusals import NotProvenError
+from sync.department.desk.people.new_secrets import NewSecrets
+from sync.department.policy.refusals import FormError, NotProvenError
 from sync.department.policy.roles import Role
 
 Tokens = Callable[[str], str]
@@ -29,6 +31,12 @@ def test_a_new_credential_ends_every_other_session(department: Department, token
     assert code_of(department, "training/list", changing, NothingForm()) == "no-session"
 
 
+def secret_of_new(department: Department, token: str) -> str:
+    shown = department.call("user/authenticator", token, NothingForm())
+    assert isinstance(shown, HandedOver)
+    return secret_of(shown)
+
+
 @pytest.mark.parametrize("renews", [True, False])
 def test_a_stolen_session_replaces_neither_password_nor_authenticator(
     department: Department, *, renews: bool
@@ -41,6 +49,9 @@ def test_a_stolen_session_replaces_neither_password_nor_authenticator(
     wrong = replace(form, old="wrong horse 463")
     assert code_of(department, "user/password", stolen, wrong) == "fresh-proof"  # and guesses none
     assert {one.note.KIND for one in department.desk.log.entries(size)} == {"refused"}
+    secret = secret_of_new(department, stolen)
+    code = pyotp.TOTP(secret).at(department.clock.us // 1_000_000 + 31)  # when the proof is made
+    form = replace(form, code=code if renews else "")
     department.prove("comm1", stolen, "user/password", form)
     assert isinstance(department.call("user/password", stolen, form), HandedOver)
 
@@ -83,13 +94,57 @@ def test_a_password_change_keeps_the_authenticator_and_its_used_codes(department
     department.secrets["comm1"] = ("another horse 463", department.secrets["comm1"][1])
     token = department.logon("comm1")
     form = PasswordForm(old="another horse 463", new=PASSWORD, new_authenticator=True)
-    renewed = department.call("user/password", token, form)
-    assert isinstance(renewed, HandedOver)
-    assert renewed.totp_uri
+    assert department.renew_authenticator(token, form) != department.secrets["comm1"][1]
     assert authenticators(department, "comm1")[-2:] == [
         "the authenticator stays",
         "a new authenticator, as its owner asked",
     ]
+
+
+def test_a_new_authenticator_is_in_force_with_its_first_code_and_not_before(department: Department) -> None:
+    """A picture that was not scanned, or a phone that kept nothing, shuts no one out."""
+    token, other = department.logon("comm1"), department.logon("comm1")
+    form = PasswordForm(old=PASSWORD, new="another horse 463", new_authenticator=True)
+    assert (
+        code_of(department, "user/password", token, replace(form, code="123456")) == "new-code"
+    )  # none asked
+    secret = secret_of_new(department, token)
+    assert secret_of_new(department, token) != secret  # a copy of the session sees none that is scanned
+    code = pyotp.TOTP(secret).at(department.clock.us // 1_000_000)
+    before = pyotp.TOTP(secret).at(department.clock.us // 1_000_000 - 300)
+    size = department.desk.log.size()
+    for wrong in ("", department.code("comm1"), before, "１２３４５６"):
+        assert code_of(department, "user/password", token, replace(form, code=wrong)) == "new-code"
+    foreign = replace(form, code=code)
+    assert code_of(department, "user/password", other, foreign) == "new-code"  # of another session
+    assert not [one for one in department.desk.log.entries(size) if one.note.KIND == "credential"]
+    assert department.logon("comm1")  # old password and old authenticator
+    again = pyotp.TOTP(secret).at(department.clock.us // 1_000_000)
+    assert department.call("user/password", token, replace(form, code=again))
+    with pytest.raises(NotProvenError):
+        department.logon("comm1")
+    department.secrets["comm1"] = ("another horse 463", secret)
+    assert department.logon("comm1")
+
+
+def test_a_new_authenticator_waits_half_an_hour_for_its_code_and_the_newest_four_do() -> None:
+    kept, soon_us, late_us = NewSecrets(), START_US + 30 * MINUTE_US, START_US + 31 * MINUTE_US
+
+    def code(secret: str, at_us: int) -> str:
+        return pyotp.TOTP(secret).at(at_us // 1_000_000)
+
+    made = [kept.make(b"session", START_US) for _ in range(5)]
+    assert kept.confirmed(b"session", code(made[1], soon_us), soon_us, soon_us) == made[1]
+    assert kept.confirmed(b"session", code(made[4], late_us), soon_us, late_us) == made[4]  # the phone's time
+    with pytest.raises(FormError, match="not a code of the new"):
+        kept.confirmed(b"session", code(made[0], soon_us), soon_us, soon_us)
+    with pytest.raises(FormError, match="no new authenticator waits"):
+        kept.confirmed(b"session", code(made[4], late_us), late_us, late_us)
+    assert made[4] not in repr(kept)
+    kept.make(b"session", late_us)
+    kept.forget(b"session")
+    with pytest.raises(FormError, match="no new authenticator waits"):
+        kept.confirmed(b"session", "000000", late_us, late_us)
 
 
 def authenticators(department: Department, user: str) -> list[str]:
@@ -140,9 +195,7 @@ def test_an_authenticator_that_another_person_made_is_never_kept(department: Dep
     department.secrets["comm1"] = (given.password, secret_of(given))
     token = department.logon("comm1")
     assert told(department, token) == ("first-password", True)
-    made = department.call("user/password", token, PasswordForm(old=given.password, new=PASSWORD))
-    assert isinstance(made, HandedOver)
-    assert made.totp_uri
+    department.renew_authenticator(token, PasswordForm(old=given.password, new=PASSWORD))
     assert authenticators(department, "comm1")[-2:] == [
         "a new authenticator",
         "a new authenticator: another person had made the one before",

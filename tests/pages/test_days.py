@@ -257,11 +257,17 @@ def test_a_first_password_opens_its_own_change_alone(department: Department, rea
     assert closed.status == 409
     assert "made by another person" in closed.text
     fresh = {"old": given.password, "new": "quite another sentence", "again": "quite another sentence"}
-    scanned = one.send(page, "/account/password", **fresh)
-    assert "<svg" in scanned.html
-    assert "Log on again" in scanned.text
+    assert "<svg" in page.html
+    secret = next(word for word in page.text.split() if len(word) == 32)
+    unscanned = one.send(page, "/account/password", **fresh, new_code="000000")
+    assert unscanned.status == 422
+    assert "not a code of the new authenticator" in unscanned.text
+    assert "<svg" in unscanned.html  # another picture; the phone's codes of this one hold too
+    assert "000000" not in unscanned.html
+    code = pyotp.TOTP(secret).at(department.clock.us // 1_000_000)
+    changed = one.send(unscanned, "/account/password", **fresh, new_code=f"{code[:3]} {code[3:]}")
+    assert "Log on again" in changed.text
     assert one.get("/ask").status == 401  # that session would sign nothing
-    secret = next(word for word in scanned.text.split() if len(word) == 32)
     department.clock.step(31_000_000)
     code = pyotp.TOTP(secret).at(department.clock.us // 1_000_000)
     fields = {"user": "officer1", "password": fresh["new"], "code": code}

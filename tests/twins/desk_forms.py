@@ -111,6 +111,7 @@ def forms(department: Department) -> dict[str, Any]:
         "user/hand-over": people.HandoverForm(user="deputy", reason="new commander"),
         "user/lift-lockout": people.UserForm(user="vendor1", reason="called"),
         "user/me": nothing,
+        "user/authenticator": nothing,
         "user/password": people.PasswordForm(old="x" * 12, new="y" * 12),
         "training/record-class": training_calls.ClassForm(
             users=("comm1",),

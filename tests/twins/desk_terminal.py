@@ -23,6 +23,7 @@ class Terminal:
     ) -> None:
         self.home, self._capsys, self._environment = home, capsys, monkeypatch
         self.secrets: dict[str, tuple[str, str]] = {}
+        self.renewed: dict[str, str] = {}
         monkeypatch.setenv("DEPARTMENT_HOME", str(home))
 
     def type(self, *words: str) -> tuple[int, str, str]:
@@ -56,4 +57,14 @@ class Terminal:
         self.keep(given, given["password"])
         self.session(given["user"])
         self._environment.setenv("DEPARTMENT_NEW_PASSWORD", NEW)
-        self.keep(self.given("user", "password"), NEW)
+        self._environment.setattr("getpass.getpass", self.type_new_code)
+        self.given("user", "password")
+        self.keep(self.renewed, NEW)
+
+    def type_new_code(self, _prompt: str) -> str:
+        """A code of the authenticator that was shown last."""
+        self.renewed = json.loads(self._capsys.readouterr().out)
+        return self.new_code()
+
+    def new_code(self) -> str:
+        return pyotp.TOTP(pyotp.parse_uri(self.renewed["totp_uri"]).secret).now()

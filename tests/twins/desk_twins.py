@@ -22,7 +22,7 @@ from sync.department.desk.changes.calls import DecideForm
 from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Desk
 from sync.department.desk.holds.calls import HoldForm, Placed
-from sync.department.desk.inquiry.forms import Answer, RunForm
+from sync.department.desk.inquiry.forms import Answer, NothingForm, RunForm
 from sync.department.desk.operations import OPERATIONS
 from sync.department.desk.people.calls import AccountForm, CredentialForm, HandedOver, PasswordForm
 from sync.department.desk.people.training_calls import TrainingForm
@@ -203,10 +203,18 @@ class Department:
         """First logon: set one's own password and authenticator."""
         self.secrets[given.user] = (given.password, secret_of(given))
         token = self.logon(given.user)
-        fresh = self.call("user/password", token, PasswordForm(old=given.password, new=PASSWORD))
-        assert isinstance(fresh, HandedOver)
-        self.secrets[given.user] = (PASSWORD, secret_of(fresh))
+        form = PasswordForm(old=given.password, new=PASSWORD)
+        self.secrets[given.user] = (PASSWORD, self.renew_authenticator(token, form))
         self.desk.logons.logoff(token)
+
+    def renew_authenticator(self, token: str, form: PasswordForm) -> str:
+        """Change password and authenticator of a session's person, with the new one's code: its secret."""
+        fresh = self.call("user/authenticator", token, NothingForm())
+        assert isinstance(fresh, HandedOver)
+        secret = secret_of(fresh)
+        code = pyotp.TOTP(secret).at(self.clock.us // 1_000_000)
+        assert self.call("user/password", token, replace(form, code=code)) == replace(fresh, totp_uri="")
+        return secret
 
     def renew_password(self, user: str) -> None:
         """The same person's password and authenticator, set again."""

@@ -40,8 +40,8 @@ MUST_CHANGE = {
     "password-expired": "this password has expired",
 }
 REPLACES = (
-    "this change makes a new one, shown once, and codes of the old one end: have your phone at hand, "
-    "or Ctrl-C now"
+    "this change makes a new one, shown once: scan it, and type a code of it after the new password; until "
+    "then the old one holds"
 )
 NONE = "none"  # typed to remove a shift or a key
 
@@ -66,6 +66,7 @@ class Roles(click.ParamType[tuple[Role, ...]]):
 
 
 NEW_PASSWORD = "DEPARTMENT_NEW_PASSWORD"  # noqa: S105 - a name
+NEW_CODE = "DEPARTMENT_NEW_CODE"
 user_argument = click.argument("name_of_user", metavar="USER")
 
 
@@ -154,24 +155,33 @@ def _session_desk(common: Common) -> Iterator[Desk]:
 @click.option("--new-authenticator", is_flag=True, help="Also make a new authenticator secret.")
 def password(terminal: desk_access.Terminal, *, new_authenticator: bool) -> int:
     """Set your own password, even an expired one. The authenticator stays unless you ask for a new one, or
-    another person made it: the command then warns before it asks for the new password. A new password that
-    is refused is asked for again, so that your code is used once."""
+    another person made it: the command then shows the new one and asks for a code of it; until that is right,
+    nothing changes. A new password that is refused is asked for again, so that your code is used once."""
     old = desk_access.secret(desk_access.PASSWORD, "password")
     _demand_new(terminal.user or "", os.environ.get(NEW_PASSWORD))
     with desk_access.seat(terminal, send_password=True) as call:
-        if new_authenticator or call("user/me", NothingForm()).replaces_authenticator:
+        renews = new_authenticator or call("user/me", NothingForm()).replaces_authenticator
+        if renews:
             why = "" if new_authenticator else "another person made your authenticator: "
             print(f"department: {why}{REPLACES}", file=sys.stderr)
+            _show_authenticator(terminal.common, call("user/authenticator", NothingForm()))
+        new = code = ""
         while True:
-            new = desk_access.secret(NEW_PASSWORD, "new password")
-            form = calls.PasswordForm(old=old, new=new, new_authenticator=new_authenticator)
+            new = new or desk_access.secret(NEW_PASSWORD, "new password")
+            code = desk_access.secret(NEW_CODE, "code of the new authenticator") if renews else ""
+            form = calls.PasswordForm(old=old, new=new, new_authenticator=new_authenticator, code=code)
             try:
                 made = call("user/password", form)
             except FormError as refusal:
-                if refusal.code != "password" or NEW_PASSWORD in os.environ:
+                asked = {"password": NEW_PASSWORD, "new-code": NEW_CODE}.get(refusal.code)
+                if asked is None or asked in os.environ:
                     raise
                 print(f"department: {refusal.what} ({refusal.cure or 'type another'})", file=sys.stderr)
+                new = "" if asked == NEW_PASSWORD else new
                 continue
+            if renews and not terminal.common.json:
+                print("the new authenticator is in force, and codes of the one before have ended")
+                return DONE
             return _hand_over(terminal.common, made)
 
 
@@ -392,6 +402,14 @@ def _shift(text: str) -> Shift:
     return shift
 
 
+def _show_authenticator(common: Common, given: calls.HandedOver) -> None:
+    if common.json:
+        print(json.dumps({"user": given.user, "totp_uri": given.totp_uri}), flush=True)
+    else:
+        print(qr_text(given.totp_uri))
+        print(f"authenticator: {given.totp_uri}", flush=True)
+
+
 def _hand_over(common: Common, given: calls.HandedOver) -> int:
     if common.json:
         facts = {"user": given.user, "password": given.password, "totp_uri": given.totp_uri}
@@ -403,8 +421,7 @@ def _hand_over(common: Common, given: calls.HandedOver) -> int:
     if given.password:
         print(f"first password of {given.user}, shown once: {given.password}")
     if given.totp_uri:
-        print(qr_text(given.totp_uri))
-        print(f"authenticator: {given.totp_uri}")
+        _show_authenticator(common, given)
         if given.password:
             print("both are for the first logon: the person's own password makes a new authenticator")
     else:

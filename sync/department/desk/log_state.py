@@ -23,6 +23,7 @@ from storage.errors import CheckpointError, StorageError
 from storage.times import now_us
 from sync.department.desk import snapshot
 from sync.department.desk.people.kept_failures import KeptFailures
+from sync.department.desk.people.new_secrets import NewSecrets
 from sync.department.desk.people.rules import Credential
 from sync.department.desk.people.throttle import LogonThrottle
 from sync.department.desk.state import DeskState, checked_policy
@@ -62,6 +63,7 @@ class LogState:
         self.log = AccessLog(home / FOLDER, key)
         self._snapshot_at = 0
         self._clock = clock
+        self.new_secrets = NewSecrets()
         self.throttle = LogonThrottle(
             lambda: KeptFailures(self.log.folder, self.secret_of(b"failed logons", ""))
         )

@@ -201,6 +201,7 @@ _TABLE: Mapping[str, Operation] = {
     "user/passkeys": Operation(Call.TRAINING_READ, NothingForm, passkeys.listed),
     "user/lift-lockout": Operation(Call.USER_MANAGE, people.UserForm, people.lift_lockout),
     "user/me": Operation(Call.POLICY_READ, NothingForm, whoami.me),
+    "user/authenticator": Operation(Call.POLICY_READ, NothingForm, people.new_authenticator),
     "user/password": Operation(Call.POLICY_READ, people.PasswordForm, people.set_password),
     "grant/issue": Operation(Call.GRANT_ISSUE, grants.GrantForm, grants.issue, grants.check_grant),
     "grant/enter": Operation(Call.GRANT_ENTER, grants.SignedForm, grants.enter),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from markupsafe import Markup
 from starlette.responses import Response
 
-from sync.department.desk.people.calls import HandedOver
 from sync.department.desk.people.qr import qr_svg
 from sync.department.pages import logon, shield
 from sync.department.pages.handing import typed_secret
@@ -41,10 +40,16 @@ async def passkey(visit: Visit) -> Response:
 
 
 async def password(visit: Visit) -> Response:
-    """The form of a new password."""
+    """The form of a new password; with a new authenticator, where another person made the one before or the
+    address asks for it."""
     await visit.demand("policy/read")
-    least = visit.calling.front.desk.policy.security.password_min
-    return visit.page("password.html", least=least, must=visit.person.must_change)
+    least, uri = visit.calling.front.desk.policy.security.password_min, ""
+    asked = visit.values.get("new_authenticator", visit.request.query_params.get("new_authenticator", ""))
+    if visit.person.replaces_authenticator or asked == "yes":
+        uri = (await visit.call("user/authenticator")).totp_uri
+    qr = Markup(qr_svg(uri) if uri else "")  # noqa: S704 - made by the QR library
+    secret, must = typed_secret(uri), visit.person.must_change
+    return visit.page("password.html", least=least, must=must, qr=qr, secret=secret)
 
 
 async def must_change(visit: Visit) -> Response:
@@ -53,7 +58,8 @@ async def must_change(visit: Visit) -> Response:
 
 
 async def set_password(visit: Visit) -> Response:
-    """Change it. The authenticator stays, unless another person made it or a new one is asked."""
+    """Change it. The authenticator stays, unless another person made it or a new one is asked: that one is in
+    force with its first code."""
     values = visit.values
     if values.get("new", "") != values.get("again", ""):
         raise FormError(
@@ -62,29 +68,24 @@ async def set_password(visit: Visit) -> Response:
             clause="CJIS IA-5",
             cure="type it again",
         )
-    made: HandedOver = await visit.call(
+    renews = values.ticked("new_authenticator")
+    code = values.text("new_code").replace(" ", "")
+    await visit.call(
         "user/password",
         old=values.get("old", ""),
         new=values.get("new", ""),
-        new_authenticator=values.ticked("new_authenticator"),
+        new_authenticator=renews,
+        code=code,
     )
-    if not made.totp_uri and shield.signs(visit.token):
-        visit.say("The password is changed. The authenticator is unchanged; other sessions have ended.")
+    what = "The new authenticator is in force" if renews else "The authenticator is unchanged"
+    if shield.signs(visit.token):
+        visit.say(f"The password is changed. {what}; other sessions have ended.")
         return visit.to("/account")
-    return await _changed(visit, made.totp_uri)
-
-
-async def _changed(visit: Visit, totp_uri: str) -> Response:
-    """The new authenticator, shown once. A session that another person's password opened signs nothing: it
-    ends here, and the person logs on with what is their own."""
-    ended = not shield.signs(visit.token)
-    if ended:
-        await logon.end(visit)
-        visit.token, visit.who = "", None
-    qr = Markup(qr_svg(totp_uri) if totp_uri else "")  # noqa: S704 - made by the QR library
-    answer = visit.page("authenticator.html", qr=qr, secret=typed_secret(totp_uri), ended=ended)
-    if ended:
-        shield.end_session(answer)
+    # a session that another person's password opened signs nothing: the person logs on with what is their own
+    await logon.end(visit)
+    visit.token, visit.who = "", None
+    answer = visit.page("authenticator.html", what=what)
+    shield.end_session(answer)
     return answer
 
 

@@ -19,7 +19,7 @@ from storage.errors import RecordError
 from sync.department.ground.local_time import local, typed_us
 from sync.department.policy.refusals import FormError
 
-SECRET = frozenset({"password", "code", "old", "new", "again", "passkey", "response"})
+SECRET = frozenset({"password", "code", "new_code", "old", "new", "again", "passkey", "response"})
 OWN = frozenset({"mark", "once", "from", "now"})
 ENDS = frozenset({"until", "ends"})  # fields of when something is over
 MAX_FIELDS = 400

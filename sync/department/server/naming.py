@@ -80,7 +80,7 @@ def name_administrator(desk: Desk, data: bytes) -> HandedOver:
     )
     desk.set_credential(credential, entries[-1].stamp)
     desk.try_cover(desk.log.size() - 1)
-    uri = people.totp_uri(credential, desk.policy.department)
+    uri = people.totp_uri(credential.user, credential.totp, desk.policy.department)
     return HandedOver(user=statement.user, password=password, totp_uri=uri)
 
 

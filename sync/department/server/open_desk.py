@@ -213,7 +213,11 @@ def first_administrator(
         terms = desk.policy.security
         credential = people.new_credential(terms, user, password, clock(), first=True)
         desk.set_credential(credential, entry.stamp)
-        return HandedOver(user=user, password=password, totp_uri=totp_uri(credential, desk.policy.department))
+        return HandedOver(
+            user=user,
+            password=password,
+            totp_uri=totp_uri(credential.user, credential.totp, desk.policy.department),
+        )
     finally:
         desk.close()
 

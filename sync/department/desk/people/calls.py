@@ -294,7 +294,11 @@ def hand_over(desk: Desk, user: str, caller: Caller, *, keep_authenticator: bool
     if not keep_authenticator:
         credential = people.new_credential(terms, user, password, caller.at_us, first=True)
         desk.set_credential(credential, caller.stamp())
-        return HandedOver(user=user, password=password, totp_uri=totp_uri(credential, desk.policy.department))
+        return HandedOver(
+            user=user,
+            password=password,
+            totp_uri=totp_uri(credential.user, credential.totp, desk.policy.department),
+        )
     known, used_step = desk.credential(user), desk.book.roster.used_steps.get(user, -1)
     if known is None:
         raise FormError("that person's credential was swapped", code="authenticator", clause="CJIS IA-5")
@@ -306,15 +310,33 @@ def hand_over(desk: Desk, user: str, caller: Caller, *, keep_authenticator: bool
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PasswordForm:
-    """Your own password, changed. `new_authenticator`: a new secret for the phone too."""
+    """Your own password, changed. `new_authenticator`: a new secret for the phone too.
+
+    `code`: of the new authenticator, which `user/authenticator` gave this session, where there is one.
+    """
 
     old: str = field(repr=False)
     new: str = field(repr=False)
     new_authenticator: bool = False
+    code: str = field(default="", repr=False)
+
+
+def new_authenticator(front: DeskContext, token: str, form: NothingForm) -> HandedOver:  # noqa: ARG001
+    """The secret of a new authenticator for yourself. It replaces the one before in `user/password` alone,
+    with a code of it."""
+    desk = front.desk
+
+    def plan(caller: Caller) -> Plan[HandedOver]:
+        secret = desk.new_secrets.make(caller.session, caller.at_us)
+        uri = totp_uri(caller.user, secret, desk.policy.department)
+        return [], lambda _entries: HandedOver(user=caller.user, password="", totp_uri=uri)
+
+    return desk.act(token, Call.POLICY_READ, plan)
 
 
 def set_password(front: DeskContext, token: str, form: PasswordForm) -> HandedOver:
     """Set your own password. The authenticator stays, unless another person made it or a new one is asked.
+    That needs a code of the new one, from `user/authenticator`; until the code is right, nothing changes.
 
     `user/me` shows beforehand which of the two it is.
     """
@@ -336,18 +358,20 @@ def set_password(front: DeskContext, token: str, form: PasswordForm) -> HandedOv
         check_password(desk.policy, caller.user, form.new)
         replaced = caller.user not in desk.book.roster.own_secrets
         renews = replaced or form.new_authenticator
-        fresh = people.new_credential(
-            terms, caller.user, form.new, caller.at_us, first=False, totp="" if renews else known.totp
-        )
+        secrets = desk.new_secrets
+        totp = known.totp
+        if renews:
+            totp = secrets.confirmed(caller.session, form.code, caller.at_us, desk.wall_us())
+        fresh = people.new_credential(terms, caller.user, form.new, caller.at_us, first=False, totp=totp)
         used_step = desk.book.roster.used_steps.get(caller.user, -1)
         authenticator = REPLACED if replaced else ASKED_FOR if renews else KEPT
         desk.set_credential(fresh, caller.stamp(), authenticator=authenticator)
         certified_by = proven.key if before is not None else None
         key = keys.next_key(terms, log_id, caller.user, form.new, certified_by, caller.at_us)
         kept = [] if renews else [AuthenticatorKept(user=caller.user, used_step=used_step)]
-        uri = totp_uri(fresh, desk.policy.department) if renews else ""
-        made = HandedOver(user=caller.user, password="", totp_uri=uri)
+        made = HandedOver(user=caller.user, password="", totp_uri="")
         desk.follow_up(caller.stamp(), *kept, key)  # dated after the credential, which took its time
+        secrets.forget(caller.session)
         return [], lambda _entries: made
 
     return desk.act(token, Call.POLICY_READ, plan)

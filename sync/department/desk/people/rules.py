@@ -439,14 +439,17 @@ def one_time_password() -> str:
     return "".join(secrets.choice(READABLE) for _ in range(FIRST_PASSWORD_LETTERS))
 
 
-def totp_uri(credential: Credential, department: str) -> str:
+def totp_uri(user: str, secret: str, department: str) -> str:
     """What a phone's authenticator scans."""
-    return pyotp.TOTP(credential.totp).provisioning_uri(
-        name=credential.user, issuer_name=f"{department} ALPR"
-    )
+    return pyotp.TOTP(secret).provisioning_uri(name=user, issuer_name=f"{department} ALPR")
 
 
 def totp_step(credential: Credential, code: str, now_us: int, used: int) -> int | None:
+    """As `step_of`, of a person's secret."""
+    return step_of(credential.totp, code, now_us, used)
+
+
+def step_of(secret: str, code: str, now_us: int, used: int) -> int | None:
     """The time step that `code` belongs to, newer than `used`; None if it is none of the last or next.
 
     Anything but six ASCII digits is not a code: `compare_digest` raises for other characters.
@@ -454,7 +457,7 @@ def totp_step(credential: Credential, code: str, now_us: int, used: int) -> int 
     if not TOTP_CODE.fullmatch(code):
         return None
     now = now_us // 1_000_000 // TOTP_STEP_S
-    totp = pyotp.TOTP(credential.totp)
+    totp = pyotp.TOTP(secret)
     for step in range(now - TOTP_SLACK, now + TOTP_SLACK + 1):
         if hmac.compare_digest(totp.at(step * TOTP_STEP_S), code) and step > used:
             return step

@@ -1,0 +1,70 @@
+"""New authenticators that wait for their first code: the newest of each session, in memory, for a while. No
+I/O.
+
+A secret is in force only once its owner has typed a code of it, so that a picture that was not scanned, or a
+phone that did not keep it, shuts no one out: until then the password and the authenticator before hold. Each
+time it is asked another one is made, and the code says which one the phone has: a copy of the session sees
+none that its owner scans.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+
+import pyotp
+
+from storage.times import MINUTE_US
+from sync.department.desk.people.rules import step_of
+from sync.department.policy.refusals import FormError
+
+WAITS_US = 30 * MINUTE_US
+MOST_SESSIONS, MOST_EACH = 1024, 4
+CLAUSE = "CJIS IA-5"
+STILL = "your old password and authenticator still hold"
+
+
+class NewSecrets:
+    """The secrets that wait. Thread-safe; the repr shows none."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._waiting: OrderedDict[bytes, list[tuple[str, int]]] = OrderedDict()
+
+    def make(self, session: bytes, now_us: int) -> str:
+        """A new secret for the session."""
+        secret = pyotp.random_base32()
+        with self._guard:
+            known = self._waiting.pop(session, [])
+            self._waiting[session] = [*known, (secret, now_us)][-MOST_EACH:]
+            while len(self._waiting) > MOST_SESSIONS:
+                self._waiting.popitem(last=False)
+        return secret
+
+    def confirmed(self, session: bytes, code: str, now_us: int, wall_us: int) -> str:
+        """The session's new secret of which `code` is one. `wall_us`: by the system's clock, for phones are
+        right where the department's time waits. Raises FormError."""
+        with self._guard:
+            known = self._waiting.get(session, [])
+        waiting = [secret for secret, made_us in known if now_us - made_us <= WAITS_US]
+        if not waiting:
+            raise FormError(
+                "no new authenticator waits for its first code in this session",
+                code="new-code",
+                clause=CLAUSE,
+                cure=f"ask for one (user/authenticator), scan it, and type a code of it; {STILL}",
+            )
+        for secret in waiting:
+            if any(step_of(secret, code, one, -1) is not None for one in (wall_us, now_us)):
+                return secret
+        raise FormError(
+            "that is not a code of the new authenticator",
+            code="new-code",
+            clause=CLAUSE,
+            cure=f"scan the picture, and type the six digits that the phone shows now; {STILL}",
+        )
+
+    def forget(self, session: bytes) -> None:
+        """One of the session's secrets is in force, and none of them waits any more."""
+        with self._guard:
+            self._waiting.pop(session, None)
