@@ -239,7 +239,8 @@ class FrameReadings:
 
     ``unread``: boxes that were found but left unread because the caller's ``wanted`` said that
     their text is settled. ``confirmed``: those in which one look gave the text that ``wanted``
-    expects there. ``refused``: boxes in which the reader's net saw no plate.
+    expects there. ``refused``: boxes in which the reader's net saw no plate. ``repeats``: the picture
+    is the one before it once more, which says nothing new; its boxes are in ``unread``.
     ``ms``: milliseconds by stage: shrink, find, decode, rectify, read, text.
     """
 
@@ -247,6 +248,7 @@ class FrameReadings:
     unread: tuple[PlateBox, ...] = ()
     confirmed: tuple[Confirmation, ...] = ()
     refused: tuple[PlateBox, ...] = ()
+    repeats: bool = False
     ms: Mapping[str, float] = field(repr=False, default_factory=dict)
 
 

@@ -122,12 +122,17 @@ class PlateReader:
         ``wanted`` (a tracker's ``wants_text``) is asked for each box; False leaves it unread, for the
         pass that it belongs to is settled; a text is that pass's, and one look that gives it is enough.
         With ``wanted`` the frames are a camera's, in order: where nothing moved since the detector last
-        looked, its boxes are used again; without it the frame is a picture of its own, and a plate in
+        looked, its boxes are used again, and a picture that is the one before it once more, as of a
+        stream that stalls, is not read; without it the frame is a picture of its own, and a plate in
         doubt is looked at in more cuts. A box in which the reader's net sees no plate is
         refused, by the card's ``[plate]``. Raises PictureError on an array of the wrong kind.
         """
         watch = Stopwatch()
         boxes = self._find(luma, lores, self._in_doubt, watch, None if wanted is None else self._scene)
+        if wanted is not None and self._scene.repeated:
+            no_plates = tuple(box for box in boxes if self._scene.refused(box))
+            plates = tuple(box for box in boxes if box not in no_plates)
+            return FrameReadings(readings=(), unread=plates, refused=no_plates, repeats=True, ms=watch.ms)
         readings, unread, confirmed, refused = [], [], [], []
         for box in boxes:
             if wanted is not None and self._scene.refused(box):

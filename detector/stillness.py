@@ -52,6 +52,7 @@ class StillScene:
         self._refused: list[_Refused] = []
         self._reused = 0
         self._moved = 0  # pictures in a row in which something did
+        self.repeated = False  # the picture asked about last is the one before it once more: noise differs
 
     @property
     def restless(self) -> bool:
@@ -70,6 +71,7 @@ class StillScene:
         before = self._newest
         same = before is not None and before.shape == cells.shape and self._frame_shape == frame_shape
         self._newest, self._frame_shape = cells, frame_shape
+        self.repeated = before is not None and same and np.array_equal(cells, before)
         if not same:
             self._cells = None
             self._refused.clear()

@@ -28,6 +28,7 @@ _FADING_PX = 30.0  # a narrower plate that drove away is out of sight for good
 _PARKED_PATIENCE_US = 8_000_000  # people and cars pass in front of a parked one
 _LONGEST_INTERVAL_US = 5_000_000
 _FRAGMENT_US = 1_000_000  # between what an edge cut off of a plate and the plate
+_STALLED_US = 1_000_000
 _DOUBLE_WIDTHS = 2.0  # how near a second box of a plate is, in its widths; two vehicles are farther apart
 
 
@@ -79,6 +80,7 @@ class Tracker:
         self._tracks: list[LiveTrack] = []
         self._next_id = 1
         self._now_us: int | None = None
+        self._fresh_us = 0  # the last frame that was not the one before it once more
         self._pace = Pace()
         self._spared: dict[PlateBox, LiveTrack] = {}
         self._meetings = Meetings()
@@ -110,8 +112,14 @@ class Tracker:
     ) -> TrackStep:
         """Takes one frame's plates; frame_shape: (H, W) of the full frame.
 
+        A picture that repeats the one before it is no sighting, so that a stream that stalls stops no
+        vehicle; after a second it is, for where nothing moves, a coding may leave the noise out.
         Raises ValueError when time falls.
         """
+        if seen.repeats and self._now_us is not None and time_us - self._fresh_us < _STALLED_US:
+            return TrackStep(ended=(), live=tuple(_live(track) for track in self._tracks))
+        if not seen.repeats:
+            self._fresh_us = time_us
         self._keep_time(time_us, frame_shape)
         sightings = [Sighting(sequence, time_us, reading.box, reading) for reading in seen.readings]
         sightings += [Sighting(sequence, time_us, box, None) for box in seen.unread]

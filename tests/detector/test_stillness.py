@@ -170,6 +170,27 @@ def test_frames_of_a_parked_scene_cost_neither_a_search_nor_a_look() -> None:
     assert (detector.asked, net.looks) == (2, 2)
 
 
+def test_a_picture_that_comes_once_more_is_known_by_its_noise() -> None:
+    scene = looked_at(street(0))
+    told = []
+    for picture in (street(0), street(1), street(1), street(1)[:-8], street(1)):
+        scene.boxes_of(picture, picture.shape)
+        told.append(scene.repeated)
+    assert told == [True, False, True, False, False]
+
+
+def test_a_picture_that_comes_once_more_is_not_read_once_more() -> None:
+    net = ScriptedReader(["7ABC123"])
+    card = replace(reader_card(), plate=PlateRules(bias=20.0, least=0.5))
+    reader = PlateReader(DrawnDetector(NET, [(QUAD, 0.9)]), FINDING, net, card)
+    frame = np.full((720, 1280), 90, np.uint8)
+    first = reader.read(frame, wanted=lambda box: True)
+    again = reader.read(frame, wanted=lambda box: True)
+    assert (len(first.readings), first.repeats) == (1, False)
+    assert (again.readings, len(again.unread), again.repeats) == ((), 1, True)
+    assert len(reader.read(frame).readings) == 1  # a picture of its own
+
+
 def test_a_scene_is_restless_once_something_moved_in_many_pictures_until_nothing_does() -> None:
     scene = looked_at(street())
     for step in range(RESTLESS):

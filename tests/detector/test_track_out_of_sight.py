@@ -8,7 +8,7 @@ import pytest
 from detector_twins import DECODING, box_at, evidence, frame, reading
 from tracker_twins import FLEET, Replay, near, texts
 
-from detector.plates import Evidence, PlateBox, PlateReading
+from detector.plates import Evidence, FrameReadings, PlateBox, PlateReading
 from detector.vote import Vote
 
 
@@ -180,6 +180,38 @@ def test_a_plate_that_never_came_near_is_less_sure_than_its_votes(width: float, 
     assert told is not None
     assert one.text.confidence == told.text.confidence
     assert (one.text.text, one.text.confidence >= 0.76) == (FLEET[0], sure)
+
+
+def again(seen: PlateReading) -> FrameReadings:
+    """What a reader says of a picture that is the one before it once more."""
+    return replace(frame(unread=[seen.box]), repeats=True)
+
+
+@pytest.mark.parametrize("stalled", [3, 9])
+def test_a_stream_that_stalls_stops_no_vehicle_and_counts_no_look_twice(stalled: int) -> None:
+    replay = Replay(fps=10)
+    for step in range(24):
+        misread = near("7ABC128", 300 + 40 * 7, 300)
+        x = 300 + 40 * step
+        if step == 7:
+            replay.show(frame(misread))
+        else:
+            replay.show(again(misread) if 7 < step < 7 + stalled else frame(near("7ABC123", x, 300)))
+    (one,) = replay.finish()
+    assert one.text.text == "7ABC123"
+    assert one.frames_seen == 24 - stalled + 1
+
+
+def test_a_parked_plate_in_a_picture_without_noise_stays_in_view() -> None:
+    replay = Replay(fps=2)
+    parked = near("7ABC123", 300, 300)
+    replay.show(frame(parked))
+    for _ in range(40):
+        told = replay.show(again(parked))
+    assert [one.pass_id for one in told.live] == [1]
+    replay.show(frame(parked))
+    (one,) = replay.finish()
+    assert one.last_us - one.first_us == 41 * replay.step_us
 
 
 def at_width(text: str, width: float) -> Evidence:
