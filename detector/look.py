@@ -64,7 +64,16 @@ class Looker:
         Raises DegenerateCornersError, and NetAnswerError where the net's columns come to no number.
         """
         patch = cut_patch(luma, corners, self.net.size, margin)
-        picture = normalized(patch.luma, self.card.patch)
+        columns, sureness, outputs = self._columns(patch.luma, watch)
+        return Look(patch, columns, best_path(columns), sureness, outputs)
+
+    def look_at(self, patch: U8, watch: Stopwatch) -> tuple[Labels, float]:
+        """The text that a patch of the net's size gives, and how sure it is. Raises NetAnswerError."""
+        columns, sureness, _ = self._columns(patch, watch)
+        return best_path(columns), sureness
+
+    def _columns(self, patch: U8, watch: Stopwatch) -> tuple[F64, float, dict[str, NetOutput]]:
+        picture = normalized(patch, self.card.patch)
         watch.lap("rectify")
         outputs = dict(self.net.invoke(picture))
         watch.lap("read")
@@ -73,7 +82,7 @@ class Looker:
         sureness = float(np.prod(columns.max(axis=1)))
         if not 0.0 <= sureness <= 1.0:  # one that is no number anywhere ends up here
             raise NetAnswerError(self.card.model.file, f"its columns come to a probability of {sureness:g}")
-        return Look(patch, columns, best_path(columns), sureness, outputs)
+        return columns, sureness, outputs
 
     def first(self, luma: U8, corners: Corners, watch: Stopwatch) -> Look:
         """The look with the margin of the first one. Raises what ``look`` raises."""

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from .card import ReaderCard
 from .ctc import Labels, beam_search
 from .errors import DegenerateCornersError
+from .flipped import is_flipped
 from .line_reader import LineReader, Pair
 from .look import Look, Looker, Stopwatch
 from .more_looks import more_cuts
@@ -27,7 +28,9 @@ F64 = NDArray[np.float64]
 CANDIDATES_A_LOOK = 6
 WORTH_NATS = 9.0  # a candidate this far behind the best of its look cannot win a vote back
 _HEAD_SMOOTHING = 1e-3
-CUT_TRUST = 0.4  # in the text of a box that runs out of the picture or behind something: ends may be missing
+CUT_TRUST = (
+    0.4  # in the text of a box that runs out of the picture, so that ends may be missing, or is flipped
+)
 # What a second look may move: beyond it the corners are the net's fancy, not the plate's.
 _LEAST_AREA, _MOST_AREA, _MOST_SHIFT = 0.35, 1.8, 0.35
 
@@ -105,7 +108,7 @@ class PatchReader:
         corners, looks = self._whole(luma, box, first, watch, doubt=lacks_strokes(first.path, [strokes]))
         patch = looks[-1].patch.luma
         strokes = min([strokes, *(count_thin(look.patch.luma, look.columns) for look in looks[1:])])
-        trust = CUT_TRUST if cut else 1.0
+        trust = CUT_TRUST if cut or is_flipped(self._looker, first, watch) else 1.0
         lines = self._lines.read(luma, box, first, watch, still=still, pair=pair)
         if lines is not None:
             trust *= lines.trust

@@ -24,16 +24,17 @@ from .plates import U8, Confirmation, Corners, Evidence, FrameReadings, PlateBox
 from .runtime import Net, TfliteNet
 from .stillness import StillScene
 from .vote import Decoding, Vote, spelt
+from .wholeness import Wholeness, signs_of_whole
 
 MODELS = Path(__file__).parent / "models"
 DETECTOR_CARD = "plate-detector.toml"
 READER_CARD = "plate-reader.toml"
-LETTERING = "lettering.toml"
+LETTERING, WHOLENESS = "lettering.toml", "wholeness.toml"
 KNOWN_PLATE, KNOWN_TEXT = MODELS / "known-plate.png", "1GRZ717"  # drawn by this project
 
 
 class PlateReader:
-    """Two nets and the array code around them. Not thread-safe: one reader a thread."""
+    """The nets and the array code around them. Not thread-safe: one reader a thread."""
 
     def __init__(
         self,
@@ -41,14 +42,16 @@ class PlateReader:
         finding: DetectorCard,
         reader: Net,
         reading: ReaderCard,
+        *,
         lettering: Lettering | None = None,
+        wholeness: Wholeness | None = None,
     ) -> None:
-        """lettering: doubts texts that are on no plate; None trusts all."""
+        """lettering doubts texts that are on no plate, wholeness those on a part of one; None trusts all."""
         self._detector = detector
         self._finding = finding
         self._patches = PatchReader(reader, reading)
         self._reading = reading
-        self._lettering = lettering
+        self._lettering, self._wholeness = lettering, wholeness
         self._scene = StillScene()
         doubtful = min(finding.find.threshold, finding.find.doubtful_from)
         self._in_doubt = replace(finding.find, threshold=doubtful)
@@ -62,14 +65,14 @@ class PlateReader:
         *,
         runtime: str | None = None,
         every_box_from: float | None = None,
-        lettering: bool = True,
+        doubt: bool = True,
     ) -> Self:
-        """Loads both nets from ``folder`` (default: the shipped ``detector/models``).
+        """Loads the nets from ``folder`` (default: the shipped ``detector/models``).
 
         ``runtime``: one of ``runtime.RUNTIMES``, by default the first that is installed.
         ``every_box_from``: a score from which every box is reported, regardless of the cards.
-        ``lettering``: whether texts that seem to be on no plate are doubted; a folder without a model of
-        its own for that takes the shipped one. Raises
+        ``doubt``: whether texts that seem to be on no plate, or on a part of one, are doubted; a folder
+        without models of its own for that takes the shipped ones. Raises
         MissingRuntimeError, MissingModelError, CardError, SwappedModelError, ModelShapeError and, for the
         shipped nets, NetAnswerError if they do not read what ``prove`` shows them.
         """
@@ -80,9 +83,12 @@ class PlateReader:
             finding = replace(finding, find=rules)
             reading = replace(reading, plate=replace(reading.plate, least=0.0))
         nets = (TfliteNet(card, threads=threads, runtime=runtime) for card in (finding, reading))
-        own = folder / LETTERING
-        model = Lettering.load(own if own.is_file() else MODELS / LETTERING) if lettering else None
-        reader = cls(next(nets), finding, next(nets), reading, model)
+        lettering, wholeness = None, None
+        if doubt:
+            own = {name: folder if (folder / name).is_file() else MODELS for name in (LETTERING, WHOLENESS)}
+            lettering = Lettering.load(own[LETTERING] / LETTERING)
+            wholeness = Wholeness.load(own[WHOLENESS] / WHOLENESS)
+        reader = cls(next(nets), finding, next(nets), reading, lettering=lettering, wholeness=wholeness)
         if folder == MODELS:
             reader.prove()
         return reader
@@ -226,26 +232,36 @@ class PlateReader:
 
     def lettering_signs(self, luma: U8, box: PlateBox, evidence: Evidence) -> NDArray[np.float64]:
         """What the model of lettering takes, float64 (N,). Raises DegenerateCornersError."""
-        return self._lettering_signs(cut_wide(luma, box), box, evidence)
+        return signs_of(cut_wide(luma, box), self._text_signs(box, evidence))
 
-    def _lettering_signs(self, wide: U8, box: PlateBox, evidence: Evidence) -> NDArray[np.float64]:
+    def wholeness_signs(self, luma: U8, box: PlateBox, evidence: Evidence) -> NDArray[np.float64]:
+        """What the model of whole plates takes, float64 (N,). Raises DegenerateCornersError."""
+        return signs_of_whole(cut_wide(luma, box), evidence.columns[0], self._text_signs(box, evidence))
+
+    def _text_signs(self, box: PlateBox, evidence: Evidence) -> TextSigns:
         text = spelt(evidence.paths[0])
         chances = evidence.jurisdiction.astype(np.float64)
         fits = self.decoding.prior.fits(text, chances) if text else 0.0
-        return signs_of(wide, TextSigns(text=text, fits=fits, box=box))
+        return TextSigns(text=text, fits=fits, box=box)
 
     def _trusted(self, luma: U8, sight: Sight) -> Sight:
         """The sight, with less trust if its text seems to be on no plate, or on a part of one."""
         evidence = sight.evidence
-        if self._lettering is None or evidence.trust < 1.0 or not evidence.paths[0]:
+        if (self._lettering is None and self._wholeness is None) or evidence.trust < 1.0:
+            return sight
+        if not evidence.paths[0]:
             return sight
         box = PlateBox(corners=sight.corners, confidence=evidence.score)
-        wide = cut_wide(luma, box)
-        plate = self._lettering.trust(self._lettering_signs(wide, box, evidence))
-        trust = plate * (CUT_TRUST if hides_an_end(wide, box.aspect) else 1.0)
-        if trust == 1.0:
+        wide, signs = cut_wide(luma, box), self._text_signs(box, evidence)
+        plate, whole = 1.0, CUT_TRUST if hides_an_end(wide, box.aspect) else 1.0
+        if self._lettering is not None:
+            plate = self._lettering.trust(signs_of(wide, signs))
+        if self._wholeness is not None:
+            whole *= self._wholeness.trust(signs_of_whole(wide, evidence.columns[0], signs))
+        if plate * whole == 1.0:
             return sight
-        return replace(sight, evidence=replace(evidence, trust=trust), plateness=sight.plateness * plate)
+        evidence = replace(evidence, trust=plate * whole)
+        return replace(sight, evidence=evidence, plateness=sight.plateness * plate)
 
     def _reading_of(
         self, box: PlateBox, sight: Sight, before: Mapping[str, float], watch: Stopwatch

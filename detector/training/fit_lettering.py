@@ -80,7 +80,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--count", type=int, default=700, help="rendered words, and as many plates")
     parser.add_argument("--seed", type=int, default=99)
     arguments = parser.parse_args(argv)
-    reader = PlateReader.from_models(arguments.models, lettering=False)
+    reader = PlateReader.from_models(arguments.models, doubt=False)
     values: list[F64] = []
     plate: list[bool] = []
     weight: list[float] = []

@@ -24,7 +24,7 @@ SEED = 4321  # other words in other faces than the model was fitted on
 @pytest.fixture(scope="module")
 def trusting() -> PlateReader:
     """The same nets without the model of lettering."""
-    return PlateReader.from_models(lettering=False)
+    return PlateReader.from_models(doubt=False)
 
 
 def words(count: int) -> list[np.ndarray]:

@@ -42,7 +42,7 @@ def test_a_whole_plate_and_a_wider_format_are_left_alone() -> None:
 
 @pytest.mark.slow
 def test_the_text_that_a_post_leaves_is_hardly_ever_sure(shipped: PlateReader) -> None:
-    trusting = PlateReader.from_models(lettering=False)
+    trusting = PlateReader.from_models(doubt=False)
     sure = {(hidden, trusted): 0 for hidden in (False, True) for trusted in (False, True)}
     for number in range(24):
         rng = np.random.default_rng([SEED, number])

@@ -30,9 +30,10 @@ from detector.card import DetectorCard, ReaderCard
 from detector.errors import DetectorError
 from detector.find import plan_letterbox
 from detector.lettering import Lettering
-from detector.reader import DETECTOR_CARD, LETTERING, MODELS, READER_CARD, PlateReader
+from detector.reader import DETECTOR_CARD, LETTERING, MODELS, READER_CARD, WHOLENESS, PlateReader
 from detector.runtime import RUNTIMES, Net, NetOutput, TfliteNet
 from detector.track import Tracker
+from detector.wholeness import Wholeness
 from hw.camera_replay import FolderReel
 from hw.errors import BrokenFrameError, HardwareError
 
@@ -110,8 +111,9 @@ class Bench:
         self.runtime = nets[0].runtime
         self.counted = [CountedNet(net) for net in nets]
         self.bare = [BareNet(MODELS / card.model.file, self.runtime) for card in (finding, reading)]
-        lettering = Lettering.load(MODELS / LETTERING)
-        self.reader = PlateReader(self.counted[0], finding, self.counted[1], reading, lettering)
+        lettering, wholeness = Lettering.load(MODELS / LETTERING), Wholeness.load(MODELS / WHOLENESS)
+        first, second = self.counted
+        self.reader = PlateReader(first, finding, second, reading, lettering=lettering, wholeness=wholeness)
 
     def measure(self, lumas: list[NDArray[np.uint8]], rounds: int, *, small_stream: bool = False) -> Figures:
         """lumas: uint8 (H, W), in their order in time."""

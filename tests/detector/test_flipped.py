@@ -1,0 +1,82 @@
+"""A plate in a mirror or upside down is not sure; one whose characters read the same either way stays so."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pytest
+from detector_twins import column_logits, reader_card
+from numpy.typing import NDArray
+
+from detector import ocr
+from detector.flipped import is_flipped
+from detector.look import Looker, Stopwatch
+from detector.reader import PlateReader
+from detector.runtime import NetOutput
+from detector.training.render.patches import photograph
+from detector.training.render.plates import render_plate
+
+SEED = 8642
+PICTURE = np.full((192, 320), 90, np.uint8)
+CORNERS = ((100.0, 60.0), (160.0, 60.0), (160.0, 90.0), (100.0, 90.0))
+UNSURE, SURE = 4.0, 8.0
+
+
+class Looks:
+    """A reader net that gives the texts of a script, each as sure as the script says."""
+
+    size = (48, 144)
+
+    def __init__(self, *script: tuple[str, float]) -> None:
+        self.script = list(script)
+
+    def invoke(self, luma: NDArray[np.uint8]) -> Mapping[str, NetOutput]:
+        assert luma.shape == self.size
+        text, sure = self.script.pop(0)
+        return {"columns": NetOutput(column_logits(text, sure=sure))}
+
+
+@pytest.mark.parametrize(
+    ("script", "flipped"),
+    [
+        pytest.param([("ST88MA", UNSURE), ("4N3972", SURE)], True, id="mirrored"),
+        pytest.param([("8EZ9XS", UNSURE), ("SXES38", SURE), ("6X6Z38", SURE)], True, id="turned"),
+        pytest.param([("4T88MA", UNSURE), ("4N3972", SURE)], True, id="mirrored, but for one character"),
+        pytest.param([("ST88XA", SURE), ("4N3972", SURE), ("VW88L5", SURE)], False, id="no surer flipped"),
+        pytest.param([("HINOTAX", UNSURE), ("XATOIIH", SURE), ("XVLONIH", SURE)], False, id="alike"),
+        pytest.param([("7ABC123", UNSURE)], False, id="characters that no mirror shows"),
+        pytest.param([("ST8A", UNSURE), ("47", SURE), ("47", SURE)], False, id="too short when flipped"),
+        pytest.param([("ST", UNSURE)], False, id="too short to say"),
+    ],
+)
+def test_a_text_is_a_flipped_one_if_the_patch_flipped_back_gives_a_surer_one(
+    script: list[tuple[str, float]], flipped: bool
+) -> None:
+    net, watch = Looks(*script), Stopwatch()
+    looker = Looker(net, reader_card())
+    assert is_flipped(looker, looker.first(PICTURE, CORNERS, watch), watch) == flipped
+    assert not net.script, "as many looks as that takes, and no more"
+
+
+@pytest.mark.slow
+def test_a_plate_in_a_mirror_is_seldom_sure(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader = PlateReader.from_models(doubt=False)
+
+    def sure(*, mirrored: bool) -> int:
+        told = 0
+        for number in range(40):
+            rng = np.random.default_rng([SEED, number])
+            plate = render_plate(rng, jurisdiction="US")
+            picture, _ = photograph(rng, plate, infrared=False, width=float(rng.uniform(100, 160)))
+            shown = np.ascontiguousarray(picture[:, ::-1] if mirrored else picture)
+            readings = reader.read(shown, wanted=lambda _box: True).readings
+            told += any(one.confidence >= reader.report_from for one in readings)
+        return told
+
+    doubted, whole = sure(mirrored=True), sure(mirrored=False)
+    monkeypatch.setattr(ocr, "is_flipped", lambda _looker, _look, _watch: False)
+    trusted, whole_trusted = sure(mirrored=True), sure(mirrored=False)
+    assert trusted >= 6, "without the look at the flipped patch such texts are sure"
+    assert doubted <= trusted / 2
+    assert whole >= whole_trusted - 1
