@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, cast
@@ -13,9 +14,9 @@ from sync.department.desk.changes.calls import DecideForm
 from sync.department.desk.documents.lists import ListForm, ListLine, Pushed
 from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.journal.change_entries import ChangeProposed, DocumentSigned
-from sync.department.policy.refusals import DeskRefusal
+from sync.department.policy.refusals import DeskRefusal, NotYetError
 from sync.department.units.hot_lists import held_list
-from sync.hot_lists.entry import key_of
+from sync.hot_lists.entry import ListEntry, key_of
 
 Tokens = Callable[[str], str]
 BODY = b"Stolen;CA;7XKR219;;\nStolen;CA;7XKR21?;;\nimmigration;CA;8ABC123;;\n"
@@ -134,5 +135,52 @@ def test_a_second_person_sees_what_goes_from_the_list_that_is_out(department: De
     decide = DecideForm(proposal=proposal, granted=True, reason="known to me")
     department.call("change/approve", department.logon("chief"), decide)
     pushed(department, replace(FORM, body=body(*range(21))))  # a list that is newer than what was approved
-    with pytest.raises(DeskRefusal, match="another version"):
+    with pytest.raises(DeskRefusal, match="what the second person saw"):
         department.call("hotlist/push", department.logon("super"), replace(exchanged, approval=proposal))
+
+
+def test_a_reason_that_is_typed_like_the_change_approves_no_other_one(department: Department) -> None:
+    """The proposer's own words stand beside what the list changes."""
+    pushed(department, replace(FORM, body=body(*range(20))))
+    trick = "daily; 1 removed and 0 added since version 2"
+    form = replace(FORM, body=body(*range(1, 20)), reason=trick)
+    made = department.call("hotlist/push", department.logon("super"), replace(form, propose=True))
+    assert isinstance(made, Pushed)
+    decide = DecideForm(proposal=made.proposal, granted=True, reason="known to me")
+    department.call("change/approve", department.logon("chief"), decide)
+    pushed(department, replace(FORM, body=body(*range(20)), reason="the next extract"))  # version 2
+    with pytest.raises(DeskRefusal, match="what the second person saw"):
+        department.call("hotlist/push", department.logon("super"), replace(form, approval=made.proposal))
+
+
+def test_a_long_list_is_read_while_everybody_else_works_on(
+    department: Department, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look-up is made while the list that is out is compared; a version that comes meanwhile is seen."""
+    pushed(department, FORM)
+    other, front = department.logon("comm1"), department.front
+    done: list[object] = []
+
+    def meanwhile(work: Callable[[], object]) -> None:
+        thread = threading.Thread(target=lambda: done.append(work()))
+        thread.start()
+        thread.join(60)  # without the mend it waits for this call
+
+    def slow(list_id: str) -> list[ListEntry]:
+        meanwhile(lambda: department.call("inquiry/mine", other, NothingForm()))
+        return front.list_entries(list_id)
+
+    form = replace(FORM, body=BODY + b"Stolen;CA;8XYZ123;;\n", propose=True)
+    monkeypatch.setattr(department, "front", replace(front, list_entries=slow))
+    department.call("hotlist/push", department.logon("super"), form)
+    assert len(done) == 1
+
+    def overtaken(list_id: str) -> list[ListEntry]:
+        monkeypatch.setattr(department, "front", front)
+        meanwhile(lambda: pushed(department, replace(FORM, body=BODY + b"Stolen;CA;8XYZ124;;\n")))
+        return front.list_entries(list_id)
+
+    token = department.logon("super")
+    monkeypatch.setattr(department, "front", replace(front, list_entries=overtaken))
+    with pytest.raises(NotYetError, match="while this one was read"):
+        department.call("hotlist/push", token, replace(form, hours=23))

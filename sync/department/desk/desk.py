@@ -12,7 +12,7 @@ import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeAlias, TypeVar
+from typing import NoReturn, TypeAlias, TypeVar
 
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -184,6 +184,15 @@ class Desk(LogState):
     def demand(self, token: str, call: Call) -> None:
         """The role first: enters a refusal alone. Raises DeskRefusal."""
         self.act(token, call, lambda _caller: ([], lambda _entries: None))
+
+    def refuse(self, token: str, call: Call, refusal: DeskRefusal) -> NoReturn:
+        """Enter why a call is refused that was looked at before, and raise it."""
+
+        def decide(_caller: Caller) -> Plan[None]:
+            raise refusal
+
+        self.act(token, call, decide)
+        raise refusal
 
     def still(self, token: str, call: Call) -> Caller:
         """Whether a session may continue a call that it began: no entry, and no use of the session.

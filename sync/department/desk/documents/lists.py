@@ -21,7 +21,7 @@ from sync.department.journal.change_entries import ChangeProposed, DocumentSigne
 from sync.department.journal.entries import Entry, LogRead
 from sync.department.journal.made_by import LOCAL
 from sync.department.policy.policy import Policy
-from sync.department.policy.refusals import FormError, demand, refuse_each
+from sync.department.policy.refusals import FormError, NotYetError, demand, refuse_each
 from sync.department.policy.roles import Call
 from sync.department.units.hot_lists import Offer, Published
 from sync.errors import InvalidInputError
@@ -90,16 +90,23 @@ class ListLine:
 def push(front: DeskContext, token: str, form: ListForm) -> Pushed:
     """Import a list, and sign and offer its next version. The entry comes first."""
     desk = front.desk
-    digest = hashlib.sha256(form.body).digest()
+    desk.demand(token, Call.DOCUMENT_SIGN)
+    digest, policy = hashlib.sha256(form.body).digest(), desk.policy_document
+    try:  # a long list takes seconds, in which everybody else works on: nothing is held yet
+        made, version = imported(desk, form, desk.now_us()), _version(front, form.list_id)
+        change = _change(front, form.list_id, version, made)
+    except FormError as refusal:
+        desk.refuse(token, Call.DOCUMENT_SIGN, refusal)
+    name, words = head_name(form.list_id), f"; {change}; SHA-256 {digest.hex()[:16]}; {form.reason}"
 
-    def plan(caller: Caller) -> Plan[tuple[Entry, int, ImportedList, bool]]:
-        made = imported(desk, form, caller.at_us)
-        name = head_name(form.list_id)
-        change = _change(front, form.list_id, made)
+    def plan(caller: Caller) -> Plan[tuple[Entry, int, bool]]:
+        if (policy, version) != (desk.policy_document, _version(front, form.list_id)):
+            what = "another version of the list or of the policy came out while this one was read"
+            raise NotYetError(what, code="list", clause=CLAUSE, cure="try again")
         wanted = changes.WantedChange(
             call="hotlist/push",
             about=name,
-            summary=f"{name}: {made.summary()}; {change}; SHA-256 {digest.hex()[:16]}; {form.reason}",
+            summary=f"{name}: {made.summary()}{words}",
             user=caller.user,
             now_us=caller.at_us,
         )
@@ -107,10 +114,10 @@ def push(front: DeskContext, token: str, form: ListForm) -> Pushed:
             desk.policy, desk.book.changes, desk.book.roster, form, wanted, needed=True
         )
         if isinstance(second, ChangeProposed):
-            return [second], lambda entries: (entries[0], caller.at_us, made, True)
+            return [second], lambda entries: (entries[0], caller.at_us, True)
         demand(
-            not second or change in _approved_words(desk, form.approval),
-            "another version of the list went out since the second person saw this one",
+            not second or _approved_words(desk, form.approval).endswith(words),
+            "what the second person saw of this list is not what would go out now",
             code="list",
             clause=CLAUSE,
             cure="propose it again",
@@ -126,11 +133,10 @@ def push(front: DeskContext, token: str, form: ListForm) -> Pushed:
         return [*second, _summarize(form, made), note], lambda entries: (
             entries[-1],
             caller.at_us,
-            made,
             False,
         )
 
-    entry, at_us, made, proposed = desk.act(token, Call.DOCUMENT_SIGN, plan)
+    entry, at_us, proposed = desk.act(token, Call.DOCUMENT_SIGN, plan)
     if proposed:
         return _pushed(form, made, None, entry=-1, proposal=entry.sequence)
     offer = Offer(
@@ -179,14 +185,18 @@ def _line(head: ListHead, now_us: int) -> ListLine:
     )
 
 
-def _change(front: DeskContext, list_id: str, made: ImportedList) -> str:
+def _version(front: DeskContext, list_id: str) -> int:
+    """The version of a list that is out; 0 for none."""
+    return next((one.sequence for one in front.lists_out() if one.list_id == list_id), 0)
+
+
+def _change(front: DeskContext, list_id: str, version: int, made: ImportedList) -> str:
     """What a list changes of the one that is out, for the second person and for the log; no plate."""
-    out = next((one for one in front.lists_out() if one.list_id == list_id), None)
-    if out is None:
+    if not version:
         return "the first version"
     old, new = ({one.to_bytes() for one in of} for of in (front.list_entries(list_id), made.entries))
     gone = len(old - new)
-    text = f"{gone} removed and {len(new - old)} added since version {out.sequence}"
+    text = f"{gone} removed and {len(new - old)} added since version {version}"
     much = MUCH_GONE * gone > len(old)
     return f"{text}: more than a tenth of the list goes, is the file whole?" if much else text
 
