@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import smtplib
@@ -36,7 +37,11 @@ from sync.department.ground.department_time import Clocks, DepartmentTime
 from sync.department.ground.home import load_ed25519
 from sync.department.ground.settings import Settings
 from sync.department.journal import named_administrator
+from sync.department.journal.entries import PROOFS_OF_ONE, AccessLogOpened
 from sync.department.journal.machine_entries import AdministratorNamed
+from sync.department.journal.second_hands import UnsignedError
+from sync.department.journal.signed_log import SignedLog
+from sync.department.journal.signers import SIGNER_KINDS
 from sync.department.policy.refusals import DeskRefusal
 from sync.department.server import naming, notify
 from sync.department.server.daily import notify_people
@@ -292,6 +297,7 @@ FORGED: tuple[Callable[[Department], AdministratorNamed], ...] = (
     lambda department: third(department, OFFICES[0]),
     lambda department: third(department, *OFFICES[:2], log_size=department.desk.log.size() + 1),
     lambda department: third(department, *OFFICES[:2], at_us=department.clock.us - 15 * DAY_US),
+    lambda department: third(department, *OFFICES[:2], at_us=0),
 )
 
 
@@ -302,6 +308,22 @@ def test_verify_names_each_administrator_whom_the_offices_did_not_name(departmen
     entries = [root.write(forged(department), root.stamp("system")) for forged in FORGED]
     named = problems(department)
     assert [int(one.removeprefix("entry ").partition(":")[0]) for one in named] == entries
+
+
+@pytest.mark.parametrize("seen", [False, True])
+def test_in_an_older_log_a_statement_had_no_date(department: Department, *, seen: bool) -> None:
+    """Until the first entry of a form that came after the date: a paper from a drawer has no force then."""
+    Root(department).write(third(department, *OFFICES[:2], at_us=0), Root(department).stamp("system"))
+    older = SignedLog()
+    first, *others, named = department.desk.log.entries()
+    assert isinstance(first.note, AccessLogOpened)
+    older.judge(replace(first, note=replace(first.note, signs=PROOFS_OF_ONE)))
+    for entry in others:
+        if entry.note.KIND in SIGNER_KINDS:
+            older.judge(entry)
+    older.signers.second.seen_by_two = seen
+    with pytest.raises(UnsignedError, match="was over") if seen else contextlib.nullcontext():
+        older.judge(named)
 
 
 # notices -----------------------------------------------------------------------------------------------

@@ -86,8 +86,9 @@ class AccessLogOpened(Note):
 
     `signs`: from `ALL_SIGNED` on, everything in it that a person made must be signed; in an older log a kind
     must be from its first signed entry on. From `GRANTS_BY_TWO` on, two people give a grant that can destroy.
-    From `PROOFS_OF_ONE` on, a fresh proof is of one call, once. From `SEEN_BY_TWO` on, two people
-    sign a configuration of units, and who approves a sharing says what the agency is.
+    From `PROOFS_OF_ONE` on, a fresh proof is of one call, once. From `SEEN_BY_TWO` on, two people sign a
+    configuration of units, who approves a sharing says what the agency is, and the offices' statement of an
+    administrator has a date.
     """
 
     KIND: ClassVar[str] = "log_opened"

@@ -50,6 +50,11 @@ class _File:
     signatures: tuple[bytes, ...]
 
 
+def is_over(statement: AdministratorStatement, at_us: int, *, dated: bool) -> bool:
+    """Whether a statement has no force then. `dated`: one without a date has none."""
+    return (dated or statement.at_us > 0) and not 0 <= at_us - statement.at_us < ENDS_US
+
+
 def unsigned(statement: AdministratorStatement) -> bytes:
     """A statement as an unsigned file."""
     return to_bytes(_File(statement=to_bytes(statement), signatures=()))

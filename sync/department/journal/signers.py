@@ -335,7 +335,7 @@ class Signers:
             raise UnsignedError("the offices' statement names another root file or person")
         if not self.named_at < said.log_size <= entry.sequence:
             raise UnsignedError("the offices' statement was used before")
-        if said.at_us and not 0 <= entry.stamp.at_us - said.at_us < named_administrator.ENDS_US:
+        if named_administrator.is_over(said, entry.stamp.at_us, dated=self.second.seen_by_two):
             raise UnsignedError("the offices' statement was over")
         if len(named_administrator.signers(self.root, said, signatures)) < root_file.THRESHOLD:
             raise UnsignedError("fewer than two offices signed the statement")

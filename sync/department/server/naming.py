@@ -14,8 +14,8 @@ from sync.department.desk.people.calls import HandedOver
 from sync.department.journal.entries import AccountSet
 from sync.department.journal.machine_entries import AdministratorNamed
 from sync.department.journal.named_administrator import (
-    ENDS_US,
     AdministratorStatement,
+    is_over,
     parse,
     signers,
     unsigned,
@@ -60,7 +60,7 @@ def name_administrator(desk: Desk, data: bytes) -> HandedOver:
         for one in desk.log.entries(statement.log_size, kinds=(AdministratorNamed.KIND,))
     ):
         raise RecordError("an administrator was named since", where="statement", cure="draft it again")
-    if not 0 <= desk.now_us() - statement.at_us < ENDS_US:
+    if is_over(statement, desk.now_us(), dated=True):
         raise RecordError("was not drafted in the last 14 days", where="statement", cure="draft it again")
     notes = [AdministratorNamed(user=statement.user, statement=data)]
     before = [
