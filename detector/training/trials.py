@@ -22,6 +22,7 @@ from ..reader import MODELS, PlateReader
 from .metrics import folded
 from .render import camera
 from .render.lettering import bare_word, board
+from .render.obstacles import hidden_behind
 from .render.patches import develop
 from .render.surfaces import vehicle_surface
 
@@ -32,13 +33,18 @@ SIZE = (360, 640)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
-    """One kind. draw: the plate or what is none; width: of it, px; blur: as a share of the width."""
+    """One kind. draw: the plate or what is none; width: of it, px; blur: as a share of the width.
+
+    behind: names of OBSTACLES, one of which hides a part of it; mirrored: as a mirror shows it.
+    """
 
     draw: Callable[[Rng], RenderedPlate]
     width: tuple[float, float] = (110.0, 180.0)
     blur: float = 0.0
     yaw: tuple[float, float] = (-0.25, 0.25)
     plain: bool = True
+    behind: tuple[str, ...] = ()
+    mirrored: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +87,13 @@ KINDS: dict[str, Kind] = {
     "blur, 2 %": Kind(draw=_state, blur=0.02),
     "blur, 3 %": Kind(draw=_state, blur=0.03),
     "steep": Kind(draw=_any, yaw=(0.8, 1.1)),
+    "end hidden": Kind(draw=_any, behind=("first", "last")),
+    "post": Kind(draw=_any, behind=("middle", "thin post")),
+    "hook or hand": Kind(draw=_any, behind=("hook", "ball", "hand", "rack")),
+    "tape or dirt": Kind(draw=_any, behind=("tape", "leaf", "dirt")),
+    "glare or snow": Kind(draw=_any, behind=("glare", "snow", "frame")),
+    "black bar": Kind(draw=_any, behind=("bar",)),
+    "mirrored": Kind(draw=_any, mirrored=True),
 }
 
 
@@ -90,6 +103,8 @@ def draw_picture(rng: Rng, kind: Kind) -> tuple[Luma, str]:
     quad = _quad(rng, plate, float(rng.uniform(*kind.width)), float(rng.uniform(*kind.yaw)))
     scene = vehicle_surface(rng, SIZE, quad)
     scene = camera.place(scene, plate.luma, plate.alpha, plate.corners, quad)
+    if kind.behind:
+        scene = hidden_behind(rng, scene, quad, str(rng.choice(kind.behind)))
     wide = float(np.ptp(quad[:, 0]))
     if kind.blur:
         turn = rng.uniform(0, np.pi)
@@ -97,6 +112,8 @@ def draw_picture(rng: Rng, kind: Kind) -> tuple[Luma, str]:
         scene = camera.motion_blur(scene, float(smear * np.cos(turn)), float(smear * np.sin(turn)))
     if not kind.plain:
         scene = develop(rng, scene, quad, infrared=False)
+    if kind.mirrored:
+        scene = np.ascontiguousarray(scene[:, ::-1])
     return camera.jpeg(camera.sensor_noise(rng, scene, 200.0), 85), plate.text
 
 
