@@ -10,7 +10,7 @@ import pytest
 from detector.training.fit_wholeness import fitted, model_text
 from detector.training.render.obstacles import OBSTACLES, hidden_behind
 from detector.training.trees import boosted
-from detector.training.wholeness_samples import WholenessSample
+from detector.training.wholeness_samples import WholenessSample, WholenessSamples
 from detector.wholeness import SIGNS, Wholeness
 
 QUAD = np.array([(120.0, 80.0), (280.0, 80.0), (280.0, 160.0), (120.0, 160.0)])
@@ -65,3 +65,12 @@ def test_a_model_is_read_as_it_was_fitted(tmp_path: Path) -> None:
     trust = np.array([model.trust(signs) for signs in table])
     assert (trust[right] >= 0.76).mean() > 0.95
     assert (trust[~right] >= 0.76).mean() < 0.5
+
+
+def test_samples_are_drawn_without_any_real_picture_too(tmp_path: Path) -> None:
+    samples = WholenessSamples(tmp_path, "train")
+    drawn = [samples.draw(np.random.default_rng([6, number])) for number in range(14)]
+    told = [one for one in drawn if one is not None]
+    assert {one.right for one in told} == {True, False}
+    assert all(one.signs.shape == (SIGNS,) for one in told)
+    assert not any(one.plain and not one.right for one in told), "a misread whole plate is left out"
