@@ -58,9 +58,9 @@ def test_a_restart_judges_as_before_whatever_was_a_snapshot(
     try:
         assert again.head()[0] > max(entries)
         for entry in entries:
-            again.demand_signed(entry)
+            again.demand_signed(entry, 0)
         with pytest.raises(UnsignedError, match="not followed"):
-            again.demand_signed(again.head()[0])
+            again.demand_signed(again.head()[0], 0)
     finally:
         again.close()
 
@@ -122,13 +122,13 @@ def test_a_signature_that_was_used_before_the_restart_is_refused_after_it(
         assert size <= replayed
         again.follow(log.part(size, log.size()), lambda _first, _last: {})
         with pytest.raises(UnsignedError, match="used before"):
-            again.demand_signed(replayed)
+            again.demand_signed(replayed, 0)
     finally:
         again.close()
     again = opened_again(department)
     try:
         with pytest.raises(UnsignedError, match="used before"):
-            again.demand_signed(replayed)
+            again.demand_signed(replayed, 0)
     finally:
         again.close()
 
@@ -157,7 +157,7 @@ def test_a_state_of_another_version_is_followed_again_from_the_first_entry(
     try:
         assert again.head()[0] == 0
         again.follow(log.part(0, log.size()), lambda _first, _last: {})
-        again.demand_signed(entry)
+        again.demand_signed(entry, 0)
     finally:
         again.close()
 

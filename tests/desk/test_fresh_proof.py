@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Callable
 from dataclasses import replace
@@ -399,6 +400,27 @@ def test_the_key_of_a_session_exports_nothing_without_its_person(
     token = browser(department, "super")
     department.clock.step(15 * MINUTE_US)
     demand_named(department, root, token, form, "", "super made no proof for it")
+
+
+@pytest.mark.parametrize(("late_us", "opens"), [(25 * MINUTE_US, True), (25 * MINUTE_US + 1, False)])
+def test_an_export_that_root_dates_back_to_the_logon_opens_nothing(
+    department: Department, late_us: int, *, opens: bool
+) -> None:
+    """The key service goes by its own clock, and grants ten minutes between it and the department's."""
+    form, root = export_of(department), Root(department)
+    token = browser(department, "super")
+    key, stamp = read_token(token).key, root.stamp("super", digest_of(token))
+    assert key is not None
+    held = department.desk.book.holds.placed[form.hold].note
+    assert isinstance(held, HoldPlaced)
+    opened_us = department.desk.book.signers.sessions[digest_of(token)].from_us
+    department.clock.us = opened_us + late_us
+    signed = sign_call(key, department.desk.log.log_id, "super", "hold/export", form, stamp.at_us)
+    export = root.write(_access("export", form.ground, held.reads, held.number, -1), stamp, signed)
+    (stored, *_) = department.front.vault.stored(held.access)
+    cover, why = department.desk.covered(export), "its person made no proof for it, and logged on too long"
+    with contextlib.nullcontext() if opens else pytest.raises(DeskRefusal, match=why):
+        department.front.door.open_held(cover, held.access, stored.log_id, [stored.row])
 
 
 def test_a_code_typed_once_exports_once(department: Department) -> None:

@@ -50,7 +50,7 @@ from sync.department.journal.sharing_entries import ShareDecided
 from sync.department.journal.signed_forms import NamedAlert, OpenedRecords, Waiting
 from sync.department.journal.signed_log import SignedLog
 from sync.department.journal.signers import SIGNER_KINDS
-from sync.department.journal.statements import Statement
+from sync.department.journal.statements import Statement, said_in
 from sync.department.journal.unit_logs import LogsOfUnits
 from sync.root_file import Root
 
@@ -93,10 +93,14 @@ LOST = "the log does not continue the one that was followed"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgedAccess:
-    """Why an access does not count as its person's, empty if it does; and when it was made."""
+    """Why an access does not count as its person's, empty if it does; and when it was made.
+
+    `unproven_until_us`: see `PersonProofs.unproven_until`.
+    """
 
     reason: str
     at_us: int
+    unproven_until_us: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -300,14 +304,16 @@ class FollowedLog:
             judged = known.judged.get(sequence)
             raise UnsignedError((judged.reason if judged else "") or "the release was not followed")
 
-    def demand_signed(self, sequence: int) -> None:
-        """An access that its person signed. Raises UnsignedError."""
+    def demand_signed(self, sequence: int, now_us: int) -> None:
+        """An access that its person signed, and proved where it must be. Raises UnsignedError."""
         known = self._known()
         judged = known.judged.get(sequence)
         if judged is None:
             raise UnsignedError("the entry is more than an hour old, or was not followed")
         if judged.reason:
             raise UnsignedError(judged.reason)
+        if 0 < judged.unproven_until_us < now_us:
+            raise UnsignedError("its person made no proof for it, and logged on too long ago")
         if sequence in known.signed.unjudged:
             raise UnsignedError("no second person was asked to judge it")
 
@@ -344,7 +350,17 @@ def _judge(known: Followed, entry: Entry) -> None:
         if entry.stamp.at_us - known.judged[first].at_us < JUDGED_US:
             break
         del known.judged[first]
-    known.judged[entry.sequence] = JudgedAccess(reason=reason, at_us=entry.stamp.at_us)
+    known.judged[entry.sequence] = JudgedAccess(
+        reason=reason, at_us=entry.stamp.at_us, unproven_until_us=_unproven_until(known, entry)
+    )
+
+
+def _unproven_until(known: Followed, entry: Entry) -> int:
+    signers = known.signed.signers
+    session = signers.sessions.get(entry.stamp.session)
+    if session is None or not (entry.signed and isinstance(entry.note, Access)):
+        return 0
+    return signers.proven.unproven_until(entry, said_in(entry.signed), session.from_us)
 
 
 def _result_of(known: Followed, entry: Entry) -> Result:

@@ -254,7 +254,7 @@ class GuardedKeys:
             raise _no(f"the entry is dated {span} before a tree head that lacks it", "old-cover")
         self._continue(cover, head, now, witnessed=witnessed)
         if kind is Access:
-            self._demand_signed(sequence, stamp.user)
+            self._demand_signed(sequence, stamp.user, now)
         self._opened.add_opened(cover.sequence, merkle.leaf_hash(cover.leaf), witnessed=witnessed, at_us=now)
         key = hashlib.sha256(cover.leaf).digest()
         return note, f"entry {sequence} {key.hex()[:16]} of {stamp.user}", entry
@@ -302,9 +302,9 @@ class GuardedKeys:
         except StorageError as error:
             raise _no(f"the entries shown are not valid: {type(error).__name__}", "cover") from None
 
-    def _demand_signed(self, sequence: int, user: str) -> None:
+    def _demand_signed(self, sequence: int, user: str, now_us: int) -> None:
         try:
-            self._followed.demand_signed(sequence)
+            self._followed.demand_signed(sequence, now_us)
         except UnsignedError as error:
             raise _no(f"entry {sequence} is not proven to be {user}'s: {error}", "unsigned") from None
 

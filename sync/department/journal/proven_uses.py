@@ -133,6 +133,13 @@ class PersonProofs:
             raise UnsignedError("the proof was made at another time")
         self.made[number] = replace(proof, by=by)
 
+    def unproven_until(self, entry: Entry, said: Statement, opened_us: int) -> int:
+        """Until when an entry opens anything whose person made no proof for it: judged by who opens, for its
+        own time is what root wrote. 0: it needs none, or has one."""
+        if not self.once or self.named(entry.stamp)[1] is not None or not needs_proof(said, entry.note):
+            return 0
+        return opened_us + LONGEST_US + statements.SIGNED_WITHIN_US
+
 
 def needs_proof(said: Statement, note: Note) -> bool:
     """Whether this entry of a call needs a proof whatever the state of the desk is: all but a proposal, which
