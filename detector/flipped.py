@@ -20,22 +20,21 @@ _SURER = 1.1  # the flipped patch; as sure are some words that consist of such c
 def is_flipped(looker: Looker, look: Look, watch: Stopwatch) -> bool:
     """Whether the patch of a look shows a plate as a mirror does, or turned by 180 degrees.
 
-    Only a text that may be a flipped one's costs a look: a fifth of all are tried as mirrored, few as turned.
-    Raises NetAnswerError.
+    Only a text that may be a flipped one's costs a look: a fifth of all are tried either way. Raises
+    NetAnswerError.
     """
     if len(look.path) < _LEAST:
         return False
-    luma, clear = look.patch.luma, _count(look.path, _NEVER_MIRRORED)
-    if clear <= 1 and _reads_better(looker.look_at(luma[:, ::-1], watch), look, clear, _NEVER_MIRRORED):
-        return True
-    if _count(look.path, _NEVER_TURNED):
-        return False
-    return _reads_better(looker.look_at(luma[::-1, ::-1], watch), look, 0, _NEVER_TURNED)
-
-
-def _reads_better(flipped: tuple[Labels, float], look: Look, clear: int, never: frozenset[int]) -> bool:
-    path, sureness = flipped
-    return len(path) >= _LEAST and sureness >= _SURER * look.sureness and _count(path, never) > clear
+    luma = look.patch.luma
+    mirrored, turned = (luma[:, ::-1], _NEVER_MIRRORED, 1), (luma[::-1, ::-1], _NEVER_TURNED, 2)
+    for flipped, never, times in (mirrored, turned):
+        clear = _count(look.path, never)
+        if clear <= 1:
+            path, sureness = looker.look_at(flipped, watch)
+            surer = sureness >= _SURER * look.sureness
+            if surer and len(path) >= _LEAST and _count(path, never) > times * clear:
+                return True
+    return False
 
 
 def _count(path: Labels, signs: frozenset[int]) -> int:

@@ -43,6 +43,9 @@ class Looks:
         pytest.param([("ST88MA", UNSURE), ("4N3972", SURE)], True, id="mirrored"),
         pytest.param([("8EZ9XS", UNSURE), ("SXES38", SURE), ("6X6Z38", SURE)], True, id="turned"),
         pytest.param([("4T88MA", UNSURE), ("4N3972", SURE)], True, id="mirrored, but for one character"),
+        pytest.param(
+            [("069A018", UNSURE), ("810A960", UNSURE), ("8TUB65K", SURE)], True, id="turned, but for one"
+        ),
         pytest.param([("ST88XA", SURE), ("4N3972", SURE), ("VW88L5", SURE)], False, id="no surer flipped"),
         pytest.param([("HINOTAX", UNSURE), ("XATOIIH", SURE), ("XVLONIH", SURE)], False, id="alike"),
         pytest.param([("7ABC123", UNSURE)], False, id="characters that no mirror shows"),
