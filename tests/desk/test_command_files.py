@@ -49,7 +49,8 @@ def request_number(seat: Seat, tmp_path: Path) -> int:
     )
     entry = int(seat.json("super", *asked, *PERIOD)["entry"])
     seat.json("chief", "share", "review", entry, "--note", "letter is complete")
-    seat.json("deputy", "share", "approve", entry, "--note", "in order")
+    named = ("--kind", "law-enforcement", "--state", "CA")
+    seat.json("deputy", "share", "approve", entry, *named, "--note", "in order")
     return entry
 
 
