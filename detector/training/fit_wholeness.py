@@ -65,7 +65,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--models", type=Path, default=MODELS)
     parser.add_argument("--count", type=int, default=10_000, help="pictures to draw")
     parser.add_argument("--trees", type=int, default=200)
-    parser.add_argument("--lost", type=float, default=0.01, help="share of right texts that may lose trust")
+    parser.add_argument("--lost", type=float, default=0.005, help="share of right texts that may lose trust")
     parser.add_argument("--without", nargs="*", default=[], metavar="DATASET", help="sets to leave out")
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args(argv)

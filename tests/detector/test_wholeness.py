@@ -37,7 +37,7 @@ def test_what_is_behind_something_is_seldom_sure(shipped: PlateReader) -> None:
                 told = any(one.confidence >= reader.report_from for one in seen)
                 sure[hidden, trusted] += told and right != hidden
     assert sure[True, True] >= 15, "without the doubt such texts are sure"
-    assert sure[True, False] <= 0.6 * sure[True, True]
+    assert sure[True, False] <= 0.65 * sure[True, True]
     assert sure[False, False] >= sure[False, True] - 4
     assert sure[False, True] >= 30
 
