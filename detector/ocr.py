@@ -13,6 +13,7 @@ from .card import ReaderCard
 from .ctc import Labels, beam_search
 from .errors import DegenerateCornersError
 from .flipped import is_flipped
+from .halves import MARGINS, as_long, halve, join_halves
 from .line_reader import LineReader, Pair
 from .look import Look, Looker, Stopwatch
 from .more_looks import more_cuts
@@ -120,9 +121,15 @@ class PatchReader:
             and looks[-1].path
             and looks[-1].sureness < self._card.patch.more_looks_below
         ):
-            looks += self._more_looks(luma, corners, watch)
+            more = self._more_looks(luma, corners, watch)
+            halves = self._halves(luma, (more or looks)[0], watch)
+            looks += more
+        else:
+            halves = []
         width_px = PlateBox(corners=corners, confidence=0.0).width_px
-        evidence = replace(self._evidence(looks, width_px, box), cut=cut, trust=trust, strokes=strokes)
+        evidence = replace(
+            self._evidence(looks, halves, width_px, box), cut=cut, trust=trust, strokes=strokes
+        )
         watch.lap("text")
         return Sight(evidence, corners, patch, sure)
 
@@ -149,6 +156,18 @@ class PatchReader:
                 found.append(self._looker.look(luma, cut, margin, watch))
         return found
 
+    def _halves(self, luma: U8, whole: Look, watch: Stopwatch) -> list[F64]:
+        """Columns of the plate read in two halves, once a margin; none of a plate that cannot be halved."""
+        found = []
+        for margin in MARGINS:
+            halves = halve(whole.patch, whole.columns, margin)
+            if halves is None:
+                return []
+            with contextlib.suppress(DegenerateCornersError):
+                left, right = (self._looker.look(luma, half.corners, (0.0, 0.0), watch) for half in halves)
+                found.append(join_halves(halves, (left.columns, right.columns)))
+        return found
+
     def corners_at(self, luma: U8, box: PlateBox) -> Corners:
         """The corners that the net sees at a box, or the box's own. Raises DegenerateCornersError."""
         return self._corners(box, self.first(luma, box, Stopwatch()))
@@ -164,11 +183,14 @@ class PatchReader:
         """The net alone on a patch of its size."""
         self._looker.net.invoke(patch)
 
-    def _evidence(self, looks: list[Look], width_px: float, box: PlateBox) -> Evidence:
+    def _evidence(self, looks: list[Look], halves: list[F64], width_px: float, box: PlateBox) -> Evidence:
         rules = self._card.text
         candidates: set[Labels] = set()
-        for look in looks:
-            beams = beam_search(look.columns, rules.beam)
+        columns = [look.columns for look in looks]
+        if halves:
+            columns = [as_long(one) for one in columns] + halves
+        for one in columns:
+            beams = beam_search(one, rules.beam)
             best = beams[0][1]
             candidates |= {text for text, score in beams[:CANDIDATES_A_LOOK] if score > best - WORTH_NATS}
         places = np.full(len(rules.jurisdictions), 1.0 / max(len(rules.jurisdictions), 1), np.float32)
@@ -178,7 +200,7 @@ class PatchReader:
         if "slots" in looks[0].outputs:
             slots = _mean_probabilities([look.outputs["slots"].real() for look in looks], _HEAD_SMOOTHING)
         return Evidence(
-            columns=np.stack([look.columns for look in looks]).astype(np.float32),
+            columns=np.stack(columns).astype(np.float32),
             slots=slots,
             jurisdiction=places,
             candidates=tuple(sorted(candidates)),

@@ -37,7 +37,7 @@ def count_thin(patch: U8, columns: NDArray[np.floating]) -> int:
     Left out are strokes beyond the first or the last character, and a second one where the look gives one
     I or 1; those within other characters are parts of them. patch: uint8 (h, w); columns: (T, 37) of it.
     """
-    peaks = _peaks(columns, patch.shape[1])
+    peaks = character_places(columns, patch.shape[1])
     thin = [place for place, label in peaks if label in _THIN]
     if len(peaks) < _LEAST_PEAKS:
         return len(thin)
@@ -54,7 +54,7 @@ def count_thin(patch: U8, columns: NDArray[np.floating]) -> int:
     return len(thin) + left_out
 
 
-def _peaks(columns: NDArray[np.floating], width: int) -> list[tuple[float, int]]:
+def character_places(columns: NDArray[np.floating], width: int) -> list[tuple[float, int]]:
     """Place in px and class of each character of a look's best path."""
     best, step = columns.argmax(axis=1).tolist(), width / len(columns)
     out: list[tuple[float, int]] = []
@@ -69,7 +69,7 @@ def _peaks(columns: NDArray[np.floating], width: int) -> list[tuple[float, int]]
 
 def thin_strokes(patch: U8) -> list[float]:
     """Where upright strokes with a gap on both sides are, x in px. patch: uint8 (h, w)."""
-    band = _band(patch)
+    band = character_rows(patch)
     if band is None:
         return []
     top, foot = band
@@ -117,7 +117,7 @@ def _edge(share: Sequence[float], at: int, step: int) -> int:
     return at
 
 
-def _band(patch: U8) -> tuple[int, int] | None:
+def character_rows(patch: U8) -> tuple[int, int] | None:
     """Rows of the line of characters, from and to."""
     steps = row_steps(patch[:, 10:-10])
     middle = int(np.argmax(np.convolve(steps, np.full(9, 1 / 9), "same")))

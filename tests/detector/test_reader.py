@@ -19,9 +19,11 @@ from detector import ocr
 from detector.card import DetectorCard, ModelFile, NetInput, PlateRules
 from detector.confidence import log_odds
 from detector.errors import DegenerateCornersError, MissingModelError, PictureError
+from detector.halves import MARGINS
 from detector.more_looks import CUTS, more_cuts
 from detector.plates import Corners, PlateBox
 from detector.reader import PlateReader
+from detector.vote import spelt
 from tests.tools.detector_bench import bench_frame
 
 NET = (216, 384)
@@ -136,11 +138,25 @@ def test_a_still_in_doubt_is_looked_at_in_more_cuts_and_a_frame_of_a_pass_is_not
     texts = ["7ABC128", *["7ABC123"] * 9]
     still, net = drawn_reader(texts, [(QUAD, 0.9)], second_look_below=1.01)
     (seen,) = still.read(FRAME).readings
-    assert net.looks == len(seen.evidence.paths) == 2 + len(CUTS)
+    assert len(seen.evidence.paths) == 2 + len(CUTS)
+    assert net.looks == 2 + len(CUTS) + 2 * len(MARGINS)
     assert seen.leader == "7ABC123"
     of_a_pass, net = drawn_reader(texts, [(QUAD, 0.9)], second_look_below=1.01)
     of_a_pass.read(FRAME, wanted=lambda _box: True)
     assert net.looks == 2
+
+
+def test_a_stills_halves_count_toward_its_text_and_not_toward_how_many_looks_agree() -> None:
+    whole = ["7ABU123"] * (2 + len(CUTS))
+    same, other = (
+        drawn_reader([*whole, *halves * len(MARGINS)], [(QUAD, 0.9)], second_look_below=1.01)[0]
+        for halves in (["7ABU1", "BU123"], ["7ABV1", "BV123"])
+    )
+    (agreed,), (differed,) = same.read(FRAME).readings, other.read(FRAME).readings
+    assert differed.evidence.columns.shape == (len(whole) + len(MARGINS), 73, 37)
+    assert len(differed.evidence.paths) == len(whole)
+    assert differed.confidence < agreed.confidence
+    assert "7ABV123" in {spelt(text) for text in differed.evidence.candidates}
 
 
 @given(st.lists(st.floats(-5, 5), min_size=8, max_size=8), st.floats(0, 2 * math.pi))

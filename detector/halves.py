@@ -1,0 +1,85 @@
+"""A still plate's two halves, each cut out alone, so that its characters are twice as large in the patch.
+
+The reader's net sees 144 px across a plate with its margins; a near plate shows more. Where two characters
+run into each other in the whole, as a slanted V and its neighbor do, a half often shows them apart.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from statistics import median
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .plates import NO_CHARACTER
+from .rectify import Patch, mapped
+from .thin_strokes import character_places, character_rows
+from .two_lines import join_columns
+
+F64 = NDArray[np.float64]
+
+FEWEST, MOST = 5, 10  # characters of a plate that is halved
+_CHARACTERS = 5  # in a half, so that the halves share some
+# (beyond the outer characters, in their distances; above and below, in their heights)
+MARGINS = ((1.0, 0.35), (0.7, 0.6))
+_USUAL_ROWS = (0.28, 0.8)  # of a patch's height, where the line of characters does not show
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Half:
+    """corners: px (4, 2) in the frame. own: share (from, to) of its width that is not the other half's."""
+
+    corners: F64
+    own: tuple[float, float]
+
+
+def halve(
+    patch: Patch, columns: NDArray[np.floating], margin: tuple[float, float]
+) -> tuple[Half, Half] | None:
+    """The left and the right half of the plate in a patch, None if it shows too few or too many characters.
+
+    columns: (T, 37), what the net gave for the patch. margin: one of ``MARGINS``.
+    """
+    height, width = patch.luma.shape
+    places = [place for place, _ in character_places(columns, width)]
+    if not FEWEST <= len(places) <= MOST:
+        return None
+    pitch = median(b - a for a, b in pairwise(places))
+    top, foot = character_rows(patch.luma) or [share * height for share in _USUAL_ROWS]
+    rise, middle = margin[1] * (foot - top), (len(places) + 1) // 2
+    meet = (places[middle - 1] + places[middle]) / 2
+    halves: list[Half] = []
+    for own in (places[:_CHARACTERS], places[-_CHARACTERS:]):
+        left, right = own[0] - margin[0] * pitch, own[-1] + margin[0] * pitch
+        box = [(left, top - rise), (right, top - rise), (right, foot + rise), (left, foot + rise)]
+        share = (meet - left) / (right - left)
+        halves.append(
+            Half(mapped(np.array(box), patch.to_frame), (0.0, share) if not halves else (share, 1.0))
+        )
+    return halves[0], halves[1]
+
+
+def join_halves(halves: tuple[Half, Half], columns: tuple[F64, F64]) -> F64:
+    """What was read of each half, (T, 37) columns, as those of the whole text, (2 T + 1, 37)."""
+    return join_columns(*(_own(*pair) for pair in zip(halves, columns, strict=True))).astype(np.float64)
+
+
+def as_long(columns: F64) -> F64:
+    """Columns (T, 37) of a whole plate, and sure gaps to be as many as of halves: (2 T + 1, 37)."""
+    return join_columns(columns, _gaps(columns)).astype(np.float64)
+
+
+def _own(half: Half, columns: F64) -> F64:
+    """The columns, with sure gaps in those that show the other half."""
+    first, last = (round(share * len(columns)) for share in half.own)
+    out = _gaps(columns)
+    out[first:last] = columns[first:last]
+    return out
+
+
+def _gaps(columns: F64) -> F64:
+    out = np.full(columns.shape, 1e-6)
+    out[:, NO_CHARACTER] = 1.0 - 1e-6 * NO_CHARACTER
+    return out
