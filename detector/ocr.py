@@ -115,6 +115,7 @@ class PatchReader:
             trust *= lines.trust
             if lines.looks:
                 looks, strokes = list(lines.looks), 0  # strokes were counted over both lines at once
+        halves: list[F64] = []
         if (
             still
             and trust == 1.0
@@ -122,10 +123,9 @@ class PatchReader:
             and looks[-1].sureness < self._card.patch.more_looks_below
         ):
             more = self._more_looks(luma, corners, watch)
-            halves = self._halves(luma, (more or looks)[0], watch)
             looks += more
-        else:
-            halves = []
+            if more and len({look.path for look in looks}) > 1:
+                halves = self._halves(luma, more[0], watch)
         width_px = PlateBox(corners=corners, confidence=0.0).width_px
         evidence = replace(
             self._evidence(looks, halves, width_px, box), cut=cut, trust=trust, strokes=strokes
