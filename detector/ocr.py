@@ -27,6 +27,7 @@ from .thin_strokes import count_thin, lacks_strokes
 F64 = NDArray[np.float64]
 
 CANDIDATES_A_LOOK = 6
+HALVES_SURE = 0.3  # a reading of halves less sure than this says nothing
 WORTH_NATS = 9.0  # a candidate this far behind the best of its look cannot win a vote back
 _HEAD_SMOOTHING = 1e-3
 CUT_TRUST = (
@@ -165,7 +166,9 @@ class PatchReader:
                 return []
             with contextlib.suppress(DegenerateCornersError):
                 left, right = (self._looker.look(luma, half.corners, (0.0, 0.0), watch) for half in halves)
-                found.append(join_halves(halves, (left.columns, right.columns)))
+                joined = join_halves(halves, (left.columns, right.columns))
+                if float(np.prod(joined.max(axis=1))) >= HALVES_SURE:
+                    found.append(joined)
         return found
 
     def corners_at(self, luma: U8, box: PlateBox) -> Corners:

@@ -147,7 +147,7 @@ def test_a_still_in_doubt_is_looked_at_in_more_cuts_and_a_frame_of_a_pass_is_not
 
 
 def test_a_stills_halves_count_toward_its_text_and_not_toward_how_many_looks_agree() -> None:
-    whole = ["7ABU123"] * (2 + len(CUTS))
+    whole = ["7ABU123"] * (1 + len(CUTS)) + ["7ABW123"]
     same, other = (
         drawn_reader([*whole, *halves * len(MARGINS)], [(QUAD, 0.9)], second_look_below=1.01)[0]
         for halves in (["7ABU1", "BU123"], ["7ABV1", "BV123"])
@@ -157,6 +157,21 @@ def test_a_stills_halves_count_toward_its_text_and_not_toward_how_many_looks_agr
     assert len(differed.evidence.paths) == len(whole)
     assert differed.confidence < agreed.confidence
     assert "7ABV123" in {spelt(text) for text in differed.evidence.candidates}
+
+
+def test_halves_that_are_not_surely_read_count_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = [*["7ABU123"] * (1 + len(CUTS)), "7ABW123", "7ABV1", "BV123"]
+    reader, net = drawn_reader(texts, [(QUAD, 0.9)], second_look_below=1.01)
+    monkeypatch.setattr(ocr, "HALVES_SURE", 1.0)
+    (seen,) = reader.read(FRAME).readings
+    assert net.looks == 2 + len(CUTS) + 2 * len(MARGINS)
+    assert seen.evidence.columns.shape == (2 + len(CUTS), 36, 37)
+
+
+def test_a_still_of_which_every_look_gives_one_text_is_not_halved() -> None:
+    reader, net = drawn_reader(["7ABU123"], [(QUAD, 0.9)], second_look_below=1.01)
+    reader.read(FRAME)
+    assert net.looks == 2 + len(CUTS)
 
 
 @given(st.lists(st.floats(-5, 5), min_size=8, max_size=8), st.floats(0, 2 * math.pi))
