@@ -9,7 +9,7 @@
 #   make faults   the tests that cut, kill and corrupt, with their full figures
 #   make mutants  break one line at a time; a survivor is a line that no test guards (an hour)
 #   make soak     hours of replay with injected trouble (SOAK_MINUTES=120)
-#   make train    train both nets and export them (needs the pictures of ALPR_DATA=DIR)
+#   make train    train the nets and export them (needs the pictures of ALPR_DATA=DIR)
 #   make test-training  the tests of the training, in its own environment (`make test` skips them)
 #   make reference  write the pages that are made from the code (commands, HTTP operations)
 #   make wheels   build the unit's and the department's wheel into run/wheels
@@ -159,6 +159,9 @@ train: $(VENV_TRAIN)/.ready
 	$(VENV_TRAIN)/bin/python -m detector.training.release reader --data $(ALPR_DATA) --without $(WITHOUT) --run run/train/reader
 	$(VENV_TRAIN)/bin/python -m detector.training.calibrate --data $(ALPR_DATA) --without $(WITHOUT)
 	$(VENV_TRAIN)/bin/python -m detector.training.temper --data $(ALPR_DATA) --without $(WITHOUT)
+	$(VENV_TRAIN)/bin/python -m detector.training.train_state --data $(ALPR_DATA) --without $(WITHOUT) --run run/train/state
+	$(VENV_TRAIN)/bin/python -m detector.training.release state --data $(ALPR_DATA) --without $(WITHOUT) --run run/train/state
+	$(VENV_TRAIN)/bin/python -m detector.training.calibrate_state --data $(ALPR_DATA) --without $(WITHOUT)
 	$(VENV_TRAIN)/bin/python -m detector.training.curves run/train/detector run/train/reader
 	$(VENV_TRAIN)/bin/python -m detector.training.evaluate --data $(ALPR_DATA) --float run/train/detector run/train/reader --out run/train/evaluation
 

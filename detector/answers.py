@@ -1,7 +1,7 @@
 """Answers of nets and reader on a folder of pictures: recorded with one runtime, compared with another.
 
 ``python -m detector.answers note FILE`` writes the answers; ``... compare FILE``, run with another runtime or
-on another machine, gives both nets the same inputs and the reader the same frames, and prints by how many
+on another machine, gives all nets the same inputs and the reader the same frames, and prints by how many
 quantization steps the outputs differ and which texts are the same. Exit 1 if an output differs by more than
 a step, or a text differs that the reader was sure of by its card.
 
@@ -26,13 +26,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .card import DetectorCard, ReaderCard
+from .card import DetectorCard, NamerCard, ReaderCard
 from .errors import DetectorError
 from .find import letterbox
 from .plates import U8
-from .reader import DETECTOR_CARD, MODELS, READER_CARD, PlateReader
+from .reader import DETECTOR_CARD, MODELS, NAMER_CARD, READER_CARD, PlateReader
 from .rectify import cut_patch, normalized
 from .runtime import RUNTIMES, TfliteNet
+from .state_namer import StateNamer
 
 CLIP = Path(__file__).resolve().parent.parent / "tests" / "replay" / "drive_by"
 PICTURES = 4  # enough for a dozen plates; an emulated processor takes half a minute for them
@@ -67,18 +68,29 @@ class Comparison:
 
 
 class Answers:
-    """Both shipped nets and the reader around them, on one runtime."""
+    """The shipped nets and the reader around them, on one runtime."""
 
     def __init__(self, runtime: str | None = None, *, plain_kernels: bool = False) -> None:
         """Raises what PlateReader.from_models raises."""
         self._plain = plain_kernels
         self._finding = DetectorCard.load(MODELS / DETECTOR_CARD)
         self._reading = ReaderCard.load(MODELS / READER_CARD)
+        self._naming = NamerCard.load(MODELS / NAMER_CARD)
         self._nets = {
             name: TfliteNet(card, runtime=runtime, plain_kernels=plain_kernels)
-            for name, card in (("detector", self._finding), ("reader", self._reading))
+            for name, card in (
+                ("detector", self._finding),
+                ("reader", self._reading),
+                ("namer", self._naming),
+            )
         }
-        self._reader = PlateReader(self._nets["detector"], self._finding, self._nets["reader"], self._reading)
+        self._reader = PlateReader(
+            self._nets["detector"],
+            self._finding,
+            self._nets["reader"],
+            self._reading,
+            namer=StateNamer(self._nets["namer"], self._naming),
+        )
 
     @property
     def where(self) -> str:
@@ -88,19 +100,24 @@ class Answers:
 
     def inputs(self, frames: Sequence[U8]) -> dict[str, U8]:
         """What each net sees, uint8 (N, height, width): the frames whole, and the patches found there."""
-        net, rules = self._nets["detector"], self._reading.patch
-        patches = [
-            normalized(
-                cut_patch(
-                    frame, box.corners, self._nets["reader"].size, (rules.margin_x, rules.margin_y)
-                ).luma,
-                rules,
+        net = self._nets["detector"]
+        found = [(frame, box.corners) for frame in frames for box in self._reader.find(frame)]
+        patches = {
+            name: np.stack(
+                [
+                    normalized(
+                        cut_patch(
+                            frame, corners, self._nets[name].size, (rules.margin_x, rules.margin_y)
+                        ).luma,
+                        rules,
+                    )
+                    for frame, corners in found
+                ]
             )
-            for frame in frames
-            for box in self._reader.find(frame)
-        ]
+            for name, rules in (("reader", self._reading.patch), ("namer", self._naming.patch))
+        }
         seen = [letterbox(frame, net.size, self._finding.find.padding)[0] for frame in frames]
-        return {"detector": np.stack(seen), "reader": np.stack(patches)}
+        return {"detector": np.stack(seen), **patches}
 
     def outputs(self, net: str, inputs: U8) -> dict[str, NDArray[Any]]:
         """Every output of one net, unchanged, (N, ...) by role."""
@@ -134,7 +151,7 @@ def note(answers: Answers, frames: Sequence[U8]) -> dict[str, NDArray[Any]]:
 def compare(answers: Answers, noted: Mapping[str, NDArray[Any]]) -> Comparison:
     """The answers of this runtime beside those noted."""
     outputs = {}
-    for net in ("detector", "reader"):
+    for net in ("detector", "reader", "namer"):
         for role, values in answers.outputs(net, noted[f"{net}/input"]).items():
             apart = np.abs(values.astype(np.int64) - noted[f"{net}/{role}"].astype(np.int64))
             outputs[f"{net} {role}"] = Difference(steps=int(apart.max()), share=float((apart > 0).mean()))

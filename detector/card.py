@@ -1,9 +1,10 @@
 """A model's card: the TOML file beside a .tflite that names its hash, its tensors and its numbers.
 
-Sections ``[model]``, ``[input]``, ``[outputs]`` are the same for both nets; then ``[find]`` for the
-detector, ``[patch]``, ``[text]``, ``[confidence]`` and ``[plate]`` for the reader. ``[provenance]`` and
-``[figures]`` are for people: any content, not read. Everything else that is unknown is refused, so
-that a misspelt threshold cannot silently fall back to a default.
+Sections ``[model]``, ``[input]``, ``[outputs]`` are the same for all nets; then ``[find]`` for the
+detector, ``[patch]``, ``[text]``, ``[confidence]`` and ``[plate]`` for the reader, ``[patch]`` and
+``[naming]`` for the state namer. ``[provenance]`` and ``[figures]`` are for people: any content, not read.
+Everything else that is unknown is refused, so that a misspelt threshold cannot silently fall back to a
+default.
 """
 
 from __future__ import annotations
@@ -144,6 +145,20 @@ class PlateRules:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NamingRules:
+    """``[naming]``: how the namer's answer joins the reader's own, ``jurisdictions`` as on the reader's card.
+
+    A jurisdiction's log-probability is the reader's times ``reader_weight`` plus the namer's times
+    ``namer_weight``. Of plates narrower than ``least_width_px`` in the frame it is not asked.
+    """
+
+    jurisdictions: tuple[str, ...]
+    reader_weight: float = ranged(0, 4, 1.0)
+    namer_weight: float = ranged(0, 4, 1.0)
+    least_width_px: float = ranged(0, 1000, 0.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DetectorCard:
     """Card of the plate detector."""
 
@@ -215,6 +230,37 @@ class ReaderCard:
             "jurisdiction": (1, len(self.text.jurisdictions)),
             "corners": (1, 8),
         }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamerCard:
+    """Card of the state namer. Of its ``[patch]`` the margins and the contrast count."""
+
+    KIND: ClassVar[str] = "state-namer"
+    OUTPUTS: ClassVar[frozenset[str]] = frozenset({"jurisdiction"})
+    OPTIONAL: ClassVar[frozenset[str]] = frozenset()
+
+    path: Path
+    model: ModelFile
+    input: NetInput
+    outputs: dict[str, str]
+    patch: PatchRules
+    naming: NamingRules
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Reads a card. Raises MissingModelError, CardError."""
+        table, common = _open(path, cls.KIND, cls.OUTPUTS, cls.OPTIONAL, {"patch", "naming"})
+        patch, naming = (
+            _section(path, table, "patch", PatchRules),
+            _section(path, table, "naming", NamingRules),
+        )
+        return cls(path=path, **common, patch=patch, naming=naming)
+
+    @property
+    def shapes(self) -> dict[str, tuple[int | None, ...]]:
+        """The shape of the output, batch axis included."""
+        return {"jurisdiction": (1, len(self.naming.jurisdictions))}
 
 
 def checked_model(card: Path, model: ModelFile) -> bytes:

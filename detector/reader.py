@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .card import DetectorCard, FindRules, ReaderCard
-from .errors import DegenerateCornersError, NetAnswerError, PictureError
+from .card import DetectorCard, FindRules, NamerCard, ReaderCard
+from .errors import CardError, DegenerateCornersError, NetAnswerError, PictureError
 from .find import decode, letterboxed, source_of, to_boxes
 from .jurisdictions import FormatPrior
 from .lettering import Lettering, TextSigns, cut_wide, signs_of
@@ -22,6 +22,7 @@ from .ocr import CUT_TRUST, PatchReader, Sight
 from .place_fit import runs_out
 from .plates import U8, Confirmation, Corners, Evidence, FrameReadings, PlateBox, PlateReading
 from .runtime import Net, TfliteNet
+from .state_namer import StateNamer
 from .stillness import StillScene
 from .vote import Decoding, Vote, spelt
 from .wholeness import Wholeness, signs_of_whole
@@ -29,6 +30,7 @@ from .wholeness import Wholeness, signs_of_whole
 MODELS = Path(__file__).parent / "models"
 DETECTOR_CARD = "plate-detector.toml"
 READER_CARD = "plate-reader.toml"
+NAMER_CARD = "state-namer.toml"
 LETTERING, WHOLENESS = "lettering.toml", "wholeness.toml"
 KNOWN_PLATE, KNOWN_TEXT = MODELS / "known-plate.png", "1GRZ717"  # drawn by this project
 
@@ -45,13 +47,21 @@ class PlateReader:
         *,
         lettering: Lettering | None = None,
         wholeness: Wholeness | None = None,
+        namer: StateNamer | None = None,
     ) -> None:
-        """lettering doubts texts that are on no plate, wholeness those on a part of one; None trusts all."""
+        """lettering doubts texts that are on no plate, wholeness those on a part of one; None trusts all.
+
+        namer: None leaves the naming of the state to the reader's net. Raises CardError for a namer of other
+        codes than the reader's.
+        """
+        if namer is not None and namer.card.naming.jurisdictions != reading.text.jurisdictions:
+            what = f"are others than text.jurisdictions of {reading.path}"
+            raise CardError(namer.card.path, "naming.jurisdictions", what)
         self._detector = detector
         self._finding = finding
         self._patches = PatchReader(reader, reading)
         self._reading = reading
-        self._lettering, self._wholeness = lettering, wholeness
+        self._lettering, self._wholeness, self._namer = lettering, wholeness, namer
         self._scene = StillScene()
         doubtful = min(finding.find.threshold, finding.find.doubtful_from)
         self._in_doubt = replace(finding.find, threshold=doubtful)
@@ -72,7 +82,7 @@ class PlateReader:
         ``runtime``: one of ``runtime.RUNTIMES``, by default the first that is installed.
         ``every_box_from``: a score from which every box is reported, regardless of the cards.
         ``doubt``: whether texts that seem to be on no plate, or on a part of one, are doubted; a folder
-        without models of its own for that takes the shipped ones. Raises
+        without models of its own for that, or without a state namer, takes the shipped ones. Raises
         MissingRuntimeError, MissingModelError, CardError, SwappedModelError, ModelShapeError and, for the
         shipped nets, NetAnswerError if they do not read what ``prove`` shows them.
         """
@@ -82,13 +92,20 @@ class PlateReader:
             rules = replace(finding.find, threshold=every_box_from, doubtful_from=every_box_from)
             finding = replace(finding, find=rules)
             reading = replace(reading, plate=replace(reading.plate, least=0.0))
-        nets = (TfliteNet(card, threads=threads, runtime=runtime) for card in (finding, reading))
+        own = {
+            name: folder if (folder / name).is_file() else MODELS
+            for name in (LETTERING, WHOLENESS, NAMER_CARD)
+        }
+        naming = NamerCard.load(own[NAMER_CARD] / NAMER_CARD)
+        find, read, name = (
+            TfliteNet(card, threads=threads, runtime=runtime) for card in (finding, reading, naming)
+        )
         lettering, wholeness = None, None
         if doubt:
-            own = {name: folder if (folder / name).is_file() else MODELS for name in (LETTERING, WHOLENESS)}
             lettering = Lettering.load(own[LETTERING] / LETTERING)
             wholeness = Wholeness.load(own[WHOLENESS] / WHOLENESS)
-        reader = cls(next(nets), finding, next(nets), reading, lettering=lettering, wholeness=wholeness)
+        namer = StateNamer(name, naming)
+        reader = cls(find, finding, read, reading, lettering=lettering, wholeness=wholeness, namer=namer)
         if folder == MODELS:
             reader.prove()
         return reader
@@ -108,7 +125,9 @@ class PlateReader:
     @property
     def model_hashes(self) -> dict[str, str]:
         """sha256 (hex) of each model file by its name."""
-        return {card.model.file: card.model.sha256 for card in (self._finding, self._reading)}
+        models = [self._finding.model, self._reading.model]
+        models += [] if self._namer is None else [self._namer.card.model]
+        return {model.file: model.sha256 for model in models}
 
     @property
     def report_from(self) -> float:
@@ -159,7 +178,8 @@ class PlateReader:
                     refused.append(box)
                     self._scene.refuse(box)
                 else:
-                    readings.append(self._reading_of(box, self._trusted(luma, sight), before, watch))
+                    sight = self._named(luma, self._trusted(luma, sight), watch)
+                    readings.append(self._reading_of(box, sight, before, watch))
             except DegenerateCornersError:
                 continue  # a box that spans nothing in this frame is not a plate
         return FrameReadings(
@@ -179,7 +199,8 @@ class PlateReader:
         if luma.ndim != 2 or luma.dtype != np.uint8:
             raise PictureError(f"luma must be uint8 (height, width), is {luma.dtype} {luma.shape}")
         box, watch = PlateBox(corners=corners, confidence=1.0), Stopwatch()
-        return self._reading_of(box, self._patches.see(luma, box, watch), {}, watch)
+        sight = self._named(luma, self._patches.see(luma, box, watch), watch)
+        return self._reading_of(box, sight, {}, watch)
 
     def corners_at(self, luma: U8, box: PlateBox) -> Corners:
         """Where the reader's own net sees the corners of a plate, within reason of the box's.
@@ -188,6 +209,15 @@ class PlateReader:
         Raises DegenerateCornersError.
         """
         return self._patches.corners_at(luma, box)
+
+    def name_chances(self, luma: U8, box: PlateBox) -> NDArray[np.float64]:
+        """The state namer's own log-probabilities (J,) of a plate, for measuring.
+
+        Raises DegenerateCornersError, and ValueError without a namer.
+        """
+        if self._namer is None:
+            raise ValueError("this reader has no state namer")
+        return self._namer.log_chances(luma, box.corners)
 
     def invoke_bare(self, looks: int) -> None:
         """Runs the detector once and the reader's net ``looks`` times on gray: what a bench compares with."""
@@ -262,6 +292,16 @@ class PlateReader:
             return sight
         evidence = replace(evidence, trust=plate * whole)
         return replace(sight, evidence=evidence, plateness=sight.plateness * plate)
+
+    def _named(self, luma: U8, sight: Sight, watch: Stopwatch) -> Sight:
+        """The sight with the namer's word on its state, if the plate is wide enough for it."""
+        namer, evidence = self._namer, sight.evidence
+        if namer is None or evidence.width_px < namer.card.naming.least_width_px:
+            return sight
+        watch.lap("text")
+        evidence = namer.named(luma, sight.corners, evidence)
+        watch.lap("read")
+        return replace(sight, evidence=evidence)
 
     def _reading_of(
         self, box: PlateBox, sight: Sight, before: Mapping[str, float], watch: Stopwatch

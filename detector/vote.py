@@ -20,7 +20,7 @@ from .ctc import Labels
 from .hidden import Explained, explain_hidden, longer_text_shown
 from .jurisdictions import NO_PLACE, FormatPrior
 from .likeness import is_part
-from .plates import ALPHABET, CLASSES, UNREADABLE, Evidence, PlateText
+from .plates import ALPHABET, CLASSES, F32, UNREADABLE, Evidence, PlateText
 from .thin_strokes import lacks_strokes
 
 F64 = NDArray[np.float64]
@@ -260,10 +260,12 @@ class Vote:
 
     def _chances(self) -> F64:
         """Jurisdiction probabilities (J,) by the net, geometric mean over the frames."""
-        named = np.array([frame.jurisdiction for frame in self._frames])
-        logs = np.add.reduce(np.log(np.maximum(named, 1e-6)), axis=0, dtype=np.float64) / len(named)
-        chances = np.exp(logs - logs.max(initial=0.0))
-        return np.asarray(chances / max(float(chances.sum()), 1e-300))
+        return _together([frame.jurisdiction for frame in self._frames])
+
+    def _places(self, chances: F64) -> F64:
+        """Jurisdiction probabilities (J,) for a name: by the frames that the namer saw, else ``chances``."""
+        seen = [frame.place for frame in self._frames if frame.place is not None]
+        return _together(seen) if seen else chances
 
     def _rank(self) -> _Ranking:
         """Log-probabilities of the texts, prior included, up to a constant."""
@@ -309,7 +311,9 @@ class Vote:
                 confidence=confidence(features, self._decoding.confidence) * self._trust(winner),
                 slots=slots.astype(np.float32),
                 candidates=tuple(pair for pair in told if pair[1] >= _LEAST_TOLD),
-                jurisdiction=_named(prior.codes, prior.informed(leader, ranking.chances, rules.prior_weight)),
+                jurisdiction=_named(
+                    prior.codes, prior.informed(leader, self._places(ranking.chances), rules.prior_weight)
+                ),
             ),
             features,
         )
@@ -336,7 +340,7 @@ class Vote:
             confidence=0.0,
             slots=np.zeros((0, CLASSES), np.float32),
             candidates=(),
-            jurisdiction=_named(self._decoding.prior.codes, chances),
+            jurisdiction=_named(self._decoding.prior.codes, self._places(chances)),
         )
         return VoteVerdict(text, features)
 
@@ -403,6 +407,13 @@ def _twins_among(texts: list[Labels]) -> list[list[int]]:
 def spelt(text: Labels) -> str:
     """The text of class numbers."""
     return "".join(ALPHABET[label] for label in text)
+
+
+def _together(told: list[F32]) -> F64:
+    """The geometric mean (J,) of several frames' probabilities."""
+    logs = np.add.reduce(np.log(np.maximum(np.array(told), 1e-6)), axis=0, dtype=np.float64) / len(told)
+    chances = np.exp(logs - logs.max(initial=0.0))
+    return np.asarray(chances / max(float(chances.sum()), 1e-300))
 
 
 def _named(codes: tuple[str, ...], chances: F64) -> tuple[tuple[str, float], ...]:

@@ -1,4 +1,4 @@
-"""The training loop of both nets: cosine schedule, EMA, checkpoints that a next run resumes, a log.
+"""The training loop of all nets: cosine schedule, EMA, checkpoints that a next run resumes, a log.
 
 Runs on Keras with TensorFlow, and with JAX where KERAS_BACKEND=jax chooses that.
 

@@ -19,7 +19,7 @@ from detector.training.alphabet import BLANK, JURISDICTIONS, SLOTS
 from .patch_form import COLUMNS, HEIGHT, WIDTH
 
 
-def _conv(
+def convolution(
     x: Any,
     channels: int,
     *,
@@ -27,43 +27,50 @@ def _conv(
     stride: tuple[int, int] = (1, 1),
     pad: str = "same",
 ) -> Any:
+    """A convolution with its normalization and ReLU."""
     x = layers.Conv2D(channels, size, stride, padding=pad, use_bias=False)(x)
     x = layers.BatchNormalization(momentum=0.98)(x)
     return layers.ReLU()(x)
 
 
-def _residual(x: Any, channels: int) -> Any:
-    y = _conv(x, channels)
+def residual(x: Any, channels: int) -> Any:
+    """Two convolutions beside the way past them."""
+    y = convolution(x, channels)
     y = layers.Conv2D(channels, 3, padding="same", use_bias=False)(y)
     y = layers.BatchNormalization(momentum=0.98)(y)
     return layers.ReLU()(layers.Add()([x, y]))
 
 
+def first_layers(patch: Any) -> Any:
+    """The layers that all heads share, down to a quarter of the patch's size: (h / 4, w / 4, 72)."""
+    x = convolution(patch, 32, stride=(2, 2))
+    x = convolution(x, 40)
+    x = convolution(x, 72, stride=(2, 2))
+    return residual(x, 72)
+
+
 def build_reader() -> keras.Model:
     """The net, untrained."""
     patch = keras.Input((HEIGHT, WIDTH, 1), name="luma")
-    x = _conv(patch, 32, stride=(2, 2))  # 24 x 72
-    x = _conv(x, 40)
-    x = _conv(x, 72, stride=(2, 2))  # 12 x 36
-    fine = _residual(x, 72)
-    x = _residual(_conv(fine, 112, stride=(2, 1)), 112)  # 6 x 36
-    deep = _residual(_conv(x, 160, stride=(2, 1)), 160)  # 3 x 36
-    text = _conv(deep, 192, size=(3, 1), pad="valid")  # 1 x 36
+    fine = first_layers(patch)  # 12 x 36
+    x = residual(convolution(fine, 112, stride=(2, 1)), 112)  # 6 x 36
+    deep = residual(convolution(x, 160, stride=(2, 1)), 160)  # 3 x 36
+    text = convolution(deep, 192, size=(3, 1), pad="valid")  # 1 x 36
     text = layers.Dropout(0.1)(text)
-    text = _conv(text, 160, size=(1, 5))
+    text = convolution(text, 160, size=(1, 5))
     columns = layers.Conv2D(CLASSES, 1, dtype="float32")(text)
     columns = layers.Reshape((COLUMNS, CLASSES), name="columns", dtype="float32")(columns)
 
-    narrow = _conv(_conv(deep, 64, size=(3, 1), pad="valid"), 32, size=(1, 1))
+    narrow = convolution(convolution(deep, 64, size=(3, 1), pad="valid"), 32, size=(1, 1))
     slots = layers.Dense(SLOTS * CLASSES, dtype="float32")(layers.Dropout(0.2)(layers.Flatten()(narrow)))
     slots = layers.Reshape((SLOTS, CLASSES), name="slots", dtype="float32")(slots)
 
-    look = _conv(_conv(fine, 64, stride=(2, 2)), 96, stride=(2, 2))  # 3 x 9
+    look = convolution(convolution(fine, 64, stride=(2, 2)), 96, stride=(2, 2))  # 3 x 9
     look = layers.Dropout(0.3)(layers.Flatten()(look))
     jurisdiction = layers.Dense(len(JURISDICTIONS), name="jurisdiction", dtype="float32")(look)
 
-    place = _conv(_conv(deep, 48, stride=(1, 2)), 32, stride=(1, 2))  # 3 x 9
-    place = layers.Flatten()(_conv(place, 64, size=(3, 9), pad="valid"))
+    place = convolution(convolution(deep, 48, stride=(1, 2)), 32, stride=(1, 2))  # 3 x 9
+    place = layers.Flatten()(convolution(place, 64, size=(3, 9), pad="valid"))
     corners = layers.Dense(8, name="corners", dtype="float32", bias_initializer=_corner_prior)(place)
     return keras.Model(
         patch,

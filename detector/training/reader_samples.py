@@ -5,7 +5,7 @@ Each sample: patch uint8 (48, 144) normalized, text, jurisdiction, the plate's c
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,6 +64,17 @@ class _Cut:
     weight: float
 
 
+@dataclass(frozen=True, slots=True)
+class _View:
+    """A plate to cut out: in which picture, its corners there, and those of the loose cut."""
+
+    cut: _Cut
+    image: Image.Image
+    quad: Quad
+    loose: Quad
+    resample: Image.Resampling
+
+
 def loose_quad(rng: np.random.Generator, quad: Quad, *, spread: float = 1.0) -> tuple[Quad, float, float]:
     """The corners as a detector might give them, then enlarged by a random margin; and that margin (x, y)."""
     center = quad.mean(axis=0)
@@ -85,23 +96,28 @@ def loose_quad(rng: np.random.Generator, quad: Quad, *, spread: float = 1.0) -> 
 
 
 def cut_patch(
-    image: Image.Image, quad: Quad, resample: Image.Resampling = Image.Resampling.BICUBIC
+    image: Image.Image,
+    quad: Quad,
+    resample: Image.Resampling = Image.Resampling.BICUBIC,
+    *,
+    size: tuple[int, int] = (HEIGHT, WIDTH),
 ) -> tuple[Luma, NDArray[np.float64]]:
-    """The picture inside ``quad`` as a (48, 144) patch, and the 3x3 map from picture px to patch px."""
+    """The picture inside ``quad`` as a patch of size (height, width); the 3x3 map from picture to patch."""
+    height, width = size
     x0, y0 = np.floor(quad.min(axis=0)) - 2
     x1, y1 = np.ceil(quad.max(axis=0)) + 2
     wide = float(np.linalg.norm(quad[1] - quad[0]))
     high = float(np.linalg.norm(quad[3] - quad[0]))
-    shrink_x, shrink_y = max(wide / WIDTH, 1.0), max(high / HEIGHT, 1.0)
-    size = (max(round((x1 - x0) / shrink_x), 2), max(round((y1 - y0) / shrink_y), 2))
+    shrink_x, shrink_y = max(wide / width, 1.0), max(high / height, 1.0)
+    shrunk = (max(round((x1 - x0) / shrink_x), 2), max(round((y1 - y0) / shrink_y), 2))
     region = image.crop((int(x0), int(y0), int(x1), int(y1)))
-    if size != region.size:
-        region = region.resize(size, Image.Resampling.BOX)
-    scale = np.array([size[0] / (x1 - x0), size[1] / (y1 - y0)])
+    if shrunk != region.size:
+        region = region.resize(shrunk, Image.Resampling.BOX)
+    scale = np.array([shrunk[0] / (x1 - x0), shrunk[1] / (y1 - y0)])
     local = (quad - (x0, y0)) * scale
-    target = [(0.0, 0.0), (float(WIDTH), 0.0), (float(WIDTH), float(HEIGHT)), (0.0, float(HEIGHT))]
+    target = [(0.0, 0.0), (float(width), 0.0), (float(width), float(height)), (0.0, float(height))]
     to_region = perspective(target, local.tolist())
-    patch = region.transform((WIDTH, HEIGHT), Image.Transform.PERSPECTIVE, to_region, resample)
+    patch = region.transform((width, height), Image.Transform.PERSPECTIVE, to_region, resample)
     forward = np.array([*perspective(quad.tolist(), target), 1.0]).reshape(3, 3)
     return np.asarray(patch), forward
 
@@ -120,7 +136,14 @@ def in_patch_units(points: NDArray[np.float64]) -> NDArray[np.float32]:
 class RealPatches:
     """Draws loosely cut patches of the labeled plates of real pictures."""
 
-    def __init__(self, pictures: Sequence[Picture], backgrounds: Sequence[Picture] = ()) -> None:
+    def __init__(
+        self,
+        pictures: Sequence[Picture],
+        backgrounds: Sequence[Picture] = (),
+        *,
+        weights: Mapping[str, float] = _SET_WEIGHT,
+    ) -> None:
+        """weights: of each plate of a set, 0.5 for a set not named."""
         self._cuts: list[_Cut] = []
         for picture in pictures:
             image: Image.Image | None = None
@@ -139,11 +162,11 @@ class RealPatches:
                         plate.text if readable else None,
                         plate.region,
                         plate.box is None,
-                        _SET_WEIGHT.get(picture.dataset, 0.5),
+                        weights.get(picture.dataset, 0.5),
                     )
                 )
-        weights = np.array([cut.weight for cut in self._cuts])
-        self._chances = weights / weights.sum()
+        shares = np.array([cut.weight for cut in self._cuts])
+        self._chances = shares / shares.sum()
         self._backgrounds = [Image.fromarray(picture.luma()) for picture in backgrounds]
 
     def __len__(self) -> int:
@@ -153,14 +176,38 @@ class RealPatches:
         """One patch with its truth."""
         if self._backgrounds and rng.random() < NOTHING_SHARE:
             return self._nothing(rng)
+        view = self._loosely(rng, far=(48.0, 130.0))
+        patch, forward = cut_patch(view.image, view.loose, view.resample)
+        return ReaderSample(
+            patch=photometric(rng, patch),
+            text=view.cut.text,
+            jurisdiction=view.cut.region,
+            corners=in_patch_units(mapped(view.quad, forward)),
+            corner_weight=1.0 if view.cut.whole else 0.5,
+        )
+
+    def draw_place(
+        self, rng: np.random.Generator, size: tuple[int, int], *, far: tuple[float, float]
+    ) -> tuple[Luma, str]:
+        """A patch of size (height, width) of a plate whose jurisdiction is known, and that jurisdiction.
+
+        far: the widths in px to which some of the plates are shrunk first. The sets must hold such a plate.
+        """
+        while not (view := self._loosely(rng, far=far)).cut.region:
+            pass
+        patch, _ = cut_patch(view.image, view.loose, view.resample, size=size)
+        return photometric(rng, patch), view.cut.region
+
+    def _loosely(self, rng: np.random.Generator, *, far: tuple[float, float]) -> _View:
+        """One of the plates as a detector would show it, now and then as if from further away."""
         cut = self._cuts[int(rng.choice(len(self._cuts), p=self._chances))]
         image, quad = cut.image, cut.quad
         if cut.whole:
             image, quad = self._set_on_background(rng, image)
         loose, _, _ = loose_quad(rng, quad, spread=1.0 if cut.whole else 0.8)
         choice = (Image.Resampling.BICUBIC, Image.Resampling.BILINEAR)[int(rng.integers(2))]
-        if rng.random() < 0.35:  # as if from further away
-            target = float(np.exp(rng.uniform(np.log(48), np.log(130))))
+        if rng.random() < 0.35:
+            target = float(np.exp(rng.uniform(np.log(far[0]), np.log(far[1]))))
             wide = float(np.linalg.norm(loose[1] - loose[0]))
             if wide > target:
                 shrink = target / wide
@@ -170,14 +217,7 @@ class RealPatches:
                     size, Image.Resampling.BOX if rng.random() < 0.5 else Image.Resampling.BILINEAR
                 )
                 loose, quad = loose * ratio, quad * ratio
-        patch, forward = cut_patch(image, loose, choice)
-        return ReaderSample(
-            patch=photometric(rng, patch),
-            text=cut.text,
-            jurisdiction=cut.region,
-            corners=in_patch_units(mapped(quad, forward)),
-            corner_weight=1.0 if cut.whole else 0.5,
-        )
+        return _View(cut, image, quad, loose, choice)
 
     def _nothing(self, rng: np.random.Generator) -> ReaderSample:
         """A piece of a plate-free picture of about a plate's size and shape, where nothing is to be read."""

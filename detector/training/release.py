@@ -1,7 +1,7 @@
 """Makes the shipped files from trained runs: int8 nets and their cards.
 
 ``python -m detector.training.release detector --run DIR --data DIR --out detector/models``, and the
-same with ``reader``. Quantisation ranges come from pictures of the train split; thresholds are
+same with ``reader`` and ``state``. Quantisation ranges come from pictures of the train split; thresholds are
 chosen on the calibration split, never on dev.
 """
 
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..card import card_text
+from . import state_samples
 from .alphabet import JURISDICTIONS
 from .datasets import read_all
 from .detector_batches import FRAMES, frame_maker
@@ -27,10 +28,14 @@ from .loop import load_averaged, settle_statistics
 from .patch_form import DEVIATION, HEIGHT, LEAST_DEVIATION, MEAN, WIDTH, normalized
 from .reader_net import build_reader
 from .reader_samples import RealPatches
+from .state_net import build_state_namer, fit_last_layer
+from .state_samples import state_batches
 
 STATISTICS_BATCHES = 64
 QUANTISATION_SCENES = 160
 QUANTISATION_PATCHES = 600
+LAST_LAYER_BATCHES = 330
+LEAST_NAMED_PX = 110.0  # narrower, the reader's own head does better
 PAD_LUMA = 114
 LICENCES = "licences in each set's SOURCE.md"
 
@@ -143,6 +148,46 @@ def release_reader(run: Path, data: Path, out: Path, *, without: Collection[str]
     _write_card(out / "plate-reader.toml", sections)
 
 
+def release_state(run: Path, data: Path, out: Path, *, without: Collection[str] = ()) -> None:
+    """Writes state-namer.tflite and state-namer.toml; ``calibrate_state`` then fits the card's weights."""
+    net = build_state_namer()
+    step = load_averaged(net, run)
+    maker, rng = state_batches(data, without=without), np.random.default_rng(14)
+    settle_statistics(net, (maker(rng)[0].astype(np.float32) / 255.0 for _ in range(STATISTICS_BATCHES)))
+    fit_last_layer(net, (maker(rng) for _ in range(LAST_LAYER_BATCHES)))
+    shown = (
+        patch for _ in range(QUANTISATION_PATCHES // state_samples.BATCH) for patch in maker(rng)[0][..., 0]
+    )
+    digest = write_model(out / "state-namer.tflite", to_int8(net, shown))
+    write_model(run / "state-namer-float.tflite", to_float(net))
+    sections: dict[str, dict[str, Any]] = {
+        "model": {
+            "kind": "state-namer",
+            "file": "state-namer.tflite",
+            "sha256": digest,
+            "version": f"step-{step}",
+        },
+        "input": {"name": "luma", "height": state_samples.HEIGHT, "width": state_samples.WIDTH},
+        "outputs": {"jurisdiction": "jurisdiction"},
+        "patch": {
+            "margin_x": 0.1,
+            "margin_y": 0.12,
+            "mean": MEAN,
+            "deviation": DEVIATION,
+            "least_deviation": LEAST_DEVIATION,
+        },
+        "naming": {"jurisdictions": list(JURISDICTIONS), "least_width_px": LEAST_NAMED_PX},
+        "provenance": {
+            "architecture": "the reader's first layers, frozen, then plain convolutions: state_net.py",
+            "parameters": int(net.count_params()),
+            "data": _data("plates rendered by this project, train split of the image sets", without),
+            "quantisation": f"int8 after training, ranges from {QUANTISATION_PATCHES} train patches",
+            "command": _command(without),
+        },
+    }
+    _write_card(out / "state-namer.toml", sections)
+
+
 def _write_card(path: Path, sections: dict[str, dict[str, Any]]) -> None:
     path.write_text(card_text(sections), encoding="utf-8")
 
@@ -150,7 +195,7 @@ def _write_card(path: Path, sections: dict[str, dict[str, Any]]) -> None:
 def main(argv: list[str] | None = None) -> int:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("net", choices=["detector", "reader"])
+    parser.add_argument("net", choices=["detector", "reader", "state"])
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=Path("detector/models"))
@@ -161,6 +206,8 @@ def main(argv: list[str] | None = None) -> int:
         release_detector(
             arguments.run, arguments.data, arguments.out, arguments.threshold, without=arguments.without
         )
+    elif arguments.net == "state":
+        release_state(arguments.run, arguments.data, arguments.out, without=arguments.without)
     else:
         release_reader(arguments.run, arguments.data, arguments.out, without=arguments.without)
     return 0

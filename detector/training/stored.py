@@ -2,7 +2,7 @@
 
 ``python -m detector.training.stored reader --data DIR --out DIR --workers 4`` makes batches until it is
 stopped, or for ``--stop-after-s``; ``train_reader --stored DIR`` trains on what is there, and picks up what
-comes in meanwhile. The same with ``detector``. A batch is one .npz file that appears whole.
+comes in meanwhile. The same with ``detector`` and ``state``. A batch is one .npz file that appears whole.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from .datasets import read_all
 from .detector_batches import detector_batches
 from .feeder import Batch, BatchMaker
 from .reader_batches import reader_batches
+from .state_samples import state_batches
 
 LOOK_EVERY = 20  # batches drawn between two looks for new files
 READ_AT_ONCE = 400  # files taken up at a look, so that none takes long
@@ -87,7 +88,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("net", choices=["detector", "reader"])
+    parser.add_argument("net", choices=["detector", "reader", "state"])
     parser.add_argument("--data", type=Path, required=True, help="folder of the image sets")
     parser.add_argument("--out", type=Path, required=True, help="folder for the batches")
     parser.add_argument("--without", nargs="*", default=[], metavar="DATASET", help="sets to leave out")
@@ -98,6 +99,8 @@ def main(argv: list[str] | None = None) -> int:
     maker: BatchMaker
     if arguments.net == "reader":
         maker = reader_batches(arguments.data, without=arguments.without)
+    elif arguments.net == "state":
+        maker = state_batches(arguments.data, without=arguments.without)
     else:
         pictures = list(read_all(arguments.data, "train", without=arguments.without))
         maker = detector_batches(arguments.data, pictures, without=arguments.without)

@@ -119,7 +119,7 @@ def _clock(clock: Clock) -> SelfTestLine:
 
 
 def _models() -> SelfTestLine:
-    """Both nets, on the drawn plate that they come with: no plate of the road is read."""
+    """The nets, on the drawn plate that they come with: no plate of the road is read."""
     try:
         PlateReader.from_models()
     except DetectorError as error:

@@ -26,12 +26,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from detector.card import DetectorCard, ReaderCard
+from detector.card import DetectorCard, NamerCard, ReaderCard
 from detector.errors import DetectorError
 from detector.find import plan_letterbox
 from detector.lettering import Lettering
-from detector.reader import DETECTOR_CARD, LETTERING, MODELS, READER_CARD, WHOLENESS, PlateReader
+from detector.reader import DETECTOR_CARD, LETTERING, MODELS, NAMER_CARD, READER_CARD, WHOLENESS, PlateReader
 from detector.runtime import RUNTIMES, Net, NetOutput, TfliteNet
+from detector.state_namer import StateNamer
 from detector.track import Tracker
 from detector.wholeness import Wholeness
 from hw.camera_replay import FolderReel
@@ -103,17 +104,21 @@ class BareNet:
 
 
 class Bench:
-    """Both nets, counted and bare."""
+    """All nets, counted and bare."""
 
     def __init__(self) -> None:
         finding, reading = DetectorCard.load(MODELS / DETECTOR_CARD), ReaderCard.load(MODELS / READER_CARD)
-        nets = [TfliteNet(card) for card in (finding, reading)]
+        naming = NamerCard.load(MODELS / NAMER_CARD)
+        nets = [TfliteNet(card) for card in (finding, reading, naming)]
         self.runtime = nets[0].runtime
         self.counted = [CountedNet(net) for net in nets]
-        self.bare = [BareNet(MODELS / card.model.file, self.runtime) for card in (finding, reading)]
+        self.bare = [BareNet(MODELS / card.model.file, self.runtime) for card in (finding, reading, naming)]
         lettering, wholeness = Lettering.load(MODELS / LETTERING), Wholeness.load(MODELS / WHOLENESS)
-        first, second = self.counted
-        self.reader = PlateReader(first, finding, second, reading, lettering=lettering, wholeness=wholeness)
+        find, read, name = self.counted
+        namer = StateNamer(name, naming)
+        self.reader = PlateReader(
+            find, finding, read, reading, lettering=lettering, wholeness=wholeness, namer=namer
+        )
 
     def measure(self, lumas: list[NDArray[np.uint8]], rounds: int, *, small_stream: bool = False) -> Figures:
         """lumas: uint8 (H, W), in their order in time."""

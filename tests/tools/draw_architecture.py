@@ -31,7 +31,7 @@ AREAS = (
 )
 BOXES = (
     Box(40, 104, 160, 84, "Camera, clock, GPS", ("driver and twin each",), "hw/"),
-    Box(224, 104, 160, 84, "Find, read, vote", ("two int8 nets;", "one text a pass"), "detector/"),
+    Box(224, 104, 160, 84, "Find, read, vote", ("three int8 nets;", "one text a pass"), "detector/"),
     Box(400, 104, 160, 84, "Hot lists, alerts", ("a person confirms",), "firmware/alerts/"),
     Box(
         224, 232, 336, 104, "The log",

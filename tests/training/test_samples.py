@@ -15,7 +15,7 @@ from detector.find import decode
 from detector.plates import ALPHABET
 from detector.runtime import NetOutput
 from detector.training import rendered_patches
-from detector.training.alphabet import SLOTS, indices
+from detector.training.alphabet import JURISDICTIONS, SLOTS, UNKNOWN, indices
 from detector.training.datasets import LabeledPlate, Picture
 from detector.training.detector_samples import paste_quad
 from detector.training.detector_targets import encode_targets
@@ -23,6 +23,7 @@ from detector.training.patch_form import DEVIATION, HEIGHT, MEAN, WIDTH, normali
 from detector.training.reader_samples import RealPatches, cut_patch, in_patch_units, loose_quad, mapped
 from detector.training.render import RenderedPlate, render_plate
 from detector.training.rendered_patches import RenderedPatches
+from detector.training.state_samples import StateBatches
 
 H, W = 192, 320
 
@@ -174,3 +175,18 @@ def test_a_character_outside_the_alphabet_is_refused() -> None:
     assert indices("A9") == [0, 35]
     with pytest.raises(ValueError, match="not found"):
         indices("a")
+
+
+def test_patches_for_the_state_namer_are_larger_and_name_provinces_unknown(tmp_path: Path) -> None:
+    path = tmp_path / "plate.png"
+    Image.fromarray(np.random.default_rng(3).integers(0, 255, (60, 120), np.uint8)).save(path)
+    plate = LabeledPlate(box=None, text="ABC1234", region="CA-ON")
+    picture = Picture(path=path, dataset="us-crops", split="train", plates=(plate,))
+    maker = StateBatches(RealPatches([picture]), [], real_share=1.0)
+    patches, places = maker(np.random.default_rng(1))
+    assert patches.shape == (64, 96, 192, 1)
+    assert patches.dtype == np.uint8
+    assert {JURISDICTIONS[int(place)] for place in places} == {UNKNOWN}
+    patch, place = StateBatches(RealPatches([picture]), [])._rendered(np.random.default_rng(2))
+    assert patch.shape == (96, 192)
+    assert place

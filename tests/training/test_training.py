@@ -106,6 +106,31 @@ def test_a_training_continues_from_a_released_file(tmp_path: Path) -> None:
         warm_start(_net(), released, batch[:, :8, :8])
 
 
+def test_the_state_namer_keeps_the_readers_first_layers_and_fits_its_last_in_closed_form() -> None:
+    from detector.reader import MODELS
+    from detector.training import state_net
+
+    rng = np.random.default_rng(8)
+    keras.utils.set_random_seed(6)
+    net = state_net.build_state_namer()
+    patches = np.zeros((24, 96, 192, 1), np.uint8)
+    places = np.arange(24, dtype=np.int32) % 3
+    for patch, place in zip(patches, places, strict=True):  # bright in another third of it
+        patch[32 * place : 32 * place + 32] = 180
+        patch[:] += rng.integers(0, 60, patch.shape, np.uint8)
+    pictures = patches.astype(np.float32) / np.float32(255)
+    state_net.take_first_layers(net, MODELS / "plate-reader.tflite", pictures)
+    frozen = [layer for layer in net.layers if layer.weights and not layer.trainable]
+    assert len(frozen) == 10
+    assert all(np.abs(np.asarray(layer.weights[0])).max() > 0 for layer in frozen)
+    trained = {id(variable) for variable in net.trainable_variables}
+    assert trained.isdisjoint(id(variable) for layer in frozen for variable in layer.weights)
+    state_net.fit_last_layer(net, [(patches, places)])
+    assert (
+        np.asarray(net(pictures, training=False)["jurisdiction"]).argmax(axis=1).tolist() == places.tolist()
+    )
+
+
 def test_a_net_of_one_size_answers_like_the_one_of_any_size_that_trained() -> None:
     from detector.training.detector_net import build_detector, with_weights_of
 

@@ -1,0 +1,159 @@
+"""Fits how namer and reader name a state together: ``python -m detector.training.calibrate_state --data D``.
+
+The two weights of the namer's card are those, of a grid, under which the jurisdictions of the calibration
+split and of drawn plates (US, Canada's and others', up to 200 px wide), which count alike, are likeliest:
+plates of the card's ``least_width_px`` and more, for of no others the namer is asked. It prints what would
+be named from several probabilities on, and rewrites the card.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detector.training.render.plates import render_plate
+from detector.training.render.press import RenderedPlate
+
+from ..card import NamerCard
+from ..plates import PlateReading
+from ..reader import MODELS, NAMER_CARD, PlateReader
+from .alphabet import JURISDICTIONS, UNKNOWN, place_of
+from .calibrate import update_card
+from .datasets import read_all
+from .measure import FOUND, crop_reading
+from .metrics import overlap
+from .trials import Kind, draw_picture
+
+F64 = NDArray[np.float64]
+_GRID = tuple(step / 5 for step in range(8))
+_STATES = np.array([code.startswith("US-") for code in JURISDICTIONS])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NamedPlates:
+    """own, namer: log-probabilities (N, J) of either net; text: log of what the text says; truth: (N,)."""
+
+    own: F64
+    namer: F64
+    text: F64
+    truth: NDArray[np.intp]
+
+    def together(self, own: float, namer: float) -> F64:
+        """Log-probabilities (N, J) under two weights."""
+        logs = own * self.own + namer * self.namer + self.text
+        return np.asarray(logs - np.logaddexp.reduce(logs, axis=1, keepdims=True))
+
+    def surprise(self, own: float, namer: float) -> float:
+        """Mean -log p of the truth."""
+        logs = self.together(own, namer)
+        return -float(logs[np.arange(len(logs)), self.truth].mean())
+
+    def named(self, own: float, namer: float, least: float) -> str:
+        """What is named from a probability on, for people."""
+        logs = self.together(own, namer)
+        best, sure = logs.argmax(axis=1), np.exp(logs.max(axis=1)) >= least
+        state = _STATES[self.truth]
+        told = sure & (best != JURISDICTIONS.index(UNKNOWN))
+        wrong = int((told & state & (best != self.truth)).sum())
+        others = int((told & ~state & _STATES[best]).sum())
+        return (
+            f"from {least}: {int((told & state).sum())} of {int(state.sum())} states named, {wrong} wrong; "
+            f"a state named on {others} of {int((~state).sum())} other plates"
+        )
+
+
+class _Notes:
+    """What both nets and the text say of plates whose jurisdiction is known."""
+
+    def __init__(self, reader: PlateReader, least_px: float) -> None:
+        self._reader = reader
+        self._least_px = least_px
+        self._rows: list[tuple[F64, F64, F64, int]] = []
+
+    def add(self, reading: PlateReading, luma: NDArray[np.uint8], region: str) -> None:
+        if reading.evidence.width_px < self._least_px or not region:
+            return
+        prior, weight = self._reader.decoding.prior, self._reader.decoding.text.prior_weight
+        leader = reading.text.leader
+        text = weight * np.log(prior.lifts(leader)) if leader else np.zeros(len(JURISDICTIONS))
+        own = np.log(np.maximum(reading.evidence.jurisdiction.astype(np.float64), 1e-6))
+        namer = self._reader.name_chances(luma, reading.box)
+        self._rows.append((own, namer, text, place_of(region)))
+
+    def told(self) -> NamedPlates:
+        own, namer, text, truth = zip(*self._rows, strict=True)
+        return NamedPlates(np.array(own), np.array(namer), np.array(text), np.array(truth))
+
+
+def of_sets(notes: _Notes, reader: PlateReader, data: Path, without: list[str]) -> NamedPlates:
+    """The plates of the calibration split whose jurisdiction is labeled."""
+    for picture in read_all(data, "calibration", without=without):
+        plates = [plate for plate in picture.plates if plate.region]
+        if plates and plates[0].box is None:
+            reading, wide = crop_reading(reader, picture.luma())
+            notes.add(reading, wide, plates[0].region)
+        elif plates:
+            luma = picture.luma()
+            readings = reader.read(luma).readings
+            for plate in plates:
+                shares = [overlap(one.box.box, plate.box) if plate.box else 0.0 for one in readings]
+                if max(shares, default=0.0) >= FOUND:
+                    notes.add(readings[int(np.argmax(shares))], luma, plate.region)
+    return notes.told()
+
+
+def of_drawn(notes: _Notes, reader: PlateReader, count: int) -> NamedPlates:
+    """Of ten drawn plates eight are a state's, one is Canada's and one may be anyone's."""
+    for number in range(count):
+        kind = {8: "CA", 9: None}.get(number % 10, "US")
+        drawn: list[RenderedPlate] = []
+
+        def draw(
+            rng: np.random.Generator, kind: str | None = kind, drawn: list[RenderedPlate] = drawn
+        ) -> RenderedPlate:
+            drawn.append(render_plate(rng, jurisdiction=kind))
+            return drawn[-1]
+
+        rng = np.random.default_rng([number, 0x57A7E5])
+        luma, _ = draw_picture(rng, Kind(draw=draw, width=(100.0, 200.0), plain=False))
+        for reading in reader.read(luma).readings[:1]:
+            notes.add(reading, luma, drawn[0].jurisdiction)
+    return notes.told()
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, required=True, help="folder of the image sets")
+    parser.add_argument("--models", type=Path, default=MODELS, help="folder of the models (default: shipped)")
+    parser.add_argument("--without", nargs="*", default=[], metavar="DATASET", help="sets to leave out")
+    parser.add_argument("--drawn", type=int, default=1500, help="drawn plates (default 1500)")
+    arguments = parser.parse_args(argv)
+    reader = PlateReader.from_models(arguments.models)
+    card = arguments.models / NAMER_CARD
+    least = NamerCard.load(card).naming.least_width_px
+    parts = {
+        "calibration": of_sets(_Notes(reader, least), reader, arguments.data, arguments.without),
+        "drawn": of_drawn(_Notes(reader, least), reader, arguments.drawn),
+    }
+    weights = min(
+        product(_GRID, _GRID), key=lambda pair: sum(part.surprise(*pair) for part in parts.values())
+    )
+    for name, part in parts.items():
+        for pair in ((1.0, 0.0), weights):
+            print(f"{name}, weights {pair[0]:.1f} and {pair[1]:.1f}, surprise {part.surprise(*pair):.3f}")
+            for chance in (0.8, 0.9, 0.95, 0.98):
+                print(" ", part.named(*pair, chance))
+    update_card(card, "naming", {"reader_weight": weights[0], "namer_weight": weights[1]})
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,117 @@
+"""Makes the state namer's training patches: larger than the reader's, for a state's name is small print.
+
+Real plates of the sets whose jurisdiction is labeled, and rendered ones, each photographed several times
+and cut out as loosely as a detector would. numpy and Pillow only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .alphabet import place_of
+from .datasets import read_all
+from .feeder import Batch
+from .patch_form import normalized
+from .reader_samples import RealPatches
+from .render import camera
+from .render.patches import disturbed, photograph
+from .render.plates import render_plate
+from .render.press import RenderedPlate
+
+HEIGHT, WIDTH = 96, 192
+BATCH = 64
+REAL_SHARE = 0.4
+BACKGROUNDS = 150
+BANK = 400  # rendered photographs kept by a process, each cut out a few times
+FRESH_SHARE = 0.6  # of the rendered patches take a fresh photograph
+NEW_PLATE_SHARE = 0.5  # of the fresh photographs show a newly drawn plate
+INFRARED_SHARE = 0.15
+MARGIN = (-0.03, 0.26)
+_FAR = (60.0, 180.0)
+_SET_WEIGHT = {
+    "us-crops": 5.0,
+    "us-closeups": 5.0,
+    "us-state-designs": 2.0,
+    "open-lpr": 1.5,
+    "mixed-roboflow": 1.0,
+    "ro-dashcam": 0.5,
+    "nl-clips": 0.5,
+    "ar-crops": 0.6,
+    "br-crops": 0.4,
+}
+_SHARES = {"US": 0.72, "CA": 0.07, "EU": 0.05, "GB": 0.02, "BR": 0.04, "AR": 0.03, "other": 0.07}
+
+
+@dataclass(frozen=True, slots=True)
+class _Photograph:
+    scene: NDArray[np.uint8]
+    quad: NDArray[np.float64]
+    plate: RenderedPlate
+    infrared: bool
+
+
+class StateBatches:
+    """Batches of (patch uint8 (B, 96, 192, 1), class number int32 (B,)), class numbers as ``place_of``'s."""
+
+    def __init__(
+        self, real: RealPatches, backgrounds: Sequence[NDArray[np.uint8]], real_share: float = REAL_SHARE
+    ) -> None:
+        self._real = real
+        self._backgrounds = backgrounds
+        self._real_share = real_share
+        self._bank: list[_Photograph] = []
+
+    def __call__(self, rng: np.random.Generator) -> Batch:
+        """One batch."""
+        patches = np.empty((BATCH, HEIGHT, WIDTH, 1), np.uint8)
+        places = np.empty(BATCH, np.int32)
+        for row in range(BATCH):
+            if rng.random() < self._real_share:
+                patch, place = self._real.draw_place(rng, (HEIGHT, WIDTH), far=_FAR)
+            else:
+                patch, place = self._rendered(rng)
+            patches[row, :, :, 0] = normalized(patch)
+            places[row] = place_of(place)
+        return patches, places
+
+    def _rendered(self, rng: np.random.Generator) -> tuple[NDArray[np.uint8], str]:
+        while True:
+            fresh = len(self._bank) < 20 or rng.random() < FRESH_SHARE
+            photo = self._fresh(rng) if fresh else self._bank[int(rng.integers(len(self._bank)))]
+            if photo.plate.jurisdiction:
+                break
+        cut = disturbed(rng, photo.quad, margin=MARGIN, disorder=0.8)
+        return camera.cut_out(photo.scene, cut, (HEIGHT, WIDTH)), photo.plate.jurisdiction
+
+    def _fresh(self, rng: np.random.Generator) -> _Photograph:
+        """A new photograph, of a new plate or of one in the bank; kept in the bank."""
+        if len(self._bank) < 20 or rng.random() < NEW_PLATE_SHARE:
+            infrared = bool(rng.random() < INFRARED_SHARE)
+            kind = str(rng.choice(list(_SHARES), p=list(_SHARES.values())))
+            plate = render_plate(rng, infrared=infrared, jurisdiction=kind)
+        else:
+            old = self._bank[int(rng.integers(len(self._bank)))]
+            plate, infrared = old.plate, old.infrared
+        width = float(np.clip(np.exp(rng.normal(np.log(150), 0.45)), 56, 330))
+        scene, quad = photograph(rng, plate, infrared=infrared, backgrounds=self._backgrounds, width=width)
+        photo = _Photograph(scene, quad, plate, infrared)
+        if len(self._bank) < BANK:
+            self._bank.append(photo)
+        else:
+            self._bank[int(rng.integers(BANK))] = photo
+        return photo
+
+
+def state_batches(data: Path, *, without: Collection[str] = ()) -> StateBatches:
+    """Batches from the train split of the sets below ``data``. Raises DataSetError."""
+    pictures = list(read_all(data, "train", without=without))
+    clean = [picture for picture in pictures if not picture.plates]
+    named = [picture for picture in pictures if any(plate.region for plate in picture.plates)]
+    return StateBatches(
+        RealPatches(named, clean, weights=_SET_WEIGHT), [one.luma() for one in clean[:BACKGROUNDS]]
+    )
