@@ -71,7 +71,7 @@ def test_the_same_runtime_answers_the_same_again(
     assert answers.main(["compare", str(noted["fast"]), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert {one["steps"] for one in told["outputs"].values()} == {0}
-    assert len(told["outputs"]) == 7
+    assert len(told["outputs"]) == 8
     assert told["sure_same"] == told["sure_texts"] > 0
     assert answers.main(["compare", str(noted["fast"])]) == 0
     assert "0 steps apart" in capsys.readouterr().out
