@@ -11,6 +11,7 @@ from .plates import PlateBox
 
 _GLIMPSE, _GLIMPSE_US = 2, 200_000  # sightings of what a jump of the picture tore off; time beside its pass
 _MOST_BETWEEN, _MISSED_US = 5, 400_000  # sightings of it while its pass was missed, never for longer
+_WIDER = 1.25
 _SPARSE_INTERVALS = 2.5  # at a few frames a second: the one that shows it, and both that show its pass
 
 Pair = tuple[int, int]
@@ -63,7 +64,7 @@ class Meetings:
         if self._between.get(_pair(track, other), 0) < 0 or not self.may_be_one(track, other):
             return False
         if missed_us <= _MISSED_US:
-            return True
+            return _as_wide(other.motion.box, track.motion.box, box)
         sparse = missed_us <= _SPARSE_INTERVALS * pace.interval_us
         return sparse and between(track.motion, other.motion, time_us, box)
 
@@ -90,6 +91,12 @@ class Meetings:
         self._met = {pair for pair in self._met if ids.issuperset(pair)}
         self._near = {pair for pair in self._near if ids.issuperset(pair)}
         self._between = {pair: count for pair, count in self._between.items() if ids.issuperset(pair)}
+
+
+def _as_wide(moment: PlateBox, before: PlateBox, after: PlateBox) -> bool:
+    """Whether a plate is about as wide as the one that was missed: as far away, which another lane is not."""
+    least, most = sorted((before.width_px, after.width_px))
+    return least / _WIDER <= moment.width_px <= most * _WIDER
 
 
 def apart(one: LiveTrack, other: LiveTrack) -> int:

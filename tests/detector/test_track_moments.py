@@ -18,12 +18,18 @@ MATE = "7ABC128"
 
 
 def drive_by(
-    replay: Replay, mate_in: Collection[int], *, frames: int = 30, drift: float = 0.0, jump: float = 90.0
+    replay: Replay,
+    mate_in: Collection[int],
+    *,
+    frames: int = 30,
+    drift: float = 0.0,
+    jump: float = 90.0,
+    wider: float = 1.0,
 ) -> list[str]:
     """A vehicle drives out of the picture; in some frames another text shows beside its place instead."""
     for step in range(frames):
         x, y, width = 640 - 4 * step, 200 + 18 * step, 34 * 1.03**step
-        other = near(MATE, x + jump + drift * step, y - jump / 3, width)
+        other = near(MATE, x + jump + drift * step, y - jump / 3, width * wider)
         replay.show(frame(other if step in mate_in else near(FLEET[0], x, y, width)))
     for _ in range(50):
         replay.show()
@@ -38,6 +44,13 @@ def test_a_burst_of_sure_misreadings_of_a_shaken_pass_is_that_pass(moments: tupl
 @pytest.mark.parametrize("moments", [range(12, 16), (12, 13, 16, 17, 20, 21)])
 def test_a_fleet_mate_seen_longer_than_a_burst_stays_a_pass(moments: Collection[int]) -> None:
     assert drive_by(Replay(fps=10), moments) == [FLEET[0], MATE]
+
+
+@pytest.mark.parametrize(("wider", "passes"), [(1.2, 1), (1.4, 2), (0.7, 2)])
+def test_a_burst_as_far_away_as_the_pass_is_it_and_one_in_another_lane_is_not(
+    wider: float, passes: int
+) -> None:
+    assert len(drive_by(Replay(fps=10), (12, 13, 16, 19), wider=wider)) == passes
 
 
 def test_a_fleet_mate_seen_in_a_frame_with_the_pass_stays_a_pass() -> None:
