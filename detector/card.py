@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar, get_type_hints
@@ -285,10 +286,19 @@ def _missing(path: Path, error: OSError) -> MissingModelError:
     return MissingModelError(path, f"cannot be read ({error.strerror})", "install the model files")
 
 
-def _open(
-    path: Path, kind: str, needed: frozenset[str], optional: frozenset[str], sections: set[str]
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The card as a table, and its common part parsed."""
+def load_fitted(path: Path, section: str, make: Callable[[Mapping[str, Any]], Rules], what: str) -> Rules:
+    """A fitted model that is no net, from the section of a TOML file. what: what the section must be.
+
+    Raises MissingModelError, CardError.
+    """
+    table = _table(path)
+    try:
+        return make(table[section])
+    except (KeyError, TypeError, ValueError) as error:
+        raise CardError(path, section, f"is not {what}: {error}") from error
+
+
+def _table(path: Path) -> dict[str, Any]:
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -296,9 +306,16 @@ def _open(
     if len(content) > MOST_CARD_BYTES:
         raise CardError(path, "", f"larger than {MOST_CARD_BYTES} bytes")
     try:
-        table = tomllib.loads(content.decode("utf-8"))
+        return tomllib.loads(content.decode("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise CardError(path, "", f"not TOML: {error}") from error
+
+
+def _open(
+    path: Path, kind: str, needed: frozenset[str], optional: frozenset[str], sections: set[str]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The card as a table, and its common part parsed."""
+    table = _table(path)
     for name in table:
         if name not in sections | {"model", "input", "outputs"} | _FREE_SECTIONS:
             raise CardError(path, name, "unknown section")

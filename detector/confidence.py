@@ -44,7 +44,7 @@ class Features:
 def confidence(features: Features, rules: ConfidenceRules) -> float:
     """Calibrated probability that the whole text is right. Raises NetAnswerError for what is no number."""
     total = rules.bias + sum(getattr(rules, name) * value for name, value in features.as_dict().items())
-    return 1.0 / (1.0 + math.exp(-within(total, -30.0, 30.0)))
+    return chance(total)
 
 
 def seen_from(width_px: float, sure: float) -> float:
@@ -56,6 +56,11 @@ def seen_from(width_px: float, sure: float) -> float:
         return sure
     less = FAR_LOG_ODDS * math.log2(FAR_PX / max(width_px, 1.0))
     return 1.0 / (1.0 + math.exp(less - log_odds(sure, 30.0)))
+
+
+def chance(odds: float) -> float:
+    """The probability of these log-odds. Raises NetAnswerError for what is no number."""
+    return 1.0 / (1.0 + math.exp(-within(odds, -30.0, 30.0)))
 
 
 def log_odds(probability: float, bound: float = 9.0) -> float:

@@ -260,3 +260,21 @@ def best_path(columns: F64) -> Labels:
     blank = columns.shape[1] - 1
     classes = columns.argmax(axis=1)
     return tuple(label for label, _ in groupby(classes.tolist()) if label != blank)
+
+
+def character_runs(columns: NDArray[np.floating]) -> list[tuple[int, int, int]]:
+    """Each character of the best path: its first column, the one after its last, and its class."""
+    blank, runs, start = columns.shape[1] - 1, [], 0
+    for label, run in groupby(columns.argmax(axis=1).tolist()):
+        stop = start + sum(1 for _ in run)
+        if label != blank:
+            runs.append((start, stop, label))
+        start = stop
+    return runs
+
+
+def sure_gaps(count: int, classes: int) -> F64:
+    """Columns (count, classes) that surely show no character."""
+    gaps = np.full((count, classes), 1e-6)
+    gaps[:, -1] = 1.0 - 1e-6 * (classes - 1)
+    return gaps

@@ -13,7 +13,7 @@ from statistics import median
 import numpy as np
 from numpy.typing import NDArray
 
-from .plates import NO_CHARACTER
+from .ctc import sure_gaps
 from .rectify import Patch, mapped
 from .thin_strokes import character_places, character_rows
 from .two_lines import join_columns
@@ -29,10 +29,10 @@ _USUAL_ROWS = (0.28, 0.8)  # of a patch's height, where the line of characters d
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Half:
-    """corners: px (4, 2) in the frame. own: share (from, to) of its width that is not the other half's."""
+    """corners: px (4, 2) in the frame. meets: share of its width where the other half's own part begins."""
 
     corners: F64
-    own: tuple[float, float]
+    meets: float
 
 
 def halve(
@@ -50,36 +50,24 @@ def halve(
     top, foot = character_rows(patch.luma) or [share * height for share in _USUAL_ROWS]
     rise, middle = margin[1] * (foot - top), (len(places) + 1) // 2
     meet = (places[middle - 1] + places[middle]) / 2
-    halves: list[Half] = []
-    for own in (places[:_CHARACTERS], places[-_CHARACTERS:]):
-        left, right = own[0] - margin[0] * pitch, own[-1] + margin[0] * pitch
+
+    def half(shown: list[float]) -> Half:
+        left, right = shown[0] - margin[0] * pitch, shown[-1] + margin[0] * pitch
         box = [(left, top - rise), (right, top - rise), (right, foot + rise), (left, foot + rise)]
-        share = (meet - left) / (right - left)
-        halves.append(
-            Half(mapped(np.array(box), patch.to_frame), (0.0, share) if not halves else (share, 1.0))
-        )
-    return halves[0], halves[1]
+        return Half(mapped(np.array(box), patch.to_frame), (meet - left) / (right - left))
+
+    return half(places[:_CHARACTERS]), half(places[-_CHARACTERS:])
 
 
 def join_halves(halves: tuple[Half, Half], columns: tuple[F64, F64]) -> F64:
     """What was read of each half, (T, 37) columns, as those of the whole text, (2 T + 1, 37)."""
-    return join_columns(*(_own(*pair) for pair in zip(halves, columns, strict=True))).astype(np.float64)
+    left, right = columns
+    ends, begins = (round(half.meets * len(one)) for half, one in zip(halves, columns, strict=True))
+    gaps = sure_gaps(len(left) - ends, left.shape[1]), sure_gaps(begins, right.shape[1])
+    shown = np.concatenate([left[:ends], gaps[0]]), np.concatenate([gaps[1], right[begins:]])
+    return join_columns(*shown).astype(np.float64)
 
 
 def as_long(columns: F64) -> F64:
     """Columns (T, 37) of a whole plate, and sure gaps to be as many as of halves: (2 T + 1, 37)."""
-    return join_columns(columns, _gaps(columns)).astype(np.float64)
-
-
-def _own(half: Half, columns: F64) -> F64:
-    """The columns, with sure gaps in those that show the other half."""
-    first, last = (round(share * len(columns)) for share in half.own)
-    out = _gaps(columns)
-    out[first:last] = columns[first:last]
-    return out
-
-
-def _gaps(columns: F64) -> F64:
-    out = np.full(columns.shape, 1e-6)
-    out[:, NO_CHARACTER] = 1.0 - 1e-6 * NO_CHARACTER
-    return out
+    return join_columns(columns, sure_gaps(*columns.shape)).astype(np.float64)

@@ -8,17 +8,18 @@ weights are in ``models/lettering.toml``, fitted by ``detector.training.fit_lett
 from __future__ import annotations
 
 import math
-import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .confidence import within
-from .errors import CardError, MissingModelError
+from .card import load_fitted
+from .confidence import chance, within
+from .errors import CardError
 from .plates import U8, PlateBox
 from .rectify import cut_patch, mean_and_deviation
 
@@ -114,23 +115,19 @@ class Lettering:
     @classmethod
     def load(cls, path: Path) -> Self:
         """Raises MissingModelError, CardError."""
-        try:
-            table = tomllib.loads(path.read_text(encoding="utf-8"))["lettering"]
-            model = cls(float(table["bias"]), np.array(table["weights"], np.float64))
-        except OSError as error:
-            raise MissingModelError(
-                path, f"cannot be read ({error.strerror})", "install the model files"
-            ) from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
-            raise CardError(path, "lettering", f"is not a bias and a list of weights: {error}") from error
+        model = load_fitted(path, "lettering", cls._of, "a bias and a list of weights")
         expected = len(steps_around(np.zeros(SIZE, np.uint8))) + _OF_TEXT
         if model.weights.shape != (expected,) or not np.isfinite([model.bias, *model.weights]).all():
             raise CardError(path, "lettering.weights", f"must be {expected} finite numbers")
         return model
 
+    @classmethod
+    def _of(cls, table: Mapping[str, Any]) -> Self:
+        return cls(float(table["bias"]), np.array(table["weights"], np.float64))
+
     def plate(self, signs: F64) -> float:
         """Probability that the text is on a plate, if plates and lettering are equally frequent."""
-        return 1.0 / (1.0 + math.exp(-within(self.bias + float(self.weights @ signs), -30.0, 30.0)))
+        return chance(self.bias + float(self.weights @ signs))
 
     def trust(self, signs: F64) -> float:
         """What the confidence of a text is multiplied by, 0..1."""

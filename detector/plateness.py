@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .card import PlateRules
-from .confidence import log_odds, within
+from .confidence import chance, log_odds, within
 from .ctc import Labels
 from .plates import NO_CHARACTER
 
@@ -56,4 +56,4 @@ def signs_of_look(columns: NDArray[np.floating], path: Labels, width_px: float, 
 def plateness(signs: PlateSigns, rules: PlateRules) -> float:
     """Probability that the box holds a plate, whatever its text; plates and false boxes have equal weight."""
     total = rules.bias + sum(getattr(rules, name) * getattr(signs, name) for name in SIGNS)
-    return 1.0 / (1.0 + math.exp(-within(total, -30.0, 30.0)))
+    return chance(total)

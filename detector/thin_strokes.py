@@ -10,8 +10,8 @@ from statistics import median
 import numpy as np
 from numpy.typing import NDArray
 
-from .ctc import Labels
-from .plates import ALPHABET, NO_CHARACTER, U8
+from .ctc import Labels, character_runs
+from .plates import ALPHABET, U8
 from .rectify import row_steps
 
 _THIN = frozenset(ALPHABET.index(sign) for sign in "I1")
@@ -56,15 +56,8 @@ def count_thin(patch: U8, columns: NDArray[np.floating]) -> int:
 
 def character_places(columns: NDArray[np.floating], width: int) -> list[tuple[float, int]]:
     """Place in px and class of each character of a look's best path."""
-    best, step = columns.argmax(axis=1).tolist(), width / len(columns)
-    out: list[tuple[float, int]] = []
-    start = 0
-    for at in range(1, len(best) + 1):
-        if at == len(best) or best[at] != best[start]:
-            if best[start] != NO_CHARACTER:
-                out.append(((start + at) / 2 * step, best[start]))
-            start = at
-    return out
+    step = width / len(columns)
+    return [((start + stop) / 2 * step, label) for start, stop, label in character_runs(columns)]
 
 
 def thin_strokes(patch: U8) -> list[float]:

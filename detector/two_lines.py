@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .confidence import log_odds
+from .ctc import sure_gaps
 from .likeness import shared
 from .plates import ALPHABET, U8, Corners, Point
 from .rectify import row_steps
@@ -101,8 +102,7 @@ def is_serial_line(labels: tuple[int, ...]) -> bool:
 
 def join_columns(upper: NDArray[np.floating], lower: NDArray[np.floating]) -> NDArray[np.float32]:
     """Columns (T, 37) of two lines as those of one text, (2 T + 1, 37), with a sure gap between them."""
-    gap = np.full((1, upper.shape[1]), 1e-6)
-    gap[0, -1] = 1.0 - gap[0, :-1].sum()
+    gap = sure_gaps(1, upper.shape[1])
     return np.concatenate([upper, gap, lower]).astype(np.float32)
 
 

@@ -9,18 +9,20 @@ a small model of boosted trees weighs them; it is in ``models/wholeness.toml``, 
 from __future__ import annotations
 
 import math
-import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .confidence import within
-from .errors import CardError, MissingModelError
+from .card import load_fitted
+from .confidence import chance, within
+from .ctc import character_runs
+from .errors import CardError
 from .lettering import LEAST_SPREAD, TextSigns
 from .plates import F32, NO_CHARACTER, U8
 from .rectify import mean_and_deviation
@@ -131,21 +133,17 @@ def _around(wide: U8, luma: F32) -> list[float]:
 
 def _characters(columns: NDArray[np.floating]) -> list[float]:
     """How many characters a look shows, how evenly they are spaced, and how sure each of them is."""
-    classes, most = columns.argmax(axis=1).tolist(), columns.max(axis=1)
-    places, shown, rivals = [], [], []
-    start = 0
-    for at in range(1, len(classes) + 1):
-        if at == len(classes) or classes[at] != classes[start]:
-            if classes[start] != NO_CHARACTER:
-                places.append((start + at) / 2)
-                shown.append(math.log(max(float(most[start:at].max()), _LEAST_SHOWN)))
-                others = np.sort(columns[start:at, :NO_CHARACTER].max(axis=0))
-                rivals.append(math.log(float(others[-2]) + _LEAST_SHOWN))
-            start = at
+    most, runs = columns.max(axis=1), character_runs(columns)
+    places = [(start + stop) / 2 for start, stop, _ in runs]
+    shown = [math.log(max(float(most[start:stop].max()), _LEAST_SHOWN)) for start, stop, _ in runs]
+    rivals = []
+    for start, stop, _ in runs:
+        others = np.sort(columns[start:stop, :NO_CHARACTER].max(axis=0))
+        rivals.append(math.log(float(others[-2]) + _LEAST_SHOWN))
     gaps = [b - a for a, b in pairwise(places)] if len(places) >= _LEAST else [1.0]
     pitch = median(gaps)
-    ends = (places[0], len(classes) - places[-1]) if len(places) >= _LEAST else (pitch, pitch)
-    blanks = most[np.array(classes) == NO_CHARACTER]
+    ends = (places[0], len(columns) - places[-1]) if len(places) >= _LEAST else (pitch, pitch)
+    blanks = most[columns.argmax(axis=1) == NO_CHARACTER]
     return [
         float(min(len(places), _MOST_CHARACTERS)),
         max(gaps) / pitch,
@@ -198,27 +196,23 @@ class Wholeness:
     @classmethod
     def load(cls, path: Path) -> Self:
         """Raises MissingModelError, CardError."""
-        try:
-            table = tomllib.loads(path.read_text(encoding="utf-8"))["wholeness"]
-            model = cls(
-                float(table["bias"]),
-                float(table["trusted_from"]),
-                np.array(table["signs"], np.intp).reshape(-1, 2**DEPTH - 1),
-                np.array(table["limits"], np.float64).reshape(-1, 2**DEPTH - 1),
-                np.array(table["leaves"], np.float64).reshape(-1, 2**DEPTH),
-            )
-        except OSError as error:
-            raise MissingModelError(
-                path, f"cannot be read ({error.strerror})", "install the model files"
-            ) from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
-            raise CardError(path, "wholeness", f"is not a list of trees: {error}") from error
+        model = load_fitted(path, "wholeness", cls._of, "a list of trees")
         numbers = [model.bias, model.trusted_from, *model.limits.flat, *model.leaves.flat]
         if not len(model.signs) == len(model.limits) == len(model.leaves) or not np.isfinite(numbers).all():
             raise CardError(path, "wholeness", "must have as many finite limits and leaves as trees")
         if model.signs.size and not 0 <= model.signs.min() <= model.signs.max() < SIGNS:
             raise CardError(path, "wholeness.signs", f"must be from 0 to {SIGNS - 1}")
         return model
+
+    @classmethod
+    def _of(cls, table: Mapping[str, Any]) -> Self:
+        return cls(
+            float(table["bias"]),
+            float(table["trusted_from"]),
+            np.array(table["signs"], np.intp).reshape(-1, 2**DEPTH - 1),
+            np.array(table["limits"], np.float64).reshape(-1, 2**DEPTH - 1),
+            np.array(table["leaves"], np.float64).reshape(-1, 2**DEPTH),
+        )
 
     def odds(self, signs: F64) -> float:
         """Log-odds that the text is the whole of a plate. signs: (N,), of ``signs_of_whole``."""
@@ -231,11 +225,7 @@ class Wholeness:
 
     def trust(self, signs: F64) -> float:
         """What the confidence of a text is multiplied by, 0..1."""
-        return min(1.0, _chance(self.odds(signs)) / _chance(self.trusted_from))
-
-
-def _chance(odds: float) -> float:
-    return 1.0 / (1.0 + math.exp(-within(odds, -30.0, 30.0)))
+        return min(1.0, chance(self.odds(signs)) / chance(self.trusted_from))
 
 
 SIGNS = len(_EDGE_RUNS) * 3 + 1 + len(_TONE_RUNS) * 4 + 5 + 6 + 12 + 5
