@@ -4,7 +4,6 @@ search."""
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -165,7 +164,9 @@ def test_the_sample_cannot_be_known_before_the_audit_has_begun(
     looks = rules.look_ups_of(department.front.requests.of(desk.log, desk.log.size()))
 
     def drawn(checkpoint: str) -> set[int]:
-        seed = hashlib.sha256(checkpoint.encode()).digest()
+        witnesses = desk.root.witnessing()
+        assert witnesses is not None
+        seed = witnesses.lot(checkpoint)
         return {one.entries[0] for one in sample(looks, desk.policy.audit.sample_per_thousand, seed)}
 
     known = desk.log.cosigned()[1]  # what the public page and every insider can have seen

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -157,3 +158,18 @@ def test_a_sample_has_one_at_least_and_all_at_most(per_thousand: int) -> None:
     assert set(chosen) <= set(range(50))
     assert len(chosen) == 50 if per_thousand == 1000 else chosen
     assert drawn((), per_thousand, bytes(32)) == []
+
+
+def test_no_one_chooses_the_sample_by_how_the_witnesses_answers_are_written(audited: Department) -> None:
+    """A line by an unknown key, or the same line twice, draws the same: root cannot write heads until a
+    draw spares a friend."""
+    entries = list(audited.desk.log.entries())
+    done = entries[note_at(entries, AuditDone)].note
+    assert isinstance(done, AuditDone)
+    line = done.head.splitlines(keepends=True)[-1]
+    for number in range(20):
+        added = f"— a.friend {base64.b64encode(number.to_bytes(8, 'big')).decode()}\n"
+        for head in (done.head + added, done.head + added + line):
+            rewritten = changed(entries, AuditDone, head=head)
+            assert judged(audited, rewritten) == []
+            assert judged(audited, another_one_named(rewritten)) != []

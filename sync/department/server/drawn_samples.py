@@ -8,7 +8,6 @@ sample or put into it.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 from collections.abc import Sequence
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -40,7 +39,7 @@ class DrawnSamples:
         self.problems: list[str] = []
         self._heads = heads
         self._key: NoteKey | None = None
-        self._witnesses: list[Witnesses] = []
+        self._witnesses: list[Witnesses] = []  # of each root since the audit began
         self._rate, self._rates = 0, set[int]()
         self._looks: list[tuple[int, int]] = []
         self._samples: dict[int, tuple[int, ...]] = {}
@@ -60,6 +59,7 @@ class DrawnSamples:
                 self._samples[entry.sequence] = accesses
             case AuditBegun():
                 self._begun, self._rates = entry, {self._rate}
+                self._witnesses = self._witnesses[-1:]
             case AuditDone() as note:
                 if wrong := self._wrong(note):
                     self.problems.append(f"entry {entry.sequence}: audit: {wrong}")
@@ -92,10 +92,10 @@ class DrawnSamples:
             for sequence, at_us in self._looks
             if sequence < done.tree_size and done.from_us <= at_us <= done.to_us
         ]
-        seed = hashlib.sha256(done.head.encode()).digest()
+        seeds = [one.lot(done.head) for one in self._witnesses if one.witnessed(done.head)]
         named = {one for number in done.findings for one in self._samples.get(number, ())}
         known = {one for some in self._samples.values() for one in some}
-        fits = any(named <= set(drawn(inside, rate, seed)) <= known for rate in self._rates)
+        fits = any(named <= set(drawn(inside, rate, seed)) <= known for rate in self._rates for seed in seeds)
         return "" if fits and done.tree_size > begun.sequence else "its tree head draws another sample"
 
     def _wrong_head(self, note: str, begun: int) -> str:
@@ -107,8 +107,8 @@ class DrawnSamples:
             return "the tree head that drew its sample is older than its beginning"
         if not any(one.witnessed(note) for one in self._witnesses):
             return "no quorum of witnesses co-signed the tree head that drew its sample"
-        over = (open_checkpoint(one, self._key) for one in self._heads)
-        first = next((one for one in over if one.size > begun), head)
-        if (first.size, first.root) != (head.size, head.root):
+        over = (one for one in self._heads if open_checkpoint(one, self._key).size > begun)
+        first = next(over, note)
+        if not any(one.witnessed(first) and one.lot(first) == one.lot(note) for one in self._witnesses):
             return "its sample was drawn by another tree head than the first over its beginning"
         return ""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from storage.errors import CheckpointError
 from storage.times import DAY_US, iso_text
 from sync.department.desk.audit import detectors, rules
 from sync.department.desk.audit.detector_inputs import detected, disputed
@@ -27,10 +27,12 @@ from sync.department.journal.entries import (
     FindingClosed,
     FindingOpened,
     LogRead,
+    RootSet,
 )
 from sync.department.journal.inquiry_entries import Access
 from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError
 from sync.department.policy.roles import Call
+from sync.root_file import describe
 
 FOREVER_US = (1 << 53) - 1  # what JSON carries exactly; the year 2255
 
@@ -160,7 +162,7 @@ def run(front: DeskContext, token: str, form: PeriodForm) -> AuditReport:
     begun = desk.act(token, Call.AUDIT_RUN, begin)
     since, until = _period_of(begun)
     size, head = desk.log.size(), _head_over(desk, begun.sequence)
-    seed = hashlib.sha256(head.encode()).digest()
+    seed = _lot(desk, head)
     requests = front.requests.of(desk.log, size)  # outside the transaction
     looks = rules.look_ups_of(requests)
     inside = [one for one in looks if since <= one.at_us <= until]
@@ -225,6 +227,17 @@ def _head_over(desk: Desk, sequence: int) -> str:
             cure="run the audit again when the witness answers: it resumes from there",
         )
     return desk.log.first_over(sequence)
+
+
+def _lot(desk: Desk, head: str) -> bytes:
+    """What a tree head draws by, under the newest root whose witnesses it satisfies: an audit that was cut
+    off may have begun under an earlier one. Raises CheckpointError."""
+    for entry in reversed(list(desk.log.entries(kinds=(RootSet.KIND,)))):
+        if isinstance(entry.note, RootSet):
+            witnesses = describe(entry.note.root_file)[0].witnessing()
+            if witnesses is not None and witnesses.witnessed(head):
+                return witnesses.lot(head)
+    raise CheckpointError("no root's witnesses co-signed the tree head that draws the sample")
 
 
 def look_daily(front: DeskContext) -> list[int]:
