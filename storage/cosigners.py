@@ -160,21 +160,6 @@ class Witnesses:
         found = sorted(self.cosignatures(note), key=lambda one: one.time_s)
         return found[self.quorum - 1] if 0 < self.quorum <= len(found) else None
 
-    def lot(self, note: str) -> bytes:
-        """32 bytes that a tree head draws by, and that no one knows before a witness signs it.
-
-        SHA-256 of the text and of one co-signature, of the first witness in this order that signed: lines by
-        unknown keys, or in another order, draw the same. Raises CheckpointError where none
-        signed, or a co-signature does not hold.
-        """
-        text, signatures = split_note(note)
-        for key in (key for keys in self.keys for key in keys):
-            for name, blob in signatures:
-                if name == key.name and blob[:4] == key.key_id:
-                    key.verify(text, blob[4:])
-                    return hashlib.sha256(text.encode() + blob).digest()
-        raise CheckpointError("no witness co-signed the tree head")
-
     def names(self) -> tuple[str, ...]:
         """Each witness's name."""
         return tuple(keys[0].name for keys in self.keys)

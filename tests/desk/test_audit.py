@@ -23,7 +23,7 @@ from sync.department.desk.audit.calls import (
     PeriodForm,
     look_daily,
 )
-from sync.department.desk.audit.detectors import sample
+from sync.department.desk.audit.detectors import sample, seed_of
 from sync.department.desk.audit.rules import ACCESS_KINDS, CSV_COLUMNS, csv_text
 from sync.department.desk.due import OverdueForm
 from sync.department.desk.inquiry.forms import (
@@ -36,7 +36,14 @@ from sync.department.desk.inquiry.forms import (
     RunForm,
 )
 from sync.department.journal.access_log import DATABASE
-from sync.department.journal.entries import AuditBegun, AuditDone, Entry, FindingOpened, LogRead
+from sync.department.journal.entries import (
+    AuditBegun,
+    AuditDone,
+    CredentialSet,
+    Entry,
+    FindingOpened,
+    LogRead,
+)
 from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError
 from sync.department.policy.roles import Role
 
@@ -163,22 +170,17 @@ def test_the_sample_cannot_be_known_before_the_audit_has_begun(
     desk.try_cover(desk.log.size() - 1)
     looks = rules.look_ups_of(department.front.requests.of(desk.log, desk.log.size()))
 
-    def drawn(checkpoint: str) -> set[int]:
-        witnesses = desk.root.witnessing()
-        assert witnesses is not None
-        seed = witnesses.lot(checkpoint)
-        return {one.entries[0] for one in sample(looks, desk.policy.audit.sample_per_thousand, seed)}
-
-    known = desk.log.cosigned()[1]  # what the public page and every insider can have seen
     report = department.call("audit/run", tokens("super"), PeriodForm())
     assert isinstance(report, AuditReport)
     done = desk.log.entry(report.audit).note
     assert isinstance(done, AuditDone)
-    assert isinstance(desk.log.entry(done.begun).note, AuditBegun)
-    assert done.head != known
-    assert done.head == desk.log.first_over(done.begun)
-    assert sampled(department, report) == drawn(done.head)  # who reads the entry draws the same
-    assert len(done.head.split("\n\n")[1].strip().splitlines()) >= 2  # the log's signature, and a witness's
+    begun, salt = desk.log.entry(done.begun), desk.log.first_salt(CredentialSet.KIND)
+    assert isinstance(begun.note, AuditBegun)
+    drawn = sample(looks, desk.policy.audit.sample_per_thousand, seed_of(begun, salt))
+    assert sampled(department, report) == {one.entries[0] for one in drawn}
+    # neither who knows the salt alone nor who knows the signed call alone knows the seed
+    others = {seed_of(begun, bytes(32)), seed_of(replace(begun, signed=b""), salt)}
+    assert len({seed_of(begun, salt), *others}) == 3
 
 
 def test_no_period_leaves_look_ups_out_of_every_audit(department: Department, tokens: Tokens) -> None:

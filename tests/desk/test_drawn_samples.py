@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from desk_asking import look_up
-from desk_root import covered_by
+from desk_root import covered_by, samples_of
 from desk_twins import Department
 
-from storage.times import MINUTE_US
+from storage.checkpoint import open_checkpoint
+from storage.times import DAY_US, MINUTE_US
 from sync.department.desk.audit.calls import AuditReport, PeriodForm
-from sync.department.desk.audit.detectors import drawn
+from sync.department.desk.audit.detectors import drawn, seed_of
 from sync.department.journal.check_log import heads_of
-from sync.department.journal.entries import AuditBegun, AuditDone, Entry, FindingOpened
-from sync.department.server.drawn_samples import DrawnSamples
+from sync.department.journal.entries import (
+    SEEN_BY_TWO,
+    AuditBegun,
+    AuditDone,
+    CredentialSet,
+    Entry,
+    FindingOpened,
+)
+from sync.department.journal.inquiry_entries import Access
 from sync.department.server.unit_reports import Reported
 
-OTHER = "its tree head draws another sample"
+OTHER = "its signed call draws another sample"
 Entries = list[Entry]
 
 
@@ -42,7 +51,7 @@ def run(department: Department) -> None:
 
 
 def judged(department: Department, entries: Entries) -> list[str]:
-    samples = DrawnSamples(heads_of(department.desk.log.folder))
+    samples = samples_of(department)
     for entry in entries:
         samples.apply(entry)
     return samples.problems
@@ -88,43 +97,103 @@ def another_period(entries: Entries) -> Entries:
     return changed(entries, AuditDone, to_us=1)
 
 
-def without_a_head(entries: Entries) -> Entries:
-    """As an earlier version wrote it, after an audit of today's form."""
-    return changed(entries, AuditDone, head="", begun=-1)
+def with_nothing_named(entries: Entries) -> Entries:
+    """As the first version wrote it, after an audit of today's form."""
+    return changed(entries, AuditDone, begun=-1)
 
 
-@pytest.mark.parametrize(
-    ("attack", "words"),
-    [
-        (left_out, OTHER),
-        (another_one_named, OTHER),
-        (cut_short, OTHER),
-        (never_begun, "it did not begin with the entry that it names"),
-        (another_period, "it did not begin with the entry that it names"),
-        (without_a_head, "it did not begin with the entry that it names"),
-    ],
+def by_a_tree_head(entries: Entries) -> Entries:
+    return changed(entries, AuditDone, head="of any kind")
+
+
+def begun_by_no_person(entries: Entries) -> Entries:
+    at = note_at(entries, AuditBegun)
+    return [*entries[:at], replace(entries[at], signed=b""), *entries[at + 1 :]]
+
+
+def begun_twice(entries: Entries) -> Entries:
+    at = note_at(entries, AuditBegun)
+    return [*entries[:at], entries[at], *entries[at:]]
+
+
+def of_a_period(entries: Entries, **change: int) -> Entries:
+    return changed(changed(entries, AuditBegun, **change), AuditDone, **change)
+
+
+def not_ended(entries: Entries) -> Entries:
+    """What is looked up until then is in no sample, and the next audit begins after it."""
+    return of_a_period(entries, to_us=entries[-1].stamp.at_us + DAY_US)
+
+
+def with_a_gap(entries: Entries) -> Entries:
+    return of_a_period(entries, from_us=entries[note_at(entries, AuditBegun)].note.from_us + 1)  # type: ignore[attr-defined]
+
+
+ATTACKS: tuple[tuple[Callable[[Entries], Entries], str], ...] = (
+    (left_out, OTHER),
+    (another_one_named, OTHER),
+    (cut_short, OTHER),
+    (never_begun, "it did not begin with the entry that it names"),
+    (another_period, "it did not begin with the entry that it names"),
+    (with_nothing_named, "it did not begin with the entry that it names"),
+    (by_a_tree_head, "a tree head drew its sample, which is not the way of this log any more"),
+    (begun_by_no_person, "no person signed its beginning"),
+    (begun_twice, "the one that began with entry "),
+    (not_ended, "its period had not ended when it began"),
+    (with_a_gap, "look-ups from "),
 )
-def test_an_audit_whose_sample_is_another_one_is_named(
-    audited: Department, attack: Callable[[Entries], Entries], words: str
-) -> None:
+
+
+def test_an_audit_whose_sample_is_another_one_is_named(audited: Department) -> None:
     entries = list(audited.desk.log.entries())
-    done = entries[note_at(entries, AuditDone)].sequence
     assert judged(audited, entries) == []
-    assert f"entry {done}: audit: {words}" in judged(audited, attack(entries))
+    for attack, words in ATTACKS:
+        kind = AuditBegun if attack is begun_twice else AuditDone
+        named = f"entry {entries[note_at(entries, kind)].sequence}: audit: {words}"
+        assert any(one.startswith(named) for one in judged(audited, attack(entries))), attack.__name__
 
 
-def test_the_head_that_draws_is_the_first_that_the_witnesses_co_signed_over_the_beginning(
+def drawn_by_a_head(department: Department, entries: Entries, head: str) -> Entries:
+    """The newest audit as an earlier version made it: this tree head draws its sample."""
+    at = note_at(entries, AuditDone)
+    note = entries[at].note
+    assert isinstance(note, AuditDone)
+    looks = [one.sequence for one in entries[: note.tree_size] if isinstance(one.note, Access)]
+    rate = department.desk.policy.audit.sample_per_thousand
+    accesses = tuple(drawn(looks, rate, hashlib.sha256(head.encode()).digest()))
+    first, *others = [number for number in note.findings if is_sample(entries[number])]
+    older = changed(entries, AuditDone, head=head)
+    for number, some in ((first, accesses), *((one, accesses[:0]) for one in others)):
+        older[number] = replace(older[number], note=replace(older[number].note, accesses=some))  # type: ignore[call-arg]
+    return older
+
+
+def of_an_older_log(entries: Entries) -> Entries:
+    """Before its first audit by a signed call: the first audit is of the version that named nothing."""
+    opened = entries[0]
+    first = min(at for at, one in enumerate(entries) if isinstance(one.note, AuditDone))
+    older = [replace(opened, note=replace(opened.note, signs=SEEN_BY_TWO)), *entries[1:]]  # type: ignore[call-arg]
+    older[first] = replace(older[first], note=replace(older[first].note, begun=-1))  # type: ignore[call-arg]
+    return older
+
+
+def test_of_an_earlier_versions_audit_the_first_co_signed_head_over_the_beginning_draws(
     audited: Department,
 ) -> None:
-    entries, log = list(audited.desk.log.entries()), audited.desk.log
+    entries, log = of_an_older_log(list(audited.desk.log.entries())), audited.desk.log
     done = entries[note_at(entries, AuditDone)]
     assert isinstance(done.note, AuditDone)
-    head, signatures = done.note.head.split("\n\n")
+    over = (one for one in heads_of(log.folder) if open_checkpoint(one, log.note_key).size > done.note.begun)
+    first = next(over)
+    assert judged(audited, drawn_by_a_head(audited, entries, first)) == []
+    head, signatures = first.split("\n\n")
     bare = "\n\n".join((head, signatures.splitlines()[0] + "\n"))
     before = log.cosigned(done.note.begun)[1]
     later = log.cosigned()[1]
+    ground = f"{first}— x {base64.b64encode(bytes(8)).decode()}\n"
     for note, words in (
         (bare, "no quorum of witnesses co-signed the tree head that drew its sample"),
+        (ground, "the tree head that drew its sample has signatures that no witness made"),
         (before, "the tree head that drew its sample is older than its beginning"),
         (later, "its sample was drawn by another tree head than the first over its beginning"),
         ("a head", "the tree head that drew its sample: "),
@@ -133,13 +202,23 @@ def test_the_head_that_draws_is_the_first_that_the_witnesses_co_signed_over_the_
         assert wrong.startswith(f"entry {done.sequence}: audit: {words}")
 
 
-def test_an_audit_of_an_earlier_version_named_no_head_and_is_not_judged(audited: Department) -> None:
-    entries = list(audited.desk.log.entries())
-    first = min(at for at, one in enumerate(entries) if isinstance(one.note, AuditDone))
-    note = entries[first].note
-    assert isinstance(note, AuditDone)
-    older = replace(entries[first], note=replace(note, head="", begun=-1))
-    assert judged(audited, [*entries[:first], older, *entries[first + 1 :]]) == []
+def test_an_audit_of_the_first_version_named_nothing_and_is_judged_in_a_new_log_alone(
+    audited: Department,
+) -> None:
+    older = of_an_older_log(list(audited.desk.log.entries()))
+    assert judged(audited, older) == []
+    (wrong,) = judged(audited, [audited.desk.log.entry(0), *older[1:]])
+    assert wrong.endswith("audit: it did not begin with the entry that it names")
+
+
+def test_whatever_root_puts_before_an_audit_draws_no_other_sample(audited: Department) -> None:
+    """The tree, its heads and their times are root's: none of them draws."""
+    entries, desk = list(audited.desk.log.entries()), audited.desk
+    begun = entries[note_at(entries, AuditBegun)]
+    salt = desk.log.first_salt(CredentialSet.KIND)
+    assert len(salt) == 32
+    elsewhere = replace(begun, sequence=begun.sequence + 7, stamp=replace(begun.stamp, at_us=0))
+    assert seed_of(elsewhere, salt) == seed_of(begun, salt)
 
 
 def test_verify_names_it(audited: Department) -> None:
@@ -158,18 +237,3 @@ def test_a_sample_has_one_at_least_and_all_at_most(per_thousand: int) -> None:
     assert set(chosen) <= set(range(50))
     assert len(chosen) == 50 if per_thousand == 1000 else chosen
     assert drawn((), per_thousand, bytes(32)) == []
-
-
-def test_no_one_chooses_the_sample_by_how_the_witnesses_answers_are_written(audited: Department) -> None:
-    """A line by an unknown key, or the same line twice, draws the same: root cannot write heads until a
-    draw spares a friend."""
-    entries = list(audited.desk.log.entries())
-    done = entries[note_at(entries, AuditDone)].note
-    assert isinstance(done, AuditDone)
-    line = done.head.splitlines(keepends=True)[-1]
-    for number in range(20):
-        added = f"— a.friend {base64.b64encode(number.to_bytes(8, 'big')).decode()}\n"
-        for head in (done.head + added, done.head + added + line):
-            rewritten = changed(entries, AuditDone, head=head)
-            assert judged(audited, rewritten) == []
-            assert judged(audited, another_one_named(rewritten)) != []

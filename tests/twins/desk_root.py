@@ -18,12 +18,13 @@ from sync.department.desk.sessions import digest_of
 from sync.department.ground.person_key import read_token
 from sync.department.journal import check_log
 from sync.department.journal.access_log import KEYS, AuditKeys
-from sync.department.journal.entries import AccountSet, Logon
+from sync.department.journal.entries import AccountSet, CredentialSet, Logon
 from sync.department.journal.entry_base import Note, Stamp
 from sync.department.journal.inquiry_entries import Access, Query
 from sync.department.journal.person_entries import SessionKeySet
 from sync.department.journal.statements import SESSION, certify, sign_call
 from sync.department.policy.refusals import DeskRefusal
+from sync.department.server.drawn_samples import DrawnSamples
 from sync.department.server.folded_log import FoldedLog
 from sync.department.server.unit_reports import CoveredByEntries
 
@@ -155,4 +156,10 @@ def demand_named(
 
 def covered_by(department: Department) -> CoveredByEntries:
     """What `department verify` holds against the log beside its own rules, for `check_log.check`."""
-    return CoveredByEntries(FoldedLog({department.home.settings.name}))
+    return CoveredByEntries(FoldedLog({department.home.settings.name}), samples_of(department))
+
+
+def samples_of(department: Department) -> DrawnSamples:
+    """The samples of audits as `department verify` draws them again."""
+    log = department.desk.log
+    return DrawnSamples(log.first_salt(CredentialSet.KIND), check_log.heads_of(log.folder))

@@ -36,12 +36,14 @@ from sync.department.journal import check_log
 from sync.department.journal.access_log import DATABASE, KEYS, AccessLog, AuditKeys
 from sync.department.journal.check_hours import HoursReport, check_hours
 from sync.department.journal.check_log import LogReport
+from sync.department.journal.entries import CredentialSet
 from sync.department.journal.hourly_heads import hourly_origin
 from sync.department.server.ceremony import witness_of
+from sync.department.server.drawn_samples import DrawnSamples
 from sync.department.server.folded_log import FoldedLog, Snapshot
 from sync.department.server.open_desk import link_of, opened_of, root_in
 from sync.department.server.unit_reports import CoveredByEntries, Reported
-from sync.errors import DONE, FOUND_WRONG, PART_LACKING, InvalidInputError, LinkError
+from sync.errors import DONE, FOUND_WRONG, PART_LACKING, HomeError, InvalidInputError, LinkError
 from sync.root_file import Root
 
 
@@ -275,7 +277,8 @@ def check_home(
     root, public = root_in(home), home.log_key().public_key()
     urls = [] if checkpoints else [one.url for one in root.witnesses]
     names = {home.settings.name, root.department}
-    covered = CoveredByEntries(FoldedLog(names, _snapshot_of(folder, home)), check_log.heads_of(folder))
+    samples = DrawnSamples(_salt_of(folder, home), check_log.heads_of(folder))
+    covered = CoveredByEntries(FoldedLog(names, _snapshot_of(folder, home)), samples)
     report = check_log.check(
         folder,
         public,
@@ -341,6 +344,15 @@ def _snapshot_of(folder: Path, home: DepartmentHome) -> Snapshot | None:
         return None
     content = snapshot.to_bytes(kept)
     return kept.seen, lambda book: snapshot.to_bytes(book) != content
+
+
+def _salt_of(folder: Path, home: DepartmentHome) -> bytes:
+    """The salt that draws the samples of audits; nothing where it cannot be read."""
+    try:
+        with closing(AccessLog(folder, home.log_key())) as log:
+            return log.first_salt(CredentialSet.KIND)
+    except (StorageError, HomeError, sqlite3.Error):
+        return b""  # what is wrong with the log is said of its entries
 
 
 def _report(common: Common, report: LogReport) -> int:

@@ -31,7 +31,7 @@ from sync.department.desk.sessions import Session
 from sync.department.desk.state import checked_policy
 from sync.department.journal.access_log import AccessLog
 from sync.department.journal.entries import (
-    SEEN_BY_TWO,
+    DRAWN_BY_PERSON,
     AccessLogOpened,
     Entry,
     Refused,
@@ -127,7 +127,7 @@ class Desk(LogState):
                 AccessLogOpened(
                     public_key=key.public_key().public_bytes_raw(),
                     root_digest=root.digest(),
-                    signs=SEEN_BY_TWO,
+                    signs=DRAWN_BY_PERSON,
                 ),
                 stamp,
             )

@@ -304,6 +304,12 @@ class AccessLog:
         key = self.keys.of(year)
         return leaf, sealing.open_sealed(key, self.log_id, sequence, ELEMENT, sealed, mark.commitment)
 
+    def first_salt(self, kind: str) -> bytes:
+        """The salt of the first entry of a kind, which the audit keys alone open; nothing without one. Raises
+        as `opening`."""
+        first = next(self.entries(kinds=(kind,)), None)
+        return b"" if first is None else self.opening(first.sequence)[1].salt
+
     def leaves(self, end: int) -> Iterator[bytes]:
         """The signed leaves of the first `end` entries, in order; read a thousand at a time."""
         query = "SELECT leaf FROM entries WHERE sequence >= ? AND sequence < ? ORDER BY sequence"
@@ -358,13 +364,6 @@ class AccessLog:
         with self._guard:
             row = self._db.execute(query, ((1 << 62) if most is None else most,)).fetchone()
         return (int(row[0]), str(row[1])) if row else (0, "")
-
-    def first_over(self, sequence: int) -> str:
-        """The note of the first co-signed tree head that has this entry; "" before there is one."""
-        query = "SELECT note FROM heads WHERE size > ? ORDER BY size LIMIT 1"
-        with self._guard:
-            row = self._db.execute(query, (sequence,)).fetchone()
-        return str(row[0]) if row else ""
 
     def keep_head(self, size: int, note: str) -> None:
         """Keep a co-signed tree head."""

@@ -76,7 +76,7 @@ from sync.department.journal.sharing_entries import (
 )
 from sync.department.policy.roles import Role
 
-ALL_SIGNED, GRANTS_BY_TWO, PROOFS_OF_ONE, SEEN_BY_TWO = 2, 3, 4, 5
+ALL_SIGNED, GRANTS_BY_TWO, PROOFS_OF_ONE, SEEN_BY_TWO, DRAWN_BY_PERSON = 2, 3, 4, 5, 6
 KEPT, ASKED_FOR, REPLACED, ISSUED = "kept", "asked-for", "replaced", "issued"
 
 
@@ -88,7 +88,8 @@ class AccessLogOpened(Note):
     must be from its first signed entry on. From `GRANTS_BY_TWO` on, two people give a grant that can destroy.
     From `PROOFS_OF_ONE` on, a fresh proof is of one call, once. From `SEEN_BY_TWO` on, two people sign a
     configuration of units, who approves a sharing says what the agency is, and the offices' statement of an
-    administrator has a date.
+    administrator has a date. From `DRAWN_BY_PERSON` on, the signed call that begins an audit draws its
+    sample.
     """
 
     KIND: ClassVar[str] = "log_opened"
@@ -295,8 +296,8 @@ class FindingClosed(Note):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditBegun(Note):
-    """A periodic audit of the log between two times begins. The first tree head that a witness co-signs over
-    this entry chooses the sample, so it cannot be known before; an interrupted audit resumes from it."""
+    """A periodic audit of the log between two times begins. The signed call of its person, which is in this
+    entry, draws the sample; an interrupted audit resumes from it."""
 
     KIND: ClassVar[str] = "audit_begun"
     from_us: int
@@ -307,7 +308,7 @@ class AuditBegun(Note):
 class AuditDone(Note):
     """A periodic audit of the log between two times was carried out: 463.5 (c).
 
-    `begun`: its first entry; `head`: the co-signed tree head that chose the sample.
+    `begun`: its first entry; `head`: the co-signed tree head that drew the sample, by an earlier version.
     """
 
     KIND: ClassVar[str] = "audit"

@@ -1,24 +1,28 @@
 """The random sample of each periodic audit, drawn again from the log (463.5 c). No I/O.
 
-The first tree head that the witnesses co-signed over the beginning of an audit draws it, and the entry of the
-finished audit holds that head. So a person who reads the entries sees whether a look-up was left out of the
-sample or put into it.
+The signed call with which the audit began draws it (`detectors.seed_of`), from the look-ups before it. So
+who reads the entries sees whether a look-up was left out of the sample or put into it. Earlier versions drew
+by the first tree head that the witnesses co-signed over the beginning: such an audit counts in an older log,
+until its first audit by a signed call.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from collections.abc import Sequence
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from storage.checkpoint import NoteKey, open_checkpoint
+from storage.checkpoint import NoteKey, open_checkpoint, split_note
 from storage.cosigners import Witnesses
 from storage.errors import CheckpointError, StorageError
-from sync.department.desk.audit.detectors import SAMPLE, drawn
+from storage.times import iso_text
+from sync.department.desk.audit.detectors import SAMPLE, drawn, seed_of
 from sync.department.desk.state import checked_policy
 from sync.department.journal.check_log import note_key_of
 from sync.department.journal.entries import (
+    DRAWN_BY_PERSON,
     AccessLogOpened,
     AuditBegun,
     AuditDone,
@@ -33,24 +37,26 @@ from sync.root_file import describe
 class DrawnSamples:
     """Entries in their order, and what is wrong with the samples of their audits."""
 
-    def __init__(self, heads: Sequence[str] = ()) -> None:
-        """`heads`: the co-signed tree heads beside the log, by size; without them no one sees whether an
-        earlier one was passed over."""
+    def __init__(self, salt: bytes = b"", heads: Sequence[str] = ()) -> None:
+        """`salt`: of the log's first credential entry; `heads`: the co-signed tree heads beside the log, by
+        size, for the audits of earlier versions."""
         self.problems: list[str] = []
-        self._heads = heads
+        self._salt, self._heads = salt, heads
         self._key: NoteKey | None = None
         self._witnesses: list[Witnesses] = []  # of each root since the audit began
         self._rate, self._rates = 0, set[int]()
         self._looks: list[tuple[int, int]] = []
         self._samples: dict[int, tuple[int, ...]] = {}
         self._begun: Entry | None = None
-        self._draws = False
+        self._audited_us = 0
+        self._draws = self._by_person = False
 
     def apply(self, entry: Entry) -> None:
         """Take in an entry."""
         match entry.note:
             case AccessLogOpened() as note if not entry.sequence:
                 self._key = note_key_of(Ed25519PublicKey.from_public_bytes(note.public_key))
+                self._audited_us, self._by_person = entry.stamp.at_us, note.signs >= DRAWN_BY_PERSON
             case RootSet() as note:
                 self._set_root(note)
             case Access():
@@ -58,12 +64,19 @@ class DrawnSamples:
             case FindingOpened(detector=detector, accesses=accesses) if detector == SAMPLE:
                 self._samples[entry.sequence] = accesses
             case AuditBegun():
+                if self._begun is not None:
+                    self._add(
+                        entry, f"the one that began with entry {self._begun.sequence} was never finished"
+                    )
                 self._begun, self._rates = entry, {self._rate}
                 self._witnesses = self._witnesses[-1:]
             case AuditDone() as note:
                 if wrong := self._wrong(note):
-                    self.problems.append(f"entry {entry.sequence}: audit: {wrong}")
-                self._begun = None
+                    self._add(entry, wrong)
+                self._begun, self._audited_us = None, max(self._audited_us, note.to_us)
+
+    def _add(self, entry: Entry, wrong: str) -> None:
+        self.problems.append(f"entry {entry.sequence}: audit: {wrong}")
 
     def _set_root(self, note: RootSet) -> None:
         with contextlib.suppress(StorageError):  # one that does not follow: said by `check_log`
@@ -74,29 +87,56 @@ class DrawnSamples:
                 self._witnesses.append(witnesses)
 
     def _wrong(self, done: AuditDone) -> str:
-        if not (done.head or self._draws):
-            return ""  # of an earlier version
+        if done.begun < 0 and not (done.head or self._draws or self._by_person):
+            return ""  # of the first version, which named nothing that drew
         self._draws, begun = True, self._begun
         if begun is None or (begun.sequence, begun.note) != (
             done.begun,
             AuditBegun(from_us=done.from_us, to_us=done.to_us),
         ):
             return "it did not begin with the entry that it names"
+        if done.head:
+            return self._wrong_by_head(done, begun)
+        self._by_person = True
+        if wrong := self._wrong_period(done, begun):
+            return wrong
+        try:
+            seed = seed_of(begun, self._salt)
+        except StorageError as error:
+            return f"the signed call that drew its sample: {error}"
+        return "" if self._fits(done, seed, begun.sequence) else "its signed call draws another sample"
+
+    def _wrong_period(self, done: AuditDone, begun: Entry) -> str:
+        """What is wrong with its beginning and its period: else look-ups would be in no sample."""
+        if not begun.signed:
+            return "no person signed its beginning"
+        if done.from_us > self._audited_us:
+            return f"look-ups from {iso_text(self._audited_us)} to {iso_text(done.from_us)} are in no audit"
+        return "its period had not ended when it began" if done.to_us > begun.stamp.at_us else ""
+
+    def _fits(self, done: AuditDone, seed: bytes, end: int) -> bool:
+        """Whether its findings are what this draws from the look-ups before `end`."""
+        inside = [
+            sequence
+            for sequence, at_us in self._looks
+            if sequence < end and done.from_us <= at_us <= done.to_us
+        ]
+        named = {one for number in done.findings for one in self._samples.get(number, ())}
+        known = {one for some in self._samples.values() for one in some}
+        fits = any(named <= set(drawn(inside, rate, seed)) <= known for rate in self._rates)
+        return fits and done.tree_size > done.begun
+
+    def _wrong_by_head(self, done: AuditDone, begun: Entry) -> str:
+        """What is wrong with an audit of an earlier version."""
+        if self._by_person:
+            return "a tree head drew its sample, which is not the way of this log any more"
         try:
             if wrong := self._wrong_head(done.head, begun.sequence):
                 return wrong
         except CheckpointError as error:
             return f"the tree head that drew its sample: {error}"
-        inside = [
-            sequence
-            for sequence, at_us in self._looks
-            if sequence < done.tree_size and done.from_us <= at_us <= done.to_us
-        ]
-        seeds = [one.lot(done.head) for one in self._witnesses if one.witnessed(done.head)]
-        named = {one for number in done.findings for one in self._samples.get(number, ())}
-        known = {one for some in self._samples.values() for one in some}
-        fits = any(named <= set(drawn(inside, rate, seed)) <= known for rate in self._rates for seed in seeds)
-        return "" if fits and done.tree_size > begun.sequence else "its tree head draws another sample"
+        seed = hashlib.sha256(done.head.encode()).digest()
+        return "" if self._fits(done, seed, done.tree_size) else "its tree head draws another sample"
 
     def _wrong_head(self, note: str, begun: int) -> str:
         """What is wrong with the tree head that drew. Raises CheckpointError."""
@@ -107,8 +147,13 @@ class DrawnSamples:
             return "the tree head that drew its sample is older than its beginning"
         if not any(one.witnessed(note) for one in self._witnesses):
             return "no quorum of witnesses co-signed the tree head that drew its sample"
-        over = (one for one in self._heads if open_checkpoint(one, self._key).size > begun)
-        first = next(over, note)
-        if not any(one.witnessed(first) and one.lot(first) == one.lot(note) for one in self._witnesses):
+        signers = [(name, blob[:4]) for name, blob in split_note(note)[1]]
+        cosigners = (key for one in self._witnesses for keys in one.keys for key in keys)
+        known = {(self._key.name, self._key.key_id), *((key.name, key.key_id) for key in cosigners)}
+        if not set(signers) <= known or len(set(signers)) < len(signers):
+            return "the tree head that drew its sample has signatures that no witness made"
+        over = (open_checkpoint(one, self._key) for one in self._heads)
+        first = next((one for one in over if one.size > begun), head)
+        if (first.size, first.root) != (head.size, head.root):
             return "its sample was drawn by another tree head than the first over its beginning"
         return ""

@@ -8,7 +8,6 @@ records; no key of the department makes one up. So what no entry covers is found
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from storage.log_records import FileInForce, GrantTaken
@@ -62,9 +61,9 @@ class Reported:
 class CoveredByEntries:
     """The log's entries about documents and grants, held against what units reported."""
 
-    def __init__(self, folded: FoldedLog, heads: Sequence[str] = ()) -> None:
-        """`folded`: is shown each entry too; `heads`: the co-signed tree heads beside the log, by size."""
-        self._folded, self._samples = folded, DrawnSamples(heads)
+    def __init__(self, folded: FoldedLog, samples: DrawnSamples) -> None:
+        """Both are shown each entry too."""
+        self._folded, self._samples = folded, samples
         self._sent: set[tuple[str, int, bytes]] = set()
         self._first: dict[str, int] = {}
         self._first_us = 0

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from storage.errors import CheckpointError
 from storage.times import DAY_US, iso_text
 from sync.department.desk.audit import detectors, rules
 from sync.department.desk.audit.detector_inputs import detected, disputed
@@ -27,12 +26,10 @@ from sync.department.journal.entries import (
     FindingClosed,
     FindingOpened,
     LogRead,
-    RootSet,
 )
 from sync.department.journal.inquiry_entries import Access
 from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError
 from sync.department.policy.roles import Call
-from sync.root_file import describe
 
 FOREVER_US = (1 << 53) - 1  # what JSON carries exactly; the year 2255
 
@@ -161,11 +158,11 @@ def run(front: DeskContext, token: str, form: PeriodForm) -> AuditReport:
 
     begun = desk.act(token, Call.AUDIT_RUN, begin)
     since, until = _period_of(begun)
-    size, head = desk.log.size(), _head_over(desk, begun.sequence)
-    seed = _lot(desk, head)
+    _demand_witnessed(desk, begun.sequence)
+    size, seed = desk.log.size(), detectors.seed_of(begun, desk.log.first_salt(CredentialSet.KIND))
     requests = front.requests.of(desk.log, size)  # outside the transaction
     looks = rules.look_ups_of(requests)
-    inside = [one for one in looks if since <= one.at_us <= until]
+    inside = [one for one in looks if one.sequence < begun.sequence and since <= one.at_us <= until]
     flags = [*detected(desk, looks), *detectors.sample(inside, desk.policy.audit.sample_per_thousand, seed)]
 
     def plan(caller: Caller) -> Plan[list[Entry]]:
@@ -179,7 +176,6 @@ def run(front: DeskContext, token: str, form: PeriodForm) -> AuditReport:
             findings=tuple(range(first, first + len(opened))),
             tree_size=size,
             begun=begun.sequence,
-            head=head,
         )
         return [*opened, done], list
 
@@ -217,27 +213,15 @@ def _demand_same(begun: Entry, form: PeriodForm) -> None:
     )
 
 
-def _head_over(desk: Desk, sequence: int) -> str:
-    """The first tree head that a witness co-signed over the beginning of an audit. Raises NotYetError."""
+def _demand_witnessed(desk: Desk, sequence: int) -> None:
+    """No sample is drawn before the beginning of its audit is fixed. Raises NotYetError."""
     if desk.covered(sequence).unwitnessed:
         raise NotYetError(
-            "the witness does not answer, and its signature chooses the sample",
+            "the witness does not answer, and no sample is drawn before it has signed the beginning",
             code="witness-away",
             clause=desk.policy.witness.clause,
             cure="run the audit again when the witness answers: it resumes from there",
         )
-    return desk.log.first_over(sequence)
-
-
-def _lot(desk: Desk, head: str) -> bytes:
-    """What a tree head draws by, under the newest root whose witnesses it satisfies: an audit that was cut
-    off may have begun under an earlier one. Raises CheckpointError."""
-    for entry in reversed(list(desk.log.entries(kinds=(RootSet.KIND,)))):
-        if isinstance(entry.note, RootSet):
-            witnesses = describe(entry.note.root_file)[0].witnessing()
-            if witnesses is not None and witnesses.witnessed(head):
-                return witnesses.lot(head)
-    raise CheckpointError("no root's witnesses co-signed the tree head that draws the sample")
 
 
 def look_daily(front: DeskContext) -> list[int]:

@@ -10,7 +10,7 @@
                  or reset it, or a trainer whom one person alone trained; and then opened content, or
                  decided for others; or that this person then let in at units
     no_reviewer  a reviewer was removed while findings waited for that person
-    sample       chosen by the witness's first co-signature over the entry with which the audit began
+    sample       drawn by the signed call with which the audit began
 
 Every kind of access is looked at: searches, images, holds, exports, deliveries, looks at an answer. One
 counts for the person in whose name it was made: the requester of a queued request, else the one who made it.
@@ -32,11 +32,13 @@ from storage.counts import counted
 from storage.plate_text import fold
 from storage.times import DAY_US, HOUR_US, MINUTE_US
 from sync.department.ground.local_time import local
-from sync.department.journal.entries import Shift
+from sync.department.journal.entries import Entry, Shift
+from sync.department.journal.statements import digest_of, said_in
 from sync.department.policy.desk_terms import DetectorTerms
 
 _NO_NUMBER = re.compile(r"(?:(.)\1*|0*1?-?2?3?4?5?6?7?8?9?|N-?A|NONE|TEST.*|X+|ASDF.*|CASE|PENDING|TBD)")
 SAMPLE = "sample"
+DRAW = b"alpr-department/audit-sample/v1\x00"
 
 Shifts: TypeAlias = Sequence[tuple[int, Shift | None]]
 """The shifts of a person, in the order of the times from which each held."""
@@ -313,6 +315,16 @@ def sample(look_ups: Sequence[LookUp], per_thousand: int, seed: bytes) -> list[F
         for one in look_ups
         if one.sequence in chosen
     ]
+
+
+def seed_of(begun: Entry, salt: bytes) -> bytes:
+    """What draws the sample of the audit that begins with this entry. Raises StorageError.
+
+    Root cannot choose the random number that the person signed, and the person does not know the salt: that
+    of the log's first credential entry, fixed since and in no answer. So neither tries until a sample suits.
+    """
+    said = digest_of(said_in(begun.signed)) if begun.signed else b""
+    return hashlib.sha256(DRAW + salt + said).digest()
 
 
 def drawn(sequences: Sequence[int], per_thousand: int, seed: bytes) -> list[int]:
