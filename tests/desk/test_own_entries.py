@@ -3,6 +3,7 @@ never a plate."""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -11,9 +12,11 @@ from desk_forms import forms
 from desk_twins import DAY_US, Department
 
 from sync.department.desk.documents.own_entries import OwnEntry
+from sync.department.desk.due import CalendarForm
 from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.journal.entries import LogRead
 from sync.department.policy.refusals import DeskRefusal
+from sync.department.server.findings import standing
 
 Tokens = Callable[[str], str]
 
@@ -57,3 +60,27 @@ def test_it_is_for_people_who_sign_lists(department: Department, tokens: Tokens,
     with pytest.raises(DeskRefusal) as refused:
         department.call("hotlist/own", tokens(user), NothingForm())
     assert refused.value.code == "role"
+
+
+def test_nothing_else_shows_that_a_covert_entry_came_to_who_may_not_know(department: Department) -> None:
+    """What lists, sources, calendar, compliance and mails show each person is the same before and after;
+    a person who signs lists sees the own one's number of entries and its end, and never whose it is."""
+    form = forms(department)["hotlist/add"]
+    covert = replace(form, case="26-002222", recipients=("comm1",), until_us=department.clock.us + 2 * DAY_US)
+    unsigned = ("disp1", "officer1", "analyst1", "reviewer1")
+
+    def shown() -> list[object]:
+        found: list[object] = [standing(department.front).lines()]
+        for user in unsigned:
+            for call in ("hotlist/list", "hotlist/sources", "calendar/list", "compliance/endings"):
+                with contextlib.suppress(DeskRefusal):
+                    asked = CalendarForm() if call == "calendar/list" else NothingForm()
+                    found.append((user, call, department.call(call, department.logon(user), asked)))
+        return found
+
+    before = shown()
+    department.two_hands("hotlist/add", department.logon("super"), covert, second="chief")
+    assert shown() == before
+    for user, seen in (("super", True), ("chief", True), ("deputy", False)):
+        ends = department.call("calendar/list", department.logon(user), CalendarForm(kinds=("list-entry",)))
+        assert bool(ends) == seen, user

@@ -181,9 +181,9 @@ class Desk(LogState):
             self.policy.sessions.proof_minutes, proof=use.name, others=sorted(others)
         )
 
-    def demand(self, token: str, call: Call) -> None:
+    def demand(self, token: str, call: Call) -> Caller:
         """The role first: enters a refusal alone. Raises DeskRefusal."""
-        self.act(token, call, lambda _caller: ([], lambda _entries: None))
+        return self.act(token, call, lambda caller: ([], lambda _entries: caller))
 
     def refuse(self, token: str, call: Call, refusal: DeskRefusal) -> NoReturn:
         """Enter why a call is refused that was looked at before, and raise it."""

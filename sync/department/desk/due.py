@@ -8,7 +8,8 @@ from storage.errors import ExplainedError
 from storage.times import DAY_US
 from sync.department.desk import compliance
 from sync.department.desk.context import DeskContext
-from sync.department.desk.desk import Caller, Plan
+from sync.department.desk.desk import Caller
+from sync.department.desk.documents.own_entries import heads_for, knows
 from sync.department.desk.endings import (
     OF_PEOPLE,
     PASSES,
@@ -60,9 +61,16 @@ def overdue_now(front: DeskContext, now_us: int, *, filings: bool = True) -> lis
 
 
 def endings_now(
-    front: DeskContext, now_us: int, kinds: frozenset[str] = frozenset(SEEN_WITH)
+    front: DeskContext,
+    now_us: int,
+    kinds: frozenset[str] = frozenset(SEEN_WITH),
+    *,
+    caller: Caller | None = None,
 ) -> list[Ending]:
-    """Everything of these kinds that ends, the soonest first; what ended for good a while ago is left out."""
+    """Everything of these kinds that ends, the soonest first; what ended for good a while ago is left out.
+
+    Of the own hot list, what the caller may know; None: what anyone may, for mails.
+    """
     desk = front.desk
     found = of_people(desk.policy, desk.book)
     if kinds & {"authority", "certificate", "day-keys"}:
@@ -71,7 +79,9 @@ def endings_now(
         found += of_units(front.state.units(now_us))
     if kinds & {"hot-list", "list-entry"}:
         try:
-            found += of_lists(front.lists_out(), front.list_entries(LOCAL))
+            heads = front.lists_out() if caller is None else heads_for(front, caller)
+            own = [one for one in front.list_entries(LOCAL) if knows(one, caller)]
+            found += of_lists(heads, own)
         except (ExplainedError, OSError):
             found.append(unreadable_lists())  # one damaged file hides no other end, and is itself reported
     return by_date(
@@ -91,9 +101,9 @@ def overdue(front: DeskContext, token: str, form: OverdueForm) -> tuple[Overdue,
 def ending_soon(front: DeskContext, token: str, form: NothingForm) -> tuple[Ending, ...]:  # noqa: ARG001
     """What ends within the policy's days of notice: of people, of the server, of units."""
     desk = front.desk
-    desk.demand(token, Call.COMPLIANCE_READ)
+    caller = desk.demand(token, Call.COMPLIANCE_READ)
     now_us = desk.now_us()
-    return tuple(soon(desk.policy, endings_now(front, now_us), now_us))
+    return tuple(soon(desk.policy, endings_now(front, now_us, caller=caller), now_us))
 
 
 def listed(front: DeskContext, token: str, form: CalendarForm) -> tuple[Ending, ...]:
@@ -103,15 +113,11 @@ def listed(front: DeskContext, token: str, form: CalendarForm) -> tuple[Ending, 
         raise FormError(
             "kinds: the calendar has no such kind", code="kinds", clause="463.4", cure=", ".join(SEEN_WITH)
         )
-
-    def plan(caller: Caller) -> Plan[tuple[str, frozenset[Call], int]]:
-        calls = frozenset(
-            call for role in caller.roles for call in desk.policy.grants.get(role, frozenset[Call]())
-        )
-        return [], lambda _entries: (caller.user, calls, caller.at_us)
-
-    user, calls, now_us = desk.act(token, Call.POLICY_READ, plan)
+    caller = desk.demand(token, Call.POLICY_READ)
+    roles = (desk.policy.grants.get(role, frozenset[Call]()) for role in caller.roles)
+    calls = frozenset(call for some in roles for call in some)
     every = Call.COMPLIANCE_READ in calls
     kinds = {kind for kind, call in SEEN_WITH.items() if every or call in calls or kind in OF_PEOPLE}
-    found = endings_now(front, now_us, frozenset(kinds & set(form.kinds or SEEN_WITH)))
-    return tuple(seen_by(found, user, calls))
+    asked = frozenset(kinds & set(form.kinds or SEEN_WITH))
+    found = endings_now(front, caller.at_us, asked, caller=caller)
+    return tuple(seen_by(found, caller.user, calls))

@@ -16,6 +16,7 @@ from storage.times import HOUR_US
 from sync.department.desk.changes import rules as changes
 from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Desk, Plan
+from sync.department.desk.documents.own_entries import heads_for
 from sync.department.desk.words import demand_words
 from sync.department.journal.change_entries import ChangeProposed, DocumentSigned, ListSent
 from sync.department.journal.entries import Entry, LogRead
@@ -157,15 +158,11 @@ def push(front: DeskContext, token: str, form: ListForm) -> Pushed:
 
 
 def listed(front: DeskContext, token: str, _form: object) -> tuple[ListLine, ...]:
-    """The newest version of each list; of the own one to those who sign documents alone, for it would show
-    others when a covert entry came."""
+    """The newest version of each list; of the own one to those who sign documents alone."""
     desk = front.desk
-    heads = front.lists_out()
 
     def plan(caller: Caller) -> Plan[tuple[ListLine, ...]]:
-        grants = desk.policy.grants
-        signs = any(Call.DOCUMENT_SIGN in grants.get(one, ()) for one in caller.roles)
-        rows = tuple(_line(one, caller.at_us) for one in heads if signs or one.list_id != LOCAL)
+        rows = tuple(_line(one, caller.at_us) for one in heads_for(front, caller))
         return [LogRead(elements="hot lists", count=len(rows))], lambda _entries: rows
 
     return desk.act(token, Call.ALERT_LIST, plan)

@@ -1,4 +1,7 @@
-"""The department's own hot list entries, for people who sign them: case, who, until when; never the plate."""
+"""The department's own hot list entries, for people who sign them: case, who, until when; never the plate.
+
+Here is who may know of a covert entry, and of the list that its coming and going changes.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,8 @@ from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.journal.entries import LogRead
 from sync.department.journal.made_by import LOCAL
 from sync.department.policy.roles import Call, Role
+from sync.hot_lists.document import ListHead
+from sync.hot_lists.entry import ListEntry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +29,24 @@ class OwnEntry:
     approver: str
     until_us: int
     covert: bool
+
+
+def knows(entry: ListEntry, caller: Caller | None) -> bool:
+    """Whether a person may know that an entry of the own list is there; None: any reader of a mail."""
+    if not entry.covert:
+        return True
+    return caller is not None and (
+        Role.ADMINISTRATOR in caller.roles
+        or caller.user in {entry.requester, entry.approver, *entry.recipients}
+    )
+
+
+def heads_for(front: DeskContext, caller: Caller) -> list[ListHead]:
+    """The newest version of each list; of the own one for people who sign documents alone, for its versions,
+    counts and ends would show others when a covert entry came."""
+    grants = front.desk.policy.grants
+    signs = any(Call.DOCUMENT_SIGN in grants.get(one, ()) for one in caller.roles)
+    return [one for one in front.lists_out() if signs or one.list_id != LOCAL]
 
 
 def listed(front: DeskContext, token: str, form: NothingForm) -> tuple[OwnEntry, ...]:  # noqa: ARG001
@@ -44,12 +67,7 @@ def listed(front: DeskContext, token: str, form: NothingForm) -> tuple[OwnEntry,
                 covert=one.covert,
             )
             for one in held
-            if (one.until_us is None or caller.at_us < one.until_us)
-            and (
-                not one.covert
-                or Role.ADMINISTRATOR in caller.roles
-                or caller.user in {one.requester, one.approver, *one.recipients}
-            )
+            if (one.until_us is None or caller.at_us < one.until_us) and knows(one, caller)
         ]
         rows.sort(key=lambda one: (one.until_us, one.case))
         return [LogRead(elements="own hot list entries", count=len(rows))], lambda _entries: tuple(rows)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Plan
 from sync.department.desk.documents.lists import ListForm, imported
+from sync.department.desk.documents.own_entries import heads_for
 from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.journal.entries import LogRead
 from sync.department.policy.roles import Call
@@ -91,14 +92,16 @@ def diff(front: DeskContext, token: str, form: DiffForm) -> ListDiff:
 
 
 def sources(front: DeskContext, token: str, form: NothingForm) -> tuple[SourceLine, ...]:  # noqa: ARG001
-    """Each source with the share of its hits that people rejected."""
+    """Each source with the share of its hits that people rejected; the department itself as a source for
+    those who see its list."""
     desk = front.desk
 
-    def plan(_caller: Caller) -> Plan[tuple[SourceLine, ...]]:
+    def plan(caller: Caller) -> Plan[tuple[SourceLine, ...]]:
         terms, shares = desk.policy.alerts, {one.source: one for one in desk.book.alerts.sources()}
-        heads = front.lists_out()
+        heads = heads_for(front, caller)
+        unseen = {one.source for one in front.lists_out()} - {one.source for one in heads}
         found = []
-        for name in sorted({*shares, *(one.source for one in heads)}):
+        for name in sorted({*shares, *(one.source for one in heads)} - unseen):
             share, mine = shares.get(name), [one for one in heads if one.source == name]
             found.append(
                 SourceLine(
