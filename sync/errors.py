@@ -14,6 +14,7 @@
         ├── StoreError           the store refuses: a record that contradicts another
         │   └── StoreAwayError   the database does not answer: exit status 3
         ├── KeyServiceError      a key that is not there, was destroyed, or does not open
+        ├── NewerError           what a newer version wrote, by rules that this one does not know
         ├── ClockInDoubtError    the server's clock is not confirmed, and this cannot be undone
         └── LackingError         something that this machine does not offer: exit status 3
 
@@ -98,6 +99,15 @@ class StoreAwayError(StoreError):
 
 class KeyServiceError(DepartmentError):
     """A key that is not there, was destroyed, or does not open what it was given."""
+
+
+class NewerError(DepartmentError):
+    """What a newer version of these programs wrote: this one would read it by other rules."""
+
+    exit_status = 2
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what, cure="update the department's programs on this machine")
 
 
 class ClockInDoubtError(DepartmentError):

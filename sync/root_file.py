@@ -169,6 +169,12 @@ def _parse(data: bytes) -> tuple[Root, tuple[bytes, ...]]:
             where="root",
             cure="found the department again",
         )
+    if isinstance(plain, dict) and type(plain.get("format")) is int and plain["format"] > FORMAT:
+        raise RecordError(
+            f"is of format {plain['format']}; {FORMAT} is known",
+            where="root",
+            cure="update the programs on this machine",
+        )
     return from_bytes(Root, file.root, limit=MAX_ROOT_BYTES), file.signatures
 
 

@@ -27,6 +27,7 @@ from sync.department.content.proven_door import ProvenDoor
 from sync.department.desk.context import DeskContext
 from sync.department.desk.holds.calls import BookForm, Exported, ExportForm
 from sync.department.desk.inquiry.forms import Answer, RunForm
+from sync.department.journal import entries
 from sync.department.journal.hold_entries import HoldPlaced
 from sync.department.journal.inquiry_entries import Access
 from sync.department.journal.machine_entries import DocumentSent
@@ -63,6 +64,17 @@ def test_a_search_runs_through_the_key_service_elsewhere(
     answer = department.call("inquiry/run", department.logon("comm1"), form)
     assert isinstance(answer, Answer)
     assert answer.count == 3
+
+
+def test_an_older_key_service_says_that_it_must_be_updated(
+    department: Department,
+    elsewhere: tuple[RemoteKeyService, DeskContext, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(entries, "NEWEST_FORM", 5)
+    with pytest.raises(DeskRefusal, match="update the key service") as refused:
+        elsewhere[1].door.follow(department.desk.log.part(0, 5))
+    assert refused.value.code == "newer"
 
 
 def test_root_on_the_departments_server_gets_no_content_from_it(

@@ -11,8 +11,9 @@ from desk_twins import Department
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from storage.codec import from_bytes, to_bytes
+from storage.codec import from_bytes, to_bytes, to_plain
 from storage.cosigners import CosignerKey
+from storage.envelope import encode
 from storage.errors import OutdatedError, RecordError, SignatureError, StorageError
 from sync import root_file
 from sync.department.policy.policy_file import default_document, policy_digest
@@ -254,6 +255,13 @@ def test_a_root_has_three_offices_a_policy_and_witnesses_each_once(
     assert root_file.open_first(signed(allowed, *OLD[:2]), allowed.digest()) == allowed
     with pytest.raises(RecordError, match=error):
         from_bytes(Root, to_bytes(refused))
+
+
+def test_a_root_file_of_a_newer_format_asks_for_an_update() -> None:
+    newer = encode(to_plain(FIRST) | {"format": root_file.FORMAT + 1, "more": 1})
+    with pytest.raises(RecordError, match=f"is of format {root_file.FORMAT + 1}; ") as refused:
+        root_file.describe(encode({"root": newer, "signatures": []}))
+    assert "update" in refused.value.cure
 
 
 def test_a_root_file_has_six_signatures_at_most() -> None:

@@ -18,6 +18,7 @@ from sync.closed_delivery import ClosedDelivery
 from sync.department.server.server import Department
 from sync.department.store.database import MIGRATIONS, Store, open_store
 from sync.department.store.tables import REVISION, destructions, elements, leaves, logs, metadata
+from sync.errors import NewerError
 from sync.handover import closed_logs
 from sync.messages import seal_message
 from sync.succession import registration
@@ -55,6 +56,14 @@ def version(store: Store) -> str:
 
 def test_a_store_of_the_newest_revision_is_opened_as_it_is() -> None:
     assert HEAD == REVISION, "or every start would run the migrations"
+
+
+def test_a_store_of_a_newer_revision_is_refused_as_it_is(department: Department) -> None:
+    with department.store.write() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(NewerError, match=f"has tables 9999, and this version knows {REVISION}"):
+        open_store(str(department.store.engine.url.render_as_string(hide_password=False)))
+    assert version(department.store) == "9999"
 
 
 def set_back(store: Store, to: str) -> None:

@@ -29,7 +29,7 @@ from sync.department.journal.change_entries import (
     GlassBroken,
     ListSent,
 )
-from sync.department.journal.entries import Entry, RootSet, TrainingDone
+from sync.department.journal.entries import Entry, RootSet, TrainingDone, demand_form
 from sync.department.journal.entry_base import Note
 from sync.department.journal.folded import as_plain, as_value
 from sync.department.journal.hold_entries import HoldReleased, ReleaseAsked
@@ -184,11 +184,12 @@ class FollowedLog:
         return found
 
     def _read(self) -> Followed:
-        """The last snapshot, and the entries since, judged again."""
+        """The last snapshot, and the entries since, judged again. Raises NewerError."""
         row = self._row("SELECT state FROM followed WHERE log = ?")
         found = Followed()
         if row:
             found = as_value(Followed, envelope.decode(bytes(row[0]), limit=MAX_STATE_BYTES))
+            demand_form(found.signed.signers.form)
         since = "SELECT sequence, kind, content FROM followed_since WHERE log = ? ORDER BY sequence"
         for sequence, kind, content in self._db.execute(since, (self._log_id,)).fetchall():
             if kind in SECRET_KINDS:
@@ -225,7 +226,8 @@ class FollowedLog:
     def follow(self, part: LogPart, expected: Callable[[int, int], dict[int, bytes]]) -> int:
         """Take in a part that continues the log; how far it was followed then.
 
-        `expected`: roots of sizes in [first, last] accepted before. Raises FollowError, StorageError.
+        `expected`: roots of sizes in [first, last] accepted before. Raises FollowError, StorageError,
+        NewerError.
         """
         with self._guard:
             try:

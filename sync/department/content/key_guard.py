@@ -45,6 +45,7 @@ from sync.department.journal.signed_forms import rests_on
 from sync.department.journal.statements import said_in
 from sync.department.policy.refusals import DeskRefusal
 from sync.department.store.closed_records import MOST_BESIDE, beside_name
+from sync.errors import NewerError
 from sync.root_file import Root
 
 EARTH_M = 6_371_008.8
@@ -292,15 +293,17 @@ class GuardedKeys:
 
     def follow(self, part: LogPart) -> int:
         """Take in the next entries of the log. Raises DeskRefusal for another log's."""
-        size = self._followed.head()[0]
-        if part.start > size:
-            raise HeadAskedError(size)
         try:
-            return self._followed.follow(part, self._opened.roots)
+            size = self._followed.head()[0]
+            if part.start <= size:
+                return self._followed.follow(part, self._opened.roots)
         except FollowError as error:
             raise _no(error.what, "forked") from None
+        except NewerError as error:
+            raise _no(f"{error.what}: update the key service", "newer") from None
         except StorageError as error:
             raise _no(f"the entries shown are not valid: {type(error).__name__}", "cover") from None
+        raise HeadAskedError(size)
 
     def _demand_signed(self, sequence: int, user: str, now_us: int) -> None:
         try:

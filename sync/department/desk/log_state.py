@@ -59,7 +59,7 @@ class LogState:
     """The log of one department's desk, and the book of what it says."""
 
     def __init__(self, home: Path, key: Ed25519PrivateKey, *, clock: Callable[[], int] = now_us) -> None:
-        """Raises HomeError, StorageError for a log that was changed."""
+        """Raises HomeError, StorageError for a log that was changed, NewerError for a newer version's."""
         self.log = AccessLog(home / FOLDER, key)
         self._snapshot_at = 0
         self._clock = clock
@@ -68,6 +68,7 @@ class LogState:
             lambda: KeptFailures(self.log.folder, self.secret_of(b"failed logons", ""))
         )
         try:
+            self.log.demand_known()
             self.book = self.kept_book()
             self.refresh()
             self._demand_rooted(home)

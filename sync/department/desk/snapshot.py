@@ -22,7 +22,7 @@ from storage.checkpoint import open_checkpoint
 from storage.errors import StorageError
 from sync.department.desk.state import DeskState
 from sync.department.journal.access_log import AccessLog
-from sync.department.journal.entries import NOTES
+from sync.department.journal.entries import NOTES, demand_form
 from sync.department.journal.folded import MAX_BYTES, as_plain, as_value, hints_of
 from sync.department.policy.policy_file import parse_policy
 from sync.errors import HomeError
@@ -68,7 +68,7 @@ def write(log: AccessLog, book: DeskState) -> None:
 
 
 def read(log: AccessLog) -> DeskState | None:
-    """The stored book of this log, or None if there is no valid one."""
+    """The stored book of this log, or None if there is no valid one. Raises NewerError."""
     path: Path = log.folder / FILE
     try:
         content = sealing.unwrap(log.keys.of(KEY_YEAR), log.log_id, 0, ELEMENT, path.read_bytes())
@@ -80,6 +80,7 @@ def read(log: AccessLog) -> DeskState | None:
             return None
         book: DeskState = as_value(DeskState, envelope.decode(value[3], limit=MAX_BYTES))
         book.rules = parse_policy(book.document)
+        demand_form(book.signers.form)
     except (OSError, StorageError, HomeError, ValueError, TypeError, KeyError, IndexError, AttributeError):
         return None
     return book if book.seen == head.size else None

@@ -34,7 +34,7 @@ from sync.department.journal.entries import NOTES, Entry
 from sync.department.journal.entry_base import Note, Stamp
 from sync.department.journal.signers import SIGNER_KINDS
 from sync.department.journal.tree_table import NODES, TreeTable
-from sync.errors import HomeError
+from sync.errors import HomeError, NewerError
 
 VERSION = 1
 CONTEXT = b"alpr-department/entry/v1"
@@ -81,8 +81,12 @@ def parse_leaf(payload: bytes) -> tuple[bytes, str, int, int, Mark]:
     if not (isinstance(value, dict) and set(value) == {1, 2, 3, 4, 5, 6} and value[1] == VERSION):
         raise RecordError("a leaf has the fields 1 to 6 and a known version", where="leaf")
     log_id, kind, sequence, year, mark = (value[at] for at in range(2, 7))
-    if not (isinstance(log_id, bytes) and isinstance(kind, str) and kind in NOTES):
+    if not (isinstance(log_id, bytes) and isinstance(kind, str)):
         raise RecordError("log id or kind is malformed", where="leaf")
+    if kind not in NOTES:
+        raise RecordError(
+            "is of a kind that this version does not know", where="leaf", cure="a newer version may know it"
+        )
     if type(sequence) is not int or type(year) is not int or not isinstance(mark, list) or len(mark) != 2:
         raise RecordError("sequence, year or mark is malformed", where="leaf")
     if not all(isinstance(part, bytes) and len(part) == 32 for part in mark):
@@ -303,6 +307,15 @@ class AccessLog:
         mark = parse_leaf(envelope.open_signed(leaf, self.public, context=CONTEXT, limit=4096))[4]
         key = self.keys.of(year)
         return leaf, sealing.open_sealed(key, self.log_id, sequence, ELEMENT, sealed, mark.commitment)
+
+    def demand_known(self) -> None:
+        """Raises NewerError for kinds of entries that only a newer version knows: they would be left out."""
+        with self._guard:
+            kinds = {row[0] for row in self._db.execute("SELECT DISTINCT kind FROM entries")}
+        if unknown := sorted(kinds - set(NOTES)):
+            raise NewerError(
+                f"the access log has entries that this version does not know: {', '.join(unknown)}"
+            )
 
     def first_salt(self, kind: str) -> bytes:
         """The salt of the first entry of a kind, which the audit keys alone open; nothing without one. Raises

@@ -75,8 +75,10 @@ from sync.department.journal.sharing_entries import (
     ShareRouted,
 )
 from sync.department.policy.roles import Role
+from sync.errors import NewerError
 
 ALL_SIGNED, GRANTS_BY_TWO, PROOFS_OF_ONE, SEEN_BY_TWO, DRAWN_BY_PERSON = 2, 3, 4, 5, 6
+NEWEST_FORM = DRAWN_BY_PERSON
 KEPT, ASKED_FOR, REPLACED, ISSUED = "kept", "asked-for", "replaced", "issued"
 
 
@@ -96,6 +98,12 @@ class AccessLogOpened(Note):
     public_key: bytes
     root_digest: bytes
     signs: int = later(0)
+
+
+def demand_form(form: int) -> None:
+    """Raises NewerError for a log that a newer version opened: its rules are not known here."""
+    if form > NEWEST_FORM:
+        raise NewerError(f"the access log is of form {form}, and this version knows form {NEWEST_FORM}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

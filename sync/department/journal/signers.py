@@ -51,6 +51,7 @@ from sync.department.journal.entries import (
     RootSet,
     SessionEnded,
     TrainingDone,
+    demand_form,
 )
 from sync.department.journal.entry_base import SYSTEM, Note
 from sync.department.journal.granted import can_destroy
@@ -130,15 +131,17 @@ class SessionSigner:
 class Signers:
     """The keys that hold after the entries so far.
 
-    `keyed_us`: when each key was set; `ever`: who ever had one; `reset`: whose next key needs no
-    certificate; `accounts`: each as it was set last; `designations`: until when a person is a designee;
-    `unkeyed`: own passwords, by entry, whose key has not followed; `recent`: keys of sessions that were
-    certified within the hour; `named`: the administrator whom two offices named, until it is done;
-    `all_signed`: whatever a person made must be signed; else `signed_kinds` alone; `grants_by_two`: two
-    people give a grant that can destroy; `once`: what the hour's signed calls made, each once.
+    `form`: of the log, by which rules it is judged; `keyed_us`: when each key was set; `ever`: who ever had
+    one; `reset`: whose next key needs no certificate; `accounts`: each as it was set last; `designations`:
+    until when a person is a designee; `unkeyed`: own passwords, by entry, whose key has not followed;
+    `recent`: keys of sessions that were certified within the hour; `named`: the administrator whom two
+    offices named, until it is done; `all_signed`: whatever a person made must be signed; else `signed_kinds`
+    alone; `grants_by_two`: two people give a grant that can destroy; `once`: what the hour's signed calls
+    made, each once.
     """
 
     department: bytes = b""
+    form: int = 0
     root: Root | None = None
     keys: dict[str, PersonKeySet] = field(default_factory=dict)
     keyed_us: dict[str, int] = field(default_factory=dict)
@@ -162,11 +165,13 @@ class Signers:
 
     def apply(self, entry: Entry) -> None:
         """Take in an entry of a kind that changes who can sign. Raises UnsignedError for one that does not
-        hold; it changes nothing."""
+        hold; it changes nothing. Raises NewerError."""
         note = entry.note
         if isinstance(note, AccessLogOpened):
             if entry.sequence:
                 raise UnsignedError("a log is opened by its first entry alone")
+            demand_form(note.signs)
+            self.form = note.signs
             self.department = log_id_of(Ed25519PublicKey.from_public_bytes(note.public_key))
             self.all_signed = note.signs >= ALL_SIGNED
             self.grants_by_two = note.signs >= GRANTS_BY_TWO

@@ -18,7 +18,7 @@ from sqlalchemy import event, insert, select
 from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, OperationalError, SQLAlchemyError
 
 from sync.department.store import tables
-from sync.errors import InvalidInputError, StoreAwayError, StoreError
+from sync.errors import InvalidInputError, NewerError, StoreAwayError, StoreError
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 MIGRATION_LOCK = 463_463  # a number of our own among the advisory locks of a database
@@ -220,12 +220,16 @@ def open_store(url: str, *, migrate: bool = True) -> Store:
 
 
 def _migrate(store: Store) -> None:
-    """Bring the schema up to date. One that is takes no lock: every command opens the store."""
+    """Bring the schema up to date. One that is takes no lock: every command opens the store. Raises
+    NewerError."""
+    found = ""
     with store.read() as connection:
-        if sa.inspect(connection).has_table(tables.revision.name) and (
-            connection.execute(select(tables.revision.c.version_num)).scalar() == tables.REVISION
-        ):
-            return
+        if sa.inspect(connection).has_table(tables.revision.name):
+            found = str(connection.execute(select(tables.revision.c.version_num)).scalar() or "")
+    if found == tables.REVISION:
+        return
+    if found > tables.REVISION:
+        raise NewerError(f"the database has tables {found}, and this version knows {tables.REVISION}")
     # here and not above: alembic is a third of a second, and nearly every start finds the newest schema
     from alembic import command  # noqa: PLC0415
     from alembic.config import Config  # noqa: PLC0415
