@@ -45,6 +45,16 @@ def near_text(first: str, second: str) -> bool:
     )
 
 
+def of_other_kinds(first: str, second: str) -> bool:
+    """Whether two texts differ only where one has a letter and the other a digit that looks like it.
+
+    No two plates of one series do: a series has its letters and digits at the same places.
+    """
+    differ = [(a, b) for a, b in zip(first, second, strict=False) if a != b]
+    alike = len(first) == len(second) and from_afar(first) == from_afar(second)
+    return alike and all(a.isdigit() != b.isdigit() for a, b in differ)
+
+
 def is_part(part: Sequence[object], whole: Sequence[object]) -> bool:
     """Whether a text is what remains of another if something hides one stretch of it, or both its ends."""
     missing = len(whole) - len(part)

@@ -20,6 +20,7 @@ from .likeness import (
     is_part,
     is_rest,
     near_text,
+    of_other_kinds,
     same_text,
     shared,
 )
@@ -224,7 +225,7 @@ class LiveTrack:
             return self._unless_different(reading)
         if near_text(mine, its):
             sure = min(self.vote.confidence, reading.confidence)
-            if sure >= TRUSTED and self._may_be_misread(reading):
+            if sure >= TRUSTED and (of_other_kinds(mine, its) or self._may_be_misread(reading)):
                 return "misread"
             return "neighbor" if sure >= SURE else "unclear"
         return self._unless_different(reading)
@@ -272,7 +273,9 @@ class LiveTrack:
         """Whether this plate could not be read: it was too far away so far, or showed for a moment only."""
         if self._best_px >= _NEAR_PX and self.motion.sightings >= _FEW:
             return False
-        return self.vote.confidence < (_UNSURE if self.is_far else TELLS_NOTHING)
+        if self.is_far:
+            return seen_from(self._best_px, self.vote.confidence) < _UNSURE
+        return self.vote.confidence < TELLS_NOTHING
 
     def begins(self, near: LiveTrack) -> bool:
         """Whether a nearer pass may be this plate's, which was too far away to be read, or read right."""

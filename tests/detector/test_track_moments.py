@@ -76,6 +76,34 @@ def test_a_far_plate_whose_letters_looked_like_digits_is_the_car_that_has_left_s
     assert (one.text.text, one.first_us) == ("488AZB", replay.step_us)
 
 
+@pytest.mark.parametrize(("far", "passes"), [("7A8C123", 1), ("7ADC123", 2)])
+def test_a_digit_surely_read_for_a_letter_makes_no_second_vehicle(far: str, passes: int) -> None:
+    """No plate of the series has one there; another letter may be a fleet mate's."""
+    replay = Replay(fps=2)
+    for x, y, width in ((443, 148, 25), (399, 185, 35)):
+        replay.show(frame(near(far, x, y, width)))
+    for x, y, width in ((331, 245, 42), (197, 363, 59)):
+        replay.show(frame(near("7ABC123", x, y, width)))
+    found = replay.finish()
+    assert len(found) == passes
+    assert "7ABC123" in texts(found)
+
+
+@pytest.mark.parametrize(("width", "passes"), [(25.0, 1), (44.0, 2)])
+def test_one_far_frame_that_is_not_sure_for_its_distance_begins_the_pass_that_comes_of_it(
+    width: float, passes: int
+) -> None:
+    replay = Replay(fps=3)
+    far = reading("8PJN383", box_at(446, 152, width), sure=4.2, noise=0.5, seed=3)
+    assert far.confidence > 0.8
+    replay.show(frame(far))
+    for step in range(4):
+        replay.show(frame(near("6PJ4383", 415 - 50 * step, 180 + 60 * step, width * 1.2 ** (step + 1))))
+    found = replay.finish()
+    assert len(found) == passes
+    assert "6PJ4383" in texts(found)
+
+
 @pytest.mark.parametrize(("aside", "passes"), [(0.0, 1), (40.0, 2)])
 def test_one_far_frame_of_a_slow_clip_is_the_pass_on_whose_way_it_is(aside: float, passes: int) -> None:
     replay = Replay(fps=2)
