@@ -39,10 +39,10 @@ def signed(terminal: Terminal, draft: str, key: str, *more: str) -> bool:
 
 
 def _an_officers_request_is_answered(terminal: Terminal) -> None:
-    officer = terminal.session("o1", steps_ahead=1)
+    officer = terminal.session("o1")
     asked = terminal.given("inquiry", "request", "--plate", "8XYZ999", *GROUND)["entry"]
     assert terminal.type("inquiry", "answer", str(asked))[0] == 1  # no one answered yet
-    terminal.session("comm1", steps_ahead=1)
+    terminal.session("comm1")
     status, out, _ = terminal.type("inquiry", "queue")
     assert status == 0
     for part in ("o1", "8XYZ999", "investigation", "case 26-001234", "hit and run on Myrtle Avenue"):
@@ -150,7 +150,7 @@ def test_from_an_empty_folder_to_a_witnessed_look_up(terminal: Terminal, tmp_pat
         terminal.type("inquiry", "run", "--plate", "7ABC123", "--case", "26-001234", "--why", "x" * 12)[0]
         == 1
     )
-    terminal.session("super", steps_ahead=1)
+    terminal.session("super")
     status, out, _ = terminal.type("audit", "list", "--csv")
     assert (status, out.count("ALPR Request")) == (0, 2)
     assert terminal.type("audit", "run")[0] == 1  # a sample is always taken

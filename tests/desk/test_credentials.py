@@ -124,6 +124,8 @@ def test_a_new_authenticator_is_in_force_with_its_first_code_and_not_before(depa
     with pytest.raises(NotProvenError):
         department.logon("comm1")
     department.secrets["comm1"] = ("another horse 463", secret)
+    with pytest.raises(NotProvenError):  # the code that confirmed it is used
+        department.desk.logons.logon("comm1", "another horse 463", again)
     assert department.logon("comm1")
 
 
@@ -134,8 +136,9 @@ def test_a_new_authenticator_waits_half_an_hour_for_its_code_and_the_newest_four
         return pyotp.TOTP(secret).at(at_us // 1_000_000)
 
     made = [kept.make(b"session", START_US) for _ in range(5)]
-    assert kept.confirmed(b"session", code(made[1], soon_us), soon_us, soon_us) == made[1]
-    assert kept.confirmed(b"session", code(made[4], late_us), soon_us, late_us) == made[4]  # the phone's time
+    step, late = soon_us // 30_000_000, late_us // 30_000_000  # the latter: by the phone's time
+    assert kept.confirmed(b"session", code(made[1], soon_us), soon_us, soon_us) == (made[1], step)
+    assert kept.confirmed(b"session", code(made[4], late_us), soon_us, late_us) == (made[4], late)
     with pytest.raises(FormError, match="not a code of the new"):
         kept.confirmed(b"session", code(made[0], soon_us), soon_us, soon_us)
     with pytest.raises(FormError, match="no new authenticator waits"):

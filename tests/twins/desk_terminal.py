@@ -11,6 +11,7 @@ import pyotp
 import pytest
 
 from sync.department.cli import main
+from sync.department.desk.log_state import LogState
 
 NEW = "correct horse 463"
 
@@ -25,6 +26,17 @@ class Terminal:
         self.secrets: dict[str, tuple[str, str]] = {}
         self.renewed: dict[str, str] = {}
         monkeypatch.setenv("DEPARTMENT_HOME", str(home))
+        self._ahead_s = 0
+        monkeypatch.setattr(LogState, "wall_us", lambda _state: self._phone_s() * 1_000_000)
+
+    def _phone_s(self) -> int:
+        """The time of everybody's phones, and the system's clock at the desk: half a minute later with each
+        code, for a code is good once."""
+        return int(time.time()) + self._ahead_s
+
+    def _code(self, secret: str) -> str:
+        self._ahead_s += 30
+        return pyotp.TOTP(secret).at(self._phone_s())
 
     def type(self, *words: str) -> tuple[int, str, str]:
         status = main(list(words))
@@ -40,12 +52,11 @@ class Terminal:
         """Go on in a session."""
         self._environment.setenv("DEPARTMENT_TOKEN", token)
 
-    def session(self, user: str, steps_ahead: int = 0) -> str:
-        """Log on as a person; `steps_ahead`: with the code of the next half minute. The session's token."""
+    def session(self, user: str) -> str:
+        """Log on as a person. The session's token."""
         password, secret = self.secrets[user]
-        code = pyotp.TOTP(secret).at(int(time.time()) + 30 * steps_ahead)
         self._environment.setenv("DEPARTMENT_PASSWORD", password)
-        self._environment.setenv("DEPARTMENT_CODE", code)
+        self._environment.setenv("DEPARTMENT_CODE", self._code(secret))
         token = str(self.given("user", "login", user)["token"])
         self.resume(token)
         return token
@@ -67,4 +78,4 @@ class Terminal:
         return self.new_code()
 
     def new_code(self) -> str:
-        return pyotp.TOTP(pyotp.parse_uri(self.renewed["totp_uri"]).secret).now()
+        return self._code(pyotp.parse_uri(self.renewed["totp_uri"]).secret)

@@ -47,7 +47,7 @@ class ChangeUsed(Note):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuthenticatorKept(Note):
-    """A new password kept the authenticator: codes up to `used_step` stay used."""
+    """Of the authenticator that goes with a new password, kept or new, codes up to `used_step` are used."""
 
     KIND: ClassVar[str] = "authenticator_kept"
     user: str

@@ -359,18 +359,17 @@ def set_password(front: DeskContext, token: str, form: PasswordForm) -> HandedOv
         replaced = caller.user not in desk.book.roster.own_secrets
         renews = replaced or form.new_authenticator
         secrets = desk.new_secrets
-        totp = known.totp
+        totp, used_step = known.totp, desk.book.roster.used_steps.get(caller.user, -1)
         if renews:
-            totp = secrets.confirmed(caller.session, form.code, caller.at_us, desk.wall_us())
+            totp, used_step = secrets.confirmed(caller.session, form.code, caller.at_us, desk.wall_us())
         fresh = people.new_credential(terms, caller.user, form.new, caller.at_us, first=False, totp=totp)
-        used_step = desk.book.roster.used_steps.get(caller.user, -1)
         authenticator = REPLACED if replaced else ASKED_FOR if renews else KEPT
         desk.set_credential(fresh, caller.stamp(), authenticator=authenticator)
         certified_by = proven.key if before is not None else None
         key = keys.next_key(terms, log_id, caller.user, form.new, certified_by, caller.at_us)
-        kept = [] if renews else [AuthenticatorKept(user=caller.user, used_step=used_step)]
+        used = AuthenticatorKept(user=caller.user, used_step=used_step)
         made = HandedOver(user=caller.user, password="", totp_uri="")
-        desk.follow_up(caller.stamp(), *kept, key)  # dated after the credential, which took its time
+        desk.follow_up(caller.stamp(), used, key)  # dated after the credential, which took its time
         secrets.forget(caller.session)
         return [], lambda _entries: made
 

@@ -41,9 +41,10 @@ class NewSecrets:
                 self._waiting.popitem(last=False)
         return secret
 
-    def confirmed(self, session: bytes, code: str, now_us: int, wall_us: int) -> str:
-        """The session's new secret of which `code` is one. `wall_us`: by the system's clock, for phones are
-        right where the department's time waits. Raises FormError."""
+    def confirmed(self, session: bytes, code: str, now_us: int, wall_us: int) -> tuple[str, int]:
+        """(the session's new secret of which `code` is one, the time step of the code, which is used now).
+        `wall_us`: by the system's clock, for phones are right where the department's time waits. Raises
+        FormError."""
         with self._guard:
             known = self._waiting.get(session, [])
         waiting = [secret for secret, made_us in known if now_us - made_us <= WAITS_US]
@@ -55,8 +56,9 @@ class NewSecrets:
                 cure=f"ask for one (user/authenticator), scan it, and type a code of it; {STILL}",
             )
         for secret in waiting:
-            if any(step_of(secret, code, one, -1) is not None for one in (wall_us, now_us)):
-                return secret
+            for at_us in (wall_us, now_us):
+                if (step := step_of(secret, code, at_us, -1)) is not None:
+                    return secret, step
         raise FormError(
             "that is not a code of the new authenticator",
             code="new-code",

@@ -169,7 +169,7 @@ class Accounts:
 
     def _set_credential(self, entry: Entry, note: CredentialSet) -> None:
         self.credentials[note.user] = note
-        self.used_steps.pop(note.user, None)  # codes of another secret, unless the next entry says not
+        self.used_steps.pop(note.user, None)  # codes of another secret; the next entry says which are used
         self.credential_us[note.user] = entry.stamp.at_us
         if not note.first:  # in an older log too, the change of a first password made a new secret
             self.own_secrets.add(note.user)
