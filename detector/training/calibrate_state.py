@@ -25,8 +25,7 @@ from ..reader import MODELS, NAMER_CARD, PlateReader
 from .alphabet import JURISDICTIONS, UNKNOWN, place_of
 from .calibrate import update_card
 from .datasets import read_all
-from .measure import FOUND, crop_reading
-from .metrics import overlap
+from .measure import found_plates
 from .trials import Kind, draw_picture
 
 F64 = NDArray[np.float64]
@@ -92,18 +91,9 @@ class _Notes:
 
 def of_sets(notes: _Notes, reader: PlateReader, data: Path, without: list[str]) -> NamedPlates:
     """The plates of the calibration split whose jurisdiction is labeled."""
-    for picture in read_all(data, "calibration", without=without):
-        plates = [plate for plate in picture.plates if plate.region]
-        if plates and plates[0].box is None:
-            reading, wide = crop_reading(reader, picture.luma())
-            notes.add(reading, wide, plates[0].region)
-        elif plates:
-            luma = picture.luma()
-            readings = reader.read(luma).readings
-            for plate in plates:
-                shares = [overlap(one.box.box, plate.box) if plate.box else 0.0 for one in readings]
-                if max(shares, default=0.0) >= FOUND:
-                    notes.add(readings[int(np.argmax(shares))], luma, plate.region)
+    pictures = read_all(data, "calibration", without=without)
+    for plate, reading, luma in found_plates(reader, pictures, lambda plate: plate.region):
+        notes.add(reading, luma, plate.region)
     return notes.told()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,6 +58,24 @@ def measure(reader: PlateReader, pictures: Iterable[Picture]) -> Measured:
         false_boxes=tuple(false_boxes),
         ms={stage: float(np.median(values)) for stage, values in spent.items()},
     )
+
+
+def found_plates(
+    reader: PlateReader, pictures: Iterable[Picture], wanted: Callable[[LabeledPlate], object]
+) -> Iterator[tuple[LabeledPlate, PlateReading, NDArray[np.uint8]]]:
+    """Each wanted plate that was found, its reading and the picture (H, W), read once: a scene or a crop."""
+    for picture in pictures:
+        plates = [plate for plate in picture.plates if wanted(plate)]
+        if plates and plates[0].box is None:
+            reading, luma = crop_reading(reader, picture.luma())
+            yield plates[0], reading, luma
+        elif plates:
+            luma = picture.luma()
+            readings = reader.read(luma).readings
+            for plate in plates:
+                shares = [overlap(one.box.box, plate.box) if plate.box else 0.0 for one in readings]
+                if max(shares, default=0.0) >= FOUND:
+                    yield plate, readings[int(np.argmax(shares))], luma
 
 
 def angle_of(corners: Corners) -> float:

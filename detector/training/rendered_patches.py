@@ -1,8 +1,6 @@
 """Rendered patches for the reader: several cuts of each photograph, several photographs of each plate.
 
-Drawing a plate costs most, photographing it less, cutting a patch out of the photograph least. So
-photographs stay in a bank for a while: each draw cuts one of them and, now and then, a fresh one
-takes an old one's place. Beside whole plates there are plates that are cut off or hidden at one end,
+Beside whole plates there are plates that are cut off or hidden at one end,
 single lines of two-line plates, and lettering that is no plate: there nothing is to be read.
 """
 
@@ -19,16 +17,14 @@ from detector.training.render.press import RenderedPlate
 
 from .detector_samples import photometric
 from .patch_form import HEIGHT, WIDTH
+from .photographs import BankRules, Photograph, PhotographBank
 from .reader_samples import ReaderSample, in_patch_units
 from .render import camera
 from .render.lettering import bare_word, board
 from .render.patches import disturbed, photograph
 
-FRESH_SHARE = 0.33  # of the draws take a fresh photograph
-NEW_PLATE_SHARE = 0.5  # of the fresh photographs show a newly drawn plate
-INFRARED_SHARE = 0.18
+BANK = BankRules(fewest=300, most=8000, fresh=0.33, new_plate=0.5, infrared=0.18)
 MARGIN = (-0.03, 0.30)
-FEWEST, MOST = 300, 8000
 LETTERING_SHARE = 0.11  # of the new plates are none
 BOARD_SHARE = 0.25  # of those are signs and the like
 TWO_LINE_SHARE = 0.09
@@ -37,14 +33,6 @@ CUT_SHARE = 0.09  # of the draws show a plate that is cut off or hidden at one e
 _SEEN = (0.3, 0.7)  # of a cut character: less is not read, more is, in between either may be
 
 Quad = NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class _Photograph:
-    scene: NDArray[np.uint8]
-    quad: Quad
-    plate: RenderedPlate
-    infrared: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +50,11 @@ class RenderedPatches:
 
     def __init__(self, backgrounds: Sequence[NDArray[np.uint8]]) -> None:
         self._backgrounds = backgrounds
-        self._bank: list[_Photograph] = []
+        self._bank = PhotographBank(BANK, _new_plate, self._photograph)
 
     def draw(self, rng: np.random.Generator) -> ReaderSample:
         """One patch with its truth."""
-        fresh = len(self._bank) < FEWEST or rng.random() < FRESH_SHARE
-        photo = self._fresh(rng) if fresh else self._bank[int(rng.integers(len(self._bank)))]
+        photo, fresh = self._bank.draw(rng)
         view = _view(rng, photo)
         cut = disturbed(rng, view.part, margin=view.margin, disorder=1.0)
         box = np.array([(0, 0), (WIDTH, 0), (WIDTH, HEIGHT), (0, HEIGHT)], np.float64)
@@ -82,24 +69,13 @@ class RenderedPatches:
             corner_weight=float(bool(plate.text) and len(plate.lines) == 1 and view.part is photo.quad),
         )
 
-    def _fresh(self, rng: np.random.Generator) -> _Photograph:
-        """A new photograph, of a new plate or of one in the bank; kept in the bank."""
-        if len(self._bank) < FEWEST or rng.random() < NEW_PLATE_SHARE:
-            infrared = bool(rng.random() < INFRARED_SHARE)
-            plate = _new_plate(rng, infrared=infrared)
-        else:
-            old = self._bank[int(rng.integers(len(self._bank)))]
-            plate, infrared = old.plate, old.infrared
-        scene, quad = photograph(rng, plate, infrared=infrared, backgrounds=self._backgrounds)
-        photo = _Photograph(scene, quad, plate, infrared)
-        if len(self._bank) < MOST:
-            self._bank.append(photo)
-        else:
-            self._bank[int(rng.integers(MOST))] = photo
-        return photo
+    def _photograph(
+        self, rng: np.random.Generator, plate: RenderedPlate, infrared: bool
+    ) -> tuple[NDArray[np.uint8], Quad]:
+        return photograph(rng, plate, infrared=infrared, backgrounds=self._backgrounds)
 
 
-def _new_plate(rng: np.random.Generator, *, infrared: bool) -> RenderedPlate:
+def _new_plate(rng: np.random.Generator, infrared: bool) -> RenderedPlate:
     kind = rng.random()
     if kind < LETTERING_SHARE:
         return board(rng) if rng.random() < BOARD_SHARE else bare_word(rng)
@@ -107,7 +83,7 @@ def _new_plate(rng: np.random.Generator, *, infrared: bool) -> RenderedPlate:
     return render_plate(rng, infrared=infrared, jurisdiction="square" if two_lines else None)
 
 
-def _view(rng: np.random.Generator, photo: _Photograph) -> _View:
+def _view(rng: np.random.Generator, photo: Photograph) -> _View:
     plate = photo.plate
     if not plate.text:
         return _View(photo.scene, photo.quad, "", (-0.1, 0.5))
@@ -120,7 +96,7 @@ def _view(rng: np.random.Generator, photo: _Photograph) -> _View:
     return _View(photo.scene, photo.quad, plate.text, MARGIN)
 
 
-def _line(rng: np.random.Generator, photo: _Photograph) -> _View:
+def _line(rng: np.random.Generator, photo: Photograph) -> _View:
     """One line of a two-line plate, from the plate's edge to somewhere between the lines."""
     plate = photo.plate
     index = int(rng.integers(len(plate.lines)))
@@ -148,7 +124,7 @@ def _between(rng: np.random.Generator, upper: float, lower: float, high: float) 
     return float(rng.uniform(upper, max(lower, upper + 1e-3)) + rng.normal(0, 0.05) * high)
 
 
-def _cut_off(rng: np.random.Generator, photo: _Photograph) -> _View:
+def _cut_off(rng: np.random.Generator, photo: Photograph) -> _View:
     """A plate of which one end is outside the cut, or behind something; its text is what is to be seen."""
     plate = photo.plate
     left, top = plate.corners.min(axis=0)
@@ -177,13 +153,13 @@ def _cut_off(rng: np.random.Generator, photo: _Photograph) -> _View:
     return _View(scene, _in_scene(photo, *_box(photo)) if whole else part, text, (0.0, 0.2))
 
 
-def _box(photo: _Photograph) -> tuple[float, float, float, float]:
+def _box(photo: Photograph) -> tuple[float, float, float, float]:
     left, top = photo.plate.corners.min(axis=0)
     right, bottom = photo.plate.corners.max(axis=0)
     return float(left), float(top), float(right), float(bottom)
 
 
-def _in_scene(photo: _Photograph, left: float, top: float, right: float, bottom: float) -> Quad:
+def _in_scene(photo: Photograph, left: float, top: float, right: float, bottom: float) -> Quad:
     """A box on the flat plate as corners (4, 2) in the photograph."""
     box = np.array([(left, top), (right, top), (right, bottom), (left, bottom)], np.float64)
     return camera.project(camera.homography(photo.plate.corners, photo.quad), box)

@@ -7,7 +7,6 @@ and cut out as loosely as a detector would. numpy and Pillow only.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ from .alphabet import place_of
 from .datasets import read_all
 from .feeder import Batch
 from .patch_form import normalized
+from .photographs import BankRules, PhotographBank
 from .reader_samples import RealPatches
 from .render import camera
 from .render.patches import disturbed, photograph
@@ -27,10 +27,7 @@ HEIGHT, WIDTH = 96, 192
 BATCH = 64
 REAL_SHARE = 0.4
 BACKGROUNDS = 150
-BANK = 400  # rendered photographs kept by a process, each cut out a few times
-FRESH_SHARE = 0.6  # of the rendered patches take a fresh photograph
-NEW_PLATE_SHARE = 0.5  # of the fresh photographs show a newly drawn plate
-INFRARED_SHARE = 0.15
+BANK = BankRules(fewest=20, most=400, fresh=0.6, new_plate=0.5, infrared=0.15)
 MARGIN = (-0.03, 0.26)
 _FAR = (60.0, 180.0)
 _SET_WEIGHT = {
@@ -47,14 +44,6 @@ _SET_WEIGHT = {
 _SHARES = {"US": 0.72, "CA": 0.07, "EU": 0.05, "GB": 0.02, "BR": 0.04, "AR": 0.03, "other": 0.07}
 
 
-@dataclass(frozen=True, slots=True)
-class _Photograph:
-    scene: NDArray[np.uint8]
-    quad: NDArray[np.float64]
-    plate: RenderedPlate
-    infrared: bool
-
-
 class StateBatches:
     """Batches of (patch uint8 (B, 96, 192, 1), class number int32 (B,)), class numbers as ``place_of``'s."""
 
@@ -64,7 +53,7 @@ class StateBatches:
         self._real = real
         self._backgrounds = backgrounds
         self._real_share = real_share
-        self._bank: list[_Photograph] = []
+        self._bank = PhotographBank(BANK, _new_plate, self._photograph)
 
     def __call__(self, rng: np.random.Generator) -> Batch:
         """One batch."""
@@ -80,31 +69,22 @@ class StateBatches:
         return patches, places
 
     def _rendered(self, rng: np.random.Generator) -> tuple[NDArray[np.uint8], str]:
-        while True:
-            fresh = len(self._bank) < 20 or rng.random() < FRESH_SHARE
-            photo = self._fresh(rng) if fresh else self._bank[int(rng.integers(len(self._bank)))]
-            if photo.plate.jurisdiction:
-                break
+        photo, _ = self._bank.draw(rng)
+        while not photo.plate.jurisdiction:
+            photo, _ = self._bank.draw(rng)
         cut = disturbed(rng, photo.quad, margin=MARGIN, disorder=0.8)
         return camera.cut_out(photo.scene, cut, (HEIGHT, WIDTH)), photo.plate.jurisdiction
 
-    def _fresh(self, rng: np.random.Generator) -> _Photograph:
-        """A new photograph, of a new plate or of one in the bank; kept in the bank."""
-        if len(self._bank) < 20 or rng.random() < NEW_PLATE_SHARE:
-            infrared = bool(rng.random() < INFRARED_SHARE)
-            kind = str(rng.choice(list(_SHARES), p=list(_SHARES.values())))
-            plate = render_plate(rng, infrared=infrared, jurisdiction=kind)
-        else:
-            old = self._bank[int(rng.integers(len(self._bank)))]
-            plate, infrared = old.plate, old.infrared
+    def _photograph(
+        self, rng: np.random.Generator, plate: RenderedPlate, infrared: bool
+    ) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
         width = float(np.clip(np.exp(rng.normal(np.log(150), 0.45)), 56, 330))
-        scene, quad = photograph(rng, plate, infrared=infrared, backgrounds=self._backgrounds, width=width)
-        photo = _Photograph(scene, quad, plate, infrared)
-        if len(self._bank) < BANK:
-            self._bank.append(photo)
-        else:
-            self._bank[int(rng.integers(BANK))] = photo
-        return photo
+        return photograph(rng, plate, infrared=infrared, backgrounds=self._backgrounds, width=width)
+
+
+def _new_plate(rng: np.random.Generator, infrared: bool) -> RenderedPlate:
+    kind = str(rng.choice(list(_SHARES), p=list(_SHARES.values())))
+    return render_plate(rng, infrared=infrared, jurisdiction=kind)
 
 
 def state_batches(data: Path, *, without: Collection[str] = ()) -> StateBatches:

@@ -25,8 +25,8 @@ from ..plates import PlateReading
 from ..reader import MODELS, READER_CARD, PlateReader
 from .calibrate import NAMES, update_card
 from .datasets import Picture, read_all
-from .measure import FOUND, crop_reading
-from .metrics import expected_calibration_error, folded, overlap
+from .measure import found_plates
+from .metrics import expected_calibration_error, folded
 from .trials import Kind, draw_picture
 
 F64 = NDArray[np.float64]
@@ -50,18 +50,8 @@ class TextOdds:
 
 def read_plates(reader: PlateReader, rules: ConfidenceRules, pictures: list[Picture]) -> TextOdds:
     """Each labeled text that was found, read once, in its scene or in its crop."""
-    rows: list[tuple[PlateReading, str]] = []
-    for picture in pictures:
-        plates = [plate for plate in picture.plates if plate.text]
-        if plates and plates[0].box is None:
-            rows.append((crop_reading(reader, picture.luma())[0], plates[0].text))
-        elif plates:
-            readings = reader.read(picture.luma()).readings
-            for plate in plates:
-                shares = [overlap(one.box.box, plate.box) if plate.box else 0.0 for one in readings]
-                if max(shares, default=0.0) >= FOUND:
-                    rows.append((readings[int(np.argmax(shares))], plate.text))
-    return _judged(rules, rows)
+    found = found_plates(reader, pictures, lambda plate: plate.text)
+    return _judged(rules, [(reading, plate.text) for plate, reading, _luma in found])
 
 
 def read_drawn(reader: PlateReader, rules: ConfidenceRules, count: int) -> TextOdds:
