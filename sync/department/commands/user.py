@@ -21,6 +21,7 @@ from sync.department.desk.desk import Desk
 from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.desk.people import calls
 from sync.department.desk.people.bulk import ImportForm, PersonLine
+from sync.department.desk.people.new_secrets import NONE_WAITS, WRONG_CODE
 from sync.department.desk.people.passkeys import PasskeyIdForm
 from sync.department.desk.people.passwords import CURE, weakness_of
 from sync.department.desk.people.qr import qr_text
@@ -67,6 +68,7 @@ class Roles(click.ParamType[tuple[Role, ...]]):
 
 NEW_PASSWORD = "DEPARTMENT_NEW_PASSWORD"  # noqa: S105 - a name
 NEW_CODE = "DEPARTMENT_NEW_CODE"
+ASKED_AGAIN = {"password": NEW_PASSWORD, WRONG_CODE: NEW_CODE, NONE_WAITS: NEW_CODE}
 user_argument = click.argument("name_of_user", metavar="USER")
 
 
@@ -164,20 +166,23 @@ def password(terminal: desk_access.Terminal, *, new_authenticator: bool) -> int:
         if renews:
             why = "" if new_authenticator else "another person made your authenticator: "
             print(f"department: {why}{REPLACES}", file=sys.stderr)
-            _show_authenticator(terminal.common, call("user/authenticator", NothingForm()))
-        new = code = ""
+        new, code, shown = "", "", not renews
         while True:
+            if not shown:
+                _show_authenticator(terminal.common, call("user/authenticator", NothingForm()))
+                shown = True
             new = new or desk_access.secret(NEW_PASSWORD, "new password")
             code = desk_access.secret(NEW_CODE, "code of the new authenticator") if renews else ""
             form = calls.PasswordForm(old=old, new=new, new_authenticator=new_authenticator, code=code)
             try:
                 made = call("user/password", form)
             except FormError as refusal:
-                asked = {"password": NEW_PASSWORD, "new-code": NEW_CODE}.get(refusal.code)
+                asked = ASKED_AGAIN.get(refusal.code)
                 if asked is None or asked in os.environ:
                     raise
                 print(f"department: {refusal.what} ({refusal.cure or 'type another'})", file=sys.stderr)
                 new = "" if asked == NEW_PASSWORD else new
+                shown = refusal.code != NONE_WAITS
                 continue
             if renews and not terminal.common.json:
                 print("the new authenticator is in force, and codes of the one before have ended")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from markupsafe import Markup
 from starlette.responses import Response
 
+from sync.department.desk.people.new_secrets import NONE_WAITS
 from sync.department.desk.people.qr import qr_svg
 from sync.department.pages import logon, shield
 from sync.department.pages.handing import typed_secret
@@ -41,15 +42,17 @@ async def passkey(visit: Visit) -> Response:
 
 async def password(visit: Visit) -> Response:
     """The form of a new password; with a new authenticator, where another person made the one before or the
-    address asks for it."""
+    address asks for it. A refused form comes back without a picture: the one that was scanned still waits."""
     await visit.demand("policy/read")
     least, uri = visit.calling.front.desk.policy.security.password_min, ""
     asked = visit.values.get("new_authenticator", visit.request.query_params.get("new_authenticator", ""))
-    if visit.person.replaces_authenticator or asked == "yes":
+    renews = visit.person.replaces_authenticator or asked == "yes"
+    scanned = "new_code" in visit.values and NONE_WAITS not in (visit.refusal.codes if visit.refusal else ())
+    if renews and not scanned:
         uri = (await visit.call("user/authenticator")).totp_uri
     qr = Markup(qr_svg(uri) if uri else "")  # noqa: S704 - made by the QR library
     secret, must = typed_secret(uri), visit.person.must_change
-    return visit.page("password.html", least=least, must=must, qr=qr, secret=secret)
+    return visit.page("password.html", least=least, must=must, qr=qr, secret=secret, renews=renews)
 
 
 async def must_change(visit: Visit) -> Response:

@@ -4,7 +4,7 @@ I/O.
 A secret is in force only once its owner has typed a code of it, so that a picture that was not scanned, or a
 phone that did not keep it, shuts no one out: until then the password and the authenticator before hold. Each
 time it is asked another one is made, and the code says which one the phone has: a copy of the session sees
-none that its owner scans.
+none that its owner scans. The newest few hold; of those that they replaced, a code says that.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from sync.department.desk.people.rules import step_of
 from sync.department.policy.refusals import FormError
 
 WAITS_US = 30 * MINUTE_US
-MOST_SESSIONS, MOST_EACH = 1024, 4
+MOST_SESSIONS, MOST_EACH, MOST_KNOWN = 1024, 4, 16
+NONE_WAITS, WRONG_CODE = "none-waits", "new-code"
 CLAUSE = "CJIS IA-5"
 STILL = "your old password and authenticator still hold"
 
@@ -36,7 +37,7 @@ class NewSecrets:
         secret = pyotp.random_base32()
         with self._guard:
             known = self._waiting.pop(session, [])
-            self._waiting[session] = [*known, (secret, now_us)][-MOST_EACH:]
+            self._waiting[session] = [*known, (secret, now_us)][-MOST_KNOWN:]
             while len(self._waiting) > MOST_SESSIONS:
                 self._waiting.popitem(last=False)
         return secret
@@ -49,22 +50,26 @@ class NewSecrets:
             known = self._waiting.get(session, [])
         waiting = [secret for secret, made_us in known if now_us - made_us <= WAITS_US]
         if not waiting:
-            raise FormError(
-                "no new authenticator waits for its first code in this session",
-                code="new-code",
-                clause=CLAUSE,
-                cure=f"ask for one (user/authenticator), scan it, and type a code of it; {STILL}",
+            raise self._gone(
+                "no new authenticator waits for a code: one waits for half an hour, until the desk restarts"
             )
-        for secret in waiting:
-            for at_us in (wall_us, now_us):
-                if (step := step_of(secret, code, at_us, -1)) is not None:
-                    return secret, step
-        raise FormError(
-            "that is not a code of the new authenticator",
-            code="new-code",
-            clause=CLAUSE,
-            cure=f"scan the picture, and type the six digits that the phone shows now; {STILL}",
-        )
+        tried = ((one, step_of(one, code, at_us, -1)) for one in waiting for at_us in (wall_us, now_us))
+        secret, step = next(((one, step) for one, step in tried if step is not None), ("", None))
+        if step is None:
+            raise FormError(
+                "that is not a code of the new authenticator",
+                code=WRONG_CODE,
+                clause=CLAUSE,
+                cure=f"scan the picture, and type the six digits that the phone shows now; {STILL}",
+            )
+        if secret not in waiting[-MOST_EACH:]:
+            raise self._gone("the picture that you scanned was replaced by newer ones")
+        return secret, step
+
+    @staticmethod
+    def _gone(what: str) -> FormError:
+        cure = f"scan another picture, and type a code of that; {STILL}"
+        return FormError(what, code=NONE_WAITS, clause=CLAUSE, cure=cure)
 
     def forget(self, session: bytes) -> None:
         """One of the session's secrets is in force, and none of them waits any more."""
