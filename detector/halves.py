@@ -13,6 +13,7 @@ from statistics import median
 import numpy as np
 from numpy.typing import NDArray
 
+from .confidence import within
 from .ctc import sure_gaps
 from .rectify import Patch, mapped
 from .thin_strokes import character_places, character_rows
@@ -54,7 +55,7 @@ def halve(
     def half(shown: list[float]) -> Half:
         left, right = shown[0] - margin[0] * pitch, shown[-1] + margin[0] * pitch
         box = [(left, top - rise), (right, top - rise), (right, foot + rise), (left, foot + rise)]
-        return Half(mapped(np.array(box), patch.to_frame), (meet - left) / (right - left))
+        return Half(mapped(np.array(box), patch.to_frame), within((meet - left) / (right - left), 0.0, 1.0))
 
     return half(places[:_CHARACTERS]), half(places[-_CHARACTERS:])
 

@@ -8,7 +8,8 @@ chosen on the calibration split, never on dev.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,10 @@ LAST_LAYER_BATCHES = 330
 LEAST_NAMED_PX = 110.0  # narrower, the reader's own head does better
 PAD_LUMA = 114
 LICENCES = "licences in each set's SOURCE.md"
+PATCH_DATA = "plates rendered by this project, train split of the image sets"
+CONTRAST = {"mean": MEAN, "deviation": DEVIATION, "least_deviation": LEAST_DEVIATION}
+
+Sections = dict[str, dict[str, Any]]
 
 
 def letterboxed(luma: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -81,6 +86,42 @@ def _command(without: Collection[str]) -> str:
     return "make train" + (f' WITHOUT="{" ".join(without)}"' if without else "")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Release:
+    """One net's files, and what its card says of where it comes from. ranges: what set those of int8."""
+
+    kind: str
+    step: int
+    architecture: str
+    data: str
+    ranges: str
+    without: Collection[str]
+
+    def write(
+        self, net: Any, shown: Iterable[NDArray[np.uint8]], run: Path, out: Path, sections: Sections
+    ) -> None:
+        """Writes the int8 net and its card to ``out``, the float net to ``run``. shown: for the ranges."""
+        digest = write_model(out / f"{self.kind}.tflite", to_int8(net, shown))
+        write_model(run / f"{self.kind}-float.tflite", to_float(net))
+        card: Sections = {
+            "model": {
+                "kind": self.kind,
+                "file": f"{self.kind}.tflite",
+                "sha256": digest,
+                "version": f"step-{self.step}",
+            },
+            **sections,
+            "provenance": {
+                "architecture": self.architecture,
+                "parameters": int(net.count_params()),
+                "data": _data(self.data, self.without),
+                "quantisation": f"int8 after training, ranges from {self.ranges}",
+                "command": _command(self.without),
+            },
+        }
+        (out / f"{self.kind}.toml").write_text(card_text(card), encoding="utf-8")
+
+
 def release_detector(
     run: Path, data: Path, out: Path, threshold: float, *, without: Collection[str] = ()
 ) -> None:
@@ -89,107 +130,67 @@ def release_detector(
     step = load_averaged(trained, run)
     settle_statistics(trained, _frames(data, without))
     net = with_weights_of(trained, NET_HEIGHT, NET_WIDTH)
-    digest = write_model(out / "plate-detector.tflite", to_int8(net, _scenes(data, without)))
-    write_model(run / "plate-detector-float.tflite", to_float(net))
-    _write_card(
-        out / "plate-detector.toml",
-        {
-            "model": {
-                "kind": "plate-detector",
-                "file": "plate-detector.tflite",
-                "sha256": digest,
-                "version": f"step-{step}",
-            },
-            "input": {"name": "luma", "height": NET_HEIGHT, "width": NET_WIDTH},
-            "outputs": {name: name for name in ("heat", "box", "corners")},
-            "find": {"stride": 4, "threshold": threshold, "padding": PAD_LUMA},
-            "provenance": {
-                "architecture": "plain convolutions, heat map, box and corners at stride 4: detector_net.py",
-                "parameters": int(net.count_params()),
-                "data": _data("train split of the image sets, with rendered and real plates pasted", without),
-                "quantisation": f"int8 after training, ranges from {QUANTISATION_SCENES} train pictures",
-                "command": _command(without),
-            },
-        },
+    release = _Release(
+        kind="plate-detector",
+        step=step,
+        architecture="plain convolutions, heat map, box and corners at stride 4: detector_net.py",
+        data="train split of the image sets, with rendered and real plates pasted",
+        ranges=f"{QUANTISATION_SCENES} train pictures",
+        without=without,
     )
+    sections: Sections = {
+        "input": {"name": "luma", "height": NET_HEIGHT, "width": NET_WIDTH},
+        "outputs": {name: name for name in ("heat", "box", "corners")},
+        "find": {"stride": 4, "threshold": threshold, "padding": PAD_LUMA},
+    }
+    release.write(net, _scenes(data, without), run, out, sections)
 
 
 def release_reader(run: Path, data: Path, out: Path, *, without: Collection[str] = ()) -> None:
     """Writes plate-reader.tflite and plate-reader.toml."""
     net = build_reader()
-    step = load_averaged(net, run)
-    digest = write_model(out / "plate-reader.tflite", to_int8(net, _patches(data, without)))
-    write_model(run / "plate-reader-float.tflite", to_float(net))
-    sections: dict[str, dict[str, Any]] = {
-        "model": {
-            "kind": "plate-reader",
-            "file": "plate-reader.tflite",
-            "sha256": digest,
-            "version": f"step-{step}",
-        },
+    release = _Release(
+        kind="plate-reader",
+        step=load_averaged(net, run),
+        architecture="plain convolutions; CTC columns, slots, jurisdiction, corners: reader_net.py",
+        data=PATCH_DATA,
+        ranges=f"{QUANTISATION_PATCHES} train patches",
+        without=without,
+    )
+    sections: Sections = {
         "input": {"name": "luma", "height": HEIGHT, "width": WIDTH},
         "outputs": {name: name for name in ("columns", "slots", "jurisdiction", "corners")},
-        "patch": {
-            "mean": MEAN,
-            "deviation": DEVIATION,
-            "least_deviation": LEAST_DEVIATION,
-            "trust_corners": True,
-        },
+        "patch": {**CONTRAST, "trust_corners": True},
         "text": {"jurisdictions": list(JURISDICTIONS)},
         "confidence": {},
-        "provenance": {
-            "architecture": "plain convolutions; CTC columns, slots, jurisdiction, corners: reader_net.py",
-            "parameters": int(net.count_params()),
-            "data": _data("plates rendered by this project, train split of the image sets", without),
-            "quantisation": f"int8 after training, ranges from {QUANTISATION_PATCHES} train patches",
-            "command": _command(without),
-        },
     }
-    _write_card(out / "plate-reader.toml", sections)
+    release.write(net, _patches(data, without), run, out, sections)
 
 
 def release_state(run: Path, data: Path, out: Path, *, without: Collection[str] = ()) -> None:
     """Writes state-namer.tflite and state-namer.toml; ``calibrate_state`` then fits the card's weights."""
     net = build_state_namer()
-    step = load_averaged(net, run)
+    release = _Release(
+        kind="state-namer",
+        step=load_averaged(net, run),
+        architecture="the reader's first layers, frozen, then plain convolutions: state_net.py",
+        data=PATCH_DATA,
+        ranges=f"{QUANTISATION_PATCHES} train patches",
+        without=without,
+    )
     maker, rng = state_batches(data, without=without), np.random.default_rng(14)
     settle_statistics(net, (maker(rng)[0].astype(np.float32) / 255.0 for _ in range(STATISTICS_BATCHES)))
     fit_last_layer(net, (maker(rng) for _ in range(LAST_LAYER_BATCHES)))
     shown = (
         patch for _ in range(QUANTISATION_PATCHES // state_samples.BATCH) for patch in maker(rng)[0][..., 0]
     )
-    digest = write_model(out / "state-namer.tflite", to_int8(net, shown))
-    write_model(run / "state-namer-float.tflite", to_float(net))
-    sections: dict[str, dict[str, Any]] = {
-        "model": {
-            "kind": "state-namer",
-            "file": "state-namer.tflite",
-            "sha256": digest,
-            "version": f"step-{step}",
-        },
+    sections: Sections = {
         "input": {"name": "luma", "height": state_samples.HEIGHT, "width": state_samples.WIDTH},
         "outputs": {"jurisdiction": "jurisdiction"},
-        "patch": {
-            "margin_x": 0.1,
-            "margin_y": 0.12,
-            "mean": MEAN,
-            "deviation": DEVIATION,
-            "least_deviation": LEAST_DEVIATION,
-        },
+        "patch": {"margin_x": 0.1, "margin_y": 0.12, **CONTRAST},
         "naming": {"jurisdictions": list(JURISDICTIONS), "least_width_px": LEAST_NAMED_PX},
-        "provenance": {
-            "architecture": "the reader's first layers, frozen, then plain convolutions: state_net.py",
-            "parameters": int(net.count_params()),
-            "data": _data("plates rendered by this project, train split of the image sets", without),
-            "quantisation": f"int8 after training, ranges from {QUANTISATION_PATCHES} train patches",
-            "command": _command(without),
-        },
     }
-    _write_card(out / "state-namer.toml", sections)
-
-
-def _write_card(path: Path, sections: dict[str, dict[str, Any]]) -> None:
-    path.write_text(card_text(sections), encoding="utf-8")
+    release.write(net, shown, run, out, sections)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -38,7 +38,19 @@ def plain_patch(to_frame: NDArray[np.float64] = TURNED) -> Patch:
 @given(text=st.text(ALPHABET, min_size=FEWEST, max_size=MOST))
 def test_what_is_read_of_both_halves_is_the_text_of_the_whole(margin: tuple[float, float], text: str) -> None:
     """A net that sees each character where it is reads each of them once, those of both halves too."""
-    places = [0.1 + 0.8 * (slot + 0.5) / len(text) for slot in range(len(text))]
+    read_in_halves(text, [0.1 + 0.8 * (slot + 0.5) / len(text) for slot in range(len(text))], margin)
+
+
+@pytest.mark.parametrize("margin", MARGINS)
+@pytest.mark.parametrize("gap", [0.2, 0.3])
+def test_halves_that_share_nothing_may_meet_in_a_gap_between_them(
+    margin: tuple[float, float], gap: float
+) -> None:
+    slots = [0.65 * (slot + 0.5) / 10 for slot in range(10)]
+    read_in_halves("ABC12DEF34", [place + (gap if at > 4 else 0.0) for at, place in enumerate(slots)], margin)
+
+
+def read_in_halves(text: str, places: list[float], margin: tuple[float, float]) -> None:
     patch = plain_patch()
     halves = halve(patch, at_places(text, places), margin)
     assert halves is not None
