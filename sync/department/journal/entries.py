@@ -100,10 +100,11 @@ class AccessLogOpened(Note):
     signs: int = later(0)
 
 
-def demand_form(form: int) -> None:
-    """Raises NewerError for a log that a newer version opened: its rules are not known here."""
+def demand_form(form: int) -> int:
+    """The form. Raises NewerError for a log that a newer version opened: its rules are not known here."""
     if form > NEWEST_FORM:
         raise NewerError(f"the access log is of form {form}, and this version knows form {NEWEST_FORM}")
+    return form
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -131,13 +131,12 @@ class SessionSigner:
 class Signers:
     """The keys that hold after the entries so far.
 
-    `form`: of the log, by which rules it is judged; `keyed_us`: when each key was set; `ever`: who ever had
-    one; `reset`: whose next key needs no certificate; `accounts`: each as it was set last; `designations`:
-    until when a person is a designee; `unkeyed`: own passwords, by entry, whose key has not followed;
-    `recent`: keys of sessions that were certified within the hour; `named`: the administrator whom two
-    offices named, until it is done; `all_signed`: whatever a person made must be signed; else `signed_kinds`
-    alone; `grants_by_two`: two people give a grant that can destroy; `once`: what the hour's signed calls
-    made, each once.
+    `form`: the log's; `keyed_us`: when each key was set; `ever`: who ever had one; `reset`: whose next key
+    needs no certificate; `accounts`: each as it was set last; `designations`: until when a person is a
+    designee; `unkeyed`: own passwords, by entry, whose key has not followed; `recent`: keys of sessions that
+    were certified within the hour; `named`: the administrator whom two offices named, until it is done;
+    `all_signed`: whatever a person made must be signed; else `signed_kinds` alone; `grants_by_two`: two
+    people give a grant that can destroy; `once`: what the hour's calls made, each once.
     """
 
     department: bytes = b""
@@ -170,8 +169,7 @@ class Signers:
         if isinstance(note, AccessLogOpened):
             if entry.sequence:
                 raise UnsignedError("a log is opened by its first entry alone")
-            demand_form(note.signs)
-            self.form = note.signs
+            self.form = demand_form(note.signs)
             self.department = log_id_of(Ed25519PublicKey.from_public_bytes(note.public_key))
             self.all_signed = note.signs >= ALL_SIGNED
             self.grants_by_two = note.signs >= GRANTS_BY_TWO
@@ -318,8 +316,6 @@ class Signers:
         set_us = self.keyed_us.get(user)
         if set_us is not None and at_us > set_us + self.second.password_days * DAY_US:
             raise UnsignedError(f"the password of {user} had expired")
-
-    # what entries do ------------------------------------------------------------------------------------
 
     def _set_root(self, note: RootSet, at_us: int) -> None:
         try:
@@ -500,5 +496,4 @@ class Signers:
             self.sessions[note.session] = replace(session, locked_us=locked_us)
 
     def _end_sessions(self, user: str, but: bytes) -> None:
-        for session in [key for key, one in self.sessions.items() if one.user == user and key != but]:
-            del self.sessions[session]
+        self.sessions = {key: one for key, one in self.sessions.items() if one.user != user or key == but}
