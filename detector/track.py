@@ -227,7 +227,7 @@ class Tracker:
             return False
         if self._meetings.is_glimpse(part, track, self._pace):
             return True
-        if part.motion.last_us < track.motion.first_us and self._began_as(part, track):
+        if part.motion.first_us < track.motion.first_us and self._began_as(part, track):
             return True
         return apart(track, part) > 0 and part.tells_nothing and part.spelt_nearly(track)
 

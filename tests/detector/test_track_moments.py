@@ -76,6 +76,22 @@ def test_a_far_plate_whose_letters_looked_like_digits_is_the_car_that_has_left_s
     assert (one.text.text, one.first_us) == ("488AZB", replay.step_us)
 
 
+def test_a_far_misreading_seen_once_more_after_the_near_pass_began_is_that_pass() -> None:
+    """A shaken picture, and the near pass drives away and ends first."""
+    replay = Replay(fps=20)
+    for step in range(10):
+        replay.show(frame(near("7AQC123", 400 + step, 200 + step, 25)))
+    for step in range(3):
+        replay.show(frame(near("7ADC123", 440 + step, 215 + 2 * step, 28)))
+    replay.show(frame(near("7AQC123", 413, 213, 26)))
+    for step in range(25):
+        replay.show(frame(near("7ADC123", 444 + 2 * step, 224 + 20 * step, 29 * 1.05**step)))
+    for _ in range(60):
+        replay.show()
+    (one,) = replay.finish()
+    assert (one.text.text, one.first_us) == ("7ADC123", replay.step_us)
+
+
 @pytest.mark.parametrize(("far", "passes"), [("7A8C123", 1), ("7ADC123", 2)])
 def test_a_digit_surely_read_for_a_letter_makes_no_second_vehicle(far: str, passes: int) -> None:
     """No plate of the series has one there; another letter may be a fleet mate's."""
