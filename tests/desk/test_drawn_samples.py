@@ -125,6 +125,15 @@ def not_ended(entries: Entries) -> Entries:
     return of_a_period(entries, to_us=entries[-1].stamp.at_us + DAY_US)
 
 
+def from_the_first_day_on(entries: Entries) -> Entries:
+    """The person named no beginning: in a longer period the one that is drawn at least is another."""
+    return of_a_period(entries, from_us=entries[0].stamp.at_us)
+
+
+def to_before_the_last_look_up(entries: Entries) -> Entries:
+    return of_a_period(entries, to_us=entries[note_at(entries, Access)].stamp.at_us - 1)
+
+
 def with_a_gap(entries: Entries) -> Entries:
     return of_a_period(entries, from_us=entries[note_at(entries, AuditBegun)].note.from_us + 1)  # type: ignore[attr-defined]
 
@@ -141,6 +150,8 @@ ATTACKS: tuple[tuple[Callable[[Entries], Entries], str], ...] = (
     (begun_twice, "the one that began with entry "),
     (not_ended, "its period had not ended when it began"),
     (with_a_gap, "look-ups from "),
+    (from_the_first_day_on, "its person asked for another period"),
+    (to_before_the_last_look_up, "its person asked for another period"),
 )
 
 

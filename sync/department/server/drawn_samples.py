@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
@@ -31,6 +32,7 @@ from sync.department.journal.entries import (
     RootSet,
 )
 from sync.department.journal.inquiry_entries import Access
+from sync.department.journal.statements import said_in
 from sync.root_file import describe
 
 
@@ -48,7 +50,7 @@ class DrawnSamples:
         self._looks: list[tuple[int, int]] = []
         self._samples: dict[int, tuple[int, ...]] = {}
         self._begun: Entry | None = None
-        self._audited_us = 0
+        self._opened_us, self._ends = 0, list[int]()
         self._draws = self._by_person = False
 
     def apply(self, entry: Entry) -> None:
@@ -56,7 +58,7 @@ class DrawnSamples:
         match entry.note:
             case AccessLogOpened() as note if not entry.sequence:
                 self._key = note_key_of(Ed25519PublicKey.from_public_bytes(note.public_key))
-                self._audited_us, self._by_person = entry.stamp.at_us, note.signs >= DRAWN_BY_PERSON
+                self._opened_us, self._by_person = entry.stamp.at_us, note.signs >= DRAWN_BY_PERSON
             case RootSet() as note:
                 self._set_root(note)
             case Access():
@@ -73,7 +75,8 @@ class DrawnSamples:
             case AuditDone() as note:
                 if wrong := self._wrong(note):
                     self._add(entry, wrong)
-                self._begun, self._audited_us = None, max(self._audited_us, note.to_us)
+                self._begun = None
+                self._ends.append(note.to_us)
 
     def _add(self, entry: Entry, wrong: str) -> None:
         self.problems.append(f"entry {entry.sequence}: audit: {wrong}")
@@ -95,24 +98,31 @@ class DrawnSamples:
             AuditBegun(from_us=done.from_us, to_us=done.to_us),
         ):
             return "it did not begin with the entry that it names"
-        if done.head:
-            return self._wrong_by_head(done, begun)
-        self._by_person = True
-        if wrong := self._wrong_period(done, begun):
-            return wrong
-        try:
-            seed = seed_of(begun, self._salt)
-        except StorageError as error:
-            return f"the signed call that drew its sample: {error}"
-        return "" if self._fits(done, seed, begun.sequence) else "its signed call draws another sample"
+        return self._wrong_by_head(done, begun) if done.head else self._wrong_by_call(done, begun)
 
-    def _wrong_period(self, done: AuditDone, begun: Entry) -> str:
-        """What is wrong with its beginning and its period: else look-ups would be in no sample."""
+    def _wrong_by_call(self, done: AuditDone, begun: Entry) -> str:
+        self._by_person = True
         if not begun.signed:
             return "no person signed its beginning"
-        if done.from_us > self._audited_us:
-            return f"look-ups from {iso_text(self._audited_us)} to {iso_text(done.from_us)} are in no audit"
-        return "its period had not ended when it began" if done.to_us > begun.stamp.at_us else ""
+        try:
+            form, seed = said_in(begun.signed).fields(), seed_of(begun, self._salt)
+        except StorageError as error:
+            return f"the signed call that drew its sample: {error}"
+        if wrong := self._wrong_period(done, begun, form):
+            return wrong
+        return "" if self._fits(done, seed, begun.sequence) else "its signed call draws another sample"
+
+    def _wrong_period(self, done: AuditDone, begun: Entry, form: Mapping[str, Any]) -> str:
+        """What is wrong with its period: look-ups in no sample, or one chosen until the draw suited."""
+        last = max(self._ends, default=self._opened_us)
+        if done.from_us > last:
+            return f"look-ups from {iso_text(last)} to {iso_text(done.from_us)} are in no audit"
+        if done.to_us > begun.stamp.at_us:
+            return "its period had not ended when it began"
+        named = (form.get("since_us", -1), form.get("until_us", -1))
+        usual = (last, begun.stamp.at_us)  # where the person named none
+        wanted = tuple(one if one >= 0 else other for one, other in zip(named, usual, strict=True))
+        return "" if wanted == (done.from_us, done.to_us) else "its person asked for another period"
 
     def _fits(self, done: AuditDone, seed: bytes, end: int) -> bool:
         """Whether its findings are what this draws from the look-ups before `end`."""
