@@ -18,7 +18,7 @@ _MOST_GROWTH = 0.7  # log of the size's change between two sightings
 _SAME_PLACE_WIDTHS = 0.6  # two vehicles' plates are further apart than this
 _SAME_WIDTH = 0.15  # log of the width's change that the detector's jitter gives
 _SHARED_PLACE = 0.2  # of a plate's height: how exactly two boxes of one still plate agree
-_HIDDEN_SHARE = 0.9  # of a plate's width: something hides the rest
+_HIDDEN_SHARE = 0.9  # of a plate's width, and of that for its height: something hides the rest
 _EDGE_SHARE = 0.03  # of the box's size: how exactly a box shows where a plate ends
 _UNSEEN_US = 400_000  # longer ago, the last size says as much as the expected one: what hides a plate hides
 # its sides first, so that its last boxes seem to shrink
@@ -102,10 +102,15 @@ def between(motion: Motion, glimpse: Motion, time_us: int, box: PlateBox) -> boo
 
 
 def shared_end(part: PlateBox, whole: PlateBox) -> Literal["left", "right"] | None:
-    """At which end a box covers a wider one that is as high: something hid the other end."""
+    """At which end a box covers a wider one that is as high: something hid the other end.
+
+    A plate that is just farther away is as wide for its height as the other.
+    """
     jitter = _SHARED_PLACE * whole.height_px
     low, high = part.box[1] - whole.box[1], (part.box[1] + part.height_px) - (whole.box[1] + whole.height_px)
     if max(abs(low), abs(high)) > jitter or part.width_px > _HIDDEN_SHARE * whole.width_px:
+        return None
+    if part.aspect > _HIDDEN_SHARE * whole.aspect:
         return None
     left = abs(part.box[0] - whole.box[0])
     right = abs(part.box[0] + part.width_px - whole.box[0] - whole.width_px)

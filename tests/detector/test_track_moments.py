@@ -160,6 +160,17 @@ def test_a_parked_plate_half_hidden_and_misread_in_a_slow_clip_is_one_pass_once_
     assert texts(replay.finish()) == passes
 
 
+def test_a_fleet_mate_that_stops_nearer_at_a_gate_does_not_uncover_the_one_before_it() -> None:
+    """One end of the two boxes is at one place, but neither is narrower for its height."""
+    replay = Replay(fps=3)
+    for _ in range(9):
+        replay.show(frame(near("9BFP154", 640, 400, 100)))
+    replay.show()
+    for _ in range(9):
+        replay.show(frame(near("9BFP970", 648, 402, 116)))
+    assert texts(replay.finish()) == ["9BFP154", "9BFP970"]
+
+
 def cut_off(seen: PlateReading) -> PlateReading:
     """As it is read where it runs out of the picture."""
     cut = replace(seen.evidence, cut=True, trust=0.4)
@@ -215,7 +226,7 @@ def test_two_sightings_are_no_glimpse_on_a_way() -> None:
     [
         (100, 50, 180, 100, "left"), (120, 50, 200, 100, "right"), (109, 59, 180, 100, "left"),
         (100, 50, 191, 100, None), (100, 61, 180, 100, None), (100, 50, 180, 89, None),
-        (111, 50, 189, 100, None),
+        (111, 50, 189, 100, None), (100, 52, 189, 97, None),
     ],
 )  # fmt: skip
 def test_a_part_of_a_plate_shares_an_end_with_it(
