@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from storage.times import HOUR_US
+from storage.times import DAY_US, HOUR_US, MINUTE_US
 from sync.department.ground.local_time import zone_of
 from sync.department.pages.rendering import clock_of
 from sync.department.pages.values import Values, local_input
@@ -18,8 +18,11 @@ ONE_THIRTY = int(datetime(2026, 11, 1, 8, 30, tzinfo=UTC).timestamp()) * 1_000_0
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def typed(name: str, text: str, zone: ZoneInfo = LOS_ANGELES) -> int:
-    return Values(((name, text),)).moment_us(name, zone)
+LATER = ONE_THIRTY + DAY_US
+
+
+def typed(name: str, text: str, now_us: int = LATER) -> int:
+    return Values(((name, text),)).moment_us(name, LOS_ANGELES, now_us)
 
 
 @pytest.mark.parametrize("name", ["since", "since_us", "scope.since_us", "held_us", "extracted_us"])
@@ -27,7 +30,7 @@ def test_in_the_hour_that_comes_twice_what_begins_begins_with_the_first(name: st
     assert typed(name, "2026-11-01T01:30") == ONE_THIRTY
 
 
-@pytest.mark.parametrize("name", ["until", "until_us", "scope.until_us", "ends_us"])
+@pytest.mark.parametrize("name", ["until", "until_us", "scope.until_us", "ends_us", "to_us"])
 def test_in_the_hour_that_comes_twice_what_ends_ends_with_the_second(name: str) -> None:
     """A dispatcher at the second 1:30 asks for what was read until now."""
     now_us = ONE_THIRTY + HOUR_US
@@ -37,6 +40,16 @@ def test_in_the_hour_that_comes_twice_what_ends_ends_with_the_second(name: str) 
         assert typed(name, text) == int(
             datetime(2026, 11, 1, hour, int(text[-2:]), tzinfo=UTC).timestamp() * 1e6
         )
+
+
+def test_a_time_asked_about_ends_with_the_first_of_two_until_the_second_has_come() -> None:
+    """An audit at the first 1:40 until 1:30 has ended; a grant until then ends with the second 1:30."""
+    text, before, between = "2026-11-01T01:30", ONE_THIRTY - 1, ONE_THIRTY + 10 * MINUTE_US
+    second = ONE_THIRTY + HOUR_US
+    for name in ("until", "until_us", "scope.until_us"):
+        found = [typed(name, text, now_us) for now_us in (before, between, second - 1, second)]
+        assert found == [second, ONE_THIRTY, ONE_THIRTY, second], name
+    assert {typed(name, text, between) for name in ("to_us", "ends_us")} == {second}
 
 
 @pytest.mark.parametrize("name", ["since", "until"])

@@ -47,7 +47,7 @@ def _asked(visit: Visit, *names: str) -> dict[str, Any]:
     for name in names:
         if typed.text(name):
             found[name] = (
-                typed.moment_us(name, zone)
+                typed.moment_us(name, zone, visit.now_us)
                 if name.endswith("_us")
                 else typed.number(name)
                 if name == "before"

@@ -11,9 +11,8 @@ import dataclasses
 import enum
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import tzinfo
 from typing import Any, TypeAlias
 
 from sync.department.desk.field_help import words_of
@@ -25,6 +24,7 @@ from sync.department.pages.wording import word_of
 from sync.department.policy.refusals import FormError
 
 Options: TypeAlias = Sequence[tuple[str, str]]
+Moments: TypeAlias = Callable[[str], int]
 DAYS = frozenset({"day", "through"})  # fields that hold a day as YYYY-MM-DD
 CHOSEN = {
     "ids, one a line": "tick each",
@@ -129,18 +129,18 @@ def _kind(name: str, hint: Any, options: Mapping[str, Options]) -> tuple[str, Op
 
 
 def value_of(
-    form: type[Any], values: Values, zone: tzinfo, skip: frozenset[str] = frozenset()
+    form: type[Any], values: Values, moment_us: Moments, skip: frozenset[str] = frozenset()
 ) -> tuple[dict[str, Any], list[FormError]]:
     """What was typed, as the call's JSON has it, and each field that is missing or malformed. Empty fields
-    with a default are left out."""
+    with a default are left out. `moment_us`: the time typed in a field of this name."""
     wrong: list[FormError] = []
-    return _read(form, values, zone, skip, "", wrong), wrong
+    return _read(form, values, moment_us, skip, "", wrong), wrong
 
 
 def _read(  # noqa: PLR0917 - one form, or a record within it
     form: type[Any],
     values: Values,
-    zone: tzinfo,
+    moment_us: Moments,
     skip: frozenset[str],
     before: str,
     wrong: list[FormError],
@@ -155,11 +155,13 @@ def _read(  # noqa: PLR0917 - one form, or a record within it
         if dataclasses.is_dataclass(hint) and hint is not Shift:
             if may_lack and not any(values.get(key) for key in values if key.startswith(f"{name}.")):
                 continue
-            found[one.name] = _read(typing.cast("type[Any]", hint), values, zone, skip, f"{name}.", wrong)
+            found[one.name] = _read(
+                typing.cast("type[Any]", hint), values, moment_us, skip, f"{name}.", wrong
+            )
             continue
         label = words_of(form, one.name).label
         try:
-            value = _value(name, hint, values, zone)
+            value = _value(name, hint, values, moment_us)
         except FormError as error:
             what = error.what.removeprefix(f"{name}: ").removeprefix(f"{one.name}: ")
             wrong.append(FormError(f"{label}: {what}", code=name, clause=error.clause))
@@ -171,7 +173,7 @@ def _read(  # noqa: PLR0917 - one form, or a record within it
     return found
 
 
-def _value(name: str, hint: Any, values: Values, zone: tzinfo) -> Any:  # noqa: PLR0911 - one case per type
+def _value(name: str, hint: Any, values: Values, moment_us: Moments) -> Any:  # noqa: PLR0911 - one case per type
     """One field's value; None if it was left empty."""
     last = name.rpartition(".")[2]
     if hint is bool:
@@ -190,7 +192,7 @@ def _value(name: str, hint: Any, values: Values, zone: tzinfo) -> Any:  # noqa: 
     if hint is Shift:
         return _shift(text) if text else None
     if hint is int and last.endswith("_us"):
-        return values.moment_us(name, zone) if text else None
+        return moment_us(name) if text else None
     if hint is int:
         return values.number(name) if text else None
     return text or None

@@ -48,9 +48,9 @@ def query_of(visit: Visit) -> tuple[dict[str, Any], list[FormError]]:
 
     since_us, until_us, chosen = now_us - 8 * HOUR_US, now_us, values.get("range", "30")
     if chosen == "given":
-        since_us = read(lambda: values.moment_us("since", zone), since_us, "query.since_us")
+        since_us = read(lambda: values.moment_us("since", zone, now_us), since_us, "query.since_us")
         if values.text("until"):
-            until_us = read(lambda: values.moment_us("until", zone), now_us, "query.until_us")
+            until_us = read(lambda: values.moment_us("until", zone, now_us), now_us, "query.until_us")
     elif chosen != "hours":
         days = read(lambda: values.number("range", 30), 30, "query.since_us")
         since_us = now_us - max(1, days) * DAY_US

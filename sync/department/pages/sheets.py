@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeAlias
 from urllib.parse import quote, urlencode
 
@@ -421,7 +422,8 @@ async def taken(sheet: Sheet, visit: Visit) -> Response:
 def typed_value(ask: Ask, visit: Visit) -> tuple[dict[str, Any], list[FormError]]:
     """What was typed, as the call takes it, and every field that could not be read."""
     zone = visit.calling.front.desk.policy.zone
-    value, wrong = value_of(ask.form, visit.values, zone, ask.skip | set(ask.read))
+    moment_us = partial(visit.values.moment_us, zone=zone, now_us=visit.now_us)
+    value, wrong = value_of(ask.form, visit.values, moment_us, ask.skip | set(ask.read))
     for name, read in ask.read.items():
         try:
             value[name] = read(visit)

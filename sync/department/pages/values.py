@@ -21,7 +21,8 @@ from sync.department.policy.refusals import FormError
 
 SECRET = frozenset({"password", "code", "new_code", "old", "new", "again", "passkey", "response"})
 OWN = frozenset({"mark", "once", "from", "now"})
-ENDS = frozenset({"until", "ends"})  # fields of when something is over
+PERIODS = frozenset({"until"})  # fields of when a time asked about is over
+ENDS = PERIODS | {"ends", "to"}  # fields of when anything is
 MAX_FIELDS = 400
 CLAUSE = "463.5"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -79,10 +80,11 @@ class Values(Mapping[str, str]):
             raise FormError(f"{name}: is not a number, such as 34.15", code=name, clause=CLAUSE)
         return value
 
-    def moment_us(self, name: str, zone: tzinfo) -> int:
+    def moment_us(self, name: str, zone: tzinfo, now_us: int) -> int:
         """A time on the department's clocks, as a browser sends one: UTC microseconds. In the hour that the
         clocks repeat, what ends then ends with the later one, and all else begins with the earlier: a search
-        covers more rather than less. Raises FormError."""
+        covers more rather than less. A time asked about ends with the earlier one while the later is still to
+        come. Raises FormError."""
         text = self.text(name)
         try:
             given = datetime.fromisoformat(text)
@@ -92,11 +94,12 @@ class Values(Mapping[str, str]):
             ) from None
         if given.tzinfo is not None:
             return (given - _EPOCH) // timedelta(microseconds=1)
-        ends = name.rpartition(".")[2].partition("_")[0] in ENDS
+        kind = name.rpartition(".")[2].partition("_")[0]
         try:
-            return typed_us(given, zone, later=ends)
+            first, second = (typed_us(given, zone, later=later) for later in (False, kind in ENDS))
         except RecordError as error:
             raise FormError(f"{name}: {error.what}", code=name, clause=CLAUSE) from None
+        return first if kind in PERIODS and first <= now_us < second else second
 
     def digest(self) -> bytes:
         """SHA-256 of everything that was typed and sent."""
