@@ -278,9 +278,14 @@ class LiveTrack:
         return self.vote.confidence < TELLS_NOTHING
 
     def begins(self, near: LiveTrack) -> bool:
-        """Whether a nearer pass may be this plate's, which was too far away to be read, or read right."""
-        alike = same_text(from_afar(self.vote.leader), from_afar(near.vote.leader))
-        return self.tells_nothing or (alike and self.is_far)
+        """Whether a nearer pass may be this plate's, which was too far away to be read, or read right.
+
+        What the frames are sure of gives way only to what came nearer: others pass by as far away.
+        """
+        if self.is_far and same_text(from_afar(self.vote.leader), from_afar(near.vote.leader)):
+            return True
+        nearer = self.vote.confidence < _UNSURE or near._best_px > _GREW * self._best_px
+        return nearer and self.tells_nothing
 
     def spelt_nearly(self, near: LiveTrack) -> bool:
         """Whether this text may be a misreading of a nearer pass's."""

@@ -120,6 +120,19 @@ def test_one_far_frame_that_is_not_sure_for_its_distance_begins_the_pass_that_co
     assert "6PJ4383" in texts(found)
 
 
+def test_one_far_frame_gives_way_to_no_other_vehicle_that_crosses_as_far_away() -> None:
+    replay = Replay(fps=2)
+    first, second = (
+        reading(text, box_at(x, 300, 27.0), sure=4.2, noise=0.5, seed=3)
+        for text, x in (("8PJN383", 660), ("5ANM238", 638))
+    )
+    assert min(first.confidence, second.confidence) > 0.75
+    replay.show(frame(first))
+    replay.show()
+    replay.show(frame(second))
+    assert texts(replay.finish()) == ["5ANM238", "8PJN383"]
+
+
 @pytest.mark.parametrize(("aside", "passes"), [(0.0, 1), (40.0, 2)])
 def test_one_far_frame_of_a_slow_clip_is_the_pass_on_whose_way_it_is(aside: float, passes: int) -> None:
     replay = Replay(fps=2)
