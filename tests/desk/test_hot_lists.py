@@ -10,11 +10,14 @@ from typing import Any, cast
 import pytest
 from desk_twins import Department
 
+from sync.department.commands import desk_access
 from sync.department.desk.changes.calls import DecideForm
 from sync.department.desk.documents.lists import ListForm, ListLine, Pushed
+from sync.department.desk.documents.sources import DiffForm
 from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.journal.change_entries import ChangeProposed, DocumentSigned
-from sync.department.policy.refusals import DeskRefusal, NotYetError
+from sync.department.journal.entries import Refused
+from sync.department.policy.refusals import BUSY, DeskRefusal, NotYetError
 from sync.department.units.hot_lists import held_list
 from sync.hot_lists.entry import ListEntry, key_of
 
@@ -176,7 +179,8 @@ def test_a_long_list_is_read_while_everybody_else_works_on(
     assert len(done) == 1
 
     def overtaken(list_id: str) -> list[ListEntry]:
-        monkeypatch.setattr(department, "front", front)
+        elsewhere = replace(front, reading=threading.Lock())  # a command in another process
+        monkeypatch.setattr(department, "front", elsewhere)
         meanwhile(lambda: pushed(department, replace(FORM, body=BODY + b"Stolen;CA;8XYZ124;;\n")))
         return front.list_entries(list_id)
 
@@ -184,3 +188,48 @@ def test_a_long_list_is_read_while_everybody_else_works_on(
     monkeypatch.setattr(department, "front", replace(front, list_entries=overtaken))
     with pytest.raises(NotYetError, match="while this one was read"):
         department.call("hotlist/push", token, replace(form, hours=23))
+
+
+def test_one_long_list_is_read_at_a_time_and_a_client_waits_for_its_turn(
+    department: Department, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each takes seconds and much memory; everybody else's calls go on."""
+    front = department.front
+    pushed(department, FORM)
+    first, second = department.logon("super"), department.logon("chief")
+    form = replace(FORM, body=BODY + b"Stolen;CA;8XYZ123;;\n", propose=True)
+    asked = DiffForm(list_id="doj", layout="genetec", body=BODY)
+    tries: list[tuple[str, object]] = [("hotlist/push", form), ("hotlist/diff", asked)]
+    found: list[str] = []
+
+    def slow(list_id: str) -> list[ListEntry]:
+        monkeypatch.setattr(department, "front", front)
+        for name, one in tries:
+            with pytest.raises(NotYetError) as refused:
+                department.call(name, second, one)
+            found.append(refused.value.code)
+        return front.list_entries(list_id)
+
+    monkeypatch.setattr(department, "front", replace(front, list_entries=slow))
+    department.call("hotlist/push", first, form)
+    assert found == [BUSY, BUSY]
+    notes = [one.note for one in department.desk.log.entries() if isinstance(one.note, Refused)]
+    assert [one.code for one in notes[-2:]] == [BUSY, BUSY]
+
+    def ending(name: str, one: object) -> object:
+        try:
+            return department.call(name, second, one)
+        except NotYetError:
+            front.reading.release()  # the other list is read
+            raise
+
+    monkeypatch.setattr(desk_access, "BUSY_S", 0.0)
+    call = desk_access.proving(ending, lambda *_given: pytest.fail("no proof is asked for"))
+    for name, one in tries:
+        assert front.reading.acquire(blocking=False)
+        assert call(name, one) is not None
+        assert capsys.readouterr().err == "department: another hot list is being read; waiting\n"
+    front.reading.acquire()
+    monkeypatch.setattr(desk_access, "BUSY_TRIES", 1)
+    with pytest.raises(NotYetError, match="try again"):
+        call("hotlist/push", form)

@@ -16,6 +16,7 @@ import getpass
 import json
 import os
 import sys
+import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -39,7 +40,7 @@ from sync.department.journal.inquiry_entries import Area, Ground, Query
 from sync.department.journal.marking import WORDS, watching
 from sync.department.policy.policy import Policy
 from sync.department.policy.policy_file import parse_policy
-from sync.department.policy.refusals import FRESH_PROOF, NotProvenError
+from sync.department.policy.refusals import BUSY, FRESH_PROOF, NotProvenError, NotYetError
 from sync.department.server import open_desk
 from sync.department.server.open_desk import open_front
 from sync.errors import DONE, InvalidInputError
@@ -47,6 +48,7 @@ from sync.errors import DONE, InvalidInputError
 TOKEN, PASSWORD, CODE = "DEPARTMENT_TOKEN", "DEPARTMENT_PASSWORD", "DEPARTMENT_CODE"
 NO_USER = f"log on once: export {TOKEN}=$(department user login USER); or give --user USER"
 FILE = click.Path(path_type=Path)
+BUSY_S, BUSY_TRIES = 10.0, 60  # ten minutes: other long lists before this one
 EXAMPLE_TIME = "e.g. 2026-10-01T08:30:00Z, or 2026-10-01 for midnight UTC"
 
 
@@ -207,17 +209,30 @@ def session(terminal: Terminal) -> Iterator[tuple[DeskContext, str]]:
 def proving(
     call: Callable[[str, Any], Any], prove: Callable[[str, Any, str, str], Any]
 ) -> Callable[[str, Any], Any]:
-    """The same calls; one that asks for a fresh proof is asked for it here, and made again."""
+    """The same calls; one that asks for a fresh proof is asked for it here, and made again; so is one that
+    the desk is too busy for, after a while."""
 
     def made(name: str, form: Any) -> Any:
         try:
-            return call(name, form)
+            return patient(name, form)
         except NotProvenError as refusal:
             if refusal.code != FRESH_PROOF:
                 raise
             print(f"department: {refusal.what}", file=sys.stderr)
         prove(name, form, secret(PASSWORD, "password"), secret(CODE, "code"))
-        return call(name, form)
+        return patient(name, form)
+
+    def patient(name: str, form: Any) -> Any:
+        for left in reversed(range(BUSY_TRIES)):
+            try:
+                return call(name, form)
+            except NotYetError as refusal:
+                if refusal.code != BUSY or not left:
+                    raise
+                if left == BUSY_TRIES - 1:
+                    print(f"department: {refusal.what}; waiting", file=sys.stderr)
+                time.sleep(BUSY_S)
+        raise AssertionError
 
     return made
 

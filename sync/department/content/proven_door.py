@@ -17,7 +17,7 @@ from sync.department.content.followed_log import AT_ONCE
 from sync.department.content.key_guard import Cover, HeadAskedError, KeyDoor, MatchedRead, Row
 from sync.department.journal.access_log import AccessLog, LogPart
 from sync.department.journal.inquiry_entries import Query
-from sync.department.policy.refusals import NotYetError
+from sync.department.policy.refusals import BUSY, NotYetError
 
 T = TypeVar("T")
 TRIES = 4  # at least: another call may have shown a newer head in between
@@ -90,7 +90,7 @@ class ProvenDoor:
                 self._since = asked.size
         raise NotYetError(
             "the key service accepts newer tree heads faster than this one is shown",
-            code="busy",
+            code=BUSY,
             clause="463.5",
             cure="ask again",
         )

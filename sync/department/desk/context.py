@@ -163,6 +163,7 @@ class DeskContext:
     `pace`, `under_way`: how fast searches open reads here, and how far those under way came.
     `requests`: what was accessed, as far as it was read.
     `redress`: how often each address of the public asked; `public_counts`: what everyone may see.
+    `reading`: held while a long list is read: one at a time, in bounded memory.
     `new_code`: a one-time code for a unit, of no use until `let_join` keeps it for a unit of that name (for
     so many hours); `shut_out`: revoke a unit (name or
     id, why); `purge`: what the daily run purges, now; `take_reset`: keep a destruction
@@ -209,6 +210,7 @@ class DeskContext:
     keys_elsewhere: bool = False
     pace: SearchPace = field(default_factory=SearchPace)
     under_way: UnderWay = field(default_factory=UnderWay)
+    reading: threading.Lock = field(default_factory=threading.Lock)
     requests: KeptRequests = field(default_factory=KeptRequests)
 
     def close(self) -> None:

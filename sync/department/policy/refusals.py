@@ -21,6 +21,7 @@ from storage.counts import counted
 from storage.errors import RecordError, RefusedError, StorageError
 
 FRESH_PROOF = "fresh-proof"
+BUSY = "busy"  # what is under way ends by itself: a client asks again
 MAX_NAMED = 20  # wrong lines of a file that a refusal names
 
 

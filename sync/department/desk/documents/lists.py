@@ -9,6 +9,8 @@ from __future__ import annotations
 import hashlib
 import io
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from storage.errors import StorageError
@@ -22,7 +24,7 @@ from sync.department.journal.change_entries import ChangeProposed, DocumentSigne
 from sync.department.journal.entries import Entry, LogRead
 from sync.department.journal.made_by import LOCAL
 from sync.department.policy.policy import Policy
-from sync.department.policy.refusals import FormError, NotYetError, demand, refuse_each
+from sync.department.policy.refusals import BUSY, FormError, NotYetError, demand, refuse_each
 from sync.department.policy.roles import Call
 from sync.department.units.hot_lists import Offer, Published
 from sync.errors import InvalidInputError
@@ -88,10 +90,36 @@ class ListLine:
     expired: bool
 
 
+@contextmanager
+def reading(front: DeskContext, token: str) -> Iterator[None]:
+    """The turn to read a list: each takes seconds and much memory. Enters and raises NotYetError, so that who
+    waits holds no thread of the desk."""
+    if not front.reading.acquire(blocking=False):
+        refusal = NotYetError(
+            "another hot list is being read",
+            code=BUSY,
+            clause=CLAUSE,
+            cure="try again in a minute; nothing was changed",
+        )
+        front.desk.refuse(token, Call.DOCUMENT_SIGN, refusal)
+    try:
+        yield
+    finally:
+        front.reading.release()
+
+
 def push(front: DeskContext, token: str, form: ListForm) -> Pushed:
     """Import a list, and sign and offer its next version. The entry comes first."""
+    front.desk.demand(token, Call.DOCUMENT_SIGN)
+    with reading(front, token):
+        made = _push(front, token, form)
+    if made.entry >= 0:
+        front.desk.try_cover(made.entry)
+    return made
+
+
+def _push(front: DeskContext, token: str, form: ListForm) -> Pushed:
     desk = front.desk
-    desk.demand(token, Call.DOCUMENT_SIGN)
     digest, policy = hashlib.sha256(form.body).digest(), desk.policy_document
     try:  # a long list takes seconds, in which everybody else works on: nothing is held yet
         made, version = imported(desk, form, desk.now_us()), _version(front, form.list_id)
@@ -153,7 +181,6 @@ def push(front: DeskContext, token: str, form: ListForm) -> Pushed:
             out = front.publish_list(offer, made.entries, at_us)
     except (InvalidInputError, StorageError) as error:
         raise FormError(error.what, code="document", clause=CLAUSE, cure=error.cure) from None
-    desk.try_cover(entry.sequence)
     return _pushed(form, made, out, entry=entry.sequence, proposal=-1)
 
 

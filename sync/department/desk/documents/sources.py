@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 
 from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Plan
-from sync.department.desk.documents.lists import ListForm, imported
+from sync.department.desk.documents.lists import ListForm, imported, reading
 from sync.department.desk.documents.own_entries import heads_for
 from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.journal.entries import LogRead
+from sync.department.policy.refusals import FormError
 from sync.department.policy.roles import Call
 from sync.hot_lists.document import difference
 
@@ -59,36 +60,47 @@ class SourceLine:
 def diff(front: DeskContext, token: str, form: DiffForm) -> ListDiff:
     """Compare a file with the newest version of its list: how many entries would go and come."""
     desk = front.desk
+    desk.demand(token, Call.DOCUMENT_SIGN)
+    try:
+        with reading(front, token):  # seconds, in which everybody else works on
+            found = _compared(front, form)
+    except FormError as refusal:
+        desk.refuse(token, Call.DOCUMENT_SIGN, refusal)
 
-    def plan(caller: Caller) -> Plan[ListDiff]:
-        asked = ListForm(
-            list_id=form.list_id,
-            layout=form.layout,
-            body=form.body,
-            category=form.category,
-            issuer="compared",
-            source="compared",
-            reason="compared",
-        )
-        made = imported(desk, asked, caller.at_us)
-        held = front.list_entries(form.list_id)
-        version = next((one.sequence for one in front.lists_out() if one.list_id == form.list_id), 0)
-        old = sorted({one.to_bytes() for one in held})
-        new = sorted({one.to_bytes() for one in made.entries})
-        gone, came = difference(old, new)
-        now, then = Counter(one.category for one in held), Counter(one.category for one in made.entries)
-        found = ListDiff(
-            list_id=form.list_id,
-            version=version,
-            removed=len(gone),
-            added=len(came),
-            entries=len(new),
-            said=made.summary(),
-            categories=tuple((name, now[name], then[name]) for name in sorted({*now, *then})),
-        )
-        return [LogRead(elements="hot list compared", count=len(gone) + len(came))], lambda _made: found
+    def plan(_caller: Caller) -> Plan[ListDiff]:
+        count = found.removed + found.added
+        return [LogRead(elements="hot list compared", count=count)], lambda _made: found
 
     return desk.act(token, Call.DOCUMENT_SIGN, plan)
+
+
+def _compared(front: DeskContext, form: DiffForm) -> ListDiff:
+    """Raises FormError."""
+    asked = ListForm(
+        list_id=form.list_id,
+        layout=form.layout,
+        body=form.body,
+        category=form.category,
+        issuer="compared",
+        source="compared",
+        reason="compared",
+    )
+    made = imported(front.desk, asked, front.desk.now_us())
+    held = front.list_entries(form.list_id)
+    version = next((one.sequence for one in front.lists_out() if one.list_id == form.list_id), 0)
+    old = sorted({one.to_bytes() for one in held})
+    new = sorted({one.to_bytes() for one in made.entries})
+    gone, came = difference(old, new)
+    now, then = Counter(one.category for one in held), Counter(one.category for one in made.entries)
+    return ListDiff(
+        list_id=form.list_id,
+        version=version,
+        removed=len(gone),
+        added=len(came),
+        entries=len(new),
+        said=made.summary(),
+        categories=tuple((name, now[name], then[name]) for name in sorted({*now, *then})),
+    )
 
 
 def sources(front: DeskContext, token: str, form: NothingForm) -> tuple[SourceLine, ...]:  # noqa: ARG001
