@@ -162,6 +162,9 @@ train: $(VENV_TRAIN)/.ready
 	$(VENV_TRAIN)/bin/python -m detector.training.train_state --data $(ALPR_DATA) --without $(WITHOUT) --run run/train/state
 	$(VENV_TRAIN)/bin/python -m detector.training.release state --data $(ALPR_DATA) --without $(WITHOUT) --run run/train/state
 	$(VENV_TRAIN)/bin/python -m detector.training.calibrate_state --data $(ALPR_DATA) --without $(WITHOUT)
+	$(VENV_TRAIN)/bin/python -m detector.training.train_obstacles --data $(ALPR_DATA) --without $(WITHOUT) --run run/train/obstacles
+	$(VENV_TRAIN)/bin/python -m detector.training.release obstacles --data $(ALPR_DATA) --without $(WITHOUT) --run run/train/obstacles
+	$(VENV_TRAIN)/bin/python -m detector.training.calibrate_obstacles --data $(ALPR_DATA) --without $(WITHOUT)
 	$(VENV_TRAIN)/bin/python -m detector.training.curves run/train/detector run/train/reader
 	$(VENV_TRAIN)/bin/python -m detector.training.evaluate --data $(ALPR_DATA) --float run/train/detector run/train/reader --out run/train/evaluation
 

@@ -26,11 +26,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .card import DetectorCard, NamerCard, ReaderCard
+from .card import DetectorCard, NamerCard, ObstacleCard, ReaderCard
 from .errors import DetectorError
 from .find import letterbox
+from .obstacle import ObstacleFinder
 from .plates import U8
-from .reader import DETECTOR_CARD, MODELS, NAMER_CARD, READER_CARD, PlateReader
+from .reader import DETECTOR_CARD, MODELS, NAMER_CARD, OBSTACLE_CARD, READER_CARD, PlateReader
 from .rectify import cut_patch, normalized
 from .runtime import RUNTIMES, TfliteNet
 from .state_namer import StateNamer
@@ -76,12 +77,14 @@ class Answers:
         self._finding = DetectorCard.load(MODELS / DETECTOR_CARD)
         self._reading = ReaderCard.load(MODELS / READER_CARD)
         self._naming = NamerCard.load(MODELS / NAMER_CARD)
+        self._hiding = ObstacleCard.load(MODELS / OBSTACLE_CARD)
         self._nets = {
             name: TfliteNet(card, runtime=runtime, plain_kernels=plain_kernels)
             for name, card in (
                 ("detector", self._finding),
                 ("reader", self._reading),
                 ("namer", self._naming),
+                ("obstacles", self._hiding),
             )
         }
         self._reader = PlateReader(
@@ -90,6 +93,7 @@ class Answers:
             self._nets["reader"],
             self._reading,
             namer=StateNamer(self._nets["namer"], self._naming),
+            obstacles=ObstacleFinder(self._nets["obstacles"], self._hiding),
         )
 
     @property
@@ -114,7 +118,11 @@ class Answers:
                     for frame, corners in found
                 ]
             )
-            for name, rules in (("reader", self._reading.patch), ("namer", self._naming.patch))
+            for name, rules in (
+                ("reader", self._reading.patch),
+                ("namer", self._naming.patch),
+                ("obstacles", self._hiding.patch),
+            )
         }
         seen = [letterbox(frame, net.size, self._finding.find.padding)[0] for frame in frames]
         return {"detector": np.stack(seen), **patches}

@@ -2,9 +2,9 @@
 
 Sections ``[model]``, ``[input]``, ``[outputs]`` are the same for all nets; then ``[find]`` for the
 detector, ``[patch]``, ``[text]``, ``[confidence]`` and ``[plate]`` for the reader, ``[patch]`` and
-``[naming]`` for the state namer. ``[provenance]`` and ``[figures]`` are for people: any content, not read.
-Everything else that is unknown is refused, so that a misspelt threshold cannot silently fall back to a
-default.
+``[naming]`` for the state namer, ``[patch]`` and ``[hiding]`` for the obstacle finder. ``[provenance]`` and
+``[figures]`` are for people: any content, not read. Everything else that is unknown is refused, so that a
+misspelt threshold cannot silently fall back to a default.
 """
 
 from __future__ import annotations
@@ -160,6 +160,13 @@ class NamingRules:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HidingRules:
+    """``[hiding]``: a text is trusted in full if no column's log-odds of a hidden character reach this."""
+
+    clear_below: float = ranged(-30, 30)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DetectorCard:
     """Card of the plate detector."""
 
@@ -262,6 +269,37 @@ class NamerCard:
     def shapes(self) -> dict[str, tuple[int | None, ...]]:
         """The shape of the output, batch axis included."""
         return {"jurisdiction": (1, len(self.naming.jurisdictions))}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObstacleCard:
+    """Card of the obstacle finder. Of its ``[patch]`` the margins and the contrast count."""
+
+    KIND: ClassVar[str] = "obstacle-finder"
+    OUTPUTS: ClassVar[frozenset[str]] = frozenset({"hidden"})
+    OPTIONAL: ClassVar[frozenset[str]] = frozenset()
+
+    path: Path
+    model: ModelFile
+    input: NetInput
+    outputs: dict[str, str]
+    patch: PatchRules
+    hiding: HidingRules
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Reads a card. Raises MissingModelError, CardError."""
+        table, common = _open(path, cls.KIND, cls.OUTPUTS, cls.OPTIONAL, {"patch", "hiding"})
+        patch, hiding = (
+            _section(path, table, "patch", PatchRules),
+            _section(path, table, "hiding", HidingRules),
+        )
+        return cls(path=path, **common, patch=patch, hiding=hiding)
+
+    @property
+    def shapes(self) -> dict[str, tuple[int | None, ...]]:
+        """The shape of the output, batch axis included; None: any length."""
+        return {"hidden": (1, None)}
 
 
 def checked_model(card: Path, model: ModelFile) -> bytes:

@@ -1,8 +1,7 @@
-"""Sees whether something hides an end of a plate: a post, the door of a gate, the corner of another vehicle.
+"""Sees what hides a part of a plate: a post, a hand, tape, a leaf, glare, the corner of another vehicle.
 
-Its edge does not end with the plate: it continues above it or below it. A whole plate's side does not, and
-its box is twice as wide as high. Wider formats are left alone: what is left of them may be another whole
-plate.
+A small net looks at the plate with its surroundings and says of each column whether something hides a
+character there, also just beyond an end of the box, for a box ends where what can be seen of a plate ends.
 """
 
 from __future__ import annotations
@@ -10,35 +9,44 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from .lettering import BOX_X, LEAST_SPREAD, TEXT_Y
+from .card import ObstacleCard
+from .confidence import chance
+from .errors import CardError, NetAnswerError
+from .lettering import MARGIN, SIZE
 from .plates import U8
-from .rectify import mean_and_deviation
+from .rectify import normalized
+from .runtime import Net
 
-_MOST_ASPECT = 1.85  # 5 % of real US plates, whole and seen slantwise, look narrower
-_EDGE = 0.2  # deviations of the patch's tones, over two columns
-_ONE_SIDED = 2.5  # times as strong as at the other side: a recess has both
-_REACH = 5  # columns around the side of the box
-_ABOVE, _BELOW = slice(1, 9), slice(39, 47)  # rows of the patch
+F64 = NDArray[np.float64]
 
 
-def hides_an_end(wide: U8, aspect: float) -> bool:
-    """Whether an obstacle ends the box at one side.
+class ObstacleFinder:
+    """The net with the array code around it."""
 
-    wide: uint8 (48, 144), the box with ``lettering.MARGIN`` around it; aspect: the box's width over height.
-    """
-    if aspect >= _MOST_ASPECT:
-        return False
-    luma = wide.astype(np.float32)
-    _, deviation = mean_and_deviation(luma)
-    left, right = (_edge(luma, side) / max(deviation, LEAST_SPREAD) for side in (BOX_X.start, BOX_X.stop))
-    return max(left, right) >= max(_EDGE, _ONE_SIDED * min(left, right))
+    def __init__(self, net: Net, card: ObstacleCard) -> None:
+        """Raises CardError for a card of other patches than those that ``lettering.cut_wide`` cuts."""
+        for key, said, cut in (
+            ("patch.margin_x", card.patch.margin_x, MARGIN[0]),
+            ("patch.margin_y", card.patch.margin_y, MARGIN[1]),
+            ("input.height", card.input.height, SIZE[0]),
+            ("input.width", card.input.width, SIZE[1]),
+        ):
+            if said != cut:
+                raise CardError(card.path, key, f"is {said}, the patch with its surroundings has {cut}")
+        self._net = net
+        self.card = card
 
+    def log_odds(self, wide: U8) -> F64:
+        """Log-odds (C,) that something hides a character, of columns of equal width.
 
-def _edge(luma: NDArray[np.float32], side: int) -> float:
-    """How steep the strongest edge near a side of the box is that continues above or below, in tones."""
-    first = side - _REACH
-    part = luma[:, first : side + _REACH + 3]
-    steps = part[:, 2:] - part[:, :-2]
-    beside, above, below = (steps[rows].mean(axis=0) for rows in (TEXT_Y, _ABOVE, _BELOW))
-    sign = np.sign(beside)
-    return float(np.minimum(sign * beside, np.maximum(sign * above, sign * below)).max())
+        wide: uint8 (48, 144), what ``lettering.cut_wide`` gives. Raises NetAnswerError.
+        """
+        odds = self._net.invoke(normalized(wide, self.card.patch))["hidden"].real().astype(np.float64)
+        if not np.isfinite(odds).all():
+            raise NetAnswerError(self.card.model.file, "a column comes to no number")
+        return odds
+
+    def trust(self, wide: U8) -> float:
+        """What the confidence of a text is multiplied by, 0..1. Raises NetAnswerError."""
+        clear = chance(-float(self.log_odds(wide).max()))
+        return min(1.0, clear / chance(-self.card.hiding.clear_below))

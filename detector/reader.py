@@ -11,27 +11,27 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .card import DetectorCard, FindRules, NamerCard, ReaderCard
+from .card import DetectorCard, FindRules, NamerCard, ObstacleCard, ReaderCard
 from .errors import CardError, DegenerateCornersError, NetAnswerError, PictureError
 from .find import decode, letterboxed, source_of, to_boxes
 from .jurisdictions import FormatPrior
 from .lettering import Lettering, TextSigns, cut_wide, signs_of
 from .look import Look, Stopwatch
-from .obstacle import hides_an_end
-from .ocr import CUT_TRUST, PatchReader, Sight
+from .obstacle import ObstacleFinder
+from .ocr import PatchReader, Sight
 from .place_fit import runs_out
 from .plates import U8, Confirmation, Corners, Evidence, FrameReadings, PlateBox, PlateReading
 from .runtime import Net, TfliteNet
 from .state_namer import StateNamer
 from .stillness import StillScene
 from .vote import Decoding, Vote, spelt
-from .wholeness import Wholeness, signs_of_whole
 
 MODELS = Path(__file__).parent / "models"
 DETECTOR_CARD = "plate-detector.toml"
 READER_CARD = "plate-reader.toml"
 NAMER_CARD = "state-namer.toml"
-LETTERING, WHOLENESS = "lettering.toml", "wholeness.toml"
+OBSTACLE_CARD = "obstacle-finder.toml"
+LETTERING = "lettering.toml"
 KNOWN_PLATE, KNOWN_TEXT = MODELS / "known-plate.png", "1GRZ717"  # drawn by this project
 
 
@@ -46,10 +46,10 @@ class PlateReader:
         reading: ReaderCard,
         *,
         lettering: Lettering | None = None,
-        wholeness: Wholeness | None = None,
+        obstacles: ObstacleFinder | None = None,
         namer: StateNamer | None = None,
     ) -> None:
-        """lettering doubts texts that are on no plate, wholeness those on a part of one; None trusts all.
+        """lettering doubts texts that are on no plate, obstacles those partly hidden; None trusts all.
 
         namer: None leaves the naming of the state to the reader's net. Raises CardError for a namer of other
         codes than the reader's.
@@ -61,7 +61,7 @@ class PlateReader:
         self._finding = finding
         self._patches = PatchReader(reader, reading)
         self._reading = reading
-        self._lettering, self._wholeness, self._namer = lettering, wholeness, namer
+        self._lettering, self._obstacles, self._namer = lettering, obstacles, namer
         self._scene = StillScene()
         doubtful = min(finding.find.threshold, finding.find.doubtful_from)
         self._in_doubt = replace(finding.find, threshold=doubtful)
@@ -94,18 +94,19 @@ class PlateReader:
             reading = replace(reading, plate=replace(reading.plate, least=0.0))
         own = {
             name: folder if (folder / name).is_file() else MODELS
-            for name in (LETTERING, WHOLENESS, NAMER_CARD)
+            for name in (LETTERING, OBSTACLE_CARD, NAMER_CARD)
         }
         naming = NamerCard.load(own[NAMER_CARD] / NAMER_CARD)
-        find, read, name = (
-            TfliteNet(card, threads=threads, runtime=runtime) for card in (finding, reading, naming)
+        hiding = ObstacleCard.load(own[OBSTACLE_CARD] / OBSTACLE_CARD)
+        find, read, name, see = (
+            TfliteNet(card, threads=threads, runtime=runtime) for card in (finding, reading, naming, hiding)
         )
-        lettering, wholeness = None, None
+        lettering, obstacles = None, None
         if doubt:
             lettering = Lettering.load(own[LETTERING] / LETTERING)
-            wholeness = Wholeness.load(own[WHOLENESS] / WHOLENESS)
+            obstacles = ObstacleFinder(see, hiding)
         namer = StateNamer(name, naming)
-        reader = cls(find, finding, read, reading, lettering=lettering, wholeness=wholeness, namer=namer)
+        reader = cls(find, finding, read, reading, lettering=lettering, obstacles=obstacles, namer=namer)
         if folder == MODELS:
             reader.prove()
         return reader
@@ -127,6 +128,7 @@ class PlateReader:
         """sha256 (hex) of each model file by its name."""
         models = [self._finding.model, self._reading.model]
         models += [] if self._namer is None else [self._namer.card.model]
+        models += [] if self._obstacles is None else [self._obstacles.card.model]
         return {model.file: model.sha256 for model in models}
 
     @property
@@ -264,10 +266,6 @@ class PlateReader:
         """What the model of lettering takes, float64 (N,). Raises DegenerateCornersError."""
         return signs_of(cut_wide(luma, box), self._text_signs(box, evidence))
 
-    def wholeness_signs(self, luma: U8, box: PlateBox, evidence: Evidence) -> NDArray[np.float64]:
-        """What the model of whole plates takes, float64 (N,). Raises DegenerateCornersError."""
-        return signs_of_whole(cut_wide(luma, box), evidence.columns[0], self._text_signs(box, evidence))
-
     def _text_signs(self, box: PlateBox, evidence: Evidence) -> TextSigns:
         text = spelt(evidence.paths[0])
         chances = evidence.jurisdiction.astype(np.float64)
@@ -275,19 +273,18 @@ class PlateReader:
         return TextSigns(text=text, fits=fits, box=box)
 
     def _trusted(self, luma: U8, sight: Sight) -> Sight:
-        """The sight, with less trust if its text seems to be on no plate, or on a part of one."""
+        """The sight, with less trust if its text seems to be on no plate, or something hides a part."""
         evidence = sight.evidence
-        if (self._lettering is None and self._wholeness is None) or evidence.trust < 1.0:
+        if (self._lettering is None and self._obstacles is None) or evidence.trust < 1.0:
             return sight
         if not evidence.paths[0]:
             return sight
         box = PlateBox(corners=sight.corners, confidence=evidence.score)
-        wide, signs = cut_wide(luma, box), self._text_signs(box, evidence)
-        plate, whole = 1.0, CUT_TRUST if hides_an_end(wide, box.aspect) else 1.0
+        wide, plate, whole = cut_wide(luma, box), 1.0, 1.0
         if self._lettering is not None:
-            plate = self._lettering.trust(signs_of(wide, signs))
-        if self._wholeness is not None:
-            whole *= self._wholeness.trust(signs_of_whole(wide, evidence.columns[0], signs))
+            plate = self._lettering.trust(signs_of(wide, self._text_signs(box, evidence)))
+        if self._obstacles is not None:
+            whole = self._obstacles.trust(wide)
         if plate * whole == 1.0:
             return sight
         evidence = replace(evidence, trust=plate * whole)

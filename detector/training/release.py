@@ -1,8 +1,8 @@
 """Makes the shipped files from trained runs: int8 nets and their cards.
 
 ``python -m detector.training.release detector --run DIR --data DIR --out detector/models``, and the
-same with ``reader`` and ``state``. Quantisation ranges come from pictures of the train split; thresholds are
-chosen on the calibration split, never on dev.
+same with ``reader``, ``state`` and ``obstacles``. Quantisation ranges come from pictures of the train split;
+thresholds are chosen on the calibration split, never on dev.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..card import card_text
+from ..lettering import MARGIN, SIZE
 from . import state_samples
 from .alphabet import JURISDICTIONS
 from .datasets import read_all
@@ -26,6 +27,8 @@ from .detector_net import build_detector, with_weights_of
 from .detector_targets import NET_HEIGHT, NET_WIDTH
 from .export import to_float, to_int8, write_model
 from .loop import load_averaged, settle_statistics
+from .obstacle_net import build_obstacle_finder
+from .obstacle_samples import obstacle_batches
 from .patch_form import DEVIATION, HEIGHT, LEAST_DEVIATION, MEAN, WIDTH, normalized
 from .reader_net import build_reader
 from .reader_samples import RealPatches
@@ -37,6 +40,7 @@ QUANTISATION_SCENES = 160
 QUANTISATION_PATCHES = 600
 LAST_LAYER_BATCHES = 330
 LEAST_NAMED_PX = 110.0  # narrower, the reader's own head does better
+CLEAR_BELOW = 0.0  # until it is calibrated
 PAD_LUMA = 114
 LICENCES = "licences in each set's SOURCE.md"
 PATCH_DATA = "plates rendered by this project, train split of the image sets"
@@ -193,10 +197,34 @@ def release_state(run: Path, data: Path, out: Path, *, without: Collection[str] 
     release.write(net, shown, run, out, sections)
 
 
+def release_obstacles(run: Path, data: Path, out: Path, *, without: Collection[str] = ()) -> None:
+    """Writes obstacle-finder.tflite and .toml; ``calibrate_obstacles`` then sets the card's limit."""
+    net = build_obstacle_finder()
+    release = _Release(
+        kind="obstacle-finder",
+        step=load_averaged(net, run),
+        architecture="plain convolutions, one logit a column: obstacle_net.py",
+        data=f"{PATCH_DATA}, with obstacles drawn before them",
+        ranges=f"{QUANTISATION_PATCHES} train patches",
+        without=without,
+    )
+    maker, rng = obstacle_batches(data, without=without), np.random.default_rng(15)
+    drawn = [maker(rng)[0] for _ in range(STATISTICS_BATCHES)]
+    settle_statistics(net, (patches.astype(np.float32) / 255.0 for patches in drawn))
+    shown = np.concatenate(drawn)[:QUANTISATION_PATCHES, ..., 0]
+    sections: Sections = {
+        "input": {"name": "luma", "height": SIZE[0], "width": SIZE[1]},
+        "outputs": {"hidden": "hidden"},
+        "patch": {"margin_x": MARGIN[0], "margin_y": MARGIN[1], **CONTRAST},
+        "hiding": {"clear_below": CLEAR_BELOW},
+    }
+    release.write(net, shown, run, out, sections)
+
+
 def main(argv: list[str] | None = None) -> int:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("net", choices=["detector", "reader", "state"])
+    parser.add_argument("net", choices=["detector", "reader", "state", "obstacles"])
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=Path("detector/models"))
@@ -207,10 +235,9 @@ def main(argv: list[str] | None = None) -> int:
         release_detector(
             arguments.run, arguments.data, arguments.out, arguments.threshold, without=arguments.without
         )
-    elif arguments.net == "state":
-        release_state(arguments.run, arguments.data, arguments.out, without=arguments.without)
     else:
-        release_reader(arguments.run, arguments.data, arguments.out, without=arguments.without)
+        release = {"state": release_state, "obstacles": release_obstacles, "reader": release_reader}
+        release[arguments.net](arguments.run, arguments.data, arguments.out, without=arguments.without)
     return 0
 
 

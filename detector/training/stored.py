@@ -2,7 +2,8 @@
 
 ``python -m detector.training.stored reader --data DIR --out DIR --workers 4`` makes batches until it is
 stopped, or for ``--stop-after-s``; ``train_reader --stored DIR`` trains on what is there, and picks up what
-comes in meanwhile. The same with ``detector`` and ``state``. A batch is one .npz file that appears whole.
+comes in meanwhile. The same with ``detector``, ``state`` and ``obstacles``. A batch is one .npz file that
+appears whole.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import numpy as np
 from .datasets import read_all
 from .detector_batches import detector_batches
 from .feeder import Batch, BatchMaker
+from .obstacle_samples import obstacle_batches
 from .reader_batches import reader_batches
 from .state_samples import state_batches
 
@@ -88,7 +90,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("net", choices=["detector", "reader", "state"])
+    parser.add_argument("net", choices=["detector", "reader", "state", "obstacles"])
     parser.add_argument("--data", type=Path, required=True, help="folder of the image sets")
     parser.add_argument("--out", type=Path, required=True, help="folder for the batches")
     parser.add_argument("--without", nargs="*", default=[], metavar="DATASET", help="sets to leave out")
@@ -101,6 +103,8 @@ def main(argv: list[str] | None = None) -> int:
         maker = reader_batches(arguments.data, without=arguments.without)
     elif arguments.net == "state":
         maker = state_batches(arguments.data, without=arguments.without)
+    elif arguments.net == "obstacles":
+        maker = obstacle_batches(arguments.data, without=arguments.without)
     else:
         pictures = list(read_all(arguments.data, "train", without=arguments.without))
         maker = detector_batches(arguments.data, pictures, without=arguments.without)

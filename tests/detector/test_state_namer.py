@@ -142,7 +142,7 @@ def test_a_card_with_a_weight_that_none_can_have_is_refused(tmp_path: Path) -> N
 def test_the_shipped_namer_is_loaded_and_its_hash_listed() -> None:
     hashes = PlateReader.from_models().model_hashes
     assert hashes["state-namer.tflite"] == NamerCard.load(MODELS / NAMER_CARD).model.sha256
-    assert len(hashes) == 3
+    assert len(hashes) == 4
 
 
 def test_the_shipped_namer_sees_a_state_that_the_reader_alone_takes_for_another() -> None:

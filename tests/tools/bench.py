@@ -26,15 +26,23 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from detector.card import DetectorCard, NamerCard, ReaderCard
+from detector.card import DetectorCard, NamerCard, ObstacleCard, ReaderCard
 from detector.errors import DetectorError
 from detector.find import plan_letterbox
 from detector.lettering import Lettering
-from detector.reader import DETECTOR_CARD, LETTERING, MODELS, NAMER_CARD, READER_CARD, WHOLENESS, PlateReader
+from detector.obstacle import ObstacleFinder
+from detector.reader import (
+    DETECTOR_CARD,
+    LETTERING,
+    MODELS,
+    NAMER_CARD,
+    OBSTACLE_CARD,
+    READER_CARD,
+    PlateReader,
+)
 from detector.runtime import RUNTIMES, Net, NetOutput, TfliteNet
 from detector.state_namer import StateNamer
 from detector.track import Tracker
-from detector.wholeness import Wholeness
 from hw.camera_replay import FolderReel
 from hw.errors import BrokenFrameError, HardwareError
 
@@ -109,15 +117,21 @@ class Bench:
     def __init__(self) -> None:
         finding, reading = DetectorCard.load(MODELS / DETECTOR_CARD), ReaderCard.load(MODELS / READER_CARD)
         naming = NamerCard.load(MODELS / NAMER_CARD)
-        nets = [TfliteNet(card) for card in (finding, reading, naming)]
+        hiding = ObstacleCard.load(MODELS / OBSTACLE_CARD)
+        cards = (finding, reading, naming, hiding)
+        nets = [TfliteNet(card) for card in cards]
         self.runtime = nets[0].runtime
         self.counted = [CountedNet(net) for net in nets]
-        self.bare = [BareNet(MODELS / card.model.file, self.runtime) for card in (finding, reading, naming)]
-        lettering, wholeness = Lettering.load(MODELS / LETTERING), Wholeness.load(MODELS / WHOLENESS)
-        find, read, name = self.counted
-        namer = StateNamer(name, naming)
+        self.bare = [BareNet(MODELS / card.model.file, self.runtime) for card in cards]
+        find, read, name, see = self.counted
         self.reader = PlateReader(
-            find, finding, read, reading, lettering=lettering, wholeness=wholeness, namer=namer
+            find,
+            finding,
+            read,
+            reading,
+            lettering=Lettering.load(MODELS / LETTERING),
+            obstacles=ObstacleFinder(see, hiding),
+            namer=StateNamer(name, naming),
         )
 
     def measure(self, lumas: list[NDArray[np.uint8]], rounds: int, *, small_stream: bool = False) -> Figures:

@@ -70,7 +70,7 @@ def test_a_folder_of_the_format_is_measured_and_reported(
     assert row["exact"] <= row["exact_folded"]
     assert figures["int8"]["plate_free"] == {"pictures": 1, "false_boxes_a_picture": 0.0}
     assert set(figures["int8"]["conditions"]) == {"plate width px", "mean luma", "angle deg"}
-    assert set(figures["models"]) == {"plate-detector.tflite", "plate-reader.tflite", "state-namer.tflite"}
+    assert set(figures["models"]) == {path.name for path in MODELS.glob("*.tflite")}
     assert "precision against coverage" in told
     assert "drive-by" in told
     with Image.open(tmp_path / "mistakes.png") as sheet:

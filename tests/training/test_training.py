@@ -131,6 +131,32 @@ def test_the_state_namer_keeps_the_readers_first_layers_and_fits_its_last_in_clo
     )
 
 
+def test_the_obstacle_finder_learns_which_columns_are_hidden(tmp_path: Path) -> None:
+    from detector.training.loop import TrainingPlan, train
+    from detector.training.obstacle_net import build_obstacle_finder, obstacle_loss
+
+    def bars() -> Any:
+        """Noise, and a bright bar over four columns."""
+        rng = np.random.default_rng(9)
+        while True:
+            patches = rng.integers(0, 120, (16, 48, 144, 1), dtype=np.uint8)
+            hidden = np.zeros((16, 36), np.uint8)
+            for row, at in enumerate(rng.integers(0, 32, 16).tolist()):
+                patches[row, :, 4 * at : 4 * at + 16] = 230
+                hidden[row, at : at + 4] = 255
+            yield patches, hidden
+
+    keras.utils.set_random_seed(7)
+    net = build_obstacle_finder()
+    plan = TrainingPlan(steps=40, peak_rate=0.01, warm_up=5, checkpoint_every=40, log_every=20)
+    assert train(net, lambda batch, out: obstacle_loss(batch[1], out), bars(), tmp_path, plan)
+    net.load_weights(tmp_path / "net-40.weights.h5")
+    patches, hidden = next(bars())
+    odds = np.asarray(net(patches.astype(np.float32) / 255.0, training=True)["hidden"])
+    assert odds.shape == (16, 36)
+    assert odds[hidden > 0].mean() > odds[hidden == 0].mean() + 1.0
+
+
 def test_a_net_of_one_size_answers_like_the_one_of_any_size_that_trained() -> None:
     from detector.training.detector_net import build_detector, with_weights_of
 

@@ -170,6 +170,30 @@ def _bar_of_the_picture(rng: Rng) -> Obstacle:
     return Obstacle(shapes=(_bar(*side[int(rng.integers(4))]),), upright=True, tone=tone)
 
 
+def _anything(rng: Rng) -> Obstacle:
+    """A blob, a bar or a leaning post of any width, anywhere."""
+    x, wide = float(rng.uniform(-0.1, 0.95)), float(rng.uniform(0.05, 0.35))
+    chance = rng.random()
+    soft = float(rng.choice((0.0, 0.004, 0.015)))
+    if chance < 0.4:
+        middle, high = (x + wide / 2, float(rng.uniform(0.2, 0.8))), rng.uniform(0.2, 0.8)
+        return Obstacle(shapes=(_blob(rng, middle, wide / 2, high, rough=rng.uniform(0.05, 0.4)),), soft=soft)
+    if chance < 0.7:
+        top, foot = float(rng.uniform(-0.3, 0.4)), float(rng.uniform(0.6, 1.4))
+        return Obstacle(shapes=(_bar(x, x + wide, top, foot),), soft=soft)
+    lean = float(rng.normal(0, 0.15))
+    shape = [(x, -3.0), (x + wide, -3.0), (x + wide + lean, 4.0), (x + lean, 4.0)]
+    return Obstacle(shapes=(shape,), upright=bool(rng.random() < 0.5))
+
+
+def _erased(rng: Rng) -> Obstacle:
+    """A character gone, its place in the tone of the sheet."""
+    x0, x1 = _around(rng, (0.08, 0.24), (0.05, 0.95))
+    top, foot = float(rng.uniform(0.1, 0.25)), float(rng.uniform(0.75, 0.95))
+    soft = float(rng.choice((0.0, 0.003, 0.01, 0.02)))
+    return Obstacle(shapes=(_bar(x0, x1, top, foot),), sheet=True, soft=soft)
+
+
 OBSTACLES: dict[str, Callable[[Rng], Obstacle]] = {
     "first": _first,
     "last": _last,
@@ -186,11 +210,20 @@ OBSTACLES: dict[str, Callable[[Rng], Obstacle]] = {
     "frame": _frame,
     "glare": _glare,
     "bar": _bar_of_the_picture,
+    "anything": _anything,
+    "erased": _erased,
 }
 
 
 def hidden_behind(rng: Rng, picture: Luma, quad: Quad, kind: str, backgrounds: Sequence[Luma] = ()) -> Luma:
     """The picture with an obstacle of a kind, a name of OBSTACLES, before the plate at quad (4, 2)."""
+    return cover(rng, picture, quad, kind, backgrounds)[0]
+
+
+def cover(
+    rng: Rng, picture: Luma, quad: Quad, kind: str, backgrounds: Sequence[Luma] = ()
+) -> tuple[Luma, Luma]:
+    """The same, and how far the obstacle covers each px, 0..255, uint8 (H, W)."""
     thing = OBSTACLES[kind](rng)
     place = quad
     if thing.upright:
@@ -206,7 +239,7 @@ def hidden_behind(rng: Rng, picture: Luma, quad: Quad, kind: str, backgrounds: S
     share = np.asarray(mask.reduce(_FINER).filter(soft), np.float64) / 255.0
     tone = float(np.median(camera.cut_out(picture, quad, (24, 72)))) if thing.sheet else thing.tone
     shown = picture * (1 - share) + _surface(rng, picture.shape, quad, tone, backgrounds) * share
-    return np.clip(shown, 0, 255).astype(np.uint8)
+    return np.clip(shown, 0, 255).astype(np.uint8), (share * 255).astype(np.uint8)
 
 
 def _surface(

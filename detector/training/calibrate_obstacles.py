@@ -1,0 +1,105 @@
+"""Sets the obstacle finder's limit: ``python -m detector.training.calibrate_obstacles --data DIR``.
+
+Plates of the train split and drawn ones, whole and behind something (``hidden_plates``), are found and read.
+A text is trusted in full up to the log-odds that leave all but ``--lost`` of the right texts of plates with
+nothing before them as sure as they were. It rewrites the card.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..card import ObstacleCard
+from ..confidence import chance
+from ..errors import DegenerateCornersError
+from ..lettering import cut_wide
+from ..obstacle import ObstacleFinder
+from ..plates import PlateReading
+from ..reader import MODELS, OBSTACLE_CARD, PlateReader
+from ..runtime import TfliteNet
+from .calibrate import update_card
+from .datasets import fold
+from .hidden_plates import HiddenPlate, HiddenPlates
+
+LEAST_CONFIDENCE = 0.6  # a text less sure than this is not sure in a pass either
+_LEAST_TRUST = 0.76  # what is left of a sure text's confidence must be this much
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ReadPlates:
+    """odds: the worst column's, (N,); plain: nothing was before the plate; right: its text."""
+
+    odds: NDArray[np.float64]
+    plain: NDArray[np.bool_]
+    right: NDArray[np.bool_]
+
+
+def read_plates(reader: PlateReader, finder: ObstacleFinder, plates: HiddenPlates, count: int) -> ReadPlates:
+    """What became of so many drawn ones; misread plates with nothing before them are left out."""
+    rows = []
+    for number in range(count):
+        shown = plates.draw(np.random.default_rng([16, number]))
+        reading = _nearest(reader, shown)
+        if reading is None or reading.confidence < LEAST_CONFIDENCE:
+            continue
+        right = fold(reading.leader) == fold(shown.text)
+        try:
+            odds = float(finder.log_odds(cut_wide(shown.picture, reading.box)).max())
+        except DegenerateCornersError:
+            continue
+        if right or shown.kind:
+            rows.append((odds, not shown.kind, right))
+    odds_, plain, right_ = (np.array(column) for column in zip(*rows, strict=True))
+    return ReadPlates(odds_, plain, right_)
+
+
+def _nearest(reader: PlateReader, shown: HiddenPlate) -> PlateReading | None:
+    x, y = shown.quad.mean(axis=0).tolist()
+    near = [
+        (math.dist(one.box.center, (x, y)), number, one)
+        for number, one in enumerate(reader.read(shown.picture).readings)
+    ]
+    away, _, nearest = min(near, default=(math.inf, 0, None))
+    return nearest if away < 0.8 * float(np.ptp(shown.quad[:, 0])) else None
+
+
+def clear_below(read: ReadPlates, lost: float) -> float:
+    """The limit of the card: there a text loses nothing, and at the quantile a quarter of its confidence."""
+    worst = float(np.quantile(read.odds[read.right & read.plain], 1.0 - lost))
+    full = min(chance(-worst) / _LEAST_TRUST, 0.999)
+    return -math.log(full / (1.0 - full))
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, required=True, help="folder of the image sets")
+    parser.add_argument("--models", type=Path, default=MODELS, help="folder of the models (default: shipped)")
+    parser.add_argument("--without", nargs="*", default=[], metavar="DATASET", help="sets to leave out")
+    parser.add_argument("--count", type=int, default=10_000, help="plates to draw")
+    parser.add_argument("--lost", type=float, default=0.005, help="share of right texts that may lose trust")
+    arguments = parser.parse_args(argv)
+    path = arguments.models / OBSTACLE_CARD
+    card = ObstacleCard.load(path)
+    finder = ObstacleFinder(TfliteNet(card), card)
+    plates = HiddenPlates(arguments.data, "train", without=tuple(arguments.without))
+    reader = PlateReader.from_models(arguments.models, doubt=False)
+    read = read_plates(reader, finder, plates, arguments.count)
+    limit = round(clear_below(read, arguments.lost), 2)
+    update_card(path, "hiding", {"clear_below": limit})
+    wrong = read.odds[~read.right]
+    kept = sum(chance(-one) >= _LEAST_TRUST * chance(-limit) for one in wrong)
+    print(f"{len(read.odds)} readings, clear below {limit}; of {len(wrong)} wrong ones {kept} stay as sure")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
