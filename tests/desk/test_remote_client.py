@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from desk_forms import forms
+from desk_root import problems
 from desk_server import serving
 from desk_twins import COURSE, GROUND, HOUR_US, PASSWORD, Department
 from starlette.applications import Starlette
@@ -25,7 +26,10 @@ from sync.department.desk.api import routes
 from sync.department.desk.inquiry.forms import Answer, NothingForm, RunForm
 from sync.department.desk.operations import OPERATIONS
 from sync.department.desk.people.passkeys import Options
+from sync.department.ground.person_key import read_token
+from sync.department.journal.inquiry_entries import Access
 from sync.department.journal.marking import watching
+from sync.department.journal.statements import offering, sign_call
 from sync.department.policy.refusals import (
     DeskRefusal,
     FormError,
@@ -35,7 +39,7 @@ from sync.department.policy.refusals import (
     NotYetError,
 )
 from sync.department.policy.roles import Role
-from sync.errors import InvalidInputError, LinkError
+from sync.errors import InvalidInputError, KeyServiceError, LinkError
 from tests.test_odd_command_lines import verbs
 
 Tokens = Callable[[str], str]
@@ -164,6 +168,40 @@ def test_a_desk_that_does_not_answer_or_answers_nonsense_is_said_in_one_line(url
     for value in wrong:
         with pytest.raises(LinkError):
             read_answer(Answer, value)
+
+
+def test_a_search_that_the_key_service_did_not_answer_is_one_entry_however_often_it_is_sent(
+    department: Department, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second entry by the same signature would open nothing, and `verify` would name it for ever."""
+
+    def away(*_asked: object) -> None:
+        raise KeyServiceError("no answer: ConnectError", where="key service")
+
+    form, log = RunForm(query=department.plate("8XYZ123"), ground=GROUND), department.desk.log
+    with session(department, url, "comm1") as desk, monkeypatch.context() as broken:
+        broken.setattr(department.front.door, "tokens", away)
+        with pytest.raises(LinkError, match="the key service: no answer: ConnectError"):
+            desk.call("inquiry/run", form)
+    entries = [one for one in log.entries() if isinstance(one.note, Access)]
+    token = department.logon("comm1")
+    given = read_token(token)
+    assert given.key is not None
+    statement = sign_call(given.key, log.log_id, "comm1", "inquiry/run", form, department.clock.us)
+    codes = []
+    for restarted in (False, False, True):
+        if restarted:
+            department.desk.read_again()
+        with monkeypatch.context() as broken, offering(statement):
+            broken.setattr(department.front.door, "tokens", away)
+            with pytest.raises((KeyServiceError, DeskRefusal)) as stopped:
+                department.call("inquiry/run", token, form)
+        codes.append(getattr(stopped.value, "code", ""))
+    assert codes == ["", "sent-before", "sent-before"]
+    assert len([one for one in log.entries() if isinstance(one.note, Access)]) == len(entries) + 1 == 2
+    answer = department.call("inquiry/run", token, form)  # made again, it is another call
+    assert isinstance(answer, Answer)
+    assert problems(department) == ()
 
 
 def test_the_environment_names_the_desk(monkeypatch: pytest.MonkeyPatch, url: str) -> None:

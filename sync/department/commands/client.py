@@ -71,6 +71,10 @@ def configured() -> bool:
     return bool(os.environ.get(URL))
 
 
+class _CutOffError(LinkError):
+    """No answer came: the call may be under way, or made."""
+
+
 class RemoteDesk:
     """The desk at an address. Close it after use."""
 
@@ -183,7 +187,8 @@ class RemoteDesk:
 
     def call(self, name: str, form: Any) -> Any:
         """Make one call of the table. Raises DeskRefusal as the desk does, LinkError if it is not reachable.
-        An interrupted call is safe to retry: it has a key, and the desk makes it once.
+        An interrupted call is safe to retry: it has a key, and the desk makes it once. One that the desk
+        could not answer is not sent again: its entry may be in the log.
         """
         known = OPERATIONS[name]
         sent = _without_defaults(form)
@@ -196,7 +201,7 @@ class RemoteDesk:
             headers["statement"] = base64.b64encode(statement).decode()
         try:
             value = self._post(name, sent, headers)
-        except LinkError:
+        except _CutOffError:
             value = self._post(name, sent, headers)
         return read_answer(answer_of(known.make), value)
 
@@ -206,7 +211,7 @@ class RemoteDesk:
         try:
             answer = self._client.post(f"/desk/{name}", json=value, headers=headers)
         except httpx.HTTPError as error:
-            raise LinkError(
+            raise _CutOffError(
                 f"the desk does not answer: {type(error).__name__}", where=URL, cure="is the server running?"
             ) from None
         if len(answer.content) > ANSWER_BYTES:

@@ -34,7 +34,7 @@ from sync.department.ground.problem import words_of_unforeseen
 from sync.department.ground.sparingly import Sparingly
 from sync.department.journal.person_entries import CODE, PASSKEY, FreshProof
 from sync.department.policy.refusals import DeskRefusal, FormError, FreshProofError, TooManyError
-from sync.errors import RefusedByDepartmentError
+from sync.errors import KeyServiceError, RefusedByDepartmentError
 
 THREADS = 6
 LOGON_THREADS = 2  # each costs the memory of a password hash
@@ -75,6 +75,8 @@ def said_of(error: BaseException, events: Sparingly) -> Said:
         cure = BODY_CURES.get(error.code, "send it again later")
         return Said(status=BODY_STATUS.get(error.code, 503), code=error.code, what=error.what, cure=cure)
     status, code, what, cure = words_of_unforeseen(error, events)
+    if isinstance(error, KeyServiceError):
+        what, cure = f"the key service: {error.what}", "restore it, then make the call again: its entry stays"
     return Said(status=status, code=code, what=what, cure=cure)
 
 

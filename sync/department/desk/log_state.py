@@ -27,6 +27,7 @@ from sync.department.desk.people.new_secrets import NewSecrets
 from sync.department.desk.people.rules import Credential
 from sync.department.desk.people.throttle import LogonThrottle
 from sync.department.desk.state import DeskState, checked_policy
+from sync.department.desk.used_calls import UsedCalls
 from sync.department.journal.access_log import AccessLog
 from sync.department.journal.entries import (
     ISSUED,
@@ -43,7 +44,7 @@ from sync.department.journal.made_by import MADE
 from sync.department.journal.passkeys import PasskeySet
 from sync.department.journal.person_entries import PersonKeySet, SessionKeySet
 from sync.department.journal.second_hands import DECISIONS, UnsignedError
-from sync.department.journal.statements import offered
+from sync.department.journal.statements import USED, offered
 from sync.department.policy.policy import Policy
 from sync.department.policy.refusals import FormError, NotYetError
 from sync.errors import HomeError
@@ -64,6 +65,7 @@ class LogState:
         self._snapshot_at = 0
         self._clock = clock
         self.new_secrets = NewSecrets()
+        self._used_calls = UsedCalls(self.log)
         self.throttle = LogonThrottle(
             lambda: KeptFailures(self.log.folder, self.secret_of(b"failed logons", ""))
         )
@@ -92,6 +94,12 @@ class LogState:
             self._snapshot_at = size
             with contextlib.suppress(OSError):  # a full disk: the entries are there, and are folded again
                 snapshot.write(self.log, self.book)
+
+    def read_again(self) -> None:
+        """After entries that were rolled back."""
+        self._used_calls.forget()
+        self.book = self.kept_book()
+        self.refresh()
 
     def kept_book(self) -> DeskState:
         """The book of the newest snapshot, or an empty one."""
@@ -152,7 +160,15 @@ class LogState:
                 signers.check(entry)
             elif signers.ever:
                 signers.demand_signed(entry)
+                self._used_calls.demand_new(entry)
         except UnsignedError as error:
+            if error.what == USED:
+                raise NotYetError(
+                    "this call was sent before, and its entry is in the log",
+                    code="sent-before",
+                    clause="463.5 (b)",
+                    cure="see what came of it, then make the call again",
+                ) from None
             raise NotYetError(
                 f"this entry would not be proven to be {stamp.user}'s: {error}",
                 code="unsigned",
@@ -252,8 +268,7 @@ class Deciding:
         undone = details[0] is not None and self._state.book.seen != self._seen
         ended = self._transaction.__exit__(*details)
         if undone:
-            self._state.book = self._state.kept_book()
-            self._state.refresh()
+            self._state.read_again()
         return ended
 
 

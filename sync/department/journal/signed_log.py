@@ -26,9 +26,14 @@ from sync.department.journal.signed_forms import (
     fits_access,
 )
 from sync.department.journal.signers import KEPT_US, Signers
-from sync.department.journal.statements import SIGNED_WITHIN_US, Statement, digest_of
+from sync.department.journal.statements import SIGNED_WITHIN_US, USED, Statement, digest_of
 
 MOST_ALERTS = 5000  # the newest, which can still be opened by their number
+
+
+def access_digest(said: Statement, note: Access) -> bytes:
+    """What a signed call makes once: SHA-256 of it, and of the access that it made."""
+    return hashlib.sha256(digest_of(said) + f"{note.action} {note.elements}".encode()).digest()
 
 
 @dataclass(slots=True)
@@ -158,10 +163,9 @@ class SignedLog:
             second.demand_role(said.user, roles, ACCESS_CALLS[said.call])
             second.demand_training(said.user, entry.stamp.at_us)
         forget(self.used, lambda at: entry.stamp.at_us - at >= KEPT_US)
-        place = f"{note.action} {note.elements}".encode()
-        key = hashlib.sha256(digest_of(said) + place).digest()
+        key = access_digest(said, note)
         if key in self.used:
-            raise UnsignedError("the signature was used before")
+            raise UnsignedError(USED)
         self.used[key] = entry.stamp.at_us
         second.spend(entry, said)
         if said.call == EMERGENCY:

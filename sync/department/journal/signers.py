@@ -11,14 +11,13 @@ So an entry counts only where the chain holds, and `apply` says what does not:
 - a session's key: certified by the person's key or passkey, a few minutes old, and never seen before
 - an access: a statement by the session's key, for that session's person, a few minutes old, used once, whose
   form asks for just that (`signed_forms.py`)
-- a second person's decision: by a signed call of that person; what needs one does not hold without it
-  (`second_hands.py`)
+- a second person's decision, and what needs one: by a signed call of that person (`second_hands.py`)
 - whatever else a person did (training, hot lists, grants, releases, verdicts, alerts): by a signed call of
   that person, in a role that may make it, whose form says so (`made_by.py`); a grant that can destroy what a
   unit holds, by two people
 - an access: only of a person whose training, by a signed record of another, is current
 
-What does not hold changes nothing here. The key service and `department verify` fold the same entries.
+What does not hold changes nothing here. The key service and `verify` fold the same entries.
 """
 
 from __future__ import annotations
@@ -82,6 +81,7 @@ from sync.department.journal.statements import (
     NEXT_KEY,
     SESSION,
     SIGNED_WITHIN_US,
+    USED,
     Certificate,
     Statement,
     digest_of,
@@ -264,12 +264,12 @@ class Signers:
         self.second.make(entry, signed=said is not None)
 
     def demand_unused(self, note: Note, said: Statement) -> bytes:
-        """A signed call makes one entry of a kind, of each person or alert that it is about; root enters none
-        of them again. What is kept of it. Raises UnsignedError."""
+        """A signed call makes one entry of a kind, of each person or alert that it is about. What is kept of
+        it. Raises UnsignedError."""
         about = to_bytes(note) if isinstance(note, MANY) else getattr(note, "user", "").encode()
         key = hashlib.sha256(digest_of(said) + note.KIND.encode() + b"\x00" + about).digest()
         if key in self.once:
-            raise UnsignedError("the signature was used before")
+            raise UnsignedError(USED)
         return key
 
     def _use_once(self, entry: Entry, said: Statement) -> None:

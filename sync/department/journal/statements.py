@@ -32,6 +32,7 @@ CHANGE = b"alpr-department/change/v1\x00"
 SESSION, NEXT_KEY, CALL_PROOF = "session", "next-key", "proof"
 LONGEST_US = 24 * HOUR_US
 SHA256 = "sha256"
+USED = "the signature was used before"
 WHOLE_BYTES = 4096  # a document, a letter: longer bytes are in a statement as their digest
 SIGNED_WITHIN_US = 10 * MINUTE_US  # how far two clocks may differ: a signature's and that of what it signs
 MAX_BYTES = 256 * 1024  # a form with the names of a thousand reads

@@ -1,0 +1,50 @@
+"""Signed calls that made an access in the last hour: none makes the same one again. Read from the log.
+
+A client whose call was cut off may send it again with the same signature. The key service opens nothing for
+the second entry, and `verify` would name it for ever: so it is never made.
+"""
+
+from __future__ import annotations
+
+from storage.errors import StorageError
+from sync.department.journal.access_log import AccessLog
+from sync.department.journal.entries import Entry
+from sync.department.journal.inquiry_entries import Access
+from sync.department.journal.second_hands import UnsignedError, forget
+from sync.department.journal.signed_log import access_digest
+from sync.department.journal.signers import KEPT_US
+from sync.department.journal.statements import USED, said_in
+
+
+class UsedCalls:
+    """What the log's newest accesses used up. Not thread-safe: it is asked within a transaction."""
+
+    def __init__(self, log: AccessLog) -> None:
+        self._log = log
+        self.forget()
+
+    def forget(self) -> None:
+        """Read them again, after entries that were rolled back."""
+        self._seen, self._used = -1, dict[bytes, int]()
+
+    def demand_new(self, entry: Entry) -> None:
+        """Raises UnsignedError for an access, not made yet, whose signed call made it before."""
+        since_us = entry.stamp.at_us - KEPT_US
+        start = self._seen if self._seen >= 0 else self._log.size_at(since_us)
+        for one in self._log.entries(start, entry.sequence, (Access.KIND,)):
+            if one.signed:
+                self._used[_digest(one)] = one.stamp.at_us
+        self._seen = entry.sequence
+        forget(self._used, lambda at_us: at_us < since_us)
+        if _digest(entry) in self._used:
+            raise UnsignedError(USED)
+
+
+def _digest(entry: Entry) -> bytes:
+    """Of an access and its signed call; of no call where that is malformed."""
+    if not isinstance(entry.note, Access):
+        raise TypeError("an access")
+    try:
+        return access_digest(said_in(entry.signed), entry.note)
+    except StorageError:
+        return b""
