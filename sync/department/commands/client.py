@@ -40,6 +40,7 @@ from sync.department.desk.openapi import answer_of
 from sync.department.desk.operations import OPERATIONS
 from sync.department.desk.people.challenges import NONCE_BYTES
 from sync.department.desk.sessions import digest_of
+from sync.department.ground.home import DESK_URL
 from sync.department.ground.person_key import SessionToken, derive_key, read_token
 from sync.department.ground.tls import client_context
 from sync.department.journal.marking import mark_unwitnessed
@@ -57,7 +58,7 @@ from sync.department.policy.refusals import (
 )
 from sync.errors import InvalidInputError, LinkError
 
-URL, TOKEN, CA = "DEPARTMENT_URL", "DEPARTMENT_TOKEN", "DEPARTMENT_CA"
+URL, TOKEN, CA = DESK_URL, "DEPARTMENT_TOKEN", "DEPARTMENT_CA"
 SECONDS = 60.0
 ANSWER_BYTES = 256 << 20
 REFUSALS: dict[int, type[DeskRefusal]] = {

@@ -185,7 +185,7 @@ def password(terminal: desk_access.Terminal, *, new_authenticator: bool) -> int:
                 shown = refusal.code != NONE_WAITS
                 continue
             if renews and not terminal.common.json:
-                print("the new authenticator is in force, and codes of the one before have ended")
+                print("the new authenticator is in force: log on with its next code, not with the one before")
                 return DONE
             return _hand_over(terminal.common, made)
 

@@ -27,6 +27,7 @@ from sync.department.ground.settings import Settings, load_settings
 from sync.errors import HomeError, LackingError
 
 SETTINGS_FILE = "department.toml"
+DESK_URL = "DEPARTMENT_URL"  # names a desk elsewhere
 ROOM_TO_OPEN = 1 << 20  # bytes that SQLite needs beside a database
 
 
@@ -41,9 +42,9 @@ class DepartmentHome:
     def open(cls, path: Path) -> DepartmentHome:
         """Raises HomeError when there is none, InvalidInputError when its settings are wrong."""
         if not (path / SETTINGS_FILE).is_file():
-            raise HomeError(
-                "there is no department here", where=str(path), cure="run: department init --home DIR"
-            )
+            elsewhere = "this command works on the department's own machine alone: run it there"
+            cure = elsewhere if os.environ.get(DESK_URL) else "run: department init --home DIR"
+            raise HomeError("there is no department here", where=str(path), cure=cure)
         return cls(path, load_settings(path / SETTINGS_FILE))
 
     @property
