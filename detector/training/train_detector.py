@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,10 +12,9 @@ from ..reader import PlateReader
 from .datasets import Picture, read_all
 from .detector_batches import detector_batches
 from .detector_net import build_detector, detector_loss, targets_of
-from .feeder import Batch, batches
-from .loop import TrainingPlan, train
+from .feeder import BatchMaker
 from .metrics import overlap
-from .stored import StoredBatches
+from .run_command import begin, feed_of, run, run_options
 from .warm_start import warm_start
 
 DOUBTFUL = 0.15  # score from which an earlier net's boxes are looked at again
@@ -53,42 +49,26 @@ def second_opinions(
 
 def main(argv: list[str] | None = None) -> int:
     """Command line; resumes the run it finds in ``--run``."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder of the image sets")
-    parser.add_argument("--run", type=Path, required=True, help="folder for checkpoints and log")
-    parser.add_argument("--steps", type=int, default=4500)
-    parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--peak-rate", type=float, default=2e-3)
-    parser.add_argument("--without", nargs="*", default=[], metavar="DATASET", help="sets to leave out")
-    parser.add_argument(
-        "--stored", type=Path, default=None, help="folder of batches made by detector.training.stored"
-    )
-    parser.add_argument("--together", type=int, default=1, help="how many stored batches make one")
+    parser = run_options(__doc__, steps=4500)
     parser.add_argument("--start-from", type=Path, default=None, help="weights of an earlier run")
     parser.add_argument(
         "--go-on-from", type=Path, default=None, help="folder of released models: continue from its detector"
     )
-    parser.add_argument("--stop-after-s", type=float, default=None)
-    arguments = parser.parse_args(argv)
-    keras.mixed_precision.set_global_policy("mixed_bfloat16")
-    keras.utils.set_random_seed(arguments.seed)
+    arguments = begin(parser, argv)
     released = arguments.go_on_from
-    if arguments.stored is not None:
-        feed: Iterator[Batch] = StoredBatches(
-            arguments.stored, together=arguments.together, seed=arguments.seed
-        )
-    else:
+
+    def maker() -> BatchMaker:
         pictures = list(read_all(arguments.data, "train", without=arguments.without))
         decoys, unlabeled = ({}, {}) if released is None else second_opinions(released, pictures)
         print(
             f"{sum(map(len, decoys.values()))} decoys, "
             f"{sum(map(len, unlabeled.values()))} plates without a label"
         )
-        maker = detector_batches(
+        return detector_batches(
             arguments.data, pictures, without=arguments.without, decoys=decoys, unlabeled=unlabeled
         )
-        feed = batches(maker, workers=arguments.workers, seed=[arguments.seed])
+
+    feed = feed_of(arguments, maker)
     net = build_detector(None, None)
     print(f"{net.count_params()} parameters")
     if arguments.start_from is not None:
@@ -102,20 +82,7 @@ def main(argv: list[str] | None = None) -> int:
         heat, regress = targets_of(batch[1], *out["heat"].shape[1:3])
         return detector_loss(heat, regress, batch[2], out)
 
-    finished = train(
-        net,
-        loss,
-        feed,
-        arguments.run,
-        TrainingPlan(
-            steps=arguments.steps,
-            peak_rate=arguments.peak_rate,
-            checkpoint_every=max(250, arguments.steps // 20),
-        ),
-        stop_after_s=arguments.stop_after_s,
-    )
-    print("done" if finished else "stopped, resume with the same command")
-    return 0
+    return run(net, loss, feed, arguments)
 
 
 if __name__ == "__main__":

@@ -2,47 +2,25 @@
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 
 from ..reader import MODELS
-from .feeder import Batch, batches
-from .loop import TrainingPlan, train
+from .run_command import begin, feed_of, run, run_options
 from .state_net import build_state_namer, state_loss, take_first_layers
 from .state_samples import state_batches
-from .stored import StoredBatches
 
 
 def main(argv: list[str] | None = None) -> int:
     """Command line; resumes the run it finds in ``--run``."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder of the image sets")
-    parser.add_argument("--run", type=Path, required=True, help="folder for checkpoints and log")
+    parser = run_options(__doc__, steps=2500)
     parser.add_argument(
         "--reader", type=Path, default=MODELS, help="folder of the reader whose first layers it takes"
     )
-    parser.add_argument("--steps", type=int, default=2500)
-    parser.add_argument("--peak-rate", type=float, default=2e-3)
-    parser.add_argument("--without", nargs="*", default=[], metavar="DATASET", help="sets to leave out")
-    parser.add_argument(
-        "--stored", type=Path, default=None, help="folder of batches made by detector.training.stored"
-    )
-    parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--stop-after-s", type=float, default=None)
-    arguments = parser.parse_args(argv)
-    keras.mixed_precision.set_global_policy("mixed_bfloat16")
-    keras.utils.set_random_seed(arguments.seed)
-    if arguments.stored is not None:
-        feed: Iterator[Batch] = StoredBatches(arguments.stored, seed=arguments.seed)
-    else:
-        maker = state_batches(arguments.data, without=arguments.without)
-        feed = batches(maker, workers=arguments.workers, seed=[arguments.seed, 11])
+    arguments = begin(parser, argv)
+    feed = feed_of(arguments, lambda: state_batches(arguments.data, without=arguments.without), 11)
     net = build_state_namer()
     start = next(feed)[0].astype(np.float32) / 255.0
     take_first_layers(net, arguments.reader / "plate-reader.tflite", start)
@@ -51,10 +29,7 @@ def main(argv: list[str] | None = None) -> int:
     def loss(batch: tuple[Any, ...], out: dict[str, Any]) -> dict[str, Any]:
         return state_loss(batch[1], out)
 
-    plan = TrainingPlan(steps=arguments.steps, peak_rate=arguments.peak_rate)
-    finished = train(net, loss, feed, arguments.run, plan, stop_after_s=arguments.stop_after_s)
-    print("done" if finished else "stopped, resume with the same command")
-    return 0
+    return run(net, loss, feed, arguments)
 
 
 if __name__ == "__main__":
