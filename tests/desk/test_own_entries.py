@@ -11,11 +11,12 @@ import pytest
 from desk_forms import forms
 from desk_twins import DAY_US, Department
 
+from sync.department.desk.documents.local import WithdrawForm
 from sync.department.desk.documents.own_entries import OwnEntry
 from sync.department.desk.due import CalendarForm
 from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.journal.entries import LogRead
-from sync.department.policy.refusals import DeskRefusal
+from sync.department.policy.refusals import DeskRefusal, FormError
 from sync.department.server.findings import standing
 
 Tokens = Callable[[str], str]
@@ -84,3 +85,24 @@ def test_nothing_else_shows_that_a_covert_entry_came_to_who_may_not_know(departm
     for user, seen in (("super", True), ("chief", True), ("deputy", False)):
         ends = department.call("calendar/list", department.logon(user), CalendarForm(kinds=("list-entry",)))
         assert bool(ends) == seen, user
+
+
+def test_a_covert_entry_is_neither_found_nor_ended_by_its_case(department: Department) -> None:
+    """A person who signs lists, and is none of its people, gets the answer for a case without entries."""
+    form = forms(department)["hotlist/add"]
+    covert = replace(form, recipients=("comm1",), until_us=department.clock.us + 2 * DAY_US)
+    department.two_hands("hotlist/add", department.logon("super"), covert, second="chief")
+    deputy, said = department.logon("deputy"), []
+    for case in (form.case, "26-009999"):
+        with pytest.raises(FormError) as refused:
+            department.call("hotlist/withdraw", deputy, WithdrawForm(case=case, reason="known to me"))
+        said.append((refused.value.code, str(refused.value)))
+    assert said[0] == said[1]
+    plain = replace(form, plate="9DEF456", until_us=department.clock.us + 2 * DAY_US)
+    department.two_hands("hotlist/add", department.logon("super"), plain, second="chief")
+    department.call("hotlist/withdraw", deputy, WithdrawForm(case=form.case, reason="known to me"))
+    assert [one.covert for one in listed(department, "super")] == [True]  # of two, the open one ended
+    department.call(
+        "hotlist/withdraw", department.logon("chief"), WithdrawForm(case=form.case, reason="found")
+    )
+    assert listed(department, "super") == []

@@ -21,6 +21,7 @@ from storage.times import DAY_US, HOUR_US, iso_text
 from sync.department.desk.changes import rules as changes
 from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Desk, Plan
+from sync.department.desk.documents.own_entries import knows
 from sync.department.desk.inquiry.rules import example_of, is_number
 from sync.department.desk.words import demand_words
 from sync.department.journal.change_entries import ChangeProposed, DocumentSigned, ListSent
@@ -127,13 +128,14 @@ def _said(policy: Policy, form: LocalForm) -> str:
 
 
 def withdraw(front: DeskContext, token: str, form: WithdrawForm) -> LocalChanged:
-    """End the entries of a case; units recall their open alerts with the next conversation."""
+    """End the entries of a case that the caller may know of; units recall their open alerts with the next
+    conversation."""
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[tuple[Entry, Caller, list[ListEntry]]]:
         demand_words(form.reason, "say why", code="reason", clause=CLAUSE)
         held = front.list_entries(LIST)
-        entries = [one for one in held if one.case != form.case]
+        entries = [one for one in held if one.case != form.case or not knows(one, caller)]
         if len(entries) == len(held):
             raise FormError("no entry of that case is on the local list", code="no-entry", clause=CLAUSE)
         left = [one for one in entries if one in _in_time(front, caller.at_us)]
