@@ -423,6 +423,26 @@ def test_an_export_that_root_dates_back_to_the_logon_opens_nothing(
         department.front.door.open_held(cover, held.access, stored.log_id, [stored.row])
 
 
+def test_an_export_begun_in_time_is_carried_on_for_as_long_as_any_access(department: Department) -> None:
+    """Within the hour of its entry, for just what the entry names."""
+    form, root = export_of(department), Root(department)
+    token = browser(department, "super")
+    key, stamp = read_token(token).key, root.stamp("super", digest_of(token))
+    assert key is not None
+    held = department.desk.book.holds.placed[form.hold].note
+    assert isinstance(held, HoldPlaced)
+    signed = sign_call(key, department.desk.log.log_id, "super", "hold/export", form, stamp.at_us)
+    export = root.write(_access("export", form.ground, held.reads, held.number, -1), stamp, signed)
+    (stored, *_) = department.front.vault.stored(held.access)
+    cover = department.desk.covered(export)
+    for minutes in (14, 30, 15):
+        department.clock.step(minutes * MINUTE_US)
+        assert department.front.door.open_held(cover, held.access, stored.log_id, [stored.row])
+    department.clock.step(2 * MINUTE_US)
+    with pytest.raises(DeskRefusal, match="more than an hour old"):
+        department.front.door.open_held(cover, held.access, stored.log_id, [stored.row])
+
+
 def test_a_code_typed_once_exports_once(department: Department) -> None:
     """Root names the code's proof, long after and a second time."""
     form, root = export_of(department), Root(department)

@@ -254,9 +254,11 @@ class GuardedKeys:
             span = span_text(before.at_us - stamp.at_us)
             raise _no(f"the entry is dated {span} before a tree head that lacks it", "old-cover")
         self._continue(cover, head, now, witnessed=witnessed)
-        if kind is Access:
-            self._demand_signed(sequence, stamp.user, now)
-        self._opened.add_opened(cover.sequence, merkle.leaf_hash(cover.leaf), witnessed=witnessed, at_us=now)
+        leaf_hash = merkle.leaf_hash(cover.leaf)
+        if kind is Access:  # what was begun in time may take its time: the entry says what it opens
+            begun = self._opened.has_opened(sequence, leaf_hash)
+            self._demand_signed(sequence, stamp.user, 0 if begun else now)
+        self._opened.add_opened(cover.sequence, leaf_hash, witnessed=witnessed, at_us=now)
         key = hashlib.sha256(cover.leaf).digest()
         return note, f"entry {sequence} {key.hex()[:16]} of {stamp.user}", entry
 

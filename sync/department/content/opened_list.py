@@ -186,11 +186,19 @@ class OpenedList:
     def add_opened(self, sequence: int, leaf_hash: bytes, *, witnessed: bool, at_us: int) -> None:
         """Keep that content was opened for an entry; once for each entry."""
         with self._guard:
-            place = (sequence, leaf_hash)
-            if self._db.execute("SELECT 1 FROM opened WHERE sequence = ? AND leaf = ?", place).fetchone():
+            if self._has_opened(sequence, leaf_hash):
                 return
             with self._adding(OPENED, sequence, leaf_hash, witnessed=witnessed, at_us=at_us):
-                self._db.execute("INSERT INTO opened VALUES (?, ?)", place)
+                self._db.execute("INSERT INTO opened VALUES (?, ?)", (sequence, leaf_hash))
+
+    def has_opened(self, sequence: int, leaf_hash: bytes) -> bool:
+        """Whether content was opened for this entry before."""
+        with self._guard:
+            return self._has_opened(sequence, leaf_hash)
+
+    def _has_opened(self, sequence: int, leaf_hash: bytes) -> bool:
+        query = "SELECT 1 FROM opened WHERE sequence = ? AND leaf = ?"
+        return self._db.execute(query, (sequence, leaf_hash)).fetchone() is not None
 
     def add_alerts(self, sequence: int, digests: Iterable[bytes], *, at_us: int) -> None:
         """Keep what an alert said that the entry at `sequence` opened; once for each."""
