@@ -8,12 +8,15 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from desk_cars import Car
 from desk_forms import forms
 from desk_twins import DAY_US, Department
 
+from storage.alert_life import AlertAnswer, AlertEvent, AlertStep, Fit
+from sync.department.desk.alerts.calls import Figures
 from sync.department.desk.documents.local import WithdrawForm
 from sync.department.desk.documents.own_entries import OwnEntry
-from sync.department.desk.due import CalendarForm
+from sync.department.desk.due import CalendarForm, OverdueForm
 from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.journal.entries import LogRead
 from sync.department.policy.refusals import DeskRefusal, FormError
@@ -85,6 +88,30 @@ def test_nothing_else_shows_that_a_covert_entry_came_to_who_may_not_know(departm
     for user, seen in (("super", True), ("chief", True), ("deputy", False)):
         ends = department.call("calendar/list", department.logon(user), CalendarForm(kinds=("list-entry",)))
         assert bool(ends) == seen, user
+
+
+def test_no_figure_of_alerts_shows_that_a_covert_entry_was_hit(department: Department, car: Car) -> None:
+    """Open, overdue, by source: for who is neither a recipient nor an administrator, and in mails."""
+    alert = car.raises(recipients=("comm1",))
+    step = AlertStep(step=AlertEvent.VIEWED, user="comm1", role="communications", at_us=department.clock.us)
+    typed = replace(step, step=AlertEvent.TRANSCRIBED, plate="7XKR279", state="US-CA")
+    answer = replace(step, step=AlertEvent.ANSWERED, fit=Fit.YES, answer=AlertAnswer.NOT_THIS_VEHICLE)
+    car.steps(alert, step, typed, answer)
+    department.call("alert/list", department.logon("comm1"), NothingForm())
+    department.clock.step(2 * DAY_US)
+    for user, shown in (("super", 0), ("reviewer1", 0), ("chief", 1)):
+        token = department.logon(user)
+        figures = department.call("alert/figures", token, NothingForm())
+        assert isinstance(figures, Figures)
+        assert (figures.open, figures.overdue, len(figures.sources)) == (shown, shown, shown), user
+        late = department.call("compliance/overdue", token, OverdueForm(filings=False))
+        assert isinstance(late, tuple)
+        assert sum(one.kind == "alert" for one in late) == shown, user
+        with contextlib.suppress(DeskRefusal):
+            sources = department.call("hotlist/sources", token, NothingForm())
+            assert isinstance(sources, tuple)
+            assert len(sources) == shown, user
+    assert not any("no outcome" in one for one in standing(department.front).lines())
 
 
 def test_a_covert_entry_is_neither_found_nor_ended_by_its_case(department: Department) -> None:

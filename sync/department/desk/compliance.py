@@ -3,10 +3,11 @@ No I/O."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from storage.counts import counted
 from storage.times import DAY_US, MINUTE_US, iso_text
+from sync.department.desk.alerts.rules import AlertStates
 from sync.department.desk.audit.rules import NOT_FILED, AlprRequest
 from sync.department.desk.owed import Late, Overdue
 from sync.department.desk.people import training
@@ -27,8 +28,16 @@ INCIDENT_DAYS = 7  # a log that contradicts its past waits no longer for two peo
 EVIDENCE_DAYS = 30  # a hold is fulfilled by export and booking
 
 
-def overdue(policy: Policy, book: DeskState, requests: Sequence[AlprRequest], now_us: int) -> list[Overdue]:
-    """Everything overdue that the log knows of."""
+def overdue(
+    policy: Policy,
+    book: DeskState,
+    requests: Sequence[AlprRequest],
+    now_us: int,
+    *,
+    user: str = "",
+    roles: Collection[Role] = (),
+) -> list[Overdue]:
+    """Everything overdue that the log knows of. `user`, `roles`: whose alerts of covert entries count too."""
     return [
         *_audits(policy, book, now_us),
         *_training(policy, book, now_us),
@@ -38,7 +47,7 @@ def overdue(policy: Policy, book: DeskState, requests: Sequence[AlprRequest], no
         *_shares(book, now_us),
         *_holds(book, now_us),
         *_emergencies(book, now_us),
-        *_alerts(policy, book, now_us),
+        *_alerts(policy, book.alerts.told_to(user, roles), now_us),
         *_redress(book, now_us),
         *_without_answerer(policy),
     ]
@@ -198,9 +207,9 @@ def _emergencies(book: DeskState, now_us: int) -> list[Overdue]:
     ]
 
 
-def _alerts(policy: Policy, book: DeskState, now_us: int) -> list[Overdue]:
+def _alerts(policy: Policy, alerts: AlertStates, now_us: int) -> list[Overdue]:
     """Alerts without an outcome, confirmations without CLETS, sources that went silent (463.7)."""
-    terms, alerts = policy.alerts, book.alerts
+    terms = policy.alerts
     late, owed = alerts.overdue(terms, now_us), alerts.clets_owed(terms, now_us)
     found = []
     if late:

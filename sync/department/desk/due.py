@@ -45,11 +45,14 @@ class OverdueForm:
     filings: bool = True
 
 
-def overdue_now(front: DeskContext, now_us: int, *, filings: bool = True) -> list[Overdue]:
-    """Everything overdue that log, store and clock know of."""
+def overdue_now(
+    front: DeskContext, now_us: int, *, filings: bool = True, caller: Caller | None = None
+) -> list[Overdue]:
+    """Everything overdue that log, store and clock know of; of covert entries' alerts, as `endings_now`."""
     desk = front.desk
     requests = front.requests.of(desk.log) if filings else []
-    found = compliance.overdue(desk.policy, desk.book, requests, now_us)
+    user, roles = ("", ()) if caller is None else (caller.user, caller.roles)
+    found = compliance.overdue(desk.policy, desk.book, requests, now_us, user=user, roles=roles)
     found += compliance.held(desk.book, front.vault.count)
     found += front.overdue_from_store(now_us)
     found += compliance.open_incidents(front.incidents.listed(), desk.book, now_us)
@@ -94,8 +97,8 @@ def endings_now(
 def overdue(front: DeskContext, token: str, form: OverdueForm) -> tuple[Overdue, ...]:
     """What is overdue: audits, training, purges, silent units, findings, requests not filed."""
     desk = front.desk
-    desk.demand(token, Call.COMPLIANCE_READ)
-    return tuple(overdue_now(front, desk.now_us(), filings=form.filings))
+    caller = desk.demand(token, Call.COMPLIANCE_READ)
+    return tuple(overdue_now(front, desk.now_us(), filings=form.filings, caller=caller))
 
 
 def ending_soon(front: DeskContext, token: str, form: NothingForm) -> tuple[Ending, ...]:  # noqa: ARG001

@@ -6,6 +6,7 @@ No I/O. An alert stays open until a person closes it.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from storage.alert_life import AlertAnswer, AlertEvent, AlertState, Wanted, caught, ruled_out
@@ -13,6 +14,7 @@ from storage.alert_terms import AlertTerms
 from storage.plate_text import normal_plate
 from sync.department.journal.alert_entries import AlertKnown, AlertRecordsOpened, AlertStepTaken
 from sync.department.journal.entries import Entry
+from sync.department.policy.roles import Role
 from sync.hot_lists.entry import cleared_name
 
 
@@ -99,6 +101,18 @@ class AlertStates:
     rows: dict[str, AlertRow] = field(default_factory=dict)
     numbers: dict[int, str] = field(default_factory=dict)
     opened: set[str] = field(default_factory=set)
+
+    def told_to(self, user: str, roles: Collection[Role]) -> AlertStates:
+        """The same without the alerts of covert entries that a person may not know of; of any, without a
+        user, as in a mail: no figure may differ from what `visible_to` shows each."""
+        if Role.ADMINISTRATOR in roles:
+            return self
+        rows = {
+            name: row
+            for name, row in self.rows.items()
+            if not row.known.recipients or user in row.known.recipients
+        }
+        return AlertStates(rows, self.numbers, self.opened)
 
     def apply(self, entry: Entry) -> None:
         note = entry.note

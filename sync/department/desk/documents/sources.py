@@ -109,7 +109,8 @@ def sources(front: DeskContext, token: str, form: NothingForm) -> tuple[SourceLi
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[tuple[SourceLine, ...]]:
-        terms, shares = desk.policy.alerts, {one.source: one for one in desk.book.alerts.sources()}
+        terms, alerts = desk.policy.alerts, desk.book.alerts.told_to(caller.user, caller.roles)
+        shares = {one.source: one for one in alerts.sources()}
         heads = heads_for(front, caller)
         unseen = {one.source for one in front.lists_out()} - {one.source for one in heads}
         found = []
