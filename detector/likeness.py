@@ -48,7 +48,8 @@ def near_text(first: str, second: str) -> bool:
 def of_other_kinds(first: str, second: str) -> bool:
     """Whether two texts differ only where one has a letter and the other a digit that looks like it.
 
-    No two plates of one series do: a series has its letters and digits at the same places.
+    No two plates of one series do: a series has its letters and digits at the same places. Plates of two
+    series may, so that it proves nothing of what was read from near.
     """
     differ = [(a, b) for a, b in zip(first, second, strict=False) if a != b]
     alike = len(first) == len(second) and from_afar(first) == from_afar(second)

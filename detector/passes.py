@@ -225,7 +225,9 @@ class LiveTrack:
             return self._unless_different(reading)
         if near_text(mine, its):
             sure = min(self.vote.confidence, reading.confidence)
-            if sure >= TRUSTED and (of_other_kinds(mine, its) or self._may_be_misread(reading)):
+            far = min(self._best_px, reading.box.width_px) < _NEAR_PX
+            other_kinds = far and of_other_kinds(mine, its)  # near ones are two plates', though of two series
+            if sure >= TRUSTED and (other_kinds or self._may_be_misread(reading)):
                 return "misread"
             return "neighbor" if sure >= SURE else "unclear"
         return self._unless_different(reading)

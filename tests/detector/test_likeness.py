@@ -29,7 +29,7 @@ def track_of(text: str, **how: Any) -> LiveTrack:
         pytest.param("7ABC123", "7ABC123", "same", id="the same text"),
         pytest.param("7ABC1O3", "7ABC103", "same", id="O for zero"),
         pytest.param("7ABC123", "7ABC124", "neighbor", id="a fleet's next number"),
-        pytest.param("7ABC123", "7A8C123", "misread", id="a digit for a letter: of no other plate"),
+        pytest.param("7ABC123", "7A8C123", "neighbor", id="a digit for a letter, from near"),
         pytest.param("7ABC123", "7AOC123", "neighbor", id="another letter"),
         pytest.param("7ABC123", "7A8C128", "neighbor", id="a digit for a letter, and another digit"),
         pytest.param("7ABC123", "4XYZ999", "different", id="nothing in common"),
@@ -41,6 +41,14 @@ def track_of(text: str, **how: Any) -> LiveTrack:
 def test_readings_say_whether_it_is_one_plate(first: str, second: str, said: str) -> None:
     assert track_of(first).likeness(reading(second, box_at(0, 0))) == said
     assert track_of(second).likeness(reading(first, box_at(0, 0))) == said
+
+
+@pytest.mark.parametrize(("px", "said"), [(38.0, "misread"), (42.0, "neighbor")])
+def test_a_digit_for_a_letter_that_looks_like_it_is_a_misreading_from_afar(px: float, said: str) -> None:
+    assert track_of("7ABC123").likeness(reading("7A8C123", box_at(0, 0, px))) == said
+    seen = reading("7A8C123", box_at(0, 0, px))
+    track = LiveTrack(1, DECODING, Sighting(sequence=0, time_us=0, box=seen.box, reading=seen), seen)
+    assert track.likeness(reading("7ABC123", box_at(0, 0))) == said
 
 
 def in_doubt(text: str, other: str) -> PlateReading:

@@ -105,6 +105,19 @@ def test_a_digit_surely_read_for_a_letter_makes_no_second_vehicle(far: str, pass
     assert "7ABC123" in texts(found)
 
 
+@pytest.mark.parametrize("fps", [1, 3, 10])
+@pytest.mark.parametrize("after", ["7A8C123", "7ADC123"])
+def test_two_near_plates_that_differ_in_a_look_alike_are_two_vehicles(after: str, fps: float) -> None:
+    """Of two series: each was surely read from near, one after the other at one place."""
+    replay = Replay(fps)
+    for text in ("7ABC123", after):
+        for frames in range(round(4 * fps)):
+            replay.look(near(text, 600, 200 + 110 * frames / fps, 60 + 15 * frames / fps))
+        for _ in range(round(0.5 * fps)):
+            replay.look()
+    assert texts(replay.finish()) == sorted(["7ABC123", after])
+
+
 @pytest.mark.parametrize(("width", "passes"), [(25.0, 1), (44.0, 2)])
 def test_one_far_frame_that_is_not_sure_for_its_distance_begins_the_pass_that_comes_of_it(
     width: float, passes: int
