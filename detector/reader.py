@@ -32,7 +32,8 @@ READER_CARD = "plate-reader.toml"
 NAMER_CARD = "state-namer.toml"
 OBSTACLE_CARD = "obstacle-finder.toml"
 LETTERING = "lettering.toml"
-KNOWN_PLATE, KNOWN_TEXT = MODELS / "known-plate.png", "1GRZ717"  # drawn by this project
+# Drawn by this project; the state is the one of its design.
+KNOWN_PLATE, KNOWN_TEXT, KNOWN_STATE = MODELS / "known-plate.png", "1GRZ717", "US-CA"
 
 
 class PlateReader:
@@ -112,7 +113,7 @@ class PlateReader:
         return reader
 
     def prove(self) -> None:
-        """Reads a drawn plate whose text is known. Raises NetAnswerError if it reads anything else.
+        """Reads a drawn plate whose text and state are known. Raises NetAnswerError if it gives another one.
 
         A net that computes wrongly seldom fails: it finds nothing for ever, or reads nonsense.
         """
@@ -122,6 +123,10 @@ class PlateReader:
             net = self._reading.model.file if found else self._finding.model.file
             what = "reads another text on" if found else "finds no plate on"
             raise NetAnswerError(net, f"{what} {KNOWN_PLATE.name}, the drawn plate it is tried on at start")
+        told = found[0].text.jurisdiction
+        if self._namer is not None and (not told or told[0][0] != KNOWN_STATE):
+            what = f"names another state on {KNOWN_PLATE.name}, the drawn plate it is tried on at start"
+            raise NetAnswerError(self._namer.card.model.file, what)
 
     @property
     def model_hashes(self) -> dict[str, str]:

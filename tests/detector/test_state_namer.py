@@ -52,11 +52,11 @@ def namer_card(**rules: float) -> NamerCard:
     )
 
 
-def reader_with(net: ScriptedNamer, **rules: float) -> PlateReader:
+def reader_with(net: ScriptedNamer, text: str = "ABC1234", **rules: float) -> PlateReader:
     return PlateReader(
         DrawnDetector(NET, [(QUAD, 0.9)]),
         finding_card(),
-        ScriptedReader(["ABC1234"]),
+        ScriptedReader([text]),
         reader_card(),
         namer=StateNamer(net, namer_card(**rules)),
     )
@@ -94,6 +94,16 @@ def test_of_a_pass_the_frames_that_the_namer_saw_decide() -> None:
 def test_an_answer_that_is_no_number_is_refused_by_name() -> None:
     with pytest.raises(NetAnswerError, match=r"state-namer\.tflite: .*no number"):
         reader_with(ScriptedNamer(0.0, float("nan"), 0.0, 0.0)).read(FRAME)
+
+
+def test_a_namer_that_computes_wrongly_is_refused_by_name_at_start() -> None:
+    reader = reader_with(ScriptedNamer(0.0, 12.0, 0.0, 0.0), text="1GRZ717", least_width_px=0.0)
+    with pytest.raises(NetAnswerError, match=r"state-namer\.tflite: .*known-plate\.png"):
+        reader.prove()
+
+
+def test_a_namer_that_names_the_drawn_plates_state_is_accepted_at_start() -> None:
+    reader_with(ScriptedNamer(12.0, 0.0, 0.0, 0.0), text="1GRZ717", least_width_px=0.0).prove()
 
 
 def test_a_namer_of_other_codes_than_the_reader_is_refused() -> None:
