@@ -165,8 +165,9 @@ class Tracker:
         A pass that it does not return was discarded: the caller forgets all kept frames after it.
         """
         changes = _Changes()
-        for track in self._tracks:
+        for track in tuple(self._tracks):
             self._end(track, changes)
+            self._without(changes.dropped)
         self._tracks = []
         return tuple(changes.ended)
 
@@ -198,7 +199,9 @@ class Tracker:
                 gone.add(rest.pass_id)
                 track.begin_with(rest)
                 changes.dropped.append(rest.pass_id)
+            self._without(changes.dropped)
             self._end(track, changes)
+            self._without(changes.dropped)
         if gone:
             self._tracks = [track for track in self._tracks if track.pass_id not in gone]
             ids = {track.pass_id for track in self._tracks}
@@ -206,6 +209,10 @@ class Tracker:
             self._wholes = {
                 one: whole for one, whole in self._wholes.items() if one in ids and whole.pass_id in ids
             }
+
+    def _without(self, dropped: list[int]) -> None:
+        """Forgets what was dropped: whatever joined it later would be lost with it."""
+        self._tracks = [track for track in self._tracks if track.pass_id not in dropped]
 
     def _rests_of(self, track: LiveTrack, time_us: int) -> list[LiveTrack]:
         """What was seen of the vehicle of a pass that ends as other passes, which outlive it.

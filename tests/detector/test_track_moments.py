@@ -133,6 +133,18 @@ def test_one_far_frame_that_is_not_sure_for_its_distance_begins_the_pass_that_co
     assert "6PJ4383" in texts(found)
 
 
+@pytest.mark.parametrize("frames_after", [0, 90])
+def test_of_two_moments_that_may_be_one_vehicles_one_is_reported(frames_after: int) -> None:
+    """Neither is taken for a moment of the other, which is dropped itself."""
+    replay = Replay(fps=15)
+    replay.show(frame(near("7ABC123", 300, 300)))
+    replay.show()
+    replay.show(frame(near("7ABC124", 520, 420)))
+    for _ in range(frames_after):
+        replay.show()
+    assert len(replay.finish()) == 1
+
+
 def test_one_far_frame_gives_way_to_no_other_vehicle_that_crosses_as_far_away() -> None:
     replay = Replay(fps=2)
     first, second = (
