@@ -125,7 +125,7 @@ def test_a_line_of_a_two_line_plate_and_a_cut_plate_show_a_part_of_the_text(
 ) -> None:
     drawn: list[RenderedPlate] = []
 
-    def noted(rng: np.random.Generator, *, infrared: bool) -> RenderedPlate:
+    def noted(rng: np.random.Generator, infrared: bool) -> RenderedPlate:
         drawn.append(render_plate(rng, infrared=infrared, jurisdiction=("square", "EU")[len(drawn) % 2]))
         return drawn[-1]
 
