@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
-from collections.abc import Callable, Mapping
+from abc import ABC, abstractmethod
 from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar, get_type_hints
@@ -167,24 +167,40 @@ class HidingRules:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DetectorCard:
-    """Card of the plate detector."""
+class NetCard(ABC):
+    """What every net's card has. Each other field of a card is a section of its own."""
 
-    KIND: ClassVar[str] = "plate-detector"
-    OUTPUTS: ClassVar[frozenset[str]] = frozenset({"heat", "box", "corners"})
+    KIND: ClassVar[str]
+    OUTPUTS: ClassVar[frozenset[str]]
     OPTIONAL: ClassVar[frozenset[str]] = frozenset()
 
     path: Path
     model: ModelFile
     input: NetInput
     outputs: dict[str, str]
-    find: FindRules
 
     @classmethod
     def load(cls, path: Path) -> Self:
         """Reads a card. Raises MissingModelError, CardError."""
-        table, common = _open(path, cls.KIND, cls.OUTPUTS, cls.OPTIONAL, {"find"})
-        return cls(path=path, **common, find=_section(path, table, "find", FindRules))
+        hints = get_type_hints(cls)
+        own = [one.name for one in fields(cls)[len(fields(NetCard)) :]]
+        table, common = _open(path, cls.KIND, cls.OUTPUTS, cls.OPTIONAL, set(own))
+        return cls(path=path, **common, **{name: _section(path, table, name, hints[name]) for name in own})
+
+    @property
+    @abstractmethod
+    def shapes(self) -> dict[str, tuple[int | None, ...]]:
+        """The shape of each output, batch axis included; None: any length."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DetectorCard(NetCard):
+    """Card of the plate detector."""
+
+    KIND: ClassVar[str] = "plate-detector"
+    OUTPUTS: ClassVar[frozenset[str]] = frozenset({"heat", "box", "corners"})
+
+    find: FindRules
 
     @property
     def shapes(self) -> dict[str, tuple[int | None, ...]]:
@@ -194,17 +210,13 @@ class DetectorCard:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReaderCard:
+class ReaderCard(NetCard):
     """Card of the plate reader."""
 
     KIND: ClassVar[str] = "plate-reader"
     OUTPUTS: ClassVar[frozenset[str]] = frozenset({"columns"})
     OPTIONAL: ClassVar[frozenset[str]] = frozenset({"slots", "jurisdiction", "corners"})
 
-    path: Path
-    model: ModelFile
-    input: NetInput
-    outputs: dict[str, str]
     patch: PatchRules
     text: TextRules
     confidence: ConfidenceRules
@@ -213,17 +225,7 @@ class ReaderCard:
     @classmethod
     def load(cls, path: Path) -> Self:
         """Reads a card. Raises MissingModelError, CardError."""
-        table, common = _open(
-            path, cls.KIND, cls.OUTPUTS, cls.OPTIONAL, {"patch", "text", "confidence", "plate"}
-        )
-        card = cls(
-            path=path,
-            **common,
-            patch=_section(path, table, "patch", PatchRules),
-            text=_section(path, table, "text", TextRules),
-            confidence=_section(path, table, "confidence", ConfidenceRules),
-            plate=_section(path, table, "plate", PlateRules),
-        )
+        card = super(ReaderCard, cls).load(path)
         if "jurisdiction" in card.outputs and not card.text.jurisdictions:
             raise CardError(path, "text.jurisdictions", "the net names jurisdictions, the card has no codes")
         return card
@@ -241,29 +243,14 @@ class ReaderCard:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NamerCard:
+class NamerCard(NetCard):
     """Card of the state namer. Of its ``[patch]`` the margins and the contrast count."""
 
     KIND: ClassVar[str] = "state-namer"
     OUTPUTS: ClassVar[frozenset[str]] = frozenset({"jurisdiction"})
-    OPTIONAL: ClassVar[frozenset[str]] = frozenset()
 
-    path: Path
-    model: ModelFile
-    input: NetInput
-    outputs: dict[str, str]
     patch: PatchRules
     naming: NamingRules
-
-    @classmethod
-    def load(cls, path: Path) -> Self:
-        """Reads a card. Raises MissingModelError, CardError."""
-        table, common = _open(path, cls.KIND, cls.OUTPUTS, cls.OPTIONAL, {"patch", "naming"})
-        patch, naming = (
-            _section(path, table, "patch", PatchRules),
-            _section(path, table, "naming", NamingRules),
-        )
-        return cls(path=path, **common, patch=patch, naming=naming)
 
     @property
     def shapes(self) -> dict[str, tuple[int | None, ...]]:
@@ -272,29 +259,14 @@ class NamerCard:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ObstacleCard:
+class ObstacleCard(NetCard):
     """Card of the obstacle finder. Of its ``[patch]`` the margins and the contrast count."""
 
     KIND: ClassVar[str] = "obstacle-finder"
     OUTPUTS: ClassVar[frozenset[str]] = frozenset({"hidden"})
-    OPTIONAL: ClassVar[frozenset[str]] = frozenset()
 
-    path: Path
-    model: ModelFile
-    input: NetInput
-    outputs: dict[str, str]
     patch: PatchRules
     hiding: HidingRules
-
-    @classmethod
-    def load(cls, path: Path) -> Self:
-        """Reads a card. Raises MissingModelError, CardError."""
-        table, common = _open(path, cls.KIND, cls.OUTPUTS, cls.OPTIONAL, {"patch", "hiding"})
-        patch, hiding = (
-            _section(path, table, "patch", PatchRules),
-            _section(path, table, "hiding", HidingRules),
-        )
-        return cls(path=path, **common, patch=patch, hiding=hiding)
 
     @property
     def shapes(self) -> dict[str, tuple[int | None, ...]]:
@@ -324,19 +296,8 @@ def _missing(path: Path, error: OSError) -> MissingModelError:
     return MissingModelError(path, f"cannot be read ({error.strerror})", "install the model files")
 
 
-def load_fitted(path: Path, section: str, make: Callable[[Mapping[str, Any]], Rules], what: str) -> Rules:
-    """A fitted model that is no net, from the section of a TOML file. what: what the section must be.
-
-    Raises MissingModelError, CardError.
-    """
-    table = _table(path)
-    try:
-        return make(table[section])
-    except (KeyError, TypeError, ValueError) as error:
-        raise CardError(path, section, f"is not {what}: {error}") from error
-
-
-def _table(path: Path) -> dict[str, Any]:
+def read_table(path: Path) -> dict[str, Any]:
+    """The sections of a TOML file beside the nets. Raises MissingModelError, CardError."""
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -353,7 +314,7 @@ def _open(
     path: Path, kind: str, needed: frozenset[str], optional: frozenset[str], sections: set[str]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """The card as a table, and its common part parsed."""
-    table = _table(path)
+    table = read_table(path)
     for name in table:
         if name not in sections | {"model", "input", "outputs"} | _FREE_SECTIONS:
             raise CardError(path, name, "unknown section")

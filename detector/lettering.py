@@ -8,16 +8,15 @@ weights are in ``models/lettering.toml``, fitted by ``detector.training.fit_lett
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .card import load_fitted
+from .card import read_table
 from .confidence import chance, within
 from .errors import CardError
 from .plates import U8, PlateBox
@@ -115,15 +114,17 @@ class Lettering:
     @classmethod
     def load(cls, path: Path) -> Self:
         """Raises MissingModelError, CardError."""
-        model = load_fitted(path, "lettering", cls._of, "a bias and a list of weights")
+        table = read_table(path)
+        try:
+            model = cls(
+                float(table["lettering"]["bias"]), np.array(table["lettering"]["weights"], np.float64)
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise CardError(path, "lettering", f"is not a bias and a list of weights: {error}") from error
         expected = len(steps_around(np.zeros(SIZE, np.uint8))) + _OF_TEXT
         if model.weights.shape != (expected,) or not np.isfinite([model.bias, *model.weights]).all():
             raise CardError(path, "lettering.weights", f"must be {expected} finite numbers")
         return model
-
-    @classmethod
-    def _of(cls, table: Mapping[str, Any]) -> Self:
-        return cls(float(table["bias"]), np.array(table["weights"], np.float64))
 
     def plate(self, signs: F64) -> float:
         """Probability that the text is on a plate, if plates and lettering are equally frequent."""

@@ -98,14 +98,14 @@ class PlateReader:
             for name in (LETTERING, OBSTACLE_CARD, NAMER_CARD)
         }
         naming = NamerCard.load(own[NAMER_CARD] / NAMER_CARD)
-        hiding = ObstacleCard.load(own[OBSTACLE_CARD] / OBSTACLE_CARD)
-        find, read, name, see = (
-            TfliteNet(card, threads=threads, runtime=runtime) for card in (finding, reading, naming, hiding)
+        find, read, name = (
+            TfliteNet(card, threads=threads, runtime=runtime) for card in (finding, reading, naming)
         )
         lettering, obstacles = None, None
         if doubt:
             lettering = Lettering.load(own[LETTERING] / LETTERING)
-            obstacles = ObstacleFinder(see, hiding)
+            hiding = ObstacleCard.load(own[OBSTACLE_CARD] / OBSTACLE_CARD)
+            obstacles = ObstacleFinder(TfliteNet(hiding, threads=threads, runtime=runtime), hiding)
         namer = StateNamer(name, naming)
         reader = cls(find, finding, read, reading, lettering=lettering, obstacles=obstacles, namer=namer)
         if folder == MODELS:

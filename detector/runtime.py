@@ -18,7 +18,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from .card import DetectorCard, NamerCard, ObstacleCard, ReaderCard, checked_model
+from .card import NetCard, checked_model
 from .errors import MissingRuntimeError, ModelShapeError, NetAnswerError, PictureError
 from .plates import F32, U8
 
@@ -69,7 +69,7 @@ class TfliteNet:
 
     def __init__(
         self,
-        card: DetectorCard | ReaderCard | NamerCard | ObstacleCard,
+        card: NetCard,
         *,
         threads: int = 1,
         runtime: str | None = None,

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..card import ObstacleCard
-from ..confidence import chance
+from ..confidence import chance, log_odds
 from ..errors import DegenerateCornersError
 from ..lettering import cut_wide
 from ..obstacle import ObstacleFinder
@@ -73,7 +73,7 @@ def clear_below(read: ReadPlates, lost: float) -> float:
     """The limit of the card: there a text loses nothing, and at the quantile a quarter of its confidence."""
     worst = float(np.quantile(read.odds[read.right & read.plain], 1.0 - lost))
     full = min(chance(-worst) / _LEAST_TRUST, 0.999)
-    return -math.log(full / (1.0 - full))
+    return -log_odds(full, 30.0)
 
 
 def main(argv: list[str] | None = None) -> int:
