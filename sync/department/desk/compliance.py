@@ -144,7 +144,7 @@ def _training(policy: Policy, book: DeskState, now_us: int) -> list[Overdue]:
     found = []
     for user, account in sorted(book.roster.accounts.items()):
         roles = policy.effective_roles(account.roles)
-        touches = any(CALLS[call].touches_data for role in roles for call in policy.grants.get(role, ()))
+        touches = any(CALLS[call].touches_data for call in policy.calls_by(roles))
         if not account.active or not touches or Role.VENDOR in roles:
             continue
         done = book.trainings.newest.get(user)

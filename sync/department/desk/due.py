@@ -117,8 +117,7 @@ def listed(front: DeskContext, token: str, form: CalendarForm) -> tuple[Ending, 
             "kinds: the calendar has no such kind", code="kinds", clause="463.4", cure=", ".join(SEEN_WITH)
         )
     caller = desk.demand(token, Call.POLICY_READ)
-    roles = (desk.policy.grants.get(role, frozenset[Call]()) for role in caller.roles)
-    calls = frozenset(call for some in roles for call in some)
+    calls = desk.policy.calls_by(caller.roles)
     every = Call.COMPLIANCE_READ in calls
     kinds = {kind for kind, call in SEEN_WITH.items() if every or call in calls or kind in OF_PEOPLE}
     asked = frozenset(kinds & set(form.kinds or SEEN_WITH))

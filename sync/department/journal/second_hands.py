@@ -169,10 +169,7 @@ class SecondHands:
             policy = parse_policy(document)
         except StorageError:
             raise UnsignedError("the policy file is not valid") from None
-        calls = {
-            role: {call for one in policy.effective_roles((role,)) for call in policy.grants.get(one, ())}
-            for role in Role
-        }
+        calls = {role: policy.calls_by(policy.effective_roles((role,))) for role in Role}
         self.two_hands = tuple(role for role in Role if not TAKES_TWO.isdisjoint(calls[role]))
         self.approvers = tuple(role for role in Role if Call.CHANGE_APPROVE in calls[role])
         self.full_plate = policy.inquiry.full_plate_min

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import tzinfo
 
@@ -106,6 +107,11 @@ class Policy:
         for role in held:
             found.update(dict.fromkeys(also.get(role, ())))
         return tuple(found)
+
+    def calls_by(self, roles: Iterable[Role]) -> set[Call]:
+        """Every call that one of these roles may make, and not those of the roles that come with them."""
+        grants = self.grants
+        return {call for role in roles for call in grants.get(role, ())}
 
     def purpose(self, name: str) -> Term | None:
         return next((one for one in self.purposes if one.id == name), None)

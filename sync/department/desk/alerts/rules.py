@@ -38,8 +38,10 @@ class AlertRow:
 
     def visible_to(self, user: str) -> bool:
         """Whether the alert is for this person: a covert entry's for its recipients alone."""
-        if user in self.hidden_from:
-            return False
+        return user not in self.hidden_from and self.may_be_known_to(user)
+
+    def may_be_known_to(self, user: str) -> bool:
+        """Whether its entry is no covert one, or this person is named for it."""
         return not self.known.recipients or user in self.known.recipients
 
 
@@ -107,11 +109,7 @@ class AlertStates:
         user, as in a mail: no figure may differ from what `visible_to` shows each."""
         if Role.ADMINISTRATOR in roles:
             return self
-        rows = {
-            name: row
-            for name, row in self.rows.items()
-            if not row.known.recipients or user in row.known.recipients
-        }
+        rows = {name: row for name, row in self.rows.items() if row.may_be_known_to(user)}
         return AlertStates(rows, self.numbers, self.opened)
 
     def apply(self, entry: Entry) -> None:

@@ -44,8 +44,7 @@ def knows(entry: ListEntry, caller: Caller | None) -> bool:
 def heads_for(front: DeskContext, caller: Caller) -> list[ListHead]:
     """The newest version of each list; of the own one for people who sign documents alone, for its versions,
     counts and ends would show others when a covert entry came."""
-    grants = front.desk.policy.grants
-    signs = any(Call.DOCUMENT_SIGN in grants.get(one, ()) for one in caller.roles)
+    signs = Call.DOCUMENT_SIGN in front.desk.policy.calls_by(caller.roles)
     return [one for one in front.lists_out() if signs or one.list_id != LOCAL]
 
 

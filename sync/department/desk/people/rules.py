@@ -272,8 +272,7 @@ def check_ssh_keys(roster: Accounts, account: AccountSet) -> None:
 
 def calls_of(policy: Policy, roles: Iterable[Role]) -> set[Call]:
     """Every call that these roles may make, with the roles that come with them."""
-    grants = policy.grants
-    return {call for role in policy.effective_roles(tuple(roles)) for call in grants.get(role, ())}
+    return policy.calls_by(policy.effective_roles(tuple(roles)))
 
 
 def searches(policy: Policy, roles: Iterable[Role]) -> bool:
