@@ -24,6 +24,7 @@ from .likeness import (
     same_text,
     shared,
 )
+from .looks import Looks
 from .motion import Motion
 from .place_fit import runs_out, shared_end
 from .plates import U8, Confirmation, PlateBox, PlateReading, PlateText, VehiclePass
@@ -40,12 +41,14 @@ _MOST_CREDIT = 32  # confirmed frames that outweigh as many readings of another 
 _AS_NEAR = 0.8  # of the kept picture's width: from farther away, another text says little
 _MOVED_WIDTHS = 2.0  # a settled plate that went this far is read again
 _GREW = 1.3  # or that grew by so much
+_NEARER = 1.05  # than any look that gave the text: no such look outweighs another text
 # Two witnesses of unlike kind separate a vehicle from clutter that looks like a plate for a moment: the
 # detector was sure at least once, or the text is. A glimpse in one frame from afar
 # has the detector alone.
 _LEAST_READABLE = 2
 _FAR_PX = 30.0  # the best picture of a narrower plate shows characters of four px: readings differ in several
 _NEAR_PX, _LEAST_CONFIDENCE = 40.0, 0.025  # a plate that stayed too far to be read has not passed here
+_ALIKE_PX = 45.0  # of a narrower plate a B may be read for an 8, surely
 _FEW = 3  # sightings
 _UNSURE = 0.75  # no text that the card calls sure gives way to one that was read elsewhere
 _SURE_PLATE, _SURE_TEXT = 0.9, 0.47
@@ -80,6 +83,7 @@ class LiveTrack:
         self.motion = self._motion_before = Motion(first.time_us, first.box)
         self.vote = Vote(decoding)
         self.looks = 0  # frames that were read, or confirmed the text
+        self._given = Looks()
         self._credit, self._spared = 0, 0  # frames that looks confirmed; left unread since the last look
         self.rival: LiveTrack | None = None  # another vehicle that may have taken this one's place
         self._first_box = first.box
@@ -103,6 +107,7 @@ class LiveTrack:
         self.looks += 1
         self._credit += 1
         self._looked_at(sighting, agrees=True)
+        self._given.add(self.vote.leader, look.box.width_px)
         quality = _quality(look.box, look.sureness, cut=look.cut)
         return self._keep(_Best(quality, self.vote.leader, sighting.sequence, look.box, look.patch))
 
@@ -117,6 +122,7 @@ class LiveTrack:
 
     def _count(self, sighting: Sighting, reading: PlateReading) -> bool:
         self.looks += 1
+        self._given.add(reading.leader, sighting.box.width_px)
         if self.vote.frames:
             self._looked_at(sighting, agrees=not self._contradicted_by(sighting.box, reading))
             if self._outweighed(sighting.box, reading):
@@ -158,7 +164,8 @@ class LiveTrack:
         if not self._credit or self._agrees(reading) or is_part(self.vote.leader, reading.leader):
             return False
         whole_now = self._read_at_edge and not reading.evidence.cut
-        return self.vote.settled and not whole_now and not self._shows_more(box)
+        nearer = box.width_px > _NEARER * self._given.nearest_px(self.vote.leader)
+        return self.vote.settled and not whole_now and not nearer and not self._shows_more(box)
 
     def _shows_more(self, box: PlateBox) -> bool:
         """Whether a box is nearer, or wider for its height, than those that were read."""
@@ -185,6 +192,7 @@ class LiveTrack:
     def absorb(self, other: LiveTrack) -> None:
         """Takes over what another pass saw of the same vehicle; its own best picture stays."""
         self.looks += other.looks
+        self._given.join(other._given)
         fewer = other.motion.sightings < self.motion.sightings
         if not (fewer and self.vote.settled and not same_text(self.vote.leader, other.vote.leader)):
             self.vote.join(other.vote)
@@ -225,7 +233,7 @@ class LiveTrack:
             return self._unless_different(reading)
         if near_text(mine, its):
             sure = min(self.vote.confidence, reading.confidence)
-            far = min(self._best_px, reading.box.width_px) < _NEAR_PX
+            far = min(self._best_px, reading.box.width_px) < _ALIKE_PX
             other_kinds = far and of_other_kinds(mine, its)  # near ones are two plates', though of two series
             if sure >= TRUSTED and (other_kinds or self._may_be_misread(reading)):
                 return "misread"
@@ -355,13 +363,14 @@ class LiveTrack:
         return self._top_plateness >= _GLIMPSE_PLATE or (text.confidence >= _SURE_TEXT and not too_far)
 
     def ended(self) -> VehiclePass:
-        """The pass as it is reported: less sure of its text if the plate never came near."""
+        """The pass as it is reported: less sure of its text if the plate never came near, or looks differ."""
         best = self._best
         if best is None:
             raise ValueError("a track without a reading is not a pass")
+        sure = seen_from(self._best_px, self.text.confidence)
         return VehiclePass(
             pass_id=self.pass_id,
-            text=replace(self.text, confidence=seen_from(self._best_px, self.text.confidence)),
+            text=replace(self.text, confidence=sure * self._given.trust(self.vote.leader)),
             frames_voted=self.vote.frames_given,
             frames_seen=self.motion.sightings,
             first_us=self.motion.first_us,

@@ -1,0 +1,81 @@
+"""Looks at one plate that differ: which count, and what is left of the confidence."""
+
+from __future__ import annotations
+
+import pytest
+from detector_twins import box_at, frame, reading
+from tracker_twins import Replay, near, texts
+
+from detector.looks import RIVAL_TRUST, Looks
+from detector.plates import PlateReading
+
+
+def looked(*given: tuple[str, float, int]) -> Looks:
+    """Looks of (text, width, how many)."""
+    looks = Looks()
+    for text, width, count in given:
+        for _ in range(count):
+            looks.add(text, width)
+    return looks
+
+
+@pytest.mark.parametrize(
+    ("given", "doubted"),
+    [
+        ([("VHK664", 60, 4), ("YHK664", 60, 2)], True),
+        ([("VHK664", 60, 5), ("YHK664", 60, 2)], False),  # fewer than a third
+        ([("VHK664", 60, 1), ("YHK664", 60, 1)], False),  # one look proves nothing
+        ([("VHK664", 60, 4), ("YHK664", 60, 1), ("VRK664", 60, 1)], False),  # misread in two ways
+        ([("VHK664", 60, 4), ("YHK664", 35, 4)], False),  # from afar
+        ([("VHK664", 35, 9), ("YHK664", 60, 2)], True),  # the looks that gave the text are the far ones
+        ([("VHK664", 60, 4), ("VHK66", 60, 4)], False),  # what an obstacle left of it
+        ([("VHK600", 60, 4), ("VHK6OO", 60, 4)], False),  # one die for both
+        ([("VHK664", 60, 200), ("YHK664", 60, 40)], True),  # of the newest 64
+    ],
+)
+def test_a_text_is_doubted_that_another_rivals_in_near_looks(
+    given: list[tuple[str, float, int]], doubted: bool
+) -> None:
+    assert looked(*given).trust(given[0][0]) == (RIVAL_TRUST if doubted else 1.0)
+
+
+def test_no_looks_doubt_nothing_and_those_of_two_passes_count_together() -> None:
+    one, other = looked(("VHK664", 60, 3)), looked(("YHK664", 60, 2))
+    assert Looks().trust("VHK664") == one.trust("VHK664") == 1.0
+    one.join(other)
+    assert one.trust("VHK664") == RIVAL_TRUST
+
+
+def parked(text: str) -> PlateReading:
+    return reading(text, box_at(400, 300, 80), sure=6.0)
+
+
+@pytest.mark.parametrize(("others", "sure"), [(1, True), (6, False)])
+def test_a_pass_whose_looks_differ_is_not_sure(others: int, *, sure: bool) -> None:
+    replay = Replay(fps=10)
+    for number in range(12):
+        replay.look(parked("YHK664" if number in range(6, 6 + others) else "VHK664"))
+    (one,) = replay.finish()
+    assert (one.text.text, one.text.confidence >= 0.76) == ("VHK664", sure)
+
+
+def test_the_near_looks_decide_though_the_vote_was_settled_from_afar() -> None:
+    """Looks that gave a text from farther away outweigh no other text from near."""
+    replay = Replay(fps=20)
+    for step in range(30):
+        replay.look(near("JLPU61", 400 + 4 * step, 200 + 2 * step, 30 + 0.7 * step))
+    for step in range(5):
+        replay.look(near("JLP461", 520 + 5 * step, 260 + 4 * step, 54 + 3 * step))
+    assert texts(replay.finish()) == ["JLP461"]
+
+
+@pytest.mark.parametrize(("width", "passes"), [(42.0, 1), (50.0, 2)])
+def test_a_letter_read_for_a_digit_as_a_car_drives_away_makes_no_second_pass(
+    width: float, passes: int
+) -> None:
+    replay = Replay(fps=5)
+    for step in range(4):
+        replay.show(frame(near("797BBY", 600, 400 - 30 * step, 88 * (width / 88) ** (step / 4))))
+    for step in range(3):
+        replay.show(frame(near("7978BY", 640, 280 - 20 * step, width * 0.93**step)))
+    assert len(replay.finish()) == passes
