@@ -10,6 +10,7 @@ from detector.plates import FrameReadings, PlateReading, VehiclePass
 from detector.track import Tracker, TrackStep
 
 FLEET = ("7ABC123", "7ABC124", "7ABC125")
+TEXTS = ("7ABC123", "4XYZ999", "KLM5678", "BRT20W4")
 SHAPE = (720, 1280)
 
 

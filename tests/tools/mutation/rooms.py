@@ -68,9 +68,7 @@ ROOMS: Mapping[str, Room] = {
     "detector": Room(
         modules=("detector/track.py", "detector/meetings.py", "detector/vote*.py", "detector/ballot.py",
                  "detector/confidence.py"),
-        tests=("tests/detector/test_confidence.py", "tests/detector/test_track.py",
-               "tests/detector/test_track_out_of_sight.py", "tests/detector/test_track_moments.py",
-               "tests/detector/test_track_steps.py",
+        tests=("tests/detector/test_confidence.py", "tests/detector/test_track*.py",
                "tests/detector/test_vote.py", "tests/detector/test_reader.py",
                "tests/detector/test_passes_of_all_kinds.py"),
     ),

@@ -1,0 +1,110 @@
+"""A plate that an obstacle or the edge of the picture hides in part: one whole pass of its own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from detector_twins import frame, reading
+from tracker_twins import Replay, near, texts
+
+from detector.plates import PlateBox, PlateReading
+
+
+@pytest.mark.parametrize("away", [0, 3])
+@pytest.mark.parametrize("then", ["waits", "leaves", "stays"])
+def test_what_an_obstacle_left_of_a_plate_is_part_of_its_pass(away: int, then: str) -> None:
+    """A post across the plate makes two boxes of it, read apart, before the whole plate shows."""
+    replay = Replay(fps=10)
+    for step in range(14):
+        x = 480 + away * step
+        parts = [near("6XYZ", x, 330, 62), near("348", x + 70, 331, 50)]
+        replay.look(*(parts if step < 6 else [near("6XYZ348", x + 32, 330, 126)]))
+    for step in range(60):
+        if then == "leaves" and step < 8:
+            replay.look(near("6XYZ348", 512 + 13 * away + 100 * step, 330, 126))
+        elif then == "stays":
+            replay.look(near("6XYZ348", 512 + 13 * away, 330, 126))
+        else:
+            replay.show()
+    (seen,) = replay.finish()
+    assert (seen.text.text, seen.first_us) == ("6XYZ348", replay.step_us)
+
+
+@pytest.mark.parametrize("gap", [1, 3, 5])
+def test_the_next_vehicle_behind_an_obstacle_is_no_part_of_the_one_before(gap: int) -> None:
+    """Both begin with what a post left of the first, as two cars of one series do."""
+    replay = Replay(fps=10)
+    for step in range(14):
+        parts = [near("8K", 480, 330, 40), near("LM472", 540, 331, 62)]
+        replay.look(*(parts if step < 6 else [near("8KLM472", 524, 330, 126)]))
+    for step in range(6):
+        replay.look(near("8KLM472", 524 + 150 * (step + 1), 330, 126))
+    for _ in range(gap):
+        replay.show()
+    for step in range(30):
+        replay.look(near("8KBD113", 480, 330, min(45 + 5 * step, 126)))
+    for _ in range(60):
+        replay.show()
+    assert texts(replay.finish()) == ["8KBD113", "8KLM472"]
+
+
+def from_behind_a_post(text: str, shown: int, x: float, width: float = 100.0) -> PlateReading:
+    """The last characters of a plate, in a box as wide as what is shown of it."""
+    share = shown / len(text)
+    left, right = x + width / 2 - width * share, x + width / 2
+    box = PlateBox(
+        corners=((left, 280.0), (right, 280.0), (right, 320.0), (left, 320.0)),
+        confidence=0.8,
+    )
+    seen = reading(text[-shown:], box)
+    return replace(seen, evidence=replace(seen.evidence, aspect=box.aspect))
+
+
+def test_a_plate_that_was_hidden_at_first_is_reported_whole_with_a_picture_that_shows_it() -> None:
+    replay = Replay(fps=20)
+    for step in range(40):
+        replay.look(from_behind_a_post("7ABC123", 6 if step < 4 else 7, 400))
+    (one,) = replay.finish()
+    assert one.text.text == "7ABC123"
+    assert one.text.confidence > 0.9
+    assert one.best_sequence >= 4
+    assert replay.read <= 12
+
+
+@pytest.mark.parametrize("frames_a_character", [1, 2, 5, 10])
+def test_a_plate_that_comes_slowly_out_of_hiding_is_one_whole_pass(frames_a_character: int) -> None:
+    replay = Replay(fps=20)
+    hidden = 5 * frames_a_character
+    for step in range(hidden + 30):
+        shown = min(2 + step // frames_a_character, 7)
+        replay.look(from_behind_a_post("4UGZ590", shown, 400 + step))
+    (one,) = replay.finish()
+    assert one.text.text == "4UGZ590"
+    assert one.text.confidence > 0.9
+    assert one.best_sequence >= hidden
+    assert one.direction in ("unknown", "parked")
+
+
+def test_a_plate_that_something_passes_in_front_of_keeps_its_text_and_its_picture() -> None:
+    replay = Replay(fps=20)
+    for step in range(60):
+        replay.show(frame(from_behind_a_post("7ABC123", 5 if 20 <= step < 50 else 7, 400)))
+    (one,) = replay.finish()
+    assert one.text.text == "7ABC123"
+    assert not 20 <= one.best_sequence < 50
+
+
+def test_what_was_read_at_the_edge_is_read_again_inside_and_not_counted_there() -> None:
+    replay = Replay(fps=10)
+    for step in range(6):
+        left = -20.0 + 10 * step
+        box = PlateBox(
+            corners=((left, 280.0), (left + 80, 280.0), (left + 80, 320.0), (left, 320.0)), confidence=0.8
+        )
+        seen = reading("ABC123" if step < 4 else "7ABC123", box)
+        cut = replace(seen.evidence, cut=step < 4, trust=0.4 if step < 4 else 1.0, aspect=2.0)
+        replay.look(replace(seen, evidence=cut))
+    (one,) = replay.finish()
+    assert one.text.text == "7ABC123"
+    assert one.best_sequence >= 4
