@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from board_twins import make_car
 from car_page import car
 from custody_twins import door, home, ledger, reopen, slot, time
 
-__all__ = ["car", "door", "home", "ledger", "reopen", "slot", "time"]
+__all__ = ["car", "door", "home", "ledger", "make_car", "reopen", "slot", "time"]

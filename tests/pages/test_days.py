@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pyotp
 from desk_cars import Car
 from desk_twins import PASSWORD, Department
-from page_reader import Reader, Sheet
+from page_reader import WHY, Reader, Sheet
 
 from storage.alert_life import AlertAnswer
 from sync.department.journal.change_entries import GlassBroken, GlassJudged
@@ -15,13 +15,6 @@ from sync.department.journal.entries import Disputed, Entry
 from sync.department.journal.inquiry_entries import Access, SearchApproved
 
 Browser = Callable[[], Reader]
-WHY = {
-    "purpose": "investigation",
-    "basis": "criminal-investigation",
-    "number": "26-001234",
-    "number_kind": "case",
-    "justification": "hit and run on Myrtle Avenue",
-}
 
 
 def seen_in_log(department: Department, kind: type) -> list[Entry]:

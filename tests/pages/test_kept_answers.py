@@ -9,20 +9,13 @@ from dataclasses import replace
 import pytest
 from desk_cars import Car
 from desk_forms import forms
-from desk_twins import GROUND, MINUTE_US, Department
-from page_reader import Reader
+from desk_twins import MINUTE_US, Department
+from page_reader import WHY, Reader
 
 from sync.department.desk.people import training
 from sync.department.policy.roles import Role
 
 Browser = Callable[[], Reader]
-WHY = {
-    "purpose": GROUND.purpose,
-    "basis": GROUND.basis,
-    "number": GROUND.number,
-    "number_kind": GROUND.number_kind,
-    "justification": GROUND.justification,
-}
 
 
 def searched(one: Reader) -> str:

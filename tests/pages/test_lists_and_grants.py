@@ -8,16 +8,12 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from desk_twins import Department
-from page_reader import Reader, Sheet
+from office_pages import form_of
+from page_reader import Reader
 
 from sync.department.ground.local_time import local
 
 Browser = Callable[[], Reader]
-
-
-def form_of(sheet: Sheet, act: str) -> dict[str, str]:
-    """The fields of the page's form for one call."""
-    return dict(next(fields for _action, fields in sheet.forms if fields.get("act") == act))
 
 
 def test_an_entry_of_our_own_case_is_added_by_two_and_withdrawn_by_one(

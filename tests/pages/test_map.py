@@ -14,7 +14,7 @@ import pytest
 from desk_twins import Department
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from page_reader import Reader
+from page_reader import WHY, Reader
 from PIL import Image
 from pmtiles.tile import Compression, TileType
 from street_map_twin import GREEN, MIDDLE, ZOOMS, drawn_map, vector_map, write_map
@@ -24,13 +24,6 @@ from sync.department.commands.serve import _map_of
 from sync.department.pages import rendering
 from sync.department.pages.street_map import OPENSTREETMAP, MapError, StreetMap
 
-WHY = {
-    "purpose": "investigation",
-    "basis": "criminal-investigation",
-    "number": "26-001234",
-    "number_kind": "case",
-    "justification": "hit and run on Myrtle Avenue",
-}
 TILE = (12, 705, 1635)  # at MIDDLE
 
 

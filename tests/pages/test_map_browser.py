@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from desk_twins import Department, open_copy
+from page_reader import WHY
 from street_map_twin import drawn_map, vector_map
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed: no page is opened")
@@ -21,13 +22,6 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not CHROMIUM, reason="chromium is not installed: no page is opened"),
 ]
-WHY = {
-    "number": "26-001234",
-    "number_kind": "case",
-    "purpose": "investigation",
-    "basis": "criminal-investigation",
-    "justification": "hit and run on Myrtle Avenue",
-}
 INKED = """box => [...box.querySelectorAll('canvas')].some(one => {
   const all = one.getContext('2d').getImageData(0, 0, one.width, one.height).data;
   const seen = new Set();

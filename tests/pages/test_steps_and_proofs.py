@@ -6,20 +6,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import pytest
-from desk_twins import GROUND, START_US, Department
-from page_reader import Reader, Sheet
+from desk_twins import START_US, Department
+from page_reader import WHY, Reader, Sheet
 
 from storage.times import DAY_US
 from sync.department.desk.inquiry import calls
 from sync.department.desk.inquiry.forms import InquiryDecideForm
 from sync.department.desk.inquiry.pace import SearchPace
-from sync.department.desk.json_forms import to_json
 from sync.department.ground.local_time import local
 from sync.department.journal.hold_entries import HoldPlaced
 from sync.department.journal.inquiry_entries import SearchEnded, SearchStep
 
 Browser = Callable[[], Reader]
-WHY: dict[str, str] = to_json(GROUND)
 HOLD = {"hold_ground": "discovery", "authority": "Superior Court", "own.number": "26-CV-815"}
 
 

@@ -11,7 +11,7 @@ import pytest
 from desk_twins import Department
 from hypothesis import given
 from hypothesis import strategies as st
-from page_reader import Reader
+from page_reader import WHY, Reader
 from street_map_twin import drawn_map
 
 from storage.policy import NoReadZone
@@ -28,13 +28,6 @@ Browser = Callable[[], Reader]
 CLINIC = NoReadZone(
     id="womens-clinic", corners=((34.15, -118.0), (34.16, -118.0), (34.16, -117.99), (34.15, -117.99))
 )
-WHY = {
-    "purpose": "investigation",
-    "basis": "criminal-investigation",
-    "number": "26-001234",
-    "number_kind": "case",
-    "justification": "hit and run on Myrtle Avenue",
-}
 
 
 def test_a_zone_in_words_says_how_large_it_is_and_where() -> None:

@@ -20,6 +20,7 @@ sys.path.append(str(ROOT / "tests" / "twins"))
 from desk_cars import Car  # noqa: E402
 from desk_twins import found_department, open_copy  # noqa: E402
 from page_browser import Window, Windows, windows  # noqa: E402
+from page_reader import WHY  # noqa: E402
 
 FOLDER = ROOT / "sync" / "department" / "pages" / "pictures"
 QUALITY = 45
@@ -43,15 +44,6 @@ def fill(window: Window, **fields: str) -> None:
             field.select_option(value)
         else:
             field.fill(value)
-
-
-WHY = {
-    "number": "26-001234",
-    "number_kind": "case",
-    "purpose": "investigation",
-    "basis": "criminal-investigation",
-    "justification": "hit and run on Myrtle Avenue",
-}
 
 
 def take_office(desk: Windows, folder: Path) -> None:

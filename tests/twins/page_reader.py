@@ -9,15 +9,18 @@ from html.parser import HTMLParser
 
 import httpx
 from desk_server import TRUST, serving
-from desk_twins import Department
+from desk_twins import GROUND, Department
 from starlette.applications import Starlette
 from waiting import PATIENCE_S
 
 from sync.department.desk.api import routes as api_routes
 from sync.department.desk.calling import Calling
+from sync.department.desk.json_forms import to_json
 from sync.department.ground.problem import HANDLERS, Unfailing
 from sync.department.pages import app
 from sync.department.pages.street_map import StreetMap
+
+WHY: dict[str, str] = to_json(GROUND)  # the fields of a page that say why
 
 
 class _Forms(HTMLParser):

@@ -61,8 +61,8 @@ ROOMS: Mapping[str, Room] = {
         tests=tuple(f"tests/desk/test_{subject}.py" for subject in (
             "inquiry", "audit", "sharing", "holds", "people", "training", "second_person",
             "credentials", "refusals", "redress", "emergency", "public_counts", "cases", "alerts",
-            "public_alerts", "rules", "rules_searches", "rules_records", "rules_people", "rules_counts",
-            "office",
+            "public_alerts", "rules", "rules_searches", "rules_holds", "rules_sharing", "rules_redress",
+            "rules_grants", "rules_people", "rules_counts", "office",
         )),
     ),
     "detector": Room(
@@ -87,7 +87,7 @@ ROOMS: Mapping[str, Room] = {
                  "sync/pieces.py"),
         tests=("tests/sync/test_receiver*.py", "tests/sync/test_closed_logs.py",
                "tests/sync/test_destruction.py", "tests/sync/test_messages.py", "tests/sync/test_pieces.py",
-               "tests/sync/test_alerts_ahead.py", "tests/sync/test_uplink_steps.py"),
+               "tests/sync/test_alerts_ahead.py", "tests/sync/test_uplink_*.py"),
     ),
     "alerts": Room(  # matches, visits, the board and the logon in the car
         modules=tuple(f"firmware/alerts/{name}.py" for name in (
@@ -95,8 +95,9 @@ ROOMS: Mapping[str, Room] = {
             "sessions", "watch",
         )),
         tests=tuple(f"tests/alerts/test_{subject}.py" for subject in (
-            "alert_bounds", "board", "cases_in_car", "early", "episodes", "likelihood", "logon_guard",
-            "logon_steps", "matching", "page_strangers", "set_back", "watch_steps",
+            "alert_bounds", "board", "board_lists", "board_histories", "cases_in_car", "early", "episodes",
+            "likelihood", "logon_guard", "logon_steps", "matching", "page_strangers", "set_back",
+            "watch_steps",
         )),
     ),
     "lists": Room(  # hot lists from their source to the car, and the department's own
@@ -119,9 +120,9 @@ ROOMS: Mapping[str, Room] = {
         ))),
         tests=("tests/desk/test_attack_*.py",
                *(f"tests/desk/test_{subject}.py" for subject in (
-                   "followed_log", "fresh_proof", "guarded_keys", "heads", "hourly", "held_check", "office",
-                   "one_hand", "passkeys", "person_keys", "root_file", "second_person", "unit_office",
-                   "witness",
+                   "followed_log", "forged_proofs", "fresh_proof", "guarded_keys", "heads", "hourly",
+                   "held_check", "office", "one_hand", "passkey_proofs", "passkeys", "person_keys",
+                   "root_file", "second_person", "unit_office", "witness",
                ))),
     ),
 }  # fmt: skip

@@ -1,0 +1,213 @@
+"""The rules of sharing, each alone and at its limit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+from log_entries import NOW_US, POLICY, code_of, entry, refused
+
+from storage.times import DAY_US
+from sync.department.desk.sharing import rules as sharing
+from sync.department.desk.sharing.rules import MAX_LETTER_BYTES, Shares
+from sync.department.journal.entry_base import Note
+from sync.department.journal.sharing_entries import (
+    Scope,
+    ShareAsked,
+    ShareDecided,
+    ShareDelivered,
+    ShareReviewed,
+    ShareRouted,
+)
+
+SCOPE = Scope(plates=("8XYZ123", "7ABC000"), since_us=10, until_us=20, images=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Letter:
+    letter: bytes = field(default=b"x", repr=False)
+    letter_name: str = "letter.pdf"
+    agency: str = "Los Angeles County Sheriff's Department"
+    agency_kind: str = "law-enforcement"
+    state: str = "CA"
+    person: str = "R. Diaz"
+    purpose: str = "a robbery"
+    number: str = "4-17"
+    scope: Scope = SCOPE
+    agreement: str = ""
+
+
+@pytest.mark.parametrize(
+    ("form", "code"),
+    [
+        ({}, ""),
+        ({"letter": b""}, "share-letter"),
+        ({"letter": bytes(MAX_LETTER_BYTES)}, ""),
+        ({"letter": bytes(MAX_LETTER_BYTES + 1)}, "share-letter"),
+        ({"letter_name": " "}, "share-letter"),
+        ({"agency": "..."}, "share-form"),
+        ({"person": "..."}, "share-form"),
+        ({"purpose": "..."}, "share-form"),
+        ({"number": "..."}, "share-form"),
+        ({"state": "Cal"}, "share-form"),
+        ({"state": " ca"}, ""),
+        ({"agreement": "lasd"}, ""),
+        ({"agreement": "lapd"}, "agreement"),
+        ({"agreement": "lasd", "agency": "Burbank PD"}, "agreement"),
+        ({"scope": replace(SCOPE, plates=("8XYZ123", "7ABC*"))}, "plate"),
+        ({"scope": replace(SCOPE, plates=("8X",))}, "plate"),
+        ({"scope": replace(SCOPE, plates=("A" * 17,))}, "plate"),
+        ({"agency_kind": "newspaper", "purpose": "..."}, ""),  # another office answers it
+        ({"agency_kind": "newspaper", "person": "..."}, "share-form"),
+        ({"agency_kind": "federal", "purpose": "..."}, "share-form"),
+        ({"agency_kind": "out-of-state", "purpose": "..."}, "share-form"),
+    ],
+)
+def test_a_written_request_says_who_asks_for_which_plates_and_why(form: dict[str, Any], code: str) -> None:
+    assert code_of(sharing.check_form, POLICY, Letter(**form), NOW_US) == code
+
+
+@pytest.mark.parametrize(
+    ("kind", "state", "code"),
+    [
+        ("law-enforcement", "CA", ""),
+        ("prosecutor", "CA", ""),
+        ("law-enforcement", "NV", "share-gate"),
+        ("federal", "CA", "share-gate"),
+        ("school", "CA", "share-gate"),
+    ],
+)
+def test_no_agency_beyond_the_state_or_of_another_kind_gets_anything(
+    kind: str, state: str, code: str
+) -> None:
+    assert code_of(sharing.gate, POLICY, kind, state) == code
+    both = replace(POLICY.sharing, refused_kinds=("prosecutor",))
+    refused("share-gate", sharing.gate, replace(POLICY, sharing=both), "prosecutor", "CA")
+
+
+def shares(*notes: tuple[str, Note], **asked: Any) -> Shares:
+    made = Shares()
+    note: dict[str, Any] = {
+        "agency": "LASD", "agency_kind": "law-enforcement", "state": "CA", "person": "R", "purpose": "p",
+        "number": "1", "letter": b"", "letter_name": "", "scope": SCOPE, "agreement": "lasd",
+    }  # fmt: skip
+    for at, (user, one) in enumerate((("ann", ShareAsked(**note | asked)), *notes)):
+        made.apply(entry(at, user, one))
+    return made
+
+
+REVIEWED = ("rae", ShareReviewed(request=0, note=""))
+
+APPROVED = ("chief", ShareDecided(request=0, approved=True, note=""))
+
+DECLINED = ("chief", ShareDecided(request=0, approved=False, note=""))
+
+SENT = ("ann", ShareDelivered(request=0, access=9, count=1, package=b""))
+
+NEVADA = replace(POLICY, sharing=replace(POLICY.sharing, home_state="NV"))
+
+
+@pytest.mark.parametrize(
+    ("notes", "approver", "policy", "deciding", "delivering"),
+    [
+        ((), "chief", POLICY, "not-reviewed", "not-approved"),
+        ((REVIEWED,), "chief", POLICY, "", "not-approved"),
+        ((REVIEWED,), "ann", POLICY, "own-request", "not-approved"),
+        ((REVIEWED,), "chief", NEVADA, "share-gate", "not-approved"),
+        ((REVIEWED, APPROVED), "chief", POLICY, "decided", ""),
+        ((REVIEWED, APPROVED), "chief", NEVADA, "decided", "share-gate"),
+        ((REVIEWED, DECLINED), "chief", POLICY, "decided", "declined"),
+    ],
+)
+def test_a_request_is_reviewed_then_decided_by_another_person_then_delivered(
+    notes: tuple[tuple[str, Note], ...], approver: str, policy: Any, deciding: str, delivering: str
+) -> None:
+    made = shares(*notes)
+    assert code_of(sharing.to_decide, policy, made, 0, approver) == deciding
+    assert code_of(sharing.to_deliver, policy, made, 0, SCOPE, NOW_US) == delivering
+    assert sharing.scope_of(made, 0) == SCOPE
+    refused("no-request", sharing.to_decide, policy, made, 1, approver)
+    refused("no-request", sharing.to_deliver, policy, made, 1, SCOPE, NOW_US)
+    refused("no-request", sharing.scope_of, made, 1)
+
+
+def test_a_request_of_before_that_reached_into_the_future_is_delivered_whole_up_to_then() -> None:
+    asked = replace(SCOPE, until_us=NOW_US + 400 * DAY_US)
+    made = shares(REVIEWED, APPROVED, scope=asked)
+    whole = sharing.scope_of(made, 0)
+    assert whole == replace(SCOPE, until_us=NOW_US + DAY_US)
+    assert code_of(sharing.to_deliver, POLICY, made, 0, whole, NOW_US) == ""
+    assert code_of(sharing.to_deliver, POLICY, made, 0, asked, NOW_US) == "scope"
+
+
+@pytest.mark.parametrize(
+    ("scope", "code"),
+    [
+        ({}, ""),
+        ({"plates": ("7abc 000",)}, ""),
+        ({"plates": ("7ABC000", "7ABC001")}, "scope"),
+        ({"since_us": 11, "until_us": 19}, ""),
+        ({"since_us": 9}, "scope"),
+        ({"until_us": 21}, "scope"),
+        ({"images": True}, "scope"),
+    ],
+)
+def test_nothing_leaves_beyond_what_was_approved(scope: dict[str, Any], code: str) -> None:
+    wanted = replace(SCOPE, **scope)
+    assert code_of(sharing.to_deliver, POLICY, shares(REVIEWED, APPROVED), 0, wanted, NOW_US) == code
+    with_images = shares(REVIEWED, APPROVED, scope=replace(SCOPE, images=True))
+    if code == "" or wanted.images:
+        assert sharing.to_deliver(POLICY, with_images, 0, wanted, NOW_US).agency == "LASD"
+
+
+def test_an_approval_delivers_what_was_read_before_it_and_not_for_ever() -> None:
+    """A request until 2046, entered by an earlier version or by mistake."""
+    ahead = replace(SCOPE, until_us=NOW_US + 20 * 365 * DAY_US)
+    made = shares(REVIEWED, APPROVED, scope=ahead)
+    until_now = replace(ahead, until_us=NOW_US)
+    month_us = sharing.DELIVER_DAYS * DAY_US
+    for scope, at_us, code in (
+        (until_now, NOW_US + month_us - 1, ""),
+        (until_now, NOW_US + month_us, "approval"),
+        (until_now, NOW_US - 1, "approval"),
+        (replace(ahead, until_us=NOW_US + 2 * DAY_US), NOW_US + 3 * DAY_US, "scope"),
+    ):
+        assert code_of(sharing.to_deliver, POLICY, made, 0, scope, at_us) == code
+
+
+@pytest.mark.parametrize(
+    ("since_us", "until_us", "code"),
+    [
+        (NOW_US - 366 * DAY_US, NOW_US, ""),
+        (NOW_US - 365 * DAY_US, NOW_US + DAY_US, ""),  # the end of today
+        (NOW_US - 367 * DAY_US, NOW_US, "time"),
+        (NOW_US, NOW_US + DAY_US + 1, "time"),
+    ],
+)
+def test_a_request_is_for_a_time_that_is_over_and_that_a_search_can_take(
+    since_us: int, until_us: int, code: str
+) -> None:
+    scope = replace(SCOPE, since_us=since_us, until_us=until_us)
+    assert code_of(sharing.check_request, POLICY, request(scope), NOW_US) == code
+
+
+def request(scope: Scope) -> ShareAsked:
+    """A written request of a neighbor."""
+    (asked, *_) = shares(scope=scope, agreement="").asked.values()
+    assert isinstance(asked.note, ShareAsked)
+    return replace(asked.note, purpose="a burglary", letter=b"%PDF", letter_name="letter.pdf")
+
+
+def test_packages_are_counted_by_their_agreement() -> None:
+    made = shares(
+        REVIEWED, APPROVED, SENT, SENT, ("ann", ShareRouted(agency="x", person="", to="", letter_digest=b""))
+    )
+    assert (made.transfers("lasd"), made.transfers("lapd")) == (2, 0)
+    assert [one.sequence for one in made.routed] == [5]
+
+
+def test_the_limits_of_sharing_are_what_its_pages_say() -> None:
+    assert MAX_LETTER_BYTES == 512 * 1024
+    assert sharing.is_late(NOW_US, NOW_US + sharing.ANSWER_DAYS * DAY_US)
+    assert not sharing.is_late(NOW_US, NOW_US + sharing.ANSWER_DAYS * DAY_US - 1)
