@@ -50,7 +50,7 @@ def elsewhere(
         url = str(client.base_url).rstrip("/")
         service, door = remote(Address(url=url, token=TOKEN), client)
         log = department.desk.log
-        proven = ProvenDoor(door, log)
+        proven = ProvenDoor(lambda: door, log)
         yield service, replace(department.front, door=proven), url
     keys.close()
     opened.close()

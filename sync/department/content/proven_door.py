@@ -27,7 +27,8 @@ PATIENCE_S = 20.0  # a call waits for so long while a long log is followed; what
 class ProvenDoor:
     """A `KeyDoor` in front of another, with the log that it is shown."""
 
-    def __init__(self, door: KeyDoor, log: AccessLog) -> None:
+    def __init__(self, door: Callable[[], KeyDoor], log: AccessLog) -> None:
+        """`door`: gives the one in force now; a newer root file makes another."""
         self._door, self._log = door, log
         self._since = -1  # as far as the keys said that they followed it; -1 before they said so
 
@@ -69,7 +70,7 @@ class ProvenDoor:
         return max(0, self._since - first)
 
     def follow(self, part: LogPart) -> int:
-        return self._door.follow(part)
+        return self._door().follow(part)
 
     def _ask(self, cover: Cover, work: Callable[[Cover], T]) -> T:
         started, tries = time.monotonic(), 0
@@ -96,23 +97,23 @@ class ProvenDoor:
         )
 
     def tokens(self, cover: Cover, query: Query, days: Sequence[int]) -> dict[int, tuple[bytes, ...]]:
-        return self._ask(cover, lambda shown: self._door.tokens(shown, query, days))
+        return self._ask(cover, lambda shown: self._door().tokens(shown, query, days))
 
     def match(
         self, cover: Cover, query: Query, day: int, log_id: bytes, rows: Sequence[Row]
     ) -> list[MatchedRead]:
-        return self._ask(cover, lambda shown: self._door.match(shown, query, day, log_id, rows))
+        return self._ask(cover, lambda shown: self._door().match(shown, query, day, log_id, rows))
 
     def open(self, cover: Cover, day: int, log_id: bytes, rows: Sequence[Row]) -> list[dict[str, Opened]]:
-        return self._ask(cover, lambda shown: self._door.open(shown, day, log_id, rows))
+        return self._ask(cover, lambda shown: self._door().open(shown, day, log_id, rows))
 
     def hold(self, cover: Cover, day: int, log_id: bytes, rows: Sequence[Row]) -> list[dict[str, bytes]]:
-        return self._ask(cover, lambda shown: self._door.hold(shown, day, log_id, rows))
+        return self._ask(cover, lambda shown: self._door().hold(shown, day, log_id, rows))
 
     def open_held(
         self, cover: Cover, access: int, log_id: bytes, rows: Sequence[Row]
     ) -> list[dict[str, Opened]]:
-        return self._ask(cover, lambda shown: self._door.open_held(shown, access, log_id, rows))
+        return self._ask(cover, lambda shown: self._door().open_held(shown, access, log_id, rows))
 
     def release(self, cover: Cover) -> None:
-        self._ask(cover, self._door.release)
+        self._ask(cover, lambda shown: self._door().release(shown))

@@ -22,6 +22,8 @@ from storage.errors import CheckpointError, ForkedLogError, RecordError
 from storage.times import DAY_US, MINUTE_US, now_us
 from sync.department.content.key_guard import Cover
 from sync.department.desk import proofs, sessions
+from sync.department.desk.changes import rules as changes
+from sync.department.desk.changes.rules import ChangeForm, WantedChange
 from sync.department.desk.grants.rules import demand_grant
 from sync.department.desk.log_state import FOLDER, LogState, root_entry, system_stamp
 from sync.department.desk.logons import Logons
@@ -30,6 +32,7 @@ from sync.department.desk.people.training import demand_current
 from sync.department.desk.sessions import Session
 from sync.department.desk.state import checked_policy
 from sync.department.journal.access_log import AccessLog
+from sync.department.journal.change_entries import ChangeProposed, ChangeUsed
 from sync.department.journal.entries import (
     DRAWN_BY_PERSON,
     AccessLogOpened,
@@ -201,6 +204,22 @@ class Desk(LogState):
         """
         with self.deciding() as moment:
             return self._caller(sessions.find(self.book.sessions, token), call, moment.at_us)
+
+    def second_person(
+        self,
+        caller: Caller,
+        call: str,
+        form: ChangeForm,
+        *,
+        about: str,
+        summary: str,
+        needed: bool = True,
+        alone: bool = False,
+    ) -> ChangeProposed | list[ChangeUsed]:
+        """See `changes.second_person`, for a call that is decided now."""
+        wanted = WantedChange(call=call, about=about, summary=summary, user=caller.user, now_us=caller.at_us)
+        known = self.book.changes, self.book.roster
+        return changes.second_person(self.policy, *known, form, wanted, needed=needed, alone=alone)
 
     def follow_up(self, stamp: Stamp, *notes: Note) -> list[Entry]:
         """Entries of how a call ended, under that call's stamp at today's time."""

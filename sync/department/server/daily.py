@@ -102,7 +102,7 @@ def show_log(front: DeskContext) -> int:
 
     if front.desk.root.witnessing() is None:
         return 0  # the keys open nothing yet
-    return ProvenDoor(front.door, front.desk.log).catch_up(show)
+    return ProvenDoor(lambda: front.door, front.desk.log).catch_up(show)
 
 
 def list_units(front: DeskContext) -> int:

@@ -3,7 +3,7 @@ vault."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
@@ -12,10 +12,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from storage import files
 from storage.errors import ExplainedError
-from storage.sealing import Opened
 from sync.department.content import package
 from sync.department.content.alert_records import StoreAlerts
-from sync.department.content.key_guard import Cover, GuardedKeys, KeyDoor, MatchedRead, Row
+from sync.department.content.key_guard import GuardedKeys
 from sync.department.content.key_remote import ADDRESS_FILE, address_of, remote
 from sync.department.content.key_service import ContentKeys, LocalKeyService, ReceivingKeys
 from sync.department.content.opened_list import DATABASE as OPENED_DATABASE
@@ -36,9 +35,8 @@ from sync.department.desk.state import checked_policy
 from sync.department.ground.bell import Bell
 from sync.department.ground.department_time import DepartmentTime
 from sync.department.ground.home import DepartmentHome, load_ed25519
-from sync.department.journal.access_log import DATABASE, LogPart
+from sync.department.journal.access_log import DATABASE
 from sync.department.journal.entries import AccountSet
-from sync.department.journal.inquiry_entries import Query
 from sync.department.journal.made_by import LOCAL
 from sync.department.journal.publisher import WitnessLinks
 from sync.department.journal.witness_link import AbsentWitness, FolderWitness, HttpWitness, WitnessLink
@@ -75,14 +73,15 @@ def link_of(url: str, *, approved: bool = False) -> WitnessLink:
     return HttpWitness(url, approved=approved) if url else AbsentWitness()
 
 
-class RootedDoor:
-    """The guard of a key service in this process, for the log and the witness of the root in force."""
+class RootedGuard:
+    """Gives the guard of a key service in this process, for the log and witnesses of the root in force."""
 
     def __init__(self, desk: Desk, service: ContentKeys, opened: OpenedList) -> None:
         self._desk, self._service, self._opened = desk, service, opened
         self._guard: tuple[int, GuardedKeys] | None = None
 
-    def _door(self) -> GuardedKeys:
+    def __call__(self) -> GuardedKeys:
+        """Raises NotYetError where the root names no witness."""
         root = self._desk.root
         if self._guard is None or self._guard[0] != root.version:
             witnesses = root.witnessing()
@@ -99,31 +98,6 @@ class RootedDoor:
             )
             self._guard = (root.version, guard)
         return self._guard[1]
-
-    def follow(self, part: LogPart) -> int:
-        return self._door().follow(part)
-
-    def tokens(self, cover: Cover, query: Query, days: Sequence[int]) -> dict[int, tuple[bytes, ...]]:
-        return self._door().tokens(cover, query, days)
-
-    def match(
-        self, cover: Cover, query: Query, day: int, log_id: bytes, rows: Sequence[Row]
-    ) -> list[MatchedRead]:
-        return self._door().match(cover, query, day, log_id, rows)
-
-    def open(self, cover: Cover, day: int, log_id: bytes, rows: Sequence[Row]) -> list[dict[str, Opened]]:
-        return self._door().open(cover, day, log_id, rows)
-
-    def hold(self, cover: Cover, day: int, log_id: bytes, rows: Sequence[Row]) -> list[dict[str, bytes]]:
-        return self._door().hold(cover, day, log_id, rows)
-
-    def open_held(
-        self, cover: Cover, access: int, log_id: bytes, rows: Sequence[Row]
-    ) -> list[dict[str, Opened]]:
-        return self._door().open_held(cover, access, log_id, rows)
-
-    def release(self, cover: Cover) -> None:
-        self._door().release(cover)
 
 
 def has_desk(home: DepartmentHome) -> bool:
@@ -245,9 +219,9 @@ def open_front(
     keys_list: Callable[[int], list[bytes]] = no_list
     key = home.log_key()
     address = address_of(home)
-    door: KeyDoor
     if address is not None:
-        remote_keys, door = remote(address, approved=home.fips)
+        remote_keys, remote_door = remote(address, approved=home.fips)
+        door = ProvenDoor(lambda: remote_door, desk.log)
         opened.append(remote_keys.close)
         service = keys or remote_keys
         keys_list = remote_keys.lines_from
@@ -261,7 +235,7 @@ def open_front(
         listed = OpenedList(home.keys)
         opened.append(listed.close)
         keys_list = listed.all_messages
-        door = RootedDoor(desk, service, listed)
+        door = ProvenDoor(RootedGuard(desk, service, listed), desk.log)
 
     def packed(reads: list[OpenedRead], order: package.PackageOrder) -> bytes:
         maker = package.Maker(
@@ -279,7 +253,7 @@ def open_front(
     return DeskContext(
         desk=desk,
         reads=StoreReads(store, packs),
-        door=ProvenDoor(door, desk.log),
+        door=door,
         vault=FolderVault(home.path / FOLDER / HOLDS),
         package=packed,
         overdue_from_store=lambda moment: overdue_in_store(held, desk, moment),

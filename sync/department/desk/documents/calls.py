@@ -13,7 +13,6 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from sync.department.desk.changes import rules as changes
 from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Plan
 from sync.department.desk.words import demand_words
@@ -138,16 +137,8 @@ def sign(front: DeskContext, token: str, form: SignForm) -> Signed:
     def plan(caller: Caller) -> Plan[tuple[Entry, int, bool]]:
         name = name_of(form)
         check(form)
-        wanted = changes.WantedChange(
-            call="document/sign",
-            about=name,
-            summary=_summary(front, form, caller.at_us),
-            user=caller.user,
-            now_us=caller.at_us,
-        )
-        second = changes.second_person(
-            desk.policy, desk.book.changes, desk.book.roster, form, wanted, needed=True
-        )
+        summary = _summary(front, form, caller.at_us)
+        second = desk.second_person(caller, "document/sign", form, about=name, summary=summary)
         if isinstance(second, ChangeProposed):
             return [second], lambda made: (made[0], 0, True)
         note = DocumentSigned(name=name, digest=digest, size=len(form.body), unit=form.unit, expires_us=-1)

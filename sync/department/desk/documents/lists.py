@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 
 from storage.errors import StorageError
 from storage.times import HOUR_US
-from sync.department.desk.changes import rules as changes
 from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Desk, Plan
 from sync.department.desk.documents.own_entries import heads_for
@@ -132,16 +131,8 @@ def _push(front: DeskContext, token: str, form: ListForm) -> Pushed:
         if (policy, version) != (desk.policy_document, _version(front, form.list_id)):
             what = "another version of the list or of the policy came out while this one was read"
             raise NotYetError(what, code="list", clause=CLAUSE, cure="try again")
-        wanted = changes.WantedChange(
-            call="hotlist/push",
-            about=name,
-            summary=f"{name}: {made.summary()}{words}",
-            user=caller.user,
-            now_us=caller.at_us,
-        )
-        second = changes.second_person(
-            desk.policy, desk.book.changes, desk.book.roster, form, wanted, needed=True
-        )
+        summary = f"{name}: {made.summary()}{words}"
+        second = desk.second_person(caller, "hotlist/push", form, about=name, summary=summary)
         if isinstance(second, ChangeProposed):
             return [second], lambda entries: (entries[0], caller.at_us, True)
         demand(

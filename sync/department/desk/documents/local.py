@@ -18,7 +18,6 @@ from storage.errors import RecordError, StorageError
 from storage.plate_states import typed_state
 from storage.plate_text import normal_plate
 from storage.times import DAY_US, HOUR_US, iso_text
-from sync.department.desk.changes import rules as changes
 from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Desk, Plan
 from sync.department.desk.documents.own_entries import knows
@@ -87,17 +86,8 @@ def add(front: DeskContext, token: str, form: LocalForm) -> LocalChanged:
 
     def plan(caller: Caller) -> Plan[tuple[Entry, Caller, list[ListEntry] | None]]:
         fresh = _entry(desk, form, caller)
-        name = head_name(LIST)
-        wanted = changes.WantedChange(
-            call="hotlist/add",
-            about=name,
-            summary=_said(desk.policy, form),
-            user=caller.user,
-            now_us=caller.at_us,
-        )
-        second = changes.second_person(
-            desk.policy, desk.book.changes, desk.book.roster, form, wanted, needed=True
-        )
+        summary = _said(desk.policy, form)
+        second = desk.second_person(caller, "hotlist/add", form, about=head_name(LIST), summary=summary)
         if isinstance(second, ChangeProposed):
             return [second], lambda made: (made[0], caller, None)
         approver = second[0].second

@@ -274,16 +274,10 @@ def issue(front: DeskContext, token: str, form: GrantForm) -> Granted:
         except StorageError as error:
             raise _limits(error) from None
         demand_not_taken_back(desk, grant)
-        wanted = changes.WantedChange(
-            call="grant/issue",
-            about=form.person,
-            summary=_summary(grant, front.grants.unit_names()),
-            user=caller.user,
-            now_us=now,
-        )
+        summary = _summary(grant, front.grants.unit_names())
         needed = takes_two_people(grant.commands)
-        second = changes.second_person(
-            desk.policy, desk.book.changes, desk.book.roster, form, wanted, needed=needed
+        second = desk.second_person(
+            caller, "grant/issue", form, about=form.person, summary=summary, needed=needed
         )
         if isinstance(second, ChangeProposed):
             return [second], lambda made: (made[0], None)

@@ -11,7 +11,6 @@ from storage.counts import counted
 from storage.times import DAY_US
 from sync.department.content.package import PackageOrder
 from sync.department.content.package_entries import words_of
-from sync.department.desk.changes import rules as changes
 from sync.department.desk.context import ELEMENTS, DeskContext
 from sync.department.desk.desk import Caller, Desk, Plan
 from sync.department.desk.holds import rules as holds
@@ -211,12 +210,9 @@ def place(front: DeskContext, token: str, form: HoldForm) -> Placed:
         found = _found(front, form.accesses, caller)
         reads = counted(len(form.reads), "read")
         summary = f"hold {reads} under {form.number}, which no search of {caller.user} found"
-        wanted = changes.WantedChange(
-            call="hold/place", about=form.number, summary=summary, user=caller.user, now_us=caller.at_us
-        )
         needed = _asks_two(form) or not found >= set(form.reads)
-        second = changes.second_person(
-            desk.policy, desk.book.changes, desk.book.roster, form, wanted, needed=needed
+        second = desk.second_person(
+            caller, "hold/place", form, about=form.number, summary=summary, needed=needed
         )
         if isinstance(second, ChangeProposed):
             return [second], lambda made: (made[0], True)
@@ -264,11 +260,8 @@ def export(front: DeskContext, token: str, form: ExportForm) -> Exported:
         needed = _asks_two(form) or not _found(front, searches, caller) >= set(held.reads)
         reads = counted(len(held.reads), "read")
         summary = f"export hold {form.hold}: {reads}, which no search of {caller.user} found"
-        wanted = changes.WantedChange(
-            call="hold/export", about=str(form.hold), summary=summary, user=caller.user, now_us=caller.at_us
-        )
-        second = changes.second_person(
-            desk.policy, desk.book.changes, desk.book.roster, form, wanted, needed=needed
+        second = desk.second_person(
+            caller, "hold/export", form, about=str(form.hold), summary=summary, needed=needed
         )
         if isinstance(second, ChangeProposed):
             return [second], lambda made: (made[0], None)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from storage.errors import RecordError
 from storage.times import DAY_US, parse_utc
-from sync.department.desk.changes import rules as changes
 from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Plan
 from sync.department.desk.inquiry.forms import Entered, first_entered
@@ -15,7 +14,6 @@ from sync.department.desk.words import demand_words
 from sync.department.ground.department_time import Doubt, span_text
 from sync.department.journal.change_entries import ChangeProposed
 from sync.department.journal.entries import Entry
-from sync.department.journal.entry_base import Note
 from sync.department.journal.machine_entries import ClockConfirmed, PurgeAllowed
 from sync.department.policy.refusals import FormError, NotYetError
 from sync.department.policy.roles import Call
@@ -60,7 +58,7 @@ def confirm_clock(front: DeskContext, token: str, form: ClockForm) -> Entered:
         if abs(doubt.wall_us // DAY_US - day) > 1:
             raise FormError("the server's clock shows another day", code="other-day", clause=CLAUSE)
         summary = f"the clock is {span_text(doubt.by_us)} {doubt.direction}, and it is {form.day}"
-        second = _second(front, form, "clock/confirm", form.day, summary, caller)
+        second = desk.second_person(caller, "clock/confirm", form, about=form.day, summary=summary)
         if isinstance(second, ChangeProposed):
             return [second], lambda made: (made[0], False)
         note = ClockConfirmed(wall_us=doubt.wall_us, held_us=doubt.held_us, reason=form.reason)
@@ -83,26 +81,12 @@ def allow_purge(front: DeskContext, token: str, form: PurgeForm) -> Entered:
         if through > due:
             raise FormError("that day has not been kept for its year", code="not-due", clause=CLAUSE)
         summary = f"days of receipt up to {form.through} are purged at once"
-        second = _second(front, form, "backlog/allow", form.through, summary, caller)
-        notes: list[Note] = (
-            [second]
-            if isinstance(second, ChangeProposed)
-            else [PurgeAllowed(through=through, reason=form.reason), *second]
-        )
-        return notes, first_entered
+        second = desk.second_person(caller, "backlog/allow", form, about=form.through, summary=summary)
+        if isinstance(second, ChangeProposed):
+            return [second], first_entered
+        return [PurgeAllowed(through=through, reason=form.reason), *second], first_entered
 
     return desk.act(token, Call.CHANGE_APPROVE, plan)
-
-
-def _second(  # noqa: PLR0917 - what a proposal says
-    front: DeskContext, form: ClockForm | PurgeForm, call: str, about: str, summary: str, caller: Caller
-) -> ChangeProposed | list[Note]:
-    desk = front.desk
-    wanted = changes.WantedChange(
-        call=call, about=about, summary=summary, user=caller.user, now_us=caller.at_us
-    )
-    made = changes.second_person(desk.policy, desk.book.changes, desk.book.roster, form, wanted, needed=True)
-    return made if isinstance(made, ChangeProposed) else list[Note](made)
 
 
 def _day(text: str, where: str) -> int:

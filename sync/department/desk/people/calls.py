@@ -9,12 +9,10 @@ from storage.codec import to_plain
 from storage.counts import counted
 from storage.ssh_signature import SshPublicKey, SshSignatureError
 from storage.times import DAY_US
-from sync.department.desk.changes import rules as changes
 from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Desk, Plan
 from sync.department.desk.inquiry.forms import Entered, NothingForm, first_entered
-from sync.department.desk.people import keys, training
-from sync.department.desk.people import rules as people
+from sync.department.desk.people import keys, rules, training
 from sync.department.desk.people.passwords import check_password
 from sync.department.desk.people.rules import one_time_password, totp_uri
 from sync.department.desk.words import demand_words
@@ -153,10 +151,10 @@ def set_account(front: DeskContext, token: str, form: AccountForm) -> Entered:
             reason=form.reason,
             ssh_keys=_blobs(form.ssh_keys),
         )
-        people.check_ssh_keys(desk.book.roster, account)
-        people.check_one_administrator(desk.book.roster, account)
+        rules.check_ssh_keys(desk.book.roster, account)
+        rules.check_one_administrator(desk.book.roster, account)
         designation = _designation(desk.policy, form, caller.at_us)
-        needed = people.account_needs_second(desk.policy, desk.book.roster, account)
+        needed = rules.account_needs_second(desk.policy, desk.book.roster, account)
         second = second_of(desk, caller, "user/set", form, needed=needed)
         if isinstance(second, ChangeProposed):
             return [second], first_entered
@@ -171,7 +169,7 @@ def set_account(front: DeskContext, token: str, form: AccountForm) -> Entered:
 def check_account(policy: Policy, form: AccountForm, now_us: int) -> None:
     """What the form of an account must say by the policy. Raises FormError naming each wrong field."""
     refuse_each(
-        lambda: people.check_account(policy, form),
+        lambda: rules.check_account(policy, form),
         lambda: _blobs(form.ssh_keys),
         lambda: _designation(policy, form, now_us),
     )
@@ -201,13 +199,8 @@ def second_of(
     Until another person could approve, the first administrator acts alone; the entry shows one hand.
     """
     about, summary = words_of(call, to_plain(form), caller.user) or ("", "")
-    wanted = changes.WantedChange(
-        call=call, about=about, summary=summary, user=caller.user, now_us=caller.at_us
-    )
-    alone = not people.has_approvers(desk.policy, desk.book.roster, caller.user)
-    return changes.second_person(
-        desk.policy, desk.book.changes, desk.book.roster, form, wanted, needed=needed, alone=alone
-    )
+    alone = not rules.has_approvers(desk.policy, desk.book.roster, caller.user)
+    return desk.second_person(caller, call, form, about=about, summary=summary, needed=needed, alone=alone)
 
 
 def hand_office_over(front: DeskContext, token: str, form: HandoverForm) -> Entered:
@@ -233,8 +226,8 @@ def hand_office_over(front: DeskContext, token: str, form: HandoverForm) -> Ente
             heir, roles=(*dict.fromkeys((*heir.roles, Role.ADMINISTRATOR)),), reason=form.reason
         )
         left = replace(mine, roles=form.keep_roles, active=bool(form.keep_roles), reason=form.reason)
-        people.check_account(desk.policy, next_one)
-        people.check_account(desk.policy, left)
+        rules.check_account(desk.policy, next_one)
+        rules.check_account(desk.policy, left)
         second = second_of(desk, caller, "user/hand-over", form, needed=True)
         if isinstance(second, ChangeProposed):
             return [second], first_entered
@@ -275,7 +268,7 @@ def new_credential(front: DeskContext, token: str, form: CredentialForm) -> Hand
                 clause="CJIS IA-5",
                 cure="give a new one: leave keep_authenticator out",
             )
-        needed = people.credential_needs_second(desk.policy, roster, form.user)
+        needed = rules.credential_needs_second(desk.policy, roster, form.user)
         second = second_of(desk, caller, "user/credential", form, needed=needed)
         if isinstance(second, ChangeProposed):
             return [second], lambda made: HandedOver(
@@ -292,7 +285,7 @@ def hand_over(desk: Desk, user: str, caller: Caller, *, keep_authenticator: bool
     """Make and enter a credential; gives what its owner needs. Raises FormError."""
     password, terms = one_time_password(), desk.policy.security
     if not keep_authenticator:
-        credential = people.new_credential(terms, user, password, caller.at_us, first=True)
+        credential = rules.new_credential(terms, user, password, caller.at_us, first=True)
         desk.set_credential(credential, caller.stamp())
         return HandedOver(
             user=user,
@@ -302,7 +295,7 @@ def hand_over(desk: Desk, user: str, caller: Caller, *, keep_authenticator: bool
     known, used_step = desk.credential(user), desk.book.roster.used_steps.get(user, -1)
     if known is None:
         raise FormError("that person's credential was swapped", code="authenticator", clause="CJIS IA-5")
-    credential = people.new_credential(terms, user, password, caller.at_us, first=True, totp=known.totp)
+    credential = rules.new_credential(terms, user, password, caller.at_us, first=True, totp=known.totp)
     desk.set_credential(credential, caller.stamp(), authenticator=KEPT)
     desk.follow_up(caller.stamp(), AuthenticatorKept(user=user, used_step=used_step))
     return HandedOver(user=user, password=password, totp_uri="")
@@ -362,7 +355,7 @@ def set_password(front: DeskContext, token: str, form: PasswordForm) -> HandedOv
         totp, used_step = known.totp, desk.book.roster.used_steps.get(caller.user, -1)
         if renews:
             totp, used_step = secrets.confirmed(caller.session, form.code, caller.at_us, desk.wall_us())
-        fresh = people.new_credential(terms, caller.user, form.new, caller.at_us, first=False, totp=totp)
+        fresh = rules.new_credential(terms, caller.user, form.new, caller.at_us, first=False, totp=totp)
         authenticator = REPLACED if replaced else ASKED_FOR if renews else KEPT
         desk.set_credential(fresh, caller.stamp(), authenticator=authenticator)
         certified_by = proven.key if before is not None else None
@@ -376,13 +369,13 @@ def set_password(front: DeskContext, token: str, form: PasswordForm) -> HandedOv
     return desk.act(token, Call.POLICY_READ, plan)
 
 
-def _must_change(terms: SecurityTerms, known: people.Credential | None, now_us: int) -> bool:
+def _must_change(terms: SecurityTerms, known: rules.Credential | None, now_us: int) -> bool:
     """Whether this password opens nothing but its own change."""
     if known is None or known.first:
         return True
     try:
-        people.demand_approved(terms, known)
-        people.demand_in_date(terms, known.set_us, now_us)
+        rules.demand_approved(terms, known)
+        rules.demand_in_date(terms, known.set_us, now_us)
     except NotYetError:
         return True
     return False
