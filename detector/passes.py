@@ -86,6 +86,7 @@ class LiveTrack:
         self._given = Looks()
         self._credit, self._spared = 0, 0  # frames that looks confirmed; left unread since the last look
         self.rival: LiveTrack | None = None  # another vehicle that may have taken this one's place
+        self.gave_way = False  # it has, and this one was not seen since
         self._first_box = first.box
         self._best: _Best | None = None
         self._top_plateness = 0.0
@@ -97,6 +98,7 @@ class LiveTrack:
 
     def take(self, sighting: Sighting) -> bool:
         """One more sighting of this vehicle; True when its frame is now the best picture."""
+        self.gave_way = False
         self.motion.take(sighting.time_us, sighting.box)
         if sighting.reading is not None:
             return self._count(sighting, sighting.reading)
@@ -118,7 +120,7 @@ class LiveTrack:
 
     def yield_place(self) -> None:
         """The sighting last followed was the rival's: it is not of this pass."""
-        self.motion = self._motion_before
+        self.motion, self.gave_way = self._motion_before, True
 
     def _count(self, sighting: Sighting, reading: PlateReading) -> bool:
         self.looks += 1
@@ -311,7 +313,8 @@ class LiveTrack:
     @property
     def yields_text(self) -> bool:
         """Whether another text at the very place, without a gap, is this plate's, better read."""
-        return self.vote.confidence < (SURE if self.is_far else TELLS_NOTHING)
+        once = self.looks == 1 and self._best_px < _NEAR_PX
+        return self.vote.confidence < (SURE if self.is_far or once else TELLS_NOTHING)
 
     def uncovers(self, hidden: LiveTrack) -> bool:
         """Whether this plate, at another's very place, is that one, which came out from behind something.

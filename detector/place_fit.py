@@ -15,6 +15,7 @@ _UNKNOWN_WIDTHS_PER_S, _KNOWN_WIDTHS_PER_S = 25.0, 8.0
 _MOST_WIDTHS = 6.0
 _STRAYS, _MOST_STRAY_WIDTHS = 2.0, 3.0
 _MOST_GROWTH = 0.7  # log of the size's change between two sightings
+_WIDTHS_PER_S, _GROWTH_PER_S = 2.0, 0.35  # more of a plate that was missed for longer than half a second
 _SAME_PLACE_WIDTHS = 0.6  # two vehicles' plates are further apart than this
 _SAME_WIDTH = 0.15  # log of the width's change that the detector's jitter gives
 _SHARED_PLACE = 0.2  # of a plate's height: how exactly two boxes of one still plate agree
@@ -68,8 +69,10 @@ def may_have_strayed(motion: Motion, time_us: int, box: PlateBox) -> bool:
     """Whether a box may show a plate that was missed where it was expected: near there, of a similar size."""
     x, y, width = motion.predicted(time_us)
     wide = max(width, motion.box.width_px)  # what hid it, hid its sides first: it seemed to shrink
-    near = math.dist((x, y), box.center) <= _MOST_WIDTHS * wide
-    return near and similar_size(motion, time_us, box)
+    unseen_s = max((time_us - motion.last_us) / 1e6 - 0.5, 0.0)
+    reach = (_MOST_WIDTHS + _WIDTHS_PER_S * unseen_s) * max(wide, (wide + box.width_px) / 2)
+    near = math.dist((x, y), box.center) <= reach
+    return near and growth(motion, time_us, box) <= _MOST_GROWTH + _GROWTH_PER_S * unseen_s
 
 
 def widths_away(motion: Motion, time_us: int, box: PlateBox) -> float:

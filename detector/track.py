@@ -95,7 +95,8 @@ class Tracker:
         if self._now_us is None:
             return True
         expected_us = self._now_us + int(self._pace.interval_us)
-        here = [track for track in self._tracks if at_its_place(track.motion, expected_us, box)]
+        there = (track for track in self._tracks if not track.gave_way)
+        here = [track for track in there if at_its_place(track.motion, expected_us, box)]
         if len(here) != 1 or here[0] in self._spared.values():
             return True  # no pass, two, or a second box of one pass: another vehicle's
         (track,) = here
@@ -131,10 +132,10 @@ class Tracker:
         )
         taken = {column for _, column in pairs}
         matched = [(self._tracks[row], sightings[column]) for row, column in pairs]
+        present = []
         for track, sighting in matched:
             self._meetings.again(track, sighting.time_us, sighting.box, self._tracks, self._pace)
-            self._continue(track, sighting, changes)
-        present = [track for track, _ in matched]
+            present.append(self._continue(track, sighting, changes))
         for column, sighting in enumerate(sightings):
             if column not in taken:
                 self._begin(sighting, present, changes)
@@ -297,10 +298,12 @@ class Tracker:
             return math.inf  # what comes there now is the whole plate, or another vehicle
         if sighting.reading is None and self._spared.get(sighting.box, track) is not track:
             return math.inf  # left unread for another pass's sake
+        if track.gave_way and not _is_again(track, sighting.reading):
+            return math.inf  # another vehicle is at its place
         return pair_cost(track, sighting, self._pace)
 
-    def _continue(self, track: LiveTrack, sighting: Sighting, changes: _Changes) -> None:
-        """Gives a pass its sighting, or lets a rival for its place grow."""
+    def _continue(self, track: LiveTrack, sighting: Sighting, changes: _Changes) -> LiveTrack:
+        """Gives a pass its sighting, or lets a rival for its place grow; the pass that is there now."""
         reading = sighting.reading
         alike = "same" if reading is None else track.likeness(reading)
         rival = track.rival
@@ -313,22 +316,25 @@ class Tracker:
                     # at the very place without a gap: the plate that could not be read so far, or not whole
                     rival.begin_with(track)
                     changes.dropped.append(track.pass_id)
+                    self._tracks[self._tracks.index(track)] = rival
                 else:
-                    self._end(track, changes)
+                    missed = (other for other in self._tracks if other is not track)
+                    self._meetings.begin(rival, missed, sighting.time_us, sighting.box)
+                    self._tracks.append(rival)  # the other one may be hidden behind it
                 if rival.take(sighting):
                     changes.best_for.append(rival.pass_id)
-                self._tracks[self._tracks.index(track)] = rival
-                return
+                return rival
             if rival is not None:
                 changes.dropped.append(rival.pass_id)
             track.follow(sighting)
             track.rival = self._new(sighting, changes)
-            return
+            return track
         if rival is not None and reading is not None and alike == "same":
             changes.dropped.append(rival.pass_id)
             track.rival = None
         if track.take(sighting):
             changes.best_for.append(track.pass_id)
+        return track
 
     def _join_torn(self, present: list[LiveTrack], changes: _Changes) -> None:
         """Makes one pass of two with one text that no frame showed both: one was torn off the other."""
@@ -392,6 +398,11 @@ def _patience_us(track: LiveTrack, time_us: int, frame_shape: tuple[int, int]) -
     if motion.direction == "away" and motion.box.width_px < _FADING_PX:
         return _PATIENCE_US
     return _HIDDEN_PATIENCE_US
+
+
+def _is_again(hidden: LiveTrack, reading: PlateReading | None) -> bool:
+    """Whether a reading is of a plate that gave way to another vehicle at its place."""
+    return reading is not None and hidden.likeness(reading) in ("same", "misread")
 
 
 def _one_plate(one: LiveTrack, other: LiveTrack) -> bool:
