@@ -43,7 +43,7 @@ def test_readings_say_whether_it_is_one_plate(first: str, second: str, said: str
     assert track_of(second).likeness(reading(first, box_at(0, 0))) == said
 
 
-@pytest.mark.parametrize(("px", "said"), [(38.0, "misread"), (42.0, "neighbor")])
+@pytest.mark.parametrize(("px", "said"), [(43.0, "misread"), (47.0, "neighbor")])
 def test_a_digit_for_a_letter_that_looks_like_it_is_a_misreading_from_afar(px: float, said: str) -> None:
     assert track_of("7ABC123").likeness(reading("7A8C123", box_at(0, 0, px))) == said
     seen = reading("7A8C123", box_at(0, 0, px))
