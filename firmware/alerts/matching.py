@@ -15,7 +15,7 @@ from firmware.alerts.likelihood import likely_forms
 from storage.alert_terms import AlertTerms
 from storage.plate_text import fold
 from storage.times import HOUR_US
-from sync.hot_lists.document import ListHead, digest_of
+from sync.hot_lists.document import LOCAL, ListHead, digest_of
 from sync.hot_lists.entry import ListEntry, cleared_name, key_of
 
 LEAST_LOOKS = 2
@@ -89,7 +89,8 @@ def match(  # noqa: PLR0917 - one read, against the current lists
         head = one.head
         if sure_us >= head.expires_us or (head.agency and head.agency not in terms.agencies):
             continue
-        old = now_us - head.extracted_us > terms.stale_hours * HOUR_US or now_us >= head.expires_us
+        extract = head.list_id != LOCAL and now_us - head.extracted_us > terms.stale_hours * HOUR_US
+        old = extract or now_us >= head.expires_us  # the own list is no extract: it is sent when it changes
         for form, score, key in keys:
             there = {digest_of(data): data for data in one.find(key)}
             for name, data in there.items():

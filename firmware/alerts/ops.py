@@ -18,7 +18,7 @@ from storage.alert_terms import AlertTerms
 from storage.errors import RecordError
 from storage.ledger import Ledger
 from storage.times import HOUR_US
-from sync.hot_lists.document import LONGEST_HOURS, ListHead, digest_of, total_digest
+from sync.hot_lists.document import LOCAL, LONGEST_HOURS, ListHead, digest_of, total_digest
 from sync.hot_lists.held import HeldLists
 from sync.hot_lists.importing import import_list
 from sync.hot_lists.layout import find_layout
@@ -61,18 +61,20 @@ def list_operations(
 def alert_operations(ledger: Ledger, board: AlertBoard | None) -> Mapping[str, Operation]:
     """`alerts`: the open alerts of the running reader, and what is known of those of earlier runs.
 
-    A unit that no department has enrolled lists these as well; else only the department opens them.
+    A unit that no department has enrolled lists these as well; else only the department opens them. The alert
+    of a covert entry is for its people, on the page, and is not listed.
     """
 
     def alerts(_body: dict[str, Any]) -> dict[str, Any]:
         now_us, terms = ledger.store.time.now().us, ledger.store.policy.alerts
         began = None if board is None else board.began
         earlier = recorded_alerts(ledger, began)
+        running = [] if board is None else board.open_alerts()
         return {
             "running": board is not None,
             "enrolled": ledger.status().enrolled,
             "alerts": [
-                *(_open(one, terms, now_us) for one in ([] if board is None else board.open_alerts())),
+                *(_open(one, terms, now_us) for one in running if not one.entry.covert),
                 *(_earlier(one, terms, now_us) for one in earlier if not one.state.closed),
             ],
             "left_to_the_desk": 0 if board is None else board.left_to_the_desk,
@@ -113,7 +115,14 @@ def _earlier(one: RecordedAlert, terms: AlertTerms, now_us: int) -> dict[str, An
 
 
 def _head_row(head: ListHead, ledger: Ledger, now_us: int) -> dict[str, Any]:
+    """A list, without its plates. Of the department's own whether it matches, and no figure: its versions,
+    counts and times would show when a covert entry came."""
     terms = ledger.store.policy.alerts
+    if head.list_id == LOCAL:
+        return {
+            "id": LOCAL, "source": head.source, "expired": now_us >= head.expires_us, "stale": False,
+            "switched_on": True,
+        }  # fmt: skip
     return {
         "id": head.list_id,
         "version": head.sequence,

@@ -20,6 +20,7 @@ from storage.alert_terms import AlertTerms
 from storage.errors import StorageError
 from storage.read_records import Read
 from storage.times import HOUR_US
+from sync.hot_lists.document import LOCAL
 from sync.hot_lists.entry import ListEntry
 from sync.hot_lists.held import HeldLists
 
@@ -31,13 +32,12 @@ EVERY_S = 30.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListHealth:
-    """The facts of the lists for health: counts alone. `refused`: what the department sent does not hold.
+    """The facts of the lists for health: how many. `refused`: what the department sent does not hold.
 
     `missing`: lists that the department sent and that are not here any more, or cannot be read.
     """
 
     lists: int
-    entries: int
     expired: int
     stale: int
     refused: int
@@ -127,9 +127,8 @@ class HotListWatch:
             self._refused = sum(one.what == "refused" for one in changes)
             for one in changes:
                 if one.what == "updated":
-                    self._log.info(
-                        "hot_list_updated", list=one.list_id, version=one.sequence, entries=one.count
-                    )
+                    shown = {} if one.list_id == LOCAL else {"version": one.sequence, "entries": one.count}
+                    self._log.info("hot_list_updated", list=one.list_id, **shown)
                 else:
                     self._report(f"hot_list_{one.what}", list=one.list_id, why=one.why)
             if any(one.what == "updated" for one in changes):
@@ -145,15 +144,14 @@ class HotListWatch:
                 self._report("hot_list_expired", list=held.head.list_id)
 
     def health(self) -> ListHealth:
-        """Counts for health, console and desk."""
+        """How many lists match, and how many do not as they should."""
         now_us, limit_us = self._now_us(), self._terms().stale_hours * HOUR_US
         heads = [one.head for one in self._held.lists]
         live = [one for one in heads if self._sure_us() < one.expires_us]
         return ListHealth(
             lists=len(live),
-            entries=sum(one.count for one in live),
             expired=len(heads) - len(live),
-            stale=sum(now_us - one.extracted_us > limit_us for one in live),
+            stale=sum(now_us - one.extracted_us > limit_us for one in live if one.list_id != LOCAL),
             refused=self._refused,
             missing=len(self._held.missing),
         )

@@ -88,7 +88,9 @@ def import_file(
 
 @hotlist.verb("list", example="reader hotlist list --json")
 def list_lists(common: Common) -> int:
-    """List the hot lists: version, entries, age, and whether they match."""
+    """List the hot lists: version, entries, age, and whether they match; of the department's own list only
+    whether it matches.
+    """
     with asking(common.home, more=lambda ledger: list_operations(common.home, ledger)) as ask:
         answer = ask("hotlists", {})
     lists, missing = answer["lists"], answer["missing"]
@@ -110,7 +112,7 @@ def missing_line(list_id: str) -> str:
 
 
 def list_line(one: Mapping[str, Any]) -> str:
-    """One list as a line of text: version, entries, age, and whether it matches."""
+    """One list as a line of text: version, entries, age if it has them, and whether it matches."""
     off = [
         word
         for word, holds in (
@@ -120,6 +122,8 @@ def list_line(one: Mapping[str, Any]) -> str:
         if holds
     ]
     stale = ["stale: its extract is old"] if one["stale"] else []
-    times = f"of {utc_text(one['extracted_us'])}  until {utc_text(one['expires_us'])}"
-    line = f"{one['id']:24} version {one['version']:<5} {one['entries']:>8} entries  {times}"
+    line = f"{one['id']:24} entries of the department's own"
+    if "version" in one:
+        times = f"of {utc_text(one['extracted_us'])}  until {utc_text(one['expires_us'])}"
+        line = f"{one['id']:24} version {one['version']:<5} {one['entries']:>8} entries  {times}"
     return f"{line}  {', '.join((off or ['active']) + stale)}"

@@ -21,6 +21,7 @@ from storage.errors import EnvelopeError, RecordError
 from sync.hot_lists.entry import MAX_ENTRY_BYTES
 from sync.hot_lists.importing import MAX_ENTRIES
 
+LOCAL = "local"  # the department's own list
 HEAD, PART, DELTA = "hot-list", "hot-list-part", "hot-list-delta"
 DELTAS = 32
 PART_ENTRIES = 100_000

@@ -13,6 +13,7 @@ from custody_twins import OVERVIEW, PATCH, make_read
 from firmware.alerts.board import AlertBoard
 from firmware.alerts.cleared import ClearedPlates
 from firmware.alerts.matching import match
+from firmware.alerts.ops import alert_operations
 from firmware.cli import main
 from firmware.custody.opening import create_ledger, open_ledger
 from storage.alert_life import AlertEvent, AlertStep, Outcome
@@ -59,6 +60,11 @@ def test_a_list_is_imported_with_its_bad_lines_and_listed(
     assert "Stolen-cars" in shown
     assert "active" in shown
     assert "7XKR" not in said + shown
+    assert reader(home, "hotlist", "import", str(path), "--layout", "genetec", "--id", "local") == 0
+    capsys.readouterr()
+    assert reader(home, "hotlist", "list") == 0
+    own = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("local"))
+    assert own.split(maxsplit=1)[1] == "entries of the department's own  active"  # no figure, no time
 
 
 def test_lines_that_are_the_same_entry_are_counted_as_what_the_list_then_holds(
@@ -138,6 +144,21 @@ def test_what_earlier_runs_raised_is_listed_without_a_department_and_without_a_p
     assert reader(home, "--json", "alerts") == 0
     (row,) = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert (row["number"], row["earlier"], row["sounded"]) == (numbers[1], True, False)
+
+
+def test_the_alert_of_a_covert_entry_is_for_its_people_on_the_page_and_not_listed(home: Path) -> None:
+    with open_ledger(home) as ledger:
+        board = AlertBoard(ledger, ClearedPlates(home / "hotlists", ledger.hot_list_key()), terms=terms)
+        now_us = ledger.store.time.now().us
+        head = replace(HEAD, extracted_us=now_us - HOUR_US, expires_us=now_us + HOUR_US)
+        held = Held([entry(case="26-1"), entry(case="26-2", recipients=("super",))], head)
+        found = match(seen("7XKR219"), plate_box(), [held], DEFAULT_ALERTS, KNOWN, now_us)
+        read = ledger.append_read(make_read(now_us, "7XKR219"), patch=PATCH, overview=OVERVIEW, hit=True)
+        board.raise_alerts(read.sequence, found, now_us)
+        shown = {one.number for one in board.open_alerts() if not one.entry.covert}
+        listed = alert_operations(ledger, board)["alerts"]({})["alerts"]
+        assert len(board.open_alerts()) == 2
+        assert {one["number"] for one in listed} == shown
 
 
 def terms() -> AlertTerms:

@@ -95,6 +95,7 @@ def test_an_expired_list_matches_nothing_and_an_old_extract_is_stale() -> None:
     assert matched(seen("7XKR219"), now_us=HEAD.expires_us - 1)
     old = replace(HEAD, extracted_us=NOW_US - 24 * HOUR_US - 1)
     assert matched(seen("7XKR219"), head=old)[0].stale
+    assert not matched(seen("7XKR219"), head=replace(old, list_id="local"))[0].stale  # it is no extract
 
 
 def test_a_category_that_the_policy_does_not_name_matches_nothing() -> None:

@@ -116,6 +116,15 @@ def test_each_trouble_is_reported_once_and_an_update_each_time() -> None:
     assert (bench.events(), bench.watch.health().refused) == ([], 0)
 
 
+def test_a_change_of_the_own_list_is_reported_without_its_figures() -> None:
+    """They would show when a covert entry came."""
+    bench = Bench()
+    bench.shelf.changes = [[change("updated"), change("updated", "local")]]
+    bench.watch.refresh()
+    figures = [{"version", "entries"} & set(facts) for _level, _event, facts in bench.said]
+    assert figures == [{"version", "entries"}, set()]
+
+
 @pytest.mark.parametrize(
     ("changes", "gone", "calls", "events"),
     [
@@ -188,7 +197,7 @@ def test_health_counts_what_matches_what_is_old_and_what_is_lacking() -> None:
     bench.watch.refresh()
     assert bench.events() == [("warning", "hot_list_expired")]
     made = bench.watch.health()
-    assert made == ListHealth(lists=2, entries=12, expired=1, stale=1, refused=0, missing=2)
+    assert made == ListHealth(lists=2, expired=1, stale=1, refused=0, missing=2)
     assert made.failing == 3
     assert replace(made, refused=4).failing == 7
 

@@ -44,14 +44,14 @@ def test_an_entry_of_our_own_case_is_added_by_two_and_withdrawn_by_one(
     )
     page = chief.get("/changes")
     done = chief.send(page, next(action for action, _ in page.forms if action.startswith("/changes/")))
-    assert "with 1 entry." in done.text, done.text[:600]
+    assert "has 1 entry that" in done.text, done.text[:600]
     page = chief.get("/hotlists")
     assert "9DEF456" not in page.html
     assert "seen at the scene" in page.text
     row = form_of(page, "hotlist/withdraw")
     assert row["case"] == "26-001234", "the row's own form"
     gone = chief.post("/hotlists", row | {"reason": "recovered"})
-    assert "with 0 entries" in gone.text, gone.text[:600]
+    assert "has 0 entries that" in gone.text, gone.text[:600]
     none = chief.post(
         "/hotlists", form_of(page, "hotlist/withdraw") | {"case": "26-009999", "reason": "x1 y2"}
     )

@@ -102,7 +102,9 @@ def push(
 
 @desk_access.desk_verb(hotlist, "list", example="department hotlist list --user super")
 def list_lists(terminal: desk_access.Terminal) -> int:
-    """List the newest version of each hot list offered to units."""
+    """List the newest version of each hot list that a source's file made; for this department's own entries:
+    department hotlist own.
+    """
     return terminal.table(terminal.call("hotlist/list", NothingForm()), HEADINGS)
 
 
@@ -243,5 +245,5 @@ def _changed(terminal: desk_access.Terminal, made: local.LocalChanged) -> int:
         print(desk_access.wait_words(made.proposal))
     else:
         entries = counted(made.entries, "entry")
-        print(f"local: version {made.version}, {entries}, {made.covert} of them covert")
+        print(f"local: {entries} that you may know of, {made.covert} of them covert")
     return DONE

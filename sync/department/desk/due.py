@@ -9,7 +9,7 @@ from storage.times import DAY_US
 from sync.department.desk import compliance
 from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller
-from sync.department.desk.documents.own_entries import heads_for, knows
+from sync.department.desk.documents.own_entries import lists_shown, own_known
 from sync.department.desk.endings import (
     OF_PEOPLE,
     PASSES,
@@ -24,7 +24,6 @@ from sync.department.desk.endings import (
 )
 from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.desk.owed import Ending, Overdue
-from sync.department.journal.made_by import LOCAL
 from sync.department.policy.refusals import FormError
 from sync.department.policy.roles import Call
 
@@ -82,9 +81,7 @@ def endings_now(
         found += of_units(front.state.units(now_us))
     if kinds & {"hot-list", "list-entry"}:
         try:
-            heads = front.lists_out() if caller is None else heads_for(front, caller)
-            own = [one for one in front.list_entries(LOCAL) if knows(one, caller)]
-            found += of_lists(heads, own)
+            found += of_lists(lists_shown(front), own_known(front, caller))
         except (ExplainedError, OSError):
             found.append(unreadable_lists())  # one damaged file hides no other end, and is itself reported
     return by_date(

@@ -63,10 +63,9 @@ from sync.department.journal.sharing_entries import ShareAsked, ShareDelivered, 
 from sync.department.journal.signed_roster import words_of
 from sync.department.journal.statements import SHA256, SIGNED_WITHIN_US, Statement
 from sync.department.policy.roles import Call
-from sync.hot_lists.document import head_name
+from sync.hot_lists.document import LOCAL, head_name
 
 Form = Mapping[str, Any]
-LOCAL = "local"  # the department's own list
 TYPED = ("plate", "fit", "practicable", "text", "outcome")
 STEP_CALLS = {
     AlertEvent.VIEWED: "alert/show",

@@ -6,7 +6,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-from sync.department.desk.changes.calls import ShownProposal
+from sync.department.desk.changes.calls import ShownProposal, may_know
 from sync.department.desk.inquiry.forms import Entered
 from sync.department.pages.paging import cut
 from sync.department.pages.sheets import PROPOSALS, Ask, Listing, Sheet, answered, pages_of
@@ -74,8 +74,9 @@ async def carry_out(visit: Visit) -> Response:
     """Make the call that a second person has agreed to, with the proposed form."""
     number = int(visit.request.path_params["number"])
     kept = dict(visit.shelf.get(PROPOSALS, visit.now_us) or {})
-    made = visit.calling.front.desk.book.changes.proposed.get(number)
-    if made is not None and made.stamp.user != visit.person.user:
+    desk, user = visit.calling.front.desk, visit.person.user
+    made = desk.book.changes.proposed.get(number)
+    if made is not None and made.stamp.user != user and may_know(desk, made, user, visit.now_us):
         raise DeskRefusal(
             "that proposal was made by another person",
             code="other-approval",

@@ -46,7 +46,7 @@ def _pushed(answer: Any) -> str:
 
 def _local(answer: Any) -> str:
     entries = counted(answer.entries, "entry")
-    return f"The local list is version {answer.version}, with {entries}. Units take it with their next sync."
+    return f"The local list has {entries} that you may know of. Units take it with their next sync."
 
 
 def _compared(answer: Any) -> str:
@@ -156,7 +156,7 @@ LISTS = Sheet(
                 ),
                 "expired",
             ),
-            empty="No list yet.",
+            empty="No list of a source yet.",
             late=lambda row, _now_us: row.expired,
             late_word="expired",
         ),

@@ -37,7 +37,6 @@ from sync.department.ground.department_time import DepartmentTime
 from sync.department.ground.home import DepartmentHome, load_ed25519
 from sync.department.journal.access_log import DATABASE
 from sync.department.journal.entries import AccountSet
-from sync.department.journal.made_by import LOCAL
 from sync.department.journal.publisher import WitnessLinks
 from sync.department.journal.witness_link import AbsentWitness, FolderWitness, HttpWitness, WitnessLink
 from sync.department.journal.witness_server import WitnessFolder
@@ -56,6 +55,7 @@ from sync.department.units import documents, hot_lists
 from sync.department.units.authority import Authority
 from sync.department.units.outgoing_list import OutgoingList
 from sync.errors import HomeError
+from sync.hot_lists.document import LOCAL
 from sync.root_file import KEY_SERVICE, Root, describe, open_first
 
 P = ParamSpec("P")

@@ -149,13 +149,13 @@ def listed(front: DeskContext, token: str, form: NothingForm) -> tuple[AlertLine
     if caller is None:
         caller, entry = _enter_list(desk, token)
         desk.covered(entry.sequence)
-    rows = [row for row in desk.book.alerts.open() if row.visible_to(caller.user)]
+    rows = desk.book.alerts.open_to(caller.user)
     return tuple(_line(desk, row, caller.user, caller.at_us) for row in rows)
 
 
 def _enter_list(desk: Desk, token: str) -> tuple[Caller, Entry]:
     def plan(caller: Caller) -> Plan[tuple[Caller, Entry]]:
-        note = LogRead(elements="alerts", count=len(desk.book.alerts.open()))
+        note = LogRead(elements="alerts", count=len(desk.book.alerts.open_to(caller.user)))
         return [note], lambda made: (caller, made[0])
 
     return desk.act(token, Call.ALERT_LIST, plan)

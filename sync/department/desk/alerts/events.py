@@ -114,7 +114,7 @@ class AlertEvents:
             return stream
 
         def plan(caller: Caller) -> Plan[tuple[Entry, bytes]]:
-            note = LogRead(elements="alert events", count=len(desk.book.alerts.open()))
+            note = LogRead(elements="alert events", count=len(desk.book.alerts.open_to(caller.user)))
             return [note], lambda made: (made[0], caller.session)
 
         with watching() as mark:
@@ -205,7 +205,7 @@ class AlertEvents:
     def _counts(self, caller: Caller) -> Counts:
         desk = self._front.desk
         alerts = desk.book.alerts
-        rows = [row for row in alerts.open() if row.visible_to(caller.user)]
+        rows = alerts.open_to(caller.user)
         terms = desk.policy.alerts
         return Counts(
             open=len(rows),

@@ -112,6 +112,13 @@ class AlertStates:
         rows = {name: row for name, row in self.rows.items() if row.may_be_known_to(user)}
         return AlertStates(rows, self.numbers, self.opened)
 
+    def tell(self, known: AlertStates, elements: str, records: Collection[str]) -> bool:
+        """Whether who knows `known` of these may know of an access, by its elements and its records: to one
+        alert by its number, or to what units raised. A step's record does not say of which alert it is."""
+        named = self.find(elements.rpartition(" ")[2])
+        about = [one for one in records if one in self.rows] if named is None else [named.known.alert]
+        return not about or any(one in known.rows for one in about)
+
     def apply(self, entry: Entry) -> None:
         note = entry.note
         if isinstance(note, AlertKnown):
@@ -154,6 +161,10 @@ class AlertStates:
         """Open alerts: those that sounded first, the oldest first."""
         found = [row for row in self.rows.values() if not row.state.closed]
         return sorted(found, key=lambda row: (bool(row.known.silent), row.known.raised_us))
+
+    def open_to(self, user: str) -> list[AlertRow]:
+        """Those of them that are for this person."""
+        return [row for row in self.open() if row.visible_to(user)]
 
     def first_of(self, row: AlertRow, user: str) -> str:
         """The number of the oldest open alert of the same entry that a person may see; empty: it is this."""

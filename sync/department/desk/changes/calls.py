@@ -13,7 +13,7 @@ from sync.department.desk.words import demand_words
 from sync.department.journal.change_entries import ChangeDecided, ChangeProposed
 from sync.department.journal.entries import Entry, LogRead
 from sync.department.journal.statements import SHA256, said_in
-from sync.department.policy.refusals import DeskRefusal, FormError
+from sync.department.policy.refusals import DeskRefusal
 from sync.department.policy.roles import Call, Role
 
 MINE_SHOWN = 100
@@ -56,7 +56,7 @@ def listed(front: DeskContext, token: str, form: NothingForm) -> tuple[ChangeRow
                 summary=entry.note.summary,
             )
             for entry in desk.book.changes.waiting(desk.policy, caller.at_us)
-            if isinstance(entry.note, ChangeProposed)
+            if isinstance(entry.note, ChangeProposed) and may_know(desk, entry, caller.user, caller.at_us)
         )
         return [], lambda _entries: rows
 
@@ -141,10 +141,10 @@ def show(front: DeskContext, token: str, form: ShowForm) -> ShownProposal:
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[ShownProposal]:
-        entry = desk.book.changes.proposed.get(form.proposal)
-        if entry is None or not isinstance(entry.note, ChangeProposed):
-            raise FormError("there is no such proposal", code="no-proposal", clause=rules.CLAUSE)
-        said = said_in(entry.signed).fields() if entry.signed else {}
+        entry = _known(desk, form.proposal, caller)
+        if not isinstance(entry.note, ChangeProposed):
+            raise TypeError("a proposal is an entry of its kind")
+        said = _said(entry)
         recipients = said.get("recipients") or ()
         if recipients and caller.user not in {*recipients, entry.stamp.user}:
             _demand_administrator(desk, caller)
@@ -162,9 +162,36 @@ def show(front: DeskContext, token: str, form: ShowForm) -> ShownProposal:
     return desk.act(token, Call.CHANGE_APPROVE, plan)
 
 
+def _said(entry: Entry) -> dict[str, Any]:
+    """The form that a proposal asks to carry out, where its person signed it."""
+    return said_in(entry.signed).fields() if entry.signed else {}
+
+
+def may_know(desk: Desk, entry: Entry, user: str, at_us: int) -> bool:
+    """Whether a person may know of a proposal: of a covert entry its people and administrators; where an
+    administrator proposed it, everybody who may be the second person."""
+    recipients = _said(entry).get("recipients") or ()
+    return (
+        not recipients
+        or user in {*recipients, entry.stamp.user}
+        or any(_is_administrator(desk, one, at_us) for one in (user, entry.stamp.user))
+    )
+
+
+def _known(desk: Desk, number: int, caller: Caller) -> Entry:
+    """A proposal that the caller may know of. Raises FormError."""
+    entry = desk.book.changes.proposed.get(number)
+    if entry is None or not may_know(desk, entry, caller.user, caller.at_us):
+        raise rules.no_proposal()
+    return entry
+
+
+def _is_administrator(desk: Desk, user: str, at_us: int) -> bool:
+    return Role.ADMINISTRATOR in desk.policy.effective_roles(desk.book.roster.roles_of(user, at_us))
+
+
 def _demand_administrator(desk: Desk, caller: Caller) -> None:
-    roles = desk.book.roster.roles_of(caller.user, caller.at_us)
-    if Role.ADMINISTRATOR not in desk.policy.effective_roles(roles):
+    if not _is_administrator(desk, caller.user, caller.at_us):
         raise DeskRefusal(
             "a covert entry is shown to administrators and its recipients alone",
             code="administrator",
@@ -189,6 +216,7 @@ def decide(front: DeskContext, token: str, form: DecideForm) -> Entered:
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[Entered]:
+        _known(desk, form.proposal, caller)
         rules.to_decide(desk.policy, desk.book.changes, form.proposal, caller.user, caller.at_us)
         demand_words(form.reason, "say why", code="reason", clause=rules.CLAUSE)
         note = ChangeDecided(proposal=form.proposal, granted=form.granted, reason=form.reason)

@@ -91,11 +91,16 @@ def proposal_of(call: str, form: Any, about: str, summary: str) -> ChangePropose
     )
 
 
+def no_proposal() -> FormError:
+    """The refusal of a number that is no proposal, or none that the person may know of."""
+    return FormError("there is no such proposal", code="no-proposal", clause=CLAUSE)
+
+
 def to_decide(policy: Policy, changes: ChangeStates, number: int, second: str, now_us: int) -> ChangeProposed:
     """The proposal that a second person decides. Raises DeskRefusal."""
     entry = changes.proposed.get(number)
     if entry is None or not isinstance(entry.note, ChangeProposed):
-        raise FormError("there is no such proposal", code="no-proposal", clause=CLAUSE)
+        raise no_proposal()
     if number in changes.decided:
         raise NotYetError("that proposal was decided", code="decided", clause=CLAUSE)
     if second in {entry.stamp.user, entry.note.about}:

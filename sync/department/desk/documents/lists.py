@@ -17,17 +17,16 @@ from storage.errors import StorageError
 from storage.times import HOUR_US
 from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Desk, Plan
-from sync.department.desk.documents.own_entries import heads_for
+from sync.department.desk.documents.own_entries import lists_shown
 from sync.department.desk.words import demand_words
 from sync.department.journal.change_entries import ChangeProposed, DocumentSigned, ListSent
 from sync.department.journal.entries import Entry, LogRead
-from sync.department.journal.made_by import LOCAL
 from sync.department.policy.policy import Policy
 from sync.department.policy.refusals import BUSY, FormError, NotYetError, demand, refuse_each
 from sync.department.policy.roles import Call
 from sync.department.units.hot_lists import Offer, Published
 from sync.errors import InvalidInputError
-from sync.hot_lists.document import LONGEST_HOURS, MAX_ID, ListHead, head_name, is_list_id
+from sync.hot_lists.document import LOCAL, LONGEST_HOURS, MAX_ID, ListHead, head_name, is_list_id
 from sync.hot_lists.importing import ImportedList, ListRefusedError, import_list
 from sync.hot_lists.layout import shipped
 
@@ -176,11 +175,11 @@ def _push(front: DeskContext, token: str, form: ListForm) -> Pushed:
 
 
 def listed(front: DeskContext, token: str, _form: object) -> tuple[ListLine, ...]:
-    """The newest version of each list; of the own one to those who sign documents alone."""
+    """The newest version of each list of a source; what the department looks for itself is `hotlist/own`."""
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[tuple[ListLine, ...]]:
-        rows = tuple(_line(one, caller.at_us) for one in heads_for(front, caller))
+        rows = tuple(_line(one, caller.at_us) for one in lists_shown(front))
         return [LogRead(elements="hot lists", count=len(rows))], lambda _entries: rows
 
     return desk.act(token, Call.ALERT_LIST, plan)

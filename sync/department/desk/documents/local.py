@@ -25,13 +25,12 @@ from sync.department.desk.inquiry.rules import example_of, is_number
 from sync.department.desk.words import demand_words
 from sync.department.journal.change_entries import ChangeProposed, DocumentSigned, ListSent
 from sync.department.journal.entries import Entry
-from sync.department.journal.made_by import LOCAL
 from sync.department.policy.policy import Policy
 from sync.department.policy.refusals import DeskRefusal, FormError, demand, refuse_each
 from sync.department.policy.roles import Call, Role
-from sync.department.units.hot_lists import Offer, Published
+from sync.department.units.hot_lists import Offer
 from sync.errors import InvalidInputError
-from sync.hot_lists.document import LONGEST_HOURS, digest_of, head_name
+from sync.hot_lists.document import LOCAL, LONGEST_HOURS, digest_of, head_name
 from sync.hot_lists.entry import PLATE, ListEntry
 
 LIST = LOCAL
@@ -71,10 +70,10 @@ class WithdrawForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalChanged:
-    """What the local list is now. `proposal`: a second person was asked, and nothing changed yet."""
+    """The entries of the local list that the caller may know of. `proposal`: a second person was asked, and
+    nothing changed yet."""
 
     entry: int
-    version: int
     entries: int
     covert: int
     proposal: int = -1
@@ -102,9 +101,9 @@ def add(front: DeskContext, token: str, form: LocalForm) -> LocalChanged:
         _send_kept(front)
         entry, caller, entries = desk.act(token, Call.DOCUMENT_SIGN, plan)
         if entries is None:
-            return LocalChanged(entry=-1, version=0, entries=0, covert=0, proposal=entry.sequence)
-        made = _out(front, caller.at_us, entries)
-    return _changed(front, entry, made, entries)
+            return LocalChanged(entry=-1, entries=0, covert=0, proposal=entry.sequence)
+        _out(front, caller.at_us, entries)
+    return _changed(front, entry, caller, entries)
 
 
 def _said(policy: Policy, form: LocalForm) -> str:
@@ -135,8 +134,8 @@ def withdraw(front: DeskContext, token: str, form: WithdrawForm) -> LocalChanged
     with front.own_list.turn():
         _send_kept(front)
         entry, caller, left = desk.act(token, Call.DOCUMENT_SIGN, plan)
-        made = _out(front, caller.at_us, left)
-    return _changed(front, entry, made, left)
+        _out(front, caller.at_us, left)
+    return _changed(front, entry, caller, left)
 
 
 def send_kept(front: DeskContext) -> None:
@@ -292,7 +291,7 @@ def _keep(front: DeskContext, entries: Sequence[ListEntry]) -> None:
         raise FormError(what, code="document", clause=CLAUSE, cure=cure) from None
 
 
-def _out(front: DeskContext, at_us: int, entries: Sequence[ListEntry]) -> Published:
+def _out(front: DeskContext, at_us: int, entries: Sequence[ListEntry]) -> None:
     """Send the list. Raises FormError; then it stays kept, for the next change or the daily run."""
     offer = Offer(
         list_id=LIST,
@@ -303,20 +302,15 @@ def _out(front: DeskContext, at_us: int, entries: Sequence[ListEntry]) -> Publis
         hours=LONGEST_HOURS,
     )
     try:
-        made = front.publish_list(offer, entries, at_us)
+        front.publish_list(offer, entries, at_us)
     except (InvalidInputError, StorageError, OSError) as error:
         what = "the list cannot be written" if isinstance(error, OSError) else error.what
         cure = "it is entered, and goes out with the next change or the daily run: make room on the disk"
         raise FormError(what, code="document", clause=CLAUSE, cure=cure) from None
     front.own_list.drop()
-    return made
 
 
-def _changed(front: DeskContext, entry: Entry, made: Published, entries: Sequence[ListEntry]) -> LocalChanged:
+def _changed(front: DeskContext, entry: Entry, caller: Caller, entries: Sequence[ListEntry]) -> LocalChanged:
     front.desk.try_cover(entry.sequence)
-    return LocalChanged(
-        entry=entry.sequence,
-        version=made.head.sequence,
-        entries=len(entries),
-        covert=sum(one.covert for one in entries),
-    )
+    known = [one for one in entries if knows(one, caller)]
+    return LocalChanged(entry=entry.sequence, entries=len(known), covert=sum(one.covert for one in known))

@@ -1,6 +1,7 @@
 """The department's own hot list entries, for people who sign them: case, who, until when; never the plate.
 
-Here is who may know of a covert entry, and of the list that its coming and going changes.
+Here is who may know of a covert entry. Of the whole list, which its coming and going changes, no person is
+shown a figure.
 """
 
 from __future__ import annotations
@@ -11,9 +12,8 @@ from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Plan
 from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.journal.entries import LogRead
-from sync.department.journal.made_by import LOCAL
 from sync.department.policy.roles import Call, Role
-from sync.hot_lists.document import ListHead
+from sync.hot_lists.document import LOCAL, ListHead
 from sync.hot_lists.entry import ListEntry
 
 
@@ -41,18 +41,21 @@ def knows(entry: ListEntry, caller: Caller | None) -> bool:
     )
 
 
-def heads_for(front: DeskContext, caller: Caller) -> list[ListHead]:
-    """The newest version of each list; of the own one for people who sign documents alone, for its versions,
-    counts and ends would show others when a covert entry came."""
-    signs = Call.DOCUMENT_SIGN in front.desk.policy.calls_by(caller.roles)
-    return [one for one in front.lists_out() if signs or one.list_id != LOCAL]
+def own_known(front: DeskContext, caller: Caller | None) -> list[ListEntry]:
+    """The own entries that a person may know of; None: any reader of a mail."""
+    return [one for one in front.list_entries(LOCAL) if knows(one, caller)]
+
+
+def lists_shown(front: DeskContext) -> list[ListHead]:
+    """The newest version of each list but the own one: its versions, counts and ends would show when a covert
+    entry came, and each of its entries is shown to those who may know of it."""
+    return [one for one in front.lists_out() if one.list_id != LOCAL]
 
 
 def listed(front: DeskContext, token: str, form: NothingForm) -> tuple[OwnEntry, ...]:  # noqa: ARG001
     """The department's own entries, the soonest to end first. A covert one: to its people and the
     administrator."""
     desk = front.desk
-    held = front.list_entries(LOCAL)
 
     def plan(caller: Caller) -> Plan[tuple[OwnEntry, ...]]:
         rows = [
@@ -65,8 +68,8 @@ def listed(front: DeskContext, token: str, form: NothingForm) -> tuple[OwnEntry,
                 until_us=-1 if one.until_us is None else one.until_us,
                 covert=one.covert,
             )
-            for one in held
-            if (one.until_us is None or caller.at_us < one.until_us) and knows(one, caller)
+            for one in own_known(front, caller)
+            if one.until_us is None or caller.at_us < one.until_us
         ]
         rows.sort(key=lambda one: (one.until_us, one.case))
         return [LogRead(elements="own hot list entries", count=len(rows))], lambda _entries: tuple(rows)

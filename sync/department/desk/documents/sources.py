@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
 from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Plan
 from sync.department.desk.documents.lists import ListForm, imported, reading
-from sync.department.desk.documents.own_entries import heads_for
+from sync.department.desk.documents.own_entries import lists_shown, own_known
 from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.journal.entries import LogRead
 from sync.department.policy.refusals import FormError
 from sync.department.policy.roles import Call
-from sync.hot_lists.document import difference
+from sync.hot_lists.document import LOCAL, difference
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,22 +105,27 @@ def _compared(front: DeskContext, form: DiffForm) -> ListDiff:
 
 def sources(front: DeskContext, token: str, form: NothingForm) -> tuple[SourceLine, ...]:  # noqa: ARG001
     """Each source with the share of its hits that people rejected; the department itself as a source for
-    those who see its list."""
+    those who sign its entries, with those that they may know of."""
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[tuple[SourceLine, ...]]:
         terms, alerts = desk.policy.alerts, desk.book.alerts.told_to(caller.user, caller.roles)
         shares = {one.source: one for one in alerts.sources()}
-        heads = heads_for(front, caller)
-        unseen = {one.source for one in front.lists_out()} - {one.source for one in heads}
+        counts: dict[str, list[int]] = defaultdict(list)
+        for one in lists_shown(front):
+            counts[one.source].append(one.count)
+        if Call.DOCUMENT_SIGN not in desk.policy.calls_by(caller.roles):
+            shares.pop(LOCAL, None)
+        elif own := own_known(front, caller):
+            counts[LOCAL].append(len(own))
         found = []
-        for name in sorted({*shares, *(one.source for one in heads)} - unseen):
-            share, mine = shares.get(name), [one for one in heads if one.source == name]
+        for name in sorted({*shares, *counts}):
+            share, mine = shares.get(name), counts.get(name, [])
             found.append(
                 SourceLine(
                     source=name,
                     lists=len(mine),
-                    entries=sum(one.count for one in mine),
+                    entries=sum(mine),
                     checked=0 if share is None else share.checked,
                     rejected=0 if share is None else share.rejected,
                     silent=share is not None and share.muted(terms),

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 from sync.department.content.reads import FoundRead
 from sync.department.desk.audit.rules import AlprRequest
 from sync.department.desk.changes.rules import already_proposed
 from sync.department.desk.context import DeskContext
-from sync.department.desk.desk import Caller, Plan
+from sync.department.desk.desk import Caller, Desk, Plan
 from sync.department.desk.inquiry import rules
 from sync.department.desk.inquiry.forms import (
     Answer,
@@ -219,29 +219,41 @@ def read_log(
     audits: bool = False,
 ) -> tuple[AlprRequest, ...]:
     """ALPR Requests for a person who may read them. `wanted` is given each one and the caller's name;
-    `check` may refuse. `audits`: an auditor's, who also sees which records a look at an alert opened; to a
-    verifier an old one would reveal a planted mismatch.
+    `check` may refuse. `audits`: an auditor's, who also sees which records a look at alerts opened, and how
+    many: to a verifier an old one would reveal a planted mismatch, and a look at the alert of a covert entry
+    is shown to none but those who may know of it.
 
     The entry first, co-signed; then the reading, outside the transaction; then the
     entry of how many there were.
     """
     desk = front.desk
 
-    def plan(_caller: Caller) -> Plan[Entry]:
+    def plan(caller: Caller) -> Plan[tuple[Entry, Caller]]:
         if check is not None:
             check()
-        return [LogRead(elements=elements, count=-1)], lambda made: made[0]
+        return [LogRead(elements=elements, count=-1)], lambda made: (made[0], caller)
 
-    entry = desk.act(token, call, plan)
+    entry, caller = desk.act(token, call, plan)
     cover = desk.covered(entry.sequence)
-    user = entry.stamp.user
     requests = front.requests.of(desk.log, entry.sequence)
-    found = tuple(one for one in requests if wanted(one, user))
+    found = tuple(one for one in requests if wanted(one, caller.user))
     if not audits:
-        found = tuple(replace(one, reads=()) if one.action in ALERTS else one for one in found)
+        found = tuple(_untelling(desk, caller, found))
     ended = desk.follow_up(entry.stamp, result_of(entry, cover, len(found), ()))[0]
     desk.covered(ended.sequence)
     return found
+
+
+def _untelling(desk: Desk, caller: Caller, found: Iterable[AlprRequest]) -> Iterator[AlprRequest]:
+    """Accesses without what those to alerts would give away to a person."""
+    alerts = desk.book.alerts
+    audits = Call.AUDIT_READ in desk.policy.calls_by(caller.roles)  # they see each in the log, and file it
+    known = alerts if audits else alerts.told_to(caller.user, caller.roles)
+    for one in found:
+        if one.action not in ALERTS:
+            yield one
+        elif alerts.tell(known, one.data_elements, one.reads):
+            yield replace(one, reads=(), results=None if one.action == "alert" else one.results)
 
 
 def mine(front: DeskContext, token: str, form: NothingForm) -> tuple[AlprRequest, ...]:  # noqa: ARG001
