@@ -19,7 +19,7 @@ from storage.codec import to_bytes
 from storage.day_keys import DayKey, DayKeys
 from storage.times import DAY_US, HOUR_US
 from sync.department.content.key_messages import CALLS, write
-from sync.department.content.key_remote import Address, RemoteKeyService, remote
+from sync.department.content.key_remote import ADDRESS_FILE, Address, RemoteKeyService, remote
 from sync.department.content.key_server import key_app
 from sync.department.content.key_service import LocalKeyService
 from sync.department.content.opened_list import OpenedCheck, OpenedList
@@ -27,11 +27,15 @@ from sync.department.content.proven_door import ProvenDoor
 from sync.department.desk.context import DeskContext
 from sync.department.desk.holds.calls import BookForm, Exported, ExportForm
 from sync.department.desk.inquiry.forms import Answer, RunForm
+from sync.department.desk.owed import Late
 from sync.department.journal import entries
 from sync.department.journal.hold_entries import HoldPlaced
 from sync.department.journal.inquiry_entries import Access
 from sync.department.journal.machine_entries import DocumentSent
 from sync.department.policy.refusals import DeskRefusal
+from sync.department.server.findings import standing
+from sync.department.server.keys_reach import EVERY_S, KeysReach
+from sync.department.server.open_desk import open_front
 from sync.errors import KeyServiceError
 
 TOKEN = "0" * 64
@@ -92,6 +96,32 @@ def test_root_on_the_departments_server_gets_no_content_from_it(
     with pytest.raises(KeyServiceError, match="not admitted"):
         stranger.has_store_key(1)
     stranger.close()
+
+
+def test_a_key_service_that_does_not_serve_is_overdue_until_it_does(
+    department: Department, elsewhere: tuple[RemoteKeyService, DeskContext, str]
+) -> None:
+    """Asked at most once a minute: a page asks for what is overdue each time."""
+    seconds = [0.0]
+    for address, problem in (
+        (Address(url=elsewhere[2], token="1" * 64), "not admitted"),
+        (Address(url="http://127.0.0.1:1", token=TOKEN), "no answer: ConnectError"),
+    ):
+        away, _ = remote(address)
+        reach = KeysReach(away, lambda: seconds[0])
+        (late,) = reach.overdue()
+        assert (late.kind, problem in late.what) == (Late.KEYS, True)
+        away.close()  # a client that was closed raises when it is asked
+        seconds[0] += EVERY_S - 1
+        assert reach.overdue() == [late]
+    assert KeysReach(elsewhere[0]).overdue() == []
+    address_file = department.home.path / ADDRESS_FILE
+    address_file.write_text(f'url = "http://127.0.0.1:1"\ntoken = "{TOKEN}"\n')
+    front = open_front(department.home, clock=department.clock)
+    try:
+        assert any(one.startswith("OVERDUE keys ") for one in standing(front).lines())
+    finally:
+        front.close()
 
 
 def test_what_the_receiver_needs_works_over_there(

@@ -27,6 +27,7 @@ from sync.department.policy.refusals import DeskRefusal
 from sync.errors import InvalidInputError, KeyServiceError
 
 ADDRESS_FILE = "keys.remote"
+REACH_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,13 +63,16 @@ class _Wire:
     def close(self) -> None:
         self._client.close()
 
-    def ask(self, name: str, *arguments: Any) -> Any:
-        """The result of one line of the table. Raises DeskRefusal as the guard did, KeyServiceError for
-        everything else."""
+    def ask(self, name: str, *arguments: Any, seconds: float = SECONDS) -> Any:
+        """The result of one line of the table, within `seconds`. Raises DeskRefusal as the guard did,
+        KeyServiceError for everything else."""
         headers = {"authorization": f"Bearer {self._address.token}"}
         try:
             got = self._client.post(
-                f"{self._address.url}/keys/{name}", content=write(arguments), headers=headers
+                f"{self._address.url}/keys/{name}",
+                content=write(arguments),
+                headers=headers,
+                timeout=seconds,
             )
         except httpx.HTTPError as error:
             raise KeyServiceError(
@@ -138,6 +142,10 @@ class RemoteKeyService:
             if not more:
                 return public, lines
             lines += more
+
+    def demand_served(self) -> None:
+        """Raises KeyServiceError where it does not answer this department within seconds."""
+        self._wire.ask("has", 0, seconds=REACH_SECONDS)
 
     def has_store_key(self, day: int) -> bool:
         return bool(self._wire.ask("has", day))

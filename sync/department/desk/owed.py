@@ -24,6 +24,7 @@ class Late(StrEnum):
     FINDING = "finding"
     HOLD = "hold"
     INCIDENT = "incident"
+    KEYS = "keys"
     PURGE = "purge"
     REDRESS = "redress"
     REVIEWER = "reviewer"

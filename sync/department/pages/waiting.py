@@ -181,6 +181,7 @@ DONE_AT = {
     Late.FINDING: "/findings",
     Late.HOLD: "/holds",
     Late.INCIDENT: "/incidents",
+    Late.KEYS: "/trust",
     Late.PURGE: "/retention",
     Late.REDRESS: "/redress",
     Late.REVIEWER: "/compliance",

@@ -27,6 +27,7 @@ from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Desk
 from sync.department.desk.grants.signer import GrantOffice
 from sync.department.desk.log_state import FOLDER
+from sync.department.desk.owed import Overdue
 from sync.department.desk.people import rules as people
 from sync.department.desk.people.calls import HandedOver
 from sync.department.desk.people.challenges import Site
@@ -44,6 +45,7 @@ from sync.department.policy.refusals import NotYetError
 from sync.department.policy.roles import Role
 from sync.department.server import offered, roster, unit_office
 from sync.department.server.following import bodies
+from sync.department.server.keys_reach import KeysReach
 from sync.department.server.machine_due import ending_in_machine, overdue_in_store
 from sync.department.server.machine_state import StoredState
 from sync.department.server.retention import keep_days_of
@@ -217,6 +219,7 @@ def open_front(
     held = store
     kept = packs = packs or open_packs(home)
     keys_list: Callable[[int], list[bytes]] = no_list
+    reach: Callable[[], list[Overdue]] = list
     key = home.log_key()
     address = address_of(home)
     if address is not None:
@@ -225,6 +228,7 @@ def open_front(
         opened.append(remote_keys.close)
         service = keys or remote_keys
         keys_list = remote_keys.lines_from
+        reach = KeysReach(remote_keys).overdue
     else:
         if keys is None:
             keys = local = LocalKeyService(home.keys, clock, keep_days=lambda: keep_days_of(home))
@@ -256,7 +260,7 @@ def open_front(
         door=door,
         vault=FolderVault(home.path / FOLDER / HOLDS),
         package=packed,
-        overdue_from_store=lambda moment: overdue_in_store(held, desk, moment),
+        overdue_from_store=lambda moment: [*overdue_in_store(held, desk, moment), *reach()],
         notify_units=entered(lambda: _notify_units(home, held, desk)),
         send_down=entered(lambda: roster.send_down(home, held, service, desk)),
         sign_document=entered(
