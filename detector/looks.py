@@ -43,10 +43,9 @@ class Looks:
     def trust(self, leader: str) -> float:
         """The share of a text's confidence that is left, for one other text rivals it from near."""
         nearest = max((look.width_px for look in self._looks), default=0.0)
-        near = [look.text for look in self._looks if look.width_px >= _NEAR * nearest]
-        others = Counter(text for text in near if _rivals(text, leader))
-        most = max(others.values(), default=0)
-        return RIVAL_TRUST if most >= max(_RIVAL_LOOKS, _RIVAL_SHARE * len(near)) else 1.0
+        near = Counter(look.text for look in self._looks if look.width_px >= _NEAR * nearest)
+        most = max((count for text, count in near.items() if _rivals(text, leader)), default=0)
+        return RIVAL_TRUST if most >= max(_RIVAL_LOOKS, _RIVAL_SHARE * near.total()) else 1.0
 
 
 def _rivals(text: str, leader: str) -> bool:
