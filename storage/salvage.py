@@ -1,22 +1,27 @@
 """What can still be had of a log that its unit no longer believes: epoch keys, for the department alone,
 and the newest checkpoint that it co-signed. Reads only; opens no content.
+
+The log that follows takes the slot, so what is not found here is lost. So no record has to be whole for a key
+to be found: what the slot's key opens is the log's own, and of this generation.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Sequence
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from storage import day_keys, opening, schema, slot
-from storage.checkpoint import open_checkpoint
+from storage import day_keys, keyring, schema, sealing, slot
+from storage.checkpoint import NoteKey, open_checkpoint
+from storage.database import blob_of
 from storage.day_keys import DayKey, EpochKeyForDay
-from storage.errors import StorageError
+from storage.errors import LedgerError, StorageError
 from storage.home import Home
 from storage.keyring import EpochKey
-from storage.leaf import log_id_of
-from storage.log import LogReader
-from storage.store import read_book
+from storage.leaf import KEYRING, WRAP, log_id_of
+
+MOST_TRIES = 1_000_000  # numbers tried for wraps that name none: seconds, whatever the ledger claims
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,31 +36,84 @@ class Salvage:
 def salvage(home: Home, effaceable: slot.EffaceableSlot, keys: Sequence[DayKey], *, now_us: int) -> Salvage:
     """Read a home that `reopen` refuses. Keys that the slot no longer opens are left out: they were purged.
 
-    Raises LedgerError if not even the public key can be read.
+    Raises LedgerError if neither the public key nor the slot names the log, sqlite3.Error.
     """
-    note_key = home.read_public_key()
-    log_id = log_id_of(note_key.public)
+    content, note_key = _in_slot(effaceable), _public_key(home)
+    if content is None and note_key is None:
+        raise LedgerError("neither its public key nor its slot can be read", where=str(home.folder))
+    log_id = content.log_id if content is not None else b""
+    if note_key is not None:
+        log_id = log_id_of(note_key.public)
     found: list[EpochKeyForDay] = []
-    previous: str | None = None
     database = schema.connect(home.database, readonly=True)
     try:
-        for (note,) in database.conn.execute("SELECT note FROM anchors ORDER BY size DESC").fetchall():
-            with contextlib.suppress(StorageError):
-                open_checkpoint(str(note), note_key)
-                previous = str(note)
-                break
-        with contextlib.suppress(StorageError):
-            book = read_book(database, LogReader(database), note_key.public)
-            ring = opening.read_ring(database, book, slot.load_slot(effaceable))
-            found = list(_for_department(ring.epochs, keys, log_id, now_us))
+        previous = None if note_key is None else _newest_anchor(database.conn, note_key)
+        if content is not None:
+            sealed = _for_department(_epoch_keys(database.conn, content, log_id), keys, log_id, now_us)
+            with contextlib.suppress(StorageError, sqlite3.Error):  # what was found before it counts
+                while (key := next(sealed, None)) is not None:
+                    found.append(key)
     finally:
         database.close()
     return Salvage(log_id=log_id, keys=tuple(found), previous=previous)
 
 
+def _public_key(home: Home) -> NoteKey | None:
+    with contextlib.suppress(LedgerError):
+        return home.read_public_key()
+    return None
+
+
+def _in_slot(effaceable: slot.EffaceableSlot) -> slot.SlotContent | None:
+    with contextlib.suppress(StorageError):
+        return slot.load_slot(effaceable)
+    return None
+
+
+def _newest_anchor(connection: sqlite3.Connection, note_key: NoteKey) -> str | None:
+    with contextlib.suppress(sqlite3.Error):
+        for (note,) in connection.execute("SELECT note FROM anchors ORDER BY size DESC").fetchall():
+            with contextlib.suppress(StorageError):
+                open_checkpoint(str(note), note_key)
+                return str(note)
+    return None
+
+
+def _epoch_keys(
+    connection: sqlite3.Connection, content: slot.SlotContent, log_id: bytes
+) -> Iterator[EpochKey]:
+    """The epochs in the keyring, then those that opened since, each by its own wrap. Raises sqlite3.Error."""
+    kek, generation, tries = content.kek, content.generation, MOST_TRIES
+    (last,) = connection.execute("SELECT coalesce(max(epoch), 0) FROM leaves").fetchone()
+    epoch = 0
+    for name, wrapped in _key_elements(connection):
+        if name == KEYRING:
+            with contextlib.suppress(StorageError):
+                held = keyring.Keyring.opened(wrapped, kek, log_id, generation).epochs
+                epoch = max((one.epoch for one in held), default=0)
+                yield from held
+            continue
+        for number in range(epoch + 1, min(last, epoch + tries) + 1):  # almost always the first of them
+            tries -= 1
+            with contextlib.suppress(StorageError):
+                yield keyring.unwrap_epoch(wrapped, number, kek, log_id, generation)
+                epoch = number
+                break
+
+
+def _key_elements(connection: sqlite3.Connection) -> Iterator[tuple[str, bytes]]:
+    """(name, wrapped) of all key material that can be read, in the log's order."""
+    rows = connection.execute("SELECT sequence FROM leaves WHERE epoch = 0 ORDER BY sequence").fetchall()
+    sql = "SELECT name, stored FROM elements WHERE sequence = ? AND name IN (?, ?)"
+    for (sequence,) in rows:
+        with contextlib.suppress(sqlite3.Error, TypeError, StorageError):
+            for name, stored in connection.execute(sql, (sequence, KEYRING, WRAP)).fetchall():
+                yield name, sealing.unframe(name, blob_of(stored)).content
+
+
 def _for_department(
     entries: Iterable[EpochKey], keys: Sequence[DayKey], log_id: bytes, now_us: int
-) -> Iterable[EpochKeyForDay]:
+) -> Iterator[EpochKeyForDay]:
     """Each key sealed to a day: already, or now; without day keys unsealed ones are left out."""
     for entry in entries:
         if entry.day is not None and entry.day_key is not None:

@@ -29,7 +29,7 @@ from storage.home import Home
 from storage.leaf import log_id_of
 from storage.ledger import Ledger
 from storage.salvage import salvage
-from storage.slot import EffaceableSlot, anchors
+from storage.slot import EffaceableSlot, anchors, load_slot
 from storage.standing import DAY_KEYS, DOCUMENTS, MAX_DOCUMENT_BYTES, UnitEnrollment, context_of
 from storage.times import DAY_US, now_us
 from sync import messages
@@ -97,7 +97,7 @@ def succeed(
     """
     member, paths = folder.member(), Home(home)
     if paths.exists() or paths.is_rest():
-        log_id = _log_id_in(paths)
+        log_id = _log_id_in(paths, slot)
         beside = _old(folder, log_id)
         beside.mkdir(mode=files.PRIVATE_DIR, parents=True, exist_ok=True)
         if (beside / "store").exists():
@@ -175,11 +175,13 @@ def _day_keys(folder: SyncFolder) -> tuple[DayKey, ...]:
         return ()
 
 
-def _log_id_in(paths: Home) -> bytes:
+def _log_id_in(paths: Home, slot: EffaceableSlot) -> bytes:
     try:
         return log_id_of(paths.read_public_key().public)
-    except LedgerError:  # damaged: another name, so that nothing else is overwritten
-        return hashlib.sha256(f"unreadable {now_us()}".encode()).digest()
+    except LedgerError:  # damaged: the slot names the log, as for its keys
+        with contextlib.suppress(StorageError):
+            return load_slot(slot).log_id
+    return hashlib.sha256(f"unreadable {now_us()}".encode()).digest()  # so that nothing else is overwritten
 
 
 def _take_over(ledger: Ledger, member: Member, folder: SyncFolder) -> None:

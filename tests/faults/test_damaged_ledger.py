@@ -23,7 +23,7 @@ from storage.home import Home
 from storage.ledger import Ledger
 from storage.opening import set_aside
 from sync.department.server.server import Department
-from sync.handover import closed_logs
+from sync.handover import closed_logs, open_handover
 from sync.succession import open_or_roll_over
 
 Damage = Callable[[Path], None]
@@ -102,6 +102,59 @@ def test_a_unit_of_a_department_reads_on_and_the_old_ledger_is_an_alarm(
     assert (aside / "ledger.sqlite3").read_bytes() == before
     assert [one.folder for one in closed_logs(unit.folder)] == [aside.parent]
     assert not check(aside.parent).ok
+
+
+def blank(where: str) -> Damage:
+    return row(f"UPDATE elements SET stored = zeroblob(length(stored)) WHERE {where}")  # noqa: S608
+
+
+OF_READS = "sequence = (SELECT max(sequence) FROM elements WHERE name = 'wrap')"
+
+
+@pytest.mark.parametrize(
+    ("damage", "lost"),
+    [
+        pytest.param(blank("name = 'entry' AND sequence = 1"), set(), id="the entry of one record"),
+        pytest.param(blank(f"name = 'entry' AND {OF_READS}"), set(), id="the entry of the epoch itself"),
+        pytest.param(blank("name = 'entry'"), set(), id="all entries"),
+        pytest.param(row("UPDATE leaves SET leaf = zeroblob(80) WHERE epoch = 0"), set(), id="open records"),
+        pytest.param(row("DELETE FROM leaves WHERE sequence = 15"), set(), id="a record is missing"),
+        pytest.param(blank("name = 'keyring'"), set(), id="the first keyring, which has the log key alone"),
+        pytest.param(blank("name = 'wrap' AND sequence = 1"), {1}, id="the wrap of another epoch"),
+        pytest.param(row("UPDATE anchors SET note = 'nothing'"), set(), id="co-signed checkpoints"),
+        pytest.param(lambda path: path.with_name("log.pub").write_bytes(b"?"), set(), id="no public key"),
+    ],
+)
+def test_no_damaged_record_costs_the_keys_of_unsent_reads(
+    department: Department, unit: Joined, damage: Damage, lost: set[int]
+) -> None:
+    """The next log takes the chip's slot, and what was not saved then can never be opened again."""
+    unit.add(2)
+    converse(unit, department)
+    unit.add(3)
+    store, old = unit.ledger.store, unit.outbox.log_id
+    epochs = set(store.book.epochs)
+    unit.ledger.close()
+    damage(unit.home / "store" / "ledger.sqlite3")
+    with pytest.raises(DamagedError):
+        Ledger.open(unit.home, unit.slot, unit.clock)
+    unit.ledger = open_or_roll_over(unit.home, unit.slot, unit.clock, unit.folder)
+    with open_handover(unit.folder.path / "old" / old.hex()[:16]) as handed:
+        assert handed.log_id == old
+        assert {key.epoch for key in handed.keys} == epochs - lost
+
+
+def test_a_ledger_that_claims_any_number_of_epochs_holds_no_start_up(
+    monkeypatch: pytest.MonkeyPatch, unit: Joined
+) -> None:
+    monkeypatch.setattr("storage.salvage.MOST_TRIES", 50)
+    unit.add(1)
+    unit.ledger.close()
+    path = unit.home / "store" / "ledger.sqlite3"
+    blank("name = 'wrap'")(path)
+    row("INSERT INTO leaves VALUES (99, 4611686018427387904, x'00', x'00')")(path)
+    unit.ledger = open_or_roll_over(unit.home, unit.slot, unit.clock, unit.folder)
+    assert unit.ledger.status().enrolled
 
 
 @pytest.mark.parametrize("damage", DAMAGES)

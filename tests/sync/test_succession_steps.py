@@ -49,7 +49,7 @@ class Card:
         self, path: Path, monkeypatch: pytest.MonkeyPatch, *, member: bool, chip: bool = True
     ) -> None:
         self.home, self.folder = path / "home", SyncFolder.of(path / "home")
-        self.slot: Any = SimpleNamespace(uri="pkcs11:" if chip else "file:slot")
+        self.slot: Any = SimpleNamespace(uri="pkcs11:" if chip else "file:slot", read=lambda: None)
         self.error: Exception | None = None
         self.succeeded: list[dict[str, Any]] = []
         self.told: list[str] = []
