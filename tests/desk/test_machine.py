@@ -388,6 +388,7 @@ class MailServer(smtplib.SMTP):
     [
         pytest.param({"notice_mail": "chief@example.gov"}, False, id="STARTTLS stripped"),
         pytest.param({"notice_mail": "a\nb@example.gov"}, True, id="an address of two lines"),
+        pytest.param({"notice_mail_administrator": "chief@example.gov"}, False, id="an administrator's box"),
         pytest.param({"notice_webhook": "http://[half/"}, True, id="a URL that is none"),
         pytest.param({"notice_webhook": "https://x.example:port/"}, True, id="a port that is none"),
     ],
@@ -400,7 +401,8 @@ def test_a_way_that_cannot_be_gone_is_named_and_sends_nothing_in_clear(
     MailServer.sent.clear()
     made = Settings(name="Two\nlines", notice_smtp="mail.example:2525", **settings)  # type: ignore[arg-type]
     told: list[str] = []
-    ways = [*notify.ways_of(made), told.extend]
+    ways = [*notify.ways_of(made), *notify.ways_to_administrators(made), told.extend]
+    assert len(ways) == 2
     assert notify.notify(tmp_path, ways, ["the password of chief ends"], 1)
     assert (told, MailServer.sent) == (["the password of chief ends"], [])
 
@@ -411,7 +413,7 @@ def test_a_name_of_two_lines_is_no_second_header(monkeypatch: pytest.MonkeyPatch
     made = Settings(
         name="PD\nBcc: all@example.gov", notice_mail="chief@example.gov", notice_smtp="mail.example:2525"
     )
-    notify.send_mail(made, ["a line"])
+    notify.send_mail(made, ["a line"], made.notice_mail)
     assert "\nBcc:" not in MailServer.sent[0]
 
 

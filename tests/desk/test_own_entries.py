@@ -25,6 +25,7 @@ from sync.department.desk.json_forms import to_json
 from sync.department.desk.operations import OPERATIONS
 from sync.department.journal.entries import LogRead
 from sync.department.policy.refusals import DeskRefusal, FormError
+from sync.department.server.daily import notify_people
 from sync.department.server.findings import standing
 
 Tokens = Callable[[str], str]
@@ -187,7 +188,13 @@ def test_no_figure_of_alerts_shows_that_a_covert_entry_was_hit(department: Depar
             sources = department.call("hotlist/sources", token, NothingForm())
             assert isinstance(sources, tuple)
             assert len(sources) == shown, user
-    assert not any("no outcome" in one for one in standing(department.front).lines())
+    mails: list[str] = []
+    administrators: list[str] = []
+    assert notify_people(department.front, [mails.extend], [administrators.extend])
+    late = [one for one in administrators if one not in mails]
+    assert [one.split(maxsplit=3)[3] for one in late] == ["1 alert has no outcome after 24 hours"]
+    assert set(mails) < set(administrators)
+    assert not notify_people(department.front, [mails.extend], [administrators.extend])  # nothing is new
 
 
 def test_a_covert_entry_is_neither_found_nor_ended_by_its_case(department: Department) -> None:

@@ -16,7 +16,7 @@ from sync.department.ground.home import DepartmentHome
 from sync.department.pages import app as pages
 from sync.department.pages import street_map
 from sync.department.server import daily, hourly, server
-from sync.department.server.notify import ways_of
+from sync.department.server.notify import ways_of, ways_to_administrators
 from sync.department.server.open_desk import front_of, link_of
 from sync.department.server.server import Department
 from sync.errors import DONE
@@ -83,4 +83,5 @@ def _hourly(front: DeskContext | None, department: Department) -> None:
 
 def _daily(front: DeskContext | None, department: Department) -> None:
     if front is not None:
-        daily.run(front, department.retention, ways_of(department.home.settings))
+        settings = department.home.settings
+        daily.run(front, department.retention, ways_of(settings), ways_to_administrators(settings))

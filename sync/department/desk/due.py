@@ -8,8 +8,7 @@ from storage.errors import ExplainedError
 from storage.times import DAY_US
 from sync.department.desk import compliance
 from sync.department.desk.context import DeskContext
-from sync.department.desk.desk import Caller
-from sync.department.desk.documents.own_entries import lists_shown, own_known
+from sync.department.desk.documents.own_entries import ANYONE, Onlooker, lists_shown, own_known
 from sync.department.desk.endings import (
     OF_PEOPLE,
     PASSES,
@@ -45,12 +44,12 @@ class OverdueForm:
 
 
 def overdue_now(
-    front: DeskContext, now_us: int, *, filings: bool = True, caller: Caller | None = None
+    front: DeskContext, now_us: int, *, filings: bool = True, onlooker: Onlooker = ANYONE
 ) -> list[Overdue]:
     """Everything overdue that log, store and clock know of; of covert entries' alerts, as `endings_now`."""
     desk = front.desk
     requests = front.requests.of(desk.log) if filings else []
-    user, roles = ("", ()) if caller is None else (caller.user, caller.roles)
+    user, roles = onlooker.user, onlooker.roles
     found = compliance.overdue(desk.policy, desk.book, requests, now_us, user=user, roles=roles)
     found += compliance.held(desk.book, front.vault.count)
     found += front.overdue_from_store(now_us)
@@ -67,11 +66,11 @@ def endings_now(
     now_us: int,
     kinds: frozenset[str] = frozenset(SEEN_WITH),
     *,
-    caller: Caller | None = None,
+    onlooker: Onlooker = ANYONE,
 ) -> list[Ending]:
     """Everything of these kinds that ends, the soonest first; what ended for good a while ago is left out.
 
-    Of the own hot list, what the caller may know; None: what anyone may, for mails.
+    Of the own hot list, what the onlooker may know.
     """
     desk = front.desk
     found = of_people(desk.policy, desk.book)
@@ -81,7 +80,7 @@ def endings_now(
         found += of_units(front.state.units(now_us))
     if kinds & {"hot-list", "list-entry"}:
         try:
-            found += of_lists(lists_shown(front), own_known(front, caller))
+            found += of_lists(lists_shown(front), own_known(front, onlooker))
         except (ExplainedError, OSError):
             found.append(unreadable_lists())  # one damaged file hides no other end, and is itself reported
     return by_date(
@@ -95,7 +94,7 @@ def overdue(front: DeskContext, token: str, form: OverdueForm) -> tuple[Overdue,
     """What is overdue: audits, training, purges, silent units, findings, requests not filed."""
     desk = front.desk
     caller = desk.demand(token, Call.COMPLIANCE_READ)
-    return tuple(overdue_now(front, desk.now_us(), filings=form.filings, caller=caller))
+    return tuple(overdue_now(front, desk.now_us(), filings=form.filings, onlooker=caller))
 
 
 def ending_soon(front: DeskContext, token: str, form: NothingForm) -> tuple[Ending, ...]:  # noqa: ARG001
@@ -103,7 +102,7 @@ def ending_soon(front: DeskContext, token: str, form: NothingForm) -> tuple[Endi
     desk = front.desk
     caller = desk.demand(token, Call.COMPLIANCE_READ)
     now_us = desk.now_us()
-    return tuple(soon(desk.policy, endings_now(front, now_us, caller=caller), now_us))
+    return tuple(soon(desk.policy, endings_now(front, now_us, onlooker=caller), now_us))
 
 
 def listed(front: DeskContext, token: str, form: CalendarForm) -> tuple[Ending, ...]:
@@ -118,5 +117,5 @@ def listed(front: DeskContext, token: str, form: CalendarForm) -> tuple[Ending, 
     every = Call.COMPLIANCE_READ in calls
     kinds = {kind for kind, call in SEEN_WITH.items() if every or call in calls or kind in OF_PEOPLE}
     asked = frozenset(kinds & set(form.kinds or SEEN_WITH))
-    found = endings_now(front, caller.at_us, asked, caller=caller)
+    found = endings_now(front, caller.at_us, asked, onlooker=caller)
     return tuple(seen_by(found, caller.user, calls))

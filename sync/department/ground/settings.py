@@ -55,6 +55,10 @@ class Settings:
         "", why="a PMTiles file of streets for the desk's pages; empty: places are plotted without streets"
     )
     notice_mail: str = setting("", why="mail address that gets what is overdue or ends soon; empty: none")
+    notice_mail_administrator: str = setting(
+        "",
+        why="mailbox of administrators alone: the same, and alerts of covert entries counted; empty: none",
+    )
     notice_from: str = setting("", why="sender of these mails; empty: the same address")
     notice_smtp: str = setting(
         "localhost:25", why="HOST:PORT of the mail server; with STARTTLS, unless it is localhost"

@@ -23,6 +23,7 @@ from sync.department.desk.audit import case_calls, cases
 from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Desk
 from sync.department.desk.documents import local
+from sync.department.desk.documents.own_entries import Readers
 from sync.department.desk.holds import calls as calls_holds
 from sync.department.desk.incidents import calls as calls_incidents
 from sync.department.desk.machine.naming_logs import name_logs
@@ -30,8 +31,9 @@ from sync.department.journal.change_entries import DayCounted
 from sync.department.journal.hold_entries import Purged
 from sync.department.journal.machine_entries import KeysListSeen, UnitsListed
 from sync.department.policy.refusals import FormError
+from sync.department.policy.roles import Role
 from sync.department.server.findings import standing
-from sync.department.server.notify import Way, notify
+from sync.department.server.notify import ADMINISTRATORS_FILE, Way, notify
 from sync.department.server.retention import DayPurgeReceipt, StoreRetention
 
 log_events = structlog.get_logger("department.desk")
@@ -182,15 +184,25 @@ def _set_aside(path: Path, word: str) -> None:
         log_events.warning("export_stays", kind=type(error).__name__)
 
 
-def notify_people(front: DeskContext, ways: Sequence[Way]) -> bool:
-    """Mail what is overdue and what ends soon, where the settings name a person."""
-    if not ways:
-        return False
-    return notify(front.desk.log.folder, ways, standing(front).lines(), front.desk.now_us())
+def notify_people(front: DeskContext, ways: Sequence[Way], administrators: Sequence[Way] = ()) -> bool:
+    """Mail what is overdue and what ends soon, where the settings name a mailbox; whether one got it."""
+    folder, now_us, done = front.desk.log.folder, front.desk.now_us(), False
+    if ways:
+        done = notify(folder, ways, standing(front).lines(), now_us)
+    if administrators:
+        lines = standing(front, Readers(roles=(Role.ADMINISTRATOR,))).lines()
+        done |= notify(folder, administrators, lines, now_us, kept=ADMINISTRATORS_FILE)
+    return done
 
 
-def run(front: DeskContext, retention: StoreRetention, ways: Sequence[Way] = ()) -> None:
-    """All of it. `ways`: how people are notified (`notify.ways_of`)."""
+def run(
+    front: DeskContext,
+    retention: StoreRetention,
+    ways: Sequence[Way] = (),
+    administrators: Sequence[Way] = (),
+) -> None:
+    """All of it. `ways`, `administrators`: how people are notified (`notify.ways_of`,
+    `notify.ways_to_administrators`)."""
     parts: tuple[tuple[str, Callable[[], object]], ...] = (
         ("log", lambda: show_log(front)),
         ("purges", lambda: enter_purges(front.desk, retention)),
@@ -206,7 +218,7 @@ def run(front: DeskContext, retention: StoreRetention, ways: Sequence[Way] = ())
         ("logs", lambda: name_logs(front)),
         ("keys", lambda: enter_keys_list(front)),
         ("cover", lambda: cover_newest(front.desk)),
-        ("notices", lambda: notify_people(front, ways)),
+        ("notices", lambda: notify_people(front, ways, administrators)),
     )
     for name, part in parts:
         try:

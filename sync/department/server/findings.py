@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from sync.department.desk import due
 from sync.department.desk.context import DeskContext
+from sync.department.desk.documents.own_entries import ANYONE, Onlooker
 from sync.department.desk.endings import advice, soon
 from sync.department.desk.owed import Ending, Overdue
 
@@ -25,10 +26,11 @@ class DueWork:
         ]
 
 
-def standing(front: DeskContext) -> DueWork:
-    """The state of the department now, by its own time."""
+def standing(front: DeskContext, onlooker: Onlooker = ANYONE) -> DueWork:
+    """The state of the department now, by its own time: of covert entries, as far as the onlooker knows."""
     desk = front.desk
     desk.refresh()
     now_us = desk.now_us()
-    ending = soon(desk.policy, due.endings_now(front, now_us), now_us)
-    return DueWork(overdue=tuple(due.overdue_now(front, now_us)), ending=tuple(ending))
+    ending = soon(desk.policy, due.endings_now(front, now_us, onlooker=onlooker), now_us)
+    late = due.overdue_now(front, now_us, onlooker=onlooker)
+    return DueWork(overdue=tuple(late), ending=tuple(ending))

@@ -2,7 +2,9 @@
 
 Once a day at most, and only where something is new since the last time or a week has passed. The text is that
 of `department compliance`: names of people and units, clauses and days, never a plate, a place or a time of a
-read. HOME/notified.cbor keeps what was sent.
+read. Of covert entries it says nothing, for the desk does not know who reads it. A mailbox of administrators
+alone gets the same as an administrator sees it, with the alert of a covert entry that waits in the count.
+HOME/notified.cbor, and notified-administrators.cbor, keep what was sent.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from storage.times import DAY_US
 from sync.department.ground.settings import Settings
 
 log_events = structlog.get_logger("department.notify")
-FILE = "notified.cbor"
+FILE, ADMINISTRATORS_FILE = "notified.cbor", "notified-administrators.cbor"
 AGAIN_US = 7 * DAY_US
 TIMEOUT_S = 20.0
 LOCAL = frozenset({"localhost", "127.0.0.1"})
@@ -40,9 +42,9 @@ class _SentNotices:
 Way = Callable[[Sequence[str]], None]
 
 
-def notify(folder: Path, ways: Sequence[Way], lines: Sequence[str], now_us: int) -> bool:
+def notify(folder: Path, ways: Sequence[Way], lines: Sequence[str], now_us: int, *, kept: str = FILE) -> bool:
     """Send `lines` in every way, if there is something new; returns whether at least one worked."""
-    sent = _load(folder / FILE)
+    sent = _load(folder / kept)
     digests = tuple(hashlib.sha256(line.encode()).digest() for line in lines)
     new = not set(digests) <= set(sent.lines)
     if not lines or not ways or (not new and now_us - sent.at_us < AGAIN_US):
@@ -58,7 +60,7 @@ def notify(folder: Path, ways: Sequence[Way], lines: Sequence[str], now_us: int)
         else:
             done = True
     if done:
-        files.replace(folder / FILE, to_bytes(_SentNotices(lines=digests, at_us=now_us)))
+        files.replace(folder / kept, to_bytes(_SentNotices(lines=digests, at_us=now_us)))
     return done
 
 
@@ -73,11 +75,7 @@ def ways_of(settings: Settings) -> list[Way]:
     """The ways to notify people, from the settings."""
     ways: list[Way] = []
     if settings.notice_mail:
-
-        def mail(lines: Sequence[str]) -> None:
-            send_mail(settings, lines)
-
-        ways.append(mail)
+        ways.append(_mail_to(settings, settings.notice_mail))
     if settings.notice_webhook:
 
         def webhook(lines: Sequence[str]) -> None:
@@ -87,7 +85,20 @@ def ways_of(settings: Settings) -> list[Way]:
     return ways
 
 
-def send_mail(settings: Settings, lines: Sequence[str]) -> None:
+def ways_to_administrators(settings: Settings) -> list[Way]:
+    """The ways to notify administrators alone."""
+    box = settings.notice_mail_administrator
+    return [_mail_to(settings, box)] if box else []
+
+
+def _mail_to(settings: Settings, box: str) -> Way:
+    def mail(lines: Sequence[str]) -> None:
+        send_mail(settings, lines, box)
+
+    return mail
+
+
+def send_mail(settings: Settings, lines: Sequence[str], box: str) -> None:
     """One mail with all lines. Raises OSError, SMTPException, ValueError for an address that is none.
 
     It names people, so it leaves this machine under TLS alone: who strips STARTTLS gets nothing.
@@ -95,8 +106,8 @@ def send_mail(settings: Settings, lines: Sequence[str]) -> None:
     message = EmailMessage()
     name = " ".join(settings.name.split())
     message["Subject"] = f"{name}: {len(lines)} notices of the ALPR desk"
-    message["From"] = settings.notice_from or settings.notice_mail
-    message["To"] = settings.notice_mail
+    message["From"] = settings.notice_from or box
+    message["To"] = box
     message.set_content("\n".join(lines) + "\n")
     host, _, port = settings.notice_smtp.partition(":")
     with smtplib.SMTP(host, int(port or 25), timeout=TIMEOUT_S) as server:

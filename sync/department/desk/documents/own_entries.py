@@ -7,6 +7,7 @@ shown a figure.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Plan
@@ -31,19 +32,39 @@ class OwnEntry:
     covert: bool
 
 
-def knows(entry: ListEntry, caller: Caller | None) -> bool:
-    """Whether a person may know that an entry of the own list is there; None: any reader of a mail."""
-    if not entry.covert:
-        return True
-    return caller is not None and (
-        Role.ADMINISTRATOR in caller.roles
-        or caller.user in {entry.requester, entry.approver, *entry.recipients}
+class Onlooker(Protocol):
+    """Who is shown something: a caller, or the readers of a mail."""
+
+    @property
+    def user(self) -> str: ...
+
+    @property
+    def roles(self) -> tuple[Role, ...]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Readers:
+    """Those of a mail, of whom no name is known: anyone, or the holders of roles."""
+
+    user: str = ""
+    roles: tuple[Role, ...] = ()
+
+
+ANYONE = Readers()
+
+
+def knows(entry: ListEntry, one: Onlooker) -> bool:
+    """Whether a person may know that an entry of the own list is there."""
+    return (
+        not entry.covert
+        or Role.ADMINISTRATOR in one.roles
+        or one.user in {entry.requester, entry.approver, *entry.recipients}
     )
 
 
-def own_known(front: DeskContext, caller: Caller | None) -> list[ListEntry]:
-    """The own entries that a person may know of; None: any reader of a mail."""
-    return [one for one in front.list_entries(LOCAL) if knows(one, caller)]
+def own_known(front: DeskContext, onlooker: Onlooker) -> list[ListEntry]:
+    """The own entries that a person may know of."""
+    return [one for one in front.list_entries(LOCAL) if knows(one, onlooker)]
 
 
 def lists_shown(front: DeskContext) -> list[ListHead]:
