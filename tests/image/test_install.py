@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from alpr_device.install import install, reason, write_result
 from alpr_device.release import Running
 from alpr_device.selfcheck import faults, texts
 
+from firmware.custody.opening import create_ledger
 from tests.image.conftest import Project
 
 RUNNING = Running(board="virt", version=1, floor=1)
@@ -164,35 +167,53 @@ def test_event_file_stays_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 # -- the check before a commit
 
 
-def reader(path: Path, *, read: str, status: int = 0) -> str:
-    return program(path, f'case "$*" in *read*) {read};; *status*) exit {status};; esac')
+def reader(path: Path, *, read: str, status: str) -> str:
+    return program(path, f'case "$*" in *" read "*) {read};; *) {status};; esac')
 
 
+OPENS, DOES_NOT = 'echo \'{"custody": {"records": 4}}\'', "echo 'is damaged' >&2; exit 1"
 PLATE = json.dumps({"image": "k", "plates": [{"text": "9VRM202"}, {"text": "823NUX"}]})
 
 
 @pytest.mark.parametrize(
     ("read", "status", "words"),
     [
-        pytest.param(f"echo '{PLATE}'", 0, [], id="reads, and its store opens"),
-        pytest.param("echo '{\"plates\": []}'", 0, ["not read"], id="reads nothing"),
+        pytest.param(f"echo '{PLATE}'", OPENS, [], id="reads, and its store opens"),
+        pytest.param(f"echo '{PLATE}'", f"{OPENS}; exit 1", [], id="the unit has an alarm"),
+        pytest.param("echo '{\"plates\": []}'", OPENS, ["not read"], id="reads nothing"),
         pytest.param(
-            f"echo '{PLATE.replace('9VRM202', '9VRM2O2')}'", 0, ["not read"], id="reads something else"
+            f"echo '{PLATE.replace('9VRM202', '9VRM2O2')}'", OPENS, ["not read"], id="reads something else"
         ),
-        pytest.param("echo 'no model' >&2; exit 3", 0, ["no model"], id="no models"),
-        pytest.param("echo not json", 0, ["not read"], id="says something else"),
-        pytest.param(f"echo '{PLATE}'", 1, ["does not open"], id="the store does not open"),
-        pytest.param("exit 1", 1, ["do not run", "does not open"], id="nothing works"),
+        pytest.param("echo 'no model' >&2; exit 3", OPENS, ["no model"], id="no models"),
+        pytest.param("echo not json", OPENS, ["not read"], id="says something else"),
+        pytest.param(f"echo '{PLATE}'", DOES_NOT, ["not open: is damaged"], id="the store does not open"),
+        pytest.param(f"echo '{PLATE}'", "true", ["does not open"], id="nothing said of the store"),
+        pytest.param("exit 1", DOES_NOT, ["do not run", "does not open"], id="nothing works"),
     ],
 )
 def test_image_is_fit_only_if_it_reads_and_its_store_opens(
-    tmp_path: Path, read: str, status: int, words: list[str]
+    tmp_path: Path, read: str, status: str, words: list[str]
 ) -> None:
     expected = tmp_path / "known.txt"
     expected.write_text("9VRM202\n")
     found = faults(reader(tmp_path / "reader", read=read, status=status), tmp_path / "k.jpg", expected)
     assert len(found) == len(words)
     assert all(word in line for word, line in zip(words, found, strict=True))
+
+
+def test_no_alarm_of_a_unit_keeps_an_update_out(tmp_path: Path) -> None:
+    """The reader's own command: a configuration without which no reader starts, the plainest alarm."""
+    home, expected = tmp_path / "home", tmp_path / "known.txt"
+    expected.write_text("9VRM202\n")
+    create_ledger(home).close()
+    command = f"{sys.executable} -m firmware.cli --home {home}"
+    own = reader(tmp_path / "reader", read=f"echo '{PLATE}'", status=f'exec {command} "$@"')
+    assert subprocess.run([own, "--json", "status"], capture_output=True, check=False).returncode == 1
+    assert faults(own, tmp_path / "k.jpg", expected) == []
+    (home / "store" / "ledger.sqlite3").write_bytes(b"")
+    [fault] = faults(own, tmp_path / "k.jpg", expected)
+    assert "the store does not open" in fault
+    assert "is empty" in fault
 
 
 def test_texts_are_taken_from_lines_of_json_alone() -> None:
