@@ -38,6 +38,7 @@ FLOORS = {
     "firmware": (
         "errors",
         "screen",
+        "threads",
         "settings",
         "frames",
         "health",

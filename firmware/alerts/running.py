@@ -103,16 +103,11 @@ def alerting(  # noqa: PLR0917 - called once, where a run is wired
         before = 0
     if before:
         log.warning("alerts_of_earlier_runs", count=before, cure="the department has them: see its desk")
-    stop = threading.Event()
-    came = came or threading.Event()
-    thread = watching_lists(watch, stop, came)
     sessions = PageSessions(ledger, lambda: unit_of(folder))
     api = PageApi(ledger, board, sessions, now_us)
-    try:
-        with serving_page(listen, port, folder, api, sessions, feed, log):
-            yield Alerts(watch=watch, board=board, held=held)
-    finally:
-        stop.set()
-        came.set()
-        thread.join(timeout=30)
-        held.close()
+    with (
+        contextlib.closing(held),
+        watching_lists(watch, came or threading.Event()),
+        serving_page(listen, port, folder, api, sessions, feed, log),
+    ):
+        yield Alerts(watch=watch, board=board, held=held)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 import structlog
 
 from firmware.alerts.board import OpenAlert
+from firmware.threads import working
 from hw.errors import HardwareError
 from hw.lamps import Lamp, Lamps
 
@@ -108,20 +109,15 @@ class Sounder:
 @contextlib.contextmanager
 def sounding(sounder: Sounder) -> Iterator[None]:
     """A thread that keeps the pattern, for as long as the block lasts; then all is quiet."""
-    stop = threading.Event()
 
-    def run() -> None:
+    def work(stop: threading.Event) -> None:
         while not stop.is_set():
             wait_s = sounder.look()
             sounder.woken.wait(wait_s)
             sounder.woken.clear()
 
-    thread = threading.Thread(target=run, name="sounder", daemon=True)
-    thread.start()
     try:
-        yield
+        with working("sounder", work, wakes=sounder.woken):
+            yield
     finally:
-        stop.set()
-        sounder.woken.set()
-        thread.join(5)
         sounder.quiet()

@@ -5,6 +5,7 @@ A list that fails or expires never stops a read. Events name lists and counts, n
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from firmware.alerts.board import AlertBoard
 from firmware.alerts.cleared import ClearedPlates
 from firmware.alerts.matching import ListMatch, match
 from firmware.frames.pipeline import EndedPass
+from firmware.threads import working
 from storage.alert_terms import AlertTerms
 from storage.errors import StorageError
 from storage.read_records import Read
@@ -176,15 +178,13 @@ class HotListWatch:
             self._log.warning(event, **facts)
 
 
-def watching_lists(watch: HotListWatch, stop: threading.Event, came: threading.Event) -> threading.Thread:
-    """A thread that refreshes the lists until `stop`, at once where `came` is set."""
+def watching_lists(watch: HotListWatch, came: threading.Event) -> contextlib.AbstractContextManager[None]:
+    """A thread that refreshes the lists for as long as the block lasts, at once where `came` is set."""
 
-    def run() -> None:
+    def work(stop: threading.Event) -> None:
         while not stop.is_set():
             watch.refresh()
             came.wait(EVERY_S)
             came.clear()
 
-    thread = threading.Thread(target=run, name="hot-lists", daemon=True)
-    thread.start()
-    return thread
+    return working("hot-lists", work, wakes=came, join_s=30)

@@ -8,20 +8,20 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import threading
-from collections.abc import Iterator
 
 import structlog
 
+from firmware.threads import working
 from hw.errors import HardwareError
 from storage.errors import StorageError
 from storage.ledger import Ledger
 
 TEND_EVERY_S = 600.0  # custody itself writes its slot at most hourly
-JOIN_S = 10.0
 
 
-@contextlib.contextmanager
-def purging(ledger: Ledger, log: structlog.typing.FilteringBoundLogger) -> Iterator[None]:
+def purging(
+    ledger: Ledger, log: structlog.typing.FilteringBoundLogger
+) -> contextlib.AbstractContextManager[None]:
     """Purges what is due and anchors the log, now and hourly, also where nothing is read meanwhile."""
 
     def work(stop: threading.Event) -> None:
@@ -37,11 +37,4 @@ def purging(ledger: Ledger, log: structlog.typing.FilteringBoundLogger) -> Itera
                     log.info("purged", receipt=receipt.sequence)
             stop.wait(TEND_EVERY_S)
 
-    stop = threading.Event()
-    thread = threading.Thread(target=work, args=(stop,), name="purge", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join(JOIN_S)
+    return working("purge", work, join_s=10)

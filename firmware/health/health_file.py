@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from firmware.health.report import Alarm, HealthReport
+from firmware.threads import working
 from storage import files
 
 EVERY_S = 5.0
@@ -86,7 +87,6 @@ def reporting(
     keep: called hourly and at the end, for what outlives the process. on_trouble: called with the kind of an
     error as reports begin to fail; they are tried on, and nothing else ends by it.
     """
-    stop = threading.Event()
     failing: str | None = None
 
     def write() -> None:
@@ -100,7 +100,7 @@ def reporting(
             on_trouble(kind)
         failing = kind
 
-    def work() -> None:
+    def work(stop: threading.Event) -> None:
         beats = 0
         while not stop.wait(EVERY_S):
             beats += 1
@@ -110,13 +110,10 @@ def reporting(
                     keep()
 
     write()
-    thread = threading.Thread(target=work, name="health", daemon=True)
-    thread.start()
     try:
-        yield
+        with working("health", work):
+            yield
     finally:
-        stop.set()
-        thread.join(timeout=5)
         with suppress(OSError):
             keep()
         with suppress(OSError):

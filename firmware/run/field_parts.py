@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from firmware.settings.config import Config, PartsSettings
+from firmware.threads import working
 from hw.chrony import ChronyDaemon
 from hw.clock import SystemClock
 from hw.clock_discipline import DisciplinedClock
@@ -97,18 +98,8 @@ def field_parts(config: Config, *, on_order: Callable[[PowerOrder], None]) -> It
         parts = FieldParts(
             clock=clock, position=position, power=power, ignition=ignition, lamps=lamps, troubles=Troubles()
         )
-        stop = threading.Event()
-        thread = threading.Thread(target=_keep, args=(parts, on_order, stop), name="parts", daemon=True)
-        thread.start()
-        stack.callback(thread.join, 5)
-        stack.callback(stop.set)
-        yield parts
-
-
-def _keep(parts: FieldParts, on_order: Callable[[PowerOrder], None], stop: threading.Event) -> None:
-    keeper = _Keeper(parts, on_order)
-    while not stop.wait(REFRESH_S):
-        keeper.look(time.monotonic())
+        with working("parts", _Keeper(parts, on_order).keep):
+            yield parts
 
 
 class _Keeper:
@@ -122,8 +113,13 @@ class _Keeper:
         self._order = PowerOrder.RUN
         self._sought_s = self._missed_s = time.monotonic()  # when late sources of time were looked for
 
+    def keep(self, stop: threading.Event) -> None:
+        """Look once a second until `stop`."""
+        while not stop.wait(REFRESH_S):
+            self.look(time.monotonic())
+
     def look(self, now_s: float) -> None:
-        """Once a second."""
+        """One look at each part."""
         found: list[str] = []
         for name, work in (("clock", self._clock), ("supply", self._supply), ("lamps", self._lamps)):
             try:
