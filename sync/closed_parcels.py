@@ -42,8 +42,7 @@ class ClosedHeader(Message):
     leaves: tuple[bytes, ...] = field(repr=False)
     items: tuple[ParcelElement, ...]
 
-    def check(self) -> None:
-        self.check_version()
+    def check_fields(self) -> None:
         if len(self.closed) != 32:
             raise RecordError("has 32 bytes", where="closed.closed")
         if not 1 <= len(self.leaves) <= MAX_CLOSED_LEAVES or any(
@@ -74,8 +73,7 @@ class ClosedHeld(Message):
     bad: tuple[Bad, ...]
     at_us: int
 
-    def check(self) -> None:
-        self.check_version()
+    def check_fields(self) -> None:
         if len(self.closed) != 32 or len(self.digest) != 32:
             raise RecordError("has 32 bytes", where="closed-held")
         if not 0 <= self.first <= self.last < 1 << 63:

@@ -54,8 +54,7 @@ class Destroyed(messages.Message):
     ranges: tuple[tuple[int, int], ...]
     holds: tuple[int, ...]
 
-    def check(self) -> None:
-        self.check_version()
+    def check_fields(self) -> None:
         if len(self.log_id) != 32 or len(self.unit_id) > 64 or len(self.checkpoint) > messages.MAX_NOTE:
             raise RecordError("malformed", where="destroyed")
         if not _GRANT.fullmatch(self.grant_id) or len(self.holds) > MAX_HOLDS:
@@ -79,9 +78,6 @@ class DestroyedHeld(messages.Message):
     KIND: ClassVar[str] = "destroyed-held"
     log_id: bytes
     digest: bytes
-
-    def check(self) -> None:
-        self.check_version()
 
 
 def ranges_of(numbers: Iterable[int]) -> tuple[tuple[int, int], ...]:

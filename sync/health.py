@@ -78,8 +78,7 @@ class HealthMessage(Message):
     since_sync_s: float | None
     alarms: tuple[str, ...]
 
-    def check(self) -> None:
-        self.check_version()
+    def check_fields(self) -> None:
         _need(len(self.log_id) == 32, "has 32 bytes", "health.log_id")
         _need(bool(_VERSION.fullmatch(self.software)), "is not a version", "health.software")
         _need(self.clock_state in CLOCK_STATES, "is not a clock state", "health.clock_state")
@@ -100,6 +99,3 @@ class HealthHeld(Message):
     KIND: ClassVar[str] = "health-held"
     log_id: bytes
     at_us: int
-
-    def check(self) -> None:
-        self.check_version()

@@ -74,8 +74,13 @@ class Message:
 
     version: int = VERSION
 
-    def check_version(self) -> None:
+    def check(self) -> None:
+        """Raises RecordError for another version, and for a field out of its range."""
         _check(self.version == VERSION, f"version {self.version} is unknown, {VERSION} is known", self.KIND)
+        self.check_fields()
+
+    def check_fields(self) -> None:
+        """What a kind demands of its own fields."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,8 +98,7 @@ class Hello(Message):
     held: int
     software: str
 
-    def check(self) -> None:
-        self.check_version()
+    def check_fields(self) -> None:
         _check(len(self.log_id) == 32, "has 32 bytes", "hello.log_id")
         _check(len(self.nonce) == NONCE_BYTES, f"has {NONCE_BYTES} bytes", "hello.nonce")
         _check(len(self.checkpoint) <= MAX_NOTE, "is too long", "hello.checkpoint")
@@ -125,8 +129,7 @@ class State(Message):
     documents: tuple[DocumentRef, ...]
     certificate_days: int
 
-    def check(self) -> None:
-        self.check_version()
+    def check_fields(self) -> None:
         _check(0 <= self.complete_to <= self.size, "out of range", "state.complete_to")
 
 
@@ -142,8 +145,7 @@ class LeafBatch(Message):
     checkpoint: str
     proof: tuple[bytes, ...]
 
-    def check(self) -> None:
-        self.check_version()
+    def check_fields(self) -> None:
         _check(1 <= len(self.leaves) <= MAX_LEAVES, f"1 to {MAX_LEAVES} leaves", "leaves.leaves")
         _check(max(map(len, self.leaves)) <= MAX_LEAF_BYTES, "a leaf is too long", "leaves.leaves")
         _check(0 <= self.first < 1 << 62, "out of range", "leaves.first")
@@ -159,9 +161,6 @@ class LeavesHeld(Message):
     log_id: bytes
     size: int
     cosigned: str | None
-
-    def check(self) -> None:
-        self.check_version()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,8 +200,7 @@ class ParcelHeader(Message):
     items: tuple[ParcelElement, ...]
     leaf: bytes | None = field(default=None, repr=False)
 
-    def check(self) -> None:
-        self.check_version()
+    def check_fields(self) -> None:
         _check(len(self.keys) <= MAX_KEYS, f"at most {MAX_KEYS} keys", "parcel.keys")
         _check(len(self.items) <= MAX_ITEMS, f"at most {MAX_ITEMS} items", "parcel.items")
         total = sum(item.length for item in self.items)
@@ -242,9 +240,6 @@ class ParcelHeld(Message):
     complete_to: int
     bad: tuple[Bad, ...]
 
-    def check(self) -> None:
-        self.check_version()
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceiptWanted(Message):
@@ -254,8 +249,7 @@ class ReceiptWanted(Message):
     log_id: bytes
     first: int
 
-    def check(self) -> None:
-        self.check_version()
+    def check_fields(self) -> None:
         _check(0 <= self.first < 1 << 62, "out of range", "receipt-wanted.first")
 
 
@@ -277,8 +271,7 @@ class Receipt(Message):
     at_us: int
     note: str
 
-    def check(self) -> None:
-        self.check_version()
+    def check_fields(self) -> None:
         before = -1
         for first, last in self.ranges:
             _check(before < first <= last < self.size, "ranges must rise within the log", "receipt.ranges")
@@ -295,8 +288,7 @@ class DocumentWanted(Message):
     document_version: int
     offset: int
 
-    def check(self) -> None:
-        self.check_version()
+    def check_fields(self) -> None:
         _check(
             0 <= self.offset <= MAX_DOCUMENT_BYTES and len(self.name) <= 64, "malformed", "document-wanted"
         )
@@ -315,8 +307,7 @@ class DocumentPart(Message):
     offset: int
     data: bytes = field(repr=False)
 
-    def check(self) -> None:
-        self.check_version()
+    def check_fields(self) -> None:
         _check(0 <= self.offset <= self.total <= MAX_DOCUMENT_BYTES, "out of range", "document-part")
         _check(len(self.data) <= MAX_PART_BYTES, "is too long", "document-part.data")
 
@@ -330,8 +321,7 @@ class EnrollRequest(Message):
     vouch: bytes
     software: str
 
-    def check(self) -> None:
-        self.check_version()
+    def check_fields(self) -> None:
         _check(len(self.secret) == 16 and len(self.software) <= 64, "malformed", "enroll")
 
 
@@ -358,8 +348,7 @@ class EnrollAnswer(Message):
     documents: tuple[SignedDocument, ...]
     at_us: int
 
-    def check(self) -> None:
-        self.check_version()
+    def check_fields(self) -> None:
         _check(len(self.documents) <= 16, "at most 16", "enrolled.documents")
         _check(len(self.unit_id) == 32 and 1 <= len(self.name) <= 64, "malformed", "enrolled")
 
@@ -371,9 +360,6 @@ class NewLog(Message):
     KIND: ClassVar[str] = "new-log"
     vouch: bytes
 
-    def check(self) -> None:
-        self.check_version()
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Renewed(Message):
@@ -383,9 +369,6 @@ class Renewed(Message):
     unit_id: str
     certificate: bytes
     authority: bytes  # the CA's certificate as it is now (DER); its key never changes without a new root
-
-    def check(self) -> None:
-        self.check_version()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -397,8 +380,7 @@ class Refusal(Message):
     what: str
     held: int | None = None
 
-    def check(self) -> None:
-        self.check_version()
+    def check_fields(self) -> None:
         _check(self.code in REFUSALS, "is not a known refusal", "refusal.code")
 
 

@@ -28,8 +28,7 @@ class PieceHeader(Message):
     offset: int
     length: int
 
-    def check(self) -> None:
-        self.check_version()
+    def check_fields(self) -> None:
         good = 0 <= self.offset <= self.offset + self.length <= self.total <= MAX_ELEMENT_BYTES
         if not (good and self.total):
             raise RecordError("out of range", where="piece.offset")
@@ -48,7 +47,6 @@ class PieceHeld(Message):
     done: bool
     bad: tuple[Bad, ...]
 
-    def check(self) -> None:
-        self.check_version()
+    def check_fields(self) -> None:
         if not 0 <= self.held <= MAX_ELEMENT_BYTES:
             raise RecordError("out of range", where="piece-held.held")

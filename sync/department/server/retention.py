@@ -51,9 +51,6 @@ class DayPurgeReceipt(messages.Message):
     started_us: int
     at_us: int
 
-    def check(self) -> None:
-        self.check_version()
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Due:
