@@ -7,10 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import math
-import os
 import re
-import shutil
-import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from hw.errors import MissingDriverError, PartFailedError
+from hw.program import find, run
 
 SOCKET = Path("/run/chrony/chronyd.sock")
 COMMAND_PORT = 323
@@ -30,6 +28,7 @@ _FIELDS = 14
 _LEAPS = frozenset({"Normal", "Insert second", "Delete second"})
 _NOT_SYNCED = "Not synchronised"
 _NO_REFERENCE = "00000000"
+_CURE = "install chrony and start it (apt install chrony)"
 _REFERENCE = re.compile(r"[0-9A-F]{8}")
 
 
@@ -124,10 +123,9 @@ class ChronyDaemon:
             there = path.exists()
         except PermissionError:
             there = True  # the folder is there, and closed to this user
-        program = shutil.which("chronyc", path=search_path)
-        if not there or program is None:
-            missing = path if not there else "chronyc"
-            raise MissingDriverError(f"{missing} not found: install chrony and start it (apt install chrony)")
+        if not there:
+            raise MissingDriverError(f"{path} not found: {_CURE}")
+        program = find("chronyc", _CURE, search_path)
         self._command = (program, "-n", "-c", "-h", f"{path},127.0.0.1", "-p", str(port), "tracking")
         self._limit_s, self._monotonic = limit_s, monotonic
         self._newest: tuple[float, Tracking] | None = None
@@ -141,15 +139,7 @@ class ChronyDaemon:
         return self._newest[1]
 
     def _ask(self) -> Tracking:
-        try:
-            done = subprocess.run(  # noqa: S603 - a fixed program and fixed words, no shell
-                self._command, env={"LC_ALL": "C"}, stdin=subprocess.DEVNULL,
-                capture_output=True, encoding="ascii", errors="replace", timeout=self._limit_s, check=False,
-            )  # fmt: skip
-        except subprocess.TimeoutExpired:
-            raise PartFailedError("chronyd: no answer in time") from None
-        except OSError as error:
-            raise PartFailedError(f"chronyc: {os.strerror(error.errno or 0)}") from error
+        done = run(*self._command, limit_s=self._limit_s, env={"LC_ALL": "C"})
         if done.returncode:
             said = (done.stdout or done.stderr).strip()[:160]
             raise PartFailedError(f"chronyd: {said}: is it running, and `cmdport` at its default?")
@@ -173,5 +163,5 @@ class ScriptedDaemon:
     def tracking(self) -> Tracking:
         """See TimeDaemon.tracking; without an estimate it fails as a stopped daemon does."""
         if self.estimate is None:
-            raise PartFailedError("chronyd: no answer in time")
+            raise PartFailedError("chronyc did not end in time")
         return parse_report(report(self.estimate))

@@ -5,13 +5,12 @@ Promise: no shell, no secret in an argument list, no call that can hang for ever
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 import time
 from collections.abc import Sequence
 from typing import Protocol
 
 from hw.errors import MissingDriverError, PartFailedError
+from hw.program import find, run
 
 SERVICE = "alpr-reader"
 LIMIT_S = 60.0
@@ -98,20 +97,8 @@ class SystemdMachine:
         return lines[-1] if lines else "installed"
 
     def _call(self, program: str, *words: str, given: str = "", limit_s: float = LIMIT_S) -> str:
-        found = shutil.which(program, path=self._path)
-        if found is None:
-            raise MissingDriverError(
-                f"{program} not found on this machine: {CURES.get(program, 'is systemd running here?')}"
-            )
-        try:
-            done = subprocess.run(  # noqa: S603 - a fixed program, words as they are, no shell
-                [found, *words], input=given, capture_output=True, text=True, errors="replace",
-                timeout=limit_s, check=False,
-            )  # fmt: skip
-        except subprocess.TimeoutExpired:
-            raise PartFailedError(f"{program} did not end in {limit_s:.0f} s") from None
-        except OSError as error:
-            raise PartFailedError(f"{program}: {error.strerror}") from None
+        found = find(program, CURES.get(program, "is systemd running here?"), self._path)
+        done = run(found, *words, limit_s=limit_s, given=given)
         if done.returncode:
             last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
             secret = given.strip()

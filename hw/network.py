@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
 from dataclasses import dataclass
 from typing import Protocol
 
-from hw.errors import MissingDriverError, PartFailedError
+from hw.errors import PartFailedError
+from hw.program import find, run
 
 LIMIT_S = 10.0
 MOBILE = frozenset({"gsm", "cdma"})  # paid by the byte unless NetworkManager says no
@@ -35,12 +34,8 @@ class NmcliNetworks:
     """NetworkManager's nmcli. Raises MissingDriverError if it is missing."""
 
     def __init__(self, *, search_path: str | None = None) -> None:
-        found = shutil.which("nmcli", path=search_path)
-        if found is None:
-            raise MissingDriverError(
-                "nmcli not found: install NetworkManager, or leave sync.networks empty in the configuration"
-            )
-        self._program = found
+        cure = "install NetworkManager, or leave sync.networks empty in the configuration"
+        self._program = find("nmcli", cure, search_path)
 
     def look(self) -> NetworkState:
         """See Networks.look. Of several connections the first that nmcli names: the preferred one."""
@@ -56,13 +51,7 @@ class NmcliNetworks:
         return word == "yes" or (kind in MOBILE and word != "no")
 
     def _ask(self, *words: str) -> list[str]:
-        try:
-            done = subprocess.run(  # noqa: S603 - a fixed program, words as they are, no shell
-                [self._program, "-t", *words],
-                capture_output=True, text=True, errors="replace", timeout=LIMIT_S, check=False,
-            )  # fmt: skip
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise PartFailedError(f"nmcli did not answer ({type(error).__name__})") from None
+        done = run(self._program, "-t", *words, limit_s=LIMIT_S)
         if done.returncode:
             raise PartFailedError(f"nmcli: status {done.returncode}: is NetworkManager running?")
         return done.stdout[:65_536].splitlines()

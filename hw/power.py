@@ -56,7 +56,7 @@ class PiPower:
         search_path: str | None = None,
         pin_factory: object = None,
     ) -> None:
-        self._word = ThrottlingWord(sysfs, search_path=search_path)
+        self._word = ThrottlingWord(sysfs, search_path)
         self._alarms = [
             name.parent / "in0_lcrit_alarm"
             for name in sorted((sysfs / "class/hwmon").glob("hwmon*/name"))

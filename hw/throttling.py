@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
 import time
 from pathlib import Path
 
 from hw.errors import PartFailedError
+from hw.program import run
 
 LIMIT_S = 2.0
 FRESH_S = 5.0  # so old may be what `vcgencmd` said: a call of it costs some 15 ms
@@ -22,7 +22,7 @@ _SAID = re.compile(r"throttled=0x([0-9a-fA-F]{1,8})\s*")
 class ThrottlingWord:
     """One machine's word."""
 
-    def __init__(self, sysfs: Path, *, search_path: str | None = None) -> None:
+    def __init__(self, sysfs: Path, search_path: str | None) -> None:
         self._file = next(iter(sorted(sysfs.glob("devices/platform/soc*/*:firmware/get_throttled"))), None)
         self._program = shutil.which("vcgencmd", path=search_path)
         self._held: tuple[float, int] | None = None
@@ -48,13 +48,7 @@ class ThrottlingWord:
 
     @staticmethod
     def _asked(program: str) -> int:
-        try:
-            done = subprocess.run(  # noqa: S603 - a fixed program, fixed words, no shell
-                [program, "get_throttled"],
-                capture_output=True, text=True, errors="replace", timeout=LIMIT_S, check=False,
-            )  # fmt: skip
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise PartFailedError(f"vcgencmd did not answer ({type(error).__name__})") from None
+        done = run(program, "get_throttled", limit_s=LIMIT_S)
         match = _SAID.fullmatch(done.stdout)
         if match is None:
             raise PartFailedError("vcgencmd gave no throttling word: is this user in the group video?")
