@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hw.camera import Frame
-from hw.clock import Clock
+from hw.clock import Clock, system_us
 from hw.errors import BrokenFrameError, EndOfSourceError, NoSuchSourceError, PartFailedError
 from hw.picture_file import Planes, is_picture, load_planes, natural_order
 
@@ -82,7 +82,7 @@ class DropCamera:
         if source.rotation == 180:
             planes = planes.upside_down()
         now = source.clock.now()
-        ago_us = max(0, time.time_ns() // 1000 - taken_us)
+        ago_us = max(0, system_us() - taken_us)
         yield Frame(
             luma=planes.luma,
             chroma=planes.chroma,

@@ -70,6 +70,16 @@ def kernel_bound_us(timex: Any) -> int:
     return int(timex.maxerror) + int(pending_us) + (0 if timex.esterror else SIMPLE_CLIENT_ERROR_US)
 
 
+def system_us() -> int:
+    """The system clock: microseconds UTC, whatever it knows."""
+    return time.time_ns() // 1000
+
+
+def boottime_s() -> float:
+    """CLOCK_BOOTTIME in seconds: no command can step it, and sleep counts."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
 class SystemClock:
     """The system clock, with the kernel's own word on whether something disciplines it (adjtimex)."""
 
@@ -82,7 +92,7 @@ class SystemClock:
 
     def now(self) -> UtcTime:
         """See Clock.now. Reads the kernel's error bound; changes nothing."""
-        us = time.time_ns() // 1000
+        us = system_us()
         if self._adjtimex is not None:
             timex = _Timex()
             verdict = self._adjtimex(ctypes.byref(timex))

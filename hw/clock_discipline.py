@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from hw.chrony import TimeDaemon, Tracking
-from hw.clock import UNKNOWN_ERROR_US, Clock, TimeState, UtcTime
+from hw.clock import UNKNOWN_ERROR_US, Clock, TimeState, UtcTime, boottime_s, system_us
 from hw.errors import PartFailedError
 from hw.position import Fix, FixQuality, PositionSource
 from hw.pps import Pulse, PulseSource
@@ -247,8 +247,8 @@ class DisciplinedClock:
         position: PositionSource | None = None,
         pulses: PulseSource | None = None,
         rtc: BatteryClock | None = None,
-        system_us: Callable[[], int] = lambda: time.time_ns() // 1000,
-        running_s: Callable[[], float] = lambda: time.clock_gettime(time.CLOCK_BOOTTIME),
+        system_us: Callable[[], int] = system_us,
+        running_s: Callable[[], float] = boottime_s,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._kernel = kernel

@@ -16,7 +16,6 @@ import hmac
 import json
 import os
 import re
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +28,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from storage import codec, files
 from storage.errors import StorageError
+from storage.times import now_us
 from sync.errors import NotEnrolledError
 from sync.vouch import FileUnitKey, UnitKey, Vouch, public_der, sign_vouch
 
@@ -256,7 +256,7 @@ def make_vouch(
         unit=unit.public_der(),
         log_public=log_public,
         tls_public=public_der(folder.tls_private().public_key()),
-        at_us=time.time_ns() // 1000,
+        at_us=now_us(),
         previous=previous,
         reason=reason,
     )

@@ -19,7 +19,6 @@ from firmware.console.selftest import sounder_of
 from firmware.console.service import serving
 from firmware.console.session import Console
 from firmware.console.unit import SelfTestLine
-from firmware.console.verbs import boottime_s
 from firmware.custody.give_way import is_way_asked
 from firmware.custody.opening import custody_of, hear_department, sync_folder
 from firmware.frames.frame_tap import FrameTap
@@ -28,7 +27,7 @@ from firmware.health.health_message import health_message
 from firmware.health.report import HealthWatch
 from firmware.settings.config import CameraSettings, Config
 from hw.camera import Camera, Frame
-from hw.clock import Clock
+from hw.clock import Clock, boottime_s
 from hw.clock_discipline import DisciplinedClock
 from hw.errors import CameraStalledError
 from hw.lamps import Lamps

@@ -14,16 +14,9 @@ from pathlib import Path
 
 from firmware.console.errors import LockedOutError
 from storage import files
+from storage.clock_trust import boot_id
 from storage.lockout import CJIS
 from storage.times import MINUTE_US, SECOND_US
-
-
-def boot_id() -> str:
-    """Distinguishes this start of the machine from the last one."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    except OSError:
-        return "unknown"
 
 
 class FailedLogins:

@@ -28,8 +28,9 @@ from firmware.console.login import Admission, CommandKeys
 from firmware.console.maintenance import MaintenanceLog, Recording, SessionLog
 from firmware.console.parser import FORMS, Command, completions, parse, recorded_form
 from firmware.console.unit import MaintainedUnit
-from firmware.console.verbs import Context, boottime_s, carry_out, screen_error
+from firmware.console.verbs import Context, carry_out, screen_error
 from firmware.screen import fitted
+from hw.clock import boottime_s
 from hw.errors import LineGoneError
 from hw.serial_port import SerialPort
 from storage.errors import ExplainedError, StorageError

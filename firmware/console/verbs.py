@@ -6,7 +6,6 @@ Promise: lines are text about the unit; everything from the unit or a library pa
 from __future__ import annotations
 
 import textwrap
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -248,8 +247,3 @@ VERBS: dict[str, Verb] = {
     "exit": _nothing,
     "login": _nothing,
 }
-
-
-def boottime_s() -> float:
-    """CLOCK_BOOTTIME in seconds: no command can step it, and sleep counts."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)

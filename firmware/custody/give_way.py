@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-import time
 from collections.abc import Iterator
 from pathlib import Path
+
+from hw.clock import boottime_s
 
 NAME = "reader.waits"
 LASTS_S = 15.0
@@ -23,7 +24,7 @@ def way_asked(home: Path) -> Iterator[None]:
     with contextlib.suppress(OSError):  # a full disk asks no console
         fd = os.open(mark, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(fd, "w", encoding="ascii") as file:
-            file.write(repr(_running_s()))  # unrounded: rounded up, it would be ahead
+            file.write(repr(boottime_s()))  # unrounded: rounded up, it would be ahead
     try:
         yield
     finally:
@@ -33,11 +34,7 @@ def way_asked(home: Path) -> Iterator[None]:
 def is_way_asked(home: Path) -> bool:
     """Whether a reader waits for this home now."""
     try:
-        age_s = _running_s() - float((home / NAME).read_text(encoding="ascii")[:32])
+        age_s = boottime_s() - float((home / NAME).read_text(encoding="ascii")[:32])
     except (OSError, ValueError):
         return False
     return 0 <= age_s <= LASTS_S
-
-
-def _running_s() -> float:
-    return time.clock_gettime(time.CLOCK_BOOTTIME)

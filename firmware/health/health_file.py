@@ -7,7 +7,6 @@ import json
 import os
 import stat
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import fields
@@ -16,6 +15,7 @@ from typing import Any
 
 from firmware.health.report import Alarm, HealthReport
 from firmware.threads import working
+from hw.clock import boottime_s
 from storage import files
 
 EVERY_S = 5.0
@@ -50,7 +50,7 @@ def path_of(home: Path) -> Path:
 
 def write_report(home: Path, report: HealthReport) -> None:
     """Replace the file; not synced, since a report from before a power cut is of no use."""
-    facts = report.plain() | {"written_s": time.clock_gettime(time.CLOCK_BOOTTIME)}
+    facts = report.plain() | {"written_s": boottime_s()}
     files.replace(path_of(home), json.dumps(facts).encode(), lasts=False)
 
 
@@ -66,7 +66,7 @@ def newest_report(home: Path) -> HealthReport | None:
 def _read(path: Path) -> HealthReport | None:
     try:
         held: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")[:SIZE_LIMIT])
-        age_s = time.clock_gettime(time.CLOCK_BOOTTIME) - float(held.pop("written_s"))
+        age_s = boottime_s() - float(held.pop("written_s"))
         if not 0 <= age_s <= STALE_S or set(held) != {field.name for field in fields(HealthReport)}:
             return None
         return HealthReport(**held | {"alarms": tuple(Alarm(name) for name in held["alarms"])})

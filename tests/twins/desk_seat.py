@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Callable, Iterator
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -35,9 +34,8 @@ class Seat:
 
         monkeypatch.setenv("DEPARTMENT_HOME", str(department.home.path))
         monkeypatch.setattr(desk_access, "session", session)
-        clock = SimpleNamespace(time_ns=lambda: department.clock.us * 1000)
-        monkeypatch.setattr(desk_access, "now_us", lambda: department.clock.us)
-        monkeypatch.setattr(grant, "time", clock)
+        for module in (desk_access, grant):
+            monkeypatch.setattr(module, "now_us", lambda: department.clock.us)
 
     def type(self, who: str, *words: object) -> tuple[int, str, str]:
         """(exit status, stdout, stderr); a refusal is one line that names the program."""

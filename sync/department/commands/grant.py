@@ -10,7 +10,6 @@ import contextlib
 import json
 import re
 import secrets
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
@@ -38,7 +37,7 @@ from storage.grant_format import (
     latest_us,
 )
 from storage.ssh_signature import SshPublicKey
-from storage.times import HOUR_US, utc_text
+from storage.times import HOUR_US, now_us, utc_text
 from sync.command_frame import collected, noun
 from sync.department.commands import desk_access
 from sync.department.commands.out_files import new_file
@@ -220,7 +219,7 @@ def _form(order: GrantOrder, to_us: int) -> calls.GrantForm:
 
 def _sign(home: DepartmentHome, order: GrantOrder, key: Ed25519PrivateKey, *, lent: bytes | None) -> Bundle:
     """Sign here: a designee under the delegation `lent`, or the command key where there is no desk yet."""
-    role, now_us = GrantRole(order.role), time.time_ns() // 1000
+    role, at_us = GrantRole(order.role), now_us()
     offered = WITHOUT_RESET if lent is None else REPAIR_COMMANDS
     usual = (DEFAULT_LIFE_US[role] if lent is None else DESIGNEE_LIMIT_US) // HOUR_US
     with _office(home) as office:
@@ -236,9 +235,9 @@ def _sign(home: DepartmentHome, order: GrantOrder, key: Ed25519PrivateKey, *, le
         work_order=order.work_order,
         units=units,
         commands=tuple(sorted(set(order.commands or offered))),
-        issued_us=now_us,
-        from_us=now_us,
-        to_us=latest_us(role, now_us, _hours(order.length) if order.length else usual, _last_us(home, order)),
+        issued_us=at_us,
+        from_us=at_us,
+        to_us=latest_us(role, at_us, _hours(order.length) if order.length else usual, _last_us(home, order)),
         destroy_up_to=order.destroy_up_to,
         destroy_holds=order.destroy_holds,
     )
@@ -284,7 +283,7 @@ def delegate(terminal: desk_access.Terminal, *, designee: str, days: int, key_ou
             signed, key = lent.delegation, lent.key
         else:
             with _office(DepartmentHome.open(terminal.common.home)) as office:
-                _, signed, key = office.lend(designee, days, time.time_ns() // 1000)
+                _, signed, key = office.lend(designee, days, now_us())
         key_file.fill(key)
         file.fill(signed)
     if terminal.common.json:
@@ -311,7 +310,7 @@ def revoke(terminal: desk_access.Terminal, *, names: tuple[str, ...], why: str) 
         count = revoked.names
     else:
         with _office(DepartmentHome.open(terminal.common.home)) as office:
-            count = office.revoke(list(names), time.time_ns() // 1000)
+            count = office.revoke(list(names), now_us())
     print(f"{count} names are on the revocation list; units get it with their next sync")
     return DONE
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import asdict
 from typing import Any
 
-from storage.times import DAY_US, margin_text, utc_text
+from storage.times import DAY_US, margin_text, now_us, utc_text
 from sync.command_frame import Common, verb
 from sync.department.ground.home import DepartmentHome
 from sync.department.store.database import open_store
@@ -28,24 +27,24 @@ def health(common: Common) -> int:
             found = states(connection)
     finally:
         store.close()
-    now_us = time.time_ns() // 1000
+    at_us = now_us()
     for state in found:
-        print(json.dumps(_facts(state, now_us)) if common.json else "\n".join(_lines(state, now_us)))
+        print(json.dumps(_facts(state, at_us)) if common.json else "\n".join(_lines(state, at_us)))
     if not found and not common.json:
         print("no unit is enrolled")
-    wrong = any(_silent(state, now_us) or _alarms(state) for state in found)
+    wrong = any(_silent(state, at_us) or _alarms(state) for state in found)
     return FOUND_WRONG if wrong else DONE
 
 
-def _silent(state: UnitState, now_us: int) -> bool:
-    return now_us - (state.seen_us or state.enrolled_us) >= SILENT_DAYS * DAY_US
+def _silent(state: UnitState, at_us: int) -> bool:
+    return at_us - (state.seen_us or state.enrolled_us) >= SILENT_DAYS * DAY_US
 
 
 def _alarms(state: UnitState) -> tuple[str, ...]:
     return () if state.report is None else state.report.alarms
 
 
-def _facts(state: UnitState, now_us: int) -> dict[str, Any]:
+def _facts(state: UnitState, at_us: int) -> dict[str, Any]:
     report = None
     if state.report is not None:
         report = {
@@ -53,12 +52,12 @@ def _facts(state: UnitState, now_us: int) -> dict[str, Any]:
         }
     return {
         "unit": state.unit_id, "name": state.name, "seen_us": state.seen_us,
-        "received_us": state.received_us, "silent": _silent(state, now_us), "report": report,
+        "received_us": state.received_us, "silent": _silent(state, at_us), "report": report,
     }  # fmt: skip
 
 
-def _lines(state: UnitState, now_us: int) -> list[str]:
-    seen = "SILENT since" if _silent(state, now_us) else "seen"
+def _lines(state: UnitState, at_us: int) -> list[str]:
+    seen = "SILENT since" if _silent(state, at_us) else "seen"
     head = f"{state.name}  {seen} {_moment(state.seen_us)}"
     report = state.report
     if report is None:

@@ -18,12 +18,12 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from storage import files
+from storage.clock_trust import boot_id, boottime_us
 from storage.codec import from_bytes, to_bytes
 from storage.errors import StorageError
 from storage.times import DAY_US, HOUR_US, MINUTE_US, SECOND_US, now_us
@@ -34,20 +34,6 @@ MAX_BEHIND_US = 10 * MINUTE_US  # a correction by NTP is believed; more is a clo
 AGREE_US = 10 * MINUTE_US  # how far two sources may differ and still say the same
 SAVE_EVERY_US = 10 * MINUTE_US
 FILE = "time.cbor"
-BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-
-
-def running_us() -> int:
-    """Microseconds that this machine has been up, suspended or not."""
-    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1000
-
-
-def boot_id() -> str:
-    """Names the current boot; `running_us` of another boot says nothing about this one."""
-    try:
-        return BOOT_ID.read_text(encoding="ascii").strip()
-    except OSError:
-        return ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +41,7 @@ class Clocks:
     """What is read: the wall clock and the running time, microseconds, and the name of this boot."""
 
     wall: Callable[[], int] = now_us
-    running: Callable[[], int] = running_us
+    running: Callable[[], int] = boottime_us
     boot: Callable[[], str] = boot_id
 
     @classmethod
