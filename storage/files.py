@@ -71,15 +71,20 @@ def write_new(path: Path, data: bytes, *, lasts: bool = True) -> None:
     """Write a file under a name not used before, its content synced if it `lasts`; the caller syncs the
     directory.
     """
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE)
-    try:
-        view = memoryview(data)
-        while view:
-            view = view[os.write(descriptor, view) :]
+    with contextlib.ExitStack() as opened:
+        descriptor = _create(path, data, opened)
         if lasts:
             sync_file(descriptor)
-    finally:
-        os.close(descriptor)
+
+
+def _create(path: Path, data: bytes, opened: contextlib.ExitStack) -> int:
+    """Write a new file, which stays open as long as `opened`; its descriptor."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE)
+    opened.callback(os.close, descriptor)
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+    return descriptor
 
 
 def write_together(files: Sequence[tuple[Path, bytes]], folder: Path, pool: Executor) -> None:
@@ -87,13 +92,8 @@ def write_together(files: Sequence[tuple[Path, bytes]], folder: Path, pool: Exec
 
     Their syncs wait side by side: a journalling file system makes one commit of them.
     """
-    descriptors: list[int] = []
-    try:
-        for path, data in files:
-            descriptors.append(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE))
-            view = memoryview(data)
-            while view:
-                view = view[os.write(descriptors[-1], view) :]
+    with contextlib.ExitStack() as opened:
+        descriptors = [_create(path, data, opened) for path, data in files]
         waiting = [pool.submit(sync_file, descriptor) for descriptor in descriptors]
         try:
             sync_dir(folder)
@@ -101,9 +101,6 @@ def write_together(files: Sequence[tuple[Path, bytes]], folder: Path, pool: Exec
             wait(waiting)
         for one in waiting:
             one.result()
-    finally:
-        for descriptor in descriptors:
-            os.close(descriptor)
 
 
 def replace_together(files: Sequence[tuple[Path, bytes]], folder: Path, pool: Executor) -> None:
@@ -126,21 +123,16 @@ def write_at_once(files: Sequence[tuple[Path, bytes]], folder: Path, pool: Execu
     if not _SYNCFS:
         write_together(files, folder, pool)
         return
-    descriptors: list[int] = []
-    try:
+    with contextlib.ExitStack() as opened:
+        descriptors = []
         for path, data in files:
-            descriptors.append(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE))
-            view = memoryview(data)
-            while view:
-                view = view[os.write(descriptors[-1], view) :]
+            descriptors.append(_create(path, data, opened))
             write_out(descriptors[-1], wait=False)
         for descriptor in descriptors:
             write_out(descriptor, wait=True)
-        descriptors.append(os.open(folder, os.O_RDONLY | os.O_DIRECTORY))
-        sync_system(descriptors[-1])
-    finally:
-        for descriptor in descriptors:
-            os.close(descriptor)
+        whole = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        opened.callback(os.close, whole)
+        sync_system(whole)
 
 
 def write_out(descriptor: int, *, wait: bool) -> None:
