@@ -38,6 +38,11 @@ def moment(us: int) -> datetime | None:
         return None
 
 
+def us_of(at: datetime) -> int:
+    """Microseconds UTC of an aware datetime, exact."""
+    return (at - _EPOCH) // _ONE
+
+
 def utc_text(us: int, *, to: str = "millisecond") -> str:
     """A time for people, cut off (not rounded) at day, minute, second or millisecond.
 
@@ -53,13 +58,12 @@ def utc_text(us: int, *, to: str = "millisecond") -> str:
 
 
 def iso_text(us: int, *, to: str = "microsecond") -> str:
-    """A time for programs, ISO 8601 ending in Z: "2026-11-26T17:30:05.123456Z", or `to="second"`."""
+    """A time for programs, ISO 8601 ending in Z: "2026-11-26T17:30:05.123456Z", or `to` second or minute."""
     at = moment(us)
     if at is None:
         return str(us)
-    if to == "second":
-        at = at.replace(microsecond=0)
-    return at.isoformat().replace("+00:00", "Z")
+    precision = {"second": "seconds", "minute": "minutes"}.get(to, "auto")
+    return at.isoformat(timespec=precision).replace("+00:00", "Z")
 
 
 def margin_text(us: int) -> str:
@@ -93,4 +97,4 @@ def parse_utc(text: str, *, where: str = "time", assume_utc: bool = False) -> in
         if not (zoned or assume_utc or len(trimmed) == len("2026-11-24")):
             raise RecordError("has no time zone", where=where, cure="end it in Z for UTC")
         at = at.replace(tzinfo=UTC)
-    return (at - _EPOCH) // _ONE
+    return us_of(at)

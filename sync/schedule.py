@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
-from storage.times import MINUTE_US, SECOND_US
+from storage.times import DAY_US, MINUTE_US, SECOND_US
 from sync.errors import InvalidInputError
 
 DAY_MINUTES = 1440
@@ -129,11 +128,11 @@ def _closed(schedule: Schedule, conditions: Conditions, past: Past, now_us: int)
     if conditions.metered and past.metered_bytes_today >= schedule.metered_bytes_per_day:
         return Wait(soon, "the day's quota of the metered network is used")
     if schedule.windows:
-        moment = datetime.fromtimestamp(now_us / 1e6, UTC)
-        minute = moment.hour * 60 + moment.minute
+        minute = now_us % DAY_US // MINUTE_US
         left = min(window.minutes_until(minute) for window in schedule.windows)
         if left:
-            return Wait(now_us + left * MINUTE_US - moment.second * SECOND_US, "outside the windows")
+            begun_s = now_us % MINUTE_US // SECOND_US
+            return Wait(now_us + left * MINUTE_US - begun_s * SECOND_US, "outside the windows")
     return None
 
 

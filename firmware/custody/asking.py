@@ -9,7 +9,6 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
@@ -20,14 +19,15 @@ from cryptography.hazmat.primitives.serialization import load_ssh_private_key
 from firmware.custody.opening import Operation, door_of, open_ledger
 from firmware.errors import UsageError
 from storage import access, codec, socket_door, ssh_signature
-from storage.errors import HomeLockedError
+from storage.errors import HomeLockedError, RecordError
 from storage.home import Home
 from storage.ledger import Ledger
+from storage.times import DAY_US, HOUR_US, MINUTE_US, now_us, parse_utc
 
 T = TypeVar("T")
 Ask: TypeAlias = Callable[[str, dict[str, Any]], dict[str, Any]]
 _AGO = re.compile(r"(\d+)\s*([mhdw])")
-_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_UNITS = {"m": MINUTE_US, "h": HOUR_US, "d": DAY_US, "w": 7 * DAY_US}
 FOR_EVER_US = (1 << 62) - 1
 
 PATIENCE_S = 30.0  # a look-up over a full card takes seconds; ten at once wait for each other
@@ -127,13 +127,9 @@ def time_us(text: str) -> int:
     """
     ago = _AGO.fullmatch(text.strip())
     try:
-        if ago:
-            when = datetime.now(UTC) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
-        else:
-            when = datetime.fromisoformat(text.strip())
-            when = when.replace(tzinfo=UTC) if when.tzinfo is None else when
-        return max(0, int(when.timestamp() * 1_000_000))
-    except (ValueError, OverflowError):
+        at_us = now_us() - int(ago[1]) * _UNITS[ago[2]] if ago else parse_utc(text, assume_utc=True)
+        return max(0, at_us)
+    except (ValueError, RecordError):
         raise ValueError(
             f"{text!r} is not a time: 2026-11-24, 2026-11-24T03:15, or an age as 12h or 3d"
         ) from None

@@ -20,7 +20,7 @@ from storage.counts import counted
 from storage.errors import RecordError, StorageError
 from storage.plate_states import US
 from storage.plate_text import normal_plate
-from storage.times import DAY_US
+from storage.times import DAY_US, us_of
 from sync.hot_lists.entry import CLASSES, PLATE, ListEntry
 from sync.hot_lists.layout import MAX_LINE, Layout, Span
 
@@ -328,4 +328,4 @@ def _day(text: str, layout: Layout, name: str) -> int | None:
         day = datetime.strptime(text, layout.date).replace(tzinfo=UTC)
     except ValueError:
         raise RecordError(f"is not a date of the form {layout.date}", where=name) from None
-    return max(0, int(day.timestamp()) * 1_000_000)
+    return max(0, us_of(day))

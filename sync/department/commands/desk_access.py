@@ -19,7 +19,6 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,7 @@ import click
 from storage import files
 from storage.checkpoint import NoteKey
 from storage.errors import CheckpointError, LedgerError, RecordError
-from storage.times import DAY_US, MINUTE_US, margin_text, now_us, parse_utc
+from storage.times import DAY_US, MINUTE_US, iso_text, margin_text, now_us, parse_utc
 from sync.command_frame import Common, Decorator, Noun, Verb, collected
 from sync.department.commands import client
 from sync.department.desk.context import DeskContext
@@ -285,7 +284,7 @@ def _cell(name: str, value: Any) -> str:
     if name.endswith("_error_us") and isinstance(value, int):
         return f"±{margin_text(value).replace(' ', '')}"  # a cell has no blank
     if name.endswith("_us") and isinstance(value, int):
-        return f"{datetime.fromtimestamp(value / 1e6, UTC):%Y-%m-%dT%H:%MZ}" if value > 0 else "-"
+        return iso_text(value, to="minute") if value > 0 else "-"
     if isinstance(value, float):
         return f"{value:.3f}"
     if isinstance(value, list):

@@ -7,14 +7,13 @@ No I/O beyond the machine's time zone data.
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from datetime import datetime, timedelta, timezone, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from storage.errors import RecordError
-from storage.times import moment, utc_text
+from storage.times import moment, us_of, utc_text
 
 MAX_OFFSET_MIN = 14 * 60
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIXED = re.compile(r"UTC([+-])(\d{2}):(\d{2})")
 
 
@@ -57,9 +56,7 @@ def clock_text(at_us: int, zone: tzinfo, form: str) -> str:
 def typed_us(typed: datetime, zone: tzinfo, *, later: bool) -> int:
     """A time that a person typed by the department's clocks: UTC microseconds. `later`: which moment it is
     where the clocks showed it twice. Raises RecordError for one that no clock showed."""
-    first, second = (
-        (typed.replace(tzinfo=zone, fold=fold) - _EPOCH) // timedelta(microseconds=1) for fold in (0, 1)
-    )
+    first, second = (us_of(typed.replace(tzinfo=zone, fold=fold)) for fold in (0, 1))
     if first > second:
         near = " or ".join(f"{local(one, zone):%Y-%m-%d %H:%M}" for one in (second, first))
         raise RecordError(f"no clock showed that time, they went forward: type {near}", where="time")
@@ -79,5 +76,4 @@ def both_text(at_us: int, zone: tzinfo) -> str:
 
 def end_of_day_us(day: datetime, zone: tzinfo) -> int:
     """When a day, given without a zone, ends on the department's clocks: UTC microseconds."""
-    midnight = (day + timedelta(days=1)).replace(tzinfo=zone)
-    return (midnight - _EPOCH) // timedelta(microseconds=1)
+    return us_of((day + timedelta(days=1)).replace(tzinfo=zone))

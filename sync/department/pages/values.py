@@ -10,12 +10,13 @@ import hashlib
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import datetime, tzinfo
 from typing import Any
 
 from starlette.datastructures import UploadFile
 
 from storage.errors import RecordError
+from storage.times import us_of
 from sync.department.ground.local_time import local, typed_us
 from sync.department.policy.refusals import FormError
 
@@ -25,7 +26,6 @@ PERIODS = frozenset({"until"})  # fields of when a time asked about is over
 ENDS = PERIODS | {"ends", "to"}  # fields of when anything is
 MAX_FIELDS = 400
 CLAUSE = "463.5"
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ class Values(Mapping[str, str]):
                 f"{name}: is not a time, such as 2026-11-26T14:05", code=name, clause=CLAUSE
             ) from None
         if given.tzinfo is not None:
-            return (given - _EPOCH) // timedelta(microseconds=1)
+            return us_of(given)
         kind = name.rpartition(".")[2].partition("_")[0]
         try:
             first, second = (typed_us(given, zone, later=later) for later in (False, kind in ENDS))

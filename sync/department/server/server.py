@@ -13,11 +13,11 @@ import ipaddress
 import signal
 import ssl
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import structlog
 
+from storage.times import MINUTE_US
 from sync.department.content.key_remote import service_of
 from sync.department.ground.bell import Bell
 from sync.department.ground.department_time import Clocks, DepartmentTime
@@ -139,10 +139,10 @@ async def _retain(
             await asyncio.to_thread(daily)
         except Exception as error:  # noqa: BLE001 - as above
             log_events.error("daily_failed", kind=type(error).__name__)  # noqa: TRY400
-        moment = datetime.fromtimestamp(department.time() / 1e6, UTC)
-        wait = (department.home.settings.purge_hour - moment.hour) % 24 * 3600 - moment.minute * 60
+        minute = department.time() // MINUTE_US
+        left = (department.home.settings.purge_hour * 60 - minute) % (24 * 60) or 24 * 60
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), wait if wait > 0 else wait + 86_400)
+            await asyncio.wait_for(stop.wait(), left * 60)
 
 
 async def _each_hour(hourly: Callable[[], None], stop: asyncio.Event) -> None:
