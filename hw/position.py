@@ -1,4 +1,4 @@
-"""Where the unit is: fixes out of NMEA sentences (their line: `receiver.py`), and a surveyed place as twin.
+"""Where the unit is: fixes out of NMEA sentences (their line: `nmea_receiver.py`); a surveyed place as twin.
 
 Promise: bytes that are not a whole, checksummed sentence change nothing, and an old fix does not count.
 """

@@ -18,7 +18,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from storage import codec, cover, holds, misreads, tlog_proof
+from storage import codec, cover_sheet, holds, misreads, tlog_proof
 from storage.audit_records import Decision, Export, Hold, Release, UnitAccess, UnitAccessEnded
 from storage.errors import KeyLostError, LedgerError
 from storage.leaf import ENTRY, IMAGES, Leaf
@@ -99,7 +99,7 @@ def plain_view(kind: str, name: str, content: bytes) -> bytes:
     if name in IMAGES:
         return content
     cls: type[object] = {"text": ReadText, "place": ReadPlace}.get(name, RECORDS[kind])
-    return cover.as_json(codec.from_bytes(cls, content))
+    return cover_sheet.as_json(codec.from_bytes(cls, content))
 
 
 def build(store: UnitStore, order: ExportOrder) -> dict[str, bytes]:
@@ -124,7 +124,7 @@ def build(store: UnitStore, order: ExportOrder) -> dict[str, bytes]:
         files["checkpoint"] = checkpoint.encode()
         files |= _anchor(store, size)
         facts = misreads.of(store).facts() | dict(order.facts)
-        story = cover.Story(
+        story = cover_sheet.Story(
             unit=store.log.key_of_notes.name,
             number=order.number,
             sentence=SENTENCE,
@@ -135,8 +135,8 @@ def build(store: UnitStore, order: ExportOrder) -> dict[str, bytes]:
             records={n: shown[n] for n in order.records},
             accesses=[_access_line(store, n) for n in accesses],
         )
-        files["cover.txt"] = cover.as_text(story).encode()
-        files["cover.html"] = cover.as_html(story).encode()
+        files["cover.txt"] = cover_sheet.as_text(story).encode()
+        files["cover.html"] = cover_sheet.as_html(story).encode()
         head = UnitPackageHead(
             format=FORMAT,
             log_id=store.log_id,

@@ -25,8 +25,8 @@ from sync.errors import BatchRefusedError, LinkError, NotEnrolledError, RefusedB
 from sync.health import HealthMessage
 from sync.ledger_outbox import LedgerOutbox
 from sync.membership import Member, SyncFolder
+from sync.rollover import registration
 from sync.schedule import Conditions, Go, Past, Schedule
-from sync.succession import registration
 from sync.transport import HttpsLink
 from sync.uplink import Conversation, ParcelSize, SyncProgress
 

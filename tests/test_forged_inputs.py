@@ -20,7 +20,7 @@ GROUPS = {
         ("storage/verify*.py", "storage/findings.py", "storage/opening.py"),
         ("tests/attacks/*.py", "tests/storage/*.py", "tests/faults/*.py"),
     ),
-    "uplink": (("sync/uplink.py", "sync/handover.py", "sync/succession.py"), ("tests/sync/*.py",)),
+    "uplink": (("sync/uplink.py", "sync/handover.py", "sync/rollover.py"), ("tests/sync/*.py",)),
     "receiver": (
         ("sync/department/units/receiver.py", "sync/department/units/arrival.py"),
         ("tests/sync/*.py",),

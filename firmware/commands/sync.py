@@ -31,9 +31,9 @@ from sync.handover import closed_logs
 from sync.health import HealthMessage
 from sync.ledger_outbox import LedgerOutbox
 from sync.membership import SyncFolder
+from sync.rollover import looked_at
 from sync.runner import Runner
 from sync.schedule import Schedule
-from sync.succession import looked_at
 
 WAIT_S = 120.0
 

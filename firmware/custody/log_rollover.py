@@ -12,7 +12,7 @@ from hw.clock import Clock
 from storage.ledger import Ledger
 from sync.ledger_outbox import LedgerOutbox
 from sync.membership import SyncFolder
-from sync.succession import demand_no_quarrel, keep_keys, succeed
+from sync.rollover import demand_no_copy, keep_keys, roll_over
 
 
 class Successor:
@@ -20,7 +20,7 @@ class Successor:
 
     def __init__(self, ledger: Ledger, folder: SyncFolder, reason: str) -> None:
         """Raises LedgerError if a copy of this unit closes its logs again and again."""
-        demand_no_quarrel(folder)
+        demand_no_copy(folder)
         outbox = LedgerOutbox(ledger, folder.inbox)
         keep_keys(folder, outbox.log_id, outbox.sealed_keys())
         self._folder, self._reason = folder, reason
@@ -28,4 +28,6 @@ class Successor:
 
     def open(self, home: Path, clock: Clock) -> Ledger:
         """Set the old log aside and open the new one. Raises LedgerError, SlotError, NotEnrolledError."""
-        return succeed(home, slot_of(home), clock, self._folder, previous=self._previous, reason=self._reason)
+        return roll_over(
+            home, slot_of(home), clock, self._folder, previous=self._previous, reason=self._reason
+        )

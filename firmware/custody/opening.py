@@ -22,11 +22,11 @@ from storage.errors import HomeLockedError, LedgerError, NotPlainError, StorageE
 from storage.home import Home
 from storage.ledger import Ledger
 from storage.socket_door import DoorServer
-from sync import succession
+from sync import rollover
 from sync.errors import SyncError, UnitKeyError
 from sync.handover import closed_logs
 from sync.membership import SyncFolder
-from sync.succession import last_set_aside
+from sync.rollover import last_set_aside
 
 DEFAULT_SLOT = "file:slot"
 LOCK_PATIENCE_S = 30.0  # a look-up over a full card takes seconds, more on a busy unit
@@ -109,7 +109,7 @@ def open_or_roll_over(home: Path, *, clock: Clock | None = None, on_new_log: Cal
     slot = slot_of(home if left is None else left.root)
     if left is not None and slot.uri.startswith("file:"):
         slot = open_slot(slot.uri, Home(home).folder)  # the new log's own file
-    return succession.open_or_roll_over(home, slot, clock or SystemClock(), folder, on_new_log=on_new_log)
+    return rollover.open_or_roll_over(home, slot, clock or SystemClock(), folder, on_new_log=on_new_log)
 
 
 class _ChipOfUnit:

@@ -21,10 +21,10 @@ from hw.clock_discipline import DisciplinedClock
 from hw.errors import HardwareError, MissingDriverError
 from hw.lamps import GpioLamps, Lamp
 from hw.late_parts import LateLamps, LatePower
+from hw.nmea_receiver import NmeaReceiver
 from hw.position import Fix, PositionSource
 from hw.power import IgnitionPolicy, IgnitionWatch, PiPower, PowerOrder, PowerSource
 from hw.pps import KernelPulses
-from hw.receiver import NmeaReceiver
 from hw.rtc import KernelRtc
 from hw.serial_port import TtySerialPort
 

@@ -9,8 +9,8 @@ from itertools import chain, repeat
 import pytest
 
 from hw.errors import MissingDriverError
+from hw.nmea_receiver import SILENT_S, NmeaReceiver
 from hw.position import FRESH_S, FixedPosition, FixQuality, PositionSource, nmea_second
-from hw.receiver import SILENT_S, NmeaReceiver
 from hw.serial_port import SerialPort, loopback_pair
 
 MOMENT = datetime(2026, 5, 1, 12, 30, 15, tzinfo=UTC)
@@ -106,7 +106,7 @@ def test_a_receiver_that_falls_silent_says_so_and_one_without_a_fix_does_not() -
 
 
 def test_a_line_that_went_away_is_opened_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hw.receiver.REOPEN_S", 0.02)
+    monkeypatch.setattr("hw.nmea_receiver.REOPEN_S", 0.02)
     hands, (near, far), (again, there) = Hands(), loopback_pair(), loopback_pair()
     missing = MissingDriverError("not plugged in")
     tries: Iterator[MissingDriverError | SerialPort] = chain([missing, missing, again], repeat(missing))

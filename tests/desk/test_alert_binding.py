@@ -23,7 +23,7 @@ from sync.department.journal import check_log
 from sync.department.journal.alert_entries import AlertKnown, AlertRecordsOpened, AlertStepTaken, planted_name
 from sync.department.journal.entry_base import Note, Stamp
 from sync.department.policy.refusals import DeskRefusal
-from sync.department.server.findings import standing
+from sync.department.server.due_work import standing
 
 STEP = AlertStep(
     step=AlertEvent.ANSWERED,

@@ -18,8 +18,8 @@ from desk_twins import GROUND, HOLD, Department
 from storage.codec import to_plain
 from storage.times import DAY_US, HOUR_US
 from sync.department.desk.alerts.opening import access_of as alert_access
+from sync.department.desk.break_glass.calls import GlassForm
 from sync.department.desk.changes.calls import DecideForm
-from sync.department.desk.glass.calls import GlassForm
 from sync.department.desk.holds.calls import Exported, ExportForm, HoldForm, Placed
 from sync.department.desk.inquiry.forms import (
     AnswerImageForm,

@@ -19,9 +19,9 @@ from storage.grant_format import GrantRole
 from storage.times import DAY_US, HOUR_US, SECOND_US
 from sync.department.desk.alerts.opening import access_of
 from sync.department.desk.audit.calls import AuditCloseForm
+from sync.department.desk.break_glass.calls import GlassForm, JudgeForm
 from sync.department.desk.documents.calls import SignForm
 from sync.department.desk.documents.lists import ListForm
-from sync.department.desk.glass.calls import GlassForm, JudgeForm
 from sync.department.desk.grants.calls import GrantForm
 from sync.department.desk.holds.calls import BookForm
 from sync.department.desk.incidents.calls import SettleForm

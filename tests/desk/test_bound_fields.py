@@ -18,10 +18,10 @@ from flipped import flip
 
 from storage.times import DAY_US, day_text
 from sync.department.desk.audit.calls import AuditCloseForm, PeriodForm
+from sync.department.desk.break_glass.calls import GlassForm, JudgeForm
 from sync.department.desk.documents.calls import SignForm
 from sync.department.desk.documents.lists import ListForm
 from sync.department.desk.documents.local import WithdrawForm
-from sync.department.desk.glass.calls import GlassForm, JudgeForm
 from sync.department.desk.grants.calls import LendForm, SignedForm
 from sync.department.desk.grants.revoking import RevokeForm
 from sync.department.desk.holds.calls import BookForm, ExportForm, HoldForm

@@ -34,7 +34,7 @@ from sync.department.server.server import Department as Server
 from sync.department.server.verify import Checker
 from sync.department.store.tables import days, elements, logs, tokens
 from sync.handover import closed_logs
-from sync.succession import keep_keys, registration, succeed
+from sync.rollover import keep_keys, registration, roll_over
 
 PLATE = "7XKR219"
 SENT, UNSENT = 2, 3
@@ -50,7 +50,7 @@ def handed(department: Department, server: Server, tmp_path: Path) -> Iterator[J
     log_id, previous = unit.outbox.log_id, unit.outbox.anchored_note()
     keep_keys(unit.folder, log_id, unit.outbox.sealed_keys())
     unit.ledger.close()
-    unit.ledger = succeed(
+    unit.ledger = roll_over(
         unit.home, unit.slot, unit.clock, unit.folder, previous=previous, reason="the department refused it"
     )
     message = registration(unit.outbox, unit.folder, unit.folder.unit_key(), previous=None, reason="a fork")

@@ -12,7 +12,7 @@ from desk_twins import CAD, GROUND, START_US, Department
 
 from storage.times import DAY_US, HOUR_US
 from sync.department.desk.audit.calls import look_daily
-from sync.department.desk.glass.calls import GlassForm, JudgeForm
+from sync.department.desk.break_glass.calls import GlassForm, JudgeForm
 from sync.department.desk.inquiry.forms import Answer, NothingForm
 from sync.department.journal.entries import FindingOpened
 from sync.department.journal.inquiry_entries import Access, Area, Query
@@ -154,7 +154,7 @@ def test_an_emergency_search_names_part_of_the_plate_or_a_near_place_and_some_wa
         assert code_of(department, "inquiry/break-glass", token, form(department, plate)) == "elements"
     near = replace(asked.query, plate="", area=Area(latitude=34.14, longitude=-118.0, radius_m=2000.0))
     department.call("inquiry/break-glass", token, replace(asked, query=near))
-    monkeypatch.setattr("sync.department.desk.glass.rules.MOST_UNJUDGED", 2)
+    monkeypatch.setattr("sync.department.desk.break_glass.rules.MOST_UNJUDGED", 2)
     broken(department, token, "8X*")
     assert code_of(department, "inquiry/break-glass", token, asked) == "break-glass-open"
 

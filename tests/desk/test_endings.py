@@ -19,7 +19,7 @@ from sync.department.desk.owed import NOTICE_DAYS, Ending
 from sync.department.policy.policy_file import policy_digest
 from sync.department.policy.refusals import FormError
 from sync.department.policy.roles import Call, Role
-from sync.department.server.findings import standing
+from sync.department.server.due_work import standing
 from sync.department.server.open_desk import adopt_root
 
 Tokens = Callable[[str], str]

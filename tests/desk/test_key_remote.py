@@ -33,7 +33,7 @@ from sync.department.journal.hold_entries import HoldPlaced
 from sync.department.journal.inquiry_entries import Access
 from sync.department.journal.machine_entries import DocumentSent
 from sync.department.policy.refusals import DeskRefusal
-from sync.department.server.findings import standing
+from sync.department.server.due_work import standing
 from sync.department.server.keys_reach import EVERY_S, KeysReach
 from sync.department.server.open_desk import open_front
 from sync.errors import KeyServiceError

@@ -45,7 +45,7 @@ from sync.department.journal.signers import SIGNER_KINDS
 from sync.department.policy.refusals import DeskRefusal
 from sync.department.server import naming, notify
 from sync.department.server.daily import notify_people
-from sync.department.server.findings import standing
+from sync.department.server.due_work import standing
 from sync.department.server.founding import OFFICES
 from sync.department.server.open_desk import open_front
 

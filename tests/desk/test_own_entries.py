@@ -26,7 +26,7 @@ from sync.department.desk.operations import OPERATIONS
 from sync.department.journal.entries import LogRead
 from sync.department.policy.refusals import DeskRefusal, FormError
 from sync.department.server.daily import notify_people
-from sync.department.server.findings import standing
+from sync.department.server.due_work import standing
 
 Tokens = Callable[[str], str]
 PRYING = ("deputy", "disp1", "officer1", "analyst1", "reviewer1")

@@ -12,7 +12,7 @@ from desk_asking import look_up
 from desk_twins import CAD, Department
 
 from storage.times import DAY_US, HOUR_US
-from sync.department.desk.glass.calls import GlassForm
+from sync.department.desk.break_glass.calls import GlassForm
 from sync.department.desk.inquiry.forms import (
     NothingForm,
 )

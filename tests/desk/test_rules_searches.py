@@ -9,10 +9,10 @@ import pytest
 from log_entries import GROUND, NOW_US, POLICY, account, accounts, code_of, entry, refused
 
 from storage.times import DAY_US, HOUR_US, MINUTE_US
+from sync.department.desk.break_glass import rules as glass
+from sync.department.desk.break_glass.rules import FORM_US, Glass
 from sync.department.desk.changes import rules as changes
 from sync.department.desk.changes.rules import ChangeStates, WantedChange
-from sync.department.desk.glass import rules as glass
-from sync.department.desk.glass.rules import FORM_US, Glass
 from sync.department.desk.inquiry import rules as inquiry
 from sync.department.desk.inquiry.forms import RunForm
 from sync.department.desk.inquiry.rules import SAME_US, TAKEN_US, InquiryQueue

@@ -18,7 +18,7 @@ from sync.department.desk.inquiry.forms import AskForm, NothingForm, RunForm
 from sync.department.desk.state import DeskState
 from sync.department.journal.access_log import AccessLog
 from sync.department.journal.entries import STATE_KINDS, Entry
-from sync.department.journal.folded import MAX_BYTES, LazyEntries, as_plain, as_value
+from sync.department.journal.plain_state import MAX_BYTES, LazyEntries, as_plain, as_value
 from sync.department.policy.roles import Role
 from sync.department.server.folded_log import FoldedLog
 

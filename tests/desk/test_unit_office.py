@@ -31,7 +31,7 @@ from sync.department.server.verify import Checker
 from sync.documents import inbox_file
 from sync.enrollment_code import EnrollmentCode
 from sync.handover import closed_logs
-from sync.succession import registration
+from sync.rollover import registration
 
 
 def entered(department: Department, kind: type) -> list[tuple[str, object]]:

@@ -24,7 +24,7 @@ from storage.ledger import Ledger
 from storage.opening import set_aside
 from sync.department.server.server import Department
 from sync.handover import closed_logs, open_handover
-from sync.succession import open_or_roll_over
+from sync.rollover import open_or_roll_over
 
 Damage = Callable[[Path], None]
 

@@ -20,7 +20,7 @@ from firmware.run import field_parts, run_ledger
 from firmware.run.app import prepare_home, run
 from firmware.run.run_result import RunOptions
 from firmware.settings.config import Config, PartsSettings
-from hw import late_parts, receiver
+from hw import late_parts, nmea_receiver
 from hw.chrony import ScriptedDaemon, Tracking
 from hw.clock import TimeState
 from hw.errors import MissingDriverError
@@ -34,7 +34,7 @@ from hw.rtc import ScriptedRtc
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     for module, name, value in (
         (field_parts, "REFRESH_S", 0.02), (field_parts, "LASTING_S", 0.1),
-        (field_parts, "LATE_DAEMON_S", 0.1), (receiver, "REOPEN_S", 0.05),
+        (field_parts, "LATE_DAEMON_S", 0.1), (nmea_receiver, "REOPEN_S", 0.05),
     ):  # fmt: skip
         monkeypatch.setattr(module, name, value)
 

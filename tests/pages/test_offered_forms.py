@@ -22,7 +22,7 @@ from page_reader import Reader
 
 from storage.grant_format import GrantRole
 from sync.department.desk.audit.calls import PeriodForm
-from sync.department.desk.glass.calls import GlassForm
+from sync.department.desk.break_glass.calls import GlassForm
 from sync.department.desk.holds.calls import BookForm, ExportForm
 from sync.department.desk.inquiry.forms import AskForm, ProposeForm
 from sync.department.desk.redress.calls import RedressForm, ask

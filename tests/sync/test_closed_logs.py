@@ -26,7 +26,7 @@ from sync.department.store.tables import elements, logs, tokens
 from sync.errors import LinkError, RefusedByDepartmentError
 from sync.handover import HandedRecord, closed_logs, open_handover
 from sync.membership import SyncFolder
-from sync.succession import open_or_roll_over, registration
+from sync.rollover import open_or_roll_over, registration
 
 
 def close_the_log(unit: Joined, department: Department) -> Path:

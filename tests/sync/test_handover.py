@@ -22,7 +22,7 @@ from sync.department.server.server import Department
 from sync.documents import Carried, context_of, inbox_file
 from sync.errors import InvalidInputError
 from sync.handover import BadRecord, HandedRecord, closed_logs, open_handover
-from sync.succession import MOST_A_DAY, demand_no_quarrel, looked_at
+from sync.rollover import MOST_A_DAY, demand_no_copy, looked_at
 
 
 def test_what_the_department_lacks_of_a_closed_log_is_in_its_folder_and_opens_there(
@@ -223,12 +223,12 @@ def test_an_unreadable_closed_log_counts_as_not_delivered(unit: Joined) -> None:
 
 def test_two_living_clones_stop_closing_each_others_logs_until_a_person_looks(unit: Joined) -> None:
     for _ in range(MOST_A_DAY):
-        demand_no_quarrel(unit.folder)
+        demand_no_copy(unit.folder)
         unit.close_log()
     with pytest.raises(LedgerError, match="another device acts as this unit") as refused:
-        demand_no_quarrel(unit.folder)
+        demand_no_copy(unit.folder)
     assert "--new-log" in refused.value.cure
-    demand_no_quarrel(unit.folder, at_us=now_us() + DAY_US)  # a day later
+    demand_no_copy(unit.folder, at_us=now_us() + DAY_US)  # a day later
     looked_at(unit.folder)
     os.utime(unit.folder.path / "old" / "looked-at")
-    demand_no_quarrel(unit.folder)
+    demand_no_copy(unit.folder)

@@ -21,7 +21,7 @@ from sync.department.store.tables import REVISION, destructions, elements, leave
 from sync.errors import NewerError
 from sync.handover import closed_logs
 from sync.messages import seal_message
-from sync.succession import registration
+from sync.rollover import registration
 
 HEAD = ScriptDirectory(str(MIGRATIONS)).get_current_head()
 UNDO = {

@@ -17,7 +17,7 @@ from storage.times import DAY_US, SECOND_US
 from sync.department.units.receiver import ranges_without
 from sync.membership import SyncFolder
 from sync.outbox import Outbox
-from sync.succession import demand_no_quarrel, last_set_aside, looked_at
+from sync.rollover import demand_no_copy, last_set_aside, looked_at
 from sync.transport import Link
 from sync.uplink import Conversation, ParcelSize
 
@@ -127,20 +127,20 @@ def test_a_third_log_closed_within_a_day_is_one_too_many_until_a_person_looks(tm
     assert last_set_aside(folder) is None
     made = [closed(folder, name) for name in ("b", "a")]
     at_us = max(one.stat().st_ctime_ns for one in made) // 1000 + SECOND_US
-    demand_no_quarrel(folder, at_us=at_us)
+    demand_no_copy(folder, at_us=at_us)
     made.append(closed(folder, "c"))
     with pytest.raises(LedgerError, match=r"^.*old: 3 logs were closed within a day"):
-        demand_no_quarrel(folder, at_us=at_us)
+        demand_no_copy(folder, at_us=at_us)
     first_us = min(one.stat().st_ctime_ns for one in made) // 1000
     with pytest.raises(LedgerError):
-        demand_no_quarrel(folder, at_us=first_us + DAY_US - 1)
-    demand_no_quarrel(folder, at_us=first_us + DAY_US + 1)
+        demand_no_copy(folder, at_us=first_us + DAY_US - 1)
+    demand_no_copy(folder, at_us=first_us + DAY_US + 1)
     looked_at(folder)
     mark = folder.path / "old" / "looked-at"
     newest_ns = max(one.stat().st_ctime_ns for one in made)
     os.utime(mark, ns=(newest_ns, newest_ns))
-    demand_no_quarrel(folder, at_us=at_us)
+    demand_no_copy(folder, at_us=at_us)
     (oldest, *_) = sorted(one.stat().st_ctime_ns for one in made)
     os.utime(mark, ns=(oldest - 1, oldest - 1))
     with pytest.raises(LedgerError):
-        demand_no_quarrel(folder, at_us=at_us)
+        demand_no_copy(folder, at_us=at_us)

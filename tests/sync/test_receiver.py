@@ -24,7 +24,7 @@ from sync.department.store.tables import elements, leaves, tokens, units
 from sync.department.units import documents as down
 from sync.errors import BatchRefusedError, InvalidInputError, RefusedByDepartmentError
 from sync.membership import SyncFolder
-from sync.succession import keep_keys, registration, succeed
+from sync.rollover import keep_keys, registration, roll_over
 from sync.vouch import FileUnitKey
 
 
@@ -119,7 +119,7 @@ def test_after_a_refusal_a_new_log_is_opened_and_reading_and_syncing_continue(
         converse(unit, department)
     keep_keys(unit.folder, old, unit.outbox.sealed_keys())
     unit.ledger.close()
-    unit.ledger = succeed(
+    unit.ledger = roll_over(
         unit.home, unit.slot, unit.clock, unit.folder, previous=previous, reason="closed by the test"
     )
     unit.add(4)
@@ -144,7 +144,7 @@ def test_a_log_is_not_set_aside_over_one_that_was(department: Department, unit: 
     aside = unit.folder.path / "old" / unit.outbox.log_id.hex()[:16] / "store"
     aside.mkdir(parents=True)
     with pytest.raises(LedgerError, match="was set aside before"):
-        succeed(unit.home, unit.slot, unit.clock, unit.folder, previous=None, reason="test")
+        roll_over(unit.home, unit.slot, unit.clock, unit.folder, previous=None, reason="test")
     unit.reopen()
 
 

@@ -17,7 +17,7 @@ from storage.record_base import KeyClass
 from sync import messages
 from sync.department.server.server import Department
 from sync.department.store import incidents
-from sync.succession import open_or_roll_over, registration
+from sync.rollover import open_or_roll_over, registration
 
 
 def roll_back(unit: Unit, tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_yesterdays_card_gives_way_to_a_new_log_and_reading_and_syncing_continue
     assert any("given up" in note for note in report.notes)
 
 
-def test_a_succession_cut_off_half_way_is_ended_by_the_next_start(
+def test_a_rollover_cut_off_half_way_is_ended_by_the_next_start(
     department: Department, unit: Joined, tmp_path: Path
 ) -> None:
     unit.add(2)

@@ -16,10 +16,10 @@ from sync.department.desk import due
 from sync.department.desk.alerts import calls as alerts
 from sync.department.desk.audit import calls as audits
 from sync.department.desk.audit import case_calls, event_calls, number_calls
+from sync.department.desk.break_glass import calls as glass
 from sync.department.desk.changes import calls as changes
 from sync.department.desk.documents import calls as documents
 from sync.department.desk.documents import lists, local, sources
-from sync.department.desk.glass import calls as glass
 from sync.department.desk.grants import calls as grants
 from sync.department.desk.grants import revoking
 from sync.department.desk.holds import calls as holds

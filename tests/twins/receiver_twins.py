@@ -21,7 +21,7 @@ from sync.department.store import incidents, unit_logs
 from sync.destruction import Destroyed, ranges_of
 from sync.enrollment_code import EnrollmentCode
 from sync.membership import Member, make_vouch
-from sync.succession import keep_keys, succeed
+from sync.rollover import keep_keys, roll_over
 
 
 class Joined(Unit):
@@ -86,7 +86,7 @@ class Joined(Unit):
         log_id, previous = self.outbox.log_id, self.outbox.anchored_note() if forked else None
         keep_keys(self.folder, log_id, self.outbox.sealed_keys())
         self.ledger.close()
-        self.ledger = succeed(
+        self.ledger = roll_over(
             self.home,
             self.slot,
             self.clock,

@@ -10,7 +10,7 @@ from sync.department.desk.due import OverdueForm
 from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.desk.json_forms import to_json
 from sync.department.ground.home import DepartmentHome
-from sync.department.server.findings import DueWork, standing
+from sync.department.server.due_work import DueWork, standing
 from sync.department.server.open_desk import open_front
 from sync.errors import DONE, FOUND_WRONG
 

@@ -12,7 +12,7 @@ from sync.command_frame import noun
 from sync.department.commands import desk_access, out_files
 from sync.department.commands.stepping import run_by_steps
 from sync.department.desk.audit.rules import csv_text
-from sync.department.desk.glass.calls import GlassForm
+from sync.department.desk.break_glass.calls import GlassForm
 from sync.department.desk.inquiry import forms
 from sync.department.desk.inquiry.filing import read_filings
 from sync.department.desk.inquiry.searching import MUCH

@@ -14,7 +14,7 @@ from datetime import tzinfo
 from functools import partial
 
 from storage import codec
-from storage.cover import rows_of
+from storage.cover_sheet import rows_of
 from storage.evidence import SENTENCE, extension
 from storage.read_records import ReadText
 from sync.department.content.reads import OpenedRead

@@ -31,12 +31,12 @@ from sync.department.journal.change_entries import (
 )
 from sync.department.journal.entries import Entry, RootSet, TrainingDone, demand_form
 from sync.department.journal.entry_base import Note
-from sync.department.journal.folded import as_plain, as_value
 from sync.department.journal.hold_entries import HoldReleased, ReleaseAsked
 from sync.department.journal.inquiry_entries import Access, SearchApproved
 from sync.department.journal.machine_entries import UnitCodeIssued
 from sync.department.journal.made_by import MADE, MADE_KINDS
 from sync.department.journal.office_entries import GrantDelegated, GrantIssued, IncidentSettled
+from sync.department.journal.plain_state import as_plain, as_value
 from sync.department.journal.second_hands import (
     AskedScope,
     PlacedHold,

@@ -13,12 +13,12 @@ from sync.department.desk import due, proofs, whoami
 from sync.department.desk.alerts import calls as alerts
 from sync.department.desk.audit import calls as audits
 from sync.department.desk.audit import case_calls, event_calls, number_calls
+from sync.department.desk.break_glass import calls as break_glass
 from sync.department.desk.changes import calls as changes
 from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Plan
 from sync.department.desk.documents import calls as documents
 from sync.department.desk.documents import lists, local, own_entries, sources
-from sync.department.desk.glass import calls as glass
 from sync.department.desk.grants import calls as grants
 from sync.department.desk.grants import revoking
 from sync.department.desk.holds import calls as holds
@@ -132,10 +132,10 @@ _TABLE: Mapping[str, Operation] = {
     "inquiry/file-case": Operation(Call.RMS_FILE, forms.FileCaseForm, filing.file_case),
     "inquiry/file-many": Operation(Call.RMS_FILE, forms.FileManyForm, filing.file_many),
     "inquiry/break-glass": Operation(
-        Call.INQUIRY_BREAK_GLASS, glass.GlassForm, glass.break_glass, glass.check_form
+        Call.INQUIRY_BREAK_GLASS, break_glass.GlassForm, break_glass.break_glass, break_glass.check_form
     ),
-    "inquiry/judge": Operation(Call.INQUIRY_APPROVE, glass.JudgeForm, glass.judge),
-    "inquiry/emergencies": Operation(Call.INQUIRY_APPROVE, NothingForm, glass.listed),
+    "inquiry/judge": Operation(Call.INQUIRY_APPROVE, break_glass.JudgeForm, break_glass.judge),
+    "inquiry/emergencies": Operation(Call.INQUIRY_APPROVE, NothingForm, break_glass.listed),
     "change/list": Operation(Call.CHANGE_APPROVE, NothingForm, changes.listed),
     "change/show": Operation(Call.CHANGE_APPROVE, changes.ShowForm, changes.show),
     "change/mine": Operation(Call.POLICY_READ, NothingForm, changes.mine),

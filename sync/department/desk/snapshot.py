@@ -23,7 +23,7 @@ from storage.errors import StorageError
 from sync.department.desk.state import DeskState
 from sync.department.journal.access_log import AccessLog
 from sync.department.journal.entries import NOTES, demand_form
-from sync.department.journal.folded import MAX_BYTES, as_plain, as_value, hints_of
+from sync.department.journal.plain_state import MAX_BYTES, as_plain, as_value, hints_of
 from sync.department.policy.policy_file import parse_policy
 from sync.errors import HomeError
 

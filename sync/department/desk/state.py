@@ -13,9 +13,9 @@ from sync import root_file
 from sync.department.desk.alerts.rules import AlertStates
 from sync.department.desk.audit.cases import Cases
 from sync.department.desk.audit.rules import Findings
+from sync.department.desk.break_glass.rules import Glass
 from sync.department.desk.changes.rules import ChangeStates
 from sync.department.desk.documents.sent import Sent
-from sync.department.desk.glass.rules import Glass
 from sync.department.desk.grants.rules import Grants, Settled
 from sync.department.desk.holds.rules import Holds
 from sync.department.desk.inquiry.rules import InquiryQueue

@@ -32,7 +32,7 @@ from sync.department.journal.hold_entries import Purged
 from sync.department.journal.machine_entries import KeysListSeen, UnitsListed
 from sync.department.policy.refusals import FormError
 from sync.department.policy.roles import Role
-from sync.department.server.findings import standing
+from sync.department.server.due_work import standing
 from sync.department.server.notify import ADMINISTRATORS_FILE, Way, notify
 from sync.department.server.retention import DayPurgeReceipt, StoreRetention
 

@@ -29,9 +29,9 @@ from storage.errors import (
 from storage.ledger import Ledger
 from storage.salvage import Salvage
 from storage.standing import DAY_KEYS, DOCUMENTS, context_of
-from sync import messages, succession
+from sync import messages, rollover
 from sync.membership import Member, SyncFolder
-from sync.succession import last_set_aside, looked_at, open_or_roll_over, succeed
+from sync.rollover import last_set_aside, looked_at, open_or_roll_over, roll_over
 
 KEY = Ed25519PrivateKey.generate()
 MEMBER = Member(
@@ -67,7 +67,7 @@ class Card:
             return "a new log"
 
         monkeypatch.setattr(Ledger, "open", opened)
-        monkeypatch.setattr(succession, "succeed", new)
+        monkeypatch.setattr(rollover, "roll_over", new)
 
     def holds(self, *names: str) -> None:
         for name in names:
@@ -153,7 +153,7 @@ def test_what_can_be_had_of_the_old_log_goes_beside_it(
 
     card = Card(tmp_path, monkeypatch, member=True)
     card.holds("aside")
-    monkeypatch.setattr(succession, "salvage", saved)
+    monkeypatch.setattr(rollover, "salvage", saved)
     card.open()
     assert [one["previous"] for one in card.succeeded] == ["the last anchor" if readable else None]
     kept = card.folder.path / "old" / ("01" * 8) / "keys.cbor"
@@ -201,7 +201,7 @@ def test_day_keys_count_as_the_department_signed_them(
         keys = DayKeys(version=1, keys=(DayKey(day=1, point=point),))
         signed = envelope.sign(codec.to_bytes(keys), signer, context=context_of(DAY_KEYS))
         (folder.inbox / f"{DAY_KEYS}.cbor").write_bytes(signed)
-    assert len(succession._day_keys(folder)) == found
+    assert len(rollover._day_keys(folder)) == found
 
 
 @pytest.mark.parametrize(("error", "passes"), [(OutdatedError, True), (RecordError, False), (None, True)])
@@ -216,16 +216,16 @@ def test_a_new_log_learns_its_department_and_what_was_sent(
         told.append((name, data))
 
     outbox = SimpleNamespace(take_membership=told.append, take_document=take)
-    monkeypatch.setattr(succession, "LedgerOutbox", lambda _ledger, _inbox: outbox)
+    monkeypatch.setattr(rollover, "LedgerOutbox", lambda _ledger, _inbox: outbox)
     folder = SyncFolder(tmp_path)
     folder.inbox.mkdir()
     for name in OTHERS:  # the first never came
         (folder.inbox / f"{name}.cbor").write_bytes(name.encode())
     if not passes:
         with pytest.raises(RecordError):
-            succession._take_over(cast(Ledger, None), MEMBER, folder)
+            rollover._take_over(cast(Ledger, None), MEMBER, folder)
         return
-    succession._take_over(cast(Ledger, None), MEMBER, folder)
+    rollover._take_over(cast(Ledger, None), MEMBER, folder)
     assert (told[0].organisation, told[0].unit) == ("Bend PD", MEMBER.unit_id)
     assert told[0].command_key == MEMBER.command_key
     there = OTHERS if error is None else OTHERS[1:]
@@ -250,7 +250,7 @@ def test_a_new_log_has_the_reason_and_the_old_one_a_lasting_place(
     synced: list[Path] = []
     unit.ledger.close()
     monkeypatch.setattr(files, "sync_dir", synced.append)
-    unit.ledger = succeed(unit.home, unit.slot, unit.clock, unit.folder, previous=None, reason="x" * 501)
+    unit.ledger = roll_over(unit.home, unit.slot, unit.clock, unit.folder, previous=None, reason="x" * 501)
     assert unit.outbox.opened_because() == (None, "x" * 500)
     [store] = (unit.folder.path / "old").glob("*/store")
     assert {store.parent, unit.home} <= set(synced)
@@ -263,8 +263,8 @@ def test_a_log_whose_name_cannot_be_read_gets_one_that_no_other_has(
     for count in (1, 2):
         unit.ledger.close()
         (unit.home / "store" / "log.pub").write_bytes(b"?")
-        monkeypatch.setattr(succession, "now_us", lambda at=count: at)
-        unit.ledger = succeed(unit.home, unit.slot, unit.clock, unit.folder, previous=None, reason="x")
+        monkeypatch.setattr(rollover, "now_us", lambda at=count: at)
+        unit.ledger = roll_over(unit.home, unit.slot, unit.clock, unit.folder, previous=None, reason="x")
         assert len(list((unit.folder.path / "old").glob("*/store"))) == count
 
 
@@ -275,7 +275,7 @@ def test_a_new_log_that_could_not_learn_its_department_is_closed_again(
         raise RuntimeError("a full card")
 
     unit.ledger.close()
-    monkeypatch.setattr(succession, "_take_over", fail)
+    monkeypatch.setattr(rollover, "_take_over", fail)
     with pytest.raises(RuntimeError, match="a full card"):
-        succeed(unit.home, unit.slot, unit.clock, unit.folder, previous=None, reason="x")
+        roll_over(unit.home, unit.slot, unit.clock, unit.folder, previous=None, reason="x")
     unit.reopen()  # nothing holds it

@@ -57,7 +57,7 @@ def _old(folder: SyncFolder, log_id: bytes) -> Path:
     return folder.path / "old" / log_id.hex()[:16]
 
 
-def demand_no_quarrel(folder: SyncFolder, *, at_us: int | None = None) -> None:
+def demand_no_copy(folder: SyncFolder, *, at_us: int | None = None) -> None:
     """Raises LedgerError if logs were closed again and again: a copy of this unit closes them in turn.
 
     Opening one more would close the other's, for ever. It continues once a person has looked, which
@@ -82,7 +82,7 @@ def looked_at(folder: SyncFolder) -> None:
     files.replace(mark, b"")
 
 
-def succeed(
+def roll_over(
     home: Path,
     slot: EffaceableSlot,
     clock: WallClock,
@@ -128,7 +128,7 @@ def open_or_roll_over(
     So does one whose slot is a file that is damaged: it is on the same card. What a chip holds, or not, says
     which unit this is, and stays an error. on_new_log: called with the reason of a new log. Also finishes an
     interrupted rollover. A unit of no department has no one to close the incident, so the error remains.
-    Raises as `Ledger.open` and `succeed`.
+    Raises as `Ledger.open` and `roll_over`.
     """
     paths = Home(home)
     if paths.exists() or (paths.is_rest() and folder.is_member()):
@@ -153,7 +153,7 @@ def open_or_roll_over(
         keep_keys(folder, kept.log_id, kept.keys)
         previous = kept.previous
     on_new_log(reason)
-    return succeed(home, slot, clock, folder, previous=previous, reason=reason)
+    return roll_over(home, slot, clock, folder, previous=previous, reason=reason)
 
 
 def last_set_aside(folder: SyncFolder) -> Home | None:

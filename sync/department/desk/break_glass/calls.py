@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 from storage.times import DAY_US
 from sync.department.desk.audit.rules import reviewer_for
+from sync.department.desk.break_glass import rules
 from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Desk, Plan
-from sync.department.desk.glass import rules
 from sync.department.desk.inquiry.forms import Answer, Entered, NothingForm, first_entered
 from sync.department.desk.inquiry.rules import check_ask
 from sync.department.desk.inquiry.searching import carry_out, check_search, search_entry, tidy

@@ -8,7 +8,7 @@ import struct
 
 import pytest
 
-from storage import codec, cover
+from storage import codec, cover_sheet
 from storage.read_records import Position, ReadPlace, ReadText
 from storage.record_base import ClockState
 from storage.sealing import Opened
@@ -38,7 +38,7 @@ FULL_PLACE = ReadPlace(
 )
 EMPTY_TEXT = dataclasses.replace(FULL_TEXT, jurisdiction=None, candidates=(), models=(), software="")
 EMPTY_PLACE = dataclasses.replace(FULL_PLACE, position=None, lane=None)
-STORY = cover.Story(
+STORY = cover_sheet.Story(
     unit="unit",
     number="26-1 <b>",
     sentence="Look & see.",
@@ -68,7 +68,7 @@ def test_a_sheet_says_all_that_a_read_holds() -> None:
     text = dataclasses.replace(
         FULL_TEXT, slots=slots({"7": 0.9, "": 0.0625, "Z": 0.03, "1": 0.002}, {"X": 1.0})
     )
-    assert cover.rows_of(opened(text=text, place=FULL_PLACE)) == [
+    assert cover_sheet.rows_of(opened(text=text, place=FULL_PLACE)) == [
         ("plate as read", "7XKR219"),
         ("confidence that all of it is right", "0.935"),
         ("other readings", "7XKR219 (0.900), 7XKR2I9 (0.050), A (0.040), B (0.030), C (0.020)"),
@@ -87,7 +87,7 @@ def test_a_sheet_says_all_that_a_read_holds() -> None:
 
 
 def test_what_a_read_does_not_hold_is_named_as_not_known() -> None:
-    rows = dict(cover.rows_of(opened(text=EMPTY_TEXT, place=EMPTY_PLACE)))
+    rows = dict(cover_sheet.rows_of(opened(text=EMPTY_TEXT, place=EMPTY_PLACE)))
     assert [rows[name] for name in ("other readings", "slot probabilities", "jurisdiction")] == [
         "none",
         "not recorded",
@@ -99,21 +99,21 @@ def test_what_a_read_does_not_hold_is_named_as_not_known() -> None:
         "not known",
         "towards, not known",
     ]
-    assert cover.rows_of(opened(entry=b"", patch=b"")) == []
+    assert cover_sheet.rows_of(opened(entry=b"", patch=b"")) == []
 
 
 def test_slots_are_given_likeliest_first_down_to_a_thousandth() -> None:
     table = slots({"A": 0.3, "B": 0.6, "": 0.0009, "C": 0.0010001})
-    assert cover.slot_chances(table + b"cut off") == [{"B": 0.6, "A": 0.3, "C": 0.001}]
-    assert cover.slot_chances(b"") == []
-    assert list(cover.slot_chances(slots({"A": 0.25, "B": 0.5}, {"": 1.0}))[0]) == ["B", "A"]
+    assert cover_sheet.slot_chances(table + b"cut off") == [{"B": 0.6, "A": 0.3, "C": 0.001}]
+    assert cover_sheet.slot_chances(b"") == []
+    assert list(cover_sheet.slot_chances(slots({"A": 0.25, "B": 0.5}, {"": 1.0}))[0]) == ["B", "A"]
 
 
 def test_json_shows_bytes_as_hexadecimal_and_slots_as_a_table() -> None:
-    shown = json.loads(cover.as_json(dataclasses.replace(FULL_TEXT, slots=slots({"A": 1.0}))))
+    shown = json.loads(cover_sheet.as_json(dataclasses.replace(FULL_TEXT, slots=slots({"A": 1.0}))))
     assert (shown["slots"], shown["models"]) == ([{"A": 1.0}], [["reader", "01ff"], ["vote", "02"]])
-    assert json.loads(cover.as_json(FULL_PLACE))["position"]["error_m"] == 4.6
-    assert cover.as_json(EMPTY_PLACE).startswith(b'{\n "first_us": 0,')
+    assert json.loads(cover_sheet.as_json(FULL_PLACE))["position"]["error_m"] == 4.6
+    assert cover_sheet.as_json(EMPTY_PLACE).startswith(b'{\n "first_us": 0,')
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_json_shows_bytes_as_hexadecimal_and_slots_as_a_table() -> None:
     ],
 )
 def test_the_sheet_as_text_has_its_line(changes: dict[str, object], line: str) -> None:
-    text = cover.as_text(dataclasses.replace(STORY, **changes))  # type: ignore[arg-type]
+    text = cover_sheet.as_text(dataclasses.replace(STORY, **changes))  # type: ignore[arg-type]
     assert f"{line}\n" in text
     assert text.startswith("EVIDENCE FROM A LICENSE PLATE READER\n\nLook & see.\n\nnumber: 26-1 <b>\n")
     assert ("DEMO" in text) is ("demo" in changes)
@@ -149,7 +149,7 @@ def test_the_sheet_as_a_page_escapes_what_it_shows_and_holds_its_images() -> Non
     images = opened(
         patch=b"\x89PNG1", overview=b"\xff\xd8", place=dataclasses.replace(FULL_PLACE, camera="<i>")
     )
-    page = cover.as_html(dataclasses.replace(STORY, records={7: images}, accesses=["<u>"]))
+    page = cover_sheet.as_html(dataclasses.replace(STORY, records={7: images}, accesses=["<u>"]))
     for shown in (
         "<strong>Look &amp; see.</strong>",
         "<td>26-1 &lt;b&gt;</td>",
@@ -160,4 +160,4 @@ def test_the_sheet_as_a_page_escapes_what_it_shows_and_holds_its_images() -> Non
         "<ul><li>&lt;u&gt;</li></ul>",
     ):
         assert shown in page
-    assert "<ul><li>none</li></ul>" in cover.as_html(STORY)
+    assert "<ul><li>none</li></ul>" in cover_sheet.as_html(STORY)
