@@ -47,6 +47,20 @@ def later(default: Any) -> Any:
     return dataclasses.field(default=default, metadata={"later": True})
 
 
+def hints_of(cls: Any) -> dict[str, Any]:
+    """The types of a dataclass's fields, in their order; worked out once for each class."""
+    return _hints(cls)
+
+
+@functools.cache
+def without_none(hint: Any) -> tuple[Any, bool]:
+    """A field's type without its `| None`, and whether it had one."""
+    if typing.get_origin(hint) not in {types.UnionType, typing.Union}:
+        return hint, False
+    (inner,) = (one for one in typing.get_args(hint) if one is not type(None))
+    return inner, True
+
+
 def to_plain(value: Any) -> Any:
     """Plain CBOR values of a record (a map), or of any allowed field value."""
     if type(value) in PLAIN:  # most values
@@ -111,11 +125,10 @@ def parse_toml(document: bytes, *, where: str) -> dict[str, Any]:
 
 def read_field(hint: Any, value: Any, where: str) -> Any:
     """The value of one field of type `hint`, from its plain form. Raises RecordError."""
-    origin = typing.get_origin(hint)
-    if origin in (types.UnionType, typing.Union):
-        (inner,) = (one for one in typing.get_args(hint) if one is not type(None))
-        return None if value is None else read_field(inner, value, where)
-    if origin is tuple:
+    hint, may_lack = without_none(hint)
+    if may_lack and value is None:
+        return None
+    if typing.get_origin(hint) is tuple:
         items = typing.get_args(hint)
         if not isinstance(value, list):
             raise RecordError("is not a list", where=where)

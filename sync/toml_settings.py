@@ -9,10 +9,10 @@ from __future__ import annotations
 import dataclasses
 import math
 import tomllib
-import types
-import typing
 from collections.abc import Mapping
 from typing import Any, TypeVar
+
+from storage.codec import hints_of, without_none
 
 _WORDS = {int: "a whole number", float: "a number", str: "a text in quotes", bool: "true or false"}
 _MAX_TEXT = 200
@@ -46,7 +46,7 @@ def setting(
 def load_sections(text: str, file: str, whole: type[Section]) -> Section:
     """Parse TOML into `whole`, a dataclass of sections. Raises SettingError with file, key and reason."""
     document = _parse(text, file)
-    sections = typing.get_type_hints(whole)
+    sections = hints_of(whole)
     for name in document:
         if name not in sections:
             raise SettingError(file, name, f"unknown section; there are {', '.join(sections)}")
@@ -81,7 +81,7 @@ def _load_section(table: Any, file: str, section: str, kind: type[Any]) -> Any:
 
 
 def _load_fields(table: dict[str, Any], file: str, section: str, kind: type[Section]) -> Section:
-    hints = typing.get_type_hints(kind)
+    hints = hints_of(kind)
     fields = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
     prefix, whole = (f"{section}.", f"[{section}]") if section else ("", "the file")
     for name in table:
@@ -99,7 +99,7 @@ def _load_fields(table: dict[str, Any], file: str, section: str, kind: type[Sect
 
 def checked(value: Any, field: dataclasses.Field[Any], hint: Any, file: str, key: str) -> Any:
     """The value in the field's type. Raises SettingError when it has another, or is outside the range."""
-    kind = _plain_type(hint)
+    kind, _ = without_none(hint)
     if type(value) is int and value.bit_length() > 63:
         raise SettingError(file, key, "is too large a number")
     if kind is float and type(value) is int:
@@ -152,14 +152,6 @@ def _range(low: float | None, high: float | None) -> str:
     if low == high:
         return f"{low}"
     return f"{'' if low is None else low:} to {'' if high is None else high:}"
-
-
-def _plain_type(hint: Any) -> type[Any]:
-    """`float | None` is a float that may be left out."""
-    if isinstance(hint, types.UnionType):
-        (kind,) = (one for one in typing.get_args(hint) if one is not type(None))
-        return kind  # type: ignore[no-any-return]
-    return hint  # type: ignore[no-any-return]
 
 
 def _toml(value: Any) -> str:

@@ -10,13 +10,11 @@ import base64
 import binascii
 import dataclasses
 import enum
-import functools
-import types
 import typing
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
-from storage.codec import from_plain, read_field
+from storage.codec import from_plain, hints_of, read_field, without_none
 from storage.errors import RecordError, StorageError
 from storage.times import parse_utc
 from sync.department.policy.refusals import DeskRefusal, FormError, UnreadError, refuse_all
@@ -24,12 +22,6 @@ from sync.department.policy.refusals import DeskRefusal, FormError, UnreadError,
 T = TypeVar("T")
 MAX_LIST = 10_000
 MAX_INT = 1 << 53  # what JSON carries exactly (RFC 8259, 6)
-
-
-@functools.cache
-def _hints(cls: Any) -> dict[str, Any]:
-    """The types of a form's fields; working them out for each of many rows took most of the time."""
-    return typing.get_type_hints(cls)
 
 
 def read_form(cls: type[T], value: Any) -> T:
@@ -77,7 +69,7 @@ def read_part(
     where = where or cls.__name__
     if not isinstance(value, dict):
         return PartOfForm({}), [_malformed(RecordError("is not an object", where=where))]
-    hints, read = _hints(cls), dict[str, Any]()
+    hints, read = hints_of(cls), dict[str, Any]()
     wrong = [
         _malformed(RecordError("is not a field of this form", where=f"{where}.{str(name)[:40]}"))
         for name in value
@@ -130,7 +122,7 @@ def _prepared(cls: Any, value: Any, where: str) -> Any:
     """The same object with defaults filled in and bytes and times decoded."""
     if not isinstance(value, dict):
         raise RecordError("is not an object", where=where)
-    hints = _hints(cls)
+    hints = hints_of(cls)
     result = dict(value)
     for one in dataclasses.fields(cls):
         if one.name in value:
@@ -145,11 +137,10 @@ def _plain_default(value: Any) -> Any:
 
 
 def _value(hint: Any, value: Any, where: str, name: str) -> Any:  # noqa: PLR0911 - one case per type
-    origin = typing.get_origin(hint)
-    if origin in {types.UnionType, typing.Union}:
-        options = [one for one in typing.get_args(hint) if one is not type(None)]
-        return None if value is None else _value(options[0], value, where, name)
-    if origin is tuple and isinstance(value, list):
+    hint, may_lack = without_none(hint)
+    if may_lack and value is None:
+        return None
+    if typing.get_origin(hint) is tuple and isinstance(value, list):
         if len(value) > MAX_LIST:
             raise RecordError(f"has more than {MAX_LIST} items", where=where)
         return [_value(typing.get_args(hint)[0], one, where, name) for one in value]

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-import types
 import typing
 from collections.abc import Callable
 from typing import Any
 
+from storage.codec import hints_of, without_none
 from sync.department.desk.alerts import events
 from sync.department.desk.inquiry import stream
 from sync.department.desk.logon_forms import (
@@ -81,10 +81,10 @@ class _Schemas:
             return {"type": "object", "properties": {}}
         if hint in PRIMITIVES:
             return dict(PRIMITIVES[hint])
+        hint, may_lack = without_none(hint)
+        if may_lack:
+            return {"anyOf": [self.of(hint), {"type": "null"}]}
         origin, inner = typing.get_origin(hint), typing.get_args(hint)
-        if origin in {types.UnionType, typing.Union}:
-            (option,) = [one for one in inner if one is not type(None)]
-            return {"anyOf": [self.of(option), {"type": "null"}]}
         if origin is tuple:
             kinds = [one for one in inner if one is not Ellipsis]
             if len(set(kinds)) > 1:  # a row of different fields
@@ -103,7 +103,7 @@ class _Schemas:
             return self._names[cls]
         name = self._names[cls] = cls.__name__  # which the product defines once
         self.made[name] = {}
-        hints = typing.get_type_hints(cls)
+        hints = hints_of(cls)
         properties = {
             one.name: self._property(one, hints[one.name], typed=cls in self._typed)
             for one in dataclasses.fields(cls)
@@ -146,7 +146,7 @@ def _typed_records() -> frozenset[type[Any]]:
         if cls in found:
             continue
         found.add(cls)
-        for hint in typing.get_type_hints(cls).values():
+        for hint in hints_of(cls).values():
             parts = (hint, *typing.get_args(hint))
             left += [one for one in parts if isinstance(one, type) and dataclasses.is_dataclass(one)]
     return frozenset(found)

@@ -19,11 +19,12 @@ from typing import Any
 
 from storage import envelope, files, sealing
 from storage.checkpoint import open_checkpoint
+from storage.codec import hints_of
 from storage.errors import StorageError
 from sync.department.desk.state import DeskState
 from sync.department.journal.access_log import AccessLog
 from sync.department.journal.entries import NOTES, demand_form
-from sync.department.journal.plain_state import MAX_BYTES, as_plain, as_value, hints_of
+from sync.department.journal.plain_state import MAX_BYTES, as_plain, as_value
 from sync.department.policy.policy_file import parse_policy
 from sync.errors import HomeError
 
@@ -44,8 +45,7 @@ def form() -> bytes:
         if dataclasses.is_dataclass(hint) and isinstance(hint, type) and hint.__qualname__ not in seen:
             seen[hint.__qualname__] = ""
             hints = hints_of(hint)
-            names = [one.name for one in dataclasses.fields(hint)]
-            seen[hint.__qualname__] = repr([(name, str(hints[name])) for name in names])
+            seen[hint.__qualname__] = repr([(name, str(one)) for name, one in hints.items()])
             for one in hints.values():
                 walk(one)
 

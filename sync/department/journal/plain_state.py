@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-import functools
-import types
 import typing
 from collections.abc import ItemsView, Iterator, ValuesView
 from typing import Any
 
 from storage import envelope
-from storage.codec import from_plain, to_plain
+from storage.codec import from_plain, hints_of, to_plain, without_none
 from storage.errors import RecordError
 from sync.department.journal.entries import NOTES, Entry
 from sync.department.journal.entry_base import Stamp
@@ -116,19 +114,12 @@ def _entry(value: Any) -> Entry:
     return Entry(value[0], from_plain(Stamp, value[1]), from_plain(NOTES[value[2]], value[3]))
 
 
-@functools.cache
-def hints_of(cls: Any) -> dict[str, Any]:
-    """The types of a class's fields."""
-    return typing.get_type_hints(cls)
-
-
 def as_plain(hint: Any, value: Any) -> Any:  # noqa: PLR0911 - one case for each kind of type
     """Plain values of what has this type."""
-    origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if value is None:
         return None
-    if origin in {types.UnionType, typing.Union}:
-        return as_plain(next(one for one in inner if one is not type(None)), value)
+    hint, _ = without_none(hint)
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if hint is Entry:
         return _entry_bytes(value)
     if origin is dict:
@@ -140,17 +131,16 @@ def as_plain(hint: Any, value: Any) -> Any:  # noqa: PLR0911 - one case for each
     if hint is Policy:
         return True  # read from its document
     if is_part(hint):
-        hints = hints_of(hint)
-        names = [one.name for one in dataclasses.fields(hint)]
-        return {name: as_plain(hints[name], getattr(value, name)) for name in names}
+        return {name: as_plain(one, getattr(value, name)) for name, one in hints_of(hint).items()}
     return to_plain(value)
 
 
 def as_value(hint: Any, plain: Any) -> Any:  # noqa: PLR0911 - one case for each kind of type
     """What `as_plain` wrote. Raises RecordError, ValueError, TypeError, KeyError."""
+    hint, may_lack = without_none(hint)
+    if may_lack and plain is None:
+        return None
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
-    if origin in {types.UnionType, typing.Union}:
-        return None if plain is None else as_value(next(one for one in inner if one is not type(None)), plain)
     if hint is Policy:
         return None  # read from its document
     if hint is Entry:
@@ -164,10 +154,9 @@ def as_value(hint: Any, plain: Any) -> Any:  # noqa: PLR0911 - one case for each
     if origin is tuple:
         return tuple(as_value(inner[0], one) for one in plain)
     if is_part(hint):
-        hints = hints_of(hint)
         made = hint.__new__(hint)
-        for one in dataclasses.fields(hint):
-            setattr(made, one.name, as_value(hints[one.name], plain[one.name]))
+        for name, one in hints_of(hint).items():
+            setattr(made, name, as_value(one, plain[name]))
         return made
     if dataclasses.is_dataclass(hint):
         return from_plain(typing.cast("type[Any]", hint), plain)

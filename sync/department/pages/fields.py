@@ -9,12 +9,12 @@ from __future__ import annotations
 import base64
 import dataclasses
 import enum
-import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from storage.codec import hints_of, without_none
 from sync.department.desk.field_help import words_of
 from sync.department.desk.words import LONGEST, longest
 from sync.department.journal.entries import Shift
@@ -62,22 +62,14 @@ class Field:
     longest: int = LONGEST
 
 
-def _plain(hint: Any) -> tuple[Any, bool]:
-    """A type without its None, and whether it had one."""
-    if typing.get_origin(hint) in {types.UnionType, typing.Union}:
-        options = [one for one in typing.get_args(hint) if one is not type(None)]
-        return options[0], True
-    return hint, False
-
-
 def fields_of(
     form: type[Any], options: Mapping[str, Options], skip: frozenset[str] = frozenset()
 ) -> list[Field]:
     """The fields of a form in their order, without its ground, `skip` and what asks for a second person."""
-    hints = typing.get_type_hints(form)
+    hints = hints_of(form)
     found: list[Field] = []
     for one in dataclasses.fields(form):
-        hint, may_lack = _plain(hints[one.name])
+        hint, may_lack = without_none(hints[one.name])
         if one.name in SECOND or one.name in skip or hint is Ground:
             continue
         if dataclasses.is_dataclass(hint) and hint is not Shift:
@@ -145,10 +137,10 @@ def _read(  # noqa: PLR0917 - one form, or a record within it
     before: str,
     wrong: list[FormError],
 ) -> dict[str, Any]:
-    hints = typing.get_type_hints(form)
+    hints = hints_of(form)
     found: dict[str, Any] = {}
     for one in dataclasses.fields(form):
-        hint, may_lack = _plain(hints[one.name])
+        hint, may_lack = without_none(hints[one.name])
         name = f"{before}{_name(one.name, hints)}"
         if one.name in skip or one.name == "propose" or hint is Ground:
             continue
