@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from dataclasses import dataclass, field
 
@@ -12,6 +10,7 @@ from storage.audit_records import UnitAccess, UnitAccessEnded
 from storage.errors import RecordError
 from storage.plate_text import normal_plate
 from storage.search import matches
+from storage.spreadsheet import csv_of
 from storage.store import UnitStore
 from storage.times import utc_text
 
@@ -128,9 +127,4 @@ def _wanted(record: UnitAccess, wanted: UnitAuditFilter, plate: str | None) -> b
 
 def as_csv(lines: list[AuditLine]) -> str:
     """The entries as CSV (RFC 4180) for the records management system. Cells cannot start a formula."""
-    out = io.StringIO()
-    writer = csv.writer(out)
-    writer.writerow(COLUMNS)
-    for line in lines:
-        writer.writerow([f"'{cell}" if cell[:1] in "=+-@\t" and cell else cell for cell in line.row()])
-    return out.getvalue()
+    return csv_of(COLUMNS, (line.row() for line in lines))

@@ -101,12 +101,6 @@ def test_accesses_are_picked_by_time_person_purpose_plate_and_number(
     assert [one.sequence for one in audit.look_ups_of(rows)] == [1, 2]
 
 
-@pytest.mark.parametrize("text", ["=1", "+1", "-1", "@a", "\ta", "\ra"])
-def test_no_cell_runs_in_a_spreadsheet(text: str) -> None:
-    assert audit.cell(text) == "'" + text
-    assert (audit.cell("a=1"), audit.cell(None), audit.cell(3), audit.cell("")) == ("a=1", "", "3", "")
-
-
 def found(*accesses: int, about: str = "ann", detector: str = "burst") -> FindingOpened:
     return FindingOpened(
         detector=detector, about=about, accesses=accesses, reviewer="rae", due_us=1, detail="d"

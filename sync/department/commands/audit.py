@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from storage.counts import counted
+from storage.spreadsheet import csv_of_fields
 from sync.command_frame import noun
 from sync.department.commands import desk_access
 from sync.department.commands.out_files import new_file
@@ -158,7 +159,7 @@ def list_findings(terminal: desk_access.Terminal, *, csv: bool) -> int:
     """List findings, open ones first."""
     found = terminal.call("audit/findings", NothingForm())
     if csv:
-        print(events_csv(found, FINDING_COLUMNS), end="")
+        print(csv_of_fields(FINDING_COLUMNS, found), end="")
         return DONE
     return terminal.show(found, FINDING_COLUMNS)
 

@@ -5,15 +5,13 @@ One row for each entry of a kind that says who did what to whom, with the second
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from storage.counts import counted
+from storage.spreadsheet import csv_of_fields
 from storage.times import iso_text
-from sync.department.desk.audit.rules import cell
 from sync.department.journal.entries import ASKED_FOR, ISSUED, KEPT, NOTES, REPLACED, Entry
 
 
@@ -168,12 +166,6 @@ def rows_of(entries: Iterable[Entry]) -> list[EventRow]:
     return rows
 
 
-def csv_text(rows: Sequence[Any], columns: Sequence[str] = CSV_COLUMNS) -> str:
-    """The rows as CSV (RFC 4180); a list in a cell is separated by spaces."""
-    out = io.StringIO()
-    writer = csv.writer(out)
-    writer.writerow(columns)
-    for one in rows:
-        values = [getattr(one, name) for name in columns]
-        writer.writerow([cell(" ".join(map(str, one)) if isinstance(one, tuple) else one) for one in values])
-    return out.getvalue()
+def csv_text(rows: Sequence[EventRow]) -> str:
+    """The rows as CSV (RFC 4180)."""
+    return csv_of_fields(CSV_COLUMNS, rows)

@@ -6,12 +6,11 @@ No I/O: rows from entries, the CSV text, the state of findings, and who may revi
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from storage.spreadsheet import csv_of_fields
 from storage.times import iso_text
 from sync.department.desk.audit.detectors import Flag, LookUp
 from sync.department.desk.people.rules import Accounts
@@ -173,20 +172,9 @@ def pick(requests: Iterable[AlprRequest], wanted: AuditFilter) -> list[AlprReque
     ]
 
 
-def cell(value: object) -> str:
-    """A spreadsheet runs cells that start with these; a quote in front keeps them text."""
-    text = "" if value is None else str(value)
-    return "'" + text if text[:1] in {"=", "+", "-", "@", "\t", "\r"} else text
-
-
 def csv_text(requests: Sequence[AlprRequest]) -> str:
     """The hand-over to the RMS: one ALPR Request a line (RFC 4180)."""
-    out = io.StringIO()
-    writer = csv.writer(out)
-    writer.writerow(CSV_COLUMNS)
-    for one in requests:
-        writer.writerow([cell(getattr(one, name)) for name in CSV_COLUMNS])
-    return out.getvalue()
+    return csv_of_fields(CSV_COLUMNS, requests)
 
 
 def look_ups_of(requests: Iterable[AlprRequest]) -> list[LookUp]:
