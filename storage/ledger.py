@@ -50,7 +50,8 @@ class LedgerStatus:
     """Health of custody, without a plate.
 
     newer_than_anchors: records that a roll-back would hide. anchored_by: who holds the newest anchor,
-    "department", "slot" or none (""); a slot that is a file on the card holds none. clock_alarm: what is
+    "department", "slot" or none (""); a slot that is a file on the card holds none. unreceived: reads, alerts
+    and their steps that are here and that no receipt of the department covers. clock_alarm: what is
     wrong with the time, in a sentence; empty if nothing is. clock_lead_us: see storage.clock_trust.
     """
 
@@ -411,7 +412,7 @@ class Ledger:
                 enrolled=store.enrolled,
                 local_query=store.policy.local_query or not store.enrolled,
                 purge_pending=book.pending is not None,
-                unreceived=size - book.received.records,
+                unreceived=self._unreceived(),
                 without_overview=self._without_overview,
                 without_patch=self._without_patch,
                 free_bytes=self.free_bytes(),
@@ -419,6 +420,13 @@ class Ledger:
                 clock_alarm=store.time.alarm(),
                 clock_lead_us=store.time.lead_us,
             )
+
+    def _unreceived(self) -> int:
+        """Records of reads and hits that no receipt covers; receipts are for these, not for the log's own."""
+        classes = {KeyClass.READ, KeyClass.HIT}
+        epochs = self.store.book.epochs
+        counts = self._counter.count().items()
+        return sum(one.records - one.received for epoch, one in counts if epochs[epoch].key_class in classes)
 
     def close(self) -> None:
         """Anchor the newest head in the slot and let the home go, in any case."""

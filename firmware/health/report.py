@@ -64,7 +64,9 @@ class Alarm(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HealthReport:
-    """One report. None: not fitted, or not known yet."""
+    """One report. None: not fitted, or not known yet. unacknowledged: records of reads and alerts that the
+    department has given no receipt for.
+    """
 
     at_us: int
     clock_state: str
@@ -304,7 +306,8 @@ def report_lines(report: HealthReport) -> Iterable[str]:
     records = counted(report.log_records, "record")
     yield f"log          {records}, {report.newer_than_anchors} newer than every anchor"
     sync = "never" if report.since_sync_s is None else f"{_duration(max(1.0, report.since_sync_s))} ago"
-    yield f"sync         {sync}, {counted(report.unacknowledged, 'record')} not acknowledged"
+    waiting = counted(report.unacknowledged, "record")
+    yield f"sync         {sync}, {waiting} of reads and alerts not acknowledged"
     wear = known(report.card_wear_percent, " %")
     yield f"disk         {free:.1f} GB free of {report.disk_total_bytes / (1 << 30):.1f}, card wear {wear}"
     yield f"card         {_written(report)}"
