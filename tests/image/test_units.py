@@ -13,7 +13,9 @@ import pytest
 from alpr_image.boot import BoardProfile
 from alpr_image.initramfs import BUSYBOX_TOOLS
 
-from hw.errors import PartFailedError
+from firmware.run.app import prepare_home
+from firmware.settings.config import Config, write_config
+from hw.errors import HardwareError, PartFailedError
 from hw.machine import SERVICE, SystemdMachine
 from tests.image.conftest import IMAGE_BUILD
 
@@ -49,6 +51,25 @@ def test_every_service_of_the_order_is_there() -> None:
         "alpr-witness",
     }
     assert wanted <= {name.removesuffix(".service") for name in NAMES}
+
+
+@pytest.mark.parametrize("put_there_before", [False, True])
+def test_a_first_start_that_was_cut_short_is_made_again(tmp_path: Path, put_there_before: bool) -> None:
+    """A chip that comes up late, a full disk, a power cut; or a config.toml that came with the card."""
+    held = settings_of(UNIT / SYSTEM / "alpr-first-boot.service")
+    [condition] = held["ConditionPathExists"]
+    made = tmp_path / "home" / Path(condition.removeprefix("!")).relative_to("/var/lib/alpr-reader")
+    if put_there_before:
+        made.parent.parent.mkdir()
+        write_config(tmp_path / "home", Config())
+    with pytest.raises(HardwareError):
+        prepare_home(tmp_path / "home", slot_uri=f"loopback:{tmp_path}/chips/late")
+    assert not made.exists()
+    (tmp_path / "chips").mkdir()
+    assert prepare_home(tmp_path / "home", slot_uri=f"loopback:{tmp_path}/chips/late")
+    assert made.exists()
+    assert condition.startswith("!")
+    assert held["Restart"] == ["on-failure"]
 
 
 @pytest.mark.parametrize("path", SERVICES, ids=NAMES)
