@@ -209,7 +209,7 @@ def same_log(public: Ed25519PublicKey, content: slot.SlotContent, effaceable: sl
 
 def free_slot(effaceable: slot.EffaceableSlot, *, successor: bool) -> None:
     """Raises SlotError if a slot already serves another log: writing it would destroy what that holds."""
-    data = effaceable.read()
+    data = slot.held(effaceable)
     if data is None or successor:
         return
     if slot.SlotContent.parse(data, where=effaceable.uri).anchor_size:

@@ -76,9 +76,18 @@ class SlotContent:
         return cls(*fields)
 
 
+CLEARED = bytes(SLOT_BYTES)  # what a factory reset leaves: a chip's memory cannot be taken back to unwritten
+
+
+def held(slot: EffaceableSlot) -> bytes | None:
+    """The slot's bytes; None for one that was never written, or was cleared."""
+    data = slot.read()
+    return None if data == CLEARED else data
+
+
 def load_slot(slot: EffaceableSlot) -> SlotContent:
     """What the slot holds. Raises SlotError if it is empty."""
-    data = slot.read()
+    data = held(slot)
     if data is None:
         raise SlotError(
             "the slot is empty: what this home holds cannot be opened",

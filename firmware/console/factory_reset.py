@@ -17,7 +17,7 @@ from firmware.console.errors import UnitRefusedError
 from hw.errors import SlotFailedError
 from storage.errors import ExplainedError
 from storage.ledger import Ledger
-from storage.slot import SLOT_BYTES
+from storage.slot import CLEARED
 from storage.store import UnitStore
 from sync import destruction, messages
 from sync.enrollment import open_link
@@ -89,8 +89,8 @@ class LastWord:
 def destroy_keys(store: UnitStore) -> None:
     """Clear the slot, and the keys in memory. Raises UnitRefusedError. Under the store's lock."""
     slot = store.slot
-    slot.write(bytes(SLOT_BYTES))
-    if slot.read() != bytes(SLOT_BYTES):
+    slot.write(CLEARED)
+    if slot.read() != CLEARED:
         raise UnitRefusedError(f"{slot.uri} did not take the reset: destroy the unit's card and chip")
     # This process still has the key in memory, and anchors hourly: it must not write it back.
     store.slot = _ClearedSlot(slot.uri)
