@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import shutil
 import subprocess
 import sys
@@ -11,12 +10,11 @@ from pathlib import Path
 
 import click
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519
-from cryptography.hazmat.primitives.serialization import load_ssh_private_key
 
 from firmware.commands.person import FILE
 from firmware.console.armor import to_lines
 from firmware.console.challenge import NAMESPACE, Challenge, ChallengeAnswer
+from firmware.custody.ssh_key import open_key, read_key
 from firmware.errors import MissingPartError, UsageError
 from storage import files
 from storage.codec import from_bytes
@@ -26,8 +24,6 @@ from storage.ssh_signature import from_armor, sign
 from storage.times import utc_text
 from sync.command_frame import Common, verb
 from sync.errors import DONE
-
-KEY_LIMIT = 64 * 1024
 
 
 @verb("grant", example="reader grant --grant wo-118.grant --key ~/.ssh/id_ed25519 UNIT:LETTERS:CHECK")
@@ -83,27 +79,13 @@ def _moment(us: int) -> str:
 
 
 def _signature(message: bytes, path: Path) -> bytes:
-    try:
-        data = path.read_bytes()[:KEY_LIMIT]
-    except OSError as error:
-        raise UsageError(f"--key {path}: {error.strerror}") from None
+    data = read_key("--key", path)
     if not data.startswith(b"-----BEGIN"):
         return _by_agent(message, path)
     try:
-        key = load_ssh_private_key(data, None)
-    except TypeError:
-        passphrase = getpass.getpass(f"Passphrase of {path}: ").encode()
-        try:
-            key = load_ssh_private_key(data, passphrase)
-        except ValueError:
-            raise UsageError(f"--key {path}: wrong passphrase") from None
-        except UnsupportedAlgorithm:
-            return _by_agent(message, path)
-    except (ValueError, UnsupportedAlgorithm):
-        raise UsageError(f"--key {path}: not an OpenSSH private key") from None
-    if not isinstance(key, ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey):
-        raise UsageError(f"--key {path}: use an Ed25519 or ECDSA key, e.g. from ssh-keygen -t ed25519")
-    return sign(message, key, namespace=NAMESPACE)
+        return sign(message, open_key("--key", path, data), namespace=NAMESPACE)
+    except UnsupportedAlgorithm:
+        return _by_agent(message, path)
 
 
 def _by_agent(message: bytes, path: Path) -> bytes:

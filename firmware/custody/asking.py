@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519
-from cryptography.hazmat.primitives.serialization import load_ssh_private_key
 
 from firmware.custody.opening import Operation, door_of, open_ledger
+from firmware.custody.ssh_key import PrivateKey, open_key, read_key
 from firmware.errors import UsageError
 from storage import access, codec, socket_door, ssh_signature
 from storage.errors import HomeLockedError, RecordError
@@ -93,24 +92,13 @@ def _plain_name(user: str) -> bool:
     return re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,63}", user) is not None
 
 
-def _load_key(path: Path) -> ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey:
+def _load_key(path: Path) -> PrivateKey:
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"--credential {path}: {error.strerror}") from None
-    try:
-        key = load_ssh_private_key(data, None)
-    except TypeError:
-        password = getpass.getpass(f"Passphrase of {path}: ").encode()
-        try:
-            key = load_ssh_private_key(data, password)
-        except ValueError:
-            raise UsageError(f"--credential {path}: the passphrase does not open it") from None
-    except (ValueError, UnsupportedAlgorithm):
-        raise UsageError(f"--credential {path}: no OpenSSH private key") from None
-    if isinstance(key, ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey):
-        return key
-    raise UsageError(f"--credential {path}: use an Ed25519 or ECDSA key")
+        return open_key("--credential", path, read_key("--credential", path))
+    except UnsupportedAlgorithm:
+        raise UsageError(
+            f"--credential {path}: its cipher is unknown here; make one with ssh-keygen"
+        ) from None
 
 
 def _password(user: str) -> str | None:
