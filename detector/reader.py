@@ -74,13 +74,11 @@ class PlateReader:
         folder: Path | None = None,
         threads: int = 1,
         *,
-        runtime: str | None = None,
         every_box_from: float | None = None,
         doubt: bool = True,
     ) -> Self:
         """Loads the nets from ``folder`` (default: the shipped ``detector/models``).
 
-        ``runtime``: one of ``runtime.RUNTIMES``, by default the first that is installed.
         ``every_box_from``: a score from which every box is reported, regardless of the cards.
         ``doubt``: whether texts that seem to be on no plate, or on a part of one, are doubted; a folder
         without models of its own for that, or without a state namer, takes the shipped ones. Raises
@@ -98,14 +96,12 @@ class PlateReader:
             for name in (LETTERING, OBSTACLE_CARD, NAMER_CARD)
         }
         naming = NamerCard.load(own[NAMER_CARD] / NAMER_CARD)
-        find, read, name = (
-            TfliteNet(card, threads=threads, runtime=runtime) for card in (finding, reading, naming)
-        )
+        find, read, name = (TfliteNet(card, threads=threads) for card in (finding, reading, naming))
         lettering, obstacles = None, None
         if doubt:
             lettering = Lettering.load(own[LETTERING] / LETTERING)
             hiding = ObstacleCard.load(own[OBSTACLE_CARD] / OBSTACLE_CARD)
-            obstacles = ObstacleFinder(TfliteNet(hiding, threads=threads, runtime=runtime), hiding)
+            obstacles = ObstacleFinder(TfliteNet(hiding, threads=threads), hiding)
         namer = StateNamer(name, naming)
         reader = cls(find, finding, read, reading, lettering=lettering, obstacles=obstacles, namer=namer)
         if folder == MODELS:

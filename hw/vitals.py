@@ -131,8 +131,8 @@ class SysfsBoard:
 class ScriptedBoard:
     """The twin: vitals that a person gives it."""
 
-    def __init__(self, vitals: Vitals | None = None) -> None:
-        self.vitals = vitals or Vitals(
+    def __init__(self) -> None:
+        self.vitals = Vitals(
             temperature_c=48.5, disk_free_bytes=20 << 30, disk_total_bytes=30 << 30, card_wear_percent=10,
             memory_free_bytes=1 << 30, running_s=3600.0,
             card=CardWrites(written_bytes=1_000_000, flushes=20), swaps_to_card=False,

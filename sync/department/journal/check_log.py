@@ -276,10 +276,10 @@ def tree_of(folder: Path, *, at_home: bool = True) -> Tree:
     return Tree([merkle.leaf_hash(bytes(row[0])) for row in rows])
 
 
-def heads_of(folder: Path, *, at_home: bool = True) -> list[str]:
+def heads_of(folder: Path) -> list[str]:
     """The co-signed tree heads in `folder`, by size, as far as they can be read."""
     try:
-        with reading(folder / DATABASE, at_home=at_home) as db:
+        with reading(folder / DATABASE, at_home=True) as db:
             return [str(row[0]) for row in db.execute("SELECT note FROM heads ORDER BY size").fetchall()]
     except sqlite3.DatabaseError:
         return []

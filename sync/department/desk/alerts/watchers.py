@@ -24,8 +24,7 @@ class Watcher:
 class Watchers:
     """The streams of one server. Thread-safe."""
 
-    def __init__(self, most: int = MOST_STREAMS, most_a_session: int = MOST_A_SESSION) -> None:
-        self._most, self._most_a_session = most, most_a_session
+    def __init__(self) -> None:
         self._guard = threading.Lock()
         self._all: OrderedDict[Watcher, None] = OrderedDict()
 
@@ -36,10 +35,10 @@ class Watchers:
         """A place for a stream. A session's oldest gives way to its newest. Raises TooManyError."""
         with self._guard:
             mine = [one for one in self._all if one.session == session]
-            if len(mine) >= self._most_a_session:
+            if len(mine) >= MOST_A_SESSION:
                 mine[0].dropped = True
                 del self._all[mine[0]]
-            elif len(self._all) >= self._most:
+            elif len(self._all) >= MOST_STREAMS:
                 raise TooManyError(
                     "too many streams of alerts are open",
                     code="too-many",
