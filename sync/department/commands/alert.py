@@ -106,10 +106,13 @@ def close(terminal: desk_access.Terminal, *, name: str, outcome: str, note: str)
     return terminal.table((terminal.call("alert/close", form),), HEADINGS)
 
 
-@desk_access.desk_verb(alert, "figures", example="department alert figures --user super")
-def figures(terminal: desk_access.Terminal) -> int:
-    """Show each source's rejected hits and each verifier's planted mismatches."""
-    return terminal.show(terminal.call("alert/figures", NothingForm()))
+desk_access.form_verb(
+    alert,
+    "figures",
+    "alert/figures",
+    "Show each source's rejected hits and each verifier's planted mismatches.",
+    example="department alert figures --user super",
+)
 
 
 def _compared(terminal: desk_access.Terminal, made: calls.Compared) -> int:

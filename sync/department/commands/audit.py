@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -15,7 +16,6 @@ from sync.department.desk.audit import calls
 from sync.department.desk.audit.case_calls import CompareForm
 from sync.department.desk.audit.event_calls import EventsForm
 from sync.department.desk.audit.events import csv_text as events_csv
-from sync.department.desk.audit.number_calls import NumbersForm
 from sync.department.desk.audit.rules import csv_text
 from sync.department.desk.inquiry.forms import NothingForm
 from sync.errors import DONE, FOUND_WRONG
@@ -32,32 +32,22 @@ audit = noun(
 )
 @desk_access.time_option("--since", "since_us", "Accesses from then on.", default=0)
 @desk_access.time_option("--until", "until_us", "Accesses until then.", default=calls.FOREVER_US)
-@click.option("--of", default="", metavar="USER", help="The person who ran it, or in whose name it ran.")
+@click.option(
+    "--of", "user", default="", metavar="USER", help="The person who ran it, or in whose name it ran."
+)
 @click.option("--purpose", default="", help="Accesses for this purpose.")
 @click.option("--plate", default="", help="Accesses that searched for this plate.")
 @click.option("--finding", type=int, default=-1, metavar="N", help="Accesses of a finding, to review it.")
 @click.option("--csv", is_flag=True, help="Print the RMS export, one ALPR Request per line.")
-def list_accesses(
-    terminal: desk_access.Terminal,
-    *,
-    since_us: int,
-    until_us: int,
-    of: str,
-    purpose: str,
-    plate: str,
-    finding: int,
-    csv: bool,
-) -> int:
+def list_accesses(terminal: desk_access.Terminal, *, csv: bool, **fields: Any) -> int:
     """List accesses by period, user, purpose and plate."""
-    form = calls.AuditForm(
-        since_us=since_us, until_us=until_us, user=of, purpose=purpose, plate=plate, finding=finding
-    )
+    form = calls.AuditForm(**fields)
     found = terminal.call("audit/read", form)
     if csv:
         print(csv_text(found), end="")
         return DONE
     columns = ("entry", "date_time", "username", "on_behalf_of", "action", "purpose", "number", "results")
-    more = ("data_elements", "justification") if finding >= 0 else ()  # what a reviewer has to judge
+    more = ("data_elements", "justification") if form.finding >= 0 else ()  # what a reviewer has to judge
     return terminal.show(found, (*columns, "rms_number", *more))
 
 
@@ -76,27 +66,16 @@ def run_audit(terminal: desk_access.Terminal, *, since_us: int, until_us: int) -
 )
 @desk_access.time_option("--since", "since_us", "Events from then on.", default=0)
 @desk_access.time_option("--until", "until_us", "Events until then.", default=calls.FOREVER_US)
-@click.option("--of", default="", metavar="USER", help="The person who acted, or the person concerned.")
+@click.option(
+    "--of", "user", default="", metavar="USER", help="The person who acted, or the person concerned."
+)
 @click.option("--kind", default="", help="refusal, logon, account, credential, change decided, ...")
 @click.option("--before", type=int, default=-1, metavar="ENTRY", help="The page before this entry.")
 @click.option("--finding", type=int, default=-1, metavar="N", help="Events of a finding, to review it.")
 @click.option("--csv", is_flag=True, help="One event per line.")
-def list_events(
-    terminal: desk_access.Terminal,
-    *,
-    since_us: int,
-    until_us: int,
-    of: str,
-    kind: str,
-    before: int,
-    finding: int,
-    csv: bool,
-) -> int:
+def list_events(terminal: desk_access.Terminal, *, csv: bool, **fields: Any) -> int:
     """List refusals, failed logons, accounts, resets and approvals, newest first."""
-    form = EventsForm(
-        since_us=since_us, until_us=until_us, user=of, kind=kind, before=before, finding=finding
-    )
-    page = terminal.call("audit/events", form)
+    page = terminal.call("audit/events", EventsForm(**fields))
     if csv:
         print(events_csv(page.rows), end="")
         return DONE
@@ -113,16 +92,16 @@ def compare(terminal: desk_access.Terminal, *, export: Path) -> int:
     return FOUND_WRONG if found.unknown else DONE
 
 
-@desk_access.desk_verb(
-    audit, "numbers", example="department audit numbers --since 2026-10-01 --user reviewer1"
+desk_access.form_verb(
+    audit,
+    "numbers",
+    "audit/numbers",
+    "Count accesses by purpose, person, action and day.",
+    desk_access.time_option("--since", "since_us", "Accesses from then on.", default=0),
+    desk_access.time_option("--until", "until_us", "Accesses until then.", default=calls.FOREVER_US),
+    click.option("--action", default="", help="search, image, export, delivery, answer. Default: all."),
+    example="department audit numbers --since 2026-10-01 --user reviewer1",
 )
-@desk_access.time_option("--since", "since_us", "Accesses from then on.", default=0)
-@desk_access.time_option("--until", "until_us", "Accesses until then.", default=calls.FOREVER_US)
-@click.option("--action", default="", help="search, image, export, delivery, answer. Default: all.")
-def numbers(terminal: desk_access.Terminal, *, since_us: int, until_us: int, action: str) -> int:
-    """Count accesses by purpose, person, action and day."""
-    form = NumbersForm(since_us=since_us, until_us=until_us, action=action)
-    return terminal.show(terminal.call("audit/numbers", form))
 
 
 @desk_access.desk_verb(audit, "bundle", example="department audit bundle --out audit.zip --user reviewer1")

@@ -171,6 +171,11 @@ def secret(variable: str, prompt: str) -> str:
         ) from None
 
 
+def password_and_code() -> tuple[str, str]:
+    """What a logon, an unlock and a fresh proof take. Raises as `secret`."""
+    return secret(PASSWORD, "password"), secret(CODE, "code")
+
+
 def has_desk(common: Common) -> bool:
     """Whether a change is a call of a person: at a desk elsewhere, or at that of this home."""
     return client.configured() or open_desk.has_desk(DepartmentHome.open(common.home))
@@ -194,9 +199,7 @@ def session(terminal: Terminal) -> Iterator[tuple[DeskContext, str]]:
         if not terminal.user:
             yield front, token
             return
-        token = front.desk.logons.logon(
-            terminal.user, secret(PASSWORD, "password"), secret(CODE, "code"), proves=True
-        )
+        token = front.desk.logons.logon(terminal.user, *password_and_code(), proves=True)
         try:
             yield front, token
         finally:
@@ -218,7 +221,7 @@ def proving(
             if refusal.code != FRESH_PROOF:
                 raise
             print(f"department: {refusal.what}", file=sys.stderr)
-        prove(name, form, secret(PASSWORD, "password"), secret(CODE, "code"))
+        prove(name, form, *password_and_code())
         return patient(name, form)
 
     def patient(name: str, form: Any) -> Any:
@@ -257,13 +260,7 @@ def seat(terminal: Terminal, *, send_password: bool = False) -> Iterator[Callabl
         return
     with client.RemoteDesk.of_environment() as remote:
         if terminal.user:
-            remote.logon(
-                terminal.user,
-                secret(PASSWORD, "password"),
-                secret(CODE, "code"),
-                send_password=send_password,
-                proves=True,
-            )
+            remote.logon(terminal.user, *password_and_code(), send_password=send_password, proves=True)
         elif not os.environ.get(TOKEN):
             raise InvalidInputError("no user is given", where="--user", cure=NO_USER)
         try:

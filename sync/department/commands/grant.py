@@ -181,11 +181,8 @@ def issue_grant(
 
 @contextlib.contextmanager
 def _office(home: DepartmentHome) -> Iterator[GrantOffice]:
-    department = Department(home)
-    try:
+    with contextlib.closing(Department(home)) as department:
         yield GrantOffice(home, department.store)
-    finally:
-        department.close()
 
 
 def _issue(terminal: desk_access.Terminal, order: GrantOrder) -> calls.Granted:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -49,41 +50,15 @@ hotlist = noun("hotlist", "Import a hot list and offer it to units; show the cur
     show_default=True,
     help="How long the list matches.",
 )
-@desk_access.text("--why", "why", "The reason, for the second person.")
+@desk_access.text("--why", "reason", "The reason, for the second person.")
 @desk_access.second_person
-def push(
-    terminal: desk_access.Terminal,
-    *,
-    file: Path,
-    list_id: str,
-    layout: str,
-    category: str,
-    issuer: str,
-    source: str,
-    agency: str,
-    hours: int,
-    why: str,
-    propose: bool,
-    approval: int,
-) -> int:
+def push(terminal: desk_access.Terminal, *, file: Path, **fields: Any) -> int:
     """Import a list under the policy, sign its next version and offer it, with a second person's approval.
 
     The command skips bad lines and prints their numbers; it refuses and counts categories that the policy
     does not name. Units that have the previous version get only the changes.
     """
-    form = lists.ListForm(
-        list_id=list_id,
-        layout=layout,
-        body=desk_access.read_bytes(file),
-        category=category,
-        issuer=issuer,
-        source=source,
-        agency=agency,
-        hours=hours,
-        reason=why,
-        propose=propose,
-        approval=approval,
-    )
+    form = lists.ListForm(body=desk_access.read_bytes(file), **fields)
     made = terminal.call("hotlist/push", form)
     if terminal.common.json:
         return terminal.show(made)
@@ -178,7 +153,7 @@ ADD = (
 @click.option("--category", required=True, help="One that the signed policy names.")
 @desk_access.text("--case", "case", "The case number.")
 @desk_access.text(
-    "--why", "why", "The reason, for the second person and for the person who verifies an alert."
+    "--why", "reason", "The reason, for the second person and for the person who verifies an alert."
 )
 @click.option(
     "--days", type=click.IntRange(min=1), required=True, help="After how many days the entry expires."
@@ -190,41 +165,13 @@ ADD = (
     "--covert-for", "recipients", multiple=True, help="The only person who sees its alerts; repeatable."
 )
 @desk_access.second_person
-def add(
-    terminal: desk_access.Terminal,
-    *,
-    plate: str,
-    state: str,
-    category: str,
-    case: str,
-    why: str,
-    days: int,
-    make: str,
-    model: str,
-    color: str,
-    recipients: tuple[str, ...],
-    propose: bool,
-    approval: int,
-) -> int:
+def add(terminal: desk_access.Terminal, *, days: int, **fields: Any) -> int:
     """Add a vehicle of this department's case to the local list, with a second person's approval. The entry
     expires automatically; a covert one needs the administrator and counts in the public figures. Proposal and
     repetition must be on the same day, because an entry expires at the end of a day.
     """
     end_us = (now_us() // DAY_US + 1 + days) * DAY_US - MINUTE_US
-    form = local.LocalForm(
-        plate=plate,
-        state=state,
-        category=category,
-        case=case,
-        reason=why,
-        until_us=min(end_us, (now_us() // DAY_US + 30) * DAY_US),
-        make=make,
-        model=model,
-        color=color,
-        recipients=recipients,
-        propose=propose,
-        approval=approval,
-    )
+    form = local.LocalForm(until_us=min(end_us, (now_us() // DAY_US + 30) * DAY_US), **fields)
     return _changed(terminal, terminal.call("hotlist/add", form))
 
 
@@ -232,10 +179,10 @@ def add(
     hotlist, "withdraw", example="department hotlist withdraw --case 26-001042 --why 'found' --user super"
 )
 @desk_access.text("--case", "case", "The case whose entries end.")
-@desk_access.text("--why", "why", "The reason.")
-def withdraw(terminal: desk_access.Terminal, *, case: str, why: str) -> int:
+@desk_access.text("--why", "reason", "The reason.")
+def withdraw(terminal: desk_access.Terminal, *, case: str, reason: str) -> int:
     """End the local entries of a case and recall their open alerts from every screen."""
-    return _changed(terminal, terminal.call("hotlist/withdraw", local.WithdrawForm(case=case, reason=why)))
+    return _changed(terminal, terminal.call("hotlist/withdraw", local.WithdrawForm(case=case, reason=reason)))
 
 
 def _changed(terminal: desk_access.Terminal, made: local.LocalChanged) -> int:

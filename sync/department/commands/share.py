@@ -29,13 +29,9 @@ RECORD = (
 share = noun("share", "Sharing with other agencies (463.6).", example=RECORD)
 
 
-def _scope_of(plates: tuple[str, ...], since_us: int, until_us: int, images: bool) -> Scope:
-    return Scope(plates=plates, since_us=since_us, until_us=until_us, images=images)
-
-
 scope_options = collected(
     "scope",
-    _scope_of,
+    Scope,
     click.option(
         "--plate", "plates", multiple=True, metavar="PLATE", help="A full plate; repeat for several."
     ),
@@ -48,7 +44,7 @@ scope_options = collected(
 def _narrower_of(plates: tuple[str, ...], since_us: int, until_us: int, images: bool) -> Scope | None:
     if not plates and since_us < 0 and until_us < 0:
         return None  # all that was approved
-    return _scope_of(plates, since_us, until_us, images)
+    return Scope(plates=plates, since_us=since_us, until_us=until_us, images=images)
 
 
 narrower_scope = collected(

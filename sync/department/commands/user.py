@@ -8,7 +8,6 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -91,10 +90,7 @@ def first(common: Common, *, name_of_user: str, name: str) -> int:
 )
 def login(common: Common, *, name_of_user: str, post: str, first_password: bool) -> int:
     """Log on, and print a token for DEPARTMENT_TOKEN. The token holds the key that signs your calls."""
-    password, code = (
-        desk_access.secret(desk_access.PASSWORD, "password"),
-        desk_access.secret(desk_access.CODE, "code"),
-    )
+    password, code = desk_access.password_and_code()
     if client.configured():
         with client.RemoteDesk.of_environment() as remote:
             made = remote.logon(name_of_user, password, code, post=post, send_password=first_password)
@@ -129,28 +125,16 @@ def unlock(common: Common) -> int:
     """Unlock the session of DEPARTMENT_TOKEN."""
     if client.configured():
         with client.RemoteDesk.of_environment() as remote:
-            remote.unlock(
-                desk_access.secret(desk_access.PASSWORD, "password"),
-                desk_access.secret(desk_access.CODE, "code"),
-            )
+            remote.unlock(*desk_access.password_and_code())
         return DONE
     with _session_desk(common) as session_desk:
         token = desk_access.secret(desk_access.TOKEN, "token")
-        session_desk.logons.unlock(
-            token,
-            desk_access.secret(desk_access.PASSWORD, "password"),
-            desk_access.secret(desk_access.CODE, "code"),
-        )
+        session_desk.logons.unlock(token, *desk_access.password_and_code())
     return DONE
 
 
-@contextlib.contextmanager
-def _session_desk(common: Common) -> Iterator[Desk]:
-    opened = open_desk(DepartmentHome.open(common.home))
-    try:
-        yield opened
-    finally:
-        opened.close()
+def _session_desk(common: Common) -> contextlib.closing[Desk]:
+    return contextlib.closing(open_desk(DepartmentHome.open(common.home)))
 
 
 @desk_access.desk_verb(user, "password", example="department user password --user comm1")

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import webauthn
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -238,16 +238,7 @@ def remove(front: DeskContext, token: str, form: PasskeyIdForm) -> Entered:
         found = next((one for one in known if one.credential_id == form.credential_id), None)
         if found is None:
             raise FormError("you have no such passkey", code="passkey", clause="CJIS IA-2")
-        gone = PasskeySet(
-            user=found.user,
-            name=found.name,
-            credential_id=found.credential_id,
-            public_key=found.public_key,
-            rp_id=found.rp_id,
-            origin=found.origin,
-            active=False,
-        )
-        return [gone], first_entered
+        return [replace(found, active=False)], first_entered
 
     return desk.act(token, Call.TRAINING_READ, plan)
 
