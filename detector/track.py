@@ -184,11 +184,11 @@ class Tracker:
         self._pace = Pace(interval_us=interval_us, frame_shape=frame_shape)
 
     def _end_late(self, time_us: int, frame_shape: tuple[int, int], changes: _Changes) -> None:
-        """Ends the passes that were out of sight for too long."""
+        """Ends the passes that were out of sight for too long: from half a frame after they were seen."""
         late = [
             track
             for track in self._tracks
-            if time_us - track.motion.last_us
+            if time_us - track.motion.last_us - self._pace.interval_us / 2
             > max(_patience_us(track, time_us, frame_shape), PATIENCE_INTERVALS * self._pace.interval_us)
         ]
         gone: set[int] = set()

@@ -26,6 +26,17 @@ def test_a_car_behind_a_van_for_seconds_is_one_pass(hidden_s: float) -> None:
     assert texts(replay.finish()) == ["7ABC123"]
 
 
+@pytest.mark.parametrize(("hidden", "passes"), [(5, 1), (6, 2)])
+def test_of_a_few_frames_a_second_five_without_a_car_are_not_yet_three_seconds(
+    hidden: int, passes: int
+) -> None:
+    replay = Replay(fps=2)
+    for step in range(6 + hidden):
+        shown = not 3 <= step < 3 + hidden
+        replay.look(*([near("7ABC123", 300 + 6 * step, 300, 60)] if shown else []))
+    assert len(replay.finish()) == passes
+
+
 def test_a_car_that_is_not_seen_again_is_reported_after_three_seconds() -> None:
     replay = Replay(fps=10)
     for step in range(10):
