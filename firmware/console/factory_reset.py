@@ -1,6 +1,7 @@
 """A factory reset of a home: the keys first, then everything else, while other threads may still write there.
 
-Promise: from the first step on nothing on the card can be opened, and what comes after it is done to its end.
+Promise: from the first step on nothing on the card can be opened, and what comes after it is done to its end:
+after a power cut by the next start, before it takes the home for a unit that lost its key.
 The department hears of it in a receipt that the log's key signs before it goes.
 """
 
@@ -15,15 +16,19 @@ from pathlib import Path
 
 from firmware.console.errors import UnitRefusedError
 from hw.errors import SlotFailedError
-from storage.errors import ExplainedError
+from hw.secure_slot import open_slot
+from storage import files
+from storage.errors import ExplainedError, LedgerError
+from storage.home import MAX_LINE_BYTES, Home
 from storage.ledger import Ledger
-from storage.slot import CLEARED
+from storage.slot import CLEARED, held
 from storage.store import UnitStore
 from sync import destruction, messages
 from sync.enrollment import open_link
 from sync.ledger_outbox import LedgerOutbox
 from sync.membership import SyncFolder
 
+MARK = "reset-begun"  # in the home, with the URI of the slot: the first file of a reset, and the last to go
 TRIES = 5
 WAIT_S = 0.2
 
@@ -86,6 +91,32 @@ class LastWord:
         yield from destruction.as_text(self.message)
 
 
+def begin(home: Path, slot_uri: str) -> None:
+    """Note that a reset begins. A disk without room for that must not keep it from beginning."""
+    with contextlib.suppress(OSError):
+        files.replace(home / MARK, slot_uri.encode())
+
+
+def finish(home: Path) -> str | None:
+    """End a reset that was cut off: the URI of the slot that it had cleared; None where there is none to end.
+
+    One that was cut off before the keys went has destroyed nothing, and is dropped. Raises HardwareError.
+    """
+    mark = home / MARK
+    try:
+        uri = files.read_bounded(mark, MAX_LINE_BYTES).decode()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError, LedgerError):
+        uri = ""  # torn: it was not there before the keys went
+    if not uri or held(open_slot(uri, Home(home).folder)) is not None:
+        with contextlib.suppress(OSError):
+            mark.unlink()
+        return None
+    clear_home(home)
+    return uri
+
+
 def destroy_keys(store: UnitStore) -> None:
     """Clear the slot, and the keys in memory. Raises UnitRefusedError. Under the store's lock."""
     slot = store.slot
@@ -103,17 +134,24 @@ def clear_home(home: Path) -> list[str]:
     """
     left: list[str] = []
     for _ in range(TRIES):
-        for path in sorted(home.iterdir()):
+        for path in _but_mark(home):
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 with contextlib.suppress(OSError):
                     path.unlink()
-        left = sorted(path.name for path in home.iterdir())
+        left = [path.name for path in _but_mark(home)]
         if not left:
+            with contextlib.suppress(OSError):
+                files.sync_dir(home)
+                (home / MARK).unlink(missing_ok=True)
             break
         time.sleep(WAIT_S)
     return left
+
+
+def _but_mark(home: Path) -> list[Path]:
+    return sorted(path for path in home.iterdir() if path.name != MARK)
 
 
 class _ClearedSlot:

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from firmware.console import factory_reset
 from firmware.console.aim import AimView, look
 from firmware.console.bundles import bundle_lines, laid_out, model_lines
 from firmware.console.errors import UnitRefusedError
-from firmware.console.factory_reset import LastWord, clear_home, destroy_keys
 from firmware.console.plate_spots import Spots
 from firmware.console.selftest import self_test
 from firmware.console.unit import Identity, ResetObstacles, SelfTestLine, one_word
@@ -338,14 +338,15 @@ class FieldUnit:
             now = self.reset_obstacles()
             if now.unacknowledged > agreed.unacknowledged or not set(now.holds) <= set(agreed.holds):
                 raise UnitRefusedError("a new read arrived: sync, then try again")
-            word = LastWord.of(
+            word = factory_reset.LastWord.of(
                 parts.ledger, self._folder, self._undelivered(), now.holds, grant_id, parts.clock.now().us
             )
-            destroy_keys(store)
+            factory_reset.begin(parts.home, store.slot.uri)
+            factory_reset.destroy_keys(store)
             self._was_reset = True
         yield "keys destroyed: the slot is empty"
         delivered = word is None or word.send(self._folder)
-        left = clear_home(parts.home)
+        left = factory_reset.clear_home(parts.home)
         if word is not None and not delivered:
             yield from word.keep(parts.home)
         kept = f", except {counted(len(left), 'file')} that no key opens" if left else ""

@@ -13,6 +13,7 @@ from typing import TextIO
 
 import structlog
 
+from firmware.console import factory_reset
 from firmware.custody.give_way import way_asked
 from firmware.custody.opening import DEFAULT_SLOT, create_ledger, retry_while_locked
 from firmware.errors import OutOfMemoryError
@@ -39,6 +40,7 @@ def prepare_home(home: Path, *, slot_uri: str = DEFAULT_SLOT) -> bool:
 
     slot_uri: where a new ledger keeps its key-encryption key; an existing ledger keeps its own.
     """
+    factory_reset.finish(home)
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not (home / FILE_NAME).exists():
         need_own(home)
@@ -56,8 +58,11 @@ def take_home(home: Path) -> None:
     """The unit of this home; missing parts of its configuration are made.
 
     Raises NoHomeError if there is none: a mistyped --home must not become a second unit, which reads
-    beside the department.
+    beside the department. A unit whose reset was cut off becomes a new one, in the same slot.
     """
+    slot_uri = factory_reset.finish(home)
+    if slot_uri is not None:
+        prepare_home(home, slot_uri=slot_uri)
     if not SyncFolder.of(home).is_member():
         Home(home).need()
     prepare_home(home)

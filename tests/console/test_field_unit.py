@@ -257,6 +257,7 @@ def test_a_factory_reset_destroys_the_key_before_anything_else(home: Home, tmp_p
     assert "keys destroyed" in next(steps)
     assert before is not None
     assert slot.read() == bytes(len(before))
+    assert (home.path / "reset-begun").read_text() == slot.uri
     assert (home.path / "store" / "ledger.sqlite3").exists()
     for _ in steps:
         pass
