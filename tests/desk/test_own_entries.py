@@ -6,7 +6,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 import pytest
@@ -15,15 +15,24 @@ from desk_forms import forms
 from desk_twins import DAY_US, Department
 
 from storage.alert_life import AlertAnswer, AlertEvent, AlertStep, Fit
+from sync.department.content.alert_records import SealedRecord
 from sync.department.desk.alerts.calls import AlertForm, Figures
 from sync.department.desk.changes.calls import DecideForm, ShowForm
 from sync.department.desk.documents.local import LocalChanged, WithdrawForm
 from sync.department.desk.documents.own_entries import OwnEntry
 from sync.department.desk.due import CalendarForm, OverdueForm
-from sync.department.desk.inquiry.forms import NothingForm
+from sync.department.desk.inquiry.forms import (
+    FileCaseForm,
+    FiledMany,
+    FileForm,
+    FileManyForm,
+    Filing,
+    NothingForm,
+)
 from sync.department.desk.json_forms import to_json
 from sync.department.desk.operations import OPERATIONS
 from sync.department.journal.entries import LogRead
+from sync.department.journal.inquiry_entries import Access
 from sync.department.policy.refusals import DeskRefusal, FormError
 from sync.department.server.daily import notify_people
 from sync.department.server.due_work import standing
@@ -161,10 +170,49 @@ def test_a_look_at_the_alert_of_a_covert_entry_is_shown_to_its_people_alone(
     department.call("alert/show", department.logon("comm1"), AlertForm(alert=number))
     listed, seen = ("alerts that units raised", None, ()), (f"images of alert {number}", 1, ())
     assert [looks("disp1", call) for call in ("inquiry/mine", "inquiry/unfiled")] == [[], []]
+    accesses = [one.sequence for one in department.desk.log.entries(size) if isinstance(one.note, Access)]
+    forms_of_none: list[tuple[str, object]] = [
+        ("inquiry/file-case", FileCaseForm(number="ALERT-4637", rms_number="RMS-1")),
+        *(("inquiry/file", FileForm(access=one, rms_number="RMS-1")) for one in accesses),
+        *(
+            ("inquiry/file-many", FileManyForm(filings=(Filing(access=one, rms_number="RMS-1"),)))
+            for one in accesses
+        ),
+    ]
+    for call, form in forms_of_none:
+        with pytest.raises(FormError) as refused:
+            department.call(call, department.logon("disp1"), form)
+        assert refused.value.code == "no-access"
     assert looks("comm1", "inquiry/unfiled") == looks("super", "inquiry/unfiled") == [listed, seen]
     car.raises("7ABC123")
     department.call("alert/list", department.logon("disp1"), NothingForm())
     assert looks("disp1", "inquiry/mine") == [listed]
+    made = department.call("inquiry/file-case", department.logon("disp1"), forms_of_none[0][1])
+    assert made == FiledMany(filed=1)
+
+
+class Purged:
+    """The store after the year."""
+
+    def waiting(self, _known: Collection[str]) -> list[SealedRecord]:
+        return []
+
+    def named(self, _names: Sequence[str]) -> list[SealedRecord]:
+        return []
+
+
+def test_a_purged_alert_of_a_covert_entry_is_to_others_as_one_that_never_was(
+    department: Department, car: Car
+) -> None:
+    car.raises(recipients=("comm1",))
+    department.call("alert/list", department.logon("comm1"), NothingForm())
+    number = str(department.desk.book.alerts.open()[0].number)
+    department.front.alert_facts.clear()
+    department.front = replace(department.front, alerts=Purged())
+    form = {"disp1": AlertForm(alert=number), "comm1": AlertForm(alert="999999")}
+    refused = {said(department, "alert/show", department.logon(user), one) for user, one in form.items()}
+    assert len(refused) == 1
+    assert "purged" in said(department, "alert/show", department.logon("comm1"), AlertForm(alert=number))
 
 
 def test_no_figure_of_alerts_shows_that_a_covert_entry_was_hit(department: Department, car: Car) -> None:

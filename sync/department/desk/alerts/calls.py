@@ -259,11 +259,11 @@ def _record(front: DeskContext, token: str, number: str) -> Alert | None:
     if known is not None or not recorded:
         return known
     found = front.alerts.named([recorded])
-    if not found:
-        raise FormError("that alert is not held: purged, or never sent", code="no-alert", clause="463.8")
 
     def plan(caller: Caller) -> Plan[Entry]:
         _row(desk, caller, name)
+        if not found:
+            raise FormError("that alert is not held: purged, or never sent", code="no-alert", clause="463.8")
         return [access_of("alert", f"alert {row.number}", (recorded,))], lambda made: made[0]
 
     entry = desk.act(token, Call.ALERT_VERIFY, plan)

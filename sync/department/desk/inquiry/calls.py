@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Callable
 
 from sync.department.content.reads import FoundRead
 from sync.department.desk.audit.rules import AlprRequest
 from sync.department.desk.changes.rules import already_proposed
 from sync.department.desk.context import DeskContext
-from sync.department.desk.desk import Caller, Desk, Plan
+from sync.department.desk.desk import Caller, Plan
 from sync.department.desk.inquiry import rules
+from sync.department.desk.inquiry.alert_looks import shown_to
 from sync.department.desk.inquiry.forms import (
     Answer,
     AskForm,
@@ -41,7 +41,6 @@ from sync.department.desk.inquiry.searching import (
 from sync.department.desk.words import demand_words
 from sync.department.journal.entries import Disputed, Entry, LogRead, RequestAnswered
 from sync.department.journal.inquiry_entries import Access, InquiryAsked, SearchApproved, SearchProposed
-from sync.department.journal.signed_forms import ALERTS
 from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError
 from sync.department.policy.roles import Call
 
@@ -238,22 +237,10 @@ def read_log(
     requests = front.requests.of(desk.log, entry.sequence)
     found = tuple(one for one in requests if wanted(one, caller.user))
     if not audits:
-        found = tuple(_untelling(desk, caller, found))
+        found = tuple(shown_to(desk, caller, found))
     ended = desk.follow_up(entry.stamp, result_of(entry, cover, len(found), ()))[0]
     desk.covered(ended.sequence)
     return found
-
-
-def _untelling(desk: Desk, caller: Caller, found: Iterable[AlprRequest]) -> Iterator[AlprRequest]:
-    """Accesses without what those to alerts would give away to a person."""
-    alerts = desk.book.alerts
-    audits = Call.AUDIT_READ in desk.policy.calls_by(caller.roles)  # they see each in the log, and file it
-    known = alerts if audits else alerts.told_to(caller.user, caller.roles)
-    for one in found:
-        if one.action not in ALERTS:
-            yield one
-        elif alerts.tell(known, one.data_elements, one.reads):
-            yield replace(one, reads=(), results=None if one.action == "alert" else one.results)
 
 
 def mine(front: DeskContext, token: str, form: NothingForm) -> tuple[AlprRequest, ...]:  # noqa: ARG001

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from sync.department.desk.audit.rules import NOT_FILED, AlprRequest
 from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Plan
+from sync.department.desk.inquiry.alert_looks import demand_shown, shown_to
 from sync.department.desk.inquiry.forms import (
     Entered,
     FileCaseForm,
@@ -44,8 +45,8 @@ def file(front: DeskContext, token: str, form: FileForm) -> Entered:
     """Enter the RMS number under which an access was filed as an ALPR Request."""
     desk = front.desk
 
-    def plan(_caller: Caller) -> Plan[Entered]:
-        desk.access(form.access)
+    def plan(caller: Caller) -> Plan[Entered]:
+        demand_shown(desk, caller, form.access)
         return [Filed(access=form.access, rms_number=check_rms_number(form.rms_number))], first_entry
 
     return desk.act(token, Call.RMS_FILE, plan)
@@ -70,7 +71,8 @@ def _not_filed(front: DeskContext) -> list[AlprRequest]:
 def _enter(front: DeskContext, token: str, filings: Iterable[Filing], rows: list[AlprRequest]) -> FiledMany:
     desk, lines = front.desk, list(filings)
 
-    def plan(_caller: Caller) -> Plan[FiledMany]:
+    def plan(caller: Caller) -> Plan[FiledMany]:
+        shown = [*shown_to(desk, caller, rows)]
         if not 0 < len(lines) <= MAX_FILINGS:
             raise FormError(f"an import has 1 to {MAX_FILINGS} lines", code="filings", clause=CLAUSE)
         notes = []
@@ -79,7 +81,7 @@ def _enter(front: DeskContext, token: str, filings: Iterable[Filing], rows: list
                 raise FormError(
                     f"line {at}: names either an access or a case number", code="filings", clause=CLAUSE
                 )
-            found = [row.entry for row in rows if row.number == one.number] if one.number else [one.access]
+            found = [row.entry for row in shown if row.number == one.number] if one.number else [one.access]
             if not found:
                 raise FormError(
                     f"line {at}: no access under that number waits for filing",
@@ -87,7 +89,7 @@ def _enter(front: DeskContext, token: str, filings: Iterable[Filing], rows: list
                     clause=CLAUSE,
                 )
             for access in found:
-                desk.access(access)
+                demand_shown(desk, caller, access)
                 notes.append(Filed(access=access, rms_number=check_rms_number(one.rms_number)))
         return notes, lambda made: FiledMany(filed=len(made))
 

@@ -1,0 +1,39 @@
+"""Looks at alerts among the accesses: each is shown to those who may know of its alert, and to auditors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import replace
+
+from sync.department.desk.audit.rules import AlprRequest
+from sync.department.desk.desk import Caller, Desk
+from sync.department.journal.inquiry_entries import Access
+from sync.department.journal.signed_forms import ALERTS
+from sync.department.policy.refusals import FormError
+from sync.department.policy.roles import Call
+
+
+def _sight(desk: Desk, caller: Caller) -> Callable[[str, str, Collection[str]], bool]:
+    """Whether a person is shown an access of this action, with these elements and reads."""
+    alerts = desk.book.alerts
+    audits = Call.AUDIT_READ in desk.policy.calls_by(caller.roles)  # they see each in the log, and file it
+    known = alerts if audits else alerts.told_to(caller.user, caller.roles)
+    return lambda action, elements, reads: action not in ALERTS or alerts.tell(known, elements, reads)
+
+
+def shown_to(desk: Desk, caller: Caller, found: Iterable[AlprRequest]) -> Iterator[AlprRequest]:
+    """Those that a person may see, without what a look at alerts would give away."""
+    sees = _sight(desk, caller)
+    for one in found:
+        if sees(one.action, one.data_elements, one.reads):
+            hides = one.action in ALERTS
+            results = None if one.action == "alert" else one.results
+            yield replace(one, reads=(), results=results) if hides else one
+
+
+def demand_shown(desk: Desk, caller: Caller, sequence: int) -> Access:
+    """An access that a person may see. Raises FormError, the same as for an entry that is none."""
+    note = desk.access(sequence)
+    if not _sight(desk, caller)(note.action, note.elements, note.reads):
+        raise FormError("there is no such access", code="no-access", clause="463.5 (b)")
+    return note
