@@ -18,10 +18,12 @@ from sync.department.desk.documents.lists import ListForm
 from sync.department.desk.documents.local import LocalChanged, LocalForm, WithdrawForm
 from sync.department.desk.documents.sources import DiffForm, ListDiff
 from sync.department.desk.inquiry.forms import NothingForm
+from sync.department.desk.people.calls import AccountForm
 from sync.department.ground.home import load_ed25519
 from sync.department.journal.change_entries import ListSent
 from sync.department.journal.entries import LogRead
 from sync.department.policy.refusals import DeskRefusal, FormError
+from sync.department.policy.roles import Role
 from sync.department.store import tables
 from sync.department.store.database import open_store
 from sync.department.units.hot_lists import entries_of
@@ -163,6 +165,31 @@ def test_a_covert_proposal_opens_for_administrators_and_recipients_alone(departm
         shown = department.call("change/show", department.logon(user), ShowForm(proposal=number))
         assert isinstance(shown, ShownProposal)
         assert dict(shown.fields)["recipients"] == "super3"
+
+
+def test_a_covert_entry_names_a_recipient_who_may_verify_its_alerts(department: Department) -> None:
+    """Its alerts would wait for ever: no one else sees them, and who signed the entry verifies none."""
+    chief = department.logon("chief")
+    department.add_person(chief, "left1", (Role.OFFICER,))
+    department.call(
+        "user/set", chief, AccountForm(user="left1", name="L", organisation="PD", roles=(Role.OFFICER,),
+                                       reason="left", active=False),
+    )  # fmt: skip
+    refused = [("super",), ("chief", "analyst1"), ("left1",), ("left1", "disp1")]
+    for recipients in refused:
+        form = form_of(department, recipients=recipients, propose=True)
+        with pytest.raises(FormError) as error:
+            department.call("hotlist/add", department.logon("super"), form)
+        assert error.value.code == "recipients"
+    with pytest.raises(FormError) as error:  # the one who approved it is the only one
+        department.two_hands(
+            "hotlist/add",
+            department.logon("chief"),
+            form_of(department, recipients=("super",)),
+            second="super",
+        )
+    assert error.value.code == "recipients"
+    assert entries_of(department.home, "local") == []
 
 
 def test_an_entry_that_ended_goes_and_a_withdrawn_one_at_once(department: Department) -> None:

@@ -128,7 +128,7 @@ def test_the_second_person_sees_what_a_local_entry_is_for(department: Department
     assert own.case in said
     assert own.reason in said
     assert own.plate not in said
-    covert = replace(own, recipients=("super", "chief"), case="26-004711")
+    covert = replace(own, recipients=("disp1", "chief"), case="26-004711")
     department.call("hotlist/add", department.logon("super"), covert)
     said = chief.get("/changes").text
     assert "covert entry" in said

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field, replace
 
 from storage.barred_words import barred_in, is_latin
@@ -92,6 +92,7 @@ def add(front: DeskContext, token: str, form: LocalForm) -> LocalChanged:
         approver = second[0].second
         if form.recipients:
             _demand_administrator(desk, caller, approver)
+            _demand_verifier(desk, form, caller, {caller.user, approver})
         fresh = replace(fresh, approver=approver)
         entries = [*_in_time(front, caller.at_us), fresh]
         _keep(front, entries)
@@ -213,9 +214,10 @@ def _state(text: str) -> str:
 def _entry(desk: Desk, form: LocalForm, caller: Caller) -> ListEntry:
     """The entry as it would go out. Raises FormError naming what is missing."""
     check_entry(desk.policy, form, caller.at_us)
-    unknown = [one for one in form.recipients if one not in desk.book.roster.accounts]
-    if unknown:
+    accounts = desk.book.roster.accounts
+    if any(one not in accounts or not accounts[one].active for one in form.recipients):
         raise FormError("a recipient has no account here", code="recipients", clause=CLAUSE)
+    _demand_verifier(desk, form, caller, {caller.user})
     try:
         return ListEntry(
             plate=normal_plate(form.plate),
@@ -248,6 +250,21 @@ def _demand_administrator(desk: Desk, caller: Caller, approver: str) -> None:
         clause=CLAUSE,
         cure="have the administrator approve it",
     )
+
+
+def _demand_verifier(desk: Desk, form: LocalForm, caller: Caller, barred: Set[str]) -> None:
+    """A covert entry has a recipient who may verify its alerts: who requested or approved it does not."""
+    roster, policy = desk.book.roster, desk.policy
+    if form.recipients and not any(
+        Call.ALERT_VERIFY in policy.calls_by(policy.effective_roles(roster.roles_of(one, caller.at_us)))
+        for one in {*form.recipients} - barred
+    ):
+        raise FormError(
+            "no recipient may verify its alerts, and no one else would see them",
+            code="recipients",
+            clause=CLAUSE,
+            cure="name a colleague who verifies alerts, and who neither requests nor approves this entry",
+        )
 
 
 def _in_time(front: DeskContext, now_us: int) -> list[ListEntry]:
