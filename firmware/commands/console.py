@@ -18,16 +18,18 @@ import click
 from firmware.console.consoles import console_alone
 from firmware.console.service import pump
 from firmware.console.session import Console
+from firmware.console.verbs import screen_error
 from firmware.custody.give_way import is_way_asked
 from firmware.custody.opening import open_ledger
 from firmware.errors import UsageError
 from firmware.run.app import take_home
 from firmware.run.field_parts import clock_of
 from firmware.run.part_checks import own_part_checks
+from firmware.screen import fitted
 from firmware.settings.config import load_config
-from hw.errors import LineGoneError, MissingDriverError
+from hw.errors import HardwareError, LineGoneError, MissingDriverError
 from hw.serial_port import CONSOLE_BAUD, FdPort, SerialPort, TtySerialPort
-from storage.errors import HomeLockedError
+from storage.errors import ExplainedError, HomeLockedError
 from sync.command_frame import Common, verb
 from sync.errors import DONE
 
@@ -71,9 +73,9 @@ def console(
     and output, for the forced command of an SSH account. While a reader runs, the session runs in the
     reader's process.
     """
-    take_home(common.home)
     ending = _Ending()
     if device is None:
+        take_home(common.home)
         if sys.stdin.closed:
             raise UsageError("no standard input; name a serial device with --port")
         for hang_up in (signal.SIGHUP, signal.SIGINT):  # the end is seen on the line, and recorded
@@ -97,15 +99,23 @@ def console(
 
 def _serve_port(port: SerialPort, home: Path, ending: _Ending) -> None:
     """One visit after the other. Between visits this process holds nothing, so the reader can start; it
-    waits for a home that is just starting or stopping. Raises LineGoneError.
+    waits for a home that is just starting or stopping. What keeps a unit from being served is said on the
+    line: the person at the cable sees no other. Raises LineGoneError.
     """
     while True:
         port.write(INVITATION)
         _await_return(port)
         try:
+            take_home(home)
             _visit(port, home, ending)
         except HomeLockedError:
             port.write(b"the reader is starting or stopping: try again in a moment\r\n")
+            time.sleep(RETRY_S)
+        except LineGoneError:
+            raise
+        except (ExplainedError, HardwareError) as error:
+            for row in fitted(f"this unit cannot be served: {screen_error(error)}"):
+                port.write(f"{row}\r\n".encode())
             time.sleep(RETRY_S)
 
 
@@ -123,18 +133,15 @@ def _visit(port: SerialPort, home: Path, ending: _Ending) -> None:
     except HomeLockedError:
         pump(port, home)
         return
-    config = load_config(home)
-    with (
-        ledger,
-        console_alone(
-            port, home, config, ledger, clock_of(None), fitted=partial(own_part_checks, config)
-        ) as console,
-    ):
-        ending.console = console
-        try:
-            console.serve()
-        finally:
-            ending.console = None
+    with ledger:
+        config = load_config(home)
+        fitted_parts = partial(own_part_checks, config)
+        with console_alone(port, home, config, ledger, clock_of(None), fitted=fitted_parts) as console:
+            ending.console = console
+            try:
+                console.serve()
+            finally:
+                ending.console = None
     if ending.asked:
         raise SystemExit(DONE)
 

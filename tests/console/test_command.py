@@ -39,6 +39,33 @@ def test_between_two_visits_a_port_leaves_the_home_to_the_reader(home: Path) -> 
             hands.wait_for("bye")
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("store/ledger.sqlite3", None, "no unit is here"),
+        ("store/ledger.sqlite3", b"x" * 5000, "reader init --set-aside"),
+        ("config.toml", b"[unit]\nfoo = 1\n", "unit.foo: unknown key"),
+    ],
+    ids=["no unit", "a damaged ledger", "a wrong setting"],
+)
+def test_a_person_at_the_port_learns_why_a_unit_is_not_served(
+    home: Path, name: str, content: bytes | None, said: str
+) -> None:
+    path = home / name
+    before = path.read_bytes()
+    path.unlink() if content is None else path.write_bytes(content)
+    with console_program(home, port=True) as (hands, program):
+        hands.wait_for("press return")
+        hands.type("")
+        shown = hands.wait_for("press return")
+        assert "this unit cannot be served" in shown
+        assert said in " ".join(shown.split())
+        path.write_bytes(before)
+        hands.type("")
+        hands.wait_for("reader-1> ")  # the same program, once it is mended
+        assert program.poll() is None
+
+
 def test_line_noise_between_visits_starts_no_session(home: Path) -> None:
     with console_program(home, port=True) as (hands, _):
         hands.wait_for("press return")
