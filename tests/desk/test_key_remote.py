@@ -19,7 +19,7 @@ from storage.codec import to_bytes
 from storage.day_keys import DayKey, DayKeys
 from storage.times import DAY_US, HOUR_US
 from sync.department.content.key_messages import CALLS, write
-from sync.department.content.key_remote import ADDRESS_FILE, Address, RemoteKeyService, remote
+from sync.department.content.key_remote import ADDRESS_FILE, Address, RemoteKeyService, address_of, remote
 from sync.department.content.key_server import key_app
 from sync.department.content.key_service import LocalKeyService
 from sync.department.content.opened_list import OpenedCheck, OpenedList
@@ -36,7 +36,7 @@ from sync.department.policy.refusals import DeskRefusal
 from sync.department.server.due_work import standing
 from sync.department.server.keys_reach import EVERY_S, KeysReach
 from sync.department.server.open_desk import open_front
-from sync.errors import KeyServiceError
+from sync.errors import InvalidInputError, KeyServiceError
 
 TOKEN = "0" * 64
 NO_LOG = bytes(32)
@@ -116,12 +116,37 @@ def test_a_key_service_that_does_not_serve_is_overdue_until_it_does(
         assert reach.overdue() == [late]
     assert KeysReach(elsewhere[0]).overdue() == []
     address_file = department.home.path / ADDRESS_FILE
-    address_file.write_text(f'url = "http://127.0.0.1:1"\ntoken = "{TOKEN}"\n')
+    address_file.write_text(f'url = "https://127.0.0.1:1"\ntoken = "{TOKEN}"\n')
     front = open_front(department.home, clock=department.clock)
     try:
         assert any(one.startswith("OVERDUE keys ") for one in standing(front).lines())
     finally:
         front.close()
+
+
+@pytest.mark.parametrize(
+    ("line", "field"),
+    [
+        ('url = "http://keys.example.gov:8466"', "url"),
+        ("url = 3", "url"),
+        ('url = "https://keys.example.gov 8466"', "url"),
+        ('token = "two\\nlines"', "token"),
+        ('token = "\u00e4"', "token"),
+        ('token = ""', "token"),
+        ('ca = "/nowhere/ca.pem"', "ca"),
+        ("ca = 3", "ca"),
+    ],
+)
+def test_an_address_that_cannot_be_right_is_named_with_its_field(
+    department: Department, line: str, field: str
+) -> None:
+    """In clear, the token and all that is opened would be anybody's on the way."""
+    lines = {"url": 'url = "https://keys.example.gov:8466"', "token": f'token = "{TOKEN}"'} | {field: line}
+    path = department.home.path / ADDRESS_FILE
+    path.write_text("\n".join(lines.values()))
+    with pytest.raises(InvalidInputError) as refused:
+        address_of(department.home)
+    assert refused.value.where == f"{path}: {field}"
 
 
 def test_what_the_receiver_needs_works_over_there(

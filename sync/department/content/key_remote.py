@@ -5,6 +5,8 @@ HOME/keys.remote (TOML, 0600) names the service: url, token, and ca (PEM) where 
 
 from __future__ import annotations
 
+import re
+import ssl
 import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -28,6 +30,8 @@ from sync.errors import InvalidInputError, KeyServiceError
 
 ADDRESS_FILE = "keys.remote"
 REACH_SECONDS = 5.0
+_URL = re.compile(r"https://[A-Za-z0-9.:\[\]-]+(/[A-Za-z0-9._-]+)*")
+_TOKEN = re.compile(r"[\x21-\x7e]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,12 +49,28 @@ def address_of(home: DepartmentHome) -> Address | None:
     if not path.exists():
         return None
     try:
-        return Address(**tomllib.loads(path.read_text()))
+        found = Address(**tomllib.loads(path.read_text()))
     except (TypeError, tomllib.TOMLDecodeError, OSError, UnicodeDecodeError):
         raise InvalidInputError(
             "must be TOML: url and token, and ca (a PEM file) where its certificate needs one",
             where=str(path),
         ) from None
+    for name, good, wanted in (
+        (
+            "url",
+            _URL,
+            "is https://HOST:PORT: the token and what is opened never go in clear",
+        ),
+        ("token", _TOKEN, "is the one line of keys/service.token, where keys serve runs"),
+    ):
+        if not isinstance(value := getattr(found, name), str) or not good.fullmatch(value):
+            raise InvalidInputError(wanted, where=f"{path}: {name}")
+    try:
+        ssl.create_default_context(cafile=found.ca or None)
+    except (OSError, TypeError):  # an SSLError is one too
+        what = "is a PEM file with the authority of its certificate; left out for a public one"
+        raise InvalidInputError(what, where=f"{path}: ca") from None
+    return found
 
 
 class _Wire:
