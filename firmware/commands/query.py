@@ -14,6 +14,7 @@ from firmware.custody.asking import asking, signed
 from storage.codec import to_plain
 from storage.counts import counted
 from storage.door import MAX_ANSWERS, subject_of
+from storage.evidence import extension
 from storage.plate_text import normal_plate
 from storage.search import UnitQuery
 from storage.times import utc_text
@@ -65,7 +66,7 @@ def query(
         if images is not None:
             images.mkdir(parents=True, exist_ok=True)
             for name, data in pictures.items():
-                (images / f"{read['sequence']}-{name}.jpg").write_bytes(data)
+                (images / f"{read['sequence']}-{extension(name, data)}").write_bytes(data)
         print(json.dumps(_plain(read)) if common.json else _line(read))
     if common.json and answer["more"]:
         print("more were found: narrow the time range", file=sys.stderr)

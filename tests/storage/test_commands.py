@@ -19,12 +19,15 @@ ADMIN = ["--user", "demo-admin", "--role", "administrator", "--purpose", "1", "-
 ASKER = ["--user", "demo-supervisor", "--role", "ccat-supervisor", "--purpose", "1", "--case", "26-1"]
 
 
+PNG = b"\x89PNG" + PATCH
+
+
 @pytest.fixture
 def demo(tmp_path: Path) -> Path:
     """A demo home with one read, closed."""
     with create_ledger(tmp_path / "home") as ledger:
         now_us = ledger.store.time.now().us
-        ledger.append_read(make_read(now_us), patch=PATCH, overview=OVERVIEW)
+        ledger.append_read(make_read(now_us), patch=PNG, overview=OVERVIEW)
     return tmp_path / "home"
 
 
@@ -41,7 +44,7 @@ def test_a_query_shows_the_read_and_an_audit_shows_the_query(
     assert (status, json.loads(out)["text"]) == (0, PLATE)
     images = tmp_path / "images"
     assert run(capsys, demo, "query", *ASKER, "--since", "1h", "--images", str(images))[0] == 0
-    assert any(path.read_bytes() == PATCH for path in images.iterdir())
+    assert {path.suffix: path.read_bytes() for path in images.iterdir()} == {".png": PNG, ".jpg": OVERVIEW}
     status, out, _ = run(capsys, demo, "audit", "--csv", "--plate", PLATE)
     assert status == 0
     assert out.count("ALPR Request") == 1

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from storage.alert_life import Fit, Outcome
+from storage.evidence import extension
 from sync.command_frame import noun
 from sync.department.commands import desk_access
 from sync.department.desk.alerts import calls
@@ -52,7 +53,7 @@ def show(terminal: desk_access.Terminal, *, name: str, images: Path) -> int:
     written = []
     for part, data in (("patch", made.patch), ("overview", made.overview)):
         if data:
-            path = images / f"{made.access}-{part}.{'png' if data.startswith(bytes([0x89])) else 'jpg'}"
+            path = images / f"{made.access}-{extension(part, data)}"
             path.write_bytes(data)
             written.append(str(path))
     return terminal.report({"images": written}, "\n".join(written), unwitnessed=made.unwitnessed)
