@@ -131,7 +131,7 @@ def test_an_export_and_images_are_opened_only_where_they_can_be_kept(seat: Seat,
 
 def test_a_grant_and_a_delegation_never_overwrite_a_file(seat: Seat, tmp_path: Path) -> None:
     public = tmp_path / "v.pub"
-    public.write_text(SshPublicKey.of(Ed25519PrivateKey.generate()).line)
+    public.write_text(f"{SshPublicKey.of(Ed25519PrivateKey.generate()).line} v.ito@bench\n")
     issue: tuple[str | Path, ...] = (
         "grant",
         "issue",

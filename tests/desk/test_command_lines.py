@@ -131,7 +131,7 @@ def test_a_password_that_is_hard_to_guess_needs_no_mix_of_characters(password: s
 def test_a_change_of_roles_keeps_name_shift_and_keys(seat: Seat, tmp_path: Path) -> None:
     """A shift that went unsaid would blind the detector, a key that went would lock its owner out."""
     public = tmp_path / "t.pub"
-    public.write_text(SshPublicKey.of(Ed25519PrivateKey.generate()).line)
+    public.write_text(f"{SshPublicKey.of(Ed25519PrivateKey.generate()).line} okafor@bench\n")
 
     def shown() -> dict[str, object]:
         lines = seat.type("chief", "--json", "user", "list")[1].splitlines()
@@ -140,6 +140,7 @@ def test_a_change_of_roles_keeps_name_shift_and_keys(seat: Seat, tmp_path: Path)
     change = ("user", "set", "t.okafor", "--why", "moved")
     first = ("--name", "T. Okafor", "--shift", "22:00-06:00", "--ssh-key", public, "--roles", "ccat")
     assert seat.type("chief", *change, *first)[0] == 0
+    assert seat.type("chief", *change, "--ssh-key", tmp_path / "absent.pub")[0] == 2
     before = shown()
     assert (before["name"], before["shift"], len(before["ssh_keys"])) == ("T. Okafor", "22:00-06:00", 1)  # type: ignore[arg-type]
     assert seat.type("chief", *change, "--roles", "sworn-officer")[0] == 0

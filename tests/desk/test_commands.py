@@ -11,13 +11,14 @@ from pathlib import Path
 import click
 import pyotp
 import pytest
-from desk_terminal import Terminal
+from desk_terminal import NEW, Terminal
 
 from storage.times import MINUTE_US
 from sync import root_file
-from sync.command_frame import Noun, Verb
+from sync.command_frame import Common, Noun, Verb
 from sync.department.cli import PROGRAM, main
 from sync.department.commands import desk_access
+from sync.department.desk.changes.calls import ShownProposal
 from sync.department.desk.operations import OPERATIONS
 from sync.department.desk.people import new_secrets
 from sync.department.journal import named_administrator
@@ -96,6 +97,43 @@ def test_a_new_authenticator_is_announced_before_the_new_password_is_asked(
     status, out, err = terminal.type("user", "password", "--user", "chief")  # the refused one used no code
     assert (status, err) == (0, "")
     assert "the authenticator is unchanged" in out
+
+
+def test_a_program_writes_the_code_of_a_new_authenticator_into_the_input(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No setting can hold it: each call shows another authenticator."""
+
+    def no_terminal(_prompt: str) -> str:
+        raise EOFError
+
+    class Program:
+        answers = iter(("", "000000", "right"))
+
+        def readline(self) -> str:
+            line = next(self.answers)
+            return f"{terminal.type_new_code('')}\n" if line == "right" else line
+
+    given = terminal.given("user", "first", "chief")
+    terminal.keep(given, given["password"])
+    terminal.session("chief")
+    monkeypatch.setenv("DEPARTMENT_NEW_PASSWORD", NEW)
+    monkeypatch.setattr("getpass.getpass", no_terminal)
+    monkeypatch.setattr("sys.stdin", Program())
+    status, _, err = terminal.type("user", "password")
+    assert (status, "standard input" in err) == (2, True)
+    assert terminal.type("--json", "user", "password")[0] == 0
+
+
+def test_a_proposal_is_shown_a_line_for_each_field_and_each_line_of_a_file(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    fields = (("body", "LIC,LIS\n7ABC123,CA\x1b[2J\n"), ("agency", ""))
+    made = ShownProposal(proposal=-1, at_us=0, user="chief", call="c", summary="s", fields=fields)
+    assert desk_access.Terminal(Common(Path()), None).show(made) == 0
+    out = capsys.readouterr().out
+    assert "proposal: -\n" in out
+    assert out.endswith("fields:\n  body: LIC,LIS\n    7ABC123,CA\\x1b[2J\n  agency: -\n")
 
 
 def test_from_an_empty_folder_to_a_witnessed_look_up(terminal: Terminal, tmp_path: Path) -> None:

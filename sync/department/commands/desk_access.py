@@ -27,6 +27,7 @@ import click
 from storage import files
 from storage.checkpoint import NoteKey
 from storage.errors import CheckpointError, LedgerError, RecordError
+from storage.ssh_signature import SshPublicKey, SshSignatureError
 from storage.times import DAY_US, MINUTE_US, iso_text, margin_text, now_us, parse_utc
 from sync.command_frame import Common, Decorator, Noun, Verb, collected
 from sync.department.commands import client
@@ -47,6 +48,7 @@ from sync.errors import DONE, InvalidInputError
 TOKEN, PASSWORD, CODE = "DEPARTMENT_TOKEN", "DEPARTMENT_PASSWORD", "DEPARTMENT_CODE"
 NO_USER = f"log on once: export {TOKEN}=$(department user login USER); or give --user USER"
 FILE = click.Path(path_type=Path)
+NO_ENTRY = -1  # in an answer, where there is none to name
 BUSY_S, BUSY_TRIES = 10.0, 60  # ten minutes: other long lists before this one
 EXAMPLE_TIME = "e.g. 2026-10-01T08:30:00Z, or 2026-10-01 for midnight UTC"
 
@@ -86,7 +88,7 @@ class Terminal:
         else:
             value = to_json(answer)
             for name in columns or value:
-                print(f"{name}: {_cell(name, value.get(name))}")
+                print(_lines(name, value.get(name)))
         return DONE
 
     def rows(self, rows: Sequence[Any], columns: Sequence[str] = ()) -> None:
@@ -161,14 +163,35 @@ def secret(variable: str, prompt: str) -> str:
     value = os.environ.get(variable)
     if value is not None:
         return value
+    typed = _unechoed(prompt)
+    if typed is None:
+        raise InvalidInputError(
+            f"no terminal to type the {prompt} at", where=variable, cure=f"set {variable}"
+        )
+    return typed
+
+
+def typed(prompt: str) -> str:
+    """What no one can know before this command shows it: from the terminal, else a line of the input that a
+    program writes. Raises InvalidInputError."""
+    line = _unechoed(prompt)
+    line = sys.stdin.readline().strip() if line is None else line
+    if not line:
+        raise InvalidInputError(
+            f"the {prompt} did not come",
+            cure="type it, or let your program write it into this command's standard input",
+        )
+    return line
+
+
+def _unechoed(prompt: str) -> str | None:
+    """A line from the terminal; None where there is none, or one that would echo."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", getpass.GetPassWarning)
             return getpass.getpass(f"{prompt}: ")
     except (getpass.GetPassWarning, EOFError):
-        raise InvalidInputError(
-            f"no terminal to type the {prompt} at", where=variable, cure=f"set {variable}"
-        ) from None
+        return None
 
 
 def password_and_code() -> tuple[str, str]:
@@ -275,6 +298,19 @@ def policy_of(call: Callable[[str, Any], Any]) -> Policy:
     return parse_policy(call("policy/read", NothingForm()).document)
 
 
+def _lines(name: str, value: Any) -> str:
+    """A field of an answer as people read it; (name, value) pairs get a line each."""
+    if isinstance(value, list) and value and all(isinstance(one, list) and len(one) == 2 for one in value):
+        return "\n  ".join((f"{name}:", *(f"{said}: {_set_in(text)}" for said, text in value)))
+    return f"{name}: {_cell(name, value)}"
+
+
+def _set_in(text: str) -> str:
+    """A text of several lines, with nothing that a terminal would obey."""
+    lines = text.splitlines()
+    return "\n    ".join(one if one.isprintable() else ascii(one)[1:-1] for one in lines) or "-"
+
+
 def _cell(name: str, value: Any) -> str:
     if name.endswith("_min") and isinstance(value, int):
         return f"{value} min" if value > 0 else "-"
@@ -286,7 +322,7 @@ def _cell(name: str, value: Any) -> str:
         return f"{value:.3f}"
     if isinstance(value, list):
         return ",".join(str(one) for one in value) or "-"
-    return "-" if value in {None, ""} else str(value)
+    return "-" if value in {None, "", NO_ENTRY} else str(value)
 
 
 class Time(click.ParamType[int]):
@@ -417,6 +453,14 @@ def read_bytes(path: Path) -> bytes:
         raise InvalidInputError(error.what, where=str(path)) from None
     except OSError as error:
         raise InvalidInputError(f"cannot be read: {error.strerror}", where=str(path)) from None
+
+
+def public_key(path: Path) -> SshPublicKey:
+    """The SSH key of a .pub file, its comment left out. Raises InvalidInputError naming the file."""
+    try:
+        return SshPublicKey.from_line(read_bytes(path).decode(errors="replace"))
+    except SshSignatureError as error:
+        raise InvalidInputError(error.what, where=str(path), cure=error.cure) from None
 
 
 def wait_words(proposal: int) -> str:

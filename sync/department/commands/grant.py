@@ -36,7 +36,6 @@ from storage.grant_format import (
     issue,
     latest_us,
 )
-from storage.ssh_signature import SshPublicKey
 from storage.times import HOUR_US, now_us, utc_text
 from sync.command_frame import collected, noun
 from sync.department.commands import desk_access
@@ -56,7 +55,7 @@ _HOURS = {"h": 1, "d": 24}
 
 
 ISSUE = (
-    "department grant issue --person v.ito --role vendor --key v.pub --purpose lens "
+    "department grant issue --person v.ito --role vendor --key v.pub --purpose 'repair: lens' "
     "--work-order WO-9 --unit car-12 --for 8h --out v.grant --user chief"
 )
 
@@ -97,7 +96,7 @@ order_options = collected(
     click.option(
         "--key", required=True, type=desk_access.FILE, metavar="PUB", help="The holder's SSH public key."
     ),
-    click.option("--purpose", required=True, help="What the visit is for."),
+    click.option("--purpose", required=True, help="Maintenance or repair, and of what (463.3)."),
     click.option("--work-order", required=True, help="The number of the work order."),
     click.option("--unit", "units", required=True, multiple=True, help="Unit id or name; may repeat."),
     click.option(
@@ -200,7 +199,7 @@ def _form(order: GrantOrder, to_us: int) -> calls.GrantForm:
         person=order.person,
         organisation=order.organization,
         role=GrantRole(order.role),
-        holder_key=_text(order.key),
+        holder_key=desk_access.public_key(order.key).line,
         purpose=order.purpose,
         work_order=order.work_order,
         units=order.units,
@@ -227,7 +226,7 @@ def _sign(home: DepartmentHome, order: GrantOrder, key: Ed25519PrivateKey, *, le
         person=order.person,
         organisation=order.organization,
         role=role,
-        holder_key=SshPublicKey.from_line(_text(order.key)).blob,
+        holder_key=desk_access.public_key(order.key).blob,
         purpose=order.purpose,
         work_order=order.work_order,
         units=units,
@@ -345,11 +344,3 @@ def _end_of(day: str, zone: tzinfo) -> int:
     except ValueError:
         raise InvalidInputError(f"{day} is not a day: write YYYY-MM-DD", where="--until") from None
     return end_of_day_us(moment, zone)
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="ascii")[:2000]
-    except (OSError, UnicodeDecodeError) as error:
-        what = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise InvalidInputError(f"cannot be read: {what}", where=str(path)) from None

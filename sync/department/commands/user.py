@@ -66,8 +66,7 @@ class Roles(click.ParamType[tuple[Role, ...]]):
 
 
 NEW_PASSWORD = "DEPARTMENT_NEW_PASSWORD"  # noqa: S105 - a name
-NEW_CODE = "DEPARTMENT_NEW_CODE"
-ASKED_AGAIN = {"password": NEW_PASSWORD, WRONG_CODE: NEW_CODE, NONE_WAITS: NEW_CODE}
+ASKED_AGAIN = frozenset({"password", WRONG_CODE, NONE_WAITS})
 user_argument = click.argument("name_of_user", metavar="USER")
 
 
@@ -156,16 +155,16 @@ def password(terminal: desk_access.Terminal, *, new_authenticator: bool) -> int:
                 _show_authenticator(terminal.common, call("user/authenticator", NothingForm()))
                 shown = True
             new = new or desk_access.secret(NEW_PASSWORD, "new password")
-            code = desk_access.secret(NEW_CODE, "code of the new authenticator") if renews else ""
+            code = desk_access.typed("code of the new authenticator") if renews else ""
             form = calls.PasswordForm(old=old, new=new, new_authenticator=new_authenticator, code=code)
             try:
                 made = call("user/password", form)
             except FormError as refusal:
-                asked = ASKED_AGAIN.get(refusal.code)
-                if asked is None or asked in os.environ:
+                weak = refusal.code == "password"
+                if refusal.code not in ASKED_AGAIN or (weak and NEW_PASSWORD in os.environ):
                     raise
                 print(f"department: {refusal.what} ({refusal.cure or 'type another'})", file=sys.stderr)
-                new = "" if asked == NEW_PASSWORD else new
+                new = "" if weak else new
                 shown = refusal.code != NONE_WAITS
                 continue
             if renews and not terminal.common.json:
@@ -234,7 +233,7 @@ def set_account(
         keys = known.ssh_lines if known else ()
         if key_files:
             given = [path for path in key_files if str(path) != NONE]
-            keys = tuple(desk_access.read_bytes(path).decode(errors="replace") for path in given)
+            keys = tuple(desk_access.public_key(path).line for path in given)
         if not shift and known and known.shift:
             hours = _shift(known.shift)
         form = calls.AccountForm(

@@ -81,7 +81,7 @@ def check(
     """
     path = folder / DATABASE
     if not path.is_file():
-        raise HomeError("holds no access log", where=str(folder))
+        raise HomeError("holds no access log", where=str(folder), cure=f"give the folder of {DATABASE}")
     log_id = log_id_of(log_key)
     problems: list[str] = []
     try:
