@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -18,6 +19,7 @@ from alpr_device.release import Running
 from alpr_device.selfcheck import faults, texts
 
 from firmware.custody.opening import create_ledger
+from firmware.custody.system_updates import _lines, _updates
 from tests.image.conftest import Project
 
 RUNNING = Running(board="virt", version=1, floor=1)
@@ -152,6 +154,33 @@ def test_unreadable_floor_stops_installing(tmp_path: Path) -> None:
 def test_image_without_its_facts_is_named(tmp_path: Path) -> None:
     with pytest.raises(DeviceError, match=r"image\.toml"):
         image_facts(tmp_path / "image.toml")
+
+
+def test_an_update_that_finds_no_room_or_loses_its_stick_is_said_and_noted(
+    project: Project, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("alpr_device.install.copied_bundle", full)
+    with pytest.raises(DeviceError, match=f"^{folder}: No space left"):
+        install(project.update(2), folder=folder, trust=project.keys.trust, running=RUNNING)
+    assert [one["outcome"] for one in outcomes(folder)] == [
+        f"not installed: {folder}: No space left on device"
+    ]
+    (folder / "events.jsonl").unlink()
+    (folder / "events.jsonl").mkdir()  # nor is there room for the event
+    with pytest.raises(DeviceError, match="No space left"):
+        install(project.update(2), folder=folder, trust=project.keys.trust, running=RUNNING)
+
+
+def test_an_event_that_a_power_cut_ended_takes_no_other_with_it(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    for number, cut in ((1, 40), (2, 0), (3, 1)):
+        events.note(f"event {number}", from_version="1", to_version="2", digest="", path=path)
+        os.truncate(path, path.stat().st_size - cut)
+    events.note("event 4", from_version="1", to_version="2", digest="", path=path)
+    assert [update.outcome for _, update in _updates(_lines(path))] == ["event 2", "event 3", "event 4"]
 
 
 def test_event_file_stays_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,11 +31,15 @@ def note(  # an update's event as the log's record kind `update` holds it
     if (
         path.exists() and path.stat().st_size > MAX_BYTES
     ):  # the log holds them; the newest few are enough here
-        kept = path.read_text(encoding="utf-8").splitlines(keepends=True)[-100:]
+        kept = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)[-100:]
         fresh = path.with_suffix(".new")
         fresh.write_text("".join(kept), encoding="utf-8")
         fresh.replace(path)
-    with path.open("a", encoding="utf-8") as file:
-        file.write(line + "\n")
+    with path.open("ab+") as file:
+        if file.tell():
+            file.seek(-1, os.SEEK_END)
+            if file.read(1) != b"\n":
+                line = "\n" + line  # a power cut ended the line before: it takes no other with it
+        file.write(line.encode() + b"\n")
         file.flush()
         os.fsync(file.fileno())

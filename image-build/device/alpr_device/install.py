@@ -6,6 +6,7 @@ python3 -P -m alpr_device.install FILE
 from __future__ import annotations
 
 import argparse
+import contextlib
 import re
 import subprocess
 import sys
@@ -40,9 +41,11 @@ def install(
             release = copied_bundle(file, target, ReleaseTrust.parse(trust.read_text(encoding="utf-8")), now)
         _hand_over(rauc, bundle)
     except OSError as error:
-        raise DeviceError(f"{error.filename}: {error.strerror}") from None
+        failed = DeviceError(f"{error.filename or folder}: {error.strerror}")
+        _note_if_room(folder, f"not installed: {failed}", now, release)
+        raise failed from None
     except DeviceError as error:
-        _note(folder, f"refused: {error}", now, release)
+        _note_if_room(folder, f"refused: {error}", now, release)
         raise
     finally:
         bundle.unlink(missing_ok=True)
@@ -91,6 +94,13 @@ def _note(folder: Path, outcome: str, now: Running, release: SystemRelease | Non
         digest="" if release is None else release.bundle_digest,
         path=folder / events.EVENTS.name,
     )
+
+
+def _note_if_room(folder: Path, outcome: str, now: Running, release: SystemRelease | None) -> None:
+    """A disk that is full, which may be why, must not hide what went wrong from the person who asked."""
+    (folder / "bundle.raucb").unlink(missing_ok=True)  # it takes the most of the room
+    with contextlib.suppress(OSError):
+        _note(folder, outcome, now, release)
 
 
 def main() -> int:
