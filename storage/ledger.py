@@ -320,6 +320,8 @@ class Ledger:
             if store.in_transaction:
                 return None  # a purge is several transactions of its own
             now_us, receipt = store.time.trusted_us, None
+            if store.log_ahead_kept:
+                store.end_log_ahead()
             if now_us >= self._look_us:
                 receipt = self.apply_retention(by="the unit itself")
                 self._look_us = self.purge_waits_until_us() or now_us + HOUR_US

@@ -2,7 +2,8 @@
 
     1. intent     a record that names the epochs, with the survivors' keyring under the new KEK
     2. slot       the new KEK and generation written once over the old one, read back
-    3. deletion   blobs, stored elements and old wraps; then wal_checkpoint(TRUNCATE)
+    3. deletion   blobs, stored elements and old wraps; then wal_checkpoint(TRUNCATE), which waits for no
+                  one that reads beside us: the next append tries it again
     4. receipt    a record that says which epochs, how many records, under which clause
 
 After 2 the purged keys are noise on every copy of the card. `settle` ends at start-up what was cut: before
@@ -120,7 +121,7 @@ def _finish(store: UnitStore, sequence: int, intent: PurgeIntent) -> PurgeResult
     with files.name_full_disk(store.home.root):
         for step in _deletions(store, sequence, epochs, turned=turned):
             step()
-        store.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        store.end_log_ahead()
     store.ring = store.ring.without(epochs)
     for epoch in epochs:
         store.live.pop(epoch, None)

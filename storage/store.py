@@ -69,6 +69,7 @@ class UnitStore:
         self.lock = threading.RLock()
         self._depth = 0
         self.slot_unsure = False
+        self.log_ahead_kept = False  # what was purged is still in the write-ahead log: another reads there
         self._closing = False
         self._slot_asked = False  # an anchor was announced, and the slot has not answered yet
         self.started_at = self.log.frontier.size
@@ -364,6 +365,20 @@ class UnitStore:
         self.slot_content = content
         self.state = replace(self.state, anchored_us=content.anchor_us)
         self._slot_asked = False
+
+    def end_log_ahead(self) -> None:
+        """Take over the write-ahead log, and empty it: what was purged is in its older frames.
+
+        Someone who reads beside us (`reader verify`) may keep it; nothing waits for that, it is tried again.
+        """
+        connection = self.db.conn
+        (waits_ms,) = connection.execute("PRAGMA busy_timeout").fetchone()
+        connection.execute("PRAGMA busy_timeout=0")
+        try:
+            (kept, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        finally:
+            connection.execute(f"PRAGMA busy_timeout={int(waits_ms)}")
+        self.log_ahead_kept = bool(kept)
 
     def close(self) -> None:
         self.blobs.close()

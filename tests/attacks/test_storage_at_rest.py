@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import shutil
 from collections.abc import Iterable
@@ -111,6 +112,25 @@ def test_a_purged_day_stays_unreadable_on_an_older_card_image(
                 tried += 1
     database.close()
     assert tried >= 8
+
+
+def test_a_purge_beside_a_check_leaves_nothing_once_that_ends(
+    ledger: Ledger, home: Path, time: SteppedTime
+) -> None:
+    """The check keeps the write-ahead log as it was: a purge does not wait for it, and comes back to it."""
+    sequences = add_reads(ledger, time, 3)
+    leaf = ledger.store.leaf(sequences[0])
+    pieces = [ledger.store.stored(leaf, name)[:64] for name in ("text", "place")]
+    with contextlib.closing(connect(Home(home).database, readonly=True)) as beside:
+        beside.execute("BEGIN")
+        beside.execute("SELECT count(*) FROM leaves").fetchone()
+        age(ledger, time, 366)
+        assert ledger.apply_retention(by="test") is not None
+        add_reads(ledger, time, 1)
+        assert ledger.store.log_ahead_kept
+    add_reads(ledger, time, 1)
+    assert not ledger.store.log_ahead_kept
+    assert not [name for name, data in bytes_of(home) if any(piece in data for piece in pieces)]
 
 
 def test_after_a_purge_nothing_of_it_is_in_rows_images_free_pages_or_wal(
