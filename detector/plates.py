@@ -172,19 +172,6 @@ class Judged(Protocol):
         """What the confidence was made of."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
-    """A text that is known already."""
-
-    text: PlateText
-    features: Mapping[str, float] = field(repr=False, default_factory=dict)
-
-    @property
-    def leader(self) -> str:
-        """See PlateText.leader."""
-        return self.text.leader
-
-
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PlateReading:
     """One plate in one frame.

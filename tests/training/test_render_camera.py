@@ -101,10 +101,6 @@ def test_motion_blur_smears_along_its_direction_and_keeps_the_light() -> None:
     assert camera.to_linear(across).mean() == pytest.approx(camera.to_linear(stripes).mean(), rel=0.05)
 
 
-def test_smear_follows_speed_exposure_and_scale() -> None:
-    assert camera.smear_px(50.0, 800.0, 300.0) == pytest.approx(50 / 3.6 * 0.0008 * 300)
-
-
 def test_noise_grows_with_the_iso() -> None:
     gray = np.full((100, 100), 120, np.uint8)
     low, high = (camera.sensor_noise(np.random.default_rng(0), gray, iso).std() for iso in (100, 1600))
@@ -128,14 +124,6 @@ def test_infrared_night_lights_the_plate_and_not_the_surroundings() -> None:
     night = camera.infrared_night(np.random.default_rng(1), scene, camera.quad_mask(scene.shape, quad))
     assert night[30, 60] > 2 * night[5, 5]
     assert night[5, 5] < 80
-
-
-def test_rolling_shutter_leans_upright_edges() -> None:
-    bar = np.zeros((100, 100), np.uint8)
-    bar[:, 45:55] = 200
-    leaning = camera.rolling_shutter(bar, 20.0)
-    top, bottom = (float(np.average(np.arange(100), weights=row + 1e-6)) for row in (leaning[4], leaning[-5]))
-    assert abs(top - bottom) == pytest.approx(18.0, abs=2.0)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
@@ -24,7 +24,6 @@ from detector.plates import (
     PlateBox,
     PlateReading,
     PlateText,
-    Told,
 )
 from detector.runtime import NetOutput
 from detector.track import Tracker
@@ -35,6 +34,19 @@ COLUMNS = 36
 FIND = FindRules()
 TEXT = TextRules(jurisdictions=CODES)
 DECODING = Decoding(TEXT, ConfidenceRules(), FormatPrior(CODES))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """A text that is known already, as what evidence comes to."""
+
+    text: PlateText
+    features: Mapping[str, float] = field(repr=False, default_factory=dict)
+
+    @property
+    def leader(self) -> str:
+        """See PlateText.leader."""
+        return self.text.leader
 
 
 def labels(text: str) -> tuple[int, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from detector_twins import Told
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -20,7 +21,6 @@ from detector.plates import (
     PlateBox,
     PlateReading,
     PlateText,
-    Told,
 )
 from detector.vote import Decoding
 

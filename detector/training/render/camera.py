@@ -124,11 +124,6 @@ def motion_blur(luma: Luma, dx: float, dy: float) -> Luma:
     return to_luma(total / steps)
 
 
-def smear_px(speed_kmh: float, exposure_us: float, px_per_meter: float) -> float:
-    """How far a vehicle's image moves while the shutter is open, px."""
-    return speed_kmh / 3.6 * exposure_us * 1e-6 * px_per_meter
-
-
 def defocus(luma: Luma, radius: float) -> Luma:
     """Blur of a lens out of focus; radius in px of about a disc."""
     if radius < 0.2:
@@ -151,17 +146,6 @@ def sensor_noise(rng: np.random.Generator, luma: Luma, iso: float, *, grain: flo
         small = Image.fromarray(rng.standard_normal((coarse[1], coarse[0]), dtype=np.float32))
         noise = np.asarray(small.resize((luma.shape[1], luma.shape[0]), Image.Resampling.BICUBIC), np.float32)
     return to_luma(np.maximum(light + noise * spread.astype(np.float32), 0))
-
-
-def rolling_shutter(luma: Luma, skew_px: float) -> Luma:
-    """Each row later than the one above: the picture leans by skew_px from top to bottom."""
-    height, width = luma.shape
-    lean = np.array([[1, skew_px / height, -skew_px / 2], [0, 1, 0], [0, 0, 1]], np.float64)
-    return np.asarray(
-        Image.fromarray(luma).transform(
-            (width, height), Image.Transform.AFFINE, tuple(lean.reshape(-1)[:6]), Image.Resampling.BICUBIC
-        )
-    )
 
 
 def glare(rng: np.random.Generator, luma: Luma, strength: float) -> Luma:
