@@ -10,8 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import ClassVar
 
-from storage.errors import RecordError
-from sync.messages import Message
+from sync.messages import Message, need
 
 ALARM_WORDS: Mapping[str, str] = {
     "no_frames": "no pictures from the camera",
@@ -38,11 +37,6 @@ ALARM_WORDS: Mapping[str, str] = {
 ALARMS = tuple(ALARM_WORDS)
 CLOCK_STATES = ("disciplined", "holdover", "unknown")
 _VERSION = re.compile(r"[A-Za-z][A-Za-z0-9.+ _-]{0,63}")
-
-
-def _need(good: bool, what: str, where: str) -> None:
-    if not good:
-        raise RecordError(what, where=where)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,17 +73,17 @@ class HealthMessage(Message):
     alarms: tuple[str, ...]
 
     def check_fields(self) -> None:
-        _need(len(self.log_id) == 32, "has 32 bytes", "health.log_id")
-        _need(bool(_VERSION.fullmatch(self.software)), "is not a version", "health.software")
-        _need(self.clock_state in CLOCK_STATES, "is not a clock state", "health.clock_state")
+        need(len(self.log_id) == 32, "has 32 bytes", "health.log_id")
+        need(bool(_VERSION.fullmatch(self.software)), "is not a version", "health.software")
+        need(self.clock_state in CLOCK_STATES, "is not a clock state", "health.clock_state")
         known = set(self.alarms) <= set(ALARMS) and len(set(self.alarms)) == len(self.alarms)
-        _need(known, "names an unknown alarm, or one twice", "health.alarms")
+        need(known, "names an unknown alarm, or one twice", "health.alarms")
         for field in fields(self):
             value = getattr(self, field.name)
             if isinstance(value, float):
-                _need(abs(value) < 1e12, "out of range", f"health.{field.name}")
+                need(abs(value) < 1e12, "out of range", f"health.{field.name}")
             elif type(value) is int:
-                _need(0 <= value < 1 << 62, "out of range", f"health.{field.name}")
+                need(0 <= value < 1 << 62, "out of range", f"health.{field.name}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -60,7 +60,8 @@ INCIDENTS = frozenset({"fork", "rollback", "wrong-device", "bad-leaf"})
 """Refusals that are an incident at both ends; the log is closed and a new one opened."""
 
 
-def _check(good: bool, what: str, where: str) -> None:
+def need(good: bool, what: str, where: str) -> None:
+    """Raises RecordError for a field that is not good: what is wrong with it."""
     if not good:
         raise RecordError(what, where=where)
 
@@ -76,7 +77,7 @@ class Message:
 
     def check(self) -> None:
         """Raises RecordError for another version, and for a field out of its range."""
-        _check(self.version == VERSION, f"version {self.version} is unknown, {VERSION} is known", self.KIND)
+        need(self.version == VERSION, f"version {self.version} is unknown, {VERSION} is known", self.KIND)
         self.check_fields()
 
     def check_fields(self) -> None:
@@ -99,10 +100,10 @@ class Hello(Message):
     software: str
 
     def check_fields(self) -> None:
-        _check(len(self.log_id) == 32, "has 32 bytes", "hello.log_id")
-        _check(len(self.nonce) == NONCE_BYTES, f"has {NONCE_BYTES} bytes", "hello.nonce")
-        _check(len(self.checkpoint) <= MAX_NOTE, "is too long", "hello.checkpoint")
-        _check(0 <= self.held < 1 << 63, "out of range", "hello.held")
+        need(len(self.log_id) == 32, "has 32 bytes", "hello.log_id")
+        need(len(self.nonce) == NONCE_BYTES, f"has {NONCE_BYTES} bytes", "hello.nonce")
+        need(len(self.checkpoint) <= MAX_NOTE, "is too long", "hello.checkpoint")
+        need(0 <= self.held < 1 << 63, "out of range", "hello.held")
         _check_hashes(self.proof, "hello.proof")
 
 
@@ -130,7 +131,7 @@ class State(Message):
     certificate_days: int
 
     def check_fields(self) -> None:
-        _check(0 <= self.complete_to <= self.size, "out of range", "state.complete_to")
+        need(0 <= self.complete_to <= self.size, "out of range", "state.complete_to")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,10 +147,10 @@ class LeafBatch(Message):
     proof: tuple[bytes, ...]
 
     def check_fields(self) -> None:
-        _check(1 <= len(self.leaves) <= MAX_LEAVES, f"1 to {MAX_LEAVES} leaves", "leaves.leaves")
-        _check(max(map(len, self.leaves)) <= MAX_LEAF_BYTES, "a leaf is too long", "leaves.leaves")
-        _check(0 <= self.first < 1 << 62, "out of range", "leaves.first")
-        _check(len(self.checkpoint) <= MAX_NOTE, "is too long", "leaves.checkpoint")
+        need(1 <= len(self.leaves) <= MAX_LEAVES, f"1 to {MAX_LEAVES} leaves", "leaves.leaves")
+        need(max(map(len, self.leaves)) <= MAX_LEAF_BYTES, "a leaf is too long", "leaves.leaves")
+        need(0 <= self.first < 1 << 62, "out of range", "leaves.first")
+        need(len(self.checkpoint) <= MAX_NOTE, "is too long", "leaves.checkpoint")
         _check_hashes(self.proof, "leaves.proof")
 
 
@@ -172,8 +173,8 @@ class SealedKey:
     sealed: bytes = field(repr=False)
 
     def check(self) -> None:
-        _check(len(self.day_key) == 32 and len(self.sealed) == 113, "malformed", "sealed key")
-        _check(0 <= self.epoch < 1 << 63, "out of range", "sealed key")
+        need(len(self.day_key) == 32 and len(self.sealed) == 113, "malformed", "sealed key")
+        need(0 <= self.epoch < 1 << 63, "out of range", "sealed key")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,8 +186,8 @@ class ParcelElement:
     length: int
 
     def check(self) -> None:
-        _check(0 <= self.length <= MAX_ELEMENT_BYTES, "out of range", "item.length")
-        _check(0 <= self.sequence < 1 << 63 and 1 <= len(self.name) <= 32, "malformed", "item")
+        need(0 <= self.length <= MAX_ELEMENT_BYTES, "out of range", "item.length")
+        need(0 <= self.sequence < 1 << 63 and 1 <= len(self.name) <= 32, "malformed", "item")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,11 +202,11 @@ class ParcelHeader(Message):
     leaf: bytes | None = field(default=None, repr=False)
 
     def check_fields(self) -> None:
-        _check(len(self.keys) <= MAX_KEYS, f"at most {MAX_KEYS} keys", "parcel.keys")
-        _check(len(self.items) <= MAX_ITEMS, f"at most {MAX_ITEMS} items", "parcel.items")
+        need(len(self.keys) <= MAX_KEYS, f"at most {MAX_KEYS} keys", "parcel.keys")
+        need(len(self.items) <= MAX_ITEMS, f"at most {MAX_ITEMS} items", "parcel.items")
         total = sum(item.length for item in self.items)
-        _check(total <= MAX_ELEMENT_BYTES, f"at most {MAX_ELEMENT_BYTES} bytes of elements", "parcel.items")
-        _check(self.leaf is None or len(self.leaf) <= MAX_LEAF_BYTES, "is too long", "parcel.leaf")
+        need(total <= MAX_ELEMENT_BYTES, f"at most {MAX_ELEMENT_BYTES} bytes of elements", "parcel.items")
+        need(self.leaf is None or len(self.leaf) <= MAX_LEAF_BYTES, "is too long", "parcel.leaf")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -250,7 +251,7 @@ class ReceiptWanted(Message):
     first: int
 
     def check_fields(self) -> None:
-        _check(0 <= self.first < 1 << 62, "out of range", "receipt-wanted.first")
+        need(0 <= self.first < 1 << 62, "out of range", "receipt-wanted.first")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -274,7 +275,7 @@ class Receipt(Message):
     def check_fields(self) -> None:
         before = -1
         for first, last in self.ranges:
-            _check(before < first <= last < self.size, "ranges must rise within the log", "receipt.ranges")
+            need(before < first <= last < self.size, "ranges must rise within the log", "receipt.ranges")
             before = last
 
 
@@ -289,9 +290,7 @@ class DocumentWanted(Message):
     offset: int
 
     def check_fields(self) -> None:
-        _check(
-            0 <= self.offset <= MAX_DOCUMENT_BYTES and len(self.name) <= 64, "malformed", "document-wanted"
-        )
+        need(0 <= self.offset <= MAX_DOCUMENT_BYTES and len(self.name) <= 64, "malformed", "document-wanted")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -308,8 +307,8 @@ class DocumentPart(Message):
     data: bytes = field(repr=False)
 
     def check_fields(self) -> None:
-        _check(0 <= self.offset <= self.total <= MAX_DOCUMENT_BYTES, "out of range", "document-part")
-        _check(len(self.data) <= MAX_PART_BYTES, "is too long", "document-part.data")
+        need(0 <= self.offset <= self.total <= MAX_DOCUMENT_BYTES, "out of range", "document-part")
+        need(len(self.data) <= MAX_PART_BYTES, "is too long", "document-part.data")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -322,7 +321,7 @@ class EnrollRequest(Message):
     software: str
 
     def check_fields(self) -> None:
-        _check(len(self.secret) == 16 and len(self.software) <= 64, "malformed", "enroll")
+        need(len(self.secret) == 16 and len(self.software) <= 64, "malformed", "enroll")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -349,8 +348,8 @@ class EnrollAnswer(Message):
     at_us: int
 
     def check_fields(self) -> None:
-        _check(len(self.documents) <= 16, "at most 16", "enrolled.documents")
-        _check(len(self.unit_id) == 32 and 1 <= len(self.name) <= 64, "malformed", "enrolled")
+        need(len(self.documents) <= 16, "at most 16", "enrolled.documents")
+        need(len(self.unit_id) == 32 and 1 <= len(self.name) <= 64, "malformed", "enrolled")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -381,14 +380,14 @@ class Refusal(Message):
     held: int | None = None
 
     def check_fields(self) -> None:
-        _check(self.code in REFUSALS, "is not a known refusal", "refusal.code")
+        need(self.code in REFUSALS, "is not a known refusal", "refusal.code")
 
 
 M = TypeVar("M", bound=Message)
 
 
 def _check_hashes(hashes: Sequence[bytes], where: str) -> None:
-    _check(len(hashes) <= MAX_PROOF and all(len(one) == 32 for one in hashes), "malformed proof", where)
+    need(len(hashes) <= MAX_PROOF and all(len(one) == 32 for one in hashes), "malformed proof", where)
 
 
 def department_origin(public: Ed25519PublicKey) -> str:

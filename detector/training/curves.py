@@ -64,7 +64,7 @@ def smoothed(values: list[float], over: int = _SMOOTHED_OVER) -> list[float]:
 def draw(run: Path) -> Path:
     """Writes a run's curves.png and returns its path. Raises LogError."""
     steps, values = read_log(run / LOG)
-    pyplot = _pyplot()
+    pyplot = open_pyplot()
     rows = math.ceil(len(values) / _COLUMNS)
     figure, panels = pyplot.subplots(rows, _COLUMNS, figsize=(4 * _COLUMNS, 2.6 * rows), squeeze=False)
     for axes in panels.flat:
@@ -82,7 +82,8 @@ def draw(run: Path) -> Path:
     return run / PICTURE
 
 
-def _pyplot() -> Any:
+def open_pyplot() -> Any:
+    """matplotlib's, for pictures into files."""
     from matplotlib import pyplot  # noqa: PLC0415 - only the extra train has it
 
     pyplot.switch_backend("Agg")

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from .curves import open_pyplot
 from .datasets import Picture
 from .measure import Measured
 from .metrics import PlateOutcome, precision_at_coverage
@@ -59,7 +60,7 @@ def _cut(picture: Picture, outcome: PlateOutcome) -> Image.Image:
 
 def plots(measured: Measured, figures: dict[str, Any], folder: Path) -> None:
     """coverage.png (precision against plates kept), reliability.png and conditions.png."""
-    pyplot = _pyplot()
+    pyplot = open_pyplot()
     figure, axes = pyplot.subplots(figsize=(6, 4))
     for name in sorted({o.dataset for o in measured.outcomes if o.truth}):
         group = [o for o in measured.outcomes if o.dataset == name and o.truth]
@@ -95,7 +96,7 @@ def plots(measured: Measured, figures: dict[str, Any], folder: Path) -> None:
 
 def float_plot(int8: dict[str, Any], real: dict[str, Any], folder: Path) -> None:
     """float_int8.png: the texts read by float and by int8 nets, a pair of bars a set."""
-    pyplot = _pyplot()
+    pyplot = open_pyplot()
     names = [name for name in int8["sets"] if name in real["sets"]]
     figure, axes = pyplot.subplots(figsize=(1.2 * len(names) + 2, 3.5))
     for shift, (label, result) in ((-0.2, ("float", real)), (0.2, ("int8", int8))):
@@ -112,10 +113,3 @@ def _read(group: Sequence[PlateOutcome]) -> tuple[NDArray[np.float64], NDArray[n
     """Confidence of the texts that were read, and whether each is right."""
     read = [o for o in group if o.read is not None]
     return np.array([o.confidence for o in read]), np.array([o.exact_folded for o in read], np.bool_)
-
-
-def _pyplot() -> Any:
-    from matplotlib import pyplot  # noqa: PLC0415 - only the extra train has it
-
-    pyplot.switch_backend("Agg")
-    return pyplot
