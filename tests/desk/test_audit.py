@@ -219,7 +219,7 @@ def test_an_audit_that_was_cut_off_draws_no_second_time(department: Department, 
     assert isinstance(report, AuditReport)
     done = desk.log.entry(report.audit).note
     assert isinstance(done, AuditDone)
-    assert (done.begun, done.to_us) == (begun.sequence, begun.note.to_us)  # type: ignore[attr-defined]
+    assert (done.begun, done.to_us) == (begun.sequence, begun.note.to_us)
     assert max(sampled(department, report)) < begun.sequence
     assert desk.book.findings.begun is None
 

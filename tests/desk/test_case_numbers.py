@@ -40,7 +40,7 @@ def test_look_ups_whose_case_does_not_exist_are_findings_and_counted(
         for entry in department.desk.book.findings.opened.values()
         if getattr(entry.note, "detector", "") == "no_such_case"
     ]
-    assert [(one.about, one.accesses) for one in found] == [("comm1", tuple(invented))]  # type: ignore[attr-defined]
+    assert [(one.about, one.accesses) for one in found] == [("comm1", tuple(invented))]
     assert fresh not in made.unknown
     department.desk.try_cover(department.desk.log.size() - 1)
     assert counted(department.desk).case_numbers.share == pytest.approx(1 / 3)

@@ -12,7 +12,7 @@ from sync.department.desk.changes.calls import DecideForm
 from sync.department.desk.changes.rules import ChangeStates, state_of
 from sync.department.desk.people.calls import CredentialForm, HandedOver
 from sync.department.journal.change_entries import ChangeDecided, ChangeProposed, ChangeUsed
-from sync.department.journal.entries import Entry
+from sync.department.journal.entries import Entry, EntryOf
 from sync.department.journal.entry_base import Note, Stamp
 from sync.department.policy.refusals import NotYetError
 
@@ -21,7 +21,7 @@ PROPOSED_US = 1_000 * HOUR_US
 
 def entry(sequence: int, at_us: int, note: Note) -> Entry:
     stamp = Stamp(at_us=at_us, user="chief", role="administrator", organisation="", session=b"", demo=True)
-    return Entry(sequence, stamp, note)
+    return EntryOf(sequence, stamp, note)
 
 
 @pytest.mark.parametrize(

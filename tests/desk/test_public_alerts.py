@@ -20,7 +20,7 @@ from sync.department.desk.transparency.counts import counted, seen_now
 from sync.department.desk.transparency.facts import facts_of
 from sync.department.desk.transparency.rules import HotList, Tally, count
 from sync.department.journal.alert_entries import AlertKnown, AlertStepTaken
-from sync.department.journal.entries import Entry
+from sync.department.journal.entries import Entry, EntryOf
 from sync.department.journal.entry_base import Note, Stamp
 
 STAMP = Stamp(at_us=0, user="comm1", role="communications", organisation="PD", session=b"", demo=False)
@@ -53,7 +53,7 @@ def step(
 
 
 def entries(*notes: Note) -> list[Entry]:
-    return [Entry(number, STAMP, note) for number, note in enumerate(notes)]
+    return [EntryOf(number, STAMP, note) for number, note in enumerate(notes)]
 
 
 def test_misreads_tests_and_what_sounded_are_distinguished(department: Department) -> None:

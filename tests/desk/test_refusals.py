@@ -36,7 +36,7 @@ from sync.department.desk.people.calls import AccountForm
 from sync.department.desk.people.training import Trainings
 from sync.department.desk.people.training_calls import TrainingForm
 from sync.department.desk.sharing.calls import DecisionForm, DeliverForm, Recorded, ReviewForm, ShareForm
-from sync.department.journal.entries import Entry, FindingOpened, TrainingDone
+from sync.department.journal.entries import Entry, EntryOf, FindingOpened, TrainingDone
 from sync.department.journal.entry_base import Stamp
 from sync.department.journal.sharing_entries import Scope
 from sync.department.policy.policy_file import policy_digest
@@ -156,9 +156,8 @@ def test_the_person_a_finding_is_about_does_not_close_it(department: Department,
         )
     (finding,) = look_daily(department.front)
     entry = department.desk.book.findings.opened[finding]
-    assert isinstance(entry.note, FindingOpened)
     about = replace(entry.note, about="reviewer1")
-    department.desk.book.findings.opened[finding] = Entry(entry.sequence, entry.stamp, about)
+    department.desk.book.findings.opened[finding] = replace(entry, note=about)
     close = AuditCloseForm(finding=finding, verdict="justified", note="read the case file")
     assert code_of(department, "audit/close", tokens("reviewer1"), close) == "own-finding"
 
@@ -235,7 +234,7 @@ def test_an_older_training_that_is_entered_later_does_not_replace_the_newest() -
             user="comm1", trainer="super", course=COURSE, policy_version=2, topics=topics, held_us=held_us
         )
         stamp = Stamp(at_us=1, user="super", role="x", organisation="PD", session=b"", demo=False)
-        return Entry(1, stamp, note)
+        return EntryOf(1, stamp, note)
 
     trainings.apply(done(20 * DAY_US, TOPICS))
     trainings.apply(done(10 * DAY_US, ()))

@@ -11,7 +11,7 @@ from sync.department.desk.grants.rules import Settled, to_settle
 from sync.department.desk.inquiry.rules import InquiryQueue, proposal_to_decide
 from sync.department.desk.transparency.facts import Fact
 from sync.department.desk.transparency.rules import Seen, count
-from sync.department.journal.entries import Entry
+from sync.department.journal.entries import Entry, EntryOf
 from sync.department.journal.entry_base import Note, Stamp
 from sync.department.journal.hold_entries import Purged
 from sync.department.journal.inquiry_entries import Ground, Query, SearchApproved, SearchProposed
@@ -27,7 +27,7 @@ GROUND = Ground(
 
 def entry(sequence: int, user: str, note: Note) -> Entry:
     stamp = Stamp(at_us=1, user=user, role="ccat", organisation="PD", session=b"", demo=True)
-    return Entry(sequence=sequence, stamp=stamp, note=note)
+    return EntryOf(sequence=sequence, stamp=stamp, note=note)
 
 
 def queue_with(*entries: Entry) -> InquiryQueue:

@@ -30,7 +30,7 @@ from sync.department.desk.sharing.calls import (
     ShareForm,
     SharingRequestForm,
 )
-from sync.department.journal.entries import Entry, LogRead, Refused
+from sync.department.journal.entries import EntryOf, LogRead, Refused
 from sync.department.journal.entry_base import Stamp
 from sync.department.journal.inquiry_entries import Access
 from sync.department.journal.second_hands import AskedScope, SecondHands, UnsignedError
@@ -212,7 +212,7 @@ def test_in_an_older_log_approvals_named_no_agency_until_one_did() -> None:
             nonce=b"",
         )
         stamp = Stamp(at_us=5, user="chief", role="", organisation="", session=b"", demo=False)
-        second.decide(Entry(7, stamp, ShareDecided(request=3, approved=True, note="yes")), said)
+        second.decide(EntryOf(7, stamp, ShareDecided(request=3, approved=True, note="yes")), said)
 
     decide()
     with pytest.raises(UnsignedError, match="another kind of agency"):

@@ -9,7 +9,7 @@ import pytest
 
 from storage.errors import StorageError
 from sync.department.desk.people.rules import Accounts
-from sync.department.journal.entries import AccountSet, Entry
+from sync.department.journal.entries import AccountSet, Entry, EntryOf
 from sync.department.journal.entry_base import Note, Stamp
 from sync.department.journal.inquiry_entries import Ground
 from sync.department.policy.policy_file import default_document, parse_policy
@@ -30,7 +30,7 @@ GROUND = Ground(
 def entry(sequence: int, user: str, note: Note, at_us: int = NOW_US) -> Entry:
     """An entry of this person."""
     stamp = Stamp(at_us=at_us, user=user, role="ccat", organisation="PD", session=b"", demo=True)
-    return Entry(sequence=sequence, stamp=stamp, note=note)
+    return EntryOf(sequence=sequence, stamp=stamp, note=note)
 
 
 def account(user: str, *roles: Role, active: bool = True, keys: tuple[bytes, ...] = ()) -> AccountSet:

@@ -15,10 +15,6 @@ from sync.department.desk.redress.rules import due_us
 from sync.department.desk.sharing import rules as sharing
 from sync.department.desk.state import DeskState
 from sync.department.ground.department_time import Doubt, span_text
-from sync.department.journal.change_entries import GlassBroken
-from sync.department.journal.entries import AuditDone, FindingOpened, WitnessClaimed
-from sync.department.journal.hold_entries import HoldPlaced
-from sync.department.journal.sharing_entries import ShareAsked
 from sync.department.policy.policy import Policy
 from sync.department.policy.roles import CALLS, Call, Role
 from sync.department.store.incidents import StoredIncident
@@ -102,12 +98,12 @@ def claims(policy: Policy, book: DeskState, now_us: int) -> list[Overdue]:
         Overdue(
             kind=Late.WITNESS,
             clause=policy.witness.clause,
-            what=f"witness {note.witness} claimed on {iso_text(entry.stamp.at_us, to='second')}, and did not "
-            f"show: {note.claim}; the others co-sign this log. Ask the office that runs it; it goes by: "
-            f"department keys draft --without-witness {note.witness}",
+            what=f"witness {name} claimed on {iso_text(entry.stamp.at_us, to='second')}, and did not show: "
+            f"{entry.note.claim}; the others co-sign this log. Ask the office that runs it; it goes by: "
+            f"department keys draft --without-witness {name}",
         )
-        for entry in book.claims.values()
-        if isinstance(note := entry.note, WitnessClaimed) and now_us - entry.stamp.at_us < CLAIM_DAYS * DAY_US
+        for name, entry in book.claims.items()
+        if now_us - entry.stamp.at_us < CLAIM_DAYS * DAY_US
     ]
 
 
@@ -117,16 +113,16 @@ def held(book: DeskState, count: Callable[[int], int]) -> list[Overdue]:
         Overdue(
             kind=Late.HOLD,
             clause="463.8",
-            what=f"hold {entry.sequence}: {here} of its {counted(len(note.reads), 'read')} are here; restore "
-            "the folder of holds from its backup, then: department verify",
+            what=f"hold {entry.sequence}: {here} of its {counted(len(entry.note.reads), 'read')} are here; "
+            "restore the folder of holds from its backup, then: department verify",
         )
         for entry in book.holds.open_holds()
-        if isinstance(note := entry.note, HoldPlaced) and (here := count(note.access)) != len(note.reads)
+        if (here := count(entry.note.access)) != len(entry.note.reads)
     ]
 
 
 def _audits(policy: Policy, book: DeskState, now_us: int) -> list[Overdue]:
-    ends = [entry.note.to_us for entry in book.findings.audits if isinstance(entry.note, AuditDone)]
+    ends = [entry.note.to_us for entry in book.findings.audits]
     due_us = max(ends, default=book.opened_us) + policy.audit.every_days * DAY_US
     if now_us < due_us:
         return []
@@ -165,7 +161,7 @@ def _findings(book: DeskState, now_us: int) -> list[Overdue]:
             f"{iso_text(entry.note.due_us, to='second')}",
         )
         for entry in book.findings.open_findings()
-        if isinstance(entry.note, FindingOpened) and now_us >= entry.note.due_us
+        if now_us >= entry.note.due_us
     ]
 
 
@@ -174,7 +170,7 @@ def _reviewers(policy: Policy, book: DeskState) -> list[Overdue]:
     waiting = [
         entry.sequence
         for entry in book.findings.open_findings()
-        if isinstance(entry.note, FindingOpened) and not book.roster.may_review(policy, entry.note.reviewer)
+        if not book.roster.may_review(policy, entry.note.reviewer)
     ]
     if not waiting:
         return []
@@ -203,7 +199,6 @@ def _emergencies(book: DeskState, now_us: int) -> list[Overdue]:
             what=f"emergency search {entry.note.access} of {entry.stamp.user} waits for a second person",
         )
         for entry in book.glass.overdue(now_us)
-        if isinstance(entry.note, GlassBroken)
     ]
 
 
@@ -251,9 +246,7 @@ def _shares(book: DeskState, now_us: int) -> list[Overdue]:
             kind=Late.SHARE, clause="463.6 (b)", what=f"sharing request {number} waits for review or decision"
         )
         for number, entry in book.shares.asked.items()
-        if isinstance(entry.note, ShareAsked)
-        and number not in book.shares.decided
-        and sharing.is_late(entry.stamp.at_us, now_us)
+        if number not in book.shares.decided and sharing.is_late(entry.stamp.at_us, now_us)
     ]
 
 

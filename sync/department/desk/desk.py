@@ -303,7 +303,7 @@ class Desk(LogState):
         signed, away = self.log.cosigned()[0], self.book.away
         if self.root.witnessing() is None:
             return f"the root file names no witness: no answer leaves. {NAME_WITNESS}"
-        if away is not None and signed <= away.sequence and isinstance(away.note, WitnessAway):
+        if away is not None and signed <= away.sequence:
             return away.note.reason
         return "" if signed else "no witness has signed this log yet"
 
@@ -314,7 +314,7 @@ class Desk(LogState):
 
     def _in_grace(self, sequence: int, error: Exception) -> Cover:
         with self.deciding() as moment:
-            known = self.book.away
+            known: Entry | None = self.book.away
             if known is None or self.log.cosigned()[0] > known.sequence:
                 known = self.add(
                     WitnessAway(reason=str(error)[:LONGEST_REASON]), system_stamp(self.root, moment.at_us)

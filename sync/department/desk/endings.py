@@ -15,8 +15,6 @@ from sync.department.desk.owed import Ending, ending_at
 from sync.department.desk.people import rules as people
 from sync.department.desk.people import training
 from sync.department.desk.state import DeskState
-from sync.department.journal.entries import AuditDone
-from sync.department.journal.office_entries import GrantDelegated, GrantIssued
 from sync.department.policy.policy import Policy
 from sync.department.policy.roles import CALLS, Call, Role
 from sync.hot_lists.document import ListHead
@@ -219,10 +217,7 @@ def _grants(book: DeskState) -> Iterator[Ending]:
     cure, command = "issue another one if the work continues", "department grant issue"
     for entry in book.grants.issued.values():
         note = entry.note
-        if (
-            isinstance(note, GrantIssued)
-            and not {note.grant_id, note.person, note.holder} & book.grants.revoked
-        ):
+        if not {note.grant_id, note.person, note.holder} & book.grants.revoked:
             name = f"the grant of {note.person}"
             made = ending_at("grant", "463.3", note.person, note.to_us, name, cure, command)
             yield replace(made, lasts_min=(note.to_us - note.from_us) // MINUTE_US)
@@ -232,14 +227,13 @@ def _delegations(book: DeskState) -> Iterator[Ending]:
     cure, command = "the administrator delegates again", "department grant delegate"
     for entry in book.grants.delegated.values():
         note = entry.note
-        if isinstance(note, GrantDelegated):
-            name = f"the key of {note.designee} for grants at night"
-            yield ending_at("delegation", "463.3", note.designee, note.to_us, name, cure, command)
+        name = f"the key of {note.designee} for grants at night"
+        yield ending_at("delegation", "463.3", note.designee, note.to_us, name, cure, command)
 
 
 def _reviews(policy: Policy, book: DeskState) -> Iterator[Ending]:
     """What the department does again in time: the periodic audit, the review of its policy."""
-    ends = [entry.note.to_us for entry in book.findings.audits if isinstance(entry.note, AuditDone)]
+    ends = [entry.note.to_us for entry in book.findings.audits]
     due_us = max(ends, default=book.opened_us) + policy.audit.every_days * DAY_US
     name = "the time without a periodic audit"
     cure, command = "run the periodic audit", "department audit run"

@@ -35,6 +35,7 @@ from sync.department.journal.entries import (
     AccountSet,
     CredentialSet,
     Entry,
+    EntryOf,
     LockoutLifted,
     RootSet,
 )
@@ -151,7 +152,7 @@ class LogState:
         signed = offered() if isinstance(note, SIGNED) else b""
         signers = self.book.signers
         try:
-            entry = Entry(self.log.size(), stamp, note, signed)
+            entry = EntryOf(self.log.size(), stamp, note, signed)
             if isinstance(note, MADE):
                 said = signers.demand_made(entry)
                 if said is not None:
@@ -202,7 +203,7 @@ class LogState:
         with self.deciding() as moment:
             trial = DeskState(root=self.book.root, rules=self.book.rules)
             entry = self._root_candidate(root_file, policy_document)
-            trial.apply(Entry(self.log.size(), system_stamp(self.root, moment.at_us), entry))
+            trial.apply(EntryOf(self.log.size(), system_stamp(self.root, moment.at_us), entry))
             self.add(entry, system_stamp(self.root, moment.at_us))
         return self.root
 

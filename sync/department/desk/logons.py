@@ -18,7 +18,7 @@ from sync.department.desk.people.keys import Proven, certified, prove, scheme_of
 from sync.department.desk.people.rules import Credential
 from sync.department.desk.sessions import Session
 from sync.department.ground.person_key import SALT_BYTES, SessionToken
-from sync.department.journal.entries import AccountSet, Entry, Logon, SessionEnded
+from sync.department.journal.entries import AccountSet, Entry, EntryOf, Logon, SessionEnded
 from sync.department.journal.entry_base import Note, Stamp
 from sync.department.journal.passkeys import answered_by, challenge_of, demand_answer, passkey_certificate
 from sync.department.journal.person_entries import CODE, PASSKEY, FreshProof, SessionKeySet
@@ -307,7 +307,7 @@ class Logons:
             note = SessionKeySet(session=bytes(32), user=user, certificate=message)
             try:
                 self._state.book.signers.check(
-                    Entry(self._state.log.size(), self._state.stamp_of(account, moment.at_us, b""), note)
+                    EntryOf(self._state.log.size(), self._state.stamp_of(account, moment.at_us, b""), note)
                 )
             except UnsignedError:
                 return False

@@ -40,8 +40,9 @@ def form() -> bytes:
     seen: dict[str, str] = {}
 
     def walk(hint: Any) -> None:
-        for one in typing.get_args(hint):
-            walk(one)
+        for one in (typing.get_origin(hint), *typing.get_args(hint)):
+            if one is not None:
+                walk(one)
         if dataclasses.is_dataclass(hint) and isinstance(hint, type) and hint.__qualname__ not in seen:
             seen[hint.__qualname__] = ""
             hints = hints_of(hint)

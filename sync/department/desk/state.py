@@ -31,9 +31,11 @@ from sync.department.journal.entries import (
     AccountSet,
     CredentialSet,
     Entry,
+    EntryOf,
     RootSet,
     WitnessAway,
     WitnessClaimed,
+    is_of,
 )
 from sync.department.journal.hold_entries import Purged
 from sync.department.journal.machine_entries import KeysListSeen, PurgeAllowed
@@ -76,8 +78,8 @@ class DeskState:
     redress: Requests = field(default_factory=Requests)
     joined: JoinedUnits = field(default_factory=JoinedUnits)
     logs: LogsOfUnits = field(default_factory=LogsOfUnits)
-    away: Entry | None = None
-    claims: dict[str, Entry] = field(default_factory=dict)
+    away: EntryOf[WitnessAway] | None = None
+    claims: dict[str, EntryOf[WitnessClaimed]] = field(default_factory=dict)
     opened_us: int = 0
     policy_us: int = 0
     purge_through: int = -1
@@ -109,10 +111,10 @@ class DeskState:
             self.policy_us = entry.stamp.at_us
         elif isinstance(note, AccessLogOpened) and not entry.sequence:
             self.opened_us = entry.stamp.at_us
-        elif isinstance(note, WitnessAway):
+        elif is_of(entry, WitnessAway):
             self.away = entry
-        elif isinstance(note, WitnessClaimed):
-            self.claims[note.witness] = entry
+        elif is_of(entry, WitnessClaimed):
+            self.claims[entry.note.witness] = entry
         elif isinstance(note, KeysListSeen):
             self.keys_lines = note.lines
         elif isinstance(note, DayCounted):

@@ -30,7 +30,7 @@ from storage.codec import from_plain, to_plain
 from storage.errors import LedgerError, RecordError
 from storage.leaf import Mark, log_id_of
 from sync.department.ground.private_sqlite import open_private, transaction
-from sync.department.journal.entries import NOTES, Entry
+from sync.department.journal.entries import NOTES, Entry, EntryOf
 from sync.department.journal.entry_base import Note, Stamp
 from sync.department.journal.signers import SIGNER_KINDS
 from sync.department.journal.tree_table import NODES, TreeTable
@@ -242,7 +242,7 @@ class AccessLog:
             )
             self._tree.append(size, merkle.leaf_hash(leaf))
         self._newest = (size + 1, stamp.at_us)
-        return Entry(size, stamp, note, signed)
+        return EntryOf(size, stamp, note, signed)
 
     # reading ------------------------------------------------------------------------------------------------
 
@@ -436,4 +436,4 @@ def entry_from(kind: str, sequence: int, content: bytes) -> Entry:
     if not isinstance(signed, bytes):
         raise RecordError("a signature is bytes", where=where)
     stamp = from_plain(Stamp, value["stamp"], where="stamp")
-    return Entry(sequence, stamp, from_plain(NOTES[kind], value["note"], where=kind), signed)
+    return EntryOf(sequence, stamp, from_plain(NOTES[kind], value["note"], where=kind), signed)

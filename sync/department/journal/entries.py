@@ -10,7 +10,7 @@ Times are int64 microseconds UTC. `repr` never shows a plate.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, Generic, TypeAlias, TypeGuard, TypeVar
 
 from storage.codec import later
 from storage.errors import RecordError
@@ -434,11 +434,26 @@ NOTES: dict[str, type[Note]] = {
 STATE_KINDS = tuple(kind for kind, cls in NOTES.items() if cls.STATE)
 
 
+N_co = TypeVar("N_co", bound=Note, covariant=True)
+K = TypeVar("K", bound=Note)
+
+
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """One entry as read from the log: its place, its stamp, its record, the signature of who made it."""
+class EntryOf(Generic[N_co]):
+    """One entry as read from the log: its place, its stamp, its record, the signature of who made it.
+
+    Where its kind is known it is an `EntryOf[Kind]`; an `Entry` is of any.
+    """
 
     sequence: int
     stamp: Stamp
-    note: Note
+    note: N_co
     signed: bytes = field(default=b"", repr=False)
+
+
+Entry: TypeAlias = EntryOf[Note]
+
+
+def is_of(entry: Entry, kind: type[K]) -> TypeGuard[EntryOf[K]]:
+    """Whether an entry's record is of this kind."""
+    return isinstance(entry.note, kind)

@@ -14,7 +14,7 @@ from typing import Any
 from storage import envelope
 from storage.codec import from_plain, hints_of, to_plain, without_none
 from storage.errors import RecordError
-from sync.department.journal.entries import NOTES, Entry
+from sync.department.journal.entries import NOTES, Entry, EntryOf
 from sync.department.journal.entry_base import Stamp
 from sync.department.policy.policy import Policy
 
@@ -111,7 +111,7 @@ def _entry_bytes(entry: Any) -> bytes:
 def _entry(value: Any) -> Entry:
     if not isinstance(value, list) or len(value) != 4 or value[2] not in NOTES:
         raise RecordError("is not an entry", where="snapshot")
-    return Entry(value[0], from_plain(Stamp, value[1]), from_plain(NOTES[value[2]], value[3]))
+    return EntryOf(value[0], from_plain(Stamp, value[1]), from_plain(NOTES[value[2]], value[3]))
 
 
 def as_plain(hint: Any, value: Any) -> Any:  # noqa: PLR0911 - one case for each kind of type
@@ -120,7 +120,7 @@ def as_plain(hint: Any, value: Any) -> Any:  # noqa: PLR0911 - one case for each
         return None
     hint, _ = without_none(hint)
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
-    if hint is Entry:
+    if origin is EntryOf:
         return _entry_bytes(value)
     if origin is dict:
         pairs = value.raw() if isinstance(value, LazyEntries) else value.items()
@@ -143,10 +143,10 @@ def as_value(hint: Any, plain: Any) -> Any:  # noqa: PLR0911 - one case for each
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if hint is Policy:
         return None  # read from its document
-    if hint is Entry:
+    if origin is EntryOf:
         return _entry(envelope.decode(plain, limit=MAX_BYTES))
     if origin is dict:
-        if inner[1] is Entry:
+        if typing.get_origin(inner[1]) is EntryOf:
             return LazyEntries({as_value(inner[0], key): one for key, one in plain})
         return {as_value(inner[0], key): as_value(inner[1], one) for key, one in plain}
     if origin in {set, list}:

@@ -21,8 +21,8 @@ from sync.department.journal.entries import (
     AuditBegun,
     AuditDone,
     CredentialSet,
-    Disputed,
     Entry,
+    EntryOf,
     FindingClosed,
     FindingOpened,
     LogRead,
@@ -138,7 +138,7 @@ def run(front: DeskContext, token: str, form: PeriodForm) -> AuditReport:
     desk = front.desk
 
     def begin(caller: Caller) -> Plan[Entry]:
-        ends = (one.note.to_us for one in desk.book.findings.audits if isinstance(one.note, AuditDone))
+        ends = (one.note.to_us for one in desk.book.findings.audits)
         audited_to = max(ends, default=desk.book.opened_us)
         since = form.since_us if form.since_us >= 0 else audited_to
         until = form.until_us if form.until_us >= 0 else caller.at_us
@@ -258,11 +258,7 @@ def assign(desk: Desk, flags: list[Flag], now_us: int, *, waits: bool = False) -
 
     `waits`: open it without one where there is none. Raises NotYetError.
     """
-    load: Counter[str] = Counter(
-        entry.note.reviewer
-        for entry in desk.book.findings.open_findings()
-        if isinstance(entry.note, FindingOpened)
-    )
+    load: Counter[str] = Counter(entry.note.reviewer for entry in desk.book.findings.open_findings())
     opened = []
     for flag in flags:
         try:
@@ -300,14 +296,12 @@ def findings(front: DeskContext, token: str, form: NothingForm) -> tuple[Finding
     return rows
 
 
-def _finding(desk: Desk, entry: Entry) -> Finding:
+def _finding(desk: Desk, entry: EntryOf[FindingOpened]) -> Finding:
     note = entry.note
-    if not isinstance(note, FindingOpened):
-        raise TypeError("a finding")
     closed = desk.book.findings.closed.get(entry.sequence)
-    end = closed.note if closed is not None and isinstance(closed.note, FindingClosed) else None
+    end = closed.note if closed is not None else None
     disputes = (one.note for one in desk.book.queue.disputes if note.detector == "disputed")
-    reasons = (one.reason for one in disputes if isinstance(one, Disputed) and one.entry in note.accesses)
+    reasons = (one.reason for one in disputes if one.entry in note.accesses)
     return Finding(
         finding=entry.sequence,
         detector=note.detector,
@@ -339,7 +333,7 @@ def close(front: DeskContext, token: str, form: AuditCloseForm) -> Entered:
 def _demand_reviewer(desk: Desk, number: int, user: str) -> None:
     """A finding whose reviewer is gone goes to any other who is not concerned. Raises DeskRefusal."""
     note = desk.book.findings.opened[number].note
-    if not isinstance(note, FindingOpened) or note.reviewer == user:
+    if note.reviewer == user:
         return
     if desk.book.roster.may_review(desk.policy, note.reviewer):
         raise DeskRefusal(

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from sync.department.desk.audit import cases
 from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Desk, Plan
-from sync.department.journal.change_entries import CasesCompared
 from sync.department.policy.roles import Call
 
 
@@ -59,9 +58,7 @@ def compare_cases(front: DeskContext, token: str, form: CompareForm) -> AuditCom
 def compared_to(desk: Desk) -> int:
     """Up to when look-ups were held against CAD and RMS."""
     last = desk.book.cases.last
-    return (
-        last.note.to_us if last is not None and isinstance(last.note, CasesCompared) else desk.book.opened_us
-    )
+    return last.note.to_us if last is not None else desk.book.opened_us
 
 
 def compare_daily(front: DeskContext, exports: Sequence[bytes]) -> int:

@@ -17,7 +17,7 @@ from storage.times import DAY_US
 from sync.department.desk.audit.detectors import Flag
 from sync.department.desk.audit.rules import AlprRequest
 from sync.department.journal.change_entries import CasesCompared
-from sync.department.journal.entries import Entry
+from sync.department.journal.entries import Entry, EntryOf, is_of
 from sync.department.journal.entry_base import SYSTEM
 from sync.department.policy.refusals import FormError
 
@@ -33,7 +33,7 @@ class Cases:
     """What the log says of comparisons: the newest word on each access. `left`: those that no other person
     than their own compared. `by_system`: the unknown ones of which the system's own export said so."""
 
-    last: Entry | None = None
+    last: EntryOf[CasesCompared] | None = None
     compared: int = 0
     known: int = 0
     unknown: dict[int, str] = field(default_factory=dict)
@@ -41,19 +41,18 @@ class Cases:
     by_system: set[int] = field(default_factory=set)
 
     def apply(self, entry: Entry) -> None:
-        note = entry.note
-        if isinstance(note, CasesCompared):
+        if is_of(entry, CasesCompared):
             self.last = entry
             if entry.stamp.user == SYSTEM:
-                self.by_system |= set(note.unknown)
-            self.compared += note.accesses
-            self.known += note.known + len(note.found)
-            for access in note.found:
+                self.by_system |= set(entry.note.unknown)
+            self.compared += entry.note.accesses
+            self.known += entry.note.known + len(entry.note.found)
+            for access in entry.note.found:
                 self.unknown.pop(access, None)
                 self.by_system.discard(access)
-            self.left = set(note.left)
-            for at, access in enumerate(note.unknown):
-                self.unknown[access] = note.users[at]
+            self.left = set(entry.note.left)
+            for at, access in enumerate(entry.note.unknown):
+                self.unknown[access] = entry.note.users[at]
 
     def flags(self) -> Iterator[Flag]:
         """Each look-up whose number CAD and RMS do not have, by person."""

@@ -8,15 +8,11 @@ from sync.department.desk.audit import detectors
 from sync.department.desk.audit.detectors import Emergency, Flag, LookUp, SingleMaking
 from sync.department.desk.desk import Desk
 from sync.department.desk.state import DeskState
-from sync.department.journal.change_entries import GlassBroken, GlassJudged
 from sync.department.journal.entries import (
     AccountSet,
-    Disputed,
-    FindingOpened,
     Shift,
 )
 from sync.department.journal.inquiry_entries import Access, InquiryAsked
-from sync.department.journal.office_entries import GrantIssued
 
 
 def detected(desk: Desk, looks: list[LookUp]) -> list[Flag]:
@@ -107,7 +103,7 @@ def _granted_alone(book: DeskState) -> list[SingleMaking]:
     return [
         SingleMaking(entry=entry.sequence, user=entry.note.person, by=entry.stamp.user)
         for grant_id, entry in book.grants.issued.items()
-        if isinstance(entry.note, GrantIssued) and grant_id not in book.grants.seconds
+        if grant_id not in book.grants.seconds
     ]
 
 
@@ -118,7 +114,7 @@ def _removed_reviewers(book: DeskState) -> list[SingleMaking]:
         for number, entry in book.findings.opened.items():
             closed = book.findings.closed.get(number)
             waited = number < one.entry and (closed is None or closed.sequence > one.entry)
-            if waited and isinstance(entry.note, FindingOpened) and entry.note.reviewer == one.user:
+            if waited and entry.note.reviewer == one.user:
                 found.append(SingleMaking(entry=one.entry, user=one.user, by=one.by))
                 break
     return found
@@ -128,18 +124,15 @@ def _emergencies(book: DeskState) -> list[Emergency]:
     found = []
     for access, entry in book.glass.broken.items():
         judged = book.glass.judged.get(access)
-        if isinstance(entry.note, GlassBroken):
-            found.append(
-                Emergency(
-                    access=access,
-                    at_us=entry.stamp.at_us,
-                    user=entry.stamp.user,
-                    due_us=entry.note.due_us,
-                    justified=judged.note.justified
-                    if judged is not None and isinstance(judged.note, GlassJudged)
-                    else None,
-                )
+        found.append(
+            Emergency(
+                access=access,
+                at_us=entry.stamp.at_us,
+                user=entry.stamp.user,
+                due_us=entry.note.due_us,
+                justified=judged.note.justified if judged is not None else None,
             )
+        )
     return found
 
 
@@ -147,8 +140,6 @@ def disputed(desk: Desk) -> list[Flag]:
     """Each dispute, about the person who made the disputed entry."""
     flags = []
     for entry in desk.book.queue.disputes:
-        if not isinstance(entry.note, Disputed):
-            continue
         about = desk.log.entry(entry.note.entry)
         if isinstance(about.note, Access | InquiryAsked):
             flags.append(

@@ -16,7 +16,16 @@ from sync.department.desk.audit.detectors import Flag, LookUp
 from sync.department.desk.people.rules import Accounts
 from sync.department.desk.words import weight
 from sync.department.journal.change_entries import ChangeDecided, GlassJudged
-from sync.department.journal.entries import AuditBegun, AuditDone, Entry, Filed, FindingClosed, FindingOpened
+from sync.department.journal.entries import (
+    AuditBegun,
+    AuditDone,
+    Entry,
+    EntryOf,
+    Filed,
+    FindingClosed,
+    FindingOpened,
+    is_of,
+)
 from sync.department.journal.inquiry_entries import Access, AccessEnded, Ground, SearchApproved
 from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError
 from sync.department.policy.roles import Role
@@ -199,24 +208,23 @@ def look_ups_of(requests: Iterable[AlprRequest]) -> list[LookUp]:
 class Findings:
     """What the log says of findings and audits."""
 
-    opened: dict[int, Entry] = field(default_factory=dict)
-    closed: dict[int, Entry] = field(default_factory=dict)
-    audits: list[Entry] = field(default_factory=list)
-    begun: Entry | None = None
+    opened: dict[int, EntryOf[FindingOpened]] = field(default_factory=dict)
+    closed: dict[int, EntryOf[FindingClosed]] = field(default_factory=dict)
+    audits: list[EntryOf[AuditDone]] = field(default_factory=list)
+    begun: EntryOf[AuditBegun] | None = None
 
     def apply(self, entry: Entry) -> None:
-        note = entry.note
-        if isinstance(note, FindingOpened):
+        if is_of(entry, FindingOpened):
             self.opened[entry.sequence] = entry
-        elif isinstance(note, FindingClosed):
-            self.closed[note.finding] = entry
-        elif isinstance(note, AuditDone):
+        elif is_of(entry, FindingClosed):
+            self.closed[entry.note.finding] = entry
+        elif is_of(entry, AuditDone):
             self.audits.append(entry)
             self.begun = None
-        elif isinstance(note, AuditBegun):
+        elif is_of(entry, AuditBegun):
             self.begun = entry
 
-    def open_findings(self) -> list[Entry]:
+    def open_findings(self) -> list[EntryOf[FindingOpened]]:
         return [entry for number, entry in self.opened.items() if number not in self.closed]
 
     def of(self, detector: str, about: str) -> tuple[set[int], set[int]]:
@@ -225,7 +233,7 @@ class Findings:
         still_open: set[int] = set()
         for number, entry in self.opened.items():
             note = entry.note
-            if isinstance(note, FindingOpened) and (note.detector, note.about) == (detector, about):
+            if (note.detector, note.about) == (detector, about):
                 covered.update(note.accesses)
                 if number not in self.closed:
                     still_open.update(note.accesses)
@@ -235,7 +243,7 @@ class Findings:
 def entries_of(findings: Findings, number: int) -> tuple[int, ...]:
     """The entries that a finding names. Raises FormError."""
     entry = findings.opened.get(number)
-    if entry is None or not isinstance(entry.note, FindingOpened):
+    if entry is None:
         raise FormError("there is no such finding", code="no-finding", clause="463.5 (c)")
     return entry.note.accesses
 
@@ -282,7 +290,7 @@ def new_findings(findings: Findings, flags: Sequence[Flag]) -> list[Flag]:
 def to_close(findings: Findings, number: int, reviewer: str, verdict: str, note: str) -> None:
     """A finding is closed with a verdict and words, never by the person it is about. Raises DeskRefusal."""
     entry = findings.opened.get(number)
-    if entry is None or not isinstance(entry.note, FindingOpened):
+    if entry is None:
         raise FormError("there is no such finding", code="no-finding", clause="463.5 (c)")
     if number in findings.closed:
         raise NotYetError("that finding was closed", code="closed", clause="463.5 (c)")

@@ -13,7 +13,7 @@ from sync.department.desk.inquiry.forms import Answer, Entered, NothingForm, fir
 from sync.department.desk.inquiry.rules import check_ask
 from sync.department.desk.inquiry.searching import carry_out, check_search, search_entry, tidy
 from sync.department.journal.change_entries import GlassBroken, GlassJudged
-from sync.department.journal.entries import Entry, FindingOpened, LogRead
+from sync.department.journal.entries import Entry, EntryOf, FindingOpened, LogRead
 from sync.department.journal.entry_base import Note
 from sync.department.journal.inquiry_entries import Ground, Query
 from sync.department.policy.policy import Policy
@@ -135,10 +135,8 @@ def listed(front: DeskContext, token: str, form: NothingForm) -> tuple[GlassRow,
     return rows
 
 
-def _row(desk: Desk, entry: Entry, now_us: int) -> GlassRow:
+def _row(desk: Desk, entry: EntryOf[GlassBroken], now_us: int) -> GlassRow:
     note = entry.note
-    if not isinstance(note, GlassBroken):
-        raise TypeError("an emergency search")
     access = desk.access(note.access)
     return GlassRow(
         access=note.access,

@@ -12,7 +12,7 @@ from storage.counts import counted
 from storage.times import DAY_US, HOUR_US
 from sync.department.desk.words import demand_words, says_why
 from sync.department.journal.change_entries import GlassBroken, GlassJudged
-from sync.department.journal.entries import Entry
+from sync.department.journal.entries import Entry, EntryOf, is_of
 from sync.department.journal.inquiry_entries import Ground, Query
 from sync.department.policy.policy import Policy
 from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError, demand, refuse_each
@@ -28,27 +28,22 @@ FORM_US = HOUR_US  # "last 7 days" is counted when a form is sent, and judged a 
 class Glass:
     """What the log says of emergency searches, by their access entries."""
 
-    broken: dict[int, Entry] = field(default_factory=dict)
-    judged: dict[int, Entry] = field(default_factory=dict)
+    broken: dict[int, EntryOf[GlassBroken]] = field(default_factory=dict)
+    judged: dict[int, EntryOf[GlassJudged]] = field(default_factory=dict)
 
     def apply(self, entry: Entry) -> None:
-        note = entry.note
-        if isinstance(note, GlassBroken):
-            self.broken[note.access] = entry
-        elif isinstance(note, GlassJudged):
-            self.judged[note.access] = entry
+        if is_of(entry, GlassBroken):
+            self.broken[entry.note.access] = entry
+        elif is_of(entry, GlassJudged):
+            self.judged[entry.note.access] = entry
 
-    def waiting(self) -> list[Entry]:
+    def waiting(self) -> list[EntryOf[GlassBroken]]:
         """Emergency searches that no second person has judged."""
         return [entry for access, entry in self.broken.items() if access not in self.judged]
 
-    def overdue(self, now_us: int) -> list[Entry]:
+    def overdue(self, now_us: int) -> list[EntryOf[GlassBroken]]:
         """Those of them whose hours are over."""
-        return [
-            entry
-            for entry in self.waiting()
-            if isinstance(entry.note, GlassBroken) and now_us >= entry.note.due_us
-        ]
+        return [entry for entry in self.waiting() if now_us >= entry.note.due_us]
 
 
 def check_emergency(policy: Policy, ground: Ground, danger: str) -> None:

@@ -11,7 +11,7 @@ from sync.department.desk.desk import Caller, Desk, Plan
 from sync.department.desk.inquiry.forms import Entered, NothingForm, first_entered
 from sync.department.desk.words import demand_words
 from sync.department.journal.change_entries import ChangeDecided, ChangeProposed
-from sync.department.journal.entries import Entry, LogRead
+from sync.department.journal.entries import Entry, EntryOf, LogRead
 from sync.department.journal.statements import SHA256, said_in
 from sync.department.policy.refusals import DeskRefusal
 from sync.department.policy.roles import Call, Role
@@ -56,7 +56,7 @@ def listed(front: DeskContext, token: str, form: NothingForm) -> tuple[ChangeRow
                 summary=entry.note.summary,
             )
             for entry in desk.book.changes.waiting(desk.policy, caller.at_us)
-            if isinstance(entry.note, ChangeProposed) and may_know(desk, entry, caller.user, caller.at_us)
+            if may_know(desk, entry, caller.user, caller.at_us)
         )
         return [], lambda _entries: rows
 
@@ -96,11 +96,9 @@ def mine(front: DeskContext, token: str, form: NothingForm) -> tuple[MyChange, .
     return desk.act(token, Call.POLICY_READ, plan)
 
 
-def _my_change(desk: Desk, entry: Entry, now_us: int) -> MyChange:
+def _my_change(desk: Desk, entry: EntryOf[ChangeProposed], now_us: int) -> MyChange:
     note, decided = entry.note, desk.book.changes.decided.get(entry.sequence)
-    if not isinstance(note, ChangeProposed):
-        raise TypeError("a proposal is an entry of its kind")
-    decision = decided.note if decided is not None and isinstance(decided.note, ChangeDecided) else None
+    decision = decided.note if decided is not None else None
     return MyChange(
         proposal=entry.sequence,
         at_us=entry.stamp.at_us,
@@ -142,8 +140,6 @@ def show(front: DeskContext, token: str, form: ShowForm) -> ShownProposal:
 
     def plan(caller: Caller) -> Plan[ShownProposal]:
         entry = _known(desk, form.proposal, caller)
-        if not isinstance(entry.note, ChangeProposed):
-            raise TypeError("a proposal is an entry of its kind")
         said = _said(entry)
         recipients = said.get("recipients") or ()
         if recipients and caller.user not in {*recipients, entry.stamp.user}:
@@ -178,7 +174,7 @@ def may_know(desk: Desk, entry: Entry, user: str, at_us: int) -> bool:
     )
 
 
-def _known(desk: Desk, number: int, caller: Caller) -> Entry:
+def _known(desk: Desk, number: int, caller: Caller) -> EntryOf[ChangeProposed]:
     """A proposal that the caller may know of. Raises FormError."""
     entry = desk.book.changes.proposed.get(number)
     if entry is None or not may_know(desk, entry, caller.user, caller.at_us):

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from storage.times import HOUR_US
 from sync.department.desk.people.rules import Accounts, demand_approver
 from sync.department.journal.change_entries import ChangeDecided, ChangeProposed, ChangeUsed
-from sync.department.journal.entries import Entry
+from sync.department.journal.entries import Entry, EntryOf, is_of
 from sync.department.journal.statements import form_fields, proposal_digest
 from sync.department.policy.policy import Policy
 from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError
@@ -46,20 +46,19 @@ class WantedChange:
 class ChangeStates:
     """What the log says of changes that wait for a second person."""
 
-    proposed: dict[int, Entry] = field(default_factory=dict)
-    decided: dict[int, Entry] = field(default_factory=dict)
+    proposed: dict[int, EntryOf[ChangeProposed]] = field(default_factory=dict)
+    decided: dict[int, EntryOf[ChangeDecided]] = field(default_factory=dict)
     used: set[int] = field(default_factory=set)
 
     def apply(self, entry: Entry) -> None:
-        note = entry.note
-        if isinstance(note, ChangeProposed):
+        if is_of(entry, ChangeProposed):
             self.proposed[entry.sequence] = entry
-        elif isinstance(note, ChangeDecided):
-            self.decided[note.proposal] = entry
-        elif isinstance(note, ChangeUsed):
-            self.used.add(note.proposal)
+        elif is_of(entry, ChangeDecided):
+            self.decided[entry.note.proposal] = entry
+        elif is_of(entry, ChangeUsed):
+            self.used.add(entry.note.proposal)
 
-    def waiting(self, policy: Policy, now_us: int) -> list[Entry]:
+    def waiting(self, policy: Policy, now_us: int) -> list[EntryOf[ChangeProposed]]:
         """Proposals without a decision that are still in time."""
         return [
             entry
@@ -77,7 +76,7 @@ def state_of(policy: Policy, changes: ChangeStates, entry: Entry, now_us: int) -
     decision = changes.decided.get(entry.sequence)
     if entry.sequence in changes.used:
         return "made"
-    if decision is not None and isinstance(decision.note, ChangeDecided) and not decision.note.granted:
+    if decision is not None and not decision.note.granted:
         return "refused"
     if not _in_time(policy, decision or entry, now_us):
         return "out of date"
@@ -99,7 +98,7 @@ def no_proposal() -> FormError:
 def to_decide(policy: Policy, changes: ChangeStates, number: int, second: str, now_us: int) -> ChangeProposed:
     """The proposal that a second person decides. Raises DeskRefusal."""
     entry = changes.proposed.get(number)
-    if entry is None or not isinstance(entry.note, ChangeProposed):
+    if entry is None:
         raise no_proposal()
     if number in changes.decided:
         raise NotYetError("that proposal was decided", code="decided", clause=CLAUSE)
@@ -118,7 +117,7 @@ def to_use(
     """The second person's fresh, unused yes to exactly this form by this person. Raises DeskRefusal."""
     number = form.approval
     entry, decision = changes.proposed.get(number), changes.decided.get(number)
-    if entry is None or not isinstance(entry.note, ChangeProposed):
+    if entry is None:
         raise NotYetError(
             "this needs a second person",
             code="second-person",
@@ -130,7 +129,7 @@ def to_use(
         raise DeskRefusal(
             "that approval is for another person or change", code="other-approval", clause=CLAUSE
         )
-    if decision is None or not isinstance(decision.note, ChangeDecided):
+    if decision is None:
         raise NotYetError("that proposal waits for a second person", code="second-person", clause=CLAUSE)
     if not decision.note.granted:
         raise DeskRefusal("the second person refused", code="declined", clause=CLAUSE)
@@ -147,7 +146,7 @@ def _demand_new(
 ) -> None:
     """One form waits once. Raises NotYetError naming the proposal that waits."""
     for entry in changes.waiting(policy, wanted.now_us):
-        same = isinstance(entry.note, ChangeProposed) and entry.note.digest == proposed.digest
+        same = entry.note.digest == proposed.digest
         if same and entry.stamp.user == wanted.user:
             raise already_proposed(entry.sequence, CLAUSE)
 

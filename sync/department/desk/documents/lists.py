@@ -217,7 +217,7 @@ def _change(front: DeskContext, list_id: str, version: int, made: ImportedList) 
 
 def _approved_words(desk: Desk, approval: int) -> str:
     known = desk.book.changes.proposed.get(approval)
-    return known.note.summary if known and isinstance(known.note, ChangeProposed) else ""
+    return known.note.summary if known else ""
 
 
 def _summarize(form: ListForm, made: ImportedList) -> ListSent:

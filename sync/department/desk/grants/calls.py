@@ -421,7 +421,7 @@ def listed(front: DeskContext, token: str, form: NothingForm) -> tuple[GrantRow,
                 else "revoked",
             )
             for entry in grants.issued.values()
-            if isinstance(note := entry.note, GrantIssued)
+            for note in (entry.note,)
         ]
         return [], lambda _entries: tuple(reversed(rows))
 

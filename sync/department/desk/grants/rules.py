@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from storage.grant_format import DEPARTMENT
 from sync.department.journal.change_entries import ChangeUsed
-from sync.department.journal.entries import Entry
+from sync.department.journal.entries import Entry, EntryOf, is_of
 from sync.department.journal.office_entries import (
     GrantDelegated,
     GrantIssued,
@@ -23,23 +24,23 @@ class Grants:
     """Grants that were issued, with the second person of each that needed one; who may sign
     some at night (the newest delegation of each); what was taken back."""
 
-    issued: dict[str, Entry] = field(default_factory=dict)
-    delegated: dict[str, Entry] = field(default_factory=dict)
+    issued: dict[str, EntryOf[GrantIssued]] = field(default_factory=dict)
+    delegated: dict[str, EntryOf[GrantDelegated]] = field(default_factory=dict)
     revoked: set[str] = field(default_factory=set)
     seconds: dict[str, str] = field(default_factory=dict)
     _used: tuple[str, str, str] = ("", "", "")
 
     def apply(self, entry: Entry) -> None:
-        if isinstance(entry.note, ChangeUsed):
+        if is_of(entry, ChangeUsed):
             self._used = (entry.note.about, entry.stamp.user, entry.note.second)
-        elif isinstance(entry.note, GrantIssued):
+        elif is_of(entry, GrantIssued):
             self.issued[entry.note.grant_id] = entry
             if self._used[:2] == (entry.note.person, entry.stamp.user):
                 self.seconds[entry.note.grant_id] = self._used[2]
             self._used = ("", "", "")
-        elif isinstance(entry.note, GrantDelegated):
+        elif is_of(entry, GrantDelegated):
             self.delegated[entry.note.designee] = entry
-        elif isinstance(entry.note, GrantsRevoked):
+        elif is_of(entry, GrantsRevoked):
             self.revoked.update(entry.note.names)
 
     def knows(self, name: str) -> bool:
@@ -47,7 +48,6 @@ class Grants:
         return any(
             name in {entry.note.grant_id, entry.note.person, entry.note.holder}
             for entry in self.issued.values()
-            if isinstance(entry.note, GrantIssued)
         )
 
     def ended_by(self, names: Collection[str], now_us: int) -> int:
@@ -55,7 +55,7 @@ class Grants:
         return sum(
             bool({entry.note.grant_id, entry.note.person, entry.note.holder} & set(names))
             for entry in self.issued.values()
-            if isinstance(entry.note, GrantIssued) and self.in_force(entry.note, now_us)
+            if self.in_force(entry.note, now_us)
         )
 
     def in_force(self, note: GrantIssued, now_us: int) -> bool:
@@ -68,12 +68,7 @@ def demand_grant(grants: Grants, user: str, now_us: int) -> None:
     """463.3: a vendor is at the department's server while a grant for it is in force. Raises DeskRefusal."""
     for entry in grants.issued.values():
         note = entry.note
-        if (
-            isinstance(note, GrantIssued)
-            and note.person == user
-            and DEPARTMENT in note.units
-            and grants.in_force(note, now_us)
-        ):
+        if note.person == user and DEPARTMENT in note.units and grants.in_force(note, now_us):
             return
     raise DeskRefusal(
         "a vendor has access while a maintenance grant for the department's server is in force",
@@ -83,28 +78,30 @@ def demand_grant(grants: Grants, user: str, now_us: int) -> None:
     )
 
 
+_Word: TypeAlias = EntryOf[IncidentSettled]
+
+
 @dataclass(slots=True)
 class Settled:
     """Incidents of which one person said that they are settled, and those that a second one closed."""
 
-    first: dict[int, Entry] = field(default_factory=dict)
-    closed: dict[int, Entry] = field(default_factory=dict)
+    first: dict[int, _Word] = field(default_factory=dict)
+    closed: dict[int, _Word] = field(default_factory=dict)
 
     def apply(self, entry: Entry) -> None:
-        note = entry.note
-        if isinstance(note, IncidentSettled):
-            (self.closed if note.second else self.first)[note.incident] = entry
+        if is_of(entry, IncidentSettled):
+            (self.closed if entry.note.second else self.first)[entry.note.incident] = entry
 
-    def words(self, incident: StoredIncident) -> tuple[Entry | None, Entry | None]:
+    def words(self, incident: StoredIncident) -> tuple[_Word | None, _Word | None]:
         """The first and the second person's words on an incident. A store that was set back gives a number
         again: what was said of another incident under it is no word on this one."""
         first, second = self.first.get(incident.number), self.closed.get(incident.number)
         return _on(first, incident), _on(second, incident)
 
 
-def _on(word: Entry | None, incident: StoredIncident) -> Entry | None:
+def _on(word: _Word | None, incident: StoredIncident) -> _Word | None:
     said = word.note if word is not None else None
-    same = isinstance(said, IncidentSettled) and (said.kind, said.unit, said.opened_us) == (
+    same = said is not None and (said.kind, said.unit, said.opened_us) == (
         incident.kind,
         incident.unit_id or "",
         incident.at_us,

@@ -21,7 +21,7 @@ from sync.department.desk.words import demand_words
 from sync.department.ground.local_time import both_text
 from sync.department.journal.access_log import AccessLog
 from sync.department.journal.change_entries import ChangeProposed, HoldRests
-from sync.department.journal.entries import Entry, LogRead
+from sync.department.journal.entries import Entry, EntryOf, LogRead
 from sync.department.journal.hold_entries import (
     HoldBooked,
     HoldExported,
@@ -160,7 +160,7 @@ def listed(front: DeskContext, token: str, form: NothingForm) -> tuple[HoldRow, 
                 asked_by=asked.get(number, ""),
             )
             for number, entry in reversed(known.placed.items())
-            if isinstance(note := entry.note, HoldPlaced)
+            for note in (entry.note,)
         ]
         return [LogRead(elements="holds", count=len(rows))], lambda made: (made[0], tuple(rows))
 
@@ -169,8 +169,8 @@ def listed(front: DeskContext, token: str, form: NothingForm) -> tuple[HoldRow, 
     return shown
 
 
-def _item(booked: Entry | None) -> str:
-    return booked.note.evidence_item if booked and isinstance(booked.note, HoldBooked) else ""
+def _item(booked: EntryOf[HoldBooked] | None) -> str:
+    return booked.note.evidence_item if booked else ""
 
 
 def _asked(desk: Desk, number: int, caller: Caller) -> str:
@@ -363,10 +363,10 @@ def finish(front: DeskContext) -> None:
     desk = front.desk
     here = set(front.vault.kept())
     for entry in desk.book.holds.released.values():
-        if isinstance(entry.note, HoldReleased) and entry.note.access in here:
+        if entry.note.access in here:
             front.door.release(desk.covered(entry.sequence))
             front.vault.destroy(entry.note.access)
-    named = {one.note.access for one in desk.book.holds.placed.values() if isinstance(one.note, HoldPlaced)}
+    named = {one.note.access for one in desk.book.holds.placed.values()}
     for access in sorted(here - named):
         if _came_to_nothing(desk.log, access):
             front.vault.destroy(access)

@@ -12,7 +12,7 @@ from sync.department.content.reads import parse_name
 from sync.department.desk.inquiry.rules import check_ground, is_number
 from sync.department.desk.words import demand_words
 from sync.department.journal.change_entries import HoldRests
-from sync.department.journal.entries import AccountSet, Entry
+from sync.department.journal.entries import AccountSet, Entry, EntryOf, is_of
 from sync.department.journal.hold_entries import (
     HoldBooked,
     HoldExported,
@@ -34,39 +34,33 @@ ASKED_DAYS = 7  # the first person's word to release waits so long for the secon
 class Holds:
     """What the log says of holds."""
 
-    placed: dict[int, Entry] = field(default_factory=dict)
-    exported: dict[int, Entry] = field(default_factory=dict)
-    booked: dict[int, Entry] = field(default_factory=dict)
-    asked: dict[int, Entry] = field(default_factory=dict)
-    released: dict[int, Entry] = field(default_factory=dict)
-    rests: dict[int, Entry] = field(default_factory=dict)
+    placed: dict[int, EntryOf[HoldPlaced]] = field(default_factory=dict)
+    exported: dict[int, EntryOf[HoldExported]] = field(default_factory=dict)
+    booked: dict[int, EntryOf[HoldBooked]] = field(default_factory=dict)
+    asked: dict[int, EntryOf[ReleaseAsked]] = field(default_factory=dict)
+    released: dict[int, EntryOf[HoldReleased]] = field(default_factory=dict)
+    rests: dict[int, EntryOf[HoldRests]] = field(default_factory=dict)
 
     def apply(self, entry: Entry) -> None:
-        note = entry.note
-        if isinstance(note, HoldPlaced):
+        if is_of(entry, HoldPlaced):
             self.placed[entry.sequence] = entry
-        elif isinstance(note, HoldExported):
-            self.exported[note.hold] = entry
-        elif isinstance(note, HoldBooked):
-            self.booked[note.hold] = entry
-        elif isinstance(note, ReleaseAsked):
-            self.asked[note.hold] = entry
-        elif isinstance(note, HoldRests):
-            self.rests[note.access] = entry
-        elif isinstance(note, HoldReleased):
-            self.released[note.hold] = entry
+        elif is_of(entry, HoldExported):
+            self.exported[entry.note.hold] = entry
+        elif is_of(entry, HoldBooked):
+            self.booked[entry.note.hold] = entry
+        elif is_of(entry, ReleaseAsked):
+            self.asked[entry.note.hold] = entry
+        elif is_of(entry, HoldRests):
+            self.rests[entry.note.access] = entry
+        elif is_of(entry, HoldReleased):
+            self.released[entry.note.hold] = entry
 
-    def open_holds(self) -> list[Entry]:
+    def open_holds(self) -> list[EntryOf[HoldPlaced]]:
         return [entry for number, entry in self.placed.items() if number not in self.released]
 
     def held_reads(self) -> set[str]:
         """Reads under any open hold: a purge passes over them."""
-        return {
-            read
-            for entry in self.open_holds()
-            if isinstance(entry.note, HoldPlaced)
-            for read in entry.note.reads
-        }
+        return {read for entry in self.open_holds() for read in entry.note.reads}
 
 
 class _Wanted(Protocol):
@@ -124,16 +118,16 @@ def check_hold(policy: Policy, form: _Wanted, _now_us: int) -> None:
 def searches_of(holds: Holds, number: int, user: str) -> tuple[int, ...]:
     """The searches that a hold rests on, for the person who placed it; none for others."""
     entry = holds.placed.get(number)
-    if entry is None or not isinstance(entry.note, HoldPlaced) or entry.stamp.user != user:
+    if entry is None or entry.stamp.user != user:
         return ()
     rests = holds.rests.get(entry.note.access)
-    return rests.note.searches if rests is not None and isinstance(rests.note, HoldRests) else ()
+    return rests.note.searches if rests is not None else ()
 
 
 def placed(holds: Holds, number: int) -> HoldPlaced:
     """An open hold. Raises FormError, NotYetError."""
     entry = holds.placed.get(number)
-    if entry is None or not isinstance(entry.note, HoldPlaced):
+    if entry is None:
         raise FormError("there is no such hold", code="no-hold", clause=CLAUSE)
     if number in holds.released:
         raise NotYetError("that hold was released", code="released", clause=CLAUSE)
@@ -164,7 +158,7 @@ def to_book(holds: Holds, number: int, item: str, asked: str) -> None:
 def _booked_as(holds: Holds, number: int, item: str) -> None:
     placed(holds, number)
     entry = holds.booked.get(number)
-    if entry is None or not isinstance(entry.note, HoldBooked):
+    if entry is None:
         raise NotYetError("book it into evidence first", code="not-booked", clause=CLAUSE)
     if entry.note.evidence_item != item:
         raise DeskRefusal("it was booked under another item number", code="item", clause=CLAUSE)

@@ -12,7 +12,6 @@ from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Plan
 from sync.department.desk.grants import rules
 from sync.department.desk.inquiry.forms import NothingForm
-from sync.department.journal.entries import Entry
 from sync.department.journal.office_entries import IncidentSettled
 from sync.department.policy.refusals import FormError
 from sync.department.policy.roles import Call
@@ -78,12 +77,8 @@ def _row(front: DeskContext, one: StoredIncident) -> IncidentRow:
         state=state,
         first_by=first.stamp.user if first else "",
         second_by=second.stamp.user if second else "",
-        finding="; ".join(_finding(word) for word in (first, second) if word is not None),
+        finding="; ".join(word.note.finding for word in (first, second) if word is not None),
     )
-
-
-def _finding(entry: Entry) -> str:
-    return entry.note.finding if isinstance(entry.note, IncidentSettled) else ""
 
 
 def close(front: DeskContext, token: str, form: SettleForm) -> Settling:

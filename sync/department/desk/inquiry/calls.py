@@ -24,13 +24,13 @@ from sync.department.desk.inquiry.forms import (
     ProposeForm,
     RequestForm,
     RunForm,
+    first_entered,
 )
 from sync.department.desk.inquiry.images import answered_request
 from sync.department.desk.inquiry.searching import (
     carry_out,
     check_search,
     demand_asked,
-    first_entry,
     on_local_clock,
     open_reads,
     pending_search,
@@ -39,7 +39,7 @@ from sync.department.desk.inquiry.searching import (
     tidy,
 )
 from sync.department.desk.words import demand_words
-from sync.department.journal.entries import Disputed, Entry, LogRead, RequestAnswered
+from sync.department.journal.entries import Disputed, Entry, EntryOf, LogRead, RequestAnswered
 from sync.department.journal.inquiry_entries import Access, InquiryAsked, SearchApproved, SearchProposed
 from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError
 from sync.department.policy.roles import Call
@@ -54,7 +54,7 @@ def ask(front: DeskContext, token: str, form: AskForm) -> Entered:
     def plan(caller: Caller) -> Plan[Entered]:
         demand_asked(front, query, form.ground, caller.at_us)
         rules.check_wide(desk.policy, query, form.ground)
-        return [InquiryAsked(query=query, ground=form.ground)], first_entry
+        return [InquiryAsked(query=query, ground=form.ground)], first_entered
 
     return desk.act(token, Call.INQUIRY_REQUEST, plan)
 
@@ -74,7 +74,7 @@ def propose(front: DeskContext, token: str, form: ProposeForm) -> Entered:
         number = rules.same_waiting(desk.book.queue, wanted, caller.user)
         if number >= 0:
             raise already_proposed(number, "463.5 (a)")
-        return [wanted], first_entry
+        return [wanted], first_entered
 
     return desk.act(token, Call.INQUIRY_RUN, plan)
 
@@ -87,7 +87,7 @@ def decide(front: DeskContext, token: str, form: InquiryDecideForm) -> Entered:
         rules.proposal_to_decide(desk.book.queue, form.proposal, caller.user)
         demand_words(form.reason, "say why", code="reason", clause="463.5 (a)")
         note = SearchApproved(proposal=form.proposal, granted=form.granted, reason=form.reason)
-        return [note], first_entry
+        return [note], first_entered
 
     return desk.act(token, Call.INQUIRY_APPROVE, plan)
 
@@ -97,19 +97,17 @@ def queue(front: DeskContext, token: str, form: NothingForm) -> tuple[Pending, .
     desk = front.desk
 
     def plan(_caller: Caller) -> Plan[tuple[Entered, tuple[Pending, ...]]]:
-        waiting = [*desk.book.queue.open_requests(), *desk.book.queue.waiting()]
-        pending = tuple(_pending(entry) for entry in waiting)
-        return [LogRead(elements="queue", count=len(pending))], lambda made: (first_entry(made), pending)
+        queue = desk.book.queue
+        pending = (*map(_pending, queue.open_requests()), *map(_pending, queue.waiting()))
+        return [LogRead(elements="queue", count=len(pending))], lambda made: (first_entered(made), pending)
 
     entered, pending = desk.act(token, Call.INQUIRY_QUEUE, plan)
     desk.covered(entered.entry)
     return pending
 
 
-def _pending(entry: Entry) -> Pending:
+def _pending(entry: EntryOf[InquiryAsked] | EntryOf[SearchProposed]) -> Pending:
     note = entry.note
-    if not isinstance(note, InquiryAsked | SearchProposed):
-        raise TypeError("a request or a proposal")
     return Pending(
         kind="request" if isinstance(note, InquiryAsked) else "proposal",
         entry=entry.sequence,
@@ -129,7 +127,7 @@ def decline(front: DeskContext, token: str, form: DeclineForm) -> Entered:
         if form.request not in {one.sequence for one in desk.book.queue.open_requests()}:
             raise FormError("there is no such open request", code="no-request", clause="463.5 (b)")
         demand_words(form.reason, "say why", code="reason", clause="463.5 (a)")
-        return [RequestAnswered(request=form.request, access=-1, reads=(), reason=form.reason)], first_entry
+        return [RequestAnswered(request=form.request, access=-1, reads=(), reason=form.reason)], first_entered
 
     return desk.act(token, Call.INQUIRY_RUN, plan)
 
@@ -186,15 +184,15 @@ def my_requests(front: DeskContext, token: str, form: NothingForm) -> tuple[MyRe
         rows = [
             _my_request(entry, entry.note, queue.answered.get(number))
             for number, entry in queue.asked.items()
-            if isinstance(entry.note, InquiryAsked) and entry.stamp.user == caller.user
+            if entry.stamp.user == caller.user
         ]
         return [], lambda _entries: tuple(reversed(rows))
 
     return desk.act(token, Call.INQUIRY_ANSWER, plan)
 
 
-def _my_request(entry: Entry, note: InquiryAsked, answered: Entry | None) -> MyRequest:
-    said = answered.note if answered is not None and isinstance(answered.note, RequestAnswered) else None
+def _my_request(entry: Entry, note: InquiryAsked, answered: EntryOf[RequestAnswered] | None) -> MyRequest:
+    said = answered.note if answered is not None else None
     state = "waiting" if said is None else "answered" if said.access >= 0 else "declined"
     return MyRequest(
         request=entry.sequence,
@@ -266,12 +264,11 @@ def dispute(front: DeskContext, token: str, form: DisputeForm) -> Entered:
             )
         demand_words(form.reason, "say what is wrong with it", code="reason", clause="463.5 (b)")
         if any(
-            isinstance(one.note, Disputed) and one.note.entry == form.entry and one.stamp.user == caller.user
-            for one in desk.book.queue.disputes
+            one.note.entry == form.entry and one.stamp.user == caller.user for one in desk.book.queue.disputes
         ):
             raise NotYetError(
                 "you disputed it before: the next audit assigns it", code="disputed", clause="463.5 (b)"
             )
-        return [Disputed(entry=form.entry, reason=form.reason)], first_entry
+        return [Disputed(entry=form.entry, reason=form.reason)], first_entered
 
     return desk.act(token, Call.INQUIRY_DISPUTE, plan)

@@ -18,8 +18,8 @@ from sync.department.desk.inquiry.forms import (
     FileForm,
     FileManyForm,
     Filing,
+    first_entered,
 )
-from sync.department.desk.inquiry.searching import first_entry
 from sync.department.journal.entries import Filed
 from sync.department.policy.refusals import FormError, refuse_lines
 from sync.department.policy.roles import Call
@@ -47,7 +47,7 @@ def file(front: DeskContext, token: str, form: FileForm) -> Entered:
 
     def plan(caller: Caller) -> Plan[Entered]:
         demand_shown(desk, caller, form.access)
-        return [Filed(access=form.access, rms_number=check_rms_number(form.rms_number))], first_entry
+        return [Filed(access=form.access, rms_number=check_rms_number(form.rms_number))], first_entered
 
     return desk.act(token, Call.RMS_FILE, plan)
 

@@ -11,7 +11,7 @@ from sync.department.desk.desk import Caller, Desk, Plan
 from sync.department.desk.inquiry import rules
 from sync.department.desk.inquiry.forms import AnswerImageForm, ImageForm, Images
 from sync.department.desk.inquiry.searching import found_by, open_reads
-from sync.department.journal.entries import Entry, RequestAnswered
+from sync.department.journal.entries import Entry
 from sync.department.journal.inquiry_entries import Access, Ground, InquiryAsked
 from sync.department.policy.refusals import DeskRefusal, NotYetError
 from sync.department.policy.roles import Call
@@ -51,9 +51,9 @@ def answered_request(desk: Desk, number: int, caller: Caller) -> tuple[InquiryAs
     """A request of the caller's with the reads of its answer, while it can be seen. Raises DeskRefusal."""
     asked = desk.book.queue.asked.get(number)
     answered = desk.book.queue.answered.get(number)
-    if asked is None or asked.stamp.user != caller.user or not isinstance(asked.note, InquiryAsked):
+    if asked is None or asked.stamp.user != caller.user:
         raise DeskRefusal("that is not a request of yours", code="other-request", clause="463.5 (a)")
-    if answered is None or not isinstance(answered.note, RequestAnswered):
+    if answered is None:
         raise NotYetError("that request has not been answered yet", code="unanswered", clause="463.5 (c)")
     if answered.note.access < 0:
         raise DeskRefusal(

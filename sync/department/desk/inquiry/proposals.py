@@ -9,7 +9,7 @@ from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Desk, Plan
 from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.journal.entries import Entry
-from sync.department.journal.inquiry_entries import Ground, Query, SearchApproved, SearchProposed
+from sync.department.journal.inquiry_entries import Ground, Query, SearchProposed
 from sync.department.policy.roles import Call
 
 
@@ -38,7 +38,7 @@ def proposals(front: DeskContext, token: str, form: NothingForm) -> tuple[MyProp
         rows = [
             _row(desk, entry, entry.note, caller.at_us)
             for entry in desk.book.queue.proposed.values()
-            if isinstance(entry.note, SearchProposed) and entry.stamp.user == caller.user
+            if entry.stamp.user == caller.user
         ]
         return [], lambda _entries: tuple(reversed(rows))
 
@@ -48,10 +48,10 @@ def proposals(front: DeskContext, token: str, form: NothingForm) -> tuple[MyProp
 def _row(desk: Desk, entry: Entry, note: SearchProposed, now_us: int) -> MyProposal:
     queue = desk.book.queue
     decision = queue.decided.get(entry.sequence)
-    said = decision.note if decision is not None and isinstance(decision.note, SearchApproved) else None
+    said = decision.note if decision is not None else None
     until_us = (
         decision.stamp.at_us + desk.policy.inquiry.approval_hours * HOUR_US
-        if decision is not None and said is not None and said.granted
+        if decision is not None and decision.note.granted
         else -1
     )
     if said is None:

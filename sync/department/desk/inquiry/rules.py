@@ -16,7 +16,7 @@ from storage.times import DAY_US, HOUR_US, MINUTE_US
 from sync.department.desk.inquiry.forms import AskForm, ProposeForm, RunForm
 from sync.department.desk.words import says_why
 from sync.department.journal.change_entries import RequestTaken
-from sync.department.journal.entries import Disputed, Entry, RequestAnswered
+from sync.department.journal.entries import Disputed, Entry, EntryOf, RequestAnswered, is_of
 from sync.department.journal.inquiry_entries import (
     ApprovalUsed,
     Area,
@@ -202,35 +202,34 @@ def check_wide(policy: Policy, query: Query, ground: Ground) -> bool:
 class InquiryQueue:
     """What the log says of requests, proposals, approvals and disputes."""
 
-    asked: dict[int, Entry] = field(default_factory=dict)
-    answered: dict[int, Entry] = field(default_factory=dict)
-    proposed: dict[int, Entry] = field(default_factory=dict)
-    decided: dict[int, Entry] = field(default_factory=dict)
+    asked: dict[int, EntryOf[InquiryAsked]] = field(default_factory=dict)
+    answered: dict[int, EntryOf[RequestAnswered]] = field(default_factory=dict)
+    proposed: dict[int, EntryOf[SearchProposed]] = field(default_factory=dict)
+    decided: dict[int, EntryOf[SearchApproved]] = field(default_factory=dict)
     used: set[int] = field(default_factory=set)
-    taken: dict[int, Entry] = field(default_factory=dict)
-    disputes: list[Entry] = field(default_factory=list)
+    taken: dict[int, EntryOf[RequestTaken]] = field(default_factory=dict)
+    disputes: list[EntryOf[Disputed]] = field(default_factory=list)
 
     def apply(self, entry: Entry) -> None:
-        note = entry.note
-        if isinstance(note, InquiryAsked):
+        if is_of(entry, InquiryAsked):
             self.asked[entry.sequence] = entry
-        elif isinstance(note, RequestAnswered):
-            self.answered[note.request] = entry
-        elif isinstance(note, SearchProposed):
+        elif is_of(entry, RequestAnswered):
+            self.answered[entry.note.request] = entry
+        elif is_of(entry, SearchProposed):
             self.proposed[entry.sequence] = entry
-        elif isinstance(note, SearchApproved):
-            self.decided[note.proposal] = entry
-        elif isinstance(note, Disputed):
+        elif is_of(entry, SearchApproved):
+            self.decided[entry.note.proposal] = entry
+        elif is_of(entry, Disputed):
             self.disputes.append(entry)
-        elif isinstance(note, RequestTaken):
-            self.taken[note.request] = entry
-        elif isinstance(note, ApprovalUsed):
-            self.used.add(note.proposal)
+        elif is_of(entry, RequestTaken):
+            self.taken[entry.note.request] = entry
+        elif is_of(entry, ApprovalUsed):
+            self.used.add(entry.note.proposal)
 
-    def open_requests(self) -> list[Entry]:
+    def open_requests(self) -> list[EntryOf[InquiryAsked]]:
         return [entry for number, entry in self.asked.items() if number not in self.answered]
 
-    def waiting(self) -> list[Entry]:
+    def waiting(self) -> list[EntryOf[SearchProposed]]:
         return [entry for number, entry in self.proposed.items() if number not in self.decided]
 
 
@@ -240,7 +239,7 @@ def request_to_run(
     """The open request that a search answers: it must be that search, and another person's. Raises
     DeskRefusal."""
     entry = queue.asked.get(number)
-    if entry is None or not isinstance(entry.note, InquiryAsked):
+    if entry is None:
         raise FormError("there is no such request", code="no-request", clause="463.5 (b)")
     if number in queue.answered:
         raise NotYetError("that request was answered", code="answered", clause="463.5 (b)")
@@ -261,7 +260,7 @@ def same_waiting(queue: InquiryQueue, wanted: SearchProposed, user: str) -> int:
     little later, is the same."""
     for entry in queue.waiting():
         note = entry.note
-        if not isinstance(note, SearchProposed) or entry.stamp.user != user:
+        if entry.stamp.user != user:
             continue
         moved = max(
             abs(note.query.since_us - wanted.query.since_us), abs(note.query.until_us - wanted.query.until_us)
@@ -275,7 +274,7 @@ def same_waiting(queue: InquiryQueue, wanted: SearchProposed, user: str) -> int:
 def proposal_to_decide(queue: InquiryQueue, number: int, second: str) -> Entry:
     """The proposal that a second person decides: another person's, not decided yet. Raises DeskRefusal."""
     entry = queue.proposed.get(number)
-    if entry is None or not isinstance(entry.note, SearchProposed):
+    if entry is None:
         raise FormError(
             "there is no such proposal", code="no-proposal", clause="463.5 (a)", cure="list the queue"
         )
@@ -307,7 +306,7 @@ def approval_to_use(
         raise DeskRefusal(
             "that approval is for another person or search", code="other-approval", clause=clause
         )
-    if decision is None or not isinstance(decision.note, SearchApproved):
+    if decision is None:
         raise NotYetError("that proposal waits for a second person", code="second-person", clause=clause)
     if not decision.note.granted:
         raise DeskRefusal("the second person refused", code="declined", clause=clause)

@@ -16,7 +16,7 @@ from sync.department.content.reads import FoundRead, OpenedRead, ResultPage
 from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Plan
 from sync.department.desk.inquiry import rules
-from sync.department.desk.inquiry.forms import Answer, AskForm, Entered, Estimate, PageForm
+from sync.department.desk.inquiry.forms import Answer, AskForm, Estimate, PageForm
 from sync.department.desk.machine.naming_logs import name_logs_of
 from sync.department.desk.people.rules import demand_approver
 from sync.department.desk.people.training import demand_current
@@ -43,11 +43,6 @@ MUCH = "much"  # the word of a refusal: carry it out step by step
 def tidy(query: Query) -> Query:
     """A query with its plate in the normal form. Raises FormError for letters that no plate has."""
     return replace(query, plate=rules.plate_of(query.plate))
-
-
-def first_entry(entries: list[Entry]) -> Entered:
-    """The answer of a call that only makes an entry."""
-    return Entered(entry=entries[0].sequence)
 
 
 def demand_asked(front: DeskContext, query: Query, ground: Ground, now_us: int) -> None:

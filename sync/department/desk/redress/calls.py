@@ -10,7 +10,7 @@ from sync.department.desk.desk import Caller, Plan
 from sync.department.desk.inquiry.forms import Entered, NothingForm, first_entered
 from sync.department.desk.redress import rules
 from sync.department.desk.words import demand_plain
-from sync.department.journal.entries import Entry, LogRead
+from sync.department.journal.entries import Entry, EntryOf, LogRead
 from sync.department.journal.redress_entries import RedressAnswered, RedressAsked
 from sync.department.policy.policy import Policy
 from sync.department.policy.refusals import refuse_each
@@ -107,14 +107,15 @@ def enter(front: DeskContext, token: str, form: PaperForm) -> Asked:
     """Enter a request that came on paper: its number, and the days until it must be answered."""
     desk = front.desk
 
-    def plan(caller: Caller) -> Plan[Entry]:
+    def plan(caller: Caller) -> Plan[Entered]:
         check_paper(desk.policy, form, caller.at_us)
-        return [_asked(form)], lambda made: made[0]
+        return [_asked(form)], first_entered
 
-    entry = desk.act(token, Call.REDRESS_ANSWER, plan)
-    desk.try_cover(entry.sequence)
+    number = desk.act(token, Call.REDRESS_ANSWER, plan).entry
+    desk.try_cover(number)
+    entry = desk.book.redress.asked[number]
     days = max(0, -(-(rules.due_us(entry) - entry.stamp.at_us) // DAY_US))
-    return Asked(request=entry.sequence, days=days)
+    return Asked(request=number, days=days)
 
 
 def listed(front: DeskContext, token: str, form: NothingForm) -> tuple[RedressRow, ...]:  # noqa: ARG001
@@ -133,11 +134,9 @@ def listed(front: DeskContext, token: str, form: NothingForm) -> tuple[RedressRo
     return rows
 
 
-def _row(known: rules.Requests, entry: Entry) -> RedressRow:
+def _row(known: rules.Requests, entry: EntryOf[RedressAsked]) -> RedressRow:
     asked, settled = entry.note, known.answered.get(entry.sequence)
-    if not isinstance(asked, RedressAsked):
-        raise TypeError("a request for redress is an entry of its kind")
-    answer = settled.note if settled is not None and isinstance(settled.note, RedressAnswered) else None
+    answer = settled.note if settled is not None else None
     return RedressRow(
         request=entry.sequence,
         at_us=asked.received_us or entry.stamp.at_us,

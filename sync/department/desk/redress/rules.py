@@ -13,7 +13,7 @@ from typing import Protocol
 
 from storage.times import DAY_US, HOUR_US
 from sync.department.desk.words import demand_words
-from sync.department.journal.entries import Entry
+from sync.department.journal.entries import Entry, EntryOf, is_of
 from sync.department.journal.redress_entries import RedressAnswered, RedressAsked
 from sync.department.policy.refusals import (
     FormError,
@@ -49,16 +49,16 @@ REMEMBERED = 10_000
 class Requests:
     """What the log says of requests for redress."""
 
-    asked: dict[int, Entry] = field(default_factory=dict)
-    answered: dict[int, Entry] = field(default_factory=dict)
+    asked: dict[int, EntryOf[RedressAsked]] = field(default_factory=dict)
+    answered: dict[int, EntryOf[RedressAnswered]] = field(default_factory=dict)
 
     def apply(self, entry: Entry) -> None:
-        if isinstance(entry.note, RedressAsked):
+        if is_of(entry, RedressAsked):
             self.asked[entry.sequence] = entry
-        elif isinstance(entry.note, RedressAnswered):
+        elif is_of(entry, RedressAnswered):
             self.answered[entry.note.request] = entry
 
-    def waiting(self) -> list[Entry]:
+    def waiting(self) -> list[EntryOf[RedressAsked]]:
         """Those without an answer, the oldest first."""
         return [entry for number, entry in self.asked.items() if number not in self.answered]
 
@@ -96,15 +96,14 @@ def _within(times: list[int], span_us: int, now_us: int) -> list[int]:
     return [one for one in times if 0 <= now_us - one < span_us]
 
 
-def is_paper(entry: Entry) -> bool:
+def is_paper(entry: EntryOf[RedressAsked]) -> bool:
     """Whether a person of the department entered the request from a paper form."""
-    return isinstance(entry.note, RedressAsked) and entry.note.received_us > 0
+    return entry.note.received_us > 0
 
 
-def due_us(entry: Entry) -> int:
+def due_us(entry: EntryOf[RedressAsked]) -> int:
     """When a request must be answered: so many days after it was made, or its paper form came."""
-    received = entry.note.received_us if isinstance(entry.note, RedressAsked) else 0
-    return (received or entry.stamp.at_us) + ANSWER_DAYS * DAY_US
+    return (entry.note.received_us or entry.stamp.at_us) + ANSWER_DAYS * DAY_US
 
 
 def check_received(received_us: int, now_us: int) -> None:

@@ -142,12 +142,8 @@ def listed(front: DeskContext, token: str, form: NothingForm) -> tuple[ShareRow,
 
     def plan(_caller: Caller) -> Plan[tuple[Entry, tuple[ShareRow, ...]]]:
         shares = desk.book.shares
-        rows = [
-            _row(shares, entry, entry.note)
-            for entry in shares.asked.values()
-            if isinstance(entry.note, ShareAsked)
-        ]
-        rows += [_routed(entry, entry.note) for entry in shares.routed if isinstance(entry.note, ShareRouted)]
+        rows = [_row(shares, entry, entry.note) for entry in shares.asked.values()]
+        rows += [_routed(entry, entry.note) for entry in shares.routed]
         rows.sort(key=lambda one: -one.request)
         note = LogRead(elements="sharing requests", count=len(rows))
         return [note], lambda made: (made[0], tuple(rows))
@@ -160,7 +156,7 @@ def listed(front: DeskContext, token: str, form: NothingForm) -> tuple[ShareRow,
 def _row(shares: sharing.Shares, entry: Entry, note: ShareAsked) -> ShareRow:
     reviewed, decided = shares.reviewed.get(entry.sequence), shares.decided.get(entry.sequence)
     state = "asked" if reviewed is None else "reviewed"
-    if decided is not None and isinstance(decided.note, ShareDecided):
+    if decided is not None:
         state = "approved" if decided.note.approved else "refused"
     delivered = len(shares.delivered.get(entry.sequence, []))
     return ShareRow(
@@ -208,7 +204,7 @@ def letter(front: DeskContext, token: str, form: SharingRequestForm) -> Letter:
 
     def plan(_caller: Caller) -> Plan[tuple[Entry, Letter]]:
         entry = desk.book.shares.asked.get(form.request)
-        if entry is None or not isinstance(entry.note, ShareAsked):
+        if entry is None:
             raise FormError("there is no such request", code="no-request", clause="463.6 (a)")
         shown = Letter(
             request=form.request,

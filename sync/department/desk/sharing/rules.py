@@ -15,7 +15,7 @@ from storage.counts import counted
 from storage.times import DAY_US
 from sync.department.desk.inquiry.rules import PLATE, is_full, plate_of
 from sync.department.desk.words import weight
-from sync.department.journal.entries import Entry
+from sync.department.journal.entries import Entry, EntryOf, is_of
 from sync.department.journal.sharing_entries import (
     TODAY_US,
     Scope,
@@ -44,23 +44,22 @@ def is_late(asked_us: int, now_us: int) -> bool:
 class Shares:
     """What the log says of sharing requests."""
 
-    asked: dict[int, Entry] = field(default_factory=dict)
-    reviewed: dict[int, Entry] = field(default_factory=dict)
-    decided: dict[int, Entry] = field(default_factory=dict)
-    delivered: dict[int, list[Entry]] = field(default_factory=dict)
-    routed: list[Entry] = field(default_factory=list)
+    asked: dict[int, EntryOf[ShareAsked]] = field(default_factory=dict)
+    reviewed: dict[int, EntryOf[ShareReviewed]] = field(default_factory=dict)
+    decided: dict[int, EntryOf[ShareDecided]] = field(default_factory=dict)
+    delivered: dict[int, list[EntryOf[ShareDelivered]]] = field(default_factory=dict)
+    routed: list[EntryOf[ShareRouted]] = field(default_factory=list)
 
     def apply(self, entry: Entry) -> None:
-        note = entry.note
-        if isinstance(note, ShareAsked):
+        if is_of(entry, ShareAsked):
             self.asked[entry.sequence] = entry
-        elif isinstance(note, ShareReviewed):
-            self.reviewed[note.request] = entry
-        elif isinstance(note, ShareDecided):
-            self.decided[note.request] = entry
-        elif isinstance(note, ShareDelivered):
-            self.delivered.setdefault(note.request, []).append(entry)
-        elif isinstance(note, ShareRouted):
+        elif is_of(entry, ShareReviewed):
+            self.reviewed[entry.note.request] = entry
+        elif is_of(entry, ShareDecided):
+            self.decided[entry.note.request] = entry
+        elif is_of(entry, ShareDelivered):
+            self.delivered.setdefault(entry.note.request, []).append(entry)
+        elif is_of(entry, ShareRouted):
             self.routed.append(entry)
 
     def transfers(self, agreement: str) -> int:
@@ -68,7 +67,7 @@ class Shares:
         return sum(
             len(self.delivered.get(number, []))
             for number, entry in self.asked.items()
-            if isinstance(entry.note, ShareAsked) and entry.note.agreement == agreement
+            if entry.note.agreement == agreement
         )
 
 
@@ -203,7 +202,7 @@ def _check_scope(policy: Policy, scope: Scope, now_us: int) -> None:
     refuse_each(scope.check, check_plates, check_time)
 
 
-def to_review(shares: Shares, number: int) -> Entry:
+def to_review(shares: Shares, number: int) -> EntryOf[ShareAsked]:
     """The request a reviewer looks at. Raises DeskRefusal."""
     entry = shares.asked.get(number)
     if entry is None:
@@ -249,8 +248,6 @@ def to_decide(policy: Policy, shares: Shares, number: int, approver: str) -> Sha
         raise DeskRefusal(
             "a request that you entered is approved by another person", code="own-request", clause="463.6 (b)"
         )
-    if not isinstance(entry.note, ShareAsked):
-        raise TypeError("a written request is an entry of its kind")
     gate(policy, entry.note.agency_kind, entry.note.state)
     return entry.note
 
@@ -258,7 +255,7 @@ def to_decide(policy: Policy, shares: Shares, number: int, approver: str) -> Sha
 def scope_of(shares: Shares, number: int) -> Scope:
     """Everything that a request asked for and that was read by then. Raises FormError if there is none."""
     entry = shares.asked.get(number)
-    if entry is None or not isinstance(entry.note, ShareAsked):
+    if entry is None:
         raise FormError("there is no such request", code="no-request", clause="463.6 (a)")
     asked = entry.note.scope
     return replace(asked, until_us=read_by(asked.until_us, entry.stamp.at_us))
@@ -269,9 +266,9 @@ def to_deliver(policy: Policy, shares: Shares, number: int, scope: Scope, now_us
     it was entered, nor long after its approval. Raises DeskRefusal."""
     entry = shares.asked.get(number)
     decision = shares.decided.get(number)
-    if entry is None or not isinstance(entry.note, ShareAsked):
+    if entry is None:
         raise FormError("there is no such request", code="no-request", clause="463.6 (a)")
-    if decision is None or not isinstance(decision.note, ShareDecided):
+    if decision is None:
         raise NotYetError("that request has not been approved", code="not-approved", clause="463.6 (b)")
     if not decision.note.approved:
         raise DeskRefusal("that request was refused", code="declined", clause="463.6 (b)")
