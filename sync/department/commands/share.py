@@ -83,16 +83,8 @@ desk_access.form_verb(
     "List written requests, newest first.",
     example="department share list --user chief",
     columns=(
-        "request",
-        "agency",
-        "agency_kind",
-        "agency_state",
-        "person",
-        "number",
-        "agreement",
-        "state",
-        "delivered",
-        "transfers",
+        *("request", "agency", "agency_kind", "agency_state", "person", "number", "agreement", "state"),
+        *("delivered", "transfers"),
     ),
 )
 
