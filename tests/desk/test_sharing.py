@@ -20,6 +20,7 @@ from sync.department.cli import main
 from sync.department.content import package
 from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.desk.people.calls import AccountForm
+from sync.department.desk.sharing import rules
 from sync.department.desk.sharing.calls import (
     DecisionForm,
     DeliverForm,
@@ -151,6 +152,25 @@ def test_nothing_is_delivered_before_review_and_approval(
     with pytest.raises(DeskRefusal) as refused:
         department.call("share/deliver", tokens("super"), delivery)
     assert refused.value.code == "declined"
+
+
+def test_a_request_names_a_hundred_plates_at_most_and_an_older_one_leaves_in_parts(
+    department: Department, tokens: Tokens, form: ShareForm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each plate is a search with its entries, all entered at once while others wait."""
+    many = replace(form.scope, plates=tuple(f"8XY{number:04}" for number in range(101)))
+    with pytest.raises(FormError, match="101 plates are named, and 100 at most"):
+        department.call("share/record", tokens("super"), replace(form, scope=many))
+    two = replace(form.scope, plates=("8XYZ123", "7ABC000"))
+    request = recorded(department, tokens("super"), replace(form, scope=two))
+    department.call("share/review", tokens("deputy"), ReviewForm(request=request, note="letter is complete"))
+    yes = DecisionForm(request=request, approved=True, note="yes", **SHERIFFS)
+    department.call("share/decide", tokens("deputy"), yes)
+    monkeypatch.setattr(rules, "MOST_PLATES", 1)
+    with pytest.raises(FormError, match="deliver it in parts"):
+        department.call("share/deliver", tokens("super"), DeliverForm(request=request, ground=GROUND))
+    part = DeliverForm(request=request, ground=GROUND, scope=replace(two, plates=("7ABC000",)))
+    assert isinstance(department.call("share/deliver", tokens("super"), part), Delivery)
 
 
 def test_no_person_approves_a_request_that_they_entered(

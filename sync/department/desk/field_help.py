@@ -185,7 +185,7 @@ _BY_FIELD: dict[str, FieldWords] = {
     "people": W("People"),
     "person": W("Person"),
     "plate": W("Plate", "letters and digits; * and ? for unknown characters"),
-    "plates": W("Plates", "463.6: full plates, one a line"),
+    "plates": W("Plates", "463.6: full plates, one a line; 100 at most"),
     "policy_version": W("Policy version", "the version reviewed (463.9 (b), (c))"),
     "post": W("Post", "a staffed post that does not lock; empty if there is none"),
     "practicable": W("Practicable"),

@@ -32,6 +32,7 @@ from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError,
 GATE = "Civil Code 1798.90.55 (b)"
 MAX_LETTER_BYTES = 512 * 1024
 DELIVER_DAYS = 30  # what was approved leaves within them
+MOST_PLATES = 100  # in a request, and in a delivery: each is a search and its entries, made while others wait
 ANSWER_DAYS = 14  # a written request waits no longer for review and decision
 
 
@@ -199,7 +200,23 @@ def _check_scope(policy: Policy, scope: Scope, now_us: int) -> None:
             fields=("plates", "scope.plates"),
         )
 
-    refuse_each(scope.check, check_plates, check_time)
+    refuse_each(
+        scope.check,
+        lambda: _demand_few(scope, "ask the agency for a second request"),
+        check_plates,
+        check_time,
+    )
+
+
+def _demand_few(scope: Scope, cure: str) -> None:
+    demand(
+        len(scope.plates) <= MOST_PLATES,
+        f"{len(scope.plates)} plates are named, and {MOST_PLATES} at most are taken",
+        code="plates",
+        clause="463.6 (a)",
+        cure=cure,
+        fields=("plates", "scope.plates"),
+    )
 
 
 def to_review(shares: Shares, number: int) -> EntryOf[ShareAsked]:
@@ -281,6 +298,7 @@ def to_deliver(policy: Policy, shares: Shares, number: int, scope: Scope, now_us
         )
     asked = entry.note
     gate(policy, asked.agency_kind, asked.state)  # the policy may have changed since
+    _demand_few(scope, "deliver it in parts: name some of the plates in each")
     allowed = {plate_of(plate) for plate in asked.scope.plates}
     beyond = (
         not {plate_of(plate) for plate in scope.plates} <= allowed
