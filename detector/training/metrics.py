@@ -1,4 +1,4 @@
-"""The figures of an evaluation, as pure functions: overlap, edit distance, calibration, coverage."""
+"""The figures of an evaluation, as pure functions: overlap, calibration, coverage."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from detector.likeness import distance
 
 Box = tuple[float, float, float, float]
 
@@ -20,17 +22,6 @@ def overlap(first: Box, second: Box) -> float:
         return 0.0
     shared = width * height
     return shared / (first[2] * first[3] + second[2] * second[3] - shared)
-
-
-def edit_distance(first: str, second: str) -> int:
-    """Levenshtein distance: insertions, deletions and substitutions."""
-    previous = list(range(len(second) + 1))
-    for i, a in enumerate(first, start=1):
-        current = [i]
-        for j, b in enumerate(second, start=1):
-            current.append(min(previous[j] + 1, current[-1] + 1, previous[j - 1] + (a != b)))
-        previous = current
-    return previous[-1]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +112,7 @@ def figures(outcomes: Sequence[PlateOutcome]) -> Accuracy:
 
 def _characters(pairs: Sequence[tuple[str, str]]) -> tuple[float, float]:
     """Share of the characters that were read, and errors a character; pairs: (read, truth)."""
-    errors = [edit_distance(read, truth) for read, truth in pairs]
+    errors = [distance(read, truth) for read, truth in pairs]
     characters = sum(len(truth) for _, truth in pairs)
     if not characters:
         return math.nan, math.nan

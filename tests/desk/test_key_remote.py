@@ -18,7 +18,7 @@ from waiting import PATIENCE_S
 from storage.codec import to_bytes
 from storage.day_keys import DayKey, DayKeys
 from storage.times import DAY_US, HOUR_US
-from sync.department.content.key_messages import CALLS, write
+from sync.department.content.key_messages import CALLS
 from sync.department.content.key_remote import ADDRESS_FILE, Address, RemoteKeyService, address_of, remote
 from sync.department.content.key_server import key_app
 from sync.department.content.key_service import LocalKeyService
@@ -289,9 +289,16 @@ def test_every_call_of_the_table_is_answered_and_takes_its_own_arguments_alone(
     headers = {"authorization": f"Bearer {TOKEN}"}
     with httpx.Client(headers=headers, timeout=PATIENCE_S) as client:
         for name, call in CALLS.items():
-            for body in (b"", b"\xff", write({}), write([]), write([{}] * len(call.takes)), write([0] * 9)):
+            for body in (
+                b"",
+                b"\xff",
+                to_bytes({}),
+                to_bytes([]),
+                to_bytes([{}] * len(call.takes)),
+                to_bytes([0] * 9),
+            ):
                 answer = client.post(f"{url}/keys/{name}", content=body)
                 assert answer.status_code == 409, (name, body)
-        assert client.post(f"{url}/keys/open_stored", content=write([])).status_code == 409
-        listed = client.post(f"{url}/keys/list", content=write([0]))
+        assert client.post(f"{url}/keys/open_stored", content=to_bytes([])).status_code == 409
+        listed = client.post(f"{url}/keys/list", content=to_bytes([0]))
     assert listed.status_code == 200

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
 from hypothesis import strategies as st
 
 from detector.training.metrics import (
     PlateOutcome,
     chance_calibration_error,
     coverage_at_precision,
-    edit_distance,
     expected_calibration_error,
     figures,
     overlap,
@@ -34,13 +32,6 @@ def _outcome(truth: str, read: str | None, share: float = 0.8) -> PlateOutcome:
         plate_width_px=80.0,
         mean_luma=100.0,
     )
-
-
-@given(TEXT, TEXT, TEXT)
-def test_edit_distance_is_a_metric(a: str, b: str, c: str) -> None:
-    assert (edit_distance(a, b) == 0) == (a == b)
-    assert edit_distance(a, b) == edit_distance(b, a)
-    assert edit_distance(a, c) <= edit_distance(a, b) + edit_distance(b, c)
 
 
 def test_overlap_of_known_boxes() -> None:

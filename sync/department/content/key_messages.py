@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from storage.codec import read_field, to_plain
+from storage.codec import read_field
 from storage.day_keys import DayKey
-from storage.envelope import MAX_BYTES, decode, encode
+from storage.envelope import MAX_BYTES, decode
 from storage.errors import RecordError
 from storage.sealing import Opened
 from sync.department.content.key_guard import Cover, MatchedRead, Row
@@ -71,11 +71,6 @@ class No:
     code: str
     clause: str
     what: str
-
-
-def write(value: Any) -> bytes:
-    """Arguments, or a result."""
-    return encode(to_plain(value))
 
 
 def read_arguments(name: str, data: bytes) -> tuple[Any, ...]:

@@ -14,12 +14,12 @@ from typing import Any
 
 import httpx
 
-from storage.codec import from_bytes
+from storage.codec import from_bytes, to_bytes
 from storage.day_keys import DayKey
 from storage.errors import StorageError
 from storage.sealing import Opened
 from sync.department.content.key_guard import Cover, HeadAskedError, KeyDoor, MatchedRead, Row
-from sync.department.content.key_messages import SECONDS, No, read_result, to_wire, write
+from sync.department.content.key_messages import SECONDS, No, read_result, to_wire
 from sync.department.content.key_service import Kept, LocalKeyService, StoredElement
 from sync.department.ground.home import DepartmentHome
 from sync.department.ground.tls import client_context
@@ -90,7 +90,7 @@ class _Wire:
         try:
             got = self._client.post(
                 f"{self._address.url}/keys/{name}",
-                content=write(arguments),
+                content=to_bytes(arguments),
                 headers=headers,
                 timeout=seconds,
             )

@@ -36,7 +36,6 @@ from sync.department.content.key_messages import (
     No,
     of_wire,
     read_arguments,
-    write,
 )
 from sync.department.content.key_service import Kept, KeyService, StoredElement
 from sync.department.content.opened_list import FROM_HERE, OpenedList
@@ -101,7 +100,7 @@ class _Service:
     def answer(self, name: str, body: bytes) -> bytes:
         """Raises RecordError for an unknown name or a malformed message, and what the service raises."""
         arguments = read_arguments(name, body)
-        return write(self._work[name](*arguments))
+        return to_bytes(self._work[name](*arguments))
 
     def _issue(self, first: int, count: int) -> tuple[DayKey, ...]:
         if not 0 < count <= 1000:
