@@ -63,7 +63,7 @@ class PatchReader:
         return self._looker.first(luma, box.corners, watch)
 
     def see_plate(
-        self, luma: U8, box: PlateBox, first: Look, watch: Stopwatch, *, still: bool = False
+        self, luma: U8, box: PlateBox, first: Look, watch: Stopwatch, *, still: bool
     ) -> Sight | None:
         """Reads the plate at a box, or None if the first look sees none.
 

@@ -24,7 +24,7 @@ class CardWrites:
     flushes: int | None
 
 
-def card_writes(folder: Path, *, sysfs: Path = Path("/sys")) -> CardWrites | None:
+def card_writes(folder: Path, *, sysfs: Path) -> CardWrites | None:
     """Of the whole device that holds the folder; None if no single one does (a network, memory)."""
     try:
         number = folder.stat().st_dev

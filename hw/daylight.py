@@ -59,7 +59,7 @@ class DaylightPolicy:
 class Daylight:
     """Turns looks at the light into a setting of the lamps. No I/O; now_s is a running clock."""
 
-    def __init__(self, policy: DaylightPolicy | None = None) -> None:
+    def __init__(self, policy: DaylightPolicy | None) -> None:
         self._policy = policy or DaylightPolicy()
         self.light: Light | None = None  # None before the first look
         self._since_s: float | None = None  # since when it looks like the other one

@@ -146,7 +146,7 @@ def migrate(
         db.conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
-def expected_schema(version: int = FORMAT) -> set[tuple[str, str]]:
+def expected_schema(version: int) -> set[tuple[str, str]]:
     """(name, SQL) of every object that a database of this format holds."""
     empty = sqlite_utils.Database(memory=True)
     migrate(empty, 0, to=version)

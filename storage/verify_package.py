@@ -24,7 +24,7 @@ def is_package(path: Path) -> bool:
     return (path / HEAD_FILE).is_file()
 
 
-def verify_package(folder: Path, key: NoteKey | None = None, department: NoteKey | None = None) -> UnitReport:
+def verify_package(folder: Path, key: NoteKey | None, department: NoteKey | None = None) -> UnitReport:
     """Check a package against `key` (its own log.pub if None: consistent then, but not proven).
 
     department: its log's key, which must have co-signed this log: that too proves whose the log key is.

@@ -136,7 +136,7 @@ def _closed(schedule: Schedule, conditions: Conditions, past: Past, now_us: int)
     return None
 
 
-def next_retry_us(schedule: Schedule, past: Past, *, alert: bool = False) -> int:
+def next_retry_us(schedule: Schedule, past: Past, *, alert: bool) -> int:
     """Exponential back-off with the same jitter, from the last attempt; an alert is tried again sooner."""
     doubled = schedule.first_retry_s * 2 ** min(past.failures - 1, 30)
     seconds = min(doubled, schedule.last_retry_s, ALERT_RETRY_S if alert else schedule.last_retry_s)

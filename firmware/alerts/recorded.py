@@ -27,7 +27,7 @@ class RecordedAlert:
     state: AlertState
 
 
-def recorded_alerts(ledger: Ledger, end: int | None = None) -> list[RecordedAlert]:
+def recorded_alerts(ledger: Ledger, end: int | None) -> list[RecordedAlert]:
     """The alerts before record `end` that this unit can open, closed ones too, the oldest first.
 
     None of an enrolled unit. Raises StorageError.

@@ -90,7 +90,7 @@ def console_alone(
     ledger: Ledger,
     clock: Clock,
     *,
-    fitted: Callable[[], Iterable[SelfTestLine]] = tuple,
+    fitted: Callable[[], Iterable[SelfTestLine]],
 ) -> Iterator[Console]:
     """A console in its own process, for a home that no reader holds; opens the camera when asked to aim.
 
@@ -172,7 +172,7 @@ class _OwnCamera:
             camera.close()
 
 
-def own_camera(config: Config, clock: Clock, *, source: str | None = None) -> Callable[[], Frame]:
+def own_camera(config: Config, clock: Clock, *, source: str | None) -> Callable[[], Frame]:
     """A function that gives the next frame of the configured, or this, source."""
     return _OwnCamera(config, clock, source).newest
 

@@ -43,8 +43,8 @@ def self_test(
     board: Board,
     newest: Callable[[], Frame],
     find: Callable[[Frame], Spots],
-    lamps: Callable[[], Lamps] | None = None,
-    fitted: Callable[[], Iterable[SelfTestLine]] = tuple,
+    lamps: Callable[[], Lamps] | None,
+    fitted: Callable[[], Iterable[SelfTestLine]],
 ) -> Iterator[SelfTestLine]:
     """All checks; each fails alone. lamps: opens the buzzer and lamp of alerts, if the unit has one.
 

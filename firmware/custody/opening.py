@@ -183,7 +183,7 @@ class _WiderDoor(Door):
         return super().answer(op, body) if operation is None else operation(body)
 
 
-def door_of(ledger: Ledger, more: Mapping[str, Operation] | None = None) -> Door:
+def door_of(ledger: Ledger, more: Mapping[str, Operation] | None) -> Door:
     """The ledger's door; its evidence packages carry what the models' cards say of their own errors."""
     return _WiderDoor(ledger, more or {})
 

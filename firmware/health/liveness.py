@@ -13,7 +13,7 @@ STUCK_BEFORE_RESTART_S = 300.0  # so long a stage may be held up, by a purge or 
 class Liveness:
     """Asked again and again while the run lasts. reading: False where no frame can be read at all."""
 
-    def __init__(self, *, reading: bool = True, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, *, reading: bool, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._reading, self._monotonic = reading, monotonic
         self._read = -1
         self._read_s = monotonic()

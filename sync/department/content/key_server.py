@@ -28,7 +28,7 @@ from storage.day_keys import DayKey, DayKeys
 from storage.errors import ExplainedError, RecordError
 from storage.leaf import log_id_of
 from storage.sealing import Opened
-from storage.times import DAY_US, now_us
+from storage.times import DAY_US
 from sync.department.content.key_guard import GuardedKeys, HeadAskedError
 from sync.department.content.key_messages import (
     MAX_MESSAGE_BYTES,
@@ -51,7 +51,7 @@ TOKEN_FILE = "service.token"  # noqa: S105 - a file's name
 
 
 def guard_of(
-    service: KeyService, opened: OpenedList, root_file: bytes, clock: Callable[[], int] = now_us
+    service: KeyService, opened: OpenedList, root_file: bytes, clock: Callable[[], int]
 ) -> GuardedKeys:
     """The guard for the log and witnesses that a root file names. Raises StorageError kinds, HomeError."""
     root = open_first(root_file, describe(root_file)[0].digest())
@@ -140,7 +140,7 @@ def key_app(
     opened: OpenedList,
     root_file: bytes,
     token: str,
-    clock: Callable[[], int] = now_us,
+    clock: Callable[[], int],
 ) -> Starlette:
     """The HTTP interface of a key service."""
     opened.add_day_keys(0, FROM_HERE, at_us=clock())

@@ -82,9 +82,9 @@ class Logons:
         certificate: bytes,
         code: str,
         *,
-        post: str = "",
-        address: str = "",
-        proves: bool = False,
+        post: str,
+        address: str,
+        proves: bool,
     ) -> str:
         """The same for a session's key that the person's key certified elsewhere: no password comes here."""
         proven = self._certified(user, certificate, address)

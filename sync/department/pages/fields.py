@@ -121,7 +121,7 @@ def _kind(name: str, hint: Any, options: Mapping[str, Options]) -> tuple[str, Op
 
 
 def value_of(
-    form: type[Any], values: Values, moment_us: Moments, skip: frozenset[str] = frozenset()
+    form: type[Any], values: Values, moment_us: Moments, skip: frozenset[str]
 ) -> tuple[dict[str, Any], list[FormError]]:
     """What was typed, as the call's JSON has it, and each field that is missing or malformed. Empty fields
     with a default are left out. `moment_us`: the time typed in a field of this name."""

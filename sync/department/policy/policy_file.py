@@ -72,7 +72,7 @@ def policy_digest(document: bytes) -> bytes:
     return hashlib.sha256(document).digest()
 
 
-def document_for(department: str, *, fips: bool = False) -> bytes:
+def document_for(department: str, *, fips: bool) -> bytes:
     """Section 463's policy file with another department's name, and its profile. Raises RecordError for an
     odd name."""
     usual = parse_policy(default_document()).department

@@ -56,7 +56,7 @@ def draft_root(
     )
 
 
-def witness_of(text: str, url: str, where: str = "--witness") -> RootWitness:
+def witness_of(text: str, url: str, where: str) -> RootWitness:
     """One witness of its keys, separated by commas, and its URL. Raises InvalidInputError naming `where`."""
     made = RootWitness(keys=tuple(one.strip() for one in text.split(",")), url=url)
     try:

@@ -107,9 +107,7 @@ class Exported:
     proposal: int = -1
 
 
-def _access(
-    action: str, form_ground: Ground, reads: tuple[str, ...], number: str, approval: int = -1
-) -> Access:
+def _access(action: str, form_ground: Ground, reads: tuple[str, ...], number: str, approval: int) -> Access:
     return Access(
         action=action,
         elements=words_of(action, number, len(reads)),
