@@ -113,7 +113,7 @@ def _serve_port(port: SerialPort, home: Path, ending: _Ending) -> None:
             time.sleep(RETRY_S)
         except LineGoneError:
             raise
-        except (ExplainedError, HardwareError) as error:
+        except (ExplainedError, HardwareError, OSError) as error:
             for row in fitted(f"this unit cannot be served: {screen_error(error)}"):
                 port.write(f"{row}\r\n".encode())
             time.sleep(RETRY_S)

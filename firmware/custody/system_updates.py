@@ -22,7 +22,10 @@ MAX_BYTES = 512 * 1024
 
 
 def record_system_updates(ledger: Ledger, home: Path, events: Path = EVENTS) -> int:
-    """Append what is new; how many. A system without the image's installer has no such file."""
+    """Append what is new; how many. A system without the image's installer has no such file.
+
+    Raises StoreFullError: what is then in the log, and not noted beside it, comes into it once more.
+    """
     lines = _lines(events)
     done = _digests(home / RECORDED)
     fresh = [line for line in lines if _digest(line) not in done]
@@ -33,7 +36,8 @@ def record_system_updates(ledger: Ledger, home: Path, events: Path = EVENTS) -> 
         done.add(_digest(line))
     if made:
         known = [_digest(line) for line in lines if _digest(line) in done]
-        files.replace(home / RECORDED, "".join(f"{one}\n" for one in known).encode())
+        with files.name_full_disk(home):
+            files.replace(home / RECORDED, "".join(f"{one}\n" for one in known).encode())
     return made
 
 

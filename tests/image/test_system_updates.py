@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +13,9 @@ from alpr_device import events
 
 from firmware.custody.opening import create_ledger
 from firmware.custody.system_updates import record_system_updates
+from storage import files
 from storage.audit_records import Update
+from storage.errors import StoreFullError
 from storage.holds import audit_records
 from storage.ledger import Ledger
 
@@ -46,6 +50,22 @@ def test_each_event_is_one_record_in_order(ledger: Ledger, tmp_path: Path) -> No
         "refused: not newer",
     ]
     assert recorded(ledger)[0].digest == bytes.fromhex("ab" * 32)
+
+
+def test_a_disk_that_is_full_after_the_record_is_a_full_store(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reader goes on with that, and with no other error: it runs, and so makes room."""
+
+    def full(path: Path, data: bytes) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    noted(tmp_path / "events.jsonl", "installed")
+    with monkeypatch.context() as patched:
+        patched.setattr(files, "replace", full)
+        with pytest.raises(StoreFullError):
+            record_system_updates(ledger, tmp_path / "home", tmp_path / "events.jsonl")
+    assert record_system_updates(ledger, tmp_path / "home", tmp_path / "events.jsonl") == 1
 
 
 def test_system_without_the_installer_has_nothing_to_record(ledger: Ledger, tmp_path: Path) -> None:
