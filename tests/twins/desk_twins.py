@@ -121,6 +121,14 @@ class Department:
         self.front.close()
         self.witness.close()
 
+    def restart(self) -> None:
+        """Close the desk and open it again, by a snapshot of all that it knows."""
+        self.desk.refresh()
+        snapshot.write(self.desk.log, self.desk.book)
+        self.close()
+        again = open_department(self.home.path.parent, self.clock, self.secrets)
+        self.front, self.witness = again.front, again.witness
+
     @property
     def desk(self) -> Desk:
         return self.front.desk

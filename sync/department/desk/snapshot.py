@@ -31,12 +31,13 @@ from sync.errors import HomeError
 FILE = "book.snapshot"
 ELEMENT = "snapshot"
 KEY_YEAR = 0  # the key beside the audit keys that seals credential records
+WRITTEN = 2  # rises where the same types are written in another way; 2: entries as signed
 EVERY = 2000  # entries folded before another one is written
 
 
 @functools.cache
 def form() -> bytes:
-    """SHA-256 over every type that a book holds: another form is another number."""
+    """SHA-256 over every type that a book holds, and how they are written: another form is another number."""
     seen: dict[str, str] = {}
 
     def walk(hint: Any) -> None:
@@ -53,7 +54,7 @@ def form() -> bytes:
     walk(DeskState)
     for note in NOTES.values():
         walk(note)
-    return hashlib.sha256(repr(sorted(seen.items())).encode()).digest()
+    return hashlib.sha256(repr([WRITTEN, *sorted(seen.items())]).encode()).digest()
 
 
 def to_bytes(book: DeskState) -> bytes:

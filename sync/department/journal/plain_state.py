@@ -104,14 +104,14 @@ class LazyEntries(dict[Any, Any]):
 def _entry_bytes(entry: Any) -> bytes:
     if type(entry) is bytes:
         return entry
-    plain = [entry.sequence, to_plain(entry.stamp), entry.note.KIND, to_plain(entry.note)]
+    plain = [entry.sequence, to_plain(entry.stamp), entry.note.KIND, to_plain(entry.note), entry.signed]
     return envelope.encode(plain)
 
 
 def _entry(value: Any) -> Entry:
-    if not isinstance(value, list) or len(value) != 4 or value[2] not in NOTES:
+    if not isinstance(value, list) or len(value) != 5 or value[2] not in NOTES or type(value[4]) is not bytes:
         raise RecordError("is not an entry", where="snapshot")
-    return EntryOf(value[0], from_plain(Stamp, value[1]), from_plain(NOTES[value[2]], value[3]))
+    return EntryOf(value[0], from_plain(Stamp, value[1]), from_plain(NOTES[value[2]], value[3]), value[4])
 
 
 def as_plain(hint: Any, value: Any) -> Any:  # noqa: PLR0911 - one case for each kind of type
