@@ -13,6 +13,7 @@ from storage import codec
 from storage.alert_life import Fit
 from storage.times import DAY_US
 from sync.department.desk.alerts.calls import AlertForm, AnswerForm, TranscribeForm
+from sync.department.desk.audit.calls import look_daily
 from sync.department.desk.changes.calls import ShowForm, ShownProposal
 from sync.department.desk.documents.lists import ListForm
 from sync.department.desk.documents.local import LocalChanged, LocalForm, WithdrawForm
@@ -21,7 +22,7 @@ from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.desk.people.calls import AccountForm
 from sync.department.ground.home import load_ed25519
 from sync.department.journal.change_entries import ListSent
-from sync.department.journal.entries import LogRead
+from sync.department.journal.entries import FindingOpened, LogRead
 from sync.department.policy.refusals import DeskRefusal, FormError
 from sync.department.policy.roles import Role
 from sync.department.store import tables
@@ -191,6 +192,27 @@ def test_a_covert_entry_names_a_recipient_who_may_verify_its_alerts(department: 
         )
     assert error.value.code == "recipients"
     assert entries_of(department.home, "local") == []
+
+
+def test_a_person_who_ends_the_entry_of_others_is_a_finding_without_its_case(department: Department) -> None:
+    """A friend's car would leave the list unseen. Its makers end it freely, and so does time."""
+    start_us = department.clock.us
+    for case, days in (("26-001", 9), ("26-002", 9), ("26-003", 9), ("26-004", 1)):
+        added(department, form_of(department, case=case, until_us=start_us + days * DAY_US))
+    added(department, form_of(department, case="26-003", plate="9DEF456", recipients=("comm1",)))
+    for case, user in (("26-001", "super"), ("26-002", "chief"), ("26-003", "deputy")):
+        end = WithdrawForm(case=case, reason="no longer wanted")
+        department.call("hotlist/withdraw", department.logon(user), end)
+    department.clock.step(2 * DAY_US)
+    end = WithdrawForm(case="26-004", reason="no longer wanted")
+    department.call("hotlist/withdraw", department.logon("deputy"), end)
+    (number,) = look_daily(department.front)
+    note = department.desk.log.entry(number).note
+    assert isinstance(note, FindingOpened)
+    assert (note.detector, note.about, note.detail) == (
+        "ended_entry", "deputy", "ended 1 entry of the own hot list that super requested",
+    )  # fmt: skip
+    assert look_daily(department.front) == []
 
 
 def test_an_entry_that_ended_goes_and_a_withdrawn_one_at_once(department: Department) -> None:

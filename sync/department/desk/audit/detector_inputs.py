@@ -6,6 +6,7 @@ from collections import defaultdict
 
 from sync.department.desk.audit import detectors
 from sync.department.desk.audit.detectors import Emergency, Flag, LookUp, SingleMaking
+from sync.department.desk.audit.ended_entries import ended_by_others
 from sync.department.desk.desk import Desk
 from sync.department.desk.state import DeskState
 from sync.department.journal.entries import (
@@ -33,6 +34,7 @@ def detected(desk: Desk, looks: list[LookUp]) -> list[Flag]:
         by_hand = alone + _trained(book)
         judges = _judges(book)
         unknown = list(book.cases.flags())
+        ended = list(ended_by_others(desk))
     acted = frozenset({one.user for one in looks if one.action != "answer"} | judges)
     return [
         *detectors.detect(looks, terms, shifts, zone),
@@ -41,6 +43,7 @@ def detected(desk: Desk, looks: list[LookUp]) -> list[Flag]:
         *detectors.let_in(grants, by_hand),
         *detectors.no_reviewer(removed),
         *unknown,
+        *ended,
     ]
 
 

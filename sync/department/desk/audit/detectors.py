@@ -10,6 +10,8 @@
                  or reset it, or a trainer whom one person alone trained; and then opened content, or
                  decided for others; or that this person then let in at units
     no_reviewer  a reviewer was removed while findings waited for that person
+    ended_entry  an entry of the own hot list, ended by a person who neither requested nor approved it
+                 (`ended_entries.py`)
     sample       drawn by the signed call with which the audit began
 
 Every kind of access is looked at: searches, images, holds, exports, deliveries, looks at an answer. One

@@ -62,7 +62,8 @@ class LocalForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WithdrawForm:
-    """End the entries of a case now. Their maker may do it alone: fewer alerts harm no one."""
+    """End the entries of a case now. One person does it alone: fewer alerts harm no one. Where that person
+    neither requested nor approved them, the audit has a finding."""
 
     case: str = field(repr=False)
     reason: str
