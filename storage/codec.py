@@ -16,7 +16,7 @@ import typing
 from typing import Any, TypeVar
 
 from storage.envelope import MAX_BYTES, decode, encode
-from storage.errors import RecordError
+from storage.errors import RecordError, UnknownFormError
 
 T = TypeVar("T")
 MAX_TEXT = 64 * 1024
@@ -86,7 +86,8 @@ def from_bytes(cls: type[T], data: bytes, *, limit: int = MAX_BYTES) -> T:
 
 
 def from_plain(cls: type[T], value: Any, *, where: str = "") -> T:
-    """Build a record of class `cls` from a decoded map. Raises RecordError naming the field."""
+    """Build a record of class `cls` from a decoded map. Raises RecordError naming the field, and
+    UnknownFormError where it has all that is known, and more."""
     where = where or cls.__name__
     if not isinstance(value, dict):
         raise RecordError("is not a map", where=where)
@@ -96,7 +97,8 @@ def from_plain(cls: type[T], value: Any, *, where: str = "") -> T:
         if lacking or set(value) - set(hints):
             missing = ", ".join(sorted(lacking))
             unknown = ", ".join(sorted(str(key)[:40] for key in set(value) - set(hints)))
-            raise RecordError(f"missing fields [{missing}], unknown fields [{unknown}]", where=where)
+            kind = RecordError if lacking else UnknownFormError
+            raise kind(f"missing fields [{missing}], unknown fields [{unknown}]", where=where)
     made = {}
     for name, plain in _plain(cls).items():  # type: ignore[arg-type]
         if name in value:

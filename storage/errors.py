@@ -5,6 +5,7 @@
         ├── EnvelopeError            bytes that are not canonical CBOR, or not our COSE_Sign1
         │   └── SignatureError       well formed, but not signed by the key that was asked for
         ├── RecordError              a record with a wrong, missing or out-of-range field
+        │   └── UnknownFormError     a record with more than this program knows
         ├── CheckpointError          a signed note that does not parse
         │   └── ForkedLogError       two signed tree heads that cannot belong to one log
         ├── ProofError               a Merkle proof that does not lead to the root
@@ -16,6 +17,7 @@
         │   ├── NotOwnerError        root would leave files here that the home's own user cannot open
         │   ├── RolledBackError      the log is shorter than, or differs from, an anchor
         │   ├── DamagedError         a ledger that cannot be read as it is
+        │   ├── NewerLedgerError     a ledger that a newer program has written to
         │   ├── SlotError            the effaceable slot is empty, foreign or did not take a write
         │   ├── StoreFullError       no room left to store a read safely
         │   └── OutdatedError        a signed file older than the one already in force
@@ -61,6 +63,12 @@ class RecordError(StorageError):
     """A record field that is missing, unknown, of the wrong type or out of range."""
 
     exit_status = 2  # what ends a command by it is a form or file that was given
+
+
+class UnknownFormError(RecordError):
+    """A record of a kind or version, or with fields, that this program does not know. Where its signature
+    holds, a newer program wrote it.
+    """
 
 
 class CheckpointError(StorageError):
@@ -115,6 +123,13 @@ class RolledBackError(LedgerError):
 
 class DamagedError(LedgerError):
     """A ledger that cannot be read as it is: torn, overwritten or cut, not merely foreign or newer."""
+
+
+class NewerLedgerError(LedgerError):
+    """A whole ledger that a newer program has written to: the cure is that program."""
+
+    def __init__(self, what: str, *, where: str) -> None:
+        super().__init__(f"was written by a newer program ({what})", where=where, cure="update the program")
 
 
 class SlotError(LedgerError):

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from storage import envelope
-from storage.errors import RecordError
+from storage.errors import RecordError, UnknownFormError
 from storage.record_base import KeyClass
 from storage.records import RECORDS
 
@@ -87,9 +87,9 @@ class Leaf:
             raise RecordError("a leaf has the fields 1 to 7", where="leaf")
         version, log_id, kind, sequence, epoch, key_class, marks = (value[at] for at in range(1, 8))
         if version != VERSION:
-            raise RecordError(f"version {version} is unknown, {VERSION} is known", where="leaf")
+            raise UnknownFormError(f"version {version} is unknown, {VERSION} is known", where="leaf")
         if not isinstance(kind, str) or kind not in RECORDS:
-            raise RecordError("of an unknown kind", where="leaf")
+            raise UnknownFormError("of an unknown kind", where="leaf")
         if not (isinstance(log_id, bytes) and len(log_id) == 32 and key_class in KEY_CLASSES):
             raise RecordError("log id or key class malformed", where="leaf")
         for number in (sequence, epoch):

@@ -19,7 +19,7 @@ from storage.audit_records import ClockStep
 from storage.checkpoint import NoteKey
 from storage.clock_trust import WallClock, boottime_us
 from storage.epoch_counts import EpochCounter
-from storage.errors import RecordError, StorageError, StoreFullError
+from storage.errors import NewerLedgerError, RecordError, StorageError, StoreFullError, UnknownFormError
 from storage.home import Home
 from storage.hot_list_file import list_key
 from storage.leaf import LeafRef
@@ -146,6 +146,9 @@ class Ledger:
         try:
             recovery.settle(store)
             ledger = cls(store)
+        except UnknownFormError as error:  # of a file that the department sent
+            store.close()
+            raise NewerLedgerError(str(error), where=str(store.home.database)) from None
         except BaseException:
             store.close()
             raise

@@ -30,10 +30,12 @@ from storage.epochs import LogFacts
 from storage.errors import (
     DamagedError,
     LedgerError,
+    NewerLedgerError,
     RolledBackError,
     SlotError,
     StorageError,
     StoreFullError,
+    UnknownFormError,
 )
 from storage.home import Home, HomeLock, need_own
 from storage.log import LogReader
@@ -113,7 +115,8 @@ def reopen(
 ) -> UnitStore:
     """Open an existing home as its one writer.
 
-    Raises HomeLockedError, SlotError, RolledBackError, LedgerError: nothing is repaired by guessing.
+    Raises HomeLockedError, SlotError, RolledBackError, NewerLedgerError, LedgerError: nothing is repaired by
+    guessing.
     """
     home.need()
     keep_private()
@@ -128,9 +131,12 @@ def reopen(
         content = slot.load_slot(effaceable)
         public = home.read_public_key().public
         same_log(public, content, effaceable)
-        book, kept_notes = kept_book(home, database, LogReader(database), public)
+        try:  # signed by the log's key: what is unknown in these is no damage
+            book, kept_notes = kept_book(home, database, LogReader(database), public)
+            state = read_state(database, public)
+        except UnknownFormError as error:
+            raise NewerLedgerError(str(error), where=str(home.database)) from None
         ring = read_ring(database, book, content)
-        state = read_state(database, public)
         floor = max(book.newest_us, state.trusted_us, content.anchor_us)
         # what other signed times are ahead of the state's may have been a lone source's doing
         lead_us = state.cursor(LEAD) + floor - state.trusted_us

@@ -23,7 +23,7 @@ from typing import TypeAlias
 import sqlite_utils
 
 from storage import database, files
-from storage.errors import CONTINUE, DamagedError, LedgerError, StoreFullError
+from storage.errors import CONTINUE, DamagedError, LedgerError, NewerLedgerError, StoreFullError
 
 ROOM_TO_OPEN = 1 << 20
 DAMAGE = {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}
@@ -124,9 +124,7 @@ def found(db: sqlite_utils.Database, path: Path) -> int:
     if application != APPLICATION_ID:
         raise LedgerError("is not a reader's ledger", where=str(path))
     if version > FORMAT:
-        raise LedgerError(
-            f"has format {version}, this program knows {FORMAT}", where=str(path), cure="update the program"
-        )
+        raise NewerLedgerError(f"has format {version}, this program knows {FORMAT}", where=str(path))
     return version
 
 

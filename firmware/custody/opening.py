@@ -18,7 +18,14 @@ from hw.secure_slot import SecureSlot, open_slot
 from hw.unit_chip import UnitChip, open_chip
 from storage import opening
 from storage.door import Door
-from storage.errors import HomeLockedError, LedgerError, NotPlainError, StorageError, StoreFullError
+from storage.errors import (
+    HomeLockedError,
+    LedgerError,
+    NewerLedgerError,
+    NotPlainError,
+    StorageError,
+    StoreFullError,
+)
 from storage.home import Home
 from storage.ledger import Ledger
 from storage.socket_door import DoorServer
@@ -68,11 +75,11 @@ def replace_ledger(home: Path) -> Path:
 
 
 def _is_whole(home: Path) -> bool:
-    """Whether the home's ledger opens. Raises HomeLockedError, StoreFullError, NotPlainError, HardwareError:
-    no damage."""
+    """Whether the home's ledger opens. Raises HomeLockedError, StoreFullError, NotPlainError,
+    NewerLedgerError, HardwareError: no damage."""
     try:
         open_ledger(home).close()
-    except (HomeLockedError, StoreFullError, NotPlainError):
+    except (HomeLockedError, StoreFullError, NotPlainError, NewerLedgerError):
         raise
     except StorageError:
         return False

@@ -17,11 +17,24 @@ from firmware.custody.opening import create_ledger, open_ledger, replace_ledger
 from firmware.errors import UsageError
 from firmware.run.app import prepare_home, take_home
 from hw.secure_slot import FileSlot, LoopbackSlot
-from storage import files
-from storage.errors import DamagedError, HomeLockedError, LedgerError, NotPlainError, SlotError
+from storage import codec, envelope, files, sealing
+from storage.errors import (
+    DamagedError,
+    HomeLockedError,
+    LedgerError,
+    NewerLedgerError,
+    NotPlainError,
+    SlotError,
+)
 from storage.home import Home
+from storage.leaf import ENTRY
 from storage.ledger import Ledger
+from storage.log_records import Incident
 from storage.opening import set_aside
+from storage.record_base import KeyClass
+from storage.standing import POLICY
+from storage.state import STATE_CONTEXT
+from storage.store import UnitStore
 from sync.department.server.server import Department
 from sync.handover import closed_logs, open_handover
 from sync.rollover import open_or_roll_over
@@ -223,6 +236,57 @@ def test_what_is_no_damage_is_not_set_aside(department: Department, unit: Joined
     assert not (unit.folder.path / "old").exists()
     with pytest.raises(UsageError, match="belongs to a department"):
         replace_ledger(unit.home)
+
+
+def more(record: object) -> bytes:
+    """A record as a program with one more field writes it."""
+    return envelope.encode(codec.to_plain(record) | {"weather": "rain"})
+
+
+def newer_record(store: UnitStore, kind: str) -> None:
+    with store.adding():
+        content = more(Incident(what="clock", detail="", at_us=store.time.trusted_us))
+        entry = sealing.leave_open(sealing.fresh(ENTRY, content))
+        store.add_leaf(kind, 0, KeyClass.OPEN, [entry])
+
+
+def newer_state(store: UnitStore) -> None:
+    body = store.log.sign_bytes(more(store.state), STATE_CONTEXT)
+    with store.db.atomic():
+        store.db.conn.execute("UPDATE state SET body = ?", (body,))
+
+
+def let_go(ledger: Ledger) -> None:
+    """Without a last record of this program's."""
+    ledger.closed = True
+    ledger.store.close()
+
+
+NEWER: list[Callable[[Ledger], object]] = [
+    lambda ledger: newer_record(ledger.store, Incident.KIND),
+    lambda ledger: newer_record(ledger.store, "weather"),
+    lambda ledger: newer_state(ledger.store),
+    lambda ledger: ledger.standing._write(POLICY, 99, more(ledger.store.policy)),
+]
+
+
+@pytest.mark.parametrize("write", NEWER, ids=["a field", "a kind", "the state", "a policy"])
+def test_a_ledger_that_a_newer_program_wrote_to_stays_and_asks_for_that(
+    unit: Joined, tmp_path: Path, write: Callable[[Ledger], object]
+) -> None:
+    """As after a fall back to the system before: set aside, its keys would be gone from the slot."""
+    write(unit.ledger)
+    let_go(unit.ledger)
+    with pytest.raises(NewerLedgerError, match="update the program"):
+        open_or_roll_over(unit.home, unit.slot, unit.clock, unit.folder)
+    assert not (unit.folder.path / "old").exists()
+    alone = tmp_path / "alone"
+    with create_ledger(alone) as ledger:
+        write(ledger)
+        let_go(ledger)
+    with pytest.raises(NewerLedgerError):
+        replace_ledger(alone)
+    assert not list(alone.glob("damaged-*"))
 
 
 @pytest.mark.parametrize("content", [None, b"", b"noise" * 40], ids=["gone", "empty", "noise"])
