@@ -21,15 +21,18 @@ from desk_cars import Car  # noqa: E402
 from desk_twins import found_department, open_copy  # noqa: E402
 from page_browser import Window, Windows, windows  # noqa: E402
 from page_reader import WHY  # noqa: E402
+from waiting import until  # noqa: E402
 
 FOLDER = ROOT / "sync" / "department" / "pages" / "pictures"
 QUALITY = 45
 TALLEST = 1500
+LOADED = "[...document.images].every((one) => one.complete && one.naturalWidth)"
 
 
 def take(window: Window, folder: Path, name: str) -> None:
     """One page as WebP, from its top, with its pictures."""
-    window.page.wait_for_function("[...document.images].every((one) => one.complete && one.naturalWidth)")
+    # asked from outside: the page's own policy refuses what a wait inside it would evaluate
+    until(lambda: window.page.evaluate(LOADED))
     shot = Image.open(io.BytesIO(window.page.screenshot(full_page=True))).convert("RGB")
     shot.crop((0, 0, shot.width, min(shot.height, TALLEST))).save(
         folder / f"{name}.webp", quality=QUALITY, method=6
