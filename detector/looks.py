@@ -10,6 +10,7 @@ from .likeness import LEAST_CHARACTERS, is_part, same_text
 _MOST = 64  # of the newest
 _NEAR = 0.6  # of the nearest look's width: from farther away, another text says little
 _RIVAL_SHARE, _RIVAL_LOOKS = 1 / 3, 2  # so many of the looks that one other text has
+_OFTEN_SHARE, _OFTEN_LOOKS = 1 / 4, 3  # so many of the looks: the plate is read in this way, too
 RIVAL_TRUST = 0.6  # what is left of the confidence then: 3 of 5 such texts were wrong, 11 of 1,478 of all
 
 
@@ -39,6 +40,11 @@ class Looks:
         """Width of the plate in the nearest look that gave a text, or a part of it; 0 if none did."""
         gave = (look for look in self._looks if same_text(look.text, text) or is_part(look.text, text))
         return max((look.width_px for look in gave), default=0.0)
+
+    def often(self, text: str) -> bool:
+        """Whether many of the looks gave a text, whatever the vote says."""
+        count = sum(same_text(look.text, text) for look in self._looks)
+        return count >= max(_OFTEN_LOOKS, _OFTEN_SHARE * len(self._looks))
 
     def trust(self, leader: str) -> float:
         """The share of a text's confidence that is left, for one other text rivals it from near."""

@@ -229,13 +229,13 @@ class LiveTrack:
         both are sure, and differ in a character; only the place can show whether it is one plate.
         """
         mine, its = self.vote.leader, reading.leader
-        if same_text(mine, its):
+        far = min(self._best_px, reading.box.width_px) < _ALIKE_PX
+        if same_text(mine, its) or (far and self._given.often(its)):
             return "same"
         if is_part(mine, its) or is_part(its, mine) or reading.evidence.cut or self.vote.cut:
             return self._unless_different(reading)
         if near_text(mine, its):
             sure = min(self.vote.confidence, reading.confidence)
-            far = min(self._best_px, reading.box.width_px) < _ALIKE_PX
             other_kinds = far and of_other_kinds(mine, its)  # near ones are two plates', though of two series
             if sure >= TRUSTED and (other_kinds or self._may_be_misread(reading)):
                 return "misread"
@@ -314,7 +314,8 @@ class LiveTrack:
     def yields_text(self) -> bool:
         """Whether another text at the very place, without a gap, is this plate's, better read."""
         once = self.looks == 1 and self._best_px < _NEAR_PX
-        return self.vote.confidence < (SURE if self.is_far or once else TELLS_NOTHING)
+        sure = seen_from(self._best_px, self.vote.confidence)
+        return sure < (SURE if self.is_far or once else TELLS_NOTHING)
 
     def uncovers(self, hidden: LiveTrack) -> bool:
         """Whether this plate, at another's very place, is that one, which came out from behind something.

@@ -46,6 +46,40 @@ def test_no_looks_doubt_nothing_and_those_of_two_passes_count_together() -> None
     assert one.trust("VHK664") == RIVAL_TRUST
 
 
+@pytest.mark.parametrize(
+    ("given", "often"),
+    [
+        ([("132MTO", 30, 9), ("132MTD", 30, 3)], True),
+        ([("132MTO", 30, 10), ("132MTD", 30, 3)], False),
+        ([("132MTO", 30, 2), ("132MTD", 30, 2)], False),
+    ],
+)
+def test_a_plate_is_often_read_in_another_way_that_a_quarter_of_its_looks_gave(
+    given: list[tuple[str, float, int]], often: bool
+) -> None:
+    assert looked(*given).often("132MTD") is often
+
+
+@pytest.mark.parametrize(("width", "passes"), [(34.0, 1), (60.0, 2)])
+def test_a_far_plate_read_in_two_ways_is_one_pass_when_the_picture_jumps(width: float, passes: int) -> None:
+    """The second way is no other vehicle's: the pass's own frames gave it as often."""
+    replay = Replay(fps=20)
+    for step in range(24):
+        replay.show(frame(near("132MTD" if step % 3 == 0 else "132MTO", 400, 300, width)))
+    for step in range(6):
+        replay.show(frame(near("132MTD", 400, 300 + 4 * width + step, width)))
+    assert len(replay.finish()) == passes
+
+
+def test_a_far_plate_read_in_two_ways_takes_no_fleet_mate_that_is_seen_beside_it() -> None:
+    replay = Replay(fps=20)
+    for step in range(24):
+        replay.show(frame(near("132MTD" if step % 3 == 0 else "132MTO", 400, 300, 34)))
+    for _ in range(6):
+        replay.show(frame(near("132MTO", 400, 300, 34), near("132MTD", 400, 436, 34)))
+    assert texts(replay.finish()) == ["132MTD", "132MTO"]
+
+
 def parked(text: str) -> PlateReading:
     return reading(text, box_at(400, 300, 80), sure=6.0)
 

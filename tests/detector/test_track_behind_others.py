@@ -55,6 +55,17 @@ def test_one_far_frame_misread_at_the_very_place_is_the_pass_that_begins_there(
     assert found[-1].text.text == "3MWH380"
 
 
+def test_one_far_frame_that_is_sure_but_for_its_distance_begins_the_pass_read_there() -> None:
+    replay = Replay(fps=8)
+    misread = reading("YZ11897", box_at(443, 148, 24), sure=6.0, noise=0.5, seed=9)
+    assert 0.88 < misread.confidence < 0.97
+    replay.show(frame(misread))
+    for step in range(6):
+        replay.show(frame(near("YZY5697", 444 + step, 149 + step, 24 + step)))
+    (one,) = replay.finish()
+    assert one.text.text == "YZY5697"
+
+
 @pytest.mark.parametrize(("hidden", "passes"), [(38, 1), (4, 2)])
 def test_a_far_plate_hidden_for_long_is_the_near_one_that_has_grown_meanwhile(
     hidden: int, passes: int
