@@ -28,7 +28,7 @@ from sync.errors import SyncError
 AIM_DEFAULT_S, AIM_LIMIT_S = 120, 3600
 AIM_EVERY_S = 1.0
 LOG_LINES = 40
-LINE_LIMIT = 200
+LINE_LIMIT = 400  # of what one line says, before it is fitted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +62,7 @@ def screen_error(error: Exception) -> str:
     if not isinstance(error, ConsoleError):
         foreseen = isinstance(error, FirmwareError | HardwareError | StorageError | SyncError | DetectorError)
         text = screened(text if foreseen else f"{type(error).__name__}: {text}")
-    return printable(text)[: 2 * LINE_LIMIT]
+    return printable(text)[:LINE_LIMIT]
 
 
 def _status(context: Context, _words: tuple[str, ...]) -> Iterator[str]:

@@ -22,6 +22,7 @@ from firmware.health.report import HealthWatch
 from firmware.run.app import prepare_home
 from firmware.settings.config import CameraSettings, load_config
 from hw.camera import Frame
+from hw.camera_pi import _CURE
 from hw.clock import SetClock, TimeState
 from hw.errors import CameraStalledError, HardwareError, MissingDriverError, SlotFailedError
 from hw.lamps import BorrowedLamps, Lamp, RememberedLamps
@@ -430,12 +431,13 @@ def test_a_unit_without_its_camera_says_what_to_install_and_not_that_all_works(h
 
     def missing() -> Frame:
         raise MissingDriverError(
-            "picamera2 cannot be loaded (No module named 'libcamera'): sudo apt install python3-libcamera"
+            "picamera2 cannot be loaded (No module named 'libcamera'): sudo apt install python3-libcamera, "
+            f"and {_CURE}"
         )
 
     home.unit._parts = replace(home.unit._parts, newest=missing)
     shown = " ".join(" ".join(selftest_shown(home)).split())
-    assert "sudo apt install python3-libcamera no picture was taken" in shown
+    assert f"sudo apt install python3-libcamera, and {_CURE} no picture was taken" in shown  # to its end
     assert "*" not in shown
     home.unit._parts = replace(home.unit._parts, newest=a_frame(640, 360).owned)
     assert "no picture was taken" not in " ".join(selftest_shown(home))

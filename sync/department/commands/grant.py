@@ -307,7 +307,7 @@ def revoke(terminal: desk_access.Terminal, *, names: tuple[str, ...], why: str) 
     else:
         with _office(DepartmentHome.open(terminal.common.home)) as office:
             count = office.revoke(list(names), now_us())
-    print(f"{count} names are on the revocation list; units get it with their next sync")
+    print(f"on the revocation list now: {counted(count, 'name')}; units get it with their next sync")
     return DONE
 
 
