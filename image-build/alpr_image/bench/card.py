@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 from alpr_image.bench.luks import Header, unsealed
@@ -38,4 +39,5 @@ def data_folder(shop: Workshop, card: Path, chip: Path, out: Path, *, key: bytes
     out.mkdir(parents=True)
     shop.tool("debugfs", "-R", f"rdump / {out}", image)
     image.unlink()
+    run(["chown", "-R", f"{os.geteuid()}:{os.getegid()}", out])  # a home is opened by its owner alone
     return out
