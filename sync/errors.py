@@ -5,8 +5,7 @@
     ├── NotEnrolledError         this unit has no department yet, or the code does not work
     │   └── UnitKeyError         the chip that holds this unit's keys does not answer
     ├── RefusedByDepartmentError the other end refused; `code` says why, in one word
-    │   ├── BatchRefusedError    a batch that contradicts what the department holds: an incident
-    │   └── RevokedError         the unit's certificate or log was revoked
+    │   └── BatchRefusedError    a batch that contradicts what the department holds: an incident
     ├── LinkError                the department cannot be reached now: try again later
     └── DepartmentError          the department's own home
         ├── HomeError            absent, foreign, locked or damaged
@@ -61,10 +60,6 @@ class RefusedByDepartmentError(SyncError):
 
 class BatchRefusedError(RefusedByDepartmentError):
     """Fork, rollback, gap or wrong device: an incident at both ends."""
-
-
-class RevokedError(RefusedByDepartmentError):
-    """This unit may no longer sync with the department."""
 
 
 class LinkError(SyncError):

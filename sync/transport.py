@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from storage.errors import StorageError
 from sync import messages
-from sync.errors import BatchRefusedError, LinkError, MessageError, RefusedByDepartmentError, RevokedError
+from sync.errors import BatchRefusedError, LinkError, MessageError, RefusedByDepartmentError
 
 PIECE_BYTES = 64 * 1024
 MAX_ANSWER_BYTES = messages.MAX_HEADER_BYTES + 4096
@@ -202,8 +202,6 @@ class HttpsLink:
         kind: type[RefusedByDepartmentError] = RefusedByDepartmentError
         if refusal.code in messages.INCIDENTS or refusal.code == "closed":
             kind = BatchRefusedError
-        elif refusal.code == "revoked":
-            kind = RevokedError
         elif refusal.code in {"busy", "unavailable", "too-slow", "stale"}:
             return LinkError(refusal.what, where=refusal.code, cure="nothing is lost: the next sync sends it")
         cure = (

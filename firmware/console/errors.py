@@ -1,10 +1,9 @@
 """Errors of the console; each message may be shown to the person at the cable.
 
 firmware.errors.FirmwareError > ConsoleError
-├── LineRefusedError       what was typed is not a command, or not in this form
+├── LineRefusedError       what was typed is not a command, not in this form, or not granted
 ├── LoginRefusedError      the answer to the challenge does not let its holder in
 │   └── ClockLoginError    only the unit's clock blocks it; the holder may set the clock now
-├── NotGrantedError        a command that the grant does not name
 ├── LockedOutError         too many failed logins; says for how long
 ├── UnitRefusedError       the unit will not do it now; says why and what to do
 └── SessionEndedError      time over, cable pulled, revoked or idle; `reason` goes into the log
@@ -21,7 +20,7 @@ class ConsoleError(FirmwareError):
 
 
 class LineRefusedError(ConsoleError):
-    """Not a command in its proper form."""
+    """Not a command in its proper form, or none that the grant names."""
 
 
 class LoginRefusedError(ConsoleError):
@@ -37,10 +36,6 @@ class ClockLoginError(LoginRefusedError):
     def __init__(self, message: str, grant: Grant) -> None:
         self.grant = grant
         super().__init__(message)
-
-
-class NotGrantedError(ConsoleError):
-    """The grant does not name this command."""
 
 
 class LockedOutError(ConsoleError):

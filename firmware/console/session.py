@@ -15,8 +15,8 @@ from firmware.console.doorkeeper import TOO_LATE, Doorkeeper
 from firmware.console.errors import (
     ClockLoginError,
     ConsoleError,
+    LineRefusedError,
     LoginRefusedError,
-    NotGrantedError,
     SessionEndedError,
     UnitRefusedError,
 )
@@ -224,7 +224,7 @@ class Console:
             if command is None:
                 return
             if command.form.name not in self._offered():
-                raise NotGrantedError(self._why_not(command.form.name))
+                raise LineRefusedError(self._why_not(command.form.name))
         except ConsoleError as error:
             self._refuse(recorded_form(text), str(error))
             return
