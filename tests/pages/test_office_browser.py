@@ -14,6 +14,7 @@ from desk_twins import Department, open_copy
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed: no page is opened")
 from page_browser import CHROMIUM, Window, Windows, prove, windows
+from playwright.sync_api import expect
 
 from sync.department.desk.inquiry import calls
 from sync.department.desk.inquiry.forms import InquiryDecideForm
@@ -248,6 +249,7 @@ def test_a_search_cancelled_under_the_script_leaves_the_rest_closed_and_shows_wh
     found = one.page.locator("#steps-found li").count()
     one.page.get_by_role("button", name="Cancel the search").click()
     one.page.get_by_text("20 of 33 reads were opened: this search was cancelled").wait_for()
-    assert one.page.locator("tr[id^=row-]").count() == found > 0
+    assert found > 0
+    expect(one.page.locator("tr[id^=row-]")).to_have_count(found)
     assert end_of(department, access) == [("cancelled", 20, 33)]
     assert one.complaints == []
