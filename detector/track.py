@@ -10,6 +10,7 @@ of one fleet: they are one vehicle only where the place fits, or where one of th
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from .assign import cheapest_pairs
@@ -204,16 +205,16 @@ class Tracker:
             self._end(track, changes)
             self._without(changes.dropped)
         if gone:
-            self._tracks = [track for track in self._tracks if track.pass_id not in gone]
+            self._without(gone)
             ids = {track.pass_id for track in self._tracks}
             self._meetings.forget(ids)
             self._wholes = {
                 one: whole for one, whole in self._wholes.items() if one in ids and whole.pass_id in ids
             }
 
-    def _without(self, dropped: list[int]) -> None:
-        """Forgets what was dropped: whatever joined it later would be lost with it."""
-        self._tracks = [track for track in self._tracks if track.pass_id not in dropped]
+    def _without(self, gone: Collection[int]) -> None:
+        """Forgets passes by their ids: whatever joined a dropped one later would be lost with it."""
+        self._tracks = [track for track in self._tracks if track.pass_id not in gone]
 
     def _rests_of(self, track: LiveTrack, time_us: int) -> list[LiveTrack]:
         """What was seen of the vehicle of a pass that ends as other passes, which outlive it.
