@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,12 +18,15 @@ from storage.checkpoint import NoteKey
 from sync import root_file
 from sync.department.content import followed_log, proven_door
 from sync.department.content.followed_log import DATABASE, FollowedLog, FollowError
+from sync.department.content.key_guard import GuardedKeys
+from sync.department.content.key_service import LocalKeyService
+from sync.department.content.opened_list import OpenedList
 from sync.department.desk.inquiry.forms import Answer, RunForm
 from sync.department.ground.home import load_ed25519
 from sync.department.journal.access_log import origin_of
 from sync.department.journal.second_hands import UnsignedError
 from sync.department.policy.refusals import NotYetError
-from sync.department.server import daily
+from sync.department.server import daily, open_desk
 from sync.department.server.founding import OFFICES
 
 PLATE = "8XYZ123"
@@ -180,3 +185,57 @@ def test_a_search_does_not_wait_for_a_long_log_and_the_daily_run_shows_it(
     answer = department.call("inquiry/run", token, form)
     assert isinstance(answer, Answer)
     assert answer.count == 3
+
+
+def test_a_reader_beside_one_that_follows_sees_one_moment(department: Department) -> None:
+    """Two processes in one folder: the size of before with the peaks of after would be no tree."""
+    searched(department, 2)
+    log = department.desk.log
+    reader, writer = opened_again(department), opened_again(department)
+    between: list[int] = []
+
+    def follow_on(statement: str) -> None:
+        """The other process gets on after each of the reader's questions."""
+        if not statement.startswith("SELECT") or len(between) > 40:
+            return
+        between.append(0)
+        size = writer.head()[0]
+        if size < log.size():
+            with contextlib.suppress(sqlite3.OperationalError):  # the reader holds it: another time
+                between[-1] = writer.follow(log.part(size, size + 1), lambda _first, _last: {})
+
+    writer._db.execute("PRAGMA busy_timeout = 0")
+    with writer._db:
+        for table in ("followed", "followed_to", "followed_since"):
+            writer._db.execute(f"DELETE FROM {table}")  # noqa: S608 - our own words
+    reader._db.set_trace_callback(follow_on)
+    try:
+        for _ in range(20):
+            size, root = reader.head()
+            assert root == log.head(size).root
+        assert any(between)
+    finally:
+        reader.close()
+        writer.close()
+
+
+def test_people_at_once_get_one_guard(department: Department, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two would each follow the log, and each count the grace."""
+    service, listed = (
+        LocalKeyService(department.home.keys, department.clock),
+        OpenedList(department.home.keys),
+    )
+    made = GuardedKeys
+
+    def slow(*given: Any, **named: Any) -> GuardedKeys:
+        time.sleep(0.05)
+        return made(*given, **named)
+
+    monkeypatch.setattr(f"{open_desk.__name__}.GuardedKeys", slow)
+    door = open_desk.RootedGuard(department.desk, service, listed)
+    try:
+        with ThreadPoolExecutor(10) as pool:
+            assert len(set(pool.map(lambda _person: id(door()), range(10)))) == 1
+    finally:
+        listed.close()
+        service.close()

@@ -9,7 +9,8 @@ others only the hash is kept. `followed.sqlite` is beside the keys.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -164,11 +165,23 @@ class FollowedLog:
         with self._guard:
             self._db.close()
 
-    def _load(self) -> None:
-        """What the folder holds now: another process may have followed further."""
+    @contextmanager
+    def _loaded(self) -> Iterator[Followed]:
+        """What the folder holds now, for as long as nothing here may change it."""
+        with self._guard:
+            if self._size_there() != self._size:
+                with transaction(self._db):  # size, peaks and entries of one moment
+                    self._load()
+            yield self._held
+
+    def _size_there(self) -> int:
         row = self._row("SELECT size FROM followed_to WHERE log = ?")
         row = row or self._row("SELECT size FROM followed WHERE log = ?")
-        size = int(row[0]) if row else 0
+        return int(row[0]) if row else 0
+
+    def _load(self) -> None:
+        """In a transaction: another process may have followed further."""
+        size = self._size_there()
         if size != self._size:
             try:
                 self._held = self._read()
@@ -219,9 +232,8 @@ class FollowedLog:
 
     def head(self) -> tuple[int, bytes]:
         """(size, root) of the log as far as it was followed."""
-        with self._guard:
-            self._load()
-            return self._size, merkle.Frontier(self._size, self._held.peaks).root()
+        with self._loaded() as known:
+            return self._size, merkle.Frontier(self._size, known.peaks).root()
 
     def follow(self, part: LogPart, expected: Callable[[int, int], dict[int, bytes]]) -> int:
         """Take in a part that continues the log; how far it was followed then.
@@ -301,42 +313,43 @@ class FollowedLog:
 
     def demand_released(self, sequence: int) -> None:
         """A release that two people signed, in the last weeks. Raises UnsignedError."""
-        known = self._known()
-        if sequence not in known.signed.signers.second.released:
-            judged = known.judged.get(sequence)
-            raise UnsignedError((judged.reason if judged else "") or "the release was not followed")
+        with self._rooted() as known:
+            if sequence not in known.signed.signers.second.released:
+                judged = known.judged.get(sequence)
+                raise UnsignedError((judged.reason if judged else "") or "the release was not followed")
 
     def demand_signed(self, sequence: int, now_us: int) -> None:
         """An access that its person signed, and proved where it must be. Raises UnsignedError."""
-        known = self._known()
-        judged = known.judged.get(sequence)
-        if judged is None:
-            raise UnsignedError("the entry is more than an hour old, or was not followed")
-        if judged.reason:
-            raise UnsignedError(judged.reason)
-        if 0 < judged.unproven_until_us < now_us:
-            raise UnsignedError("its person made no proof for it, and logged on too long ago")
-        if sequence in known.signed.unjudged:
-            raise UnsignedError("no second person was asked to judge it")
+        with self._rooted() as known:
+            judged = known.judged.get(sequence)
+            if judged is None:
+                raise UnsignedError("the entry is more than an hour old, or was not followed")
+            if judged.reason:
+                raise UnsignedError(judged.reason)
+            if 0 < judged.unproven_until_us < now_us:
+                raise UnsignedError("its person made no proof for it, and logged on too long ago")
+            if sequence in known.signed.unjudged:
+                raise UnsignedError("no second person was asked to judge it")
 
     def demand_unit(self, name: str, log_id: bytes) -> None:
         """A log of the unit that an access names. Raises UnsignedError."""
-        if self._known().logs.name_of(log_id.hex()) != name:
-            raise UnsignedError("the log followed does not say that these reads are that unit's")
+        with self._rooted() as known:
+            if known.logs.name_of(log_id.hex()) != name:
+                raise UnsignedError("the log followed does not say that these reads are that unit's")
 
     def demand_hold(self, said: Statement, access: int) -> None:
         """The key of the hold that a signed export names. Raises UnsignedError."""
-        self._known().signed.signers.second.demand_hold(said, access)
+        with self._rooted() as known:
+            known.signed.signers.second.demand_hold(said, access)
 
-    def _known(self) -> Followed:
+    @contextmanager
+    def _rooted(self) -> Iterator[Followed]:
         """What was followed, under the root file that is here or a later one. Raises UnsignedError."""
-        with self._guard:
-            self._load()
-            known = self._held
-        seen, here = known.signed.signers.root, self._root
-        if here is not None and (seen is None or seen.version < here.version):
-            raise UnsignedError("the log has an older root file than the one here")
-        return known
+        with self._loaded() as known:
+            seen, here = known.signed.signers.root, self._root
+            if here is not None and (seen is None or seen.version < here.version):
+                raise UnsignedError("the log has an older root file than the one here")
+            yield known
 
 
 def _judge(known: Followed, entry: Entry) -> None:

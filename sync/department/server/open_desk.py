@@ -3,6 +3,7 @@ vault."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import ParamSpec, TypeVar
@@ -81,25 +82,29 @@ class RootedGuard:
     def __init__(self, desk: Desk, service: ContentKeys, opened: OpenedList) -> None:
         self._desk, self._service, self._opened = desk, service, opened
         self._guard: tuple[int, GuardedKeys] | None = None
+        self._making = threading.Lock()  # two guards would each follow the log, and count the grace
 
     def __call__(self) -> GuardedKeys:
         """Raises NotYetError where the root names no witness."""
-        root = self._desk.root
-        if self._guard is None or self._guard[0] != root.version:
-            witnesses = root.witnessing()
-            if witnesses is None:
-                raise NotYetError("the root file names no witness", code="no-witness", clause="463.5")
-            guard = GuardedKeys(
-                self._service,
-                self._desk.log.note_key,
-                self._desk.log.log_id,
-                witnesses,
-                self._opened,
-                grace_minutes=self._desk.policy.witness.grace_minutes,
-                clock=self._desk.now_us,
-            )
-            self._guard = (root.version, guard)
-        return self._guard[1]
+        with self._making:
+            root = self._desk.root
+            if self._guard is None or self._guard[0] != root.version:
+                self._guard = (root.version, self._made(root))
+            return self._guard[1]
+
+    def _made(self, root: Root) -> GuardedKeys:
+        witnesses = root.witnessing()
+        if witnesses is None:
+            raise NotYetError("the root file names no witness", code="no-witness", clause="463.5")
+        return GuardedKeys(
+            self._service,
+            self._desk.log.note_key,
+            self._desk.log.log_id,
+            witnesses,
+            self._opened,
+            grace_minutes=self._desk.policy.witness.grace_minutes,
+            clock=self._desk.now_us,
+        )
 
 
 def has_desk(home: DepartmentHome) -> bool:
