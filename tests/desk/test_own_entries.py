@@ -134,6 +134,28 @@ def test_nothing_shows_that_a_covert_entry_came_to_who_may_not_know(department: 
         assert len(ends) == seen, user  # type: ignore[arg-type]
 
 
+def test_a_hidden_proposals_number_is_answered_as_one_that_is_none(department: Department) -> None:
+    """In words, code and steps: no proof is asked for, and the log gets the same refusal."""
+    plain = replace(forms(department)["hotlist/add"], until_us=department.clock.us + 2 * DAY_US)
+    covert = replace(plain, plate="9DEF456", recipients=("comm1",), propose=True)
+    made = department.call("hotlist/add", department.logon("super"), covert)
+    token, log = department.logon("deputy", proves=False), department.desk.log
+    given: Sequence[tuple[str, Callable[[int], object]]] = (
+        ("change/show", lambda number: ShowForm(proposal=number)),
+        ("change/approve", lambda number: DecideForm(proposal=number, granted=True, reason="known to me")),
+        ("change/approve", lambda number: DecideForm(proposal=number, granted=True, reason="")),
+        ("hotlist/add", lambda number: replace(plain, approval=number)),
+        ("hotlist/add", lambda number: replace(covert, propose=False, approval=number)),
+    )
+    for call, form in given:
+        answers = []
+        for number in (made.proposal, 10**6):  # type: ignore[attr-defined]
+            size = log.size()
+            answer = said(department, call, token, form(number))
+            answers.append((answer, [one.note for one in log.entries(size)]))
+        assert answers[0] == answers[1], call
+
+
 def test_a_person_who_signs_the_next_entry_sees_the_count_of_those_that_they_may_know(
     department: Department,
 ) -> None:

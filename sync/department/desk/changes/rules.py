@@ -117,7 +117,7 @@ def to_use(
     """The second person's fresh, unused yes to exactly this form by this person. Raises DeskRefusal."""
     number = form.approval
     entry, decision = changes.proposed.get(number), changes.decided.get(number)
-    if entry is None:
+    if number < 0:
         raise NotYetError(
             "this needs a second person",
             code="second-person",
@@ -125,9 +125,12 @@ def to_use(
             cure="propose it, have another person approve it under Changes, then make the call again",
         )
     digest = proposal_digest(wanted.call, form_fields(form))
-    if entry.stamp.user != wanted.user or entry.note.digest != digest:
-        raise DeskRefusal(
-            "that approval is for another person or change", code="other-approval", clause=CLAUSE
+    if entry is None or entry.stamp.user != wanted.user or entry.note.digest != digest:
+        raise DeskRefusal(  # of a number that is none, too: of some, a person may not know that they are
+            "there is no approval of that number for you and this change",
+            code="other-approval",
+            clause=CLAUSE,
+            cure="department change mine lists what you proposed",
         )
     if decision is None:
         raise NotYetError("that proposal waits for a second person", code="second-person", clause=CLAUSE)
