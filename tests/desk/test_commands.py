@@ -99,6 +99,20 @@ def test_a_new_authenticator_is_announced_before_the_new_password_is_asked(
     assert "the authenticator is unchanged" in out
 
 
+def test_what_is_refused_again_and_again_is_not_asked_for_endlessly(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program that writes the same line for ever fills no log."""
+    given = terminal.given("user", "first", "chief")
+    terminal.keep(given, given["password"])
+    terminal.session("chief")
+    monkeypatch.delenv("DEPARTMENT_NEW_PASSWORD", raising=False)
+    typed = iter(["password2607"] * 20)
+    monkeypatch.setattr("getpass.getpass", lambda _prompt: next(typed))
+    status, _, err = terminal.type("user", "password")
+    assert (status, err.count("is a common password"), len(list(typed))) == (1, 5, 10)
+
+
 def test_a_program_writes_the_code_of_a_new_authenticator_into_the_input(
     terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:

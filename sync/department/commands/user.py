@@ -67,6 +67,7 @@ class Roles(click.ParamType[tuple[Role, ...]]):
 
 NEW_PASSWORD = "DEPARTMENT_NEW_PASSWORD"  # noqa: S105 - a name
 ASKED_AGAIN = frozenset({"password", WRONG_CODE, NONE_WAITS})
+TRIES = 5  # each refused one is an entry of the log
 user_argument = click.argument("name_of_user", metavar="USER")
 
 
@@ -141,7 +142,8 @@ def _session_desk(common: Common) -> contextlib.closing[Desk]:
 def password(terminal: desk_access.Terminal, *, new_authenticator: bool) -> int:
     """Set your own password, even an expired one. The authenticator stays unless you ask for a new one, or
     another person made it: the command then shows the new one and asks for a code of it; until that is right,
-    nothing changes. A new password that is refused is asked for again, so that your code is used once."""
+    nothing changes. A new password that is refused is asked for again, five times in all, so that your code
+    is used once."""
     old = desk_access.secret(desk_access.PASSWORD, "password")
     _demand_new(terminal.user or "", os.environ.get(NEW_PASSWORD))
     with desk_access.seat(terminal, send_password=True) as call:
@@ -150,7 +152,7 @@ def password(terminal: desk_access.Terminal, *, new_authenticator: bool) -> int:
             why = "" if new_authenticator else "another person made your authenticator: "
             print(f"department: {why}{REPLACES}", file=sys.stderr)
         new, code, shown = "", "", not renews
-        while True:
+        for left in reversed(range(TRIES)):
             if not shown:
                 _show_authenticator(terminal.common, call("user/authenticator", NothingForm()))
                 shown = True
@@ -161,16 +163,17 @@ def password(terminal: desk_access.Terminal, *, new_authenticator: bool) -> int:
                 made = call("user/password", form)
             except FormError as refusal:
                 weak = refusal.code == "password"
-                if refusal.code not in ASKED_AGAIN or (weak and NEW_PASSWORD in os.environ):
+                if not left or refusal.code not in ASKED_AGAIN or (weak and NEW_PASSWORD in os.environ):
                     raise
                 print(f"department: {refusal.what} ({refusal.cure or 'type another'})", file=sys.stderr)
                 new = "" if weak else new
                 shown = refusal.code != NONE_WAITS
-                continue
-            if renews and not terminal.common.json:
-                print("the new authenticator is in force: log on with its next code, not with the one before")
-                return DONE
-            return _hand_over(terminal.common, made)
+            else:
+                break
+    if renews and not terminal.common.json:
+        print("the new authenticator is in force: log on with its next code, not with the one before")
+        return DONE
+    return _hand_over(terminal.common, made)
 
 
 def _demand_new(user: str, new: str | None) -> None:
