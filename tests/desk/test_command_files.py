@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from desk_cars import Car
 from desk_seat import Seat
 from desk_twins import START_US
 
@@ -127,6 +128,21 @@ def test_an_export_and_images_are_opened_only_where_they_can_be_kept(seat: Seat,
     assert shown["files"]
     assert all(Path(path).is_file() for path in shown["files"])
     assert seat.json("super", "hold", "list")["state"] == "exported"
+
+
+def test_the_images_of_an_alert_are_kept_as_those_of_a_read(seat: Seat, car: Car, tmp_path: Path) -> None:
+    """In files of the same names that only their owner reads, and into a folder that was tried before the
+    look is entered."""
+    car.raises()
+    number = seat.json("disp1", "alert", "list")["alert"]
+    (tmp_path / "file").write_text("")
+    size = seat.department.desk.log.size()
+    assert seat.refused("disp1", "alert", "show", number, "--out", tmp_path / "file")[0] == 2
+    assert seat.department.desk.log.size() == size
+    shown = seat.json("disp1", "alert", "show", number, "--out", tmp_path / "images")
+    names = {f"{part}-{shown['access']}" for part in ("patch", "overview")}
+    assert {Path(one).stem for one in shown["files"]} == names
+    assert {Path(one).stat().st_mode & 0o777 for one in shown["files"]} == {0o600}
 
 
 def test_a_grant_and_a_delegation_never_overwrite_a_file(seat: Seat, tmp_path: Path) -> None:

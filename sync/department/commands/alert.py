@@ -7,9 +7,8 @@ from pathlib import Path
 import click
 
 from storage.alert_life import Fit, Outcome
-from storage.evidence import extension
 from sync.command_frame import noun
-from sync.department.commands import desk_access
+from sync.department.commands import desk_access, out_files
 from sync.department.desk.alerts import calls
 from sync.department.desk.inquiry.forms import NothingForm
 from sync.errors import DONE, FOUND_WRONG
@@ -41,22 +40,13 @@ def list_alerts(terminal: desk_access.Terminal) -> int:
     return FOUND_WRONG if any(one.overdue for one in rows) else DONE
 
 
-@desk_access.desk_verb(alert, "show", example="department alert show 4711 --images ./look --user disp1")
+@desk_access.desk_verb(alert, "show", example="department alert show 4711 --out images --user disp1")
 @click.argument("name", metavar="ALERT")
-@click.option(
-    "--images", type=click.Path(path_type=Path), required=True, help="Write the pictures to this folder."
-)
-def show(terminal: desk_access.Terminal, *, name: str, images: Path) -> int:
-    """View the pictures of an alert. The list's entry appears after the transcription."""
-    made = terminal.call("alert/show", calls.AlertForm(alert=name))
-    images.mkdir(parents=True, exist_ok=True)
-    written = []
-    for part, data in (("patch", made.patch), ("overview", made.overview)):
-        if data:
-            path = images / f"{made.access}-{extension(part, data)}"
-            path.write_bytes(data)
-            written.append(str(path))
-    return terminal.report({"images": written}, "\n".join(written), unwitnessed=made.unwitnessed)
+@desk_access.out_option("FOLDER", "Where the two images go.")
+def show(terminal: desk_access.Terminal, *, name: str, out: Path) -> int:
+    """View the images of an alert. The list's entry appears after the transcription."""
+    out_files.folder(out)
+    return out_files.save_images(terminal, terminal.call("alert/show", calls.AlertForm(alert=name)), out)
 
 
 @desk_access.desk_verb(

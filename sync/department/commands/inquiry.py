@@ -234,7 +234,7 @@ def image(terminal: desk_access.Terminal, *, read: str, access: int, out: Path, 
     """View the images of a read that you found. READ is LOG/NUMBER, as the search printed it."""
     out_files.folder(out)
     form = forms.ImageForm(read=read, access=access, ground=ground)
-    return _save_images(terminal, terminal.call("inquiry/image", form), out)
+    return out_files.save_images(terminal, terminal.call("inquiry/image", form), out)
 
 
 @desk_access.desk_verb(
@@ -247,19 +247,7 @@ def answer_image(terminal: desk_access.Terminal, *, request: int, read: str, out
     """View the images of a read in the answer to your request."""
     out_files.folder(out)
     form = forms.AnswerImageForm(request=request, read=read)
-    return _save_images(terminal, terminal.call("inquiry/answer-image", form), out)
-
-
-def _save_images(terminal: desk_access.Terminal, images: forms.Images, out: Path) -> int:
-    made = []
-    for name, data in (("patch", images.patch), ("overview", images.overview)):
-        if data:
-            kind = "png" if data.startswith(b"\x89PNG") else "jpg"
-            made.append(out / f"{name}-{images.access}.{kind}")
-            out_files.write_new(made[-1], data)
-    facts = {"access": images.access, "read": images.read, "files": [str(path) for path in made]}
-    words = f"ALPR Request: entry {images.access}, images in {out}"
-    return terminal.report(facts, words, unwitnessed=images.unwitnessed)
+    return out_files.save_images(terminal, terminal.call("inquiry/answer-image", form), out)
 
 
 @desk_access.desk_verb(inquiry, "unfiled", example="department inquiry unfiled --csv --user comm1")

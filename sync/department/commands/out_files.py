@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from storage import files
+from sync.department.commands.desk_access import Terminal
+from sync.department.desk.inquiry.forms import Images
 from sync.errors import InvalidInputError, LackingError
 
 
@@ -68,3 +70,19 @@ def write_new(path: Path, data: bytes) -> None:
     """A new file with its content, where no call comes between. Raises as `new_file`."""
     with new_file(path) as out:
         out.fill(data)
+
+
+def save_images(terminal: Terminal, images: Images, out: Path) -> int:
+    """The pictures of a look, in a folder that is there: each named by what it is and by the look's entry.
+
+    Prints where they are. Raises as `new_file`.
+    """
+    made = []
+    for name, data in (("patch", images.patch), ("overview", images.overview)):
+        if data:
+            kind = "png" if data.startswith(b"\x89PNG") else "jpg"
+            made.append(out / f"{name}-{images.access}.{kind}")
+            write_new(made[-1], data)
+    facts = {"access": images.access, "read": images.read, "files": [str(path) for path in made]}
+    words = f"ALPR Request: entry {images.access}, images in {out}"
+    return terminal.report(facts, words, unwitnessed=images.unwitnessed)
