@@ -52,7 +52,7 @@ def test_a_technician_installs_aims_syncs_and_leaves_without_seeing_a_plate(sess
         "Open without a login: enroll, aim, selftest, network.",
         "all parts that are here work",
         "of Monrovia PD",
-        "welcome t.okafor (technician, the department): installation",
+        "welcome t.okafor (technician, the department): maintenance: installation",
         "saved; applies from the next frame",
         "department reachable",
         "bye",

@@ -352,6 +352,9 @@ def test_a_grant_that_was_signed_before_the_desk_still_needs_the_command_key(tmp
         "--key", str(tmp_path / "v.pub"), "--purpose", "repair", "--work-order", "WO-1", "--unit", DEPARTMENT,
         "--out", str(tmp_path / "v.grant"),
     ]  # fmt: skip
+    strange = ["installation" if one == "repair" else one for one in words]
+    assert main(strange) == 1  # the desk would never enter it
+    assert not (tmp_path / "v.grant").exists()
     assert main(words) == 0
     assert (tmp_path / "v.grant").exists()
     first_administrator(home, "chief", "Chief")

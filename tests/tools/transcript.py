@@ -113,8 +113,9 @@ class Visit:
         """The office signs a grant for the technician's key; what it printed."""
         return self.call(
             self._department, self.office, "grant", "issue", "--person", "t.okafor", "--role", "technician",
-            "--key", str(self.key) + ".pub", "--purpose", "installation", "--work-order", "WO-2026-118",
-            "--unit", unit, "--for", "30d", "--out", str(self.folder / "t.okafor.grant"),
+            "--key", str(self.key) + ".pub", "--purpose", "maintenance: installation",
+            "--work-order", "WO-2026-118", "--unit", unit, "--for", "30d",
+            "--out", str(self.folder / "t.okafor.grant"),
         )  # fmt: skip
 
     def answer(self, challenge: str) -> list[str]:

@@ -88,7 +88,7 @@ class Office:
             "--key",
             f"{self.key}.pub",
             "--purpose",
-            "installation",
+            "maintenance: installation",
             "--work-order",
             "WO-2026-118",
             "--unit",

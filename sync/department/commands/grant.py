@@ -214,7 +214,9 @@ def _form(order: GrantOrder, to_us: int) -> calls.GrantForm:
 
 
 def _sign(home: DepartmentHome, order: GrantOrder, key: Ed25519PrivateKey, *, lent: bytes | None) -> Bundle:
-    """Sign here: a designee under the delegation `lent`, or the command key where there is no desk yet."""
+    """Sign here: a designee under the delegation `lent`, or the command key where there is no desk yet.
+    Raises FormError for a purpose that the desk would not enter."""
+    calls.check_purpose(order.purpose)
     role, at_us = GrantRole(order.role), now_us()
     offered = WITHOUT_RESET if lent is None else REPAIR_COMMANDS
     usual = (DEFAULT_LIFE_US[role] if lent is None else DESIGNEE_LIMIT_US) // HOUR_US
