@@ -14,9 +14,9 @@ from desk_cars import Car
 from desk_forms import forms
 from desk_twins import DAY_US, Department
 
-from storage.alert_life import AlertAnswer, AlertEvent, AlertStep, Fit
+from storage.alert_life import AlertAnswer, AlertEvent, AlertStep, Fit, Outcome
 from sync.department.content.alert_records import SealedRecord
-from sync.department.desk.alerts.calls import AlertForm, Figures
+from sync.department.desk.alerts.calls import AlertForm, CloseForm, Figures, TranscribeForm
 from sync.department.desk.changes.calls import DecideForm, ShowForm
 from sync.department.desk.documents.local import LocalChanged, WithdrawForm
 from sync.department.desk.documents.own_entries import OwnEntry
@@ -31,14 +31,20 @@ from sync.department.desk.inquiry.forms import (
 )
 from sync.department.desk.json_forms import to_json
 from sync.department.desk.operations import OPERATIONS
+from sync.department.desk.people.calls import AccountForm
 from sync.department.journal.entries import LogRead
 from sync.department.journal.inquiry_entries import Access
 from sync.department.policy.refusals import DeskRefusal, FormError
+from sync.department.policy.roles import Role
 from sync.department.server.daily import notify_people
 from sync.department.server.due_work import standing
 
 Tokens = Callable[[str], str]
 PRYING = ("deputy", "disp1", "officer1", "analyst1", "reviewer1")
+MADE_OF = (
+    "state", "category", "reason", "make", "model", "color", "plate_class", "case", "from_us", "until_us",
+    "requester", "approver", "recipients",
+)  # fmt: skip
 NUMBERED = re.compile(r'"(entry|access|proposal|request|at_us|[a-z]+_ago)": -?[0-9]+')
 SHOWING = (
     "alert/figures", "alert/list", "calendar/list", "change/list", "change/mine", "change/show",
@@ -286,3 +292,54 @@ def test_a_covert_entry_is_neither_found_nor_ended_by_its_case(department: Depar
         "hotlist/withdraw", department.logon("chief"), WithdrawForm(case=form.case, reason="found")
     )
     assert listed(department, "super") == []
+
+
+def test_where_the_recipients_of_a_covert_entry_left_its_alerts_fall_to_who_made_it(
+    department: Department, car: Car
+) -> None:
+    """To nobody else: before and after, all others are told the same of it. Who made it ends what is open."""
+    chief = department.logon("chief")
+    covert = replace(
+        forms(department)["hotlist/add"],
+        recipients=("comm1",),
+        until_us=department.clock.us + 9 * DAY_US,
+    )
+    department.two_hands("hotlist/add", department.logon("super"), covert, second="chief")
+    (entry,) = department.front.list_entries("local")
+    car.raises(entry.plate, **{name: getattr(entry, name) for name in MADE_OF})
+
+    def told(user: str) -> tuple[object, list[str]]:
+        token = department.logon(user)
+        ends = department.call("calendar/list", token, CalendarForm(kinds=("recipients",)))
+        try:
+            rows = department.call("alert/list", token, NothingForm())
+        except DeskRefusal as refused:
+            rows = refused.code
+        assert isinstance(ends, tuple)
+        return rows, [one.what for one in ends]
+
+    assert [len(told(user)[0]) for user in ("comm1", "super", "disp1")] == [1, 0, 0]  # type: ignore[arg-type]
+    before = {user: told(user) for user in (*PRYING, "chief")}
+    lines = standing(department.front).lines()
+    gone = AccountForm(
+        user="comm1", name="C", organisation="PD", roles=(Role.COMMUNICATIONS,), active=False, reason="left"
+    )
+    department.call("user/set", chief, gone)
+    rows, whats = told("super")
+    assert isinstance(rows, tuple)
+    assert (len(rows), len(whats)) == (1, 1)
+    assert "no recipient may verify its alerts" in whats[0]
+    assert (told("chief")[1], before["chief"][1]) == (whats, [])
+    assert {user: told(user) for user in PRYING} == {user: before[user] for user in PRYING}
+    assert [one for one in standing(department.front).lines() if "on the department's own list" in one] == [
+        one for one in lines if "on the department's own list" in one
+    ]
+    supervisor = department.logon("super")
+    department.call("alert/show", supervisor, AlertForm(alert=rows[0].alert))
+    typed = TranscribeForm(alert=rows[0].alert, plate=entry.plate, state=entry.state)
+    assert said(department, "alert/transcribe", supervisor, typed).startswith("alert-step")
+    form = CloseForm(alert=rows[0].alert, outcome=Outcome.HANDED_OVER, text="to the detectives")
+    department.call("alert/close", supervisor, form)
+    assert told("super")[0] == ()
+    department.two_hands("user/set", department.logon("chief"), replace(gone, active=True))
+    assert told("super") == ((), [])

@@ -28,15 +28,20 @@ class Car:
         """One read and its alert, received now; the alert's name."""
         now_us = self.department.clock.us
         read = self.unit.deliver([Pass(plate=plate, at_us=now_us - MINUTE_US)], received_us=now_us)[0]
-        facts = {"state": "US-CA", "make": "KIA", "reason": "VICTIM armed", "case": "26-1042"} | fields
-        entry = ListEntry(plate=plate, category="stolen-vehicle", **facts)
+        facts: dict[str, Any] = {
+            "plate": plate,
+            "category": "stolen-vehicle",
+            "state": "US-CA",
+            "make": "KIA",
+        }
+        entry = ListEntry(**facts | {"reason": "VICTIM armed", "case": "26-1042"} | fields)
         record = Alert(
             read=int(read.partition("/")[2]),
             list_id="doj",
             list_version=3,
             source="SVS",
             entry=entry.to_bytes(),
-            category="stolen-vehicle",
+            category=entry.category,
             score=0.97,
             twin=False,
             disagrees=(),

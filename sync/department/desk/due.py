@@ -19,6 +19,7 @@ from sync.department.desk.endings import (
     of_units,
     seen_by,
     soon,
+    unheard,
     unreadable_lists,
 )
 from sync.department.desk.inquiry.forms import NothingForm
@@ -78,9 +79,11 @@ def endings_now(
         found += front.ending()
     if "unit-certificate" in kinds:
         found += of_units(front.state.units(now_us))
-    if kinds & {"hot-list", "list-entry"}:
+    if kinds & {"hot-list", "list-entry", "recipients"}:
         try:
-            found += of_lists(lists_shown(front), own_known(front, onlooker))
+            own = own_known(front, onlooker)
+            found += of_lists(lists_shown(front), own)
+            found += unheard(desk.policy, desk.book, own, now_us)
         except (ExplainedError, OSError):
             found.append(unreadable_lists())  # one damaged file hides no other end, and is itself reported
     return by_date(

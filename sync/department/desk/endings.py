@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from storage.times import DAY_US, MINUTE_US
 from sync.department.desk.context import UnitRow
+from sync.department.desk.documents.covert import is_heard
 from sync.department.desk.owed import Ending, ending_at
 from sync.department.desk.people import rules as people
 from sync.department.desk.people import training
@@ -32,6 +33,7 @@ SEEN_WITH = {
     "delegation": Call.GRANT_READ,
     "hot-list": Call.DOCUMENT_SIGN,
     "list-entry": Call.DOCUMENT_SIGN,
+    "recipients": Call.DOCUMENT_SIGN,
     "unit-certificate": Call.DOCUMENT_SIGN,
     "audit": Call.AUDIT_READ,
     "policy": Call.COMPLIANCE_READ,
@@ -108,6 +110,27 @@ def of_lists(lists: Iterable[ListHead], own: Iterable[ListEntry]) -> list[Ending
             for one in own
             if one.until_us is not None
         ),
+    ]
+
+
+def unheard(policy: Policy, book: DeskState, own: Iterable[ListEntry], now_us: int) -> list[Ending]:
+    """Covert entries none of whose recipients may verify any more: due now. Whose, never of which vehicle."""
+    return [
+        Ending(
+            kind="recipients",
+            clause="463.7",
+            about=one.requester,
+            ends_us=0,
+            what=f"an entry of {one.requester} on the department's own list: no recipient may verify its "
+            "alerts any more, so the next one reaches no one",
+            cure="who requested or approved it ends its open alerts; withdraw it, and enter it again for "
+            "a colleague",
+            command="department hotlist withdraw, add",
+        )
+        for one in own
+        if one.covert
+        and (one.until_us is None or now_us < one.until_us)
+        and not is_heard(policy, book.roster, one.recipients, {one.requester, one.approver}, now_us)
     ]
 
 

@@ -15,6 +15,7 @@ from sync.department.desk.audit.cases import Cases
 from sync.department.desk.audit.rules import Findings
 from sync.department.desk.break_glass.rules import Glass
 from sync.department.desk.changes.rules import ChangeStates
+from sync.department.desk.documents.covert import CovertEntries
 from sync.department.desk.documents.sent import Sent
 from sync.department.desk.grants.rules import Grants, Settled
 from sync.department.desk.holds.rules import Holds
@@ -72,6 +73,7 @@ class DeskState:
     shares: Shares = field(default_factory=Shares)
     holds: Holds = field(default_factory=Holds)
     grants: Grants = field(default_factory=Grants)
+    covert: CovertEntries = field(default_factory=CovertEntries)
     sent: Sent = field(default_factory=Sent)
     settled: Settled = field(default_factory=Settled)
     alerts: AlertStates = field(default_factory=AlertStates)
@@ -135,6 +137,7 @@ class DeskState:
             self.shares,
             self.holds,
             self.grants,
+            self.covert,
             self.sent,
             self.settled,
             self.alerts,

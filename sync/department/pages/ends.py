@@ -36,6 +36,7 @@ PLACES = {
     "delegation": GRANTS,
     "hot-list": LISTS,
     "list-entry": LISTS,
+    "recipients": LISTS,
     "unit-certificate": RenewalPage(path="/units", title="Units", calls=(Call.DOCUMENT_SIGN,)),
     "audit": RenewalPage(path="/audit", title="Audit", calls=(Call.AUDIT_RUN,)),
 }

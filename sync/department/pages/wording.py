@@ -32,6 +32,7 @@ WORDS = {
     "password-expired": "this password has expired",
     "policy-training": "training under an older policy",
     "list-entry": "entry of our own hot list",
+    "recipients": "own entry without a verifier",
     "delegation": "key for grants at night",
     "authority": "certificate authority",
     "certificate": "server certificate",

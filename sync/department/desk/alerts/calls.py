@@ -28,6 +28,7 @@ from sync.department.content.alert_records import open_records
 from sync.department.content.reads import parse_name
 from sync.department.desk.alerts.opening import access_of, open_waiting
 from sync.department.desk.alerts.rules import AlertRow
+from sync.department.desk.alerts.sight import open_for, sees
 from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Desk, Plan
 from sync.department.desk.inquiry.forms import Images, NothingForm
@@ -149,13 +150,13 @@ def listed(front: DeskContext, token: str, form: NothingForm) -> tuple[AlertLine
     if caller is None:
         caller, entry = _enter_list(desk, token)
         desk.covered(entry.sequence)
-    rows = desk.book.alerts.open_to(caller.user)
+    rows = open_for(desk, caller.user, caller.at_us)
     return tuple(_line(desk, row, caller.user, caller.at_us) for row in rows)
 
 
 def _enter_list(desk: Desk, token: str) -> tuple[Caller, Entry]:
     def plan(caller: Caller) -> Plan[tuple[Caller, Entry]]:
-        note = LogRead(elements="alerts", count=len(desk.book.alerts.open_to(caller.user)))
+        note = LogRead(elements="alerts", count=len(open_for(desk, caller.user, caller.at_us)))
         return [note], lambda made: (caller, made[0])
 
     return desk.act(token, Call.ALERT_LIST, plan)
@@ -304,7 +305,7 @@ def _taken(  # noqa: PLR0917 - one step
 
 def _row(desk: Desk, caller: Caller, name: str) -> AlertRow:
     row = desk.book.alerts.find(name)
-    if row is None or not row.visible_to(caller.user):
+    if row is None or not sees(desk, row, caller.user, caller.at_us):
         raise FormError("there is no such alert", code="no-alert", clause=CLAUSE, cure="list them again")
     return row
 

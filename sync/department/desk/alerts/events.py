@@ -23,6 +23,7 @@ from starlette.requests import Request
 
 from storage.errors import ExplainedError
 from sync.department.desk.alerts.opening import open_waiting
+from sync.department.desk.alerts.sight import open_for, sees
 from sync.department.desk.alerts.watchers import Watcher, Watchers
 from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Plan
@@ -114,7 +115,7 @@ class AlertEvents:
             return stream
 
         def plan(caller: Caller) -> Plan[tuple[Entry, bytes]]:
-            note = LogRead(elements="alert events", count=len(desk.book.alerts.open_to(caller.user)))
+            note = LogRead(elements="alert events", count=len(open_for(desk, caller.user, caller.at_us)))
             return [note], lambda made: (made[0], caller.session)
 
         with watching() as mark:
@@ -181,7 +182,7 @@ class AlertEvents:
             note = entry.note
             name = note.alert if isinstance(note, AlertKnown | AlertStepTaken) else ""
             row = alerts.rows.get(name)
-            if row is None or not row.visible_to(caller.user):
+            if row is None or not sees(desk, row, caller.user, caller.at_us):
                 continue
             sent += 1
             if sent > MOST_REPEATED:
@@ -205,7 +206,7 @@ class AlertEvents:
     def _counts(self, caller: Caller) -> Counts:
         desk = self._front.desk
         alerts = desk.book.alerts
-        rows = alerts.open_to(caller.user)
+        rows = open_for(desk, caller.user, caller.at_us)
         terms = desk.policy.alerts
         return Counts(
             open=len(rows),

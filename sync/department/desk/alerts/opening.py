@@ -67,13 +67,8 @@ def _planned(front: DeskContext) -> list[tuple[Plant, SealedRecord]]:
 def _verifiers(front: DeskContext, at_us: int) -> frozenset[str]:
     """Who may verify alerts."""
     desk = front.desk
-    policy, roster = desk.policy, desk.book.roster
-    return frozenset(
-        user
-        for user in roster.accounts
-        for role in policy.effective_roles(roster.roles_of(user, at_us))
-        if Call.ALERT_VERIFY in policy.grants[role]
-    )
+    roster = desk.book.roster
+    return frozenset(user for user in roster.accounts if roster.may_verify(desk.policy, user, at_us))
 
 
 def _take_in(

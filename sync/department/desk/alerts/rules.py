@@ -41,8 +41,9 @@ class AlertRow:
         return user not in self.hidden_from and self.may_be_known_to(user)
 
     def may_be_known_to(self, user: str) -> bool:
-        """Whether its entry is no covert one, or this person is named for it."""
-        return not self.known.recipients or user in self.known.recipients
+        """Whether its entry is no covert one, or this person is named for it, or took a step with it."""
+        named = {*self.known.recipients, *(step.user for step in self.state.steps)}
+        return not self.known.recipients or user in named
 
 
 SOURCE_WRONG = frozenset({AlertAnswer.WRONG_STATE, AlertAnswer.NOT_THIS_VEHICLE})
@@ -161,10 +162,6 @@ class AlertStates:
         """Open alerts: those that sounded first, the oldest first."""
         found = [row for row in self.rows.values() if not row.state.closed]
         return sorted(found, key=lambda row: (bool(row.known.silent), row.known.raised_us))
-
-    def open_to(self, user: str) -> list[AlertRow]:
-        """Those of them that are for this person."""
-        return [row for row in self.open() if row.visible_to(user)]
 
     def first_of(self, row: AlertRow, user: str) -> str:
         """The number of the oldest open alert of the same entry that a person may see; empty: it is this."""

@@ -20,11 +20,13 @@ from storage.plate_text import normal_plate
 from storage.times import DAY_US, HOUR_US, iso_text
 from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Desk, Plan
+from sync.department.desk.documents.covert import entry_of, is_heard
 from sync.department.desk.documents.own_entries import knows
 from sync.department.desk.inquiry.rules import example_of, is_number
 from sync.department.desk.words import demand_words
 from sync.department.journal.change_entries import ChangeProposed, DocumentSigned, ListSent
 from sync.department.journal.entries import Entry
+from sync.department.journal.statements import form_fields
 from sync.department.policy.policy import Policy
 from sync.department.policy.refusals import DeskRefusal, FormError, demand, refuse_each
 from sync.department.policy.roles import Call, Role
@@ -220,21 +222,7 @@ def _entry(desk: Desk, form: LocalForm, caller: Caller) -> ListEntry:
         raise FormError("a recipient has no account here", code="recipients", clause=CLAUSE)
     _demand_verifier(desk, form, caller, {caller.user})
     try:
-        return ListEntry(
-            plate=normal_plate(form.plate),
-            category=form.category,
-            state=_state(form.state),
-            reason=form.reason,
-            make=form.make,
-            model=form.model,
-            color=form.color,
-            plate_class=form.plate_class,
-            case=form.case,
-            from_us=caller.at_us,
-            until_us=form.until_us,
-            requester=caller.user,
-            recipients=form.recipients,
-        )
+        return entry_of(form_fields(form), caller.user, "", caller.at_us)
     except RecordError as error:
         raise FormError(error.what, code="entry", clause=CLAUSE) from None
 
@@ -255,11 +243,8 @@ def _demand_administrator(desk: Desk, caller: Caller, approver: str) -> None:
 
 def _demand_verifier(desk: Desk, form: LocalForm, caller: Caller, barred: Set[str]) -> None:
     """A covert entry has a recipient who may verify its alerts: who requested or approved it does not."""
-    roster, policy = desk.book.roster, desk.policy
-    if form.recipients and not any(
-        Call.ALERT_VERIFY in policy.calls_by(policy.effective_roles(roster.roles_of(one, caller.at_us)))
-        for one in {*form.recipients} - barred
-    ):
+    known = desk.policy, desk.book.roster
+    if form.recipients and not is_heard(*known, form.recipients, barred, caller.at_us):
         raise FormError(
             "no recipient may verify its alerts, and no one else would see them",
             code="recipients",

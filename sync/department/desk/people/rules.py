@@ -204,6 +204,10 @@ class Accounts:
             return False
         return Call.AUDIT_REVIEW in calls_of(policy, account.roles)
 
+    def may_verify(self, policy: Policy, user: str, now_us: int) -> bool:
+        """Whether an active account may verify alerts now."""
+        return Call.ALERT_VERIFY in calls_of(policy, self.roles_of(user, now_us))
+
     def holders(self, role: Role) -> list[str]:
         """Active people with a role, by name."""
         return sorted(one.user for one in self.accounts.values() if one.active and role in one.roles)
