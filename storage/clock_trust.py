@@ -7,6 +7,9 @@ all. Two sources that agree set the time and refill the budget, less what was be
 clock that jumps ten years ahead, or walks there in small steps, purges nothing, and one that jumps back stops
 no purge.
 
+Where two agree that it is earlier, the believed time still does not go back: a log whose time is far ahead of
+its department's ends, and the one that replaces it starts at the department's time.
+
 Sources are independent when their `roots` (their physical origins) have nothing in common, never
 because they have two names: a clock that follows a receiver, and that receiver, are one source.
 """
@@ -20,12 +23,13 @@ from pathlib import Path
 from typing import Protocol
 
 from storage.record_base import ClockState
-from storage.times import DAY_US, MINUTE_US
+from storage.times import DAY_US, HOUR_US, MINUTE_US
 
 LONE_LIMIT_US = DAY_US  # how far one source alone may ever bring the purge of a day forward
 AGREEMENT_US = 2 * MINUTE_US  # two sources agree when they are within two minutes
 NOTICE_US = 2 * MINUTE_US  # a step, or a walk, of more than this is a record
 WALK_US = 10 * MINUTE_US  # no honest clock moves so far while it is disciplined and running: an alarm
+TOO_FAR_US = HOUR_US  # a log whose time is further ahead than this counts grants as ended that are not
 CLOCK, DEPARTMENT = "clock", "department"
 LOCAL_ROOTS = frozenset({"network", "satellites", "battery", "person"})
 """The possible origins of a clock that does not name its source: any of these."""
@@ -210,7 +214,13 @@ class TrustedTime:
         start = max(floor_us, clock.now().us) if first else floor_us
         self._trust = Trust(us=start, boot_us=boot(), lead_us=lead_us, noted_us=lead_us)
         self.heard: tuple[int, int] | None = None  # the newest time of another source, and its boot time, us
+        self._told: tuple[int, int] | None = None
         self.steps: list[NoticedStep] = []
+
+    @property
+    def boot_us(self) -> int:
+        """The running time by which this clock counts, CLOCK_BOOTTIME."""
+        return self._boot()
 
     @property
     def trusted_us(self) -> int:
@@ -229,17 +239,45 @@ class TrustedTime:
         refused = self._trust.refused
         return None if refused is None else refused.at(self._trust.boot_us) - self._trust.us
 
+    @property
+    def ahead_us(self) -> int:
+        """How far the trusted time is ahead of the department's last word; 0 where the clock says another."""
+        said = {one.source: one for one in self._trust.readings}
+        if not said.keys() >= {CLOCK, DEPARTMENT}:
+            return 0
+        clock, department = said[CLOCK], said[DEPARTMENT]
+        if abs(clock.at(department.boot_us) - department.us) > AGREEMENT_US:
+            return 0
+        return max(0, self._trust.us - department.at(self._trust.boot_us))
+
+    def end_by(self, us: int, boot_us: int) -> None:
+        """This log's time is wrong: the log that replaces it starts at `us` (UTC), true at that boot time."""
+        self._told = (us, boot_us)
+
+    @property
+    def successor_us(self) -> int:
+        """From when on the time of a log that replaces this one counts: what has passed for this one has."""
+        if self._told is None:
+            return self.trusted_us
+        us, boot_us = self._told
+        return us + max(0, self._boot() - boot_us)
+
     def alarm(self) -> str:
         """What is wrong with the time, in one sentence for people; empty if nothing is."""
-        refused_us = self.refused_us
+        refused_us, ahead_us = self.refused_us, self.ahead_us
+        if ahead_us > TOO_FAR_US:
+            return (
+                f"this log's time is {span_text(ahead_us)} ahead of the department and the clock, so grants "
+                "count as ended: the next sync of the reader opens a new log"
+            )
         if refused_us is not None:
             way = "ahead of" if refused_us > 0 else "behind"
             return (
-                f"the clock is {_span(refused_us)} {way} the time that custody believes, and no second "
+                f"the clock is {span_text(refused_us)} {way} the time that custody believes, and no second "
                 "source confirms it: purges count running time"
             )
         if self._trust.walked_us > WALK_US:
-            return f"one time source alone moved the running clock by {_span(self._trust.walked_us)}"
+            return f"one time source alone moved the running clock by {span_text(self._trust.walked_us)}"
         return ""
 
     def now(self) -> Moment:
@@ -269,7 +307,7 @@ class TrustedTime:
             self.steps.append(step)
 
 
-def _span(us: int) -> str:
+def span_text(us: int) -> str:
     """A length of time for people."""
     minutes = abs(us) // MINUTE_US
     if minutes < 120:

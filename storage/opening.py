@@ -53,8 +53,12 @@ def create(
     boot: Callable[[], int] = boottime_us,
     previous: str | None = None,
     reason: str | None = None,
+    floor_us: int | None = None,
 ) -> UnitStore:
-    """Make a new log in an empty home. Raises LedgerError, NotOwnerError, SlotError."""
+    """Make a new log in an empty home. Raises LedgerError, NotOwnerError, SlotError.
+
+    floor_us: the time of the log before it, UTC; a log after none believes the clock that it is born with.
+    """
     if home.exists():
         raise LedgerError("already holds a ledger", where=str(home.root))
     keep_private()
@@ -68,7 +72,7 @@ def create(
         log_id = leaf.log_id_of(private.public_key())
         kek = sealing.new_key()
         ring = keyring.Keyring(log_key=private.private_bytes_raw(), epochs=())
-        time = TrustedTime(clock, 0, first=True, boot=boot)
+        time = TrustedTime(clock, floor_us or 0, first=floor_us is None, boot=boot)
         content = slot.SlotContent(1, kek, log_id, 0, merkle.EMPTY_ROOT, time.trusted_us)
         free_slot(effaceable, successor=previous is not None or reason is not None)
         slot.save(effaceable, content)

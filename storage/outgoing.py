@@ -7,9 +7,11 @@ it is kept. Nothing in this module gives content in clear.
 from __future__ import annotations
 
 import hmac
+from dataclasses import dataclass
 
 from storage import day_keys, receipts
 from storage.checkpoint import TYPE_COSIGNATURE, NoteKey, open_checkpoint, open_cosignatures
+from storage.clock_trust import DEPARTMENT, TOO_FAR_US, span_text
 from storage.database import blob_of
 from storage.day_keys import EpochKeyForDay
 from storage.errors import CheckpointError, ForkedLogError, KeyLostError, LedgerError
@@ -17,9 +19,22 @@ from storage.leaf import LeafRef
 from storage.ledger import Ledger
 from storage.log_records import Incident, UploadReceipt
 from storage.record_base import ClockState, KeyClass
+from storage.times import MINUTE_US
 
 KEEP_ANCHORS = 64  # older co-signed checkpoints prove nothing that a newer one does not
 MAX_TEXT = 2000
+ANSWER_US = 10 * MINUTE_US  # running time in which a question about the time is answered
+
+
+@dataclass(frozen=True, slots=True)
+class TimeQuestion:
+    """A record that asks the department for the time: what it co-signs over it is later than the record.
+
+    boot_us: when it was made, CLOCK_BOOTTIME.
+    """
+
+    sequence: int
+    boot_us: int
 
 
 class Outgoing:
@@ -112,7 +127,35 @@ class Outgoing:
                     "(SELECT size FROM anchors ORDER BY size DESC LIMIT ?)",
                     (KEEP_ANCHORS,),
                 )
-            store.time.hear(found[0].time_s * 1_000_000, ClockState.DISCIPLINED, "department")
+            store.time.hear(found[0].time_s * 1_000_000, ClockState.DISCIPLINED, DEPARTMENT)
+
+    def question_time(self) -> TimeQuestion | None:
+        """Log that this log's time is far ahead of its department's and its clock's; None where it is not."""
+        store = self._store
+        with store.lock:
+            moment, boot_us, ahead_us = store.time.now(), store.time.boot_us, store.time.ahead_us
+            if ahead_us <= TOO_FAR_US:
+                return None
+            detail = f"this log's time is {span_text(ahead_us)} ahead of the department and the clock"
+            ref = self._ledger.append(Incident(what="clock-ahead", detail=detail, at_us=moment.us))
+            return TimeQuestion(ref.sequence, boot_us)
+
+    def end_by_answer(self, question: TimeQuestion) -> str:
+        """Why this log ends, if the department's answer says so: its successor starts at the answer's time.
+
+        An older co-signature is no answer: a person who holds an ended grant may have kept it. Else "".
+        """
+        store = self._store
+        with store.lock:
+            store.time.now()
+            heard, ahead_us = store.time.heard, store.time.ahead_us
+            if heard is None or self.anchored_size() <= question.sequence or ahead_us <= TOO_FAR_US:
+                return ""
+            us, boot_us = heard
+            if boot_us - question.boot_us > ANSWER_US:
+                return ""
+            store.time.end_by(us, boot_us)
+            return f"its time was {span_text(ahead_us)} ahead of the department and the clock"
 
     def take_receipt(self, message: bytes) -> LeafRef | None:
         """Log the department's receipt; content may go the policy's hours after it. Raises StorageError.

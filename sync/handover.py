@@ -178,13 +178,18 @@ def open_handover(folder: Path) -> Iterator[Handover]:
     """
     home = Home(folder)
     home.need()
-    keys: tuple[messages.SealedKey, ...] = ()
-    with contextlib.suppress(FileNotFoundError, StorageError):
-        data = files.read_bounded(folder / KEYS_FILE, MAX_KEYS_BYTES)
-        keys = codec.from_bytes(messages.ParcelHeader, data, limit=MAX_KEYS_BYTES).keys
+    keys = kept_keys(folder)
     with schema.evidence(home.database, written=home.is_written()) as database:
         schema.found(database, home.database)
         yield Handover(home, database, keys)
+
+
+def kept_keys(folder: Path) -> tuple[messages.SealedKey, ...]:
+    """The epoch keys beside a closed log; none where the file is absent or damaged. Raises OSError."""
+    with contextlib.suppress(FileNotFoundError, StorageError):
+        data = files.read_bounded(folder / KEYS_FILE, MAX_KEYS_BYTES)
+        return codec.from_bytes(messages.ParcelHeader, data, limit=MAX_KEYS_BYTES).keys
+    return ()
 
 
 @dataclass(frozen=True, slots=True)

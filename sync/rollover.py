@@ -13,6 +13,8 @@ import sqlite3
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import structlog
+
 from storage import codec, envelope, files, opening
 from storage.checkpoint import TYPE_ED25519, NoteKey
 from storage.clock_trust import WallClock
@@ -24,6 +26,7 @@ from storage.errors import (
     RolledBackError,
     SlotError,
     StorageError,
+    StoreFullError,
 )
 from storage.home import Home
 from storage.leaf import log_id_of
@@ -33,24 +36,32 @@ from storage.slot import EffaceableSlot, anchors, load_slot
 from storage.standing import DAY_KEYS, DOCUMENTS, MAX_DOCUMENT_BYTES, UnitEnrollment, context_of
 from storage.times import DAY_US, now_us
 from sync import messages
+from sync.handover import KEYS_FILE, kept_keys
 from sync.ledger_outbox import LedgerOutbox
 from sync.membership import Member, SyncFolder, make_vouch
 from sync.vouch import UnitKey
 
+log_events = structlog.get_logger("uplink")
 REASON_CHARS = 500
 MOST_A_DAY = 3  # logs that a unit closes in a day: more mean two units with one identity
 LOOKED_AT = "looked-at"
 
 
 def keep_keys(folder: SyncFolder, log_id: bytes, keys: Iterable[EpochKeyForDay]) -> None:
-    """Put the old log's epoch keys beside it, each openable by the department alone."""
+    """Put the old log's epoch keys beside it, each openable by the department alone.
+
+    Those that a rollover which was cut off kept there stay: the slot may hold the next log's by now.
+    """
     beside = _old(folder, log_id)
     beside.mkdir(mode=files.PRIVATE_DIR, parents=True, exist_ok=True)
-    listed = tuple(
-        messages.SealedKey(epoch=key.epoch, day_key=key.day_key, sealed=key.sealed) for key in keys
-    )
+    found = {
+        key.epoch: messages.SealedKey(epoch=key.epoch, day_key=key.day_key, sealed=key.sealed) for key in keys
+    }
+    for kept in kept_keys(beside):
+        found.setdefault(kept.epoch, kept)
+    listed = tuple(found[epoch] for epoch in sorted(found))
     header = messages.ParcelHeader(log_id=log_id, keys=listed, items=())
-    files.replace(beside / "keys.cbor", codec.to_bytes(header))
+    files.replace(beside / KEYS_FILE, codec.to_bytes(header))
 
 
 def _old(folder: SyncFolder, log_id: bytes) -> Path:
@@ -90,10 +101,13 @@ def roll_over(
     *,
     previous: str | None,
     reason: str,
+    floor_us: int | None = None,
 ) -> Ledger:
     """Set the home's log aside and open a new one for the same department. No process may hold the home.
 
-    Raises LedgerError, SlotError, NotEnrolledError. A cut half-way is ended by calling it again.
+    floor_us: the old log's time, UTC, so that no clock which was set back makes an ended grant good again in
+    the new one; None where nothing of it can be read. Raises LedgerError, SlotError, NotEnrolledError. A cut
+    half-way is ended by calling it again.
     """
     member, paths = folder.member(), Home(home)
     if paths.exists() or paths.is_rest():
@@ -105,7 +119,9 @@ def roll_over(
         paths.folder.rename(beside / "store")
         files.sync_dir(beside)
         files.sync_dir(home)
-    store = opening.create(paths, slot, clock, previous=previous, reason=reason[:REASON_CHARS])
+    store = opening.create(
+        paths, slot, clock, previous=previous, reason=reason[:REASON_CHARS], floor_us=floor_us
+    )
     ledger = Ledger(store)
     try:
         _take_over(ledger, member, folder)
@@ -133,7 +149,7 @@ def open_or_roll_over(
     paths = Home(home)
     if paths.exists() or (paths.is_rest() and folder.is_member()):
         try:
-            return Ledger.open(home, slot, clock)
+            return _whole(Ledger.open(home, slot, clock), folder)
         except (RolledBackError, DamagedError, SlotError) as error:
             if not folder.is_member() or (isinstance(error, SlotError) and anchors(slot.uri)):
                 raise
@@ -145,7 +161,9 @@ def open_or_roll_over(
         old, reason = paths, "its ledger is gone, and no picture of a read is here"
         if left is not None:
             old, reason = left, "the log before was set aside, and a power cut came before this one was open"
-    previous = None
+    previous = floor_us = None
+    with contextlib.suppress(StorageError):
+        floor_us = load_slot(slot).anchor_us
     with contextlib.suppress(
         StorageError, sqlite3.Error
     ):  # of a damaged ledger not even this may be readable
@@ -153,7 +171,18 @@ def open_or_roll_over(
         keep_keys(folder, kept.log_id, kept.keys)
         previous = kept.previous
     on_new_log(reason)
-    return roll_over(home, slot, clock, folder, previous=previous, reason=reason)
+    return roll_over(home, slot, clock, folder, previous=previous, reason=reason, floor_us=floor_us)
+
+
+def _whole(ledger: Ledger, folder: SyncFolder) -> Ledger:
+    """The log with its membership, where a power cut came between it and the log before."""
+    try:
+        if folder.is_member() and ledger.standing.enrollment is None:
+            _take_over(ledger, folder.member(), folder)
+    except BaseException:
+        ledger.close()
+        raise
+    return ledger
 
 
 def last_set_aside(folder: SyncFolder) -> Home | None:
@@ -185,25 +214,32 @@ def _log_id_in(paths: Home, slot: EffaceableSlot) -> bytes:
 
 
 def _take_over(ledger: Ledger, member: Member, folder: SyncFolder) -> None:
-    """The same department, and its documents as they came, without asking it."""
+    """The same department, and its documents as they came, without asking it, in one transaction.
+
+    A document that is damaged, too, comes again with the next sync.
+    """
     outbox = LedgerOutbox(ledger, folder.inbox)
     department = member.department_public()
-    outbox.take_membership(
-        UnitEnrollment(
-            version=now_us(),
-            organisation=member.department,
-            unit=member.unit_id,
-            command_key=member.command_key,
-            department=NoteKey(messages.department_origin(department), department, TYPE_ED25519).text(),
+    with ledger.store.adding():
+        outbox.take_membership(
+            UnitEnrollment(
+                version=now_us(),
+                organisation=member.department,
+                unit=member.unit_id,
+                command_key=member.command_key,
+                department=NoteKey(messages.department_origin(department), department, TYPE_ED25519).text(),
+            )
         )
-    )
-    for name in DOCUMENTS:
-        kept = folder.inbox / f"{name}.cbor"
-        if kept.exists():
+        for name in DOCUMENTS:
+            kept = folder.inbox / f"{name}.cbor"
             try:
-                outbox.take_document(name, kept.read_bytes())
-            except OutdatedError:
-                continue
+                if kept.exists():
+                    outbox.take_document(name, kept.read_bytes())
+            except StoreFullError:
+                raise
+            except (StorageError, OSError) as error:
+                if not isinstance(error, OutdatedError):
+                    log_events.warning("kept_document_damaged", name=name, kind=type(error).__name__)
 
 
 def registration(

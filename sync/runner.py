@@ -2,7 +2,8 @@
 
 `attempt` runs one conversation and keeps the account of it; `run` does that by the schedule until it is
 stopped, in a thread of the reader's process. A refused log is an incident: it is written into the log
-and reported to anyone who can open a new one; reading continues meanwhile.
+and reported to anyone who can open a new one; reading continues meanwhile. So is a log whose own time is
+far ahead of its department's, once everything was sent.
 """
 
 from __future__ import annotations
@@ -36,11 +37,15 @@ LOOK_S = 1.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """How one attempt ended. `outcome`: done, paused, bad-records, link, refused, log-refused, error."""
+    """How one attempt ended. `outcome`: done, paused, bad-records, link, refused, log-refused, error.
+
+    gives_way: why this log shall give way to a new one; empty if it need not.
+    """
 
     outcome: str
     what: str
     progress: SyncProgress
+    gives_way: str = ""
 
 
 def _ended(progress: SyncProgress, handed: Delivered) -> tuple[str, str]:
@@ -64,12 +69,12 @@ class Runner:
         *,
         now_us: Callable[[], int] = now_us,
         conditions: Callable[[], Conditions] = Conditions,
-        on_log_refused: Callable[[str], None] | None = None,
+        on_gives_way: Callable[[str], None] | None = None,
         on_attempt: Callable[[Attempt], None] | None = None,
         health: Callable[[], HealthMessage | None] = lambda: None,
     ) -> None:
         self._outbox, self._folder, self._schedule = outbox, folder, schedule
-        self._now_us, self._conditions, self._on_log_refused = now_us, conditions, on_log_refused
+        self._now_us, self._conditions, self._on_gives_way = now_us, conditions, on_gives_way
         self._on_attempt, self._health = on_attempt, health
         self._link: HttpsLink | None = None
         self._hits_to = outbox.received_to()
@@ -112,7 +117,7 @@ class Runner:
             self._now_us,
             health=self._health,
         )
-        outcome, what = "done", ""
+        outcome, what, gives_way = "done", "", ""
         try:
             renew_if_due(self._folder, member, link, self._outbox.log_public)
             try:
@@ -124,10 +129,13 @@ class Runner:
                 conversation.run(alerts_only=alerts_only, may_continue=may_continue)
             handed = self._hand_over(conversation, link, member, may_continue)
             outcome, what = _ended(conversation.progress, handed)
+            if outcome == "done" and (gives_way := self._ends_by_time(conversation)):
+                what = f"{gives_way}: a new log takes its place"
         except LinkError as error:
             outcome, what = "link", str(error)
         except BatchRefusedError as error:
             outcome, what = "log-refused", f"{error.code}: {error.what}"
+            gives_way = what
             if self._folder.status().get("outcome") != outcome:  # else it is in the log already
                 self._outbox.note_incident("log-refused", what)
             with contextlib.suppress(LinkError, RefusedByDepartmentError, StorageError):
@@ -139,13 +147,21 @@ class Runner:
         finally:
             self._link = None
             link.close()
-        made = Attempt(outcome=outcome, what=what, progress=conversation.progress)
+        made = Attempt(outcome=outcome, what=what, progress=conversation.progress, gives_way=gives_way)
         self._account(made, started)
-        if outcome == "log-refused" and self._on_log_refused is not None:
-            self._on_log_refused(what)
+        if gives_way and self._on_gives_way is not None:
+            self._on_gives_way(gives_way)
         if self._on_attempt is not None:
             self._on_attempt(made)
         return made
+
+    def _ends_by_time(self, conversation: Conversation) -> str:
+        """Why the department's time ends this log, by what it co-signs over a record made for that; or ""."""
+        question = self._outbox.question_time()
+        if question is None:
+            return ""
+        conversation.run()
+        return self._outbox.end_by_answer(question)
 
     def _hand_over(
         self, conversation: Conversation, link: HttpsLink, member: Member, may_continue: Callable[[], bool]

@@ -53,7 +53,8 @@ def status(common: Common) -> int:
     print(f"reader       {'running' if running else 'not running'}")
     for line in report_lines(facts):
         print(line)
-    for line in [*alarm_lines(facts.alarms), *wrong]:
+    in_doubt = [custody["clock_alarm"]] if custody["clock_alarm"] else []
+    for line in [*alarm_lines(facts.alarms), *in_doubt, *wrong]:
         print(f"             {line}")
     print(f"slot         {custody['slot']}")
     for line in textwrap.wrap(custody["slot_promise"], 67):

@@ -107,17 +107,17 @@ def _report(folder: SyncFolder, *, as_json: bool) -> int:
 
 
 def _sync_here(home: Path, folder: SyncFolder) -> bool:
-    """One sync; if the department refuses the log, opens a new one and syncs it at once. True."""
+    """One sync; if the log gives way to a new one, opens that and syncs it at once. True."""
     schedule = load_config(home).sync.schedule() if (home / FILE_NAME).exists() else Schedule()
     with open_or_roll_over(
         home, on_new_log=lambda why: print(f"opening a new log: {why}", file=sys.stderr)
     ) as ledger:
         outbox = LedgerOutbox(ledger, folder.inbox)
         made = Runner(outbox, folder, schedule, health=lambda: _health(home, ledger, folder)).attempt()
-        if made.outcome != "log-refused":
+        if not made.gives_way:
             return True
-        successor = Successor(ledger, folder, made.what)
-    print(f"the department refused this log ({made.what}): opening a new one", file=sys.stderr)
+        successor = Successor(ledger, folder, made.gives_way)
+    print(f"this log gives way ({made.gives_way}): opening a new one", file=sys.stderr)
     with successor.open(home, SystemClock()) as ledger:
         Runner(LedgerOutbox(ledger, folder.inbox), folder, schedule).attempt()
     return True

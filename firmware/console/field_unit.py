@@ -122,6 +122,12 @@ class FieldUnit:
         with store.lock:
             return store.time.now().us, self._parts.clock.now().error_us
 
+    def log_ahead_us(self) -> int:
+        """See Unit.log_ahead_us."""
+        store = self._parts.ledger.store
+        with store.lock:
+            return max(0, store.time.trusted_us - self._parts.clock.now().us)
+
     def revoked(self) -> frozenset[str]:
         """See Unit.revoked: the signed list, and whom the roster revokes or whose training has ended.
 

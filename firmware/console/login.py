@@ -14,6 +14,7 @@ from firmware.console.challenge import Challenge, ChallengeAnswer, check_holder
 from firmware.console.errors import ClockLoginError
 from firmware.console.grant_use import GrantUse
 from firmware.console.unit import MaintainedUnit
+from storage.clock_trust import TOO_FAR_US, span_text
 from storage.grant_format import (
     Bundle,
     Grant,
@@ -66,6 +67,14 @@ def admit(
     try:
         check_time(grant, now_us, error_us)
     except GrantTimeError as error:
+        ahead_us = unit.log_ahead_us()
+        if now_us - ahead_us <= grant.to_us < now_us and ahead_us > TOO_FAR_US:
+            raise ClockLoginError(
+                f"by this unit's clock the grant holds, but its log's time is {span_text(ahead_us)} ahead of "
+                "the clock and never goes back: no new grant helps. Connect the unit's network: after its "
+                "next sync, which needs no login, a new log has the department's time",
+                grant,
+            ) from None
         if error_us <= SURE_US:
             raise
         raise ClockLoginError(str(error), grant) from None

@@ -260,9 +260,11 @@ class Console:
         except SessionEndedError:
             raise
         except ClockLoginError as error:
+            self._hand.say(f"{screen_error(error)}")
+            if self._unit.time_us()[0] > error.grant.to_us:  # no time within it can be set any more
+                return
             self._clock_setter, self._clock_until_s = error.grant, self._running_s() + LIFE_S
             self._hand.say(
-                f"{screen_error(error)}",
                 f"the grant of {error.grant.person} is good otherwise: set this unit's clock with",
                 "time YYYY-MM-DDTHH:MM:SSZ  (UTC), then log in again",
             )

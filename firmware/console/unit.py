@@ -71,6 +71,9 @@ class MaintainedUnit(Protocol):
     def time_us(self) -> tuple[int, int]:
         """(UTC us, error bound us); never below the newest signed time in the log."""
 
+    def log_ahead_us(self) -> int:
+        """How far the newest signed time in the log is ahead of the clock; 0 where it is not."""
+
     def revoked(self) -> frozenset[str]:
         """Grant ids, key fingerprints and persons that the department took back."""
 

@@ -1,6 +1,6 @@
-"""A log that the department no longer takes is set aside, and a new one opened: the two halves of it.
+"""A log that the department refuses, or whose time is wrong, is set aside, and a new one opened: two halves.
 
-The first half needs the old ledger open, the second needs it closed.
+The first needs the old ledger open, the second needs it closed.
 """
 
 from __future__ import annotations
@@ -25,9 +25,11 @@ class Successor:
         keep_keys(folder, outbox.log_id, outbox.sealed_keys())
         self._folder, self._reason = folder, reason
         self._previous = outbox.anchored_note()
+        self._floor_us = ledger.store.time.successor_us
 
     def open(self, home: Path, clock: Clock) -> Ledger:
         """Set the old log aside and open the new one. Raises LedgerError, SlotError, NotEnrolledError."""
         return roll_over(
-            home, slot_of(home), clock, self._folder, previous=self._previous, reason=self._reason
-        )
+            home, slot_of(home), clock, self._folder,
+            previous=self._previous, reason=self._reason, floor_us=self._floor_us,
+        )  # fmt: skip

@@ -23,7 +23,7 @@ CURES: Mapping[Alarm, str] = {
     Alarm.SYNC_LATE: "reader sync status names the cause; `network` tests the way",
     Alarm.CONFIGURATION_REFUSED: "`update` at the console names it; the department sends a corrected one",
     Alarm.CLOSED_LOG: "reader sync now delivers it; else copy it: department incident import",
-    Alarm.CLOCK_IN_DOUBT: "compare the clock with another; then sync, which confirms the time",
+    Alarm.CLOCK_IN_DOUBT: "compare the clock with another; a sync confirms the time, or opens a new log",
     Alarm.LIST_EXPIRED: "reader hotlist list names it; sync, or ask the department for a new version",
     Alarm.SENSOR_FAILED: "the log names the part (`logs`, journalctl -u alpr-reader); so does selftest",
 }

@@ -57,7 +57,7 @@ class Beside:
 class BesideReading:
     """Starts all of it for one run.
 
-    known_states: that the nets can name. on_log_refused, on_attempt: see UplinkThread.
+    known_states: that the nets can name. on_gives_way, on_attempt: see UplinkThread.
     """
 
     def __init__(
@@ -69,12 +69,12 @@ class BesideReading:
         ledger: Ledger,
         known_states: Sequence[str],
         log: structlog.typing.FilteringBoundLogger,
-        on_log_refused: Callable[[str], None],
+        on_gives_way: Callable[[str], None],
         on_attempt: Callable[[Attempt], None],
     ) -> None:
         self._home, self._config, self._parts = home, config, parts
         self._ledger, self._known_states, self._log = ledger, known_states, log
-        self._on_log_refused, self._on_attempt = on_log_refused, on_attempt
+        self._on_gives_way, self._on_attempt = on_gives_way, on_attempt
         self._sounds: Sounder | None = None
         self._came = threading.Event()
 
@@ -141,7 +141,7 @@ class BesideReading:
                 log=self._log,
                 conditions=SyncConditions(networks_of(settings), self._parts.power, by_name=named),
                 health=lambda: health_message(health.report(), self._ledger.store.log_id),
-                on_log_refused=self._on_log_refused,
+                on_gives_way=self._on_gives_way,
                 on_attempt=self._attempted,
             )
         )

@@ -79,7 +79,7 @@ class OneRun:
         """What comes after the end: True to read on."""
         if self._successor is not None:
             self._successor.open(self._home, self._parts.clock).close()
-            return self._stop.reason is Reason.LOG_REFUSED and not self._options.once and not orders.ended
+            return self._stop.reason is Reason.LOG_ENDS and not self._options.once and not orders.ended
         if self._stop.reason is Reason.CONFIGURATION:
             return not orders.ended
         if self._stop.reason is not Reason.SUPPLY:
@@ -107,7 +107,7 @@ class OneRun:
                     ledger=ledger,
                     known_states=reader.decoding.text.jurisdictions,
                     log=log,
-                    on_log_refused=lambda what: self._set_aside(ledger, what),
+                    on_gives_way=lambda what: self._set_aside(ledger, what),
                     on_attempt=lambda attempt: self._after_conversation(ledger, attempt),
                 )
                 beside = starter.start(stack, source)
@@ -251,7 +251,7 @@ class OneRun:
         return lambda frame: rule.permits(max(0.0, (clock.now().us - frame.captured.us) / 1e6))
 
     def _set_aside(self, ledger: Ledger, what: str) -> None:
-        """The department refused the log: end this run, so that the next one has a new log.
+        """The log gives way: end this run, so that the next one has a new log.
 
         Where logs are closed again and again it continues reading into this one, until a person looks.
         """
@@ -260,7 +260,7 @@ class OneRun:
         except LedgerError as error:
             structlog.get_logger("uplink").error("no_new_log", what=str(error))
             return
-        self._stop.ask(Reason.LOG_REFUSED)
+        self._stop.ask(Reason.LOG_ENDS)
 
     def _after_conversation(self, ledger: Ledger, attempt: Attempt) -> None:
         hear_department(ledger, self._parts.clock)

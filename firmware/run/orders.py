@@ -1,7 +1,7 @@
 """Why a run that continues shall end, and what comes after it. No I/O.
 
-A run ends because its source does, a person asks (a signal), the supply asks (ignition off), the department
-no longer takes this log, or it sent another configuration. After the last three the unit may read on.
+A run ends because its source does, a person asks (a signal), the supply asks (ignition off), the log gives
+way to a new one, or the department sent another configuration. After the last three the unit may read on.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ class Reason(Enum):
 
     ASKED = "asked"
     SUPPLY = "supply"
-    LOG_REFUSED = "log refused"
+    LOG_ENDS = "log gives way"
     CONFIGURATION = "configuration"
 
 

@@ -41,7 +41,7 @@ class UplinkThread:
         log: structlog.typing.FilteringBoundLogger,
         now_us: Callable[[], int] = wall_us,
         conditions: Callable[[], Conditions] = Conditions,
-        on_log_refused: Callable[[str], None] | None = None,
+        on_gives_way: Callable[[str], None] | None = None,
         on_attempt: Callable[[Attempt], None] | None = None,
         health: Callable[[], HealthMessage | None] = lambda: None,
     ) -> None:
@@ -54,7 +54,7 @@ class UplinkThread:
             schedule,
             now_us=now_us,
             conditions=conditions,
-            on_log_refused=on_log_refused,
+            on_gives_way=on_gives_way,
             on_attempt=on_attempt,
             health=health,
         )

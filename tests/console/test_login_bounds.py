@@ -38,8 +38,9 @@ def admitted(
     bundle = office.bundle(**changes)
     monkeypatch.setattr(login, "check_holder", lambda *_: None)
     unit = SimpleNamespace(
-        identity=lambda: SimpleNamespace(unit="unit-7"), revoked=frozenset, time_us=lambda: (now_us, error_us)
-    )
+        identity=lambda: SimpleNamespace(unit="unit-7"), revoked=frozenset,
+        time_us=lambda: (now_us, error_us), log_ahead_us=lambda: 0,
+    )  # fmt: skip
     return admit(
         ChallengeAnswer(bundle=bundle.to_bytes(), signature=b"").to_bytes(), Challenge.ask("unit-7", 0.0),
         cast(Any, unit), lambda: [office.command_key.public_key()], running_s=100.0,

@@ -24,8 +24,8 @@ from storage.clock_trust import (
     Reading,
     Trust,
     TrustedTime,
-    _span,
     advance,
+    span_text,
 )
 from storage.record_base import ClockState
 from storage.times import DAY_US, HOUR_US, MINUTE_US
@@ -313,7 +313,8 @@ def test_a_clock_that_is_not_followed_is_an_alarm_until_a_second_source_agrees(d
     assert f"30 days {word} the time that custody believes" in time.alarm()
     assert time.refused_us == days * DAY_US
     time.hear(wall.us, DISCIPLINED, DEPARTMENT)
-    assert time.alarm() == ""
+    assert ("ahead of the department and the clock, so grants count as ended" in time.alarm()) is (days < 0)
+    assert time.ahead_us == max(0, -days) * DAY_US
     assert time.trusted_us == START_US + max(0, days) * DAY_US
 
 
@@ -385,4 +386,38 @@ def test_two_sources_that_agree_leave_of_a_lone_ones_moves_what_is_ahead_of_them
     ],
 )
 def test_a_length_of_time_is_said_in_minutes_hours_or_days(minutes: int, words: str) -> None:
-    assert _span(minutes * MINUTE_US) == words
+    assert span_text(minutes * MINUTE_US) == words
+
+
+@pytest.mark.parametrize(
+    ("clock_us", "state", "ahead"),
+    [
+        (0, DISCIPLINED, True), (AGREEMENT_US, HOLDOVER, True), (-AGREEMENT_US, HOLDOVER, True),
+        (AGREEMENT_US + 1, DISCIPLINED, False), (0, UNKNOWN, False),
+    ],
+)  # fmt: skip
+def test_a_log_is_ahead_of_its_department_only_where_its_clock_says_so_too(
+    clock_us: int, state: ClockState, ahead: bool
+) -> None:
+    wall = _Wall()
+    time = TrustedTime(wall, START_US + 9 * DAY_US, boot=wall.boot)
+    assert time.ahead_us == 0
+    wall.us, wall.state = START_US + clock_us, state.value
+    time.hear(START_US, DISCIPLINED, DEPARTMENT)
+    time.now()
+    assert time.ahead_us == (9 * DAY_US if ahead else 0)
+    assert (f"{span_text(9 * DAY_US)} ahead of the department and the clock" in time.alarm()) is ahead
+    wall.boot_us += 2 * HOUR_US  # the department's word is as old as that, the log's time went on as well
+    wall.us += 2 * HOUR_US
+    time.now()
+    assert time.ahead_us == (9 * DAY_US if ahead else 0)
+
+
+def test_a_log_that_replaces_another_starts_at_its_time_or_at_what_ended_it() -> None:
+    wall = _Wall()
+    time = TrustedTime(wall, START_US, boot=wall.boot)
+    wall.boot_us += HOUR_US
+    assert time.successor_us == time.trusted_us == START_US + HOUR_US
+    time.end_by(START_US - 9 * DAY_US, wall.boot_us - MINUTE_US)
+    wall.boot_us += MINUTE_US
+    assert time.successor_us == START_US - 9 * DAY_US + 2 * MINUTE_US

@@ -10,14 +10,19 @@ from receiver_twins import Joined
 from sync_twins import LoopbackLink, Unit, checked, converse
 
 from firmware.commands.verify import check_home
-from storage import codec, files
+from storage import codec, files, opening
 from storage.errors import NoHomeError, RolledBackError
+from storage.home import Home
 from storage.ledger import Ledger
+from storage.merkle import EMPTY_ROOT
 from storage.record_base import KeyClass
+from storage.slot import SlotContent
+from storage.standing import ROSTER
 from sync import messages
 from sync.department.server.server import Department
 from sync.department.store import incidents
-from sync.rollover import open_or_roll_over, registration
+from sync.handover import kept_keys
+from sync.rollover import keep_keys, open_or_roll_over, registration
 
 
 def roll_back(unit: Unit, tmp_path: Path) -> None:
@@ -89,6 +94,48 @@ def test_a_rollover_cut_off_half_way_is_ended_by_the_next_start(
     assert "power cut" in reason
     assert unit.outbox.opened_because() == (cosigned, reason)
     unit.add(1)
+
+
+def test_a_rollover_cut_off_after_the_slot_was_taken_keeps_the_old_logs_keys(
+    department: Department, unit: Joined, tmp_path: Path
+) -> None:
+    """Else all that the department does not have of the old log is lost with them."""
+    unit.add(3)
+    converse(unit, department)
+    unit.add(2)
+    kept = unit.outbox.sealed_keys()
+    beside = unit.folder.path / "old" / unit.outbox.log_id.hex()[:16]
+    keep_keys(unit.folder, unit.outbox.log_id, kept)
+    unit.ledger.close()
+    (unit.home / "store").rename(beside / "store")
+    unit.slot.write(
+        SlotContent(1, bytes(32), bytes(32), 0, EMPTY_ROOT, 1).to_bytes()
+    )  # the next log's, then the cut
+    go_on(unit)
+    assert {key.epoch for key in kept_keys(beside)} >= {key.epoch for key in kept}
+
+
+def test_a_rollover_cut_off_before_the_membership_is_ended_by_the_next_start(
+    department: Department, unit: Joined
+) -> None:
+    """Else a member's log belongs to no department: it shows plates, and no sync ever takes it."""
+    unit.add(1)
+    converse(unit, department)
+    policy = unit.ledger.store.policy
+    unit.ledger.close()
+    old = unit.folder.path / "old" / "one"
+    old.mkdir(parents=True)
+    (unit.home / "store").rename(old / "store")
+    opening.create(Home(unit.home), unit.slot, unit.clock, reason="a fork").close()  # the cut comes here
+    damaged = unit.folder.inbox / f"{ROSTER}.cbor"
+    damaged.write_bytes(damaged.read_bytes()[:40])
+    assert go_on(unit) == []
+    status = unit.ledger.status()
+    assert status.enrolled
+    assert unit.ledger.store.policy == policy
+    assert unit.ledger.store.day_keys
+    unit.reopen()
+    assert unit.ledger.status().records == status.records
 
 
 def test_a_unit_of_no_department_stops_instead(tmp_path: Path) -> None:

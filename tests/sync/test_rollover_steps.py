@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +26,7 @@ from storage.errors import (
     RecordError,
     RolledBackError,
     SlotError,
+    StoreFullError,
 )
 from storage.ledger import Ledger
 from storage.salvage import Salvage
@@ -61,6 +63,8 @@ class Card:
             if self.error is not None:
                 raise self.error
             return "the log"
+
+        monkeypatch.setattr(rollover, "_whole", lambda ledger, _folder: ledger)
 
         def new(*_: object, **facts: object) -> str:
             self.succeeded.append(facts)
@@ -104,7 +108,7 @@ def test_a_log_gives_way_where_its_card_failed_and_not_where_its_chip_did(
     if by_chip is not None and member and (by_chip or not chip):
         assert card.open() == "a new log"
         assert card.told == ["the reason"]
-        assert card.succeeded == [{"previous": None, "reason": "the reason"}]
+        assert card.succeeded == [{"previous": None, "reason": "the reason", "floor_us": None}]
         return
     with pytest.raises(error, match="the reason"):
         card.open()
@@ -204,7 +208,10 @@ def test_day_keys_count_as_the_department_signed_them(
     assert len(rollover._day_keys(folder)) == found
 
 
-@pytest.mark.parametrize(("error", "passes"), [(OutdatedError, True), (RecordError, False), (None, True)])
+@pytest.mark.parametrize(
+    ("error", "passes"),
+    [(OutdatedError, True), (RecordError, True), (OSError, True), (StoreFullError, False), (None, True)],
+)
 def test_a_new_log_learns_its_department_and_what_was_sent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[Exception] | None, passes: bool
 ) -> None:
@@ -221,11 +228,12 @@ def test_a_new_log_learns_its_department_and_what_was_sent(
     folder.inbox.mkdir()
     for name in OTHERS:  # the first never came
         (folder.inbox / f"{name}.cbor").write_bytes(name.encode())
+    ledger = cast(Ledger, SimpleNamespace(store=SimpleNamespace(adding=contextlib.nullcontext)))
     if not passes:
-        with pytest.raises(RecordError):
-            rollover._take_over(cast(Ledger, None), MEMBER, folder)
+        with pytest.raises(StoreFullError):
+            rollover._take_over(ledger, MEMBER, folder)
         return
-    rollover._take_over(cast(Ledger, None), MEMBER, folder)
+    rollover._take_over(ledger, MEMBER, folder)
     assert (told[0].organisation, told[0].unit) == ("Bend PD", MEMBER.unit_id)
     assert told[0].command_key == MEMBER.command_key
     there = OTHERS if error is None else OTHERS[1:]

@@ -77,6 +77,10 @@ class BenchUnit:
         now = self.clock.now()
         return max(now.us, self.floor_us), now.error_us
 
+    def log_ahead_us(self) -> int:
+        """See Unit.log_ahead_us."""
+        return max(0, self.floor_us - self.clock.now().us)
+
     def revoked(self) -> frozenset[str]:
         """See Unit.revoked."""
         return frozenset(self.taken_back)
