@@ -118,6 +118,16 @@ def keep(home: Path, log_id: bytes, message: bytes) -> None:
     files.replace(folder / f"{log_id.hex()[:16]}.cbor", message)
 
 
+def drop(home: Path, log_id: bytes) -> None:
+    """The department has it. Raises OSError."""
+    (home / FOLDER / f"{log_id.hex()[:16]}.cbor").unlink(missing_ok=True)
+
+
+def kept(home: Path) -> list[Path]:
+    """The files of receipts that are still to be delivered."""
+    return sorted((home / FOLDER).glob("*.cbor"))
+
+
 def send(link: Link, department: Ed25519PublicKey, message: bytes) -> None:
     """Hand one receipt in. Raises LinkError, RefusedByDepartmentError."""
     data = link.post("destroyed", [message])
@@ -134,7 +144,7 @@ def send_kept(
 ) -> int:
     """Hand in what was kept; how many. One that is refused stays. Raises LinkError."""
     done = 0
-    for path in sorted((home / FOLDER).glob("*.cbor"))[:MOST_KEPT]:
+    for path in kept(home)[:MOST_KEPT]:
         if not may_continue():
             break
         try:

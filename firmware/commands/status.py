@@ -19,6 +19,7 @@ from hw.vitals import SysfsBoard
 from storage.counts import counted
 from storage.home import Home
 from storage.socket_door import is_served
+from sync import destruction
 from sync.command_frame import Common, verb
 from sync.errors import DONE, FOUND_WRONG
 from sync.membership import SyncFolder
@@ -65,7 +66,7 @@ def status(common: Common) -> int:
 
 
 def _wrong(home: Path, folder: SyncFolder) -> list[str]:
-    """What no alarm names: a configuration with which no reader starts, and a sync that failed."""
+    """What no alarm names: a configuration with which no reader starts, a failed sync, an untold reset."""
     found = []
     try:
         load_config(home)
@@ -74,6 +75,11 @@ def _wrong(home: Path, folder: SyncFolder) -> list[str]:
     last = folder.status()
     if last.get("outcome", "done") not in {"done", "paused"}:
         found.append(f"sync: {last['outcome']}: {last.get('what', '')} (reader sync status)")
+    found += [
+        f"reset: its receipt {path} is not delivered: the next sync sends it; without one give it to the "
+        "department (department incident receipt FILE), then remove it"
+        for path in destruction.kept(home)
+    ]
     return found
 
 

@@ -2,7 +2,8 @@
 
 Promise: from the first step on nothing on the card can be opened, and what comes after it is done to its end:
 after a power cut by the next start, before it takes the home for a unit that lost its key.
-The department hears of it in a receipt that the log's key signs before it goes.
+The department hears of it in a receipt that the log's key signs before it goes: it is in the mark of the
+reset, and what could not be sent stays in HOME/destroyed, which a reset leaves alone.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from firmware.console.errors import UnitRefusedError
-from hw.errors import SlotFailedError
+from firmware.custody.opening import folder_with_chip
+from hw.errors import HardwareError, SlotFailedError
 from hw.secure_slot import open_slot
 from storage import files
 from storage.errors import ExplainedError, LedgerError
@@ -28,7 +30,9 @@ from sync.enrollment import open_link
 from sync.ledger_outbox import LedgerOutbox
 from sync.membership import SyncFolder
 
-MARK = "reset-begun"  # in the home, with the URI of the slot: the first file of a reset, and the last to go
+MARK = "reset-begun"  # slot's URI, then the receipt: the first file of a reset, and the last to go
+
+MAX_MARK_BYTES = MAX_LINE_BYTES + 2 * messages.MAX_SMALL_BYTES
 TRIES = 5
 WAIT_S = 0.2
 
@@ -67,18 +71,36 @@ class LastWord:
         )
         return cls(outbox.log_id, messages.seal_message(said, outbox.sign))
 
-    def send(self, folder: SyncFolder) -> bool:
-        """Whether the department has it now."""
+    @classmethod
+    def printed(cls, text: str) -> LastWord | None:
+        """From its printed form; None where that is none."""
         try:
+            message = destruction.of_text(text.encode())
+            return cls(messages.claimed_log(destruction.Destroyed, message), message)
+        except ExplainedError:
+            return None
+
+    def send(self, home: Path, slot_uri: str) -> bool:
+        """Whether the department has it now. The uplink's keys may be in the slot's chip."""
+        try:
+            folder = folder_with_chip(home, slot_uri)
             member = folder.member()
             link = open_link(folder, member)
             try:
                 destruction.send(link, member.department_public(), self.message)
             finally:
                 link.close()
-        except (ExplainedError, OSError, ValueError):  # in any case the reset continues
+        except (ExplainedError, HardwareError, OSError, ValueError):  # in any case the reset continues
             return False
         return True
+
+    def deliver(self, home: Path, slot_uri: str) -> Iterator[str]:
+        """Send it, or keep it for the first sync of the new unit; then lines that print it."""
+        if self.send(home, slot_uri):
+            with contextlib.suppress(OSError):
+                destruction.drop(home, self.log_id)
+            return
+        yield from self.keep(home)
 
     def keep(self, home: Path) -> Iterator[str]:
         """Keep it for the first sync of the new unit; lines that print it, to deliver it by hand."""
@@ -91,28 +113,34 @@ class LastWord:
         yield from destruction.as_text(self.message)
 
 
-def begin(home: Path, slot_uri: str) -> None:
+def begin(home: Path, slot_uri: str, word: LastWord | None) -> None:
     """Note that a reset begins. A disk without room for that must not keep it from beginning."""
+    lines = [slot_uri, *(() if word is None else destruction.as_text(word.message))]
     with contextlib.suppress(OSError):
-        files.replace(home / MARK, slot_uri.encode())
+        files.replace(home / MARK, "\n".join(lines).encode())
 
 
 def finish(home: Path) -> str | None:
     """End a reset that was cut off: the URI of the slot that it had cleared; None where there is none to end.
 
-    One that was cut off before the keys went has destroyed nothing, and is dropped. Raises HardwareError.
+    One that was cut off before the keys went has destroyed nothing, and is dropped with its receipt. Raises
+    HardwareError.
     """
     mark = home / MARK
     try:
-        uri = files.read_bounded(mark, MAX_LINE_BYTES).decode()
+        uri, _, printed = files.read_bounded(mark, MAX_MARK_BYTES).decode().partition("\n")
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError, LedgerError):
-        uri = ""  # torn: it was not there before the keys went
-    if not uri or held(open_slot(uri, Home(home).folder)) is not None:
+        uri = printed = ""  # torn: it was not there before the keys went
+    if not uri or len(uri) > MAX_LINE_BYTES or held(open_slot(uri, Home(home).folder)) is not None:
         with contextlib.suppress(OSError):
             mark.unlink()
         return None
+    word = LastWord.printed(printed)
+    if word is not None:
+        for _line in word.deliver(home, uri):
+            pass  # `reader status` names the file
     clear_home(home)
     return uri
 
@@ -129,18 +157,18 @@ def destroy_keys(store: UnitStore) -> None:
 
 
 def clear_home(home: Path) -> list[str]:
-    """Empty the folder; the names of what would not go. A running reader may put a file there, or take one
-    away, at any moment, so that one look is not enough.
+    """Empty the folder, except for receipts; the names of what would not go. A running reader may put a file
+    there, or take one away, at any moment, so that one look is not enough.
     """
     left: list[str] = []
     for _ in range(TRIES):
-        for path in _but_mark(home):
+        for path in _to_clear(home):
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 with contextlib.suppress(OSError):
                     path.unlink()
-        left = [path.name for path in _but_mark(home)]
+        left = [path.name for path in _to_clear(home)]
         if not left:
             with contextlib.suppress(OSError):
                 files.sync_dir(home)
@@ -150,8 +178,8 @@ def clear_home(home: Path) -> list[str]:
     return left
 
 
-def _but_mark(home: Path) -> list[Path]:
-    return sorted(path for path in home.iterdir() if path.name != MARK)
+def _to_clear(home: Path) -> list[Path]:
+    return sorted(path for path in home.iterdir() if path.name not in {MARK, destruction.FOLDER})
 
 
 class _ClearedSlot:

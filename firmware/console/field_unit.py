@@ -347,14 +347,14 @@ class FieldUnit:
             word = factory_reset.LastWord.of(
                 parts.ledger, self._folder, self._undelivered(), now.holds, grant_id, parts.clock.now().us
             )
-            factory_reset.begin(parts.home, store.slot.uri)
+            slot_uri = store.slot.uri
+            factory_reset.begin(parts.home, slot_uri, word)
             factory_reset.destroy_keys(store)
             self._was_reset = True
         yield "keys destroyed: the slot is empty"
-        delivered = word is None or word.send(self._folder)
+        unsent = [] if word is None else list(word.deliver(parts.home, slot_uri))
         left = factory_reset.clear_home(parts.home)
-        if word is not None and not delivered:
-            yield from word.keep(parts.home)
+        yield from unsent
         kept = f", except {counted(len(left), 'file')} that no key opens" if left else ""
         yield f"home cleared{kept}"
         with contextlib.suppress(HardwareError):

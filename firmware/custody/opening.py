@@ -148,9 +148,12 @@ class _ChipOfUnit:
 def sync_folder(home: Path) -> SyncFolder:
     """HOME/sync with the unit's keys in the chip that the home's slot names, where it names one."""
     paths = Home(home)
-    if not paths.slot_uri.exists():
-        return SyncFolder.of(home)
-    chip = open_chip(paths.read_slot_uri())
+    return folder_with_chip(home, paths.read_slot_uri()) if paths.slot_uri.exists() else SyncFolder.of(home)
+
+
+def folder_with_chip(home: Path, slot_uri: str) -> SyncFolder:
+    """HOME/sync with the unit's keys in the chip of this slot, where it has one. Raises HardwareError."""
+    chip = open_chip(slot_uri)
     return SyncFolder.of(home, None if chip is None else _ChipOfUnit(chip))
 
 

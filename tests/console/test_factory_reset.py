@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from firmware.cli import main
 from firmware.console import factory_reset
-from firmware.custody.opening import open_ledger
+from firmware.console.factory_reset import LastWord
+from firmware.custody.opening import folder_with_chip, open_ledger
 from firmware.run.app import prepare_home, take_home
+from sync import destruction
+from sync.errors import LinkError
 from sync.membership import Member, SyncFolder
 
 MEMBER = Member(
@@ -35,7 +43,7 @@ def test_a_reset_that_a_power_cut_ended_is_done_to_its_end_by_the_next_start(
     with open_ledger(home) as ledger:
         log = ledger.store.log_id
     with open_ledger(home) as ledger:
-        factory_reset.begin(home, uri)
+        factory_reset.begin(home, uri, None)
         factory_reset.destroy_keys(ledger.store)
         ledger.closed = True  # cut off: nothing is anchored
         ledger.store.close()
@@ -62,3 +70,83 @@ def test_a_reset_that_was_cut_off_before_the_keys_went_has_destroyed_nothing(
     assert not (tmp_path / factory_reset.MARK).exists()
     with open_ledger(tmp_path) as ledger:
         assert ledger.store.log_id == log
+
+
+def cut_off(home: Path, uri: str, *, keys_gone: bool = True) -> bytes:
+    """A member's reset that was cut off; what it would have sent."""
+    prepare_home(home, slot_uri=uri)
+    folder = folder_with_chip(home, uri)
+    folder.make()
+    folder.save_member(MEMBER)
+    folder.tls_private()
+    with open_ledger(home) as ledger:
+        word = LastWord.of(ledger, folder, [], [], "g-463", 1)
+        assert word is not None
+        factory_reset.begin(home, uri, word)
+        if keys_gone:
+            factory_reset.destroy_keys(ledger.store)
+            ledger.closed = True  # nothing is anchored
+            ledger.store.close()
+    return word.message
+
+
+class _Line:
+    """The department's door: takes what is sent with a TLS key, or does not answer."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, answers: bool) -> None:
+        self.sent: list[bytes] = []
+        self._answers = answers
+        monkeypatch.setattr(factory_reset, "open_link", self._open)
+        monkeypatch.setattr(destruction, "send", self._send)
+
+    def _open(self, folder: SyncFolder, member: Member) -> Any:
+        assert member == MEMBER
+        with folder.tls_key_file() as key:
+            assert b"PRIVATE KEY" in key.read_bytes()
+        return SimpleNamespace(close=lambda: None)
+
+    def _send(self, _link: object, _department: object, message: bytes) -> None:
+        if not self._answers:
+            raise LinkError("no answer")
+        self.sent.append(message)
+
+
+@pytest.mark.parametrize("answers", [True, False])
+@pytest.mark.parametrize("chip", [False, True])
+def test_the_receipt_of_a_reset_that_was_cut_off_is_sent_or_kept_by_the_next_start(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    chip: bool,
+    answers: bool,
+) -> None:
+    home, uri = tmp_path / "home", f"loopback:{tmp_path}/chip" if chip else "file:slot"
+    message = cut_off(home, uri)
+    line = _Line(monkeypatch, answers=answers)
+    take_home(home)
+    kept = destruction.kept(home)
+    assert line.sent == ([message] if answers else [])
+    assert [path.read_bytes() for path in kept] == ([] if answers else [message])
+    capsys.readouterr()
+    assert main(["--home", str(home), "--json", "status"]) == 1  # a clock without a source is an alarm, too
+    wrong = json.loads(capsys.readouterr().out)["wrong"]
+    assert any("not delivered" in one for one in wrong) is not answers
+
+
+def test_a_second_reset_keeps_the_receipt_of_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _Line(monkeypatch, answers=False)
+    first = cut_off(tmp_path, "file:slot")
+    take_home(tmp_path)
+    second = cut_off(tmp_path, "file:slot")
+    take_home(tmp_path)
+    assert {path.read_bytes() for path in destruction.kept(tmp_path)} == {first, second}
+
+
+def test_a_reset_that_destroyed_nothing_says_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    line = _Line(monkeypatch, answers=True)
+    cut_off(tmp_path, "file:slot", keys_gone=False)
+    with contextlib.suppress(OSError):
+        take_home(tmp_path)
+    assert (line.sent, destruction.kept(tmp_path)) == ([], [])
