@@ -4,18 +4,26 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
+import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 from receiver_twins import Joined
 from sync_twins import LoopbackLink, converse
 
+from storage.times import DAY_US, HOUR_US, now_us
 from sync import messages
+from sync.department.desk.grants.rules import Grants
+from sync.department.journal.office_entries import GrantIssued
+from sync.department.server.machine_due import untold_resets
 from sync.department.server.server import Department
 from sync.department.server.verify import Checker
 from sync.department.store import incidents
+from sync.department.store.tables import units
 from sync.destruction import (
     MAX_RANGES,
     Destroyed,
@@ -191,3 +199,50 @@ def test_ranges_hold_exactly_the_numbers(numbers: set[int]) -> None:
     assert inside <= numbers
     if len(found) < MAX_RANGES:
         assert inside == numbers
+
+
+def overdue(department: Department, grants: Grants, moment_us: int) -> list[str]:
+    return [one.what for one in untold_resets(department.store, grants, moment_us)]
+
+
+def granted(unit: Joined, commands: tuple[str, ...]) -> tuple[Grants, int]:
+    """A log with one grant for this unit, and when that ended: an hour from now."""
+    from_us = now_us()
+    note = GrantIssued(
+        grant_id="g-463", person="t.okafor", organisation="bureau", role="technician", holder="SHA256:x",
+        purpose="retire it", work_order="WO-1", units=(unit.folder.member().unit_id, "department"),
+        commands=commands, from_us=from_us, to_us=from_us + HOUR_US, digest=bytes(32), signer="command",
+    )  # fmt: skip
+    return Grants(issued={note.grant_id: cast(Any, SimpleNamespace(note=note))}), note.to_us
+
+
+def test_a_unit_that_is_silent_since_its_grant_to_be_reset_is_overdue_until_its_receipt_came(
+    unit: Joined, department: Department
+) -> None:
+    """Else nobody ever misses the receipt: units that are retired are revoked, and then not silent."""
+    converse(unit, department)
+    grants, ended_us = granted(unit, ("factory-reset", "status"))
+    later_us = ended_us + DAY_US
+    assert overdue(department, grants, later_us - 1) == []
+    [what] = overdue(department, grants, later_us)
+    assert f"unit {unit.folder.member().name}: a grant to reset it ended" in what
+    assert "no destruction receipt came" in what
+    with department.store.write() as connection:
+        connection.execute(sa.update(units).values(revoked_us=ended_us))
+    assert overdue(department, grants, later_us) == [what]
+    take(department, signed(unit, word(unit, [])))
+    assert overdue(department, grants, later_us) == []
+
+
+@pytest.mark.parametrize("why", ["another grant", "revoked", "synced again"])
+def test_no_receipt_is_missed_of_a_unit_that_was_not_to_be_reset_or_lives(
+    unit: Joined, department: Department, why: str
+) -> None:
+    converse(unit, department)
+    grants, ended_us = granted(unit, ("status",) if why == "another grant" else ("factory-reset",))
+    if why == "revoked":
+        grants.revoked.add("g-463")
+    if why == "synced again":
+        with department.store.write() as connection:
+            connection.execute(sa.update(units).values(seen_us=ended_us))
+    assert overdue(department, grants, ended_us + DAY_US) == []

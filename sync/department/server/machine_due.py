@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
+import sqlalchemy as sa
 from cryptography import x509
 from sqlalchemy import select
 
@@ -12,6 +13,7 @@ from storage.counts import counted
 from storage.times import DAY_US, HOUR_US, SECOND_US, day_text, iso_text
 from sync.department.content.alert_records import StoreAlerts
 from sync.department.desk.desk import Desk
+from sync.department.desk.grants.rules import Grants
 from sync.department.desk.owed import Ending, Late, Overdue, ending_at
 from sync.department.ground.home import DepartmentHome
 from sync.department.policy.system_terms import purge_due_us
@@ -53,7 +55,40 @@ def overdue_in_store(store: Store, desk: Desk, moment_us: int) -> list[Overdue]:
         found += [
             Overdue(kind=Late.UNIT, clause="463.8", what=what) for what in unit_health.alarms_in(connection)
         ]
+    found += untold_resets(store, desk.book.grants, moment_us)
     return found + _unopened(store, desk, moment_us)
+
+
+def untold_resets(store: Store, grants: Grants, moment_us: int) -> list[Overdue]:
+    """Units that were given up to a factory reset and are silent since, of which no destruction receipt came.
+
+    A power cut, a card that was taken out or a full disk can lose one; so can who never reset the unit.
+    """
+    told = sa.func.max(tables.destructions.c.received_us)
+    query = (
+        select(tables.units.c.unit_id, tables.units.c.name, tables.units.c.seen_us, told)
+        .outerjoin(tables.logs, tables.logs.c.unit_id == tables.units.c.unit_id)
+        .outerjoin(tables.destructions, tables.destructions.c.log_no == tables.logs.c.log_no)
+        .group_by(tables.units.c.unit_id, tables.units.c.name, tables.units.c.seen_us)
+    )
+    with store.read() as connection:
+        units = {row[0]: row[1:] for row in connection.execute(query)}
+    found = []
+    for note in (entry.note for entry in grants.issued.values()):
+        if "factory-reset" not in note.commands or note.grant_id in grants.revoked:
+            continue
+        for name, seen_us, told_us in (units[one] for one in note.units if one in units):
+            alive, told_of = (seen_us or 0) >= note.to_us, (told_us or 0) >= note.from_us
+            if moment_us < note.to_us + DAY_US or alive or told_of:
+                continue
+            what = (
+                f"unit {name}: a grant to reset it ended {iso_text(note.to_us, to='second')}, it has not "
+                "synced since, and no destruction receipt came: find it. A reset that could not send its "
+                "receipt keeps it in its home's folder destroyed (department incident receipt FILE). Where "
+                f"there is none: department grant revoke {note.grant_id}, and say what is known of it"
+            )
+            found.append(Overdue(kind=Late.UNIT, clause="463.8", what=what))
+    return found
 
 
 def _unopened(store: Store, desk: Desk, moment_us: int) -> list[Overdue]:
