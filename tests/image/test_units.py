@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import inspect
 import re
 import shutil
 import subprocess
@@ -10,8 +11,10 @@ import time
 from pathlib import Path
 
 import pytest
+from alpr_device.slots import PiSlots
 from alpr_image.boot import BoardProfile
 from alpr_image.initramfs import BUSYBOX_TOOLS
+from alpr_image.pack import PARTITIONS
 
 from firmware.run.app import prepare_home
 from firmware.settings.config import Config, write_config
@@ -278,6 +281,16 @@ def test_data_partition_is_encrypted_by_the_chip_and_never_asks_a_person() -> No
     for line in (IMAGE / "etc/fstab").read_text().splitlines():
         if line.startswith(("/dev/", "/data")):
             assert "nofail" in line
+
+
+def test_firmwares_choice_of_a_slot_is_mounted_where_the_pi_s_driver_writes_it() -> None:
+    folder = IMAGE_BUILD / "boards/rpi/root" / SYSTEM
+    held = settings_of(folder / "bootconfig.mount")
+    where = inspect.signature(PiSlots).parameters["bootconfig"].default
+    assert held["Where"] == [str(where)]
+    assert held["What"] == [f"/dev/disk/by-partlabel/{PARTITIONS[0][0]}"]
+    assert held["Options"][0].startswith("rw,")
+    assert (folder / "local-fs.target.wants/bootconfig.mount").resolve() == folder / "bootconfig.mount"
 
 
 def test_home_is_on_the_encrypted_partition_or_the_reader_does_not_start() -> None:
