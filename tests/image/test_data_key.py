@@ -200,12 +200,19 @@ def test_a_firmware_that_may_burn_nothing_is_refused_and_leaves_no_key(board: Bo
         pytest.param(lambda data: data[:8] + b"\xff" * 8 + data[16:], id="size"),
     ],
 )
-def test_a_damaged_header_names_no_source(board: Board, damage: object) -> None:
+def test_a_damaged_header_names_no_source_and_burns_no_key(board: Board, damage: object) -> None:
+    """The partition may be sealed by a chip that comes late; only a card without one is new."""
     assert callable(damage)
     board.with_partition({"0": {"type": "systemd-tpm2"}})
     path = board.places.devices / "mmcblk0p5"
     path.write_bytes(damage(path.read_bytes()))
-    assert source_of(board.places) is None
+    assert source_of(board.places) == "unreadable"
+    board.firmware = StandInFirmware()
+    with pytest.raises(KeySourceError, match="or damaged"):
+        board.choose()
+    assert board.firmware.key == b""
+    board.seconds, board.chip_after_s = 0.0, NAMED_CHIP_S / 2
+    assert "sealed by the chip" in board.choose()
 
 
 def test_another_disks_partition_of_that_name_is_not_looked_at(board: Board) -> None:

@@ -52,7 +52,7 @@ def choose(
     made_with = source_of(places)
     has_mailbox = places.mailbox.exists()
     if made_with != "fuses":
-        patience_s = NAMED_CHIP_S if made_with == "chip" or not has_mailbox else NEW_CHIP_S
+        patience_s = NAMED_CHIP_S if made_with or not has_mailbox else NEW_CHIP_S
         until = now() + patience_s
         while not places.chip.exists() and now() < until:
             sleep(0.2)
@@ -63,7 +63,7 @@ def choose(
     generated = False
     if not firmware.has_key():
         if made_with is not None:
-            raise KeySourceError("this board's fuses hold no key: the card is another unit's")
+            raise KeySourceError("this board's fuses hold no key: the card is another unit's, or damaged")
         firmware.generate()
         generated = True
     key = firmware.hmac(LABEL)
@@ -77,7 +77,7 @@ def choose(
 
 
 def source_of(places: Places) -> str | None:
-    """`chip` or `fuses`: what this card's partition was made with. None: no partition yet, or no header."""
+    """`chip`, `fuses` or `unreadable`: what this card's partition was made with. None: no partition yet."""
     device = _partition(places)
     if device is None:
         return None
@@ -85,7 +85,7 @@ def source_of(places: Places) -> str | None:
         tokens = read_header(device)["tokens"].values()
         return "chip" if any(one["type"] == TPM_TOKEN for one in tokens) else "fuses"
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None  # cryptsetup reads the second header, or says what is wrong
+        return "unreadable"  # cryptsetup reads the second header, or says what is wrong
 
 
 def _partition(places: Places) -> Path | None:
