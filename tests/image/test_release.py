@@ -183,6 +183,13 @@ def test_version_under_the_floor_is_refused_though_an_older_one_runs(project: Pr
         taken(project.update(6), project.trust(), after_fall_back)
 
 
+def test_no_update_is_written_over_the_way_back_of_one_on_trial(project: Project) -> None:
+    trial, target = Running(board="virt", version=4, floor=3, on_trial=True), io.BytesIO()
+    with project.update(5).open("rb") as source, pytest.raises(UpdateRefusedError, match="4 is committed"):
+        copied_bundle(source, target, project.trust(), trial)
+    assert target.getvalue() == b""
+
+
 def test_nothing_of_the_bundle_is_written_before_the_proof_holds(project: Project) -> None:
     update, target = rewritten(project.update(5), proof=b"\n"), io.BytesIO()
     with update.open("rb") as source, pytest.raises(UpdateRefusedError):

@@ -142,6 +142,15 @@ def test_unknown_slot_is_refused(machine: Machine, name: str) -> None:
     assert machine.restart() == "A"
 
 
+def test_committing_what_is_committed_keeps_the_update_that_waits_for_its_try(machine: Machine) -> None:
+    """Every start ends in a commit: also the one at which a technician had installed an update before it."""
+    machine.slots.commit("A")
+    machine.slots.choose_once("B")
+    machine.slots.commit("A")
+    assert (machine.slots.next(), machine.slots.committed()) == ("B", "A")
+    assert [machine.restart(), machine.restart()] == ["B", "A"]
+
+
 # -- RAUC's questions over the same contract
 
 
@@ -209,6 +218,13 @@ def test_broken_autoboot_file_is_named_and_not_guessed_at(tmp_path: Path, text: 
     (tmp_path / "autoboot.txt").write_bytes(text.encode("latin-1"))
     with pytest.raises(BootSlotError, match=r"autoboot\.txt"):
         PiSlots(bootconfig=tmp_path, device_tree=tmp_path).committed()
+
+
+def test_commit_writes_a_broken_autoboot_file_again(tmp_path: Path) -> None:
+    (tmp_path / "autoboot.txt").write_bytes(b"[all]\xff")
+    slots = PiSlots(bootconfig=tmp_path, device_tree=tmp_path, reboot_argument=tmp_path / "argument")
+    slots.commit("B")
+    assert slots.committed() == "B"
 
 
 def test_efi_entries_are_made_once(tmp_path: Path) -> None:

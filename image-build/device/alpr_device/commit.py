@@ -62,14 +62,14 @@ def main() -> int:
             return 1
         known = floor()
         call("rauc", "status", "mark-good")
-        raise_floor(facts.version)
+        if facts.version != known:
+            older = f", older than version {known}" if facts.version < known else ""
+            outcome = f"running in slot {slot}, committed{older}"
+            events.note(outcome, from_version="", to_version=str(facts.version), digest="")
+            raise_floor(facts.version)  # last: a power cut before it notes that twice, not never
     except (DeviceError, OSError, subprocess.SubprocessError) as error:
         print(f"commit: {error}", file=sys.stderr)
         return 1
-    if facts.version > known:
-        events.note(
-            f"running in slot {slot}, committed", from_version="", to_version=str(facts.version), digest=""
-        )
     print(f"slot {slot} committed, version {facts.version}", file=sys.stderr)
     return 0
 

@@ -7,14 +7,14 @@ import sys
 from alpr_device import events
 from alpr_device.errors import DeviceError
 from alpr_device.image_facts import image_facts
-from alpr_device.slots import call, running_slot
+from alpr_device.slots import board_slots, call
 
 
 def main() -> int:
     """Restart where another slot is the committed one; else say that this unit needs a person."""
     try:
-        slot = running_slot()
-        committed = call("/usr/lib/alpr/slot-backend", "get-primary").strip()
+        slots = board_slots()
+        slot, committed = slots.running(), slots.committed()  # not next(): an update may wait for its try
         if committed == slot:
             print("fall-back: the committed slot fails its check; nothing to fall back to", file=sys.stderr)
             return 0

@@ -16,6 +16,7 @@ from alpr_device import events
 from alpr_device.errors import DeviceError, UpdateRefusedError
 from alpr_device.image_facts import floor, image_facts
 from alpr_device.release import ReleaseTrust, Running, SystemRelease, copied_bundle
+from alpr_device.slots import board_slots
 
 TRUST = Path("/usr/share/alpr/release-keys.txt")
 FOLDER = Path("/var/lib/alpr-update")
@@ -55,8 +56,9 @@ def install(
 
 def this_unit() -> Running:
     """What runs here. Raises DeviceError."""
-    facts = image_facts()
-    return Running(board=facts.board, version=facts.version, floor=floor())
+    facts, slots = image_facts(), board_slots()
+    on_trial = slots.running() != slots.committed()
+    return Running(board=facts.board, version=facts.version, floor=floor(), on_trial=on_trial)
 
 
 def _hand_over(rauc: str, bundle: Path) -> None:

@@ -125,16 +125,25 @@ def check_proof(leaf: str, proof_text: str, trust: ReleaseTrust) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Running:
-    """The image that runs: its board, its version, and the highest version that was ever committed here."""
+    """The image that runs: its board, its version, and the highest version that was ever committed here.
+
+    on_trial: another slot is the committed one, and an update would be written over it.
+    """
 
     board: str
     version: int
     floor: int
+    on_trial: bool = False
 
     def admit(self, release: SystemRelease) -> None:
-        """Raises UpdateRefusedError for another board's image and for one that is not newer."""
+        """Raises UpdateRefusedError for another board's image, one that is not newer, and on trial."""
         if release.board != self.board:
             raise UpdateRefusedError(f"is for {release.board}, this unit is {self.board}")
+        if self.on_trial:
+            raise UpdateRefusedError(
+                f"version {self.version} runs on trial, and the slot to write holds the way back: "
+                f"install once version {self.version} is committed"
+            )
         newest = max(self.version, self.floor)
         if release.version <= newest:
             raise UpdateRefusedError(

@@ -9,6 +9,7 @@ with the reboot argument "0 tryboot" (raspberrypi/documentation, autoboot.adoc).
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import subprocess
@@ -56,7 +57,7 @@ class BootSlots(Protocol):
         """Take this slot at the next start alone. Raises BootSlotError."""
 
     def commit(self, slot: str) -> None:
-        """Take this slot from now on. Raises BootSlotError."""
+        """Take this slot from now on; where it is committed, nothing changes. Raises BootSlotError."""
 
 
 def running_slot(path: Path = RUNNING_SLOT) -> str:
@@ -116,6 +117,8 @@ class EfiSlots:
         """See BootSlots.commit."""
         mine, theirs = self._number(checked(slot)), self._number(other(slot))
         _, order, once = self._look()
+        if order[:2] == [mine, theirs]:
+            return
         rest = [number for number in order if number not in {mine, theirs}]
         self._run("efibootmgr", "--quiet", "--bootorder", ",".join([mine, theirs, *rest]))
         if once is not None:
@@ -209,7 +212,11 @@ class PiSlots:
 
     def commit(self, slot: str) -> None:
         """See BootSlots.commit."""
-        self._write(checked(slot))
+        text = self.autoboot(checked(slot))
+        with contextlib.suppress(OSError, UnicodeDecodeError):
+            if self._file.read_text(encoding="ascii") == text:
+                return
+        self._write(slot)
         self._argument.unlink(missing_ok=True)
 
     @staticmethod
