@@ -129,7 +129,8 @@ class NewerLedgerError(LedgerError):
     """A whole ledger that a newer program has written to: the cure is that program."""
 
     def __init__(self, what: str, *, where: str) -> None:
-        super().__init__(f"was written by a newer program ({what})", where=where, cure="update the program")
+        cure = "update the program to that version or a newer one: nothing is lost, nor read until then"
+        super().__init__(f"was written by a newer program ({what})", where=where, cure=cure)
 
 
 class SlotError(LedgerError):
