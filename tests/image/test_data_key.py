@@ -172,6 +172,7 @@ def test_a_partition_keeps_its_source_when_a_chip_is_fitted_later(board: Board) 
 def test_a_partition_sealed_by_a_chip_waits_for_it_and_never_asks_the_fuses(board: Board) -> None:
     board.with_partition({"0": {"type": "systemd-tpm2"}})
     assert "sealed by the chip" in board.choose()
+    assert "does not answer" in board.places.no_data_reason.read_text()
     assert board.seconds >= NAMED_CHIP_S
     assert board.key() is None
     assert board.firmware.asked == []

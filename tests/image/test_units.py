@@ -11,6 +11,8 @@ import time
 from pathlib import Path
 
 import pytest
+from alpr_device.install import FOLDER
+from alpr_device.release import BUNDLE
 from alpr_device.slots import PiSlots
 from alpr_image.boot import BoardProfile
 from alpr_image.initramfs import BUSYBOX_TOOLS
@@ -381,6 +383,16 @@ def test_installer_waits_for_the_partition_that_holds_its_state() -> None:
     assert Path(folder[1]).is_relative_to(mount[1])
     assert f"mkdir -p {folder[1]}" in text
     assert re.search(rf"(?m)^\S+\s+{mount[1]}\s+bind", (IMAGE / "etc/fstab").read_text())
+
+
+def test_bundle_that_a_power_cut_left_is_removed_at_the_next_start() -> None:
+    """The commit of each start asks for RAUC; an installation asks for it before it writes the bundle."""
+    text = (IMAGE / "etc/systemd/system/rauc.service.d/alpr.conf").read_text()
+    assert f"ExecStartPre=/usr/bin/rm -f {FOLDER / BUNDLE}\n" in text
+    for unit in ("alpr-commit.service", "alpr-update@.service"):
+        held = settings_of(UNIT / SYSTEM / unit)
+        assert "rauc.service" in held["Wants"]
+        assert "rauc.service" in " ".join(held["After"])
 
 
 def test_reader_of_a_system_of_one_s_own_makes_its_unit_at_the_first_start() -> None:

@@ -37,6 +37,11 @@ class Places:
     chip: Path = Path("/sys/class/tpm/tpm0")
     mailbox: Path = DEVICE
 
+    @property
+    def no_data_reason(self) -> Path:
+        """What the technician's port says if the partition does not open."""
+        return self.run / "no-data-reason"
+
 
 def choose(
     places: Places,
@@ -56,6 +61,8 @@ def choose(
         until = now() + patience_s
         while not places.chip.exists() and now() < until:
             sleep(0.2)
+        if not places.chip.exists() and made_with == "chip":  # systemd waits on; if in vain, this is why
+            places.no_data_reason.write_text("the chip that sealed it does not answer\n", encoding="utf-8")
         if places.chip.exists() or made_with == "chip":
             return "the data partition's key is sealed by the chip"
         if not has_mailbox:
@@ -117,7 +124,7 @@ def main() -> int:
         print(f"data-key: {choose(places, Mailbox(places.mailbox))}", file=sys.stderr)
     except (DeviceError, OSError) as error:
         print(f"data-key: {error}", file=sys.stderr)
-        (places.run / "no-data-reason").write_text(f"{error}\n", encoding="utf-8")
+        places.no_data_reason.write_text(f"{error}\n", encoding="utf-8")
         return 1
     return 0
 

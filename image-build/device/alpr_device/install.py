@@ -15,7 +15,7 @@ from pathlib import Path
 from alpr_device import events
 from alpr_device.errors import DeviceError, UpdateRefusedError
 from alpr_device.image_facts import floor, image_facts
-from alpr_device.release import ReleaseTrust, Running, SystemRelease, copied_bundle
+from alpr_device.release import BUNDLE, ReleaseTrust, Running, SystemRelease, copied_bundle
 from alpr_device.slots import board_slots
 
 TRUST = Path("/usr/share/alpr/release-keys.txt")
@@ -35,7 +35,7 @@ def install(
 ) -> SystemRelease:
     """Install into the slot that does not run. Raises UpdateRefusedError, DeviceError; each is an event."""
     now = running or this_unit()
-    bundle = folder / "bundle.raucb"
+    bundle = folder / BUNDLE
     release: SystemRelease | None = None
     try:
         with source.open("rb") as file, bundle.open("wb") as target:
@@ -100,7 +100,7 @@ def _note(folder: Path, outcome: str, now: Running, release: SystemRelease | Non
 
 def _note_if_room(folder: Path, outcome: str, now: Running, release: SystemRelease | None) -> None:
     """A disk that is full, which may be why, must not hide what went wrong from the person who asked."""
-    (folder / "bundle.raucb").unlink(missing_ok=True)  # it takes the most of the room
+    (folder / BUNDLE).unlink(missing_ok=True)  # it takes the most of the room
     with contextlib.suppress(OSError):
         _note(folder, outcome, now, release)
 
