@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import fcntl
 import os
 import re
 import sqlite3
@@ -106,12 +107,13 @@ def write_together(files: Sequence[tuple[Path, bytes]], folder: Path, pool: Exec
 def replace_together(files: Sequence[tuple[Path, bytes]], folder: Path, pool: Executor) -> None:
     """As `write_together`, each file whole under its name or not at all."""
     beside = [(path.with_name(path.name + ".new"), data) for path, data in files]
-    for path, _ in beside:
-        path.unlink(missing_ok=True)
-    write_together(beside, folder, pool)
-    for (path, _), (new, _) in zip(files, beside, strict=True):
-        new.replace(path)
-    sync_dir(folder)
+    with _alone(folder):
+        for path, _ in beside:
+            path.unlink(missing_ok=True)
+        write_together(beside, folder, pool)
+        for (path, _), (new, _) in zip(files, beside, strict=True):
+            new.replace(path)
+        sync_dir(folder)
 
 
 def write_at_once(files: Sequence[tuple[Path, bytes]], folder: Path, pool: Executor) -> None:
@@ -165,10 +167,43 @@ _WHOLE = ctypes.c_int64(0)
 _BEGUN, _WAITED = 2, 1 | 2 | 4  # SYNC_FILE_RANGE_WRITE; and _WAIT_BEFORE, _WAIT_AFTER
 
 
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One thread of one process at a time puts files under names of this folder: two that replace one file
+    at once would write the same draft. A crash lets the turn go."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def turn(path: Path) -> Iterator[None]:
+    """Wait for the turn that this lock file gives, among threads and processes. A crash lets it go."""
+    with path.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 def replace(path: Path, data: bytes, *, lasts: bool = True) -> None:
     """Put new content under a name, whole or not at all. Without `lasts` nothing is synced: a power cut may
     leave the file empty, which spares a card what no start depends on.
     """
+    with _alone(path.parent):
+        _replace(path, data, lasts=lasts)
+
+
+def write_first(path: Path, data: bytes) -> None:
+    """The same under a name that has nothing yet, or an empty file: of two who come at once the first one's
+    content stays, for both to read."""
+    with _alone(path.parent):
+        if not path.exists() or not path.stat().st_size:
+            _replace(path, data, lasts=True)
+
+
+def _replace(path: Path, data: bytes, *, lasts: bool) -> None:
     beside = path.with_name(path.name + ".new")
     beside.unlink(missing_ok=True)
     write_new(beside, data, lasts=lasts)

@@ -59,6 +59,23 @@ ADDITIONS: dict[str, Callable[[OpenedList], None]] = {
 
 
 @pytest.mark.parametrize("table", ADDITIONS)
+def test_what_two_processes_keep_at_once_is_one_line(tmp_path: Path, table: str) -> None:
+    with (
+        contextlib.closing(OpenedList(tmp_path)) as kept,
+        contextlib.closing(OpenedList(tmp_path)) as other,
+    ):
+        lines, turns = len(kept.all_messages()), iter([lambda: ADDITIONS[table](other)])
+
+        def other_first(statement: str) -> None:
+            if statement.startswith("BEGIN"):  # whatever was looked up before
+                next(turns, lambda: None)()
+
+        kept._db.set_trace_callback(other_first)
+        ADDITIONS[table](kept)
+        assert len(kept.all_messages()) == lines + 1
+
+
+@pytest.mark.parametrize("table", ADDITIONS)
 def test_a_line_of_the_list_comes_with_what_it_notes_or_not_at_all(tmp_path: Path, table: str) -> None:
     with (
         contextlib.closing(OpenedList(tmp_path)) as kept,

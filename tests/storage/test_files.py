@@ -9,8 +9,9 @@ import os
 import sqlite3
 import stat
 import sys
+import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,39 @@ def test_a_file_is_synced_before_its_name_and_before_its_folder(folder: Path, st
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     files.replace(path, b"quick", lasts=False)
     assert (path.read_bytes(), steps[3:]) == (b"quick", ["one.new > one"])
+    assert left_open(folder) == []
+
+
+def test_two_who_replace_a_file_at_once_both_do(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also two processes: each would write the draft of the other."""
+    path, write, done = folder / "one", files.write_new, threading.Event()
+    others: list[Future[None]] = []
+
+    def second() -> None:
+        files.replace(path, b"second")
+        done.set()
+
+    def slow(draft: Path, data: bytes, *, lasts: bool = True) -> None:
+        write(draft, data, lasts=lasts)
+        if not others:
+            others.append(beside.submit(second))
+            done.wait(0.5)  # where nothing keeps the other one, it is the faster
+
+    monkeypatch.setattr(files, "write_new", slow)
+    with ThreadPoolExecutor(1) as beside:
+        files.replace(path, b"first")
+        others[0].result()
+    assert path.read_bytes() == b"second"
+    assert list(folder.iterdir()) == [path]
+
+
+def test_what_is_written_first_stays_and_an_empty_file_is_nothing(folder: Path) -> None:
+    path = folder / "one"
+    path.touch()
+    files.write_first(path, b"first")
+    files.write_first(path, b"second")
+    assert path.read_bytes() == b"first"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert left_open(folder) == []
 
 

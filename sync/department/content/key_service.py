@@ -12,6 +12,7 @@ a purge destroys the file, and a restored backup shows nothing that was purged.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import json
@@ -206,6 +207,7 @@ class LocalKeyService:
             return None
 
     def _private(self, key_id: bytes) -> ec.EllipticCurvePrivateKey:
+        """Of the guard's holder: a key that is being destroyed is not read meanwhile."""
         if key_id not in self._ids:
             for path in (self._folder / "day").glob("*.key"):
                 key = self._day_key(path)
@@ -219,14 +221,15 @@ class LocalKeyService:
         return _load_p256(path_of)
 
     def _epoch_key(self, log_id: bytes, epoch: int, key_id: bytes, sealed: bytes) -> bytes:
-        known = self._epochs.get((log_id, epoch))
-        if known is not None and hmac.compare_digest(known[0], sealed):
-            return known[1]
-        key = open_from_day(sealed, self._private(key_id), log_id, epoch)
-        if len(self._epochs) > 4096:  # two epochs a day for a few hundred units; a cache, nothing more
-            self._epochs.clear()
-        self._epochs[log_id, epoch] = (sealed, key)
-        return key
+        with self._guard:  # what is kept here goes with the keys of old days
+            known = self._epochs.get((log_id, epoch))
+            if known is not None and hmac.compare_digest(known[0], sealed):
+                return known[1]
+            key = open_from_day(sealed, self._private(key_id), log_id, epoch)
+            if len(self._epochs) > 4096:  # two epochs a day for a few hundred units; a cache, nothing more
+                self._epochs.clear()
+            self._epochs[log_id, epoch] = (sealed, key)
+            return key
 
     # --- store keys ------------------------------------------------------------------------------------
 
@@ -234,14 +237,15 @@ class LocalKeyService:
         return self._folder / "store" / f"{day}.key"
 
     def _store_key(self, day: int, *, make: bool) -> bytes:
+        path = self._store_path(day)
         with self._guard:
-            if day in self._store:
+            if day in self._store and path.exists():  # another process may have purged the day
                 return self._store[day]
-            path = self._store_path(day)
+            self._store.pop(day, None)
             if _is_empty(path, make=make):
                 if not make or path.with_suffix(".gone").exists():
                     raise KeyServiceError(f"the key of the day of receipt {day} is not here: purged")
-                files.replace(path, sealing.new_key())
+                files.write_first(path, sealing.new_key())
             self._store[day] = _whole(path)
             return self._store[day]
 
@@ -319,7 +323,7 @@ class LocalKeyService:
             if _is_empty(path, make=make):
                 if not make or path.with_suffix(".gone").exists():
                     raise KeyServiceError("the key of this hold is not here: released")
-                files.replace(path, sealing.new_key())
+                files.write_first(path, sealing.new_key())
             return _whole(path)
 
     def hold_stored(
@@ -345,7 +349,7 @@ class LocalKeyService:
             self._write("destroy_hold_key", why=why, hold=hold)
             mark = path.with_suffix(".gone")
             if not mark.exists():
-                files.write_new(mark, b"")
+                files.write_first(mark, b"")
             destroy_file(path)
 
     # --- destruction -----------------------------------------------------------------------------------
@@ -365,7 +369,7 @@ class LocalKeyService:
             path = self._store_path(day)
             mark = path.with_suffix(".gone")
             if not mark.exists():
-                files.write_new(mark, b"")
+                files.write_first(mark, b"")
             destroy_file(path)
 
     def destroy_day_keys_before(self, day: int) -> int:
@@ -454,9 +458,9 @@ def _wrong_with_each(key: bytes, log_id: bytes, wanted: Sequence[StoredElement])
 
 def destroy_file(path: Path) -> None:
     """Overwrite and remove a key file. On flash the old bytes may survive outside the file system's sight."""
-    if path.exists():
+    with contextlib.suppress(FileNotFoundError):  # destroyed before, or by another process just now
         with path.open("r+b") as file:
-            file.write(os.urandom(path.stat().st_size))
+            file.write(os.urandom(os.fstat(file.fileno()).st_size))
             file.flush()
             os.fsync(file.fileno())
         path.unlink()

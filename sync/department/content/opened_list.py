@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,6 +42,7 @@ SETTLED_US = 2 * DAY_US  # what was made before the list had it is in the log by
 MAX_LINE_BYTES = 2048
 MAX_LIST_BYTES = 1 << 30
 AT_ONCE = 2000
+SINCE_WITNESSED = "size > (SELECT coalesce(max(size), -1) FROM heads WHERE witnessed)"
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS lines (number INTEGER PRIMARY KEY, message BLOB NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS opened (
@@ -91,7 +91,7 @@ class SeenHead:
 
 
 class OpenedList:
-    """The list in a key service's folder. Thread-safe; one process a folder."""
+    """The list in a key service's folder. Thread-safe, and safe for several processes."""
 
     def __init__(self, folder: Path) -> None:
         """Open it, or begin it. Raises KeyServiceError."""
@@ -146,8 +146,7 @@ class OpenedList:
 
     def away_since_us(self) -> int | None:
         """When the first head came that no witness had seen, after the newest one that some had."""
-        known = self.newest_witnessed()
-        found = self._head(f"WHERE size > {known.size if known else -1:d} ORDER BY size")
+        found = self._head(f"WHERE {SINCE_WITNESSED} ORDER BY size")
         return None if found is None else found.at_us
 
     def newest_us(self) -> int:
@@ -160,10 +159,9 @@ class OpenedList:
 
     def unwitnessed(self) -> int:
         """How many tree heads came since the newest one that some witness had seen."""
-        known = self.newest_witnessed()
+        query = f"SELECT count(*) FROM heads WHERE {SINCE_WITNESSED}"  # noqa: S608 - our own words
         with self._guard:
-            query = "SELECT count(*) FROM heads WHERE size > ?"
-            return int(self._db.execute(query, (known.size if known else -1,)).fetchone()[0])
+            return int(self._db.execute(query).fetchone()[0])
 
     def _head(self, which: str) -> SeenHead | None:
         with self._guard:
@@ -174,76 +172,66 @@ class OpenedList:
 
     def add_head(self, size: int, root: bytes, *, witnessed: bool, at_us: int) -> None:
         """Keep a tree head that was found to continue the others; one that brings nothing new is not kept."""
-        with self._guard:
+        with self._guard, transaction(self._db):
             row = self._db.execute("SELECT witnessed FROM heads WHERE size = ?", (size,)).fetchone()
             if row is not None and (row[0] or not witnessed):
                 return
-            with self._adding(HEAD, size, root, witnessed=witnessed, at_us=at_us):
-                self._db.execute(
-                    "INSERT OR REPLACE INTO heads VALUES (?, ?, ?, ?)", (size, root, witnessed, at_us)
-                )
+            self._db.execute(
+                "INSERT OR REPLACE INTO heads VALUES (?, ?, ?, ?)", (size, root, witnessed, at_us)
+            )
+            self._add(HEAD, size, root, witnessed=witnessed, at_us=at_us)
 
     def add_opened(self, sequence: int, leaf_hash: bytes, *, witnessed: bool, at_us: int) -> None:
         """Keep that content was opened for an entry; once for each entry."""
-        with self._guard:
-            if self._has_opened(sequence, leaf_hash):
-                return
-            with self._adding(OPENED, sequence, leaf_hash, witnessed=witnessed, at_us=at_us):
-                self._db.execute("INSERT INTO opened VALUES (?, ?)", (sequence, leaf_hash))
+        if self.has_opened(sequence, leaf_hash):
+            return
+        with self._guard, transaction(self._db):
+            made = self._db.execute("INSERT OR IGNORE INTO opened VALUES (?, ?)", (sequence, leaf_hash))
+            if made.rowcount:
+                self._add(OPENED, sequence, leaf_hash, witnessed=witnessed, at_us=at_us)
 
     def has_opened(self, sequence: int, leaf_hash: bytes) -> bool:
         """Whether content was opened for this entry before."""
-        with self._guard:
-            return self._has_opened(sequence, leaf_hash)
-
-    def _has_opened(self, sequence: int, leaf_hash: bytes) -> bool:
         query = "SELECT 1 FROM opened WHERE sequence = ? AND leaf = ?"
-        return self._db.execute(query, (sequence, leaf_hash)).fetchone() is not None
+        with self._guard:
+            return self._db.execute(query, (sequence, leaf_hash)).fetchone() is not None
 
     def add_alerts(self, sequence: int, digests: Iterable[bytes], *, at_us: int) -> None:
         """Keep what an alert said that the entry at `sequence` opened; once for each."""
-        with self._guard:
-            for digest in digests:
-                if self._has_alert(digest):
-                    continue
-                with self._adding(ALERT, sequence, digest, witnessed=False, at_us=at_us):
-                    self._db.execute("INSERT INTO alerts VALUES (?)", (digest,))
+        fresh = [digest for digest in digests if not self.has_alert(digest)]
+        if not fresh:
+            return
+        with self._guard, transaction(self._db):
+            for digest in fresh:
+                if self._db.execute("INSERT OR IGNORE INTO alerts VALUES (?)", (digest,)).rowcount:
+                    self._add(ALERT, sequence, digest, witnessed=False, at_us=at_us)
 
     def add_day_keys(self, last_day: int, digest: bytes, *, at_us: int) -> None:
         """Keep which day keys were made here, as units record them; once for each document."""
-        with self._guard:
-            if self._db.execute("SELECT 1 FROM day_keys WHERE digest = ?", (digest,)).fetchone():
-                return
-            with self._adding(DAY_KEYS, last_day, digest, witnessed=False, at_us=at_us):
-                self._db.execute("INSERT INTO day_keys VALUES (?)", (digest,))
+        with self._guard, transaction(self._db):
+            if self._db.execute("INSERT OR IGNORE INTO day_keys VALUES (?)", (digest,)).rowcount:
+                self._add(DAY_KEYS, last_day, digest, witnessed=False, at_us=at_us)
 
     def has_alert(self, digest: bytes) -> bool:
         """Whether an alert that was opened here said that."""
+        query = "SELECT 1 FROM alerts WHERE digest = ?"
         with self._guard:
-            return self._has_alert(digest)
+            return self._db.execute(query, (digest,)).fetchone() is not None
 
-    def _has_alert(self, digest: bytes) -> bool:
-        return self._db.execute("SELECT 1 FROM alerts WHERE digest = ?", (digest,)).fetchone() is not None
-
-    @contextmanager
-    def _adding(self, kind: str, size: int, root: bytes, *, witnessed: bool, at_us: int) -> Iterator[None]:
-        """A transaction that adds the line and what the caller notes of it."""
-        with transaction(self._db):
-            row = self._db.execute(
-                "SELECT number, message FROM lines ORDER BY number DESC LIMIT 1"
-            ).fetchone()
-            line = OpenedLine(
-                number=row[0] + 1 if row else 0,
-                before=hashlib.sha256(row[1]).digest() if row else FIRST,
-                at_us=at_us,
-                kind=kind,
-                size=size,
-                root=root,
-                witnessed=witnessed,
-            )
-            message = envelope.sign(to_bytes(line), self._key, context=CONTEXT)
-            self._db.execute("INSERT INTO lines VALUES (?, ?)", (line.number, message))
-            yield
+    def _add(self, kind: str, size: int, root: bytes, *, witnessed: bool, at_us: int) -> None:
+        """Add the line, in the transaction that notes what it is of."""
+        row = self._db.execute("SELECT number, message FROM lines ORDER BY number DESC LIMIT 1").fetchone()
+        line = OpenedLine(
+            number=row[0] + 1 if row else 0,
+            before=hashlib.sha256(row[1]).digest() if row else FIRST,
+            at_us=at_us,
+            kind=kind,
+            size=size,
+            root=root,
+            witnessed=witnessed,
+        )
+        message = envelope.sign(to_bytes(line), self._key, context=CONTEXT)
+        self._db.execute("INSERT INTO lines VALUES (?, ?)", (line.number, message))
 
     def messages(self, start: int = 0) -> list[bytes]:
         """Signed lines from `start` on, some at once; empty after the last."""
@@ -264,8 +252,7 @@ class OpenedList:
 def _key_in(folder: Path, *, fresh: bool) -> Ed25519PrivateKey:
     path = folder / KEY_FILE
     if fresh and not path.exists():
-        files.write_new(path, Ed25519PrivateKey.generate().private_bytes_raw())
-        files.sync_dir(folder)
+        files.write_first(path, Ed25519PrivateKey.generate().private_bytes_raw())
     try:
         return Ed25519PrivateKey.from_private_bytes(path.read_bytes())
     except (OSError, ValueError):

@@ -51,9 +51,11 @@ class ProvenDoor:
 
     def _step(self, size: int) -> bool:
         """Show the next entries up to `size`; whether the keys followed all of them."""
-        end = min(self._since + AT_ONCE, size)
-        self._since = self.follow(self._log.part(self._since, end))
-        return self._since >= end
+        since = self._since  # another call moves it on
+        end = min(since + AT_ONCE, size)
+        if since < end:
+            self._since = since = self.follow(self._log.part(since, end))
+        return since >= end
 
     def catch_up(self, on_progress: Callable[[int, int], None]) -> int:
         """Show the keys every entry so far, ahead of the call that needs it; how many were new to them.

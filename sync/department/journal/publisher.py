@@ -13,16 +13,15 @@ enter, and the witness is not asked for a minute. An honest one of these would h
 
 from __future__ import annotations
 
-import fcntl
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from storage import files
 from storage.checkpoint import Cosignature, NoteKey, open_checkpoint, split_note
 from storage.cosigners import CosignerKey, Witnesses, cosigned_by
 from storage.counts import counted
@@ -108,6 +107,7 @@ class WatchingWitness:
         self._asked_at = started = self._clock()
         try:
             lines = self._own_lines(note, self._asked(log, size, note))
+            self._size = size  # before the next one asks: it proves from here
         except (LinkError, CheckpointError):
             now = self._clock()
             if now - started >= SLOW_S:
@@ -115,7 +115,6 @@ class WatchingWitness:
             raise
         finally:
             self._asking.release()
-        self._size = size
         return lines
 
     def shown_against(self, log: WitnessedLog) -> str:
@@ -228,6 +227,7 @@ class Publisher:
         self._turn = threading.Lock()
         self._pool = ThreadPoolExecutor(MAX_WITNESSES, thread_name_prefix="witness")
         self._late: dict[WatchingWitness, StorageError] = {}  # claims that came after the quorum
+        self._late_guard = threading.Lock()
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
@@ -238,7 +238,7 @@ class Publisher:
         known = self._known(sequence, witnesses)
         if known is not None:
             return known
-        with self._turn, self._alone():
+        with self._turn, files.turn(self._lock_file):
             known = self._known(sequence, witnesses)
             return known or self._publish(witnesses, watchers)
 
@@ -248,13 +248,6 @@ class Publisher:
             return None
         done = witnesses.witnessed(note)
         return None if done is None else Covered(size, note, done.time_s)
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """The turn among processes. A crash lets it go."""
-        with self._lock_file.open("a") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
 
     def _publish(self, witnesses: Witnesses, watchers: Sequence[WatchingWitness]) -> Covered:
         size = self._log.size()
@@ -272,8 +265,9 @@ class Publisher:
         return self._ask(size, witnesses, watchers)  # another process of ours was faster
 
     def _ask(self, size: int, witnesses: Witnesses, watchers: Sequence[WatchingWitness]) -> Covered:
-        claims = {one: error for one, error in self._late.items() if one in watchers}
-        self._late = {}
+        with self._late_guard:
+            late, self._late = self._late, {}
+        claims = {one: error for one, error in late.items() if one in watchers}
         answers = WitnessAnswers(self._log.signed_head(size), claims)
         completed = self._gather(answers, size, witnesses, watchers)
         if completed is None and answers.busy:  # they are needed, and may answer in a moment
@@ -332,7 +326,8 @@ class Publisher:
     def _note_late(self, watcher: WatchingWitness, answer: Future[str]) -> None:
         error = None if answer.cancelled() else answer.exception()
         if isinstance(error, ForkedLogError | OutrunError):
-            self._late[watcher] = error
+            with self._late_guard:
+                self._late[watcher] = error
 
     def _unshown(
         self, claims: Mapping[WatchingWitness, StorageError], witnesses: Witnesses

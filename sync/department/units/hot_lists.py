@@ -163,7 +163,7 @@ def list_key_of(home: DepartmentHome) -> bytes:
     """The key that seals lists at the department, made with the first one; 0600."""
     path: Path = home.path / KEY_FILE
     if not path.exists():
-        files.replace(path, os.urandom(32))
+        files.write_first(path, os.urandom(32))
     key = path.read_bytes()
     if len(key) != 32:
         raise StorageError("has 32 bytes", where=str(path))

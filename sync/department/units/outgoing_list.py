@@ -7,7 +7,6 @@ leave units without a wanted vehicle, or with a withdrawn one.
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -47,8 +46,7 @@ class OutgoingList:
     def turn(self) -> Iterator[None]:
         """Wait for the turn to change any list: from reading what is held until the next version is out."""
         files.make_dir(self._folder)
-        with (self._folder / LOCK_FILE).open("a") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        with files.turn(self._folder / LOCK_FILE):
             yield
 
     def keep(self, entries: Sequence[ListEntry], after: int) -> None:
