@@ -17,7 +17,7 @@ from sync.department.content.key_service import LocalKeyService, StoredElement
 from sync.department.ground.department_time import Clocks
 from sync.department.ground.home import SETTINGS_FILE, DepartmentHome
 from sync.department.ground.settings import Settings, load_settings, settings_text
-from sync.department.server.retention import DayPurgeReceipt
+from sync.department.server.retention import DayPurgeReceipt, StoreRetention, keep_days_of
 from sync.department.server.server import Department
 from sync.department.store.tables import alerts, days, elements, tokens
 from sync.errors import InvalidInputError, KeyServiceError, StoreError
@@ -116,6 +116,58 @@ def test_after_the_year_everything_of_the_day_is_gone_and_its_receipt_says_so(
     assert messages.open_message(DayPurgeReceipt, message, department.home.log_key().public_key()) == receipt
     assert checked(department.home).problems == []
     assert department.retention.run() == []
+
+
+@pytest.mark.parametrize("before", ["begin", "end"])
+def test_a_day_that_two_runs_purge_at_once_has_one_receipt(
+    department: Department, unit: Joined, clock: Clock, monkeypatch: pytest.MonkeyPatch, before: str
+) -> None:
+    """The server's run and a person's: the second one counts nothing any more, and says so to no one."""
+    unit.add(3, size=9000)
+    converse(unit, department)
+    parts, _ = held_now(department)
+    clock.days(367)
+    runs: list[list[DayPurgeReceipt]] = []
+    first, other = department.retention, retention_of(department)
+    since, destroy = first._purged_since, department.keys.destroy_store_key
+
+    def run_the_other() -> None:
+        if not runs:
+            runs.append([])
+            runs[0] = other.run()
+
+    def purged_since(us: int) -> bool:
+        was = since(us)
+        if before == "begin":
+            run_the_other()
+        return was
+
+    def destroyed(day: int) -> None:
+        destroy(day)
+        if before == "end":
+            run_the_other()
+
+    monkeypatch.setattr(first, "_purged_since", purged_since)
+    monkeypatch.setattr(department.keys, "destroy_store_key", destroyed)
+    assert first.run() == []
+    ((receipt,),) = runs
+    assert receipt.elements == parts
+    ((_, message),) = first.receipts()
+    assert messages.open_message(DayPurgeReceipt, message, department.home.log_key().public_key()) == receipt
+
+
+def retention_of(department: Department) -> StoreRetention:
+    """Another run of the same store."""
+    home = department.home
+    return StoreRetention(
+        department.store,
+        department.keys,
+        department.packs,
+        home.log_key(),
+        home.settings,
+        department.time,
+        keep_days=lambda: keep_days_of(home),
+    )
 
 
 def test_a_restored_backup_shows_nothing_that_was_purged(

@@ -162,7 +162,8 @@ class StoreRetention:
         done = []
         for one in turn:
             with _apart(failed):
-                done.append(self._purge(one))
+                receipt = self._purge(one)
+                done += [] if receipt is None else [receipt]
         waiting = sum(one.day > through for one in due[free:])
         if waiting:
             log_events.warning("purge_waits_for_two_people", days=waiting, clause=CLAUSE)
@@ -219,11 +220,14 @@ class StoreRetention:
         with self._store.write() as connection:
             connection.execute(delete(alerts).where(alerts.c.received_us < last))
 
-    def _purge(self, due: Due) -> DayPurgeReceipt:
-        started = self._now_us()
+    def _purge(self, due: Due) -> DayPurgeReceipt | None:
+        """None where another run has the day in hand, or has ended its purge meanwhile."""
+        started, mine = self._now_us(), days.c.day == due.day
         if not due.begun:
+            begin = update(days).where(mine, days.c.purge_started_us.is_(None))
             with self._store.write() as connection:
-                connection.execute(update(days).where(days.c.day == due.day).values(purge_started_us=started))
+                if not connection.execute(begin.values(purge_started_us=started)).rowcount:
+                    return None
         records, parts = self.counted(due.day)
         self._keys.destroy_store_key(due.day)
         packs = self._packs.drop(due.day)
@@ -237,13 +241,12 @@ class StoreRetention:
             started_us=started,
             at_us=self._now_us(),
         )
+        end = update(days).where(mine, days.c.purged_us.is_(None))
+        signed = messages.seal_message(receipt, self._log_key)
         with self._store.write() as connection:
+            if not connection.execute(end.values(purged_us=receipt.at_us, receipt=signed)).rowcount:
+                return None
             self._store.drop_day(connection, due.day)
-            connection.execute(
-                update(days)
-                .where(days.c.day == due.day)
-                .values(purged_us=receipt.at_us, receipt=messages.seal_message(receipt, self._log_key))
-            )
         self._store.shrink()
         log_events.info("day_purged", day=due.day, records=records, clause=CLAUSE)
         return receipt

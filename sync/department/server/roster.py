@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from storage import codec, envelope
+from storage import codec, envelope, files
 from storage.errors import StorageError
 from storage.roster import Roster, RosterPerson
 from sync.department.content.key_service import ReceivingKeys
@@ -26,6 +26,7 @@ from sync.documents import context_of
 from sync.messages import MAX_DOCUMENT_BYTES
 
 NAME = "roster"
+LOCK_FILE = "roster.lock"
 
 
 def people_of(book: DeskState, now_us: int) -> tuple[RosterPerson, ...]:
@@ -56,17 +57,24 @@ def _person(book: DeskState, account: AccountSet, now_us: int) -> RosterPerson |
 
 def publish(home: DepartmentHome, store: Store, desk: Desk) -> int | None:
     """Sign and offer the roster if it changed; its version, or None. Raises SyncError, StorageError."""
-    desk.refresh()
-    people = people_of(desk.book, desk.now_us())
     command = load_ed25519(home.path / "command.key")
+    with files.turn(desk.log.folder / LOCK_FILE):  # else an older roster could go out after a newer one
+        desk.refresh()
+        with desk.looking() as book:
+            people = people_of(book, desk.now_us())
+        return _publish(store, people, command, desk.now_us())
+
+
+def _publish(
+    store: Store, people: tuple[RosterPerson, ...], command: Ed25519PrivateKey, now_us: int
+) -> int | None:
     with store.write() as connection:
+        documents.in_turn(connection)
         version, message = documents.out(connection, NAME)
         if message and _people_in(message, command.public_key().public_bytes_raw()) == people:
             return None
         body = codec.to_bytes(Roster(version=version + 1, demo=False, people=people))
-        documents.publish(
-            connection, NAME, version + 1, documents.sign_document(NAME, body, command), desk.now_us()
-        )
+        documents.publish(connection, NAME, version + 1, documents.sign_document(NAME, body, command), now_us)
     return version + 1
 
 
@@ -76,7 +84,8 @@ def is_out(store: Store, desk: Desk) -> bool:
     with store.read() as connection:
         _, message = documents.out(connection, NAME)
     try:
-        people = people_of(desk.book, desk.now_us())
+        with desk.looking() as book:
+            people = people_of(book, desk.now_us())
         return command is not None and bool(message) and _people_in(message, command) == people
     except StorageError:
         return False

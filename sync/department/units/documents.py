@@ -34,6 +34,7 @@ NAME = re.compile(r"[a-z][a-z-]{0,31}(/[A-Za-z0-9._-]{1,31})?")
 AT_ENROLLMENT = ("policy", "roster", "day-keys")
 IF_THERE = (REVOCATIONS,)  # a unit that is enrolled again opens its console for no grant that was revoked
 RENEW_WHEN_LEFT_DAYS = 300
+DOCUMENTS_LOCK = 463_464  # a number of our own among the advisory locks of a database
 
 
 def sign_document(name: str, body: bytes, key: Ed25519PrivateKey) -> bytes:
@@ -60,6 +61,12 @@ def publish(  # noqa: PLR0917 - one row
         connection.execute(insert(documents).values(name=name, unit_id=unit_id, **values))
     else:
         connection.execute(update(documents).where(where).values(values))
+
+
+def in_turn(connection: sa.Connection) -> None:
+    """One transaction at a time offers documents, so each version follows the last; SQLite has its lock."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({DOCUMENTS_LOCK:d})")
 
 
 def version_out(connection: sa.Connection, name: str, unit_id: str = "") -> int:
@@ -132,6 +139,7 @@ def send(  # noqa: PLR0917 - a document has these parts
 ) -> int:
     """Sign a document that units carry, and offer it; its version. Raises InvalidInputError."""
     with store.write() as connection:
+        in_turn(connection)
         if (
             unit_id
             and not connection.execute(select(units.c.unit_id).where(units.c.unit_id == unit_id)).first()
@@ -159,6 +167,7 @@ def refresh(home: DepartmentHome, store: Store, keys: ReceivingKeys, now_us: int
     today = now_us // DAY_US
     done: list[str] = []
     with store.write() as connection:
+        in_turn(connection)
         if version_out(connection, "policy") < policy.version:
             body = codec.to_bytes(custody_policy(policy, home.settings.name))
             publish(connection, "policy", policy.version, sign_document("policy", body, command), now_us)

@@ -92,6 +92,7 @@ class GrantOffice:
         """Revoke grants by id, person or fingerprint; returns how many names are in the list now."""
         command = self._command()
         with self.store.write() as connection:
+            documents.in_turn(connection)
             version = documents.version_out(connection, REVOCATIONS)
             whole = sorted({*self._revoked(command), *names})
             body = Carried(
