@@ -51,13 +51,17 @@ def overdue_now(
     desk = front.desk
     requests = front.requests.of(desk.log) if filings else []
     user, roles = onlooker.user, onlooker.roles
-    found = compliance.overdue(desk.policy, desk.book, requests, now_us, user=user, roles=roles)
-    found += compliance.held(desk.book, front.vault.count)
+    incidents = front.incidents.listed()
+    with desk.looking() as book:
+        found = compliance.overdue(desk.policy, book, requests, now_us, user=user, roles=roles)
+        found += compliance.held(book, front.vault.count)
+        incidents_open = compliance.open_incidents(incidents, book, now_us)
+        claims = compliance.claims(desk.policy, book, now_us)
     found += front.overdue_from_store(now_us)
-    found += compliance.open_incidents(front.incidents.listed(), desk.book, now_us)
+    found += incidents_open
     if desk.root.witnesses:  # that none is named is reported with the hourly heads
         found += compliance.witness(desk.policy, desk.witness_problem())
-        found += compliance.claims(desk.policy, desk.book, now_us)
+        found += claims
     doubt = front.time.doubt() if front.time is not None else None
     return found + compliance.clocks(doubt, now_us, desk.log.newest_us())
 
@@ -74,7 +78,8 @@ def endings_now(
     Of the own hot list, what the onlooker may know.
     """
     desk = front.desk
-    found = of_people(desk.policy, desk.book)
+    with desk.looking() as book:
+        found = of_people(desk.policy, book)
     if kinds & {"authority", "certificate", "day-keys"}:
         found += front.ending()
     if "unit-certificate" in kinds:

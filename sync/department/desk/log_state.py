@@ -1,7 +1,8 @@
 """The access log of a desk and the state folded from it: the one place where an entry is made.
 
 `deciding` is one transaction on the newest state; what is added there is signed where an entry needs it, and
-a book that a rolled-back entry reached is read again.
+a book that a rolled-back entry reached is read again, before another thread decides on it. The book changes
+only under the log's lock: what goes through a part of it outside of a decision does so `looking`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import contextlib
 import hmac
 import sys
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,8 @@ class LogState:
     def __init__(self, home: Path, key: Ed25519PrivateKey, *, clock: Callable[[], int] = now_us) -> None:
         """Raises HomeError, StorageError for a log that was changed, NewerError for a newer version's."""
         self.log = AccessLog(home / FOLDER, key)
-        self._snapshot_at = 0
+        self.log.on_undone = self.read_again
+        self._snapshot_at, self._undone = 0, False
         self._clock = clock
         self.new_secrets = NewSecrets()
         self._used_calls = UsedCalls(self.log)
@@ -84,22 +86,31 @@ class LogState:
         if named is not None and named != self.log.public.public_bytes_raw():
             raise HomeError("the log key is not the one that the root file names", where=str(home))
 
+    @contextlib.contextmanager
+    def looking(self) -> Iterator[DeskState]:
+        """The book, while no other thread takes entries in."""
+        with self.log.paused():
+            yield self.book
+
     def refresh(self) -> None:
         """Take in what other processes appended."""
-        size = self.log.size()
-        if size > self.book.seen:
-            for entry in self.log.entries(self.book.seen, size, STATE_KINDS):
-                self.book.apply(entry)
-            self.book.seen = size
-        if size - self._snapshot_at >= max(snapshot.EVERY, size // 10):
-            self._snapshot_at = size
-            with contextlib.suppress(OSError):  # a full disk: the entries are there, and are folded again
-                snapshot.write(self.log, self.book)
+        with self.log.paused():
+            book = self.kept_book() if self._undone else self.book
+            size = self.log.size()
+            if size > book.seen:
+                for entry in self.log.entries(book.seen, size, STATE_KINDS):
+                    book.apply(entry)
+                book.seen = size
+            self.book, self._undone = book, False
+            if size - self._snapshot_at >= max(snapshot.EVERY, size // 10) and not self.log.unsettled:
+                self._snapshot_at = size
+                with contextlib.suppress(OSError):  # a full disk: the entries are there, and are folded again
+                    snapshot.write(self.log, book)
 
     def read_again(self) -> None:
-        """After entries that were rolled back."""
+        """After entries that were rolled back: the book has them. Where that fails, the next call does it."""
         self._used_calls.forget()
-        self.book = self.kept_book()
+        self._undone = True
         self.refresh()
 
     def kept_book(self) -> DeskState:
@@ -246,13 +257,12 @@ class LogState:
 
 
 class Deciding:
-    """A write transaction on the newest state; a book that a rolled-back entry reached is read again."""
+    """A write transaction on the newest state."""
 
     def __init__(self, state: LogState) -> None:
         self._state = state
         self._transaction = state.log.writing()
         self.at_us = 0
-        self._seen = 0
 
     def __enter__(self) -> Deciding:
         self._transaction.__enter__()
@@ -261,16 +271,11 @@ class Deciding:
         except BaseException:
             self._transaction.__exit__(*sys.exc_info())
             raise
-        self._seen = self._state.book.seen
         self.at_us = max(self._state.now_us(), self._state.log.newest_us())
         return self
 
     def __exit__(self, *details: Any) -> bool | None:
-        undone = details[0] is not None and self._state.book.seen != self._seen
-        ended = self._transaction.__exit__(*details)
-        if undone:
-            self._state.read_again()
-        return ended
+        return self._transaction.__exit__(*details)
 
 
 def system_stamp(root: Root, at_us: int) -> Stamp:

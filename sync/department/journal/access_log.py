@@ -15,9 +15,8 @@ from __future__ import annotations
 
 import bisect
 import datetime
-import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -127,15 +126,7 @@ class AuditKeys:
             path = self._folder / f"{year}.key"
             if make and not path.exists():
                 self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-                draft = path.with_name(f".{year}.{os.getpid()}.{threading.get_ident()}")
-                files.write_new(draft, sealing.new_key())
-                try:
-                    path.hardlink_to(draft)  # the first of two writers wins, whole or not at all
-                except FileExistsError:
-                    pass
-                finally:
-                    draft.unlink()
-                files.sync_dir(self._folder)
+                files.write_first(path, sealing.new_key())
             try:
                 key = path.read_bytes()
             except OSError:
@@ -156,7 +147,8 @@ class AccessLog:
             raise HomeError("holds no access log", where=str(folder), cure="department init")
         self.folder = folder
         self._guard = threading.RLock()
-        self._depth = 0
+        self._depth, self._added = 0, False
+        self.on_undone: Callable[[], None] = lambda: None
         self._db = open_private(path)
         self._key = key
         self.log_id = log_id_of(key.public_key())
@@ -192,7 +184,10 @@ class AccessLog:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """One transaction: code that decides and appends inside it decides on the newest state. Nests."""
+        """One transaction: code that decides and appends inside it decides on the newest state. Nests.
+
+        `on_undone` is called where entries were rolled back, before another thread gets its turn.
+        """
         with self._guard:
             if self._depth:
                 self._depth += 1
@@ -203,13 +198,27 @@ class AccessLog:
                 return
             try:
                 with transaction(self._db):
-                    self._depth = 1
+                    self._depth, self._added = 1, False
                     yield
             except BaseException:
-                self._newest = (0, 0)
+                self._depth, self._newest = 0, (0, 0)
+                if self._added:
+                    self._added = False
+                    self.on_undone()
                 raise
             finally:
-                self._depth = 0
+                self._depth, self._added = 0, False
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """No other thread appends meanwhile. Nests, also with `writing`."""
+        with self._guard:
+            yield
+
+    @property
+    def unsettled(self) -> bool:
+        """Whether the transaction under way has entries that may yet be rolled back."""
+        return self._added
 
     def append(self, note: Note, stamp: Stamp, signed: bytes = b"") -> Entry:
         """Seal, sign, add and sync one entry. Raises StorageError kinds for a record that is malformed.
@@ -240,8 +249,9 @@ class AccessLog:
             self._db.execute(
                 "INSERT INTO entries VALUES (?, ?, ?, ?, ?)", (size, note.KIND, year, leaf, sealed.stored)
             )
+            self._added = True
             self._tree.append(size, merkle.leaf_hash(leaf))
-        self._newest = (size + 1, stamp.at_us)
+            self._newest = (size + 1, stamp.at_us)
         return EntryOf(size, stamp, note, signed)
 
     # reading ------------------------------------------------------------------------------------------------
@@ -254,10 +264,11 @@ class AccessLog:
 
     def newest_us(self) -> int:
         """When the newest entry was made; 0 for an empty log. No later entry is dated before it."""
-        size = self.size()
-        if size and self._newest[0] != size:
-            self._newest = (size, self.entry(size - 1).stamp.at_us)
-        return self._newest[1] if size else 0
+        with self._guard:  # what was kept goes when another thread's entries are rolled back
+            size = self.size()
+            if size and self._newest[0] != size:
+                self._newest = (size, self.entry(size - 1).stamp.at_us)
+            return self._newest[1] if size else 0
 
     def entries(
         self, start: int = 0, end: int | None = None, kinds: tuple[str, ...] | None = None

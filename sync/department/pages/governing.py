@@ -133,9 +133,10 @@ def keys_left(home: Path) -> list[str]:
 def steps(visit: Visit) -> list[SetUpStep]:
     """The steps, each with whether it was done."""
     desk, front = visit.calling.front.desk, visit.calling.front
-    accounts = [one for one in desk.book.roster.accounts.values() if one.active]
+    with desk.looking() as book:
+        accounts = [one for one in book.roster.accounts.values() if one.active]
+        trained = set(book.trainings.newest)
     held = {role for one in accounts for role in one.roles}
-    trained = set(desk.book.trainings.newest)
     wanted = {Role.CCAT_SUPERVISOR, Role.REVIEWER}
     left = keys_left(desk.log.folder.parent)
     if desk.root.witnessing() is not None and not desk.log.cosigned()[0]:

@@ -24,7 +24,8 @@ def others(visit: Visit) -> Options:
 
 def ever(visit: Visit) -> Options:
     """Everybody who ever was on the roster: what they did stays in the log."""
-    accounts = visit.calling.front.desk.book.roster.accounts.values()
+    with visit.calling.front.desk.looking() as book:
+        accounts = list(book.roster.accounts.values())
     return [
         (one.user, f"{one.name} ({one.user}{'' if one.active else ', left'})")
         for one in sorted(accounts, key=lambda one: (not one.active, one.name, one.user))
@@ -61,8 +62,9 @@ def designees(visit: Visit) -> Options:
 
 
 def _active(visit: Visit) -> list[AccountSet]:
-    accounts = visit.calling.front.desk.book.roster.accounts.values()
-    return sorted((one for one in accounts if one.active), key=lambda one: (one.name, one.user))
+    with visit.calling.front.desk.looking() as book:
+        active = [one for one in book.roster.accounts.values() if one.active]
+    return sorted(active, key=lambda one: (one.name, one.user))
 
 
 def units(visit: Visit) -> Options:

@@ -29,7 +29,10 @@ from sync.department.units.authority import Authority
 def overdue_in_store(store: Store, desk: Desk, moment_us: int) -> list[Overdue]:
     """Days not purged in time, silent units, a roster that lags, alerts not opened."""
     found = hourly.overdue(desk, moment_us)
-    for what in desk.book.joined.differences(StoredState(store).joined()):
+    joined = StoredState(store).joined()
+    with desk.looking() as book:
+        differences = book.joined.differences(joined)
+    for what in differences:
         cure = "find out who did it, and revoke it: enroll --revoke"
         found.append(Overdue(kind=Late.ENROLLMENT, clause="463.4", what=f"{what}: {cure}"))
     if not roster.is_out(store, desk):
@@ -55,7 +58,8 @@ def overdue_in_store(store: Store, desk: Desk, moment_us: int) -> list[Overdue]:
         found += [
             Overdue(kind=Late.UNIT, clause="463.8", what=what) for what in unit_health.alarms_in(connection)
         ]
-    found += untold_resets(store, desk.book.grants, moment_us)
+    with desk.looking() as book:
+        found += untold_resets(store, book.grants, moment_us)
     return found + _unopened(store, desk, moment_us)
 
 

@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from storage.errors import RecordError, SignatureError
 from sync.department.desk.desk import Desk
 from sync.department.desk.people import rules as people
 from sync.department.desk.people.calls import HandedOver
-from sync.department.journal.entries import AccountSet
+from sync.department.journal.entries import AccountSet, Entry
 from sync.department.journal.machine_entries import AdministratorNamed
 from sync.department.journal.named_administrator import (
     AdministratorStatement,
@@ -52,6 +53,22 @@ def name_administrator(desk: Desk, data: bytes) -> HandedOver:
             where="statement",
             cure="department keys sign, at another office",
         )
+    with desk.log.writing():  # of two who bring one statement, the second finds its entry
+        entries = _entered(desk, statement, data, offices)
+    password = people.one_time_password()
+    credential = people.new_credential(
+        desk.policy.security, statement.user, password, entries[-1].stamp.at_us, first=True
+    )
+    desk.set_credential(credential, entries[-1].stamp)
+    desk.try_cover(desk.log.size() - 1)
+    uri = people.totp_uri(credential.user, credential.totp, desk.policy.department)
+    return HandedOver(user=statement.user, password=password, totp_uri=uri)
+
+
+def _entered(
+    desk: Desk, statement: AdministratorStatement, data: bytes, offices: Sequence[str]
+) -> list[Entry]:
+    """The entries of a statement that is in time and not used yet. Raises RecordError."""
     desk.refresh()
     if statement.root != desk.root.digest() or statement.department != desk.root.department:
         raise RecordError("names another root file than the one in force", where="statement")
@@ -73,15 +90,7 @@ def name_administrator(desk: Desk, data: bytes) -> HandedOver:
         for account in desk.book.roster.accounts.values()
         if account.active and Role.ADMINISTRATOR in account.roles and account.user != statement.user
     ]
-    entries = desk.system(*notes, *before, _account(desk, statement.user, statement.name))
-    password = people.one_time_password()
-    credential = people.new_credential(
-        desk.policy.security, statement.user, password, entries[-1].stamp.at_us, first=True
-    )
-    desk.set_credential(credential, entries[-1].stamp)
-    desk.try_cover(desk.log.size() - 1)
-    uri = people.totp_uri(credential.user, credential.totp, desk.policy.department)
-    return HandedOver(user=statement.user, password=password, totp_uri=uri)
+    return desk.system(*notes, *before, _account(desk, statement.user, statement.name))
 
 
 def _account(desk: Desk, user: str, name: str) -> AccountSet:

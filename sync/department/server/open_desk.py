@@ -174,10 +174,6 @@ def first_administrator(
         ).close()
     desk = open_desk(home, clock=clock)
     try:
-        if desk.book.roster.accounts:
-            raise HomeError(
-                "the first administrator already exists", where=str(home.path), cure="department user set"
-            )
         account = AccountSet(
             user=user,
             name=name,
@@ -189,7 +185,13 @@ def first_administrator(
             ssh_keys=(),
         )
         people.check_account(desk.policy, account)
-        entry = desk.system(account)[0]
+        with desk.log.writing():
+            desk.refresh()
+            if desk.book.roster.accounts:
+                raise HomeError(
+                    "the first administrator already exists", where=str(home.path), cure="department user set"
+                )
+            entry = desk.system(account)[0]
         password = one_time_password()
         terms = desk.policy.security
         credential = people.new_credential(terms, user, password, clock(), first=True)

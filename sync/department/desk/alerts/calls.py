@@ -150,8 +150,9 @@ def listed(front: DeskContext, token: str, form: NothingForm) -> tuple[AlertLine
     if caller is None:
         caller, entry = _enter_list(desk, token)
         desk.covered(entry.sequence)
-    rows = open_for(desk, caller.user, caller.at_us)
-    return tuple(_line(desk, row, caller.user, caller.at_us) for row in rows)
+    with desk.looking():
+        rows = open_for(desk, caller.user, caller.at_us)
+        return tuple(_line(desk, row, caller.user, caller.at_us) for row in rows)
 
 
 def _enter_list(desk: Desk, token: str) -> tuple[Caller, Entry]:

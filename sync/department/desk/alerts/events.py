@@ -205,9 +205,9 @@ class AlertEvents:
 
     def _counts(self, caller: Caller) -> Counts:
         desk = self._front.desk
-        alerts = desk.book.alerts
-        rows = open_for(desk, caller.user, caller.at_us)
-        terms = desk.policy.alerts
+        with desk.looking() as book:
+            alerts, terms = book.alerts, desk.policy.alerts
+            rows = open_for(desk, caller.user, caller.at_us)
         return Counts(
             open=len(rows),
             sounding=sum(not row.known.silent for row in rows),

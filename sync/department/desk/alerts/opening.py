@@ -58,7 +58,8 @@ def _planned(front: DeskContext) -> list[tuple[Plant, SealedRecord]]:
     verifiers = _verifiers(front, now_us)
     found: list[tuple[Plant, SealedRecord]] = []
     for due_us in front.planting.take(now_us):
-        plant = front.planting.plan(desk.book.alerts, due_us, verifiers, now_us)
+        with desk.looking() as book:
+            plant = front.planting.plan(book.alerts, due_us, verifiers, now_us)
         if plant is not None and all(plant.record != one.record for one, _ in found):
             found += [(plant, sealed) for sealed in front.alerts.named([plant.record])]
     return found
@@ -67,8 +68,9 @@ def _planned(front: DeskContext) -> list[tuple[Plant, SealedRecord]]:
 def _verifiers(front: DeskContext, at_us: int) -> frozenset[str]:
     """Who may verify alerts."""
     desk = front.desk
-    roster = desk.book.roster
-    return frozenset(user for user in roster.accounts if roster.may_verify(desk.policy, user, at_us))
+    with desk.looking() as book:
+        roster = book.roster
+        return frozenset(user for user in roster.accounts if roster.may_verify(desk.policy, user, at_us))
 
 
 def _take_in(
@@ -105,11 +107,9 @@ def _add_planted(
     front: DeskContext, cover: Cover, notes: list[Note], planned: Sequence[tuple[Plant, SealedRecord]]
 ) -> None:
     """Put each planted mismatch somewhere among the others: no number reveals it."""
-    known = front.desk.book.alerts.rows.values()
-    newest = [
-        *(one for one in reversed(notes) if isinstance(one, AlertKnown)),
-        *(row.known for row in reversed(known) if not row.planted),
-    ]
+    newest = [one for one in reversed(notes) if isinstance(one, AlertKnown)]
+    with front.desk.looking() as book:
+        newest += [row.known for row in reversed(book.alerts.rows.values()) if not row.planted]
     records = open_records(front.door, cover, [sealed for _, sealed in planned])
     for (plant, _), record in zip(planned, records, strict=True):
         if isinstance(record, Alert):

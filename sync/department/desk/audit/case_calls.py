@@ -67,13 +67,15 @@ def compare_daily(front: DeskContext, exports: Sequence[bytes]) -> int:
     desk = front.desk
     numbers = frozenset[str]().union(*(cases.read_export(export) for export in exports))
     requests, source = front.requests.of(desk.log), b"".join(exports)
-    note = cases.compare(
-        requests,
-        numbers,
-        source,
-        before=desk.book.cases,
-        since_us=compared_to(desk),
-        now_us=desk.now_us(),
-    )
-    desk.system(note)
+    with desk.log.writing():
+        desk.refresh()
+        note = cases.compare(
+            requests,
+            numbers,
+            source,
+            before=desk.book.cases,
+            since_us=compared_to(desk),
+            now_us=desk.now_us(),
+        )
+        desk.system(note)
     return note.accesses

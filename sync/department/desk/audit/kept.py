@@ -25,8 +25,8 @@ class KeptRequests:
 
     def of(self, log: AccessLog, end: int | None = None) -> list[AlprRequest]:
         """Those of the first `end` entries, in order; without it, all. Raises SealError for a changed one."""
-        size = log.size()
         with self._guard:
+            size = log.size()
             if size < self._size:  # another log than the one that was read
                 self._fold, self._size = RequestFold(), 0
             fold = self._fold

@@ -360,11 +360,13 @@ def finish(front: DeskContext) -> None:
     """
     desk = front.desk
     here = set(front.vault.kept())
-    for entry in desk.book.holds.released.values():
+    with desk.looking() as book:
+        released, placed = list(book.holds.released.values()), list(book.holds.placed.values())
+    for entry in released:
         if entry.note.access in here:
             front.door.release(desk.covered(entry.sequence))
             front.vault.destroy(entry.note.access)
-    named = {one.note.access for one in desk.book.holds.placed.values()}
+    named = {one.note.access for one in placed}
     for access in sorted(here - named):
         if _came_to_nothing(desk.log, access):
             front.vault.destroy(access)

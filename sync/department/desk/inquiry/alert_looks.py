@@ -15,9 +15,10 @@ from sync.department.policy.roles import Call
 
 def _sight(desk: Desk, caller: Caller) -> Callable[[str, str, Collection[str]], bool]:
     """Whether a person is shown an access of this action, with these elements and reads."""
-    alerts = desk.book.alerts
     audits = Call.AUDIT_READ in desk.policy.calls_by(caller.roles)  # they see each in the log, and file it
-    known = alerts if audits else alerts.told_to(caller.user, caller.roles)
+    with desk.looking() as book:
+        alerts = book.alerts
+        known = alerts if audits else alerts.told_to(caller.user, caller.roles)
     return lambda action, elements, reads: action not in ALERTS or alerts.tell(known, elements, reads)
 
 

@@ -83,10 +83,12 @@ def retention(front: DeskContext, token: str, form: NothingForm) -> Retention:  
                 receipt=gone.receipt.hex() if gone else "",
             )
         )
+    with desk.looking() as book:
+        held_reads, open_holds = len(book.holds.held_reads()), len(book.holds.open_holds())
     return Retention(
         keep_days=keep_days,
-        held_reads=len(desk.book.holds.held_reads()),
-        open_holds=len(desk.book.holds.open_holds()),
+        held_reads=held_reads,
+        open_holds=open_holds,
         days=tuple(rows),
     )
 

@@ -102,8 +102,9 @@ def begin_passkey(desk: Desk, user: str, address: str = "") -> str:
 def _ids(desk: Desk, user: str) -> list[bytes]:
     """The ids of a person's passkeys; for a name without one, as many and as long as those of the account
     that it looks like."""
-    known, secret = desk.book.signers.passkeys, desk.secret_of(b"passkey", user)
-    other = like(user, secret, desk.book.roster.accounts)
+    secret = desk.secret_of(b"passkey", user)
+    with desk.looking() as book:
+        known, other = book.signers.passkeys, like(user, secret, book.roster.accounts)
     invented = [
         hashlib.shake_256(secret + one.credential_id).digest(len(one.credential_id))
         for one in known.get(other or "", ())

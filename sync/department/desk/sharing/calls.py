@@ -360,11 +360,13 @@ def deliver(front: DeskContext, token: str, form: DeliverForm) -> Delivery:
     )
     entry = desk.follow_up(last.stamp, sent)[0]
     unwitnessed |= desk.covered(entry.sequence).unwitnessed
+    with desk.looking() as book:
+        transfer = book.shares.transfers(asked.agreement) if asked.agreement else 0
     return Delivery(
         entry=entry.sequence,
         count=len(found),
         digest=sent.package.hex(),
-        transfer=desk.book.shares.transfers(asked.agreement) if asked.agreement else 0,
+        transfer=transfer,
         unwitnessed=unwitnessed,
         package=package,
     )
