@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from desk_cars import Car
 from desk_twins import DAY_US, MINUTE_US, Department
 
-from storage.day_keys import seal_to_day
+from storage.day_keys import DayKey, seal_to_day
 from sync.department.content import key_service
 from sync.department.content.followed_log import AT_ONCE
 from sync.department.content.key_service import LocalKeyService
@@ -247,6 +247,30 @@ def test_two_who_send_the_roster_at_once_send_the_newer_one_last(
         department.train(trainer, "officer1", "super")
         others[0].result()
         assert roster.is_out(store, department.desk)
+
+
+def test_two_processes_that_issue_day_keys_at_once_issue_the_same(
+    department: Department, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What units sealed to one that was replaced would never open."""
+    folder, day = department.home.keys, department.clock.us // DAY_US + 100
+    first, second = LocalKeyService(folder, department.clock), LocalKeyService(folder, department.clock)
+    look, done, others = first._day_key, threading.Event(), list[Future[tuple[DayKey, ...]]]()
+
+    def issued() -> tuple[DayKey, ...]:
+        found = second.issue_day_keys(day, 1)
+        done.set()
+        return found
+
+    def slow(path: Path) -> ec.EllipticCurvePrivateKey | None:
+        found = look(path)
+        others.append(pool.submit(issued))
+        done.wait(0.5)  # where nothing keeps the other one, it is the faster
+        return found
+
+    monkeypatch.setattr(first, "_day_key", slow)
+    with contextlib.closing(first), contextlib.closing(second), ThreadPoolExecutor(1) as pool:
+        assert first.issue_day_keys(day, 1) == others[0].result()
 
 
 def test_of_two_processes_that_make_a_key_at_once_both_have_the_first_one(

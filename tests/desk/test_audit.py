@@ -7,6 +7,7 @@ import csv
 import io
 import sqlite3
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 
@@ -14,7 +15,7 @@ import pytest
 from desk_twins import GROUND, Department
 
 from storage.times import MINUTE_US
-from sync.department.desk.audit import rules
+from sync.department.desk.audit import calls, detector_inputs, rules
 from sync.department.desk.audit.calls import (
     AuditCloseForm,
     AuditForm,
@@ -23,8 +24,9 @@ from sync.department.desk.audit.calls import (
     PeriodForm,
     look_daily,
 )
-from sync.department.desk.audit.detectors import sample, seed_of
+from sync.department.desk.audit.detectors import Flag, LookUp, sample, seed_of
 from sync.department.desk.audit.rules import ACCESS_KINDS, CSV_COLUMNS, csv_text
+from sync.department.desk.desk import Desk
 from sync.department.desk.due import OverdueForm
 from sync.department.desk.inquiry.forms import (
     Answer,
@@ -225,6 +227,32 @@ def test_an_audit_that_was_cut_off_draws_no_second_time(department: Department, 
     assert (done.begun, done.to_us) == (begun.sequence, begun.note.to_us)
     assert max(sampled(department, report)) < begun.sequence
     assert desk.book.findings.begun is None
+
+
+def test_an_audit_that_two_people_run_at_once_is_one(
+    department: Department, tokens: Tokens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both would end what one began, and `verify` would say so for ever."""
+    search(department, tokens("comm1"))
+    supervisor, chief = tokens("super"), tokens("chief")
+    detect, others = detector_inputs.detected, list[object]()
+
+    def meanwhile(desk: Desk, looks: list[LookUp]) -> list[Flag]:
+        found = detect(desk, looks)
+        if not others:
+            others.append(None)
+            with ThreadPoolExecutor(1) as pool:
+                others[0] = pool.submit(department.call, "audit/run", chief, PeriodForm()).result()
+        return found
+
+    monkeypatch.setattr(calls, "detected", meanwhile)
+    with pytest.raises(NotYetError) as refused:
+        department.call("audit/run", supervisor, PeriodForm())
+    assert refused.value.code == "audited"
+    assert isinstance(others[0], AuditReport)
+    done = [one for one in department.desk.log.entries() if isinstance(one.note, AuditDone)]
+    assert [one.sequence for one in done] == [others[0].audit]
+    assert isinstance(department.call("audit/run", supervisor, PeriodForm()), AuditReport)
 
 
 def test_a_fifth_look_up_is_found_the_same_day_and_the_audit_opens_it_no_second_time(

@@ -41,6 +41,7 @@ from sync.department.content.likeness import forms_of
 from sync.errors import KeyServiceError
 
 log_events = structlog.get_logger("department.keys")
+LOG_FILE = "service.log"
 TOKEN_BYTES = 16
 KEEP_DAYS = 365  # 463.8: the floor of a year, where no policy says less
 DAY_KEY_DAYS = 366  # an epoch of one day may be uploaded a year later; then its private day key goes
@@ -160,8 +161,8 @@ class LocalKeyService:
         self._store: dict[int, bytes] = {}
         self._ids: dict[bytes, Path] = {}
         self._epochs: dict[tuple[bytes, int], tuple[bytes, bytes]] = {}
-        self._log = (folder / "service.log").open("ab", buffering=0)
-        (folder / "service.log").chmod(files.PRIVATE_FILE)
+        self._log = (folder / LOG_FILE).open("ab", buffering=0)
+        (folder / LOG_FILE).chmod(files.PRIVATE_FILE)
 
     def close(self) -> None:
         self._log.close()
@@ -176,7 +177,7 @@ class LocalKeyService:
     # --- day keys --------------------------------------------------------------------------------------
 
     def issue_day_keys(self, first_day: int, count: int) -> tuple[DayKey, ...]:
-        with self._guard:
+        with self._guard, files.turn(self._folder / LOG_FILE):  # another process finds these, and makes none
             self._write("issue_day_keys", first_day=first_day, count=count)
             made: list[DayKey] = []
             fresh: list[tuple[Path, bytes]] = []

@@ -166,6 +166,13 @@ def run(front: DeskContext, token: str, form: PeriodForm) -> AuditReport:
     flags = [*detected(desk, looks), *detectors.sample(inside, desk.policy.audit.sample_per_thousand, seed)]
 
     def plan(caller: Caller) -> Plan[list[Entry]]:
+        if desk.book.findings.begun != begun:  # two of it would be in no order
+            raise NotYetError(
+                "another person has finished this audit meanwhile",
+                code="audited",
+                clause="463.5 (c)",
+                cure="see Findings; run the audit again for what came since",
+            )
         fresh = rules.new_findings(desk.book.findings, [*flags, *disputed(desk)])
         opened = assign(desk, fresh, caller.at_us)
         first = desk.log.size()
