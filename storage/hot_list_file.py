@@ -161,7 +161,10 @@ class HotListFile:
     def __init__(self, path: Path, key: bytes, name: str) -> None:
         """Raises OSError, SealError, RecordError."""
         self.name, self._key = name, key
-        with path.open("rb") as stream:
+        # opened once: another list may take its place under this name at any moment
+        self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self.close = weakref.finalize(self, os.close, self._descriptor)  # at the last reference, else before
+        with os.fdopen(self._descriptor, "rb", closefd=False) as stream:
             if os.fstat(stream.fileno()).st_size > MAX_FILE_BYTES:
                 raise RecordError(f"is over {MAX_FILE_BYTES} bytes", where=str(path))
             if stream.read(len(MAGIC)) != MAGIC:
@@ -178,8 +181,6 @@ class HotListFile:
                 length = int.from_bytes(stream.read(4), "big")
                 self._at.append((stream.tell(), length))
                 stream.seek(length, os.SEEK_CUR)
-        self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        self.close = weakref.finalize(self, os.close, self._descriptor)  # at the last reference, else before
         self._block = lru_cache(maxsize=16)(self._open_block)
 
     def __contains__(self, key: int) -> bool:

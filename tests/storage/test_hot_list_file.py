@@ -202,3 +202,19 @@ def test_a_file_with_another_number_of_keys_than_it_says_is_refused(tmp_path: Pa
     path.write_bytes(MAGIC + b"".join(struct.pack(">I", len(one)) + one for one in parts))
     with pytest.raises(RecordError, match="another number of keys than it says"):
         HotListFile(path, KEY, "doj")
+
+
+def test_a_list_that_another_one_replaces_while_it_is_opened_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, opened = made(tmp_path), hot_list_file.unseal
+
+    def replaced(key: bytes, name: str, part: int, stored: bytes) -> bytes:
+        if part == 0:
+            made(tmp_path, PAIRS[:300])
+        return opened(key, name, part, stored)
+
+    monkeypatch.setattr(hot_list_file, "unseal", replaced)
+    held = HotListFile(path, KEY, "doj")
+    assert sorted(held.entries()) == sorted(PAIRS)
+    held.close()
