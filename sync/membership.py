@@ -236,7 +236,7 @@ def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
 
 def _p256_key(path: Path) -> ec.EllipticCurvePrivateKey:
     if not path.exists():
-        files.replace(path, _pem(ec.generate_private_key(ec.SECP256R1())))
+        files.write_first(path, _pem(ec.generate_private_key(ec.SECP256R1())))
     key = serialization.load_pem_private_key(path.read_bytes(), password=None)
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise NotEnrolledError("is not a P-256 key", where=str(path), cure="remove it and enroll again")

@@ -24,7 +24,7 @@ from storage.read_records import Read
 from storage.times import HOUR_US
 from sync.hot_lists.document import LOCAL
 from sync.hot_lists.entry import ListEntry
-from sync.hot_lists.held import HeldLists
+from sync.hot_lists.held import HeldList, HeldLists
 
 if TYPE_CHECKING:
     from firmware.alerts.board import OpenAlert
@@ -70,6 +70,8 @@ class HotListWatch:
         self._terms, self._known, self._now_us, self._log = terms, known_states, now_us, log
         self._sure_us = sure_us or now_us
         self._found: list[ListMatch] = []
+        self._found_in: Sequence[HeldList] = ()
+        self._overtaken = False  # an alert was raised by lists that newer ones had replaced meanwhile
         self._cleared_there: frozenset[bytes] = frozenset()
         self._muted: frozenset[str] = frozenset()
         self._reported: set[tuple[str, str]] = set()
@@ -79,12 +81,12 @@ class HotListWatch:
 
     def matches(self, ended: EndedPass) -> bool:
         """Whether a pass may be an entry; what it matches is kept for `met`."""
-        vehicle = ended.vehicle
+        vehicle, self._found_in = ended.vehicle, self._held.lists
         try:
             self._found = match(
                 vehicle.text,
                 vehicle.best_box,
-                self._held.lists,
+                self._found_in,
                 self._terms(),
                 self._known,
                 self._now_us(),
@@ -114,6 +116,8 @@ class HotListWatch:
             self._board.raise_alerts(number, found, read.last_us)
         except (StorageError, OSError) as error:
             self._log.error("alert_not_recorded", why=type(error).__name__)
+        if found and self._found_in != self._held.lists:
+            self._overtaken = True  # the next refresh recalls it, if its entry was withdrawn
 
     def refresh(self) -> None:
         """Take up what a sync delivered, and recall alerts of withdrawn entries. From any thread."""
@@ -133,7 +137,8 @@ class HotListWatch:
                     self._log.info("hot_list_updated", list=one.list_id, **shown)
                 else:
                     self._report(f"hot_list_{one.what}", list=one.list_id, why=one.why)
-            if any(one.what == "updated" for one in changes):
+            if any(one.what == "updated" for one in changes) or self._overtaken:
+                self._overtaken = False
                 gone = self._board.follow_lists(self._listed, self._now_us())
                 if gone:
                     self._log.info("alerts_recalled", count=len(gone))

@@ -145,6 +145,22 @@ def test_alerts_follow_their_lists_where_one_was_updated(
     assert [event for _, event in bench.events()] == events
 
 
+def test_an_alert_that_a_refresh_overtook_is_looked_at_by_the_next_one() -> None:
+    """Its entry may have been withdrawn between the match and the alert, when nothing was there to recall."""
+    old, new = Held([entry()]), Held([])
+    bench = Bench(old)
+    assert bench.watch.matches(a_pass())
+    bench.shelf.lists, bench.shelf.changes = [new], [[change("updated")]]
+    bench.watch.refresh()
+    bench.watch.met(7, cast(Any, SimpleNamespace(last_us=5)), a_pass())
+    assert bench.board.calls == [NOW_US, (7, 1, 5)]
+    bench.board.gone = [None]
+    bench.watch.refresh()
+    bench.watch.refresh()
+    assert bench.board.calls == [NOW_US, (7, 1, 5), NOW_US]
+    assert bench.said[-1][1] == "alerts_recalled"
+
+
 def test_a_refresh_that_fails_is_reported_and_what_is_held_still_matches() -> None:
     bench = Bench(Held([entry()]))
     bench.shelf.error = LedgerError("a full card")
