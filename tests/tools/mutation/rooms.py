@@ -86,8 +86,9 @@ ROOMS: Mapping[str, Room] = {
                  "sync/closed_*.py", "sync/destruction.py", "sync/messages.py", "sync/parcels.py",
                  "sync/pieces.py"),
         tests=("tests/sync/test_receiver*.py", "tests/sync/test_closed_logs.py",
-               "tests/sync/test_destruction.py", "tests/sync/test_messages.py", "tests/sync/test_pieces.py",
-               "tests/sync/test_alerts_ahead.py", "tests/sync/test_uplink_*.py"),
+               "tests/sync/test_destruction*.py", "tests/sync/test_message*.py", "tests/sync/test_pieces.py",
+               "tests/sync/test_alerts_ahead.py", "tests/sync/test_uplink_*.py",
+               "tests/sync/test_arrival_steps.py"),
     ),
     "alerts": Room(  # matches, visits, the board and the logon in the car
         modules=tuple(f"firmware/alerts/{name}.py" for name in (
