@@ -12,6 +12,7 @@ from .plates import PlateBox
 _GLIMPSE, _GLIMPSE_US = 2, 200_000  # sightings of what a jump of the picture tore off; time beside its pass
 _MOST_BETWEEN, _MISSED_US = 5, 400_000  # sightings of it while its pass was missed, never for longer
 _WIDER = 1.25
+_TURNS = 4  # so often two passes were seen in turn, never at once: one plate, now read so, now otherwise
 _SPARSE_INTERVALS = 2.5  # at a few frames a second: the one that shows it, and both that show its pass
 
 Pair = tuple[int, int]
@@ -24,6 +25,7 @@ class Meetings:
         self._met: set[Pair] = set()  # one frame showed both
         self._near: set[Pair] = set()  # one began where the other was missed
         self._between: dict[Pair, int] = {}  # the later one's sightings while the earlier was missed briefly
+        self._turns: dict[Pair, int] = {}  # how often one was missed briefly, and the other seen meanwhile
 
     def met(self, one: LiveTrack, other: LiveTrack) -> bool:
         """Whether one frame showed both: they are two vehicles'."""
@@ -51,17 +53,19 @@ class Meetings:
         """A pass is seen again, before it takes the sighting: counts what was seen since it was missed."""
         last_us = track.motion.last_us
         for other in tracks:
-            if other.motion.last_us <= last_us or other.pass_id <= track.pass_id:
+            if other.motion.last_us <= last_us:
                 continue
             pair = _pair(track, other)
-            if self._is_moment(track, other, time_us, box, pace):
-                self._between[pair] = other.motion.sightings
-            else:
-                self._between[pair] = -1
+            moment = self._is_moment(track, other, time_us, box, pace)
+            if moment:
+                self._turns[pair] = self._turns.get(pair, 0) + 1
+            if other.pass_id > track.pass_id:
+                still = moment and self._between.get(pair, 0) >= 0
+                self._between[pair] = other.motion.sightings if still else -1
 
     def _is_moment(self, track: LiveTrack, other: LiveTrack, time_us: int, box: PlateBox, pace: Pace) -> bool:
         missed_us = time_us - track.motion.last_us
-        if self._between.get(_pair(track, other), 0) < 0 or not self.may_be_one(track, other):
+        if not self.may_be_one(track, other):
             return False
         if missed_us <= _MISSED_US:
             return _as_wide(other.motion.box, track.motion.box, box)
@@ -77,13 +81,16 @@ class Meetings:
         if not self.may_be_one(glimpse, track):
             return False
         sightings, apart_us = glimpse.motion.sightings, apart(track, glimpse)
-        if self._between.get(_pair(track, glimpse)) == sightings <= _MOST_BETWEEN:
+        within = self._between.get(_pair(track, glimpse))
+        if within == sightings <= _MOST_BETWEEN:
             return glimpse.spelt_nearly(track) or (sightings == 1 and glimpse.is_far)
         if not glimpse.spelt_nearly(track):
             return False
+        if self._turns.get(_pair(track, glimpse), 0) >= _TURNS and not glimpse.came_near:
+            return True
         if pace.interval_us > _GLIMPSE_US:
             return 0 < apart_us < pace.gap_us and track.nears(glimpse)
-        return sightings <= _GLIMPSE and apart_us <= _GLIMPSE_US
+        return within != -1 and sightings <= _GLIMPSE and apart_us <= _GLIMPSE_US
 
     def forget(self, kept: Collection[int]) -> None:
         """Forgets all passes but those kept, by id."""
@@ -91,6 +98,7 @@ class Meetings:
         self._met = {pair for pair in self._met if ids.issuperset(pair)}
         self._near = {pair for pair in self._near if ids.issuperset(pair)}
         self._between = {pair: count for pair, count in self._between.items() if ids.issuperset(pair)}
+        self._turns = {pair: count for pair, count in self._turns.items() if ids.issuperset(pair)}
 
 
 def _as_wide(moment: PlateBox, before: PlateBox, after: PlateBox) -> bool:

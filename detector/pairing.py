@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from .likeness import TRUSTED, Likeness, is_part
 from .passes import LiveTrack, Sighting
 from .place_fit import misfit, off_its_place, similar_size
+from .plates import PlateReading
 
 _GAP_US = 400_000  # from here on another vehicle can have taken the place unseen
 PATIENCE_INTERVALS = 1.6  # a plate is out of sight after this many frames without it
@@ -45,7 +46,7 @@ def pair_cost(track: LiveTrack, sighting: Sighting, pace: Pace) -> float:
 def _cost_by_text(track: LiveTrack, sighting: Sighting, alike: Likeness, unfit: float, pace: Pace) -> float:
     far = unfit == math.inf
     match alike:
-        case "same" if not far or (sighting.reading and sighting.reading.confidence >= TRUSTED):
+        case "same" if not far or (sighting.reading and _is_trusted(sighting.reading)):
             return min(unfit, _FARTHEST) - _SAME_TEXT_BONUS
         case "misread" if far and _may_have_jumped(track, sighting, pace):
             return _FARTHEST
@@ -59,6 +60,13 @@ def _cost_by_text(track: LiveTrack, sighting: Sighting, alike: Likeness, unfit: 
             return math.inf
         case _:
             return unfit
+
+
+def _is_trusted(reading: PlateReading) -> bool:
+    """Whether a reading's text may be found anywhere: that the picture cuts the plate off does not count, for
+    the text is a whole one that was seen before."""
+    shown = reading.evidence.trust if reading.evidence.cut else 1.0
+    return reading.confidence >= TRUSTED * shown
 
 
 def _has_left(track: LiveTrack, sighting: Sighting, pace: Pace) -> bool:

@@ -50,6 +50,7 @@ _FAR_PX = 30.0  # the best picture of a narrower plate shows characters of four 
 _NEAR_PX, _LEAST_CONFIDENCE = 40.0, 0.025  # a plate that stayed too far to be read has not passed here
 _ALIKE_PX = 45.0  # of a narrower plate a B may be read for an 8, surely
 _FEW = 3  # sightings
+_GUESSED = 0.2  # confidence of a far plate's only look: a guess, of a vehicle that others show better
 _UNSURE = 0.75  # no text that the card calls sure gives way to one that was read elsewhere
 _SURE_PLATE, _SURE_TEXT = 0.9, 0.47
 _GLIMPSE_PLATE = 0.97
@@ -283,7 +284,7 @@ class LiveTrack:
     @property
     def tells_nothing(self) -> bool:
         """Whether this plate could not be read: it was too far away so far, or showed for a moment only."""
-        if self._best_px >= _NEAR_PX and self.motion.sightings >= _FEW:
+        if self.came_near and self.motion.sightings >= _FEW:
             return False
         if self.is_far:
             return seen_from(self._best_px, self.vote.confidence) < _UNSURE
@@ -306,6 +307,11 @@ class LiveTrack:
         return far or near_text(mine, its)
 
     @property
+    def came_near(self) -> bool:
+        """Whether the best picture shows this plate so near that its text is read alike again and again."""
+        return self._best_px >= _NEAR_PX
+
+    @property
     def is_far(self) -> bool:
         """Whether the best picture shows this plate from so far away that readings differ."""
         return self._best_px < _FAR_PX
@@ -313,7 +319,7 @@ class LiveTrack:
     @property
     def yields_text(self) -> bool:
         """Whether another text at the very place, without a gap, is this plate's, better read."""
-        once = self.looks == 1 and self._best_px < _NEAR_PX
+        once = self.looks == 1 and not self.came_near
         sure = seen_from(self._best_px, self.vote.confidence)
         return sure < (SURE if self.is_far or once else TELLS_NOTHING)
 
@@ -341,7 +347,7 @@ class LiveTrack:
 
     def nears(self, far: LiveTrack) -> bool:
         """Whether this pass begins or ends nearer than the one sighting of another, which was far."""
-        if far.motion.sightings > 1 or far._best_px >= _NEAR_PX:
+        if far.motion.sightings > 1 or far.came_near:
             return False
         after = self.motion.first_us > far.motion.last_us
         return (self._first_box if after else self.motion.box).width_px > far.motion.box.width_px
@@ -357,9 +363,11 @@ class LiveTrack:
         text = self.text
         if text.readable < _LEAST_READABLE:
             return False
-        if self.is_far and self.motion.sightings < _FEW and text.confidence < TELLS_NOTHING:
-            return False
-        too_far = self._best is None or self._best.box.width_px < _NEAR_PX
+        if self.is_far and self.motion.sightings < _FEW:
+            once = self.motion.sightings == 1 and seen_from(self._best_px, text.confidence) < _GUESSED
+            if once or text.confidence < TELLS_NOTHING:
+                return False
+        too_far = not self.came_near
         if too_far and text.confidence < _LEAST_CONFIDENCE:
             return False
         if self.motion.sightings >= 2:

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import replace
 
 import pytest
-from detector_twins import DECODING, box_at, frame, reading
+from detector_twins import DECODING, Told, box_at, frame, reading
 from tracker_twins import FLEET, Replay, near, texts
 
 from detector.motion import Motion
@@ -271,3 +271,55 @@ def test_a_part_of_a_plate_shares_an_end_with_it(
     left: float, top: float, right: float, bottom: float, end: str | None
 ) -> None:
     assert shared_end(box_between(left, top, right, bottom), box_between(100, 50, 200, 100)) == end
+
+
+def in_turn(jump: float, start: float, *, frames: int = 24) -> list[str]:
+    """A shaken picture shows now one text, now another, never both, of a plate this wide at first."""
+    replay = Replay(fps=20)
+    for step in range(frames):
+        mate = step % 4 in (1, 2)
+        x, width = 500 + 2 * step + (jump if mate else 0.0), start * 1.01**step
+        replay.show(frame(near(MATE if mate else FLEET[0], x, 300 + step, width)))
+    for _ in range(70):
+        replay.show()
+    return texts(replay.finish())
+
+
+@pytest.mark.parametrize(("start", "passes"), [(24.0, 1), (30.0, 1), (41.0, 2)])
+def test_a_far_plate_read_in_two_ways_in_turn_is_one_and_a_near_one_two(start: float, passes: int) -> None:
+    """However often and surely it is read so: two vehicles as far away are soon seen in one frame."""
+    assert len(in_turn(60.0, start)) == passes
+
+
+def test_a_mate_seen_twice_while_a_pass_was_missed_for_long_stays_a_pass() -> None:
+    """The frame in which the edge cuts the mate off goes to the pass that had left there before."""
+    replay = Replay(fps=5)
+    for x, y, width in ((700, 230, 35), (770, 265, 45), (811, 319, 51), (853, 395, 64)):
+        replay.show(frame(near("2NLD853", x, y, width)))
+    replay.show()
+    for x, y, width in ((799, 302, 49), (841, 370, 63)):
+        replay.show(frame(near("2NLD858", x, y, width)))
+    replay.show(frame(near("2NLD853", 1101, 475, 73)))
+    assert texts(replay.finish()) == ["2NLD853", "2NLD858"]
+
+
+@pytest.mark.parametrize(("leaves", "passes"), [(True, 1), (False, 2)])
+def test_a_text_that_was_seen_whole_is_found_again_where_the_edge_cuts_its_plate(
+    leaves: bool, passes: int
+) -> None:
+    """Half the picture on, at two frames a second. The reading says little by itself, cut off or hidden."""
+    replay = Replay(fps=2)
+    replay.show(frame(near("FUU9736", 213, 414, 65)))
+    there = near("FUU9736", 1240, 420, 76)
+    doubt = Told(text=replace(there.judged.text, confidence=0.4))
+    evidence = replace(there.evidence, trust=0.4, cut=leaves)
+    replay.show(frame(replace(there, judged=doubt, evidence=evidence)))
+    assert len(replay.finish()) == passes
+
+
+@pytest.mark.parametrize(("width", "times", "passes"), [(21.0, 1, 0), (21.0, 2, 1), (29.0, 1, 1)])
+def test_one_unsure_look_at_a_very_far_plate_is_no_pass(width: float, times: int, passes: int) -> None:
+    replay = Replay(fps=2)
+    for step in range(times):
+        replay.show(frame(reading("MWE4308", box_at(408 - step, 146, width), sure=5.0, noise=1.0, seed=8)))
+    assert len(replay.finish()) == passes

@@ -36,7 +36,7 @@ def a_pass(pass_id: int, first_us: int = 0, last_us: int = 0, **facts: Any) -> A
     usual = {
         "pass_id": pass_id, "motion": motion, "rival": None, "tells_nothing": True,
         "spelt_nearly": lambda _other: True, "nears": lambda _other: True, "begins": lambda _other: True,
-        "is_far": False, "gave_way": False, "shows_rest_of": lambda _other: False,
+        "is_far": False, "came_near": True, "gave_way": False, "shows_rest_of": lambda _other: False,
         "vote": SimpleNamespace(cut=facts.pop("cut", True), leader=facts.pop("leader", "7ABC")),
     }  # fmt: skip
     return SimpleNamespace(**(usual | facts))
