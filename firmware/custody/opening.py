@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,13 +17,14 @@ from hw.clock_discipline import DisciplinedClock, Heard
 from hw.errors import HardwareError
 from hw.secure_slot import SecureSlot, open_slot
 from hw.unit_chip import UnitChip, open_chip
-from storage import opening
+from storage import opening, slot
 from storage.door import Door
 from storage.errors import (
     HomeLockedError,
     LedgerError,
     NewerLedgerError,
     NotPlainError,
+    SlotError,
     StorageError,
     StoreFullError,
 )
@@ -36,8 +38,38 @@ from sync.membership import SyncFolder
 from sync.rollover import last_set_aside
 
 DEFAULT_SLOT = "file:slot"
+READ_TRIES, READ_AGAIN_S = 4, 0.5
 LOCK_PATIENCE_S = 30.0  # a look-up over a full card takes seconds, more on a busy unit
 Result = TypeVar("Result")
+
+
+class _SlotOnCard:
+    """A slot that is a file of the home. One that cannot be read is a damaged part of the card, as any other
+    file there: a unit of a department continues in a new log.
+    """
+
+    def __init__(self, file: SecureSlot) -> None:
+        self._file, self.uri, self.promise = file, file.uri, file.promise
+
+    def read(self) -> bytes | None:
+        """See SecureSlot.read. Raises SlotError."""
+        for _ in range(READ_TRIES - 1):  # what passes must not cost the keys of a whole log
+            with contextlib.suppress(HardwareError):
+                return self._file.read()
+            time.sleep(READ_AGAIN_S)
+        try:
+            return self._file.read()
+        except HardwareError as error:
+            raise SlotError(str(error), where=self.uri, cure=slot.CURE) from None
+
+    def write(self, content: bytes) -> None:
+        """See SecureSlot.write."""
+        self._file.write(content)
+
+
+def _slot_at(uri: str, folder: Path) -> SecureSlot:
+    found = open_slot(uri, folder)
+    return found if slot.anchors(found.uri) else _SlotOnCard(found)
 
 
 def slot_of(home: Path) -> SecureSlot:
@@ -45,13 +77,12 @@ def slot_of(home: Path) -> SecureSlot:
     paths = Home(home)
     if not paths.slot_uri.exists():
         paths.need()
-    return open_slot(paths.read_slot_uri(), paths.folder)
+    return _slot_at(paths.read_slot_uri(), paths.folder)
 
 
 def create_ledger(home: Path, *, slot_uri: str = DEFAULT_SLOT, clock: Clock | None = None) -> Ledger:
     """Make the ledger of a new home. Raises LedgerError, SlotError, HardwareError."""
-    slot = open_slot(slot_uri, Home(home).folder)
-    return Ledger.create(home, slot, clock or SystemClock())
+    return Ledger.create(home, open_slot(slot_uri, Home(home).folder), clock or SystemClock())
 
 
 def replace_ledger(home: Path) -> Path:
@@ -67,8 +98,10 @@ def replace_ledger(home: Path) -> Path:
             "done (for another unit, name another folder with --home)"
         )
     aside, uri = opening.set_aside(Home(home))
-    slot = open_slot(uri or DEFAULT_SLOT, Home(home).folder)
-    store = opening.create(Home(home), slot, SystemClock(), reason=f"the ledger before it is in {aside.name}")
+    fresh = open_slot(uri or DEFAULT_SLOT, Home(home).folder)
+    store = opening.create(
+        Home(home), fresh, SystemClock(), reason=f"the ledger before it is in {aside.name}"
+    )
     with Ledger(store) as ledger:
         ledger.standing.make_demo()
     return aside
@@ -113,10 +146,10 @@ def open_or_roll_over(home: Path, *, clock: Clock | None = None, on_new_log: Cal
     folder = SyncFolder.of(home)
     here = Home(home).exists() or Home(home).is_rest()
     left = None if here or not folder.is_member() else last_set_aside(folder)
-    slot = slot_of(home if left is None else left.root)
-    if left is not None and slot.uri.startswith("file:"):
-        slot = open_slot(slot.uri, Home(home).folder)  # the new log's own file
-    return rollover.open_or_roll_over(home, slot, clock or SystemClock(), folder, on_new_log=on_new_log)
+    held = slot_of(home if left is None else left.root)
+    if left is not None and not slot.anchors(held.uri):
+        held = _slot_at(held.uri, Home(home).folder)  # the new log's own file
+    return rollover.open_or_roll_over(home, held, clock or SystemClock(), folder, on_new_log=on_new_log)
 
 
 class _ChipOfUnit:

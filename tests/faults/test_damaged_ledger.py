@@ -14,8 +14,10 @@ from receiver_twins import Joined
 from sync_twins import bare_home, converse
 
 from firmware.custody.opening import create_ledger, open_ledger, replace_ledger
+from firmware.custody.opening import open_or_roll_over as open_unit
 from firmware.errors import UsageError
 from firmware.run.app import prepare_home, take_home
+from hw.errors import SlotFailedError
 from hw.secure_slot import FileSlot, LoopbackSlot
 from storage import codec, envelope, files, sealing
 from storage.errors import (
@@ -355,3 +357,58 @@ def test_a_look_at_a_clock_is_not_needed_to_replace_a_ledger(tmp_path: Path) -> 
     replace_ledger(tmp_path / "home")
     with open_ledger(tmp_path / "home") as again:
         assert again.store.slot.uri == slot.uri
+
+
+def _unreadable(path: Path) -> None:
+    """As a card gives EIO: the file is there, and no read of it succeeds."""
+    path.unlink()
+    path.mkdir()
+
+
+def test_a_file_slot_that_cannot_be_read_is_a_damaged_card(
+    department: Department, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a unit without a chip never starts again, where one with a deleted slot continues."""
+    monkeypatch.setattr("firmware.custody.opening.READ_AGAIN_S", 0.0)
+    monkeypatch.setattr("sync_twins.LoopbackSlot", lambda path: FileSlot(path.parent / "home" / "store"))
+    unit = Joined(tmp_path / "unit", department, "unit")
+    unit.add(1)
+    unit.close()
+    _unreadable(unit.home / "store" / "slot")
+    with pytest.raises(SlotError, match="cannot be read"):
+        open_ledger(unit.home)
+    told: list[str] = []
+    with open_unit(unit.home, on_new_log=told.append) as ledger:
+        assert ledger.status().enrolled
+    assert len(told) == 1
+    assert [one.reads for one in closed_logs(unit.folder)] == [1]
+
+
+def test_a_unit_of_no_department_sets_a_file_slot_that_cannot_be_read_aside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("firmware.custody.opening.READ_AGAIN_S", 0.0)
+    prepare_home(tmp_path)
+    _unreadable(tmp_path / "store" / "slot")
+    aside = replace_ledger(tmp_path)
+    assert (aside / "store" / "ledger.sqlite3").exists()
+    open_ledger(tmp_path).close()
+
+
+def test_a_file_slot_that_is_read_at_the_second_try_costs_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("firmware.custody.opening.READ_AGAIN_S", 0.0)
+    prepare_home(tmp_path)
+    real = FileSlot.read
+    failed: list[FileSlot] = []
+
+    def read(slot: FileSlot) -> bytes | None:
+        if not failed:
+            failed.append(slot)
+            raise SlotFailedError("Input/output error")
+        return real(slot)
+
+    monkeypatch.setattr(FileSlot, "read", read)
+    open_ledger(tmp_path).close()
+    assert failed
