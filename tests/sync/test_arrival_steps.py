@@ -12,8 +12,8 @@ from typing import Any, cast
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from storage import files, sealing
 from storage import leaf as leaf_format
-from storage import sealing
 from storage.leaf import ENTRY, Leaf, Mark
 from storage.record_base import KeyClass
 from storage.times import DAY_US
@@ -165,6 +165,15 @@ def test_of_a_piece_only_what_continues_is_kept(tmp_path: Path) -> None:
     assert kept.whole(1, piece(0, 0)) == data
     [path] = (tmp_path / "p").iterdir()
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_piece_is_durable_before_it_is_answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept, synced = Partials(tmp_path / "p"), list[str]()
+    monkeypatch.setattr(files, "sync_file", lambda _descriptor: synced.append("file"))
+    monkeypatch.setattr(files, "sync_dir", lambda path: synced.append(path.name))
+    for offset in (0, 4):
+        kept.add(1, piece(offset, 4), memoryview(b"four"))
+    assert synced == ["file", "p", "file"]
 
 
 def test_a_piece_of_another_length_than_it_says_or_of_no_elements_name_is_not_kept(tmp_path: Path) -> None:

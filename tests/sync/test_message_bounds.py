@@ -295,6 +295,19 @@ def test_the_first_value_outside_a_bound_is_refused(kind: type[Any], changes: di
         codec.from_plain(kind, codec.to_plain(one))
 
 
+@pytest.mark.parametrize(
+    ("name", "bound"),
+    {
+        "NONCE_BYTES": 16, "MAX_NOTE": 8192, "MAX_LEAVES": 2048, "MAX_LEAVES_BYTES": 4_194_304,
+        "MAX_ITEMS": 8192, "MAX_KEYS": 512, "MAX_HEADER_BYTES": 1_048_576, "MAX_ELEMENT_BYTES": 16_778_240,
+        "MAX_SMALL_BYTES": 65_536, "MAX_DOCUMENT_BYTES": 67_108_864, "MAX_PART_BYTES": 262_144,
+        "MAX_PROOF": 130, "MAX_TRIES": 3, "VERSION": 1,
+    }.items(),
+)  # fmt: skip
+def test_a_unit_and_a_department_of_other_versions_have_the_same_bounds(name: str, bound: int) -> None:
+    assert getattr(messages, name) == bound
+
+
 def test_the_largest_part_of_a_document_fits_its_message() -> None:
     part = replace(BASE[messages.DocumentPart], name="n" * 64, data=bytes(messages.MAX_PART_BYTES))
     assert len(messages.seal_message(part, lambda body, _: body)) < messages.DocumentPart.LIMIT

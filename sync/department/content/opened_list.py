@@ -145,8 +145,11 @@ class OpenedList:
         return self._head(f"WHERE size <= {sequence:d} ORDER BY size DESC")
 
     def away_since_us(self) -> int | None:
-        """When the first head came that no witness had seen, after the newest one that some had."""
-        found = self._head(f"WHERE {SINCE_WITNESSED} ORDER BY size")
+        """When the first head came that no witness had seen, of more entries than the newest that some had.
+
+        By its time: a smaller one that is shown later begins no new grace.
+        """
+        found = self._head(f"WHERE {SINCE_WITNESSED} ORDER BY at_us")
         return None if found is None else found.at_us
 
     def newest_us(self) -> int:
