@@ -114,8 +114,16 @@ def of_another_kind(search: Search) -> None:
     search.department.front.door.release(search.cover)
 
 
+def under_another_number(search: Search) -> None:
+    """The keys of holds, and what an alert opened, are named by it."""
+    search.tokens(replace(search.cover, sequence=search.cover.sequence - 1))
+
+
 def older_than_an_hour(search: Search) -> None:
-    search.department.clock.step(HOUR_US + MINUTE_US)
+    clock, at_us = search.department.clock, search.department.desk.log.entry(search.answer.access).stamp.at_us
+    clock.step(at_us + HOUR_US - clock.us)
+    search.tokens(search.cover)
+    clock.step(1)
     search.tokens(search.cover)
 
 
@@ -222,6 +230,7 @@ FORGED = [
     (with_content_that_is_no_entry, "cover", "the entry does not parse"),
     (with_another_opening, "cover", "the entry shown is another one"),
     (of_another_kind, "cover", "the entry shown is another one"),
+    (under_another_number, "cover", "the entry shown is another one"),
     (older_than_an_hour, "old-cover", "the entry is more than an hour old"),
     (dated_before_a_head_that_lacks_it, "old-cover", "is dated 11 minutes before a tree head that lacks it"),
     (dated_back_by_what_two_clocks_may_differ, "unsigned", "is not proven to be comm1's"),

@@ -121,8 +121,8 @@ ROOMS: Mapping[str, Room] = {
         ))),
         tests=("tests/desk/test_attack_*.py",
                *(f"tests/desk/test_{subject}.py" for subject in (
-                   "followed_log", "forged_proofs", "fresh_proof", "guard_bounds", "guarded_keys", "heads",
-                   "hourly",
+                   "followed_log", "forged_proofs", "fresh_proof", "guard_bounds", "guard_calls",
+                   "guarded_keys", "heads", "hourly",
                    "held_check", "office", "one_hand", "passkey_proofs", "passkeys", "person_keys",
                    "root_file", "second_person", "unit_office", "witness",
                ))),
