@@ -30,8 +30,9 @@ def client(department: Department) -> Iterator[httpx.Client]:
 @pytest.fixture
 def server(department: Department) -> Iterator[Server]:
     """The department's server today: enrollment codes and day keys are of today."""
-    department.clock.us = now_us()
+    department.arrive(now_us())
     made = Server(department.home, Clocks.simulated(department.clock))
     assert made.time.accept(department.clock.us)  # two people confirm the clock after months without power
+    made.authority.renew()
     yield made
     made.close()

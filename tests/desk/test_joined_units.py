@@ -72,9 +72,10 @@ class Yard:
 
 @pytest.fixture
 def yard(department: Department, tmp_path: Path) -> Iterator[Yard]:
-    department.clock.us = now_us()  # a code that is made past the desk is of today
+    department.arrive(now_us())  # a code that is made past the desk is of today
     server = Server(department.home, Clocks.simulated(department.clock))
     server.time.accept(department.clock.us)
+    server.authority.renew()
     assert daily.list_units(department.front) == 1
     assert daily.list_units(department.front) == 0
     yield Yard(department, server, tmp_path)
