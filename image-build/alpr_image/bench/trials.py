@@ -220,15 +220,21 @@ class _Trial:
 
     def refused(self, name: str, words: str) -> str:
         """Raises BuildError if the update is taken, or refused for another reason."""
-        text = shown(self._hands, f"update /media/alpr-stick/{name}", limit_s=INSTALL_LIMIT_S)
+        text = self._update(name)
         if words not in text or "tried at the next restart" in text:
             raise BuildError(f"expected a refusal with {words!r}, got {text[-300:]!r}")
-        return next(line.strip()[:100] for line in text.splitlines() if words in line)
+        return text[max(text.find("refused"), 0) :][:100]
 
     def synced(self) -> str:
         """How the sync went, and that the department verifies. Raises BuildError, Silence."""
         facts = asked(self._hands, "sync now", lambda text: "done:" in text)
         return f"{facts}; {verified(self._office)}"
+
+    def _update(self, name: str) -> str:
+        """What `update` printed, as one line: a terminal of 80 columns wraps it anywhere. Raises Silence."""
+        return " ".join(
+            shown(self._hands, f"update /media/alpr-stick/{name}", limit_s=INSTALL_LIMIT_S).split()
+        )
 
     def begin(self, name: str) -> None:
         """Begin to install, and wait for nothing."""
@@ -236,7 +242,7 @@ class _Trial:
 
     def installed(self, name: str) -> int:
         """Install and restart; the place of the log line before that. Raises BuildError, Silence."""
-        text = shown(self._hands, f"update /media/alpr-stick/{name}", limit_s=INSTALL_LIMIT_S)
+        text = self._update(name)
         if "tried at the next restart" not in text:
             raise BuildError(f"not installed: {text[-300:]!r}")
         at = len(self.machine.said())
