@@ -22,7 +22,7 @@ from sync.department.journal.office_entries import GrantIssued
 from sync.department.server.machine_due import untold_resets
 from sync.department.server.server import Department
 from sync.department.server.verify import Checker
-from sync.department.store import incidents
+from sync.department.store import incidents, unit_health
 from sync.department.store.tables import units
 from sync.destruction import (
     MAX_RANGES,
@@ -125,6 +125,26 @@ def test_a_receipt_by_any_other_key_is_refused(unit: Joined, department: Departm
         other.close()
     assert resets(department) == []
     converse(unit, department)  # its log was not closed
+
+
+def test_a_unit_that_was_reset_is_overdue_until_it_is_taken_out_of_service(
+    unit: Joined, department: Department
+) -> None:
+    """Not for the alarms of its last report, nor for its silence: it will never sync again."""
+
+    def due() -> list[str]:
+        with department.store.read() as connection:
+            return unit_health.due_in(connection, now_us() + 30 * DAY_US)
+
+    converse(unit, department)
+    (silent,) = due()
+    assert "has not synced since" in silent
+    take(department, signed(unit, word(unit, unit.add(2))))
+    (reset,) = due()
+    assert "was reset" in reset
+    assert "enroll --revoke" in reset
+    department.enrollment.revoke(unit.folder.member().unit_id, "retired")
+    assert due() == []
 
 
 def test_after_its_receipt_a_log_takes_nothing_more(unit: Joined, department: Department) -> None:

@@ -122,7 +122,7 @@ def test_the_newest_report_of_a_unit_is_shown_and_its_alarms_are_overdue(
     department = Department(server.home)
     try:
         with department.store.read() as connection:
-            overdue = unit_health.alarms_in(connection)
+            overdue = unit_health.due_in(connection, enrolled.clock.now().us)
     finally:
         department.close()
     assert f"unit {name} reports: the camera sees nothing but dark" in overdue

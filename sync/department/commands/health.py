@@ -6,11 +6,11 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from storage.times import DAY_US, margin_text, now_us, utc_text
+from storage.times import margin_text, now_us, utc_text
 from sync.command_frame import Common, verb
 from sync.department.ground.home import DepartmentHome
 from sync.department.store.database import open_store
-from sync.department.store.unit_health import SILENT_DAYS, UnitState, states
+from sync.department.store.unit_health import UnitState, states
 from sync.errors import DONE, FOUND_WRONG
 
 
@@ -32,16 +32,8 @@ def health(common: Common) -> int:
         print(json.dumps(_facts(state, at_us)) if common.json else "\n".join(_lines(state, at_us)))
     if not found and not common.json:
         print("no unit is enrolled")
-    wrong = any(_silent(state, at_us) or _alarms(state) for state in found)
+    wrong = any(state.is_silent(at_us) or state.alarms or state.reset_us is not None for state in found)
     return FOUND_WRONG if wrong else DONE
-
-
-def _silent(state: UnitState, at_us: int) -> bool:
-    return at_us - (state.seen_us or state.enrolled_us) >= SILENT_DAYS * DAY_US
-
-
-def _alarms(state: UnitState) -> tuple[str, ...]:
-    return () if state.report is None else state.report.alarms
 
 
 def _facts(state: UnitState, at_us: int) -> dict[str, Any]:
@@ -52,13 +44,16 @@ def _facts(state: UnitState, at_us: int) -> dict[str, Any]:
         }
     return {
         "unit": state.unit_id, "name": state.name, "seen_us": state.seen_us,
-        "received_us": state.received_us, "silent": _silent(state, at_us), "report": report,
+        "received_us": state.received_us, "silent": state.is_silent(at_us), "reset_us": state.reset_us,
+        "report": report,
     }  # fmt: skip
 
 
 def _lines(state: UnitState, at_us: int) -> list[str]:
-    seen = "SILENT since" if _silent(state, at_us) else "seen"
+    seen = "SILENT since" if state.is_silent(at_us) else "seen"
     head = f"{state.name}  {seen} {_moment(state.seen_us)}"
+    if state.reset_us is not None:
+        return [f"{head}  RESET, by its receipt of {_moment(state.reset_us)}: take it out of service"]
     report = state.report
     if report is None:
         return [f"{head}  no report yet"]

@@ -82,10 +82,18 @@ desk_access.form_verb(
     "share/list",
     "List written requests, newest first.",
     example="department share list --user chief",
-    columns=(
-        *("request", "agency", "agency_kind", "agency_state", "person", "number", "agreement", "state"),
-        *("delivered", "transfers"),
-    ),
+    columns={
+        "request": "REQUEST",
+        "agency": "AGENCY",
+        "agency_kind": "KIND",
+        "agency_state": "STATE",
+        "person": "PERSON",
+        "number": "NUMBER",
+        "agreement": "AGREEMENT",
+        "state": "CAME TO",
+        "delivered": "DELIVERED",
+        "transfers": "UNDER AGREEMENT",
+    },
 )
 
 

@@ -73,7 +73,8 @@ class Incidents(Protocol):
 class UnitRow:
     """One unit as it last said of itself: numbers and fixed words, no place. -1: not known.
 
-    `silent`: it did not sync for days; `certificate_ends_us`: of its newest certificate.
+    `silent`: it did not sync for days; `reset_us`: when the receipt of its factory reset came: it waits to be
+    taken out of service; `certificate_ends_us`: of its newest certificate.
     """
 
     unit: str
@@ -89,6 +90,7 @@ class UnitRow:
     clock: str
     disk_free_mb: int
     certificate_ends_us: int
+    reset_us: int = -1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

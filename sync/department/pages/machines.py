@@ -19,7 +19,7 @@ from sync.hot_lists.layout import shipped
 
 
 def _late_unit(row: Any, now_us: int) -> bool:
-    return bool(row.silent or row.alarms or 0 < row.certificate_ends_us <= now_us)
+    return bool(row.silent or row.alarms or row.reset_us > 0 or 0 < row.certificate_ends_us <= now_us)
 
 
 def _layouts(_visit: Visit) -> Options:
@@ -91,7 +91,16 @@ UNITS = Sheet(
             operation="unit/list",
             title="Units, by their newest reports",
             columns=(
-                *("name", "seen_us", "silent", "alarms", "reads_this_hour", "unacknowledged", "clock"),
+                *(
+                    "name",
+                    "seen_us",
+                    "silent",
+                    "reset_us",
+                    "alarms",
+                    "reads_this_hour",
+                    "unacknowledged",
+                    "clock",
+                ),
                 *("disk_free_mb", "software", "certificate_ends_us", "report_us", "unit"),
             ),
             empty="No unit is enrolled yet.",

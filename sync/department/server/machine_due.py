@@ -21,7 +21,6 @@ from sync.department.server import hourly, roster
 from sync.department.server.machine_state import StoredState
 from sync.department.store import tables, unit_health
 from sync.department.store.database import Store
-from sync.department.store.unit_health import SILENT_DAYS
 from sync.department.units import documents
 from sync.department.units.authority import Authority
 
@@ -47,16 +46,9 @@ def overdue_in_store(store: Store, desk: Desk, moment_us: int) -> list[Overdue]:
                 ended = iso_text(end_us, to="second")
                 what = f"the day of receipt {day_text(day)} was to be purged by {ended}"
                 found.append(Overdue(kind=Late.PURGE, clause="463.8", what=what))
-        units = select(tables.units.c.name, tables.units.c.seen_us, tables.units.c.enrolled_us).where(
-            tables.units.c.revoked_us.is_(None)
-        )
-        for name, seen_us, enrolled_us in connection.execute(units):
-            last = seen_us or enrolled_us
-            if moment_us - last >= SILENT_DAYS * DAY_US:
-                what = f"unit {name} has not synced since {iso_text(last, to='second')}"
-                found.append(Overdue(kind=Late.UNIT, clause="463.8", what=what))
         found += [
-            Overdue(kind=Late.UNIT, clause="463.8", what=what) for what in unit_health.alarms_in(connection)
+            Overdue(kind=Late.UNIT, clause="463.8", what=what)
+            for what in unit_health.due_in(connection, moment_us)
         ]
     with desk.looking() as book:
         found += untold_resets(store, book.grants, moment_us)

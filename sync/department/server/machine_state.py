@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from storage.times import DAY_US
 from sync.department.desk.context import KeptDay, OfferedDocument, UnitRow
 from sync.department.store import tables, unit_health
 from sync.department.store.database import Store
 from sync.department.store.joined_units import JoinedUnit, joined, unit_logs
-from sync.department.store.unit_health import SILENT_DAYS, UnitState
+from sync.department.store.unit_health import UnitState
 
 
 class StoredState:
@@ -69,19 +68,19 @@ class StoredState:
 
 def _row(state: UnitState, certificate_ends_us: int, now_us: int) -> UnitRow:
     report = state.report
-    last_us = state.seen_us or state.enrolled_us
     return UnitRow(
         unit=state.unit_id,
         name=state.name,
         enrolled_us=state.enrolled_us,
         seen_us=state.seen_us or -1,
         report_us=report.at_us if report else -1,
-        silent=now_us - last_us >= SILENT_DAYS * DAY_US,
-        alarms=report.alarms if report else (),
+        silent=state.is_silent(now_us),
+        alarms=state.alarms,
         software=report.software if report else "",
         reads_this_hour=report.reads_this_hour if report else -1,
         unacknowledged=report.unacknowledged if report else -1,
         clock=report.clock_state if report else "",
         disk_free_mb=report.disk_free_bytes >> 20 if report else -1,
         certificate_ends_us=certificate_ends_us,
+        reset_us=-1 if state.reset_us is None else state.reset_us,
     )

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import sqlalchemy as sa
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, exists, func, insert, select
 
 from storage import codec, envelope
 from storage.errors import StorageError
-from sync.department.store.tables import unit_health, units
+from storage.times import DAY_US, iso_text
+from sync.department.store.tables import destructions, logs, unit_health, units
+from sync.department.store.unit_logs import OPEN
 from sync.health import ALARM_WORDS, HealthMessage
 
 SILENT_DAYS = 3  # a unit that did not sync for this long is overdue
@@ -17,7 +19,10 @@ SILENT_DAYS = 3  # a unit that did not sync for this long is overdue
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitState:
-    """One unit: when it was enrolled and last synced, and its newest report, if there is one."""
+    """One unit: when it was enrolled and last synced, and its newest report, if there is one.
+
+    `reset_us`: when the receipt of its factory reset came, if it has no log since.
+    """
 
     unit_id: str
     name: str
@@ -25,6 +30,16 @@ class UnitState:
     seen_us: int | None
     received_us: int | None
     report: HealthMessage | None
+    reset_us: int | None = None
+
+    @property
+    def alarms(self) -> tuple[str, ...]:
+        """What its newest report names; nothing of one that was reset since."""
+        return self.report.alarms if self.report is not None and self.reset_us is None else ()
+
+    def is_silent(self, at_us: int) -> bool:
+        """Whether it has not synced for days, and was not reset since."""
+        return self.reset_us is None and at_us - (self.seen_us or self.enrolled_us) >= SILENT_DAYS * DAY_US
 
 
 def keep(connection: sa.Connection, unit_id: str, message: bytes, now_us: int) -> None:
@@ -35,10 +50,17 @@ def keep(connection: sa.Connection, unit_id: str, message: bytes, now_us: int) -
 
 def states(connection: sa.Connection) -> list[UnitState]:
     """Every unit that is not revoked, by name."""
+    writes = exists().where(logs.c.unit_id == units.c.unit_id, logs.c.state == OPEN)
+    reset = (
+        select(func.max(destructions.c.received_us))
+        .select_from(destructions.join(logs, logs.c.log_no == destructions.c.log_no))
+        .where(logs.c.unit_id == units.c.unit_id, ~writes)
+        .scalar_subquery()
+    )
     query = (
         select(
             units.c.unit_id, units.c.name, units.c.enrolled_us, units.c.seen_us,
-            unit_health.c.received_us, unit_health.c.message,
+            unit_health.c.received_us, unit_health.c.message, reset,
         )
         .select_from(units.outerjoin(unit_health, units.c.unit_id == unit_health.c.unit_id))
         .where(units.c.revoked_us.is_(None))
@@ -47,7 +69,7 @@ def states(connection: sa.Connection) -> list[UnitState]:
     return [
         UnitState(
             unit_id=row[0], name=row[1], enrolled_us=row[2], seen_us=row[3], received_us=row[4],
-            report=None if row[5] is None else _opened(bytes(row[5])),
+            report=None if row[5] is None else _opened(bytes(row[5])), reset_us=row[6],
         )
         for row in connection.execute(query)
     ]  # fmt: skip
@@ -63,10 +85,19 @@ def _opened(message: bytes) -> HealthMessage | None:
         return None
 
 
-def alarms_in(connection: sa.Connection) -> list[str]:
-    """A line for `department compliance` of each unit whose newest report names alarms."""
-    return [
-        f"unit {state.name} reports: {', '.join(ALARM_WORDS[one] for one in state.report.alarms)}"
-        for state in states(connection)
-        if state.report is not None and state.report.alarms
-    ]
+def due_in(connection: sa.Connection, at_us: int) -> list[str]:
+    """A line for `department compliance` of each unit that was reset, is silent, or names alarms."""
+    found = []
+    for one in states(connection):
+        if one.reset_us is not None:
+            reset = iso_text(one.reset_us, to="second")
+            found.append(
+                f"unit {one.name} was reset, by its receipt of {reset}: take it out of service, with "
+                "department enroll --revoke"
+            )
+        if one.is_silent(at_us):
+            last = iso_text(one.seen_us or one.enrolled_us, to="second")
+            found.append(f"unit {one.name} has not synced since {last}")
+        if one.alarms:
+            found.append(f"unit {one.name} reports: {', '.join(ALARM_WORDS[name] for name in one.alarms)}")
+    return found
