@@ -68,6 +68,17 @@ def test_a_covert_alert_is_for_its_recipients_alone(
     assert row.visible_to(user) is visible
 
 
+@pytest.mark.parametrize(("user", "told"), [("ann", True), ("cat", False), ("dan", False)])
+def test_who_made_a_covert_entry_knows_its_alert_once_it_fell_to_them(user: str, told: bool) -> None:
+    """By a step of their own; a step in the name of another shows that person nothing."""
+    states = alerts(
+        known("a", recipients=("ben",)), step("a", AlertEvent.VIEWED, "ann"), step("a", ANSWERED, "cat")
+    )
+    makers = {b"e1": ("ann", "dan")}
+    assert ("a" in states.told_to(user, (), makers).rows) is told
+    assert not states.rows["a"].visible_to(user)
+
+
 @pytest.mark.parametrize(
     ("checked", "rejected", "people", "muted"),
     [

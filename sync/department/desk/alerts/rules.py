@@ -6,7 +6,7 @@ No I/O. An alert stays open until a person closes it.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from storage.alert_life import AlertAnswer, AlertEvent, AlertState, Wanted, caught, ruled_out
@@ -16,6 +16,8 @@ from sync.department.journal.alert_entries import AlertKnown, AlertRecordsOpened
 from sync.department.journal.entries import Entry
 from sync.department.policy.roles import Role
 from sync.hot_lists.entry import cleared_name
+
+NO_MAKERS: Mapping[bytes, Collection[str]] = {}
 
 
 @dataclass(slots=True)
@@ -41,9 +43,14 @@ class AlertRow:
         return user not in self.hidden_from and self.may_be_known_to(user)
 
     def may_be_known_to(self, user: str) -> bool:
-        """Whether its entry is no covert one, or this person is named for it, or took a step with it."""
-        named = {*self.known.recipients, *(step.user for step in self.state.steps)}
-        return not self.known.recipients or user in named
+        """Whether its entry is no covert one, or this person is named for it."""
+        return not self.known.recipients or user in self.known.recipients
+
+    def fell_to(self, user: str, makers: Mapping[bytes, Collection[str]]) -> bool:
+        """Whether this person made its entry (`makers`: of each covert one), and took a step with it when no
+        recipient could."""
+        steps = (step.user for step in self.state.steps)
+        return user in makers.get(self.known.entry, ()) and user in steps
 
 
 SOURCE_WRONG = frozenset({AlertAnswer.WRONG_STATE, AlertAnswer.NOT_THIS_VEHICLE})
@@ -105,12 +112,18 @@ class AlertStates:
     numbers: dict[int, str] = field(default_factory=dict)
     opened: set[str] = field(default_factory=set)
 
-    def told_to(self, user: str, roles: Collection[Role]) -> AlertStates:
+    def told_to(
+        self, user: str, roles: Collection[Role], makers: Mapping[bytes, Collection[str]] = NO_MAKERS
+    ) -> AlertStates:
         """The same without the alerts of covert entries that a person may not know of; of any, without a
-        user, as in a mail: no figure may differ from what `visible_to` shows each."""
+        user, as in a mail: no figure may differ from what `visible_to` shows each. `makers`: as `fell_to`."""
         if Role.ADMINISTRATOR in roles:
             return self
-        rows = {name: row for name, row in self.rows.items() if row.may_be_known_to(user)}
+        rows = {
+            name: row
+            for name, row in self.rows.items()
+            if row.may_be_known_to(user) or row.fell_to(user, makers)
+        }
         return AlertStates(rows, self.numbers, self.opened)
 
     def tell(self, known: AlertStates, elements: str, records: Collection[str]) -> bool:

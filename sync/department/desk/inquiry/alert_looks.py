@@ -18,7 +18,7 @@ def _sight(desk: Desk, caller: Caller) -> Callable[[str, str, Collection[str]], 
     audits = Call.AUDIT_READ in desk.policy.calls_by(caller.roles)  # they see each in the log, and file it
     with desk.looking() as book:
         alerts = book.alerts
-        known = alerts if audits else alerts.told_to(caller.user, caller.roles)
+        known = alerts if audits else alerts.told_to(caller.user, caller.roles, desk.book.covert.makers)
     return lambda action, elements, reads: action not in ALERTS or alerts.tell(known, elements, reads)
 
 
