@@ -219,6 +219,7 @@ def test_a_grace_begins_with_the_first_head_that_no_witness_saw_and_ends_to_the_
     assert continues(guard, 2 * end_us, size=3) == ""
     assert continues(guard, 2 * end_us, size=10) == ""  # a new grace
     assert continues(guard, 2 * end_us + MINUTES * MINUTE_US, size=11) == "witness-away"
+    assert continues(guard, 2 * end_us + MINUTES * MINUTE_US, size=12, witnessed=True) == ""
 
 
 def test_a_smaller_head_that_is_shown_later_begins_no_new_grace(guard: GuardedKeys) -> None:
@@ -235,6 +236,10 @@ def test_no_more_heads_than_so_many_are_accepted_in_a_grace(
     assert [continues(guard, 1, size) for size in (1, 2, 3, 4)] == ["", "", "", "witness-away"]
     assert continues(guard, 1, 5, witnessed=True) == ""
     assert continues(guard, 1, 6) == ""
+
+
+def test_no_repr_of_a_cover_shows_its_search() -> None:
+    assert "7ABC001" not in repr(replace(COVER, content=b"7ABC001"))
 
 
 def test_a_head_is_of_the_log_that_was_followed_and_no_further(guard: GuardedKeys) -> None:
