@@ -301,7 +301,7 @@ def test_forms_of_other_calls_and_periods_of_no_time_are_refused(
     assert code_of(department, "training/record", tokens("super"), old) == "training-date"
 
 
-NAMED = {"user password", "user login"}  # of every person
+NAMED = {"user password", "user login", "change mine"}  # of every person
 OF_ADMINISTRATORS = {"user first", "user hand-over", "grant list", "hotlist add", "enroll"}
 """Named by refusals of calls that only people with these commands make, and before there is a desk."""
 
