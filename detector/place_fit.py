@@ -96,9 +96,11 @@ def between(motion: Motion, glimpse: Motion, time_us: int, box: PlateBox) -> boo
     """Whether the one sighting of a glimpse is where a plate was between its last sighting and this box."""
     if glimpse.sightings > 1:
         return False
-    share = (glimpse.last_us - motion.last_us) / max(time_us - motion.last_us, 1)
+    passed = (glimpse.last_us - motion.last_us) / max(time_us - motion.last_us, 1)
     (x0, y0), (x1, y1) = motion.box.center, box.center
-    width = max(motion.box.width_px, 1.0) ** (1 - share) * max(box.width_px, 1.0) ** share
+    before, after = max(motion.box.width_px, 1.0), max(box.width_px, 1.0)
+    width = 1.0 / ((1 - passed) / before + passed / after)  # the distance changes evenly, and is one over it
+    share = passed * width / after  # of the way in the picture: what is near moves faster
     away = math.dist((x0 + share * (x1 - x0), y0 + share * (y1 - y0)), glimpse.box.center)
     as_wide = abs(math.log(max(glimpse.box.width_px, 1.0) / width)) <= _SAME_WIDTH
     return as_wide and away <= _SAME_PLACE_WIDTHS * width

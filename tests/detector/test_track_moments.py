@@ -252,6 +252,20 @@ def test_a_glimpse_on_a_way_is_at_its_place_and_size(x: float, y: float, width: 
     assert between(motion, Motion(500_000, box_at(x, y, width)), 1_000_000, box_at(200, 100, 60)) is lies
 
 
+@pytest.mark.parametrize("passed", [0.25, 0.5, 0.75])
+def test_the_way_of_a_plate_that_comes_nearer_is_that_of_a_car_at_one_speed(passed: float) -> None:
+    """From 30 to 5 m away: in the picture it is slow at first, and grows late. Both ways round."""
+
+    def seen(share: float) -> PlateBox:
+        far_m = 30 - 25 * share
+        return box_at(500 - 1500 / far_m, 100 + 1800 / far_m, 450 / far_m)
+
+    glimpse = Motion(int(passed * 1e6), seen(passed))
+    assert between(Motion(0, seen(0.0)), glimpse, 1_000_000, seen(1.0))
+    back = Motion(int(passed * 1e6), seen(1 - passed))
+    assert between(Motion(0, seen(1.0)), back, 1_000_000, seen(0.0))
+
+
 def test_two_sightings_are_no_glimpse_on_a_way() -> None:
     two = Motion(400_000, box_at(140, 100, 60))
     two.take(500_000, box_at(150, 100, 60))
