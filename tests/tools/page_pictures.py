@@ -12,16 +12,21 @@ import sys
 import tempfile
 from pathlib import Path
 
+import sqlalchemy as sa
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.append(str(ROOT / "tests" / "twins"))
 
 from desk_cars import Car  # noqa: E402
-from desk_twins import found_department, open_copy  # noqa: E402
+from desk_twins import Department, found_department, open_copy  # noqa: E402
 from page_browser import Window, Windows, windows  # noqa: E402
 from page_reader import WHY  # noqa: E402
 from waiting import until  # noqa: E402
+
+from storage.times import DAY_US, MINUTE_US  # noqa: E402
+from sync.department.store.database import open_store  # noqa: E402
+from sync.department.store.tables import units  # noqa: E402
 
 FOLDER = ROOT / "sync" / "department" / "pages" / "pictures"
 QUALITY = 45
@@ -78,6 +83,16 @@ def take_office(desk: Windows, folder: Path) -> None:
         take(supervisor, folder, name)
 
 
+def hear_units(department: Department) -> None:
+    """Let one unit have spoken a moment ago, and one not for long; the twin's deliver without a server."""
+    store, now_us = open_store(department.home.database_url), department.clock.us
+    with store.write() as connection:
+        for name, ago_us in (("car-7", 12 * DAY_US), ("car-8", 5 * MINUTE_US)):
+            unit = sa.update(units).where(units.c.name == name)
+            connection.execute(unit.values(seen_us=now_us - ago_us))
+    store.close()
+
+
 def main(folder: Path = FOLDER) -> int:
     """Found a department, walk through its pages, keep their pictures."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -87,6 +102,7 @@ def main(folder: Path = FOLDER) -> int:
         department = open_copy(Path(made) / "copy")
         car = Car(department)
         car.raises()
+        hear_units(department)
         try:
             with windows(department) as desk:
                 one = desk.open()
