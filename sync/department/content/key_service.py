@@ -12,7 +12,6 @@ a purge destroys the file, and a restored backup shows nothing that was purged.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import hmac
 import json
@@ -26,7 +25,7 @@ from pathlib import Path
 from typing import Protocol
 
 import structlog
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
@@ -37,6 +36,7 @@ from storage.errors import SealError, StorageError
 from storage.leaf import Leaf, log_id_of, open_leaf, unchecked
 from storage.read_records import Read, ReadText
 from storage.times import DAY_US, now_us
+from sync.department.content.key_files import der_of, destroy_file, is_empty, load_p256, whole_key
 from sync.department.content.likeness import forms_of
 from sync.errors import KeyServiceError
 
@@ -188,7 +188,7 @@ class LocalKeyService:
                     made.append(DayKey.of(day, known))
                     continue
                 private = ec.generate_private_key(ec.SECP256R1())
-                fresh.append((path, _der(private)))
+                fresh.append((path, der_of(private)))
                 made.append(DayKey.of(day, private))
             with ThreadPoolExecutor(16) as pool:  # a year of keys is one commit of the disk, not four hundred
                 files.replace_together(fresh, self._folder / "day", pool)
@@ -198,7 +198,7 @@ class LocalKeyService:
         """A day's key; None without one. A file that holds none (a power cut in an earlier version, before
         its key was given out) is set aside as `.damaged`, and stops no other day."""
         try:
-            return _load_p256(path)
+            return load_p256(path)
         except FileNotFoundError:
             return None
         except (ValueError, KeyServiceError):
@@ -219,7 +219,7 @@ class LocalKeyService:
             raise KeyServiceError(
                 "this day key is not here: destroyed after its year, or another department's"
             )
-        return _load_p256(path_of)
+        return load_p256(path_of)
 
     def _epoch_key(self, log_id: bytes, epoch: int, key_id: bytes, sealed: bytes) -> bytes:
         with self._guard:  # what is kept here goes with the keys of old days
@@ -243,11 +243,11 @@ class LocalKeyService:
             if day in self._store and path.exists():  # another process may have purged the day
                 return self._store[day]
             self._store.pop(day, None)
-            if _is_empty(path, make=make):
+            if is_empty(path, make=make):
                 if not make or path.with_suffix(".gone").exists():
                     raise KeyServiceError(f"the key of the day of receipt {day} is not here: purged")
                 files.write_first(path, sealing.new_key())
-            self._store[day] = _whole(path)
+            self._store[day] = whole_key(path)
             return self._store[day]
 
     def has_store_key(self, day: int) -> bool:
@@ -321,11 +321,11 @@ class LocalKeyService:
     def _hold_key(self, hold: str, *, make: bool) -> bytes:
         path = self._hold_path(hold)
         with self._guard:
-            if _is_empty(path, make=make):
+            if is_empty(path, make=make):
                 if not make or path.with_suffix(".gone").exists():
                     raise KeyServiceError("the key of this hold is not here: released")
                 files.write_first(path, sealing.new_key())
-            return _whole(path)
+            return whole_key(path)
 
     def hold_stored(
         self, why: str, hold: str, day: int, log_id: bytes, wanted: Sequence[StoredElement]
@@ -455,44 +455,6 @@ def _wrong_with_each(key: bytes, log_id: bytes, wanted: Sequence[StoredElement])
         except StorageError as error:
             found.append(error.what)
     return found
-
-
-def destroy_file(path: Path) -> None:
-    """Overwrite and remove a key file. On flash the old bytes may survive outside the file system's sight."""
-    with contextlib.suppress(FileNotFoundError):  # destroyed before, or by another process just now
-        with path.open("r+b") as file:
-            file.write(os.urandom(os.fstat(file.fileno()).st_size))
-            file.flush()
-            os.fsync(file.fileno())
-        path.unlink()
-    files.sync_dir(path.parent)
-
-
-def _der(private: ec.EllipticCurvePrivateKey) -> bytes:
-    return private.private_bytes(
-        serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-
-
-def _is_empty(path: Path, *, make: bool) -> bool:
-    """Whether there is no key; where one is to be made, an empty file is none (a power cut in an earlier
-    version, before anything was sealed under it)."""
-    return not path.exists() or (make and path.stat().st_size == 0)
-
-
-def _whole(path: Path) -> bytes:
-    """A key's bytes. Raises KeyServiceError for a file that holds none."""
-    key = path.read_bytes()
-    if len(key) != sealing.KEY_BYTES:
-        raise KeyServiceError("holds no key", where=str(path), cure="restore it from its backup")
-    return key
-
-
-def _load_p256(path: Path) -> ec.EllipticCurvePrivateKey:
-    key = serialization.load_der_private_key(path.read_bytes(), password=None)
-    if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise KeyServiceError("is not a P-256 key", where=str(path))
-    return key
 
 
 def _token_key(store: bytes) -> bytes:

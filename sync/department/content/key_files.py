@@ -1,0 +1,53 @@
+"""Files of the key service, one key each: read whole, or destroyed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from storage import files, sealing
+from sync.errors import KeyServiceError
+
+
+def destroy_file(path: Path) -> None:
+    """Overwrite and remove a key file. On flash the old bytes may survive outside the file system's sight."""
+    with contextlib.suppress(FileNotFoundError):  # destroyed before, or by another process just now
+        with path.open("r+b") as file:
+            file.write(os.urandom(os.fstat(file.fileno()).st_size))
+            file.flush()
+            os.fsync(file.fileno())
+        path.unlink()
+    files.sync_dir(path.parent)
+
+
+def der_of(private: ec.EllipticCurvePrivateKey) -> bytes:
+    """A private key as its file has it: PKCS #8, DER."""
+    return private.private_bytes(
+        serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def is_empty(path: Path, *, make: bool) -> bool:
+    """Whether there is no key; where one is to be made, an empty file is none (a power cut in an earlier
+    version, before anything was sealed under it)."""
+    return not path.exists() or (make and path.stat().st_size == 0)
+
+
+def whole_key(path: Path) -> bytes:
+    """A key's bytes. Raises KeyServiceError for a file that holds none."""
+    key = path.read_bytes()
+    if len(key) != sealing.KEY_BYTES:
+        raise KeyServiceError("holds no key", where=str(path), cure="restore it from its backup")
+    return key
+
+
+def load_p256(path: Path) -> ec.EllipticCurvePrivateKey:
+    """A private key from its file. Raises OSError, ValueError, KeyServiceError for one of another kind."""
+    key = serialization.load_der_private_key(path.read_bytes(), password=None)
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise KeyServiceError("is not a P-256 key", where=str(path))
+    return key
