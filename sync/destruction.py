@@ -113,14 +113,18 @@ def of_text(data: bytes) -> bytes:
 
 def keep(home: Path, log_id: bytes, message: bytes) -> None:
     """Keep a receipt that is still to be delivered."""
-    folder = home / FOLDER
-    folder.mkdir(mode=files.PRIVATE_DIR, exist_ok=True)
-    files.replace(folder / f"{log_id.hex()[:16]}.cbor", message)
+    path = _path(home, log_id)
+    path.parent.mkdir(mode=files.PRIVATE_DIR, exist_ok=True)
+    files.replace(path, message)
 
 
 def drop(home: Path, log_id: bytes) -> None:
     """The department has it. Raises OSError."""
-    (home / FOLDER / f"{log_id.hex()[:16]}.cbor").unlink(missing_ok=True)
+    _path(home, log_id).unlink(missing_ok=True)
+
+
+def _path(home: Path, log_id: bytes) -> Path:
+    return home / FOLDER / f"{log_id.hex()[:16]}.cbor"
 
 
 def kept(home: Path) -> list[Path]:

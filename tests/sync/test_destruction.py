@@ -222,7 +222,7 @@ def test_ranges_hold_exactly_the_numbers(numbers: set[int]) -> None:
 
 
 def overdue(department: Department, grants: Grants, moment_us: int) -> list[str]:
-    return [one.what for one in untold_resets(department.store, grants, moment_us)]
+    return [one.what for one in untold_resets(department.store, grants.resets(), moment_us)]
 
 
 def granted(unit: Joined, commands: tuple[str, ...]) -> tuple[Grants, int]:

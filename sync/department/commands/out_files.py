@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from storage import files
+from storage.evidence import extension
 from sync.department.commands.desk_access import Terminal
 from sync.department.desk.inquiry.forms import Images
 from sync.errors import InvalidInputError, LackingError
@@ -80,8 +81,8 @@ def save_images(terminal: Terminal, images: Images, out: Path) -> int:
     made = []
     for name, data in (("patch", images.patch), ("overview", images.overview)):
         if data:
-            kind = "png" if data.startswith(b"\x89PNG") else "jpg"
-            made.append(out / f"{name}-{images.access}.{kind}")
+            plain = Path(extension(name, data))
+            made.append(out / f"{plain.stem}-{images.access}{plain.suffix}")
             write_new(made[-1], data)
     facts = {"access": images.access, "read": images.read, "files": [str(path) for path in made]}
     words = f"ALPR Request: entry {images.access}, images in {out}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import sqlalchemy as sa
 from cryptography import x509
@@ -13,9 +13,9 @@ from storage.counts import counted
 from storage.times import DAY_US, HOUR_US, SECOND_US, day_text, iso_text
 from sync.department.content.alert_records import StoreAlerts
 from sync.department.desk.desk import Desk
-from sync.department.desk.grants.rules import Grants
 from sync.department.desk.owed import Ending, Late, Overdue, ending_at
 from sync.department.ground.home import DepartmentHome
+from sync.department.journal.office_entries import GrantIssued
 from sync.department.policy.system_terms import purge_due_us
 from sync.department.server import hourly, roster
 from sync.department.server.machine_state import StoredState
@@ -51,12 +51,13 @@ def overdue_in_store(store: Store, desk: Desk, moment_us: int) -> list[Overdue]:
             for what in unit_health.due_in(connection, moment_us)
         ]
     with desk.looking() as book:
-        found += untold_resets(store, book.grants, moment_us)
+        resets = book.grants.resets()
+    found += untold_resets(store, resets, moment_us)
     return found + _unopened(store, desk, moment_us)
 
 
-def untold_resets(store: Store, grants: Grants, moment_us: int) -> list[Overdue]:
-    """Units that were given up to a factory reset and are silent since, of which no destruction receipt came.
+def untold_resets(store: Store, resets: Sequence[GrantIssued], moment_us: int) -> list[Overdue]:
+    """Units that a grant gave up to a reset and are silent since, of which no destruction receipt came.
 
     A power cut, a card that was taken out or a full disk can lose one; so can who never reset the unit.
     """
@@ -70,9 +71,7 @@ def untold_resets(store: Store, grants: Grants, moment_us: int) -> list[Overdue]
     with store.read() as connection:
         units = {row[0]: row[1:] for row in connection.execute(query)}
     found = []
-    for note in (entry.note for entry in grants.issued.values()):
-        if "factory-reset" not in note.commands or note.grant_id in grants.revoked:
-            continue
+    for note in resets:
         for name, seen_us, told_us in (units[one] for one in note.units if one in units):
             alive, told_of = (seen_us or 0) >= note.to_us, (told_us or 0) >= note.from_us
             if moment_us < note.to_us + DAY_US or alive or told_of:

@@ -30,6 +30,11 @@ class Grants:
     seconds: dict[str, str] = field(default_factory=dict)
     _used: tuple[str, str, str] = ("", "", "")
 
+    def resets(self) -> list[GrantIssued]:
+        """The grants that gave a unit up to a factory reset, and were not revoked."""
+        given = (entry.note for entry in self.issued.values())
+        return [one for one in given if "factory-reset" in one.commands and one.grant_id not in self.revoked]
+
     def apply(self, entry: Entry) -> None:
         if is_of(entry, ChangeUsed):
             self._used = (entry.note.about, entry.stamp.user, entry.note.second)
