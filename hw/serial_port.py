@@ -50,14 +50,16 @@ class TtySerialPort:
 
     def __init__(self, device: str, *, baud: int = CONSOLE_BAUD, modem_line: ModemLine = "none") -> None:
         try:
-            import serial  # noqa: PLC0415 - a driver imports late
+            import termios  # noqa: PLC0415 - a driver imports late
+
+            import serial  # noqa: PLC0415
         except ImportError as error:
             raise MissingDriverError("pyserial not found: install the reader's own dependencies") from error
         try:
             self._port: Serial = serial.Serial(
                 device, baud, timeout=0, write_timeout=WRITE_LIMIT_S, exclusive=True
             )
-        except serial.SerialException as error:
+        except (OSError, termios.error) as error:  # pyserial lets through what a cable pulled now gives
             raise MissingDriverError(
                 f"serial port {device} cannot be opened ({error}): check the cable, the name with "
                 "`ls /dev/tty*`, and that this user is in the group dialout"

@@ -187,7 +187,11 @@ class PartsSettings:
         example=60.0,
         why="terabytes that the card's maker lets be written; left out: 100 times its size",
     )
-    gps_port: str | None = setting(None, example="/dev/ttyACM0", why="serial port of an NMEA receiver")
+    gps_port: str | None = setting(
+        None,
+        example="/dev/ttyACM0",
+        why="serial port of an NMEA receiver; with a second USB port in use, its name in /dev/serial/by-id",
+    )
     gps_baud: int = setting(9600, low=4800, high=921_600, why="its speed in baud")
     ignition_pin: int | None = setting(
         None, low=0, high=27, example=17, why="GPIO (BCM), high with ignition on"

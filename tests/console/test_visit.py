@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
 
+from tests.tools.rehearsal import Silence, console_of
 from tests.tools.transcript import BEGIN, END, tidy, visit
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -82,3 +84,9 @@ def test_the_page_shows_no_one_time_value_whole() -> None:
         "reader-1> enroll CODE\nthis unit is car-12 (a3a3a3a3...) of Monrovia PD\n"
         "a3a3a3a3...:x2x2x2x2...:d0a6\nlog id                       c7857c3e...\nbye"
     )
+
+
+def test_a_console_that_ends_is_named_with_its_last_words_at_once(tmp_path: Path) -> None:
+    ends = [sys.executable, "-c", "import sys; sys.exit('no such port')"]
+    with console_of(tmp_path, ends) as hands, pytest.raises(Silence, match="ended with 1: no such port"):
+        hands.wait_for("press return")

@@ -2,15 +2,19 @@
 memory.
 """
 
+import errno
 import os
 import pty
+import termios
 import threading
 import time
 import tty
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import NoReturn
 
 import pytest
+import serial
 
 from hw.errors import HardwareError, LineGoneError, MissingDriverError
 from hw.serial_port import FdPort, SerialPort, TtySerialPort, loopback_pair
@@ -115,6 +119,31 @@ def test_a_closed_line_takes_nothing_more_and_closes_twice(bench: Bench) -> None
 def test_a_device_that_is_not_there_names_the_cure() -> None:
     with pytest.raises(MissingDriverError, match="check the cable"):
         TtySerialPort("/dev/ttyNONE7")
+
+
+def test_a_port_that_another_program_holds_is_not_opened() -> None:
+    master, slave = pty.openpty()
+    first = TtySerialPort(os.ttyname(slave))
+    with pytest.raises(MissingDriverError, match="cannot be opened"):
+        TtySerialPort(os.ttyname(slave))
+    first.close()
+    os.close(master)
+    os.close(slave)
+
+
+@pytest.mark.parametrize("fault", [OSError(errno.EPROTO, "Protocol error"), termios.error(errno.EIO, "I/O")])
+def test_an_adapter_that_is_pulled_while_it_is_opened_is_an_error_of_that_part(
+    monkeypatch: pytest.MonkeyPatch, fault: Exception
+) -> None:
+    def pulled(*_words: object, **_options: object) -> NoReturn:
+        raise fault
+
+    monkeypatch.setattr(serial.Serial, "_update_dtr_state", pulled)
+    master, slave = pty.openpty()
+    with pytest.raises(MissingDriverError, match="check the cable"):
+        TtySerialPort(os.ttyname(slave))
+    os.close(master)
+    os.close(slave)
 
 
 def test_a_port_without_the_modem_line_that_was_asked_for_says_which_setting_to_change() -> None:

@@ -59,12 +59,13 @@ def test_a_receiver_that_is_pulled_is_named_and_used_again_once_it_is_back(
 ) -> None:
     monkeypatch.setattr(field_parts, "ChronyDaemon", no_chrony)
     port = tmp_path / "ttyGPS"
+    lines: list[int] = []  # kept open: the name of a line that both ends left is given to the next program
 
     def plug_in() -> int:
         hands, line = pty.openpty()
+        lines.append(line)
         port.unlink(missing_ok=True)
         port.symlink_to(os.ttyname(line))
-        os.close(line)
         return hands
 
     hands = plug_in()
@@ -76,7 +77,8 @@ def test_a_receiver_that_is_pulled_is_named_and_used_again_once_it_is_back(
             os.close(hands)
             until(lambda: "receiver: its line is gone" in parts.troubles.lasting)
             hands = plug_in()
-    os.close(hands)
+    for end in (hands, *lines):
+        os.close(end)
 
 
 def test_a_time_daemon_that_comes_up_after_the_reader_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:

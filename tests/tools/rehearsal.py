@@ -10,6 +10,7 @@ import os
 import pty
 import re
 import subprocess
+import tempfile
 import time
 import tty
 from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +25,7 @@ from storage.grant_format import Bundle
 from storage.ssh_signature import PrivateKey, sign
 
 WAIT_S = 300.0  # the machine may be loaded
+LOOK_S = 1.0
 _CHALLENGE = re.compile(r"^([A-Za-z0-9._@-]+:[a-z2-7]{32}:[0-9a-f]{4})\s*$", re.MULTILINE)
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _CUT = re.compile(r"\x1b(\[[0-9;]*)?$")
@@ -38,25 +40,33 @@ def console_of(home: Path, reader: Sequence[str]) -> Iterator[Hands]:
     """`reader console` at one end of a pseudo-terminal, hands at the other. `reader`: how it is started."""
     ours, theirs = pty.openpty()
     tty.setraw(theirs)
-    process = subprocess.Popen(
-        [*reader, "--home", str(home), "console", "--port", os.ttyname(theirs)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        yield Hands(FdPort(ours, ours, name="pty"))
-    finally:
-        process.terminate()
-        process.wait(timeout=WAIT_S)
-        os.close(theirs)
-        os.close(ours)
+    with tempfile.TemporaryFile() as words:
+        process = subprocess.Popen(
+            [*reader, "--home", str(home), "console", "--port", os.ttyname(theirs)],
+            stdout=subprocess.DEVNULL,
+            stderr=words,
+        )
+
+        def ended() -> str:
+            if process.poll() is None:
+                return ""
+            words.seek(0)
+            return f"the console ended with {process.returncode}: {words.read().decode(errors='replace')}"
+
+        try:
+            yield Hands(FdPort(ours, ours, name="pty"), ended=ended)
+        finally:
+            process.terminate()
+            process.wait(timeout=WAIT_S)
+            os.close(theirs)
+            os.close(ours)
 
 
 class Hands:
-    """Types on one end of a line and reads what comes back."""
+    """Types on one end of a line and reads what comes back. ended: why no more can come, or nothing."""
 
-    def __init__(self, port: SerialPort) -> None:
-        self._port = port
+    def __init__(self, port: SerialPort, *, ended: Callable[[], str] = str) -> None:
+        self._port, self._ended = port, ended
         self._decoder, self._held = codecs.getincrementaldecoder("utf-8")("replace"), ""
         self.seen = ""
         self._unread = 0
@@ -73,13 +83,15 @@ class Hands:
         """What came up to and with words, since the last wait. Raises Silence."""
         until_s = time.monotonic() + limit_s
         while words not in self.seen[self._unread :]:
-            left_s = until_s - time.monotonic()
+            left_s, why = until_s - time.monotonic(), self._ended()
             if left_s <= 0:
                 raise Silence(f"waited for {words!r}, got {self.seen[self._unread :][-800:]!r}")
             try:
-                data = self._port.read(4096, left_s)
+                data = self._port.read(4096, min(left_s, LOOK_S))
             except LineGoneError:
                 raise Silence(f"line gone while waiting for {words!r}: {self.seen[-800:]!r}") from None
+            if why and not data:
+                raise Silence(f"waited for {words!r}, got {self.seen[self._unread :][-800:]!r}; {why}")
             self._hear(data)
         end = self.seen.index(words, self._unread) + len(words)
         came, self._unread = self.seen[self._unread : end], end

@@ -24,7 +24,6 @@ from tests.tools.rehearsal import Hands, as_shown, console_of
 
 BEGIN, END = "<!-- transcript: begin -->", "<!-- transcript: end -->"
 START_LIMIT_S = 300.0
-SLOW_S = 90.0
 ROUND_S = 12.0  # some vehicles go by
 INVITATION = "press return"
 _CHALLENGE = re.compile(r"[A-Za-z0-9._@-]+:[a-z2-7]{32}:[0-9a-f]{4}")
@@ -132,18 +131,18 @@ def visit(folder: Path, source: Path) -> str:
         check=True,
     )
     with trip.department() as code, trip.cable() as hands:
-        hands.wait_for(INVITATION, SLOW_S)
+        hands.wait_for(INVITATION)
         hands.type("")
-        hands.wait_for("reader-1> ", SLOW_S)
+        hands.wait_for("reader-1> ")
         hands.ask("help", "reader-1> ")
         hands.type("selftest")
-        hands.wait_for("reader-1> ", SLOW_S)
+        hands.wait_for("reader-1> ")
         hands.type("aim preview 1")
-        hands.wait_for("reader-1> ", SLOW_S)
+        hands.wait_for("reader-1> ")
         hands.type(f"enroll {code}")
-        hands.wait_for("this unit is car-12 (", SLOW_S)
+        hands.wait_for("this unit is car-12 (")
         unit = hands.wait_for(")").removesuffix(")")
-        hands.wait_for("car-12> ", SLOW_S)
+        hands.wait_for("car-12> ")
         trip.grant(unit)
         hands.type("exit")
         hands.wait_for(INVITATION)
@@ -155,7 +154,7 @@ def _under_way(trip: Visit, hands: Hands) -> str:
     with trip.reading():
         time.sleep(ROUND_S)
         hands.type("")
-        hands.wait_for("car-12> ", SLOW_S)
+        hands.wait_for("car-12> ")
         hands.type("login")
         shown = hands.wait_for("gives up):")
         match = _CHALLENGE.search(shown)
@@ -164,10 +163,10 @@ def _under_way(trip: Visit, hands: Hands) -> str:
         for line in trip.answer(match[0]):
             hands.type(line)
         inside = "car-12 t.okafor> "
-        hands.wait_for(inside, SLOW_S)
+        hands.wait_for(inside)
         for command in ("status", "aim 0", "camera gain_max 6", "sync now", "status", "storage", "network"):
             hands.type(command)
-            hands.wait_for(inside, SLOW_S)
+            hands.wait_for(inside)
         hands.type("exit")
         hands.wait_for("bye")
         return tidy(hands.seen[: hands.seen.rindex("bye") + len("bye")])
