@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -75,6 +76,19 @@ def test_what_opens_much_says_so_and_is_opened_part_by_part(department: Departme
     assert "30 reads" in done.text
     assert "were opened" not in done.text
     assert (steps(department), endings(department)) == ([20, 13], [("done", 33, 33)])
+
+
+def test_a_part_whose_form_is_sent_twice_is_opened_and_shown_once(
+    department: Department, reader: Browser
+) -> None:
+    one = reader()
+    page = begun(department, one)
+    form = page.form(page.path)
+    pages = [one.post(page.path, sent).text for sent in (form, form, form | {"once": "of-another-tab"})]
+    said = [re.findall(r"20 of 33 opened, ([1-9][0-9]*) found", text) for text in pages]
+    assert said[0] == said[1] == said[2] != []
+    assert steps(department) == [20]
+    assert f"{said[0][0]} reads" in one.get(page.path.removesuffix("/steps")).text
 
 
 def test_cancelled_on_the_page_the_rest_stays_closed(department: Department, reader: Browser) -> None:

@@ -18,6 +18,7 @@ from sync.department.policy.refusals import FormError, NotYetError
 
 REMEMBERED = 500
 KEY = re.compile(r"[\x21-\x7e]{8,100}")
+UNDER_WAY = "idempotency"  # the word of a refusal: the same call, sent before, has no answer yet
 LIFE_US = 10 * MINUTE_US
 
 
@@ -73,9 +74,7 @@ class MadeOnce:
                     "this Idempotency-Key was used for another form", code="idempotency", clause="463.5"
                 )
             elif not known.done:
-                raise NotYetError(
-                    "this call is under way", code="idempotency", clause="463.5", cure="ask again"
-                )
+                raise NotYetError("this call is under way", code=UNDER_WAY, clause="463.5", cure="ask again")
         if known is not None:
             check()
             return known.answer

@@ -52,6 +52,11 @@ class SearchLook:
         """The entry of the look."""
         return self.answers[0].access
 
+    def take(self, part: int, answer: Answer) -> None:
+        """Add a part of the answer (its number, from 0), unless a form sent twice or another tab has."""
+        if part == len(self.answers):
+            self.answers.append(answer)
+
     @property
     def reads(self) -> list[FoundRead]:
         """The reads of all pages, the newest first."""

@@ -213,12 +213,14 @@ async def _look(visit: Visit) -> SearchLook:
 
 
 async def more(visit: Visit) -> Response:
-    """The next part of the answer, from its first page on."""
+    """The next part of the answer, from its first page on. The form names the part: what was opened already
+    is shown, and not opened again."""
     look = await _look(visit)
-    after, before = look.answers[-1].next, len(look.reads)
-    if after:
-        answer = await visit.call("inquiry/more", access=look.access, after=after)
-        look.answers.append(answer)
+    part = max(1, visit.values.number("part"))
+    after = look.answers[-1].next
+    if part == len(look.answers) and after:
+        look.take(part, await visit.call("inquiry/more", access=look.access, after=after))
+    before = sum(len(one.reads) for one in look.answers[:part])
     return visit.to(f"/search/{look.access}?page-reads={before // ROWS + 1}#reads")
 
 

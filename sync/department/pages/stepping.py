@@ -35,13 +35,17 @@ class Stepped:
     ground: Mapping[str, str] = field(repr=False)
     reads: list[FoundRead] = field(default_factory=list, repr=False)
     opened: int = 0
+    parts: int = 0
     after: str = ""
     done: bool = False
     cancelled: bool = False
     unwitnessed: bool = False
 
-    def take(self, step: Step) -> None:
-        """Add what a step found."""
+    def take(self, part: int, step: Step) -> None:
+        """Add what a part found (its number, from 0), unless a form sent twice or another tab has."""
+        if part != self.parts:
+            return
+        self.parts += 1
         self.reads += step.reads
         self.opened, self.after = step.opened, step.after
         self.done, self.cancelled = not step.after, step.cancelled
@@ -117,7 +121,7 @@ async def send(visit: Visit) -> Response:
         ended: StoppedSearch = await visit.call("inquiry/stop", access=access)
         search.done, search.cancelled = True, ended.opened < ended.of
         search.opened = ended.opened
-    elif not search.done:
+    elif not search.done and visit.values.number("part", search.parts) == search.parts:
         await _step(visit, search)
     _keep(visit, search)
     return visit.to(f"/search/{access}" if search.done else f"/search/{access}/steps")
@@ -143,11 +147,11 @@ async def send_by_script(visit: Visit) -> Response:
 
 
 async def _step(visit: Visit, search: Stepped) -> None:
-    query = to_json(search.begun.query)
+    query, part = to_json(search.begun.query), search.parts
     if query["area"] is None:
         del query["area"]
     step: Step = await visit.call("inquiry/step", access=search.begun.access, query=query, after=search.after)
-    search.take(step)
+    search.take(part, step)
 
 
 def _keep(visit: Visit, search: Stepped) -> None:

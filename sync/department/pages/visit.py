@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 from urllib.parse import urlencode
 
+import anyio
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from sync.department.desk.calling import Calling, Said, known_operation
 from sync.department.desk.grants.rules import demand_grant
+from sync.department.desk.idempotency import UNDER_WAY
 from sync.department.desk.logon_forms import LoggedOn
 from sync.department.desk.people.training import demand_current
 from sync.department.journal.marking import WORDS, watching
@@ -24,8 +26,11 @@ from sync.department.pages.street_map import StreetMap
 from sync.department.pages.values import Values
 from sync.department.pages.wording import elements_of, in_local_time, title_of
 from sync.department.pages.zones import zones_text
-from sync.department.policy.refusals import DeskRefusal, FormError
+from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError
 from sync.department.policy.roles import CALLS, Call, Role
+
+TWIN_TRIES = 100
+TWIN_WAITS_S = 0.2
 
 
 @dataclass(slots=True)
@@ -113,7 +118,14 @@ class Visit:
         typed. Raises DeskRefusal and the call's errors."""
         key, typed = self.once()
         with watching() as mark:
-            answer = await self.calling.operation(name, self.token, value, key, typed, wrong)
+            for tries_left in range(TWIN_TRIES)[::-1]:
+                try:
+                    answer = await self.calling.operation(name, self.token, value, key, typed, wrong)
+                    break
+                except NotYetError as refusal:
+                    if refusal.code != UNDER_WAY or not tries_left:
+                        raise
+                await anyio.sleep(TWIN_WAITS_S)  # the browser shows the second answer of a form sent twice
         self.unwitnessed = self.unwitnessed or mark.unwitnessed
         return answer
 
