@@ -14,6 +14,7 @@ from typing import Any
 
 from storage import codec
 from storage.leaf import IMAGES
+from storage.picture_format import picture_format
 from storage.read_records import ReadPlace, ReadText
 from storage.sealing import Opened
 from storage.times import margin_text, utc_text
@@ -163,7 +164,7 @@ def as_html(story: Story) -> str:
         for name in ("patch", "overview"):
             if name in opened:
                 data = base64.b64encode(opened[name].content).decode()
-                kind = "png" if opened[name].content.startswith(b"\x89PNG") else "jpeg"
+                kind = picture_format(opened[name].content)
                 parts.append(f'<p>{name}</p><img alt="{name}" src="data:image/{kind};base64,{data}">')
     lines = "".join(f"<li>{html.escape(line)}</li>" for line in story.accesses)
     parts += ["<h2>Every logged access to these records</h2>", f"<ul>{lines or '<li>none</li>'}</ul>"]

@@ -22,6 +22,7 @@ from storage import codec, cover_sheet, holds, misreads, tlog_proof
 from storage.audit_records import Decision, Export, Hold, Release, UnitAccess, UnitAccessEnded
 from storage.errors import KeyLostError, LedgerError
 from storage.leaf import ENTRY, IMAGES, Leaf
+from storage.picture_format import picture_format
 from storage.read_records import Alert, ReadPlace, ReadText
 from storage.records import RECORDS
 from storage.sealing import Opened
@@ -89,8 +90,7 @@ class ExportOrder:
 def extension(name: str, content: bytes) -> str:
     """The file name of an element in a package."""
     if name in IMAGES:
-        kind = "png" if content.startswith(b"\x89PNG") else "jpg"
-        return f"{name}.{kind}"
+        return f"{name}.png" if picture_format(content) == "png" else f"{name}.jpg"
     return f"{name}.json"
 
 

@@ -16,6 +16,7 @@ from storage.alert_life import AlertEvent, AlertStep, Fit, Outcome, compare, ver
 from storage.errors import RecordError, RefusedError
 from storage.leaf import IMAGES
 from storage.ledger import Ledger
+from storage.picture_format import picture_format
 from storage.plate_states import typed_state
 
 MAX_TEXT = 200
@@ -72,7 +73,7 @@ class PageApi:
                 "open the alert first", clause="463.7", cure="the look is logged before it is shown"
             )
         data = self._ledger.element(one.read, name).content
-        return ImageAnswer(data=data, media_type="image/png" if data.startswith(b"\x89PNG") else "image/jpeg")
+        return ImageAnswer(data=data, media_type=f"image/{picture_format(data)}")
 
     def transcribe(self, officer: Officer, number: int, body: Mapping[str, Any]) -> dict[str, Any]:
         """Type plate and state from the image; the answer shows the entry, slot by slot."""

@@ -18,9 +18,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from desk_cars import Car
 from desk_twins import DAY_US, MINUTE_US, Department
 
+from storage import sealing
 from storage.day_keys import DayKey, seal_to_day
 from sync.department.content.followed_log import AT_ONCE
-from sync.department.content.key_files import is_empty
 from sync.department.content.key_service import LocalKeyService
 from sync.department.content.proven_door import ProvenDoor
 from sync.department.desk import snapshot
@@ -279,17 +279,17 @@ def test_of_two_processes_that_make_a_key_at_once_both_have_the_first_one(
     """What one sealed under another one would be lost."""
     folder, day = department.home.keys, department.clock.us // DAY_US
     first, second = LocalKeyService(folder, department.clock), LocalKeyService(folder, department.clock)
-    made = list[bytes]()
+    made, new_key = list[bytes](), sealing.new_key
 
-    def empty(path: Path, *, make: bool) -> bool:
-        was = is_empty(path, make=make)
+    def late() -> bytes:
+        """Between the look for a file and its making."""
         if not made:
             made.append(b"")
             made[0] = second._store_key(day, make=True)
-        return was
+        return new_key()
 
     with contextlib.closing(first), contextlib.closing(second):
-        monkeypatch.setattr(f"{LocalKeyService.__module__}.is_empty", empty)
+        monkeypatch.setattr(sealing, "new_key", late)
         assert first._store_key(day, make=True) == made[0]
         assert second._store_key(day, make=True) == made[0]
 

@@ -16,6 +16,7 @@ from functools import partial
 from storage import codec
 from storage.cover_sheet import rows_of
 from storage.evidence import SENTENCE, extension
+from storage.picture_format import picture_format
 from storage.read_records import ReadText
 from sync.department.content.reads import OpenedRead
 from sync.department.ground.local_time import both_text
@@ -158,8 +159,7 @@ def _figure(folder: str, name: str, content: bytes) -> str:
     source = f"{folder}/{extension(name, content)}"
     words = {"patch": "The plate, cut out and straightened", "overview": "The vehicle"}[name]
     if name == "patch":
-        kind = "png" if content.startswith(b"\x89PNG") else "jpeg"
-        source = f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+        source = f"data:image/{picture_format(content)};base64,{base64.b64encode(content).decode()}"
     return (
         f'<figure><img src="{html.escape(source)}" alt="{words}, as this unit recorded it">'
         f"<figcaption>{words}: <code>{html.escape(f'{folder}/{extension(name, content)}')}</code>"

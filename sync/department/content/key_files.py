@@ -31,18 +31,32 @@ def der_of(private: ec.EllipticCurvePrivateKey) -> bytes:
     )
 
 
-def is_empty(path: Path, *, make: bool) -> bool:
-    """Whether there is no key; where one is to be made, an empty file is none (a power cut in an earlier
-    version, before anything was sealed under it)."""
-    return not path.exists() or (make and path.stat().st_size == 0)
+def sealing_key(path: Path, *, make: bool, lost: str) -> bytes:
+    """The key that content is sealed under; a new one with `make`, unless it was destroyed for good.
 
-
-def whole_key(path: Path) -> bytes:
-    """A key's bytes. Raises KeyServiceError for a file that holds none."""
+    Where one is to be made, an empty file is none: a power cut in an earlier version, before anything was
+    sealed under it. Raises KeyServiceError: `lost` without a key; another for a file that holds none.
+    """
+    if not path.exists() or (make and path.stat().st_size == 0):
+        if not make or _mark_of(path).exists():
+            raise KeyServiceError(lost)
+        files.write_first(path, sealing.new_key())
     key = path.read_bytes()
     if len(key) != sealing.KEY_BYTES:
         raise KeyServiceError("holds no key", where=str(path), cure="restore it from its backup")
     return key
+
+
+def destroy_for_good(path: Path) -> None:
+    """Destroy a key's file, marked first: no key is made in its place."""
+    mark = _mark_of(path)
+    if not mark.exists():
+        files.write_first(mark, b"")
+    destroy_file(path)
+
+
+def _mark_of(path: Path) -> Path:
+    return path.with_suffix(".gone")
 
 
 def load_p256(path: Path) -> ec.EllipticCurvePrivateKey:

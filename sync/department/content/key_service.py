@@ -36,7 +36,7 @@ from storage.errors import SealError, StorageError
 from storage.leaf import Leaf, log_id_of, open_leaf, unchecked
 from storage.read_records import Read, ReadText
 from storage.times import DAY_US, now_us
-from sync.department.content.key_files import der_of, destroy_file, is_empty, load_p256, whole_key
+from sync.department.content.key_files import der_of, destroy_file, destroy_for_good, load_p256, sealing_key
 from sync.department.content.likeness import forms_of
 from sync.errors import KeyServiceError
 
@@ -243,11 +243,8 @@ class LocalKeyService:
             if day in self._store and path.exists():  # another process may have purged the day
                 return self._store[day]
             self._store.pop(day, None)
-            if is_empty(path, make=make):
-                if not make or path.with_suffix(".gone").exists():
-                    raise KeyServiceError(f"the key of the day of receipt {day} is not here: purged")
-                files.write_first(path, sealing.new_key())
-            self._store[day] = whole_key(path)
+            purged = f"the key of the day of receipt {day} is not here: purged"
+            self._store[day] = sealing_key(path, make=make, lost=purged)
             return self._store[day]
 
     def has_store_key(self, day: int) -> bool:
@@ -321,11 +318,7 @@ class LocalKeyService:
     def _hold_key(self, hold: str, *, make: bool) -> bytes:
         path = self._hold_path(hold)
         with self._guard:
-            if is_empty(path, make=make):
-                if not make or path.with_suffix(".gone").exists():
-                    raise KeyServiceError("the key of this hold is not here: released")
-                files.write_first(path, sealing.new_key())
-            return whole_key(path)
+            return sealing_key(path, make=make, lost="the key of this hold is not here: released")
 
     def hold_stored(
         self, why: str, hold: str, day: int, log_id: bytes, wanted: Sequence[StoredElement]
@@ -348,10 +341,7 @@ class LocalKeyService:
         path = self._hold_path(hold)
         with self._guard:
             self._write("destroy_hold_key", why=why, hold=hold)
-            mark = path.with_suffix(".gone")
-            if not mark.exists():
-                files.write_first(mark, b"")
-            destroy_file(path)
+            destroy_for_good(path)
 
     # --- destruction -----------------------------------------------------------------------------------
 
@@ -367,11 +357,7 @@ class LocalKeyService:
         with self._guard:
             self._write("destroy_store_key", day=day)
             self._store.pop(day, None)
-            path = self._store_path(day)
-            mark = path.with_suffix(".gone")
-            if not mark.exists():
-                files.write_first(mark, b"")
-            destroy_file(path)
+            destroy_for_good(self._store_path(day))
 
     def destroy_day_keys_before(self, day: int) -> int:
         day = min(day, self._clock() // DAY_US - DAY_KEY_DAYS)  # never ahead, for any caller

@@ -26,6 +26,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from storage import files
 from storage.errors import StorageError
+from storage.picture_format import picture_format
 from sync.department.content.reads import OpenedRead
 from sync.department.ground.certificates import issued, private_pem, self_signed
 from sync.errors import HomeError
@@ -121,7 +122,7 @@ class ManifestMaker:
         leaf's commitment to this image is recomputed, and the C2SP tlog-proof of the leaf.
         """
         element = read.elements[name]
-        kind = "image/png" if element.content.startswith(b"\x89PNG") else "image/jpeg"
+        kind = f"image/{picture_format(element.content)}"
         claim = {
             "claim_generator_info": [{"name": "alpr-department"}],
             "title": title,

@@ -12,6 +12,7 @@ import anyio
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from storage.picture_format import picture_format
 from sync.department.desk.calling import Calling, Said, known_operation
 from sync.department.desk.grants.rules import demand_grant
 from sync.department.desk.idempotency import UNDER_WAY
@@ -197,8 +198,9 @@ class Visit:
 
     def picture(self, data: bytes) -> Response:
         """A picture, JPEG or PNG, as a page of this session shows it."""
-        kind = "image/png" if data.startswith(b"\x89PNG") else "image/jpeg"
-        return Response(data, media_type=kind, headers=shield.headers_of(self.nonce))
+        return Response(
+            data, media_type=f"image/{picture_format(data)}", headers=shield.headers_of(self.nonce)
+        )
 
     def data(self, text: str) -> Response:
         """JSON for the page's own script."""
