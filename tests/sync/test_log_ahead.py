@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from custody_twins import SteppedTime
 from receiver_twins import Joined
-from sync_twins import LoopbackLink, bare_home, checked
+from sync_twins import LoopbackLink, checked
 
 from firmware.custody.log_rollover import Successor
 from hw.clock import TimeState
@@ -50,13 +50,6 @@ class AheadUnit(Joined):
     def lags_us(self) -> int:
         """How far the log's time is ahead of the real one."""
         return self.ledger.store.time.trusted_us - now_us()
-
-
-@pytest.fixture
-def department(tmp_path: Path) -> Iterator[Department]:
-    made = Department(bare_home(tmp_path / "department"))
-    yield made
-    made.close()
 
 
 @pytest.fixture
