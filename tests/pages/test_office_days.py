@@ -11,6 +11,7 @@ import pytest
 from desk_twins import Department
 from office_pages import entered, form_of, typed, upload
 from page_reader import WHY, Reader
+from sqlalchemy import insert, select, update
 
 from storage.times import DAY_US
 from sync.department.content import package
@@ -19,6 +20,9 @@ from sync.department.journal.entries import FindingClosed
 from sync.department.journal.hold_entries import HoldReleased
 from sync.department.journal.redress_entries import RedressAnswered, RedressAsked
 from sync.department.journal.sharing_entries import ShareDecided, ShareDelivered
+from sync.department.store import unit_logs
+from sync.department.store.database import open_store
+from sync.department.store.tables import certificates, destructions, logs
 
 Browser = Callable[[], Reader]
 
@@ -176,6 +180,33 @@ def test_days_that_go_and_units_that_are_silent_are_shown(department: Department
     one.logon("super")
     page = one.get("/units")
     assert "car-7 see to it" in page.text
+
+
+def test_a_unit_that_was_reset_is_sent_nothing_and_renews_no_certificate(
+    department: Department, reader: Browser
+) -> None:
+    one, sent, ends = reader(), '<option value="car-7">', "unit certificate car-7"
+    soon_us = department.clock.us + 9 * DAY_US
+    store = open_store(department.home.database_url)
+    try:
+        with store.write() as connection:
+            certificate = {"serial": "1", "unit_id": "car-7", "issued_us": 0, "expires_us": soon_us}
+            connection.execute(insert(certificates).values(certificate))
+        one.logon("super")
+        assert sent in one.get("/units").html
+        assert ends in one.get("/calendar").text
+        with store.write() as connection:
+            log = connection.execute(select(logs.c.log_no).where(logs.c.unit_id == "car-7")).scalar_one()
+            connection.execute(update(logs).where(logs.c.log_no == log).values(state=unit_logs.CLOSED))
+            last = {"log_no": log, "message": b"", "received_us": department.clock.us}
+            connection.execute(insert(destructions).values(last))
+    finally:
+        store.close()
+    page = one.get("/units")
+    assert "car-7 see to it" in page.text
+    assert sent not in page.html
+    assert form_of(page, "unit/revoke")["unit"] == "car-7"
+    assert ends not in one.get("/calendar").text
 
 
 def test_a_request_on_paper_is_printed_by_anyone_and_entered_by_the_administrator(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,6 +18,7 @@ from sync_twins import LoopbackLink, converse
 
 from storage.times import DAY_US, HOUR_US, now_us
 from sync import messages
+from sync.department.cli import main
 from sync.department.desk.grants.rules import Grants
 from sync.department.journal.office_entries import GrantIssued
 from sync.department.server.machine_due import untold_resets
@@ -145,6 +147,26 @@ def test_a_unit_that_was_reset_is_overdue_until_it_is_taken_out_of_service(
     assert "enroll --revoke" in reset
     department.enrollment.revoke(unit.folder.member().unit_id, "retired")
     assert due() == []
+
+
+def test_the_list_of_units_says_which_was_reset(
+    unit: Joined, department: Department, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def listed() -> tuple[str, str, bool]:
+        """(the word in the list, the state in its JSON, whether that names when)."""
+        words = []
+        for more in ([], ["--json"]):
+            assert main(["enroll", "--list", "--home", str(department.home.path), *more]) == 0
+            words.append(capsys.readouterr().out)
+        facts = json.loads(words[1])
+        return words[0].split()[1], facts["state"], facts["reset_us"] is not None
+
+    converse(unit, department)
+    assert listed() == ("enrolled", "enrolled", False)
+    take(department, signed(unit, word(unit, unit.add(2))))
+    assert listed() == ("reset", "reset", True)
+    department.enrollment.revoke(unit.folder.member().unit_id, "retired")
+    assert listed() == ("revoked", "revoked", True)
 
 
 def test_after_its_receipt_a_log_takes_nothing_more(unit: Joined, department: Department) -> None:

@@ -18,7 +18,7 @@ from sync.errors import DONE
 
 @verb("enroll", example="department enroll --name 'Car 12' --user chief")
 @click.option("--name", help="Name of the new unit.")
-@click.option("--list", "wants_list", is_flag=True, help="List the units.")
+@click.option("--list", "wants_list", is_flag=True, help="List the units; reset: it waits to be revoked.")
 @click.option("--revoke", metavar="UNIT", help="Revoke this unit (name or id): it can no longer sync.")
 @click.option("--why", default="", help="With --revoke: the reason, for the record.")
 @desk_access.as_user
@@ -76,12 +76,13 @@ def _show_units(department: Department, *, as_json: bool) -> None:
                 "name": unit.name,
                 "enrolled_us": unit.enrolled_us,
                 "seen_us": unit.seen_us,
+                "reset_us": unit.reset_us,
                 "revoked_us": unit.revoked_us,
+                "state": unit.state,
             }
             print(json.dumps(facts))
         else:
-            state = "revoked" if unit.revoked_us else "enrolled"
-            print(f"{unit.unit_id}  {state:8}  seen {_moment(unit.seen_us):16}  {unit.name}")
+            print(f"{unit.unit_id}  {unit.state:8}  seen {_moment(unit.seen_us):16}  {unit.name}")
 
 
 def _moment(us: int | None) -> str:

@@ -69,7 +69,7 @@ def of_people(policy: Policy, book: DeskState) -> list[Ending]:
 
 
 def of_units(units: Iterable[UnitRow]) -> list[Ending]:
-    """Certificates of units."""
+    """Certificates of units; a unit that was reset waits to be revoked, and renews none."""
     cure = "the unit renews it when it syncs; enroll it again if that is too late"
     return [
         ending_at(
@@ -82,7 +82,7 @@ def of_units(units: Iterable[UnitRow]) -> list[Ending]:
             "department enroll",
         )
         for one in units
-        if one.certificate_ends_us > 0
+        if one.certificate_ends_us > 0 and one.reset_us < 0
     ]
 
 

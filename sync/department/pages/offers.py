@@ -68,8 +68,9 @@ def _active(visit: Visit) -> list[AccountSet]:
 
 
 def units(visit: Visit) -> Options:
-    """Every unit that is not revoked, by its name."""
-    return [(one.unit, one.name) for one in visit.calling.front.state.units(visit.now_us)]
+    """Every unit that is not revoked and was not reset, by its name."""
+    known = visit.calling.front.state.units(visit.now_us)
+    return [(one.unit, one.name) for one in known if one.reset_us < 0]
 
 
 def units_and_server(visit: Visit) -> Options:

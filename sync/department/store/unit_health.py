@@ -48,19 +48,23 @@ def keep(connection: sa.Connection, unit_id: str, message: bytes, now_us: int) -
     connection.execute(insert(unit_health).values(unit_id=unit_id, received_us=now_us, message=message))
 
 
-def states(connection: sa.Connection) -> list[UnitState]:
-    """Every unit that is not revoked, by name."""
+def reset_us() -> sa.ScalarSelect[int]:
+    """A column of a query of `units`: when the receipt of a reset came; NULL if the unit has a log since."""
     writes = exists().where(logs.c.unit_id == units.c.unit_id, logs.c.state == OPEN)
-    reset = (
+    return (
         select(func.max(destructions.c.received_us))
         .select_from(destructions.join(logs, logs.c.log_no == destructions.c.log_no))
         .where(logs.c.unit_id == units.c.unit_id, ~writes)
         .scalar_subquery()
     )
+
+
+def states(connection: sa.Connection) -> list[UnitState]:
+    """Every unit that is not revoked, by name."""
     query = (
         select(
             units.c.unit_id, units.c.name, units.c.enrolled_us, units.c.seen_us,
-            unit_health.c.received_us, unit_health.c.message, reset,
+            unit_health.c.received_us, unit_health.c.message, reset_us(),
         )
         .select_from(units.outerjoin(unit_health, units.c.unit_id == unit_health.c.unit_id))
         .where(units.c.revoked_us.is_(None))

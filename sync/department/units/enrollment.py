@@ -20,7 +20,7 @@ from storage.times import HOUR_US
 from sync import messages
 from sync.department.ground.settings import Settings
 from sync.department.journal.unit_logs import WAS
-from sync.department.store import incidents, unit_logs
+from sync.department.store import incidents, unit_health, unit_logs
 from sync.department.store.database import Store
 from sync.department.store.tables import certificates, codes, units
 from sync.department.units import documents
@@ -35,7 +35,7 @@ log_events = structlog.get_logger("department.enroll")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnrolledUnit:
-    """A unit as it is listed."""
+    """A unit as it is listed. `reset_us`: when the receipt of its reset came, if it has no log since."""
 
     unit_id: str
     name: str
@@ -43,6 +43,14 @@ class EnrolledUnit:
     seen_us: int | None
     revoked_us: int | None
     revoked_why: str | None
+    reset_us: int | None
+
+    @property
+    def state(self) -> str:
+        """In one word: revoked, reset (it waits to be revoked) or enrolled."""
+        if self.revoked_us is not None:
+            return "revoked"
+        return "enrolled" if self.reset_us is None else "reset"
 
 
 class Enrollment:
@@ -122,7 +130,8 @@ class Enrollment:
     def listed(self) -> list[EnrolledUnit]:
         """All units, by name."""
         with self._store.read() as connection:
-            rows = connection.execute(select(units).order_by(units.c.name)).all()
+            reset_us = unit_health.reset_us().label("reset_us")
+            rows = connection.execute(select(units, reset_us).order_by(units.c.name)).all()
         return [
             EnrolledUnit(
                 unit_id=row.unit_id,
@@ -131,6 +140,7 @@ class Enrollment:
                 seen_us=row.seen_us,
                 revoked_us=row.revoked_us,
                 revoked_why=row.revoked_why,
+                reset_us=row.reset_us,
             )
             for row in rows
         ]
