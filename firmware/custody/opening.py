@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -53,14 +52,15 @@ class _SlotOnCard:
 
     def read(self) -> bytes | None:
         """See SecureSlot.read. Raises SlotError."""
-        for _ in range(READ_TRIES - 1):  # what passes must not cost the keys of a whole log
-            with contextlib.suppress(HardwareError):
+        tries = 0
+        while True:
+            try:
                 return self._file.read()
+            except HardwareError as error:
+                tries += 1  # what passes must not cost the keys of a whole log
+                if tries == READ_TRIES:
+                    raise SlotError(str(error), where=self.uri, cure=slot.CURE) from None
             time.sleep(READ_AGAIN_S)
-        try:
-            return self._file.read()
-        except HardwareError as error:
-            raise SlotError(str(error), where=self.uri, cure=slot.CURE) from None
 
     def write(self, content: bytes) -> None:
         """See SecureSlot.write."""
