@@ -52,6 +52,21 @@ def test_each_event_is_one_record_in_order(ledger: Ledger, tmp_path: Path) -> No
     assert recorded(ledger)[0].digest == bytes.fromhex("ab" * 32)
 
 
+@pytest.mark.parametrize("bounded", [False, True], ids=["new", "cut back"])
+def test_events_are_readable_for_the_reader_s_account_whatever_the_service_s_umask(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bounded: bool
+) -> None:
+    """The services that write them have UMask=0077; a file of mode 0600 would have no record in any log."""
+    monkeypatch.setattr(events, "MAX_BYTES", 0 if bounded else events.MAX_BYTES)
+    before = os.umask(0o077)
+    try:
+        for outcome in ("installed", "running in slot B, committed"):
+            noted(tmp_path / "events.jsonl", outcome)
+    finally:
+        os.umask(before)
+    assert (tmp_path / "events.jsonl").stat().st_mode & 0o777 == 0o644
+
+
 def test_a_disk_that_is_full_after_the_record_is_a_full_store(
     ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -36,6 +36,7 @@ def note(  # an update's event as the log's record kind `update` holds it
         fresh.write_text("".join(kept), encoding="utf-8")
         fresh.replace(path)
     with path.open("ab+") as file:
+        os.fchmod(file.fileno(), 0o644)  # whatever the service's umask: the reader is not root
         if file.tell():
             file.seek(-1, os.SEEK_END)
             if file.read(1) != b"\n":
