@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import time
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from alpr_device.install import FOLDER
@@ -221,6 +222,19 @@ def test_polkit_allows_the_reader_what_it_needs_and_nothing_else(
 ) -> None:
     assert polkit_answer(action, "alpr-reader", details) == said
     assert polkit_answer(action, "somebody", details) == "not handled"
+
+
+def test_root_alone_asks_rauc_which_knows_no_release_log_and_no_version() -> None:
+    """The package's own policy lets every account install whatever bundle is signed, of any age."""
+    place = "usr/share/dbus-1/system.d/de.pengutronix.rauc.conf"  # takes the place of the package's
+    policies = ElementTree.parse(IMAGE / place).getroot().findall("policy")  # noqa: S314 - our own file
+    found = {
+        (policy.get("context") or policy.get("user"), rule.tag, *rule.attrib.items())
+        for policy in policies
+        for rule in policy
+    }
+    to, own = ("send_destination", "de.pengutronix.rauc"), ("own", "de.pengutronix.rauc")
+    assert found == {("default", "deny", to), ("root", "allow", to), ("root", "allow", own)}
 
 
 def test_firewall_is_closed_and_opens_ssh_on_the_cable_alone() -> None:
