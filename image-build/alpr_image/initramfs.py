@@ -31,6 +31,7 @@ BUSYBOX_TOOLS = (
     "sed",
     "ls",
     "od",
+    "readlink",
 )
 WAYS = ("usr/lib/aarch64-linux-gnu", "lib/aarch64-linux-gnu", "usr/lib", "lib")
 
@@ -134,6 +135,7 @@ def build(
     (stage / "modules/order").write_text("".join(f"{name}\n" for name in order))
     (stage / "etc/root-hash").write_text(f"{root.root_hash}\n")
     (stage / "etc/hash-offset").write_text(f"{root.hash_offset}\n")
+    shutil.copyfile(HERE / "initramfs" / "disks", stage / "etc/disks")
     shutil.copyfile(HERE / "initramfs" / "init", stage / "init")
     (stage / "init").chmod(0o755)
     run(["find", stage, "-exec", "touch", "--no-dereference", f"--date=@{EPOCH}", "{}", "+"])

@@ -23,6 +23,7 @@ MAX_BYTES = 2 << 40
 RPI_SECURE_BOOT = (
     "make a 2048-bit RSA key on a token that stays at the office that releases: openssl genrsa 2048",
     "update the EEPROM; of 2021 and before it ignores tryboot: vcgencmd bootloader_version",
+    "start from the card alone, no stick: BOOT_ORDER=0xf1 in bootconf.txt (from NVMe: 0xf6)",
     "pack each slot's boot folder into boot.img (FAT, under 180 MB)",
     "sign it: rpi-eeprom-digest -i boot.img -o boot.sig -k KEY",
     "put boot.img and boot.sig on boot_a and boot_b; config.txt of both: boot_ramdisk=1",

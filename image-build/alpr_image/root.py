@@ -33,6 +33,7 @@ DROPPED = (
     "etc/ssh/ssh_host_*",
     "etc/*-",
     "usr/lib/systemd/system-generators/systemd-debug-generator",
+    "usr/lib/systemd/system-generators/systemd-gpt-auto-generator",  # mounts by a partition's type
     "usr/lib/systemd/system-generators/systemd-run-generator",
     "usr/share/python-wheels",
     "usr/lib/*/NetworkManager/*/libnm-device-plugin-bluetooth.so",

@@ -49,7 +49,7 @@ class Board:
     def with_partition(self, tokens: dict[str, dict[str, str]]) -> None:
         """A card whose partition was made before, with these tokens in its header."""
         text = json.dumps({"tokens": tokens}).encode().ljust(16384 - 4096, b"\0")
-        entry = self.places.blocks / "mmcblk0p5"
+        entry = self.places.blocks / "mmcblk0/mmcblk0p5"
         entry.mkdir(parents=True)
         (entry / "uevent").write_text("DEVNAME=mmcblk0p5\nPARTNAME=persistent\n")
         header = struct.pack(">6sHQ", b"LUKS\xba\xbe", 2, 16384).ljust(4096, b"\0")
@@ -218,5 +218,7 @@ def test_a_damaged_header_names_no_source_and_burns_no_key(board: Board, damage:
 
 def test_another_disks_partition_of_that_name_is_not_looked_at(board: Board) -> None:
     board.with_partition({"0": {"type": "systemd-tpm2"}})
-    (board.places.run / "disk").write_text("/dev/sda\n")
-    assert source_of(board.places) is None
+    assert source_of(board.places) == "chip"
+    for other in ("sda", "mmcblk"):  # nor that of a disk whose name only begins like ours
+        (board.places.run / "disk").write_text(f"/dev/{other}\n")
+        assert source_of(board.places) is None

@@ -32,6 +32,7 @@ SERVICES = sorted(
         *(UNIT / SYSTEM).glob("*.service"),
         *(OFFICE / SYSTEM).glob("*.service"),
         IMAGE / SYSTEM / "alpr-data-key.service",
+        IMAGE / SYSTEM / "alpr-other-disk@.service",
     ]
 )
 WORST = 2.0
@@ -285,7 +286,7 @@ def test_no_core_file_and_no_swap_anywhere() -> None:
 
 def test_data_partition_is_encrypted_by_the_chip_and_never_asks_a_person() -> None:
     crypttab = (IMAGE / "etc/crypttab").read_text().split()
-    assert crypttab[:3] == ["persistent", "/dev/disk/by-partlabel/persistent", "none"]
+    assert crypttab[:3] == ["persistent", "/dev/alpr-disk/persistent", "none"]
     options = crypttab[3].split(",")
     assert {"luks", "tpm2-device=auto", "headless=true", "nofail"} <= set(options)
     definition = (IMAGE / "usr/lib/repart.d/50-persistent.conf").read_text()
@@ -304,7 +305,7 @@ def test_firmwares_choice_of_a_slot_is_mounted_where_the_pi_s_driver_writes_it()
     held = settings_of(folder / "bootconfig.mount")
     where = inspect.signature(PiSlots).parameters["bootconfig"].default
     assert held["Where"] == [str(where)]
-    assert held["What"] == [f"/dev/disk/by-partlabel/{PARTITIONS[0][0]}"]
+    assert held["What"] == [f"/dev/alpr-disk/{PARTITIONS[0][0]}"]
     assert held["Options"][0].startswith("rw,")
     assert (folder / "local-fs.target.wants/bootconfig.mount").resolve() == folder / "bootconfig.mount"
 
@@ -320,6 +321,8 @@ def test_home_is_on_the_encrypted_partition_or_the_reader_does_not_start() -> No
     "path",
     [
         IMAGE_BUILD / "initramfs/init",
+        IMAGE_BUILD / "initramfs/disks",
+        IMAGE / "usr/lib/alpr/tell-technician",
         UNIT / "usr/bin/alpr-install-update",
         IMAGE / "usr/lib/alpr/slot-backend",
     ],
@@ -339,7 +342,8 @@ COMMANDS = set(
 
 
 def test_initramfs_uses_only_what_it_brings() -> None:
-    text = re.sub(r"#.*|fail \"[^\"]*\"", "", (IMAGE_BUILD / "initramfs/init").read_text())
+    scripts = "".join((IMAGE_BUILD / "initramfs" / name).read_text() for name in ("init", "disks"))
+    text = re.sub(r"#.*|fail \"[^\"]*\"", "", scripts)
     used = {word for word in re.findall(r"(?<![/\w.-])[a-z_]+(?![\w=])", text) if word in COMMANDS}
     assert used <= {*BUSYBOX_TOOLS, "veritysetup"}
     assert {"veritysetup", "switch_root", "insmod"} <= used

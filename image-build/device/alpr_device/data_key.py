@@ -100,7 +100,7 @@ def _partition(places: Places) -> Path | None:
         disk = Path((places.run / "disk").read_text(encoding="ascii").strip()).name
     except OSError:
         return None
-    for entry in sorted(places.blocks.glob(f"{disk}*")):
+    for entry in sorted((places.blocks / disk).glob(f"{disk}*")):  # its own partitions: sdaa1 is not sda's
         try:
             facts = (entry / "uevent").read_text(encoding="utf-8").splitlines()
         except OSError:

@@ -15,13 +15,19 @@ MAX_BYTES = 256 * 1024
 
 
 def note(  # an update's event as the log's record kind `update` holds it
-    outcome: str, *, from_version: str, to_version: str, digest: str, path: Path = EVENTS
+    outcome: str,
+    *,
+    from_version: str,
+    to_version: str,
+    digest: str,
+    what: str = "system image",
+    path: Path = EVENTS,
 ) -> None:
     """Append one event, synced. outcome: one line. digest: hex SHA-256 of the bundle, or empty."""
     line = json.dumps(
         {
             "at_us": time.time_ns() // 1000,
-            "what": "system image",
+            "what": what,
             "from_version": from_version,
             "to_version": to_version,
             "digest": digest,
