@@ -32,6 +32,8 @@ ALARM_WORDS: Mapping[str, str] = {
     "clock_in_doubt": "the clock is in doubt",
     "list_expired": "a hot list has expired, is missing or was refused",
     "sensor_failed": "a sensor failed",
+    "update_given_up": "a system update did not start; the version before it runs again",
+    "second_disk": "another disk has the labels of this unit's partitions",
 }
 """What can be wrong at a unit, and the words for a person."""
 ALARMS = tuple(ALARM_WORDS)

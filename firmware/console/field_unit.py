@@ -24,6 +24,7 @@ from firmware.errors import FirmwareError
 from firmware.fleet import sent_configuration
 from firmware.frames.record import software_version
 from firmware.health.report import HealthReport, HealthWatch
+from firmware.health.system_marks import system_marks
 from firmware.screen import screened
 from firmware.settings.config import (
     FILE_NAME,
@@ -278,6 +279,8 @@ class FieldUnit:
     def update_state(self) -> Sequence[str]:
         """See Unit.update_state."""
         lines = [f"software {software_version()}", *model_lines()]
+        if given_up := system_marks().given_up:
+            lines.append(f"given up: {given_up}")
         ready = bundle_lines(self._folder) if self._folder.is_member() else ()
         sent = sent_configuration.newest(self._folder)
         if sent is not None:

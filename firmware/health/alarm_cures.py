@@ -26,6 +26,8 @@ CURES: Mapping[Alarm, str] = {
     Alarm.CLOCK_IN_DOUBT: "compare the clock with another; a sync confirms the time, or opens a new log",
     Alarm.LIST_EXPIRED: "reader hotlist list names it; sync, or ask the department for a new version",
     Alarm.SENSOR_FAILED: "the log names the part (`logs`, journalctl -u alpr-reader); so does selftest",
+    Alarm.UPDATE_GIVEN_UP: "`update` at the console says why; install a version that starts",
+    Alarm.SECOND_DISK: "take off the stick or card that is not this unit's, then restart",
 }
 
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from firmware.health.custody import Custody
 from firmware.health.read_habit import ReadHabit
 from firmware.health.scene_watch import SceneWatch
+from firmware.health.system_marks import SystemMarks, system_marks
 from firmware.health.wear import wear_budget
 from hw.clock import TimeState, UtcTime
 from hw.errors import HardwareError
@@ -60,6 +61,8 @@ class Alarm(StrEnum):
     CLOCK_IN_DOUBT = "clock_in_doubt"  # custody does not follow the clock, or it walked: storage.clock_trust
     LIST_EXPIRED = "list_expired"  # before a newer version came, or its files are gone or refused
     SENSOR_FAILED = "sensor_failed"
+    UPDATE_GIVEN_UP = "update_given_up"  # of the system; the one before it runs again
+    SECOND_DISK = "second_disk"  # one that is not used, with the labels of this unit's partitions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,8 +122,10 @@ class HealthWatch:
         sync_late_s: float = SYNC_LATE_S,
         troubles: Callable[[], Sequence[str]] = tuple,
         card_tb: float | None = None,
+        system: Callable[[], SystemMarks] = system_marks,
     ) -> None:
         self._card_tb = card_tb
+        self._system = system
         self._watching = watching  # False beside no running reader: then missing frames raise no alarm
         self._board, self._power, self._now, self._custody = board, power, now, custody
         self._sync_late_s = sync_late_s
@@ -177,6 +182,10 @@ class HealthWatch:
         """The cause of an alarm in words, where a part gave one; for the event log, never in a report."""
         if alarm is Alarm.SENSOR_FAILED:
             return "; ".join(self.troubles)
+        if alarm is Alarm.UPDATE_GIVEN_UP:
+            return self._system().given_up
+        if alarm is Alarm.SECOND_DISK:
+            return self._system().other_disk
         return (self._why_blind() or "") if alarm is Alarm.NO_FRAMES else ""
 
     def read_stored(self) -> None:
@@ -196,6 +205,7 @@ class HealthWatch:
         now, now_s = self._now(), self._monotonic()
         vitals, custody = self._board.look(), self._custody()
         supply, failed = self._supply()
+        marks = self._system()
         with self._lock:
             self.habit.tick(now.us)
             seeing = self._scene.alarms(now_s)
@@ -226,6 +236,8 @@ class HealthWatch:
                 Alarm.CLOCK_IN_DOUBT: custody.clock_in_doubt,
                 Alarm.LIST_EXPIRED: self._expired() > 0,
                 Alarm.SENSOR_FAILED: failed or bool(self.troubles),
+                Alarm.UPDATE_GIVEN_UP: bool(marks.given_up),
+                Alarm.SECOND_DISK: bool(marks.other_disk),
             } | {Alarm("camera_" + name): True for name in seeing}
             quality = self._scene.quality
             wear = wear_budget(

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from firmware.console import field_unit
 from firmware.console.errors import UnitRefusedError
 from firmware.console.field_unit import FieldUnit, Parts
 from firmware.console.parser import parse
@@ -19,6 +20,7 @@ from firmware.console.verbs import Context, carry_out
 from firmware.custody.opening import open_ledger
 from firmware.frames.frame_tap import FrameTap
 from firmware.health.report import HealthWatch
+from firmware.health.system_marks import SystemMarks
 from firmware.run.app import prepare_home
 from firmware.settings.config import CameraSettings, load_config
 from hw.camera import Frame
@@ -221,6 +223,12 @@ def bundle(folder: SyncFolder, name: str, body: bytes, key: ed25519.Ed25519Priva
     )
     message = envelope.sign(codec.to_bytes(carried), key, context=context_of(carried.name))
     (folder.inbox / f"update_{name}.cbor").write_bytes(message)
+
+
+def test_an_update_that_was_given_up_is_named(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    why = "version 3: slot B did not start"
+    monkeypatch.setattr(field_unit, "system_marks", lambda: SystemMarks(given_up=why))
+    assert f"given up: {why}" in home.unit.update_state()
 
 
 def test_a_bundle_that_came_with_a_sync_is_named_and_handed_to_the_installer(home: Home) -> None:

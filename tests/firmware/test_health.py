@@ -27,6 +27,7 @@ from firmware.health.health_file import newest_report, path_of, reporting, write
 from firmware.health.metrics import MetricsServer, serving_metrics
 from firmware.health.read_habit import ReadHabit
 from firmware.health.report import Alarm, HealthReport, HealthWatch, report_lines
+from firmware.health.system_marks import LINE_LIMIT, SystemMarks, system_marks
 from firmware.run.app import prepare_home
 from firmware.screen import screened
 from firmware.settings.config import SyncSettings
@@ -54,9 +55,11 @@ class Bench:
         )
         self.custody = Custody(enrolled=True, last_sync_us=T0_US)
         self.troubles: tuple[str, ...] = ()
+        self.marks = SystemMarks()
         self.watch = HealthWatch(
             board=self.board, power=self.power, now=self.clock.now, custody=lambda: self.custody,
-            monotonic=lambda: self.now_s, troubles=lambda: self.troubles, **settings,
+            monotonic=lambda: self.now_s, troubles=lambda: self.troubles,
+            system=lambda: self.marks, **settings,
         )  # fmt: skip
         self.now_s = STARTED_S
         self.frame(road())
@@ -134,12 +137,47 @@ def spoil(**vitals: Any) -> Any:
         pytest.param(
             lambda bench: bench.watch.watch_lists(lambda: 1), "list_expired", id="a hot list that has expired"
         ),
+        pytest.param(
+            lambda bench: setattr(bench, "marks", SystemMarks(given_up="version 3: slot B panicked")),
+            "update_given_up", id="an update that did not start",
+        ),
+        pytest.param(
+            lambda bench: setattr(bench, "marks", SystemMarks(other_disk="sda")), "second_disk",
+            id="a stick with the card's labels",
+        ),
     ],
 )  # fmt: skip
 def test_each_trouble_raises_its_alarm_alone(trouble: Any, alarm: str) -> None:
     bench = Bench()
     trouble(bench)
     assert bench.alarms() == {alarm}
+
+
+@pytest.mark.parametrize(
+    ("held", "shown"),
+    [
+        pytest.param(None, "", id="none"),
+        pytest.param("version 3: no start\nx", "version 3: no start", id="one line of it"),
+        pytest.param("\x1b[2Jversion 3", "[2Jversion 3", id="nothing for a terminal"),
+        pytest.param("v" * 999, "v" * LINE_LIMIT, id="too long"),
+        pytest.param("\n", "{} is empty", id="empty, and yet a mark"),
+    ],
+)
+def test_mark_of_the_system_is_one_line_and_never_lost(tmp_path: Path, held: str | None, shown: str) -> None:
+    mark, none = tmp_path / "mark", tmp_path / "none"
+    if held is not None:
+        mark.write_text(held)
+    assert system_marks(mark, none) == SystemMarks(given_up=shown.format(mark))
+    assert system_marks(none, mark) == SystemMarks(other_disk=shown.format(mark))
+    assert system_marks(tmp_path, none).given_up.endswith("Is a directory")
+
+
+def test_alarm_of_the_system_names_its_cause_in_the_event_log_alone() -> None:
+    bench = Bench()
+    bench.marks = SystemMarks(given_up="version 3: slot B did not start", other_disk="sda")
+    assert bench.watch.why(Alarm.UPDATE_GIVEN_UP) == "version 3: slot B did not start"
+    assert bench.watch.why(Alarm.SECOND_DISK) == "sda"
+    assert "slot B" not in str(bench.watch.report().plain())
 
 
 def test_a_camera_that_is_not_asked_for_the_next_frame_is_no_alarm() -> None:

@@ -1,0 +1,39 @@
+"""What the image's system leaves for the health report: small files of root's. No other system has them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+GIVEN_UP = Path("/var/lib/alpr-update/given-up")
+OTHER_DISK = Path("/run/alpr/other-disk")
+LINE_LIMIT = 240
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SystemMarks:
+    """given_up: the update that was tried and left, and why. other_disk: what has this unit's labels too.
+
+    Empty: none.
+    """
+
+    given_up: str = ""
+    other_disk: str = ""
+
+
+def system_marks(given_up: Path = GIVEN_UP, other_disk: Path = OTHER_DISK) -> SystemMarks:
+    """What is there now."""
+    return SystemMarks(given_up=_line(given_up), other_disk=_line(other_disk))
+
+
+def _line(path: Path) -> str:
+    """A mark's one line. A mark that is there and cannot be read is one."""
+    try:
+        with path.open("rb") as file:
+            text = file.read(LINE_LIMIT).decode("utf-8", "replace")
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        return f"{path}: {error.strerror}"
+    shown = "".join(one for one in text.partition("\n")[0] if one.isprintable())
+    return shown or f"{path} is empty"
