@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from firmware.custody.opening import DEFAULT_SLOT, replace_ledger, slot_of
+from firmware.custody.opening import replace_ledger, slot_of
 from firmware.errors import UsageError
 from firmware.run.app import prepare_home
 from firmware.settings.config import FILE_NAME, load_config
@@ -39,7 +39,7 @@ def init(common: Common, *, slot_uri: str | None, set_aside: bool) -> int:
     if set_aside:
         aside = replace_ledger(common.home)
         print(f"the damaged ledger is now in {aside}; reader verify {aside} still checks it", file=sys.stderr)
-    new = prepare_home(common.home, slot_uri=slot_uri or DEFAULT_SLOT)
+    new = prepare_home(common.home, slot_uri=slot_uri)
     load_config(common.home)
     home = Home(common.home)
     slot = slot_of(common.home)

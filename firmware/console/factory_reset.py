@@ -1,7 +1,8 @@
 """A factory reset of a home: the keys first, then everything else, while other threads may still write there.
 
 Promise: from the first step on nothing on the card can be opened, and what comes after it is done to its end:
-after a power cut by the next start, before it takes the home for a unit that lost its key.
+after a power cut by the next start, before it takes the home for a unit that lost its key. The end is a new
+unit in the same slot: the mark of the reset stays until that has its log.
 The department hears of it in a receipt that the log's key signs before it goes: it is in the mark of the
 reset, and what could not be sent stays in HOME/destroyed, which a reset leaves alone.
 """
@@ -30,7 +31,7 @@ from sync.enrollment import open_link
 from sync.ledger_outbox import LedgerOutbox
 from sync.membership import SyncFolder
 
-MARK = "reset-begun"  # slot's URI, then the receipt: the first file of a reset, and the last to go
+MARK = "reset-begun"  # slot's URI, and the receipt until it is sent or kept: first to come, last to go
 
 MAX_MARK_BYTES = MAX_LINE_BYTES + 2 * messages.MAX_SMALL_BYTES
 TRIES = 5
@@ -121,7 +122,7 @@ def begin(home: Path, slot_uri: str, word: LastWord | None) -> None:
 
 
 def finish(home: Path) -> str | None:
-    """End a reset that was cut off: the URI of the slot that it had cleared; None where there is none to end.
+    """End a reset: the URI of the slot for the new unit, until that has its log; None where none has begun.
 
     One that was cut off before the keys went has destroyed nothing, and is dropped with its receipt. Raises
     HardwareError.
@@ -133,16 +134,34 @@ def finish(home: Path) -> str | None:
         return None
     except (OSError, ValueError, LedgerError):
         uri = printed = ""  # torn: it was not there before the keys went
-    if not uri or len(uri) > MAX_LINE_BYTES or held(open_slot(uri, Home(home).folder)) is not None:
-        with contextlib.suppress(OSError):
-            mark.unlink()
+    if not uri or len(uri) > MAX_LINE_BYTES or _is_elsewhere(home, uri):
+        end(home)
+        return None
+    if held(open_slot(uri, Home(home).folder)) is not None:
+        if not Home(home).exists():
+            return uri  # the new unit has its key, and was cut off before its log
+        end(home)
         return None
     word = LastWord.printed(printed)
     if word is not None:
         for _line in word.deliver(home, uri):
             pass  # `reader status` names the file
-    clear_home(home)
+    clear_home(home, uri)
     return uri
+
+
+def _is_elsewhere(home: Path, uri: str) -> bool:
+    """Whether the home has a log that keeps its keys in another slot: not what was reset."""
+    try:
+        return Home(home).exists() and Home(home).read_slot_uri() != uri
+    except LedgerError:
+        return False
+
+
+def end(home: Path) -> None:
+    """No reset is on any more: the new unit has its log."""
+    with contextlib.suppress(OSError):
+        (home / MARK).unlink(missing_ok=True)
 
 
 def destroy_keys(store: UnitStore) -> None:
@@ -156,10 +175,11 @@ def destroy_keys(store: UnitStore) -> None:
     store.live.clear()
 
 
-def clear_home(home: Path) -> list[str]:
-    """Empty the folder, except for receipts; the names of what would not go. A running reader may put a file
-    there, or take one away, at any moment, so that one look is not enough.
+def clear_home(home: Path, slot_uri: str) -> list[str]:
+    """Empty the folder, except for the mark and receipts; the names of what would not go. A running reader
+    may put a file there, or take one away, at any moment, so that one look is not enough.
     """
+    begin(home, slot_uri, None)  # the receipt was sent, or is kept
     left: list[str] = []
     for _ in range(TRIES):
         for path in _to_clear(home):
@@ -170,9 +190,8 @@ def clear_home(home: Path) -> list[str]:
                     path.unlink()
         left = [path.name for path in _to_clear(home)]
         if not left:
-            with contextlib.suppress(OSError):
-                files.sync_dir(home)
-                (home / MARK).unlink(missing_ok=True)
+            if not (home / MARK).exists():
+                begin(home, slot_uri, None)  # now there is room for it
             break
         time.sleep(WAIT_S)
     return left

@@ -356,7 +356,7 @@ class FieldUnit:
             self._was_reset = True
         yield "keys destroyed: the slot is empty"
         unsent = [] if word is None else list(word.deliver(parts.home, slot_uri))
-        left = factory_reset.clear_home(parts.home)
+        left = factory_reset.clear_home(parts.home, slot_uri)
         yield from unsent
         kept = f", except {counted(len(left), 'file')} that no key opens" if left else ""
         yield f"home cleared{kept}"

@@ -35,12 +35,13 @@ from sync.membership import SyncFolder
 WAY_S = 8.0  # a console without a login releases the home within a second or two
 
 
-def prepare_home(home: Path, *, slot_uri: str = DEFAULT_SLOT) -> bool:
+def prepare_home(home: Path, *, slot_uri: str | None = None) -> bool:
     """Make what is missing of a home: folder, configuration, ledger with its keys. True if it is new.
 
-    slot_uri: where a new ledger keeps its key-encryption key; an existing ledger keeps its own.
+    slot_uri: where a new ledger keeps its key-encryption key, by default where the unit before a factory
+    reset kept it; an existing ledger keeps its own.
     """
-    factory_reset.finish(home)
+    slot_before = factory_reset.finish(home)
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not (home / FILE_NAME).exists():
         need_own(home)
@@ -50,7 +51,8 @@ def prepare_home(home: Path, *, slot_uri: str = DEFAULT_SLOT) -> bool:
         return False
     if Home(home).is_rest():
         Home(home).need()
-    create_ledger(home, slot_uri=slot_uri).close()
+    create_ledger(home, slot_uri=slot_uri or slot_before or DEFAULT_SLOT).close()
+    factory_reset.end(home)
     return True
 
 
@@ -58,12 +60,9 @@ def take_home(home: Path) -> None:
     """The unit of this home; missing parts of its configuration are made.
 
     Raises NoHomeError if there is none: a mistyped --home must not become a second unit, which reads
-    beside the department. A unit whose reset was cut off becomes a new one, in the same slot.
+    beside the department. A unit that was reset becomes a new one, in the same slot.
     """
-    slot_uri = factory_reset.finish(home)
-    if slot_uri is not None:
-        prepare_home(home, slot_uri=slot_uri)
-    if not SyncFolder.of(home).is_member():
+    if factory_reset.finish(home) is None and not SyncFolder.of(home).is_member():
         Home(home).need()
     prepare_home(home)
 

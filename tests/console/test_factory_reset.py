@@ -6,7 +6,7 @@ import contextlib
 import json
 import shutil
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,7 +15,9 @@ from firmware.cli import main
 from firmware.console import factory_reset
 from firmware.console.factory_reset import LastWord
 from firmware.custody.opening import folder_with_chip, open_ledger
+from firmware.run import app
 from firmware.run.app import prepare_home, take_home
+from storage import schema
 from sync import destruction
 from sync.errors import LinkError
 from sync.membership import Member, SyncFolder
@@ -70,6 +72,45 @@ def test_a_reset_that_was_cut_off_before_the_keys_went_has_destroyed_nothing(
     assert not (tmp_path / factory_reset.MARK).exists()
     with open_ledger(tmp_path) as ledger:
         assert ledger.store.log_id == log
+
+
+@pytest.mark.parametrize("chip", [False, True])
+@pytest.mark.parametrize(
+    ("room", "step"),
+    [(app, "write_config"), (app, "create_ledger"), (schema, "migrate"), (factory_reset, "end")],
+)
+def test_a_new_unit_that_a_power_cut_ended_after_a_reset_is_made_by_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chip: bool, room: ModuleType, step: str
+) -> None:
+    """In the slot of the unit before it: nobody is there to type `reader init`."""
+    home, uri = tmp_path / "home", f"loopback:{tmp_path}/chip" if chip else "file:slot"
+    line = _Line(monkeypatch, answers=True)
+    message = cut_off(home, uri)
+
+    def cut(*_args: object, **_options: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(room, step, cut)
+        with pytest.raises(KeyboardInterrupt):
+            take_home(home)
+    assert (home / factory_reset.MARK).exists()
+    take_home(home)
+    with open_ledger(home) as ledger:
+        assert ledger.store.slot.uri == uri
+    assert line.sent == [message]
+    assert {path.name for path in home.iterdir()} == {"config.toml", "store"}
+
+
+def test_another_units_log_beside_the_mark_of_a_reset_stays(tmp_path: Path) -> None:
+    prepare_home(tmp_path)
+    (tmp_path / factory_reset.MARK).write_bytes(f"loopback:{tmp_path}/chip".encode())  # empty: was reset
+    with open_ledger(tmp_path) as ledger:
+        log = ledger.store.log_id
+    take_home(tmp_path)
+    with open_ledger(tmp_path) as ledger:
+        assert ledger.store.log_id == log
+    assert not (tmp_path / factory_reset.MARK).exists()
 
 
 def cut_off(home: Path, uri: str, *, keys_gone: bool = True) -> bytes:
