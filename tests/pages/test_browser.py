@@ -5,21 +5,33 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from desk_cars import Car
+from desk_forms import forms
 from desk_twins import DAY_US, MINUTE_US, PASSWORD, PEOPLE, Department, open_copy
 from waiting import until
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed: no page is opened")
 from page_browser import CHROMIUM, Window, Windows, prove, windows
 from playwright.sync_api import Error as PlaywrightError
+from sqlalchemy import insert
 
+from firmware.health.health_message import health_message
+from firmware.health.report import HealthWatch
+from hw.clock import SetClock
+from hw.vitals import ScriptedBoard
+from sync import messages
 from sync.department.desk.people.challenges import Site
 from sync.department.journal.inquiry_entries import Access
 from sync.department.pages.navigation import entries_for
+from sync.department.store import unit_health
+from sync.department.store.database import open_store
+from sync.department.store.tables import certificates, units
 
 pytestmark = [
     pytest.mark.slow,
@@ -161,7 +173,7 @@ def test_axe_finds_nothing(desk: Windows, department: Department, car: Car, user
         paths += [*looked_at(one, department), "/account/password", "/emergency", "/mine", "/nothing"]
     for path in paths:
         one.go(path)
-        found += one.faults_by_day_and_night()
+        found += one.faults_by_day_and_night() + one.cut_off()
     assert found == []
     assert [text for text in one.complaints if "status of 4" not in text] == []
 
@@ -202,6 +214,34 @@ def test_nothing_is_wider_than_the_window_at_twice_the_size(desk: Windows) -> No
     for path in ("/", "/search", "/alerts", "/queue", "/account", "/help", "/emergency"):
         one.go(path)
         assert one.page.evaluate("document.scrollingElement.scrollWidth") <= 640, path
+
+
+def test_units_and_grants_fit_a_desk_and_a_phone(desk: Windows, department: Department) -> None:
+    """With what a real unit says: an id of 32 digits, a report, alarms."""
+    unit, now_us, key = "0123456789abcdef" * 2, department.clock.us, Ed25519PrivateKey.generate()
+    clock = SetClock(now_us)
+    report = HealthWatch(board=ScriptedBoard(), now=clock.now, watching=False).report()
+    said = replace(health_message(report, bytes(32)), alarms=("camera_dark", "disk_low"))
+    store = open_store(department.home.database_url)
+    try:
+        with store.write() as connection:
+            values = {"unit_id": unit, "name": "Trailer, Huntington Drive", "identity": b""}
+            connection.execute(insert(units).values(**values, enrolled_us=now_us, seen_us=now_us))
+            unit_health.keep(connection, unit, messages.seal_message(said, key), now_us)
+            ends_us = now_us + 40 * DAY_US
+            ends = insert(certificates).values(serial="1", unit_id=unit, issued_us=now_us, expires_us=ends_us)
+            connection.execute(ends)
+    finally:
+        store.close()
+    department.call("grant/issue", department.logon("chief"), forms(department)["grant/issue"])
+    one = desk.open()
+    one.logon("chief")
+    for width in (1280, 390):
+        one.page.set_viewport_size({"width": width, "height": 800})
+        for path, word in (("/units", "the camera sees nothing but dark"), ("/grants", "WO-1")):
+            one.go(path)
+            one.page.get_by_text(word).first.wait_for()
+            assert one.cut_off() == []
 
 
 def test_the_back_button_after_log_out_shows_nothing(desk: Windows) -> None:

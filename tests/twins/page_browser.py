@@ -57,6 +57,14 @@ class Window:
     def go(self, path: str) -> None:
         self.page.goto(self.base + path)
 
+    def cut_off(self) -> list[str]:
+        """What is wider than the window: the page, or a table in it, which then is scrolled sideways."""
+        wide = "(one) => one.scrollWidth > one.clientWidth"
+        parts = self.page.locator(".scroll").all()
+        tables = [str(one.get_attribute("aria-label")) for one in parts if one.evaluate(wide)]
+        page = ["the page"] if self.page.locator("html").evaluate(wide) else []
+        return [f"{self.page.url}: {one}" for one in page + tables]
+
     def faults(self, *rules: str) -> list[str]:
         """What axe-core finds on the page, of any grade. rules: these alone."""
         options: dict[str, object] = {"resultTypes": ["violations"]}

@@ -91,18 +91,15 @@ UNITS = Sheet(
             operation="unit/list",
             title="Units, by their newest reports",
             columns=(
-                *(
-                    "name",
-                    "seen_us",
-                    "silent",
-                    "reset_us",
-                    "alarms",
-                    "reads_this_hour",
-                    "unacknowledged",
-                    "clock",
-                ),
-                *("disk_free_mb", "software", "certificate_ends_us", "report_us", "unit"),
+                *("name", "seen_us", "silent", "reset_us", "alarms", "reads_this_hour", "clock"),
+                *("disk_free_mb", "certificate_ends_us"),
             ),
+            under={
+                "name": "unit",
+                "seen_us": "report_us",
+                "reads_this_hour": "unacknowledged",
+                "clock": "software",
+            },
             empty="No unit is enrolled yet.",
             late=_late_unit,
             late_word="see to it",
@@ -239,10 +236,8 @@ GRANTS = Sheet(
         Listing(
             operation="grant/list",
             title="Grants, the newest first",
-            columns=(
-                *("grant_id", "person", "role", "unit_names", "commands", "purpose", "work_order"),
-                *("from_us", "to_us", "signer", "state"),
-            ),
+            columns=("person", "unit_names", "commands", "purpose", "from_us", "signer", "state"),
+            under={"person": "role", "purpose": "work_order", "from_us": "to_us", "signer": "grant_id"},
             empty="No grant yet.",
             acts=(
                 Ask(

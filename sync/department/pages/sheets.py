@@ -134,8 +134,9 @@ class Opening:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """One list. `columns`: attributes of a row, the first names it; `plain`: those that people typed;
-    `codes`: of a column, what its codes are called; `acts`: forms of a row; `late`: rows
+    """One list. `columns`: attributes of a row, the first names it; `under`: attributes that are shown in
+    small under a column, where a column each would be wider than a screen; `plain`: those that people
+    typed; `codes`: of a column, what its codes are called; `acts`: forms of a row; `late`: rows
     that need a person, and `late_word` says why; `links`: (attribute, path with {}) of a cell; `rows`: the
     rows in the answer; `value`: the form of the call, from the page's fields; `older`: of a call that gives
     a page of a long list itself, `before` of the next, or -1."""
@@ -143,6 +144,7 @@ class Listing:
     operation: str
     title: str
     columns: tuple[str, ...]
+    under: Mapping[str, str] = field(default_factory=dict)
     empty: str = "Nothing."
     lead: str = ""
     plain: frozenset[str] = frozenset()
@@ -191,11 +193,12 @@ class Sheet:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """`kind`: text, time, read, code, link."""
+    """`kind`: text, time, read, code, link. `small`: what is shown under it."""
 
     text: str
     kind: str = "text"
     path: str = ""
+    small: str = ""
 
 
 def pages_of(sheet: Sheet) -> tuple[Page, ...]:
@@ -266,7 +269,7 @@ def prepared(ask: Ask, visit: Visit, row: Any = None, name: str = "") -> dict[st
 def part_of(listing: Listing, answer: Any, visit: Visit) -> dict[str, Any]:
     """A list as the template takes it."""
     rows = listing.rows(answer)
-    sought = [one for one in listing.columns if one not in WITH_PLATES]
+    sought = [one for one in (*listing.columns, *listing.under.values()) if one not in WITH_PLATES]
 
     def texts(row: Any) -> Iterator[str]:
         return (cell_of(column, getattr(row, column), listing, visit).text for column in sought)
@@ -277,7 +280,7 @@ def part_of(listing: Listing, answer: Any, visit: Visit) -> dict[str, Any]:
     for place, row in enumerate(shown_rows.rows):
         name = str(getattr(row, listing.columns[0]))
         forms = [prepared(one, visit, row, str(place)) for one in acts if one.when(row, visit)]
-        cells = [cell_of(column, getattr(row, column), listing, visit) for column in listing.columns]
+        cells = [_cell(row, column, listing, visit) for column in listing.columns]
         links = [
             (one.path.format(name, number=quote(str(getattr(row, "number", "")))), one.text)
             for one in listing.opens
@@ -287,7 +290,7 @@ def part_of(listing: Listing, answer: Any, visit: Visit) -> dict[str, Any]:
         made.append({"name": name, "cells": cells, "late": late, "forms": forms, "links": links})
     return {
         "listing": listing,
-        "heads": [heading(one) for one in listing.columns],
+        "heads": [Cell(heading(one), small=heading(listing.under.get(one, ""))) for one in listing.columns],
         "rows": made,
         "cut": shown_rows,
         "older": older_of(listing, answer, visit),
@@ -298,6 +301,14 @@ def part_of(listing: Listing, answer: Any, visit: Visit) -> dict[str, Any]:
             (label, cell_of(label, value, listing, visit).text) for label, value in listing.facts(answer)
         ],
     }
+
+
+def _cell(row: Any, column: str, listing: Listing, visit: Visit) -> Cell:
+    """A cell with what is shown under it."""
+    made, under = cell_of(column, getattr(row, column), listing, visit), listing.under.get(column)
+    if under is None:
+        return made
+    return dataclasses.replace(made, small=cell_of(under, getattr(row, under), listing, visit).text)
 
 
 def older_of(listing: Listing, answer: Any, visit: Visit) -> str:
@@ -381,7 +392,7 @@ def in_policy(policy: Policy, column: str, words: str, code: str) -> str:
     return words
 
 
-CODED = {"plate": "read", "unit": "code"}
+CODED = {"plate": "read"}
 WITH_PLATES = frozenset({"plate", "data_elements"})
 NAMES = frozenset({"units", "unit_names", "recipients"})
 ROLES = frozenset({"role", "roles", "keep_roles"})
