@@ -1,6 +1,7 @@
 """Where the unit is: fixes out of NMEA sentences (their line: `nmea_receiver.py`); a surveyed place as twin.
 
-Promise: bytes that are not a whole, checksummed sentence change nothing, and an old fix does not count.
+Promise: bytes that are not a whole, checksummed sentence change nothing, and an old fix does not count. What
+contradicts itself (two receivers on one line, a leap that no vehicle makes) widens the error by as much.
 """
 
 from __future__ import annotations
@@ -19,6 +20,12 @@ SENTENCE_LIMIT = 120  # NMEA 0183 says 82; some receivers write a little more
 METRES_PER_HDOP = 5.0  # a usual user range error, where the receiver sends no GST
 EARLIEST_YEAR = 2025  # a receiver with a rolled-over week counter reports years before this software
 FRESH_S = 3.0
+LEAST_ERROR_M = 1.0  # receivers that know no error write 0.0
+MOST_ERROR_M = 20_100_000.0  # half way round the earth: more says nothing
+MOST_SPEED_M_S = 200.0  # of a vehicle
+APART_M = 100.0  # of the places in two sentences of one second, by fewer digits in one of them
+LEAP_S = 10.0  # after a leap: a false place does not stay, or is found by then to be the true one
+METERS_PER_DEGREE = 111_320.0
 
 
 class FixQuality(Enum):
@@ -141,6 +148,8 @@ class FixBuilder:
         self._rmc: Any = None
         self._gst: Any = None
         self._gst_s = 0.0  # when it was heard
+        self._before: tuple[tuple[float, float], float, float] | None = None  # place, own error, when heard
+        self._leap_m, self._leap_s = 0.0, -math.inf  # how far the place leapt, and when
         self.refused = 0
 
     def take(self, sentence: bytes, heard_s: float) -> Fix | None:
@@ -169,17 +178,42 @@ class FixBuilder:
         if not (-90 <= latitude <= 90 and -180 <= longitude <= 180):
             return None
         error_m = float(gga.HDOP or 99.0) * METRES_PER_HDOP
-        if gst is not None and heard_s - self._gst_s < 2.0 and gst.stdLat not in ("", None):
+        known = gst is not None and heard_s - self._gst_s < 2.0
+        if known and {gst.stdLat, gst.stdLong}.isdisjoint({"", None}):
             error_m = math.hypot(float(gst.stdLat), float(gst.stdLong))
-        if not math.isfinite(error_m) or error_m < 0:
+        apart_m = _meters((latitude, longitude), (float(rmc.lat), float(rmc.lon)))
+        if not (0 <= error_m <= MOST_ERROR_M and apart_m <= MOST_ERROR_M):
             return None
+        error_m = self._doubted((latitude, longitude), max(error_m, LEAST_ERROR_M), apart_m, heard_s)
+        speed_m_s = math.nan if rmc.spd in ("", None) else float(rmc.spd) * 1852 / 3600
         moment = datetime.combine(day, gga.time, tzinfo=UTC)
         self._rmc = None  # one fix a second: a repeated GGA alone gives none
         return Fix(
             latitude_deg=latitude, longitude_deg=longitude, error_m=error_m, quality=quality,
             utc_us=round(moment.timestamp() * 1_000_000), heard_s=heard_s,
-            speed_m_s=None if rmc.spd in ("", None) else float(rmc.spd) * 1852 / 3600,
+            speed_m_s=speed_m_s if 0 <= speed_m_s <= MOST_SPEED_M_S else None,
         )  # fmt: skip
+
+    def _doubted(self, place: tuple[float, float], error_m: float, apart_m: float, heard_s: float) -> float:
+        """The error of a place: for LEAP_S wider by what its sentences were apart, or it leapt: either may be
+        the true one.
+        """
+        if apart_m > error_m + APART_M:
+            self._leap_m, self._leap_s = apart_m, heard_s
+        if self._before is not None:
+            before, before_m, before_s = self._before
+            leap_m = _meters(place, before)
+            if leap_m > error_m + before_m + MOST_SPEED_M_S * max(1.0, heard_s - before_s):
+                self._leap_m, self._leap_s = leap_m, heard_s
+        self._before = (place, error_m, heard_s)
+        return error_m + (self._leap_m if heard_s - self._leap_s < LEAP_S else 0.0)
+
+
+def _meters(one: tuple[float, float], other: tuple[float, float]) -> float:
+    """Between two places (latitude, longitude) in degrees; a few percent off where they are far apart."""
+    north = one[0] - other[0]
+    east = (one[1] - other[1] + 180.0) % 360.0 - 180.0
+    return math.hypot(north, east * math.cos(math.radians(one[0]))) * METERS_PER_DEGREE
 
 
 class FixedPosition:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hw.position import FixBuilder, FixQuality, SentenceCutter, nmea_second, nmea_sentence
+from hw.position import Fix, FixBuilder, FixQuality, SentenceCutter, nmea_second, nmea_sentence
 
 EXAMPLES = 100_000 if os.environ.get("ALPR_FAULTS") == "full" else 500
 MOMENT = datetime(2026, 5, 1, 12, 30, 15, tzinfo=UTC)
@@ -75,6 +75,66 @@ def test_quality_is_that_of_the_receiver(quality: int, expected: FixQuality | No
 
 def test_a_receiver_with_a_rolled_over_week_counter_gives_no_fix() -> None:
     assert fixes(nmea_second(MOMENT.replace(year=2006, month=9), 34.0, -118.0)) == []
+
+
+GGA = "GPGGA,120000.00,3800.0000,N,12100.0000,W,1,09,{hdop},120.0,M,-33.0,M,,"
+RMC = "GPRMC,120000.00,A,3800.0000,N,12100.0000,W,{speed},0.0,010526,,,A"
+ELSEWHERE = (
+    "GLGGA,120000.00,3700.0000,N,12100.0000,W,1,09,0.9,120.0,M,-33.0,M,,",
+    "GLRMC,120000.00,A,3700.0000,N,12100.0000,W,1.0,0.0,010526,,,A",
+)
+
+
+def said(*bodies: str, builder: FixBuilder | None = None, heard_s: float = 1.0) -> list[Fix]:
+    builder = FixBuilder() if builder is None else builder
+    found = [builder.take(nmea_sentence(body).rstrip(), heard_s) for body in bodies]
+    return [fix for fix in found if fix is not None]
+
+
+@pytest.mark.parametrize("speed", ["nan", "inf", "-inf", "-5", "1e308", "99999", ""])
+def test_a_speed_that_no_vehicle_has_is_none(speed: str) -> None:
+    """It widens the error of a place some time ago: by NaN no read could be stored, by -5 it shrank."""
+    [fix] = said(GGA.format(hdop="0.9"), RMC.format(speed=speed))
+    assert (fix.speed_m_s, fix.error_m) == (None, 4.5)
+
+
+@pytest.mark.parametrize("hdop", ["-1", "nan", "inf", "1e308"])
+def test_an_error_that_says_nothing_makes_no_fix(hdop: str) -> None:
+    assert said(GGA.format(hdop=hdop), RMC.format(speed="1.0")) == []
+
+
+@pytest.mark.parametrize(
+    ("gst", "error_m"), [("0.0,0.0", 1.0), ("2.0,", 4.5), (",2.0", 4.5), ("3.0,4.0", 5.0)]
+)
+def test_an_error_that_the_receiver_does_not_know_is_not_nought(gst: str, error_m: float) -> None:
+    [fix] = said(f"GPGST,120000.00,,,,,{gst},2.0", GGA.format(hdop="0.9"), RMC.format(speed="1.0"))
+    assert fix.error_m == error_m
+
+
+def test_two_receivers_on_one_line_that_disagree_are_in_doubt_in_any_order() -> None:
+    first = (GGA.format(hdop="0.9"), RMC.format(speed="1.0"))
+    orders = ((*first, *ELSEWHERE), (first[0], ELSEWHERE[0], first[1], ELSEWHERE[1]))
+    for order in orders:
+        builder = FixBuilder()
+        said(*order, builder=builder)
+        fixes = said(*order, builder=builder, heard_s=2.0)
+        assert len(fixes) == 2
+        assert all(fix.error_m > 110_000 for fix in fixes)
+
+
+def test_a_place_that_leaps_is_in_doubt_until_it_has_stayed() -> None:
+    builder = FixBuilder()
+
+    def error_m(second: float, *bodies: str) -> float:
+        [fix] = said(*bodies, builder=builder, heard_s=second)
+        return fix.error_m
+
+    here = (GGA.format(hdop="0.9"), RMC.format(speed="1.0"))
+    assert error_m(0.0, *here) == 4.5
+    assert error_m(1.0, *ELSEWHERE) > 110_000
+    assert error_m(2.0, *ELSEWHERE) > 110_000
+    assert error_m(11.5, *ELSEWHERE) == 4.5
+    assert error_m(1200.0, *here) == 4.5  # far enough in time for the way
 
 
 def test_sentences_of_different_seconds_are_not_joined() -> None:
