@@ -115,7 +115,13 @@ def build_reader(shop: Workshop, system: System) -> Path:
     wheels.lay_in(shop, folder, python=system.python, without=system.without)
     run(["cp", "-a", "--no-preserve=ownership", HERE / "device" / "alpr_device", folder])
     wheels.entries(tree)
-    for name in ("alpr-update@", "alpr-commit", "alpr-fall-back", "alpr-selfcheck"):  # the image's alone
+    for name in (
+        "alpr-update@",
+        "alpr-commit",
+        "alpr-fall-back",
+        "alpr-selfcheck",
+        "alpr-trial",
+    ):  # the image's alone
         (tree / f"usr/lib/systemd/system/{name}.service").unlink()
     (tree / "usr/bin/alpr-install-update").unlink()
     (tree / "usr/share/man/man8/alpr-install-update.8").unlink()

@@ -11,7 +11,9 @@ import pytest
 from alpr_device import commit, events, fall_back, install
 from alpr_device.image_facts import ImageFacts, floor, raise_floor
 from alpr_device.slots import EfiSlots
+from alpr_device.trial import SlotTrials
 
+from firmware.health.system_marks import system_marks
 from tests.image.test_slots import EfiMachine
 
 
@@ -23,12 +25,33 @@ class Unit:
     folder: Path
     asked: list[str] = field(default_factory=list)
     version: int = 1
+    journal: str = ""
+    starts: int = 1
+
+    @property
+    def trials(self) -> SlotTrials:
+        """As the services of this start see it."""
+        (self.folder / "boot_id").write_text(f"start {self.starts}\n")
+        return SlotTrials(self.folder, boot_id=self.folder / "boot_id")
+
+    def restart(self) -> str:
+        """Restart, and settle what was on trial; the slot that runs."""
+        slot = self.machine.restart()
+        self.starts += 1
+        self.trials.settle(self.machine.slots, self.version)
+        return slot
+
+    def given_up(self) -> str:
+        """The mark from which the reader raises its alarm."""
+        return system_marks(self.folder / "given-up", self.folder / "none").given_up
 
     def facts(self) -> ImageFacts:
         return ImageFacts(board="virt", version=self.version, name="0.2")
 
     def call(self, *words: str) -> str:
         """RAUC over the board's own slots; everything else is only noted."""
+        if words[0] == "journalctl":
+            return self.journal
         self.asked.append(" ".join(words))
         if words == ("rauc", "status", "mark-good"):
             self.machine.slots.commit(self.machine.slots.running())
@@ -54,6 +77,7 @@ def unit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Unit:
     for module in (commit, fall_back):
         monkeypatch.setattr(module, "image_facts", made.facts)
         monkeypatch.setattr(module, "call", made.call)
+        monkeypatch.setattr(module, "SlotTrials", lambda: made.trials)
     monkeypatch.setattr(fall_back, "board_slots", lambda: made.machine.slots)
     monkeypatch.setattr(commit, "running_slot", made.machine.slots.running)
     monkeypatch.setattr(commit, "reader_stays", lambda _: True)
@@ -106,7 +130,7 @@ def test_slot_on_trial_that_fails_its_check_is_left(unit: Unit) -> None:
     tried(unit, 2)
     assert fall_back.main() == 0
     assert unit.asked == ["rauc status mark-bad", "systemctl --no-block reboot"]
-    assert unit.outcomes() == ["slot B failed its check, back to A"]
+    assert unit.outcomes() == ["slot B failed its check, back to A: no reason in the journal"]
     assert unit.machine.restart() == "A"
 
 

@@ -7,15 +7,17 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from alpr_device import events
 from alpr_device.commit import reader_stays
 from alpr_device.errors import DeviceError, UpdateRefusedError
 from alpr_device.image_facts import floor, image_facts, raise_floor
-from alpr_device.install import install, reason, write_result
-from alpr_device.release import Running
+from alpr_device.install import LEFT_FREE_BYTES, install, reason, write_result
+from alpr_device.release import BUNDLE, Running
 from alpr_device.selfcheck import faults, texts
 
 from firmware.custody.opening import create_ledger
@@ -53,7 +55,7 @@ def test_good_update_reaches_rauc_whole_and_is_an_event(
         ("installed", "1", "2")
     ]
     assert outcomes(folder)[0]["digest"] == release.bundle_digest
-    assert sorted(path.name for path in folder.iterdir()) == ["events.jsonl"]
+    assert not (folder / BUNDLE).exists()
 
 
 def test_what_rauc_refuses_is_refused_with_its_words(project: Project, folder: Path, tmp_path: Path) -> None:
@@ -63,7 +65,7 @@ def test_what_rauc_refuses_is_refused_with_its_words(project: Project, folder: P
     with pytest.raises(UpdateRefusedError, match="signature verification failed"):
         install(project.update(2), folder=folder, trust=project.keys.trust, rauc=rauc, running=RUNNING)
     assert outcomes(folder)[0]["outcome"].startswith("refused: rauc: LastError")
-    assert sorted(path.name for path in folder.iterdir()) == ["events.jsonl"]
+    assert not (folder / BUNDLE).exists()
 
 
 def test_of_several_lines_the_one_about_the_signature_is_reported(
@@ -137,6 +139,52 @@ def test_missing_file_and_missing_rauc_are_named(project: Project, folder: Path,
         )
 
 
+def test_second_installation_cannot_change_the_bundle_that_rauc_reads(
+    project: Project, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its release is in the log and its bundle another one, say an old one that RAUC would take: until its
+    digest is known the bytes lie where the first one's were checked."""
+    keys = project.keys.trust
+    first, second = project.update(2, bundle=b"checked"), project.update(3, bundle=b"foreign")
+    second.write_bytes(second.read_bytes().replace(b"foreign", b"oldhole"))
+    handed = []
+
+    def while_rauc_begins(_rauc: str, bundle: Path) -> None:
+        with pytest.raises(DeviceError, match="another update is being installed"):
+            install(second, folder=folder, trust=keys, running=RUNNING)
+        handed.append(bundle.read_bytes())
+
+    monkeypatch.setattr("alpr_device.install._hand_over", while_rauc_begins)
+    install(first, folder=folder, trust=keys, running=RUNNING)
+    assert handed == [b"checked"]
+    assert [one["outcome"] for one in outcomes(folder)] == ["installed"]
+
+
+def test_update_that_would_take_the_room_of_the_log_is_refused_before_a_byte_is_written(
+    project: Project, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rauc = program(tmp_path / "rauc", f"touch {tmp_path}/ran")
+    update = project.update(2)
+
+    def free(size: int) -> Callable[[Path], SimpleNamespace]:
+        return lambda _: SimpleNamespace(f_bavail=size, f_frsize=1)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "statvfs", free(len(b"a bundle") + LEFT_FREE_BYTES - 1))
+        with pytest.raises(DeviceError, match=r"67 MB are needed .*, 67 MB are free: sync"):
+            install(update, folder=folder, trust=project.keys.trust, rauc=rauc, running=RUNNING)
+        assert not (tmp_path / "ran").exists()
+        patched.setattr(os, "statvfs", free(len(b"a bundle") + LEFT_FREE_BYTES))
+        install(update, folder=folder, trust=project.keys.trust, rauc=rauc, running=RUNNING)
+    assert [one["outcome"][:16] for one in outcomes(folder)] == ["refused: 67 MB a", "installed"]
+
+
+def test_pipe_is_no_update_and_holds_nothing(project: Project, folder: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.update")
+    with pytest.raises(DeviceError, match=r"pipe\.update: is not a file"):
+        install(tmp_path / "pipe.update", folder=folder, trust=project.keys.trust, running=RUNNING)
+
+
 def test_floor_only_rises(tmp_path: Path) -> None:
     path = tmp_path / "floor"
     assert floor(path) == 0
@@ -159,7 +207,7 @@ def test_image_without_its_facts_is_named(tmp_path: Path) -> None:
 def test_an_update_that_finds_no_room_or_loses_its_stick_is_said_and_noted(
     project: Project, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr("alpr_device.install.copied_bundle", full)

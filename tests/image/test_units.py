@@ -12,9 +12,9 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from alpr_device.install import FOLDER
 from alpr_device.release import BUNDLE
 from alpr_device.slots import PiSlots
+from alpr_device.trial import FOLDER
 from alpr_image.boot import BoardProfile
 from alpr_image.initramfs import BUSYBOX_TOOLS
 from alpr_image.pack import PARTITIONS

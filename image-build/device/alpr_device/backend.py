@@ -12,14 +12,13 @@ from pathlib import Path
 
 from alpr_device.errors import BootSlotError
 from alpr_device.slots import BootSlots, board_slots, checked
-
-STATES = Path("/var/lib/alpr-update")
+from alpr_device.trial import FOLDER, slot_mark
 
 
 class Backend:
     """Answers RAUC. states: the folder where a slot that was found bad is remembered."""
 
-    def __init__(self, slots: BootSlots, states: Path = STATES) -> None:
+    def __init__(self, slots: BootSlots, states: Path = FOLDER) -> None:
         self._slots, self._states = slots, states
 
     def answer(self, words: list[str]) -> str:
@@ -39,7 +38,7 @@ class Backend:
                 self._good(checked(name))
                 return ""
             case ["set-state", name, "bad"]:
-                self._mark(checked(name)).touch()
+                self._bad(checked(name))
                 return ""
         raise BootSlotError(f"does not know {' '.join(words)!r}")
 
@@ -49,8 +48,17 @@ class Backend:
             self._slots.commit(name)
         self._mark(name).unlink(missing_ok=True)
 
+    def _bad(self, name: str) -> None:
+        """RAUC says it before it writes: an update that waits there for its start has lost it, and no power
+        cut in mid-write may start what is left.
+        """
+        self._mark(name).touch()
+        committed = self._slots.committed()
+        if name != committed and self._slots.next() == name:
+            self._slots.choose_once(committed)
+
     def _mark(self, name: str) -> Path:
-        return self._states / f"slot-{name}.bad"
+        return slot_mark(self._states, name)
 
 
 def main() -> int:

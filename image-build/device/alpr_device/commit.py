@@ -11,6 +11,7 @@ from alpr_device import events
 from alpr_device.errors import DeviceError
 from alpr_device.image_facts import floor, image_facts, raise_floor
 from alpr_device.slots import call, running_slot
+from alpr_device.trial import SlotTrials
 
 UNIT = "alpr-reader.service"
 WAIT_S = 900.0
@@ -56,7 +57,12 @@ def _has_run(now: dict[str, str], since: float | None) -> bool:
 def main() -> int:
     """Commit, or exit 1 (OnFailure= then goes back to the committed slot)."""
     try:
-        facts, slot = image_facts(), running_slot()
+        facts, slot, trials = image_facts(), running_slot(), SlotTrials()
+        trial = trials.current()
+        if trial is not None and trial.slot == slot and trial.version != facts.version:
+            said = f"the image says that it is version {facts.version}, its release says {trial.version}"
+            print(f"commit: {said}", file=sys.stderr)
+            return 1
         if not reader_stays(show_reader):
             print("commit: the reader does not stay up", file=sys.stderr)
             return 1
@@ -67,6 +73,7 @@ def main() -> int:
             outcome = f"running in slot {slot}, committed{older}"
             events.note(outcome, from_version="", to_version=str(facts.version), digest="")
             raise_floor(facts.version)  # last: a power cut before it notes that twice, not never
+        trials.committed(slot)
     except (DeviceError, OSError, subprocess.SubprocessError) as error:
         print(f"commit: {error}", file=sys.stderr)
         return 1

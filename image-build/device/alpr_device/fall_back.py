@@ -8,6 +8,18 @@ from alpr_device import events
 from alpr_device.errors import DeviceError
 from alpr_device.image_facts import image_facts
 from alpr_device.slots import board_slots, call
+from alpr_device.trial import SlotTrials
+
+UNITS = ("alpr-selfcheck.service", "alpr-commit.service")
+
+
+def why() -> str:
+    """What the failed check said of itself, or the time limit that ended it. Raises BootSlotError."""
+    units = (f"--unit={unit}" for unit in UNITS)
+    said = call("journalctl", "--boot", "--quiet", "--no-pager", "--output=cat", "--lines=80", *units)
+    lines = [" ".join(line.split()) for line in said.splitlines()]
+    told = [line for line in lines if line.startswith(("selfcheck: ", "commit: ")) or "timed out" in line]
+    return "; ".join(told[-2:]) or "no reason in the journal"
 
 
 def main() -> int:
@@ -18,14 +30,14 @@ def main() -> int:
         if committed == slot:
             print("fall-back: the committed slot fails its check; nothing to fall back to", file=sys.stderr)
             return 0
-        outcome = f"slot {slot} failed its check, back to {committed}"
+        outcome = f"slot {slot} failed its check, back to {committed}: {why()}"
         print(f"fall-back: {outcome}", file=sys.stderr)
-        events.note(
-            outcome,
-            from_version=str(image_facts().version),
-            to_version="",
-            digest="",
-        )
+        trials = SlotTrials()
+        trial = trials.current()
+        if trial is not None and trial.slot == slot:
+            trials.give_up(trial, outcome)
+        else:
+            events.note(outcome, from_version=str(image_facts().version), to_version="", digest="")
         call("rauc", "status", "mark-bad")
         call("systemctl", "--no-block", "reboot")
     except (DeviceError, OSError) as error:

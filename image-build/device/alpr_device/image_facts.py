@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
 from alpr_device.errors import DeviceError
+from storage import files
 
 FACTS = Path("/usr/share/alpr/image.toml")
 FLOOR = Path("/var/lib/alpr-update/floor")
@@ -46,9 +46,4 @@ def floor(path: Path = FLOOR) -> int:
 def raise_floor(version: int, path: Path = FLOOR) -> None:
     """Never lowers it."""
     if version > floor(path):
-        fresh = path.with_suffix(".new")
-        with fresh.open("w", encoding="ascii") as file:
-            file.write(f"{version}\n")
-            file.flush()
-            os.fsync(file.fileno())  # an empty floor after a power cut would keep every update out
-        fresh.replace(path)
+        files.replace(path, f"{version}\n".encode())  # one that a power cut left empty keeps every update out

@@ -7,21 +7,29 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
+import fcntl
+import functools
+import os
 import re
+import stat
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from alpr_device import events
 from alpr_device.errors import DeviceError, UpdateRefusedError
 from alpr_device.image_facts import floor, image_facts
 from alpr_device.release import BUNDLE, ReleaseTrust, Running, SystemRelease, copied_bundle
-from alpr_device.slots import board_slots
+from alpr_device.slots import board_slots, other
+from alpr_device.trial import FOLDER, SlotTrials
 
 TRUST = Path("/usr/share/alpr/release-keys.txt")
-FOLDER = Path("/var/lib/alpr-update")
 RESULT = Path("/run/alpr-update/result")
 INSTALL_LIMIT_S = 840
+LEFT_FREE_BYTES = 64 << 20
 _PROGRESS = re.compile(r"\d{1,3} ?%")
 
 
@@ -33,14 +41,42 @@ def install(
     rauc: str = "rauc",
     running: Running | None = None,
 ) -> SystemRelease:
-    """Install into the slot that does not run. Raises UpdateRefusedError, DeviceError; each is an event."""
-    now = running or this_unit()
-    bundle = folder / BUNDLE
+    """Install into the slot that does not run. Raises UpdateRefusedError, DeviceError; each is an event.
+
+    One at a time: a second one would write what it has not checked yet into the bundle that RAUC reads.
+    """
+    with _alone(folder):
+        return _installed(source, running or this_unit(), folder=folder, trust=trust, rauc=rauc)
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Raises DeviceError where another installation runs; no event, for its own is to come."""
+    with (folder / "installing").open("a", encoding="ascii") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise DeviceError("another update is being installed: wait until it is done") from None
+        yield
+
+
+def _installed(source: Path, now: Running, *, folder: Path, trust: Path, rauc: str) -> SystemRelease:
+    bundle, trials = folder / BUNDLE, SlotTrials(folder)
     release: SystemRelease | None = None
     try:
-        with source.open("rb") as file, bundle.open("wb") as target:
-            release = copied_bundle(file, target, ReleaseTrust.parse(trust.read_text(encoding="utf-8")), now)
-        _hand_over(rauc, bundle)
+        keys = ReleaseTrust.parse(trust.read_text(encoding="utf-8"))
+        with _opened(source) as file, bundle.open("wb") as target:
+            room = functools.partial(_need_room, folder)
+            release = copied_bundle(file, target, keys, now, make_room=room)
+        before = trials.current()
+        trial = trials.begin(
+            version=release.version, from_version=now.version, digest=release.bundle_digest, slot=now.target
+        )
+        try:
+            _hand_over(rauc, bundle)
+        except DeviceError:
+            trials.failed(trial, before)
+            raise
     except OSError as error:
         failed = DeviceError(f"{error.filename or folder}: {error.strerror}")
         _note_if_room(folder, f"not installed: {failed}", now, release)
@@ -50,15 +86,45 @@ def install(
         raise
     finally:
         bundle.unlink(missing_ok=True)
-    _note(folder, "installed", now, release)
+    try:
+        trials.written(trial)
+    except OSError as error:  # the next start notes it
+        print(f"not noted yet: {error}", file=sys.stderr)
     return release
+
+
+def _opened(source: Path) -> BinaryIO:
+    """A file and nothing else: a pipe would hold the installer until its time limit. Raises OSError."""
+    handle = os.open(source, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError(errno.EINVAL, "is not a file", str(source))
+    return os.fdopen(handle, "rb")
+
+
+def _need_room(folder: Path, size: int) -> None:
+    """Raises DeviceError where the bundle would take the room that the reader needs for its log."""
+    held = os.statvfs(folder)
+    free = held.f_bavail * held.f_frsize
+    if free < size + LEFT_FREE_BYTES:
+        need, have = (size + LEFT_FREE_BYTES) / 1e6, free / 1e6
+        raise DeviceError(
+            f"{need:.0f} MB are needed on the data partition, {have:.0f} MB are free: sync, so that what is "
+            "delivered is purged"
+        )
 
 
 def this_unit() -> Running:
     """What runs here. Raises DeviceError."""
     facts, slots = image_facts(), board_slots()
-    on_trial = slots.running() != slots.committed()
-    return Running(board=facts.board, version=facts.version, floor=floor(), on_trial=on_trial)
+    running = slots.running()
+    return Running(
+        board=facts.board,
+        version=facts.version,
+        floor=floor(),
+        on_trial=running != slots.committed(),
+        target=other(running),
+    )
 
 
 def _hand_over(rauc: str, bundle: Path) -> None:

@@ -15,7 +15,7 @@ import hashlib
 import hmac
 import re
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import IO
 
@@ -127,13 +127,14 @@ def check_proof(leaf: str, proof_text: str, trust: ReleaseTrust) -> None:
 class Running:
     """The image that runs: its board, its version, and the highest version that was ever committed here.
 
-    on_trial: another slot is the committed one, and an update would be written over it.
+    on_trial: another slot is the committed one, and an update would be written over it. target: that slot.
     """
 
     board: str
     version: int
     floor: int
     on_trial: bool = False
+    target: str = "B"
 
     def admit(self, release: SystemRelease) -> None:
         """Raises UpdateRefusedError for another board's image, one that is not newer, and on trial."""
@@ -152,11 +153,17 @@ class Running:
 
 
 def copied_bundle(
-    source: IO[bytes], target: IO[bytes], trust: ReleaseTrust, running: Running
+    source: IO[bytes],
+    target: IO[bytes],
+    trust: ReleaseTrust,
+    running: Running,
+    *,
+    make_room: Callable[[int], None] = lambda _bytes: None,
 ) -> SystemRelease:
     """Check an update file and write its bundle to target. Nothing is written before the proof holds.
 
-    Raises UpdateRefusedError; target then holds what must be thrown away.
+    make_room: called with the size of the bundle before its first byte. Raises UpdateRefusedError, and
+    what make_room raises; target then holds what must be thrown away.
     """
     try:
         text = _small(source, RELEASE, MAX_RELEASE_BYTES)
@@ -164,6 +171,7 @@ def copied_bundle(
         release = SystemRelease.parse(text)
         check_proof(text, proof, trust)
         running.admit(release)
+        make_room(release.bundle_bytes)
         _copy(source, _member(source, BUNDLE, MAX_BUNDLE_BYTES), target, release)
     except (tarfile.TarError, UnicodeDecodeError) as error:
         raise UpdateRefusedError(f"is not an update file ({type(error).__name__})") from None

@@ -1,0 +1,161 @@
+"""An update from its writing to its commit, in one file: so that one which never comes up is recorded too.
+
+    writing  the slot is being written
+    waiting  it is written, and tried at the next start
+    started  the slot came up as far as its data partition
+
+`alpr-trial.service` settles it at each start, before the reader opens its log: where another slot runs than
+the one on trial, the update was given up. The commit ends the trial, and so does a failed check. Promise: a
+full disk, a damaged file or a power cut at any step stops no start; the worst is an event noted twice.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from alpr_device import events
+from alpr_device.errors import DeviceError
+from alpr_device.image_facts import image_facts
+from alpr_device.slots import SLOTS, BootSlots, board_slots
+from storage import files
+
+FOLDER = events.EVENTS.parent
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+STAGES = ("writing", "waiting", "started")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlotTrial:
+    """version: on trial, in `slot`. from_version: that which installed it. boot: the id of that start."""
+
+    version: int
+    from_version: int
+    digest: str
+    slot: str
+    boot: str
+    stage: str
+
+    def note(self, outcome: str, folder: Path) -> None:
+        """An event of this update. Raises OSError."""
+        events.note(
+            outcome,
+            from_version=str(self.from_version),
+            to_version=str(self.version),
+            digest=self.digest,
+            path=folder / events.EVENTS.name,
+        )
+
+
+def slot_mark(folder: Path, slot: str) -> Path:
+    """There while the slot must not be started: from the first byte of an installation to its last."""
+    return folder / f"slot-{slot}.bad"
+
+
+class SlotTrials:
+    """The trial of this unit, in its folder."""
+
+    def __init__(self, folder: Path = FOLDER, *, boot_id: Path = BOOT_ID) -> None:
+        self._folder, self._file, self._given_up = folder, folder / "trial.json", folder / "given-up"
+        self._boot_id = boot_id
+
+    def begin(self, *, version: int, from_version: int, digest: str, slot: str) -> SlotTrial:
+        """From now on the slot may be written. Raises OSError: then it must not be."""
+        boot = self._boot()
+        made = SlotTrial(
+            version=version, from_version=from_version, digest=digest, slot=slot, boot=boot, stage="writing"
+        )
+        self._keep(made)
+        return made
+
+    def written(self, trial: SlotTrial) -> None:
+        """It waits for its start. Raises OSError."""
+        trial.note("installed", self._folder)
+        self._keep(replace(trial, stage="waiting"))
+
+    def current(self) -> SlotTrial | None:
+        """What is on trial, or was when the power failed. None: nothing, or a file that makes no sense."""
+        try:
+            held = SlotTrial(**json.loads(self._file.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
+            return None
+        sound = held.slot in SLOTS and held.stage in STAGES and type(held.version) is int
+        return held if sound and type(held.from_version) is int else None
+
+    def failed(self, trial: SlotTrial, before: SlotTrial | None) -> None:
+        """It was not written. before: what waited in that slot, and still does if nothing was written to it.
+
+        RAUC marks a slot as bad before its first byte.
+        """
+        if before is None or slot_mark(self._folder, trial.slot).exists():
+            self.drop()
+        else:
+            self._keep(before)
+
+    def drop(self) -> None:
+        """Nothing is on trial."""
+        self._file.unlink(missing_ok=True)
+
+    def committed(self, slot: str) -> None:
+        """This slot was committed: the trial has ended well, if it was this one's."""
+        trial = self.current()
+        if trial is not None and trial.slot == slot:
+            self._given_up.unlink(missing_ok=True)
+            self.drop()
+
+    def give_up(self, trial: SlotTrial, why: str) -> None:
+        """Record it, and leave the mark from which the reader raises its alarm. Raises OSError."""
+        trial.note(f"given up: {why}", self._folder)
+        files.replace(self._given_up, f"version {trial.version}: {why}\n".encode())
+        self._given_up.chmod(0o644)  # the reader is not root
+        self.drop()
+
+    def settle(self, slots: BootSlots, version: int) -> str:
+        """Once at each start: what became of the update, for the journal. version: that runs.
+
+        Raises DeviceError, OSError.
+        """
+        trial = self.current()
+        if trial is None:
+            return "nothing is on trial"
+        running = slots.running()
+        if running == trial.slot and (trial.stage != "writing" or trial.version == version):
+            if trial.stage == "writing":  # the power failed behind the last byte, before the event
+                self.written(trial)
+            self._keep(replace(trial, stage="started"))
+            return f"version {trial.version} is on trial in slot {running}"
+        if trial.boot == self._boot():
+            return f"version {trial.version} waits in slot {trial.slot} for the next start"
+        if trial.stage == "writing":
+            trial.note(f"not installed: the unit stopped while slot {trial.slot} was written", self._folder)
+            self.drop()
+            return f"version {trial.version} was not written to its end"
+        reached = {
+            "waiting": f"slot {trial.slot} did not start, or lost its turn with the power",
+            "started": f"slot {trial.slot} started, and stopped before its check ended",
+        }
+        why = f"{reached[trial.stage]}; slot {running} runs again"
+        self.give_up(trial, why)
+        return f"version {trial.version} was given up: {why}"
+
+    def _boot(self) -> str:
+        return self._boot_id.read_text(encoding="ascii").strip()
+
+    def _keep(self, trial: SlotTrial) -> None:
+        files.replace(self._file, json.dumps(asdict(trial)).encode())
+
+
+def main() -> int:
+    """For alpr-trial.service."""
+    try:
+        print(f"trial: {SlotTrials().settle(board_slots(), image_facts().version)}", file=sys.stderr)
+    except (DeviceError, OSError) as error:
+        print(f"trial: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

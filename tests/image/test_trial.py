@@ -1,0 +1,201 @@
+"""An update from its writing to its commit: whatever ends it, the log says so, and no half of one starts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from alpr_device import commit, fall_back, install
+from alpr_device.backend import Backend
+from alpr_device.errors import UpdateRefusedError
+from alpr_device.release import Running
+
+from tests.image.conftest import Project
+from tests.image.test_commit import Unit, unit
+
+__all__ = ["unit"]  # the fixture
+NO_NETS = "selfcheck: the nets do not run: damaged"
+NO_READER = "commit: the reader does not stay up"
+CHECKED_TOO_LATE = "alpr-commit.service: start operation timed out. Terminating."
+
+
+class PowerCutError(BaseException):
+    """Nothing of the installer's own runs after it."""
+
+
+@pytest.fixture
+def put(unit: Unit, project: Project, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Install an update as root does, up to a power cut before one of RAUC's steps; or RAUC says no."""
+
+    def installed(version: int, *, cut: str = "", refused: str = "") -> None:
+        def rauc(_program: str, _bundle: Path) -> None:
+            backend = Backend(unit.machine.slots, unit.folder)
+            for step in ("check", "set-state B bad", "write", "set-primary B", "say so"):
+                if step == cut:
+                    raise PowerCutError
+                if step == refused:
+                    raise UpdateRefusedError("rauc: no")
+                if step.startswith("set-"):
+                    backend.answer(step.split())
+
+        monkeypatch.setattr(install, "_hand_over", rauc)
+        monkeypatch.setattr(install, "SlotTrials", lambda _folder: unit.trials)
+        running = Running(board="virt", version=unit.version, floor=1)
+        file = project.update(version)
+        install.install(file, folder=unit.folder, trust=project.keys.trust, running=running)
+
+    return installed
+
+
+def noted(unit: Unit) -> list[tuple[str, str, str]]:
+    lines = [json.loads(line) for line in (unit.folder / "events.jsonl").read_text().splitlines()]
+    return [(one["outcome"], one["from_version"], one["to_version"]) for one in lines]
+
+
+def test_update_that_does_not_start_is_recorded_as_given_up_once(
+    unit: Unit, put: Callable[..., None]
+) -> None:
+    put(3)
+    assert unit.machine.restart() == "B"  # and nothing of it comes up
+    for _ in range(3):
+        assert unit.restart() == "A"
+        assert commit.main() == 0
+    why = "slot B did not start, or lost its turn with the power; slot A runs again"
+    assert noted(unit) == [("installed", "1", "3"), (f"given up: {why}", "1", "3")]
+    assert unit.given_up() == f"version 3: {why}"
+    assert (unit.folder / "given-up").stat().st_mode & 0o777 == 0o644
+
+
+def test_update_that_stops_before_its_check_is_told_from_one_that_never_started(
+    unit: Unit, put: Callable[..., None]
+) -> None:
+    put(3)
+    unit.version = 3
+    assert unit.restart() == "B"  # its data partition came up; then a hang that the watchdog ends
+    unit.version = 1
+    assert unit.restart() == "A"
+    assert noted(unit)[1:] == [
+        ("given up: slot B started, and stopped before its check ended; slot A runs again", "1", "3")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("journal", "why"),
+    [
+        pytest.param(f"{NO_NETS}\nx\n", NO_NETS, id="check"),
+        pytest.param(f"{NO_READER}\n", NO_READER, id="reader"),
+        pytest.param(f"hello\n{CHECKED_TOO_LATE}\n", CHECKED_TOO_LATE, id="time limit"),
+        pytest.param("", "no reason in the journal", id="nothing said"),
+    ],
+)  # fmt: skip
+def test_update_that_fails_its_check_is_recorded_once_with_the_reason(
+    unit: Unit, put: Callable[..., None], journal: str, why: str
+) -> None:
+    put(3)
+    unit.version, unit.journal = 3, journal
+    assert unit.restart() == "B"
+    assert fall_back.main() == 0
+    unit.version = 1
+    assert unit.restart() == "A"
+    assert noted(unit)[1:] == [(f"given up: slot B failed its check, back to A: {why}", "1", "3")]
+    assert unit.given_up() == f"version 3: slot B failed its check, back to A: {why}"
+
+
+def test_alarm_of_an_update_that_was_given_up_ends_with_one_that_is_committed(
+    unit: Unit, put: Callable[..., None]
+) -> None:
+    put(3)
+    assert unit.machine.restart() == "B"
+    assert unit.restart() == "A"
+    assert unit.given_up()
+    put(4)
+    assert unit.given_up()
+    unit.version = 4
+    assert unit.restart() == "B"
+    assert commit.main() == 0
+    assert unit.given_up() == ""
+    assert unit.restart() == "B"
+    assert [outcome for outcome, _, _ in noted(unit)][2:] == ["installed", "running in slot B, committed"]
+
+
+def test_update_that_waits_is_not_given_up_by_another_look_at_this_start(
+    unit: Unit, put: Callable[..., None]
+) -> None:
+    put(3)
+    assert "waits in slot B" in unit.trials.settle(unit.machine.slots, 1)
+    assert commit.main() == 0
+    assert noted(unit) == [("installed", "1", "3")]
+    assert unit.machine.restart() == "B"
+
+
+@pytest.mark.parametrize(
+    ("cut", "starts", "outcome"),
+    [
+        ("check", "A", "not installed: the unit stopped while slot B was written"),
+        ("set-state B bad", "A", "not installed: the unit stopped while slot B was written"),
+        ("write", "A", "not installed: the unit stopped while slot B was written"),
+        ("set-primary B", "A", "not installed: the unit stopped while slot B was written"),
+        ("say so", "B", "installed"),
+    ],
+)
+def test_power_cut_at_any_step_starts_no_half_and_is_recorded(
+    unit: Unit, put: Callable[..., None], cut: str, starts: str, outcome: str
+) -> None:
+    with pytest.raises(PowerCutError):
+        put(3, cut=cut)
+    unit.version = 3 if starts == "B" else 1
+    assert unit.restart() == starts
+    assert noted(unit) == [(outcome, "1", "3")]
+
+
+@pytest.mark.parametrize(
+    ("cut", "starts"),
+    [("check", "B"), ("set-state B bad", "B"), ("write", "A"), ("set-primary B", "A"), ("say so", "B")],
+)
+def test_power_cut_in_the_installation_over_one_that_waits_starts_no_mix_of_both(
+    unit: Unit, put: Callable[..., None], cut: str, starts: str
+) -> None:
+    """It waited for its start when the next one was installed over it."""
+    put(3)
+    with pytest.raises(PowerCutError):
+        put(4, cut=cut)
+    unit.version = {"A": 1, "B": 4 if cut == "say so" else 3}[starts]
+    assert unit.restart() == starts
+    assert noted(unit)[0] == ("installed", "1", "3")
+    lost = ("not installed: the unit stopped while slot B was written", "1", "4")
+    assert noted(unit)[1:] == [("installed", "1", "4") if cut == "say so" else lost]
+    assert commit.main() == 0
+    assert unit.machine.slots.committed() == starts
+
+
+@pytest.mark.parametrize(("refused", "next_slot"), [("check", "B"), ("write", "A")])
+def test_update_that_waits_keeps_its_start_unless_the_next_one_was_written_over_it(
+    unit: Unit, put: Callable[..., None], refused: str, next_slot: str
+) -> None:
+    put(3)
+    with pytest.raises(UpdateRefusedError):
+        put(4, refused=refused)
+    assert unit.machine.slots.next() == next_slot
+    current = unit.trials.current()
+    assert (current.version if current else None) == (3 if next_slot == "B" else None)
+
+
+def test_image_of_another_version_than_its_release_is_not_committed(
+    unit: Unit, put: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its release is newer than all before; the image would raise the floor by less."""
+    put(9)
+    unit.version = 2
+    assert unit.restart() == "B"
+    assert commit.main() == 1
+    assert "says that it is version 2, its release says 9" in capsys.readouterr().err
+    assert (unit.machine.slots.committed(), unit.floor()) == ("A", 1)
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[1]", "null", '{"version": 3}', "\xff"])
+def test_file_of_the_trial_that_makes_no_sense_stops_nothing(unit: Unit, text: str) -> None:
+    (unit.folder / "trial.json").write_bytes(text.encode("latin-1"))
+    assert unit.trials.settle(unit.machine.slots, 1) == "nothing is on trial"
+    assert commit.main() == 0
