@@ -19,7 +19,7 @@ from pathlib import Path
 from alpr_image import boot, debs, image, provision
 from alpr_image.workshop import BuildError, Workshop, version
 
-PARTS = ("visit", "hard-day", "chip", "fuses", "tampered", "tampered-here")
+PARTS = ("visit", "hard-day", "chip", "fuses", "second-disk", "tampered", "tampered-here")
 
 
 def main() -> int:
@@ -111,7 +111,15 @@ def _provision(args: argparse.Namespace) -> int:
 
 
 def _test(shop: Workshop, only: list[str], *, built: bool) -> int:
-    from alpr_image.bench import chip, fuses, story, tampering, trials, visit  # noqa: PLC0415 - need the tests' tools
+    from alpr_image.bench import (  # noqa: PLC0415 - need the tests' tools
+        chip,
+        fuses,
+        second_disk,
+        story,
+        tampering,
+        trials,
+        visit,
+    )
     from alpr_image.bench.office import Office  # noqa: PLC0415
 
     made = image.build(shop, board="virt", version=1, name=version(), show=_show, fresh=not built)
@@ -130,6 +138,8 @@ def _test(shop: Workshop, only: list[str], *, built: bool) -> int:
         chip.keys_in_the_chip(bench, parts)
     if "fuses" in only:
         fuses.key_in_the_fuses(bench, parts)
+    if "second-disk" in only:
+        second_disk.beside_a_second_disk(bench, made)
     if "tampered" in only:
         tampering.tampered(bench, parts, made)
     print(bench.write().read_text(encoding="utf-8"))

@@ -68,7 +68,7 @@ def test_update_that_does_not_start_is_recorded_as_given_up_once(
     assert (unit.folder / "given-up").stat().st_mode & 0o777 == 0o644
 
 
-def test_update_that_stops_before_its_check_is_told_from_one_that_never_started(
+def test_update_that_stops_before_its_check_differs_from_one_that_never_started(
     unit: Unit, put: Callable[..., None]
 ) -> None:
     put(3)

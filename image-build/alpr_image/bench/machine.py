@@ -42,17 +42,24 @@ class VirtualMachine:
 
     @contextlib.contextmanager
     def running(
-        self, card: str, *, disks: tuple[Path, ...] = (), network: bool = True, chip: bool = True
+        self,
+        card: str,
+        *,
+        disks: tuple[Path, ...] = (),
+        writable: tuple[Path, ...] = (),
+        network: bool = True,
+        chip: bool = True,
     ) -> Iterator[Hands]:
         """Power on; the hands are at the cable. The power is cut at the end of the `with`.
 
         card: a QEMU drive: `file=PATH,format=raw` or `file=nbd+unix:///?socket=PATH,format=raw`.
+        disks: read-only, beside those that are `writable`.
         chip: with its TPM.
         """
         folder = self.folder
         for name in ("chip.sock", "cable", "log"):
             (folder / name).unlink(missing_ok=True)
-        words = self._words(card, disks)
+        words = self._words(card, dict.fromkeys(disks, "on") | dict.fromkeys(writable, "off"))
         if chip:
             self._start_chip()
             words += ["-chardev", f"socket,id=chip,path={folder}/chip.sock"]
@@ -83,8 +90,8 @@ class VirtualMachine:
         )
         _await(folder / "chip.sock")
 
-    def _words(self, card: str, disks: tuple[Path, ...]) -> list[str]:
-        """The machine without its chip and its network."""
+    def _words(self, card: str, disks: dict[Path, str]) -> list[str]:
+        """The machine without its chip and its network. disks: with QEMU's `readonly`."""
         folder = self.folder
         words = ["qemu-system-aarch64", "-M", "virt,acpi=off", "-cpu", "cortex-a72", "-smp", "2"]
         words += ["-m", "1024", "-nodefaults", "-display", "none", "-monitor", "none"]
@@ -96,8 +103,8 @@ class VirtualMachine:
         words += ["-device", "virtio-rng-pci", "-device", "i6300esb", "-action", "watchdog=reset"]
         words += ["-drive", f"if=none,id=card,{card},cache=writeback"]
         words += ["-device", "virtio-blk-pci,drive=card,bootindex=1"]
-        for number, disk in enumerate(disks):
-            words += ["-drive", f"if=none,id=d{number},file={disk},format=raw,readonly=on"]
+        for number, (disk, readonly) in enumerate(disks.items()):
+            words += ["-drive", f"if=none,id=d{number},file={disk},format=raw,readonly={readonly}"]
             words += ["-device", f"virtio-blk-pci,drive=d{number}"]
         return words
 
