@@ -19,7 +19,7 @@ from sync.department.desk.documents.lists import ListForm
 from sync.department.desk.documents.local import LocalChanged, LocalForm, WithdrawForm
 from sync.department.desk.documents.sources import DiffForm, ListDiff
 from sync.department.desk.inquiry.forms import NothingForm
-from sync.department.desk.people.calls import AccountForm
+from sync.department.desk.people.calls import AccountForm, HandoverForm
 from sync.department.ground.home import load_ed25519
 from sync.department.journal.change_entries import ListSent
 from sync.department.journal.entries import FindingOpened, LogRead
@@ -213,6 +213,21 @@ def test_a_person_who_ends_the_entry_of_others_is_a_finding_without_its_case(dep
         "ended_entry", "deputy", "ended 1 entry of the own hot list that super requested",
     )  # fmt: skip
     assert look_daily(department.front) == []
+
+
+def test_an_administrator_of_two_roles_who_ends_a_covert_entry_of_others_is_a_finding(
+    department: Department,
+) -> None:
+    """The office went to the designee, who signs the end in that role; as administrator they know of it."""
+    added(department, form_of(department, case="26-001", recipients=("comm1",)))
+    over = HandoverForm(user="deputy", reason="new commander", keep_roles=(Role.OFFICER,))
+    department.two_hands("user/hand-over", department.logon("chief"), over)
+    end = WithdrawForm(case="26-001", reason="no longer wanted")
+    department.call("hotlist/withdraw", department.logon("deputy"), end)
+    assert entries_of(department.home, "local") == []
+    found = [department.desk.log.entry(number).note for number in look_daily(department.front)]
+    flags = {(one.detector, one.about) for one in found if isinstance(one, FindingOpened)}
+    assert ("ended_entry", "deputy") in flags
 
 
 def test_an_entry_that_ended_goes_and_a_withdrawn_one_at_once(department: Department) -> None:

@@ -7,13 +7,14 @@ list passes unseen all the same, and only this finding says so. It names no case
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from storage.counts import counted
 from sync.department.desk.audit.detectors import Flag
 from sync.department.desk.desk import Desk
 from sync.department.journal.change_entries import DocumentSigned
+from sync.department.journal.entries import AccountSet
 from sync.department.journal.statements import said_in
 from sync.department.policy.roles import Role
 from sync.hot_lists.document import LOCAL, head_name
@@ -26,19 +27,20 @@ class _Made:
     recipients: frozenset[str]
     until_us: int
 
-    def is_ended_by(self, user: str, role: str, at_us: int) -> bool:
+    def is_ended_by(self, user: str, roles: Collection[Role], at_us: int) -> bool:
         """Whether a person's word ends it: of a covert one, only of those who may know of it."""
         known = {self.requester, self.approver, *self.recipients}
-        return at_us < self.until_us and (
-            not self.recipients or user in known or role == Role.ADMINISTRATOR.value
-        )
+        return at_us < self.until_us and (not self.recipients or user in known or Role.ADMINISTRATOR in roles)
 
 
 def ended_by_others(desk: Desk) -> Iterator[Flag]:
     """A flag for each such end, about the person who made it. By the signed calls; older ends have none."""
     made: dict[str, list[_Made]] = defaultdict(list)
-    for entry in desk.log.entries(kinds=(DocumentSigned.KIND,)):
+    roles: dict[str, tuple[Role, ...]] = {}
+    for entry in desk.log.entries(kinds=(AccountSet.KIND, DocumentSigned.KIND)):
         note, stamp = entry.note, entry.stamp
+        if isinstance(note, AccountSet):  # of all of them: who signs in one role knows what another one does
+            roles[note.user] = desk.policy.effective_roles(note.roles)
         if not isinstance(note, DocumentSigned) or note.name != head_name(LOCAL) or not entry.signed:
             continue
         said = said_in(entry.signed)
@@ -50,7 +52,8 @@ def ended_by_others(desk: Desk) -> Iterator[Flag]:
             recipients = frozenset(form["recipients"])
             made[case].append(_Made(stamp.user, approver, recipients, form["until_us"]))
         else:
-            ended = [one for one in made[case] if one.is_ended_by(stamp.user, stamp.role, stamp.at_us)]
+            held = roles.get(stamp.user, ())
+            ended = [one for one in made[case] if one.is_ended_by(stamp.user, held, stamp.at_us)]
             made[case] = [one for one in made[case] if one not in ended]
             others = [one for one in ended if stamp.user not in {one.requester, one.approver}]
             if others:
