@@ -23,6 +23,7 @@ from sync.department.journal.hold_entries import (
     ReleaseAsked,
 )
 from sync.department.journal.inquiry_entries import Ground
+from sync.department.policy.roles import Role
 
 READS = tuple(read_name(bytes(32), at) for at in range(1001))  # one more than a hold may have
 
@@ -76,7 +77,14 @@ RELEASED = ("ben", HoldReleased(hold=0, access=9, evidence_item="E-1", asked_by=
 
 STAFF = {
     "ann": AccountSet(
-        user="ann", name="Ann", organisation="PD", roles=(), shift=None, active=True, reason="", ssh_keys=()
+        user="ann",
+        name="Ann",
+        organisation="PD",
+        roles=(Role.CCAT_SUPERVISOR,),
+        shift=None,
+        active=True,
+        reason="",
+        ssh_keys=(),
     )
 }
 
@@ -103,7 +111,7 @@ def test_a_hold_goes_from_export_to_booking_to_release_and_not_back(
     steps: int, item: str, booking: str, asking: str, releasing: str
 ) -> None:
     made = held(*STEPS[:steps])
-    asked = holds.asked_by(made, 0, STAFF, NOW_US)
+    asked = holds.asked_by(POLICY, made, 0, STAFF, NOW_US)
     assert code_of(holds.to_book, made, 0, item, asked) == booking
     assert code_of(holds.to_ask_release, made, 0, item, asked) == asking
     assert code_of(holds.to_release, made, 0, item, asked, "ben") == releasing
@@ -116,23 +124,29 @@ def test_a_hold_goes_from_export_to_booking_to_release_and_not_back(
 
 def test_a_hold_is_released_by_another_person_than_who_asked() -> None:
     made = held(*STEPS[:4])
-    assert holds.asked_by(made, 0, STAFF, NOW_US) == "ann"
+    assert holds.asked_by(POLICY, made, 0, STAFF, NOW_US) == "ann"
     assert code_of(holds.to_release, made, 0, "E-1", "ann", "ben") == ""
     refused("second-person", holds.to_release, made, 0, "E-1", "ann", "ann")
 
 
-def test_a_word_to_release_ends_after_a_week_and_with_the_account_and_is_given_again() -> None:
+def test_a_word_to_release_ends_after_a_week_with_the_account_or_its_role_and_is_given_again() -> None:
     made = held(*STEPS[:4])
     week_us = holds.ASKED_DAYS * DAY_US
-    gone = {"ann": replace(STAFF["ann"], active=False)}
-    assert holds.asked_by(made, 0, STAFF, NOW_US + week_us - 1) == "ann"
-    for accounts, at_us in ((STAFF, NOW_US + week_us), (gone, NOW_US), ({}, NOW_US), (STAFF, NOW_US - 1)):
-        asked = holds.asked_by(made, 0, accounts, at_us)
+    gone, moved = (
+        {"ann": replace(STAFF["ann"], **changes)}
+        for changes in ({"active": False}, {"roles": (Role.OFFICER,)})
+    )
+    assert holds.asked_by(POLICY, made, 0, STAFF, NOW_US + week_us - 1) == "ann"
+    for accounts, at_us in (
+        *((STAFF, NOW_US + week_us), (STAFF, NOW_US - 1)),
+        *((gone, NOW_US), (moved, NOW_US), ({}, NOW_US)),
+    ):
+        asked = holds.asked_by(POLICY, made, 0, accounts, at_us)
         refused("second-person", holds.to_release, made, 0, "E-1", asked, "ben")
         assert code_of(holds.to_ask_release, made, 0, "E-1", asked) == ""
         assert code_of(holds.to_book, made, 0, "E-2", asked) == "", "the wrong hold was asked for"
     made.apply(entry(9, "ann", ASKED[1], at_us=NOW_US + week_us))
-    assert holds.asked_by(made, 0, STAFF, NOW_US + week_us) == "ann"
+    assert holds.asked_by(POLICY, made, 0, STAFF, NOW_US + week_us) == "ann"
 
 
 def test_the_searches_that_a_hold_rests_on_are_its_placers_alone() -> None:

@@ -10,6 +10,7 @@ from typing import Protocol
 from storage.times import DAY_US
 from sync.department.content.reads import parse_name
 from sync.department.desk.inquiry.rules import check_ground, is_number
+from sync.department.desk.people.rules import word_counts
 from sync.department.desk.words import demand_words
 from sync.department.journal.change_entries import HoldRests
 from sync.department.journal.entries import AccountSet, Entry, EntryOf, is_of
@@ -23,6 +24,7 @@ from sync.department.journal.hold_entries import (
 from sync.department.journal.inquiry_entries import Ground
 from sync.department.policy.policy import Policy
 from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError, demand, refuse_each
+from sync.department.policy.roles import Call
 
 CLAUSE = "463.8"
 ITEM = re.compile(r"[A-Z0-9][A-Z0-9./-]{2,39}")
@@ -134,13 +136,16 @@ def placed(holds: Holds, number: int) -> HoldPlaced:
     return entry.note
 
 
-def asked_by(holds: Holds, number: int, accounts: Mapping[str, AccountSet], now_us: int) -> str:
-    """The first of two persons for a release, or empty: that word ends after a week, and with the account."""
+def asked_by(
+    policy: Policy, holds: Holds, number: int, accounts: Mapping[str, AccountSet], now_us: int
+) -> str:
+    """The first of two persons for a release, or empty: that word ends after a week, and with the account or
+    its role."""
     entry = holds.asked.get(number)
     if entry is None or not 0 <= now_us - entry.stamp.at_us < ASKED_DAYS * DAY_US:
         return ""
-    account = accounts.get(entry.stamp.user)
-    return entry.stamp.user if account is not None and account.active else ""
+    user = entry.stamp.user
+    return user if word_counts(policy, accounts, user, Call.HOLD_RELEASE) else ""
 
 
 def to_book(holds: Holds, number: int, item: str, asked: str) -> None:

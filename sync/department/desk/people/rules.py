@@ -13,7 +13,7 @@ import hmac
 import os
 import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
@@ -289,11 +289,16 @@ def takes_two(policy: Policy, roles: Iterable[Role]) -> bool:
     return not TAKES_TWO.isdisjoint(calls_of(policy, roles))
 
 
+def word_counts(policy: Policy, accounts: Mapping[str, AccountSet], user: str, call: Call) -> bool:
+    """Whether a person's word for others still counts: it ends with the account that gave it, or with its
+    role; a designation that ended since leaves it good for its hours."""
+    account = accounts.get(user)
+    return account is not None and account.active and call in calls_of(policy, account.roles)
+
+
 def demand_approver(policy: Policy, roster: Accounts, user: str, call: Call, clause: str) -> None:
-    """An approval ends with the account that gave it, or with its role; a designation that ended since leaves
-    it good for its hours. Raises DeskRefusal."""
-    account = roster.accounts.get(user)
-    if account is None or not account.active or call not in calls_of(policy, account.roles):
+    """An approval that still counts. Raises DeskRefusal."""
+    if not word_counts(policy, roster.accounts, user, call):
         raise DeskRefusal(
             "the person who approved it may approve no more",
             code="approver-gone",
