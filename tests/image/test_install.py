@@ -231,14 +231,31 @@ def test_an_event_that_a_power_cut_ended_takes_no_other_with_it(tmp_path: Path) 
     assert [update.outcome for _, update in _updates(_lines(path))] == ["event 2", "event 3", "event 4"]
 
 
-def test_event_file_stays_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(events, "MAX_BYTES", 4096)
+def test_attempts_that_changed_nothing_push_no_other_event_out_of_what_the_reader_takes_up(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / "events.jsonl"
-    for number in range(400):
-        events.note(f"refused: {number}", from_version="1", to_version="2", digest="", path=path)
-    lines = path.read_text().splitlines()
-    assert len(lines) < 140
-    assert json.loads(lines[-1])["outcome"] == "refused: 399"
+
+    def noted(outcome: str, *, attempt: bool = False) -> None:
+        events.note(outcome, from_version="1", to_version="2", digest="", attempt=attempt, path=path)
+
+    noted("installed")
+    for number in range(1000):
+        noted(f"refused: {number}", attempt=True)
+    noted("running in slot B, committed")
+    taken_up = [update.outcome for _, update in _updates(_lines(path))]
+    assert len(taken_up) <= events.MAX_LINES + 1
+    assert taken_up[0] == "installed"
+    assert taken_up[-2:] == ["refused: 999", "running in slot B, committed"]
+
+
+def test_event_file_stays_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "MAX_LINES", 40)
+    path = tmp_path / "events.jsonl"
+    for number in range(100):
+        events.note(f"event {number}", from_version="1", to_version="2", digest="", path=path)
+        assert len(path.read_text().splitlines()) <= 40
+    assert json.loads(path.read_text().splitlines()[-1])["outcome"] == "event 99"
 
 
 # -- the check before a commit

@@ -57,7 +57,7 @@ def test_events_are_readable_for_the_reader_s_account_whatever_the_service_s_uma
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bounded: bool
 ) -> None:
     """The services that write them have UMask=0077; a file of mode 0600 would have no record in any log."""
-    monkeypatch.setattr(events, "MAX_BYTES", 0 if bounded else events.MAX_BYTES)
+    monkeypatch.setattr(events, "MAX_LINES", 1 if bounded else events.MAX_LINES)
     before = os.umask(0o077)
     try:
         for outcome in ("installed", "running in slot B, committed"):

@@ -10,8 +10,10 @@ import os
 import time
 from pathlib import Path
 
+from storage import files
+
 EVENTS = Path("/var/lib/alpr-update/events.jsonl")
-MAX_BYTES = 256 * 1024
+MAX_LINES, MAX_ATTEMPTS = 400, 100  # the reader takes up 512
 
 
 def note(  # an update's event as the log's record kind `update` holds it
@@ -21,9 +23,14 @@ def note(  # an update's event as the log's record kind `update` holds it
     to_version: str,
     digest: str,
     what: str = "system image",
+    attempt: bool = False,
     path: Path = EVENTS,
 ) -> None:
-    """Append one event, synced. outcome: one line. digest: hex SHA-256 of the bundle, or empty."""
+    """Append one event, synced. outcome: one line. digest: hex SHA-256 of the bundle, or empty.
+
+    attempt: nothing was changed. A person who may ask for an update makes any number of these, so they
+    push out one another and never what was changed.
+    """
     line = json.dumps(
         {
             "at_us": time.time_ns() // 1000,
@@ -32,15 +39,10 @@ def note(  # an update's event as the log's record kind `update` holds it
             "to_version": to_version,
             "digest": digest,
             "outcome": " ".join(outcome.split())[:200],
+            **({"attempt": True} if attempt else {}),
         }
     )
-    if (
-        path.exists() and path.stat().st_size > MAX_BYTES
-    ):  # the log holds them; the newest few are enough here
-        kept = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)[-100:]
-        fresh = path.with_suffix(".new")
-        fresh.write_text("".join(kept), encoding="utf-8")
-        fresh.replace(path)
+    _cut_back(path)
     with path.open("ab+") as file:
         os.fchmod(file.fileno(), 0o644)  # whatever the service's umask: the reader is not root
         if file.tell():
@@ -50,3 +52,16 @@ def note(  # an update's event as the log's record kind `update` holds it
         file.write(line.encode() + b"\n")
         file.flush()
         os.fsync(file.fileno())
+
+
+def _cut_back(path: Path) -> None:
+    """Leave room for one more line. The log has the older ones."""
+    if not path.exists():
+        return
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
+    if len(lines) < MAX_LINES:
+        return
+    attempts = [at for at, line in enumerate(lines) if '"attempt": true' in line]
+    dropped = set(attempts[:-MAX_ATTEMPTS])
+    kept = [line for at, line in enumerate(lines) if at not in dropped]
+    files.replace(path, "".join(kept[-MAX_LINES // 2 :]).encode())

@@ -154,21 +154,18 @@ def reason(said: str) -> str:
     return "no reason given"
 
 
-def _note(folder: Path, outcome: str, now: Running, release: SystemRelease | None) -> None:
-    events.note(
-        outcome,
-        from_version=str(now.version),
-        to_version="" if release is None else str(release.version),
-        digest="" if release is None else release.bundle_digest,
-        path=folder / events.EVENTS.name,
-    )
-
-
 def _note_if_room(folder: Path, outcome: str, now: Running, release: SystemRelease | None) -> None:
     """A disk that is full, which may be why, must not hide what went wrong from the person who asked."""
     (folder / BUNDLE).unlink(missing_ok=True)  # it takes the most of the room
     with contextlib.suppress(OSError):
-        _note(folder, outcome, now, release)
+        events.note(
+            outcome,
+            from_version=str(now.version),
+            to_version="" if release is None else str(release.version),
+            digest="" if release is None else release.bundle_digest,
+            attempt=True,
+            path=folder / events.EVENTS.name,
+        )
 
 
 def main() -> int:
