@@ -49,7 +49,11 @@ class Visit:
     def call(self, program: str, home: Path, *words: str) -> str:
         """Run one command; its standard output. Raises CalledProcessError."""
         done = subprocess.run(
-            [program, "--home", str(home), *words], capture_output=True, text=True, check=False, timeout=120
+            [program, "--home", str(home), *words],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=START_LIMIT_S,
         )
         if done.returncode:
             raise RuntimeError(f"{' '.join(words)}: {done.stderr.strip()}")
