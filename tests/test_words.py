@@ -110,6 +110,7 @@ def test_templates_scripts_and_settings_are_in_plain_american_english(suffix: st
     assert [one for path, text in texts for one in found(BRITISH, path, text)] == []
 
 
+@pytest.mark.slow  # the same on any Python
 def test_the_names_of_tests_say_what_the_machine_does() -> None:
     """Those of the clauses are text of a page."""
     names = re.compile(r"def (test_\w+)")

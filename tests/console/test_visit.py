@@ -13,6 +13,7 @@ import pytest
 from tests.tools.rehearsal import Silence, console_of
 from tests.tools.transcript import BEGIN, END, tidy, visit
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[2]
 CLIP = ROOT / "tests" / "replay" / "drive_by"
 PAGE = ROOT / "firmware" / "console" / "README.md"

@@ -75,8 +75,7 @@ def test_of_a_read_only_counts_reach_output_events_status_metrics_and_files(
     out, err = tmp_path / "out", tmp_path / "err"
     with out.open("w") as stdout, err.open("w") as stderr:
         process = subprocess.Popen(
-            [*READER, "--home", str(home), *(("--json",) if as_json else ()), "run", "--source", str(CLIP),
-             "--pace", "fast"],
+            [*READER, "--home", str(home), *(("--json",) if as_json else ()), "run", "--source", str(CLIP)],
             stdout=stdout, stderr=stderr,
         )  # fmt: skip
         try:

@@ -187,7 +187,7 @@ def test_a_damaged_membership_ends_no_reading_and_hides_no_version_for_ever(home
 def test_a_version_that_finds_no_room_waits_and_the_reader_starts_without_it(home: Path) -> None:
     send(home, "[camera]\nexposure_us = 500\n")
     (home / "config.partial").mkdir()  # as good as a full disk: the new file cannot be written
-    reader = Running(home, "--source", str(CLIP), "--pace", "fast")
+    reader = Running(home, "--source", str(CLIP))
     reader.until_reads(1)
     assert reader.end(signal.SIGTERM) == 0
     (home / "config.partial").rmdir()
@@ -326,7 +326,7 @@ def test_a_running_reader_continues_with_what_its_department_sends(tmp_path: Pat
         folder = SyncFolder.of(unit)
         with open_ledger(unit) as ledger:
             join(LedgerOutbox(ledger, folder.inbox), folder, issue_code(office, "car-12"), software="test")
-        reader = Running(unit, "--source", str(CLIP), "--pace", "fast")
+        reader = Running(unit, "--source", str(CLIP))
         reader.until_reads(1)
         assert department.main(["send", "--home", str(office.path), "configuration", str(file)]) == 0
         folder.wanted.touch()
