@@ -145,6 +145,10 @@ class StoreFullError(LedgerError):
     """The disk has no room for another read; nothing was stored, nothing was damaged."""
 
 
+class CardFailedError(LedgerError):
+    """The card did not take, or did not give, what the database asked of it; nothing of that was stored."""
+
+
 class OutdatedError(LedgerError):
     """A signed file whose version is not higher than the highest one logged."""
 

@@ -1,12 +1,14 @@
 """The core of every custody operation: one lock, one transaction, keys in memory, the open book.
 
 `UnitStore.adding()` is the only way to write: leaves, elements, head and state go into one transaction, and a
-failure puts the tree, the book and the keys back to where they were.
+failure puts the tree, the book and the keys back to where they were. Where the card cannot be read then
+either, nothing uses the book before it was read again: it may have an epoch that no record opened.
 """
 
 from __future__ import annotations
 
 import contextlib
+import sqlite3
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -20,7 +22,7 @@ from storage.blobs import Blobs
 from storage.clock_trust import TrustedTime
 from storage.database import blob_of
 from storage.epochs import EpochFacts, LogFacts
-from storage.errors import DamagedError, KeyLostError, LedgerError, SlotError
+from storage.errors import CardFailedError, DamagedError, KeyLostError, LedgerError, SlotError, StorageError
 from storage.home import Home, HomeLock
 from storage.leaf import ENTRY, Leaf, LeafRef, Mark
 from storage.log import LogReader, LogWriter
@@ -57,7 +59,8 @@ class UnitStore:
     ) -> None:
         self.home, self.home_lock, self.db = home, lock, database
         self.slot, self.slot_content = effaceable, content
-        self.ring, self.book, self.time = ring, book, time
+        self.ring, self._book, self.time = ring, book, time
+        self._book_unsure = False  # a transaction failed, and the card could not be read either
         self.log = LogWriter(database, Ed25519PrivateKey.from_private_bytes(ring.log_key))
         self.log_id = self.log.log_id
         self.blobs = Blobs(home.blobs)
@@ -74,40 +77,67 @@ class UnitStore:
         self._slot_asked = False  # an anchor was announced, and the slot has not answered yet
         self.started_at = self.log.frontier.size
 
+    @property
+    def book(self) -> LogFacts:
+        """What the open records come to. Raises sqlite3.Error, StorageError where it cannot be read again."""
+        if self._book_unsure:
+            with self.lock:
+                self._reread()
+        return self._book
+
     # -- writing ---------------------------------------------------------------------------------
 
     @contextlib.contextmanager
     def adding(self) -> Iterator[None]:
         """One transaction; nested use joins the outer one. The head is signed at its end.
 
-        Raises StoreFullError if the disk has no room for it; then nothing of it stays.
+        Raises StoreFullError if the disk has no room for it, CardFailedError; then nothing of it stays.
         """
         with self.lock:
             if self._depth:
                 yield
                 return
-            frontier, ring, state = self.log.frontier.copy(), self.ring, self.state
-            epochs, notes = len(self.book.epochs), self.book.notes
-            self._depth += 1
-            try:
-                with files.name_full_disk(self.home.root), self.db.atomic():
-                    yield
-                    self.log.sign_head()
-                    self._write_state()
-            except BaseException:
-                self.ring, self.state = ring, state
-                self.log.rewind(frontier)
-                if len(self.book.epochs) != epochs or notes != self.book.notes:
-                    self._reread()
-                raise
-            finally:
-                self._depth -= 1
-            if len(self.book.epochs) != epochs:
-                self._forget_closed()
+            with self._naming_failures():
+                book, epochs, notes = self.book, len(self.book.epochs), self.book.notes
+                frontier, ring, state = self.log.frontier.copy(), self.ring, self.state
+                self._depth += 1
+                try:
+                    with self.db.atomic():
+                        yield
+                        self.log.sign_head()
+                        self._write_state()
+                except BaseException:
+                    self.ring, self.state = ring, state
+                    self.log.rewind(frontier)
+                    if len(book.epochs) != epochs or notes != book.notes:
+                        self._book_unsure = True
+                        with contextlib.suppress(sqlite3.Error, StorageError, OSError):
+                            self._reread()
+                    raise
+                finally:
+                    self._depth -= 1
+                if len(book.epochs) != epochs:
+                    self._forget_closed()
+
+    @contextlib.contextmanager
+    def _naming_failures(self) -> Iterator[None]:
+        """Turn what the card's failures come as into errors of this room."""
+        try:
+            with files.name_full_disk(self.home.root):
+                yield
+        except (sqlite3.IntegrityError, sqlite3.ProgrammingError):
+            raise  # a fault of ours
+        except sqlite3.DatabaseError as error:
+            raise CardFailedError(
+                f"cannot be used: {error}",
+                where=str(self.home.database),
+                cure="if it comes again, replace the card (dmesg names a failing one)",
+            ) from error
 
     def _reread(self) -> None:
-        """Read the book again after a transaction that did not commit."""
-        self.book, _ = kept_book(self.home, self.db, self.log, self.log.key_of_notes.public)
+        """Read the book again after a transaction that did not commit. Raises sqlite3.Error, StorageError."""
+        self._book, _ = kept_book(self.home, self.db, self.log, self.log.key_of_notes.public)
+        self._book_unsure = False
         self.end_epochs()
         self.live = {epoch: key for epoch, key in self.live.items() if epoch in self.book.epochs}
 

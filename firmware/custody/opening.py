@@ -19,6 +19,7 @@ from hw.unit_chip import UnitChip, open_chip
 from storage import opening, slot
 from storage.door import Door
 from storage.errors import (
+    CardFailedError,
     HomeLockedError,
     LedgerError,
     NewerLedgerError,
@@ -108,11 +109,11 @@ def replace_ledger(home: Path) -> Path:
 
 
 def _is_whole(home: Path) -> bool:
-    """Whether the home's ledger opens. Raises HomeLockedError, StoreFullError, NotPlainError,
-    NewerLedgerError, HardwareError: no damage."""
+    """Whether the home's ledger opens. Raises HomeLockedError, StoreFullError, CardFailedError,
+    NotPlainError, NewerLedgerError, HardwareError: no damage."""
     try:
         open_ledger(home).close()
-    except (HomeLockedError, StoreFullError, NotPlainError, NewerLedgerError):
+    except (HomeLockedError, StoreFullError, CardFailedError, NotPlainError, NewerLedgerError):
         raise
     except StorageError:
         return False

@@ -22,6 +22,7 @@ from storage import files
 from storage import ledger as ledger_module
 from storage.audit_records import Gap
 from storage.errors import (
+    CardFailedError,
     HomeLockedError,
     LedgerError,
     NoHomeError,
@@ -171,6 +172,54 @@ def test_a_failed_transaction_leaves_no_trace(
     ledger.store.db.conn.execute("DROP TRIGGER no")
     sequences = add_reads(ledger, time, 2)
     assert ledger.read(sequences[-1]).text
+    assert check(home, slot).ok
+
+
+def failing_card(connection: sqlite3.Connection) -> None:
+    """From the next signed head on it takes nothing and gives nothing."""
+    failed: list[str] = []
+
+    def answer(action: int, table: str | None, *_: object) -> int:
+        if action == sqlite3.SQLITE_INSERT and table == "head":
+            failed.append(table)
+        refused = failed and action in {sqlite3.SQLITE_INSERT, sqlite3.SQLITE_READ}
+        return sqlite3.SQLITE_DENY if refused else sqlite3.SQLITE_OK
+
+    connection.set_authorizer(answer)
+
+
+def test_a_card_that_fails_while_an_epoch_opens_costs_no_later_read(
+    ledger: Ledger, home: Path, slot: LoopbackSlot, reopen: Reopen, time: SteppedTime
+) -> None:
+    """What was sealed under the key of an epoch that no record opened would be gone with the process."""
+    add_reads(ledger, time, 2)
+    time.run(DAY_US)  # the failing read would have opened an epoch
+    failing_card(ledger.store.db.conn)
+    for _ in range(2):
+        with pytest.raises(CardFailedError, match="cannot be used"):
+            add_reads(ledger, time, 1)
+    ledger.store.db.conn.set_authorizer(None)
+    sequences = add_reads(ledger, time, 2)
+    assert check(home, slot).ok
+    ledger.close()
+    again = reopen()
+    assert all(again.read(sequence).text for sequence in sequences)
+
+
+def test_a_card_that_fails_while_a_purge_begins_leaves_no_purge_behind(
+    ledger: Ledger, home: Path, slot: LoopbackSlot, time: SteppedTime
+) -> None:
+    [sequence] = add_reads(ledger, time, 1)
+    for _ in range(400):
+        time.run(DAY_US)
+        ledger.store.time.now()
+    failing_card(ledger.store.db.conn)
+    with pytest.raises(CardFailedError):
+        ledger.apply_retention(by="test")
+    ledger.store.db.conn.set_authorizer(None)
+    assert not ledger.status().purge_pending
+    assert ledger.apply_retention(by="test") is not None
+    assert ledger.store.book.gone(ledger.store.leaf(sequence).epoch)
     assert check(home, slot).ok
 
 
