@@ -115,12 +115,12 @@ def test_nothing_on_the_image_goes_by_a_label_but_the_technician_s_stick() -> No
 
 def test_names_that_no_other_disk_can_take_are_those_of_the_card() -> None:
     text = RULES.read_text()
-    labels = re.search(r'ENV\{PARTNAME\}!="([a-z_|]+)"', text)
+    labels = re.search(r'ENV\{ID_PART_ENTRY_NAME\}!="([a-z_|]+)"', text)
     assert labels is not None
     assert labels[1].split("|") == [*NAMES, "persistent"]
     [line] = [line for line in text.splitlines() if "SYMLINK" in line]
     assert line.startswith(
-        'PROGRAM=="/usr/bin/grep -qx /dev/%P /run/alpr/disk", SYMLINK+="alpr-disk/$env{PARTNAME}"'
+        'PROGRAM=="/usr/bin/grep -qx /dev/%P /run/alpr/disk", SYMLINK+="alpr-disk/$env{ID_PART_ENTRY_NAME}"'
     )
     wanted = set()
     for folder in ("image", "boards"):
