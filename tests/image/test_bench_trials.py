@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from alpr_device import events
 from alpr_image.bench import trials
 from alpr_image.workshop import BuildError
+
+from firmware.custody.opening import create_ledger
+from firmware.custody.system_updates import record_system_updates
 
 WRAPPED = """checking /media/alpr-stick/foreign.update
 alpr-install-update: refused: rauc: LastError: Installation error: signature
@@ -31,3 +36,17 @@ def test_another_reason_or_an_installed_update_is_no_refusal(monkeypatch: pytest
     for printed in (WRAPPED, installed):
         with pytest.raises(BuildError, match="not newer"):
             trial_of(printed, monkeypatch).refused("older.update", "not newer")
+
+
+def test_day_whose_log_lacks_an_outcome_fails(tmp_path: Path) -> None:
+    path, home = tmp_path / "events.jsonl", tmp_path / "home"
+    home.mkdir(mode=0o700)
+    for outcome in trials.OUTCOMES:
+        events.note(f"{outcome} and why", from_version="1", to_version="2", digest="", path=path)
+    with create_ledger(home) as ledger:
+        record_system_updates(ledger, home, path)
+    found = trials.update_outcomes(home)
+    assert trials.all_recorded(found).startswith("11 records of updates")
+    for at in range(len(found)):
+        with pytest.raises(BuildError, match="is not in the log"):
+            trials.all_recorded(found[:at] + found[at + 1 :])
