@@ -122,6 +122,7 @@ def test_a_step_of_a_longer_transaction_that_is_rolled_back_leaves_nothing_in_th
     size = desk.log.size()
     with contextlib.suppress(TurnedBackError), desk.log.writing():
         desk.system(WitnessAway(reason="never"))
+        desk._snapshot_at = 0  # one is due
         desk.refresh()
         with contextlib.suppress(TurnedBackError), desk.deciding():
             raise TurnedBackError
@@ -129,6 +130,19 @@ def test_a_step_of_a_longer_transaction_that_is_rolled_back_leaves_nothing_in_th
     assert max(written, default=0) <= size  # no snapshot of what may be rolled back
     assert (desk.log.size(), desk.book.seen, desk.book.away) == (size, size, None)
     desk.system(WitnessAway(reason="the line is cut"))
+    demand_true(department)
+
+
+def test_a_book_that_could_not_be_read_again_is_read_by_the_next_call(
+    department: Department, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused() -> DeskState:
+        raise OSError("disk I/O error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(department.desk, "kept_book", refused)
+        with pytest.raises(OSError, match="disk"):
+            rolled_back(department)
     demand_true(department)
 
 
@@ -159,6 +173,10 @@ class Watched(dict[Any, Any]):
     def _look(self, name: str) -> None:
         if not self.log._guard._is_owned():  # type: ignore[attr-defined]
             self.wrong.append(name)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self._look("set")
+        super().__setitem__(key, value)
 
     def __iter__(self) -> Iterator[Any]:
         self._look("iter")
@@ -196,8 +214,15 @@ GOES_THROUGH: dict[str, Callable[[Department, Callable[[str], str]], object]] = 
     "roster": lambda one, _token: one.front.notify_units(),
     "passkey": lambda one, _token: begin_passkey(one.desk, "nobody", "198.51.100.7"),
     "holds": lambda one, _token: holds.finish(one.front),
+    "refresh": lambda one, _token: take_in_again(one),
 }
-"""What goes through parts of the book outside of a decision."""
+"""What goes through parts of the book outside of a decision, or changes them."""
+
+
+def take_in_again(department: Department) -> None:
+    """As where another process appended the newest entries."""
+    department.desk.book.seen -= 20
+    department.desk.refresh()
 
 
 def stream(department: Department, token: str) -> AlertStream:
