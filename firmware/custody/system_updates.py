@@ -24,7 +24,8 @@ MAX_BYTES = 512 * 1024
 def record_system_updates(ledger: Ledger, home: Path, events: Path = EVENTS) -> int:
     """Append what is new; how many. A system without the image's installer has no such file.
 
-    Raises StoreFullError: what is then in the log, and not noted beside it, comes into it once more.
+    Raises OSError for a file that is there and cannot be read: updates would go without a record. Raises
+    StoreFullError: what is then in the log, and not noted beside it, comes into it once more.
     """
     lines = _lines(events)
     done = _digests(home / RECORDED)
@@ -45,7 +46,7 @@ def _lines(path: Path) -> list[str]:
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
-    except OSError:
+    except FileNotFoundError:
         return []
     whole = data[: data.rfind(b"\n") + 1]  # a line that is being written has no end yet
     return whole.decode("utf-8", "replace").splitlines()[-MAX_EVENTS:]

@@ -75,6 +75,13 @@ def _record_configuration(
 ) -> None:
     try:
         record_configuration(ledger, home, clock)
-        record_system_updates(ledger, home)
+        _record_updates(ledger, home, log)
     except StoreFullError as error:  # only a unit that runs sends, and purges, and so has room again
         log.error("configuration_not_recorded", reason=str(error))  # noqa: TRY400
+
+
+def _record_updates(ledger: Ledger, home: Path, log: structlog.typing.FilteringBoundLogger) -> None:
+    try:
+        record_system_updates(ledger, home)
+    except OSError as error:  # no reason to be blind
+        log.error("updates_not_recorded", reason=str(error))  # noqa: TRY400

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import errno
+import functools
 import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from alpr_device import events
 
 from firmware.custody.opening import create_ledger
 from firmware.custody.system_updates import record_system_updates
+from firmware.run import run_ledger
+from firmware.run.app import prepare_home
+from firmware.run.orders import StopRequest
+from hw.clock import SystemClock
 from storage import files
 from storage.audit_records import Update
 from storage.errors import StoreFullError
@@ -85,6 +91,24 @@ def test_a_disk_that_is_full_after_the_record_is_a_full_store(
 
 def test_system_without_the_installer_has_nothing_to_record(ledger: Ledger, tmp_path: Path) -> None:
     assert record_system_updates(ledger, tmp_path / "home", tmp_path / "nowhere") == 0
+
+
+def test_events_that_the_reader_may_not_read_are_reported_and_keep_no_unit_from_reading(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a word, a file of the wrong mode would leave every update without a record."""
+    (tmp_path / "events.jsonl").mkdir()
+    home = tmp_path / "home"
+    prepare_home(home)
+    read = functools.partial(record_system_updates, events=tmp_path / "events.jsonl")
+    monkeypatch.setattr(run_ledger, "record_system_updates", read)
+    with (
+        structlog.testing.capture_logs() as said,
+        run_ledger.run_ledger(home, SystemClock(), structlog.get_logger(), StopRequest()) as ledger,
+    ):
+        assert recorded(ledger) == []
+    [event] = [one for one in said if one["event"] == "updates_not_recorded"]
+    assert "events.jsonl" in event["reason"]
 
 
 @pytest.mark.parametrize(
