@@ -7,14 +7,16 @@ where every table must be bound to a signature there is no place for one.
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
 import sqlite_utils
 
 from storage import files
-from storage.errors import DamagedError
+from storage.errors import CONTINUE, DamagedError
 
 MOST_BYTES = 64 << 20  # of one row: more is not a record of ours
 MODES = {
@@ -32,6 +34,21 @@ def blob_of(value: object) -> bytes:
     if not isinstance(value, bytes):
         raise TypeError("is not a blob")
     return value
+
+
+@contextlib.contextmanager
+def naming_damage(path: Path) -> Iterator[None]:
+    """Turn SQLite's word that a page is not what it wrote into a DamagedError about `path`.
+
+    No error of the card passes for that: it may be over in a moment, and a log that is damaged is given up.
+    """
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        code = getattr(error, "sqlite_errorcode", None) or 0
+        if code & 0xFF not in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
+            raise
+        raise DamagedError(f"is damaged: {error}", where=str(path), cure=CONTINUE) from error
 
 
 def demand_plain_tables(connection: sqlite3.Connection, path: Path) -> None:

@@ -20,7 +20,7 @@ from storage import book_snapshot, codec, day_keys, files, keyring, schema, seal
 from storage import leaf as leaves
 from storage.blobs import Blobs
 from storage.clock_trust import TrustedTime
-from storage.database import blob_of
+from storage.database import blob_of, naming_damage
 from storage.epochs import EpochFacts, LogFacts
 from storage.errors import CardFailedError, DamagedError, KeyLostError, LedgerError, SlotError, StorageError
 from storage.home import Home, HomeLock
@@ -91,7 +91,7 @@ class UnitStore:
     def adding(self) -> Iterator[None]:
         """One transaction; nested use joins the outer one. The head is signed at its end.
 
-        Raises StoreFullError if the disk has no room for it, CardFailedError; then nothing of it stays.
+        Raises StoreFullError if the disk has no room, CardFailedError, DamagedError: nothing of it stays.
         """
         with self.lock:
             if self._depth:
@@ -123,7 +123,7 @@ class UnitStore:
     def _naming_failures(self) -> Iterator[None]:
         """Turn what the card's failures come as into errors of this room."""
         try:
-            with files.name_full_disk(self.home.root):
+            with files.name_full_disk(self.home.root), naming_damage(self.home.database):
                 yield
         except (sqlite3.IntegrityError, sqlite3.ProgrammingError):
             raise  # a fault of ours

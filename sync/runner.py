@@ -3,7 +3,8 @@
 `attempt` runs one conversation and keeps the account of it; `run` does that by the schedule until it is
 stopped, in a thread of the reader's process. A refused log is an incident: it is written into the log
 and reported to anyone who can open a new one; reading continues meanwhile. So is a log whose own time is
-far ahead of its department's, once everything was sent.
+far ahead of its department's, once everything was sent; and one with a damaged page, which a start does not
+read: what is on it would be asked for again and again, and everything after it wait.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from dataclasses import dataclass
 
 import structlog
 
-from storage.errors import StorageError
+from storage.database import naming_damage
+from storage.errors import DamagedError, StorageError
 from storage.times import DAY_US, now_us
 from sync import messages
 from sync import schedule as when
@@ -37,7 +39,8 @@ LOOK_S = 1.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """How one attempt ended. `outcome`: done, paused, bad-records, link, refused, log-refused, error.
+    """How one attempt ended. `outcome`: done, paused, bad-records, link, refused, log-refused, log-damaged,
+    error.
 
     gives_way: why this log shall give way to a new one; empty if it need not.
     """
@@ -119,18 +122,11 @@ class Runner:
         )
         outcome, what, gives_way = "done", "", ""
         try:
-            renew_if_due(self._folder, member, link, self._outbox.log_public)
-            try:
-                conversation.run(alerts_only=alerts_only, may_continue=may_continue)
-            except RefusedByDepartmentError as error:
-                if error.code != "unknown-log":
-                    raise
-                self._register(link, member)
-                conversation.run(alerts_only=alerts_only, may_continue=may_continue)
-            handed = self._hand_over(conversation, link, member, may_continue)
-            outcome, what = _ended(conversation.progress, handed)
-            if outcome == "done" and (gives_way := self._ends_by_time(conversation)):
-                what = f"{gives_way}: a new log takes its place"
+            with naming_damage(self._folder.path.parent):
+                handed = self._converse(conversation, link, member, may_continue, alerts_only=alerts_only)
+                outcome, what = _ended(conversation.progress, handed)
+                if outcome == "done" and (gives_way := self._ends_by_time(conversation)):
+                    what = f"{gives_way}: a new log takes its place"
         except LinkError as error:
             outcome, what = "link", str(error)
         except BatchRefusedError as error:
@@ -142,6 +138,9 @@ class Runner:
                 conversation.deliver(may_continue)
         except RefusedByDepartmentError as error:
             outcome, what = "refused", f"{error.code}: {error.what}"
+        except DamagedError as error:
+            outcome, what = "log-damaged", str(error)
+            gives_way = what
         except StorageError as error:
             outcome, what = "error", str(error)
         finally:
@@ -154,6 +153,26 @@ class Runner:
         if self._on_attempt is not None:
             self._on_attempt(made)
         return made
+
+    def _converse(
+        self,
+        conversation: Conversation,
+        link: HttpsLink,
+        member: Member,
+        may_continue: Callable[[], bool],
+        *,
+        alerts_only: bool,
+    ) -> Delivered:
+        """This log's part, and the closed logs' after it. Raises as both do."""
+        renew_if_due(self._folder, member, link, self._outbox.log_public)
+        try:
+            conversation.run(alerts_only=alerts_only, may_continue=may_continue)
+        except RefusedByDepartmentError as error:
+            if error.code != "unknown-log":
+                raise
+            self._register(link, member)
+            conversation.run(alerts_only=alerts_only, may_continue=may_continue)
+        return self._hand_over(conversation, link, member, may_continue)
 
     def _ends_by_time(self, conversation: Conversation) -> str:
         """Why the department's time ends this log, by what it co-signs over a record made for that; or ""."""

@@ -22,7 +22,7 @@ from hw.camera_watch import BlindSpell
 from hw.clock import Clock
 from hw.errors import HardwareError
 from storage.audit_records import Gap
-from storage.errors import StorageError, StoreFullError
+from storage.errors import DamagedError, StorageError, StoreFullError
 from storage.ledger import Ledger, NewRead
 from storage.read_records import Position, Read
 
@@ -37,7 +37,8 @@ class Bookkeeper:
 
     position: where a moving unit was so many seconds ago; None if the surveyed place holds. matches:
     whether a pass may be an entry of a hot list; such a read is sealed as a hit. sounds: whether its alert
-    would be heard. met: called with such a read, before announce.
+    would be heard. met: called with such a read, before announce. damaged: called with what is wrong with the
+    store, where it takes no more.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class Bookkeeper:
         matches: Callable[[EndedPass], bool] = lambda _ended: False,
         sounds: Callable[[EndedPass], bool] = lambda _going: False,
         met: Callable[[int, Read, EndedPass], None] = lambda _number, _read, _ended: None,
+        damaged: Callable[[str], None] = lambda _what: None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._ledger = ledger
@@ -61,7 +63,7 @@ class Bookkeeper:
         self._quality = overview_quality
         self._announce = announce
         self._position = position
-        self._matches, self._sounds, self._met = matches, sounds, met
+        self._matches, self._sounds, self._met, self._damaged = matches, sounds, met, damaged
         self._stored_early: OrderedDict[int, str] = OrderedDict()  # text by pass, of those that continue
         self._log = log
         self._monotonic = monotonic
@@ -167,6 +169,8 @@ class Bookkeeper:
                 self._lost_since_us = self._clock.now().us
                 self._why = "store full" if full else f"store failed: {type(error).__name__}"
                 self._log.error("store_full" if full else "store_failed", reason=str(error))
+                if isinstance(error, DamagedError):
+                    self._damaged(str(error))
             self._lost += 1
             if full:
                 self._failed_since_s = None

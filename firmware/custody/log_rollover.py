@@ -1,10 +1,13 @@
-"""A log that the department refuses, or whose time is wrong, is set aside, and a new one opened: two halves.
+"""A log that the department refuses, that is damaged, or whose time is wrong, is set aside, and a new one
+opened: two halves.
 
 The first needs the old ledger open, the second needs it closed.
 """
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from pathlib import Path
 
 from firmware.custody.opening import slot_of
@@ -24,7 +27,9 @@ class Successor:
         outbox = LedgerOutbox(ledger, folder.inbox)
         keep_keys(folder, outbox.log_id, outbox.sealed_keys())
         self._folder, self._reason = folder, reason
-        self._previous = outbox.anchored_note()
+        self._previous: str | None = None
+        with contextlib.suppress(sqlite3.Error):  # of a damaged ledger not even this may be readable
+            self._previous = outbox.anchored_note()
         self._floor_us = ledger.store.time.successor_us
 
     def open(self, home: Path, clock: Clock) -> Ledger:

@@ -191,6 +191,7 @@ class OneRun:
             matches=beside.alerts.watch.matches,
             sounds=beside.alerts.watch.sounds,
             met=beside.alerts.watch.met,
+            damaged=lambda what: self._damaged(ledger, what),
         )
         camera = WatchedCamera(
             source,
@@ -249,6 +250,11 @@ class OneRun:
             fixed=None if mobile else fixed,
         )
         return lambda frame: rule.permits(max(0.0, (clock.now().us - frame.captured.us) / 1e6))
+
+    def _damaged(self, ledger: Ledger, what: str) -> None:
+        """A page that no start reads is damaged. A unit of no department has no one to close the incident."""
+        if SyncFolder.of(self._home).is_member():
+            self._set_aside(ledger, what)
 
     def _set_aside(self, ledger: Ledger, what: str) -> None:
         """The log gives way: end this run, so that the next one has a new log.

@@ -15,7 +15,7 @@ from waiting import PATIENCE_S, until
 from firmware.custody.bookkeeper import FAILED_LIMIT_S
 from hw.camera_watch import STALL_S, BlindSpell
 from hw.clock import SystemClock
-from storage.errors import StoreFullError
+from storage.errors import CardFailedError, DamagedError, StoreFullError
 from storage.home import Home
 from storage.ledger import KEEP_FREE, Ledger
 from storage.read_records import Read
@@ -143,6 +143,26 @@ def test_a_store_that_fails_for_long_ends_the_run_with_what_is_wrong(tmp_path: P
     assert gaps_of(ledger)[0].lost == 3
     assert "reads_lost_until_the_end" in rig.log.getvalue()
     assert "store_has_room_again" not in rig.log.getvalue(), "nothing was stored since"
+
+
+@pytest.mark.parametrize(
+    ("error", "damaged"),
+    [(DamagedError("is damaged: a page", where="x"), True), (CardFailedError("disk I/O error"), False)],
+)
+def test_a_damaged_store_is_named_once_and_an_error_of_the_card_is_none(
+    tmp_path: Path, ledger: Ledger, error: Exception, damaged: bool
+) -> None:
+    """A start opens it as whole, so that the unit would lose its reads for as long as it runs."""
+    source, eyes = drive(tmp_path, THREE)
+    rig = Rig(ledger, eyes, source)
+
+    def append_read(*_words: Any, **_named: Any) -> Any:
+        raise error
+
+    ledger.append_read = append_read  # type: ignore[method-assign]
+    rig.run()
+    assert rig.damaged == ([str(error)] if damaged else [])
+    assert rig.pipeline.counts.lost_passes == 3
 
 
 def test_a_blind_spell_that_finds_no_room_is_recorded_once_there_is(tmp_path: Path, ledger: Ledger) -> None:

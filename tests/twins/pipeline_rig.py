@@ -40,6 +40,7 @@ class Rig:
     ) -> None:
         """wanted: the text that a hot list has; what is met is kept in `met`. watchdog: its time."""
         self.met: list[str] = []
+        self.damaged: list[str] = []
         self.announced: list[tuple[int, Read]] = []
         self.log = io.StringIO()
         self.clock = SystemClock()
@@ -55,6 +56,7 @@ class Rig:
             position=self.where,
             matches=lambda ended: ended.vehicle.text.text == wanted,
             met=lambda _number, read, _ended: self.met.append(read.text),
+            damaged=self.damaged.append,
         )
         self.camera = WatchedCamera(
             source,  # type: ignore[arg-type]
