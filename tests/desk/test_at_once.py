@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import fcntl
 import os
 import sqlite3
 import threading
@@ -57,6 +58,14 @@ def is_free(log: AccessLog) -> bool:
 
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(tried).result()
+
+
+def is_turn_free(path: Path) -> bool:
+    """Whether nobody has the turn of a lock file."""
+    with path.open("a") as file, contextlib.suppress(BlockingIOError):
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    return False
 
 
 def rolled_back(department: Department, entries: int = 1) -> None:
@@ -251,24 +260,21 @@ def test_two_who_send_the_roster_at_once_send_the_newer_one_last(
     department: Department, tokens: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A person who was removed would come back with the older one."""
-    trainer, made = tokens("super"), roster.people_of
+    trainer, publish = tokens("super"), roster._publish
     department.clock.step(MINUTE_US)  # another time of training
-    sent = threading.Event()
     others: list[Future[None]] = []
 
-    def second() -> None:
-        department.train(trainer, "comm1", "super")
-        sent.set()
-
-    def slow(book: DeskState, now_us: int) -> object:
-        people = made(book, now_us)
+    def slow(*given: Any) -> int | None:
+        """Between the look at the people and the sending of them."""
         if not others:
-            others.append(pool.submit(second))
-            sent.wait(0.5)  # where nothing keeps the other one, it is the faster
-        return people
+            free = is_turn_free(department.desk.log.folder / roster.LOCK_FILE)
+            others.append(pool.submit(department.train, trainer, "comm1", "super"))
+            if free:  # nothing keeps the other one: it is the faster
+                others[0].result()
+        return publish(*given)
 
     with ThreadPoolExecutor(1) as pool, contextlib.closing(open_store(department.home.database_url)) as store:
-        monkeypatch.setattr(roster, "people_of", slow)
+        monkeypatch.setattr(roster, "_publish", slow)
         department.train(trainer, "officer1", "super")
         others[0].result()
         assert roster.is_out(store, department.desk)
