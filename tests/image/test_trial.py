@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from alpr_device import commit, fall_back, install
 from alpr_device.backend import Backend
-from alpr_device.errors import UpdateRefusedError
+from alpr_device.errors import BootSlotError, UpdateRefusedError
 from alpr_device.release import Running
 
 from tests.image.conftest import Project
@@ -101,6 +101,23 @@ def test_update_that_fails_its_check_is_recorded_once_with_the_reason(
     assert unit.restart() == "A"
     assert noted(unit)[1:] == [(f"given up: slot B failed its check, back to A: {why}", "1", "3")]
     assert unit.given_up() == f"version 3: slot B failed its check, back to A: {why}"
+
+
+def test_slot_that_fails_its_check_is_left_and_recorded_also_without_a_journal(
+    unit: Unit, put: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def call(*words: str) -> str:
+        if words[0] == "journalctl":
+            raise BootSlotError("journalctl: exit status 1")
+        return unit.call(*words)
+
+    put(3)
+    unit.version = 3
+    assert unit.restart() == "B"
+    monkeypatch.setattr(fall_back, "call", call)
+    assert fall_back.main() == 0
+    assert unit.asked == ["rauc status mark-bad", "systemctl --no-block reboot"]
+    assert noted(unit)[1][0].endswith("back to A: the journal is not there: journalctl: exit status 1")
 
 
 def test_alarm_of_an_update_that_was_given_up_ends_with_one_that_is_committed(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from alpr_device import events
-from alpr_device.errors import DeviceError
+from alpr_device.errors import BootSlotError, DeviceError
 from alpr_device.image_facts import image_facts
 from alpr_device.slots import board_slots, call
 from alpr_device.trial import SlotTrials
@@ -14,9 +14,12 @@ UNITS = ("alpr-selfcheck.service", "alpr-commit.service")
 
 
 def why() -> str:
-    """What the failed check said of itself, or the time limit that ended it. Raises BootSlotError."""
+    """What the failed check said of itself, or the time limit that ended it."""
     units = (f"--unit={unit}" for unit in UNITS)
-    said = call("journalctl", "--boot", "--quiet", "--no-pager", "--output=cat", "--lines=80", *units)
+    try:
+        said = call("journalctl", "--boot", "--quiet", "--no-pager", "--output=cat", "--lines=80", *units)
+    except BootSlotError as error:
+        return f"the journal is not there: {error}"
     lines = [" ".join(line.split()) for line in said.splitlines()]
     told = [line for line in lines if line.startswith(("selfcheck: ", "commit: ")) or "timed out" in line]
     return "; ".join(told[-2:]) or "no reason in the journal"
