@@ -87,6 +87,8 @@ def account(**change: Any) -> AccountForm:
         ("inquiry/run", "comm1", {"query": None, "ground": None, "request": 0}, "no-request"),
         ("inquiry/run", "comm1", {"ground": None}, "no-request"),
         ("document/sign", "chief", {"unit": "nobody"}, "unit"),
+        ("document/sign", "chief", {"body": b"a = " + b"[" * 9999}, "document"),
+        ("document/sign", "chief", {"body": b"a = " + b"9" * 9999}, "document"),
         ("calendar/list", "chief", {"kinds": ("no-such-kind",)}, "kinds"),
     ],
 )  # fmt: skip

@@ -334,6 +334,18 @@ def test_a_request_that_an_earlier_version_took_is_delivered_whole(
     assert problems(department) == ()
 
 
+def test_an_approval_of_sharing_ends_with_the_account_that_gave_it(
+    department: Department, tokens: Tokens, form: ShareForm, scope: Scope
+) -> None:
+    request = approved(department, tokens, form)
+    gone = AccountForm(user="deputy", name="D", organisation="PD", roles=(), reason="left", active=False)
+    department.call("user/set", tokens("chief"), gone)
+    deliver = DeliverForm(request=request, scope=scope, ground=GROUND)
+    with pytest.raises(DeskRefusal) as refused:
+        department.call("share/deliver", tokens("super"), deliver)
+    assert refused.value.code == "approver-gone"
+
+
 def test_who_approved_a_request_does_not_deliver_it(
     department: Department, tokens: Tokens, form: ShareForm, scope: Scope
 ) -> None:

@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from desk_forms import forms
@@ -18,7 +20,9 @@ from sync.department.desk.operations import OPERATIONS
 from sync.department.desk.redress.calls import RedressForm, ask
 from sync.department.pages import app
 from sync.department.pages.fields import CHOSEN
+from sync.department.pages.sheets import File, download
 from sync.department.pages.sheets import Sheet as Described
+from sync.department.pages.visit import Visit
 from sync.department.policy.roles import Call
 
 Browser = Callable[[], Reader]
@@ -201,3 +205,18 @@ def sheets_in_app() -> set[str]:
 def test_every_sheet_is_served() -> None:
     assert {one.path for one in SHEETS} <= sheets_in_app()
     assert isinstance(Sheet, type)
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("../../etc/passwd", "_.._etc_passwd"),
+        ('a"b\r\nx-evil: 1.pdf', "a_b__x-evil__1.pdf"),
+        ("..", "file"),
+        ("\u202efdp.exe", "_fdp.exe"),
+    ],
+)
+def test_the_name_of_a_file_to_keep_is_a_plain_one(given: str, kept: str) -> None:
+    visit = cast("Visit", SimpleNamespace(nonce="x"))
+    answer = download(File(name=given, kind="application/pdf", data=b""), visit)
+    assert answer.headers["content-disposition"] == f'attachment; filename="{kept}"'

@@ -465,7 +465,7 @@ def download(made: File, visit: Visit) -> Response:
     """A file to be kept; never shown in the browser."""
     safe = "".join(one if one.isascii() and (one.isalnum() or one in "._-") else "_" for one in made.name)
     headers = shield.headers_of(visit.nonce) | {
-        "content-disposition": f'attachment; filename="{safe or "file"}"'
+        "content-disposition": f'attachment; filename="{safe.lstrip(".") or "file"}"'
     }
     return Response(made.data, media_type=made.kind, headers=headers)
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from storage.codec import parse_toml
+from storage.errors import RecordError
 from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Plan
 from sync.department.desk.words import demand_words
@@ -88,9 +89,9 @@ def check(form: SignForm) -> None:
             what = f"a configuration has at most {MAX_CONFIGURATION_BYTES} bytes"
             raise FormError(what, code="document", clause=CLAUSE)
         try:
-            sections = tomllib.loads(form.body.decode())
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError):
-            raise FormError("the configuration is not TOML", code="document", clause=CLAUSE) from None
+            sections = parse_toml(form.body, where="the configuration")
+        except RecordError as error:
+            raise FormError(str(error), code="document", clause=CLAUSE) from None
         named = named_at_the_unit(sections)
         if named:
             what = f"{named} is set at the unit alone: units would refuse the whole file"
@@ -125,7 +126,7 @@ def _summary(front: DeskContext, form: SignForm, now_us: int) -> str:
         whose = f"{row.name} ({row.unit})"
     name, facts = name_of(form), f"{len(form.body)} bytes, SHA-256 {form.digest[:16]}"
     if form.kind == "configuration":
-        facts = f"{_settings(tomllib.loads(form.body.decode()))}; {facts}"
+        facts = f"{_settings(parse_toml(form.body, where='the configuration'))}; {facts}"
     return f"{name} for {whose}: {facts}; {form.reason}"
 
 

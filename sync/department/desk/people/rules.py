@@ -303,7 +303,7 @@ def demand_approver(policy: Policy, roster: Accounts, user: str, call: Call, cla
             "the person who approved it may approve no more",
             code="approver-gone",
             clause=clause,
-            cure="propose it again, for another person to approve",
+            cure="propose or enter it again, for another person to approve",
         )
 
 
