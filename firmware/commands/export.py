@@ -11,6 +11,7 @@ from firmware.custody.asking import asking, signed
 from firmware.errors import UsageError
 from storage.counts import counted
 from storage.door import export_subject
+from storage.errors import PackageError
 from storage.portable import write_package
 from sync.command_frame import Common, verb
 from sync.errors import DONE
@@ -47,11 +48,17 @@ def export(
         raise UsageError("give either record numbers or --hold")
     if to.exists():
         raise UsageError(f"--to {to}: already exists")
+    if not to.parent.is_dir():  # else plain content would go to this machine's own disk
+        raise UsageError(f"--to {to}: {to.parent} is not there; is the medium plugged in and mounted?")
     without = tuple(sorted(set(withhold)))
     order = {"records": list(records), "hold": hold, "number": number, "withhold": list(without)}
     with asking(common.home) as ask:
         request = person.request("export", export_subject(records, hold, number, without))
         answer = ask("export", signed(ask, common.home, request, person.credential) | order)
-    write_package(to, answer["files"])
+    try:
+        write_package(to, answer["files"])
+    except PackageError as error:
+        cure = f"{error.cure}; the log keeps this export, entry {answer['entry']}: it opened the records"
+        raise PackageError(error.what, where=error.where, cure=cure) from None
     print(f"{to}: {counted(len(answer['files']), 'file')}; verify with: reader verify {to} --key LOG.PUB")
     return DONE

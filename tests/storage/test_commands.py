@@ -14,6 +14,7 @@ from flipped import flip
 
 from firmware.cli import main
 from firmware.custody.opening import create_ledger, open_ledger, serve_door
+from storage.errors import PackageError
 
 ADMIN = ["--user", "demo-admin", "--role", "administrator", "--purpose", "1", "--case", "26-1"]
 ASKER = ["--user", "demo-supervisor", "--role", "ccat-supervisor", "--purpose", "1", "--case", "26-1"]
@@ -93,12 +94,40 @@ def test_hold_export_verify_release(demo: Path, capsys: pytest.CaptureFixture[st
     assert (status, "the store's own" in out) == (0, True)
 
 
+def test_a_medium_that_is_not_there_or_fails_is_named_with_what_the_log_keeps(
+    demo: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Content must not go to the machine's own disk where a stick is not mounted."""
+    read = json.loads(run(capsys, demo, "query", *ASKER, "--json")[1])["sequence"]
+    stick = tmp_path / "stick" / "E-3"
+    words = ["export", str(read), "--number", "E-3", "--to", str(stick), *ADMIN]
+
+    def exports() -> int:
+        with open_ledger(demo) as ledger:
+            return sum(ledger.store.leaf(n).kind == "export" for n in range(ledger.status().records))
+
+    status, _, err = run(capsys, demo, *words)
+    assert (status, "is not there; is the medium" in err, stick.parent.exists()) == (2, True, False)
+    assert exports() == 0
+    stick.parent.mkdir()
+
+    def pulled(target: Path, _content: object) -> None:
+        raise PackageError("cannot be written", where=str(target), cure="use another medium")
+
+    monkeypatch.setattr("firmware.commands.export.write_package", pulled)
+    status, _, err = run(capsys, demo, *words)
+    assert (status, list(stick.parent.iterdir())) == (1, [])
+    assert "cannot be written (use another medium; the log keeps this export, entry " in err
+    assert exports() == 1
+
+
 def test_a_package_is_verified_where_there_is_no_home_and_no_unit(
     demo: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     """The stranger's machine: the package on a stick, the public key from elsewhere, nothing else."""
     read = json.loads(run(capsys, demo, "query", *ASKER, "--json")[1])["sequence"]
     stick, key = tmp_path / "stick" / "E-2", tmp_path / "unit-7.pub"
+    stick.parent.mkdir()
     assert run(capsys, demo, "export", str(read), "--number", "E-2", "--to", str(stick), *ADMIN)[0] == 0
     shutil.copy(demo / "store" / "log.pub", key)
     shutil.rmtree(demo)
