@@ -28,11 +28,12 @@ from storage.grant_format import (
 )
 from storage.ssh_signature import SshPublicKey
 from storage.times import DAY_US, HOUR_US
-from sync.department.desk.due import OverdueForm
+from sync.department.desk.due import OverdueForm, overdue_now
 from sync.department.desk.grants.calls import Granted, GrantForm, LendForm, Lent, SignedForm
 from sync.department.desk.grants.revoking import RevokeForm
 from sync.department.desk.incidents.calls import SettleForm, Settling, repeat
 from sync.department.desk.inquiry.forms import NothingForm
+from sync.department.desk.owed import Late, Overdue
 from sync.department.desk.people.calls import AccountForm
 from sync.department.ground.department_time import Clocks
 from sync.department.ground.home import load_ed25519
@@ -230,6 +231,25 @@ def test_a_designees_night_grant_is_entered_and_a_forged_one_is_not(
     for bundle, code in ((data, "entered"), (forged, "grant"), (b"junk", "grant")):
         assert code_of(department, "grant/enter", tokens("deputy"), SignedForm(bundle=bundle)) == code
     assert code_of(department, "grant/enter", tokens("super"), SignedForm(bundle=data)) == "role"
+
+
+def test_the_night_key_of_a_person_who_is_a_designee_no_more_is_overdue_until_it_is_revoked(
+    department: Department, tokens: Tokens
+) -> None:
+    """Units take what it signs: the roster revokes a removed person, not one who lost a role."""
+
+    def due() -> list[Overdue]:
+        return [one for one in overdue_now(department.front, department.clock.us) if one.kind is Late.GRANT]
+
+    chief = tokens("chief")
+    department.call("grant/lend", chief, LendForm(designee="deputy", days=30))
+    assert due() == []
+    moved = AccountForm(user="deputy", name="D", organisation="PD", roles=(Role.OFFICER,), reason="moved")
+    department.call("user/set", chief, moved)
+    (one,) = due()
+    key = one.what.rpartition("department grant revoke ")[2]
+    department.call("grant/revoke", chief, RevokeForm(names=(key,), reason="moved"))
+    assert due() == []
 
 
 @pytest.fixture

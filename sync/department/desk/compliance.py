@@ -5,7 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
 from storage.counts import counted
+from storage.ssh_signature import SshPublicKey
 from storage.times import DAY_US, MINUTE_US, iso_text
 from sync.department.desk.alerts.rules import AlertStates
 from sync.department.desk.audit.rules import NOT_FILED, AlprRequest
@@ -46,6 +49,7 @@ def overdue(
         *_alerts(policy, book.alerts.told_to(user, roles), now_us),
         *_redress(book, now_us),
         *_without_answerer(policy),
+        *_night_keys(book, now_us),
     ]
 
 
@@ -248,6 +252,24 @@ def _shares(book: DeskState, now_us: int) -> list[Overdue]:
         for number, entry in book.shares.asked.items()
         if number not in book.shares.decided and sharing.is_late(entry.stamp.at_us, now_us)
     ]
+
+
+def _night_keys(book: DeskState, now_us: int) -> list[Overdue]:
+    """Keys for grants at night of people who are designees no more: units take what they sign until the end
+    of the delegation. Those of a removed person end with the roster."""
+    found = []
+    for entry in book.grants.delegated.values():
+        note = entry.note
+        account = book.roster.accounts.get(note.designee)
+        key = SshPublicKey.of_ed25519(Ed25519PublicKey.from_public_bytes(note.public_key)).fingerprint
+        gone = account is not None and account.active and Role.DESIGNEE not in account.roles
+        if gone and now_us < note.to_us and not {note.designee, key} & book.grants.revoked:
+            what = (
+                f"{note.designee} is a designee no more, and units take what their key for grants at night "
+                f"signs until {iso_text(note.to_us, to='second')}: department grant revoke {key}"
+            )
+            found.append(Overdue(kind=Late.GRANT, clause="463.3", what=what))
+    return found
 
 
 def _holds(book: DeskState, now_us: int) -> list[Overdue]:

@@ -22,6 +22,7 @@ class Late(StrEnum):
     ENROLLMENT = "enrollment"
     FILING = "filing"
     FINDING = "finding"
+    GRANT = "grant"
     HOLD = "hold"
     INCIDENT = "incident"
     KEYS = "keys"

@@ -179,6 +179,7 @@ DONE_AT = {
     Late.ENROLLMENT: "/units",
     Late.FILING: "/compliance",
     Late.FINDING: "/findings",
+    Late.GRANT: "/grants",
     Late.HOLD: "/holds",
     Late.INCIDENT: "/incidents",
     Late.KEYS: "/trust",
