@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from firmware.custody.opening import folder_with_chip
 from hw.errors import HardwareError, SlotFailedError
 from hw.secure_slot import open_slot
 from storage import files
+from storage.counts import counted
 from storage.errors import ExplainedError, LedgerError
 from storage.home import MAX_LINE_BYTES, Home
 from storage.ledger import Ledger
@@ -95,23 +96,20 @@ class LastWord:
             return False
         return True
 
-    def deliver(self, home: Path, slot_uri: str) -> Iterator[str]:
-        """Send it, or keep it for the first sync of the new unit; then lines that print it."""
-        if self.send(home, slot_uri):
-            with contextlib.suppress(OSError):
-                destruction.drop(home, self.log_id)
-            return
-        yield from self.keep(home)
-
-    def keep(self, home: Path) -> Iterator[str]:
-        """Keep it for the first sync of the new unit; lines that print it, to deliver it by hand."""
+    def keep(self, home: Path) -> Generator[str, None, bool]:
+        """Keep it for the first sync of the new unit; lines that print it, to deliver it by hand. Whether it
+        is kept.
+        """
+        kept = True
         try:
             destruction.keep(home, self.log_id, self.message)
             yield "department not reached: the first sync after joining again sends this receipt"
         except OSError:
+            kept = False
             yield "department not reached, and this receipt could not be stored"
         yield "to deliver it by hand, copy these lines: department incident receipt FILE"
         yield from destruction.as_text(self.message)
+        return kept
 
 
 def begin(home: Path, slot_uri: str, word: LastWord | None) -> None:
@@ -142,11 +140,8 @@ def finish(home: Path) -> str | None:
             return uri  # the new unit has its key, and was cut off before its log
         end(home)
         return None
-    word = LastWord.printed(printed)
-    if word is not None:
-        for _line in word.deliver(home, uri):
-            pass  # `reader status` names the file
-    clear_home(home, uri)
+    for _line in settle(home, uri, LastWord.printed(printed)):
+        pass  # `reader status` names the file
     return uri
 
 
@@ -175,11 +170,27 @@ def destroy_keys(store: UnitStore) -> None:
     store.live.clear()
 
 
-def clear_home(home: Path, slot_uri: str) -> list[str]:
+def settle(home: Path, slot_uri: str, word: LastWord | None) -> Iterator[str]:
+    """What comes after the keys: send the receipt, clear the home, and keep in the room that this makes what
+    the department did not take. Until then it is in the mark. Lines for a person.
+    """
+    owed = word
+    if word is not None and word.send(home, slot_uri):
+        owed = None
+        with contextlib.suppress(OSError):
+            destruction.drop(home, word.log_id)
+    left = clear_home(home, slot_uri, owed)
+    if owed is not None and (yield from owed.keep(home)):
+        begin(home, slot_uri, None)
+    kept = f", except {counted(len(left), 'file')} that no key opens" if left else ""
+    yield f"home cleared{kept}"
+
+
+def clear_home(home: Path, slot_uri: str, owed: LastWord | None = None) -> list[str]:
     """Empty the folder, except for the mark and receipts; the names of what would not go. A running reader
     may put a file there, or take one away, at any moment, so that one look is not enough.
     """
-    begin(home, slot_uri, None)  # the receipt was sent, or is kept
+    begin(home, slot_uri, owed)
     left: list[str] = []
     for _ in range(TRIES):
         for path in _to_clear(home):
@@ -191,7 +202,7 @@ def clear_home(home: Path, slot_uri: str) -> list[str]:
         left = [path.name for path in _to_clear(home)]
         if not left:
             if not (home / MARK).exists():
-                begin(home, slot_uri, None)  # now there is room for it
+                begin(home, slot_uri, owed)  # now there is room for it
             break
         time.sleep(WAIT_S)
     return left

@@ -43,7 +43,6 @@ from hw.lamps import Lamps
 from hw.machine import Machine
 from hw.vitals import Board, NetworkLink, can_reach
 from storage import envelope
-from storage.counts import counted
 from storage.errors import ExplainedError, StorageError
 from storage.grant_format import REVOCATIONS
 from storage.ledger import Ledger
@@ -355,11 +354,9 @@ class FieldUnit:
             factory_reset.destroy_keys(store)
             self._was_reset = True
         yield "keys destroyed: the slot is empty"
-        unsent = [] if word is None else list(word.deliver(parts.home, slot_uri))
-        left = factory_reset.clear_home(parts.home, slot_uri)
-        yield from unsent
-        kept = f", except {counted(len(left), 'file')} that no key opens" if left else ""
-        yield f"home cleared{kept}"
+        yield from list(
+            factory_reset.settle(parts.home, slot_uri, word)
+        )  # all of it, also for a line that is gone
         with contextlib.suppress(HardwareError):
             parts.machine.reboot()
         yield "restarting as a new unit"

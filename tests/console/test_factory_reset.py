@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import shutil
 from pathlib import Path
@@ -172,6 +173,43 @@ def test_the_receipt_of_a_reset_that_was_cut_off_is_sent_or_kept_by_the_next_sta
     assert main(["--home", str(home), "--json", "status"]) == 1  # a clock without a source is an alarm, too
     wrong = json.loads(capsys.readouterr().out)["wrong"]
     assert any("not delivered" in one for one in wrong) is not answers
+
+
+def test_a_receipt_that_a_full_disk_does_not_take_is_kept_once_the_home_is_clear(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The start that ends a reset has nobody to print it for."""
+    message, real = cut_off(tmp_path, "file:slot"), destruction.keep
+    _Line(monkeypatch, answers=False)
+
+    def keep(home: Path, log_id: bytes, said: bytes) -> None:
+        if (home / "store" / "ledger.sqlite3").exists():
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(home, log_id, said)
+
+    monkeypatch.setattr(destruction, "keep", keep)
+    take_home(tmp_path)
+    assert [path.read_bytes() for path in destruction.kept(tmp_path)] == [message]
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_a_cut_while_the_home_is_cleared_loses_no_receipt_and_sends_none_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answers: bool
+) -> None:
+    message, real = cut_off(tmp_path, "file:slot"), shutil.rmtree
+    line = _Line(monkeypatch, answers=answers)
+
+    def cut(path: Path, **_options: object) -> None:
+        real(path)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "rmtree", cut)
+        with pytest.raises(KeyboardInterrupt):
+            take_home(tmp_path)
+    take_home(tmp_path)
+    assert line.sent == ([message] if answers else [])
+    assert [path.read_bytes() for path in destruction.kept(tmp_path)] == ([] if answers else [message])
 
 
 def test_a_second_reset_keeps_the_receipt_of_the_first(
