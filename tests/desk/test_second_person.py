@@ -8,13 +8,21 @@ from typing import Any
 
 import pytest
 from desk_asking import account, code_of, proposed
+from desk_forms import forms
 from desk_twins import GROUND, HOLD, PASSWORD, Department
 
 from storage.times import DAY_US, HOUR_US
 from sync.department.desk.changes.calls import DecideForm
 from sync.department.desk.documents.calls import Signed, SignForm
 from sync.department.desk.holds.calls import Exported, ExportForm, Placed
-from sync.department.desk.inquiry.forms import Answer, Entered, ImageForm, NothingForm, RunForm
+from sync.department.desk.inquiry.forms import (
+    Answer,
+    Entered,
+    ImageForm,
+    InquiryDecideForm,
+    NothingForm,
+    RunForm,
+)
 from sync.department.desk.people.bulk import Imported, ImportForm, PersonLine
 from sync.department.desk.people.calls import CredentialForm, HandedOver, HandoverForm, PasswordForm, UserForm
 from sync.department.desk.people.training_calls import TrainingForm
@@ -95,6 +103,25 @@ def test_an_approval_ends_with_its_hours_and_is_the_proposers_alone(
     no = DecideForm(proposal=number, granted=False, reason="never heard of them")
     department.call("change/approve", department.logon("super"), no)
     assert code_of(department, "user/set", chief, replace(form, approval=number)) == "declined"
+
+
+def test_a_proposal_ends_with_the_account_of_its_person(department: Department, tokens: Tokens) -> None:
+    """Approved meanwhile, it would be good for who comes back within its hours."""
+    table, chief = forms(department), tokens("chief")
+    held = department.call("hold/place", tokens("super"), replace(table["hold/place"], propose=True))
+    assert isinstance(held, Placed)
+    search = department.call("inquiry/propose", tokens("comm1"), table["inquiry/propose"])
+    assert isinstance(search, Entered)
+    for user in ("super", "comm1"):
+        department.call("user/set", chief, account(user, active=False))
+    second = tokens("deputy")
+    assert department.call("change/list", second, NothingForm()) == ()
+    yes = DecideForm(proposal=held.proposal, granted=True, reason="known to me")
+    assert code_of(department, "change/approve", second, yes) == "proposer-gone"
+    other = tokens("disp1")
+    assert department.call("inquiry/queue", other, NothingForm()) == ()
+    search_yes = InquiryDecideForm(proposal=search.entry, granted=True, reason="known to me")
+    assert code_of(department, "inquiry/approve", other, search_yes) == "proposer-gone"
 
 
 @pytest.mark.parametrize(

@@ -307,6 +307,19 @@ def demand_approver(policy: Policy, roster: Accounts, user: str, call: Call, cla
         )
 
 
+def is_here(accounts: Mapping[str, AccountSet], user: str) -> bool:
+    """Whether a person is on the roster now: a proposal ends when its person leaves."""
+    account = accounts.get(user)
+    return account is not None and account.active
+
+
+def demand_proposer(accounts: Mapping[str, AccountSet], entry: Entry, clause: str) -> None:
+    """A proposal of a person who is here. Raises DeskRefusal."""
+    if not is_here(accounts, entry.stamp.user):
+        what = "the person who proposed it was removed since: it ends by itself"
+        raise DeskRefusal(what, code="proposer-gone", clause=clause)
+
+
 def has_approvers(policy: Policy, roster: Accounts, user: str) -> bool:
     """Whether a person other than `user` ever could approve: until then the first administrator acts alone.
 
