@@ -66,6 +66,7 @@ def create(
     need_own(home.root)
     files.make_dir(home.folder)
     lock = HomeLock(home)
+    database: sqlite_utils.Database | None = None
     try:
         files.make_dir(home.blobs)
         private = Ed25519PrivateKey.generate()
@@ -105,11 +106,11 @@ def create(
         beside.chmod(files.PRIVATE_FILE)
         beside.replace(home.database)
         files.sync_dir(home.folder)
-        store.db = open_database(home)
+        database = store.db = open_database(home)
         store.log.use(store.db)
         store.anchor()
     except BaseException:
-        lock.release()
+        _let_go(lock, database)
         raise
     return store
 
