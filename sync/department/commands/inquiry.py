@@ -39,7 +39,13 @@ answers = click.option(
 @desk_access.query
 @desk_access.ground
 @answers
-@click.option("--proposal", type=int, default=-1, metavar="ENTRY", help="The approved proposal.")
+@click.option(
+    "--proposal",
+    type=int,
+    default=-1,
+    metavar="ENTRY",
+    help="The approved proposal: alone, it names the search.",
+)
 @click.option("--steps", is_flag=True, help="Step by step, with progress, also where it opens little.")
 def run_search(
     terminal: desk_access.Terminal, *, query: Query, ground: Ground, request: int, proposal: int, steps: bool

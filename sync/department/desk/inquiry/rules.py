@@ -304,7 +304,10 @@ def approval_to_use(
         )
     if entry.stamp.user != user or entry.note != wanted:
         raise DeskRefusal(
-            "that approval is for another person or search", code="other-approval", clause=clause
+            "that approval is for another person or search",
+            code="other-approval",
+            clause=clause,
+            cure="give its number alone: a search beside it needs the very times of the proposal",
         )
     if decision is None:
         raise NotYetError("that proposal waits for a second person", code="second-person", clause=clause)
