@@ -12,6 +12,7 @@ import fcntl
 import functools
 import os
 import re
+import shutil
 import stat
 import subprocess
 import sys
@@ -104,8 +105,7 @@ def _opened(source: Path) -> BinaryIO:
 
 def _need_room(folder: Path, size: int) -> None:
     """Raises DeviceError where the bundle would take the room that the reader needs for its log."""
-    held = os.statvfs(folder)
-    free = held.f_bavail * held.f_frsize
+    free = shutil.disk_usage(folder).free
     if free < size + LEFT_FREE_BYTES:
         need, have = (size + LEFT_FREE_BYTES) / 1e6, free / 1e6
         raise DeviceError(

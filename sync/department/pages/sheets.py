@@ -193,7 +193,7 @@ class Sheet:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """`kind`: text, time, read, code, link. `small`: what is shown under it."""
+    """`kind`: text, time, read, link. `small`: what is shown under it."""
 
     text: str
     kind: str = "text"
