@@ -23,6 +23,7 @@ _CLEAR_NATS = 6.0  # by which each of them prefers it to any part of it
 _HIDDEN_NATS = 3.0  # what it costs to say that a frame shows a part only: one reading in twenty does
 _NARROW_NATS, _NARROW_IN_ALL = 0.5, 4.0  # less if the box itself was narrower, and one event for all
 _NARROWER = 0.93  # width over height, of the frames that show the whole
+_WHOLE_LINE = 5  # characters that a look at a plate of two lines as a whole never surely gives
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,11 +44,18 @@ def explain_hidden(scores: F64, texts: Sequence[Labels], frames: Sequence[Eviden
         return None
     own = scores.argmax(axis=1)
     shown_by = Counter(own.tolist())
+    one_line = _read_in_one_line(own.tolist(), texts, frames)
     parts_of = {
         whole: parts
         for whole, count in shown_by.items()
         if count >= _LEAST_WITNESSES
-        and (parts := [other for other in shown_by if is_part(texts[other], texts[whole])])
+        and (
+            parts := [
+                other
+                for other in shown_by
+                if is_part(texts[other], texts[whole]) and (whole in one_line or other not in one_line)
+            ]
+        )
     }
     if not parts_of:
         return None
@@ -66,6 +74,20 @@ def explain_hidden(scores: F64, texts: Sequence[Labels], frames: Sequence[Eviden
         narrow[:, whole] = hidden[:, whole] & slim
         out[:, whole] = np.maximum(scores[:, whole], explained)
     return Explained(out, hidden, narrow)
+
+
+def _read_in_one_line(own: Sequence[int], texts: Sequence[Labels], frames: Sequence[Evidence]) -> set[int]:
+    """The texts, by number, that some frame gave of the plate as one line. own: each frame's text.
+
+    Beside such a text, one that only readings line by line give is no whole that something hides in part: its
+    other line is a state's name, or a dealer's.
+    """
+    line = min(frame.columns.shape[1] for frame in frames)  # two lines have more columns
+    return {
+        text
+        for text, frame in zip(own, frames, strict=True)
+        if frame.columns.shape[1] == line and len(texts[text]) >= _WHOLE_LINE
+    }
 
 
 def longer_text_shown(winner: Labels, frames: Sequence[Evidence]) -> bool:

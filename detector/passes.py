@@ -51,7 +51,7 @@ _NEAR_PX, _LEAST_CONFIDENCE = 40.0, 0.025  # a plate that stayed too far to be r
 _ALIKE_PX = 45.0  # of a narrower plate a B may be read for an 8, surely
 _FEW = 3  # sightings
 _GUESSED = 0.2  # confidence of a far plate's only look: a guess, of a vehicle that others show better
-_UNSURE = 0.75  # no text that the card calls sure gives way to one that was read elsewhere
+_UNSURE = 0.76  # no text that the card calls sure gives way to one that was read elsewhere
 _SURE_PLATE, _SURE_TEXT = 0.9, 0.47
 _GLIMPSE_PLATE = 0.97
 
@@ -183,8 +183,8 @@ class LiveTrack:
             self._recheck_us = min(max(2 * self._recheck_us, _RECHECK_US), _RECHECK_MOST_US) if agrees else 0
 
     def _shows(self, leader: str) -> bool:
-        """Whether a picture with that text shows what the vote says at present."""
-        return leader == self.vote.leader
+        """Whether a picture with that text shows what the vote says at present: an O is a 0 there."""
+        return leader == self.vote.leader or same_text(leader, self.vote.leader)
 
     def begin_with(self, far: LiveTrack) -> None:
         """Takes over when and where a vehicle was first seen while it could not be read; not its text."""
@@ -235,9 +235,9 @@ class LiveTrack:
             return "same"
         if is_part(mine, its) or is_part(its, mine) or reading.evidence.cut or self.vote.cut:
             return self._unless_different(reading)
-        if near_text(mine, its):
+        other_kinds = far and of_other_kinds(mine, its)  # near ones are two plates', though of two series
+        if other_kinds or near_text(mine, its):
             sure = min(self.vote.confidence, reading.confidence)
-            other_kinds = far and of_other_kinds(mine, its)  # near ones are two plates', though of two series
             if sure >= TRUSTED and (other_kinds or self._may_be_misread(reading)):
                 return "misread"
             return "neighbor" if sure >= SURE else "unclear"

@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 
 from detector import vote as voting
 from detector.card import ConfidenceRules, TextRules
+from detector.ctc import best_path
 from detector.jurisdictions import NO_PLACE, FormatPrior
 from detector.plates import NO_CHARACTER, UNREADABLE, Evidence
+from detector.two_lines import join_columns
 from detector.vote import Decoding, Vote
 
 plates = st.text("ABCDEFGHJKLMNPRSTUVWXYZ0123456789", min_size=3, max_size=8)
@@ -307,3 +309,28 @@ def test_a_frame_at_the_edge_counts_for_nothing_beside_one_inside() -> None:
     vote = Vote(DECODING, cut + shown("7ABC123", 2.2, 2))
     assert vote.verdict().text.text == "7ABC123"
     assert vote.confidence > 0.9
+
+
+def in_two_lines(upper: str, lower: str, count: int) -> list[Evidence]:
+    """Frames that were read line by line, each line by a look of its own."""
+    frames = []
+    for seed in range(count):
+        parts = [evidence(text, seed=seed).columns[0] for text in (upper, lower)]
+        columns = join_columns(*parts)
+        path = best_path(columns.astype(np.float64))
+        both = replace(
+            evidence(lower), columns=columns[None], candidates=(path,), paths=(path,), aspect=1.8, trust=0.8
+        )
+        frames.append(both)
+    return frames
+
+
+@pytest.mark.parametrize("doubled", [1, 2, 4])
+def test_a_name_over_the_plate_is_no_part_of_a_text_that_other_frames_show_in_one_line(doubled: int) -> None:
+    vote = Vote(DECODING, in_two_lines("NW", "HFX685", doubled) + shown("HFX685", 1.8, doubled + 1))
+    assert vote.verdict().text.text == "HFX685"
+
+
+def test_a_plate_of_two_lines_keeps_both_though_some_frames_show_one() -> None:
+    vote = Vote(DECODING, in_two_lines("12", "AB34", 3) + in_two_lines("2", "AB34", 2) + shown("34", 1.2, 2))
+    assert vote.verdict().text.text == "12AB34"
