@@ -1,4 +1,5 @@
-"""A private SQLite file beside the store: mode 0600, every commit synced before it returns."""
+"""A private SQLite file beside the store: mode 0600, every commit synced before it returns, what is deleted
+overwritten."""
 
 from __future__ import annotations
 
@@ -24,7 +25,13 @@ def open_private(path: Path, schema: str = "") -> sqlite3.Connection:
     db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
     try:
         demand_plain_tables(db, path)
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={BUSY_MS}", "foreign_keys=ON"):
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "secure_delete=ON",
+            f"busy_timeout={BUSY_MS}",
+            "foreign_keys=ON",
+        ):
             db.execute(f"PRAGMA {pragma}")
         db.executescript(schema)
     except BaseException:

@@ -1,0 +1,269 @@
+"""What the key service keeps of a followed log: the state that it judges by, and what each entry did to it.
+No I/O.
+
+An entry of what a person did, or the signed form in it, can name a plate (a search, a hot list, a letter's
+scope). So of those kinds a `Result` is kept: what later entries are judged by, and no word of the entry.
+`result_of` takes it of an entry that was just judged; `take_result` gives the same state again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from storage.codec import later
+from storage.times import HOUR_US, MINUTE_US
+from sync.department.journal.change_entries import ChangeDecided, DesignationSet, GlassBroken
+from sync.department.journal.entries import Entry, TrainingDone
+from sync.department.journal.entry_base import Note
+from sync.department.journal.hold_entries import HoldReleased, ReleaseAsked
+from sync.department.journal.inquiry_entries import Access, SearchApproved
+from sync.department.journal.machine_entries import UnitCodeIssued
+from sync.department.journal.made_by import MADE, MADE_KINDS
+from sync.department.journal.office_entries import GrantIssued, IncidentSettled
+from sync.department.journal.second_hands import (
+    AskedScope,
+    PlacedHold,
+    Proposal,
+    SecondHands,
+    SignedDecision,
+    Spent,
+    Training,
+    UnsignedError,
+)
+from sync.department.journal.sharing_entries import ShareDecided
+from sync.department.journal.signed_forms import NamedAlert, OpenedRecords, Waiting
+from sync.department.journal.signed_log import SignedLog
+from sync.department.journal.statements import said_in
+from sync.department.journal.unit_logs import LogsOfUnits
+
+JUDGED_US = HOUR_US + 10 * MINUTE_US  # an access opens content for an hour
+LATER = {"later": True}  # as `codec.later`, of a field that is another record
+WORDED: tuple[type[Note], ...] = (Access, ChangeDecided, SearchApproved, ShareDecided, *MADE)
+WORDED_KINDS = frozenset(cls.KIND for cls in WORDED)
+"""Kinds whose entry, or the signed form in it, can name a plate: only their `Result` is kept."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgedAccess:
+    """Why an access does not count as its person's, empty if it does; and when it was made.
+
+    `unproven_until_us`: see `PersonProofs.unproven_until`.
+    """
+
+    reason: str
+    at_us: int
+    unproven_until_us: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What an entry that can name a plate left behind: no plate, but what later entries are judged by.
+
+    `is_signed`: its kind must be signed from now on; `opened`: records of alerts, by the statement of digest
+    `opened_by`; `about`: the person of a training or a designation, or the name of a unit that was asked for.
+    """
+
+    judged: JudgedAccess
+    used: tuple[bytes, ...] = ()
+    waiting: Waiting | None = None
+    alert: NamedAlert | None = None
+    proposal: Proposal | None = None
+    decides: int = -1  # a proposal, or the request of a sharing
+    decision: SignedDecision | None = None
+    sharing: bool = False
+    is_signed: bool = False
+    emergency: SignedDecision | None = None
+    opened: OpenedRecords | None = None
+    opened_by: bytes = b""
+    once: bytes = b""  # what its signed call cannot make again
+    spends: int = -1  # the approval that it used
+    spent: Spent | None = None
+    asked: AskedScope | None = None
+    placed: PlacedHold | None = None
+    holding: Spent | None = None  # the access of a hold, by its call
+    broken: int = -1  # the emergency search that a second person was asked to judge
+    settled: tuple[int, str] = (-1, "")  # an incident, and whose word waits for a second
+    proof: int = -1  # the person's proof that its call used up
+    proof_by: bytes = b""
+    seen: bool = False  # `SecondHands.seen_by_two`
+    about: str = later("")
+    trained: Training | None = field(default=None, metadata=LATER)
+    designated_us: int = later(-1)
+    unit_asked: bool = later(False)
+    ending: int = later(-1)  # a hold, and who asked to end it
+    end_asked: SignedDecision | None = field(default=None, metadata=LATER)
+    ended: bool = later(False)
+    gave: bytes = later(b"")  # the statement that gave a grant
+    by_two: bool = later(False)  # `Signers.grants_by_two`
+
+
+@dataclass(slots=True)
+class Followed:
+    """A log as far as it was followed."""
+
+    peaks: tuple[bytes, ...] = ()
+    signed: SignedLog = field(default_factory=SignedLog)
+    judged: dict[int, JudgedAccess] = field(default_factory=dict)
+    logs: LogsOfUnits = field(default_factory=LogsOfUnits)
+
+
+def judge(known: Followed, entry: Entry) -> None:
+    """Take in an entry: whether it is its person's, for as long as it could open anything."""
+    reason = ""
+    try:
+        known.signed.judge(entry)
+        known.logs.apply(entry)
+    except UnsignedError as error:
+        reason = str(error)
+    while known.judged:
+        first = next(iter(known.judged))
+        if entry.stamp.at_us - known.judged[first].at_us < JUDGED_US:
+            break
+        del known.judged[first]
+    known.judged[entry.sequence] = JudgedAccess(
+        reason=reason, at_us=entry.stamp.at_us, unproven_until_us=_unproven_until(known, entry)
+    )
+
+
+def _unproven_until(known: Followed, entry: Entry) -> int:
+    signers = known.signed.signers
+    session = signers.sessions.get(entry.stamp.session)
+    if session is None or not (entry.signed and isinstance(entry.note, Access)):
+        return 0
+    return signers.proven.unproven_until(entry, said_in(entry.signed), session.from_us)
+
+
+def result_of(known: Followed, entry: Entry) -> Result:
+    """What `_judge` has just made of an entry."""
+    signed, at_us, note = known.signed, entry.stamp.at_us, entry.note
+    newest = next(reversed(signed.used.items()), None)
+    once = next(reversed(signed.signers.once.items()), (b"", -1))
+    opened = next(reversed(signed.opened.items()), None)
+    fresh = isinstance(note, Access) and opened is not None and opened[1].at_us == at_us
+    second, number, sharing = signed.signers.second, -1, False
+    spends, spent = next(reversed(second.spent.items()), (-1, None))
+    fresh_spent = spent is not None and spent.entry == entry.sequence
+    proof, proven = signed.signers.proven.named(entry.stamp)
+    gave = next(reversed(second.given.items()), (b"", -1))
+    if isinstance(note, ShareDecided):
+        number, sharing = note.request, True
+    elif isinstance(note, SearchApproved | ChangeDecided):
+        number = note.proposal
+    return Result(
+        judged=known.judged[entry.sequence],
+        used=(newest[0],) if newest is not None and newest[1] == at_us else (),
+        waiting=signed.waiting.get(entry.sequence),
+        alert=signed.alerts.get(entry.sequence),
+        proposal=second.proposed.get(entry.sequence),
+        decides=number,
+        decision=(second.shares if sharing else second.decided).get(number) if number >= 0 else None,
+        sharing=sharing,
+        is_signed=note.KIND in signed.signers.signed_kinds,
+        emergency=second.emergencies.get(entry.sequence),
+        opened=opened[1] if fresh and opened is not None else None,
+        opened_by=opened[0] if fresh and opened is not None else b"",
+        once=once[0] if once[1] == at_us else b"",
+        spends=spends if fresh_spent else -1,
+        spent=spent if fresh_spent else None,
+        asked=second.requests.get(entry.sequence),
+        placed=second.holds.get(entry.sequence),
+        holding=next((one for one in reversed(signed.holding.values()) if one.entry == entry.sequence), None),
+        broken=note.access if isinstance(note, GlassBroken) and note.access not in signed.unjudged else -1,
+        settled=(note.incident, second.settled.get(note.incident, ""))
+        if isinstance(note, IncidentSettled)
+        else (-1, ""),
+        proof=proof if proven is not None and proven.by else -1,
+        proof_by=proven.by if proven is not None else b"",
+        seen=second.seen_by_two,
+        about=_about(note),
+        trained=second.trained.get(note.user) if isinstance(note, TrainingDone) else None,
+        designated_us=signed.signers.designations.get(note.user, -1)
+        if isinstance(note, DesignationSet)
+        else -1,
+        unit_asked=isinstance(note, UnitCodeIssued) and note.name in known.logs.asked,
+        ending=note.hold if isinstance(note, ReleaseAsked | HoldReleased) else -1,
+        end_asked=second.asked_release.get(note.hold)
+        if isinstance(note, ReleaseAsked | HoldReleased)
+        else None,
+        ended=entry.sequence in second.released,
+        gave=gave[0] if isinstance(note, GrantIssued) and gave[1] == at_us else b"",
+        by_two=signed.signers.grants_by_two,
+    )
+
+
+def _about(note: Note) -> str:
+    """Whom, or what, an entry changes by name."""
+    if isinstance(note, TrainingDone | DesignationSet):
+        return note.user
+    return note.name if isinstance(note, UnitCodeIssued) else ""
+
+
+def take_result(known: Followed, sequence: int, kind: str, result: Result) -> None:
+    """Take in again what an entry left behind."""
+    signed = known.signed
+    known.judged[sequence] = result.judged
+    signed.used |= dict.fromkeys(result.used, result.judged.at_us)
+    if result.waiting is not None:
+        signed.waiting[sequence] = result.waiting
+    if result.alert is not None:
+        signed.alerts[sequence] = result.alert
+    proven = signed.signers.proven.made
+    if result.proof in proven:
+        proven[result.proof] = replace(proven[result.proof], by=result.proof_by)
+    second = signed.signers.second
+    if result.is_signed and kind in MADE_KINDS:
+        signed.signers.signed_kinds.add(kind)
+    if result.once:
+        signed.signers.once[result.once] = result.judged.at_us
+    signed.signers.grants_by_two = signed.signers.grants_by_two or result.by_two
+    if result.designated_us >= 0:
+        signed.signers.designations[result.about] = result.designated_us
+    if result.unit_asked:
+        known.logs.asked.add(result.about)
+    _take_second(second, sequence, result)
+    _take_made(second, sequence, result)
+    if result.emergency is not None:
+        signed.unjudged[sequence] = result.emergency.user
+    signed.unjudged.pop(result.broken, None)
+    if result.holding is not None:
+        signed.holding[result.holding.by] = result.holding
+    if result.opened is not None:
+        signed.opened[result.opened_by] = result.opened
+
+
+def _take_second(second: SecondHands, sequence: int, result: Result) -> None:
+    """The same of second persons."""
+    second.seen_by_two = second.seen_by_two or result.seen
+    if result.emergency is not None:
+        second.emergencies[sequence] = result.emergency
+    if result.spent is not None:
+        second.spent[result.spends] = result.spent
+    if result.asked is not None:
+        second.requests[sequence] = result.asked
+    if result.placed is not None:
+        second.holds[sequence] = result.placed
+    incident, first = result.settled
+    if first:
+        second.settled[incident] = first
+    else:
+        second.settled.pop(incident, None)
+    if result.proposal is not None:
+        second.proposed[sequence] = result.proposal
+    if result.decides >= 0:
+        decided = second.shares if result.sharing else second.decided
+        decided.pop(result.decides, None)
+        if result.decision is not None:
+            decided[result.decides] = result.decision
+
+
+def _take_made(second: SecondHands, sequence: int, result: Result) -> None:
+    """The same of trainings, of holds that end, and of grants."""
+    if result.trained is not None:
+        second.trained[result.about] = result.trained
+    second.asked_release.pop(result.ending, None)
+    if result.end_asked is not None:
+        second.asked_release[result.ending] = result.end_asked
+    if result.ended:
+        second.released[sequence] = result.judged.at_us
+    if result.gave:
+        second.given[result.gave] = result.judged.at_us
