@@ -20,7 +20,7 @@ from sync.department.desk.documents import local
 from sync.department.desk.documents.local import LocalForm, WithdrawForm
 from sync.department.journal.change_entries import ListSent
 from sync.department.policy.refusals import FormError
-from sync.department.units import hot_lists
+from sync.department.units import list_seal
 from sync.department.units.hot_lists import Offer, Published
 from sync.hot_lists.entry import ListEntry
 
@@ -189,6 +189,6 @@ def test_what_is_kept_shows_no_plate(department: Department) -> None:
     (path,) = (department.home.path / "hotlists").glob("*.next")
     assert b"8AAA111" not in path.read_bytes()
     assert path.stat().st_mode & 0o777 == 0o600
-    held = HotListFile(path, hot_lists.list_key_of(department.home), local.LIST)
+    held = HotListFile(path, list_seal.list_key_of(department.home), local.LIST)
     assert held.facts == {"after": 5}
     held.close()

@@ -25,6 +25,7 @@ from storage.verify import verify_home
 from sync.department.server.server import Department
 from sync.department.units.documents import out
 from sync.department.units.hot_lists import Offer, publish_list
+from sync.department.units.list_seal import unsealing
 from sync.hot_lists.document import delta_name, head_name, part_name
 from sync.hot_lists.entry import ListEntry
 from sync.hot_lists.held import HeldLists, lists_folder
@@ -55,7 +56,7 @@ def sent(department: Department, name: str) -> bytes:
     with department.store.read() as connection:
         _, message = out(connection, name)
     assert message
-    return message
+    return unsealing(department.home)(name, message)
 
 
 class Unit:

@@ -27,6 +27,34 @@ from sync.department.store.tables import certificates, destructions, logs
 Browser = Callable[[], Reader]
 
 
+def test_a_letter_that_is_uploaded_is_never_in_a_temporary_file(
+    department: Department, reader: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It names plates. What is over a megabyte would lie in the machine's folder for such files, in clear,
+    before its size is refused."""
+    clerk, letter = reader(), b"%PDF-1.7 about 8XYZ123 " * 50_000
+    clerk.logon("super")
+    fields = form_of(clerk.get("/sharing"), "share/record") | {
+        "agency": "Los Angeles County Sheriff's Department",
+        "agency_kind": "law-enforcement",
+        "state": "CA",
+        "person": "Det. Ruiz",
+        "purpose": "homicide of May 4",
+        "number": "H-26-1",
+        "scope.plates": "8XYZ123",
+        "scope.since_us": typed(department, -8),
+        "scope.until_us": typed(department, 0),
+    }
+
+    def written(_file: object) -> None:
+        raise AssertionError("a temporary file on the disk")
+
+    monkeypatch.setattr("tempfile.SpooledTemporaryFile.rollover", written)
+    refused = upload(clerk, "/sharing", fields, letter=("letter.pdf", letter))
+    assert "No request was entered" in refused.text
+    assert "cannot answer" not in refused.text, refused.text
+
+
 def test_a_written_request_is_entered_reviewed_approved_and_delivered(
     department: Department, reader: Browser
 ) -> None:

@@ -29,6 +29,7 @@ def open_private(path: Path, schema: str = "") -> sqlite3.Connection:
             "journal_mode=WAL",
             "synchronous=FULL",
             "secure_delete=ON",
+            "temp_store=MEMORY",
             f"busy_timeout={BUSY_MS}",
             "foreign_keys=ON",
         ):

@@ -200,7 +200,9 @@ class _Pages:
             kind = request.headers.get("content-type", "").partition(";")[0].strip()
             if kind == "multipart/form-data":
                 try:
-                    parsed = await MultiPartParser(request.headers, _pieces(data)).parse()
+                    parser = MultiPartParser(request.headers, _pieces(data))
+                    parser.spool_max_size = len(data) + 1  # in memory: a list in a temporary file is in clear
+                    parsed = await parser.parse()
                 except (MultiPartException, KeyError):
                     raise FormError("the form is malformed", code="form", clause="463.5") from None
                 try:

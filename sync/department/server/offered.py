@@ -18,10 +18,12 @@ from storage.errors import StorageError
 from storage.standing import DOCUMENTS, MAX_DOCUMENT_BYTES
 from sync.department.desk.desk import Desk
 from sync.department.desk.documents.sent import place_of
+from sync.department.ground.home import DepartmentHome
 from sync.department.journal.machine_entries import DocumentSent
 from sync.department.server.following import signing_of
 from sync.department.store.database import Store
 from sync.department.store.tables import documents
+from sync.department.units.list_seal import unsealing
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -33,21 +35,21 @@ def digest_in_force(name: str, message: bytes) -> bytes:
     return hashlib.sha256(said).digest()
 
 
-def entering(desk: Desk, store: Store, work: Callable[P, T]) -> Callable[P, T]:
+def entering(home: DepartmentHome, desk: Desk, store: Store, work: Callable[P, T]) -> Callable[P, T]:
     """The same, and then an entry of what units are offered by it."""
 
     @functools.wraps(work)
     def made(*arguments: P.args, **named: P.kwargs) -> T:
         answer = work(*arguments, **named)
-        enter(desk, store)
+        enter(home, desk, store)
         return answer
 
     return made
 
 
-def enter(desk: Desk, store: Store) -> int:
+def enter(home: DepartmentHome, desk: Desk, store: Store) -> int:
     """Enter what is offered and not in the log yet; how many documents."""
-    table = documents.c
+    table, signed = documents.c, unsealing(home)
     with desk.log.writing():
         desk.refresh()
         newest = desk.book.sent.newest
@@ -57,9 +59,9 @@ def enter(desk: Desk, store: Store) -> int:
             notes = []
             for name, unit, version in fresh:
                 where = (table.name == name) & (table.unit_id == unit) & (table.version == version)
-                message = connection.execute(select(table.message).where(where)).scalar()
+                message = bytes(connection.execute(select(table.message).where(where)).scalar() or b"")
                 try:
-                    digest = digest_in_force(name, bytes(message or b""))
+                    digest = digest_in_force(name, signed(name, message))
                 except StorageError:
                     digest = bytes(32)  # no unit takes it
                 notes.append(
@@ -69,7 +71,7 @@ def enter(desk: Desk, store: Store) -> int:
                         unit=unit,
                         digest=digest,
                         baseline=not newest,
-                        signing=signing_of(name, bytes(message or b"")),
+                        signing=signing_of(name, message),
                     )
                 )
         desk.system(*notes)

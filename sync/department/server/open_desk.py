@@ -259,7 +259,7 @@ def open_front(
         return package.build(reads, order, maker)
 
     def entered(work: Callable[P, T]) -> Callable[P, T]:
-        return offered.entering(desk, held, work)
+        return offered.entering(home, desk, held, work)
 
     return DeskContext(
         desk=desk,
@@ -290,7 +290,7 @@ def open_front(
         take_reset=lambda receipt: unit_office.take_reset(held, receipt, clock),
         purge=lambda: unit_office.purge(home, held, service, kept, desk, clock),
         offer_cleared=lambda: _offer_cleared(home, held, desk),
-        enter_sent=lambda: offered.enter(desk, held),
+        enter_sent=lambda: offered.enter(home, desk, held),
         keys_list=keys_list,
         bell=bell or Bell(),
         opened=tuple(opened),
@@ -320,7 +320,7 @@ def _offer_cleared(home: DepartmentHome, store: Store, desk: Desk) -> None:
         desk.refresh()
         for name, body in bodies(desk.book).items():
             documents.send(home, store, name, body, desk.now_us())
-        offered.enter(desk, store)
+        offered.enter(home, desk, store)
 
 
 class StoreIncidents:

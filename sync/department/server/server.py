@@ -29,7 +29,7 @@ from sync.department.server.retention import DayPurgeReceipt, StoreRetention, ke
 from sync.department.store.blobs import open_packs
 from sync.department.store.database import newest_in, open_store
 from sync.department.store.partials import Partials
-from sync.department.units import documents
+from sync.department.units import documents, list_seal
 from sync.department.units.authority import Authority
 from sync.department.units.enrollment import Enrollment
 from sync.department.units.http_app import front_app, unit_app
@@ -77,6 +77,7 @@ class Department:
             partials=self._partials,
             heard=self.time.confirm_unit,
             alerted=self.bell.ring,
+            signed=list_seal.unsealing(home),
         )
         self.enrollment = Enrollment(self.store, self.authority, log_key, settings, home.root_file, self.time)
         self.retention = StoreRetention(
@@ -115,7 +116,9 @@ def renew_server(department: Department, contexts: Sequence[ssl.SSLContext]) -> 
 
 
 def _renew_documents(department: Department) -> None:
-    """Policy and day keys for units, signed again in time; also where the department has no desk yet."""
+    """Policy and day keys for units, signed again in time; also where the department has no desk yet. Lists
+    that an earlier version kept in clear are sealed."""
+    list_seal.seal_stored(department.home, department.store)
     if (department.home.path / "command.key").exists():  # else its holder signs them by hand
         documents.refresh(department.home, department.store, department.keys, department.time())
 

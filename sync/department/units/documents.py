@@ -26,6 +26,7 @@ from sync.department.policy.policy_file import parse_policy
 from sync.department.policy.term_base import Term
 from sync.department.store.database import Store
 from sync.department.store.tables import documents, units
+from sync.department.units.list_seal import sealed
 from sync.documents import Carried, context_of
 from sync.errors import InvalidInputError
 from sync.messages import MAX_DOCUMENT_BYTES, SignedDocument
@@ -153,7 +154,7 @@ def send(  # noqa: PLR0917 - a document has these parts
             name=name, version=version, unit_id=unit_id, issued_us=now_us, expires_us=expires_us, body=body
         )
         message = sign_document(name, codec.to_bytes(carried), load_ed25519(home.path / "command.key"))
-        publish(connection, name, version, message, now_us, unit_id)
+        publish(connection, name, version, sealed(home, name, message), now_us, unit_id)
     return version
 
 

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 from sqlalchemy import delete
 
 from storage import codec, files
-from storage.errors import StorageError
 from storage.hot_list_file import HotListFile, write_list
 from storage.times import HOUR_US
 from sync.department.ground.home import DepartmentHome
 from sync.department.store.database import Store
 from sync.department.store.tables import documents
 from sync.department.units.documents import send
+from sync.department.units.list_seal import list_key_of
 from sync.errors import InvalidInputError
 from sync.hot_lists.document import (
     DELTAS,
@@ -37,7 +35,6 @@ from sync.hot_lists.document import (
 from sync.hot_lists.entry import ListEntry
 from sync.hot_lists.held import lists_folder
 
-KEY_FILE = "hotlists.key"
 SNAPSHOT_SHARE = 4  # a change of more than a fourth of the list travels as a snapshot
 
 
@@ -157,17 +154,6 @@ def entries_of(home: DepartmentHome, list_id: str) -> list[ListEntry]:
         return [ListEntry.from_bytes(one) for _, one in held.entries()]
     finally:
         held.close()
-
-
-def list_key_of(home: DepartmentHome) -> bytes:
-    """The key that seals lists at the department, made with the first one; 0600."""
-    path: Path = home.path / KEY_FILE
-    if not path.exists():
-        files.write_first(path, os.urandom(32))
-    key = path.read_bytes()
-    if len(key) != 32:
-        raise StorageError("has 32 bytes", where=str(path))
-    return key
 
 
 def _keep(home: DepartmentHome, head: ListHead, entries: list[bytes]) -> None:

@@ -17,7 +17,7 @@ from storage import files
 from storage.errors import StorageError
 from storage.hot_list_file import HotListFile, write_list
 from sync.department.ground.home import DepartmentHome
-from sync.department.units.hot_lists import list_key_of
+from sync.department.units.list_seal import list_key_of
 from sync.hot_lists.entry import ListEntry
 from sync.hot_lists.held import lists_folder
 

@@ -68,10 +68,12 @@ class Receiver:
         partials: Partials,
         heard: Callable[[str, int], object] = lambda _unit, _us: None,
         alerted: Callable[[], object] = lambda: None,
+        signed: Callable[[str, bytes], bytes] = lambda _name, stored: stored,
     ) -> None:
         """`heard`: called with each unit's own time, from its signed hello. `alerted`: called once an
-        alert, or a step in the life of one, is stored."""
-        self._heard = heard
+        alert, or a step in the life of one, is stored. `signed`: gives a document of the store as it was
+        signed."""
+        self._heard, self._signed = heard, signed
         self._partials = partials
         self.store, self.keys, self.packs = store, keys, packs
         self._key = log_key
@@ -442,7 +444,7 @@ class Receiver:
             ).first()
         if row is None:
             raise refuse("malformed", "there is no such document for this unit")
-        whole = bytes(row[0])
+        whole = self._signed(wanted.name, bytes(row[0]))
         if wanted.offset > len(whole):
             raise refuse("malformed", "offset past the document's end")
         return messages.DocumentPart(

@@ -1,0 +1,80 @@
+"""The key of the department's hot lists, and their documents as the store keeps them: sealed under it.
+
+A part of a list and a change to it hold plates, those of covert entries too. The database may be on another
+machine, and its backups anywhere; the key is a 0600 file in HOME. Units are given the document as it was
+signed.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from sqlalchemy import func, select, update
+
+from storage import files
+from storage.errors import StorageError
+from storage.hot_list_file import seal, unseal
+from sync.department.ground.home import DepartmentHome
+from sync.department.store.database import Store
+from sync.department.store.tables import documents
+from sync.hot_lists.document import DELTA, PART
+
+KEY_FILE = "hotlists.key"
+SEALED = b"alpr-department sealed list\n"  # no signed document begins so
+_HOLDING_PLATES = (f"{PART}/", f"{DELTA}/")
+
+
+def list_key_of(home: DepartmentHome) -> bytes:
+    """The key that seals lists at the department, made with the first one; 0600."""
+    path: Path = home.path / KEY_FILE
+    if not path.exists():
+        files.write_first(path, os.urandom(32))
+    key = path.read_bytes()
+    if len(key) != 32:
+        raise StorageError("has 32 bytes", where=str(path))
+    return key
+
+
+def sealed(home: DepartmentHome, name: str, message: bytes) -> bytes:
+    """A document as the store keeps it: one that holds plates is sealed. Raises StorageError, OSError."""
+    if not name.startswith(_HOLDING_PLATES):
+        return message
+    return SEALED + seal(list_key_of(home), _label(name), 0, message)
+
+
+def unsealing(home: DepartmentHome) -> Callable[[str, bytes], bytes]:
+    """Gives a document of the store, by its name, as it was signed. Raises StorageError, OSError."""
+
+    def signed(name: str, stored: bytes) -> bytes:
+        if not stored.startswith(SEALED):
+            return stored
+        return unseal(list_key_of(home), _label(name), 0, stored[len(SEALED) :])
+
+    return signed
+
+
+def seal_stored(home: DepartmentHome, store: Store) -> int:
+    """Seal what an earlier version kept in clear; how many documents. Raises StoreError, StorageError."""
+    table = documents.c
+    done = 0
+    with store.write() as connection:
+        held = func.substr(table.message, 1, len(SEALED)) != SEALED
+        for kind in _HOLDING_PLATES:
+            clear = connection.execute(
+                select(table.name, table.unit_id, table.message).where(table.name.startswith(kind), held)
+            ).all()
+            for name, unit_id, message in clear:
+                where = (table.name == name) & (table.unit_id == unit_id)
+                connection.execute(
+                    update(documents).where(where).values(message=sealed(home, name, bytes(message)))
+                )
+            done += len(clear)
+    if done:
+        store.shrink()
+    return done
+
+
+def _label(name: str) -> str:
+    return f"offered {name}"
