@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import httpx
 import pytest
+from at_rest import found_in
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from reader_process import CLIP, Running
@@ -39,7 +40,8 @@ from tests.tools.ports import free_port
 
 pytestmark = pytest.mark.slow
 T = TypeVar("T")
-PLATE = str(json.loads((CLIP / "truth.json").read_text())["vehicles"][0]["text"])
+SEEN = tuple(str(one["text"]) for one in json.loads((CLIP / "truth.json").read_text())["vehicles"])
+PLATE, COVERT = SEEN[0], "0ZZZ000"
 
 
 def awaited(look: Callable[[], T | None], what: str) -> T:
@@ -73,6 +75,13 @@ def officer(folder: Path) -> RosterPerson:
     )
 
 
+@pytest.fixture(autouse=True)
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Temporary files of every process lie in the test's folder."""
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
+
+
 @pytest.fixture
 def department(tmp_path: Path) -> Iterator[DepartmentProcess]:
     """A department that looks for the first vehicle of the clip; its server runs."""
@@ -89,7 +98,7 @@ def department(tmp_path: Path) -> Iterator[DepartmentProcess]:
         ListEntry(
             plate=PLATE, category="stolen-vehicle", state="", make="KIA", reason="garage", case="26-1042"
         ),
-        ListEntry(plate="0ZZZ000", category="stolen-vehicle", state=""),
+        ListEntry(plate=COVERT, category="stolen-vehicle", state="", recipients=("comm1",)),
     ]
     publish_list(home, department.store, offer, entries, now_us())
     department.close()
@@ -146,6 +155,7 @@ def test_a_listed_vehicle_is_verified_in_the_car_while_the_reader_runs(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
+    """And no plate is in clear in any file of the unit or the department afterwards."""
     home, port = unit
     running = Running(home, "--source", str(CLIP))
     try:
@@ -186,3 +196,6 @@ def test_a_listed_vehicle_is_verified_in_the_car_while_the_reader_runs(
     assert PLATE not in json.dumps(running.lines)
     with open_ledger(home) as ledger:
         assert verify_home(ledger.store.home).ok
+    assert main(["--home", str(home), "sync", "now"]) == 0
+    assert department.stop() == 0
+    assert found_in(tmp_path, (*SEEN, COVERT)) == []  # unit, department, its events, temporary files
