@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import hashlib
 import shutil
@@ -10,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+from at_rest import files_of, forms_of
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from custody_twins import (
     OVERVIEW,
@@ -42,29 +42,9 @@ from storage.store import read_book
 from storage.times import DAY_US, HOUR_US
 
 
-def forms(secret: bytes) -> set[bytes]:
-    """A secret as it might lie about."""
-    text = secret.decode("latin-1")
-    return {
-        secret,
-        secret[::-1],
-        secret.hex().encode(),
-        secret.hex().upper().encode(),
-        base64.b64encode(secret).rstrip(b"=")[:-1],
-        text.encode("utf-16-le"),
-        text.encode("utf-16-be"),
-    }
-
-
-def bytes_of(folder: Path) -> Iterable[tuple[str, bytes]]:
-    for path in sorted(folder.rglob("*")):
-        if path.is_file():
-            yield path.name, path.read_bytes()
-
-
 def assert_nowhere(folder: Path, secrets: Iterable[bytes]) -> None:
-    wanted = {form for secret in secrets for form in forms(secret)}
-    for name, data in bytes_of(folder):
+    wanted = {form for secret in secrets for form in forms_of(secret)}
+    for name, data in files_of(folder):
         for form in wanted:
             assert form not in data, f"found in {name}"
 
@@ -130,7 +110,7 @@ def test_a_purge_beside_a_check_leaves_nothing_once_that_ends(
         assert ledger.store.log_ahead_kept
     add_reads(ledger, time, 1)
     assert not ledger.store.log_ahead_kept
-    assert not [name for name, data in bytes_of(home) if any(piece in data for piece in pieces)]
+    assert not [name for name, data in files_of(home) if any(piece in data for piece in pieces)]
 
 
 def test_after_a_purge_nothing_of_it_is_in_rows_images_free_pages_or_wal(
@@ -142,7 +122,7 @@ def test_after_a_purge_nothing_of_it_is_in_rows_images_free_pages_or_wal(
     wrapped = ledger.store.db.execute("SELECT stored FROM elements WHERE name = 'wrap'").fetchall()
     age(ledger, time, 366)
     ledger.apply_retention(by="test")
-    for name, data in bytes_of(home):
+    for name, data in files_of(home):
         for piece in [*ciphertexts, *(bytes(row[0])[48:120] for row in wrapped)]:
             assert piece not in data, f"still in {name}"
     assert check(home, slot).ok
@@ -279,12 +259,12 @@ def test_escrow_alone_leaves_the_sealed_copy_outside_the_kek(
     sequence = add_reads(ledger, time, 1)[0]
     handed = Outgoing(ledger).key_for_department(ledger.store.leaf(sequence).epoch)
     assert handed is not None
-    assert any(handed.sealed in data for _, data in bytes_of(home))
+    assert any(handed.sealed in data for _, data in files_of(home))
     age(ledger, time, 366)
     receipt = ledger.apply_retention(by="test")
     assert receipt is not None
     assert "escrow" in receipt.record.note
-    assert not any(handed.sealed in data for _, data in bytes_of(home))
+    assert not any(handed.sealed in data for _, data in files_of(home))
     assert check(home, slot).ok
 
 
