@@ -107,10 +107,16 @@ class SlotResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertState:
-    """What the steps of one alert add up to."""
+    """What the steps of one alert add up to.
+
+    `raised_us`, `taken_us`: when the alert and each of its steps became known, by one clock, that of whoever
+    keeps the state. Deadlines count by it. The order of the steps is that in which they were recorded. What a
+    step says of its own time is its maker's word: the clock of a unit may be years off.
+    """
 
     raised_us: int
     steps: tuple[AlertStep, ...] = ()
+    taken_us: tuple[int, ...] = ()
 
     def last(self, step: AlertEvent) -> AlertStep | None:
         """The newest step of this kind."""
@@ -133,12 +139,14 @@ class AlertState:
 
     def clets_due_us(self, minutes: int) -> int | None:
         """When a confirmed alert without a CLETS reference is asked about again; None: nothing is owed."""
-        answered, checked = self.last(AlertEvent.ANSWERED), self.last(AlertEvent.CLETS)
-        if answered is None or answered.answer is not AlertAnswer.CONFIRMED or self.closed or self.recalled:
+        answered, checked = self._place(AlertEvent.ANSWERED), self._place(AlertEvent.CLETS)
+        if self.answer is not AlertAnswer.CONFIRMED or self.closed or self.recalled or checked > answered:
             return None
-        if checked is not None and checked.at_us >= answered.at_us:
-            return None
-        return answered.at_us + minutes * MINUTE_US
+        return self.taken_us[answered] + minutes * MINUTE_US
+
+    def _place(self, step: AlertEvent) -> int:
+        """Which step is the newest of this kind; -1 for none."""
+        return max((at for at, one in enumerate(self.steps) if one.step is step), default=-1)
 
     def overdue(self, now_us: int, hours: int) -> bool:
         """Whether the alert has no outcome although it should."""
@@ -159,9 +167,11 @@ class AlertState:
         ]
         return next((words for holds, words in waits if holds), "close")
 
-    def after(self, step: AlertStep) -> AlertState:
-        """The state after a step that `demand_step` let pass."""
-        return replace(self, steps=(*self.steps, step))
+    def after(self, step: AlertStep, known_us: int | None = None) -> AlertState:
+        """The state after a step that `demand_step` let pass. `known_us`: when it became known, by the
+        keeper's clock; None where that is the clock of the step."""
+        known_us = step.at_us if known_us is None else known_us
+        return replace(self, steps=(*self.steps, step), taken_us=(*self.taken_us, known_us))
 
 
 def compare(typed: str, wanted: str) -> tuple[SlotResult, ...]:
@@ -180,8 +190,6 @@ def demand_step(state: AlertState, step: AlertStep, wanted: Wanted) -> None:
         raise _refuse("this alert is closed", "raise a new one with the next sighting")
     if state.recalled and step.step not in {AlertEvent.CLOSED, AlertEvent.SHOWN}:
         raise _refuse("the entry was withdrawn: this alert is recalled", "close it; do not act on it")
-    if state.steps and step.at_us < state.steps[-1].at_us:
-        raise _refuse("is dated before the step that it follows", "check the clock")
     check = {
         AlertEvent.TRANSCRIBED: _transcription,
         AlertEvent.ANSWERED: _answer,

@@ -17,8 +17,9 @@ from storage.day_keys import EpochKeyForDay
 from storage.errors import CheckpointError, ForkedLogError, KeyLostError, LedgerError
 from storage.leaf import LeafRef
 from storage.ledger import Ledger
-from storage.log_records import Incident, UploadReceipt
+from storage.log_records import FileInForce, Incident, UploadReceipt
 from storage.record_base import ClockState, KeyClass
+from storage.standing import ENROLLMENT
 from storage.times import MINUTE_US
 
 KEEP_ANCHORS = 64  # older co-signed checkpoints prove nothing that a newer one does not
@@ -188,6 +189,15 @@ class Outgoing:
         """Write an incident into the log, in clear: callers name no plate."""
         now_us = self._store.time.now().us
         self._ledger.append(Incident(what=what[:MAX_TEXT], detail=detail[:MAX_TEXT], at_us=now_us))
+
+    def joined_at(self) -> int | None:
+        """The record that says that the unit joined its department; None without one."""
+        with self._store.lock:
+            entry = self._store.book.files.get(ENROLLMENT)
+            if entry is None:
+                return None
+            place = entry.record + 1  # it follows the document that it names
+            return place if self._store.leaf(place).kind == FileInForce.KIND else None
 
     def hits_from(self, first: int) -> list[int]:
         """Hits and alerts from this record on: they travel ahead of everything else."""

@@ -61,6 +61,9 @@ class Outbox(Protocol):
     def note_incident(self, what: str, detail: str) -> None:
         """Write an incident into the log."""
 
+    def joined_at(self) -> int | None:
+        """The record that says that the unit joined its department; None without one."""
+
     def hits_from(self, first: int) -> list[int]:
         """Hits and alerts from this record on: they travel ahead of everything else."""
 

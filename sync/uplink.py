@@ -106,6 +106,7 @@ class Conversation:
         self._purged: set[tuple[int, str]] = set()  # elements that were found purged here
         self._resent_from: int | None = None
         self._alerts_to = 0  # alerts before this record are reported
+        self._joined_at: int | None = None  # the record of the unit's joining, if it is not there yet
 
     def run(
         self, *, alerts_only: bool = False, may_continue: Callable[[], bool] = lambda: True
@@ -376,6 +377,8 @@ class Conversation:
         self._alerts_to = max(hits[-1] + 1 if hits else 0, state.complete_to)
         parsed = [(number, self._outbox.leaves(number, 1)[0]) for number in hits[-HITS_LOOKED_AT:]]
         raised = [one for one in parsed if leaves.unchecked(one[1]).kind == Alert.KIND]
+        joined_at = self._outbox.joined_at()
+        self._joined_at = joined_at if joined_at is not None and joined_at >= state.complete_to else None
         for number, data in reversed(raised[-ALERTS_AT_ONCE:]):
             self._send_alert(number, data)
         if self._outbox.size() - state.complete_to > near:
@@ -394,7 +397,18 @@ class Conversation:
             self._alerts_to = hits[-1] + 1
 
     def _send_alert(self, number: int, data: bytes) -> None:
-        """Send a single record, with its leaf and the key it needs."""
+        """Send a single record, with its leaf and the key it needs.
+
+        The record of the unit's joining goes before the first: only by its place does the department know
+        which alerts are from before.
+        """
+        if self._joined_at is not None:
+            joined_at, self._joined_at = self._joined_at, None
+            self._send_ahead(joined_at, *self._outbox.leaves(joined_at, 1))
+        self._send_ahead(number, data)
+        self.progress.alerts += 1
+
+    def _send_ahead(self, number: int, data: bytes) -> None:
         sent, self._sent_keys = self._sent_keys, set()
         parcel = _Parcel()
         leaf = leaves.unchecked(data)
@@ -407,7 +421,6 @@ class Conversation:
             parcel, self._open(messages.ParcelHeld, self._link.post("alert", self._framed(parcel, data)))
         )
         self._sent_keys = sent
-        self.progress.alerts += 1
 
     def _send_health(self) -> None:
         """How the unit is, ahead of a backlog that may take hours."""

@@ -44,7 +44,10 @@ _VERDICTS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenAlert:
-    """One alert on the board. `sightings`: reads of the same vehicle since, the first included."""
+    """One alert on the board. `sightings`: reads of the same vehicle since, the first included.
+
+    `last_us`: when it was last seen, by the clock; `seen_us`: the same by running time.
+    """
 
     number: int
     read: int
@@ -55,6 +58,7 @@ class OpenAlert:
     state: AlertState
     sightings: int = 1
     last_us: int = 0
+    seen_us: int = 0
 
     @property
     def visit(self) -> Wish:
@@ -89,6 +93,11 @@ class AlertBoard:
         self.raised = 0  # alerts of this run
         self.began = ledger.store.log.size()  # records from here on are of this run
 
+    @property
+    def running_us(self) -> int:
+        """The running time, which no one sets: by it alerts and their steps grow old here."""
+        return self._ledger.store.time.boot_us
+
     def raise_alerts(self, read: int, matches: list[ListMatch], at_us: int) -> list[OpenAlert]:
         """Record the matches of a stored read; the new alerts, durable. Raises StorageError, OSError."""
         made, reworded = [], list[OpenAlert]()
@@ -103,7 +112,9 @@ class AlertBoard:
                 known = self._episodes.ongoing(visit, at_us, sounds=one.sounds)
                 alert = self._open.get(known) if known is not None else None
                 if alert is not None:
-                    alert = replace(alert, sightings=alert.sightings + 1, last_us=at_us)
+                    alert = replace(
+                        alert, sightings=alert.sightings + 1, last_us=at_us, seen_us=self.running_us
+                    )
                     self._open[alert.number] = alert
             if known is not None:
                 if alert is not None:
@@ -138,8 +149,9 @@ class AlertBoard:
             entry=one.entry,
             entry_digest=one.entry_digest,
             match=one,
-            state=AlertState(raised_us=at_us),
+            state=AlertState(raised_us=self.running_us),
             last_us=at_us,
+            seen_us=self.running_us,
         )
         with self._lock:
             self._open[number] = alert
@@ -181,7 +193,7 @@ class AlertBoard:
                 )
             demand_step(alert.state, step, alert.wanted)
             self._ledger.append(AlertStepped(alert=number, step=step))
-            alert = replace(alert, state=alert.state.after(step))
+            alert = replace(alert, state=alert.state.after(step, self.running_us))
             self._open[number] = alert
             if step.step is AlertEvent.CLOSED:
                 del self._open[number]
@@ -194,7 +206,8 @@ class AlertBoard:
     def _end_visit(self, alert: OpenAlert, step: AlertStep) -> None:
         """The wanted vehicle may follow one that is not it, or may not be. Under the lock."""
         if step.step is AlertEvent.ANSWERED and step.answer in NEGATIVE:
-            self._episodes.settle(alert.visit, step.at_us)
+            # in the time of reads: the clock of a step may be another, and was perhaps set since
+            self._episodes.settle(alert.visit, alert.last_us + self.running_us - alert.seen_us)
         elif (
             step.step is AlertEvent.RECALLED
             or (step.step is AlertEvent.ANSWERED and step.answer is AlertAnswer.CANNOT_TELL)

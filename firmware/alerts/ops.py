@@ -74,7 +74,7 @@ def alert_operations(ledger: Ledger, board: AlertBoard | None) -> Mapping[str, O
             "running": board is not None,
             "enrolled": ledger.status().enrolled,
             "alerts": [
-                *(_open(one, terms, now_us) for one in running if not one.entry.covert),
+                *(_open(one, terms, board) for one in running if board and not one.entry.covert),
                 *(_earlier(one, terms, now_us) for one in earlier if not one.state.closed),
             ],
             "left_to_the_desk": 0 if board is None else board.left_to_the_desk,
@@ -84,7 +84,8 @@ def alert_operations(ledger: Ledger, board: AlertBoard | None) -> Mapping[str, O
     return {"alerts": alerts}
 
 
-def _open(one: OpenAlert, terms: AlertTerms, now_us: int) -> dict[str, Any]:
+def _open(one: OpenAlert, terms: AlertTerms, board: AlertBoard) -> dict[str, Any]:
+    running_us = board.running_us
     return {
         "number": one.number,
         "category": one.says,
@@ -94,8 +95,8 @@ def _open(one: OpenAlert, terms: AlertTerms, now_us: int) -> dict[str, Any]:
         "stale": one.match.stale,
         "sightings": one.sightings,
         "earlier": False,
-        "next": one.state.next_step(now_us, terms.clets_minutes),
-        "overdue": one.state.overdue(now_us, terms.outcome_hours),
+        "next": one.state.next_step(running_us, terms.clets_minutes),
+        "overdue": one.state.overdue(running_us, terms.outcome_hours),
     }
 
 

@@ -136,7 +136,7 @@ class PageApi:
         return wanted if wanted in known else self._ledger.store.policy.purposes[0].id
 
     def _alert_row(self, alert: OpenAlert) -> dict[str, Any]:
-        terms, now_us = self._ledger.store.policy.alerts, self._now_us()
+        terms, running_us = self._ledger.store.policy.alerts, self._board.running_us
         answer = alert.state.answer
         return {
             "number": alert.number,
@@ -145,8 +145,8 @@ class PageApi:
             "stale": alert.match.stale,
             "recalled": alert.state.recalled,
             "sightings": alert.sightings,
-            "age_s": max(0, (now_us - alert.state.raised_us) // 1_000_000),
-            "next": alert.state.next_step(now_us, terms.clets_minutes),
+            "age_s": max(0, (running_us - alert.state.raised_us) // 1_000_000),
+            "next": alert.state.next_step(running_us, terms.clets_minutes),
             "answer": None if answer is None else str(answer),
             "closed": alert.state.closed,
         }

@@ -225,9 +225,11 @@ def test_a_visit_ends_where_the_wanted_vehicle_may_follow(
         settle=lambda _visit, at_us: done.append("settle" * (at_us == 9)),
         end=lambda _visit: done.append("end"),
     )
-    alert = SimpleNamespace(visit="a visit", state=SimpleNamespace(answer=before))
-    step = SimpleNamespace(step=event, answer=answer, at_us=9)
-    AlertBoard._end_visit(cast(Any, SimpleNamespace(_episodes=visits)), cast(Any, alert), cast(Any, step))
+    state = SimpleNamespace(answer=before)
+    alert = SimpleNamespace(visit="a visit", state=state, last_us=5, seen_us=100)
+    step = SimpleNamespace(step=event, answer=answer, at_us=2**53)
+    board = SimpleNamespace(_episodes=visits, running_us=104)
+    AlertBoard._end_visit(cast(Any, board), cast(Any, alert), cast(Any, step))
     assert done == ([outcome] if outcome else [])
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import structlog
 from alert_twins import HEAD, KNOWN, entry, plate_box, seen
-from custody_twins import SteppedTime, add_reads
+from custody_twins import START_US, SteppedTime, add_reads
 
 from detector.plates import PlateText
 from firmware.alerts.board import AlertBoard
@@ -24,7 +24,7 @@ from storage.alert_terms import DEFAULT_ALERTS
 from storage.clock_trust import Moment
 from storage.ledger import Ledger
 from storage.record_base import ClockState
-from storage.times import DAY_US, HOUR_US, MINUTE_US
+from storage.times import DAY_US, HOUR_US, MINUTE_US, SECOND_US
 from sync.hot_lists.document import digest_of, total_digest
 from sync.hot_lists.entry import ListEntry
 from sync.hot_lists.held import HeldLists
@@ -148,7 +148,6 @@ def test_an_old_extract_stays_stale(make_unit: MakeUnit, time: SteppedTime) -> N
 def test_an_alert_continues_after_the_clock_was_set_back(
     make_unit: MakeUnit, time: SteppedTime, ledger: Ledger
 ) -> None:
-    """Each step is dated; one before the last would be refused."""
     unit = make_unit(hours=20)
     now_us = unit.now()
     assert unit.hits()
@@ -228,3 +227,26 @@ def test_a_restart_under_a_clock_that_was_set_back_revives_no_list(tmp_path: Pat
         now = LastingTime(ledger.store.time.now, lambda: ledger.store.time.trusted_us)
         assert now() >= held.lists[0].head.expires_us
         held.close()
+
+
+@pytest.mark.parametrize("by_us", [-400 * DAY_US, 400 * DAY_US, 2**53 - START_US, 1 - START_US])
+def test_an_alert_grows_old_by_running_time_whatever_the_clock_is_set_to(
+    make_unit: MakeUnit, time: SteppedTime, ledger: Ledger, by_us: int
+) -> None:
+    """Set before the look, and set right after it: the steps follow each other all the same."""
+    unit = make_unit(entry("7XKR219"), hours=24)
+    time.lose(TimeState.UNKNOWN)
+    assert unit.hits()
+    (read,) = add_reads(ledger, time, 1, hit=True)
+    (alert,) = unit.board.raise_alerts(read, unit.watch._found, unit.now())
+    time.jump(by_us)
+    time.run(90 * SECOND_US)
+    assert unit.board.running_us - alert.state.raised_us == 90 * SECOND_US
+    step = AlertStep(step=AlertEvent.VIEWED, user="o.diaz", role="", at_us=unit.now())
+    unit.board.take_step(alert.number, step)
+    time.jump(-by_us)
+    typed = replace(step, step=AlertEvent.TRANSCRIBED, at_us=unit.now(), plate="7XKR219")
+    made = unit.board.take_step(alert.number, typed)
+    assert not made.state.overdue(unit.board.running_us, 24)
+    time.run(24 * HOUR_US)
+    assert made.state.overdue(unit.board.running_us, 24)

@@ -12,11 +12,11 @@ from operator import itemgetter
 import pytest
 from desk_cars import PLATE, Car
 from desk_root import covered_by
-from desk_twins import PEOPLE, Department
+from desk_twins import PEOPLE, START_US, Department
 from sqlalchemy import update
 
 from storage.alert_life import AlertAnswer, AlertEvent, AlertStep, Fit, Outcome
-from storage.times import HOUR_US, MINUTE_US
+from storage.times import DAY_US, HOUR_US, MINUTE_US
 from sync.department.desk.alerts.calls import (
     AlertForm,
     AlertLine,
@@ -376,20 +376,55 @@ def test_a_person_who_read_the_entry_first_does_not_confirm_it(
     assert answered(department, token, alert) == "wrong-character"
 
 
-def test_an_alert_from_before_the_enrollment_is_marked_and_silent(
-    department: Department, tokens: Tokens, car: Car
+@pytest.mark.parametrize("off_us", [-400 * DAY_US, 0, 400 * DAY_US, 2**53])
+def test_an_alert_from_before_the_enrollment_is_marked_and_silent_whatever_the_clocks_say(
+    department: Department, tokens: Tokens, car: Car, off_us: int
 ) -> None:
-    """Its list was never approved by two people of this department."""
-    with closing(open_store(department.home.database_url)) as store, store.write() as connection:
-        later = department.clock.us - 30 * MINUTE_US
-        connection.execute(update(units).where(units.c.name == "car-8").values(enrolled_us=later))
-    department.clock.step(-60 * MINUTE_US)
-    early = car.raises("7ABC123")
-    department.clock.step(60 * MINUTE_US)
-    late = car.raises("8ABC123", silent=("state",))
+    """Its list was never approved by two people of this department. Every other one sounds."""
+    early = car.raises("7ABC123", at_us=department.clock.us + off_us)
+    car.unit.join(received_us=department.clock.us)
+    late = car.raises("8ABC123", at_us=max(1, department.clock.us - off_us), silent=("state",))
+    sounding = car.raises("9ABC123", at_us=department.clock.us + off_us)
     found = {name_of(department, one): one for one in lines(department, tokens("disp1"))}
     assert (found[early].sounded, found[early].silent) == (False, ("before enrollment",))
     assert found[late].silent == ("state",)
+    assert (found[sounding].sounded, found[sounding].silent) == (True, ())
+
+
+def test_an_alert_of_a_unit_that_is_years_behind_sounds(
+    department: Department, tokens: Tokens, car: Car
+) -> None:
+    with closing(open_store(department.home.database_url)) as store, store.write() as connection:
+        connection.execute(update(units).values(enrolled_us=department.clock.us))  # by its clock of then
+    alert = car.raises(at_us=1)
+    (found,) = lines(department, tokens("disp1"))
+    assert (name_of(department, found), found.sounded, found.overdue) == (alert, True, False)
+
+
+@pytest.mark.parametrize("off_us", [1 - START_US, -400 * DAY_US, 400 * DAY_US, 2**53])
+def test_an_alert_of_a_wrong_clock_is_worked_to_its_end_and_is_due_by_the_desks_own_clock(
+    department: Department, tokens: Tokens, car: Car, off_us: int
+) -> None:
+    """The officer in the car begins, the desk goes on: neither's clock orders the steps."""
+    came_us, said_us = department.clock.us, department.clock.us + off_us
+    alert, token = car.raises(at_us=said_us), tokens("disp1")
+    seen = AlertStep(step=AlertEvent.VIEWED, user="o.diaz", role="officer", at_us=said_us + 1)
+    car.steps(alert, seen)
+    (line,) = lines(department, token)
+    assert (line.raised_us, line.overdue) == (said_us, False)
+    assert came_us <= line.since_us <= department.clock.us
+    look(department, token, alert)
+    typed(department, token, alert, PLATE)
+    assert answered(department, token, alert) == "confirmed"
+    terms = department.desk.policy.alerts
+    department.clock.step(terms.clets_minutes * MINUTE_US)
+    (line,) = lines(department, token)
+    assert line.next == "CLETS reference overdue"
+    department.clock.us = max(department.clock.us, came_us + terms.outcome_hours * HOUR_US + MINUTE_US)
+    assert [one.overdue for one in lines(department, department.logon("disp1"))] == [True]
+    form = CloseForm(alert=alert, outcome=Outcome.NO_STOP, text="not met again")
+    department.call("alert/close", department.logon("disp1"), form)
+    assert lines(department, department.logon("disp1")) == []
 
 
 def test_the_vehicle_at_another_unit_is_a_sighting_of_the_same_alert(

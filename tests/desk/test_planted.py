@@ -199,7 +199,7 @@ def seen_by_one(person: Verifier, number: str, plate: str) -> dict[str, Any]:
     return {f"{call}{path}": value for call, said in answers for path, value in leaves(said)}
 
 
-NAMES_IT = (".alert", ".access", ".patch", ".overview", ".raised_us")
+NAMES_IT = (".alert", ".access", ".patch", ".overview", ".raised_us", ".since_us")
 TYPED = "alert/transcribe.slots"
 
 

@@ -37,7 +37,7 @@ def step(kind: AlertEvent, at_us: int = 1, user: str = "o.diaz", **fields: objec
 
 
 def state(*steps: AlertStep) -> AlertState:
-    return AlertState(raised_us=0, steps=steps)
+    return AlertState(raised_us=0, steps=steps, taken_us=tuple(one.at_us for one in steps))
 
 
 LOOK = step(AlertEvent.VIEWED)
@@ -120,7 +120,6 @@ REFUSED = [
         for seen, what in (((), "unseen"), ((LOOK,), "only opened"), ((LOOK, TYPED), "not answered"))
     ),
     pytest.param((step(AlertEvent.RECALLED), LOOK), "withdrawn", id="a look after the recall"),
-    pytest.param((replace(LOOK, at_us=5), replace(TYPED, at_us=4)), "is dated before", id="a clock set back"),
 ]
 
 
@@ -301,10 +300,27 @@ def test_the_next_step_is_the_first_that_is_missing(
     assert state(*steps).next_step(now_us, 10) == words
 
 
+def test_steps_follow_each_other_as_they_were_recorded_whatever_their_clocks_say() -> None:
+    """A unit's may be years ahead of the desk's, and may be set back between two steps."""
+    made = walk(replace(LOOK, at_us=2**53), replace(TYPED, at_us=5), replace(CONFIRMED, at_us=1))
+    assert made.answer is AlertAnswer.CONFIRMED
+    asked = made.after(step(AlertEvent.CLETS, at_us=0, practicable=True, text="CLETS 123"), 9)
+    assert asked.clets_due_us(10) is None
+
+
+def test_what_is_due_counts_by_the_clock_of_whoever_keeps_the_alert() -> None:
+    made = AlertState(raised_us=100)
+    for at, one in enumerate((LOOK, TYPED, CONFIRMED)):
+        made = made.after(replace(one, at_us=2**53), 101 + at)
+    assert made.clets_due_us(10) == 103 + 10 * MINUTE_US
+    assert made.overdue(100 + 24 * HOUR_US, 24)
+
+
 def test_an_answer_after_the_clets_reference_owes_another_one() -> None:
     again = step(AlertEvent.ANSWERED, at_us=3, fit=Fit.YES, answer=AlertAnswer.CONFIRMED)
     assert state(CONFIRMED, replace(CLETS, at_us=2), again).clets_due_us(10) == 3 + 10 * MINUTE_US
-    assert state(CONFIRMED, replace(CLETS, at_us=3), again).clets_due_us(10) is None
+    assert state(CONFIRMED, replace(CLETS, at_us=4), again).clets_due_us(10) == 3 + 10 * MINUTE_US
+    assert state(CONFIRMED, again, replace(CLETS, at_us=2)).clets_due_us(10) is None
     assert state(CONFIRMED, ENDED).clets_due_us(10) is None
 
 

@@ -24,10 +24,13 @@ class Car:
         self.unit = UnitTwin(department.home, Ed25519PrivateKey.generate(), name)
         self.reads = 0
 
-    def raises(self, plate: str = PLATE, *, silent: tuple[str, ...] = (), **fields: Any) -> str:
-        """One read and its alert, received now; the alert's name."""
+    def raises(
+        self, plate: str = PLATE, *, silent: tuple[str, ...] = (), at_us: int | None = None, **fields: Any
+    ) -> str:
+        """One read and its alert, received now; the alert's name. `at_us`: what the unit's clock said."""
         now_us = self.department.clock.us
-        read = self.unit.deliver([Pass(plate=plate, at_us=now_us - MINUTE_US)], received_us=now_us)[0]
+        said_us = now_us - MINUTE_US if at_us is None else at_us
+        read = self.unit.deliver([Pass(plate=plate, at_us=said_us)], received_us=now_us)[0]
         facts: dict[str, Any] = {
             "plate": plate,
             "category": "stolen-vehicle",
@@ -47,7 +50,7 @@ class Car:
             disagrees=(),
             silent=silent,
             stale=False,
-            at_us=now_us - MINUTE_US,
+            at_us=said_us,
         )
         return self.unit.deliver_records([record], received_us=now_us)[0]
 

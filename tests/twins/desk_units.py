@@ -14,8 +14,10 @@ from storage import leaf as leaves
 from storage.checkpoint import Checkpoint, cosign, sign_checkpoint
 from storage.day_keys import seal_to_day
 from storage.leaf import ENTRY, Leaf, Mark, log_id_of, origin_of
+from storage.log_records import FileInForce
 from storage.read_records import Position, Read
 from storage.record_base import ClockState, KeyClass, Record
+from storage.standing import ENROLLMENT
 from storage.times import DAY_US
 from sync.department.content.key_service import LocalKeyService, StoredElement
 from sync.department.ground.home import DepartmentHome
@@ -31,11 +33,12 @@ METRES_A_DEGREE = 111_195.0
 
 @dataclass(frozen=True, kw_only=True)
 class Pass:
-    """One vehicle pass; `north_m` places it."""
+    """One vehicle pass; `north_m` places it. `clock`: what the unit's clock knew."""
 
     plate: str
     at_us: int
     north_m: float = 0.0
+    clock: ClockState = ClockState.DISCIPLINED
 
 
 def read_of(one: Pass) -> Read:
@@ -45,8 +48,8 @@ def read_of(one: Pass) -> Read:
         jurisdiction="CA",
         first_us=one.at_us,
         last_us=one.at_us + 800_000,
-        time_error_us=20_000,
-        clock_state=ClockState.DISCIPLINED,
+        time_error_us=DAY_US if one.clock is ClockState.UNKNOWN else 20_000,
+        clock_state=one.clock,
         position=Position(
             latitude=LATITUDE + one.north_m / METRES_A_DEGREE, longitude=LONGITUDE, error_m=5.0
         ),
@@ -99,6 +102,11 @@ class UnitTwin:
             received_us,
         )
 
+    def join(self, *, received_us: int) -> None:
+        """Hand over what a unit records when it joins a department."""
+        said = FileInForce(name=ENROLLMENT, version=1, digest=bytes(32), record=len(self._leaves))
+        self.deliver_records([said], received_us=received_us)
+
     def deliver_records(self, records: list[Record], *, received_us: int) -> list[str]:
         """Make, seal and hand over other records, such as alerts; their names."""
         return self._hand_over(
@@ -116,13 +124,23 @@ class UnitTwin:
         parts: list[tuple[int, str, bytes]] = []
         fresh: list[bytes] = []
         names = []
+        unsealed: list[unit_logs.NewElement] = []
         for kind, key_class, contents in records:
             sequence = len(self._leaves)
             marks = {}
             for name, content in contents.items():
-                sealed = sealing.seal(epoch_key, self.log_id, sequence, sealing.fresh(name, content))
+                fresh_one = sealing.fresh(name, content)
+                if key_class is KeyClass.OPEN:
+                    sealed = sealing.leave_open(fresh_one)
+                    unsealed.append(
+                        unit_logs.NewElement(
+                            sequence=sequence, name=name, form=unit_logs.FORM_OPEN, stored=sealed.stored
+                        )
+                    )
+                else:
+                    sealed = sealing.seal(epoch_key, self.log_id, sequence, fresh_one)
+                    parts.append((sequence, name, sealed.stored))
                 marks[name] = Mark(sealed.commitment, sealed.digest)
-                parts.append((sequence, name, sealed.stored))
             leaf = Leaf(
                 log_id=self.log_id,
                 kind=kind,
@@ -160,7 +178,7 @@ class UnitTwin:
                 )
                 for (sequence, name, _), after in zip(parts, kept, strict=True)
             ]
-            unit_logs.add_elements(self._store, connection, log.log_no, day, new)
+            unit_logs.add_elements(self._store, connection, log.log_no, day, [*unsealed, *new])
             numbers = [leaves.unchecked(one) for one in fresh]
             of_alerts = [one.sequence for one in numbers if one.kind in ALERT_KINDS]
             unit_logs.note_alerts(connection, log.log_no, day, of_alerts)

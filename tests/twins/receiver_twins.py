@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -35,9 +35,12 @@ class Joined(Unit):
         *,
         time_source: SteppedTime | None = None,
         code: str = "",
+        alone: Callable[[Unit], object] = lambda _unit: None,
     ) -> None:
-        """`code`: as a person was given it; else one that is made past the desk."""
+        """`code`: as a person was given it; else one that is made past the desk. `alone`: what the unit does
+        before it joins."""
         super().__init__(path, time_source=time_source)
+        alone(self)
         self.department = department
         given = EnrollmentCode.parse(code or issue_code(department.home, name))
         self.folder.make()

@@ -46,6 +46,7 @@ class Log:
     lost_keys: set[int] = field(default_factory=set)
     hits: list[int] = field(default_factory=list)
     anchored: int = 0
+    joined: int | None = None
     received: int = 0
     sealed: Callable[[int, int], bool] = lambda _first, _end: True
     versions: dict[str, int] = field(default_factory=dict)
@@ -112,6 +113,9 @@ class Log:
 
     def note_incident(self, what: str, detail: str) -> None:
         self.done.append(("incident", what, detail))
+
+    def joined_at(self) -> int | None:
+        return self.joined
 
     def hits_from(self, first: int) -> list[int]:
         return [one for one in self.hits if one >= first]

@@ -16,6 +16,7 @@ from sync.department.content.key_guard import Cover, KeyDoor, Row, read_name
 from sync.department.content.reads import parse_name
 from sync.department.store import tables
 from sync.department.store.database import Store
+from sync.department.store.joined_place import JoinedPlace
 
 MOST = 2000  # records looked at in one call
 MANY = 500  # numbers named in one query
@@ -24,11 +25,16 @@ LATE = 1000  # numbers that another server's transaction may still put in below 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SealedRecord:
-    """One alert or step, still sealed. `name`: LOG/number. `enrolled_us`: when the unit first was, UTC."""
+    """One alert or step, still sealed. `name`: LOG/number.
+
+    `before_joining`: whether its unit had no department yet, by its place in the unit's log; None where that
+    is not known yet. `enrolled_us`: when the unit first joined, by its own clock.
+    """
 
     name: str
     kind: str
     unit: str
+    before_joining: bool | None
     enrolled_us: int
     log_id: bytes
     sequence: int
@@ -65,6 +71,7 @@ class StoreAlerts:
         self._store = store
         self._known_to = 0  # every record numbered lower is known at the desk
         self._known: frozenset[int] = frozenset()  # and of the others, these
+        self._joined: dict[int, JoinedPlace] = {}  # by the number of the log
 
     def waiting(self, known: Collection[str]) -> list[SealedRecord]:
         found: list[SealedRecord] = []
@@ -97,12 +104,13 @@ class StoreAlerts:
                 found |= {one.name: one for _, one in self._rows(connection, where)}
         return [found[name] for name in names if name in found]
 
-    @staticmethod
-    def _rows(connection: sa.Connection, where: sa.ColumnElement[bool]) -> Iterator[tuple[int, SealedRecord]]:
+    def _rows(
+        self, connection: sa.Connection, where: sa.ColumnElement[bool]
+    ) -> Iterator[tuple[int, SealedRecord]]:
         """(number, record) of those that are held, in the order in which they came."""
         r, e, leaf, log = tables.alert_records.c, tables.elements.c, tables.leaves.c, tables.logs.c
         mine = sa.and_(e.day == r.day, e.log_no == r.log_no, e.sequence == r.sequence, e.name == leaves.ENTRY)
-        early = tables.alerts.c
+        early, origin = tables.alerts.c, tables.logs.alias("origin")
         query = (
             select(
                 r.record_no,
@@ -114,18 +122,20 @@ class StoreAlerts:
                 log.log_id,
                 tables.units.c.name,
                 tables.units.c.enrolled_us,
+                sa.func.coalesce(origin.c.log_no, r.log_no),
             )
             .join(tables.elements, mine)
             .join(tables.logs, log.log_no == r.log_no)
             .join(tables.units, tables.units.c.unit_id == log.unit_id)
             .join(tables.days, tables.days.c.day == e.day)
+            .outerjoin(origin, origin.c.log_id == log.closed_of)
             .outerjoin(tables.leaves, sa.and_(leaf.log_no == r.log_no, leaf.sequence == r.sequence))
             .outerjoin(tables.alerts, sa.and_(early.log_no == r.log_no, early.sequence == r.sequence))
             .where(where, e.stored.is_not(None), tables.days.c.purge_started_us.is_(None))
             .order_by(r.record_no)
         )
-        for row in connection.execute(query):
-            number, day, sequence, stored, in_place, ahead, log_id, unit, enrolled_us = row
+        for row in connection.execute(query).all():
+            number, day, sequence, stored, in_place, ahead, log_id, unit, enrolled_us, origin_no = row
             data = in_place if in_place is not None else ahead
             if data is None:
                 continue
@@ -136,6 +146,9 @@ class StoreAlerts:
                     name=read_name(bytes(log_id), sequence),
                     kind=parsed.kind,
                     unit=unit,
+                    before_joining=self._joined.setdefault(origin_no, JoinedPlace()).is_before(
+                        connection, origin_no, sequence
+                    ),
                     enrolled_us=enrolled_us,
                     log_id=bytes(log_id),
                     sequence=sequence,

@@ -56,7 +56,7 @@ def _alerts(_visit: Visit, rows: Any) -> Iterable[HomeItem]:
     for one in rows:
         why = "463.7: an alert waits for a person"
         yield HomeItem(
-            since_us=one.raised_us,
+            since_us=one.since_us,
             what=f"Alert of {one.unit}: {one.says}. Next: {word_of(one.next)}",
             why=f"{why}; silent: {', '.join(one.silent)}" if one.silent else why,
             path=f"/alerts/{one.alert}",

@@ -89,7 +89,8 @@ class AlertLine:
     """One open alert as the list shows it: nothing of plate, entry or read.
 
     `sighting_of`: the oldest open alert of the same entry, where this is a later sighting of that vehicle, by
-    another unit or at another visit; empty for the first.
+    another unit or at another visit; empty for the first. `raised_us`: by the unit's clock; `since_us`: the
+    same, or when the desk learned of it where the two are more than a day apart, or the unit's is later.
     """
 
     alert: str
@@ -97,6 +98,7 @@ class AlertLine:
     sighting_of: str
     says: str
     raised_us: int
+    since_us: int
     sounded: bool
     silent: tuple[str, ...]
     stale: bool
@@ -292,7 +294,7 @@ def _taken(  # noqa: PLR0917 - one step
                 raise DeskRefusal("type plate and state first", code="transcribe", clause=CLAUSE)
             step = _step(caller, kind, fit=step.fit, answer=verdict_of(typed, step.fit, wanted))
         _demand(row, step, wanted)
-        after = AlertRow(row.known, row.state.after(step), row.number)
+        after = AlertRow(row.known, row.state.after(step, caller.at_us), row.number)
         compared = _compared(desk, after, record, wanted, caller)
         return [AlertStepTaken(alert=row.known.alert, unit="", step=step)], lambda made: (made[0], compared)
 
@@ -370,6 +372,7 @@ def _line(desk: Desk, row: AlertRow, user: str, now_us: int) -> AlertLine:
         sighting_of=desk.book.alerts.first_of(row, user),
         says=category.says if category is not None else known.category,
         raised_us=known.raised_us,
+        since_us=row.since_us,
         sounded=not known.silent,
         silent=known.silent,
         stale=known.stale,

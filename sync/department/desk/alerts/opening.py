@@ -118,9 +118,15 @@ def _add_planted(
 
 
 def known_by(one: SealedRecord, record: Alert) -> AlertKnown:
-    """The entry of an alert, as its unit recorded it."""
+    """The entry of an alert, as its unit recorded it.
+
+    Whether it is from before the unit joined is a matter of its place in the unit's log. Only while the
+    department cannot know that place (the first sync of a unit of an earlier version, which sends alerts
+    before all else), the unit's own two times decide.
+    """
     entry = ListEntry.from_bytes(record.entry)
-    early = (BEFORE_ENROLLMENT,) if record.at_us < one.enrolled_us else ()
+    before = record.at_us < one.enrolled_us if one.before_joining is None else one.before_joining
+    early = (BEFORE_ENROLLMENT,) if before else ()
     return AlertKnown(
         alert=one.name,
         read=read_name(one.log_id, record.read),

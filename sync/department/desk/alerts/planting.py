@@ -131,9 +131,14 @@ class Plant:
 
 
 def _serves(row: AlertRow, at_us: int) -> bool:
-    """Whether an alert's picture may be shown again: confirmed, closed, of this season and this light."""
+    """Whether an alert's picture may be shown again: confirmed, closed, of this season and this light.
+
+    A time of its unit that the desk does not believe tells no light, and would tell it from a planted one.
+    """
     known, typed = row.known, row.state.last(AlertEvent.TRANSCRIBED)
     if row.planted or known.recipients or not row.state.closed or typed is None or "?" in typed.plate:
+        return False
+    if row.since_us != known.raised_us:
         return False
     apart_us = (at_us - known.raised_us) % DAY_US
     light = min(apart_us, DAY_US - apart_us) <= SAME_LIGHT_US

@@ -12,11 +12,13 @@ from dataclasses import dataclass, field
 from storage.alert_life import AlertAnswer, AlertEvent, AlertState, Wanted, caught, ruled_out
 from storage.alert_terms import AlertTerms
 from storage.plate_text import normal_plate
+from storage.times import DAY_US, MINUTE_US
 from sync.department.journal.alert_entries import AlertKnown, AlertRecordsOpened, AlertStepTaken
 from sync.department.journal.entries import Entry
 from sync.department.policy.roles import Role
 from sync.hot_lists.entry import cleared_name
 
+SLACK_US = 10 * MINUTE_US  # by which a unit's clock may be ahead, and is still believed
 NO_MAKERS: Mapping[bytes, Collection[str]] = {}
 
 
@@ -32,6 +34,13 @@ class AlertRow:
     state: AlertState
     number: int
     hidden_from: tuple[str, ...] = ()
+
+    @property
+    def since_us(self) -> int:
+        """When it was raised, as its unit says; when the desk learned of it, where that is earlier, or more
+        than a day later: the unit was offline, or its clock is wrong."""
+        told_us = self.state.raised_us - self.known.raised_us
+        return self.known.raised_us if -SLACK_US <= told_us <= DAY_US else self.state.raised_us
 
     @property
     def planted(self) -> bool:
@@ -137,7 +146,9 @@ class AlertStates:
         note = entry.note
         if isinstance(note, AlertKnown):
             if note.alert not in self.rows:
-                state = AlertState(raised_us=note.raised_us)
+                state = AlertState(
+                    raised_us=entry.stamp.at_us
+                )  # not the unit's clock, which may be years off
                 shown = self.rows.get(note.record) if note.planted_plate else None
                 hidden = () if shown is None else tuple(sorted(self.onlookers().of(shown)))
                 self.rows[note.alert] = AlertRow(note, state, entry.sequence, hidden)
@@ -146,7 +157,7 @@ class AlertStates:
         elif isinstance(note, AlertStepTaken) and note.alert in self.rows:
             row = self.rows[note.alert]
             if not note.unit or note.step not in row.state.steps:  # a unit's record, opened twice, is one
-                row.state = row.state.after(note.step)
+                row.state = row.state.after(note.step, entry.stamp.at_us)
         elif isinstance(note, AlertRecordsOpened):
             self.opened.update(note.records)
 
@@ -172,9 +183,11 @@ class AlertStates:
         return row.known.entry if shown is None else shown.known.entry
 
     def open(self) -> list[AlertRow]:
-        """Open alerts: those that sounded first, the oldest first."""
+        """Open alerts: those that sounded first, the one that waits longest here first."""
         found = [row for row in self.rows.values() if not row.state.closed]
-        return sorted(found, key=lambda row: (bool(row.known.silent), row.known.raised_us))
+        return sorted(
+            found, key=lambda row: (bool(row.known.silent), row.state.raised_us, row.known.raised_us)
+        )
 
     def first_of(self, row: AlertRow, user: str) -> str:
         """The number of the oldest open alert of the same entry that a person may see; empty: it is this."""

@@ -1,0 +1,167 @@
+"""What a unit recorded before it joined is told by its place in the unit's log; no clock has a say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from custody_twins import START_US, SteppedTime
+from receiver_twins import Joined
+from sync_twins import LoopbackLink, Unit, converse
+
+from hw.clock import TimeState
+from storage.read_records import Alert
+from storage.times import DAY_US
+from sync.department.content.alert_records import StoreAlerts
+from sync.department.server.server import Department
+from sync.department.store import unit_logs
+from sync.department.store.joined_place import JoinedPlace
+from sync.department.store.tables import days, elements
+from sync.errors import LinkError
+from sync.hot_lists.entry import ListEntry
+from sync.ledger_outbox import LedgerOutbox
+from sync.rollover import registration
+
+OFF = {
+    "400 days behind": -400 * DAY_US,
+    "right": 0,
+    "400 days ahead": 400 * DAY_US,
+    "1970": -START_US + 1,
+    "2255": 2**53 - START_US,
+}
+
+
+def cut(link: LoopbackLink, at: str) -> None:
+    """Nothing of this kind arrives."""
+
+    def before(name: str, data: bytes) -> bytes:
+        if name == at:
+            raise LinkError("cut")
+        return data
+
+    link.before = before
+
+
+def raise_alert(unit: Unit) -> int:
+    """A hit and its alert, dated by the unit's clock: the alert's number."""
+    (read,) = unit.add(1, hit=True, size=40)
+    entry = ListEntry(plate="7XKR219", state="US-CA", category="stolen-vehicle")
+    record = Alert(
+        read=read, list_id="doj", list_version=1, source="SVS", entry=entry.to_bytes(),
+        category="stolen-vehicle", score=0.97, twin=False, disagrees=(), silent=(), stale=False,
+        at_us=unit.clock.now().us,
+    )  # fmt: skip
+    return unit.ledger.append(record).sequence
+
+
+def judged(department: Department) -> dict[int, bool | None]:
+    """Of each alert that waits at the desk, whether it is from before its unit joined."""
+    waiting = StoreAlerts(department.store).waiting(set())
+    return {one.sequence: one.before_joining for one in waiting}
+
+
+@pytest.mark.parametrize("cut_at", ["", "leaves"])
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        ("right", "400 days behind"),
+        ("right", "1970"),
+        ("400 days behind", "2255"),
+        ("400 days ahead", "right"),
+        ("2255", "400 days ahead"),
+    ],
+)
+def test_an_alert_is_from_before_the_joining_by_its_place_whatever_the_clock_says(
+    department: Department, tmp_path: Path, first: str, then: str, cut_at: str
+) -> None:
+    """Also while nothing but the alerts came."""
+    time = SteppedTime(START_US + OFF[first])
+    time.lose(TimeState.UNKNOWN)
+    early: list[int] = []
+    unit = Joined(
+        tmp_path / "unit",
+        department,
+        "unit",
+        time_source=time,
+        alone=lambda one: early.append(raise_alert(one)),
+    )
+    time.jump(OFF[then] - OFF[first])
+    late = raise_alert(unit)
+    link = LoopbackLink(department)
+    if cut_at:
+        cut(link, cut_at)
+        with pytest.raises(LinkError):
+            converse(unit, department, link)
+    else:
+        assert converse(unit, department, link).done
+    assert judged(department) == {early[0]: True, late: False}
+    unit.close()
+
+
+def test_what_the_unit_says_of_its_joining_goes_ahead_once(department: Department, unit: Joined) -> None:
+    place = unit.outbox.joined_at()
+    assert place is not None
+    first = raise_alert(unit)
+    link = LoopbackLink(department)
+    progress = converse(unit, department, link)
+    assert (progress.alerts, link.names.count("alert")) == (1, 2)
+    raise_alert(unit)
+    link = LoopbackLink(department)
+    progress = converse(unit, department, link)
+    assert (progress.alerts, link.names.count("alert")) == (1, 1)
+    assert first > place
+
+
+def test_a_unit_without_alerts_sends_nothing_ahead(department: Department, unit: Joined) -> None:
+    link = LoopbackLink(department)
+    converse(unit, department, link)
+    assert "alert" not in link.names
+
+
+def test_an_alert_of_a_log_that_replaced_another_is_not_from_before(
+    department: Department, unit: Joined
+) -> None:
+    assert converse(unit, department).done
+    unit.close_log()
+    late = raise_alert(unit)
+    said = registration(
+        unit.outbox, unit.folder, unit.folder.unit_key(), previous=None, reason="the department refused it"
+    )
+    link = LoopbackLink(department)
+    link.post("new-log", [said])
+    cut(link, "leaves")
+    with pytest.raises(LinkError):
+        converse(unit, department, link)
+    assert judged(department) == {late: False}
+
+
+def test_once_what_it_said_may_be_purged_nothing_that_comes_is_from_before(
+    department: Department, unit: Joined
+) -> None:
+    """The record of the joining goes with its day of receipt; the log goes on."""
+    assert converse(unit, department).done
+    with department.store.read() as connection:
+        log = unit_logs.find_log(connection, unit.outbox.log_id)
+        assert log is not None
+        assert JoinedPlace().is_before(connection, log.log_no, 0)
+    with department.store.write() as connection:
+        connection.execute(sa.update(days).values(purge_started_us=1, purged_us=2))
+        connection.execute(sa.delete(elements))
+    with department.store.read() as connection:
+        assert JoinedPlace().is_before(connection, log.log_no, 1 << 40) is False
+
+
+def test_until_its_place_is_known_an_alert_of_an_older_unit_is_not_judged(
+    department: Department, unit: Joined, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A unit of an earlier version sends its alerts alone; its log says the place with the first leaves."""
+    late = raise_alert(unit)
+    link = LoopbackLink(department)
+    cut(link, "leaves")
+    monkeypatch.setattr(LedgerOutbox, "joined_at", lambda _self: None)
+    with pytest.raises(LinkError):
+        converse(unit, department, link)
+    assert judged(department) == {late: None}
+    assert converse(unit, department).done
+    assert judged(department) == {late: False}
