@@ -16,6 +16,7 @@ from storage import codec
 from storage.leaf import IMAGES
 from storage.picture_format import picture_format
 from storage.read_records import ReadPlace, ReadText
+from storage.record_base import ClockState
 from storage.sealing import Opened
 from storage.times import margin_text, utc_text
 
@@ -107,12 +108,18 @@ def rows_of(
         rows += [
             ("first seen", time_text(place.first_us)),
             ("last seen", time_text(place.last_us)),
-            ("clock error", f"within {margin_text(place.time_error_us)}, clock {place.clock_state}"),
+            ("clock error", _clock_error(place)),
             ("position", where),
             ("direction, lane", f"{place.direction}, {'not known' if place.lane is None else place.lane}"),
             ("camera", place.camera),
         ]
     return rows
+
+
+def _clock_error(place: ReadPlace) -> str:
+    if place.clock_state is ClockState.UNKNOWN:
+        return "not known: the unit's clock knew no time"
+    return f"within {margin_text(place.time_error_us)}, clock {place.clock_state}"
 
 
 def _head(story: Story) -> list[tuple[str, str]]:

@@ -9,16 +9,19 @@ from io import BytesIO
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from desk_root import problems
 from desk_twins import GROUND, Department
+from desk_units import Pass, UnitTwin
 from flipped import flip
 from packages import signed_again, unpacked
 
 from storage.errors import PackageError
+from storage.record_base import ClockState
 from storage.times import DAY_US
 from sync.department.cli import main
 from sync.department.content import package
-from sync.department.desk.inquiry.forms import NothingForm
+from sync.department.desk.inquiry.forms import Answer, NothingForm, RunForm
 from sync.department.desk.people.calls import AccountForm
 from sync.department.desk.sharing import rules
 from sync.department.desk.sharing.calls import (
@@ -33,7 +36,7 @@ from sync.department.desk.sharing.calls import (
 )
 from sync.department.journal.entries import EntryOf, LogRead, Refused
 from sync.department.journal.entry_base import Stamp
-from sync.department.journal.inquiry_entries import Access
+from sync.department.journal.inquiry_entries import Access, Query
 from sync.department.journal.second_hands import AskedScope, SecondHands, UnsignedError
 from sync.department.journal.sharing_entries import Scope, ShareAsked, ShareDecided, ShareRouted
 from sync.department.journal.statements import Statement, form_bytes
@@ -171,6 +174,26 @@ def test_a_request_names_a_hundred_plates_at_most_and_an_older_one_leaves_in_par
         department.call("share/deliver", tokens("super"), DeliverForm(request=request, ground=GROUND))
     part = DeliverForm(request=request, ground=GROUND, scope=replace(two, plates=("7ABC000",)))
     assert isinstance(department.call("share/deliver", tokens("super"), part), Delivery)
+
+
+def test_a_read_whose_time_is_not_known_is_not_shared_by_the_day_it_came(
+    department: Department, tokens: Tokens, form: ShareForm
+) -> None:
+    """A search of the department finds it; another agency gets what is of the time that was approved."""
+    unit = UnitTwin(department.home, Ed25519PrivateKey.generate(), "car-1970")
+    unit.deliver(
+        [Pass(plate="5CLK400", at_us=1, clock=ClockState.UNKNOWN)], received_us=department.clock.us - DAY_US
+    )
+    unit.close()
+    scope = replace(form.scope, plates=("5CLK400",))
+    query = Query(plate="5CLK400", since_us=scope.since_us, until_us=scope.until_us)
+    found = department.call("inquiry/run", tokens("comm1"), RunForm(query=query, ground=GROUND))
+    assert isinstance(found, Answer)
+    assert found.count == 1
+    request = approved(department, tokens, replace(form, scope=scope))
+    made = department.call("share/deliver", tokens("super"), DeliverForm(request=request, ground=GROUND))
+    assert isinstance(made, Delivery)
+    assert made.count == 0
 
 
 def test_no_person_approves_a_request_that_they_entered(

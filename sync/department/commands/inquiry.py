@@ -22,7 +22,16 @@ from sync.department.policy.refusals import NotYetError
 from sync.errors import DONE
 
 READ_COLUMNS = (
-    *("local_time", "time_error_us", "clock", "plate", "jurisdiction", "confidence"),
+    *(
+        "local_time",
+        "time_error_us",
+        "clock",
+        "time_doubt",
+        "received",
+        "plate",
+        "jurisdiction",
+        "confidence",
+    ),
     *("unit", "camera", "direction", "read"),
 )
 WHY = "--purpose investigation --case 26-001234 --why 'hit and run on Myrtle Avenue'"

@@ -33,6 +33,7 @@ from sync.department.content.followed_log import FollowError
 from sync.department.content.key_service import ContentKeys, StoredElement
 from sync.department.content.likeness import is_near
 from sync.department.content.opened_list import OpenedList
+from sync.department.content.read_times import is_asked_for
 from sync.department.ground.department_time import span_text
 from sync.department.journal.access_log import CONTEXT, ELEMENT, LogPart, entry_from, parse_leaf
 from sync.department.journal.check_log import SKEW_US
@@ -141,9 +142,12 @@ def distance_m(area: Area, position: Position) -> float:
     return 2 * EARTH_M * math.asin(math.sqrt(half))
 
 
-def matches(query: Query, text: ReadText, place: ReadPlace) -> bool:
-    """Whether a read is what the query asks for, or near it (the unit is matched by the store)."""
-    if not (place.first_us < query.until_us and place.last_us >= query.since_us):
+def matches(query: Query, text: ReadText, place: ReadPlace, day: int | None = None) -> bool:
+    """Whether a read is what the query asks for, or near it (the unit is matched by the store).
+
+    `day`: of receipt, where a read whose time is not believed is found by it.
+    """
+    if not is_asked_for(place, query.since_us, query.until_us, day):
         return False
     if query.area is not None and (
         place.position is None or distance_m(query.area, place.position) > query.area.radius_m
@@ -331,10 +335,11 @@ class GuardedKeys:
         wanted = [one for row in rows for one in row.wanted(("text", "place"))]
         opened = self._service.open_stored(f"{why}: match", day, log_id, wanted)
         result = []
+        arrived = day if access.action == "search" else None  # what is shared must be of the time approved
         for at, row in enumerate(rows):
             text = from_bytes(ReadText, opened[2 * at].content)
             place = from_bytes(ReadPlace, opened[2 * at + 1].content)
-            if matches(query, text, place):
+            if matches(query, text, place, arrived):
                 result.append(MatchedRead(row.sequence, text, place))
         if result:
             matched = {one.sequence for one in result}

@@ -84,7 +84,7 @@ class StoreReads:
                     continue
                 plate = query.plate if exact else ""
                 found += [
-                    found_read(log_id, unit, one, plate, closed_log=closed)
+                    found_read(log_id, unit, one, plate, closed_log=closed, day=day)
                     for one in door.match(cover, query, day, log_id, rows)
                 ]
         return page_of(found, limit, after)
@@ -119,7 +119,7 @@ class StoreReads:
                     break
                 log_id, unit, _, closed = units[log_no]
                 found += [
-                    found_read(log_id, unit, one, "", closed_log=closed)
+                    found_read(log_id, unit, one, "", closed_log=closed, day=day)
                     for one in door.match(cover, query, day, log_id, rows)
                 ]
                 opened += len(rows)
@@ -208,7 +208,7 @@ class StoreReads:
         self, door: KeyDoor, cover: Cover, names: Sequence[str], elements: Sequence[str]
     ) -> list[OpenedRead]:
         return [
-            one.opened(door.open(cover, day, one.log_id, [one.row])[0])
+            one.opened(door.open(cover, day, one.log_id, [one.row])[0], day)
             for day, one in self._located(names, elements)
         ]
 

@@ -11,8 +11,10 @@ from storage import leaf as leaves
 from storage.codec import from_bytes
 from storage.read_records import Position, ReadPlace, ReadText
 from storage.sealing import Opened
+from storage.times import day_text
 from sync.department.content import likeness
 from sync.department.content.key_guard import Cover, KeyDoor, MatchedRead, Row, read_name
+from sync.department.content.read_times import TimeDoubt, doubt_of
 from sync.department.journal.inquiry_entries import Query
 from sync.department.policy.refusals import FormError
 from sync.department.store.received import ReceivedDay
@@ -34,6 +36,7 @@ class OpenedRead:
     proof: str
     elements: dict[str, Opened]
     closed_log: bool = False  # it came after its log was closed
+    day: int | None = None  # of receipt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +44,8 @@ class FoundRead:
     """One result of a search, as it is answered. The repr shows no plate.
 
     `jurisdiction`: the state on the plate; `time_error_us`, `clock`: how sure the unit was of the time;
-    `local_time`: `first_us` on the department's clocks; `fit`: 1 for the plate asked for, less for near ones.
+    `local_time`: `first_us` on the department's clocks; `fit`: 1 for the plate asked for, less for near ones;
+    `received`: the day of receipt, UTC; `time_doubt`: empty, or why the time is not believed.
     """
 
     read: str
@@ -61,6 +65,8 @@ class FoundRead:
     camera: str
     demo: bool
     closed_log: bool = False  # it came after its log was closed: its signature holds, its place is unproven
+    received: str = ""
+    time_doubt: TimeDoubt = TimeDoubt.NONE
 
     @classmethod
     def of(cls, one: OpenedRead, plate: str = "") -> FoundRead:
@@ -76,6 +82,7 @@ class FoundRead:
             ),
             "" if set(plate) & {"*", "?"} else plate,
             closed_log=one.closed_log,
+            day=one.day,
         )
 
 
@@ -110,8 +117,8 @@ class StoredRead:
         """This read with its elements sealed under another key."""
         return replace(self, row=replace(self.row, elements=stored))
 
-    def opened(self, elements: dict[str, Opened]) -> OpenedRead:
-        """This read with its elements in clear."""
+    def opened(self, elements: dict[str, Opened], day: int | None = None) -> OpenedRead:
+        """This read with its elements in clear. `day`: of receipt."""
         return OpenedRead(
             read=self.read,
             unit=self.unit,
@@ -122,6 +129,7 @@ class StoredRead:
             proof=self.proof,
             elements=elements,
             closed_log=leaves.unchecked(self.leaf).log_id != self.log_id,
+            day=day,
         )
 
 
@@ -218,8 +226,11 @@ def page_of(found: Iterable[FoundRead], limit: int, after: str) -> ResultPage:
     )
 
 
-def found_read(log_id: bytes, unit: str, one: MatchedRead, plate: str, *, closed_log: bool) -> FoundRead:
-    """A result of a search; `plate`: what was searched without wildcards, for its fit, or empty."""
+def found_read(
+    log_id: bytes, unit: str, one: MatchedRead, plate: str, *, closed_log: bool, day: int | None
+) -> FoundRead:
+    """A result of a search; `plate`: what was searched without wildcards, for its fit, or empty; `day`: of
+    receipt."""
     return FoundRead(
         read=read_name(log_id, one.sequence),
         plate=one.text.text,
@@ -238,4 +249,6 @@ def found_read(log_id: bytes, unit: str, one: MatchedRead, plate: str, *, closed
         camera=one.place.camera,
         demo=one.text.demo,
         closed_log=closed_log,
+        received="" if day is None else day_text(day),
+        time_doubt=doubt_of(one.place, day),
     )

@@ -14,6 +14,7 @@ from storage.errors import RecordError
 from storage.times import moment, us_of, utc_text
 
 MAX_OFFSET_MIN = 14 * 60
+LAST_S = 253_402_214_400  # 9999-12-31: a unit's clock may say anything
 _FIXED = re.compile(r"UTC([+-])(\d{2}):(\d{2})")
 
 
@@ -42,8 +43,8 @@ def fixed_name(offset_min: int) -> str:
 
 
 def local(at_us: int, zone: tzinfo) -> datetime:
-    """What the department's clocks showed, to the second."""
-    return datetime.fromtimestamp(at_us // 1_000_000, zone)
+    """What the department's clocks showed, to the second; of a time beyond the calendar, its last day."""
+    return datetime.fromtimestamp(min(at_us // 1_000_000, LAST_S), zone)
 
 
 def clock_text(at_us: int, zone: tzinfo, form: str) -> str:
