@@ -23,6 +23,7 @@ from sync.department.journal.hold_entries import (
     ReleaseAsked,
 )
 from sync.department.journal.inquiry_entries import Ground
+from sync.department.policy.refusals import FormError
 from sync.department.policy.roles import Role
 
 READS = tuple(read_name(bytes(32), at) for at in range(1001))  # one more than a hold may have
@@ -155,3 +156,9 @@ def test_the_searches_that_a_hold_rests_on_are_its_placers_alone() -> None:
     assert holds.searches_of(made, 0, "ben") == ()
     assert holds.searches_of(made, 1, "ann") == ()
     assert holds.searches_of(held(), 0, "ann") == ()
+
+
+def test_a_number_in_another_form_is_refused_with_one_in_the_policys() -> None:
+    with pytest.raises(FormError) as found:
+        holds.check_hold(POLICY, HoldForm(number="none"), NOW_US)
+    assert (found.value.code, found.value.cure) == ("number", "e.g. 26-001234")

@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from firmware.health.alarm_cures import CURES
+from firmware.health.report import CLOCK_LOOSE_US, Alarm
 from hw.chrony import ScriptedDaemon, Tracking
 from hw.clock import UNKNOWN_ERROR_US, SetClock, TimeState, UtcTime, kernel_bound_us
 from hw.clock_discipline import (
@@ -23,7 +25,7 @@ from hw.clock_discipline import (
 from hw.position import Fix, FixQuality
 from hw.pps import Pulse
 from hw.rtc import ScriptedRtc
-from storage.times import HOUR_US
+from storage.times import DAY_US, HOUR_US
 
 T0_US = 1_777_777_777_000_000
 TRACKING = Tracking(
@@ -399,3 +401,24 @@ def test_a_signed_time_disciplines_nothing() -> None:
 def test_a_date_a_day_before_a_signed_time_is_belied(days_before: float, belied: bool) -> None:
     signed = evidence(signed_us=T0_US)
     assert signed.belies(T0_US - round(days_before * 86_400e6)) is belied
+
+
+@pytest.mark.parametrize(
+    ("off_us", "state"),
+    [
+        (0, TimeState.HOLDOVER),
+        (DAY_US - HEARD_ERROR_US - 1, TimeState.HOLDOVER),
+        (DAY_US, TimeState.UNKNOWN),
+        (-400 * DAY_US, TimeState.UNKNOWN),
+        (400 * DAY_US, TimeState.UNKNOWN),
+    ],
+)
+def test_a_sync_bounds_a_clock_that_is_less_than_a_day_off_and_helps_no_other(
+    off_us: int, state: TimeState
+) -> None:
+    """And never to within what the alarm of a loose clock asks: so the alarms name no sync as their cure."""
+    judged = judge(evidence(system_us=T0_US + off_us, running_s=10.0, heard=HEARD), None)
+    assert judged.state is state
+    assert judged.error_us > CLOCK_LOOSE_US
+    for alarm in (Alarm.CLOCK_LOOSE, Alarm.CLOCK_UNKNOWN):
+        assert "or sync" not in CURES[alarm]

@@ -22,6 +22,7 @@ from storage.grant_format import (
 )
 from storage.times import DAY_US
 from sync.department.ground.home import DepartmentHome, load_ed25519
+from sync.department.ground.unit_names import alike
 from sync.department.store.database import Store
 from sync.department.store.tables import units
 from sync.department.units import documents
@@ -51,7 +52,10 @@ class GrantOffice:
         unknown = [name for name in names if name not in by_name]
         if unknown:
             raise InvalidInputError(
-                f"no such unit: {', '.join(unknown)}", cure="see Units, or: department enroll --list"
+                f"no such unit: {', '.join(unknown)}",
+                cure=f"did you mean {', '.join(meant)}?"
+                if (meant := [one for one in (alike(name, by_name) for name in unknown) if one])
+                else "see Units, or: department enroll --list",
             )
         return tuple(by_name[name] for name in names)
 

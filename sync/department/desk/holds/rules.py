@@ -9,7 +9,7 @@ from typing import Protocol
 
 from storage.times import DAY_US
 from sync.department.content.reads import parse_name
-from sync.department.desk.inquiry.rules import check_ground, is_number
+from sync.department.desk.inquiry.rules import check_ground, example_of, is_number
 from sync.department.desk.people.rules import word_counts
 from sync.department.desk.words import demand_words
 from sync.department.journal.change_entries import HoldRests
@@ -108,9 +108,10 @@ def check_hold(policy: Policy, form: _Wanted, _now_us: int) -> None:
         ),
         lambda: demand(
             is_number(policy, form.number, ""),
-            "name the case or request number of the hold",
+            "name the case or request number of the hold, in the form that the policy gives it",
             code="number",
             clause=CLAUSE,
+            cure=f"e.g. {example_of(policy, 'case')}" if example_of(policy, "case") else "",
             fields=("own.number",),
         ),
         lambda: check_ground(policy, form.ground),
@@ -130,7 +131,12 @@ def placed(holds: Holds, number: int) -> HoldPlaced:
     """An open hold. Raises FormError, NotYetError."""
     entry = holds.placed.get(number)
     if entry is None:
-        raise FormError("there is no such hold", code="no-hold", clause=CLAUSE)
+        raise FormError(
+            "there is no such hold",
+            code="no-hold",
+            clause=CLAUSE,
+            cure="a hold is named by the number of its entry, such as 41: department hold list",
+        )
     if number in holds.released:
         raise NotYetError("that hold was released", code="released", clause=CLAUSE)
     return entry.note

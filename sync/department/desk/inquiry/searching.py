@@ -21,6 +21,7 @@ from sync.department.desk.machine.naming_logs import name_logs_of
 from sync.department.desk.people.rules import demand_approver
 from sync.department.desk.people.training import demand_current
 from sync.department.ground.local_time import local
+from sync.department.ground.unit_names import alike
 from sync.department.journal.change_entries import RequestTaken
 from sync.department.journal.entries import Entry, LogRead, Refused, RequestAnswered
 from sync.department.journal.entry_base import Note
@@ -58,12 +59,15 @@ def demand_unit(front: DeskContext, query: Query) -> None:
     """A misspelled unit would be answered with no results, as if none had passed. Raises FormError."""
     if query.unit and not front.reads.knows_unit(query.unit):
         names = [one.name for one in front.state.units(front.desk.now_us())]
+        meant = alike(query.unit, names)
         more = f", and {len(names) - NAMED} more" if len(names) > NAMED else ""
         raise FormError(
             "no unit has that name",
             code="unit",
             clause="463.5 (b) 2",
-            cure=f"one of: {', '.join(names[:NAMED])}{more}; or leave it empty",
+            cure=f"did you mean {meant}?"
+            if meant
+            else f"one of: {', '.join(names[:NAMED])}{more}; or leave it empty",
         )
 
 

@@ -11,6 +11,7 @@ from sync.department.desk.context import DeskContext, PurgedDay
 from sync.department.desk.desk import Caller, Plan
 from sync.department.desk.inquiry.forms import Entered, NothingForm
 from sync.department.desk.words import demand_words
+from sync.department.ground.unit_names import alike
 from sync.department.journal.machine_entries import (
     ClosedLogBrought,
     PurgeAsked,
@@ -68,12 +69,20 @@ def issue_code(front: DeskContext, token: str, form: UnitForm) -> UnitCode:
         if not 1 <= len(form.name) <= MAX_NAME or not form.name.isprintable():
             what = f"a unit's name has 1 to {MAX_NAME} printable characters"
             raise FormError(what, code="unit-name", clause=CLAUSE)
-        if any(one.name == form.name for one in front.state.units(caller.at_us)):
+        enrolled = [one.name for one in front.state.units(caller.at_us)]
+        if form.name in enrolled:
             raise FormError(
                 "a unit of that name is enrolled",
                 code="unit-name",
                 clause=CLAUSE,
                 cure="revoke it first, or choose another",
+            )
+        if same := alike(form.name, enrolled):
+            raise FormError(
+                f"a unit named {same} is enrolled, and people would take the two for one",
+                code="unit-name",
+                clause=CLAUSE,
+                cure="revoke it first, or choose a name that differs by more than case, spaces and signs",
             )
         return [UnitCodeIssued(name=form.name, digest=code.digest())], lambda made: made[0].sequence
 
@@ -92,8 +101,15 @@ def revoke(front: DeskContext, token: str, form: RevokeUnitForm) -> Entered:
 
     def plan(caller: Caller) -> Plan[int]:
         demand_words(form.reason, "say why", code="reason", clause=CLAUSE)
-        if not any(form.unit in {one.name, one.unit} for one in front.state.units(caller.at_us)):
-            raise FormError("no enrolled unit has that name or id", code="unit", clause=CLAUSE)
+        enrolled = front.state.units(caller.at_us)
+        if not any(form.unit in {one.name, one.unit} for one in enrolled):
+            meant = alike(form.unit, [one.name for one in enrolled])
+            raise FormError(
+                "no enrolled unit has that name or id",
+                code="unit",
+                clause=CLAUSE,
+                cure=f"did you mean {meant}?" if meant else "department enroll --list",
+            )
         return [UnitRevoked(unit=form.unit, reason=form.reason)], lambda made: made[0].sequence
 
     entry = front.desk.act(token, Call.DOCUMENT_SIGN, plan)
