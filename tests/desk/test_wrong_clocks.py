@@ -118,7 +118,7 @@ def test_a_time_is_doubted_after_the_day_of_receipt_or_where_the_clock_knew_none
         (30 * DAY_US, 30 * DAY_US, 31 * DAY_US, True),  # and by what it says
     ],
 )
-def test_a_search_asks_for_what_arrived_in_its_time_if_the_clock_tells_nothing(
+def test_a_search_asks_for_what_arrived_in_its_time_if_the_clock_says_nothing(
     said_us: int, since_us: int, until_us: int, *, found: bool
 ) -> None:
     place = read_of(Pass(plate=PLATE, at_us=said_us, clock=KNOWS_NOT)).place_part()

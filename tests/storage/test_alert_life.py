@@ -308,7 +308,7 @@ def test_steps_follow_each_other_as_they_were_recorded_whatever_their_clocks_say
     assert asked.clets_due_us(10) is None
 
 
-def test_what_is_due_counts_by_the_clock_of_whoever_keeps_the_alert() -> None:
+def test_what_is_due_counts_by_the_clock_of_the_one_who_keeps_the_alert() -> None:
     made = AlertState(raised_us=100)
     for at, one in enumerate((LOOK, TYPED, CONFIRMED)):
         made = made.after(replace(one, at_us=2**53), 101 + at)

@@ -1,6 +1,6 @@
 """Where in its log a unit joined this department. Clocks say nothing here: a unit's may be years off.
 
-What a unit records when it joins is in its log, in clear. What lies before it was made by a unit without a
+What a unit records when it joins is in its log, in clear. What is before it was made by a unit without a
 department.
 """
 
