@@ -110,8 +110,8 @@ class AlertState:
     """What the steps of one alert add up to.
 
     `raised_us`, `taken_us`: when the alert and each of its steps became known, by one clock, that of the one
-    who keeps the state. Deadlines count by it. The order of the steps is that in which they were recorded. What a
-    step says of its own time is its maker's word: the clock of a unit may be years off.
+    who keeps the state. Deadlines count by it. The order of the steps is that in which they were recorded.
+    What a step says of its own time is its maker's word: the clock of a unit may be years off.
     """
 
     raised_us: int

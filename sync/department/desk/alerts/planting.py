@@ -133,7 +133,7 @@ class Plant:
 def _serves(row: AlertRow, at_us: int) -> bool:
     """Whether an alert's picture may be shown again: confirmed, closed, of this season and this light.
 
-    A time of its unit that the desk does not believe says nothing of light, and would give a planted one away.
+    A unit's time that the desk does not believe says nothing of light, and would give a planted one away.
     """
     known, typed = row.known, row.state.last(AlertEvent.TRANSCRIBED)
     if row.planted or known.recipients or not row.state.closed or typed is None or "?" in typed.plate:
