@@ -41,8 +41,10 @@ MINORITY_TRUST = 0.5  # in a text of which most frames show a part, though their
 # In a text that so many of a still's cuts show as part of a longer one: 15 of 21 such texts were wrong, among
 # 914 drawn plates looked at often.
 MANY_LOOKS, LONGER_SHARE, LONGER_TRUST = 5, 0.2, 0.7
+LONGER_IN_FRAMES = 1 / 3  # the same of a pass's frames: the others may show a part
 # Frames narrower than this share of the third widest have no vote; wider than so many px, all are as good.
 NEAREST, FAR_SHARE, READABLE_PX = 3, 0.62, 80.0
+NEAR_POWER = 1.5  # of the width, up to that: what a frame counts beside wider ones, which show more
 ENOUGH_FRAMES = 24  # what this many frames could not decide, more of the same will not
 
 
@@ -258,6 +260,12 @@ class Vote:
         """What each frame's log-likelihood counts: n frames weigh n ** pass_exponent, for they err alike."""
         return math.pow(len(self._frames), self._decoding.text.pass_exponent - 1.0)
 
+    def _mean(self, scores: F64) -> F64:
+        """The mean of what each frame says, (F, ...) to (...): those that show the plate wider count more."""
+        widths = np.minimum([frame.width_px for frame in self._frames], READABLE_PX)
+        shares = (widths / max(float(widths.sum()), 1e-9)) ** NEAR_POWER
+        return np.asarray(np.tensordot(shares / shares.sum(), scores, axes=1))
+
     def _chances(self) -> F64:
         """Jurisdiction probabilities (J,) by the net, geometric mean over the frames."""
         return _together([frame.jurisdiction for frame in self._frames])
@@ -273,7 +281,7 @@ class Vote:
             return self._ranking
         chances, weight = self._chances(), self._decoding.text.prior_weight
         explained = self._explained()
-        mean = (self._scores if explained is None else explained.scores).mean(axis=0)
+        mean = self._mean(self._scores if explained is None else explained.scores)
         summed = self._weight() * len(self._frames) * mean
         totals = summed
         if weight > 0:
@@ -325,9 +333,20 @@ class Vote:
         return longer * strokes * self._doubt * median(frame.trust for frame in self._frames)
 
     def _may_be_longer(self, winner: Labels) -> bool:
-        """Whether several of a still's many cuts show the text as part of a longer one."""
+        """Whether several of a still's many cuts, or one of few frames, show a longer text around this one.
+
+        What was read of a frame line by line says nothing here: it may add a name over or under the plate.
+        """
+        if len(self._frames) > 1:
+            line = min(frame.columns.shape[1] for frame in self._frames)
+            texts = [
+                self._texts[first]
+                for first, frame in zip(self._scores.argmax(axis=1), self._frames, strict=True)
+                if frame.columns.shape[1] == line
+            ]
+            return sum(is_part(winner, text) for text in texts) >= LONGER_IN_FRAMES * len(self._frames)
         paths = self._frames[0].paths
-        if len(self._frames) > 1 or len(paths) < MANY_LOOKS:
+        if len(paths) < MANY_LOOKS:
             return False
         return sum(is_part(winner, path) for path in paths) >= LONGER_SHARE * len(paths)
 
@@ -349,7 +368,7 @@ class Vote:
         if not winner:
             return np.zeros((0, CLASSES))
         scores = [one_slot_scores(frame, winner, self._slots_weight) for frame in self._frames]
-        mean = scores[0] if len(scores) == 1 else np.mean(scores, axis=0)
+        mean = scores[0] if len(scores) == 1 else self._mean(np.array(scores))
         total = self._weight() * len(self._frames) * mean
         weight = self._decoding.text.prior_weight
         if weight > 0:

@@ -224,7 +224,7 @@ def test_a_car_that_was_read_and_another_at_its_place_stay_two_passes() -> None:
 
 def test_a_near_picture_with_an_o_is_kept_though_the_vote_says_zero() -> None:
     replay = Replay(fps=2)
-    for text, x, y, width in (("OHU6543", 767, 314, 49), *[("0HU6543", 700, 170, 30)] * 3):
+    for text, x, y, width in (("OHU6543", 767, 314, 49), *[("0HU6543", 740, 280, 44)] * 4):
         replay.show(frame(near(text, x, y, width)))
     (one,) = replay.finish()
     assert one.text.leader == "0HU6543"

@@ -334,3 +334,27 @@ def test_a_name_over_the_plate_is_no_part_of_a_text_that_other_frames_show_in_on
 def test_a_plate_of_two_lines_keeps_both_though_some_frames_show_one() -> None:
     vote = Vote(DECODING, in_two_lines("12", "AB34", 3) + in_two_lines("2", "AB34", 2) + shown("34", 1.2, 2))
     assert vote.verdict().text.text == "12AB34"
+
+
+@pytest.mark.parametrize(("parts", "sure"), [(2, False), (6, True)])
+def test_a_part_of_a_text_that_one_of_few_frames_shows_whole_is_not_sure(parts: int, sure: bool) -> None:
+    vote = Vote(DECODING, shown("9YLY526", 1.8, 1) + shown("YLY526", 1.8, parts))
+    assert vote.leader == "YLY526"
+    assert (vote.confidence > voting.LONGER_TRUST) is sure
+
+
+def test_a_name_over_the_plate_in_one_of_few_frames_doubts_no_text() -> None:
+    vote = Vote(DECODING, in_two_lines("NA", "HFX685", 1) + shown("HFX685", 1.8, 2))
+    assert vote.leader == "HFX685"
+    assert vote.confidence > 0.9
+
+
+@pytest.mark.parametrize(
+    ("widths", "leader"),
+    [((40, 43, 62), "KEP187"), ((62, 62, 62), "KEB187"), ((90, 120, 200), "KEB187")],
+)
+def test_a_near_frame_counts_more_than_as_many_from_afar(widths: tuple[int, ...], leader: str) -> None:
+    """Two frames for B, one for P, a little surer."""
+    told = [blurred("KEP187", 2, "B", share=share) for share in (0.75, 0.75, 0.2)]
+    frames = [replace(one, width_px=float(width)) for one, width in zip(told, widths, strict=True)]
+    assert Vote(DECODING, frames).leader == leader
