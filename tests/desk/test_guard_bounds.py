@@ -20,7 +20,7 @@ from storage.leaf import Leaf, Mark
 from storage.read_records import Position, ReadPlace, ReadText
 from storage.record_base import ClockState, KeyClass
 from storage.times import DAY_US, MINUTE_US
-from sync.department.content import key_guard, opened_list
+from sync.department.content import key_guard, opened_list, query_match
 from sync.department.content.followed_log import AT_ONCE, FollowedLog, FollowError
 from sync.department.content.key_guard import Cover, GuardedKeys, HeadAskedError, Row
 from sync.department.content.opened_list import (
@@ -82,7 +82,7 @@ ALL = Query(since_us=0, until_us=9000)
 def test_a_search_finds_a_pass_of_which_a_moment_is_in_its_time(
     since_us: int, until_us: int, found: bool
 ) -> None:
-    assert key_guard.matches(Query(since_us=since_us, until_us=until_us), TEXT, PLACE) is found
+    assert query_match.matches(Query(since_us=since_us, until_us=until_us), TEXT, PLACE) is found
 
 
 @pytest.mark.parametrize(
@@ -93,20 +93,20 @@ def test_a_search_finds_a_pass_of_which_a_moment_is_in_its_time(
     ],
 )  # fmt: skip
 def test_a_plate_with_wildcards_fits_whole_and_what_was_not_read_fits_any(plate: str, found: bool) -> None:
-    assert key_guard.matches(replace(ALL, plate=plate), TEXT, PLACE) is found
+    assert query_match.matches(replace(ALL, plate=plate), TEXT, PLACE) is found
 
 
 def test_an_area_is_a_circle_on_the_earth_and_a_read_without_a_place_is_in_none() -> None:
     north = Position(latitude=35.0, longitude=-118.0, error_m=0.0)
     degree_m = 6_371_008.8 * 3.141592653589793 / 180
     area = Area(latitude=34.0, longitude=-118.0, radius_m=degree_m)
-    assert key_guard.distance_m(area, north) == pytest.approx(degree_m)
+    assert query_match.distance_m(area, north) == pytest.approx(degree_m)
     east = Position(latitude=34.0, longitude=-117.0, error_m=0.0)
-    assert key_guard.distance_m(area, east) == pytest.approx(92_180, abs=20)
+    assert query_match.distance_m(area, east) == pytest.approx(92_180, abs=20)
     for radius_m, found in ((degree_m + 1, True), (degree_m - 1, False)):
         query = replace(ALL, area=replace(area, radius_m=radius_m))
-        assert key_guard.matches(query, TEXT, replace(PLACE, position=north)) is found
-    assert not key_guard.matches(replace(ALL, area=area), TEXT, replace(PLACE, position=None))
+        assert query_match.matches(query, TEXT, replace(PLACE, position=north)) is found
+    assert not query_match.matches(replace(ALL, area=area), TEXT, replace(PLACE, position=None))
 
 
 def test_an_entry_covers_its_own_search_alone() -> None:

@@ -146,7 +146,8 @@ def dated_back_by_what_two_clocks_may_differ(search: Search) -> None:
 
 
 def from_a_time_to_come(search: Search) -> None:
-    search.department.clock.step(-MINUTE_US)
+    """By more than two clocks may differ."""
+    search.department.clock.step(-11 * MINUTE_US)
     search.tokens(search.cover)
 
 
@@ -231,10 +232,10 @@ FORGED = [
     (with_another_opening, "cover", "the entry shown is another one"),
     (of_another_kind, "cover", "the entry shown is another one"),
     (under_another_number, "cover", "the entry shown is another one"),
-    (older_than_an_hour, "old-cover", "the entry is more than an hour old"),
+    (older_than_an_hour, "old-cover", r"the entry is more than an hour old \("),
     (dated_before_a_head_that_lacks_it, "old-cover", "is dated 11 minutes before a tree head that lacks it"),
     (dated_back_by_what_two_clocks_may_differ, "unsigned", "is not proven to be comm1's"),
-    (from_a_time_to_come, "old-cover", "the entry is more than an hour old"),
+    (from_a_time_to_come, "old-cover", "minutes ahead of the key service's clock: compare the two"),
     (of_another_search, "other-search", "the entry is not of this search"),
     (of_another_read, "other-read", "no search of comm1 that the call names found that read"),
     (of_an_image, "other-action", "viewing an image needs an entry of its own"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import httpx
 import pytest
@@ -17,7 +18,7 @@ from waiting import PATIENCE_S
 
 from storage.codec import to_bytes
 from storage.day_keys import DayKey, DayKeys
-from storage.times import DAY_US, HOUR_US
+from storage.times import DAY_US, HOUR_US, MINUTE_US
 from sync.department.content.key_messages import CALLS
 from sync.department.content.key_remote import ADDRESS_FILE, Address, RemoteKeyService, address_of, remote
 from sync.department.content.key_server import key_app
@@ -27,6 +28,7 @@ from sync.department.content.proven_door import ProvenDoor
 from sync.department.desk.context import DeskContext
 from sync.department.desk.holds.calls import BookForm, Exported, ExportForm
 from sync.department.desk.inquiry.forms import Answer, RunForm
+from sync.department.desk.operations import OPERATIONS
 from sync.department.desk.owed import Late
 from sync.department.journal import entries
 from sync.department.journal.hold_entries import HoldPlaced
@@ -302,3 +304,41 @@ def test_every_call_of_the_table_is_answered_and_takes_its_own_arguments_alone(
         assert client.post(f"{url}/keys/open_stored", content=to_bytes([])).status_code == 409
         listed = client.post(f"{url}/keys/list", content=to_bytes([0]))
     assert listed.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("off_min", "words"),
+    [
+        (-9, ""),
+        (9, ""),
+        (59, ""),
+        (-11, "11 minutes ahead of the key service's clock: compare the two"),
+        (61, r"more than an hour old \(61 minutes\) by the key service's clock"),
+        (400 * 1440, r"more than an hour old \(400 days\) by the key service's clock"),
+    ],
+)
+def test_a_key_service_with_a_clock_of_its_own_answers_or_names_the_clocks(
+    department: Department, tmp_path: Path, off_min: int, words: str
+) -> None:
+    """Two machines never show the same time to the microsecond."""
+    keys = LocalKeyService(department.home.keys, department.clock)
+    opened = OpenedList(tmp_path)
+    off_us = off_min * MINUTE_US
+
+    def clock() -> int:
+        return department.clock() + off_us
+
+    app = key_app(keys, opened, department.home.root_file.read_bytes(), TOKEN, clock)
+    with serving(app) as client:
+        _, door = remote(Address(url=str(client.base_url).rstrip("/"), token=TOKEN), client)
+        front = replace(department.front, door=ProvenDoor(lambda: door, department.desk.log))
+        token, form = department.logon("comm1"), RunForm(query=department.plate("8XYZ123"), ground=GROUND)
+        if not words:
+            answer = OPERATIONS["inquiry/run"].run(front, token, form)
+            assert isinstance(answer, Answer)
+            assert answer.count == 3
+        else:
+            with pytest.raises(DeskRefusal, match=words):
+                OPERATIONS["inquiry/run"].run(front, token, form)
+    keys.close()
+    opened.close()

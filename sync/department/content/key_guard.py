@@ -1,19 +1,16 @@
-"""What a query matches, and the guard that opens content only for a logged, covered search. No I/O but
-the keys.
+"""The guard that opens content only for a logged, covered search. No I/O but the keys.
 
 Exact search goes by one token a read (HMAC under a key derived from that of the day of receipt). Wildcards,
-place and time are matched here, beside the keys, in memory; only matches leave. `KeyDoor` is in front
-of the key service, wherever that runs. It is shown the access entry with its opening, its place in the log
-and a tree head, and checks the log's and the witness's signatures itself. A caller, even the administrator,
-that asks for more than the entry says, or shows no entry, gets nothing.
+place and time are matched beside the keys (`query_match.py`), in memory; only matches leave. `KeyDoor` is in
+front of the key service, wherever that runs. It is shown the access entry with its opening, its place in the
+log and a tree head, and checks the log's and the witness's signatures itself. A caller, even the
+administrator, that asks for more than the entry says, or shows no entry, gets nothing.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
-import math
-import re
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -25,22 +22,21 @@ from storage.codec import from_bytes
 from storage.cosigners import Witnesses
 from storage.errors import ProofError, StorageError
 from storage.leaf import ENTRY, unchecked
-from storage.read_records import Position, ReadPlace, ReadText
+from storage.read_records import ReadPlace, ReadText
 from storage.sealing import Opened, commitment
 from storage.times import DAY_US, MINUTE_US
 from sync.department.content import alert_facts
 from sync.department.content.followed_log import FollowError
 from sync.department.content.key_service import ContentKeys, StoredElement
-from sync.department.content.likeness import is_near
 from sync.department.content.opened_list import OpenedList
-from sync.department.content.read_times import is_asked_for
+from sync.department.content.query_match import matches
 from sync.department.ground.department_time import span_text
 from sync.department.journal.access_log import CONTEXT, ELEMENT, LogPart, entry_from, parse_leaf
 from sync.department.journal.check_log import SKEW_US
 from sync.department.journal.entries import Entry
 from sync.department.journal.entry_base import Note
 from sync.department.journal.hold_entries import HoldReleased
-from sync.department.journal.inquiry_entries import Access, Area, Query
+from sync.department.journal.inquiry_entries import Access, Query
 from sync.department.journal.second_hands import UnsignedError, approval_of
 from sync.department.journal.signed_forms import rests_on
 from sync.department.journal.statements import said_in
@@ -49,7 +45,6 @@ from sync.department.store.closed_records import MOST_BESIDE, beside_name
 from sync.errors import NewerError
 from sync.root_file import Root
 
-EARTH_M = 6_371_008.8
 MOST_UNWITNESSED = 1000  # tree heads in one grace: a busy department has a hundred
 SEARCHED = frozenset({"text", "place"})
 ELEMENTS_OF = {  # what the entry of an action opens, where that is not everything
@@ -126,39 +121,6 @@ class MatchedRead:
     sequence: int
     text: ReadText
     place: ReadPlace
-
-
-def pattern_of(plate: str) -> re.Pattern[str]:
-    """A wildcard plate as an expression; an unreadable character of a read (?) matches any."""
-    parts = [".*" if one == "*" else "." if one == "?" else f"[{one}?]" for one in plate]
-    return re.compile("".join(parts))
-
-
-def distance_m(area: Area, position: Position) -> float:
-    """Great-circle distance from the center of an area."""
-    first, second = math.radians(area.latitude), math.radians(position.latitude)
-    east = math.radians(position.longitude - area.longitude)
-    half = math.sin((second - first) / 2) ** 2 + math.cos(first) * math.cos(second) * math.sin(east / 2) ** 2
-    return 2 * EARTH_M * math.asin(math.sqrt(half))
-
-
-def matches(query: Query, text: ReadText, place: ReadPlace, day: int | None = None) -> bool:
-    """Whether a read is what the query asks for, or near it (the unit is matched by the store).
-
-    `day`: of receipt, where a read whose time is not believed is found by it.
-    """
-    if not is_asked_for(place, query.since_us, query.until_us, day):
-        return False
-    if query.area is not None and (
-        place.position is None or distance_m(query.area, place.position) > query.area.radius_m
-    ):
-        return False
-    if not query.plate:
-        return True
-    if set(query.plate) & {"*", "?"}:
-        return pattern_of(query.plate).fullmatch(text.text) is not None
-    same = hmac.compare_digest(query.plate.encode(), text.text.encode())
-    return same or is_near(query.plate, text)
 
 
 class KeyDoor(Protocol):
@@ -251,8 +213,8 @@ class GuardedKeys:
         now, stamp, note = self._clock(), entry.stamp, entry.note
         if not good or log_id != self._log_id or not isinstance(note, kind) or sequence != cover.sequence:
             raise _no("the entry shown is another one", "cover")
-        if kind is Access and not 0 <= now - stamp.at_us <= OPENS_FOR_US:  # a release stays one
-            raise _no("the entry is more than an hour old: a new look-up needs a new entry", "old-cover")
+        if kind is Access:  # a release stays one
+            _demand_fresh(stamp.at_us, now)
         before = self._opened.newest_without(sequence)
         if before is not None and stamp.at_us < before.at_us - SKEW_US:
             span = span_text(before.at_us - stamp.at_us)
@@ -456,6 +418,23 @@ class GuardedKeys:
 
     def _hold_name(self, access: int) -> str:
         return f"{self._log_id.hex()[:16]}-{access}"
+
+
+def _demand_fresh(at_us: int, now_us: int) -> None:
+    """An entry of the last hour, by the clock here; the desk's may be ahead by what two clocks may differ.
+
+    Raises DeskRefusal.
+    """
+    if at_us - now_us > SKEW_US:
+        span = span_text(at_us - now_us)
+        raise _no(f"the entry is dated {span} ahead of the key service's clock: compare the two", "old-cover")
+    if now_us - at_us > OPENS_FOR_US:
+        span = span_text(now_us - at_us)
+        raise _no(
+            f"the entry is more than an hour old ({span}) by the key service's clock: a new look-up needs a "
+            "new entry; if it is new, compare the two clocks",
+            "old-cover",
+        )
 
 
 def _wanted(rows: Sequence[Row]) -> list[StoredElement]:
