@@ -36,7 +36,7 @@ from firmware.settings.config import (
 )
 from firmware.settings.config_record import record_configuration
 from hw.camera import Frame
-from hw.clock import Clock
+from hw.clock import Clock, TimeState
 from hw.clock_discipline import DisciplinedClock
 from hw.errors import HardwareError
 from hw.lamps import Lamps
@@ -117,10 +117,18 @@ class FieldUnit:
         return [self._folder.member().command_public()] if self._folder.is_member() else []
 
     def time_us(self) -> tuple[int, int]:
-        """See Unit.time_us."""
+        """See Unit.time_us. A clock that knows no time may be years ahead: then custody's time counts, or no
+        grant would hold, and no one could set it right."""
         store = self._parts.ledger.store
         with store.lock:
-            return store.time.now().us, self._parts.clock.now().error_us
+            clock, moment = self._parts.clock.now(), store.time.now()
+            known = clock.state is not TimeState.UNKNOWN
+            return moment.us if known else store.time.trusted_us, clock.error_us
+
+    def _signed_us(self) -> int:
+        store = self._parts.ledger.store
+        with store.lock:
+            return store.time.trusted_us
 
     def log_ahead_us(self) -> int:
         """See Unit.log_ahead_us."""
@@ -261,8 +269,13 @@ class FieldUnit:
     def set_time(self, us: int) -> None:
         """See Unit.set_time."""
         floor_us, _ = self.time_us()
-        if us < floor_us:
+        if us < self._signed_us():
             raise UnitRefusedError("the log already holds a later signed time: the clock cannot go behind it")
+        if us < floor_us:
+            raise UnitRefusedError(
+                "the clock is ahead of that, and was set or is held: only a network with time or a receiver "
+                "sets it back"
+            )
         self._parts.machine.set_clock(us)
         self._by_hand_us += max(0, us - floor_us)
         if isinstance(self._parts.clock, DisciplinedClock):

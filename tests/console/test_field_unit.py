@@ -39,6 +39,7 @@ from storage.read_records import Read
 from storage.record_base import ClockState
 from storage.roster import Roster, RosterPerson
 from storage.standing import UnitEnrollment
+from storage.times import DAY_US, HOUR_US, MINUTE_US
 from sync import messages
 from sync.destruction import Destroyed, of_text
 from sync.documents import Carried, context_of
@@ -366,6 +367,38 @@ def test_the_clock_is_never_set_below_the_newest_signed_time(home: Home) -> None
         home.unit.set_time(floor_us - 3_600_000_000)
     home.unit.set_time(floor_us + 3_600_000_000)
     assert home.machine.clock_us == floor_us + 3_600_000_000
+
+
+@pytest.mark.parametrize("ahead_us", [DAY_US, 400 * DAY_US, 2**52])
+def test_a_clock_that_knows_no_time_is_set_back_and_ends_no_persons_training(
+    home: Home, ahead_us: int
+) -> None:
+    """A battery clock that starts in the wrong year: else no grant holds there, and no one sets it right."""
+    home.enroll()
+    okafor = RosterPerson(
+        user="t.okafor", roles=("ccat",), organisation="d", ssh_keys=(), password=None,
+        trained_us=NOW_US - 300 * DAY_US, topics=(), trainer="super", revoked=False,
+    )  # fmt: skip
+    home.ledger.standing.roster = Roster(version=1, demo=False, people=(okafor,))
+    now_us, _ = home.unit.time_us()
+    home.clock.lose_reference(TimeState.UNKNOWN)
+    home.clock.step(now_us - NOW_US + ahead_us)
+    us, error_us = home.unit.time_us()
+    assert 0 <= us - now_us < MINUTE_US
+    assert error_us > 0
+    assert "t.okafor" not in home.unit.revoked()
+    home.unit.set_time(now_us + HOUR_US)
+    assert home.machine.clock_us == now_us + HOUR_US
+    with pytest.raises(UnitRefusedError, match="later signed time"):
+        home.unit.set_time(now_us - HOUR_US)
+
+
+def test_a_clock_that_was_set_by_hand_is_not_set_back_by_hand(home: Home) -> None:
+    now_us, _ = home.unit.time_us()
+    home.clock.lose_reference(TimeState.HOLDOVER)
+    home.clock.step(400 * DAY_US)
+    with pytest.raises(UnitRefusedError, match="only a network with time or a receiver"):
+        home.unit.set_time(now_us + HOUR_US)
 
 
 def test_a_self_test_distinguishes_a_silent_camera_from_a_dark_one(home: Home) -> None:
