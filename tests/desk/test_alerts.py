@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from operator import itemgetter
@@ -13,7 +12,6 @@ import pytest
 from desk_cars import PLATE, Car
 from desk_root import covered_by
 from desk_twins import PEOPLE, START_US, Department
-from sqlalchemy import update
 
 from storage.alert_life import AlertAnswer, AlertEvent, AlertStep, Fit, Outcome
 from storage.times import DAY_US, HOUR_US, MINUTE_US
@@ -39,8 +37,6 @@ from sync.department.journal.inquiry_entries import Access
 from sync.department.journal.machine_entries import DocumentSent
 from sync.department.policy.refusals import DeskRefusal
 from sync.department.server.unit_reports import Reported
-from sync.department.store.database import open_store
-from sync.department.store.tables import units
 from sync.hot_lists.entry import cleared_name
 from sync.hot_lists.held import CLEARED, MUTED
 
@@ -394,8 +390,7 @@ def test_an_alert_from_before_the_enrollment_is_marked_and_silent_whatever_the_c
 def test_an_alert_of_a_unit_that_is_years_behind_sounds(
     department: Department, tokens: Tokens, car: Car
 ) -> None:
-    with closing(open_store(department.home.database_url)) as store, store.write() as connection:
-        connection.execute(update(units).values(enrolled_us=department.clock.us))  # by its clock of then
+    car.unit.join(received_us=department.clock.us)
     alert = car.raises(at_us=1)
     (found,) = lines(department, tokens("disp1"))
     assert (name_of(department, found), found.sounded, found.overdue) == (alert, True, False)

@@ -18,6 +18,7 @@ from firmware.health.report import Alarm, HealthReport, HealthWatch
 from hw.clock import SetClock, TimeState
 from hw.vitals import ScriptedBoard
 from storage import codec, envelope
+from storage.times import DAY_US, HOUR_US, MINUTE_US
 from sync import messages
 from sync.department import cli as office
 from sync.department.server.server import Department
@@ -129,6 +130,40 @@ def test_the_newest_report_of_a_unit_is_shown_and_its_alarms_are_overdue(
     assert tell(enrolled, alarms=(), reads=5) == "done"
     _, facts, _ = asked(server, capsys, name)
     assert (facts["report"]["alarms"], facts["report"]["reads"]) == ([], 5)
+
+
+@pytest.mark.parametrize(
+    ("off_us", "words"),
+    [
+        (-400 * DAY_US, "400 days behind the department's"),
+        (400 * DAY_US + MINUTE_US, "400 days ahead of the department's"),
+        (-2 * HOUR_US - MINUTE_US, "2 hours behind the department's"),
+        (-MINUTE_US, ""),
+    ],
+)
+def test_a_unit_whose_clock_is_off_is_named_with_how_far(
+    server: DepartmentProcess, enrolled: Unit, capsys: pytest.CaptureFixture[str], off_us: int, words: str
+) -> None:
+    """The unit itself may think it right."""
+    name, now_us = enrolled.folder.member().name, enrolled.clock.now().us
+    report = sample(log_id=enrolled.outbox.log_id, at_us=now_us + off_us)
+    runner = Runner(enrolled.outbox, enrolled.folder, Schedule(), health=lambda: report)
+    assert runner.attempt().outcome == "done"
+    status, facts, shown = asked(server, capsys, name)
+    department = Department(server.home)
+    try:
+        with department.store.read() as connection:
+            overdue = [one for one in unit_health.due_in(connection, now_us) if f"unit {name}:" in one]
+    finally:
+        department.close()
+    mine = shown.partition(f"{name}  ")[2].partition("\n  camera")[0]
+    if words:
+        assert status == 1
+        assert overdue == [f"unit {name}: its clock is {words}"]
+        assert f"CLOCK {words}: set it right" in shown
+    else:
+        assert (overdue, facts["clock_off_us"]) == ([], 0)
+        assert "CLOCK" not in mine
 
 
 def test_a_report_in_the_name_of_another_unit_is_refused(server: DepartmentProcess, enrolled: Unit) -> None:

@@ -13,9 +13,10 @@ from sync_twins import LoopbackLink, Unit, converse
 from hw.clock import TimeState
 from storage.read_records import Alert
 from storage.times import DAY_US
+from sync import membership
 from sync.department.content.alert_records import StoreAlerts
 from sync.department.server.server import Department
-from sync.department.store import unit_logs
+from sync.department.store import unit_health, unit_logs
 from sync.department.store.joined_place import JoinedPlace
 from sync.department.store.tables import days, elements
 from sync.errors import LinkError
@@ -165,3 +166,18 @@ def test_until_its_place_is_known_an_alert_of_an_older_unit_is_not_judged(
     assert judged(department) == {late: None}
     assert converse(unit, department).done
     assert judged(department) == {late: False}
+
+
+@pytest.mark.parametrize("said_us", [1, 2**53])
+def test_when_a_unit_joined_is_the_departments_own_time(
+    department: Department, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said_us: int
+) -> None:
+    """By it a unit that never synced is silent after some days: not at once, and not in the year 2255."""
+    monkeypatch.setattr(membership, "now_us", lambda: said_us)
+    before_us = department.time.now_us()
+    Joined(tmp_path / "unit", department, "unit").close()
+    with department.store.read() as connection:
+        (state,) = unit_health.states(connection)
+    assert before_us <= state.enrolled_us <= department.time.now_us()
+    assert not state.is_silent(department.time.now_us())
+    assert state.is_silent(department.time.now_us() + 4 * DAY_US)

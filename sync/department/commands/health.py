@@ -10,7 +10,7 @@ from storage.times import margin_text, now_us, utc_text
 from sync.command_frame import Common, verb
 from sync.department.ground.home import DepartmentHome
 from sync.department.store.database import open_store
-from sync.department.store.unit_health import UnitState, states
+from sync.department.store.unit_health import UnitState, off_text, states
 from sync.errors import DONE, FOUND_WRONG
 
 
@@ -19,7 +19,7 @@ def health(common: Common) -> int:
     """Show each unit's newest health report, which every sync delivers.
 
     Camera, reads against the site's habit, clock, disk, board, alarms. The exit status is 1 if a unit reports
-    an alarm or is silent for days. Shows no plate: units report numbers and fixed words.
+    an alarm, is silent for days or has a wrong clock. Shows no plate: units report numbers and fixed words.
     """
     store = open_store(DepartmentHome.open(common.home).database_url)
     try:
@@ -32,7 +32,10 @@ def health(common: Common) -> int:
         print(json.dumps(_facts(state, at_us)) if common.json else "\n".join(_lines(state, at_us)))
     if not found and not common.json:
         print("no unit is enrolled")
-    wrong = any(state.is_silent(at_us) or state.alarms or state.reset_us is not None for state in found)
+    wrong = any(
+        state.is_silent(at_us) or state.alarms or state.clock_off_us or state.reset_us is not None
+        for state in found
+    )
     return FOUND_WRONG if wrong else DONE
 
 
@@ -45,7 +48,7 @@ def _facts(state: UnitState, at_us: int) -> dict[str, Any]:
     return {
         "unit": state.unit_id, "name": state.name, "seen_us": state.seen_us,
         "received_us": state.received_us, "silent": state.is_silent(at_us), "reset_us": state.reset_us,
-        "report": report,
+        "clock_off_us": state.clock_off_us, "report": report,
     }  # fmt: skip
 
 
@@ -63,6 +66,7 @@ def _lines(state: UnitState, at_us: int) -> list[str]:
         f"{head}  {report.software}  report of {_moment(report.at_us)}",
         f"  camera {report.frames_per_s:.1f} frames/s, {report.frames_dropped} lost; reads "
         f"{report.reads_this_hour} this hour (usual {usual}); {report.unacknowledged} not acknowledged",
+        *([f"  CLOCK {off_text(state.clock_off_us)}: set it right"] if state.clock_off_us else []),
         f"  clock {report.clock_state} within {margin_text(report.clock_error_us)}; {free:.1f} GB free; "
         f"board {_known(report.temperature_c, ' C')}, card wear {_known(report.card_wear_percent, ' %')}",
         f"  alarms {', '.join(report.alarms) or 'none'}",

@@ -17,6 +17,8 @@ from sync.department.content.reads import parse_name
 from sync.department.store import tables
 from sync.department.store.database import Store
 from sync.department.store.joined_place import JoinedPlace
+from sync.errors import MessageError
+from sync.vouch import open_vouch
 
 MOST = 2000  # records looked at in one call
 MANY = 500  # numbers named in one query
@@ -28,14 +30,14 @@ class SealedRecord:
     """One alert or step, still sealed. `name`: LOG/number.
 
     `before_joining`: whether its unit had no department yet, by its place in the unit's log; None where that
-    is not known yet. `enrolled_us`: when the unit first joined, by its own clock.
+    is not known yet. `vouched_us`: when the unit vouched for this log, by its own clock.
     """
 
     name: str
     kind: str
     unit: str
     before_joining: bool | None
-    enrolled_us: int
+    vouched_us: int
     log_id: bytes
     sequence: int
     day: int
@@ -121,7 +123,7 @@ class StoreAlerts:
                 early.leaf,
                 log.log_id,
                 tables.units.c.name,
-                tables.units.c.enrolled_us,
+                log.vouch,
                 sa.func.coalesce(origin.c.log_no, r.log_no),
             )
             .join(tables.elements, mine)
@@ -135,7 +137,7 @@ class StoreAlerts:
             .order_by(r.record_no)
         )
         for row in connection.execute(query).all():
-            number, day, sequence, stored, in_place, ahead, log_id, unit, enrolled_us, origin_no = row
+            number, day, sequence, stored, in_place, ahead, log_id, unit, vouch, origin_no = row
             data = in_place if in_place is not None else ahead
             if data is None:
                 continue
@@ -149,10 +151,18 @@ class StoreAlerts:
                     before_joining=self._joined.setdefault(origin_no, JoinedPlace()).is_before(
                         connection, origin_no, sequence
                     ),
-                    enrolled_us=enrolled_us,
+                    vouched_us=_vouched_us(bytes(vouch)),
                     log_id=bytes(log_id),
                     sequence=sequence,
                     day=day,
                     row=Row(sequence, bytes(data), {leaves.ENTRY: bytes(stored)}),
                 ),
             )
+
+
+def _vouched_us(vouch: bytes) -> int:
+    """When the unit key vouched for its log, by the unit's clock; 0 where that is not known."""
+    try:
+        return open_vouch(vouch).at_us
+    except MessageError:
+        return 0

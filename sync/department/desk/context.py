@@ -74,7 +74,8 @@ class UnitRow:
     """One unit as it last said of itself: numbers and fixed words, no place. -1: not known.
 
     `silent`: it did not sync for days; `reset_us`: when the receipt of its factory reset came: it waits to be
-    taken out of service; `certificate_ends_us`: of its newest certificate.
+    taken out of service; `certificate_ends_us`: of its newest certificate; `clock_off`: how far its clock
+    was off when its newest report came.
     """
 
     unit: str
@@ -91,6 +92,7 @@ class UnitRow:
     disk_free_mb: int
     certificate_ends_us: int
     reset_us: int = -1
+    clock_off: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

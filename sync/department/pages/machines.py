@@ -19,7 +19,9 @@ from sync.hot_lists.layout import shipped
 
 
 def _late_unit(row: Any, now_us: int) -> bool:
-    return bool(row.silent or row.alarms or row.reset_us > 0 or 0 < row.certificate_ends_us <= now_us)
+    return bool(
+        row.silent or row.alarms or row.clock_off or row.reset_us > 0 or 0 < row.certificate_ends_us <= now_us
+    )
 
 
 def _layouts(_visit: Visit) -> Options:
@@ -98,6 +100,7 @@ UNITS = Sheet(
                 "name": "unit",
                 "seen_us": "report_us",
                 "reads_this_hour": "unacknowledged",
+                "alarms": "clock_off",
                 "clock": "software",
             },
             empty="No unit is enrolled yet.",

@@ -8,7 +8,7 @@ from sync.department.desk.context import KeptDay, OfferedDocument, UnitRow
 from sync.department.store import tables, unit_health
 from sync.department.store.database import Store
 from sync.department.store.joined_units import JoinedUnit, joined, unit_logs
-from sync.department.store.unit_health import UnitState
+from sync.department.store.unit_health import UnitState, off_text
 
 
 class StoredState:
@@ -80,6 +80,7 @@ def _row(state: UnitState, certificate_ends_us: int, now_us: int) -> UnitRow:
         reads_this_hour=report.reads_this_hour if report else -1,
         unacknowledged=report.unacknowledged if report else -1,
         clock=report.clock_state if report else "",
+        clock_off=off_text(state.clock_off_us) if state.clock_off_us else "",
         disk_free_mb=report.disk_free_bytes >> 20 if report else -1,
         certificate_ends_us=certificate_ends_us,
         reset_us=-1 if state.reset_us is None else state.reset_us,

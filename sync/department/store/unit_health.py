@@ -9,11 +9,13 @@ from sqlalchemy import delete, exists, func, insert, select
 
 from storage import codec, envelope
 from storage.errors import StorageError
-from storage.times import DAY_US, iso_text
+from storage.times import DAY_US, HOUR_US, iso_text
+from sync.department.ground.department_time import span_text
 from sync.department.store.tables import destructions, logs, unit_health, units
 from sync.department.store.unit_logs import OPEN
 from sync.health import ALARM_WORDS, HealthMessage
 
+CLOCK_OFF_US = HOUR_US  # a report that comes was made moments before: more is a wrong clock
 SILENT_DAYS = 3  # a unit that did not sync for this long is overdue
 
 
@@ -33,6 +35,15 @@ class UnitState:
     reset_us: int | None = None
 
     @property
+    def clock_off_us(self) -> int:
+        """How far its clock was ahead of the department's when its newest report came (negative: behind); 0
+        within what a report may wait."""
+        if self.report is None or self.received_us is None or self.reset_us is not None:
+            return 0
+        off_us = self.report.at_us - self.received_us
+        return off_us if abs(off_us) > CLOCK_OFF_US else 0
+
+    @property
     def alarms(self) -> tuple[str, ...]:
         """What its newest report names; nothing of one that was reset since."""
         return self.report.alarms if self.report is not None and self.reset_us is None else ()
@@ -40,6 +51,12 @@ class UnitState:
     def is_silent(self, at_us: int) -> bool:
         """Whether it has not synced for days, and was not reset since."""
         return self.reset_us is None and at_us - (self.seen_us or self.enrolled_us) >= SILENT_DAYS * DAY_US
+
+
+def off_text(off_us: int) -> str:
+    """How far a unit's clock is off, for people."""
+    direction = "ahead of" if off_us > 0 else "behind"
+    return f"{span_text(abs(off_us))} {direction} the department's"
 
 
 def keep(connection: sa.Connection, unit_id: str, message: bytes, now_us: int) -> None:
@@ -90,7 +107,8 @@ def _opened(message: bytes) -> HealthMessage | None:
 
 
 def due_in(connection: sa.Connection, at_us: int) -> list[str]:
-    """A line for `department compliance` of each unit that was reset, is silent, or names alarms."""
+    """A line for `department compliance` of each unit that was reset, is silent, has a wrong clock, or
+    names alarms."""
     found = []
     for one in states(connection):
         if one.reset_us is not None:
@@ -102,6 +120,8 @@ def due_in(connection: sa.Connection, at_us: int) -> list[str]:
         if one.is_silent(at_us):
             last = iso_text(one.seen_us or one.enrolled_us, to="second")
             found.append(f"unit {one.name} has not synced since {last}")
+        if one.clock_off_us:
+            found.append(f"unit {one.name}: its clock is {off_text(one.clock_off_us)}")
         if one.alarms:
             found.append(f"unit {one.name} reports: {', '.join(ALARM_WORDS[name] for name in one.alarms)}")
     return found

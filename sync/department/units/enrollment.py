@@ -172,7 +172,7 @@ class Enrollment:
             row = connection.execute(select(codes).where(codes.c.digest == code.digest())).first()
             if row is None or row.expires_us <= now or row.unit_id not in {None, unit_id}:
                 raise refuse("code", "the enrollment code is unknown, used or expired")
-            self._add_unit(connection, vouch, unit_id, row)
+            self._add_unit(connection, vouch, unit_id, row, now)
             self._hold_log(connection, unit_id, log_id_of(public), vouch, request.vouch)
             connection.execute(
                 update(codes).where(codes.c.digest == code.digest()).values(used_us=now, unit_id=unit_id)
@@ -193,7 +193,9 @@ class Enrollment:
         )
 
     @staticmethod
-    def _add_unit(connection: sa.Connection, vouch: Vouch, unit_id: str, code: sa.Row[Any]) -> None:
+    def _add_unit(
+        connection: sa.Connection, vouch: Vouch, unit_id: str, code: sa.Row[Any], now_us: int
+    ) -> None:
         name = code.name
         row = connection.execute(select(units).where(units.c.unit_id == unit_id)).first()
         if row is not None:
@@ -205,9 +207,7 @@ class Enrollment:
                 .values(name=name, revoked_us=None, revoked_why=None)
             )
         else:
-            joined = insert(units).values(
-                unit_id=unit_id, name=name, identity=vouch.unit, enrolled_us=vouch.at_us
-            )
+            joined = insert(units).values(unit_id=unit_id, name=name, identity=vouch.unit, enrolled_us=now_us)
         # a revoked unit of that name makes room; its records keep pointing at its id
         others = units.c.name == name, units.c.revoked_us.is_not(None), units.c.unit_id != unit_id
         old = connection.execute(select(units.c.unit_id).where(*others)).scalar()

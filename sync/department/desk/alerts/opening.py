@@ -125,7 +125,7 @@ def known_by(one: SealedRecord, record: Alert) -> AlertKnown:
     before all else), the unit's own two times decide.
     """
     entry = ListEntry.from_bytes(record.entry)
-    before = record.at_us < one.enrolled_us if one.before_joining is None else one.before_joining
+    before = record.at_us < one.vouched_us if one.before_joining is None else one.before_joining
     early = (BEFORE_ENROLLMENT,) if before else ()
     return AlertKnown(
         alert=one.name,
