@@ -2,7 +2,9 @@
 
 Memory is bounded by MAX_ENTRIES, a line by MAX_LINE. Letters that only look Latin are a bad line: a plate
 with a Cyrillic A would match nothing, or, folded, another person. What a spreadsheet would take for a formula
-loses its first sign. Messages name lines and words of categories, never a plate.
+loses its first sign. A file may have been cut anywhere: a line with fewer cells than the others is bad, and so
+is a last line without a line's end if it ends in the plate. Messages name lines and words of categories, never
+a plate.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from sync.hot_lists.entry import CLASSES, PLATE, ListEntry
 from sync.hot_lists.layout import MAX_LINE, Layout, Span
 
 MAX_ENTRIES = 2_000_000
+OPEN_END = "may be cut: the file does not end with a line's end"
 ALWAYS_ALLOWED = 3  # bad lines, however short the list
 MAX_NAMED = 20  # numbers of bad lines in a message
 MAX_WORDS = 100  # different words that are counted as refused
@@ -51,7 +54,8 @@ class ImportedList:
 
     `refused`: by the policy, counted by the source's word. `ended`: over already. `twins`: entries that
     differ from an earlier one by O and 0 or I and 1 alone; they are one entry when a plate is matched.
-    `stateless`: entries whose state has a name that is not known, e.g. California for CA.
+    `stateless`: entries whose state has a name that is not known, e.g. California for CA. `open_end`: the last
+    line has no line's end, as in a file that was cut.
     """
 
     entries: list[ListEntry] = field(default_factory=list, repr=False)
@@ -61,6 +65,7 @@ class ImportedList:
     ended: int = 0
     twins: int = 0
     stateless: int = 0
+    open_end: bool = False
 
     def summary(self) -> str:
         """One line for a person."""
@@ -78,6 +83,8 @@ class ImportedList:
             parts.append(f"{self.twins} differ from another by O/0 or I/1 alone")
         if self.stateless:
             parts.append(f"{self.stateless} of an unknown state (write CA, not California) match any state")
+        if self.open_end:
+            parts.append("the file does not end with a line's end: is it whole?")
         return "; ".join(parts)
 
 
@@ -121,6 +128,7 @@ def import_list(
         made.twins += bool(forms) and entry.plate not in forms
         forms.add(entry.plate)
         made.entries.append(entry)
+    made.open_end = reader.open_end
     _demand_good(made, terms, name)
     return made
 
@@ -150,6 +158,8 @@ class _Lines:
     def __init__(self, stream: BinaryIO, layout: Layout, name: str) -> None:
         self._stream, self._layout, self._name = stream, layout, name
         self._columns: Mapping[str, int] = {}
+        self._cells_a_line = 0  # of the header, or of the first line
+        self.open_end = False
 
     def __iter__(self) -> Iterator[tuple[int, dict[str, str] | str]]:
         number, header = 0, self._layout.header
@@ -159,6 +169,7 @@ class _Lines:
                 self._skip(raw)
                 yield number, f"is over {MAX_LINE} bytes"
                 continue
+            self.open_end = not raw.endswith(b"\n")
             if number == 1:
                 raw = raw.removeprefix(b"\xef\xbb\xbf")
             raw = raw.rstrip(b"\r\n")
@@ -188,6 +199,7 @@ class _Lines:
                 where=f"{self._name}, line 1",
                 cure="is this its layout?",
             ) from None
+        self._cells_a_line = len(cells)
         names = [cell.strip().casefold() for cell in cells]
         columns: dict[str, int] = {}
         for target, place in self._layout.fields.items():
@@ -207,17 +219,29 @@ class _Lines:
         layout = self._layout
         if not layout.delimiter:
             spans = {name: place for name, place in layout.fields.items() if isinstance(place, Span)}
+            if self.open_end and len(text) < _after(spans["plate"]):
+                return OPEN_END
             return {name: text[span.start - 1 : span.start - 1 + span.length] for name, span in spans.items()}
         try:
             cells = _split(text, layout.delimiter)
         except csv.Error as error:
             return f"is no {layout.delimiter!r}-separated line: {error}"
+        self._cells_a_line = self._cells_a_line or len(cells)
+        if len(cells) < self._cells_a_line:
+            return f"has {len(cells)} of {self._cells_a_line} cells: was it cut?"
         found: dict[str, str] = {}
         for name, place in layout.fields.items():
             at = place - 1 if isinstance(place, int) else self._columns.get(name, -1)
             if 0 <= at < len(cells):
                 found[name] = cells[at]
+            if name == "plate" and at == len(cells) - 1 and self.open_end:
+                return OPEN_END
         return found
+
+
+def _after(span: Span) -> int:
+    """The first column after a field."""
+    return span.start + span.length
 
 
 def _split(text: str, delimiter: str) -> list[str]:

@@ -152,6 +152,52 @@ def test_a_bad_line_is_skipped_and_named_by_its_number(line: bytes, why: str) ->
     assert "line 2" in made.summary()
 
 
+WHOLE = {
+    "ncic": NCIC,
+    "ncic, plate last": "OCA,LIS,LIC\n26-1,CA,7XKR219\n26-2,NV,8ABC123\n26-3,CA,9LMN456\n",
+    "ncic, plates alone": "LIC\n7XKR219\n8ABC123\n9LMN456\n",
+    "genetec": b"".join(one + b"\n" for one in GOOD).decode(),
+    "genetec-permit": "BOLO;QC;DEF228;2026-01-31;2027-05-31;P1\nBOLO;QC;DEF229;2026-01-31;2027-05-31;P2\n",
+    "vigilant": 'State,Alert,Notes,Plate\nCA,Stolen,"x, y",7XKR219\nCA,Stolen,,8ABC123\n',
+    "uk-16": "AB12CDE,FORD,FOCUS,BLUE,STOLEN,,T,E41,S,42,31/12/2026,2,R,C,N,4\n" * 2,
+    "fixed": "7XKR219 CASTOLEN    \n8ABC123 NVSTOLEN    \n",
+    "fixed, plate last": "CA7XKR219 \nNV8ABC123 \n",
+}
+
+
+@pytest.mark.parametrize("name", WHOLE)
+@pytest.mark.parametrize("end", ["\n", "\r\n"], ids=["lf", "crlf"])
+def test_a_list_that_was_cut_anywhere_gives_no_stump_of_a_plate_and_says_so(name: str, end: str) -> None:
+    layout, _, order = name.partition(", ")
+    plan = parse_layout(FIXED.encode()) if layout == "fixed" else find_layout(layout)
+    if layout == "fixed" and order:
+        plan = parse_layout(
+            b'id="x"\ntitle="t"\n[fields]\nplate={start=3,length=8}\nstate={start=1,length=2}\n'
+        )
+    category = None if "category" in plan.fields else "stolen-vehicle"
+    whole = WHOLE[name].replace("\n", end).encode()
+    plates = {one.plate for one in taken(plan, whole, category=category).entries}
+    assert len(plates) >= 1
+    for length in range(len(whole)):
+        try:
+            made = taken(plan, whole[:length], category=category)
+        except ListRefusedError:
+            continue
+        assert {one.plate for one in made.entries} <= plates, whole[:length]
+        assert made.open_end is not whole[:length].endswith(b"\n")
+        assert ("is it whole?" in made.summary()) is made.open_end
+
+
+def test_a_line_with_fewer_cells_than_the_others_is_bad() -> None:
+    """Cut by a full disk, and followed by the next run of the program that writes the list."""
+    made = taken("vigilant", "Plate,State,Alert\n7XKR219,CA,Stolen\n8AB\n9LMN456,CA,Stolen\n")
+    assert [one.plate for one in made.entries] == ["7XKR219", "9LMN456"]
+    assert [(one.number, one.why) for one in made.bad] == [(3, "has 1 of 3 cells: was it cut?")]
+    made = taken("genetec", "Stolen;CA;7XKR219;;\nStolen;CA;8AB\nStolen;CA;9LMN456;;\n")
+    assert [one.plate for one in made.entries] == ["7XKR219", "9LMN456"]
+    assert made.bad[0].why == "has 3 of 5 cells: was it cut?"
+
+
 def test_a_byte_order_mark_and_empty_lines_harm_nothing() -> None:
     made = taken("genetec", b"\xef\xbb\xbfStolen;CA;7XKR219;;\r\n\r\n   \nStolen;CA;8ABC123;;")
     assert [one.plate for one in made.entries] == ["7XKR219", "8ABC123"]
