@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from storage.envelope import MAX_BYTES, decode, encode
 from storage.errors import RecordError, UnknownFormError
+from storage.text_end import CURE, CUT, is_cut
 
 T = TypeVar("T")
 MAX_TEXT = 64 * 1024
@@ -116,7 +117,10 @@ def from_plain(cls: type[T], value: Any, *, where: str = "") -> T:
 def parse_toml(document: bytes, *, where: str) -> dict[str, Any]:
     """The table of a TOML document. Raises RecordError."""
     try:
-        return tomllib.loads(document.decode())
+        text = document.decode()
+        if is_cut(text):
+            raise RecordError(CUT, where=where, cure=CURE)
+        return tomllib.loads(text)
     except UnicodeDecodeError as error:
         raise RecordError(f"is not TOML: byte {error.start} is not UTF-8", where=where) from None
     except RecursionError:

@@ -241,6 +241,12 @@ def describe(data: bytes) -> tuple[Root, tuple[str, ...]]:
     return root, tuple(sorted(_signers(root.digest(), signatures, root.keys)))
 
 
+def signed_by(data: bytes, by: Root) -> tuple[str, ...]:
+    """The offices of `by` whose signature a root file has. Raises as `describe`."""
+    root, signatures = _parse(data)
+    return tuple(sorted(_signers(root.digest(), signatures, by.keys)))
+
+
 def add_signature(data: bytes, key: Ed25519PrivateKey) -> bytes:
     """The same file with one more signature; signing twice changes nothing."""
     root, signatures = _parse(data)

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from storage.codec import hints_of, without_none
+from storage.text_end import CURE, CUT, is_cut
 
 _WORDS = {int: "a whole number", float: "a number", str: "a text in quotes", bool: "true or false"}
 _MAX_TEXT = 200
@@ -66,6 +67,10 @@ def load_table(text: str, file: str, kind: type[Section], retired: Mapping[str, 
 
 
 def _parse(text: str, file: str) -> dict[str, Any]:
+    if not text.strip():
+        raise SettingError(file, "the file", "is empty; restore it from a copy")
+    if is_cut(text):
+        raise SettingError(file, "the end", f"{CUT}; {CURE}")
     try:
         return tomllib.loads(text.removeprefix("\ufeff"))  # which editors put there that save for Windows
     except RecursionError:

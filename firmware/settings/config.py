@@ -11,6 +11,7 @@ from typing import Any
 
 from firmware.errors import ConfigError
 from storage.files import sync_dir
+from storage.text_end import with_end
 from sync.errors import SyncError
 from sync.schedule import Schedule, Window
 from sync.toml_settings import SettingError, load_sections, setting, write_sections
@@ -303,4 +304,4 @@ def overlaid(config: Config, overlay: str, file: str) -> Config:
 
 def config_text(config: Config) -> str:
     """The file's text, every key with its reason."""
-    return HEADER + "\n" + write_sections(config)
+    return with_end(HEADER, write_sections(config))

@@ -2,9 +2,9 @@
 
 Memory is bounded by MAX_ENTRIES, a line by MAX_LINE. Letters that only look Latin are a bad line: a plate
 with a Cyrillic A would match nothing, or, folded, another person. What a spreadsheet would take for a formula
-loses its first sign. A file may have been cut anywhere: a line with fewer cells than the others is bad, and so
-is a last line without a line's end if it ends in the plate. Messages name lines and words of categories, never
-a plate.
+loses its first sign. A file may have been cut anywhere: a line with fewer cells than the others is bad, and
+so is a last line without a line's end if it ends in the plate. Messages name lines and words of categories,
+never a plate.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ class ImportedList:
 
     `refused`: by the policy, counted by the source's word. `ended`: over already. `twins`: entries that
     differ from an earlier one by O and 0 or I and 1 alone; they are one entry when a plate is matched.
-    `stateless`: entries whose state has a name that is not known, e.g. California for CA. `open_end`: the last
-    line has no line's end, as in a file that was cut.
+    `stateless`: entries whose state has a name that is not known, e.g. California for CA. `open_end`: the
+    last line has no line's end, as in a file that was cut.
     """
 
     entries: list[ListEntry] = field(default_factory=list, repr=False)
@@ -218,10 +218,7 @@ class _Lines:
             return "holds a NUL"
         layout = self._layout
         if not layout.delimiter:
-            spans = {name: place for name, place in layout.fields.items() if isinstance(place, Span)}
-            if self.open_end and len(text) < _after(spans["plate"]):
-                return OPEN_END
-            return {name: text[span.start - 1 : span.start - 1 + span.length] for name, span in spans.items()}
+            return self._columns_of(text)
         try:
             cells = _split(text, layout.delimiter)
         except csv.Error as error:
@@ -238,10 +235,12 @@ class _Lines:
                 return OPEN_END
         return found
 
-
-def _after(span: Span) -> int:
-    """The first column after a field."""
-    return span.start + span.length
+    def _columns_of(self, text: str) -> dict[str, str] | str:
+        """The same of a file of fixed columns."""
+        spans = {name: place for name, place in self._layout.fields.items() if isinstance(place, Span)}
+        if self.open_end and len(text) < spans["plate"].start + spans["plate"].length:
+            return OPEN_END
+        return {name: text[span.start - 1 : span.start - 1 + span.length] for name, span in spans.items()}
 
 
 def _split(text: str, delimiter: str) -> list[str]:

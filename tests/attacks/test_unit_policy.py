@@ -21,6 +21,7 @@ from storage.policy import (
 )
 from storage.roster import RosterPerson
 from storage.standing import MAX_DOCUMENT_BYTES
+from storage.text_end import END, ENDS
 from sync.department.policy.policy_file import default_document, parse_policy
 from sync.department.policy.roles import Role
 from sync.department.units.documents import custody_policy
@@ -44,7 +45,7 @@ COURT = PolicyTerm(id="court-order", clause="9.8", text="A court ordered it")
 
 def own_document() -> bytes:
     """Section 463's file with a unit section of the department's own."""
-    return default_document().split(b"[unit]")[0] + OWN
+    return default_document().split(b"[unit]")[0] + OWN + END.encode()
 
 
 def changed(old: bytes, new: bytes) -> bytes:
@@ -138,8 +139,18 @@ def test_a_unit_section_beyond_its_ceiling_is_refused(old: bytes, new: bytes, fi
         parse_policy(changed(old, new))
 
 
+def test_a_policy_file_that_was_cut_between_two_lines_is_no_policy() -> None:
+    """TOML that lacks its last topics of training, or every list category but one, is TOML."""
+    document = default_document()
+    ends = [at + 1 for at, one in enumerate(document) if one == ord("\n")]
+    for length in (0, 1, *ends[:-1], len(document) - 2):
+        with pytest.raises(RecordError, match=r"was cut|TOML|missing" if length > ends[7] else "policy"):
+            parse_policy(document[:length])
+    assert parse_policy(document[:-1])
+
+
 def test_a_file_signed_before_the_unit_section_means_the_default() -> None:
-    old = default_document().split(b"[unit]")[0]
+    old = default_document().replace(ENDS.encode(), b"").split(b"[unit]")[0]
     assert parse_policy(old).unit == parse_policy(default_document()).unit
     assert not parse_policy(old).unit.local_query
 

@@ -258,14 +258,53 @@ def test_an_office_gets_a_new_key_by_two_old_and_two_new(terminal: Terminal, tmp
     assert signed(terminal, draft, fresh)
     assert signed(terminal, draft, str(keys / "administrator.key"))
     assert terminal.type("keys", "adopt", draft)[0] == 1  # two of the new, one of the old
-    assert signed(terminal, draft, str(keys / "spare.key"))
+    assert not signed(terminal, draft, str(keys / "spare.key"))  # as it is no office's of the draft itself
+    assert signed(terminal, draft, str(keys / "spare.key"), "--against", str(terminal.home / "root.cbor"))
     assert terminal.type("keys", "adopt", draft)[0] == 0
     assert public in terminal.type("keys", "root")[1]
     draft = str(tmp_path / "stolen.root")
     assert terminal.type("keys", "draft", "--out", draft, "--office", f"spare={public}")[0] == 0
-    assert signed(terminal, draft, str(keys / "spare.key"))
+    assert not signed(terminal, draft, str(keys / "spare.key"))
     assert signed(terminal, draft, str(keys / "outside-office.key"))
     assert terminal.type("keys", "adopt", draft)[0] == 1  # a key that was replaced signs nothing
+
+
+ONE, ENOUGH = "1 more office must sign", "that is enough"
+
+
+def test_each_signature_says_who_signed_so_far_and_whether_another_is_needed(
+    terminal: Terminal, tmp_path: Path
+) -> None:
+    terminal.given("user", "first", "chief")
+    keys, root = terminal.home / "root-keys", str(terminal.home / "root.cbor")
+    fresh, plain, other = (str(tmp_path / name) for name in ("fresh.key", "plain.root", "other.root"))
+    public = terminal.type("keys", "new", "--out", fresh)[1].strip()
+    assert terminal.type("keys", "draft", "--out", plain)[0] == 0
+    assert terminal.type("keys", "draft", "--out", other, "--office", f"spare={public}")[0] == 0
+
+    def said(draft: str, key: str, *more: str) -> str:
+        words = ["keys", "sign", draft, "--key", key, *more]
+        shown = terminal.type(*words)[1].split()[-1]
+        status, out, err = terminal.type(*words, "--digest", shown)
+        return out.splitlines()[-1] if status == 0 else err
+
+    administrator, outside, spare = (
+        str(keys / f"{name}.key") for name in ("administrator", "outside-office", "spare")
+    )
+    assert f"signed by administrator: {ONE}" in said(plain, administrator)
+    assert f"signed by administrator: {ONE}" in said(plain, administrator)
+    assert f"signed by administrator and spare: {ENOUGH}" in said(plain, spare)
+    against = ("--against", root)
+    first = said(other, fresh, *against)
+    assert f"the new keys of spare: {ONE}; signed by the old keys of no office: 2 more offices" in first
+    second = said(other, administrator, *against)
+    assert f"administrator and spare: {ENOUGH}; signed by the old keys of administrator: {ONE}" in second
+    assert second.count(ENOUGH) == 1
+    assert said(other, outside, *against).count(ENOUGH) == 2
+    size = Path(plain).read_bytes()
+    refused = said(plain, fresh, *against)
+    assert refused.startswith(f"department: {fresh}: not signed: this key is no office's")
+    assert Path(plain).read_bytes() == size
 
 
 def test_an_office_signs_a_root_file_only_by_the_digest_of_what_it_was_shown(

@@ -71,6 +71,23 @@ def test_a_requester_sees_what_waits_and_why_one_was_declined(department: Depart
     assert department.call("inquiry/requests", tokens("analyst1"), NothingForm()) == ()
 
 
+@pytest.mark.parametrize("end", [b"", b"\n"])
+def test_a_list_of_people_or_numbers_that_was_cut_names_no_other_person(end: bytes) -> None:
+    """`officer12`, cut by a character, is another officer, whose training would be entered."""
+    for data, read in (
+        (b"user\nofficer1\nofficer12", read_sign_in),
+        (b"user,name,roles\no1,Officer One,ccat-supervisor;administrator", read_people),
+        (b"access,rms_number\n12,RMS-26-001", lambda data: read_filings(data.decode())),
+    ):
+        if end:
+            assert read(data + end)
+            continue
+        for length in range(data.index(b"\n") + 1, len(data) + 1):
+            if not data[:length].endswith(b"\n"):
+                with pytest.raises(FormError, match=r"was it cut\?|lines"):
+                    read(data[:length])
+
+
 def test_lists_of_people_name_the_line_that_is_wrong(tmp_path: Path) -> None:
     good = b"user,name,roles\no1,Officer One,sworn-officer\nd1,Disp One,dispatcher;ccat\n"
     assert read_people(good)[1] == ("d1", "Disp One", (Role.DISPATCHER, Role.CCAT))

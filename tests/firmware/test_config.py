@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from firmware.errors import ConfigError
 from firmware.settings.config import FILE_NAME, Config, load_config, parse_config, write_config
+from storage.text_end import ENDS
 from sync.toml_settings import write_sections
 
 
@@ -25,6 +26,21 @@ def test_written_configuration_reads_back_as_the_default(tmp_path: Path) -> None
 def test_a_file_that_was_saved_on_windows_is_read(tmp_path: Path) -> None:
     text = write_config(tmp_path, Config()).read_text()
     (tmp_path / FILE_NAME).write_bytes(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode())
+    assert load_config(tmp_path) == Config()
+
+
+def test_a_file_that_was_cut_between_two_lines_is_not_taken_for_a_shorter_one(tmp_path: Path) -> None:
+    """What is gone would count as its default."""
+    path = write_config(tmp_path, Config())
+    lines = path.read_text().splitlines(keepends=True)
+    for kept in range(4, len(lines)):
+        path.write_text("".join(lines[:kept]))
+        with pytest.raises(
+            ConfigError, match="was cut: the line '# end of the file' is not there"
+        ) as refused:
+            load_config(tmp_path)
+        assert "restore it from a copy" in str(refused.value)
+    path.write_text("".join(lines[:-1]).replace(ENDS, ""))  # made by hand, or by an earlier version
     assert load_config(tmp_path) == Config()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import click
@@ -170,11 +171,36 @@ def sign_draft(
             where="--digest",
             cure=f"if all of it shall be so, the same command with --digest {shown}",
         )
+    standing = _standing(signed, before, office, key)
     files.replace(file, signed)
-    print(
-        f"{file}: signed; {root_file.THRESHOLD} offices are needed; keep a copy to compare the next one with"
-    )
+    print(f"{file}: {standing}; keep a copy to compare the next one with")
     return DONE
+
+
+def _standing(signed: bytes, before: root_file.Root | None, office: Ed25519PrivateKey, key: Path) -> str:
+    """Who signed a file, with this office. Raises InvalidInputError for a key that is no office's."""
+    own = office.public_key().public_bytes_raw()
+    if named_administrator.is_statement(signed):
+        said, signatures = named_administrator.parse(signed)
+        if before is None:
+            return f"signed, {len(signatures)} signatures in all; {root_file.THRESHOLD} offices must sign"
+        _demand_office(own, before.keys, key)
+        return ceremony.standing_words(named_administrator.signers(before, said, signatures), None)
+    root, holders = root_file.describe(signed)
+    _demand_office(own, (*root.keys, *(before.keys if before else ())), key)
+    replaced = before is not None and {one.public for one in before.keys} != {one.public for one in root.keys}
+    old = root_file.signed_by(signed, before) if before and replaced else None
+    return ceremony.standing_words(holders, old)
+
+
+def _demand_office(public: bytes, offices: Iterable[root_file.RootKey], key: Path) -> None:
+    if all(one.public != public for one in offices):
+        raise InvalidInputError(
+            "not signed: this key is no office's of that root file",
+            where=str(key),
+            cure="use the office's own key file; where this draft replaces its key, name the root file in "
+            "force with --against",
+        )
 
 
 @keys.verb("administrator", example="department keys administrator m.lopez --out next.admin")

@@ -9,6 +9,7 @@ import ipaddress
 from dataclasses import dataclass
 from pathlib import Path
 
+from storage.text_end import with_end
 from sync.errors import InvalidInputError
 from sync.toml_settings import SettingError, load_table, setting, write_table
 
@@ -86,6 +87,6 @@ def load_settings(path: Path) -> Settings:
 def settings_text(settings: Settings) -> str:
     """A settings file with comments; `load_settings` reads it back. Raises InvalidInputError."""
     try:
-        return HEADER + write_table(settings)
+        return with_end(HEADER, write_table(settings))
     except ValueError as error:
         raise InvalidInputError(str(error)) from None

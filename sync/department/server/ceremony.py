@@ -118,6 +118,23 @@ def statement_lines(said: AdministratorStatement) -> list[str]:
     ]
 
 
+def standing_words(signed: Sequence[str], replaced: Sequence[str] | None) -> str:
+    """Who signed so far, and what is missing. `signed`: offices by the file's own keys; `replaced`: by
+    those of the root file in force, where some of them change."""
+    said = [_signed_words(signed, "" if replaced is None else "the new keys of ")]
+    if replaced is not None:
+        said.append(_signed_words(replaced, "the old keys of "))
+    return "; ".join(said)
+
+
+def _signed_words(signed: Sequence[str], whose: str) -> str:
+    lacking = root_file.THRESHOLD - len(signed)
+    names = " and ".join(signed) or "no office"
+    if lacking <= 0:
+        return f"signed by {whose}{names}: that is enough"
+    return f"signed by {whose}{names}: {lacking} more office{'s' * (lacking > 1)} must sign"
+
+
 def _plain(line: str) -> str:
     """On one line, as a terminal shows it."""
     return "".join(sign if sign.isprintable() else "?" for sign in line)

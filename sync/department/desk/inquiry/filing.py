@@ -7,6 +7,7 @@ import io
 import re
 from collections.abc import Iterable
 
+from storage.text_end import is_open
 from sync.department.desk.audit.rules import NOT_FILED, AlprRequest
 from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Plan
@@ -20,6 +21,7 @@ from sync.department.desk.inquiry.forms import (
     Filing,
     first_entered,
 )
+from sync.department.desk.people.sheets import OPEN_CURE
 from sync.department.journal.entries import Filed
 from sync.department.policy.refusals import FormError, refuse_lines
 from sync.department.policy.roles import Call
@@ -107,6 +109,9 @@ def read_filings(text: str) -> tuple[Filing, ...]:
             clause=CLAUSE,
             cure="name them so in the RMS's export, separated by commas",
         )
+    if is_open(text):
+        what = "the file's last line has no line's end: was it cut?"
+        raise FormError(what, code="csv", clause=CLAUSE, cure=OPEN_CURE)
     found, wrong = [], []
     for at, row in enumerate(reader, 2):
         access = (row.get("access") or row.get("entry") or "").strip()

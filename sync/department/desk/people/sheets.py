@@ -8,11 +8,13 @@ from collections import Counter
 from collections.abc import Sequence
 
 from storage.errors import RecordError
+from storage.text_end import is_open
 from sync.department.desk.people.rules import NEW_USER_NAME, parse_roles
 from sync.department.policy.refusals import MAX_NAMED, FormError, refuse_lines
 from sync.department.policy.roles import Role
 
 CLAUSE = "463.3"
+OPEN_CURE = "if it is whole, press Enter after its last line and save it"
 MAX_ROWS = 2000
 USER_CURE = "small letters without accents, digits, . and -"
 
@@ -28,7 +30,8 @@ def _rows(data: bytes, *wanted: str) -> list[tuple[int, dict[str, str]]]:
     if not data.strip():
         raise _wrong("the list is empty", f"the first line names the columns: {', '.join(wanted)}")
     try:
-        reader = csv.DictReader(io.StringIO(data.decode("utf-8-sig")))
+        text = data.decode("utf-8-sig")
+        reader = csv.DictReader(io.StringIO(text))
         named = {(name or "").strip().casefold(): name for name in reader.fieldnames or ()}
         rows = [
             (reader.line_num, {key: (row.get(name) or "").strip() for key, name in named.items()})
@@ -37,6 +40,8 @@ def _rows(data: bytes, *wanted: str) -> list[tuple[int, dict[str, str]]]:
     except (UnicodeDecodeError, csv.Error):
         cure = "in the spreadsheet, save it as CSV UTF-8"
         raise _wrong("the list is not a CSV file in UTF-8", cure) from None
+    if is_open(text) and next(reversed(named)) in wanted:
+        raise _wrong("the list's last line has no line's end: was it cut?", OPEN_CURE)
     missing = [name for name in wanted if name not in named]
     if missing:
         cure = f"the first line names the columns, separated by commas: {', '.join(wanted)}"
