@@ -21,12 +21,13 @@ MAX_RANGES = 4096
 class ReceivedRanges:
     """Leaf ranges (first, last), both included, rising; the tree of `size` leaves that they are in.
 
-    root: of that tree, 32 bytes.
+    root: of that tree, 32 bytes. `at_us`: when the department signed, by its time; 0 if it does not say.
     """
 
     ranges: tuple[tuple[int, int], ...]
     size: int
     root: bytes
+    at_us: int = 0
 
 
 def open_receipt(message: bytes, department: Ed25519PublicKey, log_id: bytes) -> ReceivedRanges:
@@ -51,4 +52,7 @@ def open_receipt(message: bytes, department: Ed25519PublicKey, log_id: bytes) ->
         raise RecordError("names no tree: size and root", where="receipt")
     if before >= size or root == bytes(32):
         raise RecordError("its ranges are not in the tree that it names", where="receipt")
-    return ReceivedRanges(ranges=tuple(ranges), size=size, root=root)
+    at_us = value.get("at_us")
+    return ReceivedRanges(
+        ranges=tuple(ranges), size=size, root=root, at_us=at_us if type(at_us) is int else 0
+    )

@@ -290,6 +290,34 @@ def test_a_grant_that_root_signed_with_the_command_key_is_named(
     assert wrong.startswith(f"car 12 let a person in by grant {'ef' * 16}: no entry covers it")
 
 
+def test_a_clock_set_back_hides_no_grant_that_came_after_what_the_department_signed(
+    department: Department, server: Server, unit: Joined
+) -> None:
+    """A time before the access log was opened excuses what was taken by then, by the unit's own word."""
+    early = GrantTaken(grant_id="ab" * 16, digest=bytes(32), at_us=1)
+    unit.ledger.append(early)
+    synced(unit, server)
+    wrong, unchecked = verdict(department, server)
+    assert wrong == []
+    assert "grants that were used at car 12 before the log was opened" in unchecked
+    unit.add(1)
+    synced(unit, server)  # and the unit logs the receipt, which is of the department's time
+    unit.ledger.append(replace(early, grant_id="cd" * 16))
+    synced(unit, server)
+    (wrong_one,), _ = verdict(department, server)
+    assert "cd" * 16 in wrong_one
+
+
+def test_a_clock_set_back_hides_no_reset_of_a_log_that_had_a_receipt(department: Department) -> None:
+    said = Reported()
+    said.begin_log()
+    said.prove(department.clock.us)
+    said.add_reset("car-7", "", 1)
+    said.begin_log()
+    said.add_reset("car-8", "", 1)
+    assert [at_us for _, _, at_us in said.resets] == [department.clock.us, 1]
+
+
 def test_a_designees_grant_is_covered_once_it_is_entered(
     department: Department, server: Server, unit: Joined
 ) -> None:

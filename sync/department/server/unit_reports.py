@@ -8,7 +8,7 @@ records; no key of the department makes one up. So what no entry covers is found
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from storage.log_records import FileInForce, GrantTaken
 from storage.standing import DOCUMENTS, ENROLLMENT
@@ -43,15 +43,25 @@ class Reported:
     logs: list[tuple[str, str, str]] = field(default_factory=list)
     days: StoredDays = field(default_factory=StoredDays)
     _log_at: int = 0
+    _proven_us: int = 0
 
     def begin_log(self) -> None:
         """What follows is of another log."""
-        self._log_at = len(self.files)
+        self._log_at, self._proven_us = len(self.files), 0
+
+    def prove(self, us: int) -> None:
+        """The department had signed this time before what follows in this log: it is of later than that,
+        whatever the unit's clock says."""
+        self._proven_us = max(self._proven_us, us)
+
+    def add_reset(self, unit: str, grant_id: str, at_us: int) -> None:
+        """The last word of this log."""
+        self.resets.append((unit, grant_id, max(at_us, self._proven_us)))
 
     def add(self, unit: str, record: FileInForce | GrantTaken) -> None:
         """A record of a unit. What it took before it joined this department is not this department's."""
         if isinstance(record, GrantTaken):
-            self.grants.append((unit, record))
+            self.grants.append((unit, replace(record, at_us=max(record.at_us, self._proven_us))))
         elif record.name == ENROLLMENT:
             del self.files[self._log_at :]
         else:

@@ -208,7 +208,7 @@ class Checker:
         for message in destructions.all_of(connection, log):
             try:
                 said = destructions.opened(message, log)
-                self.report.reported.resets.append((self._unit, said.grant_id, said.at_us))
+                self.report.reported.add_reset(self._unit, said.grant_id, said.at_us)
             except SyncError as error:
                 self.report.wrong(f"log {_short(log)}: {error}")
 
@@ -269,7 +269,9 @@ class Checker:
             self.report.reported.add(self._unit, record)
             return
         with contextlib.suppress(StorageError):  # another department's
-            self._covered += open_receipt(record.receipt, self._department, log.log_id).ranges
+            receipt = open_receipt(record.receipt, self._department, log.log_id)
+            self._covered += receipt.ranges
+            self.report.reported.prove(receipt.at_us)
 
     def _judge_excuses(self, log: unit_logs.HeldLog) -> None:
         """A receipt is given for whole records alone: what it covers was here."""
