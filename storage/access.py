@@ -199,7 +199,13 @@ def permit_alerts(person: RosterPerson, role: str, policy: CustodyPolicy, *, now
 def _demand_training(person: RosterPerson, policy: CustodyPolicy, now_us: int) -> None:
     if not set(policy.topics) <= set(person.topics):
         raise RefusedError("training does not cover every topic of the policy", clause="463.9")
-    if not person.trained_us <= now_us < person.trained_us + policy.training_days * DAY_US:
+    if now_us < person.trained_us:
+        raise RefusedError(
+            "training is not current by this unit's clock, which is behind it",
+            clause="463.9",
+            cure="set the clock: a network with time, a receiver, or a technician",
+        )
+    if now_us >= person.trained_us + policy.training_days * DAY_US:
         raise RefusedError(
             "training is not current", clause="463.9", cure="the CCAT supervisor trains yearly"
         )

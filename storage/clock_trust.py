@@ -229,6 +229,23 @@ class TrustedTime:
         return self._trust.us
 
     @property
+    def told_us(self) -> int:
+        """What the department signed last in this run, and the running time since; 0 without such a time."""
+        if self.heard is None:
+            return 0
+        us, boot_us = self.heard
+        return us + max(0, self._boot() - boot_us)
+
+    @property
+    def sure_us(self) -> int:
+        """What has surely passed: by custody's time, or by the department's word.
+
+        The department's lists and trainings end by the department's own time, also where it alone says it and
+        a clock that is far behind holds custody's time back. No purge counts by it.
+        """
+        return max(self.trusted_us, self.told_us)
+
+    @property
     def lead_us(self) -> int:
         """How far lone sources have moved the trusted time since two agreed."""
         return self._trust.lead_us

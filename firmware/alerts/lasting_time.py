@@ -17,9 +17,9 @@ from storage.record_base import ClockState
 class LastingTime:
     """A call gives UTC in microseconds. Thread-safe."""
 
-    def __init__(self, now: Callable[[], Moment], trusted_us: Callable[[], int]) -> None:
-        """now, trusted_us: the ledger's time, and the one that custody believes."""
-        self._now, self._trusted_us = now, trusted_us
+    def __init__(self, now: Callable[[], Moment], sure_us: Callable[[], int]) -> None:
+        """now, sure_us: the ledger's time, and what of it has surely passed."""
+        self._now, self._sure_us = now, sure_us
         self._guard = threading.Lock()
         self._newest_us = 0
 
@@ -32,8 +32,8 @@ class LastingTime:
         return self._times()[1]
 
     def _times(self) -> tuple[int, int]:
-        moment, trusted_us = self._now(), self._trusted_us()
+        moment, sure_us = self._now(), self._sure_us()
         with self._guard:
-            kept = trusted_us if moment.state is ClockState.UNKNOWN else moment.us
+            kept = sure_us if moment.state is ClockState.UNKNOWN else max(moment.us, sure_us)
             self._newest_us = max(self._newest_us, kept)
             return moment.us, self._newest_us

@@ -200,7 +200,7 @@ class BesideReading:
                 self._ledger,
                 SyncFolder.of(self._home),
                 self._known_states,
-                LastingTime(self._ledger.store.time.now, lambda: self._ledger.store.time.trusted_us),
+                LastingTime(self._ledger.store.time.now, lambda: self._ledger.store.time.sure_us),
                 self._log,
                 listen=settings.page_listen,
                 port=settings.page_port,

@@ -42,7 +42,7 @@ class Page:
         self.roster = SimpleNamespace(demo=True, person=lambda user: PERSON if user == PERSON.user else None)
         store = SimpleNamespace(
             log_id=bytes(32), policy=SimpleNamespace(organisation="Bend"),
-            time=SimpleNamespace(now=lambda: self.moment, trusted_us=3),
+            time=SimpleNamespace(now=lambda: self.moment, sure_us=3, told_us=0),
         )  # fmt: skip
         ledger = SimpleNamespace(
             store=store, standing=SimpleNamespace(roster=self.roster), append=self.append

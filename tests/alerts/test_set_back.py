@@ -19,9 +19,10 @@ from firmware.alerts.lasting_time import LastingTime
 from firmware.alerts.watch import HotListWatch
 from firmware.custody.opening import create_ledger, open_ledger
 from hw.clock import TimeState
+from hw.secure_slot import LoopbackSlot
 from storage.alert_life import AlertEvent, AlertStep
 from storage.alert_terms import DEFAULT_ALERTS
-from storage.clock_trust import Moment
+from storage.clock_trust import DEPARTMENT, Moment
 from storage.ledger import Ledger
 from storage.record_base import ClockState
 from storage.times import DAY_US, HOUR_US, MINUTE_US, SECOND_US
@@ -54,7 +55,7 @@ class Unit:
         )
         self.held = HeldLists(home, home / "inbox", ledger.hot_list_key(), lambda: None)
         self.held.keep(head, data)
-        self.now = LastingTime(ledger.store.time.now, lambda: ledger.store.time.trusted_us)
+        self.now = LastingTime(ledger.store.time.now, lambda: ledger.store.time.sure_us)
         cleared = ClearedPlates(home / "hotlists", ledger.hot_list_key())
         log: Any = structlog.get_logger("test")
         self.board = AlertBoard(ledger, cleared, terms=lambda: DEFAULT_ALERTS)
@@ -174,7 +175,7 @@ def test_a_clock_that_knows_no_time_dates_steps_and_ends_nothing() -> None:
     for one in told:
         time[:] = [one]
         said.append((clock(), clock.sure()))
-    assert said == [(100, 100), (10**12, 105), (105, 105), (110, 110), (10**12, 2000)]
+    assert said == [(100, 100), (10**12, 105), (106, 106), (110, 110), (10**12, 2000)]
 
 
 @pytest.mark.parametrize("state", [TimeState.DISCIPLINED, TimeState.HOLDOVER])
@@ -224,7 +225,7 @@ def test_a_restart_under_a_clock_that_was_set_back_revives_no_list(tmp_path: Pat
     with open_ledger(home, clock=time.clock) as ledger:
         held = HeldLists(home, home / "inbox", ledger.hot_list_key(), lambda: None)
         assert len(held.lists) == 1
-        now = LastingTime(ledger.store.time.now, lambda: ledger.store.time.trusted_us)
+        now = LastingTime(ledger.store.time.now, lambda: ledger.store.time.sure_us)
         assert now() >= held.lists[0].head.expires_us
         held.close()
 
@@ -250,3 +251,28 @@ def test_an_alert_grows_old_by_running_time_whatever_the_clock_is_set_to(
     assert not made.state.overdue(unit.board.running_us, 24)
     time.run(24 * HOUR_US)
     assert made.state.overdue(unit.board.running_us, 24)
+
+
+@pytest.mark.parametrize("state", [*STATES, TimeState.UNKNOWN])
+@pytest.mark.parametrize("behind_us", [400 * DAY_US, START_US - 10 * DAY_US])
+def test_a_list_ends_by_the_departments_word_where_the_clock_is_far_behind(
+    tmp_path: Path, behind_us: int, state: TimeState
+) -> None:
+    """Its end is of the department's time; so is how old its extract is."""
+    time = SteppedTime(START_US - behind_us)
+    time.lose(state)
+    ledger = Ledger.create(tmp_path, LoopbackSlot(tmp_path / "chip"), time, boot=time.boot)
+    ahead = SteppedTime(START_US)
+    unit = Unit(ledger, ahead, entry(), hours=2, aged_h=23)
+    assert unit.hits()
+    assert not unit.stale
+    ledger.store.time.hear(START_US, ClockState.DISCIPLINED, DEPARTMENT)
+    time.run(HOUR_US + MINUTE_US)
+    assert unit.hits()
+    assert unit.stale
+    time.run(HOUR_US)
+    assert not unit.hits()
+    assert unit.watch.health().expired == 1
+    assert ledger.store.time.trusted_us < START_US  # no purge counts by it
+    unit.held.close()
+    ledger.close()
