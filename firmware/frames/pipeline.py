@@ -228,8 +228,10 @@ class ReadStage:
         self._hand_on(EndedPass(vehicle=self._by_clock(vehicle), frame=frame))
 
     def _by_clock(self, vehicle: VehiclePass) -> VehiclePass:
+        """Its times by the clock. One that was set back to 1970 in the middle of a pass has none before."""
         shift_us = self._time.shift_us
-        return replace(vehicle, first_us=vehicle.first_us - shift_us, last_us=vehicle.last_us - shift_us)
+        first_us, last_us = (max(0, one - shift_us) for one in (vehicle.first_us, vehicle.last_us))
+        return replace(vehicle, first_us=first_us, last_us=last_us)
 
 
 class Pipeline:
