@@ -82,11 +82,10 @@ def _read_in_one_line(own: Sequence[int], texts: Sequence[Labels], frames: Seque
     Beside such a text, one that only readings line by line give is no whole that something hides in part: its
     other line is a state's name, or a dealer's.
     """
-    line = min(frame.columns.shape[1] for frame in frames)  # two lines have more columns
     return {
         text
         for text, frame in zip(own, frames, strict=True)
-        if frame.columns.shape[1] == line and len(texts[text]) >= _WHOLE_LINE
+        if frame.lines == 1 and len(texts[text]) >= _WHOLE_LINE
     }
 
 

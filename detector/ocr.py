@@ -111,11 +111,11 @@ class PatchReader:
         patch = looks[-1].patch.luma
         strokes = min([strokes, *(count_thin(look.patch.luma, look.columns) for look in looks[1:])])
         trust = CUT_TRUST if cut or is_flipped(self._looker, first, watch) else 1.0
-        lines = self._lines.read(luma, box, first, watch, still=still, pair=pair)
+        lines, count = self._lines.read(luma, box, first, watch, still=still, pair=pair), 1
         if lines is not None:
             trust *= lines.trust
-            if lines.looks:
-                looks, strokes = list(lines.looks), 0  # strokes were counted over both lines at once
+            if lines.looks:  # strokes were counted over both lines at once
+                looks, strokes, count = list(lines.looks), 0, 2
         halves: list[F64] = []
         if (
             still
@@ -129,7 +129,7 @@ class PatchReader:
                 halves = self._halves(luma, more[0], watch)
         width_px = PlateBox(corners=corners, confidence=0.0).width_px
         evidence = replace(
-            self._evidence(looks, halves, width_px, box), cut=cut, trust=trust, strokes=strokes
+            self._evidence(looks, halves, width_px, box), cut=cut, trust=trust, strokes=strokes, lines=count
         )
         watch.lap("text")
         return Sight(evidence, corners, patch, sure)

@@ -132,8 +132,9 @@ class Evidence:
     ``score``: the detector's. ``aspect``: width over height of the detector's box, 0 where unknown.
     ``cut``: the box runs out of the picture. ``trust``: what the confidence of the text is multiplied
     by, 1 unless something about the box says that its text may not be the whole of a plate.
-    ``strokes``: the I and 1 that the patch shows, those that no look gives included. ``place``: float32
-    (J,), what the state namer and the reader's own head say together, None where the namer was not asked.
+    ``strokes``: the I and 1 that the patch shows, those that no look gives included. ``lines``: 2 if each
+    look is two, one a line of the plate. ``place``: float32 (J,), what the state namer and the reader's own
+    head say together, None where the namer was not asked.
     """
 
     columns: F32 = field(repr=False)
@@ -147,6 +148,7 @@ class Evidence:
     cut: bool = False
     trust: float = 1.0
     strokes: int = 0
+    lines: int = 1
     place: F32 | None = field(default=None, repr=False)
     known: Known = field(default_factory=Known, init=False, repr=False)
 

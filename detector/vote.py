@@ -338,11 +338,10 @@ class Vote:
         What was read of a frame line by line says nothing here: it may add a name over or under the plate.
         """
         if len(self._frames) > 1:
-            line = min(frame.columns.shape[1] for frame in self._frames)
             texts = [
                 self._texts[first]
                 for first, frame in zip(self._scores.argmax(axis=1), self._frames, strict=True)
-                if frame.columns.shape[1] == line
+                if frame.lines == 1
             ]
             return sum(is_part(winner, text) for text in texts) >= LONGER_IN_FRAMES * len(self._frames)
         paths = self._frames[0].paths

@@ -4,6 +4,9 @@ Renders clips of vehicles with the truth (``render.passes``), plays them through
 and the vote, and counts what became of every vehicle: right, wrong and sure, missed or merged, counted twice.
 Each clip's outcome is a line of the file; an interrupted run resumes after the last one.
 
+With ``--recordings DIR`` each clip is rendered and read once, and what the nets read is kept there: after a
+change of tracker or vote, the same command with another ``--out`` plays the clips again in moments.
+
 A vehicle counts from two frames on that show its whole plate at least 45 px wide (one, at less than 4 frames
 a second). A pass is that vehicle's on whose plate its kept picture's box lies.
 """
@@ -23,7 +26,9 @@ from ..errors import DetectorError
 from ..plates import PlateBox, PlateText, VehiclePass
 from ..reader import PlateReader
 from ..track import Tracker
+from ..vote import Decoding
 from .metrics import folded
+from .recordings import RecordedFrame, load, read_in_full, save
 from .render.passes import KINDS, Clip, draw_clip
 from .render.passes_picture import ClipPictures, PassFrame, SeenPlate
 
@@ -80,6 +85,30 @@ def play(
     for one in passes:
         told(one.text)
     return compare(clip, passes, shown)
+
+
+def play_recorded(decoding: Decoding, clip: Clip, frames: Iterable[RecordedFrame]) -> ClipOutcome:
+    """Plays what was read of a clip's frames through tracker and vote, and compares."""
+    tracker = Tracker(decoding)
+    passes: list[VehiclePass] = []
+    shown: list[tuple[SeenPlate, ...]] = []
+    for frame in frames:
+        step = tracker.update(frame.number, frame.time_us, frame.shape, frame.as_asked(tracker))
+        passes += step.ended
+        shown.append(frame.plates)
+    passes += tracker.flush()
+    return compare(clip, passes, shown)
+
+
+def _play_clip(reader: PlateReader, clip: Clip, recordings: Path | None) -> ClipOutcome:
+    """Renders, reads and plays a clip; with a folder of recordings only if it is not there yet."""
+    if recordings is None:
+        return play(reader, clip, ClipPictures(clip))
+    path = recordings / f"{clip.seed}.npz"
+    if not path.is_file():
+        recordings.mkdir(parents=True, exist_ok=True)
+        save(path, [read_in_full(reader, frame) for frame in ClipPictures(clip)], reader.model_hashes)
+    return play_recorded(reader.decoding, clip, load(path, reader.decoding, reader.model_hashes))
 
 
 def compare(clip: Clip, passes: Sequence[VehiclePass], shown: Sequence[Sequence[SeenPlate]]) -> ClipOutcome:
@@ -241,6 +270,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--out", type=Path, required=True, help="outcomes, one line per clip; an existing file is resumed"
     )
+    parser.add_argument(
+        "--recordings", type=Path, metavar="DIR", help="keep what the nets read, and play it where it is kept"
+    )
     parser.add_argument("--models", type=Path, help="folder of the nets (default: the shipped ones)")
     parser.add_argument(
         "--first", type=int, default=0, metavar="SEED", help="seed of the first clip (default 0)"
@@ -262,12 +294,15 @@ def main(argv: list[str] | None = None) -> int:
             while passes < arguments.passes:
                 clip = draw_clip(seed)
                 if not done[seed] and arguments.kind in (None, clip.kind):
-                    outcome = play(reader, clip, ClipPictures(clip))
+                    outcome = _play_clip(reader, clip, arguments.recordings)
                     passes += sum(one.countable for one in outcome.vehicles)
                     clips.append(outcome)
                     file.write(json.dumps(asdict(outcome)) + "\n")
                     file.flush()
                 seed += 1
+    except DetectorError as error:
+        print(f"evaluate_passes: {error}", file=sys.stderr)
+        return 2
     except (OSError, TypeError, KeyError) as error:
         print(f"evaluate_passes: {arguments.out}: {error}; choose another file", file=sys.stderr)
         return 2

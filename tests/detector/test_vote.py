@@ -319,7 +319,13 @@ def in_two_lines(upper: str, lower: str, count: int) -> list[Evidence]:
         columns = join_columns(*parts)
         path = best_path(columns.astype(np.float64))
         both = replace(
-            evidence(lower), columns=columns[None], candidates=(path,), paths=(path,), aspect=1.8, trust=0.8
+            evidence(lower),
+            columns=columns[None],
+            candidates=(path,),
+            paths=(path,),
+            aspect=1.8,
+            trust=0.8,
+            lines=2,
         )
         frames.append(both)
     return frames
