@@ -108,11 +108,8 @@ def _as_wide(moment: PlateBox, before: PlateBox, after: PlateBox) -> bool:
 
 
 def apart(one: LiveTrack, other: LiveTrack) -> int:
-    """Microseconds between two passes, at most 0 if they overlap."""
-    return max(
-        one.motion.first_us - other.motion.last_us,
-        other.motion.first_us - one.motion.last_us,
-    )
+    """Microseconds between two passes' own sightings, at most 0 if they overlap."""
+    return max(one.began_us - other.motion.last_us, other.began_us - one.motion.last_us)
 
 
 def _pair(one: LiveTrack, other: LiveTrack) -> Pair:

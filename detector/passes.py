@@ -88,7 +88,8 @@ class LiveTrack:
         self._credit, self._spared = 0, 0  # frames that looks confirmed; left unread since the last look
         self.rival: LiveTrack | None = None  # another vehicle that may have taken this one's place
         self.gave_way = False  # it has, and this one was not seen since
-        self._first_box = first.box
+        self._first_box = self._began_box = first.box
+        self.began_us = first.time_us  # by its own sightings, whatever it took over since
         self._best: _Best | None = None
         self._top_plateness = 0.0
         self._recheck_us = _RECHECK_US
@@ -349,8 +350,8 @@ class LiveTrack:
         """Whether this pass begins or ends nearer than the one sighting of another, which was far."""
         if far.motion.sightings > 1 or far.came_near:
             return False
-        after = self.motion.first_us > far.motion.last_us
-        return (self._first_box if after else self.motion.box).width_px > far.motion.box.width_px
+        after = self.began_us > far.motion.last_us
+        return (self._began_box if after else self.motion.box).width_px > far.motion.box.width_px
 
     @property
     def _best_px(self) -> float:

@@ -41,6 +41,10 @@ MINORITY_TRUST = 0.5  # in a text of which most frames show a part, though their
 # In a text that so many of a still's cuts show as part of a longer one: 15 of 21 such texts were wrong, among
 # 914 drawn plates looked at often.
 MANY_LOOKS, LONGER_SHARE, LONGER_TRUST = 5, 0.2, 0.7
+DISPUTED_SHARE, DISPUTED_TRUST = (
+    0.5,
+    0.8,
+)  # of a pass's looks gave the text; 4 of 48 such sure texts were wrong
 LONGER_IN_FRAMES = 1 / 3  # the same of a pass's frames: the others may show a part
 # Frames narrower than this share of the third widest have no vote; wider than so many px, all are as good.
 NEAREST, FAR_SHARE, READABLE_PX = 3, 0.62, 80.0
@@ -330,7 +334,16 @@ class Vote:
         """The share of the confidence that is left by what the boxes show of their frames' plates."""
         strokes = STROKE_TRUST if lacks_strokes(winner, [frame.strokes for frame in self._frames]) else 1.0
         longer = LONGER_TRUST if self._may_be_longer(winner) else 1.0
-        return longer * strokes * self._doubt * median(frame.trust for frame in self._frames)
+        disputed = DISPUTED_TRUST if self._is_disputed(winner) else 1.0
+        return disputed * longer * strokes * self._doubt * median(frame.trust for frame in self._frames)
+
+    def _is_disputed(self, winner: Labels) -> bool:
+        """Whether most looks at the frames of a pass gave other texts, however alike, that all lost."""
+        if len(self._frames) < 2:
+            return False
+        mine = _as_twin(winner)
+        looks = [_as_twin(path) == mine for frame in self._frames for path in frame.paths]
+        return sum(looks) < DISPUTED_SHARE * len(looks)
 
     def _may_be_longer(self, winner: Labels) -> bool:
         """Whether several of a still's many cuts, or one of few frames, show a longer text around this one.
@@ -418,8 +431,13 @@ def _twins_among(texts: list[Labels]) -> list[list[int]]:
     """Indices of texts that differ in nothing but O/0 and I/1, a list each; of those that have a twin."""
     groups: dict[Labels, list[int]] = {}
     for index, text in enumerate(texts):
-        groups.setdefault(tuple(_TWIN_OF.get(label, label) for label in text), []).append(index)
+        groups.setdefault(_as_twin(text), []).append(index)
     return [group for group in groups.values() if len(group) > 1]
+
+
+def _as_twin(text: Labels) -> Labels:
+    """The text with each O a 0 and each I a 1."""
+    return tuple(_TWIN_OF.get(label, label) for label in text)
 
 
 def spelt(text: Labels) -> str:

@@ -9,6 +9,7 @@ import pytest
 from detector_twins import DECODING, Told, box_at, frame, reading
 from tracker_twins import FLEET, Replay, near, texts
 
+from detector.likeness import SURE
 from detector.motion import Motion
 from detector.place_fit import between, shared_end
 from detector.plates import PlateBox, PlateReading
@@ -337,3 +338,22 @@ def test_one_unsure_look_at_a_very_far_plate_is_no_pass(width: float, times: int
     for step in range(times):
         replay.show(frame(reading("MWE4308", box_at(408 - step, 146, width), sure=5.0, noise=1.0, seed=8)))
     assert len(replay.finish()) == passes
+
+
+def test_a_far_pass_taken_over_does_not_hide_another_from_before_the_near_one() -> None:
+    """Two frames a second, each far one misread otherwise; the first of them is taken over first."""
+    replay = Replay(fps=2)
+    first = reading("6KT1J24", box_at(458, 157, 25), sure=4.5)
+    assert first.confidence > SURE
+    replay.show(frame(first))
+    for text, x, y, width in (
+        ("5KZ1724", 444, 172, 27),
+        ("6KZ1724", 425, 190, 30),
+        ("6KZ1724", 404, 212, 33),
+    ):
+        replay.show(frame(near(text, x, y, width)))
+    for x, y, width in ((376, 241, 38), (335, 283, 44), (284, 336, 50), (209, 408, 60), (90, 520, 78)):
+        replay.show(frame(near("6KZ1724", x, y, width)))
+    for _ in range(8):
+        replay.show()
+    assert texts(replay.finish()) == ["6KZ1724"]

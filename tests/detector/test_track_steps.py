@@ -34,7 +34,7 @@ def a_pass(pass_id: int, first_us: int = 0, last_us: int = 0, **facts: Any) -> A
         leaves=facts.pop("leaves", lambda _time_us, _shape: False),
     )  # fmt: skip
     usual = {
-        "pass_id": pass_id, "motion": motion, "rival": None, "tells_nothing": True,
+        "pass_id": pass_id, "motion": motion, "began_us": first_us, "rival": None, "tells_nothing": True,
         "spelt_nearly": lambda _other: True, "nears": lambda _other: True, "begins": lambda _other: True,
         "is_far": False, "came_near": True, "gave_way": False, "shows_rest_of": lambda _other: False,
         "vote": SimpleNamespace(cut=facts.pop("cut", True), leader=facts.pop("leader", "7ABC")),

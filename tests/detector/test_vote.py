@@ -364,3 +364,20 @@ def test_a_near_frame_counts_more_than_as_many_from_afar(widths: tuple[int, ...]
     told = [blurred("KEP187", 2, "B", share=share) for share in (0.75, 0.75, 0.2)]
     frames = [replace(one, width_px=float(width)) for one, width in zip(told, widths, strict=True)]
     assert Vote(DECODING, frames).leader == leader
+
+
+@pytest.mark.parametrize(
+    ("second", "sure"), [(("0FMJ254", "8FMJ254"), True), (("8FMJ254", "GFMJ254"), False)]
+)
+def test_a_text_that_most_looks_of_a_pass_do_not_give_is_not_sure(
+    second: tuple[str, ...], sure: bool
+) -> None:
+    """Together, the looks at each frame are for the text; alone, half of them give it, or a quarter."""
+    clear = evidence("0FMJ254")
+    frames = [
+        replace(clear, paths=tuple(labels(text) for text in looks))
+        for looks in (("OFMJ254", "BFMJ254"), second)
+    ]
+    vote = Vote(DECODING, frames)
+    assert vote.leader == "0FMJ254"
+    assert (vote.confidence > voting.DISPUTED_TRUST) is sure
