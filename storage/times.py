@@ -79,6 +79,11 @@ def day_text(day: int) -> str:
     return utc_text(day * DAY_US, to="day")
 
 
+def day_number(text: str) -> int:
+    """Days since 1970-01-01 of what `day_text` writes. Raises RecordError."""
+    return parse_utc(text, where="day") // DAY_US
+
+
 def parse_utc(text: str, *, where: str = "time", assume_utc: bool = False) -> int:
     """Microseconds UTC of an ISO 8601 time, or of what `utc_text` and `iso_text` write.
 

@@ -13,6 +13,7 @@
         ├── StoreError           the store refuses: a record that contradicts another
         │   └── StoreAwayError   the database does not answer: exit status 3
         ├── KeyServiceError      a key that is not there, was destroyed, or does not open
+        │   └── OlderKeyServiceError  an earlier version, which does not know what it was asked
         ├── NewerError           what a newer version wrote, by rules that this one does not know
         ├── ClockInDoubtError    the server's clock is not confirmed, and this cannot be undone
         └── LackingError         something that this machine does not offer: exit status 3
@@ -94,6 +95,10 @@ class StoreAwayError(StoreError):
 
 class KeyServiceError(DepartmentError):
     """A key that is not there, was destroyed, or does not open what it was given."""
+
+
+class OlderKeyServiceError(KeyServiceError):
+    """A key service of an earlier version, which does not know what it was asked."""
 
 
 class NewerError(DepartmentError):

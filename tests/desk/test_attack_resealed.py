@@ -23,8 +23,9 @@ from storage.leaf import Leaf, Mark, log_id_of, unchecked
 from storage.record_base import KeyClass
 from storage.times import DAY_US, HOUR_US
 from sync.department.content.key_guard import Cover, Row
-from sync.department.content.key_service import Kept, LocalKeyService, StoredElement
+from sync.department.content.key_service import Kept, LocalKeyService
 from sync.department.content.reads import StoredRead
+from sync.department.content.search_tokens import StoredElement
 from sync.department.desk.inquiry.forms import Answer, RunForm
 from sync.department.journal.inquiry_entries import Query
 from sync.department.policy.refusals import DeskRefusal

@@ -22,8 +22,8 @@ from storage.sealing import Opened
 from storage.times import DAY_US
 from sync.department.content import alert_facts, key_guard
 from sync.department.content.key_guard import Cover, GuardedKeys, Row, read_name
-from sync.department.content.key_service import StoredElement
 from sync.department.content.opened_list import OpenedList
+from sync.department.content.search_tokens import StoredElement
 from sync.department.journal.entries import EntryOf
 from sync.department.journal.inquiry_entries import Access, Query
 from sync.department.journal.second_hands import UnsignedError

@@ -228,8 +228,9 @@ def test_an_entry_of_the_machine_for_a_list_that_no_person_signed_is_named(
     configured(department)  # the log has entries of what was offered
     note = DocumentSent(name="hot-list/doj", version=1 << 40, unit="", digest=bytes(32), baseline=baseline)
     entry = Root(department).write(note, Root(department).stamp("system"))
-    (wrong,), _ = verdict(department, server)
+    (wrong, not_out), _ = verdict(department, server)
     assert wrong.startswith(f"entry {entry}: document_sent: {words}")
+    assert not_out == f"units are not offered hot-list/doj any more, which they were in version {1 << 40}"
 
 
 def test_a_document_of_the_last_hours_is_not_called_wrong(

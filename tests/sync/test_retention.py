@@ -13,7 +13,8 @@ from sync_twins import bare_home, checked, converse
 
 from storage.times import DAY_US, now_us
 from sync import messages
-from sync.department.content.key_service import LocalKeyService, StoredElement
+from sync.department.content.key_service import LocalKeyService
+from sync.department.content.search_tokens import StoredElement
 from sync.department.ground.department_time import Clocks
 from sync.department.ground.home import SETTINGS_FILE, DepartmentHome
 from sync.department.ground.settings import Settings, load_settings, settings_text

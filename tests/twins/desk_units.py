@@ -19,7 +19,8 @@ from storage.read_records import Position, Read
 from storage.record_base import ClockState, KeyClass, Record
 from storage.standing import ENROLLMENT
 from storage.times import DAY_US
-from sync.department.content.key_service import LocalKeyService, StoredElement
+from sync.department.content.key_service import LocalKeyService
+from sync.department.content.search_tokens import StoredElement
 from sync.department.ground.home import DepartmentHome
 from sync.department.store import unit_logs
 from sync.department.store.database import open_store

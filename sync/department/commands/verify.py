@@ -56,6 +56,8 @@ def _report(common: Common, report: StoreReport) -> int:
         print(*map(counted, counts, kinds), f"{report.given_up:,} given up", sep=", ")
         for problem in report.problems:
             print(f"WRONG {problem}")
+        for what in report.unchecked:
+            print(f"not checked: {what}")
         found = counted(len(report.problems), "problem")
         print(f"{found} found" if report.problems else "the store verifies")
     return FOUND_WRONG if report.problems else DONE

@@ -27,9 +27,10 @@ from storage.sealing import Opened, commitment
 from storage.times import DAY_US, MINUTE_US
 from sync.department.content import alert_facts
 from sync.department.content.followed_log import FollowError
-from sync.department.content.key_service import ContentKeys, StoredElement
+from sync.department.content.key_service import ContentKeys
 from sync.department.content.opened_list import OpenedList
 from sync.department.content.query_match import matches
+from sync.department.content.search_tokens import StoredElement
 from sync.department.ground.department_time import span_text
 from sync.department.journal.access_log import CONTEXT, ELEMENT, LogPart, entry_from, parse_leaf
 from sync.department.journal.check_log import SKEW_US

@@ -15,12 +15,14 @@ from storage.envelope import MAX_BYTES, decode
 from storage.errors import RecordError
 from storage.sealing import Opened
 from sync.department.content.key_guard import Cover, MatchedRead, Row
-from sync.department.content.key_service import Kept, StoredElement
+from sync.department.content.key_service import Kept
+from sync.department.content.search_tokens import IndexedText, StoredElement
 from sync.department.journal.access_log import LogPart
 from sync.department.journal.inquiry_entries import Query
 
 MAX_MESSAGE_BYTES = 96 << 20
 SECONDS = 120.0
+NO_SUCH_CALL = "there is no such call"  # as every version says it: so the other end knows an earlier one
 WireRows: TypeAlias = tuple[tuple[bytes, tuple[tuple[str, bytes], ...]], ...]
 """Rows: the leaf of each, and its elements by name."""
 
@@ -42,6 +44,7 @@ CALLS: Mapping[str, RemoteCall] = {
         (int, bytes, tuple[tuple[int, bytes, bytes], ...], tuple[StoredElement, ...]), tuple[Kept, ...]
     ),
     "check": RemoteCall((int, bytes, tuple[StoredElement, ...]), tuple[str | None, ...]),
+    "check_tokens": RemoteCall((int, bytes, tuple[IndexedText, ...]), tuple[str | None, ...]),
     "check_held": RemoteCall((str, bytes, tuple[StoredElement, ...]), tuple[str | None, ...]),
     "destroy": RemoteCall((int,), type(None), most_bytes=MAX_BYTES),
     "destroy_before": RemoteCall((int,), int, most_bytes=MAX_BYTES),
@@ -76,7 +79,7 @@ class No:
 def read_arguments(name: str, data: bytes) -> tuple[Any, ...]:
     """The arguments of a call. Raises RecordError, EnvelopeError."""
     if name not in CALLS:
-        raise RecordError("there is no such call", where="key service")
+        raise RecordError(NO_SUCH_CALL, where="key service")
     call = CALLS[name]
     arguments: tuple[Any, ...] = read_field(
         tuple.__class_getitem__(call.takes), decode(data, limit=call.most_bytes), name

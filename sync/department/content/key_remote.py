@@ -19,14 +19,15 @@ from storage.day_keys import DayKey
 from storage.errors import StorageError
 from storage.sealing import Opened
 from sync.department.content.key_guard import Cover, HeadAskedError, KeyDoor, MatchedRead, Row
-from sync.department.content.key_messages import SECONDS, No, read_result, to_wire
-from sync.department.content.key_service import Kept, LocalKeyService, StoredElement
+from sync.department.content.key_messages import NO_SUCH_CALL, SECONDS, No, read_result, to_wire
+from sync.department.content.key_service import Kept, LocalKeyService
+from sync.department.content.search_tokens import IndexedText, StoredElement
 from sync.department.ground.home import DepartmentHome
 from sync.department.ground.tls import client_context
 from sync.department.journal.access_log import LogPart
 from sync.department.journal.inquiry_entries import Query
 from sync.department.policy.refusals import DeskRefusal
-from sync.errors import InvalidInputError, KeyServiceError
+from sync.errors import InvalidInputError, KeyServiceError, OlderKeyServiceError
 
 ADDRESS_FILE = "keys.remote"
 REACH_SECONDS = 5.0
@@ -108,6 +109,12 @@ class _Wire:
             raise HeadAskedError(int(no.what))
         if no.code:
             raise DeskRefusal(no.what, code=no.code, clause=no.clause)
+        if no.what == NO_SUCH_CALL:
+            raise OlderKeyServiceError(
+                "is of an earlier version, which does not know this check",
+                where="key service",
+                cure="update the machine where keys serve runs",
+            )
         raise KeyServiceError(no.what, where="key service")
 
 
@@ -136,6 +143,9 @@ class RemoteKeyService:
 
     def check_stored(self, day: int, log_id: bytes, wanted: Sequence[StoredElement]) -> list[str | None]:
         return list(self._wire.ask("check", day, log_id, tuple(wanted)))
+
+    def check_tokens(self, day: int, log_id: bytes, wanted: Sequence[IndexedText]) -> list[str | None]:
+        return list(self._wire.ask("check_tokens", day, log_id, tuple(wanted)))
 
     def check_held(self, hold: str, log_id: bytes, wanted: Sequence[StoredElement]) -> list[str | None]:
         return list(self._wire.ask("check_held", hold, log_id, tuple(wanted)))

@@ -1,9 +1,9 @@
 """The key service's own end: its HTTPS interface, on a separate machine.
 
 What the wire offers is less than what the service can do: to receive and purge (`issue`, `reseal`, `check`,
-`check_held`, `destroy`), and to open, hold or release content for a caller that shows a covered entry
-(`tokens`, `match`, `open`, `hold`, `open_held`, `release`, checked by `GuardedKeys` over there, against a
-root file that was put there by hand, and against the log that it follows, `follow`). So root on the
+`check_tokens`, `check_held`, `destroy`), and to open, hold or release content for a caller that shows a
+covered entry (`tokens`, `match`, `open`, `hold`, `open_held`, `release`, checked by `GuardedKeys` over there,
+against a root file that was put there by hand, and against the log that it follows, `follow`). So root on the
 department's server can destroy content that is not held, and cannot read any without an entry in the
 witnessed log that its person signed.
 """
@@ -37,8 +37,9 @@ from sync.department.content.key_messages import (
     of_wire,
     read_arguments,
 )
-from sync.department.content.key_service import Kept, KeyService, StoredElement
+from sync.department.content.key_service import Kept, KeyService
 from sync.department.content.opened_list import FROM_HERE, OpenedList
+from sync.department.content.search_tokens import StoredElement
 from sync.department.ground.http_body import Budget, read_body
 from sync.department.ground.sparingly import Sparingly
 from sync.department.journal.access_log import origin_of
@@ -83,6 +84,7 @@ class _Service:
             "issue": self._issue,
             "reseal": self._reseal,
             "check": service.check_stored,
+            "check_tokens": service.check_tokens,
             "check_held": service.check_held,
             "destroy": service.destroy_store_key,
             "destroy_before": service.destroy_day_keys_before,

@@ -12,7 +12,6 @@ a purge destroys the file, and a restored backup shows nothing that was purged.
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import json
 import os
@@ -25,40 +24,31 @@ from pathlib import Path
 from typing import Protocol
 
 import structlog
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from storage import codec, files, merkle, sealing
+from storage import files, merkle, sealing
 from storage.day_keys import DayKey, open_from_day
 from storage.errors import SealError, StorageError
 from storage.leaf import Leaf, log_id_of, open_leaf, unchecked
-from storage.read_records import Read, ReadText
 from storage.times import DAY_US, now_us
 from sync.department.content.key_files import der_of, destroy_file, destroy_for_good, load_p256, sealing_key
 from sync.department.content.likeness import forms_of
+from sync.department.content.search_tokens import (
+    IndexedText,
+    StoredElement,
+    own_token,
+    token_key,
+    token_of,
+    wrong_with_tokens,
+)
 from sync.errors import KeyServiceError
 
 log_events = structlog.get_logger("department.keys")
 LOG_FILE = "service.log"
-TOKEN_BYTES = 16
 KEEP_DAYS = 365  # 463.8: the floor of a year, where no policy says less
 DAY_KEY_DAYS = 366  # an epoch of one day may be uploaded a year later; then its private day key goes
 HOLD_NAME = re.compile(r"[0-9a-f]{16}-[0-9]{1,19}")
-_TOKEN_INFO = b"alpr-reader/search-token/v1"
-
-
-@dataclass(frozen=True, slots=True)
-class StoredElement:
-    """One element as a unit or the department stored it, with the leaf of its record."""
-
-    leaf: bytes
-    name: str
-    stored: bytes
-
-    def __repr__(self) -> str:
-        return f"StoredElement({self.name}, {len(self.stored)} bytes)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +88,13 @@ class ReceivingKeys(Protocol):
 
     def check_stored(self, day: int, log_id: bytes, wanted: Sequence[StoredElement]) -> list[str | None]:
         """The same without an answer in clear: None, or what is wrong with it."""
+
+    def check_tokens(self, day: int, log_id: bytes, wanted: Sequence[IndexedText]) -> list[str | None]:
+        """The same of texts and of the search tokens that the store has for them: each has just its own.
+
+        It tells nothing that the table of tokens does not. Raises KeyServiceError, and where an earlier
+        version serves, which does not know the call, OlderKeyServiceError.
+        """
 
     def check_held(self, hold: str, log_id: bytes, wanted: Sequence[StoredElement]) -> list[str | None]:
         """The same of elements under a hold's key."""
@@ -273,7 +270,7 @@ class LocalKeyService:
         store = self._store_key(day, make=True)
         seal_again = _Resealing(
             store=store,
-            token_key=_token_key(store),
+            token_key=token_key(store),
             epoch_key=lambda leaf: self._find_epoch(leaf, epoch_keys),
         )
         return [seal_again.one(one, opened[one.leaf]) for one in arrived]
@@ -294,6 +291,19 @@ class LocalKeyService:
         self._write("check", day=day, log=log_id.hex()[:16], elements=len(wanted))
         return _wrong_with_each(self._store_key(day, make=False), log_id, wanted)
 
+    def check_tokens(self, day: int, log_id: bytes, wanted: Sequence[IndexedText]) -> list[str | None]:
+        self._write("check_tokens", day=day, log=log_id.hex()[:16], elements=len(wanted))
+        key = self._store_key(day, make=False)
+        tokens_under = token_key(key)
+        found: list[str | None] = []
+        for one in wanted:
+            try:
+                content = bytes(_opened(key, log_id, one.text).content)
+                found.append(wrong_with_tokens(tokens_under, one.text, content, one.tokens))
+            except StorageError as error:
+                found.append(error.what)
+        return found
+
     def check_held(self, hold: str, log_id: bytes, wanted: Sequence[StoredElement]) -> list[str | None]:
         self._write("check_held", hold=hold, log=log_id.hex()[:16], elements=len(wanted))
         return _wrong_with_each(self._hold_key(hold, make=False), log_id, wanted)
@@ -304,7 +314,7 @@ class LocalKeyService:
         found = {}
         for day in days:
             if self.has_store_key(day):
-                key = _token_key(self._store_key(day, make=False))
+                key = token_key(self._store_key(day, make=False))
                 found[day] = tuple(token_of(key, form) for form in forms)
         return found
 
@@ -407,9 +417,7 @@ class _Resealing:
                 mark.commitment,
                 kept_as=merkle.leaf_hash(arrived.leaf),
             )
-            token = None
-            if leaf.kind == Read.KIND and name == "text":
-                token = token_of(self.token_key, codec.from_bytes(ReadText, bytes(content)).text)
+            token = own_token(self.token_key, leaf, name, bytes(content))
         except (StorageError, KeyServiceError) as error:
             return Kept(b"", refused=error.what)
         return Kept(stored, token)
@@ -441,12 +449,3 @@ def _wrong_with_each(key: bytes, log_id: bytes, wanted: Sequence[StoredElement])
         except StorageError as error:
             found.append(error.what)
     return found
-
-
-def _token_key(store: bytes) -> bytes:
-    return HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=_TOKEN_INFO).derive(store)
-
-
-def token_of(token_key: bytes, plate: str) -> bytes:
-    """HMAC-SHA-256 over the plate, cut to 16 bytes: exact search without a readable index."""
-    return hmac.new(token_key, plate.encode(), hashlib.sha256).digest()[:TOKEN_BYTES]

@@ -24,6 +24,7 @@ from sync.department.desk.redress.rules import AddressPace
 from sync.department.desk.transparency.counts import PublicCounts
 from sync.department.ground.bell import Bell
 from sync.department.ground.department_time import DepartmentTime
+from sync.department.store.dated_rows import CountedRows
 from sync.department.store.incidents import StoredIncident
 from sync.department.store.joined_units import JoinedUnit
 from sync.department.units.hot_lists import Offer, Published
@@ -143,6 +144,14 @@ class StoreState(Protocol):
 
     def days(self) -> list[KeptDay]:
         """Every day of receipt, the oldest first."""
+        ...
+
+    def rows_to(self, first: int, last: int) -> tuple[CountedRows, ...]:
+        """The dated rows of these days (since 1970, UTC), by table; `first` -1 or less: all up to `last`."""
+        ...
+
+    def log_sizes(self) -> dict[int, int]:
+        """How many records of each unit's log are co-signed, by the log's number in the store."""
         ...
 
     def offered(self) -> list[OfferedDocument]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from storage.errors import RecordError
+from storage.times import day_number
 from sync import root_file
 from sync.department.desk.alerts.rules import AlertStates
 from sync.department.desk.audit.cases import Cases
@@ -88,6 +89,8 @@ class DeskState:
     keys_lines: int = 0
     purged_days: set[str] = field(default_factory=set)
     counted_days: set[str] = field(default_factory=set)
+    rows_through: int = -1
+    log_sizes: dict[int, int] = field(default_factory=dict)
 
     @property
     def policy(self) -> Policy:
@@ -121,6 +124,9 @@ class DeskState:
             self.keys_lines = note.lines
         elif isinstance(note, DayCounted):
             self.counted_days.add(note.day)
+            if note.rows is not None:
+                self.rows_through = max(self.rows_through, day_number(note.day))
+            self.log_sizes |= dict(note.sizes)
         elif isinstance(note, Purged):
             self.purged_days.add(note.day)
         elif isinstance(note, PurgeAllowed):

@@ -60,6 +60,10 @@ class DayCounted(Note):
 
     `elements`: (name, how many) of everything received on it, by name; `given_up`: how many elements were
     given up on it. Entries of before these were counted have neither: () and -1.
+
+    `rows`: (table, how many, SHA-256) of the rows that came since the last entry that has them, up to this
+    day's end, by table (`store/dated_rows.py`); None in others. `sizes`: (number, co-signed records) of
+    logs of units that had grown since.
     """
 
     KIND: ClassVar[str] = "day_counted"
@@ -67,6 +71,8 @@ class DayCounted(Note):
     reads: int
     elements: tuple[tuple[str, int], ...] = later(())
     given_up: int = later(-1)
+    rows: tuple[tuple[str, int, bytes], ...] | None = later(None)
+    sizes: tuple[tuple[int, int], ...] = later(())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

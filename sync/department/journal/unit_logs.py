@@ -98,9 +98,29 @@ class LogsOfUnits:
         self.units |= dict.fromkeys(note.logs, note.unit)
 
     def differences(self, logs: Iterable[StoredLog]) -> list[str]:
-        """Logs that the entries give to another unit than the store, whose vouches `verify` checks."""
-        return [
+        """What the store says of logs and the entries do not: logs of another unit than the entries give them
+        to, units of another name, and logs that are gone. The units' vouches are checked elsewhere."""
+        stored = list(logs)
+        wrong = [
             f"log {log[:16]} is unit {name}'s, but the access log says {self.name_of(log)}'s"
-            for log, unit, name in logs
+            for log, unit, name in stored
             if self.units.get(log, unit) != unit
         ]
+        wrong += [
+            f"a unit is named {name}, but the access log says {self.names[unit]}"
+            for unit, name in sorted({(unit, name) for _, unit, name in stored})
+            if self.names.get(unit, name) != name and not self._may_be_named(unit, name)
+        ]
+        gone = self.units.keys() - {log for log, _, _ in stored}
+        return wrong + [f"log {log[:16]} of unit {self.name_of(log)} is not here" for log in sorted(gone)]
+
+    def pending(self, logs: Iterable[StoredLog]) -> list[str]:
+        """Units that took a name which the entries may give them, and do not yet."""
+        return [
+            f"that unit {self.names[unit]} is named {name} now: its entry comes with the next daily run"
+            for unit, name in sorted({(unit, name) for _, unit, name in logs})
+            if self.names.get(unit, name) != name and self._may_be_named(unit, name)
+        ]
+
+    def _may_be_named(self, unit: str, name: str) -> bool:
+        return name in self.asked or name.startswith(f"{self.names[unit][:40]}{WAS}")

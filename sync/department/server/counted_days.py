@@ -1,7 +1,7 @@
 """What the log says of each day of receipt, held against the store: what came in, was given up, was purged.
 
 The store alone cannot say that reads are missing where rows, trees and receipts were taken out together, or
-the database was set back; the entries about each day are witnessed. No I/O.
+the database was set back, nor that an incident was; the entries about each day are witnessed. No I/O.
 """
 
 from __future__ import annotations
@@ -11,38 +11,48 @@ from dataclasses import dataclass, field
 
 from storage.counts import counted
 from storage.errors import StorageError
-from storage.times import DAY_US, day_text
+from storage.times import DAY_US, day_number, day_text
 from sync.department.journal.change_entries import DayCounted
 from sync.department.journal.entries import Entry, RootSet
 from sync.department.journal.hold_entries import Purged
 from sync.department.policy.policy_file import parse_policy
 from sync.department.policy.system_terms import purge_due_us
+from sync.department.store.dated_rows import DATED, EARLIEST, CountedRows, DayRows, summed
 from sync.department.store.received import READ, ReceivedDay
 
 
 @dataclass(slots=True)
 class StoredDays:
     """By day of receipt (days since 1970): what is here; SHA-256 of the receipt of its purge, or of nothing
-    while that is under way; how many elements that receipt names."""
+    while that is under way; how many elements that receipt names. `rows`: the dated rows (None: not looked
+    at), `sizes`: how many records of each log are co-signed, by its number."""
 
     here: dict[int, ReceivedDay] = field(default_factory=dict)
     purged: dict[int, bytes] = field(default_factory=dict)
     elements_purged: dict[int, int] = field(default_factory=dict)
+    rows: DayRows | None = None
+    sizes: dict[int, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class CountedDays:
-    """What the entries so far say, by day (YYYY-MM-DD). `keep_days`: the least that a policy has had."""
+    """What the entries so far say, by day (YYYY-MM-DD). `keep_days`: the least that a policy has had;
+    `rows`: (first day, last day, dated rows of these days); `sizes`: co-signed records of logs, by their
+    numbers; `problems`: what is wrong with the entries themselves."""
 
     counted: dict[str, DayCounted] = field(default_factory=dict)
     purged: dict[str, tuple[bytes, int]] = field(default_factory=dict)
     keep_days: int = 366
+    rows: list[tuple[int, int, tuple[CountedRows, ...]]] = field(default_factory=list)
+    sizes: dict[int, int] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
 
     def apply(self, entry: Entry) -> None:
         """Take in an entry."""
         note = entry.note
         if isinstance(note, DayCounted):
             self.counted.setdefault(note.day, note)
+            self._take_rows(entry, note)
         elif isinstance(note, Purged):
             self.purged[note.day] = (note.receipt, entry.stamp.at_us)
         elif isinstance(note, RootSet):
@@ -52,10 +62,31 @@ class CountedDays:
                 return  # no policy of the root file: named elsewhere
             self.keep_days = min(self.keep_days, kept)
 
+    def _take_rows(self, entry: Entry, note: DayCounted) -> None:
+        """Rows of days that are over, each day once: root cannot count ahead, nor again."""
+        if note.rows is None:
+            return
+        first = self.rows[-1][1] + 1 if self.rows else EARLIEST
+        try:
+            last = day_number(note.day)
+        except StorageError:
+            last = EARLIEST - 1
+        if not first <= last < entry.stamp.at_us // DAY_US:
+            what = f"{note.day} was not over, or was counted"
+            self.problems.append(f"entry {entry.sequence}: day_counted: {what}")
+            return
+        self.rows.append((first, last, note.rows))
+        for log, size in note.sizes:
+            self.sizes[log] = max(size, self.sizes.get(log, 0))
+
     def compare(self, stored: StoredDays, newest_us: int) -> tuple[list[str], list[str]]:
         """(what is wrong, what could not be checked). `newest_us`: of the log's newest entry."""
-        wrong, unchecked = list(self._missing(stored)), list[str]()
+        wrong, unchecked = [*self.problems, *self._missing(stored)], list[str]()
         wrong += self._given_up(stored, newest_us)
+        wrong += self._rows(stored)
+        if self.counted and not self.rows and stored.rows is not None:
+            what = "whether an incident, a receipt or a log of a unit was taken out of the store"
+            unchecked.append(f"{what}: the log does not count them yet (the daily run does)")
         for day, receipt in sorted(stored.purged.items()):
             text = day_text(day)
             said, entered_us = self.purged.get(text, (b"", newest_us))
@@ -89,6 +120,26 @@ class CountedDays:
                         f"{elements.get(name, 0):,} are here"
                     )
 
+    def _rows(self, stored: StoredDays) -> Iterator[str]:
+        """Incidents, receipts, logs: those that were counted are here, and no others of those days."""
+        if stored.rows is None:
+            return
+        for first, last, said in self.rows:
+            counted_rows = {table: (rows, digest) for table, rows, digest in said}
+            here = {table: (rows, digest) for table, rows, digest in summed(stored.rows, first, last)}
+            for table in sorted(counted_rows.keys() | here.keys()):
+                then, now = counted_rows.get(table, (0, b"")), here.get(table, (0, b""))
+                words = DATED[table].words if table in DATED else table
+                days = f"up to {day_text(last)}" if first == EARLIEST else _span(first, last)
+                if then[0] != now[0]:
+                    yield f"of the {words} {days}, {then[0]:,} were counted and {now[0]:,} are here"
+                elif then != now:
+                    yield f"the {words} {days} are not the ones that were counted"
+        for log, size in sorted(self.sizes.items()):
+            if stored.sizes.get(log, 0) < size:
+                have = stored.sizes.get(log, 0)
+                yield f"of log number {log}, {size:,} records were counted, and {have:,} are co-signed here"
+
     def _given_up(self, stored: StoredDays, newest_us: int) -> Iterator[str]:
         """Root can say in the store that anything never came right; a day that is over is counted."""
         if not any(said.given_up >= 0 for said in self.counted.values()):
@@ -100,3 +151,8 @@ class CountedDays:
             known = said.given_up if said else 0 if day < day_text(newest_us // DAY_US - 1) else given_up
             if known not in {given_up, -1}:
                 yield f"of the elements given up on {day}, {known:,} were counted and {given_up:,} are here"
+
+
+def _span(first: int, last: int) -> str:
+    """Days of receipt, for people."""
+    return f"of {day_text(last)}" if first == last else f"of {day_text(first)} to {day_text(last)}"

@@ -9,6 +9,7 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
@@ -35,6 +36,8 @@ from sync.department.policy.roles import Role
 from sync.department.server.due_work import standing
 from sync.department.server.notify import ADMINISTRATORS_FILE, Way, notify
 from sync.department.server.retention import DayPurgeReceipt, StoreRetention
+from sync.department.store.dated_rows import CountedRows
+from sync.department.store.received import ReceivedDay
 
 log_events = structlog.get_logger("department.desk")
 PROGRESS_S = 10.0
@@ -74,21 +77,43 @@ def enter_purges(desk: Desk, retention: StoreRetention) -> list[int]:
 def count_days(front: DeskContext) -> int:
     """Enter what came in on each day of receipt that is over, and what was given up: how many days.
 
-    A day that was purged before it was counted is in the log by its purge.
+    A day that was purged before it was counted is in the log by its purge. The entry of yesterday also says
+    which dated rows there are, and how long the logs of units; where those grew, a day without content has
+    an entry too.
     """
     desk = front.desk
-    today = day_text(desk.now_us() // DAY_US)
-    counts = {day_text(one.day): one for one in front.reads.received()}
+    last = desk.now_us() // DAY_US - 1
+    counts = {one.day: one for one in front.reads.received()}
     with desk.log.writing():
         desk.refresh()
-        known = desk.book.counted_days
-        notes = [
-            DayCounted(day=day, reads=one.reads, elements=one.elements, given_up=one.given_up)
-            for day, one in sorted(counts.items())
-            if day < today and day not in known
-        ]
-        desk.system(*notes)
-    return len(notes)
+        book = desk.book
+        fresh = {day for day in counts if day <= last and day_text(day) not in book.counted_days}
+        rows, sizes = None, dict[int, int]()
+        if day_text(last) not in book.counted_days:
+            rows = front.state.rows_to(book.rows_through + 1 if book.rows_through >= 0 else -1, last)
+            known = book.log_sizes
+            sizes = {log: size for log, size in front.state.log_sizes().items() if size > known.get(log, 0)}
+        if rows or sizes:
+            fresh.add(last)
+        desk.system(*(_counted(day, counts.get(day), last, rows, sizes) for day in sorted(fresh)))
+    return len(fresh)
+
+
+def _counted(
+    day: int,
+    one: ReceivedDay | None,
+    last: int,
+    rows: tuple[CountedRows, ...] | None,
+    sizes: dict[int, int],
+) -> DayCounted:
+    """The entry of a day; that of the `last` one says the rows and the sizes."""
+    note = DayCounted(
+        day=day_text(day),
+        reads=one.reads if one else 0,
+        elements=one.elements if one else (),
+        given_up=one.given_up if one else 0,
+    )
+    return replace(note, rows=rows, sizes=tuple(sorted(sizes.items()))) if day == last else note
 
 
 def show_log(front: DeskContext) -> int:

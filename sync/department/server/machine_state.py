@@ -5,8 +5,9 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from sync.department.desk.context import KeptDay, OfferedDocument, UnitRow
-from sync.department.store import tables, unit_health
+from sync.department.store import dated_rows, tables, unit_health
 from sync.department.store.database import Store
+from sync.department.store.dated_rows import CountedRows
 from sync.department.store.joined_units import JoinedUnit, joined, unit_logs
 from sync.department.store.unit_health import UnitState, off_text
 
@@ -43,6 +44,17 @@ class StoredState:
         with self._store.read() as connection:
             rows = connection.execute(query).fetchall()
         return [KeptDay(day=day, purged_us=-1 if purged_us is None else purged_us) for day, purged_us in rows]
+
+    def rows_to(self, first: int, last: int) -> tuple[CountedRows, ...]:
+        """The dated rows of these days (since 1970, UTC), by table; `first` -1 or less: all up to `last`."""
+        start = dated_rows.EARLIEST if first < 0 else first
+        with self._store.read() as connection:
+            return dated_rows.summed(dated_rows.by_day(connection, start), start, last)
+
+    def log_sizes(self) -> dict[int, int]:
+        """How many records of each unit's log are co-signed, by the log's number in the store."""
+        with self._store.read() as connection:
+            return dated_rows.sizes(connection)
 
     def offered(self) -> list[OfferedDocument]:
         """Configurations and updates that units are offered, by name."""

@@ -9,8 +9,9 @@ from __future__ import annotations
 import functools
 import hashlib
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec, TypeAlias, TypeVar
 
+import sqlalchemy as sa
 from sqlalchemy import select
 
 from storage import envelope
@@ -23,8 +24,10 @@ from sync.department.journal.machine_entries import DocumentSent
 from sync.department.server.following import signing_of
 from sync.department.store.database import Store
 from sync.department.store.tables import documents
-from sync.department.units.list_seal import unsealing
+from sync.department.units.list_seal import SEALED, unsealing
 
+OfferedNow: TypeAlias = tuple[str, str, int, bytes]
+"""A document as units are offered it: name, unit or empty, version, digest."""
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -33,6 +36,24 @@ def digest_in_force(name: str, message: bytes) -> bytes:
     """What a unit records of a document. Raises EnvelopeError."""
     said = envelope.split(message, limit=MAX_DOCUMENT_BYTES)[1] if name in DOCUMENTS else message
     return hashlib.sha256(said).digest()
+
+
+def out(
+    connection: sa.Connection, signed: Callable[[str, bytes], bytes] = lambda _name, stored: stored
+) -> list[OfferedNow]:
+    """Every document that units are offered. `signed`: gives one as it was signed; without it a sealed list
+    has no digest."""
+    d = documents.c
+    found = []
+    rows = select(d.name, d.unit_id, d.version, d.message).execution_options(yield_per=1)  # some are large
+    for name, unit, version, message in connection.execute(rows):
+        try:
+            plain = signed(name, bytes(message))
+            digest = b"" if plain.startswith(SEALED) else digest_in_force(name, plain)
+        except StorageError:
+            digest = bytes(32)  # as it is entered: no unit takes it
+        found.append((name, unit, version, digest))
+    return sorted(found)
 
 
 def entering(home: DepartmentHome, desk: Desk, store: Store, work: Callable[P, T]) -> Callable[P, T]:

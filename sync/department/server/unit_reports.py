@@ -8,6 +8,7 @@ records; no key of the department makes one up. So what no entry covers is found
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from storage.log_records import FileInForce, GrantTaken
@@ -24,8 +25,9 @@ from sync.department.journal.unit_logs import LogsOfUnits
 from sync.department.server.counted_days import CountedDays, StoredDays
 from sync.department.server.drawn_samples import DrawnSamples
 from sync.department.server.folded_log import FoldedLog
+from sync.department.server.offered import OfferedNow
 from sync.department.store.joined_units import JoinedUnit
-from sync.hot_lists.document import HEAD
+from sync.hot_lists.document import HEAD, PART
 
 SIGNED_HEADS = (f"{HEAD}/", "configuration", "update/")
 """Documents that a person has signed, one entry each time."""
@@ -34,7 +36,8 @@ SIGNED_HEADS = (f"{HEAD}/", "configuration", "update/")
 @dataclass(slots=True)
 class Reported:
     """What units reported: (unit, what it took), log after log; resets: (unit, grant, time); the units
-    themselves, whose each log is, and the days of receipt, as the store has them."""
+    themselves, whose each log is, the days of receipt, and the documents that units are offered (None: not
+    looked at), as the store has them."""
 
     files: list[tuple[str, FileInForce]] = field(default_factory=list)
     grants: list[tuple[str, GrantTaken]] = field(default_factory=list)
@@ -42,6 +45,7 @@ class Reported:
     units: list[JoinedUnit] = field(default_factory=list)
     logs: list[tuple[str, str, str]] = field(default_factory=list)
     days: StoredDays = field(default_factory=StoredDays)
+    documents: list[OfferedNow] | None = None
     _log_at: int = 0
     _proven_us: int = 0
 
@@ -75,6 +79,7 @@ class CoveredByEntries:
         """Both are shown each entry too."""
         self._folded, self._samples = folded, samples
         self._sent: set[tuple[str, int, bytes]] = set()
+        self._out: dict[tuple[str, str], tuple[int, bytes]] = {}
         self._first: dict[str, int] = {}
         self._first_us = 0
         self._opened_us = 0
@@ -111,6 +116,7 @@ class CoveredByEntries:
 
     def _take_sent(self, entry: Entry, note: DocumentSent) -> None:
         self._sent.add((note.name, note.version, note.digest))
+        self._out[note.name, note.unit] = (note.version, note.digest)
         self._first.setdefault(note.name, note.version)
         self._first_us = self._first_us or entry.stamp.at_us
         if not note.baseline and note.name.startswith(SIGNED_HEADS):
@@ -127,6 +133,9 @@ class CoveredByEntries:
         unchecked = set[str]()
         wrong += self._joined.differences(reported.units)
         wrong += self._logs.differences(reported.logs)
+        unchecked.update(self._logs.pending(reported.logs))
+        wrong += self._not_out(reported)
+        unchecked.update(self._not_entered(reported))
         days, unchecked_days = self._days.compare(reported.days, self._newest_us)
         wrong += days
         unchecked.update(unchecked_days)
@@ -156,6 +165,27 @@ class CoveredByEntries:
             if at_us >= self._opened_us and not self._grants.get(grant_id, (b"", False))[1]:
                 wrong.append(f"{unit} was reset under grant {grant_id or '(none)'}: no entry allows it")
         return list(dict.fromkeys(wrong)), sorted(unchecked)
+
+    def _not_out(self, reported: Reported) -> Iterator[str]:
+        """Documents that units were offered, and are not any more, or in an older or another form."""
+        if reported.documents is None:
+            return
+        here = {(name, unit): (version, digest) for name, unit, version, digest in reported.documents}
+        for (name, unit), said in sorted(self._out.items()):
+            now = here.get((name, unit))
+            what = f"{name} for unit {unit[:16]}" if unit else name
+            if now is None and not name.startswith(f"{PART}/"):  # a list that got shorter has fewer
+                yield f"units are not offered {what} any more, which they were in version {said[0]}"
+            elif now is not None and now[0] < said[0]:
+                yield f"units are offered version {now[0]} of {what}, and were offered version {said[0]}"
+            elif now is not None and now[0] == said[0] and now[1] != said[1]:
+                yield f"units are offered another {what} than the log names as version {said[0]}"
+
+    def _not_entered(self, reported: Reported) -> Iterator[str]:
+        """Documents that units are offered and that no entry names yet."""
+        for name, unit, version, _ in reported.documents or () if self._out else ():
+            if version > self._out.get((name, unit), (-1, b""))[0]:
+                yield f"version {version} of {name}, which units are offered: the daily run enters it"
 
     def _is_older(self, record: FileInForce) -> bool:
         """Of before documents were entered: its version is lower than the first one of its name."""

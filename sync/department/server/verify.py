@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -27,14 +27,19 @@ from storage.errors import ExplainedError, StorageError
 from storage.log_records import FileInForce, GrantTaken, UploadReceipt
 from storage.receipts import open_receipt
 from sync import messages
-from sync.department.content.key_service import ReceivingKeys, StoredElement
+from sync.department.content.key_service import ReceivingKeys
+from sync.department.content.search_tokens import StoredElement
+from sync.department.server import offered
+from sync.department.server.check_alerts import AlertTable, ahead
+from sync.department.server.check_index import SearchIndex, packed
+from sync.department.server.check_units import UnitRows, strays
 from sync.department.server.retention import DayPurgeReceipt
 from sync.department.server.unit_reports import Reported
-from sync.department.store import closed_records, joined_units, unit_logs
+from sync.department.store import closed_records, dated_rows, joined_units, unit_logs
 from sync.department.store.blobs import PackStore
 from sync.department.store.database import Store
 from sync.department.store.received import received_days
-from sync.department.store.tables import bad_records, days, elements, logs, receipts, units
+from sync.department.store.tables import PARTITIONED, bad_records, days, elements, logs, receipts, units
 from sync.department.units import destructions
 from sync.errors import KeyServiceError, StoreError, SyncError
 from sync.vouch import open_vouch
@@ -60,10 +65,11 @@ class StoreReport:
     purged_days: int = 0
     given_up: int = 0
     problems: list[str] = field(default_factory=list)
+    unchecked: list[str] = field(default_factory=list)
     reported: Reported = field(default_factory=Reported)
 
     def wrong(self, what: str) -> None:
-        if len(self.problems) < MAX_PROBLEMS:
+        if len(self.problems) < MAX_PROBLEMS and what not in self.problems:
             self.problems.append(what)
 
 
@@ -90,6 +96,9 @@ class Checker:
         self.report = StoreReport()
         self._absent = 0
         self._unit = ""
+        self._here: list[int] = []
+        self._rows = UnitRows(self.report.wrong, self.report.unchecked.append)
+        self._index = SearchIndex(keys, packs, self.report.wrong)
         self._excused: list[tuple[int, str, str]] = []
         self._covered: list[tuple[int, int]] = []
 
@@ -103,8 +112,10 @@ class Checker:
             ).all()
             self.report.reported.units = joined_units.joined(connection)
             self.report.reported.logs = joined_units.unit_logs(connection)
+            self.report.reported.documents = offered.out(connection)
             self._days(connection)
             purged = self._purges(connection)
+            self._alerts = AlertTable(connection, self._record_wrong)
             for row in rows:
                 self.report.logs += 1
                 if row.identity is None:
@@ -126,9 +137,18 @@ class Checker:
                     self._closed(connection, log, content=content)
                     continue
                 self._log(connection, log, content=content)
+                if content:
+                    self._ahead(connection, log)
                 self._destruction(connection, log)
                 self._receipts(connection, log)
                 self._judge_excuses(log)
+            self._rows.check(connection)
+            for what in strays(connection):
+                self.report.wrong(what)
+            if content:
+                log_ids = unit_logs.ids_by_number(connection)
+                unchecked = self._index.tokens(connection, self._here, log_ids)
+                self.report.unchecked += [unchecked] if unchecked else []
         if content and self._absent != purged:
             self.report.wrong(
                 f"{counted(self._absent, 'element')} not here, but purge receipts account for {purged}"
@@ -139,9 +159,12 @@ class Checker:
         """What each day of receipt holds, and which are purged: held against the log's entries."""
         found = self.report.reported.days
         found.here = {one.day: one for one in received_days(connection)}
+        self._here = sorted(day for day, one in found.here.items() if one.elements)
+        self._index.days(connection, self._here)
         gone = select(days.c.day, days.c.receipt).where(days.c.purge_started_us.is_not(None))
         for day, receipt in connection.execute(gone):
             found.purged[day] = hashlib.sha256(bytes(receipt or b"")).digest()
+        found.rows, found.sizes = dated_rows.by_day(connection), dated_rows.sizes(connection)
 
     def _vouch(self, log: unit_logs.HeldLog, vouch: bytes, identity: bytes) -> None:
         try:
@@ -149,6 +172,7 @@ class Checker:
         except SyncError as error:
             self.report.wrong(f"log {_short(log)}: {error}")
             return
+        self._rows.vouch(log.unit_id, said)
         if said.log_public != log.public.public_bytes_raw():
             self.report.wrong(f"log {_short(log)}: the unit key vouched for another log key")
 
@@ -174,13 +198,15 @@ class Checker:
                     cosigned_root = frontier.root()
             self.report.records += len(some)
             if content:
-                self._content(connection, log, at, parsed)
+                self._content(connection, log, range(at, min(at + AT_ONCE, size)), parsed)
             at += len(some)
         if frontier.size != size or frontier.root() != log.frontier.root():
             made = counted(frontier.size, "leaf", "leaves")
             self.report.wrong(f"log {_short(log)}: not the tree of {size} that was kept, but of {made}")
         if log.cosigned is not None:
             self._cosigned(log, cosigned_root)
+        elif log.cosigned_size:
+            self.report.wrong(f"log {_short(log)}: its co-signed checkpoint is not here")
 
     def _closed(self, connection: sa.Connection, log: unit_logs.HeldLog, *, content: bool) -> None:
         """Records that came after their log was closed: no tree is known, each holds by its signature."""
@@ -197,12 +223,18 @@ class Checker:
                     self.report.wrong(f"log {_short(log)}, record {sequence}: {error.what}")
             self.report.records += len(some)
             if content:
-                first = some[0][0]
-                for at in sorted({(number - first) // AT_ONCE for number, _ in some}):
-                    start = first + at * AT_ONCE
-                    these = [one for one in parsed if start <= one[0].sequence < start + AT_ONCE]
-                    self._content(connection, log, start, these)
+                for numbers, these in _in_windows(parsed):
+                    self._content(connection, log, numbers, these)
             after = some[-1][0]
+
+    def _ahead(self, connection: sa.Connection, log: unit_logs.HeldLog) -> None:
+        """Hits whose turn in the log has not come: their content is here, and each holds by its signature."""
+        size = log.frontier.size
+        early = [one for one in ahead(connection, log, self._record_wrong) if one[0].sequence >= size]
+        waiting = {leaf.sequence for leaf, _, purged in early if not purged}
+        self.report.records += len(early)
+        for numbers, these in _in_windows([(leaf, data) for leaf, data, _ in early]):
+            self._content(connection, log, numbers, these, waiting=waiting)
 
     def _destruction(self, connection: sa.Connection, log: unit_logs.HeldLog) -> None:
         for message in destructions.all_of(connection, log):
@@ -227,8 +259,15 @@ class Checker:
     # --- content -----------------------------------------------------------------------------------------
 
     def _content(
-        self, connection: sa.Connection, log: unit_logs.HeldLog, first: int, parsed: Sequence[_Parsed]
+        self,
+        connection: sa.Connection,
+        log: unit_logs.HeldLog,
+        numbers: range,
+        parsed: Sequence[_Parsed],
+        *,
+        waiting: Collection[int] = (),
     ) -> None:
+        """The elements of these records. `waiting`: records of which nothing is missed yet."""
         marks = {
             (leaf.sequence, name): leaf.elements[name]
             for leaf, _ in parsed
@@ -237,12 +276,18 @@ class Checker:
         data_of = {leaf.sequence: data for leaf, data in parsed}
         taken = {leaf.sequence: REPORTS[leaf.kind] for leaf, _ in parsed if leaf.kind in REPORTS}
         sealed: dict[int, list[tuple[int, StoredElement]]] = {}
-        for one in self._elements(connection, log, first):
+        leaf_of = {leaf.sequence: leaf for leaf, _ in parsed}
+        for one in self._elements(connection, log, numbers):
             mark = marks.pop((one.sequence, one.name), None)
             if mark is None:
                 self._element_wrong(log, one.sequence, one.name, "no leaf names it, or it is here twice")
                 continue
+            if one.name == leaves.ENTRY:
+                self._alerts.element(log, leaf_of[one.sequence], one.day)
             self.report.elements += 1
+            if one.form not in {unit_logs.FORM_OPEN, unit_logs.FORM_SEALED}:
+                self._element_wrong(log, one.sequence, one.name, "is in no form that is known")
+                continue
             if one.form == unit_logs.FORM_SEALED:
                 element = StoredElement(data_of[one.sequence], one.name, one.stored)
                 sealed.setdefault(one.day, []).append((one.sequence, element))
@@ -258,11 +303,21 @@ class Checker:
             for (sequence, element), wrong in zip(some, checked, strict=True):
                 if wrong is not None:
                     self._element_wrong(log, sequence, element.name, wrong)
-        given_up, coming = self._excuses(connection, log, first)
+        given_up, coming, lacking = self._excuses(connection, log, numbers)
+        self._judge_lacking(log, lacking, marks.keys() - given_up)
+        coming |= {mark for mark in marks if mark[0] in waiting}
         self.report.given_up += len(given_up)
         for excused, why in ((given_up, "given up"), (coming - given_up, "still to come")):
             self._excused += [(*one, why) for one in sorted(excused & set(marks))]
         self._absent += len(set(marks) - given_up - coming)
+
+    def _judge_lacking(
+        self, log: unit_logs.HeldLog, lacking: dict[int, int], absent: Collection[tuple[int, str]]
+    ) -> None:
+        """`lacking`: how many elements of a record are said to be still to come."""
+        for sequence, missing in lacking.items():
+            if missing > sum(number == sequence for number, _ in absent):
+                self._record_wrong(log, sequence, "is said to lack what is here: it gets no receipt")
 
     def _take(self, log: unit_logs.HeldLog, record: FileInForce | GrantTaken | UploadReceipt) -> None:
         if not isinstance(record, UploadReceipt):
@@ -287,16 +342,22 @@ class Checker:
         except KeyServiceError as error:
             return [error.what] * len(some)
 
+    def _record_wrong(self, log: unit_logs.HeldLog, sequence: int, what: str) -> None:
+        self.report.wrong(f"log {_short(log)}, record {sequence}: {what}")
+
     def _element_wrong(self, log: unit_logs.HeldLog, sequence: int, name: str, what: str) -> None:
         self.report.wrong(f"log {_short(log)}, record {sequence}, {name}: {what}")
 
-    def _elements(self, connection: sa.Connection, log: unit_logs.HeldLog, first: int) -> Iterator[_Element]:
+    def _elements(
+        self, connection: sa.Connection, log: unit_logs.HeldLog, numbers: range
+    ) -> Iterator[_Element]:
         rows = connection.execute(
             select(elements)
             .where(
+                elements.c.day.in_(self._here),  # the first column of the key: else each call reads them all
                 elements.c.log_no == log.log_no,
-                elements.c.sequence >= first,
-                elements.c.sequence < first + AT_ONCE,
+                elements.c.sequence >= numbers.start,
+                elements.c.sequence < numbers.stop,
             )
             .order_by(elements.c.sequence, elements.c.name)
         ).all()
@@ -304,36 +365,37 @@ class Checker:
             stored = b"" if row.stored is None else bytes(row.stored)
             if row.pack is not None:
                 try:
-                    stored = self._packs.get(row.day, row.pack, row.offset, row.length)
+                    stored = packed(self._packs, row.day, row.pack, row.offset, row.length)
                 except StoreError as error:
                     self._element_wrong(log, row.sequence, row.name, str(error))
             yield _Element(row.day, row.sequence, row.name, row.form, stored)
 
     @staticmethod
     def _excuses(
-        connection: sa.Connection, log: unit_logs.HeldLog, first: int
-    ) -> tuple[set[tuple[int, str]], set[tuple[int, str]]]:
-        """(elements that were given up as incidents, those of records that are still to come)."""
+        connection: sa.Connection, log: unit_logs.HeldLog, numbers: range
+    ) -> tuple[set[tuple[int, str]], set[tuple[int, str]], dict[int, int]]:
+        """(elements that were given up as incidents, those of records that are still to come, and how many
+        of each)."""
         query = select(bad_records.c.sequence, bad_records.c.name).where(
             bad_records.c.log_no == log.log_no,
-            bad_records.c.sequence >= first,
-            bad_records.c.sequence < first + AT_ONCE,
+            bad_records.c.sequence >= numbers.start,
+            bad_records.c.sequence < numbers.stop,
             bad_records.c.given_up_us.is_not(None),
         )
         given_up = {(row[0], row[1]) for row in connection.execute(query)}
-        coming = set()
-        for sequence, (data, missing) in unit_logs.missing_of(
-            connection, log.log_no, range(first, first + AT_ONCE)
-        ).items():
+        coming, lacking = set[tuple[int, str]](), dict[int, int]()
+        for sequence, (data, missing) in unit_logs.missing_of(connection, log.log_no, numbers).items():
             if missing:
+                lacking[sequence] = missing
                 coming |= {(sequence, name) for name in messages.traveling(leaves.unchecked(data))}
-        return given_up, coming
+        return given_up, coming, lacking
 
     # --- receipts and purges -------------------------------------------------------------------------------
 
     def _receipts(self, connection: sa.Connection, log: unit_logs.HeldLog) -> None:
-        query = select(receipts.c.receipt_no, receipts.c.message).where(receipts.c.log_no == log.log_no)
-        for number, message in connection.execute(query):
+        r = receipts.c
+        query = select(r.receipt_no, r.message, r.first, r.end).where(r.log_no == log.log_no)
+        for number, message, first, end in connection.execute(query):
             self.report.receipts += 1
             try:
                 said = open_receipt(bytes(message), self._department, log.log_id)
@@ -343,12 +405,18 @@ class Checker:
             self._covered += said.ranges
             if said.ranges and said.ranges[-1][1] >= log.frontier.size:
                 self.report.wrong(f"receipt {number}: covers records that are not here")
+            if said.ranges and not first <= said.ranges[0][0] <= said.ranges[-1][1] < end:
+                self.report.wrong(f"receipt {number}: is kept as of other records than it names")
 
     def _purges(self, connection: sa.Connection) -> int:
         """How many elements the purge receipts account for; each must hold, and its key be gone."""
         counted = 0
-        query = select(days.c.day, days.c.receipt).where(days.c.purged_us.is_not(None))
-        for day, message in connection.execute(query).all():
+        query = select(days.c.day, days.c.receipt, days.c.purged_us, days.c.purge_started_us)
+        for day, message, purged_us, started_us in connection.execute(query.order_by(days.c.day)).all():
+            if purged_us is None or started_us is None:
+                if message is not None or purged_us is not None:
+                    self.report.wrong(f"purge of day {day}: has a receipt, and was not begun or not ended")
+                continue
             self.report.purged_days += 1
             try:
                 receipt = messages.open_message(DayPurgeReceipt, bytes(message or b""), self._department)
@@ -357,15 +425,26 @@ class Checker:
                 continue
             counted += receipt.elements
             self.report.reported.days.elements_purged[day] = receipt.elements
+            if receipt.at_us != purged_us:
+                self.report.wrong(f"purge of day {day}: not at the time that its receipt names")
             if receipt.day != day:
                 self.report.wrong(f"purge of day {day}: its receipt names day {receipt.day}")
             if self._keys.has_store_key(day):
                 self.report.wrong(f"purge of day {day}: its key still exists")
             if self._packs.names(day):
                 self.report.wrong(f"purge of day {day}: packs of it still exist")
-            if connection.execute(select(elements.c.day).where(elements.c.day == day).limit(1)).first():
-                self.report.wrong(f"purge of day {day}: rows of it still exist")
+            for table in PARTITIONED:
+                if connection.execute(select(table.c.day).where(table.c.day == day).limit(1)).first():
+                    self.report.wrong(f"purge of day {day}: rows of it still exist")
         return counted
+
+
+def _in_windows(parsed: Sequence[_Parsed]) -> Iterator[tuple[range, list[_Parsed]]]:
+    """Records with gaps between them, in the order of their numbers: windows, and what is in each."""
+    first = parsed[0][0].sequence if parsed else 0
+    for at in sorted({(leaf.sequence - first) // AT_ONCE for leaf, _ in parsed}):
+        numbers = range(first + at * AT_ONCE, first + (at + 1) * AT_ONCE)
+        yield numbers, [one for one in parsed if one[0].sequence in numbers]
 
 
 def _short(log: unit_logs.HeldLog) -> str:

@@ -86,6 +86,12 @@ def find_log(connection: sa.Connection, log_id: bytes) -> HeldLog | None:
     )
 
 
+def ids_by_number(connection: sa.Connection) -> dict[int, bytes]:
+    """The id of every log by its number."""
+    rows = connection.execute(select(logs.c.log_no, logs.c.log_id))
+    return {row[0]: bytes(row[1]) for row in rows}
+
+
 def add_log(
     connection: sa.Connection, *, log_id: bytes, unit_id: str, public: bytes, vouch: bytes, now_us: int
 ) -> None:

@@ -17,7 +17,8 @@ from storage.read_records import Alert, AlertStepped
 from storage.record_base import KeyClass
 from storage.times import DAY_US
 from sync import messages
-from sync.department.content.key_service import ReceivingKeys, StoredElement
+from sync.department.content.key_service import ReceivingKeys
+from sync.department.content.search_tokens import StoredElement
 from sync.department.store import incidents, unit_logs
 from sync.department.store.blobs import PackStore
 from sync.department.store.database import Store

@@ -19,11 +19,13 @@ from sync.department.store.joined_units import JoinedUnit
 
 @dataclass(slots=True)
 class JoinedUnits:
-    """What the entries so far say. `codes`: by the digest of a code, its entry; `revoked`: by name or id, the
-    newest revocation; `signatures`: digests of the calls that made codes, one code each; `listed`: ids of
-    units from before, `listed_revoked` of those that were revoked; `listed_at`: the entry that lists them."""
+    """What the entries so far say. `codes`: by the digest of a code, its entry; `names`: the name that each
+    was made for; `revoked`: by name or id, the newest revocation; `signatures`: digests of the calls that
+    made codes, one code each; `listed`: ids of units from before, `listed_revoked` of those that were
+    revoked; `listed_at`: the entry that lists them."""
 
     codes: dict[bytes, int] = field(default_factory=dict)
+    names: dict[bytes, str] = field(default_factory=dict)
     revoked: dict[str, int] = field(default_factory=dict)
     signatures: set[bytes] = field(default_factory=set)
     listed: set[str] = field(default_factory=set)
@@ -42,7 +44,7 @@ class JoinedUnits:
             call = hashlib.sha256(entry.signed).digest()
             if call not in self.signatures:  # one signed call gives one code
                 self.signatures.add(call)
-                self.codes[note.digest] = entry.sequence
+                self.codes[note.digest], self.names[note.digest] = entry.sequence, note.name
         elif isinstance(note, UnitRevoked):
             self.revoked[note.unit] = entry.sequence
         elif isinstance(note, UnitsListed) and not self.lists:
@@ -60,6 +62,9 @@ class JoinedUnits:
             joined = max(joined, self.listed_at)
         if joined < 0 and not was_revoked:
             return [f"unit {unit.name} joined by no code that a person signed for"]
+        asked = {self.names[one] for one in unit.codes if one in self.names}
+        if asked and not any(unit.name == one or unit.name.startswith(f"{one[:40]}{WAS}") for one in asked):
+            return [f"unit {unit.name} joined by a code that a person asked for {sorted(asked)[0]}"]
         names = {unit.unit_id, unit.name, unit.name.partition(WAS)[0]}
         ended = max(self.revoked.get(one, -1) for one in names) > joined or was_revoked
         if unit.revoked and not ended:

@@ -1,0 +1,78 @@
+"""Search tokens: how one is made of a plate, and whether a read has just its own. No I/O, no plate shown.
+
+A read's token is HMAC-SHA-256 over its text, cut to 16 bytes, under a key derived from that of its day of
+receipt: exact search without a readable index. Nothing signs the table of tokens, so who can write into it
+could hide a read from every exact search; the key service makes each token again, and says whether it fits.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from storage import codec
+from storage.counts import counted
+from storage.leaf import Leaf, unchecked
+from storage.read_records import Read, ReadText
+
+TEXT = "text"
+TOKEN_BYTES = 16
+_TOKEN_INFO = b"alpr-reader/search-token/v1"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredElement:
+    """One element as a unit or the department stored it, with the leaf of its record."""
+
+    leaf: bytes
+    name: str
+    stored: bytes
+
+    def __repr__(self) -> str:
+        return f"StoredElement({self.name}, {len(self.stored)} bytes)"
+
+
+@dataclass(frozen=True, slots=True)
+class IndexedText:
+    """A stored text, and every token by which the store finds its read."""
+
+    text: StoredElement
+    tokens: tuple[bytes, ...]
+
+    def __repr__(self) -> str:
+        return f"IndexedText({len(self.tokens)} tokens)"
+
+
+def token_key(store: bytes) -> bytes:
+    """The key of the tokens of a day of receipt, from its store key."""
+    return HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=_TOKEN_INFO).derive(store)
+
+
+def token_of(key: bytes, plate: str) -> bytes:
+    """The token of a plate."""
+    return hmac.new(key, plate.encode(), hashlib.sha256).digest()[:TOKEN_BYTES]
+
+
+def own_token(key: bytes, leaf: Leaf, name: str, content: bytes) -> bytes | None:
+    """The token of an opened element; None for what no search asks for. Raises RecordError."""
+    if leaf.kind != Read.KIND or name != TEXT:
+        return None
+    return token_of(key, codec.from_bytes(ReadText, content).text)
+
+
+def wrong_with_tokens(key: bytes, text: StoredElement, content: bytes, tokens: Sequence[bytes]) -> str | None:
+    """Why these are not just the token of this opened text, or None. Raises StorageError."""
+    own = own_token(key, unchecked(text.leaf), text.name, content)
+    expected = () if own is None else (own,)
+    if len(tokens) > len(expected):
+        return f"has {counted(len(tokens), 'search token')}, not {len(expected)}"
+    if len(tokens) < len(expected):
+        return "its search token is not here: no exact search finds it"
+    if own is not None and not hmac.compare_digest(own, tokens[0]):
+        return "its search token is not its own: an exact search takes it for another read"
+    return None
