@@ -13,12 +13,14 @@ from desk_twins import Department
 from storage.times import DAY_US, day_text
 from sync import messages
 from sync.department.journal import check_log
+from sync.department.journal.change_entries import DayCounted
 from sync.department.journal.hold_entries import Purged
 from sync.department.server import daily
 from sync.department.server.retention import DayPurgeReceipt
 from sync.department.server.server import Department as Server
 from sync.department.server.verify import Checker
-from sync.department.store.tables import bad_records, days, elements
+from sync.department.store.incidents import record
+from sync.department.store.tables import bad_records, days, destructions, elements, incidents
 
 
 def verdict(department: Department, server: Server) -> tuple[list[str], list[str]]:
@@ -140,6 +142,87 @@ def test_reads_that_the_log_counted_are_missed(
         assert daily.count_days(department.front) == 3
         assert verdict(department, server) == ([], [])
         assert attack(department, server, first_day(server)) in verdict(department, server)[0]
+    finally:
+        server.close()
+
+
+def incident(server: Server, at_us: int, kind: str = "fork") -> None:
+    with server.store.write() as connection:
+        record(connection, kind=kind, detail="another past", unit_id="car-7", log_id=None, now_us=at_us)
+
+
+def test_incidents_that_were_taken_out_of_the_store_are_missed(department: Department) -> None:
+    """Both words of a reset, too: `delete from incidents; delete from destructions`."""
+    server = Server(department.home)
+    try:
+        now_us = department.clock.us
+        incident(server, now_us - 2 * DAY_US)
+        with server.store.write() as connection:
+            connection.execute(
+                destructions.insert().values(log_no=1, message=b"of a reset", received_us=now_us - 2 * DAY_US)
+            )
+        daily.count_days(department.front)
+        assert verdict(department, server) == ([], [])
+        with server.store.write() as connection:
+            connection.execute(incidents.delete())
+            connection.execute(destructions.delete())
+        up_to = day_text(now_us // DAY_US - 1)
+        assert verdict(department, server)[0] == [
+            f"of the receipts of reset units up to {up_to}, 1 were counted and 0 are here",
+            f"of the incidents up to {up_to}, 1 were counted and 0 are here",
+        ]
+    finally:
+        server.close()
+
+
+def test_each_daily_run_counts_what_came_since_and_no_day_twice(department: Department) -> None:
+    """An incident on a day without a read has its entry; without anything new there is none."""
+    server = Server(department.home)
+    try:
+        daily.count_days(department.front)
+        department.clock.step(3 * DAY_US)
+        assert daily.count_days(department.front) == 0
+        incident(server, department.clock.us)
+        assert verdict(department, server) == ([], [])  # the day is not over
+        department.clock.step(DAY_US)
+        assert daily.count_days(department.front) == 1
+        assert daily.count_days(department.front) == 0
+        with server.store.write() as connection:
+            connection.execute(incidents.update().values(detail="nothing"))
+        (wrong,) = verdict(department, server)[0]
+        assert wrong.endswith("are not the ones that were counted")
+        assert wrong.startswith("the incidents of ")
+    finally:
+        server.close()
+
+
+def test_rows_that_root_counts_ahead_or_again_are_not_believed(department: Department) -> None:
+    server, root = Server(department.home), Root(department)
+    try:
+        daily.count_days(department.front)
+        today = department.clock.us // DAY_US
+        for day in (today, today - 1):
+            root.write(DayCounted(day=day_text(day), reads=0, rows=()), root.stamp("system"))
+        wrong = verdict(department, server)[0]
+        assert [one.partition(": ")[2] for one in wrong[:2]] == [
+            f"day_counted: {day_text(day)} was not over, or was counted" for day in (today, today - 1)
+        ]
+    finally:
+        server.close()
+
+
+def test_a_log_that_counts_no_rows_yet_says_so(department: Department) -> None:
+    """As an earlier version left it; the next daily run counts them all."""
+    server, root = Server(department.home), Root(department)
+    try:
+        incident(server, 0)
+        root.write(DayCounted(day="1999-12-31", reads=0), root.stamp("system"))
+        assert verdict(department, server)[1] == [
+            "whether an incident, a receipt or a log of a unit was taken out of the store: the log does not "
+            "count them yet (the daily run does)"
+        ]
+        daily.count_days(department.front)
+        assert verdict(department, server) == ([], [])
     finally:
         server.close()
 

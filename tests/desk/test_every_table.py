@@ -96,7 +96,7 @@ class Yard:
             one for one in [*report.problems, *report.unchecked, *wrong, *unchecked] if one not in self.before
         ]
 
-    def after(self, *statements: sa.UpdateBase) -> list[str]:
+    def after(self, *statements: sa.Executable) -> list[str]:
         """The same after these statements."""
         for one in self.copy.parent.glob(f"{self.copy.name}*"):
             one.unlink()
@@ -104,8 +104,8 @@ class Yard:
         engine = sa.create_engine(f"sqlite:///{self.copy}")  # a person's own, which asks for no foreign keys
         try:
             with engine.begin() as connection:
-                for one in statements:
-                    connection.execute(one)
+                for statement in statements:
+                    connection.execute(statement)
         except sa.exc.IntegrityError:
             return ["the database itself refuses it"]
         finally:
@@ -296,10 +296,10 @@ def other_than(value: Any, column: sa.Column[Any]) -> Any:
 
 def changes_of(
     table: sa.Table, column: sa.Column[Any], rows: list[sa.Row[Any]]
-) -> Iterator[tuple[str, list[sa.UpdateBase]]]:
+) -> Iterator[tuple[str, list[sa.Executable]]]:
     """(what is done, its statements) to one column."""
 
-    def put(row: sa.Row[Any], value: Any) -> sa.UpdateBase:
+    def put(row: sa.Row[Any], value: Any) -> sa.Executable:
         return sa.update(table).where(that(table, row)).values({column: value})
 
     values = [getattr(row, column.name) for row in rows]

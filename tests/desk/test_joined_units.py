@@ -16,6 +16,7 @@ from receiver_twins import Joined
 
 from storage.times import now_us
 from sync.department.desk.due import OverdueForm
+from sync.department.desk.machine.naming_logs import name_logs
 from sync.department.desk.machine.unit_calls import RevokeUnitForm, UnitCode, UnitForm
 from sync.department.ground.department_time import Clocks
 from sync.department.journal import check_log
@@ -24,7 +25,7 @@ from sync.department.server import daily
 from sync.department.server.server import Department as Server
 from sync.department.server.unit_reports import Reported
 from sync.department.server.verify import Checker
-from sync.department.store.tables import codes, units
+from sync.department.store.tables import codes, logs, units
 
 
 @dataclass
@@ -139,7 +140,16 @@ def taken_back_past_the_desk(yard: Yard) -> str:
     return "unit car-7 is enrolled again after it was revoked, by no new code"
 
 
+def joined_under_another_name(yard: Yard) -> str:
+    """The name in the code's row is changed before the unit joins."""
+    code = yard.code("car 9").code
+    yard.store(codes.update().where(codes.c.name == "car 9").values(name="van 1"))
+    yard.join("van 1", code)
+    return "unit van 1 joined by a code that a person asked for car 9"
+
+
 ATTACKS = (
+    joined_under_another_name,
     enrolled_past_the_desk,
     enrolled_by_an_entry_that_nobody_signed,
     enrolled_by_the_signature_of_another_code,
@@ -185,3 +195,38 @@ def test_a_log_that_lists_no_units_yet_leaves_them_unchecked(department: Departm
     wrong, unchecked = covered.compare(Reported(units=department.front.state.joined()))
     assert wrong == []
     assert unchecked == ["who let units in: the log does not list those from before (the daily run does)"]
+
+
+def names_in_store(yard: Yard) -> tuple[list[str], list[str]]:
+    """What `verify` says of the names of units: (wrong, not checked)."""
+    reported = Reported(logs=yard.department.front.state.unit_logs())
+    covered, log = covered_by(yard.department), yard.department.desk.log
+    check_log.check(log.folder, log.public, keys=log.keys, taken=covered)
+    return covered.compare(reported)
+
+
+def test_a_unit_that_was_renamed_in_the_database_is_named(yard: Yard) -> None:
+    """Its reads would be another car's; a unit that was there before the log named codes, too."""
+    name_logs(yard.department.front)
+    assert names_in_store(yard) == ([], [])
+    yard.store(units.update().where(units.c.name == "car-7").values(name="van 1"))
+    assert names_in_store(yard) == (["a unit is named van 1, but the access log says car-7"], [])
+
+
+def test_a_log_that_was_taken_out_of_the_database_is_named(yard: Yard) -> None:
+    name_logs(yard.department.front)
+    yard.store(logs.delete())
+    (wrong,), _ = names_in_store(yard)
+    assert wrong.endswith("of unit car-7 is not here")
+
+
+def test_a_name_that_a_person_gave_a_unit_is_not_called_wrong_before_the_daily_run(yard: Yard) -> None:
+    unit = Joined(yard.folder / "car 8", yard.server, "car 8", code=yard.code("car 8").code)
+    name_logs(yard.department.front)
+    yard.revoke("car 8")
+    yard.code("car 9")
+    yard.store(units.update().where(units.c.name == "car 8").values(name="car 9", revoked_us=None))
+    wrong, unchecked = names_in_store(yard)
+    unit.close()
+    assert wrong == []
+    assert unchecked == ["that unit car 8 is named car 9 now: its entry comes with the next daily run"]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from desk_root import Root
@@ -19,10 +20,11 @@ from waiting import PATIENCE_S
 from storage.codec import to_bytes
 from storage.day_keys import DayKey, DayKeys
 from storage.times import DAY_US, HOUR_US, MINUTE_US
-from sync.department.content.key_messages import CALLS
+from sync.department.content import key_server
+from sync.department.content.key_messages import CALLS, read_arguments
 from sync.department.content.key_remote import ADDRESS_FILE, Address, RemoteKeyService, address_of, remote
 from sync.department.content.key_server import key_app
-from sync.department.content.key_service import LocalKeyService
+from sync.department.content.key_service import LocalKeyService, ReceivingKeys
 from sync.department.content.opened_list import OpenedCheck, OpenedList
 from sync.department.content.proven_door import ProvenDoor
 from sync.department.desk.context import DeskContext
@@ -38,6 +40,10 @@ from sync.department.policy.refusals import DeskRefusal
 from sync.department.server.due_work import standing
 from sync.department.server.keys_reach import EVERY_S, KeysReach
 from sync.department.server.open_desk import open_front
+from sync.department.server.verify import Checker, StoreReport
+from sync.department.store.blobs import open_packs
+from sync.department.store.database import open_store
+from sync.department.store.tables import tokens
 from sync.errors import InvalidInputError, KeyServiceError
 
 TOKEN = "0" * 64
@@ -170,6 +176,44 @@ def test_what_the_receiver_needs_works_over_there(
     assert service.destroy_day_keys_before(today + 400) >= 1
     assert service.issue_day_keys(today - 366, 1) == local.issue_day_keys(today - 366, 1)
     local.close()
+
+
+def verified(department: Department, keys: ReceivingKeys) -> StoreReport:
+    """What `department verify` says of the store, by this key service."""
+    store, home = open_store(department.home.database_url), department.home
+    try:
+        return Checker(store, keys, open_packs(home), home.log_key().public_key()).run()
+    finally:
+        store.close()
+
+
+def test_search_tokens_are_checked_over_there_and_an_older_service_is_no_problem(
+    department: Department,
+    elsewhere: tuple[RemoteKeyService, DeskContext, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    service = elsewhere[0]
+    before = verified(department, service)
+    store = open_store(department.home.database_url)
+    with store.write() as connection:
+        some = sa.select(tokens.c.token).limit(1).scalar_subquery()
+        connection.execute(sa.delete(tokens).where(tokens.c.token == some))
+    store.close()
+    found = [one for one in verified(department, service).problems if one not in before.problems]
+    assert [one.partition(", text: ")[2] for one in found] == [
+        "its search token is not here: no exact search finds it"
+    ]
+    monkeypatch.setattr(
+        key_server,
+        "read_arguments",
+        lambda name, data: read_arguments(name.replace("check_tokens", "-"), data),
+    )
+    older = verified(department, service)
+    assert older.problems == before.problems
+    assert [one for one in older.unchecked if one not in before.unchecked] == [
+        "the search tokens: key service: is of an earlier version, which does not know this check "
+        "(update the machine where keys serve runs)"
+    ]
 
 
 def test_day_keys_that_the_service_did_not_make_are_named(

@@ -237,14 +237,17 @@ def test_a_document_of_the_last_hours_is_not_called_wrong(
     department: Department, server: Server, unit: Joined
 ) -> None:
     """The daily run enters what another process sent; until then it is said to be unchecked."""
-    documents.send(department.home, server.store, "closed/ab", b"x", department.clock.us)
+    version = documents.send(department.home, server.store, "closed/ab", b"x", department.clock.us)
     synced(unit, server)
     covered = covered_by(department)
     log = department.desk.log
     check_log.check(log.folder, log.public, keys=log.keys, taken=covered)
     wrong, unchecked = covered.compare(reported(server))
     assert wrong == []
-    assert unchecked == ["closed/ab at car 12: newer than the log's last day"]
+    assert unchecked == [
+        "closed/ab at car 12: newer than the log's last day",
+        f"version {version} of closed/ab, which units are offered: the daily run enters it",
+    ]
     daily.run(department.front, server.retention)
     assert verdict(department, server)[0] == []
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
+from custody_twins import SteppedTime
 from receiver_twins import Joined
-from sync_twins import LoopbackLink, checked, converse
+from sync_twins import LoopbackLink, bare_home, checked, converse
 
 from storage.read_records import Alert
-from storage.times import now_us
+from storage.times import DAY_US, now_us
 from sync.department.content.alert_records import StoreAlerts
+from sync.department.ground.department_time import Clocks
 from sync.department.server.server import Department
+from sync.department.server.verify import Checker
 from sync.department.store import database, unit_logs
 from sync.department.store.tables import alert_records, alerts, elements
 from sync.errors import LinkError
@@ -67,6 +72,52 @@ def test_an_alert_is_known_before_a_single_leaf_of_the_backlog_came(
         assert (len(rows), unit_logs.complete_to(connection, log)) == (1, log.frontier.size)
         assert connection.execute(sa.select(alerts)).all() == []
     assert checked(department.home).problems == []
+
+
+def test_a_store_with_an_alert_whose_turn_has_not_come_verifies(department: Department, unit: Joined) -> None:
+    """And what was taken from it is missed: its leaf, its content, its place in the list of alerts."""
+    (hit,) = unit.add(1, hit=True, size=40)
+    number = raise_alert(unit, hit)
+    link = LoopbackLink(department)
+    cut(link, "leaves")
+    with pytest.raises(LinkError):
+        converse(unit, department, link)
+    assert checked(department.home).problems == []
+    of_it = elements.c.sequence == number
+    for change, words in (
+        (alert_records.delete(), "is of an alert, and not listed as one: the desk shows none"),
+        (alerts.update().values(parts=b"x"), "its parcel"),
+        (elements.update().where(of_it).values(stored=b"x"), "entry: "),
+        (alerts.delete(), "entry: no leaf names it, or it is here twice"),
+    ):
+        with department.store.write() as connection:
+            connection.execute(change)
+        assert any(words in one for one in checked(department.home).problems)
+    assert converse(unit, department).done  # and a parcel that cannot be read stops nothing that comes
+
+
+def test_an_alert_whose_turn_never_came_is_purged_after_its_year_and_accounted_for(
+    tmp_path: Path,
+) -> None:
+    clock = SteppedTime(us=now_us())
+    department = Department(bare_home(tmp_path / "department"), Clocks.simulated(lambda: clock.now().us))
+    unit = Joined(tmp_path / "unit", department, "unit")
+    (hit,) = unit.add(1, hit=True, size=40)
+    raise_alert(unit, hit)
+    link = LoopbackLink(department)
+    cut(link, "leaves")
+    with pytest.raises(LinkError):
+        converse(unit, department, link)
+    clock.run(367 * DAY_US)
+    department.authority.renew()
+    assert len(department.retention.run()) == 1
+    with department.store.read() as connection:
+        assert connection.execute(sa.select(alerts.c.parts)).scalars().all() == [b""]
+        assert connection.execute(sa.select(elements)).all() == []
+    key = department.home.log_key().public_key()
+    assert Checker(department.store, department.keys, department.packs, key).run().problems == []
+    unit.close()
+    department.close()
 
 
 def test_the_bell_rings_once_the_alert_is_stored(department: Department, unit: Joined) -> None:

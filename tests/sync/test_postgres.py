@@ -83,6 +83,26 @@ def test_a_conversation_arrives_whole_and_once(department: Department, unit: Joi
     assert checked(department.home).problems == []
 
 
+def test_tokens_that_are_gone_exchanged_or_of_no_read_are_named(department: Department, unit: Joined) -> None:
+    unit.add(3)
+    converse(unit, department)
+    assert checked(department.home).problems == []
+    with department.store.read() as connection:
+        rows = connection.execute(select(tokens).order_by(tokens.c.sequence)).all()
+    with department.store.write() as connection:
+        connection.execute(tokens.delete().where(tokens.c.sequence == rows[0].sequence))
+        swapped = tokens.c.sequence == rows[1].sequence
+        connection.execute(tokens.update().where(swapped).values(token=bytes(16)))
+        astray = dict(rows[2]._mapping) | {"sequence": 1 << 20}
+        connection.execute(tokens.insert().values(astray))
+    found = [one.partition(", record ")[2] for one in checked(department.home).problems]
+    assert sorted(found) == [
+        f"{1 << 20}: a search token of no text that is here",
+        f"{rows[0].sequence}, text: its search token is not here: no exact search finds it",
+        f"{rows[1].sequence}, text: its search token is not its own: no exact search finds it",
+    ]
+
+
 def test_a_day_of_receipt_is_a_partition_and_a_purge_drops_it(
     department: Department, unit: Joined, clock: Clock
 ) -> None:

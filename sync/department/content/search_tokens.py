@@ -74,5 +74,5 @@ def wrong_with_tokens(key: bytes, text: StoredElement, content: bytes, tokens: S
     if len(tokens) < len(expected):
         return "its search token is not here: no exact search finds it"
     if own is not None and not hmac.compare_digest(own, tokens[0]):
-        return "its search token is not its own: an exact search takes it for another read"
+        return "its search token is not its own: no exact search finds it"
     return None

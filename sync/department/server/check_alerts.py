@@ -73,9 +73,11 @@ def ahead(
         if (leaf.log_id, leaf.sequence) != (log.leaf_log_id, sequence):
             wrong(log, sequence, "out of place")
             continue
-        if what := _wrong_with_parcel(bytes(parts), log, leaf):
+        is_over = received_us // DAY_US in purged
+        what = "" if is_over and not parts else _wrong_with_parcel(bytes(parts), log, leaf)
+        if what:
             wrong(log, sequence, what)
-        yield leaf, bytes(data), received_us // DAY_US in purged
+        yield leaf, bytes(data), is_over
 
 
 def _wrong_with_parcel(data: bytes, log: HeldLog, leaf: leaves.Leaf) -> str:

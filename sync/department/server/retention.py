@@ -14,7 +14,7 @@ from typing import ClassVar
 
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import func, insert, select, update
 
 from storage.errors import StorageError
 from storage.times import DAY_US, HOUR_US
@@ -215,10 +215,14 @@ class StoreRetention:
             self._packs.drop(day)
 
     def _drop_alerts(self, now: int) -> None:
-        """Alerts whose own leaf never came are kept their year from receipt, like everything else."""
+        """Content of alerts whose own leaf never came is kept its year from receipt, like everything else.
+
+        The leaf that came with it stays, like all leaves: `verify` accounts with it for what was purged.
+        """
         last = (now // DAY_US - self._keep_days()) * DAY_US
+        over = (alerts.c.received_us < last) & (alerts.c.parts != b"")
         with self._store.write() as connection:
-            connection.execute(delete(alerts).where(alerts.c.received_us < last))
+            connection.execute(update(alerts).where(over).values(parts=b""))
 
     def _purge(self, due: Due) -> DayPurgeReceipt | None:
         """None where another run has the day in hand, or has ended its purge meanwhile."""
