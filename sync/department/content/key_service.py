@@ -298,8 +298,9 @@ class LocalKeyService:
         found: list[str | None] = []
         for one in wanted:
             try:
-                content = bytes(_opened(key, log_id, one.text).content)
-                found.append(wrong_with_tokens(tokens_under, one.text, content, one.tokens))
+                leaf = unchecked(one.text.leaf)
+                content = bytes(_opened_by(leaf, key, log_id, one.text).content)
+                found.append(wrong_with_tokens(tokens_under, leaf, one, content))
             except StorageError as error:
                 found.append(error.what)
         return found
@@ -429,7 +430,11 @@ def _numbers(wanted: Sequence[StoredElement]) -> list[int]:
 
 def _opened(key: bytes, log_id: bytes, one: StoredElement) -> sealing.Opened:
     """An element, opened with its own leaf: no other leaf of the same number opens it. Raises SealError."""
-    leaf = unchecked(one.leaf)
+    return _opened_by(unchecked(one.leaf), key, log_id, one)
+
+
+def _opened_by(leaf: Leaf, key: bytes, log_id: bytes, one: StoredElement) -> sealing.Opened:
+    """The same. `leaf`: its own, parsed."""
     mark = leaf.elements.get(one.name)
     if mark is None:
         raise SealError("its leaf names no such element", where=f"record {leaf.sequence}, {one.name}")
@@ -442,9 +447,12 @@ def _opened(key: bytes, log_id: bytes, one: StoredElement) -> sealing.Opened:
 
 def _wrong_with_each(key: bytes, log_id: bytes, wanted: Sequence[StoredElement]) -> list[str | None]:
     found: list[str | None] = []
+    parsed: dict[bytes, Leaf] = {}  # a read has four elements and one leaf
     for one in wanted:
         try:
-            _opened(key, log_id, one)
+            leaf = parsed.get(one.leaf) or unchecked(one.leaf)
+            parsed[one.leaf] = leaf
+            _opened_by(leaf, key, log_id, one)
             found.append(None)
         except StorageError as error:
             found.append(error.what)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cryptography.hazmat.primitives import hashes
@@ -17,7 +16,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from storage import codec
 from storage.counts import counted
-from storage.leaf import Leaf, unchecked
+from storage.leaf import Leaf
 from storage.read_records import Read, ReadText
 
 TEXT = "text"
@@ -65,9 +64,9 @@ def own_token(key: bytes, leaf: Leaf, name: str, content: bytes) -> bytes | None
     return token_of(key, codec.from_bytes(ReadText, content).text)
 
 
-def wrong_with_tokens(key: bytes, text: StoredElement, content: bytes, tokens: Sequence[bytes]) -> str | None:
-    """Why these are not just the token of this opened text, or None. Raises StorageError."""
-    own = own_token(key, unchecked(text.leaf), text.name, content)
+def wrong_with_tokens(key: bytes, leaf: Leaf, one: IndexedText, content: bytes) -> str | None:
+    """Why a text has not just its own token, or None. `content`: the text, opened. Raises StorageError."""
+    own, tokens = own_token(key, leaf, one.text.name, content), one.tokens
     expected = () if own is None else (own,)
     if len(tokens) > len(expected):
         return f"has {counted(len(tokens), 'search token')}, not {len(expected)}"
