@@ -21,8 +21,9 @@ from sync.errors import DONE, FOUND_WRONG
 @click.option("--quick", is_flag=True, help="Check only signatures and trees, no content.")
 def verify(common: Common, *, given: verify_log.VerifyInput, quick: bool) -> int:
     """Check the store, or with PACKAGE or --log the files that a stranger received. Checks every leaf and
-    its signature, every tree against the co-signed checkpoints, every receipt, and every element against its
-    commitment; a missing element needs a purge receipt. Checks the content of every open hold against its
+    its signature, every tree against the co-signed checkpoints, every receipt, every element against its
+    commitment, and the search token of every read; a missing element needs a purge receipt. What was counted
+    into the access log must be in the store. Checks the content of every open hold against its
     entries. PACKAGE is an evidence package (ZIP), checked with --key; or an auditor's bundle, with --key and
     --witness-key.
     """
