@@ -227,6 +227,20 @@ def test_from_an_empty_folder_to_a_witnessed_look_up(terminal: Terminal, tmp_pat
     assert (status, "WRONG" in out, "not checked: 0 of 1 witness gave" in out) == (3, False, True)
     assert "the access log verifies" not in out
     _an_officers_request_is_answered(terminal)
+    _what_was_taken_out_of_the_home_is_missed(terminal)
+
+
+def _what_was_taken_out_of_the_home_is_missed(terminal: Terminal) -> None:
+    """A log that is gone says nothing against anybody; nor does a policy file that no office signed."""
+    for name, words in (
+        ("desk/access-log.sqlite", "the access log is not here: restore "),
+        ("policy.toml", "policy.toml is not the one that the root file names: FileNotFoundError"),
+    ):
+        kept = (terminal.home / name).rename(terminal.home / "kept")
+        status, out, _ = terminal.type("verify")
+        kept.rename(terminal.home / name)
+        assert (status, f"WRONG {words}" in out) == (1, True), out
+    assert terminal.type("verify")[0] == 0
 
 
 def test_init_makes_three_keys_and_says_where_each_goes(

@@ -30,6 +30,7 @@ from sync.department.content.vault import HOLDS, FolderVault
 from sync.department.desk import snapshot
 from sync.department.desk.json_forms import to_json
 from sync.department.desk.log_state import FOLDER
+from sync.department.desk.state import checked_policy
 from sync.department.desk.transparency import bundle
 from sync.department.ground.home import DepartmentHome
 from sync.department.journal import check_log
@@ -41,7 +42,7 @@ from sync.department.journal.hourly_heads import hourly_origin
 from sync.department.server.ceremony import witness_of
 from sync.department.server.drawn_samples import DrawnSamples
 from sync.department.server.folded_log import FoldedLog, Snapshot
-from sync.department.server.open_desk import link_of, opened_of, root_in
+from sync.department.server.open_desk import POLICY_FILE, link_of, opened_of, root_in
 from sync.department.server.unit_reports import CoveredByEntries, Reported
 from sync.errors import DONE, FOUND_WRONG, PART_LACKING, HomeError, InvalidInputError, LinkError
 from sync.root_file import Root
@@ -269,12 +270,12 @@ def check_home(
     """Check a home's access log against its witnesses, its key service, what units reported, and the content
     of open holds (with `keys`); the status.
 
-    No desk: nothing to check.
+    A department that has no desk yet has nothing to check here.
     """
     folder = home.path / FOLDER
-    if not (folder / DATABASE).is_file():
-        return DONE
     root, public = root_in(home), home.log_key().public_key()
+    if not (folder / DATABASE).is_file():
+        return _without_log(common, folder, root)
     urls = [] if checkpoints else [one.url for one in root.witnesses]
     names = {home.settings.name, root.department}
     samples = DrawnSamples(_salt_of(folder, home), check_log.heads_of(folder))
@@ -293,11 +294,30 @@ def check_home(
         wrong += covered.holds.problems(FolderVault(folder / HOLDS), keys, log_id_of(public))
     report = replace(
         report,
-        problems=(*report.problems, *wrong),
+        problems=(*report.problems, *_wrong_with_policy(home, root), *wrong),
         unchecked=(*report.unchecked, *unchecked),
         claims=tuple(covered.claims),
     )
     return worst(_report(common, report), _check_hours(common, home, root))
+
+
+def _without_log(common: Common, folder: Path, root: Root) -> int:
+    """A witness is named, and audit keys are made, only where there is a log: who removes it hides all."""
+    if not root.witnesses and not (folder / KEYS).is_dir():
+        return DONE
+    lost = f"the access log is not here: restore {folder / DATABASE} from its backup"
+    return _report(
+        common, LogReport(entries=0, witnessed=0, witnessed_at_s=0, opened=0, problems=(lost,), proven=False)
+    )
+
+
+def _wrong_with_policy(home: DepartmentHome, root: Root) -> list[str]:
+    """Nothing is purged by another policy file than the root file names, and no desk opens."""
+    try:
+        checked_policy(root, (home.path / POLICY_FILE).read_bytes())
+    except (StorageError, OSError) as error:
+        return [f"{POLICY_FILE} is not the one that the root file names: {type(error).__name__}"]
+    return []
 
 
 def _check_hours(common: Common, home: DepartmentHome, root: Root) -> int:
