@@ -37,6 +37,7 @@ from sync.department.server.unit_reports import CoveredByEntries
 from sync.department.server.verify import Checker
 from sync.department.store.database import open_store
 from sync.department.store.tables import metadata
+from sync.department.units.list_seal import unsealing
 from sync.errors import LinkError
 from sync.health import HealthMessage
 from sync.hot_lists.entry import ListEntry
@@ -59,7 +60,8 @@ REST_ON_NOTHING = {
     "incidents.closed_us": "the desk shows the entries of the two people; the same comes as a new incident",
     "incidents.closed_by": "the desk shows the entries of the two people",
     "incidents.second_by": "the desk shows the entries of the two people",
-    "unit_health.received_us": "within days; the report's own time is signed, and shown",
+    "unit_health.received_us": "another time shows as a wrong clock of the unit; the report's own is signed",
+    "units.enrolled_us": "within a day of its first log, whose time is counted",
     "units.revoked_why": "the entry of the revocation has the reason",
 }
 """Columns that nothing proves, and why no one is misled by another value."""
@@ -88,7 +90,8 @@ class Yard:
         store = open_store(f"sqlite:///{self.copy}", migrate=False)
         try:
             key = self.server.home.log_key().public_key()
-            report = Checker(store, self.server.keys, self.server.packs, key).run()
+            server = self.server
+            report = Checker(store, server.keys, server.packs, key, unsealing(server.home)).run()
         finally:
             store.close()
         wrong, unchecked = self.covered.compare(report.reported)

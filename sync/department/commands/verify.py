@@ -13,6 +13,7 @@ from sync.department.commands import verify_log
 from sync.department.ground.home import DepartmentHome, examined
 from sync.department.server.server import Department
 from sync.department.server.verify import Checker, StoreReport
+from sync.department.units.list_seal import unsealing
 from sync.errors import DONE, FOUND_WRONG
 
 
@@ -37,7 +38,7 @@ def _verify_home(common: Common, home: DepartmentHome, given: verify_log.VerifyI
     department = Department(home)
     try:
         public = home.log_key().public_key()
-        checker = Checker(department.store, department.keys, department.packs, public)
+        checker = Checker(department.store, department.keys, department.packs, public, unsealing(home))
         report = checker.run(content=not quick)
         store = _report(common, report)
         log = verify_log.check_home(

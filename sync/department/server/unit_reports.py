@@ -178,7 +178,7 @@ class CoveredByEntries:
                 yield f"units are not offered {what} any more, which they were in version {said[0]}"
             elif now is not None and now[0] < said[0]:
                 yield f"units are offered version {now[0]} of {what}, and were offered version {said[0]}"
-            elif now is not None and now[0] == said[0] and now[1] != said[1]:
+            elif now is not None and now[0] == said[0] and now[1] not in {said[1], b""}:
                 yield f"units are offered another {what} than the log names as version {said[0]}"
 
     def _not_entered(self, reported: Reported) -> Iterator[str]:

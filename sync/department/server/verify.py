@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -90,8 +90,15 @@ class Checker:
     """One pass over one store."""
 
     def __init__(
-        self, store: Store, keys: ReceivingKeys, packs: PackStore, department: Ed25519PublicKey
+        self,
+        store: Store,
+        keys: ReceivingKeys,
+        packs: PackStore,
+        department: Ed25519PublicKey,
+        signed: Callable[[str, bytes], bytes] = lambda _name, stored: stored,
     ) -> None:
+        """`signed`: gives a document of the store, by its name, as it was signed (`list_seal.unsealing`)."""
+        self._signed = signed
         self._store, self._keys, self._packs, self._department = store, keys, packs, department
         self.report = StoreReport()
         self._absent = 0
@@ -112,7 +119,7 @@ class Checker:
             ).all()
             self.report.reported.units = joined_units.joined(connection)
             self.report.reported.logs = joined_units.unit_logs(connection)
-            self.report.reported.documents = offered.out(connection)
+            self.report.reported.documents = offered.out(connection, self._signed)
             self._days(connection)
             purged = self._purges(connection)
             self._alerts = AlertTable(connection, self._record_wrong)
