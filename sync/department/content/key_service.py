@@ -92,8 +92,8 @@ class ReceivingKeys(Protocol):
     def check_tokens(self, day: int, log_id: bytes, wanted: Sequence[IndexedText]) -> list[str | None]:
         """The same of texts and of the search tokens that the store has for them: each has just its own.
 
-        It tells nothing that the table of tokens does not. Raises KeyServiceError, and where an earlier
-        version serves, which does not know the call, OlderKeyServiceError.
+        The answer says nothing that the table of tokens does not. Raises KeyServiceError, and where an
+        earlier version serves, which does not know the call, OlderKeyServiceError.
         """
 
     def check_held(self, hold: str, log_id: bytes, wanted: Sequence[StoredElement]) -> list[str | None]:

@@ -59,9 +59,7 @@ def ahead(
     """(leaf, as it is, whether its content may be purged) of hits that came before their turn in the log."""
     a = alerts.c
     query = (
-        select(a.sequence, a.leaf, a.received_us, a.parts)
-        .where(a.log_no == log.log_no)
-        .order_by(a.sequence)
+        select(a.sequence, a.leaf, a.received_us, a.parts).where(a.log_no == log.log_no).order_by(a.sequence)
     )
     purged = set(connection.execute(select(days.c.day).where(days.c.purged_us.is_not(None))).scalars())
     for sequence, data, received_us, parts in connection.execute(query).all():
