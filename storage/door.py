@@ -6,6 +6,7 @@ over the socket behave the same. The log has a refusal before the person sees it
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -13,13 +14,14 @@ from typing import Any, TypeVar
 from storage import access, audit, codec, evidence, holds, purge, search
 from storage.audit_records import Export, UnitAccess, UnitAccessEnded
 from storage.clock_trust import boottime_us
+from storage.epochs import EpochFacts
 from storage.errors import KeyLostError, RecordError, RefusedError, StorageError
 from storage.leaf import IMAGES
 from storage.ledger import Ledger
 from storage.lockout import CJIS
 from storage.plate_text import normal_plate
 from storage.roster import RosterPerson
-from storage.times import utc_text
+from storage.times import MINUTE_US, utc_text
 
 T = TypeVar("T")
 MAX_ANSWERS = 1000
@@ -138,6 +140,8 @@ class Door:
             if isinstance(record, UnitAccess):
                 if record.at_us < now_us - CJIS.window_us - CJIS.lock_us:
                     break
+                if record.at_us > now_us + MINUTE_US:
+                    continue  # by a clock that was ahead: it would lock a person for as long
                 failed = record.refusal is not None and access.BAD_CREDENTIAL in record.refusal
                 times += [record.at_us] if failed and record.user == user else []
         return times
@@ -152,7 +156,7 @@ class Door:
         _, entry = self._admit(body, "query", subject_of(query, images=images))
         with store.lock:
             keys = dict(store.live)
-            epochs = search.candidates(dict(store.book.epochs), keys, query)
+            epochs = search.candidates(dict(store.book.epochs), keys, query, self._said)
         found: list[dict[str, Any]] = []
         more = False
         for sequence, exact in search.find_texts(store.home, epochs, keys, store.log_id, query.plate):
@@ -292,6 +296,18 @@ class Door:
         if receipt is None:
             return {"receipt": None, "waits_until_us": self._ledger.purge_waits_until_us()}
         return {"receipt": codec.to_plain(receipt.record), "sequence": receipt.sequence}
+
+    def _said(self, facts: EpochFacts) -> list[int]:
+        """When the first and the last read of an epoch were, by themselves."""
+        ends = self._store.db.conn.execute(
+            "SELECT min(sequence), max(sequence) FROM leaves WHERE epoch = ?", (facts.epoch,)
+        ).fetchone()
+        times: list[int] = []
+        for sequence in {one for one in ends if one is not None}:
+            with contextlib.suppress(StorageError, KeyError):  # of hits the last may be an alert
+                read = self._ledger.read(int(sequence))
+                times += [read.first_us, read.last_us]
+        return times
 
     def _status(self, _body: dict[str, Any]) -> dict[str, Any]:
         return codec.to_plain(self._ledger.status())  # type: ignore[no-any-return]

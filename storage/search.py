@@ -7,7 +7,7 @@ any character too; such a match is marked as not exact.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import cbor2
@@ -21,7 +21,7 @@ from storage.errors import RecordError, SealError
 from storage.home import Home
 from storage.plate_text import PLATE_TEXT
 from storage.record_base import KeyClass
-from storage.times import HOUR_US
+from storage.times import DAY_US, HOUR_US
 
 CONTENT = (KeyClass.READ, KeyClass.HIT)
 _NONCE, _CONTENT = sealing.NONCE_BYTES, sealing.SALT_BYTES + 4
@@ -105,16 +105,28 @@ def _text(sequence: int, frame: bytes) -> str:
 
 
 def candidates(
-    epochs: Mapping[int, EpochFacts], keys: Mapping[int, bytes], query: UnitQuery
+    epochs: Mapping[int, EpochFacts],
+    keys: Mapping[int, bytes],
+    query: UnitQuery,
+    said: Callable[[EpochFacts], Sequence[int]] = lambda _facts: (),
 ) -> list[EpochFacts]:
-    """Epochs with reads, an openable key and a time that may overlap the query's."""
-    slack = HOUR_US  # an epoch's times are custody's, a read's are the camera's
+    """Epochs with reads, an openable key and a time that may overlap the query's.
+
+    `said`: what some reads of an epoch say of their own time. An epoch's times are custody's and a read's the
+    camera's: under a clock that custody did not follow they may be years apart.
+    """
+
+    def overlaps(first_us: int, last_us: int | None, slack: int) -> bool:
+        return first_us - slack < query.until_us and (last_us is None or last_us + slack >= query.since_us)
+
+    def asked(facts: EpochFacts) -> bool:
+        if overlaps(facts.opened_us, facts.closed_us, HOUR_US):
+            return True
+        times = said(facts)
+        return bool(times) and overlaps(min(times), max(times), DAY_US)
+
     return [
         facts
         for facts in epochs.values()
-        if facts.key_class in CONTENT
-        and facts.purged_by is None
-        and facts.epoch in keys
-        and facts.opened_us - slack < query.until_us
-        and (facts.closed_us is None or facts.closed_us + slack >= query.since_us)
+        if facts.key_class in CONTENT and facts.purged_by is None and facts.epoch in keys and asked(facts)
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 
 import pytest
-from custody_twins import PLATE, Department, SteppedTime, add_reads, ask_signed, query_body
+from custody_twins import PLATE, START_US, Department, SteppedTime, add_reads, ask_signed, query_body
 
 from storage import door as doors
 from storage import holds
@@ -17,7 +17,7 @@ from storage.errors import LedgerError, RecordError, RefusedError
 from storage.ledger import Ledger
 from storage.record_base import ClockState
 from storage.search import UnitQuery
-from storage.times import MINUTE_US
+from storage.times import DAY_US, MINUTE_US
 
 EVER = (1 << 62) - 1
 ALL = {"since_us": 0, "until_us": EVER, "user": None, "purpose": None, "plate": None}
@@ -118,11 +118,14 @@ def test_an_entry_says_who_asked_how_and_why_it_was_refused(
         (0, "a", f"463.3: {BAD_CREDENTIAL}", True), (30 * MINUTE_US, "a", BAD_CREDENTIAL, True),
         (30 * MINUTE_US + 1, "a", BAD_CREDENTIAL, False), (0, "b", BAD_CREDENTIAL, False),
         (0, "a", "463.2: needs a purpose", False), (0, "a", None, False),
+        (-MINUTE_US, "a", BAD_CREDENTIAL, True), (-MINUTE_US - 1, "a", BAD_CREDENTIAL, False),
+        (-400 * DAY_US, "a", BAD_CREDENTIAL, False), (1 - START_US, "a", BAD_CREDENTIAL, False),
     ],
 )  # fmt: skip
 def test_a_failed_logon_counts_against_its_user_for_as_long_as_it_can_lock(
     ledger: Ledger, door: Door, time: SteppedTime, age_us: int, user: str, refusal: str | None, counts: bool
 ) -> None:
+    """One by a clock that was ahead locks no one: it would for as long as that."""
     at_us = time.now().us
     ledger.append(
         UnitAccess(

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import pytest
-from custody_twins import SteppedTime, add_reads, make_read
+from custody_twins import PLATE, START_US, SteppedTime, add_reads, ask_signed, make_read
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hw.clock import TimeState
 from storage import codec, sealing, search
+from storage.door import Door, subject_of
 from storage.epochs import EpochFacts
 from storage.errors import SealError
 from storage.ledger import Ledger
 from storage.record_base import KeyClass
 from storage.search import UnitQuery
-from storage.times import HOUR_US
+from storage.times import DAY_US, HOUR_US
 
 PLATES = st.text("ABCXYZ0189?", min_size=1, max_size=16)
 
@@ -95,3 +97,21 @@ def test_a_look_up_opens_the_epochs_of_its_time_and_an_hour_about_it(
 ) -> None:
     query = UnitQuery(plate=None, since_us=since_us, until_us=until_us)
     assert search.candidates({facts.epoch: facts}, {1: bytes(32)}, query) == [facts] * asked
+
+
+@pytest.mark.parametrize("off_us", [-400 * DAY_US, 400 * DAY_US, 2**53 - START_US, 1 - START_US])
+def test_a_look_up_finds_reads_by_the_time_they_say_however_far_custodys_is(
+    ledger: Ledger, door: Door, time: SteppedTime, off_us: int
+) -> None:
+    """A stand-alone unit with a clock that custody does not follow; the rest of its reads are right."""
+    add_reads(ledger, time, 2)
+    time.lose(TimeState.UNKNOWN)
+    wrong = ledger.append_read(make_read(START_US + off_us), patch=b"", overview=b"").sequence
+    time.run(25 * HOUR_US)
+    hit = ledger.append_read(make_read(START_US + off_us), patch=b"", overview=b"", hit=True).sequence
+    add_reads(ledger, time, 1)
+    since_us = START_US + off_us
+    query = UnitQuery(plate=PLATE, since_us=since_us, until_us=since_us + 1)
+    body = ask_signed(door, ledger, "demo-supervisor", "ccat-supervisor", "query", subject_of(query))
+    found = door.answer("query", body | {"query": codec.to_plain(query)})["reads"]
+    assert [one["sequence"] for one in found] == [wrong, hit]

@@ -199,6 +199,9 @@ def check_class(policy: Policy, record: _Held, now_us: int) -> None:
             "a training is entered within 31 days after it was held, and not before",
             code="training-date",
             clause=clause,
+            cure=""
+            if record.held_us <= now_us
+            else "is your clock ahead of the department's? say when it was held",
             fields=("held_us",),
         ),
     )
