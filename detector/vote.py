@@ -44,7 +44,7 @@ MANY_LOOKS, LONGER_SHARE, LONGER_TRUST = 5, 0.2, 0.7
 DISPUTED_SHARE, DISPUTED_TRUST = (
     0.5,
     0.8,
-)  # of a pass's looks gave the text; 4 of 48 such sure texts were wrong
+)  # of a pass's looks gave the text; 3 of 48 such sure texts were wrong
 LONGER_IN_FRAMES = 1 / 3  # the same of a pass's frames: the others may show a part
 # Frames narrower than this share of the third widest have no vote; wider than so many px, all are as good.
 NEAREST, FAR_SHARE, READABLE_PX = 3, 0.62, 80.0
