@@ -38,7 +38,8 @@ def run(common: Common, *, source: str | None, once: bool, pace: str | None, pla
     Stops on SIGTERM or Ctrl-C with everything stored.
     Only a unit that is not enrolled shows reads, and only on a terminal: a service's output holds only
     counts. A closed pipe does not stop the reader. The exit status is 1 if a read was lost, or with
-    --once if a picture or a part of the video could not be read.
+    --once if a picture or a part of the video could not be read, or was not because the log gave way to a
+    new one.
     """
     if source is not None and re.match(r"rtsps?://.*:.*@", source):
         print(
@@ -56,4 +57,11 @@ def run(common: Common, *, source: str | None, once: bool, pace: str | None, pla
     app.take_home(common.home)
     result = app.run(common.home, options, out=sys.stdout, err=sys.stderr)
     print(result.summary, file=lasting(sys.stderr if common.json else sys.stdout), flush=True)
-    return FOUND_WRONG if result.lost or (once and result.broken) else DONE
+    if result.unread:
+        print(
+            f"reader: the rest of the source was not read: this log gave way to a new one ({result.unread}); "
+            "run it again, which reads into the new log",
+            file=lasting(sys.stderr),
+            flush=True,
+        )
+    return FOUND_WRONG if result.lost or result.unread or (once and result.broken) else DONE

@@ -26,7 +26,7 @@ class Successor:
         demand_no_copy(folder)
         outbox = LedgerOutbox(ledger, folder.inbox)
         keep_keys(folder, outbox.log_id, outbox.sealed_keys())
-        self._folder, self._reason = folder, reason
+        self._folder, self.reason = folder, reason
         self._previous: str | None = None
         with contextlib.suppress(sqlite3.Error):  # of a damaged ledger not even this may be readable
             self._previous = outbox.anchored_note()
@@ -36,5 +36,5 @@ class Successor:
         """Set the old log aside and open the new one. Raises LedgerError, SlotError, NotEnrolledError."""
         return roll_over(
             home, slot_of(home), clock, self._folder,
-            previous=self._previous, reason=self._reason, floor_us=self._floor_us,
+            previous=self._previous, reason=self.reason, floor_us=self._floor_us,
         )  # fmt: skip

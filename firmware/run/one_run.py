@@ -6,6 +6,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
@@ -121,6 +122,8 @@ class OneRun:
                 result = self._read(ledger, reader, source, beside, view, said, log)
             why = None if self._stop.reason is None else self._stop.reason.value
             log.info("stopped", frames=result.frames, dropped=result.dropped, reads=result.stored, why=why)
+        if self._options.once and self._stop.reason is Reason.LOG_ENDS and self._successor is not None:
+            return replace(result, unread=self._successor.reason)
         return result
 
     @property
@@ -266,6 +269,7 @@ class OneRun:
         except LedgerError as error:
             structlog.get_logger("uplink").error("no_new_log", what=str(error))
             return
+        structlog.get_logger("uplink").error("log_gives_way", reason=what)
         self._stop.ask(Reason.LOG_ENDS)
 
     def _after_conversation(self, ledger: Ledger, attempt: Attempt) -> None:

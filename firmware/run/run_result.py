@@ -21,7 +21,7 @@ class RunOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunResult:
-    """How a run ended."""
+    """How a run ended. `unread`: why a run that was to end with its source ended before it; else empty."""
 
     frames: int
     broken: int
@@ -30,6 +30,7 @@ class RunResult:
     lost: int
     blind_s: float
     summary: str
+    unread: str = ""
 
     def after(self, before: RunResult | None) -> RunResult:
         """Both runs together, in the words of the later one."""
@@ -43,6 +44,7 @@ class RunResult:
             lost=before.lost + self.lost,
             blind_s=before.blind_s + self.blind_s,
             summary=self.summary,
+            unread=self.unread,
         )
 
 

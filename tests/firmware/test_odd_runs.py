@@ -8,17 +8,26 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from camera_twins import write_pictures, write_video
 from reader_process import CLIP, Running
+from sync_twins import bare_home, issue_code, running
 
+from firmware.cli import main
+from firmware.custody.opening import create_ledger
 from firmware.errors import OutOfMemoryError
 from firmware.run import app
 from firmware.run.one_run import OneRun
-from firmware.run.run_result import RunOptions
+from firmware.run.orders import Reason
+from firmware.run.run_result import RunOptions, RunResult
 from storage.home import Home
+from storage.ledger import Ledger
 from storage.verify import verify_home
+from sync.enrollment import join
+from sync.ledger_outbox import LedgerOutbox
+from sync.membership import SyncFolder
 
 pytestmark = pytest.mark.slow
 
@@ -39,6 +48,38 @@ def test_a_damaged_video_says_so_and_the_status_is_1(tmp_path: Path, cut: float,
     done = reader(tmp_path / "home", "run", "--source", clip, "--once")
     assert done.returncode == status
     assert ("cut off or damaged" in done.stderr) == bool(status)
+
+
+@pytest.mark.parametrize("once", [True, False])
+def test_a_run_of_a_folder_that_ends_early_as_the_log_gives_way_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], once: bool
+) -> None:
+    """What was not read is not read in silence: with --once the run does not go on in the new log."""
+    home, folder = tmp_path / "home", write_pictures(tmp_path, 1, (320, 240))
+    sync = SyncFolder.of(home)
+    with running(bare_home(tmp_path / "department")) as server, create_ledger(home) as ledger:
+        join(LedgerOutbox(ledger, sync.inbox), sync, issue_code(server.home, "pole"), software="t")
+    read_part, runs = OneRun._read, []
+
+    def refused(run: OneRun, ledger: Ledger, *rest: Any) -> RunResult:
+        runs.append(ledger.store.log_id)
+        if len(runs) == 1:
+            run._set_aside(ledger, "fork: another past than the 8 records held there")
+        else:
+            run._stop.ask(Reason.ASKED)
+        return read_part(run, ledger, *rest)
+
+    monkeypatch.setattr(OneRun, "_read", refused)
+    words = ["--home", str(home), "run", "--source", str(folder), *(["--once"] if once else [])]
+    status, said = main(words), capsys.readouterr().err
+    assert "log_gives_way" in said
+    if once:
+        assert (status, len(runs)) == (1, 1)
+        assert "the rest of the source was not read: this log gave way to a new one (fork: another" in said
+        assert "run it again" in said
+    else:
+        assert (status, len(set(runs))) == (0, 2)
+        assert "not read" not in said
 
 
 def test_names_of_files_reach_a_terminal_without_control_characters(tmp_path: Path) -> None:
