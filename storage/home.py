@@ -25,9 +25,11 @@ from storage.errors import (
     LedgerError,
     NoHomeError,
     NotOwnerError,
+    NotPlainError,
 )
 
 MAX_LINE_BYTES = 4096  # of a file that holds one line
+SLOT_CURE = "write its one line again: file:slot, or tpm:INDEX in a unit with a chip"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,16 +100,17 @@ class Home:
 
     def read_slot_uri(self) -> str:
         """Which slot holds the key-encryption key. Raises LedgerError."""
-        cure = "write its one line again: file:slot, or tpm:INDEX in a unit with a chip"
         try:
             uri = files.read_bounded(self.slot_uri, MAX_LINE_BYTES).decode().strip()
         except OSError as error:
             what = f"cannot be read: {error.strerror or error}"
-            raise LedgerError(what, where=str(self.slot_uri), cure=cure) from None
+            raise LedgerError(what, where=str(self.slot_uri), cure=SLOT_CURE) from None
+        except NotPlainError as error:
+            raise LedgerError(error.what, where=str(self.slot_uri), cure=SLOT_CURE) from None
         except ValueError:
-            raise LedgerError("is no text", where=str(self.slot_uri), cure=cure) from None
+            raise LedgerError("is no text", where=str(self.slot_uri), cure=SLOT_CURE) from None
         if not uri:
-            raise LedgerError("is empty", where=str(self.slot_uri), cure=cure)
+            raise LedgerError("is empty", where=str(self.slot_uri), cure=SLOT_CURE)
         return uri
 
     def is_written(self) -> bool:

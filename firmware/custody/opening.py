@@ -13,7 +13,7 @@ from firmware.fleet import sent_configuration
 from firmware.health.custody import Custody
 from hw.clock import Clock, SystemClock
 from hw.clock_discipline import DisciplinedClock, Heard
-from hw.errors import HardwareError
+from hw.errors import HardwareError, NoSuchSlotError
 from hw.secure_slot import SecureSlot, open_slot
 from hw.unit_chip import UnitChip, open_chip
 from storage import opening, slot
@@ -28,7 +28,7 @@ from storage.errors import (
     StorageError,
     StoreFullError,
 )
-from storage.home import Home
+from storage.home import SLOT_CURE, Home
 from storage.ledger import Ledger
 from storage.socket_door import DoorServer
 from sync import rollover
@@ -78,7 +78,11 @@ def slot_of(home: Path) -> SecureSlot:
     paths = Home(home)
     if not paths.slot_uri.exists():
         paths.need()
-    return _slot_at(paths.read_slot_uri(), paths.folder)
+    uri = paths.read_slot_uri()
+    try:
+        return _slot_at(uri, paths.folder)
+    except NoSuchSlotError as error:  # a line that was cut, or another's
+        raise LedgerError(str(error), where=str(paths.slot_uri), cure=SLOT_CURE) from None
 
 
 def create_ledger(home: Path, *, slot_uri: str = DEFAULT_SLOT, clock: Clock | None = None) -> Ledger:

@@ -7,6 +7,7 @@ COMMANDS.
 from __future__ import annotations
 
 import os
+import sqlite3
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -66,7 +67,7 @@ PROGRAM = Program(
     spelled={"enrol": "enroll"},
 )
 
-KNOWN = (SyncError, StorageError, ModuleNotFoundError, OSError)
+KNOWN = (SyncError, StorageError, ModuleNotFoundError, OSError, sqlite3.DatabaseError)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -87,10 +88,17 @@ def _explain(error: Exception, _common: Common) -> tuple[str, int]:
     if isinstance(error, ModuleNotFoundError):
         cure = "install the 'department' extra: pip install 'alpr-reader[department]'"
         return f"{error.name} is not installed ({cure})", PART_LACKING
+    if isinstance(error, sqlite3.DatabaseError):
+        cure = "department verify names what is wrong; restore the file from its backup"
+        return f"a database of this home cannot be read: {error} ({cure})", FOUND_WRONG
     assert isinstance(error, OSError)  # noqa: S101 - KNOWN names no other
     usage = (FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError)
     where = f"{error.filename}: " if error.filename else ""
     what = f"{where}{error.strerror or type(error).__name__}"
+    if isinstance(error, IsADirectoryError):
+        what += " (a file belongs there: move the folder away, and restore the file from its backup)"
+    if isinstance(error, PermissionError):
+        what += " (run it as the owner of the files, or give them back to that user)"
     return what, MISUSE if isinstance(error, usage) else PART_LACKING
 
 

@@ -336,7 +336,7 @@ def test_pictures_without_their_ledger_are_no_place_for_a_new_unit(tmp_path: Pat
     assert not prepare_home(home)
 
 
-@pytest.mark.parametrize("content", [None, b"", b"\xff\xfe"], ids=["gone", "empty", "no text"])
+@pytest.mark.parametrize("content", [None, b"", b"\xff\xfe", b"file:", b"tp"], ids=ascii)
 def test_a_home_that_does_not_name_its_slot_any_more_says_what_to_write(
     tmp_path: Path, content: bytes | None
 ) -> None:

@@ -54,6 +54,12 @@ def test_a_slot_uri_that_says_nothing_is_named_with_its_cure(
     with pytest.raises(LedgerError, match=error) as refused:
         bare.read_slot_uri()
     assert refused.value.cure.startswith("write its one line again")
+    bare.slot_uri.unlink(missing_ok=True)
+    bare.slot_uri.mkdir()
+    with pytest.raises(LedgerError, match="is not a plain file") as refused:
+        bare.read_slot_uri()
+    assert refused.value.cure.startswith("write its one line again")
+    bare.slot_uri.rmdir()
     bare.slot_uri.write_text(" file:slot\n")
     assert bare.read_slot_uri() == "file:slot"
     bare.slot_uri.write_text("f" * 4096)

@@ -219,6 +219,15 @@ def test_a_log_cannot_be_claimed_by_a_second_unit(
         department.enrollment.answer("new-log", message)
     thief.close()
     assert refused.value.code == "wrong-device"
+    assert "make a home of this unit's own in an empty folder" in refused.value.what
+
+
+def test_a_second_unit_under_a_name_that_is_taken_is_told_what_to_ask_for(
+    department: Department, unit: Joined, tmp_path: Path
+) -> None:
+    name = unit.folder.member().name
+    with pytest.raises(RefusedByDepartmentError, match="ask for a code under another name"):
+        Joined(tmp_path / "second", department, name)
 
 
 def test_a_vouch_by_another_key_is_refused(department: Department, unit: Joined, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from storage.times import margin_text, now_us, utc_text
 from sync.command_frame import Common, verb
 from sync.department.ground.home import DepartmentHome
-from sync.department.store.database import open_store
+from sync.department.store.database import open_store_of
 from sync.department.store.unit_health import UnitState, off_text, states
 from sync.errors import DONE, FOUND_WRONG
 
@@ -21,7 +21,7 @@ def health(common: Common) -> int:
     Camera, reads against the site's habit, clock, disk, board, alarms. The exit status is 1 if a unit reports
     an alarm, is silent for days or has a wrong clock. Shows no plate: units report numbers and fixed words.
     """
-    store = open_store(DepartmentHome.open(common.home).database_url)
+    store = open_store_of(DepartmentHome.open(common.home))
     try:
         with store.read() as connection:
             found = states(connection)

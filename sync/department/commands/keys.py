@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from storage import files
 from storage.counts import counted
-from storage.errors import StorageError
+from storage.errors import RecordError, StorageError
 from sync import root_file
 from sync.command_frame import Common, noun
 from sync.department.commands import desk_access
@@ -29,10 +29,13 @@ from sync.department.ground.ports import demand_free
 from sync.department.ground.serving import serve_app
 from sync.department.journal import named_administrator
 from sync.department.journal.reading import reading
-from sync.department.policy.policy_file import policy_digest
+from sync.department.policy.policy_file import parse_policy, policy_digest
 from sync.department.server import ceremony, naming
 from sync.department.server.open_desk import POLICY_FILE, adopt_root, open_desk, open_front, root_in
 from sync.errors import DONE, InvalidInputError, SyncError
+
+AGAIN = "take it once more from where it was made"
+POLICY_CURE = "restore it from its backup, or from the copy that was signed"
 
 keys = noun(
     "keys",
@@ -41,10 +44,24 @@ keys = noun(
 )
 
 
+def _policy(home: DepartmentHome, given: Path | None) -> bytes:
+    """The policy file that was given, or the one in force. Raises InvalidInputError for what is none."""
+    path = given or home.path / POLICY_FILE
+    try:
+        document = desk_access.read_bytes(path)
+        parse_policy(document)
+    except (InvalidInputError, RecordError) as error:
+        cure = error.cure or (AGAIN if given else POLICY_CURE)
+        raise InvalidInputError(f"no policy file: {error.what}", where=str(path), cure=cure) from None
+    return document
+
+
 @keys.verb("root", example="department keys root")
 def show_root(common: Common) -> int:
     """Show the current root file."""
-    root, holders = root_file.describe(DepartmentHome.open(common.home).root_file.read_bytes())
+    home = DepartmentHome.open(common.home)
+    root_in(home)
+    root, holders = root_file.describe(home.root_file.read_bytes())
     print(f"SHA-256 {root.digest().hex()}, signed by {', '.join(holders)}")
     print("\n".join(ceremony.lines_of(root)))
     return DONE
@@ -54,8 +71,11 @@ def show_root(common: Common) -> int:
 def print_policy(common: Common) -> int:
     """Print the current policy file, byte for byte."""
     home = DepartmentHome.open(common.home)
-    document = desk_access.read_bytes(home.path / POLICY_FILE)
-    checked_policy(root_in(home), document)
+    root, document = root_in(home), _policy(home, None)
+    try:
+        checked_policy(root, document)
+    except RecordError as error:
+        raise InvalidInputError(error.what, where=str(home.path / POLICY_FILE), cure=POLICY_CURE) from None
     print(document.decode(), end="")
     return DONE
 
@@ -103,9 +123,9 @@ def draft_root(
 ) -> int:
     """Draft the next root file."""
     home = DepartmentHome.open(common.home)
-    document = desk_access.read_bytes(policy or home.path / POLICY_FILE)
+    root, document = root_in(home), _policy(home, policy)
     draft = ceremony.draft_root(
-        root_in(home),
+        root,
         document,
         now_us=DepartmentTime(home.path).now_us(),
         witnesses=ceremony.witnesses_of(witnesses, urls, "--witness"),
@@ -147,7 +167,7 @@ def sign_draft(
 ) -> int:
     """Show a draft and, with the digest of what was shown, sign it, at the office that keeps the key."""
     data = desk_access.read_bytes(file)
-    before = root_file.describe(desk_access.read_bytes(against))[0] if against else None
+    before = ceremony.described(desk_access.read_bytes(against), str(against))[0] if against else None
     office = load_ed25519(key)
     if named_administrator.is_statement(data):
         said, _ = named_administrator.parse(data)
@@ -156,7 +176,7 @@ def sign_draft(
             raise InvalidInputError("the statement names another root file", where=str(against))
         signed = named_administrator.add_signature(data, office)
     else:
-        root, _ = root_file.describe(data)
+        root, _ = ceremony.described(data, str(file))
         lines = ceremony.lines_of(root) if before is None else ceremony.changed_lines(root, before)
         shown = root.digest().hex()
         if policy and policy_digest(desk_access.read_bytes(policy)) != root.policy_digest:
@@ -227,7 +247,7 @@ def appoint(common: Common, *, file: Path) -> int:
     """Appoint the administrator named by two offices, and print the first password, once."""
     opened = open_desk(DepartmentHome.open(common.home))
     try:
-        made = naming.name_administrator(opened, desk_access.read_bytes(file))
+        made = naming.name_administrator(opened, _statement(file))
     finally:
         opened.close()
     if common.json:
@@ -238,16 +258,26 @@ def appoint(common: Common, *, file: Path) -> int:
     return DONE
 
 
+def _statement(file: Path) -> bytes:
+    """A file that names an administrator. Raises InvalidInputError."""
+    data = desk_access.read_bytes(file)
+    if not named_administrator.is_statement(data):
+        cure = "take it once more from where it was drafted: department keys administrator"
+        raise InvalidInputError("names no administrator, or was cut", where=str(file), cure=cure)
+    return data
+
+
 @keys.verb("adopt", example="department keys adopt next.root")
 @click.argument("file", type=desk_access.FILE)
 @click.option("--policy", type=desk_access.FILE, help="The policy file that it names, if the policy changes.")
 def adopt(common: Common, *, file: Path, policy: Path | None) -> int:
     """Adopt a signed root file."""
     home = DepartmentHome.open(common.home)
-    document = desk_access.read_bytes(policy or home.path / POLICY_FILE)
+    document, data = _policy(home, policy), desk_access.read_bytes(file)
+    ceremony.described(data, str(file))
     front = open_front(home)
     try:
-        root = adopt_root(home, front.desk, desk_access.read_bytes(file), document)
+        root = adopt_root(home, front.desk, data, document)
         _offer_to_units(front)
     finally:
         front.close()
@@ -310,7 +340,7 @@ def serve(
 
     try:
         root = desk_access.read_bytes(root_path)
-        root_file.describe(root)
+        ceremony.described(root, str(root_path))
     except StorageError as error:
         raise InvalidInputError(f"is not a root file: {error}", where=str(root_path)) from None
     context = tls_context(certificate, tls_key, approved=fips)

@@ -27,6 +27,7 @@ from sync.department.ground.settings import Settings, load_settings
 from sync.errors import HomeError, LackingError
 
 SETTINGS_FILE = "department.toml"
+SQLITE_FILE = "store.db"
 DESK_URL = "DEPARTMENT_URL"  # names a desk elsewhere
 ROOM_TO_OPEN = 1 << 20  # bytes that SQLite needs beside a database
 
@@ -42,6 +43,9 @@ class DepartmentHome:
     def open(cls, path: Path) -> DepartmentHome:
         """Raises HomeError when there is none, InvalidInputError when its settings are wrong."""
         if not (path / SETTINGS_FILE).is_file():
+            if (path / "log.key").exists():
+                what, cure = "the settings are not there", "restore the file from its backup"
+                raise HomeError(what, where=str(path / SETTINGS_FILE), cure=cure)
             elsewhere = "this command works on the department's own machine alone: run it there"
             cure = elsewhere if os.environ.get(DESK_URL) else "run: department init --home DIR"
             raise HomeError("there is no department here", where=str(path), cure=cure)
@@ -68,7 +72,7 @@ class DepartmentHome:
 
     @property
     def database_url(self) -> str:
-        return self.settings.database or f"sqlite:///{self.path / 'store.db'}"
+        return self.settings.database or f"sqlite:///{self.path / SQLITE_FILE}"
 
     @property
     def blobs(self) -> Path:

@@ -42,6 +42,7 @@ MAX_ENTRY_BYTES = 1 << 20
 DATABASE = "access-log.sqlite"
 AT_ONCE = 1000  # entries read with one statement
 KEYS = "audit-keys"
+KEY_CURE = "restore it from its backup: no other opens the entries of that year"
 SCHEMA = (
     NODES
     + """
@@ -130,9 +131,10 @@ class AuditKeys:
             try:
                 key = path.read_bytes()
             except OSError:
-                raise HomeError("the audit key of that year is not here", where=str(path)) from None
+                what = "the audit key of that year is not here"
+                raise HomeError(what, where=str(path), cure=KEY_CURE) from None
             if len(key) != sealing.KEY_BYTES:
-                raise HomeError("is not an audit key", where=str(path))
+                raise HomeError("is not an audit key", where=str(path), cure=KEY_CURE)
             self._known[year] = key
         return self._known[year]
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from urllib.parse import urlsplit
 
 from storage.cosigners import CosignerKey
-from storage.errors import CheckpointError
+from storage.errors import CheckpointError, EnvelopeError, RecordError, SignatureError
 from storage.times import iso_text
 from sync import root_file
 from sync.department.journal.named_administrator import AdministratorStatement
@@ -116,6 +116,20 @@ def statement_lines(said: AdministratorStatement) -> list[str]:
         f"drafted {iso_text(said.at_us, to='second')}, good for 14 days",
         f"under the root file with SHA-256 {said.root.hex()}, from entry {said.log_size} of the access log",
     ]
+
+
+def described(data: bytes, where: str) -> tuple[Root, tuple[str, ...]]:
+    """A root file or a draft of one, and which of its own offices signed it. Raises InvalidInputError for
+    what is none, SignatureError."""
+    try:
+        return root_file.describe(data)
+    except SignatureError:
+        raise
+    except (EnvelopeError, RecordError) as error:
+        cure = error.cure or "take it once more from where it was made"
+        raise InvalidInputError(
+            f"is no root file, or was cut: {error.what}", where=where, cure=cure
+        ) from None
 
 
 def standing_words(signed: Sequence[str], replaced: Sequence[str] | None) -> str:

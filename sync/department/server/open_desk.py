@@ -3,6 +3,7 @@ vault."""
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,7 @@ import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from storage import files
-from storage.errors import ExplainedError
+from storage.errors import EnvelopeError, ExplainedError, RecordError, SealError, SignatureError
 from sync.department.content import package
 from sync.department.content.alert_records import StoreAlerts
 from sync.department.content.key_guard import GuardedKeys
@@ -37,7 +38,7 @@ from sync.department.desk.state import checked_policy
 from sync.department.ground.bell import Bell
 from sync.department.ground.department_time import DepartmentTime
 from sync.department.ground.home import DepartmentHome, load_ed25519
-from sync.department.journal.access_log import DATABASE
+from sync.department.journal.access_log import DATABASE, KEYS
 from sync.department.journal.entries import AccountSet
 from sync.department.journal.publisher import WitnessLinks
 from sync.department.journal.witness_link import AbsentWitness, FolderWitness, HttpWitness, WitnessLink
@@ -53,7 +54,7 @@ from sync.department.server.retention import keep_days_of
 from sync.department.server.server import Department
 from sync.department.store import incidents
 from sync.department.store.blobs import PackStore, open_packs
-from sync.department.store.database import Store, open_store
+from sync.department.store.database import Store, open_store_of
 from sync.department.units import documents, hot_lists
 from sync.department.units.authority import Authority
 from sync.department.units.outgoing_list import OutgoingList
@@ -67,6 +68,7 @@ T = TypeVar("T")
 log_events = structlog.get_logger("department.desk")
 POLICY_FILE = "policy.toml"
 FOLDER_SCHEME = "folder:"
+RESTORED = "restore it from its backup; what is here is evidence: keep a copy of it"
 
 
 def link_of(url: str, *, approved: bool = False) -> WitnessLink:
@@ -108,8 +110,16 @@ class RootedGuard:
 
 
 def has_desk(home: DepartmentHome) -> bool:
-    """Whether there was a first administrator: from then on each change is a logged call of a person."""
-    return (home.path / FOLDER / DATABASE).is_file()
+    """Whether there was a first administrator: from then on each change is a logged call of a person. Raises
+    HomeError where the log is gone: a new one would lack every look-up that was made."""
+    folder = home.path / FOLDER
+    path = folder / DATABASE
+    if path.is_file() and path.stat().st_size:
+        return True
+    if (folder / KEYS).is_dir() and any((folder / KEYS).iterdir()):
+        what = "the access log is gone, or empty, and its keys are here"
+        raise HomeError(what, where=str(path), cure=RESTORED)
+    return False
 
 
 def open_desk(
@@ -127,7 +137,7 @@ def open_desk(
     links = WitnessLinks(lambda one: given or link_of(one.url, approved=home.fips))
     if clock is None:
         clock = DepartmentTime(home.path)
-    desk = Desk(home.path, home.log_key(), links, clock=clock)
+    desk = _opened(home, links, clock)
     if isinstance(clock, DepartmentTime):
         clock.known(desk.log.newest_us())
     try:
@@ -136,6 +146,26 @@ def open_desk(
         desk.close()
         raise
     return desk
+
+
+def _opened(home: DepartmentHome, links: WitnessLinks, clock: Callable[[], int]) -> Desk:
+    """The desk. Raises HomeError for a log, or one of its keys, that is damaged or another's."""
+    folder = home.path / FOLDER
+    try:
+        return Desk(home.path, home.log_key(), links, clock=clock)
+    except sqlite3.DatabaseError as error:
+        what, cure = f"the access log cannot be read: {error}", RESTORED
+        if "locked" in str(error):
+            what, cure = "another program is writing to the access log", "try again"
+        raise HomeError(what, where=str(folder / DATABASE), cure=cure) from None
+    except SignatureError as error:
+        what = f"is not the key of the access log here: {error.what}"
+        raise HomeError(what, where=str(home.path / "log.key"), cure="restore it from its backup") from None
+    except SealError as error:
+        cure = (
+            "restore the audit keys from their backup; if they are right, department verify names the entry"
+        )
+        raise HomeError(f"do not open the access log: {error}", where=str(folder / KEYS), cure=cure) from None
 
 
 def _demand_rooted(home: DepartmentHome, root: Root) -> None:
@@ -153,7 +183,7 @@ def _demand_rooted(home: DepartmentHome, root: Root) -> None:
         if named is not None and named != public:
             raise HomeError(
                 f"the {name} key here is not the one that the root file names",
-                where=str(home.path),
+                where=str(command if name == "command" else home.authority),
                 cure="restore it from its backup; keys change by a new root file alone",
             )
 
@@ -221,7 +251,7 @@ def open_front(
     desk.logons.site = site_of(home)
     opened: list[Callable[[], None]] = []
     if store is None:
-        store = open_store(home.database_url)
+        store = open_store_of(home)
         opened.append(store.close)
     held = store
     kept = packs = packs or open_packs(home)
@@ -406,4 +436,11 @@ def opened_of(home: DepartmentHome, root: Root) -> OpenedCheck | None:
 
 def root_in(home: DepartmentHome) -> Root:
     """The root of the home's file, as it says of itself."""
-    return describe(home.root_file.read_bytes())[0]
+    cure = "restore it from its backup, or take the copy that an office keeps"
+    try:
+        return describe(home.root_file.read_bytes())[0]
+    except FileNotFoundError:
+        raise HomeError("the root file is not there", where=str(home.root_file), cure=cure) from None
+    except (EnvelopeError, RecordError) as error:
+        what = error.what if error.cure else f"the root file is damaged, or was cut: {error.what}"
+        raise HomeError(what, where=str(home.root_file), cure=error.cure or cure) from None

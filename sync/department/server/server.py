@@ -27,7 +27,7 @@ from sync.department.ground.ports import demand_free
 from sync.department.ground.tls import tls_context
 from sync.department.server.retention import DayPurgeReceipt, StoreRetention, keep_days_of
 from sync.department.store.blobs import open_packs
-from sync.department.store.database import newest_in, open_store
+from sync.department.store.database import newest_in, open_store_of
 from sync.department.store.partials import Partials
 from sync.department.units import documents, list_seal
 from sync.department.units.authority import Authority
@@ -56,15 +56,18 @@ class Department:
         self.purge_through: Callable[[], int] = lambda: -1
         self.bell = Bell()
         self.time = DepartmentTime(home.path, clocks)
-        self.store = open_store(home.database_url)
-        self.time.known(newest_in(self.store))
+        self.authority, log_key = Authority.open(home.authority, self.time), home.log_key()
+        self.store = open_store_of(home)
+        try:
+            self.time.known(newest_in(self.store))
+        except BaseException:
+            self.store.close()
+            raise
         keep_days = functools.partial(keep_days_of, home)
         self.keys = service_of(home, self.time, keep_days)
         self.packs = open_packs(home)
-        self.authority = Authority.open(home.authority, self.time)
         self.authority.renew()
         self._partials = Partials(home.path / "partial")
-        log_key = home.log_key()
         settings = home.settings
         self.receiver = Receiver(
             self.store,

@@ -15,14 +15,23 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import event, insert, select
-from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DatabaseError,
+    IntegrityError,
+    NoSuchModuleError,
+    OperationalError,
+    SQLAlchemyError,
+)
 
+from sync.department.ground.home import SQLITE_FILE, DepartmentHome
 from sync.department.store import tables
-from sync.errors import InvalidInputError, NewerError, StoreAwayError, StoreError
+from sync.errors import HomeError, InvalidInputError, NewerError, StoreAwayError, StoreError
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 MIGRATION_LOCK = 463_463  # a number of our own among the advisory locks of a database
 LOCK_SECONDS = 30
+_DAMAGED = ("malformed", "file is not a database")  # SQLite's words
 
 
 class Store:
@@ -31,6 +40,7 @@ class Store:
     def __init__(self, engine: sa.Engine) -> None:
         self.engine = engine
         self.postgres = engine.dialect.name == "postgresql"
+        self.where = "database" if self.postgres else str(engine.url.database)
         self._days: set[int] = set()
         # SQLite polls for its lock, 100 ms at a time: threads of this process take turns before they ask
         self._turn = None if self.postgres else threading.Lock()
@@ -42,7 +52,7 @@ class Store:
             with self._in_turn(), self.engine.begin() as connection:
                 yield connection
         except SQLAlchemyError as error:
-            raise _away(error, "the store cannot be written now") from None
+            raise _away(error, "the store cannot be written now", self.where) from None
 
     @contextlib.contextmanager
     def _in_turn(self) -> Iterator[None]:
@@ -63,7 +73,7 @@ class Store:
             with self.engine.connect().execution_options(reading=True) as connection:
                 yield connection
         except SQLAlchemyError as error:
-            raise _away(error, "the store cannot be read now") from None
+            raise _away(error, "the store cannot be read now", self.where) from None
 
     def close(self) -> None:
         self.engine.dispose()
@@ -159,7 +169,7 @@ def _cause(error: SQLAlchemyError) -> str:
     return str(origin).splitlines()[0][:200] if origin is not None and str(origin) else type(error).__name__
 
 
-def _away(error: SQLAlchemyError, what: str) -> StoreError:
+def _away(error: SQLAlchemyError, what: str, where: str) -> StoreError:
     """A database that did not take the connection is something that this machine lacks."""
     cause = _cause(error)
     if "permission denied for schema" in cause:
@@ -167,7 +177,11 @@ def _away(error: SQLAlchemyError, what: str) -> StoreError:
             f"{what}: {cause}", where="database", cure="the role must own it: createdb -O ROLE DATABASE"
         )
     if isinstance(error, OperationalError) and error.statement is None:
-        return StoreAwayError(f"{what}: {cause}", where="database", cure="is the database running?")
+        cure = "is the database running, or, of SQLite, is its file there?"
+        return StoreAwayError(f"{what}: {cause}", where=where, cure=cure)
+    if isinstance(error, DatabaseError) and any(word in cause for word in _DAMAGED):
+        cure = "restore it from its backup, and its blobs with it; then: department verify"
+        return StoreError(f"the store is damaged: {cause}", where=where, cure=cure)
     return StoreError(f"{what}: {cause}")
 
 
@@ -217,6 +231,16 @@ def open_store(url: str, *, migrate: bool = True) -> Store:
     if not postgres and parsed.database:
         Path(parsed.database).chmod(0o600)
     return store
+
+
+def open_store_of(home: DepartmentHome) -> Store:
+    """The store of a home, which has one since it was founded. Raises HomeError where SQLite's file is gone:
+    a new one would know no unit and no read. Raises as `open_store`."""
+    path = home.path / SQLITE_FILE
+    if not home.settings.database and not (path.exists() and (path.is_dir() or path.stat().st_size)):
+        what, cure = "the store is gone, or empty", "restore it from its backup, and its blobs with it"
+        raise HomeError(what, where=str(path), cure=cure)
+    return open_store(home.database_url)
 
 
 def _migrate(store: Store) -> None:

@@ -92,9 +92,12 @@ class Authority:
             certificate = x509.load_pem_x509_certificate((folder / "ca.pem").read_bytes())
             key = serialization.load_pem_private_key((folder / "ca.key").read_bytes(), password=None)
         except FileNotFoundError as error:
-            raise HomeError("is not there", where=str(error.filename), cure="restore authority/") from None
-        except ValueError as error:
-            raise HomeError(f"does not parse: {error}", where=str(folder)) from None
+            raise HomeError(
+                "is not there", where=str(error.filename), cure="restore authority/ from its backup"
+            ) from None
+        except ValueError:
+            what = "ca.pem or ca.key is damaged, or was cut"
+            raise HomeError(what, where=str(folder), cure="restore authority/ from its backup") from None
         if not isinstance(key, ec.EllipticCurvePrivateKey):
             raise HomeError("the CA's key is not P-256", where=str(folder / "ca.key"))
         return cls(folder, certificate, key, clock)

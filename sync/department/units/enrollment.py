@@ -31,6 +31,11 @@ from sync.root_file import describe
 from sync.vouch import Vouch, open_vouch, unit_id_of
 
 log_events = structlog.get_logger("department.enroll")
+TAKEN = "a unit of that name is enrolled already: ask for a code under another name, or have it revoked first"
+COPIED = (
+    "another unit vouched for this log: this home is a copy of its card; make a home of this unit's own in "
+    "an empty folder (reader init), and ask for a new code"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,7 +176,7 @@ class Enrollment:
         with self._store.write() as connection:
             row = connection.execute(select(codes).where(codes.c.digest == code.digest())).first()
             if row is None or row.expires_us <= now or row.unit_id not in {None, unit_id}:
-                raise refuse("code", "the enrollment code is unknown, used or expired")
+                raise refuse("code", "the enrollment code is unknown, used or expired: ask for a new one")
             self._add_unit(connection, vouch, unit_id, row, now)
             self._hold_log(connection, unit_id, log_id_of(public), vouch, request.vouch)
             connection.execute(
@@ -200,7 +205,8 @@ class Enrollment:
         row = connection.execute(select(units).where(units.c.unit_id == unit_id)).first()
         if row is not None:
             if row.revoked_us is not None and code.issued_us <= row.revoked_us:
-                raise refuse("code", "the enrollment code is older than the revocation of this unit")
+                what = "the enrollment code is older than the revocation of this unit: ask for a new one"
+                raise refuse("code", what)
             joined: sa.Executable = (
                 update(units)
                 .where(units.c.unit_id == unit_id)
@@ -218,7 +224,7 @@ class Enrollment:
             with connection.begin_nested():
                 connection.execute(joined)
         except IntegrityError:
-            raise refuse("code", "a unit of that name is enrolled already") from None
+            raise refuse("code", TAKEN) from None
 
     def _hold_log(
         self, connection: sa.Connection, unit_id: str, log_id: bytes, vouch: Vouch, vouched: bytes
@@ -226,7 +232,7 @@ class Enrollment:
         """Hold a log for its unit, and close the unit's others; False if it is held already."""
         known = unit_logs.find_log(connection, log_id)
         if known is not None and known.unit_id != unit_id:
-            raise refuse("wrong-device", "another unit vouched for this log")
+            raise refuse("wrong-device", COPIED)
         if known is None:
             unit_logs.close_logs(connection, unit_id, but=log_id)
             unit_logs.add_log(
