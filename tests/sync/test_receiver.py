@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from custody_twins import SteppedTime
 from receiver_twins import Joined, incident_kinds, signed_leaves, size_held
 from sqlalchemy import select
-from sync_twins import LoopbackLink, Unit, bare_home, checked, converse
+from sync_twins import LoopbackLink, Unit, bare_home, checked, converse, issue_code
 
 from storage import codec
 from storage.errors import LedgerError
@@ -223,11 +223,13 @@ def test_a_log_cannot_be_claimed_by_a_second_unit(
 
 
 def test_a_second_unit_under_a_name_that_is_taken_is_told_what_to_ask_for(
-    department: Department, unit: Joined, tmp_path: Path
+    department: Department, tmp_path: Path
 ) -> None:
-    name = unit.folder.member().name
+    codes = [issue_code(department.home, "car 9") for _ in range(2)]  # two, before either is used
+    first = Joined(tmp_path / "first", department, "car 9", code=codes[0])
     with pytest.raises(RefusedByDepartmentError, match="ask for a code under another name"):
-        Joined(tmp_path / "second", department, name)
+        Joined(tmp_path / "second", department, "car 9", code=codes[1])
+    first.close()
 
 
 def test_a_vouch_by_another_key_is_refused(department: Department, unit: Joined, tmp_path: Path) -> None:
