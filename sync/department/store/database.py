@@ -177,7 +177,9 @@ def _away(error: SQLAlchemyError, what: str, where: str) -> StoreError:
             f"{what}: {cause}", where="database", cure="the role must own it: createdb -O ROLE DATABASE"
         )
     if isinstance(error, OperationalError) and error.statement is None:
-        cure = "is the database running, or, of SQLite, is its file there?"
+        cure = (
+            "is the database running?" if where == "database" else "is that file there, and yours to write?"
+        )
         return StoreAwayError(f"{what}: {cause}", where=where, cure=cure)
     if isinstance(error, DatabaseError) and any(word in cause for word in _DAMAGED):
         cure = "restore it from its backup, and its blobs with it; then: department verify"
