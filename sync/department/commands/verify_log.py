@@ -274,7 +274,8 @@ def check_home(
     """
     folder = home.path / FOLDER
     root, public = root_in(home), home.log_key().public_key()
-    if not (folder / DATABASE).is_file():
+    path = folder / DATABASE
+    if not (path.is_file() and path.stat().st_size):  # SQLite would begin a log in an empty file
         return _without_log(common, folder, root)
     urls = [] if checkpoints else [one.url for one in root.witnesses]
     names = {home.settings.name, root.department}
