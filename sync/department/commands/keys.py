@@ -75,7 +75,7 @@ def print_policy(common: Common) -> int:
     try:
         checked_policy(root, document)
     except RecordError as error:
-        raise InvalidInputError(error.what, where=str(home.path / POLICY_FILE), cure=POLICY_CURE) from None
+        raise RecordError(error.what, where=str(home.path / POLICY_FILE), cure=POLICY_CURE) from None
     print(document.decode(), end="")
     return DONE
 
