@@ -222,7 +222,7 @@ def test_a_log_cannot_be_claimed_by_a_second_unit(
     assert "make a home of this unit's own in an empty folder" in refused.value.what
 
 
-def test_a_second_unit_under_a_name_that_is_taken_is_told_what_to_ask_for(
+def test_a_second_unit_under_a_taken_name_is_refused_with_what_to_ask_for(
     department: Department, tmp_path: Path
 ) -> None:
     codes = [issue_code(department.home, "car 9") for _ in range(2)]  # two, before either is used
