@@ -61,7 +61,7 @@ def test_a_confidence_is_shown_to_three_places_and_given_whole_to_programs(seat:
     search = ("inquiry", "run", "--plate", "8XYZ123", *GROUND)
     status, out, _ = seat.type("comm1", *search)
     assert status == 0
-    shown = [line.split()[5] for line in out.splitlines() if "8XYZ123" in line]
+    shown = [line.split()[-5] for line in out.splitlines() if "8XYZ123" in line]
     assert shown
     assert all(len(one) == 5 and 0 < float(one) <= 1 for one in shown)
     assert seat.json("comm1", *search)["count"] == len(shown)
