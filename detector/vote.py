@@ -343,7 +343,7 @@ class Vote:
             return False
         mine = _as_twin(winner)
         looks = [_as_twin(path) == mine for frame in self._frames for path in frame.paths]
-        return sum(looks) < DISPUTED_SHARE * len(looks)
+        return sum(looks) <= DISPUTED_SHARE * len(looks)
 
     def _may_be_longer(self, winner: Labels) -> bool:
         """Whether several of a still's many cuts, or one of few frames, show a longer text around this one.

@@ -367,12 +367,12 @@ def test_a_near_frame_counts_more_than_as_many_from_afar(widths: tuple[int, ...]
 
 
 @pytest.mark.parametrize(
-    ("second", "sure"), [(("0FMJ254", "8FMJ254"), True), (("8FMJ254", "GFMJ254"), False)]
+    ("second", "sure"), [(("0FMJ254", "0FMJ254"), True), (("0FMJ254", "8FMJ254"), False)]
 )
 def test_a_text_that_most_looks_of_a_pass_do_not_give_is_not_sure(
     second: tuple[str, ...], sure: bool
 ) -> None:
-    """Together, the looks at each frame are for the text; alone, half of them give it, or a quarter."""
+    """Together, the looks at each frame are for the text; alone, three of four give it, or two."""
     clear = evidence("0FMJ254")
     frames = [
         replace(clear, paths=tuple(labels(text) for text in looks))
