@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from storage.envelope import MAX_BYTES, decode, encode
 from storage.errors import RecordError, UnknownFormError
-from storage.text_end import CURE, CUT, is_cut
+from storage.text_end import flaw_of, given_twice
 
 T = TypeVar("T")
 MAX_TEXT = 64 * 1024
@@ -118,15 +118,16 @@ def parse_toml(document: bytes, *, where: str) -> dict[str, Any]:
     """The table of a TOML document. Raises RecordError."""
     try:
         text = document.decode()
-        if is_cut(text):
-            raise RecordError(CUT, where=where, cure=CURE)
+        flaw = flaw_of(text)
+        if flaw is not None:
+            raise RecordError(flaw[0], where=where, cure=flaw[1])
         return tomllib.loads(text)
     except UnicodeDecodeError as error:
         raise RecordError(f"is not TOML: byte {error.start} is not UTF-8", where=where) from None
     except RecursionError:
         raise RecordError("is not TOML: nested too deep", where=where) from None
     except ValueError as error:  # TOMLDecodeError, and numbers of thousands of digits
-        raise RecordError(f"is not TOML: {error}", where=where) from None
+        raise RecordError(f"is not TOML: {given_twice(error, text) or error}", where=where) from None
 
 
 def read_field(hint: Any, value: Any, where: str) -> Any:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from storage.codec import hints_of, without_none
-from storage.text_end import CURE, CUT, is_cut
+from storage.text_end import NO_KEY, RESTORE, flaw_of, given_twice, says_nothing
 
 _WORDS = {int: "a whole number", float: "a number", str: "a text in quotes", bool: "true or false"}
 _MAX_TEXT = 200
@@ -44,13 +44,16 @@ def setting(
     )
 
 
-def load_sections(text: str, file: str, whole: type[Section]) -> Section:
-    """Parse TOML into `whole`, a dataclass of sections. Raises SettingError with file, key and reason."""
+def load_sections(text: str, file: str, whole: type[Section], *, part: bool = False) -> Section:
+    """Parse TOML into `whole`, a dataclass of sections. `part`: it says what differs, which may be nothing.
+    Raises SettingError with file, key and reason."""
     document = _parse(text, file)
     sections = hints_of(whole)
     for name in document:
         if name not in sections:
             raise SettingError(file, name, f"unknown section; there are {', '.join(sections)}")
+    if not part:
+        _check_says(document, file)
     return whole(
         **{name: _load_section(document.get(name, {}), file, name, kind) for name, kind in sections.items()}
     )
@@ -60,6 +63,7 @@ def load_table(text: str, file: str, kind: type[Section], retired: Mapping[str, 
     """Parse TOML without sections into the dataclass `kind`. `retired`: keys that an older version wrote,
     each with the one value that is passed over. Raises SettingError."""
     table = _parse(text, file)
+    _check_says(table, file)
     for name, value in retired.items():
         if table.get(name) == value:
             del table[name]
@@ -68,15 +72,22 @@ def load_table(text: str, file: str, kind: type[Section], retired: Mapping[str, 
 
 def _parse(text: str, file: str) -> dict[str, Any]:
     if not text.strip():
-        raise SettingError(file, "the file", "is empty; restore it from a copy")
-    if is_cut(text):
-        raise SettingError(file, "the end", f"{CUT}; {CURE}")
+        raise SettingError(file, "the file", f"is empty; {RESTORE}")
+    flaw = flaw_of(text)
+    if flaw is not None:
+        raise SettingError(file, "the end", "; ".join(flaw))
     try:
         return tomllib.loads(text.removeprefix("\ufeff"))  # which editors put there that save for Windows
     except RecursionError:
         raise SettingError(file, "not TOML", "nested too deep") from None
     except ValueError as error:  # TOMLDecodeError, and numbers of thousands of digits
-        raise SettingError(file, "not TOML", f"{error}: {_TOML_HINT}") from error
+        reason = given_twice(error, text) or f"{error}: {_TOML_HINT}"
+        raise SettingError(file, "not TOML", reason) from error
+
+
+def _check_says(table: Mapping[str, Any], file: str) -> None:
+    if says_nothing(table):
+        raise SettingError(file, "the file", f"{NO_KEY}; {RESTORE}, or write one key that is meant")
 
 
 def _load_section(table: Any, file: str, section: str, kind: type[Any]) -> Any:

@@ -234,10 +234,10 @@ class Config:
     parts: PartsSettings = field(default_factory=PartsSettings)
 
 
-def parse_config(text: str, file: str) -> Config:
-    """Raises ConfigError with file, key and reason."""
+def parse_config(text: str, file: str, *, part: bool = False) -> Config:
+    """`part`: a text of what differs, which may be nothing. Raises ConfigError with file, key and reason."""
     try:
-        return load_sections(text, file, Config)
+        return load_sections(text, file, Config, part=part)
     except SettingError as error:
         raise ConfigError(error.file, error.key, error.reason) from error.__cause__
 
@@ -291,7 +291,7 @@ def rewrite_config(home: Path, text: str) -> Config:
 
 def overlaid(config: Config, overlay: str, file: str) -> Config:
     """config, but for the keys that `overlay` (TOML) names. Raises ConfigError, naming `file` and key."""
-    checked = parse_config(overlay, file)
+    checked = parse_config(overlay, file, part=True)
     sections: dict[str, Any] = {}
     for section, keys in tomllib.loads(overlay).items():
         values = {key: getattr(getattr(checked, section), key) for key in keys}

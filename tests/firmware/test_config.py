@@ -12,7 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from firmware.errors import ConfigError
-from firmware.settings.config import FILE_NAME, Config, load_config, parse_config, write_config
+from firmware.settings.config import (
+    FILE_NAME,
+    Config,
+    UnitSettings,
+    load_config,
+    overlaid,
+    parse_config,
+    write_config,
+)
 from storage.text_end import ENDS
 from sync.toml_settings import write_sections
 
@@ -33,7 +41,7 @@ def test_a_file_that_was_cut_between_two_lines_is_not_taken_for_a_shorter_one(tm
     """What is gone would count as its default."""
     path = write_config(tmp_path, Config())
     lines = path.read_text().splitlines(keepends=True)
-    for kept in range(4, len(lines)):
+    for kept in range(1, len(lines)):
         path.write_text("".join(lines[:kept]))
         with pytest.raises(
             ConfigError, match="was cut: the line '# end of the file' is not there"
@@ -141,3 +149,9 @@ def test_values_in_range_survive_writing_and_reading(exposure_us: int, fps: floa
         unit=dataclasses.replace(config.unit, name=name),
     )
     assert parse_config(write_sections(config), "x.toml") == config
+
+
+def test_a_sent_text_of_what_differs_may_name_nothing() -> None:
+    """A unit takes it as it did before: none of its own settings is lost by it."""
+    own = Config(unit=UnitSettings(name="Car4"))
+    assert overlaid(own, "# nothing differs\n", "sent") == own

@@ -15,6 +15,7 @@ from typing import Any
 
 from storage.codec import from_plain, parse_toml
 from storage.errors import RecordError
+from storage.text_end import NO_KEY, RESTORE, says_nothing
 from sync.department.ground.local_time import fixed_name
 from sync.department.policy.policy import Policy
 
@@ -33,6 +34,8 @@ def parse_policy(document: bytes) -> Policy:
     if len(document) > MAX_POLICY_BYTES:
         raise RecordError(f"is larger than {MAX_POLICY_BYTES} bytes", where="policy")
     table = parse_toml(document, where="policy")
+    if says_nothing(table):
+        raise RecordError(NO_KEY, where="policy", cure=RESTORE)
     return from_plain(Policy, _with_alerts(_with_later_terms(_with_zone(table))), where="policy")
 
 
