@@ -172,6 +172,7 @@ def test_without_room_for_the_new_list_nothing_is_entered(
 
 def test_a_damaged_copy_of_what_goes_out_stops_no_change(department: Department) -> None:
     form = approved(department, form_of(department, **FIRST))
+    list_seal.list_key_of(department.home, first=True)
     path = department.home.path / "hotlists" / "local.next"
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(b"")

@@ -40,8 +40,16 @@ class Joined(Unit):
         """`code`: as a person was given it; else one that is made past the desk. `alone`: what the unit does
         before it joins."""
         super().__init__(path, time_source=time_source)
-        alone(self)
         self.department = department
+        try:
+            alone(self)
+            self._join(name, code)
+        except BaseException:
+            self.close()
+            raise
+
+    def _join(self, name: str, code: str) -> None:
+        department = self.department
         given = EnrollmentCode.parse(code or issue_code(department.home, name))
         self.folder.make()
 

@@ -142,7 +142,8 @@ def unreadable_lists() -> Ending:
         about="a hot list that is kept here",
         ends_us=0,
         what="a hot list that is kept here does not open",
-        cure="send each list again, or restore HOME/hotlists from the backup",
+        cure="restore HOME/hotlists and HOME/hotlists.key from the backup; without them, move HOME/hotlists "
+        "away and send each list again",
         command="department hotlist push",
     )
 

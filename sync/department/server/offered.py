@@ -32,6 +32,10 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
+SHUT = bytes(32)
+"""For the digest of a document that does not open here: no unit takes it."""
+
+
 def digest_in_force(name: str, message: bytes) -> bytes:
     """What a unit records of a document. Raises EnvelopeError."""
     said = envelope.split(message, limit=MAX_DOCUMENT_BYTES)[1] if name in DOCUMENTS else message
@@ -51,7 +55,7 @@ def out(
             plain = signed(name, bytes(message))
             digest = b"" if plain.startswith(SEALED) else digest_in_force(name, plain)
         except StorageError:
-            digest = bytes(32)  # as it is entered: no unit takes it
+            digest = SHUT  # as it is entered
         found.append((name, unit, version, digest))
     return sorted(found)
 
@@ -84,7 +88,7 @@ def enter(home: DepartmentHome, desk: Desk, store: Store) -> int:
                 try:
                     digest = digest_in_force(name, signed(name, message))
                 except StorageError:
-                    digest = bytes(32)  # no unit takes it
+                    digest = SHUT
                 notes.append(
                     DocumentSent(
                         name=name,

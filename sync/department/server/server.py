@@ -17,6 +17,7 @@ from typing import Any
 
 import structlog
 
+from storage.errors import StorageError
 from storage.times import MINUTE_US
 from sync.department.content.key_remote import service_of
 from sync.department.ground.bell import Bell
@@ -121,7 +122,10 @@ def renew_server(department: Department, contexts: Sequence[ssl.SSLContext]) -> 
 def _renew_documents(department: Department) -> None:
     """Policy and day keys for units, signed again in time; also where the department has no desk yet. Lists
     that an earlier version kept in clear are sealed."""
-    list_seal.seal_stored(department.home, department.store)
+    try:
+        list_seal.seal_stored(department.home, department.store)
+    except StorageError as error:  # purge and renewal come all the same
+        log_events.error("lists_not_sealed", where=error.where, what=error.what, cure=error.cure)  # noqa: TRY400
     if (department.home.path / "command.key").exists():  # else its holder signs them by hand
         documents.refresh(department.home, department.store, department.keys, department.time())
 

@@ -25,7 +25,7 @@ from sync.department.journal.unit_logs import LogsOfUnits
 from sync.department.server.counted_days import CountedDays, StoredDays
 from sync.department.server.drawn_samples import DrawnSamples
 from sync.department.server.folded_log import FoldedLog
-from sync.department.server.offered import OfferedNow
+from sync.department.server.offered import SHUT, OfferedNow
 from sync.department.store.joined_units import JoinedUnit
 from sync.hot_lists.document import HEAD, PART
 
@@ -178,6 +178,8 @@ class CoveredByEntries:
                 yield f"units are not offered {what} any more, which they were in version {said[0]}"
             elif now is not None and now[0] < said[0]:
                 yield f"units are offered version {now[0]} of {what}, and were offered version {said[0]}"
+            elif now is not None and now[1] == SHUT and said[1] != SHUT:
+                yield f"units are offered {what}, version {now[0]}, which does not open here (hotlists.key)"
             elif now is not None and now[0] == said[0] and now[1] not in {said[1], b""}:
                 yield f"units are offered another {what} than the log names as version {said[0]}"
 

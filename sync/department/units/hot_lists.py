@@ -160,4 +160,10 @@ def _keep(home: DepartmentHome, head: ListHead, entries: list[bytes]) -> None:
     folder = lists_folder(home.path)
     files.make_dir(folder)
     pairs = ((ListEntry.from_bytes(one).key, one) for one in entries)
-    write_list(folder / f"{head.list_id}.list", list_key_of(home), head.list_id, codec.to_plain(head), pairs)
+    write_list(
+        folder / f"{head.list_id}.list",
+        list_key_of(home, first=True),
+        head.list_id,
+        codec.to_plain(head),
+        pairs,
+    )

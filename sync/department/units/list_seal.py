@@ -19,29 +19,49 @@ from storage.hot_list_file import seal, unseal
 from sync.department.ground.home import DepartmentHome
 from sync.department.store.database import Store
 from sync.department.store.tables import documents
-from sync.hot_lists.document import DELTA, PART
+from sync.hot_lists.document import DELTA, HEAD, PART
+from sync.hot_lists.held import lists_folder
 
 KEY_FILE = "hotlists.key"
 SEALED = b"alpr-department sealed list\n"  # no signed document begins so
 _HOLDING_PLATES = (f"{PART}/", f"{DELTA}/")
 
 
-def list_key_of(home: DepartmentHome) -> bytes:
-    """The key that seals lists at the department, made with the first one; 0600."""
+def list_key_of(home: DepartmentHome, *, first: bool = False) -> bytes:
+    """The key that seals lists at the department; 0600. `first`: it is made where no list is kept yet.
+
+    Raises StorageError where it is gone, or is none.
+    """
     path: Path = home.path / KEY_FILE
     if not path.exists():
+        folder = lists_folder(home.path)
+        if not first or any(folder.glob("*.list")):
+            raise StorageError("is gone: no list that it sealed opens", where=str(path), cure=_cure(folder))
         files.write_first(path, os.urandom(32))
     key = path.read_bytes()
     if len(key) != 32:
-        raise StorageError("has 32 bytes", where=str(path))
+        raise StorageError("has 32 bytes", where=str(path), cure=_cure(lists_folder(home.path)))
     return key
+
+
+def _cure(folder: Path) -> str:
+    return (
+        f"restore it from the backup; if it is lost for good, move {folder} away and send each list again: "
+        "department hotlist push"
+    )
 
 
 def sealed(home: DepartmentHome, name: str, message: bytes) -> bytes:
     """A document as the store keeps it: one that holds plates is sealed. Raises StorageError, OSError."""
     if not name.startswith(_HOLDING_PLATES):
         return message
-    return SEALED + seal(list_key_of(home), _label(name), 0, message)
+    return SEALED + seal(list_key_of(home, first=True), _label(name), 0, message)
+
+
+def list_of(name: str) -> str:
+    """The id of the list that a document is of; empty for another document."""
+    kind, _, rest = name.partition("/")
+    return rest.partition(".")[0] if kind in {HEAD, PART, DELTA} else ""
 
 
 def unsealing(home: DepartmentHome) -> Callable[[str, bytes], bytes]:

@@ -52,21 +52,22 @@ class OutgoingList:
     def keep(self, entries: Sequence[ListEntry], after: int) -> None:
         """Keep what is about to be entered, sealed. Raises StorageError, OSError."""
         pairs = ((one.key, one.to_bytes()) for one in entries)
-        write_list(self._path, list_key_of(self._home), self._list_id, {"after": after}, pairs)
+        write_list(self._path, list_key_of(self._home, first=True), self._list_id, {"after": after}, pairs)
 
     def kept(self) -> KeptList | None:
-        """What was kept and not sent; a damaged file is set aside. Raises OSError."""
+        """What was kept and not sent; a damaged file is set aside. Without the key: StorageError."""
         if not self._path.exists():
             return None
+        key = list_key_of(self._home)  # without it nothing says that the file is damaged
         try:
-            return self._read()
+            return self._read(key)
         except StorageError:
             self._path.replace(self._path.with_suffix(f"{SUFFIX}.damaged"))
             log_events.warning("kept_list_damaged", list=self._list_id, cure="enter or withdraw again")
             return None
 
-    def _read(self) -> KeptList:
-        held = HotListFile(self._path, list_key_of(self._home), self._list_id)
+    def _read(self, key: bytes) -> KeptList:
+        held = HotListFile(self._path, key, self._list_id)
         try:
             after = held.facts.get("after")
             if not isinstance(after, int):

@@ -41,6 +41,7 @@ from sync.department.store.unit_logs import HeldLog
 from sync.department.units import destructions
 from sync.department.units.arrival import Arrival
 from sync.department.units.closed_arrival import ClosedArrival
+from sync.department.units.list_seal import list_of
 from sync.destruction import DestroyedHeld
 from sync.errors import KeyServiceError, MessageError, RefusedByDepartmentError, StoreError, refuse
 from sync.health import HealthHeld, HealthMessage
@@ -74,6 +75,7 @@ class Receiver:
         alert, or a step in the life of one, is stored. `signed`: gives a document of the store as it was
         signed."""
         self._heard, self._signed = heard, signed
+        self._shut: set[tuple[str, int]] = set()  # documents that did not open here: name, version
         self._partials = partials
         self.store, self.keys, self.packs = store, keys, packs
         self._key = log_key
@@ -197,7 +199,12 @@ class Receiver:
                         documents.c.unit_id.in_(("", now.unit_id))
                     )
                 ).all()
-                refs = [messages.DocumentRef(name=row[0], version=row[1]) for row in waiting]
+                shut = {list_of(row[0]) for row in waiting if (row[0], row[1]) in self._shut}
+                refs = [
+                    messages.DocumentRef(name=row[0], version=row[1])
+                    for row in waiting
+                    if list_of(row[0]) not in shut or not list_of(row[0])
+                ]
                 refs.sort(key=lambda ref: ref.name)  # a hot list's parts and changes before its head
                 return messages.State(
                     log_id=now.log_id,
@@ -446,7 +453,13 @@ class Receiver:
             ).first()
         if row is None:
             raise refuse("malformed", "there is no such document for this unit")
-        whole = self._signed(wanted.name, bytes(row[0]))
+        try:
+            whole = self._signed(wanted.name, bytes(row[0]))
+        except StorageError as error:
+            # from its next message on, the unit is not offered this list
+            self._shut.add((wanted.name, wanted.document_version))
+            log_events.error("list_does_not_open", document=wanted.name, where=error.where, cure=error.cure)  # noqa: TRY400
+            raise
         if wanted.offset > len(whole):
             raise refuse("malformed", "offset past the document's end")
         return messages.DocumentPart(
