@@ -38,7 +38,7 @@ from sync.department.server.verify import Checker
 from sync.department.store.database import open_store
 from sync.department.store.tables import metadata
 from sync.department.units.list_seal import unsealing
-from sync.errors import LinkError
+from sync.errors import LinkError, RefusedByDepartmentError
 from sync.health import HealthMessage
 from sync.hot_lists.entry import ListEntry
 from sync.membership import SyncFolder
@@ -227,7 +227,7 @@ class Fleet:
         copy.add(3, size=40)
         converse(copy, self.server)
         copy.ledger.close()
-        with pytest.raises(Exception, match="do not lead"):
+        with pytest.raises(RefusedByDepartmentError, match="do not lead"):
             converse(unit, self.server)
         unit.close_log()
         message = registration(
