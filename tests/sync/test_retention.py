@@ -77,7 +77,9 @@ def test_a_wrong_setting_is_named_with_its_file(tmp_path: Path, line: str, named
 
 def test_the_settings_of_an_older_department_are_taken(tmp_path: Path) -> None:
     path = tmp_path / SETTINGS_FILE
-    path.write_text(settings_text(Settings(unit_port=1)) + "keep_days = 365\n")
+    written = settings_text(Settings(unit_port=1))
+    path.write_text(written.replace("unit_port = 1\n", "unit_port = 1\nkeep_days = 365\n"))
+    assert "keep_days" in path.read_text()
     assert load_settings(path) == Settings(unit_port=1)
 
 
