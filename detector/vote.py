@@ -41,10 +41,7 @@ MINORITY_TRUST = 0.5  # in a text of which most frames show a part, though their
 # In a text that so many of a still's cuts show as part of a longer one: 15 of 21 such texts were wrong, among
 # 914 drawn plates looked at often.
 MANY_LOOKS, LONGER_SHARE, LONGER_TRUST = 5, 0.2, 0.7
-DISPUTED_SHARE, DISPUTED_TRUST = (
-    0.5,
-    0.8,
-)  # of a pass's looks gave the text; 3 of 48 such sure texts were wrong
+DISPUTED_SHARE, DISPUTED_TRUST = 0.5, 0.8  # of a pass's looks gave the text: 3 of 48 such were wrong and sure
 LONGER_IN_FRAMES = 1 / 3  # the same of a pass's frames: the others may show a part
 # Frames narrower than this share of the third widest have no vote; wider than so many px, all are as good.
 NEAREST, FAR_SHARE, READABLE_PX = 3, 0.62, 80.0

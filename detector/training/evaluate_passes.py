@@ -21,9 +21,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from ..errors import DetectorError
-from ..plates import PlateBox, PlateText, VehiclePass
+from ..plates import FrameReadings, PlateBox, PlateText, VehiclePass
 from ..reader import PlateReader
 from ..track import Tracker
 from ..vote import Decoding
@@ -33,6 +34,7 @@ from .render.passes import KINDS, Clip, draw_clip
 from .render.passes_picture import ClipPictures, PassFrame, SeenPlate
 
 LEAST_WIDTH_PX, LEAST_FRAMES, SPARSE_FPS = 45.0, 2, 4.0
+_Frame = TypeVar("_Frame", PassFrame, RecordedFrame)
 _WHOLE = 0.995  # of a plate's points that show
 _Z = 1.96  # 95 %
 
@@ -73,31 +75,28 @@ def play(
     told: Callable[[PlateText], object] = lambda _text: None,
 ) -> ClipOutcome:
     """Reads a clip as a camera's frames, and compares. told: gets the vote of each pass."""
-    tracker = Tracker(reader.decoding)
-    passes: list[VehiclePass] = []
-    shown: list[tuple[SeenPlate, ...]] = []
-    for frame in frames:
-        seen = reader.read(frame.luma, wanted=tracker.wants_text)
-        shape = (frame.luma.shape[0], frame.luma.shape[1])
-        passes += tracker.update(frame.number, frame.time_us, shape, seen).ended
-        shown.append(frame.plates)
-    passes += tracker.flush()
+
+    def read(frame: PassFrame, tracker: Tracker) -> FrameReadings:
+        return reader.read(frame.luma, wanted=tracker.wants_text)
+
+    passes, shown = _track(reader.decoding, frames, read)
     for one in passes:
         told(one.text)
     return compare(clip, passes, shown)
 
 
-def play_recorded(decoding: Decoding, clip: Clip, frames: Iterable[RecordedFrame]) -> ClipOutcome:
-    """Plays what was read of a clip's frames through tracker and vote, and compares."""
+def _track(
+    decoding: Decoding, frames: Iterable[_Frame], read: Callable[[_Frame, Tracker], FrameReadings]
+) -> tuple[list[VehiclePass], list[tuple[SeenPlate, ...]]]:
+    """The passes of a clip, and the plates that each frame shows. read: what a frame gives, as asked."""
     tracker = Tracker(decoding)
     passes: list[VehiclePass] = []
     shown: list[tuple[SeenPlate, ...]] = []
     for frame in frames:
-        step = tracker.update(frame.number, frame.time_us, frame.shape, frame.as_asked(tracker))
-        passes += step.ended
+        passes += tracker.update(frame.number, frame.time_us, frame.shape, read(frame, tracker)).ended
         shown.append(frame.plates)
     passes += tracker.flush()
-    return compare(clip, passes, shown)
+    return passes, shown
 
 
 def _play_clip(reader: PlateReader, clip: Clip, recordings: Path | None) -> ClipOutcome:
@@ -108,7 +107,8 @@ def _play_clip(reader: PlateReader, clip: Clip, recordings: Path | None) -> Clip
     if not path.is_file():
         recordings.mkdir(parents=True, exist_ok=True)
         save(path, [read_in_full(reader, frame) for frame in ClipPictures(clip)], reader.model_hashes)
-    return play_recorded(reader.decoding, clip, load(path, reader.decoding, reader.model_hashes))
+    recorded = load(path, reader.decoding, reader.model_hashes)
+    return compare(clip, *_track(reader.decoding, recorded, RecordedFrame.as_asked))
 
 
 def compare(clip: Clip, passes: Sequence[VehiclePass], shown: Sequence[Sequence[SeenPlate]]) -> ClipOutcome:

@@ -107,7 +107,7 @@ def read_in_full(reader: PlateReader, frame: PassFrame) -> RecordedFrame:
     return RecordedFrame(
         number=frame.number,
         time_us=frame.time_us,
-        shape=(frame.luma.shape[0], frame.luma.shape[1]),
+        shape=frame.shape,
         repeats=seen.repeats,
         boxes=tuple(boxes),
         plates=frame.plates,

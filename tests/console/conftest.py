@@ -3,9 +3,11 @@
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from field_home import Home
 
 from firmware.console.failed_logins import FailedLogins
 from firmware.console.maintenance import RememberedLog
@@ -125,3 +127,10 @@ def bench(make_bench: Callable[..., Bench]) -> Bench:
     made = make_bench()
     made.hands.wait_for("unit-7> ")
     return made
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Home]:
+    made = Home(tmp_path / "home")
+    yield made
+    made.ledger.store.close()

@@ -1,42 +1,24 @@
 """The real unit behind the console: ledger on disk, signed revocations, keys that go first."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from field_home import COMMAND, NOW_US, Home, a_read
 
 from firmware.console import field_unit
 from firmware.console.errors import UnitRefusedError
-from firmware.console.field_unit import FieldUnit, Parts
-from firmware.console.parser import parse
-from firmware.console.plate_spots import Spots
-from firmware.console.verbs import Context, carry_out
 from firmware.custody.opening import open_ledger
-from firmware.frames.frame_tap import FrameTap
-from firmware.health.report import HealthWatch
 from firmware.health.system_marks import SystemMarks
 from firmware.run.app import prepare_home
-from firmware.settings.config import CameraSettings, load_config
-from hw.camera import Frame
-from hw.camera_pi import _CURE
+from firmware.settings.config import load_config
 from hw.clock import SetClock, TimeState
-from hw.errors import CameraStalledError, HardwareError, MissingDriverError, SlotFailedError
-from hw.lamps import BorrowedLamps, Lamp, RememberedLamps
-from hw.machine import RememberedMachine
-from hw.vitals import NetworkLink, ScriptedBoard
+from hw.errors import SlotFailedError
 from storage import codec, envelope
 from storage.audit_records import Configuration
 from storage.checkpoint import NoteKey
 from storage.errors import SlotError
-from storage.ledger import Ledger
-from storage.read_records import Read
-from storage.record_base import ClockState
 from storage.roster import Roster, RosterPerson
 from storage.standing import UnitEnrollment
 from storage.times import DAY_US, HOUR_US, MINUTE_US
@@ -44,79 +26,7 @@ from sync import messages
 from sync.destruction import Destroyed, of_text
 from sync.documents import Carried, context_of
 from sync.ledger_outbox import LedgerOutbox
-from sync.membership import Member, SyncFolder
-
-LINKS = ["eth0", "end0", "wlan0", "enp1s0", "wlx0123456789ab", "usb0"]
-SIDE = st.integers(64, 4056)
-COMMAND = ed25519.Ed25519PrivateKey.generate()
-NOW_US = 1_795_000_000_000_000
-
-
-def a_read() -> Read:
-    return Read(
-        text="7ABC123", confidence=0.9, first_us=NOW_US, last_us=NOW_US, time_error_us=1,
-        clock_state=ClockState.DISCIPLINED, camera="test", plate_box=(0.0, 0.0, 1.0, 1.0),
-    )  # fmt: skip
-
-
-def a_frame(width: int, height: int) -> Frame:
-    """A dark one."""
-    return Frame(
-        luma=np.zeros((height, width), np.uint8), chroma=None, lores=None, sequence=0, exposure_us=None,
-        gain=None, captured=SetClock(NOW_US).now(), source="test",
-    )  # fmt: skip
-
-
-class Home:
-    """A home with its unit; `frames` are what the camera gives."""
-
-    def __init__(self, path: Path) -> None:
-        self.path, self.clock, self.machine = path, SetClock(NOW_US), RememberedMachine({"depot": "secret"})
-        prepare_home(path)
-        self.ledger: Ledger = open_ledger(path, clock=self.clock)
-        self.frames: list[Frame] = []
-        self.tuned: list[CameraSettings] = []
-        self.camera_gone = False
-        self.unit = FieldUnit(
-            Parts(
-                home=path, ledger=self.ledger, clock=self.clock, board=ScriptedBoard(), machine=self.machine,
-                health=HealthWatch(board=ScriptedBoard(), now=self.clock.now), newest=self._newest,
-                find=lambda _frame: Spots(plates=(), blots=()), sync_now=lambda: "done",
-                join=lambda _code: "joined", retune=self._retune,
-            )
-        )  # fmt: skip
-
-    def _retune(self, settings: CameraSettings) -> None:
-        if self.camera_gone:
-            raise MissingDriverError("no camera")
-        self.tuned.append(settings)
-
-    def _newest(self) -> Frame:
-        if not self.frames:
-            raise CameraStalledError("no frame")
-        return self.frames[-1]
-
-    def enroll(self) -> SyncFolder:
-        """Membership as enrollment leaves it behind, of a department whose command key is the test's."""
-        folder = SyncFolder.of(self.path)
-        folder.make()
-        key = COMMAND.public_key().public_bytes_raw()
-        folder.save_member(
-            Member(
-                department="d", unit_id="unit-7", name="car-12", unit_address="127.0.0.1:1",
-                front_address="x:1",
-                department_key=key, command_key=key, authority=b"", root=b"",
-            )
-        )  # fmt: skip
-        folder.inbox.mkdir(exist_ok=True)
-        return folder
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Any:
-    made = Home(tmp_path / "home")
-    yield made
-    made.ledger.store.close()
+from sync.membership import SyncFolder
 
 
 def revocations(
@@ -399,112 +309,3 @@ def test_a_clock_that_was_set_by_hand_is_not_set_back_by_hand(home: Home) -> Non
     home.clock.step(400 * DAY_US)
     with pytest.raises(UnitRefusedError, match="only a network with time or a receiver"):
         home.unit.set_time(now_us + HOUR_US)
-
-
-def test_a_self_test_distinguishes_a_silent_camera_from_a_dark_one(home: Home) -> None:
-    checks = {check.name: check.good for check in home.unit.selftest()}
-    assert checks["camera"] is False
-    assert checks["key slot"] is True
-    home.frames.append(a_frame(640, 360))
-    checks = {check.name: check.good for check in home.unit.selftest()}
-    assert (checks["camera"], checks["picture"]) == (True, False)
-    home.clock.lose_reference(TimeState.UNKNOWN)
-    assert {check.name: check.good for check in home.unit.selftest()}["clock"] is None
-
-
-def selftest_shown(home: Home) -> list[str]:
-    """What the console shows, row by row."""
-    context = Context(
-        unit=home.unit, grant=None, offered=(), ask=lambda _: "", ask_secret=lambda _: "",
-        key_pressed=lambda _: False, running_s=lambda: 0.0,
-    )  # fmt: skip
-    command = parse("selftest")
-    assert command is not None
-    return list(carry_out(command, context))
-
-
-def selftest_lines(home: Home) -> dict[str, str]:
-    """What the console shows, by check."""
-    return {line[9:23].strip(): line[24:] for line in selftest_shown(home)[:-1]}
-
-
-@given(
-    free_mb=st.integers(1024, 20_000_000), warm=st.integers(-40, 125), size=st.tuples(SIDE, SIDE),
-    links=st.lists(st.sampled_from(LINKS), unique=True),
-)  # fmt: skip
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-def test_a_self_test_shows_every_number_that_the_unit_measured(
-    home: Home, free_mb: int, warm: int, size: tuple[int, int], links: list[str]
-) -> None:
-    board = home.unit._parts.board
-    assert isinstance(board, ScriptedBoard)
-    board.vitals = replace(
-        board.vitals, disk_free_bytes=free_mb << 20, temperature_c=float(warm),
-        links=tuple(NetworkLink(name=name, up=True, received_bytes=1, sent_bytes=1) for name in links),
-    )  # fmt: skip
-    home.frames[:] = [a_frame(*size)]
-    lines = selftest_lines(home)
-    assert lines["disk"] == f"{free_mb} MB free"
-    assert lines["temperature"] == f"{warm} C"
-    assert lines["network"] == (", ".join(links) or "no link is up")
-    assert lines["camera"] == f"{size[0]} x {size[1]}"
-    assert lines["key slot"].endswith(", generation 1")
-    assert "*" not in "".join(lines.values())
-
-
-@pytest.mark.parametrize("plate", ["2961 MB", "7ABC123", "12 GB", "80 KHZ", "AB 12", "30 X 20A", "B-MW 100"])
-def test_a_plate_that_looks_like_a_size_is_blotted_where_a_driver_says_it(home: Home, plate: str) -> None:
-    board = home.unit._parts.board
-    assert isinstance(board, ScriptedBoard)
-    board.vitals = replace(
-        board.vitals,
-        links=(NetworkLink(name=plate.replace(" ", ""), up=True, received_bytes=1, sent_bytes=1),),
-    )
-    home.unit._parts = replace(home.unit._parts, newest=failing_with(f"bad frame of {plate} in /tmp"))
-    lines = selftest_lines(home)
-    assert plate not in " ".join(lines.values())
-    assert plate.replace(" ", "") not in " ".join(lines.values())
-    assert lines["camera"].startswith("bad frame of ")
-    assert lines["disk"].endswith(" MB free")
-
-
-def test_a_unit_without_its_camera_says_what_to_install_and_not_that_all_works(home: Home) -> None:
-    """The command that an installer copies from the screen must run: no name of a package is blotted."""
-
-    def missing() -> Frame:
-        raise MissingDriverError(
-            "picamera2 cannot be loaded (No module named 'libcamera'): sudo apt install python3-libcamera, "
-            f"and {_CURE}"
-        )
-
-    home.unit._parts = replace(home.unit._parts, newest=missing)
-    shown = " ".join(" ".join(selftest_shown(home)).split())
-    assert f"sudo apt install python3-libcamera, and {_CURE} no picture was taken" in shown  # to its end
-    assert "*" not in shown
-    home.unit._parts = replace(home.unit._parts, newest=a_frame(640, 360).owned)
-    assert "no picture was taken" not in " ".join(selftest_shown(home))
-
-
-def failing_with(text: str) -> Callable[[], Frame]:
-    def fail() -> Frame:
-        raise CameraStalledError(text)
-
-    return fail
-
-
-def test_a_self_test_in_a_no_read_zone_calls_nothing_wrong(home: Home) -> None:
-    tap = FrameTap()
-    tap.withhold()
-    home.unit._parts = replace(home.unit._parts, newest=tap.newest)
-    assert {check.name: check.good for check in home.unit.selftest()}["camera"] is None
-    with pytest.raises(HardwareError, match="no-read zone"):
-        home.unit.aim()
-
-
-def test_a_self_test_sounds_the_buzzer_and_leaves_an_alert_lit(home: Home) -> None:
-    lamps = RememberedLamps()
-    home.unit._parts = replace(home.unit._parts, lamps=lambda: BorrowedLamps(lamps))
-    lamps.switch(Lamp.ALERT, on=True)  # an alert waits
-    (check,) = [one for one in home.unit.selftest() if one.name == "alert sounder"]
-    assert (check.good, check.detail) == (True, "switched: alert, buzzer")
-    assert lamps.lit == {"alert"}

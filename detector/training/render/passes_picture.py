@@ -51,6 +51,11 @@ class PassFrame:
     luma: Luma
     plates: tuple[SeenPlate, ...]
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width, px."""
+        return self.luma.shape[0], self.luma.shape[1]
+
 
 def plain_plate(rng: np.random.Generator, text: str, style: int) -> RenderedPlate:
     """A state's plate with that text; the same style gives plates that differ only in the text."""

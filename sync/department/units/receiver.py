@@ -199,11 +199,11 @@ class Receiver:
                         documents.c.unit_id.in_(("", now.unit_id))
                     )
                 ).all()
-                shut = {list_of(row[0]) for row in waiting if (row[0], row[1]) in self._shut}
+                shut = {list_of(row[0]) for row in waiting if (row[0], row[1]) in self._shut} - {""}
                 refs = [
                     messages.DocumentRef(name=row[0], version=row[1])
                     for row in waiting
-                    if list_of(row[0]) not in shut or not list_of(row[0])
+                    if list_of(row[0]) not in shut
                 ]
                 refs.sort(key=lambda ref: ref.name)  # a hot list's parts and changes before its head
                 return messages.State(
