@@ -14,6 +14,7 @@ _FOLLOW = 0.5  # share of a new velocity that is believed at once: boxes jitter 
 _GROWN = 0.14  # log of the size's change that gives direction: three times the detector's jitter
 _STILL_WIDTHS = 0.6  # a parked plate's center stays within this many plate widths
 _PARKED_S = 2.0
+_SAME_WIDTHS = 0.05  # within so many widths all frames show a plate by the same px
 _STRAY_SHARE = 0.3  # of a new error of the prediction in what is usual
 _APPROACH = 0.15  # log of the size's change between two sightings from which the distance explains the way:
 # the place is then off by 0.2 to 0.6 widths (median), with a constant velocity by 0.6 to 2.4
@@ -150,6 +151,11 @@ class Motion:
     def moves(self) -> bool:
         """Whether the plate has left the place where it was first seen."""
         return self._wander >= _STILL_WIDTHS or abs(self._growth) >= _GROWN
+
+    @property
+    def unmoved(self) -> bool:
+        """Whether every sighting was at the very place of the first: they show one view of the plate."""
+        return self._wander < _SAME_WIDTHS
 
     @property
     def _growth(self) -> float:

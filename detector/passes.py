@@ -376,11 +376,17 @@ class LiveTrack:
         return self._top_plateness >= _GLIMPSE_PLATE or (text.confidence >= _SURE_TEXT and not too_far)
 
     def ended(self) -> VehiclePass:
-        """The pass as it is reported: less sure of its text if the plate never came near, or looks differ."""
+        """The pass as it is reported: less sure of its text if the plate never came near, or looks differ.
+
+        A plate that never moved is as sure as one of its frames: frames of one view err alike.
+        """
         best = self._best
         if best is None:
             raise ValueError("a track without a reading is not a pass")
-        sure = seen_from(self._best_px, self.text.confidence)
+        sure = self.text.confidence
+        if self.motion.unmoved:
+            sure = min(sure, self.vote.confidence_of_one)
+        sure = seen_from(self._best_px, sure)
         return VehiclePass(
             pass_id=self.pass_id,
             text=replace(self.text, confidence=sure * self._given.trust(self.vote.leader)),

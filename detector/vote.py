@@ -167,6 +167,11 @@ class Vote:
         return self.verdict().text.confidence
 
     @property
+    def confidence_of_one(self) -> float:
+        """What a frame that counts is sure of alone, the median: all that frames of one view are good for."""
+        return median(Vote(self._decoding, (frame,)).confidence for frame in self._frames)
+
+    @property
     def features(self) -> Mapping[str, float]:
         """The verdict's, by name."""
         return self.verdict().features.as_dict()

@@ -113,3 +113,18 @@ def test_a_letter_read_for_a_digit_as_a_car_drives_away_makes_no_second_pass(
     for step in range(3):
         replay.show(frame(near("7978BY", 640, 280 - 20 * step, width * 0.93**step)))
     assert len(replay.finish()) == passes
+
+
+@pytest.mark.parametrize(("step_px", "surer"), [(0.0, False), (0.8, False), (5.0, True)])
+def test_an_unmoved_plate_is_as_sure_as_one_of_its_frames_and_one_that_moved_may_be_surer(
+    step_px: float, surer: bool
+) -> None:
+    """Frames of one view err alike, however many agree."""
+    replay = Replay(fps=2.0)
+    looks = [reading("7ABC123", box_at(600 + step_px * n, 400), sure=2.0, seed=n) for n in range(6)]
+    alone = sorted(one.confidence for one in looks)[3]
+    for look in looks:
+        replay.show(frame(look))
+    (one,) = replay.finish()
+    assert one.text.text == "7ABC123"
+    assert (one.text.confidence > alone) is surer
