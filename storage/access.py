@@ -9,6 +9,7 @@ import hashlib
 import hmac
 import itertools
 import os
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from storage import codec, ssh_signature
@@ -182,6 +183,20 @@ def permit(person: RosterPerson, request: Request, policy: CustodyPolicy, *, now
         )
 
 
+def at_one_of(moments_us: Iterable[int], check: Callable[[int], None]) -> None:
+    """Whether a check of what a person may do passes at one of the moments that it may be, see
+    TrustedTime.perhaps_us. Raises the RefusedError of the last one."""
+    refusal: RefusedError | None = None
+    for now_us in moments_us:
+        try:
+            return check(now_us)
+        except RefusedError as error:
+            refusal = error
+    if refusal is not None:
+        raise refusal
+    return None
+
+
 ALERT_ROLES = frozenset({"sworn-officer", "dispatcher", "communications", "ccat", "ccat-supervisor"})  # 463.3
 
 
@@ -207,7 +222,9 @@ def _demand_training(person: RosterPerson, policy: CustodyPolicy, now_us: int) -
         )
     if now_us >= person.trained_us + policy.training_days * DAY_US:
         raise RefusedError(
-            "training is not current", clause="463.9", cure="the CCAT supervisor trains yearly"
+            "training is not current by this unit's time",
+            clause="463.9",
+            cure="the CCAT supervisor trains yearly; is the unit's clock right? reader status",
         )
 
 

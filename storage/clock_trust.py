@@ -22,6 +22,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
+from storage.department_word import ToldTime, Word, boot_number
 from storage.record_base import ClockState
 from storage.times import DAY_US, HOUR_US, MINUTE_US
 
@@ -194,7 +195,8 @@ class TrustedTime:
     """The running clock of one ledger: wall clock and boot time through `advance`.
 
     `now()` stamps records: the wall clock's time, never below the trusted time; a time that is further ahead
-    of it than custody follows is not called disciplined. `trusted_us` alone drives purges.
+    of it than custody follows, or of what the department said, is called unknown. `trusted_us` alone drives
+    purges; `sure_us` ends what the department dated.
     """
 
     def __init__(
@@ -205,15 +207,20 @@ class TrustedTime:
         first: bool = False,
         lead_us: int = 0,
         boot: Callable[[], int] = boottime_us,
+        word: Word | None = None,
     ) -> None:
         """`floor_us`: the newest signed time. `first`: a new log believes the clock it is born with.
 
-        lead_us: what lone sources had spent of their budget by then.
+        lead_us: what lone sources had spent of their budget by then. word: the department's last word, its
+        `ahead_us` that of `floor_us`.
         """
-        self._clock, self._boot = clock, boot
+        self._clock, self._boot, self._boot_name = clock, boot, boot_number(boot_id())
         start = max(floor_us, clock.now().us) if first else floor_us
         self._trust = Trust(us=start, boot_us=boot(), lead_us=lead_us, noted_us=lead_us)
         self.heard: tuple[int, int] | None = None  # the newest time of another source, and its boot time, us
+        self._word = word
+        if word is not None and word.is_of(self._boot_name, boot()):
+            self.heard = (word.us, word.boot_us)
         self._told: tuple[int, int] | None = None
         self.steps: list[NoticedStep] = []
 
@@ -229,21 +236,49 @@ class TrustedTime:
         return self._trust.us
 
     @property
-    def told_us(self) -> int:
-        """What the department signed last in this run, and the running time since; 0 without such a time."""
+    def told(self) -> ToldTime | None:
+        """What the department last said that it is, carried on; None where it never said so.
+
+        By running time since, if that was since this machine started; else by as much as custody's time went
+        on, which takes the hours without power only from a clock that custody follows.
+        """
+        if self.heard is not None:
+            us, boot_us = self.heard
+            return ToldTime(us=us + max(0, self._boot() - boot_us), exact=True)
+        return None if self._word is None else ToldTime(us=self._trust.us - self._word.ahead_us, exact=False)
+
+    @property
+    def word(self) -> Word | None:
+        """The department's last word, as the next process needs it."""
         if self.heard is None:
-            return 0
+            return self._word
         us, boot_us = self.heard
-        return us + max(0, self._boot() - boot_us)
+        ahead_us = self.trusted_us - (us + max(0, self._boot() - boot_us))
+        return Word(us=us, boot_us=boot_us, boot=self._boot_name, ahead_us=ahead_us)
 
     @property
     def sure_us(self) -> int:
-        """What has surely passed: by custody's time, or by the department's word.
+        """What has surely passed: by the department's word, carried on; by custody's time without one.
 
-        The department's lists and trainings end by the department's own time, also where it alone says it and
-        a clock that is far behind holds custody's time back. No purge counts by it.
+        Lists, trainings and grants are dated by the department, so they end by its time, whether this unit's
+        clock, and with it custody's time, was born ahead or is behind. No purge counts by it.
         """
-        return max(self.trusted_us, self.told_us)
+        trusted_us, told = self.trusted_us, self.told
+        return trusted_us if told is None else told.us
+
+    @property
+    def is_misled(self) -> bool:
+        """Whether this log's time is further ahead of the department's word than any lone source moves it:
+        it was born under a clock that was ahead, and no record's date is known better than that."""
+        told = self.told
+        return told is not None and self._trust.us - told.us > LONE_LIMIT_US
+
+    def perhaps_us(self) -> tuple[int, ...]:
+        """The moments that it may be, for a right that holds at one of them: by the clock, or by a later word
+        of the department; where custody does not believe the clock, by what has surely passed too."""
+        moment, told = self.now(), self.told
+        by_clock_us = moment.us if told is None else max(moment.us, told.us)
+        return (by_clock_us,) if moment.state is not ClockState.UNKNOWN else (by_clock_us, self.sure_us)
 
     @property
     def lead_us(self) -> int:
@@ -302,11 +337,20 @@ class TrustedTime:
         reading = self._clock.now()
         state = ClockState(str(reading.state))
         self._take(CLOCK, reading.us, state, getattr(reading, "roots", LOCAL_ROOTS))
+        if self.is_misled:
+            return Moment(us=max(reading.us, self._trust.us), state=ClockState.UNKNOWN)
         if reading.us < self._trust.us:
-            return Moment(us=self._trust.us, state=ClockState.HOLDOVER)
+            return Moment(us=self._trust.us, state=self._behind(state, self._trust.us - reading.us))
         followed_to_us = AGREEMENT_US if state is ClockState.DISCIPLINED else LONE_LIMIT_US
         ahead = reading.us - self._trust.us > followed_to_us
         return Moment(us=reading.us, state=ClockState.UNKNOWN if ahead else state)
+
+    def _behind(self, state: ClockState, by_us: int) -> ClockState:
+        """How well custody's time is known where the clock is behind it: how long the unit was without power
+        before this start, no one says then."""
+        told = self.told
+        lost = told is not None and not told.exact and by_us > AGREEMENT_US
+        return ClockState.UNKNOWN if lost or state is ClockState.UNKNOWN else ClockState.HOLDOVER
 
     def hear(self, us: int, state: ClockState, source: str, *, roots: frozenset[str] | None = None) -> None:
         """Take the time of a source other than the clock, e.g. the department's co-signature.

@@ -92,7 +92,7 @@ class Door:
                 locked = CJIS.locked(self._failures(request.user, moment.us), moment.us)
                 person = access.prove(roster, request, proof, log_id=store.log_id, fresh=fresh, locked=locked)
                 organisation = person.organisation
-                access.permit(person, request, store.policy, now_us=moment.us)
+                self._permit(person, request)
                 if request.subject != subject:
                     raise RefusedError("the signed request is for something else", clause="463.5 (b)")
                 records = demand(person)
@@ -100,6 +100,13 @@ class Door:
                 self._log(request, organisation, proof, str(refusal), ())
                 raise
             return person, self._log(request, organisation, proof, None, records)
+
+    def _permit(self, person: RosterPerson, request: access.Request) -> None:
+        """Raises RefusedError."""
+        time, policy = self._store.time, self._store.policy
+        access.at_one_of(
+            time.perhaps_us(), lambda now_us: access.permit(person, request, policy, now_us=now_us)
+        )
 
     def _log(
         self,

@@ -26,6 +26,7 @@ from storage import (
 )
 from storage.clock_trust import TrustedTime, WallClock, boottime_us
 from storage.database import blob_of
+from storage.department_word import word_of
 from storage.epochs import LogFacts
 from storage.errors import (
     DamagedError,
@@ -145,7 +146,8 @@ def reopen(
         floor = max(book.newest_us, state.trusted_us, content.anchor_us)
         # what other signed times are ahead of the state's may have been a lone source's doing
         lead_us = state.cursor(LEAD) + floor - state.trusted_us
-        time = TrustedTime(clock, floor, lead_us=lead_us, boot=boot)
+        word = word_of(dict(state.cursors), floor - state.trusted_us)
+        time = TrustedTime(clock, floor, lead_us=lead_us, boot=boot, word=word)
         store = UnitStore(home, lock, database, effaceable, content, ring, book, time)
         store.state = state
         check_head(store)

@@ -108,7 +108,11 @@ class Outgoing:
         return department
 
     def take_cosigned(self, note: str) -> None:
-        """Keep a checkpoint that the department co-signed as an anchor. Raises CheckpointError."""
+        """Keep a checkpoint that the department co-signed as an anchor, and hear its time.
+
+        One that is not longer than an anchor may have been kept to be shown again: it sets no time back.
+        Raises CheckpointError, and as the ledger does.
+        """
         store, department = self._store, self._department()
         head = open_checkpoint(note, store.log.key_of_notes)
         found = open_cosignatures(note, [NoteKey(department.name, department.public, TYPE_COSIGNATURE)])
@@ -119,7 +123,10 @@ class Outgoing:
                 raise ForkedLogError(f"covers {head.size} records, more than are here", where="checkpoint")
             if not hmac.compare_digest(store.log.root_at(head.size), head.root):
                 raise ForkedLogError(f"signs another history of {head.size} records", where="checkpoint")
-            with store.db.atomic():
+            said_us, told = found[0].time_s * 1_000_000, store.time.told
+            with store.adding():  # the state keeps what the department says of the time
+                if told is None or said_us > told.us or head.size > self.anchored_size():
+                    store.time.hear(said_us, ClockState.DISCIPLINED, DEPARTMENT)
                 store.db.conn.execute(
                     "INSERT OR REPLACE INTO anchors (size, note) VALUES (?, ?)", (head.size, note)
                 )
@@ -128,7 +135,6 @@ class Outgoing:
                     "(SELECT size FROM anchors ORDER BY size DESC LIMIT ?)",
                     (KEEP_ANCHORS,),
                 )
-            store.time.hear(found[0].time_s * 1_000_000, ClockState.DISCIPLINED, DEPARTMENT)
 
     def question_time(self) -> TimeQuestion | None:
         """Log that this log's time is far ahead of its department's and its clock's; None where it is not."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 STATE_CONTEXT = b"alpr-reader/state/v1"
@@ -34,4 +35,8 @@ class LedgerState:
         return LEAD in dict(self.cursors)
 
     def with_cursor(self, name: str, value: int) -> LedgerState:
-        return replace(self, cursors=tuple(sorted((dict(self.cursors) | {name: value}).items())))
+        return self.with_cursors({name: value})
+
+    def with_cursors(self, values: Mapping[str, int]) -> LedgerState:
+        """The same with these cursors."""
+        return replace(self, cursors=tuple(sorted((dict(self.cursors) | dict(values)).items())))

@@ -168,7 +168,9 @@ class UnitStore:
     def _write_state(self) -> None:
         now_us = max(self.state.trusted_us, self.time.trusted_us)
         state = replace(self.state, size=self.log.frontier.size, trusted_us=now_us)
-        self.state = state.with_cursor(LEAD, self.time.lead_us).with_cursor(RUNNING, int(not self._closing))
+        word = self.time.word
+        cursors = {LEAD: self.time.lead_us, RUNNING: int(not self._closing)}
+        self.state = state.with_cursors(cursors | ({} if word is None else word.cursors()))
         body = self.log.sign_bytes(codec.to_bytes(self.state), STATE_CONTEXT)
         self.db.conn.execute("INSERT OR REPLACE INTO state (id, body) VALUES (1, ?)", (body,))
 

@@ -30,13 +30,16 @@ ALARM_WORDS: Mapping[str, str] = {
     "configuration_refused": "a configuration was refused",
     "closed_log": "a closed log has reads that the department lacks",
     "clock_in_doubt": "the clock is in doubt",
-    "list_expired": "a hot list has expired, is missing or was refused",
+    "list_expired": "alerts are off, as a hot list ended, is missing or refused: sync it or push the list",
+    "list_in_doubt": "alerts are marked stale, as its clock knows no time: sync it, then set its clock",
     "sensor_failed": "a sensor failed",
     "update_given_up": "a system update did not start; the version before it runs again",
     "second_disk": "another disk has the labels of this unit's partitions",
 }
 """What can be wrong at a unit, and the words for a person."""
 ALARMS = tuple(ALARM_WORDS)
+LATER_ALARMS = frozenset({"list_in_doubt"})
+"""Those that not every department knows: one that refuses a report for them gets it without."""
 CLOCK_STATES = ("disciplined", "holdover", "unknown")
 _VERSION = re.compile(r"[A-Za-z][A-Za-z0-9.+ _-]{0,63}")
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -20,7 +20,7 @@ from storage.errors import ForkedLogError, KeyLostError, LedgerError, StorageErr
 from storage.read_records import Alert
 from sync import messages, parcels
 from sync.errors import BatchRefusedError, LinkError, MessageError, RefusedByDepartmentError
-from sync.health import HealthHeld, HealthMessage
+from sync.health import LATER_ALARMS, HealthHeld, HealthMessage
 from sync.outbox import Outbox
 from sync.pieces import PieceHeader, PieceHeld
 from sync.transport import Link
@@ -425,8 +425,15 @@ class Conversation:
     def _send_health(self) -> None:
         """How the unit is, ahead of a backlog that may take hours."""
         report = self._health()
-        if report is not None:
+        if report is None:
+            return
+        try:
             self._ask("health", report, HealthHeld)
+        except RefusedByDepartmentError as error:
+            known = tuple(one for one in report.alarms if one not in LATER_ALARMS)
+            if error.code != "malformed" or known == report.alarms:
+                raise
+            self._ask("health", replace(report, alarms=known), HealthHeld)
 
     def _receipt(self) -> None:
         """Ask for the receipt of what was sent, and log it: from then on the content may go."""

@@ -1,39 +1,73 @@
-"""The time by which lists expire and steps are dated: it never runs back while the unit runs.
+"""The time by which lists end and grow stale, and by which steps are dated: it never runs back while the unit
+runs.
 
-A clock that was set back lets no list match again that had expired, and makes no alert's next step older than
-its last one. A clock that knows no time, or is further ahead than custody follows, dates steps, but what it
-said is not kept, and it ends nothing: else no wanted vehicle would sound under a spoofed receiver.
+What the department dated ends by the department's word, once it has spoken since the machine started: no
+clock here, wherever it was set, ends or revives it. Until then a clock that was set back lets no list match
+again that had expired. A clock that knows no time, or is further ahead than custody follows, dates steps, but
+what it said is not kept, and it ends nothing: else no wanted vehicle would sound under a spoofed receiver.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 
-from storage.clock_trust import Moment
+from storage.clock_trust import Moment, TrustedTime
+from storage.department_word import ToldTime
 from storage.record_base import ClockState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListTime:
+    """One moment for lists. likely_us: what it most likely is; by it entries begin, and what is old is stale.
+    sure_us: what has surely passed; by it lists and entries end.
+
+    vague: the department's word is of an earlier start and the clock knows no time, so how long the unit was
+    without power is not known, nor how old a list is.
+    """
+
+    likely_us: int
+    sure_us: int
+    vague: bool = False
 
 
 class LastingTime:
     """A call gives UTC in microseconds. Thread-safe."""
 
-    def __init__(self, now: Callable[[], Moment], sure_us: Callable[[], int]) -> None:
-        """now, sure_us: the ledger's time, and what of it has surely passed."""
-        self._now, self._sure_us = now, sure_us
+    def __init__(
+        self,
+        now: Callable[[], Moment],
+        sure_us: Callable[[], int],
+        told: Callable[[], ToldTime | None] = lambda: None,
+    ) -> None:
+        """now, sure_us, told: the ledger's time, what of it has surely passed, and the department's word."""
+        self._now, self._sure_us, self._told = now, sure_us, told
         self._guard = threading.Lock()
         self._newest_us = 0
 
+    @classmethod
+    def of(cls, time: TrustedTime) -> LastingTime:
+        """By a ledger's clock."""
+        return cls(time.now, lambda: time.sure_us, lambda: time.told)
+
     def __call__(self) -> int:
-        """As the clock says it."""
-        return max(*self._times())
+        """As the clock says it: dates steps."""
+        moment, newest_us = self._times()
+        return max(moment.us, newest_us)
 
-    def sure(self) -> int:
-        """What has surely passed: by this a list or an entry ends."""
-        return self._times()[1]
+    def of_lists(self) -> ListTime:
+        """For the ends of lists and entries, and the age of extracts."""
+        moment, newest_us = self._times()
+        told = self._told()
+        if told is not None and told.exact:
+            return ListTime(likely_us=told.us, sure_us=told.us)
+        vague = told is not None and moment.state is ClockState.UNKNOWN
+        return ListTime(likely_us=max(moment.us, newest_us), sure_us=newest_us, vague=vague)
 
-    def _times(self) -> tuple[int, int]:
+    def _times(self) -> tuple[Moment, int]:
         moment, sure_us = self._now(), self._sure_us()
         with self._guard:
             kept = sure_us if moment.state is ClockState.UNKNOWN else max(moment.us, sure_us)
             self._newest_us = max(self._newest_us, kept)
-            return moment.us, self._newest_us
+            return moment, self._newest_us

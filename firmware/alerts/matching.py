@@ -6,12 +6,14 @@ Exact look-ups of the few likely forms of a text; partial plates need an inquiry
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from detector.plates import PlateBox, PlateText
 from firmware.alerts.agreement import disagreement
+from firmware.alerts.lasting_time import ListTime
 from firmware.alerts.likelihood import likely_forms
+from firmware.health.list_health import ListHealth
 from storage.alert_terms import AlertTerms
 from storage.plate_text import fold
 from storage.times import HOUR_US
@@ -58,6 +60,37 @@ class ListMatch:
         return not self.silent
 
 
+def has_ended(head: ListHead, time: ListTime) -> bool:
+    """Whether a list matches nothing any more."""
+    return time.sure_us >= head.expires_us
+
+
+def is_stale(head: ListHead, time: ListTime, terms: AlertTerms) -> bool:
+    """Whether its alerts are marked so: its extract is old, or how old it is cannot be told here."""
+    old = time.likely_us - head.extracted_us > terms.stale_hours * HOUR_US
+    return time.vague or (old and head.list_id != LOCAL)  # the own list is sent when it changes: no extract
+
+
+def is_in_doubt(head: ListHead, time: ListTime, terms: AlertTerms) -> bool:
+    """Whether its alerts are marked stale by a clock that is not believed alone."""
+    if has_ended(head, time):
+        return False
+    surely = replace(time, likely_us=time.sure_us, vague=False)
+    old = is_stale(head, time, terms) and not is_stale(head, surely, terms)
+    return old or time.likely_us >= head.expires_us
+
+
+def health_of(heads: Sequence[ListHead], time: ListTime, terms: AlertTerms) -> ListHealth:
+    """What the lists that are here give to the health report."""
+    live = [one for one in heads if not has_ended(one, time)]
+    return ListHealth(
+        lists=len(live),
+        expired=len(heads) - len(live),
+        stale=sum(is_stale(one, time, terms) for one in live),
+        in_doubt=sum(is_in_doubt(one, time, terms) for one in live),
+    )
+
+
 def match(  # noqa: PLR0917 - one read, against the current lists
     text: PlateText,
     box: PlateBox,
@@ -67,14 +100,15 @@ def match(  # noqa: PLR0917 - one read, against the current lists
     now_us: int,
     *,
     sure_us: int | None = None,
+    vague: bool = False,
     frames: int = LEAST_LOOKS,
     cleared: Collection[bytes] = (),
     muted: Collection[str] = (),
 ) -> list[ListMatch]:
     """The matches of one read, the surest first. frames: how many looks the vote is of.
 
-    now_us: as the clock says it; by it entries begin, and what is too old or has ended is stale. sure_us:
-    what has surely passed; lists and entries end by it.
+    now_us, sure_us, vague: see ListTime. By the first entries begin, and what is too old or has ended is
+    stale; by the second lists and entries end; while the time is vague, every match is stale.
 
     cleared: `cleared_name` of plates that people found not to be an entry's. A read of another plate than the
     entry's that they found is no match; where they found the entry's own plate on another vehicle, and for
@@ -85,12 +119,12 @@ def match(  # noqa: PLR0917 - one read, against the current lists
     keys = [(form, score, key_of(form)) for form, score in forms]
     found: dict[bytes, ListMatch] = {}
     sure_us = now_us if sure_us is None else sure_us
+    time = ListTime(likely_us=now_us, sure_us=sure_us, vague=vague)
     for one in lists:
         head = one.head
-        if sure_us >= head.expires_us or (head.agency and head.agency not in terms.agencies):
+        if has_ended(head, time) or (head.agency and head.agency not in terms.agencies):
             continue
-        extract = head.list_id != LOCAL and now_us - head.extracted_us > terms.stale_hours * HOUR_US
-        old = extract or now_us >= head.expires_us  # the own list is no extract: it is sent when it changes
+        old = is_stale(head, time, terms) or now_us >= head.expires_us
         for form, score, key in keys:
             there = {digest_of(data): data for data in one.find(key)}
             for name, data in there.items():

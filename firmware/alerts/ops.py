@@ -5,19 +5,24 @@ The same operations answer in a command that holds the home and behind the socke
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from firmware.alerts.board import AlertBoard, OpenAlert, alerts_before
+from firmware.alerts.lasting_time import LastingTime, ListTime
+from firmware.alerts.matching import has_ended, health_of, is_in_doubt, is_stale
 from firmware.alerts.recorded import RecordedAlert, recorded_alerts
-from firmware.alerts.running import open_lists
+from firmware.alerts.running import Alerts, open_lists
 from firmware.custody.opening import Operation
+from firmware.health.list_health import ListHealth
 from storage import files
 from storage.alert_terms import AlertTerms
 from storage.errors import RecordError
 from storage.ledger import Ledger
-from storage.times import HOUR_US
+from storage.times import HOUR_US, utc_text
 from sync.hot_lists.document import LOCAL, LONGEST_HOURS, ListHead, digest_of, total_digest
 from sync.hot_lists.held import HeldLists
 from sync.hot_lists.importing import import_list
@@ -25,37 +30,77 @@ from sync.hot_lists.layout import find_layout
 from sync.membership import SyncFolder
 
 
-def list_operations(
-    home: Path,
-    ledger: Ledger,
-    held: HeldLists | None = None,
-    refresh: Callable[[], object] = lambda: None,
-) -> Mapping[str, Operation]:
-    """`hotlists` and `hotlist-import`. held: those of a running reader; None opens them for each question.
-
-    refresh: takes up what a sync delivered, so that the lists shown are the current ones.
-    """
+def list_operations(home: Path, ledger: Ledger, alerts: Alerts | None = None) -> Mapping[str, Operation]:
+    """`hotlists` and `hotlist-import`. alerts: those of a running reader; None opens the lists for each
+    question. What a sync delivered is taken up first, so that the lists shown are the current ones."""
 
     def lists(_body: dict[str, Any]) -> dict[str, Any]:
-        used = held or open_lists(home, ledger, SyncFolder.of(home))
-        try:
-            used.refresh() if held is None else refresh()
-            now_us = ledger.store.time.now().us
-            rows = [_head_row(one.head, ledger, now_us) for one in used.lists]
+        with _lists_of(home, ledger, alerts) as used:
+            used.refresh() if alerts is None else alerts.watch.refresh()
+            time = _time_of(ledger, alerts)
+            rows = [_head_row(one.head, ledger, time) for one in used.lists]
             return {"lists": rows, "missing": list(used.missing)}
-        finally:
-            if held is None:
-                used.close()
 
     def take(body: dict[str, Any]) -> dict[str, Any]:
-        used = held or open_lists(home, ledger, SyncFolder.of(home))
-        try:
+        with _lists_of(home, ledger, alerts) as used:
             return _import(ledger, used, body)
-        finally:
-            if held is None:
-                used.close()
 
     return {"hotlists": lists, "hotlist-import": take}
+
+
+@contextlib.contextmanager
+def _lists_of(home: Path, ledger: Ledger, alerts: Alerts | None) -> Iterator[HeldLists]:
+    """The lists of a running reader, or those of the home, closed at the end."""
+    if alerts is not None:
+        yield alerts.held
+        return
+    with contextlib.closing(open_lists(home, ledger, SyncFolder.of(home))) as used:
+        yield used
+
+
+def _time_of(ledger: Ledger, alerts: Alerts | None) -> ListTime:
+    return LastingTime.of(ledger.store.time).of_lists() if alerts is None else alerts.of_lists()
+
+
+def list_health(home: Path, ledger: Ledger) -> ListHealth:
+    """What the lists give to the health report of a unit that is not reading now."""
+    with _lists_of(home, ledger, None) as used:
+        used.refresh()
+        heads = [one.head for one in used.lists]
+        found = health_of(heads, _time_of(ledger, None), ledger.store.policy.alerts)
+        return replace(found, missing=len(used.missing))
+
+
+def lists_health(answer: Mapping[str, Any]) -> ListHealth:
+    """The same by the door's answer to `hotlists`."""
+    rows = answer["lists"]
+    live = [one for one in rows if not one["expired"]]
+    return ListHealth(
+        lists=len(live),
+        expired=len(rows) - len(live),
+        stale=sum(one["stale"] for one in live),
+        missing=len(answer["missing"]),
+        in_doubt=sum(one["in_doubt"] for one in live),
+    )
+
+
+def off_lines(answer: Mapping[str, Any]) -> list[str]:
+    """Of each list whose alerts are off or marked stale: which, why, and what to do. By the same answer."""
+    found = [
+        f"OFF for {one}: the list is gone or unreadable here; reader sync now" for one in answer["missing"]
+    ]
+    for one in answer["lists"]:
+        ended = f", its end was {utc_text(one['expires_us'])}" if "expires_us" in one else ""
+        if one["expired"]:
+            found.append(f"OFF for {one['id']}: the list has ended{ended}; sync, or ask for a new version")
+        elif one["in_doubt"]:
+            found.append(
+                f"marked STALE for {one['id']}: the clock knows no time, and not how old the list is; sync, "
+                "then set the clock"
+            )
+        elif one["stale"]:
+            found.append(f"marked STALE for {one['id']}: its extract is old; ask for a new version")
+    return found
 
 
 def alert_operations(ledger: Ledger, board: AlertBoard | None) -> Mapping[str, Operation]:
@@ -115,15 +160,17 @@ def _earlier(one: RecordedAlert, terms: AlertTerms, now_us: int) -> dict[str, An
     }
 
 
-def _head_row(head: ListHead, ledger: Ledger, now_us: int) -> dict[str, Any]:
+def _head_row(head: ListHead, ledger: Ledger, time: ListTime) -> dict[str, Any]:
     """A list, without its plates. Of the department's own whether it matches, and no figure: its versions,
     counts and times would show when a covert entry came."""
     terms = ledger.store.policy.alerts
+    how = {
+        "expired": has_ended(head, time),
+        "stale": is_stale(head, time, terms),
+        "in_doubt": is_in_doubt(head, time, terms),
+    }
     if head.list_id == LOCAL:
-        return {
-            "id": LOCAL, "source": head.source, "expired": now_us >= head.expires_us, "stale": False,
-            "switched_on": True,
-        }  # fmt: skip
+        return {"id": LOCAL, "source": head.source, **how, "switched_on": True}
     return {
         "id": head.list_id,
         "version": head.sequence,
@@ -133,8 +180,7 @@ def _head_row(head: ListHead, ledger: Ledger, now_us: int) -> dict[str, Any]:
         "agency": head.agency,
         "extracted_us": head.extracted_us,
         "expires_us": head.expires_us,
-        "expired": now_us >= head.expires_us,
-        "stale": now_us - head.extracted_us > terms.stale_hours * HOUR_US,
+        **how,
         "switched_on": not head.agency or head.agency in terms.agencies,
     }
 

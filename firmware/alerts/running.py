@@ -12,7 +12,7 @@ import structlog
 
 from firmware.alerts.board import AlertBoard, OpenAlert, alerts_before
 from firmware.alerts.cleared import ClearedPlates
-from firmware.alerts.lasting_time import LastingTime
+from firmware.alerts.lasting_time import LastingTime, ListTime
 from firmware.alerts.page_api import PageApi
 from firmware.alerts.page_server import Feed, serving_page
 from firmware.alerts.sessions import PageSessions
@@ -31,6 +31,7 @@ class Alerts:
     watch: HotListWatch
     board: AlertBoard
     held: HeldLists
+    of_lists: Callable[[], ListTime]
 
 
 def member_of(folder: SyncFolder) -> Member | None:
@@ -93,7 +94,7 @@ def alerting(  # noqa: PLR0917 - called once, where a run is wired
         terms=lambda: ledger.store.policy.alerts,
         known_states=known_states,
         now_us=now_us,
-        sure_us=now_us.sure,
+        of_lists=now_us.of_lists,
         log=log,
     )
     try:
@@ -110,4 +111,4 @@ def alerting(  # noqa: PLR0917 - called once, where a run is wired
         watching_lists(watch, came or threading.Event()),
         serving_page(listen, port, folder, api, sessions, feed, log),
     ):
-        yield Alerts(watch=watch, board=board, held=held)
+        yield Alerts(watch=watch, board=board, held=held, of_lists=now_us.of_lists)

@@ -27,7 +27,6 @@ from storage.clock_trust import boottime_us
 from storage.errors import RecordError, RefusedError, StorageError
 from storage.ledger import Ledger
 from storage.policy import ROLES
-from storage.record_base import ClockState
 from storage.roster import RosterPerson
 from storage.times import HOUR_US, MINUTE_US
 
@@ -177,16 +176,11 @@ class PageSessions:
         return officer
 
     def _permit(self, person: RosterPerson, role: str) -> None:
-        """By the clock, or a later word of the department; where custody does not believe the clock, by what
-        has surely passed too. Raises RefusedError."""
+        """Raises RefusedError."""
         time, policy = self._ledger.store.time, self._ledger.store.policy
-        moment = time.now()
-        try:
-            access.permit_alerts(person, role, policy, now_us=max(moment.us, time.told_us))
-        except RefusedError:
-            if moment.state is not ClockState.UNKNOWN:
-                raise
-            access.permit_alerts(person, role, policy, now_us=time.sure_us)
+        access.at_one_of(
+            time.perhaps_us(), lambda now_us: access.permit_alerts(person, role, policy, now_us=now_us)
+        )
 
     def end(self, token: str) -> None:
         """Log off."""

@@ -8,20 +8,21 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import structlog
 
 from firmware.alerts.board import AlertBoard
 from firmware.alerts.cleared import ClearedPlates
-from firmware.alerts.matching import ListMatch, match
+from firmware.alerts.lasting_time import ListTime
+from firmware.alerts.matching import ListMatch, has_ended, health_of, match
 from firmware.frames.pipeline import EndedPass
+from firmware.health.list_health import ListHealth
 from firmware.threads import working
 from storage.alert_terms import AlertTerms
 from storage.errors import StorageError
 from storage.read_records import Read
-from storage.times import HOUR_US
 from sync.hot_lists.document import LOCAL
 from sync.hot_lists.entry import ListEntry
 from sync.hot_lists.held import HeldList, HeldLists
@@ -30,25 +31,6 @@ if TYPE_CHECKING:
     from firmware.alerts.board import OpenAlert
 
 EVERY_S = 30.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ListHealth:
-    """The facts of the lists for health: how many. `refused`: what the department sent does not hold.
-
-    `missing`: lists that the department sent and that are not here any more, or cannot be read.
-    """
-
-    lists: int
-    expired: int
-    stale: int
-    refused: int
-    missing: int
-
-    @property
-    def failing(self) -> int:
-        """Lists that do not match as they should."""
-        return self.expired + self.refused + self.missing
 
 
 class HotListWatch:
@@ -63,12 +45,12 @@ class HotListWatch:
         terms: Callable[[], AlertTerms],
         known_states: Sequence[str],
         now_us: Callable[[], int],
-        sure_us: Callable[[], int] | None = None,
+        of_lists: Callable[[], ListTime],
         log: structlog.typing.FilteringBoundLogger,
     ) -> None:
         self._held, self._cleared, self._board = held, cleared, board
         self._terms, self._known, self._now_us, self._log = terms, known_states, now_us, log
-        self._sure_us = sure_us or now_us
+        self._of_lists = of_lists
         self._found: list[ListMatch] = []
         self._found_in: Sequence[HeldList] = ()
         self._overtaken = False  # an alert was raised by lists that newer ones had replaced meanwhile
@@ -81,7 +63,7 @@ class HotListWatch:
 
     def matches(self, ended: EndedPass) -> bool:
         """Whether a pass may be an entry; what it matches is kept for `met`."""
-        vehicle, self._found_in = ended.vehicle, self._held.lists
+        vehicle, self._found_in, time = ended.vehicle, self._held.lists, self._of_lists()
         try:
             self._found = match(
                 vehicle.text,
@@ -89,8 +71,9 @@ class HotListWatch:
                 self._found_in,
                 self._terms(),
                 self._known,
-                self._now_us(),
-                sure_us=self._sure_us(),
+                time.likely_us,
+                sure_us=time.sure_us,
+                vague=time.vague,
                 frames=vehicle.frames_voted,
                 cleared=self._cleared.all | self._cleared_there,
                 muted=self._muted,
@@ -146,22 +129,15 @@ class HotListWatch:
             self._log.error("hot_lists_failed", why=type(error).__name__)
         self._cleared_there = self._held.cleared()
         self._muted = self._held.muted()
+        time = self._of_lists()
         for held in self._held.lists:
-            if self._sure_us() >= held.head.expires_us:
+            if has_ended(held.head, time):
                 self._report("hot_list_expired", list=held.head.list_id)
 
     def health(self) -> ListHealth:
         """How many lists match, and how many do not as they should."""
-        now_us, limit_us = self._now_us(), self._terms().stale_hours * HOUR_US
-        heads = [one.head for one in self._held.lists]
-        live = [one for one in heads if self._sure_us() < one.expires_us]
-        return ListHealth(
-            lists=len(live),
-            expired=len(heads) - len(live),
-            stale=sum(now_us - one.extracted_us > limit_us for one in live if one.list_id != LOCAL),
-            refused=self._refused,
-            missing=len(self._held.missing),
-        )
+        found = health_of([one.head for one in self._held.lists], self._of_lists(), self._terms())
+        return replace(found, refused=self._refused, missing=len(self._held.missing))
 
     def _listed(self, alert: OpenAlert) -> ListEntry | None:
         for held in self._held.lists:
@@ -169,10 +145,10 @@ class HotListWatch:
                 found = [ListEntry.from_bytes(one) for one in held.find(alert.entry.key)]
                 if alert.entry in found:
                     return alert.entry
-                now_us, sure_us, wanted = self._now_us(), self._sure_us(), alert.entry.subject
+                time, wanted = self._of_lists(), alert.entry.subject
                 others = [one.entry for one in self._board.open_alerts() if one.entry != alert.entry]
                 same = (one for one in found if one.subject == wanted and one not in others)
-                return next((one for one in same if one.runs(sure_us, at_most_us=now_us)), None)
+                return next((one for one in same if one.runs(time.sure_us, at_most_us=time.likely_us)), None)
         return alert.entry  # the list itself is not here now; that withdraws nothing
 
     def _report(self, event: str, **facts: str) -> None:

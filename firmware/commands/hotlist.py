@@ -116,12 +116,14 @@ def list_line(one: Mapping[str, Any]) -> str:
     off = [
         word
         for word, holds in (
-            ("expired: matches nothing", one["expired"]),
+            ("expired: matches nothing (reader sync now)", one["expired"]),
             ("switched off by the policy", not one["switched_on"]),
         )
         if holds
     ]
-    stale = ["stale: its extract is old"] if one["stale"] else []
+    in_doubt = one.get("in_doubt") and not one["expired"]
+    stale = ["stale: its extract is old"] if one["stale"] and not in_doubt else []
+    stale += ["alerts marked stale: the clock knows no time (reader sync now)"] if in_doubt else []
     line = f"{one['id']:24} entries of the department's own"
     if "version" in one:
         times = f"of {utc_text(one['extracted_us'])}  until {utc_text(one['expires_us'])}"

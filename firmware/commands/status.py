@@ -7,7 +7,8 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
-from firmware.custody.asking import asking
+from firmware.alerts.ops import list_operations, lists_health, off_lines
+from firmware.custody.asking import Ask, asking
 from firmware.custody.opening import custody_by
 from firmware.errors import ConfigError
 from firmware.health.alarm_cures import alarm_lines
@@ -17,6 +18,7 @@ from firmware.run.field_parts import clock_of
 from firmware.settings.config import load_config
 from hw.vitals import SysfsBoard
 from storage.counts import counted
+from storage.errors import StorageError
 from storage.home import Home
 from storage.socket_door import is_served
 from sync import destruction
@@ -32,8 +34,8 @@ def status(common: Common) -> int:
     Shows no plate. While a reader runs, the numbers come from the reader. The exit status is 1 if there is an
     alarm, if the last sync failed, or if a reader could not start with config.toml.
     """
-    with asking(common.home) as ask:
-        custody = ask("status", {})
+    with asking(common.home, more=lambda ledger: list_operations(common.home, ledger)) as ask:
+        custody, lists = ask("status", {}), _lists(ask)
     folder = SyncFolder.of(common.home)
     # a reader that was killed leaves its last report behind, but no one at its door
     facts = newest_report(common.home) if is_served(Home(common.home)) else None
@@ -45,11 +47,13 @@ def status(common: Common) -> int:
             custody=lambda: custody_by(custody, folder),
             watching=False,
         )
+        watch.watch_lists(lambda: lists_health(lists))
         facts = watch.report()
     wrong = _wrong(common.home, folder)
     found = FOUND_WRONG if facts.alarms or wrong else DONE
     if common.json:
-        print(json.dumps(facts.plain() | {"running": running, "wrong": wrong, "custody": _plain(custody)}))
+        said = {"running": running, "wrong": wrong, "custody": _plain(custody), "alerts": off_lines(lists)}
+        print(json.dumps(facts.plain() | said))
         return found
     print(f"reader       {'running' if running else 'not running'}")
     for line in report_lines(facts):
@@ -57,12 +61,22 @@ def status(common: Common) -> int:
     in_doubt = [custody["clock_alarm"]] if custody["clock_alarm"] else []
     for line in [*alarm_lines(facts.alarms), *in_doubt, *wrong]:
         print(f"             {line}")
+    for line in off_lines(lists):
+        print(f"alerts       {line}")
     print(f"slot         {custody['slot']}")
     for line in textwrap.wrap(custody["slot_promise"], 67):
         print(f"             {line}")
     print(f"keys         {custody['keys_on_card']}; local query {'on' if custody['local_query'] else 'off'}")
     print(f"anchors      {counted(custody['newer_than_anchors'], 'record')} newer than every anchor")
     return found
+
+
+def _lists(ask: Ask) -> dict[str, Any]:
+    """The hot lists, by the door; none where what holds the home has no lists: a console without a reader."""
+    try:
+        return ask("hotlists", {})
+    except StorageError:
+        return {"lists": [], "missing": []}
 
 
 def _wrong(home: Path, folder: SyncFolder) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from firmware.alerts.ops import list_operations
+from firmware.alerts.ops import list_health, list_operations
 from firmware.commands.hotlist import list_line, missing_line
 from firmware.custody.asking import asking, unless_served
 from firmware.custody.log_rollover import Successor
@@ -131,6 +131,7 @@ def _health(home: Path, ledger: Ledger, folder: SyncFolder) -> HealthMessage:
         custody=lambda: custody_of(ledger, folder),
         watching=False,
     )
+    watch.watch_lists(lambda: list_health(home, ledger))
     return health_message(watch.report(), ledger.store.log_id)
 
 

@@ -117,18 +117,23 @@ class FieldUnit:
         return [self._folder.member().command_public()] if self._folder.is_member() else []
 
     def time_us(self) -> tuple[int, int]:
-        """See Unit.time_us. A clock that knows no time may be years ahead: then custody's time counts, or no
-        grant would hold, and no one could set it right."""
+        """See Unit.time_us. A clock that knows no time, and a log born under one, may be years ahead: then
+        what has surely passed counts, or no grant would hold, and no one could set the clock right."""
         store = self._parts.ledger.store
         with store.lock:
-            clock, moment = self._parts.clock.now(), store.time.now()
-            known = clock.state is not TimeState.UNKNOWN
-            return moment.us if known else store.time.trusted_us, clock.error_us
+            clock, moment, time = self._parts.clock.now(), store.time.now(), store.time
+            if clock.state is TimeState.UNKNOWN:
+                return time.sure_us, clock.error_us
+            if not time.is_misled:
+                return moment.us, clock.error_us
+            if clock.us < time.trusted_us:  # the clock was set right since, and only the log's time is ahead
+                return max(clock.us, time.sure_us), clock.error_us
+            return time.sure_us, max(clock.error_us, DAY_US)
 
     def _signed_us(self) -> int:
         store = self._parts.ledger.store
         with store.lock:
-            return store.time.trusted_us
+            return store.time.sure_us
 
     def log_ahead_us(self) -> int:
         """See Unit.log_ahead_us."""

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firmware.health.custody import Custody
+from firmware.health.list_health import ListHealth
 from firmware.health.read_habit import ReadHabit
 from firmware.health.scene_watch import SceneWatch
 from firmware.health.system_marks import SystemMarks, system_marks
@@ -60,6 +61,7 @@ class Alarm(StrEnum):
     CLOSED_LOG = "closed_log"  # a closed log holds reads that the department does not have
     CLOCK_IN_DOUBT = "clock_in_doubt"  # custody does not follow the clock, or it walked: storage.clock_trust
     LIST_EXPIRED = "list_expired"  # before a newer version came, or its files are gone or refused
+    LIST_IN_DOUBT = "list_in_doubt"  # its alerts are marked stale: the clock cannot tell its age
     SENSOR_FAILED = "sensor_failed"
     UPDATE_GIVEN_UP = "update_given_up"  # of the system; the one before it runs again
     SECOND_DISK = "second_disk"  # one that is not used, with the labels of this unit's partitions
@@ -139,7 +141,7 @@ class HealthWatch:
         self._dropped: Callable[[], int] = lambda: 0
         self._silent_s: Callable[[], float | None] | None = None
         self._why_blind: Callable[[], str | None] = lambda: None
-        self._expired: Callable[[], int] = lambda: 0
+        self._lists: Callable[[], ListHealth] = ListHealth
         self._net_failed: tuple[str, ...] = ()
         self._begun_s = self._last_frame_s = monotonic()
         self._looked_s = -LOOK_EVERY_S
@@ -165,9 +167,9 @@ class HealthWatch:
         """Ask the camera from now on: a slow reader and a quiet drop folder raise no alarm."""
         self._silent_s, self._why_blind = silent_s, why_blind
 
-    def watch_lists(self, expired: Callable[[], int]) -> None:
-        """Ask this from now on how many hot lists have expired."""
-        self._expired = expired
+    def watch_lists(self, lists: Callable[[], ListHealth]) -> None:
+        """Ask this from now on how the hot lists are."""
+        self._lists = lists
 
     def net_failed(self, what: str) -> None:
         """A net gave no numbers for a frame, which was not read: an alarm until the run ends."""
@@ -203,7 +205,7 @@ class HealthWatch:
     def report(self) -> HealthReport:
         """Judge everything now."""
         now, now_s = self._now(), self._monotonic()
-        vitals, custody = self._board.look(), self._custody()
+        vitals, custody, lists = self._board.look(), self._custody(), self._lists()
         supply, failed = self._supply()
         marks = self._system()
         with self._lock:
@@ -234,7 +236,8 @@ class HealthWatch:
                 Alarm.CONFIGURATION_REFUSED: custody.configuration_refused,
                 Alarm.CLOSED_LOG: custody.closed_log,
                 Alarm.CLOCK_IN_DOUBT: custody.clock_in_doubt,
-                Alarm.LIST_EXPIRED: self._expired() > 0,
+                Alarm.LIST_EXPIRED: lists.failing > 0,
+                Alarm.LIST_IN_DOUBT: lists.in_doubt > 0,
                 Alarm.SENSOR_FAILED: failed or bool(self.troubles),
                 Alarm.UPDATE_GIVEN_UP: bool(marks.given_up),
                 Alarm.SECOND_DISK: bool(marks.other_disk),

@@ -101,7 +101,7 @@ class BesideReading:
             )
         )
         alerts = self._start_alerts(stack, uplink)
-        health.watch_lists(lambda: alerts.watch.health().failing)
+        health.watch_lists(alerts.watch.health)
         return Beside(health=health, tap=tap, lighting=lighting, in_session=in_session, alerts=alerts)
 
     def _health(self, habit: ReadHabit) -> HealthWatch:
@@ -200,7 +200,7 @@ class BesideReading:
                 self._ledger,
                 SyncFolder.of(self._home),
                 self._known_states,
-                LastingTime(self._ledger.store.time.now, lambda: self._ledger.store.time.sure_us),
+                LastingTime.of(self._ledger.store.time),
                 self._log,
                 listen=settings.page_listen,
                 port=settings.page_port,
@@ -210,7 +210,7 @@ class BesideReading:
         )
         operations = {
             **joining(partial(join_as_owner, self._home, self._ledger)),
-            **list_operations(self._home, self._ledger, alerts.held, alerts.watch.refresh),
+            **list_operations(self._home, self._ledger, alerts),
             **alert_operations(self._ledger, alerts.board),
         }
         stack.enter_context(serve_door(self._ledger, operations))

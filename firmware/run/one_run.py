@@ -97,6 +97,7 @@ class OneRun:
         source = self._source(reader, log)
         with run_ledger(self._home, clock, log, self._stop) as ledger:
             know_signed_time(ledger, clock)
+            hear_department(ledger, clock)  # an earlier run of this start of the machine may have heard it
             demo = not ledger.status().enrolled
             if self._options.plates and not demo:
                 raise UsageError("--plates: an enrolled unit shows no plates (463.5: look-ups are logged)")

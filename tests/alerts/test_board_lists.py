@@ -12,6 +12,7 @@ from alert_twins import KNOWN, Held, entry, seen
 from board_twins import Car, MakeCar
 from custody_twins import SteppedTime
 
+from firmware.alerts.lasting_time import LastingTime
 from firmware.alerts.watch import HotListWatch
 from storage.alert_life import AlertAnswer, AlertEvent, Outcome
 from storage.alert_terms import DEFAULT_ALERTS
@@ -31,6 +32,7 @@ def watching(car: Car, time: SteppedTime) -> HotListWatch:
         terms=lambda: DEFAULT_ALERTS,
         known_states=KNOWN,
         now_us=lambda: time.now().us,
+        of_lists=LastingTime.of(car.ledger.store.time).of_lists,
         log=structlog.get_logger(),
     )
 

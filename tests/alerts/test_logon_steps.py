@@ -42,7 +42,7 @@ class Page:
         self.roster = SimpleNamespace(demo=True, person=lambda user: PERSON if user == PERSON.user else None)
         store = SimpleNamespace(
             log_id=bytes(32), policy=SimpleNamespace(organisation="Bend"),
-            time=SimpleNamespace(now=lambda: self.moment, sure_us=3, told_us=0),
+            time=SimpleNamespace(now=lambda: self.moment, perhaps_us=self.perhaps_us),
         )  # fmt: skip
         ledger = SimpleNamespace(
             store=store, standing=SimpleNamespace(roster=self.roster), append=self.append
@@ -50,6 +50,9 @@ class Page:
         self.sessions = PageSessions(cast(Any, ledger), lambda: UNIT, boot=lambda: self.boot_us)
         monkeypatch.setattr(access, "prove", self.prove)
         monkeypatch.setattr(access, "permit_alerts", self.permit)
+
+    def perhaps_us(self) -> tuple[int, ...]:
+        return (7, 3) if self.moment.state is ClockState.UNKNOWN else (7,)
 
     def append(self, record: UnitAccess) -> SimpleNamespace:
         self.entries.append(record)

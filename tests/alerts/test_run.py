@@ -12,6 +12,7 @@ from reader_process import CLIP
 
 from firmware.alerts.running import open_lists
 from firmware.custody.opening import create_ledger, open_ledger
+from firmware.health.list_health import ListHealth
 from firmware.health.report import Alarm, HealthWatch
 from firmware.run import app
 from firmware.run.run_result import RunOptions
@@ -104,8 +105,8 @@ def test_a_run_with_an_expired_list_matches_nothing_and_raises_an_alarm(
     watched: list[HealthWatch] = []
     watch_lists = HealthWatch.watch_lists
 
-    def keep(self: HealthWatch, expired: Callable[[], int]) -> None:
-        watch_lists(self, expired)
+    def keep(self: HealthWatch, lists: Callable[[], ListHealth]) -> None:
+        watch_lists(self, lists)
         watched.append(self)
         assert (Alarm.LIST_EXPIRED in self.report().alarms) is alarm
 

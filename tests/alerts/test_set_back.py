@@ -55,7 +55,7 @@ class Unit:
         )
         self.held = HeldLists(home, home / "inbox", ledger.hot_list_key(), lambda: None)
         self.held.keep(head, data)
-        self.now = LastingTime(ledger.store.time.now, lambda: ledger.store.time.sure_us)
+        self.now = LastingTime.of(ledger.store.time)
         cleared = ClearedPlates(home / "hotlists", ledger.hot_list_key())
         log: Any = structlog.get_logger("test")
         self.board = AlertBoard(ledger, cleared, terms=lambda: DEFAULT_ALERTS)
@@ -66,7 +66,7 @@ class Unit:
             terms=lambda: DEFAULT_ALERTS,
             known_states=KNOWN,
             now_us=self.now,
-            sure_us=self.now.sure,
+            of_lists=self.now.of_lists,
             log=log,
         )
 
@@ -174,7 +174,7 @@ def test_a_clock_that_knows_no_time_dates_steps_and_ends_nothing() -> None:
     said = []
     for one in told:
         time[:] = [one]
-        said.append((clock(), clock.sure()))
+        said.append((clock(), clock.of_lists().sure_us))
     assert said == [(100, 100), (10**12, 105), (106, 106), (110, 110), (10**12, 2000)]
 
 
@@ -225,7 +225,7 @@ def test_a_restart_under_a_clock_that_was_set_back_revives_no_list(tmp_path: Pat
     with open_ledger(home, clock=time.clock) as ledger:
         held = HeldLists(home, home / "inbox", ledger.hot_list_key(), lambda: None)
         assert len(held.lists) == 1
-        now = LastingTime(ledger.store.time.now, lambda: ledger.store.time.sure_us)
+        now = LastingTime.of(ledger.store.time)
         assert now() >= held.lists[0].head.expires_us
         held.close()
 

@@ -10,8 +10,10 @@ from typing import Any, cast
 import pytest
 from alert_twins import HEAD, KNOWN, NOW_US, Held, entry, plate_box, seen
 
-from firmware.alerts.watch import HotListWatch, ListHealth
+from firmware.alerts.lasting_time import ListTime
+from firmware.alerts.watch import HotListWatch
 from firmware.frames.pipeline import EndedPass
+from firmware.health.list_health import ListHealth
 from storage.alert_terms import DEFAULT_ALERTS
 from storage.errors import LedgerError
 from storage.times import HOUR_US
@@ -86,7 +88,8 @@ class Bench:
         log = SimpleNamespace(info=said("info"), warning=said("warning"), error=said("error"))
         self.watch = HotListWatch(
             cast(Any, self.shelf), cast(Any, SimpleNamespace(all=frozenset())), cast(Any, self.board),
-            terms=lambda: DEFAULT_ALERTS, known_states=KNOWN, now_us=lambda: NOW_US, sure_us=lambda: sure_us,
+            terms=lambda: DEFAULT_ALERTS, known_states=KNOWN, now_us=lambda: NOW_US,
+            of_lists=lambda: ListTime(likely_us=NOW_US, sure_us=sure_us),
             log=cast(Any, log),
         )  # fmt: skip
 
@@ -213,7 +216,7 @@ def test_health_counts_what_matches_what_is_old_and_what_is_lacking() -> None:
     bench.watch.refresh()
     assert bench.events() == [("warning", "hot_list_expired")]
     made = bench.watch.health()
-    assert made == ListHealth(lists=2, expired=1, stale=1, refused=0, missing=2)
+    assert made == ListHealth(lists=2, expired=1, stale=1, refused=0, missing=2, in_doubt=1)
     assert made.failing == 3
     assert replace(made, refused=4).failing == 7
 

@@ -64,7 +64,7 @@ class Patrol:
                 ledger,
                 self.unit.folder,
                 known,
-                LastingTime(ledger.store.time.now, lambda: ledger.store.time.trusted_us),
+                LastingTime.of(ledger.store.time),
                 log,
             )
         )

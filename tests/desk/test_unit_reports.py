@@ -246,7 +246,8 @@ def test_a_document_of_the_last_hours_is_not_called_wrong(
     assert wrong == []
     assert unchecked == [
         "closed/ab at car 12: newer than the log's last day",
-        f"version {version} of closed/ab, which units are offered: the daily run enters it",
+        f"version {version} of closed/ab, which units are offered: the daily run enters it, "
+        "and verify judges it then",
     ]
     daily.run(department.front, server.retention)
     assert verdict(department, server)[0] == []

@@ -24,6 +24,7 @@ from firmware.health.alarm_cures import alarm_lines
 from firmware.health.alarm_events import AlarmEvents
 from firmware.health.custody import Custody
 from firmware.health.health_file import newest_report, path_of, reporting, write_report
+from firmware.health.list_health import ListHealth
 from firmware.health.metrics import MetricsServer, serving_metrics
 from firmware.health.read_habit import ReadHabit
 from firmware.health.report import Alarm, HealthReport, HealthWatch, report_lines
@@ -135,7 +136,12 @@ def spoil(**vitals: Any) -> Any:
             "clock_in_doubt", id="a clock that custody does not follow",
         ),
         pytest.param(
-            lambda bench: bench.watch.watch_lists(lambda: 1), "list_expired", id="a hot list that has expired"
+            lambda bench: bench.watch.watch_lists(lambda: ListHealth(expired=1)), "list_expired",
+            id="a hot list that has expired",
+        ),
+        pytest.param(
+            lambda bench: bench.watch.watch_lists(lambda: ListHealth(lists=1, in_doubt=1)), "list_in_doubt",
+            id="a hot list whose age the clock cannot tell",
         ),
         pytest.param(
             lambda bench: setattr(bench, "marks", SystemMarks(given_up="version 3: slot B panicked")),

@@ -14,6 +14,7 @@ from sync_twins import converse
 
 from firmware.alerts.board import AlertBoard
 from firmware.alerts.cleared import ClearedPlates
+from firmware.alerts.lasting_time import LastingTime
 from firmware.alerts.watch import HotListWatch
 from storage import purge
 from storage.alert_terms import DEFAULT_ALERTS
@@ -122,8 +123,9 @@ def watching(unit: Unit) -> HotListWatch:
     board = AlertBoard(ledger, cleared, terms=lambda: DEFAULT_ALERTS)
     log = structlog.get_logger()
     return HotListWatch(
-        unit.held, cleared, board, terms=lambda: DEFAULT_ALERTS, known_states=(), now_us=now_us, log=log
-    )
+        unit.held, cleared, board, terms=lambda: DEFAULT_ALERTS, known_states=(), now_us=now_us,
+        of_lists=LastingTime.of(ledger.store.time).of_lists, log=log,
+    )  # fmt: skip
 
 
 def overwrite(path: Path) -> None:

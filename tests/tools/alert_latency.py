@@ -159,7 +159,7 @@ class PatrolCar:
         self._alerts = stack.enter_context(
             alerting(
                 home, ledger, self._unit.folder, DECODING.text.jurisdictions,
-                LastingTime(ledger.store.time.now, lambda: ledger.store.time.trusted_us), log, port=port,
+                LastingTime.of(ledger.store.time), log, port=port,
                 changed=lambda _alert, _what: uplink.nudge(),
             )
         )  # fmt: skip

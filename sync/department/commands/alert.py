@@ -17,6 +17,7 @@ LIST = "department alert list --user disp1"
 HEADINGS = {
     "alert": "ALERT",
     "raised_us": "RAISED",
+    "since_us": "WAITS SINCE",
     "unit": "UNIT",
     "sighting_of": "SIGHTING OF",
     "says": "CATEGORY",

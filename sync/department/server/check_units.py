@@ -35,7 +35,7 @@ from sync.department.store.tables import (
     unit_health,
     units,
 )
-from sync.department.store.unit_health import SILENT_DAYS
+from sync.department.store.unit_health import SILENT_DAYS, off_text
 from sync.department.store.unit_logs import CLOSED, OPEN
 from sync.health import HealthMessage
 from sync.vouch import Vouch, unit_id_of
@@ -158,7 +158,7 @@ class UnitRows:
             keys[unit_id].append(bytes(public))
         query = select(
             units.c.unit_id, units.c.name, units.c.seen_us,
-            unit_health.c.message,
+            unit_health.c.message, unit_health.c.received_us,
         ).outerjoin(unit_health, unit_health.c.unit_id == units.c.unit_id)  # fmt: skip
         for row in connection.execute(query.order_by(units.c.name)).all():
             said = None if row.message is None else _opened(bytes(row.message), keys[row.unit_id])
@@ -171,8 +171,12 @@ class UnitRows:
             at = iso_text(row.seen_us, to="second")
             if row.message is None:
                 self._unchecked(f"that unit {row.name} synced at {at}: no report of it is here")
-            elif said is not None and row.seen_us - said.at_us > SILENT_DAYS * DAY_US:
-                self._unchecked(f"that unit {row.name} synced at {at}: its newest report is older")
+            elif said is not None and abs(row.seen_us - said.at_us) > SILENT_DAYS * DAY_US:
+                why = "its newest report is older"
+                if abs(row.seen_us - row.received_us) <= SILENT_DAYS * DAY_US:
+                    off = off_text(said.at_us - row.received_us)
+                    why = f"its newest report came then, and is dated by a clock that is {off}: set it right"
+                self._unchecked(f"that unit {row.name} synced at {at}: {why}")
 
     def _of_unknown(self, connection: sa.Connection) -> None:
         """Reports of units that are not here."""

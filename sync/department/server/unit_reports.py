@@ -31,6 +31,8 @@ from sync.hot_lists.document import HEAD, PART
 
 SIGNED_HEADS = (f"{HEAD}/", "configuration", "update/")
 """Documents that a person has signed, one entry each time."""
+FOR_ONE_UNIT = ("configuration", "update/", "closed/")
+"""Documents that may be for one unit; all others are for every unit alike."""
 
 
 @dataclass(slots=True)
@@ -119,6 +121,9 @@ class CoveredByEntries:
         self._out[note.name, note.unit] = (note.version, note.digest)
         self._first.setdefault(note.name, note.version)
         self._first_us = self._first_us or entry.stamp.at_us
+        if note.unit and not note.name.startswith(FOR_ONE_UNIT):
+            what = f"{note.name} is for every unit, and was offered to unit {note.unit[:16]} apart"
+            self._problems.append(f"entry {entry.sequence}: document_sent: {what}")
         if not note.baseline and note.name.startswith(SIGNED_HEADS):
             self._offers[note.name] += 1
             if self._offers[note.name] > self._signed[note.name]:
@@ -135,7 +140,9 @@ class CoveredByEntries:
         wrong += self._logs.differences(reported.logs)
         unchecked.update(self._logs.pending(reported.logs))
         wrong += self._not_out(reported)
-        unchecked.update(self._not_entered(reported))
+        offered = list(self._not_entered(reported))
+        wrong += [what for is_wrong, what in offered if is_wrong]
+        unchecked.update(what for is_wrong, what in offered if not is_wrong)
         days, unchecked_days = self._days.compare(reported.days, self._newest_us)
         wrong += days
         unchecked.update(unchecked_days)
@@ -183,11 +190,24 @@ class CoveredByEntries:
             elif now is not None and now[0] == said[0] and now[1] not in {said[1], b""}:
                 yield f"units are offered another {what} than the log names as version {said[0]}"
 
-    def _not_entered(self, reported: Reported) -> Iterator[str]:
-        """Documents that units are offered and that no entry names yet."""
+    def _not_entered(self, reported: Reported) -> Iterator[tuple[bool, str]]:
+        """(whether it is wrong, what) of documents that units are offered and that no entry names yet.
+
+        A crash between the offer and its entry leaves such a one, and the daily run enters it; what no desk
+        offers, or no person signed, is made good by no entry.
+        """
+        offers = dict(self._offers)
         for name, unit, version, _ in reported.documents or () if self._out else ():
-            if version > self._out.get((name, unit), (-1, b""))[0]:
-                yield f"version {version} of {name}, which units are offered: the daily run enters it"
+            if version <= self._out.get((name, unit), (-1, b""))[0]:
+                continue
+            offers[name] = offers.get(name, 0) + 1
+            what = f"version {version} of {name}, which units are offered"
+            if unit and not name.startswith(FOR_ONE_UNIT):
+                yield True, f"{name} is for every unit, and unit {unit[:16]} is offered it apart"
+            elif name.startswith(SIGNED_HEADS) and offers[name] > self._signed.get(name, 0):
+                yield True, f"no person signed {what}"
+            else:
+                yield False, f"{what}: the daily run enters it, and verify judges it then"
 
     def _is_older(self, record: FileInForce) -> bool:
         """Of before documents were entered: its version is lower than the first one of its name."""

@@ -1,0 +1,66 @@
+"""The department's last word of the time, as a unit keeps it over restarts. Pure. No I/O.
+
+A unit whose clock knows no time has no other measure of what the department dated: lists, trainings, grants.
+Within one start of the machine running time carries the word on exactly. Over a restart custody's time does,
+which counts no hour without power under a clock that it does not follow: then the word is the least that it
+may be, and what depends on it is called stale rather than ended.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+WORD, WORD_BOOT_US, WORD_BOOT, WORD_AHEAD = "told_us", "told_boot_us", "told_boot", "told_ahead_us"
+"""The cursors of the ledger's state (storage.state) that keep it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToldTime:
+    """What the department said that it is, carried on to now. exact: said since this machine started."""
+
+    us: int
+    exact: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Word:
+    """`us`, UTC, was said at `boot_us` of the start `boot` of the machine, see `boot_number`.
+
+    ahead_us: how far custody's time was ahead of it (negative: behind) when both were last written.
+    """
+
+    us: int
+    boot_us: int
+    boot: int
+    ahead_us: int
+
+    def is_of(self, boot: int, boot_us: int) -> bool:
+        """Whether it was said in the start `boot`, of which `boot_us` have passed."""
+        return 0 < boot == self.boot and self.boot_us <= boot_us
+
+    def cursors(self) -> dict[str, int]:
+        """As the ledger's state keeps it."""
+        return {WORD: self.us, WORD_BOOT_US: self.boot_us, WORD_BOOT: self.boot, WORD_AHEAD: self.ahead_us}
+
+
+def word_of(cursors: Mapping[str, int], since_us: int) -> Word | None:
+    """The word in a state; None where it has none.
+
+    since_us: by how much custody's time is ahead of the state's now, because of other signed times: that has
+    not surely passed.
+    """
+    if not cursors.get(WORD):
+        return None
+    return Word(
+        us=cursors[WORD],
+        boot_us=cursors.get(WORD_BOOT_US, 0),
+        boot=cursors.get(WORD_BOOT, 0),
+        ahead_us=cursors.get(WORD_AHEAD, 0) + since_us,
+    )
+
+
+def boot_number(boot_id: str) -> int:
+    """The id of a start of the machine as a number; 0 where it is not known."""
+    return int.from_bytes(hashlib.sha256(boot_id.encode()).digest()[:7], "big") if boot_id else 0
