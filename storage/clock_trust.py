@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from storage.department_word import ToldTime, Word, boot_number
+from storage.department_word import TimeWord, ToldTime, boot_number
 from storage.record_base import ClockState
 from storage.times import DAY_US, HOUR_US, MINUTE_US
 
@@ -207,7 +207,7 @@ class TrustedTime:
         first: bool = False,
         lead_us: int = 0,
         boot: Callable[[], int] = boottime_us,
-        word: Word | None = None,
+        word: TimeWord | None = None,
     ) -> None:
         """`floor_us`: the newest signed time. `first`: a new log believes the clock it is born with.
 
@@ -248,13 +248,13 @@ class TrustedTime:
         return None if self._word is None else ToldTime(us=self._trust.us - self._word.ahead_us, exact=False)
 
     @property
-    def word(self) -> Word | None:
+    def word(self) -> TimeWord | None:
         """The department's last word, as the next process needs it."""
         if self.heard is None:
             return self._word
         us, boot_us = self.heard
         ahead_us = self.trusted_us - (us + max(0, self._boot() - boot_us))
-        return Word(us=us, boot_us=boot_us, boot=self._boot_name, ahead_us=ahead_us)
+        return TimeWord(us=us, boot_us=boot_us, boot=self._boot_name, ahead_us=ahead_us)
 
     @property
     def sure_us(self) -> int:

@@ -25,7 +25,7 @@ class ToldTime:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Word:
+class TimeWord:
     """`us`, UTC, was said at `boot_us` of the start `boot` of the machine, see `boot_number`.
 
     ahead_us: how far custody's time was ahead of it (negative: behind) when both were last written.
@@ -45,7 +45,7 @@ class Word:
         return {WORD: self.us, WORD_BOOT_US: self.boot_us, WORD_BOOT: self.boot, WORD_AHEAD: self.ahead_us}
 
 
-def word_of(cursors: Mapping[str, int], since_us: int) -> Word | None:
+def word_of(cursors: Mapping[str, int], since_us: int) -> TimeWord | None:
     """The word in a state; None where it has none.
 
     since_us: by how much custody's time is ahead of the state's now, because of other signed times: that has
@@ -53,7 +53,7 @@ def word_of(cursors: Mapping[str, int], since_us: int) -> Word | None:
     """
     if not cursors.get(WORD):
         return None
-    return Word(
+    return TimeWord(
         us=cursors[WORD],
         boot_us=cursors.get(WORD_BOOT_US, 0),
         boot=cursors.get(WORD_BOOT, 0),

@@ -136,6 +136,12 @@ class Outgoing:
                     (KEEP_ANCHORS,),
                 )
 
+    def department_us(self) -> int | None:
+        """The department's time now; None where it has said none since this machine started."""
+        with self._store.lock:
+            told = self._store.time.told
+        return told.us if told is not None and told.exact else None
+
     def question_time(self) -> TimeQuestion | None:
         """Log that this log's time is far ahead of its department's and its clock's; None where it is not."""
         store = self._store

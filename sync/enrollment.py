@@ -223,9 +223,12 @@ def open_link(folder: SyncFolder, member: Member, *, bytes_per_s: int = 0) -> Ht
     return HttpsLink(member.unit_address, context, member.department_public(), bytes_per_s=bytes_per_s)
 
 
-def renew_if_due(folder: SyncFolder, member: Member, link: HttpsLink, log_public: bytes) -> bool:
-    """A new certificate when the old one ends soon; whether there is one. Raises as the link does."""
-    if folder.certificate_days_left() > RENEW_BEFORE_DAYS:
+def renew_if_due(folder: SyncFolder, member: Member, link: HttpsLink, log_public: bytes, at_us: int) -> bool:
+    """A new certificate when the old one ends soon; whether there is one. Raises as the link does.
+
+    at_us: UTC, by the department where it has said it: it is the department that takes no ended one.
+    """
+    if folder.certificate_days_left(at_us) > RENEW_BEFORE_DAYS:
         return False
     data = link.post("renew", [make_vouch(folder, folder.unit_key(), log_public)])
     try:

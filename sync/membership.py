@@ -11,7 +11,6 @@ A key that the chip sealed is opened into memory alone (an anonymous tmpfs file)
 from __future__ import annotations
 
 import contextlib
-import datetime as dt
 import hmac
 import json
 import os
@@ -28,7 +27,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from storage import codec, files
 from storage.errors import StorageError
-from storage.times import now_us
+from storage.times import DAY_US, SECOND_US, now_us
 from sync.errors import NotEnrolledError
 from sync.vouch import FileUnitKey, UnitKey, Vouch, public_der, sign_vouch
 
@@ -193,10 +192,10 @@ class SyncFolder:
         pem = x509.load_der_x509_certificate(der).public_bytes(serialization.Encoding.PEM)
         files.replace(self.certificate, pem)
 
-    def certificate_days_left(self) -> int:
+    def certificate_days_left(self, at_us: int) -> int:
         """Days until the certificate ends; below zero once it has."""
         certificate = x509.load_pem_x509_certificate(self.certificate.read_bytes())
-        return (certificate.not_valid_after_utc - dt.datetime.now(dt.UTC)).days
+        return (int(certificate.not_valid_after_utc.timestamp()) * SECOND_US - at_us) // DAY_US
 
     def status(self) -> dict[str, Any]:
         """The last attempts, as `save_status` wrote them, less what is damaged; empty before the first."""

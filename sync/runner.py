@@ -164,7 +164,8 @@ class Runner:
         alerts_only: bool,
     ) -> Delivered:
         """This log's part, and the closed logs' after it. Raises as both do."""
-        renew_if_due(self._folder, member, link, self._outbox.log_public)
+        at_us = self._outbox.department_us() or self._now_us()
+        renew_if_due(self._folder, member, link, self._outbox.log_public, at_us)
         try:
             conversation.run(alerts_only=alerts_only, may_continue=may_continue)
         except RefusedByDepartmentError as error:
@@ -261,7 +262,12 @@ class Runner:
             asked = self._asked()
             alert = self._nudge.is_set() or self._hit_waits()
             decision = when.decide(
-                self._schedule, self._conditions(), self._past(), now_us=self._now_us(), alert=alert
+                self._schedule,
+                self._conditions(),
+                self._past(),
+                now_us=self._now_us(),
+                day_us=self._outbox.department_us(),
+                alert=alert,
             )
             if asked or isinstance(decision, Go):
                 self._nudge.clear()

@@ -102,13 +102,25 @@ class Wait:
     why: str
 
 
-def decide(schedule: Schedule, conditions: Conditions, past: Past, *, now_us: int, alert: bool) -> Go | Wait:
-    """Whether to sync now. `past.jitter_draw` in -1 to 1 spreads units apart."""
+def decide(
+    schedule: Schedule,
+    conditions: Conditions,
+    past: Past,
+    *,
+    now_us: int,
+    day_us: int | None = None,
+    alert: bool,
+) -> Go | Wait:
+    """Whether to sync now. `past.jitter_draw` in -1 to 1 spreads units apart.
+
+    now_us: by the clock of `past`. day_us: the time of day by which windows open, where the
+    department has said it.
+    """
     if conditions.network is None:
         return Wait(now_us + MINUTE_US, "no network")
     if past.failures and (held := next_retry_us(schedule, past, alert=alert)) > now_us:
         return Wait(held, f"backing off after {past.failures} failures")
-    closed = _closed(schedule, conditions, past, now_us)
+    closed = _closed(schedule, conditions, past, now_us, now_us if day_us is None else day_us)
     if alert:
         return Go(alerts_only=closed is not None)
     if closed is not None:
@@ -119,7 +131,7 @@ def decide(schedule: Schedule, conditions: Conditions, past: Past, *, now_us: in
     return Go() if past.tried_us == 0 or now_us >= due else Wait(due, "interval")
 
 
-def _closed(schedule: Schedule, conditions: Conditions, past: Past, now_us: int) -> Wait | None:
+def _closed(schedule: Schedule, conditions: Conditions, past: Past, now_us: int, day_us: int) -> Wait | None:
     soon = now_us + MINUTE_US
     if schedule.networks and conditions.network not in schedule.networks:
         return Wait(soon, f"network {conditions.network} is not among those allowed")
@@ -128,10 +140,10 @@ def _closed(schedule: Schedule, conditions: Conditions, past: Past, now_us: int)
     if conditions.metered and past.metered_bytes_today >= schedule.metered_bytes_per_day:
         return Wait(soon, "the day's quota of the metered network is used")
     if schedule.windows:
-        minute = now_us % DAY_US // MINUTE_US
+        minute = day_us % DAY_US // MINUTE_US
         left = min(window.minutes_until(minute) for window in schedule.windows)
         if left:
-            begun_s = now_us % MINUTE_US // SECOND_US
+            begun_s = day_us % MINUTE_US // SECOND_US
             return Wait(now_us + left * MINUTE_US - begun_s * SECOND_US, "outside the windows")
     return None
 

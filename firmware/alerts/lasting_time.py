@@ -1,7 +1,7 @@
 """The time by which lists end and grow stale, and by which steps are dated: it never runs back while the unit
 runs.
 
-What the department dated ends by the department's word, once it has spoken since the machine started: no
+What the department dated ends by the department's word, once it came since the machine started: no
 clock here, wherever it was set, ends or revives it. Until then a clock that was set back lets no list match
 again that had expired. A clock that knows no time, or is further ahead than custody follows, dates steps, but
 what it said is not kept, and it ends nothing: else no wanted vehicle would sound under a spoofed receiver.
@@ -39,10 +39,10 @@ class LastingTime:
         self,
         now: Callable[[], Moment],
         sure_us: Callable[[], int],
-        told: Callable[[], ToldTime | None] = lambda: None,
+        word: Callable[[], ToldTime | None] = lambda: None,
     ) -> None:
-        """now, sure_us, told: the ledger's time, what of it has surely passed, and the department's word."""
-        self._now, self._sure_us, self._told = now, sure_us, told
+        """now, sure_us, word: the ledger's time, what of it has surely passed, and the department's word."""
+        self._now, self._sure_us, self._word = now, sure_us, word
         self._guard = threading.Lock()
         self._newest_us = 0
 
@@ -59,7 +59,7 @@ class LastingTime:
     def of_lists(self) -> ListTime:
         """For the ends of lists and entries, and the age of extracts."""
         moment, newest_us = self._times()
-        told = self._told()
+        told = self._word()
         if told is not None and told.exact:
             return ListTime(likely_us=told.us, sure_us=told.us)
         vague = told is not None and moment.state is ClockState.UNKNOWN

@@ -66,7 +66,7 @@ def has_ended(head: ListHead, time: ListTime) -> bool:
 
 
 def is_stale(head: ListHead, time: ListTime, terms: AlertTerms) -> bool:
-    """Whether its alerts are marked so: its extract is old, or how old it is cannot be told here."""
+    """Whether its alerts are marked so: its extract is old, or how old it is no one here knows."""
     old = time.likely_us - head.extracted_us > terms.stale_hours * HOUR_US
     return time.vague or (old and head.list_id != LOCAL)  # the own list is sent when it changes: no extract
 

@@ -43,6 +43,7 @@ from hw.lamps import Lamps
 from hw.machine import Machine
 from hw.vitals import Board, NetworkLink, can_reach
 from storage import envelope
+from storage.clock_trust import LONE_LIMIT_US
 from storage.errors import ExplainedError, StorageError
 from storage.grant_format import REVOCATIONS
 from storage.ledger import Ledger
@@ -126,7 +127,7 @@ class FieldUnit:
                 return time.sure_us, clock.error_us
             if not time.is_misled:
                 return moment.us, clock.error_us
-            if clock.us < time.trusted_us:  # the clock was set right since, and only the log's time is ahead
+            if clock.us < time.trusted_us - LONE_LIMIT_US:  # it was set since; only the log's time is ahead
                 return max(clock.us, time.sure_us), clock.error_us
             return time.sure_us, max(clock.error_us, DAY_US)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from alert_twins import entry
 from reader_process import CLIP
 
 from firmware.alerts.running import open_lists
+from firmware.cli import main
 from firmware.custody.opening import create_ledger, open_ledger
 from firmware.health.list_health import ListHealth
 from firmware.health.report import Alarm, HealthWatch
@@ -93,6 +95,25 @@ def test_the_listed_vehicle_of_the_clip_raises_one_alert(tmp_path: Path) -> None
     ledger.close()
     for text in seen:
         assert text not in said
+
+
+@pytest.mark.parametrize(("hours", "off"), [(24, False), (-1, True)])
+def test_the_status_says_of_which_list_alerts_are_off_why_and_what_to_do(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], hours: int, off: bool
+) -> None:
+    """Also where no reader runs."""
+    home = tmp_path / "home"
+    create_ledger(home).close()
+    give_list(home, [entry("0ZZZ000")], hours=hours)
+    main(["--home", str(home), "status"])
+    shown = capsys.readouterr().out
+    assert ("list_expired: its alerts are OFF: reader hotlist list says why" in shown) is off
+    assert ("alerts       OFF for doj: the list has ended, its end was 20" in shown) is off
+    assert ("alerts  " in shown) is off
+    main(["--home", str(home), "--json", "status"])
+    facts = json.loads(capsys.readouterr().out)
+    assert ("list_expired" in facts["alarms"]) is off
+    assert [one[:11] for one in facts["alerts"]] == ["OFF for doj"] * off
 
 
 @pytest.mark.parametrize(("hours", "alarm"), [(24, False), (-1, True)])

@@ -18,7 +18,9 @@ from hw.errors import SlotFailedError
 from storage import codec, envelope
 from storage.audit_records import Configuration
 from storage.checkpoint import NoteKey
+from storage.clock_trust import DEPARTMENT
 from storage.errors import SlotError
+from storage.record_base import ClockState
 from storage.roster import Roster, RosterPerson
 from storage.standing import UnitEnrollment
 from storage.times import DAY_US, HOUR_US, MINUTE_US
@@ -301,6 +303,37 @@ def test_a_clock_that_knows_no_time_is_set_back_and_ends_no_persons_training(
     assert home.machine.clock_us == now_us + HOUR_US
     with pytest.raises(UnitRefusedError, match="later signed time"):
         home.unit.set_time(now_us - HOUR_US)
+
+
+@pytest.mark.parametrize("state", [TimeState.UNKNOWN, TimeState.HOLDOVER])
+def test_a_unit_born_ahead_counts_grants_and_trainings_by_the_departments_word(
+    tmp_path: Path, state: TimeState
+) -> None:
+    """A battery clock a year ahead calls itself holdover: its log says what the department said."""
+    home = Home(tmp_path, born_us=NOW_US + 400 * DAY_US)
+    home.enroll()
+    okafor = RosterPerson(
+        user="t.okafor", roles=("ccat",), organisation="d", ssh_keys=(), password=None,
+        trained_us=NOW_US - 300 * DAY_US, topics=(), trainer="super", revoked=False,
+    )  # fmt: skip
+    home.ledger.standing.roster = Roster(version=1, demo=False, people=(okafor,))
+    home.clock.lose_reference(state)
+    assert "t.okafor" in home.unit.revoked()
+    home.ledger.store.time.hear(NOW_US, ClockState.DISCIPLINED, DEPARTMENT)
+    us, error_us = home.unit.time_us()
+    assert 0 <= us - NOW_US < MINUTE_US
+    assert state is TimeState.UNKNOWN or error_us >= DAY_US  # then a grant's own length counts
+    assert "t.okafor" not in home.unit.revoked()
+    with pytest.raises(UnitRefusedError, match="later signed time"):
+        home.unit.set_time(NOW_US - HOUR_US)
+    home.unit.set_time(NOW_US + HOUR_US)
+    assert home.machine.clock_us == NOW_US + HOUR_US
+    home.clock.lose_reference(TimeState.HOLDOVER)
+    home.clock.step(HOUR_US - 400 * DAY_US)
+    us, error_us = home.unit.time_us()
+    assert 0 <= us - NOW_US - HOUR_US < MINUTE_US
+    assert error_us < DAY_US
+    home.ledger.close()
 
 
 def test_a_clock_that_was_set_by_hand_is_not_set_back_by_hand(home: Home) -> None:

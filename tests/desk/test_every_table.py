@@ -21,7 +21,7 @@ import sqlalchemy as sa
 from custody_twins import SteppedTime
 from desk_root import covered_by
 from desk_twins import Department, found_department, open_copy
-from receiver_twins import Joined, incident_kinds
+from receiver_twins import Joined, incident_kinds, report_of
 from sync_twins import LoopbackLink, converse
 
 from storage.read_records import Alert
@@ -39,7 +39,6 @@ from sync.department.store.database import open_store
 from sync.department.store.tables import metadata
 from sync.department.units.list_seal import unsealing
 from sync.errors import LinkError, RefusedByDepartmentError
-from sync.health import HealthMessage
 from sync.hot_lists.entry import ListEntry
 from sync.membership import SyncFolder
 from sync.rollover import registration
@@ -114,17 +113,6 @@ class Yard:
         finally:
             engine.dispose()
         return self.said()
-
-
-def report_of(unit: Joined) -> HealthMessage:
-    return HealthMessage(
-        log_id=unit.outbox.log_id, at_us=unit.clock.now().us, software="test", clock_state="disciplined",
-        clock_error_us=1000, running_s=1.0, temperature_c=None, throttled=None, undervoltage=None,
-        disk_free_bytes=1, disk_total_bytes=2, card_wear_percent=None, memory_free_bytes=None,
-        frames_per_s=1.0, frames=1, frames_dropped=0, reads=1, reads_this_hour=1, reads_usual_hour=None,
-        sharpness=None, brightness=None, log_records=1, newer_than_anchors=0, unacknowledged=0,
-        since_sync_s=None, alarms=(),
-    )  # fmt: skip
 
 
 def raise_alert(unit: Joined, read: int) -> None:

@@ -12,8 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from custody_twins import SteppedTime
+from desk_forms import forms
 from desk_root import Root, covered_by
 from desk_twins import Department
 from receiver_twins import Joined
@@ -32,11 +34,12 @@ from sync.department.ground.home import load_ed25519
 from sync.department.journal import check_log
 from sync.department.journal.change_entries import DocumentSigned
 from sync.department.journal.machine_entries import DocumentSent
-from sync.department.server import daily
+from sync.department.server import daily, offered
 from sync.department.server.following import signing_of
 from sync.department.server.server import Department as Server
 from sync.department.server.unit_reports import Reported
 from sync.department.server.verify import Checker
+from sync.department.store import tables
 from sync.department.units import documents
 from sync.hot_lists.held import CLEARED, MUTED, ClearedPairs, MutedSources
 
@@ -251,6 +254,55 @@ def test_a_document_of_the_last_hours_is_not_called_wrong(
     ]
     daily.run(department.front, server.retention)
     assert verdict(department, server)[0] == []
+
+
+@pytest.mark.parametrize("name", ["roster", "policy", "day-keys", CLEARED, "hot-list/doj"])
+def test_a_document_for_all_that_one_unit_is_offered_apart_is_named_and_no_daily_run_makes_it_good(
+    department: Department, server: Server, unit: Joined, name: str
+) -> None:
+    """Root puts in a copy, or another that the command key signed: no desk offers these to one unit."""
+    department.front.offer_cleared()
+    department.two_hands(
+        "hotlist/push", department.logon("super"), forms(department)["hotlist/push"], second="chief"
+    )
+    unit_id, rows = unit.folder.member().unit_id, tables.documents
+    columns = [rows.c.name, sa.literal(unit_id), rows.c.version, rows.c.message, rows.c.at_us]
+    with server.store.write() as connection:
+        copy = sa.select(*columns).where(rows.c.name == name, rows.c.unit_id == "")
+        names = [rows.c.name, rows.c.unit_id, rows.c.version, rows.c.message, rows.c.at_us]
+        connection.execute(sa.insert(rows).from_select(names, copy))
+    assert verdict(department, server) == (
+        [f"{name} is for every unit, and unit {unit_id[:16]} is offered it apart"], []
+    )  # fmt: skip
+    daily.run(department.front, server.retention)
+    wrong, _ = verdict(department, server)
+    apart = f"document_sent: {name} is for every unit, and was offered to unit {unit_id[:16]} apart"
+    assert [one for one in wrong if one.endswith(apart)], wrong
+
+
+@pytest.mark.parametrize("apart", [True, False])
+def test_a_configuration_that_no_person_signed_is_named_before_the_daily_run_too(
+    department: Department, server: Server, unit: Joined, apart: bool
+) -> None:
+    configured(department)
+    at = unit.folder.member().unit_id if apart else ""
+    version = documents.send(department.home, server.store, "configuration", b"x", department.clock.us, at)
+    wrong, unchecked = verdict(department, server)
+    assert wrong == [f"no person signed version {version} of configuration, which units are offered"]
+    assert unchecked == []
+
+
+def test_a_configuration_whose_entry_a_crash_kept_from_the_log_waits_for_the_daily_run(
+    department: Department, server: Server, unit: Joined, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configured(department)
+    monkeypatch.setattr(offered, "enter", lambda *_: 0)
+    configured(department)
+    (waits,) = verdict(department, server)[1]
+    assert "of configuration, which units are offered: the daily run enters it" in waits
+    monkeypatch.undo()
+    daily.run(department.front, server.retention)
+    assert verdict(department, server) == ([], [])
 
 
 # --- grants

@@ -10,13 +10,14 @@ import pytest
 from custody_twins import SteppedTime, make_read
 from desk_root import problems
 from desk_twins import GROUND, HOLD, Department
-from receiver_twins import Joined
+from receiver_twins import Joined, report_of
 from sync_twins import converse
 
 from hw.clock import TimeState
 from storage.read_records import Alert
 from storage.record_base import ClockState, KeyClass
 from storage.times import DAY_US, HOUR_US, day_text
+from sync import messages
 from sync.department.desk.alerts.calls import AlertLine
 from sync.department.desk.holds.calls import Exported, ExportForm, Placed
 from sync.department.desk.inquiry.forms import Answer, NothingForm, RunForm
@@ -127,6 +128,16 @@ def test_a_wrong_clock_costs_no_alert_no_read_and_no_day(
     log = unit.outbox.log_id.hex()[:16]
     assert [one for one in checker.run().problems if log in one] == []
     assert problems(department) == ()
+
+    report = report_of(unit)
+    server.receiver.answer("health", messages.seal_message(report, unit.outbox.sign))
+    unchecked = [one for one in checker.run().unchecked if "its newest report" in one]
+    off_us = report.at_us - department.clock.us
+    assert len(unchecked) == int(abs(off_us) > 3 * DAY_US)
+    for one in unchecked:
+        way = "ahead of" if off_us > 0 else "behind"
+        assert one.endswith(f"days {way} the department's: set it right")
+        assert "that unit car-400 synced at" in one
 
     due_us = (day + 1 + 365) * DAY_US
     for now_us, held in ((due_us - 1, True), (due_us, False)):

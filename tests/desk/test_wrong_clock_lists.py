@@ -78,7 +78,7 @@ class Car(Joined):
         )  # fmt: skip
 
     def start_machine(self) -> None:
-        """After days without power: a clock without a battery goes on from where it was."""
+        """After days without power: a clock without a battery starts where it ended."""
         self.ledger.close()
         self._boots += 1
         self._patch.setattr(clock_trust, "boot_id", lambda: f"boot {self._boots}")

@@ -1,4 +1,4 @@
-"""The department's word of the time outlives restarts: exactly in one start of the machine, else at least."""
+"""The department's word of the time outlives restarts: exact in one start of the machine, else at least."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def machine(
     made.ledger.close()
 
 
-def test_the_word_of_the_department_goes_on_by_running_time_whatever_the_clock_says(machine: Machine) -> None:
+def test_running_time_continues_the_departments_word_whatever_the_clock_says(machine: Machine) -> None:
     assert machine.told is None
     machine.hear(START_US)
     machine.time.run(HOUR_US)
@@ -121,7 +121,7 @@ def test_no_word_moves_the_time_that_purges_count_by(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize("state", [TimeState.HOLDOVER, TimeState.DISCIPLINED, TimeState.UNKNOWN])
-def test_a_log_that_was_born_ahead_dates_nothing_as_known_once_the_department_spoke(
+def test_a_log_that_was_born_ahead_dates_nothing_as_known_once_the_department_said_the_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: TimeState
 ) -> None:
     """Also where its clock is set right since: the log's time does not go back."""

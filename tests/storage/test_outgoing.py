@@ -9,12 +9,14 @@ from custody_twins import Department, SteppedTime, add_reads
 
 from storage import day_keys
 from storage.checkpoint import Checkpoint, cosign, sign_checkpoint
+from storage.department_word import word_of
 from storage.errors import CheckpointError, ForkedLogError, KeyLostError, LedgerError
 from storage.keyring import EpochKey
 from storage.ledger import Ledger
 from storage.log_records import Incident
 from storage.outgoing import KEEP_ANCHORS, Outgoing
 from storage.record_base import KeyClass
+from storage.times import DAY_US
 
 
 @pytest.fixture
@@ -67,6 +69,42 @@ def test_a_checkpoint_of_more_records_of_another_history_or_without_the_departme
     assert outgoing.anchored_size() == 0
     outgoing.take_cosigned(cosigned(ledger, department, size))
     assert (outgoing.anchored_size(), ledger.store.time.heard is not None) == (size, True)
+
+
+def test_a_co_signature_that_a_person_kept_back_sets_the_departments_word_not_back(
+    ledger: Ledger, department: Department, time: SteppedTime
+) -> None:
+    """An ended list or grant would be good again. A newer one may: the department's clock was wrong."""
+    outgoing, trusted = Outgoing(ledger), ledger.store.time
+    ledger.append(Incident(what="x", detail="y", at_us=1))
+    size = outgoing.size()
+    start_us = time.now().us // 1_000_000 * 1_000_000
+    kept = [cosigned(ledger, department, one) for one in (size - 1, size)]
+    time.run(30 * DAY_US)
+    outgoing.take_cosigned(cosigned(ledger, department, size))
+    for note in kept:
+        outgoing.take_cosigned(note)
+        assert trusted.sure_us >= start_us + 30 * DAY_US
+    ledger.append(Incident(what="x", detail="y", at_us=1))
+    time.jump(-DAY_US)
+    note = sign_checkpoint(
+        Checkpoint(ledger.store.log.key_of_notes.name, size + 1, ledger.store.log.root_at(size + 1)),
+        ledger.store.log._key,
+    )
+    earlier_s = (start_us + 29 * DAY_US) // 1_000_000
+    outgoing.take_cosigned(cosign(note, department.note_key.name, department.log, time_s=earlier_s))
+    assert start_us + 29 * DAY_US <= trusted.sure_us < start_us + 30 * DAY_US
+
+
+def test_the_departments_word_is_in_the_state_as_soon_as_it_is_taken(
+    ledger: Ledger, department: Department
+) -> None:
+    """Also where nothing is stored after it."""
+    outgoing = Outgoing(ledger)
+    outgoing.take_cosigned(cosigned(ledger, department, outgoing.size()))
+    kept = word_of(dict(ledger.store.state.cursors), 0)
+    assert kept == ledger.store.time.word
+    assert kept is not None
 
 
 def test_the_newest_checkpoints_are_kept(ledger: Ledger, department: Department) -> None:

@@ -28,6 +28,7 @@ from sync.errors import MessageError, RefusedByDepartmentError
 from sync.health import ALARMS, CLOCK_STATES, HealthMessage
 from sync.runner import Runner
 from sync.schedule import Schedule
+from sync.uplink import Conversation
 
 KEY = Ed25519PrivateKey.generate()
 LOG = bytes(range(32))
@@ -133,6 +134,52 @@ def test_the_newest_report_of_a_unit_is_shown_and_its_alarms_are_overdue(
 
 
 @pytest.mark.parametrize(
+    ("alarm", "words"),
+    [
+        (
+            "list_expired",
+            "alerts are off, as a hot list ended, is missing or refused: sync it or push the list",
+        ),
+        ("list_in_doubt", "alerts are marked stale, as its clock knows no time: sync it, then set its clock"),
+    ],
+)
+def test_the_department_says_of_which_unit_alerts_are_off_or_stale_why_and_what_to_do(
+    server: DepartmentProcess, enrolled: Unit, capsys: pytest.CaptureFixture[str], alarm: str, words: str
+) -> None:
+    name = enrolled.folder.member().name
+    assert tell(enrolled, alarms=(alarm,)) == "done"
+    status, _, shown = asked(server, capsys, name)
+    assert status == 1
+    assert words in shown
+    department = Department(server.home)
+    try:
+        with department.store.read() as connection:
+            overdue = unit_health.due_in(connection, enrolled.clock.now().us)
+    finally:
+        department.close()
+    assert f"unit {name} reports: {words}" in overdue
+
+
+def test_a_department_that_does_not_know_an_alarm_yet_gets_the_report_without_it(
+    server: DepartmentProcess, enrolled: Unit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An older one refuses a report for a word that it does not know; the sync must not end by that."""
+    sent: list[tuple[str, ...]] = []
+    real = Conversation._ask
+
+    def older(self: Conversation, path: str, message: Any, answer: Any) -> Any:
+        if path == "health":
+            sent.append(message.alarms)
+            if "list_in_doubt" in message.alarms:
+                raise RefusedByDepartmentError("names an unknown alarm, or one twice", code="malformed")
+        return real(self, path, message, answer)
+
+    monkeypatch.setattr(Conversation, "_ask", older)
+    assert tell(enrolled, alarms=("hot", "list_in_doubt")) == "done"
+    assert sent == [("hot", "list_in_doubt"), ("hot",)]
+
+
+@pytest.mark.parametrize(
     ("off_us", "words"),
     [
         (-400 * DAY_US, "400 days behind the department's"),
@@ -159,7 +206,7 @@ def test_a_unit_whose_clock_is_off_is_named_with_how_far(
     mine = shown.partition(f"{name}  ")[2].partition("\n  camera")[0]
     if words:
         assert status == 1
-        assert overdue == [f"unit {name}: its clock is {words}"]
+        assert overdue == [f"unit {name}: its clock is {words}: set it right"]
         assert f"CLOCK {words}: set it right" in shown
     else:
         assert (overdue, facts["clock_off_us"]) == ([], 0)

@@ -38,6 +38,14 @@ def test_outside_its_windows_a_unit_waits_for_the_next() -> None:
     assert (held.until_us, held.why) == (NOON + 10 * 3600 * SECOND, "outside the windows")
 
 
+def test_a_window_opens_by_the_departments_time_of_day_where_it_has_said_it() -> None:
+    """A clock that is ten hours off would sync by day, on the line that the department keeps free."""
+    schedule, night = Schedule(windows=(NIGHT,)), NOON + 10 * 3600 * SECOND
+    held = decide(schedule, Conditions(), Past(), now_us=night, day_us=NOON, alert=False)
+    assert held == Wait(night + 10 * 3600 * SECOND, "outside the windows")
+    assert decide(schedule, Conditions(), Past(), now_us=NOON, day_us=night, alert=False) == Go()
+
+
 def test_a_window_may_run_over_midnight() -> None:
     assert [NIGHT.holds(hour * 60) for hour in (21, 22, 23, 0, 3, 4)] == [
         False,

@@ -13,10 +13,14 @@ from custody_twins import check
 from sqlalchemy import select, update
 from sync_twins import DepartmentProcess, FaultProxy, Unit, bare_home, checked, issue_code, running
 
+from storage.clock_trust import DEPARTMENT
+from storage.record_base import ClockState
+from storage.times import DAY_US, now_us
 from sync.department.server.server import Department
 from sync.department.store.tables import codes
 from sync.enrollment_code import EnrollmentCode
 from sync.errors import NotEnrolledError, RefusedByDepartmentError
+from sync.runner import Runner
 from sync.schedule import Schedule
 
 
@@ -224,6 +228,26 @@ def test_the_certificate_is_renewed_before_it_ends(tmp_path: Path) -> None:
         assert unit.attempt().outcome == "done"
         assert unit.folder.certificate.read_bytes() != before
         assert unit.attempt().outcome == "done"
+        unit.close()
+
+
+@pytest.mark.parametrize("off_us", [-60 * DAY_US, 80 * DAY_US])
+def test_the_certificate_ends_by_the_departments_time_whatever_the_units_clock_says(
+    tmp_path: Path, off_us: int
+) -> None:
+    """A clock behind would let it end, and the unit be cut off; one ahead would renew it with every sync."""
+    with running(bare_home(tmp_path / "department")) as process:  # its certificates last 90 days
+        unit = Unit(tmp_path / "unit")
+        unit.enroll(issue_code(process.home, "off"))
+        runner = Runner(unit.outbox, unit.folder, Schedule(), now_us=lambda: now_us() + off_us)
+        assert runner.attempt().outcome == "done"
+        first = unit.folder.certificate.read_bytes()
+        assert runner.attempt().outcome == "done"
+        assert unit.folder.certificate.read_bytes() == first
+        told_us = now_us() + 70 * DAY_US  # by the department's word 20 days are left
+        unit.ledger.store.time.hear(told_us, ClockState.DISCIPLINED, DEPARTMENT)
+        assert runner.attempt().outcome == "done"
+        assert unit.folder.certificate.read_bytes() != first
         unit.close()
 
 

@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from firmware.console.field_unit import FieldUnit, Parts
 from firmware.console.plate_spots import Spots
-from firmware.custody.opening import open_ledger
+from firmware.custody.opening import create_ledger, open_ledger
 from firmware.health.report import HealthWatch
 from firmware.run.app import prepare_home
 from firmware.settings.config import CameraSettings
@@ -43,8 +43,12 @@ def a_frame(width: int, height: int) -> Frame:
 class Home:
     """A home with its unit; `frames` are what the camera gives."""
 
-    def __init__(self, path: Path) -> None:
-        self.path, self.clock, self.machine = path, SetClock(NOW_US), RememberedMachine({"depot": "secret"})
+    def __init__(self, path: Path, *, born_us: int | None = None) -> None:
+        """born_us: what the clock says when the log is made; by default, any other than the test's."""
+        self.path, self.machine = path, RememberedMachine({"depot": "secret"})
+        self.clock = SetClock(NOW_US if born_us is None else born_us)
+        if born_us is not None:
+            create_ledger(path, clock=self.clock).close()
         prepare_home(path)
         self.ledger: Ledger = open_ledger(path, clock=self.clock)
         self.frames: list[Frame] = []

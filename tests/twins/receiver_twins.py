@@ -20,6 +20,7 @@ from sync.department.server.server import Department
 from sync.department.store import incidents, unit_logs
 from sync.destruction import Destroyed, ranges_of
 from sync.enrollment_code import EnrollmentCode
+from sync.health import HealthMessage
 from sync.membership import Member, make_vouch
 from sync.rollover import keep_keys, roll_over
 
@@ -215,3 +216,15 @@ def purge_all(unit: Unit) -> None:
         store.end_running(epochs)
         unit.ledger.standing.carry_over(epochs)
         purge.carry_out(store, gone, by="a test")
+
+
+def report_of(unit: Joined) -> HealthMessage:
+    """A unit's report on itself, by its own clock."""
+    return HealthMessage(
+        log_id=unit.outbox.log_id, at_us=unit.clock.now().us, software="test", clock_state="disciplined",
+        clock_error_us=1000, running_s=1.0, temperature_c=None, throttled=None, undervoltage=None,
+        disk_free_bytes=1, disk_total_bytes=2, card_wear_percent=None, memory_free_bytes=None,
+        frames_per_s=1.0, frames=1, frames_dropped=0, reads=1, reads_this_hour=1, reads_usual_hour=None,
+        sharpness=None, brightness=None, log_records=1, newer_than_anchors=0, unacknowledged=0,
+        since_sync_s=None, alarms=(),
+    )  # fmt: skip

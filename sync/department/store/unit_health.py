@@ -121,7 +121,7 @@ def due_in(connection: sa.Connection, at_us: int) -> list[str]:
             last = iso_text(one.seen_us or one.enrolled_us, to="second")
             found.append(f"unit {one.name} has not synced since {last}")
         if one.clock_off_us:
-            found.append(f"unit {one.name}: its clock is {off_text(one.clock_off_us)}")
+            found.append(f"unit {one.name}: its clock is {off_text(one.clock_off_us)}: set it right")
         if one.alarms:
             found.append(f"unit {one.name} reports: {', '.join(ALARM_WORDS[name] for name in one.alarms)}")
     return found
