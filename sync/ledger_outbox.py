@@ -56,6 +56,11 @@ class LedgerOutbox(Outgoing):
         with self._store.lock:
             return self._store.book.received.end()
 
+    def left(self) -> tuple[int, int]:
+        """Reads, alerts and their steps that no receipt covers, and records newer than every anchor."""
+        status = self._ledger.status()
+        return status.unreceived, status.newer_than_anchors
+
     def anchored_note(self) -> str | None:
         """The newest checkpoint that the department co-signed."""
         with self._store.lock:

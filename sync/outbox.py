@@ -73,5 +73,8 @@ class Outbox(Protocol):
     def received_to(self) -> int:
         """The first record that no receipt covers yet."""
 
+    def left(self) -> tuple[int, int]:
+        """Reads, alerts and their steps that no receipt covers, and records newer than every anchor."""
+
     def anchored_size(self) -> int:
         """The size of the newest checkpoint that the department co-signed."""

@@ -5,6 +5,10 @@ stopped, in a thread of the reader's process. A refused log is an incident: it i
 and reported to anyone who can open a new one; reading continues meanwhile. So is a log whose own time is
 far ahead of its department's, once everything was sent; and one with a damaged page, which a start does not
 read: what is on it would be asked for again and again, and everything after it wait.
+
+The account and the events are of what the schedule, or a person, started. What an alert started leaves no
+trace in either: a technician sees them, and would learn when a wanted vehicle passed, and by a plate driven
+past whether it is on a list.
 """
 
 from __future__ import annotations
@@ -35,6 +39,7 @@ from sync.uplink import Conversation, ParcelSize, SyncProgress
 
 log_events = structlog.get_logger("uplink")
 LOOK_S = 1.0
+WELL = frozenset({"done", "paused", "bad-records"})  # outcomes after which the line is not backed off from
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +92,8 @@ class Runner:
         self._parcel_size = ParcelSize.of(status.get("parcel_bytes"))
         self._failures = int(status.get("failures", 0))
         self._tried_us = int(status.get("tried_us", 0))
+        self._alert_tried_us, self._alert_failures = 0, 0
+        self._refusal_noted = status.get("outcome") == "log-refused"
         self._metered = (int(status.get("metered_day", 0)), int(status.get("metered_bytes", 0)))
         self._draw = when.draw()
 
@@ -106,9 +113,16 @@ class Runner:
             link.hang_up()
 
     def attempt(
-        self, *, alerts_only: bool = False, may_continue: Callable[[], bool] = lambda: True
+        self,
+        *,
+        alerts_only: bool = False,
+        for_alert: bool = False,
+        may_continue: Callable[[], bool] = lambda: True,
     ) -> Attempt:
-        """One conversation. Never raises for the link or the department; NotEnrolledError passes."""
+        """One conversation. Never raises for the link or the department; NotEnrolledError passes.
+
+        for_alert: it is not the schedule's, and is no part of the account.
+        """
         member = self._folder.member()
         started = self._now_us()
         link = self._link = open_link(self._folder, member, bytes_per_s=self._schedule.bytes_per_s)
@@ -132,7 +146,7 @@ class Runner:
         except BatchRefusedError as error:
             outcome, what = "log-refused", f"{error.code}: {error.what}"
             gives_way = what
-            if self._folder.status().get("outcome") != outcome:  # else it is in the log already
+            if not self._refusal_noted:  # else it is in the log already
                 self._outbox.note_incident("log-refused", what)
             with contextlib.suppress(LinkError, RefusedByDepartmentError, StorageError):
                 conversation.deliver(may_continue)
@@ -147,7 +161,13 @@ class Runner:
             self._link = None
             link.close()
         made = Attempt(outcome=outcome, what=what, progress=conversation.progress, gives_way=gives_way)
-        self._account(made, started)
+        self._refusal_noted = outcome == "log-refused"
+        self._count_metered(made.progress, started)
+        if for_alert and not gives_way:
+            self._alert_tried_us = started
+            self._alert_failures = 0 if outcome in WELL else self._alert_failures + 1
+        else:
+            self._account(made, started)
         if gives_way and self._on_gives_way is not None:
             self._on_gives_way(gives_way)
         if self._on_attempt is not None:
@@ -213,13 +233,18 @@ class Runner:
         take_renewed(self._folder, member, answer)
         log_events.info("new_log_registered", reason=reason)
 
-    def _account(self, made: Attempt, started: int) -> None:
-        progress, good = made.progress, made.outcome in {"done", "paused", "bad-records"}
-        self._failures = 0 if good else self._failures + 1
-        self._tried_us, self._draw = started, when.draw()
+    def _count_metered(self, progress: SyncProgress, started: int) -> None:
         day = started // DAY_US
         used = self._metered[1] if self._metered[0] == day else 0
         self._metered = (day, used + (progress.sent_bytes if self._conditions().metered else 0))
+        self._folder.save_status(metered_day=self._metered[0], metered_bytes=self._metered[1])
+
+    def _account(self, made: Attempt, started: int) -> None:
+        progress = made.progress
+        self._failures = 0 if made.outcome in WELL else self._failures + 1
+        self._alert_failures = 0 if made.outcome in WELL else self._alert_failures
+        self._tried_us, self._draw = started, when.draw()
+        unreceived, newer = self._outbox.left()
         facts: dict[str, object] = {
             "tried_us": started,
             "ended_us": self._now_us(),
@@ -232,26 +257,27 @@ class Runner:
             "sent_bytes": progress.sent_bytes,
             "cosigned_size": self._outbox.anchored_size(),
             "received_to": self._outbox.received_to(),
+            "left_unreceived": unreceived,
+            "left_newer": newer,
             "parcel_bytes": self._parcel_size.size,
-            "metered_day": self._metered[0],
-            "metered_bytes": self._metered[1],
         }
         if made.outcome == "done":
             facts["succeeded_us"] = self._now_us()
         self._folder.save_status(**facts)
         why = {} if made.outcome == "done" else {"what": made.what[:300]}
-        log_events.info(
-            "attempt", outcome=made.outcome, leaves=progress.leaves, elements=progress.elements, **why
-        )
+        log_events.info("attempt", outcome=made.outcome, **why)
 
     def _past(self) -> Past:
         now_us = self._now_us()
         self._tried_us = min(self._tried_us, now_us)  # no wait after a clock was set back
+        self._alert_tried_us = min(self._alert_tried_us, now_us)
         today = now_us // DAY_US
         used = self._metered[1] if self._metered[0] == today else 0
         return Past(
             tried_us=self._tried_us,
             failures=self._failures,
+            alert_tried_us=self._alert_tried_us,
+            alert_failures=self._alert_failures,
             metered_bytes_today=used,
             jitter_draw=self._draw,
         )
@@ -271,9 +297,13 @@ class Runner:
             )
             if asked or isinstance(decision, Go):
                 self._nudge.clear()
-                only = isinstance(decision, Go) and decision.alerts_only and not asked
+                go = Go() if asked or not isinstance(decision, Go) else decision
                 try:
-                    made = self.attempt(alerts_only=only, may_continue=lambda: not stop.is_set())
+                    made = self.attempt(
+                        alerts_only=go.alerts_only,
+                        for_alert=go.for_alert,
+                        may_continue=lambda: not stop.is_set(),
+                    )
                     if alert and made.outcome == "link":
                         self._nudge.set()  # after the back-off, whatever the window says
                 except NotEnrolledError as error:

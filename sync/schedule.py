@@ -1,7 +1,8 @@
 """When the unit syncs: windows, interval, jitter, network conditions, back-off. Pure. No I/O.
 
 `decide` looks at facts and gives Go or Wait with its reason; nothing here sleeps. An alert overrides
-windows and conditions, never the absence of a network.
+windows and conditions, never the absence of a network. What an alert starts moves nothing of the schedule:
+when the unit syncs otherwise would tell that a wanted vehicle passed.
 """
 
 from __future__ import annotations
@@ -79,19 +80,25 @@ class Conditions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Past:
-    """How the last attempts went. Times in microseconds UTC; 0 for never."""
+    """How the last attempts went. Times in microseconds UTC; 0 for never.
+
+    ``alert_tried_us``, ``alert_failures``: of those that an alert started; the others are of the rest.
+    """
 
     tried_us: int = 0
     failures: int = 0
+    alert_tried_us: int = 0
+    alert_failures: int = 0
     metered_bytes_today: int = 0
     jitter_draw: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Go:
-    """Sync now. `alerts_only`: conditions allow only the alerts."""
+    """Sync now. `for_alert`: not by the schedule. `alerts_only`: conditions allow only the alerts."""
 
     alerts_only: bool = False
+    for_alert: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,11 +125,19 @@ def decide(
     """
     if conditions.network is None:
         return Wait(now_us + MINUTE_US, "no network")
-    if past.failures and (held := next_retry_us(schedule, past, alert=alert)) > now_us:
-        return Wait(held, f"backing off after {past.failures} failures")
     closed = _closed(schedule, conditions, past, now_us, now_us if day_us is None else day_us)
-    if alert:
-        return Go(alerts_only=closed is not None)
+    planned = _planned(schedule, past, closed, now_us)
+    if not alert or isinstance(planned, Go):
+        return planned
+    if past.alert_failures and now_us < _alert_retry_us(schedule, past):
+        return planned
+    return Go(alerts_only=closed is not None, for_alert=True)
+
+
+def _planned(schedule: Schedule, past: Past, closed: Wait | None, now_us: int) -> Go | Wait:
+    """What the schedule says, whether an alert waits or not."""
+    if past.failures and (held := next_retry_us(schedule, past)) > now_us:
+        return Wait(held, f"backing off after {past.failures} failures")
     if closed is not None:
         return closed
     if past.failures:
@@ -148,11 +163,20 @@ def _closed(schedule: Schedule, conditions: Conditions, past: Past, now_us: int,
     return None
 
 
-def next_retry_us(schedule: Schedule, past: Past, *, alert: bool) -> int:
-    """Exponential back-off with the same jitter, from the last attempt; an alert is tried again sooner."""
-    doubled = schedule.first_retry_s * 2 ** min(past.failures - 1, 30)
-    seconds = min(doubled, schedule.last_retry_s, ALERT_RETRY_S if alert else schedule.last_retry_s)
+def next_retry_us(schedule: Schedule, past: Past) -> int:
+    """Exponential back-off with the same jitter, from the last attempt."""
+    seconds = _doubled_s(schedule, past.failures)
     return past.tried_us + int(seconds * SECOND_US * (1 + schedule.jitter * past.jitter_draw))
+
+
+def _alert_retry_us(schedule: Schedule, past: Past) -> int:
+    """The same of what an alert started, which is tried again sooner."""
+    seconds = min(_doubled_s(schedule, past.alert_failures), ALERT_RETRY_S)
+    return past.alert_tried_us + int(seconds * SECOND_US * (1 + schedule.jitter * past.jitter_draw))
+
+
+def _doubled_s(schedule: Schedule, failures: int) -> float:
+    return min(schedule.first_retry_s * 2.0 ** min(failures - 1, 30), schedule.last_retry_s)
 
 
 def draw(rng: random.Random | None = None) -> float:

@@ -17,7 +17,6 @@ from firmware.health.report import HealthWatch, report_lines
 from firmware.run.field_parts import clock_of
 from firmware.settings.config import load_config
 from hw.vitals import SysfsBoard
-from storage.counts import counted
 from storage.errors import StorageError
 from storage.home import Home
 from storage.socket_door import is_served
@@ -67,7 +66,6 @@ def status(common: Common) -> int:
     for line in textwrap.wrap(custody["slot_promise"], 67):
         print(f"             {line}")
     print(f"keys         {custody['keys_on_card']}; local query {'on' if custody['local_query'] else 'off'}")
-    print(f"anchors      {counted(custody['newer_than_anchors'], 'record')} newer than every anchor")
     return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +94,7 @@ def status(common: Common) -> int:
 
 
 def _report(folder: SyncFolder, *, as_json: bool) -> int:
-    facts, left = folder.status(), closed_logs(folder)
+    facts, left = told(folder.status()), closed_logs(folder)
     reads = sum(max(0, one.reads) for one in left)
     _show(facts | ({"closed_logs": len(left), "closed_reads": reads} if left else {}), as_json=as_json)
     for one in left:
@@ -151,6 +152,11 @@ def _ask_the_running_one(folder: SyncFolder) -> bool:
         file=sys.stderr,
     )
     return False
+
+
+def told(status: Mapping[str, Any]) -> dict[str, Any]:
+    """What is shown of `status.json`: not the bytes of a metered network, which tell of each hit."""
+    return {name: fact for name, fact in status.items() if not name.startswith("metered")}
 
 
 def _show(status: dict[str, Any], *, as_json: bool) -> None:

@@ -34,7 +34,6 @@ from hw.lamps import Lamps
 from hw.machine import SystemdMachine
 from hw.serial_port import SerialPort
 from hw.vitals import SysfsBoard
-from storage.counts import counted
 from storage.ledger import Ledger
 from sync.ledger_outbox import LedgerOutbox
 from sync.membership import SyncFolder
@@ -206,11 +205,10 @@ def sync_here(home: Path, ledger: Ledger, config: Config, health: HealthWatch, c
 
 
 def outcome_line(folder: SyncFolder) -> str:
-    """How the last attempt went, in a line without a plate."""
+    """How the last attempt went, in a line without a plate, and without a count that a hit would change."""
     status = folder.status()
-    what = str(status.get("what", ""))
-    return (
-        f"{status.get('outcome', 'unknown')}{what and ' ' + what}: "
-        f"{counted(status.get('leaves', 0), 'record')} sent, "
-        f"department co-signed {status.get('cosigned_size', 0)}, receipt up to {status.get('received_to', 0)}"
-    )
+    outcome, what = str(status.get("outcome", "unknown")), str(status.get("what", ""))
+    if outcome != "done":
+        return f"{outcome}: {what}" if what else outcome
+    said = "done: the department has and signed all that is here"
+    return f"{said} ({what})" if what else said

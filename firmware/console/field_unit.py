@@ -20,6 +20,7 @@ from firmware.console.errors import UnitRefusedError
 from firmware.console.plate_spots import Spots
 from firmware.console.selftest import self_test
 from firmware.console.unit import Identity, ResetObstacles, SelfTestLine, one_word
+from firmware.custody.opening import custody_of
 from firmware.errors import FirmwareError
 from firmware.fleet import sent_configuration
 from firmware.frames.record import software_version
@@ -55,6 +56,8 @@ from sync.membership import SyncFolder
 
 CAMERA_SETTINGS = ("exposure_us", "gain_max", "fps", "focus_dioptres")
 VENDOR = "vendor"  # 463.3: access for maintenance and repair
+_TELLS_OF_HITS = frozenset({"records", "epochs_open", "epochs_kept", "epochs_purged"})
+"""Of the ledger's status: a hit is a record more than its read, and opens an epoch of its own."""
 
 FindPlates = Callable[[Frame], Spots]
 
@@ -208,9 +211,12 @@ class FieldUnit:
         )
 
     def storage(self) -> Mapping[str, str]:
-        """See Unit.storage."""
+        """See Unit.storage. Counts of the log are the last scheduled sync's: others would tell of hits."""
         status, vitals = self._parts.ledger.status(), self._parts.board.look()
-        facts = {name.replace("_", " "): getattr(status, name) for name in type(status).__slots__}
+        custody = custody_of(self._parts.ledger, self._folder)
+        told = {name: getattr(status, name) for name in type(status).__slots__ if name not in _TELLS_OF_HITS}
+        told |= {"newer_than_anchors": custody.newer_than_anchors, "unreceived": custody.unacknowledged}
+        facts = {name.replace("_", " "): value for name, value in told.items()}
         wear = "-" if vitals.card_wear_percent is None else f"{vitals.card_wear_percent} %"
         return {name: str(value) for name, value in facts.items()} | {"card wear": wear}
 
@@ -403,7 +409,7 @@ def _bundle_at(path: str) -> str:
 
 def _link_line(link: NetworkLink) -> str:
     signal = "" if link.signal_dbm is None else f", signal {link.signal_dbm} dBm"
-    return (
-        f"{link.name:<8} {'up' if link.up else 'down':<5} {link.address or '-':<15} "
-        f"received {link.received_bytes}, sent {link.sent_bytes}{signal}"
-    )
+    flows = (
+        "bytes flow" if link.received_bytes and link.sent_bytes else "no bytes yet"
+    )  # a hit is sent at once
+    return f"{link.name:<8} {'up' if link.up else 'down':<5} {link.address or '-':<15} {flows}{signal}"

@@ -243,12 +243,20 @@ def custody_of(ledger: Ledger, folder: SyncFolder) -> Custody:
 
 
 def custody_by(status: Mapping[str, Any], folder: SyncFolder) -> Custody:
-    """The same by the door's answer to `status`, where another process holds the ledger."""
-    succeeded = folder.status().get("succeeded_us")
+    """The same by the door's answer to `status`, where another process holds the ledger.
+
+    Of an enrolled unit, what waits is told as the last scheduled sync left it: as it is now, it would tell a
+    technician of each hit, which is one more record, and is sent at once.
+    """
+    last = folder.status()
+    succeeded, enrolled = last.get("succeeded_us"), status["enrolled"]
+    newer, waiting = status["newer_than_anchors"], status["unreceived"]
+    if enrolled:
+        newer, waiting = last.get("left_newer", newer), last.get("left_unreceived", 0)
     sent = sent_configuration.newest(folder)
     return Custody(
-        log_records=status["records"], newer_than_anchors=status["newer_than_anchors"],
-        unacknowledged=status["unreceived"], enrolled=status["enrolled"],
+        log_records=status["records"],
+        newer_than_anchors=newer, unacknowledged=waiting, enrolled=enrolled,
         last_sync_us=succeeded if isinstance(succeeded, int) and succeeded > 0 else None,
         enrolled_us=enrolled_us(folder), configuration_refused=sent is not None and bool(sent.refused),
         closed_log=bool(closed_logs(folder)), clock_in_doubt=bool(status["clock_alarm"]),

@@ -16,7 +16,8 @@ from firmware.health.report import Alarm, HealthReport
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _COUNTERS = {"frames": "frames_total", "frames_dropped": "frames_dropped_total", "reads": "reads_total"}
-_SKIPPED = {"at_us", "clock_state", "alarms", "clock_error_us"}
+# The log's size beside the count of reads would tell of each hit.
+_SKIPPED = {"at_us", "clock_state", "alarms", "clock_error_us", "log_records"}
 
 
 def prometheus_text(report: HealthReport) -> str:

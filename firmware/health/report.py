@@ -318,11 +318,10 @@ def report_lines(report: HealthReport) -> Iterable[str]:
     yield f"picture      sharpness {known(report.sharpness)}, brightness {known(report.brightness)}"
     usual = known(None if report.reads_usual_hour is None else round(report.reads_usual_hour))
     yield f"reads        {report.reads} since start, {report.reads_this_hour} this hour (usual {usual})"
-    records = counted(report.log_records, "record")
-    yield f"log          {records}, {report.newer_than_anchors} newer than every anchor"
     sync = "never" if report.since_sync_s is None else f"{_duration(max(1.0, report.since_sync_s))} ago"
     waiting = counted(report.unacknowledged, "record")
-    yield f"sync         {sync}, {waiting} of reads and alerts not acknowledged"
+    yield f"sync         {sync}; it left {waiting} of reads and alerts not acknowledged"
+    yield f"log          {counted(report.newer_than_anchors, 'record')} then newer than every anchor"
     wear = known(report.card_wear_percent, " %")
     yield f"disk         {free:.1f} GB free of {report.disk_total_bytes / (1 << 30):.1f}, card wear {wear}"
     yield f"card         {_written(report)}"

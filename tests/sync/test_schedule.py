@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -92,11 +93,35 @@ def test_conditions_hold_the_uplink_back_with_a_reason(
 def test_an_alert_does_not_wait_for_a_window_but_takes_nothing_else_along() -> None:
     schedule = Schedule(windows=(NIGHT,), networks=("depot",))
     decision = decide(schedule, Conditions(network="cell", metered=True), Past(), now_us=NOON, alert=True)
-    assert decision == Go(alerts_only=True)
+    assert decision == Go(alerts_only=True, for_alert=True)
 
 
 def test_an_alert_without_a_network_waits() -> None:
     assert wait(Schedule(), Conditions(network=None), Past(), alert=True).why == "no network"
+
+
+@given(
+    tried_s=st.integers(0, 3600), failures=st.integers(0, 40), alert_s=st.integers(0, 3600),
+    alert_failures=st.integers(0, 40), alert=st.booleans(), draw=st.floats(-1, 1),
+)  # fmt: skip
+def test_what_an_alert_started_moves_nothing_of_the_schedule(
+    tried_s: int, failures: int, alert_s: int, alert_failures: int, alert: bool, draw: float
+) -> None:
+    plain = Past(tried_us=NOON - tried_s * SECOND, failures=failures, jitter_draw=draw)
+    after = replace(plain, alert_tried_us=NOON - alert_s * SECOND, alert_failures=alert_failures)
+    decided = decide(Schedule(), Conditions(), after, now_us=NOON, alert=alert)
+    if decided != Go(for_alert=True):
+        assert decided == decide(Schedule(), Conditions(), plain, now_us=NOON, alert=False)
+    else:
+        assert alert
+
+
+@pytest.mark.parametrize(("failures", "waits_s"), [(0, 0), (1, 4), (2, 8), (3, 12), (40, 12)])
+def test_an_alert_backs_off_from_its_own_failures_for_seconds(failures: int, waits_s: int) -> None:
+    past = Past(tried_us=NOON, failures=9, alert_tried_us=NOON, alert_failures=failures, jitter_draw=-1.0)
+    for after_s in range(20):
+        decided = decide(Schedule(), Conditions(), past, now_us=NOON + after_s * SECOND, alert=True)
+        assert (decided == Go(for_alert=True)) is (after_s >= waits_s)
 
 
 @given(failures=st.integers(1, 200), draw=st.floats(-1, 1))

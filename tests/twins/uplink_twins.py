@@ -127,6 +127,9 @@ class Log:
     def received_to(self) -> int:
         return self.received
 
+    def left(self) -> tuple[int, int]:
+        return 0, 0
+
     def anchored_size(self) -> int:
         return self.anchored
 
