@@ -19,7 +19,7 @@ from storage.audit_records import ClockStep
 from storage.checkpoint import NoteKey
 from storage.clock_trust import WallClock, boottime_us
 from storage.epoch_counts import EpochCounter
-from storage.errors import NewerLedgerError, RecordError, StorageError, StoreFullError, UnknownFormError
+from storage.errors import RecordError, StorageError, StoreFullError
 from storage.home import Home
 from storage.hot_list_file import list_key
 from storage.leaf import LeafRef
@@ -140,15 +140,13 @@ class Ledger:
     ) -> Self:
         """Open a home's ledger and finish what a power cut interrupted.
 
-        Raises HomeLockedError, SlotError, RolledBackError, LedgerError.
+        Raises HomeLockedError, SlotError, RolledBackError, DamagedError, LedgerError.
         """
         store = opening.reopen(Home(home), slot, clock, boot=boot)
         try:
-            recovery.settle(store)
-            ledger = cls(store)
-        except UnknownFormError as error:  # of a file that the department sent
-            store.close()
-            raise NewerLedgerError(str(error), where=str(store.home.database)) from None
+            with opening.naming_damage_to(store.home):
+                recovery.settle(store)
+                ledger = cls(store)
         except BaseException:
             store.close()
             raise

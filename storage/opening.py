@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hmac
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import sqlite_utils
@@ -25,7 +25,7 @@ from storage import (
     slot,
 )
 from storage.clock_trust import TrustedTime, WallClock, boottime_us
-from storage.database import blob_of
+from storage.database import blob_of, naming_damage
 from storage.department_word import word_of
 from storage.epochs import LogFacts
 from storage.errors import (
@@ -180,6 +180,25 @@ def reopen(
         _let_go(lock, database)
         raise
     return store
+
+
+@contextlib.contextmanager
+def naming_damage_to(home: Home) -> Iterator[None]:
+    """For the rest of a start: what of a damaged ledger does not open, or not as it was, is a DamagedError.
+
+    A roll-back, a key, a slot, a full disk, a newer form and an error of the card keep their own.
+    """
+    try:
+        with naming_damage(home.database):
+            yield
+    except UnknownFormError as error:  # of a file that the department sent
+        raise NewerLedgerError(str(error), where=str(home.database)) from None
+    except (TypeError, ValueError, OverflowError, StorageError) as error:
+        if isinstance(error, LedgerError) and type(error) is not LedgerError:
+            raise
+        why = str(error) if isinstance(error, StorageError) else type(error).__name__
+        what = f"is damaged: {why}"
+        raise DamagedError(what, where=str(home.database), cure=schema.DAMAGE_CURE) from None
 
 
 def set_aside(home: Home) -> tuple[Path, str]:

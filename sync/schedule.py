@@ -2,7 +2,7 @@
 
 `decide` looks at facts and gives Go or Wait with its reason; nothing here sleeps. An alert overrides
 windows and conditions, never the absence of a network. What an alert starts moves nothing of the schedule:
-when the unit syncs otherwise would tell that a wanted vehicle passed.
+else the time of a sync would show that a wanted vehicle passed.
 """
 
 from __future__ import annotations

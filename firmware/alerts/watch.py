@@ -122,7 +122,7 @@ class HotListWatch:
                     self._report(f"hot_list_{one.what}", list=one.list_id, why=one.why)
             if any(one.what == "updated" for one in changes) or self._overtaken:
                 self._overtaken = False
-                self._board.follow_lists(self._listed, self._now_us())  # no event: it would tell of hits
+                self._board.follow_lists(self._listed, self._now_us())  # no event: it would show hits
         except (StorageError, OSError) as error:
             self._log.error("hot_lists_failed", why=type(error).__name__)
         self._cleared_there = self._held.cleared()

@@ -155,7 +155,7 @@ def _ask_the_running_one(folder: SyncFolder) -> bool:
 
 
 def told(status: Mapping[str, Any]) -> dict[str, Any]:
-    """What is shown of `status.json`: not the bytes of a metered network, which tell of each hit."""
+    """What is shown of `status.json`: not the bytes of a metered network, which show each hit."""
     return {name: fact for name, fact in status.items() if not name.startswith("metered")}
 
 

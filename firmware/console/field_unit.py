@@ -56,7 +56,7 @@ from sync.membership import SyncFolder
 
 CAMERA_SETTINGS = ("exposure_us", "gain_max", "fps", "focus_dioptres")
 VENDOR = "vendor"  # 463.3: access for maintenance and repair
-_TELLS_OF_HITS = frozenset({"records", "epochs_open", "epochs_kept", "epochs_purged"})
+_SHOWS_HITS = frozenset({"records", "epochs_open", "epochs_kept", "epochs_purged"})
 """Of the ledger's status: a hit is a record more than its read, and opens an epoch of its own."""
 
 FindPlates = Callable[[Frame], Spots]
@@ -211,10 +211,10 @@ class FieldUnit:
         )
 
     def storage(self) -> Mapping[str, str]:
-        """See Unit.storage. Counts of the log are the last scheduled sync's: others would tell of hits."""
+        """See Unit.storage. Counts of the log are the last scheduled sync's: others would show hits."""
         status, vitals = self._parts.ledger.status(), self._parts.board.look()
         custody = custody_of(self._parts.ledger, self._folder)
-        told = {name: getattr(status, name) for name in type(status).__slots__ if name not in _TELLS_OF_HITS}
+        told = {name: getattr(status, name) for name in type(status).__slots__ if name not in _SHOWS_HITS}
         told |= {"newer_than_anchors": custody.newer_than_anchors, "unreceived": custody.unacknowledged}
         facts = {name.replace("_", " "): value for name, value in told.items()}
         wear = "-" if vitals.card_wear_percent is None else f"{vitals.card_wear_percent} %"

@@ -245,8 +245,8 @@ def custody_of(ledger: Ledger, folder: SyncFolder) -> Custody:
 def custody_by(status: Mapping[str, Any], folder: SyncFolder) -> Custody:
     """The same by the door's answer to `status`, where another process holds the ledger.
 
-    Of an enrolled unit, what waits is told as the last scheduled sync left it: as it is now, it would tell a
-    technician of each hit, which is one more record, and is sent at once.
+    Of an enrolled unit, what waits is given as the last scheduled sync left it: as it is now, it would show a
+    technician each hit, which is one more record, and is sent at once.
     """
     last = folder.status()
     succeeded, enrolled = last.get("succeeded_us"), status["enrolled"]

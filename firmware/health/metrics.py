@@ -16,7 +16,7 @@ from firmware.health.report import Alarm, HealthReport
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _COUNTERS = {"frames": "frames_total", "frames_dropped": "frames_dropped_total", "reads": "reads_total"}
-# The log's size beside the count of reads would tell of each hit.
+# The log's size beside the count of reads would show each hit.
 _SKIPPED = {"at_us", "clock_state", "alarms", "clock_error_us", "log_records"}
 
 

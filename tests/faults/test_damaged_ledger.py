@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from custody_twins import SteppedTime, add_reads, check
+from custody_twins import SteppedTime, add_reads, check, make_read
 from receiver_twins import Joined
 from sync_twins import bare_home, converse
 
@@ -34,11 +35,15 @@ from storage.ledger import Ledger
 from storage.log_records import Incident
 from storage.opening import set_aside
 from storage.record_base import KeyClass
-from storage.standing import POLICY
+from storage.roster import Roster, RosterPerson
+from storage.standing import POLICY, ROSTER
 from storage.state import STATE_CONTEXT
 from storage.store import UnitStore
+from sync.department.ground.home import load_ed25519
 from sync.department.server.server import Department
+from sync.documents import context_of
 from sync.handover import closed_logs, open_handover
+from sync.membership import SyncFolder
 from sync.rollover import open_or_roll_over
 
 Damage = Callable[[Path], None]
@@ -157,6 +162,47 @@ def test_no_damaged_record_costs_the_keys_of_unsent_reads(
     with open_handover(unit.folder.path / "old" / old.hex()[:16]) as handed:
         assert handed.log_id == old
         assert {key.epoch for key in handed.keys} == epochs - lost
+
+
+def long_roster(department: Department) -> bytes:
+    """Over several pages of the database, as a department's is."""
+    people = tuple(
+        RosterPerson(
+            user=f"person-{number}", roles=("ccat-supervisor",), organisation="department", ssh_keys=(),
+            password=None, trained_us=number, topics=(), trainer="super", revoked=False,
+        )
+        for number in range(300)
+    )  # fmt: skip
+    roster = codec.to_bytes(Roster(version=1 << 60, demo=False, people=people))
+    command = load_ed25519(department.home.path / "command.key")
+    return envelope.sign(roster, command, context=context_of(ROSTER))
+
+
+@pytest.mark.parametrize("length", [16, 4096])
+def test_whichever_page_is_damaged_a_unit_of_a_department_reads_on(
+    department: Department, unit: Joined, tmp_path: Path, length: int
+) -> None:
+    """In the log that it has, if no start reads that page; else in a new one."""
+    converse(unit, department)
+    unit.add(3)
+    unit.outbox.take_document(ROSTER, long_roster(department))
+    unit.ledger.close()
+    pages = (unit.home / "store" / "ledger.sqlite3").stat().st_size // 4096
+    rolled = 0
+    for page in range(pages):
+        copy = tmp_path / f"page-{page}"
+        shutil.copytree(unit.path, copy)
+        with (copy / "home" / "store" / "ledger.sqlite3").open("r+b") as file:
+            file.seek(page * 4096)
+            file.write(random.Random(page).randbytes(length))
+        told: list[str] = []
+        slot, folder = LoopbackSlot(copy / "chip"), SyncFolder.of(copy / "home")
+        with open_or_roll_over(copy / "home", slot, unit.clock, folder, on_new_log=told.append) as ledger:
+            ledger.append_read(make_read(unit.clock.now().us, demo=False), patch=b"", overview=b"")
+            assert ledger.status().enrolled
+        rolled += bool(told)
+        shutil.rmtree(copy)
+    assert 3 < rolled < pages
 
 
 def test_a_ledger_that_claims_any_number_of_epochs_holds_no_start_up(
