@@ -20,7 +20,7 @@ from firmware.custody.opening import Operation
 from firmware.health.list_health import ListHealth
 from storage import files
 from storage.alert_terms import AlertTerms
-from storage.errors import RecordError
+from storage.errors import RecordError, StorageError
 from storage.ledger import Ledger
 from storage.times import HOUR_US, utc_text
 from sync.hot_lists.document import LOCAL, LONGEST_HOURS, ListHead, digest_of, total_digest
@@ -63,12 +63,16 @@ def _time_of(ledger: Ledger, alerts: Alerts | None) -> ListTime:
 
 
 def list_health(home: Path, ledger: Ledger) -> ListHealth:
-    """What the lists give to the health report of a unit that is not reading now."""
-    with _lists_of(home, ledger, None) as used:
-        used.refresh()
-        heads = [one.head for one in used.lists]
-        found = health_of(heads, _time_of(ledger, None), ledger.store.policy.alerts)
-        return replace(found, missing=len(used.missing))
+    """What the lists give to the health report of a unit that is not reading now. Never raises: lists that
+    cannot be looked at do not match, and must hold up no sync."""
+    try:
+        with _lists_of(home, ledger, None) as used:
+            used.refresh()
+            heads = [one.head for one in used.lists]
+            found = health_of(heads, _time_of(ledger, None), ledger.store.policy.alerts)
+            return replace(found, missing=len(used.missing))
+    except (OSError, StorageError):
+        return ListHealth(missing=1)
 
 
 def lists_health(answer: Mapping[str, Any]) -> ListHealth:

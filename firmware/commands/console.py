@@ -15,6 +15,7 @@ from typing import Literal
 
 import click
 
+from firmware.alerts.ops import list_health
 from firmware.console.consoles import console_alone
 from firmware.console.service import pump
 from firmware.console.session import Console
@@ -136,7 +137,10 @@ def _visit(port: SerialPort, home: Path, ending: _Ending) -> None:
     with ledger:
         config = load_config(home)
         fitted_parts = partial(own_part_checks, config)
-        with console_alone(port, home, config, ledger, clock_of(None), fitted=fitted_parts) as console:
+        lists = partial(list_health, home, ledger)
+        with console_alone(
+            port, home, config, ledger, clock_of(None), fitted=fitted_parts, lists=lists
+        ) as console:
             ending.console = console
             try:
                 console.serve()

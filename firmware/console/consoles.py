@@ -24,6 +24,7 @@ from firmware.custody.opening import custody_of, hear_department, sync_folder
 from firmware.frames.frame_tap import FrameTap
 from firmware.frames.sources import open_source
 from firmware.health.health_message import health_message
+from firmware.health.list_health import ListHealth
 from firmware.health.report import HealthWatch
 from firmware.settings.config import CameraSettings, Config
 from hw.camera import Camera, Frame
@@ -90,15 +91,17 @@ def console_alone(
     clock: Clock,
     *,
     fitted: Callable[[], Iterable[SelfTestLine]],
+    lists: Callable[[], ListHealth] = ListHealth,
 ) -> Iterator[Console]:
     """A console in its own process, for a home that no reader holds; opens the camera when asked to aim.
 
-    fitted: opens and tests what [parts] names, for the self-test.
+    fitted: opens and tests what [parts] names, for the self-test. lists: how the hot lists are.
     """
     folder = SyncFolder.of(home)
     health = HealthWatch(
         board=SysfsBoard(home), now=clock.now, custody=lambda: custody_of(ledger, folder), watching=False
     )
+    health.watch_lists(lists)
     camera = _OwnCamera(config, clock)
     unit = FieldUnit(
         Parts(

@@ -10,14 +10,17 @@ import pytest
 from alert_twins import HEAD, KNOWN, Held, entry, plate_box, seen
 from custody_twins import OVERVIEW, PATCH, make_read
 
+from firmware.alerts import ops
 from firmware.alerts.board import AlertBoard
 from firmware.alerts.cleared import ClearedPlates
 from firmware.alerts.matching import match
-from firmware.alerts.ops import alert_operations
+from firmware.alerts.ops import alert_operations, list_health
 from firmware.cli import main
 from firmware.custody.opening import create_ledger, open_ledger
+from firmware.health.list_health import ListHealth
 from storage.alert_life import AlertEvent, AlertStep, Outcome
 from storage.alert_terms import DEFAULT_ALERTS, AlertTerms
+from storage.errors import RecordError
 from storage.read_records import AlertStepped
 from storage.times import HOUR_US
 
@@ -65,6 +68,19 @@ def test_a_list_is_imported_with_its_bad_lines_and_listed(
     assert reader(home, "hotlist", "list") == 0
     own = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("local"))
     assert own.split(maxsplit=1)[1] == "entries of the department's own  active"  # no figure, no time
+
+
+@pytest.mark.parametrize("error", [OSError(5, "the card does not give it"), RecordError("is cut")])
+def test_lists_that_cannot_be_looked_at_are_an_alarm_and_hold_up_no_report(
+    home: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    with open_ledger(home) as ledger:
+        assert list_health(home, ledger) == ListHealth()
+        monkeypatch.setattr(ops, "open_lists", fail)
+        assert list_health(home, ledger).failing == 1
 
 
 def test_lines_that_are_the_same_entry_are_counted_as_what_the_list_then_holds(
