@@ -12,7 +12,7 @@ from desk_seat import Seat
 from desk_twins import START_US
 
 from storage.ssh_signature import SshPublicKey
-from storage.times import DAY_US
+from storage.times import DAY_US, iso_text
 from sync.department.cli import main
 
 GROUND = ("--purpose", "investigation", "--case", "26-001234", "--why", "hit and run on Myrtle Avenue")
@@ -143,6 +143,16 @@ def test_the_images_of_an_alert_are_kept_as_those_of_a_read(seat: Seat, car: Car
     names = {f"{part}-{shown['access']}" for part in ("patch", "overview")}
     assert {Path(one).stem for one in shown["files"]} == names
     assert {Path(one).stat().st_mode & 0o777 for one in shown["files"]} == {0o600}
+
+
+def test_the_list_of_alerts_as_text_says_when_each_came(seat: Seat, car: Car) -> None:
+    """Where its unit's clock is years off, the time that it was raised says nothing."""
+    car.raises()
+    row = seat.json("disp1", "alert", "list")
+    _, shown, _ = seat.type("disp1", "alert", "list")
+    heading, line = shown.splitlines()
+    at = heading.index("WAITS SINCE")
+    assert line[at:].startswith(iso_text(row["since_us"])[:16])
 
 
 def test_a_grant_and_a_delegation_never_overwrite_a_file(seat: Seat, tmp_path: Path) -> None:
