@@ -117,6 +117,8 @@ def _serve_port(port: SerialPort, home: Path, ending: _Ending) -> None:
         except (ExplainedError, HardwareError, OSError) as error:
             for row in fitted(f"this unit cannot be served: {screen_error(error)}"):
                 port.write(f"{row}\r\n".encode())
+            if ending.asked:  # during that visit, of which the log did not close
+                raise SystemExit(DONE) from None
             time.sleep(RETRY_S)
 
 

@@ -20,7 +20,7 @@ from storage import files
 from storage.codec import from_bytes
 from storage.envelope import split
 from storage.grant_format import MAX_BYTES, Bundle, Grant
-from storage.ssh_signature import from_armor, sign
+from storage.ssh_signature import SshSignatureError, from_armor, sign, verify
 from storage.times import utc_text
 from sync.command_frame import Common, verb
 from sync.errors import DONE
@@ -43,7 +43,7 @@ def grant(_common: Common, *, file: Path, key: Path | None, challenge: str | Non
         return DONE
     if key is None:
         raise UsageError("--key FILE is needed to answer a challenge")
-    signature = _signature(Challenge.parse(challenge).message(bundle), key.expanduser())
+    signature = _of_holder(bundle, Challenge.parse(challenge).message(bundle), key.expanduser())
     print("paste these lines into the console:", file=sys.stderr)
     for line in to_lines(ChallengeAnswer(bundle=bundle.to_bytes(), signature=signature).to_bytes()):
         print(line)
@@ -59,8 +59,7 @@ def _read(path: Path) -> bytes:
 
 
 def _show(bundle: Bundle) -> None:
-    # Shown only: the console checks who signed it.
-    grant = from_bytes(Grant, split(bundle.grant, limit=MAX_BYTES)[1], limit=MAX_BYTES)
+    grant = _said(bundle)
     for name, value in (
         ("person", f"{grant.person} ({grant.role}, {grant.organisation})"),
         ("key", grant.holder.fingerprint),
@@ -72,6 +71,24 @@ def _show(bundle: Bundle) -> None:
         ("grant", grant.grant_id),
     ):
         print(f"{name:<10} {value}")
+
+
+def _said(bundle: Bundle) -> Grant:
+    """What the grant says; the console checks who signed it."""
+    return from_bytes(Grant, split(bundle.grant, limit=MAX_BYTES)[1], limit=MAX_BYTES)
+
+
+def _of_holder(bundle: Bundle, message: bytes, key: Path) -> bytes:
+    """The signature by the grant's own key. Another is a failed login, and a few of those lock the unit."""
+    signature, holder = _signature(message, key), _said(bundle).holder
+    try:
+        verify(signature, message, holder, namespace=NAMESPACE)
+    except SshSignatureError as error:
+        raise UsageError(
+            f"--key {key}: {error}; this grant is for the key {holder.fingerprint} "
+            f"(ssh-keygen -lf {key} shows yours)"
+        ) from None
+    return signature
 
 
 def _moment(us: int) -> str:

@@ -1,12 +1,17 @@
 """`reader console` as a program: over SSH one visit and its end; on a port one visit after the other."""
 
+import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from console_process import console_program, home
 
+from firmware.commands import console
 from firmware.custody.opening import open_ledger
+from hw.serial_port import loopback_pair
 from storage.audit_records import MaintenanceLine
+from storage.errors import StoreFullError
 
 pytestmark = pytest.mark.slow
 
@@ -99,3 +104,23 @@ def test_a_port_that_waits_ends_when_it_is_asked_to(home: Path) -> None:
         hands.wait_for("press return")
         program.terminate()
         assert program.wait(timeout=300) == 0
+
+
+def test_a_port_whose_log_did_not_close_ends_when_it_is_asked_to_all_the_same(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk at the end of a visit began the next one, whatever the supervisor said."""
+    near, far = loopback_pair("unit", "laptop")
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    ending = console._Ending()
+
+    def visit(_port: object, home: Path, ending: Any) -> None:
+        ending.asked = True
+        raise StoreFullError("the disk is full", where=str(home))
+
+    monkeypatch.setattr(console, "_visit", visit)
+    far.write(b"\r")
+    with pytest.raises(SystemExit) as ended:
+        console._serve_port(near, home, ending)
+    assert ended.value.code == 0
+    assert b"cannot be served" in far.read(4096, 1.0)

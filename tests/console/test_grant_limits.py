@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from firmware.cli import main
@@ -171,6 +172,24 @@ def test_a_grant_file_with_impossible_times_is_shown_all_the_same(
     file.write_bytes(office.bundle(from_us=1 << 62, to_us=(1 << 62) + 1).to_bytes())
     assert main(["grant", "--grant", str(file)]) == 0
     assert "no date (4611686018427387904 us)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_a_challenge_is_answered_with_the_grants_own_key_alone(
+    office: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], own: bool
+) -> None:
+    """Another's counts as a failed login at the console, and five of them lock everybody out."""
+    file, key = tmp_path / "wo.grant", tmp_path / "key"
+    file.write_bytes(office.bundle().to_bytes())
+    private = office.holder if own else ed25519.Ed25519PrivateKey.generate()
+    form = (serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption())
+    key.write_bytes(private.private_bytes(*form))
+    key.chmod(0o600)
+    asked = Challenge.ask("unit-7", 0.0).text
+    status = main(["grant", "--grant", str(file), "--key", str(key), asked])
+    said = capsys.readouterr()
+    assert (status, bool(said.out)) == ((0, True) if own else (2, False))
+    assert (SshPublicKey.of(office.holder).fingerprint in said.err) is not own
 
 
 @pytest.mark.parametrize("cut", [0, 1, 40, -1])
