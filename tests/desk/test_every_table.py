@@ -21,6 +21,8 @@ import sqlalchemy as sa
 from custody_twins import SteppedTime
 from desk_root import covered_by
 from desk_twins import Department, found_department, open_copy
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from receiver_twins import Joined, incident_kinds, report_of
 from sync_twins import LoopbackLink, converse
 
@@ -113,6 +115,14 @@ class Yard:
         finally:
             engine.dispose()
         return self.said()
+
+    def stored(self, table: sa.Table, column: sa.Column[Any], number: int) -> Any:
+        """What stands in a row of the copy, counted as the database keeps them."""
+        with closing(sqlite3.connect(self.copy)) as database:
+            database.text_factory = bytes
+            query = f'SELECT typeof("{column.name}"), "{column.name}" FROM {table.name} ORDER BY rowid'
+            kind, value = database.execute(f"{query} LIMIT 1 OFFSET {number}").fetchone()
+        return value.decode(errors="replace") if kind == "text" else value
 
 
 def raise_alert(unit: Joined, read: int) -> None:
@@ -337,6 +347,54 @@ def test_a_row_that_was_taken_out_or_added_is_named(yard: Yard, name: str) -> No
         silent.append("added")
     if name not in FREE_ROWS:
         assert silent == []
+
+
+STORED = st.one_of(
+    st.none(),
+    st.integers(-(1 << 63), (1 << 63) - 1),
+    st.floats(allow_nan=False),
+    st.text(max_size=80),
+    st.binary(max_size=80),
+)
+ODD_TEXT = st.binary(min_size=1, max_size=8).map(lambda data: b"\xff" + data)
+"""Bytes that SQLite keeps as text, and that are no UTF-8."""
+
+
+def belongs(value: Any, column: sa.Column[Any]) -> bool:
+    """Whether SQLite's value is of this column's type."""
+    if value is None:
+        return bool(column.nullable)
+    kind = {sa.Integer: int, sa.LargeBinary: bytes, sa.String: str}
+    return next(isinstance(value, python) for sql, python in kind.items() if isinstance(column.type, sql))
+
+
+@pytest.mark.parametrize("name", COLUMNS)
+@given(data=st.data())
+@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_stands_in_a_column_it_is_named_and_hides_nothing_beside_it(
+    yard: Yard, name: str, data: st.DataObject
+) -> None:
+    """SQLite keeps any value in any column."""
+    table = metadata.tables[name.partition(".")[0]]
+    column = table.columns[name.partition(".")[2]]
+    is_text = data.draw(st.booleans())
+    value = data.draw(ODD_TEXT if is_text else STORED)
+    number = data.draw(st.integers(0, len(rows_of(yard, table)) - 1))
+    row = f"SELECT rowid FROM {table.name} ORDER BY rowid LIMIT 1 OFFSET {number}"
+    put = f'UPDATE {table.name} SET "{column.name}" = {"CAST(:value AS TEXT)" if is_text else ":value"}'
+    said = yard.after(
+        sa.delete(metadata.tables["codes"]),  # of a day that was counted
+        sa.text(f"{put} WHERE rowid = ({row})").bindparams(value=value),
+    )
+    if said == ["the database itself refuses it"]:
+        return
+    assert any("enrollment codes" in one for one in said)
+    is_odd = is_text or not belongs(yard.stored(table, column, number), column)
+    if is_odd and table.name != "codes":
+        assert any(one.startswith(f"{table.name}: ") and column.name in one for one in said)
+    assert not any(
+        "\xff" in one or repr(value) in one for one in said if isinstance(value, str) and value[9:]
+    )
 
 
 def test_every_exemption_is_of_a_column_or_table_that_there_is() -> None:

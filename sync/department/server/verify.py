@@ -29,7 +29,7 @@ from storage.receipts import open_receipt
 from sync import messages
 from sync.department.content.key_service import ReceivingKeys
 from sync.department.content.search_tokens import StoredElement
-from sync.department.server import offered
+from sync.department.server import check_types, offered
 from sync.department.server.check_alerts import AlertTable, ahead
 from sync.department.server.check_index import SearchIndex, packed
 from sync.department.server.check_units import UnitRows, strays
@@ -112,6 +112,7 @@ class Checker:
     def run(self, *, content: bool = True) -> StoreReport:
         """Everything; without `content`, signatures and trees alone."""
         with self._store.read() as connection:
+            check_types.check(connection, self.report.wrong)
             rows = connection.execute(
                 select(logs.c.log_id, logs.c.vouch, units.c.identity, units.c.name)
                 .select_from(logs.outerjoin(units, units.c.unit_id == logs.c.unit_id))

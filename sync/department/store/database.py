@@ -25,7 +25,7 @@ from sqlalchemy.exc import (
 )
 
 from sync.department.ground.home import SQLITE_FILE, DepartmentHome
-from sync.department.store import tables
+from sync.department.store import own_schema, tables, typed_rows
 from sync.errors import HomeError, InvalidInputError, NewerError, StoreAwayError, StoreError
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -42,14 +42,17 @@ class Store:
         self.postgres = engine.dialect.name == "postgresql"
         self.where = "database" if self.postgres else str(engine.url.database)
         self._days: set[int] = set()
+        self._looked_at: int | None = None
         # SQLite polls for its lock, 100 ms at a time: threads of this process take turns before they ask
         self._turn = None if self.postgres else threading.Lock()
 
     @contextlib.contextmanager
     def write(self) -> Iterator[sa.Connection]:
-        """A transaction that is durable when the block ends. Raises StoreError when it cannot be."""
+        """A transaction that is durable when the block ends. Raises StoreError when it cannot be, or where
+        something was planted in the database that would act in it."""
         try:
             with self._in_turn(), self.engine.begin() as connection:
+                self._demand_own_now(connection)
                 yield connection
         except SQLAlchemyError as error:
             raise _away(error, "the store cannot be written now", self.where) from None
@@ -77,6 +80,30 @@ class Store:
 
     def close(self) -> None:
         self.engine.dispose()
+
+    # --- what acts in it -------------------------------------------------------------------------------
+
+    def planted(self) -> tuple[str, ...]:
+        """A line for each thing in the database that is not as this program makes it."""
+        with self.read() as connection:
+            return own_schema.examined(connection).wrong
+
+    def demand_own(self) -> None:
+        """Raise StoreError where a trigger, a view, an index or a table is not as this program makes it."""
+        _refuse_planted(self.planted(), self.where)
+
+    def watch(self) -> None:
+        """From here on, demand the same before each write, whenever SQLite's schema is another than at the
+        write before: a trigger would act with this program's hand."""
+        self._looked_at = 0
+
+    def _demand_own_now(self, connection: sa.Connection) -> None:
+        if self._looked_at is None or self.postgres:
+            return
+        now = int(connection.exec_driver_sql("PRAGMA main.schema_version").scalar_one())
+        if now != self._looked_at:
+            _refuse_planted(own_schema.examined(connection).wrong, self.where)
+            self._looked_at = now
 
     # --- days and partitions ---------------------------------------------------------------------------
 
@@ -145,8 +172,15 @@ class Store:
         )
 
 
+def _refuse_planted(wrong: Sequence[str], where: str) -> None:
+    if wrong:
+        more = f", and {len(wrong) - 1} more" if wrong[1:] else ""
+        raise StoreError(f"{wrong[0]}{more}: nothing is written by it", where=where, cure=own_schema.CURE)
+
+
 def newest_in(store: Store) -> int:
-    """The newest time that the store holds, microseconds, or 0: a clock before it is wrong."""
+    """The newest time that the store holds, microseconds, or 0: a clock before it is wrong. A value that is
+    no time says nothing."""
     t = tables
     columns = (
         t.units.c.seen_us,
@@ -158,8 +192,14 @@ def newest_in(store: Store) -> int:
         t.alerts.c.received_us,
         t.days.c.purged_us,
     )
+    sqlite = not store.postgres
     with store.read() as connection:
-        found = [connection.execute(select(sa.func.max(column))).scalar() for column in columns]
+        found = [
+            connection.execute(
+                select(sa.func.max(one)).where(sa.not_(typed_rows.odd(one, sqlite=sqlite)))
+            ).scalar()
+            for one in columns
+        ]
     return max((int(one) for one in found if one is not None), default=0)
 
 
@@ -189,6 +229,7 @@ def _away(error: SQLAlchemyError, what: str, where: str) -> StoreError:
 
 def _on_sqlite_connect(connection: sqlite3.Connection, _record: object) -> None:
     connection.isolation_level = None  # transactions are begun below, not by the driver
+    typed_rows.on_connect(connection)
     for pragma in (
         "journal_mode=WAL",
         "synchronous=FULL",
@@ -227,6 +268,7 @@ def open_store(url: str, *, migrate: bool = True) -> Store:
     if migrate:
         try:
             _migrate(store)
+            store.watch()
         except BaseException:
             store.close()
             raise

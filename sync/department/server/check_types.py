@@ -1,0 +1,55 @@
+"""Checks that the store is made as this program makes it, and that each row holds what its columns hold.
+
+Comes before every other check, and keeps from them what does not fit: for the rest of the transaction a
+temporary view under the table's name leaves such rows out, and an empty table stands for one that cannot be
+read. So one such row, which would end the checks where it is read, hides nothing that is wrong beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import sqlalchemy as sa
+from sqlalchemy.schema import CreateTable
+
+from sync.department.store import own_schema, typed_rows
+from sync.department.store.tables import metadata
+
+
+def check(connection: sa.Connection, wrong: Callable[[str], object]) -> None:
+    """`wrong`: called with each problem. What this leaves out comes back with the end of the transaction."""
+    found = own_schema.examined(connection)
+    for what in found.wrong:
+        wrong(f"{what} ({own_schema.CURE})" if what == found.wrong[-1] else what)
+    for table in metadata.tables.values():
+        if table.name in found.absent:
+            _stand_in(connection, table)
+            continue
+        odd = list(typed_rows.odd_rows(connection, table))
+        for what in odd:
+            wrong(what)
+        if odd:
+            _leave_out(connection, table)
+
+
+def _stand_in(connection: sa.Connection, table: sa.Table) -> None:
+    """An empty table of the name."""
+    columns = (sa.Column(one.name, one.type) for one in table.columns)
+    connection.execute(CreateTable(sa.Table(table.name, sa.MetaData(), *columns, prefixes=["TEMPORARY"])))
+
+
+def _leave_out(connection: sa.Connection, table: sa.Table) -> None:
+    """A view of the rows that fit."""
+    sqlite = connection.dialect.name == "sqlite"
+    place = "main" if sqlite else str(connection.exec_driver_sql(_SCHEMA, (table.name,)).scalar_one())
+    quote = connection.dialect.identifier_preparer.quote
+    fits = typed_rows.fits(table, sqlite=sqlite).compile(
+        dialect=connection.dialect, compile_kwargs={"literal_binds": True}
+    )
+    connection.exec_driver_sql(
+        f"CREATE TEMPORARY VIEW {table.name} AS "  # noqa: S608 - names and numbers of our own tables
+        f"SELECT * FROM {quote(place)}.{table.name} WHERE {fits}"
+    )
+
+
+_SCHEMA = "SELECT relnamespace::regnamespace::text FROM pg_class WHERE oid = to_regclass(%s)"

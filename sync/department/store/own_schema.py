@@ -1,0 +1,228 @@
+"""What is in the store's database beside the tables that this program makes, or instead of them.
+
+A trigger acts with the writer's own hand: one planted under `incidents` drops each of them before the daily
+run counts it. A view under a table's name shows what it likes, an index or a default that is not ours makes
+writes fail or say something else. The tables are compared by what makes them, part by part: a column that
+a migration added stands last, wherever a new store has it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+from sync.department.store.tables import PARTITIONED, metadata, revision
+
+OF_SQLITE = frozenset(
+    {"sqlite_sequence", "sqlite_stat1", "sqlite_stat4"}
+)  # its own, made by ANALYZE or for keys
+_ALEMBIC = sa.Table(
+    revision.name,
+    sa.MetaData(),
+    sa.Column("version_num", sa.String(32), nullable=False),
+    sa.PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
+)
+CURE = (
+    "keep a copy of the database as evidence; take out what was planted (DROP TRIGGER, VIEW or INDEX), or "
+    "restore the store from its backup; then: department verify"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class OwnSchema:
+    """`wrong`: a line for each thing that is not as this program makes it. `absent`: tables that cannot be
+    read as ours: gone, something else under their name, or without some column."""
+
+    wrong: tuple[str, ...] = ()
+    absent: frozenset[str] = frozenset()
+
+
+def examined(connection: sa.Connection) -> OwnSchema:
+    """The database of this connection."""
+    if connection.dialect.name == "sqlite":
+        return _of_sqlite(connection)
+    return _of_postgres(connection)
+
+
+def _shown(name: object) -> str:
+    """A name that someone else chose."""
+    return ascii(str(name))[1:-1][:64]
+
+
+# --- SQLite --------------------------------------------------------------------------------------------
+
+
+def _of_sqlite(connection: sa.Connection) -> OwnSchema:
+    expected = _made_by_us()
+    wrong, absent, seen = list[str](), set[str](), set[tuple[str, str]]()
+    query = (
+        "SELECT type, CAST(name AS BLOB), CAST(tbl_name AS BLOB), CAST(sql AS BLOB) FROM main.sqlite_master"
+    )
+    for kind, *values in connection.exec_driver_sql(query):
+        name, of, sql = (None if one is None else bytes(one).decode(errors="replace") for one in values)
+        if sql is None and kind == "index" and str(name).startswith("sqlite_autoindex_") and of in _OURS:
+            continue
+        if kind == "table" and name in OF_SQLITE:
+            continue
+        wanted = expected.get((str(kind), str(name)))
+        seen.add((str(kind), str(name)))
+        if wanted is None:
+            wrong.append(
+                f"the store holds a {_shown(kind)} that is not its own: {_shown(name)} on {_shown(of)}"
+            )
+        elif _parts(sql or "") != wanted:
+            wrong.append(f"the store's {kind} {name} is not as this program makes it")
+    for kind, name in sorted(expected.keys() - seen):
+        wrong.append(f"the store's {kind} {name} is not here")
+    for table in metadata.tables.values():
+        if ("table", table.name) not in seen or not _columns(connection, table.name) >= set(
+            table.columns.keys()
+        ):
+            absent.add(table.name)
+    if connection.exec_driver_sql("PRAGMA main.auto_vacuum").scalar():
+        wrong.append(
+            "the store was set to auto_vacuum, which cuts off what is deleted and writes over none of it"
+        )
+    return OwnSchema(tuple(wrong), frozenset(absent))
+
+
+_OURS = frozenset({*metadata.tables, revision.name})
+
+
+def _columns(connection: sa.Connection, table: str) -> set[str]:
+    found = connection.exec_driver_sql(
+        "SELECT CAST(name AS BLOB) FROM pragma_table_info(?, 'main')", (table,)
+    )
+    return {bytes(row[0]).decode(errors="replace") for row in found}
+
+
+def _made_by_us() -> Mapping[tuple[str, str], Counter[str]]:
+    """(kind, name) of each object of a new store, and the parts of the statement that makes it."""
+    dialect = sqlite.dialect()  # type: ignore[no-untyped-call]
+    made: dict[tuple[str, str], Counter[str]] = {}
+    for table in (*metadata.tables.values(), _ALEMBIC):
+        made["table", table.name] = _parts(str(CreateTable(table).compile(dialect=dialect)))
+        for index in table.indexes:
+            made["index", str(index.name)] = _parts(str(CreateIndex(index).compile(dialect=dialect)))
+    return made
+
+
+def _parts(sql: str) -> Counter[str]:
+    """What stands before, between and after the outer parentheses, in no order; blanks are one blank."""
+    sql = re.sub(r"\s+", " ", sql).strip()
+    first, last = sql.find("("), sql.rfind(")")
+    if not 0 <= first < last:
+        return Counter([sql])
+    parts, depth, part = [f"{sql[:first].strip()} (", f") {sql[last + 1 :].strip()}"], 0, ""
+    for one in sql[first + 1 : last]:
+        depth += (one == "(") - (one == ")")
+        if one == "," and not depth:
+            parts.append(part.strip())
+            part = ""
+        else:
+            part += one
+    return Counter([*parts, part.strip()])
+
+
+# --- PostgreSQL ----------------------------------------------------------------------------------------
+
+
+def _of_postgres(connection: sa.Connection) -> OwnSchema:
+    wrong, absent = list[str](), set[str]()
+    for table in (*metadata.tables.values(), _ALEMBIC):
+        row = connection.exec_driver_sql(
+            "SELECT oid, relkind::text FROM pg_class WHERE oid = to_regclass(%s)", (table.name,)
+        ).first()
+        wanted = "p" if table in PARTITIONED else "r"
+        if row is None or row[1] != wanted:
+            absent.add(table.name)
+            what = "not here" if row is None else "no table as this program makes it"
+            wrong.append(f"the store's table {table.name} is {what}")
+            continue
+        if _pg_columns(connection, row[0]) != _pg_expected(table):
+            wrong.append(f"the store's table {table.name} is not as this program makes it")
+            if not {one[0] for one in _pg_columns(connection, row[0])} >= set(table.columns.keys()):
+                absent.add(table.name)
+        wrong += _pg_planted(connection, table, row[0])
+    return OwnSchema(tuple(wrong), frozenset(absent) & frozenset(metadata.tables))
+
+
+def _pg_columns(connection: sa.Connection, oid: int) -> set[tuple[str, str, bool, str]]:
+    """(name, type, whether it may not be empty, its default) of each column."""
+    query = (
+        "SELECT a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, "
+        "concat(pg_get_expr(d.adbin, d.adrelid), a.attgenerated, a.attidentity) FROM pg_attribute a "
+        "LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum "
+        "WHERE a.attrelid = %s AND a.attnum > 0 AND NOT a.attisdropped"
+    )
+    found = connection.exec_driver_sql(query, (oid,))
+    return {(str(row[0]), str(row[1]), bool(row[2]), _plain_default(str(row[3]))) for row in found}
+
+
+def _plain_default(default: str) -> str:
+    """A default; the next number of a sequence of its own is "next"."""
+    return "next" if re.fullmatch(r"nextval\('[\w.\"]+_seq'::regclass\)", default) else default
+
+
+def _pg_expected(table: sa.Table) -> set[tuple[str, str, bool, str]]:
+    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
+    made = set()
+    for one in table.columns:
+        kind = one.type.compile(dialect=dialect).lower().replace("varchar", "character varying")
+        default = "next" if one is table.autoincrement_column else ""
+        if isinstance(one.server_default, sa.DefaultClause):
+            default = str(one.server_default.arg)
+        made.add((one.name, kind, not one.nullable, default))
+    return made
+
+
+_PG_PLANTED = {
+    "trigger": "SELECT tgname FROM pg_trigger WHERE tgrelid = %s AND NOT tgisinternal",
+    "rule": "SELECT rulename FROM pg_rewrite WHERE ev_class = %s",
+    "policy": "SELECT polname FROM pg_policy WHERE polrelid = %s",
+    "constraint": "SELECT conname FROM pg_constraint WHERE conrelid = %s AND contype IN ('c', 'x', 't')",
+}
+
+
+def _pg_planted(connection: sa.Connection, table: sa.Table, oid: int) -> Iterator[str]:
+    """What acts on a table or one of its partitions, and is not ours."""
+    partitions = connection.exec_driver_sql(
+        "SELECT c.oid, c.relname, c.relkind::text FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid "
+        "WHERE i.inhparent = %s ORDER BY c.relname", (oid,)
+    ).all()  # fmt: skip
+    for _, name, kind in partitions:
+        if kind != "r" or table not in PARTITIONED:
+            yield f"the store's table {table.name} has a part that is not its own: {_shown(name)}"
+    for one, of in ((oid, table.name), *((row[0], row[1]) for row in partitions)):
+        for kind, query in _PG_PLANTED.items():
+            for name in connection.exec_driver_sql(query, (one,)).scalars():
+                yield f"the store holds a {kind} that is not its own: {_shown(name)} on {_shown(of)}"
+        yield from _pg_indexes(connection, table, one, _shown(of))
+
+
+def _pg_indexes(connection: sa.Connection, table: sa.Table, oid: int, of: str) -> Iterator[str]:
+    """Indexes that refuse rows which this program stores, or compute something."""
+    query = (
+        "SELECT c.relname, x.indisunique, x.indexprs IS NOT NULL, x.indpred IS NOT NULL, "
+        "ARRAY(SELECT a.attname::text FROM pg_attribute a WHERE a.attrelid = x.indrelid "
+        "AND a.attnum = ANY(x.indkey) ORDER BY a.attname) "
+        "FROM pg_index x JOIN pg_class c ON c.oid = x.indexrelid WHERE x.indrelid = %s ORDER BY c.relname"
+    )
+    wanted = {tuple(sorted(one.name for one in unique.columns)) for unique in _unique(table)}
+    known = {str(one.name) for one in table.indexes}
+    for name, unique, computed, partial, columns in connection.exec_driver_sql(query, (oid,)):
+        own = tuple(columns) in wanted and not partial if unique else name in known or not partial
+        if computed or not own:
+            yield f"the store holds an index that is not its own: {_shown(name)} on {of}"
+
+
+def _unique(table: sa.Table) -> Iterator[sa.ColumnCollectionConstraint]:
+    for one in table.constraints:
+        if isinstance(one, (sa.PrimaryKeyConstraint, sa.UniqueConstraint)):
+            yield one

@@ -1,0 +1,115 @@
+"""Which rows hold values that no such column holds. SQLite keeps any type in any column, and any length.
+
+Whoever writes into the file by hand can put text where a number belongs, bytes that are no UTF-8, a key of
+one byte, a day beyond the calendar. What reads such a row raises where it stands, and hides what is beside
+it; so it is looked for before anything is read, and left out.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+
+import sqlalchemy as sa
+from sqlalchemy import ColumnElement, func, select
+
+from storage.counts import counted
+from storage.times import DAY_US
+
+NAMED = 20  # rows of a table that are named, each with its columns; the others are counted
+LAST_DAY = 2_932_896  # 9999-12-31, in days since 1970
+_WIDEST = 1 << 63
+_UTF8 = "alpr_is_text"
+_NOT_PLAIN = "*[^ -~]*"
+
+
+def on_connect(connection: sqlite3.Connection) -> None:
+    """Give a connection to SQLite the function that the conditions use."""
+    connection.create_function(_UTF8, 1, _is_text, deterministic=True)
+
+
+def _is_text(data: bytes) -> bool:
+    try:
+        return "\0" not in data.decode()
+    except UnicodeDecodeError:
+        return False
+
+
+def odd(column: sa.Column[object], *, sqlite: bool) -> ColumnElement[bool]:
+    """Whether a row's value is none of this column; never NULL. PostgreSQL sees to the types itself."""
+    wrong = list(_of_type(column, sqlite=sqlite))
+    kind = column.type
+    if isinstance(kind, sa.Integer):
+        low, high = _range(column)
+        wrong.append(sa.not_(column.between(low, high)))
+    elif isinstance(kind, sa.LargeBinary) and kind.length:
+        wrong.append(func.length(column) != kind.length)
+    elif isinstance(kind, sa.String) and kind.length:
+        wrong.append(func.length(column) > kind.length)
+    if column.nullable:
+        return sa.and_(column.is_not(None), sa.or_(*wrong)) if wrong else sa.false()
+    return sa.or_(column.is_(None), *wrong)
+
+
+def _of_type(column: sa.Column[object], *, sqlite: bool) -> Iterator[ColumnElement[bool]]:
+    if not sqlite:
+        return
+    yield func.typeof(column) != _sqlite_type(column)
+    if isinstance(column.type, sa.String):
+        data = sa.cast(column, sa.LargeBinary)
+        # plain ASCII without a NUL, nearly all there is, costs no call
+        asked = sa.or_(column.op("GLOB")(_NOT_PLAIN), func.length(column) != func.length(data))
+        yield sa.case((asked, sa.not_(sa.Function(_UTF8, data, type_=sa.Boolean))), else_=sa.false())
+
+
+def _sqlite_type(column: sa.Column[object]) -> str:
+    if isinstance(column.type, sa.Integer):
+        return "integer"
+    return "blob" if isinstance(column.type, sa.LargeBinary) else "text"
+
+
+def _range(column: sa.Column[object]) -> tuple[int, int]:
+    """The numbers that a column holds. A count, a place in a log and a time are never below 0."""
+    if column.name.endswith("_us"):
+        return 0, (LAST_DAY + 1) * DAY_US - 1
+    if column.name == "day":
+        return 0, LAST_DAY
+    if isinstance(column.type, sa.SmallInteger):
+        return 0, (1 << 15) - 1
+    return 0, _WIDEST - 1 if isinstance(column.type, sa.BigInteger) else (1 << 31) - 1
+
+
+def fits(table: sa.Table, *, sqlite: bool) -> ColumnElement[bool]:
+    """Whether every value of a row is one of its column."""
+    return sa.not_(sa.or_(*(odd(one, sqlite=sqlite) for one in table.columns)))
+
+
+def odd_rows(connection: sa.Connection, table: sa.Table) -> Iterator[str]:
+    """A line for each row that does not fit: its table, its key, its columns; never what is in them."""
+    sqlite = connection.dialect.name == "sqlite"
+    columns, keys = list(table.columns), list(table.primary_key.columns)
+    asked = {one.name: odd(one, sqlite=sqlite) for one in columns}
+    seen = [sa.case((asked[one.name], sa.null()), else_=one) for one in keys]
+    query = select(*asked.values(), *seen).where(sa.or_(*asked.values()))
+    found = 0
+    for row in connection.execute(query):
+        found += 1
+        if found <= NAMED:
+            names = [one.name for one, is_odd in zip(columns, row, strict=False) if is_odd]
+            key = ", ".join(
+                f"{one.name} {_shown(value)}"
+                for one, value in zip(keys, row[len(columns) :], strict=True)
+                if value is not None
+            )
+            where = f"the row of {key}" if key else "a row"
+            yield f"{table.name}: {where}: what stands in its {' and '.join(names)} is no such value"
+    if found > NAMED:
+        yield f"{table.name}: {counted(found - NAMED, 'more row')} with values that are none of their columns"
+
+
+def _shown(value: object) -> str:
+    """A value of a key that fits its column."""
+    if isinstance(value, (bytes, memoryview)):
+        return bytes(value).hex()[:16]
+    text = str(value)
+    return text if text.isascii() and text.isprintable() and text else ascii(text)
