@@ -52,15 +52,26 @@ def naming_damage(path: Path) -> Iterator[None]:
 
 
 def demand_plain_tables(connection: sqlite3.Connection, path: Path) -> None:
-    """No view or trigger is in a database of ours. Raises DamagedError, sqlite3.Error.
+    """Nothing in a database of ours acts by itself. Raises DamagedError, sqlite3.Error.
 
-    A view under a table's name can keep its readers busy for ever; a trigger acts with the writer's hand.
+    A view under a table's name can keep its readers busy for ever; a trigger acts with the writer's hand. An
+    index that lets a value come once, or a table that settles such a conflict by itself, makes rows vanish as
+    they are written: no table of ours has either.
     """
-    odd = "SELECT count(*) FROM sqlite_master WHERE type NOT IN ('table', 'index')"
-    if connection.execute(odd).fetchone()[0]:
-        raise DamagedError(
-            "tables differ from what this program makes: it holds a view or a trigger", where=str(path)
-        )
+    for what, query in _ACTING.items():
+        if connection.execute(query).fetchone()[0]:
+            raise DamagedError(
+                f"tables differ from what this program makes: it holds {what}", where=str(path)
+            )
+
+
+_ACTING = {
+    "a view or a trigger": "SELECT count(*) FROM sqlite_master WHERE type NOT IN ('table', 'index')",
+    "a table that drops rows, or is none of SQLite's own": "SELECT count(*) FROM sqlite_master WHERE "
+    "instr(upper(sql), 'CONFLICT') OR (type = 'table' AND rootpage = 0)",
+    "a unique index": "SELECT count(*) FROM sqlite_master m JOIN pragma_index_list(m.name) i "
+    "WHERE m.type = 'table' AND i.\"unique\" AND i.origin = 'c'",
+}
 
 
 def connect(path: Path, mode: str = "write") -> sqlite_utils.Database:

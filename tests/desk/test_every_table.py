@@ -21,7 +21,7 @@ import sqlalchemy as sa
 from custody_twins import SteppedTime
 from desk_root import covered_by
 from desk_twins import Department, found_department, open_copy
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from receiver_twins import Joined, incident_kinds, report_of
 from sync_twins import LoopbackLink, converse
@@ -116,13 +116,14 @@ class Yard:
             engine.dispose()
         return self.said()
 
-    def stored(self, table: sa.Table, column: sa.Column[Any], number: int) -> Any:
-        """What stands in a row of the copy, counted as the database keeps them."""
+    def stored(self, column: sa.Column[Any], number: int) -> Any:
+        """What stands in a row of the copy."""
+        name = column.table.name
+        query = f'SELECT typeof("{column.name}") = \'text\', "{column.name}" FROM {name} ORDER BY rowid'  # noqa: S608
         with closing(sqlite3.connect(self.copy)) as database:
             database.text_factory = bytes
-            query = f'SELECT typeof("{column.name}"), "{column.name}" FROM {table.name} ORDER BY rowid'
-            kind, value = database.execute(f"{query} LIMIT 1 OFFSET {number}").fetchone()
-        return value.decode(errors="replace") if kind == "text" else value
+            is_text, value = database.execute(f"{query} LIMIT 1 OFFSET {number}").fetchone()
+        return value.decode(errors="replace") if is_text else value
 
 
 def raise_alert(unit: Joined, read: int) -> None:
@@ -356,45 +357,81 @@ STORED = st.one_of(
     st.text(max_size=80),
     st.binary(max_size=80),
 )
-ODD_TEXT = st.binary(min_size=1, max_size=8).map(lambda data: b"\xff" + data)
-"""Bytes that SQLite keeps as text, and that are no UTF-8."""
+NOT_UTF8 = st.binary(max_size=8).map(lambda data: b"\xff" + data)
+
+
+def put(column: sa.Column[Any], number: int, value: Any, *, text: bool = False) -> list[sa.Executable]:
+    """Statements that put a value into a row by hand, and take out what was counted beside it."""
+    counted = "certificates" if column.table.name == "codes" else "codes"
+    new = "CAST(:value AS TEXT)" if text else ":value"
+    name = column.table.name
+    where = f"rowid = (SELECT rowid FROM {name} ORDER BY rowid LIMIT 1 OFFSET {number})"  # noqa: S608
+    change = sa.text(f'UPDATE {name} SET "{column.name}" = {new} WHERE {where}')  # noqa: S608
+    return [sa.delete(metadata.tables[counted]), change.bindparams(value=value)]
 
 
 def belongs(value: Any, column: sa.Column[Any]) -> bool:
-    """Whether SQLite's value is of this column's type."""
+    """Whether SQLite's value is of this column's kind."""
     if value is None:
         return bool(column.nullable)
-    kind = {sa.Integer: int, sa.LargeBinary: bytes, sa.String: str}
-    return next(isinstance(value, python) for sql, python in kind.items() if isinstance(column.type, sql))
+    kinds = {sa.Integer: int, sa.LargeBinary: bytes, sa.String: str}
+    return next(isinstance(value, kind) for sql, kind in kinds.items() if isinstance(column.type, sql))
+
+
+def named_beside(said: list[str], column: sa.Column[Any]) -> bool:
+    words = "certificates of units" if column.table.name == "codes" else "enrollment codes"
+    return any(words in one for one in said)
+
+
+def names_odd(said: list[str], column: sa.Column[Any]) -> bool:
+    return any(one.startswith(f"{column.table.name}: ") and column.name in one for one in said)
 
 
 @pytest.mark.parametrize("name", COLUMNS)
-@given(data=st.data())
-@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_whatever_stands_in_a_column_it_is_named_and_hides_nothing_beside_it(
-    yard: Yard, name: str, data: st.DataObject
-) -> None:
+def test_a_value_of_another_kind_is_named_and_hides_nothing_beside_it(yard: Yard, name: str) -> None:
     """SQLite keeps any value in any column."""
+    column = metadata.tables[name.partition(".")[0]].columns[name.partition(".")[2]]
+    is_text = isinstance(column.type, sa.String)
+    said = yard.after(*put(column, 0, b"\xffplate" if is_text else "of no kind", text=is_text))
+    if said != ["the database itself refuses it"]:
+        assert names_odd(said, column)
+        assert named_beside(said, column)
+        assert not any("of no kind" in one or "plate" in one for one in said)
+
+
+@given(data=st.data())
+@settings(
+    max_examples=40,
+    deadline=None,
+    phases=(Phase.reuse, Phase.generate),
+    suppress_health_check=list(HealthCheck),
+)
+def test_no_value_in_any_column_ends_the_check(yard: Yard, data: st.DataObject) -> None:
+    name = data.draw(st.sampled_from(COLUMNS))
     table = metadata.tables[name.partition(".")[0]]
     column = table.columns[name.partition(".")[2]]
     is_text = data.draw(st.booleans())
-    value = data.draw(ODD_TEXT if is_text else STORED)
+    value = data.draw(NOT_UTF8 if is_text else STORED)
     number = data.draw(st.integers(0, len(rows_of(yard, table)) - 1))
-    row = f"SELECT rowid FROM {table.name} ORDER BY rowid LIMIT 1 OFFSET {number}"
-    put = f'UPDATE {table.name} SET "{column.name}" = {"CAST(:value AS TEXT)" if is_text else ":value"}'
-    said = yard.after(
-        sa.delete(metadata.tables["codes"]),  # of a day that was counted
-        sa.text(f"{put} WHERE rowid = ({row})").bindparams(value=value),
-    )
-    if said == ["the database itself refuses it"]:
-        return
-    assert any("enrollment codes" in one for one in said)
-    is_odd = is_text or not belongs(yard.stored(table, column, number), column)
-    if is_odd and table.name != "codes":
-        assert any(one.startswith(f"{table.name}: ") and column.name in one for one in said)
-    assert not any(
-        "\xff" in one or repr(value) in one for one in said if isinstance(value, str) and value[9:]
-    )
+    said = yard.after(*put(column, number, value, text=is_text))
+    if said != ["the database itself refuses it"]:
+        assert named_beside(said, column)
+        if is_text or not belongs(yard.stored(column, number), column):
+            assert names_odd(said, column)
+
+
+def test_rows_that_fit_are_all_seen_again_after_the_check(yard: Yard) -> None:
+    """What is left out is left out of one transaction."""
+    column = metadata.tables["units"].columns["seen_us"]
+    yard.after(*put(column, 0, "of no kind"))
+    store = open_store(f"sqlite:///{yard.copy}", migrate=False)
+    try:
+        Checker(store, yard.server.keys, yard.server.packs, yard.server.home.log_key().public_key()).run()
+        with store.read() as connection:
+            assert connection.exec_driver_sql("SELECT count(*) FROM temp.sqlite_master").scalar_one() == 0
+            assert connection.exec_driver_sql("SELECT count(*) FROM units").scalar_one() == 4
+    finally:
+        store.close()
 
 
 def test_every_exemption_is_of_a_column_or_table_that_there_is() -> None:

@@ -24,7 +24,7 @@ def health(common: Common) -> int:
     """
     store = open_store_of(DepartmentHome.open(common.home))
     try:
-        with store.read() as connection:
+        with store.listing() as connection:
             found = states(connection)
     finally:
         store.close()

@@ -41,6 +41,7 @@ def serve(common: Common) -> int:
     with home.locked():
         department = Department(home)
         try:
+            department.store.demand_own()
             front = front_of(department)
             try:
                 asyncio.run(

@@ -79,7 +79,7 @@ class StoreAlerts:
         found: list[SealedRecord] = []
         number, seen = tables.alert_records.c.record_no, self._known
         knew: set[int] = set()
-        with self._store.read() as connection:
+        with self._store.listing() as connection:
             newer = connection.scalars(select(number).where(number >= self._known_to).order_by(number))
             unknown = [one for one in newer if one not in seen]
             for first in range(0, len(unknown), MANY):

@@ -32,6 +32,7 @@ class Late(StrEnum):
     ROSTER = "roster"
     SHARE = "share"
     SOURCE = "source"
+    STORE = "store"
     TRAINING = "training"
     UNIT = "unit"
     UNOPENED = "unopened"

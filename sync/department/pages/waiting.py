@@ -189,6 +189,7 @@ DONE_AT = {
     Late.ROSTER: "/units",
     Late.SHARE: "/sharing",
     Late.SOURCE: "/hotlists",
+    Late.STORE: "/compliance",
     Late.TRAINING: "/training",
     Late.UNIT: "/units",
     Late.UNOPENED: "/alerts",

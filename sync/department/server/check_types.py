@@ -29,27 +29,10 @@ def check(connection: sa.Connection, wrong: Callable[[str], object]) -> None:
         for what in odd:
             wrong(what)
         if odd:
-            _leave_out(connection, table)
+            typed_rows.leave_out(connection, table)
 
 
 def _stand_in(connection: sa.Connection, table: sa.Table) -> None:
     """An empty table of the name."""
     columns = (sa.Column(one.name, one.type) for one in table.columns)
     connection.execute(CreateTable(sa.Table(table.name, sa.MetaData(), *columns, prefixes=["TEMPORARY"])))
-
-
-def _leave_out(connection: sa.Connection, table: sa.Table) -> None:
-    """A view of the rows that fit."""
-    sqlite = connection.dialect.name == "sqlite"
-    place = "main" if sqlite else str(connection.exec_driver_sql(_SCHEMA, (table.name,)).scalar_one())
-    quote = connection.dialect.identifier_preparer.quote
-    fits = typed_rows.fits(table, sqlite=sqlite).compile(
-        dialect=connection.dialect, compile_kwargs={"literal_binds": True}
-    )
-    connection.exec_driver_sql(
-        f"CREATE TEMPORARY VIEW {table.name} AS "  # noqa: S608 - names and numbers of our own tables
-        f"SELECT * FROM {quote(place)}.{table.name} WHERE {fits}"
-    )
-
-
-_SCHEMA = "SELECT relnamespace::regnamespace::text FROM pg_class WHERE oid = to_regclass(%s)"

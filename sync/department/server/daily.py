@@ -15,7 +15,7 @@ from pathlib import Path
 import structlog
 
 from storage import files
-from storage.errors import StorageError
+from storage.errors import ExplainedError, StorageError
 from storage.times import DAY_US, day_text
 from sync import messages
 from sync.department.content.proven_door import ProvenDoor
@@ -249,4 +249,5 @@ def run(
         try:
             part()
         except Exception as error:  # noqa: BLE001 - whatever stops one part must not stop the others
-            log_events.warning("daily_failed", part=name, kind=type(error).__name__)
+            what = error.what if isinstance(error, ExplainedError) else ""
+            log_events.warning("daily_failed", part=name, kind=type(error).__name__, what=what)

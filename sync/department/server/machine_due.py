@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import sqlalchemy as sa
 from cryptography import x509
@@ -19,7 +19,7 @@ from sync.department.journal.office_entries import GrantIssued
 from sync.department.policy.system_terms import purge_due_us
 from sync.department.server import hourly, roster
 from sync.department.server.machine_state import StoredState
-from sync.department.store import tables, unit_health
+from sync.department.store import own_schema, tables, typed_rows, unit_health
 from sync.department.store.database import Store
 from sync.department.units import documents
 from sync.department.units.authority import Authority
@@ -27,7 +27,7 @@ from sync.department.units.authority import Authority
 
 def overdue_in_store(store: Store, desk: Desk, moment_us: int) -> list[Overdue]:
     """Days not purged in time, silent units, a roster that lags, alerts not opened."""
-    found = hourly.overdue(desk, moment_us)
+    found = [*hourly.overdue(desk, moment_us), *_altered(store)]
     joined = StoredState(store).joined()
     with desk.looking() as book:
         differences = book.joined.differences(joined)
@@ -37,7 +37,7 @@ def overdue_in_store(store: Store, desk: Desk, moment_us: int) -> list[Overdue]:
     if not roster.is_out(store, desk):
         what = "units are offered an older roster than the desk's"
         found.append(Overdue(kind=Late.ROSTER, clause="463.3", what=what))
-    with store.read() as connection:
+    with store.listing() as connection:
         for day in connection.execute(
             select(tables.days.c.day).where(tables.days.c.purged_us.is_(None))
         ).scalars():
@@ -56,6 +56,14 @@ def overdue_in_store(store: Store, desk: Desk, moment_us: int) -> list[Overdue]:
     return found + _unopened(store, desk, moment_us)
 
 
+def _altered(store: Store) -> Iterator[Overdue]:
+    """What was planted in the database, and rows that hold what their columns never hold."""
+    for what in store.planted():
+        yield Overdue(kind=Late.STORE, clause="463.8", what=f"{what}: {own_schema.CURE}")
+    for what in store.odd_rows():
+        yield Overdue(kind=Late.STORE, clause="463.8", what=f"{what}: {typed_rows.CURE}")
+
+
 def untold_resets(store: Store, resets: Sequence[GrantIssued], moment_us: int) -> list[Overdue]:
     """Units that a grant gave up to a reset and are silent since, of which no destruction receipt came.
 
@@ -68,7 +76,7 @@ def untold_resets(store: Store, resets: Sequence[GrantIssued], moment_us: int) -
         .outerjoin(tables.destructions, tables.destructions.c.log_no == tables.logs.c.log_no)
         .group_by(tables.units.c.unit_id, tables.units.c.name, tables.units.c.seen_us)
     )
-    with store.read() as connection:
+    with store.listing() as connection:
         units = {row[0]: row[1:] for row in connection.execute(query)}
     found = []
     for note in resets:
@@ -115,7 +123,7 @@ def ending_in_machine(home: DepartmentHome, store: Store, clock: Callable[[], in
     for kind, (what, certificate) in ends.items():
         ends_us = int(certificate.not_valid_after_utc.timestamp()) * SECOND_US
         found.append(ending_at(kind, "463.5", what, ends_us, what, cure))
-    with store.read() as connection:
+    with store.listing() as connection:
         last = documents.version_out(connection, "day-keys")
     if last:
         what = "the day keys that units have"

@@ -5,11 +5,12 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from sync.department.desk.context import KeptDay, OfferedDocument, UnitRow
-from sync.department.store import dated_rows, tables, unit_health
+from sync.department.store import dated_rows, tables, typed_rows, unit_health
 from sync.department.store.database import Store
 from sync.department.store.dated_rows import CountedRows
 from sync.department.store.joined_units import JoinedUnit, joined, unit_logs
 from sync.department.store.unit_health import UnitState, off_text
+from sync.errors import StoreError
 
 
 class StoredState:
@@ -23,37 +24,41 @@ class StoredState:
         newest = sa.select(
             tables.certificates.c.unit_id, sa.func.max(tables.certificates.c.expires_us)
         ).group_by(tables.certificates.c.unit_id)
-        with self._store.read() as connection:
+        with self._store.listing() as connection:
             ends = {str(unit): int(ends_us) for unit, ends_us in connection.execute(newest)}
             found = unit_health.states(connection)
         return [_row(one, ends.get(one.unit_id, -1), now_us) for one in found]
 
     def joined(self) -> list[JoinedUnit]:
         """Every unit, revoked ones too, with the codes by which it joined."""
-        with self._store.read() as connection:
+        with self._store.listing() as connection:
             return joined(connection)
 
     def unit_logs(self) -> list[tuple[str, str, str]]:
         """(id of the log in hex, id of its unit, the unit's name) of every log."""
-        with self._store.read() as connection:
+        with self._store.listing() as connection:
             return unit_logs(connection)
 
     def days(self) -> list[KeptDay]:
         """Every day of receipt, the oldest first."""
         query = sa.select(tables.days.c.day, tables.days.c.purged_us).order_by(tables.days.c.day)
-        with self._store.read() as connection:
+        with self._store.listing() as connection:
             rows = connection.execute(query).fetchall()
         return [KeptDay(day=day, purged_us=-1 if purged_us is None else purged_us) for day, purged_us in rows]
 
     def rows_to(self, first: int, last: int) -> tuple[CountedRows, ...]:
-        """The dated rows of these days (since 1970, UTC), by table; `first` -1 or less: all up to `last`."""
+        """The dated rows of these days (since 1970, UTC), by table; `first` -1 or less: all up to `last`.
+        Raises StoreError where one of the store's rows does not fit: the count is of all or of none."""
         start = dated_rows.EARLIEST if first < 0 else first
+        odd = self._store.odd_rows()
+        if odd:
+            raise StoreError(f"the rows of the day are not counted: {odd[0]}", cure=typed_rows.CURE)
         with self._store.read() as connection:
             return dated_rows.summed(dated_rows.by_day(connection, start), start, last)
 
     def log_sizes(self) -> dict[int, int]:
         """How many records of each unit's log are co-signed, by the log's number in the store."""
-        with self._store.read() as connection:
+        with self._store.listing() as connection:
             return dated_rows.sizes(connection)
 
     def offered(self) -> list[OfferedDocument]:
@@ -68,7 +73,7 @@ class StoredState:
             .where(sa.or_(table.name == "configuration", table.name.startswith("update/")))
             .order_by(table.name, table.unit_id)
         )
-        with self._store.read() as connection:
+        with self._store.listing() as connection:
             rows = connection.execute(query).fetchall()
         return [
             OfferedDocument(

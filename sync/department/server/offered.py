@@ -78,7 +78,7 @@ def enter(home: DepartmentHome, desk: Desk, store: Store) -> int:
     with desk.log.writing():
         desk.refresh()
         newest = desk.book.sent.newest
-        with store.read() as connection:
+        with store.listing() as connection:
             rows = connection.execute(select(table.name, table.unit_id, table.version)).all()
             fresh = [row for row in sorted(rows) if newest.get(place_of(row[0], row[1]), -1) < row[2]]
             notes = []

@@ -360,7 +360,7 @@ class StoreIncidents:
         self._store = store
 
     def listed(self) -> list[incidents.StoredIncident]:
-        with self._store.read() as connection:
+        with self._store.listing() as connection:
             return incidents.listed(connection)
 
     def settle(self, number: int, first: str, second: str, at_us: int) -> None:

@@ -116,7 +116,7 @@ class StoreRetention:
         query = (
             select(days.c.day, days.c.purge_started_us).where(days.c.purged_us.is_(None)).order_by(days.c.day)
         )
-        with self._store.read() as connection:
+        with self._store.listing() as connection:
             rows = connection.execute(query).all()
         keep_days = self._keep_days()
         return [
@@ -275,7 +275,7 @@ class StoreRetention:
 
     def receipts(self) -> list[tuple[int, bytes]]:
         """(day, signed receipt) of every purge so far."""
-        with self._store.read() as connection:
+        with self._store.listing() as connection:
             rows = connection.execute(
                 select(days.c.day, days.c.receipt).where(days.c.purged_us.is_not(None)).order_by(days.c.day)
             ).all()

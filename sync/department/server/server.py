@@ -17,7 +17,7 @@ from typing import Any
 
 import structlog
 
-from storage.errors import StorageError
+from storage.errors import ExplainedError, StorageError
 from storage.times import MINUTE_US
 from sync.department.content.key_remote import service_of
 from sync.department.ground.bell import Bell
@@ -143,7 +143,8 @@ async def _retain(
             done = await asyncio.to_thread(department.retain)
             log_events.info("retention_ran", purged_days=len(done))
         except Exception as error:  # noqa: BLE001 - the server must live; compliance shows a purge that is late
-            log_events.error("retention_failed", kind=type(error).__name__)  # noqa: TRY400
+            what = error.what if isinstance(error, ExplainedError) else ""
+            log_events.error("retention_failed", kind=type(error).__name__, what=what)  # noqa: TRY400
         try:
             await asyncio.to_thread(_renew_documents, department)
             await asyncio.to_thread(daily)

@@ -43,6 +43,7 @@ class Store:
         self.where = "database" if self.postgres else str(engine.url.database)
         self._days: set[int] = set()
         self._looked_at: int | None = None
+        self._odd = typed_rows.OddRows()
         # SQLite polls for its lock, 100 ms at a time: threads of this process take turns before they ask
         self._turn = None if self.postgres else threading.Lock()
 
@@ -54,6 +55,8 @@ class Store:
             with self._in_turn(), self.engine.begin() as connection:
                 self._demand_own_now(connection)
                 yield connection
+        except (TypeError, ValueError, OverflowError) as error:
+            raise self._odd_value() from error
         except SQLAlchemyError as error:
             raise _away(error, "the store cannot be written now", self.where) from None
 
@@ -71,15 +74,37 @@ class Store:
 
     @contextlib.contextmanager
     def read(self) -> Iterator[sa.Connection]:
-        """A transaction that only reads."""
+        """A transaction that only reads. Raises StoreError where it cannot, or came upon what no such column
+        holds."""
         try:
             with self.engine.connect().execution_options(reading=True) as connection:
                 yield connection
+        except (TypeError, ValueError, OverflowError) as error:
+            raise self._odd_value() from error
         except SQLAlchemyError as error:
             raise _away(error, "the store cannot be read now", self.where) from None
 
+    @contextlib.contextmanager
+    def listing(self) -> Iterator[sa.Connection]:
+        """A transaction that lists: rows that hold what no such column holds are left out, and reported
+        (`odd_rows`), so that one of them does not take the others from the list."""
+        with self.read() as connection:
+            self._odd.leave_out(connection)
+            yield connection
+
+    def odd_rows(self) -> list[str]:
+        """A line for each row that `listing` leaves out."""
+        with self.read() as connection:
+            return self._odd.lines(connection)
+
     def close(self) -> None:
         self.engine.dispose()
+
+    def _odd_value(self) -> StoreError:
+        """A value that no driver or caller could take for one of its column."""
+        return StoreError(
+            "the store holds a value that is none of its column", where=self.where, cure=typed_rows.CURE
+        )
 
     # --- what acts in it -------------------------------------------------------------------------------
 
@@ -193,13 +218,12 @@ def newest_in(store: Store) -> int:
         t.days.c.purged_us,
     )
     sqlite = not store.postgres
+    found = []
     with store.read() as connection:
-        found = [
-            connection.execute(
-                select(sa.func.max(one)).where(sa.not_(typed_rows.odd(one, sqlite=sqlite)))
-            ).scalar()
-            for one in columns
-        ]
+        absent = own_schema.examined(connection).absent  # a view in their place may have no end
+        for one in (one for one in columns if one.table.name not in absent):
+            newest = select(sa.func.max(one)).where(sa.not_(typed_rows.odd(one, sqlite=sqlite)))
+            found.append(connection.execute(newest).scalar())
     return max((int(one) for one in found if one is not None), default=0)
 
 
@@ -212,6 +236,9 @@ def _cause(error: SQLAlchemyError) -> str:
 def _away(error: SQLAlchemyError, what: str, where: str) -> StoreError:
     """A database that did not take the connection is something that this machine lacks."""
     cause = _cause(error)
+    if cause.startswith("Could not decode"):  # the rest of the driver's words is the text itself
+        what = f"{what}: a text in it is not UTF-8"
+        return StoreError(what, where=where, cure=typed_rows.CURE)
     if "permission denied for schema" in cause:
         return StoreError(
             f"{what}: {cause}", where="database", cure="the role must own it: createdb -O ROLE DATABASE"

@@ -8,6 +8,7 @@ a migration added stands last, wherever a new store has it.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -102,9 +103,10 @@ def _columns(connection: sa.Connection, table: str) -> set[str]:
     return {bytes(row[0]).decode(errors="replace") for row in found}
 
 
+@functools.cache
 def _made_by_us() -> Mapping[tuple[str, str], Counter[str]]:
     """(kind, name) of each object of a new store, and the parts of the statement that makes it."""
-    dialect = sqlite.dialect()  # type: ignore[no-untyped-call]
+    dialect = sqlite.dialect()
     made: dict[tuple[str, str], Counter[str]] = {}
     for table in (*metadata.tables.values(), _ALEMBIC):
         made["table", table.name] = _parts(str(CreateTable(table).compile(dialect=dialect)))
@@ -222,7 +224,7 @@ def _pg_indexes(connection: sa.Connection, table: sa.Table, oid: int, of: str) -
             yield f"the store holds an index that is not its own: {_shown(name)} on {of}"
 
 
-def _unique(table: sa.Table) -> Iterator[sa.ColumnCollectionConstraint]:
+def _unique(table: sa.Table) -> Iterator[sa.PrimaryKeyConstraint | sa.UniqueConstraint]:
     for one in table.constraints:
         if isinstance(one, (sa.PrimaryKeyConstraint, sa.UniqueConstraint)):
             yield one

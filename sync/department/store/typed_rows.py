@@ -1,4 +1,4 @@
-"""Which rows hold values that no such column holds. SQLite keeps any type in any column, and any length.
+"""Rows that hold values which no such column holds: SQLite keeps any kind in any column, of any size.
 
 Whoever writes into the file by hand can put text where a number belongs, bytes that are no UTF-8, a key of
 one byte, a day beyond the calendar. What reads such a row raises where it stands, and hides what is beside
@@ -8,16 +8,24 @@ it; so it is looked for before anything is read, and left out.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Iterator, Mapping
 
 import sqlalchemy as sa
+import structlog
 from sqlalchemy import ColumnElement, func, select
 
 from storage.counts import counted
 from storage.times import DAY_US
+from sync.department.store.tables import elements, leaves, metadata, receipts, tokens
 
+log_events = structlog.get_logger("department.store")
 NAMED = 20  # rows of a table that are named, each with its columns; the others are counted
 LAST_DAY = 2_932_896  # 9999-12-31, in days since 1970
+AGAIN_S = 60.0  # the small tables are looked through anew after this
+LARGE = frozenset({elements, leaves, receipts, tokens})
+CURE = "department verify names all of it; restore the store from its backup, or correct the row by hand"
 _WIDEST = 1 << 63
 _UTF8 = "alpr_is_text"
 _NOT_PLAIN = "*[^ -~]*"
@@ -102,9 +110,10 @@ def odd_rows(connection: sa.Connection, table: sa.Table) -> Iterator[str]:
                 if value is not None
             )
             where = f"the row of {key}" if key else "a row"
-            yield f"{table.name}: {where}: what stands in its {' and '.join(names)} is no such value"
+            hold = "hold values" if names[1:] else "holds a value"
+            yield f"{table.name}: {where}: its {' and '.join(names)} {hold} of another kind or size"
     if found > NAMED:
-        yield f"{table.name}: {counted(found - NAMED, 'more row')} with values that are none of their columns"
+        yield f"{table.name}: {counted(found - NAMED, 'more row')} with values of another kind or size"
 
 
 def _shown(value: object) -> str:
@@ -113,3 +122,48 @@ def _shown(value: object) -> str:
         return bytes(value).hex()[:16]
     text = str(value)
     return text if text.isascii() and text.isprintable() and text else ascii(text)
+
+
+def leave_out(connection: sa.Connection, table: sa.Table) -> None:
+    """Put a temporary view of the rows that fit under the table's name, until the transaction ends."""
+    sqlite = connection.dialect.name == "sqlite"
+    place = "main" if sqlite else str(connection.exec_driver_sql(_PG_SCHEMA, (table.name,)).scalar_one())
+    where = fits(table, sqlite=sqlite).compile(
+        dialect=connection.dialect, compile_kwargs={"literal_binds": True}
+    )
+    connection.exec_driver_sql(
+        f"CREATE TEMPORARY VIEW {table.name} AS "  # noqa: S608 - names and numbers of our own tables
+        f"SELECT * FROM {place}.{table.name} WHERE {where}"
+    )
+
+
+_PG_SCHEMA = "SELECT relnamespace::regnamespace::text FROM pg_class WHERE oid = to_regclass(%s)"
+
+
+class OddRows:
+    """What does not fit in the tables of one store but the LARGE ones, looked for again after AGAIN_S."""
+
+    def __init__(self) -> None:
+        self._found: Mapping[sa.Table, list[str]] = {}
+        self._at = -AGAIN_S
+        self._looking = threading.Lock()
+
+    def lines(self, connection: sa.Connection) -> list[str]:
+        """A line for each row."""
+        return [line for some in self._now(connection).values() for line in some]
+
+    def leave_out(self, connection: sa.Connection) -> None:
+        """Keep what does not fit from the rest of this transaction."""
+        for table in self._now(connection):
+            leave_out(connection, table)
+
+    def _now(self, connection: sa.Connection) -> Mapping[sa.Table, list[str]]:
+        with self._looking:
+            if time.monotonic() - self._at >= AGAIN_S:
+                small = (one for one in metadata.tables.values() if one not in LARGE)
+                looked = {table: list(odd_rows(connection, table)) for table in small}
+                known = {line for some in self._found.values() for line in some}
+                self._found, self._at = {one: some for one, some in looked.items() if some}, time.monotonic()
+                for line in sorted({line for some in self._found.values() for line in some} - known):
+                    log_events.error("row_left_out", what=line, cure=CURE)
+            return self._found

@@ -134,7 +134,7 @@ class Enrollment:
 
     def listed(self) -> list[EnrolledUnit]:
         """All units, by name."""
-        with self._store.read() as connection:
+        with self._store.listing() as connection:
             reset_us = unit_health.reset_us().label("reset_us")
             rows = connection.execute(select(units, reset_us).order_by(units.c.name)).all()
         return [

@@ -61,7 +61,7 @@ class GrantOffice:
 
     def unit_names(self) -> dict[str, str]:
         """Unit id to name, of every unit that was ever enrolled."""
-        with self.store.read() as connection:
+        with self.store.listing() as connection:
             return {
                 row.unit_id: row.name for row in connection.execute(select(units.c.unit_id, units.c.name))
             }
