@@ -57,6 +57,31 @@ def test_what_was_planted_in_an_older_format_is_not_migrated(tmp_path: Path) -> 
             schema.demand_own(db, 1, tmp_path / "old")
 
 
+DROPS = {
+    "a unique index": "CREATE UNIQUE INDEX once ON kept (kind)",
+    "a partial one": "CREATE UNIQUE INDEX once ON kept (kind) WHERE kind = 'found'",
+    "a table": "CREATE TABLE more (name TEXT PRIMARY KEY ON CONFLICT IGNORE)",
+    "a table of a module": "CREATE VIRTUAL TABLE more USING fts5 (name)",
+}
+
+
+@pytest.mark.parametrize("statement", DROPS.values(), ids=DROPS.keys())
+def test_a_departments_database_that_would_drop_what_is_written_is_not_opened(
+    tmp_path: Path, statement: str
+) -> None:
+    """`INSERT OR IGNORE` says nothing of a row that an index of somebody else's refuses."""
+    path, table = (
+        tmp_path / "kept.sqlite",
+        "CREATE TABLE IF NOT EXISTS kept (name TEXT UNIQUE, kind TEXT) STRICT",
+    )
+    open_private(path, table).close()
+    with closing(sqlite3.connect(path)) as db:
+        db.execute(statement)
+        db.commit()
+    with pytest.raises(DamagedError, match="tables differ from what this program makes"):
+        open_private(path, table)
+
+
 @pytest.mark.parametrize("opened", [open_private, lambda path: reading(path, at_home=False).__enter__()])
 def test_a_departments_database_with_a_view_is_not_read(
     tmp_path: Path, opened: Callable[[Path], object]

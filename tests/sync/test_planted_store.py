@@ -1,4 +1,4 @@
-"""What was planted in the department's database is named, and nothing is written by it: SQLite and PostgreSQL."""
+"""What was planted in the department's database is named, and nothing is written by it; on both databases."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import select
@@ -27,7 +28,7 @@ from sync.department.content.reads import (
 )
 from sync.department.journal.inquiry_entries import Query
 from sync.department.policy.refusals import FormError
-from sync.department.store import tables, unit_logs
+from sync.department.store import tables, typed_rows, unit_logs
 from sync.department.store.blobs import PackStore
 from sync.department.store.database import Store
 from sync.department.store.received import ReceivedDay, received_days
@@ -66,7 +67,7 @@ class StoreReads:
             return len(days), int(connection.execute(wanted).scalar_one())
 
     def find(self, door: KeyDoor, cover: Cover, query: Query, limit: int, after: str = "") -> ResultPage:
-        with self._store.read() as connection:
+        with self._store.listing() as connection:
             days = _days(connection, query)
             units = self._units(connection)
             exact = bool(query.plate) and not set(query.plate) & {"*", "?"}
@@ -79,6 +80,8 @@ class StoreReads:
                 )
             found: list[FoundRead] = []
             for day, log_no, rows in batches:
+                if log_no not in units:
+                    continue  # verify names a log that is gone, or does not fit
                 log_id, unit, _, closed = units[log_no]
                 if query.unit and query.unit != unit:
                     continue
@@ -96,7 +99,7 @@ class StoreReads:
             for day in _days(connection, query)[::-1]:
                 if last is not None and day > last[0]:
                     continue
-                wanted = select(e.day, e.log_no, e.sequence).where(e.day == day, e.name == "text")
+                wanted = _texts(connection, day)
                 if query.unit:
                     wanted = wanted.where(e.log_no.in_(_logs_of(query.unit)))
                 if last is not None and day == last[0]:
@@ -112,11 +115,13 @@ class StoreReads:
         self, door: KeyDoor, cover: Cover, query: Query, part: Part, going_on: Callable[[], bool]
     ) -> tuple[int, list[FoundRead]]:
         opened, found = 0, list[FoundRead]()
-        with self._store.read() as connection:
+        with self._store.listing() as connection:
             units = self._units(connection)
             for day, log_no, rows in self._rows(connection, part.named):
                 if not going_on():
                     break
+                if log_no not in units:
+                    continue
                 log_id, unit, _, closed = units[log_no]
                 found += [
                     found_read(log_id, unit, one, "", closed_log=closed, day=day)
@@ -139,9 +144,7 @@ class StoreReads:
     @staticmethod
     def _named(connection: sa.Connection, day: int) -> list[tuple[int, int, int]]:
         """(day, log number, record) of every read of a day of receipt."""
-        e = tables.elements.c
-        query = select(e.day, e.log_no, e.sequence).where(e.day == day, e.name == "text")
-        return [(row[0], row[1], row[2]) for row in connection.execute(query)]
+        return [(row[0], row[1], row[2]) for row in connection.execute(_texts(connection, day))]
 
     def _rows(
         self, connection: sa.Connection, named: Iterable[tuple[int, int, int]]
@@ -172,6 +175,7 @@ class StoreReads:
             select(e.sequence, e.name, e.stored, e.pack, e.offset, e.length, leaf.leaf)
             .join(tables.leaves, sa.and_(leaf.log_no == e.log_no, leaf.sequence == e.sequence))
             .where(e.day == day, e.log_no == log_no, e.sequence.in_(numbers), e.name.in_(names))
+            .where(*(typed_rows.fits_in(connection, one) for one in (tables.elements, tables.leaves)))
             .order_by(e.sequence)
         )
         rows: dict[int, Row] = {}
@@ -257,6 +261,13 @@ class _Proofs:
 
     checkpoint: str = ""
     levels: list[list[bytes]] = field(default_factory=list)
+
+
+def _texts(connection: sa.Connection, day: int) -> sa.Select[Any]:
+    """(day, log number, record) of the reads of a day of receipt."""
+    e = tables.elements.c
+    here = e.day == day, e.name == "text", typed_rows.fits_in(connection, tables.elements)
+    return select(e.day, e.log_no, e.sequence).where(*here)
 
 
 def _days(connection: sa.Connection, query: Query) -> list[int]:

@@ -1,8 +1,8 @@
 """Checks that the store is made as this program makes it, and that each row holds what its columns hold.
 
 Comes before every other check, and keeps from them what does not fit: for the rest of the transaction a
-temporary view under the table's name leaves such rows out, and an empty table stands for one that cannot be
-read. So one such row, which would end the checks where it is read, hides nothing that is wrong beside it.
+temporary view under the table's name leaves such rows out, and an empty table takes the place of one that
+cannot be read. So one such row, which would end the checks where it is read, hides nothing beside it.
 """
 
 from __future__ import annotations

@@ -81,7 +81,7 @@ def _publish(
 def is_out(store: Store, desk: Desk) -> bool:
     """Whether units are offered what the desk knows. Raises StoreError."""
     command = desk.root.other("command")
-    with store.read() as connection:
+    with store.listing() as connection:
         _, message = documents.out(connection, NAME)
     try:
         with desk.looking() as book:

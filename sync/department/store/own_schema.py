@@ -3,7 +3,7 @@
 A trigger acts with the writer's own hand: one planted under `incidents` drops each of them before the daily
 run counts it. A view under a table's name shows what it likes, an index or a default that is not ours makes
 writes fail or say something else. The tables are compared by what makes them, part by part: a column that
-a migration added stands last, wherever a new store has it.
+a migration added is the last one, wherever a new store has it.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ def _made_by_us() -> Mapping[tuple[str, str], Counter[str]]:
 
 
 def _parts(sql: str) -> Counter[str]:
-    """What stands before, between and after the outer parentheses, in no order; blanks are one blank."""
+    """What is before, between and after the outer parentheses, in no order; blanks are one blank."""
     sql = re.sub(r"\s+", " ", sql).strip()
     first, last = sql.find("("), sql.rfind(")")
     if not 0 <= first < last:

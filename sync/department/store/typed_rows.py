@@ -1,8 +1,8 @@
 """Rows that hold values which no such column holds: SQLite keeps any kind in any column, of any size.
 
-Whoever writes into the file by hand can put text where a number belongs, bytes that are no UTF-8, a key of
-one byte, a day beyond the calendar. What reads such a row raises where it stands, and hides what is beside
-it; so it is looked for before anything is read, and left out.
+A person who writes into the file by hand can put text where a number belongs, bytes that are no UTF-8, a key
+of one byte, a day beyond the calendar. What reads such a row ends there, and hides what is beside it; so such
+rows are looked for before others are read, and left out.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from sync.department.store.tables import elements, leaves, metadata, receipts, t
 log_events = structlog.get_logger("department.store")
 NAMED = 20  # rows of a table that are named, each with its columns; the others are counted
 LAST_DAY = 2_932_896  # 9999-12-31, in days since 1970
-AGAIN_S = 60.0  # the small tables are looked through anew after this
+AGAIN_S = 60.0  # the small tables are looked through again after this
 LARGE = frozenset({elements, leaves, receipts, tokens})
 CURE = "department verify names all of it; restore the store from its backup, or correct the row by hand"
 _WIDEST = 1 << 63
@@ -90,6 +90,11 @@ def _range(column: sa.Column[object]) -> tuple[int, int]:
 def fits(table: sa.Table, *, sqlite: bool) -> ColumnElement[bool]:
     """Whether every value of a row is one of its column."""
     return sa.not_(sa.or_(*(odd(one, sqlite=sqlite) for one in table.columns)))
+
+
+def fits_in(connection: sa.Connection, table: sa.Table) -> ColumnElement[bool]:
+    """The same in the database of this connection."""
+    return fits(table, sqlite=connection.dialect.name == "sqlite")
 
 
 def odd_rows(connection: sa.Connection, table: sa.Table) -> Iterator[str]:
