@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 import httpx
+import structlog
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -28,6 +29,8 @@ from sync.membership import RENEW_BEFORE_DAYS, Member, SyncFolder, make_vouch
 from sync.root_file import MAX_ROOT_BYTES, Root, open_first
 from sync.transport import CONNECT_S, HttpsLink, link_error, server_context, unit_context
 from sync.vouch import UnitKey, public_der
+
+log_events = structlog.get_logger("uplink")
 
 
 class Joiner(Protocol):
@@ -230,7 +233,14 @@ def renew_if_due(folder: SyncFolder, member: Member, link: HttpsLink, log_public
     """
     if folder.certificate_days_left(at_us) > RENEW_BEFORE_DAYS:
         return False
-    data = link.post("renew", [make_vouch(folder, folder.unit_key(), log_public)])
+    try:
+        vouch = make_vouch(folder, folder.unit_key(), log_public)
+    except NotEnrolledError as error:
+        if folder.certificate_days_left() < 0:
+            raise
+        log_events.error("not_renewed", what=str(error))  # noqa: TRY400 - until it ends, reads are delivered
+        return False
+    data = link.post("renew", [vouch])
     try:
         answer = messages.open_message(messages.Renewed, data, member.department_public())
     except (MessageError, StorageError) as error:

@@ -29,12 +29,16 @@ from storage import codec, files
 from storage.errors import StorageError
 from storage.times import DAY_US, SECOND_US, now_us
 from sync.errors import NotEnrolledError
-from sync.vouch import FileUnitKey, UnitKey, Vouch, public_der, sign_vouch
+from sync.vouch import FileUnitKey, UnitKey, Vouch, public_der, sign_vouch, unit_id_of
 
 RENEW_BEFORE_DAYS = 30
 SCALAR_BYTES = 32
 MAX_MEMBER_BYTES = 256 * 1024
 STATUS_WORDS = frozenset({"outcome", "what", "waiting_for"})  # everything else in status.json is a number
+UNIT_KEY_CURE = (
+    "restore it from its backup; if it is lost for good, deliver (reader sync now), then make a new home and "
+    "enroll that as a new unit"
+)
 LAST_TIME_US = 253_402_300_800_000_000
 
 
@@ -118,12 +122,23 @@ class SyncFolder:
     def is_member(self) -> bool:
         return (self.path / "member.cbor").exists()
 
+    def lost_membership(self) -> bool:
+        """Whether this unit was enrolled and no longer knows where: the certificate came before member.cbor,
+        so a power cut in the first enrollment leaves the same, and the same helps."""
+        return self.certificate.exists() and not self.is_member()
+
     def member(self) -> Member:
         """Raises NotEnrolledError."""
         path = self.path / "member.cbor"
         try:
             return codec.from_bytes(Member, files.read_bounded(path, MAX_MEMBER_BYTES))
         except FileNotFoundError:
+            if self.lost_membership():
+                raise NotEnrolledError(
+                    f"is gone, and this unit was enrolled ({self.certificate.name} is here)",
+                    where=str(path),
+                    cure="restore it from its backup, or enroll again: reader enroll CODE",
+                ) from None
             raise NotEnrolledError(
                 "this unit belongs to no department",
                 where=str(self.path.parent),
@@ -138,17 +153,27 @@ class SyncFolder:
     def unit_key(self) -> UnitKey:
         """The unit key; made at first use, in the chip where there is one.
 
-        Raises NotEnrolledError when it was in a chip that is not the one here.
+        Raises NotEnrolledError when it was in a chip that is not the one here, or in a file that is gone: the
+        department knows this unit, and its log, by that key alone.
         """
-        chip = self._chip()
+        chip, path = self._chip(), self.path / "unit.key"
         if chip is None:
-            return FileUnitKey(_p256_key(self.path / "unit.key"))
+            if not path.exists() and self.is_member():
+                raise NotEnrolledError("the unit's key is gone", where=str(path), cure=UNIT_KEY_CURE)
+            return self._own(FileUnitKey(_p256_key(path)), path)
         mark, public = self.path / "unit.chip", chip.public_der()
         if not mark.exists():
+            self._own(chip, mark)
             files.replace(mark, public)
         if not hmac.compare_digest(mark.read_bytes(), public):
             raise NotEnrolledError("the chip holds another unit's key", where=str(mark), cure="enroll again")
         return chip
+
+    def _own(self, key: UnitKey, where: Path) -> UnitKey:
+        """The same, if it is the key that the department enrolled. Raises NotEnrolledError."""
+        if self.is_member() and self.member().unit_id != unit_id_of(key.public_der()):
+            raise NotEnrolledError("is another unit's key", where=str(where), cure=UNIT_KEY_CURE)
+        return key
 
     def _chip(self) -> Chip | None:
         """The chip, unless this unit was enrolled before it had one."""

@@ -22,7 +22,7 @@ from firmware.run.field_parts import field_parts
 from firmware.run.one_run import OneRun
 from firmware.run.orders import Reason, SupplyOrders
 from firmware.run.run_result import RunOptions, RunResult
-from firmware.settings.config import FILE_NAME, Config, load_config, write_config
+from firmware.settings.config import FILE_NAME, Config, config_bytes, load_config, write_config
 from hw.errors import HardwareError, MissingDriverError
 from hw.machine import SystemdMachine
 from hw.power import PowerOrder
@@ -57,13 +57,16 @@ def prepare_home(home: Path, *, slot_uri: str | None = None) -> bool:
 
 
 def take_home(home: Path) -> None:
-    """The unit of this home; missing parts of its configuration are made.
+    """The unit of this home.
 
     Raises NoHomeError if there is none: a mistyped --home must not become a second unit, which reads
-    beside the department. A unit that was reset becomes a new one, in the same slot.
+    beside the department. Raises ConfigError if its configuration is gone: the defaults would know neither
+    its site nor its parts. A unit that was reset becomes a new one, in the same slot.
     """
-    if factory_reset.finish(home) is None and not SyncFolder.of(home).is_member():
-        Home(home).need()
+    if factory_reset.finish(home) is None:
+        if not SyncFolder.of(home).is_member():
+            Home(home).need()
+        config_bytes(home)
     prepare_home(home)
 
 

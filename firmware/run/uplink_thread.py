@@ -19,8 +19,10 @@ import structlog
 from firmware.custody.opening import sync_folder
 from storage.ledger import Ledger
 from storage.times import now_us as wall_us
+from sync.errors import NotEnrolledError
 from sync.health import HealthMessage
 from sync.ledger_outbox import LedgerOutbox
+from sync.membership import SyncFolder
 from sync.runner import Attempt, Runner
 from sync.schedule import Conditions, Schedule
 
@@ -76,8 +78,12 @@ class UplinkThread:
         self._runner.nudge()
 
     def _work(self) -> None:
+        told = False
         while not self._stop.is_set():
             if not self._folder.is_member():
+                if self._folder.lost_membership() and not told:
+                    told = True
+                    self._log.error("not_enrolled", what=_why_not(self._folder))
                 self._stop.wait(LOOK_S)
                 continue
             try:
@@ -88,3 +94,11 @@ class UplinkThread:
                 facts = {"reason": str(error)} if isinstance(error, OSError | sqlite3.Error) else {}
                 self._log.error("uplink_failed", kind=type(error).__name__, **facts)
                 self._stop.wait(AGAIN_S)
+
+
+def _why_not(folder: SyncFolder) -> str:
+    try:
+        folder.member()
+    except NotEnrolledError as error:
+        return str(error)
+    return ""

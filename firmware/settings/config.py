@@ -253,7 +253,8 @@ def config_bytes(home: Path) -> bytes:
     try:
         data = path.read_bytes()
     except FileNotFoundError as error:
-        raise ConfigError(str(path), "no such file", "`reader init` writes one with comments") from error
+        cure = "restore it; `reader init` writes one with the defaults and comments"
+        raise ConfigError(str(path), "no such file", cure) from error
     except IsADirectoryError as error:
         raise ConfigError(str(path), "is a folder", "remove it; `reader init` writes a file there") from error
     if len(data) > _MAX_BYTES:

@@ -233,8 +233,8 @@ def test_from_an_empty_folder_to_a_witnessed_look_up(terminal: Terminal, tmp_pat
 def _what_was_taken_out_of_the_home_is_missed(terminal: Terminal) -> None:
     """A log that is gone says nothing against anybody; nor does a policy file that no office signed."""
     for name, words in (
-        ("desk/access-log.sqlite", "the access log is not here: restore "),
-        ("policy.toml", "policy.toml is not the one that the root file names: FileNotFoundError"),
+        ("desk/access-log.sqlite", "the access log is not here, and this department had a desk: "),
+        ("policy.toml", f"{terminal.home / 'policy.toml'}: the policy file is gone (restore it "),
     ):
         kept = (terminal.home / name).rename(terminal.home / "kept")
         status, out, _ = terminal.type("verify")

@@ -11,10 +11,10 @@ from desk_twins import PASSWORD, Department, secret_of
 
 from storage.times import HOUR_US, MINUTE_US
 from sync.department.desk.inquiry.forms import NothingForm
-from sync.department.desk.log_state import CREDENTIAL_KEY
 from sync.department.desk.people import rules as people
 from sync.department.desk.people.calls import AccountForm, CredentialForm, HandedOver, PasswordForm, UserForm
 from sync.department.ground.settings import Settings
+from sync.department.journal.credential_key import credential_key
 from sync.department.policy.policy_file import default_document, parse_policy, policy_digest
 from sync.department.policy.refusals import DeskRefusal, LockedError, NotProvenError, NotYetError
 from sync.department.policy.roles import Role
@@ -153,7 +153,7 @@ def test_a_credential_swapped_beside_the_log_is_refused(department: Department) 
     forged = people.new_credential(
         desk.policy.security, "comm1", "roots own password", department.clock.us, first=False
     )
-    key = desk.log.keys.of(CREDENTIAL_KEY)
+    key = credential_key(desk.log)
     desk.log.put_credential("comm1", sealing.wrap(key, desk.log.log_id, 0, "comm1", to_bytes(forged)))
     department.secrets["comm1"] = ("roots own password", forged.totp)
     with pytest.raises(NotProvenError):

@@ -17,6 +17,7 @@ from sync.department.desk import snapshot
 from sync.department.desk.inquiry.forms import AskForm, NothingForm, RunForm
 from sync.department.desk.state import DeskState
 from sync.department.journal.access_log import AccessLog
+from sync.department.journal.credential_key import credential_key
 from sync.department.journal.entries import STATE_KINDS, Entry
 from sync.department.journal.plain_state import MAX_BYTES, LazyEntries, as_plain, as_value
 from sync.department.policy.roles import Role
@@ -134,7 +135,7 @@ def written(department: Department) -> tuple[AccessLog, Path, bytes, list[object
     """(log, file, key, what the snapshot says) of a snapshot as it was just written."""
     log = department.desk.log
     snapshot.write(log, folded(log))
-    path, key = log.folder / snapshot.FILE, log.keys.of(snapshot.KEY_YEAR)
+    path, key = log.folder / snapshot.FILE, credential_key(log)
     content = sealing.unwrap(key, log.log_id, 0, snapshot.ELEMENT, path.read_bytes())
     return log, path, key, envelope.decode(content, limit=MAX_BYTES)
 

@@ -46,7 +46,6 @@ from sync.department.desk.grants.signer import GrantOffice
 from sync.department.ground.home import DepartmentHome, load_ed25519
 from sync.department.ground.local_time import end_of_day_us
 from sync.department.policy import policy_file
-from sync.department.server.open_desk import POLICY_FILE
 from sync.department.server.server import Department
 from sync.errors import DONE, InvalidInputError
 
@@ -247,8 +246,7 @@ def _last_us(home: DepartmentHome, order: GrantOrder) -> int:
     """The end of the last day named, or -1."""
     if order.until is None:
         return -1
-    document = desk_access.read_bytes(home.path / POLICY_FILE)
-    return _end_of(order.until, policy_file.parse_policy(document).zone)
+    return _end_of(order.until, policy_file.parse_policy(home.policy_document()).zone)
 
 
 def _report(terminal: desk_access.Terminal, bundle: Bundle, out: Path) -> int:

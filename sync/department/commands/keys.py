@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import secrets
 import sys
@@ -14,28 +15,32 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from storage import files
 from storage.counts import counted
 from storage.errors import RecordError, StorageError
+from storage.times import day_text
 from sync import root_file
 from sync.command_frame import Common, noun
 from sync.department.commands import desk_access
 from sync.department.commands.out_files import folder as private_folder
 from sync.department.commands.out_files import write_new
+from sync.department.content.key_remote import address_of
 from sync.department.content.key_service import LocalKeyService
 from sync.department.content.opened_list import DATABASE, OpenedList, list_file
 from sync.department.desk.context import DeskContext
 from sync.department.desk.state import checked_policy
 from sync.department.ground.department_time import DepartmentTime
-from sync.department.ground.home import DepartmentHome, load_ed25519
+from sync.department.ground.home import POLICY_CURE, POLICY_FILE, DepartmentHome, load_ed25519
 from sync.department.ground.ports import demand_free
 from sync.department.ground.serving import serve_app
 from sync.department.journal import named_administrator
 from sync.department.journal.reading import reading
 from sync.department.policy.policy_file import parse_policy, policy_digest
 from sync.department.server import ceremony, naming
-from sync.department.server.open_desk import POLICY_FILE, adopt_root, open_desk, open_front, root_in
+from sync.department.server.keys_traces import lost_day_keys
+from sync.department.server.open_desk import adopt_root, open_desk, open_front, root_in
+from sync.department.server.server import Department
+from sync.department.units.documents import offer_day_keys_anew
 from sync.errors import DONE, InvalidInputError, SyncError
 
 AGAIN = "take it once more from where it was made"
-POLICY_CURE = "restore it from its backup, or from the copy that was signed"
 
 keys = noun(
     "keys",
@@ -275,7 +280,7 @@ def adopt(common: Common, *, file: Path, policy: Path | None) -> int:
     home = DepartmentHome.open(common.home)
     document, data = _policy(home, policy), desk_access.read_bytes(file)
     ceremony.described(data, str(file))
-    front = open_front(home)
+    front = open_front(home, replacing=True)
     try:
         root = adopt_root(home, front.desk, data, document)
         _offer_to_units(front)
@@ -300,6 +305,25 @@ def write_list(common: Common, *, folder: Path, out: Path) -> int:
         lines = [bytes(row[0]) for row in db.execute("SELECT message FROM lines ORDER BY number")]
     write_new(out, list_file(lines))
     print(json.dumps({"lines": len(lines)}) if common.json else f"{counted(len(lines), 'line')} in {out}")
+    return DONE
+
+
+@keys.verb("renew", example="department keys renew")
+def renew(common: Common) -> int:
+    """Make day keys anew where those that units seal to are lost for good.
+
+    Reads sealed to the lost ones stay unreadable. Units seal to the new ones from their next sync on. First
+    look for a backup of HOME/keys; with a key service elsewhere, restore HOME/keys.remote instead.
+    """
+    home = DepartmentHome.open(common.home)
+    with contextlib.closing(Department(home)) as department:
+        lost = lost_day_keys(home, department.store, department.time())
+        if address_of(home) is not None or not lost:
+            raise InvalidInputError("no day key is missing here", where=str(home.keys / "day"))
+        last = offer_day_keys_anew(home, department.store, department.keys, department.time())
+    facts = {"lost": len(lost), "last_day": day_text(last)}
+    words = f"{counted(len(lost), 'day key')} lost; units are offered new ones until {facts['last_day']}"
+    print(json.dumps(facts) if common.json else words)
     return DONE
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+from collections.abc import Iterator
 
 import structlog
 from starlette.routing import BaseRoute
@@ -16,8 +18,9 @@ from sync.department.ground.home import DepartmentHome
 from sync.department.pages import app as pages
 from sync.department.pages import street_map
 from sync.department.server import daily, hourly, server
+from sync.department.server.keys_traces import demand_keys
 from sync.department.server.notify import ways_of, ways_to_administrators
-from sync.department.server.open_desk import front_of, link_of
+from sync.department.server.open_desk import front_of, link_of, root_in
 from sync.department.server.server import Department
 from sync.errors import DONE
 
@@ -38,27 +41,38 @@ def serve(common: Common) -> int:
         else:
             print(f"units: port {unit_port}; desk and enrollment: port {desk_port}; Ctrl-C stops", flush=True)
 
+    with started(home) as (department, front):
+        asyncio.run(
+            server.serve(
+                department,
+                _routes(front, _map_of(home.settings.map_file)),
+                ready,
+                lambda: _daily(front, department),
+                lambda: _hourly(front, department),
+            )
+        )
+    return DONE
+
+
+@contextlib.contextmanager
+def started(home: DepartmentHome) -> Iterator[tuple[Department, DeskContext | None]]:
+    """All that the server of a home has open, and its desk, if it has one. Raises HomeError where a file is
+    gone that no other takes the place of."""
+    home.policy_document()  # without it, and the root file, nothing is purged, and no profile of it holds
+    root_in(home)
     with home.locked():
         department = Department(home)
         try:
             department.store.demand_own()
+            demand_keys(home, department.store, department.time())
             front = front_of(department)
             try:
-                asyncio.run(
-                    server.serve(
-                        department,
-                        _routes(front, _map_of(home.settings.map_file)),
-                        ready,
-                        lambda: _daily(front, department),
-                        lambda: _hourly(front, department),
-                    )
-                )
+                yield department, front
             finally:
                 if front is not None:
                     front.close()
         finally:
             department.close()
-    return DONE
 
 
 def _map_of(name: str) -> street_map.StreetMap | None:

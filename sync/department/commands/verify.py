@@ -11,10 +11,11 @@ from storage.counts import counted
 from sync.command_frame import Common, verb
 from sync.department.commands import verify_log
 from sync.department.ground.home import DepartmentHome, examined
+from sync.department.server.keys_traces import demand_keys
 from sync.department.server.server import Department
 from sync.department.server.verify import Checker, StoreReport
 from sync.department.units.list_seal import unsealing
-from sync.errors import DONE, FOUND_WRONG
+from sync.errors import DONE, FOUND_WRONG, HomeError
 
 
 @verb("verify", example="department verify --home /srv/alpr")
@@ -40,9 +41,18 @@ def _verify_home(common: Common, home: DepartmentHome, given: verify_log.VerifyI
         public = home.log_key().public_key()
         checker = Checker(department.store, department.keys, department.packs, public, unsealing(home))
         report = checker.run(content=not quick)
+        try:
+            demand_keys(home, department.store, department.time())
+        except HomeError as error:
+            report.wrong(str(error))
         store = _report(common, report)
         log = verify_log.check_home(
-            common, home, given.checkpoint, report.reported, None if quick else department.keys
+            common,
+            home,
+            given.checkpoint,
+            report.reported,
+            None if quick else department.keys,
+            store=department.store,
         )
         return verify_log.worst(store, log)
     finally:

@@ -32,18 +32,21 @@ from sync.department.desk.json_forms import to_json
 from sync.department.desk.log_state import FOLDER
 from sync.department.desk.state import checked_policy
 from sync.department.desk.transparency import bundle
-from sync.department.ground.home import DepartmentHome
+from sync.department.ground.home import POLICY_FILE, DepartmentHome
 from sync.department.journal import check_log
 from sync.department.journal.access_log import DATABASE, KEYS, AccessLog, AuditKeys
 from sync.department.journal.check_hours import HoursReport, check_hours
 from sync.department.journal.check_log import LogReport
+from sync.department.journal.credential_key import demand_credential_key
 from sync.department.journal.entries import CredentialSet
 from sync.department.journal.hourly_heads import hourly_origin
 from sync.department.server.ceremony import witness_of
+from sync.department.server.desk_traces import log_is_here, trace_of_desk
 from sync.department.server.drawn_samples import DrawnSamples
 from sync.department.server.folded_log import FoldedLog, Snapshot
-from sync.department.server.open_desk import POLICY_FILE, link_of, opened_of, root_in
+from sync.department.server.open_desk import link_of, opened_of, root_in
 from sync.department.server.unit_reports import CoveredByEntries, Reported
+from sync.department.store.database import Store
 from sync.errors import DONE, FOUND_WRONG, PART_LACKING, HomeError, InvalidInputError, LinkError
 from sync.root_file import Root
 
@@ -266,17 +269,18 @@ def check_home(
     checkpoints: Sequence[Path],
     reported: Reported,
     keys: ReceivingKeys | None,
+    *,
+    store: Store,
 ) -> int:
     """Check a home's access log against its witnesses, its key service, what units reported, and the content
-    of open holds (with `keys`); the status.
+    of open holds (with `keys`); the status. `store`: the home's.
 
     A department that has no desk yet has nothing to check here.
     """
     folder = home.path / FOLDER
     root, public = root_in(home), home.log_key().public_key()
-    path = folder / DATABASE
-    if not (path.is_file() and path.stat().st_size):  # SQLite would begin a log in an empty file
-        return _without_log(common, folder, root)
+    if not log_is_here(home):  # SQLite would begin a log in an empty file
+        return _without_log(common, home, root, trace_of_desk(home, store))
     urls = [] if checkpoints else [one.url for one in root.witnesses]
     names = {home.settings.name, root.department}
     samples = DrawnSamples(_salt_of(folder, home), check_log.heads_of(folder))
@@ -295,29 +299,51 @@ def check_home(
         wrong += covered.holds.problems(FolderVault(folder / HOLDS), keys, log_id_of(public))
     report = replace(
         report,
-        problems=(*report.problems, *_wrong_with_policy(home, root), *wrong),
+        problems=(
+            *report.problems,
+            *_wrong_with_policy(home, root),
+            *_wrong_with_credentials(folder, home),
+            *wrong,
+        ),
         unchecked=(*report.unchecked, *unchecked),
         claims=tuple(covered.claims),
     )
     return worst(_report(common, report), _check_hours(common, home, root))
 
 
-def _without_log(common: Common, folder: Path, root: Root) -> int:
-    """A witness is named, and audit keys are made, only where there is a log: who removes it hides all."""
-    if not root.witnesses and not (folder / KEYS).is_dir():
+def _without_log(common: Common, home: DepartmentHome, root: Root, trace: str) -> int:
+    """Who removes the log hides all: what else a desk left says that there was one."""
+    lost = f"the access log is not here, and this department had a desk: {trace}: restore "
+    lost += f"{home.path / FOLDER / DATABASE} from its backup, with {FOLDER}/{KEYS}"
+    problems = (*([lost] if trace else []), *_wrong_with_policy(home, root))
+    if not problems:
         return DONE
-    lost = f"the access log is not here: restore {folder / DATABASE} from its backup"
     return _report(
-        common, LogReport(entries=0, witnessed=0, witnessed_at_s=0, opened=0, problems=(lost,), proven=False)
+        common, LogReport(entries=0, witnessed=0, witnessed_at_s=0, opened=0, problems=problems, proven=False)
     )
 
 
 def _wrong_with_policy(home: DepartmentHome, root: Root) -> list[str]:
     """Nothing is purged by another policy file than the root file names, and no desk opens."""
     try:
-        checked_policy(root, (home.path / POLICY_FILE).read_bytes())
+        checked_policy(root, home.policy_document())
+    except HomeError as error:
+        return [str(error)]
     except (StorageError, OSError) as error:
         return [f"{POLICY_FILE} is not the one that the root file names: {type(error).__name__}"]
+    return []
+
+
+def _wrong_with_credentials(folder: Path, home: DepartmentHome) -> list[str]:
+    """The key that seals the credentials is no key of a year, and no entry is under it: nobody can log on
+    without it."""
+    try:
+        with closing(AccessLog(folder, home.log_key())) as log:
+            demand_credential_key(log)
+    except HomeError as error:
+        return [str(error)]
+    except (StorageError, sqlite3.Error):
+        return []  # what is wrong with the log is said of its entries
     return []
 
 

@@ -55,6 +55,11 @@ def destroy_for_good(path: Path) -> None:
     destroy_file(path)
 
 
+def was_destroyed(path: Path) -> bool:
+    """Whether a key was destroyed for good, by this process or another."""
+    return _mark_of(path).exists()
+
+
 def _mark_of(path: Path) -> Path:
     return path.with_suffix(".gone")
 

@@ -32,7 +32,14 @@ from storage.day_keys import DayKey, open_from_day
 from storage.errors import SealError, StorageError
 from storage.leaf import Leaf, log_id_of, open_leaf, unchecked
 from storage.times import DAY_US, now_us
-from sync.department.content.key_files import der_of, destroy_file, destroy_for_good, load_p256, sealing_key
+from sync.department.content.key_files import (
+    der_of,
+    destroy_file,
+    destroy_for_good,
+    load_p256,
+    sealing_key,
+    was_destroyed,
+)
 from sync.department.content.likeness import forms_of
 from sync.department.content.search_tokens import (
     IndexedText,
@@ -239,7 +246,8 @@ class LocalKeyService:
         with self._guard:
             if day in self._store and path.exists():  # another process may have purged the day
                 return self._store[day]
-            self._store.pop(day, None)
+            if self._store.pop(day, None) is not None and not was_destroyed(path):
+                raise KeyServiceError("is gone", where=str(path), cure="restore it from its backup")
             purged = f"the key of the day of receipt {day} is not here: purged"
             self._store[day] = sealing_key(path, make=make, lost=purged)
             return self._store[day]

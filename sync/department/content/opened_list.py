@@ -23,7 +23,9 @@ from storage.codec import from_bytes, to_bytes
 from storage.errors import LedgerError, StorageError
 from storage.times import DAY_US
 from sync.department.content import alert_facts
+from sync.department.content.followed_log import DATABASE as FOLLOWED
 from sync.department.content.followed_log import FollowedLog
+from sync.department.content.found_reads import DATABASE as FOUND
 from sync.department.content.found_reads import FoundReads
 from sync.department.ground.private_sqlite import open_private, transaction
 from sync.department.journal.check_log import Tree
@@ -97,6 +99,7 @@ class OpenedList:
         """Open it, or begin it. Raises KeyServiceError."""
         folder.mkdir(mode=files.PRIVATE_DIR, parents=True, exist_ok=True)
         path = folder / DATABASE
+        demand_list(folder, traces=(FOUND, FOLLOWED))
         self._folder, self._followed = folder, list[FollowedLog]()
         self._guard = threading.Lock()
         self._key = _key_in(folder, fresh=not path.exists())
@@ -250,6 +253,22 @@ class OpenedList:
         while part := self.messages(start + len(found)):
             found += part
         return found
+
+
+def demand_list(folder: Path, *, traces: Sequence[str] = (FOUND, FOLLOWED, KEY_FILE)) -> None:
+    """Raises KeyServiceError where a list was, by what is beside it: a new one would lack what was opened.
+
+    Its key alone says so to a check; a power cut between the first key and its list leaves the same.
+    """
+    beside = [folder / one for one in traces if (folder / one).is_file()]
+    if beside and not (folder / DATABASE).is_file():
+        names = " and ".join(one.name for one in beside)
+        raise KeyServiceError(
+            "the key service's list is gone",
+            where=str(folder / DATABASE),
+            cure=f"restore it from its backup; if it is lost for good, move {names} away: a new list begins, "
+            "and department verify names what it lacks",
+        )
 
 
 def _key_in(folder: Path, *, fresh: bool) -> Ed25519PrivateKey:

@@ -30,6 +30,7 @@ from sync.department.desk.people.throttle import LogonThrottle
 from sync.department.desk.state import DeskState, checked_policy
 from sync.department.desk.used_calls import UsedCalls
 from sync.department.journal.access_log import AccessLog
+from sync.department.journal.credential_key import credential_key, demand_credential_key
 from sync.department.journal.entries import (
     ISSUED,
     STATE_KINDS,
@@ -53,7 +54,6 @@ from sync.errors import HomeError
 from sync.root_file import Root, describe
 
 FOLDER = "desk"
-CREDENTIAL_KEY = 0  # beside the audit keys: seals credential records
 SIGNED = (Access, AccountSet, CredentialSet, PasskeySet, *typing.get_args(DECISIONS), *MADE)
 """What is signed, by the statement of its call."""
 
@@ -76,6 +76,7 @@ class LogState:
             self.log.demand_known()
             self.book = self.kept_book()
             self.refresh()
+            demand_credential_key(self.log)
             self._demand_rooted(home)
         except BaseException:
             self.log.close()
@@ -224,7 +225,7 @@ class LogState:
 
     def set_credential(self, credential: Credential, stamp: Stamp, *, authenticator: str = ISSUED) -> None:
         """Keep a credential: sealed beside the log, its digest in it. `authenticator`: the entry's word."""
-        key = self.log.keys.of(CREDENTIAL_KEY, make=True)
+        key = credential_key(self.log)
         with self.deciding() as moment:
             self.log.put_credential(
                 credential.user, sealing.wrap(key, self.log.log_id, 0, credential.user, to_bytes(credential))
@@ -243,7 +244,7 @@ class LogState:
         if known is None or stored is None:
             return None
         try:
-            plain = sealing.unwrap(self.log.keys.of(CREDENTIAL_KEY), self.log.log_id, 0, user, stored)
+            plain = sealing.unwrap(credential_key(self.log), self.log.log_id, 0, user, stored)
             credential = from_bytes(Credential, plain)
         except StorageError:
             return None
@@ -251,9 +252,7 @@ class LogState:
 
     def secret_of(self, use: bytes, text: str) -> bytes:
         """32 bytes that stay the same and that no one else can make."""
-        return hmac.digest(
-            self.log.keys.of(CREDENTIAL_KEY, make=True), use + b"\x00" + text.encode(), "sha256"
-        )
+        return hmac.digest(credential_key(self.log), use + b"\x00" + text.encode(), "sha256")
 
 
 class Deciding:

@@ -23,6 +23,7 @@ from storage.codec import hints_of
 from storage.errors import StorageError
 from sync.department.desk.state import DeskState
 from sync.department.journal.access_log import AccessLog
+from sync.department.journal.credential_key import CREDENTIAL_KEY, credential_key
 from sync.department.journal.entries import NOTES, demand_form
 from sync.department.journal.plain_state import MAX_BYTES, as_plain, as_value
 from sync.department.policy.policy_file import parse_policy
@@ -30,7 +31,6 @@ from sync.errors import HomeError
 
 FILE = "book.snapshot"
 ELEMENT = "snapshot"
-KEY_YEAR = 0  # the key beside the audit keys that seals credential records
 WRITTEN = 2  # rises where the same types are written in another way; 2: entries as signed
 EVERY = 2000  # entries folded before another one is written
 
@@ -65,7 +65,7 @@ def to_bytes(book: DeskState) -> bytes:
 def write(log: AccessLog, book: DeskState) -> None:
     """Keep a book of this log. Raises OSError, HomeError."""
     content = envelope.encode([form(), book.seen, log.signed_head(book.seen), to_bytes(book)])
-    key = log.keys.of(KEY_YEAR, make=True)
+    key = credential_key(log)
     files.replace(log.folder / FILE, sealing.wrap(key, log.log_id, 0, ELEMENT, content))
 
 
@@ -73,7 +73,7 @@ def read(log: AccessLog) -> DeskState | None:
     """The stored book of this log, or None if there is no valid one. Raises NewerError."""
     path: Path = log.folder / FILE
     try:
-        content = sealing.unwrap(log.keys.of(KEY_YEAR), log.log_id, 0, ELEMENT, path.read_bytes())
+        content = sealing.unwrap(log.keys.of(CREDENTIAL_KEY), log.log_id, 0, ELEMENT, path.read_bytes())
         value = envelope.decode(content, limit=MAX_BYTES)
         if not isinstance(value, list) or len(value) != 4 or value[0] != form():
             return None

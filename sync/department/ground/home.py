@@ -27,7 +27,9 @@ from sync.department.ground.settings import Settings, load_settings
 from sync.errors import HomeError, LackingError
 
 SETTINGS_FILE = "department.toml"
+POLICY_FILE = "policy.toml"
 SQLITE_FILE = "store.db"
+POLICY_CURE = "restore it from its backup, or from the copy that was signed"
 DESK_URL = "DEPARTMENT_URL"  # names a desk elsewhere
 ROOM_TO_OPEN = 1 << 20  # bytes that SQLite needs beside a database
 
@@ -83,11 +85,19 @@ class DepartmentHome:
     def fips(self) -> bool:
         """Whether the policy file here asks for the FIPS profile: approved algorithms only."""
         try:
-            table = tomllib.loads((self.path / "policy.toml").read_text())
+            table = tomllib.loads((self.path / POLICY_FILE).read_text())
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
             return False  # the code that needs the policy reports the fault
         security = table.get("security")
         return isinstance(security, dict) and security.get("profile") == "fips"
+
+    def policy_document(self) -> bytes:
+        """The policy file, which each department has since it was founded. Raises HomeError without it."""
+        path = self.path / POLICY_FILE
+        try:
+            return path.read_bytes()
+        except FileNotFoundError:
+            raise HomeError("the policy file is gone", where=str(path), cure=POLICY_CURE) from None
 
     def log_key(self) -> Ed25519PrivateKey:
         """The department log's signing key. Raises HomeError."""

@@ -121,17 +121,20 @@ class AuditKeys:
         self._folder = folder
         self._known: dict[int, bytes] = {}
 
+    def path_of(self, year: int) -> Path:
+        return self._folder / f"{year}.key"
+
     def of(self, year: int, *, make: bool = False) -> bytes:
         """The key of a year. Raises HomeError if it is gone and may not be made."""
         if year not in self._known:
-            path = self._folder / f"{year}.key"
+            path = self.path_of(year)
             if make and not path.exists():
                 self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
                 files.write_first(path, sealing.new_key())
             try:
                 key = path.read_bytes()
             except OSError:
-                what = "the audit key of that year is not here"
+                what = "this audit key is not here"
                 raise HomeError(what, where=str(path), cure=KEY_CURE) from None
             if len(key) != sealing.KEY_BYTES:
                 raise HomeError("is not an audit key", where=str(path), cure=KEY_CURE)
@@ -164,7 +167,7 @@ class AccessLog:
         """A new, empty log in `folder` (made 0700). Raises HomeError."""
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = folder / DATABASE
-        if path.exists():
+        if path.exists() and (path.is_dir() or path.stat().st_size):  # empty: a start that was cut off
             raise HomeError("already holds an access log", where=str(folder))
         open_private(path, SCHEMA).close()
         return cls(folder, key)
@@ -330,6 +333,12 @@ class AccessLog:
                 f"the access log has entries that this version does not know: {', '.join(unknown)}"
             )
 
+    def has_kind(self, kind: str) -> bool:
+        """Whether there is an entry of a kind; opens none."""
+        with self._guard:
+            row = self._db.execute("SELECT 1 FROM entries WHERE kind = ? LIMIT 1", (kind,)).fetchone()
+        return row is not None
+
     def first_salt(self, kind: str) -> bytes:
         """The salt of the first entry of a kind, which the audit keys alone open; nothing without one. Raises
         as `opening`."""
@@ -416,6 +425,12 @@ class AccessLog:
         with self._guard:
             row = self._db.execute("SELECT sealed FROM credentials WHERE user = ?", (user,)).fetchone()
         return bytes(row[0]) if row else None
+
+    def credentials(self) -> list[tuple[str, bytes]]:
+        """Every user's, sealed."""
+        with self._guard:
+            rows = self._db.execute("SELECT user, sealed FROM credentials ORDER BY user").fetchall()
+        return [(str(user), bytes(sealed)) for user, sealed in rows]
 
     def touch(self, session: bytes, at_us: int) -> None:
         with self.writing():

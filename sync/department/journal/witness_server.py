@@ -85,8 +85,9 @@ class WitnessFolder:
         self._lock = threading.Lock()
         self._db = open_private(path)
         (self.name,) = self._db.execute("SELECT name FROM about").fetchone()
-        files_of = [one for one in (folder / KEY_FILE, folder / ML_DSA_FILE) if one.exists()]
-        self._keys = [read_private(one) for one in files_of or [folder / KEY_FILE]]
+        self._keys = [read_private(folder / KEY_FILE)]
+        if (folder / ML_DSA_FILE).exists():  # a witness of an earlier version has the first alone
+            self._keys.append(read_private(folder / ML_DSA_FILE))
 
     @classmethod
     def create(cls, folder: Path, name: str) -> WitnessFolder:

@@ -16,7 +16,7 @@ from storage import files
 from sync import root_file
 from sync.department.content.key_service import LocalKeyService
 from sync.department.ground.department_time import Clocks, DepartmentTime
-from sync.department.ground.home import SETTINGS_FILE, DepartmentHome
+from sync.department.ground.home import POLICY_FILE, SETTINGS_FILE, DepartmentHome
 from sync.department.ground.settings import Settings, settings_text
 from sync.department.policy.policy_file import document_for, parse_policy, policy_digest
 from sync.department.store.database import open_store
@@ -25,6 +25,8 @@ from sync.errors import HomeError, InvalidInputError
 
 MAX_HOST = 253  # RFC 1035, as text
 HOST = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9-]{1,63}(?<!-))*")
+MADE = ("log.key", "command.key", "root.cbor", "root-keys", "authority", "store.db", "policy.toml", "desk")
+"""What a founding makes, and the desk: where one of them is, there was a department."""
 OFFICES = ("administrator", "outside-office", "spare")
 
 
@@ -43,12 +45,11 @@ def found(
     """Make a department's home, or nothing. Raises HomeError when one is there already, StoreAwayError."""
     check_host(settings.host)
     _check_place(path)
-    if (path / SETTINGS_FILE).exists():
-        raise HomeError("there already is a department here", where=str(path), cure="choose another --home")
+    keys_folder = Path(settings.keys_folder) if settings.keys_folder else path / "keys"
+    _demand_new(path, keys_folder)
     if settings.database:
         with closing(open_store(settings.database)):
             pass  # before anything is made: its role, its rights, its tables
-    keys_folder = Path(settings.keys_folder) if settings.keys_folder else path / "keys"
     before = {folder: _content(folder) for folder in (path, keys_folder)}
     try:
         return _make(path, settings, keys_folder, demo=demo, fips=fips, clocks=clocks)
@@ -63,6 +64,25 @@ def _check_place(path: Path) -> None:
     folder = next(one for one in (path, *path.absolute().parents) if one.exists())
     if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
         raise HomeError("cannot create a folder there", where=str(path), cure="choose another --home")
+
+
+def _demand_new(path: Path, keys_folder: Path) -> None:
+    """Nothing of a department is replaced: not in its home, and not its keys. Raises HomeError."""
+    if (path / SETTINGS_FILE).exists():
+        raise HomeError("there already is a department here", where=str(path), cure="choose another --home")
+    for name in MADE:
+        one = path / name
+        if one.is_file() or (one.is_dir() and any(one.iterdir())):
+            raise HomeError(
+                f"this is of a department whose {SETTINGS_FILE} is gone",
+                where=str(one),
+                cure=f"restore {SETTINGS_FILE} from its backup; for a new department choose another --home",
+            )
+    for one in (keys_folder / "day", keys_folder / "store", keys_folder / "hold"):
+        if one.is_dir() and any(one.iterdir()):
+            raise HomeError(
+                "there are keys of another department", where=str(one), cure="choose another --keys-folder"
+            )
 
 
 def _content(folder: Path) -> set[Path] | None:
@@ -104,7 +124,7 @@ def _make(
     time.found()
     authority = Authority.create(path / "authority", settings.name, time)
     document = document_for(settings.name, fips=fips)
-    files.replace(path / "policy.toml", document)
+    files.replace(path / POLICY_FILE, document)
     offices = path / "root-keys"
     files.make_dir(offices)
     holders = {name: _new_key(offices / f"{name}.key") for name in OFFICES}

@@ -6,6 +6,7 @@ An absent public witness stops no answer: `department compliance` reports it aft
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import structlog
 
@@ -16,6 +17,7 @@ from sync.department.desk.owed import Late, Overdue
 from sync.department.journal.hourly_heads import DATABASE, HourlyHeads
 from sync.department.journal.publisher import Publisher, WitnessLinks
 from sync.department.journal.witness_link import WitnessLink
+from sync.errors import HomeError
 from sync.root_file import RootWitness
 
 LATE_HOURS = 24
@@ -32,6 +34,7 @@ def publish_hours(desk: Desk, link_of: Callable[[RootWitness], WitnessLink]) -> 
     if named is None:
         return 0
     folder = desk.log.folder
+    _demand_not_lost(folder)
     links = WitnessLinks(link_of, public=True)
     hours = HourlyHeads(folder, desk.log)
     publisher = Publisher(hours, folder, LOCK_FILE)
@@ -42,6 +45,17 @@ def publish_hours(desk: Desk, link_of: Callable[[RootWitness], WitnessLink]) -> 
         publisher.close()
         links.close()
         hours.close()
+
+
+def _demand_not_lost(folder: Path) -> None:
+    """Once hours were published, a new log of them would be another one. Raises HomeError."""
+    if (folder / LOCK_FILE).exists() and not (folder / DATABASE).is_file():
+        raise HomeError(
+            "the log of hourly heads is gone",
+            where=str(folder / DATABASE),
+            cure="restore it from its backup; if it is lost for good, name other public witnesses, and then "
+            f"move {LOCK_FILE} away",
+        )
 
 
 def run(desk: Desk, link_of: Callable[[RootWitness], WitnessLink]) -> None:
@@ -61,6 +75,10 @@ def overdue(desk: Desk, now_us: int) -> list[Overdue]:
     if not desk.root.public_witnesses:
         return []
     since_us = desk.book.policy_us
+    try:
+        _demand_not_lost(desk.log.folder)
+    except HomeError as error:
+        return [Overdue(kind=Late.WITNESS, clause=clause, what=str(error))]
     if (desk.log.folder / DATABASE).is_file():
         hours = HourlyHeads(desk.log.folder, desk.log)
         since_us = max(since_us, hours.published_us())

@@ -20,7 +20,7 @@ from sync.department.content.key_guard import GuardedKeys
 from sync.department.content.key_remote import ADDRESS_FILE, address_of, remote
 from sync.department.content.key_service import ContentKeys, LocalKeyService, ReceivingKeys
 from sync.department.content.opened_list import DATABASE as OPENED_DATABASE
-from sync.department.content.opened_list import OpenedCheck, OpenedList
+from sync.department.content.opened_list import OpenedCheck, OpenedList, demand_list
 from sync.department.content.proven_door import ProvenDoor
 from sync.department.content.read_store import StoreReads
 from sync.department.content.reads import OpenedRead
@@ -37,7 +37,7 @@ from sync.department.desk.people.rules import one_time_password, totp_uri
 from sync.department.desk.state import checked_policy
 from sync.department.ground.bell import Bell
 from sync.department.ground.department_time import DepartmentTime
-from sync.department.ground.home import DepartmentHome, load_ed25519
+from sync.department.ground.home import POLICY_FILE, DepartmentHome, load_ed25519
 from sync.department.journal.access_log import DATABASE, KEYS
 from sync.department.journal.entries import AccountSet
 from sync.department.journal.publisher import WitnessLinks
@@ -46,8 +46,10 @@ from sync.department.journal.witness_server import WitnessFolder
 from sync.department.policy.refusals import NotYetError
 from sync.department.policy.roles import Role
 from sync.department.server import offered, roster, unit_office
+from sync.department.server.desk_traces import EXPORTS, demand_no_desk, log_is_here
 from sync.department.server.following import bodies
 from sync.department.server.keys_reach import KeysReach
+from sync.department.server.keys_traces import demand_keys
 from sync.department.server.machine_due import ending_in_machine, overdue_in_store
 from sync.department.server.machine_state import StoredState
 from sync.department.server.retention import keep_days_of
@@ -66,7 +68,6 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 log_events = structlog.get_logger("department.desk")
-POLICY_FILE = "policy.toml"
 FOLDER_SCHEME = "folder:"
 RESTORED = "restore it from its backup; what is here is evidence: keep a copy of it"
 
@@ -109,16 +110,13 @@ class RootedGuard:
         )
 
 
-def has_desk(home: DepartmentHome) -> bool:
+def has_desk(home: DepartmentHome, store: Store | None = None) -> bool:
     """Whether there was a first administrator: from then on each change is a logged call of a person. Raises
-    HomeError where the log is gone: a new one would lack every look-up that was made."""
-    folder = home.path / FOLDER
-    path = folder / DATABASE
-    if path.is_file() and path.stat().st_size:
+    HomeError where the log is gone: a new one would lack every look-up that was made. `store`: if it is open.
+    """
+    if log_is_here(home):
         return True
-    if (folder / KEYS).is_dir() and any((folder / KEYS).iterdir()):
-        what = "the access log is gone, or empty, and its keys are here"
-        raise HomeError(what, where=str(path), cure=RESTORED)
+    demand_no_desk(home, store)
     return False
 
 
@@ -199,7 +197,7 @@ def first_administrator(
             home.log_key(),
             WitnessLinks(lambda _one: AbsentWitness()),
             root_file=home.root_file.read_bytes(),
-            policy_document=(home.path / POLICY_FILE).read_bytes(),
+            policy_document=home.policy_document(),
             clock=clock,
         ).close()
     desk = open_desk(home, clock=clock)
@@ -244,8 +242,12 @@ def open_front(
     clock: Callable[[], int] | None = None,
     link: WitnessLink | None = None,
     bell: Bell | None = None,
+    replacing: bool = False,
 ) -> DeskContext:
-    """Everything that the desk's calls need; the server gives what it has open already. Raises HomeError."""
+    """Everything that the desk's calls need; the server gives what it has open already. Raises HomeError.
+
+    `replacing`: for the ceremony that names another key service, which may be needed because one is lost.
+    """
     clock = clock or DepartmentTime(home.path)
     desk = open_desk(home, clock=clock, link=link)
     desk.logons.site = site_of(home)
@@ -255,6 +257,13 @@ def open_front(
         opened.append(store.close)
     held = store
     kept = packs = packs or open_packs(home)
+    try:
+        if not replacing:
+            demand_keys(home, store, clock())
+    except HomeError:
+        for close in (*opened, desk.close):
+            close()
+        raise
     keys_list: Callable[[int], list[bytes]] = no_list
     reach: Callable[[], list[Overdue]] = list
     key = home.log_key()
@@ -303,7 +312,7 @@ def open_front(
         sign_document=entered(
             lambda name, body, now, unit: documents.send(home, held, name, body, now, unit)
         ),
-        exports=home.path / "case-exports",
+        exports=home.path / EXPORTS,
         incidents=StoreIncidents(store),
         grants=GrantOffice(home, store),
         alerts=StoreAlerts(store),
@@ -395,7 +404,7 @@ def adopt_root(home: DepartmentHome, desk: Desk, root_file: bytes, policy_docume
 def front_of(department: Department) -> DeskContext | None:
     """The desk of a running server, over what that has open already; None before its first administrator."""
     home = department.home
-    if not has_desk(home):
+    if not has_desk(home, department.store):
         return None
     front = open_front(
         home,
@@ -417,6 +426,7 @@ def opened_of(home: DepartmentHome, root: Root) -> OpenedCheck | None:
     """
     address = address_of(home)
     if address is None:
+        demand_list(home.keys)
         if not (home.keys / OPENED_DATABASE).is_file():
             return None
         listed = OpenedList(home.keys)

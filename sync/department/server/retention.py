@@ -69,9 +69,10 @@ def keep_days_of(home: DepartmentHome) -> int:
 
     An unsigned file purges nothing: one that does not fit the root file is refused.
     """
+    document = home.policy_document()
     try:
         root = describe(home.root_file.read_bytes())[0]
-        policy = checked_policy(root, (home.path / "policy.toml").read_bytes())
+        policy = checked_policy(root, document)
     except (OSError, StorageError) as error:
         raise HomeError(
             f"the policy file and the root file do not match: {error}",

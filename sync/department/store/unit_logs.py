@@ -242,6 +242,12 @@ def count_off(connection: sa.Connection, log_no: int, sequences: Sequence[int]) 
             )
 
 
+def has_sealed(connection: sa.Connection, day: int) -> bool:
+    """Whether content of a day of receipt is under that day's store key."""
+    sealed = (elements.c.day == day) & (elements.c.form == FORM_SEALED)
+    return connection.execute(select(elements.c.day).where(sealed).limit(1)).first() is not None
+
+
 def reads_by_token(
     connection: sa.Connection, wanted: Mapping[int, Sequence[bytes]]
 ) -> list[tuple[int, int, int]]:

@@ -23,7 +23,7 @@ from sync.department.store import incidents, unit_logs
 from sync.department.store.blobs import PackStore
 from sync.department.store.database import Store
 from sync.department.store.unit_logs import FORM_OPEN, FORM_SEALED, HeldLog, NewElement
-from sync.errors import RefusedByDepartmentError
+from sync.errors import KeyServiceError, RefusedByDepartmentError
 
 INLINE_BYTES = 8 * 1024  # larger ones go to the day's packs
 ALERT_KINDS = frozenset({Alert.KIND, AlertStepped.KIND})
@@ -53,6 +53,7 @@ class Arrival:
         """`alerted`: called once records of alerts are stored."""
         self._alerted = alerted
         self._store, self._keys, self._packs, self._now_us = store, keys, packs, now_us
+        self._day_of_key = -1
 
     def take(
         self,
@@ -81,6 +82,7 @@ class Arrival:
         keys |= {key.epoch: (key.day_key, key.sealed) for key in header.keys}
         found = _sort(log, header.items, parts, rows, parsed, here)
         if found.sealed or found.ready:
+            self._demand_key_of(day)
             self._store.open_day(day)
         public = log.public.public_bytes_raw()
         arrived = [one for _, one in found.sealed]
@@ -125,6 +127,21 @@ class Arrival:
         if of_alerts:
             self._alerted()
         return complete_to, bad
+
+    def _demand_key_of(self, day: int) -> None:
+        """A day that has content has its key: a new one would leave that content unread, and hide the loss.
+        Raises KeyServiceError. Asked once a day: each parcel would ask a service elsewhere."""
+        if day == self._day_of_key:
+            return
+        with self._store.read() as connection:
+            held = unit_logs.has_sealed(connection, day)
+        if held and not self._keys.has_store_key(day):
+            raise KeyServiceError(
+                f"the key of what was received today (store/{day}.key) is gone",
+                where="key service",
+                cure="restore it from its backup: units keep their reads until then, or until tomorrow (UTC)",
+            )
+        self._day_of_key = day
 
     def _packed(self, day: int, ready: Sequence[NewElement]) -> list[NewElement]:
         """The same elements, the large ones in one synced pack."""

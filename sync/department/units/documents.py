@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import insert, select, update
 
 from storage import codec, envelope
-from storage.day_keys import DayKeys
+from storage.day_keys import DayKey, DayKeys
 from storage.grant_format import REVOCATIONS
 from storage.policy import CustodyPolicy, PolicyTerm
 from storage.roster import Roster
@@ -164,7 +164,7 @@ def refresh(home: DepartmentHome, store: Store, keys: ReceivingKeys, now_us: int
     Whom the roster names, the desk says (`server/roster.py`), once there is one.
     """
     command = load_ed25519(home.path / "command.key")
-    policy = parse_policy((home.path / "policy.toml").read_bytes())
+    policy = parse_policy(home.policy_document())
     today = now_us // DAY_US
     done: list[str] = []
     with store.write() as connection:
@@ -177,12 +177,32 @@ def refresh(home: DepartmentHome, store: Store, keys: ReceivingKeys, now_us: int
             body = codec.to_bytes(Roster(version=1, demo=False, people=()))
             publish(connection, "roster", 1, sign_document("roster", body, command), now_us)
             done.append("roster")
-        # the version of the day keys is the last day that they cover
         left = version_out(connection, "day-keys") - today
         if left < min(RENEW_WHEN_LEFT_DAYS, home.settings.day_keys_ahead - 1):
             made = keys.issue_day_keys(today, home.settings.day_keys_ahead)
-            version = made[-1].day
-            body = codec.to_bytes(DayKeys(version=version, keys=made))
-            publish(connection, "day-keys", version, sign_document("day-keys", body, command), now_us)
+            _offer_day_keys(connection, command, made, now_us)
             done.append("day-keys")
     return done
+
+
+def offer_day_keys_anew(home: DepartmentHome, store: Store, keys: ReceivingKeys, now_us: int) -> int:
+    """Offer units the day keys that the key service has or makes now; the last day. Raises InvalidInputError.
+
+    For keys that are lost for good: units seal to these from their next sync on.
+    """
+    command = load_ed25519(home.path / "command.key")
+    today = now_us // DAY_US
+    with store.write() as connection:
+        in_turn(connection)
+        last = max(version_out(connection, "day-keys") + 1, today + home.settings.day_keys_ahead - 1)
+        _offer_day_keys(connection, command, keys.issue_day_keys(today, last - today + 1), now_us)
+    return last
+
+
+def _offer_day_keys(
+    connection: sa.Connection, command: Ed25519PrivateKey, made: tuple[DayKey, ...], now_us: int
+) -> None:
+    """The version of the document is the last day that it covers."""
+    version = made[-1].day
+    body = codec.to_bytes(DayKeys(version=version, keys=made))
+    publish(connection, "day-keys", version, sign_document("day-keys", body, command), now_us)

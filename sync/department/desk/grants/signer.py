@@ -98,7 +98,8 @@ class GrantOffice:
         with self.store.write() as connection:
             documents.in_turn(connection)
             version = documents.version_out(connection, REVOCATIONS)
-            whole = sorted({*self._revoked(command), *names})
+            offered = documents.out(connection, REVOCATIONS)[1]
+            whole = sorted({*self._revoked(command, offered), *names})
             body = Carried(
                 name=REVOCATIONS, version=version + 1, unit_id="", issued_us=now_us, expires_us=None,
                 body=envelope.encode(whole),
@@ -108,12 +109,12 @@ class GrantOffice:
             files.replace(self.home.path / "revocations.cbor", message)
         return len(whole)
 
-    def _revoked(self, command: Ed25519PrivateKey) -> list[str]:
+    def _revoked(self, command: Ed25519PrivateKey, offered: bytes) -> set[str]:
+        """What the file says and what units are `offered`: neither alone, after a loss, takes a name back."""
         path = self.home.path / "revocations.cbor"
-        if not path.exists():
-            return []
-        payload = envelope.open_signed(
-            path.read_bytes(), command.public_key(), context=context_of(REVOCATIONS)
-        )
-        names: list[str] = envelope.decode(codec.from_bytes(Carried, payload).body)
+        names: set[str] = set()
+        for message in (path.read_bytes() if path.exists() else b"", offered):
+            if message:
+                payload = envelope.open_signed(message, command.public_key(), context=context_of(REVOCATIONS))
+                names.update(envelope.decode(codec.from_bytes(Carried, payload).body))
         return names

@@ -1,0 +1,46 @@
+"""The key beside the audit keys (`0.key`) that seals credentials and the snapshot of the desk's state.
+
+It is made with the log's first credential and never again: under a new one nobody could log on, and each
+credential would look exchanged. No entry is sealed under it.
+"""
+
+from __future__ import annotations
+
+from storage import sealing
+from storage.errors import SealError
+from sync.department.journal.access_log import AccessLog
+from sync.department.journal.entries import CredentialSet
+from sync.errors import HomeError
+
+CREDENTIAL_KEY = 0  # in place of a year
+CURE = "restore it from its backup: no one can log on under another"
+
+
+def credential_key(log: AccessLog) -> bytes:
+    """The key; a new one where the log has set no credential yet. Raises HomeError where it is gone."""
+    if not log.has_kind(CredentialSet.KIND):
+        return log.keys.of(CREDENTIAL_KEY, make=True)
+    try:
+        return log.keys.of(CREDENTIAL_KEY)
+    except HomeError as error:
+        what = f"{error.what}: it seals the credentials"
+        raise HomeError(what, where=error.where, cure=CURE) from None
+
+
+def demand_credential_key(log: AccessLog) -> None:
+    """Raises HomeError where the key is gone, or opens no credential that the log has."""
+    if not log.has_kind(CredentialSet.KIND):
+        return
+    key = credential_key(log)
+    stored = log.credentials()
+    if stored and not any(_opens(log, key, user, sealed) for user, sealed in stored):
+        what = "is another key than the one that sealed the credentials"
+        raise HomeError(what, where=str(log.keys.path_of(CREDENTIAL_KEY)), cure=CURE)
+
+
+def _opens(log: AccessLog, key: bytes, user: str, sealed: bytes) -> bool:
+    try:
+        sealing.unwrap(key, log.log_id, 0, user, sealed)
+    except SealError:
+        return False
+    return True

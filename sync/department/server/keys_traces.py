@@ -1,0 +1,78 @@
+"""Whether the keys in this home are those that units seal to, or a place where others were lost.
+
+A key service that finds no key makes one: for a new department that is right. Where units were offered day
+keys, it would leave every read under the old ones unopened, and where the key service is elsewhere, one here
+would put the keys back on the department's own machine. So what was offered, and what the root file names, is
+compared with what is here before anything is made.
+"""
+
+from __future__ import annotations
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from storage import codec, envelope
+from storage.counts import counted
+from storage.day_keys import DayKeys
+from storage.errors import StorageError
+from storage.times import DAY_US
+from sync.department.content.key_remote import ADDRESS_FILE, address_of
+from sync.department.content.key_service import DAY_KEY_DAYS
+from sync.department.content.opened_list import KEY_FILE
+from sync.department.ground.home import DepartmentHome
+from sync.department.store.database import Store
+from sync.department.units import documents
+from sync.errors import HomeError
+from sync.messages import MAX_DOCUMENT_BYTES
+from sync.root_file import KEY_SERVICE, describe
+
+LOST_FOR_GOOD = "if they are lost for good: department keys renew"
+
+
+def demand_keys(home: DepartmentHome, store: Store, now_us: int) -> None:
+    """Raises HomeError where this home's key service lacks what was made at it, or is another one."""
+    if address_of(home) is not None:
+        return  # that machine has its own files, and `verify` compares its list
+    if _named_elsewhere(home):
+        raise HomeError(
+            "is gone, and the root file names a key service that is not the one here",
+            where=str(home.path / ADDRESS_FILE),
+            cure=f"restore it from its backup; or, if the key service was here, {home.keys / KEY_FILE}",
+        )
+    lost = lost_day_keys(home, store, now_us)
+    if lost:
+        raise HomeError(
+            f"{counted(len(lost), 'day key')} that units seal to {'is' if len(lost) == 1 else 'are'} gone",
+            where=str(home.keys / "day"),
+            cure=f"restore {home.keys} from its backup, or {ADDRESS_FILE} if the key service is elsewhere; "
+            + LOST_FOR_GOOD,
+        )
+
+
+def _named_elsewhere(home: DepartmentHome) -> bool:
+    try:
+        named = describe(home.root_file.read_bytes())[0].other(KEY_SERVICE)
+    except (OSError, StorageError):
+        return False  # named by who needs the root file
+    if named is None:
+        return False
+    try:
+        key = Ed25519PrivateKey.from_private_bytes((home.keys / KEY_FILE).read_bytes())
+    except (OSError, ValueError):
+        return True
+    return key.public_key().public_bytes_raw() != named
+
+
+def lost_day_keys(home: DepartmentHome, store: Store, now_us: int) -> list[int]:
+    """The days whose key units were offered and whose private half is not here before its time."""
+    with store.read() as connection:
+        message = documents.out(connection, "day-keys")[1]
+    if not message:
+        return []
+    try:
+        payload = envelope.split(message, limit=MAX_DOCUMENT_BYTES)[1]
+        offered = codec.from_bytes(DayKeys, payload, limit=MAX_DOCUMENT_BYTES).keys
+    except StorageError:
+        return []  # `verify` names a document that nobody signed
+    since = now_us // DAY_US - DAY_KEY_DAYS
+    here = {int(one.stem) for one in (home.keys / "day").glob("*.key") if one.stem.isdecimal()}
+    return [one.day for one in offered if one.day > since and one.day not in here]
