@@ -236,7 +236,7 @@ def renew_if_due(folder: SyncFolder, member: Member, link: HttpsLink, log_public
     try:
         vouch = make_vouch(folder, folder.unit_key(), log_public)
     except NotEnrolledError as error:
-        if folder.certificate_days_left() < 0:
+        if folder.certificate_days_left(at_us) < 0:
             raise
         log_events.error("not_renewed", what=str(error))  # noqa: TRY400 - until it ends, reads are delivered
         return False

@@ -1,0 +1,153 @@
+"""Each file of an enrolled unit's home is gone in turn: what happens is decided here, file by file.
+
+A new kind of file fails the first test until somebody decides, because the one who reads it first often makes
+it anew: a key or a log that was lost would then look as if it had never been.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+
+import pytest
+from custody_twins import make_read
+from list_twins import VERSIONS, push
+from sync_twins import Unit, bare_home, running
+
+from firmware.cli import main
+from firmware.custody.opening import open_ledger, open_or_roll_over, sync_folder
+from firmware.run.app import prepare_home, take_home
+from storage.errors import ExplainedError
+from sync.department.server.server import Department
+from sync.enrollment import open_link
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What comes of a gone file: the status of `reader verify`, what stops the unit or its link, or why it
+    gets a new log. `why`: for a file whose loss is named by none of these."""
+
+    verify: int = 0
+    stops: str = ""
+    new_log: str = ""
+    why: str = ""
+
+
+DECIDED: dict[str, Decided] = {
+    "config.toml": Decided(stops="config.toml: no such file"),
+    "hotlists/*.list": Decided(why="the alarm list_expired, until a sync brings it again"),
+    "store/blobs/*/*": Decided(verify=1, why="the start reads no image; verify and the department name it"),
+    "store/ledger.sqlite3": Decided(verify=1, new_log="ledger.sqlite3: is gone"),
+    "store/lock": Decided(why="held by the writer; holds nothing"),
+    "store/log.pub": Decided(verify=1, new_log="log.pub: cannot be read"),
+    "store/slot": Decided(verify=1, new_log="slot"),
+    "store/slot.uri": Decided(verify=1, stops="slot.uri: cannot be read"),
+    "sync/inbox/*": Decided(why="in the log already, or the next sync brings it again"),
+    "sync/member.cbor": Decided(stops="member.cbor: is gone, and this unit was enrolled"),
+    "sync/status.json": Decided(why="nothing depends on it"),
+    "sync/tls.key": Decided(stops="the certificate or its key cannot be read"),
+    "sync/tls.pem": Decided(stops="the certificate or its key cannot be read"),
+    "sync/unit.key": Decided(stops="unit.key: the unit's key is gone"),
+}
+
+
+@pytest.fixture(scope="module")
+def delivered(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The home of a unit that took a list, delivered a read, and has one more."""
+    folder = tmp_path_factory.mktemp("delivered")
+    office, home = bare_home(folder / "department"), folder / "unit"
+    department = Department(office)
+    push(department, VERSIONS[0])
+    department.close()
+    prepare_home(home)
+    with running(office) as process:
+        assert main(["--home", str(home), "enroll", process.code("Car 7")]) == 0
+        store_read(home)
+        assert main(["--home", str(home), "sync", "now"]) == 0
+    store_read(home)
+    return home
+
+
+def store_read(home: Path) -> None:
+    with open_ledger(home) as ledger:
+        read = make_read(ledger.store.time.now().us, "7XKR219", demo=False)
+        ledger.append_read(read, patch=os.urandom(2000), overview=os.urandom(30_000), hit=False)
+
+
+@pytest.fixture
+def home(delivered: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(delivered, tmp_path / "home"))
+
+
+def files_of(home: Path) -> list[str]:
+    """By their paths in the home; what SQLite has beside a database belongs to it."""
+    found = (one.relative_to(home) for one in home.rglob("*") if one.is_file())
+    return sorted(str(one) for one in found if not one.name.endswith(("-wal", "-shm")))
+
+
+def start(home: Path) -> list[str]:
+    """As `reader run`, up to its link and its key; why it has a new log, if it has one. Raises as it does."""
+    reasons: list[str] = []
+    take_home(home)
+    open_or_roll_over(home, on_new_log=reasons.append).close()
+    folder = sync_folder(home)
+    open_link(folder, folder.member()).close()
+    folder.unit_key()
+    return reasons
+
+
+def test_of_every_file_of_a_unit_it_is_decided_what_its_loss_does(delivered: Path) -> None:
+    there = files_of(delivered)
+    assert [name for name in there if not any(fnmatch(name, pattern) for pattern in DECIDED)] == []
+    assert [pattern for pattern in DECIDED if not any(fnmatch(name, pattern) for name in there)] == []
+
+
+def test_a_unit_that_lost_nothing_starts_in_its_log(home: Path) -> None:
+    assert start(home) == []
+
+
+@pytest.mark.parametrize("pattern", DECIDED)
+def test_a_gone_file_of_a_unit_has_the_result_that_was_decided_for_it(home: Path, pattern: str) -> None:
+    decided = DECIDED[pattern]
+    gone = [name for name in files_of(home) if fnmatch(name, pattern)]
+    for name in gone:
+        for end in ("", "-wal", "-shm"):
+            (home / f"{name}{end}").unlink(missing_ok=True)
+    assert main(["--home", str(home), "verify", str(home)]) == decided.verify
+    if not decided.stops:
+        assert decided.new_log in " ".join(start(home)) if decided.new_log else start(home) == []
+        return
+    with pytest.raises(ExplainedError) as refusal:
+        start(home)
+    assert decided.stops in str(refusal.value)
+    assert "(" in str(refusal.value) or "restore" in str(refusal.value)  # what to do
+    assert [name for name in files_of(home) if name in gone] == []  # nothing took its place
+
+
+def test_a_unit_whose_key_is_another_ones_does_not_speak_for_it(home: Path) -> None:
+    other = sync_folder(prepare(home.with_name("other")))
+    other.make()
+    other.unit_key()
+    shutil.copyfile(other.path / "unit.key", home / "sync" / "unit.key")
+    with pytest.raises(ExplainedError, match=r"unit\.key: is another unit's key"):
+        sync_folder(home).unit_key()
+
+
+def prepare(home: Path) -> Path:
+    prepare_home(home)
+    return home
+
+
+def test_a_unit_without_its_key_delivers_until_its_certificate_ends(tmp_path: Path) -> None:
+    office = bare_home(tmp_path / "department", certificate_days=7)  # so each sync would renew it
+    unit = Unit(tmp_path / "unit")
+    with running(office) as process:
+        unit.enroll(process.code("Car 7"))
+        (unit.folder.path / "unit.key").unlink()
+        unit.add(2)
+        assert unit.attempt().outcome == "done"
+    assert not (unit.folder.path / "unit.key").exists()
+    unit.close()
