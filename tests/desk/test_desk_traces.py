@@ -1,5 +1,5 @@
-"""A department whose access log is gone is not a new one: any trace of its desk says so, and no command goes
-through without a person."""
+"""A department whose access log is gone is not a new one: any trace of its desk says so, and no command works
+without a person."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from receiver_twins import Joined
+from structlog.testing import capture_logs
 from sync_twins import bare_home, converse
 
 from storage import codec
@@ -135,7 +136,7 @@ def test_any_trace_of_a_desk_stops_what_would_pass_for_a_department_without_one(
 
 
 @pytest.mark.parametrize("how", ["its folder", "an empty log"])
-def test_no_command_goes_on_without_a_person_where_the_desk_was_taken_away(
+def test_no_command_works_without_a_person_where_the_desk_was_taken_away(
     home: DepartmentHome, tmp_path: Path, capsys: pytest.CaptureFixture[str], how: str
 ) -> None:
     first_administrator(home, "chief", "Chief Example")
@@ -282,8 +283,10 @@ def test_a_day_that_has_content_gets_no_second_key(home: DepartmentHome, tmp_pat
     kept = key.rename(tmp_path / "kept")
     department = Department(home)  # restarted, without the key that it had in memory
     unit.add(1)
-    with pytest.raises(LinkError, match="cannot store now"):
+    with capture_logs() as said, pytest.raises(LinkError, match="cannot store now"):
         converse(unit, department)
+    assert "the key of what was received today (store/" in said[0]["what"]
+    assert ".key) is gone" in said[0]["what"]
     assert not key.exists()
     kept.rename(key)
     assert converse(unit, department).done

@@ -1,7 +1,7 @@
 """Each file of a served department's home is gone in turn: what happens is decided here, file by file.
 
-A new kind of file fails the first test until somebody decides, because the one who reads it first often makes
-it anew: a key, a log or a counter that was lost would then look as if it had never been.
+A new kind of file fails the first test until it is decided, because the one who reads it first often makes
+it again: a key, a log or a counter that was lost would then look as if it had never been.
 """
 
 from __future__ import annotations
@@ -51,44 +51,44 @@ def named(says: str) -> Decided:
     return Decided(starts=True, verify=1, says=says)
 
 
-def anew(why: str) -> Decided:
+def again(why: str) -> Decided:
     return Decided(starts=True, verify=0, why=why)
 
 
 DECIDED: dict[str, Decided] = {
     "authority/ca.key": refused("ca.key"),
     "authority/ca.pem": refused("ca.pem"),
-    "authority/server.key": anew("the CA signs another; units know the CA"),
-    "authority/server.pem": anew("the CA signs another; units know the CA"),
+    "authority/server.key": again("the CA signs another; units know the CA"),
+    "authority/server.pem": again("the CA signs another; units know the CA"),
     "blobs/*": named("blob"),
-    "command.key": anew("it may be away, on the administrator's token"),
+    "command.key": again("it may be away, on the administrator's token"),
     "department.toml": refused("department.toml"),
     "desk/access-log.sqlite": refused("access-log.sqlite", 1),
     "desk/audit-keys/0.key": refused("0.key", 1),
     "desk/audit-keys/[1-9]*.key": refused("audit", 1),
-    "desk/book.snapshot": anew("a cache of the log, folded again"),
-    "desk/failed-logons.sqlite": anew("no record: people wait less after a start"),
+    "desk/book.snapshot": again("a cache of the log, folded again"),
+    "desk/failed-logons.sqlite": again("no record: people wait less after a start"),
     "desk/hourly-heads.sqlite": named("hourly"),
-    "desk/*.lock": anew("held while something is written; holds nothing"),
+    "desk/*.lock": again("held while something is written; holds nothing"),
     "hotlists.key": named("hotlists.key"),
-    "hotlists/*.list": anew("the store has the documents; compliance names the list"),
-    "hotlists/*.lock": anew("held while something is written; holds nothing"),
+    "hotlists/*.list": again("the store has the documents; compliance names the list"),
+    "hotlists/*.lock": again("held while something is written; holds nothing"),
     "keys/day/*.key": refused("day", 1),
-    "keys/found.sqlite": anew("people search again, or let a second person agree"),
-    "keys/followed.sqlite": anew("the log is followed again from its first entry, under the list's heads"),
+    "keys/found.sqlite": again("people search again, or let a second person agree"),
+    "keys/followed.sqlite": again("the log is followed again from its first entry, under the list's heads"),
     "keys/list.key": refused("list.key", 1),
     "keys/opened.sqlite": refused("opened.sqlite", 1),
-    "keys/service.log": anew("an account of uses, for people; nothing reads it"),
+    "keys/service.log": again("an account of uses, for people; nothing reads it"),
     "keys/store/*.key": named(""),
     "log.key": refused("log.key"),
     "policy.toml": refused("policy.toml", 1),
-    "revocations.cbor": anew("units are offered the same list; the next one takes both"),
+    "revocations.cbor": again("units are offered the same list; the next one takes both"),
     "root.cbor": refused("root"),
-    "root-keys/*": anew("each office takes its own away"),
-    "serve.lock": anew("held by the running server; holds nothing"),
-    "serve.log": anew("the test's own"),
+    "root-keys/*": again("each office takes its own away"),
+    "serve.lock": again("held by the running server; holds nothing"),
+    "serve.log": again("the test's own"),
     "store.db": refused("store.db"),
-    "time.cbor": anew("the time of the store's and the log's newest entry counts"),
+    "time.cbor": again("the time of the store's and the log's newest entry counts"),
 }
 
 
@@ -97,11 +97,11 @@ FOLDERS: dict[str, Decided] = {
     "blobs": named("pack"),
     "desk": refused("access-log.sqlite", 1),
     "desk/audit-keys": refused("audit-keys", 1),
-    "hotlists": anew("the store has the documents; compliance names the lists"),
+    "hotlists": again("the store has the documents; compliance names the lists"),
     "keys": refused("day key", 1),
     "keys/day": refused("day key", 1),
     "keys/store": named("key"),
-    "root-keys": anew("each office takes its own away"),
+    "root-keys": again("each office takes its own away"),
 }
 
 
@@ -120,7 +120,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Served:
     folder = tmp_path_factory.mktemp("served")
     home = bare_home(folder / "home")
     unit = Unit(folder / "unit")
-    with running(home) as process:  # before the first administrator: what came then is nobody's call
+    with running(home) as process:  # before the first administrator: what came then is no person's call
         unit.enroll(process.code("Car 7"))
         unit.add(2, size=20_000)
         assert unit.attempt().outcome == "done"

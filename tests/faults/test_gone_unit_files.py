@@ -1,7 +1,7 @@
 """Each file of an enrolled unit's home is gone in turn: what happens is decided here, file by file.
 
-A new kind of file fails the first test until somebody decides, because the one who reads it first often makes
-it anew: a key or a log that was lost would then look as if it had never been.
+A new kind of file fails the first test until it is decided, because the one who reads it first often makes
+it again: a key or a log that was lost would then look as if it had never been.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ def test_a_gone_file_of_a_unit_has_the_result_that_was_decided_for_it(home: Path
     assert [name for name in files_of(home) if name in gone] == []  # nothing took its place
 
 
-def test_a_unit_whose_key_is_another_ones_does_not_speak_for_it(home: Path) -> None:
+def test_a_unit_takes_no_other_units_key_for_its_own(home: Path) -> None:
     other = sync_folder(prepare(home.with_name("other")))
     other.make()
     other.unit_key()

@@ -37,7 +37,7 @@ from sync.department.server import ceremony, naming
 from sync.department.server.keys_traces import lost_day_keys
 from sync.department.server.open_desk import adopt_root, open_desk, open_front, root_in
 from sync.department.server.server import Department
-from sync.department.units.documents import offer_day_keys_anew
+from sync.department.units.documents import offer_new_day_keys
 from sync.errors import DONE, InvalidInputError, SyncError
 
 AGAIN = "take it once more from where it was made"
@@ -310,7 +310,7 @@ def write_list(common: Common, *, folder: Path, out: Path) -> int:
 
 @keys.verb("renew", example="department keys renew")
 def renew(common: Common) -> int:
-    """Make day keys anew where those that units seal to are lost for good.
+    """Make new day keys where those that units seal to are lost for good.
 
     Reads sealed to the lost ones stay unreadable. Units seal to the new ones from their next sync on. First
     look for a backup of HOME/keys; with a key service elsewhere, restore HOME/keys.remote instead.
@@ -320,7 +320,7 @@ def renew(common: Common) -> int:
         lost = lost_day_keys(home, department.store, department.time())
         if address_of(home) is not None or not lost:
             raise InvalidInputError("no day key is missing here", where=str(home.keys / "day"))
-        last = offer_day_keys_anew(home, department.store, department.keys, department.time())
+        last = offer_new_day_keys(home, department.store, department.keys, department.time())
     facts = {"lost": len(lost), "last_day": day_text(last)}
     words = f"{counted(len(lost), 'day key')} lost; units are offered new ones until {facts['last_day']}"
     print(json.dumps(facts) if common.json else words)

@@ -335,7 +335,7 @@ def _wrong_with_policy(home: DepartmentHome, root: Root) -> list[str]:
 
 
 def _wrong_with_credentials(folder: Path, home: DepartmentHome) -> list[str]:
-    """The key that seals the credentials is no key of a year, and no entry is under it: nobody can log on
+    """The key that seals the credentials is no key of a year, and no entry is under it: no one can log on
     without it."""
     try:
         with closing(AccessLog(folder, home.log_key())) as log:

@@ -1,6 +1,6 @@
 """The key beside the audit keys (`0.key`) that seals credentials and the snapshot of the desk's state.
 
-It is made with the log's first credential and never again: under a new one nobody could log on, and each
+It is made with the log's first credential and never again: under a new one no one could log on, and each
 credential would look exchanged. No entry is sealed under it.
 """
 

@@ -114,7 +114,7 @@ def _has_people(message: bytes) -> bool:
         payload = envelope.split(message, limit=MAX_DOCUMENT_BYTES)[1]
         return bool(codec.from_bytes(Roster, payload, limit=MAX_DOCUMENT_BYTES).people)
     except StorageError:
-        return False  # `verify` names a document that nobody signed
+        return False  # `verify` names a document that no one signed
 
 
 def _at_service_elsewhere(home: DepartmentHome) -> str:

@@ -72,7 +72,7 @@ def lost_day_keys(home: DepartmentHome, store: Store, now_us: int) -> list[int]:
         payload = envelope.split(message, limit=MAX_DOCUMENT_BYTES)[1]
         offered = codec.from_bytes(DayKeys, payload, limit=MAX_DOCUMENT_BYTES).keys
     except StorageError:
-        return []  # `verify` names a document that nobody signed
+        return []  # `verify` names a document that no one signed
     since = now_us // DAY_US - DAY_KEY_DAYS
     here = {int(one.stem) for one in (home.keys / "day").glob("*.key") if one.stem.isdecimal()}
     return [one.day for one in offered if one.day > since and one.day not in here]

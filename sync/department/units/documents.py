@@ -185,7 +185,7 @@ def refresh(home: DepartmentHome, store: Store, keys: ReceivingKeys, now_us: int
     return done
 
 
-def offer_day_keys_anew(home: DepartmentHome, store: Store, keys: ReceivingKeys, now_us: int) -> int:
+def offer_new_day_keys(home: DepartmentHome, store: Store, keys: ReceivingKeys, now_us: int) -> int:
     """Offer units the day keys that the key service has or makes now; the last day. Raises InvalidInputError.
 
     For keys that are lost for good: units seal to these from their next sync on.
