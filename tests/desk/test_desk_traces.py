@@ -13,9 +13,7 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from receiver_twins import Joined
-from structlog.testing import capture_logs
-from sync_twins import bare_home, converse
+from sync_twins import bare_home
 
 from storage import codec
 from storage.roster import Roster, RosterPerson
@@ -34,7 +32,7 @@ from sync.department.server.open_desk import first_administrator, has_desk, open
 from sync.department.server.server import Department
 from sync.department.store.database import open_store_of
 from sync.department.units import documents
-from sync.errors import HomeError, KeyServiceError, LinkError
+from sync.errors import HomeError, KeyServiceError
 from sync.root_file import KEY_SERVICE, NamedKey, RootWitness, describe
 
 PERSON = RosterPerson(
@@ -270,28 +268,6 @@ def test_a_key_of_today_that_is_gone_is_not_made_again_in_a_running_service(tmp_
     with pytest.raises(KeyServiceError, match=r"20000\.key: is gone"):
         service._store_key(20_000, make=True)
     service.close()
-
-
-def test_a_day_that_has_content_gets_no_second_key(home: DepartmentHome, tmp_path: Path) -> None:
-    """Units keep their reads meanwhile; under a new key the first ones would be unreadable, unnoticed."""
-    department = Department(home)
-    unit = Joined(tmp_path / "unit", department, "Car 7")
-    unit.add(1)
-    converse(unit, department)
-    department.close()
-    (key,) = (home.keys / "store").glob("*.key")
-    kept = key.rename(tmp_path / "kept")
-    department = Department(home)  # restarted, without the key that it had in memory
-    unit.add(1)
-    with capture_logs() as said, pytest.raises(LinkError, match="cannot store now"):
-        converse(unit, department)
-    assert "the key of what was received today (store/" in said[0]["what"]
-    assert ".key) is gone" in said[0]["what"]
-    assert not key.exists()
-    kept.rename(key)
-    assert converse(unit, department).done
-    unit.close()
-    department.close()
 
 
 def test_a_witness_without_its_first_key_does_not_sign_by_the_second_alone(tmp_path: Path) -> None:

@@ -1,0 +1,36 @@
+"""The key of what was received today is gone: no other takes its place, and units keep what they have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from receiver_twins import Joined
+from structlog.testing import capture_logs
+from sync_twins import bare_home, converse
+
+from sync.department.server.server import Department
+from sync.errors import LinkError
+
+
+def test_a_day_that_has_content_gets_no_second_key(tmp_path: Path) -> None:
+    """Units keep their reads meanwhile; under a new key the first ones would be unreadable, unnoticed."""
+    home = bare_home(tmp_path / "home")
+    department = Department(home)
+    unit = Joined(tmp_path / "unit", department, "Car 7")
+    unit.add(1)
+    converse(unit, department)
+    department.close()
+    (key,) = (home.keys / "store").glob("*.key")
+    kept = key.rename(tmp_path / "kept")
+    department = Department(home)  # restarted, without the key that it had in memory
+    unit.add(1)
+    with capture_logs() as said, pytest.raises(LinkError, match="cannot store now"):
+        converse(unit, department)
+    assert "the key of what was received today (store/" in said[0]["what"]
+    assert ".key) is gone" in said[0]["what"]
+    assert not key.exists()
+    kept.rename(key)
+    assert converse(unit, department).done
+    unit.close()
+    department.close()
