@@ -324,6 +324,12 @@ class TrustedTime:
             )
         if refused_us is not None:
             way = "ahead of" if refused_us > 0 else "behind"
+            if self._trust.refused is not None and self._trust.refused.source == DEPARTMENT:
+                then = "" if refused_us > 0 else ", and the next sync opens a new log"
+                return (
+                    f"the department's time is {span_text(refused_us)} {way} this log's, and the clock does "
+                    f"not confirm it: purges count running time; set the clock right{then}"
+                )
             return (
                 f"the clock is {span_text(refused_us)} {way} the time that custody believes, and no second "
                 "source confirms it: purges count running time"

@@ -9,10 +9,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from custody_twins import SteppedTime
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from hw.clock import TimeState
 from storage.clock_trust import (
     AGREEMENT_US,
     CLOCK,
@@ -316,6 +318,30 @@ def test_a_clock_that_is_not_followed_is_an_alarm_until_a_second_source_agrees(d
     assert ("ahead of the department and the clock, so grants count as ended" in time.alarm()) is (days < 0)
     assert time.ahead_us == max(0, -days) * DAY_US
     assert time.trusted_us == START_US + max(0, days) * DAY_US
+
+
+@pytest.mark.parametrize(
+    ("off_us", "words"),
+    [
+        (
+            400 * DAY_US,
+            "the department's time is 400 days behind this log's, and the clock does not confirm it",
+        ),
+        (
+            -400 * DAY_US,
+            "the department's time is 400 days ahead of this log's, and the clock does not confirm",
+        ),
+    ],
+)
+def test_a_log_born_under_a_wrong_clock_names_the_department_and_what_to_do(off_us: int, words: str) -> None:
+    time = SteppedTime(START_US + off_us)
+    time.lose(TimeState.UNKNOWN)
+    trusted = TrustedTime(time, 0, first=True, boot=time.boot)
+    assert trusted.alarm() == ""
+    trusted.hear(START_US, DISCIPLINED, DEPARTMENT)
+    assert trusted.alarm().startswith(words)
+    assert "set the clock right" in trusted.alarm()
+    assert ("the next sync opens a new log" in trusted.alarm()) is (off_us > 0)
 
 
 def test_the_time_that_stamps_records_is_called_what_it_is() -> None:
