@@ -47,13 +47,15 @@ class Attempt:
     """How one attempt ended. `outcome`: done, paused, bad-records, link, refused, log-refused, log-damaged,
     error.
 
-    gives_way: why this log shall give way to a new one; empty if it need not.
+    gives_way: why this log shall give way to a new one; empty if it need not. for_alert: an alert started it,
+    and nothing that a technician sees may show it.
     """
 
     outcome: str
     what: str
     progress: SyncProgress
     gives_way: str = ""
+    for_alert: bool = False
 
 
 def _ended(progress: SyncProgress, handed: Delivered) -> tuple[str, str]:
@@ -160,10 +162,16 @@ class Runner:
         finally:
             self._link = None
             link.close()
-        made = Attempt(outcome=outcome, what=what, progress=conversation.progress, gives_way=gives_way)
+        made = Attempt(
+            outcome=outcome,
+            what=what,
+            progress=conversation.progress,
+            gives_way=gives_way,
+            for_alert=for_alert and not gives_way,
+        )
         self._refusal_noted = outcome == "log-refused"
         self._count_metered(made.progress, started)
-        if for_alert and not gives_way:
+        if made.for_alert:
             self._alert_tried_us = started
             self._alert_failures = 0 if outcome in WELL else self._alert_failures + 1
         else:

@@ -56,8 +56,12 @@ from sync.membership import SyncFolder
 
 CAMERA_SETTINGS = ("exposure_us", "gain_max", "fps", "focus_dioptres")
 VENDOR = "vendor"  # 463.3: access for maintenance and repair
-_SHOWS_HITS = frozenset({"records", "epochs_open", "epochs_kept", "epochs_purged"})
-"""Of the ledger's status: a hit is a record more than its read, and opens an epoch of its own."""
+_SHOWS_HITS = frozenset(
+    {"records", "anchored_by", "clock_lead_us", "epochs_open", "epochs_kept", "epochs_purged"}
+)
+"""Of the ledger's status. A hit is a record more than its read, has an epoch of its own, and is sent at once:
+then the department holds the newest anchor, and has said the time.
+"""
 
 FindPlates = Callable[[Frame], Spots]
 

@@ -106,8 +106,12 @@ def test_a_hit_adds_nothing_to_what_the_console_says_of_the_storage(home: Home, 
         return storage, [one for one in home.unit.selftest() if one.name == "log"]
 
     unit.add(1)
+    unit.ledger.store.anchor(force=True)  # in the slot, as each hour does
     before = said()
-    unit.add(1, hit=True)
+    (hit,) = unit.add(1, hit=True)
+    assert said() == before
+    assert unit.runner().attempt(for_alert=True).outcome == "done"
+    assert unit.ledger.store.book.is_received(hit)
     assert said() == before
 
 
