@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
@@ -275,3 +276,18 @@ def test_a_witness_without_its_first_key_does_not_sign_by_the_second_alone(tmp_p
     (tmp_path / "witness" / KEY_FILE).unlink()
     with pytest.raises(HomeError, match=KEY_FILE):
         WitnessFolder(tmp_path / "witness")
+
+
+@pytest.mark.parametrize("name", ["roster", "day-keys"])
+def test_a_row_that_holds_no_document_hides_nothing_else_from_verify(
+    home: DepartmentHome, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    documents_of(home)
+    with closing(sqlite3.connect(home.path / "store.db")) as db, db:
+        db.execute("UPDATE documents SET message = 'abc' WHERE name = ?", (name,))
+    assert main(["--home", str(home.path), "verify"]) == 1
+    said = capsys.readouterr()
+    assert f"WRONG documents: the row of name {name}" in said.out
+    assert said.err == ""
+    with closing(open_store_of(home)) as store:
+        demand_keys(home, store, now_us())

@@ -47,7 +47,7 @@ from sync.department.server.folded_log import FoldedLog, Snapshot
 from sync.department.server.open_desk import link_of, opened_of, root_in
 from sync.department.server.unit_reports import CoveredByEntries, Reported
 from sync.department.store.database import Store
-from sync.errors import DONE, FOUND_WRONG, PART_LACKING, HomeError, InvalidInputError, LinkError
+from sync.errors import DONE, FOUND_WRONG, PART_LACKING, HomeError, InvalidInputError, LinkError, StoreError
 from sync.root_file import Root
 
 
@@ -280,7 +280,7 @@ def check_home(
     folder = home.path / FOLDER
     root, public = root_in(home), home.log_key().public_key()
     if not log_is_here(home):  # SQLite would begin a log in an empty file
-        return _without_log(common, home, root, trace_of_desk(home, store))
+        return _without_log(common, home, root, _trace_in(home, store))
     urls = [] if checkpoints else [one.url for one in root.witnesses]
     names = {home.settings.name, root.department}
     samples = DrawnSamples(_salt_of(folder, home), check_log.heads_of(folder))
@@ -309,6 +309,13 @@ def check_home(
         claims=tuple(covered.claims),
     )
     return worst(_report(common, report), _check_hours(common, home, root))
+
+
+def _trace_in(home: DepartmentHome, store: Store) -> str:
+    try:
+        return trace_of_desk(home, store)
+    except StoreError:
+        return ""  # the row that holds what none such holds is named with the store
 
 
 def _without_log(common: Common, home: DepartmentHome, root: Root, trace: str) -> int:

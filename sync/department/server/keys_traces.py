@@ -21,7 +21,7 @@ from sync.department.content.opened_list import KEY_FILE
 from sync.department.ground.home import DepartmentHome
 from sync.department.store.database import Store
 from sync.department.units import documents
-from sync.errors import HomeError
+from sync.errors import HomeError, StoreError
 from sync.messages import MAX_DOCUMENT_BYTES
 from sync.root_file import KEY_SERVICE, describe
 
@@ -64,15 +64,15 @@ def _named_elsewhere(home: DepartmentHome) -> bool:
 
 def lost_day_keys(home: DepartmentHome, store: Store, now_us: int) -> list[int]:
     """The days whose key units were offered and whose private half is not here before its time."""
-    with store.read() as connection:
-        message = documents.out(connection, "day-keys")[1]
-    if not message:
-        return []
     try:
+        with store.read() as connection:
+            message = documents.out(connection, "day-keys")[1]
+        if not message:
+            return []
         payload = envelope.split(message, limit=MAX_DOCUMENT_BYTES)[1]
         offered = codec.from_bytes(DayKeys, payload, limit=MAX_DOCUMENT_BYTES).keys
-    except StorageError:
-        return []  # `verify` names a document that no one signed
+    except (StorageError, StoreError):
+        return []  # `verify` names a document that no one signed, and a row that holds what none such holds
     since = now_us // DAY_US - DAY_KEY_DAYS
     here = {int(one.stem) for one in (home.keys / "day").glob("*.key") if one.stem.isdecimal()}
     return [one.day for one in offered if one.day > since and one.day not in here]
