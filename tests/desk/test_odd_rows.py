@@ -94,3 +94,18 @@ def test_a_department_with_a_planted_trigger_is_not_served(
     assert "Traceback" not in said
     (late,) = [one.what for one in standing(department.front).overdue if one.kind == "store"]
     assert "quiet on incidents" in late
+
+
+@pytest.mark.parametrize("table", ["incidents", "alerts", "units", "documents", "alert_records"])
+def test_compliance_names_a_view_without_end_in_the_place_of_a_table(
+    department: Department, table: str
+) -> None:
+    columns = ", ".join(f'n AS "{one.name}"' for one in metadata.tables[table].columns)
+    by_hand(
+        department,
+        f"ALTER TABLE {table} RENAME TO more",
+        f"CREATE VIEW {table} AS WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) "  # noqa: S608
+        f"SELECT {columns} FROM c",
+    )
+    said = [one.what for one in standing(department.front).overdue if one.kind == "store"]
+    assert any(f"a view that is not its own: {table}" in one for one in said)

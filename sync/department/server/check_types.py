@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import sqlalchemy as sa
-from sqlalchemy.schema import CreateTable
 
 from sync.department.store import own_schema, typed_rows
 from sync.department.store.tables import metadata
@@ -23,16 +22,10 @@ def check(connection: sa.Connection, wrong: Callable[[str], object]) -> None:
         wrong(f"{what} ({own_schema.CURE})" if what == found.wrong[-1] else what)
     for table in metadata.tables.values():
         if table.name in found.absent:
-            _stand_in(connection, table)
+            own_schema.stand_in(connection, table)
             continue
         odd = list(typed_rows.odd_rows(connection, table))
         for what in odd:
             wrong(what)
         if odd:
             typed_rows.leave_out(connection, table)
-
-
-def _stand_in(connection: sa.Connection, table: sa.Table) -> None:
-    """An empty table of the name."""
-    columns = (sa.Column(one.name, one.type) for one in table.columns)
-    connection.execute(CreateTable(sa.Table(table.name, sa.MetaData(), *columns, prefixes=["TEMPORARY"])))

@@ -8,8 +8,10 @@ a migration added is the last one, wherever a new store has it.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import re
+import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -51,6 +53,12 @@ def examined(connection: sa.Connection) -> OwnSchema:
     return _of_postgres(connection)
 
 
+def stand_in(connection: sa.Connection, table: sa.Table) -> None:
+    """Put an empty temporary table under the name of one that cannot be read, until the transaction ends."""
+    columns = (sa.Column(one.name, one.type) for one in table.columns)
+    connection.execute(CreateTable(sa.Table(table.name, sa.MetaData(), *columns, prefixes=["TEMPORARY"])))
+
+
 def _shown(name: object) -> str:
     """A name that someone else chose."""
     return ascii(str(name))[1:-1][:64]
@@ -86,11 +94,18 @@ def _of_sqlite(connection: sa.Connection) -> OwnSchema:
             table.columns.keys()
         ):
             absent.add(table.name)
-    if connection.exec_driver_sql("PRAGMA main.auto_vacuum").scalar():
+    if connection.exec_driver_sql("PRAGMA main.auto_vacuum").scalar() != _usual_vacuum():
         wrong.append(
             "the store was set to auto_vacuum, which cuts off what is deleted and writes over none of it"
         )
     return OwnSchema(tuple(wrong), frozenset(absent))
+
+
+@functools.cache
+def _usual_vacuum() -> int:
+    """What a new database of this SQLite has: some are built with another."""
+    with contextlib.closing(sqlite3.connect(":memory:")) as fresh:
+        return int(fresh.execute("PRAGMA auto_vacuum").fetchone()[0])
 
 
 _OURS = frozenset({*metadata.tables, revision.name})

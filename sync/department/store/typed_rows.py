@@ -18,6 +18,7 @@ from sqlalchemy import ColumnElement, func, select
 
 from storage.counts import counted
 from storage.times import DAY_US
+from sync.department.store import own_schema
 from sync.department.store.tables import elements, leaves, metadata, receipts, tokens
 
 log_events = structlog.get_logger("department.store")
@@ -146,10 +147,12 @@ _PG_SCHEMA = "SELECT relnamespace::regnamespace::text FROM pg_class WHERE oid = 
 
 
 class OddRows:
-    """What does not fit in the tables of one store but the LARGE ones, looked for again after AGAIN_S."""
+    """What does not fit in the tables of one store but the LARGE ones, and which tables cannot be read:
+    looked for again after AGAIN_S."""
 
     def __init__(self) -> None:
         self._found: Mapping[sa.Table, list[str]] = {}
+        self._absent: frozenset[str] = frozenset()
         self._at = -AGAIN_S
         self._looking = threading.Lock()
 
@@ -161,11 +164,18 @@ class OddRows:
         """Keep what does not fit from the rest of this transaction."""
         for table in self._now(connection):
             leave_out(connection, table)
+        for name in self._absent:
+            own_schema.stand_in(connection, metadata.tables[name])
 
     def _now(self, connection: sa.Connection) -> Mapping[sa.Table, list[str]]:
         with self._looking:
             if time.monotonic() - self._at >= AGAIN_S:
-                small = (one for one in metadata.tables.values() if one not in LARGE)
+                self._absent = own_schema.examined(connection).absent
+                small = (
+                    one
+                    for one in metadata.tables.values()
+                    if one not in LARGE and one.name not in self._absent
+                )
                 looked = {table: list(odd_rows(connection, table)) for table in small}
                 known = {line for some in self._found.values() for line in some}
                 self._found, self._at = {one: some for one, some in looked.items() if some}, time.monotonic()
