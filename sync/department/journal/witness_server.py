@@ -82,12 +82,12 @@ class WitnessFolder:
                 where=str(folder),
                 cure="department witness init; a witness that lost its database is retired with its key",
             )
-        self._lock = threading.Lock()
-        self._db = open_private(path)
-        (self.name,) = self._db.execute("SELECT name FROM about").fetchone()
         self._keys = [read_private(folder / KEY_FILE)]
         if (folder / ML_DSA_FILE).exists():  # a witness of an earlier version has the first alone
             self._keys.append(read_private(folder / ML_DSA_FILE))
+        self._lock = threading.Lock()
+        self._db = open_private(path)
+        (self.name,) = self._db.execute("SELECT name FROM about").fetchone()
 
     @classmethod
     def create(cls, folder: Path, name: str) -> WitnessFolder:
