@@ -6,10 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
+from desk_server import serving
 from flipped import flip
 from postgres_twin import empty, postgres_cluster
 from receiver_twins import Joined
 from sqlalchemy import func, select, text
+from structlog.testing import capture_logs
 from sync_twins import LoopbackLink, bare_home, checked, converse
 
 from storage.times import DAY_US, now_us
@@ -20,6 +23,7 @@ from sync.department.server.server import Department
 from sync.department.store import incidents, unit_logs
 from sync.department.store.database import open_store
 from sync.department.store.tables import elements, metadata, tokens
+from sync.department.units.http_app import unit_app
 from sync.errors import BatchRefusedError, InvalidInputError, RefusedByDepartmentError
 
 
@@ -162,3 +166,42 @@ def test_an_incident_is_kept_although_its_batch_is_not(department: Department, u
         link.post("leaves", [messages.seal_message(batch, unit.outbox.sign)])
     with department.store.read() as connection:
         assert [one.kind for one in incidents.listed(connection)] == ["fork"]
+
+
+def cut_all(url: str) -> int:
+    """End every connection to the database, as its restart does; how many were open."""
+    engine = sa.create_engine(url, poolclass=sa.NullPool)
+    ended = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+    with engine.connect() as connection:
+        return len(connection.execute(text(f"{ended} AND backend_type = 'client backend'")).all())
+
+
+def test_the_first_call_after_the_databases_restart_succeeds(
+    department: Department, unit: Joined, url: str
+) -> None:
+    unit.add(2)
+    assert converse(unit, department).done
+    assert cut_all(url)
+    unit.add(1)
+    assert converse(unit, department).done
+    assert cut_all(url)
+    assert checked(department.home).problems == []
+    assert [one.name for one in department.enrollment.listed()] == ["unit"]
+
+
+def test_an_answer_that_fails_names_the_causes_kinds_and_no_value(
+    department: Department, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut_short(_name: str, _data: bytes) -> bytes:
+        with department.store.write() as connection:
+            cut_all(url)
+            connection.execute(select(tokens).where(tokens.c.token == b"secret"))
+        raise AssertionError
+
+    monkeypatch.setattr(department.receiver, "answer", cut_short)
+    app = unit_app(department.receiver, department.enrollment)
+    with capture_logs() as events, serving(app) as client:
+        assert client.post("/v1/hello", content=b"x").status_code == 503
+    (event,) = (one for one in events if one["event"] == "cannot_answer")
+    assert (event["message"], event["kind"]) == ("hello", "StoreAwayError")
+    assert event["cause"] == "StoreAwayError: OperationalError: AdminShutdown"

@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from sync.department.ground.sparingly import Sparingly
+from sync.department.ground.sparingly import Sparingly, causes_of
 
 MEDIA_TYPE = "application/problem+json"
 NO_STORE = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
@@ -52,9 +52,9 @@ def problem(
 
 
 def words_of_unforeseen(error: BaseException, events: Sparingly) -> tuple[int, str, str, str]:
-    """(status, code, what, cure) of an error that no rule names. Its message may hold content: only its kind
-    is logged."""
-    events.report("answer_failed", kind=type(error).__name__, place=_place(error))
+    """(status, code, what, cure) of an error that no rule names. Its message may hold content: only its kind,
+    and those behind it, are logged."""
+    events.report("answer_failed", kind=type(error).__name__, place=_place(error), cause=causes_of(error))
     if isinstance(error, OSError) and error.errno in FULL:
         return 507, "full", "the server's disk is full", "make room there, then ask again"
     what = f"the server cannot answer now: {type(error).__name__}"

@@ -18,6 +18,7 @@ from sqlalchemy import event, insert, select
 from sqlalchemy.exc import (
     ArgumentError,
     DatabaseError,
+    DBAPIError,
     IntegrityError,
     NoSuchModuleError,
     OperationalError,
@@ -243,7 +244,8 @@ def _away(error: SQLAlchemyError, what: str, where: str) -> StoreError:
         return StoreError(
             f"{what}: {cause}", where="database", cure="the role must own it: createdb -O ROLE DATABASE"
         )
-    if isinstance(error, OperationalError) and error.statement is None:
+    lost = isinstance(error, DBAPIError) and error.connection_invalidated
+    if lost or (isinstance(error, OperationalError) and error.statement is None):
         cure = (
             "is the database running?" if where == "database" else "is that file there, and yours to write?"
         )
@@ -278,7 +280,9 @@ def open_store(url: str, *, migrate: bool = True) -> Store:
     try:
         parsed = sa.make_url(url)
         postgres = parsed.get_backend_name() == "postgresql"
-        options: dict[str, Any] = {"pool_size": 8, "max_overflow": 24} if postgres else {}
+        options: dict[str, Any] = {}
+        if postgres:  # pre_ping: after the database's restart, what the pool kept is a closed connection
+            options = {"pool_size": 8, "max_overflow": 24, "pool_pre_ping": True}
         engine = sa.create_engine(parsed, hide_parameters=True, **options)
     except (ArgumentError, NoSuchModuleError) as error:
         raise InvalidInputError(f"is not a database URL: {error}", where="database") from None

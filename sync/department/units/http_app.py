@@ -18,7 +18,7 @@ from starlette.types import ASGIApp
 from sync import messages
 from sync.department.ground.http_body import Budget, read_body
 from sync.department.ground.problem import HANDLERS, Unfailing
-from sync.department.ground.sparingly import Sparingly
+from sync.department.ground.sparingly import Sparingly, causes_of
 from sync.department.units.enrollment import Enrollment
 from sync.department.units.receiver import Receiver
 from sync.errors import RefusedByDepartmentError, refuse
@@ -51,7 +51,8 @@ LIMITS = {
     "new-log": messages.MAX_SMALL_BYTES,
     "renew": messages.MAX_SMALL_BYTES,
 }
-
+KNOWN = LIMITS.keys() | {"challenge", "unit"}
+"""Messages that an event may name: any other name is what a stranger sent."""
 
 Answer = Callable[[str, bytes], bytes]
 
@@ -75,14 +76,15 @@ def _endpoint(
                 data = await anyio.to_thread.run_sync(answer, name, body, limiter=limiter)
             return Response(data, media_type=messages.CONTENT_TYPE)
         except RefusedByDepartmentError as error:
-            events.report(f"refused_{error.code}", message=name if name in LIMITS else "")
+            events.report(f"refused_{error.code}", message=name if name in KNOWN else "")
             status = STATUS.get(error.code, CONFLICT)
             headers = {"connection": "close"} if error.code in {"too-large", "too-slow", "busy"} else {}
             return Response(refusal(error), status, headers, media_type=messages.CONTENT_TYPE)
         except ClientDisconnect:
             return Response(status_code=400)
         except Exception as error:  # noqa: BLE001 - a full disk, an absent database: said in a signed word
-            events.report("cannot_answer", message=name if name in LIMITS else "", kind=type(error).__name__)
+            said = name if name in KNOWN else ""
+            events.report("cannot_answer", message=said, kind=type(error).__name__, cause=causes_of(error))
             no = refuse("unavailable", "the department cannot answer now: keep everything, try later")
             return Response(refusal(no), STATUS["unavailable"], media_type=messages.CONTENT_TYPE)
 
