@@ -35,7 +35,8 @@ from sync.department.journal.reading import reading
 from sync.department.policy.policy_file import parse_policy, policy_digest
 from sync.department.server import ceremony, naming
 from sync.department.server.keys_traces import lost_day_keys
-from sync.department.server.open_desk import adopt_root, open_desk, open_front, root_in
+from sync.department.server.open_desk import adopt_root, open_desk, open_front
+from sync.department.server.root_adopted import root_in
 from sync.department.server.server import Department
 from sync.department.units.documents import offer_new_day_keys
 from sync.errors import DONE, InvalidInputError, SyncError

@@ -20,7 +20,8 @@ from sync.department.pages import street_map
 from sync.department.server import daily, hourly, server
 from sync.department.server.keys_traces import demand_keys
 from sync.department.server.notify import ways_of, ways_to_administrators
-from sync.department.server.open_desk import front_of, link_of, root_in
+from sync.department.server.open_desk import front_of, link_of
+from sync.department.server.root_adopted import root_in
 from sync.department.server.server import Department
 from sync.errors import DONE
 

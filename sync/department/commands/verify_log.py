@@ -44,7 +44,8 @@ from sync.department.server.ceremony import witness_of
 from sync.department.server.desk_traces import log_is_here, trace_of_desk
 from sync.department.server.drawn_samples import DrawnSamples
 from sync.department.server.folded_log import FoldedLog, Snapshot
-from sync.department.server.open_desk import link_of, opened_of, root_in
+from sync.department.server.open_desk import link_of, opened_of
+from sync.department.server.root_adopted import CURE, root_in, unlike
 from sync.department.server.unit_reports import CoveredByEntries, Reported
 from sync.department.store.database import Store
 from sync.errors import DONE, FOUND_WRONG, PART_LACKING, HomeError, InvalidInputError, LinkError, StoreError
@@ -301,6 +302,7 @@ def check_home(
         report,
         problems=(
             *report.problems,
+            *_wrong_with_root(root, covered.adopted),
             *_wrong_with_policy(home, root),
             *_wrong_with_credentials(folder, home),
             *wrong,
@@ -328,6 +330,12 @@ def _without_log(common: Common, home: DepartmentHome, root: Root, trace: str) -
     return _report(
         common, LogReport(entries=0, witnessed=0, witnessed_at_s=0, opened=0, problems=problems, proven=False)
     )
+
+
+def _wrong_with_root(root: Root, adopted: tuple[int, bytes] | None) -> list[str]:
+    """An older file of the same offices names other keys and witnesses: the log says which one holds."""
+    what = "" if adopted is None else unlike(root, *adopted)
+    return [f"{what}: {CURE}"] if what else []
 
 
 def _wrong_with_policy(home: DepartmentHome, root: Root) -> list[str]:

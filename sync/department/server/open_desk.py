@@ -13,7 +13,7 @@ import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from storage import files
-from storage.errors import EnvelopeError, ExplainedError, RecordError, SealError, SignatureError
+from storage.errors import ExplainedError, SealError, SignatureError
 from sync.department.content import package
 from sync.department.content.alert_records import StoreAlerts
 from sync.department.content.key_guard import GuardedKeys
@@ -53,6 +53,7 @@ from sync.department.server.keys_traces import demand_keys
 from sync.department.server.machine_due import ending_in_machine, overdue_in_store
 from sync.department.server.machine_state import StoredState
 from sync.department.server.retention import keep_days_of
+from sync.department.server.root_adopted import demand_adopted, overdue_root
 from sync.department.server.server import Department
 from sync.department.store import incidents
 from sync.department.store.blobs import PackStore, open_packs
@@ -121,11 +122,16 @@ def has_desk(home: DepartmentHome, store: Store | None = None) -> bool:
 
 
 def open_desk(
-    home: DepartmentHome, *, clock: Callable[[], int] | None = None, link: WitnessLink | None = None
+    home: DepartmentHome,
+    *,
+    clock: Callable[[], int] | None = None,
+    link: WitnessLink | None = None,
+    adopting: bool = False,
 ) -> Desk:
     """The desk of a home, by the department's time unless a clock is given. `link`: reaches every witness.
 
-    Raises HomeError before its first administrator was entered.
+    `adopting`: for the ceremony that puts the root file there. Raises HomeError before its first
+    administrator was entered, and where the root file is not the one that the log adopted.
     """
     if not has_desk(home):
         raise HomeError(
@@ -139,6 +145,8 @@ def open_desk(
     if isinstance(clock, DepartmentTime):
         clock.known(desk.log.newest_us())
     try:
+        if not adopting:
+            demand_adopted(home, desk)
         _demand_rooted(home, desk.root)
     except HomeError:
         desk.close()
@@ -246,10 +254,11 @@ def open_front(
 ) -> DeskContext:
     """Everything that the desk's calls need; the server gives what it has open already. Raises HomeError.
 
-    `replacing`: for the ceremony that names another key service, which may be needed because one is lost.
+    `replacing`: for the ceremony that adopts a root file, which may be needed because a key service is lost,
+    or the file.
     """
     clock = clock or DepartmentTime(home.path)
-    desk = open_desk(home, clock=clock, link=link)
+    desk = open_desk(home, clock=clock, link=link, adopting=replacing)
     desk.logons.site = site_of(home)
     opened: list[Callable[[], None]] = []
     if store is None:
@@ -306,7 +315,11 @@ def open_front(
         door=door,
         vault=FolderVault(home.path / FOLDER / HOLDS),
         package=packed,
-        overdue_from_store=lambda moment: [*overdue_in_store(held, desk, moment), *reach()],
+        overdue_from_store=lambda moment: [
+            *overdue_root(home, desk),
+            *overdue_in_store(held, desk, moment),
+            *reach(),
+        ],
         notify_units=entered(lambda: _notify_units(home, held, desk)),
         send_down=entered(lambda: roster.send_down(home, held, service, desk)),
         sign_document=entered(
@@ -415,6 +428,7 @@ def front_of(department: Department) -> DeskContext | None:
         bell=department.bell,
     )
     department.purge_through = lambda: front.desk.book.purge_through
+    department.demand_root = lambda: demand_adopted(home, front.desk)
     return front
 
 
@@ -442,15 +456,3 @@ def opened_of(home: DepartmentHome, root: Root) -> OpenedCheck | None:
             service.close()
     named = root.other(KEY_SERVICE) or public
     return OpenedCheck.of(lines, Ed25519PublicKey.from_public_bytes(named))
-
-
-def root_in(home: DepartmentHome) -> Root:
-    """The root of the home's file, as it says of itself."""
-    cure = "restore it from its backup, or take the copy that an office keeps"
-    try:
-        return describe(home.root_file.read_bytes())[0]
-    except FileNotFoundError:
-        raise HomeError("the root file is not there", where=str(home.root_file), cure=cure) from None
-    except (EnvelopeError, RecordError) as error:
-        what = error.what if error.cure else f"the root file is damaged, or was cut: {error.what}"
-        raise HomeError(what, where=str(home.root_file), cure=error.cure or cure) from None

@@ -55,6 +55,7 @@ class Department:
     def __init__(self, home: DepartmentHome, clocks: Clocks | None = None) -> None:
         self.home = home
         self.purge_through: Callable[[], int] = lambda: -1
+        self.demand_root: Callable[[], None] = lambda: None
         self.bell = Bell()
         self.time = DepartmentTime(home.path, clocks)
         self.authority, log_key = Authority.open(home.authority, self.time), home.log_key()
@@ -89,7 +90,9 @@ class Department:
         )
 
     def retain(self) -> list[DayPurgeReceipt]:
-        """The daily purge: whole days of receipt by their receipts, and abandoned pieces."""
+        """The daily purge: whole days of receipt by their receipts, and abandoned pieces; by no other root
+        file and policy than the log adopted."""
+        self.demand_root()
         try:
             return self.retention.run(self.purge_through())
         finally:

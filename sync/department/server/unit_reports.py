@@ -17,7 +17,7 @@ from storage.times import DAY_US, SECOND_US
 from sync.department.content.held_check import OpenHolds
 from sync.department.desk.machine.joined import JoinedUnits
 from sync.department.journal.change_entries import DocumentSigned
-from sync.department.journal.entries import Entry, WitnessClaimed
+from sync.department.journal.entries import Entry, RootSet, WitnessClaimed
 from sync.department.journal.granted import can_destroy
 from sync.department.journal.machine_entries import DocumentSent
 from sync.department.journal.office_entries import GrantIssued
@@ -75,7 +75,10 @@ class Reported:
 
 
 class CoveredByEntries:
-    """The log's entries about documents and grants, held against what units reported."""
+    """The log's entries about documents and grants, held against what units reported.
+
+    `adopted`: version and digest of the root file that the log adopted last.
+    """
 
     def __init__(self, folded: FoldedLog, samples: DrawnSamples) -> None:
         """Both are shown each entry too."""
@@ -92,6 +95,7 @@ class CoveredByEntries:
         self._joined, self._days, self.holds = JoinedUnits(), CountedDays(), OpenHolds()
         self._logs = LogsOfUnits()
         self._problems: list[str] = []
+        self.adopted: tuple[int, bytes] | None = None
         self.claims: list[str] = []
 
     def judge(self, entry: Entry, *, holds: bool) -> None:
@@ -107,6 +111,8 @@ class CoveredByEntries:
             if wrong := self._logs.apply(entry):
                 self._problems.append(f"entry {entry.sequence}: unit_logs: {wrong}")
             self.holds.apply(entry)
+            if isinstance(note, RootSet):
+                self.adopted = (note.version, note.root_digest)
         if isinstance(note, WitnessClaimed):
             self.claims.append(f"entry {entry.sequence}: witness {note.witness}: {note.claim}")
         if isinstance(note, DocumentSent):
