@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from storage import codec, files
 from storage.errors import StorageError
-from storage.times import DAY_US, SECOND_US, now_us
+from storage.times import DAY_US, SECOND_US, day_text, now_us
 from sync.errors import NotEnrolledError
 from sync.vouch import FileUnitKey, UnitKey, Vouch, public_der, sign_vouch, unit_id_of
 
@@ -39,6 +39,7 @@ UNIT_KEY_CURE = (
     "restore it from its backup; if it is lost for good, deliver (reader sync now), then make a new home and "
     "enroll that as a new unit"
 )
+NEW_CODE = "ask the department for a new code, then: reader enroll CODE (nothing is lost)"
 LAST_TIME_US = 253_402_300_800_000_000
 
 
@@ -221,6 +222,19 @@ class SyncFolder:
         """Days until the certificate ends; below zero once it has."""
         certificate = x509.load_pem_x509_certificate(self.certificate.read_bytes())
         return (int(certificate.not_valid_after_utc.timestamp()) * SECOND_US - at_us) // DAY_US
+
+    def ended_certificate(self, at_us: int) -> str:
+        """That the department admits this unit no more, and what helps; empty while it does, or where no
+        certificate can be read."""
+        try:
+            certificate = x509.load_pem_x509_certificate(self.certificate.read_bytes())
+        except (OSError, ValueError):
+            return ""
+        end_us = int(certificate.not_valid_after_utc.timestamp()) * SECOND_US
+        if at_us < end_us:
+            return ""
+        day = day_text(end_us // DAY_US)
+        return f"this unit's certificate ended on {day}, if its clock is right: {NEW_CODE}"
 
     def status(self) -> dict[str, Any]:
         """The last attempts, as `save_status` wrote them, less what is damaged; empty before the first."""

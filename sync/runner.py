@@ -144,7 +144,9 @@ class Runner:
                 if outcome == "done" and (gives_way := self._ends_by_time(conversation)):
                     what = f"{gives_way}: a new log takes its place"
         except LinkError as error:
-            outcome, what = "link", str(error)
+            # TLS 1.3 shows an ended certificate as no answer: the server's alert comes after the handshake
+            ended = self._folder.ended_certificate(self._outbox.department_us() or self._now_us())
+            outcome, what = "link", f"{ended}; {error}" if ended else str(error)
         except BatchRefusedError as error:
             outcome, what = "log-refused", f"{error.code}: {error.what}"
             gives_way = what

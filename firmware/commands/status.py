@@ -20,6 +20,7 @@ from hw.vitals import SysfsBoard
 from storage.errors import StorageError
 from storage.home import Home
 from storage.socket_door import is_served
+from storage.times import now_us
 from sync import destruction
 from sync.command_frame import Common, verb
 from sync.errors import DONE, FOUND_WRONG
@@ -84,6 +85,8 @@ def _wrong(home: Path, folder: SyncFolder) -> list[str]:
         load_config(home)
     except ConfigError as error:
         found.append(f"configuration: {error}; no reader starts with it")
+    if folder.is_member() and (ended := folder.ended_certificate(now_us())):
+        found.append(f"sync: {ended}")
     last = folder.status()
     if last.get("outcome", "done") not in {"done", "paused"}:
         found.append(f"sync: {last['outcome']}: {last.get('what', '')} (reader sync status)")

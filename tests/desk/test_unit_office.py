@@ -12,6 +12,7 @@ from desk_seat import Seat
 from desk_terminal import Terminal
 from desk_twins import Department
 from receiver_twins import Joined
+from sqlalchemy import insert
 from sync_twins import converse
 
 from sync.department.cli import main
@@ -28,6 +29,8 @@ from sync.department.policy.refusals import DeskRefusal
 from sync.department.server.open_desk import open_desk
 from sync.department.server.server import Department as Server
 from sync.department.server.verify import Checker
+from sync.department.store.database import open_store_of
+from sync.department.store.tables import certificates
 from sync.documents import inbox_file
 from sync.enrollment_code import EnrollmentCode
 from sync.handover import closed_logs
@@ -175,3 +178,18 @@ def test_a_card_on_the_bench_is_taken_in_by_a_logged_person_and_the_unit_hears_o
     finally:
         unit.close()
         server.close()
+
+
+def test_a_unit_whose_certificate_ended_is_given_a_new_code_by_a_person(seat: Seat) -> None:
+    department = seat.department
+    assert seat.type("chief", "enroll", "--name", "car-7")[0] == 1
+    store = open_store_of(department.home)
+    with store.write() as connection:
+        (unit,) = department.front.state.units(department.clock.us)
+        row = {"serial": "0" * 40, "unit_id": unit.unit, "issued_us": 1, "expires_us": department.clock.us}
+        connection.execute(insert(certificates).values(row))
+    store.close()
+    assert seat.json("chief", "enroll", "--name", "car-7")["code"].startswith("ALPR")
+    ((user, note),) = entered(department, UnitCodeIssued)
+    assert (user, isinstance(note, UnitCodeIssued) and note.name) == ("chief", "car-7")
+    assert entered(department, UnitRevoked) == []

@@ -20,7 +20,8 @@ def health(common: Common) -> int:
     """Show each unit's newest health report, which every sync delivers.
 
     Camera, reads against the site's habit, clock, disk, board, alarms. The exit status is 1 if a unit reports
-    an alarm, is silent for days or has a wrong clock. Shows no plate: units report numbers and fixed words.
+    an alarm, is silent for days, or has a wrong clock or a certificate that ended. Shows no plate: units
+    report numbers and fixed words.
     """
     store = open_store_of(DepartmentHome.open(common.home))
     try:
@@ -34,7 +35,11 @@ def health(common: Common) -> int:
     if not found and not common.json:
         print("no unit is enrolled")
     wrong = any(
-        state.is_silent(at_us) or state.alarms or state.clock_off_us or state.reset_us is not None
+        state.is_silent(at_us)
+        or state.ended(at_us)
+        or state.alarms
+        or state.clock_off_us
+        or state.reset_us is not None
         for state in found
     )
     return FOUND_WRONG if wrong else DONE
@@ -49,7 +54,8 @@ def _facts(state: UnitState, at_us: int) -> dict[str, Any]:
     return {
         "unit": state.unit_id, "name": state.name, "seen_us": state.seen_us,
         "received_us": state.received_us, "silent": state.is_silent(at_us), "reset_us": state.reset_us,
-        "clock_off_us": state.clock_off_us, "report": report,
+        "clock_off_us": state.clock_off_us, "certificate_ends_us": state.certificate_ends_us,
+        "report": report,
     }  # fmt: skip
 
 
@@ -58,13 +64,15 @@ def _lines(state: UnitState, at_us: int) -> list[str]:
     head = f"{state.name}  {seen} {_moment(state.seen_us)}"
     if state.reset_us is not None:
         return [f"{head}  RESET, by its receipt of {_moment(state.reset_us)}: take it out of service"]
-    report = state.report
+    report, ended = state.report, state.ended(at_us)
+    cut_off = [f"  CERTIFICATE {ended}"] if ended else []
     if report is None:
-        return [f"{head}  no report yet"]
+        return [f"{head}  no report yet", *cut_off]
     free = report.disk_free_bytes / (1 << 30)
     usual = "-" if report.reads_usual_hour is None else f"{report.reads_usual_hour:.0f}"
     return [
         f"{head}  {report.software}  report of {_moment(report.at_us)}",
+        *cut_off,
         f"  camera {report.frames_per_s:.1f} frames/s, {report.frames_dropped} lost; reads "
         f"{report.reads_this_hour} this hour (usual {usual}); {report.unacknowledged} not acknowledged",
         *([f"  CLOCK {off_text(state.clock_off_us)}: set it right"] if state.clock_off_us else []),

@@ -16,7 +16,7 @@ import resource
 import socket
 import ssl
 from collections import Counter, OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +31,7 @@ HEADER_BYTES = 16 * 1024
 HANDSHAKE = {"ssl_handshake_timeout": 10, "ssl_shutdown_timeout": 5}
 NO_ROOM = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 BACKLOG = 1024
+HAS_ENDED = 10  # X509_V_ERR_CERT_HAS_EXPIRED
 MOST_FILES = 65_536
 
 
@@ -187,7 +188,7 @@ class Listener:
         clocks = {} if self._context is None else HANDSHAKE
         protocol.when_lost = lambda: self._live.pop(protocol, None)
         try:
-            with contextlib.suppress(OSError, EOFError):  # an SSLError or a time-out is an OSError too
+            with contextlib.suppress(OSError, EOFError), self._naming_refused():  # a time-out is an OSError
                 accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 await asyncio.get_running_loop().connect_accepted_socket(
                     lambda: self._connected(protocol),
@@ -198,6 +199,19 @@ class Listener:
                 self._admit(protocol)
         except asyncio.CancelledError:
             accepted.close()
+            raise
+
+    @contextlib.contextmanager
+    def _naming_refused(self) -> Iterator[None]:
+        """An event for a client's certificate that is not taken: the client itself sees no answer."""
+        try:
+            yield
+        except ssl.SSLCertVerificationError as error:
+            if error.verify_code == HAS_ENDED:
+                cure = "department health names the unit: give it a new code"
+                self._events.report("client_certificate_ended", cure=cure)
+            else:
+                self._events.report("client_certificate_refused", why=error.verify_message)
             raise
 
     def _admit(self, protocol: BoundedHttp) -> None:

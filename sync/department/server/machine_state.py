@@ -21,13 +21,9 @@ class StoredState:
 
     def units(self, now_us: int) -> list[UnitRow]:
         """Every unit that is not revoked, by name."""
-        newest = sa.select(
-            tables.certificates.c.unit_id, sa.func.max(tables.certificates.c.expires_us)
-        ).group_by(tables.certificates.c.unit_id)
         with self._store.listing() as connection:
-            ends = {str(unit): int(ends_us) for unit, ends_us in connection.execute(newest)}
             found = unit_health.states(connection)
-        return [_row(one, ends.get(one.unit_id, -1), now_us) for one in found]
+        return [_row(one, now_us) for one in found]
 
     def joined(self) -> list[JoinedUnit]:
         """Every unit, revoked ones too, with the codes by which it joined."""
@@ -83,7 +79,7 @@ class StoredState:
         ]
 
 
-def _row(state: UnitState, certificate_ends_us: int, now_us: int) -> UnitRow:
+def _row(state: UnitState, now_us: int) -> UnitRow:
     report = state.report
     return UnitRow(
         unit=state.unit_id,
@@ -99,6 +95,6 @@ def _row(state: UnitState, certificate_ends_us: int, now_us: int) -> UnitRow:
         clock=report.clock_state if report else "",
         clock_off=off_text(state.clock_off_us) if state.clock_off_us else "",
         disk_free_mb=report.disk_free_bytes >> 20 if report else -1,
-        certificate_ends_us=certificate_ends_us,
+        certificate_ends_us=-1 if state.certificate_ends_us is None else state.certificate_ends_us,
         reset_us=-1 if state.reset_us is None else state.reset_us,
     )

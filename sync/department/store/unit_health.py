@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -9,9 +10,9 @@ from sqlalchemy import delete, exists, func, insert, select
 
 from storage import codec, envelope
 from storage.errors import StorageError
-from storage.times import DAY_US, HOUR_US, iso_text
+from storage.times import DAY_US, HOUR_US, day_text, iso_text
 from sync.department.ground.department_time import span_text
-from sync.department.store.tables import destructions, logs, unit_health, units
+from sync.department.store.tables import certificates, destructions, logs, unit_health, units
 from sync.department.store.unit_logs import OPEN
 from sync.health import ALARM_WORDS, HealthMessage
 
@@ -23,7 +24,8 @@ SILENT_DAYS = 3  # a unit that did not sync for this long is overdue
 class UnitState:
     """One unit: when it was enrolled and last synced, and its newest report, if there is one.
 
-    `reset_us`: when the receipt of its factory reset came, if it has no log since.
+    `reset_us`: when the receipt of its factory reset came, if it has no log since. `certificate_ends_us`: of
+    its newest certificate.
     """
 
     unit_id: str
@@ -33,6 +35,7 @@ class UnitState:
     received_us: int | None
     report: HealthMessage | None
     reset_us: int | None = None
+    certificate_ends_us: int | None = None
 
     @property
     def clock_off_us(self) -> int:
@@ -51,6 +54,23 @@ class UnitState:
     def is_silent(self, at_us: int) -> bool:
         """Whether it has not synced for days, and was not reset since."""
         return self.reset_us is None and at_us - (self.seen_us or self.enrolled_us) >= SILENT_DAYS * DAY_US
+
+    def ended(self, at_us: int) -> str:
+        """That its certificate ended, so that it cannot sync, and the cure; empty while it lasts, and of one
+        that was reset since."""
+        end_us = self.certificate_ends_us
+        if self.reset_us is not None or end_us is None or at_us < end_us:
+            return ""
+        return (
+            f"its certificate ended on {day_text(end_us // DAY_US)}: give it a new code "
+            f"(department enroll --name {shlex.quote(self.name)}), and enter that at the unit (reader enroll)"
+        )
+
+
+def certificate_ends_us() -> sa.ScalarSelect[int]:
+    """A column of a query of `units`: when the newest certificate ends; NULL without one."""
+    newest = select(func.max(certificates.c.expires_us)).where(certificates.c.unit_id == units.c.unit_id)
+    return newest.scalar_subquery()
 
 
 def off_text(off_us: int) -> str:
@@ -82,6 +102,7 @@ def states(connection: sa.Connection) -> list[UnitState]:
         select(
             units.c.unit_id, units.c.name, units.c.enrolled_us, units.c.seen_us,
             unit_health.c.received_us, unit_health.c.message, reset_us(),
+            certificate_ends_us(),
         )
         .select_from(units.outerjoin(unit_health, units.c.unit_id == unit_health.c.unit_id))
         .where(units.c.revoked_us.is_(None))
@@ -91,6 +112,7 @@ def states(connection: sa.Connection) -> list[UnitState]:
         UnitState(
             unit_id=row[0], name=row[1], enrolled_us=row[2], seen_us=row[3], received_us=row[4],
             report=None if row[5] is None else _opened(bytes(row[5])), reset_us=row[6],
+            certificate_ends_us=row[7],
         )
         for row in connection.execute(query)
     ]  # fmt: skip
@@ -117,9 +139,10 @@ def due_in(connection: sa.Connection, at_us: int) -> list[str]:
                 f"unit {one.name} was reset, by its receipt of {reset}: take it out of service, with "
                 "department enroll --revoke"
             )
-        if one.is_silent(at_us):
+        ended = one.ended(at_us)
+        if one.is_silent(at_us) or ended:
             last = iso_text(one.seen_us or one.enrolled_us, to="second")
-            found.append(f"unit {one.name} has not synced since {last}")
+            found.append(f"unit {one.name} has not synced since {last}{f'; {ended}' if ended else ''}")
         if one.clock_off_us:
             found.append(f"unit {one.name}: its clock is {off_text(one.clock_off_us)}: set it right")
         if one.alarms:

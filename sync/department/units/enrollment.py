@@ -90,20 +90,22 @@ class Enrollment:
         return EnrollmentCode.new(root.digest(), f"{self._settings.host}:{self._settings.desk_port}")
 
     def issue_code(self, name: str) -> EnrollmentCode:
-        """A code for one new unit. Raises InvalidInputError if an enrolled unit has that name."""
+        """A code for one unit. Raises InvalidInputError as `keep_code`."""
         code = self.new_code()
         self.keep_code(name, code)
         return code
 
     def keep_code(self, name: str, code: EnrollmentCode) -> None:
         """Let a unit of that name join with this code. Raises InvalidInputError if one that is enrolled has
-        it."""
+        it, and its certificate lasts: after its end the same unit, by its key, comes back with a new code."""
         if not 1 <= len(name) <= 64 or not name.isprintable():
             raise InvalidInputError("a unit's name has 1 to 64 printable characters", where="--name")
         now = self._now_us()
         with self._store.write() as connection:
-            row = connection.execute(select(units.c.revoked_us).where(units.c.name == name)).first()
-            if row is not None and row.revoked_us is None:
+            ends_us = unit_health.certificate_ends_us().label("ends_us")
+            row = connection.execute(select(units.c.revoked_us, ends_us).where(units.c.name == name)).first()
+            cut_off = row is not None and row.ends_us is not None and row.ends_us <= now
+            if row is not None and row.revoked_us is None and not cut_off:
                 raise InvalidInputError(
                     f"a unit named {name} is enrolled",
                     where="--name",

@@ -7,7 +7,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 
-from sync.department.desk.context import DeskContext, PurgedDay
+from sync.department.desk.context import DeskContext, PurgedDay, UnitRow
 from sync.department.desk.desk import Caller, Plan
 from sync.department.desk.inquiry.forms import Entered, NothingForm
 from sync.department.desk.words import demand_words
@@ -29,7 +29,7 @@ MAX_NAME = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitForm:
-    """A new unit, by the name that it will have."""
+    """A new unit, by the name that it will have; or one whose certificate ended, by its own."""
 
     name: str
 
@@ -63,14 +63,16 @@ class UnitCode:
 
 
 def issue_code(front: DeskContext, token: str, form: UnitForm) -> UnitCode:
-    """Make the code with which a new unit joins; the entry comes first."""
+    """Make the code with which a new unit joins, or one whose certificate ended comes back: no other unit can
+    use that. The entry comes first."""
 
     def plan(caller: Caller) -> Plan[int]:
         if not 1 <= len(form.name) <= MAX_NAME or not form.name.isprintable():
             what = f"a unit's name has 1 to {MAX_NAME} printable characters"
             raise FormError(what, code="unit-name", clause=CLAUSE)
-        enrolled = [one.name for one in front.state.units(caller.at_us)]
-        if form.name in enrolled:
+        found = front.state.units(caller.at_us)
+        enrolled = [one.name for one in found]
+        if any(one.name == form.name and not _is_cut_off(one, caller.at_us) for one in found):
             raise FormError(
                 "a unit of that name is enrolled",
                 code="unit-name",
@@ -94,6 +96,11 @@ def issue_code(front: DeskContext, token: str, form: UnitForm) -> UnitCode:
         raise FormError(error.what, code="unit-name", clause=CLAUSE, cure=error.cure) from None
     front.desk.try_cover(entry)
     return UnitCode(entry=entry, name=form.name, code=code.text(), hours=hours)
+
+
+def _is_cut_off(unit: UnitRow, at_us: int) -> bool:
+    """Whether it cannot sync any more, as its certificate ended while it was off."""
+    return unit.reset_us < 0 and 0 <= unit.certificate_ends_us <= at_us
 
 
 def revoke(front: DeskContext, token: str, form: RevokeUnitForm) -> Entered:
