@@ -13,7 +13,8 @@
         ├── StoreError           the store refuses: a record that contradicts another
         │   └── StoreAwayError   the database does not answer: exit status 3
         ├── KeyServiceError      a key that is not there, was destroyed, or does not open
-        │   └── OlderKeyServiceError  an earlier version, which does not know what it was asked
+        │   ├── OlderKeyServiceError  an earlier version, which does not know what it was asked
+        │   └── KeyServiceAwayError   no answer, or it does not admit this department: exit status 3
         ├── NewerError           what a newer version wrote, by rules that this one does not know
         ├── ClockInDoubtError    the server's clock is not confirmed, and this cannot be undone
         └── LackingError         something that this machine does not offer: exit status 3
@@ -99,6 +100,12 @@ class KeyServiceError(DepartmentError):
 
 class OlderKeyServiceError(KeyServiceError):
     """A key service of an earlier version, which does not know what it was asked."""
+
+
+class KeyServiceAwayError(KeyServiceError):
+    """The key service gives no answer, or does not admit this department: nothing was asked of its keys."""
+
+    exit_status = 3
 
 
 class NewerError(DepartmentError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,11 +16,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from desk_root import Root
 from desk_server import serving
 from desk_twins import GROUND, Department
+from receiver_twins import Joined
+from sync_twins import bare_home, converse
 from waiting import PATIENCE_S
 
 from storage.codec import to_bytes
 from storage.day_keys import DayKey, DayKeys
 from storage.times import DAY_US, HOUR_US, MINUTE_US
+from sync.department.cli import main
 from sync.department.content import key_server
 from sync.department.content.key_messages import CALLS, read_arguments
 from sync.department.content.key_remote import ADDRESS_FILE, Address, RemoteKeyService, address_of, remote
@@ -27,19 +31,23 @@ from sync.department.content.key_server import key_app
 from sync.department.content.key_service import LocalKeyService, ReceivingKeys
 from sync.department.content.opened_list import OpenedCheck, OpenedList
 from sync.department.content.proven_door import ProvenDoor
+from sync.department.content.search_tokens import IndexedText, StoredElement
 from sync.department.desk.context import DeskContext
 from sync.department.desk.holds.calls import BookForm, Exported, ExportForm
 from sync.department.desk.inquiry.forms import Answer, RunForm
 from sync.department.desk.operations import OPERATIONS
 from sync.department.desk.owed import Late
+from sync.department.ground.home import DepartmentHome
 from sync.department.journal import entries
 from sync.department.journal.hold_entries import HoldPlaced
 from sync.department.journal.inquiry_entries import Access
 from sync.department.journal.machine_entries import DocumentSent
 from sync.department.policy.refusals import DeskRefusal
+from sync.department.server.asked_keys import AskedKeys
 from sync.department.server.due_work import standing
 from sync.department.server.keys_reach import EVERY_S, KeysReach
 from sync.department.server.open_desk import open_front
+from sync.department.server.server import Department as Server
 from sync.department.server.verify import Checker, StoreReport
 from sync.department.store.blobs import open_packs
 from sync.department.store.database import open_store
@@ -76,6 +84,76 @@ def test_a_search_runs_through_the_key_service_elsewhere(
     answer = department.call("inquiry/run", department.logon("comm1"), form)
     assert isinstance(answer, Answer)
     assert answer.count == 3
+
+
+AWAY = "key service https://127.0.0.1:1: no answer: ConnectError"
+
+
+def away(home: DepartmentHome) -> str:
+    """Name a key service where none is; the file that names it."""
+    path = home.path / ADDRESS_FILE
+    path.write_text(f'url = "https://127.0.0.1:1"\ntoken = "{TOKEN}"\n')
+    return str(path)
+
+
+@pytest.mark.parametrize("words", [(), ("--quick",)])
+def test_while_the_key_service_is_away_all_that_needs_none_of_its_keys_is_found(
+    department: Department, capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
+) -> None:
+    """One line and status 1 was all: nothing was checked, and it read as a finding."""
+    home = str(department.home.path)
+    assert main(["--home", home, "verify", *words]) == 1  # this unit is no real one
+    before = capsys.readouterr().out.splitlines()
+    path = away(department.home)
+    assert main(["--home", home, "verify", *words]) == 1
+    after = capsys.readouterr().out.splitlines()
+    wrong = [[one for one in lines if one.startswith("WRONG")] for lines in (before, after)]
+    assert (wrong[0], after[0]) == (wrong[1], before[0])  # as many logs, records, elements and receipts
+    lines = [one for one in after if AWAY in one]
+    assert all(one.startswith("not checked: ") and path in one for one in lines)
+    named = " ".join(lines)
+    assert ("sealed element" in named, "search token" in named) == ((False, False) if words else (True, True))
+    assert "not checked: the key service's own list: " in named
+
+
+def test_a_store_in_order_is_said_to_be_checked_in_part_while_the_key_service_is_away(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server = Server(bare_home(tmp_path / "department"))
+    unit = Joined(tmp_path / "unit", server, "unit")
+    unit.add(2)
+    converse(unit, server)
+    unit.close()
+    server.close()
+    words = ["--home", str(server.home.path), "verify"]
+    assert main(words) == 0
+    away(server.home)
+    capsys.readouterr()
+    assert main(words) == 3
+    said = capsys.readouterr().out
+    assert AWAY in said
+    assert ("nothing is wrong with what was checked" in said, "WRONG" in said) == (True, False)
+    assert main(["--json", *words]) == 3
+    facts = json.loads(capsys.readouterr().out.splitlines()[0])
+    assert any(AWAY in one for one in facts["unchecked"])
+
+
+def test_a_key_service_that_admits_no_one_with_this_token_names_the_tokens_file(
+    department: Department, elsewhere: tuple[RemoteKeyService, DeskContext, str]
+) -> None:
+    file = str(department.home.path / ADDRESS_FILE)
+    stranger, _ = remote(Address(url=elsewhere[2], token="1" * 64, file=file))
+    keys = AskedKeys(stranger)
+    assert keys.check_tokens(1, NO_LOG, [IndexedText(StoredElement(b"", "text", b""), ())]) == [None]
+    assert keys.has_store_key(1) is False
+    stranger.close()
+    (line,) = keys.take_unchecked()
+    assert line.startswith(
+        f"1 purged day's key, 1 read's search token: key service {elsewhere[2]}: not admitted"
+    )
+    assert "token" in line.partition("not admitted")[2]
+    assert file in line
+    assert keys.take_unchecked() == []
 
 
 def test_an_older_key_service_says_that_it_must_be_updated(

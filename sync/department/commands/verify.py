@@ -11,11 +11,12 @@ from storage.counts import counted
 from sync.command_frame import Common, verb
 from sync.department.commands import verify_log
 from sync.department.ground.home import DepartmentHome, examined
+from sync.department.server.asked_keys import AskedKeys
 from sync.department.server.keys_traces import demand_keys
 from sync.department.server.server import Department
 from sync.department.server.verify import Checker, StoreReport
 from sync.department.units.list_seal import unsealing
-from sync.errors import DONE, FOUND_WRONG, HomeError
+from sync.errors import DONE, FOUND_WRONG, PART_LACKING, HomeError
 
 
 @verb("verify", example="department verify --home /srv/alpr")
@@ -39,27 +40,29 @@ def _verify_home(common: Common, home: DepartmentHome, given: verify_log.VerifyI
     department = Department(home)
     try:
         public = home.log_key().public_key()
-        checker = Checker(department.store, department.keys, department.packs, public, unsealing(home))
+        keys = AskedKeys(department.keys)
+        checker = Checker(department.store, keys, department.packs, public, unsealing(home))
         report = checker.run(content=not quick)
         try:
             demand_keys(home, department.store, department.time())
         except HomeError as error:
             report.wrong(str(error))
-        store = _report(common, report)
+        report.unchecked += keys.take_unchecked()
+        store = _report(common, report, whole=keys.away is None)
         log = verify_log.check_home(
             common,
             home,
             given.checkpoint,
             report.reported,
-            None if quick else department.keys,
+            None if quick else keys,
             store=department.store,
         )
-        return verify_log.worst(store, log)
+        return verify_log.worst(store, log, DONE if keys.away is None else PART_LACKING)
     finally:
         department.close()
 
 
-def _report(common: Common, report: StoreReport) -> int:
+def _report(common: Common, report: StoreReport, *, whole: bool) -> int:
     if common.json:
         print(json.dumps({name: one for name, one in asdict(report).items() if name != "reported"}))
     else:
@@ -71,5 +74,6 @@ def _report(common: Common, report: StoreReport) -> int:
         for what in report.unchecked:
             print(f"not checked: {what}")
         found = counted(len(report.problems), "problem")
-        print(f"{found} found" if report.problems else "the store verifies")
+        sound = "the store verifies" if whole else "nothing is wrong with what was checked"
+        print(f"{found} found" if report.problems else sound)
     return FOUND_WRONG if report.problems else DONE

@@ -23,7 +23,6 @@ from storage.times import SECOND_US, iso_text
 from sync.command_frame import Common, collected
 from sync.department.commands.desk_access import FILE, key_of, read_bytes
 from sync.department.content import package
-from sync.department.content.key_service import ReceivingKeys
 from sync.department.content.opened_list import OpenedCheck, parse_list
 from sync.department.content.package import CheckedPackage
 from sync.department.content.vault import HOLDS, FolderVault
@@ -40,6 +39,7 @@ from sync.department.journal.check_log import LogReport
 from sync.department.journal.credential_key import demand_credential_key
 from sync.department.journal.entries import CredentialSet
 from sync.department.journal.hourly_heads import hourly_origin
+from sync.department.server.asked_keys import AskedKeys
 from sync.department.server.ceremony import witness_of
 from sync.department.server.desk_traces import log_is_here, trace_of_desk
 from sync.department.server.drawn_samples import DrawnSamples
@@ -48,7 +48,16 @@ from sync.department.server.open_desk import link_of, opened_of
 from sync.department.server.root_adopted import CURE, root_in, unlike
 from sync.department.server.unit_reports import CoveredByEntries, Reported
 from sync.department.store.database import Store
-from sync.errors import DONE, FOUND_WRONG, PART_LACKING, HomeError, InvalidInputError, LinkError, StoreError
+from sync.errors import (
+    DONE,
+    FOUND_WRONG,
+    PART_LACKING,
+    HomeError,
+    InvalidInputError,
+    KeyServiceAwayError,
+    LinkError,
+    StoreError,
+)
 from sync.root_file import Root
 
 
@@ -269,7 +278,7 @@ def check_home(
     home: DepartmentHome,
     checkpoints: Sequence[Path],
     reported: Reported,
-    keys: ReceivingKeys | None,
+    keys: AskedKeys | None,
     *,
     store: Store,
 ) -> int:
@@ -286,18 +295,20 @@ def check_home(
     names = {home.settings.name, root.department}
     samples = DrawnSamples(_salt_of(folder, home), check_log.heads_of(folder))
     covered = CoveredByEntries(FoldedLog(names, _snapshot_of(folder, home)), samples)
+    opened, away = _opened_list(home, root)
     report = check_log.check(
         folder,
         public,
         witnesses=root.witnessing(),
         checkpoints=_newest(urls, check_log.note_key_of(public).name, checkpoints),
         keys=AuditKeys(folder / KEYS),
-        opened=opened_of(home, root),
+        opened=opened,
         taken=covered,
     )
     wrong, unchecked = covered.compare(reported)
     if keys is not None:
         wrong += covered.holds.problems(FolderVault(folder / HOLDS), keys, log_id_of(public))
+        unchecked += keys.take_unchecked()
     report = replace(
         report,
         problems=(
@@ -307,10 +318,19 @@ def check_home(
             *_wrong_with_credentials(folder, home),
             *wrong,
         ),
-        unchecked=(*report.unchecked, *unchecked),
+        unchecked=(*report.unchecked, *away, *unchecked),
         claims=tuple(covered.claims),
     )
-    return worst(_report(common, report), _check_hours(common, home, root))
+    lacking = PART_LACKING if away else DONE
+    return worst(_report(common, report), _check_hours(common, home, root), lacking)
+
+
+def _opened_list(home: DepartmentHome, root: Root) -> tuple[OpenedCheck | None, list[str]]:
+    """The key service's own list, or a line that it gives no answer."""
+    try:
+        return opened_of(home, root), []
+    except KeyServiceAwayError as error:
+        return None, [f"the key service's own list: {error}"]
 
 
 def _trace_in(home: DepartmentHome, store: Store) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from storage.errors import StorageError
-from sync.department.content.key_service import ReceivingKeys
+from sync.department.content.key_service import CheckingKeys
 from sync.department.content.package import demand_place
 from sync.department.content.reads import StoredRead, parse_name
 from sync.department.content.vault import FolderVault
@@ -39,13 +39,13 @@ class OpenHolds:
         elif isinstance(note, HoldReleased):
             self.placed.pop(note.hold, None)
 
-    def problems(self, vault: FolderVault, keys: ReceivingKeys, log_id: bytes) -> Iterator[str]:
+    def problems(self, vault: FolderVault, keys: CheckingKeys, log_id: bytes) -> Iterator[str]:
         """What is wrong with the content of each. `log_id`: of the access log, which names the keys."""
         for number, note in sorted(self.placed.items()):
             for what in self._of_hold(note, vault, keys, f"{log_id.hex()[:16]}-{note.access}"):
                 yield f"hold {number}: {what}"
 
-    def _of_hold(self, note: HoldPlaced, vault: FolderVault, keys: ReceivingKeys, name: str) -> Iterator[str]:
+    def _of_hold(self, note: HoldPlaced, vault: FolderVault, keys: CheckingKeys, name: str) -> Iterator[str]:
         try:
             stored, digests = vault.stored(note.access), vault.digests(note.access)
         except HomeError as error:
@@ -62,7 +62,7 @@ class OpenHolds:
                 yield f"read {number + 1}: {what}"
 
 
-def _wrong_with(one: StoredRead, keys: ReceivingKeys, hold: str) -> str:
+def _wrong_with(one: StoredRead, keys: CheckingKeys, hold: str) -> str:
     """Why a held read does not prove what it is, or does not open; empty where it does."""
     log_id, sequence = parse_name(one.read)
     try:

@@ -27,21 +27,24 @@ from sync.department.ground.tls import client_context
 from sync.department.journal.access_log import LogPart
 from sync.department.journal.inquiry_entries import Query
 from sync.department.policy.refusals import DeskRefusal
-from sync.errors import InvalidInputError, KeyServiceError, OlderKeyServiceError
+from sync.errors import InvalidInputError, KeyServiceAwayError, KeyServiceError, OlderKeyServiceError
 
 ADDRESS_FILE = "keys.remote"
 REACH_SECONDS = 5.0
+NOT_ADMITTED, UNAVAILABLE = 401, 503
 _URL = re.compile(r"https://[A-Za-z0-9.:\[\]-]+(/[A-Za-z0-9._-]+)*")
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Address:
-    """Where the key service is, and the secret that admits the department's server. The repr hides it."""
+    """Where the key service is, and the secret that admits the department's server. The repr hides it.
+    `file`: where this is kept."""
 
     url: str
     token: str = field(repr=False)
     ca: str = ""
+    file: str = ADDRESS_FILE
 
 
 def address_of(home: DepartmentHome) -> Address | None:
@@ -50,7 +53,7 @@ def address_of(home: DepartmentHome) -> Address | None:
     if not path.exists():
         return None
     try:
-        found = Address(**tomllib.loads(path.read_text()))
+        found = Address(**tomllib.loads(path.read_text()), file=str(path))
     except (TypeError, tomllib.TOMLDecodeError, OSError, UnicodeDecodeError):
         raise InvalidInputError(
             "must be TOML: url and token, and ca (a PEM file) where its certificate needs one",
@@ -96,15 +99,13 @@ class _Wire:
                 timeout=seconds,
             )
         except httpx.HTTPError as error:
-            raise KeyServiceError(
-                f"no answer: {type(error).__name__}", where=f"key service {self._address.url}"
-            ) from None
+            raise self._away(f"no answer: {type(error).__name__}", "url and ca") from None
         try:
             if got.status_code == 200:
                 return read_result(name, got.content)
             no = from_bytes(No, got.content)
         except StorageError:
-            raise KeyServiceError(f"answered {got.status_code}", where="key service") from None
+            raise self._away(f"answered {got.status_code}", "url and ca") from None
         if no.code == "head" and no.what.isascii() and no.what.isdecimal():
             raise HeadAskedError(int(no.what))
         if no.code:
@@ -115,7 +116,19 @@ class _Wire:
                 where="key service",
                 cure="update the machine where keys serve runs",
             )
+        if got.status_code == NOT_ADMITTED:
+            raise self._away(no.what, "token (the line of keys/service.token there)")
+        if got.status_code == UNAVAILABLE:
+            raise self._away(no.what, "url")
         raise KeyServiceError(no.what, where="key service")
+
+    def _away(self, what: str, compare: str) -> KeyServiceAwayError:
+        return KeyServiceAwayError(
+            what,
+            where=f"key service {self._address.url}",
+            cure="it must run on its machine (department keys serve); if it does, compare "
+            f"{compare} in {self._address.file}",
+        )
 
 
 class RemoteKeyService:

@@ -70,7 +70,27 @@ class Kept:
         return f"Kept({len(self.stored)} bytes{', refused' if self.refused else ''})"
 
 
-class ReceivingKeys(Protocol):
+class CheckingKeys(Protocol):
+    """What `verify` asks: whether content matches, never what it is. Logged first, as below."""
+
+    def check_stored(self, day: int, log_id: bytes, wanted: Sequence[StoredElement]) -> list[str | None]:
+        """Of elements of one day of receipt: None, or why one does not open as its leaf says."""
+
+    def check_tokens(self, day: int, log_id: bytes, wanted: Sequence[IndexedText]) -> list[str | None]:
+        """The same of texts and of the search tokens that the store has for them: each has just its own.
+
+        The answer says nothing that the table of tokens does not. Raises KeyServiceError, and where an
+        earlier version serves, which does not know the call, OlderKeyServiceError.
+        """
+
+    def check_held(self, hold: str, log_id: bytes, wanted: Sequence[StoredElement]) -> list[str | None]:
+        """The same of elements under a hold's key."""
+
+    def has_store_key(self, day: int) -> bool:
+        """Whether the content of this day of receipt can still be opened."""
+
+
+class ReceivingKeys(CheckingKeys, Protocol):
     """What the receiver, the purge and `verify` ask: content goes in, and nothing comes out in clear.
 
     Every call is logged, and the line synced, before a key is used.
@@ -93,27 +113,11 @@ class ReceivingKeys(Protocol):
         when it cannot work at all; a single bad element is `refused`.
         """
 
-    def check_stored(self, day: int, log_id: bytes, wanted: Sequence[StoredElement]) -> list[str | None]:
-        """The same without an answer in clear: None, or what is wrong with it."""
-
-    def check_tokens(self, day: int, log_id: bytes, wanted: Sequence[IndexedText]) -> list[str | None]:
-        """The same of texts and of the search tokens that the store has for them: each has just its own.
-
-        The answer says nothing that the table of tokens does not. Raises KeyServiceError, and where an
-        earlier version serves, which does not know the call, OlderKeyServiceError.
-        """
-
-    def check_held(self, hold: str, log_id: bytes, wanted: Sequence[StoredElement]) -> list[str | None]:
-        """The same of elements under a hold's key."""
-
     def destroy_store_key(self, day: int) -> None:
         """Make the content of a day of receipt, its tokens and its backups unreadable forever."""
 
     def destroy_day_keys_before(self, day: int) -> int:
         """Destroy the private day keys of all days before `day`; how many."""
-
-    def has_store_key(self, day: int) -> bool:
-        """Whether the content of this day of receipt can still be opened."""
 
 
 class ContentKeys(Protocol):

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy import select
 
 from storage.times import day_text
-from sync.department.content.key_service import ReceivingKeys
+from sync.department.content.key_service import CheckingKeys
 from sync.department.content.search_tokens import TEXT, IndexedText, StoredElement
 from sync.department.store.blobs import PackStore
 from sync.department.store.tables import alerts, days, elements, leaves, tokens
@@ -29,7 +29,7 @@ Place: TypeAlias = tuple[int, int]
 class SearchIndex:
     """The check of one store. `wrong`: called with each problem."""
 
-    def __init__(self, keys: ReceivingKeys, packs: PackStore, wrong: Callable[[str], object]) -> None:
+    def __init__(self, keys: CheckingKeys, packs: PackStore, wrong: Callable[[str], object]) -> None:
         self._keys, self._packs, self._wrong = keys, packs, wrong
 
     def days(self, connection: sa.Connection, here: Iterable[int]) -> None:

@@ -27,7 +27,7 @@ from storage.errors import ExplainedError, StorageError
 from storage.log_records import FileInForce, GrantTaken, UploadReceipt
 from storage.receipts import open_receipt
 from sync import messages
-from sync.department.content.key_service import ReceivingKeys
+from sync.department.content.key_service import CheckingKeys
 from sync.department.content.search_tokens import StoredElement
 from sync.department.server import check_types, offered
 from sync.department.server.check_alerts import AlertTable, ahead
@@ -92,7 +92,7 @@ class Checker:
     def __init__(
         self,
         store: Store,
-        keys: ReceivingKeys,
+        keys: CheckingKeys,
         packs: PackStore,
         department: Ed25519PublicKey,
         signed: Callable[[str, bytes], bytes] = lambda _name, stored: stored,
