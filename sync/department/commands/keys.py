@@ -6,7 +6,7 @@ import contextlib
 import json
 import secrets
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import click
@@ -35,10 +35,10 @@ from sync.department.journal.reading import reading
 from sync.department.policy.policy_file import parse_policy, policy_digest
 from sync.department.server import ceremony, naming
 from sync.department.server.keys_traces import lost_day_keys
-from sync.department.server.open_desk import adopt_root, open_desk, open_front
+from sync.department.server.open_desk import adopt_root, has_desk, open_desk, open_front
 from sync.department.server.root_adopted import root_in
 from sync.department.server.server import Department
-from sync.department.units.documents import offer_new_day_keys
+from sync.department.units.documents import Said, offer_new_day_keys, unsaid
 from sync.errors import DONE, InvalidInputError, SyncError
 
 AGAIN = "take it once more from where it was made"
@@ -309,6 +309,16 @@ def write_list(common: Common, *, folder: Path, out: Path) -> int:
     return DONE
 
 
+@contextlib.contextmanager
+def _said(home: DepartmentHome) -> Iterator[Said]:
+    """What the log says that units were offered, where there is one: their new keys are newer than that."""
+    if not has_desk(home):
+        yield unsaid
+        return
+    with contextlib.closing(open_desk(home)) as desk:
+        yield desk.book.sent.version
+
+
 @keys.verb("renew", example="department keys renew")
 def renew(common: Common) -> int:
     """Make new day keys where those that units seal to are lost for good.
@@ -321,7 +331,10 @@ def renew(common: Common) -> int:
         lost = lost_day_keys(home, department.store, department.time())
         if address_of(home) is not None or not lost:
             raise InvalidInputError("no day key is missing here", where=str(home.keys / "day"))
-        last = offer_new_day_keys(home, department.store, department.keys, department.time())
+        with _said(home) as said:
+            last = offer_new_day_keys(
+                *(home, department.store, department.keys, department.time()), said=said
+            )
     facts = {"lost": len(lost), "last_day": day_text(last)}
     words = f"{counted(len(lost), 'day key')} lost; units are offered new ones until {facts['last_day']}"
     print(json.dumps(facts) if common.json else words)

@@ -124,7 +124,9 @@ def _notify_unit(department: Department, log: unit_logs.HeldLog, log_id: bytes) 
     if not (home.path / "command.key").exists():
         return False
     name = f"{DOCUMENT}/{log_id.hex()[:16]}"
-    documents.send(home, department.store, name, log_id, department.time(), log.unit_id)
+    documents.send(
+        *(home, department.store, name, log_id, department.time(), log.unit_id), said=department.said
+    )
     return True
 
 

@@ -45,9 +45,8 @@ from sync.department.journal.witness_link import AbsentWitness, FolderWitness, H
 from sync.department.journal.witness_server import WitnessFolder
 from sync.department.policy.refusals import NotYetError
 from sync.department.policy.roles import Role
-from sync.department.server import offered, roster, unit_office
+from sync.department.server import offered, older_store, roster, unit_office
 from sync.department.server.desk_traces import EXPORTS, demand_no_desk, log_is_here
-from sync.department.server.following import bodies
 from sync.department.server.keys_reach import KeysReach
 from sync.department.server.keys_traces import demand_keys
 from sync.department.server.machine_due import ending_in_machine, overdue_in_store
@@ -264,7 +263,7 @@ def open_front(
     if store is None:
         store = open_store_of(home)
         opened.append(store.close)
-    held = store
+    held, said = store, older_store.said_by(desk)
     kept = packs = packs or open_packs(home)
     try:
         if not replacing:
@@ -317,31 +316,32 @@ def open_front(
         package=packed,
         overdue_from_store=lambda moment: [
             *overdue_root(home, desk),
+            *older_store.overdue(held, desk),
             *overdue_in_store(held, desk, moment),
             *reach(),
         ],
         notify_units=entered(lambda: _notify_units(home, held, desk)),
-        send_down=entered(lambda: roster.send_down(home, held, service, desk)),
+        send_down=entered(lambda: older_store.send_down(home, held, service, desk)),
         sign_document=entered(
-            lambda name, body, now, unit: documents.send(home, held, name, body, now, unit)
+            lambda name, body, now, unit: documents.send(home, held, name, body, now, unit, said=said)
         ),
         exports=home.path / EXPORTS,
         incidents=StoreIncidents(store),
-        grants=GrantOffice(home, store),
+        grants=GrantOffice(home, store, said),
         alerts=StoreAlerts(store),
         publish_list=entered(
-            lambda offer, entries, now: hot_lists.publish_list(home, held, offer, entries, now)
+            lambda offer, entries, now: hot_lists.publish_list(home, held, offer, entries, now, said=said)
         ),
         lists_out=lambda: hot_lists.listed(home),
         list_entries=lambda list_id: hot_lists.entries_of(home, list_id),
         own_list=OutgoingList(home, LOCAL),
         state=StoredState(store),
         new_code=lambda: unit_office.enrollment_of(home, held, clock).new_code(),
-        let_join=lambda name, code: unit_office.let_join(home, held, service, name, code, clock),
+        let_join=lambda name, code: unit_office.let_join(home, held, service, name, code, clock, said=said),
         shut_out=lambda unit, why: unit_office.enrollment_of(home, held, clock).revoke(unit, why),
         take_reset=lambda receipt: unit_office.take_reset(held, receipt, clock),
         purge=lambda: unit_office.purge(home, held, service, kept, desk, clock),
-        offer_cleared=lambda: _offer_cleared(home, held, desk),
+        offer_cleared=lambda: older_store.offer_cleared(home, held, desk),
         enter_sent=lambda: offered.enter(home, desk, held),
         keys_list=keys_list,
         bell=bell or Bell(),
@@ -362,17 +362,6 @@ def site_of(home: DepartmentHome) -> Site:
     settings = home.settings
     port = "" if settings.desk_port == 443 else f":{settings.desk_port}"
     return Site(rp_id=settings.host, origin=settings.desk_origin or f"https://{settings.host}{port}")
-
-
-def _offer_cleared(home: DepartmentHome, store: Store, desk: Desk) -> None:
-    """Offer units the cleared plates and the muted sources. Without the command key they hear later."""
-    if not (home.path / "command.key").exists():
-        return
-    with desk.log.writing():  # no entry comes between what they follow from and their own entries
-        desk.refresh()
-        for name, body in bodies(desk.book).items():
-            documents.send(home, store, name, body, desk.now_us())
-        offered.enter(home, desk, store)
 
 
 class StoreIncidents:
@@ -429,6 +418,7 @@ def front_of(department: Department) -> DeskContext | None:
     )
     department.purge_through = lambda: front.desk.book.purge_through
     department.demand_root = lambda: demand_adopted(home, front.desk)
+    department.said = older_store.said_by(front.desk)
     return front
 
 

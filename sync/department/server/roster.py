@@ -14,7 +14,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from storage import codec, envelope, files
 from storage.errors import StorageError
 from storage.roster import Roster, RosterPerson
-from sync.department.content.key_service import ReceivingKeys
 from sync.department.desk.desk import Desk
 from sync.department.desk.people.training import is_whole
 from sync.department.desk.state import DeskState
@@ -62,20 +61,27 @@ def publish(home: DepartmentHome, store: Store, desk: Desk) -> int | None:
         desk.refresh()
         with desk.looking() as book:
             people = people_of(book, desk.now_us())
-        return _publish(store, people, command, desk.now_us())
+        return _publish(store, people, command, desk.now_us(), desk.book.sent.version)
 
 
 def _publish(
-    store: Store, people: tuple[RosterPerson, ...], command: Ed25519PrivateKey, now_us: int
+    store: Store,
+    people: tuple[RosterPerson, ...],
+    command: Ed25519PrivateKey,
+    now_us: int,
+    said: documents.Said,
 ) -> int | None:
     with store.write() as connection:
         documents.in_turn(connection)
-        version, message = documents.out(connection, NAME)
-        if message and _people_in(message, command.public_key().public_bytes_raw()) == people:
+        held, message = documents.out(connection, NAME)
+        is_behind = held < said(NAME, "")
+        public = command.public_key().public_bytes_raw()
+        if message and not is_behind and _people_in(message, public) == people:
             return None
-        body = codec.to_bytes(Roster(version=version + 1, demo=False, people=people))
-        documents.publish(connection, NAME, version + 1, documents.sign_document(NAME, body, command), now_us)
-    return version + 1
+        version = documents.next_version(connection, NAME, "", said)
+        body = codec.to_bytes(Roster(version=version, demo=False, people=people))
+        documents.publish(connection, NAME, version, documents.sign_document(NAME, body, command), now_us)
+    return version
 
 
 def is_out(store: Store, desk: Desk) -> bool:
@@ -99,11 +105,3 @@ def _people_in(message: bytes, command: bytes) -> Sequence[RosterPerson]:
         limit=MAX_DOCUMENT_BYTES,
     )
     return codec.from_bytes(Roster, payload, limit=MAX_DOCUMENT_BYTES).people
-
-
-def send_down(home: DepartmentHome, store: Store, keys: ReceivingKeys, desk: Desk) -> list[str]:
-    """Offer units everything that changed: policy, roster, day keys; the names. Raises SyncError."""
-    names = documents.refresh(home, store, keys, desk.now_us())
-    if publish(home, store, desk) is not None:
-        names.append(NAME)
-    return list(dict.fromkeys(names))  # a roster can go out twice: the first empty, then with people

@@ -56,6 +56,7 @@ class Department:
         self.home = home
         self.purge_through: Callable[[], int] = lambda: -1
         self.demand_root: Callable[[], None] = lambda: None
+        self.said: documents.Said = documents.unsaid
         self.bell = Bell()
         self.time = DepartmentTime(home.path, clocks)
         self.authority, log_key = Authority.open(home.authority, self.time), home.log_key()
@@ -130,7 +131,9 @@ def _renew_documents(department: Department) -> None:
     except StorageError as error:  # purge and renewal come all the same
         log_events.error("lists_not_sealed", where=error.where, what=error.what, cure=error.cure)  # noqa: TRY400
     if (department.home.path / "command.key").exists():  # else its holder signs them by hand
-        documents.refresh(department.home, department.store, department.keys, department.time())
+        documents.refresh(
+            *(department.home, department.store, department.keys, department.time()), said=department.said
+        )
 
 
 async def _retain(

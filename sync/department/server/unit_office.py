@@ -33,10 +33,12 @@ def let_join(  # noqa: PLR0917 - what a code touches
     name: str,
     code: EnrollmentCode,
     clock: Callable[[], int],
+    *,
+    said: documents.Said,
 ) -> int:
     """Keep a one-time code for a new unit of that name; for how many hours. Raises InvalidInputError."""
     if (home.path / "command.key").exists():  # else its holder signs the documents by hand
-        documents.refresh(home, store, keys, clock())
+        documents.refresh(home, store, keys, clock(), said=said)
     enrollment_of(home, store, clock).keep_code(name, code)
     return home.settings.code_hours
 

@@ -8,13 +8,15 @@ COSE_Sign1 in the context alpr-reader/document/<kind>/v1, so that no kind passes
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from typing import TypeAlias
 
 import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import insert, select, update
 
 from storage import codec, envelope
-from storage.day_keys import DayKey, DayKeys
+from storage.day_keys import DayKeys
 from storage.grant_format import REVOCATIONS
 from storage.policy import CustodyPolicy, PolicyTerm
 from storage.roster import Roster
@@ -35,7 +37,15 @@ NAME = re.compile(r"[a-z][a-z-]{0,31}(/[A-Za-z0-9._-]{1,31})?")
 AT_ENROLLMENT = ("policy", "roster", "day-keys")
 IF_THERE = (REVOCATIONS,)  # a unit that is enrolled again opens its console for no grant that was revoked
 RENEW_WHEN_LEFT_DAYS = 300
+FARTHEST_DAYS = 900  # a key service makes a thousand at once
 DOCUMENTS_LOCK = 463_464  # a number of our own among the advisory locks of a database
+Said: TypeAlias = Callable[[str, str], int]
+"""The newest version of a document, for a unit or all, that the access log names; 0 if it names none."""
+
+
+def unsaid(_name: str, _unit_id: str) -> int:
+    """Of a department that has no desk yet."""
+    return 0
 
 
 def sign_document(name: str, body: bytes, key: Ed25519PrivateKey) -> bytes:
@@ -74,6 +84,14 @@ def version_out(connection: sa.Connection, name: str, unit_id: str = "") -> int:
     """The newest version offered; 0 if there is none."""
     query = select(documents.c.version).where(documents.c.name == name, documents.c.unit_id == unit_id)
     return int(connection.execute(query).scalar() or 0)
+
+
+def next_version(connection: sa.Connection, name: str, unit_id: str, said: Said, least: int = 1) -> int:
+    """The version that every document goes out under: above all that units were ever offered of it.
+
+    A store that was restored from a backup offers older ones than the log names, and units take only newer.
+    """
+    return max(least, version_out(connection, name, unit_id) + 1, said(name, unit_id) + 1)
 
 
 def out(connection: sa.Connection, name: str) -> tuple[int, bytes]:
@@ -137,6 +155,8 @@ def send(  # noqa: PLR0917 - a document has these parts
     now_us: int,
     unit_id: str = "",
     expires_us: int | None = None,
+    *,
+    said: Said = unsaid,
 ) -> int:
     """Sign a document that units carry, and offer it; its version. Raises InvalidInputError."""
     with store.write() as connection:
@@ -149,7 +169,7 @@ def send(  # noqa: PLR0917 - a document has these parts
                 f"no unit has the id {unit_id}", where="--unit", cure="department enroll --list"
             )
         # seconds: rises with every document, and says when
-        version = max(now_us // 1_000_000, version_out(connection, name, unit_id) + 1)
+        version = next_version(connection, name, unit_id, said, now_us // 1_000_000)
         carried = Carried(
             name=name, version=version, unit_id=unit_id, issued_us=now_us, expires_us=expires_us, body=body
         )
@@ -158,8 +178,11 @@ def send(  # noqa: PLR0917 - a document has these parts
     return version
 
 
-def refresh(home: DepartmentHome, store: Store, keys: ReceivingKeys, now_us: int) -> list[str]:
-    """Sign again what is missing, changed or runs out among policy and day keys, and a first, empty roster.
+def refresh(
+    home: DepartmentHome, store: Store, keys: ReceivingKeys, now_us: int, *, said: Said = unsaid
+) -> list[str]:
+    """Sign again what is missing, changed, older than the log says or runs out among policy and day keys, and
+    a first, empty roster.
 
     Whom the roster names, the desk says (`server/roster.py`), once there is one.
     """
@@ -173,36 +196,50 @@ def refresh(home: DepartmentHome, store: Store, keys: ReceivingKeys, now_us: int
             body = codec.to_bytes(custody_policy(policy, home.settings.name))
             publish(connection, "policy", policy.version, sign_document("policy", body, command), now_us)
             done.append("policy")
-        if not version_out(connection, "roster"):
+        if not version_out(connection, "roster") and not said("roster", ""):
             body = codec.to_bytes(Roster(version=1, demo=False, people=()))
             publish(connection, "roster", 1, sign_document("roster", body, command), now_us)
             done.append("roster")
-        left = version_out(connection, "day-keys") - today
-        if left < min(RENEW_WHEN_LEFT_DAYS, home.settings.day_keys_ahead - 1):
-            made = keys.issue_day_keys(today, home.settings.day_keys_ahead)
-            _offer_day_keys(connection, command, made, now_us)
+        last = version_out(connection, "day-keys")
+        runs_out = last - today < min(RENEW_WHEN_LEFT_DAYS, home.settings.day_keys_ahead - 1)
+        if runs_out or last < _near(said, today)("day-keys", ""):
+            _issue_day_keys(connection, home, keys, now_us, said)
             done.append("day-keys")
     return done
 
 
-def offer_new_day_keys(home: DepartmentHome, store: Store, keys: ReceivingKeys, now_us: int) -> int:
+def offer_new_day_keys(
+    home: DepartmentHome, store: Store, keys: ReceivingKeys, now_us: int, *, said: Said = unsaid
+) -> int:
     """Offer units the day keys that the key service has or makes now; the last day. Raises InvalidInputError.
 
     For keys that are lost for good: units seal to these from their next sync on.
     """
-    command = load_ed25519(home.path / "command.key")
-    today = now_us // DAY_US
     with store.write() as connection:
         in_turn(connection)
-        last = max(version_out(connection, "day-keys") + 1, today + home.settings.day_keys_ahead - 1)
-        _offer_day_keys(connection, command, keys.issue_day_keys(today, last - today + 1), now_us)
-    return last
+        return _issue_day_keys(connection, home, keys, now_us, said)
 
 
-def _offer_day_keys(
-    connection: sa.Connection, command: Ed25519PrivateKey, made: tuple[DayKey, ...], now_us: int
-) -> None:
+def _near(said: Said, today: int) -> Said:
+    """The same, but of no day so far off that no honest day keys were of it: `verify` names their entry."""
+
+    def near(name: str, unit_id: str) -> int:
+        day = said(name, unit_id)
+        return day if day <= today + FARTHEST_DAYS else 0
+
+    return near
+
+
+def _issue_day_keys(
+    connection: sa.Connection, home: DepartmentHome, keys: ReceivingKeys, now_us: int, said: Said
+) -> int:
     """The version of the document is the last day that it covers."""
+    command = load_ed25519(home.path / "command.key")
+    today = now_us // DAY_US
+    wanted = today + home.settings.day_keys_ahead - 1
+    last = next_version(connection, "day-keys", "", _near(said, today), wanted)
+    made = keys.issue_day_keys(today, last - today + 1)
     version = made[-1].day
     body = codec.to_bytes(DayKeys(version=version, keys=made))
     publish(connection, "day-keys", version, sign_document("day-keys", body, command), now_us)
+    return version

@@ -13,7 +13,7 @@ from storage.times import HOUR_US
 from sync.department.ground.home import DepartmentHome
 from sync.department.store.database import Store
 from sync.department.store.tables import documents
-from sync.department.units.documents import send
+from sync.department.units.documents import Said, send, unsaid, version_out
 from sync.department.units.list_seal import list_key_of
 from sync.errors import InvalidInputError
 from sync.hot_lists.document import (
@@ -61,9 +61,17 @@ class Published:
 
 
 def publish_list(
-    home: DepartmentHome, store: Store, offer: Offer, entries: Iterable[ListEntry], now_us: int
+    home: DepartmentHome,
+    store: Store,
+    offer: Offer,
+    entries: Iterable[ListEntry],
+    now_us: int,
+    *,
+    said: Said = unsaid,
 ) -> Published:
     """Sign the next version of a list and offer it to every unit.
+
+    A store that is older than the log lacks the steps to the version that is held: the list goes out whole.
 
     Raises InvalidInputError for hours out of range or an extract from the future, StorageError, OSError.
     """
@@ -79,8 +87,11 @@ def publish_list(
     last = None if before is None else codec.from_plain(ListHead, before.facts)
     gone, came = difference(old, new)
     sequence = 1 if last is None else last.sequence + 1
+    with store.read() as connection:
+        is_behind = version_out(connection, head_name(offer.list_id)) < said(head_name(offer.list_id), "")
     whole = (
         last is None
+        or is_behind
         or sequence - last.snapshot >= DELTAS
         or len(gone) + len(came) > min(MAX_DELTA_ENTRIES, max(100, len(new) // SNAPSHOT_SHARE))
     )
@@ -104,7 +115,8 @@ def publish_list(
         _withdraw(store, [part_name(offer.list_id, number) for number in range(len(parts), MAX_PARTS)])
     for number, part in enumerate(parts):
         name = part_name(offer.list_id, number)
-        send(home, store, name, pack_part(offer.list_id, sequence, part), now_us, expires_us=head.expires_us)
+        body = pack_part(offer.list_id, sequence, part)
+        send(home, store, name, body, now_us, expires_us=head.expires_us, said=said)
     if last is not None and not whole:
         delta = ListDelta(list_id=offer.list_id, sequence=sequence, removed=tuple(gone), added=tuple(came))
         send(
@@ -114,8 +126,10 @@ def publish_list(
             codec.to_bytes(delta),
             now_us,
             expires_us=head.expires_us,
+            said=said,
         )
-    send(home, store, head_name(offer.list_id), codec.to_bytes(head), now_us, expires_us=head.expires_us)
+    name = head_name(offer.list_id)
+    send(home, store, name, codec.to_bytes(head), now_us, expires_us=head.expires_us, said=said)
     _keep(home, head, new)
     return Published(head=head, removed=len(gone), added=len(came), as_snapshot=whole)
 

@@ -21,4 +21,9 @@ class Sent:
 
     def apply(self, entry: Entry) -> None:
         if isinstance(entry.note, DocumentSent):
-            self.newest[place_of(entry.note.name, entry.note.unit)] = entry.note.version
+            where = place_of(entry.note.name, entry.note.unit)
+            self.newest[where] = max(self.newest.get(where, 0), entry.note.version)
+
+    def version(self, name: str, unit: str) -> int:
+        """The newest version of a document; 0 if none was offered."""
+        return self.newest.get(place_of(name, unit), 0)

@@ -38,6 +38,7 @@ class GrantOffice:
 
     home: DepartmentHome
     store: Store
+    said: documents.Said = documents.unsaid
 
     def _command(self) -> Ed25519PrivateKey:
         return load_ed25519(self.home.path / "command.key")
@@ -97,15 +98,15 @@ class GrantOffice:
         command = self._command()
         with self.store.write() as connection:
             documents.in_turn(connection)
-            version = documents.version_out(connection, REVOCATIONS)
+            version = documents.next_version(connection, REVOCATIONS, "", self.said)
             offered = documents.out(connection, REVOCATIONS)[1]
             whole = sorted({*self._revoked(command, offered), *names})
             body = Carried(
-                name=REVOCATIONS, version=version + 1, unit_id="", issued_us=now_us, expires_us=None,
+                name=REVOCATIONS, version=version, unit_id="", issued_us=now_us, expires_us=None,
                 body=envelope.encode(whole),
             )  # fmt: skip
             message = documents.sign_document(REVOCATIONS, codec.to_bytes(body), command)
-            documents.publish(connection, REVOCATIONS, version + 1, message, now_us)
+            documents.publish(connection, REVOCATIONS, version, message, now_us)
             files.replace(self.home.path / "revocations.cbor", message)
         return len(whole)
 
