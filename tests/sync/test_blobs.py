@@ -59,6 +59,15 @@ def test_what_is_missing_or_cut_short_says_so(packs: PackStore) -> None:
         packs.get(DAY, name, 5, 10)
 
 
+@pytest.mark.parametrize(("offset", "length"), [(-1, 2), (0, -5), (9 * 10**18, 1), (0, 1 << 62)])
+def test_a_place_that_no_pack_has_is_refused_as_one_that_is_cut_short(
+    packs: PackStore, offset: int, length: int
+) -> None:
+    name = packs.put(DAY, [b"content"])
+    with pytest.raises(StoreError):
+        packs.get(DAY, name, offset, length)
+
+
 def test_days_are_apart_and_drop_whole(packs: PackStore) -> None:
     first = [packs.put(DAY, [bytes([number]) * 100]) for number in range(5)]
     other = packs.put(DAY + 1, [b"other"])

@@ -7,6 +7,7 @@ day's folder. `open_packs` gives the folder or the S3-compatible store that the 
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -68,11 +69,13 @@ class FolderPacks:
         path = self._day(day) / pack
         try:
             with path.open("rb") as file:
-                file.seek(offset)
-                data = file.read(length)
+                # by its size first: a row can name a place that no file has, and that no system takes
+                inside = 0 <= offset <= offset + length <= os.fstat(file.fileno()).st_size
+                file.seek(offset if inside else 0)
+                data = file.read(length if inside else 0)
         except FileNotFoundError:
             raise StoreError("a pack of images is missing", where=str(path)) from None
-        if len(data) != length:
+        if not inside or len(data) != length:
             raise StoreError("a pack of images is cut short", where=str(path))
         return data
 

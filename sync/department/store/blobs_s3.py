@@ -39,6 +39,8 @@ class S3Packs:
 
     def get(self, day: int, pack: str, offset: int, length: int) -> bytes:
         key = self._key(day, pack)
+        if offset < 0 or length < 0:  # S3 takes such a range for another one
+            raise StoreError("a pack of images is cut short", where=self._where(key))
         answer = self._ask("get_object", Key=key, Range=f"bytes={offset}-{offset + length - 1}")
         with self._understood(key), answer["Body"] as body:
             data: bytes = body.read(length + 1)
