@@ -18,7 +18,7 @@ from at_rest import found_in
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from reader_process import CLIP, Running
-from sync_twins import DepartmentProcess, bare_home
+from sync_twins import DepartmentProcess, bare_home, issue_code
 from waiting import PATIENCE_S
 
 from firmware.cli import main
@@ -86,6 +86,8 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def department(tmp_path: Path) -> Iterator[DepartmentProcess]:
     """A department that looks for the first vehicle of the clip; its server runs."""
     home = bare_home(tmp_path / "department")
+    made = DepartmentProcess(home)
+    made.start()  # before there is a roster: with one, it asks for the access log of its people
     department = Department(home)
     roster = codec.to_bytes(Roster(version=2, demo=False, people=(officer(tmp_path),)))
     command = load_ed25519(home.path / "command.key")
@@ -102,8 +104,6 @@ def department(tmp_path: Path) -> Iterator[DepartmentProcess]:
     ]
     publish_list(home, department.store, offer, entries, now_us())
     department.close()
-    made = DepartmentProcess(home)
-    made.start()
     yield made
     made.stop()
 
@@ -115,7 +115,7 @@ def unit(tmp_path: Path, department: DepartmentProcess) -> tuple[Path, int]:
     assert main(["--home", str(home), "init"]) == 0
     config = home / "config.toml"
     config.write_text(re.sub(r"(?m)^#? ?page_port = .*$", f"page_port = {port}", config.read_text()))
-    assert main(["--home", str(home), "enroll", department.code("car-12")]) == 0
+    assert main(["--home", str(home), "enroll", issue_code(department.home, "car-12")]) == 0
     assert main(["--home", str(home), "sync", "now"]) == 0
     return home, port
 

@@ -19,7 +19,9 @@ CLIP = ROOT / "tests" / "replay" / "drive_by"
 PAGE = ROOT / "firmware" / "console" / "README.md"
 RECORD = "python -m tests.tools.transcript --source tests/replay/drive_by --readme firmware/console/README.md"
 PROMPT = re.compile(r"^((?:reader-1|car-12)(?: t\.okafor)?)> (.*)$")
-MACHINE = re.compile(r"received \d|^ |^[X:# ]+$|^plate \d|^no plate")  # links, pictures, what is in view
+MACHINE = re.compile(
+    r"bytes flow|no bytes yet|^ |^[X:# ]+$|^plate \d|^no plate"
+)  # links, pictures, what is in view
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +63,7 @@ def test_a_technician_installs_aims_syncs_and_leaves_without_seeing_a_plate(sess
         "bye",
     ):
         assert words in session
-    assert re.search(r"done: [1-9]\d* records sent, department co-signed [1-9]", session)
+    assert "done: the department has and signed all that is here" in session
     assert re.search(r"clock +holdover, within 6\d s", session)  # by the department's own word
     texts = {vehicle["text"] for vehicle in json.loads((CLIP / "truth.json").read_text())["vehicles"]}
     assert len(texts) >= 2
