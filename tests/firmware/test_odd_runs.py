@@ -16,7 +16,7 @@ from reader_process import CLIP, Running
 from sync_twins import bare_home, issue_code, running
 
 from firmware.cli import main
-from firmware.custody.opening import create_ledger
+from firmware.custody.opening import open_ledger
 from firmware.errors import OutOfMemoryError
 from firmware.run import app
 from firmware.run.one_run import OneRun
@@ -57,7 +57,8 @@ def test_a_run_of_a_folder_that_ends_early_as_the_log_gives_way_says_so(
     """What was not read is not read in silence: with --once the run does not go on in the new log."""
     home, folder = tmp_path / "home", write_pictures(tmp_path, 1, (320, 240))
     sync = SyncFolder.of(home)
-    with running(bare_home(tmp_path / "department")) as server, create_ledger(home) as ledger:
+    app.prepare_home(home)
+    with running(bare_home(tmp_path / "department")) as server, open_ledger(home) as ledger:
         join(LedgerOutbox(ledger, sync.inbox), sync, issue_code(server.home, "pole"), software="t")
     read_part, runs = OneRun._read, []
 

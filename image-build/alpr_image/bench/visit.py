@@ -137,7 +137,7 @@ def first_visit(story: BenchStory, hands: Hands, office: Office) -> None:
         ("network", lambda text: "department reachable" in text),
         ("status", lambda text: f"{UNIT} (" in text and "enrolled" in text and "alarms  " in text),
         # parts of reads that the enrollment destroyed are given up by name at the first sync
-        ("sync now", lambda text: "co-signed" in text),
+        ("sync now", lambda text: "done: " in text),
         ("storage", lambda text: re.search(r"^enrolled +True", text, re.MULTILINE) is not None),
     ):
         with story.step(f"logged in: {command}") as facts:
