@@ -413,7 +413,6 @@ def _bundle_at(path: str) -> str:
 
 def _link_line(link: NetworkLink) -> str:
     signal = "" if link.signal_dbm is None else f", signal {link.signal_dbm} dBm"
-    flows = (
-        "bytes flow" if link.received_bytes and link.sent_bytes else "no bytes yet"
-    )  # a hit is sent at once
+    # not how many: a hit is sent at once
+    flows = "bytes flow" if link.received_bytes and link.sent_bytes else "no bytes yet"
     return f"{link.name:<8} {'up' if link.up else 'down':<5} {link.address or '-':<15} {flows}{signal}"

@@ -31,6 +31,15 @@ from sync.ledger_outbox import LedgerOutbox
 from sync.membership import SyncFolder
 
 
+def trained_300_days_ago(home: Home) -> None:
+    """The roster has t.okafor alone, whose training ends in 65 days."""
+    okafor = RosterPerson(
+        user="t.okafor", roles=("ccat",), organisation="d", ssh_keys=(), password=None,
+        trained_us=NOW_US - 300 * DAY_US, topics=(), trainer="super", revoked=False,
+    )  # fmt: skip
+    home.ledger.standing.roster = Roster(version=1, demo=False, people=(okafor,))
+
+
 def revocations(
     key: ed25519.Ed25519PrivateKey, names: object, *, name: str = "revocations", version: int = 1
 ) -> bytes:
@@ -287,11 +296,7 @@ def test_a_clock_that_knows_no_time_is_set_back_and_ends_no_persons_training(
 ) -> None:
     """A battery clock that starts in the wrong year: else no grant holds there, and no one sets it right."""
     home.enroll()
-    okafor = RosterPerson(
-        user="t.okafor", roles=("ccat",), organisation="d", ssh_keys=(), password=None,
-        trained_us=NOW_US - 300 * DAY_US, topics=(), trainer="super", revoked=False,
-    )  # fmt: skip
-    home.ledger.standing.roster = Roster(version=1, demo=False, people=(okafor,))
+    trained_300_days_ago(home)
     now_us, _ = home.unit.time_us()
     home.clock.lose_reference(TimeState.UNKNOWN)
     home.clock.step(now_us - NOW_US + ahead_us)
@@ -312,11 +317,7 @@ def test_a_unit_born_ahead_counts_grants_and_trainings_by_the_departments_word(
     """A battery clock a year ahead calls itself holdover: its log says what the department said."""
     home = Home(tmp_path, born_us=NOW_US + 400 * DAY_US)
     home.enroll()
-    okafor = RosterPerson(
-        user="t.okafor", roles=("ccat",), organisation="d", ssh_keys=(), password=None,
-        trained_us=NOW_US - 300 * DAY_US, topics=(), trainer="super", revoked=False,
-    )  # fmt: skip
-    home.ledger.standing.roster = Roster(version=1, demo=False, people=(okafor,))
+    trained_300_days_ago(home)
     home.clock.lose_reference(state)
     assert "t.okafor" in home.unit.revoked()
     home.ledger.store.time.hear(NOW_US, ClockState.DISCIPLINED, DEPARTMENT)
