@@ -72,6 +72,10 @@ class Looker:
         columns, sureness, _ = self._columns(patch, watch)
         return best_path(columns), sureness
 
+    def columns_at(self, patch: U8, watch: Stopwatch) -> F64:
+        """The columns, float64 (T, 37), that a patch of the net's size gives. Raises NetAnswerError."""
+        return self._columns(patch, watch)[0]
+
     def _columns(self, patch: U8, watch: Stopwatch) -> tuple[F64, float, dict[str, NetOutput]]:
         picture = normalized(patch, self.card.patch)
         watch.lap("rectify")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,6 +24,7 @@ from .plates import F32, U8, Corners, Evidence, PlateBox, Point
 from .rectify import corners_in_frame
 from .runtime import Net
 from .thin_strokes import count_thin, lacks_strokes
+from .together import View, read_average
 
 F64 = NDArray[np.float64]
 
@@ -61,6 +63,10 @@ class PatchReader:
     def first(self, luma: U8, box: PlateBox, watch: Stopwatch) -> Look:
         """The first look at a box. luma: uint8 (H, W) full frame. Raises DegenerateCornersError."""
         return self._looker.first(luma, box.corners, watch)
+
+    def read_together(self, views: Sequence[View]) -> Evidence | None:
+        """What the net reads in the average of a pass's looks. Raises NetAnswerError."""
+        return read_average(views, self._looker)
 
     def see_plate(
         self, luma: U8, box: PlateBox, first: Look, watch: Stopwatch, *, still: bool

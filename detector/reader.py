@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Self
@@ -24,6 +24,7 @@ from .plates import U8, Confirmation, Corners, Evidence, FrameReadings, PlateBox
 from .runtime import Net, TfliteNet
 from .state_namer import StateNamer
 from .stillness import StillScene
+from .together import View
 from .vote import Decoding, Vote, spelt
 
 MODELS = Path(__file__).parent / "models"
@@ -192,6 +193,16 @@ class PlateReader:
             refused=tuple(refused),
             ms=watch.ms,
         )
+
+    def see_together(self, views: Sequence[View]) -> Evidence | None:
+        """What the average of a pass's looks gives; None if too few are alike, or the net gives no number.
+
+        Such a net fails at the next frame as well, and is named there.
+        """
+        try:
+            return self._patches.read_together(views)
+        except NetAnswerError:
+            return None
 
     def find(self, luma: U8, lores: U8 | None = None) -> tuple[PlateBox, ...]:
         """The boxes of which the detector is sure alone, best first. Raises PictureError."""

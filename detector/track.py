@@ -10,7 +10,7 @@ of one fleet: they are one vehicle only where the place fits, or where one of th
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from .assign import cheapest_pairs
@@ -20,6 +20,7 @@ from .pairing import PATIENCE_INTERVALS, Pace, pair_cost
 from .passes import LiveTrack, Sighting
 from .place_fit import at_its_place, overlap
 from .plates import FrameReadings, PlateBox, PlateReading, VehiclePass
+from .together import SeeTogether, View
 from .vote import Decoding
 
 # How long a plate may be out of sight within one pass.
@@ -72,12 +73,17 @@ class _Changes:
         self.dropped: list[int] = []
 
 
+def _nothing(_views: Sequence[View]) -> None:
+    """What is seen together without a reader's eyes."""
+
+
 class Tracker:
     """One camera's passes. Deterministic, no I/O; times come from the caller."""
 
-    def __init__(self, decoding: Decoding) -> None:
-        """decoding: how texts are voted, a reader's ``decoding``."""
+    def __init__(self, decoding: Decoding, together: SeeTogether = _nothing) -> None:
+        """decoding: how texts are voted, a reader's ``decoding``. together: its ``see_together``."""
         self._decoding = decoding
+        self._together = together
         self._tracks: list[LiveTrack] = []
         self._next_id = 1
         self._now_us: int | None = None
@@ -158,7 +164,7 @@ class Tracker:
         """
         for track in self._tracks:
             if track.pass_id == pass_id:
-                return track.ended() if track.worth_telling else None
+                return track.ended(self._together) if track.worth_telling else None
         raise KeyError(pass_id)
 
     def flush(self) -> tuple[VehiclePass, ...]:
@@ -252,7 +258,7 @@ class Tracker:
             nearer.begin_with(track)
             changes.dropped.append(track.pass_id)
         elif track.worth_telling:
-            changes.ended.append(track.ended())
+            changes.ended.append(track.ended(self._together))
         else:
             changes.dropped.append(track.pass_id)
 

@@ -27,7 +27,6 @@ from ..errors import DetectorError
 from ..plates import FrameReadings, PlateBox, PlateText, VehiclePass
 from ..reader import PlateReader
 from ..track import Tracker
-from ..vote import Decoding
 from .metrics import folded
 from .recordings import RecordedFrame, load, read_in_full, save
 from .render.passes import KINDS, Clip, draw_clip
@@ -79,17 +78,17 @@ def play(
     def read(frame: PassFrame, tracker: Tracker) -> FrameReadings:
         return reader.read(frame.luma, wanted=tracker.wants_text)
 
-    passes, shown = _track(reader.decoding, frames, read)
+    passes, shown = _track(reader, frames, read)
     for one in passes:
         told(one.text)
     return compare(clip, passes, shown)
 
 
 def _track(
-    decoding: Decoding, frames: Iterable[_Frame], read: Callable[[_Frame, Tracker], FrameReadings]
+    reader: PlateReader, frames: Iterable[_Frame], read: Callable[[_Frame, Tracker], FrameReadings]
 ) -> tuple[list[VehiclePass], list[tuple[SeenPlate, ...]]]:
     """The passes of a clip, and the plates that each frame shows. read: what a frame gives, as asked."""
-    tracker = Tracker(decoding)
+    tracker = Tracker(reader.decoding, reader.see_together)
     passes: list[VehiclePass] = []
     shown: list[tuple[SeenPlate, ...]] = []
     for frame in frames:
@@ -108,7 +107,7 @@ def _play_clip(reader: PlateReader, clip: Clip, recordings: Path | None) -> Clip
         recordings.mkdir(parents=True, exist_ok=True)
         save(path, [read_in_full(reader, frame) for frame in ClipPictures(clip)], reader.model_hashes)
     recorded = load(path, reader.decoding, reader.model_hashes)
-    return compare(clip, *_track(reader.decoding, recorded, RecordedFrame.as_asked))
+    return compare(clip, *_track(reader, recorded, RecordedFrame.as_asked))
 
 
 def compare(clip: Clip, passes: Sequence[VehiclePass], shown: Sequence[Sequence[SeenPlate]]) -> ClipOutcome:

@@ -23,8 +23,7 @@ from ..track import Tracker
 from ..vote import Decoding, Vote, spelt
 from .render.passes_picture import PassFrame, SeenPlate
 
-VERSION = 1
-_NO_PATCH = np.zeros((1, 1), np.uint8)  # the picture of a plate is not recorded
+VERSION = 2
 
 
 class RecordingError(DetectorError):
@@ -67,7 +66,7 @@ class RecordedFrame:
                 continue
             wish = tracker.wants_text(one.box)
             if wish and wish == _first_text(one.reading.evidence):
-                confirmed.append(self._confirmation(one.box, one.reading.evidence))
+                confirmed.append(self._confirmation(one.box, one.reading))
             elif wish:
                 readings.append(one.reading)
             else:
@@ -80,9 +79,10 @@ class RecordedFrame:
             repeats=self.repeats,
         )
 
-    def _confirmation(self, box: PlateBox, evidence: Evidence) -> Confirmation:
-        sureness = float(evidence.columns[0].max(axis=1).astype(np.float64).prod())
-        return Confirmation(box=box, patch=_NO_PATCH, sureness=sureness, cut=runs_out(box, self.shape))
+    def _confirmation(self, box: PlateBox, reading: PlateReading) -> Confirmation:
+        """As if the first look had been the only one; its patch is the last look's, which alone is kept."""
+        sureness = float(reading.evidence.columns[0].max(axis=1).astype(np.float64).prod())
+        return Confirmation(box=box, patch=reading.patch, sureness=sureness, cut=runs_out(box, self.shape))
 
 
 def _first_text(evidence: Evidence) -> str | None:
@@ -130,7 +130,9 @@ def load(path: Path, decoding: Decoding, models: dict[str, str]) -> Iterator[Rec
     try:
         with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             header = json.loads(file["header"].tobytes())
-            if header["version"] != VERSION or header["models"] != models:
+            if header["version"] != VERSION:
+                raise RecordingError(path, "was recorded by another release")
+            if header["models"] != models:
                 raise RecordingError(path, "was recorded with other nets")
             for index, facts in enumerate(header["frames"]):
                 yield _frame(facts, index, file, decoding)
@@ -145,6 +147,7 @@ def _facts(frame: RecordedFrame, index: int, arrays: dict[str, np.ndarray[Any, A
         if one.reading is not None:
             seen, name = one.reading.evidence, f"{index}_{number}"
             arrays[f"columns_{name}"] = seen.columns
+            arrays[f"patch_{name}"] = one.reading.patch
             arrays[f"jurisdiction_{name}"] = seen.jurisdiction
             if seen.slots is not None:
                 arrays[f"slots_{name}"] = seen.slots
@@ -194,7 +197,7 @@ def _frame(facts: dict[str, Any], index: int, file: Any, decoding: Decoding) -> 
             reading = PlateReading(
                 box=PlateBox(corners=_corners(told["corners"]), confidence=told["score"]),
                 judged=Vote(decoding, (evidence,)),
-                patch=_NO_PATCH,
+                patch=file[f"patch_{name}"],
                 evidence=evidence,
                 plateness=told["plateness"],
             )

@@ -6,7 +6,7 @@ its department would only see it fall silent.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import structlog
@@ -17,6 +17,7 @@ from detector.errors import DetectorError, NetAnswerError
 from detector.jurisdictions import FormatPrior
 from detector.plates import FrameReadings, PlateBox
 from detector.reader import PlateReader
+from detector.together import View
 from detector.vote import Decoding
 from firmware.frames.sources import TunableSource
 from firmware.settings.config import CameraSettings
@@ -47,6 +48,10 @@ class FailedEyes:
     ) -> FrameReadings:
         """Raises NetAnswerError, always."""
         raise self.why
+
+    @staticmethod
+    def see_together(_views: Sequence[View]) -> None:
+        """No pass has a look."""
 
 
 class LateSource:

@@ -210,7 +210,7 @@ class OneRun:
         pipeline = Pipeline(
             camera,
             reader,
-            Tracker(reader.decoding),
+            Tracker(reader.decoding, reader.see_together),
             store=bookkeeper.store,
             glance=bookkeeper.glance,
             live=source.live,

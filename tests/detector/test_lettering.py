@@ -58,7 +58,7 @@ def test_plates_are_as_sure_as_before(shipped: PlateReader, trusting: PlateReade
 def test_a_badge_on_a_parked_car_is_no_vehicle(shipped: PlateReader) -> None:
     told = 0
     for luma in words(12):
-        tracker = Tracker(shipped.decoding)
+        tracker = Tracker(shipped.decoding, shipped.see_together)
         passes: list[VehiclePass] = []
         for number in range(8):
             seen = shipped.read(luma, wanted=tracker.wants_text)

@@ -24,7 +24,7 @@ def labeled(folder: Path, split: str) -> dict[Path, str]:
 
 
 def replay(reader: PlateReader, pictures: list[Path], fps: float) -> list[VehiclePass]:
-    tracker = Tracker(reader.decoding)
+    tracker = Tracker(reader.decoding, reader.see_together)
     passes: list[VehiclePass] = []
     for number, path in enumerate(pictures):
         with Image.open(path) as image:

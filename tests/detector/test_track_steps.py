@@ -339,7 +339,7 @@ def test_a_pass_that_ends_is_reported_or_goes_into_another(
     )
     for name in ("_whole_of", "_torn_from", "_nearer_of"):
         monkeypatch.setattr(Tracker, name, lambda _self, _track, name=name: other if name == found else None)
-    ending = a_pass(1, rival=rival, worth_telling=tells, ended=lambda: "the pass")
+    ending = a_pass(1, rival=rival, worth_telling=tells, ended=lambda _together: "the pass")
     made, changes = tracker(ending, other), tracking._Changes()
     made._wholes = {1: other} if found == "_wholes" else {}
     made._end(ending, changes)

@@ -136,7 +136,7 @@ class Bench:
 
     def measure(self, lumas: list[NDArray[np.uint8]], rounds: int, *, small_stream: bool = False) -> Figures:
         """lumas: uint8 (H, W), in their order in time."""
-        tracker = Tracker(self.reader.decoding)
+        tracker = Tracker(self.reader.decoding, self.reader.see_together)
         stages: defaultdict[str, float] = defaultdict(float)
         whole: list[float] = []
         bare: list[float] = []

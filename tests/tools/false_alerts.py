@@ -125,7 +125,10 @@ def of_sequences(reader: PlateReader, data: Path) -> list[Seen]:
     """Each pass of the real sequences with the vote over its frames, and each plate that gave none."""
     found = []
     for name, fps in SEQUENCES.items():
-        pictures, tracker = chosen_pictures(data, "dev", [name]), Tracker(reader.decoding)
+        pictures, tracker = (
+            chosen_pictures(data, "dev", [name]),
+            Tracker(reader.decoding, reader.see_together),
+        )
         passes: list[VehiclePass] = []
         for number, picture in enumerate(pictures):
             luma = picture.luma()

@@ -175,7 +175,7 @@ class Soak:
         pipeline = Pipeline(
             camera,
             reader,
-            Tracker(reader.decoding),
+            Tracker(reader.decoding, reader.see_together),
             store=bookkeeper.store,
             live=True,
             on_frame=_nothing,

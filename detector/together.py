@@ -1,0 +1,205 @@
+"""One picture of a plate from the frames of its pass: its patches aligned and averaged, and looked at.
+
+Frames of one view are misread alike. Each shows the plate on other px, with other noise, so that their
+average shows strokes that no frame shows alone; sharpened, for an average is soft. What it gives is weighed
+in the vote (``Vote.with_average``).
+
+Patches are aligned by an affine map, inverse compositional (Baker and Matthews 2004, Lucas-Kanade 20 Years
+On, 3.2), at half their size. One that stays unlike the best is left out: something hides a part there, or it
+is another plate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFilter
+
+from .ctc import Labels, beam_search, best_path
+from .look import Looker, Stopwatch
+from .plates import F32, U8, Evidence
+
+F64 = NDArray[np.float64]
+
+MOST = 12  # patches of a pass: more of them say nothing new, and cost a millisecond each
+LEAST = 2
+ALIKE = 0.85  # correlation with the best patch: real plates that agreed less were misaligned
+FAR_SHARE, READABLE_PX = 0.62, 80.0  # as in the vote: much narrower ones err, wider ones add nothing
+_SURE_POWER = 0.3  # of a look's sureness, beside the width, in the choice of the best patch
+_WIDTH_POWER = 1.5  # of the width, in the average
+_STEPS, _STILL = 10, 0.004  # at most; a step that moves no corner by more (half widths) is the last
+_EDGE = 2  # px of a half-sized patch that do not count: a map may reach over them
+# Strength and radius (px) of what is added to the average's edges, one look each.
+SHARPENED = ((0.0, 0.0), (1.0, 1.5), (2.0, 1.5), (1.5, 2.5))
+_MEAN, _DEVIATION = 128.0, 52.0  # leaves room for sharpened edges; the net's patches are normalized again
+_LEAST_DEVIATION = 3.0
+_CANDIDATES = 4  # texts a look
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class View:
+    """One look at a plate. ``patch``: uint8 (h, w); ``text``: what it gave, ``sureness`` its own."""
+
+    patch: U8 = field(repr=False)
+    text: str = field(repr=False)
+    width_px: float
+    sureness: float
+
+    @property
+    def worth(self) -> float:
+        """How well it shows the plate."""
+        return float(min(self.width_px, READABLE_PX) * max(self.sureness, 1e-6) ** _SURE_POWER)
+
+
+class Views:
+    """The views of a pass that are worth most."""
+
+    __slots__ = ("_views",)
+
+    def __init__(self) -> None:
+        self._views: list[View] = []
+
+    def add(self, views: Iterable[View]) -> None:
+        """Keeps those that are among the best."""
+        self._views += views
+        if len(self._views) > MOST:
+            self._views = sorted(self._views, key=lambda view: -view.worth)[:MOST]
+
+    def join(self, other: Views) -> None:
+        """Those of the same plate in another pass."""
+        self.add(other._views)
+
+    def as_long_as(self, text: str) -> list[View]:
+        """Those that gave a text of this length, so that nothing hid a part of it."""
+        return [view for view in self._views if len(view.text) == len(text)]
+
+
+SeeTogether = Callable[[Sequence[View]], Evidence | None]
+
+
+def average(views: Sequence[View]) -> U8 | None:
+    """Their patches as one, uint8 (h, w) with mean and deviation set; None if too few are alike."""
+    near = _near(views)
+    if len(near) < LEAST:
+        return None
+    best = max(range(len(near)), key=lambda index: near[index].worth)
+    reference = _Reference(near[best].patch)
+    total, weight, count = np.zeros(near[best].patch.shape), 0.0, 0
+    for index, view in enumerate(near):
+        alike, onto = (1.0, np.eye(3)) if index == best else reference.find(view.patch)
+        if alike < ALIKE:
+            continue
+        share = alike * min(view.width_px, READABLE_PX) ** _WIDTH_POWER
+        total += share * _even(_warped(view.patch, onto, Image.Resampling.BICUBIC))
+        weight += share
+        count += 1
+    return None if count < LEAST else _as_picture(total / weight)
+
+
+def read_average(views: Sequence[View], looker: Looker) -> Evidence | None:
+    """What the net reads in the average of views, a look a sharpening; None if too few are alike.
+
+    Raises NetAnswerError.
+    """
+    picture = average(views)
+    if picture is None:
+        return None
+    looks = [looker.columns_at(_sharpened(picture, *how), Stopwatch()) for how in SHARPENED]
+    texts: set[Labels] = {text for look in looks for text, _ in beam_search(look, _CANDIDATES)}
+    return Evidence(
+        columns=np.array(looks, np.float32),
+        slots=None,
+        jurisdiction=np.zeros(0, np.float32),
+        candidates=tuple(sorted(texts)),
+        paths=tuple(best_path(look) for look in looks),
+        width_px=max(view.width_px for view in views),
+        score=0.0,
+    )
+
+
+def _near(views: Sequence[View]) -> list[View]:
+    """Those that are not much narrower than the third widest."""
+    if not views:
+        return []
+    widest = sorted((view.width_px for view in views), reverse=True)
+    least = FAR_SHARE * min(widest[min(2, len(widest) - 1)], READABLE_PX)
+    return [view for view in views if view.width_px >= least]
+
+
+class _Reference:
+    """The patch that others are moved onto, with what each step needs of it."""
+
+    def __init__(self, patch: U8) -> None:
+        self._tones = _inner(_even(_halved(patch)))
+        across, down = np.gradient(_even(_halved(patch)))[::-1]
+        height, width = across.shape
+        y, x = np.mgrid[0:height, 0:width]
+        u, v = (2 * x + 1) / width - 1, (2 * y + 1) / height - 1
+        across, down = across * (width / 2), down * (height / 2)  # per half width and half height
+        steepest = np.stack([across * u, across * v, across, down * u, down * v, down], axis=-1)
+        self._steepest: F64 = _inner(steepest).reshape(-1, 6)
+        hessian = self._steepest.T @ self._steepest
+        hessian += 1e-3 * np.trace(hessian) / 6 * np.eye(6)  # a patch without a stroke moves nowhere
+        self._solve: F64 = np.linalg.inv(hessian) @ self._steepest.T
+
+    def find(self, patch: U8) -> tuple[float, F64]:
+        """How like a patch is at best, -1 to 1, and the map (3, 3) from here to there in half sizes."""
+        small, onto = _halved(patch), np.eye(3)
+        best, place = -1.0, onto
+        for _ in range(_STEPS):
+            tones = _inner(_even(_warped(small, onto, Image.Resampling.BILINEAR)))
+            alike = _correlation(tones, self._tones)
+            if alike > best:
+                best, place = alike, onto
+            step = self._solve @ (tones - self._tones).ravel()
+            if np.abs(step).max() < _STILL:
+                break
+            onto = onto @ np.linalg.inv(np.eye(3) + np.vstack([step.reshape(2, 3), np.zeros(3)]))
+        return best, place
+
+
+def _inner(values: F64) -> F64:
+    return values[_EDGE:-_EDGE, _EDGE:-_EDGE]
+
+
+def _halved(patch: U8) -> U8:
+    return np.asarray(Image.fromarray(patch).reduce(2))
+
+
+def _even(patch: U8) -> F64:
+    """With a mean of 0 and a deviation of 1."""
+    values = patch.astype(np.float64)
+    return np.asarray((values - values.mean()) / max(float(values.std()), _LEAST_DEVIATION))
+
+
+def _correlation(one: F64, other: F64) -> float:
+    a, b = one - one.mean(), other - other.mean()
+    size = float(np.sqrt((a * a).sum() * (b * b).sum()))
+    return float((a * b).sum()) / size if size else 0.0
+
+
+def _warped(patch: U8, onto: F64, how: Image.Resampling) -> U8:
+    """A patch (h, w) as a map in half sizes from the center (3, 3) shows it."""
+    height, width = patch.shape
+    half = np.array([[2 / width, 0, -1], [0, 2 / height, -1], [0, 0, 1]])
+    in_px = np.linalg.inv(half) @ onto @ half
+    moved = Image.fromarray(patch).transform(
+        (width, height), Image.Transform.AFFINE, tuple(in_px[:2].ravel().tolist()), how
+    )
+    return np.asarray(moved)
+
+
+def _as_picture(values: F64) -> U8:
+    even = (values - values.mean()) / max(float(values.std()), 1e-6)
+    return np.asarray(np.clip(np.rint(_MEAN + _DEVIATION * even), 0, 255), np.uint8)
+
+
+def _sharpened(picture: U8, strength: float, radius_px: float) -> U8:
+    if not strength:
+        return picture
+    luma: F32 = picture.astype(np.float32)
+    soft = Image.fromarray(picture).filter(ImageFilter.GaussianBlur(radius_px))
+    return np.asarray(np.clip(luma + strength * (luma - np.asarray(soft, np.float32)), 0, 255), np.uint8)
