@@ -388,9 +388,9 @@ class LiveTrack:
     def ended(self, together: SeeTogether) -> VehiclePass:
         """The pass as it is reported: less sure of its text if the plate never came near, or looks differ.
 
-        together: what a reader sees in the average of its frames. Another text may win by it; none gets surer,
-        for the average may err as its frames do. A plate that never moved is as sure as one of its frames:
-        frames of one view err alike.
+        together: what a reader sees in the average of its frames. Another text may win by it; none gets
+        surer, for the average may err as its frames do. A plate that never moved is as sure as one of its
+        frames: frames of one view err alike.
         """
         best = self._best
         if best is None:

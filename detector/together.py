@@ -30,7 +30,12 @@ ALIKE = 0.85  # correlation with the best patch: real plates that agreed less we
 FAR_SHARE, READABLE_PX = 0.62, 80.0  # as in the vote: much narrower ones err, wider ones add nothing
 _SURE_POWER = 0.3  # of a look's sureness, beside the width, in the choice of the best patch
 _WIDTH_POWER = 1.5  # of the width, in the average
-_STEPS, _STILL = 10, 0.004  # at most; a step that moves no corner by more (half widths) is the last
+_STEPS, _STILL, _LOST = (
+    10,
+    0.004,
+    0.5,
+)  # at most; moves of a corner (half widths) before and after which it ends
+_SOFT_PX = 0.8  # blur of a half-sized patch: strokes that are farther apart find each other
 _EDGE = 2  # px of a half-sized patch that do not count: a map may reach over them
 # Strength and radius (px) of what is added to the average's edges, one look each.
 SHARPENED = ((0.0, 0.0), (1.0, 1.5), (2.0, 1.5), (1.5, 2.5))
@@ -133,17 +138,20 @@ class _Reference:
     """The patch that others are moved onto, with what each step needs of it."""
 
     def __init__(self, patch: U8) -> None:
-        self._tones = _inner(_even(_halved(patch)))
-        across, down = np.gradient(_even(_halved(patch)))[::-1]
-        height, width = across.shape
+        small = _halved(patch)
+        height, width = small.shape
+        tones = _even(small)
+        self._tones = _inner(tones)
+        down, across = np.gradient(tones)
+        down, across = down * (height / 2), across * (width / 2)  # per half height and half width
         y, x = np.mgrid[0:height, 0:width]
         u, v = (2 * x + 1) / width - 1, (2 * y + 1) / height - 1
-        across, down = across * (width / 2), down * (height / 2)  # per half width and half height
         steepest = np.stack([across * u, across * v, across, down * u, down * v, down], axis=-1)
-        self._steepest: F64 = _inner(steepest).reshape(-1, 6)
-        hessian = self._steepest.T @ self._steepest
-        hessian += 1e-3 * np.trace(hessian) / 6 * np.eye(6)  # a patch without a stroke moves nowhere
-        self._solve: F64 = np.linalg.inv(hessian) @ self._steepest.T
+        changes = _inner(steepest).reshape(-1, 6)
+        hessian = changes.T @ changes
+        # without a stroke, nothing moves
+        damped = hessian + max(1e-3 * float(np.trace(hessian)) / 6, 1e-6) * np.eye(6)
+        self._solve = np.asarray(np.linalg.solve(damped, changes.T), np.float64)
 
     def find(self, patch: U8) -> tuple[float, F64]:
         """How like a patch is at best, -1 to 1, and the map (3, 3) from here to there in half sizes."""
@@ -155,7 +163,7 @@ class _Reference:
             if alike > best:
                 best, place = alike, onto
             step = self._solve @ (tones - self._tones).ravel()
-            if np.abs(step).max() < _STILL:
+            if not _STILL <= np.abs(step).max() <= _LOST:
                 break
             onto = onto @ np.linalg.inv(np.eye(3) + np.vstack([step.reshape(2, 3), np.zeros(3)]))
         return best, place
@@ -166,7 +174,7 @@ def _inner(values: F64) -> F64:
 
 
 def _halved(patch: U8) -> U8:
-    return np.asarray(Image.fromarray(patch).reduce(2))
+    return np.asarray(Image.fromarray(patch).reduce(2).filter(ImageFilter.GaussianBlur(_SOFT_PX)))
 
 
 def _even(patch: U8) -> F64:

@@ -307,7 +307,7 @@ class Vote:
         mean = self._mean(self._scores if explained is None else explained.scores)
         summed = self._weight() * len(self._frames) * mean
         if self._average is not None:
-            summed = summed + AVERAGE_WEIGHT * text_scores(self._average, self._texts, 0.0)
+            summed = summed + AVERAGE_WEIGHT * self._average_scores(self._average)
         totals = summed
         if weight > 0:
             lifts = np.log(np.maximum(self._lifts @ chances, 1e-300))
@@ -369,6 +369,15 @@ class Vote:
         mine = as_twin(winner)
         looks = [as_twin(path) == mine for frame in self._frames for path in frame.paths]
         return sum(looks) <= DISPUTED_SHARE * len(looks)
+
+    def _average_scores(self, average: Evidence) -> F64:
+        """Log-likelihood (N,) of the texts in the average; one of another length fares as the frames' own.
+
+        What hides a part of a plate, or joins what is beside it, does so in the average as well.
+        """
+        scores = text_scores(average, [*self._texts, self._alone], 0.0)
+        as_long = [len(text) == len(self._alone) for text in self._texts]
+        return np.where(as_long, scores[:-1], scores[-1])
 
     def _average_disputes(self, winner: Labels) -> bool:
         """Whether the average of the frames shows another text, O/0 and I/1 aside, or made this one win."""

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from detector_twins import DECODING, as_asked, box_at, frame, reading
 
 from detector.plates import FrameReadings, PlateReading, VehiclePass
+from detector.together import SeeTogether
 from detector.track import Tracker, TrackStep
 
 FLEET = ("7ABC123", "7ABC124", "7ABC125")
@@ -21,8 +22,8 @@ def near(text: str, x: float, y: float, width: float = 100.0) -> PlateReading:
 class Replay:
     """Feeds frames at a rate and keeps what came out, with the frames that a caller would keep."""
 
-    def __init__(self, fps: float = 15.0) -> None:
-        self.tracker = Tracker(DECODING)
+    def __init__(self, fps: float = 15.0, together: SeeTogether | None = None) -> None:
+        self.tracker = Tracker(DECODING) if together is None else Tracker(DECODING, together)
         self.step_us = int(1e6 / fps)
         self.now_us = 0
         self.sequence = -1
