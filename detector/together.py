@@ -21,20 +21,16 @@ from PIL import Image, ImageFilter
 from .ctc import Labels, beam_search, best_path
 from .look import Looker, Stopwatch
 from .plates import F32, U8, Evidence
+from .vote import FAR_SHARE, NEAR_POWER, NEAREST, READABLE_PX
 
 F64 = NDArray[np.float64]
 
-MOST = 12  # patches of a pass: more of them say nothing new, and cost a millisecond each
+MOST = 8  # patches of a pass: with 12 the same texts win, and each costs a millisecond
 LEAST = 2
 ALIKE = 0.85  # correlation with the best patch: real plates that agreed less were misaligned
-FAR_SHARE, READABLE_PX = 0.62, 80.0  # as in the vote: much narrower ones err, wider ones add nothing
 _SURE_POWER = 0.3  # of a look's sureness, beside the width, in the choice of the best patch
-_WIDTH_POWER = 1.5  # of the width, in the average
-_STEPS, _STILL, _LOST = (
-    10,
-    0.004,
-    0.5,
-)  # at most; moves of a corner (half widths) before and after which it ends
+_STEPS = 10  # at most
+_STILL, _LOST = 0.004, 0.4  # a step that moves a corner by less, or by more (half widths), is the last
 _SOFT_PX = 0.8  # blur of a half-sized patch: strokes that are farther apart find each other
 _EDGE = 2  # px of a half-sized patch that do not count: a map may reach over them
 # Strength and radius (px) of what is added to the average's edges, one look each.
@@ -97,7 +93,7 @@ def average(views: Sequence[View]) -> U8 | None:
         alike, onto = (1.0, np.eye(3)) if index == best else reference.find(view.patch)
         if alike < ALIKE:
             continue
-        share = alike * min(view.width_px, READABLE_PX) ** _WIDTH_POWER
+        share = alike * min(view.width_px, READABLE_PX) ** NEAR_POWER
         total += share * _even(_warped(view.patch, onto, Image.Resampling.BICUBIC))
         weight += share
         count += 1
@@ -126,11 +122,11 @@ def read_average(views: Sequence[View], looker: Looker) -> Evidence | None:
 
 
 def _near(views: Sequence[View]) -> list[View]:
-    """Those that are not much narrower than the third widest."""
+    """Those that are not much narrower than the third widest: as in the vote, they err."""
     if not views:
         return []
-    widest = sorted((view.width_px for view in views), reverse=True)
-    least = FAR_SHARE * min(widest[min(2, len(widest) - 1)], READABLE_PX)
+    widest = sorted((view.width_px for view in views), reverse=True)[:NEAREST]
+    least = FAR_SHARE * min(widest[-1], READABLE_PX)
     return [view for view in views if view.width_px >= least]
 
 
