@@ -49,7 +49,7 @@ NEAR_POWER = 1.5  # of the width, up to that: what a frame counts beside wider o
 # The average of a pass's frames (together.py), beside all that they say one by one. Of 28 passes that were
 # read wrongly, 1 makes five right, 0.5 three; of 291 right ones none is lost from 0.25 to 3.
 AVERAGE_WEIGHT = 1.0
-AVERAGE_SHARE, AVERAGE_TRUST = 0.5, 0.6  # fewer of its looks gave the text, or the frames alone gave another
+AVERAGE_SHARE, AVERAGE_TRUST = 0.5, 0.6  # no more of its looks gave the text, or the frames gave another
 ENOUGH_FRAMES = 24  # what this many frames could not decide, more of the same will not
 
 
