@@ -16,12 +16,13 @@ from receiver_twins import Joined
 
 from storage.times import now_us
 from sync.department.desk.due import OverdueForm
+from sync.department.desk.machine.joined import TAKEN_BACK
 from sync.department.desk.machine.naming_logs import name_logs
-from sync.department.desk.machine.unit_calls import RevokeUnitForm, UnitCode, UnitForm
+from sync.department.desk.machine.unit_calls import RevokeUnitForm, UnitCode, UnitForm, repeat_revocations
 from sync.department.ground.department_time import Clocks
 from sync.department.journal import check_log
 from sync.department.journal.machine_entries import UnitCodeIssued, UnitsListed
-from sync.department.server import daily
+from sync.department.server import daily, older_store
 from sync.department.server.server import Department as Server
 from sync.department.server.unit_reports import Reported
 from sync.department.server.verify import Checker
@@ -137,7 +138,7 @@ def revoked_past_the_desk(yard: Yard) -> str:
 def taken_back_past_the_desk(yard: Yard) -> str:
     yard.revoke("car-7")
     yard.store(units.update().where(units.c.name == "car-7").values(revoked_us=None))
-    return "unit car-7 is enrolled again after it was revoked, by no new code"
+    return f"unit car-7 {TAKEN_BACK}"
 
 
 def joined_under_another_name(yard: Yard) -> str:
@@ -177,6 +178,22 @@ def test_what_persons_did_with_units_is_covered(yard: Yard) -> None:
     yard.store(units.update().where(units.c.unit_id == first).values(revoked_us=None))
     assert len(yard.named()) == 1
     assert problems(yard.department) == ()
+
+
+def test_a_unit_that_the_store_took_back_is_revoked_again_and_comes_back_by_a_new_code(yard: Yard) -> None:
+    taken_back_past_the_desk(yard)
+    first = yard.join("car 9", yard.code("car 9").code)
+    yard.revoke("car 9")
+    yard.store(units.update().where(units.c.unit_id == first).values(revoked_us=None))
+    assert len(yard.named()) == 2
+    assert sorted(repeat_revocations(yard.department.front)) == ["car 9", "car-7"]
+    assert yard.named() == []
+    assert repeat_revocations(yard.department.front) == []
+    second = yard.join("car 9b", yard.code("car 9").code)
+    assert repeat_revocations(yard.department.front) == []
+    assert yard.named() == []
+    ended = {one: older_store.ended(yard.server.store, yard.department.desk, one) for one in (first, second)}
+    assert ended == {first: True, second: False}
 
 
 def test_records_whose_unit_was_taken_out_of_the_store_are_named(yard: Yard) -> None:

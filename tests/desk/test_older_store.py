@@ -21,19 +21,24 @@ from storage.grant_format import REVOCATIONS
 from storage.ssh_signature import SshPublicKey
 from storage.times import DAY_US, HOUR_US
 from sync.department.desk.documents.calls import SignForm
+from sync.department.desk.machine.joined import TAKEN_BACK
+from sync.department.desk.machine.unit_calls import RevokeUnitForm
 from sync.department.desk.people.calls import AccountForm
 from sync.department.journal import check_log
 from sync.department.policy.roles import Role
 from sync.department.server import daily, older_store
+from sync.department.server.open_desk import front_of
 from sync.department.server.server import Department as Server
 from sync.department.server.unit_reports import Reported
 from sync.department.server.verify import Checker
 from sync.department.units import documents
 from sync.department.units.hot_lists import Offer, publish_list
 from sync.documents import open_kept
+from sync.errors import RefusedByDepartmentError
 from sync.hot_lists.document import head_name
 from sync.hot_lists.entry import ListEntry
 from sync.hot_lists.held import CLEARED, MUTED
+from sync.membership import make_vouch
 
 KEYS = [SshPublicKey.of(Ed25519PrivateKey.generate()).line for _ in range(4)]
 
@@ -171,6 +176,33 @@ def test_revocations_of_a_restored_store_go_out_whole(
     converse(unit, server)
     carried = open_kept(unit.folder.inbox, REVOCATIONS, unit.folder.member())
     assert envelope.decode(carried.body) == ["m.lopez", "t.okafor"]
+
+
+def test_a_unit_that_was_revoked_since_the_backup_is_not_admitted_and_is_revoked_again(
+    department: Department, server: Server, unit: Joined, tmp_path: Path
+) -> None:
+    """At once, and whatever it asks: before the daily run, too."""
+    front = front_of(server)
+    assert front is not None
+    restore = _backup(server, tmp_path / "backup.db")
+    converse(unit, server)
+    department.call("unit/revoke", department.logon("chief"), RevokeUnitForm(unit="car 12", reason="stolen"))
+    front.desk.refresh()
+    restore()
+    with pytest.raises(RefusedByDepartmentError, match="revoked"):
+        converse(unit, server)
+    with pytest.raises(RefusedByDepartmentError, match="revoked"):
+        server.enrollment.answer(
+            "renew", make_vouch(unit.folder, unit.folder.unit_key(), unit.outbox.log_public)
+        )
+    (line,) = [one.what for one in front.overdue_from_store(front.desk.now_us()) if one.kind == "enrollment"]
+    assert line == f"unit car 12 {TAKEN_BACK}"
+    daily.run(front, server.retention)
+    assert [one.state for one in server.enrollment.listed() if one.name == "car 12"] == ["revoked"]
+    assert [one for one in front.overdue_from_store(front.desk.now_us()) if one.kind == "enrollment"] == []
+    with pytest.raises(RefusedByDepartmentError, match="revoked"):
+        converse(unit, server)
+    front.close()
 
 
 def test_what_only_a_person_signs_is_named_and_goes_out_above_the_log(

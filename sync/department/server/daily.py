@@ -27,6 +27,7 @@ from sync.department.desk.documents import local
 from sync.department.desk.documents.own_entries import Readers
 from sync.department.desk.holds import calls as calls_holds
 from sync.department.desk.incidents import calls as calls_incidents
+from sync.department.desk.machine import unit_calls
 from sync.department.desk.machine.naming_logs import name_logs
 from sync.department.journal.change_entries import DayCounted
 from sync.department.journal.hold_entries import Purged
@@ -231,6 +232,7 @@ def run(
     parts: tuple[tuple[str, Callable[[], object]], ...] = (
         ("log", lambda: show_log(front)),
         ("purges", lambda: enter_purges(front.desk, retention)),
+        ("revocations", lambda: unit_calls.repeat_revocations(front)),
         ("holds", lambda: calls_holds.finish(front)),
         ("incidents", lambda: calls_incidents.repeat(front)),
         ("counts", lambda: count_days(front)),

@@ -13,6 +13,7 @@ from storage.counts import counted
 from storage.times import DAY_US, HOUR_US, SECOND_US, day_text, iso_text
 from sync.department.content.alert_records import StoreAlerts
 from sync.department.desk.desk import Desk
+from sync.department.desk.machine.joined import TAKEN_BACK
 from sync.department.desk.owed import Ending, Late, Overdue, ending_at
 from sync.department.ground.home import DepartmentHome
 from sync.department.journal.office_entries import GrantIssued
@@ -32,8 +33,8 @@ def overdue_in_store(store: Store, desk: Desk, moment_us: int) -> list[Overdue]:
     with desk.looking() as book:
         differences = book.joined.differences(joined)
     for what in differences:
-        cure = "find out who did it, and revoke it: enroll --revoke"
-        found.append(Overdue(kind=Late.ENROLLMENT, clause="463.4", what=f"{what}: {cure}"))
+        cure = "" if what.endswith(TAKEN_BACK) else ": find out who did it, and revoke it: enroll --revoke"
+        found.append(Overdue(kind=Late.ENROLLMENT, clause="463.4", what=f"{what}{cure}"))
     if not roster.is_out(store, desk):
         what = "units are offered an older roster than the desk's"
         found.append(Overdue(kind=Late.ROSTER, clause="463.3", what=what))

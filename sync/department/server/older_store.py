@@ -22,6 +22,7 @@ from sync.department.server import offered, roster
 from sync.department.server.following import FOLLOWING, bodies
 from sync.department.store import tables
 from sync.department.store.database import Store
+from sync.department.store.joined_units import one_joined
 from sync.department.units import documents
 from sync.hot_lists.document import DELTA, HEAD, PART
 
@@ -78,6 +79,18 @@ def overdue(store: Store, desk: Desk) -> Iterator[Overdue]:
         what += f" {one.name} {one.said}, {offers}: the store is older than the log (from a backup?): {cure}"
         kind = Late.ROSTER if one.name == roster.NAME else Late.STORE
         yield Overdue(kind=kind, clause="463.3", what=what)
+
+
+def ended(store: Store, desk: Desk, unit_id: str) -> bool:
+    """Whether the log revoked a unit last: the store may have been restored from before that. Raises
+    StoreError."""
+    with desk.looking() as book:
+        if not book.joined.revoked and not book.joined.listed_revoked:
+            return False
+    with store.listing() as connection:
+        unit = one_joined(connection, unit_id)
+    with desk.looking() as book:
+        return unit is not None and book.joined.ended(unit)
 
 
 def send_down(home: DepartmentHome, store: Store, keys: ReceivingKeys, desk: Desk) -> list[str]:

@@ -3,6 +3,7 @@ vault."""
 
 from __future__ import annotations
 
+import functools
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -419,6 +420,7 @@ def front_of(department: Department) -> DeskContext | None:
     department.purge_through = lambda: front.desk.book.purge_through
     department.demand_root = lambda: demand_adopted(home, front.desk)
     department.said = older_store.said_by(front.desk)
+    department.ended = functools.partial(older_store.ended, department.store, front.desk)
     return front
 
 

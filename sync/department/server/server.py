@@ -57,6 +57,7 @@ class Department:
         self.purge_through: Callable[[], int] = lambda: -1
         self.demand_root: Callable[[], None] = lambda: None
         self.said: documents.Said = documents.unsaid
+        self.ended: Callable[[str], bool] = lambda _unit: False
         self.bell = Bell()
         self.time = DepartmentTime(home.path, clocks)
         self.authority, log_key = Authority.open(home.authority, self.time), home.log_key()
@@ -84,11 +85,23 @@ class Department:
             heard=self.time.confirm_unit,
             alerted=self.bell.ring,
             signed=list_seal.unsealing(home),
+            ended=self._is_ended,
         )
-        self.enrollment = Enrollment(self.store, self.authority, log_key, settings, home.root_file, self.time)
+        self.enrollment = Enrollment(
+            self.store,
+            self.authority,
+            log_key,
+            settings,
+            home.root_file,
+            self.time,
+            ended=self._is_ended,
+        )
         self.retention = StoreRetention(
             self.store, self.keys, self.packs, log_key, settings, self.time, keep_days=keep_days
         )
+
+    def _is_ended(self, unit_id: str) -> bool:
+        return self.ended(unit_id)
 
     def retain(self) -> list[DayPurgeReceipt]:
         """The daily purge: whole days of receipt by their receipts, and abandoned pieces; by no other root

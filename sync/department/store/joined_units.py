@@ -40,6 +40,11 @@ def joined(connection: sa.Connection) -> list[JoinedUnit]:
     ]
 
 
+def one_joined(connection: sa.Connection, unit_id: str) -> JoinedUnit | None:
+    """One of them, by its id; None if it is not here."""
+    return next((one for one in joined(connection) if one.unit_id == unit_id), None)
+
+
 def unit_logs(connection: sa.Connection) -> list[tuple[str, str, str]]:
     """(id of the log in hex, id of its unit, the unit's name) of every log."""
     found = connection.execute(

@@ -69,8 +69,10 @@ class Enrollment:
         settings: Settings,
         root: Path,
         now_us: Callable[[], int],
+        ended: Callable[[str], bool] = lambda _unit: False,
     ) -> None:
-        self._store, self._authority = store, authority
+        """`ended`: whether the access log revoked a unit last, whatever the store says."""
+        self._store, self._authority, self._ended = store, authority, ended
         self._log_key, self._settings, self._root = log_key, settings, root
         self._now_us = now_us
 
@@ -269,7 +271,7 @@ class Enrollment:
         row = connection.execute(select(units.c.revoked_us).where(units.c.unit_id == unit_id)).first()
         if row is None:
             raise refuse("unknown-log", "this unit is not enrolled here")
-        if row.revoked_us is not None:
+        if row.revoked_us is not None or self._ended(unit_id):
             raise refuse("revoked", "this unit was revoked: enroll it again")
         return unit_id
 

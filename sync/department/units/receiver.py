@@ -70,11 +70,12 @@ class Receiver:
         heard: Callable[[str, int], object] = lambda _unit, _us: None,
         alerted: Callable[[], object] = lambda: None,
         signed: Callable[[str, bytes], bytes] = lambda _name, stored: stored,
+        ended: Callable[[str], bool] = lambda _unit: False,
     ) -> None:
         """`heard`: called with each unit's own time, from its signed hello. `alerted`: called once an
         alert, or a step in the life of one, is stored. `signed`: gives a document of the store as it was
-        signed."""
-        self._heard, self._signed = heard, signed
+        signed. `ended`: whether the access log revoked a unit last, whatever the store says."""
+        self._heard, self._signed, self._ended = heard, signed, ended
         self._shut: set[tuple[str, int]] = set()  # documents that did not open here: name, version
         self._partials = partials
         self.store, self.keys, self.packs = store, keys, packs
@@ -143,7 +144,7 @@ class Receiver:
         if log is None or log.closed_of is not None:
             raise refuse("unknown-log", "no enrolled unit vouched for this log")
         message = messages.open_message(kind, data, log.public)
-        if log.revoked:
+        if log.revoked or self._ended(log.unit_id):
             raise refuse("revoked", "this unit was revoked: enroll it again")
         return message, log
 

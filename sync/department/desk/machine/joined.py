@@ -2,7 +2,9 @@
 
 A person signs for each one-time code, and the entry holds the code's digest; the store keeps which unit used
 which code. A unit that joined by none of them, a code that no person signed for, a revocation that the log
-does not know, and one that the store took back, are named by `department verify` and by `compliance`.
+does not know, and one that the store took back, are named by `department verify` and by `compliance`. The
+server does not admit a unit that the log revoked last, and revokes it again in a store that took it back, or
+that was restored from a backup.
 """
 
 from __future__ import annotations
@@ -15,6 +17,11 @@ from sync.department.journal.entries import Entry
 from sync.department.journal.machine_entries import UnitCodeIssued, UnitRevoked, UnitsListed
 from sync.department.journal.unit_logs import WAS
 from sync.department.store.joined_units import JoinedUnit
+
+TAKEN_BACK = (
+    "is enrolled again after it was revoked, by no new code (department serve does not admit it, and revokes "
+    "it again; if no backup was restored, find out who took it back)"
+)
 
 
 @dataclass(slots=True)
@@ -55,20 +62,32 @@ class JoinedUnits:
         """How the store's units differ from what the log says; nothing before the log listed them."""
         return [what for one in units if self.lists for what in self._of(one)]
 
-    def _of(self, unit: JoinedUnit) -> list[str]:
+    def ended(self, unit: JoinedUnit) -> bool:
+        """Whether the newest that the log says of a unit is that it was revoked."""
+        return self.lists and self._ended(unit, self._joined_at(unit))
+
+    def _joined_at(self, unit: JoinedUnit) -> int:
+        """The entry by which it joined last; -1 if none, or if the log lists it as revoked."""
         joined = max((self.codes[one] for one in unit.codes if one in self.codes), default=-1)
-        was_revoked = unit.unit_id in self.listed_revoked and joined < 0
-        if unit.unit_id in self.listed and not was_revoked:
+        if unit.unit_id in self.listed and (joined >= 0 or unit.unit_id not in self.listed_revoked):
             joined = max(joined, self.listed_at)
-        if joined < 0 and not was_revoked:
+        return joined
+
+    def _ended(self, unit: JoinedUnit, joined: int) -> bool:
+        names = {unit.unit_id, unit.name, unit.name.partition(WAS)[0]}
+        was_revoked = unit.unit_id in self.listed_revoked and joined < 0
+        return was_revoked or max(self.revoked.get(one, -1) for one in names) > joined
+
+    def _of(self, unit: JoinedUnit) -> list[str]:
+        joined = self._joined_at(unit)
+        if joined < 0 and unit.unit_id not in self.listed_revoked:
             return [f"unit {unit.name} joined by no code that a person signed for"]
         asked = {self.names[one] for one in unit.codes if one in self.names}
         if asked and not any(unit.name == one or unit.name.startswith(f"{one[:40]}{WAS}") for one in asked):
             return [f"unit {unit.name} joined by a code that a person asked for {sorted(asked)[0]}"]
-        names = {unit.unit_id, unit.name, unit.name.partition(WAS)[0]}
-        ended = max(self.revoked.get(one, -1) for one in names) > joined or was_revoked
+        ended = self._ended(unit, joined)
         if unit.revoked and not ended:
             return [f"unit {unit.name} was revoked, and no person signed for it"]
         if ended and not unit.revoked:
-            return [f"unit {unit.name} is enrolled again after it was revoked, by no new code"]
+            return [f"unit {unit.name} {TAKEN_BACK}"]
         return []

@@ -7,6 +7,8 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 
+import structlog
+
 from sync.department.desk.context import DeskContext, PurgedDay, UnitRow
 from sync.department.desk.desk import Caller, Plan
 from sync.department.desk.inquiry.forms import Entered, NothingForm
@@ -25,6 +27,7 @@ from sync.errors import InvalidInputError, RefusedByDepartmentError
 
 CLAUSE = "463.4"
 MAX_NAME = 64
+log_events = structlog.get_logger("department.desk")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +129,19 @@ def revoke(front: DeskContext, token: str, form: RevokeUnitForm) -> Entered:
         raise FormError(error.what, code="unit", clause=CLAUSE) from None
     front.desk.try_cover(entry)
     return Entered(entry=entry)
+
+
+def repeat_revocations(front: DeskContext) -> list[str]:
+    """Revoke again, in the store, the units that the log revoked last: their names. At the server's start and
+    daily: a store that was restored from a backup took them back."""
+    units = front.state.joined()
+    with front.desk.looking() as book:
+        back = [one for one in units if not one.revoked and book.joined.ended(one)]
+    for one in back:
+        front.shut_out(one.unit_id, "the log revoked it, and the store had taken it back")
+        cure = "was the store restored from a backup?"
+        log_events.warning("unit_revoked_again", unit=one.unit_id, cure=cure)
+    return [one.name for one in back]
 
 
 def purge(front: DeskContext, token: str, form: NothingForm) -> tuple[PurgedDay, ...]:  # noqa: ARG001
