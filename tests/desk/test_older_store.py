@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +12,7 @@ from custody_twins import SteppedTime
 from desk_root import covered_by
 from desk_twins import Department
 from receiver_twins import Joined
-from sync_twins import converse
+from sync_twins import backed_up, converse
 
 from storage import envelope
 from storage.grant_format import REVOCATIONS
@@ -54,23 +52,6 @@ def unit(department: Department, server: Server, tmp_path: Path) -> Iterator[Joi
     made.close()
 
 
-def _backup(server: Server, path: Path) -> Callable[[], None]:
-    """Back the store up; what it gives puts that backup back."""
-    live = Path(server.store.where)
-
-    def copy(source: Path, target: Path) -> None:
-        with closing(sqlite3.connect(source)) as one, closing(sqlite3.connect(target)) as other:
-            one.backup(other)
-
-    copy(live, path)
-
-    def restore() -> None:
-        server.store.engine.dispose()
-        copy(path, live)
-
-    return restore
-
-
 def _set_reviewer(department: Department, key: str, *, active: bool = True) -> None:
     form = AccountForm(
         user="reviewer1",
@@ -108,7 +89,7 @@ def _in_force(unit: Joined) -> tuple[int, bool]:
 def test_a_person_who_is_removed_after_a_restore_is_revoked_at_the_unit(
     department: Department, server: Server, unit: Joined, tmp_path: Path
 ) -> None:
-    restore = _backup(server, tmp_path / "backup.db")
+    restore = backed_up(server, tmp_path / "backup.db")
     for key in KEYS[:3]:
         _set_reviewer(department, key)
     converse(unit, server)
@@ -128,7 +109,7 @@ def test_the_daily_run_offers_again_what_a_restored_store_lacks_and_compliance_n
     department.front.grants.revoke(["t.okafor"], department.clock.us)
     department.front.offer_cleared()
     department.front.enter_sent()
-    restore = _backup(server, tmp_path / "backup.db")
+    restore = backed_up(server, tmp_path / "backup.db")
     department.clock.step(HOUR_US)
     _set_reviewer(department, KEYS[0])
     department.front.grants.revoke(["m.lopez"], department.clock.us)
@@ -168,7 +149,7 @@ def test_revocations_of_a_restored_store_go_out_whole(
 ) -> None:
     department.front.grants.revoke(["t.okafor"], department.clock.us)
     department.front.enter_sent()
-    restore = _backup(server, tmp_path / "backup.db")
+    restore = backed_up(server, tmp_path / "backup.db")
     department.front.grants.revoke(["m.lopez"], department.clock.us)
     department.front.enter_sent()
     restore()
@@ -184,7 +165,7 @@ def test_a_unit_that_was_revoked_since_the_backup_is_not_admitted_and_is_revoked
     """At once, and whatever it asks: before the daily run, too."""
     front = front_of(server)
     assert front is not None
-    restore = _backup(server, tmp_path / "backup.db")
+    restore = backed_up(server, tmp_path / "backup.db")
     converse(unit, server)
     department.call("unit/revoke", department.logon("chief"), RevokeUnitForm(unit="car 12", reason="stolen"))
     front.desk.refresh()
@@ -209,7 +190,7 @@ def test_what_only_a_person_signs_is_named_and_goes_out_above_the_log(
     department: Department, server: Server, unit: Joined, tmp_path: Path
 ) -> None:
     """A configuration, also where the department's clock was set back since."""
-    restore = _backup(server, tmp_path / "backup.db")
+    restore = backed_up(server, tmp_path / "backup.db")
     for fps in (20, 25):
         form = SignForm(kind="configuration", body=b"[camera]\nfps = %d\n" % fps, reason="a better lens")
         department.two_hands("document/sign", department.logon("super"), form, second="chief")
@@ -242,7 +223,7 @@ def test_a_hot_list_after_a_restore_goes_out_whole(
         return made.as_snapshot
 
     assert push(60)
-    restore = _backup(server, tmp_path / "backup.db")
+    restore = backed_up(server, tmp_path / "backup.db")
     assert not push(61)
     said = _said(department, head_name("doj"))
     restore()

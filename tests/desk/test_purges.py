@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from desk_root import covered_by
 from desk_twins import START_US, Department
+from sync_twins import backed_up
 
-from storage.times import DAY_US
+from storage.times import DAY_US, day_text
 from sync.department.ground.department_time import Clocks
+from sync.department.journal import check_log
 from sync.department.journal.entry_base import SYSTEM
 from sync.department.journal.hold_entries import Purged
 from sync.department.policy.policy_file import policy_digest
 from sync.department.server import daily
 from sync.department.server.open_desk import adopt_root, front_of
-from sync.department.server.retention import keep_days_of
+from sync.department.server.retention import DayPurgeReceipt, RepeatedPurge, StoreRetention, keep_days_of
 from sync.department.server.server import Department as Server
+from sync.department.server.unit_reports import Reported
+from sync.department.server.verify import Checker
 from sync.errors import HomeError
 
 
@@ -108,3 +114,68 @@ def test_an_adoption_that_a_crash_cut_off_is_finished_by_the_same_command(depart
     adopt_root(department.home, department.desk, root, document)
     assert department.home.root_file.read_bytes() == root
     assert department.desk.log.size() == size
+
+
+def test_a_purge_that_a_backup_undid_is_repeated_and_verifies(
+    department: Department, server: Server, tmp_path: Path
+) -> None:
+    """Of both days at once, for their keys are gone; a third one, due that day, has its own turn."""
+    front = front_of(server)
+    assert front is not None
+    daily.run(front, server.retention)
+    restore = backed_up(server, tmp_path / "backup.db")
+    department.clock.us = START_US + 364 * DAY_US
+    server.retention.run(through=START_US // DAY_US)
+    daily.run(front, server.retention)
+    known = purges(department)
+    assert len(known) == 2
+    restore()
+    department.clock.step(DAY_US)
+    again = server.retention.run()
+    repeats = [(RepeatedPurge, one.day) for one in known]
+    told = [(type(one), day_text(one.day)) for one in again]
+    assert told == [*repeats, (DayPurgeReceipt, "2026-09-20")]
+    assert server.retention.waiting() == []
+    daily.run(front, server.retention)
+    assert purges(department)[:2] == known
+    assert [one.day for one in purges(department)[2:]] == ["2026-09-20"]
+    reported = Checker(server.store, server.keys, server.packs, server.home.log_key().public_key()).run()
+    assert [one for one in reported.problems if "purge" in one] == []
+    covered, log = covered_by(department), department.desk.log
+    check_log.check(log.folder, log.public, keys=log.keys, taken=covered)
+    wrong, unchecked = covered.compare(Reported(days=reported.reported.days))
+    assert [one for one in (*wrong, *unchecked) if "purge" in one] == []
+    front.close()
+
+
+def test_a_repeat_of_a_purge_that_the_log_does_not_have_is_named(
+    department: Department, server: Server, tmp_path: Path
+) -> None:
+    """As who has the log's key can sign it, to do without an entry."""
+    department.clock.us = START_US + 364 * DAY_US
+    none = Purged(day="2026-09-18", reads=1, elements=1, clause="463.8", purged_us=1, receipt=bytes(32))
+    forged = StoreRetention(
+        server.store,
+        server.keys,
+        server.packs,
+        server.home.log_key(),
+        server.home.settings,
+        server.time,
+        keep_days=lambda: 365,
+        first=lambda _day: none,
+    )
+    assert {type(one) for one in forged.run()} == {RepeatedPurge}
+    reported = Checker(server.store, server.keys, server.packs, server.home.log_key().public_key()).run()
+    covered, log = covered_by(department), department.desk.log
+    check_log.check(log.folder, log.public, keys=log.keys, taken=covered)
+    wrong, _ = covered.compare(Reported(days=reported.reported.days))
+    words = "repeats one of which the log does not have the receipt"
+    assert [one.partition(" 2026-09-18 ")[2] for one in wrong if "2026-09-18 repeats" in one] == [words]
+
+
+def test_an_entry_of_a_purge_destroys_no_day_before_its_end(department: Department, server: Server) -> None:
+    """Who can write the log cannot have a day of receipt destroyed by it."""
+    early = Purged(day="2026-09-18", reads=1, elements=1, clause="463.8", purged_us=1, receipt=bytes(32))
+    server.first_purge = lambda _day: early
+    assert server.retention.run() == []
+    assert server.retention.receipts() == []

@@ -11,11 +11,13 @@ import resource
 import select
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 from custody_twins import SteppedTime, make_read
@@ -230,6 +232,23 @@ def converse(unit: Unit, department: Department, link: LoopbackLink | None = Non
     return Conversation(
         unit.outbox, link or LoopbackLink(department), key, ParcelSize(), lambda: now().us
     ).run()
+
+
+def backed_up(department: Department, path: Path) -> Callable[[], None]:
+    """Back a store of SQLite up; what it gives puts that backup back."""
+    live = Path(department.store.where)
+
+    def copy(source: Path, target: Path) -> None:
+        with closing(sqlite3.connect(source)) as one, closing(sqlite3.connect(target)) as other:
+            one.backup(other)
+
+    copy(live, path)
+
+    def restore() -> None:
+        department.store.engine.dispose()
+        copy(path, live)
+
+    return restore
 
 
 class FaultProxy:

@@ -24,12 +24,14 @@ from sync.department.store.received import READ, ReceivedDay
 @dataclass(slots=True)
 class StoredDays:
     """By day of receipt (days since 1970): what is here; SHA-256 of the receipt of its purge, or of nothing
-    while that is under way; how many elements that receipt names. `rows`: the dated rows (None: not looked
-    at), `sizes`: how many records of each log are co-signed, by its number."""
+    while that is under way; how many elements that receipt names; of a repeated purge, SHA-256 of the first
+    receipt. `rows`: the dated rows (None: not looked at), `sizes`: how many records of each log are
+    co-signed, by its number."""
 
     here: dict[int, ReceivedDay] = field(default_factory=dict)
     purged: dict[int, bytes] = field(default_factory=dict)
     elements_purged: dict[int, int] = field(default_factory=dict)
+    repeats: dict[int, bytes] = field(default_factory=dict)
     rows: DayRows | None = None
     sizes: dict[int, int] = field(default_factory=dict)
 
@@ -41,7 +43,7 @@ class CountedDays:
     numbers; `problems`: what is wrong with the entries themselves."""
 
     counted: dict[str, DayCounted] = field(default_factory=dict)
-    purged: dict[str, tuple[bytes, int]] = field(default_factory=dict)
+    purged: dict[str, tuple[bytes, int, int]] = field(default_factory=dict)
     keep_days: int = 366
     rows: list[tuple[int, int, tuple[CountedRows, ...]]] = field(default_factory=list)
     sizes: dict[int, int] = field(default_factory=dict)
@@ -54,7 +56,7 @@ class CountedDays:
             self.counted.setdefault(note.day, note)
             self._take_rows(entry, note)
         elif isinstance(note, Purged):
-            self.purged[note.day] = (note.receipt, entry.stamp.at_us)
+            self.purged[note.day] = (note.receipt, entry.stamp.at_us, note.elements)
         elif isinstance(note, RootSet):
             try:
                 kept = parse_policy(note.policy_file).retention.keep_days
@@ -89,10 +91,15 @@ class CountedDays:
             unchecked.append(f"{what}: the log does not count them yet (the daily run does)")
         for day, receipt in sorted(stored.purged.items()):
             text = day_text(day)
-            said, entered_us = self.purged.get(text, (b"", newest_us))
-            if entered_us < purge_due_us(day, self.keep_days):
+            said, entered_us, _ = self.purged.get(text, (b"", newest_us, 0))
+            first = stored.repeats.get(day)
+            if first is not None and said != first:
+                wrong.append(f"the purge of {text} repeats one of which the log does not have the receipt")
+            elif entered_us < purge_due_us(day, self.keep_days):
                 kept = counted(self.keep_days, "day")
                 wrong.append(f"the day of receipt {text} was purged before its {kept} were over")
+            elif first is not None:
+                continue
             elif not said:
                 unchecked.append(f"the purge of {text}: its entry comes with the next daily run")
             elif said != receipt:
@@ -106,6 +113,8 @@ class CountedDays:
             received = f"received on {day}"
             if day in gone:
                 many, purged = sum(n for _, n in said.elements), stored.elements_purged.get(gone[day])
+                if gone[day] in stored.repeats and day in self.purged:
+                    purged = self.purged[day][2]
                 if said.elements and purged not in {None, many}:
                     yield f"of the elements {received}, {many:,} were counted and {purged:,} purged"
                 continue

@@ -17,7 +17,6 @@ import structlog
 from storage import files
 from storage.errors import ExplainedError, StorageError
 from storage.times import DAY_US, day_text
-from sync import messages
 from sync.department.content.proven_door import ProvenDoor
 from sync.department.desk.audit import calls as calls_audit
 from sync.department.desk.audit import case_calls, cases
@@ -36,7 +35,7 @@ from sync.department.policy.refusals import FormError
 from sync.department.policy.roles import Role
 from sync.department.server.due_work import standing
 from sync.department.server.notify import ADMINISTRATORS_FILE, Way, notify
-from sync.department.server.retention import DayPurgeReceipt, StoreRetention
+from sync.department.server.retention import RepeatedPurge, StoreRetention, open_purge
 from sync.department.store.dated_rows import CountedRows
 from sync.department.store.received import ReceivedDay
 
@@ -58,7 +57,9 @@ def enter_purges(desk: Desk, retention: StoreRetention) -> list[int]:
         name = day_text(day)
         if name in known:
             continue
-        receipt = messages.open_message(DayPurgeReceipt, data, desk.log.public)
+        receipt = open_purge(data, desk.log.public)
+        if isinstance(receipt, RepeatedPurge):
+            continue  # of a purge that the log had: `verify` names it
         notes.append(
             Purged(
                 day=name,

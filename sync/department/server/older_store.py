@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from sqlalchemy import select
 
 from storage.grant_format import REVOCATIONS
+from storage.times import day_text
 from sync.department.content.key_service import ReceivingKeys
 from sync.department.desk.desk import Desk
 from sync.department.desk.documents.sent import place_of
 from sync.department.desk.grants.signer import GrantOffice
 from sync.department.desk.owed import Late, Overdue
 from sync.department.ground.home import DepartmentHome
+from sync.department.journal.hold_entries import Purged
 from sync.department.server import offered, roster
 from sync.department.server.following import FOLLOWING, bodies
 from sync.department.store import tables
@@ -79,6 +81,16 @@ def overdue(store: Store, desk: Desk) -> Iterator[Overdue]:
         what += f" {one.name} {one.said}, {offers}: the store is older than the log (from a backup?): {cure}"
         kind = Late.ROSTER if one.name == roster.NAME else Late.STORE
         yield Overdue(kind=kind, clause="463.3", what=what)
+
+
+def first_purge(desk: Desk, day: int) -> Purged | None:
+    """What the log says of the purge of a day of receipt (days since 1970); None while it names none."""
+    name = day_text(day)
+    with desk.looking() as book:
+        if name not in book.purged_days:
+            return None
+    notes = (one.note for one in desk.log.entries(kinds=(Purged.KIND,)))
+    return next((one for one in notes if isinstance(one, Purged) and one.day == name), None)
 
 
 def ended(store: Store, desk: Desk, unit_id: str) -> bool:

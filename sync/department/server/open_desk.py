@@ -420,6 +420,7 @@ def front_of(department: Department) -> DeskContext | None:
     department.purge_through = lambda: front.desk.book.purge_through
     department.demand_root = lambda: demand_adopted(home, front.desk)
     department.said = older_store.said_by(front.desk)
+    department.first_purge = functools.partial(older_store.first_purge, front.desk)
     department.ended = functools.partial(older_store.ended, department.store, front.desk)
     return front
 

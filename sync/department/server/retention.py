@@ -2,7 +2,8 @@
 
 A purge of a day: intent, the store key destroyed (with it the index, and every backup of the database),
 rows and packs dropped, receipt signed by the department log. A purge that was cut off is finished by the
-next run. Leaves stay, so the logs still verify.
+next run. Leaves stay, so the logs still verify. A database that was restored from a backup holds days that
+were purged: they go again at once, and their receipt names the first one, which the access log has.
 """
 
 from __future__ import annotations
@@ -10,13 +11,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 import structlog
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from sqlalchemy import func, insert, select, update
 
-from storage.errors import StorageError
+from storage.errors import ExplainedError, StorageError
 from storage.times import DAY_US, HOUR_US
 from sync import messages
 from sync.department.content.key_service import DAY_KEY_DAYS, ReceivingKeys
@@ -24,6 +25,7 @@ from sync.department.desk.state import checked_policy
 from sync.department.ground.department_time import DepartmentTime
 from sync.department.ground.home import DepartmentHome
 from sync.department.ground.settings import Settings
+from sync.department.journal.hold_entries import Purged
 from sync.department.policy.system_terms import purge_due_us
 from sync.department.store.blobs import PackStore
 from sync.department.store.database import Store
@@ -50,6 +52,33 @@ class DayPurgeReceipt(messages.Message):
     clause: str
     started_us: int
     at_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RepeatedPurge(messages.Message):
+    """Signed by the department log: what a backup brought back of a purged day is no more. `first`: SHA-256
+    of the receipt of its purge; the counts are of what was brought back."""
+
+    KIND: ClassVar[str] = "department-purge-repeated"
+    department: str
+    day: int
+    records: int
+    elements: int
+    packs: int
+    clause: str
+    first: bytes
+    at_us: int
+
+
+AnyReceipt: TypeAlias = DayPurgeReceipt | RepeatedPurge
+
+
+def open_purge(data: bytes, public: Ed25519PublicKey) -> AnyReceipt:
+    """A receipt of either kind. Raises MessageError, EnvelopeError, SignatureError."""
+    try:
+        return messages.open_message(RepeatedPurge, data, public)
+    except ExplainedError:
+        return messages.open_message(DayPurgeReceipt, data, public)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,12 +133,14 @@ class StoreRetention:
         settings: Settings,
         time: DepartmentTime,
         keep_days: Callable[[], int],
+        first: Callable[[int], Purged | None] = lambda _day: None,
     ) -> None:
-        """`keep_days`: what the policy file in force says."""
+        """`keep_days`: what the policy file in force says. `first`: what the access log says of the purge of
+        a day, None while it names none."""
         self._store, self._keys, self._packs = store, keys, packs
         self._log_key, self._settings = log_key, settings
         self._now_us, self._sure = time.now_us, time.demand_sure
-        self._keep_days = keep_days
+        self._keep_days, self._first = keep_days, first
         self._swept: set[int] = set()
 
     def plan(self) -> list[Due]:
@@ -143,8 +174,8 @@ class StoreRetention:
             ).one()
         return int(row[0]), int(row[1])
 
-    def run(self, through: int = -1) -> list[DayPurgeReceipt]:
-        """Purge the day that is due, and finish what was begun.
+    def run(self, through: int = -1) -> list[AnyReceipt]:
+        """Purge the day that is due, finish what was begun, and repeat what a backup undid.
 
         More than one day at once means a wrong clock or a long absence: the others wait for their turn, or
         for two people who say `through` which day of receipt (days since 1970) the backlog may go.
@@ -156,11 +187,11 @@ class StoreRetention:
         with _apart(failed):
             self._adopt(now)
         plan = self.plan()
-        due = [one for one in plan if not one.begun and one.due_us <= now]
+        turn = [one for one in plan if one.begun or self._was_purged(one, now)]
+        due = [one for one in plan if one not in turn and one.due_us <= now]
         free = 0 if self._purged_since(now - PACE_US) else 1
-        turn = [one for one in plan if one.begun]
         turn += [one for number, one in enumerate(due) if number < free or one.day <= through]
-        done = []
+        done: list[AnyReceipt] = []
         for one in turn:
             with _apart(failed):
                 receipt = self._purge(one)
@@ -181,8 +212,13 @@ class StoreRetention:
     def waiting(self) -> list[int]:
         """Days of receipt that are due and wait for two people: all but the one of the daily run."""
         now = self._now_us()
-        due = [one.day for one in self.plan() if not one.begun and one.due_us <= now]
+        plan = (one for one in self.plan() if not one.begun and not self._was_purged(one, now))
+        due = [one.day for one in plan if one.due_us <= now]
         return due if self._purged_since(now - PACE_US) else due[1:]
+
+    def _was_purged(self, due: Due, now: int) -> bool:
+        """Whether the log knows of its purge, which cannot have been before the end of its year."""
+        return due.due_us <= now and self._first(due.day) is not None
 
     def _purged_since(self, us: int) -> bool:
         """Whether a purge began after this time."""
@@ -225,9 +261,10 @@ class StoreRetention:
         with self._store.write() as connection:
             connection.execute(update(alerts).where(over).values(parts=b""))
 
-    def _purge(self, due: Due) -> DayPurgeReceipt | None:
+    def _purge(self, due: Due) -> AnyReceipt | None:
         """None where another run has the day in hand, or has ended its purge meanwhile."""
-        started, mine = self._now_us(), days.c.day == due.day
+        first, mine = self._first(due.day), days.c.day == due.day
+        started = self._now_us() if first is None else first.purged_us  # a repeat takes no day's turn
         if not due.begun:
             begin = update(days).where(mine, days.c.purge_started_us.is_(None))
             with self._store.write() as connection:
@@ -236,16 +273,21 @@ class StoreRetention:
         records, parts = self.counted(due.day)
         self._keys.destroy_store_key(due.day)
         packs = self._packs.drop(due.day)
-        receipt = DayPurgeReceipt(
-            department=self._settings.name,
-            day=due.day,
-            records=records,
-            elements=parts,
-            packs=packs,
-            clause=CLAUSE,
-            started_us=started,
-            at_us=self._now_us(),
-        )
+        told: dict[str, Any] = {
+            "department": self._settings.name,
+            "day": due.day,
+            "records": records,
+            "elements": parts,
+            "packs": packs,
+            "clause": CLAUSE,
+            "at_us": self._now_us(),
+        }
+        receipt: AnyReceipt
+        if first is None:
+            receipt = DayPurgeReceipt(**told, started_us=started)
+        else:
+            receipt = RepeatedPurge(**told, first=first.receipt)
+            log_events.warning("purge_repeated", day=due.day, records=records, clause=CLAUSE)
         end = update(days).where(mine, days.c.purged_us.is_(None))
         signed = messages.seal_message(receipt, self._log_key)
         with self._store.write() as connection:

@@ -26,7 +26,8 @@ from sync.department.ground.home import SETTINGS_FILE, DepartmentHome
 from sync.department.ground.listener import BoundedServer, Bounds
 from sync.department.ground.ports import demand_free
 from sync.department.ground.tls import tls_context
-from sync.department.server.retention import DayPurgeReceipt, StoreRetention, keep_days_of
+from sync.department.journal.hold_entries import Purged
+from sync.department.server.retention import AnyReceipt, StoreRetention, keep_days_of
 from sync.department.store.blobs import open_packs
 from sync.department.store.database import newest_in, open_store_of
 from sync.department.store.partials import Partials
@@ -58,6 +59,7 @@ class Department:
         self.demand_root: Callable[[], None] = lambda: None
         self.said: documents.Said = documents.unsaid
         self.ended: Callable[[str], bool] = lambda _unit: False
+        self.first_purge: Callable[[int], Purged | None] = lambda _day: None
         self.bell = Bell()
         self.time = DepartmentTime(home.path, clocks)
         self.authority, log_key = Authority.open(home.authority, self.time), home.log_key()
@@ -97,13 +99,23 @@ class Department:
             ended=self._is_ended,
         )
         self.retention = StoreRetention(
-            self.store, self.keys, self.packs, log_key, settings, self.time, keep_days=keep_days
+            self.store,
+            self.keys,
+            self.packs,
+            log_key,
+            settings,
+            self.time,
+            keep_days=keep_days,
+            first=self._first_purge,
         )
+
+    def _first_purge(self, day: int) -> Purged | None:
+        return self.first_purge(day)
 
     def _is_ended(self, unit_id: str) -> bool:
         return self.ended(unit_id)
 
-    def retain(self) -> list[DayPurgeReceipt]:
+    def retain(self) -> list[AnyReceipt]:
         """The daily purge: whole days of receipt by their receipts, and abandoned pieces; by no other root
         file and policy than the log adopted."""
         self.demand_root()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 from storage.times import day_text
@@ -10,7 +11,7 @@ from sync.department.desk.context import PurgedDay
 from sync.department.desk.desk import Desk
 from sync.department.ground.department_time import Clocks, DepartmentTime
 from sync.department.ground.home import DepartmentHome
-from sync.department.server import daily
+from sync.department.server import daily, older_store
 from sync.department.server.retention import StoreRetention
 from sync.department.store.blobs import PackStore
 from sync.department.store.database import Store
@@ -70,6 +71,7 @@ def purge(  # noqa: PLR0917 - what a purge touches
         home.settings,
         time,
         keep_days=lambda: desk.policy.retention.keep_days,
+        first=functools.partial(older_store.first_purge, desk),
     )
     done = retention.run(desk.book.purge_through)
     daily.enter_purges(desk, retention)

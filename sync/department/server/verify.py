@@ -33,7 +33,7 @@ from sync.department.server import check_types, offered
 from sync.department.server.check_alerts import AlertTable, ahead
 from sync.department.server.check_index import SearchIndex, packed
 from sync.department.server.check_units import UnitRows, strays
-from sync.department.server.retention import DayPurgeReceipt
+from sync.department.server.retention import RepeatedPurge, open_purge
 from sync.department.server.unit_reports import Reported
 from sync.department.store import closed_records, dated_rows, joined_units, unit_logs
 from sync.department.store.blobs import PackStore
@@ -172,6 +172,10 @@ class Checker:
         gone = select(days.c.day, days.c.receipt).where(days.c.purge_started_us.is_not(None))
         for day, receipt in connection.execute(gone):
             found.purged[day] = hashlib.sha256(bytes(receipt or b"")).digest()
+            with contextlib.suppress(ExplainedError):  # named with the purges
+                found.repeats[day] = messages.open_message(
+                    RepeatedPurge, bytes(receipt or b""), self._department
+                ).first
         found.rows, found.sizes = dated_rows.by_day(connection), dated_rows.sizes(connection)
 
     def _vouch(self, log: unit_logs.HeldLog, vouch: bytes, identity: bytes) -> None:
@@ -427,12 +431,13 @@ class Checker:
                 continue
             self.report.purged_days += 1
             try:
-                receipt = messages.open_message(DayPurgeReceipt, bytes(message or b""), self._department)
+                receipt = open_purge(bytes(message or b""), self._department)
             except ExplainedError as error:
                 self.report.wrong(f"purge of day {day}: its receipt: {error}")
                 continue
             counted += receipt.elements
-            self.report.reported.days.elements_purged[day] = receipt.elements
+            if day not in self.report.reported.days.repeats:
+                self.report.reported.days.elements_purged[day] = receipt.elements
             if receipt.at_us != purged_us:
                 self.report.wrong(f"purge of day {day}: not at the time that its receipt names")
             if receipt.day != day:
