@@ -20,10 +20,10 @@ from waiting import PATIENCE_S, until
 from sync import root_file
 from sync.department.ground import tls
 from sync.department.ground.home import DepartmentHome, load_ed25519
+from sync.department.policy.named_files import root_in
 from sync.department.policy.policy_file import policy_digest
 from sync.department.server.founding import OFFICES
 from sync.department.server.open_desk import adopt_root, first_administrator, open_desk
-from sync.department.server.root_adopted import root_in
 from sync.department.units.authority import Authority
 from sync.errors import LackingError
 from sync.root_file import RootWitness

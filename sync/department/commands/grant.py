@@ -45,7 +45,7 @@ from sync.department.desk.grants.revoking import RevokeForm
 from sync.department.desk.grants.signer import GrantOffice
 from sync.department.ground.home import DepartmentHome, load_ed25519
 from sync.department.ground.local_time import end_of_day_us
-from sync.department.policy import policy_file
+from sync.department.policy.named_files import command_key, signed_policy
 from sync.department.server.server import Department
 from sync.errors import DONE, InvalidInputError
 
@@ -172,7 +172,7 @@ def issue_grant(
     else:
         home = DepartmentHome.open(terminal.common.home)
         with new_file(out) as file:
-            made = _sign(home, order, load_ed25519(home.path / "command.key"), lent=None)
+            made = _sign(home, order, command_key(home), lent=None)
             file.fill(made.to_bytes())
     return _report(terminal, made, out)
 
@@ -246,7 +246,7 @@ def _last_us(home: DepartmentHome, order: GrantOrder) -> int:
     """The end of the last day named, or -1."""
     if order.until is None:
         return -1
-    return _end_of(order.until, policy_file.parse_policy(home.policy_document()).zone)
+    return _end_of(order.until, signed_policy(home).zone)
 
 
 def _report(terminal: desk_access.Terminal, bundle: Bundle, out: Path) -> int:

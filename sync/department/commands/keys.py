@@ -25,18 +25,17 @@ from sync.department.content.key_remote import address_of
 from sync.department.content.key_service import LocalKeyService
 from sync.department.content.opened_list import DATABASE, OpenedList, list_file
 from sync.department.desk.context import DeskContext
-from sync.department.desk.state import checked_policy
 from sync.department.ground.department_time import DepartmentTime
 from sync.department.ground.home import POLICY_CURE, POLICY_FILE, DepartmentHome, load_ed25519
 from sync.department.ground.ports import demand_free
 from sync.department.ground.serving import serve_app
 from sync.department.journal import named_administrator
 from sync.department.journal.reading import reading
+from sync.department.policy.named_files import root_in, signed_policy
 from sync.department.policy.policy_file import parse_policy, policy_digest
 from sync.department.server import ceremony, naming
 from sync.department.server.keys_traces import lost_day_keys
 from sync.department.server.open_desk import adopt_root, has_desk, open_desk, open_front
-from sync.department.server.root_adopted import root_in
 from sync.department.server.server import Department
 from sync.department.units.documents import Said, offer_new_day_keys, unsaid
 from sync.errors import DONE, InvalidInputError, SyncError
@@ -77,12 +76,8 @@ def show_root(common: Common) -> int:
 def print_policy(common: Common) -> int:
     """Print the current policy file, byte for byte."""
     home = DepartmentHome.open(common.home)
-    root, document = root_in(home), _policy(home, None)
-    try:
-        checked_policy(root, document)
-    except RecordError as error:
-        raise RecordError(error.what, where=str(home.path / POLICY_FILE), cure=POLICY_CURE) from None
-    print(document.decode(), end="")
+    signed_policy(home)
+    print(home.policy_document().decode(), end="")
     return DONE
 
 

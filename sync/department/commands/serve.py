@@ -17,11 +17,11 @@ from sync.department.desk.context import DeskContext
 from sync.department.ground.home import DepartmentHome
 from sync.department.pages import app as pages
 from sync.department.pages import street_map
+from sync.department.policy.named_files import signed_policy
 from sync.department.server import daily, hourly, server
 from sync.department.server.keys_traces import demand_keys
 from sync.department.server.notify import ways_of, ways_to_administrators
 from sync.department.server.open_desk import front_of, link_of
-from sync.department.server.root_adopted import root_in
 from sync.department.server.server import Department
 from sync.errors import DONE
 
@@ -59,8 +59,7 @@ def serve(common: Common) -> int:
 def started(home: DepartmentHome) -> Iterator[tuple[Department, DeskContext | None]]:
     """All that the server of a home has open, and its desk, if it has one. Raises HomeError where a file is
     gone that no other takes the place of."""
-    home.policy_document()  # without it, and the root file, nothing is purged, and no profile of it holds
-    root_in(home)
+    signed_policy(home)  # without it, and the root file, nothing is purged, and no profile of it holds
     with home.locked():
         department = Department(home)
         try:

@@ -29,7 +29,6 @@ from sync.department.content.vault import HOLDS, FolderVault
 from sync.department.desk import snapshot
 from sync.department.desk.json_forms import to_json
 from sync.department.desk.log_state import FOLDER
-from sync.department.desk.state import checked_policy
 from sync.department.desk.transparency import bundle
 from sync.department.ground.home import POLICY_FILE, DepartmentHome
 from sync.department.journal import check_log
@@ -39,13 +38,14 @@ from sync.department.journal.check_log import LogReport
 from sync.department.journal.credential_key import demand_credential_key
 from sync.department.journal.entries import CredentialSet
 from sync.department.journal.hourly_heads import hourly_origin
+from sync.department.policy.named_files import root_in, signed_policy
 from sync.department.server.asked_keys import AskedKeys
 from sync.department.server.ceremony import witness_of
 from sync.department.server.desk_traces import log_is_here, trace_of_desk
 from sync.department.server.drawn_samples import DrawnSamples
 from sync.department.server.folded_log import FoldedLog, Snapshot
 from sync.department.server.open_desk import link_of, opened_of
-from sync.department.server.root_adopted import CURE, root_in, unlike
+from sync.department.server.root_adopted import CURE, unlike
 from sync.department.server.unit_reports import CoveredByEntries, Reported
 from sync.department.store.database import Store
 from sync.errors import (
@@ -361,11 +361,11 @@ def _wrong_with_root(root: Root, adopted: tuple[int, bytes] | None) -> list[str]
 def _wrong_with_policy(home: DepartmentHome, root: Root) -> list[str]:
     """Nothing is purged by another policy file than the root file names, and no desk opens."""
     try:
-        checked_policy(root, home.policy_document())
+        signed_policy(home, root)
     except HomeError as error:
         return [str(error)]
-    except (StorageError, OSError) as error:
-        return [f"{POLICY_FILE} is not the one that the root file names: {type(error).__name__}"]
+    except OSError as error:
+        return [f"{POLICY_FILE} cannot be read: {type(error).__name__}"]
     return []
 
 

@@ -30,7 +30,6 @@ from sync.department.desk.logons import Logons
 from sync.department.desk.people import rules as people
 from sync.department.desk.people.training import demand_current
 from sync.department.desk.sessions import Session
-from sync.department.desk.state import checked_policy
 from sync.department.journal.access_log import AccessLog
 from sync.department.journal.change_entries import ChangeProposed, ChangeUsed
 from sync.department.journal.entries import (
@@ -46,6 +45,7 @@ from sync.department.journal.entry_base import Note, Stamp
 from sync.department.journal.marking import mark_unwitnessed
 from sync.department.journal.passkeys import ProvenUse
 from sync.department.journal.publisher import Publisher, WitnessLinks
+from sync.department.policy.policy_file import checked_policy
 from sync.department.policy.refusals import (
     DeskRefusal,
     FormError,

@@ -27,7 +27,7 @@ from sync.department.desk.people.kept_failures import KeptFailures
 from sync.department.desk.people.new_secrets import NewSecrets
 from sync.department.desk.people.rules import Credential
 from sync.department.desk.people.throttle import LogonThrottle
-from sync.department.desk.state import DeskState, checked_policy
+from sync.department.desk.state import DeskState
 from sync.department.desk.used_calls import UsedCalls
 from sync.department.journal.access_log import AccessLog
 from sync.department.journal.credential_key import credential_key, demand_credential_key
@@ -49,6 +49,7 @@ from sync.department.journal.person_entries import PersonKeySet, SessionKeySet
 from sync.department.journal.second_hands import DECISIONS, UnsignedError
 from sync.department.journal.statements import USED, offered
 from sync.department.policy.policy import Policy
+from sync.department.policy.policy_file import checked_policy
 from sync.department.policy.refusals import FormError, NotYetError
 from sync.errors import HomeError
 from sync.root_file import Root, describe

@@ -45,9 +45,9 @@ from sync.department.journal.made_by import MADE
 from sync.department.journal.second_hands import UnsignedError
 from sync.department.journal.signers import Signers
 from sync.department.journal.unit_logs import LogsOfUnits
-from sync.department.policy import policy_file
 from sync.department.policy.desk_terms import topics_came
 from sync.department.policy.policy import Policy
+from sync.department.policy.policy_file import checked_policy
 from sync.root_file import Root
 
 COUNTS_SIGNED = (*MADE, AccountSet, CredentialSet)
@@ -163,13 +163,3 @@ class DeskState:
         self.trainings.topics = topics_came(self.trainings.topics, topics, at_us)
         self.root = root
         self.document = note.policy_file
-
-
-def checked_policy(root: Root, document: bytes) -> Policy:
-    """The policy that a root names: digest, version and department must fit. Raises RecordError."""
-    if policy_file.policy_digest(document) != root.policy_digest:
-        raise RecordError("is not the policy file that the root file names", where="policy")
-    policy = policy_file.parse_policy(document)
-    if policy.version != root.policy_version or policy.department != root.department:
-        raise RecordError("version or department differ from the root file's", where="policy")
-    return policy

@@ -18,6 +18,7 @@ from storage.errors import RecordError
 from storage.text_end import NO_KEY, RESTORE, says_nothing
 from sync.department.ground.local_time import fixed_name
 from sync.department.policy.policy import Policy
+from sync.root_file import Root
 
 MAX_POLICY_BYTES = 256 * 1024
 LATER_TERMS = {
@@ -73,6 +74,16 @@ def _with_zone(table: dict[str, Any]) -> dict[str, Any]:
 def policy_digest(document: bytes) -> bytes:
     """SHA-256 of the policy file as it is."""
     return hashlib.sha256(document).digest()
+
+
+def checked_policy(root: Root, document: bytes) -> Policy:
+    """The policy that a root names: digest, version and department must fit. Raises RecordError."""
+    if policy_digest(document) != root.policy_digest:
+        raise RecordError("is not the policy file that the root file names", where="policy")
+    policy = parse_policy(document)
+    if policy.version != root.policy_version or policy.department != root.department:
+        raise RecordError("version or department differ from the root file's", where="policy")
+    return policy
 
 
 def document_for(department: str, *, fips: bool) -> bytes:

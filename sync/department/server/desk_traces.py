@@ -23,11 +23,12 @@ from sync.department.desk.log_state import FOLDER
 from sync.department.ground.home import DepartmentHome
 from sync.department.journal.access_log import DATABASE, KEYS
 from sync.department.journal.reading import reading
+from sync.department.policy.named_files import root_in
 from sync.department.store.database import Store, open_store_of
 from sync.department.units import documents
 from sync.errors import HomeError, KeyServiceError
 from sync.messages import MAX_DOCUMENT_BYTES
-from sync.root_file import KEY_SERVICE, describe
+from sync.root_file import KEY_SERVICE
 
 EXPORTS = "case-exports"
 
@@ -67,8 +68,8 @@ def _beside_log(home: DepartmentHome) -> str:
 def _in_root_file(home: DepartmentHome) -> str:
     """A root file is replaced by a ceremony of the desk alone; one that does not parse is named elsewhere."""
     try:
-        root = describe(home.root_file.read_bytes())[0]
-    except (OSError, StorageError):
+        root = root_in(home)
+    except (OSError, HomeError):
         return ""
     if root.witnesses or root.public_witnesses:
         return "the root file names a witness"

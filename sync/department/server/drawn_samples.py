@@ -20,7 +20,6 @@ from storage.cosigners import Witnesses
 from storage.errors import CheckpointError, StorageError
 from storage.times import iso_text
 from sync.department.desk.audit.detectors import SAMPLE, drawn, seed_of
-from sync.department.desk.state import checked_policy
 from sync.department.journal.check_log import note_key_of
 from sync.department.journal.entries import (
     DRAWN_BY_PERSON,
@@ -33,6 +32,7 @@ from sync.department.journal.entries import (
 )
 from sync.department.journal.inquiry_entries import Access
 from sync.department.journal.statements import said_in
+from sync.department.policy.policy_file import checked_policy
 from sync.root_file import describe
 
 

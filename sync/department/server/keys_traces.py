@@ -19,11 +19,12 @@ from sync.department.content.key_remote import ADDRESS_FILE, address_of
 from sync.department.content.key_service import DAY_KEY_DAYS
 from sync.department.content.opened_list import KEY_FILE
 from sync.department.ground.home import DepartmentHome
+from sync.department.policy.named_files import root_in
 from sync.department.store.database import Store
 from sync.department.units import documents
 from sync.errors import HomeError, StoreError
 from sync.messages import MAX_DOCUMENT_BYTES
-from sync.root_file import KEY_SERVICE, describe
+from sync.root_file import KEY_SERVICE
 
 LOST_FOR_GOOD = "if they are lost for good: department keys renew"
 
@@ -50,8 +51,8 @@ def demand_keys(home: DepartmentHome, store: Store, now_us: int) -> None:
 
 def _named_elsewhere(home: DepartmentHome) -> bool:
     try:
-        named = describe(home.root_file.read_bytes())[0].other(KEY_SERVICE)
-    except (OSError, StorageError):
+        named = root_in(home).other(KEY_SERVICE)
+    except (OSError, HomeError):
         return False  # named by who needs the root file
     if named is None:
         return False

@@ -109,7 +109,7 @@ def send_down(home: DepartmentHome, store: Store, keys: ReceivingKeys, desk: Des
     """Offer units everything that changed, or that the store lacks: policy, roster, day keys; the names.
     Raises SyncError."""
     desk.refresh()
-    names = documents.refresh(home, store, keys, desk.now_us(), said=said_by(desk))
+    names = documents.refresh(home, store, keys, desk.now_us(), said=said_by(desk), root=desk.root)
     if roster.publish(home, store, desk) is not None:
         names.append(roster.NAME)
     lacking = {one.name for one in behind(store, desk)}

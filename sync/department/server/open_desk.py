@@ -35,15 +35,15 @@ from sync.department.desk.people import rules as people
 from sync.department.desk.people.calls import HandedOver
 from sync.department.desk.people.challenges import Site
 from sync.department.desk.people.rules import one_time_password, totp_uri
-from sync.department.desk.state import checked_policy
 from sync.department.ground.bell import Bell
 from sync.department.ground.department_time import DepartmentTime
-from sync.department.ground.home import POLICY_FILE, DepartmentHome, load_ed25519
+from sync.department.ground.home import POLICY_FILE, DepartmentHome
 from sync.department.journal.access_log import DATABASE, KEYS
 from sync.department.journal.entries import AccountSet
 from sync.department.journal.publisher import WitnessLinks
 from sync.department.journal.witness_link import AbsentWitness, FolderWitness, HttpWitness, WitnessLink
 from sync.department.journal.witness_server import WitnessFolder
+from sync.department.policy.policy_file import checked_policy
 from sync.department.policy.refusals import NotYetError
 from sync.department.policy.roles import Role
 from sync.department.server import offered, older_store, roster, unit_office
@@ -53,14 +53,14 @@ from sync.department.server.keys_traces import demand_keys
 from sync.department.server.machine_due import ending_in_machine, overdue_in_store
 from sync.department.server.machine_state import StoredState
 from sync.department.server.retention import keep_days_of
-from sync.department.server.root_adopted import demand_adopted, overdue_root
+from sync.department.server.root_adopted import demand_adopted, demand_named, overdue_root
 from sync.department.server.server import Department
 from sync.department.store import incidents
 from sync.department.store.blobs import PackStore, open_packs
 from sync.department.store.database import Store, open_store_of
 from sync.department.units import documents, hot_lists
-from sync.department.units.authority import Authority
 from sync.department.units.outgoing_list import OutgoingList
+from sync.enrollment_code import EnrollmentCode
 from sync.errors import HomeError
 from sync.hot_lists.document import LOCAL
 from sync.root_file import KEY_SERVICE, Root, describe, open_first
@@ -147,7 +147,7 @@ def open_desk(
     try:
         if not adopting:
             demand_adopted(home, desk)
-        _demand_rooted(home, desk.root)
+        demand_named(home, desk.root)
     except HomeError:
         desk.close()
         raise
@@ -172,26 +172,6 @@ def _opened(home: DepartmentHome, links: WitnessLinks, clock: Callable[[], int])
             "restore the audit keys from their backup; if they are right, department verify names the entry"
         )
         raise HomeError(f"do not open the access log: {error}", where=str(folder / KEYS), cure=cure) from None
-
-
-def _demand_rooted(home: DepartmentHome, root: Root) -> None:
-    """Keys change by the root file alone. Raises HomeError for a CA or a command key that it does not name.
-
-    The command key may be away, on the administrator's token.
-    """
-    authority = Authority.open(home.authority).public_der()
-    command = home.path / "command.key"
-    keys = {"ca": authority}
-    if command.exists():
-        keys["command"] = load_ed25519(command).public_key().public_bytes_raw()
-    for name, public in keys.items():
-        named = root.other(name)
-        if named is not None and named != public:
-            raise HomeError(
-                f"the {name} key here is not the one that the root file names",
-                where=str(command if name == "command" else home.authority),
-                cure="restore it from its backup; keys change by a new root file alone",
-            )
 
 
 def first_administrator(
@@ -337,8 +317,10 @@ def open_front(
         list_entries=lambda list_id: hot_lists.entries_of(home, list_id),
         own_list=OutgoingList(home, LOCAL),
         state=StoredState(store),
-        new_code=lambda: unit_office.enrollment_of(home, held, clock).new_code(),
-        let_join=lambda name, code: unit_office.let_join(home, held, service, name, code, clock, said=said),
+        new_code=lambda: _new_code(home, desk, held, clock),
+        let_join=lambda name, code: unit_office.let_join(
+            *(home, held, service, name, code, clock), said=said, root=desk.root
+        ),
         shut_out=lambda unit, why: unit_office.enrollment_of(home, held, clock).revoke(unit, why),
         take_reset=lambda receipt: unit_office.take_reset(held, receipt, clock),
         purge=lambda: unit_office.purge(home, held, service, kept, desk, clock),
@@ -391,6 +373,17 @@ def _notify_units(home: DepartmentHome, store: Store, desk: Desk) -> None:
         log_events.info("roster_out", version=version)
 
 
+def _newest_root(desk: Desk) -> Root:
+    desk.refresh()  # another process may have adopted one
+    return desk.root
+
+
+def _new_code(home: DepartmentHome, desk: Desk, store: Store, clock: Callable[[], int]) -> EnrollmentCode:
+    """A new unit believes the root file whose digest its code has: the adopted one. Raises HomeError."""
+    demand_adopted(home, desk)
+    return unit_office.enrollment_of(home, store, clock).new_code()
+
+
 def adopt_root(home: DepartmentHome, desk: Desk, root_file: bytes, policy_document: bytes) -> Root:
     """Put a root in force at the desk and in the home's files. Raises StorageError kinds."""
     if describe(root_file)[0].digest() == desk.root.digest():
@@ -419,6 +412,7 @@ def front_of(department: Department) -> DeskContext | None:
     )
     department.purge_through = lambda: front.desk.book.purge_through
     department.demand_root = lambda: demand_adopted(home, front.desk)
+    department.root = lambda: _newest_root(front.desk)
     department.said = older_store.said_by(front.desk)
     department.first_purge = functools.partial(older_store.first_purge, front.desk)
     department.ended = functools.partial(older_store.ended, department.store, front.desk)

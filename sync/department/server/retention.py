@@ -17,21 +17,20 @@ import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from sqlalchemy import func, insert, select, update
 
-from storage.errors import ExplainedError, StorageError
+from storage.errors import ExplainedError
 from storage.times import DAY_US, HOUR_US
 from sync import messages
 from sync.department.content.key_service import DAY_KEY_DAYS, ReceivingKeys
-from sync.department.desk.state import checked_policy
 from sync.department.ground.department_time import DepartmentTime
 from sync.department.ground.home import DepartmentHome
 from sync.department.ground.settings import Settings
 from sync.department.journal.hold_entries import Purged
+from sync.department.policy.named_files import signed_policy
 from sync.department.policy.system_terms import purge_due_us
 from sync.department.store.blobs import PackStore
 from sync.department.store.database import Store
 from sync.department.store.tables import alerts, days, elements
-from sync.errors import HomeError, StoreError
-from sync.root_file import describe
+from sync.errors import StoreError
 
 log_events = structlog.get_logger("department.retention")
 CLAUSE = "463.8"
@@ -94,21 +93,8 @@ class Due:
 
 
 def keep_days_of(home: DepartmentHome) -> int:
-    """The days of the policy file that the root file names. Raises HomeError.
-
-    An unsigned file purges nothing: one that does not fit the root file is refused.
-    """
-    document = home.policy_document()
-    try:
-        root = describe(home.root_file.read_bytes())[0]
-        policy = checked_policy(root, document)
-    except (OSError, StorageError) as error:
-        raise HomeError(
-            f"the policy file and the root file do not match: {error}",
-            where=str(home.path),
-            cure="department keys adopt, with the root file and the policy that it names",
-        ) from None
-    return policy.retention.keep_days
+    """The days of the policy that the root file names: an unsigned one purges nothing. Raises HomeError."""
+    return signed_policy(home).retention.keep_days
 
 
 @contextmanager

@@ -6,28 +6,17 @@ that two offices signed, so no desk opens with it, nothing is purged by it, and 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-from storage.errors import EnvelopeError, RecordError
 from sync.department.desk.desk import Desk
 from sync.department.desk.owed import Late, Overdue
 from sync.department.ground.home import DepartmentHome
+from sync.department.policy.named_files import command_key, root_in, signed_policy
+from sync.department.units.authority import Authority
 from sync.errors import HomeError
-from sync.root_file import Root, describe
+from sync.root_file import Root
 
 CURE = "restore the adopted version from its backup, or adopt an office's copy again: department keys adopt"
-AGAIN = "restore it from its backup, or take the copy that an office keeps"
-
-
-def root_in(home: DepartmentHome) -> Root:
-    """The root of the home's file, as it says of itself. Raises HomeError."""
-    try:
-        return describe(home.root_file.read_bytes())[0]
-    except FileNotFoundError:
-        raise HomeError("the root file is not there", where=str(home.root_file), cure=AGAIN) from None
-    except (EnvelopeError, RecordError) as error:
-        what = error.what if error.cure else f"the root file is damaged, or was cut: {error.what}"
-        raise HomeError(what, where=str(home.root_file), cure=error.cure or AGAIN) from None
 
 
 def unlike(here: Root, version: int, digest: bytes) -> str:
@@ -46,9 +35,34 @@ def demand_adopted(home: DepartmentHome, desk: Desk) -> None:
         raise HomeError(what, where=str(home.root_file), cure=CURE)
 
 
+def demand_named(home: DepartmentHome, root: Root) -> None:
+    """Keys change by the root file alone. Raises HomeError for a CA or a command key that it does not name.
+
+    The command key may be away, on the administrator's token.
+    """
+    named = root.other("ca")
+    if named not in {None, Authority.open(home.authority).public_der()}:
+        raise HomeError(
+            "the ca key here is not the one that the root file names",
+            where=str(home.authority),
+            cure="restore it from its backup; keys change by a new root file alone",
+        )
+    if (home.path / "command.key").exists():
+        command_key(home, root)
+
+
 def overdue_root(home: DepartmentHome, desk: Desk) -> Iterator[Overdue]:
-    """A line of the compliance list while the file is not the adopted one."""
-    try:
-        demand_adopted(home, desk)
-    except HomeError as error:
-        yield Overdue(kind=Late.KEYS, clause="463.5", what=f"{home.root_file}: {error.what}: {error.cure}")
+    """Lines of the compliance list: each file here that is not the one that the log's root file names."""
+    checks: tuple[Callable[[], object], ...] = (
+        lambda: demand_adopted(home, desk),
+        lambda: signed_policy(home, desk.root),
+        lambda: demand_named(home, desk.root),
+    )
+    for check in checks:
+        try:
+            check()
+        except HomeError as error:
+            yield Overdue(kind=Late.KEYS, clause="463.5", what=f"{error.where}: {error.what}: {error.cure}")
+        except OSError as error:
+            what = f"{error.filename}: cannot be read: {type(error).__name__}"
+            yield Overdue(kind=Late.KEYS, clause="463.5", what=what)

@@ -17,8 +17,9 @@ from storage.roster import Roster, RosterPerson
 from sync.department.desk.desk import Desk
 from sync.department.desk.people.training import is_whole
 from sync.department.desk.state import DeskState
-from sync.department.ground.home import DepartmentHome, load_ed25519
+from sync.department.ground.home import DepartmentHome
 from sync.department.journal.entries import AccountSet
+from sync.department.policy.named_files import command_key
 from sync.department.store.database import Store
 from sync.department.units import documents
 from sync.documents import context_of
@@ -56,7 +57,7 @@ def _person(book: DeskState, account: AccountSet, now_us: int) -> RosterPerson |
 
 def publish(home: DepartmentHome, store: Store, desk: Desk) -> int | None:
     """Sign and offer the roster if it changed; its version, or None. Raises SyncError, StorageError."""
-    command = load_ed25519(home.path / "command.key")
+    command = command_key(home, desk.root)
     with files.turn(desk.log.folder / LOCK_FILE):  # else an older roster could go out after a newer one
         desk.refresh()
         with desk.looking() as book:

@@ -36,6 +36,7 @@ from sync.department.units.authority import Authority
 from sync.department.units.enrollment import Enrollment
 from sync.department.units.http_app import front_app, unit_app
 from sync.department.units.receiver import Receiver
+from sync.root_file import Root
 
 log_events = structlog.get_logger("department.server")
 
@@ -57,6 +58,7 @@ class Department:
         self.home = home
         self.purge_through: Callable[[], int] = lambda: -1
         self.demand_root: Callable[[], None] = lambda: None
+        self.root: Callable[[], Root | None] = lambda: None
         self.said: documents.Said = documents.unsaid
         self.ended: Callable[[str], bool] = lambda _unit: False
         self.first_purge: Callable[[int], Purged | None] = lambda _day: None
@@ -157,7 +159,9 @@ def _renew_documents(department: Department) -> None:
         log_events.error("lists_not_sealed", where=error.where, what=error.what, cure=error.cure)  # noqa: TRY400
     if (department.home.path / "command.key").exists():  # else its holder signs them by hand
         documents.refresh(
-            *(department.home, department.store, department.keys, department.time()), said=department.said
+            *(department.home, department.store, department.keys, department.time()),
+            said=department.said,
+            root=department.root(),
         )
 
 

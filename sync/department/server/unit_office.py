@@ -19,6 +19,7 @@ from sync.department.units import destructions, documents
 from sync.department.units.authority import Authority
 from sync.department.units.enrollment import Enrollment
 from sync.enrollment_code import EnrollmentCode
+from sync.root_file import Root
 
 
 def enrollment_of(home: DepartmentHome, store: Store, clock: Callable[[], int]) -> Enrollment:
@@ -36,10 +37,11 @@ def let_join(  # noqa: PLR0917 - what a code touches
     clock: Callable[[], int],
     *,
     said: documents.Said,
+    root: Root,
 ) -> int:
     """Keep a one-time code for a new unit of that name; for how many hours. Raises InvalidInputError."""
     if (home.path / "command.key").exists():  # else its holder signs the documents by hand
-        documents.refresh(home, store, keys, clock(), said=said)
+        documents.refresh(home, store, keys, clock(), said=said, root=root)
     enrollment_of(home, store, clock).keep_code(name, code)
     return home.settings.code_hours
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 import sqlalchemy as sa
+import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import insert, select, update
 
@@ -22,16 +23,19 @@ from storage.policy import CustodyPolicy, PolicyTerm
 from storage.roster import Roster
 from storage.times import DAY_US
 from sync.department.content.key_service import ReceivingKeys
-from sync.department.ground.home import DepartmentHome, load_ed25519
+from sync.department.ground.home import POLICY_FILE, DepartmentHome
+from sync.department.policy.named_files import command_key, signed_policy
 from sync.department.policy.policy import Policy
-from sync.department.policy.policy_file import parse_policy
 from sync.department.policy.term_base import Term
 from sync.department.store.database import Store
 from sync.department.store.tables import documents, units
 from sync.department.units.list_seal import sealed
 from sync.documents import Carried, context_of
-from sync.errors import InvalidInputError
+from sync.errors import HomeError, InvalidInputError
 from sync.messages import MAX_DOCUMENT_BYTES, SignedDocument
+from sync.root_file import Root
+
+log_events = structlog.get_logger("department.documents")
 
 NAME = re.compile(r"[a-z][a-z-]{0,31}(/[A-Za-z0-9._-]{1,31})?")
 AT_ENROLLMENT = ("policy", "roster", "day-keys")
@@ -173,26 +177,34 @@ def send(  # noqa: PLR0917 - a document has these parts
         carried = Carried(
             name=name, version=version, unit_id=unit_id, issued_us=now_us, expires_us=expires_us, body=body
         )
-        message = sign_document(name, codec.to_bytes(carried), load_ed25519(home.path / "command.key"))
+        message = sign_document(name, codec.to_bytes(carried), command_key(home))
         publish(connection, name, version, sealed(home, name, message), now_us, unit_id)
     return version
 
 
 def refresh(
-    home: DepartmentHome, store: Store, keys: ReceivingKeys, now_us: int, *, said: Said = unsaid
+    home: DepartmentHome,
+    store: Store,
+    keys: ReceivingKeys,
+    now_us: int,
+    *,
+    said: Said = unsaid,
+    root: Root | None = None,
 ) -> list[str]:
     """Sign again what is missing, changed, older than the log says or runs out among policy and day keys, and
     a first, empty roster.
 
-    Whom the roster names, the desk says (`server/roster.py`), once there is one.
+    Whom the roster names, the desk says (`server/roster.py`), once there is one. `root`: the one that the log
+    adopted. A policy file that it does not name is not signed: units keep the last that was. Raises HomeError
+    for a command key that it does not name.
     """
-    command = load_ed25519(home.path / "command.key")
-    policy = parse_policy(home.policy_document())
+    command = command_key(home, root)
+    policy = _policy_to_sign(home, root)
     today = now_us // DAY_US
     done: list[str] = []
     with store.write() as connection:
         in_turn(connection)
-        if version_out(connection, "policy") < policy.version:
+        if policy is not None and version_out(connection, "policy") < policy.version:
             body = codec.to_bytes(custody_policy(policy, home.settings.name))
             publish(connection, "policy", policy.version, sign_document("policy", body, command), now_us)
             done.append("policy")
@@ -206,6 +218,16 @@ def refresh(
             _issue_day_keys(connection, home, keys, now_us, said)
             done.append("day-keys")
     return done
+
+
+def _policy_to_sign(home: DepartmentHome, root: Root | None) -> Policy | None:
+    try:
+        return signed_policy(home, root)
+    except HomeError as error:  # day keys and the roster go out all the same
+        log_events.error("policy_not_signed", where=error.where, what=error.what, cure=error.cure)  # noqa: TRY400
+    except OSError as error:
+        log_events.error("policy_not_signed", where=POLICY_FILE, what=type(error).__name__)  # noqa: TRY400
+    return None
 
 
 def offer_new_day_keys(
@@ -234,7 +256,7 @@ def _issue_day_keys(
     connection: sa.Connection, home: DepartmentHome, keys: ReceivingKeys, now_us: int, said: Said
 ) -> int:
     """The version of the document is the last day that it covers."""
-    command = load_ed25519(home.path / "command.key")
+    command = command_key(home)
     today = now_us // DAY_US
     wanted = today + home.settings.day_keys_ahead - 1
     last = next_version(connection, "day-keys", "", _near(said, today), wanted)

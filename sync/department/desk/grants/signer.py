@@ -21,8 +21,9 @@ from storage.grant_format import (
     open_bundle,
 )
 from storage.times import DAY_US
-from sync.department.ground.home import DepartmentHome, load_ed25519
+from sync.department.ground.home import DepartmentHome
 from sync.department.ground.unit_names import alike
+from sync.department.policy.named_files import command_key
 from sync.department.store.database import Store
 from sync.department.store.tables import units
 from sync.department.units import documents
@@ -41,7 +42,7 @@ class GrantOffice:
     said: documents.Said = documents.unsaid
 
     def _command(self) -> Ed25519PrivateKey:
-        return load_ed25519(self.home.path / "command.key")
+        return command_key(self.home)
 
     def unit_ids(self, names: Sequence[str]) -> tuple[str, ...]:
         """The ids of enrolled units by id or name; the department's own server by its word. Raises
