@@ -157,7 +157,7 @@ def _revoke_grant(front: DeskContext) -> None:
 
 @pytest.mark.parametrize("sign", [_sign_roster, _sign_document, _revoke_grant])
 def test_another_command_key_signs_nothing_while_serving_and_compliance_names_it(
-    running: Running, sign: Callable[[DeskContext], None]
+    running: Running, sign: Callable[[DeskContext], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     home, department, front = running
     with department.store.read() as connection:
@@ -168,6 +168,8 @@ def test_another_command_key_signs_nothing_while_serving_and_compliance_names_it
     with department.store.read() as connection:
         assert sorted(map(tuple, connection.execute(table.select()).all())) == before
     assert any("command.key: the command key here is not" in line for line in _named(front, home))
+    assert main(["verify", "--home", str(home.path)]) == 1
+    assert "command.key: the command key here is not" in capsys.readouterr().out
 
 
 def test_no_code_names_a_root_file_that_the_log_did_not_adopt(running: Running) -> None:

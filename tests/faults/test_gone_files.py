@@ -134,7 +134,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Served:
     with started(home) as (department, desk):
         assert desk is not None
         _daily(desk, department)
-        _hourly(desk, department)
+        _hourly(desk)
         snapshot.write(desk.desk.log, desk.desk.book)
     shutil.copytree(folder / "witness", folder / "kept")
     return Served(home.path, folder / "witness", folder / "kept")
@@ -175,7 +175,7 @@ def start(home: Path) -> None:
     """As `serve`, with the daily and the hourly run. Raises as it does."""
     with started(DepartmentHome.open(home)) as (department, front):
         _daily(front, department)
-        _hourly(front, department)
+        _hourly(front)
 
 
 def test_of_every_file_of_a_home_it_is_decided_what_its_loss_does(served: Served) -> None:

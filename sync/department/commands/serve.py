@@ -49,7 +49,7 @@ def serve(common: Common) -> int:
                 _routes(front, _map_of(home.settings.map_file)),
                 ready,
                 lambda: _daily(front, department),
-                lambda: _hourly(front, department),
+                lambda: _hourly(front),
             )
         )
     return DONE
@@ -90,9 +90,9 @@ def _routes(front: DeskContext | None, streets: street_map.StreetMap | None) -> 
     return [*api.routes(front, calling), *pages.routes(calling, street_map=streets)]
 
 
-def _hourly(front: DeskContext | None, department: Department) -> None:
+def _hourly(front: DeskContext | None) -> None:
     if front is not None:
-        fips = department.home.fips
+        fips = front.desk.policy.security.approved
         hourly.run(front.desk, lambda one: link_of(one.url, approved=fips))
 
 

@@ -30,7 +30,7 @@ from sync.department.desk import snapshot
 from sync.department.desk.json_forms import to_json
 from sync.department.desk.log_state import FOLDER
 from sync.department.desk.transparency import bundle
-from sync.department.ground.home import POLICY_FILE, DepartmentHome
+from sync.department.ground.home import DepartmentHome
 from sync.department.journal import check_log
 from sync.department.journal.access_log import DATABASE, KEYS, AccessLog, AuditKeys
 from sync.department.journal.check_hours import HoursReport, check_hours
@@ -45,7 +45,7 @@ from sync.department.server.desk_traces import log_is_here, trace_of_desk
 from sync.department.server.drawn_samples import DrawnSamples
 from sync.department.server.folded_log import FoldedLog, Snapshot
 from sync.department.server.open_desk import link_of, opened_of
-from sync.department.server.root_adopted import CURE, unlike
+from sync.department.server.root_adopted import CURE, demand_named, unlike
 from sync.department.server.unit_reports import CoveredByEntries, Reported
 from sync.department.store.database import Store
 from sync.errors import (
@@ -314,7 +314,7 @@ def check_home(
         problems=(
             *report.problems,
             *_wrong_with_root(root, covered.adopted),
-            *_wrong_with_policy(home, root),
+            *_wrong_with_named(home, root),
             *_wrong_with_credentials(folder, home),
             *wrong,
         ),
@@ -344,7 +344,7 @@ def _without_log(common: Common, home: DepartmentHome, root: Root, trace: str) -
     """Who removes the log hides all: what else a desk left says that there was one."""
     lost = f"the access log is not here, and this department had a desk: {trace}: restore "
     lost += f"{home.path / FOLDER / DATABASE} from its backup, with {FOLDER}/{KEYS}"
-    problems = (*([lost] if trace else []), *_wrong_with_policy(home, root))
+    problems = (*([lost] if trace else []), *_wrong_with_named(home, root))
     if not problems:
         return DONE
     return _report(
@@ -358,15 +358,17 @@ def _wrong_with_root(root: Root, adopted: tuple[int, bytes] | None) -> list[str]
     return [f"{what}: {CURE}"] if what else []
 
 
-def _wrong_with_policy(home: DepartmentHome, root: Root) -> list[str]:
-    """Nothing is purged by another policy file than the root file names, and no desk opens."""
-    try:
-        signed_policy(home, root)
-    except HomeError as error:
-        return [str(error)]
-    except OSError as error:
-        return [f"{POLICY_FILE} cannot be read: {type(error).__name__}"]
-    return []
+def _wrong_with_named(home: DepartmentHome, root: Root) -> list[str]:
+    """By another policy file than the root names nothing is purged, and with other keys nothing is signed."""
+    wrong = []
+    for check in (signed_policy, demand_named):
+        try:
+            check(home, root)
+        except HomeError as error:
+            wrong.append(str(error))
+        except OSError as error:
+            wrong.append(f"{error.filename}: cannot be read: {type(error).__name__}")
+    return wrong
 
 
 def _wrong_with_credentials(folder: Path, home: DepartmentHome) -> list[str]:

@@ -36,7 +36,7 @@ class Facts:
 
 def table(policy: Policy, root: Root, facts: Facts) -> list[Control]:
     """All rows, in the order of the families."""
-    terms, fips = policy.sessions, policy.security.profile == "fips"
+    terms, fips = policy.sessions, policy.security.approved
     hashing = (
         "PBKDF2-HMAC-SHA-256, 600000 rounds"
         if fips

@@ -1,7 +1,7 @@
 """What the root file names of a home's own files, its policy and its command key: read, and held against it.
 
-A server reads these files again while it runs. Whoever can write to them must not get a policy or a key into
-use that no two offices signed: so they are read here alone, and compared each time.
+A server reads these files again while it runs. A person who can write to them must not get a policy or key
+into use that no two offices signed: so they are read here alone, and compared each time.
 """
 
 from __future__ import annotations

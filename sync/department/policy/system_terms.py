@@ -56,6 +56,11 @@ class SecurityTerms:
     password_min: int
     password_max_days: int
 
+    @property
+    def approved(self) -> bool:
+        """Whether approved algorithms alone are used: the FIPS profile."""
+        return self.profile == "fips"
+
     def check(self) -> None:
         if self.profile not in {"standard", "fips"}:
             raise refuse("must be standard or fips", "security.profile")

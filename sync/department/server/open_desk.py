@@ -63,7 +63,7 @@ from sync.department.units.outgoing_list import OutgoingList
 from sync.enrollment_code import EnrollmentCode
 from sync.errors import HomeError
 from sync.hot_lists.document import LOCAL
-from sync.root_file import KEY_SERVICE, Root, describe, open_first
+from sync.root_file import KEY_SERVICE, Root, RootWitness, describe, open_first
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -138,7 +138,11 @@ def open_desk(
             "this department has no desk yet", where=str(home.path), cure="department user first USER"
         )
     given = link
-    links = WitnessLinks(lambda one: given or link_of(one.url, approved=home.fips))
+
+    def reached(one: RootWitness) -> WitnessLink:  # by the log's policy: the file may change meanwhile
+        return given or link_of(one.url, approved=desk.policy.security.approved)
+
+    links = WitnessLinks(reached)
     if clock is None:
         clock = DepartmentTime(home.path)
     desk = _opened(home, links, clock)

@@ -40,7 +40,7 @@ class Proven:
 
 def scheme_of(terms: SecurityTerms) -> str:
     """How a new password makes its key."""
-    if terms.profile == "fips":
+    if terms.approved:
         return pbkdf2_scheme()
     return argon2_scheme(terms.argon2_memory_kib, terms.argon2_passes)
 

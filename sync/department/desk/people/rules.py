@@ -372,7 +372,7 @@ _ARGON2 = PasswordHasher()  # verifies with the parameters in each hash
 
 def hash_password(terms: SecurityTerms, password: str) -> tuple[str, str]:
     """(scheme, hash) of a new password in the profile in force."""
-    if terms.profile == "fips":
+    if terms.approved:
         salt = os.urandom(16)
         value = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, PBKDF2_ROUNDS)
         return PBKDF2, f"{PBKDF2_ROUNDS}${salt.hex()}${value.hex()}"
@@ -430,7 +430,7 @@ def demand_in_date(terms: SecurityTerms, set_us: int, now_us: int) -> None:
 
 def demand_approved(terms: SecurityTerms, credential: Credential | None) -> None:
     """In the FIPS profile an older password opens only its own change. Raises NotYetError."""
-    if terms.profile == "fips" and (credential is None or credential.scheme != PBKDF2):
+    if terms.approved and (credential is None or credential.scheme != PBKDF2):
         raise NotYetError(
             "this password was hashed before the FIPS profile came into force: set it again",
             code="password-scheme",
