@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from custody_twins import SteppedTime
 from desk_root import covered_by
@@ -29,10 +30,13 @@ from sync.department.server.open_desk import front_of
 from sync.department.server.server import Department as Server
 from sync.department.server.unit_reports import Reported
 from sync.department.server.verify import Checker
+from sync.department.store.received import received_days
+from sync.department.store.tables import bad_records
 from sync.department.units import documents
+from sync.department.units.arrival import PURGED, PURGED_HERE
 from sync.department.units.hot_lists import Offer, publish_list
 from sync.documents import open_kept
-from sync.errors import RefusedByDepartmentError
+from sync.errors import LinkError, RefusedByDepartmentError
 from sync.hot_lists.document import head_name
 from sync.hot_lists.entry import ListEntry
 from sync.hot_lists.held import CLEARED, MUTED
@@ -241,3 +245,69 @@ def test_day_keys_are_not_made_up_to_a_day_that_only_a_forged_entry_names(
     far: documents.Said = lambda name, _unit: 1 << 40 if name == "day-keys" else 0  # noqa: E731
     documents.refresh(department.home, server.store, server.keys, department.clock.us, said=far)
     assert _out(server, "day-keys") <= max(before, department.clock.us // DAY_US + 400)
+
+
+def test_reads_that_come_again_after_a_restore_keep_their_day_of_receipt(
+    department: Department, server: Server, unit: Joined, tmp_path: Path
+) -> None:
+    """463.8: a year from the first receipt. Those of the day of the restore have none yet."""
+    front = front_of(server)
+    assert front is not None
+    restore = backed_up(server, tmp_path / "backup.db")
+    days = []
+    for count in (3, 2):
+        unit.add(count)
+        converse(unit, server)
+        days.append(department.clock.us // DAY_US)
+        department.clock.step(DAY_US)
+        assert server.time.accept(department.clock.us)
+        daily.run(front, server.retention)
+    unit.add(1)
+    converse(unit, server)
+    before = _received(server)
+    assert [one in before for one in days] == [True, True]
+    restore()
+    department.clock.step(3 * DAY_US)
+    assert server.time.accept(department.clock.us)
+    unit.add(1)
+    converse(unit, server)
+    after = _received(server)
+    assert [after[one] for one in days] == [before[one] for one in days]
+    assert after[department.clock.us // DAY_US]["text"] == 2
+    key = server.home.log_key().public_key()
+    reported = Checker(server.store, server.keys, server.packs, key).run().reported
+    covered, log = covered_by(department), department.desk.log
+    check_log.check(log.folder, log.public, keys=log.keys, taken=covered)
+    wrong, _ = covered.compare(Reported(days=replace(reported.days, rows=None)))
+    assert [one for one in wrong if "received on" in one] == []
+    front.close()
+
+
+def test_reads_whose_day_of_receipt_was_purged_do_not_come_back(server: Server, unit: Joined) -> None:
+    """The unit hears that they came, and may purge them."""
+    server.counted = lambda _log, _sequence, _name: PURGED
+    before = _received(server)
+    unit.add(2)
+    progress = converse(unit, server)
+    assert progress.done
+    assert {day: names for day, names in _received(server).items() if names} == before
+    assert not server.keys.has_store_key(server.time() // DAY_US)
+    with server.store.read() as connection:
+        given_up = connection.execute(sa.select(bad_records.c.reason, bad_records.c.given_up_us)).all()
+    assert {row.reason for row in given_up} == {PURGED_HERE}
+    assert all(row.given_up_us for row in given_up)
+
+
+def test_what_a_unit_sends_again_waits_for_the_key_of_its_day(server: Server, unit: Joined) -> None:
+    """A new key would hide that the day's key is lost."""
+    lost = server.time() // DAY_US - 3
+    server.counted = lambda _log, _sequence, _name: lost
+    unit.add(1)
+    with pytest.raises(LinkError, match="cannot store now: keep everything"):
+        converse(unit, server)
+    assert not server.keys.has_store_key(lost)
+
+
+def _received(server: Server) -> dict[int, dict[str, int]]:
+    with server.store.read() as connection:
+        return {one.day: dict(one.elements) for one in received_days(connection)}

@@ -47,6 +47,7 @@ from sync.department.policy.policy_file import checked_policy
 from sync.department.policy.refusals import NotYetError
 from sync.department.policy.roles import Role
 from sync.department.server import offered, older_store, roster, unit_office
+from sync.department.server.counted_before import CountedBefore
 from sync.department.server.desk_traces import EXPORTS, demand_no_desk, log_is_here
 from sync.department.server.keys_reach import KeysReach
 from sync.department.server.keys_traces import demand_keys
@@ -418,6 +419,7 @@ def front_of(department: Department) -> DeskContext | None:
     department.demand_root = lambda: demand_adopted(home, front.desk)
     department.root = lambda: _newest_root(front.desk)
     department.said = older_store.said_by(front.desk)
+    department.counted = CountedBefore(department.store, front.desk).day_of
     department.first_purge = functools.partial(older_store.first_purge, front.desk)
     department.ended = functools.partial(older_store.ended, department.store, front.desk)
     return front

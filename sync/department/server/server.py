@@ -61,6 +61,7 @@ class Department:
         self.root: Callable[[], Root | None] = lambda: None
         self.said: documents.Said = documents.unsaid
         self.ended: Callable[[str], bool] = lambda _unit: False
+        self.counted: Callable[[int, int, str], int | None] = lambda _log, _sequence, _name: None
         self.first_purge: Callable[[int], Purged | None] = lambda _day: None
         self.bell = Bell()
         self.time = DepartmentTime(home.path, clocks)
@@ -90,6 +91,7 @@ class Department:
             alerted=self.bell.ring,
             signed=list_seal.unsealing(home),
             ended=self._is_ended,
+            counted=self._counted_before,
         )
         self.enrollment = Enrollment(
             self.store,
@@ -110,6 +112,9 @@ class Department:
             keep_days=keep_days,
             first=self._first_purge,
         )
+
+    def _counted_before(self, log_no: int, sequence: int, name: str) -> int | None:
+        return self.counted(log_no, sequence, name)
 
     def _first_purge(self, day: int) -> Purged | None:
         return self.first_purge(day)

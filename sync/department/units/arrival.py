@@ -28,6 +28,8 @@ from sync.errors import KeyServiceError, RefusedByDepartmentError
 INLINE_BYTES = 8 * 1024  # larger ones go to the day's packs
 ALERT_KINDS = frozenset({Alert.KIND, AlertStepped.KIND})
 GONE = "no longer on the unit: purged before it could be sent"
+PURGED = -1  # the day of receipt is no more
+PURGED_HERE = "was received before, and purged with its day of receipt (463.8)"
 
 
 @dataclass(slots=True)
@@ -42,18 +44,20 @@ class _Sorted:
 class Arrival:
     """Takes parcels for one store."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - called once, by the receiver
         self,
         store: Store,
         keys: ReceivingKeys,
         packs: PackStore,
         now_us: Callable[[], int],
         alerted: Callable[[], object],
+        counted: Callable[[int, int, str], int | None] = lambda _log, _sequence, _name: None,
     ) -> None:
-        """`alerted`: called once records of alerts are stored."""
-        self._alerted = alerted
+        """`alerted`: called once records of alerts are stored. `counted`: the day of receipt of an element
+        (log, record, name) that came before and that a restored store lacks; PURGED, or None for today."""
+        self._alerted, self._counted = alerted, counted
         self._store, self._keys, self._packs, self._now_us = store, keys, packs, now_us
-        self._day_of_key = -1
+        self._days_of_key: set[int] = set()
 
     def take(
         self,
@@ -67,7 +71,6 @@ class Arrival:
 
         `ahead`: the leaf of a record whose turn in the log has not come; what is bad of it waits for that.
         """
-        day = self._now_us() // DAY_US
         with self._store.read() as connection:
             rows = unit_logs.missing_of(connection, log.log_no, (item.sequence for item in header.items))
             early = [] if ahead is None else [item.sequence for item in header.items[:1]]
@@ -81,33 +84,19 @@ class Arrival:
             again = unit_logs.wanted_again(connection, log.log_no)
         keys |= {key.epoch: (key.day_key, key.sealed) for key in header.keys}
         found = _sort(log, header.items, parts, rows, parsed, here)
-        if found.sealed or found.ready:
-            self._demand_key_of(day)
-            self._store.open_day(day)
         public = log.public.public_bytes_raw()
-        arrived = [one for _, one in found.sealed]
-        resealed = self._keys.open_and_reseal(day, public, keys, arrived)
-        for (sequence, one), kept in zip(found.sealed, resealed, strict=True):
-            if kept.refused is not None:
-                found.bad.append((sequence, one.name, kept.refused, False))
-                continue
-            found.ready.append(
-                NewElement(
-                    sequence=sequence,
-                    name=one.name,
-                    form=FORM_SEALED,
-                    stored=kept.stored,
-                    token=kept.token,
-                )
-            )
-        new = self._packed(day, found.ready)
+        new = [(day, self._kept(day, public, keys, part, found.bad)) for day, part in self._days(log, found)]
         with self._store.write() as connection:
             unit_logs.put_epoch_keys(connection, log.log_no, header.keys)
-            unit_logs.add_elements(self._store, connection, log.log_no, day, new)
-            of_alerts = {one.sequence for one in new if parsed[one.sequence].kind in ALERT_KINDS}
-            unit_logs.note_alerts(connection, log.log_no, day, of_alerts)
+            of_alerts = set[int]()
+            for day, kept in new:
+                unit_logs.add_elements(self._store, connection, log.log_no, day, kept)
+                alerts = {one.sequence for one in kept if parsed[one.sequence].kind in ALERT_KINDS}
+                unit_logs.note_alerts(connection, log.log_no, day, alerts)
+                of_alerts |= alerts
             if again:
-                unit_logs.forgive(connection, log.log_no, {one.sequence for one in new})
+                arrived = {one.sequence for _, kept in new for one in kept}
+                unit_logs.forgive(connection, log.log_no, arrived)
             bad = [
                 unit_logs.count_bad(
                     connection, log.log_no, sequence, name, reason, self._now_us(), final=final
@@ -128,20 +117,66 @@ class Arrival:
             self._alerted()
         return complete_to, bad
 
+    def _days(self, log: HeldLog, found: _Sorted) -> list[tuple[int, _Sorted]]:
+        """What arrived, by its day of receipt; what had one that is no more is given up."""
+        today = self._now_us() // DAY_US
+        days: dict[int, _Sorted] = {}
+        for one in found.ready:
+            day = self._counted(log.log_no, one.sequence, one.name)
+            days.setdefault(today if day is None else day, _Sorted()).ready.append(one)
+        for sequence, sealed in found.sealed:
+            day = self._counted(log.log_no, sequence, sealed.name)
+            days.setdefault(today if day is None else day, _Sorted()).sealed.append((sequence, sealed))
+        gone = days.pop(PURGED, _Sorted())
+        lost = [(one.sequence, one.name) for one in gone.ready]
+        lost += [(sequence, one.name) for sequence, one in gone.sealed]
+        found.bad += [(sequence, name, PURGED_HERE, True) for sequence, name in lost]
+        return sorted(days.items())
+
+    def _kept(
+        self,
+        day: int,
+        public: bytes,
+        keys: dict[int, tuple[bytes, bytes]],
+        found: _Sorted,
+        bad: list[tuple[int, str, str, bool]],
+    ) -> list[NewElement]:
+        """The elements of a day of receipt as they are stored; what does not open joins `bad`."""
+        self._demand_key_of(day)
+        self._store.open_day(day)
+        ready = list(found.ready)
+        resealed = self._keys.open_and_reseal(day, public, keys, [one for _, one in found.sealed])
+        for (sequence, one), kept in zip(found.sealed, resealed, strict=True):
+            if kept.refused is not None:
+                bad.append((sequence, one.name, kept.refused, False))
+                continue
+            ready.append(
+                NewElement(
+                    sequence=sequence,
+                    name=one.name,
+                    form=FORM_SEALED,
+                    stored=kept.stored,
+                    token=kept.token,
+                )
+            )
+        return self._packed(day, ready)
+
     def _demand_key_of(self, day: int) -> None:
         """A day that has content has its key: a new one would leave that content unread, and hide the loss.
         Raises KeyServiceError. Asked once a day: each parcel would ask a service elsewhere."""
-        if day == self._day_of_key:
+        if day in self._days_of_key:
             return
+        before = day < self._now_us() // DAY_US
         with self._store.read() as connection:
-            held = unit_logs.has_sealed(connection, day)
+            held = before or unit_logs.has_sealed(connection, day)
         if held and not self._keys.has_store_key(day):
+            until = "then" if before else "then, or until tomorrow (UTC)"
             raise KeyServiceError(
-                f"the key of what was received today (store/{day}.key) is gone",
+                f"the key of what was received {'before' if before else 'today'} (store/{day}.key) is gone",
                 where="key service",
-                cure="restore it from its backup: units keep their reads until then, or until tomorrow (UTC)",
+                cure=f"restore it from its backup: units keep their reads until {until}",
             )
-        self._day_of_key = day
+        self._days_of_key.add(day)
 
     def _packed(self, day: int, ready: Sequence[NewElement]) -> list[NewElement]:
         """The same elements, the large ones in one synced pack."""

@@ -71,10 +71,12 @@ class Receiver:
         alerted: Callable[[], object] = lambda: None,
         signed: Callable[[str, bytes], bytes] = lambda _name, stored: stored,
         ended: Callable[[str], bool] = lambda _unit: False,
+        counted: Callable[[int, int, str], int | None] = lambda _log, _sequence, _name: None,
     ) -> None:
         """`heard`: called with each unit's own time, from its signed hello. `alerted`: called once an
         alert, or a step in the life of one, is stored. `signed`: gives a document of the store as it was
-        signed. `ended`: whether the access log revoked a unit last, whatever the store says."""
+        signed. `ended`: whether the access log revoked a unit last, whatever the store says.
+        `counted`: see `Arrival`."""
         self._heard, self._signed, self._ended = heard, signed, ended
         self._shut: set[tuple[str, int]] = set()  # documents that did not open here: name, version
         self._partials = partials
@@ -84,7 +86,7 @@ class Receiver:
         self.origin = messages.department_origin(log_key.public_key())
         self._now_us = now_us
         self._certificate_days = certificate_days
-        self._arrival = Arrival(store, keys, packs, now_us, alerted)
+        self._arrival = Arrival(store, keys, packs, now_us, alerted, counted)
         self.closed_arrival = ClosedArrival(store, self._arrival, now_us)
         self._guard = threading.Lock()
         self._locks: dict[bytes, threading.Lock] = {}

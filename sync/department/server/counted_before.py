@@ -1,0 +1,67 @@
+"""The day of receipt under which the access log counted what a restored store lacks, and a unit sends again.
+
+The year of a read begins with its first receipt (463.8). The log counts, day by day, how many elements of
+each name came in, and how long each log of a unit was then; so a record that was co-signed by a day, and is
+missed of that day or a later one, belongs there.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+
+from storage.times import day_number
+from sync.department.desk.desk import Desk
+from sync.department.journal.change_entries import DayCounted
+from sync.department.store.database import Store
+from sync.department.store.received import received_days
+from sync.department.units.arrival import PURGED
+
+
+class CountedBefore:
+    """What the store of one server lacks of the days that are counted. Thread-safe."""
+
+    def __init__(self, store: Store, desk: Desk) -> None:
+        self._store, self._desk = store, desk
+        self._guard = threading.Lock()
+        self._seen = -1  # days that were counted when this was looked up
+        self._grown: list[tuple[int, dict[int, int]]] = []
+        self._lacking: dict[int, Counter[str]] = {}
+        self._purged: set[int] = set()
+
+    def day_of(self, log_no: int, sequence: int, name: str) -> int | None:
+        """The day of receipt of an element that comes now; PURGED if that day is no more, None for today.
+
+        An element that has a day counts as here. Raises StoreError and StorageError kinds.
+        """
+        with self._guard:
+            with self._desk.looking() as book:
+                if sequence >= book.log_sizes.get(log_no, 0):
+                    return None  # it was not co-signed on a day that is counted
+                counted_days = len(book.counted_days)
+                purged = {day_number(day) for day in book.purged_days}
+            if counted_days != self._seen:
+                self._look()
+                self._seen = counted_days
+            known = (day for day, sizes in self._grown if sizes.get(log_no, 0) > sequence)
+            first = next(known, None)
+            lacking = (day for day, names in sorted(self._lacking.items()) if names[name] > 0)
+            day = next((day for day in lacking if first is not None and day >= first), None)
+            if day is None:
+                return None
+            self._lacking[day][name] -= 1
+            return PURGED if day in purged else day
+
+    def _look(self) -> None:
+        """Take in the counts of the log, and what is here of them."""
+        self._grown, said = [], dict[int, Counter[str]]()
+        for entry in self._desk.log.entries(kinds=(DayCounted.KIND,)):
+            if isinstance(note := entry.note, DayCounted):
+                self._grown.append((day_number(note.day), dict(note.sizes)))
+                said.setdefault(day_number(note.day), Counter(dict(note.elements)))
+        self._grown.sort(key=lambda one: one[0])
+        with self._store.listing() as connection:
+            here = {one.day: Counter(dict(one.elements)) for one in received_days(connection)}
+        self._lacking = {
+            day: left for day, names in said.items() if (left := names - here.get(day, Counter()))
+        }
