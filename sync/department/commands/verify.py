@@ -11,6 +11,7 @@ from storage.counts import counted
 from sync.command_frame import Common, verb
 from sync.department.commands import verify_log
 from sync.department.ground.home import DepartmentHome, examined
+from sync.department.policy.named_files import COMMAND, root_in
 from sync.department.server.asked_keys import AskedKeys
 from sync.department.server.keys_traces import demand_keys
 from sync.department.server.server import Department
@@ -41,7 +42,9 @@ def _verify_home(common: Common, home: DepartmentHome, given: verify_log.VerifyI
     try:
         public = home.log_key().public_key()
         keys = AskedKeys(department.keys)
-        checker = Checker(department.store, keys, department.packs, public, unsealing(home))
+        checker = Checker(
+            department.store, keys, department.packs, public, unsealing(home), command=_command_of(home)
+        )
         report = checker.run(content=not quick)
         try:
             demand_keys(home, department.store, department.time())
@@ -60,6 +63,13 @@ def _verify_home(common: Common, home: DepartmentHome, given: verify_log.VerifyI
         return verify_log.worst(store, log, DONE if keys.away is None else PART_LACKING)
     finally:
         department.close()
+
+
+def _command_of(home: DepartmentHome) -> bytes | None:
+    try:
+        return root_in(home).other(COMMAND)
+    except (HomeError, OSError):
+        return None  # the file is named with the log
 
 
 def _report(common: Common, report: StoreReport, *, whole: bool) -> int:

@@ -26,8 +26,8 @@ from sync.department.journal.reading import reading
 from sync.department.policy.named_files import root_in
 from sync.department.store.database import Store, open_store_of
 from sync.department.units import documents
+from sync.department.units.signed_rows import parsed
 from sync.errors import HomeError, KeyServiceError
-from sync.messages import MAX_DOCUMENT_BYTES
 from sync.root_file import KEY_SERVICE
 
 EXPORTS = "case-exports"
@@ -112,8 +112,7 @@ def _in_store(home: DepartmentHome, store: Store | None) -> str:
 
 def _has_people(message: bytes) -> bool:
     try:
-        payload = envelope.split(message, limit=MAX_DOCUMENT_BYTES)[1]
-        return bool(codec.from_bytes(Roster, payload, limit=MAX_DOCUMENT_BYTES).people)
+        return bool(parsed(message, Roster).people)
     except StorageError:
         return False  # `verify` names a document that no one signed
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from storage import codec, envelope
 from storage.counts import counted
 from storage.day_keys import DayKeys
 from storage.errors import StorageError
@@ -22,8 +21,8 @@ from sync.department.ground.home import DepartmentHome
 from sync.department.policy.named_files import root_in
 from sync.department.store.database import Store
 from sync.department.units import documents
+from sync.department.units.signed_rows import parsed
 from sync.errors import HomeError, StoreError
-from sync.messages import MAX_DOCUMENT_BYTES
 from sync.root_file import KEY_SERVICE
 
 LOST_FOR_GOOD = "if they are lost for good: department keys renew"
@@ -70,8 +69,7 @@ def lost_day_keys(home: DepartmentHome, store: Store, now_us: int) -> list[int]:
             message = documents.out(connection, "day-keys")[1]
         if not message:
             return []
-        payload = envelope.split(message, limit=MAX_DOCUMENT_BYTES)[1]
-        offered = codec.from_bytes(DayKeys, payload, limit=MAX_DOCUMENT_BYTES).keys
+        offered = parsed(message, DayKeys).keys
     except (StorageError, StoreError):
         return []  # `verify` names a document that no one signed, and a row that holds what none such holds
     since = now_us // DAY_US - DAY_KEY_DAYS

@@ -303,11 +303,12 @@ def open_front(
         overdue_from_store=lambda moment: [
             *overdue_root(home, desk),
             *older_store.overdue(held, desk),
+            *offered.overdue_unsigned(home, desk, held),
             *overdue_in_store(held, desk, moment),
             *reach(),
         ],
         notify_units=entered(lambda: _notify_units(home, held, desk)),
-        send_down=entered(lambda: older_store.send_down(home, held, service, desk)),
+        send_down=entered(lambda: _send_down(home, held, service, desk)),
         sign_document=entered(
             lambda name, body, now, unit: documents.send(home, held, name, body, now, unit, said=said)
         ),
@@ -376,6 +377,12 @@ def _notify_units(home: DepartmentHome, store: Store, desk: Desk) -> None:
         return
     if version is not None:
         log_events.info("roster_out", version=version)
+
+
+def _send_down(home: DepartmentHome, store: Store, keys: ReceivingKeys, desk: Desk) -> list[str]:
+    desk.refresh()
+    offered.drop_all_unsigned(home, desk, store)
+    return older_store.send_down(home, store, keys, desk)
 
 
 def _newest_root(desk: Desk) -> Root:

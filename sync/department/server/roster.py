@@ -22,6 +22,7 @@ from sync.department.journal.entries import AccountSet
 from sync.department.policy.named_files import command_key
 from sync.department.store.database import Store
 from sync.department.units import documents
+from sync.department.units.signed_rows import drop_unsigned, public_of
 from sync.documents import context_of
 from sync.messages import MAX_DOCUMENT_BYTES
 
@@ -74,9 +75,10 @@ def _publish(
 ) -> int | None:
     with store.write() as connection:
         documents.in_turn(connection)
+        public = public_of(command)
+        drop_unsigned(connection, NAME, "", public)
         held, message = documents.out(connection, NAME)
         is_behind = held < said(NAME, "")
-        public = command.public_key().public_bytes_raw()
         if message and not is_behind and _people_in(message, public) == people:
             return None
         version = documents.next_version(connection, NAME, "", said)

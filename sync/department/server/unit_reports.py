@@ -25,7 +25,7 @@ from sync.department.journal.unit_logs import LogsOfUnits
 from sync.department.server.counted_days import CountedDays, StoredDays
 from sync.department.server.drawn_samples import DrawnSamples
 from sync.department.server.folded_log import FoldedLog
-from sync.department.server.offered import SHUT, OfferedNow
+from sync.department.server.offered import SHUT, UNSIGNED, OfferedNow
 from sync.department.store.joined_units import JoinedUnit
 from sync.hot_lists.document import HEAD, PART
 
@@ -187,6 +187,8 @@ class CoveredByEntries:
         for (name, unit), said in sorted(self._out.items()):
             now = here.get((name, unit))
             what = f"{name} for unit {unit[:16]}" if unit else name
+            if now is not None and now[1] == UNSIGNED:
+                continue  # named by itself
             if now is None and not name.startswith(f"{PART}/"):  # a list that got shorter has fewer
                 yield f"units are not offered {what} any more, which they were in version {said[0]}"
             elif now is not None and now[0] < said[0]:
@@ -203,7 +205,11 @@ class CoveredByEntries:
         offers, or no person signed, is made good by no entry.
         """
         offers = dict(self._offers)
-        for name, unit, version, _ in reported.documents or () if self._out else ():
+        for name, unit, version, digest in reported.documents or () if self._out else ():
+            if digest == UNSIGNED:
+                whose = f"unit {unit[:16]} is" if unit else "units are"
+                yield True, f"{whose} offered {name}, version {version}, which the command key did not sign"
+                continue
             if version <= self._out.get((name, unit), (-1, b""))[0]:
                 continue
             offers[name] = offers.get(name, 0) + 1

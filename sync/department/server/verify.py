@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -41,6 +41,7 @@ from sync.department.store.database import Store
 from sync.department.store.received import received_days
 from sync.department.store.tables import PARTITIONED, bad_records, days, elements, logs, receipts, units
 from sync.department.units import destructions
+from sync.department.units.signed_rows import Signed, as_stored
 from sync.errors import KeyServiceError, StoreError, SyncError
 from sync.vouch import open_vouch
 
@@ -95,9 +96,12 @@ class Checker:
         keys: CheckingKeys,
         packs: PackStore,
         department: Ed25519PublicKey,
-        signed: Callable[[str, bytes], bytes] = lambda _name, stored: stored,
+        signed: Signed = as_stored,
+        *,
+        command: bytes | None = None,
     ) -> None:
-        """`signed`: gives a document of the store, by its name, as it was signed (`list_seal.unsealing`)."""
+        """`signed`: gives a document of the store as it was signed. `command`: whose public key signed it."""
+        self._command = command
         self._signed = signed
         self._store, self._keys, self._packs, self._department = store, keys, packs, department
         self.report = StoreReport()
@@ -120,7 +124,7 @@ class Checker:
             ).all()
             self.report.reported.units = joined_units.joined(connection)
             self.report.reported.logs = joined_units.unit_logs(connection)
-            self.report.reported.documents = offered.out(connection, self._signed)
+            self.report.reported.documents = offered.out(connection, self._signed, self._command)
             self._days(connection)
             purged = self._purges(connection)
             self._alerts = AlertTable(connection, self._record_wrong)

@@ -29,7 +29,8 @@ from sync.department.policy.policy import Policy
 from sync.department.policy.term_base import Term
 from sync.department.store.database import Store
 from sync.department.store.tables import documents, units
-from sync.department.units.list_seal import sealed
+from sync.department.units.list_seal import sealed, unsealing
+from sync.department.units.signed_rows import drop_unsigned, public_of
 from sync.documents import Carried, context_of
 from sync.errors import HomeError, InvalidInputError
 from sync.messages import MAX_DOCUMENT_BYTES, SignedDocument
@@ -41,6 +42,7 @@ NAME = re.compile(r"[a-z][a-z-]{0,31}(/[A-Za-z0-9._-]{1,31})?")
 AT_ENROLLMENT = ("policy", "roster", "day-keys")
 IF_THERE = (REVOCATIONS,)  # a unit that is enrolled again opens its console for no grant that was revoked
 RENEW_WHEN_LEFT_DAYS = 300
+FARTHEST = 1 << 62  # no document was ever of such a version: an entry of it is of a row that was made up
 FARTHEST_DAYS = 900  # a key service makes a thousand at once
 DOCUMENTS_LOCK = 463_464  # a number of our own among the advisory locks of a database
 Said: TypeAlias = Callable[[str, str], int]
@@ -95,7 +97,8 @@ def next_version(connection: sa.Connection, name: str, unit_id: str, said: Said,
 
     A store that was restored from a backup offers older ones than the log names, and units take only newer.
     """
-    return max(least, version_out(connection, name, unit_id) + 1, said(name, unit_id) + 1)
+    known = said(name, unit_id)
+    return max(least, version_out(connection, name, unit_id) + 1, known + 1 if known < FARTHEST else 0)
 
 
 def out(connection: sa.Connection, name: str) -> tuple[int, bytes]:
@@ -172,12 +175,14 @@ def send(  # noqa: PLR0917 - a document has these parts
             raise InvalidInputError(
                 f"no unit has the id {unit_id}", where="--unit", cure="department enroll --list"
             )
+        command = command_key(home)
+        drop_unsigned(connection, name, unit_id, public_of(command), unsealing(home))
         # seconds: rises with every document, and says when
         version = next_version(connection, name, unit_id, said, now_us // 1_000_000)
         carried = Carried(
             name=name, version=version, unit_id=unit_id, issued_us=now_us, expires_us=expires_us, body=body
         )
-        message = sign_document(name, codec.to_bytes(carried), command_key(home))
+        message = sign_document(name, codec.to_bytes(carried), command)
         publish(connection, name, version, sealed(home, name, message), now_us, unit_id)
     return version
 
@@ -204,14 +209,19 @@ def refresh(
     done: list[str] = []
     with store.write() as connection:
         in_turn(connection)
+        if policy is not None:
+            drop_unsigned(connection, "policy", "", public_of(command))
         if policy is not None and version_out(connection, "policy") < policy.version:
             body = codec.to_bytes(custody_policy(policy, home.settings.name))
             publish(connection, "policy", policy.version, sign_document("policy", body, command), now_us)
             done.append("policy")
+        if not said("roster", ""):
+            drop_unsigned(connection, "roster", "", public_of(command))
         if not version_out(connection, "roster") and not said("roster", ""):
             body = codec.to_bytes(Roster(version=1, demo=False, people=()))
             publish(connection, "roster", 1, sign_document("roster", body, command), now_us)
             done.append("roster")
+        drop_unsigned(connection, "day-keys", "", public_of(command))
         last = version_out(connection, "day-keys")
         runs_out = last - today < min(RENEW_WHEN_LEFT_DAYS, home.settings.day_keys_ahead - 1)
         if runs_out or last < _near(said, today)("day-keys", ""):
@@ -257,6 +267,7 @@ def _issue_day_keys(
 ) -> int:
     """The version of the document is the last day that it covers."""
     command = command_key(home)
+    drop_unsigned(connection, "day-keys", "", public_of(command))
     today = now_us // DAY_US
     wanted = today + home.settings.day_keys_ahead - 1
     last = next_version(connection, "day-keys", "", _near(said, today), wanted)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import select
 
@@ -27,8 +28,9 @@ from sync.department.policy.named_files import command_key
 from sync.department.store.database import Store
 from sync.department.store.tables import units
 from sync.department.units import documents
+from sync.department.units.signed_rows import drop_unsigned, public_of
 from sync.documents import Carried, context_of
-from sync.errors import InvalidInputError
+from sync.errors import HomeError, InvalidInputError
 
 SIGNER = "command"
 
@@ -99,6 +101,7 @@ class GrantOffice:
         command = self._command()
         with self.store.write() as connection:
             documents.in_turn(connection)
+            self._drop_unsigned(connection, command)
             version = documents.next_version(connection, REVOCATIONS, "", self.said)
             offered = documents.out(connection, REVOCATIONS)[1]
             whole = sorted({*self._revoked(command, offered), *names})
@@ -110,6 +113,18 @@ class GrantOffice:
             documents.publish(connection, REVOCATIONS, version, message, now_us)
             files.replace(self.home.path / "revocations.cbor", message)
         return len(whole)
+
+    def _drop_unsigned(self, connection: sa.Connection, command: Ed25519PrivateKey) -> None:
+        """Raises HomeError where names would be lost: the row is no list of ours, and the file is gone."""
+        held = documents.version_out(connection, REVOCATIONS)
+        drop_unsigned(connection, REVOCATIONS, "", public_of(command))
+        path = self.home.path / "revocations.cbor"
+        if held and not documents.version_out(connection, REVOCATIONS) and not path.exists():
+            raise HomeError(
+                "is gone, and no one signed the list of revoked grants that the store offers",
+                where=str(path),
+                cure="restore it from its backup",
+            )
 
     def _revoked(self, command: Ed25519PrivateKey, offered: bytes) -> set[str]:
         """What the file says and what units are `offered`: neither alone, after a loss, takes a name back."""

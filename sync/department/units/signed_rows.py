@@ -1,0 +1,76 @@
+"""A row of offered documents counts only as the command key signed it: the version in its message is its own.
+
+A person who can write to the store could else offer a version that no other follows, and units would get no
+roster and no policy any more. Such a row is taken away before the next document of its name is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias, TypeVar
+
+import sqlalchemy as sa
+import structlog
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from sqlalchemy import delete, select
+
+from storage import codec, envelope
+from storage.errors import StorageError
+from sync.department.store.tables import documents
+from sync.documents import context_of
+from sync.messages import MAX_DOCUMENT_BYTES
+
+log_events = structlog.get_logger("department.documents")
+T = TypeVar("T")
+Row: TypeAlias = tuple[str, str, int]
+"""Name, unit or empty, version."""
+Signed: TypeAlias = Callable[[str, bytes], bytes]
+"""Gives a document of the store, by its name, as it was signed (`list_seal.unsealing`)."""
+
+
+def public_of(command: Ed25519PrivateKey) -> bytes:
+    return command.public_key().public_bytes_raw()
+
+
+def as_stored(_name: str, stored: bytes) -> bytes:
+    """Of documents that the store keeps as they were signed: all but lists."""
+    return stored
+
+
+def parsed(message: bytes, kind: type[T]) -> T:
+    """What an offered document says, whoever signed it. Raises StorageError."""
+    return codec.from_bytes(
+        kind, envelope.split(message, limit=MAX_DOCUMENT_BYTES)[1], limit=MAX_DOCUMENT_BYTES
+    )
+
+
+def is_signed(row: Row, message: bytes, command: bytes) -> bool:
+    """Whether this is the document that the row says. `command`: the public half of the command key."""
+    name, unit_id, version = row
+    public = Ed25519PublicKey.from_public_bytes(command)
+    try:
+        said = envelope.open_signed(message, public, context=context_of(name), limit=MAX_DOCUMENT_BYTES)
+        plain = envelope.decode(said, limit=MAX_DOCUMENT_BYTES)
+    except StorageError:
+        return False
+    if not isinstance(plain, dict):
+        return False
+    whose = plain.get("unit_id", "") in {"", unit_id}
+    return whose and (plain.get("name", name), plain.get("version")) == (name, version)
+
+
+def drop_unsigned(
+    connection: sa.Connection, name: str, unit_id: str, command: bytes, signed: Signed = as_stored
+) -> None:
+    """Take a row away that the command key did not sign as it is, before its successor is made; an event."""
+    where = (documents.c.name == name) & (documents.c.unit_id == unit_id)
+    row = connection.execute(select(documents.c.version, documents.c.message).where(where)).first()
+    if row is None:
+        return
+    try:
+        if is_signed((name, unit_id, row.version), signed(name, bytes(row.message)), command):
+            return
+    except StorageError:  # a list that does not open here
+        pass
+    log_events.error("unsigned_document_removed", document=name, unit=unit_id, version=row.version)
+    connection.execute(delete(documents).where(where))
