@@ -7,6 +7,7 @@
     ├── RefusedByDepartmentError the other end refused; `code` says why, in one word
     │   └── BatchRefusedError    a batch that contradicts what the department holds: an incident
     ├── LinkError                the department cannot be reached now: try again later
+    │   └── DeskAwayError        the desk, or what it needs, does not answer a command: exit status 3
     └── DepartmentError          the department's own home
         ├── HomeError            absent, foreign, locked or damaged
         ├── InvalidInputError    a setting, option or file that is unknown, out of range or beyond the policy
@@ -66,6 +67,12 @@ class BatchRefusedError(RefusedByDepartmentError):
 
 class LinkError(SyncError):
     """No answer, or half of one. Nothing was lost; the uplink tries again."""
+
+
+class DeskAwayError(LinkError):
+    """The desk elsewhere gives no answer, or cannot do what it was asked: its database or keys are away."""
+
+    exit_status = 3
 
 
 class DepartmentError(SyncError):

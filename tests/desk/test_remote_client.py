@@ -39,7 +39,7 @@ from sync.department.policy.refusals import (
     NotYetError,
 )
 from sync.department.policy.roles import Role
-from sync.errors import InvalidInputError, KeyServiceError, LinkError
+from sync.errors import InvalidInputError, KeyServiceAwayError, KeyServiceError, LinkError, StoreAwayError
 from tests.test_odd_command_lines import verbs
 
 Tokens = Callable[[str], str]
@@ -181,7 +181,7 @@ def test_a_search_that_the_key_service_did_not_answer_is_one_entry_however_often
     form, log = RunForm(query=department.plate("8XYZ123"), ground=GROUND), department.desk.log
     with session(department, url, "comm1") as desk, monkeypatch.context() as broken:
         broken.setattr(department.front.door, "tokens", away)
-        with pytest.raises(LinkError, match="the key service: no answer: ConnectError"):
+        with pytest.raises(LinkError, match="key service: no answer: ConnectError"):
             desk.call("inquiry/run", form)
     entries = [one for one in log.entries() if isinstance(one.note, Access)]
     token = department.logon("comm1")
@@ -202,6 +202,55 @@ def test_a_search_that_the_key_service_did_not_answer_is_one_entry_however_often
     answer = department.call("inquiry/run", token, form)  # made again, it is another call
     assert isinstance(answer, Answer)
     assert problems(department) == ()
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        (
+            KeyServiceAwayError("no answer", where="key service https://k:1", cure="compare keys.remote"),
+            ("key service https://k:1: no answer", "compare keys.remote", "make the call again"),
+        ),
+        (
+            StoreAwayError("cannot be read", where="database db.internal", cure="is the database running?"),
+            ("the department's database does not answer", "is the database running?"),
+        ),
+    ],
+    ids=["key service", "database"],
+)
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("inquiry", "queue"),
+        ("inquiry", "answer", "41"),
+        ("retention", "list"),
+        ("audit", "run"),
+        ("incident", "list"),
+    ],
+    ids=" ".join,
+)
+def test_what_the_desk_lacks_ends_every_command_with_status_3_and_what_to_do(
+    department: Department,
+    url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    kind: Exception,
+    said: tuple[str, ...],
+    words: tuple[str, ...],
+) -> None:
+    """1 says that a check found something wrong."""
+    monkeypatch.setenv(clients.URL, url)
+    with session(department, url, "super") as desk:
+        monkeypatch.setenv(clients.TOKEN, desk._token.text())
+
+        def away(*_asked: object) -> None:
+            raise kind
+
+        monkeypatch.setattr("sync.department.desk.operations.Operation.run", away)
+        status = main(list(words))
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert (status, [one for one in said if one not in line]) == (3, []), line
+    assert "db.internal" not in line
 
 
 def test_the_environment_names_the_desk(monkeypatch: pytest.MonkeyPatch, url: str) -> None:

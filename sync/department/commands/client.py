@@ -56,7 +56,7 @@ from sync.department.policy.refusals import (
     NotProvenError,
     NotYetError,
 )
-from sync.errors import InvalidInputError, LinkError
+from sync.errors import DeskAwayError, InvalidInputError, LinkError
 
 URL, TOKEN, CA = DESK_URL, "DEPARTMENT_TOKEN", "DEPARTMENT_CA"
 SECONDS = 60.0
@@ -72,7 +72,7 @@ def configured() -> bool:
     return bool(os.environ.get(URL))
 
 
-class _CutOffError(LinkError):
+class _CutOffError(DeskAwayError):
     """No answer came: the call may be under way, or made."""
 
 
@@ -235,7 +235,7 @@ def _refusal(status: int, said: Any) -> Exception:
     ):
         return LinkError(f"the desk answers {status} without a reason", where=URL)
     if status >= 500:
-        return LinkError(said["what"], where=URL, cure=said["cure"])
+        return DeskAwayError(said["what"], where=URL, cure=said["cure"])
     kind = FreshProofError if said["refused"] == FRESH_PROOF else REFUSALS.get(status, DeskRefusal)
     return kind(said["what"], code=said["refused"], clause=said["clause"], cure=said["cure"])
 

@@ -34,13 +34,14 @@ from sync.department.ground.problem import words_of_unforeseen
 from sync.department.ground.sparingly import Sparingly
 from sync.department.journal.person_entries import CODE, PASSKEY, FreshProof
 from sync.department.policy.refusals import DeskRefusal, FormError, FreshProofError, TooManyError
-from sync.errors import KeyServiceError, RefusedByDepartmentError
+from sync.errors import KeyServiceError, RefusedByDepartmentError, StoreAwayError
 
 THREADS = 6
 LOGON_THREADS = 2  # each costs the memory of a password hash
 LOGONS_WAITING = 64
 BODY_STATUS = {"too-large": 413, "too-slow": 408}
 BODY_CURES = {"too-large": "send a smaller file, or the list in parts"}
+AGAIN = "make the call again: its entry stays"
 T = TypeVar("T")
 
 
@@ -76,7 +77,10 @@ def said_of(error: BaseException, events: Sparingly) -> Said:
         return Said(status=BODY_STATUS.get(error.code, 503), code=error.code, what=error.what, cure=cure)
     status, code, what, cure = words_of_unforeseen(error, events)
     if isinstance(error, KeyServiceError):
-        what, cure = f"the key service: {error.what}", "restore it, then make the call again: its entry stays"
+        where = error.where or "the key service"
+        what, cure = f"{where}: {error.what}", f"{error.cure or 'restore it'}; then {AGAIN}"
+    elif isinstance(error, StoreAwayError):  # not where it is: a logon needs it too
+        what, cure = "the department's database does not answer", error.cure
     return Said(status=status, code=code, what=what, cure=cure)
 
 

@@ -132,7 +132,7 @@ def entering(home: DepartmentHome, desk: Desk, store: Store, work: Callable[P, T
 
 def enter(home: DepartmentHome, desk: Desk, store: Store) -> int:
     """Enter what is offered and not in the log yet; how many documents. What the command key did not sign is
-    none: its version would stand above all that follow."""
+    none: its version would be above all that follow."""
     table, signed, command = documents.c, unsealing(home), desk.root.other(COMMAND)
     with desk.log.writing():
         desk.refresh()

@@ -38,7 +38,7 @@ def as_stored(_name: str, stored: bytes) -> bytes:
 
 
 def parsed(message: bytes, kind: type[T]) -> T:
-    """What an offered document says, whoever signed it. Raises StorageError."""
+    """What an offered document says, by whatever key it is signed. Raises StorageError."""
     return codec.from_bytes(
         kind, envelope.split(message, limit=MAX_DOCUMENT_BYTES)[1], limit=MAX_DOCUMENT_BYTES
     )
