@@ -39,6 +39,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "change": ("sync.department.commands.change", "changes that wait for a second person"),
     "clock": ("sync.department.commands.clock", "confirm the server's clock when it is in doubt"),
     "backlog": ("sync.department.commands.backlog", "allow a purge of more than the day that is due"),
+    "restore": ("sync.department.commands.restore", "enter that the store was restored from a backup"),
     "training": ("sync.department.commands.training", "yearly training of 463.9"),
     "inquiry": ("sync.department.commands.inquiry", "look-ups, each an ALPR Request in the log"),
     "audit": ("sync.department.commands.audit", "the access log, its periodic audit and findings"),

@@ -39,7 +39,7 @@ from sync.department.journal.entries import (
 from sync.department.journal.entry_base import SYSTEM, Note
 from sync.department.journal.hold_entries import HoldPlaced, HoldReleased, ReleaseAsked
 from sync.department.journal.inquiry_entries import InquiryAsked, SearchProposed
-from sync.department.journal.machine_entries import ClockConfirmed, PurgeAllowed, UnitRevoked
+from sync.department.journal.machine_entries import ClockConfirmed, PurgeAllowed, StoreRestored, UnitRevoked
 from sync.department.journal.made_by import MADE_KINDS
 from sync.department.journal.office_entries import GrantsRevoked, IncidentSettled
 from sync.department.journal.second_hands import UnsignedError
@@ -86,6 +86,7 @@ INVENTED: dict[str, Note] = {
     ),
     "a confirmed clock": ClockConfirmed(wall_us=2, held_us=1, reason="by radio"),
     "a backlog that may go": PurgeAllowed(through=30_000, reason="because"),
+    "a restore": StoreRestored(backup="2026-09-20", reason="the disk failed", lost=()),
     "a unit out of service": UnitRevoked(unit="car-1", reason="sold"),
     "a review of a request": ShareReviewed(request=1, note="all in order"),
 }

@@ -28,6 +28,7 @@ from sync.department.desk.holds.calls import BookForm, ExportForm, HoldForm
 from sync.department.desk.incidents.calls import SettleForm
 from sync.department.desk.inquiry.forms import AskForm, DisputeForm, ProposeForm
 from sync.department.desk.machine.calls import ClockForm, PurgeForm
+from sync.department.desk.machine.restored import RestoreForm
 from sync.department.desk.machine.unit_calls import BringForm, ResetForm, RevokeUnitForm, UnitForm
 from sync.department.desk.people.bulk import ImportForm, PersonLine
 from sync.department.desk.people.calls import AccountForm, CredentialForm, HandoverForm, UserForm
@@ -71,6 +72,7 @@ from sync.department.journal.machine_entries import (
     PurgeAllowed,
     PurgeAsked,
     ResetHanded,
+    StoreRestored,
     UnitCodeIssued,
     UnitRevoked,
 )
@@ -256,6 +258,12 @@ CASES = (
         "backlog/allow",
         PurgeForm(through=day_text(19_000), reason="a year off"),
         PurgeAllowed(through=19_000, reason="a year off"),
+    ),
+    Case(
+        "restore/enter",
+        RestoreForm(backup=day_text(19_000), reason="the disk failed"),
+        StoreRestored(backup=day_text(19_000), reason="the disk failed", lost=()),
+        added="lost",
     ),
     Case(
         "unit/enroll", UnitForm(name="car 8"), UnitCodeIssued(name="car 8", digest=bytes(32)), added="digest"

@@ -19,19 +19,25 @@ from storage import envelope
 from storage.grant_format import REVOCATIONS
 from storage.ssh_signature import SshPublicKey
 from storage.times import DAY_US, HOUR_US
+from sync.department.desk.context import DeskContext
 from sync.department.desk.documents.calls import SignForm
 from sync.department.desk.machine.joined import TAKEN_BACK
+from sync.department.desk.machine.restored import RestoreForm
 from sync.department.desk.machine.unit_calls import RevokeUnitForm
 from sync.department.desk.people.calls import AccountForm
 from sync.department.journal import check_log
+from sync.department.journal.machine_entries import StoreRestored
+from sync.department.policy.refusals import NotYetError
 from sync.department.policy.roles import Role
 from sync.department.server import daily, older_store
+from sync.department.server.counted_days import CountedDays
+from sync.department.server.lost_rows import KINDS
 from sync.department.server.open_desk import front_of
 from sync.department.server.server import Department as Server
 from sync.department.server.unit_reports import Reported
 from sync.department.server.verify import Checker
 from sync.department.store.received import received_days
-from sync.department.store.tables import bad_records
+from sync.department.store.tables import bad_records, certificates, elements
 from sync.department.units import documents
 from sync.department.units.arrival import PURGED, PURGED_HERE
 from sync.department.units.hot_lists import Offer, publish_list
@@ -311,3 +317,110 @@ def test_what_a_unit_sends_again_waits_for_the_key_of_its_day(server: Server, un
 def _received(server: Server) -> dict[int, dict[str, int]]:
     with server.store.read() as connection:
         return {one.day: dict(one.elements) for one in received_days(connection)}
+
+
+@pytest.fixture
+def poorer(department: Department, server: Server, unit: Joined, tmp_path: Path) -> Iterator[DeskContext]:
+    """The running desk of a store that was restored, whose unit is gone: what came since is lost for good."""
+    front = front_of(server)
+    assert front is not None
+    restore = backed_up(server, tmp_path / "backup.db")
+    _next_day(department, server, front)
+    unit.add(2)
+    converse(unit, server)
+    _next_day(department, server, front)
+    _next_day(department, server, front)
+    restore()
+    yield front
+    front.close()
+
+
+def _next_day(department: Department, server: Server, front: DeskContext) -> None:
+    department.clock.step(DAY_US)
+    assert server.time.accept(department.clock.us)
+    daily.run(front, server.retention)
+
+
+def _days_verify(department: Department, server: Server) -> tuple[list[str], list[str]]:
+    """What `verify` says of the days of receipt: (wrong, not checked)."""
+    key = server.home.log_key().public_key()
+    reported = Checker(server.store, server.keys, server.packs, key).run().reported
+    covered, log = covered_by(department), department.desk.log
+    check_log.check(log.folder, log.public, keys=log.keys, taken=covered)
+    return covered.compare(Reported(days=reported.days, logs=department.front.state.unit_logs()))
+
+
+RESTORED = RestoreForm(backup="2026-11-30", reason="the disk of the server failed")
+
+
+def test_what_a_restore_lost_is_entered_by_two_people_and_is_wrong_no_longer(
+    department: Department, server: Server, poorer: DeskContext
+) -> None:
+    wrong, unchecked = _days_verify(department, server)
+    assert unchecked == []
+    assert any(one.startswith("of the reads received on") for one in wrong)
+    assert any(one.startswith("of the receipts given to units") for one in wrong)
+    assert any(one.startswith("of log number") for one in wrong)
+    lost = len(poorer.lacking())
+    department.two_hands("restore/enter", department.logon("chief"), RESTORED, second="super")
+    wrong, unchecked = _days_verify(department, server)
+    assert wrong == []
+    assert [one.partition(":")[2] for one in unchecked] == [f" {lost} losses"]
+    assert unchecked[0].startswith(
+        "what the restore from the backup of 2026-11-30 lost, as two people entered on"
+    )
+    with pytest.raises(NotYetError, match="lacks nothing") as no:
+        department.call("restore/enter", department.logon("chief"), RESTORED)
+    assert no.value.code == "nothing-lost"
+
+
+def test_a_restore_that_is_entered_excuses_nothing_that_goes_missing_later(
+    department: Department, server: Server, poorer: DeskContext
+) -> None:
+    department.two_hands("restore/enter", department.logon("chief"), RESTORED, second="super")
+    with server.store.write() as connection:
+        connection.execute(sa.delete(certificates))
+        connection.execute(sa.delete(elements).where(elements.c.name == "patch"))
+    wrong, _ = _days_verify(department, server)
+    assert any("elements patch received on" in one for one in wrong)
+    assert any("certificates of units" in one for one in wrong)
+
+
+def test_one_person_alone_enters_no_restore(department: Department, poorer: DeskContext) -> None:
+    before = poorer.lacking()
+    with pytest.raises(NotYetError, match="needs a second person"):
+        department.call("restore/enter", department.logon("chief"), RESTORED)
+    department.call("restore/enter", department.logon("chief"), replace(RESTORED, propose=True))
+    assert poorer.lacking() == before
+
+
+def test_reads_that_come_after_a_restore_was_entered_are_not_wrong(
+    department: Department, server: Server, unit: Joined, poorer: DeskContext
+) -> None:
+    """A unit that was off sends again what had been given up for lost."""
+    department.two_hands("restore/enter", department.logon("chief"), RESTORED, second="super")
+    unit.add(1)
+    converse(unit, server)
+    assert [one for one in _days_verify(department, server)[0] if "received on" in one] == []
+
+
+def test_losses_that_were_not_counted_so_are_named(department: Department, poorer: DeskContext) -> None:
+    """An entry that claims more than was counted would make room for other losses."""
+    counted = CountedDays()
+    for entry in department.desk.log.entries(kinds=KINDS):
+        counted.apply(entry)
+    known = poorer.lacking()
+    forged = [
+        *((what, of, many + 1, here, digest) for what, of, many, here, digest in known),
+        *((what, of, many, many, digest) for what, of, many, _, digest in known),
+        ("elements", "2020-01-01 text", 4, 0, b""),
+        ("rows", "receipts 1 2", 4, 0, b""),
+        ("log", "99", 4, 0, b""),
+        ("log", "x", 4, 0, b""),
+        ("given up", "x", 4, 0, b""),
+        ("anything", "", 4, 0, b""),
+    ]
+    note = StoreRestored(backup="2026-11-30", reason="the disk failed", lost=tuple(forged))
+    counted.apply(replace(entry, note=note))
+    assert len(counted.problems) == len(forged)
+    assert {one.partition(": was not")[2] for one in counted.problems} == {" counted so"}

@@ -27,6 +27,7 @@ from sync.department.desk.incidents import calls as incidents
 from sync.department.desk.inquiry import forms as inquiries
 from sync.department.desk.machine import calls as machine
 from sync.department.desk.machine import unit_calls
+from sync.department.desk.machine.restored import RestoreForm
 from sync.department.desk.people import bulk, passkeys, training_calls
 from sync.department.desk.people import calls as people
 from sync.department.desk.redress import calls as redress
@@ -135,6 +136,7 @@ def forms(department: Department) -> dict[str, Any]:
             log="ab" * 32, records=1, digest=bytes(32), reason="brought from car 1"
         ),
         "backlog/allow": machine.PurgeForm(through="2025-09-01", reason="the server was away"),
+        "restore/enter": RestoreForm(backup="2025-09-01", reason="the disk failed"),
         "compliance/endings": nothing,
         "calendar/list": due.CalendarForm(),
         "transparency/read": nothing,

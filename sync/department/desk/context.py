@@ -24,6 +24,7 @@ from sync.department.desk.redress.rules import AddressPace
 from sync.department.desk.transparency.counts import PublicCounts
 from sync.department.ground.bell import Bell
 from sync.department.ground.department_time import DepartmentTime
+from sync.department.journal.machine_entries import LostRows
 from sync.department.store.dated_rows import CountedRows
 from sync.department.store.incidents import StoredIncident
 from sync.department.store.joined_units import JoinedUnit
@@ -181,6 +182,7 @@ class DeskContext:
     so many hours); `shut_out`: revoke a unit (name or
     id, why); `purge`: what the daily run purges, now; `take_reset`: keep a destruction
     receipt: its unit, reads not delivered, records.
+    `lacking`: what the store has less of than the log counted.
     `sign_document`: sign one (name, body, now, unit) with the command key and offer it; its version.
     """
 
@@ -207,6 +209,7 @@ class DeskContext:
     shut_out: Callable[[str, str], None]
     purge: Callable[[], list[PurgedDay]]
     take_reset: Callable[[bytes], tuple[str, int, int]]
+    lacking: Callable[[], tuple[LostRows, ...]] = lambda: ()
     offer_cleared: Callable[[], None] = lambda: None
     enter_sent: Callable[[], int] = lambda: 0
     keys_list: Callable[[int], list[bytes]] = lambda _first: []

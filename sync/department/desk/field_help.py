@@ -105,6 +105,7 @@ _BY_FORM: dict[str, FieldWords] = {
     "WithdrawForm.case": W("Case", "whose entries end now"),
 }
 _BY_FIELD: dict[str, FieldWords] = {
+    "backup": W("Day of the backup", "YYYY-MM-DD, UTC"),
     "certificate": W("Certificate", "the person's key signs the session's key; replaces the password"),
     "credential_id": W("Passkey", "its id"),
     "passkey": W("Answer of the authenticator", "JSON; instead of user, password and code"),

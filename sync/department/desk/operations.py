@@ -29,7 +29,7 @@ from sync.department.desk.inquiry import filing, forms, images, proposals, rules
 from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.desk.json_forms import demand_counts, read_form, read_part
 from sync.department.desk.machine import calls as machine
-from sync.department.desk.machine import state_calls, unit_calls
+from sync.department.desk.machine import restored, state_calls, unit_calls
 from sync.department.desk.people import bulk, passkeys, training_calls
 from sync.department.desk.people import calls as people
 from sync.department.desk.redress import calls as redress
@@ -173,6 +173,7 @@ _TABLE: Mapping[str, Operation] = {
     "hold/list": Operation(Call.HOLD_READ, NothingForm, holds.listed),
     "clock/confirm": Operation(Call.CHANGE_APPROVE, machine.ClockForm, machine.confirm_clock),
     "backlog/allow": Operation(Call.CHANGE_APPROVE, machine.PurgeForm, machine.allow_purge),
+    "restore/enter": Operation(Call.CHANGE_APPROVE, restored.RestoreForm, restored.enter_restore),
     "hold/place": Operation(Call.HOLD_PLACE, holds.HoldForm, holds.place, hold_rules.check_hold),
     "hold/export": Operation(Call.HOLD_EXPORT, holds.ExportForm, holds.export),
     "hold/book": Operation(Call.HOLD_BOOK, holds.BookForm, holds.book),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, TypeAlias
 
 from storage.codec import later
 from sync.department.journal.entry_base import Note
@@ -27,6 +27,23 @@ class PurgeAllowed(Note):
     KIND: ClassVar[str] = "purge_allowed"
     through: int
     reason: str
+
+
+LostRows: TypeAlias = tuple[str, str, int, int, bytes]
+"""What a store has less of than the log counted: `elements`, `given up`, `rows` or `log`; of which (a day and
+an element's name, a day, a table with its first and last day, a log's number); how many were counted; how
+many are here; SHA-256 over rows that are here, else empty."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreRestored(Note):
+    """Two people said that the store was restored from a backup of a day (YYYY-MM-DD). `lost`: what it has
+    less of than the log counted, as the machine found it then: `verify` expects just that to be missing."""
+
+    KIND: ClassVar[str] = "store_restored"
+    backup: str
+    reason: str
+    lost: tuple[LostRows, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

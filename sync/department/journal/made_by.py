@@ -53,6 +53,7 @@ from sync.department.journal.machine_entries import (
     PurgeAllowed,
     PurgeAsked,
     ResetHanded,
+    StoreRestored,
     UnitCodeIssued,
     UnitRevoked,
 )
@@ -209,7 +210,8 @@ def _of_hold(note: HoldPlaced, form: Form, _said: Statement) -> bool:
 
 CHANGES = (
     "user/set user/import user/hand-over user/credential hold/place hold/export document/sign hotlist/push "
-    "hotlist/add clock/confirm backlog/allow grant/issue"
+    "hotlist/add clock/confirm backlog/allow restore/enter "
+    "grant/issue"
 )
 RULES: Mapping[type[Note], Rule] = {
     TrainingDone: _rule(
@@ -261,6 +263,9 @@ RULES: Mapping[type[Note], Rule] = {
     ),
     PurgeAllowed: _rule(
         "backlog/allow", Call.CHANGE_APPROVE, "reason", fits=_of_days, two=frozenset({"backlog/allow"})
+    ),
+    StoreRestored: _rule(
+        "restore/enter", Call.CHANGE_APPROVE, "backup reason", two=frozenset({"restore/enter"})
     ),
     PurgeAsked: _rule("retention/purge", Call.CHANGE_APPROVE),
     UnitCodeIssued: _rule("unit/enroll", Call.DOCUMENT_SIGN, "name"),

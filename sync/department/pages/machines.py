@@ -347,6 +347,12 @@ RETENTION = Sheet(
             said=lambda _answer: "The next daily run purges it.",
         ),
         Ask(
+            operation="restore/enter",
+            title="Enter that the store was restored from a backup",
+            button="Enter",
+            said=lambda _answer: "What it lacks is in the log.",
+        ),
+        Ask(
             operation="clock/confirm",
             title="Confirm the server's clock when it is in doubt",
             button="Confirm",

@@ -7,7 +7,7 @@ the database was set back, nor that an incident was; the entries about each day 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from storage.counts import counted
 from storage.errors import StorageError
@@ -15,10 +15,13 @@ from storage.times import DAY_US, day_number, day_text
 from sync.department.journal.change_entries import DayCounted
 from sync.department.journal.entries import Entry, RootSet
 from sync.department.journal.hold_entries import Purged
+from sync.department.journal.machine_entries import LostRows, StoreRestored
 from sync.department.policy.policy_file import parse_policy
 from sync.department.policy.system_terms import purge_due_us
 from sync.department.store.dated_rows import DATED, EARLIEST, CountedRows, DayRows, summed
 from sync.department.store.received import READ, ReceivedDay
+
+ELEMENTS, GIVEN_UP, ROWS, LOG = "elements", "given up", "rows", "log"  # in entries of a restore
 
 
 @dataclass(slots=True)
@@ -40,13 +43,16 @@ class StoredDays:
 class CountedDays:
     """What the entries so far say, by day (YYYY-MM-DD). `keep_days`: the least that a policy has had;
     `rows`: (first day, last day, dated rows of these days); `sizes`: co-signed records of logs, by their
-    numbers; `problems`: what is wrong with the entries themselves."""
+    numbers; `lost`: how many elements of a day and name came back at least, of those that a restore lost;
+    `restored`: what restores lost, in words; `problems`: what is wrong with the entries themselves."""
 
     counted: dict[str, DayCounted] = field(default_factory=dict)
     purged: dict[str, tuple[bytes, int, int]] = field(default_factory=dict)
     keep_days: int = 366
     rows: list[tuple[int, int, tuple[CountedRows, ...]]] = field(default_factory=list)
     sizes: dict[int, int] = field(default_factory=dict)
+    lost: dict[tuple[str, str], int] = field(default_factory=dict)
+    restored: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
     def apply(self, entry: Entry) -> None:
@@ -55,6 +61,8 @@ class CountedDays:
         if isinstance(note, DayCounted):
             self.counted.setdefault(note.day, note)
             self._take_rows(entry, note)
+        elif isinstance(note, StoreRestored):
+            self._take_restore(entry, note)
         elif isinstance(note, Purged):
             self.purged[note.day] = (note.receipt, entry.stamp.at_us, note.elements)
         elif isinstance(note, RootSet):
@@ -81,9 +89,71 @@ class CountedDays:
         for log, size in note.sizes:
             self.sizes[log] = max(size, self.sizes.get(log, 0))
 
+    def _take_restore(self, entry: Entry, note: StoreRestored) -> None:
+        """What two people entered as lost is expected no more; what was not counted is not lost."""
+        for what, of, many, here, digest in note.lost:
+            if not (0 <= here < many and self._lose(what, of, many, here, digest)):
+                self.problems.append(
+                    f"entry {entry.sequence}: store_restored: {what} {of}: was not counted so"
+                )
+        on = day_text(entry.stamp.at_us // DAY_US)
+        some = counted(len(note.lost), "loss", "losses")
+        self.restored.append(
+            f"what the restore from the backup of {note.backup} lost, as two people entered on {on}: {some}"
+        )
+
+    def _lose(self, what: str, of: str, many: int, here: int, digest: bytes) -> bool:
+        """Expect `here` of what was counted; False if it was not counted so."""
+        day, _, name = of.partition(" ")
+        said = self.counted.get(day)
+        if what == ELEMENTS and said is not None and dict(said.elements).get(name) == many:
+            self.lost[day, name] = min(here, self.lost.get((day, name), here))
+            return True
+        if what == GIVEN_UP and said is not None and said.given_up == many:
+            self.counted[day] = replace(said, given_up=here)
+            return True
+        if what == LOG and of.isdecimal() and self.sizes.get(int(of)) == many:
+            self.sizes[int(of)] = here
+            return True
+        for index, (first, last, rows) in enumerate(self.rows if what == ROWS else ()):
+            for table, rows_counted, _ in rows:
+                if of == f"{table} {first} {last}" and rows_counted == many:
+                    left = [one for one in rows if one[0] != table]
+                    left += [(table, here, digest)] if here else []
+                    self.rows[index] = (first, last, tuple(sorted(left)))
+                    return True
+        return False
+
+    def lacking(self, stored: StoredDays) -> tuple[LostRows, ...]:
+        """What the store has less of than was counted: what an entry of its restore names."""
+        gone = {day_text(day) for day in stored.purged}
+        here = {day_text(day): one for day, one in stored.here.items()}
+        found: list[LostRows] = []
+        for day, said in sorted(self.counted.items()):
+            if day in gone:
+                continue
+            one = here.get(day)
+            elements = dict(one.elements) if one else {}
+            for name, many in said.elements:
+                if elements.get(name, 0) < self.lost.get((day, name), many):
+                    found.append((ELEMENTS, f"{day} {name}", many, elements.get(name, 0), b""))
+            given_up = one.given_up if one else 0
+            if given_up < said.given_up:
+                found.append((GIVEN_UP, day, said.given_up, given_up, b""))
+        for first, last, rows in self.rows if stored.rows is not None else ():
+            now = {table: (many, digest) for table, many, digest in summed(stored.rows or {}, first, last)}
+            for table, many, _ in rows:
+                left, digest = now.get(table, (0, b""))
+                if left < many:
+                    found.append((ROWS, f"{table} {first} {last}", many, left, digest))
+        for log, size in sorted(self.sizes.items()):
+            if stored.sizes.get(log, 0) < size:
+                found.append((LOG, str(log), size, stored.sizes.get(log, 0), b""))
+        return tuple(found)
+
     def compare(self, stored: StoredDays, newest_us: int) -> tuple[list[str], list[str]]:
         """(what is wrong, what could not be checked). `newest_us`: of the log's newest entry."""
-        wrong, unchecked = [*self.problems, *self._missing(stored)], list[str]()
+        wrong, unchecked = [*self.problems, *self._missing(stored)], list(self.restored)
         wrong += self._given_up(stored, newest_us)
         wrong += self._rows(stored)
         if self.counted and not self.rows and stored.rows is not None:
@@ -115,15 +185,17 @@ class CountedDays:
                 many, purged = sum(n for _, n in said.elements), stored.elements_purged.get(gone[day])
                 if gone[day] in stored.repeats and day in self.purged:
                     purged = self.purged[day][2]
-                if said.elements and purged not in {None, many}:
+                least = many - sum(n - self.lost.get((day, name), n) for name, n in said.elements)
+                if said.elements and purged is not None and not least <= purged <= many:
                     yield f"of the elements {received}, {many:,} were counted and {purged:,} purged"
                 continue
             found = here.get(day)
             reads, elements = (found.reads, dict(found.elements)) if found else (0, {})
-            if said.reads != reads:
+            if not self.lost.get((day, READ), said.reads) <= reads <= said.reads:
                 yield f"of the reads {received}, {said.reads:,} were counted and {reads:,} are here"
             for name, many in said.elements:
-                if name != READ and many != elements.get(name, 0):
+                least = self.lost.get((day, name), many)
+                if name != READ and not least <= elements.get(name, 0) <= many:
                     yield (
                         f"of the elements {name} {received}, {many:,} were counted and "
                         f"{elements.get(name, 0):,} are here"

@@ -46,7 +46,7 @@ from sync.department.journal.witness_server import WitnessFolder
 from sync.department.policy.policy_file import checked_policy
 from sync.department.policy.refusals import NotYetError
 from sync.department.policy.roles import Role
-from sync.department.server import offered, older_store, roster, unit_office
+from sync.department.server import lost_rows, offered, older_store, roster, unit_office
 from sync.department.server.counted_before import CountedBefore
 from sync.department.server.desk_traces import EXPORTS, demand_no_desk, log_is_here
 from sync.department.server.keys_reach import KeysReach
@@ -330,6 +330,7 @@ def open_front(
         shut_out=lambda unit, why: unit_office.enrollment_of(home, held, clock).revoke(unit, why),
         take_reset=lambda receipt: unit_office.take_reset(held, receipt, clock),
         purge=lambda: unit_office.purge(home, held, service, kept, desk, clock),
+        lacking=functools.partial(lost_rows.lacking, held, desk),
         offer_cleared=lambda: older_store.offer_cleared(home, held, desk),
         enter_sent=lambda: offered.enter(home, desk, held),
         keys_list=keys_list,

@@ -9,7 +9,6 @@ it: the unit keeps that in its log.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -33,12 +32,12 @@ from sync.department.server import check_types, offered
 from sync.department.server.check_alerts import AlertTable, ahead
 from sync.department.server.check_index import SearchIndex, packed
 from sync.department.server.check_units import UnitRows, strays
-from sync.department.server.retention import RepeatedPurge, open_purge
+from sync.department.server.lost_rows import stored_days
+from sync.department.server.retention import open_purge
 from sync.department.server.unit_reports import Reported
-from sync.department.store import closed_records, dated_rows, joined_units, unit_logs
+from sync.department.store import closed_records, joined_units, unit_logs
 from sync.department.store.blobs import PackStore
 from sync.department.store.database import Store
-from sync.department.store.received import received_days
 from sync.department.store.tables import PARTITIONED, bad_records, days, elements, logs, receipts, units
 from sync.department.units import destructions
 from sync.department.units.signed_rows import Signed, as_stored
@@ -169,18 +168,9 @@ class Checker:
 
     def _days(self, connection: sa.Connection) -> None:
         """What each day of receipt holds, and which are purged: held against the log's entries."""
-        found = self.report.reported.days
-        found.here = {one.day: one for one in received_days(connection)}
+        found = self.report.reported.days = stored_days(connection, self._department)
         self._here = sorted(day for day, one in found.here.items() if one.elements)
         self._index.days(connection, self._here)
-        gone = select(days.c.day, days.c.receipt).where(days.c.purge_started_us.is_not(None))
-        for day, receipt in connection.execute(gone):
-            found.purged[day] = hashlib.sha256(bytes(receipt or b"")).digest()
-            with contextlib.suppress(ExplainedError):  # named with the purges
-                found.repeats[day] = messages.open_message(
-                    RepeatedPurge, bytes(receipt or b""), self._department
-                ).first
-        found.rows, found.sizes = dated_rows.by_day(connection), dated_rows.sizes(connection)
 
     def _vouch(self, log: unit_logs.HeldLog, vouch: bytes, identity: bytes) -> None:
         try:

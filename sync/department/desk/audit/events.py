@@ -112,6 +112,10 @@ _ROWS: Mapping[str, tuple[str, Callable[[Any], _Said]]] = {
     "root_set": ("root file", lambda n: (f"version {n.version}", "", f"policy {n.policy_version}", "")),
     "clock_confirmed": ("clock confirmed", lambda n: (iso_text(n.wall_us, to="second"), "", "", n.reason)),
     "purge_allowed": ("backlog allowed", lambda n: (f"day {n.through}", "", "", n.reason)),
+    "store_restored": (
+        "store restored",
+        lambda n: (f"backup of {n.backup}", "", counted(len(n.lost), "loss", "losses"), n.reason),
+    ),
     "unit_code": ("unit code", lambda n: (n.name, "", "issued", "")),
     "unit_logs": ("logs of a unit", lambda n: (n.name, "", counted(len(n.logs), "log"), "")),
     "units_listed": ("units listed", lambda n: ("", "", counted(len(n.units), "unit"), "")),

@@ -53,7 +53,7 @@ def confirm_clock(front: DeskContext, token: str, form: ClockForm) -> Entered:
         doubt: Doubt | None = time.doubt() if time is not None else None
         if doubt is None:
             raise NotYetError("the clock is not in doubt", code="no-doubt", clause=CLAUSE)
-        day = _day(form.day, "day")
+        day = day_of(form.day, "day")
         demand_words(form.reason, "say how you know", code="reason", clause=CLAUSE)
         if abs(doubt.wall_us // DAY_US - day) > 1:
             raise FormError("the server's clock shows another day", code="other-day", clause=CLAUSE)
@@ -75,7 +75,7 @@ def allow_purge(front: DeskContext, token: str, form: PurgeForm) -> Entered:
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[Entered]:
-        through = _day(form.through, "through")
+        through = day_of(form.through, "through")
         demand_words(form.reason, "say why it waited", code="reason", clause=CLAUSE)
         due = caller.at_us // DAY_US - 1 - desk.policy.retention.keep_days
         if through > due:
@@ -89,7 +89,7 @@ def allow_purge(front: DeskContext, token: str, form: PurgeForm) -> Entered:
     return desk.act(token, Call.CHANGE_APPROVE, plan)
 
 
-def _day(text: str, where: str) -> int:
+def day_of(text: str, where: str) -> int:
     """Days since 1970 of YYYY-MM-DD. Raises FormError."""
     try:
         if _DAY.fullmatch(text):
