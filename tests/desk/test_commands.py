@@ -485,7 +485,7 @@ def test_the_current_policy_is_printed_and_an_unsigned_one_is_not(terminal: Term
     assert (status, out) == (0, (terminal.home / "policy.toml").read_text())
     (terminal.home / "policy.toml").write_text(out.replace("attempts = 5", "attempts = 4"))
     status, out, err = terminal.type("keys", "policy")
-    assert (status, out, "not the policy file" in err) == (1, "", True)
+    assert (status, out, "not the policy file" in err) == (2, "", True)
 
 
 def test_a_command_without_a_person_ends_before_it_opens_the_desk(
