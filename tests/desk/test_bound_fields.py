@@ -75,6 +75,7 @@ from sync.department.journal.machine_entries import (
     StoreRestored,
     UnitCodeIssued,
     UnitRevoked,
+    digest_of_losses,
 )
 from sync.department.journal.made_by import MADE, demand_made
 from sync.department.journal.office_entries import GrantDelegated, GrantIssued, GrantsRevoked, IncidentSettled
@@ -261,9 +262,8 @@ CASES = (
     ),
     Case(
         "restore/enter",
-        RestoreForm(backup=day_text(19_000), reason="the disk failed"),
+        RestoreForm(backup=day_text(19_000), reason="the disk failed", lost=digest_of_losses(())),
         StoreRestored(backup=day_text(19_000), reason="the disk failed", lost=()),
-        added="lost",
     ),
     Case(
         "unit/enroll", UnitForm(name="car 8"), UnitCodeIssued(name="car 8", digest=bytes(32)), added="digest"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,17 +20,20 @@ from storage import envelope
 from storage.grant_format import REVOCATIONS
 from storage.ssh_signature import SshPublicKey
 from storage.times import DAY_US, HOUR_US
+from sync.department.desk.changes.calls import DecideForm
 from sync.department.desk.context import DeskContext
 from sync.department.desk.documents.calls import SignForm
+from sync.department.desk.inquiry.forms import Entered
 from sync.department.desk.machine.joined import TAKEN_BACK
 from sync.department.desk.machine.restored import RestoreForm
 from sync.department.desk.machine.unit_calls import RevokeUnitForm
 from sync.department.desk.people.calls import AccountForm
 from sync.department.journal import check_log
-from sync.department.journal.machine_entries import StoreRestored
-from sync.department.policy.refusals import NotYetError
+from sync.department.journal.machine_entries import StoreRestored, digest_of_losses
+from sync.department.policy.refusals import FormError, NotYetError
 from sync.department.policy.roles import Role
 from sync.department.server import daily, older_store
+from sync.department.server.counted_before import CountedBefore
 from sync.department.server.counted_days import CountedDays
 from sync.department.server.lost_rows import KINDS
 from sync.department.server.open_desk import front_of
@@ -273,6 +277,9 @@ def test_reads_that_come_again_after_a_restore_keep_their_day_of_receipt(
     before = _received(server)
     assert [one in before for one in days] == [True, True]
     restore()
+    front.close()
+    front = front_of(server)  # the server starts again
+    assert front is not None
     department.clock.step(3 * DAY_US)
     assert server.time.accept(department.clock.us)
     unit.add(1)
@@ -314,6 +321,39 @@ def test_what_a_unit_sends_again_waits_for_the_key_of_its_day(server: Server, un
     assert not server.keys.has_store_key(lost)
 
 
+def test_reads_that_could_not_be_stored_at_first_keep_their_day_when_they_come_once_more(
+    department: Department, server: Server, unit: Joined, tmp_path: Path
+) -> None:
+    """Each try of the unit would use up the places of that day, and the year would begin again after all."""
+    front = front_of(server)
+    assert front is not None
+    restore = backed_up(server, tmp_path / "backup.db")
+    unit.add(3)
+    converse(unit, server)
+    day = department.clock.us // DAY_US
+    department.clock.step(DAY_US)
+    assert server.time.accept(department.clock.us)
+    daily.run(front, server.retention)
+    before = _received(server)
+    restore()
+    front.close()
+    front = front_of(server)  # the server starts again
+    assert front is not None
+    department.clock.step(3 * DAY_US)
+    assert server.time.accept(department.clock.us)
+    key = server.home.path / "keys" / "store" / f"{day}.key"
+    key.rename(key.with_suffix(".away"))
+    for _ in range(3):
+        with pytest.raises(LinkError, match="cannot store now: keep everything"):
+            converse(unit, server)
+    key.with_suffix(".away").rename(key)
+    converse(unit, server)
+    after = _received(server)
+    assert after[day]["text"] == before[day]["text"]
+    assert "text" not in after.get(department.clock.us // DAY_US, {})
+    front.close()
+
+
 def _received(server: Server) -> dict[int, dict[str, int]]:
     with server.store.read() as connection:
         return {one.day: dict(one.elements) for one in received_days(connection)}
@@ -350,7 +390,12 @@ def _days_verify(department: Department, server: Server) -> tuple[list[str], lis
     return covered.compare(Reported(days=reported.days, logs=department.front.state.unit_logs()))
 
 
-RESTORED = RestoreForm(backup="2026-11-30", reason="the disk of the server failed")
+RESTORED = RestoreForm(backup="2026-11-29", reason="the disk of the server failed")
+
+
+def _restored(department: Department) -> RestoreForm:
+    """As the command names it once it was asked without a digest."""
+    return replace(RESTORED, lost=digest_of_losses(department.front.lacking()))
 
 
 def test_what_a_restore_lost_is_entered_by_two_people_and_is_wrong_no_longer(
@@ -362,12 +407,12 @@ def test_what_a_restore_lost_is_entered_by_two_people_and_is_wrong_no_longer(
     assert any(one.startswith("of the receipts given to units") for one in wrong)
     assert any(one.startswith("of log number") for one in wrong)
     lost = len(poorer.lacking())
-    department.two_hands("restore/enter", department.logon("chief"), RESTORED, second="super")
+    department.two_hands("restore/enter", department.logon("chief"), _restored(department), second="super")
     wrong, unchecked = _days_verify(department, server)
     assert wrong == []
     assert [one.partition(":")[2] for one in unchecked] == [f" {lost} losses"]
     assert unchecked[0].startswith(
-        "what the restore from the backup of 2026-11-30 lost, as two people entered on"
+        "what the restore from the backup of 2026-11-29 lost, as two people entered on"
     )
     with pytest.raises(NotYetError, match="lacks nothing") as no:
         department.call("restore/enter", department.logon("chief"), RESTORED)
@@ -377,7 +422,7 @@ def test_what_a_restore_lost_is_entered_by_two_people_and_is_wrong_no_longer(
 def test_a_restore_that_is_entered_excuses_nothing_that_goes_missing_later(
     department: Department, server: Server, poorer: DeskContext
 ) -> None:
-    department.two_hands("restore/enter", department.logon("chief"), RESTORED, second="super")
+    department.two_hands("restore/enter", department.logon("chief"), _restored(department), second="super")
     with server.store.write() as connection:
         connection.execute(sa.delete(certificates))
         connection.execute(sa.delete(elements).where(elements.c.name == "patch"))
@@ -387,21 +432,82 @@ def test_a_restore_that_is_entered_excuses_nothing_that_goes_missing_later(
 
 
 def test_one_person_alone_enters_no_restore(department: Department, poorer: DeskContext) -> None:
-    before = poorer.lacking()
+    before, form = poorer.lacking(), _restored(department)
     with pytest.raises(NotYetError, match="needs a second person"):
-        department.call("restore/enter", department.logon("chief"), RESTORED)
-    department.call("restore/enter", department.logon("chief"), replace(RESTORED, propose=True))
+        department.call("restore/enter", department.logon("chief"), form)
+    department.call("restore/enter", department.logon("chief"), replace(form, propose=True))
     assert poorer.lacking() == before
+
+
+def test_who_names_no_losses_hears_what_they_are(department: Department, poorer: DeskContext) -> None:
+    with pytest.raises(NotYetError) as no:
+        department.call("restore/enter", department.logon("chief"), RESTORED)
+    assert no.value.code == "other-losses"
+    words = (
+        r"what is lost now: 2 reads, \d+ elements of [-0-9, ]+, 1 row, \d+ records of logs; its digest is "
+    )
+    assert re.match(words + digest_of_losses(poorer.lacking()), no.value.what)
+
+
+def test_what_goes_missing_after_the_second_person_agreed_is_not_entered(
+    department: Department, server: Server, poorer: DeskContext
+) -> None:
+    """Who proposes a restore cannot remove more before it is entered."""
+    form = _restored(department)
+    proposed = department.call("restore/enter", department.logon("chief"), replace(form, propose=True))
+    assert isinstance(proposed, Entered)
+    yes = DecideForm(proposal=proposed.entry, granted=True, reason="known")
+    department.call("change/approve", department.logon("super"), yes)
+    agreed = replace(form, approval=proposed.entry)
+    with server.store.write() as connection:
+        connection.execute(sa.delete(elements).where(elements.c.name == "patch"))
+    with pytest.raises(FormError) as no:
+        department.call("restore/enter", department.logon("chief"), agreed)
+    assert no.value.code == "before-backup"
+    with pytest.raises(NotYetError) as other:
+        department.call("restore/enter", department.logon("chief"), replace(agreed, backup="2026-09-01"))
+    assert other.value.code == "other-losses"
+
+
+def test_the_backup_of_a_day_to_come_is_none(department: Department, poorer: DeskContext) -> None:
+    with pytest.raises(FormError, match="that day is to come"):
+        department.call("restore/enter", department.logon("chief"), replace(RESTORED, backup="2036-01-01"))
+    assert poorer.lacking()
 
 
 def test_reads_that_come_after_a_restore_was_entered_are_not_wrong(
     department: Department, server: Server, unit: Joined, poorer: DeskContext
 ) -> None:
     """A unit that was off sends again what had been given up for lost."""
-    department.two_hands("restore/enter", department.logon("chief"), RESTORED, second="super")
+    department.two_hands("restore/enter", department.logon("chief"), _restored(department), second="super")
     unit.add(1)
     converse(unit, server)
     assert [one for one in _days_verify(department, server)[0] if "received on" in one] == []
+
+
+def test_a_store_that_is_no_older_than_the_log_gives_no_day_gone_by(
+    department: Department, server: Server, unit: Joined
+) -> None:
+    """Else what comes late would take the place of what was removed."""
+    front = front_of(server)
+    assert front is not None
+    unit.add(2)
+    converse(unit, server)
+    _next_day(department, server, front)
+    with server.store.write() as connection:
+        connection.execute(sa.delete(elements).where(elements.c.name == "overview"))
+    assert CountedBefore(server.store, front.desk).day_of(2, 0, "overview") is None
+    front.close()
+
+
+def test_a_key_service_elsewhere_is_asked_for_no_day_gone_by(
+    server: Server, unit: Joined, poorer: DeskContext
+) -> None:
+    """It refuses, and the unit would never be rid of its reads: these get the day on which they come."""
+    sequences = [one for one in range(64) if CountedBefore(server.store, poorer.desk).day_of(2, one, "text")]
+    assert sequences
+    elsewhere = CountedBefore(server.store, poorer.desk, keys_elsewhere=True)
+    assert {elsewhere.day_of(2, one, "text") for one in sequences} == {None}
 
 
 def test_losses_that_were_not_counted_so_are_named(department: Department, poorer: DeskContext) -> None:

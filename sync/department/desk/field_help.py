@@ -106,6 +106,7 @@ _BY_FORM: dict[str, FieldWords] = {
 }
 _BY_FIELD: dict[str, FieldWords] = {
     "backup": W("Day of the backup", "YYYY-MM-DD, UTC"),
+    "lost": W("Digest of what is lost", "empty: what is lost is named, with its digest"),
     "certificate": W("Certificate", "the person's key signs the session's key; replaces the password"),
     "credential_id": W("Passkey", "its id"),
     "passkey": W("Answer of the authenticator", "JSON; instead of user, password and code"),

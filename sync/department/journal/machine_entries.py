@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar, TypeAlias
 
+from storage import envelope
 from storage.codec import later
 from sync.department.journal.entry_base import Note
 
@@ -33,6 +36,11 @@ LostRows: TypeAlias = tuple[str, str, int, int, bytes]
 """What a store has less of than the log counted: `elements`, `given up`, `rows` or `log`; of which (a day and
 an element's name, a day, a table with its first and last day, a log's number); how many were counted; how
 many are here; SHA-256 over rows that are here, else empty."""
+
+
+def digest_of_losses(lost: Iterable[LostRows]) -> str:
+    """What two people name by it: 32 hexadecimal characters of SHA-256."""
+    return hashlib.sha256(envelope.encode([list(one) for one in lost])).hexdigest()[:32]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

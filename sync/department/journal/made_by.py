@@ -56,6 +56,7 @@ from sync.department.journal.machine_entries import (
     StoreRestored,
     UnitCodeIssued,
     UnitRevoked,
+    digest_of_losses,
 )
 from sync.department.journal.office_entries import GrantDelegated, GrantIssued, GrantsRevoked, IncidentSettled
 from sync.department.journal.redress_entries import RedressAnswered
@@ -145,6 +146,10 @@ def _day_of(form: Form, name: str) -> int:
 
 def _of_days(note: PurgeAllowed, form: Form, _said: Statement) -> bool:
     return note.through == _day_of(form, "through")
+
+
+def _of_losses(note: StoreRestored, form: Form, _said: Statement) -> bool:
+    return digest_of_losses(note.lost) == str(form["lost"])
 
 
 def _of_clock(note: ClockConfirmed, form: Form, _said: Statement) -> bool:
@@ -265,7 +270,11 @@ RULES: Mapping[type[Note], Rule] = {
         "backlog/allow", Call.CHANGE_APPROVE, "reason", fits=_of_days, two=frozenset({"backlog/allow"})
     ),
     StoreRestored: _rule(
-        "restore/enter", Call.CHANGE_APPROVE, "backup reason", two=frozenset({"restore/enter"})
+        "restore/enter",
+        Call.CHANGE_APPROVE,
+        "backup reason",
+        fits=_of_losses,
+        two=frozenset({"restore/enter"}),
     ),
     PurgeAsked: _rule("retention/purge", Call.CHANGE_APPROVE),
     UnitCodeIssued: _rule("unit/enroll", Call.DOCUMENT_SIGN, "name"),

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from collections.abc import Collection
 
 from storage.times import day_number
 from sync.department.desk.desk import Desk
 from sync.department.journal.change_entries import DayCounted
+from sync.department.store import dated_rows
 from sync.department.store.database import Store
 from sync.department.store.received import received_days
 from sync.department.units.arrival import PURGED
@@ -21,28 +23,34 @@ from sync.department.units.arrival import PURGED
 class CountedBefore:
     """What the store of one server lacks of the days that are counted. Thread-safe."""
 
-    def __init__(self, store: Store, desk: Desk) -> None:
-        self._store, self._desk = store, desk
+    def __init__(self, store: Store, desk: Desk, *, keys_elsewhere: bool = False) -> None:
+        """keys_elsewhere: the key service is on another machine. It seals for no day gone by: who has this
+        one could ask it for the tokens of a plate of any day."""
+        self._store, self._desk, self._elsewhere = store, desk, keys_elsewhere
+        self._older = self._is_older()
         self._guard = threading.Lock()
         self._seen = -1  # days that were counted when this was looked up
         self._grown: list[tuple[int, dict[int, int]]] = []
         self._lacking: dict[int, Counter[str]] = {}
-        self._purged: set[int] = set()
+        self._given: dict[tuple[int, int, str], int] = {}  # a unit sends again what could not be stored
 
     def day_of(self, log_no: int, sequence: int, name: str) -> int | None:
         """The day of receipt of an element that comes now; PURGED if that day is no more, None for today.
 
-        An element that has a day counts as here. Raises StoreError and StorageError kinds.
+        An element that has a day counts as here, once however often it comes. Raises StoreError and
+        StorageError kinds.
         """
         with self._guard:
             with self._desk.looking() as book:
-                if sequence >= book.log_sizes.get(log_no, 0):
+                if not self._older or sequence >= book.log_sizes.get(log_no, 0):
                     return None  # it was not co-signed on a day that is counted
                 counted_days = len(book.counted_days)
                 purged = {day_number(day) for day in book.purged_days}
             if counted_days != self._seen:
                 self._look()
                 self._seen = counted_days
+            if (day := self._given.get((log_no, sequence, name))) is not None:
+                return self._said(day, purged)
             known = (day for day, sizes in self._grown if sizes.get(log_no, 0) > sequence)
             first = next(known, None)
             lacking = (day for day, names in sorted(self._lacking.items()) if names[name] > 0)
@@ -50,11 +58,26 @@ class CountedBefore:
             if day is None:
                 return None
             self._lacking[day][name] -= 1
-            return PURGED if day in purged else day
+            self._given[log_no, sequence, name] = day
+            return self._said(day, purged)
+
+    def _said(self, day: int, purged: Collection[int]) -> int | None:
+        if day in purged:
+            return PURGED
+        return None if self._elsewhere else day
+
+    def _is_older(self) -> bool:
+        """Whether a log of a unit is shorter here than it was: at its start, a restored store shows so."""
+        with self._desk.looking() as book:
+            known = dict(book.log_sizes)
+        with self._store.listing() as connection:
+            here = dated_rows.sizes(connection)
+        return any(here.get(log, 0) < size for log, size in known.items())
 
     def _look(self) -> None:
         """Take in the counts of the log, and what is here of them."""
         self._grown, said = [], dict[int, Counter[str]]()
+        self._given.clear()  # the store says itself what came
         for entry in self._desk.log.entries(kinds=(DayCounted.KIND,)):
             if isinstance(note := entry.note, DayCounted):
                 self._grown.append((day_number(note.day), dict(note.sizes)))

@@ -57,7 +57,7 @@ class Arrival:
         (log, record, name) that came before and that a restored store lacks; PURGED, or None for today."""
         self._alerted, self._counted = alerted, counted
         self._store, self._keys, self._packs, self._now_us = store, keys, packs, now_us
-        self._days_of_key: set[int] = set()
+        self._day_of_key = -1
 
     def take(
         self,
@@ -164,9 +164,9 @@ class Arrival:
     def _demand_key_of(self, day: int) -> None:
         """A day that has content has its key: a new one would leave that content unread, and hide the loss.
         Raises KeyServiceError. Asked once a day: each parcel would ask a service elsewhere."""
-        if day in self._days_of_key:
-            return
         before = day < self._now_us() // DAY_US
+        if day == self._day_of_key and not before:
+            return
         with self._store.read() as connection:
             held = before or unit_logs.has_sealed(connection, day)
         if held and not self._keys.has_store_key(day):
@@ -176,7 +176,8 @@ class Arrival:
                 where="key service",
                 cure=f"restore it from its backup: units keep their reads until {until}",
             )
-        self._days_of_key.add(day)
+        if not before:
+            self._day_of_key = day
 
     def _packed(self, day: int, ready: Sequence[NewElement]) -> list[NewElement]:
         """The same elements, the large ones in one synced pack."""
