@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import BinaryIO
@@ -29,7 +29,7 @@ from sync.hot_lists.layout import MAX_LINE, Layout, Span
 MAX_ENTRIES = 2_000_000
 OPEN_END = "may be cut: the file does not end with a line's end"
 ALWAYS_ALLOWED = 3  # bad lines, however short the list
-MAX_NAMED = 20  # numbers of bad lines in a message
+MAX_NAMED = 20  # bad lines in a message
 MAX_WORDS = 100  # different words that are counted as refused
 FORMULA = "=+-@\t\r"
 CANADA = frozenset("AB BC MB NB NL NF NS NT NU ON PE QC PQ SK YT".split())  # noqa: SIM905
@@ -71,9 +71,7 @@ class ImportedList:
         """One line for a person."""
         parts = [f"{counted(len(self.entries), 'entry')} of {counted(self.lines, 'line')}"]
         if self.bad:
-            numbers = ", ".join(str(one.number) for one in self.bad[:MAX_NAMED])
-            more = ", ..." if len(self.bad) > MAX_NAMED else ""
-            parts.append(f"{len(self.bad)} bad lines skipped (line {numbers}{more})")
+            parts.append(f"{counted(len(self.bad), 'bad line')} skipped ({_named(self.bad)})")
         if self.refused:
             words = ", ".join(f"{word}: {count}" for word, count in self.refused.most_common(MAX_NAMED))
             parts.append(f"{sum(self.refused.values())} refused by the policy ({words})")
@@ -133,10 +131,16 @@ def import_list(
     return made
 
 
+def _named(bad: Sequence[BadLine]) -> str:
+    """Which field of which line, and why; never what it holds."""
+    lines = "; ".join(f"line {one.number}: {one.why}" for one in bad[:MAX_NAMED])
+    return f"{lines}; and {len(bad) - MAX_NAMED} more" if len(bad) > MAX_NAMED else lines
+
+
 def _demand_good(made: ImportedList, terms: AlertTerms, name: str) -> None:
     allowed = max(ALWAYS_ALLOWED, made.lines * terms.bad_lines_per_thousand // 1000)
     if len(made.bad) > allowed:
-        first = "; ".join(f"line {one.number}: {one.why}" for one in made.bad[:3])
+        first = _named(made.bad)
         raise ListRefusedError(
             f"{len(made.bad)} of {made.lines} lines are bad where the policy allows {allowed}: {first}",
             where=name,

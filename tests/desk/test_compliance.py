@@ -11,10 +11,11 @@ from desk_root import problems
 from desk_twins import GROUND, START_US, Department
 
 from storage.times import DAY_US, HOUR_US, MINUTE_US
+from sync.department.desk import compliance
 from sync.department.desk.audit.calls import PeriodForm
 from sync.department.desk.due import OverdueForm
 from sync.department.desk.inquiry.forms import Entered, ProposeForm, RunForm
-from sync.department.desk.owed import Overdue
+from sync.department.desk.owed import Late, Overdue
 from sync.department.ground.person_key import read_token
 from sync.department.journal.statements import offering, sign_call
 from sync.department.policy.refusals import DeskRefusal
@@ -57,6 +58,18 @@ def test_everything_overdue_is_listed(department: Department, tokens: Tokens) ->
     assert late["audit"] == "463.5 (c)"
     assert late["filing"] == "463.5 (b)"
     assert late["hold"] == "463.8"
+
+
+def test_a_password_that_ended_is_overdue(department: Department) -> None:
+    days = department.desk.policy.security.password_max_days
+
+    def ended(after_days: int) -> set[str]:
+        now_us = department.clock.us + after_days * DAY_US
+        found = compliance.overdue(department.desk.policy, department.desk.book, [], now_us)
+        return {one.what.partition(":")[0] for one in found if one.kind == Late.PASSWORD}
+
+    assert ended(0) == set()
+    assert {"chief", "comm1", "super"} <= ended(days + 1)
 
 
 def test_overdue_purges_and_silent_units_are_listed(department: Department) -> None:

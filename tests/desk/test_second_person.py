@@ -423,6 +423,12 @@ def test_training_in_a_class_is_all_or_nothing(department: Department, tokens: T
     size = department.desk.log.size()
     bad = ClassForm(users=("comm1", "super"), **fields)
     assert code_of(department, "training/record-class", tokens("super"), bad) == "own-training"
+    unknown = ClassForm(users=("comm1", "nobody1", "disp1", "nobody2"), **fields)
+    with pytest.raises(
+        FormError, match="nobody1 is not on the roster; nobody2 is not on the roster"
+    ) as refused:
+        department.call("training/record-class", tokens("super"), unknown)
+    assert "department user list" in refused.value.cure
     double = ClassForm(users=("comm1", "comm1"), **fields)
     assert code_of(department, "training/record-class", tokens("super"), double) == "sign-in"
     kinds = [entry.note.KIND for entry in department.desk.log.entries(size)]

@@ -80,7 +80,18 @@ def test_a_changed_byte_gives_files_or_one_plain_refusal(at: int, by: int) -> No
         assert len(read(bytes(damaged))) <= 2
 
 
-def test_a_damaged_stream_is_refused_as_no_zip() -> None:
+def test_one_turned_bit_in_a_file_names_that_file_and_a_name_from_outside_moves_no_cursor() -> None:
+    whole = write_zip({"image.jpg": b"PICTURE", "\x1b[2J" + "n" * 300: b"OTHER"})
+    for content, named in ((b"PICTURE", "'image.jpg'"), (b"OTHER", r"'\x1b[2Jnnn")):
+        at = whole.index(content)
+        with pytest.raises(PackageError, match="is damaged, or was cut") as refused:
+            read(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+        assert named in str(refused.value)
+        assert str(refused.value).isprintable()
+        assert len(str(refused.value)) < 250
+
+
+def test_a_damaged_stream_is_refused_by_the_name_of_its_file() -> None:
     start = WHOLE.index(b"facts") + len(b"facts")
-    with pytest.raises(PackageError, match="is not a ZIP"):
+    with pytest.raises(PackageError, match=r"its file 'facts.*' is damaged, or was cut"):
         read(WHOLE[:start] + b"\xff" * 8 + WHOLE[start + 8 :])

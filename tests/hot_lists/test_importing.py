@@ -149,7 +149,15 @@ def test_a_bad_line_is_skipped_and_named_by_its_number(line: bytes, why: str) ->
     assert number == 2
     assert why in said
     assert "7XKR" not in said
-    assert "line 2" in made.summary()
+    assert f"(line 2: {said})" in made.summary()
+
+
+def test_many_bad_lines_are_named_each_with_its_reason_up_to_a_bound() -> None:
+    good = "".join(f"Stolen;CA;7ABC{number:03};;\n" for number in range(8000))
+    said = taken("genetec", "Stolen;CA;SECRET?PLATE;;\n" * 30 + good).summary()
+    named = [f"line {number}: plate: is not a plate: 1 to 16 of A-Z and 0-9" for number in range(1, 21)]
+    assert "; ".join(named) + "; and 10 more)" in said
+    assert "SECRET" not in said
 
 
 WHOLE = {

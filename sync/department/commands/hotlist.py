@@ -55,8 +55,8 @@ hotlist = noun("hotlist", "Import a hot list and offer it to units; show the cur
 def push(terminal: desk_access.Terminal, *, file: Path, **fields: Any) -> int:
     """Import a list under the policy, sign its next version and offer it, with a second person's approval.
 
-    The command skips bad lines and prints their numbers; it refuses and counts categories that the policy
-    does not name. Units that have the previous version get only the changes.
+    The command skips bad lines and says what is wrong with each; it refuses and counts categories that the
+    policy does not name. Units that have the previous version get only the changes.
     """
     form = lists.ListForm(body=desk_access.read_bytes(file), **fields)
     made = terminal.call("hotlist/push", form)

@@ -16,6 +16,7 @@ from sync.department.server.asked_keys import AskedKeys
 from sync.department.server.keys_traces import demand_keys
 from sync.department.server.server import Department
 from sync.department.server.verify import Checker, StoreReport
+from sync.department.units.hot_lists import damaged
 from sync.department.units.list_seal import unsealing
 from sync.errors import DONE, FOUND_WRONG, PART_LACKING, HomeError
 
@@ -38,18 +39,22 @@ def verify(common: Common, *, given: verify_log.VerifyInput, quick: bool) -> int
 
 
 def _verify_home(common: Common, home: DepartmentHome, given: verify_log.VerifyInput, *, quick: bool) -> int:
-    department = Department(home)
+    department = Department(home, migrate=False)
     try:
         public = home.log_key().public_key()
         keys = AskedKeys(department.keys)
         checker = Checker(
-            department.store, keys, department.packs, public, unsealing(home), command=_command_of(home)
+            *(department.store, keys, department.packs, public, unsealing(home)),
+            command=_command_of(home),
+            now_us=department.time(),
         )
         report = checker.run(content=not quick)
         try:
             demand_keys(home, department.store, department.time())
         except HomeError as error:
             report.wrong(str(error))
+        for what in () if quick else damaged(home):
+            report.wrong(what)
         report.unchecked += keys.take_unchecked()
         store = _report(common, report, whole=keys.away is None)
         log = verify_log.check_home(

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from storage.errors import PackageError
 
 MOST_SWELLING = 50  # text about a log's entries shrinks to a tenth
+MOST_OF_NAME = 100
 FIXED_TIME = (1980, 1, 1, 0, 0, 0)
 # what zipfile raises for damage; ValueError is a seek to before the file's start (Python 3.13)
 DAMAGE = (
@@ -65,9 +66,20 @@ def read_zip(
                 raise PackageError("swells too much: no program of a department made it", where=where)
             if len({one.filename for one in infos}) != len(infos):
                 raise PackageError("holds a name twice", where=where)
-            return {one.filename: archive.read(one) for one in infos}
+            return {one.filename: _read(archive, one, where) for one in infos}
     except DAMAGE as error:
         raise PackageError(f"is not a ZIP: {type(error).__name__}", where=where) from None
+
+
+def _read(archive: zipfile.ZipFile, one: zipfile.ZipInfo, where: str) -> bytes:
+    """Raises PackageError that names the file, as far as its name can be shown."""
+    try:
+        return archive.read(one)
+    except DAMAGE as error:
+        name = ascii(one.filename[:MOST_OF_NAME])
+        raise PackageError(
+            f"its file {name} is damaged, or was cut: {type(error).__name__}", where=where
+        ) from None
 
 
 def names_in(data: bytes) -> frozenset[str]:

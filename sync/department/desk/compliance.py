@@ -13,6 +13,7 @@ from storage.times import DAY_US, MINUTE_US, iso_text
 from sync.department.desk.alerts.rules import AlertStates
 from sync.department.desk.audit.rules import NOT_FILED, AlprRequest
 from sync.department.desk.owed import Late, Overdue
+from sync.department.desk.people import rules as people
 from sync.department.desk.people import training
 from sync.department.desk.redress.rules import due_us
 from sync.department.desk.sharing import rules as sharing
@@ -40,6 +41,7 @@ def overdue(
     return [
         *_audits(policy, book, now_us),
         *_training(policy, book, now_us),
+        *_passwords(policy, book, now_us),
         *_findings(book, now_us),
         *_reviewers(policy, book),
         *_filings(policy, requests, now_us),
@@ -153,6 +155,19 @@ def _training(policy: Policy, book: DeskState, now_us: int) -> list[Overdue]:
         elif now_us >= training.ends_us(policy, done):
             ended = iso_text(training.ends_us(policy, done), to="second")
             found.append(Overdue(kind=Late.TRAINING, clause="463.9", what=f"{user}: training ended {ended}"))
+    return found
+
+
+def _passwords(policy: Policy, book: DeskState, now_us: int) -> list[Overdue]:
+    """People whose password opens nothing any more but its own change."""
+    found = []
+    for user, account in sorted(book.roster.accounts.items()):
+        set_us = book.roster.credential_us.get(user)
+        if not account.active or set_us is None or now_us <= people.expires_us(policy.security, set_us):
+            continue
+        ended = iso_text(people.expires_us(policy.security, set_us), to="second")
+        what = f"{user}: the password ended {ended}: the person changes it (department user password)"
+        found.append(Overdue(kind=Late.PASSWORD, clause="CJIS IA-5", what=what))
     return found
 
 

@@ -89,8 +89,11 @@ def endings_now(
             own = own_known(front, onlooker)
             found += of_lists(lists_shown(front), own)
             found += unheard(desk.policy, desk.book, own, now_us)
-        except (ExplainedError, OSError):
-            found.append(unreadable_lists())  # one damaged file hides no other end, and is itself reported
+        except (ExplainedError, OSError) as error:
+            where = error.where if isinstance(error, ExplainedError) else str(error.filename or "")
+            found.append(
+                unreadable_lists(where)
+            )  # one damaged file hides no other end, and is itself reported
     return by_date(
         one
         for one in found

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
+from pathlib import PurePath
 
 from storage.times import DAY_US, MINUTE_US
 from sync.department.desk.context import UnitRow
@@ -134,14 +135,15 @@ def unheard(policy: Policy, book: DeskState, own: Iterable[ListEntry], now_us: i
     ]
 
 
-def unreadable_lists() -> Ending:
-    """That a list which is kept here does not open: due now."""
+def unreadable_lists(where: str) -> Ending:
+    """That a list which is kept here does not open: due now. `where`: its file, as far as it is known."""
+    named = f" ({PurePath(where).name})" if where else ""
     return Ending(
         kind="hot-list",
         clause="463.7",
         about="a hot list that is kept here",
         ends_us=0,
-        what="a hot list that is kept here does not open",
+        what=f"a hot list that is kept here does not open{named}",
         cure="restore HOME/hotlists and HOME/hotlists.key from the backup; without them, move HOME/hotlists "
         "away and send each list again",
         command="department hotlist push",

@@ -26,6 +26,7 @@ class Late(StrEnum):
     HOLD = "hold"
     INCIDENT = "incident"
     KEYS = "keys"
+    PASSWORD = "password"  # noqa: S105 - a kind of work
     PURGE = "purge"
     REDRESS = "redress"
     REVIEWER = "reviewer"

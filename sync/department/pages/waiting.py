@@ -183,6 +183,7 @@ DONE_AT = {
     Late.HOLD: "/holds",
     Late.INCIDENT: "/incidents",
     Late.KEYS: "/trust",
+    Late.PASSWORD: "/people",
     Late.PURGE: "/retention",
     Late.REDRESS: "/redress",
     Late.REVIEWER: "/compliance",

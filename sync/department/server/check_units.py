@@ -24,6 +24,7 @@ from sync.department.store.tables import (
     alerts,
     bad_records,
     codes,
+    days,
     destructions,
     elements,
     epoch_keys,
@@ -35,7 +36,7 @@ from sync.department.store.tables import (
     unit_health,
     units,
 )
-from sync.department.store.unit_health import SILENT_DAYS, off_text
+from sync.department.store.unit_health import SILENT_DAYS, is_to_come, off_text
 from sync.department.store.unit_logs import CLOSED, OPEN
 from sync.health import HealthMessage
 from sync.vouch import Vouch, unit_id_of
@@ -77,8 +78,10 @@ def strays(connection: sa.Connection) -> Iterator[str]:
 class UnitRows:
     """The check of one store. `wrong`, `unchecked`: called with each problem, and what nothing proves."""
 
-    def __init__(self, wrong: Callable[[str], object], unchecked: Callable[[str], object]) -> None:
-        self._wrong, self._unchecked = wrong, unchecked
+    def __init__(
+        self, wrong: Callable[[str], object], unchecked: Callable[[str], object], now_us: int
+    ) -> None:
+        self._wrong, self._unchecked, self._now_us = wrong, unchecked, now_us
         self._vouched: dict[str, set[int]] = defaultdict(set)
 
     def vouch(self, unit_id: str, said: Vouch) -> None:
@@ -93,6 +96,19 @@ class UnitRows:
         self._codes(connection)
         self._health(connection)
         self._of_unknown(connection)
+        self._days(connection)
+
+    def _days(self, connection: sa.Connection) -> None:
+        """A day before the first unit joined, or to come, would hold up the purge of those that are due."""
+        first_us = connection.execute(select(func.min(logs.c.opened_us))).scalar()
+        if first_us is None:
+            return  # of a backup from before the first unit: the key service's days are entered again
+        first, last = first_us // DAY_US - 1, self._now_us // DAY_US + 1
+        query = select(days.c.day).where((days.c.day < first) | (days.c.day > last)).order_by(days.c.day)
+        for day in connection.execute(query.limit(MOST)).scalars():
+            self._wrong(
+                f"day of receipt {day}: no unit had joined, or it is to come: nothing was received then"
+            )
 
     def _units(self, connection: sa.Connection) -> None:
         for row in connection.execute(select(units).order_by(units.c.name)).all():
@@ -167,6 +183,9 @@ class UnitRows:
             if row.seen_us is None:
                 if said is not None:
                     self._wrong(f"unit {row.name}: has reported on itself, and is said never to have synced")
+                continue
+            if is_to_come(row.seen_us, self._now_us) or row.seen_us < 0:
+                self._wrong(f"unit {row.name}: is said to have synced at a time to come, or before all time")
                 continue
             at = iso_text(row.seen_us, to="second")
             if row.message is None:

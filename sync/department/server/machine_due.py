@@ -82,7 +82,8 @@ def untold_resets(store: Store, resets: Sequence[GrantIssued], moment_us: int) -
     found = []
     for note in resets:
         for name, seen_us, told_us in (units[one] for one in note.units if one in units):
-            alive, told_of = (seen_us or 0) >= note.to_us, (told_us or 0) >= note.from_us
+            alive = (seen_us or 0) >= note.to_us and not unit_health.is_to_come(seen_us, moment_us)
+            told_of = (told_us or 0) >= note.from_us
             if moment_us < note.to_us + DAY_US or alive or told_of:
                 continue
             what = (

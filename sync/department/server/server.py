@@ -54,7 +54,8 @@ def served_names(home: DepartmentHome) -> tuple[str, ...]:
 class Department:
     """Everything that one home's server holds, wired; `close` lets it go."""
 
-    def __init__(self, home: DepartmentHome, clocks: Clocks | None = None) -> None:
+    def __init__(self, home: DepartmentHome, clocks: Clocks | None = None, *, migrate: bool = True) -> None:
+        """`migrate`: the store is brought up to date; without it none of its tables is changed."""
         self.home = home
         self.purge_through: Callable[[], int] = lambda: -1
         self.demand_root: Callable[[], None] = lambda: None
@@ -66,7 +67,7 @@ class Department:
         self.bell = Bell()
         self.time = DepartmentTime(home.path, clocks)
         self.authority, log_key = Authority.open(home.authority, self.time), home.log_key()
-        self.store = open_store_of(home)
+        self.store = open_store_of(home, migrate=migrate)
         try:
             self.time.known(newest_in(self.store))
         except BaseException:

@@ -45,6 +45,7 @@ from sync.errors import KeyServiceError, StoreError, SyncError
 from sync.vouch import open_vouch
 
 AT_ONCE = 500
+NO_END_US = 1 << 62  # without a clock nothing is to come
 MAX_PROBLEMS = 1000
 REPORTS: dict[str, type[FileInForce] | type[GrantTaken] | type[UploadReceipt]] = {
     FileInForce.KIND: FileInForce,
@@ -98,6 +99,7 @@ class Checker:
         signed: Signed = as_stored,
         *,
         command: bytes | None = None,
+        now_us: int = NO_END_US,
     ) -> None:
         """`signed`: gives a document of the store as it was signed. `command`: whose public key signed it."""
         self._command = command
@@ -107,7 +109,7 @@ class Checker:
         self._absent = 0
         self._unit = ""
         self._here: list[int] = []
-        self._rows = UnitRows(self.report.wrong, self.report.unchecked.append)
+        self._rows = UnitRows(self.report.wrong, self.report.unchecked.append, now_us)
         self._index = SearchIndex(keys, packs, self.report.wrong)
         self._excused: list[tuple[int, str, str]] = []
         self._covered: list[tuple[int, int]] = []

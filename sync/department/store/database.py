@@ -308,27 +308,58 @@ def open_store(url: str, *, migrate: bool = True) -> Store:
     return store
 
 
-def open_store_of(home: DepartmentHome) -> Store:
+def open_store_of(home: DepartmentHome, *, migrate: bool = True) -> Store:
     """The store of a home, which has one since it was founded. Raises HomeError where SQLite's file is gone:
-    a new one would know no unit and no read. Raises as `open_store`."""
+    a new one would know no unit and no read. Raises as `open_store`. Without `migrate` nothing is written:
+    HomeError where the tables are of an earlier version."""
     path = home.path / SQLITE_FILE
     if not home.settings.database and not (path.exists() and (path.is_dir() or path.stat().st_size)):
         what, cure = "the store is gone, or empty", "restore it from its backup, and its blobs with it"
         raise HomeError(what, where=str(path), cure=cure)
-    return open_store(home.database_url)
+    store = open_store(home.database_url, migrate=migrate)
+    if migrate:
+        return store
+    try:
+        _demand_newest(store)
+    except BaseException:
+        store.close()
+        raise
+    return store
+
+
+def _demand_newest(store: Store) -> None:
+    """Tables of another version that is written there than theirs are checked, and that is named."""
+    found, misnamed = _revision(store)
+    if found != tables.REVISION and not misnamed:
+        raise HomeError(
+            f"the store's tables are of version {found or '(none)'}, and those of these programs are "
+            f"{tables.REVISION}: a check changes nothing",
+            where=store.where,
+            cure="the server brings them up to date at its start: department serve; then check again",
+        )
+
+
+def _revision(store: Store) -> tuple[str, str]:
+    """(the version that is written in the database, that the tables are of another). Raises NewerError."""
+    found, misnamed = "", ""
+    with store.read() as connection:
+        if sa.inspect(connection).has_table(tables.revision.name):
+            found = str(connection.execute(select(tables.revision.c.version_num)).scalar() or "")
+        if found != tables.REVISION:
+            misnamed = own_schema.examined(connection).misnamed
+    if found > tables.REVISION and not misnamed:
+        raise NewerError(f"the database has tables {found}, and this version knows {tables.REVISION}")
+    return found, misnamed
 
 
 def _migrate(store: Store) -> None:
     """Bring the schema up to date. One that is takes no lock: every command opens the store. Raises
-    NewerError."""
-    found = ""
-    with store.read() as connection:
-        if sa.inspect(connection).has_table(tables.revision.name):
-            found = str(connection.execute(select(tables.revision.c.version_num)).scalar() or "")
+    NewerError, StoreError where the tables are new, and another version is written there."""
+    found, misnamed = _revision(store)
     if found == tables.REVISION:
         return
-    if found > tables.REVISION:
-        raise NewerError(f"the database has tables {found}, and this version knows {tables.REVISION}")
+    if misnamed:
+        raise StoreError(misnamed, where=store.where, cure=own_schema.CURE)
     # here and not above: alembic is a third of a second, and nearly every start finds the newest schema
     from alembic import command  # noqa: PLC0415
     from alembic.config import Config  # noqa: PLC0415

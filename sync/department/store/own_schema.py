@@ -20,7 +20,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from sync.department.store.tables import PARTITIONED, metadata, revision
+from sync.department.store.tables import PARTITIONED, REVISION, metadata, revision
 
 OF_SQLITE = frozenset(
     {"sqlite_sequence", "sqlite_stat1", "sqlite_stat4"}
@@ -40,17 +40,28 @@ CURE = (
 @dataclass(frozen=True, slots=True)
 class OwnSchema:
     """`wrong`: a line for each thing that is not as this program makes it. `absent`: tables that cannot be
-    read as ours: gone, something else under their name, or without some column."""
+    read as ours: gone, something else under their name, or without some column. `misnamed`: that the version
+    which is written there is not that of the tables, else empty."""
 
     wrong: tuple[str, ...] = ()
     absent: frozenset[str] = frozenset()
+    misnamed: str = ""
 
 
 def examined(connection: sa.Connection) -> OwnSchema:
     """The database of this connection."""
-    if connection.dialect.name == "sqlite":
-        return _of_sqlite(connection)
-    return _of_postgres(connection)
+    local = connection.dialect.name == "sqlite"
+    found = _of_sqlite(connection) if local else _of_postgres(connection)
+    if found.absent:
+        return found  # of an earlier version
+    if lost := [one for one in found.wrong if revision.name in one]:
+        return OwnSchema(found.wrong, found.absent, misnamed=lost[0])
+    named = sorted(map(str, connection.execute(sa.select(revision.c.version_num)).scalars()))
+    if named == [REVISION]:
+        return found
+    said = ", ".join(map(_shown, named[:3])) or "no version"
+    what = f"{revision.name} names {said}, and the tables are those of {REVISION}: someone changed it"
+    return OwnSchema((*found.wrong, what), found.absent, misnamed=what)
 
 
 def stand_in(connection: sa.Connection, table: sa.Table) -> None:

@@ -52,8 +52,13 @@ class UnitState:
         return self.report.alarms if self.report is not None and self.reset_us is None else ()
 
     def is_silent(self, at_us: int) -> bool:
-        """Whether it has not synced for days, and was not reset since."""
-        return self.reset_us is None and at_us - (self.seen_us or self.enrolled_us) >= SILENT_DAYS * DAY_US
+        """Whether it has not synced for days, and was not reset since. A sync that is to come is none."""
+        seen_us = None if self.seen_after(at_us) else self.seen_us
+        return self.reset_us is None and at_us - (seen_us or self.enrolled_us) >= SILENT_DAYS * DAY_US
+
+    def seen_after(self, at_us: int) -> bool:
+        """Whether its last sync is said to be at a time to come, which no server writes."""
+        return is_to_come(self.seen_us, at_us)
 
     def ended(self, at_us: int) -> str:
         """That its certificate ended, so that it cannot sync, and the cure; empty while it lasts, and of one
@@ -65,6 +70,11 @@ class UnitState:
             f"its certificate ended on {day_text(end_us // DAY_US)}: give it a new code "
             f"(department enroll --name {shlex.quote(self.name)}), and enter that at the unit (reader enroll)"
         )
+
+
+def is_to_come(seen_us: int | None, at_us: int) -> bool:
+    """Whether the time of a sync is after now, by more than a server's clock is ever set back in silence."""
+    return seen_us is not None and seen_us > at_us + DAY_US
 
 
 def certificate_ends_us() -> sa.ScalarSelect[int]:
@@ -140,7 +150,10 @@ def due_in(connection: sa.Connection, at_us: int) -> list[str]:
                 "department enroll --revoke"
             )
         ended = one.ended(at_us)
-        if one.is_silent(at_us) or ended:
+        if one.seen_after(at_us):
+            what = "is said to have synced at a time to come: find out who can write to the store"
+            found.append(f"unit {one.name} {what}")
+        elif one.is_silent(at_us) or ended:
             last = iso_text(one.seen_us or one.enrolled_us, to="second")
             found.append(f"unit {one.name} has not synced since {last}{f'; {ended}' if ended else ''}")
         if one.clock_off_us:

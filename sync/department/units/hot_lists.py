@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import delete
 
 from storage import codec, files
+from storage.errors import SealError, StorageError
 from storage.hot_list_file import HotListFile, write_list
 from storage.times import HOUR_US
 from sync.department.ground.home import DepartmentHome
@@ -143,7 +144,13 @@ def _withdraw(store: Store, names: list[str]) -> None:
 def held_list(home: DepartmentHome, list_id: str) -> HotListFile | None:
     """The newest version of a list as the department keeps it, if any. Raises StorageError."""
     path = lists_folder(home.path) / f"{list_id}.list"
-    return HotListFile(path, list_key_of(home), list_id) if path.exists() else None
+    if not path.exists():
+        return None
+    key = list_key_of(home)
+    try:
+        return HotListFile(path, key, list_id)
+    except SealError as error:
+        raise SealError(error.what, where=str(path), cure=error.cure) from None
 
 
 def listed(home: DepartmentHome) -> list[ListHead]:
@@ -156,6 +163,21 @@ def listed(home: DepartmentHome) -> list[ListHead]:
         if held is not None:
             found.append(codec.from_plain(ListHead, held.facts))
             held.close()
+    return found
+
+
+def damaged(home: DepartmentHome) -> list[str]:
+    """A line of each list that is kept here and does not open whole; none holds what it says."""
+    found = []
+    for path in sorted(lists_folder(home.path).glob("*.list")):
+        try:
+            entries_of(home, path.stem)
+        except (StorageError, OSError) as error:
+            what = error.what if isinstance(error, StorageError) else type(error).__name__
+            cure = (
+                "restore it with hotlists.key from the backup; without them, move it away and send the list"
+            )
+            found.append(f"hot list {path.name} does not open: {what}: {cure} again: department hotlist push")
     return found
 
 

@@ -37,6 +37,7 @@ from sync.department.desk.grants.revoking import demand_not_taken_back
 from sync.department.desk.grants.signer import SIGNER
 from sync.department.desk.inquiry.forms import Entered, NothingForm, first_entered
 from sync.department.desk.people import training
+from sync.department.desk.people.on_roster import demand_active
 from sync.department.journal.change_entries import ChangeProposed
 from sync.department.journal.entries import AccountSet, Entry
 from sync.department.journal.office_entries import GrantDelegated, GrantIssued
@@ -194,15 +195,8 @@ def check_grant(_policy: Policy, form: GrantForm, now_us: int) -> None:
 
 def _account_of(desk: Desk, person: str, role: GrantRole) -> AccountSet:
     """The account of a grant's holder. Raises FormError."""
-    account = desk.book.roster.accounts.get(person)
-    if account is None or not account.active:
-        raise FormError(
-            "that user is not on the roster",
-            code="no-such-user",
-            clause=CLAUSE,
-            cure="the administrator enters the person first, under People, a vendor's people too",
-            fields=("person",),
-        )
+    cure = "the administrator enters the person first, under People, a vendor's people too"
+    account = demand_active(desk.book.roster.accounts, person, clause=CLAUSE, cure=cure, fields=("person",))
     if (Role.VENDOR in account.roles) != (role is GrantRole.VENDOR):
         raise FormError(
             "a vendor gets a vendor's grant; other people get a technician's",

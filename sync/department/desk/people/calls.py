@@ -13,6 +13,7 @@ from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Desk, Plan
 from sync.department.desk.inquiry.forms import Entered, NothingForm, first_entered
 from sync.department.desk.people import keys, rules, training
+from sync.department.desk.people.on_roster import demand_active, unknown
 from sync.department.desk.people.passwords import check_password
 from sync.department.desk.people.rules import one_time_password, totp_uri
 from sync.department.desk.words import demand_words
@@ -257,9 +258,7 @@ def new_credential(front: DeskContext, token: str, form: CredentialForm) -> Hand
         roster = desk.book.roster
         if form.user == caller.user:
             raise DeskRefusal("another person must reset your credential", code="own-account", clause="463.4")
-        account = roster.accounts.get(form.user)
-        if account is None or not account.active:
-            raise FormError("that user is not on the roster", code="no-such-user", clause="463.3")
+        demand_active(roster.accounts, form.user, clause="463.3")
         demand_words(form.reason, "say why", code="reason", clause="463.4")
         if form.keep_authenticator and form.user not in roster.own_secrets:
             raise FormError(
@@ -390,7 +389,7 @@ def lift_lockout(front: DeskContext, token: str, form: UserForm) -> Entered:
             raise DeskRefusal("another person must lift your lockout", code="own-account", clause="CJIS AC-7")
         demand_words(form.reason, "say why", code="reason", clause="CJIS AC-7")
         if form.user not in desk.book.roster.accounts:
-            raise FormError("that user is not on the roster", code="no-such-user", clause="CJIS AC-7")
+            raise unknown(form.user, clause="CJIS AC-7")
         return [LockoutLifted(user=form.user, reason=form.reason)], first_entered
 
     return desk.act(token, Call.USER_MANAGE, plan)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from storage.times import DAY_US
+from sync.department.desk.people.on_roster import demand_active
 from sync.department.journal.entries import AccountSet, Entry, TrainingDone
 from sync.department.policy.desk_terms import in_topics, topics_came
 from sync.department.policy.policy import Policy
@@ -110,9 +111,7 @@ def check_record(
 ) -> None:
     """Whether `recorder`, who holds `roles`, may enter this record. Raises DeskRefusal."""
     terms = policy.training
-    person = roster.get(record.user)
-    if person is None or not person.active:
-        raise FormError("that user is not on the roster", code="no-such-user", clause="463.9")
+    person = demand_active(roster, record.user, clause="463.9")
     if record.user == recorder:
         raise DeskRefusal(
             "your own training is recorded by another person", code="own-training", clause="463.9"

@@ -14,8 +14,10 @@ from sync.department.journal.entries import (
 )
 from sync.department.policy.policy import Policy
 from sync.department.policy.refusals import (
+    FormError,
     demand,
     refuse_each,
+    refuse_lines,
 )
 from sync.department.policy.roles import Call
 
@@ -109,15 +111,20 @@ def record_class(front: DeskContext, token: str, form: ClassForm) -> ClassRecord
             )
             for user in form.users
         ]
+        wrong = []
         for note in notes:
-            training.check_record(
-                desk.policy,
-                desk.book.roster.accounts,
-                note,
-                recorder=caller.user,
-                roles=caller.roles,
-                now_us=caller.at_us,
-            )
+            try:
+                training.check_record(
+                    desk.policy,
+                    desk.book.roster.accounts,
+                    note,
+                    recorder=caller.user,
+                    roles=caller.roles,
+                    now_us=caller.at_us,
+                )
+            except FormError as error:
+                wrong.append(error)
+        refuse_lines(wrong)
         return notes, lambda made: ClassRecorded(entries=tuple(entry.sequence for entry in made))
 
     made = desk.act(token, Call.TRAINING_RECORD, plan)
