@@ -188,6 +188,13 @@ def test_another_authority_is_named_by_compliance_while_serving(running: Running
     assert any("the ca key here is not the one" in line for line in _named(front, home))
 
 
+def test_no_authority_opens_with_the_certificate_of_another(home: DepartmentHome, tmp_path: Path) -> None:
+    Authority.create(tmp_path / "other", "Other")
+    (home.authority / "ca.pem").write_bytes((tmp_path / "other" / "ca.pem").read_bytes())
+    with pytest.raises(HomeError, match="is not the certificate of the key beside it"):
+        open_front(home)
+
+
 def test_no_server_starts_with_a_policy_file_that_the_root_file_does_not_name(home: DepartmentHome) -> None:
     edited_policy(home)
     with pytest.raises(HomeError, match="do not match") as refusal, started(home):

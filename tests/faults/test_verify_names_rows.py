@@ -19,7 +19,7 @@ from sync.department.server.server import Department
 from sync.department.store import unit_health
 from sync.department.store.tables import REVISION
 from sync.department.units.hot_lists import Offer, publish_list
-from sync.errors import StoreError
+from sync.errors import NewerError, StoreError
 from sync.hot_lists.entry import ListEntry
 
 
@@ -74,7 +74,7 @@ def test_a_version_that_is_not_that_of_the_tables_is_named_and_nothing_is_writte
     assert "15 records" in lines  # the rest is checked
     assert _digest(home) == before
     if "INSERT" not in statement:
-        with pytest.raises(StoreError, match="alembic_version"):
+        with pytest.raises((StoreError, NewerError), match=r"alembic_version|has tables 9999"):
             Department(home)
     assert _digest(home) == before
 

@@ -18,7 +18,6 @@ from sqlalchemy import select
 from storage import envelope
 from storage.errors import StorageError
 from storage.standing import DOCUMENTS, MAX_DOCUMENT_BYTES
-from storage.times import DAY_US, SECOND_US
 from sync.department.desk.desk import Desk
 from sync.department.desk.documents.sent import place_of
 from sync.department.desk.owed import Late, Overdue
@@ -29,7 +28,7 @@ from sync.department.server.following import signing_of
 from sync.department.store.database import Store
 from sync.department.store.tables import documents
 from sync.department.units.list_seal import SEALED, unsealing
-from sync.department.units.signed_rows import Row, Signed, as_stored, drop_unsigned, is_signed
+from sync.department.units.signed_rows import Row, Signed, as_stored, drop_unsigned, is_ours, is_signed
 
 OfferedNow: TypeAlias = tuple[str, str, int, bytes]
 """A document as units are offered it: name, unit or empty, version, digest."""
@@ -86,17 +85,9 @@ def unsigned(home: DepartmentHome, desk: Desk, store: Store) -> list[Row]:
                 continue
             where = (table.name == name) & (table.unit_id == unit)
             message = bytes(connection.execute(select(table.message).where(where)).scalar() or b"")
-            if not _is_ours((name, unit, version), message, signed, command, desk.now_us()):
+            if not is_ours((name, unit, version), message, signed, command, desk.now_us()):
                 found.append((name, unit, version))
     return found
-
-
-def _is_ours(row: Row, message: bytes, signed: Signed, command: bytes, now_us: int) -> bool:
-    """Whether it is signed; of a list that does not open here, whether its version (seconds) can be one."""
-    try:
-        return is_signed(row, signed(row[0], message), command)
-    except (StorageError, OSError):
-        return message.startswith(SEALED) and row[2] <= (now_us + DAY_US) // SECOND_US
 
 
 def drop_all_unsigned(home: DepartmentHome, desk: Desk, store: Store) -> None:
@@ -104,7 +95,7 @@ def drop_all_unsigned(home: DepartmentHome, desk: Desk, store: Store) -> None:
     command = desk.root.other(COMMAND)
     for name, unit, _ in unsigned(home, desk, store) if command is not None else ():
         with store.write() as connection:
-            drop_unsigned(connection, name, unit, command or b"", unsealing(home))
+            drop_unsigned(connection, name, unit, command or b"", desk.now_us(), unsealing(home))
 
 
 def overdue_unsigned(home: DepartmentHome, desk: Desk, store: Store) -> Iterator[Overdue]:
@@ -145,7 +136,7 @@ def enter(home: DepartmentHome, desk: Desk, store: Store) -> int:
                 where = (table.name == name) & (table.unit_id == unit) & (table.version == version)
                 message = bytes(connection.execute(select(table.message).where(where)).scalar() or b"")
                 row = (name, unit, version)
-                if command and not _is_ours(row, message, signed, command, desk.now_us()):
+                if command and not is_ours(row, message, signed, command, desk.now_us()):
                     log_events.error("unsigned_document_offered", document=name, unit=unit, version=version)
                     continue
                 try:

@@ -329,7 +329,7 @@ def open_front(
         ),
         shut_out=lambda unit, why: unit_office.enrollment_of(home, held, clock).revoke(unit, why),
         take_reset=lambda receipt: unit_office.take_reset(held, receipt, clock),
-        purge=lambda: unit_office.purge(home, held, service, kept, desk, clock),
+        purge=lambda: unit_office.purge(home, held, service, kept, desk, clock, key),
         lacking=functools.partial(lost_rows.lacking, held, desk),
         offer_cleared=lambda: older_store.offer_cleared(home, held, desk),
         enter_sent=lambda: offered.enter(home, desk, held),

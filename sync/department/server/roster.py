@@ -76,7 +76,7 @@ def _publish(
     with store.write() as connection:
         documents.in_turn(connection)
         public = public_of(command)
-        drop_unsigned(connection, NAME, "", public)
+        drop_unsigned(connection, NAME, "", public, now_us)
         held, message = documents.out(connection, NAME)
         is_behind = held < said(NAME, "")
         if message and not is_behind and _people_in(message, public) == people:

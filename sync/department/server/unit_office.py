@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from storage.times import day_text
 from sync.department.content.key_service import ReceivingKeys
 from sync.department.desk.context import PurgedDay
@@ -60,8 +62,9 @@ def purge(  # noqa: PLR0917 - what a purge touches
     packs: PackStore,
     desk: Desk,
     clock: Callable[[], int],
+    log_key: Ed25519PrivateKey,
 ) -> list[PurgedDay]:
-    """As the daily run; the log gets an entry of each day."""
+    """As the daily run; the log gets an entry of each day. `log_key`: as the desk opened the log with it."""
     time = clock
     if not isinstance(time, DepartmentTime):
         time = DepartmentTime(home.path, Clocks(wall=clock, running=clock, boot=lambda: "as given"))
@@ -69,7 +72,7 @@ def purge(  # noqa: PLR0917 - what a purge touches
         store,
         keys,
         packs,
-        home.log_key(),
+        log_key,
         home.settings,
         time,
         keep_days=lambda: desk.policy.retention.keep_days,

@@ -330,6 +330,8 @@ def open_store_of(home: DepartmentHome, *, migrate: bool = True) -> Store:
 def _demand_newest(store: Store) -> None:
     """Tables of another version that is written there than theirs are checked, and that is named."""
     found, misnamed = _revision(store)
+    if found > tables.REVISION and store.planted() != (misnamed,):
+        raise _newer(found)
     if found != tables.REVISION and not misnamed:
         raise HomeError(
             f"the store's tables are of version {found or '(none)'}, and those of these programs are "
@@ -340,16 +342,18 @@ def _demand_newest(store: Store) -> None:
 
 
 def _revision(store: Store) -> tuple[str, str]:
-    """(the version that is written in the database, that the tables are of another). Raises NewerError."""
+    """(the version that is written in the database, that the tables are of another)."""
     found, misnamed = "", ""
     with store.read() as connection:
         if sa.inspect(connection).has_table(tables.revision.name):
             found = str(connection.execute(select(tables.revision.c.version_num)).scalar() or "")
         if found != tables.REVISION:
             misnamed = own_schema.examined(connection).misnamed
-    if found > tables.REVISION and not misnamed:
-        raise NewerError(f"the database has tables {found}, and this version knows {tables.REVISION}")
     return found, misnamed
+
+
+def _newer(found: str) -> NewerError:
+    return NewerError(f"the database has tables {found}, and this version knows {tables.REVISION}")
 
 
 def _migrate(store: Store) -> None:
@@ -358,6 +362,8 @@ def _migrate(store: Store) -> None:
     found, misnamed = _revision(store)
     if found == tables.REVISION:
         return
+    if found > tables.REVISION:
+        raise _newer(found)
     if misnamed:
         raise StoreError(misnamed, where=store.where, cure=own_schema.CURE)
     # here and not above: alembic is a third of a second, and nearly every start finds the newest schema

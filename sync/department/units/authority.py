@@ -100,6 +100,9 @@ class Authority:
             raise HomeError(what, where=str(folder), cure="restore authority/ from its backup") from None
         if not isinstance(key, ec.EllipticCurvePrivateKey):
             raise HomeError("the CA's key is not P-256", where=str(folder / "ca.key"))
+        if certificate.public_key() != key.public_key():  # it says which units' certificates are let in
+            what = "is not the certificate of the key beside it"
+            raise HomeError(what, where=str(folder / "ca.pem"), cure="restore authority/ from its backup")
         return cls(folder, certificate, key, clock)
 
     def public_der(self) -> bytes:

@@ -176,7 +176,7 @@ def send(  # noqa: PLR0917 - a document has these parts
                 f"no unit has the id {unit_id}", where="--unit", cure="department enroll --list"
             )
         command = command_key(home)
-        drop_unsigned(connection, name, unit_id, public_of(command), unsealing(home))
+        drop_unsigned(connection, name, unit_id, public_of(command), now_us, unsealing(home))
         # seconds: rises with every document, and says when
         version = next_version(connection, name, unit_id, said, now_us // 1_000_000)
         carried = Carried(
@@ -210,18 +210,18 @@ def refresh(
     with store.write() as connection:
         in_turn(connection)
         if policy is not None:
-            drop_unsigned(connection, "policy", "", public_of(command))
+            drop_unsigned(connection, "policy", "", public_of(command), now_us)
         if policy is not None and version_out(connection, "policy") < policy.version:
             body = codec.to_bytes(custody_policy(policy, home.settings.name))
             publish(connection, "policy", policy.version, sign_document("policy", body, command), now_us)
             done.append("policy")
         if not said("roster", ""):
-            drop_unsigned(connection, "roster", "", public_of(command))
+            drop_unsigned(connection, "roster", "", public_of(command), now_us)
         if not version_out(connection, "roster") and not said("roster", ""):
             body = codec.to_bytes(Roster(version=1, demo=False, people=()))
             publish(connection, "roster", 1, sign_document("roster", body, command), now_us)
             done.append("roster")
-        drop_unsigned(connection, "day-keys", "", public_of(command))
+        drop_unsigned(connection, "day-keys", "", public_of(command), now_us)
         last = version_out(connection, "day-keys")
         runs_out = last - today < min(RENEW_WHEN_LEFT_DAYS, home.settings.day_keys_ahead - 1)
         if runs_out or last < _near(said, today)("day-keys", ""):
@@ -267,7 +267,7 @@ def _issue_day_keys(
 ) -> int:
     """The version of the document is the last day that it covers."""
     command = command_key(home)
-    drop_unsigned(connection, "day-keys", "", public_of(command))
+    drop_unsigned(connection, "day-keys", "", public_of(command), now_us)
     today = now_us // DAY_US
     wanted = today + home.settings.day_keys_ahead - 1
     last = next_version(connection, "day-keys", "", _near(said, today), wanted)

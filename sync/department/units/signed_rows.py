@@ -16,7 +16,9 @@ from sqlalchemy import delete, select
 
 from storage import codec, envelope
 from storage.errors import StorageError
+from storage.times import DAY_US, SECOND_US
 from sync.department.store.tables import documents
+from sync.department.units.list_seal import SEALED
 from sync.documents import context_of
 from sync.messages import MAX_DOCUMENT_BYTES
 
@@ -59,18 +61,26 @@ def is_signed(row: Row, message: bytes, command: bytes) -> bool:
     return whose and (plain.get("name", name), plain.get("version")) == (name, version)
 
 
-def drop_unsigned(
-    connection: sa.Connection, name: str, unit_id: str, command: bytes, signed: Signed = as_stored
+def is_ours(row: Row, stored: bytes, signed: Signed, command: bytes, now_us: int) -> bool:
+    """Whether it is signed; of a list that does not open here, whether its version (seconds) can be one."""
+    try:
+        return is_signed(row, signed(row[0], stored), command)
+    except (StorageError, OSError):
+        return stored.startswith(SEALED) and row[2] <= (now_us + DAY_US) // SECOND_US
+
+
+def drop_unsigned(  # noqa: PLR0917 - one row
+    connection: sa.Connection,
+    name: str,
+    unit_id: str,
+    command: bytes,
+    now_us: int,
+    signed: Signed = as_stored,
 ) -> None:
     """Take a row away that the command key did not sign as it is, before its successor is made; an event."""
     where = (documents.c.name == name) & (documents.c.unit_id == unit_id)
     row = connection.execute(select(documents.c.version, documents.c.message).where(where)).first()
-    if row is None:
+    if row is None or is_ours((name, unit_id, row.version), bytes(row.message), signed, command, now_us):
         return
-    try:
-        if is_signed((name, unit_id, row.version), signed(name, bytes(row.message)), command):
-            return
-    except StorageError:  # a list that does not open here
-        pass
     log_events.error("unsigned_document_removed", document=name, unit=unit_id, version=row.version)
     connection.execute(delete(documents).where(where))

@@ -101,7 +101,7 @@ class GrantOffice:
         command = self._command()
         with self.store.write() as connection:
             documents.in_turn(connection)
-            self._drop_unsigned(connection, command)
+            self._drop_unsigned(connection, command, now_us)
             version = documents.next_version(connection, REVOCATIONS, "", self.said)
             offered = documents.out(connection, REVOCATIONS)[1]
             whole = sorted({*self._revoked(command, offered), *names})
@@ -114,10 +114,10 @@ class GrantOffice:
             files.replace(self.home.path / "revocations.cbor", message)
         return len(whole)
 
-    def _drop_unsigned(self, connection: sa.Connection, command: Ed25519PrivateKey) -> None:
+    def _drop_unsigned(self, connection: sa.Connection, command: Ed25519PrivateKey, now_us: int) -> None:
         """Raises HomeError where names would be lost: the row is no list of ours, and the file is gone."""
         held = documents.version_out(connection, REVOCATIONS)
-        drop_unsigned(connection, REVOCATIONS, "", public_of(command))
+        drop_unsigned(connection, REVOCATIONS, "", public_of(command), now_us)
         path = self.home.path / "revocations.cbor"
         if held and not documents.version_out(connection, REVOCATIONS) and not path.exists():
             raise HomeError(
