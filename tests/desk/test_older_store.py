@@ -19,7 +19,7 @@ from sync_twins import backed_up, converse
 from storage import envelope
 from storage.grant_format import REVOCATIONS
 from storage.ssh_signature import SshPublicKey
-from storage.times import DAY_US, HOUR_US
+from storage.times import DAY_US, HOUR_US, day_text
 from sync.department.desk.changes.calls import DecideForm
 from sync.department.desk.context import DeskContext
 from sync.department.desk.documents.calls import SignForm
@@ -28,6 +28,7 @@ from sync.department.desk.machine.joined import TAKEN_BACK
 from sync.department.desk.machine.restored import RestoreForm
 from sync.department.desk.machine.unit_calls import RevokeUnitForm
 from sync.department.desk.people.calls import AccountForm
+from sync.department.ground.department_time import Clocks
 from sync.department.journal import check_log
 from sync.department.journal.machine_entries import StoreRestored, digest_of_losses
 from sync.department.policy.refusals import FormError, NotYetError
@@ -530,3 +531,53 @@ def test_losses_that_were_not_counted_so_are_named(department: Department, poore
     counted.apply(replace(entry, note=note))
     assert len(counted.problems) == len(forged)
     assert {one.partition(": was not")[2] for one in counted.problems} == {" counted so"}
+
+
+def test_a_department_that_was_restored_ends_clean(
+    department: Department, server: Server, unit: Joined, tmp_path: Path
+) -> None:
+    """Backup; then reads, a person, a revocation and a purge; restore, start, sync, and one entry."""
+    other = Joined(tmp_path / "other", server, "car 13", time_source=SteppedTime(department.clock.us))
+    front = front_of(server)
+    assert front is not None
+    _next_day(department, server, front)
+    before = _wrong(department, server)
+    restore = backed_up(server, tmp_path / "backup.db")
+    day = day_text(department.clock.us // DAY_US)
+    unit.add(3)
+    other.add(1)
+    converse(unit, server)
+    converse(other, server)
+    _set_reviewer(department, KEYS[0])
+    department.call("unit/revoke", department.logon("chief"), RevokeUnitForm(unit="car 13", reason="stolen"))
+    _next_day(department, server, front)
+    _next_day(department, server, front)
+    assert _wrong(department, server) == before
+    restore()
+    front.close()
+    again = Server(department.home, Clocks.simulated(department.clock))
+    front = front_of(again)
+    assert front is not None
+    daily.run(front, again.retention)
+    converse(unit, again)
+    with pytest.raises(RefusedByDepartmentError, match="revoked"):
+        converse(other, again)
+    assert set(_wrong(department, again)) - set(before)
+    form = replace(RESTORED, backup=day, lost=digest_of_losses(department.front.lacking()))
+    department.two_hands("restore/enter", department.logon("chief"), form, second="super")
+    _next_day(department, again, front)
+    assert _wrong(department, again) == before
+    overdue = [one.what for one in front.overdue_from_store(front.desk.now_us())]
+    assert [one for one in overdue if "older than the log" in one] == []
+    front.close()
+    other.close()
+    again.close()
+
+
+def _wrong(department: Department, server: Server) -> list[str]:
+    """All that `verify` calls wrong, in the store and the log."""
+    key = server.home.log_key().public_key()
+    report = Checker(server.store, server.keys, server.packs, key).run()
+    covered, log = covered_by(department), department.desk.log
+    found = check_log.check(log.folder, log.public, keys=log.keys, taken=covered)
+    return sorted([*report.problems, *found.problems, *covered.compare(report.reported)[0]])
