@@ -18,7 +18,7 @@ from sync.department.content.search_tokens import StoredElement
 from sync.department.ground.department_time import Clocks
 from sync.department.ground.home import SETTINGS_FILE, DepartmentHome
 from sync.department.ground.settings import Settings, load_settings, settings_text
-from sync.department.server.retention import DayPurgeReceipt, StoreRetention, keep_days_of
+from sync.department.server.retention import AnyReceipt, DayPurgeReceipt, StoreRetention, keep_days_of
 from sync.department.server.server import Department
 from sync.department.store.tables import alerts, days, elements, tokens
 from sync.errors import InvalidInputError, KeyServiceError, StoreError
@@ -130,7 +130,7 @@ def test_a_day_that_two_runs_purge_at_once_has_one_receipt(
     converse(unit, department)
     parts, _ = held_now(department)
     clock.days(367)
-    runs: list[list[DayPurgeReceipt]] = []
+    runs: list[list[AnyReceipt]] = []
     first, other = department.retention, retention_of(department)
     since, destroy = first._purged_since, department.keys.destroy_store_key
 
