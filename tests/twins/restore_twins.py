@@ -1,0 +1,46 @@
+"""A unit of a department whose store is set back, and what a test says of both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from custody_twins import SteppedTime
+from desk_twins import Department
+from receiver_twins import Joined
+from sync_twins import converse
+
+from sync.department.desk.people.calls import AccountForm
+from sync.department.policy.roles import Role
+from sync.department.server import daily
+from sync.department.server.server import Department as Server
+
+
+@contextmanager
+def joined_today(department: Department, server: Server, path: Path) -> Iterator[Joined]:
+    """A unit that took what the department offers today; it is in the log."""
+    made = Joined(path, server, "car 12", time_source=SteppedTime(department.clock.us))
+    department.front.send_down()
+    daily.list_units(department.front)
+    converse(made, server)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def set_reviewer(department: Department, key: str, *, active: bool = True) -> None:
+    """Set a person's account, or remove it."""
+    form = AccountForm(
+        user="reviewer1",
+        name="R",
+        organisation="Monrovia PD",
+        roles=(Role.REVIEWER,),
+        reason="key",
+        ssh_keys=(key,),
+    )
+    if not active:
+        form = replace(form, active=False, roles=(), reason="left")
+    department.call("user/set", department.logon("chief"), form)
