@@ -33,6 +33,7 @@ class DropFolder:
     """Opens the folder, as often as needed. Raises NoSuchSourceError."""
 
     live = True
+    waits = True  # a picture loses nothing by lying in its folder until it can be read and stored
     interval_s = QUIET_S / 3  # pictures come when they come: their absence is not a stall
 
     def __init__(self, folder: Path, *, clock: Clock, rotation: int = 0) -> None:

@@ -28,6 +28,7 @@ from storage.read_records import Position, Read
 
 UNSTORED = (StorageError, HardwareError, OSError, sqlite3.Error)
 FAILED_LIMIT_S = 60.0
+AGAIN_S = 1.0  # between two tries to store what its source can wait for
 GAPS_OWED = 64
 EARLY_MOST = 256  # passes in view at once, by far
 
@@ -38,7 +39,8 @@ class Bookkeeper:
     position: where a moving unit was so many seconds ago; None if the surveyed place holds. matches:
     whether a pass may be an entry of a hot list; such a read is sealed as a hit. sounds: whether its alert
     would be heard. met: called with such a read, before announce. damaged: called with what is wrong with the
-    store, where it takes no more.
+    store, where it takes no more. waits: whether the source keeps what is not taken yet, and no one asked for
+    the end; then a read that cannot be stored is tried again, and not lost.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Bookkeeper:
         sounds: Callable[[EndedPass], bool] = lambda _going: False,
         met: Callable[[int, Read, EndedPass], None] = lambda _number, _read, _ended: None,
         damaged: Callable[[str], None] = lambda _what: None,
+        waits: Callable[[], bool] = lambda: False,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._ledger = ledger
@@ -65,7 +68,8 @@ class Bookkeeper:
         self._position = position
         self._matches, self._sounds, self._met, self._damaged = matches, sounds, met, damaged
         self._stored_early: OrderedDict[int, str] = OrderedDict()  # text by pass, of those that continue
-        self._log = log
+        self._log, self._waits = log, waits
+        self.waiting = False
         self._monotonic = monotonic
         self._lock = threading.Lock()
         self._lost_since_us: int | None = None
@@ -118,12 +122,15 @@ class Bookkeeper:
     def _store_one(self, ended: EndedPass) -> bool:
         """One pass. False, with the loss counted, when the store is full."""
         new = self._new_read(ended)
-        try:
-            hit = self._matches(ended)
-            ref = self._ledger.append_read(new.read, patch=new.patch, overview=new.overview, hit=hit)
-        except UNSTORED as error:
-            self._lose(error)
-            return False
+        while True:
+            try:
+                hit = self._matches(ended)
+                ref = self._ledger.append_read(new.read, patch=new.patch, overview=new.overview, hit=hit)
+                break
+            except UNSTORED as error:
+                if not self._is_waited_for(error):
+                    self._lose(error)
+                    return False
         self._end_lost_spell()
         if hit:
             self._met(ref.sequence, new.read, ended)
@@ -161,31 +168,55 @@ class Bookkeeper:
         """Record a time with a full store that lasts until now, if it can be."""
         self._end_lost_spell("reads_lost_until_the_end")
 
+    def _is_waited_for(self, error: Exception) -> bool:
+        """Wait a moment for the store; whether to try again. Raises as `_lose`."""
+        with self._lock:
+            self._begin_spell(error)
+        if not self._waits():
+            return False
+        with self._lock:
+            self._limit(error)
+        self.waiting = True
+        time.sleep(AGAIN_S)
+        self.waiting = self._waits()
+        return True
+
     def _lose(self, error: Exception) -> None:
         """Count a read that was not stored. Raises what has kept reads from the store for too long."""
-        full = isinstance(error, StoreFullError)
         with self._lock:
-            if self._lost_since_us is None:
-                self._lost_since_us = self._clock.now().us
-                self._why = "store full" if full else f"store failed: {type(error).__name__}"
-                self._log.error("store_full" if full else "store_failed", reason=str(error))
-                if isinstance(error, DamagedError):
-                    self._damaged(str(error))
+            self._begin_spell(error)
             self._lost += 1
-            if full:
-                self._failed_since_s = None
-                return
-            if self._failed_since_s is None:
-                self._failed_since_s = self._monotonic()
-            elif self._monotonic() - self._failed_since_s >= FAILED_LIMIT_S:
-                raise error
+            self._limit(error)
+
+    def _begin_spell(self, error: Exception) -> None:
+        if self._lost_since_us is not None:
+            return
+        full = isinstance(error, StoreFullError)
+        self._lost_since_us = self._clock.now().us
+        self._why = "store full" if full else f"store failed: {type(error).__name__}"
+        self._log.error("store_full" if full else "store_failed", reason=str(error))
+        if isinstance(error, DamagedError):
+            self._damaged(str(error))
+
+    def _limit(self, error: Exception) -> None:
+        if isinstance(error, StoreFullError):
+            self._failed_since_s = None
+        elif self._failed_since_s is None:
+            self._failed_since_s = self._monotonic()
+        elif self._monotonic() - self._failed_since_s >= FAILED_LIMIT_S:
+            raise error
 
     def _end_lost_spell(self, event: str = "store_has_room_again") -> None:
+        self.waiting = False
         with self._lock:
             self._failed_since_s = None
             while self._owed and self._recorded(self._owed[0]):
                 self._owed.popleft()
             if self._lost_since_us is None:
+                return
+            if not self._lost:  # the source waited, and what it holds is stored now
+                self._log.warning(event, lost=0)
+                self._lost_since_us = None
                 return
             until_us = max(self._lost_since_us, self._clock.now().us)
             gap = Gap(reason=self._why, from_us=self._lost_since_us, to_us=until_us, lost=self._lost)

@@ -99,6 +99,7 @@ class TunableSource:
         self._source = make(settings)
         self._changed: Callable[[str], None] = lambda _reason: None
         self.live, self.interval_s = self._source.live, self._source.interval_s
+        self.waits: bool = getattr(self._source, "waits", False)  # what is not taken yet is not lost
         self.notes: tuple[str, ...] = getattr(self._source, "notes", ())
 
     def open(self) -> Camera:

@@ -11,10 +11,15 @@ STUCK_BEFORE_RESTART_S = 300.0  # so long a stage may be held up, by a purge or 
 
 
 class Liveness:
-    """Asked again and again while the run lasts. reading: False where no frame can be read at all."""
+    """Asked again and again while the run lasts. reading: False where no frame can be read at all.
 
-    def __init__(self, *, reading: bool, monotonic: Callable[[], float] = time.monotonic) -> None:
-        self._reading, self._monotonic = reading, monotonic
+    quiet_s: for so long a source may have no frame; a drop folder of a quiet night is not dead.
+    """
+
+    def __init__(
+        self, *, reading: bool, quiet_s: float = 0.0, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._reading, self._quiet_s, self._monotonic = reading, quiet_s, monotonic
         self._read = -1
         self._read_s = monotonic()
 
@@ -27,6 +32,6 @@ class Liveness:
         if read != self._read:
             self._read, self._read_s = read, now_s
         if not seen:
-            return frame_age_s < NEVER_SEEN_BEFORE_RESTART_S
-        stuck = self._reading and now_s - self._read_s >= STUCK_BEFORE_RESTART_S
-        return frame_age_s < BLIND_BEFORE_RESTART_S and not stuck
+            return frame_age_s < max(NEVER_SEEN_BEFORE_RESTART_S, self._quiet_s)
+        stuck = self._reading and now_s - self._read_s >= max(STUCK_BEFORE_RESTART_S, self._quiet_s)
+        return frame_age_s < max(BLIND_BEFORE_RESTART_S, self._quiet_s) and not stuck

@@ -50,6 +50,7 @@ from sync.membership import SyncFolder
 from sync.runner import Attempt
 
 LOOK_S = 0.2  # how often the main thread redraws and looks for a signal
+QUIET_INTERVALS = 3  # of its source, before one that delivers is taken for dead
 COUNTS_EVERY_S = 3600.0  # so rare that the event's own time stamp reveals no read
 
 
@@ -196,6 +197,7 @@ class OneRun:
             sounds=beside.alerts.watch.sounds,
             met=beside.alerts.watch.met,
             damaged=lambda what: self._damaged(ledger, what),
+            waits=lambda: source.waits and not self._stop.asked,
         )
         camera = WatchedCamera(
             source,
@@ -213,7 +215,7 @@ class OneRun:
             Tracker(reader.decoding, reader.see_together),
             store=bookkeeper.store,
             glance=bookkeeper.glance,
-            live=source.live,
+            live=source.live and not source.waits,
             queue_frames=config.capture.queue_frames,
             queue_passes=config.capture.queue_passes,
             on_frame=on_frame,
@@ -231,7 +233,8 @@ class OneRun:
         log.info("started", source=shown_source(self._source_text), live=source.live, demo=demo)
         try:
             reading = not isinstance(reader, FailedEyes)
-            self._watch(pipeline, camera, view, beside.in_session, log, reading=reading)
+            liveness = Liveness(reading=reading, quiet_s=QUIET_INTERVALS * source.interval_s)
+            self._watch(pipeline, camera, view, beside.in_session, log, liveness, lambda: bookkeeper.waiting)
         finally:
             camera.close()
             bookkeeper.close()
@@ -281,19 +284,21 @@ class OneRun:
         if not self._options.once and sent_configuration.waits(self._home):
             self._sent.set()
 
-    def _watch(
+    def _watch(  # noqa: PLR0917 - called once, above
         self,
         pipeline: Pipeline,
         camera: WatchedCamera,
         view: LiveView,
         in_session: Callable[[], bool],
         log: structlog.typing.FilteringBoundLogger,
-        *,
-        reading: bool,
+        liveness: Liveness,
+        waiting: Callable[[], bool],
     ) -> None:
-        """Keep the main thread: signals, the view and the heartbeat. Returns when all stages are done."""
+        """Keep the main thread: signals, the view and the heartbeat. Returns when all stages are done.
+
+        waiting: whether all wait for the store, which a restart does not mend.
+        """
         stop, heartbeat = self._stop, self._heartbeat
-        liveness = Liveness(reading=reading)
         counted_s = time.monotonic()
         pipeline.start()
         if heartbeat is not None:
@@ -309,7 +314,7 @@ class OneRun:
                 camera.close()
             counts = pipeline.counts
             alive = liveness.alive(frame_age_s=camera.frame_age_s, read=counts.read, seen=camera.seen)
-            if heartbeat is not None and alive:
+            if heartbeat is not None and (alive or waiting()):
                 heartbeat.beat()
             view.refresh(counts, camera.blind_s)
             if time.monotonic() - counted_s >= COUNTS_EVERY_S:

@@ -42,3 +42,15 @@ def test_a_camera_that_never_came_ends_it_late_for_a_restart_did_not_bring_it() 
 def test_nets_that_cannot_be_used_do_not_end_it_but_a_silent_camera_does() -> None:
     assert all(beats(2 * STUCK_BEFORE_RESTART_S, a_second=0, reading=False))
     assert not any(beats(5, age_s=BLIND_BEFORE_RESTART_S, a_second=0, reading=False))
+
+
+def test_a_quiet_folder_is_not_taken_for_a_dead_camera() -> None:
+    quiet_s = 2 * NEVER_SEEN_BEFORE_RESTART_S
+    now_s = [0.0]
+    liveness = Liveness(reading=True, quiet_s=quiet_s, monotonic=lambda: now_s[0])
+    for seen in (False, True):
+        assert liveness.alive(frame_age_s=now_s[0], read=1, seen=seen)
+        now_s[0] = quiet_s - 1
+        assert liveness.alive(frame_age_s=now_s[0], read=1, seen=seen)
+    now_s[0] = quiet_s
+    assert not liveness.alive(frame_age_s=now_s[0], read=1, seen=True)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from camera_twins import ScriptedSource, WatchdogTime
 from pipeline_rig import THREE, Rig, drive, gaps_of
-from scripted_eyes import ScriptedEyes
+from scripted_eyes import ScriptedEyes, write_drive
 from waiting import PATIENCE_S, until
 
 from firmware.custody.bookkeeper import FAILED_LIMIT_S
+from hw.camera_drop import DropFolder
 from hw.camera_watch import STALL_S, BlindSpell
 from hw.clock import SystemClock
 from storage.errors import CardFailedError, DamagedError, StoreFullError
@@ -37,6 +40,66 @@ def test_full_store_loses_reads_for_a_recorded_time_and_continues(tmp_path: Path
     assert gap.reason == "store full"
     assert gap.lost == 2
     assert gap.from_us <= gap.to_us
+
+
+MANY = [(f"{number}ABC{number}00", 4) for number in range(1, 10)]
+
+
+def dropped(tmp_path: Path) -> tuple[Path, ScriptedEyes]:
+    """A drop folder that got the pictures of many passes at once."""
+    folder = tmp_path / "drop"
+    names = write_drive(folder, MANY)
+    begun_s = time.time() - 60
+    for number, path in enumerate(sorted(folder.iterdir())):
+        os.utime(path, (begun_s + number / 10, begun_s + number / 10))
+    return folder, ScriptedEyes(names)
+
+
+def test_a_drop_folder_keeps_its_pictures_while_nothing_can_be_stored_and_no_read_is_lost(
+    tmp_path: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("firmware.custody.bookkeeper.AGAIN_S", 0.05)
+    folder, eyes = dropped(tmp_path)
+    source = DropFolder(folder, clock=SystemClock())
+    rig = Rig(ledger, eyes, source, waits=source.waits, queue_passes=1)
+    real = ledger.free_bytes
+    ledger.free_bytes = lambda: KEEP_FREE - 1
+    rig.pipeline.start()
+    until(lambda: rig.bookkeeper.waiting)
+    time.sleep(1.5)  # what is on its way by now fills the queues
+    lie = len(list(folder.iterdir()))
+    assert lie >= 8
+    time.sleep(0.5)
+    assert len(list(folder.iterdir())) == lie
+    assert rig.texts == []
+    ledger.free_bytes = real
+    until(lambda: not list(folder.iterdir()))
+    rig.pipeline.stop()
+    rig.camera.close()
+    rig.pipeline.join(PATIENCE_S)
+    rig.bookkeeper.close()
+    counts = rig.pipeline.counts
+    assert (counts.dropped, counts.lost_passes) == (0, 0)
+    assert set(rig.texts) >= {text for text, _ in MANY[:-1]}
+    assert gaps_of(ledger) == []
+
+
+def test_a_source_that_waits_does_not_keep_the_reader_from_ending(tmp_path: Path, ledger: Ledger) -> None:
+    folder, eyes = dropped(tmp_path)
+    source = DropFolder(folder, clock=SystemClock())
+    rig = Rig(ledger, eyes, source, waits=source.waits, queue_passes=1)
+    real, ledger.free_bytes = ledger.free_bytes, lambda: KEEP_FREE - 1
+    rig.pipeline.start()
+    until(lambda: rig.bookkeeper.waiting)
+    rig.ended.set()
+    rig.pipeline.stop()
+    rig.camera.close()
+    rig.pipeline.join(PATIENCE_S)
+    assert not rig.pipeline.running
+    ledger.free_bytes = real
+    rig.bookkeeper.close()
+    (gap,) = gaps_of(ledger)
+    assert gap.lost == rig.pipeline.counts.lost_passes > 0
 
 
 def counted_batches(ledger: Ledger) -> list[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 from pathlib import Path
 
 from camera_twins import WatchdogTime
@@ -37,8 +38,13 @@ class Rig:
         gather_s: float = 0.0,
         wanted: str = "",
         watchdog: WatchdogTime | None = None,
+        waits: bool = False,
+        queue_passes: int = 16,
     ) -> None:
-        """wanted: the text that a hot list has; what is met is kept in `met`. watchdog: its time."""
+        """waits: whether the source keeps what is not taken, until `ended`. wanted: the text that a hot
+        list has; what is met is kept in `met`. watchdog: its time.
+        """
+        self.ended = threading.Event()
         self.met: list[str] = []
         self.damaged: list[str] = []
         self.announced: list[tuple[int, Read]] = []
@@ -57,6 +63,7 @@ class Rig:
             matches=lambda ended: ended.vehicle.text.text == wanted,
             met=lambda _number, read, _ended: self.met.append(read.text),
             damaged=self.damaged.append,
+            waits=lambda: waits and not self.ended.is_set(),
         )
         self.camera = WatchedCamera(
             source,  # type: ignore[arg-type]
@@ -71,6 +78,7 @@ class Rig:
             store=self.bookkeeper.store,
             live=live,
             queue_frames=4,
+            queue_passes=queue_passes,
             on_frame=lambda frame: None,
             on_broken=lambda error: None,
             on_progress=lambda progress: None,
