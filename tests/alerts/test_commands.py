@@ -51,7 +51,7 @@ def test_a_list_is_imported_with_its_bad_lines_and_listed(
     assert reader(home, "hotlist", "import", str(path), "--layout", "genetec") == 0
     said = capsys.readouterr().out
     assert "Stolen-cars version 1: 1 entry of 3 lines" in said
-    assert "(line 2)" in said
+    assert "(line 2: " in said
     assert "immigration: 1" in said
     assert reader(home, "hotlist", "import", str(path), "--layout", "genetec", "--id", "Stolen-cars") == 0
     capsys.readouterr()

@@ -53,7 +53,7 @@ def test_a_list_goes_out_with_a_second_persons_word_and_an_entry(
 def test_the_second_person_sees_what_the_list_came_to(department: Department, tokens: Tokens) -> None:
     made = department.call("hotlist/push", tokens("super"), replace(FORM, propose=True))
     assert isinstance(made, Pushed)
-    for part in ("1 entry of 3 lines", "(line 2)", "immigration: 1"):
+    for part in ("1 entry of 3 lines", "(line 2: plate: is not a plate", "immigration: 1"):
         assert part in made.said
     assert "7XKR" not in made.said
     assert held_list(department.home, "doj") is None
