@@ -134,16 +134,29 @@ def test_reads_that_could_not_be_stored_at_first_keep_their_day_when_they_come_o
     assert front is not None
     department.clock.step(3 * DAY_US)
     assert server.time.accept(department.clock.us)
+    mark = server.home.path / "restored"
     key = server.home.path / "keys" / "store" / f"{day}.key"
     key.rename(key.with_suffix(".away"))
     for _ in range(3):
         with pytest.raises(LinkError, match="cannot store now: keep everything"):
             converse(unit, server)
     key.with_suffix(".away").rename(key)
+    front.close()
+    front = front_of(server)  # ... and once more: its records are here by now, and their content is not
+    assert front is not None
+    assert mark.exists()
     converse(unit, server)
     after = _received(server)
     assert after[day]["text"] == before[day]["text"]
     assert "text" not in after.get(department.clock.us // DAY_US, {})
+    _next_day(department, server, front)
+    unit.add(1)
+    converse(unit, server)
+    front.close()
+    front = front_of(server)
+    assert front is not None
+    assert server.counted(2, 0, "text") is None
+    assert not mark.exists()
     front.close()
 
 
@@ -279,7 +292,7 @@ def test_reads_that_come_after_a_restore_was_entered_are_not_wrong(
 
 
 def test_a_store_that_is_no_older_than_the_log_gives_no_day_gone_by(
-    department: Department, server: Server, unit: Joined
+    department: Department, server: Server, unit: Joined, tmp_path: Path
 ) -> None:
     """Else what comes late would take the place of what was removed."""
     front = front_of(server)
@@ -289,17 +302,21 @@ def test_a_store_that_is_no_older_than_the_log_gives_no_day_gone_by(
     _next_day(department, server, front)
     with server.store.write() as connection:
         connection.execute(sa.delete(elements).where(elements.c.name == "overview"))
-    assert CountedBefore(server.store, front.desk).day_of(2, 0, "overview") is None
+    assert CountedBefore(server.store, front.desk, tmp_path / "mark").day_of(2, 0, "overview") is None
     front.close()
 
 
 def test_a_key_service_elsewhere_is_asked_for_no_day_gone_by(
-    server: Server, unit: Joined, poorer: DeskContext
+    server: Server, unit: Joined, poorer: DeskContext, tmp_path: Path
 ) -> None:
     """It refuses, and the unit would never be rid of its reads: these get the day on which they come."""
-    sequences = [one for one in range(64) if CountedBefore(server.store, poorer.desk).day_of(2, one, "text")]
+    sequences = [
+        one
+        for one in range(64)
+        if CountedBefore(server.store, poorer.desk, tmp_path / "mark").day_of(2, one, "text")
+    ]
     assert sequences
-    elsewhere = CountedBefore(server.store, poorer.desk, keys_elsewhere=True)
+    elsewhere = CountedBefore(server.store, poorer.desk, tmp_path / "mark", keys_elsewhere=True)
     assert {elsewhere.day_of(2, one, "text") for one in sequences} == {None}
 
 

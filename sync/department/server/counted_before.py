@@ -10,10 +10,14 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Collection
+from pathlib import Path
 
+from storage import files
 from storage.times import day_number
 from sync.department.desk.desk import Desk
 from sync.department.journal.change_entries import DayCounted
+from sync.department.journal.machine_entries import StoreRestored
+from sync.department.server.counted_days import ELEMENTS
 from sync.department.store import dated_rows
 from sync.department.store.database import Store
 from sync.department.store.received import received_days
@@ -23,11 +27,15 @@ from sync.department.units.arrival import PURGED
 class CountedBefore:
     """What the store of one server lacks of the days that are counted. Thread-safe."""
 
-    def __init__(self, store: Store, desk: Desk, *, keys_elsewhere: bool = False) -> None:
-        """keys_elsewhere: the key service is on another machine. It seals for no day gone by: who has this
-        one could ask it for the tokens of a plate of any day."""
+    def __init__(self, store: Store, desk: Desk, mark: Path, *, keys_elsewhere: bool = False) -> None:
+        """mark: a file that is there while a restored store lacks content. keys_elsewhere: the key service is
+        on another machine. It seals for no day gone by: who has this one could ask it for the tokens of a
+        plate of any day."""
         self._store, self._desk, self._elsewhere = store, desk, keys_elsewhere
-        self._older = self._is_older()
+        self._mark = mark
+        if self._is_older():
+            files.replace(mark, b"")  # a unit's records come before their content: it outlasts a restart
+        self._older = mark.exists()
         self._guard = threading.Lock()
         self._seen = -1  # days that were counted when this was looked up
         self._grown: list[tuple[int, dict[int, int]]] = []
@@ -49,6 +57,9 @@ class CountedBefore:
             if counted_days != self._seen:
                 self._look()
                 self._seen = counted_days
+                if not self._lacking:
+                    self._mark.unlink(missing_ok=True)
+                    self._older = False
             if (day := self._given.get((log_no, sequence, name))) is not None:
                 return self._said(day, purged)
             known = (day for day, sizes in self._grown if sizes.get(log_no, 0) > sequence)
@@ -67,7 +78,7 @@ class CountedBefore:
         return None if self._elsewhere else day
 
     def _is_older(self) -> bool:
-        """Whether a log of a unit is shorter here than it was: at its start, a restored store shows so."""
+        """Whether a log of a unit is shorter here than it was, as in a restored store before units sync."""
         with self._desk.looking() as book:
             known = dict(book.log_sizes)
         with self._store.listing() as connection:
@@ -78,13 +89,19 @@ class CountedBefore:
         """Take in the counts of the log, and what is here of them."""
         self._grown, said = [], dict[int, Counter[str]]()
         self._given.clear()  # the store says itself what came
-        for entry in self._desk.log.entries(kinds=(DayCounted.KIND,)):
-            if isinstance(note := entry.note, DayCounted):
+        for entry in self._desk.log.entries(kinds=(DayCounted.KIND, StoreRestored.KIND)):
+            note = entry.note
+            if isinstance(note, StoreRestored):
+                for what, of, _, left, _ in note.lost:
+                    day, _, name = of.partition(" ")
+                    if what == ELEMENTS and day_number(day) in said:
+                        said[day_number(day)][name] = left  # given up for lost
+            elif isinstance(note, DayCounted):
                 self._grown.append((day_number(note.day), dict(note.sizes)))
                 said.setdefault(day_number(note.day), Counter(dict(note.elements)))
         self._grown.sort(key=lambda one: one[0])
         with self._store.listing() as connection:
             here = {one.day: Counter(dict(one.elements)) for one in received_days(connection)}
         self._lacking = {
-            day: left for day, names in said.items() if (left := names - here.get(day, Counter()))
+            day: lacks for day, names in said.items() if (lacks := names - here.get(day, Counter()))
         }
