@@ -54,6 +54,7 @@ from sync.documents import inbox_file, open_kept
 from sync.errors import SyncError
 from sync.membership import SyncFolder
 
+DEFAULT = "default"  # as a value: the setting as it was made
 CAMERA_SETTINGS = ("exposure_us", "gain_max", "fps", "focus_dioptres")
 VENDOR = "vendor"  # 463.3: access for maintenance and repair
 _SHOWS_HITS = frozenset(
@@ -239,10 +240,13 @@ class FieldUnit:
 
     def set_camera(self, name: str, value: str) -> str:
         """See Unit.set_camera: one line of the configuration, checked as a whole before it is written."""
-        if name not in CAMERA_SETTINGS or not re.fullmatch(r"\d{1,6}(\.\d{1,4})?", value):
-            raise UnitRefusedError(f"camera: NAME is one of {', '.join(CAMERA_SETTINGS)}, VALUE a number")
+        number = re.fullmatch(r"0*(\d{1,6}(?:\.\d{1,4})?)", value)  # TOML takes no leading zeros
+        if name not in CAMERA_SETTINGS or not (number or value == DEFAULT):
+            raise UnitRefusedError(
+                f"camera: NAME is one of {', '.join(CAMERA_SETTINGS)}, VALUE a number, or {DEFAULT}"
+            )
         with self._setting:
-            self._rewrite_camera(name, value)
+            self._rewrite_camera(name, number[1] if number else None)
             record_configuration(self._parts.ledger, self._parts.home, self._parts.clock)
         try:
             self._parts.retune(self._config().camera)
@@ -250,7 +254,8 @@ class FieldUnit:
             return f"saved; applies at the next start: {error}"
         return "saved; applies from the next frame"
 
-    def _rewrite_camera(self, name: str, value: str) -> None:
+    def _rewrite_camera(self, name: str, value: str | None) -> None:
+        """None: as the line that `reader init` writes, which leaves out what is optional."""
         path = self._parts.home / FILE_NAME
         text = config_bytes(self._parts.home).decode()
         head, mark, rest = text.partition("[camera]")
@@ -258,7 +263,11 @@ class FieldUnit:
         line = re.compile(rf"^(#\s*)?{name}\s*=.*$", re.MULTILINE)
         if not mark or len(line.findall(body)) == 0:
             raise UnitRefusedError(f"{path} has no line for camera.{name}")
-        changed = head + mark + line.sub(f"{name} = {value}", body, count=1) + nextmark + tail
+        default = getattr(CameraSettings(), name)
+        if value is None:
+            value = None if default is None else str(default)
+        written = f"# {name} =" if value is None else f"{name} = {value}"
+        changed = head + mark + line.sub(written, body, count=1) + nextmark + tail
         try:
             rewrite_config(self._parts.home, changed)
         except FirmwareError as error:
@@ -406,6 +415,8 @@ def _bundle_at(path: str) -> str:
     """The path of a bundle on a medium. Raises UnitRefusedError for one that is not a file, or not whole."""
     if not path.startswith("/") or ".." in Path(path).parts:
         raise UnitRefusedError(f"{path}: give the whole path of the bundle, without ..")
+    if Path(path).exists() and not Path(path).is_file():
+        raise UnitRefusedError(f"{path}: not a file: name the bundle itself")
     if not Path(path).is_file():
         raise UnitRefusedError(f"{path}: no such file; is the medium plugged in and mounted?")
     return path

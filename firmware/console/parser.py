@@ -17,6 +17,7 @@ SECRET = "***"  # noqa: S105 - what is in the log in a secret's place
 class Form:
     """How a command is typed. words: a pattern for each argument; the last `optional` may be left out.
 
+    limits: what the words may be, where `usage` does not show it.
     one_name: the words are one name, which may hold spaces as it does at the department.
     secret: index of the argument that is never recorded, or -1. granted: the word that a grant must
     name; "" for commands that need none.
@@ -32,6 +33,7 @@ class Form:
     granted: str = ""
     live: bool = False
     before_enrollment: bool = False
+    limits: str = ""
 
 
 _UNIT = r"[A-Za-z0-9][A-Za-z0-9 ._@-]{0,63}"
@@ -43,12 +45,13 @@ FORMS: dict[str, Form] = {
         Form(name="status", usage="status", about="health of the unit", granted="status"),
         Form(
             name="aim", usage="aim [preview] [SECONDS]", about="live numbers; a coarse masked picture",
-            words=(r"preview|\d{1,4}", r"\d{1,4}"), optional=2,
+            words=(r"preview|\d{1,4}", r"\d{1,4}"), optional=2, limits="SECONDS a whole number, 0 to 9999",
             granted="aim", live=True, before_enrollment=True,
         ),
         Form(
-            name="camera", usage="camera [NAME VALUE]", about="show or change camera settings",
+            name="camera", usage="camera [NAME [VALUE]]", about="show or change camera settings",
             words=(r"[a-z_]{1,32}", r"[A-Za-z0-9._-]{1,32}"), optional=2, granted="camera",
+            limits="VALUE a number, or default"
         ),
         Form(
             name="network", usage="network [wifi NAME]",
@@ -58,7 +61,7 @@ FORMS: dict[str, Form] = {
         ),
         Form(
             name="time", usage="time [YYYY-MM-DDTHH:MM:SSZ]", about="show or set the clock (UTC)",
-            words=(_TIME,), optional=1, granted="time",
+            words=(_TIME,), optional=1, granted="time", limits="UTC, years 2000 to 2099",
         ),
         Form(name="storage", usage="storage", about="log, keys, disk and card", granted="storage"),
         Form(
@@ -71,7 +74,7 @@ FORMS: dict[str, Form] = {
         ),
         Form(
             name="logs", usage="logs [COUNT]", about="newest lines of the system log",
-            words=(r"\d{1,3}",), optional=1, granted="logs",
+            words=(r"0*[1-9]\d{0,2}",), optional=1, granted="logs", limits="COUNT a whole number, 1 to 999",
         ),
         Form(
             name="update", usage="update [NAME or PATH]",
@@ -135,7 +138,7 @@ def parse(line: str) -> Command | None:
     if not fits or not all(
         re.fullmatch(pattern, word) for pattern, word in zip(form.words, words, strict=False)
     ):
-        raise LineRefusedError(f"usage: {form.usage}")
+        raise LineRefusedError(f"usage: {form.usage}{form.limits and f' ({form.limits})'}")
     return Command(form=form, words=tuple(words))
 
 

@@ -22,6 +22,10 @@ from storage.socket_door import peer_uid, private_umask, short_name
 CONSOLES_AT_ONCE = 4
 PUMP_BYTES = 1024
 LOOK_S = 0.2
+TOO_MANY = (
+    f"\r\n{CONSOLES_AT_ONCE} consoles are open on this unit, and no more can be: end one of them (exit, or "
+    "pull\r\nits cable), then try again\r\n"
+).encode()
 
 MakeConsole = Callable[[SerialPort], Console]
 Pair = tuple[Console, threading.Thread]
@@ -69,8 +73,12 @@ def _accept(listener: socket.socket, make: MakeConsole, stop: threading.Event, r
             stop.wait(LOOK_S)
             continue
         running[:] = [pair for pair in running if pair[1].is_alive()]
-        if peer_uid(connection) not in {os.geteuid(), 0} or len(running) >= CONSOLES_AT_ONCE:
+        if peer_uid(connection) not in {os.geteuid(), 0}:
             connection.close()
+            continue
+        if len(running) >= CONSOLES_AT_ONCE:
+            with connection, contextlib.suppress(OSError):
+                connection.sendall(TOO_MANY)  # far less than a socket holds: it waits for no one
             continue
         console = make(_SocketPort(connection))
         thread = threading.Thread(target=_serve, args=(console, connection), name="console", daemon=True)

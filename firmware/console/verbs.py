@@ -27,6 +27,7 @@ from sync.errors import SyncError
 
 AIM_DEFAULT_S, AIM_LIMIT_S = 120, 3600
 AIM_EVERY_S = 1.0
+ROUNDED_TO = 100  # records
 LOG_LINES = 40
 LINE_LIMIT = 400  # of what one line says, before it is fitted
 
@@ -91,11 +92,13 @@ def _aim(context: Context, words: tuple[str, ...]) -> Iterator[str]:
 
 
 def _camera(context: Context, words: tuple[str, ...]) -> Iterator[str]:
-    if len(words) == 1:
-        raise UnitRefusedError("usage: camera NAME VALUE")
-    if words:
+    if len(words) == 1 and words[0] not in context.unit.camera():
+        raise UnitRefusedError(f"no such setting; they are {', '.join(context.unit.camera())}")
+    if len(words) == 2:
         yield screened(context.unit.set_camera(words[0], words[1]))
     for name, value in context.unit.camera().items():
+        if len(words) == 1 and name != words[0]:
+            continue
         yield f"{name:<16} {value}"
 
 
@@ -189,9 +192,11 @@ def _factory_reset(context: Context, words: tuple[str, ...]) -> Iterator[str]:
     named_holds = set(grant.destroy_holds) if grant else set()
     unnamed_holds = [hold for hold in obstacles.holds if hold not in named_holds]
     if obstacles.unacknowledged and named_up_to < obstacles.log_size:
+        # No count, and the log's size rounded up: a hit, which is one record more than its read, would show.
+        up_to = (obstacles.log_size // ROUNDED_TO + 1) * ROUNDED_TO
         raise UnitRefusedError(
-            f"{obstacles.unacknowledged} records are not acknowledged by the department: sync "
-            f"first, or ask for a grant that names them (up to record {obstacles.log_size})"
+            "records are not acknowledged by the department: sync first, or ask for a grant that names them "
+            f"(up to record {up_to})"
         )
     if unnamed_holds:
         raise UnitRefusedError(

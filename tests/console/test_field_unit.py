@@ -253,6 +253,25 @@ def test_a_camera_setting_is_one_line_of_the_configuration(home: Home, name: str
     assert len([1 for old, new in zip(before, after, strict=True) if old != new]) == 1
 
 
+@pytest.mark.parametrize("name", ["exposure_us", "gain_max", "fps", "focus_dioptres"])
+def test_each_camera_setting_goes_back_to_how_the_unit_was_made_by_one_word(home: Home, name: str) -> None:
+    made = load_config(home.path).camera
+    home.unit.set_camera(name, "0900" if name == "exposure_us" else "009")  # TOML takes no leading zeros
+    assert load_config(home.path).camera != made
+    home.unit.set_camera(name, "default")
+    assert load_config(home.path).camera == made
+    home.unit.set_camera(
+        name, "0900" if name == "exposure_us" else "0.9" if name == "focus_dioptres" else "9"
+    )
+    assert load_config(home.path).camera != made
+
+
+@pytest.mark.parametrize("path", ["/dev/zero", "/dev"])
+def test_what_is_no_file_is_not_said_to_be_missing(home: Home, path: str) -> None:
+    with pytest.raises(UnitRefusedError, match="not a file: name the bundle itself"):
+        list(home.unit.update(path))
+
+
 def test_a_changed_setting_is_in_the_log_and_kept_where_the_camera_is_away(home: Home) -> None:
     store = home.ledger.store
     home.camera_gone = True

@@ -10,7 +10,7 @@ from waiting import until
 
 from firmware.console.failed_logins import FailedLogins
 from firmware.console.maintenance import RememberedLog
-from firmware.console.service import pump, serving, socket_of
+from firmware.console.service import CONSOLES_AT_ONCE, pump, serving, socket_of
 from firmware.console.session import Console
 from hw.serial_port import loopback_pair
 from storage.errors import HomeLockedError
@@ -60,6 +60,32 @@ def test_cables_come_and_go_and_two_people_may_talk_at_once(tmp_path: Path, offi
         assert "not available" in two.hands.ask("status", "unit-7> ")
     assert not socket_of(tmp_path).exists()
     assert ended(log) == ["cable pulled"] * 6 + ["stopped"]
+
+
+def serving_threads() -> list[threading.Thread]:
+    """Of the consoles that this process serves."""
+    return [one for one in threading.enumerate() if one.name == "console"]
+
+
+def test_one_console_too_many_shows_why_and_the_cure(tmp_path: Path, office: Any) -> None:
+    failures = FailedLogins(None, lambda: 0.0, "boot")
+
+    def make(port: Any) -> Console:
+        return Console(port, BenchUnit(), RememberedLog(), keys=list, failures=failures, tick_s=0.02)
+
+    with serving(tmp_path, make):
+        held = [Cable(tmp_path) for _ in range(CONSOLES_AT_ONCE)]
+        for cable in held:
+            cable.hands.wait_for("unit-7> ")
+        fifth = Cable(tmp_path)
+        fifth.hands.wait_for("4 consoles are open on this unit")
+        fifth.hands.wait_for("then try again")
+        fifth.thread.join(timeout=300)
+        assert len(serving_threads()) == CONSOLES_AT_ONCE
+        held[0].hands.pull()
+        held[0].thread.join(timeout=300)
+        until(lambda: len(serving_threads()) < CONSOLES_AT_ONCE)
+        Cable(tmp_path).hands.wait_for("unit-7> ")
 
 
 def test_a_home_held_by_a_process_without_consoles_says_so(tmp_path: Path) -> None:
