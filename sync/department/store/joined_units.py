@@ -21,13 +21,23 @@ class JoinedUnit:
 
 def joined(connection: sa.Connection) -> list[JoinedUnit]:
     """Every unit, revoked ones too, by name."""
+    return _joined(connection, units.c.unit_id.is_not(None), codes.c.unit_id.is_not(None))
+
+
+def one_joined(connection: sa.Connection, unit_id: str) -> JoinedUnit | None:
+    """One of them, by its id; None if it is not here."""
+    found = _joined(connection, units.c.unit_id == unit_id, codes.c.unit_id == unit_id)
+    return found[0] if found else None
+
+
+def _joined(
+    connection: sa.Connection, which: sa.ColumnElement[bool], used_by: sa.ColumnElement[bool]
+) -> list[JoinedUnit]:
     used: dict[str, list[bytes]] = {}
-    for unit_id, digest in connection.execute(
-        sa.select(codes.c.unit_id, codes.c.digest).where(codes.c.unit_id.is_not(None))
-    ):
+    for unit_id, digest in connection.execute(sa.select(codes.c.unit_id, codes.c.digest).where(used_by)):
         used.setdefault(str(unit_id), []).append(bytes(digest))
     rows = connection.execute(
-        sa.select(units.c.unit_id, units.c.name, units.c.revoked_us).order_by(units.c.name)
+        sa.select(units.c.unit_id, units.c.name, units.c.revoked_us).where(which).order_by(units.c.name)
     )
     return [
         JoinedUnit(
@@ -38,11 +48,6 @@ def joined(connection: sa.Connection) -> list[JoinedUnit]:
         )
         for row in rows
     ]
-
-
-def one_joined(connection: sa.Connection, unit_id: str) -> JoinedUnit | None:
-    """One of them, by its id; None if it is not here."""
-    return next((one for one in joined(connection) if one.unit_id == unit_id), None)
 
 
 def unit_logs(connection: sa.Connection) -> list[tuple[str, str, str]]:
