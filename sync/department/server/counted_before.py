@@ -48,9 +48,11 @@ class CountedBefore:
         An element that has a day counts as here, once however often it comes. Raises StoreError and
         StorageError kinds.
         """
+        if not self._older:
+            return None
         with self._guard:
             with self._desk.looking() as book:
-                if not self._older or sequence >= book.log_sizes.get(log_no, 0):
+                if sequence >= book.log_sizes.get(log_no, 0):
                     return None  # it was not co-signed on a day that is counted
                 counted_days = len(book.counted_days)
                 purged = {day_number(day) for day in book.purged_days}

@@ -32,6 +32,7 @@ from sync.vouch import Vouch, open_vouch, unit_id_of
 
 log_events = structlog.get_logger("department.enroll")
 TAKEN = "a unit of that name is enrolled already: ask for a code under another name, or have it revoked first"
+REVOKED = "this unit was revoked: enroll it again"
 COPIED = (
     "another unit vouched for this log: this home is a copy of its card; make a home of this unit's own in "
     "an empty folder (reader init), and ask for a new code"
@@ -271,14 +272,20 @@ class Enrollment:
         row = connection.execute(select(units.c.revoked_us).where(units.c.unit_id == unit_id)).first()
         if row is None:
             raise refuse("unknown-log", "this unit is not enrolled here")
-        if row.revoked_us is not None or self._ended(unit_id):
-            raise refuse("revoked", "this unit was revoked: enroll it again")
+        if row.revoked_us is not None:
+            raise refuse("revoked", REVOKED)
         return unit_id
+
+    def _demand_not_ended(self, vouch: Vouch) -> None:
+        """By the access log: before a transaction, for who writes into the log may wait for the store."""
+        if self._ended(unit_id_of(vouch.unit)):
+            raise refuse("revoked", REVOKED)
 
     def _new_log(self, data: bytes) -> messages.Renewed:
         """A unit's log contradicts what was co-signed: it opens another. Two people close this."""
         request, vouch, public = _opened(messages.NewLog, data)
         log_id = log_id_of(public)
+        self._demand_not_ended(vouch)
         with self._store.write() as connection:
             unit_id = self._known(connection, vouch)
             if self._hold_log(connection, unit_id, log_id, vouch, request.vouch):
@@ -294,6 +301,7 @@ class Enrollment:
 
     def _renew(self, data: bytes) -> messages.Renewed:
         vouch = open_vouch(data)
+        self._demand_not_ended(vouch)
         with self._store.write() as connection:
             unit_id = self._known(connection, vouch)
             return self._renewed(connection, vouch, unit_id)
