@@ -124,6 +124,7 @@ class Ledger:
         try:
             ledger = cls(store)
             ledger.standing.make_demo()
+            store.reserve.keep(beyond=KEEP_FREE)
         except BaseException:
             store.close()
             raise
@@ -150,6 +151,7 @@ class Ledger:
         except BaseException:
             store.close()
             raise
+        store.reserve.keep(beyond=KEEP_FREE)
         store.time.now()
         ledger._note_clock_beside()
         return ledger
@@ -324,6 +326,7 @@ class Ledger:
             if store.log_ahead_kept:
                 store.end_log_ahead()
             if now_us >= self._look_us:
+                store.reserve.keep(beyond=KEEP_FREE)
                 receipt = self.apply_retention(by="the unit itself")
                 self._look_us = self.purge_waits_until_us() or now_us + HOUR_US
                 self.note_clock()

@@ -35,13 +35,13 @@ from storage.errors import (
     RolledBackError,
     SlotError,
     StorageError,
-    StoreFullError,
     UnknownFormError,
 )
 from storage.home import Home, HomeLock, need_own
 from storage.log import LogReader
 from storage.log_records import LogOpened
 from storage.private_process import keep_private
+from storage.reserve import Reserve
 from storage.state import ANCHORING, LEAD, MAX_STATE_BYTES, STATE_CONTEXT, LedgerState
 from storage.store import UnitStore, bound, kept_book, open_database, unbound
 
@@ -67,6 +67,7 @@ def create(
     need_own(home.root)
     files.make_dir(home.folder)
     lock = HomeLock(home)
+    Reserve(home.root).spend_if_short()
     database: sqlite_utils.Database | None = None
     try:
         files.make_dir(home.blobs)
@@ -127,6 +128,7 @@ def reopen(
     home.need()
     keep_private()
     lock = HomeLock(home)
+    Reserve(home.root).spend_if_short()
     database: sqlite_utils.Database | None = None
     try:
         database = open_database(home)
@@ -161,9 +163,7 @@ def reopen(
     except (sqlite3.DatabaseError, TypeError, ValueError, OverflowError) as error:
         _let_go(lock, database)  # a damaged page gives other types than its table, NULL among them
         if files.is_full(error):
-            raise StoreFullError(
-                "no room to open the ledger", where=str(home.root), cure="make room on the disk"
-            ) from None
+            raise schema.no_room_to_open(home.database) from None
         raise DamagedError(
             f"is damaged: {error if isinstance(error, sqlite3.Error) else type(error).__name__}",
             where=str(home.database),

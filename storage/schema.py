@@ -74,14 +74,18 @@ def connect(path: Path, *, readonly: bool = False) -> sqlite_utils.Database:
     except (sqlite3.Error, UnicodeDecodeError) as error:  # the latter: of a damaged schema
         full = files.is_full(error) or "I/O" in str(error)  # the latter: of files beside it that find no room
         if full and path.exists() and shutil.disk_usage(path.parent).free < ROOM_TO_OPEN:
-            raise StoreFullError(
-                "no room to open the ledger", where=str(path), cure="make room on the disk"
-            ) from None
+            raise no_room_to_open(path) from None
         damaged = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF in DAMAGE
         what = f"cannot be opened: {error}"
         if damaged:
             raise DamagedError(what, where=str(path), cure=DAMAGE_CURE) from None
         raise LedgerError(what, where=str(path)) from None
+
+
+def no_room_to_open(path: Path) -> StoreFullError:
+    """The disk is full, and the home's reserve is used up, too."""
+    cure = "remove what is not the reader's, or copy the whole home to a larger card"
+    return StoreFullError("no room to open the ledger", where=str(path), cure=cure)
 
 
 @contextlib.contextmanager

@@ -30,6 +30,7 @@ from storage.log_records import EpochOpened
 from storage.policy import CustodyPolicy
 from storage.record_base import KeyClass, Record
 from storage.records import RECORDS
+from storage.reserve import Reserve
 from storage.sealing import Opened, Sealed
 from storage.state import ANCHORING, LEAD, RUNNING, STATE_CONTEXT, LedgerState
 from storage.times import DAY_US, HOUR_US
@@ -58,6 +59,7 @@ class UnitStore:
         time: TrustedTime,
     ) -> None:
         self.home, self.home_lock, self.db = home, lock, database
+        self.reserve = Reserve(home.root)
         self.slot, self.slot_content = effaceable, content
         self.ring, self._book, self.time = ring, book, time
         self._book_unsure = False  # a transaction failed, and the card could not be read either
@@ -97,6 +99,7 @@ class UnitStore:
             if self._depth:
                 yield
                 return
+            self.reserve.spend_if_short()
             with self._naming_failures():
                 book, epochs, notes = self.book, len(self.book.epochs), self.book.notes
                 frontier, ring, state = self.log.frontier.copy(), self.ring, self.state

@@ -28,7 +28,6 @@ GROUPS = {
     "guard": (("sync/department/content/key_guard.py",), ("tests/desk/*.py",)),
 }
 EXEMPT = {
-    "no room to open the ledger": "tests/faults/storage_filler.py meets it on a full disk, by its class",
     "need() has raised": "cannot be reached: it tells the type checker so",
 }
 

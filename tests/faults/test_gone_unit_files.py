@@ -39,6 +39,7 @@ class Decided:
 DECIDED: dict[str, Decided] = {
     "config.toml": Decided(stops="config.toml: no such file"),
     "hotlists/*.list": Decided(why="the alarm list_expired, until a sync brings it again"),
+    "reserve": Decided(why="made again while there is room"),
     "store/blobs/*/*": Decided(verify=1, why="the start reads no image; verify and the department name it"),
     "store/ledger.sqlite3": Decided(verify=1, new_log="ledger.sqlite3: is gone"),
     "store/lock": Decided(why="held by the writer; holds nothing"),

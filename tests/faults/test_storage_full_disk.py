@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -13,22 +14,31 @@ import pytest
 FULL = os.environ.get("ALPR_FAULTS") == "full"
 STEPS = 150 if FULL else 20
 ROOT = Path(__file__).resolve().parents[2]
-FILLER = Path(__file__).with_name("storage_filler.py")
+
+
+def on_disk_of_its_own(folder: Path, script: str, *words: str) -> list[str]:
+    """The lines of a script that mounts a disk at `folder`."""
+    probe = ["unshare", "-m", "mount", "-t", "tmpfs", "tmpfs", str(folder)]
+    if shutil.which("unshare") is None or subprocess.run(probe, capture_output=True, check=False).returncode:
+        pytest.skip("needs root and mount namespaces for a disk of its own (unshare -m)")
+    environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests' / 'twins'}"}
+    command = ["unshare", "-m", sys.executable, str(Path(__file__).with_name(script)), *words]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout.splitlines()
 
 
 def test_a_full_disk_at_any_write_loses_and_damages_nothing(tmp_path: Path) -> None:
-    probe = ["unshare", "-m", "mount", "-t", "tmpfs", "tmpfs", str(tmp_path)]
-    if shutil.which("unshare") is None or subprocess.run(probe, capture_output=True, check=False).returncode:
-        pytest.skip("needs root and mount namespaces for a disk of its own (unshare -m)")
     folder = tmp_path / "disk"
     folder.mkdir()
-    environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests' / 'twins'}"}
-    command = ["unshare", "-m", sys.executable, str(FILLER), str(folder), str(STEPS)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
-    lines = done.stdout.splitlines()
+    lines = on_disk_of_its_own(folder, "storage_filler.py", str(folder), str(STEPS))
     assert len(lines) == STEPS
     assert all(line.startswith("ok ") for line in lines), lines
     assert any("without-images" in line for line in lines)  # images were left out before reads were refused
     assert {"gap", "query", "hold"} & {word for line in lines for word in line.split()}  # deeds too
     assert sum("purge" in line for line in lines) == STEPS // 10
+
+
+def test_a_card_without_a_free_byte_still_records_purges_and_opens(tmp_path: Path) -> None:
+    [line] = on_disk_of_its_own(tmp_path, "storage_reserve.py", str(tmp_path))
+    assert json.loads(line) == dict.fromkeys(("reserve", "spent", "purged", "again", "whole"), True)

@@ -1,0 +1,49 @@
+"""The home's reserve: room of the card that a full disk gives back, so that purge, sync and console work on.
+
+A file of zeros beside the store. The home's one writer removes it when the disk is short, before it opens the
+database and before each transaction, and makes it again once reads have room. Reads stop long before that.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from pathlib import Path
+
+from storage import files
+
+MB = 1 << 20
+SIZE_BYTES = 4 * MB  # SQLite's own files take up to 1.6 MB, and a record some kB
+SHORT_BYTES = 2 * MB  # below: the reserve is given back
+
+
+class Reserve:
+    """The reserve of one home. No trouble with it is an error: the home is then without one."""
+
+    def __init__(self, root: Path) -> None:
+        self._path = root / "reserve"
+
+    def spend_if_short(self) -> None:
+        """Give the room back where the disk has next to none."""
+        with contextlib.suppress(OSError):
+            if shutil.disk_usage(self._path.parent).free < SHORT_BYTES:
+                self._path.unlink(missing_ok=True)
+
+    def keep(self, *, beyond: int) -> None:
+        """Take the room again where that leaves `beyond` bytes free."""
+        with contextlib.suppress(OSError):
+            if self._is_whole() or shutil.disk_usage(self._path.parent).free < SIZE_BYTES + beyond:
+                return
+            self._path.unlink(missing_ok=True)
+            descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, files.PRIVATE_FILE)
+            try:
+                os.posix_fallocate(descriptor, 0, SIZE_BYTES)
+            finally:
+                os.close(descriptor)
+
+    def _is_whole(self) -> bool:
+        try:
+            return self._path.lstat().st_blocks * 512 >= SIZE_BYTES
+        except FileNotFoundError:
+            return False
