@@ -46,10 +46,13 @@ def verify_package(folder: Path, key: NoteKey | None, department: NoteKey | None
             raise PackageError("of another format or another log", where=HEAD_FILE)
         _files(folder, head, report)
         proven = set(OF_THE_PACKAGE)
+        checkpoint = _read(folder, "checkpoint").decode(errors="replace")
         for name, sequences in (("records", head.records), ("accesses", head.accesses)):
+            if len(set(sequences)) != len(sequences):
+                report.add(HEAD_FILE, f"names one of its {name} twice")
             for sequence in sequences:
                 with caught(report, f"{name}/{sequence}", sequence):
-                    about = _record(folder / name / str(sequence), sequence, key, report)
+                    about = _record(folder / name / str(sequence), sequence, key, report, checkpoint)
                     proven |= {f"{name}/{sequence}/{one}" for one in about}
         for name in sorted({name for name, _ in head.files} - proven):
             report.add(name, "is listed, and no signed record is about it")
@@ -59,7 +62,7 @@ def verify_package(folder: Path, key: NoteKey | None, department: NoteKey | None
         report.records = len(head.records)
         if head.demo:
             report.notes.append("made by a unit that belongs to no department (demo)")
-        report.notes.append(head.sentence)
+        report.notes.append(evidence.SENTENCE)
     return report
 
 
@@ -89,7 +92,7 @@ def _files(folder: Path, head: UnitPackageHead, report: UnitReport) -> None:
     listed = dict(head.files)
     there = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if not p.is_dir() or p.is_symlink()}
     for name in sorted(there - set(listed) - {HEAD_FILE, "SHA256SUMS"}):
-        report.add(name, "does not belong to the package")
+        report.add(name if name.isprintable() else ascii(name), "does not belong to the package")
     for name, digest in listed.items():
         with caught(report, name):
             if name not in there:
@@ -101,13 +104,15 @@ def _files(folder: Path, head: UnitPackageHead, report: UnitReport) -> None:
             report.add("SHA256SUMS", "differs from the signed list")
 
 
-def _record(folder: Path, sequence: int, key: NoteKey, report: UnitReport) -> set[str]:
+def _record(folder: Path, sequence: int, key: NoteKey, report: UnitReport, checkpoint: str) -> set[str]:
     """One record: leaf, proof, commitments, and the plain files against what was committed. All files that
-    are about it."""
+    are about it. `checkpoint`: the package's, under which the record is proven."""
     data = _read(folder, "leaf.cose")
     leaf = open_leaf(data, key.public)
     proof = tlog_proof.parse(_read(folder, "record.tlog-proof").decode())
     head = open_checkpoint(proof.checkpoint, key)
+    if proof.checkpoint != checkpoint:  # the anchor is of that one: by another a log key proves what it likes
+        raise ProofError("is proven under another tree head than the package's", where=f"record {sequence}")
     if leaf.sequence != sequence or proof.index != sequence or leaf.log_id != log_id_of(key.public):
         raise ProofError("is another record than its folder says", where=f"record {sequence}")
     merkle.verify_inclusion(sequence, head.size, merkle.leaf_hash(data), proof.path, head.root)

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import struct
+import warnings
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -14,12 +19,13 @@ from packages import signed_again, unpacked
 
 from storage import codec, merkle, sealing, tlog_proof
 from storage.checkpoint import TYPE_COSIGNATURE, Checkpoint, NoteKey, cosign, sign_checkpoint
-from storage.errors import StorageError
+from storage.errors import PackageError, StorageError
 from storage.evidence import Shown, ShownElement, plain_view
 from storage.leaf import Leaf, Mark, log_id_of, origin_of
 from storage.record_base import KeyClass
 from sync.department.cli import main
 from sync.department.content import package
+from sync.department.content.zipped import FIXED_TIME, write_zip
 from sync.department.desk.holds.calls import Exported, ExportForm
 from sync.messages import department_origin
 
@@ -127,6 +133,22 @@ def with_the_same_read_twice(files: Files, key: Ed25519PrivateKey) -> bytes:
     return signed_again(files | again, key, reads=(one, replace(one, folder="reads/1")))
 
 
+def with_a_read_that_unpacks_elsewhere(files: Files, key: Ed25519PrivateKey) -> bytes:
+    (one,) = head_of(files, key).reads
+    moved = {name.replace("reads/0", "../../www"): data for name, data in files.items()}
+    return signed_again(moved, key, reads=(replace(one, folder="../../www"),))
+
+
+def without_a_read_that_left(files: Files, key: Ed25519PrivateKey) -> bytes:
+    """What speaks for the accused is left out: the entry names more reads than are here."""
+    left = {name: data for name, data in files.items() if not name.startswith("reads/")}
+    return signed_again(left, key, reads=())
+
+
+def with_words_for_the_terminal(files: Files, key: Ed25519PrivateKey) -> bytes:
+    return signed_again(files, key, department="Example\x1b[2J\nthe package verifies")
+
+
 def with_a_unit_key_of_five_bytes(files: Files, key: Ed25519PrivateKey) -> bytes:
     (one,) = head_of(files, key).reads
     return signed_again(files, key, reads=(replace(one, public=b"12345"),))
@@ -154,6 +176,9 @@ def head_of(files: Files, key: Ed25519PrivateKey) -> package.PackageHead:
 
 ATTACKS = (
     with_the_same_read_twice,
+    with_a_read_that_unpacks_elsewhere,
+    without_a_read_that_left,
+    with_words_for_the_terminal,
     with_a_unit_key_of_five_bytes,
     without_a_leaf,
     without_the_elements,
@@ -183,6 +208,83 @@ def test_a_package_by_the_log_key_alone_does_not_verify(department: Department, 
             continue
         passed.append(attack.__name__)
     assert passed == []
+
+
+def taken(files: Files, name: str) -> Files:
+    return {one: data for one, data in files.items() if one != name}
+
+
+def swept(files: Files, name: str, other: Files) -> Iterator[tuple[str, bytes, str]]:
+    """(what was done to this file, the package then, the file that the refusal names)."""
+    data, left = files[name], taken(files, name)
+    at = len(data) // 2
+    flipped = data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+    yield "removed", write_zip(left), name
+    yield "flipped", write_zip(files | {name: flipped}), name
+    yield "cut", write_zip(files | {name: data[:-1]}), name
+    yield "empty", write_zip(files | {name: b""}), name
+    if name in other and other[name] != data:
+        mixed = write_zip(files | {name: other[name]})
+        yield "of another package", mixed, "" if name == package.HEAD else name
+    for new in (name.upper(), f"../{name}", f"/{name}", name.replace("/", "\\"), f"{name}/"):
+        if new != name:
+            yield f"also as {new!r}", write_zip(files | {new: data}), ""
+            yield f"renamed {new!r}", write_zip(left | {new: data}), ""
+    out = BytesIO()
+    with zipfile.ZipFile(out, "w") as archive, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # zipfile's own, of a name that it writes twice
+        for one in (*sorted(files), name):
+            archive.writestr(zipfile.ZipInfo(one, FIXED_TIME), files[one])
+    yield "twice", out.getvalue(), ""
+
+
+def test_each_file_of_a_package_changed_in_each_way_is_refused_by_its_name(
+    department: Department, files: Files
+) -> None:
+    public = department.home.log_key().public_key()
+    token = department.logon("super")
+    hold = department.held(token)
+    made = department.call("hold/export", token, ExportForm(hold=hold, medium="USB 2", ground=GROUND))
+    assert isinstance(made, Exported)
+    other, unnamed = unpacked(made.package), []
+    assert unpacked(write_zip(files)) == files
+    package.check(write_zip(files), public)
+    for name in files:
+        for change, data, where in swept(files, name, other):
+            try:
+                package.check(data, public)
+            except StorageError as error:
+                if where in str(error):
+                    continue
+            unnamed.append((name, change))
+    assert unnamed == []
+
+
+def test_a_package_with_anything_beside_its_files_is_refused(department: Department, files: Files) -> None:
+    """Other programs than this one would show what is there: another cover sheet before or behind it."""
+    whole, public = write_zip(files), department.home.log_key().public_key()
+    named = zipfile.ZipInfo("cover.html", FIXED_TIME)  # Info-ZIP takes the name in this field before its own
+    words = struct.pack("<BL", 1, zlib.crc32(b"cover.html")) + b"../cover.html"
+    named.extra = struct.pack("<HH", 0x7075, len(words)) + words
+    linked = zipfile.ZipInfo("cover.html", FIXED_TIME)
+    linked.external_attr = 0o120777 << 16
+    cut_name = write_zip(taken(files, "cover.txt") | {"cover.txt~": files["cover.txt"]})
+    changed = [
+        write_zip({"cover.html": b"another"}) + whole,
+        whole + b"more",
+        cut_name.replace(b"cover.txt~", b"cover.txt\0"),
+    ]
+    for info in (named, linked):
+        out = BytesIO()
+        with zipfile.ZipFile(out, "w") as archive:
+            for name in sorted(files):
+                archive.writestr(
+                    info if name == info.filename else zipfile.ZipInfo(name, FIXED_TIME), files[name]
+                )
+        changed.append(out.getvalue())
+    for data in changed:
+        with pytest.raises(PackageError, match=r"is not as a department writes it|does not belong"):
+            package.check(data, public)
 
 
 @pytest.fixture
@@ -219,6 +321,20 @@ def test_a_stranger_sees_that_a_witness_saw_the_entry(
 def cosigner_of_nobody() -> str:
     """Keys of a witness that signed nothing."""
     return NoteKey("stranger.example/w", Ed25519PrivateKey.generate().public_key(), TYPE_COSIGNATURE).text()
+
+
+def test_a_picture_that_a_package_leaves_out_is_said(
+    files: Files, department: Department, verify: Callable[..., tuple[int, str]]
+) -> None:
+    shown = codec.from_bytes(Shown, files["reads/0/elements.cbor"], limit=64 << 20)
+    less = Shown(elements=tuple(one for one in shown.elements if one.name != "overview"))
+    left = {name: data for name, data in files.items() if "overview" not in name}
+    left["reads/0/elements.cbor"] = codec.to_bytes(less)
+    key = department.home.log_key()
+    assert "not in this package" not in verify(signed_again(files, key))[1]
+    _status, out = verify(signed_again(left, key))
+    assert "not in this package: reads/0 has overview too, as its unit signed" in out
+    assert "not checked: the words of cover.html" in out
 
 
 def test_a_package_of_the_first_format_says_what_it_does_not_prove(

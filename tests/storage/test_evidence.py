@@ -269,6 +269,7 @@ def test_a_package_that_the_stolen_log_key_signs_again_is_found(
     [
         pytest.param("cover.txt", b"x", "was altered: its SHA-256 is not the signed one", id="altered"),
         pytest.param("note.txt", b"x", "does not belong to the package", id="planted"),
+        pytest.param("COVER.txt", b"x", "does not belong to the package", id="other case"),
         pytest.param("SHA256SUMS", b"x", "differs from the signed list", id="another list"),
         pytest.param("cover.txt", None, "is missing", id="removed"),
         pytest.param("cover.txt", MAX_FILE_BYTES + 1, f"is larger than {MAX_FILE_BYTES} bytes", id="endless"),

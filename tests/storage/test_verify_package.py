@@ -44,7 +44,9 @@ def put(folder: Path, leaf: Leaf = LEAF, *, index: int = 0, shown: str = "entry"
 
 def found(folder: Path) -> list[str]:
     report = UnitReport()
-    assert _record(folder, 0, KEY, report) >= {"leaf.cose", "record.tlog-proof", "elements.cbor"}
+    note = tlog_proof.parse((folder / "record.tlog-proof").read_text()).checkpoint
+    about = _record(folder, 0, KEY, report, note)
+    assert about >= {"leaf.cose", "record.tlog-proof", "elements.cbor"}
     return [f"{one.where}: {one.what}" for one in report.findings]
 
 
@@ -82,6 +84,13 @@ def test_a_leaf_of_another_key_or_tree_is_refused(tmp_path: Path) -> None:
     (tmp_path / "leaf.cose").write_bytes(replace(LEAF, epoch=2).sign(PRIVATE))
     with pytest.raises(ProofError, match="leads to another root"):
         found(tmp_path)
+
+
+def test_a_record_is_proven_under_the_packages_own_tree_head(tmp_path: Path) -> None:
+    """A stolen log key can sign a tree head for any record; the co-signed anchor is of one tree."""
+    put(tmp_path)
+    with pytest.raises(ProofError, match="under another tree head than the package's"):
+        _record(tmp_path, 0, KEY, UnitReport(), sign_checkpoint(Checkpoint(KEY.name, 1, bytes(32)), PRIVATE))
 
 
 def test_a_folder_is_a_package_by_its_signed_head(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from storage import codec, envelope
 from storage.evidence import sums
 from sync.department.content import package
+from sync.department.content.zipped import write_zip
 
 
 def unpacked(data: bytes) -> dict[str, bytes]:
@@ -31,8 +32,4 @@ def signed_again(files: dict[str, bytes], key: Ed25519PrivateKey, **changes: Any
     head = replace(codec.from_bytes(package.PackageHead, signed, limit=16 << 20), files=listed, **changes)
     left["SHA256SUMS"] = sums(listed)
     left[package.HEAD] = envelope.sign(codec.to_bytes(head), key, context=package.CONTEXT)
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w") as archive:
-        for name in sorted(left):
-            archive.writestr(name, left[name])
-    return out.getvalue()
+    return write_zip(left)

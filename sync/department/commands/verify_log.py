@@ -18,6 +18,7 @@ from storage.checkpoint import NoteKey
 from storage.cosigners import CosignerKey, Witnesses
 from storage.counts import counted
 from storage.errors import StorageError
+from storage.evidence import SENTENCE
 from storage.leaf import log_id_of
 from storage.times import SECOND_US, iso_text
 from sync.command_frame import Common, collected
@@ -120,6 +121,12 @@ stranger_options = collected(
         metavar="FILE",
         help="Instead: a checkpoint file from a public witness.",
     ),
+)
+
+
+UNCHECKED = (
+    "not checked: the words of cover.html and cover.txt, and the C2PA manifests, which are the department's; "
+    "what a unit signed is in the text, the place and the pictures beside each leaf.cose"
 )
 
 
@@ -227,7 +234,8 @@ def _check_package(common: Common, data: bytes, public: Ed25519PublicKey, witnes
     if common.json:
         facts = {"number": head.number, "department": head.department, "reads": reads}
         logged = {"entries": [one.sequence for one in checked.entries], "unwitnessed": unwitnessed}
-        print(json.dumps(facts | logged | {"proven_in_place": reads - len(loose), "problems": []}))
+        proven = {"proven_in_place": reads - len(loose), "withheld": checked.withheld, "problems": []}
+        print(json.dumps(facts | logged | proven))
         return status
     verdict = "the signatures hold" if lacking else "the package verifies"
     print(f"{verdict}: {head.department}, {head.number}, {counted(reads, 'read')}")
@@ -236,7 +244,10 @@ def _check_package(common: Common, data: bytes, public: Ed25519PublicKey, witnes
         print(f"not proven in place: {folder} came after its log was closed; its unit alone signed it")
     for line in left:
         print(line)
-    print(head.sentence)
+    for folder, names in list(checked.withheld.items())[:100]:
+        print(f"not in this package: {folder} has {' and '.join(names)} too, as its unit signed")
+    print(UNCHECKED)
+    print(SENTENCE)
     return status
 
 

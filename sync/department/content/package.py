@@ -34,7 +34,8 @@ from storage import codec, envelope, merkle, tlog_proof
 from storage import leaf as leaves
 from storage.checkpoint import TYPE_COSIGNATURE, NoteKey, open_checkpoint, open_cosignatures
 from storage.cosigners import Witnesses
-from storage.errors import PackageError, StorageError
+from storage.counts import counted
+from storage.errors import EnvelopeError, PackageError, StorageError
 from storage.evidence import SENTENCE, Shown, ShownElement, extension, plain_view, sums
 from storage.leaf import IMAGES
 from storage.sealing import commitment
@@ -43,7 +44,7 @@ from sync.department.content.key_guard import Cover, read_name
 from sync.department.content.package_entries import LeftUnder
 from sync.department.content.provenance import ManifestAuthority, ManifestMaker, MissingManifestsError
 from sync.department.content.reads import OpenedRead
-from sync.department.content.zipped import read_zip, verdict, write_zip
+from sync.department.content.zipped import demand_plain, printable, read_zip, verdict, write_zip
 from sync.department.store.closed_records import MOST_BESIDE, beside_name
 from sync.messages import department_origin
 
@@ -168,11 +169,13 @@ def manifests(reads: Sequence[OpenedRead], order: PackageOrder, maker: Maker) ->
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckedPackage:
     """A package that holds. `loose`: the folders of the reads that came after their log was closed, signed by
-    the unit, in no tree. `entries`: under which it left; none in a package of the first format."""
+    the unit, in no tree. `entries`: under which it left; none in a package of the first format. `withheld`:
+    what a read's unit recorded and the package does not show, by the read's folder."""
 
     head: PackageHead
     loose: tuple[str, ...]
     entries: tuple[LeftUnder, ...]
+    withheld: Mapping[str, tuple[str, ...]]
 
 
 @verdict("package")
@@ -182,19 +185,8 @@ def check(data: bytes, public: Ed25519PublicKey, witnesses: Witnesses | None = N
     `witnesses`: of the access log, for who co-signed the entries; None asks for no co-signature.
     """
     files = read_zip(data, where="package", most_files=MAX_FILES, most_bytes=MAX_BYTES, stored=True)
-    if HEAD not in files:
-        raise PackageError("lacks its signed head", where=HEAD)
-    signed = envelope.open_signed(files[HEAD], public, context=CONTEXT, limit=16 << 20)
-    head = codec.from_bytes(PackageHead, signed, limit=16 << 20)
-    if head.format not in {NO_ENTRIES, FORMAT}:
-        raise PackageError("of another format", where=HEAD)
-    if set(files) != {HEAD, "SHA256SUMS", *(name for name, _ in head.files)}:
-        raise PackageError("files are missing, or do not belong to it", where="package")
-    for name, digest in head.files:
-        if not hmac.compare_digest(hashlib.sha256(files[name]).digest(), digest):
-            raise PackageError("was altered: its SHA-256 is not the signed one", where=name)
-    if files["SHA256SUMS"] != sums(head.files):
-        raise PackageError("differs from the signed list", where="SHA256SUMS")
+    head = _head(files, public)
+    _demand_listed(files, head)
     entries = package_entries.read_entries(files, public, witnesses)
     if (head.format == NO_ENTRIES) == bool(entries):
         raise PackageError("names no entry of the access log under which it left", where=HEAD)
@@ -202,8 +194,12 @@ def check(data: bytes, public: Ed25519PublicKey, witnesses: Witnesses | None = N
     known = {HEAD, "SHA256SUMS", "cover.txt", "cover.html", "c2pa-ca.pem"}
     known |= package_entries.names(len(entries))
     left, seen = package_entries.reads_of(entries), set[tuple[str, bytes]]()
-    for one in head.reads:
+    here, withheld = set[str](), {}
+    for place, one in enumerate(head.reads):
+        folder = f"reads/{place}"
         try:
+            if one.folder != folder:  # it would be unpacked elsewhere, or over another read
+                raise PackageError("the signed head names another folder for it")
             with verdict(""):
                 read = _check_read(files, one, public)
             if read.itself in seen:
@@ -212,22 +208,59 @@ def check(data: bytes, public: Ed25519PublicKey, witnesses: Witnesses | None = N
             if entries and not read.names & left:
                 raise PackageError("none of the entries lets it leave")
         except StorageError as error:
-            raise PackageError(str(error), where=one.folder) from None
+            raise PackageError(str(error), where=folder) from None
         known |= read.files
+        here |= read.names
+        if read.withheld:
+            withheld[folder] = read.withheld
     for name in sorted(set(files) - known):
-        raise PackageError("no signed record is about this file", where=name)
+        raise PackageError("no signed record is about this file", where=printable(name))
+    if left - here:
+        lacking = f"{counted(len(left - here), 'read')} that its entries let leave"
+        raise PackageError(f"lacks {lacking}", where="package")
+    demand_plain(data, files, where="package")
     loose = tuple(one.folder for one in head.reads if f"{one.folder}/{CLOSED}" in files)
-    return CheckedPackage(head=head, loose=loose, entries=entries)
+    return CheckedPackage(head=head, loose=loose, entries=entries, withheld=withheld)
+
+
+def _head(files: Mapping[str, bytes], public: Ed25519PublicKey) -> PackageHead:
+    """The signed head. Raises PackageError, RecordError kinds."""
+    if HEAD not in files:
+        raise PackageError("lacks its signed head", where=HEAD)
+    try:
+        signed = envelope.open_signed(files[HEAD], public, context=CONTEXT, limit=16 << 20)
+    except EnvelopeError as error:
+        raise PackageError(error.what, where=HEAD) from None
+    head = codec.from_bytes(PackageHead, signed, limit=16 << 20)
+    if head.format not in {NO_ENTRIES, FORMAT}:
+        raise PackageError("of another format", where=HEAD)
+    if not (head.department + head.number).isprintable():  # both are shown to people
+        raise PackageError("its department or number has signs that cannot be printed", where=HEAD)
+    return head
+
+
+def _demand_listed(files: Mapping[str, bytes], head: PackageHead) -> None:
+    """Each file that the head lists, unaltered, and no other. Raises PackageError."""
+    listed = {HEAD, "SHA256SUMS", *(name for name, _ in head.files)}
+    for name in sorted(listed ^ set(files)):
+        what = "is missing" if name in listed else "does not belong to the package"
+        raise PackageError(what, where=printable(name))
+    for name, digest in head.files:
+        if not hmac.compare_digest(hashlib.sha256(files[name]).digest(), digest):
+            raise PackageError("was altered: its SHA-256 is not the signed one", where=printable(name))
+    if files["SHA256SUMS"] != sums(head.files):
+        raise PackageError("differs from the signed list", where="SHA256SUMS")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _CheckedRead:
     """`names`: that the log may know it by; `files`: all that are about it; `itself`: how it is proven, and
-    its leaf."""
+    its leaf; `withheld`: elements that the leaf has and the package does not show."""
 
     names: frozenset[str]
     files: frozenset[str]
     itself: tuple[str, bytes]
+    withheld: tuple[str, ...]
 
 
 def demand_place(data: bytes, public: Ed25519PublicKey, sequence: int, proof: str) -> leaves.Leaf:
@@ -257,10 +290,10 @@ def _check_read(files: Mapping[str, bytes], one: PackagedRead, department: Ed255
     closed = f"{one.folder}/{CLOSED}" in files
     proof = "" if closed else files.get(f"{one.folder}/record.tlog-proof", b"").decode()
     if not closed and not proof:
-        raise PackageError("has no proof of its place", where=one.folder)
+        raise PackageError("has no proof of its place")
     about = {f"{one.folder}/{name}" for name in ("leaf.cose", "elements.cbor")}
     if not about <= set(files):
-        raise PackageError("its leaf or its elements are missing", where=one.folder)
+        raise PackageError("its leaf or its elements are missing")
     data = files[f"{one.folder}/leaf.cose"]
     leaf = demand_place(data, public, one.sequence, proof)
     if proof:
@@ -271,10 +304,10 @@ def _check_read(files: Mapping[str, bytes], one: PackagedRead, department: Ed255
         mark = leaf.elements.get(element.name)
         made = commitment(element.name, element.salt, element.content)
         if mark is None or not hmac.compare_digest(mark.commitment, made):
-            raise PackageError("does not match the unit's commitment", where=f"{one.folder}, {element.name}")
+            raise PackageError("does not match the unit's commitment", where=printable(element.name))
         name = f"{one.folder}/{extension(element.name, element.content)}"
         if files.get(name) != plain_view(leaf.kind, element.name, element.content):
-            raise PackageError("the plain file is not what was committed", where=name)
+            raise PackageError("the plain file is not what was committed", where=element.name)
         about.add(name)
         if element.name in IMAGES:
             about.add(f"{one.folder}/{element.name}.c2pa")
@@ -285,4 +318,5 @@ def _check_read(files: Mapping[str, bytes], one: PackagedRead, department: Ed255
     )
     known_by = frozenset(read_name(log_id, one.sequence) for log_id in ids)
     itself = (CLOSED if closed else "", data)
-    return _CheckedRead(names=known_by, files=frozenset(about), itself=itself)
+    withheld = tuple(sorted(set(leaf.elements) - {element.name for element in shown.elements}))
+    return _CheckedRead(names=known_by, files=frozenset(about), itself=itself, withheld=withheld)

@@ -20,7 +20,7 @@ from storage import codec, envelope, merkle, tlog_proof
 from storage.checkpoint import Cosignature, NoteKey, open_checkpoint
 from storage.cosigners import Witnesses
 from storage.counts import counted
-from storage.errors import PackageError
+from storage.errors import PackageError, StorageError
 from storage.leaf import log_id_of
 from storage.sealing import commitment
 from sync.department.content.key_guard import Cover
@@ -68,10 +68,13 @@ def demand_number(entries: Sequence[LeftUnder], number: str) -> None:
 
 
 def reads_of(entries: Sequence[LeftUnder]) -> frozenset[str]:
-    """The names of the reads that these entries let leave."""
+    """The names of the reads that these entries let leave. Raises PackageError for a delivery without the
+    entry of what it found."""
     deliveries = {
         one.sequence for one in entries if isinstance(one.note, Access) and one.note.action == "delivery"
     }
+    for lacking in sorted(deliveries - {getattr(one.note, "access", -1) for one in entries}):
+        raise PackageError("the entry of what this delivery found is missing", where=f"entry {lacking}")
     return frozenset(
         name
         for one in entries
@@ -105,8 +108,12 @@ def read_entries(
         raise PackageError("files of an entry are missing", where=FOLDER)
     found = []
     for at in range(count):
-        with verdict(f"{FOLDER}/{at}"):
-            found.append(_entry(files, f"{FOLDER}/{at}", public, witnesses))
+        name = f"{FOLDER}/{at}"
+        try:
+            with verdict(""):
+                found.append(_entry(files, name, public, witnesses))
+        except StorageError as error:
+            raise PackageError(str(error), where=name) from None
     return tuple(found)
 
 
@@ -120,11 +127,11 @@ def _entry(
     good = hmac.compare_digest(commitment(ELEMENT, shown.salt, shown.content), mark.commitment)
     said = tlog_proof.parse(proof.decode())
     if log_id != log_id_of(public) or not good or said.index != sequence:
-        raise PackageError("is not the entry of its proof", where=name)
+        raise PackageError("is not the entry of its proof")
     head = open_checkpoint(said.checkpoint, NoteKey(origin_of(log_id), public))
     merkle.verify_inclusion(sequence, head.size, merkle.leaf_hash(data), list(said.path), head.root)
     note = entry_from(kind, sequence, shown.content).note
     if not isinstance(note, AccessEnded) and not (isinstance(note, Access) and note.action in LEAVES):
-        raise PackageError("lets nothing leave the desk", where=name)
+        raise PackageError("lets nothing leave the desk")
     seen = None if witnesses is None else witnesses.witnessed(said.checkpoint)
     return LeftUnder(sequence=sequence, note=note, witnessed=seen)

@@ -38,6 +38,11 @@ def verdict(where: str) -> Iterator[None]:
         raise PackageError(f"is malformed: {type(error).__name__}", where=where) from None
 
 
+def printable(name: str) -> str:
+    """A name from outside, as a terminal may have it."""
+    return name if name.isprintable() and len(name) <= MOST_OF_NAME else ascii(name[:MOST_OF_NAME])
+
+
 def write_zip(files: Mapping[str, bytes], *, method: int = zipfile.ZIP_STORED) -> bytes:
     """A ZIP of these, by name: the same bytes for the same files. `method`: ZIP_STORED or ZIP_DEFLATED."""
     out = io.BytesIO()
@@ -69,6 +74,17 @@ def read_zip(
             return {one.filename: _read(archive, one, where) for one in infos}
     except DAMAGE as error:
         raise PackageError(f"is not a ZIP: {type(error).__name__}", where=where) from None
+
+
+def demand_plain(data: bytes, files: Mapping[str, bytes], *, where: str) -> None:
+    """A stored ZIP of these files is what `write_zip` makes of them: nothing is beside them, or in their
+    entries, by which another program would show other files. Raises PackageError."""
+    if write_zip(files) != data:
+        raise PackageError(
+            "is not as a department writes it: it was zipped again, or more was put into it than its files",
+            where=where,
+            cure="get another copy from the department",
+        )
 
 
 def _read(archive: zipfile.ZipFile, one: zipfile.ZipInfo, where: str) -> bytes:
