@@ -5,10 +5,17 @@
 At each step the disk has a little less or more room than the work takes: reads until one is refused, then
 a look-up, a hold, a gap and a purge. Prints one line a step: `ok <what happened>`; any other line is a
 failure. A deed that found no room must have left nothing of itself, and must work once there is room.
+
+    unshare -m python storage_filler.py FOLDER reserve
+
+The home has its reserve, and a read that is due for purging, when the last byte of the disk is taken.
+Prints one JSON line: what was done with the disk as full as that, and whether the reserve came back.
 """
 
 from __future__ import annotations
 
+import contextlib
+import json
 import shutil
 import subprocess
 import sys
@@ -24,6 +31,7 @@ from storage.ledger import Ledger
 from storage.times import DAY_US
 
 DISK_KB, STEP_BYTES, SPAN_BYTES = 8192, 9973, 200_000
+ROOMY_KB = 40 << 10  # a reserve is made where reads have room beside it
 STEPS_A_HOME, MOST_READS = 10, 1000
 IMAGE = bytes(range(256)) * 240
 
@@ -131,9 +139,48 @@ def purge(bench: Bench, number: int) -> str:
     return said
 
 
+def without_a_byte(folder: Path) -> dict[str, bool]:
+    """What a home does whose disk is taken to the last byte, while it is open and while it is not."""
+    bench, ballast = Bench(folder), folder / "ballast"
+    reserve = bench.home / "reserve"
+    done = {"reserve": reserve.exists()}
+    for _ in range(366):
+        bench.time.run(DAY_US)
+        bench.ledger.store.time.now()
+    take_all(ballast)
+    bench.gap()
+    done["spent"] = not reserve.exists()
+    ballast.unlink()
+    bench.restart()
+    take_all(ballast)
+    bench.restart()
+    bench.gap()
+    bench.time.run(DAY_US)
+    bench.gap()  # an append tends
+    done["purged"] = bench.ledger.store.book.turned_us is not None
+    ballast.unlink()
+    bench.restart()
+    return done | {"again": reserve.exists(), "whole": check(bench.home, bench.slot).ok}
+
+
+def take_all(path: Path) -> None:
+    with path.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while file.write(bytes(4096)):
+            pass
+
+
+def mount(folder: Path, size_kb: int) -> None:
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size_kb}k", "tmpfs", str(folder)], check=True)
+
+
 def main() -> None:
-    folder, steps = Path(sys.argv[1]), int(sys.argv[2])
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_KB}k", "tmpfs", str(folder)], check=True)
+    folder = Path(sys.argv[1])
+    if sys.argv[2] == "reserve":
+        mount(folder, ROOMY_KB)
+        print(json.dumps(without_a_byte(folder)))
+        return
+    steps = int(sys.argv[2])
+    mount(folder, DISK_KB)
     bench = Bench(folder)
     for number in range(steps):
         line = step(bench, number)

@@ -14,15 +14,16 @@ import pytest
 FULL = os.environ.get("ALPR_FAULTS") == "full"
 STEPS = 150 if FULL else 20
 ROOT = Path(__file__).resolve().parents[2]
+FILLER = Path(__file__).with_name("storage_filler.py")
 
 
-def on_disk_of_its_own(folder: Path, script: str, *words: str) -> list[str]:
-    """The lines of a script that mounts a disk at `folder`."""
+def on_disk_of_its_own(folder: Path, *words: str) -> list[str]:
+    """The lines of the filler, which mounts a disk at `folder`."""
     probe = ["unshare", "-m", "mount", "-t", "tmpfs", "tmpfs", str(folder)]
     if shutil.which("unshare") is None or subprocess.run(probe, capture_output=True, check=False).returncode:
         pytest.skip("needs root and mount namespaces for a disk of its own (unshare -m)")
     environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests' / 'twins'}"}
-    command = ["unshare", "-m", sys.executable, str(Path(__file__).with_name(script)), *words]
+    command = ["unshare", "-m", sys.executable, str(FILLER), *words]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout.splitlines()
@@ -31,7 +32,7 @@ def on_disk_of_its_own(folder: Path, script: str, *words: str) -> list[str]:
 def test_a_full_disk_at_any_write_loses_and_damages_nothing(tmp_path: Path) -> None:
     folder = tmp_path / "disk"
     folder.mkdir()
-    lines = on_disk_of_its_own(folder, "storage_filler.py", str(folder), str(STEPS))
+    lines = on_disk_of_its_own(folder, str(folder), str(STEPS))
     assert len(lines) == STEPS
     assert all(line.startswith("ok ") for line in lines), lines
     assert any("without-images" in line for line in lines)  # images were left out before reads were refused
@@ -40,5 +41,5 @@ def test_a_full_disk_at_any_write_loses_and_damages_nothing(tmp_path: Path) -> N
 
 
 def test_a_card_without_a_free_byte_still_records_purges_and_opens(tmp_path: Path) -> None:
-    [line] = on_disk_of_its_own(tmp_path, "storage_reserve.py", str(tmp_path))
+    [line] = on_disk_of_its_own(tmp_path, str(tmp_path), "reserve")
     assert json.loads(line) == dict.fromkeys(("reserve", "spent", "purged", "again", "whole"), True)
