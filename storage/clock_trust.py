@@ -267,6 +267,16 @@ class TrustedTime:
         return trusted_us if told is None else told.us
 
     @property
+    def passed_us(self) -> int:
+        """The earliest that it may be: by a disciplined clock that custody believes, and by the department's
+        word; 0 where there is neither. What ends by it has ended whichever of them is wrong."""
+        moment, told = self.now(), self.told
+        known_us = [] if told is None else [told.us]
+        if moment.state is ClockState.DISCIPLINED:
+            known_us.append(moment.us)
+        return min(known_us, default=0)
+
+    @property
     def is_misled(self) -> bool:
         """Whether this log's time is further ahead of the department's word than any lone source moves it:
         it was born under a clock that was ahead, and no record's date is known better than that."""

@@ -142,6 +142,11 @@ class Outgoing:
             told = self._store.time.told
         return told.us if told is not None and told.exact else None
 
+    def passed_us(self) -> int:
+        """See TrustedTime.passed_us."""
+        with self._store.lock:
+            return self._store.time.passed_us
+
     def question_time(self) -> TimeQuestion | None:
         """Log that this log's time is far ahead of its department's and its clock's; None where it is not."""
         store = self._store

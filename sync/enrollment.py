@@ -40,6 +40,9 @@ class Joiner(Protocol):
     def log_public(self) -> bytes:
         """The log's public key, 32 bytes."""
 
+    def passed_us(self) -> int:
+        """What has surely passed, UTC; 0 where that is not known."""
+
     def sign(self, body: bytes, context: bytes) -> bytes:
         """COSE_Sign1 by the log key."""
 
@@ -166,7 +169,7 @@ def join(
     request = messages.EnrollRequest(secret=code.secret, vouch=vouch, software=software)
     key = Ed25519PublicKey.from_public_bytes(department)
     pem = x509.load_der_x509_certificate(authority).public_bytes(Encoding.PEM)
-    link = HttpsLink(code.address, server_context(pem), key, prefix="/enrol/")
+    link = HttpsLink(code.address, server_context(pem, passed_us=joiner.passed_us()), key, prefix="/enrol/")
     try:
         data = link.post("unit", [messages.seal_message(request, joiner.sign)])
     finally:
@@ -214,11 +217,14 @@ def check_certificate(der: bytes, authority: bytes, folder: SyncFolder) -> None:
         raise NotEnrolledError("the certificate is for another key")
 
 
-def open_link(folder: SyncFolder, member: Member, *, bytes_per_s: int = 0) -> HttpsLink:
-    """The link of an enrolled unit. Raises NotEnrolledError when its certificate is not there."""
+def open_link(folder: SyncFolder, member: Member, *, passed_us: int, bytes_per_s: int = 0) -> HttpsLink:
+    """The link of an enrolled unit; passed_us: see `unit_context`.
+
+    Raises NotEnrolledError when its certificate is not there.
+    """
     try:
         with folder.tls_key_file() as key:
-            context = unit_context(member.authority_pem(), folder.certificate, key)
+            context = unit_context(member.authority_pem(), folder.certificate, key, passed_us=passed_us)
     except (OSError, ssl.SSLError):
         raise NotEnrolledError(
             "the certificate or its key cannot be read", where=str(folder.certificate), cure="enroll again"

@@ -127,7 +127,12 @@ class Runner:
         """
         member = self._folder.member()
         started = self._now_us()
-        link = self._link = open_link(self._folder, member, bytes_per_s=self._schedule.bytes_per_s)
+        link = self._link = open_link(
+            self._folder,
+            member,
+            passed_us=self._outbox.passed_us(),
+            bytes_per_s=self._schedule.bytes_per_s,
+        )
         conversation = Conversation(
             self._outbox,
             link,

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import httpx
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from storage.errors import StorageError
@@ -26,7 +27,8 @@ PIECE_BYTES = 64 * 1024
 MAX_ANSWER_BYTES = messages.MAX_HEADER_BYTES + 4096
 CONNECT_S, SEND_S, ANSWER_S = 10.0, 60.0, 300.0
 CURVE = "prime256v1"
-NOT_IN_TIME = {9, 10}  # X509_V_ERR_CERT_NOT_YET_VALID, X509_V_ERR_CERT_HAS_EXPIRED
+NO_CHECK_TIME = 0x200000  # X509_V_FLAG_NO_CHECK_TIME
+HAS_EXPIRED = 10  # X509_V_ERR_CERT_HAS_EXPIRED
 NOT_THE_DEPARTMENT = (
     "nothing is lost, but what answers there is not the department: a sign-on page of this network, a proxy?"
 )
@@ -49,17 +51,41 @@ class Link(Protocol):
         """Bytes of messages sent so far."""
 
 
-def unit_context(authority: bytes, certificate: Path, key: Path) -> ssl.SSLContext:
-    """TLS 1.3 towards the department: its CA (PEM) alone is believed, the unit's certificate is shown."""
-    context = server_context(authority)
+class _PassedTime(ssl.SSLContext):
+    """Judges the server's certificate by the time that has surely passed, `passed_us`, and by no clock that
+    may be years off: that unit could never sync, and so never hear the time. A certificate that begins later
+    is no danger: the department's CA alone makes one.
+    """
+
+    passed_us = 0
+
+    def wrap_socket(self, *arguments: Any, **options: Any) -> ssl.SSLSocket:
+        line = super().wrap_socket(*arguments, **options)
+        shown = x509.load_der_x509_certificate(line.getpeercert(binary_form=True) or b"")
+        if shown.not_valid_after_utc.timestamp() * 1e6 < self.passed_us:
+            line.close()
+            error = ssl.SSLCertVerificationError(1, "certificate has expired")
+            error.verify_code, error.verify_message = HAS_EXPIRED, "certificate has expired"
+            raise error
+        return line
+
+
+def unit_context(authority: bytes, certificate: Path, key: Path, *, passed_us: int) -> ssl.SSLContext:
+    """TLS 1.3 towards the department: its CA (PEM) alone is believed, the unit's certificate is shown.
+
+    passed_us: what has surely passed, UTC; 0 where that is not known.
+    """
+    context = server_context(authority, passed_us=passed_us)
     context.load_cert_chain(certificate, key)
     return context
 
 
-def server_context(authority: bytes) -> ssl.SSLContext:
+def server_context(authority: bytes, *, passed_us: int) -> ssl.SSLContext:
     """The same without a client certificate: for enrollment."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context = _PassedTime(ssl.PROTOCOL_TLS_CLIENT)
+    context.passed_us = passed_us
     context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.verify_flags |= NO_CHECK_TIME
     context.set_ecdh_curve(CURVE)
     context.load_verify_locations(cadata=authority.decode("ascii"))
     return context
@@ -219,7 +245,7 @@ def link_error(error: httpx.HTTPError, name: str, address: str) -> LinkError:
     behind: BaseException | None = error
     while behind is not None and not isinstance(behind, ssl.SSLError):
         behind = behind.__cause__ or behind.__context__
-    if behind is not None and (behind.reason or isinstance(behind, ssl.SSLCertVerificationError)):
+    if behind is not None and (isinstance(behind, ssl.SSLCertVerificationError) or behind.reason):
         what, cure = _of_tls(behind)
     else:
         what = f"no connection: {reason_of(error)}" if isinstance(error, httpx.ConnectError) else "no answer"
@@ -230,7 +256,7 @@ def link_error(error: httpx.HTTPError, name: str, address: str) -> LinkError:
 def _of_tls(error: ssl.SSLError) -> tuple[str, str]:
     """(what TLS said, what to look at): our clock, our certificate, or who answers there at all."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        if error.verify_code in NOT_IN_TIME:
+        if error.verify_code == HAS_EXPIRED:
             return f"TLS: {error.verify_message}", "is this unit's clock right? see reader status"
         return f"TLS: {error.verify_message}", NOT_THE_DEPARTMENT
     if "_ALERT_" in error.reason:  # the other end refused what it was shown

@@ -87,7 +87,7 @@ class LastWord:
         try:
             folder = folder_with_chip(home, slot_uri)
             member = folder.member()
-            link = open_link(folder, member)
+            link = open_link(folder, member, passed_us=0)
             try:
                 destruction.send(link, member.department_public(), self.message)
             finally:

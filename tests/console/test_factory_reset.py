@@ -58,7 +58,7 @@ def test_a_reset_that_a_power_cut_ended_is_done_to_its_end_by_the_next_start(
         assert ledger.store.log_id != log
         assert ledger.store.slot.uri == uri
     assert not SyncFolder.of(home).is_member()
-    assert {path.name for path in home.iterdir()} == {"config.toml", "store"}
+    assert {path.name for path in home.iterdir()} == {"config.toml", "reserve", "store"}
 
 
 @pytest.mark.parametrize("content", [b"file:slot", b"", b"\xff", b"x" * 5000])
@@ -100,7 +100,7 @@ def test_a_new_unit_that_a_power_cut_ended_after_a_reset_is_made_by_the_next_sta
     with open_ledger(home) as ledger:
         assert ledger.store.slot.uri == uri
     assert line.sent == [message]
-    assert {path.name for path in home.iterdir()} == {"config.toml", "store"}
+    assert {path.name for path in home.iterdir()} == {"config.toml", "reserve", "store"}
 
 
 def test_another_units_log_beside_the_mark_of_a_reset_stays(tmp_path: Path) -> None:
@@ -141,8 +141,8 @@ class _Line:
         monkeypatch.setattr(factory_reset, "open_link", self._open)
         monkeypatch.setattr(destruction, "send", self._send)
 
-    def _open(self, folder: SyncFolder, member: Member) -> Any:
-        assert member == MEMBER
+    def _open(self, folder: SyncFolder, member: Member, *, passed_us: int) -> Any:
+        assert (member, passed_us) == (MEMBER, 0)
         with folder.tls_key_file() as key:
             assert b"PRIVATE KEY" in key.read_bytes()
         return SimpleNamespace(close=lambda: None)

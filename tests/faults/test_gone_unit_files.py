@@ -95,7 +95,7 @@ def start(home: Path) -> list[str]:
     take_home(home)
     open_or_roll_over(home, on_new_log=reasons.append).close()
     folder = sync_folder(home)
-    open_link(folder, folder.member()).close()
+    open_link(folder, folder.member(), passed_us=0).close()
     folder.unit_key()
     return reasons
 

@@ -168,3 +168,18 @@ def test_a_right_clock_that_the_department_confirms_is_the_departments_time_afte
     machine.reboot(DAY_US)
     assert START_US <= machine.ledger.store.time.sure_us < START_US + HOUR_US
     machine.ledger.close()
+
+
+@pytest.mark.parametrize("word_us", [None, START_US], ids=["no word", "a word"])
+@pytest.mark.parametrize("state", [TimeState.UNKNOWN, TimeState.DISCIPLINED])
+def test_what_has_surely_passed_is_the_least_that_a_good_clock_or_the_word_says(
+    machine: Machine, state: TimeState, word_us: int | None
+) -> None:
+    if word_us is not None:
+        machine.hear(word_us)
+    machine.time.lose(state)
+    time = machine.ledger.store.time
+    believed_us = [time.now().us] if time.now().state is ClockState.DISCIPLINED else []
+    assert bool(believed_us) == (state is TimeState.DISCIPLINED and not time.is_misled)
+    known_us = believed_us + ([] if word_us is None else [word_us])
+    assert time.passed_us == min(known_us, default=0)

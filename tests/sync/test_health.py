@@ -215,7 +215,7 @@ def test_a_unit_whose_clock_is_off_is_named_with_how_far(
 
 def test_a_report_in_the_name_of_another_unit_is_refused(server: DepartmentProcess, enrolled: Unit) -> None:
     member = enrolled.folder.member()
-    link = open_link(enrolled.folder, member)
+    link = open_link(enrolled.folder, member, passed_us=0)
     try:
         with pytest.raises(RefusedByDepartmentError) as told:
             link.post("health", [messages.seal_message(sample(log_id=enrolled.outbox.log_id), KEY)])

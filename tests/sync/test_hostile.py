@@ -40,7 +40,7 @@ def resident_bytes(pid: int) -> int:
 
 def context_of(unit: Unit) -> ssl.SSLContext:
     member = unit.folder.member()
-    return unit_context(member.authority_pem(), unit.folder.certificate, unit.folder.tls_key)
+    return unit_context(member.authority_pem(), unit.folder.certificate, unit.folder.tls_key, passed_us=0)
 
 
 def connected(unit: Unit, server: DepartmentProcess) -> ssl.SSLSocket:
@@ -181,7 +181,7 @@ def test_enrollment_refuses_a_guessed_code_and_says_no_more(
 
     link = HttpsLink(
         member.front_address,
-        server_context(member.authority_pem()),
+        server_context(member.authority_pem(), passed_us=0),
         member.department_public(),
         prefix="/enrol/",
     )
@@ -194,7 +194,7 @@ def test_enrollment_refuses_a_guessed_code_and_says_no_more(
 
 def test_the_front_door_shows_only_the_root_file(server: DepartmentProcess, enrolled: Unit) -> None:
     member = enrolled.folder.member()
-    context = server_context(member.authority_pem())
+    context = server_context(member.authority_pem(), passed_us=0)
     with httpx.Client(
         verify=context, base_url=f"https://{member.front_address}", trust_env=False, timeout=PATIENCE_S
     ) as client:
@@ -205,7 +205,7 @@ def test_the_front_door_shows_only_the_root_file(server: DepartmentProcess, enro
 
 def test_after_all_that_the_server_still_works(server: DepartmentProcess, enrolled: Unit) -> None:
     enrolled.add(2)
-    link = open_link(enrolled.folder, enrolled.folder.member())
+    link = open_link(enrolled.folder, enrolled.folder.member(), passed_us=0)
     assert len(link.post("challenge", [b""])) == messages.NONCE_BYTES
     link.close()
     assert enrolled.attempt().outcome == "done"

@@ -14,10 +14,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
+from storage.times import DAY_US, now_us
 from sync.enrollment import fetch_root
 from sync.enrollment_code import EnrollmentCode
 from sync.errors import LinkError, NotEnrolledError
-from sync.transport import HttpsLink
+from sync.transport import HttpsLink, server_context
 
 
 def certificate(folder: Path, days: int) -> Path:
@@ -45,10 +46,16 @@ def certificate(folder: Path, days: int) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("days", "said"), [(2, "not yet valid"), (-20, "expired")], ids=["clock behind", "clock ahead"]
+    ("days", "passed_us", "said"),
+    [
+        pytest.param(-20, now_us(), "TLS: certificate has expired", id="it surely ended"),
+        pytest.param(-20, now_us() - 15 * DAY_US, "no answer", id="the clock is ahead"),
+        pytest.param(-20, 0, "no answer", id="nobody knows the time"),
+        pytest.param(2, now_us(), "no answer", id="the clock is behind"),
+    ],
 )
-def test_a_certificate_out_of_its_time_is_reported_with_the_clock(
-    tmp_path: Path, days: int, said: str
+def test_a_servers_certificate_is_judged_by_what_has_surely_passed_and_by_no_clock(
+    tmp_path: Path, days: int, passed_us: int, said: str
 ) -> None:
     pem = certificate(tmp_path, days)
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -56,20 +63,20 @@ def test_a_certificate_out_of_its_time_is_reported_with_the_clock(
 
     def answer(listener: socket.socket) -> None:
         with contextlib.suppress(OSError), listener.accept()[0] as line:
-            server.wrap_socket(line, server_side=True)
+            server.wrap_socket(line, server_side=True).close()
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=answer, args=(listener,))
         thread.start()
         link = HttpsLink(
             f"localhost:{listener.getsockname()[1]}",
-            ssl.create_default_context(cafile=str(pem)),
+            server_context(pem.read_bytes(), passed_us=passed_us),
             ed25519.Ed25519PrivateKey.generate().public_key(),
         )
         with contextlib.closing(link), pytest.raises(LinkError, match=said) as raised:
             link.post("hello", [b"x"])
         thread.join()
-    assert "clock" in raised.value.cure
+    assert ("clock" in raised.value.cure) is ("expired" in said)
 
 
 PAGE = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 12\r\n\r\n<html>hello!"
