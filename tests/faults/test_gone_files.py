@@ -6,22 +6,26 @@ it again: a key, a log or a counter that was lost would then look as if it had n
 
 from __future__ import annotations
 
+import secrets
 import shutil
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 from list_twins import VERSIONS, push
 from sync_twins import Unit, bare_home, running
 
 from storage.checkpoint import NoteKey
 from storage.errors import ExplainedError
-from storage.times import now_us
+from storage.times import DAY_US, now_us
 from sync import root_file
 from sync.department.cli import main
 from sync.department.commands.serve import _daily, _hourly, started
+from sync.department.content.key_files import der_of
 from sync.department.desk import snapshot
 from sync.department.desk.grants.signer import GrantOffice
 from sync.department.ground.home import DepartmentHome, load_ed25519
@@ -29,6 +33,7 @@ from sync.department.journal.hourly_heads import hourly_origin
 from sync.department.journal.witness_server import WitnessFolder
 from sync.department.server.founding import OFFICES
 from sync.department.server.open_desk import adopt_root, first_administrator, open_front
+from sync.department.units.authority import Authority
 from sync.root_file import RootWitness
 
 
@@ -214,3 +219,59 @@ def test_a_gone_file_has_the_result_that_was_decided_for_it(
     assert refusal.value.cure
     back = {name for name in files_of(home) if name in gone} - {"keys/service.log"}
     assert back == set()  # nothing took its place
+
+
+def _p256() -> bytes:
+    return der_of(ec.generate_private_key(ec.SECP256R1()))
+
+
+def _raw() -> bytes:
+    return secrets.token_bytes(32)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "other", "says", "verify_says"),
+    [
+        ("keys/day/*.key", _p256, "or another is in its place", "or another is in its place"),
+        ("keys/list.key", _raw, "is not the list of the key beside it", "key service's list, line 0"),
+        ("log.key", _raw, "is the store of another department", "is not co-signed by this department"),
+    ],
+)
+def test_a_key_of_another_department_starts_nothing(
+    home: Path,
+    capsys: pytest.CaptureFixture[str],
+    pattern: str,
+    other: Callable[[], bytes],
+    says: str,
+    verify_says: str,
+) -> None:
+    for path in home.glob(pattern):
+        path.write_bytes(other())
+    assert main(["verify", "--home", str(home)]) == 1
+    said = capsys.readouterr().out
+    assert verify_says in said
+    assert "hourly heads" in said  # the rest is checked all the same
+    with pytest.raises(ExplainedError, match=says) as refusal:
+        start(home)
+    assert refusal.value.cure
+
+
+def test_who_only_looks_changes_nothing(home: Path) -> None:
+    """Files that a start makes again are not made, and a certificate that ends soon is not renewed."""
+    for name in ("keys/found.sqlite", "keys/followed.sqlite", "authority/server.pem"):
+        (home / name).unlink()
+    shutil.rmtree(home / "keys" / "hold")
+    past = now_us() - 600 * DAY_US
+    assert Authority.open(home / "authority", lambda: past).renew()
+    before = _all_in(home)
+    for words in ("verify", "health", "purge --plan", "enroll --list"):
+        main([*words.split(), "--home", str(home)])
+        assert _all_in(home) == before, words
+
+
+def _all_in(home: Path) -> dict[str, bytes]:
+    return {
+        str(one.relative_to(home)): one.read_bytes() if one.is_file() else b""
+        for one in home.rglob("*")
+        if one.name != "service.log" and not one.name.endswith(("-wal", "-shm"))
+    }

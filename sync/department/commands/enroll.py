@@ -48,7 +48,7 @@ def enroll(
         _show_code(made.name, made.code, made.hours, as_json=common.json)
         return DONE
     home = DepartmentHome.open(common.home)
-    department = Department(home)
+    department = Department(home, changes=not wants_list)
     try:
         if wants_list:
             _show_units(department, as_json=common.json)

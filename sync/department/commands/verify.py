@@ -29,8 +29,8 @@ def verify(common: Common, *, given: verify_log.VerifyInput, quick: bool) -> int
     its signature, every tree against the co-signed checkpoints, every receipt, every element against its
     commitment, and the search token of every read; a missing element needs a purge receipt. What was counted
     into the access log must be in the store. Checks the content of every open hold against its
-    entries. PACKAGE is an evidence package (ZIP), checked with --key; or an auditor's bundle, with --key and
-    --witness-key.
+    entries. Changes nothing. PACKAGE is an evidence package (ZIP), checked with --key; or an auditor's
+    bundle, with --key and --witness-key.
     """
     if given.package is not None or given.log is not None:
         return verify_log.check_given(common, given)
@@ -39,7 +39,7 @@ def verify(common: Common, *, given: verify_log.VerifyInput, quick: bool) -> int
 
 
 def _verify_home(common: Common, home: DepartmentHome, given: verify_log.VerifyInput, *, quick: bool) -> int:
-    department = Department(home, migrate=False)
+    department = Department(home, changes=False)
     try:
         public = home.log_key().public_key()
         keys = AskedKeys(department.keys)

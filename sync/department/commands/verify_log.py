@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from storage.checkpoint import NoteKey
 from storage.cosigners import CosignerKey, Witnesses
 from storage.counts import counted
-from storage.errors import StorageError
+from storage.errors import LedgerError, StorageError
 from storage.evidence import SENTENCE
 from storage.leaf import log_id_of
 from storage.times import SECOND_US, iso_text
@@ -56,6 +56,7 @@ from sync.errors import (
     HomeError,
     InvalidInputError,
     KeyServiceAwayError,
+    KeyServiceError,
     LinkError,
     StoreError,
 )
@@ -306,7 +307,7 @@ def check_home(
     names = {home.settings.name, root.department}
     samples = DrawnSamples(_salt_of(folder, home), check_log.heads_of(folder))
     covered = CoveredByEntries(FoldedLog(names, _snapshot_of(folder, home)), samples)
-    opened, away = _opened_list(home, root)
+    opened, away, of_list = _opened_list(home, root)
     report = check_log.check(
         folder,
         public,
@@ -324,6 +325,7 @@ def check_home(
         report,
         problems=(
             *report.problems,
+            *of_list,
             *_wrong_with_root(root, covered.adopted),
             *_wrong_with_named(home, root),
             *_wrong_with_credentials(folder, home),
@@ -336,12 +338,14 @@ def check_home(
     return worst(_report(common, report), _check_hours(common, home, root), lacking)
 
 
-def _opened_list(home: DepartmentHome, root: Root) -> tuple[OpenedCheck | None, list[str]]:
-    """The key service's own list, or a line that it gives no answer."""
+def _opened_list(home: DepartmentHome, root: Root) -> tuple[OpenedCheck | None, list[str], list[str]]:
+    """The key service's own list; or that it gives no answer, or what is wrong with the list."""
     try:
-        return opened_of(home, root), []
+        return opened_of(home, root), [], []
     except KeyServiceAwayError as error:
-        return None, [f"the key service's own list: {error}"]
+        return None, [f"the key service's own list: {error}"], []
+    except (KeyServiceError, LedgerError) as error:
+        return None, [], [str(error)]
 
 
 def _trace_in(home: DepartmentHome, store: Store) -> str:

@@ -239,10 +239,11 @@ def remote(
 
 
 def service_of(
-    home: DepartmentHome, clock: Callable[[], int], keep_days: Callable[[], int]
+    home: DepartmentHome, clock: Callable[[], int], keep_days: Callable[[], int], *, makes: bool = True
 ) -> LocalKeyService | RemoteKeyService:
-    """The key service that a home uses: in this process, or the one that HOME/keys.remote names."""
+    """The key service that a home uses: in this process, or the one that HOME/keys.remote names. `makes`: as
+    for LocalKeyService."""
     address = address_of(home)
     if address is None:
-        return LocalKeyService(home.keys, clock, keep_days=keep_days)
+        return LocalKeyService(home.keys, clock, keep_days=keep_days, makes=makes)
     return remote(address, approved=home.fips)[0]

@@ -160,24 +160,30 @@ class LocalKeyService:
         clock: Callable[[], int] = now_us,
         *,
         keep_days: Callable[[], int] = lambda: KEEP_DAYS,
+        makes: bool = True,
     ) -> None:
-        """`clock`: the department's time, or this machine's. Nothing goes before `keep_days` by it."""
+        """`clock`: the department's time, or this machine's. Nothing goes before `keep_days` by it. `makes`:
+        folders that are not there; who only looks makes none."""
         self._folder, self._clock, self._keep_days = folder, clock, keep_days
-        for name in (folder, folder / "day", folder / "store", folder / "hold"):
+        for name in (folder, folder / "day", folder / "store", folder / "hold") if makes else ():
             name.mkdir(mode=files.PRIVATE_DIR, parents=True, exist_ok=True)
         self._guard = threading.Lock()
         self._store: dict[int, bytes] = {}
         self._ids: dict[bytes, Path] = {}
         self._epochs: dict[tuple[bytes, int], tuple[bytes, bytes]] = {}
-        self._log = (folder / LOG_FILE).open("ab", buffering=0)
-        (folder / LOG_FILE).chmod(files.PRIVATE_FILE)
+        self._log = (folder / LOG_FILE).open("ab", buffering=0) if folder.is_dir() else None
+        if self._log is not None:
+            (folder / LOG_FILE).chmod(files.PRIVATE_FILE)
 
     def close(self) -> None:
-        self._log.close()
+        if self._log is not None:
+            self._log.close()
 
     # --- the log ---------------------------------------------------------------------------------------
 
     def _write(self, use: str, **facts: object) -> None:
+        if self._log is None:  # no keys are here that could be used
+            return
         line = {"at_us": self._clock(), "use": use, **facts}
         self._log.write(json.dumps(line, sort_keys=True).encode() + b"\n")
         os.fsync(self._log.fileno())

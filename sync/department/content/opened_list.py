@@ -10,6 +10,7 @@ removed. A line is synced before a key is used.
 from __future__ import annotations
 
 import hashlib
+import sqlite3
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ from sync.department.ground.private_sqlite import open_private, transaction
 from sync.department.journal.check_log import Tree
 from sync.department.journal.entries import Entry
 from sync.department.journal.machine_entries import DocumentSent, KeysListSeen
+from sync.department.journal.reading import reading
 from sync.errors import KeyServiceError
 from sync.root_file import Root
 
@@ -104,10 +106,25 @@ class OpenedList:
         self._guard = threading.Lock()
         self._key = _key_in(folder, fresh=not path.exists())
         self._db = open_private(path, SCHEMA)
+        self._demand_own(path)
         self.found = FoundReads(folder)
         if not self.has_alert(FROM_HERE):
             newest = self.newest()
             self.add_alerts(newest.size if newest else 0, [FROM_HERE], at_us=newest.at_us if newest else 0)
+
+    def _demand_own(self, path: Path) -> None:
+        """A line by this key after one of another list would spoil both. Raises KeyServiceError."""
+        row = self._db.execute("SELECT message FROM lines ORDER BY number DESC LIMIT 1").fetchone()
+        try:
+            if row is not None:
+                envelope.open_signed(bytes(row[0]), self.public, context=CONTEXT, limit=MAX_LINE_BYTES)
+        except StorageError:
+            self._db.close()
+            raise KeyServiceError(
+                f"is not the list of the key beside it ({KEY_FILE})",
+                where=str(path),
+                cure=f"restore {DATABASE} and {KEY_FILE} from the same backup",
+            ) from None
 
     def close(self) -> None:
         with self._guard:
@@ -269,6 +286,19 @@ def demand_list(folder: Path, *, traces: Sequence[str] = (FOUND, FOLLOWED, KEY_F
             cure=f"restore it from its backup; if it is lost for good, move {names} away: a new list begins, "
             "and department verify names what it lacks",
         )
+
+
+def list_in(folder: Path) -> tuple[bytes, list[bytes]]:
+    """(public key, signed lines) of the list in a folder, which is only read. Raises KeyServiceError."""
+    path = folder / DATABASE
+    try:
+        with reading(path, at_home=True) as db:
+            lines = [bytes(row[0]) for row in db.execute("SELECT message FROM lines ORDER BY number")]
+    except (sqlite3.Error, StorageError) as error:
+        raise KeyServiceError(
+            f"cannot be read: {error}", where=str(path), cure=f"restore it with {KEY_FILE} from its backup"
+        ) from None
+    return _key_in(folder, fresh=False).public_key().public_bytes_raw(), lines
 
 
 def _key_in(folder: Path, *, fresh: bool) -> Ed25519PrivateKey:

@@ -85,9 +85,10 @@ class Doubt:
 class DepartmentTime:
     """One department's time. Call it for UTC microseconds. Thread-safe."""
 
-    def __init__(self, folder: Path, clocks: Clocks | None = None) -> None:
-        """`folder`: the department's home. A home without a mark starts from its newest `known` time."""
-        self._path = folder / FILE
+    def __init__(self, folder: Path, clocks: Clocks | None = None, *, keeps: bool = True) -> None:
+        """`folder`: the department's home. A home without a mark starts from its newest `known` time.
+        `keeps`: marks are written there; who only looks writes none."""
+        self._path, self._keeps = folder / FILE, keeps
         self._clocks = clocks or Clocks()
         self._guard = threading.RLock()
         self._floor = 0
@@ -250,6 +251,8 @@ class DepartmentTime:
 
     def _save(self, mark: _Mark) -> None:
         self._mark, self._unmarked, self._written_running = mark, False, mark.seen_us
+        if not self._keeps:
+            return
         with contextlib.suppress(OSError):  # a full disk: a later mark is written, or a start asks people
             files.replace(self._path, to_bytes(mark))
 

@@ -8,23 +8,32 @@ compared with what is here before anything is made.
 
 from __future__ import annotations
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from pathlib import Path
 
+import sqlalchemy as sa
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from storage.checkpoint import TYPE_COSIGNATURE, NoteKey, open_cosignatures
 from storage.counts import counted
-from storage.day_keys import DayKeys
+from storage.day_keys import DayKey, DayKeys
 from storage.errors import StorageError
 from storage.times import DAY_US
+from sync.department.content.key_files import load_p256
 from sync.department.content.key_remote import ADDRESS_FILE, address_of
 from sync.department.content.key_service import DAY_KEY_DAYS
 from sync.department.content.opened_list import KEY_FILE
-from sync.department.ground.home import DepartmentHome
+from sync.department.ground.home import SETTINGS_FILE, SQLITE_FILE, DepartmentHome
 from sync.department.policy.named_files import root_in
+from sync.department.store import own_schema
 from sync.department.store.database import Store
+from sync.department.store.tables import logs
 from sync.department.units import documents
 from sync.department.units.signed_rows import parsed
-from sync.errors import HomeError, StoreError
+from sync.errors import HomeError, KeyServiceError, StoreError
+from sync.messages import department_origin
 from sync.root_file import KEY_SERVICE
 
+LOGS_LOOKED_AT = 20
 LOST_FOR_GOOD = "if they are lost for good: department keys renew"
 
 
@@ -41,11 +50,39 @@ def demand_keys(home: DepartmentHome, store: Store, now_us: int) -> None:
     lost = lost_day_keys(home, store, now_us)
     if lost:
         raise HomeError(
-            f"{counted(len(lost), 'day key')} that units seal to {'is' if len(lost) == 1 else 'are'} gone",
+            f"{counted(len(lost), 'day key')} that units seal to {'is' if len(lost) == 1 else 'are'} gone, "
+            "or another is in its place",
             where=str(home.keys / "day"),
             cure=f"restore {home.keys} from its backup, or {ADDRESS_FILE} if the key service is elsewhere; "
             + LOST_FOR_GOOD,
         )
+
+
+def demand_own_store(home: DepartmentHome, store: Store, public: Ed25519PublicKey) -> None:
+    """Raises HomeError for the store of another department, where a server would sign and remove documents.
+
+    `public`: of the log key here. One log that it co-signed is enough; what else is there `verify` names.
+    """
+    with store.listing() as connection:
+        if own_schema.examined(connection).absent:
+            return  # `Store.demand_own` names what is in their place
+        query = sa.select(logs.c.cosigned).where(logs.c.cosigned.is_not(None)).limit(LOGS_LOOKED_AT)
+        notes = connection.scalars(query).all()
+    key = NoteKey(department_origin(public), public, TYPE_COSIGNATURE)
+    if notes and not any(_is_cosigned(str(note), key) for note in notes):
+        there = f"{SETTINGS_FILE}: database" if home.settings.database else SQLITE_FILE
+        raise HomeError(
+            "is the store of another department: the log key here co-signed no log in it",
+            where=str(home.path / there),
+            cure=f"restore this department's own store; or {home.path / 'log.key'}, if that is another's",
+        )
+
+
+def _is_cosigned(note: str, key: NoteKey) -> bool:
+    try:
+        return bool(open_cosignatures(note, [key]))
+    except StorageError:
+        return False
 
 
 def _named_elsewhere(home: DepartmentHome) -> bool:
@@ -63,7 +100,8 @@ def _named_elsewhere(home: DepartmentHome) -> bool:
 
 
 def lost_day_keys(home: DepartmentHome, store: Store, now_us: int) -> list[int]:
-    """The days whose key units were offered and whose private half is not here before its time."""
+    """The days whose key units were offered and whose private half is not here before its time, or not that
+    of the key that they were offered."""
     try:
         with store.read() as connection:
             message = documents.out(connection, "day-keys")[1]
@@ -73,5 +111,11 @@ def lost_day_keys(home: DepartmentHome, store: Store, now_us: int) -> list[int]:
     except (StorageError, StoreError):
         return []  # `verify` names a document that no one signed, and a row that holds what none such holds
     since = now_us // DAY_US - DAY_KEY_DAYS
-    here = {int(one.stem) for one in (home.keys / "day").glob("*.key") if one.stem.isdecimal()}
-    return [one.day for one in offered if one.day > since and one.day not in here]
+    return [one.day for one in offered if one.day > since and not _is_here(home.keys / "day", one)]
+
+
+def _is_here(folder: Path, offered: DayKey) -> bool:
+    try:
+        return DayKey.of(offered.day, load_p256(folder / f"{offered.day}.key")) == offered
+    except (OSError, ValueError, KeyServiceError):
+        return False

@@ -21,7 +21,7 @@ from sync.department.content.key_guard import GuardedKeys
 from sync.department.content.key_remote import ADDRESS_FILE, address_of, remote
 from sync.department.content.key_service import ContentKeys, LocalKeyService, ReceivingKeys
 from sync.department.content.opened_list import DATABASE as OPENED_DATABASE
-from sync.department.content.opened_list import OpenedCheck, OpenedList, demand_list
+from sync.department.content.opened_list import OpenedCheck, OpenedList, demand_list, list_in
 from sync.department.content.proven_door import ProvenDoor
 from sync.department.content.read_store import StoreReads
 from sync.department.content.reads import OpenedRead
@@ -446,11 +446,7 @@ def opened_of(home: DepartmentHome, root: Root) -> OpenedCheck | None:
         demand_list(home.keys)
         if not (home.keys / OPENED_DATABASE).is_file():
             return None
-        listed = OpenedList(home.keys)
-        try:
-            public, lines = listed.public.public_bytes_raw(), listed.all_messages()
-        finally:
-            listed.close()
+        public, lines = list_in(home.keys)
     else:
         service = remote(address, approved=home.fips)[0]
         try:

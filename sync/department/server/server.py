@@ -27,6 +27,7 @@ from sync.department.ground.listener import BoundedServer, Bounds
 from sync.department.ground.ports import demand_free
 from sync.department.ground.tls import tls_context
 from sync.department.journal.hold_entries import Purged
+from sync.department.server.keys_traces import demand_own_store
 from sync.department.server.retention import AnyReceipt, StoreRetention, keep_days_of
 from sync.department.store.blobs import open_packs
 from sync.department.store.database import newest_in, open_store_of
@@ -54,8 +55,9 @@ def served_names(home: DepartmentHome) -> tuple[str, ...]:
 class Department:
     """Everything that one home's server holds, wired; `close` lets it go."""
 
-    def __init__(self, home: DepartmentHome, clocks: Clocks | None = None, *, migrate: bool = True) -> None:
-        """`migrate`: the store is brought up to date; without it none of its tables is changed."""
+    def __init__(self, home: DepartmentHome, clocks: Clocks | None = None, *, changes: bool = True) -> None:
+        """`changes`: the store is brought up to date, the authority renewed, what is not there made; without
+        it nothing of the home is changed, for who only looks."""
         self.home = home
         self.purge_through: Callable[[], int] = lambda: -1
         self.demand_root: Callable[[], None] = lambda: None
@@ -65,18 +67,21 @@ class Department:
         self.counted: Callable[[int, int, str], int | None] = lambda _log, _sequence, _name: None
         self.first_purge: Callable[[int], Purged | None] = lambda _day: None
         self.bell = Bell()
-        self.time = DepartmentTime(home.path, clocks)
+        self.time = DepartmentTime(home.path, clocks, keeps=changes)
         self.authority, log_key = Authority.open(home.authority, self.time), home.log_key()
-        self.store = open_store_of(home, migrate=migrate)
+        self.store = open_store_of(home, migrate=changes)
         try:
             self.time.known(newest_in(self.store))
+            if changes:
+                demand_own_store(home, self.store, log_key.public_key())
         except BaseException:
             self.store.close()
             raise
         keep_days = functools.partial(keep_days_of, home)
-        self.keys = service_of(home, self.time, keep_days)
+        self.keys = service_of(home, self.time, keep_days, makes=changes)
         self.packs = open_packs(home)
-        self.authority.renew()
+        if changes:
+            self.authority.renew()
         self._partials = Partials(home.path / "partial")
         settings = home.settings
         self.receiver = Receiver(

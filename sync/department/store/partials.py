@@ -20,7 +20,6 @@ class Partials:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        folder.mkdir(mode=files.PRIVATE_DIR, parents=True, exist_ok=True)
 
     def _path(self, log_no: int, header: PieceHeader) -> Path:
         if not ELEMENT_NAME.fullmatch(header.name):
@@ -38,6 +37,7 @@ class Partials:
         if not new:
             return held
         if not held:
+            self._folder.mkdir(mode=files.PRIVATE_DIR, parents=True, exist_ok=True)
             self.drop(log_no)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, files.PRIVATE_FILE)
         try:
@@ -62,4 +62,4 @@ class Partials:
     def drop_older(self, days: int, now_us: int) -> int:
         """Remove the pieces that no later piece followed for so many days; how many."""
         limit = (now_us - days * DAY_US) / 1e6
-        return files.remove(path for path in self._folder.iterdir() if path.stat().st_mtime < limit)
+        return files.remove(path for path in self._folder.glob("*") if path.stat().st_mtime < limit)
