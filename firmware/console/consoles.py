@@ -13,7 +13,7 @@ from firmware.console.enrolling import join_at_console
 from firmware.console.errors import UnitRefusedError
 from firmware.console.failed_logins import FailedLogins
 from firmware.console.field_unit import FieldUnit, Parts
-from firmware.console.grant_use import GrantUse
+from firmware.console.grant_use import GrantUse, grant_use
 from firmware.console.plate_spots import PlateSpots
 from firmware.console.selftest import sounder_of
 from firmware.console.service import serving
@@ -64,7 +64,7 @@ def consoles(
 
     lamps: gives the reader's buzzer and lamp of alerts to the self-test; fitted: what it says of other parts.
     """
-    failures, use = FailedLogins(home / "console.lockout", boottime_s), GrantUse(home / "console.grants")
+    failures, use = FailedLogins(home / "console.lockout", boottime_s), grant_use(home, ledger)
     stopping = threading.Event()
     unit = FieldUnit(
         Parts(
@@ -113,7 +113,7 @@ def console_alone(
         )
     )  # fmt: skip
     with contextlib.closing(camera):
-        failures, use = FailedLogins(home / "console.lockout", boottime_s), GrantUse(home / "console.grants")
+        failures, use = FailedLogins(home / "console.lockout", boottime_s), grant_use(home, ledger)
         yield _console(
             port, unit, ledger, failures, use, stays=False, notice=ALONE, wanted=partial(is_way_asked, home)
         )

@@ -1,16 +1,23 @@
 """How long each grant was used on a unit whose clock is not set: there its length counts in running time.
 
 A file of the home, or memory. It is written a minute ahead, from the login on, and corrected at the end of a
-session: pulling the power costs up to a minute, and never buys one.
+session: pulling the power costs up to a minute, and never buys one. A grant that the file does not name was
+used as long as the log says: who removes the file, or lets it be lost, gains nothing.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from storage import files
+from storage.audit_records import MaintenanceLine
+from storage.errors import StorageError
+from storage.ledger import Ledger
+from storage.record_base import KeyClass
 
 KEPT = 64  # grants, the newest
 AHEAD_S = 60.0
@@ -19,19 +26,25 @@ AHEAD_S = 60.0
 class GrantUse:
     """Seconds of use by grant id."""
 
-    def __init__(self, path: Path | None = None) -> None:
-        self._path = path
+    def __init__(
+        self, path: Path | None = None, logged_s: Callable[[str], float] = lambda _grant: 0.0
+    ) -> None:
+        """logged_s: how long a grant was used by the log; asked once, of one that the file does not name."""
+        self._path, self._logged_s = path, logged_s
         self._used: dict[str, float] = {}
         self._load()
         self._written = dict(self._used)
 
     def used_s(self, grant_id: str) -> float:
         """How long it was used so far."""
-        return self._used.get(grant_id, 0.0)
+        if grant_id not in self._used:
+            self._used[grant_id] = self._logged_s(grant_id)
+        return self._used[grant_id]
 
     def charge(self, grant_id: str, seconds: float, *, at_end: bool = False) -> None:
         """It was used for so much longer; 0 seconds begin a session."""
-        used = self._used.pop(grant_id, 0.0) + seconds
+        used = self.used_s(grant_id) + seconds
+        del self._used[grant_id]
         self._used = dict([*self._used.items(), (grant_id, used)][-KEPT:])
         if at_end or used >= self._written.get(grant_id, 0.0):
             with contextlib.suppress(OSError):  # a full disk forgets at a restart; memory counts until then
@@ -49,3 +62,24 @@ class GrantUse:
             made = {name: round(seconds, 1) for name, seconds in used.items()}
             files.replace(self._path, json.dumps(made).encode())
         self._written = used
+
+
+def grant_use(home: Path, ledger: Ledger) -> GrantUse:
+    """That of a home, backed by its log."""
+    return GrantUse(home / "console.grants", partial(logged_s, ledger))
+
+
+def logged_s(ledger: Ledger, grant_id: str) -> float:
+    """How long a grant was used by the sessions in the log, each from its first line to its last."""
+    store, spans = ledger.store, dict[str, tuple[int, int]]()
+    with store.lock:
+        epochs = [one for one in store.book.epochs.values() if one.key_class is KeyClass.AUDIT]
+        for sequence in (number for one in epochs for number in store.sequences(one.epoch)):
+            try:
+                line = store.record(sequence) if store.leaf(sequence).kind == MaintenanceLine.KIND else None
+            except StorageError:  # purged, a year later
+                continue
+            if isinstance(line, MaintenanceLine) and line.grant == grant_id:
+                first_us, _ = spans.get(line.session, (line.at_us, 0))
+                spans[line.session] = (first_us, max(first_us, line.at_us))
+    return sum(last_us - first_us for first_us, last_us in spans.values()) / 1e6

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from custody_twins import SteppedTime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firmware.console.grant_use import AHEAD_S, KEPT, GrantUse
+from firmware.console.grant_use import AHEAD_S, KEPT, GrantUse, grant_use
+from firmware.console.maintenance import SessionLog
+from hw.secure_slot import LoopbackSlot
+from storage.ledger import Ledger
+from storage.times import MINUTE_US
 
 NAME = "ab" * 16
 
@@ -47,3 +54,18 @@ def test_as_many_grants_are_kept_as_are_counted(tmp_path: Path) -> None:
     assert again.used_s(f"{0:032x}") == 0
     assert again.used_s(f"{KEPT + 2:032x}") == 5
     assert len(json.loads((tmp_path / "grants").read_text())) == KEPT
+
+
+def test_a_grant_whose_file_is_gone_was_used_as_long_as_the_log_says(tmp_path: Path, office: Any) -> None:
+    time, grant = SteppedTime(), office.grant()
+    with Ledger.create(tmp_path / "home", LoopbackSlot(tmp_path / "chip"), time, boot=time.boot) as ledger:
+        for who, minutes in ((grant, 20), (replace(grant, grant_id="ff" * 16), 60), (grant, 40)):
+            session = SessionLog(ledger, lambda: time.now().us, who)
+            session.opened("repair")
+            time.run(minutes * MINUTE_US)
+            session.end(session.begin("status", live=False), "done")  # and the power is cut
+        use = grant_use(tmp_path, ledger)
+        assert use.used_s(grant.grant_id) == 60 * 60
+        use.charge(grant.grant_id, 5.0, at_end=True)
+        assert grant_use(tmp_path, ledger).used_s(grant.grant_id) == 60 * 60 + 5
+        assert grant_use(tmp_path, ledger).used_s(NAME) == 0
