@@ -3,8 +3,8 @@
 Promise: a file that is still being written is waited for. What was read is removed, since what is in a
 folder is neither sealed nor purged; an unreadable file stays, renamed .broken. While a file is read it is
 called .reading: one that ends the reader itself, by its memory or a power cut, is read once more, and is
-.broken if that ends the same way. A picture is dated by its file's time, which its sender can set; the error
-reaches to when it came, which no sender sets.
+.broken if that ends the same way. One that no one took before the reader ended is put back. A picture is
+dated by its file's time, which its sender can set; the error reaches to when it came, which no sender sets.
 """
 
 from __future__ import annotations
@@ -77,14 +77,14 @@ class DropCamera:
             raise BrokenFrameError(name, f"ended the reader twice while it was read; kept as {name}{BROKEN}")
         source = self._source
         source.sequence += 1
-        while (taken := self._taken(self._next())) is None:
+        while (taken := self._taken(path := self._next())) is None:
             continue
         reading, (taken_us, error_us), planes = taken
         if source.rotation == 180:
             planes = planes.upside_down()
         now = source.clock.now()
         ago_us = max(0, system_us() - taken_us)
-        yield Frame(
+        frame = Frame(
             luma=planes.luma,
             chroma=planes.chroma,
             lores=None,
@@ -94,6 +94,11 @@ class DropCamera:
             gain=None,
             source=source.folder.name,
         )
+        try:
+            yield frame
+        except BaseException:  # no one took it
+            reading.rename(path)
+            raise
         with contextlib.suppress(FileNotFoundError):
             reading.unlink()
 

@@ -39,21 +39,27 @@ class BlindSpell:
 
 
 class _Feeder:
-    """One opened camera in its own thread, that hands over one owned frame at a time."""
+    """One opened camera in its own thread, that hands over one owned frame at a time.
+
+    The camera has each frame back once it was taken, or learns that it was not.
+    """
 
     def __init__(self, source: CameraSource) -> None:
         self._source = source
         self._stop = threading.Event()
         self._handover: queue.Queue[Frame | HardwareError] = queue.Queue(maxsize=1)
+        self._taken = threading.Semaphore(0)
         self._thread = threading.Thread(target=self._feed, name="camera", daemon=True)
         self._thread.start()
 
     def take(self, timeout_s: float) -> Frame | HardwareError | None:
         """The next frame or error; None when nothing came in time."""
         try:
-            return self._handover.get(timeout=timeout_s)
+            item = self._handover.get(timeout=timeout_s)
         except queue.Empty:
             return None
+        self._taken.release()
+        return item
 
     def give_up(self) -> None:
         """Stop; a thread that hangs in the driver is left behind."""
@@ -70,7 +76,7 @@ class _Feeder:
         try:
             camera = self._source.open()
             while not self._stop.is_set():
-                self._put(self._borrowed(camera))
+                self._hand_over(camera)
         except HardwareError as error:
             self._put(error)
         except Exception as error:  # noqa: BLE001 - of a driver's own kind: named now, not as a silence later
@@ -80,21 +86,25 @@ class _Feeder:
                 with contextlib.suppress(Exception):  # the next opening reports the fault
                     camera.close()
 
-    @staticmethod
-    def _borrowed(camera: Camera) -> Frame | HardwareError:
+    def _hand_over(self, camera: Camera) -> None:
         try:
             with camera.borrow() as frame:
-                return frame.owned()
+                if not self._put(frame.owned()):
+                    raise EndOfSourceError("closed before its frame was taken")
         except BrokenFrameError as error:
-            return error
+            self._put(error)
 
-    def _put(self, item: Frame | HardwareError) -> None:
+    def _put(self, item: Frame | HardwareError) -> bool:
+        """Whether it was taken; not, where the camera is given up first."""
+        self._handover.put(item)
         while not self._stop.is_set():
-            try:
-                self._handover.put(item, timeout=0.1)
-            except queue.Full:
-                continue
-            return
+            if self._taken.acquire(timeout=0.1):
+                return True
+        try:
+            self._handover.get_nowait()
+        except queue.Empty:
+            return True
+        return False
 
 
 class WatchedCamera:
@@ -200,10 +210,10 @@ class WatchedCamera:
                     continue
                 self._feeder = _Feeder(self._source)
             item = self._feeder.take(0.2)
+            if isinstance(item, Frame):
+                return self._accepted(item)  # what was taken is not lost, even if close() ran meanwhile
             if self._closed.is_set():
                 break
-            if isinstance(item, Frame):
-                return self._accepted(item)
             if isinstance(item, BrokenFrameError):
                 self._broken(item)
                 raise item

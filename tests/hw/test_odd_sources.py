@@ -21,6 +21,7 @@ from waiting import PATIENCE_S, until
 
 from hw.camera_drop import DropFolder
 from hw.camera_replay import ReplaySource
+from hw.camera_watch import WatchedCamera
 from hw.clock import SetClock, SystemClock
 from hw.errors import BrokenFrameError, EndOfSourceError, NoSuchSourceError
 from hw.picture_file import load_planes
@@ -294,6 +295,17 @@ def test_a_picture_that_was_being_read_at_a_power_cut_is_read_at_the_next_start(
         assert frame.luma.shape == (240, 320)
     assert list(drop.iterdir()) == []
     camera.close()
+
+
+def test_pictures_that_no_one_took_before_the_reader_ended_are_still_in_their_folder(drop: Path) -> None:
+    for number in range(5):
+        put(drop, f"{number}.png")
+    camera = WatchedCamera(DropFolder(drop, clock=SystemClock()), clock=SystemClock(), on_blind=print)
+    with camera.borrow():
+        pass
+    until((drop / "1.png.reading").exists)  # the next one is at hand
+    camera.close()
+    until(lambda: sorted(path.name for path in drop.iterdir()) == [f"{number}.png" for number in range(1, 5)])
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
