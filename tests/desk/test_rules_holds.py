@@ -12,6 +12,7 @@ from storage.times import DAY_US
 from sync.department.content.key_guard import read_name
 from sync.department.desk.holds import rules as holds
 from sync.department.desk.holds.rules import Holds
+from sync.department.desk.people.rules import Accounts
 from sync.department.journal.change_entries import HoldRests
 from sync.department.journal.entries import AccountSet
 from sync.department.journal.entry_base import Note
@@ -76,18 +77,20 @@ ASKED = ("ann", ReleaseAsked(hold=0, evidence_item="E-1"))
 
 RELEASED = ("ben", HoldReleased(hold=0, access=9, evidence_item="E-1", asked_by="ann"))
 
-STAFF = {
-    "ann": AccountSet(
-        user="ann",
-        name="Ann",
-        organisation="PD",
-        roles=(Role.CCAT_SUPERVISOR,),
-        shift=None,
-        active=True,
-        reason="",
-        ssh_keys=(),
-    )
-}
+STAFF = Accounts(
+    accounts={
+        "ann": AccountSet(
+            user="ann",
+            name="Ann",
+            organisation="PD",
+            roles=(Role.CCAT_SUPERVISOR,),
+            shift=None,
+            active=True,
+            reason="",
+            ssh_keys=(),
+        )
+    }
+)
 
 STEPS = (RESTS, EXPORTED, BOOKED, ASKED, RELEASED)
 
@@ -134,15 +137,16 @@ def test_a_word_to_release_ends_after_a_week_with_the_account_or_its_role_and_is
     made = held(*STEPS[:4])
     week_us = holds.ASKED_DAYS * DAY_US
     gone, moved = (
-        {"ann": replace(STAFF["ann"], **changes)}
+        Accounts(accounts={"ann": replace(STAFF.accounts["ann"], **changes)})
         for changes in ({"active": False}, {"roles": (Role.OFFICER,)})
     )
+    back = replace(STAFF, lost={"ann": dict.fromkeys(STAFF.accounts["ann"].roles, 8)})
     assert holds.asked_by(POLICY, made, 0, STAFF, NOW_US + week_us - 1) == "ann"
-    for accounts, at_us in (
+    for roster, at_us in (
         *((STAFF, NOW_US + week_us), (STAFF, NOW_US - 1)),
-        *((gone, NOW_US), (moved, NOW_US), ({}, NOW_US)),
+        *((gone, NOW_US), (moved, NOW_US), (back, NOW_US), (Accounts(), NOW_US)),
     ):
-        asked = holds.asked_by(POLICY, made, 0, accounts, at_us)
+        asked = holds.asked_by(POLICY, made, 0, roster, at_us)
         refused("second-person", holds.to_release, made, 0, "E-1", asked, "ben")
         assert code_of(holds.to_ask_release, made, 0, "E-1", asked) == ""
         assert code_of(holds.to_book, made, 0, "E-2", asked) == "", "the wrong hold was asked for"

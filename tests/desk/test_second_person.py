@@ -122,6 +122,20 @@ def test_a_proposal_ends_with_the_account_of_its_person(department: Department, 
     assert department.call("inquiry/queue", other, NothingForm()) == ()
     search_yes = InquiryDecideForm(proposal=search.entry, granted=True, reason="known to me")
     assert code_of(department, "inquiry/approve", other, search_yes) == "proposer-gone"
+    department.two_hands("user/set", chief, account("comm1", Role.COMMUNICATIONS), second="deputy")
+    assert department.call("inquiry/queue", other, NothingForm()) == ()
+    assert code_of(department, "inquiry/approve", other, search_yes) == "proposer-gone", "who came back"
+
+
+def test_the_user_name_of_a_person_who_left_is_given_to_no_one_else(
+    department: Department, tokens: Tokens
+) -> None:
+    """Training, requests and look-ups are by user name: another person would have those of the first."""
+    chief = tokens("chief")
+    department.call("user/set", chief, account("officer1", active=False))
+    other = replace(account("officer1", Role.OFFICER), name="Another Person")
+    assert code_of(department, "user/set", chief, other) == "user-name"
+    department.call("user/set", chief, account("officer1", Role.OFFICER))
 
 
 @pytest.mark.parametrize(
@@ -137,6 +151,8 @@ def test_an_approval_ends_with_the_person_who_gave_it(
     department.call("user/set", tokens("chief"), replace(account("super"), **gone))
     approved = replace(form, approval=number)
     assert code_of(department, "user/set", tokens("chief"), approved) == "approver-gone"
+    department.two_hands("user/set", tokens("chief"), account("super", Role.CCAT_SUPERVISOR), second="deputy")
+    assert code_of(department, "user/set", tokens("chief"), approved) == "approver-gone", "who came back"
     again = proposed(department, "user/set", tokens("chief"), form)
     department.call("change/approve", tokens("deputy"), replace(yes, proposal=again))
     department.call("user/set", tokens("chief"), replace(form, approval=again))

@@ -9,7 +9,7 @@ from sync.department.desk.changes import rules
 from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Desk, Plan
 from sync.department.desk.inquiry.forms import Entered, NothingForm, first_entered
-from sync.department.desk.people.rules import demand_proposer, is_here
+from sync.department.desk.people.on_roster import demand_proposer, is_here
 from sync.department.desk.words import demand_words
 from sync.department.journal.change_entries import ChangeDecided, ChangeProposed
 from sync.department.journal.entries import Entry, EntryOf, LogRead
@@ -57,8 +57,7 @@ def listed(front: DeskContext, token: str, form: NothingForm) -> tuple[ChangeRow
                 summary=entry.note.summary,
             )
             for entry in desk.book.changes.waiting(desk.policy, caller.at_us)
-            if is_here(desk.book.roster.accounts, entry.stamp.user)
-            and may_know(desk, entry, caller.user, caller.at_us)
+            if is_here(desk.book.roster, entry) and may_know(desk, entry, caller.user, caller.at_us)
         )
         return [], lambda _entries: rows
 
@@ -216,7 +215,7 @@ def decide(front: DeskContext, token: str, form: DecideForm) -> Entered:
     def plan(caller: Caller) -> Plan[Entered]:
         _known(desk, form.proposal, caller)
         rules.to_decide(desk.policy, desk.book.changes, form.proposal, caller.user, caller.at_us)
-        demand_proposer(desk.book.roster.accounts, desk.book.changes.proposed[form.proposal], rules.CLAUSE)
+        demand_proposer(desk.book.roster, desk.book.changes.proposed[form.proposal], rules.CLAUSE)
         demand_words(form.reason, "say why", code="reason", clause=rules.CLAUSE)
         note = ChangeDecided(proposal=form.proposal, granted=form.granted, reason=form.reason)
         return [note], first_entered

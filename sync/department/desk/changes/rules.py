@@ -10,7 +10,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from storage.times import HOUR_US
-from sync.department.desk.people.rules import Accounts, demand_approver
+from sync.department.desk.people.on_roster import demand_approver
+from sync.department.desk.people.rules import Accounts
 from sync.department.journal.change_entries import ChangeDecided, ChangeProposed, ChangeUsed
 from sync.department.journal.entries import Entry, EntryOf, is_of
 from sync.department.journal.statements import form_fields, proposal_digest
@@ -140,7 +141,7 @@ def to_use(
         raise DeskRefusal("that approval was used", code="used-approval", clause=CLAUSE)
     if not _in_time(policy, decision, wanted.now_us):
         raise DeskRefusal("that approval is out of date", code="old-approval", clause=CLAUSE)
-    demand_approver(policy, roster, decision.stamp.user, Call.CHANGE_APPROVE, CLAUSE)
+    demand_approver(policy, roster, decision, Call.CHANGE_APPROVE, CLAUSE)
     return ChangeUsed(proposal=number, about=wanted.about, second=decision.stamp.user)
 
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from storage.times import DAY_US
 from sync.department.content.reads import parse_name
 from sync.department.desk.inquiry.rules import check_ground, example_of, is_number
-from sync.department.desk.people.rules import word_counts
+from sync.department.desk.people.on_roster import word_counts
+from sync.department.desk.people.rules import Accounts
 from sync.department.desk.words import demand_words
 from sync.department.journal.change_entries import HoldRests
-from sync.department.journal.entries import AccountSet, Entry, EntryOf, is_of
+from sync.department.journal.entries import Entry, EntryOf, is_of
 from sync.department.journal.hold_entries import (
     HoldBooked,
     HoldExported,
@@ -142,16 +142,13 @@ def placed(holds: Holds, number: int) -> HoldPlaced:
     return entry.note
 
 
-def asked_by(
-    policy: Policy, holds: Holds, number: int, accounts: Mapping[str, AccountSet], now_us: int
-) -> str:
+def asked_by(policy: Policy, holds: Holds, number: int, roster: Accounts, now_us: int) -> str:
     """The first of two persons for a release, or empty: that word ends after a week, and with the account or
     its role."""
     entry = holds.asked.get(number)
     if entry is None or not 0 <= now_us - entry.stamp.at_us < ASKED_DAYS * DAY_US:
         return ""
-    user = entry.stamp.user
-    return user if word_counts(policy, accounts, user, Call.HOLD_RELEASE) else ""
+    return entry.stamp.user if word_counts(policy, roster, entry, Call.HOLD_RELEASE) else ""
 
 
 def to_book(holds: Holds, number: int, item: str, asked: str) -> None:

@@ -38,7 +38,7 @@ from sync.department.desk.inquiry.searching import (
     result_of,
     tidy,
 )
-from sync.department.desk.people.rules import demand_proposer, is_here
+from sync.department.desk.people.on_roster import demand_proposer, is_here
 from sync.department.desk.words import demand_words
 from sync.department.journal.entries import Disputed, Entry, EntryOf, LogRead, RequestAnswered
 from sync.department.journal.inquiry_entries import Access, InquiryAsked, SearchApproved, SearchProposed
@@ -86,7 +86,7 @@ def decide(front: DeskContext, token: str, form: InquiryDecideForm) -> Entered:
 
     def plan(caller: Caller) -> Plan[Entered]:
         proposed = rules.proposal_to_decide(desk.book.queue, form.proposal, caller.user)
-        demand_proposer(desk.book.roster.accounts, proposed, "463.5 (a)")
+        demand_proposer(desk.book.roster, proposed, "463.5 (a)")
         demand_words(form.reason, "say why", code="reason", clause="463.5 (a)")
         note = SearchApproved(proposal=form.proposal, granted=form.granted, reason=form.reason)
         return [note], first_entered
@@ -99,8 +99,8 @@ def queue(front: DeskContext, token: str, form: NothingForm) -> tuple[Pending, .
     desk = front.desk
 
     def plan(_caller: Caller) -> Plan[tuple[Entered, tuple[Pending, ...]]]:
-        queue, accounts = desk.book.queue, desk.book.roster.accounts
-        waiting = (one for one in queue.waiting() if is_here(accounts, one.stamp.user))
+        queue, roster = desk.book.queue, desk.book.roster
+        waiting = (one for one in queue.waiting() if is_here(roster, one))
         pending = (*map(_pending, queue.open_requests()), *map(_pending, waiting))
         return [LogRead(elements="queue", count=len(pending))], lambda made: (first_entered(made), pending)
 

@@ -290,8 +290,8 @@ def proposal_to_decide(queue: InquiryQueue, number: int, second: str) -> Entry:
 
 def approval_to_use(
     policy: Policy, queue: InquiryQueue, number: int, wanted: SearchProposed, user: str, *, now_us: int
-) -> str:
-    """Who gave the fresh, unused yes to exactly this search by this person. Raises DeskRefusal."""
+) -> Entry:
+    """The fresh, unused yes to exactly this search by this person. Raises DeskRefusal."""
     entry = queue.proposed.get(number)
     decision = queue.decided.get(number)
     clause = "463.5 (a)"
@@ -317,4 +317,4 @@ def approval_to_use(
         raise DeskRefusal("that approval was used", code="used-approval", clause=clause)
     if not 0 <= now_us - decision.stamp.at_us <= policy.inquiry.approval_hours * HOUR_US:
         raise DeskRefusal("that approval is out of date", code="old-approval", clause=clause)
-    return decision.stamp.user
+    return decision

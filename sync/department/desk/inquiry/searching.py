@@ -18,7 +18,7 @@ from sync.department.desk.desk import Caller, Plan
 from sync.department.desk.inquiry import rules
 from sync.department.desk.inquiry.forms import Answer, AskForm, Estimate, PageForm
 from sync.department.desk.machine.naming_logs import name_logs_of
-from sync.department.desk.people.rules import demand_approver
+from sync.department.desk.people.on_roster import demand_approver
 from sync.department.desk.people.training import demand_current
 from sync.department.ground.local_time import local
 from sync.department.ground.unit_names import alike

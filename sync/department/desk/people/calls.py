@@ -13,7 +13,7 @@ from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Desk, Plan
 from sync.department.desk.inquiry.forms import Entered, NothingForm, first_entered
 from sync.department.desk.people import keys, rules, training
-from sync.department.desk.people.on_roster import demand_active, unknown
+from sync.department.desk.people.on_roster import check_same_person, demand_active, unknown
 from sync.department.desk.people.passwords import check_password
 from sync.department.desk.people.rules import one_time_password, totp_uri
 from sync.department.desk.words import demand_words
@@ -153,6 +153,7 @@ def set_account(front: DeskContext, token: str, form: AccountForm) -> Entered:
             ssh_keys=_blobs(form.ssh_keys),
         )
         rules.check_ssh_keys(desk.book.roster, account)
+        check_same_person(desk.book.roster, account)
         rules.check_one_administrator(desk.book.roster, account)
         designation = _designation(desk.policy, form, caller.at_us)
         needed = rules.account_needs_second(desk.policy, desk.book.roster, account)

@@ -1,11 +1,14 @@
-"""Whether a person whom a call names is on the roster; the refusal names them. No I/O."""
+"""Whether the person whom a call names, or who gave a word that it needs, is on the roster. No I/O."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sync.department.journal.entries import AccountSet
-from sync.department.policy.refusals import FormError
+from sync.department.desk.people.rules import Accounts, calls_of
+from sync.department.journal.entries import AccountSet, Entry
+from sync.department.policy.policy import Policy
+from sync.department.policy.refusals import DeskRefusal, FormError, demand
+from sync.department.policy.roles import Call
 
 LONGEST = 64
 CURE = "see People (department user list) for the names; the administrator enters a person first"
@@ -30,3 +33,53 @@ def unknown(user: str, *, clause: str, cure: str = CURE, fields: tuple[str, ...]
     """The refusal of a name that no person of the roster has."""
     what = f"{user[:LONGEST]} is not on the roster" if user else "no user is named"
     return FormError(what, code="no-such-user", clause=clause, cure=cure, fields=fields)
+
+
+def check_same_person(roster: Accounts, account: AccountSet) -> None:
+    """A removed account comes back as the person whose it was: training, requests and look-ups under its
+    user name are that person's. Raises FormError."""
+    before = roster.accounts.get(account.user)
+    if before is None or before.active or not account.active:
+        return
+    demand(
+        account.name.split() == before.name.split(),
+        f"this user name was {before.name}'s",
+        code="user-name",
+        clause="463.3",
+        cure="another person takes another user name; who comes back, comes under the name as it was",
+        fields=("user", "name"),
+    )
+
+
+def word_counts(policy: Policy, roster: Accounts, word: Entry, call: Call) -> bool:
+    """Whether a person's word for others still counts: it ends with the account that gave it, or with its
+    role, also if that person comes back; a designation that ended since leaves it good for its hours."""
+    user = word.stamp.user
+    account, lost = roster.accounts.get(user), roster.lost.get(user, {})
+    if account is None or not account.active:
+        return False
+    return call in calls_of(policy, (role for role in account.roles if lost.get(role, -1) < word.sequence))
+
+
+def demand_approver(policy: Policy, roster: Accounts, word: Entry, call: Call, clause: str) -> None:
+    """An approval that still counts. Raises DeskRefusal."""
+    if not word_counts(policy, roster, word, call):
+        raise DeskRefusal(
+            "the person who approved it may approve no more",
+            code="approver-gone",
+            clause=clause,
+            cure="propose or enter it again, for another person to approve",
+        )
+
+
+def is_here(roster: Accounts, entry: Entry) -> bool:
+    """Whether the person of an entry was on the roster ever since: a proposal ends when its person leaves."""
+    account = roster.accounts.get(entry.stamp.user)
+    return account is not None and account.active and roster.left.get(account.user, -1) < entry.sequence
+
+
+def demand_proposer(roster: Accounts, entry: Entry, clause: str) -> None:
+    """A proposal of a person who is here. Raises DeskRefusal."""
+    if not is_here(roster, entry):
+        what = "the person who proposed it was removed since: it ends by itself"
+        raise DeskRefusal(what, code="proposer-gone", clause=clause)

@@ -13,7 +13,7 @@ import hmac
 import os
 import re
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
@@ -97,7 +97,8 @@ class Accounts:
 
     `makings`: by whose hands each account and each credential came about; `approvers`: who ever held a role
     and had set their own password; `own_secrets`: whose authenticator no other person ever saw;
-    `removed_reviewers`: who took the reviewer's role from whom.
+    `removed_reviewers`: who took the reviewer's role from whom; `lost`: by user, the entry with which each
+    role last went; `left`: the entry that last removed an account.
     """
 
     accounts: dict[str, AccountSet] = field(default_factory=dict)
@@ -113,6 +114,8 @@ class Accounts:
     fresh: set[str] = field(default_factory=set)
     own_secrets: set[str] = field(default_factory=set)
     removed_reviewers: list[ReviewerRemoved] = field(default_factory=list)
+    lost: dict[str, dict[Role, int]] = field(default_factory=dict)
+    left: dict[str, int] = field(default_factory=dict)
     _second: tuple[str, str, str] = ("", "", "")
 
     def apply(self, entry: Entry) -> None:
@@ -151,7 +154,9 @@ class Accounts:
         before = self.accounts.get(note.user)
         known = set(before.roles) if before is not None and before.active else set()
         self.accounts[note.user] = note
-        if Role.REVIEWER in known - (set(note.roles) if note.active else set()):
+        gone = known - (set(note.roles) if note.active else set())
+        self.lost.setdefault(note.user, {}).update(dict.fromkeys(gone, entry.sequence))
+        if Role.REVIEWER in gone:
             self.removed_reviewers.append(
                 ReviewerRemoved(entry=entry.sequence, user=note.user, by=entry.stamp.user)
             )
@@ -159,6 +164,7 @@ class Accounts:
             self.last_roles[note.user] = note.roles
             self.ever_roles.setdefault(note.user, set()).update(note.roles)
         if not note.active:  # a person who comes back gets a new credential
+            self.left[note.user] = entry.sequence
             self.credentials.pop(note.user, None)
             self.own_secrets.discard(note.user)
             return
@@ -287,37 +293,6 @@ def searches(policy: Policy, roles: Iterable[Role]) -> bool:
 def takes_two(policy: Policy, roles: Iterable[Role]) -> bool:
     """Whether an account with these roles is made, widened and reset by two people (463.3, 463.4)."""
     return not TAKES_TWO.isdisjoint(calls_of(policy, roles))
-
-
-def word_counts(policy: Policy, accounts: Mapping[str, AccountSet], user: str, call: Call) -> bool:
-    """Whether a person's word for others still counts: it ends with the account that gave it, or with its
-    role; a designation that ended since leaves it good for its hours."""
-    account = accounts.get(user)
-    return account is not None and account.active and call in calls_of(policy, account.roles)
-
-
-def demand_approver(policy: Policy, roster: Accounts, user: str, call: Call, clause: str) -> None:
-    """An approval that still counts. Raises DeskRefusal."""
-    if not word_counts(policy, roster.accounts, user, call):
-        raise DeskRefusal(
-            "the person who approved it may approve no more",
-            code="approver-gone",
-            clause=clause,
-            cure="propose or enter it again, for another person to approve",
-        )
-
-
-def is_here(accounts: Mapping[str, AccountSet], user: str) -> bool:
-    """Whether a person is on the roster now: a proposal ends when its person leaves."""
-    account = accounts.get(user)
-    return account is not None and account.active
-
-
-def demand_proposer(accounts: Mapping[str, AccountSet], entry: Entry, clause: str) -> None:
-    """A proposal of a person who is here. Raises DeskRefusal."""
-    if not is_here(accounts, entry.stamp.user):
-        what = "the person who proposed it was removed since: it ends by itself"
-        raise DeskRefusal(what, code="proposer-gone", clause=clause)
 
 
 def has_approvers(policy: Policy, roster: Accounts, user: str) -> bool:

@@ -13,7 +13,7 @@ from sync.department.desk.desk import Caller, Plan
 from sync.department.desk.inquiry import rules as inquiry
 from sync.department.desk.inquiry.forms import Entered, NothingForm, first_entered
 from sync.department.desk.inquiry.searching import note_refusal
-from sync.department.desk.people import rules as people
+from sync.department.desk.people.on_roster import demand_approver
 from sync.department.desk.sharing import rules as sharing
 from sync.department.desk.words import demand_words
 from sync.department.journal.entries import Entry, LogRead
@@ -300,9 +300,7 @@ def deliver(front: DeskContext, token: str, form: DeliverForm) -> Delivery:
                 code="own-decision",
                 clause="463.6",
             )
-        people.demand_approver(
-            desk.policy, desk.book.roster, decision.stamp.user, Call.SHARE_APPROVE, "463.6 (b)"
-        )
+        demand_approver(desk.policy, desk.book.roster, decision, Call.SHARE_APPROVE, "463.6 (b)")
         inquiry.check_ground(desk.policy, form.ground)
         queries = [
             Query(
