@@ -29,12 +29,13 @@ MAX_PARTS = 64
 MAX_PART_BYTES = 64 << 20  # unpacked
 MAX_DELTA_ENTRIES = 200_000
 MAX_ID = 24
+MAX_WORDS = 100  # characters of who made it
 LONGEST_HOURS = 24 * 31  # for which one version of a list matches
 
 
 def is_list_id(text: str) -> bool:
     """Whether a text can be the id of a list."""
-    return len(text) <= MAX_ID and text.replace("-", "").isalnum()
+    return len(text) <= MAX_ID and text.isascii() and text.replace("-", "").isalnum()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,8 +72,8 @@ class ListHead:
             raise RecordError("must expire after it was extracted", where="head.expires_us")
         for name in ("organization", "issuer", "source", "agency"):
             text = getattr(self, name)
-            if len(text) > 100 or (text and not text.isprintable()):
-                raise RecordError("needs at most 100 printable characters", where=f"head.{name}")
+            if len(text) > MAX_WORDS or (text and not text.isprintable()):
+                raise RecordError(f"needs at most {MAX_WORDS} printable characters", where=f"head.{name}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

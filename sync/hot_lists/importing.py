@@ -31,6 +31,7 @@ OPEN_END = "may be cut: the file does not end with a line's end"
 ALWAYS_ALLOWED = 3  # bad lines, however short the list
 MAX_NAMED = 20  # bad lines in a message
 MAX_WORDS = 100  # different words that are counted as refused
+LIMITS = frozenset({"state", "from", "until"})  # without them an entry matches more, or longer
 FORMULA = "=+-@\t\r"
 CANADA = frozenset("AB BC MB NB NL NF NS NT NU ON PE QC PQ SK YT".split())  # noqa: SIM905
 _CLASS_WORDS = frozenset(CLASSES)
@@ -54,6 +55,8 @@ class ImportedList:
 
     `refused`: by the policy, counted by the source's word. `ended`: over already. `twins`: entries that
     differ from an earlier one by O and 0 or I and 1 alone; they are one entry when a plate is matched.
+    `doubles`: lines that say again what an earlier one says. `absent`: columns of states and dates that the
+    layout has and the file's first line does not.
     `stateless`: entries whose state has a name that is not known, e.g. California for CA. `open_end`: the
     last line has no line's end, as in a file that was cut.
     """
@@ -64,6 +67,8 @@ class ImportedList:
     refused: Counter[str] = field(default_factory=Counter)
     ended: int = 0
     twins: int = 0
+    doubles: int = 0
+    absent: tuple[str, ...] = ()
     stateless: int = 0
     open_end: bool = False
 
@@ -79,6 +84,10 @@ class ImportedList:
             parts.append(f"{self.ended} ended already")
         if self.twins:
             parts.append(f"{self.twins} differ from another by O/0 or I/1 alone")
+        if self.doubles:
+            parts.append(f"{self.doubles} say again what another says")
+        if self.absent:
+            parts.append(f"the file has no column {' and no '.join(self.absent)}: is this its layout?")
         if self.stateless:
             parts.append(f"{self.stateless} of an unknown state (write CA, not California) match any state")
         if self.open_end:
@@ -103,7 +112,7 @@ def import_list(
         raise ListRefusedError(f"the policy allows {allowed}", where=f"category {category[:32]}")
     made = ImportedList()
     reader = _Lines(stream, layout, name)
-    seen: dict[int, set[str]] = {}
+    seen: dict[int, set[ListEntry]] = {}
     for number, cells in reader:
         made.lines += 1
         if isinstance(cells, str):
@@ -123,10 +132,13 @@ def import_list(
                 cure="split it into several lists",
             )
         forms = seen.setdefault(entry.key, set())
-        made.twins += bool(forms) and entry.plate not in forms
-        forms.add(entry.plate)
+        if entry in forms:
+            made.doubles += 1
+            continue
+        made.twins += bool(forms) and all(entry.plate != one.plate for one in forms)
+        forms.add(entry)
         made.entries.append(entry)
-    made.open_end = reader.open_end
+    made.open_end, made.absent = reader.open_end, reader.absent
     _demand_good(made, terms, name)
     return made
 
@@ -164,6 +176,7 @@ class _Lines:
         self._columns: Mapping[str, int] = {}
         self._cells_a_line = 0  # of the header, or of the first line
         self.open_end = False
+        self.absent: tuple[str, ...] = ()
 
     def __iter__(self) -> Iterator[tuple[int, dict[str, str] | str]]:
         number, header = 0, self._layout.header
@@ -207,8 +220,19 @@ class _Lines:
         names = [cell.strip().casefold() for cell in cells]
         columns: dict[str, int] = {}
         for target, place in self._layout.fields.items():
-            if isinstance(place, str) and place.casefold() in names:
+            if not isinstance(place, str):
+                continue
+            times = names.count(place.casefold())
+            if times > 1:
+                raise ListRefusedError(
+                    f"the first line names {times} columns {place}",
+                    where=f"{self._name}, line 1",
+                    cure="leave the one that is meant",
+                )
+            if times:
                 columns[target] = names.index(place.casefold())
+            elif target in LIMITS:
+                self.absent = (*self.absent, place)
         if "plate" not in columns and isinstance(self._layout.fields["plate"], str):
             raise ListRefusedError(
                 f"the first line names no column {self._layout.fields['plate']}",

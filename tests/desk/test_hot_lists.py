@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any, cast
 
 import pytest
-from desk_twins import Department
+from desk_twins import HOUR_US, Department
 
 from sync.department.commands import desk_access
 from sync.department.desk.changes.calls import DecideForm
@@ -91,6 +91,10 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"reason": "."}, "reason"),
     ({"issuer": ""}, "issuer"),
     ({"source": ""}, "source"),
+    ({"issuer": "DOJ " + 97 * "x"}, "issuer"),
+    ({"source": "SVS " + 97 * "x"}, "source"),
+    ({"list_id": "dój"}, "list_id"),
+    ({"extracted_us": 2_000_000_000_000_000}, "extracted_us"),
 ]
 
 
@@ -135,6 +139,8 @@ def test_a_second_person_sees_what_goes_from_the_list_that_is_out(department: De
         "15 removed and 0 added since version 1: more than a tenth"
         in told(replace(FORM, body=body(*range(5))))[0]
     )
+    older = replace(before, extracted_us=department.clock.us - HOUR_US)
+    assert "since version 1; an older extract than the one that is out;" in told(older)[0]
     decide = DecideForm(proposal=proposal, granted=True, reason="known to me")
     department.call("change/approve", department.logon("chief"), decide)
     pushed(department, replace(FORM, body=body(*range(21))))  # a list that is newer than what was approved

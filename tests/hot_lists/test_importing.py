@@ -329,6 +329,19 @@ def test_entries_that_differ_by_o_and_zero_alone_are_counted() -> None:
     assert taken("genetec", "Stolen;CA;7XKR2O9;;\nStolen;CA;7XKR209;;\n").twins == 1
 
 
+def test_a_line_that_says_again_what_another_says_is_no_entry_of_its_own() -> None:
+    made = taken("genetec", "Stolen;CA;7XKR209;;\nStolen;ca;7xkr 209;;\nStolen;NV;7XKR209;;\n")
+    assert [one.state for one in made.entries] == ["US-CA", "US-NV"]
+    assert "2 entries of 3 lines; 1 say again" in made.summary()
+
+
+def test_a_first_line_that_lacks_a_column_of_states_or_ends_or_has_one_twice_is_named() -> None:
+    made = taken("vigilant", "Plate,ST,Alert,Expiry\n7XKR209,CA,Stolen,01/31/2026\n")
+    assert "the file has no column State and no Expires" in made.summary()
+    with pytest.raises(ListRefusedError, match="names 2 columns Plate"):
+        taken("vigilant", "Plate,State,plate\n7XKR209,CA,7XKR210\n")
+
+
 def test_a_list_beyond_the_limit_is_refused_in_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importing, "MAX_ENTRIES", 1000)
     read = 0

@@ -43,6 +43,9 @@ hotlist = noun("hotlist", "Import a hot list and offer it to units; show the cur
 @click.option("--issuer", required=True, help="Who made the list, e.g. DOJ.")
 @click.option("--source", required=True, help="The extract; rejected hits count by source.")
 @click.option("--agency", default="", help="The other agency that owns the list; the policy must enable it.")
+@desk_access.time_option(
+    "--extracted", "extracted_us", "When the source made the file, ISO 8601, UTC. Default: now.", default=0
+)
 @click.option(
     "--hours",
     type=click.IntRange(1, LONGEST_HOURS),

@@ -26,7 +26,7 @@ from sync.department.policy.refusals import BUSY, FormError, NotYetError, demand
 from sync.department.policy.roles import Call
 from sync.department.units.hot_lists import Offer, Published
 from sync.errors import InvalidInputError
-from sync.hot_lists.document import LOCAL, LONGEST_HOURS, MAX_ID, ListHead, head_name, is_list_id
+from sync.hot_lists.document import LOCAL, LONGEST_HOURS, MAX_ID, MAX_WORDS, ListHead, head_name, is_list_id
 from sync.hot_lists.importing import ImportedList, ListRefusedError, import_list
 from sync.hot_lists.layout import shipped
 
@@ -121,7 +121,7 @@ def _push(front: DeskContext, token: str, form: ListForm) -> Pushed:
     digest, policy = hashlib.sha256(form.body).digest(), desk.policy_document
     try:  # a long list takes seconds, in which everybody else works on: nothing is held yet
         made, version = imported(desk, form, desk.now_us()), _version(front, form.list_id)
-        change = _change(front, form.list_id, version, made)
+        change = _change(front, form, version, made)
     except FormError as refusal:
         desk.refuse(token, Call.DOCUMENT_SIGN, refusal)
     name, words = head_name(form.list_id), f"; {change}; SHA-256 {digest.hex()[:16]}; {form.reason}"
@@ -199,20 +199,30 @@ def _line(head: ListHead, now_us: int) -> ListLine:
     )
 
 
+def _out(front: DeskContext, list_id: str) -> ListHead | None:
+    """The version of a list that is out, if any."""
+    return next((one for one in front.lists_out() if one.list_id == list_id), None)
+
+
 def _version(front: DeskContext, list_id: str) -> int:
-    """The version of a list that is out; 0 for none."""
-    return next((one.sequence for one in front.lists_out() if one.list_id == list_id), 0)
+    """Its number; 0 for none."""
+    out = _out(front, list_id)
+    return out.sequence if out is not None else 0
 
 
-def _change(front: DeskContext, list_id: str, version: int, made: ImportedList) -> str:
+def _change(front: DeskContext, form: ListForm, version: int, made: ImportedList) -> str:
     """What a list changes of the one that is out, for the second person and for the log; no plate."""
     if not version:
         return "the first version"
-    old, new = ({one.to_bytes() for one in of} for of in (front.list_entries(list_id), made.entries))
+    old, new = ({one.to_bytes() for one in of} for of in (front.list_entries(form.list_id), made.entries))
     gone = len(old - new)
     text = f"{gone} removed and {len(new - old)} added since version {version}"
     much = MUCH_GONE * gone > len(old)
-    return f"{text}: more than a tenth of the list goes, is the file whole?" if much else text
+    if much:
+        text = f"{text}: more than a tenth of the list goes, is the file whole?"
+    out = _out(front, form.list_id)
+    older = form.extracted_us and out is not None and form.extracted_us < out.extracted_us
+    return f"{text}; an older extract than the one that is out" if older else text
 
 
 def _approved_words(desk: Desk, approval: int) -> str:
@@ -233,13 +243,29 @@ def _summarize(form: ListForm, made: ImportedList) -> ListSent:
     )
 
 
-def check_list(policy: Policy, form: ListForm, _now_us: int) -> None:
+def check_list(policy: Policy, form: ListForm, now_us: int) -> None:
     """What the form of a list must say by the policy. Raises FormError naming each wrong field."""
     terms = policy.alerts
     refuse_each(
         lambda: demand_words(form.reason, "say why", code="reason", clause=CLAUSE),
         lambda: demand_words(form.issuer, "say who issued the list", code="issuer", clause=CLAUSE),
         lambda: demand_words(form.source, "say which source it is", code="source", clause=CLAUSE),
+        *(
+            lambda name=name: demand(
+                len(getattr(form, name)) <= MAX_WORDS,
+                f"ListForm.{name}: is longer than {MAX_WORDS} characters",
+                code=name,
+                clause=CLAUSE,
+            )
+            for name in ("issuer", "source")
+        ),
+        lambda: demand(
+            form.extracted_us <= now_us + HOUR_US,
+            "ListForm.extracted_us: the list was extracted in the future",
+            code="extracted_us",
+            clause=CLAUSE,
+            cure="check the extract's time",
+        ),
         lambda: demand(
             is_list_id(form.list_id),
             f"ListForm.list_id: is 1 to {MAX_ID} letters, digits and -",
