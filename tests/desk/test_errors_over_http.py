@@ -17,14 +17,14 @@ from starlette.applications import Starlette
 
 from sync.department.desk.api import routes
 from sync.department.desk.operations import OPERATIONS
-from sync.department.ground.problem import HANDLERS, MEDIA_TYPE, Unfailing
+from sync.department.ground.problem import HANDLERS, MEDIA_TYPE, Unfailing, exact
 
 MEMBERS = {"type", "title", "status", "detail", "refused", "clause", "what", "cure"}
 
 
 @pytest.fixture
 def client(department: Department) -> Iterator[httpx.Client]:
-    app = Unfailing(Starlette(routes=routes(department.front), exception_handlers=HANDLERS))
+    app = Unfailing(exact(Starlette(routes=routes(department.front), exception_handlers=HANDLERS)))
     with serving(app) as client:
         yield client
 
@@ -100,6 +100,7 @@ def test_a_code_in_other_digits_reveals_nothing_of_the_password(
         ("GET", "/nothing", 404),
         ("POST", "/desk/no/such/call", 404),
         ("POST", "/desk/no/such", 401),
+        ("POST", "/desk/inquiry/run/", 404),
     ],
 )
 def test_a_path_or_method_that_is_none_has_the_same_form(
@@ -108,7 +109,12 @@ def test_a_path_or_method_that_is_none_has_the_same_form(
     assert told(client.request(method, path))["status"] == status
 
 
-@pytest.mark.parametrize("body", [b"{", b"[]", b"\xff", b'{"a":' * 100_000, b"null", b'{"a": 1e99999}'])
+TWICE = b'{"user": "comm1", "user": "super"}'  # which of the two?
+
+
+@pytest.mark.parametrize(
+    "body", [b"{", b"[]", b"\xff", b'{"a":' * 100_000, b"null", b'{"a": 1e99999}', TWICE]
+)
 def test_a_body_that_is_no_object_is_refused_in_the_same_form(client: httpx.Client, body: bytes) -> None:
     assert told(client.post("/desk/session/logon", content=body))["status"] == 422
 

@@ -41,6 +41,7 @@ from sync.department.content.key_service import Kept, KeyService
 from sync.department.content.opened_list import FROM_HERE, OpenedList
 from sync.department.content.search_tokens import StoredElement
 from sync.department.ground.http_body import Budget, read_body
+from sync.department.ground.problem import exact
 from sync.department.ground.sparingly import Sparingly, causes_of
 from sync.department.journal.access_log import origin_of
 from sync.department.policy.refusals import DeskRefusal
@@ -173,4 +174,4 @@ def key_app(
             events.report("cannot_answer", kind=type(error).__name__, cause=causes_of(error))
             return Response(to_bytes(No(code="", clause="", what="the key service cannot answer now")), 503)
 
-    return Starlette(routes=[Route("/keys/{name}", endpoint, methods=["POST"])])
+    return exact(Starlette(routes=[Route("/keys/{name}", endpoint, methods=["POST"])]))

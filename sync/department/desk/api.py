@@ -24,7 +24,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -36,7 +35,7 @@ from sync.department.desk.alerts.events import EventStream, last_id_of
 from sync.department.desk.calling import Calling, said_of
 from sync.department.desk.context import DeskContext
 from sync.department.desk.inquiry.stream import SearchStream
-from sync.department.desk.json_forms import read_form, to_json
+from sync.department.desk.json_forms import read_form, read_json, to_json
 from sync.department.desk.logon_forms import AskProofForm, BeginForm, LogonForm, ProveForm, UnlockForm
 from sync.department.desk.public import public_routes
 from sync.department.ground.http_body import Budget, read_body
@@ -90,10 +89,7 @@ def address_of(request: Request) -> str:
 async def _body(request: Request, budget: Budget) -> Any:
     with budget.taking() as add:
         data = await read_body(request, MAX_BODY_BYTES, SECONDS, add)
-    try:
-        value = json.loads(data or b"{}")
-    except (ValueError, RecursionError):
-        raise FormError("the body is not JSON", code="form", clause="463.5") from None
+    value = read_json(data or b"{}")
     if not isinstance(value, dict):
         raise FormError("the body is not an object", code="form", clause="463.5")
     return value

@@ -11,12 +11,12 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from sync.department.desk.context import DeskContext
-from sync.department.desk.json_forms import read_form, to_json
+from sync.department.desk.json_forms import read_form, read_json, to_json
 from sync.department.desk.openapi import document
 from sync.department.desk.redress.calls import RedressForm, ask
 from sync.department.ground.http_body import Budget, read_body
 from sync.department.ground.problem import NO_STORE, problem
-from sync.department.policy.refusals import DeskRefusal, FormError
+from sync.department.policy.refusals import DeskRefusal
 from sync.errors import RefusedByDepartmentError
 
 HEADERS = {"x-content-type-options": "nosniff", "cache-control": "public, max-age=3600"}
@@ -30,15 +30,6 @@ SECONDS = 20.0
 @functools.cache
 def _description() -> bytes:
     return json.dumps(document(), indent=1).encode()
-
-
-def _object(body: bytes) -> object:
-    """Raises FormError."""
-    try:
-        value = json.loads(body)
-    except (ValueError, RecursionError):
-        raise FormError("the body is not JSON", code="form", clause="463.4") from None
-    return value
 
 
 def public_routes(front: DeskContext) -> list[BaseRoute]:
@@ -57,7 +48,7 @@ def public_routes(front: DeskContext) -> list[BaseRoute]:
         try:
             with budget.taking() as add:
                 body = await read_body(request, MAX_REDRESS_BYTES, SECONDS, add)
-            form = read_form(RedressForm, _object(body))
+            form = read_form(RedressForm, read_json(body))
             address = request.client.host if request.client else ""
             asked = await anyio.to_thread.run_sync(ask, front, address, form, limiter=limiter)
         except DeskRefusal as error:

@@ -14,6 +14,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -82,6 +83,15 @@ async def not_found(_request: Request, error: Exception) -> Response:
 
 
 HANDLERS: dict[Any, Any] = {404: not_found, 405: not_found}
+
+
+def exact(app: Starlette) -> Starlette:
+    """An application that answers at its own paths alone.
+
+    Starlette else sends clients to the path with or without its last slash, at any host that a request names.
+    """
+    app.router.redirect_slashes = False
+    return app
 
 
 class Unfailing:

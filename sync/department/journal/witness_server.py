@@ -36,6 +36,7 @@ from storage.cosigners import CosignerKey, PrivateCosigner
 from storage.errors import CheckpointError
 from sync.department.ground.http_body import Budget, read_body
 from sync.department.ground.private_sqlite import open_private, transaction
+from sync.department.ground.problem import exact
 from sync.department.journal.witness import MAX_REQUEST_BYTES, PLAIN_TYPE, Witness, WitnessAnswer, origin_hash
 from sync.errors import HomeError, RefusedByDepartmentError
 
@@ -182,9 +183,8 @@ def witness_app(folder: WitnessFolder) -> Starlette:
             return PlainTextResponse("this witness does not know that log, or has not seen it yet\n", 404)
         return Response(note, media_type=PLAIN_TYPE)
 
-    return Starlette(
-        routes=[
-            Route("/add-checkpoint", add_checkpoint, methods=["POST"]),
-            Route("/{hash}/checkpoint", checkpoint, methods=["GET"]),
-        ]
-    )
+    routes = [
+        Route("/add-checkpoint", add_checkpoint, methods=["POST"]),
+        Route("/{hash}/checkpoint", checkpoint, methods=["GET"]),
+    ]
+    return exact(Starlette(routes=routes))

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp
 
 from sync import messages
 from sync.department.ground.http_body import Budget, read_body
-from sync.department.ground.problem import HANDLERS, Unfailing
+from sync.department.ground.problem import HANDLERS, Unfailing, exact
 from sync.department.ground.sparingly import Sparingly, causes_of
 from sync.department.units.enrollment import Enrollment
 from sync.department.units.receiver import Receiver
@@ -105,7 +105,7 @@ def unit_app(receiver: Receiver, enrollment: Enrollment, *, seconds: float = 60)
     routes = [
         Route("/v1/{name}", _endpoint(answer, receiver.refusal, budget, seconds, LIMITS), methods=["POST"])
     ]
-    return Unfailing(Starlette(routes=routes, exception_handlers=HANDLERS))
+    return Unfailing(exact(Starlette(routes=routes, exception_handlers=HANDLERS)))
 
 
 def front_app(
@@ -131,4 +131,4 @@ def front_app(
         Route("/enrol/{name}", enroll, methods=["POST"]),
         *desk,
     ]
-    return Unfailing(Starlette(routes=routes, exception_handlers=HANDLERS))
+    return Unfailing(exact(Starlette(routes=routes, exception_handlers=HANDLERS)))
