@@ -23,13 +23,17 @@ from typing import BinaryIO
 from storage.errors import LedgerError, NotPlainError, StoreFullError
 
 PRIVATE_FILE, PRIVATE_DIR = 0o600, 0o700
+FULL_NAMES = frozenset(
+    {"SQLITE_FULL", "SQLITE_IOERR_SHMSIZE"}
+)  # the latter: its index beside the WAL has no room
 
 
 def is_full(error: BaseException) -> bool:
     """Whether this is the system's, or SQLite's, way to say that the disk is full."""
     if isinstance(error, OSError):
         return error.errno in {errno.ENOSPC, errno.EDQUOT}
-    return isinstance(error, sqlite3.OperationalError) and "full" in str(error)
+    name = getattr(error, "sqlite_errorname", "")
+    return isinstance(error, sqlite3.OperationalError) and (name in FULL_NAMES or "full" in str(error))
 
 
 @contextlib.contextmanager

@@ -28,6 +28,7 @@ from __future__ import annotations
 from storage.errors import ExplainedError
 
 DONE, FOUND_WRONG, MISUSE, PART_LACKING = 0, 1, 2, 3  # exit statuses of both programs
+ROOM = "make room there, then try again"  # the cure of a full disk
 
 
 class SyncError(ExplainedError):

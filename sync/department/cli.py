@@ -13,10 +13,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from storage import files
 from storage.errors import RefusedError, StorageError
 from storage.private_process import keep_private
 from sync.command_frame import Common, Program, run_program
-from sync.errors import FOUND_WRONG, MISUSE, PART_LACKING, SyncError
+from sync.errors import FOUND_WRONG, MISUSE, PART_LACKING, ROOM, SyncError
 from sync.event_log import events_to_stderr
 from sync.lasting_stream import open_standard_streams
 
@@ -89,6 +90,8 @@ def _explain(error: Exception, _common: Common) -> tuple[str, int]:
     if isinstance(error, ModuleNotFoundError):
         cure = "install the 'department' extra: pip install 'alpr-reader[department]'"
         return f"{error.name} is not installed ({cure})", PART_LACKING
+    if isinstance(error, sqlite3.DatabaseError) and files.is_full(error):
+        return f"the disk is full ({ROOM})", PART_LACKING
     if isinstance(error, sqlite3.DatabaseError):
         cure = "department verify names what is wrong; restore the file from its backup"
         return f"a database of this home cannot be read: {error} ({cure})", FOUND_WRONG

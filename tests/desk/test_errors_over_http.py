@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import sqlite3
 from collections.abc import Iterator
 from dataclasses import fields, replace
 from typing import Any
@@ -119,10 +120,22 @@ def test_a_body_that_is_no_object_is_refused_in_the_same_form(client: httpx.Clie
     assert told(client.post("/desk/session/logon", content=body))["status"] == 422
 
 
+def behind(cause: Exception) -> Exception:
+    """What SQLAlchemy makes of a driver's error."""
+    made = OperationalError("7XKR219", {}, cause)
+    made.__cause__ = cause
+    return made
+
+
 @pytest.mark.parametrize(
     ("error", "status", "code"),
     [
         pytest.param(OSError(errno.ENOSPC, "No space left"), 507, "full", id="a full disk"),
+        pytest.param(
+            behind(sqlite3.OperationalError("database or disk is full")),
+            *(507, "full"),
+            id="a full disk under the database",
+        ),
         pytest.param(OSError(errno.EIO, "I/O"), 503, "unavailable", id="a broken disk"),
         pytest.param(
             OperationalError("7XKR219", {}, Exception("7XKR219")), 503, "unavailable", id="no database"

@@ -13,7 +13,7 @@ from storage import files
 from storage.evidence import extension
 from sync.department.commands.desk_access import Terminal
 from sync.department.desk.inquiry.forms import Images
-from sync.errors import InvalidInputError, LackingError
+from sync.errors import ROOM, InvalidInputError, LackingError
 
 
 class NewFile:
@@ -29,15 +29,16 @@ class NewFile:
         except OSError as error:
             raise _unusable(path, error) from None
 
-    def fill(self, data: bytes) -> None:
-        """Write and sync the content. Raises LackingError: the log has the delivery, but the file is lost."""
+    def fill(self, data: bytes, *, logged: bool = True) -> None:
+        """Write and sync the content. Raises LackingError. `logged`: the log has the delivery, also where the
+        file is lost."""
         try:
             files.replace(self.path, data)
         except OSError as error:
             raise LackingError(
                 f"could not be written: {error.strerror}",
                 where=str(self.path),
-                cure="the log has this delivery; make room, then repeat the command",
+                cure="the log has this delivery; make room, then repeat the command" if logged else ROOM,
             ) from None
         self.filled = True
 
@@ -70,7 +71,7 @@ def _unusable(path: Path, error: OSError) -> InvalidInputError:
 def write_new(path: Path, data: bytes) -> None:
     """A new file with its content, where no call comes between. Raises as `new_file`."""
     with new_file(path) as out:
-        out.fill(data)
+        out.fill(data, logged=False)
 
 
 def save_images(terminal: Terminal, images: Images, out: Path) -> int:

@@ -30,7 +30,7 @@ from sync.department.desk.operations import OPERATIONS, Operation
 from sync.department.desk.people.passkeys import Options, begin_passkey, begin_proof, begin_unlock
 from sync.department.desk.whoami import logged_on
 from sync.department.desk.words import demand_plain
-from sync.department.ground.problem import words_of_unforeseen
+from sync.department.ground.problem import FULL, words_of_unforeseen
 from sync.department.ground.sparingly import Sparingly
 from sync.department.journal.person_entries import CODE, PASSKEY, FreshProof
 from sync.department.policy.refusals import DeskRefusal, FormError, FreshProofError, TooManyError
@@ -76,7 +76,9 @@ def said_of(error: BaseException, events: Sparingly) -> Said:
         cure = BODY_CURES.get(error.code, "send it again later")
         return Said(status=BODY_STATUS.get(error.code, 503), code=error.code, what=error.what, cure=cure)
     status, code, what, cure = words_of_unforeseen(error, events)
-    if isinstance(error, KeyServiceError):
+    if code == FULL:
+        pass  # whatever met it
+    elif isinstance(error, KeyServiceError):
         where = error.where or "the key service"
         what, cure = f"{where}: {error.what}", f"{error.cure or 'restore it'}; then {AGAIN}"
     elif isinstance(error, StoreAwayError):  # not where it is: a logon needs it too

@@ -8,7 +8,6 @@ disk, an absent database) becomes an answer of this form and one event a minute,
 
 from __future__ import annotations
 
-import errno
 import traceback
 from http import HTTPStatus
 from pathlib import Path
@@ -20,11 +19,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from sync.department.ground.sparingly import Sparingly, causes_of
+from storage import files
+from sync.department.ground.sparingly import MAX_CAUSES, Sparingly, causes_of
 
 MEDIA_TYPE = "application/problem+json"
 NO_STORE = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
-FULL = {errno.ENOSPC, errno.EDQUOT}
+FULL = "full"
+DISK_FULL = "53100"  # PostgreSQL's disk_full
 
 
 def problem(
@@ -56,10 +57,22 @@ def words_of_unforeseen(error: BaseException, events: Sparingly) -> tuple[int, s
     """(status, code, what, cure) of an error that no rule names. Its message may hold content: only its kind,
     and those behind it, are logged."""
     events.report("answer_failed", kind=type(error).__name__, place=_place(error), cause=causes_of(error))
-    if isinstance(error, OSError) and error.errno in FULL:
-        return 507, "full", "the server's disk is full", "make room there, then ask again"
+    if _is_full(error):
+        return 507, FULL, "the server's disk is full", "make room there, then ask again"
     what = f"the server cannot answer now: {type(error).__name__}"
     return 503, "unavailable", what, "ask again; if it stays so, see the server's events"
+
+
+def _is_full(error: BaseException) -> bool:
+    """Whether a full disk is behind it: the system's word for that, SQLite's or PostgreSQL's."""
+    behind: BaseException | None = error
+    for _ in range(MAX_CAUSES):
+        if behind is None:
+            break
+        if files.is_full(behind) or getattr(behind, "sqlstate", "") == DISK_FULL:
+            return True
+        behind = behind.__cause__ or behind.__context__
+    return False
 
 
 def unforeseen(error: BaseException, events: Sparingly) -> Response:

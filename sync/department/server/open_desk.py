@@ -62,7 +62,7 @@ from sync.department.store.database import Store, open_store_of
 from sync.department.units import documents, hot_lists
 from sync.department.units.outgoing_list import OutgoingList
 from sync.enrollment_code import EnrollmentCode
-from sync.errors import HomeError
+from sync.errors import ROOM, HomeError, LackingError
 from sync.hot_lists.document import LOCAL
 from sync.root_file import KEY_SERVICE, Root, RootWitness, describe, open_first
 
@@ -160,11 +160,15 @@ def open_desk(
 
 
 def _opened(home: DepartmentHome, links: WitnessLinks, clock: Callable[[], int]) -> Desk:
-    """The desk. Raises HomeError for a log, or one of its keys, that is damaged or another's."""
+    """The desk. Raises HomeError for a log, or one of its keys, that is damaged or another's, and
+    LackingError where the disk is full."""
     folder = home.path / FOLDER
     try:
         return Desk(home.path, home.log_key(), links, clock=clock)
     except sqlite3.DatabaseError as error:
+        if files.is_full(error):
+            what = "the disk is full: the access log does not open without room beside it"
+            raise LackingError(what, where=str(folder / DATABASE), cure=ROOM) from None
         what, cure = f"the access log cannot be read: {error}", RESTORED
         if "locked" in str(error):
             what, cure = "another program is writing to the access log", "try again"

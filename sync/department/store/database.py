@@ -25,9 +25,10 @@ from sqlalchemy.exc import (
     SQLAlchemyError,
 )
 
+from storage import files
 from sync.department.ground.home import SQLITE_FILE, DepartmentHome
 from sync.department.store import own_schema, tables, typed_rows
-from sync.errors import HomeError, InvalidInputError, NewerError, StoreAwayError, StoreError
+from sync.errors import ROOM, HomeError, InvalidInputError, NewerError, StoreAwayError, StoreError
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 MIGRATION_LOCK = 463_463  # a number of our own among the advisory locks of a database
@@ -244,6 +245,8 @@ def _away(error: SQLAlchemyError, what: str, where: str) -> StoreError:
         return StoreError(
             f"{what}: {cause}", where="database", cure="the role must own it: createdb -O ROLE DATABASE"
         )
+    if isinstance(error, DBAPIError) and error.orig is not None and files.is_full(error.orig):
+        return StoreAwayError(f"{what}: the disk is full", where=where, cure=ROOM)
     lost = isinstance(error, DBAPIError) and error.connection_invalidated
     if lost or (isinstance(error, OperationalError) and error.statement is None):
         cure = (

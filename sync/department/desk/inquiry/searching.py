@@ -197,9 +197,8 @@ def more(front: DeskContext, token: str, form: PageForm) -> Answer:
 
     def plan(caller: Caller) -> Plan[tuple[Entry, Entry, Query]]:
         source = desk.log.entry(form.access) if 0 <= form.access < desk.log.size() else None
-        access = source.note if source is not None else None
-        is_search = isinstance(access, Access) and access.action == "search"
-        if source is None or not is_search or source.stamp.user != caller.user:  # no other entry says more
+        access = source.note if source is not None and source.stamp.user == caller.user else None
+        if source is None or not isinstance(access, Access) or access.action != "search":
             raise DeskRefusal("that is not a search of yours", code="other-search", clause="463.5 (b)")
         if not 0 <= caller.at_us - source.stamp.at_us <= OPENS_FOR_US:
             raise DeskRefusal(
