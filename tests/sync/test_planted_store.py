@@ -73,6 +73,57 @@ POSTGRES = {
     "another default": ("ALTER TABLE logs ALTER COLUMN cosigned_size SET DEFAULT 7",),
     "no table": ("DROP TABLE bad_records",),
 }
+IN_TURN = {
+    "hide rows": (
+        "ALTER TABLE incidents FORCE ROW LEVEL SECURITY",
+        "ALTER TABLE incidents NO FORCE ROW LEVEL SECURITY",
+    ),
+    "emptied by a crash": ("ALTER TABLE incidents SET UNLOGGED", "ALTER TABLE incidents SET LOGGED"),
+    "table incidents is not as": (
+        "ALTER TABLE incidents DROP CONSTRAINT incidents_pkey",
+        "ALTER TABLE incidents ADD PRIMARY KEY (incident_no)",
+    ),
+    "table leaves is not as": (
+        "ALTER TABLE leaves ADD CONSTRAINT more FOREIGN KEY (log_no) REFERENCES logs ON DELETE CASCADE",
+        "ALTER TABLE leaves DROP CONSTRAINT more",
+    ),
+    "table receipts is not as": (
+        "ALTER TABLE receipts ALTER receipt_no SET DEFAULT nextval('incidents_incident_no_seq')",
+        "ALTER TABLE receipts ALTER receipt_no SET DEFAULT nextval('receipts_receipt_no_seq')",
+    ),
+    "index leaves_missing is not here": (
+        "DROP INDEX leaves_missing",
+        "CREATE INDEX leaves_missing ON leaves (log_no, sequence) WHERE missing > 0",
+    ),
+    "part that is not its own: elements_more": (
+        "CREATE TABLE elements_more PARTITION OF elements DEFAULT",
+        "DROP TABLE elements_more",
+    ),
+    "sequence that is not its own: incidents_incident_no_seq": (
+        "ALTER SEQUENCE incidents_incident_no_seq MAXVALUE 3 CYCLE",
+        "ALTER SEQUENCE incidents_incident_no_seq NO MAXVALUE NO CYCLE",
+    ),
+    "function that is not its own: max": (
+        "CREATE FUNCTION max(varchar) RETURNS text LANGUAGE sql AS $$ SELECT 'x' $$",
+        "DROP FUNCTION max(varchar)",
+    ),
+    "function that is not its own: format_type": (
+        "CREATE SCHEMA evil; ALTER ROLE alpr SET search_path = evil, pg_catalog, public; "
+        "CREATE FUNCTION evil.format_type(oid, integer) RETURNS text LANGUAGE sql AS $$ SELECT 'x' $$",
+        "DROP SCHEMA evil CASCADE; ALTER ROLE alpr RESET search_path",
+    ),
+    "table that is not its own: incidents": (
+        "CREATE SCHEMA evil; ALTER ROLE alpr SET search_path = evil, public; "
+        "CREATE TABLE evil.incidents (LIKE public.incidents INCLUDING ALL)",
+        "DROP SCHEMA evil CASCADE; ALTER ROLE alpr RESET search_path",
+    ),
+    "trigger of the database that is not its own: quiet": (
+        "CREATE FUNCTION quiet() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN END $$; "
+        "CREATE EVENT TRIGGER quiet ON sql_drop EXECUTE FUNCTION quiet()",
+        "DROP FUNCTION quiet CASCADE",
+    ),
+}
+"""Words that name it, how it is planted and how it is taken out again."""
 EACH = [("sqlite", name) for name in SQLITE] + [("postgresql", name) for name in POSTGRES]
 
 
@@ -115,6 +166,33 @@ def test_what_was_planted_is_named_and_not_served(department: Department, unit: 
     assert any(one.startswith("the store") and own_schema.CURE in one for one in problems)
     with pytest.raises(StoreError, match="the store"):
         department.store.demand_own()
+
+
+@pytest.mark.parametrize("department", ["postgresql"], indirect=True)
+def test_what_a_database_server_can_do_beside_is_named_too(department: Department) -> None:
+    named = {}
+    for words, (planted, taken_out) in IN_TURN.items():
+        for statement in (planted, taken_out):
+            plant(department, statement)
+            store = open_store(department.home.database_url, migrate=False)  # by the role's settings of now
+            named[words, statement] = any(words in one for one in store.planted())
+            store.close()
+            if statement == taken_out:
+                assert department.store.planted() == (), words
+    expected = {(words, one): one == each[0] for words, each in IN_TURN.items() for one in each}
+    assert named == expected
+
+
+@pytest.mark.parametrize("department", ["postgresql"], indirect=True)
+def test_what_is_committed_is_on_the_disk_whatever_was_set_for_the_role(department: Department) -> None:
+    plant(department, "ALTER ROLE alpr SET synchronous_commit = off")
+    store = open_store(department.home.database_url, migrate=False)
+    try:
+        with store.read() as connection:
+            assert connection.exec_driver_sql("SHOW synchronous_commit").scalar() == "on"
+    finally:
+        store.close()
+        plant(department, "ALTER ROLE alpr RESET synchronous_commit")
 
 
 def test_no_incident_is_dropped_by_a_trigger_that_is_planted_under_a_running_server(

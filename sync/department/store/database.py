@@ -273,6 +273,19 @@ def _on_sqlite_connect(connection: sqlite3.Connection, _record: object) -> None:
         connection.execute(f"PRAGMA {pragma}")
 
 
+def _on_postgres_connect(connection: Any, _record: object) -> None:
+    """A path that was set for the role puts no function before the system's own, and what is committed is on
+    the disk before it counts as committed."""
+    with connection.cursor() as cursor:
+        path = cursor.execute("SHOW search_path").fetchone()[0]
+        left = ", ".join(one for one in map(str.strip, path.split(",")) if one.strip('"') != "pg_catalog")
+        if left != path:
+            cursor.execute("SELECT pg_catalog.set_config('search_path', %s, false)", (left,))
+        if cursor.execute("SHOW synchronous_commit").fetchone()[0] == "off":
+            cursor.execute("SET synchronous_commit = on")
+    connection.commit()
+
+
 def _on_sqlite_begin(connection: sa.Connection) -> None:
     reading = connection.get_execution_options().get("reading", False)
     connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
@@ -298,6 +311,8 @@ def open_store(url: str, *, migrate: bool = True) -> Store:
             raise InvalidInputError("must be SQLite or PostgreSQL", where="database")
         event.listen(engine, "connect", _on_sqlite_connect)
         event.listen(engine, "begin", _on_sqlite_begin)
+    else:
+        event.listen(engine, "connect", _on_postgres_connect)
     store = Store(engine)
     if migrate:
         try:

@@ -15,6 +15,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -32,8 +33,8 @@ _ALEMBIC = sa.Table(
     sa.PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
 )
 CURE = (
-    "keep a copy of the database as evidence; take out what was planted (DROP TRIGGER, VIEW or INDEX), or "
-    "restore the store from its backup; then: department verify"
+    "keep a copy of the database as evidence; take out what was planted (DROP TRIGGER, VIEW, INDEX, "
+    "FUNCTION ...), or restore the store from its backup; then: department verify"
 )
 
 
@@ -161,11 +162,28 @@ def _parts(sql: str) -> Counter[str]:
 # --- PostgreSQL ----------------------------------------------------------------------------------------
 
 
+_Named: TypeAlias = tuple[sa.Table, str]
+"""A table or a partition: which of ours it is of, and its name."""
+_Key: TypeAlias = tuple[str, tuple[str, ...], str, str]
+
+
 def _of_postgres(connection: sa.Connection) -> OwnSchema:
-    wrong, absent = list[str](), set[str]()
+    """With the system's own functions and operators alone: one that was planted beside them says nothing."""
+    schemas = connection.exec_driver_sql("SELECT pg_catalog.current_schemas(false)::text[]").scalar_one()
+    path = connection.exec_driver_sql("SHOW search_path").scalar_one()
+    connection.exec_driver_sql("SET LOCAL search_path = pg_catalog")
+    found = _pg_examined(connection, list(schemas))
+    connection.exec_driver_sql("SELECT set_config('search_path', %s, true)", (path,))
+    return found
+
+
+def _pg_examined(connection: sa.Connection, schemas: list[str]) -> OwnSchema:
+    wrong, absent, own = list[str](), set[str](), dict[int, _Named]()
     for table in (*metadata.tables.values(), _ALEMBIC):
         row = connection.exec_driver_sql(
-            "SELECT oid, relkind::text FROM pg_class WHERE oid = to_regclass(%s)", (table.name,)
+            "SELECT c.oid, relkind::text FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace "
+            "WHERE relname = %s AND nspname = ANY(%s) ORDER BY array_position(%s::text[], nspname::text)",
+            (table.name, schemas, schemas),
         ).first()
         wanted = "p" if table in PARTITIONED else "r"
         if row is None or row[1] != wanted:
@@ -173,81 +191,170 @@ def _of_postgres(connection: sa.Connection) -> OwnSchema:
             what = "not here" if row is None else "no table as this program makes it"
             wrong.append(f"the store's table {table.name} is {what}")
             continue
-        if _pg_columns(connection, row[0]) != _pg_expected(table):
+        columns = _pg_columns(connection, row[0])
+        if columns != _pg_expected(table) or _pg_keys(connection, row[0]) != _pg_expected_keys(table):
             wrong.append(f"the store's table {table.name} is not as this program makes it")
-            if not {one[0] for one in _pg_columns(connection, row[0])} >= set(table.columns.keys()):
-                absent.add(table.name)
-        wrong += _pg_planted(connection, table, row[0])
+        if not {one[0] for one in columns} >= set(table.columns.keys()):
+            absent.add(table.name)
+        own[int(row[0])] = table, table.name
+    for look in (_pg_parts, _pg_planted, _pg_indexes):
+        wrong += look(connection, own)
+    wrong += _pg_beside(connection, schemas, list(own))
     return OwnSchema(tuple(wrong), frozenset(absent) & frozenset(metadata.tables))
 
 
-def _pg_columns(connection: sa.Connection, oid: int) -> set[tuple[str, str, bool, str]]:
-    """(name, type, whether it may not be empty, its default) of each column."""
+def _pg_columns(connection: sa.Connection, oid: int) -> set[tuple[str, str, bool, str, bool]]:
+    """(name, type, whether it may not be empty, its default, whether it is ordered as the database is) of
+    each column."""
     query = (
         "SELECT a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, "
-        "concat(pg_get_expr(d.adbin, d.adrelid), a.attgenerated, a.attidentity) FROM pg_attribute a "
-        "LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum "
+        "concat(pg_get_expr(d.adbin, d.adrelid), a.attgenerated, a.attidentity), a.attcollation IN (0, 100) "
+        "FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum "
         "WHERE a.attrelid = %s AND a.attnum > 0 AND NOT a.attisdropped"
     )
     found = connection.exec_driver_sql(query, (oid,))
-    return {(str(row[0]), str(row[1]), bool(row[2]), _plain_default(str(row[3]))) for row in found}
+    return {
+        (str(one[0]), str(one[1]), bool(one[2]), _plain_default(str(one[3])), bool(one[4])) for one in found
+    }
 
 
 def _plain_default(default: str) -> str:
-    """A default; the next number of a sequence of its own is "next"."""
-    return "next" if re.fullmatch(r"nextval\('[\w.\"]+_seq'::regclass\)", default) else default
+    """A default; the next number of a sequence by its name, without the schema."""
+    found = re.fullmatch(r"nextval\('(?:(?:\w+|\"[^\"]+\")\.)?(\w+)'::regclass\)", default)
+    return f"next of {found[1]}" if found else default
 
 
-def _pg_expected(table: sa.Table) -> set[tuple[str, str, bool, str]]:
+def _pg_expected(table: sa.Table) -> set[tuple[str, str, bool, str, bool]]:
     dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
     made = set()
     for one in table.columns:
         kind = one.type.compile(dialect=dialect).lower().replace("varchar", "character varying")
-        default = "next" if one is table.autoincrement_column else ""
+        default = f"next of {_sequence(table)}" if one is table.autoincrement_column else ""
         if isinstance(one.server_default, sa.DefaultClause):
             default = str(one.server_default.arg)
-        made.add((one.name, kind, not one.nullable, default))
+        made.add((one.name, kind, not one.nullable, default, True))
     return made
 
 
+def _sequence(table: sa.Table) -> str:
+    column = table.autoincrement_column
+    return "" if column is None else f"{table.name}_{column.name}_seq"
+
+
+def _pg_keys(connection: sa.Connection, oid: int) -> Counter[_Key]:
+    """(kind, columns, table that it refers to, what a change there does here) of each key."""
+    query = (
+        "SELECT contype::text, ARRAY(SELECT a.attname::text FROM pg_attribute a WHERE "
+        "a.attrelid = k.conrelid AND a.attnum = ANY(k.conkey) ORDER BY a.attname), "
+        "coalesce(r.relname::text, ''), concat(k.confdeltype, k.confupdtype) "
+        "FROM pg_constraint k LEFT JOIN pg_class r ON r.oid = k.confrelid "
+        "WHERE k.conrelid = %s AND contype IN ('p', 'u', 'f') AND convalidated"
+    )
+    found = connection.exec_driver_sql(query, (oid,))
+    return Counter((str(one[0]), tuple(one[1]), str(one[2]), str(one[3]).strip()) for one in found)
+
+
+def _pg_expected_keys(table: sa.Table) -> Counter[_Key]:
+    made = Counter[_Key]()
+    for one in table.constraints:
+        if isinstance(one, sa.ForeignKeyConstraint):
+            made["f", _names(one), one.referred_table.name, "aa"] += 1
+    for unique in _unique(table):
+        made["p" if isinstance(unique, sa.PrimaryKeyConstraint) else "u", _names(unique), "", ""] += 1
+    return made
+
+
+def _names(key: sa.PrimaryKeyConstraint | sa.UniqueConstraint | sa.ForeignKeyConstraint) -> tuple[str, ...]:
+    return tuple(sorted(one.name for one in key.columns))
+
+
 _PG_PLANTED = {
-    "trigger": "SELECT tgname FROM pg_trigger WHERE tgrelid = %s AND NOT tgisinternal",
-    "rule": "SELECT rulename FROM pg_rewrite WHERE ev_class = %s",
-    "policy": "SELECT polname FROM pg_policy WHERE polrelid = %s",
-    "constraint": "SELECT conname FROM pg_constraint WHERE conrelid = %s AND contype IN ('c', 'x', 't')",
+    "trigger": "SELECT tgrelid, tgname FROM pg_trigger WHERE tgrelid = ANY(%s) "
+    "AND (NOT tgisinternal OR tgenabled <> 'O')",
+    "rule": "SELECT ev_class, rulename FROM pg_rewrite WHERE ev_class = ANY(%s)",
+    "policy": "SELECT polrelid, polname FROM pg_policy WHERE polrelid = ANY(%s)",
+    "constraint": "SELECT conrelid, conname FROM pg_constraint WHERE conrelid = ANY(%s) "
+    "AND contype IN ('c', 'x', 't')",
 }
 
 
-def _pg_planted(connection: sa.Connection, table: sa.Table, oid: int) -> Iterator[str]:
-    """What acts on a table or one of its partitions, and is not ours."""
-    partitions = connection.exec_driver_sql(
-        "SELECT c.oid, c.relname, c.relkind::text FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid "
-        "WHERE i.inhparent = %s ORDER BY c.relname", (oid,)
+def _pg_parts(connection: sa.Connection, own: dict[int, _Named]) -> Iterator[str]:
+    """Partitions that are not of a day. Adds each to `own`."""
+    parts = connection.exec_driver_sql(
+        "SELECT i.inhparent, c.oid, c.relname, c.relkind::text, pg_get_expr(c.relpartbound, c.oid) "
+        "FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = ANY(%s) "
+        "ORDER BY c.relname", (list(own),)
     ).all()  # fmt: skip
-    for _, name, kind in partitions:
-        if kind != "r" or table not in PARTITIONED:
+    for parent, oid, name, kind, bound in parts:
+        table = own[parent][0]
+        own[int(oid)] = table, _shown(name)
+        day = str(name).removeprefix(f"{table.name}_")
+        if kind != "r" or table not in PARTITIONED or bound != f"FOR VALUES IN ({day})":
             yield f"the store's table {table.name} has a part that is not its own: {_shown(name)}"
-    for one, of in ((oid, table.name), *((row[0], row[1]) for row in partitions)):
-        for kind, query in _PG_PLANTED.items():
-            for name in connection.exec_driver_sql(query, (one,)).scalars():
-                yield f"the store holds a {kind} that is not its own: {_shown(name)} on {_shown(of)}"
-        yield from _pg_indexes(connection, table, one, _shown(of))
 
 
-def _pg_indexes(connection: sa.Connection, table: sa.Table, oid: int, of: str) -> Iterator[str]:
-    """Indexes that refuse rows which this program stores, or compute something."""
-    query = (
-        "SELECT c.relname, x.indisunique, x.indexprs IS NOT NULL, x.indpred IS NOT NULL, "
-        "ARRAY(SELECT a.attname::text FROM pg_attribute a WHERE a.attrelid = x.indrelid "
-        "AND a.attnum = ANY(x.indkey) ORDER BY a.attname) "
-        "FROM pg_index x JOIN pg_class c ON c.oid = x.indexrelid WHERE x.indrelid = %s ORDER BY c.relname"
+def _pg_planted(connection: sa.Connection, own: dict[int, _Named]) -> Iterator[str]:
+    """What acts on a table or one of its partitions, and is not ours."""
+    for kind, query in _PG_PLANTED.items():
+        for oid, name in connection.exec_driver_sql(query, (list(own),)):
+            yield f"the store holds a {kind} that is not its own: {_shown(name)} on {own[oid][1]}"
+    flags = (
+        "SELECT oid, relpersistence <> 'p' FROM pg_class WHERE oid = ANY(%s) "
+        "AND (relrowsecurity OR relforcerowsecurity OR relpersistence <> 'p')"
     )
-    wanted = {tuple(sorted(one.name for one in unique.columns)) for unique in _unique(table)}
-    known = {str(one.name) for one in table.indexes}
-    for name, unique, computed, partial, columns in connection.exec_driver_sql(query, (oid,)):
-        own = tuple(columns) in wanted and not partial if unique else name in known or not partial
-        if computed or not own:
+    for oid, lost in connection.exec_driver_sql(flags, (list(own),)):
+        what = "be emptied by a crash (UNLOGGED)" if lost else "hide rows (ROW LEVEL SECURITY)"
+        yield f"the store's table {own[oid][1]} was set to {what}"
+
+
+def _pg_indexes(connection: sa.Connection, own: dict[int, _Named]) -> Iterator[str]:
+    """Indexes that refuse rows which this program stores, or compute something; and its own, if gone."""
+    query = (
+        "SELECT x.indrelid, c.relname, x.indisunique, x.indexprs IS NOT NULL, x.indpred IS NOT NULL, "
+        "ARRAY(SELECT a.attname::text FROM pg_attribute a WHERE a.attrelid = x.indrelid "
+        "AND a.attnum = ANY(x.indkey) ORDER BY a.attname) FROM pg_index x "
+        "JOIN pg_class c ON c.oid = x.indexrelid WHERE x.indrelid = ANY(%s) ORDER BY c.relname"
+    )
+    seen = set[str]()
+    for oid, name, unique, computed, partial, columns in connection.exec_driver_sql(query, (list(own),)):
+        table, of = own[oid]
+        seen.add(str(name))
+        wanted = {_names(one) for one in _unique(table)}
+        known = {str(one.name) for one in table.indexes}
+        as_made = tuple(columns) in wanted and not partial if unique else name in known or not partial
+        if computed or not as_made:
             yield f"the store holds an index that is not its own: {_shown(name)} on {of}"
+    for name in sorted(str(one.name) for table, _ in own.values() for one in table.indexes):
+        if name not in seen:
+            yield f"the store's index {name} is not here"
+
+
+_NO_EXTENSIONS = (
+    "NOT EXISTS (SELECT FROM pg_depend d "
+    "WHERE d.objid = o.oid AND d.classid = o.tableoid AND d.deptype = 'e')"
+)
+_PG_BESIDE = {
+    "table": "SELECT relname FROM pg_class o JOIN pg_namespace n ON n.oid = relnamespace WHERE "
+    "relkind IN ('r', 'p', 'v', 'm', 'f') AND nspname = ANY(%(schemas)s) AND NOT o.oid = ANY(%(own)s)",
+    "function": "SELECT proname FROM pg_proc o JOIN pg_namespace n ON n.oid = pronamespace WHERE "
+    "nspname = ANY(%(schemas)s)",
+    "operator": "SELECT oprname FROM pg_operator o JOIN pg_namespace n ON n.oid = oprnamespace WHERE "
+    "nspname = ANY(%(schemas)s)",
+    "cast": "SELECT castfunc::text FROM pg_cast o WHERE o.oid >= 16384",
+    "trigger of the database": "SELECT evtname FROM pg_event_trigger o WHERE true",
+    "sequence": "SELECT c.relname FROM pg_sequence s JOIN pg_class c ON c.oid = s.seqrelid "
+    "JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_class o ON o.oid = c.oid "
+    "WHERE nspname = ANY(%(schemas)s) AND (c.relname <> ALL(%(sequences)s) OR seqcycle OR seqincrement <> 1)",
+}
+
+
+def _pg_beside(connection: sa.Connection, schemas: list[str], own: list[int]) -> Iterator[str]:
+    """What a statement of ours could come upon, in the schemas where it looks, and no extension brought."""
+    sequences = [name for table in metadata.tables.values() if (name := _sequence(table))]
+    values = {"schemas": schemas, "own": own, "sequences": sequences}
+    for kind, query in _PG_BESIDE.items():
+        for name in connection.exec_driver_sql(f"{query} AND {_NO_EXTENSIONS} ORDER BY 1", values).scalars():
+            yield f"the store holds a {kind} that is not its own: {_shown(name)}"
 
 
 def _unique(table: sa.Table) -> Iterator[sa.PrimaryKeyConstraint | sa.UniqueConstraint]:
