@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from hw.camera import Frame
 from hw.clock import Clock, UtcTime
-from hw.errors import CameraStalledError, MissingDriverError, PartFailedError
+from hw.errors import BrokenFrameError, CameraStalledError, MissingDriverError, PartFailedError
 from hw.exposure import Exposure, next_exposure
 
 FRESH_NS = (
@@ -162,6 +162,7 @@ class Picamera2Camera:
         except (RuntimeError, OSError, ValueError, CancelledError) as error:
             raise PartFailedError(f"camera {settings.number}: {type(error).__name__}: {error}") from error
         try:
+            self._demand_whole(request)
             metadata = request.get_metadata()
             with (
                 self._library.MappedArray(request, "main", reshape=False) as main,
@@ -203,6 +204,15 @@ class Picamera2Camera:
             raise PartFailedError(
                 f"camera {self._settings.number}: did not close ({type(error).__name__}: {error})"
             ) from error
+
+    def _demand_whole(self, request: Any) -> None:
+        """libcamera marks a frame that did not arrive whole; the rest of such a buffer is an older frame's.
+
+        picamera2 drops those whose first stream is so marked, in its newer releases. Raises BrokenFrameError.
+        """
+        error = self._library.libcamera.FrameMetadata.Status.Error
+        if any(buffer.metadata.status == error for buffer in request.request.buffers.values()):
+            raise BrokenFrameError(f"camera {self._settings.number}", "the frame did not arrive whole")
 
     def _captured(self, metadata: dict[str, Any]) -> UtcTime:
         """SensorTimestamp (begin of the first row, CLOCK_MONOTONIC as V4L2 stamps it) as UTC."""

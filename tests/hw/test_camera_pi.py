@@ -31,7 +31,13 @@ from hw.camera_pi import (
 )
 from hw.camera_watch import LEFT_BEHIND, BlindSpell, WatchedCamera
 from hw.clock import SystemClock
-from hw.errors import CameraStalledError, EndOfSourceError, MissingDriverError, PartFailedError
+from hw.errors import (
+    BrokenFrameError,
+    CameraStalledError,
+    EndOfSourceError,
+    MissingDriverError,
+    PartFailedError,
+)
 
 __all__ = ["bench"]
 SETTINGS = PiCameraSettings(
@@ -361,6 +367,16 @@ def test_every_request_goes_back_to_the_camera_even_after_an_error(bench: PiCame
     for _ in range(20):  # the camera has 6 buffers: one that is kept each time would end it
         with pytest.raises(ZeroDivisionError), camera.borrow():
             raise ZeroDivisionError
+    take(camera, 8)
+    camera.close()
+
+
+def test_a_frame_that_did_not_arrive_whole_is_never_read(bench: PiCameraBench) -> None:
+    camera = opened(bench)
+    take(camera, 2)
+    bench.sensor.torn = 1
+    with pytest.raises(BrokenFrameError, match="did not arrive whole"):
+        take(camera, 20)
     take(camera, 8)
     camera.close()
 

@@ -283,6 +283,7 @@ class Sensor:
         self.adjusts_to = ""  # the pixel format that it makes of any other
         self.frame_us = 5_000
         self.tells_duration = True
+        self.torn = 0  # so many of the next frames have a second stream that did not arrive whole
         self.missed = 0  # frames that pass before the next one is delivered
         self.state: list[str] = []  # what was called, in order
         self.applied: dict[str, Any] = {}  # controls in force
@@ -405,8 +406,12 @@ class Camera:
         }
         if sensor.tells_duration:
             request.metadata[ControlId("FrameDuration", ControlType.Integer64)] = sensor.frame_us
-        for stream, buffer in request.buffers.items():
-            buffer.metadata = FrameMetadata(FrameMetadata.Status.Success)
+        torn, sensor.torn = sensor.torn > 0, max(0, sensor.torn - 1)
+        for number, (stream, buffer) in enumerate(request.buffers.items()):
+            whole = not (torn and number)
+            buffer.metadata = FrameMetadata(
+                FrameMetadata.Status.Success if whole else FrameMetadata.Status.Error
+            )
             if stream.configuration.role is not StreamRole.Raw:
                 buffer.write(pixels(stream.configuration))
         request.status = Request.Status.Complete
