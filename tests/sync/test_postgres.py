@@ -24,7 +24,7 @@ from sync.department.store import incidents, unit_logs
 from sync.department.store.database import open_store
 from sync.department.store.tables import elements, metadata, tokens
 from sync.department.units.http_app import unit_app
-from sync.errors import BatchRefusedError, InvalidInputError, RefusedByDepartmentError
+from sync.errors import BatchRefusedError, InvalidInputError, LinkError, RefusedByDepartmentError
 
 
 @pytest.fixture(scope="module")
@@ -122,6 +122,22 @@ def test_a_day_of_receipt_is_a_partition_and_a_purge_drops_it(
     assert receipt.day == day
     assert partitions(department) == {f"elements_{day + 2}", f"tokens_{day + 2}"}
     assert checked(department.home).problems == []
+
+
+def test_a_store_that_was_restored_under_a_running_server_makes_its_partitions_again(
+    department: Department, unit: Joined
+) -> None:
+    unit.add(1)
+    assert converse(unit, department).done
+    gone = partitions(department)
+    with department.store.write() as connection:
+        for name in sorted(gone):
+            connection.exec_driver_sql(f"DROP TABLE {name}")
+    unit.add(1)
+    with pytest.raises(LinkError, match="cannot store now: keep everything, try later"):
+        converse(unit, department)
+    assert converse(unit, department).done
+    assert partitions(department) == gone
 
 
 def test_a_refused_batch_leaves_nothing_behind(department: Department, unit: Joined) -> None:

@@ -46,6 +46,8 @@ class Store:
         self._days: set[int] = set()
         self._looked_at: int | None = None
         self._odd = typed_rows.OddRows()
+        driver = engine.dialect.loaded_dbapi  # COPY speaks to it past SQLAlchemy
+        self._driver_error: type[Exception] = driver.Error
         # SQLite polls for its lock, 100 ms at a time: threads of this process take turns before they ask
         self._turn = None if self.postgres else threading.Lock()
 
@@ -59,7 +61,8 @@ class Store:
                 yield connection
         except (TypeError, ValueError, OverflowError) as error:
             raise self._odd_value() from error
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, self._driver_error) as error:
+            self._days.clear()  # a store that was restored under a running server lacks partitions
             raise _away(error, "the store cannot be written now", self.where) from None
 
     @contextlib.contextmanager
@@ -229,13 +232,13 @@ def newest_in(store: Store) -> int:
     return max((int(one) for one in found if one is not None), default=0)
 
 
-def _cause(error: SQLAlchemyError) -> str:
+def _cause(error: Exception) -> str:
     """The driver's own words, without the statement and its values."""
-    origin = getattr(error, "orig", None)
+    origin = getattr(error, "orig", None) if isinstance(error, SQLAlchemyError) else error
     return str(origin).splitlines()[0][:200] if origin is not None and str(origin) else type(error).__name__
 
 
-def _away(error: SQLAlchemyError, what: str, where: str) -> StoreError:
+def _away(error: Exception, what: str, where: str) -> StoreError:
     """A database that did not take the connection is something that this machine lacks."""
     cause = _cause(error)
     if cause.startswith("Could not decode"):  # the rest of the driver's words is the text itself
