@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 
 import pytest
 from desk_twins import GROUND, Department, open_department
 
 from storage.times import DAY_US
 from sync.department.content.opened_list import OpenedCheck, OpenedList
+from sync.department.desk.due import overdue_now
 from sync.department.desk.holds.calls import finish
 from sync.department.desk.inquiry.forms import Answer, RunForm
+from sync.department.desk.owed import Late
 from sync.department.journal import check_log
+from sync.department.journal.machine_entries import KeysListSeen
 from sync.department.policy.refusals import DeskRefusal
 from sync.department.server import daily
 
@@ -62,6 +66,17 @@ class Disks:
         self.now = open_department(self._root, before.clock, before.secrets)
         self.now.reads = before.reads
 
+    def owed(self) -> list[str]:
+        """What `compliance` says of the key service."""
+        found = overdue_now(self.now.front, self.now.desk.now_us())
+        return [one.what for one in found if one.kind is Late.KEYS]
+
+    def entered(self) -> list[int]:
+        """How many lines of its list each entry says that begins again."""
+        log = self.now.desk.log
+        notes = [one.note for one in log.entries(0) if isinstance(one.note, KeysListSeen)]
+        return [one.lines for before, one in pairwise(notes) if one.lines <= before.lines]
+
     def problems(self) -> tuple[str, ...]:
         """What `department verify` says, with the witness's newest tree head and the key service's list."""
         desk = self.now.desk
@@ -102,11 +117,17 @@ def named(problems: tuple[str, ...], words: str) -> bool:
 
 def test_the_key_services_disk_alone(disks: Disks) -> None:
     """It follows the log again and goes on; the lines that it lost are named, also when it has others."""
+    assert disks.owed() == []
     disks.set_back("keys")
     assert named(disks.problems(), "its disk was set back")
     for _ in range(3):
         assert not disks.look().unwitnessed
     assert named(disks.problems(), "its disk was set back")
+    (line,) = disks.owed()
+    assert "its disk was set back, or another is in its place" in line
+    assert disks.entered() == [0]
+    disks.now.clock.step(31 * DAY_US)
+    assert disks.owed() == []
 
 
 def test_a_witnesss_disk_alone(disks: Disks) -> None:

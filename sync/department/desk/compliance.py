@@ -23,6 +23,7 @@ from sync.department.policy.policy import Policy
 from sync.department.policy.roles import CALLS, Call, Role
 from sync.department.store.incidents import StoredIncident
 
+SET_BACK_DAYS = 30
 CLAIM_DAYS = 2  # a claim that lasts is entered daily
 INCIDENT_DAYS = 7  # a log that contradicts its past waits no longer for two people
 EVIDENCE_DAYS = 30  # a hold is fulfilled by export and booking
@@ -111,6 +112,18 @@ def claims(policy: Policy, book: DeskState, now_us: int) -> list[Overdue]:
         for name, entry in book.claims.items()
         if now_us - entry.stamp.at_us < CLAIM_DAYS * DAY_US
     ]
+
+
+def keys_list(book: DeskState, now_us: int) -> list[Overdue]:
+    """The key service's list, for a month after it was found to lack lines that the log had seen."""
+    if book.keys_set_back_us < 0 or now_us - book.keys_set_back_us >= SET_BACK_DAYS * DAY_US:
+        return []
+    since = iso_text(book.keys_set_back_us, to="second")
+    what = (
+        f"the key service's own list lacked lines on {since} that it had before: its disk was set back, or "
+        "another is in its place. Ask the office that runs it why; department verify names what is gone"
+    )
+    return [Overdue(kind=Late.KEYS, clause="463.5", what=what)]
 
 
 def held(book: DeskState, count: Callable[[int], int]) -> list[Overdue]:

@@ -55,6 +55,7 @@ def overdue_now(
     with desk.looking() as book:
         found = compliance.overdue(desk.policy, book, requests, now_us, user=user, roles=roles)
         found += compliance.held(book, front.vault.count)
+        found += compliance.keys_list(book, now_us)
         incidents_open = compliance.open_incidents(incidents, book, now_us)
         claims = compliance.claims(desk.policy, book, now_us)
     found += front.overdue_from_store(now_us)

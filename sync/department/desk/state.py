@@ -86,7 +86,8 @@ class DeskState:
     opened_us: int = 0
     policy_us: int = 0
     purge_through: int = -1
-    keys_lines: int = 0
+    keys_list: KeysListSeen | None = None
+    keys_set_back_us: int = -1
     purged_days: set[str] = field(default_factory=set)
     counted_days: set[str] = field(default_factory=set)
     rows_through: int = -1
@@ -98,6 +99,11 @@ class DeskState:
         if self.rules is None:
             raise RecordError("no root file is in force yet", where="access log")
         return self.rules
+
+    def _see_keys(self, note: KeysListSeen, at_us: int) -> None:
+        if self.keys_list is not None and note.lines < self.keys_list.lines:
+            self.keys_set_back_us = at_us
+        self.keys_list = note
 
     def apply(self, entry: Entry) -> None:
         """Take in one entry. Raises StorageError kinds for a root entry that does not follow the last.
@@ -121,7 +127,7 @@ class DeskState:
         elif is_of(entry, WitnessClaimed):
             self.claims[entry.note.witness] = entry
         elif isinstance(note, KeysListSeen):
-            self.keys_lines = note.lines
+            self._see_keys(note, entry.stamp.at_us)
         elif isinstance(note, DayCounted):
             self.counted_days.add(note.day)
             if note.rows is not None:

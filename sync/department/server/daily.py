@@ -17,6 +17,7 @@ import structlog
 from storage import files
 from storage.errors import ExplainedError, StorageError
 from storage.times import DAY_US, day_text
+from sync.department.content.opened_list import FIRST
 from sync.department.content.proven_door import ProvenDoor
 from sync.department.desk.audit import calls as calls_audit
 from sync.department.desk.audit import case_calls, cases
@@ -147,16 +148,26 @@ def list_units(front: DeskContext) -> int:
 
 
 def enter_keys_list(front: DeskContext) -> int:
-    """Enter how far the key service's own list goes: a disk of it that is set back later shows."""
+    """Enter how far the key service's own list goes: a disk of it that is set back shows, now or later. One
+    that lacks the last line that was entered begins again at none, for `compliance`; how many are new."""
     desk = front.desk
     desk.refresh()
-    known = desk.book.keys_lines
-    lines = front.keys_list(known)
-    if lines:
-        with desk.log.writing():
-            desk.refresh()
-            desk.system(KeysListSeen(lines=known + len(lines), digest=hashlib.sha256(lines[-1]).digest()))
-    return len(lines)
+    seen = desk.book.keys_list
+    known, last = (0, b"") if seen is None else (seen.lines, seen.digest)
+    lines = front.keys_list(max(known - 1, 0))
+    fresh = lines[1:] if known else lines
+    notes = []
+    if known and (not lines or hashlib.sha256(lines[0]).digest() != last):
+        log_events.error("keys_list_set_back", lines=known)
+        known, fresh = 0, front.keys_list(0)
+        notes.append(KeysListSeen(lines=0, digest=FIRST))
+    if fresh:
+        notes.append(KeysListSeen(lines=known + len(fresh), digest=hashlib.sha256(fresh[-1]).digest()))
+    with desk.log.writing():
+        desk.refresh()
+        for note in notes:
+            desk.system(note)
+    return len(fresh)
 
 
 def cover_newest(desk: Desk) -> None:

@@ -46,7 +46,7 @@ class Store:
         self._days: set[int] = set()
         self._looked_at: int | None = None
         self._odd = typed_rows.OddRows()
-        driver = engine.dialect.loaded_dbapi  # COPY speaks to it past SQLAlchemy
+        driver = engine.dialect.loaded_dbapi  # COPY goes to it past SQLAlchemy
         self._driver_error: type[Exception] = driver.Error
         # SQLite polls for its lock, 100 ms at a time: threads of this process take turns before they ask
         self._turn = None if self.postgres else threading.Lock()
