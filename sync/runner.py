@@ -17,6 +17,7 @@ import contextlib
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 
@@ -317,7 +318,7 @@ class Runner:
                     made = self.attempt(
                         alerts_only=go.alerts_only,
                         for_alert=go.for_alert,
-                        may_continue=lambda: not stop.is_set(),
+                        may_continue=partial(self._may_send, stop, asked=asked),
                     )
                     if alert and made.outcome == "link":
                         self._nudge.set()  # after the back-off, whatever the window says
@@ -328,6 +329,14 @@ class Runner:
                 self._folder.save_status(next_us=decision.until_us, waiting_for=decision.why)
             self._wake.wait(LOOK_S)
             self._wake.clear()
+
+    def _may_send(self, stop: threading.Event, *, asked: bool) -> bool:
+        """Whether the conversation that runs may send more: the quota of a metered network ends it, too,
+        if no person asked for it."""
+        if stop.is_set() or asked or not self._conditions().metered:
+            return not stop.is_set()
+        sent = 0 if self._link is None else self._link.sent_bytes
+        return self._past().metered_bytes_today + sent < self._schedule.metered_bytes_per_day
 
     def _hit_waits(self) -> bool:
         """Whether a hit was stored since the last look; it is tried at once, once."""

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from firmware.errors import ConfigError
-from storage.files import sync_dir
+from storage.errors import NotPlainError
+from storage.files import open_evidence, sync_dir
 from storage.text_end import with_end
 from sync.errors import SyncError
 from sync.schedule import Schedule, Window
@@ -251,14 +252,15 @@ def config_bytes(home: Path) -> bytes:
     """The file, byte for byte. Raises ConfigError when it is absent, too large or no UTF-8."""
     path = home / FILE_NAME
     try:
-        data = path.read_bytes()
+        with open_evidence(path, follow=True) as file:
+            data = file.read(_MAX_BYTES + 1)
     except FileNotFoundError as error:
         cure = "restore it; `reader init` writes one with the defaults and comments"
         raise ConfigError(str(path), "no such file", cure) from error
-    except IsADirectoryError as error:
-        raise ConfigError(str(path), "is a folder", "remove it; `reader init` writes a file there") from error
+    except NotPlainError as error:  # a folder, or a pipe, which would keep every command waiting
+        raise ConfigError(str(path), error.what, "remove it; `reader init` writes a file there") from error
     if len(data) > _MAX_BYTES:
-        raise ConfigError(str(path), "too large", f"{len(data)} bytes, at most {_MAX_BYTES}")
+        raise ConfigError(str(path), "too large", f"at most {_MAX_BYTES} bytes")
     try:
         data.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 import stat
 from pathlib import Path
 
@@ -52,14 +53,20 @@ def test_a_file_that_was_cut_between_two_lines_is_not_taken_for_a_shorter_one(tm
     assert load_config(tmp_path) == Config()
 
 
-def test_a_file_of_another_encoding_and_a_folder_in_its_place_say_what_to_do(tmp_path: Path) -> None:
+def test_a_file_of_another_encoding_and_a_folder_or_a_pipe_in_its_place_say_what_to_do(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / FILE_NAME
     path.write_bytes(b'[unit]\nname = "caf\xe9"\n')
     with pytest.raises(ConfigError, match="not UTF-8: line 2: save the file as UTF-8"):
         load_config(tmp_path)
     path.unlink()
     path.mkdir()
-    with pytest.raises(ConfigError, match="is a folder: remove it"):
+    with pytest.raises(ConfigError, match="is not a plain file: remove it"):
+        load_config(tmp_path)
+    path.rmdir()
+    os.mkfifo(path)
+    with pytest.raises(ConfigError, match="is not a plain file: remove it"):
         load_config(tmp_path)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,8 +21,8 @@ from sync.department.server.server import Department
 from sync.department.store.tables import codes
 from sync.enrollment_code import EnrollmentCode
 from sync.errors import NotEnrolledError, RefusedByDepartmentError
-from sync.runner import Runner
-from sync.schedule import Schedule
+from sync.runner import Attempt, Runner
+from sync.schedule import Conditions, Schedule
 
 
 def test_everything_that_was_read_is_held_opened_and_receipted(
@@ -218,6 +219,28 @@ def test_a_bandwidth_cap_is_kept(server: DepartmentProcess, enrolled: Unit) -> N
     seconds = (status["ended_us"] - status["tried_us"]) / 1e6
     assert made.outcome == "done"
     assert made.progress.sent_bytes / seconds < rate * 1.15
+
+
+@pytest.mark.parametrize("asked", [False, True], ids=["by the schedule", "a person asks"])
+def test_a_backlog_ends_with_the_days_quota_of_a_metered_network_unless_a_person_asks(
+    server: DepartmentProcess, units: Callable[[str], Unit], asked: bool
+) -> None:
+    unit, stop, made = units(f"metered {asked}"), threading.Event(), list[Attempt]()
+    unit.enroll(issue_code(server.home, f"metered {asked}"))
+    unit.add(8, size=200_000)
+    if asked:
+        unit.folder.wanted.touch()
+
+    def ended(attempt: Attempt) -> None:
+        made.append(attempt)
+        stop.set()
+
+    quota = Schedule(metered_bytes_per_day=1_500_000)
+    metered = Conditions(metered=True)
+    Runner(unit.outbox, unit.folder, quota, conditions=lambda: metered, on_attempt=ended).run(stop)
+    assert made[0].outcome == ("done" if asked else "paused")
+    assert (made[0].progress.sent_bytes > 4_800_000) is asked
+    assert made[0].progress.sent_bytes > 1_000_000
 
 
 def test_the_certificate_is_renewed_before_it_ends(tmp_path: Path) -> None:
