@@ -34,6 +34,10 @@ class ReadHabit:
         self._count = 0
         self._blind = False  # in this hour, for a time
         self._was_few = False  # in the hour before
+        self._taught: tuple[int, float | None] = (
+            -1,
+            None,
+        )  # the newest hour that taught, and its habit before
         self._empty_us, self._missed = 0, 0.0  # time since the last read, and the reads usual in it
 
     def tick(self, now_us: int) -> None:
@@ -45,7 +49,7 @@ class ReadHabit:
             self._blind = self._was_few = False
             return
         self._empty_us += gone_us
-        self._missed += (self.usual(now_us) or 0.0) * gone_us / HOUR_US
+        self._missed += (self._due(now_us) or 0.0) * gone_us / HOUR_US
         if hour != self._hour:
             whole = self._from_us - self._hour * HOUR_US < MINUTE_US
             self._was_few = self._few(hour * HOUR_US - 1)
@@ -82,18 +86,31 @@ class ReadHabit:
         return self._was_few if young else self._few(now_us)
 
     def _few(self, now_us: int) -> bool:
-        usual, ran_us = self.usual(now_us), now_us - self._from_us
-        if usual is None or ran_us < JUDGED_US:
+        due, ran_us = self._due(now_us), now_us - self._from_us
+        if due is None or ran_us < JUDGED_US:
             return False
-        expected = usual * min(1.0, ran_us / HOUR_US)
+        expected = due * min(1.0, ran_us / HOUR_US)
         term = total = math.exp(-min(expected, 700.0))
         for count in range(1, self._count + 1):
             term *= expected / count
             total += term
         return self._count < expected * FEWER_SHARE and total < IMPROBABLE
 
+    def _due(self, now_us: int) -> float | None:
+        """The reads that are due in this hour: the least that is usual in it and in its neighbors, since
+        traffic keeps local time, which daylight saving moves by an hour.
+        """
+        if self.usual(now_us) is None:
+            return None
+        hour = hour_of_week(now_us)
+        taught, was = self._taught
+        before = was if taught == (hour - 1) % HOURS else self._usual[hour - 1]
+        around = (before, self._usual[hour], self._usual[(hour + 1) % HOURS])
+        return min(usual for usual in around if usual is not None)
+
     def _teach(self, slot: int, count: int) -> None:
         before = self._usual[slot]
+        self._taught = (slot, before)
         self._usual[slot] = float(count) if before is None else before + (count - before) * WEIGHT
 
     @classmethod

@@ -64,6 +64,21 @@ def test_a_holiday_with_two_thirds_of_the_traffic_is_no_alarm() -> None:
         assert not habit.too_quiet(now_us)
 
 
+def test_an_hour_of_daylight_saving_is_no_alarm_on_either_day_of_the_year() -> None:
+    """The rush of a day comes an hour earlier or later by UTC."""
+    rush = [400 if 6 <= hour < 9 or 15 <= hour < 18 else 100 for hour in range(24)]
+    for shift in (-1, 1):
+        habit = ReadHabit()
+        now_us = T0_US
+        habit.tick(now_us)
+        for hour in range(24 * 14):
+            now_us = traffic(habit, now_us, 1, rush[hour % 24])
+        for hour in range(24 * 7):
+            for _ in range(6):
+                now_us = traffic(habit, now_us, 1 / 6, rush[(hour + shift) % 24])
+                assert not habit.too_quiet(now_us)
+
+
 def test_a_quiet_site_that_goes_blind_is_an_alarm_within_hours() -> None:
     habit = ReadHabit()
     now_us = traffic(habit, weeks(habit, 2, 4), 2, 0)
