@@ -237,6 +237,28 @@ def test_the_opening_of_an_alert_is_an_access_of_one_who_follows_and_of_one_alon
     asyncio.run(run())
 
 
+def test_what_rings_for_others_neither_delays_nor_moves_the_heartbeat(
+    department: Department, tokens: Tokens
+) -> None:
+    """Steps of an alert of a covert entry would show in it."""
+
+    async def work(stream: AlertStream) -> None:
+        await told(stream, "counts")
+
+        async def ring() -> None:
+            while True:
+                department.front.bell.ring()
+                await asyncio.sleep(0.01)
+
+        ringing = asyncio.create_task(ring())
+        try:
+            assert await asyncio.wait_for(anext(stream), PATIENCE_S) == b":\n\n"
+        finally:
+            ringing.cancel()
+
+    following(department, tokens("disp1"), work)
+
+
 def test_an_alert_that_cannot_be_opened_now_is_counted_and_sent_when_it_can(
     department: Department, tokens: Tokens, car: Car
 ) -> None:

@@ -53,6 +53,12 @@ def test_a_pattern_of_69_look_ups_is_flagged_by_the_fifth() -> None:
     assert "8XYZ" not in repr(flag) + flag.detail
 
 
+def test_another_spelling_whose_search_lists_the_same_reads_does_not_hide_a_pattern() -> None:
+    plates = ("8SYZ123", "BSYZ123", "85YZ123", "B5YZ123", "8SYZI23")
+    (flag,) = same_plate([look(n, plate=plate) for n, plate in enumerate(plates)], TERMS)
+    assert flag.entries == (0, 1, 2, 3, 4)
+
+
 def test_asking_through_the_queue_does_not_hide_a_pattern() -> None:
     pattern = [look(n, user=f"comm{n % 3}", on_behalf_of="officer1") for n in range(5)]
     (flag,) = same_plate(pattern, TERMS)

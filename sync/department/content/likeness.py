@@ -14,6 +14,7 @@ from itertools import combinations
 from storage.read_records import ReadText
 
 ALIKE = {"O": "0", "0": "O", "I": "1", "1": "I", "B": "8", "8": "B", "S": "5", "5": "S"}
+_ONE = str.maketrans("OIBS", "0185")
 MAX_FORMS = 48  # a search of a year asks for so many tokens a day
 MAX_SWAPS = 2
 LEAST_FIT = 1e-4  # under this the votes themselves say that it is another plate
@@ -29,6 +30,11 @@ def forms_of(plate: str) -> tuple[str, ...]:
     forms += [plate[:at] + "?" + plate[at + 1 :] for at in range(len(plate))]
     forms += [_swapped(plate, pair) for pair in combinations(at_risk, MAX_SWAPS)]
     return tuple(dict.fromkeys(forms))[:MAX_FORMS]
+
+
+def one_spelling(plate: str) -> str:
+    """The spelling that a plate has in common with all that a reader confuses with it."""
+    return plate.translate(_ONE)
 
 
 def _swapped(plate: str, places: tuple[int, ...]) -> str:

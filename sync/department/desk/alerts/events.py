@@ -13,6 +13,7 @@ unit sends is opened at once, as an access of the first who follows. HTML Living
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
@@ -139,8 +140,11 @@ class AlertEvents:
         return session if after >= self._entered.get(session, after + 1) else b""
 
     async def _events(self, stream: AlertStream) -> AsyncIterator[bytes]:
-        bell = self._front.bell
+        bell, clock = self._front.bell, asyncio.get_running_loop().time
         yield f"retry: {RETRY_MS}\n\n".encode()
+        beat_s = (
+            clock() + self._heartbeat_s
+        )  # kept, whatever rings: a ring that is not for this person shows nowhere
         while not bell.closed and not stream.watcher.dropped:
             heard = bell.count
             try:
@@ -150,7 +154,8 @@ class AlertEvents:
                 return
             for one in sent:
                 yield one
-            if not await bell.heard(heard, self._heartbeat_s):
+            if clock() >= beat_s or not await bell.heard(heard, beat_s - clock()):
+                beat_s = clock() + self._heartbeat_s
                 yield b":\n\n"
 
     def _next(self, stream: AlertStream, heard: int) -> list[bytes]:

@@ -33,6 +33,7 @@ from typing import TypeAlias
 from storage.counts import counted
 from storage.plate_text import fold
 from storage.times import DAY_US, HOUR_US, MINUTE_US
+from sync.department.content.likeness import one_spelling
 from sync.department.ground.local_time import local
 from sync.department.journal.entries import Entry, Shift
 from sync.department.journal.statements import digest_of, said_in
@@ -68,9 +69,9 @@ class LookUp:
 
     @property
     def targets(self) -> tuple[str, ...]:
-        """What was looked at: a plate in the one spelling of all that a search takes as the same, else each
-        read by its name."""
-        return (fold(self.plate),) if self.plate else self.reads
+        """What was looked at: a plate in the one spelling of all that a search lists, exact and near;
+        else each read by its name."""
+        return (one_spelling(self.plate),) if self.plate else self.reads
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
