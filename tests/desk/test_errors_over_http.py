@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import json
+import logging
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import fields, replace
@@ -18,6 +20,7 @@ from starlette.applications import Starlette
 
 from sync.department.desk.api import routes
 from sync.department.desk.operations import OPERATIONS
+from sync.department.ground.listener import quiet_loop
 from sync.department.ground.problem import HANDLERS, MEDIA_TYPE, Unfailing, exact
 
 MEMBERS = {"type", "title", "status", "detail", "refused", "clause", "what", "cure"}
@@ -173,6 +176,16 @@ def test_what_fails_behind_the_desk_is_reported_without_content(
     seen = capfd.readouterr()
     assert "7XKR219" not in seen.out + seen.err
     assert "Traceback" not in seen.out + seen.err
+
+
+def test_what_a_library_says_of_a_strangers_body_is_an_event_without_its_text(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    loop = asyncio.new_event_loop()
+    quiet_loop(loop)
+    loop.close()
+    logging.getLogger("python_multipart.multipart").warning("Expected boundary character %r", 45)
+    assert caplog.records == []
 
 
 def test_an_application_that_fails_before_any_route_answers_too() -> None:

@@ -313,7 +313,7 @@ def quiet_loop(loop: asyncio.AbstractEventLoop) -> None:
         events.report(f"loop_error_{type(error).__name__}", what=str(context.get("message", ""))[:120])
 
     loop.set_exception_handler(handle)
-    for name in ("uvicorn.error", "asyncio"):
+    for name in ("uvicorn.error", "asyncio", "python_multipart"):
         logger = logging.getLogger(name)
         logger.handlers = [SparingHandler(events)]
         logger.propagate = False
