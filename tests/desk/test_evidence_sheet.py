@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from desk_twins import GROUND, Department
+from structlog.testing import capture_logs
 
 from storage import leaf as leaves
 from storage import merkle, tlog_proof
@@ -184,9 +185,16 @@ def test_a_manifest_of_another_department_is_not_trusted(
 
 
 def test_the_authority_stays_the_same_and_its_key_is_private(tmp_path: Path) -> None:
-    first = ManifestAuthority.open(tmp_path / "evidence", "Monrovia PD", 1_790_000_000_000_000)
-    again = ManifestAuthority.open(tmp_path / "evidence", "Monrovia PD", 1_890_000_000_000_000)
+    with capture_logs() as events:
+        first = ManifestAuthority.open(tmp_path / "evidence", "Monrovia PD", 1_790_000_000_000_000)
+        again = ManifestAuthority.open(tmp_path / "evidence", "Monrovia PD", 1_890_000_000_000_000)
     assert first.certificate == again.certificate
+    (event,) = events  # one that is made where another was lost is seen
+    assert (event["event"], event["where"]) == ("evidence_authority_made", str(tmp_path / "evidence"))
+    other = ManifestAuthority.open(tmp_path / "other", "Monrovia PD", 1_790_000_000_000_000)
+    (tmp_path / "evidence" / "ca.pem").write_bytes(other.certificate)
+    with pytest.raises(HomeError, match="is not the certificate of the key beside it"):
+        ManifestAuthority.open(tmp_path / "evidence", "Monrovia PD", 1_790_000_000_000_000)
     assert (tmp_path / "evidence" / "ca.key").stat().st_mode & 0o777 == 0o600
     (tmp_path / "evidence" / "ca.key").unlink()
     with pytest.raises(HomeError, match="is incomplete"):

@@ -83,7 +83,7 @@ def the_digests_entered_again(department: Department, folder: Path) -> str:
 def the_key_removed(department: Department, _folder: Path) -> str:
     for key in (department.home.keys / "hold").glob("*.key"):
         key.unlink()
-    return "read 1: the key of this hold is not here"
+    return "read 1: the key of this hold is not here: released, or lost"
 
 
 ATTACKS = (

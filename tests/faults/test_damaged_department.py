@@ -127,3 +127,18 @@ def test_a_damaged_file_is_named_with_what_to_do_and_nothing_takes_its_place(
     assert wrong == {}
     assert state_of(path) == before
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["root.cbor", "policy.toml"])
+@pytest.mark.parametrize("how", ["missing", "empty", "cut"])
+def test_no_desk_begins_with_a_damaged_root_or_policy_file(
+    home: Path, capsys: pytest.CaptureFixture[str], name: str, how: str
+) -> None:
+    shutil.rmtree(home / "desk")
+    DAMAGES[how](home / name)
+    capsys.readouterr()
+    assert main(["--home", str(home), "user", "first", "chief"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert name in line
+    assert "restore" in line
+    assert not (home / "desk" / "access-log.sqlite").exists()

@@ -35,11 +35,14 @@ def sealing_key(path: Path, *, make: bool, lost: str) -> bytes:
     """The key that content is sealed under; a new one with `make`, unless it was destroyed for good.
 
     Where one is to be made, an empty file is none: a power cut in an earlier version, before anything was
-    sealed under it. Raises KeyServiceError: `lost` without a key; another for a file that holds none.
+    sealed under it. Raises KeyServiceError: `lost` for one that was destroyed; another for one that is gone
+    without a mark (or was destroyed by an earlier version, which made none), and for a file that holds none.
     """
     if not path.exists() or (make and path.stat().st_size == 0):
-        if not make or _mark_of(path).exists():
+        if _mark_of(path).exists():
             raise KeyServiceError(lost)
+        if not make:
+            raise KeyServiceError(f"{lost}, or lost", cure=f"if it is lost, restore {path} from its backup")
         files.write_first(path, sealing.new_key())
     key = path.read_bytes()
     if len(key) != sealing.KEY_BYTES:

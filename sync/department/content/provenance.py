@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import structlog
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -31,6 +32,7 @@ from sync.department.content.reads import OpenedRead
 from sync.department.ground.certificates import issued, private_pem, self_signed
 from sync.errors import HomeError
 
+log_events = structlog.get_logger("department.evidence")
 CA_YEARS = 40  # a case may be tried long after; the authority signs nothing but manifests
 SIGNER_YEARS = 30
 YEAR_DAYS = 365
@@ -59,13 +61,18 @@ class ManifestAuthority:
             )
         if not key.exists():
             _make(folder, department, now_us)
+            cure = "where packages were exported before, restore this folder from its backup instead"
+            log_events.warning("evidence_authority_made", where=str(folder), cure=cure)
         try:
             loaded = serialization.load_pem_private_key(key.read_bytes(), password=None)
-            x509.load_pem_x509_certificate(certificate.read_bytes())
+            named = x509.load_pem_x509_certificate(certificate.read_bytes())
         except ValueError:
             raise HomeError("does not parse", where=str(folder), cure="restore it from its backup") from None
         if not isinstance(loaded, ec.EllipticCurvePrivateKey):
             raise HomeError("the evidence authority's key is not P-256", where=str(key))
+        if named.public_key() != loaded.public_key():
+            what = "is not the certificate of the key beside it"
+            raise HomeError(what, where=str(certificate), cure="restore evidence/ from its backup")
         return cls(certificate.read_bytes(), loaded)
 
 

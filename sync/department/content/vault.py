@@ -71,7 +71,11 @@ class FolderVault:
         """The reads of a hold, still sealed. Raises HomeError if they are gone or damaged."""
         folder = self._folder / f"{access}"
         if not folder.is_dir():
-            raise HomeError("the held content is not here: released, or lost", where=str(folder))
+            raise HomeError(
+                "the held content is not here: released, or lost",
+                where=str(folder),
+                cure="if it is lost, restore the folder of holds from its backup",
+            )
         try:
             return [_stored(path.read_bytes()) for path in _files(folder)]
         except (OSError, StorageError, KeyError) as error:

@@ -43,6 +43,7 @@ from sync.department.journal.entries import AccountSet
 from sync.department.journal.publisher import WitnessLinks
 from sync.department.journal.witness_link import AbsentWitness, FolderWitness, HttpWitness, WitnessLink
 from sync.department.journal.witness_server import WitnessFolder
+from sync.department.policy.named_files import signed_policy
 from sync.department.policy.policy_file import checked_policy
 from sync.department.policy.refusals import NotYetError
 from sync.department.policy.roles import Role
@@ -189,6 +190,7 @@ def first_administrator(
     """Make the desk's log with its root, and the first account: once. Raises HomeError after that."""
     clock = clock or DepartmentTime(home.path)
     if not has_desk(home):
+        signed_policy(home)  # names a file that is gone, damaged or another's
         Desk.create(
             home.path,
             home.log_key(),
