@@ -39,6 +39,8 @@ class Reserve:
             descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, files.PRIVATE_FILE)
             try:
                 os.posix_fallocate(descriptor, 0, SIZE_BYTES)
+            except OSError:
+                self._path.unlink()
             finally:
                 os.close(descriptor)
 

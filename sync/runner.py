@@ -151,7 +151,7 @@ class Runner:
                     what = f"{gives_way}: a new log takes its place"
         except LinkError as error:
             # TLS 1.3 shows an ended certificate as no answer: the server's alert comes after the handshake
-            ended = self._folder.ended_certificate(self._outbox.department_us() or self._now_us())
+            ended = self._folder.ended_certificate(self._likely_us())
             outcome, what = "link", f"{ended}; {error}" if ended else str(error)
         except BatchRefusedError as error:
             outcome, what = "log-refused", f"{error.code}: {error.what}"
@@ -200,8 +200,7 @@ class Runner:
         alerts_only: bool,
     ) -> Delivered:
         """This log's part, and the closed logs' after it. Raises as both do."""
-        at_us = self._outbox.department_us() or self._now_us()
-        renew_if_due(self._folder, member, link, self._outbox.log_public, at_us)
+        renew_if_due(self._folder, member, link, self._outbox.log_public, self._likely_us())
         try:
             conversation.run(alerts_only=alerts_only, may_continue=may_continue)
         except RefusedByDepartmentError as error:
@@ -210,6 +209,11 @@ class Runner:
             self._register(link, member)
             conversation.run(alerts_only=alerts_only, may_continue=may_continue)
         return self._hand_over(conversation, link, member, may_continue)
+
+    def _likely_us(self) -> int:
+        """The time by which a certificate ends: the department's, as it said it in this start of the machine,
+        or before; the clock's where it never did."""
+        return self._outbox.department_us() or self._outbox.passed_us() or self._now_us()
 
     def _ends_by_time(self, conversation: Conversation) -> str:
         """Why the department's time ends this log, by what it co-signs over a record made for that; or ""."""

@@ -14,6 +14,7 @@ from custody_twins import check
 from sqlalchemy import select, update
 from sync_twins import DepartmentProcess, FaultProxy, Unit, bare_home, checked, issue_code, running
 
+from storage import clock_trust
 from storage.clock_trust import DEPARTMENT
 from storage.record_base import ClockState
 from storage.times import DAY_US, now_us
@@ -256,7 +257,7 @@ def test_the_certificate_is_renewed_before_it_ends(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("off_us", [-60 * DAY_US, 80 * DAY_US])
 def test_the_certificate_ends_by_the_departments_time_whatever_the_units_clock_says(
-    tmp_path: Path, off_us: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, off_us: int
 ) -> None:
     """A clock behind would let it end, and the unit be cut off; one ahead would renew it with every sync."""
     with running(bare_home(tmp_path / "department")) as process:  # its certificates last 90 days
@@ -269,6 +270,10 @@ def test_the_certificate_ends_by_the_departments_time_whatever_the_units_clock_s
         assert unit.folder.certificate.read_bytes() == first
         told_us = now_us() + 70 * DAY_US  # by the department's word 20 days are left
         unit.ledger.store.time.hear(told_us, ClockState.DISCIPLINED, DEPARTMENT)
+        unit.add(1)
+        monkeypatch.setattr(clock_trust, "boot_id", lambda: "another start of the machine")
+        unit.reopen()
+        runner = Runner(unit.outbox, unit.folder, Schedule(), now_us=lambda: now_us() + off_us)
         assert runner.attempt().outcome == "done"
         assert unit.folder.certificate.read_bytes() != first
         unit.close()
