@@ -13,6 +13,7 @@ from storage.grant_format import Grant
 from storage.log_records import GrantTaken
 
 OUTPUT_LIMIT = 64 * 1024
+SESSION_LIMIT = 4 * 1024 * 1024  # of output: one grant must not fill the card, whose records last for a year
 NOBODY = "-"
 
 
@@ -43,19 +44,18 @@ class RememberedLog:
 
 
 class Recording:
-    """The output of one command on its way to the person: hashed, and kept up to the limit unless live."""
+    """The output of one command on its way to the person: hashed, and kept up to `limit`."""
 
-    def __init__(self, line: str, *, live: bool) -> None:
+    def __init__(self, line: str, *, limit: int) -> None:
         self.line = line
-        self._live = live
+        self._limit = limit
         self._digest = hashlib.sha256()
         self._kept = bytearray()
 
     def take(self, output: bytes) -> None:
         """This goes out."""
         self._digest.update(output)
-        if not self._live:
-            self._kept += output[: OUTPUT_LIMIT - len(self._kept)]
+        self._kept += output[: self._limit - len(self._kept)]
 
     @property
     def digest(self) -> bytes:
@@ -64,7 +64,7 @@ class Recording:
 
     @property
     def kept(self) -> bytes:
-        """The output, cut at the limit; nothing of a live view."""
+        """The output, cut at the limit."""
         return bytes(self._kept)
 
 
@@ -74,6 +74,7 @@ class SessionLog:
     def __init__(self, log: MaintenanceLog, now_us: Callable[[], int], grant: Grant | None) -> None:
         self._log, self._now_us, self._grant = log, now_us, grant
         self.session = secrets.token_hex(8)
+        self._left = SESSION_LIMIT
 
     def opened(self, purpose: str) -> None:
         """A person logged in. The grant goes to the department in the clear, and its use does not."""
@@ -91,12 +92,16 @@ class SessionLog:
         self._write("end", "session", reason)
 
     def begin(self, line: str, *, live: bool) -> Recording:
-        """Record that a command begins. Raises what the log raises: then it must not be carried out."""
+        """Record that a command begins. Raises what the log raises: then it must not be carried out.
+
+        Of a live view nothing is kept.
+        """
         self._write("begin", line, "begun")
-        return Recording(line, live=live)
+        return Recording(line, limit=0 if live else min(OUTPUT_LIMIT, self._left))
 
     def end(self, recording: Recording, result: str) -> None:
         """Record how it ended and what it showed."""
+        self._left -= len(recording.kept)
         self._write("end", recording.line, result[:200], recording.digest, recording.kept)
 
     def _write(self, phase: str, line: str, result: str, digest: bytes = b"", output: bytes = b"") -> None:
