@@ -22,6 +22,7 @@ from sync.errors import MessageError
 
 VERSION = 1
 CONTENT_TYPE = "application/cbor"
+DEPARTMENTS = "alpr-department/"  # how the name of each begins, in co-signatures
 CONTEXT = "alpr-reader/sync/v1/"
 NONCE_BYTES = 16
 MAX_NOTE = 8 * 1024
@@ -392,7 +393,7 @@ def _check_hashes(hashes: Sequence[bytes], where: str) -> None:
 
 def department_origin(public: Ed25519PublicKey) -> str:
     """The department's name in co-signatures: bound to its log key."""
-    return "alpr-department/" + hashlib.sha256(envelope.raw_public(public)).hexdigest()[:16]
+    return DEPARTMENTS + hashlib.sha256(envelope.raw_public(public)).hexdigest()[:16]
 
 
 def context_of(kind: type[Message]) -> bytes:

@@ -33,10 +33,11 @@ from sync.department.content.opened_list import OpenedCheck, OpenedList
 from sync.department.content.proven_door import ProvenDoor
 from sync.department.content.search_tokens import IndexedText, StoredElement
 from sync.department.desk.context import DeskContext
-from sync.department.desk.holds.calls import BookForm, Exported, ExportForm
+from sync.department.desk.holds.calls import BookForm, Exported, ExportForm, finish
 from sync.department.desk.inquiry.forms import Answer, RunForm
 from sync.department.desk.operations import OPERATIONS
 from sync.department.desk.owed import Late
+from sync.department.ground.department_time import Clocks, DepartmentTime
 from sync.department.ground.home import DepartmentHome
 from sync.department.journal import entries
 from sync.department.journal.hold_entries import HoldPlaced
@@ -46,13 +47,16 @@ from sync.department.policy.refusals import DeskRefusal
 from sync.department.server.asked_keys import AskedKeys
 from sync.department.server.due_work import standing
 from sync.department.server.keys_reach import EVERY_S, KeysReach
+from sync.department.server.keys_traces import lost_elsewhere
 from sync.department.server.open_desk import open_front
+from sync.department.server.retention import StoreRetention
 from sync.department.server.server import Department as Server
 from sync.department.server.verify import Checker, StoreReport
 from sync.department.store.blobs import open_packs
 from sync.department.store.database import open_store
 from sync.department.store.tables import tokens
-from sync.errors import InvalidInputError, KeyServiceError
+from sync.department.units import documents
+from sync.errors import InvalidInputError, KeyServiceAwayError, KeyServiceError
 
 TOKEN = "0" * 64
 NO_LOG = bytes(32)
@@ -319,6 +323,21 @@ def test_day_keys_that_the_service_did_not_make_are_named(
     ]
 
 
+def test_day_keys_that_a_key_service_elsewhere_lost_are_known_to_who_offers_new_ones(
+    department: Department, elsewhere: tuple[RemoteKeyService, DeskContext, str]
+) -> None:
+    department.front.send_down()
+    store, now = open_store(department.home.database_url), department.clock.us
+    assert lost_elsewhere(store, elsewhere[0], now) == []
+    for key in (department.home.keys / "day").glob("*.key"):
+        key.unlink()
+    lost = lost_elsewhere(store, elsewhere[0], now)
+    assert lost[0] == now // DAY_US
+    documents.offer_new_day_keys(department.home, store, elsewhere[0], now)
+    assert lost_elsewhere(store, elsewhere[0], now) == []
+    store.close()
+
+
 def test_held_content_is_opened_over_there_for_an_export_entry_alone(
     department: Department, elsewhere: tuple[RemoteKeyService, DeskContext, str]
 ) -> None:
@@ -376,6 +395,54 @@ def test_held_content_is_opened_over_there_for_an_export_entry_alone(
     department.call("hold/release", chief, book)
     assert not key.exists()
     assert vault.kept() == []
+
+
+def test_an_export_a_release_and_a_purge_wait_for_a_key_service_that_is_away(
+    department: Department, elsewhere: tuple[RemoteKeyService, DeskContext, str]
+) -> None:
+    """Nothing is destroyed in part: the day keeps its rows and pictures, the hold its files, until then."""
+    service, near, _url = elsewhere
+    absent, door = remote(Address(url="https://127.0.0.1:1", token=TOKEN))
+    far = replace(near, door=ProvenDoor(lambda: door, department.desk.log))
+    department.front = near
+    hold = department.held(department.logon("super"))
+    department.front = far
+    export = ExportForm(hold=hold, medium="USB 1", ground=GROUND)
+    with pytest.raises(KeyServiceAwayError, match="no answer") as refused:
+        department.call("hold/export", department.logon("super"), export)
+    assert (refused.value.exit_status, hold in department.desk.book.holds.exported) == (3, False)
+    department.front = near
+    made = department.call("hold/export", department.logon("super"), export)
+    assert isinstance(made, Exported)
+    book = BookForm(hold=hold, evidence_item="E-26-0042")
+    department.call("hold/book", department.logon("super"), book)
+    department.call("hold/ask-release", department.logon("super"), book)
+    department.front = far
+    kept = far.vault.kept()
+    with pytest.raises(KeyServiceAwayError):
+        department.call("hold/release", department.logon("chief"), book)
+    assert far.vault.kept() == kept
+    finish(near)
+    assert near.vault.kept() == []
+
+    store, home = open_store(department.home.database_url), department.home
+    department.clock.step(370 * DAY_US)
+    time, packs = DepartmentTime(home.path, Clocks.simulated(department.clock)), open_packs(home)
+    assert time.accept(department.clock.us)
+    purges = [
+        StoreRetention(store, keys, packs, home.log_key(), home.settings, time, keep_days=lambda: 365)
+        for keys in (absent, service)
+    ]
+    day = min(one.day for one in purges[0].plan())
+    before = (purges[0].counted(day), packs.names(day))
+    with pytest.raises(KeyServiceAwayError):
+        purges[0].run()
+    assert (purges[0].counted(day), packs.names(day)) == before
+    assert (purges[0].receipts(), service.has_store_key(day)) == ([], True)
+    assert [one.day for one in purges[1].run()] == [day]
+    assert (purges[1].counted(day), service.has_store_key(day)) == ((0, 0), False)
+    store.close()
+    absent.close()
 
 
 def test_a_guessed_plate_gets_no_token_for_a_day_gone_by(

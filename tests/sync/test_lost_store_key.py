@@ -1,15 +1,17 @@
-"""The key of what was received today is gone: no other takes its place, and units keep what they have."""
+"""A key of the key service is gone: no other takes its place, and units keep what they have."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from receiver_twins import Joined
 from structlog.testing import capture_logs
-from sync_twins import bare_home, converse
+from sync_twins import bare_home, checked, converse
 
 from sync.department.server.server import Department
+from sync.department.store.tables import bad_records
 from sync.errors import LinkError
 
 
@@ -32,5 +34,26 @@ def test_a_day_that_has_content_gets_no_second_key(tmp_path: Path) -> None:
     assert not key.exists()
     kept.rename(key)
     assert converse(unit, department).done
+    unit.close()
+    department.close()
+
+
+def test_reads_under_a_day_key_that_is_gone_are_not_given_up(tmp_path: Path) -> None:
+    """Three tries would make it final: a key service from an older backup would cost all units' reads."""
+    department = Department(bare_home(tmp_path / "home"))
+    unit = Joined(tmp_path / "unit", department, "Car 7")
+    kept = (department.home.keys / "day").rename(tmp_path / "kept")
+    (department.home.keys / "day").mkdir()
+    unit.add(2)
+    for _ in range(4):
+        with capture_logs() as said, pytest.raises(LinkError, match="cannot store now"):
+            converse(unit, department)
+        assert "to which units seal, is gone" in said[-1]["what"]
+    (department.home.keys / "day").rmdir()
+    kept.rename(department.home.keys / "day")
+    assert converse(unit, department).done
+    assert checked(department.home).problems == []
+    with department.store.read() as connection:
+        assert connection.execute(sa.select(bad_records)).all() == []
     unit.close()
     department.close()

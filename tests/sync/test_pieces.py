@@ -90,7 +90,7 @@ def test_pieces_resume_where_they_were_cut_even_after_a_restart_of_the_server(
     assert 3 < attempts < 40
     assert total < 200_000  # 150 kB of images and the headers: nothing arrives over and over
     assert checked(home).problems == []
-    assert list((home.path / "partial").glob("*")) == []
+    assert list((home.path / "partial").iterdir()) == []
 
 
 def image_of(unit: Joined, number: int) -> tuple[bytes, leaves.Leaf]:
@@ -169,7 +169,7 @@ def test_a_log_has_one_element_in_pieces_at_a_time(
     stored, _ = image_of(unit, held_leaf)
     for total in (len(stored), len(stored) + 1, len(stored) + 2):
         answer(department, piece(unit, held_leaf, stored, 0, 5000, total=total))
-    assert len(list((department.home.path / "partial").glob("*"))) == 1
+    assert len(list((department.home.path / "partial").iterdir())) == 1
 
 
 @pytest.mark.parametrize(
@@ -191,4 +191,4 @@ def test_a_piece_that_is_off_is_refused_and_leaves_nothing(
     with pytest.raises(RefusedByDepartmentError) as refused:
         department.receiver.answer("piece", piece(unit, held_leaf, stored, 0, 5000, **changes))
     assert refused.value.code == code
-    assert list((department.home.path / "partial").glob("*")) == []
+    assert list((department.home.path / "partial").iterdir()) == []

@@ -34,7 +34,7 @@ from sync.department.journal.reading import reading
 from sync.department.policy.named_files import root_in, signed_policy
 from sync.department.policy.policy_file import parse_policy, policy_digest
 from sync.department.server import ceremony, naming
-from sync.department.server.keys_traces import lost_day_keys
+from sync.department.server.keys_traces import lost_day_keys, lost_elsewhere
 from sync.department.server.open_desk import adopt_root, has_desk, open_desk, open_front
 from sync.department.server.server import Department
 from sync.department.units.documents import Said, offer_new_day_keys, unsaid
@@ -319,13 +319,17 @@ def renew(common: Common) -> int:
     """Make new day keys where those that units seal to are lost for good.
 
     Reads sealed to the lost ones stay unreadable. Units seal to the new ones from their next sync on. First
-    look for a backup of HOME/keys; with a key service elsewhere, restore HOME/keys.remote instead.
+    look for a backup of HOME/keys, or of the key service's folder where that runs.
     """
     home = DepartmentHome.open(common.home)
     with contextlib.closing(Department(home)) as department:
-        lost = lost_day_keys(home, department.store, department.time())
-        if address_of(home) is not None or not lost:
-            raise InvalidInputError("no day key is missing here", where=str(home.keys / "day"))
+        if address_of(home) is None:
+            where, lost = str(home.keys / "day"), lost_day_keys(home, department.store, department.time())
+        else:
+            where = "key service"
+            lost = lost_elsewhere(department.store, department.keys, department.time())
+        if not lost:
+            raise InvalidInputError("no day key is missing there", where=where)
         with _said(home) as said:
             last = offer_new_day_keys(
                 *(home, department.store, department.keys, department.time()), said=said

@@ -54,6 +54,7 @@ from sync.errors import KeyServiceError
 log_events = structlog.get_logger("department.keys")
 LOG_FILE = "service.log"
 KEEP_DAYS = 365  # 463.8: the floor of a year, where no policy says less
+NO_DAY_KEY = "this day key is not here: destroyed after its year, or another department's"
 DAY_KEY_DAYS = 366  # an epoch of one day may be uploaded a year later; then its private day key goes
 HOLD_NAME = re.compile(r"[0-9a-f]{16}-[0-9]{1,19}")
 
@@ -230,9 +231,7 @@ class LocalKeyService:
                     self._ids[DayKey.of(int(path.stem), key).key_id] = path
         path_of = self._ids.get(key_id)
         if path_of is None or not path_of.exists():
-            raise KeyServiceError(
-                "this day key is not here: destroyed after its year, or another department's"
-            )
+            raise KeyServiceError(NO_DAY_KEY)
         return load_p256(path_of)
 
     def _epoch_key(self, log_id: bytes, epoch: int, key_id: bytes, sealed: bytes) -> bytes:

@@ -13,14 +13,14 @@ from pathlib import Path
 import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from storage.checkpoint import TYPE_COSIGNATURE, NoteKey, open_cosignatures
+from storage.checkpoint import split_note
 from storage.counts import counted
 from storage.day_keys import DayKey, DayKeys
 from storage.errors import StorageError
 from storage.times import DAY_US
 from sync.department.content.key_files import load_p256
 from sync.department.content.key_remote import ADDRESS_FILE, address_of
-from sync.department.content.key_service import DAY_KEY_DAYS
+from sync.department.content.key_service import DAY_KEY_DAYS, ReceivingKeys
 from sync.department.content.opened_list import KEY_FILE
 from sync.department.ground.home import SETTINGS_FILE, SQLITE_FILE, DepartmentHome
 from sync.department.policy.named_files import root_in
@@ -30,7 +30,7 @@ from sync.department.store.tables import logs
 from sync.department.units import documents
 from sync.department.units.signed_rows import parsed
 from sync.errors import HomeError, KeyServiceError, StoreError
-from sync.messages import department_origin
+from sync.messages import DEPARTMENTS, department_origin
 from sync.root_file import KEY_SERVICE
 
 LOGS_LOOKED_AT = 20
@@ -61,15 +61,16 @@ def demand_keys(home: DepartmentHome, store: Store, now_us: int) -> None:
 def demand_own_store(home: DepartmentHome, store: Store, public: Ed25519PublicKey) -> None:
     """Raises HomeError for the store of another department, where a server would sign and remove documents.
 
-    `public`: of the log key here. One log that it co-signed is enough; what else is there `verify` names.
+    `public`: of the log key here. One co-signature in its name is enough, and notes in no department's name
+    say nothing: `verify` names what was changed.
     """
     with store.listing() as connection:
         if own_schema.examined(connection).absent:
             return  # `Store.demand_own` names what is in their place
         query = sa.select(logs.c.cosigned).where(logs.c.cosigned.is_not(None)).limit(LOGS_LOOKED_AT)
         notes = connection.scalars(query).all()
-    key = NoteKey(department_origin(public), public, TYPE_COSIGNATURE)
-    if notes and not any(_is_cosigned(str(note), key) for note in notes):
+    names = {name for note in notes for name in _signers(str(note)) if name.startswith(DEPARTMENTS)}
+    if names and department_origin(public) not in names:
         there = f"{SETTINGS_FILE}: database" if home.settings.database else SQLITE_FILE
         raise HomeError(
             "is the store of another department: the log key here co-signed no log in it",
@@ -78,11 +79,11 @@ def demand_own_store(home: DepartmentHome, store: Store, public: Ed25519PublicKe
         )
 
 
-def _is_cosigned(note: str, key: NoteKey) -> bool:
+def _signers(note: str) -> list[str]:
     try:
-        return bool(open_cosignatures(note, [key]))
+        return [name for name, _ in split_note(note)[1]]
     except StorageError:
-        return False
+        return []
 
 
 def _named_elsewhere(home: DepartmentHome) -> bool:
@@ -102,16 +103,25 @@ def _named_elsewhere(home: DepartmentHome) -> bool:
 def lost_day_keys(home: DepartmentHome, store: Store, now_us: int) -> list[int]:
     """The days whose key units were offered and whose private half is not here before its time, or not that
     of the key that they were offered."""
+    since = now_us // DAY_US - DAY_KEY_DAYS
+    return [one.day for one in _offered(store) if one.day > since and not _is_here(home.keys / "day", one)]
+
+
+def lost_elsewhere(store: Store, keys: ReceivingKeys, now_us: int) -> list[int]:
+    """The same of a key service on another machine, from today on. It makes a key for each that is gone
+    there: for who is about to offer new ones."""
+    offered = [one for one in _offered(store) if one.day >= now_us // DAY_US]
+    made = keys.issue_day_keys(offered[0].day, len(offered)) if offered else ()
+    return [one.day for one, there in zip(offered, made, strict=True) if one != there]
+
+
+def _offered(store: Store) -> tuple[DayKey, ...]:
     try:
         with store.read() as connection:
             message = documents.out(connection, "day-keys")[1]
-        if not message:
-            return []
-        offered = parsed(message, DayKeys).keys
+        return parsed(message, DayKeys).keys if message else ()
     except (StorageError, StoreError):
-        return []  # `verify` names a document that no one signed, and a row that holds what none such holds
-    since = now_us // DAY_US - DAY_KEY_DAYS
-    return [one.day for one in offered if one.day > since and not _is_here(home.keys / "day", one)]
+        return ()  # `verify` names a document that no one signed, and a row that holds what none such holds
 
 
 def _is_here(folder: Path, offered: DayKey) -> bool:

@@ -82,7 +82,7 @@ class Department:
         self.packs = open_packs(home)
         if changes:
             self.authority.renew()
-        self._partials = Partials(home.path / "partial")
+        self._partials = Partials(home.path / "partial", makes=changes)
         settings = home.settings
         self.receiver = Receiver(
             self.store,

@@ -18,8 +18,11 @@ from sync.pieces import PieceHeader
 class Partials:
     """Pieces in a folder of the department's home. The caller lets one message of a log in at a time."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, makes: bool = True) -> None:
+        """`makes`: the folder, where it is not there; who only looks makes none."""
         self._folder = folder
+        if makes:
+            folder.mkdir(mode=files.PRIVATE_DIR, parents=True, exist_ok=True)
 
     def _path(self, log_no: int, header: PieceHeader) -> Path:
         if not ELEMENT_NAME.fullmatch(header.name):
@@ -37,7 +40,6 @@ class Partials:
         if not new:
             return held
         if not held:
-            self._folder.mkdir(mode=files.PRIVATE_DIR, parents=True, exist_ok=True)
             self.drop(log_no)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, files.PRIVATE_FILE)
         try:
@@ -62,4 +64,4 @@ class Partials:
     def drop_older(self, days: int, now_us: int) -> int:
         """Remove the pieces that no later piece followed for so many days; how many."""
         limit = (now_us - days * DAY_US) / 1e6
-        return files.remove(path for path in self._folder.glob("*") if path.stat().st_mtime < limit)
+        return files.remove(path for path in self._folder.iterdir() if path.stat().st_mtime < limit)

@@ -12,17 +12,19 @@ from dataclasses import dataclass, field, replace
 
 from storage import leaf as leaves
 from storage import sealing
+from storage.day_keys import DayKeys
 from storage.errors import StorageError
 from storage.read_records import Alert, AlertStepped
 from storage.record_base import KeyClass
-from storage.times import DAY_US
+from storage.times import DAY_US, day_text
 from sync import messages
-from sync.department.content.key_service import ReceivingKeys
+from sync.department.content.key_service import NO_DAY_KEY, ReceivingKeys
 from sync.department.content.search_tokens import StoredElement
 from sync.department.store import incidents, unit_logs
 from sync.department.store.blobs import PackStore
 from sync.department.store.database import Store
 from sync.department.store.unit_logs import FORM_OPEN, FORM_SEALED, HeldLog, NewElement
+from sync.department.units import documents, signed_rows
 from sync.errors import KeyServiceError, RefusedByDepartmentError
 
 INLINE_BYTES = 8 * 1024  # larger ones go to the day's packs
@@ -146,6 +148,13 @@ class Arrival:
         self._store.open_day(day)
         ready = list(found.ready)
         resealed = self._keys.open_and_reseal(day, public, keys, [one for _, one in found.sealed])
+        self._demand_offered(
+            {
+                keys[leaves.unchecked(one.leaf).epoch][0]
+                for (_, one), kept in zip(found.sealed, resealed, strict=True)
+                if kept.refused == NO_DAY_KEY
+            }
+        )
         for (sequence, one), kept in zip(found.sealed, resealed, strict=True):
             if kept.refused is not None:
                 bad.append((sequence, one.name, kept.refused, False))
@@ -178,6 +187,23 @@ class Arrival:
             )
         if not before:
             self._day_of_key = day
+
+    def _demand_offered(self, lacking: set[bytes]) -> None:
+        """A key that units are offered and the key service lost is no damage of what was sealed to it: it is
+        not given up. Raises KeyServiceError. `lacking`: the ids of day keys that the service has not."""
+        if not lacking:
+            return
+        with self._store.read() as connection:
+            message = documents.out(connection, "day-keys")[1]
+        offered = signed_rows.parsed(message, DayKeys).keys if message else ()
+        lost = [one.day for one in offered if one.key_id in lacking]
+        if lost:
+            raise KeyServiceError(
+                f"the key of day {day_text(lost[0])}, to which units seal, is gone",
+                where="key service",
+                cure="restore its folder day/ from its backup: units keep their reads until then; if it is "
+                "lost for good: department keys renew",
+            )
 
     def _packed(self, day: int, ready: Sequence[NewElement]) -> list[NewElement]:
         """The same elements, the large ones in one synced pack."""
