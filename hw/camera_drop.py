@@ -97,7 +97,8 @@ class DropCamera:
         try:
             yield frame
         except BaseException:  # no one took it
-            reading.rename(path)
+            with contextlib.suppress(OSError):
+                reading.rename(path)
             raise
         with contextlib.suppress(FileNotFoundError):
             reading.unlink()

@@ -49,6 +49,10 @@ class FailedEyes:
         """Raises NetAnswerError, always."""
         raise self.why
 
+    def refuse(self) -> CameraSource:
+        """In the place of a source whose pictures wait. Raises NetAnswerError, always."""
+        raise self.why
+
     @staticmethod
     def see_together(_views: Sequence[View]) -> None:
         """No pass has a look."""
@@ -62,9 +66,9 @@ class LateSource:
 
     live = True
 
-    def __init__(self, make: Callable[[], CameraSource], interval_s: float) -> None:
+    def __init__(self, make: Callable[[], CameraSource], interval_s: float, *, waits: bool) -> None:
         self._make = make
-        self.interval_s = interval_s
+        self.interval_s, self.waits = interval_s, waits
 
     def open(self) -> Camera:
         """See CameraSource.open. Raises what `make` raises, too."""
@@ -88,14 +92,25 @@ def tunable_source(
     make: Callable[[CameraSettings], CameraSource],
     settings: CameraSettings,
     *,
+    eyes: PlateReader | FailedEyes,
+    waits: bool,
     patient: bool,
     log: structlog.typing.FilteringBoundLogger,
 ) -> TunableSource:
-    """The camera source. Where it is missing: one that may come if `patient`, else raises HardwareError."""
+    """The camera source. Where it is missing: one that may come if `patient`, else raises HardwareError.
+
+    waits: whether its pictures stay where they are until they are taken; without nets none is taken, then.
+    """
     try:
-        return TunableSource(make, settings)
+        made = TunableSource(make, settings)
+        if not (waits and isinstance(eyes, FailedEyes)):
+            return made
+        kept = LateSource(eyes.refuse, made.interval_s, waits=True)
+        return TunableSource(lambda _settings: kept, settings)
     except HardwareError as error:
         if not patient:
             raise
         log.error("camera_missing", kind=type(error).__name__)  # noqa: TRY400 - a file may be named by its plate
-        return TunableSource(lambda newest: LateSource(lambda: make(newest), 1 / newest.fps), settings)
+        return TunableSource(
+            lambda newest: LateSource(lambda: make(newest), 1 / newest.fps, waits=waits), settings
+        )

@@ -27,7 +27,7 @@ from firmware.frames.failed_eyes import FailedEyes, load_eyes, tunable_source
 from firmware.frames.no_read import NoReadRule, Place
 from firmware.frames.pipeline import Pipeline
 from firmware.frames.record import Surroundings, software_version
-from firmware.frames.sources import TunableSource, is_replay, open_source, shown_source
+from firmware.frames.sources import DROP, TunableSource, is_replay, open_source, shown_source
 from firmware.health.liveness import Liveness
 from firmware.run.beside import Beside, BesideReading
 from firmware.run.field_parts import FieldParts
@@ -147,6 +147,8 @@ class OneRun:
                 net_size=reader.net_size,
             ),
             self._config.camera,
+            eyes=reader,
+            waits=self._source_text.startswith(DROP),
             patient=self._keeps_running,
             log=log,
         )

@@ -109,6 +109,23 @@ def test_a_unit_whose_nets_fail_reads_nothing_and_does_everything_else(
     assert verify_home(Home(home)).findings == []
 
 
+def test_without_nets_the_pictures_of_a_drop_folder_wait(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_words: object, **_names: object) -> PlateReader:
+        raise NetAnswerError("plate-reader.tflite", "reads another text on known-plate.png")
+
+    monkeypatch.setattr(PlateReader, "from_models", refuse)
+    folder = tmp_path / "drop"
+    folder.mkdir()
+    shutil.copy(CLIP / "frame_0000.jpg", folder)
+    enroll(home)
+    run_on = Background(home, f"drop:{folder}")
+    until(lambda: {"sensor_failed", "no_frames"} <= set(alarms(home)))
+    assert run_on.end().frames == 0
+    assert [path.name for path in folder.iterdir()] == ["frame_0000.jpg"]
+
+
 def test_a_camera_folder_that_is_mounted_late_is_read_once_it_comes(home: Path, tmp_path: Path) -> None:
     folder = tmp_path / "mnt"
     with field_parts(load_config(home), on_order=lambda _order: None) as parts:
