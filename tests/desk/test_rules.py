@@ -44,13 +44,13 @@ def proposed(by: str) -> Entry:
 
 def code_of_deciding(queue: InquiryQueue, number: int, second: str) -> str:
     with pytest.raises(DeskRefusal) as refused:
-        proposal_to_decide(queue, number, second)
+        proposal_to_decide(queue, number, second, now_us=0)
     return refused.value.code
 
 
 def test_a_proposal_is_decided_once_by_another_person() -> None:
     queue = queue_with(proposed("ann"))
-    assert proposal_to_decide(queue, 4, "ben").sequence == 4
+    assert proposal_to_decide(queue, 4, "ben", now_us=0).sequence == 4
     assert code_of_deciding(queue, 4, "ann") == "second-person"
     assert code_of_deciding(queue, 5, "ben") == "no-proposal"
     queue.apply(entry(6, "ben", SearchApproved(proposal=4, granted=True, reason="as asked")))

@@ -221,7 +221,16 @@ def test_the_same_search_a_little_later_is_the_same_proposal(
     ("second", "code"), [("cat", ""), ("ben", "second-person"), ("ann", "second-person")]
 )
 def test_neither_who_proposes_nor_who_asked_is_the_second_person(second: str, code: str) -> None:
-    assert code_of(inquiry.proposal_to_decide, queue(ASKED, PROPOSED), 5, second) == code
+    waits = queue(ASKED, PROPOSED)
+    assert code_of(inquiry.proposal_to_decide, waits, 5, second, now_us=NOW_US) == code
+
+
+def test_what_waited_longer_than_the_key_service_knows_it_is_asked_for_again() -> None:
+    waits, late_us = queue(ASKED, PROPOSED), NOW_US + 92 * DAY_US
+    refused("old-request", inquiry.request_to_run, waits, 1, QUERY, GROUND, "ben", now_us=late_us)
+    refused("old-proposal", inquiry.proposal_to_decide, waits, 5, "cat", now_us=late_us)
+    waits.apply(entry(6, "cat", SearchApproved(proposal=5, granted=True, reason=""), late_us - 1))
+    refused("old-proposal", inquiry.approval_to_use, POLICY, waits, 5, WIDE, "ben", now_us=late_us)
 
 
 @pytest.mark.parametrize(

@@ -281,6 +281,26 @@ def test_a_delivery_cannot_exceed_its_scope(
         assert refused.value.code == "scope"
 
 
+def test_a_delivery_that_the_key_service_would_not_open_is_not_entered(
+    department: Department, form: ShareForm
+) -> None:
+    """It forgets a request after 92 days: the access would open nothing, and `verify` would name it."""
+    request = approved(department, department.logon, form)
+    decided = department.desk.book.shares.decided
+    department.arrive(department.clock.us + 95 * DAY_US)
+    decided[request] = replace(
+        decided[request], stamp=replace(decided[request].stamp, at_us=department.clock.us)
+    )
+    recorded(department, department.logon("super"), form)
+    size = department.desk.log.size()
+    with pytest.raises(DeskRefusal) as refused:
+        department.call(
+            "share/deliver", department.logon("super"), DeliverForm(request=request, ground=GROUND)
+        )
+    assert refused.value.code == "unsigned"
+    assert not list(department.desk.log.entries(size, kinds=(Access.KIND,)))
+
+
 def test_transfers_under_the_agreement_are_counted(
     department: Department, tokens: Tokens, form: ShareForm, scope: Scope
 ) -> None:

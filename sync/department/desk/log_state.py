@@ -46,8 +46,9 @@ from sync.department.journal.inquiry_entries import Access
 from sync.department.journal.made_by import MADE
 from sync.department.journal.passkeys import PasskeySet
 from sync.department.journal.person_entries import PersonKeySet, SessionKeySet
-from sync.department.journal.second_hands import DECISIONS, UnsignedError
-from sync.department.journal.statements import USED, offered
+from sync.department.journal.second_hands import DECISIONS, WAITS_US, UnsignedError
+from sync.department.journal.signed_forms import Waiting, fits_access, waiting_of
+from sync.department.journal.statements import USED, Statement, offered
 from sync.department.policy.policy import Policy
 from sync.department.policy.policy_file import checked_policy
 from sync.department.policy.refusals import FormError, NotYetError
@@ -57,6 +58,26 @@ from sync.root_file import Root, describe
 FOLDER = "desk"
 SIGNED = (Access, AccountSet, CredentialSet, PasskeySet, *typing.get_args(DECISIONS), *MADE)
 """What is signed, by the statement of its call."""
+
+
+class _Named:
+    """What a signed form may only name by number, as the key service knows it."""
+
+    def __init__(self, book: DeskState, at_us: int) -> None:
+        self._book, self._at_us = book, at_us
+
+    def asked(self, number: int) -> Waiting | None:
+        """A request or a proposal that is young enough."""
+        queue = self._book.queue
+        entry = queue.asked.get(number) or queue.proposed.get(number)
+        if entry is None or self._at_us - entry.stamp.at_us >= WAITS_US:
+            return None
+        return waiting_of(entry.note, entry.stamp)
+
+    def alert(self, name: str) -> tuple[str, str]:
+        """(an alert's record, its read), by its number or by the record."""
+        row = self._book.alerts.find(name)
+        return (row.known.record or row.known.alert, row.known.read) if row else ("", "")
 
 
 class LogState:
@@ -173,8 +194,9 @@ class LogState:
             elif not isinstance(note, Access):
                 signers.check(entry)
             elif signers.ever:
-                signers.demand_signed(entry)
+                said = signers.demand_signed(entry)
                 self._used_calls.demand_new(entry)
+                self._demand_fitting(entry, note, said)
         except UnsignedError as error:
             if error.what == USED:
                 raise NotYetError(
@@ -190,6 +212,13 @@ class LogState:
                 cure="log on again; if a clock is wrong, the administrator sets it: Compliance says which",
             ) from None
         return signed
+
+    def _demand_fitting(self, entry: Entry, note: Access, said: Statement) -> None:
+        """An access that is what its call asked for: else it would be entered, open nothing, and be named by
+        `verify` for ever. Raises UnsignedError."""
+        if not fits_access(said, note, _Named(self.book, entry.stamp.at_us)):
+            raise UnsignedError("the signed call does not match")
+        self.book.signers.second.demand_access(said, entry, note)
 
     def stamp_of(self, account: AccountSet | None, at_us: int, session: bytes) -> Stamp:
         return Stamp(

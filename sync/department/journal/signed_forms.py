@@ -16,7 +16,8 @@ from storage import envelope
 from storage.codec import from_plain, to_plain
 from storage.errors import StorageError
 from storage.plate_text import normal_plate
-from sync.department.journal.inquiry_entries import Access, Ground, Query
+from sync.department.journal.entry_base import Stamp
+from sync.department.journal.inquiry_entries import Access, Ground, InquiryAsked, Query, SearchProposed
 from sync.department.journal.made_by import MAKING_CALLS
 from sync.department.journal.passkeys import PasskeySet, is_registered_by
 from sync.department.journal.statements import Statement
@@ -77,6 +78,16 @@ class Waiting:
     whole: bytes
     at_us: int
     user: str
+
+
+def waiting_of(note: InquiryAsked | SearchProposed, stamp: Stamp) -> Waiting:
+    """What an entry asks for."""
+    return Waiting(
+        digest=ask_digest(note.query.plate, note.ground),
+        whole=ask_digest(note.query.plate, note.ground, note.query.text()),
+        at_us=stamp.at_us,
+        user=stamp.user,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,6 +24,7 @@ from sync.department.journal.signed_forms import (
     Waiting,
     ask_digest,
     fits_access,
+    waiting_of,
 )
 from sync.department.journal.signers import KEPT_US, Signers
 from sync.department.journal.statements import SIGNED_WITHIN_US, USED, Statement, digest_of
@@ -79,13 +80,7 @@ class SignedLog:
         note, at_us = entry.note, entry.stamp.at_us
         if isinstance(note, InquiryAsked | SearchProposed):
             forget(self.waiting, lambda one: at_us - one.at_us >= WAITS_US)
-            plate = note.query.plate
-            self.waiting[entry.sequence] = Waiting(
-                digest=ask_digest(plate, note.ground),
-                whole=ask_digest(plate, note.ground, note.query.text()),
-                at_us=at_us,
-                user=entry.stamp.user,
-            )
+            self.waiting[entry.sequence] = waiting_of(note, entry.stamp)
         elif isinstance(note, AlertKnown):
             self.alerts[entry.sequence] = NamedAlert(alert=note.record or note.alert, read=note.read)
             while len(self.alerts) > MOST_ALERTS:

@@ -85,7 +85,7 @@ def decide(front: DeskContext, token: str, form: InquiryDecideForm) -> Entered:
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[Entered]:
-        proposed = rules.proposal_to_decide(desk.book.queue, form.proposal, caller.user)
+        proposed = rules.proposal_to_decide(desk.book.queue, form.proposal, caller.user, now_us=caller.at_us)
         demand_proposer(desk.book.roster, proposed, "463.5 (a)")
         demand_words(form.reason, "say why", code="reason", clause="463.5 (a)")
         note = SearchApproved(proposal=form.proposal, granted=form.granted, reason=form.reason)

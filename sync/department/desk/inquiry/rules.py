@@ -26,6 +26,7 @@ from sync.department.journal.inquiry_entries import (
     SearchApproved,
     SearchProposed,
 )
+from sync.department.journal.second_hands import WAITS_US
 from sync.department.policy.desk_terms import NUMBER_KINDS
 from sync.department.policy.policy import Policy
 from sync.department.policy.refusals import (
@@ -233,6 +234,14 @@ class InquiryQueue:
         return [entry for number, entry in self.proposed.items() if number not in self.decided]
 
 
+def demand_young(entry: Entry, code: str, now_us: int, clause: str) -> None:
+    """What waited too long is asked for again: the key service opens nothing for it. Raises DeskRefusal."""
+    if now_us - entry.stamp.at_us >= WAITS_US:
+        days = counted(WAITS_US // DAY_US, "day")
+        what = f"that has waited for {days}, and its reason may be gone"
+        raise DeskRefusal(what, code=code, clause=clause, cure="have it asked for or proposed again")
+
+
 def request_to_run(
     queue: InquiryQueue, number: int, query: Query, ground: Ground, runner: str, *, now_us: int
 ) -> Entry:
@@ -243,6 +252,7 @@ def request_to_run(
         raise FormError("there is no such request", code="no-request", clause="463.5 (b)")
     if number in queue.answered:
         raise NotYetError("that request was answered", code="answered", clause="463.5 (b)")
+    demand_young(entry, "old-request", now_us, "463.5 (b)")
     taken = queue.taken.get(number)
     if taken is not None and taken.stamp.user != runner and 0 <= now_us - taken.stamp.at_us < TAKEN_US:
         raise NotYetError("that request is being answered", code="answered", clause="463.5 (b)")
@@ -271,7 +281,7 @@ def same_waiting(queue: InquiryQueue, wanted: SearchProposed, user: str) -> int:
     return -1
 
 
-def proposal_to_decide(queue: InquiryQueue, number: int, second: str) -> Entry:
+def proposal_to_decide(queue: InquiryQueue, number: int, second: str, *, now_us: int) -> Entry:
     """The proposal that a second person decides: another person's, not decided yet. Raises DeskRefusal."""
     entry = queue.proposed.get(number)
     if entry is None:
@@ -280,6 +290,7 @@ def proposal_to_decide(queue: InquiryQueue, number: int, second: str) -> Entry:
         )
     if number in queue.decided:
         raise NotYetError("that proposal was decided", code="decided", clause="463.5 (a)")
+    demand_young(entry, "old-proposal", now_us, "463.5 (a)")
     asker = queue.asked.get(entry.note.request)
     if second == entry.stamp.user or (asker is not None and asker.stamp.user == second):
         raise DeskRefusal(
@@ -311,6 +322,7 @@ def approval_to_use(
         )
     if decision is None:
         raise NotYetError("that proposal waits for a second person", code="second-person", clause=clause)
+    demand_young(entry, "old-proposal", now_us, clause)
     if not decision.note.granted:
         raise DeskRefusal("the second person refused", code="declined", clause=clause)
     if number in queue.used:

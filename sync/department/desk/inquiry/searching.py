@@ -34,7 +34,7 @@ from sync.department.journal.inquiry_entries import (
     Query,
     SearchProposed,
 )
-from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError, refuse_each
+from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError, demand, refuse_each
 from sync.department.policy.roles import Call, allowing_role
 
 NAMED = 12  # units, in a refusal
@@ -128,6 +128,14 @@ def plan_search(
     def plan(caller: Caller) -> Plan[Entry]:
         name = check_search(front, caller, query, ground, request)
         wide = rules.check_wide(desk.policy, query, ground)
+        demand(
+            wide or proposal < 0,
+            "a search for a full plate needs no second person",
+            code="full",
+            clause="463.5 (a)",
+            cure="leave the proposal out",
+            fields=("proposal",),
+        )
         access = search_entry(
             query, ground, on_behalf_of=name, request=request, approval=proposal if wide else -1
         )
