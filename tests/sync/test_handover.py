@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from flipped import flip
 from receiver_twins import Joined
 from sync_twins import bare_home, converse
 
@@ -17,7 +18,7 @@ from storage import codec, envelope, files
 from storage.errors import LedgerError, NoHomeError
 from storage.leaf import unchecked
 from storage.times import DAY_US, now_us
-from sync.department.server.closed_logs import examine_closed_log
+from sync.department.server.closed_logs import examine_closed_log, outline
 from sync.department.server.server import Department
 from sync.documents import Carried, context_of, inbox_file
 from sync.errors import InvalidInputError
@@ -169,6 +170,27 @@ def test_the_department_sees_what_it_lacks_of_a_closed_log_and_what_contradicts(
     assert examine_closed_log(department.store, folder).contradicting == 1
     with pytest.raises(InvalidInputError, match="holds no closed log"):
         examine_closed_log(department.store, tmp_path)
+
+
+def test_the_department_checks_a_folder_that_lost_its_key_by_the_key_that_it_knows(
+    unit: Joined, department: Department
+) -> None:
+    """One record that another key signed would be counted as verified, and stop the others' import."""
+    unit.add(2)
+    converse(unit, department)
+    unit.add(2)
+    folder = unit.close_log()
+    database = sqlite3.connect(folder / "store" / "ledger.sqlite3")
+    with database:
+        (last, data) = database.execute("SELECT sequence, leaf FROM leaves ORDER BY sequence DESC").fetchone()
+        database.execute("UPDATE leaves SET leaf = ? WHERE sequence = ?", (flip(bytes(data), -2), last))
+    database.close()
+    size = examine_closed_log(department.store, folder).verified
+    assert outline(department.store, folder)[1] == size
+    (folder / "store" / "log.pub").unlink()
+    found = examine_closed_log(department.store, folder)
+    assert (found.verified, found.bad) == (size, 1)
+    assert outline(department.store, folder)[1] == size
 
 
 def test_a_log_of_no_unit_is_not_compared(department: Department, unit: Joined, tmp_path: Path) -> None:

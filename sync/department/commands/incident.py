@@ -65,7 +65,7 @@ def import_log(terminal: desk_access.Terminal, *, folder: Path, reason: str) -> 
     department = Department(DepartmentHome.open(terminal.common.home))
     try:
         found = examine_closed_log(department.store, folder)
-        name, records, digest = outline(folder)
+        name, records, digest = outline(department.store, folder)
         terminal.call(
             "incident/bring", BringForm(log=name.hex(), records=records, digest=digest, reason=reason)
         )

@@ -50,9 +50,7 @@ class Examined:
 def examine_closed_log(store: Store, folder: Path) -> Examined:
     """Hold a folder `sync/old/LOG` of a unit against the store. Reads only. Raises InvalidInputError."""
     with _opened(folder) as handover, store.read() as connection:
-        log = unit_logs.find_log(connection, handover.log_id)
-        if log is None:
-            raise InvalidInputError("is the log of no unit of this department", where=str(folder))
+        log = _log_of(connection, handover, folder)
         counts = dict.fromkeys(("verified", "bad", "received", "lacking", "contradicting", "lost"), 0)
         for some in _portions(handover.records()):
             _count(connection, log, some, counts)
@@ -70,13 +68,15 @@ class TakenIn:
     notified: bool
 
 
-def outline(folder: Path) -> tuple[bytes, int, bytes]:
+def outline(store: Store, folder: Path) -> tuple[bytes, int, bytes]:
     """(the log's id, how many records verify, SHA-256 over their leaves) of a folder.
 
     Raises InvalidInputError.
     """
     digest, count = hashlib.sha256(), 0
     with _opened(folder) as handover:
+        with store.read() as connection:
+            _log_of(connection, handover, folder)
         for one in handover.records():
             if isinstance(one, HandedRecord):
                 digest.update(hashlib.sha256(one.leaf).digest())
@@ -90,9 +90,7 @@ def take_in(department: Department, folder: Path) -> TakenIn:
     bad = held_whole = lacking = 0
     with _opened(folder) as handover:
         with department.store.read() as connection:
-            log = unit_logs.find_log(connection, handover.log_id)
-        if log is None:
-            raise InvalidInputError("is the log of no unit of this department", where=str(folder))
+            log = _log_of(connection, handover, folder)
         keys = {key.epoch: key for key in handover.keys}
 
         def sound() -> Iterator[HandedRecord]:
@@ -117,6 +115,16 @@ def take_in(department: Department, folder: Path) -> TakenIn:
             held_whole += len(some) - len(left)
         notified = not lacking and _notify_unit(department, log, handover.log_id)
     return TakenIn(held=held_whole, lacking=lacking, bad=bad, notified=notified)
+
+
+def _log_of(connection: sa.Connection, handover: Handover, folder: Path) -> unit_logs.HeldLog:
+    """The log of a folder as it is held here, whose key checks the records, also where the folder's own copy
+    of that key is lost. Raises InvalidInputError."""
+    log = unit_logs.find_log(connection, handover.log_id)
+    if log is None:
+        raise InvalidInputError("is the log of no unit of this department", where=str(folder))
+    handover.public = log.public
+    return log
 
 
 def _notify_unit(department: Department, log: unit_logs.HeldLog, log_id: bytes) -> bool:
