@@ -139,7 +139,9 @@ runtimes: $(VENV)/.ready
 	-run/runtimes/aarch64/python -m detector.answers compare run/runtimes/answers.npz
 
 faults: $(VENV)/.ready
-	ALPR_FAULTS=full $(RUN)/pytest tests/faults tests/attacks tests/console/test_line_editor.py tests/console/test_preview.py tests/hw/test_position.py
+	ALPR_FAULTS=full $(RUN)/pytest tests/faults tests/attacks tests/console/test_line_editor.py tests/console/test_preview.py tests/hw/test_position.py \
+	tests/desk/test_attack_log.py tests/desk/test_detectors.py tests/detector/test_passes_of_all_kinds.py \
+	tests/firmware/test_run_process.py tests/test_odd_command_lines.py
 
 # Sampled: each survivor is a line that no test guards. See tests/tools/mutation/equivalent.txt.
 mutants: $(VENV)/.ready

@@ -8,6 +8,8 @@ end with the status of its own kind; what is wrong with the value itself is misu
 from __future__ import annotations
 
 import io
+import itertools
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +32,8 @@ PYTHON_WORDS = (
 )  # fmt: skip
 NUMBERS = ("x", "", "1e400", "nan")
 TEXTS = ("\x1b[2J", "x" * 5000)
+# Every third of 1,600 lines meets each command and each kind of value; with ALPR_FAULTS=full all are tried.
+STRIDE = 1 if os.environ.get("ALPR_FAULTS") == "full" else 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,14 +126,14 @@ def test_every_odd_value_is_answered_in_one_plain_line(
     monkeypatch.setattr("sys.stdin", io.StringIO(""))
     wrong: list[str] = []
     tried = 0
-    for line in lines(tmp_path):
+    for line in itertools.islice(lines(tmp_path), 0, None, STRIDE):
         status = line.main(line.words)
         told = capsys.readouterr()
         said = told.err or (told.out if status == FOUND_WRONG else "")  # what is overdue is an answer
         tried += 1
         if found := wrong_with(line, status, said):
             wrong.append(f"{line.program.program} {' '.join(line.words[2:])[:100]!r}: {found}: {said[:200]}")
-    assert tried > 1500
+    assert tried > 1500 / STRIDE
     assert wrong == []
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,6 +102,10 @@ class Yard:
 
     def after(self, *statements: sa.Executable) -> list[str]:
         """The same after these statements."""
+        return self.said() if self.change(statements) else ["the database itself refuses it"]
+
+    def change(self, statements: Sequence[sa.Executable]) -> bool:
+        """Make the copy again and carry these out in it; whether the database let them."""
         for one in self.copy.parent.glob(f"{self.copy.name}*"):
             one.unlink()
         shutil.copyfile(self.whole, self.copy)
@@ -111,10 +115,10 @@ class Yard:
                 for statement in statements:
                     connection.execute(statement)
         except sa.exc.IntegrityError:
-            return ["the database itself refuses it"]
+            return False
         finally:
             engine.dispose()
-        return self.said()
+        return True
 
     def stored(self, column: sa.Column[Any], number: int) -> Any:
         """What stands in a row of the copy."""
@@ -387,15 +391,22 @@ def names_odd(said: list[str], column: sa.Column[Any]) -> bool:
     return any(one.startswith(f"{column.table.name}: ") and column.name in one for one in said)
 
 
-@pytest.mark.parametrize("name", COLUMNS)
-def test_a_value_of_another_kind_is_named_and_hides_nothing_beside_it(yard: Yard, name: str) -> None:
-    """SQLite keeps any value in any column."""
-    column = metadata.tables[name.partition(".")[0]].columns[name.partition(".")[2]]
+def of_no_kind(column: sa.Column[Any]) -> list[sa.Executable]:
     is_text = isinstance(column.type, sa.String)
-    said = yard.after(*put(column, 0, b"\xffplate" if is_text else "of no kind", text=is_text))
-    if said != ["the database itself refuses it"]:
-        assert names_odd(said, column)
-        assert named_beside(said, column)
+    return put(column, 0, b"\xffplate" if is_text else "of no kind", text=is_text)
+
+
+@pytest.mark.parametrize("number", range(max(len(table.columns) for table in TABLES)))
+def test_a_value_of_another_kind_is_named_and_hides_nothing_beside_it(yard: Yard, number: int) -> None:
+    """SQLite keeps any value in any column: one column of every table at once, but of those whose rows are
+    looked for beside it."""
+    columns = [list(table.columns)[number] for table in TABLES if len(table.columns) > number]
+    taken = [one for one in columns if yard.change(of_no_kind(one))]
+    alone = [[one] for one in taken if one.table.name in {"certificates", "codes"}]
+    for changed in ([one for one in taken if [one] not in alone], *alone):
+        said = yard.after(*(work for one in changed for work in of_no_kind(one)))
+        assert [one.name for one in changed if not names_odd(said, one)] == []
+        assert all(named_beside(said, one) for one in changed)
         assert not any("of no kind" in one or "plate" in one for one in said)
 
 

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def test_a_department_outlives_a_year_by_the_notices_it_gets() -> None:
     """Past the day on which a renewed CA (490) and an expired password (366) used to stop it."""
     done = subprocess.run(
-        [sys.executable, str(ROOT / "tests/tools/years.py"), "--years", "3", "--step-days", "15"],
+        [sys.executable, str(ROOT / "tests/tools/years.py"), "--years", "3", "--step-days", "30"],
         capture_output=True,
         text=True,
         check=False,

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from unittest import mock
 from urllib.parse import parse_qs, urlparse
 
 import pyotp
@@ -16,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from desk_units import Pass, UnitTwin
 
 from sync import root_file
+from sync.department.content import followed_log
 from sync.department.desk import snapshot
 from sync.department.desk.audit.calls import AuditCloseForm, look_daily
 from sync.department.desk.changes.calls import DecideForm
@@ -36,6 +38,7 @@ from sync.department.journal.witness_server import WitnessFolder
 from sync.department.policy.policy_file import policy_digest
 from sync.department.policy.refusals import FreshProofError, NotYetError
 from sync.department.policy.roles import Role
+from sync.department.server.daily import show_log
 from sync.department.server.founding import OFFICES, found
 from sync.department.server.open_desk import adopt_root, first_administrator, open_front
 from sync.errors import LinkError
@@ -328,6 +331,8 @@ def found_department(
     names = _deliver_three_days(home, start_us) if with_reads else []
     department.desk.refresh()
     snapshot.write(department.desk.log, department.desk.book)  # each copy of this department opens by it
+    with mock.patch.object(followed_log, "SNAPSHOT_EVERY", 1):  # ... and its keys by what they followed here
+        show_log(department.front)
     department.close()
     watched.close()
     saved = {"secrets": department.secrets, "reads": names}

@@ -7,6 +7,7 @@ rows are looked for before others are read, and left out.
 
 from __future__ import annotations
 
+import functools
 import sqlite3
 import threading
 import time
@@ -15,6 +16,8 @@ from collections.abc import Iterator, Mapping
 import sqlalchemy as sa
 import structlog
 from sqlalchemy import ColumnElement, func, select
+from sqlalchemy.dialects.postgresql.base import PGDialect
+from sqlalchemy.dialects.sqlite.base import SQLiteDialect
 
 from storage.counts import counted
 from storage.times import DAY_US
@@ -100,13 +103,9 @@ def fits_in(connection: sa.Connection, table: sa.Table) -> ColumnElement[bool]:
 
 def odd_rows(connection: sa.Connection, table: sa.Table) -> Iterator[str]:
     """A line for each row that does not fit: its table, its key, its columns; never what is in them."""
-    sqlite = connection.dialect.name == "sqlite"
     columns, keys = list(table.columns), list(table.primary_key.columns)
-    asked = {one.name: odd(one, sqlite=sqlite) for one in columns}
-    seen = [sa.case((asked[one.name], sa.null()), else_=one) for one in keys]
-    query = select(*asked.values(), *seen).where(sa.or_(*asked.values()))
     found = 0
-    for row in connection.execute(query):
+    for row in connection.exec_driver_sql(_query(table, sqlite=connection.dialect.name == "sqlite")):
         found += 1
         if found <= NAMED:
             names = [one.name for one, is_odd in zip(columns, row, strict=False) if is_odd]
@@ -122,6 +121,22 @@ def odd_rows(connection: sa.Connection, table: sa.Table) -> Iterator[str]:
         yield f"{table.name}: {counted(found - NAMED, 'more row')} with values of another kind or size"
 
 
+@functools.cache
+def _query(table: sa.Table, *, sqlite: bool) -> str:
+    """What asks for the odd rows of a table: for each column whether it is odd, then the key's values that
+    are not. It stays the same, and takes longer to put together than a small table to look through."""
+    asked = {one.name: odd(one, sqlite=sqlite) for one in table.columns}
+    seen = [sa.case((asked[one.name], sa.null()), else_=one) for one in table.primary_key.columns]
+    query = select(*asked.values(), *seen).where(sa.or_(*asked.values()))
+    return _in_words(query, sqlite=sqlite)
+
+
+def _in_words(asked: sa.ClauseElement, *, sqlite: bool) -> str:
+    """The SQL of it, with the names and numbers of our own tables in it."""
+    dialect = SQLiteDialect() if sqlite else PGDialect()  # type: ignore[no-untyped-call]
+    return str(asked.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
+
+
 def _shown(value: object) -> str:
     """A value of a key that fits its column."""
     if isinstance(value, (bytes, memoryview)):
@@ -134,9 +149,7 @@ def leave_out(connection: sa.Connection, table: sa.Table) -> None:
     """Put a temporary view of the rows that fit under the table's name, until the transaction ends."""
     sqlite = connection.dialect.name == "sqlite"
     place = "main" if sqlite else str(connection.exec_driver_sql(_PG_SCHEMA, (table.name,)).scalar_one())
-    where = fits(table, sqlite=sqlite).compile(
-        dialect=connection.dialect, compile_kwargs={"literal_binds": True}
-    )
+    where = _in_words(fits(table, sqlite=sqlite), sqlite=sqlite)
     connection.exec_driver_sql(
         f"CREATE TEMPORARY VIEW {table.name} AS "  # noqa: S608 - names and numbers of our own tables
         f"SELECT * FROM {place}.{table.name} WHERE {where}"
