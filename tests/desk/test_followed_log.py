@@ -173,6 +173,8 @@ def test_a_search_does_not_wait_for_a_long_log_and_the_daily_run_shows_it(
     """As after a new version: the key service begins anew, in parts, and says how far it came."""
     monkeypatch.setattr(proven_door, "PATIENCE_S", -1.0)
     monkeypatch.setattr(proven_door, "AT_ONCE", 20)
+    with contextlib.closing(sqlite3.connect(folder_of(department) / DATABASE)) as database, database:
+        database.executescript("DELETE FROM followed; DELETE FROM followed_since; DELETE FROM followed_to")
     token = department.logon("comm1")
     form = RunForm(query=department.plate(PLATE), ground=GROUND)
     with pytest.raises(NotYetError, match="the key service follows the log: 0 of") as refused:
