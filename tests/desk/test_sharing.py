@@ -416,6 +416,18 @@ def test_who_approved_a_request_does_not_deliver_it(
     assert refused.value.code == "own-decision"
 
 
+def test_a_plate_that_a_letter_names_twice_is_delivered_once(
+    department: Department, tokens: Tokens, form: ShareForm
+) -> None:
+    twice = replace(form.scope, plates=("8XYZ123", "8xyz 123"))
+    request = approved(department, tokens, replace(form, scope=twice))
+    made = department.call("share/deliver", tokens("super"), DeliverForm(request=request, ground=GROUND))
+    assert isinstance(made, Delivery)
+    assert made.count == 3
+    assert len(package.check(made.package, department.desk.log.public).head.reads) == 3
+    assert problems(department) == ()
+
+
 def test_a_stranger_verifies_the_package_and_finds_every_change(
     department: Department, tokens: Tokens, form: ShareForm, scope: Scope
 ) -> None:
