@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from storage.errors import EnvelopeError, SignatureError
 
 MAX_DEPTH = 12  # deepest record of ours is 5
+LEAST, MOST = -(1 << 63), (1 << 64) - 1  # integers
 MAX_BYTES = 1 << 20  # a record; callers with larger wire messages name their own limit
 ALG_ED25519 = -19
 TAG_SIGN1 = b"\xd2"
@@ -53,23 +54,32 @@ def decode(data: bytes, *, limit: int = MAX_BYTES) -> Any:
 
 
 def _check_plain(value: object, depth: int) -> None:
-    if depth > MAX_DEPTH:
-        raise EnvelopeError(f"nested deeper than {MAX_DEPTH}")
-    kind = type(value)  # exact types, the frequent ones first: this runs for every value of every record
-    if kind is bytes or kind is str or kind is bool or value is None:
-        return
-    if kind is int:
-        if not -(1 << 63) <= value < 1 << 64:  # type: ignore[operator]
-            raise EnvelopeError("integer beyond 64 bits")
-    elif kind is dict:
+    kind = type(value)  # exact types
+    if kind is dict:
         kinds = {type(key) for key in value}  # type: ignore[attr-defined]
         if not (kinds <= {str} or (kinds == {int} and min(value) >= 0)):  # type: ignore[call-overload]
             raise EnvelopeError("map keys must be all text or all non-negative integers")
-        for item in value.values():  # type: ignore[attr-defined]
-            _check_plain(item, depth + 1)
+        items = value.values()  # type: ignore[attr-defined]
     elif kind is list or kind is tuple:
-        for item in value:  # type: ignore[attr-defined]
+        items = value
+    else:
+        _check_single(value)
+        return
+    if items and depth == MAX_DEPTH:
+        raise EnvelopeError(f"nested deeper than {MAX_DEPTH}")
+    for item in items:  # the frequent kinds here: this runs for every value of every record
+        kind = type(item)
+        if kind is not bytes and kind is not str and (kind is not int or not LEAST <= item <= MOST):
             _check_plain(item, depth + 1)
+
+
+def _check_single(value: object) -> None:
+    kind = type(value)
+    if kind is bytes or kind is str or kind is bool or value is None:
+        return
+    if kind is int:
+        if not LEAST <= value <= MOST:  # type: ignore[operator]
+            raise EnvelopeError("integer beyond 64 bits")
     elif kind is float:
         if not math.isfinite(value):  # type: ignore[arg-type]
             raise EnvelopeError("a number that is not finite")
