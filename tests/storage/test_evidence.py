@@ -250,18 +250,33 @@ def test_a_package_that_the_stolen_log_key_signs_again_is_found(
     """Every digest of the signed list is made to match the changed files."""
     files = {p.relative_to(package).as_posix(): p.read_bytes() for p in package.rglob("*") if p.is_file()}
     change(files)
-    private = ledger.store.log._key
-    body = envelope.open_signed(files["package.cose"], ledger.public_key.public, context=evidence.CONTEXT)
-    head = codec.from_bytes(evidence.UnitPackageHead, body)
-    names = sorted(set(files) - {"package.cose", "SHA256SUMS"})
-    listed = tuple((name, hashlib.sha256(files[name]).digest()) for name in names)
-    signed = codec.to_bytes(replace(head, files=listed))
-    files["package.cose"] = envelope.sign(signed, private, context=evidence.CONTEXT)
-    files["SHA256SUMS"] = evidence.sums(listed)
+    signed_again(files, ledger)
     written(files, package)
     found = [one.what for one in verify_package(package, ledger.public_key).findings]
     assert any(words in what for what in found), found
     assert not any("SHA-256" in what for what in found)
+
+
+def signed_again(files: Files, ledger: Ledger, **changes: Any) -> evidence.UnitPackageHead:
+    """The head over these files, with other values in its fields, put among them."""
+    body = envelope.open_signed(files["package.cose"], ledger.public_key.public, context=evidence.CONTEXT)
+    head = codec.from_bytes(evidence.UnitPackageHead, body)
+    names = sorted(set(files) - {"package.cose", "SHA256SUMS"})
+    listed = tuple((name, hashlib.sha256(files[name]).digest()) for name in names)
+    head = replace(head, files=listed, **changes)
+    private = ledger.store.log._key
+    files["package.cose"] = envelope.sign(codec.to_bytes(head), private, context=evidence.CONTEXT)
+    files["SHA256SUMS"] = evidence.sums(listed)
+    return head
+
+
+def test_a_package_that_lists_a_record_twice_is_named(package: Path, ledger: Ledger) -> None:
+    files = {p.relative_to(package).as_posix(): p.read_bytes() for p in package.rglob("*") if p.is_file()}
+    (record, *_) = signed_again(files, ledger).records
+    signed_again(files, ledger, records=(record, record))
+    written(files, package)
+    [finding] = verify_package(package, ledger.public_key).findings
+    assert (finding.where, finding.what) == ("package.cose", "names one of its records twice")
 
 
 @pytest.mark.parametrize(
