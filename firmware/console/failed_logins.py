@@ -15,6 +15,7 @@ from pathlib import Path
 from firmware.console.errors import LockedOutError
 from storage import files
 from storage.clock_trust import boot_id
+from storage.errors import StorageError
 from storage.lockout import CJIS
 from storage.times import MINUTE_US, SECOND_US
 
@@ -62,13 +63,13 @@ class FailedLogins:
             return []
         now_us = self._now_us()
         try:
-            stored = json.loads(self._path.read_text(encoding="ascii")[:4096])
+            stored = json.loads(files.read_bounded(self._path, 4096))
             failures_us = [round(float(at) * SECOND_US) for at in stored["failures"]]
             if stored["boot"] != self._boot:
                 newest_us = max(failures_us, default=now_us)
                 return [at_us + now_us - newest_us for at_us in failures_us]
             return [min(at_us, now_us) for at_us in failures_us]
-        except (OSError, ValueError, OverflowError, KeyError, TypeError, RecursionError):
+        except (OSError, ValueError, OverflowError, KeyError, TypeError, RecursionError, StorageError):
             return [now_us] * CJIS.attempts  # a damaged count locks, as the worst that it could say
 
     def _save(self) -> None:

@@ -53,8 +53,8 @@ class GrantUse:
     def _load(self) -> None:
         if self._path is None:
             return
-        with contextlib.suppress(OSError, ValueError, TypeError, AttributeError):
-            held = json.loads(self._path.read_text(encoding="ascii")[:16_384])
+        with contextlib.suppress(OSError, ValueError, TypeError, AttributeError, StorageError):
+            held = json.loads(files.read_bounded(self._path, 16_384))
             self._used = {str(name): max(0.0, float(used)) for name, used in held.items()}
 
     def _write(self, used: dict[str, float]) -> None:

@@ -13,7 +13,7 @@ from storage.grant_format import Grant
 from storage.log_records import GrantTaken
 
 OUTPUT_LIMIT = 64 * 1024
-SESSION_LIMIT = 4 * 1024 * 1024  # of output: one grant must not fill the card, whose records last for a year
+SESSION_LIMIT = 4 * 1024 * 1024  # of output: one grant must not fill the card with what is kept for years
 NOBODY = "-"
 
 

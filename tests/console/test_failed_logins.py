@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -121,6 +122,12 @@ def test_a_restart_of_the_program_alone_keeps_the_times(path: Path) -> None:
 )
 def test_a_damaged_count_locks(path: Path, stored: str) -> None:
     path.write_text(stored, encoding="utf-8")
+    with pytest.raises(LockedOutError, match="15 min left"):
+        FailedLogins(path, RunningTime(10.0), "boot-1").check()
+
+
+def test_a_pipe_in_the_place_of_the_count_locks_and_keeps_no_console_waiting(path: Path) -> None:
+    os.mkfifo(path)
     with pytest.raises(LockedOutError, match="15 min left"):
         FailedLogins(path, RunningTime(10.0), "boot-1").check()
 
