@@ -16,7 +16,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import structlog
@@ -57,6 +57,11 @@ class Attempt:
     progress: SyncProgress
     gives_way: str = ""
     for_alert: bool = False
+
+    @property
+    def reached(self) -> bool:
+        """Whether the schedule let the unit reach its department, if not to the end of what waits."""
+        return self.progress.done or (self.outcome == "paused" and not self.for_alert)
 
 
 def _ended(progress: SyncProgress, handed: Delivered) -> tuple[str, str]:
@@ -335,12 +340,15 @@ class Runner:
             self._wake.clear()
 
     def _may_send(self, stop: threading.Event, *, asked: bool) -> bool:
-        """Whether the conversation that runs may send more: the quota of a metered network ends it, too,
-        if no person asked for it."""
-        if stop.is_set() or asked or not self._conditions().metered:
+        """Whether the conversation that runs may send more: what keeps one from starting ends it, too, if no
+        person asked for it.
+        """
+        if stop.is_set() or asked:
             return not stop.is_set()
-        sent = 0 if self._link is None else self._link.sent_bytes
-        return self._past().metered_bytes_today + sent < self._schedule.metered_bytes_per_day
+        past, sent = self._past(), 0 if self._link is None else self._link.sent_bytes
+        past = replace(past, metered_bytes_today=past.metered_bytes_today + sent)
+        day_us = self._outbox.department_us()
+        return when.closed_by(self._schedule, self._conditions(), past, self._now_us(), day_us) is None
 
     def _hit_waits(self) -> bool:
         """Whether a hit was stored since the last look; it is tried at once, once."""

@@ -125,7 +125,7 @@ def decide(
     """
     if conditions.network is None:
         return Wait(now_us + MINUTE_US, "no network")
-    closed = _closed(schedule, conditions, past, now_us, now_us if day_us is None else day_us)
+    closed = closed_by(schedule, conditions, past, now_us, day_us)
     planned = _planned(schedule, past, closed, now_us)
     if not alert or isinstance(planned, Go):
         return planned
@@ -146,7 +146,10 @@ def _planned(schedule: Schedule, past: Past, closed: Wait | None, now_us: int) -
     return Go() if past.tried_us == 0 or now_us >= due else Wait(due, "interval")
 
 
-def _closed(schedule: Schedule, conditions: Conditions, past: Past, now_us: int, day_us: int) -> Wait | None:
+def closed_by(
+    schedule: Schedule, conditions: Conditions, past: Past, now_us: int, day_us: int | None
+) -> Wait | None:
+    """What keeps all but alerts from being sent now; None where nothing does. Times: see `decide`."""
     soon = now_us + MINUTE_US
     if schedule.networks and conditions.network not in schedule.networks:
         return Wait(soon, f"network {conditions.network} is not among those allowed")
@@ -155,6 +158,7 @@ def _closed(schedule: Schedule, conditions: Conditions, past: Past, now_us: int,
     if conditions.metered and past.metered_bytes_today >= schedule.metered_bytes_per_day:
         return Wait(soon, "the day's quota of the metered network is used")
     if schedule.windows:
+        day_us = now_us if day_us is None else day_us
         minute = day_us % DAY_US // MINUTE_US
         left = min(window.minutes_until(minute) for window in schedule.windows)
         if left:

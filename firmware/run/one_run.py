@@ -281,7 +281,7 @@ class OneRun:
     def _after_conversation(self, ledger: Ledger, attempt: Attempt) -> None:
         if not attempt.for_alert:  # the clock's error, which a console shows, is smaller then
             hear_department(ledger, self._parts.clock)
-        if attempt.progress.done:  # a hit alone goes out on any network, at any time
+        if attempt.reached:  # a hit alone goes out on any network, at any time
             self._trial.passed()
         if not self._options.once and sent_configuration.waits(self._home):
             self._sent.set()

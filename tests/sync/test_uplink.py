@@ -222,12 +222,14 @@ def test_a_bandwidth_cap_is_kept(server: DepartmentProcess, enrolled: Unit) -> N
     assert made.progress.sent_bytes / seconds < rate * 1.15
 
 
+@pytest.mark.parametrize("ends", ["quota", "network"])
 @pytest.mark.parametrize("asked", [False, True], ids=["by the schedule", "a person asks"])
-def test_a_backlog_ends_with_the_days_quota_of_a_metered_network_unless_a_person_asks(
-    server: DepartmentProcess, units: Callable[[str], Unit], asked: bool
+def test_a_conversation_ends_where_the_schedule_would_begin_none_unless_a_person_asks(
+    server: DepartmentProcess, units: Callable[[str], Unit], ends: str, asked: bool
 ) -> None:
-    unit, stop, made = units(f"metered {asked}"), threading.Event(), list[Attempt]()
-    unit.enroll(issue_code(server.home, f"metered {asked}"))
+    name, stop, made = f"{ends} {asked}", threading.Event(), list[Attempt]()
+    unit = units(name)
+    unit.enroll(issue_code(server.home, name))
     unit.add(8, size=200_000)
     if asked:
         unit.folder.wanted.touch()
@@ -236,12 +238,18 @@ def test_a_backlog_ends_with_the_days_quota_of_a_metered_network_unless_a_person
         made.append(attempt)
         stop.set()
 
-    quota = Schedule(metered_bytes_per_day=1_500_000)
-    metered = Conditions(metered=True)
-    Runner(unit.outbox, unit.folder, quota, conditions=lambda: metered, on_attempt=ended).run(stop)
+    networks = iter(["depot"])  # and another from then on
+    schedule = Schedule(metered_bytes_per_day=1_500_000) if ends == "quota" else Schedule(networks=("depot",))
+    Runner(
+        unit.outbox,
+        unit.folder,
+        schedule,
+        conditions=lambda: Conditions(network=next(networks, "road"), metered=ends == "quota"),
+        on_attempt=ended,
+    ).run(stop)
     assert made[0].outcome == ("done" if asked else "paused")
     assert (made[0].progress.sent_bytes > 4_800_000) is asked
-    assert made[0].progress.sent_bytes > 1_000_000
+    assert made[0].reached
 
 
 def test_the_certificate_is_renewed_before_it_ends(tmp_path: Path) -> None:
