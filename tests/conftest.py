@@ -7,6 +7,7 @@ import importlib.util
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -68,4 +69,30 @@ def derive_each_key_once() -> Iterator[None]:
         patch.setattr("sync.department.ground.person_key.hash_secret_raw", kept)
         patch.setattr(PasswordHasher, "hash", hash_and_note)
         patch.setattr(PasswordHasher, "verify", fits)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compile_each_query_once() -> Iterator[None]:
+    """A store is opened thousands of times in a run, and each new engine compiles its queries again.
+
+    All engines of SQLite are alike here, so that what one compiled serves the others.
+    """
+    if importlib.util.find_spec("sqlalchemy") is None:  # a unit's environment
+        yield
+        return
+    import sqlalchemy
+    from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite as Dialect
+
+    create, compiled = sqlalchemy.create_engine, sqlalchemy.util.LRUCache[Any, Any](4096)
+
+    def create_sharing(url: Any, **options: Any) -> sqlalchemy.Engine:
+        if sqlalchemy.make_url(url).get_backend_name() == "sqlite":
+            options["execution_options"] = {"compiled_cache": compiled}
+        return create(url, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Dialect, "__hash__", lambda dialect: hash(type(dialect)))
+        patch.setattr(Dialect, "__eq__", lambda dialect, other: type(dialect) is type(other))
+        patch.setattr(sqlalchemy, "create_engine", create_sharing)
         yield
