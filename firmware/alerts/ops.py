@@ -232,6 +232,4 @@ def _import(ledger: Ledger, held: HeldLists, body: dict[str, Any]) -> dict[str, 
     )
     head.check()
     held.keep_own(head, data)
-    same = len(made.entries) - len(data)
-    said = made.summary() + (f"; {same} the same as another: {len(data)} in the list" if same else "")
-    return {"said": said, "entries": len(data), "version": head.sequence}
+    return {"said": made.summary(), "entries": len(data), "version": head.sequence}

@@ -55,7 +55,7 @@ class ImportedList:
 
     `refused`: by the policy, counted by the source's word. `ended`: over already. `twins`: entries that
     differ from an earlier one by O and 0 or I and 1 alone; they are one entry when a plate is matched.
-    `doubles`: lines that say again what an earlier one says. `absent`: columns of states and dates that the
+    `doubles`: lines that are the same entry as an earlier one. `absent`: columns of states and dates that the
     layout has and the file's first line does not.
     `stateless`: entries whose state has a name that is not known, e.g. California for CA. `open_end`: the
     last line has no line's end, as in a file that was cut.
@@ -85,7 +85,7 @@ class ImportedList:
         if self.twins:
             parts.append(f"{self.twins} differ from another by O/0 or I/1 alone")
         if self.doubles:
-            parts.append(f"{self.doubles} say again what another says")
+            parts.append(f"{counted(self.doubles, 'line')} the same as another")
         if self.absent:
             parts.append(f"the file has no column {' and no '.join(self.absent)}: is this its layout?")
         if self.stateless:

@@ -90,7 +90,7 @@ def test_lines_that_are_the_same_entry_are_counted_as_what_the_list_then_holds(
     monkeypatch.setattr("firmware.commands.hotlist.LARGE_BYTES", 1)
     assert reader(home, "hotlist", "import", str(path), "--layout", "genetec") == 0
     said = capsys.readouterr()
-    assert "3 entries of 3 lines; 1 the same as another: 2 in the list" in said.out
+    assert "2 entries of 3 lines; 1 line the same as another" in said.out
     assert "reading Stolen cars.csv" in said.err
 
 

@@ -219,16 +219,6 @@ def test_a_search_without_a_full_plate_needs_a_second_person(
     assert refused.value.code == "used-approval"
 
 
-def test_a_full_plate_with_a_proposals_number_makes_no_access(department: Department, tokens: Tokens) -> None:
-    """The access would be none that its signed call asked for, and `verify` would name it for ever."""
-    form = RunForm(query=department.plate("8XYZ123"), ground=GROUND, proposal=3)
-    size = department.desk.log.size()
-    with pytest.raises(DeskRefusal) as refused:
-        department.call("inquiry/run", tokens("comm1"), form)
-    assert refused.value.code == "full"
-    assert not list(department.desk.log.entries(size, kinds=(Access.KIND,)))
-
-
 def test_a_wide_search_needs_a_case_number_not_a_cad_incident(department: Department, tokens: Tokens) -> None:
     for ground in (CAD, replace(GROUND, number_kind="action", number="A-26-17", basis="civil-action")):
         form = ProposeForm(query=department.plate("8XYZ*"), ground=ground)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,17 +11,15 @@ import pytest
 import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from desk_keys import TOKEN
 from desk_root import Root
 from desk_server import serving
 from desk_twins import GROUND, Department
-from receiver_twins import Joined
-from sync_twins import bare_home, converse
 from waiting import PATIENCE_S
 
 from storage.codec import to_bytes
 from storage.day_keys import DayKey, DayKeys
 from storage.times import DAY_US, HOUR_US, MINUTE_US
-from sync.department.cli import main
 from sync.department.content import key_server
 from sync.department.content.key_messages import CALLS, read_arguments
 from sync.department.content.key_remote import ADDRESS_FILE, Address, RemoteKeyService, address_of, remote
@@ -33,51 +29,24 @@ from sync.department.content.opened_list import OpenedCheck, OpenedList
 from sync.department.content.proven_door import ProvenDoor
 from sync.department.content.search_tokens import IndexedText, StoredElement
 from sync.department.desk.context import DeskContext
-from sync.department.desk.holds.calls import BookForm, Exported, ExportForm, finish
+from sync.department.desk.holds.calls import BookForm, Exported, ExportForm
 from sync.department.desk.inquiry.forms import Answer, RunForm
 from sync.department.desk.operations import OPERATIONS
-from sync.department.desk.owed import Late
-from sync.department.ground.department_time import Clocks, DepartmentTime
-from sync.department.ground.home import DepartmentHome
 from sync.department.journal import entries
 from sync.department.journal.hold_entries import HoldPlaced
 from sync.department.journal.inquiry_entries import Access
 from sync.department.journal.machine_entries import DocumentSent
 from sync.department.policy.refusals import DeskRefusal
 from sync.department.server.asked_keys import AskedKeys
-from sync.department.server.due_work import standing
-from sync.department.server.keys_reach import EVERY_S, KeysReach
 from sync.department.server.keys_traces import lost_elsewhere
-from sync.department.server.open_desk import open_front
-from sync.department.server.retention import StoreRetention
-from sync.department.server.server import Department as Server
 from sync.department.server.verify import Checker, StoreReport
 from sync.department.store.blobs import open_packs
 from sync.department.store.database import open_store
 from sync.department.store.tables import tokens
 from sync.department.units import documents
-from sync.errors import InvalidInputError, KeyServiceAwayError, KeyServiceError
+from sync.errors import InvalidInputError, KeyServiceError
 
-TOKEN = "0" * 64
 NO_LOG = bytes(32)
-
-
-@pytest.fixture
-def elsewhere(
-    department: Department, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[RemoteKeyService, DeskContext, str]]:
-    """(the receiver's client, a desk through the remote door, the service's address)."""
-    keys = LocalKeyService(department.home.keys, department.clock)
-    opened = OpenedList(tmp_path_factory.mktemp("elsewhere"))
-    app = key_app(keys, opened, department.home.root_file.read_bytes(), TOKEN, department.clock)
-    with serving(app) as client:
-        url = str(client.base_url).rstrip("/")
-        service, door = remote(Address(url=url, token=TOKEN), client)
-        log = department.desk.log
-        proven = ProvenDoor(lambda: door, log)
-        yield service, replace(department.front, door=proven), url
-    keys.close()
-    opened.close()
 
 
 def test_a_search_runs_through_the_key_service_elsewhere(
@@ -88,58 +57,6 @@ def test_a_search_runs_through_the_key_service_elsewhere(
     answer = department.call("inquiry/run", department.logon("comm1"), form)
     assert isinstance(answer, Answer)
     assert answer.count == 3
-
-
-AWAY = "key service https://127.0.0.1:1: no answer: ConnectError"
-
-
-def away(home: DepartmentHome) -> str:
-    """Name a key service where none is; the file that names it."""
-    path = home.path / ADDRESS_FILE
-    path.write_text(f'url = "https://127.0.0.1:1"\ntoken = "{TOKEN}"\n')
-    return str(path)
-
-
-@pytest.mark.parametrize("words", [(), ("--quick",)])
-def test_while_the_key_service_is_away_all_that_needs_none_of_its_keys_is_found(
-    department: Department, capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
-) -> None:
-    """One line and status 1 was all: nothing was checked, and it read as a finding."""
-    home = str(department.home.path)
-    assert main(["--home", home, "verify", *words]) == 1  # this unit is no real one
-    before = capsys.readouterr().out.splitlines()
-    path = away(department.home)
-    assert main(["--home", home, "verify", *words]) == 1
-    after = capsys.readouterr().out.splitlines()
-    wrong = [[one for one in lines if one.startswith("WRONG")] for lines in (before, after)]
-    assert (wrong[0], after[0]) == (wrong[1], before[0])  # as many logs, records, elements and receipts
-    lines = [one for one in after if AWAY in one]
-    assert all(one.startswith("not checked: ") and path in one for one in lines)
-    named = " ".join(lines)
-    assert ("sealed element" in named, "search token" in named) == ((False, False) if words else (True, True))
-    assert "not checked: the key service's own list: " in named
-
-
-def test_a_store_in_order_is_said_to_be_checked_in_part_while_the_key_service_is_away(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    server = Server(bare_home(tmp_path / "department"))
-    unit = Joined(tmp_path / "unit", server, "unit")
-    unit.add(2)
-    converse(unit, server)
-    unit.close()
-    server.close()
-    words = ["--home", str(server.home.path), "verify"]
-    assert main(words) == 0
-    away(server.home)
-    capsys.readouterr()
-    assert main(words) == 3
-    said = capsys.readouterr().out
-    assert AWAY in said
-    assert ("nothing is wrong with what was checked" in said, "WRONG" in said) == (True, False)
-    assert main(["--json", *words]) == 3
-    facts = json.loads(capsys.readouterr().out.splitlines()[0])
-    assert any(AWAY in one for one in facts["unchecked"])
 
 
 def test_a_key_service_that_admits_no_one_with_this_token_names_the_tokens_file(
@@ -186,32 +103,6 @@ def test_root_on_the_departments_server_gets_no_content_from_it(
     with pytest.raises(KeyServiceError, match="not admitted"):
         stranger.has_store_key(1)
     stranger.close()
-
-
-def test_a_key_service_that_does_not_serve_is_overdue_until_it_does(
-    department: Department, elsewhere: tuple[RemoteKeyService, DeskContext, str]
-) -> None:
-    """Asked at most once a minute: a page asks for what is overdue each time."""
-    seconds = [0.0]
-    for address, problem in (
-        (Address(url=elsewhere[2], token="1" * 64), "not admitted"),
-        (Address(url="http://127.0.0.1:1", token=TOKEN), "no answer: ConnectError"),
-    ):
-        away, _ = remote(address)
-        reach = KeysReach(away, lambda: seconds[0])
-        (late,) = reach.overdue()
-        assert (late.kind, problem in late.what) == (Late.KEYS, True)
-        away.close()  # a client that was closed raises when it is asked
-        seconds[0] += EVERY_S - 1
-        assert reach.overdue() == [late]
-    assert KeysReach(elsewhere[0]).overdue() == []
-    address_file = department.home.path / ADDRESS_FILE
-    address_file.write_text(f'url = "https://127.0.0.1:1"\ntoken = "{TOKEN}"\n')
-    front = open_front(department.home, clock=department.clock)
-    try:
-        assert any(one.startswith("OVERDUE keys ") for one in standing(front).lines())
-    finally:
-        front.close()
 
 
 @pytest.mark.parametrize(
@@ -395,54 +286,6 @@ def test_held_content_is_opened_over_there_for_an_export_entry_alone(
     department.call("hold/release", chief, book)
     assert not key.exists()
     assert vault.kept() == []
-
-
-def test_an_export_a_release_and_a_purge_wait_for_a_key_service_that_is_away(
-    department: Department, elsewhere: tuple[RemoteKeyService, DeskContext, str]
-) -> None:
-    """Nothing is destroyed in part: the day keeps its rows and pictures, the hold its files, until then."""
-    service, near, _url = elsewhere
-    absent, door = remote(Address(url="https://127.0.0.1:1", token=TOKEN))
-    far = replace(near, door=ProvenDoor(lambda: door, department.desk.log))
-    department.front = near
-    hold = department.held(department.logon("super"))
-    department.front = far
-    export = ExportForm(hold=hold, medium="USB 1", ground=GROUND)
-    with pytest.raises(KeyServiceAwayError, match="no answer") as refused:
-        department.call("hold/export", department.logon("super"), export)
-    assert (refused.value.exit_status, hold in department.desk.book.holds.exported) == (3, False)
-    department.front = near
-    made = department.call("hold/export", department.logon("super"), export)
-    assert isinstance(made, Exported)
-    book = BookForm(hold=hold, evidence_item="E-26-0042")
-    department.call("hold/book", department.logon("super"), book)
-    department.call("hold/ask-release", department.logon("super"), book)
-    department.front = far
-    kept = far.vault.kept()
-    with pytest.raises(KeyServiceAwayError):
-        department.call("hold/release", department.logon("chief"), book)
-    assert far.vault.kept() == kept
-    finish(near)
-    assert near.vault.kept() == []
-
-    store, home = open_store(department.home.database_url), department.home
-    department.clock.step(370 * DAY_US)
-    time, packs = DepartmentTime(home.path, Clocks.simulated(department.clock)), open_packs(home)
-    assert time.accept(department.clock.us)
-    purges = [
-        StoreRetention(store, keys, packs, home.log_key(), home.settings, time, keep_days=lambda: 365)
-        for keys in (absent, service)
-    ]
-    day = min(one.day for one in purges[0].plan())
-    before = (purges[0].counted(day), packs.names(day))
-    with pytest.raises(KeyServiceAwayError):
-        purges[0].run()
-    assert (purges[0].counted(day), packs.names(day)) == before
-    assert (purges[0].receipts(), service.has_store_key(day)) == ([], True)
-    assert [one.day for one in purges[1].run()] == [day]
-    assert (purges[1].counted(day), service.has_store_key(day)) == ((0, 0), False)
-    store.close()
-    absent.close()
 
 
 def test_a_guessed_plate_gets_no_token_for_a_day_gone_by(

@@ -9,9 +9,13 @@ import pytest
 from log_entries import NOW_US, POLICY, code_of, entry, refused
 
 from storage.times import DAY_US
+from sync.department.cli import main
 from sync.department.desk.sharing import rules as sharing
+from sync.department.desk.sharing.calls import DecisionForm
 from sync.department.desk.sharing.rules import MAX_LETTER_BYTES, Shares
-from sync.department.journal.entry_base import Note
+from sync.department.journal.entries import EntryOf
+from sync.department.journal.entry_base import Note, Stamp
+from sync.department.journal.second_hands import AskedScope, SecondHands, UnsignedError
 from sync.department.journal.sharing_entries import (
     Scope,
     ShareAsked,
@@ -20,6 +24,7 @@ from sync.department.journal.sharing_entries import (
     ShareReviewed,
     ShareRouted,
 )
+from sync.department.journal.statements import Statement, form_bytes
 
 SCOPE = Scope(plates=("8XYZ123", "7ABC000"), since_us=10, until_us=20, images=False)
 
@@ -211,3 +216,41 @@ def test_the_limits_of_sharing_are_what_its_pages_say() -> None:
     assert MAX_LETTER_BYTES == 512 * 1024
     assert sharing.is_late(NOW_US, NOW_US + sharing.ANSWER_DAYS * DAY_US)
     assert not sharing.is_late(NOW_US, NOW_US + sharing.ANSWER_DAYS * DAY_US - 1)
+
+
+def test_in_an_older_log_approvals_named_no_agency_until_one_did() -> None:
+    scope = AskedScope(
+        agency=("law-enforcement", "CA"), plates=(), since_us=0, until_us=1, user="super", at_us=0
+    )
+    second = SecondHands(requests={3: scope})
+
+    def decide(**named: str) -> None:
+        form = DecisionForm(request=3, approved=True, note="yes", **named)
+        said = Statement(
+            department=bytes(32),
+            user="chief",
+            call="share/decide",
+            form=form_bytes(form),
+            at_us=5,
+            nonce=b"",
+        )
+        stamp = Stamp(at_us=5, user="chief", role="", organisation="", session=b"", demo=False)
+        second.decide(EntryOf(7, stamp, ShareDecided(request=3, approved=True, note="yes")), said)
+
+    decide()
+    with pytest.raises(UnsignedError, match="another kind of agency"):
+        decide(agency_kind="law-enforcement", agency_state="NV")
+    decide(agency_kind="law-enforcement", agency_state=" ca")
+    with pytest.raises(UnsignedError, match="another kind of agency"):
+        decide()
+
+
+@pytest.mark.parametrize("left_out", ["--kind", "--state"])
+def test_no_agency_counts_as_a_californian_police_department_by_default(
+    left_out: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = {"--kind": "law-enforcement", "--state": "CA", "--letter": "x", "--since": "2026-05-01"}
+    given["--until"] = "2026-05-08"
+    words = [word for name, value in given.items() if name != left_out for word in (name, value)]
+    assert main(["share", "record", *words]) == 2
+    assert left_out in capsys.readouterr().err

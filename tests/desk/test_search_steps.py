@@ -27,7 +27,7 @@ from sync.department.desk.inquiry.forms import (
     StopForm,
     StoppedSearch,
 )
-from sync.department.journal.inquiry_entries import AccessEnded
+from sync.department.journal.inquiry_entries import Access, AccessEnded
 from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError
 
 Tokens = Callable[[str], str]
@@ -290,3 +290,13 @@ def test_a_request_is_answered_when_its_search_is_done_and_stays_open_when_cance
 
 
 # the command ----------------------------------------------------------------------------------------------
+
+
+def test_a_full_plate_with_a_proposals_number_makes_no_access(department: Department, tokens: Tokens) -> None:
+    """The access would be none that its signed call asked for, and `verify` would name it for ever."""
+    form = RunForm(query=department.plate("8XYZ123"), ground=GROUND, proposal=3)
+    size = department.desk.log.size()
+    with pytest.raises(DeskRefusal) as refused:
+        department.call("inquiry/run", tokens("comm1"), form)
+    assert refused.value.code == "full"
+    assert not list(department.desk.log.entries(size, kinds=(Access.KIND,)))

@@ -19,7 +19,6 @@ from packages import signed_again, unpacked
 from storage.errors import PackageError
 from storage.record_base import ClockState
 from storage.times import DAY_US
-from sync.department.cli import main
 from sync.department.content import package
 from sync.department.desk.inquiry.forms import Answer, NothingForm, RunForm
 from sync.department.desk.people.calls import AccountForm
@@ -34,16 +33,14 @@ from sync.department.desk.sharing.calls import (
     ShareForm,
     SharingRequestForm,
 )
-from sync.department.journal.entries import EntryOf, LogRead, Refused
-from sync.department.journal.entry_base import Stamp
+from sync.department.journal.entries import LogRead, Refused
 from sync.department.journal.inquiry_entries import Access, Query
-from sync.department.journal.second_hands import AskedScope, SecondHands, UnsignedError
-from sync.department.journal.sharing_entries import Scope, ShareAsked, ShareDecided, ShareRouted
-from sync.department.journal.statements import Statement, form_bytes
+from sync.department.journal.sharing_entries import Scope, ShareAsked, ShareRouted
 from sync.department.policy.refusals import DeskRefusal, FormError
 from sync.department.policy.roles import Role
 
 Tokens = Callable[[str], str]
+
 LETTER = b"%PDF Dear Chief, in case H-1 we ask for ..."
 SHERIFF = "Los Angeles County Sheriff's Department"
 SHERIFFS = {"agency_kind": "law-enforcement", "agency_state": "CA"}
@@ -236,33 +233,6 @@ def test_who_approves_a_request_says_what_the_agency_is_by_its_letter(
     with pytest.raises(FormError, match=r"the kind of agency, .*; approving takes the agency's state"):
         department.call("share/decide", tokens("deputy"), bare)
     department.call("share/decide", tokens("deputy"), replace(bare, approved=False))  # a no needs neither
-
-
-def test_in_an_older_log_approvals_named_no_agency_until_one_did() -> None:
-    scope = AskedScope(
-        agency=("law-enforcement", "CA"), plates=(), since_us=0, until_us=1, user="super", at_us=0
-    )
-    second = SecondHands(requests={3: scope})
-
-    def decide(**named: str) -> None:
-        form = DecisionForm(request=3, approved=True, note="yes", **named)
-        said = Statement(
-            department=bytes(32),
-            user="chief",
-            call="share/decide",
-            form=form_bytes(form),
-            at_us=5,
-            nonce=b"",
-        )
-        stamp = Stamp(at_us=5, user="chief", role="", organisation="", session=b"", demo=False)
-        second.decide(EntryOf(7, stamp, ShareDecided(request=3, approved=True, note="yes")), said)
-
-    decide()
-    with pytest.raises(UnsignedError, match="another kind of agency"):
-        decide(agency_kind="law-enforcement", agency_state="NV")
-    decide(agency_kind="law-enforcement", agency_state=" ca")
-    with pytest.raises(UnsignedError, match="another kind of agency"):
-        decide()
 
 
 def test_a_delivery_cannot_exceed_its_scope(
@@ -518,14 +488,3 @@ def test_a_decision_says_why(department: Department, tokens: Tokens, form: Share
                 "share/decide", tokens("chief"), DecisionForm(request=request, approved=yes, note=" ")
             )
         assert refused.value.code == "note"
-
-
-@pytest.mark.parametrize("left_out", ["--kind", "--state"])
-def test_no_agency_counts_as_a_californian_police_department_by_default(
-    left_out: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    given = {"--kind": "law-enforcement", "--state": "CA", "--letter": "x", "--since": "2026-05-01"}
-    given["--until"] = "2026-05-08"
-    words = [word for name, value in given.items() if name != left_out for word in (name, value)]
-    assert main(["share", "record", *words]) == 2
-    assert left_out in capsys.readouterr().err

@@ -332,7 +332,7 @@ def test_entries_that_differ_by_o_and_zero_alone_are_counted() -> None:
 def test_a_line_that_says_again_what_another_says_is_no_entry_of_its_own() -> None:
     made = taken("genetec", "Stolen;CA;7XKR209;;\nStolen;ca;7xkr 209;;\nStolen;NV;7XKR209;;\n")
     assert [one.state for one in made.entries] == ["US-CA", "US-NV"]
-    assert "2 entries of 3 lines; 1 say again" in made.summary()
+    assert "2 entries of 3 lines; 1 line the same as another" in made.summary()
 
 
 def test_a_first_line_that_lacks_a_column_of_states_or_ends_or_has_one_twice_is_named() -> None:

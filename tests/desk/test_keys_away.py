@@ -1,0 +1,156 @@
+"""While a key service on another machine does not answer: what still works, what waits, what is said."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from desk_keys import TOKEN
+from desk_twins import GROUND, Department
+from receiver_twins import Joined
+from sync_twins import bare_home, converse
+
+from storage.times import DAY_US
+from sync.department.cli import main
+from sync.department.content.key_remote import ADDRESS_FILE, Address, RemoteKeyService, remote
+from sync.department.content.proven_door import ProvenDoor
+from sync.department.desk.context import DeskContext
+from sync.department.desk.holds.calls import BookForm, Exported, ExportForm, finish
+from sync.department.desk.owed import Late
+from sync.department.ground.department_time import Clocks, DepartmentTime
+from sync.department.ground.home import DepartmentHome
+from sync.department.server.due_work import standing
+from sync.department.server.keys_reach import EVERY_S, KeysReach
+from sync.department.server.open_desk import open_front
+from sync.department.server.retention import StoreRetention
+from sync.department.server.server import Department as Server
+from sync.department.store.blobs import open_packs
+from sync.department.store.database import open_store
+from sync.errors import KeyServiceAwayError
+
+AWAY = "key service https://127.0.0.1:1: no answer: ConnectError"
+
+
+def away(home: DepartmentHome) -> str:
+    """Name a key service where none is; the file that names it."""
+    path = home.path / ADDRESS_FILE
+    path.write_text(f'url = "https://127.0.0.1:1"\ntoken = "{TOKEN}"\n')
+    return str(path)
+
+
+@pytest.mark.parametrize("words", [(), ("--quick",)])
+def test_while_the_key_service_is_away_all_that_needs_none_of_its_keys_is_found(
+    department: Department, capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
+) -> None:
+    """One line and status 1 was all: nothing was checked, and it read as a finding."""
+    home = str(department.home.path)
+    assert main(["--home", home, "verify", *words]) == 1  # this unit is no real one
+    before = capsys.readouterr().out.splitlines()
+    path = away(department.home)
+    assert main(["--home", home, "verify", *words]) == 1
+    after = capsys.readouterr().out.splitlines()
+    wrong = [[one for one in lines if one.startswith("WRONG")] for lines in (before, after)]
+    assert (wrong[0], after[0]) == (wrong[1], before[0])  # as many logs, records, elements and receipts
+    lines = [one for one in after if AWAY in one]
+    assert all(one.startswith("not checked: ") and path in one for one in lines)
+    named = " ".join(lines)
+    assert ("sealed element" in named, "search token" in named) == ((False, False) if words else (True, True))
+    assert "not checked: the key service's own list: " in named
+
+
+def test_a_store_in_order_is_said_to_be_checked_in_part_while_the_key_service_is_away(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server = Server(bare_home(tmp_path / "department"))
+    unit = Joined(tmp_path / "unit", server, "unit")
+    unit.add(2)
+    converse(unit, server)
+    unit.close()
+    server.close()
+    words = ["--home", str(server.home.path), "verify"]
+    assert main(words) == 0
+    away(server.home)
+    capsys.readouterr()
+    assert main(words) == 3
+    said = capsys.readouterr().out
+    assert AWAY in said
+    assert ("nothing is wrong with what was checked" in said, "WRONG" in said) == (True, False)
+    assert main(["--json", *words]) == 3
+    facts = json.loads(capsys.readouterr().out.splitlines()[0])
+    assert any(AWAY in one for one in facts["unchecked"])
+
+
+def test_a_key_service_that_does_not_serve_is_overdue_until_it_does(
+    department: Department, elsewhere: tuple[RemoteKeyService, DeskContext, str]
+) -> None:
+    """Asked at most once a minute: a page asks for what is overdue each time."""
+    seconds = [0.0]
+    for address, problem in (
+        (Address(url=elsewhere[2], token="1" * 64), "not admitted"),
+        (Address(url="http://127.0.0.1:1", token=TOKEN), "no answer: ConnectError"),
+    ):
+        away, _ = remote(address)
+        reach = KeysReach(away, lambda: seconds[0])
+        (late,) = reach.overdue()
+        assert (late.kind, problem in late.what) == (Late.KEYS, True)
+        away.close()  # a client that was closed raises when it is asked
+        seconds[0] += EVERY_S - 1
+        assert reach.overdue() == [late]
+    assert KeysReach(elsewhere[0]).overdue() == []
+    address_file = department.home.path / ADDRESS_FILE
+    address_file.write_text(f'url = "https://127.0.0.1:1"\ntoken = "{TOKEN}"\n')
+    front = open_front(department.home, clock=department.clock)
+    try:
+        assert any(one.startswith("OVERDUE keys ") for one in standing(front).lines())
+    finally:
+        front.close()
+
+
+def test_an_export_a_release_and_a_purge_wait_for_a_key_service_that_is_away(
+    department: Department, elsewhere: tuple[RemoteKeyService, DeskContext, str]
+) -> None:
+    """Nothing is destroyed in part: the day keeps its rows and pictures, the hold its files, until then."""
+    service, near, _url = elsewhere
+    absent, door = remote(Address(url="https://127.0.0.1:1", token=TOKEN))
+    far = replace(near, door=ProvenDoor(lambda: door, department.desk.log))
+    department.front = near
+    hold = department.held(department.logon("super"))
+    department.front = far
+    export = ExportForm(hold=hold, medium="USB 1", ground=GROUND)
+    with pytest.raises(KeyServiceAwayError, match="no answer") as refused:
+        department.call("hold/export", department.logon("super"), export)
+    assert (refused.value.exit_status, hold in department.desk.book.holds.exported) == (3, False)
+    department.front = near
+    made = department.call("hold/export", department.logon("super"), export)
+    assert isinstance(made, Exported)
+    book = BookForm(hold=hold, evidence_item="E-26-0042")
+    department.call("hold/book", department.logon("super"), book)
+    department.call("hold/ask-release", department.logon("super"), book)
+    department.front = far
+    kept = far.vault.kept()
+    with pytest.raises(KeyServiceAwayError):
+        department.call("hold/release", department.logon("chief"), book)
+    assert far.vault.kept() == kept
+    finish(near)
+    assert near.vault.kept() == []
+
+    store, home = open_store(department.home.database_url), department.home
+    department.clock.step(370 * DAY_US)
+    time, packs = DepartmentTime(home.path, Clocks.simulated(department.clock)), open_packs(home)
+    assert time.accept(department.clock.us)
+    purges = [
+        StoreRetention(store, keys, packs, home.log_key(), home.settings, time, keep_days=lambda: 365)
+        for keys in (absent, service)
+    ]
+    day = min(one.day for one in purges[0].plan())
+    before = (purges[0].counted(day), packs.names(day))
+    with pytest.raises(KeyServiceAwayError):
+        purges[0].run()
+    assert (purges[0].counted(day), packs.names(day)) == before
+    assert (purges[0].receipts(), service.has_store_key(day)) == ([], True)
+    assert [one.day for one in purges[1].run()] == [day]
+    assert (purges[1].counted(day), service.has_store_key(day)) == ((0, 0), False)
+    store.close()
+    absent.close()
