@@ -6,6 +6,7 @@ import contextlib
 import io
 import tracemalloc
 import zipfile
+from hashlib import sha256
 
 import pytest
 from hypothesis import given
@@ -32,6 +33,12 @@ def read(data: bytes) -> dict[str, bytes]:
 
 def test_files_come_out_by_name() -> None:
     assert read(WHOLE)["head"] == b"signed " * 40
+
+
+def test_the_same_files_are_the_same_bytes_whatever_python_writes_them() -> None:
+    """`verify` holds a package to what it would write itself, years later and on another system."""
+    written = write_zip({"reads/0/\u00e9.bin": bytes(300), "a.txt": b"one"})
+    assert sha256(written).hexdigest() == "f77492b7885bb4623c8ee0a6fd87cfba55e6e7a82ba545000e033c1103bc1344"
 
 
 def test_a_small_file_that_swells_is_refused_before_it_does() -> None:

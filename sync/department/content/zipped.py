@@ -14,6 +14,7 @@ from storage.errors import PackageError
 MOST_SWELLING = 50  # text about a log's entries shrinks to a tenth
 MOST_OF_NAME = 100
 FIXED_TIME = (1980, 1, 1, 0, 0, 0)
+UNIX, VERSION, MODE = 3, 20, 0o600 << 16  # of each entry: whatever Python writes it, and on which system
 # what zipfile raises for damage; ValueError is a seek to before the file's start (Python 3.13)
 DAMAGE = (
     zipfile.BadZipFile,
@@ -48,7 +49,10 @@ def write_zip(files: Mapping[str, bytes], *, method: int = zipfile.ZIP_STORED) -
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", method) as archive:
         for name in sorted(files):
-            archive.writestr(zipfile.ZipInfo(name, FIXED_TIME), files[name], method)
+            entry = zipfile.ZipInfo(name, FIXED_TIME)
+            entry.create_system, entry.external_attr = UNIX, MODE
+            entry.create_version = entry.extract_version = VERSION
+            archive.writestr(entry, files[name], method)
     return out.getvalue()
 
 
