@@ -227,6 +227,16 @@ class Disk:
         known[0].pending.append(("cut", event.numbers[1], b""))
         return True
 
+    def _fallocate(self, event: Event) -> bool:
+        descriptor, mode, at, length = event.numbers
+        known = self.open.get(descriptor)
+        if known is None or not isinstance(known[0], Inode):
+            return False
+        if mode:
+            raise UnknownCallError(f"fallocate {event.text}")
+        known[0].pending.append(("put", at + length, b""))
+        return True
+
     def _rename(self, event: Event) -> bool:
         source, target = self._place(event.strings[0]), self._place(event.strings[1])
         if source is None and target is None:
