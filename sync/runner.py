@@ -74,6 +74,18 @@ def _ended(progress: SyncProgress, handed: Delivered) -> tuple[str, str]:
     return "done", f"{purged} sealed parts were purged here before they could be sent" if purged else ""
 
 
+def _until_no(may_continue: Callable[[], bool]) -> Callable[[], bool]:
+    """The same, but its first no holds: what was left out then is not sent because it says yes later."""
+    said_no = False
+
+    def ask() -> bool:
+        nonlocal said_no
+        said_no = said_no or not may_continue()
+        return not said_no
+
+    return ask
+
+
 class Runner:
     """The uplink of one enrolled unit."""
 
@@ -133,6 +145,7 @@ class Runner:
         """
         member = self._folder.member()
         started = self._now_us()
+        may_continue = _until_no(may_continue)
         link = self._link = open_link(
             self._folder,
             member,
@@ -151,8 +164,10 @@ class Runner:
         try:
             with naming_damage(self._folder.path.parent):
                 handed = self._converse(conversation, link, member, may_continue, alerts_only=alerts_only)
+                if _ended(conversation.progress, handed)[0] == "done":
+                    gives_way = self._ends_by_time(conversation, may_continue)
                 outcome, what = _ended(conversation.progress, handed)
-                if outcome == "done" and (gives_way := self._ends_by_time(conversation)):
+                if gives_way:
                     what = f"{gives_way}: a new log takes its place"
         except LinkError as error:
             # TLS 1.3 shows an ended certificate as no answer: the server's alert comes after the handshake
@@ -220,13 +235,13 @@ class Runner:
         or before; the clock's where it never did."""
         return self._outbox.department_us() or self._outbox.passed_us() or self._now_us()
 
-    def _ends_by_time(self, conversation: Conversation) -> str:
+    def _ends_by_time(self, conversation: Conversation, may_continue: Callable[[], bool]) -> str:
         """Why the department's time ends this log, by what it co-signs over a record made for that; or ""."""
         question = self._outbox.question_time()
         if question is None:
             return ""
-        conversation.run()
-        return self._outbox.end_by_answer(question)
+        sent_all = conversation.run(may_continue=may_continue).done
+        return self._outbox.end_by_answer(question) if sent_all else ""
 
     def _hand_over(
         self, conversation: Conversation, link: HttpsLink, member: Member, may_continue: Callable[[], bool]

@@ -16,7 +16,7 @@ from sync_twins import LoopbackLink, checked
 from firmware.custody.log_rollover import Successor
 from hw.clock import TimeState
 from storage.clock_trust import TOO_FAR_US
-from storage.outgoing import ANSWER_US
+from storage.outgoing import ANSWER_US, Outgoing
 from storage.times import DAY_US, HOUR_US, MINUTE_US, now_us
 from sync import runner
 from sync.department.server.server import Department
@@ -152,6 +152,19 @@ def test_an_answer_that_was_kept_back_for_long_ends_no_log(ahead: AheadUnit) -> 
     ahead.ledger.store.time._boot = lambda: ahead.stepped.boot() + ANSWER_US + 1
     ahead.outbox.take_cosigned(str(ahead.outbox.anchored_note()))
     assert ahead.outbox.end_by_answer(question) == ""
+
+
+def test_a_log_ends_only_once_all_of_it_was_sent(
+    department: Department, ahead: AheadUnit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The vehicle leaves the depot while the department is asked for the time."""
+    ahead.sync()
+    asked, real = [], Outgoing.question_time
+    monkeypatch.setattr(
+        Outgoing, "question_time", lambda outbox: (asked.append(outbox), real(outbox), ahead.add(1))[1]
+    )
+    made = Runner(ahead.outbox, ahead.folder, Schedule()).attempt(may_continue=lambda: not asked)
+    assert (made.outcome, made.gives_way, len(asked)) == ("paused", "", 1)
 
 
 def _without_head(home: Path) -> None:

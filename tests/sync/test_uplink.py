@@ -252,6 +252,17 @@ def test_a_conversation_ends_where_the_schedule_would_begin_none_unless_a_person
     assert made[0].reached
 
 
+def test_a_pause_stays_one_when_what_made_it_is_over_before_the_end(
+    server: DepartmentProcess, enrolled: Unit
+) -> None:
+    """A supply that did not answer once: what was left out then is not sent, and not called done."""
+    enrolled.add(2)
+    answers = iter([False])
+    made = enrolled.runner().attempt(may_continue=lambda: next(answers, True))
+    assert (made.outcome, made.progress.leaves) == ("paused", 0)
+    assert not made.progress.done
+
+
 def test_the_certificate_is_renewed_before_it_ends(tmp_path: Path) -> None:
     with running(bare_home(tmp_path / "department", certificate_days=20)) as process:
         unit = Unit(tmp_path / "unit")
