@@ -70,6 +70,10 @@ class LinkError(SyncError):
     """No answer, or half of one. Nothing was lost; the uplink tries again."""
 
 
+class NotStoredError(LinkError):
+    """The department answered that it cannot store now."""
+
+
 class DeskAwayError(LinkError):
     """The desk elsewhere gives no answer, or cannot do what it was asked: its database or keys are away."""
 

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from storage.errors import StorageError
 from sync import messages
-from sync.errors import BatchRefusedError, LinkError, MessageError, RefusedByDepartmentError
+from sync.errors import BatchRefusedError, LinkError, MessageError, NotStoredError, RefusedByDepartmentError
 
 PIECE_BYTES = 64 * 1024
 MAX_ANSWER_BYTES = messages.MAX_HEADER_BYTES + 4096
@@ -229,7 +229,8 @@ class HttpsLink:
         if refusal.code in messages.INCIDENTS or refusal.code == "closed":
             kind = BatchRefusedError
         elif refusal.code in {"busy", "unavailable", "too-slow", "stale"}:
-            return LinkError(refusal.what, where=refusal.code, cure="nothing is lost: the next sync sends it")
+            again = NotStoredError if refusal.code == "unavailable" else LinkError
+            return again(refusal.what, where=refusal.code, cure="nothing is lost: the next sync sends it")
         cure = (
             "a code is for one unit, once: ask the administrator for a new one"
             if refusal.code == "code"

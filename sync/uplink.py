@@ -19,7 +19,7 @@ from storage import leaf as leaves
 from storage.errors import ForkedLogError, KeyLostError, LedgerError, StorageError
 from storage.read_records import Alert
 from sync import messages, parcels
-from sync.errors import BatchRefusedError, LinkError, MessageError, RefusedByDepartmentError
+from sync.errors import BatchRefusedError, LinkError, MessageError, NotStoredError, RefusedByDepartmentError
 from sync.health import LATER_ALARMS, HealthHeld, HealthMessage
 from sync.outbox import Outbox
 from sync.pieces import PieceHeader, PieceHeld
@@ -117,13 +117,18 @@ class Conversation:
         """
         try:
             state = self._hello()
-            self._alerts(state, near=0 if alerts_only else NEAR)
+            try:
+                self._alerts(state, near=0 if alerts_only else NEAR)
+                if not alerts_only:
+                    self._send_health()
+                    state_size = self._leaves(state, may_continue)
+                    self._elements(state, state_size, may_continue)
+            except NotStoredError:
+                if not alerts_only:  # new day keys may be what it waits for
+                    self._take(state, may_continue)
+                raise
             if not alerts_only:
-                self._send_health()
-                state_size = self._leaves(state, may_continue)
-                self._elements(state, state_size, may_continue)
-                self._receipt()
-                self._documents(state, may_continue)
+                self._take(state, may_continue)
             self.progress.done = not alerts_only and may_continue()
         except LinkError:
             self._parcel_size.was_cut()
@@ -434,6 +439,11 @@ class Conversation:
             if error.code != "malformed" or known == report.alarms:
                 raise
             self._ask("health", replace(report, alarms=known), HealthHeld)
+
+    def _take(self, state: messages.State, may_continue: Callable[[], bool]) -> None:
+        """Fetch what the department has for the unit."""
+        self._receipt()
+        self._documents(state, may_continue)
 
     def _receipt(self) -> None:
         """Ask for the receipt of what was sent, and log it: from then on the content may go."""

@@ -223,9 +223,12 @@ def test_day_keys_that_a_key_service_elsewhere_lost_are_known_to_who_offers_new_
     for key in (department.home.keys / "day").glob("*.key"):
         key.unlink()
     lost = lost_elsewhere(store, elsewhere[0], now)
-    assert lost[0] == now // DAY_US
+    assert now // DAY_US in lost
     documents.offer_new_day_keys(department.home, store, elsewhere[0], now)
     assert lost_elsewhere(store, elsewhere[0], now) == []
+    (department.home.keys / "day" / f"{now // DAY_US}.key").unlink()
+    for days, named in ((2, [now // DAY_US]), (366, [])):  # gone after its year, it is not lost
+        assert lost_elsewhere(store, elsewhere[0], now + days * DAY_US) == named
     store.close()
 
 

@@ -12,6 +12,7 @@ from sync_twins import bare_home, checked, converse
 
 from sync.department.server.server import Department
 from sync.department.store.tables import bad_records
+from sync.department.units import arrival
 from sync.errors import LinkError
 
 
@@ -38,7 +39,9 @@ def test_a_day_that_has_content_gets_no_second_key(tmp_path: Path) -> None:
     department.close()
 
 
-def test_reads_under_a_day_key_that_is_gone_are_not_given_up(tmp_path: Path) -> None:
+def test_reads_under_a_day_key_that_is_gone_are_not_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Three tries would make it final: a key service from an older backup would cost all units' reads."""
     department = Department(bare_home(tmp_path / "home"))
     unit = Joined(tmp_path / "unit", department, "Car 7")
@@ -55,5 +58,11 @@ def test_reads_under_a_day_key_that_is_gone_are_not_given_up(tmp_path: Path) -> 
     assert checked(department.home).problems == []
     with department.store.read() as connection:
         assert connection.execute(sa.select(bad_records)).all() == []
+    monkeypatch.setattr(arrival, "DAY_KEY_DAYS", 0)  # as after its year: what is gone then is not lost
+    late = Joined(tmp_path / "late", department, "Car 8")
+    late.add(1)
+    (department.home.keys / "day").rename(kept)
+    assert converse(late, department).bad
+    late.close()
     unit.close()
     department.close()

@@ -7,7 +7,7 @@ from uplink_twins import LOG_ID, Log, Office, talk
 
 from storage.errors import EnvelopeError
 from sync import messages
-from sync.errors import LinkError, RefusedByDepartmentError
+from sync.errors import LinkError, NotStoredError, RefusedByDepartmentError
 
 
 @pytest.mark.parametrize(
@@ -45,6 +45,20 @@ def test_a_document_is_fetched_where_it_is_newer_and_of_use(
     assert [one.offset for one in office.sent("document")] == [0, 4, 8] * taken
     assert log.done[-1:] == [("document", "policy", b"a document")] * taken or not taken
     assert progress.documents == ("policy",) * taken
+
+
+@pytest.mark.parametrize("what", ["alert", "parcel"])
+def test_a_department_that_cannot_store_gives_documents_and_receipts_all_the_same(what: str) -> None:
+    """New day keys may be among them, which end it."""
+
+    def no(_asked: object) -> messages.Message:
+        raise NotStoredError("no")
+
+    log, office = Log().reads(1, kind="alert"), Office(documents=(REF,))
+    log.hits, office.instead[what], office.ranges = [0] if what == "alert" else [], no, ((0, 1),)
+    with pytest.raises(NotStoredError):
+        talk(log, office)
+    assert log.done[-2:] == [("receipt", ((0, 1),)), ("document", "policy", b"a document")]
 
 
 def test_a_document_without_a_word_is_one() -> None:

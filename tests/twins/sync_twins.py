@@ -34,7 +34,7 @@ from sync.department.server.server import Department
 from sync.department.server.verify import Checker, StoreReport
 from sync.department.units import documents
 from sync.enrollment import join
-from sync.errors import BatchRefusedError, LinkError, RefusedByDepartmentError
+from sync.errors import BatchRefusedError, LinkError, NotStoredError, RefusedByDepartmentError
 from sync.ledger_outbox import LedgerOutbox
 from sync.membership import SyncFolder
 from sync.runner import Attempt, Runner
@@ -216,13 +216,14 @@ class LoopbackLink:
             return department.receiver.answer(name, data)
         except RefusedByDepartmentError as error:
             if error.code in {"unavailable", "stale"}:
-                raise LinkError(error.what) from None
-            kind = (
+                kind = NotStoredError if error.code == "unavailable" else LinkError
+                raise kind(error.what) from None
+            refused = (
                 BatchRefusedError
                 if error.code in messages.INCIDENTS | {"closed"}
                 else RefusedByDepartmentError
             )
-            raise kind(error.what, code=error.code, held=error.held) from None
+            raise refused(error.what, code=error.code, held=error.held) from None
 
 
 def converse(unit: Unit, department: Department, link: LoopbackLink | None = None) -> SyncProgress:

@@ -103,16 +103,20 @@ def _named_elsewhere(home: DepartmentHome) -> bool:
 def lost_day_keys(home: DepartmentHome, store: Store, now_us: int) -> list[int]:
     """The days whose key units were offered and whose private half is not here before its time, or not that
     of the key that they were offered."""
-    since = now_us // DAY_US - DAY_KEY_DAYS
-    return [one.day for one in _offered(store) if one.day > since and not _is_here(home.keys / "day", one)]
+    return [one.day for one in _kept(store, now_us) if not _is_here(home.keys / "day", one)]
 
 
 def lost_elsewhere(store: Store, keys: ReceivingKeys, now_us: int) -> list[int]:
-    """The same of a key service on another machine, from today on. It makes a key for each that is gone
-    there: for who is about to offer new ones."""
-    offered = [one for one in _offered(store) if one.day >= now_us // DAY_US]
+    """The same of a key service on another machine. It makes a key for each that is gone there: for who is
+    about to offer new ones."""
+    offered = _kept(store, now_us)
     made = keys.issue_day_keys(offered[0].day, len(offered)) if offered else ()
     return [one.day for one, there in zip(offered, made, strict=True) if one != there]
+
+
+def _kept(store: Store, now_us: int) -> list[DayKey]:
+    """What units were offered, of the days whose private half is kept."""
+    return [one for one in _offered(store) if one.day > now_us // DAY_US - DAY_KEY_DAYS]
 
 
 def _offered(store: Store) -> tuple[DayKey, ...]:

@@ -18,7 +18,7 @@ from storage.read_records import Alert, AlertStepped
 from storage.record_base import KeyClass
 from storage.times import DAY_US, day_text
 from sync import messages
-from sync.department.content.key_service import NO_DAY_KEY, ReceivingKeys
+from sync.department.content.key_service import DAY_KEY_DAYS, NO_DAY_KEY, ReceivingKeys
 from sync.department.content.search_tokens import StoredElement
 from sync.department.store import incidents, unit_logs
 from sync.department.store.blobs import PackStore
@@ -190,19 +190,21 @@ class Arrival:
 
     def _demand_offered(self, lacking: set[bytes]) -> None:
         """A key that units are offered and the key service lost is no damage of what was sealed to it: it is
-        not given up. Raises KeyServiceError. `lacking`: the ids of day keys that the service has not."""
+        not given up, until its time is over. Raises KeyServiceError. `lacking`: the ids of day keys that the
+        service has not."""
         if not lacking:
             return
         with self._store.read() as connection:
             message = documents.out(connection, "day-keys")[1]
         offered = signed_rows.parsed(message, DayKeys).keys if message else ()
-        lost = [one.day for one in offered if one.key_id in lacking]
+        kept = [one for one in offered if one.day > self._now_us() // DAY_US - DAY_KEY_DAYS]
+        lost = [one.day for one in kept if one.key_id in lacking]
         if lost:
             raise KeyServiceError(
                 f"the key of day {day_text(lost[0])}, to which units seal, is gone",
                 where="key service",
-                cure="restore its folder day/ from its backup: units keep their reads until then; if it is "
-                "lost for good: department keys renew",
+                cure="restore its folder day/ from its backup: units keep their reads until then, or until "
+                "they are offered other day keys; if it is lost for good: department keys renew",
             )
 
     def _packed(self, day: int, ready: Sequence[NewElement]) -> list[NewElement]:
