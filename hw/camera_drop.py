@@ -3,13 +3,17 @@
 Promise: a file that is still being written is waited for. What was read is removed, since what is in a
 folder is neither sealed nor purged; an unreadable file stays, renamed .broken. While a file is read it is
 called .reading: one that ends the reader itself, by its memory or a power cut, is read once more, and is
-.broken if that ends the same way. One that no one took before the reader ended is put back. A picture is
-dated by its file's time, which its sender can set; the error reaches to when it came, which no sender sets.
+.broken if that ends the same way. Then it is .held until it is taken, and is put back if the reader ends
+first; never over another that its sender gave the same name. A picture is dated by its file's time, which
+its sender can set; the error reaches to when it came, which no sender sets.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
+import os
+import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -26,7 +30,7 @@ SETTLED_S = 0.5  # a file that has not changed for so long is whole ...
 PAUSE_S = 10.0  # ... or, if it looks cut off, its sender pauses, at most for so long
 QUIET_S = 3600.0  # without a picture before the folder counts as blind
 ERROR_US = 2_000_000  # of a file's time
-READING, BROKEN, AGAIN = ".reading", ".broken", "again."
+READING, HELD, BROKEN, AGAIN = ".reading", ".held", ".broken", "again."
 
 
 class DropFolder:
@@ -47,16 +51,18 @@ class DropFolder:
         return DropCamera(self, self._left_over())
 
     def _left_over(self) -> list[str]:
-        """Put back what was being read when the reader ended; the files that this happened to twice."""
+        """Put back what was read or held when the reader ended; the files that ended it twice."""
         twice = []
         with contextlib.suppress(OSError):  # a missing folder is reported when it is read
+            for path in sorted(self.folder.glob(f"*{HELD}")):
+                _put_back(path, path.name.removesuffix(HELD))
             for path in sorted(self.folder.glob(f"*{READING}")):
                 name = path.name.removesuffix(READING)
                 if name.startswith(AGAIN):
                     path.rename(path.with_name(name + BROKEN))
                     twice.append(name)
                 else:
-                    path.rename(path.with_name(AGAIN + name))
+                    _put_back(path, AGAIN + name)
         return twice
 
 
@@ -79,9 +85,7 @@ class DropCamera:
         source.sequence += 1
         while (taken := self._taken(path := self._next())) is None:
             continue
-        reading, (taken_us, error_us), planes = taken
-        if source.rotation == 180:
-            planes = planes.upside_down()
+        held, (taken_us, error_us), planes = taken
         now = source.clock.now()
         ago_us = max(0, system_us() - taken_us)
         frame = Frame(
@@ -96,12 +100,16 @@ class DropCamera:
         )
         try:
             yield frame
-        except BaseException:  # no one took it
+        except EndOfSourceError:  # no one took it
             with contextlib.suppress(OSError):
-                reading.rename(path)
+                _put_back(held, path.name)
+            raise
+        except BaseException:  # as no memory for it: the next opening reads it once more
+            with contextlib.suppress(OSError):
+                held.rename(path.with_name(path.name + READING))
             raise
         with contextlib.suppress(FileNotFoundError):
-            reading.unlink()
+            held.unlink()
 
     def close(self) -> None:
         """See Camera.close."""
@@ -113,7 +121,11 @@ class DropCamera:
         try:
             dated = _dated(path)
             path.rename(reading)
-            return reading, dated, load_planes(reading)
+            planes = load_planes(reading)
+            if self._source.rotation == 180:
+                planes = planes.upside_down()
+            _keep_date(reading, dated[0])
+            return reading.rename(path.with_name(path.name + HELD)), dated, planes
         except FileNotFoundError:
             raise BrokenFrameError(path.name, "was removed before it was read") from None
         except BrokenFrameError as error:
@@ -121,7 +133,7 @@ class DropCamera:
             if time.monotonic() - since_s < PAUSE_S:
                 self._cut[path] = (size, changed_ns)
                 with contextlib.suppress(OSError):
-                    reading.rename(path)
+                    _put_back(reading, path.name)
                 return None
             with contextlib.suppress(OSError):
                 reading.rename(path.with_name(path.name + BROKEN))
@@ -170,3 +182,37 @@ def _dated(path: Path) -> tuple[int, int]:
     if own_us > came_us:
         return came_us, ERROR_US
     return own_us, ERROR_US + came_us - own_us
+
+
+def _keep_date(path: Path, taken_us: int) -> None:
+    """Date a file from the future by when it came, which the file system forgets when it is renamed."""
+    if path.stat().st_mtime_ns // 1000 <= taken_us:
+        return
+    moment = (taken_us * 1000, taken_us * 1000)
+    copy = path.with_name(f".{path.name}")
+    try:
+        os.utime(path, ns=moment)
+    except PermissionError:  # another user's file
+        with contextlib.suppress(OSError):  # a full disk
+            shutil.copyfile(path, copy)
+            os.utime(copy, ns=moment)
+            copy.rename(path)
+        copy.unlink(missing_ok=True)
+
+
+def _put_back(path: Path, name: str) -> None:
+    """Call a file `name` again, or, if its sender sent another by that name, a name like it that is free."""
+    for number in itertools.count():
+        whole = Path(name)
+        back = path.with_name(f"{whole.stem}.{number}{whole.suffix}" if number else name)
+        try:
+            os.link(path, back)  # unlike renaming, replaces nothing
+        except FileExistsError:
+            continue
+        except OSError:  # a file system without links, or another user's file
+            if back.exists():
+                continue
+            path.rename(back)
+        else:
+            path.unlink()
+        return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import random
 import resource
@@ -303,9 +304,81 @@ def test_pictures_that_no_one_took_before_the_reader_ended_are_still_in_their_fo
     camera = WatchedCamera(DropFolder(drop, clock=SystemClock()), clock=SystemClock(), on_blind=print)
     with camera.borrow():
         pass
-    until((drop / "1.png.reading").exists)  # the next one is at hand
+    until((drop / "1.png.held").exists)  # the next one is at hand
     camera.close()
     until(lambda: sorted(path.name for path in drop.iterdir()) == [f"{number}.png" for number in range(1, 5)])
+
+
+def test_a_picture_that_is_put_back_replaces_no_newer_one_of_its_name(drop: Path) -> None:
+    """A camera that sends latest.jpg again and again."""
+    put(drop, "latest.png", 9)
+    camera = DropFolder(drop, clock=SystemClock()).open()
+
+    def send_another() -> None:
+        put(drop, "latest.png", 3)
+        raise EndOfSourceError("closed")
+
+    with pytest.raises(EndOfSourceError), camera.borrow():
+        send_another()
+    assert sorted(path.name for path in drop.iterdir()) == ["latest.1.png", "latest.png"]
+    for left in (["latest.png"], []):
+        with camera.borrow():
+            pass
+        assert [path.name for path in drop.iterdir()] == left
+
+
+def test_a_file_system_without_links_puts_back_too(drop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hw.camera_drop.os.link", refuse)
+    for name in ("latest.png", "latest.png.held"):
+        put(drop.parent, "whole.png").rename(drop / name)
+    DropFolder(drop, clock=SystemClock()).open()
+    assert sorted(path.name for path in drop.iterdir()) == ["latest.1.png", "latest.png"]
+
+
+def refuse(*_words: object, **_names: object) -> None:
+    raise PermissionError(errno.EPERM, "no")
+
+
+@pytest.mark.parametrize("owner", ["reader", "sender"])
+def test_a_picture_from_the_future_that_is_put_back_keeps_when_it_came(
+    drop: Path, monkeypatch: pytest.MonkeyPatch, owner: str
+) -> None:
+    put(drop, "a.png", -3600)
+    came_ns = (drop / "a.png").stat().st_ctime_ns
+    camera = DropFolder(drop, clock=SystemClock()).open()
+    real = os.utime
+    monkeypatch.setattr(
+        "hw.camera_drop.os.utime",
+        lambda path, **named: refuse() if owner == "sender" and path.name[0] != "." else real(path, **named),
+    )
+    with pytest.raises(EndOfSourceError), camera.borrow():
+        raise EndOfSourceError("closed")
+    (path,) = drop.iterdir()
+    assert path.name == "a.png"
+    assert path.stat().st_mtime_ns == came_ns // 1000 * 1000
+
+
+def test_a_picture_that_there_is_no_memory_for_is_broken_after_two_tries(drop: Path) -> None:
+    put(drop, "a.png", 9)
+    put(drop, "b.png")
+    source = DropFolder(drop, clock=SystemClock())
+    for _ in range(2):
+        with pytest.raises(MemoryError), source.open().borrow():
+            raise MemoryError
+    camera = source.open()
+    with pytest.raises(BrokenFrameError, match=r"kept as again\.a\.png\.broken"), camera.borrow():
+        pass
+    with camera.borrow():
+        pass
+    assert [path.name for path in drop.iterdir()] == ["again.a.png.broken"]
+
+
+def test_a_picture_that_waited_for_the_store_at_each_power_cut_is_read(drop: Path) -> None:
+    put(drop, "a.png")
+    for _ in range(2):
+        (drop / "a.png").rename(drop / "a.png.held")
+        DropFolder(drop, clock=SystemClock()).open()
+    assert [path.name for path in drop.iterdir()] == ["a.png"]
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
