@@ -209,6 +209,8 @@ class WatchedCamera:
                     self._lose("its driver hangs")
                     continue
                 self._feeder = _Feeder(self._source)
+                if self._closed.is_set():  # close() ran meanwhile, and found none to give up
+                    self._feeder.give_up()
             item = self._feeder.take(0.2)
             if isinstance(item, Frame):
                 return self._accepted(item)  # what was taken is not lost, even if close() ran meanwhile

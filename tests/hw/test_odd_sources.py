@@ -20,9 +20,10 @@ from camera_twins import scene, write_pictures, write_video
 from PIL import Image
 from waiting import PATIENCE_S, until
 
+from hw.camera import CameraSource
 from hw.camera_drop import DropFolder
 from hw.camera_replay import ReplaySource
-from hw.camera_watch import WatchedCamera
+from hw.camera_watch import WatchedCamera, _Feeder
 from hw.clock import SetClock, SystemClock
 from hw.errors import BrokenFrameError, EndOfSourceError, NoSuchSourceError
 from hw.picture_file import load_planes
@@ -378,6 +379,25 @@ def test_a_picture_that_waited_for_the_store_at_each_power_cut_is_read(drop: Pat
     for _ in range(2):
         (drop / "a.png").rename(drop / "a.png.held")
         DropFolder(drop, clock=SystemClock()).open()
+    assert [path.name for path in drop.iterdir()] == ["a.png"]
+
+
+def test_a_camera_that_is_closed_while_it_is_opened_again_holds_no_picture(
+    drop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    camera = WatchedCamera(DropFolder(drop, clock=SystemClock()), clock=SystemClock(), on_blind=print)
+    put(drop, "a.png")
+
+    def opened(source: CameraSource) -> _Feeder:
+        camera.close()
+        return _Feeder(source)
+
+    monkeypatch.setattr("hw.camera_watch._Feeder", opened)
+    camera.reopen("settings")
+    with pytest.raises(EndOfSourceError), camera.borrow():
+        pass
+    assert camera._feeder is not None
+    assert not camera._feeder.hangs
     assert [path.name for path in drop.iterdir()] == ["a.png"]
 
 
