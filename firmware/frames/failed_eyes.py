@@ -22,6 +22,7 @@ from detector.vote import Decoding
 from firmware.frames.sources import TunableSource
 from firmware.settings.config import CameraSettings
 from hw.camera import Camera, CameraSource
+from hw.camera_drop import DropFolder
 from hw.errors import HardwareError
 
 NETS = "plate-*.tflite"
@@ -101,16 +102,18 @@ def tunable_source(
 
     waits: whether its pictures stay where they are until they are taken; without nets none is taken, then.
     """
-    try:
-        made = TunableSource(make, settings)
-        if not (waits and isinstance(eyes, FailedEyes)):
-            return made
-        kept = LateSource(eyes.refuse, made.interval_s, waits=True)
+    if waits and isinstance(eyes, FailedEyes):
+        kept = LateSource(eyes.refuse, DropFolder.interval_s, waits=True)
         return TunableSource(lambda _settings: kept, settings)
+    try:
+        return TunableSource(make, settings)
     except HardwareError as error:
         if not patient:
             raise
         log.error("camera_missing", kind=type(error).__name__)  # noqa: TRY400 - a file may be named by its plate
         return TunableSource(
-            lambda newest: LateSource(lambda: make(newest), 1 / newest.fps, waits=waits), settings
+            lambda newest: LateSource(
+                lambda: make(newest), DropFolder.interval_s if waits else 1 / newest.fps, waits=waits
+            ),
+            settings,
         )

@@ -8,19 +8,24 @@ import threading
 from pathlib import Path
 
 import pytest
+import structlog
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from reader_process import CLIP
 from waiting import PATIENCE_S, until
 
 from detector.errors import DetectorError, MissingModelError, MissingRuntimeError, NetAnswerError
 from detector.reader import PlateReader
+from firmware.frames.failed_eyes import FailedEyes, tunable_source
+from firmware.frames.sources import TunableSource
 from firmware.health.health_file import newest_report
 from firmware.run.app import prepare_home
 from firmware.run.field_parts import field_parts
 from firmware.run.one_run import OneRun
 from firmware.run.orders import Reason, StopRequest
 from firmware.run.run_result import RunOptions, RunResult
-from firmware.settings.config import load_config
+from firmware.settings.config import CameraSettings, load_config
+from hw.camera_drop import DropFolder
+from hw.clock import SystemClock
 from hw.errors import NoSuchSourceError
 from storage.home import Home
 from storage.verify import verify_home
@@ -124,6 +129,28 @@ def test_without_nets_the_pictures_of_a_drop_folder_wait(
     until(lambda: {"sensor_failed", "no_frames"} <= set(alarms(home)))
     assert run_on.end().frames == 0
     assert [path.name for path in folder.iterdir()] == ["frame_0000.jpg"]
+
+
+def late(folder: Path, eyes: PlateReader | FailedEyes) -> TunableSource:
+    """A drop folder that comes after its unit started."""
+    source = tunable_source(
+        lambda _settings: DropFolder(folder, clock=SystemClock()), CameraSettings(),
+        eyes=eyes, waits=True, patient=True, log=structlog.get_logger(),
+    )  # fmt: skip
+    folder.mkdir()
+    return source
+
+
+def test_without_nets_a_drop_folder_that_is_mounted_late_is_not_read(tmp_path: Path) -> None:
+    source = late(tmp_path / "mnt", FailedEyes(NetAnswerError("plate-reader.tflite", "reads wrong")))
+    with pytest.raises(NetAnswerError):
+        source.open()
+
+
+def test_a_drop_folder_that_is_mounted_late_may_be_quiet_for_as_long_as_any(tmp_path: Path) -> None:
+    source = late(tmp_path / "mnt", object.__new__(PlateReader))
+    source.open().close()
+    assert source.interval_s == DropFolder.interval_s
 
 
 def test_a_camera_folder_that_is_mounted_late_is_read_once_it_comes(home: Path, tmp_path: Path) -> None:
