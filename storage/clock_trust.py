@@ -277,6 +277,12 @@ class TrustedTime:
         return min(known_us, default=0)
 
     @property
+    def clock_us(self) -> int:
+        """What the clock itself says, however far custody follows it; 0 where it knows no time."""
+        reading = self._clock.now()
+        return 0 if ClockState(str(reading.state)) is ClockState.UNKNOWN else reading.us
+
+    @property
     def is_misled(self) -> bool:
         """Whether this log's time is further ahead of the department's word than any lone source moves it:
         it was born under a clock that was ahead, and no record's date is known better than that."""

@@ -147,6 +147,11 @@ class Outgoing:
         with self._store.lock:
             return self._store.time.passed_us
 
+    def clock_us(self) -> int:
+        """See TrustedTime.clock_us."""
+        with self._store.lock:
+            return self._store.time.clock_us
+
     def question_time(self) -> TimeQuestion | None:
         """Log that this log's time is far ahead of its department's and its clock's; None where it is not."""
         store = self._store

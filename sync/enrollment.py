@@ -43,6 +43,9 @@ class Joiner(Protocol):
     def passed_us(self) -> int:
         """What has surely passed, UTC; 0 where that is not known."""
 
+    def clock_us(self) -> int:
+        """What the clock says, UTC; 0 where it knows no time."""
+
     def sign(self, body: bytes, context: bytes) -> bytes:
         """COSE_Sign1 by the log key."""
 
@@ -169,7 +172,10 @@ def join(
     request = messages.EnrollRequest(secret=code.secret, vouch=vouch, software=software)
     key = Ed25519PublicKey.from_public_bytes(department)
     pem = x509.load_der_x509_certificate(authority).public_bytes(Encoding.PEM)
-    link = HttpsLink(code.address, server_context(pem, passed_us=joiner.passed_us()), key, prefix="/enrol/")
+    # A new unit has no word of a department, and a stolen key of an ended certificate must not get the
+    # secret. A clock that is ahead refuses a good one here, where a person is there to set it.
+    context = server_context(pem, passed_us=max(joiner.passed_us(), joiner.clock_us()))
+    link = HttpsLink(code.address, context, key, prefix="/enrol/")
     try:
         data = link.post("unit", [messages.seal_message(request, joiner.sign)])
     finally:

@@ -167,11 +167,10 @@ class Runner:
                 if _ended(conversation.progress, handed)[0] == "done":
                     gives_way = self._ends_by_time(conversation, may_continue)
                 outcome, what = _ended(conversation.progress, handed)
-                if gives_way:
-                    what = f"{gives_way}: a new log takes its place"
+                what = f"{gives_way}: a new log takes its place" if gives_way else what
         except LinkError as error:
             # TLS 1.3 shows an ended certificate as no answer: the server's alert comes after the handshake
-            ended = self._folder.ended_certificate(self._likely_us())
+            ended = self._folder.ended_certificate(self._perhaps_us())
             outcome, what = "link", f"{ended}; {error}" if ended else str(error)
         except BatchRefusedError as error:
             outcome, what = "log-refused", f"{error.code}: {error.what}"
@@ -234,6 +233,10 @@ class Runner:
         """The time by which a certificate ends: the department's, as it said it in this start of the machine,
         or before; the clock's where it never did."""
         return self._outbox.department_us() or self._outbox.passed_us() or self._now_us()
+
+    def _perhaps_us(self) -> int:
+        """The same, to name a cause that holds if the clock is right: the last word may be months old."""
+        return self._outbox.department_us() or max(self._outbox.passed_us(), self._now_us())
 
     def _ends_by_time(self, conversation: Conversation, may_continue: Callable[[], bool]) -> str:
         """Why the department's time ends this log, by what it co-signs over a record made for that; or ""."""

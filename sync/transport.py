@@ -29,6 +29,9 @@ CONNECT_S, SEND_S, ANSWER_S = 10.0, 60.0, 300.0
 CURVE = "prime256v1"
 NO_CHECK_TIME = 0x200000  # X509_V_FLAG_NO_CHECK_TIME
 HAS_EXPIRED = 10  # X509_V_ERR_CERT_HAS_EXPIRED
+CLOCK_WRONG = (
+    "is this unit's clock right (reader status)? a network with time, a receiver or a person sets it"
+)
 NOT_THE_DEPARTMENT = (
     "nothing is lost, but what answers there is not the department: a sign-on page of this network, a proxy?"
 )
@@ -258,7 +261,7 @@ def _of_tls(error: ssl.SSLError) -> tuple[str, str]:
     """(what TLS said, what to look at): our clock, our certificate, or who answers there at all."""
     if isinstance(error, ssl.SSLCertVerificationError):
         if error.verify_code == HAS_EXPIRED:
-            return f"TLS: {error.verify_message}", "is this unit's clock right? see reader status"
+            return f"TLS: {error.verify_message}", CLOCK_WRONG
         return f"TLS: {error.verify_message}", NOT_THE_DEPARTMENT
     if "_ALERT_" in error.reason:  # the other end refused what it was shown
         return f"TLS: {error.reason}", "is this unit's certificate expired or revoked? ask the administrator"

@@ -12,6 +12,7 @@ from firmware.console.enrolling import join_as_owner
 from firmware.custody.opening import open_ledger, sync_folder
 from firmware.errors import UsageError
 from firmware.run.app import take_home
+from firmware.run.field_parts import clock_of
 from storage import socket_door
 from storage.errors import HomeLockedError
 from storage.home import Home
@@ -33,7 +34,7 @@ def enroll(common: Common, *, code: str | None) -> int:
     if not code:
         raise UsageError("no code given: type the one that `department enroll` printed")
     try:
-        with open_ledger(common.home) as ledger:
+        with open_ledger(common.home, clock=clock_of(None)) as ledger:
             join_as_owner(common.home, ledger, code)
     except HomeLockedError:
         socket_door.ask(Home(common.home), "enroll", {"code": code})

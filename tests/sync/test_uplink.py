@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import load_pem_x509_certificate
-from custody_twins import check
+from custody_twins import SteppedTime, check
 from sqlalchemy import select, update
 from sync_twins import DepartmentProcess, FaultProxy, Unit, bare_home, checked, issue_code, running
 
@@ -21,7 +21,7 @@ from storage.times import DAY_US, now_us
 from sync.department.server.server import Department
 from sync.department.store.tables import codes
 from sync.enrollment_code import EnrollmentCode
-from sync.errors import NotEnrolledError, RefusedByDepartmentError
+from sync.errors import LinkError, NotEnrolledError, RefusedByDepartmentError
 from sync.runner import Attempt, Runner
 from sync.schedule import Conditions, Schedule
 
@@ -296,6 +296,32 @@ def test_the_certificate_ends_by_the_departments_time_whatever_the_units_clock_s
         assert runner.attempt().outcome == "done"
         assert unit.folder.certificate.read_bytes() != first
         unit.close()
+
+
+def test_a_unit_with_an_old_word_and_a_right_clock_says_that_its_certificate_ended(
+    server: DepartmentProcess, enrolled: Unit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert enrolled.attempt().outcome == "done"
+    monkeypatch.setattr(clock_trust, "boot_id", lambda: "another start of the machine")
+    enrolled.reopen()
+    enrolled.through(1)
+    later = Runner(enrolled.outbox, enrolled.folder, Schedule(), now_us=lambda: now_us() + 180 * DAY_US)
+    assert "this unit's certificate ended on" in later.attempt().what
+
+
+def test_a_clock_that_nothing_holds_yet_lets_no_ended_certificate_have_the_secret(
+    server: DepartmentProcess, tmp_path: Path
+) -> None:
+    """The key of such a certificate may be stolen. A clock that is ahead refuses a good one, until it is set,
+    though the log keeps the time that it was born with."""
+    clock, code = SteppedTime(now_us() + 1000 * DAY_US), issue_code(server.home, "new unit")
+    clock.lose()
+    unit = Unit(tmp_path / "unit", time_source=clock)
+    with pytest.raises(LinkError, match="certificate has expired"):
+        unit.enroll(code)
+    clock.jump(-1000 * DAY_US)
+    unit.enroll(code)
+    unit.close()
 
 
 def test_a_forged_department_gets_no_secret_and_no_word(
