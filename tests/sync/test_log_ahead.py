@@ -16,7 +16,7 @@ from sync_twins import LoopbackLink, checked
 from firmware.custody.log_rollover import Successor
 from hw.clock import TimeState
 from storage.clock_trust import TOO_FAR_US
-from storage.outgoing import ANSWER_US, Outgoing
+from storage.outgoing import ANSWER_US, Outgoing, TimeQuestion
 from storage.times import DAY_US, HOUR_US, MINUTE_US, now_us
 from sync import runner
 from sync.department.server.server import Department
@@ -159,10 +159,13 @@ def test_a_log_ends_only_once_all_of_it_was_sent(
 ) -> None:
     """The vehicle leaves the depot while the department is asked for the time."""
     ahead.sync()
-    asked, real = [], Outgoing.question_time
-    monkeypatch.setattr(
-        Outgoing, "question_time", lambda outbox: (asked.append(outbox), real(outbox), ahead.add(1))[1]
-    )
+    asked, real = list[TimeQuestion | None](), Outgoing.question_time
+
+    def ask(outbox: Outgoing) -> TimeQuestion | None:
+        asked.append(real(outbox))
+        return asked[-1]
+
+    monkeypatch.setattr(Outgoing, "question_time", ask)
     made = Runner(ahead.outbox, ahead.folder, Schedule()).attempt(may_continue=lambda: not asked)
     assert (made.outcome, made.gives_way, len(asked)) == ("paused", "", 1)
 
