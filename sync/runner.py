@@ -16,7 +16,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import structlog
@@ -115,6 +115,7 @@ class Runner:
         self._alert_tried_us, self._alert_failures = 0, 0
         self._refusal_noted = status.get("outcome") == "log-refused"
         self._metered = (int(status.get("metered_day", 0)), int(status.get("metered_bytes", 0)))
+        self._counted = 0  # bytes of the conversation that runs, as of the last look
         self._draw = when.draw()
 
     def nudge(self) -> None:
@@ -145,7 +146,7 @@ class Runner:
         """
         member = self._folder.member()
         started = self._now_us()
-        may_continue = _until_no(may_continue)
+        may_continue, self._counted = _until_no(may_continue), 0
         link = self._link = open_link(
             self._folder,
             member,
@@ -197,7 +198,8 @@ class Runner:
             for_alert=for_alert and not gives_way,
         )
         self._refusal_noted = outcome == "log-refused"
-        self._count_metered(made.progress, started)
+        self._count_metered(link.sent_bytes)
+        self._folder.save_status(metered_day=self._metered[0], metered_bytes=self._metered[1])
         if made.for_alert:
             self._alert_tried_us = started
             self._alert_failures = 0 if outcome in WELL else self._alert_failures + 1
@@ -276,17 +278,20 @@ class Runner:
         take_renewed(self._folder, member, answer)
         log_events.info("new_log_registered", reason=reason)
 
-    def _count_metered(self, progress: SyncProgress, started: int) -> None:
-        day = started // DAY_US
+    def _count_metered(self, sent_bytes: int) -> None:
+        """What was sent since the last look counts by the network, and to the day, of this one."""
+        since, self._counted = sent_bytes - self._counted, sent_bytes
+        day = self._now_us() // DAY_US
         used = self._metered[1] if self._metered[0] == day else 0
-        self._metered = (day, used + (progress.sent_bytes if self._conditions().metered else 0))
-        self._folder.save_status(metered_day=self._metered[0], metered_bytes=self._metered[1])
+        self._metered = (day, used + (since if self._conditions().metered else 0))
 
     def _account(self, made: Attempt, started: int) -> None:
         progress = made.progress
         self._failures = 0 if made.outcome in WELL else self._failures + 1
         self._alert_failures = 0 if made.outcome in WELL else self._alert_failures
-        self._tried_us, self._draw = started, when.draw()
+        if made.outcome != "paused":  # that continues as soon as what paused it is over
+            self._tried_us = started
+        self._draw = when.draw()
         unreceived, newer = self._outbox.left()
         facts: dict[str, object] = {
             "tried_us": started,
@@ -361,12 +366,13 @@ class Runner:
         """Whether the conversation that runs may send more: what keeps one from starting ends it, too, if no
         person asked for it.
         """
+        if self._link is not None:
+            self._count_metered(self._link.sent_bytes)
         if stop.is_set() or asked:
             return not stop.is_set()
-        past, sent = self._past(), 0 if self._link is None else self._link.sent_bytes
-        past = replace(past, metered_bytes_today=past.metered_bytes_today + sent)
         day_us = self._outbox.department_us()
-        return when.closed_by(self._schedule, self._conditions(), past, self._now_us(), day_us) is None
+        closed = when.closed_by(self._schedule, self._conditions(), self._past(), self._now_us(), day_us)
+        return closed is None
 
     def _hit_waits(self) -> bool:
         """Whether a hit was stored since the last look; it is tried at once, once."""

@@ -23,7 +23,7 @@ from sync.department.store.tables import codes
 from sync.enrollment_code import EnrollmentCode
 from sync.errors import LinkError, NotEnrolledError, RefusedByDepartmentError
 from sync.runner import Attempt, Runner
-from sync.schedule import Conditions, Schedule
+from sync.schedule import Conditions, Go, Schedule, decide
 
 
 def test_everything_that_was_read_is_held_opened_and_receipted(
@@ -257,10 +257,33 @@ def test_a_pause_stays_one_when_what_made_it_is_over_before_the_end(
 ) -> None:
     """A supply that did not answer once: what was left out then is not sent, and not called done."""
     enrolled.add(2)
-    answers = iter([False])
-    made = enrolled.runner().attempt(may_continue=lambda: next(answers, True))
+    answers, runner = iter([False]), enrolled.runner()
+    made = runner.attempt(may_continue=lambda: next(answers, True))
     assert (made.outcome, made.progress.leaves) == ("paused", 0)
     assert not made.progress.done
+    again = decide(Schedule(), Conditions(), runner._past(), now_us=now_us(), alert=False)
+    assert again == Go()  # and not after the whole interval
+
+
+def test_only_what_is_sent_while_the_network_is_metered_counts_towards_its_quota(
+    server: DepartmentProcess, enrolled: Unit
+) -> None:
+    """A vehicle syncs in the depot and drives out before the end."""
+    reads, stop, made = enrolled.add(8, size=200_000), threading.Event(), list[Attempt]()
+
+    def ended(attempt: Attempt) -> None:
+        made.append(attempt)
+        stop.set()
+
+    Runner(
+        enrolled.outbox,
+        enrolled.folder,
+        Schedule(),
+        conditions=lambda: Conditions(metered=enrolled.outbox.received_to() > reads[-1]),
+        on_attempt=ended,
+    ).run(stop)
+    counted = enrolled.folder.status()["metered_bytes"]
+    assert 0 < counted < made[0].progress.sent_bytes - 1_000_000
 
 
 def test_the_certificate_is_renewed_before_it_ends(tmp_path: Path) -> None:
