@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -18,13 +20,15 @@ from storage.audit_records import MaintenanceLine
 from storage.errors import StorageError
 from storage.ledger import Ledger
 from storage.record_base import KeyClass
+from storage.store import UnitStore
 
 KEPT = 64  # grants, the newest
 AHEAD_S = 60.0
+UNREADABLE = (StorageError, sqlite3.Error, TypeError, ValueError, OverflowError)  # purged, or a damaged card
 
 
 class GrantUse:
-    """Seconds of use by grant id."""
+    """Seconds of use by grant id. Thread-safe: all consoles of a process have one."""
 
     def __init__(
         self, path: Path | None = None, logged_s: Callable[[str], float] = lambda _grant: 0.0
@@ -32,23 +36,28 @@ class GrantUse:
         """logged_s: how long a grant was used by the log; asked once, of one that the file does not name."""
         self._path, self._logged_s = path, logged_s
         self._used: dict[str, float] = {}
+        self._lock = threading.RLock()
         self._load()
         self._written = dict(self._used)
 
     def used_s(self, grant_id: str) -> float:
         """How long it was used so far."""
-        if grant_id not in self._used:
-            self._used[grant_id] = self._logged_s(grant_id)
-        return self._used[grant_id]
+        with self._lock:
+            if grant_id not in self._used:
+                self._used[grant_id] = self._logged_s(grant_id)
+            return self._used[grant_id]
 
     def charge(self, grant_id: str, seconds: float, *, at_end: bool = False) -> None:
         """It was used for so much longer; 0 seconds begin a session."""
-        used = self.used_s(grant_id) + seconds
-        del self._used[grant_id]
-        self._used = dict([*self._used.items(), (grant_id, used)][-KEPT:])
-        if at_end or used >= self._written.get(grant_id, 0.0):
-            with contextlib.suppress(OSError):  # a full disk forgets at a restart; memory counts until then
-                self._write(self._used | ({} if at_end else {grant_id: used + AHEAD_S}))
+        with self._lock:
+            used = self.used_s(grant_id) + seconds
+            del self._used[grant_id]
+            self._used = dict([*self._used.items(), (grant_id, used)][-KEPT:])
+            if at_end or used >= self._written.get(grant_id, 0.0):
+                with contextlib.suppress(
+                    OSError
+                ):  # a full disk forgets at a restart; memory counts until then
+                    self._write(self._used | ({} if at_end else {grant_id: used + AHEAD_S}))
 
     def _load(self) -> None:
         if self._path is None:
@@ -70,16 +79,28 @@ def grant_use(home: Path, ledger: Ledger) -> GrantUse:
 
 
 def logged_s(ledger: Ledger, grant_id: str) -> float:
-    """How long a grant was used by the sessions in the log, each from its first line to its last."""
-    store, spans = ledger.store, dict[str, tuple[int, int]]()
-    with store.lock:
-        epochs = [one for one in store.book.epochs.values() if one.key_class is KeyClass.AUDIT]
-        for sequence in (number for one in epochs for number in store.sequences(one.epoch)):
-            try:
-                line = store.record(sequence) if store.leaf(sequence).kind == MaintenanceLine.KIND else None
-            except StorageError:  # purged, a year later
-                continue
-            if isinstance(line, MaintenanceLine) and line.grant == grant_id:
+    """How long a grant was used by the sessions in the log, each from its first line to its last.
+
+    Lines that cannot be read do not count: one damaged page must not keep everybody out.
+    """
+    spans = dict[str, tuple[int, int]]()
+    with ledger.store.lock:
+        for line in _lines(ledger.store):
+            if line.grant == grant_id:
                 first_us, _ = spans.get(line.session, (line.at_us, 0))
                 spans[line.session] = (first_us, max(first_us, line.at_us))
     return sum(last_us - first_us for first_us, last_us in spans.values()) / 1e6
+
+
+def _lines(store: UnitStore) -> Iterator[MaintenanceLine]:
+    """The maintenance lines of the log that can be read."""
+    for epoch in [one.epoch for one in store.book.epochs.values() if one.key_class is KeyClass.AUDIT]:
+        sequences: list[int] = []
+        with contextlib.suppress(*UNREADABLE):
+            sequences = store.sequences(epoch)
+        for sequence in sequences:
+            with contextlib.suppress(*UNREADABLE):
+                if store.leaf(sequence).kind == MaintenanceLine.KIND:
+                    line = store.record(sequence)
+                    if isinstance(line, MaintenanceLine):
+                        yield line

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from custody_twins import SteppedTime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firmware.console.grant_use import AHEAD_S, KEPT, GrantUse, grant_use
+from firmware.console.grant_use import AHEAD_S, KEPT, GrantUse, grant_use, logged_s
 from firmware.console.maintenance import SessionLog
 from hw.secure_slot import LoopbackSlot
 from storage.ledger import Ledger
@@ -69,3 +70,36 @@ def test_a_grant_whose_file_is_gone_was_used_as_long_as_the_log_says(tmp_path: P
         use.charge(grant.grant_id, 5.0, at_end=True)
         assert grant_use(tmp_path, ledger).used_s(grant.grant_id) == 60 * 60 + 5
         assert grant_use(tmp_path, ledger).used_s(NAME) == 0
+
+
+def test_a_login_does_not_end_at_a_damaged_page_of_the_log(tmp_path: Path, office: Any) -> None:
+    time, grant = SteppedTime(), office.grant()
+    with Ledger.create(tmp_path / "home", LoopbackSlot(tmp_path / "chip"), time, boot=time.boot) as ledger:
+        session = SessionLog(ledger, lambda: time.now().us, grant)
+        for _ in range(3):
+            session.end(session.begin("status", live=False), "done")
+            time.run(MINUTE_US)
+        first = ledger.store.sequences(ledger.store.book.next_epoch() - 1)[0]
+        ledger.store.db.conn.execute("UPDATE leaves SET leaf = x'00' WHERE sequence = ?", (first,))
+        assert logged_s(ledger, grant.grant_id) == 2 * 60
+        ledger.store.db.conn.execute("ALTER TABLE leaves RENAME TO leaves_lost")
+        assert logged_s(ledger, grant.grant_id) == 0
+        ledger.store.db.conn.execute("ALTER TABLE leaves_lost RENAME TO leaves")
+
+
+def test_two_consoles_that_count_at_once_do_not_disturb_each_other(tmp_path: Path) -> None:
+    asked, other = threading.Event(), threading.Event()
+
+    def logged(_grant: str) -> float:
+        asked.set()
+        other.wait(0.2)
+        return 60.0
+
+    use = GrantUse(tmp_path / "grants", logged)
+    threads = [threading.Thread(target=use.charge, args=(NAME, 5.0)) for _ in range(2)]
+    threads[0].start()
+    assert asked.wait(60)
+    threads[1].start()
+    for thread in threads:
+        thread.join()
+    assert use.used_s(NAME) == 70.0
