@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
+from firmware.console.maintenance import KeptOutput
 from storage import files
 from storage.audit_records import MaintenanceLine
 from storage.errors import StorageError
@@ -37,6 +38,7 @@ class GrantUse:
         self._path, self._logged_s = path, logged_s
         self._used: dict[str, float] = {}
         self._lock = threading.RLock()
+        self.kept_output = KeptOutput()
         self._load()
         self._written = dict(self._used)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+import threading
+from collections import Counter
 from collections.abc import Callable
 from typing import Protocol
 
@@ -13,7 +15,7 @@ from storage.grant_format import Grant
 from storage.log_records import GrantTaken
 
 OUTPUT_LIMIT = 64 * 1024
-SESSION_LIMIT = 4 * 1024 * 1024  # of output: one grant must not fill the card with what is kept for years
+GRANT_LIMIT = 4 * 1024 * 1024  # of output: one grant must not fill the card with what is kept for years
 NOBODY = "-"
 
 
@@ -68,13 +70,35 @@ class Recording:
         return bytes(self._kept)
 
 
-class SessionLog:
-    """Writes the records of one session."""
+class KeptOutput:
+    """How much output the log keeps of each grant, and of all that is done without one: in all sessions of
+    all consoles of a process together. Thread-safe.
+    """
 
-    def __init__(self, log: MaintenanceLog, now_us: Callable[[], int], grant: Grant | None) -> None:
+    def __init__(self) -> None:
+        self._bytes, self._lock = Counter[str](), threading.Lock()
+
+    def take(self, grant_id: str, output: bytes) -> bytes:
+        """As much of this output as the log keeps."""
+        with self._lock:
+            kept = output[: GRANT_LIMIT - self._bytes[grant_id]]
+            self._bytes[grant_id] += len(kept)
+            return kept
+
+
+class SessionLog:
+    """Writes the records of one session. kept: what all sessions share."""
+
+    def __init__(
+        self,
+        log: MaintenanceLog,
+        now_us: Callable[[], int],
+        grant: Grant | None,
+        kept: KeptOutput,
+    ) -> None:
         self._log, self._now_us, self._grant = log, now_us, grant
+        self._kept_output = kept
         self.session = secrets.token_hex(8)
-        self._left = SESSION_LIMIT
 
     def opened(self, purpose: str) -> None:
         """A person logged in. The grant goes to the department in the clear, and its use does not."""
@@ -97,12 +121,12 @@ class SessionLog:
         Of a live view nothing is kept.
         """
         self._write("begin", line, "begun")
-        return Recording(line, limit=0 if live else min(OUTPUT_LIMIT, self._left))
+        return Recording(line, limit=0 if live else OUTPUT_LIMIT)
 
     def end(self, recording: Recording, result: str) -> None:
         """Record how it ended and what it showed."""
-        self._left -= len(recording.kept)
-        self._write("end", recording.line, result[:200], recording.digest, recording.kept)
+        output = self._kept_output.take(self._grant.grant_id if self._grant else NOBODY, recording.kept)
+        self._write("end", recording.line, result[:200], recording.digest, output)
 
     def _write(self, phase: str, line: str, result: str, digest: bytes = b"", output: bytes = b"") -> None:
         grant = self._grant

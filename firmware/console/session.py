@@ -297,7 +297,7 @@ class Console:
 
     def _fresh_session(self) -> SessionLog:
         grant = self._admission.grant if self._admission else self._clock_setter
-        return SessionLog(self._log, lambda: self._unit.time_us()[0], grant)
+        return SessionLog(self._log, lambda: self._unit.time_us()[0], grant, self._use.kept_output)
 
     def _close(self, reason: str) -> None:
         if self._recording is not None:

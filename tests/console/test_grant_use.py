@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from firmware.console.grant_use import AHEAD_S, KEPT, GrantUse, grant_use, logged_s
-from firmware.console.maintenance import SessionLog
+from firmware.console.maintenance import KeptOutput, SessionLog
 from hw.secure_slot import LoopbackSlot
 from storage.ledger import Ledger
 from storage.times import MINUTE_US
@@ -61,7 +61,7 @@ def test_a_grant_whose_file_is_gone_was_used_as_long_as_the_log_says(tmp_path: P
     time, grant = SteppedTime(), office.grant()
     with Ledger.create(tmp_path / "home", LoopbackSlot(tmp_path / "chip"), time, boot=time.boot) as ledger:
         for who, minutes in ((grant, 20), (replace(grant, grant_id="ff" * 16), 60), (grant, 40)):
-            session = SessionLog(ledger, lambda: time.now().us, who)
+            session = SessionLog(ledger, lambda: time.now().us, who, KeptOutput())
             session.opened("repair")
             time.run(minutes * MINUTE_US)
             session.end(session.begin("status", live=False), "done")  # and the power is cut
@@ -75,7 +75,7 @@ def test_a_grant_whose_file_is_gone_was_used_as_long_as_the_log_says(tmp_path: P
 def test_a_login_does_not_end_at_a_damaged_page_of_the_log(tmp_path: Path, office: Any) -> None:
     time, grant = SteppedTime(), office.grant()
     with Ledger.create(tmp_path / "home", LoopbackSlot(tmp_path / "chip"), time, boot=time.boot) as ledger:
-        session = SessionLog(ledger, lambda: time.now().us, grant)
+        session = SessionLog(ledger, lambda: time.now().us, grant, KeptOutput())
         for _ in range(3):
             session.end(session.begin("status", live=False), "done")
             time.run(MINUTE_US)

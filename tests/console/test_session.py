@@ -9,7 +9,7 @@ import pytest
 
 from firmware.console.errors import UnitRefusedError
 from firmware.console.failed_logins import FailedLogins
-from firmware.console.maintenance import OUTPUT_LIMIT, SESSION_LIMIT, RememberedLog, SessionLog
+from firmware.console.maintenance import GRANT_LIMIT, OUTPUT_LIMIT, KeptOutput, RememberedLog, SessionLog
 from firmware.console.parser import FORMS
 from firmware.console.session import Console
 from firmware.console.unit import ResetObstacles, SelfTestLine
@@ -37,15 +37,15 @@ def test_a_visit_disconnects_at_its_end_and_leaves_no_prompt(make_bench: Callabl
     assert bench.lines()[-1] == ("end", "session", "exit")
 
 
-def test_a_session_fills_no_card_with_what_it_shows() -> None:
-    log = RememberedLog()
-    session = SessionLog(log, lambda: NOW_US, None)
-    for _ in range(2 * SESSION_LIMIT // OUTPUT_LIMIT):
+def test_a_grant_fills_no_card_with_what_its_sessions_show(office: Any) -> None:
+    log, shared = RememberedLog(), KeptOutput()
+    for _ in range(2 * GRANT_LIMIT // OUTPUT_LIMIT):
+        session = SessionLog(log, lambda: NOW_US, office.grant(), shared)
         recording = session.begin("logs 999", live=False)
         recording.take(bytes(OUTPUT_LIMIT + 1))
         session.end(recording, "done")
     kept = [record.output for record in log.records if record.phase == "end"]
-    assert sum(map(len, kept)) == SESSION_LIMIT
+    assert sum(map(len, kept)) == GRANT_LIMIT
     assert {record.output_digest for record in log.records if record.phase == "end"} == {
         sha256(bytes(OUTPUT_LIMIT + 1)).digest()
     }
