@@ -326,8 +326,8 @@ class Ledger:
             if store.log_ahead_kept:
                 store.end_log_ahead()
             if now_us >= self._look_us:
-                store.reserve.keep(beyond=KEEP_FREE)
                 receipt = self.apply_retention(by="the unit itself")
+                store.reserve.keep(beyond=KEEP_FREE)  # of the room that the purge made, too
                 self._look_us = self.purge_waits_until_us() or now_us + HOUR_US
                 self.note_clock()
             if now_us - store.slot_content.anchor_us >= ANCHOR_EVERY_US:

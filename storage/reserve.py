@@ -1,7 +1,7 @@
 """The home's reserve: room of the card that a full disk gives back, so that purge, sync and console work on.
 
 A file of zeros beside the store. The home's one writer removes it when the disk is short, before it opens the
-database and before each transaction, and makes it again once reads have room. Reads stop long before that.
+database and before each transaction, and makes it again once there is room for it beside what stops reads.
 """
 
 from __future__ import annotations

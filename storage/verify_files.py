@@ -15,7 +15,7 @@ from storage.store import MOST_STRAYS
 
 SLOT_FILE = "file:"
 SLOT_URI = re.compile(r"file:[^/]+|loopback:/.+|tpm:.+")
-OWN_FILES = frozenset({"log.pub", "slot.uri", "door.sock", "lock", "book.snapshot"})
+OWN_FILES = frozenset({"log.pub", "slot.uri", "door.sock", "lock", "book.snapshot", "reserve"})
 OWN_FOLDERS = frozenset({"blobs", "strays", "demo-people"})
 UNFINISHED = (".new",)  # what a power cut leaves of a file that was being replaced
 

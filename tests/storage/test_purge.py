@@ -13,6 +13,7 @@ from storage import purge
 from storage.errors import KeyLostError, LedgerError, SlotError
 from storage.ledger import Ledger
 from storage.log_records import EpochPurged
+from storage.reserve import Reserve
 from storage.store import UnitStore
 from storage.times import DAY_US
 
@@ -106,6 +107,21 @@ def test_a_purge_that_fails_beside_a_read_is_no_failure_of_the_read(
         again.read(old)
     again.close()
     assert check(home, chip).ok
+
+
+def test_the_room_that_a_purge_made_is_there_for_the_reserve_at_once(
+    aged: tuple[Ledger, int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger, old, _ = aged
+    gone: list[bool] = []
+
+    def keep(_reserve: Reserve, *, beyond: int) -> None:
+        gone.append(ledger.store.book.gone(ledger.store.leaf(old).epoch))
+
+    monkeypatch.setattr(Reserve, "keep", keep)
+    ledger._look_us = 0
+    ledger.tend()
+    assert gone == [True]
 
 
 def test_a_home_is_let_go_though_its_slot_takes_no_write_and_opens_again_beside_one(

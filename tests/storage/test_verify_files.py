@@ -23,7 +23,7 @@ def bare(tmp_path: Path) -> Home:
         (folder / name).mkdir(parents=True)
     for name in (
         "ledger.sqlite3", "ledger.sqlite3-wal", "ledger.sqlite3-shm", "log.pub", "slot", "lock", "door.sock",
-        "book.snapshot", "log.pub.new",
+        "book.snapshot", "log.pub.new", "reserve",
     ):  # fmt: skip
         (folder / name).touch()
     (folder / "slot.uri").write_text("file:slot\n")
