@@ -12,7 +12,7 @@ After 2 the purged keys are noise on every copy of the card. `settle` ends at st
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from storage import files, leaf, sealing, slot
@@ -24,6 +24,9 @@ ESCROWED = (
     "escrow: an older copy of the card still opens with the department's key of the day, "
     "until that is destroyed a year later"
 )
+
+ROW_BYTES_AT_ONCE = 1 << 20  # in one transaction, so that a full card has room for it: the reserve's
+PAGE_BYTES = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,13 +148,15 @@ def _deletions(store: UnitStore, intent: int, epochs: set[int], *, turned: bool)
 
     def rows() -> None:
         connection = store.db.conn
+        for together in (some for epoch in sorted(epochs) for some in _few(store, epoch)):
+            store.reserve.spend_if_short()
+            with store.db.atomic():
+                connection.executemany(
+                    "DELETE FROM elements WHERE sequence = ?", [(sequence,) for sequence in together]
+                )
         with store.db.atomic():
             for epoch in sorted(epochs):
                 facts = store.book.epochs[epoch]
-                connection.execute(
-                    "DELETE FROM elements WHERE sequence IN (SELECT sequence FROM leaves WHERE epoch = ?)",
-                    (epoch,),
-                )
                 connection.execute(
                     "DELETE FROM elements WHERE sequence = ? AND name != ?", (facts.sequence, leaf.ENTRY)
                 )
@@ -169,6 +174,22 @@ def _deletions(store: UnitStore, intent: int, epochs: set[int], *, turned: bool)
                 files.remove_tree(folder)
 
     return [blobs, rows]
+
+
+def _few(store: UnitStore, epoch: int) -> Iterator[list[int]]:
+    """The records of an epoch, as many at a time as one transaction may overwrite."""
+    together, size = list[int](), 0
+    for sequence in store.sequences(epoch):
+        (stored,) = store.db.conn.execute(
+            "SELECT coalesce(sum(length(stored)), 0) FROM elements WHERE sequence = ?", (sequence,)
+        ).fetchone()
+        together.append(sequence)
+        size += PAGE_BYTES + stored
+        if size >= ROW_BYTES_AT_ONCE:
+            yield together
+            together, size = [], 0
+    if together:
+        yield together
 
 
 def _drop_old_wraps(store: UnitStore, intent: int) -> None:

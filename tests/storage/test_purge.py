@@ -10,10 +10,11 @@ from custody_twins import Department, SteppedTime, add_reads, check
 
 from hw.secure_slot import LoopbackSlot
 from storage import purge
+from storage.audit_records import MaintenanceLine
 from storage.errors import KeyLostError, LedgerError, SlotError
 from storage.ledger import Ledger
 from storage.log_records import EpochPurged
-from storage.reserve import Reserve
+from storage.reserve import SIZE_BYTES, Reserve
 from storage.store import UnitStore
 from storage.times import DAY_US
 
@@ -176,6 +177,24 @@ def test_a_purge_takes_all_that_is_left_of_its_epoch_and_nothing_of_another(
     assert (done.record.slot, done.record.epochs) == ("loopback", due)
     assert done.record.note == slot.promise + (f"; {purge.ESCROWED}" if turned else "")
     assert (due[0].epoch in store.live, other in store.live) == (False, True)
+    assert check(home, slot).ok
+
+
+def test_a_purge_of_much_console_output_takes_less_room_than_the_reserve_gives_back(
+    ledger: Ledger, home: Path, slot: LoopbackSlot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, log_ahead = ledger.store, home / "store" / "ledger.sqlite3-wal"
+    line = MaintenanceLine(
+        session="ab", person="-", role="-", grant="-", phase="end", line="logs", result="done", at_us=1,
+        output_digest=bytes(32), output=bytes(64 << 10),
+    )  # fmt: skip
+    stored = [ledger.append(line).sequence for _ in range(2 * SIZE_BYTES // len(line.output))]
+    store.end_log_ahead()
+    sizes: list[int] = []
+    monkeypatch.setattr(store, "end_log_ahead", lambda: sizes.append(log_ahead.stat().st_size))
+    purge.carry_out(store, purged(store, stored[0]), by="test")
+    assert sizes[0] < SIZE_BYTES
+    assert not {one for one in rows(store) if one[0] in stored}
     assert check(home, slot).ok
 
 
