@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from storage import files
-from sync.department.content.key_service import LocalKeyService
+from sync.department.content.key_service import NO_DAY_KEY, LocalKeyService
 from sync.errors import KeyServiceError
 
 TODAY = 20_000
@@ -34,6 +34,19 @@ def test_a_damaged_day_key_is_set_aside_and_stops_no_other_day(keys: LocalKeySer
     assert (made[0], made[2]) == (first, third)
     assert made[1].key_id != second.key_id
     assert (tmp_path / "day" / f"{TODAY + 1}.damaged").is_file()
+
+
+def test_another_key_in_the_place_of_one_that_was_used_is_no_day_key(
+    keys: LocalKeyService, tmp_path: Path
+) -> None:
+    """Reads under the first are kept for it, not counted as damaged."""
+    first, second = keys.issue_day_keys(TODAY, 2)
+    keys._private(first.key_id)
+    day = tmp_path / "day"
+    (day / f"{TODAY}.key").write_bytes((day / f"{TODAY + 1}.key").read_bytes())
+    with pytest.raises(KeyServiceError, match=NO_DAY_KEY):
+        keys._private(first.key_id)
+    assert keys._private(second.key_id)
 
 
 def test_an_empty_key_of_today_is_replaced_and_one_of_an_older_day_is_not(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -184,6 +185,16 @@ def test_what_a_database_server_can_do_beside_is_named_too(department: Departmen
 
 
 @pytest.mark.parametrize("department", ["postgresql"], indirect=True)
+def test_a_day_that_opens_meanwhile_is_nothing_planted(
+    department: Department, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    department.store.open_day(20_800)
+    monkeypatch.setattr(own_schema, "_pg_parts", lambda *_: ())  # it looked before the day opened
+    with department.store.read() as connection:
+        assert own_schema.examined(connection).wrong == ()
+
+
+@pytest.mark.parametrize("department", ["postgresql"], indirect=True)
 def test_what_is_committed_is_on_the_disk_whatever_was_set_for_the_role(department: Department) -> None:
     plant(department, "ALTER ROLE alpr SET synchronous_commit = off")
     store = open_store(department.home.database_url, migrate=False)
@@ -250,3 +261,10 @@ def test_text_that_is_no_utf8_is_said_and_not_shown(department: Department, unit
         store.close()
     assert "7AXE" not in str(told.value)
     assert "yours to write" not in str(told.value)
+
+
+def test_an_error_of_another_database_is_not_called_the_stores(tmp_path: Path) -> None:
+    store = open_store(bare_home(tmp_path / "home").database_url)
+    with pytest.raises(sqlite3.OperationalError), store.write():
+        raise sqlite3.OperationalError
+    store.close()

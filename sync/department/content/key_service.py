@@ -230,9 +230,11 @@ class LocalKeyService:
                 if key is not None:
                     self._ids[DayKey.of(int(path.stem), key).key_id] = path
         path_of = self._ids.get(key_id)
-        if path_of is None or not path_of.exists():
+        found = self._day_key(path_of) if path_of is not None else None
+        if path_of is None or found is None or DayKey.of(int(path_of.stem), found).key_id != key_id:
+            self._ids.pop(key_id, None)  # another was put there since, or none is left
             raise KeyServiceError(NO_DAY_KEY)
-        return load_p256(path_of)
+        return found
 
     def _epoch_key(self, log_id: bytes, epoch: int, key_id: bytes, sealed: bytes) -> bytes:
         with self._guard:  # what is kept here goes with the keys of old days

@@ -46,8 +46,8 @@ class Store:
         self._days: set[int] = set()
         self._looked_at: int | None = None
         self._odd = typed_rows.OddRows()
-        driver = engine.dialect.loaded_dbapi  # COPY goes to it past SQLAlchemy
-        self._driver_error: type[Exception] = driver.Error
+        # COPY goes to the driver past SQLAlchemy; an error of SQLite's here would be another database's
+        self._driver_errors = (engine.dialect.loaded_dbapi.Error,) if self.postgres else ()
         # SQLite polls for its lock, 100 ms at a time: threads of this process take turns before they ask
         self._turn = None if self.postgres else threading.Lock()
 
@@ -61,7 +61,7 @@ class Store:
                 yield connection
         except (TypeError, ValueError, OverflowError) as error:
             raise self._odd_value() from error
-        except (SQLAlchemyError, self._driver_error) as error:
+        except (SQLAlchemyError, *self._driver_errors) as error:
             self._days.clear()  # a store that was restored under a running server lacks partitions
             raise _away(error, "the store cannot be written now", self.where) from None
 

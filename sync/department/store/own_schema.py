@@ -34,7 +34,8 @@ _ALEMBIC = sa.Table(
 )
 CURE = (
     "keep a copy of the database as evidence; take out what was planted (DROP TRIGGER, VIEW, INDEX, "
-    "FUNCTION ...), or restore the store from its backup; then: department verify"
+    "FUNCTION ...), or restore the store from its backup; what belongs to another program, move to another "
+    "database; then: department verify"
 )
 
 
@@ -335,7 +336,9 @@ _NO_EXTENSIONS = (
 )
 _PG_BESIDE = {
     "table": "SELECT relname FROM pg_class o JOIN pg_namespace n ON n.oid = relnamespace WHERE "
-    "relkind IN ('r', 'p', 'v', 'm', 'f') AND nspname = ANY(%(schemas)s) AND NOT o.oid = ANY(%(own)s)",
+    "relkind IN ('r', 'p', 'v', 'm', 'f') AND nspname = ANY(%(schemas)s) AND NOT o.oid = ANY(%(own)s) "
+    # parts of ours are looked at above; one of a day that opens meanwhile is no other's
+    "AND NOT EXISTS (SELECT FROM pg_inherits WHERE inhrelid = o.oid AND inhparent = ANY(%(own)s))",
     "function": "SELECT proname FROM pg_proc o JOIN pg_namespace n ON n.oid = pronamespace WHERE "
     "nspname = ANY(%(schemas)s)",
     "operator": "SELECT oprname FROM pg_operator o JOIN pg_namespace n ON n.oid = oprnamespace WHERE "
