@@ -6,10 +6,12 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from desk_asking import code_of
 from desk_twins import DAY_US, GROUND, HOUR_US, Department
 
 from sync.department.desk.inquiry.forms import Entered, InquiryDecideForm, NothingForm, ProposeForm, RunForm
 from sync.department.desk.inquiry.proposals import MyProposal
+from sync.department.journal.second_hands import WAITS_US
 from sync.department.policy.refusals import DeskRefusal
 
 Tokens = Callable[[str], str]
@@ -62,6 +64,27 @@ def test_the_same_search_waits_once(department: Department) -> None:
         department.call("inquiry/propose", comm, ProposeForm(query=other, ground=ground))
     department.call("inquiry/propose", department.logon("disp1"), ProposeForm(query=query, ground=GROUND))
     assert len(department.desk.book.queue.waiting()) == 4
+
+
+@pytest.mark.parametrize("how", ["old", "of a person who left"])
+def test_a_search_whose_proposal_ended_is_proposed_again(department: Department, how: str) -> None:
+    book, comm, second = department.desk.book, department.logon("comm1"), department.logon("super")
+    form = ProposeForm(query=department.plate("8XYZ*"), ground=GROUND)
+    first = department.call("inquiry/propose", comm, form)
+    assert isinstance(first, Entered)
+    entry = book.queue.proposed[first.entry]
+    if how == "old":
+        old = replace(entry.stamp, at_us=department.clock.us - WAITS_US)
+        book.queue.proposed[first.entry] = replace(entry, stamp=old)
+    else:
+        book.roster.left["comm1"] = department.desk.log.size()
+    assert department.call("inquiry/queue", second, NothingForm()) == ()
+    again = department.call("inquiry/propose", comm, form)
+    assert isinstance(again, Entered)
+    yes = InquiryDecideForm(proposal=again.entry, granted=True, reason="the case is known")
+    department.call("inquiry/approve", second, yes)
+    book.roster.left["comm1"] = department.desk.log.size()
+    assert code_of(department, "inquiry/run", comm, RunForm(proposal=again.entry)) == "proposer-gone"
 
 
 @pytest.mark.parametrize("user", ["officer1", "reviewer1", "chief"])

@@ -211,10 +211,10 @@ def test_the_same_search_a_little_later_is_the_same_proposal(
 ) -> None:
     query = replace(WIDE.query, since_us=QUERY.since_us + moved[0], until_us=QUERY.until_us + moved[1])
     wanted = replace(WIDE, query=query, ground=ground)
-    assert inquiry.same_waiting(queue(PROPOSED), wanted, user) == found
+    assert inquiry.same_waiting(queue(PROPOSED).waiting(), wanted, user) == found
     decided = queue(PROPOSED, (6, "cat", SearchApproved(proposal=5, granted=True, reason=""), NOW_US))
     assert decided.waiting() == []
-    assert inquiry.same_waiting(decided, wanted, user) == -1
+    assert inquiry.same_waiting(decided.waiting(), wanted, user) == -1
 
 
 @pytest.mark.parametrize(
@@ -269,7 +269,8 @@ class Form:
 
 
 CALL = WantedChange(call="user/set", about="dan", summary="", user="ben", now_us=NOW_US)
-CAT = accounts(("ann", account("cat", Role.CCAT_SUPERVISOR)))
+HERE = [("ann", account(user, Role.CCAT_SUPERVISOR)) for user in ("cat", "ben")]
+CAT = accounts(*HERE)
 PROPOSAL = changes.proposal_of("user/set", Form(what="a"), "dan", "")
 
 
@@ -351,9 +352,19 @@ def test_an_approved_change_is_made_once() -> None:
     "now", [account("cat", Role.OFFICER), account("cat", Role.CCAT_SUPERVISOR, active=False)]
 )
 def test_an_approved_change_is_made_while_its_approver_may_approve(now: Note) -> None:
-    gone = accounts(("ann", account("cat", Role.CCAT_SUPERVISOR)), ("ann", now))
+    gone = accounts(*HERE, ("ann", now))
     asked = Form(what="a", approval=5)
     refused("approver-gone", changes.to_use, POLICY, states(decided_us=0), gone, asked, CALL)
+
+
+def test_what_a_person_proposed_who_left_is_proposed_again_and_its_approval_is_used_by_no_one() -> None:
+    left, back = (("ann", account("ben", Role.CCAT_SUPERVISOR, active=active)) for active in (False, True))
+    gone = accounts(*HERE, left, back)
+    gone.left["ben"] = 7
+    form = Form(what="a", approval=5)
+    refused("proposer-gone", changes.to_use, POLICY, states(decided_us=0), gone, form, CALL)
+    again = changes.second_person(POLICY, states(), gone, replace(form, propose=True), CALL, needed=True)
+    assert again == PROPOSAL
 
 
 def test_the_same_change_is_proposed_once_by_a_person_and_only_where_one_is_needed() -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from storage.times import HOUR_US
-from sync.department.desk.people.on_roster import demand_approver
+from sync.department.desk.people.on_roster import demand_approver, demand_proposer, is_here
 from sync.department.desk.people.rules import Accounts
 from sync.department.journal.change_entries import ChangeDecided, ChangeProposed, ChangeUsed
 from sync.department.journal.entries import Entry, EntryOf, is_of
@@ -141,17 +141,18 @@ def to_use(
         raise DeskRefusal("that approval was used", code="used-approval", clause=CLAUSE)
     if not _in_time(policy, decision, wanted.now_us):
         raise DeskRefusal("that approval is out of date", code="old-approval", clause=CLAUSE)
+    demand_proposer(roster, entry, CLAUSE)
     demand_approver(policy, roster, decision, Call.CHANGE_APPROVE, CLAUSE)
     return ChangeUsed(proposal=number, about=wanted.about, second=decision.stamp.user)
 
 
 def _demand_new(
-    policy: Policy, changes: ChangeStates, proposed: ChangeProposed, wanted: WantedChange
+    policy: Policy, changes: ChangeStates, roster: Accounts, proposed: ChangeProposed, wanted: WantedChange
 ) -> None:
     """One form waits once. Raises NotYetError naming the proposal that waits."""
     for entry in changes.waiting(policy, wanted.now_us):
         same = entry.note.digest == proposed.digest
-        if same and entry.stamp.user == wanted.user:
+        if same and entry.stamp.user == wanted.user and is_here(roster, entry):
             raise already_proposed(entry.sequence, CLAUSE)
 
 
@@ -188,7 +189,7 @@ def second_person(
         if not needed:
             raise FormError("this needs no second person: make the call", code="no-second", clause=CLAUSE)
         proposed = proposal_of(wanted.call, form, wanted.about, wanted.summary)
-        _demand_new(policy, changes, proposed, wanted)
+        _demand_new(policy, changes, roster, proposed, wanted)
         return proposed
     if not needed or alone:
         return []

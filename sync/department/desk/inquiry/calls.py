@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from sync.department.content.reads import FoundRead
 from sync.department.desk.audit.rules import AlprRequest
 from sync.department.desk.changes.rules import already_proposed
 from sync.department.desk.context import DeskContext
-from sync.department.desk.desk import Caller, Plan
+from sync.department.desk.desk import Caller, Desk, Plan
 from sync.department.desk.inquiry import rules
 from sync.department.desk.inquiry.alert_looks import shown_to
 from sync.department.desk.inquiry.forms import (
@@ -72,12 +72,19 @@ def propose(front: DeskContext, token: str, form: ProposeForm) -> Entered:
                 "a search for a full plate needs no second person", code="full", clause="463.5 (a)"
             )
         wanted = SearchProposed(query=query, ground=ground, request=request)
-        number = rules.same_waiting(desk.book.queue, wanted, caller.user)
+        number = rules.same_waiting(_waiting(desk, caller.at_us), wanted, caller.user)
         if number >= 0:
             raise already_proposed(number, "463.5 (a)")
         return [wanted], first_entered
 
     return desk.act(token, Call.INQUIRY_RUN, plan)
+
+
+def _waiting(desk: Desk, now_us: int) -> Iterator[EntryOf[SearchProposed]]:
+    """Proposals that a second person can decide: young ones, of people who are here."""
+    for one in desk.book.queue.waiting():
+        if is_here(desk.book.roster, one) and not rules.is_old(one, now_us):
+            yield one
 
 
 def decide(front: DeskContext, token: str, form: InquiryDecideForm) -> Entered:
@@ -98,10 +105,9 @@ def queue(front: DeskContext, token: str, form: NothingForm) -> tuple[Pending, .
     """Requests and proposals that wait."""
     desk = front.desk
 
-    def plan(_caller: Caller) -> Plan[tuple[Entered, tuple[Pending, ...]]]:
-        queue, roster = desk.book.queue, desk.book.roster
-        waiting = (one for one in queue.waiting() if is_here(roster, one))
-        pending = (*map(_pending, queue.open_requests()), *map(_pending, waiting))
+    def plan(caller: Caller) -> Plan[tuple[Entered, tuple[Pending, ...]]]:
+        waiting = _waiting(desk, caller.at_us)
+        pending = (*map(_pending, desk.book.queue.open_requests()), *map(_pending, waiting))
         return [LogRead(elements="queue", count=len(pending))], lambda made: (first_entered(made), pending)
 
     entered, pending = desk.act(token, Call.INQUIRY_QUEUE, plan)

@@ -7,7 +7,7 @@ needs a case number and a second person, who agrees to exactly that search, once
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from storage.counts import counted
@@ -234,9 +234,14 @@ class InquiryQueue:
         return [entry for number, entry in self.proposed.items() if number not in self.decided]
 
 
+def is_old(entry: Entry, now_us: int) -> bool:
+    """Whether a request or a proposal waited too long: the key service opens nothing for it."""
+    return now_us - entry.stamp.at_us >= WAITS_US
+
+
 def demand_young(entry: Entry, code: str, now_us: int, clause: str) -> None:
-    """What waited too long is asked for again: the key service opens nothing for it. Raises DeskRefusal."""
-    if now_us - entry.stamp.at_us >= WAITS_US:
+    """What waited too long is asked for again. Raises DeskRefusal."""
+    if is_old(entry, now_us):
         days = counted(WAITS_US // DAY_US, "day")
         what = f"that has waited for {days}, and its reason may be gone"
         raise DeskRefusal(what, code=code, clause=clause, cure="have it asked for or proposed again")
@@ -265,10 +270,10 @@ def request_to_run(
     return entry
 
 
-def same_waiting(queue: InquiryQueue, wanted: SearchProposed, user: str) -> int:
-    """The person's own proposal of the same search that waits, or -1. A range that ends now, proposed again a
-    little later, is the same."""
-    for entry in queue.waiting():
+def same_waiting(waiting: Iterable[EntryOf[SearchProposed]], wanted: SearchProposed, user: str) -> int:
+    """The person's own proposal of the same search among those that wait, or -1. A range that ends now,
+    proposed again a little later, is the same."""
+    for entry in waiting:
         note = entry.note
         if entry.stamp.user != user:
             continue

@@ -18,7 +18,7 @@ from sync.department.desk.desk import Caller, Plan
 from sync.department.desk.inquiry import rules
 from sync.department.desk.inquiry.forms import Answer, AskForm, Estimate, PageForm
 from sync.department.desk.machine.naming_logs import name_logs_of
-from sync.department.desk.people.on_roster import demand_approver
+from sync.department.desk.people.on_roster import demand_approver, demand_proposer
 from sync.department.desk.people.training import demand_current
 from sync.department.ground.local_time import local
 from sync.department.ground.unit_names import alike
@@ -147,6 +147,7 @@ def plan_search(
             second = rules.approval_to_use(
                 desk.policy, desk.book.queue, proposal, wanted, caller.user, now_us=caller.at_us
             )
+            demand_proposer(desk.book.roster, desk.book.queue.proposed[proposal], "463.5 (a)")
             demand_approver(desk.policy, desk.book.roster, second, Call.INQUIRY_APPROVE, "463.5 (a)")
             notes.append(ApprovalUsed(proposal=proposal))
         if most and not is_exact(query):

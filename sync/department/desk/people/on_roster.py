@@ -82,4 +82,4 @@ def demand_proposer(roster: Accounts, entry: Entry, clause: str) -> None:
     """A proposal of a person who is here. Raises DeskRefusal."""
     if not is_here(roster, entry):
         what = "the person who proposed it was removed since: it ends by itself"
-        raise DeskRefusal(what, code="proposer-gone", clause=clause)
+        raise DeskRefusal(what, code="proposer-gone", clause=clause, cure="have it proposed again")
