@@ -93,6 +93,8 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"source": ""}, "source"),
     ({"issuer": "DOJ " + 97 * "x"}, "issuer"),
     ({"source": "SVS " + 97 * "x"}, "source"),
+    ({"issuer": "DOJ\u00a0CA"}, "issuer"),
+    ({"extracted_us": -1}, "extracted_us"),
     ({"list_id": "dój"}, "list_id"),
     ({"extracted_us": 2_000_000_000_000_000}, "extracted_us"),
 ]

@@ -252,16 +252,17 @@ def check_list(policy: Policy, form: ListForm, now_us: int) -> None:
         lambda: demand_words(form.source, "say which source it is", code="source", clause=CLAUSE),
         *(
             lambda name=name: demand(
-                len(getattr(form, name)) <= MAX_WORDS,
-                f"ListForm.{name}: is longer than {MAX_WORDS} characters",
+                len(getattr(form, name)) <= MAX_WORDS and getattr(form, name).isprintable(),
+                f"ListForm.{name}: needs at most {MAX_WORDS} printable characters",
                 code=name,
                 clause=CLAUSE,
+                cure="type it by hand: a text that was pasted may hold blanks of another kind",
             )
-            for name in ("issuer", "source")
+            for name in ("issuer", "source", "agency")
         ),
         lambda: demand(
-            form.extracted_us <= now_us + HOUR_US,
-            "ListForm.extracted_us: the list was extracted in the future",
+            0 <= form.extracted_us <= now_us + HOUR_US,
+            "ListForm.extracted_us: the list was extracted in the future, or before 1970",
             code="extracted_us",
             clause=CLAUSE,
             cure="check the extract's time",
