@@ -15,7 +15,7 @@ from sync.department.desk.sharing.calls import DecisionForm
 from sync.department.desk.sharing.rules import MAX_LETTER_BYTES, Shares
 from sync.department.journal.entries import EntryOf
 from sync.department.journal.entry_base import Note, Stamp
-from sync.department.journal.second_hands import AskedScope, SecondHands, UnsignedError
+from sync.department.journal.second_hands import WAITS_US, AskedScope, SecondHands, UnsignedError
 from sync.department.journal.sharing_entries import (
     Scope,
     ShareAsked,
@@ -179,6 +179,16 @@ def test_an_approval_delivers_what_was_read_before_it_and_not_for_ever() -> None
         (replace(ahead, until_us=NOW_US + 2 * DAY_US), NOW_US + 3 * DAY_US, "scope"),
     ):
         assert code_of(sharing.to_deliver, POLICY, made, 0, scope, at_us) == code
+
+
+def test_a_request_that_waited_too_long_is_entered_again() -> None:
+    """The key service forgets it after 92 days: a delivery would open nothing."""
+    made, late_us = shares(REVIEWED), NOW_US + WAITS_US
+    assert code_of(sharing.demand_fresh, made, 0, late_us - 1) == ""
+    refused("old-request", sharing.demand_fresh, made, 0, late_us)
+    made.apply(entry(2, *APPROVED, late_us - DAY_US))
+    assert code_of(sharing.to_deliver, POLICY, made, 0, SCOPE, late_us - 1) == ""
+    refused("old-request", sharing.to_deliver, POLICY, made, 0, SCOPE, late_us)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from desk_asking import code_of
 from desk_root import problems
 from desk_twins import GROUND, Department
 from desk_units import Pass, UnitTwin
@@ -256,6 +257,10 @@ def test_a_delivery_that_the_key_service_would_not_open_is_not_entered(
 ) -> None:
     """It forgets a request after 92 days: the access would open nothing, and `verify` would name it."""
     request = approved(department, department.logon, form)
+    waits = recorded(department, department.logon("super"), form)
+    department.call(
+        "share/review", department.logon("chief"), ReviewForm(request=waits, note="letter is complete")
+    )
     decided = department.desk.book.shares.decided
     department.arrive(department.clock.us + 95 * DAY_US)
     decided[request] = replace(
@@ -267,8 +272,14 @@ def test_a_delivery_that_the_key_service_would_not_open_is_not_entered(
         department.call(
             "share/deliver", department.logon("super"), DeliverForm(request=request, ground=GROUND)
         )
-    assert refused.value.code == "unsigned"
+    assert (refused.value.code, "request again" in refused.value.cure) == ("old-request", True)
     assert not list(department.desk.log.entries(size, kinds=(Access.KIND,)))
+    yes, deputy = (
+        DecisionForm(request=waits, approved=True, note="late", **SHERIFFS),
+        department.logon("deputy"),
+    )
+    assert code_of(department, "share/decide", deputy, yes) == "old-request"
+    department.call("share/decide", deputy, replace(yes, approved=False, note="too late"))
 
 
 def test_transfers_under_the_agreement_are_counted(

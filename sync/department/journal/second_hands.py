@@ -254,9 +254,9 @@ class SecondHands:
         UnsignedError."""
         if isinstance(note, ShareDecided):
             asked = self.requests.get(number)
-            if asked is None:
+            if asked is None and note.approved:  # one that was forgotten is refused still
                 raise UnsignedError("it decides a request that did not exist yet")
-            if asked.user == said.user:
+            if asked is not None and asked.user == said.user:
                 raise UnsignedError("the person who entered the request approves it")
         elif isinstance(note, ChangeDecided) is not (number in self.proposed):
             raise UnsignedError("it decides a proposal of another kind, or one that did not exist yet")

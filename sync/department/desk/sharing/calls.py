@@ -270,6 +270,7 @@ def decide(front: DeskContext, token: str, form: DecisionForm) -> Entered:
         asked = sharing.to_decide(desk.policy, desk.book.shares, form.request, caller.user)
         demand_words(form.note, "say why it was approved or refused", code="note", clause="463.6 (b)")
         if form.approved:
+            sharing.demand_fresh(desk.book.shares, form.request, caller.at_us)
             sharing.demand_agency(asked, form.agency_kind, form.agency_state.strip().upper())
         return [ShareDecided(request=form.request, approved=form.approved, note=form.note)], first_entered
 

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from storage.counts import counted
 from storage.times import DAY_US
-from sync.department.desk.inquiry.rules import PLATE, is_full, plate_of
+from sync.department.desk.inquiry.rules import PLATE, demand_young, is_full, plate_of
 from sync.department.desk.words import weight
 from sync.department.journal.entries import Entry, EntryOf, is_of
 from sync.department.journal.sharing_entries import (
@@ -33,6 +33,7 @@ GATE = "Civil Code 1798.90.55 (b)"
 MAX_LETTER_BYTES = 512 * 1024
 DELIVER_DAYS = 30  # what was approved leaves within them
 MOST_PLATES = 100  # in a request, and in a delivery: each is a search and its entries, made while others wait
+AGAIN = "enter the agency's request again, and have it reviewed and approved"
 ANSWER_DAYS = 14  # a written request waits no longer for review and decision
 
 
@@ -229,6 +230,11 @@ def to_review(shares: Shares, number: int) -> EntryOf[ShareAsked]:
     return entry
 
 
+def demand_fresh(shares: Shares, number: int, now_us: int) -> None:
+    """What waited too long is approved no more, only refused. Raises DeskRefusal."""
+    demand_young(shares.asked[number], "old-request", now_us, "463.6 (b)", AGAIN)
+
+
 def demand_agency(asked: ShareAsked, kind: str, state: str) -> None:
     """Who approves a request says what the agency is, from its letter, as who entered it did: the gate rests
     on these two words. `state`: as `ShareAsked.state`. Raises FormError."""
@@ -294,8 +300,9 @@ def to_deliver(policy: Policy, shares: Shares, number: int, scope: Scope, now_us
             f"that request was approved more than {counted(DELIVER_DAYS, 'day')} ago",
             code="approval",
             clause="463.6 (b)",
-            cure="enter the agency's request again, and have it reviewed and approved",
+            cure=AGAIN,
         )
+    demand_fresh(shares, number, now_us)
     asked = entry.note
     gate(policy, asked.agency_kind, asked.state)  # the policy may have changed since
     _demand_few(scope, "deliver it in parts: name some of the plates in each")
