@@ -114,3 +114,15 @@ def test_a_signature_of_another_time_says_which_clock_and_how_far(department: De
     assert refused.value.code == "unsigned"
     assert "the clock that signed is 25 minutes behind the department's time" in refused.value.what
     assert "Compliance says which" in refused.value.cure
+
+
+def test_a_signed_call_of_another_form_is_no_matter_of_clocks(department: Department) -> None:
+    token = department.logon("comm1")
+    given, form = read_token(token), RunForm(query=department.plate("8XYZ123"), ground=GROUND)
+    assert given.key is not None
+    now_us = department.desk.now_us()
+    said = sign_call(given.key, department.desk.log.log_id, "comm1", "inquiry/run", form, now_us)
+    other = replace(form, query=department.plate("7ABC004"))
+    with offering(said), pytest.raises(DeskRefusal, match="does not match") as refused:
+        department.call("inquiry/run", token, other)
+    assert refused.value.cure.startswith("make the call again")

@@ -56,6 +56,8 @@ from sync.errors import HomeError
 from sync.root_file import Root, describe
 
 FOLDER = "desk"
+LOG_ON = "log on again; if a clock is wrong, the administrator sets it: Compliance says which"
+AGAIN = "make the call again; if it stays so, have what it rests on proposed or entered again"
 SIGNED = (Access, AccountSet, CredentialSet, PasskeySet, *typing.get_args(DECISIONS), *MADE)
 """What is signed, by the statement of its call."""
 
@@ -184,7 +186,7 @@ class LogState:
         if not isinstance(note, (*SIGNED, PersonKeySet, SessionKeySet)):
             return b""
         signed = offered() if isinstance(note, SIGNED) else b""
-        signers = self.book.signers
+        signers, cure = self.book.signers, LOG_ON
         try:
             entry = EntryOf(self.log.size(), stamp, note, signed)
             if isinstance(note, MADE):
@@ -196,6 +198,7 @@ class LogState:
             elif signers.ever:
                 said = signers.demand_signed(entry)
                 self._used_calls.demand_new(entry)
+                cure = AGAIN
                 self._demand_fitting(entry, note, said)
         except UnsignedError as error:
             if error.what == USED:
@@ -209,7 +212,7 @@ class LogState:
                 f"this entry would not be proven to be {stamp.user}'s: {error}",
                 code="unsigned",
                 clause="463.5 (b)",
-                cure="log on again; if a clock is wrong, the administrator sets it: Compliance says which",
+                cure=cure,
             ) from None
         return signed
 

@@ -239,12 +239,14 @@ def is_old(entry: Entry, now_us: int) -> bool:
     return now_us - entry.stamp.at_us >= WAITS_US
 
 
-def demand_young(entry: Entry, code: str, now_us: int, clause: str) -> None:
+def demand_young(
+    entry: Entry, code: str, now_us: int, clause: str, cure: str = "have it asked for or proposed again"
+) -> None:
     """What waited too long is asked for again. Raises DeskRefusal."""
     if is_old(entry, now_us):
         days = counted(WAITS_US // DAY_US, "day")
         what = f"that has waited for {days}, and its reason may be gone"
-        raise DeskRefusal(what, code=code, clause=clause, cure="have it asked for or proposed again")
+        raise DeskRefusal(what, code=code, clause=clause, cure=cure)
 
 
 def request_to_run(
