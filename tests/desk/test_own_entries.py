@@ -322,7 +322,12 @@ def test_where_the_recipients_of_a_covert_entry_left_its_alerts_fall_to_who_made
     before = {user: told(user) for user in (*PRYING, "chief")}
     lines = standing(department.front).lines()
     gone = AccountForm(
-        user="comm1", name="C", organisation="PD", roles=(Role.COMMUNICATIONS,), active=False, reason="left"
+        user="comm1",
+        name="Comm1",
+        organisation="PD",
+        roles=(Role.COMMUNICATIONS,),
+        active=False,
+        reason="left",
     )
     department.call("user/set", chief, gone)
     rows, whats = told("super")

@@ -140,7 +140,7 @@ def test_a_word_to_release_ends_after_a_week_with_the_account_or_its_role_and_is
         Accounts(accounts={"ann": replace(STAFF.accounts["ann"], **changes)})
         for changes in ({"active": False}, {"roles": (Role.OFFICER,)})
     )
-    back = replace(STAFF, lost={"ann": dict.fromkeys(STAFF.accounts["ann"].roles, 8)})
+    back = replace(STAFF, gained={"ann": dict.fromkeys(STAFF.accounts["ann"].roles, 8)})
     assert holds.asked_by(POLICY, made, 0, STAFF, NOW_US + week_us - 1) == "ann"
     for roster, at_us in (
         *((STAFF, NOW_US + week_us), (STAFF, NOW_US - 1)),

@@ -123,6 +123,12 @@ def test_active_accounts_alone_hold_roles_and_review() -> None:
         (account("pup", Role.OFFICER), account("pup", Role.COMMUNICATIONS), True),
         (account("pup", Role.COMMUNICATIONS, active=False), account("pup", Role.COMMUNICATIONS), True),
         (account("pup", Role.OFFICER), account("pup", Role.COMMUNICATIONS, active=False), False),
+        (
+            account("pup", Role.COMMUNICATIONS),
+            replace(account("pup", Role.COMMUNICATIONS), name="B New"),
+            True,
+        ),
+        (account("pup", Role.OFFICER), replace(account("pup", Role.OFFICER), name="B New"), False),
     ],
 )
 def test_two_people_give_a_role_that_searches_or_approves(

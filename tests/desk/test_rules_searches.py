@@ -349,10 +349,16 @@ def test_an_approved_change_is_made_once() -> None:
 
 
 @pytest.mark.parametrize(
-    "now", [account("cat", Role.OFFICER), account("cat", Role.CCAT_SUPERVISOR, active=False)]
+    "now",
+    [
+        account("cat", Role.OFFICER),
+        account("cat", Role.DESIGNEE),  # who gave the word as a supervisor
+        account("cat", Role.CCAT_SUPERVISOR, active=False),
+    ],
 )
 def test_an_approved_change_is_made_while_its_approver_may_approve(now: Note) -> None:
-    gone = accounts(*HERE, ("ann", now))
+    gone = accounts(*HERE)
+    gone.apply(entry(7, "ann", now))
     asked = Form(what="a", approval=5)
     refused("approver-gone", changes.to_use, POLICY, states(decided_us=0), gone, asked, CALL)
 

@@ -132,8 +132,8 @@ def test_the_user_name_of_a_person_who_left_is_given_to_no_one_else(
 ) -> None:
     """Training, requests and look-ups are by user name: another person would have those of the first."""
     chief = tokens("chief")
-    department.call("user/set", chief, account("officer1", active=False))
     other = replace(account("officer1", Role.OFFICER), name="Another Person")
+    department.call("user/set", chief, replace(other, active=False))
     assert code_of(department, "user/set", chief, other) == "user-name"
     department.call("user/set", chief, account("officer1", Role.OFFICER))
 

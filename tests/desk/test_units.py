@@ -55,7 +55,7 @@ def with_key(department: Department, chief: str, **change: object) -> None:
     """The reviewer with the key shown at a unit."""
     form = AccountForm(
         user="reviewer1",
-        name="R",
+        name="Reviewer1",
         organisation="Monrovia PD",
         roles=(Role.REVIEWER,),
         reason="key",

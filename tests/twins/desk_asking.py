@@ -18,7 +18,7 @@ from sync.department.policy.roles import Role
 
 
 def account(user: str, *roles: Role, **change: Any) -> AccountForm:
-    form = AccountForm(user=user, name="New Person", organisation="PD", roles=roles, reason="hired")
+    form = AccountForm(user=user, name=user.title(), organisation="PD", roles=roles, reason="hired")
     return replace(form, **change)
 
 

@@ -35,7 +35,7 @@ def set_reviewer(department: Department, key: str, *, active: bool = True) -> No
     """Set a person's account, or remove it."""
     form = AccountForm(
         user="reviewer1",
-        name="R",
+        name="Reviewer1",
         organisation="Monrovia PD",
         roles=(Role.REVIEWER,),
         reason="key",

@@ -53,12 +53,13 @@ def check_same_person(roster: Accounts, account: AccountSet) -> None:
 
 def word_counts(policy: Policy, roster: Accounts, word: Entry, call: Call) -> bool:
     """Whether a person's word for others still counts: it ends with the account that gave it, or with its
-    role, also if that person comes back; a designation that ended since leaves it good for its hours."""
+    role, also if that person comes back or gets another such role; a designation that ended since leaves
+    it good for its hours."""
     user = word.stamp.user
-    account, lost = roster.accounts.get(user), roster.lost.get(user, {})
+    account, gained = roster.accounts.get(user), roster.gained.get(user, {})
     if account is None or not account.active:
         return False
-    return call in calls_of(policy, (role for role in account.roles if lost.get(role, -1) < word.sequence))
+    return call in calls_of(policy, (role for role in account.roles if gained.get(role, -1) < word.sequence))
 
 
 def demand_approver(policy: Policy, roster: Accounts, word: Entry, call: Call, clause: str) -> None:

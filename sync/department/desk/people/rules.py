@@ -14,7 +14,7 @@ import os
 import re
 import secrets
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Protocol
 
@@ -97,8 +97,8 @@ class Accounts:
 
     `makings`: by whose hands each account and each credential came about; `approvers`: who ever held a role
     and had set their own password; `own_secrets`: whose authenticator no other person ever saw;
-    `removed_reviewers`: who took the reviewer's role from whom; `lost`: by user, the entry with which each
-    role last went; `left`: the entry that last removed an account.
+    `removed_reviewers`: who took the reviewer's role from whom; `gained`: by user, the entry with which each
+    role last came; `left`: the entry that last removed an account.
     """
 
     accounts: dict[str, AccountSet] = field(default_factory=dict)
@@ -114,7 +114,7 @@ class Accounts:
     fresh: set[str] = field(default_factory=set)
     own_secrets: set[str] = field(default_factory=set)
     removed_reviewers: list[ReviewerRemoved] = field(default_factory=list)
-    lost: dict[str, dict[Role, int]] = field(default_factory=dict)
+    gained: dict[str, dict[Role, int]] = field(default_factory=dict)
     left: dict[str, int] = field(default_factory=dict)
     _second: tuple[str, str, str] = ("", "", "")
 
@@ -153,9 +153,12 @@ class Accounts:
     def _set_account(self, entry: Entry, note: AccountSet) -> None:
         before = self.accounts.get(note.user)
         known = set(before.roles) if before is not None and before.active else set()
+        if before is not None and not note.active:
+            note = replace(note, name=before.name)  # a removal gives the user name to no one else
         self.accounts[note.user] = note
         gone = known - (set(note.roles) if note.active else set())
-        self.lost.setdefault(note.user, {}).update(dict.fromkeys(gone, entry.sequence))
+        came = set(note.roles) - known
+        self.gained.setdefault(note.user, {}).update(dict.fromkeys(came, entry.sequence))
         if Role.REVIEWER in gone:
             self.removed_reviewers.append(
                 ReviewerRemoved(entry=entry.sequence, user=note.user, by=entry.stamp.user)
@@ -308,14 +311,16 @@ def has_approvers(policy: Policy, roster: Accounts, user: str) -> bool:
 
 
 def account_needs_second(policy: Policy, roster: Accounts, account: AccountSet) -> bool:
-    """Whether setting this account needs a second person: it gains a role that two people give.
+    """Whether setting this account needs a second person: it gains a role that two people give, or an account
+    with such a role gets another name, and so may get another person.
 
     Taking a role or an account away never waits.
     """
     before = roster.accounts.get(account.user)
     known = before.roles if before is not None and before.active else ()
-    gained = set(account.roles) - set(known)
-    return account.active and bool(gained) and takes_two(policy, account.roles)
+    more = set(account.roles) - set(known)
+    renamed = before is not None and account.name.split() != before.name.split()
+    return account.active and (bool(more) or renamed) and takes_two(policy, account.roles)
 
 
 def credential_needs_second(policy: Policy, roster: Accounts, user: str) -> bool:
