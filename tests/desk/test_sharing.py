@@ -274,10 +274,8 @@ def test_a_delivery_that_the_key_service_would_not_open_is_not_entered(
         )
     assert (refused.value.code, "request again" in refused.value.cure) == ("old-request", True)
     assert not list(department.desk.log.entries(size, kinds=(Access.KIND,)))
-    yes, deputy = (
-        DecisionForm(request=waits, approved=True, note="late", **SHERIFFS),
-        department.logon("deputy"),
-    )
+    yes = DecisionForm(request=waits, approved=True, note="late", **SHERIFFS)
+    deputy = department.logon("deputy")
     assert code_of(department, "share/decide", deputy, yes) == "old-request"
     department.call("share/decide", deputy, replace(yes, approved=False, note="too late"))
 
