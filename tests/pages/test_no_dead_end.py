@@ -59,17 +59,22 @@ def test_a_person_is_changed_from_what_is_entered(department: Department, reader
     """No role is lost because no one ticked it again."""
     one = reader()
     one.logon("chief")
-    row = next(part for part in one.get("/people").html.split("<tr ") if ">deputy<" in part)
-    link = unescape(next(found for found in re.findall(r'href="([^"]+)"', row) if "user-set" in found))
-    page = one.get(link.partition("#")[0])
-    fields = next(fields for path, fields in page.forms if fields.get("act") == "user/set")
-    account = department.desk.book.roster.accounts["deputy"]
-    assert (fields["user"], fields["name"], fields["roles"]) == ("deputy", account.name, "designee")
-    assert fields["ends_us"].startswith("2027-")
-    made = one.post("/people", fields | {"name": "Deputy Doe", "reason": "married", "do": "make"})
+    accounts, entered = department.desk.book.roster.accounts, {}
+    for user, role, ends in (("deputy", "designee", "2027-"), ("officer1", "sworn-officer", "")):
+        row = next(part for part in one.get("/people").html.split("<tr ") if f">{user}<" in part)
+        link = unescape(next(found for found in re.findall(r'href="([^"]+)"', row) if "user-set" in found))
+        page = one.get(link.partition("#")[0])
+        fields = next(fields for path, fields in page.forms if fields.get("act") == "user/set")
+        assert (fields["user"], fields["name"], fields["roles"]) == (user, accounts[user].name, role)
+        assert fields["ends_us"][:5] == ends
+        entered[user] = fields | {"name": "Doe Married", "reason": "married", "do": "make"}
+    refused = one.post("/people", entered["deputy"])
+    assert "second person" in refused.text
+    roles = accounts["officer1"].roles
+    made = one.post("/people", entered["officer1"])
     assert "Entered" in made.text, made.text[:300]
-    changed = department.desk.book.roster.accounts["deputy"]
-    assert (changed.name, changed.roles) == ("Deputy Doe", account.roles)
+    changed = department.desk.book.roster.accounts["officer1"]
+    assert (changed.name, changed.roles) == ("Doe Married", roles)
     assert one.get("/people?user=<script>").status == 200
 
 
