@@ -56,9 +56,8 @@ class GrantUse:
             del self._used[grant_id]
             self._used = dict([*self._used.items(), (grant_id, used)][-KEPT:])
             if at_end or used >= self._written.get(grant_id, 0.0):
-                with contextlib.suppress(
-                    OSError
-                ):  # a full disk forgets at a restart; memory counts until then
+                # a full disk forgets at a restart; memory counts until then
+                with contextlib.suppress(OSError):
                     self._write(self._used | ({} if at_end else {grant_id: used + AHEAD_S}))
 
     def _load(self) -> None:

@@ -163,10 +163,11 @@ def enter_keys_list(front: DeskContext) -> int:
         notes.append(KeysListSeen(lines=0, digest=FIRST))
     if fresh:
         notes.append(KeysListSeen(lines=known + len(fresh), digest=hashlib.sha256(fresh[-1]).digest()))
-    with desk.log.writing():
-        desk.refresh()
-        for note in notes:
-            desk.system(note)
+    if notes:
+        with desk.log.writing():
+            desk.refresh()
+            for note in notes:
+                desk.system(note)
     return len(fresh)
 
 
