@@ -22,6 +22,7 @@ from sync.department.desk.log_state import FOLDER
 from sync.department.journal import check_log
 from sync.department.journal.change_entries import HoldRests
 from sync.department.journal.hold_entries import HoldPlaced
+from sync.errors import HomeError
 
 
 def problems(department: Department) -> list[str]:
@@ -141,6 +142,20 @@ def test_a_hold_of_before_its_files_were_entered_is_checked_by_leaf_and_key(
     keys.close()
     assert len(found) == 1
     assert words in found[0]
+
+
+@pytest.mark.parametrize("attack", [one_read_removed, a_picture_left_out], ids=lambda one: one.__name__)
+def test_no_export_of_a_hold_leaves_without_what_its_entries_name(
+    department: Department, attack: Callable[[Department, Path], str]
+) -> None:
+    """The package would verify or not, and say either way that this is all there is."""
+    hold, folder = placed(department)
+    attack(department, folder)
+    form = ExportForm(hold=hold, medium="USB 1", ground=GROUND)
+    with pytest.raises(HomeError) as refused:
+        department.call("hold/export", department.logon("super"), form)
+    assert str(folder) in refused.value.where
+    assert "holds from its backup" in refused.value.cure
 
 
 def test_compliance_names_a_hold_whose_content_is_not_here(department: Department) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from storage import files
 from storage.codec import from_bytes, to_bytes
+from storage.counts import counted
 from storage.errors import StorageError
 from sync.department.content.key_guard import Row
 from sync.department.content.reads import StoredRead, parse_name
@@ -85,6 +86,24 @@ class FolderVault:
                 cure="restore it from its backup; the exported package still verifies",
             ) from None
 
+    def demand_whole(self, access: int, reads: int) -> None:
+        """Raise HomeError unless so many reads of a hold are here."""
+        if (here := self.count(access)) != reads:
+            raise _not_whole(self._folder / f"{access}", f"{here} of its {counted(reads, 'read')} are here")
+
+    def whole(self, access: int, names: tuple[str, ...], content: tuple[bytes, ...]) -> list[StoredRead]:
+        """The reads of a hold, which are those of its entry, in the files that were sealed. `content`: the
+        SHA-256 of each, or none if no entry has them. Raises HomeError where they are not."""
+        found = self.stored(access)
+        if tuple(one.read for one in found) != names:
+            raise _not_whole(
+                self._folder / f"{access}", "the held content is of other reads than its entry names"
+            )
+        for number, (said, now) in enumerate(zip(content, self.digests(access), strict=False)):
+            if said != now:
+                raise _not_whole(self._folder / f"{access}/{number}.held", "is not the file that was sealed")
+        return found
+
     def digests(self, access: int) -> tuple[bytes, ...]:
         """SHA-256 of each file of a hold, in the order of its reads."""
         return tuple(
@@ -108,6 +127,10 @@ class FolderVault:
         """The holds whose content is here; what else is there is left alone."""
         here = self._folder.iterdir()
         return sorted(int(one.name) for one in here if HOLD_FOLDER.fullmatch(one.name) and one.is_dir())
+
+
+def _not_whole(where: Path, what: str) -> HomeError:
+    return HomeError(what, where=str(where), cure="restore the folder of holds from its backup")
 
 
 def _files(folder: Path) -> list[Path]:

@@ -252,6 +252,7 @@ def export(front: DeskContext, token: str, form: ExportForm) -> Exported:
 
     def plan(caller: Caller) -> Plan[tuple[Entry, HoldPlaced | None]]:
         held = holds.placed(desk.book.holds, form.hold)
+        front.vault.demand_whole(held.access, len(held.reads))
         inquiry.check_ground(desk.policy, form.ground)
         demand_words(form.medium, "name the portable medium", code="medium", clause="463.8", least=1)
         searches = (*form.accesses, *holds.searches_of(desk.book.holds, form.hold, caller.user))
@@ -273,9 +274,11 @@ def export(front: DeskContext, token: str, form: ExportForm) -> Exported:
             hold=form.hold, entry=-1, digest="", unwitnessed=False, package=b"", proposal=entry.sequence
         )
     cover = desk.covered(entry.sequence)
+    with desk.looking() as book:
+        content = holds.content_of(book.holds, held.access)
     reads = [
         one.opened(front.door.open_held(cover, held.access, one.log_id, [one.row])[0])
-        for one in front.vault.stored(held.access)
+        for one in front.vault.whole(held.access, held.reads, content)
     ]
     order = PackageOrder(number=held.number, entries=(cover,), facts=_sheet(desk, form, held, entry))
     package = front.package(reads, order)

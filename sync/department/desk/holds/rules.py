@@ -53,7 +53,7 @@ class Holds:
         elif is_of(entry, ReleaseAsked):
             self.asked[entry.note.hold] = entry
         elif is_of(entry, HoldRests):
-            self.rests[entry.note.access] = entry
+            self.rests.setdefault(entry.note.access, entry)
         elif is_of(entry, HoldReleased):
             self.released[entry.note.hold] = entry
 
@@ -125,6 +125,12 @@ def searches_of(holds: Holds, number: int, user: str) -> tuple[int, ...]:
         return ()
     rests = holds.rests.get(entry.note.access)
     return rests.note.searches if rests is not None else ()
+
+
+def content_of(holds: Holds, access: int) -> tuple[bytes, ...]:
+    """The SHA-256 of each file of a hold; none in an older log."""
+    rests = holds.rests.get(access)
+    return rests.note.content if rests is not None else ()
 
 
 def placed(holds: Holds, number: int) -> HoldPlaced:
