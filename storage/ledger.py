@@ -162,16 +162,31 @@ class Ledger:
         patch, overview: encoded images (JPEG or PNG), overview in color. Under a full disk the overview
         is left out first, then the patch; then StoreFullError, with nothing stored and nothing harmed.
         """
-        images = self._affordable({"patch": patch, "overview": overview})
+        new = NewRead(read=read, patch=patch, overview=overview)
+        return self._append_one(new, lambda ref: [ref], hit=hit)[0]
+
+    def append_hit(self, new: NewRead, beside: Callable[[int], Sequence[Record]]) -> list[int]:
+        """Store a pass that met a hot list, and its alerts with it: all or none. The number of each.
+
+        beside: the sealed records that go with the read, by the number that it gets.
+        """
+        add = self.store.add_sealed
+        refs = self._append_one(new, lambda ref: [ref, *map(add, beside(ref.sequence))], hit=True)
+        return [ref.sequence for ref in refs]
+
+    def _append_one(
+        self, new: NewRead, and_then: Callable[[LeafRef], list[LeafRef]], *, hit: bool
+    ) -> list[LeafRef]:
+        images = self._affordable({"patch": new.patch, "overview": new.overview})
         while True:
             try:
-                [ref] = self._add_reads([_parts_of(read, images)], hit=hit)
+                refs = self._add_reads([_parts_of(new.read, images)], and_then, hit=hit)
                 break
             except StoreFullError as error:
                 images = self._leave_out(images, error)
         self._count_left_out(images)
         self._tend_beside()
-        return ref
+        return refs
 
     def append_reads(self, new: Sequence[NewRead]) -> list[LeafRef]:
         """Store passes that ended together: one flush for all images, one for all records. Durable on return.
@@ -193,7 +208,13 @@ class Ledger:
         self._without_overview += "overview" not in images
         self._without_patch += "patch" not in images
 
-    def _add_reads(self, reads: Sequence[_Parts], *, hit: bool) -> list[LeafRef]:
+    def _add_reads(
+        self,
+        reads: Sequence[_Parts],
+        and_then: Callable[[LeafRef], list[LeafRef]] = lambda ref: [ref],
+        *,
+        hit: bool,
+    ) -> list[LeafRef]:
         store, key_class = self.store, KeyClass.HIT if hit else KeyClass.READ
         with store.lock:
             epoch, refs = 0, []
@@ -210,7 +231,7 @@ class Ledger:
                         images = tuple(sealed[name] for name in read.images)
                         outside += images
                         inline = [sealed[name] for name in read.inline]
-                        refs.append(store.add_leaf("read", epoch, key_class, inline, images))
+                        refs += and_then(store.add_leaf("read", epoch, key_class, inline, images))
                     if outside:
                         store.blobs.put(epoch, outside)  # durable before the transaction ends
             except BaseException:

@@ -7,7 +7,7 @@ restart can be counted but not opened here: its key was in memory alone. The dep
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from firmware.alerts.cleared import ClearedPlates
@@ -74,6 +74,39 @@ class OpenAlert:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class PlannedAlert:
+    """A match of a read that is about to be stored. `known`: the alert that it is a sighting of."""
+
+    match: ListMatch = field(repr=False)
+    visit: Wish = field(repr=False)
+    at_us: int
+    known: int | None
+
+    @property
+    def is_new(self) -> bool:
+        """Whether it makes a record of its own."""
+        return self.known is None
+
+    def record(self, read: int) -> Alert:
+        """The alert as a record, where `read` is the number that the read gets. Raises RecordError."""
+        one = self.match
+        return Alert(
+            read=read,
+            list_id=one.head.list_id,
+            list_version=one.head.sequence,
+            source=one.head.source,
+            entry=one.entry.to_bytes(),
+            category=one.entry.category,
+            score=one.score,
+            twin=one.twin,
+            disagrees=one.disagrees,
+            silent=one.silent,
+            stale=one.stale,
+            at_us=self.at_us,
+        )
+
+
 class AlertBoard:
     """Thread-safe. `changed` is called after every change, outside the lock."""
 
@@ -98,9 +131,13 @@ class AlertBoard:
         """The running time, which no one sets: by it alerts and their steps grow old here."""
         return self._ledger.store.time.boot_us
 
-    def raise_alerts(self, read: int, matches: list[ListMatch], at_us: int) -> list[OpenAlert]:
-        """Record the matches of a stored read; the new alerts, durable. Raises StorageError, OSError."""
-        made, reworded = [], list[OpenAlert]()
+    def plan(self, matches: Sequence[ListMatch], at_us: int) -> list[PlannedAlert]:
+        """What a read that is about to be stored comes to: new alerts, and sightings of those that are known.
+
+        `PlannedAlert.record` is for the transaction of the read, so that no power cut leaves a hit without
+        its alert; `raise_alerts` follows once both are durable.
+        """
+        planned, reworded = [], list[OpenAlert]()
         for one in matches:
             visit = Wish(one.head.list_id, one.entry.subject, one.entry_digest)
             with self._lock:
@@ -110,38 +147,37 @@ class AlertBoard:
                 if one.sounds and self._episodes.settled(visit, at_us):
                     one = replace(one, silent=("just checked",))  # noqa: PLW2901
                 known = self._episodes.ongoing(visit, at_us, sounds=one.sounds)
-                alert = self._open.get(known) if known is not None else None
-                if alert is not None:
-                    alert = replace(
-                        alert, sightings=alert.sightings + 1, last_us=at_us, seen_us=self.running_us
-                    )
-                    self._open[alert.number] = alert
-            if known is not None:
-                if alert is not None:
-                    self._changed(alert, "sighting")
-                continue
-            made.append(self._raise(read, one, visit, at_us))
+            planned.append(PlannedAlert(one, visit, at_us, known))
         for alert in reworded:
             self._changed(alert, "entry changed")
+        return planned
+
+    def raise_alerts(
+        self, read: int, planned: Sequence[PlannedAlert], numbers: Sequence[int]
+    ) -> list[OpenAlert]:
+        """The new alerts of a stored read. numbers: of the records of those that are new, in their order."""
+        made, fresh = [], iter(numbers)
+        for one in planned:
+            if one.is_new:
+                made.append(self._raise(read, one, next(fresh)))
+            else:
+                self._see_again(one)
         return made
 
-    def _raise(self, read: int, one: ListMatch, visit: Wish, at_us: int) -> OpenAlert:
+    def _see_again(self, planned: PlannedAlert) -> None:
+        with self._lock:
+            alert = self._open.get(planned.known) if planned.known is not None else None
+            if alert is None:
+                return
+            alert = replace(
+                alert, sightings=alert.sightings + 1, last_us=planned.at_us, seen_us=self.running_us
+            )
+            self._open[alert.number] = alert
+        self._changed(alert, "sighting")
+
+    def _raise(self, read: int, planned: PlannedAlert, number: int) -> OpenAlert:
+        one, visit, at_us = planned.match, planned.visit, planned.at_us
         category = self._terms().category(one.entry.category)
-        record = Alert(
-            read=read,
-            list_id=one.head.list_id,
-            list_version=one.head.sequence,
-            source=one.head.source,
-            entry=one.entry.to_bytes(),
-            category=one.entry.category,
-            score=one.score,
-            twin=one.twin,
-            disagrees=one.disagrees,
-            silent=one.silent,
-            stale=one.stale,
-            at_us=at_us,
-        )
-        number = self._ledger.append(record).sequence
         alert = OpenAlert(
             number=number,
             read=read,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from firmware.alerts.board import AlertBoard
+from firmware.alerts.board import AlertBoard, PlannedAlert
 from firmware.alerts.cleared import ClearedPlates
 from firmware.alerts.lasting_time import ListTime
 from firmware.alerts.matching import ListMatch, has_ended, health_of, match
@@ -22,7 +22,7 @@ from firmware.health.list_health import ListHealth
 from firmware.threads import working
 from storage.alert_terms import AlertTerms
 from storage.errors import StorageError
-from storage.read_records import Read
+from storage.read_records import Alert, Read
 from sync.hot_lists.document import LOCAL
 from sync.hot_lists.entry import ListEntry
 from sync.hot_lists.held import HeldList, HeldLists
@@ -34,7 +34,7 @@ EVERY_S = 30.0
 
 
 class HotListWatch:
-    """Matches passes with the current lists. `matches` and `met` are called by the storing thread alone."""
+    """Matches passes with the current lists. `matches`, `alerts`, `met`: by the storing thread alone."""
 
     def __init__(
         self,
@@ -52,6 +52,7 @@ class HotListWatch:
         self._terms, self._known, self._now_us, self._log = terms, known_states, now_us, log
         self._of_lists = of_lists
         self._found: list[ListMatch] = []
+        self._planned: list[PlannedAlert] = []
         self._found_in: Sequence[HeldList] = ()
         self._overtaken = False  # an alert was raised by lists that newer ones had replaced meanwhile
         self._cleared_there: frozenset[bytes] = frozenset()
@@ -62,7 +63,7 @@ class HotListWatch:
         self._refreshing = threading.Lock()
 
     def matches(self, ended: EndedPass) -> bool:
-        """Whether a pass may be an entry; what it matches is kept for `met`."""
+        """Whether a pass may be an entry; what it matches is kept for `alerts`."""
         vehicle, self._found_in, time = ended.vehicle, self._held.lists, self._of_lists()
         try:
             self._found = match(
@@ -92,14 +93,25 @@ class HotListWatch:
         """Whether a pass that continues is an entry for which an alert sounds."""
         return self.matches(going) and any(one.sounds for one in self._found)
 
-    def met(self, number: int, read: Read, _ended: EndedPass) -> None:
-        """Raise the alerts of the read just stored. A failure is reported; the read stays stored."""
-        found, self._found = self._found, []
-        try:
-            self._board.raise_alerts(number, found, read.last_us)
-        except (StorageError, OSError) as error:
-            self._log.error("alert_not_recorded", why=type(error).__name__)
-        if found and self._found_in != self._held.lists:
+    def alerts(self, read: Read) -> Callable[[int], list[Alert]]:
+        """What `Ledger.append_hit` stores with the read that is about to be stored: its new alerts."""
+        planned = self._planned = self._board.plan(self._found, read.last_us)
+
+        def records(number: int) -> list[Alert]:
+            try:
+                return [one.record(number) for one in planned if one.is_new]
+            except StorageError as error:  # the read is stored all the same
+                self._log.error("alert_not_recorded", why=type(error).__name__)
+                self._planned = []
+                return []
+
+        return records
+
+    def met(self, number: int, alerts: Sequence[int]) -> None:
+        """Raise the alerts of the read just stored, whose records have these numbers."""
+        planned, self._planned, self._found = self._planned, [], []
+        self._board.raise_alerts(number, planned, alerts)
+        if planned and self._found_in != self._held.lists:
             self._overtaken = True  # the next refresh recalls it, if its entry was withdrawn
 
     def refresh(self) -> None:

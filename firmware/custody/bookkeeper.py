@@ -25,11 +25,13 @@ from storage.audit_records import Gap
 from storage.errors import DamagedError, StorageError, StoreFullError
 from storage.ledger import Ledger, NewRead
 from storage.read_records import Position, Read
+from storage.record_base import Record
 
 UNSTORED = (StorageError, HardwareError, OSError, sqlite3.Error)
 FAILED_LIMIT_S = 60.0
 AGAIN_S = 1.0  # between two tries to store what its source can wait for
 GAPS_OWED = 64
+AlertsOf = Callable[[int], Sequence[Record]]  # by the number that the read gets
 EARLY_MOST = 256  # passes in view at once, by far
 
 
@@ -38,8 +40,9 @@ class Bookkeeper:
 
     position: where a moving unit was so many seconds ago; None if the surveyed place holds. matches:
     whether a pass may be an entry of a hot list; such a read is sealed as a hit. sounds: whether its alert
-    would be heard. met: called with such a read, before announce. damaged: called with what is wrong with the
-    store, where it takes no more. waits: whether the source keeps what is not taken yet, and no one asked for
+    would be heard. alerts: for such a read, what makes the alerts that are stored with it. met: called with
+    its number and theirs, before announce. damaged: called with what is wrong with the store, where it takes
+    no more. waits: whether the source keeps what is not taken yet, and no one asked for
     the end; then a read that cannot be stored is tried again, and not lost.
     """
 
@@ -55,7 +58,8 @@ class Bookkeeper:
         position: Callable[[float], Position | None] = lambda _ago_s: None,
         matches: Callable[[EndedPass], bool] = lambda _ended: False,
         sounds: Callable[[EndedPass], bool] = lambda _going: False,
-        met: Callable[[int, Read, EndedPass], None] = lambda _number, _read, _ended: None,
+        alerts: Callable[[Read], AlertsOf] = lambda _read: lambda _number: (),
+        met: Callable[[int, Sequence[int]], None] = lambda _number, _alerts: None,
         damaged: Callable[[str], None] = lambda _what: None,
         waits: Callable[[], bool] = lambda: False,
         monotonic: Callable[[], float] = time.monotonic,
@@ -66,7 +70,8 @@ class Bookkeeper:
         self._quality = overview_quality
         self._announce = announce
         self._position = position
-        self._matches, self._sounds, self._met, self._damaged = matches, sounds, met, damaged
+        self._matches, self._sounds, self._damaged = matches, sounds, damaged
+        self._alerts, self._met = alerts, met
         self._stored_early: OrderedDict[int, str] = OrderedDict()  # text by pass, of those that continue
         self._log, self._waits = log, waits
         self.waiting = False
@@ -125,7 +130,12 @@ class Bookkeeper:
         while True:
             try:
                 hit = self._matches(ended)
-                ref = self._ledger.append_read(new.read, patch=new.patch, overview=new.overview, hit=hit)
+                if hit:
+                    number, *alerts = self._ledger.append_hit(new, self._alerts(new.read))
+                else:
+                    number = self._ledger.append_read(
+                        new.read, patch=new.patch, overview=new.overview
+                    ).sequence
                 break
             except UNSTORED as error:
                 if not self._is_waited_for(error):
@@ -133,8 +143,8 @@ class Bookkeeper:
                     return False
         self._end_lost_spell()
         if hit:
-            self._met(ref.sequence, new.read, ended)
-        self._announce(ref.sequence, new.read)
+            self._met(number, alerts)
+        self._announce(number, new.read)
         return True
 
     def _new_read(self, ended: EndedPass) -> NewRead:

@@ -197,6 +197,7 @@ class OneRun:
             position=lambda ago_s: _position_of(self._parts.fix_at(ago_s)),
             matches=beside.alerts.watch.matches,
             sounds=beside.alerts.watch.sounds,
+            alerts=beside.alerts.watch.alerts,
             met=beside.alerts.watch.met,
             damaged=lambda what: self._damaged(ledger, what),
             waits=lambda: source.waits and not self._stop.asked,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from alert_twins import HEAD, KNOWN, Held, entry, plate_box, seen
+from board_twins import raise_alerts
 from custody_twins import OVERVIEW, PATCH, make_read
 
 from firmware.alerts import ops
@@ -143,7 +144,7 @@ def test_what_earlier_runs_raised_is_listed_without_a_department_and_without_a_p
             held = Held([entry(plate, state="US-TX" if plate == "8ABC123" else "US-CA")], head)
             found = match(seen(plate), plate_box(), [held], DEFAULT_ALERTS, KNOWN, now_us)
             read = ledger.append_read(make_read(now_us, plate), patch=PATCH, overview=OVERVIEW, hit=True)
-            numbers += [one.number for one in board.raise_alerts(read.sequence, found, now_us)]
+            numbers += [one.number for one in raise_alerts(board, ledger, read.sequence, found, now_us)]
         assert board.raised == 2
     assert reader(home, "alerts") == 0
     said = capsys.readouterr().out
@@ -170,7 +171,7 @@ def test_the_alert_of_a_covert_entry_is_for_its_people_on_the_page_and_not_liste
         held = Held([entry(case="26-1"), entry(case="26-2", recipients=("super",))], head)
         found = match(seen("7XKR219"), plate_box(), [held], DEFAULT_ALERTS, KNOWN, now_us)
         read = ledger.append_read(make_read(now_us, "7XKR219"), patch=PATCH, overview=OVERVIEW, hit=True)
-        board.raise_alerts(read.sequence, found, now_us)
+        raise_alerts(board, ledger, read.sequence, found, now_us)
         shown = {one.number for one in board.open_alerts() if not one.entry.covert}
         listed = alert_operations(ledger, board)["alerts"]({})["alerts"]
         assert len(board.open_alerts()) == 2

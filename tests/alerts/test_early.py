@@ -68,7 +68,7 @@ class Street:
     def listed(one: EndedPass) -> bool:
         return one.vehicle.text.text == LISTED
 
-    def met(self, number: int, _read: Read, _ended: EndedPass) -> None:
+    def met(self, number: int, _alerts: object) -> None:
         self.hits.append(number)
         self.frame_of_hit.append(self.frames)
 

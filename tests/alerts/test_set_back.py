@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import structlog
 from alert_twins import HEAD, KNOWN, entry, plate_box, seen
+from board_twins import raise_alerts
 from custody_twins import START_US, SteppedTime, add_reads
 
 from detector.plates import PlateText
@@ -153,7 +154,7 @@ def test_an_alert_continues_after_the_clock_was_set_back(
     now_us = unit.now()
     assert unit.hits()
     read = add_reads(ledger, time, 1, hit=True)[0]
-    (alert,) = unit.board.raise_alerts(read, unit.watch._found, now_us)
+    (alert,) = raise_alerts(unit.board, ledger, read, unit.watch._found, now_us)
     time.run(HOUR_US)
     for kind, jump_us in ((AlertEvent.SHOWN, 0), (AlertEvent.VIEWED, -5 * HOUR_US), (AlertEvent.SHOWN, 0)):
         time.jump(jump_us)
@@ -239,7 +240,7 @@ def test_an_alert_grows_old_by_running_time_whatever_the_clock_is_set_to(
     time.lose(TimeState.UNKNOWN)
     assert unit.hits()
     (read,) = add_reads(ledger, time, 1, hit=True)
-    (alert,) = unit.board.raise_alerts(read, unit.watch._found, unit.now())
+    (alert,) = raise_alerts(unit.board, ledger, read, unit.watch._found, unit.now())
     time.jump(by_us)
     time.run(90 * SECOND_US)
     assert unit.board.running_us - alert.state.raised_us == 90 * SECOND_US

@@ -15,7 +15,7 @@ from firmware.alerts.watch import HotListWatch
 from firmware.frames.pipeline import EndedPass
 from firmware.health.list_health import ListHealth
 from storage.alert_terms import DEFAULT_ALERTS
-from storage.errors import LedgerError
+from storage.errors import LedgerError, RecordError
 from storage.times import HOUR_US
 from sync.hot_lists.document import ListHead
 from sync.hot_lists.entry import ListEntry
@@ -64,10 +64,16 @@ class Board:
         self.gone: list[object] = []
         self.error: Exception | None = None
 
-    def raise_alerts(self, read: int, found: Sequence[Any], at_us: int) -> None:
-        self.calls.append((read, len(found), at_us))
+    def plan(self, found: Sequence[Any], at_us: int) -> list[Any]:
+        return [SimpleNamespace(at_us=at_us, is_new=True, record=self.record) for _ in found]
+
+    def record(self, read: int) -> object:
         if self.error is not None:
             raise self.error
+        return read
+
+    def raise_alerts(self, read: int, planned: Sequence[Any], numbers: Sequence[int]) -> None:
+        self.calls.append((read, [one.at_us for one in planned], *numbers))
 
     def follow_lists(self, _listed: object, now_us: int) -> list[object]:
         self.calls.append(now_us)
@@ -92,6 +98,11 @@ class Bench:
             of_lists=lambda: ListTime(likely_us=NOW_US, sure_us=sure_us),
             log=cast(Any, log),
         )  # fmt: skip
+
+    def stores(self, number: int, *, last_us: int) -> None:
+        """A read is stored with its alerts, as by Ledger.append_hit."""
+        made = self.watch.alerts(cast(Any, SimpleNamespace(last_us=last_us)))(number)
+        self.watch.met(number, [number + at + 1 for at in range(len(made))])
 
     def events(self) -> list[tuple[str, str]]:
         found, self.said = [(level, event) for level, event, _ in self.said], []
@@ -153,12 +164,12 @@ def test_an_alert_that_a_refresh_overtook_is_looked_at_by_the_next_one() -> None
     assert bench.watch.matches(a_pass())
     bench.shelf.lists, bench.shelf.changes = [new], [[change("updated")]]
     bench.watch.refresh()
-    bench.watch.met(7, cast(Any, SimpleNamespace(last_us=5)), a_pass())
-    assert bench.board.calls == [NOW_US, (7, 1, 5)]
+    bench.stores(7, last_us=5)
+    assert bench.board.calls == [NOW_US, (7, [5], 8)]
     bench.board.gone = [None]
     bench.watch.refresh()
     bench.watch.refresh()
-    assert bench.board.calls == [NOW_US, (7, 1, 5), NOW_US]
+    assert bench.board.calls == [NOW_US, (7, [5], 8), NOW_US]
 
 
 def test_a_refresh_that_fails_is_reported_and_what_is_held_still_matches() -> None:
@@ -189,11 +200,18 @@ def test_lists_are_looked_through_at_first_and_where_one_did_not_open() -> None:
 def test_what_a_pass_matched_is_raised_once_with_its_read(frames: int, text: str, sounds: bool) -> None:
     bench = Bench(Held([entry()]))
     assert bench.watch.sounds(a_pass(text, frames)) is sounds
-    read = cast(Any, SimpleNamespace(last_us=9))
-    bench.watch.met(4, read, a_pass())
-    bench.board.error = OSError("a full card")
-    bench.watch.met(5, read, a_pass())
-    assert bench.board.calls == [(4, int(text == "7XKR219"), 9), (5, 0, 9)]
+    bench.stores(4, last_us=9)
+    assert bench.board.calls == [(4, [9], 5) if text == "7XKR219" else (4, [])]
+    bench.stores(6, last_us=9)
+    assert bench.board.calls[1:] == [(6, [])]
+
+
+def test_an_alert_that_makes_no_record_keeps_no_read_from_the_store() -> None:
+    bench = Bench(Held([entry()]))
+    assert bench.watch.matches(a_pass())
+    bench.board.error = RecordError("must be in 0 to 1")
+    bench.stores(4, last_us=9)
+    assert bench.board.calls == [(4, [])]
     assert bench.events() == [("error", "alert_not_recorded")]
 
 

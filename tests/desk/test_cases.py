@@ -26,6 +26,7 @@ from detector.plates import PlateBox, PlateText
 from firmware.alerts.lasting_time import LastingTime
 from firmware.alerts.running import alerting
 from storage.alert_life import Outcome
+from storage.ledger import NewRead
 from storage.times import HOUR_US, now_us
 from sync.department.policy.refusals import DeskRefusal
 from sync.department.server.server import Department
@@ -80,8 +81,9 @@ class Patrol:
             return False
         read = make_read(now_us(), case.read.text, demo=False)
         patch, overview = drawn_images.patch(case.shown[0]), drawn_images.overview(case.shown[0])
-        number = self.unit.ledger.append_read(read, patch=patch, overview=overview, hit=True).sequence
-        watch.met(number, read, vehicle)
+        new = NewRead(read=read, patch=patch, overview=overview)
+        number, *alerts = self.unit.ledger.append_hit(new, watch.alerts(read))
+        watch.met(number, alerts)
         return True
 
     def sounds(self, case: Case) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import structlog
 from alert_twins import KNOWN, plate_box, seen
-from custody_twins import SteppedTime, add_reads
+from custody_twins import OVERVIEW, PATCH, SteppedTime, add_reads, make_read
 from desk_forms import forms
 from desk_twins import Department
 from receiver_twins import Joined
@@ -27,8 +27,7 @@ from firmware.alerts.watch import HotListWatch
 from hw.clock import TimeState
 from storage import access, clock_trust
 from storage.errors import RefusedError
-from storage.ledger import Ledger
-from storage.read_records import Read
+from storage.ledger import Ledger, NewRead
 from storage.times import DAY_US, HOUR_US, MINUTE_US
 from sync.department.server.server import Department as Server
 from sync.hot_lists.held import lists_folder
@@ -96,11 +95,11 @@ class Car(Joined):
         passed: Any = _Pass()
         if not self.watch.matches(passed):
             return None
-        (number,) = add_reads(self.ledger, SteppedTime(self.time.now().us), 1, hit=True, text=WANTED)
-        read = self.ledger.read(number)
-        assert isinstance(read, Read)
         (found,) = self.watch._found
-        self.watch.met(number, read, passed)
+        read = make_read(self.time.now().us, WANTED)
+        new = NewRead(read=read, patch=PATCH, overview=OVERVIEW)
+        number, *alerts = self.ledger.append_hit(new, self.watch.alerts(read))
+        self.watch.met(number, alerts)
         return found.stale
 
     def says(self) -> list[str]:

@@ -1,9 +1,10 @@
 """A process that writes a home and says what it announces: run under strace, or killed, by the fault tests.
 
-    python storage_writer.py HOME CHIP READS [--together N] [--purge] [--without images|names|database]
+    python storage_writer.py HOME CHIP READS [--together N] [--hits] [--purge] [--without SYNC]
 
 Each line on stdout is an announcement: `read <sequence>` once append_read returned, `purged <epoch>...`
-once a receipt was printed. `--without` takes one sync out of the code, to show that the test would notice.
+once a receipt was printed. `--without` takes one sync (images, names, database) out of the code, to show
+that the test would notice.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from hw.secure_slot import LoopbackSlot
 from storage import files, schema
 from storage.home import Home
 from storage.ledger import Ledger, NewRead
+from storage.read_records import Alert
 from storage.times import DAY_US
 
 
@@ -46,6 +48,13 @@ def take_out(what: str) -> None:
         schema.connect = careless  # type: ignore[assignment]
 
 
+def make_alert(read: int) -> Alert:
+    return Alert(
+        read=read, list_id="svs", list_version=1, source="SVS", entry=b"", category="stolen-vehicle",
+        score=1.0, twin=False, disagrees=(), silent=(), stale=False, at_us=1,
+    )  # fmt: skip
+
+
 def main() -> None:
     home, chip, count = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
     options = sys.argv[4:]
@@ -65,6 +74,10 @@ def main() -> None:
         new = [NewRead(read=make_read(time.now().us), patch=one[:300], overview=one) for one in images]
         if together > 1:
             refs = ledger.append_reads(new)
+        elif "--hits" in options:
+            numbers = ledger.append_hit(new[0], lambda read: [make_alert(read)])
+            say(f"read {numbers[0]}")
+            refs = []
         else:
             refs = [ledger.append_read(one.read, patch=one.patch, overview=one.overview) for one in new]
         for ref in refs:

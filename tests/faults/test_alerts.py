@@ -11,19 +11,20 @@ import random
 import signal
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 from alert_twins import HEAD, KNOWN, NOW_US, Held, entry, plate_box, seen
 from custody_twins import OVERVIEW, PATCH, make_read
 
-from firmware.alerts.board import AlertBoard, alerts_before
+from firmware.alerts.board import AlertBoard, PlannedAlert, alerts_before
 from firmware.alerts.cleared import ClearedPlates
 from firmware.alerts.matching import match
 from firmware.custody.opening import create_ledger, open_ledger
 from hw.clock import SystemClock
 from storage.alert_terms import DEFAULT_ALERTS
-from storage.ledger import Ledger
+from storage.ledger import Ledger, NewRead
 from storage.read_records import Alert
 from storage.times import HOUR_US
 from storage.verify import verify_home
@@ -34,6 +35,10 @@ from sync.ledger_outbox import LedgerOutbox
 FULL = os.environ.get("ALPR_FAULTS") == "full"
 RAISED_LEAST = 1000 if FULL else 12
 LISTS = 10_000 if FULL else 300
+
+
+def records(planned: list[PlannedAlert], read: int) -> list[Alert]:
+    return [one.record(read) for one in planned]
 
 
 def raise_without_end(home: Path, told: int) -> None:
@@ -47,8 +52,10 @@ def raise_without_end(home: Path, told: int) -> None:
         now_us = clock.now().us
         head = replace(HEAD, extracted_us=now_us - HOUR_US, expires_us=now_us + HOUR_US)
         found = match(seen(plate), plate_box(), [Held([entry(plate)], head)], DEFAULT_ALERTS, KNOWN, now_us)
-        read = ledger.append_read(make_read(now_us, plate), patch=PATCH, overview=OVERVIEW, hit=True)
-        for made in board.raise_alerts(read.sequence, found, now_us):
+        planned = board.plan(found, now_us)
+        new = NewRead(read=make_read(now_us, plate), patch=PATCH, overview=OVERVIEW)
+        read, *alerts = ledger.append_hit(new, partial(records, planned))
+        for made in board.raise_alerts(read, planned, alerts):
             os.write(told, b"%d\n" % made.number)
 
 

@@ -62,6 +62,7 @@ class Outcome:
     undead: int = 0
     first: str = ""
     stored: list[int] = field(default_factory=list)  # reads in each ledger that opened
+    alerts: list[int] = field(default_factory=list)  # and alerts
 
 
 def touching(events: list[Event]) -> list[int]:
@@ -107,8 +108,10 @@ def judge(disk: Path, said: list[str], outcome: Outcome) -> str:
         return f"does not open: {error}"
     problem = ""
     with ledger:
-        kinds = ledger.store.db.execute("SELECT leaf FROM leaves").fetchall()
-        outcome.stored.append(sum(unchecked(bytes(leaf)).kind == "read" for (leaf,) in kinds))
+        leaves = ledger.store.db.execute("SELECT leaf FROM leaves").fetchall()
+        kinds = [unchecked(bytes(leaf)).kind for (leaf,) in leaves]
+        outcome.stored.append(kinds.count("read"))
+        outcome.alerts.append(kinds.count("alert"))
         for sequence in reads:
             try:
                 ledger.read(sequence)
@@ -146,6 +149,17 @@ def test_no_announced_read_of_a_batch_is_lost_by_a_power_cut_at_any_point(tmp_pa
     assert (outcome.lost, outcome.refused, outcome.unclean) == (0, 0, 0), outcome
     assert outcome.points == POINTS
     assert {stored % TOGETHER for stored in outcome.stored} == {0}
+
+
+def test_a_power_cut_leaves_no_hit_without_its_alert(tmp_path: Path) -> None:
+    root, events = record(tmp_path, "--hits", reads=2)
+    begun, ended = said_at(events, b"read ")
+    outcome = cut_at(
+        root, events, tmp_path / "cut", [at for at in touching(events) if begun <= at <= ended], 6
+    )
+    assert (outcome.lost, outcome.refused, outcome.unclean) == (0, 0, 0), outcome
+    assert set(outcome.stored) == {1, 2}
+    assert outcome.alerts == outcome.stored
 
 
 def said_at(events: list[Event], word: bytes) -> list[int]:

@@ -105,11 +105,15 @@ def test_a_source_that_waits_does_not_keep_the_reader_from_ending(tmp_path: Path
 def counted_batches(ledger: Ledger) -> list[int]:
     """How many reads each call stored, from now on."""
     counts: list[int] = []
-    one, several = ledger.append_read, ledger.append_reads
+    one, several, hit = ledger.append_read, ledger.append_reads, ledger.append_hit
 
     def append_read(*words: Any, **named: Any) -> Any:
         counts.append(1)
         return one(*words, **named)
+
+    def append_hit(*words: Any) -> Any:
+        counts.append(1)
+        return hit(*words)
 
     def append_reads(new: Any) -> Any:
         refs = several(new)
@@ -117,6 +121,7 @@ def counted_batches(ledger: Ledger) -> list[int]:
         return refs
 
     ledger.append_read, ledger.append_reads = append_read, append_reads  # type: ignore[method-assign]
+    ledger.append_hit = append_hit  # type: ignore[method-assign,assignment]
     return counts
 
 

@@ -181,7 +181,8 @@ class PatrolCar:
         watch = self._alerts.watch
         self._bookkeeper = Bookkeeper(
             ledger, around, clock=SystemClock(), overview_quality=85, announce=lambda _number, _read: None,
-            log=log, matches=watch.matches, sounds=watch.sounds, met=watch.met,
+            log=log, matches=watch.matches, sounds=watch.sounds,
+            alerts=watch.alerts, met=watch.met,
         )  # fmt: skip
 
     def _show(self) -> None:

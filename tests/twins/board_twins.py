@@ -24,6 +24,16 @@ if TYPE_CHECKING:
     pass
 
 
+def raise_alerts(
+    board: AlertBoard, ledger: Ledger, read: int, found: list[ListMatch], at_us: int
+) -> list[OpenAlert]:
+    """The alerts of a read that is stored already."""
+    planned = board.plan(found, at_us)
+    return board.raise_alerts(
+        read, planned, [ledger.append(one.record(read)).sequence for one in planned if one.is_new]
+    )
+
+
 class Car:
     """A unit with one list, a board, and a person who checks."""
 
@@ -52,7 +62,7 @@ class Car:
         """A vehicle passes: its read is stored as the bookkeeper would, and its alerts are raised."""
         found = self.matched(text)
         read = add_reads(self.ledger, self.time, 1, hit=bool(found))[0]
-        return self.board.raise_alerts(read, found, self.time.now().us)
+        return raise_alerts(self.board, self.ledger, read, found, self.time.now().us)
 
     def step(self, alert: OpenAlert, kind: AlertEvent, user: str = "o.diaz", **fields: object) -> OpenAlert:
         at_us = self.time.now().us

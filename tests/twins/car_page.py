@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 from alert_twins import HEAD, KNOWN, Held, entry, plate_box, seen
+from board_twins import raise_alerts
 from cryptography.hazmat.primitives.serialization import Encoding
 from custody_twins import SteppedTime, add_reads
 from waiting import PATIENCE_S
@@ -113,7 +114,7 @@ class Car:
         if not matches:
             return []
         read = add_reads(self.ledger, self.time, 1, hit=True)[0]
-        return self.board.raise_alerts(read, matches, now_us)
+        return raise_alerts(self.board, self.ledger, read, matches, now_us)
 
 
 def post(client: httpx.Client, path: str, **body: Any) -> httpx.Response:

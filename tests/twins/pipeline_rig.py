@@ -61,7 +61,7 @@ class Rig:
             log=event_log(self.log),
             position=self.where,
             matches=lambda ended: ended.vehicle.text.text == wanted,
-            met=lambda _number, read, _ended: self.met.append(read.text),
+            met=lambda number, _alerts: self.met.append(ledger.read(number).text),
             damaged=self.damaged.append,
             waits=lambda: waits and not self.ended.is_set(),
         )
