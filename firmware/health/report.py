@@ -143,6 +143,7 @@ class HealthWatch:
         self._why_blind: Callable[[], str | None] = lambda: None
         self._lists: Callable[[], ListHealth] = ListHealth
         self._net_failed: tuple[str, ...] = ()
+        self._unread = 0  # frames for which a net gave no numbers
         self._begun_s = self._last_frame_s = monotonic()
         self._looked_s = -LOOK_EVERY_S
 
@@ -171,14 +172,16 @@ class HealthWatch:
         """Ask this from now on how the hot lists are."""
         self._lists = lists
 
-    def net_failed(self, what: str) -> None:
-        """A net gave no numbers for a frame, which was not read: an alarm until the run ends."""
+    def net_failed(self, what: str, frames: int = 1) -> None:
+        """A net gave no numbers for so many frames, which were not read: an alarm until the run ends."""
+        self._unread += frames
         self._net_failed = (what,)
 
     @property
     def troubles(self) -> tuple[str, ...]:
         """The causes of `sensor_failed` that the supply does not name."""
-        return (*self._troubles(), *self._net_failed)
+        nets = (f"{one} (frames not read so far: {self._unread})" for one in self._net_failed)
+        return (*self._troubles(), *nets)
 
     def why(self, alarm: Alarm) -> str:
         """The cause of an alarm in words, where a part gave one; for the event log, never in a report."""
@@ -267,7 +270,7 @@ class HealthWatch:
                 swaps_to_card=vitals.swaps_to_card,
                 frames_per_s=round(len(recent) / span_s, 2),
                 frames=self._frames,
-                frames_dropped=self._dropped(),
+                frames_dropped=self._dropped() + self._unread,
                 reads=self._reads,
                 reads_this_hour=self.habit.this_hour,
                 reads_usual_hour=self.habit.usual(now.us),

@@ -229,7 +229,7 @@ class OneRun:
             on_unsound=lambda error: beside.health.net_failed(str(error)),
         )
         if isinstance(reader, FailedEyes):
-            beside.health.net_failed(str(reader.why))
+            beside.health.net_failed(str(reader.why), frames=0)
         beside.health.count_dropped(lambda: pipeline.counts.dropped)
         for note in source.notes:
             said.note(note)

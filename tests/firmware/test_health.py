@@ -392,3 +392,12 @@ def test_a_report_that_fails_for_a_while_is_named_once_and_comes_back(
         failing[0] = False
         until(lambda: newest_report(tmp_path))
     assert named == ["OperationalError"]
+
+
+def test_frames_that_no_net_could_read_count_as_lost() -> None:
+    """The picture of a drop folder is gone by then: what was not read must show."""
+    bench = Bench()
+    for _ in range(3):
+        bench.watch.net_failed("plate-reader.tflite: no number")
+    assert bench.watch.report().frames_dropped == 3
+    assert "frames not read so far: 3" in bench.watch.why(Alarm.SENSOR_FAILED)
