@@ -385,6 +385,8 @@ def test_the_same_change_is_proposed_once_by_a_person_and_only_where_one_is_need
     refused("no-second", owed, form, needed=False)
     assert owed(Form(what="a"), needed=False) == []
     assert owed(Form(what="a"), needed=True, alone=True) == []
+    refused("no-second", owed, Form(what="a", approval=5), needed=False)
+    refused("no-second", owed, Form(what="a", approval=5), needed=True, alone=True)
     refused("second-person", owed, Form(what="a"), needed=True)
 
 

@@ -192,5 +192,8 @@ def second_person(
         _demand_new(policy, changes, roster, proposed, wanted)
         return proposed
     if not needed or alone:
+        if form.approval >= 0:  # the signed call would name a second person whom no entry has
+            what, cure = "this needs no second person", "make the call without an approval"
+            raise FormError(what, code="no-second", clause=CLAUSE, cure=cure, fields=("approval",))
         return []
     return [to_use(policy, changes, roster, form, wanted)]
