@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from desk_root import Root, problems
 from desk_server import serving
 from desk_twins import GROUND, Department, SwitchedWitness
+from log_entries import refused
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -33,6 +34,7 @@ from sync.department.desk.due import endings_now
 from sync.department.desk.endings import soon
 from sync.department.desk.inquiry.forms import Entered, RunForm
 from sync.department.desk.machine.calls import ClockForm, PurgeForm
+from sync.department.desk.people.calls import AccountForm
 from sync.department.ground.department_time import Clocks, DepartmentTime
 from sync.department.ground.home import load_ed25519
 from sync.department.ground.settings import Settings
@@ -254,6 +256,25 @@ def test_a_statement_holds_once_and_for_its_own_root(department: Department) -> 
         with pytest.raises(StorageError):
             naming.name_administrator(department.desk, bent)
         assert not named_administrator.is_statement(bent)
+
+
+def test_the_offices_give_a_removed_persons_user_name_to_no_other_person(department: Department) -> None:
+    roster = department.desk.book.roster
+    data = signed(department, OFFICES[:2], "comm1")  # as "N. Chief", who has that name only now
+    person = roster.accounts["comm1"]
+    left = AccountForm(
+        user="comm1",
+        name=person.name,
+        organisation=person.organisation,
+        roles=(),
+        reason="left",
+        active=False,
+    )
+    department.call("user/set", department.logon("chief"), left)
+    refused("user-name", naming.name_administrator, department.desk, data)
+    refused("user-name", naming.draft, department.desk, "comm1", "N. Chief")
+    assert naming.draft(department.desk, "comm1", person.name)
+    assert department.desk.book.roster.accounts["comm1"].name == person.name
 
 
 def test_a_statement_kept_too_long_has_no_force(department: Department) -> None:

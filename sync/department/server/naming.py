@@ -12,6 +12,7 @@ from storage.errors import RecordError, SignatureError
 from sync.department.desk.desk import Desk
 from sync.department.desk.people import rules as people
 from sync.department.desk.people.calls import HandedOver
+from sync.department.desk.people.on_roster import check_same_person
 from sync.department.journal.entries import AccountSet, Entry
 from sync.department.journal.machine_entries import AdministratorNamed
 from sync.department.journal.named_administrator import (
@@ -26,9 +27,10 @@ from sync.root_file import THRESHOLD
 
 
 def draft(desk: Desk, user: str, name: str) -> bytes:
-    """An unsigned statement. Raises FormError for an invalid name."""
+    """An unsigned statement. Raises FormError for an invalid name, or that of another person."""
     account = _account(desk, user, name)
     people.check_account(desk.policy, account)
+    check_same_person(desk.book.roster, account)
     made = AdministratorStatement(
         department=desk.root.department,
         user=user,
@@ -43,7 +45,7 @@ def draft(desk: Desk, user: str, name: str) -> bytes:
 def name_administrator(desk: Desk, data: bytes) -> HandedOver:
     """Put a signed statement in force: the account, and a first password for it.
 
-    The previous administrator keeps no such role. Raises SignatureError, RecordError.
+    The previous administrator keeps no such role. Raises SignatureError, RecordError, FormError.
     """
     statement, signatures = parse(data)
     offices = signers(desk.root, statement, signatures)
@@ -68,7 +70,7 @@ def name_administrator(desk: Desk, data: bytes) -> HandedOver:
 def _entered(
     desk: Desk, statement: AdministratorStatement, data: bytes, offices: Sequence[str]
 ) -> list[Entry]:
-    """The entries of a statement that is in time and not used yet. Raises RecordError."""
+    """The entries of a statement that is in time and not used yet. Raises RecordError, FormError."""
     desk.refresh()
     if statement.root != desk.root.digest() or statement.department != desk.root.department:
         raise RecordError("names another root file than the one in force", where="statement")
@@ -79,6 +81,8 @@ def _entered(
         raise RecordError("an administrator was named since", where="statement", cure="draft it again")
     if is_over(statement, desk.now_us(), dated=True):
         raise RecordError("was not drafted in the last 14 days", where="statement", cure="draft it again")
+    account = _account(desk, statement.user, statement.name)
+    check_same_person(desk.book.roster, account)
     notes = [AdministratorNamed(user=statement.user, statement=data)]
     before = [
         replace(
@@ -90,7 +94,7 @@ def _entered(
         for account in desk.book.roster.accounts.values()
         if account.active and Role.ADMINISTRATOR in account.roles and account.user != statement.user
     ]
-    return desk.system(*notes, *before, _account(desk, statement.user, statement.name))
+    return desk.system(*notes, *before, account)
 
 
 def _account(desk: Desk, user: str, name: str) -> AccountSet:
