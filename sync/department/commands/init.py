@@ -7,7 +7,7 @@ import json
 import click
 
 from sync.command_frame import Common, verb
-from sync.department.ground.settings import Settings
+from sync.department.ground.settings import Settings, check_name
 from sync.department.server.founding import found
 from sync.errors import DONE
 
@@ -48,6 +48,7 @@ def init(
 
     The store is SQLite unless --database names PostgreSQL. Three keys to keep offline sign the root file.
     """
+    check_name(name, "--name")
     settings = Settings(
         name=name,
         host=host,
