@@ -9,6 +9,7 @@ import pytest
 from desk_asking import look_up
 from desk_twins import GROUND, Department
 
+from storage.times import DAY_US
 from sync.department.desk.inquiry.filing import read_filings
 from sync.department.desk.inquiry.forms import (
     AskForm,
@@ -69,6 +70,10 @@ def test_a_requester_sees_what_waits_and_why_one_was_declined(department: Depart
         (first.entry, "declined", "no such case"),
     ]
     assert department.call("inquiry/requests", tokens("analyst1"), NothingForm()) == ()
+    department.clock.step(92 * DAY_US)  # the key service opens nothing for it any more
+    assert department.call("inquiry/queue", department.logon("comm1"), NothingForm()) == ()
+    rows = department.call("inquiry/requests", department.logon("officer1"), NothingForm())
+    assert [one.state for one in rows] == ["out of date", "declined"]  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("end", [b"", b"\n"])

@@ -212,7 +212,7 @@ desk_access.form_verb(
     inquiry,
     "requests",
     "inquiry/requests",
-    "List your requests: waiting, answered, or declined with the reason.",
+    "List your requests: waiting, out of date, answered, or declined with the reason.",
     example="department inquiry requests --user o1",
     columns=("request", "at_us", "state", "reason"),
 )

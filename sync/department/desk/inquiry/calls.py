@@ -81,10 +81,13 @@ def propose(front: DeskContext, token: str, form: ProposeForm) -> Entered:
 
 
 def _waiting(desk: Desk, now_us: int) -> Iterator[EntryOf[SearchProposed]]:
-    """Proposals that a second person can decide: young ones, of people who are here."""
-    for one in desk.book.queue.waiting():
-        if is_here(desk.book.roster, one) and not rules.is_old(one, now_us):
-            yield one
+    """Proposals that a second person can decide."""
+    return (one for one in desk.book.queue.waiting() if _can_be_run(desk, one, now_us))
+
+
+def _can_be_run(desk: Desk, entry: Entry, now_us: int) -> bool:
+    """Whether a request or a proposal is young, and of a person who is here."""
+    return is_here(desk.book.roster, entry) and not rules.is_old(entry, now_us)
 
 
 def decide(front: DeskContext, token: str, form: InquiryDecideForm) -> Entered:
@@ -106,8 +109,8 @@ def queue(front: DeskContext, token: str, form: NothingForm) -> tuple[Pending, .
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[tuple[Entered, tuple[Pending, ...]]]:
-        waiting = _waiting(desk, caller.at_us)
-        pending = (*map(_pending, desk.book.queue.open_requests()), *map(_pending, waiting))
+        asked = (one for one in desk.book.queue.open_requests() if _can_be_run(desk, one, caller.at_us))
+        pending = (*map(_pending, asked), *map(_pending, _waiting(desk, caller.at_us)))
         return [LogRead(elements="queue", count=len(pending))], lambda made: (first_entered(made), pending)
 
     entered, pending = desk.act(token, Call.INQUIRY_QUEUE, plan)
@@ -185,13 +188,13 @@ def answer(front: DeskContext, token: str, form: RequestForm) -> Answer:
 
 
 def my_requests(front: DeskContext, token: str, form: NothingForm) -> tuple[MyRequest, ...]:  # noqa: ARG001
-    """One's own requests, the newest first: waiting, answered, or declined with its reason."""
+    """One's own requests, the newest first: waiting, out of date, answered, or declined with its reason."""
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[tuple[MyRequest, ...]]:
         queue = desk.book.queue
         rows = [
-            _my_request(entry, entry.note, queue.answered.get(number))
+            _my_request(entry, entry.note, queue.answered.get(number), caller.at_us)
             for number, entry in queue.asked.items()
             if entry.stamp.user == caller.user
         ]
@@ -200,9 +203,14 @@ def my_requests(front: DeskContext, token: str, form: NothingForm) -> tuple[MyRe
     return desk.act(token, Call.INQUIRY_ANSWER, plan)
 
 
-def _my_request(entry: Entry, note: InquiryAsked, answered: EntryOf[RequestAnswered] | None) -> MyRequest:
+def _my_request(
+    entry: Entry, note: InquiryAsked, answered: EntryOf[RequestAnswered] | None, now_us: int
+) -> MyRequest:
     said = answered.note if answered is not None else None
-    state = "waiting" if said is None else "answered" if said.access >= 0 else "declined"
+    if said is None:
+        state = "out of date" if rules.is_old(entry, now_us) else "waiting"
+    else:
+        state = "answered" if said.access >= 0 else "declined"
     return MyRequest(
         request=entry.sequence,
         at_us=entry.stamp.at_us,

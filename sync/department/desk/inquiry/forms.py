@@ -266,7 +266,8 @@ class Images:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MyRequest:
-    """A request of yours. `state`: waiting, answered, declined; `reason`: why it was declined."""
+    """A request of yours. `state`: waiting, out of date (ask again), answered, declined; `reason`: why it was
+    declined."""
 
     request: int
     at_us: int

@@ -8,6 +8,7 @@ from storage.times import HOUR_US
 from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Desk, Plan
 from sync.department.desk.inquiry.forms import NothingForm
+from sync.department.desk.inquiry.rules import is_old
 from sync.department.journal.entries import Entry
 from sync.department.journal.inquiry_entries import Ground, Query, SearchProposed
 from sync.department.policy.roles import Call
@@ -55,7 +56,7 @@ def _row(desk: Desk, entry: Entry, note: SearchProposed, now_us: int) -> MyPropo
         else -1
     )
     if said is None:
-        state = "waiting"
+        state = "out of date" if is_old(entry, now_us) else "waiting"
     elif not said.granted:
         state = "refused"
     elif entry.sequence in queue.used:

@@ -18,7 +18,7 @@ from sync.department.desk.desk import Caller, Plan
 from sync.department.desk.inquiry import rules
 from sync.department.desk.inquiry.forms import Answer, AskForm, Estimate, PageForm
 from sync.department.desk.machine.naming_logs import name_logs_of
-from sync.department.desk.people.on_roster import demand_approver, demand_proposer
+from sync.department.desk.people.on_roster import demand_approver, demand_proposer, is_here
 from sync.department.desk.people.training import demand_current
 from sync.department.ground.local_time import local
 from sync.department.ground.unit_names import alike
@@ -102,7 +102,7 @@ def check_search(front: DeskContext, caller: Caller, query: Query, ground: Groun
         return ""
     entry = rules.request_to_run(desk.book.queue, request, query, ground, caller.user, now_us=caller.at_us)
     asker = desk.book.roster.accounts.get(entry.stamp.user)
-    if asker is None or not asker.active:
+    if asker is None or not is_here(desk.book.roster, entry):
         raise DeskRefusal("the requester is no longer on the roster", code="requester", clause="463.3")
     roles = desk.policy.effective_roles(desk.book.roster.roles_of(asker.user, caller.at_us))
     allowing_role(desk.policy.grants, roles, Call.INQUIRY_REQUEST)
