@@ -434,7 +434,7 @@ ROSTER: dict[str, tuple[Fits, Note, str]] = {
 
 
 PROPOSED: dict[str, tuple[object, str, str]] = {
-    "user/set": (SET, "o1", "o1: sworn-officer; hired"),
+    "user/set": (SET, "o1", f"o1, {SET.name}: sworn-officer; hired"),
     "user/import": (IMPORT, "o1", "o1: sworn-officer"),
     "user/hand-over": (OVER, "o1", "chief hands the office over to o1; retires"),
     "user/credential": (RESET, "o1", "new first password for o1; lost"),
@@ -449,6 +449,13 @@ def test_a_second_person_reads_what_was_proposed(call: str) -> None:
     assert holds(note, statement)
     for name, turned in variants(note, ""):
         assert not holds(turned, statement), f"{call}: {name} was turned"
+
+
+def test_a_proposed_account_in_the_words_of_an_earlier_log_still_counts() -> None:
+    statement = said("user/set", replace(SET, active=False, propose=True))
+    for words in ("o1: sworn-officer; hired", f"o1, {SET.name}, removed: sworn-officer; hired"):
+        note = ChangeProposed(call="user/set", about="o1", digest=change_digest(statement), summary=words)
+        assert holds(note, statement)
 
 
 def test_a_grant_in_a_file_that_no_form_holds_is_not_the_one_that_was_signed() -> None:

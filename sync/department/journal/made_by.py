@@ -62,7 +62,7 @@ from sync.department.journal.office_entries import GrantDelegated, GrantIssued, 
 from sync.department.journal.redress_entries import RedressAnswered
 from sync.department.journal.second_hands import UnsignedError, change_digest
 from sync.department.journal.sharing_entries import ShareAsked, ShareDelivered, ShareReviewed, ShareRouted
-from sync.department.journal.signed_roster import words_of
+from sync.department.journal.signed_roster import earlier_words_of, words_of
 from sync.department.journal.statements import SHA256, SIGNED_WITHIN_US, Statement
 from sync.department.policy.roles import Call
 from sync.hot_lists.document import LOCAL, head_name
@@ -198,8 +198,8 @@ def _of_step(note: AlertStepTaken, form: Form, said: Statement) -> bool:
 
 
 def _of_proposal(note: ChangeProposed, form: Form, said: Statement) -> bool:
-    words = words_of(said.call, form, said.user)
-    if words is not None and (note.about, note.summary) != words:
+    known = words_of(said.call, form, said.user), earlier_words_of(said.call, form, said.user)
+    if None not in known and (note.about, note.summary) not in known:
         return False
     return form.get("propose") is True and note.call == said.call and note.digest == change_digest(said)
 

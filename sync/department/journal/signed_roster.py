@@ -100,18 +100,31 @@ def fits_designation(said: Statement, note: DesignationSet, at_us: int, days: in
 
 def words_of(call: str, form: Form, user: str) -> tuple[str, str] | None:
     """(whom it is about, in words) of a change that waits for a second person, from its form; None for a call
-    that is not of the roster. The words are part of the log: a new wording must leave this one valid."""
+    that is not of the roster. The words are part of the log: a new wording must leave this one valid, and
+    `earlier_words_of`."""
     about, reason = str(form.get("user", "")), form.get("reason", "")
     people = form.get("people")
     if call == "user/import" and isinstance(people, list) and people:
         lines = [f"{one['user']}: {', '.join(one['roles'])}" for one in people]
         return str(people[0]["user"]), "; ".join(lines)[:2000]
     words = {
-        "user/set": lambda: f"{about}: {', '.join(form['roles'])}; {reason}",
+        "user/set": lambda: f"{about}, {_person(form)}: {', '.join(form['roles'])}; {reason}",
         "user/credential": lambda: f"new first password for {about}; {reason}",
         "user/hand-over": lambda: f"{user} hands the office over to {about}; {reason}",
     }.get(call)
     return None if words is None else (about, words())
+
+
+def earlier_words_of(call: str, form: Form, user: str) -> tuple[str, str] | None:
+    """The same as logs had it at first: of an account without its name, and whether it is removed."""
+    if call != "user/set":
+        return words_of(call, form, user)
+    about = str(form.get("user", ""))
+    return about, f"{about}: {', '.join(form['roles'])}; {form.get('reason', '')}"
+
+
+def _person(form: Form) -> str:
+    return f"{form.get('name', '')}{'' if form.get('active', True) else ', removed'}"
 
 
 def _form(said: Statement) -> Form | None:
