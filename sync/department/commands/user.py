@@ -306,6 +306,10 @@ def import_people(
     made = terminal.call("user/import", form)
     if made.proposal >= 0:
         return terminal.show(made, ("proposal",))
+    if terminal.common.json:
+        for one in made.people:
+            print(json.dumps(_facts(one)))
+        return DONE
     return terminal.show(made.people, ("user", "password", "totp_uri"))
 
 
@@ -401,10 +405,13 @@ def _show_authenticator(common: Common, given: calls.HandedOver) -> None:
         print(f"authenticator: {given.totp_uri}", flush=True)
 
 
+def _facts(given: calls.HandedOver) -> dict[str, str]:
+    return {"user": given.user, "password": given.password, "totp_uri": given.totp_uri}
+
+
 def _hand_over(common: Common, given: calls.HandedOver) -> int:
     if common.json:
-        facts = {"user": given.user, "password": given.password, "totp_uri": given.totp_uri}
-        print(json.dumps(facts | {"proposal": given.entry}))
+        print(json.dumps(_facts(given) | {"proposal": given.entry}))
         return DONE
     if given.entry >= 0:
         print(desk_access.wait_words(given.entry))
