@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 import pytest
+from desk_asking import code_of
 from desk_cars import Car
 from desk_forms import forms
 from desk_twins import DAY_US, Department
@@ -17,6 +18,7 @@ from desk_twins import DAY_US, Department
 from storage.alert_life import AlertAnswer, AlertEvent, AlertStep, Fit, Outcome
 from sync.department.content.alert_records import SealedRecord
 from sync.department.desk.alerts.calls import AlertForm, CloseForm, Figures, TranscribeForm
+from sync.department.desk.alerts.opening import is_gone
 from sync.department.desk.changes.calls import DecideForm, ShowForm
 from sync.department.desk.documents.local import LocalChanged, WithdrawForm
 from sync.department.desk.documents.own_entries import OwnEntry
@@ -176,6 +178,27 @@ def test_a_person_who_signs_the_next_entry_sees_the_count_of_those_that_they_may
     counts = [(one.entries, one.covert) for one in (made, ended) if isinstance(one, LocalChanged)]
     assert counts == [(1, 0), (0, 0)]
     assert [(one.source, one.entries) for one in sources] == [("local", 2)]  # type: ignore[attr-defined]
+
+
+def test_an_alert_whose_entry_was_withdrawn_says_so_before_its_unit_syncs(
+    department: Department, car: Car
+) -> None:
+    """Nor does a planted mismatch come of such an entry."""
+    form = replace(forms(department)["hotlist/add"], until_us=department.clock.us + 2 * DAY_US)
+    department.two_hands("hotlist/add", department.logon("super"), form, second="chief")
+    (entry,) = department.front.list_entries("local")
+    car.raises(entry.plate, list_id="local", **{name: getattr(entry, name) for name in MADE_OF})
+    token = department.logon("comm1")
+    (line,) = department.call("alert/list", token, NothingForm())  # type: ignore[misc]
+    assert not line.recalled  # type: ignore[has-type]
+    ended = WithdrawForm(case=form.case, reason="found")
+    department.call("hotlist/withdraw", department.logon("super"), ended)
+    (line,) = department.call("alert/list", token, NothingForm())  # type: ignore[misc]
+    assert (line.recalled, line.next) == (True, "close: the entry was withdrawn")
+    assert code_of(department, "alert/show", token, AlertForm(alert=line.alert)) == "alert-step"
+    close = CloseForm(alert=line.alert, outcome=Outcome.UNFOUNDED, text="the vehicle was found")
+    department.call("alert/close", token, close)
+    assert is_gone(department.front, next(iter(department.front.alert_facts.values())))
 
 
 def test_a_look_at_the_alert_of_a_covert_entry_is_shown_to_its_people_alone(

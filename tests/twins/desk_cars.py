@@ -25,7 +25,13 @@ class Car:
         self.reads = 0
 
     def raises(
-        self, plate: str = PLATE, *, silent: tuple[str, ...] = (), at_us: int | None = None, **fields: Any
+        self,
+        plate: str = PLATE,
+        *,
+        silent: tuple[str, ...] = (),
+        at_us: int | None = None,
+        list_id: str = "doj",
+        **fields: Any,
     ) -> str:
         """One read and its alert, received now; the alert's name. `at_us`: what the unit's clock said."""
         now_us = self.department.clock.us
@@ -40,7 +46,7 @@ class Car:
         entry = ListEntry(**facts | {"reason": "VICTIM armed", "case": "26-1042"} | fields)
         record = Alert(
             read=int(read.partition("/")[2]),
-            list_id="doj",
+            list_id=list_id,
             list_version=3,
             source="SVS",
             entry=entry.to_bytes(),

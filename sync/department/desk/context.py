@@ -202,6 +202,7 @@ class DeskContext:
     publish_list: Callable[[Offer, Iterable[ListEntry], int], Published]
     lists_out: Callable[[], list[ListHead]]
     list_entries: Callable[[str], list[ListEntry]]
+    entries_under: Callable[[str, int], list[ListEntry] | None]
     own_list: OutgoingList
     state: StoreState
     new_code: Callable[[], EnrollmentCode]

@@ -192,6 +192,18 @@ def entries_of(home: DepartmentHome, list_id: str) -> list[ListEntry]:
         held.close()
 
 
+def entries_under(home: DepartmentHome, list_id: str, key: int) -> list[ListEntry] | None:
+    """The entries under a key in the newest version of a list; None if the list is not here. Raises
+    StorageError."""
+    held = held_list(home, list_id)
+    if held is None:
+        return None
+    try:
+        return [ListEntry.from_bytes(one) for one in held.find(key)]
+    finally:
+        held.close()
+
+
 def _keep(home: DepartmentHome, head: ListHead, entries: list[bytes]) -> None:
     folder = lists_folder(home.path)
     files.make_dir(folder)

@@ -26,7 +26,7 @@ from storage.plate_states import typed_state
 from storage.read_records import Alert
 from sync.department.content.alert_records import open_records
 from sync.department.content.reads import parse_name
-from sync.department.desk.alerts.opening import access_of, open_waiting
+from sync.department.desk.alerts.opening import access_of, is_gone, open_waiting
 from sync.department.desk.alerts.rules import AlertRow
 from sync.department.desk.alerts.sight import open_for, sees
 from sync.department.desk.context import DeskContext
@@ -154,7 +154,8 @@ def listed(front: DeskContext, token: str, form: NothingForm) -> tuple[AlertLine
         desk.covered(entry.sequence)
     with desk.looking():
         rows = open_for(desk, caller.user, caller.at_us)
-        return tuple(_line(desk, row, caller.user, caller.at_us) for row in rows)
+        now = (_with_list(front, row, caller.at_us) for row in rows)
+        return tuple(_line(desk, row, caller.user, caller.at_us) for row in now)
 
 
 def _enter_list(desk: Desk, token: str) -> tuple[Caller, Entry]:
@@ -174,7 +175,7 @@ def show(front: DeskContext, token: str, form: AlertForm) -> Images:
     _record(front, token, form.alert)
 
     def plan(caller: Caller) -> Plan[tuple[Entry, str]]:
-        row = _row(desk, caller, form.alert)
+        row = _row(front, caller, form.alert)
         parse_name(row.known.read)
         step = _step(caller, AlertEvent.VIEWED)
         _demand(row, step, Wanted(plate="", state=""))
@@ -265,7 +266,7 @@ def _record(front: DeskContext, token: str, number: str) -> Alert | None:
     found = front.alerts.named([recorded])
 
     def plan(caller: Caller) -> Plan[Entry]:
-        _row(desk, caller, name)
+        _row(front, caller, name)
         if not found:
             raise FormError("that alert is not held: purged, or never sent", code="no-alert", clause="463.8")
         return [access_of("alert", f"alert {row.number}", (recorded,))], lambda made: made[0]
@@ -285,7 +286,7 @@ def _taken(  # noqa: PLR0917 - one step
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[tuple[Entry, Compared]]:
-        row = _row(desk, caller, name)
+        row = _row(front, caller, name)
         wanted = _wanted(row, record)
         step = _step(caller, kind, **fields)
         if kind is AlertEvent.ANSWERED and step.fit is not None:
@@ -306,11 +307,21 @@ def _taken(  # noqa: PLR0917 - one step
     return compared
 
 
-def _row(desk: Desk, caller: Caller, name: str) -> AlertRow:
-    row = desk.book.alerts.find(name)
-    if row is None or not sees(desk, row, caller.user, caller.at_us):
+def _row(front: DeskContext, caller: Caller, name: str) -> AlertRow:
+    row = front.desk.book.alerts.find(name)
+    if row is None or not sees(front.desk, row, caller.user, caller.at_us):
         raise FormError("there is no such alert", code="no-alert", clause=CLAUSE, cure="list them again")
-    return row
+    return _with_list(front, row, caller.at_us)
+
+
+def _with_list(front: DeskContext, row: AlertRow, at_us: int) -> AlertRow:
+    """The alert as its list has it now: recalled, where that lacks its entry and no sync has brought the
+    unit's own word yet."""
+    record = front.alert_facts.get(row.known.alert)
+    if record is None or row.state.recalled or row.state.closed or not is_gone(front, record):
+        return row
+    recalled = AlertStep(step=AlertEvent.RECALLED, user="", role="system", at_us=at_us)
+    return AlertRow(row.known, row.state.after(recalled), row.number, row.hidden_from)
 
 
 def _step(caller: Caller, kind: AlertEvent, **fields: Any) -> AlertStep:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from storage.errors import StorageError
 from storage.read_records import Alert, AlertStepped
 from sync.department.content.alert_records import SealedRecord, open_records
 from sync.department.content.key_guard import Cover, read_name
@@ -112,9 +113,20 @@ def _add_planted(
         newest += [row.known for row in reversed(book.alerts.rows.values()) if not row.planted]
     records = open_records(front.door, cover, [sealed for _, sealed in planned])
     for (plant, _), record in zip(planned, records, strict=True):
-        if isinstance(record, Alert):
+        if isinstance(record, Alert) and not is_gone(front, record):  # of such an entry no unit raises one
             front.alert_facts[plant.name] = record
             notes.insert(front.planting.place(len(notes)), plant.known(newest))
+
+
+def is_gone(front: DeskContext, record: Alert) -> bool:
+    """Whether an alert's list lacks its entry now. As at a unit: one that says the same in other words takes
+    its place, and a list that is not here withdraws nothing."""
+    entry = ListEntry.from_bytes(record.entry)
+    try:
+        found = front.entries_under(record.list_id, entry.key)
+    except (StorageError, OSError):
+        return False
+    return found is not None and all(one.subject != entry.subject for one in found)
 
 
 def known_by(one: SealedRecord, record: Alert) -> AlertKnown:
