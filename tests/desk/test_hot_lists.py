@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 import pytest
+from desk_asking import code_of
 from desk_twins import HOUR_US, Department
 
 from sync.department.commands import desk_access
@@ -17,7 +19,7 @@ from sync.department.desk.documents.sources import DiffForm
 from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.journal.change_entries import ChangeProposed, DocumentSigned
 from sync.department.journal.entries import Refused
-from sync.department.policy.refusals import BUSY, DeskRefusal, NotYetError
+from sync.department.policy.refusals import BUSY, DeskRefusal, FormError, NotYetError
 from sync.department.units.hot_lists import held_list
 from sync.hot_lists.entry import ListEntry, key_of
 
@@ -57,6 +59,31 @@ def test_the_second_person_sees_what_the_list_came_to(department: Department, to
         assert part in made.said
     assert "7XKR" not in made.said
     assert held_list(department.home, "doj") is None
+
+
+def test_a_list_that_found_a_full_disk_after_its_entry_goes_out_under_the_same_approval(
+    department: Department, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> NoReturn:
+        raise OSError(errno.ENOSPC, "no room")
+
+    token, front = department.logon("super"), department.front
+    asked = department.call("hotlist/push", token, replace(FORM, propose=True))
+    assert isinstance(asked, Pushed)
+    yes = DecideForm(proposal=asked.proposal, granted=True, reason="read it")
+    department.call("change/approve", department.logon("chief"), yes)
+    form = replace(FORM, approval=asked.proposal)
+    monkeypatch.setattr(department, "front", replace(front, publish_list=full))
+    with pytest.raises(FormError) as refused:
+        department.call("hotlist/push", token, form)
+    assert "the same approval" in refused.value.cure
+    monkeypatch.setattr(department, "front", front)
+    assert code_of(department, "hotlist/push", token, replace(form, hours=23)) == "other-approval"
+    made = department.call("hotlist/push", token, form)
+    assert isinstance(made, Pushed)
+    signed = list(department.desk.log.entries(kinds=(DocumentSigned.KIND,)))
+    assert (made.version, [one.sequence for one in signed]) == (1, [made.entry])
+    assert code_of(department, "hotlist/push", token, form) == "used-approval"
 
 
 def test_a_forbidden_category_is_never_in_what_goes_out(department: Department) -> None:

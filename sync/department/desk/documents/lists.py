@@ -19,8 +19,10 @@ from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Desk, Plan
 from sync.department.desk.documents.own_entries import lists_shown
 from sync.department.desk.words import demand_words
-from sync.department.journal.change_entries import ChangeProposed, DocumentSigned, ListSent
+from sync.department.journal.change_entries import ChangeProposed, ChangeUsed, DocumentSigned, ListSent
 from sync.department.journal.entries import Entry, LogRead
+from sync.department.journal.machine_entries import DocumentSent
+from sync.department.journal.statements import form_fields, proposal_digest
 from sync.department.policy.policy import Policy
 from sync.department.policy.refusals import BUSY, FormError, NotYetError, demand, refuse_each
 from sync.department.policy.roles import Call
@@ -31,6 +33,7 @@ from sync.hot_lists.importing import ImportedList, ListRefusedError, import_list
 from sync.hot_lists.layout import shipped
 
 CLAUSE = "463.7"
+PUSH = "hotlist/push"
 MUCH_GONE = 10  # one part of so many that goes at once is asked about
 
 
@@ -130,8 +133,11 @@ def _push(front: DeskContext, token: str, form: ListForm) -> Pushed:
         if (policy, version) != (desk.policy_document, _version(front, form.list_id)):
             what = "another version of the list or of the policy came out while this one was read"
             raise NotYetError(what, code="list", clause=CLAUSE, cure="try again")
+        unsent = _unsent(desk, form, caller)
+        if unsent is not None:
+            return [], lambda _entries: (unsent, unsent.stamp.at_us, False)
         summary = f"{name}: {made.summary()}{words}"
-        second = desk.second_person(caller, "hotlist/push", form, about=name, summary=summary)
+        second = desk.second_person(caller, PUSH, form, about=name, summary=summary)
         if isinstance(second, ChangeProposed):
             return [second], lambda entries: (entries[0], caller.at_us, True)
         demand(
@@ -169,9 +175,32 @@ def _push(front: DeskContext, token: str, form: ListForm) -> Pushed:
     try:
         with front.own_list.turn():
             out = front.publish_list(offer, made.entries, at_us)
-    except (InvalidInputError, StorageError) as error:
-        raise FormError(error.what, code="document", clause=CLAUSE, cure=error.cure) from None
+    except (InvalidInputError, StorageError, OSError) as error:
+        what = "the list cannot be written" if isinstance(error, OSError) else error.what
+        cure = "make room on the disk, then push it again with the same approval: it is entered"
+        raise FormError(what, code="document", clause=CLAUSE, cure=cure) from None
     return _pushed(form, made, out, entry=entry.sequence, proposal=-1)
+
+
+def _unsent(desk: Desk, form: ListForm, caller: Caller) -> Entry | None:
+    """The caller's entry of just this list under this approval, where the list never went out: a full disk
+    after the entry costs no second approval."""
+    proposed = desk.book.changes.proposed.get(form.approval)
+    if proposed is None or form.approval not in desk.book.changes.used:
+        return None
+    if proposed.stamp.user != caller.user or proposed.note.digest != proposal_digest(PUSH, form_fields(form)):
+        return None
+    kinds = (ChangeUsed.KIND, DocumentSigned.KIND, DocumentSent.KIND)
+    used, last = False, None
+    for entry in desk.log.entries(form.approval, kinds=kinds):
+        if isinstance(entry.note, ChangeUsed):
+            used = entry.note.proposal == form.approval
+        elif isinstance(entry.note, DocumentSigned | DocumentSent) and entry.note.name == proposed.note.about:
+            last = entry if used else None
+    signed = (
+        last is not None and isinstance(last.note, DocumentSigned) and caller.at_us < last.note.expires_us
+    )
+    return last if signed else None
 
 
 def listed(front: DeskContext, token: str, _form: object) -> tuple[ListLine, ...]:
