@@ -206,6 +206,24 @@ def test_what_is_committed_is_on_the_disk_whatever_was_set_for_the_role(departme
         plant(department, "ALTER ROLE alpr RESET synchronous_commit")
 
 
+@pytest.mark.parametrize("department", ["postgresql"], indirect=True)
+def test_other_roles_that_can_change_rows_are_due_and_stop_nothing(department: Department) -> None:
+    """The tests' own role is a superuser. A role that only reads, for reports, is nobody's harm."""
+    (own,) = department.store.others()
+    assert own == "this program's role is a superuser of the database server: alpr"
+    try:
+        plant(department, "CREATE ROLE reads", "CREATE ROLE writes", "GRANT alpr TO writes")
+        plant(department, "GRANT SELECT ON units TO reads", "GRANT UPDATE (seen_us) ON units TO writes")
+        assert department.store.others()[1:] == (
+            "other roles are members of this program's role: writes",
+            "other roles were granted more than SELECT on the store's tables: writes",
+        )
+        department.store.demand_own()
+    finally:
+        plant(department, "DROP OWNED BY reads, writes", "DROP ROLE reads", "DROP ROLE writes")
+
+
+@pytest.mark.parametrize("department", ["sqlite", "postgresql"], indirect=True)
 def test_no_incident_is_dropped_by_a_trigger_that_is_planted_under_a_running_server(
     department: Department,
 ) -> None:
@@ -216,10 +234,11 @@ def test_no_incident_is_dropped_by_a_trigger_that_is_planted_under_a_running_ser
             )
 
     note("before")
-    plant(department, *SQLITE["a trigger"])
+    postgres = department.store.postgres
+    plant(department, *(POSTGRES if postgres else SQLITE)["a trigger"])
     with pytest.raises(StoreError, match="quiet on incidents"):
         note("after")
-    plant(department, "DROP TRIGGER quiet")
+    plant(department, "DROP FUNCTION quiet CASCADE" if postgres else "DROP TRIGGER quiet")
     note("after")
     with department.store.read() as connection:
         assert [one.detail for one in incidents.listed(connection)] == ["before", "after"]

@@ -24,7 +24,13 @@ from sync.department.store import incidents, unit_logs
 from sync.department.store.database import open_store
 from sync.department.store.tables import elements, metadata, tokens
 from sync.department.units.http_app import unit_app
-from sync.errors import BatchRefusedError, InvalidInputError, LinkError, RefusedByDepartmentError
+from sync.errors import (
+    BatchRefusedError,
+    InvalidInputError,
+    LinkError,
+    RefusedByDepartmentError,
+    StoreAwayError,
+)
 
 
 @pytest.fixture(scope="module")
@@ -203,6 +209,22 @@ def test_the_first_call_after_the_databases_restart_succeeds(
     assert cut_all(url)
     assert checked(department.home).problems == []
     assert [one.name for one in department.enrollment.listed()] == ["unit"]
+
+
+def test_a_full_disk_and_a_lost_connection_of_copy_end_with_what_to_do(
+    department: Department, url: str
+) -> None:
+    from psycopg.errors import DiskFull
+
+    def cut_short() -> None:
+        with department.store.write() as connection:
+            cut_all(url)
+            department.store.add_rows(connection, tokens, [(1, 1, bytes(16), 1)])
+
+    with pytest.raises(StoreAwayError, match="is the database running"):
+        cut_short()
+    with pytest.raises(StoreAwayError, match="the disk is full"), department.store.write():
+        raise DiskFull("could not extend file")
 
 
 def test_an_answer_that_fails_names_the_causes_kinds_and_no_value(

@@ -46,6 +46,14 @@ class Vault(Protocol):
         """The reads of a hold, still sealed."""
         ...
 
+    def demand_whole(self, access: int, reads: int) -> None:
+        """Raise unless so many reads of a hold are here."""
+        ...
+
+    def whole(self, access: int, names: tuple[str, ...], content: tuple[bytes, ...]) -> list[StoredRead]:
+        """The reads of a hold, still sealed: those of its entry, in the files that were sealed."""
+        ...
+
     def destroy(self, access: int) -> None:
         """Remove a hold's content."""
         ...

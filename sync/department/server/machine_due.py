@@ -61,6 +61,10 @@ def _altered(store: Store) -> Iterator[Overdue]:
     """What was planted in the database, and rows that hold what their columns never hold."""
     for what in store.planted():
         yield Overdue(kind=Late.STORE, clause="463.8", what=f"{what}: {own_schema.CURE}")
+    for what in store.others():
+        cure = "give this program a role of its own with no such right (createuser, REVOKE); verify names "
+        cure += "what they change by its content alone"
+        yield Overdue(kind=Late.STORE, clause="463.8", what=f"{what}: {cure}")
     for what in store.odd_rows():
         yield Overdue(kind=Late.STORE, clause="463.8", what=f"{what}: {typed_rows.CURE}")
 

@@ -33,6 +33,7 @@ from sync.errors import ROOM, HomeError, InvalidInputError, NewerError, StoreAwa
 MIGRATIONS = Path(__file__).parent / "migrations"
 MIGRATION_LOCK = 463_463  # a number of our own among the advisory locks of a database
 LOCK_SECONDS = 30
+DISK_FULL = "53100"  # PostgreSQL's code
 _DAMAGED = ("malformed", "file is not a database")  # SQLite's words
 
 
@@ -44,7 +45,7 @@ class Store:
         self.postgres = engine.dialect.name == "postgresql"
         self.where = "database" if self.postgres else str(engine.url.database)
         self._days: set[int] = set()
-        self._looked_at: int | None = None
+        self._looked_at: str | None = None
         self._odd = typed_rows.OddRows()
         # COPY goes to the driver past SQLAlchemy; an error of SQLite's here would be another database's
         self._driver_errors = (engine.dialect.loaded_dbapi.Error,) if self.postgres else ()
@@ -118,19 +119,24 @@ class Store:
         with self.read() as connection:
             return own_schema.examined(connection).wrong
 
+    def others(self) -> tuple[str, ...]:
+        """A line for each way in which other roles of a database server can change rows here."""
+        with self.read() as connection:
+            return tuple(own_schema.others(connection))
+
     def demand_own(self) -> None:
         """Raise StoreError where a trigger, a view, an index or a table is not as this program makes it."""
         _refuse_planted(self.planted(), self.where)
 
     def watch(self) -> None:
-        """From here on, demand the same before each write, whenever SQLite's schema is another than at the
-        write before: a trigger would act with this program's hand."""
-        self._looked_at = 0
+        """From here on, demand the same before each write, whenever the schema is another than at the write
+        before: a trigger would act with this program's hand."""
+        self._looked_at = ""
 
     def _demand_own_now(self, connection: sa.Connection) -> None:
-        if self._looked_at is None or self.postgres:
+        if self._looked_at is None:
             return
-        now = int(connection.exec_driver_sql("PRAGMA main.schema_version").scalar_one())
+        now = own_schema.mark(connection)
         if now != self._looked_at:
             _refuse_planted(own_schema.examined(connection).wrong, self.where)
             self._looked_at = now
@@ -248,7 +254,8 @@ def _away(error: Exception, what: str, where: str) -> StoreError:
         return StoreError(
             f"{what}: {cause}", where="database", cure="the role must own it: createdb -O ROLE DATABASE"
         )
-    if isinstance(error, DBAPIError) and error.orig is not None and files.is_full(error.orig):
+    origin = error.orig if isinstance(error, DBAPIError) else error  # of COPY, the driver's own
+    if origin is not None and (files.is_full(origin) or getattr(origin, "sqlstate", "") == DISK_FULL):
         return StoreAwayError(f"{what}: the disk is full", where=where, cure=ROOM)
     lost = isinstance(error, DBAPIError) and error.connection_invalidated
     if lost or (isinstance(error, OperationalError) and error.statement is None):

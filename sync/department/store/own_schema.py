@@ -66,6 +66,22 @@ def examined(connection: sa.Connection) -> OwnSchema:
     return OwnSchema((*found.wrong, what), found.absent, misnamed=what)
 
 
+def mark(connection: sa.Connection) -> str:
+    """Something that is another whenever what `examined` looks at may be: cheap, for a look at each write."""
+    local = connection.dialect.name == "sqlite"
+    return str(connection.exec_driver_sql("PRAGMA main.schema_version" if local else _PG_MARK).scalar_one())
+
+
+def others(connection: sa.Connection) -> Iterator[str]:
+    """Who beside this program's role can change rows here: a line for each way; none on SQLite."""
+    if connection.dialect.name == "sqlite":
+        return
+    for query, words in _PG_OTHERS:
+        found = sorted({_shown(one) for one in connection.exec_driver_sql(query).scalars()})
+        if found:
+            yield f"{words}: {', '.join(found[:5])}{', ...' * bool(found[5:])}"
+
+
 def stand_in(connection: sa.Connection, table: sa.Table) -> None:
     """Put an empty temporary table under the name of one that cannot be read, until the transaction ends."""
     columns = (sa.Column(one.name, one.type) for one in table.columns)
@@ -162,6 +178,48 @@ def _parts(sql: str) -> Counter[str]:
 
 # --- PostgreSQL ----------------------------------------------------------------------------------------
 
+
+_PG_LOOKED_AT = {
+    "pg_class": "relpersistence <> 't' AND relkind IN ('r', 'p', 'v', 'm', 'f', 'S')",
+    "pg_index": "",
+    "pg_attrdef": "",
+    "pg_constraint": "conrelid <> 0::oid",
+    "pg_trigger": "NOT tgisinternal OR tgenabled <> 'O'",
+    "pg_rewrite": "oid >= 16384::oid",
+    "pg_policy": "",
+    "pg_proc": "oid >= 16384::oid",
+    "pg_operator": "oid >= 16384::oid",
+    "pg_cast": "oid >= 16384::oid",
+    "pg_event_trigger": "",
+}
+# names and exact types of the system's own: nothing planted beside them takes part
+_PG_ROWS = "pg_catalog.concat(pg_catalog.count(*), '.', pg_catalog.sum(pg_catalog.hashtext({})))"
+_PG_MARK = "SELECT pg_catalog.concat_ws(' ', pg_catalog.current_schemas(false)::text, {})".format(
+    ", ".join(
+        f"(SELECT {_PG_ROWS.format('pg_catalog.concat(o.ctid, o.xmin)')} "  # noqa: S608 - our own words
+        f"FROM pg_catalog.{name} o{f' WHERE {only}' if only else ''})"
+        for name, only in _PG_LOOKED_AT.items()
+    )
+)
+_PG_OURS = "FROM pg_catalog.pg_roles r WHERE rolname = current_user AND "
+_PG_OTHERS = (
+    (f"SELECT rolname {_PG_OURS} rolsuper", "this program's role is a superuser of the database server"),
+    (f"SELECT rolname {_PG_OURS} rolbypassrls AND NOT rolsuper", "this program's role has BYPASSRLS"),
+    (
+        "SELECT m.rolname FROM pg_catalog.pg_auth_members a JOIN pg_catalog.pg_roles m ON m.oid = a.member "
+        "JOIN pg_catalog.pg_roles r ON r.oid = a.roleid AND r.rolname = current_user",
+        "other roles are members of this program's role",
+    ),
+    (
+        "SELECT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_catalog.pg_get_userbyid(a.grantee) END "
+        "FROM (SELECT relowner, relacl acl FROM pg_catalog.pg_class WHERE oid >= 16384::oid UNION ALL "
+        "SELECT c.relowner, t.attacl FROM pg_catalog.pg_attribute t JOIN pg_catalog.pg_class c "
+        "ON c.oid = t.attrelid WHERE c.oid >= 16384::oid) o, pg_catalog.aclexplode(o.acl) a "
+        "WHERE o.relowner = (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = current_user) "
+        "AND a.grantee <> o.relowner AND a.privilege_type <> 'SELECT'",
+        "other roles were granted more than SELECT on the store's tables",
+    ),
+)
 
 _Named: TypeAlias = tuple[sa.Table, str]
 """A table or a partition: which of ours it is of, and its name."""
