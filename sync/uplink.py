@@ -106,6 +106,8 @@ class Conversation:
         self._purged: set[tuple[int, str]] = set()  # elements that were found purged here
         self._resent_from: int | None = None
         self._alerts_to = 0  # alerts before this record are reported
+        self._unstored: NotStoredError | None = None  # an alert of this conversation waits; nothing else does
+        self._unstored_epochs: set[int] = set()
         self._joined_at: int | None = None  # the record of the unit's joining, if it is not there yet
 
     def run(
@@ -129,6 +131,8 @@ class Conversation:
                 raise
             if not alerts_only:
                 self._take(state, may_continue)
+            if self._unstored is not None:
+                raise self._unstored
             self.progress.done = not alerts_only and may_continue()
         except LinkError:
             self._parcel_size.was_cut()
@@ -402,15 +406,24 @@ class Conversation:
             self._alerts_to = hits[-1] + 1
 
     def _send_alert(self, number: int, data: bytes) -> None:
-        """Send a single record, with its leaf and the key it needs.
+        """Send a single record, with its leaf and the key it needs. One that cannot be stored now, as where
+        its key is lost there, keeps neither the log nor an alert under another key.
 
         The record of the unit's joining goes before the first: only by its place does the department know
         which alerts are from before.
         """
-        if self._joined_at is not None:
-            joined_at, self._joined_at = self._joined_at, None
-            self._send_ahead(joined_at, *self._outbox.leaves(joined_at, 1))
-        self._send_ahead(number, data)
+        epoch = leaves.unchecked(data).epoch
+        if epoch in self._unstored_epochs:
+            return
+        try:
+            if self._joined_at is not None:
+                self._send_ahead(self._joined_at, *self._outbox.leaves(self._joined_at, 1))
+                self._joined_at = None
+            self._send_ahead(number, data)
+        except NotStoredError as error:
+            self._unstored = error
+            self._unstored_epochs.add(epoch)
+            return
         self.progress.alerts += 1
 
     def _send_ahead(self, number: int, data: bytes) -> None:
@@ -422,10 +435,11 @@ class Conversation:
             self._add_key(parcel, leaf)
             parcel.items.append(messages.ParcelElement(sequence=number, name=name, length=len(stored)))
             parcel.parts.append(stored)
-        self._note(
-            parcel, self._open(messages.ParcelHeld, self._link.post("alert", self._framed(parcel, data)))
-        )
-        self._sent_keys = sent
+        try:
+            answer = self._link.post("alert", self._framed(parcel, data))
+            self._note(parcel, self._open(messages.ParcelHeld, answer))
+        finally:
+            self._sent_keys = sent
 
     def _send_health(self) -> None:
         """How the unit is, ahead of a backlog that may take hours."""

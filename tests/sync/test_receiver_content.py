@@ -239,6 +239,23 @@ def test_what_fails_behind_the_receiver_is_said_in_a_signed_word(
     unit.close()
 
 
+def test_a_day_key_that_is_gone_under_a_running_server_is_due_until_reads_come_in(
+    department: Department, unit: Joined
+) -> None:
+    unit.add(1)
+    folder = department.home.keys / "day"
+    away = folder.rename(folder.with_name("away"))
+    folder.mkdir()
+    with pytest.raises(LinkError, match="keep everything"):
+        converse(unit, department)
+    (line,) = department.receiver.lost_keys()
+    assert ", to which units seal, is gone: restore its folder day/" in line
+    folder.rmdir()
+    away.rename(folder)
+    assert converse(unit, department).done
+    assert department.receiver.lost_keys() == []
+
+
 def test_a_receipt_that_is_asked_for_again_is_not_kept_again(department: Department, tmp_path: Path) -> None:
     unit = Joined(tmp_path / "unit", department, "unit")
     unit.add(3)

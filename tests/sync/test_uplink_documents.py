@@ -59,6 +59,7 @@ def test_a_department_that_cannot_store_gives_documents_and_receipts_all_the_sam
     with pytest.raises(NotStoredError):
         talk(log, office)
     assert log.done[-2:] == [("receipt", ((0, 1),)), ("document", "policy", b"a document")]
+    assert office.sent("leaves")  # an alert whose key is lost there does not keep the log
 
 
 def test_a_document_without_a_word_is_one() -> None:

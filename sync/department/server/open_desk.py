@@ -6,7 +6,7 @@ from __future__ import annotations
 import functools
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
@@ -30,7 +30,7 @@ from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Desk
 from sync.department.desk.grants.signer import GrantOffice
 from sync.department.desk.log_state import FOLDER
-from sync.department.desk.owed import Overdue
+from sync.department.desk.owed import Late, Overdue
 from sync.department.desk.people import rules as people
 from sync.department.desk.people.calls import HandedOver
 from sync.department.desk.people.challenges import Site
@@ -242,9 +242,11 @@ def open_front(
     link: WitnessLink | None = None,
     bell: Bell | None = None,
     replacing: bool = False,
+    lost_keys: Callable[[], Sequence[str]] = tuple,
 ) -> DeskContext:
     """Everything that the desk's calls need; the server gives what it has open already. Raises HomeError.
 
+    `lost_keys`: why the receiver could not take reads in, where it runs beside.
     `replacing`: for the ceremony that adopts a root file, which may be needed because a key service is lost,
     or the file.
     """
@@ -312,6 +314,7 @@ def open_front(
             *offered.overdue_unsigned(home, desk, held),
             *overdue_in_store(held, desk, moment),
             *reach(),
+            *(Overdue(kind=Late.KEYS, clause="463.8", what=one) for one in lost_keys()),
         ],
         notify_units=entered(lambda: _notify_units(home, held, desk)),
         send_down=entered(lambda: _send_down(home, held, service, desk)),
@@ -429,6 +432,7 @@ def front_of(department: Department) -> DeskContext | None:
         packs=department.packs,
         clock=department.time,
         bell=department.bell,
+        lost_keys=department.receiver.lost_keys,
     )
     department.purge_through = lambda: front.desk.book.purge_through
     department.demand_root = lambda: demand_adopted(home, front.desk)

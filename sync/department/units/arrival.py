@@ -60,6 +60,16 @@ class Arrival:
         self._alerted, self._counted = alerted, counted
         self._store, self._keys, self._packs, self._now_us = store, keys, packs, now_us
         self._day_of_key = -1
+        self._lost: dict[bytes | int, tuple[int, str]] = {}
+
+    def lost_keys(self) -> list[str]:
+        """Why units could not deliver, since yesterday: a line for each key that is gone, with its cure."""
+        since = self._now_us() - DAY_US
+        return [what for at_us, what in list(self._lost.values()) if at_us > since]
+
+    def _gone(self, key: bytes | int, what: str, cure: str) -> KeyServiceError:
+        self._lost[key] = self._now_us(), f"{what}: {cure}"
+        return KeyServiceError(what, where="key service", cure=cure)
 
     def take(
         self,
@@ -148,13 +158,11 @@ class Arrival:
         self._store.open_day(day)
         ready = list(found.ready)
         resealed = self._keys.open_and_reseal(day, public, keys, [one for _, one in found.sealed])
-        self._demand_offered(
-            {
-                keys[leaves.unchecked(one.leaf).epoch][0]
-                for (_, one), kept in zip(found.sealed, resealed, strict=True)
-                if kept.refused == NO_DAY_KEY
-            }
-        )
+        asked = [keys[leaves.unchecked(one.leaf).epoch][0] for _, one in found.sealed]
+        lacking = {key for key, kept in zip(asked, resealed, strict=True) if kept.refused == NO_DAY_KEY}
+        for key in asked:
+            self._lost.pop(key, None)
+        self._demand_offered(lacking)
         for (sequence, one), kept in zip(found.sealed, resealed, strict=True):
             if kept.refused is not None:
                 bad.append((sequence, one.name, kept.refused, False))
@@ -180,11 +188,12 @@ class Arrival:
             held = before or unit_logs.has_sealed(connection, day)
         if held and not self._keys.has_store_key(day):
             until = "then" if before else "then, or until tomorrow (UTC)"
-            raise KeyServiceError(
+            raise self._gone(
+                day,
                 f"the key of what was received {'before' if before else 'today'} (store/{day}.key) is gone",
-                where="key service",
-                cure=f"restore it from its backup: units keep their reads until {until}",
+                f"restore it from its backup: units keep their reads until {until}",
             )
+        self._lost.pop(day, None)
         if not before:
             self._day_of_key = day
 
@@ -198,12 +207,12 @@ class Arrival:
             message = documents.out(connection, "day-keys")[1]
         offered = signed_rows.parsed(message, DayKeys).keys if message else ()
         kept = [one for one in offered if one.day > self._now_us() // DAY_US - DAY_KEY_DAYS]
-        lost = [one.day for one in kept if one.key_id in lacking]
+        lost = [one for one in kept if one.key_id in lacking]
         if lost:
-            raise KeyServiceError(
-                f"the key of day {day_text(lost[0])}, to which units seal, is gone",
-                where="key service",
-                cure="restore its folder day/ from its backup: units keep their reads until then, or until "
+            raise self._gone(
+                lost[0].key_id,
+                f"the key of day {day_text(lost[0].day)}, to which units seal, is gone",
+                "restore its folder day/ from its backup: units keep their reads until then, or until "
                 "they are offered other day keys; if it is lost for good: department keys renew",
             )
 

@@ -88,6 +88,7 @@ class Receiver:
         self._certificate_days = certificate_days
         self._arrival = Arrival(store, keys, packs, now_us, alerted, counted)
         self.closed_arrival = ClosedArrival(store, self._arrival, now_us)
+        self.lost_keys = self._arrival.lost_keys
         self._guard = threading.Lock()
         self._locks: dict[bytes, threading.Lock] = {}
         self._challenges: dict[bytes, bool] = {}
