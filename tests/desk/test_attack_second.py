@@ -258,6 +258,15 @@ def by_a_reset_that_a_former_designee_approved(root: Root) -> int:
     return by_a_key_that_root_set(root)
 
 
+def wide_by_the_yes_of_a_person_who_was_removed(root: Root) -> int:
+    """The search that waited for it is root's to make, while the desk would refuse it."""
+    query = root.query(WIDE)
+    number = approved(root, query)
+    gone = account_form(root.department.desk.book.roster.accounts["super"], active=False)
+    root.department.call("user/set", root.department.logon("chief"), gone)
+    return by_proposal(root, number, query)
+
+
 UNAPPROVED, ANOTHER = "no second person signed the approval", "the signed call does not match"
 WIDE_ATTACKS: tuple[tuple[Callable[[Root], int], str], ...] = (
     (wide_without_a_second_person, "it has no full plate, and no second person signed"),
@@ -267,6 +276,7 @@ WIDE_ATTACKS: tuple[tuple[Callable[[Root], int], str], ...] = (
     (wide_by_a_no_that_root_turned, UNAPPROVED),
     (wide_by_a_yes_that_was_taken_back, UNAPPROVED),
     (wide_by_a_yes_to_a_change, UNAPPROVED),
+    (wide_by_the_yes_of_a_person_who_was_removed, UNAPPROVED),
     (wide_by_a_yes_that_was_given_ahead, UNAPPROVED),
     (wide_by_an_approval_of_another_search, ANOTHER),
     (wide_by_the_approval_of_a_shorter_time, ANOTHER),

@@ -2,8 +2,7 @@
 
 A decision counts by the signature of its own person's session, and never for that person's own call. An
 approval named by a signed call is good for exactly that call: its form gives the proposal's digest. What
-needs two people follows from the policy file that the root file names: searches without a full plate,
-accounts and credentials of roles that two people give, deliveries to other agencies.
+needs two people follows from the policy file that the root file names.
 """
 
 from __future__ import annotations
@@ -180,9 +179,8 @@ class SecondHands:
         self.training_days = policy.training.valid_days
         self.designation_days = policy.people.designation_days_max
         self.password_days = policy.security.password_max_days
-        conductor, recorder = policy.training.conducted_by, policy.training.conductor_recorded_by
-        self.conducting = self.conducted_by = _with(policy, conductor)
-        self.recorded_by = _with(policy, recorder)
+        self.conducting = self.conducted_by = _with(policy, policy.training.conducted_by)
+        self.recorded_by = _with(policy, policy.training.conductor_recorded_by)
         self.topics = topics_came(self.topics, (topic.id for topic in policy.training.topics), at_us)
 
     def take_account(self, user: str, roles: Iterable[Role], *, is_new: bool) -> None:
@@ -191,6 +189,16 @@ class SecondHands:
             self.approved_once.add(user)
         if is_new:
             self.fresh.add(user)
+
+    def end_words(self, user: str, roles: Iterable[Role]) -> None:
+        """A person's unused yes to others ends with the roles that gave it; not so in an older log."""
+        words = (self.decided, self.shares) if self.seen_by_two else ()
+        for known, number in [(one, number) for one in words for number in one]:
+            call = Call.CHANGE_APPROVE if number in self.proposed else Call.INQUIRY_APPROVE
+            call = Call.SHARE_APPROVE if known is self.shares else call
+            gone = known[number].user == user and set(self.permits.get(call.value, ())).isdisjoint(roles)
+            if gone and number not in self.spent:
+                del known[number]
 
     def make(self, entry: Entry, *, signed: bool) -> None:
         """What an entry of a person's doing changes here. Raises UnsignedError."""
@@ -220,8 +228,9 @@ class SecondHands:
     def configures_by_two(self, said: Statement) -> bool:
         """Whether two people sign this configuration: in an older log from the first on that was proposed."""
         known = self.proposed.get(approval_of(said))
-        proposed = known is not None and (known.call, known.digest) == (said.call, change_digest(said))
-        return self.seen_by_two or proposed
+        return self.seen_by_two or (
+            known is not None and (known.call, known.digest) == (said.call, change_digest(said))
+        )
 
     def decide(self, entry: Entry, said: Statement | None) -> None:
         """A decision, with the statement of the call that made it; None before the first key. Raises
@@ -359,14 +368,12 @@ class SecondHands:
 
     def demand_other_judge(self, user: str, access: int) -> None:
         """An emergency search is judged by another person than the one who made it. Raises UnsignedError."""
-        known = self.emergencies.get(access)
-        if known is not None and known.user == user:
+        if access in self.emergencies and self.emergencies[access].user == user:
             raise UnsignedError("the person who searched does not judge it")
 
     def demand_access(self, said: Statement, entry: Entry, access: Access) -> None:
         """The second person of an access, where it needs or names one. Raises UnsignedError."""
-        named = approval_of(said)
-        number = named if named >= 0 else access.approval
+        number = named if (named := approval_of(said)) >= 0 else access.approval
         if number >= 0:
             self._demand(said, number, entry)
             if said.call not in SEARCHES and number not in self.proposed:
