@@ -260,7 +260,9 @@ def test_who_only_looks_changes_nothing(home: Path) -> None:
     """Files that a start makes again are not made, and a certificate that ends soon is not renewed."""
     for name in ("keys/found.sqlite", "keys/followed.sqlite", "authority/server.pem"):
         (home / name).unlink()
-    shutil.rmtree(home / "keys" / "hold")
+    for name in ("keys/hold", "blobs", "partial"):
+        shutil.rmtree(home / name)
+    (home / "store.db").chmod(0o640)
     past = now_us() - 600 * DAY_US
     assert Authority.open(home / "authority", lambda: past).renew()
     before = _all_in(home)
@@ -269,9 +271,9 @@ def test_who_only_looks_changes_nothing(home: Path) -> None:
         assert _all_in(home) == before, words
 
 
-def _all_in(home: Path) -> dict[str, bytes]:
+def _all_in(home: Path) -> dict[str, tuple[int, bytes]]:
     return {
-        str(one.relative_to(home)): one.read_bytes() if one.is_file() else b""
+        str(one.relative_to(home)): (one.stat().st_mode, one.read_bytes() if one.is_file() else b"")
         for one in home.rglob("*")
         if one.name != "service.log" and not one.name.endswith(("-wal", "-shm"))
     }

@@ -45,12 +45,12 @@ class FolderVault:
     """Held content in files of this machine."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        folder.mkdir(mode=files.PRIVATE_DIR, parents=True, exist_ok=True)
+        self._folder = folder  # made by the first hold: who only looks makes none
 
     def keep(self, access: int, reads: list[StoredRead]) -> tuple[bytes, ...]:
         """Write and sync: SHA-256 of each file. Raises FileExistsError for one that is there."""
         folder, digests = self._folder / f"{access}", []
+        self._folder.mkdir(mode=files.PRIVATE_DIR, parents=True, exist_ok=True)
         folder.mkdir(mode=files.PRIVATE_DIR)
         for number, one in enumerate(reads):
             held = Held(
@@ -125,7 +125,7 @@ class FolderVault:
 
     def kept(self) -> list[int]:
         """The holds whose content is here; what else is there is left alone."""
-        here = self._folder.iterdir()
+        here = self._folder.iterdir() if self._folder.is_dir() else ()
         return sorted(int(one.name) for one in here if HOLD_FOLDER.fullmatch(one.name) and one.is_dir())
 
 

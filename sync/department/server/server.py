@@ -79,7 +79,7 @@ class Department:
             raise
         keep_days = functools.partial(keep_days_of, home)
         self.keys = service_of(home, self.time, keep_days, makes=changes)
-        self.packs = open_packs(home)
+        self.packs = open_packs(home, makes=changes)
         if changes:
             self.authority.renew()
         self._partials = Partials(home.path / "partial", makes=changes)

@@ -50,9 +50,11 @@ class PackStore(Protocol):
 class FolderPacks:
     """Packs in a folder of the local file system."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, makes: bool = True) -> None:
+        """`makes`: the folder, where it is not there; who only looks makes none."""
         self._folder = folder
-        folder.mkdir(mode=files.PRIVATE_DIR, parents=True, exist_ok=True)
+        if makes:
+            folder.mkdir(mode=files.PRIVATE_DIR, parents=True, exist_ok=True)
 
     def _day(self, day: int) -> Path:
         return self._folder / str(day)
@@ -84,7 +86,8 @@ class FolderPacks:
         return {path.name for path in folder.iterdir()} if folder.is_dir() else set()
 
     def days(self) -> set[int]:
-        found = (day_of(path.name) for path in self._folder.iterdir() if path.is_dir())
+        here = self._folder.iterdir() if self._folder.is_dir() else ()
+        found = (day_of(path.name) for path in here if path.is_dir())
         return {day for day in found if day is not None}
 
     def remove(self, day: int, packs: set[str]) -> None:
@@ -96,11 +99,11 @@ class FolderPacks:
         return files.remove_tree(self._day(day))
 
 
-def open_packs(home: DepartmentHome) -> PackStore:
-    """Where this home's packs are kept. Raises InvalidInputError."""
+def open_packs(home: DepartmentHome, *, makes: bool = True) -> PackStore:
+    """Where this home's packs are kept. `makes`: as for FolderPacks. Raises InvalidInputError."""
     chosen = home.settings.blobs_folder
     if chosen.startswith("s3:"):
         from sync.department.store.blobs_s3 import open_s3  # noqa: PLC0415 - a driver, with its own library
 
         return open_s3(chosen, home.settings.blobs_endpoint)
-    return FolderPacks(home.blobs)
+    return FolderPacks(home.blobs, makes=makes)

@@ -331,7 +331,7 @@ def open_store(url: str, *, migrate: bool = True) -> Store:
         except BaseException:
             store.close()
             raise
-    if not postgres and parsed.database:
+    if not postgres and parsed.database and migrate:
         Path(parsed.database).chmod(0o600)
     return store
 
