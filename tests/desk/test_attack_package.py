@@ -323,6 +323,34 @@ def cosigner_of_nobody() -> str:
     return NoteKey("stranger.example/w", Ed25519PrivateKey.generate().public_key(), TYPE_COSIGNATURE).text()
 
 
+@pytest.mark.parametrize(
+    ("name", "old", "new", "words"),
+    [
+        ("cover.html", b"7ABC000", b"7ABC009", "cover.html: says something else than the reads do"),
+        (
+            "cover.txt",
+            b"reads/0: unit ",
+            b"reads/0: other ",
+            "cover.txt: says something else than the reads do",
+        ),
+        (package.SHEET, b"authority", b"plate now", "sheet.cbor: says something that no department's"),
+        (package.SHEET, None, None, "sheet.cbor: is missing"),
+    ],
+)
+def test_a_sheet_that_says_something_else_than_the_reads_is_refused(
+    files: Files, department: Department, name: str, old: bytes | None, new: bytes, words: str
+) -> None:
+    """By who holds the log key, and signs all of it again."""
+    key = department.home.log_key()
+    assert package.check(signed_again(files, key), key.public_key()).sheet_unchecked == ""
+    data = files.pop(name)
+    if old is not None:
+        assert old in data
+        files[name] = data.replace(old, new)
+    with pytest.raises(PackageError, match=words):
+        package.check(signed_again(files, key), key.public_key())
+
+
 def test_a_picture_that_a_package_leaves_out_is_said(
     files: Files, department: Department, verify: Callable[..., tuple[int, str]]
 ) -> None:
@@ -332,7 +360,8 @@ def test_a_picture_that_a_package_leaves_out_is_said(
     left["reads/0/elements.cbor"] = codec.to_bytes(less)
     key = department.home.log_key()
     assert "not in this package" not in verify(signed_again(files, key))[1]
-    _status, out = verify(signed_again(left, key))
+    left.pop(package.SHEET)
+    _status, out = verify(signed_again(left, key, format=package.NO_SHEET))
     assert "not in this package: reads/0 has overview too, as its unit signed" in out
     assert "not checked: the words of cover.html" in out
 
@@ -340,7 +369,7 @@ def test_a_picture_that_a_package_leaves_out_is_said(
 def test_a_package_of_the_first_format_says_what_it_does_not_prove(
     department: Department, files: Files, verify: Callable[..., tuple[int, str]]
 ) -> None:
-    older = {name: data for name, data in files.items() if "entries/" not in name}
+    older = {name: data for name, data in files.items() if "entries/" not in name and name != package.SHEET}
     key = department.home.log_key()
     status, out = verify(signed_again(older, key, format=package.NO_ENTRIES))
     assert (status, "not proven: that it left by an entry" in out) == (3, True)

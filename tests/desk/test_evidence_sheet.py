@@ -9,6 +9,7 @@ import json
 import re
 import zipfile
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC
 from html.parser import HTMLParser
 from pathlib import Path
@@ -16,10 +17,11 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from desk_twins import GROUND, Department
+from desk_units import Pass, read_of
 from structlog.testing import capture_logs
 
+from storage import codec, merkle, tlog_proof
 from storage import leaf as leaves
-from storage import merkle, tlog_proof
 from storage.checkpoint import NoteKey, open_checkpoint
 from storage.errors import PackageError
 from storage.sealing import Opened, commitment
@@ -27,6 +29,7 @@ from sync.department.content import cover_sheet, package
 from sync.department.content.provenance import PROOF_LABEL, ManifestAuthority
 from sync.department.content.reads import OpenedRead
 from sync.department.desk.holds.calls import Exported, ExportForm
+from sync.department.ground.local_time import zone_of
 from sync.errors import HomeError
 
 Tokens = Callable[[str], str]
@@ -115,6 +118,34 @@ def test_what_a_person_or_unit_writes_stays_text(department: Department, tokens:
     page = Tags(cover_sheet.as_html(facts, [evil]))
     assert not [one for tag, one in page.tags if tag == "img" or "onerror" in one]
     assert page.text.count(ATTACK) >= 6
+
+
+WORDS_DIGEST = "fc57db01b9f406de3686d81969aab6f9302048da857aad4ad87014e52ae07118"
+
+
+def test_a_sheet_with_other_words_is_of_another_version() -> None:
+    """`verify` makes a sheet again, and a package is checked for decades. Where this fails, words changed:
+    give the sheet another VERSION, then this test the new digest."""
+    read = read_of(replace(Pass(plate="7ABC001", at_us=1_789_000_000_000_000), north_m=9.0))
+    contents = {"text": codec.to_bytes(read.text_part()), "place": codec.to_bytes(read.place_part())}
+    contents |= {"patch": b"\x89PNG\r\n\x1a\n", "overview": b"\xff\xd8\xff"}
+    elements = {name: Opened(name, bytes(32), one) for name, one in contents.items()}
+    one = OpenedRead(
+        read="x/1", unit="u", log_id=b"", sequence=1, leaf=b"", public=b"", proof="", elements=elements
+    )
+    digest = hashlib.sha256()
+    for closed, absent in ((False, ""), (True, "none")):
+        facts = cover_sheet.SheetFacts(
+            department="d",
+            number="n",
+            created_us=1_789_000_000_000_000,
+            facts=(("medium", "USB"),),
+            no_manifests=absent,
+            zone=zone_of("UTC-08:00"),
+        )
+        reads = [replace(one, closed_log=closed)]
+        digest.update((cover_sheet.as_text(facts, reads) + cover_sheet.as_html(facts, reads)).encode())
+    assert (cover_sheet.VERSION, digest.hexdigest()) == (1, WORDS_DIGEST)
 
 
 def test_a_sheet_that_was_altered_is_found(department: Department, tokens: Tokens) -> None:

@@ -125,10 +125,12 @@ stranger_options = collected(
 )
 
 
-UNCHECKED = (
-    "not checked: the words of cover.html and cover.txt, and the C2PA manifests, which are the department's; "
+SHEET = "cover.html and cover.txt say what the reads say; who made it, why and for whom, the department says"
+UNCHECKED_SHEET = (
+    "not checked: the words of cover.html and cover.txt ({}), which are the department's; "
     "what a unit signed is in the text, the place and the pictures beside each leaf.cose"
 )
+UNCHECKED_MANIFESTS = "not checked: the C2PA manifests (*.c2pa), which are the department's"
 
 
 def worst(*statuses: int) -> int:
@@ -236,6 +238,7 @@ def _check_package(common: Common, data: bytes, public: Ed25519PublicKey, witnes
         facts = {"number": head.number, "department": head.department, "reads": reads}
         logged = {"entries": [one.sequence for one in checked.entries], "unwitnessed": unwitnessed}
         proven = {"proven_in_place": reads - len(loose), "withheld": checked.withheld, "problems": []}
+        proven |= {"sheet_unchecked": checked.sheet_unchecked}
         print(json.dumps(facts | logged | proven))
         return status
     verdict = "the signatures hold" if lacking else "the package verifies"
@@ -247,7 +250,9 @@ def _check_package(common: Common, data: bytes, public: Ed25519PublicKey, witnes
         print(line)
     for folder, names in list(checked.withheld.items())[:100]:
         print(f"not in this package: {folder} has {' and '.join(names)} too, as its unit signed")
-    print(UNCHECKED)
+    print(UNCHECKED_SHEET.format(checked.sheet_unchecked) if checked.sheet_unchecked else SHEET)
+    if checked.manifests:
+        print(UNCHECKED_MANIFESTS)
     print(SENTENCE)
     return status
 

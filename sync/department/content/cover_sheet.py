@@ -48,6 +48,25 @@ CLOSED_LOG = (
 C2PA_NOT = "The images have no C2PA manifests: "
 
 
+VERSION = 1  # of the sheet's words: another one whenever a sheet of the same data would differ
+LABELS = frozenset({
+    "ground", "authority", "held since", "exported by", "medium",
+    "for", "intended purpose", "written request", "delivered by",
+})  # fmt: skip
+"""What a department says in words of its own; all else on the sheet is in the reads."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SheetWords:
+    """sheet.cbor: all that a sheet is made of beside the reads and the signed head. `zone`: as the policy
+    names it; `no_manifests`: as SheetFacts has it."""
+
+    version: int
+    zone: str
+    facts: tuple[tuple[str, str], ...]
+    no_manifests: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SheetFacts:
     """What the sheet says of the whole package. `facts`: (label, value), why and by whom it left.
@@ -62,6 +81,13 @@ class SheetFacts:
     facts: tuple[tuple[str, str], ...]
     no_manifests: str
     zone: tzinfo
+
+
+def words_of(sheet: SheetFacts) -> SheetWords:
+    """What is packed with a sheet, so that anyone can make it again."""
+    return SheetWords(
+        version=VERSION, zone=str(sheet.zone), facts=sheet.facts, no_manifests=sheet.no_manifests
+    )
 
 
 def head_rows(sheet: SheetFacts, reads: Sequence[OpenedRead]) -> list[tuple[str, str]]:

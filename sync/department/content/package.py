@@ -6,7 +6,7 @@ A ZIP (stored, fixed times) of:
     package.cose                 signed by the department log key: number, units' log keys, SHA-256 of
     each file
     SHA256SUMS                   the same list for `sha256sum -c`
-    cover.html, cover.txt        for people
+    cover.html, cover.txt        for people;  sheet.cbor: what they say beside the reads
     c2pa-ca.pem                  the department's authority for the manifests beside the images
     reads/<n>/leaf.cose          the unit's signed leaf;  record.tlog-proof: its place in the unit's
     log, under
@@ -38,22 +38,25 @@ from storage.counts import counted
 from storage.errors import EnvelopeError, PackageError, StorageError
 from storage.evidence import SENTENCE, Shown, ShownElement, extension, plain_view, sums
 from storage.leaf import IMAGES
-from storage.sealing import commitment
+from storage.sealing import Opened, commitment
 from sync.department.content import cover_sheet, package_entries
 from sync.department.content.key_guard import Cover, read_name
 from sync.department.content.package_entries import LeftUnder
 from sync.department.content.provenance import ManifestAuthority, ManifestMaker, MissingManifestsError
 from sync.department.content.reads import OpenedRead
 from sync.department.content.zipped import demand_plain, printable, read_zip, verdict, write_zip
+from sync.department.ground.local_time import zone_of
 from sync.department.store.closed_records import MOST_BESIDE, beside_name
 from sync.messages import department_origin
 
-FORMAT = 2
+FORMAT = 3
+NO_SHEET = 2  # the format before sheet.cbor
 NO_ENTRIES = 1  # the format before the entries
 CONTEXT = b"alpr-department/package/v1"
 MAX_FILES = 20_000
 MAX_BYTES = 4 << 30
 HEAD = "package.cose"
+SHEET = "sheet.cbor"
 CLOSED = "closed-log.txt"  # in place of the proof, where the read came after its log was closed
 
 
@@ -129,10 +132,11 @@ def build(reads: Sequence[OpenedRead], order: PackageOrder, maker: Maker) -> byt
         department=maker.department,
         number=order.number,
         created_us=maker.created_us,
-        facts=order.facts,
+        facts=tuple((label, " ".join(value.splitlines())) for label, value in order.facts),
         no_manifests=absent,
         zone=maker.zone,
     )
+    files[SHEET] = codec.to_bytes(cover_sheet.words_of(sheet))
     files["cover.txt"] = cover_sheet.as_text(sheet, reads).encode()
     files["cover.html"] = cover_sheet.as_html(sheet, reads).encode()
     head = PackageHead(
@@ -170,12 +174,16 @@ def manifests(reads: Sequence[OpenedRead], order: PackageOrder, maker: Maker) ->
 class CheckedPackage:
     """A package that holds. `loose`: the folders of the reads that came after their log was closed, signed by
     the unit, in no tree. `entries`: under which it left; none in a package of the first format. `withheld`:
-    what a read's unit recorded and the package does not show, by the read's folder."""
+    what a read's unit recorded and the package does not show, by the read's folder. `sheet_unchecked`: why it
+    is not known that the cover sheet says what the reads say; empty where it does. `manifests`: there are
+    C2PA manifests, which nothing here checks."""
 
     head: PackageHead
     loose: tuple[str, ...]
     entries: tuple[LeftUnder, ...]
     withheld: Mapping[str, tuple[str, ...]]
+    sheet_unchecked: str
+    manifests: bool
 
 
 @verdict("package")
@@ -192,9 +200,9 @@ def check(data: bytes, public: Ed25519PublicKey, witnesses: Witnesses | None = N
         raise PackageError("names no entry of the access log under which it left", where=HEAD)
     package_entries.demand_number(entries, head.number)
     known = {HEAD, "SHA256SUMS", "cover.txt", "cover.html", "c2pa-ca.pem"}
-    known |= package_entries.names(len(entries))
+    known |= package_entries.names(len(entries)) | {SHEET for _ in files if head.format == FORMAT}
     left, seen = package_entries.reads_of(entries), set[tuple[str, bytes]]()
-    here, withheld = set[str](), {}
+    here, withheld, opened = set[str](), {}, list[OpenedRead]()
     for place, one in enumerate(head.reads):
         folder = f"reads/{place}"
         try:
@@ -211,6 +219,7 @@ def check(data: bytes, public: Ed25519PublicKey, witnesses: Witnesses | None = N
             raise PackageError(str(error), where=folder) from None
         known |= read.files
         here |= read.names
+        opened.append(read.opened)
         if read.withheld:
             withheld[folder] = read.withheld
     for name in sorted(set(files) - known):
@@ -220,7 +229,49 @@ def check(data: bytes, public: Ed25519PublicKey, witnesses: Witnesses | None = N
         raise PackageError(f"lacks {lacking}", where="package")
     demand_plain(data, files, where="package")
     loose = tuple(one.folder for one in head.reads if f"{one.folder}/{CLOSED}" in files)
-    return CheckedPackage(head=head, loose=loose, entries=entries, withheld=withheld)
+    return CheckedPackage(
+        head=head,
+        loose=loose,
+        entries=entries,
+        withheld=withheld,
+        sheet_unchecked=_check_sheet(files, head, opened),
+        manifests=any(name.endswith(".c2pa") for name in files),
+    )
+
+
+def _check_sheet(files: Mapping[str, bytes], head: PackageHead, reads: Sequence[OpenedRead]) -> str:
+    """Make the sheet again: empty, or why that cannot be done here. Raises PackageError for one that says
+    something else."""
+    if head.format != FORMAT:
+        return "a package of an earlier version"
+    if SHEET not in files:
+        raise PackageError("is missing", where=SHEET)
+    words = codec.from_bytes(cover_sheet.SheetWords, files[SHEET])
+    if words.version != cover_sheet.VERSION:
+        return "the program that made it words it otherwise"
+    said = [*(value for _, value in words.facts), words.no_manifests]
+    if not {label for label, _ in words.facts} <= cover_sheet.LABELS or any(
+        one.splitlines() not in ([one], []) for one in said
+    ):
+        raise PackageError("says something that no department's sheet says", where=SHEET)
+    if bool(words.no_manifests) is any(name.endswith(".c2pa") for name in files):
+        raise PackageError("says otherwise whether the images have manifests", where=SHEET)
+    try:
+        zone = zone_of(words.zone)
+    except StorageError:
+        return "this machine does not know the department's time zone"
+    sheet = cover_sheet.SheetFacts(
+        department=head.department,
+        number=head.number,
+        created_us=head.created_us,
+        facts=words.facts,
+        no_manifests=words.no_manifests,
+        zone=zone,
+    )
+    for name, make in (("cover.txt", cover_sheet.as_text), ("cover.html", cover_sheet.as_html)):
+        if files.get(name) != make(sheet, reads).encode():
+            raise PackageError("says something else than the reads do", where=name)
+    return ""
 
 
 def _head(files: Mapping[str, bytes], public: Ed25519PublicKey) -> PackageHead:
@@ -232,7 +283,7 @@ def _head(files: Mapping[str, bytes], public: Ed25519PublicKey) -> PackageHead:
     except EnvelopeError as error:
         raise PackageError(error.what, where=HEAD) from None
     head = codec.from_bytes(PackageHead, signed, limit=16 << 20)
-    if head.format not in {NO_ENTRIES, FORMAT}:
+    if head.format not in {NO_ENTRIES, NO_SHEET, FORMAT}:
         raise PackageError("of another format", where=HEAD)
     if not (head.department + head.number).isprintable():  # both are shown to people
         raise PackageError("its department or number has signs that cannot be printed", where=HEAD)
@@ -255,12 +306,14 @@ def _demand_listed(files: Mapping[str, bytes], head: PackageHead) -> None:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _CheckedRead:
     """`names`: that the log may know it by; `files`: all that are about it; `itself`: how it is proven, and
-    its leaf; `withheld`: elements that the leaf has and the package does not show."""
+    its leaf; `withheld`: elements that the leaf has and the package does not show; `opened`: as it is
+    shown."""
 
     names: frozenset[str]
     files: frozenset[str]
     itself: tuple[str, bytes]
     withheld: tuple[str, ...]
+    opened: OpenedRead
 
 
 def demand_place(data: bytes, public: Ed25519PublicKey, sequence: int, proof: str) -> leaves.Leaf:
@@ -319,4 +372,17 @@ def _check_read(files: Mapping[str, bytes], one: PackagedRead, department: Ed255
     known_by = frozenset(read_name(log_id, one.sequence) for log_id in ids)
     itself = (CLOSED if closed else "", data)
     withheld = tuple(sorted(set(leaf.elements) - {element.name for element in shown.elements}))
-    return _CheckedRead(names=known_by, files=frozenset(about), itself=itself, withheld=withheld)
+    opened = OpenedRead(
+        read=read_name(leaf.log_id, one.sequence),
+        unit=one.unit,
+        log_id=leaf.log_id,
+        sequence=one.sequence,
+        leaf=data,
+        public=one.public,
+        proof=proof,
+        elements={each.name: Opened(each.name, each.salt, each.content) for each in shown.elements},
+        closed_log=closed,
+    )
+    return _CheckedRead(
+        names=known_by, files=frozenset(about), itself=itself, withheld=withheld, opened=opened
+    )
