@@ -9,7 +9,7 @@ from functools import cache
 
 import pytest
 
-from tests.test_rooms import MAY_IMPORT, ROOT, TRAINING, module_name, modules
+from tests.test_rooms import MAY_IMPORT, ROOT, TRAINING, module_name, modules, parsed, statements
 
 pytestmark = pytest.mark.slow
 
@@ -18,11 +18,7 @@ pytestmark = pytest.mark.slow
 def trees() -> dict[str, ast.Module]:
     """The modules of the product by name, parsed; the training is not shipped."""
     paths = (path for room in MAY_IMPORT for path in modules(room))
-    return {
-        module_name(path): ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
-        for path in paths
-        if not module_name(path).startswith(TRAINING)
-    }
+    return {module_name(path): parsed(path) for path in paths if not module_name(path).startswith(TRAINING)}
 
 
 def defined_names(tree: ast.Module) -> set[str]:
@@ -58,7 +54,7 @@ def test_a_class_name_is_defined_once() -> None:
     defined = defaultdict(list)
     rooms = [*MAY_IMPORT, "image-build"]
     for path in sorted(path for room in rooms for path in (ROOT / room).rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), filename=str(path))):
+        for node in statements(parsed(path).body):
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 defined[node.name].append(path.relative_to(ROOT).as_posix())
     assert len(defined) > 500
