@@ -5,6 +5,7 @@ A real unit, the department's own list, and what both say of alerts that are off
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,8 @@ WANTED = "8XYZ123"
 BORN = {"right": 0, "ahead": 400 * DAY_US, "behind": -400 * DAY_US, "in 1970": -(1 << 60)}
 PUT = {"": 0, ", put ahead": 400 * DAY_US, ", put back": -400 * DAY_US}
 CLOCKS = {born + put: (BORN[born], PUT[put]) for born in BORN for put in PUT}
+FULL = os.environ.get("ALPR_FAULTS") == "full"
+TRIED = list(CLOCKS) if FULL else list(CLOCKS)[::2]  # each birth, and each step at two of them
 TERM_US = 24 * HOUR_US
 
 
@@ -111,7 +114,7 @@ class Car(Joined):
         super().close()
 
 
-@pytest.fixture(params=CLOCKS)
+@pytest.fixture(params=TRIED)
 def car(
     request: pytest.FixtureRequest,
     server: Server,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,8 @@ pytestmark = pytest.mark.slow
 
 SEED = 4321  # other words in other faces than the model was fitted on
 
+SCENES = 60 if os.environ.get("ALPR_FAULTS") == "full" else 30
+
 
 @pytest.fixture(scope="module")
 def trusting() -> PlateReader:
@@ -36,14 +39,14 @@ def sure(reader: PlateReader, luma: np.ndarray) -> bool:
 
 
 def test_words_are_hardly_ever_sure(shipped: PlateReader, trusting: PlateReader) -> None:
-    told, trusted = (sum(sure(reader, luma) for luma in words(60)) for reader in (shipped, trusting))
+    told, trusted = (sum(sure(reader, luma) for luma in words(SCENES)) for reader in (shipped, trusting))
     assert told <= trusted
-    assert told <= 3
+    assert told <= SCENES / 20
 
 
 def test_plates_are_as_sure_as_before(shipped: PlateReader, trusting: PlateReader) -> None:
     kept = lost = 0
-    for number in range(60):
+    for number in range(SCENES):
         rng = np.random.default_rng([SEED, number, 1])
         plate = render_plate(rng, jurisdiction=("US", "US-CA", "EU")[number % 3])
         picture, _ = photograph(rng, plate, infrared=False, width=float(rng.uniform(70, 180)))
@@ -51,8 +54,8 @@ def test_plates_are_as_sure_as_before(shipped: PlateReader, trusting: PlateReade
         canvas[100 : 100 + picture.shape[0], 200 : 200 + picture.shape[1]] = picture[:430, :750]
         if sure(trusting, canvas):
             kept, lost = kept + sure(shipped, canvas), lost + (not sure(shipped, canvas))
-    assert kept >= 30
-    assert lost <= 3
+    assert kept >= SCENES / 2
+    assert lost <= SCENES / 20
 
 
 def test_a_badge_on_a_parked_car_is_no_vehicle(shipped: PlateReader) -> None:

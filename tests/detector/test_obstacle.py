@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import replace
@@ -22,6 +23,7 @@ from detector.training.render.patches import photograph
 from detector.training.render.plates import render_plate
 
 SEED = 9753
+PLATES = 60 if os.environ.get("ALPR_FAULTS") == "full" else 30
 CARD = ObstacleCard.load(MODELS / OBSTACLE_CARD)
 
 
@@ -29,7 +31,7 @@ CARD = ObstacleCard.load(MODELS / OBSTACLE_CARD)
 def test_what_is_behind_something_is_seldom_sure(shipped: PlateReader) -> None:
     trusting = PlateReader.from_models(doubt=False)
     sure = {(hidden, trusted): 0 for hidden in (False, True) for trusted in (False, True)}
-    for number in range(60):
+    for number in range(PLATES):
         rng = np.random.default_rng([SEED, number])
         plate = render_plate(rng, jurisdiction="US" if number % 2 else "EU")
         picture, quad = photograph(rng, plate, infrared=False, width=float(rng.uniform(100, 160)))
@@ -41,10 +43,10 @@ def test_what_is_behind_something_is_seldom_sure(shipped: PlateReader) -> None:
                 right = any(one.leader == plate.text for one in seen)
                 told = any(one.confidence >= reader.report_from for one in seen)
                 sure[hidden, trusted] += told and right != hidden
-    assert sure[True, True] >= 15, "without the doubt such texts are sure"
+    assert sure[True, True] >= PLATES / 4, "without the doubt such texts are sure"
     assert sure[True, False] <= 0.35 * sure[True, True]
-    assert sure[False, False] >= sure[False, True] - 4
-    assert sure[False, True] >= 30
+    assert sure[False, False] >= sure[False, True] - PLATES / 15
+    assert sure[False, True] >= PLATES / 2
 
 
 class ScriptedFinder:
