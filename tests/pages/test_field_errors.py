@@ -218,6 +218,8 @@ def test_a_search_names_every_wrong_field_at_once(
     alone = one.post(path, shown | {"plate": "8XYZ123", "radius_m": "200"})
     for words in ("Latitude: is missing", "Longitude: is missing"):
         assert words in alone.text
+    beside = one.post(path, shown | {"plate": "8XYZ123", "since": "2026-09-01T10:00"})  # the last 30 days
+    assert (beside.status, "“from and to, below” beside it" in beside.text) == (422, True)
 
 
 @pytest.mark.parametrize(
