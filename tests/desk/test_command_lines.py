@@ -21,6 +21,7 @@ from passkey_twin import PasskeyTwin
 
 from firmware.cli import main as reader
 from storage.ssh_signature import SshPublicKey
+from sync.department.cli import main
 from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.desk.people.passkeys import Options, PasskeyForm
 from sync.department.desk.people.passwords import check_password
@@ -43,6 +44,22 @@ def test_a_time_that_is_none_is_misuse_and_named_by_its_option(seat: Seat, time:
     ):
         status, err = seat.refused("super", *words)
         assert (status, "--" in err, "2026-10-01T08:30:00Z" in err) == (2, True, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (("run", "--request", "5", "--since", "2026-10-01T08:30:00Z"), "--since"),
+        (("run", "--proposal", "5", *GROUND), "--purpose"),
+        (("propose", "--request", "5", "--unit", "car-7"), "--unit"),
+        (("run", "--plate", "8XYZ123", "--cad", "26-5", *GROUND), "--case, --cad, --action"),
+    ],
+)
+def test_what_a_search_would_pass_over_is_misuse(
+    capsys: pytest.CaptureFixture[str], words: tuple[str, ...], named: str
+) -> None:
+    assert main(["inquiry", *words]) == 2
+    assert f"department: {named}: " in capsys.readouterr().err
 
 
 def test_a_key_that_is_none_is_misuse_and_named_by_its_option(seat: Seat, tmp_path: Path) -> None:

@@ -380,8 +380,11 @@ def out_option(metavar: str, help_text: str = "A new file.") -> Decorator:
 
 def _ground_of(*, purpose: str, basis: str, case: str, cad: str, action: str, why: str) -> Ground:
     """The ground from the options; the desk refuses a missing part by its clause."""
-    given = ((case, "case"), (cad, "cad"), (action, "action"))
-    number, kind = next(((value, kind) for value, kind in given if value), ("", "case"))
+    given = [one for one in ((case, "case"), (cad, "cad"), (action, "action")) if one[0]]
+    if len(given) > 1:
+        cure = "give the one that the search is for"
+        raise InvalidInputError("more than one number", where="--case, --cad, --action", cure=cure)
+    number, kind = given[0] if given else ("", "case")
     return Ground(purpose=purpose, basis=basis, number=number, number_kind=kind, justification=why)
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from storage.counts import counted
 from sync.command_frame import noun
@@ -19,7 +20,7 @@ from sync.department.desk.inquiry.searching import MUCH
 from sync.department.journal.inquiry_entries import Ground, Query
 from sync.department.journal.marking import WORDS
 from sync.department.policy.refusals import NotYetError
-from sync.errors import DONE
+from sync.errors import DONE, InvalidInputError
 
 READ_COLUMNS = (
     *(
@@ -34,6 +35,9 @@ READ_COLUMNS = (
     ),
     *("unit", "camera", "direction", "read"),
 )
+SEARCH = frozenset({
+    "plate", "since_us", "until_us", "area", "unit", "purpose", "basis", "case", "cad", "action", "why",
+})  # fmt: skip
 WHY = "--purpose investigation --case 26-001234 --why 'hit and run on Myrtle Avenue'"
 RUN = f"department inquiry run --plate 7ABC123 {WHY} --user comm1"
 
@@ -63,6 +67,7 @@ def run_search(
     cancels it."""
     form = forms.RunForm(query=query, ground=ground, request=request, proposal=proposal)
     if not query.plate and (request >= 0 or proposal >= 0):  # the search that waits, as it was asked
+        _demand_alone()
         form = forms.RunForm(request=request, proposal=proposal)
     with desk_access.seat(terminal) as call:
         if steps:
@@ -74,6 +79,20 @@ def run_search(
                 raise
             return run_by_steps(terminal, call, form, READ_COLUMNS)
     return _show_answer(terminal, answer)
+
+
+def _demand_alone() -> None:
+    """Another search beside the request or proposal that has one would be passed over. Raises
+    InvalidInputError."""
+    context = click.get_current_context()
+    for one in context.command.params:
+        typed = context.get_parameter_source(one.name or "") is ParameterSource.COMMANDLINE
+        if typed and one.name in SEARCH:
+            raise InvalidInputError(
+                "says what to search beside a request or proposal that says it",
+                where=one.opts[0],
+                cure="give the request or proposal alone, or the whole search with its --plate",
+            )
 
 
 desk_access.form_verb(
@@ -96,6 +115,7 @@ def propose(terminal: desk_access.Terminal, *, query: Query, ground: Ground, req
     """Propose a search without a full plate to a second person."""
     form = forms.ProposeForm(query=query, ground=ground, request=request)
     if not query.plate and request >= 0:
+        _demand_alone()
         form = forms.ProposeForm(request=request)
     return terminal.show(terminal.call("inquiry/propose", form))
 
