@@ -11,6 +11,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -21,10 +22,14 @@ from passkey_twin import PasskeyTwin
 
 from firmware.cli import main as reader
 from storage.ssh_signature import SshPublicKey
+from storage.times import DAY_US, MINUTE_US, us_of
 from sync.department.cli import main
+from sync.department.commands import hotlist
+from sync.department.commands.hotlist import entry_end_us
 from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.desk.people.passkeys import Options, PasskeyForm
 from sync.department.desk.people.passwords import check_password
+from sync.department.ground.local_time import end_of_day_us, local
 from sync.department.policy.policy_file import default_document, parse_policy
 from sync.department.policy.refusals import FormError
 from sync.department.store import incidents
@@ -60,6 +65,27 @@ def test_what_a_search_would_pass_over_is_misuse(
 ) -> None:
     assert main(["inquiry", *words]) == 2
     assert f"department: {named}: " in capsys.readouterr().err
+
+
+def test_an_own_entry_is_approved_past_midnight_and_ends_with_a_day_of_the_department(
+    seat: Seat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    department = seat.department
+    clock, zone = department.clock, department.desk.policy.zone
+    monkeypatch.setattr(hotlist, "now_us", lambda: clock.us)
+    today = local(clock.us, zone).replace(hour=0, minute=0, second=0, tzinfo=None)
+    clock.step(end_of_day_us(today, zone) - 5 * MINUTE_US - clock.us)
+    words = ("hotlist", "add", "--plate", "8AAA111", "--category", "felony-vehicle", "--case", "26-001234")
+    add = (*words, "--why", "robbery on Myrtle", "--days", "2")
+    number = seat.json("super", *add, "--propose")["proposal"]
+    seat.type("chief", "change", "approve", number, "--why", "known to me")
+    clock.step(10 * MINUTE_US)
+    assert seat.type("super", *add, "--approval", number)[0] == 0
+    (entry,) = department.front.list_entries("local")
+    assert entry.until_us is not None
+    assert f"{local(entry.until_us, zone):%m-%d %H:%M}" == "09-23 23:59"
+    november = us_of(datetime(2026, 10, 31, 12, tzinfo=zone))
+    assert entry_end_us(november, 40, zone, 30) - november <= 30 * DAY_US
 
 
 def test_a_key_that_is_none_is_misuse_and_named_by_its_option(seat: Seat, tmp_path: Path) -> None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import timedelta, tzinfo
 from pathlib import Path
 from typing import Any
 
 import click
 
 from storage.counts import counted
-from storage.times import DAY_US, MINUTE_US, now_us
+from storage.times import DAY_US, MINUTE_US, now_us, us_of
 from sync.command_frame import noun
 from sync.department.commands import desk_access
 from sync.department.desk.documents import lists, local, sources
 from sync.department.desk.inquiry.forms import NothingForm
+from sync.department.ground import local_time
 from sync.errors import DONE, FOUND_WRONG
 from sync.hot_lists.document import LONGEST_HOURS
 
@@ -170,12 +172,24 @@ ADD = (
 @desk_access.second_person
 def add(terminal: desk_access.Terminal, *, days: int, **fields: Any) -> int:
     """Add a vehicle of this department's case to the local list, with a second person's approval. The entry
-    expires automatically; a covert one needs the administrator and counts in the public figures. Proposal and
-    repetition must be on the same day, because an entry expires at the end of a day.
+    expires automatically, at the end of a day on the department's clocks, counted from the proposal; a covert
+    one needs the administrator and counts in the public figures.
     """
-    end_us = (now_us() // DAY_US + 1 + days) * DAY_US - MINUTE_US
-    form = local.LocalForm(until_us=min(end_us, (now_us() // DAY_US + 30) * DAY_US), **fields)
-    return _changed(terminal, terminal.call("hotlist/add", form))
+    with desk_access.seat(terminal) as call:
+        mine = call("change/mine", NothingForm()) if fields["approval"] >= 0 else ()
+        asked_us = next((one.at_us for one in mine if one.proposal == fields["approval"]), now_us())
+        policy = desk_access.policy_of(call)
+        until_us = entry_end_us(asked_us, days, policy.zone, policy.alerts.local_days)
+        return _changed(terminal, call("hotlist/add", local.LocalForm(until_us=until_us, **fields)))
+
+
+def entry_end_us(asked_us: int, days: int, zone: tzinfo, days_max: int) -> int:
+    """The last minute of the day so many days after the one of the proposal, within the policy's days."""
+    here = local_time.local(asked_us, zone).replace(hour=0, minute=0, second=0, tzinfo=None)
+    begun_us = us_of(here.replace(tzinfo=zone))
+    last = min(days, days_max)
+    end_us = local_time.end_of_day_us(here + timedelta(days=last), zone) - MINUTE_US
+    return min(end_us, begun_us + days_max * DAY_US)
 
 
 @desk_access.desk_verb(
