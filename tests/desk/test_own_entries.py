@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
+from typing import cast
 
 import pytest
 from desk_asking import code_of
@@ -17,7 +18,7 @@ from desk_twins import DAY_US, Department
 
 from storage.alert_life import AlertAnswer, AlertEvent, AlertStep, Fit, Outcome
 from sync.department.content.alert_records import SealedRecord
-from sync.department.desk.alerts.calls import AlertForm, CloseForm, Figures, TranscribeForm
+from sync.department.desk.alerts.calls import AlertForm, AlertLine, CloseForm, Figures, TranscribeForm
 from sync.department.desk.alerts.opening import is_gone
 from sync.department.desk.changes.calls import DecideForm, ShowForm
 from sync.department.desk.documents.local import LocalChanged, WithdrawForm
@@ -189,11 +190,11 @@ def test_an_alert_whose_entry_was_withdrawn_says_so_before_its_unit_syncs(
     (entry,) = department.front.list_entries("local")
     car.raises(entry.plate, list_id="local", **{name: getattr(entry, name) for name in MADE_OF})
     token = department.logon("comm1")
-    (line,) = department.call("alert/list", token, NothingForm())  # type: ignore[misc]
-    assert not line.recalled  # type: ignore[has-type]
+    (line,) = cast("tuple[AlertLine]", department.call("alert/list", token, NothingForm()))
+    assert not line.recalled
     ended = WithdrawForm(case=form.case, reason="found")
     department.call("hotlist/withdraw", department.logon("super"), ended)
-    (line,) = department.call("alert/list", token, NothingForm())  # type: ignore[misc]
+    (line,) = cast("tuple[AlertLine]", department.call("alert/list", token, NothingForm()))
     assert (line.recalled, line.next) == (True, "close: the entry was withdrawn")
     assert code_of(department, "alert/show", token, AlertForm(alert=line.alert)) == "alert-step"
     close = CloseForm(alert=line.alert, outcome=Outcome.UNFOUNDED, text="the vehicle was found")
