@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from flipped import flip
@@ -16,7 +18,8 @@ from storage import codec
 from storage.times import HOUR_US, now_us
 from sync.department.server.server import Department
 from sync.department.store.tables import documents
-from sync.department.units.documents import out, send, sign_document
+from sync.department.units import hot_lists
+from sync.department.units.documents import out, send, sign_document, version_out
 from sync.department.units.hot_lists import Offer, Published, held_list, listed, publish_list
 from sync.documents import Carried, inbox_file
 from sync.errors import InvalidInputError
@@ -86,6 +89,28 @@ def test_a_list_reaches_a_unit_as_a_snapshot_and_then_as_deltas(
     assert [(one.what, one.sequence) for one in changes] == [("updated", 2)]
     assert unit.holds("7ABC300")
     assert not unit.holds("7ABC000")
+
+
+@pytest.mark.parametrize("stopped", ["write_list", "send"])
+def test_a_version_is_out_and_kept_or_neither(
+    department: Department, monkeypatch: pytest.MonkeyPatch, stopped: str
+) -> None:
+    push(department, plates(1))
+
+    def full(*_: object, **__: object) -> NoReturn:
+        raise OSError(errno.ENOSPC, "no room")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(hot_lists, stopped, full)
+        with pytest.raises(OSError, match="no room"):
+            push(department, plates(1, 2))
+    with department.store.read() as connection:
+        offered = version_out(connection, head_name("doj"))
+    assert [one.sequence for one in listed(department.home)] == [1]
+    assert sorted(one.name for one in lists_folder(department.home.path).iterdir()) == ["doj.list"]
+    push(department, plates(1, 2))
+    with department.store.read() as connection:
+        assert version_out(connection, head_name("doj")) == offered + 1
 
 
 def test_a_unit_that_missed_three_versions_catches_up(department: Department, unit: Listening) -> None:

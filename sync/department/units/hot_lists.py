@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from sqlalchemy import delete
@@ -112,26 +113,28 @@ def publish_list(
         parts=len(parts) if whole or last is None else last.parts,
     )
     head.check()
-    if whole:
-        _withdraw(store, [part_name(offer.list_id, number) for number in range(len(parts), MAX_PARTS)])
-    for number, part in enumerate(parts):
-        name = part_name(offer.list_id, number)
-        body = pack_part(offer.list_id, sequence, part)
-        send(home, store, name, body, now_us, expires_us=head.expires_us, said=said)
-    if last is not None and not whole:
-        delta = ListDelta(list_id=offer.list_id, sequence=sequence, removed=tuple(gone), added=tuple(came))
-        send(
-            home,
-            store,
-            delta_name(offer.list_id, sequence),
-            codec.to_bytes(delta),
-            now_us,
-            expires_us=head.expires_us,
-            said=said,
-        )
-    name = head_name(offer.list_id)
-    send(home, store, name, codec.to_bytes(head), now_us, expires_us=head.expires_us, said=said)
-    _keep(home, head, new)
+    with _keeping(home, head, new):
+        if whole:
+            _withdraw(store, [part_name(offer.list_id, number) for number in range(len(parts), MAX_PARTS)])
+        for number, part in enumerate(parts):
+            name = part_name(offer.list_id, number)
+            body = pack_part(offer.list_id, sequence, part)
+            send(home, store, name, body, now_us, expires_us=head.expires_us, said=said)
+        if last is not None and not whole:
+            delta = ListDelta(
+                list_id=offer.list_id, sequence=sequence, removed=tuple(gone), added=tuple(came)
+            )
+            send(
+                home,
+                store,
+                delta_name(offer.list_id, sequence),
+                codec.to_bytes(delta),
+                now_us,
+                expires_us=head.expires_us,
+                said=said,
+            )
+        name = head_name(offer.list_id)
+        send(home, store, name, codec.to_bytes(head), now_us, expires_us=head.expires_us, said=said)
     return Published(head=head, removed=len(gone), added=len(came), as_snapshot=whole)
 
 
@@ -204,14 +207,19 @@ def entries_under(home: DepartmentHome, list_id: str, key: int) -> list[ListEntr
         held.close()
 
 
-def _keep(home: DepartmentHome, head: ListHead, entries: list[bytes]) -> None:
+@contextmanager
+def _keeping(home: DepartmentHome, head: ListHead, entries: list[bytes]) -> Iterator[None]:
+    """Keep this version while it is sent: written before, so that no full disk leaves one out that is not
+    kept, and under its name once it is out."""
     folder = lists_folder(home.path)
     files.make_dir(folder)
+    beside = folder / f"{head.list_id}.sending"
     pairs = ((ListEntry.from_bytes(one).key, one) for one in entries)
-    write_list(
-        folder / f"{head.list_id}.list",
-        list_key_of(home, first=True),
-        head.list_id,
-        codec.to_plain(head),
-        pairs,
-    )
+    write_list(beside, list_key_of(home, first=True), head.list_id, codec.to_plain(head), pairs)
+    try:
+        yield
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+    beside.replace(folder / f"{head.list_id}.list")
+    files.sync_dir(folder)
