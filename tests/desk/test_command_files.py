@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -11,15 +13,31 @@ from desk_cars import Car
 from desk_seat import Seat
 from desk_twins import START_US
 
+from storage import files
 from storage.ssh_signature import SshPublicKey
 from storage.times import DAY_US, iso_text
 from sync.department.cli import main
+from sync.department.commands.out_files import new_file
+from sync.errors import LackingError
 
 GROUND = ("--purpose", "investigation", "--case", "26-001234", "--why", "hit and run on Myrtle Avenue")
 SINCE, UNTIL = (
     datetime.fromtimestamp((START_US + days * DAY_US) / 1e6, UTC).strftime("%Y-%m-%d") for days in (-5, 0)
 )
 PERIOD = ("--plate", "8XYZ123", "--since", SINCE, "--until", UNTIL)
+
+
+def test_a_delivery_that_finds_a_full_medium_says_that_its_approval_was_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> NoReturn:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(files, "replace", full)
+    path = tmp_path / "E.zip"
+    with pytest.raises(LackingError, match="with another approval if it took one"), new_file(path) as file:
+        file.fill(b"package")
+    assert not path.exists()
 
 
 @pytest.fixture

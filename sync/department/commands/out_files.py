@@ -15,6 +15,8 @@ from sync.department.commands.desk_access import Terminal
 from sync.department.desk.inquiry.forms import Images
 from sync.errors import ROOM, InvalidInputError, LackingError
 
+REPEAT = "the log has this delivery; make room, then repeat the command, with another approval if it took one"
+
 
 class NewFile:
     """A file with an unused name, 0600, empty until filled."""
@@ -38,7 +40,7 @@ class NewFile:
             raise LackingError(
                 f"could not be written: {error.strerror}",
                 where=str(self.path),
-                cure="the log has this delivery; make room, then repeat the command" if logged else ROOM,
+                cure=REPEAT if logged else ROOM,
             ) from None
         self.filled = True
 
