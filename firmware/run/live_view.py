@@ -6,17 +6,16 @@ stay away from it: what is sealed in the store is in clear nowhere else.
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
+import shutil
+import sys
 import threading
 from collections import deque
-from collections.abc import Mapping
-from types import TracebackType
+from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, Self, TextIO
-
-from rich.console import Console
-from rich.live import Live
-from rich.table import Table
 
 from firmware.frames.pipeline import PipelineCounts, RunProgress
 from storage.counts import counted
@@ -32,6 +31,7 @@ _STAGES = {  # what a person wants to know, from the detector's own steps
     "vote": ("track",),
 }
 _COLUMNS = ("record", "time (UTC)", "plate", "from", "sure", "way", "frames", *(f"{s} ms" for s in _STAGES))
+_WIDTHS = (7, 12, 11, 7, 5, 8, 7, 8, 11, 8, 8)
 
 
 class StageTimes:
@@ -53,6 +53,55 @@ class StageTimes:
         }
 
 
+class Repainted(io.TextIOBase):
+    """Lines that are drawn again in place, at the end of a terminal. What is written to it, an event of the
+    program, goes above them; so no line of the run is painted over.
+    """
+
+    def __init__(self, terminal: TextIO) -> None:
+        self._terminal, self._painted, self._mid_line = terminal, 0, False
+        self._lock = threading.RLock()
+
+    def paint(self, lines: Sequence[str]) -> None:
+        """Replace what is painted. A line is cut at the terminal's edge, and the first rows give way."""
+        columns, rows = shutil.get_terminal_size()
+        with self._lock:
+            if self._mid_line:  # the rest of an event comes first
+                return
+            shown = [line[: columns - 1] for line in lines[-(rows - 1) :]]
+            self._wipe()
+            self._terminal.write("".join(f"{line}\n" for line in shown))
+            self._terminal.flush()
+            self._painted = len(shown)
+
+    def write(self, text: str) -> int:
+        """Above what is painted, which returns at the next paint."""
+        with self._lock:
+            self._wipe()
+            self._terminal.write(text)
+            self._terminal.flush()
+            self._mid_line = not text.endswith("\n")
+        return len(text)
+
+    def isatty(self) -> bool:
+        """It is one."""
+        return True
+
+    @contextlib.contextmanager
+    def taking_events(self) -> Iterator[None]:
+        """While it is open, what goes to stderr is written here, if stderr is a terminal too."""
+        if sys.stderr.isatty():
+            with contextlib.redirect_stderr(self):
+                yield
+        else:
+            yield
+
+    def _wipe(self) -> None:
+        if self._painted:
+            self._terminal.write(f"\x1b[{self._painted}A\x1b[J")
+            self._painted = 0
+
+
 class LiveView:
     """On a terminal a view that is redrawn in place; elsewhere a line a read, or nothing.
 
@@ -61,31 +110,28 @@ class LiveView:
     time, gets not even that.
     """
 
-    def __init__(self, console: Console, *, reads: bool, as_json: bool) -> None:
-        self._console = console
+    def __init__(self, out: TextIO, *, reads: bool, as_json: bool) -> None:
+        self._out = out
         self._reads = reads
         self._as_json = as_json
-        self._silent = not reads and (not as_json or is_journal(console.file))
+        self._silent = not reads and (not as_json or is_journal(out))
         self._times = StageTimes()
         self._rows: deque[tuple[str, ...]] = deque(maxlen=_ROWS)
         self._in_view = 0
         self._lock = threading.Lock()
-        self._live: Live | None = None
-        if console.is_terminal and not as_json:
-            self._live = Live(console=console, auto_refresh=False, transient=False)
+        moves = out.isatty() and os.environ.get("TERM") not in {None, "", "dumb", "unknown"}
+        self._live = Repainted(out) if moves and not as_json else None
+        self._open = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
         if self._live is not None:
-            self._live.start()
+            self._open.enter_context(self._live.taking_events())
         elif self._reads and not self._as_json:
             self._line(_COLUMNS)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._live is not None:
-            self._live.stop()
+    def __exit__(self, *_what: object) -> None:
+        self._open.close()
 
     def progress(self, progress: RunProgress) -> None:
         """A frame was read; called from the reading thread."""
@@ -101,8 +147,8 @@ class LiveView:
             means = self._times.means()
             if self._as_json:
                 facts = _facts(number, read, means) if self._reads else {"record": number}
-                self._console.file.write(json.dumps(facts) + "\n")
-                self._console.file.flush()
+                self._out.write(json.dumps(facts) + "\n")
+                self._out.flush()
                 return
             self._rows.append(_row(number, read, means))
             if self._live is None:
@@ -113,11 +159,8 @@ class LiveView:
         if self._live is None:
             return
         with self._lock:
-            columns = _COLUMNS if self._reads else ()
-            table = Table(*columns, caption=self._caption(counts, blind_s), caption_justify="left")
-            for row in self._rows:
-                table.add_row(*row)
-        self._live.update(table, refresh=True)
+            lines = [_columns(row) for row in (_COLUMNS, *self._rows)] if self._reads else []
+            self._live.paint([*lines, self._caption(counts, blind_s)])
 
     def summary(self, counts: PipelineCounts, blind_s: float, alerts: int = 0) -> str:
         """One line about the whole run. alerts: how many were raised."""
@@ -131,10 +174,8 @@ class LiveView:
         return f"{_flow(counts, blind_s)}, {self._in_view} in view, {counts.stored} stored"
 
     def _line(self, row: tuple[str, ...]) -> None:
-        widths = (7, 12, 11, 7, 5, 8, 7, 8, 11, 8, 8)
-        text = " ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        self._console.file.write(text.rstrip() + "\n")
-        self._console.file.flush()
+        self._out.write(_columns(row) + "\n")
+        self._out.flush()
 
 
 def is_journal(stream: TextIO | IO[str]) -> bool:
@@ -145,6 +186,10 @@ def is_journal(stream: TextIO | IO[str]) -> bool:
     except (OSError, ValueError):
         return False
     return named == f"{about.st_dev}:{about.st_ino}"
+
+
+def _columns(row: tuple[str, ...]) -> str:
+    return " ".join(cell.ljust(width) for cell, width in zip(row, _WIDTHS, strict=True)).rstrip()
 
 
 def _row(number: int, read: Read, means: Mapping[str, float]) -> tuple[str, ...]:

@@ -13,7 +13,6 @@ from typing import TextIO
 import numpy as np
 import structlog
 from numpy.typing import NDArray
-from rich.console import Console
 
 from detector.reader import PlateReader
 from detector.track import Tracker
@@ -115,7 +114,7 @@ class OneRun:
                 )
                 beside = starter.start(stack, source)
                 view = LiveView(
-                    Console(file=out),
+                    out,
                     reads=demo and (self._options.plates or out.isatty()),
                     as_json=self._options.as_json,
                 )

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from firmware.frames.pipeline import PipelineCounts, RunProgress
-from firmware.run.live_view import LiveView, StageTimes
+from firmware.run.live_view import LiveView, Repainted, StageTimes
 from storage.read_records import Read
 from storage.record_base import ClockState
 
@@ -32,10 +32,20 @@ READ = Read(
 )
 
 
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture(autouse=True)
+def screen(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("TERM", "xterm"), ("COLUMNS", "160"), ("LINES", "40")):
+        monkeypatch.setenv(name, value)
+
+
 def shown(*, reads: bool, as_json: bool, terminal: bool) -> str:
-    out = io.StringIO()
-    console = Console(file=out, force_terminal=terminal, width=160)
-    with LiveView(console, reads=reads, as_json=as_json) as view:
+    out = Terminal() if terminal else io.StringIO()
+    with LiveView(out, reads=reads, as_json=as_json) as view:
         view.progress(RunProgress(sequence=1, live=(), ms={"find": 10.0, "decode": 2.0, "read": 5.0}))
         view.stored(7, READ)
         view.refresh(PipelineCounts(frames=1), 0.0)
@@ -66,7 +76,7 @@ def test_a_journal_that_would_stamp_each_line_gets_no_line_a_read(
         about = (tmp_path / "journal").stat()
         for named, lines in ((f"{about.st_dev}:{about.st_ino}", 0), ("8:1", 1)):
             monkeypatch.setenv("JOURNAL_STREAM", named)
-            with LiveView(Console(file=out), reads=False, as_json=True) as view:
+            with LiveView(out, reads=False, as_json=True) as view:
                 view.stored(7, READ)
             out.seek(0)
             assert len(out.readlines()) == lines
@@ -99,3 +109,27 @@ def test_stage_times_are_means_over_the_last_frames() -> None:
     for find in (100.0, 10.0, 20.0):
         times.add({"find": find})
     assert times.means()["find"] == 15.0
+
+
+def test_a_terminal_s_view_is_redrawn_in_place_and_an_event_goes_above_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    out = Terminal()
+    monkeypatch.setattr(sys, "stderr", out)
+    with LiveView(out, reads=False, as_json=False) as view:
+        view.refresh(PipelineCounts(frames=1), 0.0)
+        print("event", file=sys.stderr)
+        view.refresh(PipelineCounts(frames=2), 0.0)
+        view.refresh(PipelineCounts(frames=3), 0.0)
+    assert sys.stderr is out
+    wiped = "\x1b[1A\x1b[J"
+    painted = [f"{n} frames, 0 dropped, 0 broken, blind 0.0 s, 0 in view, 0 stored\n" for n in (1, 2, 3)]
+    assert out.getvalue() == f"{painted[0]}{wiped}event\n{painted[1]}{wiped}{painted[2]}"
+
+
+def test_a_small_terminal_shows_the_last_rows_cut_at_its_edge(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "20")
+    monkeypatch.setenv("LINES", "3")
+    out = Terminal()
+    Repainted(out).paint([f"{n} {'x' * 30}" for n in range(4)])
+    assert out.getvalue() == "".join(f"{n} {'x' * 17}\n" for n in (2, 3))
