@@ -12,17 +12,16 @@ import os
 import sys
 import weakref
 from array import array
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from numpy.typing import NDArray
 
 from storage import files
 from storage.envelope import decode, encode
@@ -84,6 +83,8 @@ class Collected:
 
     def __iter__(self) -> Iterator[tuple[int, bytes]]:
         ends, held = self._ends, memoryview(self._held)
+        import numpy as np  # noqa: PLC0415 - a large library, needed where a list is written only
+
         keys = np.frombuffer(self._keys, dtype=np.uint64) if self._keys else np.empty(0, np.uint64)
         for at in keys.argsort(kind="stable").astype(np.uint32):
             first = ends[at - 1] if at else 0
@@ -173,7 +174,9 @@ class HotListFile:
             self.facts: dict[str, Any] = head[0]
             self.count, self._block_size = int(head[1]), int(head[2])
             raw = unseal(key, name, 1, _section(stream))
-            self._keys: NDArray[np.uint64] = np.frombuffer(raw, dtype="<u8")
+            self._keys = array("Q", raw)
+            if sys.byteorder == "big":
+                self._keys.byteswap()
             if len(self._keys) != self.count:
                 raise RecordError("holds another number of keys than it says", where=str(path))
             self._at: list[tuple[int, int]] = []
@@ -184,14 +187,14 @@ class HotListFile:
         self._block = lru_cache(maxsize=16)(self._open_block)
 
     def __contains__(self, key: int) -> bool:
-        at = int(self._keys.searchsorted(np.uint64(key)))
-        return at < self.count and int(self._keys[at]) == key
+        at = bisect_left(self._keys, key)
+        return at < self.count and self._keys[at] == key
 
     def find(self, key: int) -> list[bytes]:
         """The entries under a key, mostly none. Raises SealError for a damaged block."""
-        first = int(self._keys.searchsorted(np.uint64(key)))
+        first = bisect_left(self._keys, key)
         found: list[bytes] = []
-        while first < self.count and int(self._keys[first]) == key:
+        while first < self.count and self._keys[first] == key:
             block, within = divmod(first, self._block_size)
             found.append(self._block(block)[within])
             first += 1

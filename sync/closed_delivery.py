@@ -21,9 +21,9 @@ from sync import messages, parcels
 from sync.closed_parcels import MAX_CLOSED_LEAVES, ClosedHeader, ClosedHeld, digest_of
 from sync.errors import LinkError, MessageError
 from sync.handover import ANSWERS, HandedRecord, Handover, answered, open_handover
+from sync.link import Link
 from sync.membership import SyncFolder
 from sync.outbox import Outbox
-from sync.transport import Link
 
 log_events = structlog.get_logger("uplink")
 WHOLE = "whole"

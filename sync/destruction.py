@@ -24,7 +24,7 @@ from storage import files
 from storage.errors import RecordError, StorageError
 from sync import messages
 from sync.errors import LinkError, MessageError, RefusedByDepartmentError
-from sync.transport import Link
+from sync.link import Link
 
 log_events = structlog.get_logger("uplink")
 FOLDER = "destroyed"

@@ -1,4 +1,4 @@
-"""How bytes reach the department: HTTPS with the unit's certificate, behind one small Protocol.
+"""How bytes reach the department: HTTPS with the unit's certificate, the driver of `sync.link`.
 
 `HttpsLink` is the only place that knows HTTP. Every way that a connection can fail becomes LinkError; a
 signed refusal becomes its own error. The bandwidth cap is kept while a body is being sent.
@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import httpx
 from cryptography import x509
@@ -35,23 +35,6 @@ CLOCK_WRONG = (
 NOT_THE_DEPARTMENT = (
     "nothing is lost, but what answers there is not the department: a sign-on page of this network, a proxy?"
 )
-
-
-class Link(Protocol):
-    """One conversation with the department."""
-
-    depth: int
-    """How many messages may be on their way at once, each from its own thread."""
-
-    def post(self, name: str, pieces: Sequence[bytes]) -> bytes:
-        """Send one message, in pieces; the answer. Raises LinkError, RefusedByDepartmentError."""
-
-    def close(self) -> None:
-        """Let the connection go."""
-
-    @property
-    def sent_bytes(self) -> int:
-        """Bytes of messages sent so far."""
 
 
 class _PassedTime(ssl.SSLContext):

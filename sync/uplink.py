@@ -21,9 +21,9 @@ from storage.read_records import Alert
 from sync import messages, parcels
 from sync.errors import BatchRefusedError, LinkError, MessageError, NotStoredError, RefusedByDepartmentError
 from sync.health import LATER_ALARMS, HealthHeld, HealthMessage
+from sync.link import Link
 from sync.outbox import Outbox
 from sync.pieces import PieceHeader, PieceHeld
-from sync.transport import Link
 
 log_events = structlog.get_logger("uplink")
 SOFTWARE = "alpr-reader"

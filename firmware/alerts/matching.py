@@ -6,18 +6,17 @@ Exact look-ups of the few likely forms of a text; partial plates need an inquiry
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from detector.plates import PlateBox, PlateText
 from firmware.alerts.agreement import disagreement
 from firmware.alerts.lasting_time import ListTime
 from firmware.alerts.likelihood import likely_forms
-from firmware.health.list_health import ListHealth
+from firmware.alerts.list_age import has_ended, is_stale
 from storage.alert_terms import AlertTerms
 from storage.plate_text import fold
-from storage.times import HOUR_US
-from sync.hot_lists.document import LOCAL, ListHead, digest_of
+from sync.hot_lists.document import ListHead, digest_of
 from sync.hot_lists.entry import ListEntry, cleared_name, key_of
 
 LEAST_LOOKS = 2
@@ -58,37 +57,6 @@ class ListMatch:
     @property
     def sounds(self) -> bool:
         return not self.silent
-
-
-def has_ended(head: ListHead, time: ListTime) -> bool:
-    """Whether a list matches nothing any more."""
-    return time.sure_us >= head.expires_us
-
-
-def is_stale(head: ListHead, time: ListTime, terms: AlertTerms) -> bool:
-    """Whether its alerts are marked so: its extract is old, or how old it is no one here knows."""
-    old = time.likely_us - head.extracted_us > terms.stale_hours * HOUR_US
-    return time.vague or (old and head.list_id != LOCAL)  # the own list is sent when it changes: no extract
-
-
-def is_in_doubt(head: ListHead, time: ListTime, terms: AlertTerms) -> bool:
-    """Whether its alerts are marked stale by a clock that is not believed alone."""
-    if has_ended(head, time):
-        return False
-    surely = replace(time, likely_us=time.sure_us, vague=False)
-    old = is_stale(head, time, terms) and not is_stale(head, surely, terms)
-    return old or time.likely_us >= head.expires_us
-
-
-def health_of(heads: Sequence[ListHead], time: ListTime, terms: AlertTerms) -> ListHealth:
-    """What the lists that are here give to the health report."""
-    live = [one for one in heads if not has_ended(one, time)]
-    return ListHealth(
-        lists=len(live),
-        expired=len(heads) - len(live),
-        stale=sum(is_stale(one, time, terms) for one in live),
-        in_doubt=sum(is_in_doubt(one, time, terms) for one in live),
-    )
 
 
 def match(  # noqa: PLR0917 - one read, against the current lists

@@ -13,15 +13,15 @@ import structlog
 from firmware.alerts.board import AlertBoard, OpenAlert, alerts_before
 from firmware.alerts.cleared import ClearedPlates
 from firmware.alerts.lasting_time import LastingTime, ListTime
+from firmware.alerts.list_ops import member_of, open_lists
 from firmware.alerts.page_api import PageApi
 from firmware.alerts.page_server import Feed, serving_page
 from firmware.alerts.sessions import PageSessions
 from firmware.alerts.watch import HotListWatch, watching_lists
 from storage.errors import StorageError
 from storage.ledger import Ledger
-from sync.errors import NotEnrolledError
 from sync.hot_lists.held import HeldLists, lists_folder
-from sync.membership import Member, SyncFolder
+from sync.membership import SyncFolder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,29 +34,10 @@ class Alerts:
     of_lists: Callable[[], ListTime]
 
 
-def member_of(folder: SyncFolder) -> Member | None:
-    """The unit's membership; None if it has no department."""
-    try:
-        return folder.member()
-    except NotEnrolledError:
-        return None
-
-
 def unit_of(folder: SyncFolder) -> str:
     """The unit's id at its department; empty if it has none."""
     member = member_of(folder)
     return "" if member is None else member.unit_id
-
-
-def open_lists(home: Path, ledger: Ledger, folder: SyncFolder) -> HeldLists:
-    """The lists of a home."""
-    return HeldLists(
-        home,
-        folder.inbox,
-        ledger.hot_list_key(),
-        lambda: member_of(folder),
-        lambda: dict(ledger.store.book.files),
-    )
 
 
 @contextlib.contextmanager

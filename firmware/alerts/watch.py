@@ -16,7 +16,8 @@ import structlog
 from firmware.alerts.board import AlertBoard, PlannedAlert
 from firmware.alerts.cleared import ClearedPlates
 from firmware.alerts.lasting_time import ListTime
-from firmware.alerts.matching import ListMatch, has_ended, health_of, match
+from firmware.alerts.list_age import has_ended, health_of
+from firmware.alerts.matching import ListMatch, match
 from firmware.frames.pipeline import EndedPass
 from firmware.health.list_health import ListHealth
 from firmware.threads import working

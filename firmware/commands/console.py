@@ -15,7 +15,7 @@ from typing import Literal
 
 import click
 
-from firmware.alerts.ops import list_health
+from firmware.alerts.list_ops import list_health
 from firmware.console.consoles import console_alone
 from firmware.console.service import pump
 from firmware.console.session import Console
@@ -23,9 +23,9 @@ from firmware.console.verbs import screen_error
 from firmware.custody.give_way import is_way_asked
 from firmware.custody.opening import open_ledger
 from firmware.errors import UsageError
-from firmware.run.app import take_home
 from firmware.run.field_parts import clock_of
 from firmware.run.part_checks import own_part_checks
+from firmware.run.prepared_home import take_home
 from firmware.screen import fitted
 from firmware.settings.config import load_config
 from hw.errors import HardwareError, LineGoneError, MissingDriverError

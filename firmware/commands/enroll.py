@@ -11,8 +11,8 @@ import click
 from firmware.console.enrolling import join_as_owner
 from firmware.custody.opening import open_ledger, sync_folder
 from firmware.errors import UsageError
-from firmware.run.app import take_home
 from firmware.run.field_parts import clock_of
+from firmware.run.prepared_home import take_home
 from storage import socket_door
 from storage.errors import HomeLockedError
 from storage.home import Home

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from firmware.alerts.ops import list_operations
+from firmware.alerts.list_ops import list_operations
 from firmware.custody.asking import asking
 from firmware.errors import UsageError
 from storage.errors import StorageError

@@ -9,7 +9,7 @@ import click
 
 from firmware.custody.opening import replace_ledger, slot_of
 from firmware.errors import UsageError
-from firmware.run.app import prepare_home
+from firmware.run.prepared_home import prepare_home
 from firmware.settings.config import FILE_NAME, load_config
 from hw.secure_slot import open_slot
 from storage.home import Home

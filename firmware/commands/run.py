@@ -8,6 +8,7 @@ import sys
 import click
 
 from firmware.run import app
+from firmware.run.prepared_home import take_home
 from firmware.run.run_result import RunOptions
 from sync.command_frame import Common, verb
 from sync.errors import DONE, FOUND_WRONG
@@ -54,7 +55,7 @@ def run(common: Common, *, source: str | None, once: bool, pace: str | None, pla
         plates=plates,
         as_json=common.json,
     )
-    app.take_home(common.home)
+    take_home(common.home)
     result = app.run(common.home, options, out=sys.stdout, err=sys.stderr)
     print(result.summary, file=lasting(sys.stderr if common.json else sys.stdout), flush=True)
     if result.unread:

@@ -14,9 +14,9 @@ from firmware.console.selftest import self_test, sounder_of
 from firmware.console.unit import SelfTestLine
 from firmware.custody.opening import open_ledger
 from firmware.errors import UsageError
-from firmware.run.app import take_home
 from firmware.run.field_parts import clock_of
 from firmware.run.part_checks import own_part_checks
+from firmware.run.prepared_home import take_home
 from firmware.settings.config import load_config
 from hw.vitals import SysfsBoard
 from storage.errors import HomeLockedError

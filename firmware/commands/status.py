@@ -7,7 +7,7 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
-from firmware.alerts.ops import list_operations, lists_health, off_lines
+from firmware.alerts.list_ops import list_operations, lists_health, off_lines
 from firmware.custody.asking import Ask, asking
 from firmware.custody.opening import custody_by
 from firmware.errors import ConfigError

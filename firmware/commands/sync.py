@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from firmware.alerts.ops import list_health, list_operations
+from firmware.alerts.list_ops import list_health, list_operations
 from firmware.commands.hotlist import list_line, missing_line
 from firmware.custody.asking import asking, unless_served
 from firmware.custody.log_rollover import Successor

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from firmware.console.errors import UnitRefusedError
 from firmware.custody.opening import sync_folder
-from firmware.frames.record import software_version
+from firmware.settings.software import software_version
 from storage import purge
 from storage.ledger import Ledger
 from storage.record_base import KeyClass

@@ -23,7 +23,6 @@ from firmware.console.unit import Identity, ResetObstacles, SelfTestLine, one_wo
 from firmware.custody.opening import custody_of
 from firmware.errors import FirmwareError
 from firmware.fleet import sent_configuration
-from firmware.frames.record import software_version
 from firmware.health.report import HealthReport, HealthWatch
 from firmware.health.system_marks import system_marks
 from firmware.screen import screened
@@ -36,6 +35,7 @@ from firmware.settings.config import (
     rewrite_config,
 )
 from firmware.settings.config_record import record_configuration
+from firmware.settings.software import software_version
 from hw.camera import Frame
 from hw.clock import Clock, TimeState
 from hw.clock_discipline import DisciplinedClock

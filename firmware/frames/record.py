@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
 
@@ -57,11 +56,3 @@ def jurisdiction_of(text: PlateText) -> str | None:
     if text.jurisdiction and text.jurisdiction[0][1] >= NAMED_FROM:
         return text.jurisdiction[0][0]
     return None
-
-
-def software_version() -> str:
-    """Name and version of this package, as every read carries it."""
-    try:
-        return f"alpr-reader {version('alpr-reader')}"
-    except PackageNotFoundError:
-        return "alpr-reader (not installed)"

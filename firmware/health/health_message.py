@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import fields
 
-from firmware.frames.record import software_version
 from firmware.health.report import HealthReport
+from firmware.settings.software import software_version
 from sync.health import HealthMessage
 
 _KNOWN = {field.name: "float" in str(field.type) for field in fields(HealthMessage)}  # name: a float or None

@@ -11,15 +11,11 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from firmware.health.custody import Custody
 from firmware.health.list_health import ListHealth
 from firmware.health.read_habit import ReadHabit
-from firmware.health.scene_watch import SceneWatch
 from firmware.health.system_marks import SystemMarks, system_marks
 from firmware.health.wear import wear_budget
 from hw.clock import TimeState, UtcTime
@@ -28,6 +24,12 @@ from hw.power import PowerSource, Supply
 from hw.vitals import Board
 from storage.counts import counted
 from storage.times import margin_text
+
+if TYPE_CHECKING:  # a report without a camera needs no numpy: it is a second on a Pi
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from firmware.health.scene_watch import SceneWatch
 
 HOT_C = 80.0  # the Pi's firmware throttles here
 DISK_LOW_SHARE = 0.10
@@ -125,7 +127,9 @@ class HealthWatch:
         troubles: Callable[[], Sequence[str]] = tuple,
         card_tb: float | None = None,
         system: Callable[[], SystemMarks] = system_marks,
+        scene: SceneWatch | None = None,
     ) -> None:
+        """scene: judges the pictures of `frame_seen`; None where no camera reads."""
         self._card_tb = card_tb
         self._system = system
         self._watching = watching  # False beside no running reader: then missing frames raise no alarm
@@ -134,7 +138,7 @@ class HealthWatch:
         self._stays = stays  # False in a vehicle, which has no site and so no site's habit
         self._troubles = troubles  # of the other parts: receiver, sources of time
         self._monotonic = monotonic
-        self._scene, self.habit = SceneWatch(), habit or ReadHabit()
+        self._scene, self.habit = scene, habit or ReadHabit()
         self._lock = threading.Lock()
         self._arrivals: deque[float] = deque(maxlen=1000)
         self._frames = self._reads = 0
@@ -154,7 +158,7 @@ class HealthWatch:
             self._frames += 1
             self._arrivals.append(now_s)
             self._last_frame_s = now_s
-            if now_s - self._looked_s >= LOOK_EVERY_S:
+            if self._scene is not None and now_s - self._looked_s >= LOOK_EVERY_S:
                 self._looked_s = now_s
                 self._scene.look(luma, now_s)
 
@@ -197,13 +201,15 @@ class HealthWatch:
         """One more read is in the log."""
         with self._lock:
             self._reads += 1
-            self._scene.read(self._monotonic())
+            if self._scene is not None:
+                self._scene.read(self._monotonic())
             self.habit.read(self._now().us)
 
     def lit_anew(self) -> None:
         """Lamps or filter were switched: another picture is no other view."""
         with self._lock:
-            self._scene.lit_anew()
+            if self._scene is not None:
+                self._scene.lit_anew()
 
     def report(self) -> HealthReport:
         """Judge everything now."""
@@ -213,7 +219,7 @@ class HealthWatch:
         marks = self._system()
         with self._lock:
             self.habit.tick(now.us)
-            seeing = self._scene.alarms(now_s)
+            seeing: Iterable[str] = () if self._scene is None else self._scene.alarms(now_s)
             no_frames = self._no_frames(now_s)
             if seeing or no_frames or now.state is TimeState.UNKNOWN:
                 self.habit.blind()
@@ -245,7 +251,7 @@ class HealthWatch:
                 Alarm.UPDATE_GIVEN_UP: bool(marks.given_up),
                 Alarm.SECOND_DISK: bool(marks.other_disk),
             } | {Alarm("camera_" + name): True for name in seeing}
-            quality = self._scene.quality
+            quality = None if self._scene is None else self._scene.quality
             wear = wear_budget(
                 vitals.card,
                 running_s=vitals.running_s,

@@ -13,7 +13,8 @@ import structlog
 
 from firmware.alerts.board import OpenAlert
 from firmware.alerts.lasting_time import LastingTime
-from firmware.alerts.ops import alert_operations, list_operations
+from firmware.alerts.list_ops import list_operations
+from firmware.alerts.ops import alert_operations
 from firmware.alerts.running import Alerts, alerting
 from firmware.alerts.sounder import Sounder, sounding
 from firmware.console.consoles import consoles
@@ -31,6 +32,7 @@ from firmware.health.health_message import health_message
 from firmware.health.metrics import serving_metrics
 from firmware.health.read_habit import ReadHabit
 from firmware.health.report import HealthWatch
+from firmware.health.scene_watch import SceneWatch
 from firmware.run.field_parts import FieldParts
 from firmware.run.part_checks import part_checks
 from firmware.run.uplink_thread import UplinkThread
@@ -116,6 +118,7 @@ class BesideReading:
             sync_late_s=config.sync.late_after_s,
             troubles=self._troubles,
             card_tb=config.parts.card_tb,
+            scene=SceneWatch(),
         )
 
     def _lighting(self, health: HealthWatch) -> Lighting | None:

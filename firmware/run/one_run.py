@@ -25,7 +25,7 @@ from firmware.fleet.sync_trial import RunningTrial
 from firmware.frames.failed_eyes import FailedEyes, load_eyes, tunable_source
 from firmware.frames.no_read import NoReadRule, Place
 from firmware.frames.pipeline import Pipeline
-from firmware.frames.record import Surroundings, software_version
+from firmware.frames.record import Surroundings
 from firmware.frames.sources import DROP, TunableSource, is_replay, open_source, shown_source
 from firmware.health.liveness import Liveness
 from firmware.run.beside import Beside, BesideReading
@@ -36,6 +36,7 @@ from firmware.run.run_ledger import run_ledger
 from firmware.run.run_output import RunOutput
 from firmware.run.run_result import RunOptions, RunResult, result_of
 from firmware.settings.config import Config
+from firmware.settings.software import software_version
 from hw.camera import Frame
 from hw.camera_watch import WatchedCamera
 from hw.position import Fix

@@ -11,11 +11,12 @@ from alert_twins import HEAD, KNOWN, Held, entry, plate_box, seen
 from board_twins import raise_alerts
 from custody_twins import OVERVIEW, PATCH, make_read
 
-from firmware.alerts import ops
+from firmware.alerts import list_ops
 from firmware.alerts.board import AlertBoard
 from firmware.alerts.cleared import ClearedPlates
+from firmware.alerts.list_ops import list_health
 from firmware.alerts.matching import match
-from firmware.alerts.ops import alert_operations, list_health
+from firmware.alerts.ops import alert_operations
 from firmware.cli import main
 from firmware.custody.opening import create_ledger, open_ledger
 from firmware.health.list_health import ListHealth
@@ -80,7 +81,7 @@ def test_lists_that_cannot_be_looked_at_are_an_alarm_and_hold_up_no_report(
 
     with open_ledger(home) as ledger:
         assert list_health(home, ledger) == ListHealth()
-        monkeypatch.setattr(ops, "open_lists", fail)
+        monkeypatch.setattr(list_ops, "open_lists", fail)
         assert list_health(home, ledger).failing == 1
 
 

@@ -16,8 +16,8 @@ from firmware.cli import main
 from firmware.console import factory_reset
 from firmware.console.factory_reset import LastWord
 from firmware.custody.opening import folder_with_chip, open_ledger
-from firmware.run import app
-from firmware.run.app import prepare_home, take_home
+from firmware.run import prepared_home
+from firmware.run.prepared_home import prepare_home, take_home
 from storage import schema
 from sync import destruction
 from sync.errors import LinkError
@@ -78,7 +78,12 @@ def test_a_reset_that_was_cut_off_before_the_keys_went_has_destroyed_nothing(
 @pytest.mark.parametrize("chip", [False, True])
 @pytest.mark.parametrize(
     ("room", "step"),
-    [(app, "write_config"), (app, "create_ledger"), (schema, "migrate"), (factory_reset, "end")],
+    [
+        (prepared_home, "write_config"),
+        (prepared_home, "create_ledger"),
+        (schema, "migrate"),
+        (factory_reset, "end"),
+    ],
 )
 def test_a_new_unit_that_a_power_cut_ended_after_a_reset_is_made_by_the_next_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chip: bool, room: ModuleType, step: str

@@ -11,7 +11,7 @@ from firmware.console import field_unit
 from firmware.console.errors import UnitRefusedError
 from firmware.custody.opening import open_ledger
 from firmware.health.system_marks import SystemMarks
-from firmware.run.app import prepare_home
+from firmware.run.prepared_home import prepare_home
 from firmware.settings.config import load_config
 from hw.clock import SetClock, TimeState
 from hw.errors import SlotFailedError

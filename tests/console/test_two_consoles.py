@@ -20,7 +20,7 @@ from firmware.console.service import pump
 from firmware.custody.opening import open_ledger
 from firmware.frames.frame_tap import FrameTap
 from firmware.health.report import HealthWatch
-from firmware.run.app import prepare_home
+from firmware.run.prepared_home import prepare_home
 from hw.clock import SetClock
 from hw.errors import CameraStalledError
 from hw.machine import RememberedMachine

@@ -17,7 +17,7 @@ from pathlib import Path
 from reader_process import CLIP, Running
 
 from firmware.custody.opening import open_ledger
-from firmware.run.app import prepare_home
+from firmware.run.prepared_home import prepare_home
 from storage.audit_records import Gap
 from storage.home import Home
 from storage.verify import verify_home

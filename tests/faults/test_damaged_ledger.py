@@ -17,7 +17,7 @@ from sync_twins import bare_home, converse
 from firmware.custody.opening import create_ledger, open_ledger, replace_ledger
 from firmware.custody.opening import open_or_roll_over as open_unit
 from firmware.errors import UsageError
-from firmware.run.app import prepare_home, take_home
+from firmware.run.prepared_home import prepare_home, take_home
 from hw.errors import SlotFailedError
 from hw.secure_slot import FileSlot, LoopbackSlot
 from storage import codec, envelope, files, sealing

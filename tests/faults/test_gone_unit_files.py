@@ -19,7 +19,7 @@ from sync_twins import Unit, bare_home, running
 
 from firmware.cli import main
 from firmware.custody.opening import open_ledger, open_or_roll_over, sync_folder
-from firmware.run.app import prepare_home, take_home
+from firmware.run.prepared_home import prepare_home, take_home
 from storage.errors import ExplainedError
 from sync.department.server.server import Department
 from sync.enrollment import open_link

@@ -16,7 +16,7 @@ from PIL import Image
 from detector.errors import MissingModelError, MissingRuntimeError
 from firmware.cli import COMMANDS, DEFAULT_HOME, KNOWN, PROGRAM, explain, main
 from firmware.errors import ConfigError, UsageError
-from firmware.run.app import prepare_home
+from firmware.run.prepared_home import prepare_home
 from hw.errors import MissingDriverError, NoSuchSourceError, PartFailedError
 from storage.errors import HomeLockedError
 from storage.home import owner_of

@@ -18,10 +18,10 @@ from detector.reader import PlateReader
 from firmware.frames.failed_eyes import FailedEyes, tunable_source
 from firmware.frames.sources import TunableSource
 from firmware.health.health_file import newest_report
-from firmware.run.app import prepare_home
 from firmware.run.field_parts import field_parts
 from firmware.run.one_run import OneRun
 from firmware.run.orders import Reason, StopRequest
+from firmware.run.prepared_home import prepare_home
 from firmware.run.run_result import RunOptions, RunResult
 from firmware.settings.config import CameraSettings, load_config
 from hw.camera_drop import DropFolder

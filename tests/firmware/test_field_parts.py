@@ -17,7 +17,8 @@ from waiting import until
 
 from firmware.custody import opening
 from firmware.run import field_parts, run_ledger
-from firmware.run.app import prepare_home, run
+from firmware.run.app import run
+from firmware.run.prepared_home import prepare_home
 from firmware.run.run_result import RunOptions
 from firmware.settings.config import Config, PartsSettings
 from hw import late_parts, nmea_receiver

@@ -28,8 +28,9 @@ from firmware.health.list_health import ListHealth
 from firmware.health.metrics import MetricsServer, serving_metrics
 from firmware.health.read_habit import ReadHabit
 from firmware.health.report import Alarm, HealthReport, HealthWatch, report_lines
+from firmware.health.scene_watch import SceneWatch
 from firmware.health.system_marks import LINE_LIMIT, SystemMarks, system_marks
-from firmware.run.app import prepare_home
+from firmware.run.prepared_home import prepare_home
 from firmware.screen import screened
 from firmware.settings.config import SyncSettings
 from hw.clock import SetClock, TimeState
@@ -60,7 +61,7 @@ class Bench:
         self.watch = HealthWatch(
             board=self.board, power=self.power, now=self.clock.now, custody=lambda: self.custody,
             monotonic=lambda: self.now_s, troubles=lambda: self.troubles,
-            system=lambda: self.marks, **settings,
+            system=lambda: self.marks, scene=SceneWatch(), **settings,
         )  # fmt: skip
         self.now_s = STARTED_S
         self.frame(road())

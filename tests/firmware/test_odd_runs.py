@@ -21,6 +21,7 @@ from firmware.errors import OutOfMemoryError
 from firmware.run import app
 from firmware.run.one_run import OneRun
 from firmware.run.orders import Reason
+from firmware.run.prepared_home import prepare_home
 from firmware.run.run_result import RunOptions, RunResult
 from storage.home import Home
 from storage.ledger import Ledger
@@ -33,7 +34,7 @@ pytestmark = pytest.mark.slow
 
 
 def reader(home: Path, *words: str | Path) -> subprocess.CompletedProcess[str]:
-    app.prepare_home(home)
+    prepare_home(home)
     return subprocess.run(
         [sys.executable, "-m", "firmware.cli", "--home", str(home), *map(str, words)],
         capture_output=True, text=True, check=False, timeout=300,
@@ -57,7 +58,7 @@ def test_a_run_of_a_folder_that_ends_early_as_the_log_gives_way_says_so(
     """What was not read is not read in silence: with --once the run does not go on in the new log."""
     home, folder = tmp_path / "home", write_pictures(tmp_path, 1, (320, 240))
     sync = SyncFolder.of(home)
-    app.prepare_home(home)
+    prepare_home(home)
     with running(bare_home(tmp_path / "department")) as server, open_ledger(home) as ledger:
         join(LedgerOutbox(ledger, sync.inbox), sync, issue_code(server.home, "pole"), software="t")
     read_part, runs = OneRun._read, []

@@ -18,7 +18,8 @@ import pytest
 from reader_process import CLIP, Running
 
 from firmware.custody.opening import open_ledger
-from firmware.run.app import prepare_home, run
+from firmware.run.app import run
+from firmware.run.prepared_home import prepare_home
 from firmware.run.run_result import RunOptions
 from storage.home import Home
 from storage.read_records import Read

@@ -15,7 +15,8 @@ from firmware.errors import ConfigError
 from firmware.fleet import sent_configuration, sync_trial
 from firmware.fleet.sent_configuration import NAME, newest, take_up, waits
 from firmware.fleet.sync_trial import RunningTrial, Trial
-from firmware.run.app import prepare_home, run
+from firmware.run.app import run
+from firmware.run.prepared_home import prepare_home
 from firmware.run.run_result import RunOptions
 from firmware.settings.config import config_text, load_config, rewrite_config
 from storage import codec, envelope

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from firmware.custody.opening import know_signed_time, open_ledger
-from firmware.run.app import prepare_home
+from firmware.run.prepared_home import prepare_home
 from hw.clock_discipline import DisciplinedClock
 
 

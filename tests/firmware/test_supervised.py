@@ -15,7 +15,7 @@ import pytest
 from reader_process import CLIP
 from waiting import PATIENCE_S, until
 
-from firmware.run.app import prepare_home
+from firmware.run.prepared_home import prepare_home
 from firmware.settings.config import Config, UnitSettings, write_config
 from hw.serial_port import FdPort
 from tests.tools.ports import free_port

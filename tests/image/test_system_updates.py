@@ -16,8 +16,8 @@ from alpr_device import events
 from firmware.custody.opening import create_ledger
 from firmware.custody.system_updates import record_system_updates
 from firmware.run import run_ledger
-from firmware.run.app import prepare_home
 from firmware.run.orders import StopRequest
+from firmware.run.prepared_home import prepare_home
 from hw.clock import SystemClock
 from storage import files
 from storage.audit_records import Update

@@ -19,7 +19,7 @@ from alpr_image.boot import BoardProfile
 from alpr_image.initramfs import BUSYBOX_TOOLS
 from alpr_image.pack import PARTITIONS
 
-from firmware.run.app import prepare_home
+from firmware.run.prepared_home import prepare_home
 from firmware.settings.config import Config, write_config
 from hw.errors import HardwareError, PartFailedError
 from hw.machine import SERVICE, SystemdMachine

@@ -12,7 +12,7 @@ import pytest
 from reader_process import CLIP
 
 from firmware.custody.opening import open_ledger
-from firmware.run.app import prepare_home
+from firmware.run.prepared_home import prepare_home
 from storage.home import Home
 from storage.read_records import Read
 from storage.verify import verify_home

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from storage.errors import LedgerError
 from storage.times import DAY_US, SECOND_US
 from sync.department.units.receiver import ranges_without
+from sync.link import Link
 from sync.membership import SyncFolder
 from sync.outbox import Outbox
 from sync.rollover import demand_no_copy, last_set_aside, looked_at
-from sync.transport import Link
 from sync.uplink import Conversation, ParcelSize
 
 KB, MB = 1 << 10, 1 << 20

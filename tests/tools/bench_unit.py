@@ -13,6 +13,7 @@ from firmware.console.preview import Corners
 from firmware.console.unit import Identity, ResetObstacles, SelfTestLine
 from firmware.health.custody import Custody
 from firmware.health.report import HealthReport, HealthWatch
+from firmware.health.scene_watch import SceneWatch
 from hw.clock import SetClock, TimeState
 from hw.power import ScriptedPower
 from hw.vitals import ScriptedBoard
@@ -59,7 +60,7 @@ class BenchUnit:
         self._picture = picture
         self._watch = HealthWatch(
             board=ScriptedBoard(), power=ScriptedPower(), now=self.clock.now, custody=self._custody,
-            monotonic=monotonic or (lambda: 0.0),
+            monotonic=monotonic or (lambda: 0.0), scene=SceneWatch(),
         )  # fmt: skip
 
     def _custody(self) -> Custody:

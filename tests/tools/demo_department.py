@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from firmware.custody.opening import open_ledger, sync_folder
-from firmware.frames.record import software_version
+from firmware.settings.software import software_version
 from sync.enrollment import join
 from sync.errors import DONE, FOUND_WRONG
 from sync.ledger_outbox import LedgerOutbox

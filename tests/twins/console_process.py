@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from reader_process import CLIP
 
-from firmware.run.app import prepare_home
+from firmware.run.prepared_home import prepare_home
 from hw.serial_port import FdPort
 from tests.tools.rehearsal import Hands
 

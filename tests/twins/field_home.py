@@ -9,7 +9,7 @@ from firmware.console.field_unit import FieldUnit, Parts
 from firmware.console.plate_spots import Spots
 from firmware.custody.opening import create_ledger, open_ledger
 from firmware.health.report import HealthWatch
-from firmware.run.app import prepare_home
+from firmware.run.prepared_home import prepare_home
 from firmware.settings.config import CameraSettings
 from hw.camera import Frame
 from hw.clock import SetClock

@@ -8,7 +8,7 @@ import sys
 import threading
 from pathlib import Path
 
-from firmware.run.app import prepare_home
+from firmware.run.prepared_home import prepare_home
 
 CLIP = Path(__file__).resolve().parent.parent / "replay" / "drive_by"
 

@@ -18,8 +18,9 @@ from firmware.custody.bookkeeper import Bookkeeper
 from firmware.custody.opening import create_ledger
 from firmware.custody.purging import purging
 from firmware.frames.pipeline import Pipeline
-from firmware.frames.record import Surroundings, software_version
+from firmware.frames.record import Surroundings
 from firmware.run.uplink_thread import UplinkThread
+from firmware.settings.software import software_version
 from hw.camera_replay import ReplaySource
 from hw.camera_watch import BlindSpell, WatchedCamera
 from hw.errors import BrokenFrameError

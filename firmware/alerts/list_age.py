@@ -1,0 +1,43 @@
+"""What a hot list's age says, by the policy and a time that may be in doubt: ended, stale, in doubt."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from firmware.alerts.lasting_time import ListTime
+from firmware.health.list_health import ListHealth
+from storage.alert_terms import AlertTerms
+from storage.times import HOUR_US
+from sync.hot_lists.document import LOCAL, ListHead
+
+
+def has_ended(head: ListHead, time: ListTime) -> bool:
+    """Whether a list matches nothing any more."""
+    return time.sure_us >= head.expires_us
+
+
+def is_stale(head: ListHead, time: ListTime, terms: AlertTerms) -> bool:
+    """Whether its alerts are marked so: its extract is old, or how old it is no one here knows."""
+    old = time.likely_us - head.extracted_us > terms.stale_hours * HOUR_US
+    return time.vague or (old and head.list_id != LOCAL)  # the own list is sent when it changes: no extract
+
+
+def is_in_doubt(head: ListHead, time: ListTime, terms: AlertTerms) -> bool:
+    """Whether its alerts are marked stale by a clock that is not believed alone."""
+    if has_ended(head, time):
+        return False
+    surely = replace(time, likely_us=time.sure_us, vague=False)
+    old = is_stale(head, time, terms) and not is_stale(head, surely, terms)
+    return old or time.likely_us >= head.expires_us
+
+
+def health_of(heads: Sequence[ListHead], time: ListTime, terms: AlertTerms) -> ListHealth:
+    """What the lists that are here give to the health report."""
+    live = [one for one in heads if not has_ended(one, time)]
+    return ListHealth(
+        lists=len(live),
+        expired=len(heads) - len(live),
+        stale=sum(is_stale(one, time, terms) for one in live),
+        in_doubt=sum(is_in_doubt(one, time, terms) for one in live),
+    )

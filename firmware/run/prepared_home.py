@@ -1,0 +1,46 @@
+"""A home that is made, or taken as it is, before anything uses it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from firmware.console import factory_reset
+from firmware.custody.opening import DEFAULT_SLOT, create_ledger
+from firmware.settings.config import FILE_NAME, Config, config_bytes, write_config
+from storage.home import Home, need_own
+from sync.membership import SyncFolder
+
+
+def prepare_home(home: Path, *, slot_uri: str | None = None) -> bool:
+    """Make what is missing of a home: folder, configuration, ledger with its keys. True if it is new.
+
+    slot_uri: where a new ledger keeps its key-encryption key, by default where the unit before a factory
+    reset kept it; an existing ledger keeps its own.
+    """
+    slot_before = factory_reset.finish(home)
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not (home / FILE_NAME).exists():
+        need_own(home)
+        write_config(home, Config())
+    if Home(home).exists() or SyncFolder.of(home).is_member():
+        # a member without a log was cut off while one took another's place: run continues with it
+        return False
+    if Home(home).is_rest():
+        Home(home).need()
+    create_ledger(home, slot_uri=slot_uri or slot_before or DEFAULT_SLOT).close()
+    factory_reset.end(home)
+    return True
+
+
+def take_home(home: Path) -> None:
+    """The unit of this home.
+
+    Raises NoHomeError if there is none: a mistyped --home must not become a second unit, which reads
+    beside the department. Raises ConfigError if its configuration is gone: the defaults would know neither
+    its site nor its parts. A unit that was reset becomes a new one, in the same slot.
+    """
+    if factory_reset.finish(home) is None:
+        if not SyncFolder.of(home).is_member():
+            Home(home).need()
+        config_bytes(home)
+    prepare_home(home)
