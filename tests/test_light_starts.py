@@ -24,6 +24,7 @@ LIGHT = [
     "status",
     "verify",
 ]
+DESK = ("alembic", "asyncpg", "boto3", "c2pa", "OpenSSL", "psycopg", "webauthn", "PIL", "numpy")
 READING = ("firmware.frames.pipeline", "detector.passes", "firmware.run.one_run", "http.server")
 
 
@@ -31,6 +32,10 @@ READING = ("firmware.frames.pipeline", "detector.passes", "firmware.run.one_run"
     ("modules", "heavy"),
     [
         (["firmware.cli", *(f"firmware.commands.{name}" for name in LIGHT)], (*EYES, *NETWORK)),
+        (
+            ["sync.department.commands.serve", "sync.department.commands.user"],
+            ("webauthn", "OpenSSL", "alembic"),
+        ),
         ([f"firmware.commands.{name}" for name in ("console", "enroll", "init", "sync")], READING),
     ],
 )

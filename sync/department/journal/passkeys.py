@@ -14,9 +14,6 @@ import json
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import webauthn
-from webauthn.helpers.exceptions import WebAuthnException
-
 from storage import envelope
 from storage.codec import from_bytes
 from storage.errors import RecordError, SignatureError
@@ -115,6 +112,9 @@ def open_passkey_certificate(message: bytes, key: PasskeySet) -> Certificate:
 def demand_answer(response: str, challenge: bytes, key: PasskeySet) -> None:
     """An authenticator's answer to a challenge, by this passkey, of a verified user. Raises
     SignatureError."""
+    import webauthn  # noqa: PLC0415 - a large library, needed where a passkey is used
+    from webauthn.helpers.exceptions import WebAuthnException  # noqa: PLC0415
+
     try:
         webauthn.verify_authentication_response(
             credential=response,

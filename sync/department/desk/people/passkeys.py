@@ -14,15 +14,7 @@ import hashlib
 import itertools
 from dataclasses import dataclass, field, replace
 
-import webauthn
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from webauthn.helpers.exceptions import WebAuthnException
-from webauthn.helpers.structs import (
-    AuthenticatorSelectionCriteria,
-    PublicKeyCredentialDescriptor,
-    ResidentKeyRequirement,
-    UserVerificationRequirement,
-)
 
 from storage.codec import to_bytes
 from sync.department.desk.context import DeskContext
@@ -90,11 +82,19 @@ def begin_passkey(desk: Desk, user: str, address: str = "") -> str:
         user=user, key=key, certificate=to_bytes(certificate), at_us=now_us, address=network_of(address)
     )
     ids = _ids(desk, user)
+    return _authentication(site.rp_id, desk.logons.challenges.add(waiting), ids)
+
+
+def _authentication(rp_id: str, challenge: bytes, ids: list[bytes]) -> str:
+    """The options of an answer by one of these passkeys, as JSON."""
+    import webauthn  # noqa: PLC0415 - a large library, needed where a passkey is used
+    from webauthn.helpers import structs  # noqa: PLC0415
+
     options = webauthn.generate_authentication_options(
-        rp_id=site.rp_id,
-        challenge=desk.logons.challenges.add(waiting),
-        allow_credentials=[PublicKeyCredentialDescriptor(id=one) for one in ids],
-        user_verification=UserVerificationRequirement.REQUIRED,
+        rp_id=rp_id,
+        challenge=challenge,
+        allow_credentials=[structs.PublicKeyCredentialDescriptor(id=one) for one in ids],
+        user_verification=structs.UserVerificationRequirement.REQUIRED,
     )
     return webauthn.options_to_json(options)
 
@@ -140,13 +140,7 @@ def _asked_of(desk: Desk, user: str, challenge: bytes) -> str:
             clause="CJIS IA-11",
             cure="prove it by password and code",
         )
-    options = webauthn.generate_authentication_options(
-        rp_id=desk.logons.site.rp_id,
-        challenge=challenge,
-        allow_credentials=[PublicKeyCredentialDescriptor(id=one.credential_id) for one in known],
-        user_verification=UserVerificationRequirement.REQUIRED,
-    )
-    return webauthn.options_to_json(options)
+    return _authentication(desk.logons.site.rp_id, challenge, [one.credential_id for one in known])
 
 
 def _registration_challenge(desk: Desk, session: bytes) -> bytes:
@@ -159,6 +153,9 @@ def registration(front: DeskContext, token: str, form: NothingForm) -> Options: 
 
     An authenticator that holds the passkey of any account makes no second one: one person is not two.
     """
+    import webauthn  # noqa: PLC0415 - a large library, needed where a passkey is used
+    from webauthn.helpers import structs  # noqa: PLC0415
+
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[Options]:
@@ -172,10 +169,12 @@ def registration(front: DeskContext, token: str, form: NothingForm) -> Options: 
             user_name=caller.user,
             user_id=desk.secret_of(b"user", caller.user)[:16],
             challenge=_registration_challenge(desk, caller.session),
-            exclude_credentials=[PublicKeyCredentialDescriptor(id=one.credential_id) for one in taken],
-            authenticator_selection=AuthenticatorSelectionCriteria(
-                resident_key=ResidentKeyRequirement.PREFERRED,
-                user_verification=UserVerificationRequirement.REQUIRED,
+            exclude_credentials=[
+                structs.PublicKeyCredentialDescriptor(id=one.credential_id) for one in taken
+            ],
+            authenticator_selection=structs.AuthenticatorSelectionCriteria(
+                resident_key=structs.ResidentKeyRequirement.PREFERRED,
+                user_verification=structs.UserVerificationRequirement.REQUIRED,
             ),
         )
         options = Options(options=webauthn.options_to_json(made))
@@ -186,6 +185,9 @@ def registration(front: DeskContext, token: str, form: NothingForm) -> Options: 
 
 def register(front: DeskContext, token: str, form: PasskeyForm) -> Entered:
     """Register a passkey of your own; the session's key signs it."""
+    import webauthn  # noqa: PLC0415 - a large library, needed where a passkey is used
+    from webauthn.helpers.exceptions import WebAuthnException  # noqa: PLC0415
+
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[Entered]:
