@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.tools import years
 
 
 @pytest.mark.slow
-def test_a_department_outlives_a_year_by_the_notices_it_gets() -> None:
+def test_a_department_outlives_a_year_by_the_notices_it_gets(capsys: pytest.CaptureFixture[str]) -> None:
     """Past the day on which a renewed CA (490) and an expired password (366) used to stop it."""
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "tests/tools/years.py"), "--years", "3", "--step-days", "30"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    years.main(["--years", "3", "--step-days", "30"])
     said = [
-        line for line in done.stdout.splitlines() if line.startswith(("year", "STOPPED", "the department"))
+        line
+        for line in capsys.readouterr().out.splitlines()
+        if line.startswith(("year", "STOPPED", "the department"))
     ]
     assert said[-1] == "the department lived on, and verifies", said
     assert "administrator 1" in said[2]

@@ -115,10 +115,11 @@ def looked_at(home: Path, port: int) -> dict[str, str]:
         if stored is not None and int(stored[1]) >= 6:
             break
     clear = [path for path in home.rglob("*") if path.is_file() and not {"store", "sync"} & set(path.parts)]
+    status = command(home, "status")
     return {
         "metrics": metrics,
-        "status": command(home, "status"),
+        "status": status,
         "status as JSON": command(home, "status", "--json"),
         "sync status": command(home, "sync", "status"),
-        "health": command(home, "status").split("slot", maxsplit=1)[0],
+        "health": status.split("slot", maxsplit=1)[0],
     } | {path.name: path.read_text() for path in clear if path.suffix in {".json", ".lockout", ".log"}}
