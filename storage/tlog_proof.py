@@ -46,4 +46,6 @@ def parse(text: str) -> TlogProof:
         raise ProofError("a hash is not base64", where="tlog-proof") from None
     if any(len(one) != 32 for one in path):
         raise ProofError("a hash has not 32 bytes", where="tlog-proof")
+    if write(int(match[1]), path, checkpoint) != text:  # base64 has ends that are read as another's
+        raise ProofError("is not written as a proof is", where="tlog-proof")
     return TlogProof(int(match[1]), path, checkpoint)
