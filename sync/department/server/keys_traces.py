@@ -24,7 +24,6 @@ from sync.department.content.key_service import DAY_KEY_DAYS, ReceivingKeys
 from sync.department.content.opened_list import KEY_FILE
 from sync.department.ground.home import SETTINGS_FILE, SQLITE_FILE, DepartmentHome
 from sync.department.policy.named_files import root_in
-from sync.department.store import own_schema
 from sync.department.store.database import Store
 from sync.department.store.tables import logs
 from sync.department.units import documents
@@ -65,7 +64,7 @@ def demand_own_store(home: DepartmentHome, store: Store, public: Ed25519PublicKe
     say nothing: `verify` names what was changed.
     """
     with store.listing() as connection:
-        if own_schema.examined(connection).absent:
+        if store.absent(connection):
             return  # `Store.demand_own` names what is in their place
         query = sa.select(logs.c.cosigned).where(logs.c.cosigned.is_not(None)).limit(LOGS_LOOKED_AT)
         notes = connection.scalars(query).all()

@@ -46,6 +46,7 @@ class Store:
         self.where = "database" if self.postgres else str(engine.url.database)
         self._days: set[int] = set()
         self._looked_at: str | None = None
+        self._absent_at: tuple[str, frozenset[str]] = "", frozenset()
         self._odd = typed_rows.OddRows()
         # COPY goes to the driver past SQLAlchemy; an error of SQLite's here would be another database's
         self._driver_errors = (engine.dialect.loaded_dbapi.Error,) if self.postgres else ()
@@ -118,6 +119,13 @@ class Store:
         """A line for each thing in the database that is not as this program makes it."""
         with self.read() as connection:
             return own_schema.examined(connection).wrong
+
+    def absent(self, connection: sa.Connection) -> frozenset[str]:
+        """Tables that cannot be read as ours; looked for again where the schema is another than before."""
+        now = own_schema.mark(connection)
+        if self._absent_at[0] != now:
+            self._absent_at = now, own_schema.examined(connection).absent
+        return self._absent_at[1]
 
     def others(self) -> tuple[str, ...]:
         """A line for each way in which other roles of a database server can change rows here."""
@@ -231,7 +239,7 @@ def newest_in(store: Store) -> int:
     sqlite = not store.postgres
     found = []
     with store.read() as connection:
-        absent = own_schema.examined(connection).absent  # a view in their place may have no end
+        absent = store.absent(connection)  # a view in their place may have no end
         for one in (one for one in columns if one.table.name not in absent):
             newest = select(sa.func.max(one)).where(sa.not_(typed_rows.odd(one, sqlite=sqlite)))
             found.append(connection.execute(newest).scalar())
