@@ -133,7 +133,7 @@ def build(store: UnitStore, order: ExportOrder) -> dict[str, bytes]:
             withheld=order.withhold,
             facts=facts,
             records={n: shown[n] for n in order.records},
-            accesses=[_access_line(store, n) for n in accesses],
+            accesses=[access_line(n, store.record(n)) for n in accesses],
         )
         files["cover.txt"] = cover_sheet.as_text(story).encode()
         files["cover.html"] = cover_sheet.as_html(story).encode()
@@ -221,10 +221,10 @@ def _alerted(store: UnitStore, alert: int) -> int | None:
     return record.read if isinstance(record, Alert) else None
 
 
-def _access_line(store: UnitStore, sequence: int) -> str:
-    record = store.record(sequence)
+def access_line(sequence: int, record: object) -> str:
+    """What the cover sheet says of an access entry, or another about a record."""
     user = getattr(record, "user", "")
-    what = getattr(record, "action", record.KIND)
+    what = getattr(record, "action", getattr(record, "KIND", ""))
     purpose = next(
         (str(getattr(record, name)) for name in ("purpose", "ground", "verdict") if hasattr(record, name)), ""
     )

@@ -5,17 +5,22 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TypeAlias
 
-from storage import codec, envelope, evidence, files, merkle, sealing, tlog_proof
+from storage import codec, cover_sheet, envelope, evidence, files, merkle, sealing, tlog_proof
 from storage.checkpoint import TYPE_COSIGNATURE, NoteKey, open_checkpoint, open_cosignatures
 from storage.errors import LedgerError, PackageError, ProofError
 from storage.evidence import Shown, UnitPackageHead
 from storage.findings import UnitReport, caught
-from storage.leaf import log_id_of, open_leaf, origin_of
+from storage.leaf import ENTRY, Leaf, log_id_of, open_leaf, origin_of
+from storage.records import RECORDS
+from storage.sealing import Opened
 
 HEAD_FILE, KEY_FILE, ANCHOR = "package.cose", "log.pub", "anchor"
 MAX_FILE_BYTES = 64 << 20
+_Opened: TypeAlias = tuple[Leaf, dict[str, Opened]]
 OF_THE_PACKAGE = ("log.pub", "checkpoint", ANCHOR, f"{ANCHOR}.proof", "cover.txt", "cover.html")
 
 
@@ -45,20 +50,26 @@ def verify_package(folder: Path, key: NoteKey | None, department: NoteKey | None
         if head.format != evidence.FORMAT or head.log_id != log_id_of(key.public):
             raise PackageError("of another format or another log", where=HEAD_FILE)
         _files(folder, head, report)
-        proven = set(OF_THE_PACKAGE)
+        proven, shown = set(OF_THE_PACKAGE), dict[int, _Opened]()
         checkpoint = _read(folder, "checkpoint").decode(errors="replace")
         for name, sequences in (("records", head.records), ("accesses", head.accesses)):
             if len(set(sequences)) != len(sequences):
                 report.add(HEAD_FILE, f"names one of its {name} twice")
             for sequence in sequences:
                 with caught(report, f"{name}/{sequence}", sequence):
-                    about = _record(folder / name / str(sequence), sequence, key, report, checkpoint)
+                    about, leaf, opened = _record(
+                        folder / name / str(sequence), sequence, key, report, checkpoint
+                    )
                     proven |= {f"{name}/{sequence}/{one}" for one in about}
+                    shown[sequence] = leaf, opened
         for name in sorted({name for name, _ in head.files} - proven):
             report.add(name, "is listed, and no signed record is about it")
         if (ANCHOR in dict(head.files)) or department is not None:
             with caught(report, ANCHOR):
                 _anchored(folder, key, department)
+        if not report.findings:
+            with caught(report, "cover.txt"):
+                _sheet(folder, head, key, shown, report)
         report.records = len(head.records)
         if head.demo:
             report.notes.append("made by a unit that belongs to no department (demo)")
@@ -104,9 +115,42 @@ def _files(folder: Path, head: UnitPackageHead, report: UnitReport) -> None:
             report.add("SHA256SUMS", "differs from the signed list")
 
 
-def _record(folder: Path, sequence: int, key: NoteKey, report: UnitReport, checkpoint: str) -> set[str]:
+def _sheet(
+    folder: Path, head: UnitPackageHead, key: NoteKey, shown: Mapping[int, _Opened], report: UnitReport
+) -> None:
+    """Make the cover sheet again: one that says something else is not vouched for. Another version of this
+    program may have worded it otherwise, and a withheld entry leaves the list of accesses unknown."""
+    lines = []
+    for sequence in head.accesses:
+        leaf, opened = shown[sequence]
+        if ENTRY in opened:
+            entry = codec.from_bytes(RECORDS[leaf.kind], opened[ENTRY].content)
+            lines.append(evidence.access_line(sequence, entry))
+    story = cover_sheet.Story(
+        unit=key.name,
+        number=head.number,
+        sentence=evidence.SENTENCE,
+        demo=head.demo,
+        created_us=head.created_us,
+        withheld=head.withheld,
+        facts=dict(head.facts),
+        records={one: shown[one][1] for one in head.records},
+        accesses=lines,
+    )
+    for name, make in (("cover.txt", cover_sheet.as_text), ("cover.html", cover_sheet.as_html)):
+        if _read(folder, name) != make(story).encode():
+            report.notes.append(
+                f"not checked: {name} is not what this version makes of the records; what the unit signed is "
+                "in the text, the place and the pictures beside each leaf.cose"
+            )
+
+
+def _record(
+    folder: Path, sequence: int, key: NoteKey, report: UnitReport, checkpoint: str
+) -> tuple[set[str], Leaf, dict[str, Opened]]:
     """One record: leaf, proof, commitments, and the plain files against what was committed. All files that
-    are about it. `checkpoint`: the package's, under which the record is proven."""
+    are about it, its leaf, and what is shown of it. `checkpoint`: the package's, under which the record is
+    proven."""
     data = _read(folder, "leaf.cose")
     leaf = open_leaf(data, key.public)
     proof = tlog_proof.parse(_read(folder, "record.tlog-proof").decode())
@@ -129,4 +173,4 @@ def _record(folder: Path, sequence: int, key: NoteKey, report: UnitReport, check
         about.add(plain)
         if _read(folder, plain) != evidence.plain_view(leaf.kind, one.name, one.content):
             report.add(where, "the plain file says something else than the record", sequence)
-    return about
+    return about, leaf, {one.name: Opened(one.name, one.salt, one.content) for one in shown.elements}

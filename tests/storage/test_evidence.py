@@ -257,6 +257,18 @@ def test_a_package_that_the_stolen_log_key_signs_again_is_found(
     assert not any("SHA-256" in what for what in found)
 
 
+def test_a_sheet_with_other_words_by_the_log_key_is_not_vouched_for(package: Path, ledger: Ledger) -> None:
+    assert not [one for one in verify_package(package, ledger.public_key).notes if "not checked" in one]
+    files = {p.relative_to(package).as_posix(): p.read_bytes() for p in package.rglob("*") if p.is_file()}
+    files["cover.html"] = files["cover.html"].replace(PLATE.encode(), b"7ABC999")
+    signed_again(files, ledger)
+    written(files, package)
+    report = verify_package(package, ledger.public_key)
+    assert report.ok
+    (said,) = [one for one in report.notes if "not checked" in one]
+    assert said.startswith("not checked: cover.html is not what this version makes of the records")
+
+
 def signed_again(files: Files, ledger: Ledger, **changes: Any) -> evidence.UnitPackageHead:
     """The head over these files, with other values in its fields, put among them."""
     body = envelope.open_signed(files["package.cose"], ledger.public_key.public, context=evidence.CONTEXT)

@@ -45,7 +45,7 @@ def put(folder: Path, leaf: Leaf = LEAF, *, index: int = 0, shown: str = "entry"
 def found(folder: Path) -> list[str]:
     report = UnitReport()
     note = tlog_proof.parse((folder / "record.tlog-proof").read_text()).checkpoint
-    about = _record(folder, 0, KEY, report, note)
+    about, _leaf, _opened = _record(folder, 0, KEY, report, note)
     assert about >= {"leaf.cose", "record.tlog-proof", "elements.cbor"}
     return [f"{one.where}: {one.what}" for one in report.findings]
 
