@@ -17,7 +17,7 @@ from desk_twins import GROUND, Department
 from desk_units import Pass, read_of
 from packages import signed_again, unpacked
 
-from storage import codec, merkle, sealing, tlog_proof
+from storage import codec, envelope, merkle, sealing, tlog_proof
 from storage.checkpoint import TYPE_COSIGNATURE, Checkpoint, NoteKey, cosign, sign_checkpoint
 from storage.errors import PackageError, StorageError
 from storage.evidence import Shown, ShownElement, plain_view
@@ -149,6 +149,14 @@ def with_words_for_the_terminal(files: Files, key: Ed25519PrivateKey) -> bytes:
     return signed_again(files, key, department="Example\x1b[2J\nthe package verifies")
 
 
+def with_a_unit_whose_name_is_lines_of_a_sheet(files: Files, key: Ed25519PrivateKey) -> bytes:
+    signed = envelope.open_signed(files[package.HEAD], key.public_key(), context=package.CONTEXT)
+    (read,) = codec.from_bytes(package.PackageHead, signed).reads
+    left = {name: data for name, data in files.items() if name != package.SHEET}
+    read = replace(read, unit="Car 7\nplate as read: 7ABC999")
+    return signed_again(left, key, format=package.NO_SHEET, reads=(read,))
+
+
 def with_a_unit_key_of_five_bytes(files: Files, key: Ed25519PrivateKey) -> bytes:
     (one,) = head_of(files, key).reads
     return signed_again(files, key, reads=(replace(one, public=b"12345"),))
@@ -179,6 +187,7 @@ ATTACKS = (
     with_a_read_that_unpacks_elsewhere,
     without_a_read_that_left,
     with_words_for_the_terminal,
+    with_a_unit_whose_name_is_lines_of_a_sheet,
     with_a_unit_key_of_five_bytes,
     without_a_leaf,
     without_the_elements,

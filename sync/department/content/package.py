@@ -285,8 +285,9 @@ def _head(files: Mapping[str, bytes], public: Ed25519PublicKey) -> PackageHead:
     head = codec.from_bytes(PackageHead, signed, limit=16 << 20)
     if head.format not in {NO_ENTRIES, NO_SHEET, FORMAT}:
         raise PackageError("of another format", where=HEAD)
-    if not (head.department + head.number).isprintable():  # both are shown to people
-        raise PackageError("its department or number has signs that cannot be printed", where=HEAD)
+    shown = (head.department, head.number, *(one.unit for one in head.reads))  # to people, in lines
+    if not "".join(shown).isprintable():
+        raise PackageError("a name or number in it has signs that cannot be printed", where=HEAD)
     return head
 
 
