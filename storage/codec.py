@@ -33,6 +33,12 @@ def _hints(cls: Any) -> dict[str, Any]:
 
 
 @functools.cache
+def _names(kind: Any) -> tuple[str, ...] | None:
+    """The fields of a record class; None for any other."""
+    return tuple(_hints(kind)) if dataclasses.is_dataclass(kind) else None  # type: ignore[arg-type]  # a class is hashable
+
+
+@functools.cache
 def _plain(cls: Any) -> dict[str, Any]:
     """The type of each field that is taken as it is decoded; None where there is more to look at."""
     return {name: hint if hint in PLAIN else None for name, hint in _hints(cls).items()}
@@ -64,11 +70,12 @@ def without_none(hint: Any) -> tuple[Any, bool]:
 
 def to_plain(value: Any) -> Any:
     """Plain CBOR values of a record (a map), or of any allowed field value."""
-    if type(value) in PLAIN:  # most values
+    kind = type(value)
+    if kind in PLAIN:  # most values
         return value
-    if dataclasses.is_dataclass(value):
-        hints = _hints(type(value))  # type: ignore[arg-type]  # a class is hashable
-        return {name: to_plain(getattr(value, name)) for name in hints}
+    names = _names(kind)  # type: ignore[arg-type]
+    if names is not None:
+        return {name: to_plain(getattr(value, name)) for name in names}
     if isinstance(value, enum.StrEnum):
         return value.value
     if isinstance(value, tuple | list):

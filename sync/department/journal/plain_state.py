@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import functools
 import typing
-from collections.abc import ItemsView, Iterator, ValuesView
+from collections.abc import Callable, ItemsView, Iterator, ValuesView
 from typing import Any
 
 from storage import envelope
@@ -135,34 +136,51 @@ def as_plain(hint: Any, value: Any) -> Any:  # noqa: PLR0911 - one case for each
     return to_plain(value)
 
 
-def as_value(hint: Any, plain: Any) -> Any:  # noqa: PLR0911 - one case for each kind of type
+def as_value(hint: Any, plain: Any) -> Any:
     """What `as_plain` wrote. Raises RecordError, ValueError, TypeError, KeyError."""
+    return _reader(hint)(plain)
+
+
+@functools.cache
+def _reader(hint: Any) -> Callable[[Any], Any]:
+    """What reads a value of this type: looked up once for each type, not for each value."""
     hint, may_lack = without_none(hint)
-    if may_lack and plain is None:
-        return None
+    read = _reader_of(hint)
+    return (lambda plain: None if plain is None else read(plain)) if may_lack else read
+
+
+def _reader_of(hint: Any) -> Callable[[Any], Any]:  # noqa: PLR0911 - one case for each kind of type
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if hint is Policy:
-        return None  # read from its document
+        return lambda _plain: None  # read from its document
     if origin is EntryOf:
-        return _entry(envelope.decode(plain, limit=MAX_BYTES))
+        return lambda plain: _entry(envelope.decode(plain, limit=MAX_BYTES))
     if origin is dict:
+        key_of, value_of = _reader(inner[0]), _reader(inner[1])
         if typing.get_origin(inner[1]) is EntryOf:
-            return LazyEntries({as_value(inner[0], key): one for key, one in plain})
-        return {as_value(inner[0], key): as_value(inner[1], one) for key, one in plain}
-    if origin in {set, list}:
-        return origin(as_value(inner[0], one) for one in plain)
-    if origin is tuple:
-        return tuple(as_value(inner[0], one) for one in plain)
+            return lambda plain: LazyEntries({key_of(key): one for key, one in plain})
+        return lambda plain: {key_of(key): value_of(one) for key, one in plain}
+    if origin in {set, list, tuple}:
+        each = _reader(inner[0])
+        return lambda plain: origin(map(each, plain))
     if is_part(hint):
-        made = hint.__new__(hint)
-        for name, one in hints_of(hint).items():
-            setattr(made, name, as_value(one, plain[name]))
-        return made
+        return functools.partial(_part, hint, [(name, _reader(one)) for name, one in hints_of(hint).items()])
     if dataclasses.is_dataclass(hint):
-        return from_plain(typing.cast("type[Any]", hint), plain)
+        return functools.partial(from_plain, typing.cast("type[Any]", hint))
     if isinstance(hint, type) and issubclass(hint, enum.StrEnum):
-        return hint(plain)
-    if type(plain) is not hint:
+        return hint
+    return functools.partial(_as_it_is, hint)
+
+
+def _part(kind: Any, readers: list[tuple[str, Callable[[Any], Any]]], plain: Any) -> Any:
+    made = kind.__new__(kind)
+    for name, read in readers:
+        setattr(made, name, read(plain[name]))
+    return made
+
+
+def _as_it_is(kind: Any, plain: Any) -> Any:
+    if type(plain) is not kind:
         raise RecordError("has another type", where="snapshot")
     return plain
 
