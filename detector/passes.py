@@ -26,9 +26,9 @@ from .likeness import (
 )
 from .looks import Looks
 from .motion import Motion
-from .place_fit import runs_out, shared_end
+from .place_fit import on_same_px, runs_out, shared_end
 from .plates import U8, Confirmation, Evidence, PlateBox, PlateReading, PlateText, VehiclePass
-from .together import SeeTogether, View, Views
+from .together import SeeTogether, View, Views, alike
 from .vote import Decoding, Vote
 
 _BETTER = 0.015  # a picture must be this much better to replace the kept one: copying a frame costs 2 ms
@@ -54,6 +54,7 @@ _WIDE_PX = 80.0  # of wider plates, no pass of 4,490 was read wrongly; the avera
 _FEW = 3  # sightings
 _GUESSED = 0.2  # confidence of a far plate's only look: a guess, of a vehicle that others show better
 _UNSURE = 0.76  # no text that the card calls sure gives way to one that was read elsewhere
+_SAME_VIEW = 0.95  # correlation of two patches of one view; of two plates' at most 0.9
 _SURE_PLATE, _SURE_TEXT = 0.9, 0.47
 _GLIMPSE_PLATE = 0.97
 
@@ -333,6 +334,17 @@ class LiveTrack:
         once = self.looks == 1 and not self.came_near
         sure = seen_from(self._best_px, self.vote.confidence)
         return sure < (SURE if self.is_far or once else TELLS_NOTHING)
+
+    def is_misread_by(self, rival: LiveTrack) -> bool:
+        """Whether a rival that was followed without a gap has another text of this very picture of a plate.
+
+        Two vehicles are never seen on the same px in two frames that follow each other, and look different.
+        """
+        if self._best is None or rival._best is None:
+            return False
+        if not on_same_px(self._motion_before.box, rival._began_box):
+            return False
+        return alike(self._best.patch, rival._best.patch) >= _SAME_VIEW
 
     def uncovers(self, hidden: LiveTrack) -> bool:
         """Whether this plate, at another's very place, is that one, which came out from behind something.

@@ -18,6 +18,7 @@ _MOST_GROWTH = 0.7  # log of the size's change between two sightings
 _WIDTHS_PER_S, _GROWTH_PER_S = 2.0, 0.35  # more of a plate that was missed for longer than half a second
 _SAME_PLACE_WIDTHS = 0.6  # two vehicles' plates are further apart than this
 _SAME_WIDTH = 0.15  # log of the width's change that the detector's jitter gives
+_SAME_PX_WIDTHS = 0.04  # no vehicle stops where another's plate was by a few hundredths of its width
 _SHARED_PLACE = 0.2  # of a plate's height: how exactly two boxes of one still plate agree
 _HIDDEN_SHARE = 0.9  # of a plate's width, and of that for its height: something hides the rest
 _EDGE_SHARE = 0.03  # of the box's size: how exactly a box shows where a plate ends
@@ -122,6 +123,12 @@ def shared_end(part: PlateBox, whole: PlateBox) -> Literal["left", "right"] | No
     if min(left, right) > jitter:
         return None
     return "left" if left < right else "right"
+
+
+def on_same_px(one: PlateBox, other: PlateBox) -> bool:
+    """Whether two boxes are the same but for the detector's jitter, as those of a plate that did not move."""
+    most = _SAME_PX_WIDTHS * max(one.width_px, 1.0)
+    return all(math.dist(a, b) <= most for a, b in zip(one.corners, other.corners, strict=True))
 
 
 def overlap(one: PlateBox, other: PlateBox) -> bool:

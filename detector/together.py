@@ -121,6 +121,11 @@ def read_average(views: Sequence[View], looker: Looker) -> Evidence | None:
     )
 
 
+def alike(one: U8, other: U8) -> float:
+    """How like two patches (h, w) of one size are where they fit best, -1 to 1."""
+    return _Reference(one).find(other)[0]
+
+
 def _near(views: Sequence[View]) -> list[View]:
     """Those that are not much narrower than the third widest: as in the vote, they err."""
     if not views:

@@ -318,6 +318,12 @@ class Tracker:
             track_gone = rival is not None and rival.likeness(reading) != "different"
             if rival is not None and track_gone:
                 track.rival = None
+                if track.is_misread_by(rival):
+                    track.absorb(rival)
+                    changes.dropped.append(rival.pass_id)
+                    if track.take(sighting):
+                        changes.best_for.append(track.pass_id)
+                    return track
                 track.yield_place()
                 if track.yields_text or rival.uncovers(track):
                     # at the very place without a gap: the plate that could not be read so far, or not whole

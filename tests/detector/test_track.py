@@ -22,7 +22,7 @@ def test_a_car_that_drives_by_is_one_pass_with_its_frames_counted() -> None:
     assert 3 <= one.frames_voted <= 12
     assert one.direction == "towards"
     assert one.last_us - one.first_us == 11 * replay.step_us
-    assert one.best_patch.shape == (4, 12)
+    assert one.best_patch.shape == (12, 36)
 
 
 @pytest.mark.parametrize(("growth", "direction"), [(1.06, "towards"), (0.94, "away"), (1.0, "unknown")])

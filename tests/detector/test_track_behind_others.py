@@ -80,3 +80,15 @@ def test_a_far_plate_hidden_for_long_is_the_near_one_that_has_grown_meanwhile(
     for step in range(12):
         replay.show(frame(near("9CT4486", 232 - 6 * step, 266 + 6 * step, 44 + step)))
     assert len(replay.finish()) == passes
+
+
+@pytest.mark.parametrize(("plate", "off_px", "passes"), [(OTHER, 0, 1), (OTHER, 8, 2), (CAR, 0, 2)])
+def test_two_texts_of_one_view_of_a_plate_are_one_vehicle(plate: str, off_px: int, passes: int) -> None:
+    """On the same px, without a gap, and with the look of the plate that was there: misread at first."""
+    replay = Replay(fps=20)
+    replay.show(frame(reading(CAR, box_at(400, 300), plate=plate)))
+    for _ in range(12):
+        replay.show(frame(near(OTHER, 400 + off_px, 300)))
+    found = replay.finish()
+    assert OTHER in texts(found)
+    assert len(found) == passes
