@@ -5,10 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import re
-import subprocess
-import sys
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -23,6 +20,7 @@ from desk_twins import GROUND, Department
 from storage import codec, envelope
 from storage.cosigners import CosignerKey, Witnesses
 from storage.errors import PackageError, StorageError
+from sync.department.cli import main
 from sync.department.desk.audit.number_calls import Bundled, Numbers, NumbersForm
 from sync.department.desk.inquiry.forms import NothingForm, RunForm
 from sync.department.desk.redress.calls import RedressForm, ask
@@ -250,21 +248,22 @@ def test_what_is_no_bundle_is_said_to_be_none(department: Department, data: byte
 
 
 def test_the_command_checks_it_with_two_keys_and_no_home(
-    department: Department, tokens: Tokens, tmp_path: Path
+    department: Department,
+    tokens: Tokens,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     busy(department, tokens)
     (tmp_path / "audit.zip").write_bytes(made(department, tokens))
     ours = [str(one.text()) for one in witnesses(department).keys[0]]
-    command = [
-        *(sys.executable, "-m", "sync.department.cli", "verify", str(tmp_path / "audit.zip")),
-        *("--key", department.desk.log.note_key.text(), "--witness-key", ",".join(ours)),
-    ]
-    nowhere = {**os.environ, "HOME": str(tmp_path), "DEPARTMENT_HOME": str(tmp_path / "none")}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=nowhere)
-    assert (done.returncode, "the counts match the log" in done.stdout) == (0, True), done
-    bare = subprocess.run(command[:-2], capture_output=True, text=True, check=False, env=nowhere)
-    assert bare.returncode == 2
-    assert "--witness-key" in bare.stderr
+    words = ["verify", str(tmp_path / "audit.zip"), "--key", department.desk.log.note_key.text()]
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("DEPARTMENT_HOME", str(tmp_path / "none"))
+    assert main([*words, "--witness-key", ",".join(ours)]) == 0
+    assert "the counts match the log" in capsys.readouterr().out
+    assert main(words) == 2
+    assert "--witness-key" in capsys.readouterr().err
 
 
 def test_the_numbers_are_by_purpose_person_action_and_day(department: Department, tokens: Tokens) -> None:

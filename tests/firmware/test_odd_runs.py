@@ -5,15 +5,14 @@ from __future__ import annotations
 import io
 import os
 import signal
-import subprocess
-import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from camera_twins import write_pictures, write_video
 from reader_process import CLIP, Running
-from sync_twins import bare_home, issue_code, running
+from sync_twins import DepartmentProcess, bare_home, issue_code, running
 
 from firmware.cli import main
 from firmware.custody.opening import open_ledger
@@ -33,34 +32,43 @@ from sync.membership import SyncFolder
 pytestmark = pytest.mark.slow
 
 
-def reader(home: Path, *words: str | Path) -> subprocess.CompletedProcess[str]:
+@pytest.fixture(scope="module")
+def department(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DepartmentProcess]:
+    with running(bare_home(tmp_path_factory.mktemp("department"))) as server:
+        yield server
+
+
+def reader(home: Path, *words: str | Path) -> int:
     prepare_home(home)
-    return subprocess.run(
-        [sys.executable, "-m", "firmware.cli", "--home", str(home), *map(str, words)],
-        capture_output=True, text=True, check=False, timeout=300,
-    )  # fmt: skip
+    return main(["--home", str(home), *map(str, words)])
 
 
 @pytest.mark.parametrize(("cut", "status"), [(1.0, 0), (0.5, 1)])
-def test_a_damaged_video_says_so_and_the_status_is_1(tmp_path: Path, cut: float, status: int) -> None:
+def test_a_damaged_video_says_so_and_the_status_is_1(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], cut: float, status: int
+) -> None:
     clip = write_video(tmp_path / "clip.mkv", 40, (320, 240))
     data = clip.read_bytes()
     clip.write_bytes(data[: round(len(data) * cut)])
-    done = reader(tmp_path / "home", "run", "--source", clip, "--once")
-    assert done.returncode == status
-    assert ("cut off or damaged" in done.stderr) == bool(status)
+    assert reader(tmp_path / "home", "run", "--source", clip, "--once") == status
+    assert ("cut off or damaged" in capsys.readouterr().err) == bool(status)
 
 
 @pytest.mark.parametrize("once", [True, False])
 def test_a_run_of_a_folder_that_ends_early_as_the_log_gives_way_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], once: bool
+    department: DepartmentProcess,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    once: bool,
 ) -> None:
     """What was not read is not read in silence: with --once the run does not go on in the new log."""
     home, folder = tmp_path / "home", write_pictures(tmp_path, 1, (320, 240))
     sync = SyncFolder.of(home)
     prepare_home(home)
-    with running(bare_home(tmp_path / "department")) as server, open_ledger(home) as ledger:
-        join(LedgerOutbox(ledger, sync.inbox), sync, issue_code(server.home, "pole"), software="t")
+    with open_ledger(home) as ledger:
+        code = issue_code(department.home, f"pole-{once}")
+        join(LedgerOutbox(ledger, sync.inbox), sync, code, software="t")
     read_part, runs = OneRun._read, []
 
     def refused(run: OneRun, ledger: Ledger, *rest: Any) -> RunResult:
@@ -84,15 +92,17 @@ def test_a_run_of_a_folder_that_ends_early_as_the_log_gives_way_says_so(
         assert "not read" not in said
 
 
-def test_names_of_files_reach_a_terminal_without_control_characters(tmp_path: Path) -> None:
+def test_names_of_files_reach_a_terminal_without_control_characters(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder = write_pictures(tmp_path, 1, (320, 240))
     (folder / "a\x1b[31m\nb.jpg").write_bytes(b"no picture")
     (folder / "c\x1b[2J.gif").touch()
-    done = reader(tmp_path / "home", "run", "--source", folder, "--once")
-    assert done.returncode == 1
-    assert "\x1b" not in done.stderr + done.stdout
-    assert "a?[31m?b.jpg" in done.stderr
-    assert "c?[2J.gif" in done.stderr
+    assert reader(tmp_path / "home", "run", "--source", folder, "--once") == 1
+    said = capsys.readouterr()
+    assert "\x1b" not in said.err + said.out
+    assert "a?[31m?b.jpg" in said.err
+    assert "c?[2J.gif" in said.err
 
 
 def test_too_little_memory_ends_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

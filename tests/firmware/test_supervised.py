@@ -70,7 +70,7 @@ def test_an_ssh_forced_command_gives_the_console_whatever_was_asked_for(
     tmp_path: Path, beside_a_reader: bool
 ) -> None:
     home = tmp_path / "home"
-    subprocess.run([sys.executable, "-m", "firmware.cli", "--home", str(home), "init"], check=True)
+    prepare_home(home)
     running = reader(home, "run", "--source", str(CLIP)) if beside_a_reader else None
     try:
         if beside_a_reader:
