@@ -343,8 +343,13 @@ class UnitStore:
             raise LedgerError(f"is of kind {leaf.kind}", where=f"record {sequence}", leaf_index=sequence)
         return codec.from_bytes(RECORDS[leaf.kind], self.open_element(leaf, ENTRY).content)
 
-    def sequences(self, epoch: int) -> list[int]:
-        rows = self.db.conn.execute("SELECT sequence FROM leaves WHERE epoch = ? ORDER BY sequence", (epoch,))
+    def sequences(self, epoch: int, *, over_bytes: int = 0) -> list[int]:
+        """The records of an epoch; with `over_bytes` those that have a longer element in the database."""
+        rows = self.db.conn.execute(
+            "SELECT sequence FROM leaves WHERE epoch = ? AND (? = 0 OR EXISTS (SELECT 1 FROM elements"
+            " WHERE elements.sequence = leaves.sequence AND length(stored) > ?)) ORDER BY sequence",
+            (epoch, over_bytes, over_bytes),
+        )
         return [int(row[0]) for row in rows]
 
     def has_leaves(self, epoch: int) -> bool:

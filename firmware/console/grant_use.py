@@ -25,6 +25,7 @@ from storage.store import UnitStore
 
 KEPT = 64  # grants, the newest
 AHEAD_S = 60.0
+SHORT_LINE = 2048  # bytes of a record: a shorter one shows next to nothing, and there are many
 UNREADABLE = (StorageError, sqlite3.Error, TypeError, ValueError, OverflowError)  # purged, or a damaged card
 
 
@@ -32,13 +33,16 @@ class GrantUse:
     """Seconds of use by grant id. Thread-safe: all consoles of a process have one."""
 
     def __init__(
-        self, path: Path | None = None, logged_s: Callable[[str], float] = lambda _grant: 0.0
+        self,
+        path: Path | None = None,
+        logged_s: Callable[[str], float] = lambda _grant: 0.0,
+        kept_output: KeptOutput | None = None,
     ) -> None:
         """logged_s: how long a grant was used by the log; asked once, of one that the file does not name."""
         self._path, self._logged_s = path, logged_s
         self._used: dict[str, float] = {}
         self._lock = threading.RLock()
-        self.kept_output = KeptOutput()
+        self.kept_output = kept_output or KeptOutput()
         self._load()
         self._written = dict(self._used)
 
@@ -76,7 +80,8 @@ class GrantUse:
 
 def grant_use(home: Path, ledger: Ledger) -> GrantUse:
     """That of a home, backed by its log."""
-    return GrantUse(home / "console.grants", partial(logged_s, ledger))
+    kept = KeptOutput(partial(logged_bytes, ledger))
+    return GrantUse(home / "console.grants", partial(logged_s, ledger), kept)
 
 
 def logged_s(ledger: Ledger, grant_id: str) -> float:
@@ -93,12 +98,19 @@ def logged_s(ledger: Ledger, grant_id: str) -> float:
     return sum(last_us - first_us for first_us, last_us in spans.values()) / 1e6
 
 
-def _lines(store: UnitStore) -> Iterator[MaintenanceLine]:
+def logged_bytes(ledger: Ledger, grant_id: str) -> int:
+    """How much output of a grant the log keeps, in lines that are longer than what any line takes."""
+    with ledger.store.lock:
+        lines = _lines(ledger.store, over_bytes=SHORT_LINE)
+        return sum(len(line.output) for line in lines if line.grant == grant_id)
+
+
+def _lines(store: UnitStore, *, over_bytes: int = 0) -> Iterator[MaintenanceLine]:
     """The maintenance lines of the log that can be read."""
     for epoch in [one.epoch for one in store.book.epochs.values() if one.key_class is KeyClass.AUDIT]:
         sequences: list[int] = []
         with contextlib.suppress(*UNREADABLE):
-            sequences = store.sequences(epoch)
+            sequences = store.sequences(epoch, over_bytes=over_bytes)
         for sequence in sequences:
             with contextlib.suppress(*UNREADABLE):
                 if store.leaf(sequence).kind == MaintenanceLine.KIND:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import secrets
 import threading
-from collections import Counter
 from collections.abc import Callable
 from typing import Protocol
 
@@ -72,16 +71,20 @@ class Recording:
 
 class KeptOutput:
     """How much output the log keeps of each grant, and of all that is done without one: in all sessions of
-    all consoles of a process together. Thread-safe.
+    all consoles together. Thread-safe.
     """
 
-    def __init__(self) -> None:
-        self._bytes, self._lock = Counter[str](), threading.Lock()
+    def __init__(self, logged: Callable[[str], int] = lambda _grant: 0) -> None:
+        """logged: how much the log has of a grant already; asked once, at its first output."""
+        self._bytes, self._lock = dict[str, int](), threading.Lock()
+        self._logged = logged
 
     def take(self, grant_id: str, output: bytes) -> bytes:
         """As much of this output as the log keeps."""
         with self._lock:
-            kept = output[: GRANT_LIMIT - self._bytes[grant_id]]
+            if grant_id not in self._bytes:
+                self._bytes[grant_id] = self._logged(grant_id)
+            kept = output[: max(0, GRANT_LIMIT - self._bytes[grant_id])]
             self._bytes[grant_id] += len(kept)
             return kept
 

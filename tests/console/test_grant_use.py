@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from firmware.console.grant_use import AHEAD_S, KEPT, GrantUse, grant_use, logged_s
-from firmware.console.maintenance import KeptOutput, SessionLog
+from firmware.console.maintenance import GRANT_LIMIT, NOBODY, OUTPUT_LIMIT, KeptOutput, SessionLog
 from hw.secure_slot import LoopbackSlot
 from storage.ledger import Ledger
 from storage.times import MINUTE_US
@@ -70,6 +70,18 @@ def test_a_grant_whose_file_is_gone_was_used_as_long_as_the_log_says(tmp_path: P
         use.charge(grant.grant_id, 5.0, at_end=True)
         assert grant_use(tmp_path, ledger).used_s(grant.grant_id) == 60 * 60 + 5
         assert grant_use(tmp_path, ledger).used_s(NAME) == 0
+
+
+def test_a_restart_begins_no_other_allowance_of_output_for_a_grant(tmp_path: Path, office: Any) -> None:
+    time, grant = SteppedTime(), office.grant()
+    with Ledger.create(tmp_path / "home", LoopbackSlot(tmp_path / "chip"), time, boot=time.boot) as ledger:
+        session = SessionLog(ledger, lambda: time.now().us, grant, grant_use(tmp_path, ledger).kept_output)
+        recording = session.begin("logs 999", live=False)
+        recording.take(bytes(OUTPUT_LIMIT))
+        session.end(recording, "done")
+        again = grant_use(tmp_path, ledger).kept_output
+        assert len(again.take(grant.grant_id, bytes(GRANT_LIMIT))) == GRANT_LIMIT - OUTPUT_LIMIT
+        assert len(again.take(NOBODY, bytes(GRANT_LIMIT))) == GRANT_LIMIT
 
 
 def test_a_login_does_not_end_at_a_damaged_page_of_the_log(tmp_path: Path, office: Any) -> None:
