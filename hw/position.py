@@ -20,6 +20,7 @@ SENTENCE_LIMIT = 120  # NMEA 0183 says 82; some receivers write a little more
 METRES_PER_HDOP = 5.0  # a usual user range error, where the receiver sends no GST
 EARLIEST_YEAR = 2025  # a receiver with a rolled-over week counter reports years before this software
 FRESH_S = 3.0
+WITHOUT_GGA_S = 5.0  # so long after the last one, a receiver sends none
 LEAST_ERROR_M = 1.0  # receivers that know no error write 0.0
 MOST_ERROR_M = 20_100_000.0  # half way round the earth: more says nothing
 MOST_SPEED_M_S = 200.0  # of a vehicle
@@ -48,6 +49,10 @@ _QUALITIES = {
     7: FixQuality.GUESSED,
     8: FixQuality.GUESSED,
 }
+
+
+# of an RMC: autonomous and differential; N is none, and what else there is (E, M, S) is no satellites'
+_MODES = {"A": FixQuality.SATELLITE, "D": FixQuality.CORRECTED, "N": FixQuality.NONE}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,8 +128,9 @@ def _is_sound(sentence: bytes) -> bool:
 class FixBuilder:
     """Joins the RMC, GGA and GST sentences of one second into a Fix. No I/O.
 
-    A fix needs a valid RMC (status A, with date) and a GGA of the same second. GST makes the error exact;
-    many receivers write it last, so that of the second before is good too.
+    A fix needs a valid RMC (status A, with date) and a GGA of the same second; of a receiver that sends no
+    GGA, the RMC alone. GST makes the error exact; many receivers write it last, so that of the second before
+    is good too.
     """
 
     def __init__(self) -> None:
@@ -148,6 +154,7 @@ class FixBuilder:
         self._rmc: Any = None
         self._gst: Any = None
         self._gst_s = 0.0  # when it was heard
+        self._gga_s: float | None = None  # the last one, or the first sentence of any kind
         self._before: tuple[tuple[float, float], float, float] | None = None  # place, own error, when heard
         self._leap_m, self._leap_s = 0.0, -math.inf  # how far the place leapt, and when
         self.refused = 0
@@ -161,6 +168,8 @@ class FixBuilder:
             setattr(self, "_" + message.msgID.lower(), message)
             if message.msgID == "GST":
                 self._gst_s = heard_s
+            if message.msgID == "GGA" or self._gga_s is None:
+                self._gga_s = heard_s
             return self._join(heard_s)
         except self._refusals:
             self.refused += 1
@@ -168,16 +177,22 @@ class FixBuilder:
 
     def _join(self, heard_s: float) -> Fix | None:
         gga, rmc, gst = self._gga, self._rmc, self._gst
-        if gga is None or rmc is None or gga.time != rmc.time or rmc.status != "A":
+        if heard_s - (self._gga_s or 0.0) > WITHOUT_GGA_S:
+            gga = self._gga = None
+        elif gga is None or rmc is None or gga.time != rmc.time:
             return None
-        quality = _QUALITIES.get(int(gga.quality), FixQuality.NONE)
-        day = rmc.date
+        if rmc is None or rmc.status != "A":
+            return None
+        quality = _MODES.get(getattr(rmc, "posMode", "A") or "A", FixQuality.GUESSED)
+        if gga is not None:
+            quality = _QUALITIES.get(int(gga.quality), FixQuality.NONE)
+        day, placed = rmc.date, rmc if gga is None else gga
         if quality is FixQuality.NONE or not isinstance(day, date) or day.year < EARLIEST_YEAR:
             return None
-        latitude, longitude = float(gga.lat), float(gga.lon)
+        latitude, longitude = float(placed.lat), float(placed.lon)
         if not (-90 <= latitude <= 90 and -180 <= longitude <= 180):
             return None
-        error_m = float(gga.HDOP or 99.0) * METRES_PER_HDOP
+        error_m = float(getattr(placed, "HDOP", "") or 99.0) * METRES_PER_HDOP
         known = gst is not None and heard_s - self._gst_s < 2.0
         if known and {gst.stdLat, gst.stdLong}.isdisjoint({"", None}):
             error_m = math.hypot(float(gst.stdLat), float(gst.stdLong))
@@ -186,7 +201,7 @@ class FixBuilder:
             return None
         error_m = self._doubted((latitude, longitude), max(error_m, LEAST_ERROR_M), apart_m, heard_s)
         speed_m_s = math.nan if rmc.spd in ("", None) else float(rmc.spd) * 1852 / 3600
-        moment = datetime.combine(day, gga.time, tzinfo=UTC)
+        moment = datetime.combine(day, placed.time, tzinfo=UTC)
         self._rmc = None  # one fix a second: a repeated GGA alone gives none
         return Fix(
             latitude_deg=latitude, longitude_deg=longitude, error_m=error_m, quality=quality,

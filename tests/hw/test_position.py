@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hw.position import Fix, FixBuilder, FixQuality, SentenceCutter, nmea_second, nmea_sentence
+from hw.position import WITHOUT_GGA_S, Fix, FixBuilder, FixQuality, SentenceCutter, nmea_second, nmea_sentence
 
 EXAMPLES = 100_000 if os.environ.get("ALPR_FAULTS") == "full" else 500
 MOMENT = datetime(2026, 5, 1, 12, 30, 15, tzinfo=UTC)
@@ -109,6 +109,20 @@ def test_an_error_that_says_nothing_makes_no_fix(hdop: str) -> None:
 def test_an_error_that_the_receiver_does_not_know_is_not_nought(gst: str, error_m: float) -> None:
     [fix] = said(f"GPGST,120000.00,,,,,{gst},2.0", GGA.format(hdop="0.9"), RMC.format(speed="1.0"))
     assert fix.error_m == error_m
+
+
+@pytest.mark.parametrize(
+    ("mode", "quality"),
+    [(",A", FixQuality.SATELLITE), ("", FixQuality.SATELLITE), (",E", FixQuality.GUESSED), (",N", None)],
+)
+def test_a_receiver_that_sends_no_gga_has_a_fix_of_a_wide_error(
+    mode: str, quality: FixQuality | None
+) -> None:
+    builder = FixBuilder()
+    rmc = f"GPRMC,120000.00,A,3700.0000,N,12200.0000,W,1.0,0.0,010526,,{mode}"
+    assert said(rmc, builder=builder) == []  # its GGA may come
+    found = said(rmc, builder=builder, heard_s=1.0 + WITHOUT_GGA_S + 0.1)
+    assert [(fix.quality, fix.error_m) for fix in found] == ([(quality, 495.0)] if quality else [])
 
 
 def test_two_receivers_on_one_line_that_disagree_are_in_doubt_in_any_order() -> None:
