@@ -131,8 +131,9 @@ def _visit(port: SerialPort, home: Path, ending: _Ending) -> None:
     """In the reader's process if one runs, else here. Raises HomeLockedError."""
     if is_way_asked(home):
         raise HomeLockedError("the reader is starting", where=str(home), cure="try again in a moment")
+    clock = clock_of(None)
     try:
-        ledger = open_ledger(home)
+        ledger = open_ledger(home, clock=clock)
     except HomeLockedError:
         pump(port, home)
         return
@@ -140,9 +141,7 @@ def _visit(port: SerialPort, home: Path, ending: _Ending) -> None:
         config = load_config(home)
         fitted_parts = partial(own_part_checks, config)
         lists = partial(list_health, home, ledger)
-        with console_alone(
-            port, home, config, ledger, clock_of(None), fitted=fitted_parts, lists=lists
-        ) as console:
+        with console_alone(port, home, config, ledger, clock, fitted=fitted_parts, lists=lists) as console:
             ending.console = console
             try:
                 console.serve()

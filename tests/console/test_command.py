@@ -9,9 +9,13 @@ from console_process import console_program, home
 
 from firmware.commands import console
 from firmware.custody.opening import open_ledger
+from hw.clock import Clock, SetClock, TimeState
+from hw.errors import LineGoneError
 from hw.serial_port import loopback_pair
 from storage.audit_records import MaintenanceLine
 from storage.errors import StoreFullError
+from storage.ledger import Ledger
+from storage.record_base import ClockState
 
 pytestmark = pytest.mark.slow
 
@@ -97,6 +101,23 @@ def test_a_program_that_is_asked_to_end_closes_its_records(home: Path, port: boo
         records = [store.record(sequence) for sequence in range(store.log.frontier.size)]
     lines = [(one.phase, one.result) for one in records if isinstance(one, MaintenanceLine)]
     assert lines == [("begin", "begun"), ("end", "stopped")]
+
+
+def test_a_visit_stores_by_the_clock_that_it_judges_grants_by(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, states = SetClock(1_790_000_000_000_000), []
+    clock.lose_reference(TimeState.HOLDOVER)
+
+    def alone(_port: object, _home: Path, _config: object, ledger: Ledger, given: Clock, **_: object) -> Any:
+        states.append((ledger.store.time.now().state, given.now().state))
+        raise LineGoneError("far")
+
+    monkeypatch.setattr(console, "clock_of", lambda _position: clock)
+    monkeypatch.setattr(console, "console_alone", alone)
+    with pytest.raises(LineGoneError):
+        console._visit(loopback_pair()[0], home, console._Ending())
+    assert states == [(ClockState.HOLDOVER, TimeState.HOLDOVER)]
 
 
 def test_a_port_that_waits_ends_when_it_is_asked_to(home: Path) -> None:
