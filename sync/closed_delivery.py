@@ -32,10 +32,12 @@ MOST_LEAF_BYTES = 256 * 1024  # in one message
 
 @dataclass(slots=True, kw_only=True)
 class Delivered:
-    """What one conversation handed over. bad: elements that the department could not take."""
+    """What one conversation handed over. bad: elements that the department could not take. paused: it ended
+    before everything was there."""
 
     records: int = 0
     bad: int = 0
+    paused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,7 @@ class ClosedDelivery:
         left = (one for one in handover.records() if isinstance(one, HandedRecord))
         for some in portions(one for one in left if not any(a <= one.sequence <= b for a, b in there)):
             if not may_continue():
+                done.paused = True
                 return
             answer, signed, bad = self._portion(handover, some)
             done.records += len(some) - len(answer.lacking)

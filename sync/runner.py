@@ -71,7 +71,10 @@ def _ended(progress: SyncProgress, handed: Delivered) -> tuple[str, str]:
     if not progress.done:
         return "paused", "stopped before everything was sent"
     purged = progress.purged
-    return "done", f"{purged} sealed parts were purged here before they could be sent" if purged else ""
+    said = [f"{purged} sealed parts were purged here before they could be sent"] if purged else []
+    if handed.paused:  # this log is there: nothing is late, and the alarm of the closed log stays
+        said.append("a closed log waits in part for the next sync")
+    return "done", "; ".join(said)
 
 
 def _until_no(may_continue: Callable[[], bool]) -> Callable[[], bool]:

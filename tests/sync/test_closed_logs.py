@@ -27,6 +27,8 @@ from sync.errors import LinkError, RefusedByDepartmentError
 from sync.handover import HandedRecord, closed_logs, open_handover
 from sync.membership import SyncFolder
 from sync.rollover import open_or_roll_over, registration
+from sync.runner import _ended
+from sync.uplink import SyncProgress
 
 
 def close_the_log(unit: Joined, department: Department) -> Path:
@@ -143,6 +145,17 @@ def test_a_hand_over_that_is_cut_again_and_again_continues_where_it_was(
     assert closed_logs(unit.folder) == []
     assert texts_held(department) == 6
     assert check(department) == []
+
+
+def test_a_hand_over_that_has_to_pause_says_so(unit: Joined, department: Department) -> None:
+    unit.add(1)
+    close_the_log(unit, department)
+    key = department.home.log_key().public_key()
+    delivery = ClosedDelivery(unit.outbox, LoopbackLink(department), key, parcel_bytes=1 << 20)
+    assert delivery.run(unit.folder, lambda: False) == Delivered(paused=True)
+    made = _ended(SyncProgress(done=True), Delivered(paused=True))
+    assert made == ("done", "a closed log waits in part for the next sync")
+    assert not hand_over(unit, department).paused
 
 
 def altered(sql: str) -> Callable[[Path], None]:
