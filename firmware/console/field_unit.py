@@ -54,6 +54,7 @@ from sync.documents import inbox_file, open_kept
 from sync.errors import SyncError
 from sync.membership import SyncFolder
 
+MEDIA = (Path("/media"), Path("/mnt"), Path("/run/media"))  # where sticks and cards are mounted
 DEFAULT = "default"  # as a value: the setting as it was made
 CAMERA_SETTINGS = ("exposure_us", "gain_max", "fps", "focus_dioptres")
 VENDOR = "vendor"  # 463.3: access for maintenance and repair
@@ -412,14 +413,21 @@ class FieldUnit:
 
 
 def _bundle_at(path: str) -> str:
-    """The path of a bundle on a medium. Raises UnitRefusedError for one that is not a file, or not whole."""
+    """The path of a bundle on a medium. Raises UnitRefusedError.
+
+    What is elsewhere is refused alike, whether it is there or not: a person with a grant looks for no files.
+    """
     if not path.startswith("/") or ".." in Path(path).parts:
         raise UnitRefusedError(f"{path}: give the whole path of the bundle, without ..")
-    if Path(path).exists() and not Path(path).is_file():
+    found = Path(path).resolve()
+    if not any(found.is_relative_to(one) for one in MEDIA):
+        places = " or ".join(map(str, MEDIA))
+        raise UnitRefusedError(f"{path}: not on a medium: mount it under {places}, and name the bundle there")
+    if found.exists() and not found.is_file():
         raise UnitRefusedError(f"{path}: not a file: name the bundle itself")
-    if not Path(path).is_file():
+    if not found.is_file():
         raise UnitRefusedError(f"{path}: no such file; is the medium plugged in and mounted?")
-    return path
+    return str(found)
 
 
 def _link_line(link: NetworkLink) -> str:

@@ -266,10 +266,26 @@ def test_each_camera_setting_goes_back_to_how_the_unit_was_made_by_one_word(home
     assert load_config(home.path).camera != made
 
 
-@pytest.mark.parametrize("path", ["/dev/zero", "/dev"])
-def test_what_is_no_file_is_not_said_to_be_missing(home: Home, path: str) -> None:
-    with pytest.raises(UnitRefusedError, match="not a file: name the bundle itself"):
-        list(home.unit.update(path))
+def test_a_bundle_is_looked_for_on_a_medium_and_nowhere_else(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a person with a grant finds out which files there are, as hot lists by their names."""
+    medium = tmp_path / "media"
+    monkeypatch.setattr(field_unit, "MEDIA", (medium,))
+    (medium / "folder").mkdir(parents=True)
+    (medium / "bundle").touch()
+    (medium / "link").symlink_to("/")
+    for path, said in (
+        (medium / "folder", "not a file: name the bundle itself"),
+        (medium / "absent", "no such file"),
+        ("/etc/passwd", "not on a medium"),
+        ("/etc/absent", "not on a medium"),
+        (medium / "link" / "etc" / "passwd", "not on a medium"),
+        (home.path / "sync" / "inbox", "not on a medium"),
+    ):
+        with pytest.raises(UnitRefusedError, match=said):
+            list(home.unit.update(str(path)))
+    assert list(home.unit.update(str(medium / "bundle")))[-1] == "installed"
 
 
 def test_a_changed_setting_is_in_the_log_and_kept_where_the_camera_is_away(home: Home) -> None:
