@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
@@ -89,10 +90,14 @@ class Picamera2Source:
         self._clock = clock
         self._library = load_picamera2() if picamera2 is None else picamera2
         self.interval_s = 1.0 / settings.fps
+        self._steers = threading.Event()  # cleared where a camera takes no new exposure while it runs
+        self._steers.set()
 
     def open(self) -> Picamera2Camera:
         """See CameraSource.open."""
-        return Picamera2Camera(self._settings, clock=self._clock, picamera2=self._library)
+        return Picamera2Camera(
+            self._settings, clock=self._clock, picamera2=self._library, steers=self._steers
+        )
 
 
 class Picamera2Camera:
@@ -104,8 +109,9 @@ class Picamera2Camera:
         *,
         clock: Clock,
         picamera2: Any,
+        steers: threading.Event,
     ) -> None:
-        self._settings = settings
+        self._settings, self._steers = settings, steers
         self._clock = clock
         self._library = picamera2
         self._taken = self._sequence = 0
@@ -245,7 +251,7 @@ class Picamera2Camera:
 
     def _expose(self, luma: NDArray[np.uint8]) -> None:
         self._taken += 1
-        if self._taken % EXPOSURE_EVERY:
+        if self._taken % EXPOSURE_EVERY or not self._steers.is_set():
             return
         settings = self._settings
         wanted = next_exposure(
@@ -256,7 +262,14 @@ class Picamera2Camera:
         )
         if wanted != self._exposure:
             self._exposure = wanted
-            self._camera.set_controls({"ExposureTime": wanted.exposure_us, "AnalogueGain": wanted.gain})
+            try:
+                self._camera.set_controls({"ExposureTime": wanted.exposure_us, "AnalogueGain": wanted.gain})
+            except Exception as error:  # it would be so at each opening: better dark than blind
+                self._steers.clear()
+                raise PartFailedError(
+                    f"camera {settings.number}: takes no new exposure ({_innermost(error)}), and keeps that "
+                    "of its start: update libcamera"
+                ) from error
 
 
 def _acquired(library: Any, number: int) -> Any:

@@ -22,6 +22,7 @@ from pi_camera_bench import PiCameraBench, bench
 from waiting import PATIENCE_S, until
 
 from hw.camera_pi import (
+    EXPOSURE_EVERY,
     Picamera2Camera,
     Picamera2Source,
     PiCameraSettings,
@@ -419,6 +420,29 @@ def test_gain_follows_the_light_but_never_passes_its_cap(bench: PiCameraBench) -
     camera.close()
     assert all(gain is not None and 1.0 <= gain <= 8.0 for gain in gains)
     assert bench.sensor.applied["AnalogueGain"] == 1.0  # the scene is bright: mean 128
+
+
+def test_a_camera_that_takes_no_new_exposure_is_opened_again_once(
+    bench: PiCameraBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_camera: object, _controls: object) -> None:
+        raise RuntimeError("Control AnalogueGain is not advertised by libcamera")
+
+    source = Picamera2Source(SETTINGS, clock=SystemClock(), picamera2=bench.library)
+    monkeypatch.setattr(bench.library.Picamera2, "set_controls", refuse)
+    with contextlib.closing(source.open()) as camera:
+        for _ in range(EXPOSURE_EVERY - 1):
+            with camera.borrow():
+                pass
+        with (
+            pytest.raises(PartFailedError, match="takes no new exposure"),
+            camera.borrow(),
+        ):
+            pass
+    with contextlib.closing(source.open()) as camera:
+        for _ in range(2 * EXPOSURE_EVERY):
+            with camera.borrow():
+                pass
 
 
 def test_short_buffer_is_refused() -> None:
