@@ -16,7 +16,7 @@ CURES: Mapping[Alarm, str] = {
     Alarm.HOT: "give it shade and air; over 80 C the board slows down",
     Alarm.THROTTLED: "heat or a weak supply: cool it, then fit a stronger supply and a shorter cable",
     Alarm.UNDERVOLTAGE: "fit a 5 V, 3 A supply (Pi 5: 5 A) and a short cable",
-    Alarm.DISK_LOW: "sync, so that what is delivered is purged; else fit a larger card",
+    Alarm.DISK_LOW: "sync, so that it purges; remove what is not the reader's; else fit a larger card",
     Alarm.CARD_WORN: "sync, then replace the card: `Replace, move, retire` on the page of firmware/",
     Alarm.CLOCK_LOOSE: "connect a network with time or a receiver; by hand or by a sync it stays loose",
     Alarm.CLOCK_UNKNOWN: "connect a network with time or a receiver, or set it: `time`; a sync sets no clock",

@@ -23,6 +23,8 @@ from hw.errors import HardwareError
 from hw.power import PowerSource, Supply
 from hw.vitals import Board
 from storage.counts import counted
+from storage.ledger import KEEP_FREE
+from storage.reserve import SHORT_BYTES
 from storage.times import margin_text
 
 if TYPE_CHECKING:  # a report without a camera needs no numpy: it is a second on a Pi
@@ -333,6 +335,10 @@ def report_lines(report: HealthReport) -> Iterable[str]:
     yield f"log          {counted(report.newer_than_anchors, 'record')} then newer than every anchor"
     wear = known(report.card_wear_percent, " %")
     yield f"disk         {free:.1f} GB free of {report.disk_total_bytes / (1 << 30):.1f}, card wear {wear}"
+    if report.disk_free_bytes < KEEP_FREE:
+        yield f"             FULL: no read is stored below {KEEP_FREE >> 20} MB; sync, or remove other files"
+    if report.disk_free_bytes < SHORT_BYTES:
+        yield "             its reserve is spent: make room before a restart, or nothing opens"
     yield f"card         {_written(report)}"
     if report.card_years is not None:
         yield f"             at this rate a new card lasts {_years(report.card_years)}"

@@ -289,6 +289,14 @@ def test_the_report_is_plain_json_and_fits_a_terminal() -> None:
     report = Bench().watch.report()
     assert json.loads(json.dumps(report.plain()))["alarms"] == []
     assert all(len(line) <= 100 for line in report_lines(report))
+    assert "FULL" not in "\n".join(report_lines(report))
+
+
+@pytest.mark.parametrize(("free", "spent"), [(3 << 20, False), (1 << 20, True)])
+def test_a_card_that_takes_no_read_says_so_and_what_to_do(free: int, spent: bool) -> None:
+    said = "\n".join(report_lines(replace(Bench().watch.report(), disk_free_bytes=free)))
+    assert "FULL: no read is stored below 16 MB; sync, or remove other files" in said
+    assert ("its reserve is spent: make room before a restart" in said) is spent
 
 
 def test_prometheus_reads_the_report_on_loopback_and_nothing_else() -> None:
