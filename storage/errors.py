@@ -112,7 +112,7 @@ class HomeLockedError(LedgerError):
 
 
 class NotOwnerError(LedgerError):
-    """A home of another user: what root wrote there, its reader could not open again."""
+    """A home, or a file of it, of another user: what root wrote there, its reader could not open again."""
 
     exit_status = 2
 

@@ -20,7 +20,7 @@ from concurrent.futures import Executor, wait
 from pathlib import Path
 from typing import BinaryIO
 
-from storage.errors import LedgerError, NotPlainError, StoreFullError
+from storage.errors import LedgerError, NotOwnerError, NotPlainError, StoreFullError
 
 PRIVATE_FILE, PRIVATE_DIR = 0o600, 0o700
 FULL_NAMES = frozenset(
@@ -247,6 +247,20 @@ def demand_plain(*paths: Path) -> None:
                     where=str(path),
                     cure="put the file itself there, not a link to it; the home's folder may be a link",
                 )
+
+
+def demand_own(*paths: Path) -> None:
+    """What is at these paths, if anything is, must be plain files that this user may read: another's is no
+    damage, and nothing takes its place. Raises NotPlainError, NotOwnerError.
+    """
+    demand_plain(*paths)
+    for path in paths:
+        if os.path.lexists(path) and not os.access(path, os.R_OK):
+            raise NotOwnerError(
+                "may not be read by this user",
+                where=str(path),
+                cure=f"sudo chown --reference={path.parent} {path} && sudo chmod 600 {path}",
+            )
 
 
 def read_bounded(path: Path, limit: int) -> bytes:

@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from storage import files
 from storage.envelope import decode, encode
-from storage.errors import RecordError, SealError
+from storage.errors import NotPlainError, RecordError, SealError
 
 MAGIC = b"alpr-reader hot list 1\n"
 TAG = "alpr-reader/hot-list/v1"
@@ -163,7 +163,11 @@ class HotListFile:
         """Raises OSError, SealError, RecordError."""
         self.name, self._key = name, key
         # opened once: another list may take its place under this name at any moment
-        self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            with files.open_evidence(path) as opened:
+                self._descriptor = os.dup(opened.fileno())
+        except NotPlainError as error:
+            raise RecordError(error.what, where=str(path)) from None
         self.close = weakref.finalize(self, os.close, self._descriptor)  # at the last reference, else before
         with os.fdopen(self._descriptor, "rb", closefd=False) as stream:
             if os.fstat(stream.fileno()).st_size > MAX_FILE_BYTES:

@@ -130,6 +130,7 @@ def reopen(
     Reserve(home.root).spend_if_short()
     database: Database | None = None
     try:
+        files.demand_own(home.database, home.public_key)
         database = open_database(home)
     except BaseException:
         _let_go(lock, database)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from storage import codec, envelope
+from storage import codec, envelope, files
 from storage.errors import RecordError
 from storage.log_records import FileInForce
 from sync.membership import Member
@@ -48,6 +48,9 @@ class Carried:
             raise RecordError("name or version malformed", where="document")
 
 
+FRAME_BYTES = 1 << 20  # around a document: its name, its signature, the seal of the card
+
+
 def inbox_file(name: str) -> str:
     """What a document's file in the inbox is called."""
     return name.replace("/", "_") + ".cbor"
@@ -58,7 +61,7 @@ def open_kept(inbox: Path, name: str, member: Member, taken: FileInForce | None 
 
     taken: the newest of this name in the unit's log, see `demand_current`.
     """
-    message = (inbox / inbox_file(name)).read_bytes()
+    message = files.read_bounded(inbox / inbox_file(name), MAX_DOCUMENT_BYTES + FRAME_BYTES)
     carried = open_carried(message, name, member.command_public(), member.unit_id)
     demand_current(carried, message, taken)
     return carried

@@ -19,8 +19,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from storage import files
 from storage.checkpoint import NoteKey
-from storage.errors import OutdatedError, StorageError
+from storage.errors import NotPlainError, OutdatedError, StorageError
 from storage.standing import UnitEnrollment
 from sync import messages
 from sync.enrollment_code import EnrollmentCode
@@ -229,9 +230,10 @@ def open_link(folder: SyncFolder, member: Member, *, passed_us: int, bytes_per_s
     Raises NotEnrolledError when its certificate is not there.
     """
     try:
+        files.demand_plain(folder.certificate, folder.tls_key)  # OpenSSL would wait at a pipe
         with folder.tls_key_file() as key:
             context = unit_context(member.authority_pem(), folder.certificate, key, passed_us=passed_us)
-    except (OSError, ssl.SSLError):
+    except (OSError, ssl.SSLError, NotPlainError):
         raise NotEnrolledError(
             "the certificate or its key cannot be read", where=str(folder.certificate), cure="enroll again"
         ) from None

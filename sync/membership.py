@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from storage import codec, files
-from storage.errors import StorageError
+from storage.errors import NotOwnerError, NotPlainError, StorageError
 from storage.times import DAY_US, SECOND_US, day_text, now_us
 from sync.errors import NotEnrolledError
 from sync.vouch import FileUnitKey, UnitKey, Vouch, public_der, sign_vouch, unit_id_of
@@ -34,6 +34,7 @@ from sync.vouch import FileUnitKey, UnitKey, Vouch, public_der, sign_vouch, unit
 RENEW_BEFORE_DAYS = 30
 SCALAR_BYTES = 32
 MAX_MEMBER_BYTES = 256 * 1024
+MAX_KEY_BYTES = 64 * 1024  # a key, a certificate, status.json
 STATUS_WORDS = frozenset({"outcome", "what", "waiting_for"})  # everything else in status.json is a number
 UNIT_KEY_CURE = (
     "restore it from its backup; if it is lost for good, deliver (reader sync now), then make a new home and "
@@ -132,6 +133,7 @@ class SyncFolder:
         """Raises NotEnrolledError."""
         path = self.path / "member.cbor"
         try:
+            files.demand_own(path)
             return codec.from_bytes(Member, files.read_bounded(path, MAX_MEMBER_BYTES))
         except FileNotFoundError:
             if self.lost_membership():
@@ -145,6 +147,8 @@ class SyncFolder:
                 where=str(self.path.parent),
                 cure="run: reader enroll CODE",
             ) from None
+        except (NotPlainError, NotOwnerError) as error:
+            raise NotEnrolledError(error.what, where=str(path), cure=error.cure) from None
         except StorageError as error:
             raise NotEnrolledError(f"is damaged: {error}", where=str(path), cure="enroll again") from None
 
@@ -166,7 +170,7 @@ class SyncFolder:
         if not mark.exists():
             self._own(chip, mark)
             files.replace(mark, public)
-        if not hmac.compare_digest(mark.read_bytes(), public):
+        if not hmac.compare_digest(files.read_bounded(mark, MAX_KEY_BYTES), public):
             raise NotEnrolledError("the chip holds another unit's key", where=str(mark), cure="enroll again")
         return chip
 
@@ -197,7 +201,7 @@ class SyncFolder:
         if not sealed.exists():
             fresh = ec.generate_private_key(ec.SECP256R1()).private_numbers().private_value
             files.replace(sealed, chip.seal(fresh.to_bytes(SCALAR_BYTES, "big")))
-        opened = chip.unseal(sealed.read_bytes())
+        opened = chip.unseal(files.read_bounded(sealed, MAX_KEY_BYTES))
         return ec.derive_private_key(int.from_bytes(opened, "big"), ec.SECP256R1())
 
     @contextlib.contextmanager
@@ -220,15 +224,15 @@ class SyncFolder:
 
     def certificate_days_left(self, at_us: int) -> int:
         """Days until the certificate ends; below zero once it has."""
-        certificate = x509.load_pem_x509_certificate(self.certificate.read_bytes())
+        certificate = x509.load_pem_x509_certificate(files.read_bounded(self.certificate, MAX_KEY_BYTES))
         return (int(certificate.not_valid_after_utc.timestamp()) * SECOND_US - at_us) // DAY_US
 
     def ended_certificate(self, at_us: int) -> str:
         """That the department admits this unit no more, and what helps; empty while it does, or where no
         certificate can be read."""
         try:
-            certificate = x509.load_pem_x509_certificate(self.certificate.read_bytes())
-        except (OSError, ValueError):
+            certificate = x509.load_pem_x509_certificate(files.read_bounded(self.certificate, MAX_KEY_BYTES))
+        except (OSError, ValueError, StorageError):
             return ""
         end_us = int(certificate.not_valid_after_utc.timestamp()) * SECOND_US
         if at_us < end_us:
@@ -239,8 +243,8 @@ class SyncFolder:
     def status(self) -> dict[str, Any]:
         """The last attempts, as `save_status` wrote them, less what is damaged; empty before the first."""
         try:
-            value = json.loads((self.path / "status.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            value = json.loads(files.read_bounded(self.path / "status.json", MAX_KEY_BYTES))
+        except (OSError, ValueError, StorageError):
             return {}
         if not isinstance(value, dict):
             return {}
@@ -275,7 +279,11 @@ def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
 def _p256_key(path: Path) -> ec.EllipticCurvePrivateKey:
     if not path.exists():
         files.write_first(path, _pem(ec.generate_private_key(ec.SECP256R1())))
-    key = serialization.load_pem_private_key(path.read_bytes(), password=None)
+    try:
+        key = serialization.load_pem_private_key(files.read_bounded(path, MAX_KEY_BYTES), password=None)
+    except (OSError, ValueError, TypeError, StorageError) as error:
+        why = error.strerror if isinstance(error, OSError) else getattr(error, "what", "is no PEM of a key")
+        raise NotEnrolledError(f"cannot be read: {why}", where=str(path), cure=UNIT_KEY_CURE) from None
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise NotEnrolledError("is not a P-256 key", where=str(path), cure="remove it and enroll again")
     return key

@@ -194,7 +194,7 @@ def last_set_aside(folder: SyncFolder) -> Home | None:
 def _day_keys(folder: SyncFolder) -> tuple[DayKey, ...]:
     """The day keys as the department sent them last; none if they do not verify."""
     try:
-        signed = (folder.inbox / f"{DAY_KEYS}.cbor").read_bytes()
+        signed = files.read_bounded(folder.inbox / f"{DAY_KEYS}.cbor", messages.MAX_DOCUMENT_BYTES)
         public = folder.member().command_public()
         document = envelope.open_signed(
             signed, public, context=context_of(DAY_KEYS), limit=MAX_DOCUMENT_BYTES
@@ -234,7 +234,7 @@ def _take_over(ledger: Ledger, member: Member, folder: SyncFolder) -> None:
             kept = folder.inbox / f"{name}.cbor"
             try:
                 if kept.exists():
-                    outbox.take_document(name, kept.read_bytes())
+                    outbox.take_document(name, files.read_bounded(kept, messages.MAX_DOCUMENT_BYTES))
             except StoreFullError:
                 raise
             except (StorageError, OSError) as error:

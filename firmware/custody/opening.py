@@ -16,13 +16,14 @@ from hw.clock_discipline import DisciplinedClock, Heard
 from hw.errors import HardwareError, NoSuchSlotError
 from hw.secure_slot import SecureSlot, open_slot
 from hw.unit_chip import UnitChip, open_chip
-from storage import opening, slot
+from storage import files, opening, slot
 from storage.door import Door
 from storage.errors import (
     CardFailedError,
     HomeLockedError,
     LedgerError,
     NewerLedgerError,
+    NotOwnerError,
     NotPlainError,
     SlotError,
     StorageError,
@@ -38,6 +39,9 @@ from sync.membership import SyncFolder
 from sync.rollover import last_set_aside
 
 DEFAULT_SLOT = "file:slot"
+NO_DAMAGE = (
+    HomeLockedError, StoreFullError, CardFailedError, NewerLedgerError, NotPlainError, NotOwnerError
+)  # fmt: skip
 READ_TRIES, READ_AGAIN_S = 4, 0.5
 LOCK_PATIENCE_S = 30.0  # a look-up over a full card takes seconds, more on a busy unit
 Result = TypeVar("Result")
@@ -48,12 +52,14 @@ class _SlotOnCard:
     file there: a unit of a department continues in a new log.
     """
 
-    def __init__(self, file: SecureSlot) -> None:
+    def __init__(self, file: SecureSlot, folder: Path) -> None:
         self._file, self.uri, self.promise = file, file.uri, file.promise
+        self._path = folder / file.uri.partition(":")[2]
 
     def read(self) -> bytes | None:
-        """See SecureSlot.read. Raises SlotError."""
+        """See SecureSlot.read. Raises SlotError, and NotPlainError, NotOwnerError, which are no damage."""
         tries = 0
+        files.demand_own(self._path)
         while True:
             try:
                 return self._file.read()
@@ -70,7 +76,7 @@ class _SlotOnCard:
 
 def _slot_at(uri: str, folder: Path) -> SecureSlot:
     found = open_slot(uri, folder)
-    return found if slot.anchors(found.uri) else _SlotOnCard(found)
+    return found if slot.anchors(found.uri) else _SlotOnCard(found, folder)
 
 
 def slot_of(home: Path) -> SecureSlot:
@@ -114,10 +120,10 @@ def replace_ledger(home: Path) -> Path:
 
 def _is_whole(home: Path) -> bool:
     """Whether the home's ledger opens. Raises HomeLockedError, StoreFullError, CardFailedError,
-    NotPlainError, NewerLedgerError, HardwareError: no damage."""
+    NotPlainError, NotOwnerError, NewerLedgerError, HardwareError: no damage."""
     try:
         open_ledger(home).close()
-    except (HomeLockedError, StoreFullError, CardFailedError, NotPlainError, NewerLedgerError):
+    except NO_DAMAGE:
         raise
     except StorageError:
         return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import stat
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +23,7 @@ from firmware.run.one_run import OneRun
 from firmware.run.orders import Reason, SupplyOrders
 from firmware.run.prepared_home import prepare_home
 from firmware.run.run_result import RunOptions, RunResult
-from firmware.settings.config import load_config
+from firmware.settings.config import FILE_NAME, load_config
 from hw.errors import HardwareError, MissingDriverError
 from hw.machine import SystemdMachine
 from hw.power import PowerOrder
@@ -43,6 +44,7 @@ def run(home: Path, options: RunOptions, *, out: TextIO, err: TextIO) -> RunResu
     """
     out, err = lasting(out), lasting(err)
     prepare_home(home)
+    _keep_to_owner(home, event_log(err))
     heartbeat, orders = _heartbeat(), SupplyOrders()
 
     def on_order(order: PowerOrder) -> None:
@@ -75,6 +77,17 @@ def run(home: Path, options: RunOptions, *, out: TextIO, err: TextIO) -> RunResu
         if heartbeat is not None:
             heartbeat.stopping()
         return result
+
+
+def _keep_to_owner(home: Path, log: structlog.typing.FilteringBoundLogger) -> None:
+    """Take what others may do from the unit's own files, as a copy by hand leaves them, and say so."""
+    for folder in (home, home / "store", home / "sync"):
+        for path in folder.iterdir() if folder.is_dir() else ():
+            with contextlib.suppress(OSError):  # another user's: who opens it names it
+                mode = path.lstat().st_mode
+                if stat.S_ISREG(mode) and mode & 0o077 and path.name != FILE_NAME:
+                    path.chmod(mode & 0o700)
+                    log.warning("file_was_open_to_others", file=str(path.relative_to(home)))
 
 
 def _take_up_configuration(home: Path, log: structlog.typing.FilteringBoundLogger) -> None:

@@ -8,6 +8,7 @@ cannot be read, is missing until a sync brings it again.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -18,7 +19,7 @@ from storage import codec, files
 from storage.errors import RecordError, SealError, StorageError
 from storage.hot_list_file import Collected, HotListFile, seal, unseal, write_list
 from storage.log_records import FileInForce
-from sync.documents import Carried, demand_current, inbox_file, open_carried
+from sync.documents import FRAME_BYTES, Carried, demand_current, inbox_file, open_carried
 from sync.hot_lists.document import (
     DELTA,
     HEAD,
@@ -34,6 +35,7 @@ from sync.hot_lists.document import (
 from sync.hot_lists.entry import ListEntry
 from sync.hot_lists.rewriting import ListChanges, rewrite
 from sync.membership import Member
+from sync.messages import MAX_DOCUMENT_BYTES
 
 FOLDER = "hotlists"
 LIST_FILE = re.compile(r"([A-Za-z0-9-]{1,24})\.list")
@@ -94,8 +96,9 @@ def is_lost(folder: Path, inbox: Path, key: bytes, taken: FileInForce) -> bool:
 
 
 def _unsealed(inbox: Path, key: bytes, name: str) -> bytes:
-    """A document of a list as it came. Raises OSError, SealError."""
-    return unseal(key, f"inbox {name}", 0, (inbox / inbox_file(name)).read_bytes())
+    """A document of a list as it came. Raises OSError, StorageError."""
+    message = files.read_bounded(inbox / inbox_file(name), MAX_DOCUMENT_BYTES + FRAME_BYTES)
+    return unseal(key, f"inbox {name}", 0, message)
 
 
 def needs_snapshot(folder: Path, list_id: str) -> bool:
@@ -251,7 +254,8 @@ class HeldLists:
             try:
                 self._open(path, found[1])
             except (SealError, RecordError):
-                path.unlink()
+                with contextlib.suppress(OSError):  # a folder of that name: the list is missing
+                    path.unlink()
             except OSError:
                 continue  # the card does not give it: it is missing
 

@@ -6,8 +6,11 @@ it again: a key or a log that was lost would then look as if it had never been.
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
@@ -17,12 +20,15 @@ from custody_twins import make_read
 from list_twins import VERSIONS, push
 from sync_twins import Unit, bare_home, running
 
+from firmware.alerts.running import open_lists
 from firmware.cli import main
 from firmware.custody.opening import open_ledger, open_or_roll_over, sync_folder
+from firmware.run.app import _keep_to_owner
 from firmware.run.prepared_home import prepare_home, take_home
 from storage.errors import ExplainedError
 from sync.department.server.server import Department
 from sync.enrollment import open_link
+from sync.event_log import event_log
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,3 +158,44 @@ def test_a_unit_without_its_key_delivers_until_its_certificate_ends(tmp_path: Pa
         assert unit.attempt().outcome == "done"
     assert not (unit.folder.path / "unit.key").exists()
     unit.close()
+
+
+def test_keys_that_a_copy_by_hand_left_open_to_others_are_closed_and_named(home: Path) -> None:
+    for name in ("store/slot", "sync/unit.key"):
+        (home / name).chmod(0o664)
+    said = io.StringIO()
+    for _ in range(2):
+        _keep_to_owner(home, event_log(said))
+    assert [(home / name).stat().st_mode & 0o777 for name in ("store/slot", "sync/unit.key")] == [0o600] * 2
+    assert said.getvalue().count("file_was_open_to_others") == 2
+    assert "sync/unit.key" in said.getvalue()
+
+
+@pytest.mark.parametrize("name", ["store/slot", "store/log.pub", "sync/member.cbor"])
+def test_a_file_that_its_user_may_not_read_is_no_damage_and_costs_no_log(
+    home: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As root leaves one that it restored: the unit began a new log, and an incident for two people."""
+    may = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: path != home / name and may(path, mode))
+    with pytest.raises(ExplainedError, match=f"{Path(name).name}: may not be read by this user .sudo chown"):
+        start(home)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["config.toml", "hotlists/doj.list", "store/ledger.sqlite3", "store/log.pub", "store/slot",
+     "store/slot.uri", "sync/inbox/hot-list_doj.cbor", "sync/member.cbor", "sync/status.json", "sync/tls.key",
+     "sync/tls.pem", "sync/unit.key"],
+)  # fmt: skip
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_what_is_no_file_keeps_no_start_waiting_and_begins_no_log(
+    home: Path, name: str, make: Callable[[Path], None]
+) -> None:
+    (home / name).unlink()
+    make(home / name)
+    with contextlib.suppress(ExplainedError):
+        assert start(home) == []
+    with open_ledger(home) if name.startswith(("hot", "sync")) else contextlib.nullcontext() as ledger:
+        if ledger is not None:
+            open_lists(home, ledger, sync_folder(home)).close()
