@@ -11,6 +11,7 @@ its sender can set; the error reaches to when it came, which no sender sets.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import itertools
 import os
 import shutil
@@ -30,6 +31,7 @@ SETTLED_S = 0.5  # a file that has not changed for so long is whole ...
 PAUSE_S = 10.0  # ... or, if it looks cut off, its sender pauses, at most for so long
 QUIET_S = 3600.0  # without a picture before the folder counts as blind
 ERROR_US = 2_000_000  # of a file's time
+LONGEST = 220  # of a name, in bytes: it is prolonged while its picture is read, and 255 is the most
 READING, HELD, BROKEN, AGAIN = ".reading", ".held", ".broken", "again."
 
 
@@ -53,17 +55,24 @@ class DropFolder:
     def _left_over(self) -> list[str]:
         """Put back what was read or held when the reader ended; the files that ended it twice."""
         twice = []
-        with contextlib.suppress(OSError):  # a missing folder is reported when it is read
-            for path in sorted(self.folder.glob(f"*{HELD}")):
+        for path in self._called(HELD):
+            with contextlib.suppress(OSError):  # of a name that is too long: no file of ours
                 _put_back(path, path.name.removesuffix(HELD))
-            for path in sorted(self.folder.glob(f"*{READING}")):
-                name = path.name.removesuffix(READING)
+        for path in self._called(READING):
+            name = path.name.removesuffix(READING)
+            with contextlib.suppress(OSError):
                 if name.startswith(AGAIN):
                     path.rename(path.with_name(name + BROKEN))
                     twice.append(name)
                 else:
                     _put_back(path, AGAIN + name)
         return twice
+
+    def _called(self, end: str) -> list[Path]:
+        """Files whose names end so, and are more than that. A missing folder is reported when it is read."""
+        with contextlib.suppress(OSError):
+            return sorted(path for path in self.folder.glob(f"*{end}") if path.name != end)
+        return []
 
 
 class DropCamera:
@@ -83,7 +92,7 @@ class DropCamera:
             raise BrokenFrameError(name, f"ended the reader twice while it was read; kept as {name}{BROKEN}")
         source = self._source
         source.sequence += 1
-        while (taken := self._taken(path := self._next())) is None:
+        while (taken := self._taken(self._next())) is None:
             continue
         held, (taken_us, error_us), planes = taken
         now = source.clock.now()
@@ -102,11 +111,11 @@ class DropCamera:
             yield frame
         except EndOfSourceError:  # no one took it
             with contextlib.suppress(OSError):
-                _put_back(held, path.name)
+                _put_back(held, held.name.removesuffix(HELD))
             raise
         except BaseException:  # as no memory for it: the next opening reads it once more
             with contextlib.suppress(OSError):
-                held.rename(path.with_name(path.name + READING))
+                held.rename(held.with_name(held.name.removesuffix(HELD) + READING))
             raise
         with contextlib.suppress(FileNotFoundError):
             held.unlink()
@@ -117,10 +126,11 @@ class DropCamera:
 
     def _taken(self, path: Path) -> tuple[Path, tuple[int, int], Planes] | None:
         """Where the picture is meanwhile, its time and error, and itself; None if its sender may pause."""
+        given, path = path, path.with_name(_short(path.name))
         reading = path.with_name(path.name + READING)
         try:
-            dated = _dated(path)
-            path.rename(reading)
+            dated = _dated(given)
+            given.rename(reading)
             planes = load_planes(reading)
             if self._source.rotation == 180:
                 planes = planes.upside_down()
@@ -129,7 +139,7 @@ class DropCamera:
         except FileNotFoundError:
             raise BrokenFrameError(path.name, "was removed before it was read") from None
         except BrokenFrameError as error:
-            size, changed_ns, since_s = self._seen[path]
+            size, changed_ns, since_s = self._seen[given]
             if time.monotonic() - since_s < PAUSE_S:
                 self._cut[path] = (size, changed_ns)
                 with contextlib.suppress(OSError):
@@ -170,6 +180,13 @@ class DropCamera:
             if now_s - since_s >= (PAUSE_S if path in self._cut else SETTLED_S)
         ]
         return sorted(whole, key=lambda path: (found[path][1], natural_order(path)))
+
+
+def _short(name: str) -> str:
+    """The name, or, where none of its later names would be one that a file system takes, a shorter one."""
+    if len(os.fsencode(name)) <= LONGEST:
+        return name
+    return f"{hashlib.sha256(os.fsencode(name)).hexdigest()}{Path(name).suffix}"
 
 
 def _dated(path: Path) -> tuple[int, int]:

@@ -404,3 +404,26 @@ def test_a_camera_that_is_closed_while_it_is_opened_again_holds_no_picture(
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(NoSuchSourceError, match="no such folder to watch"):
         DropFolder(tmp_path / "none", clock=SystemClock())
+
+
+@pytest.mark.parametrize(
+    ("name", "left"),
+    [
+        (".held", [".held"]),
+        (f"{'x' * 251}.jpg", []),
+        (f"{'ö' * 110}.jpg", []),
+    ],
+    ids=["held", "long", "long in bytes"],
+)
+def test_no_name_that_a_sender_gives_keeps_the_others_from_being_read(
+    drop: Path, name: str, left: list[str]
+) -> None:
+    picture = put(drop.parent, "whole.png").read_bytes()
+    for given in (name, "after.jpg.held"):
+        (drop / given).write_bytes(picture)
+    os.utime(drop / name, (0, 0))  # it is the oldest
+    camera = DropFolder(drop, clock=SystemClock()).open()
+    for _ in range(2 - len(left)):
+        with camera.borrow():
+            pass
+    assert [path.name for path in drop.iterdir()] == left
