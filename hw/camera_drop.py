@@ -33,6 +33,7 @@ QUIET_S = 3600.0  # without a picture before the folder counts as blind
 ERROR_US = 2_000_000  # of a file's time
 LONGEST = 220  # of a name, in bytes: it is prolonged while its picture is read, and 255 is the most
 READING, HELD, BROKEN, AGAIN = ".reading", ".held", ".broken", "again."
+KEPT = f"kept under a name that ends in {BROKEN}"  # a reason is logged, and a name may be a plate
 
 
 class DropFolder:
@@ -89,7 +90,7 @@ class DropCamera:
         """See Camera.borrow. Waits for a picture as long as it takes."""
         if self._twice:
             name = self._twice.pop()
-            raise BrokenFrameError(name, f"ended the reader twice while it was read; kept as {name}{BROKEN}")
+            raise BrokenFrameError(name, f"ended the reader twice while it was read; {KEPT}")
         source = self._source
         source.sequence += 1
         while (taken := self._taken(self._next())) is None:
@@ -147,7 +148,7 @@ class DropCamera:
                 return None
             with contextlib.suppress(OSError):
                 reading.rename(path.with_name(path.name + BROKEN))
-            raise BrokenFrameError(path.name, f"{error.reason}; kept as {path.name}{BROKEN}") from error
+            raise BrokenFrameError(path.name, f"{error.reason}; {KEPT}") from error
         except OSError as error:  # a folder that this user may not write in
             raise PartFailedError(f"{self._source.folder}: {error.strerror}") from error
 

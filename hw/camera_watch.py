@@ -80,7 +80,8 @@ class _Feeder:
         except HardwareError as error:
             self._put(error)
         except Exception as error:  # noqa: BLE001 - of a driver's own kind: named now, not as a silence later
-            self._put(PartFailedError(f"{type(error).__name__}: {error}"))
+            why = error.strerror if isinstance(error, OSError) else error  # a file may be named by its plate
+            self._put(PartFailedError(f"{type(error).__name__}: {why}"))
         finally:
             if camera is not None:
                 with contextlib.suppress(Exception):  # the next opening reports the fault

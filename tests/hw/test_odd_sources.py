@@ -13,14 +13,14 @@ import threading
 import time
 from itertools import pairwise
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, cast
 
 import pytest
 from camera_twins import scene, write_pictures, write_video
 from PIL import Image
 from waiting import PATIENCE_S, until
 
-from hw.camera import CameraSource
+from hw.camera import Camera, CameraSource
 from hw.camera_drop import DropFolder
 from hw.camera_replay import ReplaySource
 from hw.camera_watch import WatchedCamera, _Feeder
@@ -256,8 +256,9 @@ def test_a_picture_that_is_broken_stays_and_stops_nothing(
     os.utime(drop / "a.jpg", (1, 1))
     put(drop, "b.png")
     camera = DropFolder(drop, clock=SystemClock()).open()
-    with pytest.raises(BrokenFrameError, match=r"kept as a\.jpg\.broken"), camera.borrow():
-        pass
+    with pytest.raises(BrokenFrameError, match=r"; kept under a name that ends in \.broken") as broken:
+        camera.borrow().__enter__()
+    assert "a.jpg" not in broken.value.reason  # which is logged: a camera names its files by plates
     with camera.borrow():
         pass
     assert [path.name for path in drop.iterdir()] == ["a.jpg.broken"]
@@ -281,7 +282,7 @@ def test_a_picture_that_ends_the_reader_is_read_once_more_and_then_left(drop: Pa
         assert (drop / f"{name}.reading").exists()
         source = DropFolder(drop, clock=SystemClock())
         camera = source.open()
-    why = r"ended the reader twice.*kept as again\.bomb\.png\.broken"
+    why = r"again\.bomb\.png: ended the reader twice.*kept under a name that ends in \.broken"
     with pytest.raises(BrokenFrameError, match=why), camera.borrow():
         pass
     with camera.borrow() as frame:
@@ -367,7 +368,10 @@ def test_a_picture_that_there_is_no_memory_for_is_broken_after_two_tries(drop: P
         with pytest.raises(MemoryError), source.open().borrow():
             raise MemoryError
     camera = source.open()
-    with pytest.raises(BrokenFrameError, match=r"kept as again\.a\.png\.broken"), camera.borrow():
+    with (
+        pytest.raises(BrokenFrameError, match=r"again\.a\.png: .*; kept under"),
+        camera.borrow(),
+    ):
         pass
     with camera.borrow():
         pass
@@ -427,3 +431,18 @@ def test_no_name_that_a_sender_gives_keeps_the_others_from_being_read(
         with camera.borrow():
             pass
     assert [path.name for path in drop.iterdir()] == left
+
+
+def test_a_source_that_fails_at_a_file_does_not_name_it() -> None:
+    """What it says is logged and shown at a console, and cameras name their files by plates."""
+
+    class Source:
+        interval_s = 0.1
+
+        def open(self) -> Camera:
+            raise OSError(errno.EIO, "Input/output error", "/drop/7ABC123.jpg.held")
+
+    feeder = _Feeder(cast(Any, Source()))
+    said = feeder.take(PATIENCE_S)
+    assert str(said) == "OSError: Input/output error"
+    feeder.give_up()
