@@ -9,11 +9,13 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 import structlog
 
 from firmware.health.report import Alarm, HealthReport
 
+MOST_AT_ONCE = 8
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _COUNTERS = {"frames": "frames_total", "frames_dropped": "frames_dropped_total", "reads": "reads_total"}
 # The log's size beside the count of reads would show each hit.
@@ -39,6 +41,33 @@ def prometheus_text(report: HealthReport) -> str:
     return "\n".join(lines) + "\n"
 
 
+class _Server(ThreadingHTTPServer):
+    """Every user of this machine may connect: a few at once, and their errors say nothing."""
+
+    daemon_threads = True
+
+    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+        self._room = threading.BoundedSemaphore(MOST_AT_ONCE)
+        super().__init__(address, handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """A thread for it, if there is room for one."""
+        if self._room.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """In that thread."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._room.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that hung up: its traceback in the log would only wear the card."""
+
+
 class MetricsServer:
     """Serves the newest report to this machine."""
 
@@ -60,8 +89,7 @@ class MetricsServer:
             def log_message(self, *_parts: object) -> None:
                 """Every scrape in the log would only wear the card."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", port), Handler)
         self.port: int = self._server.server_address[1]
         self._thread = threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True)
         self._thread.start()

@@ -2,9 +2,13 @@
 plate.
 """
 
+import contextlib
 import io
 import json
+import socket
 import sqlite3
+import struct
+import threading
 import urllib.error
 import urllib.request
 from contextlib import closing
@@ -25,7 +29,7 @@ from firmware.health.alarm_events import AlarmEvents
 from firmware.health.custody import Custody
 from firmware.health.health_file import newest_report, path_of, reporting, write_report
 from firmware.health.list_health import ListHealth
-from firmware.health.metrics import MetricsServer, serving_metrics
+from firmware.health.metrics import MOST_AT_ONCE, MetricsServer, serving_metrics
 from firmware.health.read_habit import ReadHabit
 from firmware.health.report import Alarm, HealthReport, HealthWatch, report_lines
 from firmware.health.scene_watch import SceneWatch
@@ -297,6 +301,23 @@ def test_a_card_that_takes_no_read_says_so_and_what_to_do(free: int, spent: bool
     said = "\n".join(report_lines(replace(Bench().watch.report(), disk_free_bytes=free)))
     assert "FULL: no read is stored below 16 MB; sync, or remove other files" in said
     assert ("its reserve is spent: make room before a restart" in said) is spent
+
+
+def test_clients_that_send_nothing_hold_a_few_threads_and_write_no_log(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    with closing(MetricsServer(0, Bench().watch.report)) as server, contextlib.ExitStack() as held:
+        before = threading.active_count()
+        for _ in range(4 * MOST_AT_ONCE):
+            client = held.enter_context(socket.create_connection(("127.0.0.1", server.port)))
+            client.setsockopt(
+                socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+            )  # hangs up by reset
+        assert client.recv(1) == b""  # there is no room for it
+        assert threading.active_count() <= before + MOST_AT_ONCE
+        held.close()
+        until(lambda: threading.active_count() <= before)
+    assert capfd.readouterr().err == ""
 
 
 def test_prometheus_reads_the_report_on_loopback_and_nothing_else() -> None:
