@@ -184,7 +184,7 @@ def test_a_file_that_its_user_may_not_read_is_no_damage_and_costs_no_log(
 
 @pytest.mark.parametrize(
     "name",
-    ["config.toml", "hotlists/doj.list", "store/ledger.sqlite3", "store/log.pub", "store/slot",
+    ["config.toml", "hotlists/doj.list", "store/ledger.sqlite3", "store/log.pub",
      "store/slot.uri", "sync/inbox/hot-list_doj.cbor", "sync/member.cbor", "sync/status.json", "sync/tls.key",
      "sync/tls.pem", "sync/unit.key"],
 )  # fmt: skip
