@@ -65,7 +65,7 @@ class _Server(ThreadingHTTPServer):
             self._room.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that hung up: its traceback in the log would only wear the card."""
+        """A client that went away: its traceback in the log would only wear the card."""
 
 
 class MetricsServer:
