@@ -1,17 +1,19 @@
 """SQLite files of ours, opened one way: durable, guarded against damaged pages.
 
-A transaction nests by savepoints (`Database.atomic`). No library's migrations: they keep their own table in
-the file, and in a file where every table must be bound to a signature there is no place for one.
+Built on sqlite-utils, whose `Database.atomic` nests by savepoints and whose rows and schema calls the rest
+of the room uses. Its own migrations are not used: they keep their own table in the file, and in a file
+where every table must be bound to a signature there is no place for one.
 """
 
 from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
+
+import sqlite_utils
 
 from storage import files
 from storage.errors import CONTINUE, DamagedError
@@ -22,42 +24,6 @@ MODES = {
     "read": "mode=ro",
     "immutable": "mode=ro&immutable=1",
 }
-
-
-class Database:
-    """A connection whose transactions nest."""
-
-    def __init__(self, conn: sqlite3.Connection) -> None:
-        self.conn = conn
-
-    @classmethod
-    def in_memory(cls) -> Database:
-        """An empty one."""
-        return cls(sqlite3.connect(":memory:"))
-
-    def execute(self, sql: str, parameters: Sequence[Any] = ()) -> sqlite3.Cursor:
-        """Run one statement. Raises sqlite3.Error."""
-        return self.conn.execute(sql, parameters)
-
-    def close(self) -> None:
-        """Let the file go."""
-        self.conn.close()
-
-    @contextlib.contextmanager
-    def atomic(self) -> Iterator[None]:
-        """All of it or nothing; inside another one, all or nothing of this part. Raises sqlite3.Error."""
-        begin, end, undo = "BEGIN", "COMMIT", ["ROLLBACK"]
-        if self.conn.in_transaction:
-            begin, end, undo = "SAVEPOINT inner", "RELEASE inner", ["ROLLBACK TO inner", "RELEASE inner"]
-        self.conn.execute(begin)
-        try:
-            yield
-            self.conn.execute(end)
-        except BaseException:
-            if self.conn.in_transaction:  # some failures, as of a full disk, have undone all of it
-                for step in undo:
-                    self.conn.execute(step)
-            raise
 
 
 def blob_of(value: object) -> bytes:
@@ -108,7 +74,7 @@ _ACTING = {
 }
 
 
-def connect(path: Path, mode: str = "write") -> Database:
+def connect(path: Path, mode: str = "write") -> sqlite_utils.Database:
     """Open a database in one of MODES. Raises sqlite3.Error, LedgerError for what is no plain file.
 
     A writer gets WAL, `synchronous=FULL` and `secure_delete`. "read" looks on beside a writer. "immutable"
@@ -124,6 +90,7 @@ def connect(path: Path, mode: str = "write") -> Database:
         cached_statements=64,
     )
     try:
+        database = sqlite_utils.Database(connection, execute_plugins=False)
         connection.execute("PRAGMA cell_size_check=ON")
         connection.execute("PRAGMA temp_store=MEMORY")
         connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MOST_BYTES)
@@ -135,4 +102,4 @@ def connect(path: Path, mode: str = "write") -> Database:
     except BaseException:
         connection.close()
         raise
-    return Database(connection)
+    return database

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite_utils
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from storage import envelope, merkle
 from storage.checkpoint import Checkpoint, NoteKey, sign_checkpoint
-from storage.database import Database, blob_of
+from storage.database import blob_of
 from storage.errors import LedgerError
 from storage.leaf import Leaf, LeafRef, log_id_of, origin_of
 
@@ -16,7 +17,7 @@ STEP = 8  # subtree hashes are kept for every 8th level: 1/255 more rows, proofs
 class LogReader:
     """Hashes and proofs of a stored log."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: sqlite_utils.Database) -> None:
         self._db = database.conn
 
     def size(self) -> int:
@@ -64,14 +65,14 @@ class LogReader:
 class LogWriter(LogReader):
     """The one writer. `append` and `sign_head` belong in one transaction; `rewind` follows a failed one."""
 
-    def __init__(self, database: Database, key: Ed25519PrivateKey) -> None:
+    def __init__(self, database: sqlite_utils.Database, key: Ed25519PrivateKey) -> None:
         super().__init__(database)
         self._key = key
         self.log_id = log_id_of(key.public_key())
         self.key_of_notes = NoteKey(origin_of(self.log_id), key.public_key())
         self.frontier = merkle.Frontier.load(self.size(), self.subtree)
 
-    def use(self, database: Database) -> None:
+    def use(self, database: sqlite_utils.Database) -> None:
         """Continue with another connection to the same log."""
         self._db = database.conn
 

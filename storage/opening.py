@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import sqlite_utils
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from storage import (
@@ -24,7 +25,7 @@ from storage import (
     slot,
 )
 from storage.clock_trust import TrustedTime, WallClock, boottime_us
-from storage.database import Database, blob_of, naming_damage
+from storage.database import blob_of, naming_damage
 from storage.department_word import word_of
 from storage.epochs import LogFacts
 from storage.errors import (
@@ -67,7 +68,7 @@ def create(
     files.make_dir(home.folder)
     lock = HomeLock(home)
     Reserve(home.root).spend_if_short()
-    database: Database | None = None
+    database: sqlite_utils.Database | None = None
     try:
         files.make_dir(home.blobs)
         private = Ed25519PrivateKey.generate()
@@ -128,7 +129,7 @@ def reopen(
     keep_private()
     lock = HomeLock(home)
     Reserve(home.root).spend_if_short()
-    database: Database | None = None
+    database: sqlite_utils.Database | None = None
     try:
         files.demand_own(home.database, home.public_key)
         database = open_database(home)
@@ -224,7 +225,7 @@ def set_aside(home: Home) -> tuple[Path, str]:
     return aside, uri
 
 
-def _let_go(lock: HomeLock, database: Database | None) -> None:
+def _let_go(lock: HomeLock, database: sqlite_utils.Database | None) -> None:
     """What a refused opening held."""
     if database is not None:
         database.close()
@@ -252,7 +253,7 @@ def free_slot(effaceable: slot.EffaceableSlot, *, successor: bool) -> None:
         )
 
 
-def read_ring(database: Database, book: LogFacts, content: slot.SlotContent) -> keyring.Keyring:
+def read_ring(database: sqlite_utils.Database, book: LogFacts, content: slot.SlotContent) -> keyring.Keyring:
     """The keys under the slot's KEK: its generation's keyring, and epochs opened since. Raises SealError."""
     at, generation = book.keyring_at, book.generation
     if book.pending is not None and book.generation != content.generation == book.pending[1].generation:
@@ -283,7 +284,7 @@ def read_ring(database: Database, book: LogFacts, content: slot.SlotContent) -> 
     return ring
 
 
-def read_state(database: Database, public: Ed25519PublicKey) -> LedgerState:
+def read_state(database: sqlite_utils.Database, public: Ed25519PublicKey) -> LedgerState:
     """The signed mutable record. Raises EnvelopeError, LedgerError."""
     row = database.execute("SELECT body FROM state").fetchone()
     if row is None:

@@ -20,6 +20,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeAlias
 
+import sqlite_utils
+
 from storage import database, files
 from storage.errors import CONTINUE, DamagedError, LedgerError, NewerLedgerError, StoreFullError
 
@@ -65,7 +67,7 @@ MIGRATIONS: tuple[Step, ...] = (_to_1, _to_2)
 """MIGRATIONS[n] brings format n to n + 1, inside one transaction."""
 
 
-def connect(path: Path, *, readonly: bool = False) -> database.Database:
+def connect(path: Path, *, readonly: bool = False) -> sqlite_utils.Database:
     """Open the database with custody's settings. Raises LedgerError."""
     try:
         return database.connect(path, "read" if readonly else "write")
@@ -87,7 +89,7 @@ def no_room_to_open(path: Path) -> StoreFullError:
 
 
 @contextlib.contextmanager
-def evidence(path: Path, *, written: bool) -> Iterator[database.Database]:
+def evidence(path: Path, *, written: bool) -> Iterator[sqlite_utils.Database]:
     """The database for a check that leaves no trace beside it. Raises sqlite3.Error, OSError, DamagedError.
 
     `written`: a process writes it now; then it is looked at beside that. Else it is read as it is, and
@@ -116,7 +118,7 @@ def evidence(path: Path, *, written: bool) -> Iterator[database.Database]:
         yield db
 
 
-def found(db: database.Database, path: Path) -> int:
+def found(db: sqlite_utils.Database, path: Path) -> int:
     """The format of an existing database. Raises LedgerError for a foreign or newer one."""
     try:
         application = db.execute("PRAGMA application_id").fetchone()[0]
@@ -131,7 +133,7 @@ def found(db: database.Database, path: Path) -> int:
 
 
 def migrate(
-    db: database.Database, version: int, *, to: int = FORMAT, steps: tuple[Step, ...] = MIGRATIONS
+    db: sqlite_utils.Database, version: int, *, to: int = FORMAT, steps: tuple[Step, ...] = MIGRATIONS
 ) -> None:
     """Bring a database from a format to another, one transaction a step: cut off, it stays as it was.
 
@@ -148,14 +150,14 @@ def migrate(
 
 def expected_schema(version: int) -> set[tuple[str, str]]:
     """(name, SQL) of every object that a database of this format holds."""
-    empty = database.Database.in_memory()
+    empty = sqlite_utils.Database(memory=True)
     migrate(empty, 0, to=version)
     objects = schema_of(empty)
     empty.close()
     return objects
 
 
-def demand_own(db: database.Database, version: int, path: Path) -> None:
+def demand_own(db: sqlite_utils.Database, version: int, path: Path) -> None:
     """Every table, index and nothing else as this program makes them. Raises DamagedError.
 
     A planted trigger would act with the reader's own hand on what it stores.
@@ -172,7 +174,7 @@ def demand_own(db: database.Database, version: int, path: Path) -> None:
         )
 
 
-def schema_of(db: database.Database) -> set[tuple[str, str]]:
+def schema_of(db: sqlite_utils.Database) -> set[tuple[str, str]]:
     """(name, SQL) of every object in the database."""
     rows = db.execute("SELECT name, sql FROM sqlite_master").fetchall()
     return {(str(name), str(sql)) for name, sql in rows}

@@ -13,13 +13,14 @@ import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+import sqlite_utils
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from storage import book_snapshot, codec, day_keys, files, keyring, schema, sealing, slot
 from storage import leaf as leaves
 from storage.blobs import Blobs
 from storage.clock_trust import TrustedTime
-from storage.database import Database, blob_of, naming_damage
+from storage.database import blob_of, naming_damage
 from storage.epochs import EpochFacts, LogFacts
 from storage.errors import CardFailedError, DamagedError, KeyLostError, LedgerError, SlotError, StorageError
 from storage.home import Home, HomeLock
@@ -50,7 +51,7 @@ class UnitStore:
         self,
         home: Home,
         lock: HomeLock,
-        database: Database,
+        database: sqlite_utils.Database,
         effaceable: slot.EffaceableSlot,
         content: slot.SlotContent,
         ring: keyring.Keyring,
@@ -437,7 +438,7 @@ def unbound(name: str, sequence: int, stored: bytes, expected: bytes) -> bytes:
 
 
 def kept_book(
-    home: Home, database: Database, log: LogReader, public: Ed25519PublicKey
+    home: Home, database: sqlite_utils.Database, log: LogReader, public: Ed25519PublicKey
 ) -> tuple[LogFacts, int]:
     """(the book by the snapshot and the records since, the notes that the snapshot had). Raises
     StorageError."""
@@ -449,7 +450,7 @@ def kept_book(
 
 
 def read_book(
-    database: Database,
+    database: sqlite_utils.Database,
     log: LogReader,
     public: Ed25519PublicKey | None = None,
     book: LogFacts | None = None,
@@ -479,7 +480,7 @@ def read_book(
     return book
 
 
-def open_database(home: Home) -> Database:
+def open_database(home: Home) -> sqlite_utils.Database:
     """Open and migrate the home's database. Raises DamagedError, LedgerError."""
     if not home.database.stat().st_size:
         raise DamagedError(

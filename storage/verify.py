@@ -11,9 +11,10 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
+import sqlite_utils
+
 from storage import envelope, schema, slot
 from storage.checkpoint import NoteKey
-from storage.database import Database
 from storage.findings import UnitReport, caught
 from storage.home import Home
 from storage.leaf import log_id_of, origin_of
@@ -54,7 +55,7 @@ def verify_home(
 
 
 @contextlib.contextmanager
-def _snapshot(home: Home) -> Iterator[Database]:
+def _snapshot(home: Home) -> Iterator[sqlite_utils.Database]:
     """One consistent view, whatever a running writer adds meanwhile; nothing is written for it."""
     with schema.evidence(home.database, written=home.is_written()) as database:
         schema.found(database, home.database)

@@ -7,11 +7,13 @@ import hashlib
 import hmac
 from collections.abc import Iterator
 
+import sqlite_utils
+
 from storage import book_snapshot, codec, envelope, merkle, receipts, schema, sealing, slot
 from storage.blobs import Blobs
 from storage.book_snapshot import BookSnapshot
 from storage.checkpoint import TYPE_COSIGNATURE, NoteKey, open_checkpoint, open_cosignatures
-from storage.database import Database, blob_of
+from storage.database import blob_of
 from storage.epochs import LogFacts
 from storage.errors import CheckpointError
 from storage.findings import UnitReport, caught
@@ -37,7 +39,7 @@ class HomeCheck:
     def __init__(  # noqa: PLR0917 - called once, by verify.py
         self,
         home: Home,
-        database: Database,
+        database: sqlite_utils.Database,
         key: NoteKey,
         report: UnitReport,
         department: NoteKey | None,
@@ -355,13 +357,13 @@ class HomeCheck:
 class Elements:
     """The elements table read once, in step with the leaves."""
 
-    def __init__(self, database: Database, report: UnitReport) -> None:
+    def __init__(self, database: sqlite_utils.Database, report: UnitReport) -> None:
         self._rows = self._read(database)
         self._ahead = next(self._rows, None)
         self._report = report
 
     @staticmethod
-    def _read(database: Database) -> Iterator[tuple[int, str, bytes]]:
+    def _read(database: sqlite_utils.Database) -> Iterator[tuple[int, str, bytes]]:
         sql = "SELECT sequence, name, stored FROM elements ORDER BY sequence, name"
         for sequence, name, stored in database.conn.cursor().execute(sql):
             yield int(sequence), str(name), blob_of(stored)

@@ -23,10 +23,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import sqlite_utils
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from storage import codec, files, schema
-from storage.database import Database, blob_of
+from storage.database import blob_of
 from storage.errors import LedgerError, StorageError
 from storage.home import Home
 from storage.leaf import IMAGES, Leaf, log_id_of, open_leaf, unchecked
@@ -73,7 +74,9 @@ class BadRecord:
 class Handover:
     """An opened folder. Reads only."""
 
-    def __init__(self, home: Home, database: Database, keys: tuple[messages.SealedKey, ...]) -> None:
+    def __init__(
+        self, home: Home, database: sqlite_utils.Database, keys: tuple[messages.SealedKey, ...]
+    ) -> None:
         self.keys = keys
         self._home, self._log, self._db = home, LogReader(database), database.conn
         self.public: Ed25519PublicKey | None = None

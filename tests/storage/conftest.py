@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+import sqlite_utils
 from custody_twins import door, home, ledger, reopen, slot, time
 
 from storage import schema
-from storage.database import Database
 
 __all__ = ["door", "home", "ledger", "reopen", "slot", "time"]
 
 
 @pytest.fixture
-def database() -> Iterator[Database]:
+def database() -> Iterator[sqlite_utils.Database]:
     """The tables of a ledger, in memory."""
-    made = Database.in_memory()
+    made = sqlite_utils.Database(memory=True)
     schema.migrate(made, 0)
     yield made
     made.close()

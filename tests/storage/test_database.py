@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import sqlite_utils
 
 from storage import database
 
@@ -16,7 +17,7 @@ class _Refused(BaseException):
 
 
 @pytest.fixture
-def db(tmp_path: Path) -> Iterator[database.Database]:
+def db(tmp_path: Path) -> Iterator[sqlite_utils.Database]:
     made = database.connect(tmp_path / "some.sqlite3")
     made.conn.execute("CREATE TABLE t (n INTEGER PRIMARY KEY)")
     yield made
@@ -32,18 +33,18 @@ def rows(path: Path) -> list[int]:
         other.close()
 
 
-def put(db: database.Database, number: int) -> None:
+def put(db: sqlite_utils.Database, number: int) -> None:
     db.conn.execute("INSERT INTO t VALUES (?)", (number,))
 
 
-def put_and_fail(db: database.Database, number: int) -> None:
+def put_and_fail(db: sqlite_utils.Database, number: int) -> None:
     with db.atomic():
         put(db, number)
         raise _Refused
 
 
 def test_what_was_written_is_there_for_another_process_and_a_failure_leaves_nothing(
-    db: database.Database, tmp_path: Path
+    db: sqlite_utils.Database, tmp_path: Path
 ) -> None:
     with db.atomic():
         put(db, 1)
@@ -53,7 +54,7 @@ def test_what_was_written_is_there_for_another_process_and_a_failure_leaves_noth
     assert not db.conn.in_transaction
 
 
-def test_a_nested_failure_takes_back_its_own_part_alone(db: database.Database, tmp_path: Path) -> None:
+def test_a_nested_failure_takes_back_its_own_part_alone(db: sqlite_utils.Database, tmp_path: Path) -> None:
     with db.atomic():
         put(db, 1)
         with pytest.raises(_Refused):
@@ -62,7 +63,9 @@ def test_a_nested_failure_takes_back_its_own_part_alone(db: database.Database, t
     assert rows(tmp_path / "some.sqlite3") == [1, 3]
 
 
-def test_an_immutable_file_is_read_without_a_trace_beside_it(db: database.Database, tmp_path: Path) -> None:
+def test_an_immutable_file_is_read_without_a_trace_beside_it(
+    db: sqlite_utils.Database, tmp_path: Path
+) -> None:
     put(db, 1)
     db.conn.commit()
     db.conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")

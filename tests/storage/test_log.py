@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
+import sqlite_utils
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from storage import merkle
 from storage.checkpoint import open_checkpoint
-from storage.database import Database
 from storage.errors import LedgerError
 from storage.leaf import Leaf, Mark
 from storage.log import LogReader, LogWriter
@@ -16,7 +16,7 @@ from storage.record_base import KeyClass
 KEY = Ed25519PrivateKey.generate()
 
 
-def grown(database: Database, count: int) -> tuple[LogWriter, list[bytes]]:
+def grown(database: sqlite_utils.Database, count: int) -> tuple[LogWriter, list[bytes]]:
     log, hashes = LogWriter(database, KEY), []
     for sequence in range(count):
         leaf = Leaf(
@@ -30,7 +30,7 @@ def grown(database: Database, count: int) -> tuple[LogWriter, list[bytes]]:
 
 
 def test_each_256_leaves_leave_one_hash_and_every_root_is_that_of_all_leaves(
-    database: Database,
+    database: sqlite_utils.Database,
 ) -> None:
     log, hashes = grown(database, 520)
     rows = database.execute("SELECT level, idx, hash FROM nodes ORDER BY idx").fetchall()
@@ -45,7 +45,7 @@ def test_each_256_leaves_leave_one_hash_and_every_root_is_that_of_all_leaves(
 
 
 def test_a_head_is_signed_over_all_leaves_and_a_failed_transaction_takes_it_back(
-    database: Database,
+    database: sqlite_utils.Database,
 ) -> None:
     log, hashes = grown(database, 3)
     assert (log.head_note(), log.size()) == (None, 3)
@@ -58,7 +58,7 @@ def test_a_head_is_signed_over_all_leaves_and_a_failed_transaction_takes_it_back
     assert log.frontier is before
 
 
-def test_a_leaf_or_a_hash_that_is_missing_is_named(database: Database) -> None:
+def test_a_leaf_or_a_hash_that_is_missing_is_named(database: sqlite_utils.Database) -> None:
     log, _ = grown(database, 8)
     assert (LogReader(database).size(), len(log.leaf(7)) > 0) == (8, True)
     for sequence in (-1, 8):

@@ -6,19 +6,19 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+import sqlite_utils
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from custody_twins import SteppedTime, add_reads, check
 
 from hw.secure_slot import LoopbackSlot
 from storage.checkpoint import NoteKey
-from storage.database import Database
 from storage.errors import NoHomeError
 from storage.home import Home
 from storage.ledger import Ledger
 from storage.verify import _snapshot, verify_home
 
 
-def count(database: Database) -> int:
+def count(database: sqlite_utils.Database) -> int:
     return int(database.execute("SELECT count(*) FROM leaves").fetchone()[0])
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import sqlite_utils
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from custody_twins import Department, SteppedTime, add_reads, check
 
 from hw.secure_slot import LoopbackSlot
 from storage import merkle
 from storage.checkpoint import NoteKey
-from storage.database import Database, blob_of
+from storage.database import blob_of
 from storage.epochs import EpochFacts, LogFacts
 from storage.findings import UnitReport
 from storage.home import Home
@@ -28,7 +29,7 @@ MARK = Mark(bytes(32), bytes(32))
 
 
 @pytest.fixture
-def checked(database: Database, tmp_path: Path) -> HomeCheck:
+def checked(database: sqlite_utils.Database, tmp_path: Path) -> HomeCheck:
     """A check of an empty log, with a book to come."""
     return HomeCheck(Home(tmp_path), database, KEY, UnitReport(), None, "tpm:0x1")
 
@@ -106,7 +107,7 @@ def test_a_key_is_where_the_log_says_and_nowhere_else(
     ],
 )
 def test_every_kept_tree_hash_is_computed_again_and_no_other_is_kept(
-    checked: HomeCheck, database: Database, row: tuple[int, int] | None, wrong: list[str]
+    checked: HomeCheck, database: sqlite_utils.Database, row: tuple[int, int] | None, wrong: list[str]
 ) -> None:
     hashes = [merkle.leaf_hash(number.to_bytes(2, "big")) for number in range(600)]
     database.conn.executemany("INSERT INTO leaves VALUES (?, 0, x'00', ?)", list(enumerate(hashes)))
@@ -126,7 +127,7 @@ def test_of_two_anchors_the_longer_counts_and_of_equals_the_first(checked: HomeC
         assert (report.anchored, report.anchored_by) == (counts, "slot" if counts == 3 else "department")
 
 
-def test_each_element_is_given_to_its_record_and_the_rest_is_named(database: Database) -> None:
+def test_each_element_is_given_to_its_record_and_the_rest_is_named(database: sqlite_utils.Database) -> None:
     rows = [(1, "a", b"1"), (3, "b", b"2"), (3, "c", b"3"), (4, "d", b"4"), (9, "e", b"5"), (9, "f", b"6")]
     database.conn.executemany("INSERT INTO elements VALUES (?, ?, ?)", rows)
     report = UnitReport()

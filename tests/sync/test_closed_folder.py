@@ -10,11 +10,11 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+import sqlite_utils
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from receiver_twins import Joined, purge_all
 
 from storage import leaf as leaf_format
-from storage.database import Database
 from storage.errors import LedgerError
 from storage.leaf import Leaf, Mark
 from storage.record_base import KeyClass
@@ -64,7 +64,7 @@ class Folder:
 
     def __init__(self, path: Path) -> None:
         self.path, self.torn = path, ""
-        self.database = Database.in_memory()
+        self.database = sqlite_utils.Database(memory=True)
         self.run = self.database.conn.execute
         self.run("CREATE TABLE leaves (sequence INTEGER PRIMARY KEY, leaf BLOB)")
         self.run("CREATE TABLE elements (sequence INTEGER, name TEXT, stored BLOB)")
