@@ -11,12 +11,14 @@ import contextlib
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote
-
-import sqlite_utils
 
 from storage import files
 from storage.errors import CONTINUE, DamagedError
+
+if TYPE_CHECKING:
+    import sqlite_utils
 
 MOST_BYTES = 64 << 20  # of one row: more is not a record of ours
 MODES = {
@@ -81,6 +83,8 @@ def connect(path: Path, mode: str = "write") -> sqlite_utils.Database:
     reads a file without a writer, without its write-ahead log: it locks nothing and makes no file beside
     it, so it reads a protected medium.
     """
+    import sqlite_utils  # noqa: PLC0415 - loads NumPy where it is installed: only for who opens a database
+
     files.demand_plain(path, *(path.with_name(path.name + end) for end in ("-wal", "-shm", "-journal")))
     connection = sqlite3.connect(
         f"file:{quote(str(path))}?{MODES[mode]}",

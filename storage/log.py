@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import sqlite_utils
+from typing import TYPE_CHECKING
+
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from storage import envelope, merkle
@@ -10,6 +11,9 @@ from storage.checkpoint import Checkpoint, NoteKey, sign_checkpoint
 from storage.database import blob_of
 from storage.errors import LedgerError
 from storage.leaf import Leaf, LeafRef, log_id_of, origin_of
+
+if TYPE_CHECKING:
+    import sqlite_utils
 
 STEP = 8  # subtree hashes are kept for every 8th level: 1/255 more rows, proofs of at most 3 * 256 reads
 

@@ -7,8 +7,8 @@ import hmac
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import sqlite_utils
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from storage import (
@@ -44,6 +44,9 @@ from storage.private_process import keep_private
 from storage.reserve import Reserve
 from storage.state import ANCHORING, LEAD, MAX_STATE_BYTES, STATE_CONTEXT, LedgerState
 from storage.store import UnitStore, bound, kept_book, open_database, unbound
+
+if TYPE_CHECKING:
+    import sqlite_utils
 
 
 def create(

@@ -18,12 +18,13 @@ import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeAlias
-
-import sqlite_utils
+from typing import TYPE_CHECKING, TypeAlias
 
 from storage import database, files
 from storage.errors import CONTINUE, DamagedError, LedgerError, NewerLedgerError, StoreFullError
+
+if TYPE_CHECKING:
+    import sqlite_utils
 
 ROOM_TO_OPEN = 1 << 20
 DAMAGE = {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}
@@ -150,6 +151,8 @@ def migrate(
 
 def expected_schema(version: int) -> set[tuple[str, str]]:
     """(name, SQL) of every object that a database of this format holds."""
+    import sqlite_utils  # noqa: PLC0415 - as in `database.connect`
+
     empty = sqlite_utils.Database(memory=True)
     migrate(empty, 0, to=version)
     objects = schema_of(empty)

@@ -12,8 +12,8 @@ import sqlite3
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-import sqlite_utils
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from storage import book_snapshot, codec, day_keys, files, keyring, schema, sealing, slot
@@ -34,6 +34,9 @@ from storage.reserve import Reserve
 from storage.sealing import Opened, Sealed
 from storage.state import ANCHORING, LEAD, RUNNING, STATE_CONTEXT, LedgerState
 from storage.times import DAY_US, HOUR_US
+
+if TYPE_CHECKING:
+    import sqlite_utils
 
 AUDIT_EPOCH_US = 365 * DAY_US
 

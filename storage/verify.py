@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-
-import sqlite_utils
+from typing import TYPE_CHECKING
 
 from storage import envelope, schema, slot
 from storage.checkpoint import NoteKey
@@ -20,6 +19,9 @@ from storage.home import Home
 from storage.leaf import log_id_of, origin_of
 from storage.verify_files import check_folder
 from storage.verify_pass import HomeCheck
+
+if TYPE_CHECKING:
+    import sqlite_utils
 
 
 def verify_home(

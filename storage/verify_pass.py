@@ -6,8 +6,7 @@ import bisect
 import hashlib
 import hmac
 from collections.abc import Iterator
-
-import sqlite_utils
+from typing import TYPE_CHECKING
 
 from storage import book_snapshot, codec, envelope, merkle, receipts, schema, sealing, slot
 from storage.blobs import Blobs
@@ -29,6 +28,9 @@ from storage.records import RECORDS
 from storage.state import IMAGES_AHEAD, MAX_STATE_BYTES, STATE_CONTEXT, LedgerState
 from storage.store import read_book
 from storage.verify_files import check_images, image_bytes
+
+if TYPE_CHECKING:
+    import sqlite_utils
 
 HEAD, ANCHORS, SLOT, SNAPSHOT = "head", "anchors", "slot", "book.snapshot"
 

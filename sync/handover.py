@@ -22,8 +22,8 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import sqlite_utils
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from storage import codec, files, schema
@@ -40,6 +40,9 @@ from sync.closed_parcels import ClosedHeld
 from sync.documents import open_kept
 from sync.errors import NotEnrolledError, SyncError
 from sync.membership import SyncFolder
+
+if TYPE_CHECKING:
+    import sqlite_utils
 
 KEYS_FILE = "keys.cbor"
 MAX_KEYS_BYTES = 16 << 20
