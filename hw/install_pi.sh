@@ -13,10 +13,12 @@ here=$(cd "$(dirname "$0")/.." && pwd)
 lock=$here/image-build/packages/device.lock
 # The system's, never the lock's: what the camera library's native code was compiled against.
 held='numpy'
+# of the lock, of no use here
+left_out='pip'
 debian=(python3-venv python3-picamera2 python3-kms++ python3-gpiozero python3-lgpio)
 
 print_lock() {
-  awk -v names="^$held==" '/^[A-Za-z0-9]/ { keep = ($0 !~ names) } keep && !/^ *#/' "$lock"
+  awk -v names="^($held|$left_out)==" '/^[A-Za-z0-9]/ { keep = ($0 !~ names) } keep && !/^ *#/' "$lock"
 }
 
 refuse() { echo "install_pi: $1" >&2; exit "${2:-2}"; }
