@@ -148,17 +148,13 @@ def joined(protected: bytes, payload: bytes, signature: bytes) -> bytes:
     return TAG_SIGN1 + cbor2.dumps([protected, {}, payload, signature])
 
 
-def _demand_valid(public: Ed25519PublicKey, signature: bytes, signed: bytes) -> None:
-    try:
-        public.verify(signature, signed)
-    except InvalidSignature:
-        raise SignatureError("the signature is not valid") from None
-
-
 def open_signed(message: bytes, public: Ed25519PublicKey, *, context: bytes, limit: int = MAX_BYTES) -> bytes:
     """The payload of `message`, once its signature holds. Raises EnvelopeError, SignatureError."""
     protected, payload, signature, kid = split(message, limit=limit)
     if kid != key_id(public):
         raise SignatureError("signed by another key")
-    _demand_valid(public, signature, _to_be_signed(protected, context, payload))
+    try:
+        public.verify(signature, _to_be_signed(protected, context, payload))
+    except InvalidSignature:
+        raise SignatureError("the signature is not valid") from None
     return payload

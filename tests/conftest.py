@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import importlib.util
 import os
 from collections.abc import Iterator
@@ -11,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from hypothesis import settings
 
 from tests.run_order import pytest_addoption, pytest_collection_modifyitems
@@ -71,27 +69,6 @@ def derive_each_key_once() -> Iterator[None]:
         patch.setattr("sync.department.ground.person_key.hash_secret_raw", kept)
         patch.setattr(PasswordHasher, "hash", hash_and_note)
         patch.setattr(PasswordHasher, "verify", fits)
-        yield
-
-
-@pytest.fixture(scope="session", autouse=True)
-def look_at_each_signature_once() -> Iterator[None]:
-    """Thousands of tests work on copies of one log, each of which looks at its signatures again.
-
-    The same key, signature and text fit each other for ever; what was not valid is looked at each time.
-    """
-    from storage import envelope
-
-    look, valid = envelope._demand_valid, set[bytes]()
-
-    def demand(public: Ed25519PublicKey, signature: bytes, signed: bytes) -> None:
-        seen = hashlib.sha256(public.public_bytes_raw() + signature + signed).digest()
-        if seen not in valid:
-            look(public, signature, signed)
-            valid.add(seen)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(envelope, "_demand_valid", demand)
         yield
 
 
