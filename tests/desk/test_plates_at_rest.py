@@ -70,6 +70,7 @@ def lists_go_out(department: Department) -> None:
     by_two("hotlist/push", replace(made["hotlist/push"], body=f"Stolen;CA;{LISTED};;\n".encode()))
     lines = "".join(f"Stolen;CA;7ABC{number:03};;\n" for number in range(300))
     by_two("hotlist/push", replace(made["hotlist/push"], body=f"{lines}Stolen;CA;{LONG};;\n".encode()))
+    lines += f"Stolen;CA;{ALERTED};;\n"  # an alert of an entry that is gone is recalled
     by_two("hotlist/push", replace(made["hotlist/push"], body=f"{lines}Stolen;CA;{LISTED};;\n".encode()))
     covert = replace(made["hotlist/add"], plate=COVERT, recipients=("comm1",), case="26-009999")
     by_two("hotlist/add", covert)
