@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from desk_cars import PLATE, Car
+from desk_forms import forms
 from desk_twins import Department
 from desk_verifiers import Verifier, confirmed_and_closed, name_of, planted_now
 
@@ -94,6 +96,22 @@ def test_a_person_who_saw_the_picture_or_its_entry_never_sees_the_planted_one(
     again = plant(department, fresh)
     assert again in {line.alert for line in fresh.listed()}
     assert again not in {line.alert for line in other.listed()}
+
+
+def test_a_planted_mismatch_outlives_the_entry_of_its_picture(
+    department: Department, people: People, car: Car
+) -> None:
+    """The vehicle was found: the next extract has it no longer."""
+    confirmed_and_closed(people("disp1"), car, PLATE)
+    other = people("comm1")
+    extract = replace(forms(department)["hotlist/push"], list_id="doj", body=b"Stolen;CA;8XYZ123;;\n")
+    department.two_hands("hotlist/push", department.logon("super"), extract, second="chief")
+    number = plant(department, other)
+    (line,) = other.listed()
+    assert (line.alert, line.recalled) == (number, False)
+    other.verifies(number, PLATE)
+    other.closes(number)
+    assert planted_now(department) == []
 
 
 UNFIT = {"open": 0, "of the night": 12 * HOUR_US, "of another season": 61 * DAY_US}

@@ -316,8 +316,8 @@ def _row(front: DeskContext, caller: Caller, name: str) -> AlertRow:
 
 def _with_list(front: DeskContext, row: AlertRow, at_us: int) -> AlertRow:
     """The alert as its list has it now: recalled, where that lacks its entry and no sync has brought the
-    unit's own word yet."""
-    record = front.alert_facts.get(row.known.alert)
+    unit's own word yet. Never a planted one: the vehicle of its picture was found, and leaves the lists."""
+    record = None if row.planted else front.alert_facts.get(row.known.alert)
     if record is None or row.state.recalled or row.state.closed or not is_gone(front, record):
         return row
     recalled = AlertStep(step=AlertEvent.RECALLED, user="", role="system", at_us=at_us)

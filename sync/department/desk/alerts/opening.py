@@ -113,7 +113,7 @@ def _add_planted(
         newest += [row.known for row in reversed(book.alerts.rows.values()) if not row.planted]
     records = open_records(front.door, cover, [sealed for _, sealed in planned])
     for (plant, _), record in zip(planned, records, strict=True):
-        if isinstance(record, Alert) and not is_gone(front, record):  # of such an entry no unit raises one
+        if isinstance(record, Alert):
             front.alert_facts[plant.name] = record
             notes.insert(front.planting.place(len(notes)), plant.known(newest))
 
