@@ -13,6 +13,7 @@ from sync_twins import LoopbackLink, checked, converse
 
 from storage import leaf as leaves_of
 from storage.log_records import Incident
+from storage.outgoing import Outgoing
 from sync import messages
 from sync.department.server.server import Department
 from sync.department.store import unit_logs
@@ -57,6 +58,17 @@ def test_a_record_that_never_comes_right_is_an_incident_and_holds_nothing_up(
     assert len(received) == len(numbers) - 1
     converse(unit, department)
     assert checked(department.home).problems == []
+
+
+def test_reads_whose_epochs_key_the_unit_lost_are_an_incident_and_hold_nothing_up(
+    department: Department, unit: Joined, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unit.add(3)
+    monkeypatch.setattr(Outgoing, "key_for_department", lambda *_: None)
+    for _ in range(4):
+        converse(unit, department)
+    assert incident_kinds(department) == ["bad-record"]
+    assert unit.outbox.received_to() > 3
 
 
 def test_content_that_was_purged_here_before_it_could_be_sent_is_no_bad_record(

@@ -158,7 +158,8 @@ class Arrival:
         self._store.open_day(day)
         ready = list(found.ready)
         resealed = self._keys.open_and_reseal(day, public, keys, [one for _, one in found.sealed])
-        asked = [keys[leaves.unchecked(one.leaf).epoch][0] for _, one in found.sealed]
+        # a unit that lost an epoch's key sends none: the key service has refused what is under it, as bad
+        asked = [keys.get(leaves.unchecked(one.leaf).epoch, (b"", b""))[0] for _, one in found.sealed]
         lacking = {key for key, kept in zip(asked, resealed, strict=True) if kept.refused == NO_DAY_KEY}
         for key in asked:
             self._lost.pop(key, None)
