@@ -11,6 +11,7 @@ from typing import Any, cast
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
+from firmware.console import field_unit
 from firmware.console.consoles import consoles
 from firmware.console.errors import UnitRefusedError
 from firmware.console.factory_reset import MARK
@@ -129,7 +130,10 @@ def test_a_reset_ends_every_other_session(place: Place) -> None:
         place.unit.revoked()
 
 
-def test_one_console_at_a_time_installs(place: Place, tmp_path: Path) -> None:
+def test_one_console_at_a_time_installs(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(field_unit, "MEDIA", (tmp_path,))
     first, second = tmp_path / "a", tmp_path / "b"
     first.touch()
     second.touch()
