@@ -54,7 +54,7 @@ _WIDE_PX = 80.0  # of wider plates, no pass of 4,490 was read wrongly; the avera
 _FEW = 3  # sightings
 _GUESSED = 0.2  # confidence of a far plate's only look: a guess, of a vehicle that others show better
 _UNSURE = 0.76  # no text that the card calls sure gives way to one that was read elsewhere
-_SAME_VIEW = 0.95  # correlation of two patches of one view; of two plates' at most 0.9
+_SAME_VIEW = 0.95  # correlation of two patches of one view; plates of one series reach it too, on other px
 _SURE_PLATE, _SURE_TEXT = 0.9, 0.47
 _GLIMPSE_PLATE = 0.97
 
@@ -338,7 +338,8 @@ class LiveTrack:
     def is_misread_by(self, rival: LiveTrack) -> bool:
         """Whether a rival that was followed without a gap has another text of this very picture of a plate.
 
-        Two vehicles are never seen on the same px in two frames that follow each other, and look different.
+        No vehicle comes to be on another's very px within a few frames. The look rules out what is shown to a
+        camera in place of a road, one picture after the other.
         """
         if self._best is None or rival._best is None:
             return False
