@@ -12,6 +12,7 @@ import pytest
 from desk_asking import code_of
 from desk_twins import HOUR_US, Department
 
+from storage.errors import SealError
 from sync.department.commands import desk_access
 from sync.department.desk.changes.calls import DecideForm
 from sync.department.desk.documents.lists import ListForm, ListLine, Pushed
@@ -19,8 +20,11 @@ from sync.department.desk.documents.sources import DiffForm
 from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.journal.change_entries import ChangeProposed, DocumentSigned
 from sync.department.journal.entries import Refused
+from sync.department.policy.policy_file import policy_digest
 from sync.department.policy.refusals import BUSY, DeskRefusal, FormError, NotYetError
+from sync.department.server.open_desk import adopt_root
 from sync.department.units.hot_lists import held_list
+from sync.errors import StoreAwayError
 from sync.hot_lists.entry import ListEntry, key_of
 
 Tokens = Callable[[str], str]
@@ -61,23 +65,61 @@ def test_the_second_person_sees_what_the_list_came_to(department: Department, to
     assert held_list(department.home, "doj") is None
 
 
-def test_a_list_that_found_a_full_disk_after_its_entry_goes_out_under_the_same_approval(
-    department: Department, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(*_: object) -> NoReturn:
-        raise OSError(errno.ENOSPC, "no room")
+def not_out(department: Department, token: str, form: ListForm, error: Exception) -> tuple[ListForm, str]:
+    """The form of an approved list that is entered, and that an error kept in; and the cure."""
 
-    token, front = department.logon("super"), department.front
-    asked = department.call("hotlist/push", token, replace(FORM, propose=True))
+    def fail(*_: object) -> NoReturn:
+        raise error
+
+    asked = department.call("hotlist/push", token, replace(form, propose=True))
     assert isinstance(asked, Pushed)
     yes = DecideForm(proposal=asked.proposal, granted=True, reason="read it")
     department.call("change/approve", department.logon("chief"), yes)
-    form = replace(FORM, approval=asked.proposal)
-    monkeypatch.setattr(department, "front", replace(front, publish_list=full))
-    with pytest.raises(FormError) as refused:
-        department.call("hotlist/push", token, form)
-    assert "the same approval" in refused.value.cure
-    monkeypatch.setattr(department, "front", front)
+    approved = replace(form, approval=asked.proposal)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(department, "front", replace(department.front, publish_list=fail))
+        with pytest.raises(FormError) as refused:
+            department.call("hotlist/push", token, approved)
+    return approved, refused.value.cure
+
+
+ROOM = "make room on the disk, and see that the database runs; then push it again with the same approval"
+
+
+@pytest.mark.parametrize(
+    ("error", "cure"),
+    [
+        (OSError(errno.ENOSPC, "no room"), ROOM),
+        (StoreAwayError("the disk is full", cure="make room there"), ROOM),
+        (SealError("wrong key", cure="restore hotlists.key"), "restore hotlists.key"),
+    ],
+)
+def test_what_kept_an_entered_list_in_says_what_helps(
+    department: Department, tokens: Tokens, error: Exception, cure: str
+) -> None:
+    assert not_out(department, tokens("super"), FORM, error)[1].startswith(cure)
+
+
+def test_an_entered_list_that_another_policy_reads_differently_needs_another_approval(
+    department: Department,
+) -> None:
+    """The two saw two entries, and the log's public figures say two."""
+    listed = replace(FORM, body=b"Stolen;CA;7XKR219;;\ncarjacking;CA;8XYZ123;;\n")
+    token = department.logon("super")
+    form, _ = not_out(department, token, listed, OSError(errno.ENOSPC, "no room"))
+    text = department.desk.policy_document.decode().replace("version = 2\n", "version = 3\n", 1)
+    document = text.replace(', "carjacking"]', "]").encode()
+    root = department.new_root(policy_version=3, policy_digest=policy_digest(document))
+    adopt_root(department.home, department.desk, root, document)
+    assert code_of(department, "hotlist/push", token, form) == "used-approval"
+    assert department.call("hotlist/list", token, NothingForm()) == ()
+
+
+def test_a_list_that_found_a_full_disk_after_its_entry_goes_out_under_the_same_approval(
+    department: Department,
+) -> None:
+    token = department.logon("super")
+    form, _ = not_out(department, token, FORM, OSError(errno.ENOSPC, "no room"))
     assert code_of(department, "hotlist/push", token, replace(form, hours=23)) == "other-approval"
     made = department.call("hotlist/push", token, form)
     assert isinstance(made, Pushed)

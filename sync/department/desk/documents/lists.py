@@ -27,7 +27,7 @@ from sync.department.policy.policy import Policy
 from sync.department.policy.refusals import BUSY, FormError, NotYetError, demand, refuse_each
 from sync.department.policy.roles import Call
 from sync.department.units.hot_lists import Offer, Published
-from sync.errors import InvalidInputError
+from sync.errors import InvalidInputError, StoreAwayError
 from sync.hot_lists.document import LOCAL, LONGEST_HOURS, MAX_ID, MAX_WORDS, ListHead, head_name, is_list_id
 from sync.hot_lists.importing import ImportedList, ListRefusedError, import_list
 from sync.hot_lists.layout import shipped
@@ -133,8 +133,8 @@ def _push(front: DeskContext, token: str, form: ListForm) -> Pushed:
         if (policy, version) != (desk.policy_document, _version(front, form.list_id)):
             what = "another version of the list or of the policy came out while this one was read"
             raise NotYetError(what, code="list", clause=CLAUSE, cure="try again")
-        unsent = _unsent(desk, form, caller)
-        if unsent is not None:
+        unsent = _unsent(desk, form, caller, _summarize(form, made))
+        if unsent is not None and _approved_words(desk, form.approval).endswith(words):
             return [], lambda _entries: (unsent, unsent.stamp.at_us, False)
         summary = f"{name}: {made.summary()}{words}"
         second = desk.second_person(caller, PUSH, form, about=name, summary=summary)
@@ -175,26 +175,30 @@ def _push(front: DeskContext, token: str, form: ListForm) -> Pushed:
     try:
         with front.own_list.turn():
             out = front.publish_list(offer, made.entries, at_us)
-    except (InvalidInputError, StorageError, OSError) as error:
-        what = "the list cannot be written" if isinstance(error, OSError) else error.what
-        cure = "make room on the disk, then push it again with the same approval: it is entered"
+    except (OSError, StoreAwayError):
+        what, cure = "the list cannot be written", "make room on the disk, and see that the database runs"
+        cure = f"{cure}; then push it again with the same approval: it is entered"
         raise FormError(what, code="document", clause=CLAUSE, cure=cure) from None
+    except (InvalidInputError, StorageError) as error:
+        raise FormError(error.what, code="document", clause=CLAUSE, cure=error.cure) from None
     return _pushed(form, made, out, entry=entry.sequence, proposal=-1)
 
 
-def _unsent(desk: Desk, form: ListForm, caller: Caller) -> Entry | None:
+def _unsent(desk: Desk, form: ListForm, caller: Caller, facts: ListSent) -> Entry | None:
     """The caller's entry of just this list under this approval, where the list never went out: a full disk
-    after the entry costs no second approval."""
+    after the entry costs no second approval. facts: what the list comes to now, as it was entered then."""
     proposed = desk.book.changes.proposed.get(form.approval)
     if proposed is None or form.approval not in desk.book.changes.used:
         return None
     if proposed.stamp.user != caller.user or proposed.note.digest != proposal_digest(PUSH, form_fields(form)):
         return None
-    kinds = (ChangeUsed.KIND, DocumentSigned.KIND, DocumentSent.KIND)
+    kinds = (ChangeUsed.KIND, ListSent.KIND, DocumentSigned.KIND, DocumentSent.KIND)
     used, last = False, None
     for entry in desk.log.entries(form.approval, kinds=kinds):
         if isinstance(entry.note, ChangeUsed):
             used = entry.note.proposal == form.approval
+        elif isinstance(entry.note, ListSent):
+            used = used and entry.note == facts
         elif isinstance(entry.note, DocumentSigned | DocumentSent) and entry.note.name == proposed.note.about:
             last = entry if used else None
     signed = (
