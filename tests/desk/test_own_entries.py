@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import threading
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import cast
@@ -40,6 +41,7 @@ from sync.department.policy.refusals import DeskRefusal, FormError
 from sync.department.policy.roles import Role
 from sync.department.server.daily import notify_people
 from sync.department.server.due_work import standing
+from sync.hot_lists.entry import ListEntry
 
 Tokens = Callable[[str], str]
 PRYING = ("deputy", "disp1", "officer1", "analyst1", "reviewer1")
@@ -197,6 +199,31 @@ def test_an_alert_whose_entry_was_withdrawn_says_so_before_its_unit_syncs(
     assert code_of(department, "alert/show", token, AlertForm(alert=line.alert)) == "alert-step"
     close = CloseForm(alert=line.alert, outcome=Outcome.UNFOUNDED, text="the vehicle was found")
     department.call("alert/close", token, close)
+
+
+def test_open_alerts_ask_each_list_once_and_keep_no_other_call(
+    department: Department, car: Car, tokens: Tokens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A long list takes a while to open."""
+    asked: list[tuple[str, int, bool]] = []
+
+    def look() -> None:
+        with department.desk.looking():
+            pass
+
+    def under(list_id: str, keys: Collection[int]) -> list[ListEntry]:
+        other = threading.Thread(target=look, daemon=True)
+        other.start()
+        other.join(5)
+        asked.append((list_id, len(keys), other.is_alive()))
+        return []
+
+    monkeypatch.setattr(department, "front", replace(department.front, entries_under=under))
+    for plate in ("7XKR219", "8XYZ123"):
+        car.raises(plate)
+    lines = cast("tuple[AlertLine, ...]", department.call("alert/list", tokens("comm1"), NothingForm()))
+    assert [one.recalled for one in lines] == [True, True]
+    assert asked == [("doj", 2, False)]
 
 
 def test_a_look_at_the_alert_of_a_covert_entry_is_shown_to_its_people_alone(

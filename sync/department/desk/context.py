@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -210,7 +210,7 @@ class DeskContext:
     publish_list: Callable[[Offer, Iterable[ListEntry], int], Published]
     lists_out: Callable[[], list[ListHead]]
     list_entries: Callable[[str], list[ListEntry]]
-    entries_under: Callable[[str, int], list[ListEntry] | None]
+    entries_under: Callable[[str, Collection[int]], list[ListEntry] | None]
     own_list: OutgoingList
     state: StoreState
     new_code: Callable[[], EnrollmentCode]

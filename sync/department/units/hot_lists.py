@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -195,14 +195,14 @@ def entries_of(home: DepartmentHome, list_id: str) -> list[ListEntry]:
         held.close()
 
 
-def entries_under(home: DepartmentHome, list_id: str, key: int) -> list[ListEntry] | None:
-    """The entries under a key in the newest version of a list; None if the list is not here. Raises
+def entries_under(home: DepartmentHome, list_id: str, keys: Collection[int]) -> list[ListEntry] | None:
+    """The entries under some keys in the newest version of a list; None if the list is not here. Raises
     StorageError."""
     held = held_list(home, list_id)
     if held is None:
         return None
     try:
-        return [ListEntry.from_bytes(one) for one in held.find(key)]
+        return [ListEntry.from_bytes(one) for key in keys for one in held.find(key)]
     finally:
         held.close()
 

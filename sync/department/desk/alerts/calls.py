@@ -26,7 +26,7 @@ from storage.plate_states import typed_state
 from storage.read_records import Alert
 from sync.department.content.alert_records import open_records
 from sync.department.content.reads import parse_name
-from sync.department.desk.alerts.opening import access_of, is_gone, open_waiting
+from sync.department.desk.alerts.opening import access_of, gone, open_waiting
 from sync.department.desk.alerts.rules import AlertRow
 from sync.department.desk.alerts.sight import open_for, sees
 from sync.department.desk.context import DeskContext
@@ -154,8 +154,10 @@ def listed(front: DeskContext, token: str, form: NothingForm) -> tuple[AlertLine
         desk.covered(entry.sequence)
     with desk.looking():
         rows = open_for(desk, caller.user, caller.at_us)
-        now = (_with_list(front, row, caller.at_us) for row in rows)
-        return tuple(_line(desk, row, caller.user, caller.at_us) for row in now)
+    numbers = gone(front, rows)  # a long list takes a while to open
+    rows = [_recalled(row, caller.at_us) if row.number in numbers else row for row in rows]
+    with desk.looking():
+        return tuple(_line(desk, row, caller.user, caller.at_us) for row in rows)
 
 
 def _enter_list(desk: Desk, token: str) -> tuple[Caller, Entry]:
@@ -311,15 +313,11 @@ def _row(front: DeskContext, caller: Caller, name: str) -> AlertRow:
     row = front.desk.book.alerts.find(name)
     if row is None or not sees(front.desk, row, caller.user, caller.at_us):
         raise FormError("there is no such alert", code="no-alert", clause=CLAUSE, cure="list them again")
-    return _with_list(front, row, caller.at_us)
+    return _recalled(row, caller.at_us) if gone(front, [row]) else row
 
 
-def _with_list(front: DeskContext, row: AlertRow, at_us: int) -> AlertRow:
-    """The alert as its list has it now: recalled, where that lacks its entry and no sync has brought the
-    unit's own word yet. Never a planted one: the vehicle of its picture was found, and leaves the lists."""
-    record = None if row.planted else front.alert_facts.get(row.known.alert)
-    if record is None or row.state.recalled or row.state.closed or not is_gone(front, record):
-        return row
+def _recalled(row: AlertRow, at_us: int) -> AlertRow:
+    """An alert whose list lacks its entry, where no sync has brought the unit's own word yet."""
     recalled = AlertStep(step=AlertEvent.RECALLED, user="", role="system", at_us=at_us)
     return AlertRow(row.known, row.state.after(recalled), row.number, row.hidden_from)
 

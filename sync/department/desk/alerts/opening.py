@@ -5,13 +5,14 @@ One at a time: two people who ask at once open a record once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from storage.errors import StorageError
 from storage.read_records import Alert, AlertStepped
 from sync.department.content.alert_records import SealedRecord, open_records
 from sync.department.content.key_guard import Cover, read_name
 from sync.department.desk.alerts.planting import Plant
+from sync.department.desk.alerts.rules import AlertRow
 from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Plan
 from sync.department.journal.alert_entries import (
@@ -118,15 +119,25 @@ def _add_planted(
             notes.insert(front.planting.place(len(notes)), plant.known(newest))
 
 
-def is_gone(front: DeskContext, record: Alert) -> bool:
-    """Whether an alert's list lacks its entry now. As at a unit: one that says the same in other words takes
-    its place, and a list that is not here withdraws nothing."""
-    entry = ListEntry.from_bytes(record.entry)
-    try:
-        found = front.entries_under(record.list_id, entry.key)
-    except (StorageError, OSError):
-        return False
-    return found is not None and all(one.subject != entry.subject for one in found)
+def gone(front: DeskContext, rows: Iterable[AlertRow]) -> frozenset[int]:
+    """The numbers of the open alerts whose list lacks their entry now. As at a unit: one that says the same
+    in other words takes its place, and a list that is not here withdraws nothing. Never of a planted one: the
+    vehicle of its picture was found, and leaves the lists. Each list is opened once: one takes a while."""
+    wanted: dict[str, dict[int, ListEntry]] = {}
+    for row in rows:
+        record = front.alert_facts.get(row.known.alert)
+        if record is not None and not (row.planted or row.state.recalled or row.state.closed):
+            wanted.setdefault(record.list_id, {})[row.number] = ListEntry.from_bytes(record.entry)
+    found: set[int] = set()
+    for list_id, entries in wanted.items():
+        try:
+            now = front.entries_under(list_id, {one.key for one in entries.values()})
+        except (StorageError, OSError):
+            continue
+        if now is not None:
+            there = {one.subject for one in now}
+            found.update(number for number, entry in entries.items() if entry.subject not in there)
+    return frozenset(found)
 
 
 def known_by(one: SealedRecord, record: Alert) -> AlertKnown:
