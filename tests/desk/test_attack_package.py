@@ -24,7 +24,7 @@ from storage.evidence import Shown, ShownElement, plain_view
 from storage.leaf import Leaf, Mark, log_id_of, origin_of
 from storage.record_base import KeyClass
 from sync.department.cli import main
-from sync.department.content import package
+from sync.department.content import cover_sheet, package
 from sync.department.content.zipped import FIXED_TIME, write_zip
 from sync.department.desk.holds.calls import Exported, ExportForm
 from sync.messages import department_origin
@@ -358,6 +358,35 @@ def test_a_sheet_that_says_something_else_than_the_reads_is_refused(
         files[name] = data.replace(old, new)
     with pytest.raises(PackageError, match=words):
         package.check(signed_again(files, key), key.public_key())
+
+
+@pytest.mark.parametrize("zone", ["Nowhere/Else", "UTC-11:00"])
+def test_a_sheet_is_checked_where_time_zone_data_differ(
+    files: Files, department: Department, zone: str
+) -> None:
+    """All but the local times: zones get other rules, and a package is checked for decades."""
+    key = department.home.log_key()
+    words = codec.from_bytes(cover_sheet.SheetWords, files[package.SHEET])
+    other = files | {package.SHEET: codec.to_bytes(replace(words, zone=zone))}
+    said = package.check(signed_again(other, key), key.public_key()).sheet_unchecked
+    assert said.startswith("the local times in brackets in cover.html and cover.txt")
+    data = signed_again(other | {"cover.html": files["cover.html"].replace(b"7ABC000", b"7ABC999")}, key)
+    with pytest.raises(PackageError, match=r"cover\.html: says something else than the reads do"):
+        package.check(data, key.public_key())
+
+
+def test_a_sheet_of_a_newer_programs_words_is_said_and_one_of_no_version_refused(
+    files: Files, department: Department
+) -> None:
+    key = department.home.log_key()
+    plain = envelope.decode(files[package.SHEET])
+    assert isinstance(plain, dict)
+    newer = plain | {"version": cover_sheet.VERSION + 1, "more": ""}
+    data = signed_again(files | {package.SHEET: envelope.encode(newer)}, key)
+    assert "a newer program made it" in package.check(data, key.public_key()).sheet_unchecked
+    data = signed_again(files | {package.SHEET: envelope.encode(plain | {"version": 0})}, key)
+    with pytest.raises(PackageError, match="its version is none"):
+        package.check(data, key.public_key())
 
 
 def test_a_picture_that_a_package_leaves_out_is_said(

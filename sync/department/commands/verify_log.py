@@ -127,7 +127,7 @@ stranger_options = collected(
 
 SHEET = "cover.html and cover.txt say what the reads say; who made it, why and for whom, the department says"
 UNCHECKED_SHEET = (
-    "not checked: the words of cover.html and cover.txt ({}), which are the department's; "
+    "not checked: {}, which are the department's; "
     "what a unit signed is in the text, the place and the pictures beside each leaf.cose"
 )
 UNCHECKED_MANIFESTS = "not checked: the C2PA manifests (*.c2pa), which are the department's"
