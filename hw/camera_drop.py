@@ -57,11 +57,11 @@ class DropFolder:
         """Put back what was read or held when the reader ended; the files that ended it twice."""
         twice = []
         for path in self._called(HELD):
-            with contextlib.suppress(OSError):  # of a name that is too long: no file of ours
+            with contextlib.suppress(OSError, ValueError):  # a name too long, or "..held": no file of ours
                 _put_back(path, path.name.removesuffix(HELD))
         for path in self._called(READING):
             name = path.name.removesuffix(READING)
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, ValueError):
                 if name.startswith(AGAIN):
                     path.rename(path.with_name(name + BROKEN))
                     twice.append(name)

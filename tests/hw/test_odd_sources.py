@@ -414,10 +414,11 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     ("name", "left"),
     [
         (".held", [".held"]),
+        ("..held", ["..held"]),
         (f"{'x' * 251}.jpg", []),
         (f"{'ö' * 110}.jpg", []),
     ],
-    ids=["held", "long", "long in bytes"],
+    ids=["held", "dot", "long", "long in bytes"],
 )
 def test_no_name_that_a_sender_gives_keeps_the_others_from_being_read(
     drop: Path, name: str, left: list[str]
