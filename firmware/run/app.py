@@ -23,7 +23,7 @@ from firmware.run.one_run import OneRun
 from firmware.run.orders import Reason, SupplyOrders
 from firmware.run.prepared_home import prepare_home
 from firmware.run.run_result import RunOptions, RunResult
-from firmware.settings.config import FILE_NAME, load_config
+from firmware.settings.config import load_config
 from hw.errors import HardwareError, MissingDriverError
 from hw.machine import SystemdMachine
 from hw.power import PowerOrder
@@ -81,13 +81,23 @@ def run(home: Path, options: RunOptions, *, out: TextIO, err: TextIO) -> RunResu
 
 def _keep_to_owner(home: Path, log: structlog.typing.FilteringBoundLogger) -> None:
     """Take what others may do from the unit's own files, as a copy by hand leaves them, and say so."""
-    for folder in (home, home / "store", home / "sync"):
-        for path in folder.iterdir() if folder.is_dir() else ():
-            with contextlib.suppress(OSError):  # another user's: who opens it names it
-                mode = path.lstat().st_mode
-                if stat.S_ISREG(mode) and mode & 0o077 and path.name != FILE_NAME:
-                    path.chmod(mode & 0o700)
-                    log.warning("file_was_open_to_others", file=str(path.relative_to(home)))
+    for folder in (home / "store", home / "sync"):
+        closed = 0
+        with contextlib.suppress(OSError):  # another user's: who opens it names it
+            for path in folder.iterdir():
+                closed += _is_closed_now(path)
+        if closed:  # no names: a person may have put a picture there
+            log.warning("files_were_open_to_others", folder=folder.name, files=closed)
+
+
+def _is_closed_now(path: Path) -> bool:
+    """Whether others could do something with this file until now."""
+    with contextlib.suppress(OSError):
+        mode = path.lstat().st_mode
+        if stat.S_ISREG(mode) and mode & 0o077:
+            path.chmod(mode & 0o700)
+            return True
+    return False
 
 
 def _take_up_configuration(home: Path, log: structlog.typing.FilteringBoundLogger) -> None:

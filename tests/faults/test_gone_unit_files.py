@@ -7,10 +7,11 @@ it again: a key or a log that was lost would then look as if it had never been.
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
@@ -163,12 +164,28 @@ def test_a_unit_without_its_key_delivers_until_its_certificate_ends(tmp_path: Pa
 def test_keys_that_a_copy_by_hand_left_open_to_others_are_closed_and_named(home: Path) -> None:
     for name in ("store/slot", "sync/unit.key"):
         (home / name).chmod(0o664)
+    stranger = home / "7ABC123_20261129.jpg"
+    stranger.touch()
+    stranger.chmod(0o644)
     said = io.StringIO()
     for _ in range(2):
         _keep_to_owner(home, event_log(said))
     assert [(home / name).stat().st_mode & 0o777 for name in ("store/slot", "sync/unit.key")] == [0o600] * 2
-    assert said.getvalue().count("file_was_open_to_others") == 2
-    assert "sync/unit.key" in said.getvalue()
+    assert said.getvalue().count("files_were_open_to_others") == 2
+    assert "jpg" not in said.getvalue()
+    assert stranger.stat().st_mode & 0o777 == 0o644  # not the unit's
+
+
+def test_a_folder_that_its_user_may_not_list_ends_no_start(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(path: Path) -> Iterator[Path]:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "iterdir", denied)
+    said = io.StringIO()
+    _keep_to_owner(home, event_log(said))
+    assert said.getvalue() == ""
 
 
 @pytest.mark.parametrize("name", ["store/slot", "store/log.pub", "sync/member.cbor"])
