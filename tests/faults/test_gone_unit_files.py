@@ -216,3 +216,11 @@ def test_what_is_no_file_keeps_no_start_waiting_and_begins_no_log(
     with open_ledger(home) if name.startswith(("hot", "sync")) else contextlib.nullcontext() as ledger:
         if ledger is not None:
             open_lists(home, ledger, sync_folder(home)).close()
+
+
+def test_a_link_that_leads_nowhere_in_place_of_the_slot_begins_no_log(home: Path) -> None:
+    """As where its medium is not mounted: the keys may be whole there."""
+    (home / "store" / "slot").unlink()
+    (home / "store" / "slot").symlink_to("/nonexistent/slot")
+    with pytest.raises(ExplainedError, match="slot: is not a plain file"):
+        start(home)
