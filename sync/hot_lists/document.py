@@ -38,6 +38,11 @@ def is_list_id(text: str) -> bool:
     return len(text) <= MAX_ID and text.isascii() and text.replace("-", "").isalnum()
 
 
+def is_words(text: str) -> bool:
+    """Whether a list's head can bear a text."""
+    return len(text) <= MAX_WORDS and text.isprintable()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListHead:
     """What one version of a list is.
@@ -71,8 +76,7 @@ class ListHead:
         if not 0 <= self.extracted_us < self.expires_us:
             raise RecordError("must expire after it was extracted", where="head.expires_us")
         for name in ("organization", "issuer", "source", "agency"):
-            text = getattr(self, name)
-            if len(text) > MAX_WORDS or (text and not text.isprintable()):
+            if not is_words(getattr(self, name)):
                 raise RecordError(f"needs at most {MAX_WORDS} printable characters", where=f"head.{name}")
 
 

@@ -10,12 +10,14 @@ from typing import Any, NoReturn, cast
 
 import pytest
 from desk_asking import code_of
+from desk_forms import forms
 from desk_twins import HOUR_US, Department
 
 from storage.errors import SealError
 from sync.department.commands import desk_access
 from sync.department.desk.changes.calls import DecideForm
-from sync.department.desk.documents.lists import ListForm, ListLine, Pushed
+from sync.department.desk.documents.lists import ListForm, ListLine, Pushed, check_list
+from sync.department.desk.documents.local import check_entry
 from sync.department.desk.documents.sources import DiffForm
 from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.journal.change_entries import ChangeProposed, DocumentSigned
@@ -113,6 +115,18 @@ def test_an_entered_list_that_another_policy_reads_differently_needs_another_app
     adopt_root(department.home, department.desk, root, document)
     assert code_of(department, "hotlist/push", token, form) == "used-approval"
     assert department.call("hotlist/list", token, NothingForm()) == ()
+
+
+def test_a_department_whose_name_no_list_can_bear_hears_so_before_a_proposal(department: Department) -> None:
+    policy, known = replace(department.desk.policy, department="P" * 101), forms(department)
+    checks: tuple[Callable[[], object], ...] = (
+        lambda: check_list(policy, FORM, department.clock.us),
+        lambda: check_entry(policy, known["hotlist/add"], department.clock.us),
+    )
+    for check in checks:
+        with pytest.raises(FormError) as refused:
+            check()
+        assert refused.value.code == "department"
 
 
 def test_a_list_that_found_a_full_disk_after_its_entry_goes_out_under_the_same_approval(

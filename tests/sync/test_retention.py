@@ -65,7 +65,6 @@ def held_now(department: Department) -> tuple[int, int]:
         pytest.param('unit_port = "8463"', "must be a whole number", id="mistyped"),
         pytest.param("unit_port = 70000", "outside 0 to 65535", id="out of range"),
         pytest.param("unit_port = ", "not TOML", id="torn"),
-        pytest.param(f'name = "{"P" * 101}"', "1 to 100 printable", id="a name that no hot list can bear"),
     ],
 )
 def test_a_wrong_setting_is_named_with_its_file(tmp_path: Path, line: str, named: str) -> None:

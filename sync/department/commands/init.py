@@ -7,9 +7,10 @@ import json
 import click
 
 from sync.command_frame import Common, verb
-from sync.department.ground.settings import Settings, check_name
+from sync.department.ground.settings import Settings
 from sync.department.server.founding import found
-from sync.errors import DONE
+from sync.errors import DONE, InvalidInputError
+from sync.hot_lists.document import MAX_WORDS, is_words
 
 KEEPERS = ("the administrator", "an office outside the department", "a third office")
 
@@ -48,7 +49,9 @@ def init(
 
     The store is SQLite unless --database names PostgreSQL. Three keys to keep offline sign the root file.
     """
-    check_name(name, "--name")
+    if not name.strip() or not is_words(name):
+        what = f"must be 1 to {MAX_WORDS} printable characters"
+        raise InvalidInputError(what, where="--name", cure="shorten it, and type it by hand")
     settings = Settings(
         name=name,
         host=host,

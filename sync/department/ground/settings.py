@@ -11,7 +11,6 @@ from pathlib import Path
 
 from storage.text_end import with_end
 from sync.errors import InvalidInputError
-from sync.hot_lists.document import MAX_WORDS
 from sync.toml_settings import SettingError, load_table, setting, write_table
 
 RETIRED = {"keep_days": 365}  # until 0.2.0 each file had it, with this value alone
@@ -77,24 +76,12 @@ def load_settings(path: Path) -> Settings:
         raise InvalidInputError(f"is not UTF-8: byte {error.start}", where=str(path)) from None
     except SettingError as error:
         raise InvalidInputError(error.reason, where=f"{path}: {error.key}") from None
-    check_name(settings.name, f"{path}: name")
     try:
         if settings.trusted_proxy:
             ipaddress.ip_address(settings.trusted_proxy)
     except ValueError:
         raise InvalidInputError("must be one IP address", where=f"{path}: trusted_proxy") from None
     return settings
-
-
-def check_name(name: str, where: str) -> None:
-    """The department's name as hot lists can bear it: else each would fail after two people signed it. Raises
-    InvalidInputError."""
-    if not name.strip() or len(name) > MAX_WORDS or not name.isprintable():
-        raise InvalidInputError(
-            f"must be 1 to {MAX_WORDS} printable characters",
-            where=where,
-            cure="type it by hand: a text that was pasted may hold blanks of another kind",
-        )
 
 
 def settings_text(settings: Settings) -> str:

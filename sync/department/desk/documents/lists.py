@@ -28,7 +28,16 @@ from sync.department.policy.refusals import BUSY, FormError, NotYetError, demand
 from sync.department.policy.roles import Call
 from sync.department.units.hot_lists import Offer, Published
 from sync.errors import InvalidInputError, StoreAwayError
-from sync.hot_lists.document import LOCAL, LONGEST_HOURS, MAX_ID, MAX_WORDS, ListHead, head_name, is_list_id
+from sync.hot_lists.document import (
+    LOCAL,
+    LONGEST_HOURS,
+    MAX_ID,
+    MAX_WORDS,
+    ListHead,
+    head_name,
+    is_list_id,
+    is_words,
+)
 from sync.hot_lists.importing import ImportedList, ListRefusedError, import_list
 from sync.hot_lists.layout import shipped
 
@@ -276,16 +285,28 @@ def _summarize(form: ListForm, made: ImportedList) -> ListSent:
     )
 
 
+def demand_name(policy: Policy) -> None:
+    """Raises FormError for a department that no list can name: each would fail after two people signed it."""
+    demand(
+        is_words(policy.department),
+        f"no hot list can bear the department's name: it has over {MAX_WORDS} characters, or invisible ones",
+        code="department",
+        clause=CLAUSE,
+        cure="shorten it in department.toml and in a newly signed policy, then enroll the units again",
+    )
+
+
 def check_list(policy: Policy, form: ListForm, now_us: int) -> None:
     """What the form of a list must say by the policy. Raises FormError naming each wrong field."""
     terms = policy.alerts
     refuse_each(
+        lambda: demand_name(policy),
         lambda: demand_words(form.reason, "say why", code="reason", clause=CLAUSE),
         lambda: demand_words(form.issuer, "say who issued the list", code="issuer", clause=CLAUSE),
         lambda: demand_words(form.source, "say which source it is", code="source", clause=CLAUSE),
         *(
             lambda name=name: demand(
-                len(getattr(form, name)) <= MAX_WORDS and getattr(form, name).isprintable(),
+                is_words(getattr(form, name)),
                 f"ListForm.{name}: needs at most {MAX_WORDS} printable characters",
                 code=name,
                 clause=CLAUSE,

@@ -21,6 +21,7 @@ from storage.times import DAY_US, HOUR_US, iso_text
 from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Desk, Plan
 from sync.department.desk.documents.covert import entry_of, is_heard
+from sync.department.desk.documents.lists import demand_name
 from sync.department.desk.documents.own_entries import knows
 from sync.department.desk.inquiry.rules import example_of, is_number
 from sync.department.desk.words import demand_words
@@ -179,6 +180,7 @@ def check_entry(policy: Policy, form: LocalForm, now_us: int) -> None:
         demand(barred is None, what, code="category", clause=CLAUSE, fields=("category", "reason"))
 
     refuse_each(
+        lambda: demand_name(policy),
         lambda: demand(
             PLATE.fullmatch(normal_plate(form.plate)),
             "LocalForm.plate: is 1 to 16 letters and digits",
