@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import drawn_images
 import pytest
@@ -32,6 +33,7 @@ from sync.department.desk.inquiry.forms import (
 from sync.department.journal.entries import Refused
 from sync.department.journal.inquiry_entries import Access, AccessEnded, Area, Ground, Query
 from sync.department.policy.refusals import DeskRefusal
+from sync.department.policy.roles import Role
 
 Tokens = Callable[[str], str]
 
@@ -337,7 +339,6 @@ def test_a_requester_without_training_gets_no_search_run(department: Department,
     form = AskForm(query=department.plate("8XYZ123"), ground=GROUND)
     request = entered(department.call("inquiry/request", tokens("officer1"), form))
     from sync.department.desk.people.calls import AccountForm
-    from sync.department.policy.roles import Role
 
     removed = AccountForm(
         user="officer1", name="O", organisation="PD", roles=(Role.OFFICER,), reason="left", active=False
@@ -346,6 +347,24 @@ def test_a_requester_without_training_gets_no_search_run(department: Department,
     with pytest.raises(DeskRefusal) as refused:
         run(department, tokens("comm1"), form.query, request=request)
     assert refused.value.code == "requester"
+
+
+def test_what_a_person_who_left_and_came_back_asked_for_ended(department: Department, tokens: Tokens) -> None:
+    form = AskForm(query=department.plate("8XYZ123"), ground=GROUND)
+    request = entered(department.call("inquiry/request", tokens("officer1"), form))
+    wide = ProposeForm(query=department.plate("8XYZ*"), ground=GROUND)
+    entered(department.call("inquiry/propose", tokens("comm1"), wide))
+    for user, role in (("officer1", Role.OFFICER), ("comm1", Role.COMMUNICATIONS)):
+        gone = replace(account(user, role), active=False)
+        department.call("user/set", tokens("chief"), gone)
+        department.add_person(tokens("chief"), user, (role,))
+    mine = (("inquiry/requests", "officer1"), ("inquiry/proposals", "comm1"))
+    for name, user in mine:
+        rows: Any = department.call(name, department.logon(user), NothingForm())
+        assert [one.state for one in rows] == ["out of date"]
+    with pytest.raises(DeskRefusal) as refused:
+        run(department, tokens("disp1"), form.query, request=request)
+    assert (refused.value.code, refused.value.cure) == ("requester", "have it asked for again")
 
 
 def test_a_requester_whose_training_ended_since_gets_no_search_run(

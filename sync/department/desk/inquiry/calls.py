@@ -194,7 +194,7 @@ def my_requests(front: DeskContext, token: str, form: NothingForm) -> tuple[MyRe
     def plan(caller: Caller) -> Plan[tuple[MyRequest, ...]]:
         queue = desk.book.queue
         rows = [
-            _my_request(entry, entry.note, queue.answered.get(number), caller.at_us)
+            _my_request(desk, entry, entry.note, queue.answered.get(number), caller.at_us)
             for number, entry in queue.asked.items()
             if entry.stamp.user == caller.user
         ]
@@ -204,11 +204,11 @@ def my_requests(front: DeskContext, token: str, form: NothingForm) -> tuple[MyRe
 
 
 def _my_request(
-    entry: Entry, note: InquiryAsked, answered: EntryOf[RequestAnswered] | None, now_us: int
+    desk: Desk, entry: Entry, note: InquiryAsked, answered: EntryOf[RequestAnswered] | None, now_us: int
 ) -> MyRequest:
     said = answered.note if answered is not None else None
     if said is None:
-        state = "out of date" if rules.is_old(entry, now_us) else "waiting"
+        state = "waiting" if _can_be_run(desk, entry, now_us) else "out of date"
     else:
         state = "answered" if said.access >= 0 else "declined"
     return MyRequest(

@@ -103,7 +103,12 @@ def check_search(front: DeskContext, caller: Caller, query: Query, ground: Groun
     entry = rules.request_to_run(desk.book.queue, request, query, ground, caller.user, now_us=caller.at_us)
     asker = desk.book.roster.accounts.get(entry.stamp.user)
     if asker is None or not is_here(desk.book.roster, entry):
-        raise DeskRefusal("the requester is no longer on the roster", code="requester", clause="463.3")
+        raise DeskRefusal(
+            "the person who asked was removed since: the request ends by itself",
+            code="requester",
+            clause="463.3",
+            cure="have it asked for again",
+        )
     roles = desk.policy.effective_roles(desk.book.roster.roles_of(asker.user, caller.at_us))
     allowing_role(desk.policy.grants, roles, Call.INQUIRY_REQUEST)
     who = f"{asker.user}, who asked, has"
