@@ -453,7 +453,7 @@ def test_a_second_person_reads_what_was_proposed(call: str) -> None:
 
 def test_a_proposed_account_in_the_words_of_an_earlier_log_still_counts() -> None:
     statement = said("user/set", replace(SET, active=False, propose=True))
-    for words in ("o1: sworn-officer; hired", f"o1, {SET.name}, removed: sworn-officer; hired"):
+    for words in ("o1: sworn-officer; hired", f"o1, {SET.name}: sworn-officer; hired"):
         note = ChangeProposed(call="user/set", about="o1", digest=change_digest(statement), summary=words)
         assert holds(note, statement)
 

@@ -108,7 +108,7 @@ def words_of(call: str, form: Form, user: str) -> tuple[str, str] | None:
         lines = [f"{one['user']}: {', '.join(one['roles'])}" for one in people]
         return str(people[0]["user"]), "; ".join(lines)[:2000]
     words = {
-        "user/set": lambda: f"{about}, {_person(form)}: {', '.join(form['roles'])}; {reason}",
+        "user/set": lambda: f"{about}, {form.get('name', '')}: {', '.join(form['roles'])}; {reason}",
         "user/credential": lambda: f"new first password for {about}; {reason}",
         "user/hand-over": lambda: f"{user} hands the office over to {about}; {reason}",
     }.get(call)
@@ -116,15 +116,11 @@ def words_of(call: str, form: Form, user: str) -> tuple[str, str] | None:
 
 
 def earlier_words_of(call: str, form: Form, user: str) -> tuple[str, str] | None:
-    """The same as logs had it at first: of an account without its name, and whether it is removed."""
+    """The same as logs had it at first: of an account without its name."""
     if call != "user/set":
         return words_of(call, form, user)
     about = str(form.get("user", ""))
     return about, f"{about}: {', '.join(form['roles'])}; {form.get('reason', '')}"
-
-
-def _person(form: Form) -> str:
-    return f"{form.get('name', '')}{'' if form.get('active', True) else ', removed'}"
 
 
 def _form(said: Statement) -> Form | None:
