@@ -220,6 +220,7 @@ def test_a_search_names_every_wrong_field_at_once(
         assert words in alone.text
     beside = one.post(path, shown | {"plate": "8XYZ123", "since": "2026-09-01T10:00"})  # the last 30 days
     assert (beside.status, "“from and to, below” beside it" in beside.text) == (422, True)
+    assert "<details open>\n<summary>Times and place" in beside.html  # the marked field is not hidden
 
 
 @pytest.mark.parametrize(
