@@ -13,6 +13,7 @@ import zipfile
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -22,7 +23,7 @@ from passkey_twin import PasskeyTwin
 
 from firmware.cli import main as reader
 from storage.ssh_signature import SshPublicKey
-from storage.times import DAY_US, MINUTE_US, us_of
+from storage.times import MINUTE_US, us_of
 from sync.department.cli import main
 from sync.department.commands import hotlist
 from sync.department.commands.hotlist import entry_end_us
@@ -72,7 +73,7 @@ def test_an_own_entry_is_approved_past_midnight_and_ends_with_a_day_of_the_depar
 ) -> None:
     department = seat.department
     clock, zone = department.clock, department.desk.policy.zone
-    monkeypatch.setattr(hotlist, "now_us", lambda: clock.us)
+    monkeypatch.setattr(hotlist, "now_us", lambda: clock.us + 6 * MINUTE_US)  # there it is tomorrow
     today = local(clock.us, zone).replace(hour=0, minute=0, second=0, tzinfo=None)
     clock.step(end_of_day_us(today, zone) - 5 * MINUTE_US - clock.us)
     words = ("hotlist", "add", "--plate", "8AAA111", "--category", "felony-vehicle", "--case", "26-001234")
@@ -83,9 +84,18 @@ def test_an_own_entry_is_approved_past_midnight_and_ends_with_a_day_of_the_depar
     assert seat.type("super", *add, "--approval", number)[0] == 0
     (entry,) = department.front.list_entries("local")
     assert entry.until_us is not None
-    assert f"{local(entry.until_us, zone):%m-%d %H:%M}" == "09-23 23:59"
-    november = us_of(datetime(2026, 10, 31, 12, tzinfo=zone))
-    assert entry_end_us(november, 40, zone, 30) - november <= 30 * DAY_US
+    assert f"{local(entry.until_us, zone):%m-%d %H:%M}" == "09-24 23:59"
+
+
+@pytest.mark.parametrize(
+    ("asked", "days", "ends"),
+    [("2026-10-15", 14, "10-29"), ("2026-10-15", 30, "11-12"), ("2026-09-01", 30, "09-30")],
+)
+def test_an_own_entry_ends_with_a_day_that_the_policy_allows_whole(asked: str, days: int, ends: str) -> None:
+    """The clocks went back on November 1."""
+    zone = ZoneInfo("America/Los_Angeles")
+    asked_us = us_of(datetime.fromisoformat(f"{asked}T12:00").replace(tzinfo=zone))
+    assert f"{local(entry_end_us(asked_us, days, zone, 30), zone):%m-%d %H:%M}" == f"{ends} 23:59"
 
 
 def test_a_key_that_is_none_is_misuse_and_named_by_its_option(seat: Seat, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta, tzinfo
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import click
 
 from storage.counts import counted
-from storage.times import DAY_US, MINUTE_US, now_us, us_of
+from storage.times import DAY_US, HOUR_US, MINUTE_US, now_us, parse_utc, us_of
 from sync.command_frame import noun
 from sync.department.commands import desk_access
 from sync.department.desk.documents import lists, local, sources
@@ -177,19 +178,31 @@ def add(terminal: desk_access.Terminal, *, days: int, **fields: Any) -> int:
     """
     with desk_access.seat(terminal) as call:
         mine = call("change/mine", NothingForm()) if fields["approval"] >= 0 else ()
-        asked_us = next((one.at_us for one in mine if one.proposal == fields["approval"]), now_us())
+        asked = next((one for one in mine if one.proposal == fields["approval"]), None)
         policy = desk_access.policy_of(call)
+        asked_us = now_us() if asked is None else asked.at_us
         until_us = entry_end_us(asked_us, days, policy.zone, policy.alerts.local_days)
+        if asked is not None:
+            until_us = _proposed_us(asked.summary, until_us)
         return _changed(terminal, call("hotlist/add", local.LocalForm(until_us=until_us, **fields)))
 
 
 def entry_end_us(asked_us: int, days: int, zone: tzinfo, days_max: int) -> int:
-    """The last minute of the day so many days after the one of the proposal, within the policy's days."""
+    """The last minute of the day so many days after the one of the proposal, or of the last day within the
+    policy's days."""
     here = local_time.local(asked_us, zone).replace(hour=0, minute=0, second=0, tzinfo=None)
-    begun_us = us_of(here.replace(tzinfo=zone))
-    last = min(days, days_max)
-    end_us = local_time.end_of_day_us(here + timedelta(days=last), zone) - MINUTE_US
-    return min(end_us, begun_us + days_max * DAY_US)
+    most_us = us_of(here.replace(tzinfo=zone)) + days_max * DAY_US
+    lasts = (here + timedelta(days=one) for one in range(min(days, days_max), -1, -1))
+    ends = (local_time.end_of_day_us(one, zone) - MINUTE_US for one in lasts)
+    return next((one for one in ends if one <= most_us), most_us)
+
+
+def _proposed_us(summary: str, end_us: int) -> int:
+    """The end that a proposal names; where that is none of these days, the one that they come to. The clock
+    that it was counted by is another than the server's, and may have been on another day."""
+    said = re.search(r", until ([^;\s]+Z)", summary)
+    said_us = end_us if said is None else parse_utc(said[1])
+    return said_us if abs(said_us - end_us) <= DAY_US + HOUR_US else end_us
 
 
 @desk_access.desk_verb(
