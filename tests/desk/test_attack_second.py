@@ -267,6 +267,15 @@ def wide_by_the_yes_of_a_person_who_was_removed(root: Root) -> int:
     return by_proposal(root, number, query)
 
 
+def wide_by_the_yes_of_a_person_of_another_role_now(root: Root) -> int:
+    """The role that came in exchange may approve searches too, from then on."""
+    query = root.query(WIDE)
+    number = approved(root, query)
+    other = account_form(root.department.desk.book.roster.accounts["super"], roles=(Role.DISPATCHER,))
+    root.department.two_hands("user/set", root.department.logon("chief"), other, second="deputy")
+    return by_proposal(root, number, query)
+
+
 UNAPPROVED, ANOTHER = "no second person signed the approval", "the signed call does not match"
 WIDE_ATTACKS: tuple[tuple[Callable[[Root], int], str], ...] = (
     (wide_without_a_second_person, "it has no full plate, and no second person signed"),
@@ -277,6 +286,7 @@ WIDE_ATTACKS: tuple[tuple[Callable[[Root], int], str], ...] = (
     (wide_by_a_yes_that_was_taken_back, UNAPPROVED),
     (wide_by_a_yes_to_a_change, UNAPPROVED),
     (wide_by_the_yes_of_a_person_who_was_removed, UNAPPROVED),
+    (wide_by_the_yes_of_a_person_of_another_role_now, UNAPPROVED),
     (wide_by_a_yes_that_was_given_ahead, UNAPPROVED),
     (wide_by_an_approval_of_another_search, ANOTHER),
     (wide_by_the_approval_of_a_shorter_time, ANOTHER),

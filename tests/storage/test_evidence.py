@@ -477,6 +477,8 @@ def test_an_export_can_show_the_place_and_withhold_the_plate(
     assert not any(PLATE.encode() in data for data in files.values())
     report = verify_package(written(files, tmp_path / "package"), ledger.public_key)
     assert report.ok, report.findings
+    (said,) = [one for one in report.notes if "not checked" in one]
+    assert said.endswith("their list of accesses is withheld with the text")
 
 
 def test_a_proof_file_reads_as_it_was_written() -> None:

@@ -191,7 +191,8 @@ class SecondHands:
             self.fresh.add(user)
 
     def end_words(self, user: str, roles: Iterable[Role]) -> None:
-        """A person's unused yes to others ends with the roles that gave it; not so in an older log."""
+        """A person's unused yes to others ends with the roles that gave it; not so in an older log. `roles`:
+        that the person had and keeps: one in exchange gives no earlier yes."""
         words = (self.decided, self.shares) if self.seen_by_two else ()
         for known, number in [(one, number) for one in words for number in one]:
             call = Call.CHANGE_APPROVE if number in self.proposed else Call.INQUIRY_APPROVE

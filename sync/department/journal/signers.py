@@ -370,7 +370,8 @@ class Signers:
                 entry, note.user, two=two, fits=lambda one: fits_account(one, note, known)
             )
         self.accounts[note.user] = note
-        self.second.end_words(note.user, note.roles if note.active else ())
+        kept = set(note.roles) & set(self.roles.get(note.user, ())) if note.active else ()
+        self.second.end_words(note.user, kept)
         if note.active:
             self.second.take_account(note.user, note.roles, is_new=note.user not in self.roles)
             self.roles[note.user] = note.roles
