@@ -10,7 +10,6 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
@@ -32,6 +31,7 @@ FRESH_NS = (
 )
 AHEAD_NS = 1_000_000_000  # no exposure begins after its frame was fetched
 EXPOSURE_EVERY = 5  # frames between two changes: a change takes about 3 frames to show
+STEER_TRIES = 2  # openings in a row that take none: so it would be at each, and better dark than blind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,14 +90,20 @@ class Picamera2Source:
         self._clock = clock
         self._library = load_picamera2() if picamera2 is None else picamera2
         self.interval_s = 1.0 / settings.fps
-        self._steers = threading.Event()  # cleared where a camera takes no new exposure while it runs
-        self._steers.set()
+        self._steering = _Steering()
 
     def open(self) -> Picamera2Camera:
         """See CameraSource.open."""
         return Picamera2Camera(
-            self._settings, clock=self._clock, picamera2=self._library, steers=self._steers
+            self._settings, clock=self._clock, picamera2=self._library, steering=self._steering
         )
+
+
+@dataclass(slots=True)
+class _Steering:
+    """How often in a row, over its openings, a camera took no new exposure while it ran."""
+
+    refused: int = 0
 
 
 class Picamera2Camera:
@@ -109,9 +115,9 @@ class Picamera2Camera:
         *,
         clock: Clock,
         picamera2: Any,
-        steers: threading.Event,
+        steering: _Steering,
     ) -> None:
-        self._settings, self._steers = settings, steers
+        self._settings, self._steering = settings, steering
         self._clock = clock
         self._library = picamera2
         self._taken = self._sequence = 0
@@ -251,7 +257,7 @@ class Picamera2Camera:
 
     def _expose(self, luma: NDArray[np.uint8]) -> None:
         self._taken += 1
-        if self._taken % EXPOSURE_EVERY or not self._steers.is_set():
+        if self._taken % EXPOSURE_EVERY or self._steering.refused >= STEER_TRIES:
             return
         settings = self._settings
         wanted = next_exposure(
@@ -264,8 +270,9 @@ class Picamera2Camera:
             self._exposure = wanted
             try:
                 self._camera.set_controls({"ExposureTime": wanted.exposure_us, "AnalogueGain": wanted.gain})
-            except Exception as error:  # it would be so at each opening: better dark than blind
-                self._steers.clear()
+                self._steering.refused = 0
+            except Exception as error:
+                self._steering.refused += 1
                 raise PartFailedError(
                     f"camera {settings.number}: takes no new exposure ({_innermost(error)}), and keeps that "
                     "of its start: update libcamera"

@@ -23,6 +23,7 @@ from waiting import PATIENCE_S, until
 
 from hw.camera_pi import (
     EXPOSURE_EVERY,
+    STEER_TRIES,
     Picamera2Camera,
     Picamera2Source,
     PiCameraSettings,
@@ -422,7 +423,7 @@ def test_gain_follows_the_light_but_never_passes_its_cap(bench: PiCameraBench) -
     assert bench.sensor.applied["AnalogueGain"] == 1.0  # the scene is bright: mean 128
 
 
-def test_a_camera_that_takes_no_new_exposure_is_opened_again_once(
+def test_a_camera_that_takes_no_new_exposure_is_opened_again_twice(
     bench: PiCameraBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(_camera: object, _controls: object) -> None:
@@ -430,15 +431,16 @@ def test_a_camera_that_takes_no_new_exposure_is_opened_again_once(
 
     source = Picamera2Source(SETTINGS, clock=SystemClock(), picamera2=bench.library)
     monkeypatch.setattr(bench.library.Picamera2, "set_controls", refuse)
-    with contextlib.closing(source.open()) as camera:
-        for _ in range(EXPOSURE_EVERY - 1):
-            with camera.borrow():
+    for _ in range(STEER_TRIES):  # once may be a passing fault
+        with contextlib.closing(source.open()) as camera:
+            for _ in range(EXPOSURE_EVERY - 1):
+                with camera.borrow():
+                    pass
+            with (
+                pytest.raises(PartFailedError, match="takes no new exposure"),
+                camera.borrow(),
+            ):
                 pass
-        with (
-            pytest.raises(PartFailedError, match="takes no new exposure"),
-            camera.borrow(),
-        ):
-            pass
     with contextlib.closing(source.open()) as camera:
         for _ in range(2 * EXPOSURE_EVERY):
             with camera.borrow():
