@@ -187,7 +187,8 @@ def _short(name: str) -> str:
     """The name, or, where none of its later names would be one that a file system takes, a shorter one."""
     if len(os.fsencode(name)) <= LONGEST:
         return name
-    return f"{hashlib.sha256(os.fsencode(name)).hexdigest()}{Path(name).suffix}"
+    again = AGAIN if name.startswith(AGAIN) else ""  # one that ended the reader stays known
+    return f"{again}{hashlib.sha256(os.fsencode(name)).hexdigest()}{Path(name).suffix}"
 
 
 def _dated(path: Path) -> tuple[int, int]:

@@ -80,7 +80,8 @@ class _Feeder:
         except HardwareError as error:
             self._put(error)
         except Exception as error:  # noqa: BLE001 - of a driver's own kind: named now, not as a silence later
-            why = error.strerror if isinstance(error, OSError) else error  # a file may be named by its plate
+            # A file may be named by its plate, also in the only words of an error that has no number.
+            why = (error.strerror or "failed") if isinstance(error, OSError) else error
             self._put(PartFailedError(f"{type(error).__name__}: {why}"))
         finally:
             if camera is not None:

@@ -434,16 +434,33 @@ def test_no_name_that_a_sender_gives_keeps_the_others_from_being_read(
     assert [path.name for path in drop.iterdir()] == left
 
 
-def test_a_source_that_fails_at_a_file_does_not_name_it() -> None:
+def test_a_picture_of_a_long_name_that_ends_the_reader_is_read_once_more_and_no_oftener(drop: Path) -> None:
+    (drop / f"{'x' * 214}.png").write_bytes(put(drop.parent, "whole.png").read_bytes())
+    source = DropFolder(drop, clock=SystemClock())
+    for _ in range(2):
+        with pytest.raises(MemoryError), source.open().borrow():
+            raise MemoryError
+    with pytest.raises(BrokenFrameError, match="ended the reader twice"), source.open().borrow():
+        pass
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (OSError(errno.EIO, "Input/output error", "/drop/7ABC123.jpg.held"), "OSError: Input/output error"),
+        (TimeoutError("7ABC123.jpg"), "TimeoutError: failed"),
+    ],
+)
+def test_a_source_that_fails_at_a_file_does_not_name_it(error: OSError, says: str) -> None:
     """What it says is logged and shown at a console, and cameras name their files by plates."""
 
     class Source:
         interval_s = 0.1
 
         def open(self) -> Camera:
-            raise OSError(errno.EIO, "Input/output error", "/drop/7ABC123.jpg.held")
+            raise error
 
     feeder = _Feeder(cast(Any, Source()))
     said = feeder.take(PATIENCE_S)
-    assert str(said) == "OSError: Input/output error"
+    assert str(said) == says
     feeder.give_up()
