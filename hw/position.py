@@ -51,8 +51,9 @@ _QUALITIES = {
 }
 
 
-# of an RMC: autonomous and differential; N is none, and what else there is (E, M, S) is no satellites'
-_MODES = {"A": FixQuality.SATELLITE, "D": FixQuality.CORRECTED, "N": FixQuality.NONE}
+# of an RMC: autonomous, differential, RTK and precise; N is none, and what else there is (E, M, S) is no
+# satellites'
+_MODES = {"A": FixQuality.SATELLITE, "N": FixQuality.NONE} | dict.fromkeys("DFRP", FixQuality.CORRECTED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,7 +155,7 @@ class FixBuilder:
         self._rmc: Any = None
         self._gst: Any = None
         self._gst_s = 0.0  # when it was heard
-        self._gga_s: float | None = None  # the last one, or the first sentence of any kind
+        self._gga_s = self._said_s = -math.inf  # the last one, or the first of any kind; the last of any kind
         self._before: tuple[tuple[float, float], float, float] | None = None  # place, own error, when heard
         self._leap_m, self._leap_s = 0.0, -math.inf  # how far the place leapt, and when
         self.refused = 0
@@ -168,8 +169,9 @@ class FixBuilder:
             setattr(self, "_" + message.msgID.lower(), message)
             if message.msgID == "GST":
                 self._gst_s = heard_s
-            if message.msgID == "GGA" or self._gga_s is None:
+            if message.msgID == "GGA" or heard_s - self._said_s > WITHOUT_GGA_S - 1:  # the line was silent
                 self._gga_s = heard_s
+            self._said_s = heard_s
             return self._join(heard_s)
         except self._refusals:
             self.refused += 1
@@ -177,7 +179,7 @@ class FixBuilder:
 
     def _join(self, heard_s: float) -> Fix | None:
         gga, rmc, gst = self._gga, self._rmc, self._gst
-        if heard_s - (self._gga_s or 0.0) > WITHOUT_GGA_S:
+        if heard_s - self._gga_s > WITHOUT_GGA_S:
             gga = self._gga = None
         elif gga is None or rmc is None or gga.time != rmc.time:
             return None

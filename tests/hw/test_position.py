@@ -113,7 +113,13 @@ def test_an_error_that_the_receiver_does_not_know_is_not_nought(gst: str, error_
 
 @pytest.mark.parametrize(
     ("mode", "quality"),
-    [(",A", FixQuality.SATELLITE), ("", FixQuality.SATELLITE), (",E", FixQuality.GUESSED), (",N", None)],
+    [
+        (",A", FixQuality.SATELLITE),
+        ("", FixQuality.SATELLITE),
+        (",R", FixQuality.CORRECTED),
+        (",E", FixQuality.GUESSED),
+        (",N", None),
+    ],
 )
 def test_a_receiver_that_sends_no_gga_has_a_fix_of_a_wide_error(
     mode: str, quality: FixQuality | None
@@ -121,8 +127,19 @@ def test_a_receiver_that_sends_no_gga_has_a_fix_of_a_wide_error(
     builder = FixBuilder()
     rmc = f"GPRMC,120000.00,A,3700.0000,N,12200.0000,W,1.0,0.0,010526,,{mode}"
     assert said(rmc, builder=builder) == []  # its GGA may come
+    assert said(rmc, builder=builder, heard_s=WITHOUT_GGA_S) == []
     found = said(rmc, builder=builder, heard_s=1.0 + WITHOUT_GGA_S + 0.1)
     assert [(fix.quality, fix.error_m) for fix in found] == ([(quality, 495.0)] if quality else [])
+
+
+def test_after_a_pause_of_the_line_the_gga_is_waited_for_again() -> None:
+    builder = FixBuilder()
+    gga, rmc = GGA.format(hdop="0.9"), RMC.format(speed="1.0")
+    said(gga, rmc, builder=builder)
+    later = [body.replace("120000", "120019") for body in (rmc, gga)]
+    assert said(later[0], builder=builder, heard_s=20.0) == []
+    [fix] = said(later[1], builder=builder, heard_s=20.1)
+    assert fix.error_m < 10
 
 
 def test_two_receivers_on_one_line_that_disagree_are_in_doubt_in_any_order() -> None:
