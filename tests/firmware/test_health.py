@@ -320,6 +320,21 @@ def test_clients_that_send_nothing_hold_a_few_threads_and_write_no_log(
     assert capfd.readouterr().err == ""
 
 
+def test_the_metrics_port_answers_again_once_threads_start_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with closing(MetricsServer(0, Bench().watch.report)) as server:
+        with monkeypatch.context() as patched:
+            patched.setattr(threading.Thread, "start", fails)
+            for _ in range(MOST_AT_ONCE):
+                with socket.create_connection(("127.0.0.1", server.port)) as client:
+                    assert client.recv(1) == b""
+        with socket.create_connection(("127.0.0.1", server.port)) as client:
+            client.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+            assert client.recv(4) == b"HTTP"
+
+
 def test_prometheus_reads_the_report_on_loopback_and_nothing_else() -> None:
     bench = Bench()
     bench.power.throttle_word = 1
