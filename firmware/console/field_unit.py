@@ -5,6 +5,7 @@ here.
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
@@ -337,7 +338,7 @@ class FieldUnit:
 
     def _installed(self, source: str) -> str:
         if "/" in source:
-            return self._parts.machine.install_update(_bundle_at(source))
+            return self._parts.machine.install_update(_bundle_at(source, self._parts.home))
         if not self._folder.is_member():
             raise UnitRefusedError("not enrolled: no sync can deliver a bundle")
         with laid_out(self._folder, source) as path:
@@ -412,15 +413,15 @@ class FieldUnit:
         return load_config(self._parts.home)
 
 
-def _bundle_at(path: str) -> str:
+def _bundle_at(path: str, home: Path) -> str:
     """The path of a bundle on a medium. Raises UnitRefusedError.
 
     What is elsewhere is refused alike, whether it is there or not: a person with a grant looks for no files.
     """
     if not path.startswith("/") or ".." in Path(path).parts:
         raise UnitRefusedError(f"{path}: give the whole path of the bundle, without ..")
-    found = Path(path).resolve()
-    if not any(found.is_relative_to(one) for one in MEDIA):
+    found = Path(os.path.realpath(path))  # Path.resolve raises for a loop of links
+    if not any(found.is_relative_to(one) for one in MEDIA) or found.is_relative_to(home.resolve()):
         places = " or ".join(map(str, MEDIA))
         raise UnitRefusedError(f"{path}: not on a medium: mount it under {places}, and name the bundle there")
     if found.exists() and not found.is_file():

@@ -271,13 +271,15 @@ def test_a_bundle_is_looked_for_on_a_medium_and_nowhere_else(
 ) -> None:
     """Else a person with a grant finds out which files there are, as hot lists by their names."""
     medium = tmp_path / "media"
-    monkeypatch.setattr(field_unit, "MEDIA", (medium,))
+    monkeypatch.setattr(field_unit, "MEDIA", (medium, home.path))  # the home may be on one
     (medium / "folder").mkdir(parents=True)
     (medium / "bundle").touch()
     (medium / "link").symlink_to("/")
+    (medium / "loop").symlink_to("loop")
     for path, said in (
         (medium / "folder", "not a file: name the bundle itself"),
         (medium / "absent", "no such file"),
+        (medium / "loop", "no such file"),
         ("/etc/passwd", "not on a medium"),
         ("/etc/absent", "not on a medium"),
         (medium / "link" / "etc" / "passwd", "not on a medium"),
