@@ -96,15 +96,19 @@ class HotListWatch:
 
     def alerts(self, read: Read) -> Callable[[int], list[Alert]]:
         """What `Ledger.append_hit` stores with the read that is about to be stored: its new alerts."""
-        planned = self._planned = self._board.plan(self._found, read.last_us)
+        planned = self._board.plan(self._found, read.last_us)
 
         def records(number: int) -> list[Alert]:
-            try:
-                return [one.record(number) for one in planned if one.is_new]
-            except StorageError as error:  # the read is stored all the same
-                self._log.error("alert_not_recorded", why=type(error).__name__)
-                self._planned = []
-                return []
+            made, self._planned = [], []
+            for one in planned:
+                try:
+                    if one.is_new:
+                        made.append(one.record(number))
+                except StorageError as error:  # the read and its other alerts are stored all the same
+                    self._log.error("alert_not_recorded", why=type(error).__name__)
+                else:
+                    self._planned.append(one)
+            return made
 
         return records
 

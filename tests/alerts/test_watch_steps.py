@@ -215,6 +215,25 @@ def test_an_alert_that_makes_no_record_keeps_no_read_from_the_store() -> None:
     assert bench.events() == [("error", "alert_not_recorded")]
 
 
+def test_an_alert_that_makes_no_record_takes_no_other_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(Held([entry()]))
+
+    def bad(_read: int) -> object:
+        raise RecordError("must be in 0 to 1")
+
+    def plan(_found: Sequence[Any], at_us: int) -> list[Any]:
+        return [
+            SimpleNamespace(at_us=at_us + number, is_new=is_new, record=record)
+            for number, (is_new, record) in enumerate(((True, bench.board.record), (True, bad), (False, bad)))
+        ]
+
+    assert bench.watch.matches(a_pass())
+    monkeypatch.setattr(bench.board, "plan", plan)
+    bench.stores(4, last_us=9)
+    assert bench.board.calls == [(4, [9, 11], 5)]
+    assert bench.events() == [("error", "alert_not_recorded")]
+
+
 def head(list_id: str, **changes: int) -> ListHead:
     return replace(HEAD, list_id=list_id, **cast(Any, changes))
 
