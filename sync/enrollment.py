@@ -133,10 +133,12 @@ class Trusted:
 
 
 def check_no_other(folder: SyncFolder, named: Trusted) -> None:
-    """Raises NotEnrolledError if the unit belongs to a department that has none of these keys.
+    """Raises NotEnrolledError if the unit belongs to a department that has none of these keys, NotPlainError,
+    NotOwnerError if what says so may not be read.
 
     What it holds is sealed to that department and owed to it: another one could neither open nor purge it.
     """
+    files.demand_own(folder.path / "member.cbor")
     try:
         member = folder.member()
     except NotEnrolledError:

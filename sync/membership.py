@@ -277,15 +277,20 @@ def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
 
 
 def _p256_key(path: Path) -> ec.EllipticCurvePrivateKey:
+    cure = UNIT_KEY_CURE if path.name == "unit.key" else "remove it and enroll again"
+    try:
+        files.demand_own(path)
+    except (NotPlainError, NotOwnerError) as error:
+        raise NotEnrolledError(error.what, where=str(path), cure=error.cure) from None
     if not path.exists():
         files.write_first(path, _pem(ec.generate_private_key(ec.SECP256R1())))
     try:
         key = serialization.load_pem_private_key(files.read_bounded(path, MAX_KEY_BYTES), password=None)
     except (OSError, ValueError, TypeError, StorageError) as error:
         why = error.strerror if isinstance(error, OSError) else getattr(error, "what", "is no PEM of a key")
-        raise NotEnrolledError(f"cannot be read: {why}", where=str(path), cure=UNIT_KEY_CURE) from None
+        raise NotEnrolledError(f"cannot be read: {why}", where=str(path), cure=cure) from None
     if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise NotEnrolledError("is not a P-256 key", where=str(path), cure="remove it and enroll again")
+        raise NotEnrolledError("is not a P-256 key", where=str(path), cure=cure)
     return key
 
 

@@ -26,9 +26,10 @@ from firmware.cli import main
 from firmware.custody.opening import open_ledger, open_or_roll_over, sync_folder
 from firmware.run.app import _keep_to_owner
 from firmware.run.prepared_home import prepare_home, take_home
-from storage.errors import ExplainedError
+from storage.errors import ExplainedError, NotOwnerError
 from sync.department.server.server import Department
-from sync.enrollment import open_link
+from sync.enrollment import Trusted, check_no_other, open_link
+from sync.errors import NotEnrolledError
 from sync.event_log import event_log
 
 
@@ -188,7 +189,7 @@ def test_a_folder_that_its_user_may_not_list_ends_no_start(
     assert said.getvalue() == ""
 
 
-@pytest.mark.parametrize("name", ["store/slot", "store/log.pub", "sync/member.cbor"])
+@pytest.mark.parametrize("name", ["store/slot", "store/log.pub", "sync/member.cbor", "sync/unit.key"])
 def test_a_file_that_its_user_may_not_read_is_no_damage_and_costs_no_log(
     home: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -224,3 +225,22 @@ def test_a_link_that_leads_nowhere_in_place_of_the_slot_begins_no_log(home: Path
     (home / "store" / "slot").symlink_to("/nonexistent/slot")
     with pytest.raises(ExplainedError, match="slot: is not a plain file"):
         start(home)
+
+
+def test_a_damaged_tls_key_is_removed_and_a_unit_key_restored(home: Path) -> None:
+    folder = sync_folder(home)
+    for name, key, cure in (
+        ("tls.key", folder.tls_private, "remove it and enroll again"),
+        ("unit.key", folder.unit_key, "restore it from its backup"),
+    ):
+        (home / "sync" / name).write_bytes(b"no key")
+        with pytest.raises(NotEnrolledError, match=f"{name}: cannot be read.*{cure}"):
+            key()
+
+
+def test_another_department_is_refused_where_the_membership_may_not_be_read(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda path, _mode: Path(path).name != "member.cbor")
+    with pytest.raises(NotOwnerError, match=r"member\.cbor: may not be read by this user .sudo chown"):
+        check_no_other(sync_folder(home), Trusted(department=b"", command=b"", authority=b""))
