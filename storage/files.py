@@ -12,6 +12,7 @@ import errno
 import fcntl
 import os
 import re
+import shlex
 import sqlite3
 import stat
 import sys
@@ -249,17 +250,21 @@ def demand_plain(*paths: Path) -> None:
                 )
 
 
-def demand_own(*paths: Path) -> None:
-    """What is at these paths, if anything is, must be plain files that this user may read: another's is no
-    damage, and nothing takes its place. Raises NotPlainError, NotOwnerError.
+def demand_own(*paths: Path, home: Path, written: bool = False) -> None:
+    """What is at these paths, if anything is, must be plain files that this user may read, and write if they
+    are `written`: another's is no damage, and nothing takes its place. Raises NotPlainError, NotOwnerError.
     """
     demand_plain(*paths)
     for path in paths:
-        if os.path.lexists(path) and not os.access(path, os.R_OK):
+        if not os.path.lexists(path):
+            continue
+        writes = written and not os.statvfs(path).f_flag & os.ST_RDONLY  # a card that failed: others name it
+        if not os.access(path, os.R_OK | os.W_OK if writes else os.R_OK):
+            owner, file = shlex.quote(str(home)), shlex.quote(str(path))
             raise NotOwnerError(
-                "may not be read by this user",
+                f"may not be read{' and written' if writes else ''} by this user",
                 where=str(path),
-                cure=f"sudo chown --reference={path.parent} {path} && sudo chmod 600 {path}",
+                cure=f"sudo chown --reference={owner} {file} && sudo chmod 600 {file}",
             )
 
 

@@ -98,9 +98,17 @@ class Home:
                 "no unit is here", where=str(self.root), cure="check --home; `reader init` makes a new unit"
             )
 
+    def demand_own(self) -> None:
+        """The files of the ledger are this user's. Raises NotPlainError, NotOwnerError."""
+        name = self.database.name
+        database = [self.database.with_name(f"{name}{end}") for end in ("", "-wal", "-shm")]
+        files.demand_own(*database, home=self.root, written=True)
+        files.demand_own(self.public_key, home=self.root)
+
     def read_slot_uri(self) -> str:
-        """Which slot holds the key-encryption key. Raises LedgerError."""
+        """Which slot holds the key-encryption key. Raises NotOwnerError, LedgerError."""
         try:
+            files.demand_own(self.slot_uri, home=self.root)
             uri = files.read_bounded(self.slot_uri, MAX_LINE_BYTES).decode().strip()
         except OSError as error:
             what = f"cannot be read: {error.strerror or error}"
@@ -160,8 +168,9 @@ class HomeLock:
     """The right to write a home; gone with the process."""
 
     def __init__(self, home: Home) -> None:
-        """Raises HomeLockedError if another process holds it, NotOwnerError for root at another's home."""
+        """Raises HomeLockedError if another process holds it, NotOwnerError."""
         path = home.folder / "lock"
+        files.demand_own(path, home=home.root, written=True)
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

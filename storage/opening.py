@@ -134,7 +134,7 @@ def reopen(
     Reserve(home.root).spend_if_short()
     database: sqlite_utils.Database | None = None
     try:
-        files.demand_own(home.database, home.public_key)
+        home.demand_own()
         database = open_database(home)
     except BaseException:
         _let_go(lock, database)

@@ -138,7 +138,7 @@ def check_no_other(folder: SyncFolder, named: Trusted) -> None:
 
     What it holds is sealed to that department and owed to it: another one could neither open nor purge it.
     """
-    files.demand_own(folder.path / "member.cbor")
+    files.demand_own(folder.path / "member.cbor", home=folder.path.parent)
     try:
         member = folder.member()
     except NotEnrolledError:

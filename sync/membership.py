@@ -133,7 +133,7 @@ class SyncFolder:
         """Raises NotEnrolledError."""
         path = self.path / "member.cbor"
         try:
-            files.demand_own(path)
+            files.demand_own(path, home=self.path.parent)
             return codec.from_bytes(Member, files.read_bounded(path, MAX_MEMBER_BYTES))
         except FileNotFoundError:
             if self.lost_membership():
@@ -279,7 +279,7 @@ def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
 def _p256_key(path: Path) -> ec.EllipticCurvePrivateKey:
     cure = UNIT_KEY_CURE if path.name == "unit.key" else "remove it and enroll again"
     try:
-        files.demand_own(path)
+        files.demand_own(path, home=path.parent.parent)
     except (NotPlainError, NotOwnerError) as error:
         raise NotEnrolledError(error.what, where=str(path), cure=error.cure) from None
     if not path.exists():

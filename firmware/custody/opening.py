@@ -52,16 +52,16 @@ class _SlotOnCard:
     file there: a unit of a department continues in a new log.
     """
 
-    def __init__(self, file: SecureSlot, folder: Path) -> None:
+    def __init__(self, file: SecureSlot, home: Home) -> None:
         self._file, self.uri, self.promise = file, file.uri, file.promise
-        self._path = folder / file.uri.partition(":")[2]
+        self._home, self._path = home.root, home.folder / file.uri.partition(":")[2]
 
     def read(self) -> bytes | None:
         """See SecureSlot.read. Raises SlotError, and NotPlainError, NotOwnerError, which are no damage."""
         tries = 0
         # A folder or a pipe has taken the keys' place; behind a link that leads nowhere they may be whole.
         if self._path.is_symlink() or self._path.is_file():
-            files.demand_own(self._path)
+            files.demand_own(self._path, home=self._home)
         while True:
             try:
                 return self._file.read()
@@ -76,9 +76,9 @@ class _SlotOnCard:
         self._file.write(content)
 
 
-def _slot_at(uri: str, folder: Path) -> SecureSlot:
-    found = open_slot(uri, folder)
-    return found if slot.anchors(found.uri) else _SlotOnCard(found, folder)
+def _slot_at(uri: str, home: Home) -> SecureSlot:
+    found = open_slot(uri, home.folder)
+    return found if slot.anchors(found.uri) else _SlotOnCard(found, home)
 
 
 def slot_of(home: Path) -> SecureSlot:
@@ -88,7 +88,7 @@ def slot_of(home: Path) -> SecureSlot:
         paths.need()
     uri = paths.read_slot_uri()
     try:
-        return _slot_at(uri, paths.folder)
+        return _slot_at(uri, paths)
     except NoSuchSlotError as error:  # a line that was cut, or another's
         raise LedgerError(str(error), where=str(paths.slot_uri), cure=SLOT_CURE) from None
 
@@ -161,7 +161,7 @@ def open_or_roll_over(home: Path, *, clock: Clock | None = None, on_new_log: Cal
     left = None if here or not folder.is_member() else last_set_aside(folder)
     held = slot_of(home if left is None else left.root)
     if left is not None and not slot.anchors(held.uri):
-        held = _slot_at(held.uri, Home(home).folder)  # the new log's own file
+        held = _slot_at(held.uri, Home(home))  # the new log's own file
     return rollover.open_or_roll_over(home, held, clock or SystemClock(), folder, on_new_log=on_new_log)
 
 

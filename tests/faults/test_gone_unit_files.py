@@ -189,14 +189,27 @@ def test_a_folder_that_its_user_may_not_list_ends_no_start(
     assert said.getvalue() == ""
 
 
-@pytest.mark.parametrize("name", ["store/slot", "store/log.pub", "sync/member.cbor", "sync/unit.key"])
+@pytest.mark.parametrize(
+    ("name", "lacks"),
+    [
+        ("store/ledger.sqlite3", os.W_OK),
+        ("store/ledger.sqlite3-wal", os.W_OK),
+        ("store/lock", os.W_OK),
+        ("store/log.pub", os.R_OK),
+        ("store/slot", os.R_OK),
+        ("store/slot.uri", os.R_OK),
+        ("sync/member.cbor", os.R_OK),
+        ("sync/unit.key", os.R_OK),
+    ],
+)
 def test_a_file_that_its_user_may_not_read_is_no_damage_and_costs_no_log(
-    home: Path, name: str, monkeypatch: pytest.MonkeyPatch
+    home: Path, name: str, lacks: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As root leaves one that it restored: the unit began a new log, and an incident for two people."""
-    may = os.access
-    monkeypatch.setattr(os, "access", lambda path, mode: path != home / name and may(path, mode))
-    with pytest.raises(ExplainedError, match=f"{Path(name).name}: may not be read by this user .sudo chown"):
+    (home / name).touch()
+    monkeypatch.setattr(os, "access", lambda path, mode: path != home / name or not mode & lacks)
+    why = f"{Path(name).name}: may not be read( and written)? by this user .sudo chown --reference={home} "
+    with pytest.raises(ExplainedError, match=why):
         start(home)
 
 
