@@ -67,7 +67,9 @@ def examined(connection: sa.Connection) -> OwnSchema:
 
 
 def mark(connection: sa.Connection) -> str:
-    """Something that is another whenever what `examined` looks at may be: cheap, for a look at each write."""
+    """Something that is another whenever anything new may act on what is written: cheap, for a look at each
+    write. On PostgreSQL it stays for a column's type, collation or NOT NULL, and for the version's row:
+    `examined` sees those."""
     local = connection.dialect.name == "sqlite"
     return str(connection.exec_driver_sql("PRAGMA main.schema_version" if local else _PG_MARK).scalar_one())
 
@@ -207,7 +209,10 @@ _PG_OTHERS = (
     (f"SELECT rolname {_PG_OURS} rolbypassrls AND NOT rolsuper", "this program's role has BYPASSRLS"),
     (
         "SELECT m.rolname FROM pg_catalog.pg_auth_members a JOIN pg_catalog.pg_roles m ON m.oid = a.member "
-        "JOIN pg_catalog.pg_roles r ON r.oid = a.roleid AND r.rolname = current_user",
+        "JOIN pg_catalog.pg_roles r ON r.oid = a.roleid AND r.rolname = current_user "
+        # from PostgreSQL 16 on who made the role, and is no superuser, stays a member that cannot act as it
+        "WHERE coalesce(pg_catalog.to_jsonb(a) ->> 'set_option', 'true') = 'true' "
+        "OR coalesce(pg_catalog.to_jsonb(a) ->> 'inherit_option', 'true') = 'true'",
         "other roles are members of this program's role",
     ),
     (
