@@ -203,4 +203,6 @@ def test_a_reader_that_stops_closes_the_record_of_a_sync_that_waits(place: Place
     ends = [
         (one.line, one.result) for one in records if isinstance(one, MaintenanceLine) and one.phase == "end"
     ]
-    assert ends == [("sync now", "failed: UnitRefusedError"), ("session", "stopped")]
+    # the one that waits is refused, or is stopped itself if the console looks up first
+    assert ends[0] in {("sync now", "failed: UnitRefusedError"), ("sync now", "stopped")}
+    assert ends[1:] == [("session", "stopped")]
