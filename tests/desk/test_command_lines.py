@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from desk_seat import Seat
+from desk_terminal import NEW
 from desk_twins import Department
 from passkey_twin import PasskeyTwin
 
@@ -25,9 +26,11 @@ from firmware.cli import main as reader
 from storage.ssh_signature import SshPublicKey
 from storage.times import MINUTE_US, us_of
 from sync.department.cli import main
-from sync.department.commands import hotlist
+from sync.department.commands import desk_access, hotlist
 from sync.department.commands.hotlist import entry_end_us
 from sync.department.desk.inquiry.forms import NothingForm
+from sync.department.desk.people.bulk import Imported
+from sync.department.desk.people.calls import HandedOver
 from sync.department.desk.people.passkeys import Options, PasskeyForm
 from sync.department.desk.people.passwords import check_password
 from sync.department.ground.local_time import end_of_day_us, local
@@ -298,3 +301,14 @@ def test_an_own_passkey_is_listed_and_removed(seat: Seat, tokens: Callable[[str]
     assert seat.type("chief", "user", "remove-passkey", identity)[0] == 0
     assert seat.type("chief", "user", "passkeys")[:2] == (0, "")
     assert "no such passkey" in seat.refused("chief", "user", "remove-passkey", identity)[1]
+
+
+def test_of_imported_people_json_prints_what_each_is_handed_and_no_entry(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Imported(people=(HandedOver(user="o2", password=NEW, totp_uri="otpauth://"),))
+    monkeypatch.setattr(desk_access.Terminal, "call", lambda *_: made)
+    people = tmp_path / "people.csv"
+    people.write_text("user,name,roles\no2,O. Two,sworn-officer\n")
+    assert main(["--json", "user", "import", str(people), "--why", "hired"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"user": "o2", "password": NEW, "totp_uri": "otpauth://"}

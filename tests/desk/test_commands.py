@@ -21,8 +21,6 @@ from sync.department.commands import desk_access
 from sync.department.desk.changes.calls import ShownProposal
 from sync.department.desk.operations import OPERATIONS
 from sync.department.desk.people import new_secrets
-from sync.department.desk.people.bulk import Imported
-from sync.department.desk.people.calls import HandedOver
 from sync.department.journal import named_administrator
 from sync.department.policy.clauses import clause_rows
 
@@ -150,17 +148,6 @@ def test_a_proposal_is_shown_a_line_for_each_field_and_each_line_of_a_file(
     out = capsys.readouterr().out
     assert "proposal: -\n" in out
     assert out.endswith("fields:\n  body: LIC,LIS\n    7ABC123,CA\\x1b[2J\n  agency: -\n")
-
-
-def test_of_imported_people_json_prints_what_each_is_handed_and_no_entry(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made = Imported(people=(HandedOver(user="o2", password=NEW, totp_uri="otpauth://"),))
-    monkeypatch.setattr(desk_access.Terminal, "call", lambda *_: made)
-    people = tmp_path / "people.csv"
-    people.write_text("user,name,roles\no2,O. Two,sworn-officer\n")
-    assert main(["--json", "user", "import", str(people), "--why", "hired"]) == 0
-    assert json.loads(capsys.readouterr().out) == {"user": "o2", "password": NEW, "totp_uri": "otpauth://"}
 
 
 def test_from_an_empty_folder_to_a_witnessed_look_up(terminal: Terminal, tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import drawn_images
 import pytest
@@ -347,24 +346,6 @@ def test_a_requester_without_training_gets_no_search_run(department: Department,
     with pytest.raises(DeskRefusal) as refused:
         run(department, tokens("comm1"), form.query, request=request)
     assert refused.value.code == "requester"
-
-
-def test_what_a_person_who_left_and_came_back_asked_for_ended(department: Department, tokens: Tokens) -> None:
-    form = AskForm(query=department.plate("8XYZ123"), ground=GROUND)
-    request = entered(department.call("inquiry/request", tokens("officer1"), form))
-    wide = ProposeForm(query=department.plate("8XYZ*"), ground=GROUND)
-    entered(department.call("inquiry/propose", tokens("comm1"), wide))
-    for user, role in (("officer1", Role.OFFICER), ("comm1", Role.COMMUNICATIONS)):
-        gone = replace(account(user, role), active=False)
-        department.call("user/set", tokens("chief"), gone)
-        department.add_person(tokens("chief"), user, (role,))
-    mine = (("inquiry/requests", "officer1"), ("inquiry/proposals", "comm1"))
-    for name, user in mine:
-        rows: Any = department.call(name, department.logon(user), NothingForm())
-        assert [one.state for one in rows] == ["out of date"]
-    with pytest.raises(DeskRefusal) as refused:
-        run(department, tokens("disp1"), form.query, request=request)
-    assert (refused.value.code, refused.value.cure) == ("requester", "have it asked for again")
 
 
 def test_a_requester_whose_training_ended_since_gets_no_search_run(

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
-from desk_asking import code_of
+from desk_asking import account, code_of
 from desk_twins import DAY_US, GROUND, HOUR_US, Department
 
-from sync.department.desk.inquiry.forms import Entered, InquiryDecideForm, NothingForm, ProposeForm, RunForm
+from sync.department.desk.inquiry.forms import (
+    AskForm,
+    Entered,
+    InquiryDecideForm,
+    NothingForm,
+    ProposeForm,
+    RunForm,
+)
 from sync.department.desk.inquiry.proposals import MyProposal
 from sync.department.journal.second_hands import WAITS_US
 from sync.department.policy.refusals import DeskRefusal
+from sync.department.policy.roles import Role
 
 Tokens = Callable[[str], str]
 
@@ -92,3 +101,24 @@ def test_it_is_for_people_who_search(department: Department, tokens: Tokens, use
     with pytest.raises(DeskRefusal) as refused:
         listed(department, tokens(user))
     assert refused.value.code == "role"
+
+
+def test_what_a_person_who_left_and_came_back_asked_for_ended(department: Department, tokens: Tokens) -> None:
+    form = AskForm(query=department.plate("8XYZ123"), ground=GROUND)
+    asked = department.call("inquiry/request", tokens("officer1"), form)
+    assert isinstance(asked, Entered)
+    wide = ProposeForm(query=department.plate("8XYZ*"), ground=GROUND)
+    department.call("inquiry/propose", tokens("comm1"), wide)
+    for user, role in (("officer1", Role.OFFICER), ("comm1", Role.COMMUNICATIONS)):
+        gone = replace(account(user, role), active=False)
+        department.call("user/set", tokens("chief"), gone)
+        department.add_person(tokens("chief"), user, (role,))
+    mine = (("inquiry/requests", "officer1"), ("inquiry/proposals", "comm1"))
+    for name, user in mine:
+        rows: Any = department.call(name, department.logon(user), NothingForm())
+        assert [one.state for one in rows] == ["out of date"]
+    with pytest.raises(DeskRefusal) as refused:
+        department.call(
+            "inquiry/run", tokens("disp1"), RunForm(query=form.query, ground=GROUND, request=asked.entry)
+        )
+    assert (refused.value.code, refused.value.cure) == ("requester", "have it asked for again")

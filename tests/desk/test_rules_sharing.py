@@ -15,7 +15,8 @@ from sync.department.desk.sharing.calls import DecisionForm
 from sync.department.desk.sharing.rules import MAX_LETTER_BYTES, Shares
 from sync.department.journal.entries import EntryOf
 from sync.department.journal.entry_base import Note, Stamp
-from sync.department.journal.second_hands import WAITS_US, AskedScope, SecondHands, UnsignedError
+from sync.department.journal.second_hand_facts import AskedScope
+from sync.department.journal.second_hands import WAITS_US, SecondHands, UnsignedError
 from sync.department.journal.sharing_entries import (
     Scope,
     ShareAsked,

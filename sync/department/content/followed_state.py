@@ -20,16 +20,15 @@ from sync.department.journal.inquiry_entries import Access, SearchApproved
 from sync.department.journal.machine_entries import UnitCodeIssued
 from sync.department.journal.made_by import MADE, MADE_KINDS
 from sync.department.journal.office_entries import GrantIssued, IncidentSettled
-from sync.department.journal.second_hands import (
+from sync.department.journal.second_hand_facts import (
     AskedScope,
     PlacedHold,
     Proposal,
-    SecondHands,
     SignedDecision,
     Spent,
     Training,
-    UnsignedError,
 )
+from sync.department.journal.second_hands import SecondHands, UnsignedError
 from sync.department.journal.sharing_entries import ShareDecided
 from sync.department.journal.signed_forms import NamedAlert, OpenedRecords, Waiting
 from sync.department.journal.signed_log import SignedLog

@@ -2,7 +2,8 @@
 
 A decision counts by the signature of its own person's session, and never for that person's own call. An
 approval named by a signed call is good for exactly that call: its form gives the proposal's digest. What
-needs two people follows from the policy file that the root file names.
+needs two people follows from the policy file that the root file names: searches without a full plate,
+accounts and credentials of roles that two people give, deliveries to other agencies.
 """
 
 from __future__ import annotations
@@ -23,6 +24,14 @@ from sync.department.journal.entry_base import Note
 from sync.department.journal.hold_entries import HoldPlaced, HoldReleased, ReleaseAsked
 from sync.department.journal.inquiry_entries import Access, Query, SearchApproved
 from sync.department.journal.office_entries import IncidentSettled
+from sync.department.journal.second_hand_facts import (
+    AskedScope,
+    PlacedHold,
+    Proposal,
+    SignedDecision,
+    Spent,
+    Training,
+)
 from sync.department.journal.sharing_entries import ShareAsked, ShareDecided, read_by
 from sync.department.journal.statements import Statement, digest_of, proposal_digest
 from sync.department.policy.desk_terms import in_topics, topics_came
@@ -54,62 +63,6 @@ def forget(known: dict[K, V], is_over: Callable[[V], bool]) -> None:
         if not is_over(known[first]):
             return
         del known[first]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Proposal:
-    """A change that was proposed: its call, the digest of its form, by whom, when."""
-
-    call: str
-    digest: bytes
-    user: str
-    at_us: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SignedDecision:
-    """A second person's yes."""
-
-    user: str
-    at_us: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AskedScope:
-    """What another agency asked for: digests of the plates, the time; `user`: who entered the request;
-    `agency`: its kind and its state."""
-
-    agency: tuple[str, str]
-    plates: tuple[bytes, ...]
-    since_us: int
-    until_us: int
-    user: str
-    at_us: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlacedHold:
-    """The access that a hold's key is named after, and a digest of its reads."""
-
-    access: int
-    reads: bytes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Spent:
-    """An approval that was used: by the entry that used it first, and the statement that it came with."""
-
-    entry: int
-    by: bytes
-    at_us: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Training:
-    """A training as its signed entry has it."""
-
-    held_us: int
-    topics: tuple[str, ...]
 
 
 @dataclass(slots=True)
@@ -179,8 +132,9 @@ class SecondHands:
         self.training_days = policy.training.valid_days
         self.designation_days = policy.people.designation_days_max
         self.password_days = policy.security.password_max_days
-        self.conducting = self.conducted_by = _with(policy, policy.training.conducted_by)
-        self.recorded_by = _with(policy, policy.training.conductor_recorded_by)
+        conductor, recorder = policy.training.conducted_by, policy.training.conductor_recorded_by
+        self.conducting = self.conducted_by = _with(policy, conductor)
+        self.recorded_by = _with(policy, recorder)
         self.topics = topics_came(self.topics, (topic.id for topic in policy.training.topics), at_us)
 
     def take_account(self, user: str, roles: Iterable[Role], *, is_new: bool) -> None:
@@ -229,9 +183,8 @@ class SecondHands:
     def configures_by_two(self, said: Statement) -> bool:
         """Whether two people sign this configuration: in an older log from the first on that was proposed."""
         known = self.proposed.get(approval_of(said))
-        return self.seen_by_two or (
-            known is not None and (known.call, known.digest) == (said.call, change_digest(said))
-        )
+        proposed = known is not None and (known.call, known.digest) == (said.call, change_digest(said))
+        return self.seen_by_two or proposed
 
     def decide(self, entry: Entry, said: Statement | None) -> None:
         """A decision, with the statement of the call that made it; None before the first key. Raises
@@ -369,12 +322,14 @@ class SecondHands:
 
     def demand_other_judge(self, user: str, access: int) -> None:
         """An emergency search is judged by another person than the one who made it. Raises UnsignedError."""
-        if access in self.emergencies and self.emergencies[access].user == user:
+        known = self.emergencies.get(access)
+        if known is not None and known.user == user:
             raise UnsignedError("the person who searched does not judge it")
 
     def demand_access(self, said: Statement, entry: Entry, access: Access) -> None:
         """The second person of an access, where it needs or names one. Raises UnsignedError."""
-        number = named if (named := approval_of(said)) >= 0 else access.approval
+        named = approval_of(said)
+        number = named if named >= 0 else access.approval
         if number >= 0:
             self._demand(said, number, entry)
             if said.call not in SEARCHES and number not in self.proposed:

@@ -16,7 +16,8 @@ from sync.department.journal.entries import Entry
 from sync.department.journal.hold_entries import HoldPlaced
 from sync.department.journal.inquiry_entries import Access, InquiryAsked, SearchApproved, SearchProposed
 from sync.department.journal.made_by import MADE
-from sync.department.journal.second_hands import EMERGENCY, WAITS_US, Spent, UnsignedError, forget
+from sync.department.journal.second_hand_facts import Spent
+from sync.department.journal.second_hands import EMERGENCY, WAITS_US, UnsignedError, forget
 from sync.department.journal.signed_forms import (
     ACCESS_CALLS,
     NamedAlert,

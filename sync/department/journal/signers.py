@@ -370,8 +370,8 @@ class Signers:
                 entry, note.user, two=two, fits=lambda one: fits_account(one, note, known)
             )
         self.accounts[note.user] = note
-        kept = set(note.roles) & set(self.roles.get(note.user, ())) if note.active else ()
-        self.second.end_words(note.user, kept)
+        before = self.roles.get(note.user, ()) if note.active else ()
+        self.second.end_words(note.user, set(note.roles).intersection(before))
         if note.active:
             self.second.take_account(note.user, note.roles, is_new=note.user not in self.roles)
             self.roles[note.user] = note.roles
@@ -484,9 +484,8 @@ class Signers:
             raise UnsignedError("the certificate is for another person, department or use")
         stamp_us = entry.stamp.at_us
         if abs(said.at_us - stamp_us) > SIGNED_WITHIN_US:
-            raise UnsignedError(
-                f"the certificate was made at another time: {apart_text(said.at_us, stamp_us)}"
-            )
+            apart = apart_text(said.at_us, stamp_us)
+            raise UnsignedError(f"the certificate was made at another time: {apart}")
         return said
 
     def _end_session(self, entry: Entry, note: SessionEnded) -> None:
