@@ -138,6 +138,15 @@ def test_the_user_name_of_a_person_who_left_is_given_to_no_one_else(
     department.call("user/set", chief, account("officer1", Role.OFFICER))
 
 
+def test_a_person_comes_back_whose_accents_are_typed_another_way(
+    department: Department, tokens: Tokens
+) -> None:
+    chief = tokens("chief")
+    here = replace(account("officer1", Role.OFFICER), name="Zo\u00eb N\u00fa\u00f1ez")
+    for form in (here, replace(here, active=False), replace(here, name="Zoe\u0308 Nu\u0301n\u0303ez")):
+        department.call("user/set", chief, form)
+
+
 @pytest.mark.parametrize(
     "gone", [{"active": False}, {"roles": (Role.OFFICER,)}], ids=["account removed", "role taken away"]
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping
 
 from sync.department.desk.people.rules import Accounts, calls_of
@@ -42,13 +43,18 @@ def check_same_person(roster: Accounts, account: AccountSet) -> None:
     if before is None or before.active or not account.active:
         return
     demand(
-        account.name.split() == before.name.split(),
+        _words(account.name) == _words(before.name),
         f"this user name was {before.name}'s",
         code="user-name",
         clause="463.3",
         cure="another person takes another user name; who comes back, comes under the name as it was",
         fields=("user", "name"),
     )
+
+
+def _words(name: str) -> list[str]:
+    """A name's words, whichever way a keyboard composes their accents (NFC, Unicode Standard Annex 15)."""
+    return unicodedata.normalize("NFC", name).split()
 
 
 def word_counts(policy: Policy, roster: Accounts, word: Entry, call: Call) -> bool:
