@@ -138,6 +138,22 @@ def test_any_flipped_bit_of_any_table_is_found(lived_in: Path, slot: LoopbackSlo
     assert check(copy, slot).ok
 
 
+def test_a_keyring_under_the_record_of_another_key_is_found(
+    lived_in: Path, slot: LoopbackSlot, tmp_path: Path
+) -> None:
+    sql = "SELECT max(sequence) FROM elements WHERE name = ?"
+    for change in (
+        "UPDATE elements SET sequence = ? WHERE name = ?",
+        "INSERT INTO elements VALUES (?, ?, x'00')",
+    ):
+        copy = copy_of(lived_in, tmp_path)
+        database = opened(copy)
+        record = database.execute(sql, (leaves.WRAP,)).fetchone()[0]
+        database.execute(change, (record, leaves.KEYRING))
+        database.close()
+        assert not check(copy, slot).ok
+
+
 @pytest.fixture(scope="module")
 def grown(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, NoteKey]:
     """A home of a department's unit with kept subtree hashes and co-signed checkpoints, closed; its key."""
