@@ -321,9 +321,7 @@ class Tracker:
                 if track.is_misread_by(rival):
                     track.absorb(rival)
                     changes.dropped.append(rival.pass_id)
-                    if track.take(sighting):
-                        changes.best_for.append(track.pass_id)
-                    return track
+                    return _taken(track, sighting, changes)
                 track.yield_place()
                 if track.yields_text or rival.uncovers(track):
                     # at the very place without a gap: the plate that could not be read so far, or not whole
@@ -334,9 +332,7 @@ class Tracker:
                     missed = (other for other in self._tracks if other is not track)
                     self._meetings.begin(rival, missed, sighting.time_us, sighting.box)
                     self._tracks.append(rival)  # the other one may be hidden behind it
-                if rival.take(sighting):
-                    changes.best_for.append(rival.pass_id)
-                return rival
+                return _taken(rival, sighting, changes)
             if rival is not None:
                 changes.dropped.append(rival.pass_id)
             track.follow(sighting)
@@ -345,9 +341,7 @@ class Tracker:
         if rival is not None and reading is not None and alike == "same":
             changes.dropped.append(rival.pass_id)
             track.rival = None
-        if track.take(sighting):
-            changes.best_for.append(track.pass_id)
-        return track
+        return _taken(track, sighting, changes)
 
     def _join_torn(self, present: list[LiveTrack], changes: _Changes) -> None:
         """Makes one pass of two with one text that no frame showed both: one was torn off the other."""
@@ -399,6 +393,13 @@ class Tracker:
         self._next_id += 1
         changes.best_for.append(track.pass_id)
         return track
+
+
+def _taken(track: LiveTrack, sighting: Sighting, changes: _Changes) -> LiveTrack:
+    """The pass, with one more sighting."""
+    if track.take(sighting):
+        changes.best_for.append(track.pass_id)
+    return track
 
 
 def _patience_us(track: LiveTrack, time_us: int, frame_shape: tuple[int, int]) -> int:

@@ -38,7 +38,7 @@ from sync.department.desk.inquiry.searching import (
     result_of,
     tidy,
 )
-from sync.department.desk.people.on_roster import demand_proposer, is_here
+from sync.department.desk.people.on_roster import demand_proposer
 from sync.department.desk.words import demand_words
 from sync.department.journal.entries import Disputed, Entry, EntryOf, LogRead, RequestAnswered
 from sync.department.journal.inquiry_entries import Access, InquiryAsked, SearchApproved, SearchProposed
@@ -82,12 +82,7 @@ def propose(front: DeskContext, token: str, form: ProposeForm) -> Entered:
 
 def _waiting(desk: Desk, now_us: int) -> Iterator[EntryOf[SearchProposed]]:
     """Proposals that a second person can decide."""
-    return (one for one in desk.book.queue.waiting() if _can_be_run(desk, one, now_us))
-
-
-def _can_be_run(desk: Desk, entry: Entry, now_us: int) -> bool:
-    """Whether a request or a proposal is young, and of a person who is here."""
-    return is_here(desk.book.roster, entry) and not rules.is_old(entry, now_us)
+    return (one for one in desk.book.queue.waiting() if rules.can_be_run(desk.book.roster, one, now_us))
 
 
 def decide(front: DeskContext, token: str, form: InquiryDecideForm) -> Entered:
@@ -109,7 +104,11 @@ def queue(front: DeskContext, token: str, form: NothingForm) -> tuple[Pending, .
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[tuple[Entered, tuple[Pending, ...]]]:
-        asked = (one for one in desk.book.queue.open_requests() if _can_be_run(desk, one, caller.at_us))
+        asked = (
+            one
+            for one in desk.book.queue.open_requests()
+            if rules.can_be_run(desk.book.roster, one, caller.at_us)
+        )
         pending = (*map(_pending, asked), *map(_pending, _waiting(desk, caller.at_us)))
         return [LogRead(elements="queue", count=len(pending))], lambda made: (first_entered(made), pending)
 
@@ -208,7 +207,7 @@ def _my_request(
 ) -> MyRequest:
     said = answered.note if answered is not None else None
     if said is None:
-        state = "waiting" if _can_be_run(desk, entry, now_us) else "out of date"
+        state = "waiting" if rules.can_be_run(desk.book.roster, entry, now_us) else "out of date"
     else:
         state = "answered" if said.access >= 0 else "declined"
     return MyRequest(

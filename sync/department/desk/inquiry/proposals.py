@@ -8,7 +8,7 @@ from storage.times import HOUR_US
 from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Desk, Plan
 from sync.department.desk.inquiry.forms import NothingForm
-from sync.department.desk.inquiry.rules import is_old
+from sync.department.desk.inquiry.rules import can_be_run
 from sync.department.desk.people.on_roster import is_here
 from sync.department.journal.entries import Entry
 from sync.department.journal.inquiry_entries import Ground, Query, SearchProposed
@@ -48,7 +48,7 @@ def proposals(front: DeskContext, token: str, form: NothingForm) -> tuple[MyProp
 
 
 def _row(desk: Desk, entry: Entry, note: SearchProposed, now_us: int) -> MyProposal:
-    queue, here = desk.book.queue, is_here(desk.book.roster, entry)
+    queue, roster = desk.book.queue, desk.book.roster
     decision = queue.decided.get(entry.sequence)
     said = decision.note if decision is not None else None
     until_us = (
@@ -57,13 +57,13 @@ def _row(desk: Desk, entry: Entry, note: SearchProposed, now_us: int) -> MyPropo
         else -1
     )
     if said is None:
-        state = "waiting" if here and not is_old(entry, now_us) else "out of date"
+        state = "waiting" if can_be_run(roster, entry, now_us) else "out of date"
     elif not said.granted:
         state = "refused"
     elif entry.sequence in queue.used:
         state = "run"
     else:
-        state = "approved" if here and now_us <= until_us else "out of date"
+        state = "approved" if is_here(roster, entry) and now_us <= until_us else "out of date"
     return MyProposal(
         proposal=entry.sequence,
         at_us=entry.stamp.at_us,

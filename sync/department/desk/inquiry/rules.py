@@ -14,6 +14,8 @@ from storage.counts import counted
 from storage.plate_text import normal_plate
 from storage.times import DAY_US, HOUR_US, MINUTE_US
 from sync.department.desk.inquiry.forms import AskForm, ProposeForm, RunForm
+from sync.department.desk.people.on_roster import is_here
+from sync.department.desk.people.rules import Accounts
 from sync.department.desk.words import says_why
 from sync.department.journal.change_entries import RequestTaken
 from sync.department.journal.entries import Disputed, Entry, EntryOf, RequestAnswered, is_of
@@ -237,6 +239,11 @@ class InquiryQueue:
 def is_old(entry: Entry, now_us: int) -> bool:
     """Whether a request or a proposal waited too long: the key service opens nothing for it."""
     return now_us - entry.stamp.at_us >= WAITS_US
+
+
+def can_be_run(roster: Accounts, entry: Entry, now_us: int) -> bool:
+    """Whether a request or a proposal is young, and of a person who is here."""
+    return is_here(roster, entry) and not is_old(entry, now_us)
 
 
 def demand_young(
