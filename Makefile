@@ -49,11 +49,12 @@ PHONY_IMAGE := image image-test image-lock debs
 help:
 	@sed -n 's/^#   make/make/p' Makefile
 
-# $(1): folder, $(2): python, $(3): lock file. --no-deps: the lock is whole, less what picamera2 compiles (pyproject.toml)
+# $(1): folder, $(2): python, $(3): lock file. --no-deps: the lock is whole, less what picamera2 compiles (pyproject.toml).
+# --no-compile: of all modules a quarter is ever loaded, and Python keeps those as compiled then.
 define virtual_environment
 	@if [ -z "$(2)" ]; then echo "make: no Python 3.11 or newer with venv found; install one (Debian: apt install python3-venv) or set PYTHON=" >&2; exit 3; fi
 	test -x $(1)/bin/python || $(2) -m venv $(1)
-	$(1)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $(3)
+	$(1)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --require-hashes -r $(3)
 	$(1)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable . --editable ./sync/department
 	touch $(1)/.ready
 endef
@@ -81,8 +82,9 @@ lint: $(VENV)/.ready
 	$(RUN)/ruff format --check .
 	$(RUN)/mypy
 
-# Both Pythons and lint at once: many tests wait for a clock or a process, not for a core.
-test: $(VENV)/.ready $(if $(PYTHON_313),$(VENV_313)/.ready)
+# Both Pythons and lint at once, their environments too: much of it waits for a clock, a process or a package, not for
+# a core.
+test:
 	@$(MAKE) --no-print-directory -j 3 lint test-311 test-313 || \
 	{ grep -hE '^(FAILED|ERROR) ' run/test-313.log 2>/dev/null; exit 1; }
 
