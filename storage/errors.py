@@ -9,6 +9,7 @@
         ├── CheckpointError          a signed note that does not parse
         │   └── ForkedLogError       two signed tree heads that cannot belong to one log
         ├── ProofError               a Merkle proof that does not lead to the root
+        ├── UpdateFileError          bytes that are no update file, or one that the release log does not hold
         ├── SealError                a sealed element that does not open, or opens to something else
         ├── KeyLostError             content whose key is gone: purged, or never on this card
         ├── LedgerError              a home that is absent, foreign, locked or damaged
@@ -81,6 +82,10 @@ class ForkedLogError(CheckpointError):
 
 class ProofError(StorageError):
     """A Merkle inclusion or consistency proof that does not hold."""
+
+
+class UpdateFileError(StorageError):
+    """No update of a unit's system, a damaged one, or one that the release log does not hold."""
 
 
 class SealError(StorageError):

@@ -8,12 +8,11 @@ import tarfile
 import time
 from pathlib import Path
 
-from alpr_device.release import BUNDLE, PROOF, RELEASE, SystemRelease
-
 from alpr_image.keys import KeyFolder
 from alpr_image.release_log import ReleaseLog
 from alpr_image.root import ImageLabel
 from alpr_image.workshop import EPOCH, Workshop, run
+from storage.update_file import BUNDLE, PROOF, RELEASE, SystemRelease
 
 _MANIFEST = """\
 [update]

@@ -12,11 +12,11 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from alpr_device.release import ReleaseTrust
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from alpr_image.workshop import Workshop
 from storage.checkpoint import TYPE_COSIGNATURE, NoteKey
+from storage.update_file import ReleaseTrust
 
 LOG_NAME = "alpr-reader.example/releases"
 WITNESS_NAME = "alpr-reader.example/release-witness"

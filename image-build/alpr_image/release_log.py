@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from alpr_device.release import SystemRelease
-
 from alpr_image.keys import LOG_NAME, WITNESS_NAME, KeyFolder
 from storage import merkle, tlog_proof
 from storage.checkpoint import Checkpoint, cosign, sign_checkpoint
+from storage.update_file import SystemRelease
 
 
 class ReleaseLog:

@@ -14,6 +14,7 @@ from desk_root import Root, account_form, problems
 from desk_root import access_of as search_of
 from desk_twins import COURSE, GROUND, TOPICS, Department
 from forged_notes import NO_QUERY, READ, grant, known, signed_document, training
+from update_twin import update_file
 
 from storage.grant_format import GrantRole
 from storage.times import DAY_US, HOUR_US, SECOND_US
@@ -113,7 +114,7 @@ def an_update_under_an_approval_that_nobody_gave(root: Root) -> tuple[Note, tupl
 def another_update_than_the_one_approved(root: Root) -> tuple[Note, tuple[object, bytes]]:
     """Two people approve one body; root lists another under their words."""
     department = root.department
-    form = SignForm(kind="update", name="9.9", body=b"good" * 500, reason="a fix of the clock")
+    form = SignForm(kind="update", name="9.9", body=update_file(), reason="a fix of the clock")
     department.two_hands("document/sign", department.logon("super"), form, second="chief")
     entry = list(root.log.entries(kinds=(DocumentSigned.KIND,)))[-1]
     assert isinstance(entry.note, DocumentSigned)

@@ -10,6 +10,7 @@ import pytest
 from desk_asking import account, code_of, proposed
 from desk_forms import forms
 from desk_twins import GROUND, HOLD, PASSWORD, Department
+from update_twin import update_file
 
 from storage.times import DAY_US, HOUR_US
 from sync.department.desk.changes.calls import DecideForm
@@ -288,7 +289,7 @@ def test_the_access_log_names_the_second_person_of_each_access(
 
 
 def test_an_update_is_signed_by_two_people(department: Department, tokens: Tokens) -> None:
-    form = SignForm(kind="update", name="0.3.0", body=b"a bundle", reason="the spring release")
+    form = SignForm(kind="update", name="0.3.0", body=update_file(), reason="the spring release")
     assert code_of(department, "document/sign", tokens("super"), form) == "second-person"
     assert code_of(department, "document/sign", tokens("comm1"), form) == "role"
     signed = department.two_hands("document/sign", tokens("super"), form, second="chief")
@@ -320,12 +321,12 @@ def test_a_configuration_is_signed_by_two_people_who_see_all_that_it_sets(
 
 
 def test_another_body_is_not_signed_under_the_approval_of_one(department: Department, tokens: Tokens) -> None:
-    form = SignForm(kind="update", name="0.3.0", body=b"a bundle", reason="the spring release")
+    form = SignForm(kind="update", name="0.3.0", body=update_file(), reason="the spring release")
     made = department.call("document/sign", tokens("super"), replace(form, propose=True))
     assert isinstance(made, Signed)
     approve = DecideForm(proposal=made.proposal, granted=True, reason="read it")
     department.call("change/approve", tokens("chief"), approve)
-    partner = replace(form, body=b"another bundle", approval=made.proposal)
+    partner = replace(form, body=update_file(b"another bundle"), approval=made.proposal)
     assert code_of(department, "document/sign", tokens("super"), partner) == "other-approval"
 
 
@@ -346,7 +347,7 @@ def test_another_body_is_not_signed_under_the_approval_of_one(department: Depart
 def test_what_is_no_document_is_not_signed(
     department: Department, tokens: Tokens, change: dict[str, Any], code: str
 ) -> None:
-    form = SignForm(kind="update", name="0.3.0", body=b"a bundle", reason="the spring release")
+    form = SignForm(kind="update", name="0.3.0", body=update_file(), reason="the spring release")
     assert code_of(department, "document/sign", tokens("super"), replace(form, **change)) == code
 
 

@@ -20,6 +20,7 @@ from desk_root import Root, covered_by
 from desk_twins import Department
 from receiver_twins import Joined
 from sync_twins import converse
+from update_twin import update_file
 
 from storage import codec, envelope
 from storage.grant_format import REPAIR_COMMANDS, Bundle, Grant, GrantRole, issue, open_bundle
@@ -88,7 +89,7 @@ def test_what_the_desk_sent_and_units_took_is_covered(
     department: Department, server: Server, unit: Joined
 ) -> None:
     configured(department)
-    update = SignForm(kind="update", name="9.9", body=b"bundle", reason="the spring release")
+    update = SignForm(kind="update", name="9.9", body=update_file(), reason="the spring release")
     department.two_hands("document/sign", department.logon("super"), update, second="chief")
     synced(unit, server)
     names = {record.name for _, record in reported(server).files}

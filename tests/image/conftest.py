@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from alpr_device.release import ReleaseTrust, SystemRelease
 from alpr_image.bundle import write_update
 from alpr_image.keys import LOG_NAME, WITNESS_NAME, KeyFolder
 from alpr_image.release_log import ReleaseLog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from storage.checkpoint import TYPE_COSIGNATURE, NoteKey
+from storage.update_file import ReleaseTrust, SystemRelease
 
 IMAGE_BUILD = Path(__file__).resolve().parent.parent.parent / "image-build"
 NOW_S = 1_780_000_000

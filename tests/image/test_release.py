@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 from alpr_device.errors import UpdateRefusedError
-from alpr_device.release import BUNDLE, PROOF, RELEASE, ReleaseTrust, Running, SystemRelease, copied_bundle
+from alpr_device.release import Running, copied_bundle, read_trust
 from alpr_image.bundle import write_update
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from storage.update_file import BUNDLE, PROOF, RELEASE, ReleaseTrust, SystemRelease
 from tests.image.conftest import NOW_S, Project, project_in
 
 RUNNING = Running(board="virt", version=4, floor=4)
@@ -206,7 +207,7 @@ def test_no_more_of_a_bundle_is_written_than_its_release_names(project: Project)
 
 def test_more_witnesses_than_named_can_never_be_asked_for(project: Project) -> None:
     with pytest.raises(UpdateRefusedError, match="more witnesses than they name"):
-        ReleaseTrust.parse(project.trust().text().replace("quorum 1", "quorum 2"))
+        read_trust(project.trust().text().replace("quorum 1", "quorum 2"))
 
 
 @settings(max_examples=150, deadline=None)

@@ -12,7 +12,6 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from alpr_device.release import BUNDLE
 from alpr_device.slots import PiSlots
 from alpr_device.trial import FOLDER
 from alpr_image.boot import BoardProfile
@@ -23,6 +22,7 @@ from firmware.run.prepared_home import prepare_home
 from firmware.settings.config import Config, write_config
 from hw.errors import HardwareError, PartFailedError
 from hw.machine import SERVICE, SystemdMachine
+from storage.update_file import BUNDLE
 from tests.image.conftest import IMAGE_BUILD
 
 UNIT, OFFICE, IMAGE = IMAGE_BUILD / "unit", IMAGE_BUILD / "office", IMAGE_BUILD / "image"

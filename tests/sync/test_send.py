@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from sync_twins import DepartmentProcess, Unit, issue_code
+from update_twin import update_file
 
 from sync.department import cli
 from sync.department.ground.home import load_ed25519
@@ -23,7 +24,7 @@ def test_a_configuration_and_an_update_reach_every_unit_signed(
 ) -> None:
     configuration, bundle = tmp_path / "reader.toml", tmp_path / "bundle.img"
     configuration.write_text("[sync]\ninterval_s = 300\n")
-    bundle.write_bytes(bytes(range(256)) * 3000)
+    bundle.write_bytes(update_file(bytes(range(256)) * 3000))
     assert send(server, "configuration", str(configuration)) == 0
     assert send(server, "update", "--id", "0.2.0", str(bundle)) == 0
     versions = {one["name"]: one["version"] for one in map(json.loads, capsys.readouterr().out.splitlines())}
@@ -47,7 +48,7 @@ def test_a_document_for_one_unit_reaches_no_other(
     other = units("other")
     other.enroll(issue_code(server.home, "another unit"))
     path = tmp_path / "one.img"
-    path.write_bytes(b"for one")
+    path.write_bytes(update_file())
     assert send(server, "update", "--id", "one", "--unit", enrolled.folder.member().unit_id, str(path)) == 0
     assert "update/one" in enrolled.attempt().progress.documents
     assert "update/one" not in other.attempt().progress.documents
@@ -60,6 +61,7 @@ def test_a_document_for_one_unit_reaches_no_other(
         pytest.param(("configuration",), b"#" * 300_000, "at most", id="too large"),
         pytest.param(("update",), b"x", "--id", id="an update without a name"),
         pytest.param(("update", "--id", "../x"), b"x", "KIND/ID", id="a name that is a path"),
+        pytest.param(("update", "--id", "7"), b"garbage", "units would refuse", id="no update file"),
         pytest.param(("configuration", "--unit", "nobody"), b"", "no unit", id="no such unit"),
     ],
 )

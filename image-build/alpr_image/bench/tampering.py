@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from alpr_device.errors import UpdateRefusedError
-from alpr_device.release import BUNDLE, PROOF, RELEASE, ReleaseTrust, Running, copied_bundle
+from alpr_device.release import Running, copied_bundle, read_trust
 
 from alpr_image import pack, wheels
 from alpr_image.bench.machine import VirtualMachine
@@ -17,6 +17,7 @@ from alpr_image.bench.story import SHORT_CLIP, BenchStory
 from alpr_image.image import Built, ImageParts
 from alpr_image.pack import VerifiedRoot
 from alpr_image.workshop import BuildError, Workshop, run
+from storage.update_file import BUNDLE, PROOF, RELEASE
 
 START_LIMIT_S = 600.0
 
@@ -191,7 +192,7 @@ def _update_refused(
     _flip(data, at, at + 100, chance)
     changed, target = story.folder / "tampered.update", story.folder / "tampered.raucb"
     changed.write_bytes(data)
-    trust = ReleaseTrust.parse(parts.keys.trust.read_text(encoding="utf-8"))
+    trust = read_trust(parts.keys.trust.read_text(encoding="utf-8"))
     try:
         with changed.open("rb") as source, target.open("wb") as out:
             copied_bundle(source, out, trust, Running(board=built.facts.board, version=0, floor=0))

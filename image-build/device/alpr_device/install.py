@@ -23,9 +23,10 @@ from typing import BinaryIO
 from alpr_device import events
 from alpr_device.errors import DeviceError, UpdateRefusedError
 from alpr_device.image_facts import floor, image_facts
-from alpr_device.release import BUNDLE, ReleaseTrust, Running, SystemRelease, copied_bundle
+from alpr_device.release import Running, copied_bundle, read_trust
 from alpr_device.slots import board_slots, other
 from alpr_device.trial import FOLDER, SlotTrials
+from storage.update_file import BUNDLE, SystemRelease
 
 TRUST = Path("/usr/share/alpr/release-keys.txt")
 RESULT = Path("/run/alpr-update/result")
@@ -65,7 +66,7 @@ def _installed(source: Path, now: Running, *, folder: Path, trust: Path, rauc: s
     bundle, trials = folder / BUNDLE, SlotTrials(folder)
     release: SystemRelease | None = None
     try:
-        keys = ReleaseTrust.parse(trust.read_text(encoding="utf-8"))
+        keys = read_trust(trust.read_text(encoding="utf-8"))
         with _opened(source) as file, bundle.open("wb") as target:
             room = functools.partial(_need_room, folder)
             release = copied_bundle(file, target, keys, now, make_room=room)

@@ -1,126 +1,14 @@
-"""An update as one file: what it is, the proof that the release log holds it, and the bundle. No writing.
-
-The file is an uncompressed POSIX tar with three members in this order:
-
-    release.txt          the leaf of the release log, six lines (`SystemRelease.text`)
-    release.tlog-proof   C2SP tlog-proof of that leaf, its checkpoint signed by the log and its witnesses
-    bundle.raucb         the RAUC bundle, signed; its SHA-256 and size are in release.txt
-
-`ReleaseTrust` is what the image brings: the log's key, the witnesses' keys and how many of them must sign.
-"""
+"""Whether this unit takes an update file (`storage.update_file`), and its bundle, copied to a target."""
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-import re
-import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import IO
 
 from alpr_device.errors import UpdateRefusedError
-from storage import merkle
-from storage.checkpoint import NoteKey, open_checkpoint, open_cosignatures
 from storage.errors import StorageError
-from storage.tlog_proof import MAX_PROOF_BYTES, parse
-
-FORMAT = "alpr-release/v1"
-RELEASE, PROOF, BUNDLE = "release.txt", "release.tlog-proof", "bundle.raucb"
-MAX_RELEASE_BYTES = 1024
-MAX_BUNDLE_BYTES = 2 << 30
-PLAIN = (tarfile.REGTYPE, tarfile.AREGTYPE)
-_LINES = re.compile(
-    rf"{FORMAT}\n"
-    r"version ([1-9][0-9]{0,8})\n"
-    r"name ([A-Za-z0-9.+~-]{1,40})\n"
-    r"board ([a-z0-9-]{1,32})\n"
-    r"bundle ([0-9a-f]{64}) ([1-9][0-9]{0,11})\n"
-    r"root-hash ([0-9a-f]{64})\n"
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SystemRelease:
-    """One release of one board's image. version: rises with every release, and never falls on a unit."""
-
-    version: int
-    name: str
-    board: str
-    bundle_digest: str
-    bundle_bytes: int
-    root_hash: str
-
-    def text(self) -> str:
-        """The leaf of the release log."""
-        return (
-            f"{FORMAT}\nversion {self.version}\nname {self.name}\nboard {self.board}\n"
-            f"bundle {self.bundle_digest} {self.bundle_bytes}\nroot-hash {self.root_hash}\n"
-        )
-
-    @classmethod
-    def parse(cls, text: str) -> SystemRelease:
-        """Parse a leaf. Raises UpdateRefusedError."""
-        match = _LINES.fullmatch(text)
-        if match is None:
-            raise UpdateRefusedError(f"{RELEASE} is no {FORMAT}")
-        return cls(
-            version=int(match[1]),
-            name=match[2],
-            board=match[3],
-            bundle_digest=match[4],
-            bundle_bytes=int(match[5]),
-            root_hash=match[6],
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReleaseTrust:
-    """Whom this image believes about releases."""
-
-    log: NoteKey
-    witnesses: tuple[NoteKey, ...]
-    quorum: int
-
-    def text(self) -> str:
-        """As in the image: `log VKEY`, `witness VKEY` each, `quorum N`."""
-        lines = [f"log {self.log.text()}", *(f"witness {one.text()}" for one in self.witnesses)]
-        return "\n".join([*lines, f"quorum {self.quorum}", ""])
-
-    @classmethod
-    def parse(cls, text: str) -> ReleaseTrust:
-        """Parse. Raises UpdateRefusedError: an image with broken trust installs nothing."""
-        found: dict[str, list[str]] = {"log": [], "witness": [], "quorum": []}
-        for line in text.splitlines():
-            word, _, value = line.partition(" ")
-            if word not in found:
-                raise UpdateRefusedError(f"the release keys of this image have a line {word!r}")
-            found[word].append(value)
-        try:
-            log, quorum = NoteKey.parse(*found["log"]), int(*found["quorum"])
-            witnesses = tuple(NoteKey.parse(one) for one in found["witness"])
-        except (StorageError, TypeError, ValueError) as error:
-            raise UpdateRefusedError(f"the release keys of this image cannot be read: {error}") from None
-        if not 0 <= quorum <= len(witnesses):
-            raise UpdateRefusedError("the release keys of this image ask for more witnesses than they name")
-        return cls(log=log, witnesses=witnesses, quorum=quorum)
-
-
-def check_proof(leaf: str, proof_text: str, trust: ReleaseTrust) -> None:
-    """Does the release log hold this leaf? RFC 9162, 2.1.3. Raises UpdateRefusedError."""
-    try:
-        proof = parse(proof_text)
-        head = open_checkpoint(proof.checkpoint, trust.log)
-        signed = {one.name for one in open_cosignatures(proof.checkpoint, trust.witnesses)}
-        merkle.verify_inclusion(
-            proof.index, head.size, merkle.leaf_hash(leaf.encode()), proof.path, head.root
-        )
-    except StorageError as error:
-        raise UpdateRefusedError(f"not in the release log: {error}") from None
-    if len(signed) < trust.quorum:
-        raise UpdateRefusedError(
-            f"{len(signed)} witnesses signed the release log's checkpoint, {trust.quorum} are needed"
-        )
+from storage.update_file import ReleaseTrust, SystemRelease, check_proof, read_update
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,6 +40,14 @@ class Running:
             )
 
 
+def read_trust(text: str) -> ReleaseTrust:
+    """Whom this image believes about releases. Raises UpdateRefusedError: then it takes none."""
+    try:
+        return ReleaseTrust.parse(text)
+    except StorageError as error:
+        raise UpdateRefusedError(error.what) from None
+
+
 def copied_bundle(
     source: IO[bytes],
     target: IO[bytes],
@@ -165,50 +61,13 @@ def copied_bundle(
     make_room: called with the size of the bundle before its first byte. Raises UpdateRefusedError, and
     what make_room raises; target then holds what must be thrown away.
     """
-    try:
-        text = _small(source, RELEASE, MAX_RELEASE_BYTES)
-        proof = _small(source, PROOF, MAX_PROOF_BYTES)
-        release = SystemRelease.parse(text)
-        check_proof(text, proof, trust)
+
+    def admit(leaf: str, proof: str, release: SystemRelease) -> None:
+        check_proof(leaf, proof, trust)
         running.admit(release)
         make_room(release.bundle_bytes)
-        _copy(source, _member(source, BUNDLE, MAX_BUNDLE_BYTES), target, release)
-    except (tarfile.TarError, UnicodeDecodeError) as error:
-        raise UpdateRefusedError(f"is not an update file ({type(error).__name__})") from None
-    return release
 
-
-def _member(source: IO[bytes], name: str, limit: int) -> int:
-    """The size of the member whose header comes next. Not by `TarFile`: it reads a PAX or long-name header of
-    any size into memory, before any proof."""
-    head = tarfile.TarInfo.frombuf(source.read(tarfile.BLOCKSIZE), "utf-8", "strict")
-    if head.name != name or head.type not in PLAIN or not 0 < head.size <= limit:
-        raise UpdateRefusedError(f"is not an update file: {name} expected, of at most {limit} bytes")
-    return head.size
-
-
-def _small(source: IO[bytes], name: str, limit: int) -> str:
-    size = _member(source, name, limit)
-    return b"".join(_pieces(source, size)).decode("utf-8")
-
-
-def _pieces(source: IO[bytes], size: int) -> Iterator[bytes]:
-    """The body of a member, then past the zeros that fill its last block. Raises UpdateRefusedError."""
-    left = size
-    while left:
-        chunk = source.read(min(left, 1 << 20))
-        if not chunk:
-            raise UpdateRefusedError("is not an update file: it is cut off")
-        left -= len(chunk)
-        yield chunk
-    source.read(-size % tarfile.BLOCKSIZE)
-
-
-def _copy(source: IO[bytes], size: int, target: IO[bytes], release: SystemRelease) -> None:
-    digest = hashlib.sha256()
-    if size == release.bundle_bytes:
-        for chunk in _pieces(source, size):
-            digest.update(chunk)
-            target.write(chunk)
-    if not hmac.compare_digest(digest.hexdigest(), release.bundle_digest):
-        raise UpdateRefusedError(f"the bundle is not the one that {RELEASE} names: damaged, or another one")
+    try:
+        return read_update(source, admit, target.write)
+    except StorageError as error:
+        raise UpdateRefusedError(error.what) from None

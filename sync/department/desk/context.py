@@ -191,6 +191,7 @@ class DeskContext:
     id, why); `purge`: what the daily run purges, now; `take_reset`: keep a destruction
     receipt: its unit, reads not delivered, records.
     `lacking`: what the store has less of than the log counted.
+    `release_keys`: the text of HOME/release-keys.txt, whom the images believe about releases; empty if none.
     `sign_document`: sign one (name, body, now, unit) with the command key and offer it; its version.
     """
 
@@ -203,6 +204,7 @@ class DeskContext:
     notify_units: Callable[[], None]
     send_down: Callable[[], list[str]]
     sign_document: Callable[[str, bytes, int, str], int]
+    release_keys: Callable[[], str]
     exports: Path
     incidents: Incidents
     grants: GrantOffice

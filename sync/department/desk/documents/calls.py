@@ -16,6 +16,7 @@ from storage.codec import parse_toml
 from storage.errors import RecordError
 from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Plan
+from sync.department.desk.documents.updates import check_update, said_of
 from sync.department.desk.words import demand_words
 from sync.department.journal.change_entries import ChangeProposed, DocumentSigned
 from sync.department.journal.entries import Entry
@@ -28,7 +29,7 @@ CLAUSE = "463.4"
 KINDS = ("configuration", "update")
 MAX_CONFIGURATION_BYTES = 256 * 1024
 MAX_SETTINGS = 4000  # characters of all that a configuration sets: a second person reads it
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,30}")  # as units take it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,38 +68,45 @@ class Signed:
 def name_of(form: SignForm) -> str:
     """The name under which units carry it. Raises FormError."""
     if form.kind not in KINDS:
-        raise FormError(
-            "there is no such kind of document", code="document", clause=CLAUSE, cure=", ".join(KINDS)
-        )
+        what, kinds = "there is no such kind of document", ", ".join(KINDS)
+        raise FormError(what, code="document", clause=CLAUSE, cure=kinds, fields=("kind",))
     if form.kind == "configuration":
         return "configuration"
     if not _NAME.fullmatch(form.name):
         raise FormError(
-            "its name is KIND/ID, and the id has letters, digits, . _ -", code="name", clause=CLAUSE
+            "its name is KIND/ID, and the id has 1 to 31 letters, digits, . _ -", code="name", clause=CLAUSE
         )
     return f"{form.kind}/{form.name}"
 
 
-def check(form: SignForm) -> None:
-    """What a document must be before it is signed. Raises FormError."""
+def check(form: SignForm, keys: str) -> str:
+    """What a document is in words: all that a configuration sets, or the release of an update.
+
+    keys: the text of HOME/release-keys.txt, or empty. Raises FormError for one that no unit takes.
+    """
     demand_words(form.reason, "say why", code="reason", clause=CLAUSE)
-    if not form.body and form.kind != "configuration":
-        raise FormError("the document is empty", code="document", clause=CLAUSE)
-    if form.kind == "configuration":
-        if len(form.body) > MAX_CONFIGURATION_BYTES:
-            what = f"a configuration has at most {MAX_CONFIGURATION_BYTES} bytes"
-            raise FormError(what, code="document", clause=CLAUSE)
-        try:
-            sections = parse_toml(form.body, where="the configuration")
-        except RecordError as error:
-            raise FormError(str(error), code="document", clause=CLAUSE) from None
-        named = named_at_the_unit(sections)
-        if named:
-            what = f"{named} is set at the unit alone: units would refuse the whole file"
-            raise FormError(what, code="document", clause=CLAUSE, cure="take it out of the file")
-        if len(_settings(sections)) > MAX_SETTINGS:
-            what = f"a configuration sets at most {MAX_SETTINGS:,} characters, for a second person to read"
-            raise FormError(what, code="document", clause=CLAUSE, cure="name only what changes")
+    if form.kind == "update":
+        return said_of(check_update(form.body, keys), keys)
+    if len(form.body) > MAX_CONFIGURATION_BYTES:
+        what = f"a configuration has at most {MAX_CONFIGURATION_BYTES} bytes"
+        raise _refusal(what)
+    try:
+        sections = parse_toml(form.body, where="the configuration")
+    except RecordError as error:
+        raise _refusal(str(error)) from None
+    named = named_at_the_unit(sections)
+    if named:
+        what = f"{named} is set at the unit alone: units would refuse the whole file"
+        raise _refusal(what, "take it out of the file")
+    said = _settings(sections)
+    if len(said) > MAX_SETTINGS:
+        what = f"a configuration sets at most {MAX_SETTINGS:,} characters, for a second person to read"
+        raise _refusal(what, "name only what changes")
+    return said
+
+
+def _refusal(what: str, cure: str = "") -> FormError:
+    return FormError(what, code="document", clause=CLAUSE, cure=cure, fields=("body",))
 
 
 def _settings(sections: Mapping[str, object]) -> str:
@@ -115,8 +123,9 @@ def _settings(sections: Mapping[str, object]) -> str:
 
 
 def _summary(front: DeskContext, form: SignForm, now_us: int) -> str:
-    """A document in words for the second person: for which units, and of a configuration all that it sets.
-    Raises FormError for a unit that is not there."""
+    """A document in words for the second person: for which units, and what it is. Raises FormError for a unit
+    that is not there, and for a document that no unit takes."""
+    said = check(form, front.release_keys())
     whose = "every unit"
     if form.unit:
         row = next((one for one in front.state.units(now_us) if one.unit == form.unit), None)
@@ -125,9 +134,7 @@ def _summary(front: DeskContext, form: SignForm, now_us: int) -> str:
             raise FormError(what, code="unit", clause=CLAUSE, cure="department enroll --list")
         whose = f"{row.name} ({row.unit})"
     name, facts = name_of(form), f"{len(form.body)} bytes, SHA-256 {form.digest[:16]}"
-    if form.kind == "configuration":
-        facts = f"{_settings(parse_toml(form.body, where='the configuration'))}; {facts}"
-    return f"{name} for {whose}: {facts}; {form.reason}"
+    return f"{name} for {whose}: {said}; {facts}; {form.reason}"
 
 
 def sign(front: DeskContext, token: str, form: SignForm) -> Signed:
@@ -137,7 +144,6 @@ def sign(front: DeskContext, token: str, form: SignForm) -> Signed:
 
     def plan(caller: Caller) -> Plan[tuple[Entry, int, bool]]:
         name = name_of(form)
-        check(form)
         summary = _summary(front, form, caller.at_us)
         second = desk.second_person(caller, "document/sign", form, about=name, summary=summary)
         if isinstance(second, ChangeProposed):
