@@ -254,6 +254,35 @@ def test_no_incident_is_dropped_by_a_trigger_that_is_planted_under_a_running_ser
         assert [one.detail for one in incidents.listed(connection)] == ["before", "after"]
 
 
+COLUMNS = {
+    "ALTER closed_us SET NOT NULL": "ALTER closed_us DROP NOT NULL",
+    'ALTER detail TYPE text COLLATE "C"': 'ALTER detail TYPE text COLLATE "default"',
+    "ALTER kind TYPE text": "ALTER kind TYPE varchar(32)",
+    "ALTER kind SET DEFAULT 'none'": "ALTER kind DROP DEFAULT",
+    "ADD COLUMN more text": "DROP COLUMN more",
+    "ADD COLUMN more text GENERATED ALWAYS AS (lower(kind)) STORED": "DROP COLUMN more",
+}
+"""How a column of the incidents is changed, and how it is set right."""
+
+
+@pytest.mark.parametrize("department", ["postgresql"], indirect=True)
+def test_a_column_that_is_changed_under_a_running_server_is_found_at_the_next_write(
+    department: Department,
+) -> None:
+    found = []
+    for planted, taken_out in COLUMNS.items():
+        with department.store.write():
+            pass
+        plant(department, f"ALTER TABLE incidents {planted}")
+        try:
+            with department.store.write():
+                pass
+        except StoreError as error:
+            found += [planted] if "table incidents is not as" in str(error) else []
+        plant(department, f"ALTER TABLE incidents {taken_out}")
+    assert found == list(COLUMNS)
+
+
 def test_a_store_that_was_analyzed_or_vacuumed_is_as_it_was(department: Department) -> None:
     plant(department, "ANALYZE", "VACUUM")
     assert department.store.planted() == ()

@@ -68,8 +68,8 @@ def examined(connection: sa.Connection) -> OwnSchema:
 
 def mark(connection: sa.Connection) -> str:
     """Something that is another whenever anything new may act on what is written: cheap, for a look at each
-    write. On PostgreSQL it stays for a column's type, collation or NOT NULL, and for the version's row:
-    `examined` sees those."""
+    write. On PostgreSQL it stays for the version's row, which `examined` sees, and for a NOT NULL of a
+    partition alone."""
     local = connection.dialect.name == "sqlite"
     return str(connection.exec_driver_sql("PRAGMA main.schema_version" if local else _PG_MARK).scalar_one())
 
@@ -181,7 +181,14 @@ def _parts(sql: str) -> Counter[str]:
 # --- PostgreSQL ----------------------------------------------------------------------------------------
 
 
+_PG_NAMED = ", ".join(f"'{name}'" for name in sorted(_OURS))
+_PG_OWN = (
+    "SELECT c.oid FROM pg_catalog.pg_class c WHERE c.relpersistence <> 't' "
+    f"AND c.relname = ANY(ARRAY[{_PG_NAMED}]::name[])"  # noqa: S608 - our own names
+)
 _PG_LOOKED_AT = {
+    # by the index of names: a year of partitions has thousands of columns
+    "pg_attribute": f"attrelid = ANY(ARRAY({_PG_OWN}))",
     "pg_class": "relpersistence <> 't' AND relkind IN ('r', 'p', 'v', 'm', 'f', 'S')",
     "pg_index": "",
     "pg_attrdef": "",
