@@ -409,24 +409,20 @@ class Conversation:
         """Send a single record, with its leaf and the key it needs. One that cannot be stored now, as where
         its key is lost there, keeps neither the log nor an alert under another key.
 
-        The record of the unit's joining goes before the first: only by its place does the department know
-        which alerts are from before.
+        The record of the unit's joining goes before the first, once, and keeps no alert: by its place the
+        department knows which alerts are from before, and until it has it by the unit's clock.
         """
-        epoch = leaves.unchecked(data).epoch
-        if epoch in self._unstored_epochs:
-            return
-        try:
-            if self._joined_at is not None:
-                self._send_ahead(self._joined_at, *self._outbox.leaves(self._joined_at, 1))
-                self._joined_at = None
-            self._send_ahead(number, data)
-        except NotStoredError as error:
-            self._unstored = error
+        epoch, first = leaves.unchecked(data).epoch, self._joined_at
+        self._joined_at = None
+        if first is not None:
+            self._send_ahead(first, *self._outbox.leaves(first, 1))
+        if epoch not in self._unstored_epochs and self._send_ahead(number, data):
+            self.progress.alerts += 1
+        else:
             self._unstored_epochs.add(epoch)
-            return
-        self.progress.alerts += 1
 
-    def _send_ahead(self, number: int, data: bytes) -> None:
+    def _send_ahead(self, number: int, data: bytes) -> bool:
+        """Whether it could be stored now."""
         sent, self._sent_keys = self._sent_keys, set()
         parcel = _Parcel()
         leaf = leaves.unchecked(data)
@@ -438,8 +434,12 @@ class Conversation:
         try:
             answer = self._link.post("alert", self._framed(parcel, data))
             self._note(parcel, self._open(messages.ParcelHeld, answer))
+        except NotStoredError as error:
+            self._unstored = error
+            return False
         finally:
             self._sent_keys = sent
+        return True
 
     def _send_health(self) -> None:
         """How the unit is, ahead of a backlog that may take hours."""

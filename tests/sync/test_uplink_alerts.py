@@ -10,6 +10,7 @@ from uplink_twins import KB, Log, Office, a_leaf, conversation, talk
 
 from storage.record_base import KeyClass
 from sync import messages
+from sync.errors import NotStoredError
 
 
 def hit_log(count: int, alerts: Sequence[int], hits: Sequence[int]) -> Log:
@@ -99,3 +100,23 @@ def test_an_alert_raised_on_the_way_is_announced_once_and_a_hit_waits(at: str) -
     office.instead[at] = raised
     assert talk(log, office).alerts == 1
     assert office.records("alert") == [[5]]
+
+
+def test_a_joining_that_cannot_be_stored_keeps_no_alert_and_is_sent_once() -> None:
+    """The department judges by the unit's clock until it has that record; the next conversation brings it."""
+    log, office = hit_log(6, [2, 4], []), Office(size=6)
+    log.joined = 0
+
+    def stores(asked: messages.ParcelHeader) -> messages.Message:
+        if asked.items[0].sequence == 0:
+            raise NotStoredError("cannot store now: keep everything")
+        return office.parcel(asked)
+
+    office.instead["alert"] = stores
+    with pytest.raises(NotStoredError, match="cannot store now"):
+        talk(log, office)
+    assert office.records("alert") == [[0], [4], [2]]
+    del office.instead["alert"]
+    again = Office(size=6)
+    assert talk(log, again).alerts == 2
+    assert again.records("alert") == [[0], [4], [2]]
