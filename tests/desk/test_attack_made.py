@@ -12,12 +12,12 @@ from dataclasses import replace
 
 import pytest
 from desk_cars import Car
-from desk_root import VICTIM, Root, problems
-from desk_twins import GROUND, Department
+from desk_root import VICTIM, Root, account_form, problems
+from desk_twins import GROUND, Department, take_call
 from forged_notes import NO_QUERY, READ, grant, known, signed_document, training
 
 from storage.alert_life import AlertAnswer, AlertEvent, AlertStep, Fit
-from storage.times import DAY_US
+from storage.times import DAY_US, HOUR_US
 from sync.department.desk.alerts.calls import AlertForm
 from sync.department.desk.holds.calls import BookForm, Exported, ExportForm
 from sync.department.desk.inquiry.forms import Images, NothingForm, RunForm
@@ -37,7 +37,7 @@ from sync.department.journal.entries import (
     TrainingDone,
 )
 from sync.department.journal.entry_base import SYSTEM, Note
-from sync.department.journal.hold_entries import HoldPlaced, HoldReleased, ReleaseAsked
+from sync.department.journal.hold_entries import ASKED_DAYS, HoldPlaced, HoldReleased, ReleaseAsked
 from sync.department.journal.inquiry_entries import InquiryAsked, SearchProposed
 from sync.department.journal.machine_entries import ClockConfirmed, PurgeAllowed, StoreRestored, UnitRevoked
 from sync.department.journal.made_by import MADE_KINDS
@@ -47,6 +47,7 @@ from sync.department.journal.sharing_entries import ShareReviewed
 from sync.department.journal.signed_log import SignedLog
 from sync.department.journal.signers import SIGNER_KINDS
 from sync.department.policy.refusals import DeskRefusal
+from sync.department.policy.roles import Role
 
 Tokens = Callable[[str], str]
 STEP = AlertStep(
@@ -173,6 +174,30 @@ def test_root_destroys_no_held_evidence(department: Department, how: str) -> Non
     export = ExportForm(hold=hold, medium="USB 2", ground=GROUND)
     again = department.call("hold/export", department.logon("super"), export)
     assert isinstance(again, Exported)  # the key is there
+
+
+@pytest.mark.parametrize("how", ["a week", "the account", "the role", "the policy"])
+def test_the_first_word_for_a_release_ends_at_the_key_service_too(department: Department, how: str) -> None:
+    """Root and the second person destroy no evidence by the word of a person who may ask no more."""
+    hold, access = held(department)
+    book, root = BookForm(hold=hold, evidence_item="E-26-0042"), Root(department)
+    department.call("hold/ask-release", department.logon("super"), book)
+    account = department.desk.book.roster.accounts["super"]
+    if how == "a week":
+        department.clock.step(ASKED_DAYS * DAY_US + 2 * HOUR_US)
+    elif how == "the policy":
+        take_call(department, "ccat-supervisor", "hold.release")
+    elif how == "the account":
+        department.call("user/set", department.logon("chief"), account_form(account, active=False))
+    else:
+        form = account_form(account, roles=(Role.DISPATCHER,))
+        department.two_hands("user/set", department.logon("chief"), form, second="deputy")
+    stamp, signed = root.signed("chief", "hold/release", book)
+    note = HoldReleased(hold=hold, access=access, evidence_item="E-26-0042", asked_by="super")
+    entry = root.write(note, stamp, signed)
+    with pytest.raises(DeskRefusal, match="ends no hold"):
+        department.front.door.release(department.desk.covered(entry))
+    assert [one for one in problems(department) if one.startswith(f"entry {entry}: ")]
 
 
 def test_two_peoples_release_ends_a_hold_even_weeks_later(department: Department) -> None:

@@ -21,7 +21,7 @@ from desk_root import (
     demand_named,
     problems,
 )
-from desk_twins import GROUND, Department
+from desk_twins import GROUND, Department, take_call
 
 from storage.times import DAY_US, HOUR_US
 from sync.department.desk.changes.calls import DecideForm
@@ -33,7 +33,7 @@ from sync.department.desk.sharing.calls import DecisionForm, DeliverForm, Record
 from sync.department.journal.change_entries import ChangeDecided, ChangeUsed
 from sync.department.journal.entries import AccountSet, CredentialSet
 from sync.department.journal.inquiry_entries import Query, SearchApproved, SearchProposed
-from sync.department.journal.sharing_entries import Scope, ShareDecided
+from sync.department.journal.sharing_entries import DELIVER_DAYS, Scope, ShareDecided
 from sync.department.journal.statements import sign_call
 from sync.department.policy.refusals import DeskRefusal
 from sync.department.policy.roles import Role
@@ -276,6 +276,14 @@ def wide_by_the_yes_of_a_person_of_another_role_now(root: Root) -> int:
     return by_proposal(root, number, query)
 
 
+def wide_by_the_yes_of_a_role_that_a_new_policy_took_it_from(root: Root) -> int:
+    """The desk refuses such a yes from the new policy on."""
+    query, department = root.query(WIDE), root.department
+    number = approved(root, query)
+    take_call(department, "ccat-supervisor", "inquiry.approve")
+    return by_proposal(root, number, query)
+
+
 UNAPPROVED, ANOTHER = "no second person signed the approval", "the signed call does not match"
 WIDE_ATTACKS: tuple[tuple[Callable[[Root], int], str], ...] = (
     (wide_without_a_second_person, "it has no full plate, and no second person signed"),
@@ -287,6 +295,7 @@ WIDE_ATTACKS: tuple[tuple[Callable[[Root], int], str], ...] = (
     (wide_by_a_yes_to_a_change, UNAPPROVED),
     (wide_by_the_yes_of_a_person_who_was_removed, UNAPPROVED),
     (wide_by_the_yes_of_a_person_of_another_role_now, UNAPPROVED),
+    (wide_by_the_yes_of_a_role_that_a_new_policy_took_it_from, UNAPPROVED),
     (wide_by_a_yes_that_was_given_ahead, UNAPPROVED),
     (wide_by_an_approval_of_another_search, ANOTHER),
     (wide_by_the_approval_of_a_shorter_time, ANOTHER),
@@ -334,6 +343,7 @@ DELIVERIES = {
     "a scope of the caller's own": BEYOND,
     "approved by the one who entered it": "no second person signed its approval",
     "approved without a look at the agency": "no second person signed its approval",
+    "after the approval's month": "its approval had ended",
     "nothing": "",
 }
 
@@ -362,6 +372,8 @@ def test_a_delivery_opens_what_another_agency_asked_for_and_another_person_appro
     )
     stamp, signed = root.signed("deputy" if alone else "chief", "share/decide", yes)
     decided = root.write(ShareDecided(request=made.entry, approved=True, note=yes.note), stamp, signed)
+    if what == "after the approval's month":
+        department.clock.step(DELIVER_DAYS * DAY_US + 2 * HOUR_US)
     if what == "another plate":
         query = replace(query, plate="7ABC000")
     elif what in {"a longer time", "a scope of the caller's own"}:

@@ -17,6 +17,7 @@ from sync.department.journal.change_entries import HoldRests
 from sync.department.journal.entries import AccountSet
 from sync.department.journal.entry_base import Note
 from sync.department.journal.hold_entries import (
+    ASKED_DAYS,
     HoldBooked,
     HoldExported,
     HoldPlaced,
@@ -135,7 +136,7 @@ def test_a_hold_is_released_by_another_person_than_who_asked() -> None:
 
 def test_a_word_to_release_ends_after_a_week_with_the_account_or_its_role_and_is_given_again() -> None:
     made = held(*STEPS[:4])
-    week_us = holds.ASKED_DAYS * DAY_US
+    week_us = ASKED_DAYS * DAY_US
     gone, moved = (
         Accounts(accounts={"ann": replace(STAFF.accounts["ann"], **changes)})
         for changes in ({"active": False}, {"roles": (Role.OFFICER,)})

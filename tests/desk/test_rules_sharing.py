@@ -18,6 +18,7 @@ from sync.department.journal.entry_base import Note, Stamp
 from sync.department.journal.second_hand_facts import AskedScope
 from sync.department.journal.second_hands import WAITS_US, SecondHands, UnsignedError
 from sync.department.journal.sharing_entries import (
+    DELIVER_DAYS,
     Scope,
     ShareAsked,
     ShareDecided,
@@ -172,7 +173,7 @@ def test_an_approval_delivers_what_was_read_before_it_and_not_for_ever() -> None
     ahead = replace(SCOPE, until_us=NOW_US + 20 * 365 * DAY_US)
     made = shares(REVIEWED, APPROVED, scope=ahead)
     until_now = replace(ahead, until_us=NOW_US)
-    month_us = sharing.DELIVER_DAYS * DAY_US
+    month_us = DELIVER_DAYS * DAY_US
     for scope, at_us, code in (
         (until_now, NOW_US + month_us - 1, ""),
         (until_now, NOW_US + month_us, "approval"),

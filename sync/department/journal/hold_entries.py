@@ -7,6 +7,8 @@ from typing import ClassVar
 
 from sync.department.journal.entry_base import Note
 
+ASKED_DAYS = 7  # the first person's word to release waits so long for the second
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HoldPlaced(Note):

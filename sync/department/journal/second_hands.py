@@ -21,7 +21,7 @@ from storage.times import DAY_US, HOUR_US
 from sync.department.journal.change_entries import ChangeDecided, ChangeProposed
 from sync.department.journal.entries import Entry, TrainingDone
 from sync.department.journal.entry_base import Note
-from sync.department.journal.hold_entries import HoldPlaced, HoldReleased, ReleaseAsked
+from sync.department.journal.hold_entries import ASKED_DAYS, HoldPlaced, HoldReleased, ReleaseAsked
 from sync.department.journal.inquiry_entries import Access, Query, SearchApproved
 from sync.department.journal.office_entries import IncidentSettled
 from sync.department.journal.second_hand_facts import (
@@ -32,7 +32,7 @@ from sync.department.journal.second_hand_facts import (
     Spent,
     Training,
 )
-from sync.department.journal.sharing_entries import ShareAsked, ShareDecided, read_by
+from sync.department.journal.sharing_entries import DELIVER_DAYS, ShareAsked, ShareDecided, read_by
 from sync.department.journal.statements import Statement, digest_of, proposal_digest
 from sync.department.policy.desk_terms import in_topics, topics_came
 from sync.department.policy.policy import Policy
@@ -40,6 +40,7 @@ from sync.department.policy.policy_file import parse_policy, policy_digest
 from sync.department.policy.roles import TAKES_TWO, Call, Role
 
 ENTERED_US = 31 * DAY_US + HOUR_US  # as `desk/people/training.py` has it, and the time a call takes
+ASKED_US, DELIVER_US = ASKED_DAYS * DAY_US + HOUR_US, DELIVER_DAYS * DAY_US + HOUR_US  # with that time
 FOREVER_DAYS = 366 * 100
 PLATE = b"alpr-department/asked-plate/v1\x00"
 WAITS_US = 92 * DAY_US  # a request or proposal that is older must be made again
@@ -113,8 +114,11 @@ class SecondHands:
         """One to try an entry on."""
         return SecondHands(**{one.name: copy.copy(getattr(self, one.name)) for one in fields(self)})
 
-    def take_policy(self, document: bytes, named: bytes, at_us: int) -> None:
-        """The policy in force from then on. Raises UnsignedError for one that the root file does not name."""
+    def take_policy(
+        self, document: bytes, named: bytes, at_us: int, people: Mapping[str, Iterable[Role]]
+    ) -> None:
+        """The policy in force from then on; what it takes from the roles of `people` ends what they said by
+        it. Raises UnsignedError for one that the root file does not name."""
         if policy_digest(document) != named:
             raise UnsignedError("the policy file is not the one that the root file names")
         try:
@@ -136,6 +140,8 @@ class SecondHands:
         self.conducting = self.conducted_by = _with(policy, conductor)
         self.recorded_by = _with(policy, recorder)
         self.topics = topics_came(self.topics, (topic.id for topic in policy.training.topics), at_us)
+        for user, roles in people.items():
+            self.end_words(user, roles)
 
     def take_account(self, user: str, roles: Iterable[Role], *, is_new: bool) -> None:
         """An account that exists from now on."""
@@ -145,12 +151,13 @@ class SecondHands:
             self.fresh.add(user)
 
     def end_words(self, user: str, roles: Iterable[Role]) -> None:
-        """A person's unused yes to others ends with the roles that gave it; not so in an older log. `roles`:
-        that the person had and keeps: one in exchange gives no earlier yes."""
-        words = (self.decided, self.shares) if self.seen_by_two else ()
+        """A person's unused yes to others, and word for a release, ends with the roles that gave it; not so
+        in an older log. `roles`: that the person had and keeps: one in exchange gives no earlier yes."""
+        words = (self.decided, self.shares, self.asked_release) if self.seen_by_two else ()
         for known, number in [(one, number) for one in words for number in one]:
             call = Call.CHANGE_APPROVE if number in self.proposed else Call.INQUIRY_APPROVE
             call = Call.SHARE_APPROVE if known is self.shares else call
+            call = Call.HOLD_RELEASE if known is self.asked_release else call
             gone = known[number].user == user and set(self.permits.get(call.value, ())).isdisjoint(roles)
             if gone and number not in self.spent:
                 del known[number]
@@ -273,6 +280,8 @@ class SecondHands:
         asked = self.asked_release.get(note.hold)
         if signed and (asked is None or asked.user == entry.stamp.user or asked.user != note.asked_by):
             raise UnsignedError("no other person asked for this release")
+        if asked is not None and self.seen_by_two and entry.stamp.at_us - asked.at_us > ASKED_US:
+            raise UnsignedError("the word of the first person had ended")
         placed = self.holds.get(note.hold)
         if signed and (placed is None or placed.access != note.access):
             raise UnsignedError("it ends another hold than the one that both people named")
@@ -337,7 +346,7 @@ class SecondHands:
         elif access.action == "search" and said.call != EMERGENCY and self._is_wide(access.plate):
             raise UnsignedError("it has no full plate, and no second person signed")
         if access.action == "delivery":
-            self._demand_delivery(said, access)
+            self._demand_delivery(said, access, entry.stamp.at_us)
         elif access.action == "export":
             self._demand_held(said, access)
         elif said.call == EMERGENCY:
@@ -358,11 +367,13 @@ class SecondHands:
             at_us=entry.stamp.at_us,
         )
 
-    def _demand_delivery(self, said: Statement, access: Access) -> None:
+    def _demand_delivery(self, said: Statement, access: Access, at_us: int) -> None:
         """463.6: another person approved the request, and nothing beyond it leaves. Raises UnsignedError."""
         decision, asked = self.shares.get(access.request), self.requests.get(access.request)
         if decision is None or asked is None or decision.user == said.user:
             raise UnsignedError("no second person signed its approval")
+        if self.seen_by_two and at_us - decision.at_us > DELIVER_US:
+            raise UnsignedError("its approval had ended")
         scope = _form(said).get("scope")
         # without one: all that was read by the time it was asked for, and in older logs up to what was asked
         until = (read_by(asked.until_us, asked.at_us), asked.until_us)

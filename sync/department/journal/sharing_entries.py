@@ -9,6 +9,7 @@ from storage.errors import RecordError
 from storage.times import DAY_US
 from sync.department.journal.entry_base import Note
 
+DELIVER_DAYS = 30  # what was approved leaves within them
 TODAY_US = DAY_US  # a form names the end of a day
 
 

@@ -325,7 +325,7 @@ class Signers:
                 self.root = root_file.open_next(note.root_file, self.root)
         except StorageError as error:
             raise UnsignedError(f"the root file is not valid: {type(error).__name__}") from None
-        self.second.take_policy(note.policy_file, self.root.policy_digest, at_us)
+        self.second.take_policy(note.policy_file, self.root.policy_digest, at_us, self.roles)
 
     def _name(self, entry: Entry, note: AdministratorNamed) -> None:
         try:

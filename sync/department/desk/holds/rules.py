@@ -15,6 +15,7 @@ from sync.department.desk.words import demand_words
 from sync.department.journal.change_entries import HoldRests
 from sync.department.journal.entries import Entry, EntryOf, is_of
 from sync.department.journal.hold_entries import (
+    ASKED_DAYS,
     HoldBooked,
     HoldExported,
     HoldPlaced,
@@ -29,7 +30,6 @@ from sync.department.policy.roles import Call
 CLAUSE = "463.8"
 ITEM = re.compile(r"[A-Z0-9][A-Z0-9./-]{2,39}")
 MAX_READS = 1000
-ASKED_DAYS = 7  # the first person's word to release waits so long for the second
 
 
 @dataclass(slots=True)

@@ -17,6 +17,7 @@ from sync.department.desk.inquiry.rules import PLATE, demand_young, is_full, pla
 from sync.department.desk.words import weight
 from sync.department.journal.entries import Entry, EntryOf, is_of
 from sync.department.journal.sharing_entries import (
+    DELIVER_DAYS,
     TODAY_US,
     Scope,
     ShareAsked,
@@ -31,7 +32,6 @@ from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError,
 
 GATE = "Civil Code 1798.90.55 (b)"
 MAX_LETTER_BYTES = 512 * 1024
-DELIVER_DAYS = 30  # what was approved leaves within them
 MOST_PLATES = 100  # in a request, and in a delivery: each is a search and its entries, made while others wait
 AGAIN = "enter the agency's request again, and have it reviewed and approved"
 ANSWER_DAYS = 14  # a written request waits no longer for review and decision
