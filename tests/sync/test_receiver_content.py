@@ -251,7 +251,7 @@ def test_what_fails_behind_the_receiver_is_said_in_a_signed_word(
     unit.close()
 
 
-def test_a_day_key_that_is_gone_under_a_running_server_is_due_until_reads_come_in(
+def test_a_day_key_that_is_gone_under_a_running_server_is_due_until_it_is_back(
     department: Department, unit: Joined
 ) -> None:
     unit.add(1)
@@ -264,7 +264,17 @@ def test_a_day_key_that_is_gone_under_a_running_server_is_due_until_reads_come_i
     assert ", to which units seal, is gone: restore its folder day/" in line
     folder.rmdir()
     away.rename(folder)
+    assert department.receiver.lost_keys() == []  # put back: before the unit comes again
     assert converse(unit, department).done
+    store = folder.with_name("store")
+    (key,) = store.glob("*.key")
+    kept = key.rename(key.with_suffix(".away"))
+    unit.add(1)
+    department.receiver._arrival._day_of_key = -1  # as after a restart
+    with pytest.raises(LinkError, match="keep everything"):
+        converse(unit, department)
+    assert len(department.receiver.lost_keys()) == 1
+    kept.rename(key)
     assert department.receiver.lost_keys() == []
 
 

@@ -183,8 +183,8 @@ def _parts(sql: str) -> Counter[str]:
 
 _PG_NAMED = ", ".join(f"'{name}'" for name in sorted(_OURS))
 _PG_OWN = (
-    "SELECT c.oid FROM pg_catalog.pg_class c WHERE c.relpersistence <> 't' "
-    f"AND c.relname = ANY(ARRAY[{_PG_NAMED}]::name[])"  # noqa: S608 - our own names
+    "SELECT c.oid FROM pg_catalog.pg_class c WHERE c.relpersistence <> 't' "  # noqa: S608 - our own names
+    f"AND c.relname = ANY(ARRAY[{_PG_NAMED}]::name[])"
 )
 _PG_LOOKED_AT = {
     # by the index of names: a year of partitions has thousands of columns

@@ -7,13 +7,14 @@ third time it is an incident and holds nothing up. The caller lets one parcel of
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from storage import leaf as leaves
 from storage import sealing
 from storage.day_keys import DayKeys
-from storage.errors import StorageError
+from storage.errors import ExplainedError, StorageError
 from storage.read_records import Alert, AlertStepped
 from storage.record_base import KeyClass
 from storage.times import DAY_US, day_text
@@ -43,6 +44,14 @@ class _Sorted:
     bad: list[tuple[int, str, str, bool]] = field(default_factory=list)
 
 
+def _answers(is_back: Callable[[], bool]) -> bool:
+    """No answer is none: a key service that is away has put nothing back."""
+    try:
+        return is_back()
+    except ExplainedError:
+        return False
+
+
 class Arrival:
     """Takes parcels for one store."""
 
@@ -60,15 +69,21 @@ class Arrival:
         self._alerted, self._counted = alerted, counted
         self._store, self._keys, self._packs, self._now_us = store, keys, packs, now_us
         self._day_of_key = -1
-        self._lost: dict[bytes | int, tuple[int, str]] = {}
+        self._lost: dict[bytes | int, tuple[int, str, Callable[[], bool]]] = {}
 
     def lost_keys(self) -> list[str]:
-        """Why units could not deliver, since yesterday: a line for each key that is gone, with its cure."""
-        since = self._now_us() - DAY_US
-        return [what for at_us, what in list(self._lost.values()) if at_us > since]
+        """Why units could not deliver, since yesterday: a line for each key that is gone, with its cure. One
+        that was put back is not named any longer, also before its units come again."""
+        since, lines = self._now_us() - DAY_US, []
+        for key, (at_us, what, is_back) in list(self._lost.items()):
+            if at_us > since and not _answers(is_back):
+                lines.append(what)
+            else:
+                self._lost.pop(key, None)
+        return lines
 
-    def _gone(self, key: bytes | int, what: str, cure: str) -> KeyServiceError:
-        self._lost[key] = self._now_us(), f"{what}: {cure}"
+    def _gone(self, key: bytes | int, what: str, cure: str, is_back: Callable[[], bool]) -> KeyServiceError:
+        self._lost[key] = self._now_us(), f"{what}: {cure}", is_back
         return KeyServiceError(what, where="key service", cure=cure)
 
     def take(
@@ -160,7 +175,11 @@ class Arrival:
         resealed = self._keys.open_and_reseal(day, public, keys, [one for _, one in found.sealed])
         # a unit that lost an epoch's key sends none: the key service has refused what is under it, as bad
         asked = [keys.get(leaves.unchecked(one.leaf).epoch, (b"", b""))[0] for _, one in found.sealed]
-        lacking = {key for key, kept in zip(asked, resealed, strict=True) if kept.refused == NO_DAY_KEY}
+        lacking = dict[bytes, Callable[[], bool]]()
+        for (_, one), key, kept in zip(found.sealed, asked, resealed, strict=True):
+            if kept.refused == NO_DAY_KEY:
+                own = {epoch: sealed for epoch, sealed in keys.items() if sealed[0] == key}
+                lacking[key] = partial(self._opens_again, day, public, own, one)
         for key in asked:
             self._lost.pop(key, None)
         self._demand_offered(lacking)
@@ -179,6 +198,13 @@ class Arrival:
             )
         return self._packed(day, ready)
 
+    def _opens_again(
+        self, day: int, public: bytes, keys: dict[int, tuple[bytes, bytes]], one: StoredElement
+    ) -> bool:
+        """Whether the key is back under which this did not open; nothing is kept of it."""
+        (kept,) = self._keys.open_and_reseal(day, public, keys, [one])
+        return kept.refused != NO_DAY_KEY
+
     def _demand_key_of(self, day: int) -> None:
         """A day that has content has its key: a new one would leave that content unread, and hide the loss.
         Raises KeyServiceError. Asked once a day: each parcel would ask a service elsewhere."""
@@ -193,15 +219,16 @@ class Arrival:
                 day,
                 f"the key of what was received {'before' if before else 'today'} (store/{day}.key) is gone",
                 f"restore it from its backup: units keep their reads until {until}",
+                partial(self._keys.has_store_key, day),
             )
         self._lost.pop(day, None)
         if not before:
             self._day_of_key = day
 
-    def _demand_offered(self, lacking: set[bytes]) -> None:
+    def _demand_offered(self, lacking: Mapping[bytes, Callable[[], bool]]) -> None:
         """A key that units are offered and the key service lost is no damage of what was sealed to it: it is
         not given up, until its time is over. Raises KeyServiceError. `lacking`: the ids of day keys that the
-        service has not."""
+        service has not, and how to ask for each again."""
         if not lacking:
             return
         with self._store.read() as connection:
@@ -215,6 +242,7 @@ class Arrival:
                 f"the key of day {day_text(lost[0].day)}, to which units seal, is gone",
                 "restore its folder day/ from its backup: units keep their reads until then, or until "
                 "they are offered other day keys; if it is lost for good: department keys renew",
+                lacking[lost[0].key_id],
             )
 
     def _packed(self, day: int, ready: Sequence[NewElement]) -> list[NewElement]:
