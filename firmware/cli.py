@@ -8,13 +8,14 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
+import stat
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from detector.errors import DetectorError
 from hw.errors import HardwareError
-from storage.errors import ExplainedError
+from storage.errors import ExplainedError, NoHomeError
 from storage.home import owner_of
 from storage.private_process import keep_private
 from sync.command_frame import Common, Program, run_program
@@ -80,10 +81,12 @@ def explain(error: Exception, common: Common) -> tuple[str, int]:
         what, status = f"{error.filename}: permission denied{_whose(error, common.home)}", MISUSE
     elif isinstance(error, OSError):  # a full or read-only disk, a failing card
         what = f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error)
-        what += FAILING_CARD if error.errno == errno.EROFS else ""
+        what += FAILING_CARD if error.errno == errno.EROFS else _in_the_way(error, common.home)
         status = FOUND_WRONG
     elif isinstance(error, sqlite3.Error):
         what, status = f"{common.home}: the database cannot be used: {error}", FOUND_WRONG
+    elif isinstance(error, NoHomeError) and (common.home / "sync" / "member.cbor").is_file():
+        what, status = f"{common.home}: this unit's log is gone (reader run continues in a new one)", MISUSE
     else:  # the error of a room carries its own
         what, status = str(error), int(getattr(error, "exit_status", FOUND_WRONG))
     return f"{common.command}: {what}", status
@@ -97,9 +100,47 @@ def _whose(error: PermissionError, home: Path) -> str:
         owner, own = owner_of(home), home.stat().st_uid == os.geteuid()
     except OSError:
         return f" (make the folder first: sudo install -d -m 700 -o $USER {home})"
+    shut = _shut_to_its_owner(Path(os.fsdecode(error.filename)), home) if own else None
+    if shut is not None:
+        return f" (its owner took the right away: chmod u+rwX {shut})"
     if own:  # another user, as a rule root, left files in it
         return f" (give the folder back to {owner}: sudo chown -R {owner} {home})"
     return f" ({home} belongs to {owner}: sudo -u {owner} reader ...)"
+
+
+def _steps(path: Path, home: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    """The home, and each part of the way to a file in it that is there."""
+    parts = path.relative_to(home).parts if path.is_relative_to(home) else ()
+    for count in range(len(parts) + 1):
+        step = home.joinpath(*parts[:count])
+        try:
+            yield step, step.lstat()
+        except OSError:
+            return
+
+
+def _shut_to_its_owner(path: Path, home: Path) -> Path | None:
+    """The first part of the way that is this user's, and whose mode keeps this user out."""
+    for step, facts in _steps(path, home):
+        needed = 0o700 if stat.S_ISDIR(facts.st_mode) else 0o600
+        if facts.st_uid == os.geteuid() and not stat.S_ISLNK(facts.st_mode) and needed & ~facts.st_mode:
+            return step
+    return None
+
+
+def _in_the_way(error: OSError, home: Path) -> str:
+    """The way on, where something of another kind is in the place of a file or a folder of the home."""
+    if error.filename is None or not Path(os.fsdecode(error.filename)).is_relative_to(home):
+        return ""
+    path = Path(os.fsdecode(error.filename))
+    for step, facts in _steps(path, home):
+        if stat.S_ISLNK(facts.st_mode) and not step.exists():
+            return f" ({step} is a link that leads nowhere: mount what it leads to, or remove it)"
+        if step != path and not step.is_dir():
+            return f" ({step} is in the place of a folder: move it away, and put the folder back)"
+        if step == path and step.is_dir():
+            return f" (a folder is in the place of a file: move it away: mv {step} {step}.moved)"
+    return ""
 
 
 if __name__ == "__main__":

@@ -6,15 +6,30 @@ A blob is at blobs/<epoch>/<SHA-256 of its bytes>; one folder per epoch, so that
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from storage import files
-from storage.errors import LedgerError
+from storage.errors import LedgerError, NotPlainError
 from storage.sealing import Sealed
 
 MAX_BLOB_BYTES = 64 << 20
+
+
+def make_folder(folder: Path) -> None:
+    """The folder of all epochs, made again where it is gone: `verify` names the images that were in it.
+
+    Raises NotPlainError for what is no folder, or a link that leads to none; OSError.
+    """
+    if os.path.lexists(folder) and not folder.is_dir():
+        raise NotPlainError(
+            "is no folder, or a link that leads to none",
+            where=str(folder),
+            cure="mount what it leads to, or move it away: the next start makes the folder again",
+        )
+    files.make_dir(folder)
 
 
 class Blobs:
@@ -67,11 +82,15 @@ class Blobs:
         return {path.name for path in folder.iterdir()} if folder.is_dir() else set()
 
     def epochs(self) -> Iterator[int]:
-        """Epochs that have a folder; anything else in it is an error of the home."""
-        for path in sorted(self.folder.iterdir()):
-            if not (path.is_dir() and path.name.isdecimal() and len(path.name) == 8):
-                raise LedgerError("does not belong among the blobs", where=str(path))
-            yield int(path.name)
+        """Epochs that have a folder."""
+        return (int(path.name) for path in self._entries() if _is_epoch(path))
+
+    def foreign(self) -> list[str]:
+        """Names of what does not belong among the epochs: no image of a record is in it."""
+        return [path.name for path in self._entries() if not _is_epoch(path)]
+
+    def _entries(self) -> list[Path]:
+        return sorted(self.folder.iterdir())
 
     def set_aside(self, epoch: int, names: set[str], into: Path) -> int:
         """Move blobs that no record names into another folder; an epoch's empty folder goes. How many."""
@@ -85,3 +104,7 @@ class Blobs:
     def drop(self, epoch: int) -> int:
         """Remove an epoch's folder; how many blobs it held."""
         return files.remove_tree(self._epoch(epoch))
+
+
+def _is_epoch(path: Path) -> bool:
+    return path.is_dir() and path.name.isdecimal() and len(path.name) == 8

@@ -268,6 +268,20 @@ def demand_own(*paths: Path, home: Path, written: bool = False) -> None:
             )
 
 
+def demand_own_folder(path: Path, *, home: Path) -> None:
+    """This folder of a home must be one in which this user may make and remove files; a card that failed, and
+    is read-only, is for others to name. Raises NotOwnerError.
+    """
+    if os.access(path, os.R_OK | os.W_OK | os.X_OK) or os.statvfs(path).f_flag & os.ST_RDONLY:
+        return
+    owner, folder = shlex.quote(str(home)), shlex.quote(str(path))
+    raise NotOwnerError(
+        "this user may not make files in this folder",
+        where=str(path),
+        cure=f"sudo chown --reference={owner} {folder} && sudo chmod 700 {folder}",
+    )
+
+
 def read_bounded(path: Path, limit: int) -> bytes:
     """A file of at most `limit` bytes. Raises LedgerError for a longer one (it may be sparse) and for what is
     no plain file, OSError.
@@ -293,11 +307,19 @@ def move_together(names: Iterable[str], folder: Path, into: Path) -> int:
 
 
 def remove_tree(path: Path) -> int:
-    """Remove a directory of files durably; how many files were in it. Absent is fine."""
+    """Remove a directory durably; how many files were in it. Absent is fine."""
     if not path.is_dir():
         return 0
-    count = remove(path.iterdir())
-    path.rmdir()
+    count = 0
+    for one in list(path.iterdir()):
+        if one.is_dir() and not one.is_symlink():  # a person's, or a damaged file system's
+            count += remove_tree(one)
+        else:
+            count += remove([one])
+    if path.is_symlink():
+        path.unlink()
+    else:
+        path.rmdir()
     sync_dir(path.parent)
     return count
 

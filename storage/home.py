@@ -79,7 +79,8 @@ class Home:
         return self.folder / "demo-people"
 
     def exists(self) -> bool:
-        return self.database.exists()
+        """Whether a ledger is here, or a link in its place: what it leads to may only not be mounted."""
+        return os.path.lexists(self.database)
 
     def is_rest(self) -> bool:
         """Whether sealed images are here without the ledger that names them: a damaged card lost its file."""
@@ -102,6 +103,7 @@ class Home:
         """The files of the ledger are this user's. Raises NotPlainError, NotOwnerError."""
         name = self.database.name
         database = [self.database.with_name(f"{name}{end}") for end in ("", "-wal", "-shm")]
+        files.demand_own_folder(self.folder, home=self.root)
         files.demand_own(*database, home=self.root, written=True)
         files.demand_own(self.public_key, home=self.root)
 
@@ -112,7 +114,8 @@ class Home:
             uri = files.read_bounded(self.slot_uri, MAX_LINE_BYTES).decode().strip()
         except OSError as error:
             what = f"cannot be read: {error.strerror or error}"
-            raise LedgerError(what, where=str(self.slot_uri), cure=SLOT_CURE) from None
+            first = "" if self.folder.is_dir() else f"make the folder {self.folder} again, and then "
+            raise LedgerError(what, where=str(self.slot_uri), cure=first + SLOT_CURE) from None
         except NotPlainError as error:
             raise LedgerError(error.what, where=str(self.slot_uri), cure=SLOT_CURE) from None
         except ValueError:

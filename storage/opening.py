@@ -24,6 +24,7 @@ from storage import (
     sealing,
     slot,
 )
+from storage.blobs import make_folder
 from storage.clock_trust import TrustedTime, WallClock, boottime_us
 from storage.database import blob_of, naming_damage
 from storage.department_word import word_of
@@ -73,7 +74,7 @@ def create(
     Reserve(home.root).spend_if_short()
     database: sqlite_utils.Database | None = None
     try:
-        files.make_dir(home.blobs)
+        make_folder(home.blobs)
         private = Ed25519PrivateKey.generate()
         log_id = leaf.log_id_of(private.public_key())
         kek = sealing.new_key()
@@ -134,7 +135,7 @@ def reopen(
     Reserve(home.root).spend_if_short()
     database: sqlite_utils.Database | None = None
     try:
-        home.demand_own()
+        _take_files(home)
         database = open_database(home)
     except BaseException:
         _let_go(lock, database)
@@ -184,6 +185,11 @@ def reopen(
         _let_go(lock, database)
         raise
     return store
+
+
+def _take_files(home: Home) -> None:
+    home.demand_own()
+    make_folder(home.blobs)
 
 
 @contextlib.contextmanager

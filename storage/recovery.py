@@ -20,7 +20,13 @@ def settle(store: UnitStore) -> None:
     """Bring an opened home to rest. Nothing is guessed: a shorter or altered log has been refused before."""
     with contextlib.suppress(StoreFullError):  # then the next start does it
         note_unclean_start(store)
-    purge.settle(store)
+    try:
+        purge.settle(store)
+    except (
+        OSError
+    ) as error:  # files that cannot be removed now: their keys are gone, and the purge tries again
+        if files.is_full(error):
+            raise
     store.end_epochs()
     if store.log.frontier.size != store.slot_content.anchor_size:
         # A slot that takes no write now (a file on a full disk) is reported by the hourly maintenance.
@@ -72,10 +78,21 @@ def stray_images(store: UnitStore) -> dict[int, set[str]]:
         if facts is not None and facts.closed and facts.purged_by is None and not store.book.going(epoch):
             continue  # it was looked through when it closed, and `verify` does so again
         purged = facts is not None and facts.purged_by is not None
-        stray = store.blobs.names(epoch) - (set() if purged else named_images(store, epoch))
+        stray = _listed(store, epoch) - (set() if purged else named_images(store, epoch))
         if stray or facts is None:
             found[epoch] = stray
     return found
+
+
+def _listed(store: UnitStore, epoch: int) -> set[str]:
+    """The names in an epoch's folder; none where a failing card does not list them: `verify` says so. Raises
+    PermissionError."""
+    try:
+        return store.blobs.names(epoch)
+    except PermissionError:
+        raise
+    except OSError:
+        return set()
 
 
 def most_strays(store: UnitStore, epoch: int) -> int:

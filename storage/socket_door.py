@@ -172,6 +172,9 @@ def short_name(path: Path) -> Iterator[str]:
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         yield f"/proc/self/fd/{folder}/{path.name}"
+    except OSError as error:  # of a socket it names no file
+        error.filename = error.filename or str(path)
+        raise
     finally:
         os.close(folder)
 

@@ -56,6 +56,8 @@ def check_images(
     """
     with caught(report, "blobs"):
         blobs = Blobs(home.blobs)  # it writes nothing, so it starts no thread
+        for name in blobs.foreign():
+            report.add(f"blobs/{name}", "does not belong among the blobs")
         for epoch in blobs.epochs():
             _epoch(blobs, book, epoch, named.get(epoch, set()), report, max(MOST_STRAYS, images_ahead))
     with caught(report, "strays"):

@@ -41,7 +41,13 @@ class ClearedPlates:
 
     def _load(self) -> frozenset[bytes]:
         try:
-            plain = decode(unseal(self._key, NAME, _FORM, self._path.read_bytes()), limit=MAX_BYTES)
-        except (FileNotFoundError, SealError, StorageError):
+            plain = decode(
+                unseal(self._key, NAME, _FORM, files.read_bounded(self._path, MAX_BYTES)), limit=MAX_BYTES
+            )
+        except (
+            OSError,
+            SealError,
+            StorageError,
+        ):  # what cannot be read is shown again, and no start waits for it
             return frozenset()
         return frozenset(bytes(one) for one in plain)

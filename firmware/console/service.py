@@ -44,8 +44,8 @@ def serving(home: Path, make: MakeConsole) -> Iterator[Callable[[], bool]]:
     """
     path = socket_of(home)
     path.unlink(missing_ok=True)
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener, short_name(path) as name:
-        with private_umask():
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        with private_umask(), short_name(path) as name:
             listener.bind(name)
         listener.listen(CONSOLES_AT_ONCE)
         listener.settimeout(LOOK_S)

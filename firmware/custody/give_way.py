@@ -12,9 +12,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hw.clock import boottime_s
+from storage import files
+from storage.errors import LedgerError
 
 NAME = "reader.waits"
 LASTS_S = 15.0
+MOST_BYTES = 32
 
 
 @contextlib.contextmanager
@@ -22,19 +25,22 @@ def way_asked(home: Path) -> Iterator[None]:
     """While the `with` runs, consoles without a login release this home."""
     mark = home / NAME
     with contextlib.suppress(OSError):  # a full disk asks no console
-        fd = os.open(mark, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        fd = os.open(mark, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
         with os.fdopen(fd, "w", encoding="ascii") as file:
             file.write(repr(boottime_s()))  # unrounded: rounded up, it would be ahead
     try:
         yield
     finally:
-        mark.unlink(missing_ok=True)
+        with contextlib.suppress(
+            OSError
+        ):  # what is no mark of ours, or may not be removed, counts for nothing
+            mark.unlink(missing_ok=True)
 
 
 def is_way_asked(home: Path) -> bool:
     """Whether a reader waits for this home now."""
     try:
-        age_s = boottime_s() - float((home / NAME).read_text(encoding="ascii")[:32])
-    except (OSError, ValueError):
+        age_s = boottime_s() - float(files.read_bounded(home / NAME, MOST_BYTES))
+    except (OSError, ValueError, LedgerError):
         return False
     return 0 <= age_s <= LASTS_S

@@ -84,7 +84,7 @@ def _slot_at(uri: str, home: Home) -> SecureSlot:
 def slot_of(home: Path) -> SecureSlot:
     """The slot that the home's slot.uri names. Raises LedgerError, HardwareError."""
     paths = Home(home)
-    if not paths.slot_uri.exists():
+    if not paths.slot_uri.exists() and not SyncFolder.of(home).is_member():
         paths.need()
     uri = paths.read_slot_uri()
     try:

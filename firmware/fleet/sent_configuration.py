@@ -141,7 +141,7 @@ def _note(folder: SyncFolder) -> Path:
 
 def _dealt_with(folder: SyncFolder) -> TakenUp:
     try:
-        version, _, refused = _note(folder).read_text(encoding="utf-8").partition(" ")
+        version, _, refused = files.read_bounded(_note(folder), sync_trial.MOST_BYTES).decode().partition(" ")
         return TakenUp(version=int(version), refused=refused)
-    except (OSError, ValueError):
+    except (OSError, ExplainedError, ValueError):
         return TakenUp(version=0)

@@ -18,8 +18,10 @@ from typing import Any
 
 from firmware.settings.config import SyncSettings
 from storage import files
+from storage.errors import LedgerError
 from sync.membership import SyncFolder
 
+MOST_BYTES = 65_536  # of a file that this unit itself wrote
 WRITE_EVERY_S = 600.0
 
 
@@ -55,10 +57,10 @@ def begin(folder: SyncFolder, trial: Trial) -> None:
 def read(folder: SyncFolder) -> Trial | None:
     """The trial that runs; None if none does. A damaged file counts as none."""
     try:
-        raw: dict[str, Any] = json.loads(_path(folder).read_bytes())
+        raw: dict[str, Any] = json.loads(files.read_bounded(_path(folder), MOST_BYTES))
         before, sent = (SyncSettings(**raw.pop(name)) for name in ("before", "sent"))
         return Trial(before=before, sent=sent, **raw)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+    except (OSError, LedgerError, ValueError, TypeError, KeyError, AttributeError):
         return None
 
 

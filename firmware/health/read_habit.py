@@ -9,6 +9,7 @@ import math
 from pathlib import Path
 
 from storage import files
+from storage.errors import LedgerError
 from storage.times import HOUR_US, MINUTE_US
 
 HOURS = 168
@@ -119,9 +120,9 @@ class ReadHabit:
         again.
         """
         try:
-            held = json.loads(path.read_text(encoding="ascii")[:65_536])
+            held = json.loads(files.read_bounded(path, 65_536))
             usual = [None if value is None else float(value) for value in held["reads_an_hour"]]
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, LedgerError, ValueError, KeyError, TypeError):
             return cls()
         sound = len(usual) == HOURS and all(value is None or 0 <= value < 1e6 for value in usual)
         return cls(usual) if sound else cls()

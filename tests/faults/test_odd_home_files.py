@@ -1,0 +1,192 @@
+"""What a person, a repaired file system or a dying card leaves in a home in place of the unit's own files."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from custody_twins import SteppedTime, add_reads, check, home, slot, time
+
+from firmware.alerts.cleared import ClearedPlates
+from firmware.cli import explain
+from firmware.custody.give_way import NAME, is_way_asked, way_asked
+from firmware.custody.opening import slot_of
+from firmware.fleet.sent_configuration import _dealt_with
+from firmware.health.read_habit import ReadHabit
+from hw.secure_slot import LoopbackSlot
+from storage import files
+from storage.blobs import Blobs
+from storage.errors import KeyLostError, LedgerError, NoHomeError, NotOwnerError, NotPlainError
+from storage.home import Home
+from storage.ledger import Ledger
+from storage.socket_door import short_name
+from storage.times import DAY_US
+from sync.command_frame import Common
+from sync.membership import SyncFolder
+
+__all__ = ["home", "slot", "time"]
+
+
+@pytest.fixture
+def aged(home: Path, slot: LoopbackSlot, time: SteppedTime) -> tuple[int, int]:
+    """A home with a read that is due and one that is not; their numbers."""
+    ledger = Ledger.create(home, slot, time, boot=time.boot)
+    (old,) = add_reads(ledger, time, 1)
+    for _ in range(365):
+        time.run(DAY_US)
+        ledger.store.time.now()
+    ledger.store.end_running([ledger.store.leaf(old).epoch])
+    ledger._look_us = (1 << 62) - 1  # custody's own look is not what is tested
+    (kept,) = add_reads(ledger, time, 1)
+    ledger.store.close()
+    ledger.closed = True
+    return old, kept
+
+
+def test_a_purge_whose_files_cannot_be_removed_stops_no_start_and_ends_once_they_can(
+    home: Path, slot: LoopbackSlot, time: SteppedTime, aged: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A damaged folder of a failing card: the keys are gone, and the unit on its pole reads on."""
+    old, kept = aged
+
+    def fails(_paths: object) -> int:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as failing:
+        failing.setattr(files, "remove", fails)
+        ledger = Ledger.open(home, slot, time, boot=time.boot)
+        with pytest.raises(OSError, match="Input/output"):
+            ledger.apply_retention(by="test")
+        ledger.store.close()
+        ledger = Ledger.open(home, slot, time, boot=time.boot)
+        assert ledger.status().purge_pending
+        (later,) = add_reads(ledger, time, 1)
+        assert [ledger.read(one).text for one in (kept, later)]
+        with pytest.raises(KeyLostError):
+            ledger.read(old)
+        ledger.store.close()
+    ledger = Ledger.open(home, slot, time, boot=time.boot)
+    assert not ledger.status().purge_pending
+    assert [ledger.read(one).text for one in (kept, later)]
+    ledger.close()
+    assert check(home, slot).ok
+
+
+def test_a_purge_removes_a_folder_among_the_images_and_a_link_in_place_of_theirs(tmp_path: Path) -> None:
+    blobs, elsewhere = Blobs(tmp_path / "blobs"), tmp_path / "elsewhere"
+    (blobs.folder / "00000007" / "lost").mkdir(parents=True)
+    (blobs.folder / "00000007" / "lost" / "image").touch()
+    elsewhere.mkdir()
+    (elsewhere / "image").touch()
+    (blobs.folder / "00000008").symlink_to(elsewhere)
+    assert [blobs.drop(7), blobs.drop(8)] == [1, 1]
+    assert (list(blobs.folder.iterdir()), list(elsewhere.iterdir())) == ([], [])
+    blobs.close()
+
+
+@pytest.mark.parametrize("name", ["lost+found", "00000001.old", "notes.txt"])
+def test_what_does_not_belong_among_the_images_is_named_and_costs_no_log(
+    home: Path, slot: LoopbackSlot, time: SteppedTime, aged: tuple[int, int], name: str
+) -> None:
+    (home / "store" / "blobs" / name).mkdir()
+    with Ledger.open(home, slot, time, boot=time.boot) as ledger:
+        assert ledger.read(aged[1]).text
+    assert [(one.where, one.what) for one in check(home, slot).findings] == [
+        (f"blobs/{name}", "does not belong among the blobs")
+    ]
+
+
+def test_without_the_folder_of_its_images_a_unit_reads_on_and_verify_names_what_is_gone(
+    home: Path, slot: LoopbackSlot, time: SteppedTime, aged: tuple[int, int]
+) -> None:
+    blobs = home / "store" / "blobs"
+    blobs.rename(home / "lost")
+    with Ledger.open(home, slot, time, boot=time.boot) as ledger:
+        (later,) = add_reads(ledger, time, 1)
+        assert ledger.element(later, "patch")
+    assert "is missing" in str(check(home, slot).findings)
+    (home / "lost").rename(home / "kept")
+    blobs.rename(home / "lost")
+    blobs.symlink_to("/nonexistent/medium")
+    with pytest.raises(NotPlainError, match=r"blobs: is no folder.*mount what it leads to"):
+        Ledger.open(home, slot, time, boot=time.boot)
+
+
+def test_a_link_that_leads_nowhere_in_place_of_a_ledger_is_no_lost_ledger(tmp_path: Path) -> None:
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store" / "ledger.sqlite3").symlink_to("/nonexistent/ledger.sqlite3")
+    assert Home(tmp_path).exists()
+    with pytest.raises(NotPlainError):
+        Home(tmp_path).demand_own()
+
+
+def test_a_folder_in_which_the_unit_may_make_no_file_is_named_with_its_cure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "store").mkdir()
+    monkeypatch.setattr(os, "access", lambda _path, mode: not mode & os.W_OK)
+    with pytest.raises(NotOwnerError, match=r"may not make files in this folder .sudo chown --reference="):
+        Home(tmp_path).demand_own()
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_no_start_waits_for_a_pipe_in_place_of_a_file_that_can_be_done_without(
+    tmp_path: Path, make: Callable[[Path], None]
+) -> None:
+    for name in (NAME, "habit.json", "cleared", "configuration.taken"):
+        make(tmp_path / name)
+    with way_asked(tmp_path):
+        assert not is_way_asked(tmp_path)
+    assert ReadHabit.load(tmp_path / "habit.json").usual(0) is None
+    assert ClearedPlates(tmp_path, bytes(32)).all == frozenset()
+    assert _dealt_with(SyncFolder(tmp_path)).version == 0
+
+
+def test_a_member_without_its_folder_of_custody_says_how_it_continues(tmp_path: Path) -> None:
+    (tmp_path / "sync").mkdir()
+    (tmp_path / "sync" / "member.cbor").touch()
+    with pytest.raises(LedgerError, match=r"make the folder .*/store again, and then write its one line"):
+        slot_of(tmp_path)
+    text, _ = explain(NoHomeError("no unit is here", where=str(tmp_path)), Common(tmp_path))
+    assert "this unit's log is gone (reader run continues in a new one)" in text
+
+
+@pytest.mark.parametrize(
+    ("number", "inside", "said"),
+    [
+        (errno.EACCES, "shut/file", "chmod u+rwX {home}/shut"),
+        (errno.ENOTDIR, "file/member.cbor", "{home}/file is in the place of a folder"),
+        (errno.ENOENT, "nowhere/cleared", "{home}/nowhere is a link that leads nowhere"),
+        (errno.ELOOP, "loop/cleared", "{home}/loop is a link that leads nowhere"),
+        (errno.EISDIR, "folder", "a folder is in the place of a file: move it away"),
+        (errno.EIO, "sound", ""),
+    ],
+)
+def test_what_is_in_the_way_in_a_home_is_named_with_what_to_do(
+    tmp_path: Path, number: int, inside: str, said: str
+) -> None:
+    (tmp_path / "shut").mkdir(mode=0)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch(mode=0o600)
+    (tmp_path / "sound").touch(mode=0o600)
+    (tmp_path / "nowhere").symlink_to("/nonexistent/x")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    error = OSError(number, os.strerror(number), str(tmp_path / inside))
+    text, _ = explain(error, Common(tmp_path))
+    assert said.format(home=tmp_path) in text
+    assert ("(" in text) == bool(said)
+    assert "(" not in explain(OSError(number, "no", "/elsewhere"), Common(tmp_path))[0]
+
+
+def test_a_socket_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "console.sock").mkdir()
+    with (
+        socket.socket(socket.AF_UNIX) as listener,
+        pytest.raises(OSError, match=r"console\.sock"),
+        short_name(tmp_path / "console.sock") as name,
+    ):
+        listener.bind(name)
