@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
 from desk_cars import PLATE, Car
+from desk_forms import forms
 from desk_server import serving
 from desk_twins import PASSWORD, PEOPLE, Department
 from starlette.applications import Starlette
@@ -22,6 +24,7 @@ from sync.department.desk.alerts.calls import AlertForm
 from sync.department.desk.alerts.events import AlertEvents, AlertStream, EventStream
 from sync.department.desk.alerts.watchers import MOST_A_SESSION, MOST_STREAMS, Watchers
 from sync.department.desk.api import routes
+from sync.department.desk.documents.local import WithdrawForm
 from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.desk.people.calls import AccountForm
 from sync.department.journal.entries import LogRead, Refused
@@ -29,6 +32,7 @@ from sync.department.journal.inquiry_entries import Access
 from sync.department.policy.refusals import DeskRefusal, TooManyError
 
 Tokens = Callable[[str], str]
+OF = ("state", "category", "reason", "make", "until_us", "requester", "approver")
 
 
 def parsed(data: bytes) -> dict[str, Any]:
@@ -92,6 +96,39 @@ def test_an_alert_is_sent_with_number_state_and_counts_and_each_step_after_it(
 
     tokens("comm1")
     following(department, tokens("disp1"), work)
+
+
+def test_a_list_that_lacks_the_entry_of_an_open_alert_recalls_it_at_once_and_once(
+    department: Department, tokens: Tokens, car: Car
+) -> None:
+    """Also for who follows from the log alone, as beside a command in another process."""
+    form = replace(forms(department)["hotlist/add"], until_us=department.clock.us + 2 * DAY_US)
+    department.two_hands("hotlist/add", tokens("super"), form, second="chief")
+    (entry,) = department.front.list_entries("local")
+    rung: list[int] = []
+
+    async def work(stream: AlertStream) -> None:
+        car.raises(
+            entry.plate, list_id="local", case=form.case, **{name: getattr(entry, name) for name in OF}
+        )
+        car.raises("8ABC123")
+        department.front.bell.ring()
+        raised, other = await told(stream, "alert", 2)
+        before = department.front.bell.count
+        department.call("hotlist/withdraw", tokens("super"), WithdrawForm(case=form.case, reason="found"))
+        rung.append(department.front.bell.count - before)
+        (recalled,) = await told(stream, "alert")
+        assert recalled["data"]["state"] == "recalled"
+        assert recalled["data"]["alert"] == raised["data"]["alert"] != other["data"]["alert"]
+        again = replace(form, case="26-009999", plate="9ZZZ999")
+        department.two_hands("hotlist/add", tokens("super"), again, second="chief")
+        department.call("alert/show", tokens("comm1"), AlertForm(alert=other["data"]["alert"]))
+        (viewed,) = await told(stream, "alert")
+        assert viewed["data"]["state"] == "viewed"
+
+    tokens("comm1")
+    following(department, tokens("disp1"), work)
+    assert rung == [1]
 
 
 def test_no_event_says_more_than_number_state_sound_and_counts(

@@ -12,7 +12,7 @@ from typing import Any
 from starlette.responses import Response
 
 from storage.alert_life import Fit, Outcome
-from sync.department.desk.alerts.calls import AlertLine, Compared
+from sync.department.desk.alerts.calls import AlertLine, Compared, newest_line
 from sync.department.desk.alerts.events import EventStream, last_id_of
 from sync.department.desk.inquiry.forms import Images
 from sync.department.pages.paging import cut
@@ -81,12 +81,24 @@ async def _work(visit: Visit) -> Work:
     if isinstance(known, Work):
         if known.images is not None:
             await visit.demand("alert/show")  # a picture is kept for people who may still open it
+        await _renew(visit, known, name)
         return known
     lines: tuple[AlertLine, ...] = await visit.call("alert/list")
     line = next((one for one in lines if one.alert == name), None)
     if line is None:
         raise FormError("there is no such open alert", code="no-alert", clause=CLAUSE, cure="list them again")
     return Work(line)
+
+
+async def _renew(visit: Visit, work: Work, name: str) -> None:
+    """Others work on the alert, too, and its entry can be withdrawn. Raises FormError once it ended."""
+    front, user = visit.calling.front, visit.person.user
+    line = await visit.calling.in_thread(lambda: newest_line(front, name, user))
+    if line is None:
+        visit.shelf.things.pop(f"alert/{name}", None)
+        what = "that alert is closed: another person ended it, or it is shown to you no more"
+        raise FormError(what, code="no-alert", clause=CLAUSE, cure="list them again")
+    work.line = line
 
 
 async def take(visit: Visit) -> Response:

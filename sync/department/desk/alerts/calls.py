@@ -316,6 +316,20 @@ def _row(front: DeskContext, caller: Caller, name: str) -> AlertRow:
     return _recalled(row, caller.at_us) if gone(front, [row]) else row
 
 
+def newest_line(front: DeskContext, name: str, user: str) -> AlertLine | None:
+    """An alert that a session has on its page, as it is now; None once it ended, or that person may not see
+    it. No entry: the session's own look has one."""
+    desk = front.desk
+    now_us = desk.now_us()
+    with desk.looking() as book:
+        row = book.alerts.find(name)
+        if row is None or row.state.closed or not sees(desk, row, user, now_us):
+            return None
+    row = _recalled(row, now_us) if gone(front, [row]) else row
+    with desk.looking():
+        return _line(desk, row, user, now_us)
+
+
 def _recalled(row: AlertRow, at_us: int) -> AlertRow:
     """An alert whose list lacks its entry, where no sync has brought the unit's own word yet."""
     recalled = AlertStep(step=AlertEvent.RECALLED, user="", role="system", at_us=at_us)

@@ -8,13 +8,16 @@
 `id` is the number of the access log's entry; Last-Event-ID resumes after it. Following is checked like
 alert/list, at the start and before every event, and never counts as use of the session. It is one entry of a
 session: a stream that resumes after that entry continues it, as a page does that follows another. What a
-unit sends is opened at once, as an access of the first who follows. HTML Living Standard, 9.2.
+unit sends is opened at once, as an access of the first who follows. A list that comes out without the entry
+of an open alert makes that alert "recalled" here, before its unit says so: an event without an `id`. HTML
+Living Standard, 9.2.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -22,8 +25,10 @@ from dataclasses import asdict, dataclass
 import anyio
 from starlette.requests import Request
 
+from storage.alert_life import AlertEvent
 from storage.errors import ExplainedError
-from sync.department.desk.alerts.opening import open_waiting
+from sync.department.desk.alerts.opening import gone, open_waiting
+from sync.department.desk.alerts.rules import AlertRow
 from sync.department.desk.alerts.sight import open_for, sees
 from sync.department.desk.alerts.watchers import Watcher, Watchers
 from sync.department.desk.context import DeskContext
@@ -33,15 +38,17 @@ from sync.department.desk.lasting import SEND_S, LastingAnswer
 from sync.department.desk.signing import signing
 from sync.department.journal.alert_entries import AlertKnown, AlertStepTaken
 from sync.department.journal.entries import Entry, LogRead
+from sync.department.journal.machine_entries import DocumentSent
 from sync.department.journal.marking import watching
 from sync.department.policy.refusals import DeskRefusal, FormError
 from sync.department.policy.roles import Call
+from sync.department.units.list_seal import list_of
 
 HEARTBEAT_S = 15.0
 MOST_REPEATED = 1000
 THREADS = 4
 MOST_RESUMED = 1024
-KINDS = (AlertKnown.KIND, AlertStepTaken.KIND)
+KINDS = (AlertKnown.KIND, AlertStepTaken.KIND, DocumentSent.KIND)
 RETRY_MS = 2000
 
 
@@ -58,12 +65,14 @@ class Counts:
 class AlertStream:
     """One person's stream, an async iterator of bytes; `aclose` gives its place back.
 
-    `place`: the first entry that was not sent yet. `unwitnessed`: it began while the witness was away.
+    `place`: the first entry that was not sent yet. `recalled`: the alerts of which it said that their entry
+    is gone. `unwitnessed`: it began while the witness was away.
     """
 
     def __init__(self, token: str, watcher: Watcher, watchers: Watchers, place: int) -> None:
         self.token, self.watcher, self.place = token, watcher, place
         self.counts: Counts | None = None
+        self.recalled: frozenset[int] = frozenset()
         self.unwitnessed = False
         self._watchers = watchers
         self._events: AsyncIterator[bytes] = _nothing()
@@ -97,6 +106,8 @@ class AlertEvents:
         self._front, self._heartbeat_s = front, heartbeat_s
         self._threads = anyio.CapacityLimiter(THREADS)
         self._opened_at = -1  # the bell's count when everything that waited was opened
+        self._asking = threading.Lock()
+        self._gone: tuple[int, frozenset[int]] = (-1, frozenset())  # after which list's entry it was asked
         self._entered: OrderedDict[bytes, int] = OrderedDict()  # by session: its entry of following
 
     async def follow(self, token: str, last_id: str = "") -> AlertStream:
@@ -181,10 +192,13 @@ class AlertEvents:
         size = desk.log.size()
         entries = desk.log.entries(stream.place, size, KINDS)
         stream.place = size
-        alerts, sent = desk.book.alerts, 0
+        alerts, sent, listed = desk.book.alerts, 0, -1
         counts = self._counts(caller)
         for entry in entries:
             note = entry.note
+            if isinstance(note, DocumentSent):
+                listed = entry.sequence if list_of(note.name) else listed
+                continue
             name = note.alert if isinstance(note, AlertKnown | AlertStepTaken) else ""
             row = alerts.rows.get(name)
             if row is None or not sees(desk, row, caller.user, caller.at_us):
@@ -194,19 +208,29 @@ class AlertEvents:
                 yield _event("again", {}, number=size - 1)
                 break
             stream.counts = counts
-            yield _event(
-                "alert",
-                {
-                    "alert": str(row.number),
-                    "state": "raised" if isinstance(note, AlertKnown) else note.step.step.value,  # type: ignore[attr-defined]
-                    "sounded": not row.known.silent,
-                    **asdict(counts),
-                },
-                number=entry.sequence,
-            )
+            state = "raised" if isinstance(note, AlertKnown) else note.step.step.value  # type: ignore[attr-defined]
+            yield _event("alert", _facts(row, state, counts), number=entry.sequence)
+        for row in self._recalled(stream, caller, listed):
+            stream.counts = counts
+            yield _event("alert", _facts(row, AlertEvent.RECALLED.value, counts))
         if stream.counts != counts:
             stream.counts = counts
             yield _event("counts", asdict(counts), number=size - 1)
+
+    def _recalled(self, stream: AlertStream, caller: Caller, listed: int) -> list[AlertRow]:
+        """The open alerts that lost their entry by the list whose offer is this entry of the log; -1: none
+        came out. One stream asks the lists for all."""
+        if listed < 0:
+            return []
+        desk = self._front.desk
+        with desk.looking() as book:
+            rows = book.alerts.open()
+        with self._asking:
+            if self._gone[0] < listed:
+                self._gone = (listed, gone(self._front, rows))
+            found = self._gone[1]
+        fresh, stream.recalled = found - stream.recalled, found
+        return [row for row in rows if row.number in fresh and sees(desk, row, caller.user, caller.at_us)]
 
     def _counts(self, caller: Caller) -> Counts:
         desk = self._front.desk
@@ -228,6 +252,10 @@ class EventStream(LastingAnswer):
 
     def __init__(self, stream: AlertStream, *, send_s: float = SEND_S) -> None:
         super().__init__(stream, unwitnessed=stream.unwitnessed, send_s=send_s)
+
+
+def _facts(row: AlertRow, state: str, counts: Counts) -> dict[str, object]:
+    return {"alert": str(row.number), "state": state, "sounded": not row.known.silent, **asdict(counts)}
 
 
 def last_id_of(request: Request) -> str:

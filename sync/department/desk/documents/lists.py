@@ -190,6 +190,7 @@ def _push(front: DeskContext, token: str, form: ListForm) -> Pushed:
         raise FormError(what, code="document", clause=CLAUSE, cure=cure) from None
     except (InvalidInputError, StorageError) as error:
         raise FormError(error.what, code="document", clause=CLAUSE, cure=error.cure) from None
+    front.bell.ring()
     return _pushed(form, made, out, entry=entry.sequence, proposal=-1)
 
 
