@@ -10,6 +10,8 @@ from desk_twins import Department
 from storage.times import HOUR_US
 from sync.department.desk.changes.calls import DecideForm
 from sync.department.desk.changes.rules import ChangeStates, state_of
+from sync.department.desk.documents.calls import Signed, SignForm
+from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.desk.people.calls import CredentialForm, HandedOver
 from sync.department.journal.change_entries import ChangeDecided, ChangeProposed, ChangeUsed
 from sync.department.journal.entries import Entry, EntryOf
@@ -67,3 +69,17 @@ def test_the_same_change_waits_once(department: Department) -> None:
     again = department.call("user/credential", chief, form)  # decided: another person may be asked
     assert isinstance(again, HandedOver)
     assert again.entry > other.entry
+
+
+def test_every_own_proposal_is_listed_the_newest_first(department: Department) -> None:
+    chief, made = department.logon("chief"), []
+    for number in range(103):
+        form = SignForm(
+            kind="configuration", body=f"[camera]\nfps = {number}\n".encode(), reason="lens", propose=True
+        )
+        signed = department.call("document/sign", chief, form)
+        assert isinstance(signed, Signed)
+        made.append(signed.proposal)
+    found = department.call("change/mine", chief, NothingForm())
+    assert isinstance(found, tuple)
+    assert [one.proposal for one in found][:103] == made[::-1]

@@ -23,6 +23,7 @@ from sync.department.policy.refusals import FormError
 from sync.department.units import list_seal
 from sync.department.units.hot_lists import Offer, Published
 from sync.hot_lists.entry import ListEntry
+from sync.hot_lists.held import lists_folder
 
 Publish = Callable[[Offer, Iterable[ListEntry], int], Published]
 FIRST = {"plate": "8AAA111", "case": "26-001111"}
@@ -193,3 +194,37 @@ def test_what_is_kept_shows_no_plate(department: Department) -> None:
     held = HotListFile(path, list_seal.list_key_of(department.home), local.LIST)
     assert held.facts == {"after": 5}
     held.close()
+
+
+@pytest.mark.parametrize("went", ["out", "nowhere"])
+def test_a_kill_while_a_list_goes_out_leaves_the_version_that_units_are_offered(
+    department: Department, went: str
+) -> None:
+    """The file beside the list is what a kill leaves: before its head is offered, or before it is renamed."""
+    add(department, FIRST)
+    folder = lists_folder(department.home.path)
+    kept = (folder / "local.list").read_bytes()
+    add(department, SECOND)
+    newest = (folder / "local.list").read_bytes()
+    (folder / "local.list").write_bytes(kept)
+    (folder / "local.sending").write_bytes(newest if went == "out" else kept)
+    (folder / "doj.list.partial").write_bytes(b"cut off")
+    local.send_kept(department.front)
+    assert sorted(path.name for path in folder.iterdir() if path.suffix != ".lock") == ["local.list"]
+    if went == "out":
+        assert plates(department) == ["8AAA111", "8BBB222"]
+        sequence = department.front.lists_out()[0].sequence
+        (folder / "local.list").write_bytes(kept)
+        (folder / "local.sending").write_bytes(newest)
+        ended = WithdrawForm(case="26-001111", reason="found")
+        department.call("hotlist/withdraw", department.logon("super"), ended)
+        assert department.front.lists_out()[0].sequence == sequence + 1, (
+            "no unit has another list of that number"
+        )
+        assert not (folder / "local.sending").exists()
+
+
+def add(department: Department, fields: dict[str, str]) -> None:
+    department.call(
+        "hotlist/add", department.logon("super"), approved(department, form_of(department, **fields))
+    )

@@ -6,11 +6,12 @@ from typing import Any
 
 from starlette.responses import Response
 
-from sync.department.desk.changes.calls import ShownProposal, may_know
+from sync.department.desk.changes.calls import MyChange, ShownProposal, may_know
 from sync.department.desk.inquiry.forms import Entered
 from sync.department.pages.paging import cut
 from sync.department.pages.sheets import PROPOSALS, Ask, Listing, Sheet, answered, pages_of
 from sync.department.pages.visit import Page, Visit
+from sync.department.pages.wording import act_of
 from sync.department.policy.refusals import DeskRefusal, FormError
 
 YES_NO = (("Approve", "granted", "yes"), ("Refuse", "granted", "no"))
@@ -30,7 +31,13 @@ async def _kept(visit: Visit) -> dict[str, Any]:
     """Which approved proposals can be carried out from what this session keeps."""
     rows = await visit.call("change/mine")
     kept = visit.shelf.get(PROPOSALS, visit.now_us) or {}
-    return {"mine": cut(visit, rows, "mine"), "kept": set(kept)}
+    shown = cut(visit, rows, "mine", key=lambda one: one.proposal, texts=_texts)
+    return {"mine": shown, "kept": set(kept)}
+
+
+def _texts(row: MyChange) -> tuple[str, ...]:
+    """What is sought in: the words of a proposal hold no plate."""
+    return (str(row.proposal), act_of(row.call), row.about, row.summary, row.state, row.second)
 
 
 SHEET = Sheet(

@@ -281,7 +281,7 @@ def _own_changes(_visit: Visit, rows: Any) -> Iterable[HomeItem]:
                 since_us=one.at_us,
                 what=f"Your proposal {one.proposal} was agreed to: {act_of(one.call)} ({done_of(one.about)})",
                 why="463.4: carry it out; the approval is valid once, for the policy's hours",
-                path="/changes",
+                path=f"/changes?at={one.proposal}#mine-{one.proposal}",
             )
 
 

@@ -327,6 +327,7 @@ def open_front(
         incidents=StoreIncidents(store),
         grants=GrantOffice(home, store, said),
         alerts=StoreAlerts(store),
+        finish_lists=lambda: hot_lists.finish_all(home, held),
         publish_list=entered(
             lambda offer, entries, now: hot_lists.publish_list(home, held, offer, entries, now, said=said)
         ),

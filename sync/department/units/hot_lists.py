@@ -8,15 +8,16 @@ from dataclasses import dataclass
 
 from sqlalchemy import delete
 
-from storage import codec, files
+from storage import codec, envelope, files
 from storage.errors import SealError, StorageError
 from storage.hot_list_file import HotListFile, write_list
 from storage.times import HOUR_US
 from sync.department.ground.home import DepartmentHome
 from sync.department.store.database import Store
 from sync.department.store.tables import documents
-from sync.department.units.documents import Said, send, unsaid, version_out
+from sync.department.units.documents import Said, out, send, unsaid, version_out
 from sync.department.units.list_seal import list_key_of
+from sync.documents import Carried
 from sync.errors import InvalidInputError
 from sync.hot_lists.document import (
     DELTAS,
@@ -36,7 +37,9 @@ from sync.hot_lists.document import (
 )
 from sync.hot_lists.entry import ListEntry
 from sync.hot_lists.held import lists_folder
+from sync.messages import MAX_DOCUMENT_BYTES
 
+SENDING = ".sending"  # beside the lists: a version that is on its way out
 SNAPSHOT_SHARE = 4  # a change of more than a fourth of the list travels as a snapshot
 
 
@@ -83,6 +86,7 @@ def publish_list(
         raise InvalidInputError(
             "was extracted in the future", where=offer.list_id, cure="check the extract's time"
         )
+    finish_sending(home, store, offer.list_id)
     new = sorted({one.to_bytes() for one in entries})
     before = held_list(home, offer.list_id)
     old = [] if before is None else [one for _, one in before.entries()]
@@ -207,13 +211,60 @@ def entries_under(home: DepartmentHome, list_id: str, keys: Collection[int]) -> 
         held.close()
 
 
+def finish_all(home: DepartmentHome, store: Store) -> None:
+    """Finish what a kill left of any list; who calls has the turn to change lists. Raises StorageError,
+    OSError."""
+    folder = lists_folder(home.path)
+    for path in sorted(folder.glob(f"*{SENDING}")):
+        finish_sending(home, store, path.stem)
+    for path in folder.glob("*.partial"):
+        path.unlink(missing_ok=True)
+
+
+def finish_sending(home: DepartmentHome, store: Store, list_id: str) -> None:
+    """Keep the version that a kill left beside its list, if units are offered it; else it never went out.
+
+    Otherwise the list that is kept would stay behind the one that units hold, and the next version would go
+    out under the number of this one, which those units pass over. Raises StorageError, OSError.
+    """
+    folder = lists_folder(home.path)
+    beside = folder / f"{list_id}{SENDING}"
+    if not beside.exists():
+        return
+    key = list_key_of(home)  # without it nothing says that the file is damaged
+    try:
+        held = HotListFile(beside, key, list_id)
+    except StorageError:
+        beside.unlink()
+        return
+    try:
+        is_out = codec.from_plain(ListHead, held.facts) == _head_out(store, list_id)
+    finally:
+        held.close()
+    if is_out:
+        beside.replace(folder / f"{list_id}.list")
+        files.sync_dir(folder)
+    beside.unlink(missing_ok=True)
+
+
+def _head_out(store: Store, list_id: str) -> ListHead | None:
+    """The head of a list that units are offered, if any: of what this department signed itself."""
+    with store.read() as connection:
+        _, message = out(connection, head_name(list_id))
+    if not message:
+        return None
+    _, payload, _, _ = envelope.split(message, limit=MAX_DOCUMENT_BYTES)
+    carried = codec.from_bytes(Carried, payload, limit=MAX_DOCUMENT_BYTES)
+    return codec.from_bytes(ListHead, carried.body)
+
+
 @contextmanager
 def _keeping(home: DepartmentHome, head: ListHead, entries: list[bytes]) -> Iterator[None]:
     """Keep this version while it is sent: written before, so that no full disk leaves one out that is not
     kept, and under its name once it is out."""
     folder = lists_folder(home.path)
     files.make_dir(folder)
-    beside = folder / f"{head.list_id}.sending"
+    beside = folder / f"{head.list_id}{SENDING}"
     pairs = ((ListEntry.from_bytes(one).key, one) for one in entries)
     write_list(beside, list_key_of(home, first=True), head.list_id, codec.to_plain(head), pairs)
     try:

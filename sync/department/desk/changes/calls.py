@@ -17,7 +17,6 @@ from sync.department.journal.statements import SHA256, said_in
 from sync.department.policy.refusals import DeskRefusal
 from sync.department.policy.roles import Call, Role
 
-MINE_SHOWN = 100
 SECOND = frozenset({"propose", "approval"})
 
 
@@ -92,7 +91,7 @@ def mine(front: DeskContext, token: str, form: NothingForm) -> tuple[MyChange, .
             for entry in known.proposed.values()
             if entry.stamp.user == caller.user
         ]
-        return [], lambda _entries: tuple(rows[::-1][:MINE_SHOWN])
+        return [], lambda _entries: tuple(rows[::-1])
 
     return desk.act(token, Call.POLICY_READ, plan)
 

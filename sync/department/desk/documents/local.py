@@ -144,8 +144,10 @@ def withdraw(front: DeskContext, token: str, form: WithdrawForm) -> LocalChanged
 
 
 def send_kept(front: DeskContext) -> None:
-    """Send the list that a crash or a full disk kept after its entry. Raises FormError, StorageError."""
+    """Send the list that a crash or a full disk kept after its entry, and keep any list that went out just
+    before a crash. Raises FormError, StorageError."""
     with front.own_list.turn():
+        front.finish_lists()
         _send_kept(front)
 
 
@@ -313,6 +315,7 @@ def _out(front: DeskContext, at_us: int, entries: Sequence[ListEntry]) -> None:
         cure = "it is entered, and goes out with the next change or the daily run: make room on the disk"
         raise FormError(what, code="document", clause=CLAUSE, cure=cure) from None
     front.own_list.drop()
+    front.bell.ring()  # who follows the alerts hears which of them lost their entry
 
 
 def _changed(front: DeskContext, entry: Entry, caller: Caller, entries: Sequence[ListEntry]) -> LocalChanged:
