@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from storage.times import DAY_US, HOUR_US, MINUTE_US
 from sync.department.ground.department_time import (
+    AHEAD,
     FILE,
     MAX_AHEAD_US,
     Clocks,
@@ -85,7 +86,7 @@ def test_a_start_under_a_wrong_clock_is_not_believed(tmp_path: Path, machine: Ma
     assert again.now_us() < START_US + 2 * DAY_US
     doubt = again.doubt()
     assert doubt is not None
-    assert doubt.direction == "ahead"
+    assert doubt.direction == AHEAD
 
 
 def test_a_home_without_a_mark_starts_from_the_newest_time_it_knows(tmp_path: Path, machine: Machine) -> None:
@@ -147,6 +148,26 @@ def test_a_witness_that_says_another_time_puts_the_clock_in_doubt(
     machine.wall -= DAY_US
     assert founded.confirm(machine.wall, "witness")
     assert founded.demand_sure("a purge") == machine.wall
+
+
+@pytest.mark.parametrize("off_us", [40 * DAY_US, 30 * HOUR_US, -20 * DAY_US])
+def test_a_clock_that_was_set_right_is_believed_at_once(
+    founded: DepartmentTime, machine: Machine, off_us: int
+) -> None:
+    """Meanwhile the last confirmed time runs on: people's phones show it."""
+    machine.run(HOUR_US)
+    right = machine.wall
+    machine.wall += off_us
+    assert not founded.confirm(right, "witness")
+    machine.run(MINUTE_US)
+    doubt = founded.doubt()
+    assert doubt is not None
+    assert (doubt.direction, doubt.by_us) == (AHEAD if off_us > 0 else "behind", abs(off_us))
+    assert founded.run_on_us() == right + MINUTE_US
+    machine.wall -= off_us
+    machine.run(MINUTE_US)
+    assert founded.doubt() is None
+    assert founded.now_us() == machine.wall
 
 
 @pytest.mark.parametrize("ahead_us", [2 * HOUR_US, 47 * HOUR_US, 366 * DAY_US])

@@ -123,6 +123,18 @@ def test_who_has_to_put_the_clock_right_gets_in_by_their_phones(
     department.logon("super")
 
 
+@pytest.mark.parametrize("off_us", [30 * HOUR_US, 40 * DAY_US, -20 * DAY_US])
+def test_a_host_clock_that_is_stepped_under_the_server_locks_out_no_phone(
+    machine: Machine, department: Department, off_us: int
+) -> None:
+    """Phones keep the time that passed; no witness is there to name it."""
+    department.witness.away = True
+    department.clock.step(HOUR_US)
+    machine.ahead_us = off_us
+    for user in ("chief", "super", "chief"):
+        department.logon(user)
+
+
 def wrong_phone(department: Department, user: str, ahead_us: int) -> tuple[str, str]:
     """The password and a code of another time."""
     password, secret = department.secrets[user]

@@ -79,8 +79,8 @@ def clocks(doubt: Doubt | None, now_us: int, newest_us: int) -> list[Overdue]:
     if doubt is not None:
         reads, held = (iso_text(one, to="second") for one in (doubt.wall_us, doubt.held_us))
         what = (
-            f"the server's clock reads {reads}, {span_text(doubt.by_us)} {doubt.direction} of the confirmed "
-            f"time {held}: entries carry that time, purges wait, and a call is refused as unsigned where a "
+            f"the server's clock reads {reads}, {span_text(doubt.by_us)} {doubt.direction} the confirmed "
+            f"time: entries carry {held}, purges wait, and a call is refused as unsigned where a "
             f"session's clock differs from it by more than 10 minutes (log on again); {cure}"
         )
     elif now_us < newest_us - MINUTE_US * 10:

@@ -29,6 +29,7 @@ from sync.department.desk.people.rules import Credential
 from sync.department.desk.people.throttle import LogonThrottle
 from sync.department.desk.state import DeskState
 from sync.department.desk.used_calls import UsedCalls
+from sync.department.ground.department_time import DepartmentTime
 from sync.department.journal.access_log import AccessLog
 from sync.department.journal.credential_key import credential_key, demand_credential_key
 from sync.department.journal.entries import (
@@ -162,9 +163,13 @@ class LogState:
     def now_us(self) -> int:
         return self._clock()
 
-    def wall_us(self) -> int:
-        """The system clock, where the department's time is not it: for codes, whose phones keep time."""
-        return int(getattr(self._clock, "wall_us", self._clock)())
+    def phone_times(self) -> tuple[int, ...]:
+        """The times that a person's phone may show: the system clock's, the department's own, and the last
+        confirmed one, run on. People have to get in to put a clock right."""
+        clock, now_us = self._clock, self._clock()
+        if not isinstance(clock, DepartmentTime):
+            return (now_us,)
+        return (clock.wall_us(), now_us, clock.run_on_us())
 
     def access(self, sequence: int) -> Access:
         """The access of an entry. Raises FormError if there is none."""

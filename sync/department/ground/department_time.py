@@ -34,6 +34,7 @@ MAX_BEHIND_US = 10 * MINUTE_US  # a correction by NTP is believed; more is a clo
 AGREE_US = 10 * MINUTE_US  # how far two sources may differ and still say the same
 SAVE_EVERY_US = 10 * MINUTE_US
 FILE = "time.cbor"
+AHEAD, BEHIND = "ahead of", "behind"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +75,8 @@ class _Mark:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Doubt:
-    """Why the clock is in doubt: it is `ahead` of or `behind` the confirmed time, by `by_us`."""
+    """Why the clock is in doubt: it is "ahead of" or "behind" another time, by `by_us`. `held_us`: the time
+    that stamps carry meanwhile."""
 
     direction: str
     by_us: int
@@ -107,6 +109,12 @@ class DepartmentTime:
         people have to get in to put a doubt right."""
         return self._clocks.wall()
 
+    def run_on_us(self) -> int:
+        """The last confirmed time and the time run since: right where the clock was stepped and people's
+        phones were not."""
+        with self._guard:
+            return self._mark.confirmed_us + self._mark.elapsed(self._clocks.running())
+
     def now_us(self) -> int:
         """The department's time: the clock if confirmed, else the last trusted time plus running time."""
         with self._guard:
@@ -131,7 +139,7 @@ class DepartmentTime:
         if doubt is None:
             return self.now_us()
         raise ClockInDoubtError(
-            f"{what} waits: the clock is {span_text(doubt.by_us)} {doubt.direction} of the confirmed time",
+            f"{what} waits: the clock is {span_text(doubt.by_us)} {doubt.direction} the confirmed time",
             where="clock",
             cure="set the clock; if it is right, two people confirm it: clock/confirm at the desk",
         )
@@ -202,22 +210,24 @@ class DepartmentTime:
 
     def _doubt(self, wall: int, running: int) -> Doubt | None:
         since = max(0, running - self._floor_running) if self._floor else 0
+        said = wall
         if self._dissent is not None:
             said = self._dissent[0] + max(0, running - self._dissent[1])
+        if abs(wall - said) > AGREE_US:  # else the clock was set right since
             believed = said if self._unmarked else self._mark.confirmed_us + self._mark.elapsed(running)
             believed = max(
                 believed, min(said, wall)
             )  # without power no time ran: the earlier of the two clocks
             held = max(self._floor, min(believed, self._ceiling(running)))
-            direction = "ahead" if wall > said else "behind"
+            direction = AHEAD if wall > said else BEHIND
             return Doubt(direction=direction, by_us=abs(wall - said), wall_us=wall, held_us=held)
         if wall > self._ceiling(running):
             held = max(self._mark.confirmed_us + self._mark.elapsed(running), self._floor + since)
-            return Doubt(direction="ahead", by_us=wall - held, wall_us=wall, held_us=held)
+            return Doubt(direction=AHEAD, by_us=wall - held, wall_us=wall, held_us=held)
         if wall < max(self._floor, self._mark.confirmed_us) - MAX_BEHIND_US:
             # at half speed: stamps still rise, and a clock that is right again catches up with them
             held = max(self._floor, self._mark.confirmed_us) + since // 2
-            return Doubt(direction="behind", by_us=held - wall, wall_us=wall, held_us=held)
+            return Doubt(direction=BEHIND, by_us=held - wall, wall_us=wall, held_us=held)
         return None
 
     def _marked(self, us: int, source: str, running: int) -> _Mark:
@@ -267,5 +277,5 @@ def span_text(us: int) -> str:
 
 def apart_text(said_us: int, held_us: int) -> str:
     """How far two clocks are apart, for the person who has to set one."""
-    direction = "behind" if said_us < held_us else "ahead of"
+    direction = BEHIND if said_us < held_us else AHEAD
     return f"the clock that signed is {span_text(abs(said_us - held_us))} {direction} the department's time"

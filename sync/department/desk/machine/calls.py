@@ -57,7 +57,8 @@ def confirm_clock(front: DeskContext, token: str, form: ClockForm) -> Entered:
         demand_words(form.reason, "say how you know", code="reason", clause=CLAUSE)
         if abs(doubt.wall_us // DAY_US - day) > 1:
             raise FormError("the server's clock shows another day", code="other-day", clause=CLAUSE)
-        summary = f"the clock is {span_text(doubt.by_us)} {doubt.direction}, and it is {form.day}"
+        off = f"{span_text(doubt.by_us)} {doubt.direction} the confirmed time"
+        summary = f"the clock is {off}, and it is {form.day}"
         second = desk.second_person(caller, "clock/confirm", form, about=form.day, summary=summary)
         if isinstance(second, ChangeProposed):
             return [second], lambda made: (made[0], False)

@@ -354,7 +354,7 @@ def set_password(front: DeskContext, token: str, form: PasswordForm) -> HandedOv
         secrets = desk.new_secrets
         totp, used_step = known.totp, desk.book.roster.used_steps.get(caller.user, -1)
         if renews:
-            totp, used_step = secrets.confirmed(caller.session, form.code, caller.at_us, desk.wall_us())
+            totp, used_step = secrets.confirmed(caller.session, form.code, caller.at_us, *desk.phone_times())
         fresh = rules.new_credential(terms, caller.user, form.new, caller.at_us, first=False, totp=totp)
         authenticator = REPLACED if replaced else ASKED_FOR if renews else KEPT
         desk.set_credential(fresh, caller.stamp(), authenticator=authenticator)

@@ -42,9 +42,9 @@ class NewSecrets:
                 self._waiting.popitem(last=False)
         return secret
 
-    def confirmed(self, session: bytes, code: str, now_us: int, wall_us: int) -> tuple[str, int]:
+    def confirmed(self, session: bytes, code: str, now_us: int, *phones: int) -> tuple[str, int]:
         """(the session's new secret of which `code` is one, the time step of the code, which is used now).
-        `wall_us`: by the system's clock, for phones are right where the department's time waits. Raises
+        `phones`: the times that phones may show, which are right where the server's clock is not. Raises
         FormError."""
         with self._guard:
             known = self._waiting.get(session, [])
@@ -53,7 +53,7 @@ class NewSecrets:
             raise self._gone(
                 "no new authenticator waits for a code: one waits for half an hour, until the desk restarts"
             )
-        tried = ((one, step_of(one, code, at_us, -1)) for one in waiting for at_us in (wall_us, now_us))
+        tried = ((one, step_of(one, code, at_us, -1)) for one in waiting for at_us in (*phones, now_us))
         secret, step = next(((one, step) for one, step in tried if step is not None), ("", None))
         if step is None:
             raise FormError(
