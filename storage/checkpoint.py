@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from storage.envelope import verify_ed25519
 from storage.errors import CheckpointError
 
 TYPE_ED25519 = 0x01
@@ -140,7 +141,7 @@ def open_checkpoint(note: str, key: NoteKey) -> Checkpoint:
     for name, blob in signatures:
         if name == key.name and blob[:4] == key.key_id:
             try:
-                key.public.verify(blob[4:], text.encode())
+                verify_ed25519(key.public, blob[4:], text.encode())
             except InvalidSignature:
                 raise CheckpointError(f"the signature of {name} is not valid") from None
             if checkpoint.origin != key.name:
@@ -169,7 +170,8 @@ def open_cosignatures(note: str, keys: Iterable[NoteKey]) -> list[Cosignature]:
                 raise CheckpointError(f"the co-signature of {name} has the wrong length")
             time_s = int.from_bytes(blob[4:12], "big")
             try:
-                key.public.verify(blob[12:], f"cosignature/v1\ntime {time_s}\n{text}".encode())
+                message = f"cosignature/v1\ntime {time_s}\n{text}".encode()
+                verify_ed25519(key.public, blob[12:], message)
             except InvalidSignature:
                 raise CheckpointError(f"the co-signature of {name} is not valid") from None
             found.append(Cosignature(name, time_s))

@@ -154,7 +154,12 @@ def open_signed(message: bytes, public: Ed25519PublicKey, *, context: bytes, lim
     if kid != key_id(public):
         raise SignatureError("signed by another key")
     try:
-        public.verify(signature, _to_be_signed(protected, context, payload))
+        verify_ed25519(public, signature, _to_be_signed(protected, context, payload))
     except InvalidSignature:
         raise SignatureError("the signature is not valid") from None
     return payload
+
+
+def verify_ed25519(public: Ed25519PublicKey, signature: bytes, message: bytes) -> None:
+    """Raises InvalidSignature (cryptography's) unless `public` signed the message. RFC 8032, 5.1.7."""
+    public.verify(signature, message)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import importlib.util
 import os
 from collections.abc import Iterator
@@ -12,11 +13,18 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from tests.run_order import pytest_addoption, pytest_collection_modifyitems
+from tests.run_order import (
+    pytest_addoption,
+    pytest_collection,
+    pytest_collection_finish,
+    pytest_collection_modifyitems,
+)
 from tests.skip_gate import pytest_sessionfinish, pytest_terminal_summary
 
 __all__ = [
     "pytest_addoption",
+    "pytest_collection",
+    "pytest_collection_finish",
     "pytest_collection_modifyitems",
     "pytest_sessionfinish",
     "pytest_terminal_summary",
@@ -69,6 +77,36 @@ def derive_each_key_once() -> Iterator[None]:
         patch.setattr("sync.department.ground.person_key.hash_secret_raw", kept)
         patch.setattr(PasswordHasher, "hash", hash_and_note)
         patch.setattr(PasswordHasher, "verify", fits)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def verify_each_signature_once() -> Iterator[None]:
+    """The same records and tree heads of the same few logs are opened in thousands of tests.
+
+    What held once, for the same key, bytes and signature, holds; what did not is looked at each time.
+    """
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+    from storage import envelope
+    from storage.cosigners import CosignerKey
+
+    verify = envelope.verify_ed25519
+
+    @functools.lru_cache(maxsize=1 << 16)
+    def holds(_key: bytes, _signature: bytes, _digest: bytes) -> set[str]:
+        return set()
+
+    def verify_new(public: Ed25519PublicKey, signature: bytes, message: bytes) -> None:
+        known = holds(public.public_bytes_raw(), signature, hashlib.sha256(message).digest())
+        if not known:
+            verify(public, signature, message)
+            known.add("valid")
+
+    with pytest.MonkeyPatch.context() as patch:
+        for module in ("storage.envelope", "storage.checkpoint"):
+            patch.setattr(f"{module}.verify_ed25519", verify_new)
+        patch.setattr(CosignerKey, "verify", functools.lru_cache(maxsize=1 << 13)(CosignerKey.verify))
         yield
 
 

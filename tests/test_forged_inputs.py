@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.test_rooms import nodes_of, tree_of
+
 ROOT = Path(__file__).resolve().parents[1]
 SHORTEST = 6  # characters; shorter words say too little to name a site
 GROUPS = {
@@ -45,14 +47,14 @@ class Site:
 
 
 def _texts(node: ast.AST) -> Iterator[str]:
-    for one in ast.walk(node):
+    for one in nodes_of(node):
         if isinstance(one, ast.Constant) and isinstance(one.value, str):
             yield one.value.strip(" :,")
 
 
 def sites(path: Path) -> Iterator[Site]:
     """The places of a module that add a finding, yield one, or raise with words."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes_of(tree_of(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Raise) and node.exc is not None:
             said: list[ast.expr] = [node.exc]
         elif isinstance(node, ast.Yield) and node.value is not None:
@@ -75,8 +77,8 @@ def said_by_tests(patterns: tuple[str, ...]) -> set[str]:
     """What the tests expect to be said: their strings of two words and more, without docstrings and ids."""
     found: set[str] = set()
     for path in (path for one in patterns for path in ROOT.glob(one)):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        for node in ast.walk(tree):
+        tree = tree_of(path.read_text(encoding="utf-8"))
+        for node in nodes_of(tree):
             if isinstance(node, ast.Expr | ast.keyword) and (
                 (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
                 or (isinstance(node, ast.keyword) and node.arg == "id")

@@ -9,7 +9,7 @@ from functools import cache
 
 import pytest
 
-from tests.test_rooms import MAY_IMPORT, ROOT, TRAINING, module_name, modules, parsed, statements
+from tests.test_rooms import MAY_IMPORT, ROOT, TRAINING, module_name, modules, nodes_of, parsed, statements
 
 pytestmark = pytest.mark.slow
 
@@ -24,7 +24,7 @@ def trees() -> dict[str, ast.Module]:
 def defined_names(tree: ast.Module) -> set[str]:
     """What a module itself defines or assigns, wherever in it."""
     names = set()
-    for node in ast.walk(tree):
+    for node in nodes_of(tree):
         if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             names.add(node.name)
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
@@ -44,7 +44,7 @@ def is_package(name: str) -> bool:
 def project_imports() -> Iterator[tuple[str, str, ast.alias]]:
     """(importing module, module it imports from, name) of every `from` import within the product."""
     for importer, tree in trees().items():
-        for node in ast.walk(tree):
+        for node in nodes_of(tree):
             if isinstance(node, ast.ImportFrom) and node.module in trees():
                 yield from ((importer, node.module, alias) for alias in node.names)
 
@@ -77,7 +77,7 @@ def test_a_name_is_imported_from_the_module_that_defines_it() -> None:
 def bound_names(tree: ast.Module) -> Counter[str]:
     """How often a module binds each name: by import, assignment, parameter, definition or `except ... as`."""
     bound = Counter(defined_names(tree))
-    for node in ast.walk(tree):
+    for node in nodes_of(tree):
         if isinstance(node, ast.arg):
             bound[node.arg] += 1
         elif isinstance(node, ast.ExceptHandler) and node.name:
@@ -96,7 +96,7 @@ def test_an_import_keeps_its_name_where_nothing_else_has_it() -> None:
     for importer, tree in trees().items():
         aliases = [
             (node.module, alias.name, alias.asname)
-            for node in ast.walk(tree)
+            for node in nodes_of(tree)
             if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] in MAY_IMPORT
             for alias in node.names
             if alias.asname
@@ -116,7 +116,7 @@ def test_the_errors_of_a_room_have_one_base() -> None:
     bases = {
         node.name: {base.id for base in node.bases if isinstance(base, ast.Name)}
         for tree in trees().values()
-        for node in ast.walk(tree)
+        for node in nodes_of(tree)
         if isinstance(node, ast.ClassDef)
     }
     family = {"ExplainedError", "HardwareError", "DetectorError"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import gc
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -69,7 +70,31 @@ def module_name(path: Path) -> str:
 @functools.cache
 def parsed(path: Path) -> ast.Module:
     """A module of the tree: every test looks at the same."""
-    return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+    return tree_of(path.read_text(encoding="utf-8"))
+
+
+def tree_of(text: str) -> ast.Module:
+    """The tree of a module. No garbage is looked for meanwhile: there are a thousand trees, and it would take
+    three times as long."""
+    looking = gc.isenabled()
+    gc.disable()
+    try:
+        return ast.parse(text)
+    finally:
+        if looking:
+            gc.enable()
+
+
+def nodes_of(tree: ast.AST) -> Iterator[ast.AST]:
+    """What `ast.walk` gives, in another order and half of the time."""
+    found = [tree]
+    while found:
+        yield (node := found.pop())
+        for value in vars(node).values():
+            if isinstance(value, ast.AST):
+                found.append(value)
+            elif type(value) is list:
+                found += (one for one in value if isinstance(one, ast.AST))
 
 
 def statements(body: Iterable[ast.AST]) -> Iterator[ast.AST]:

@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.test_rooms import nodes_of, tree_of
+
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -36,7 +38,7 @@ def listed() -> tuple[str, ...]:
 def uses(tree: ast.Module) -> Counter[str]:
     """How often a module mentions each identifier: in code, type strings and the names that a table holds."""
     found: Counter[str] = Counter()
-    for node in ast.walk(tree):
+    for node in nodes_of(tree):
         if isinstance(node, ast.Name):
             found[node.id] += isinstance(node.ctx, ast.Load)
         elif isinstance(node, ast.Attribute):
@@ -68,7 +70,7 @@ def test_every_name_of_the_product_is_used() -> None:
         if not path.endswith(".py"):
             used.update(WORD.findall(text))
             continue
-        tree = ast.parse(text)
+        tree = tree_of(text)
         used.update(uses(tree))
         if path.startswith(PRODUCT) and not path.startswith(CALLED_FROM_OUTSIDE):
             names += [(path, name) for name in defined(tree) if not name.startswith("__")]
