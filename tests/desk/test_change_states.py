@@ -83,3 +83,19 @@ def test_every_own_proposal_is_listed_the_newest_first(department: Department) -
     found = department.call("change/mine", chief, NothingForm())
     assert isinstance(found, tuple)
     assert [one.proposal for one in found][:103] == made[::-1]
+
+
+@pytest.mark.parametrize(("granted", "did"), [(True, "approved"), (False, "refused")])
+def test_who_decides_second_is_shown_who_decided_first_and_how(
+    department: Department, granted: bool, did: str
+) -> None:
+    form = CredentialForm(user="comm1", reason="lost phone", propose=True)
+    asked = department.call("user/credential", department.logon("chief"), form)
+    assert isinstance(asked, HandedOver)
+    decision = DecideForm(proposal=asked.entry, granted=granted, reason="known to me")
+    department.call("change/approve", department.logon("super"), decision)
+    for other in (True, False):
+        late = DecideForm(proposal=asked.entry, granted=other, reason="known to me")
+        with pytest.raises(NotYetError, match=f"super {did} that proposal already") as refused:
+            department.call("change/approve", department.logon("deputy"), late)
+        assert refused.value.cure

@@ -9,6 +9,7 @@ from html import unescape
 import pytest
 from desk_cars import Car
 from desk_twins import PEOPLE, Department
+from page_barriers import barriers
 from page_reader import Reader, Sheet
 
 from sync.department.desk.operations import OPERATIONS
@@ -43,7 +44,9 @@ SENT = [one for one in app.PAGES if one.send is not None]
 
 
 def check_headers(sheet: Sheet) -> None:
-    """What every page says beside itself."""
+    """What every page says beside itself, and what it has for people who do not see it."""
+    if sheet.html.startswith("<!doctype"):
+        assert barriers(sheet.html) == [], sheet.path
     headers = sheet.answer.headers
     assert headers["cache-control"] == "no-store"
     assert headers["x-content-type-options"] == "nosniff"
@@ -122,6 +125,26 @@ def test_a_page_shows_no_role_what_its_call_refuses(
         assert sheet.status in {403, 409, 422}
         assert "car-7" not in sheet.html
     assert not department.desk.book.glass.broken
+
+
+@pytest.mark.parametrize(
+    ("html", "named"),
+    [
+        pytest.param("<h1>A</h1><h3>B</h3>", "h1 is followed by h3", id="a level left out"),
+        pytest.param('<h1>A</h1><input name="plate">', "the field plate has no label", id="no label"),
+        pytest.param(
+            '<h1>A</h1><label for="b">B</label>', "label for=b leads nowhere", id="label of nothing"
+        ),
+        pytest.param('<h1 id="a">A</h1><p id="a">', "the id a is there 2 times", id="one id twice"),
+        pytest.param("<h1>A</h1><button> </button>", "a button without words", id="empty button"),
+        pytest.param("<h1>A</h1><th>B</th>", "a heading of a table without scope: B", id="no scope"),
+        pytest.param("<h1>A</h1><img src=x>", "a picture without alt", id="no alt"),
+    ],
+)
+def test_each_barrier_of_a_page_is_found(html: str, named: str) -> None:
+    page = f'<html lang="en-US"><title>A</title><main>{html}</main></html>'
+    assert [one.partition(":")[0] for one in barriers(page)] == [named.partition(":")[0]]
+    assert named in barriers(page)[0]
 
 
 def test_the_menu_leads_to_pages_that_are_there() -> None:

@@ -251,6 +251,8 @@ def test_the_sessions_day_ends_at_the_log_on_page(department: Department, reader
     page = one.post("/search", form)
     assert page.status == 401
     assert "8XYZ123" not in page.html
+    assert "was not carried out" in page.text
+    assert "it comes back as you left it" in page.text
     back = one.send(page, "/logon", user="disp1", password=PASSWORD, code=department.code("disp1"))
     assert back.path == "/search"
     assert back.form("/search")["plate"] == "8XYZ123"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from dataclasses import replace
 from urllib.parse import parse_qsl
 
 from starlette.formparsers import MultiPartException, MultiPartParser
@@ -233,7 +234,10 @@ class _Pages:
             refusal, visit.refusal = visit.refusal, None
             return await proving.show(visit, refusal)
         if visit.refusal.code in SESSION_GONE:
-            self._keep_draft(visit)
+            if self._keep_draft(visit) and sent:
+                what = f"{visit.refusal.what.partition(',')[0]}, and this form was not carried out"
+                cure = "log on as the same person: it comes back as you left it"
+                visit.refusal = replace(visit.refusal, what=what, cure=cure)
             status, visit.who = visit.refusal.status, None
             if not visit.token and not sent:
                 visit.refusal = None  # a first visit is no mistake
@@ -249,12 +253,15 @@ class _Pages:
         return visit.page("refused.html")
 
     @staticmethod
-    def _keep_draft(visit: Visit) -> None:
+    def _keep_draft(visit: Visit) -> bool:
+        """Keep what was typed for its person; whether there was anything."""
         kept = visit.values.kept()
         user = visit.who.user if visit.who else visit.memory.owner(visit.session) if visit.token else ""
-        if user and any(kept.values()):
-            here = visit.request.url.path
-            visit.memory.keep_draft(user, shield.local_path(visit.values.get("from", here), here), kept)
+        if not (user and any(kept.values())):
+            return False
+        here = visit.request.url.path
+        visit.memory.keep_draft(user, shield.local_path(visit.values.get("from", here), here), kept)
+        return True
 
 
 async def _pieces(data: bytes) -> AsyncGenerator[bytes, None]:

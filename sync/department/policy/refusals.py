@@ -94,6 +94,11 @@ class FormError(DeskRefusal):
         super().__init__(what, code=code, clause=clause, cure=cure)
 
 
+def done_already(user: str, did: str, *, code: str, clause: str) -> NotYetError:
+    """The refusal of what another person, or another window, did first: who did what."""
+    return NotYetError(f"{user} {did} already", code=code, clause=clause, cure="list them again")
+
+
 class UnreadError(FormError):
     """A check came to a field that is missing or malformed, which the refusal names already."""
 

@@ -27,7 +27,7 @@ from sync.department.journal.entries import (
     is_of,
 )
 from sync.department.journal.inquiry_entries import Access, AccessEnded, Ground, SearchApproved
-from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError
+from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError, done_already
 from sync.department.policy.roles import Role
 
 NOT_FILED = "not filed"
@@ -292,8 +292,9 @@ def to_close(findings: Findings, number: int, reviewer: str, verdict: str, note:
     entry = findings.opened.get(number)
     if entry is None:
         raise FormError("there is no such finding", code="no-finding", clause="463.5 (c)")
-    if number in findings.closed:
-        raise NotYetError("that finding was closed", code="closed", clause="463.5 (c)")
+    closed = findings.closed.get(number)
+    if closed is not None:
+        raise done_already(closed.stamp.user, "closed that finding", code="closed", clause="463.5 (c)")
     if entry.note.about == reviewer:
         raise DeskRefusal("another person must review your look-ups", code="own-finding", clause="463.5 (c)")
     if verdict not in VERDICTS:

@@ -15,7 +15,14 @@ from sync.department.journal.change_entries import GlassBroken, GlassJudged
 from sync.department.journal.entries import Entry, EntryOf, is_of
 from sync.department.journal.inquiry_entries import Ground, Query
 from sync.department.policy.policy import Policy
-from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError, demand, refuse_each
+from sync.department.policy.refusals import (
+    DeskRefusal,
+    FormError,
+    NotYetError,
+    demand,
+    done_already,
+    refuse_each,
+)
 
 CLAUSE = "463.5 (a)"
 NEAR_M = 2000.0  # a look at everything of a place, where no letter of the plate is known
@@ -106,8 +113,9 @@ def to_judge(glass: Glass, access: int, second: str, reason: str) -> Entry:
     entry = glass.broken.get(access)
     if entry is None:
         raise FormError("there is no such emergency search", code="no-break-glass", clause=CLAUSE)
-    if access in glass.judged:
-        raise NotYetError("that emergency search was judged", code="decided", clause=CLAUSE)
+    judged = glass.judged.get(access)
+    if judged is not None:
+        raise done_already(judged.stamp.user, "judged that search", code="decided", clause=CLAUSE)
     if entry.stamp.user == second:
         raise DeskRefusal("the second person must be another person", code="second-person", clause=CLAUSE)
     demand_words(reason, "say what you found", code="reason", clause=CLAUSE, least=6)

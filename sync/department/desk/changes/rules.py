@@ -16,7 +16,7 @@ from sync.department.journal.change_entries import ChangeDecided, ChangeProposed
 from sync.department.journal.entries import Entry, EntryOf, is_of
 from sync.department.journal.statements import form_fields, proposal_digest
 from sync.department.policy.policy import Policy
-from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError
+from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError, done_already
 from sync.department.policy.roles import Call
 
 CLAUSE = "463.4"
@@ -101,8 +101,10 @@ def to_decide(policy: Policy, changes: ChangeStates, number: int, second: str, n
     entry = changes.proposed.get(number)
     if entry is None:
         raise no_proposal()
-    if number in changes.decided:
-        raise NotYetError("that proposal was decided", code="decided", clause=CLAUSE)
+    decided = changes.decided.get(number)
+    if decided is not None:
+        did = f"{'approved' if decided.note.granted else 'refused'} that proposal"
+        raise done_already(decided.stamp.user, did, code="decided", clause=CLAUSE)
     if second in {entry.stamp.user, entry.note.about}:
         raise DeskRefusal("the second person must be another person", code="second-person", clause=CLAUSE)
     if not _in_time(policy, entry, now_us):
@@ -136,9 +138,11 @@ def to_use(
     if decision is None:
         raise NotYetError("that proposal waits for a second person", code="second-person", clause=CLAUSE)
     if not decision.note.granted:
-        raise DeskRefusal("the second person refused", code="declined", clause=CLAUSE)
+        what, cure = f"{decision.stamp.user} refused it", "department change mine says why"
+        raise DeskRefusal(what, code="declined", clause=CLAUSE, cure=cure)
     if number in changes.used:
-        raise DeskRefusal("that approval was used", code="used-approval", clause=CLAUSE)
+        what, cure = "that approval was used: it was carried out", "to do it once more, propose it again"
+        raise DeskRefusal(what, code="used-approval", clause=CLAUSE, cure=cure)
     if not _in_time(policy, decision, wanted.now_us):
         raise DeskRefusal("that approval is out of date", code="old-approval", clause=CLAUSE)
     demand_proposer(roster, entry, CLAUSE)

@@ -15,7 +15,7 @@ from sync.department.journal.office_entries import (
     GrantsRevoked,
     IncidentSettled,
 )
-from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError
+from sync.department.policy.refusals import DeskRefusal, FormError, done_already
 from sync.department.store.incidents import StoredIncident
 
 
@@ -119,7 +119,7 @@ def to_settle(settled: Settled, incident: StoredIncident, person: str, finding: 
     clause = "463.8"
     known, closed = settled.words(incident)
     if closed is not None:
-        raise NotYetError("that incident is closed", code="closed", clause=clause)
+        raise done_already(closed.stamp.user, "closed that incident", code="closed", clause=clause)
     if len(finding.split()) < 3:
         raise FormError("say what was found, in at least three words", code="finding", clause=clause)
     if known is not None and known.stamp.user == person:

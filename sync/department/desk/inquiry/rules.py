@@ -36,6 +36,7 @@ from sync.department.policy.refusals import (
     FormError,
     NotYetError,
     demand,
+    done_already,
     refuse_all,
     refuse_each,
 )
@@ -264,12 +265,15 @@ def request_to_run(
     entry = queue.asked.get(number)
     if entry is None:
         raise FormError("there is no such request", code="no-request", clause="463.5 (b)")
-    if number in queue.answered:
-        raise NotYetError("that request was answered", code="answered", clause="463.5 (b)")
+    answered = queue.answered.get(number)
+    if answered is not None:
+        did = f"{'declined' if answered.note.access < 0 else 'answered'} that request"
+        raise done_already(answered.stamp.user, did, code="answered", clause="463.5 (b)")
     demand_young(entry, "old-request", now_us, "463.5 (b)")
     taken = queue.taken.get(number)
     if taken is not None and taken.stamp.user != runner and 0 <= now_us - taken.stamp.at_us < TAKEN_US:
-        raise NotYetError("that request is being answered", code="answered", clause="463.5 (b)")
+        what, cure = f"{taken.stamp.user} is answering that request", "list the queue again"
+        raise NotYetError(what, code="answered", clause="463.5 (b)", cure=cure)
     if (entry.note.query, entry.note.ground) != (query, ground):
         raise DeskRefusal(
             "this is not the search that was asked for", code="other-search", clause="463.5 (b)"
@@ -302,8 +306,10 @@ def proposal_to_decide(queue: InquiryQueue, number: int, second: str, *, now_us:
         raise FormError(
             "there is no such proposal", code="no-proposal", clause="463.5 (a)", cure="list the queue"
         )
-    if number in queue.decided:
-        raise NotYetError("that proposal was decided", code="decided", clause="463.5 (a)")
+    decided = queue.decided.get(number)
+    if decided is not None:
+        did = f"{'approved' if decided.note.granted else 'refused'} that proposal"
+        raise done_already(decided.stamp.user, did, code="decided", clause="463.5 (a)")
     demand_young(entry, "old-proposal", now_us, "463.5 (a)")
     asker = queue.asked.get(entry.note.request)
     if second == entry.stamp.user or (asker is not None and asker.stamp.user == second):
@@ -338,9 +344,11 @@ def approval_to_use(
         raise NotYetError("that proposal waits for a second person", code="second-person", clause=clause)
     demand_young(entry, "old-proposal", now_us, clause)
     if not decision.note.granted:
-        raise DeskRefusal("the second person refused", code="declined", clause=clause)
+        what, cure = f"{decision.stamp.user} refused it", "propose another search"
+        raise DeskRefusal(what, code="declined", clause=clause, cure=cure)
     if number in queue.used:
-        raise DeskRefusal("that approval was used", code="used-approval", clause=clause)
+        what, cure = "that approval was used: the search was run", "to run it once more, propose it again"
+        raise DeskRefusal(what, code="used-approval", clause=clause, cure=cure)
     if not 0 <= now_us - decision.stamp.at_us <= policy.inquiry.approval_hours * HOUR_US:
         raise DeskRefusal("that approval is out of date", code="old-approval", clause=clause)
     return decision

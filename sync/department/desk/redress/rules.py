@@ -17,9 +17,9 @@ from sync.department.journal.entries import Entry, EntryOf, is_of
 from sync.department.journal.redress_entries import RedressAnswered, RedressAsked
 from sync.department.policy.refusals import (
     FormError,
-    NotYetError,
     TooManyError,
     demand,
+    done_already,
     refuse_each,
 )
 from sync.networks import network_of
@@ -165,8 +165,9 @@ def check_answer(requests: Requests, number: int, outcome: str, note: str) -> No
     """An open request, one of the outcomes, and words. Raises DeskRefusal."""
     if number not in requests.asked:
         raise FormError("there is no such request", code="no-request", clause=CLAUSE)
-    if number in requests.answered:
-        raise NotYetError("that request was answered", code="answered", clause=CLAUSE)
+    answered = requests.answered.get(number)
+    if answered is not None:
+        raise done_already(answered.stamp.user, "answered that request", code="answered", clause=CLAUSE)
     outcomes = "one of: " + "; ".join(OUTCOMES.values())
     found = "say what you found and what you answered the person, in at least three words"
     refuse_each(

@@ -28,7 +28,14 @@ from sync.department.journal.sharing_entries import (
     read_by,
 )
 from sync.department.policy.policy import Policy
-from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError, demand, refuse_each
+from sync.department.policy.refusals import (
+    DeskRefusal,
+    FormError,
+    NotYetError,
+    demand,
+    done_already,
+    refuse_each,
+)
 
 GATE = "Civil Code 1798.90.55 (b)"
 MAX_LETTER_BYTES = 512 * 1024
@@ -225,8 +232,10 @@ def to_review(shares: Shares, number: int) -> EntryOf[ShareAsked]:
     entry = shares.asked.get(number)
     if entry is None:
         raise FormError("there is no such request", code="no-request", clause="463.6 (a)")
-    if number in shares.decided:
-        raise NotYetError("that request was decided", code="decided", clause="463.6 (b)")
+    decided = shares.decided.get(number)
+    if decided is not None:
+        did = f"{'approved' if decided.note.approved else 'refused'} that request"
+        raise done_already(decided.stamp.user, did, code="decided", clause="463.6 (b)")
     return entry
 
 
