@@ -10,12 +10,13 @@ import pytest
 from desk_cars import Car
 from desk_seat import Seat
 from desk_twins import Department, found_department, open_copy
+from made_once import made_once
 
 
 @pytest.fixture(scope="session")
 def founded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Made once; tests work on copies."""
-    return found_department(tmp_path_factory.mktemp("department"))
+    return made_once(tmp_path_factory, "founded-department", found_department)
 
 
 @pytest.fixture
