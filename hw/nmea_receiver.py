@@ -42,7 +42,7 @@ class NmeaReceiver:
         self._monotonic = monotonic
         self._cutter, self._builder = SentenceCutter(), FixBuilder()
         self._fixes: deque[Fix] = deque(maxlen=KEPT_FIXES)
-        self._spoke_s = monotonic()  # the last whole sentence, of any kind
+        self._spoke_s = self._opened_s = monotonic()  # the last whole sentence, of any kind; the line
         self._stop = threading.Event()
         self.line_gone = port is None
         self._was_there, self._why = port is not None, ""  # why it was never opened
@@ -63,6 +63,11 @@ class NmeaReceiver:
             )
         if self._monotonic() - self._spoke_s > SILENT_S:
             return "receiver: no complete sentence; does its speed match parts.gps_baud?"
+        lacking = self._builder.lacks(self._monotonic(), SILENT_S)
+        if lacking and self._monotonic() - self._opened_s > SILENT_S:
+            return f"receiver: sends no {lacking}, so no place and time: set it to send them each second"
+        if self._builder.repeats > SILENT_S:
+            return "receiver: sends one second again and again: switch it off and on"
         return None
 
     def latest(self) -> Fix | None:
@@ -118,6 +123,7 @@ class NmeaReceiver:
             except HardwareError as error:
                 self._why = str(error)
                 continue
-            self._spoke_s, self.line_gone, self._was_there = self._monotonic(), False, True
+            self._spoke_s = self._opened_s = self._monotonic()
+            self.line_gone, self._was_there = False, True
             return True
         return False

@@ -51,9 +51,20 @@ _QUALITIES = {
 }
 
 
+_PLACES = frozenset({"GGA", "GNS"})
 # of an RMC: autonomous, differential, RTK and precise; N is none, and what else there is (E, M, S) is no
 # satellites'
 _MODES = {"A": FixQuality.SATELLITE, "N": FixQuality.NONE} | dict.fromkeys("DFRP", FixQuality.CORRECTED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Dated:
+    """A ZDA in the place of an RMC: the date and the time, and nothing else."""
+
+    time: Any
+    date: date
+    status: str = "A"
+    spd: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,8 +141,9 @@ class FixBuilder:
     """Joins the RMC, GGA and GST sentences of one second into a Fix. No I/O.
 
     A fix needs a valid RMC (status A, with date) and a GGA of the same second; of a receiver that sends no
-    GGA, the RMC alone. GST makes the error exact; many receivers write it last, so that of the second before
-    is good too.
+    GGA, the RMC alone. A GNS counts as a GGA; of a receiver that sends no RMC, a ZDA has the date. GST makes
+    the error exact; many receivers write it last, so that of the second before is good too. A receiver that
+    hangs sends one second again and again: that gives one fix.
     """
 
     def __init__(self) -> None:
@@ -156,26 +168,53 @@ class FixBuilder:
         self._gst: Any = None
         self._gst_s = 0.0  # when it was heard
         self._gga_s = self._said_s = -math.inf  # the last one, or the first of any kind; the last of any kind
+        self._placed_s = self._rmc_s = self._zda_s = -math.inf  # the last GGA or GNS, RMC, ZDA
+        self._second: tuple[int, float, float] | None = None  # time and place of the last fix
+        self.repeats = 0  # how often that was sent again
         self._before: tuple[tuple[float, float], float, float] | None = None  # place, own error, when heard
         self._leap_m, self._leap_s = 0.0, -math.inf  # how far the place leapt, and when
         self.refused = 0
 
+    def lacks(self, now_s: float, within_s: float) -> str:
+        """What the sentences of so long lack for a fix, whatever the sky; "" if nothing."""
+        since_s = now_s - within_s
+        if self._rmc_s >= since_s or min(self._zda_s, self._placed_s) >= since_s:
+            return ""
+        return "RMC" if self._placed_s >= since_s or self._zda_s >= since_s else "RMC and GGA"
+
     def take(self, sentence: bytes, heard_s: float) -> Fix | None:
         """The fix that this sentence completes, if any. sentence: whole and checksummed."""
-        if sentence[3:6] not in {b"GGA", b"RMC", b"GST"}:
+        if sentence[3:6] not in {b"GGA", b"GNS", b"RMC", b"GST", b"ZDA"}:
             return None
         try:
             message = self._parse(sentence + b"\r\n")
-            setattr(self, "_" + message.msgID.lower(), message)
-            if message.msgID == "GST":
-                self._gst_s = heard_s
-            if message.msgID == "GGA" or heard_s - self._said_s > WITHOUT_GGA_S - 1:  # the line was silent
+            self._hear(message, heard_s)
+            if message.msgID in _PLACES or heard_s - self._said_s > WITHOUT_GGA_S - 1:  # the line was silent
                 self._gga_s = heard_s
             self._said_s = heard_s
-            return self._join(heard_s)
+            fix = self._join(heard_s)
         except self._refusals:
             self.refused += 1
             return None
+        if fix is None:
+            return None
+        second = (fix.utc_us, fix.latitude_deg, fix.longitude_deg)
+        self.repeats = self.repeats + 1 if second == self._second else 0
+        self._second = second
+        return None if self.repeats else fix
+
+    def _hear(self, message: Any, heard_s: float) -> None:
+        if message.msgID in _PLACES:
+            self._gga, self._placed_s = message, heard_s
+        elif message.msgID == "RMC":
+            self._rmc, self._rmc_s = message, heard_s
+        elif message.msgID == "GST":
+            self._gst, self._gst_s = message, heard_s
+        else:
+            self._zda_s = heard_s
+            if heard_s - self._rmc_s > WITHOUT_GGA_S:
+                day = date(int(message.year), int(message.month), int(message.day))
+                self._rmc = _Dated(time=message.time, date=day)
 
     def _join(self, heard_s: float) -> Fix | None:
         gga, rmc, gst = self._gga, self._rmc, self._gst
@@ -183,11 +222,11 @@ class FixBuilder:
             gga = self._gga = None
         elif gga is None or rmc is None or gga.time != rmc.time:
             return None
-        if rmc is None or rmc.status != "A":
+        if rmc is None or rmc.status != "A" or (gga is None and isinstance(rmc, _Dated)):
             return None
         quality = _MODES.get(getattr(rmc, "posMode", "A") or "A", FixQuality.GUESSED)
         if gga is not None:
-            quality = _QUALITIES.get(int(gga.quality), FixQuality.NONE)
+            quality = _quality_of(gga)
         day, placed = rmc.date, rmc if gga is None else gga
         if quality is FixQuality.NONE or not isinstance(day, date) or day.year < EARLIEST_YEAR:
             return None
@@ -198,16 +237,18 @@ class FixBuilder:
         known = gst is not None and heard_s - self._gst_s < 2.0
         if known and {gst.stdLat, gst.stdLong}.isdisjoint({"", None}):
             error_m = math.hypot(float(gst.stdLat), float(gst.stdLong))
-        apart_m = _meters((latitude, longitude), (float(rmc.lat), float(rmc.lon)))
+        also = placed if isinstance(rmc, _Dated) else rmc
+        apart_m = _meters((latitude, longitude), (float(also.lat), float(also.lon)))
         if not (0 <= error_m <= MOST_ERROR_M and apart_m <= MOST_ERROR_M):
             return None
+        moment = datetime.combine(day, placed.time, tzinfo=UTC)
+        moment_us = round(moment.timestamp() * 1_000_000)
         error_m = self._doubted((latitude, longitude), max(error_m, LEAST_ERROR_M), apart_m, heard_s)
         speed_m_s = math.nan if rmc.spd in ("", None) else float(rmc.spd) * 1852 / 3600
-        moment = datetime.combine(day, placed.time, tzinfo=UTC)
         self._rmc = None  # one fix a second: a repeated GGA alone gives none
         return Fix(
             latitude_deg=latitude, longitude_deg=longitude, error_m=error_m, quality=quality,
-            utc_us=round(moment.timestamp() * 1_000_000), heard_s=heard_s,
+            utc_us=moment_us, heard_s=heard_s,
             speed_m_s=speed_m_s if 0 <= speed_m_s <= MOST_SPEED_M_S else None,
         )  # fmt: skip
 
@@ -224,6 +265,15 @@ class FixBuilder:
                 self._leap_m, self._leap_s = leap_m, heard_s
         self._before = (place, error_m, heard_s)
         return error_m + (self._leap_m if heard_s - self._leap_s < LEAP_S else 0.0)
+
+
+def _quality_of(placed: Any) -> FixQuality:
+    """Of a GGA, its field 6; of a GNS, the best of the letters that it has for each constellation."""
+    if placed.msgID == "GGA":
+        return _QUALITIES.get(int(placed.quality), FixQuality.NONE)
+    found = {_MODES.get(letter, FixQuality.GUESSED) for letter in str(placed.posMode)}
+    best = (FixQuality.CORRECTED, FixQuality.SATELLITE, FixQuality.GUESSED)
+    return next((one for one in best if one in found), FixQuality.NONE)
 
 
 def _meters(one: tuple[float, float], other: tuple[float, float]) -> float:

@@ -105,6 +105,24 @@ def test_a_receiver_that_falls_silent_says_so_and_one_without_a_fix_does_not() -
         receiver.close()
 
 
+def test_a_receiver_that_sends_no_date_or_hangs_is_named_with_what_to_do() -> None:
+    hands, (near, far) = Hands(), loopback_pair()
+    receiver = NmeaReceiver(near, monotonic=hands)
+    _, gga, rmc, _ = (line + b"\r\n" for line in nmea_second(MOMENT, 34.0, -118.0).split(b"\r\n"))
+    try:
+        hands.now_s += SILENT_S + 1
+        far.write(gga)
+        wait_for(lambda: "sends no RMC" in str(receiver.trouble))
+        far.write(rmc)
+        wait_for(lambda: receiver.trouble is None)
+        far.write((gga + rmc) * 12)
+        wait_for(lambda: "one second again and again" in str(receiver.trouble))
+        far.write(nmea_second(MOMENT.replace(second=59), 34.0, -118.0))
+        wait_for(lambda: receiver.trouble is None)
+    finally:
+        receiver.close()
+
+
 def test_a_line_that_went_away_is_opened_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hw.nmea_receiver.REOPEN_S", 0.02)
     hands, (near, far), (again, there) = Hands(), loopback_pair(), loopback_pair()

@@ -148,8 +148,8 @@ def test_two_receivers_on_one_line_that_disagree_are_in_doubt_in_any_order() -> 
     for order in orders:
         builder = FixBuilder()
         said(*order, builder=builder)
-        fixes = said(*order, builder=builder, heard_s=2.0)
-        assert len(fixes) == 2
+        fixes = said(*(body.replace("120000", "120001") for body in order), builder=builder, heard_s=2.0)
+        assert fixes
         assert all(fix.error_m > 110_000 for fix in fixes)
 
 
@@ -157,7 +157,8 @@ def test_a_place_that_leaps_is_in_doubt_until_it_has_stayed() -> None:
     builder = FixBuilder()
 
     def error_m(second: float, *bodies: str) -> float:
-        [fix] = said(*bodies, builder=builder, heard_s=second)
+        clock = f"12{int(second) // 60:02d}{int(second) % 60:02d}"
+        [fix] = said(*(body.replace("120000", clock) for body in bodies), builder=builder, heard_s=second)
         return fix.error_m
 
     here = (GGA.format(hdop="0.9"), RMC.format(speed="1.0"))
@@ -166,6 +167,65 @@ def test_a_place_that_leaps_is_in_doubt_until_it_has_stayed() -> None:
     assert error_m(2.0, *ELSEWHERE) > 110_000
     assert error_m(11.5, *ELSEWHERE) == 4.5
     assert error_m(1200.0, *here) == 4.5  # far enough in time for the way
+
+
+GNS = "GNGNS,120000.00,3800.0000,N,12100.0000,W,{modes},12,0.9,120.0,-33.0,,,V"
+ZDA = "GNZDA,120000.00,01,05,{year},00,00"
+
+
+@pytest.mark.parametrize(
+    ("modes", "quality"),
+    [
+        ("AN", FixQuality.SATELLITE),
+        ("NAND", FixQuality.CORRECTED),
+        ("EN", FixQuality.GUESSED),
+        ("NNNN", None),
+    ],
+)
+def test_a_receiver_of_several_constellations_has_a_fix_by_its_gns(
+    modes: str, quality: FixQuality | None
+) -> None:
+    for dated in (RMC.format(speed="1.0"), ZDA.format(year=2026)):
+        found = said(GNS.format(modes=modes), dated)
+        assert [(fix.quality, fix.error_m) for fix in found] == ([(quality, 4.5)] if quality else [])
+
+
+def test_a_receiver_without_rmc_has_its_date_by_zda_and_a_void_rmc_is_never_made_good_by_one() -> None:
+    gga = GGA.format(hdop="0.9")
+    for order in ((gga, ZDA.format(year=2026)), (ZDA.format(year=2026), gga)):
+        [fix] = said(*order)
+        assert (fix.utc_us, fix.speed_m_s) == (1_777_636_800_000_000, None)
+    assert said(gga, ZDA.format(year=2006)) == []
+    assert said(gga, ZDA.format(year="")) == []
+    void = RMC.format(speed="1.0").replace(",A,3800", ",V,3800")
+    assert said(void, gga, ZDA.format(year=2026)) == []
+
+
+def test_a_receiver_that_hangs_gives_its_last_second_once() -> None:
+    builder = FixBuilder()
+    both = (GGA.format(hdop="0.9"), RMC.format(speed="1.0"))
+    assert [len(said(*both, builder=builder, heard_s=float(second))) for second in range(4)] == [1, 0, 0, 0]
+    assert builder.repeats == 3
+    assert len(said(*(body.replace("120000", "120004") for body in both), builder=builder, heard_s=4.0)) == 1
+    assert builder.repeats == 0
+
+
+@pytest.mark.parametrize(
+    ("bodies", "lacks"),
+    [
+        ([GGA.format(hdop="0.9")], "RMC"),
+        ([GNS.format(modes="AN")], "RMC"),
+        ([ZDA.format(year=2026)], "RMC"),
+        (["GPGLL,3800.0000,N,12100.0000,W,120000.00,A,A"], "RMC and GGA"),
+        ([RMC.format(speed="1.0")], ""),
+        ([GGA.format(hdop="0.9"), ZDA.format(year=2026)], ""),
+    ],
+)
+def test_a_receiver_that_sends_too_few_kinds_of_sentence_is_named(bodies: list[str], lacks: str) -> None:
+    builder = FixBuilder()
+    said(*bodies, builder=builder, heard_s=5.0)
+    assert builder.lacks(10.0, 10.0) == lacks
+    assert builder.lacks(100.0, 10.0) == "RMC and GGA"
 
 
 def test_sentences_of_different_seconds_are_not_joined() -> None:
@@ -190,7 +250,7 @@ FIELDS = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E, exclude_c
         st.binary(max_size=300),
         st.lists(
             st.tuples(
-                st.sampled_from(["GPGGA", "GPRMC", "GPGST", "GNRMC", "PUBX", "GPXXX"]),
+                st.sampled_from(["GPGGA", "GPRMC", "GPGST", "GNRMC", "GNGNS", "GNZDA", "PUBX", "GPXXX"]),
                 st.lists(FIELDS, max_size=16),
             ),
             max_size=6,
