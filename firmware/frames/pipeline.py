@@ -178,14 +178,18 @@ class ReadStage:
         self._time = RisingTime()
 
     def take(self, frame: Frame) -> None:
-        """One frame through find, read, track and vote. What a net gave no numbers for is no read."""
+        """One frame through find, read, track and vote. What a net gave no numbers for is no read; the passes
+        in view grow older by it, so that nets that fail for good leave none of them unstored.
+        """
+        at_us = self._time.of(frame.captured.us)
         try:
             seen = self._reader.read(frame.luma, frame.lores, wanted=self._tracker.wants_text)
         except NetAnswerError as error:
             self._on_unsound(error)
+            nothing = FrameReadings(readings=())
+            self._keep(self._tracker.update(frame.sequence, at_us, frame.luma.shape[:2], nothing), frame)
             return
         begun = time.perf_counter()
-        at_us = self._time.of(frame.captured.us)
         step = self._tracker.update(frame.sequence, at_us, frame.luma.shape[:2], seen)
         self._keep(step, frame)
         for pass_id in self._glances.due(step.live, at_us):

@@ -237,6 +237,26 @@ def test_a_frame_of_which_a_net_gives_no_numbers_is_reported_and_never_becomes_a
     assert counts.read == eyes.frames - len(told)
 
 
+def test_nets_that_fail_for_good_leave_no_pass_in_view_unstored(tmp_path: Path) -> None:
+    """It ended with the run, and was lost where the supervisor ends a reader that reads no frame."""
+    source, eyes = drive(tmp_path, THREE)
+    eyes.unsound_at = range(5, 1000)
+    ended: list[EndedPass] = []
+    stage = ReadStage(
+        eyes,
+        Tracker(DECODING),
+        counts=PipelineCounts(),
+        on_progress=lambda progress: None,
+        hand_on=lambda one: None if one.in_view else ended.append(one),
+    )
+    camera = source.open()
+    with suppress(EndOfSourceError):
+        while True:
+            with camera.borrow() as frame:
+                stage.take(frame.owned())
+    assert len(ended) == 1
+
+
 YEAR_S = 365 * 86_400
 
 
