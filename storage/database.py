@@ -8,6 +8,7 @@ where every table must be bound to a signature there is no place for one.
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -87,7 +88,7 @@ def connect(path: Path, mode: str = "write") -> sqlite_utils.Database:
 
     files.demand_plain(path, *(path.with_name(path.name + end) for end in ("-wal", "-shm", "-journal")))
     connection = sqlite3.connect(
-        f"file:{quote(str(path))}?{MODES[mode]}",
+        f"file:{quote(os.fsencode(path))}?{MODES[mode]}",
         uri=True,
         check_same_thread=False,
         timeout=10,

@@ -26,6 +26,7 @@ from firmware.errors import FirmwareError
 from firmware.fleet import sent_configuration
 from firmware.health.report import HealthReport, HealthWatch
 from firmware.health.system_marks import system_marks
+from firmware.health.wear import coarse_free
 from firmware.screen import screened
 from firmware.settings.config import (
     FILE_NAME,
@@ -222,6 +223,7 @@ class FieldUnit:
         status, vitals = self._parts.ledger.status(), self._parts.board.look()
         custody = custody_of(self._parts.ledger, self._folder)
         told = {name: getattr(status, name) for name in type(status).__slots__ if name not in _SHOWS_HITS}
+        told |= {"free_bytes": coarse_free(status.free_bytes)}
         told |= {"newer_than_anchors": custody.newer_than_anchors, "unreceived": custody.unacknowledged}
         facts = {name.replace("_", " "): value for name, value in told.items()}
         wear = "-" if vitals.card_wear_percent is None else f"{vitals.card_wear_percent} %"

@@ -16,6 +16,7 @@ from firmware.console.unit import SelfTestLine
 from firmware.frames.frame_tap import FrameWithheldError
 from firmware.frames.picture_quality import picture_quality
 from firmware.health.report import HOT_C
+from firmware.health.wear import coarse_free
 from firmware.screen import screened_name
 from firmware.settings.config import PartsSettings
 from hw.camera import Frame
@@ -94,7 +95,7 @@ def _log(ledger: Ledger) -> SelfTestLine:
 def _board(board: Board) -> Iterator[SelfTestLine]:
     vitals = board.look()
     free = vitals.disk_free_bytes
-    yield SelfTestLine(name="disk", good=free >= FREE_LEAST, detail=f"{free >> 20} MB free")
+    yield SelfTestLine(name="disk", good=free >= FREE_LEAST, detail=f"{coarse_free(free) >> 20} MB free")
     if vitals.swaps_to_card is not None:
         swap = "on the card: turn it off (sudo swapoff -a)" if vitals.swaps_to_card else "none on the card"
         yield SelfTestLine(name="swap", good=not vitals.swaps_to_card, detail=swap)

@@ -14,11 +14,13 @@ from typing import Any
 import structlog
 
 from firmware.health.report import Alarm, HealthReport
+from firmware.health.wear import coarse_free
 
 MOST_AT_ONCE = 8
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _COUNTERS = {"frames": "frames_total", "frames_dropped": "frames_dropped_total", "reads": "reads_total"}
 # The log's size beside the count of reads would show each hit.
+_FREE = {"disk_free_bytes", "memory_free_bytes"}
 _SKIPPED = {"at_us", "clock_state", "alarms", "clock_error_us", "log_records"}
 
 
@@ -34,7 +36,8 @@ def prometheus_text(report: HealthReport) -> str:
         if name in _SKIPPED or value is None:
             continue
         kind = "counter" if name in _COUNTERS else "gauge"
-        metric(_COUNTERS.get(name, name), kind, [("", float(value))])
+        shown = coarse_free(value) if name in _FREE else value
+        metric(_COUNTERS.get(name, name), kind, [("", float(shown))])
     metric("clock_error_seconds", "gauge", [("", report.clock_error_us / 1e6)])
     metric("clock_state", "gauge", [(f'{{state="{report.clock_state}"}}', 1.0)])
     metric("alarm", "gauge", [(f'{{name="{name}"}}', float(name in report.alarms)) for name in Alarm])

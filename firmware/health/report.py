@@ -272,8 +272,8 @@ class HealthWatch:
                 disk_total_bytes=vitals.disk_total_bytes,
                 card_wear_percent=vitals.card_wear_percent,
                 memory_free_bytes=vitals.memory_free_bytes,
-                card_bytes_an_hour=None if wear is None else round(wear.bytes_an_hour),
-                card_flushes_an_hour=None if wear is None else _rounded(wear.flushes_an_hour),
+                card_bytes_an_hour=None if wear is None else wear.bytes_an_hour,
+                card_flushes_an_hour=None if wear is None else wear.flushes_an_hour,
                 card_years=None if wear is None else _rounded(wear.years),
                 swaps_to_card=vitals.swaps_to_card,
                 frames_per_s=round(len(recent) / span_s, 2),
@@ -353,7 +353,9 @@ def _written(report: HealthReport) -> str:
     if report.card_bytes_an_hour is None:
         return "writes are not counted here"
     flushes = "-" if report.card_flushes_an_hour is None else f"{report.card_flushes_an_hour:.0f}"
-    return f"{report.card_bytes_an_hour / 1e6:.1f} MB and {flushes} flushes an hour, by the whole machine"
+    return (
+        f"up to {report.card_bytes_an_hour / 1e6:.0f} MB and {flushes} flushes an hour, by the whole machine"
+    )
 
 
 def _years(years: float) -> str:

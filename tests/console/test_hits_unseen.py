@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from firmware.custody.opening import custody_of
 from firmware.health.metrics import prometheus_text
 from firmware.health.report import HealthWatch, report_lines
 from firmware.run.uplink_thread import UplinkThread
+from hw.card import CardWrites
 from hw.clock import SetClock
 from hw.vitals import NetworkLink, ScriptedBoard
 from sync.event_log import event_log
@@ -101,10 +103,12 @@ def test_a_hit_adds_nothing_to_what_the_console_says_of_the_storage(home: Home, 
     assert unit.attempt().outcome == "done"
 
     def said() -> tuple[object, ...]:
-        storage = {name: value for name, value in home.unit.storage().items() if name != "free bytes"}
+        storage = home.unit.storage()
         assert storage["enrolled"] == "True"
         return storage, [one for one in home.unit.selftest() if one.name == "log"]
 
+    free = count((20 << 30) + (9 << 20), -150_000)
+    unit.ledger.free_bytes = lambda: next(free)
     unit.add(1)
     unit.ledger.store.anchor(force=True)  # in the slot, as each hour does
     before = said()
@@ -115,12 +119,30 @@ def test_a_hit_adds_nothing_to_what_the_console_says_of_the_storage(home: Home, 
     assert said() == before
 
 
+def test_what_a_hit_writes_shows_in_no_figure_of_the_card_and_the_memory(home: Home) -> None:
+    """It opens an epoch and is sent at once: more bytes and flushes than another read."""
+    board = home.unit._parts.board
+    assert isinstance(board, ScriptedBoard)
+    shown = []
+    for more in (0, 1):
+        free = (20 << 30) + (5 << 20) - more * 300_000
+        writes = CardWrites(written_bytes=31_000_000 + more * 300_000, flushes=150 + more * 12)
+        board.vitals = replace(
+            board.vitals, disk_free_bytes=free, memory_free_bytes=free, card=writes, running_s=1200.0
+        )
+        report = HealthWatch(board=board, now=SetClock(NOW_US).now, watching=False).report()
+        disk = [one for one in home.unit.selftest() if one.name == "disk"]
+        shown.append((list(report_lines(report)), prometheus_text(report), disk))
+    assert shown[0] == shown[1]
+    assert any("up to 100 MB and 1000 flushes an hour" in line for line in shown[0][0])
+
+
 def test_the_console_counts_no_bytes_of_a_link(home: Home) -> None:
     board = home.unit._parts.board
     assert isinstance(board, ScriptedBoard)
     lines = []
-    for count in (1000, 260_000):
-        link = NetworkLink(name="eth0", up=True, received_bytes=count, sent_bytes=count)
+    for sent in (1000, 260_000):
+        link = NetworkLink(name="eth0", up=True, received_bytes=sent, sent_bytes=sent)
         board.vitals = replace(board.vitals, links=(link,))
         lines.append(home.unit.network()[0])
     assert lines[0] == lines[1]

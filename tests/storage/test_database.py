@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -85,3 +86,9 @@ def test_a_path_with_signs_of_a_uri_names_that_file(tmp_path: Path) -> None:
     path = tmp_path / "50%?mode=memory#x.sqlite3"
     database.connect(path).close()
     assert path.exists()
+
+
+def test_a_path_that_is_no_utf8_names_that_file(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"\xff\xfe.sqlite3")
+    connect(path).close()
+    assert path.is_file()
