@@ -375,7 +375,11 @@ def test_a_sheet_is_checked_where_time_zone_data_differ(
         package.check(data, key.public_key())
 
 
-def test_a_sheet_of_a_newer_programs_words_is_said_and_one_of_no_version_refused(
+def without_hold(files: Files) -> Files:
+    return {name: data for name, data in files.items() if not name.startswith("hold.")}
+
+
+def test_a_sheet_or_a_format_of_a_later_program_is_refused_with_what_to_do(
     files: Files, department: Department
 ) -> None:
     key = department.home.log_key()
@@ -383,7 +387,10 @@ def test_a_sheet_of_a_newer_programs_words_is_said_and_one_of_no_version_refused
     assert isinstance(plain, dict)
     newer = plain | {"version": cover_sheet.VERSION + 1, "more": ""}
     data = signed_again(files | {package.SHEET: envelope.encode(newer)}, key)
-    assert "a newer program made it" in package.check(data, key.public_key()).sheet_unchecked
+    with pytest.raises(PackageError, match=r"is worded by a later version of this program \(update"):
+        package.check(data, key.public_key())
+    with pytest.raises(PackageError, match=r"is of a later format than this program knows \(update"):
+        package.check(signed_again(files, key, format=package.FORMAT + 1), key.public_key())
     data = signed_again(files | {package.SHEET: envelope.encode(plain | {"version": 0})}, key)
     with pytest.raises(PackageError, match="its version is none"):
         package.check(data, key.public_key())
@@ -394,7 +401,7 @@ def test_a_picture_that_a_package_leaves_out_is_said(
 ) -> None:
     shown = codec.from_bytes(Shown, files["reads/0/elements.cbor"], limit=64 << 20)
     less = Shown(elements=tuple(one for one in shown.elements if one.name != "overview"))
-    left = {name: data for name, data in files.items() if "overview" not in name}
+    left = {name: data for name, data in without_hold(files).items() if "overview" not in name}
     left["reads/0/elements.cbor"] = codec.to_bytes(less)
     key = department.home.log_key()
     assert "not in this package" not in verify(signed_again(files, key))[1]
@@ -407,8 +414,24 @@ def test_a_picture_that_a_package_leaves_out_is_said(
 def test_a_package_of_the_first_format_says_what_it_does_not_prove(
     department: Department, files: Files, verify: Callable[..., tuple[int, str]]
 ) -> None:
-    older = {name: data for name, data in files.items() if "entries/" not in name and name != package.SHEET}
+    older = {name: data for name, data in without_hold(files).items() if "entries/" not in name}
+    older.pop(package.SHEET)
     key = department.home.log_key()
     status, out = verify(signed_again(older, key, format=package.NO_ENTRIES))
     assert (status, "not proven: that it left by an entry" in out) == (3, True)
     assert "the package verifies" not in out
+
+
+@pytest.mark.parametrize("number", [package.NO_SHEET, package.NO_HOLD])
+def test_an_earlier_format_never_verifies_whole_and_says_what_is_not_checked(
+    department: Department, files: Files, verify: Callable[..., tuple[int, str]], number: int
+) -> None:
+    """Who holds the log's key would choose the format by which least is checked."""
+    key, (witness,) = department.home.log_key(), department.desk.root.witnesses
+    older = without_hold(files)
+    if number == package.NO_SHEET:
+        older = taken(older, package.SHEET)
+    status, out = verify(signed_again(older, key, format=number), "--witness-key", ",".join(witness.keys))
+    assert (status, "the package verifies" in out) == (3, False)
+    assert "of an earlier format, by which less is checked: whoever holds the department log's key" in out
+    assert "(a package of an earlier version), which are the department's" in out

@@ -26,6 +26,7 @@ from sync.department.commands.desk_access import FILE, key_of, read_bytes
 from sync.department.content import package
 from sync.department.content.opened_list import OpenedCheck, parse_list
 from sync.department.content.package import CheckedPackage
+from sync.department.content.package_entries import LeftUnder
 from sync.department.content.vault import HOLDS, FolderVault
 from sync.department.desk import snapshot
 from sync.department.desk.json_forms import to_json
@@ -125,12 +126,16 @@ stranger_options = collected(
 )
 
 
-SHEET = "cover.html and cover.txt say what the reads say; who made it, why and for whom, the department says"
+SHEET = "cover.html and cover.txt say what the reads and the entries say"
+EARLIER = (
+    "of an earlier format, by which less is checked: whoever holds the department log's key can choose it; "
+    "a department of this version makes format {}: ask for one"
+)
 UNCHECKED_SHEET = (
     "not checked: {}, which are the department's; "
     "what a unit signed is in the text, the place and the pictures beside each leaf.cose"
 )
-UNCHECKED_MANIFESTS = "not checked: the C2PA manifests (*.c2pa), which are the department's"
+UNCHECKED_MANIFESTS = "not checked: the C2PA manifests (*.c2pa), which are the department's: {}"
 
 
 def worst(*statuses: int) -> int:
@@ -231,18 +236,21 @@ def _check_package(common: Common, data: bytes, public: Ed25519PublicKey, witnes
         return FOUND_WRONG
     head, loose = checked.head, checked.loose
     reads, left = len(head.reads), _how_it_left(checked, witnesses)
-    unwitnessed = not all(one.witnessed for one in checked.entries)
-    lacking = bool(loose) or not checked.entries or unwitnessed
+    unwitnessed = not all(one.witnessed for one in _entries(checked))
+    lacking = bool(loose) or not checked.entries or unwitnessed or checked.is_earlier
     status = PART_LACKING if lacking else DONE
     if common.json:
         facts = {"number": head.number, "department": head.department, "reads": reads}
         logged = {"entries": [one.sequence for one in checked.entries], "unwitnessed": unwitnessed}
         proven = {"proven_in_place": reads - len(loose), "withheld": checked.withheld, "problems": []}
-        proven |= {"sheet_unchecked": checked.sheet_unchecked}
+        proven |= {"sheet_unchecked": checked.sheet_unchecked, "format": head.format}
+        proven |= {"manifests_unchecked": checked.manifests_unchecked}
         print(json.dumps(facts | logged | proven))
         return status
     verdict = "the signatures hold" if lacking else "the package verifies"
     print(f"{verdict}: {head.department}, {head.number}, {counted(reads, 'read')}")
+    if checked.is_earlier:
+        print(EARLIER.format(package.FORMAT))
     print(f"proven in place in the log of its unit: {reads - len(loose)} of {counted(reads, 'read')}")
     for folder in loose[:100]:
         print(f"not proven in place: {folder} came after its log was closed; its unit alone signed it")
@@ -251,10 +259,14 @@ def _check_package(common: Common, data: bytes, public: Ed25519PublicKey, witnes
     for folder, names in list(checked.withheld.items())[:100]:
         print(f"not in this package: {folder} has {' and '.join(names)} too, as its unit signed")
     print(UNCHECKED_SHEET.format(checked.sheet_unchecked) if checked.sheet_unchecked else SHEET)
-    if checked.manifests:
-        print(UNCHECKED_MANIFESTS)
+    if checked.manifests_unchecked:
+        print(UNCHECKED_MANIFESTS.format(checked.manifests_unchecked))
     print(SENTENCE)
     return status
+
+
+def _entries(checked: CheckedPackage) -> list[LeftUnder]:
+    return [*([] if checked.hold is None else [checked.hold]), *checked.entries]
 
 
 def _how_it_left(checked: CheckedPackage, witnesses: Witnesses | None) -> list[str]:
@@ -266,8 +278,9 @@ def _how_it_left(checked: CheckedPackage, witnesses: Witnesses | None) -> list[s
         lines.append(
             "a person with the department log's key can make such a package, and no log keeps its entry"
         )
-    for one in checked.entries[:100]:
-        said = f"left under entry {one.sequence} of the access log"
+    for one in _entries(checked)[:100]:
+        said = f"{'rests on the hold of' if one is checked.hold else 'left under'} entry {one.sequence}"
+        said += " of the access log"
         if witnesses is None:
             said += "; not proven without --witness-key: that a witness saw that entry"
         elif one.witnessed is None:

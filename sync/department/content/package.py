@@ -15,6 +15,7 @@ A ZIP (stored, fixed times) of:
     same, plain
     reads/<n>/patch.c2pa, ...    C2PA manifests of the images, where the c2pa library is installed
     entries/<n>.cose, ...        the entries of the access log under which they left (package_entries.py)
+    hold.cose, ...               the entry of the hold that an export rests on
 
 Nothing else is in it: a file that no signed record or entry accounts for is refused.
 """
@@ -27,6 +28,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
+from itertools import zip_longest
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -40,17 +42,24 @@ from storage.errors import EnvelopeError, PackageError, StorageError
 from storage.evidence import SENTENCE, Shown, ShownElement, extension, plain_view, sums
 from storage.leaf import IMAGES
 from storage.sealing import Opened, commitment
-from sync.department.content import cover_sheet, package_entries
+from sync.department.content import cover_sheet, package_entries, package_words
 from sync.department.content.key_guard import Cover, read_name
 from sync.department.content.package_entries import LeftUnder
-from sync.department.content.provenance import ManifestAuthority, ManifestMaker, MissingManifestsError
+from sync.department.content.provenance import (
+    AUTHORITY_FILE,
+    ManifestAuthority,
+    ManifestChecker,
+    ManifestMaker,
+    MissingManifestsError,
+)
 from sync.department.content.reads import OpenedRead
 from sync.department.content.zipped import demand_plain, printable, read_zip, verdict, write_zip
 from sync.department.ground.local_time import zone_of
 from sync.department.store.closed_records import MOST_BESIDE, beside_name
 from sync.messages import department_origin
 
-FORMAT = 3
+FORMAT = 4
+NO_HOLD = 3  # the format before the entry of the hold, by which the words of an export are checked
 NO_SHEET = 2  # the format before sheet.cbor
 NO_ENTRIES = 1  # the format before the entries
 CONTEXT = b"alpr-department/package/v1"
@@ -59,6 +68,8 @@ MAX_BYTES = 4 << 30
 HEAD = "package.cose"
 SHEET = "sheet.cbor"
 WORDS = "the words of cover.html and cover.txt"
+OWN_WORDS = "ground, authority, medium, or for whom and what for, in cover.html and cover.txt"
+UPDATE = "update the program `department`, and check it again with that one"
 LOCAL_TIMES = "the local times in brackets in cover.html and cover.txt"
 LOCAL = re.compile(rb"(?<= UTC) \((?:\d{4}-\d\d-\d\d )?\d\d:\d\d:\d\d [-+:\w]{1,9}\)")  # as both_text
 CLOSED = "closed-log.txt"  # in place of the proof, where the read came after its log was closed
@@ -89,12 +100,13 @@ class PackageHead:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PackageOrder:
-    """What a package is made for: its number, the entries under which it leaves, and (label, value) for its
-    cover sheet: why, and by whom."""
+    """What a package is made for: its number, the entries under which it leaves, that of the hold that an
+    export rests on, and (label, value) for its cover sheet: why, and by whom (`package_words.py`)."""
 
     number: str
     entries: tuple[Cover, ...]
     facts: tuple[tuple[str, str], ...] = ()
+    hold: Cover | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,12 +143,12 @@ def build(reads: Sequence[OpenedRead], order: PackageOrder, maker: Maker) -> byt
         for name, opened in one.elements.items():
             files[f"{folder}/{extension(name, opened.content)}"] = plain_view(kind, name, opened.content)
     sidecars, absent = manifests(reads, order, maker)
-    files |= sidecars | package_entries.files_of(order.entries)
+    files |= sidecars | package_entries.files_of(order.entries, order.hold)
     sheet = cover_sheet.SheetFacts(
         department=maker.department,
         number=order.number,
         created_us=maker.created_us,
-        facts=tuple((label, " ".join(value.splitlines())) for label, value in order.facts),
+        facts=order.facts,
         no_manifests=absent,
         zone=maker.zone,
     )
@@ -171,23 +183,27 @@ def manifests(reads: Sequence[OpenedRead], order: PackageOrder, maker: Maker) ->
             made[f"reads/{at}/{name}.c2pa"] = making.manifest(one, name, title)
     except MissingManifestsError as error:
         return {}, error.what  # the export continues: its other proofs are whole
-    return made | {"c2pa-ca.pem": making.certificate}, ""
+    return made | {AUTHORITY_FILE: making.certificate}, ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckedPackage:
     """A package that holds. `loose`: the folders of the reads that came after their log was closed, signed by
-    the unit, in no tree. `entries`: under which it left; none in a package of the first format. `withheld`:
+    the unit, in no tree. `entries`: under which it left; none in a package of the first format. `hold`: that
+    of the hold of an export. `is_earlier`: of a format by which less is checked than by today's. `withheld`:
     what a read's unit recorded and the package does not show, by the read's folder. `sheet_unchecked`: what
-    of the cover sheet is not known to say what the reads say, and why; empty where it does. `manifests`:
-    there are C2PA manifests, which nothing here checks."""
+    of the cover sheet is not known to say what the reads say, and why; empty where it does.
+    `manifests_unchecked`: why the C2PA manifests were not checked; empty where they were, or there are
+    none."""
 
     head: PackageHead
     loose: tuple[str, ...]
     entries: tuple[LeftUnder, ...]
+    hold: LeftUnder | None
+    is_earlier: bool
     withheld: Mapping[str, tuple[str, ...]]
     sheet_unchecked: str
-    manifests: bool
+    manifests_unchecked: str
 
 
 @verdict("package")
@@ -203,8 +219,10 @@ def check(data: bytes, public: Ed25519PublicKey, witnesses: Witnesses | None = N
     if (head.format == NO_ENTRIES) == bool(entries):
         raise PackageError("names no entry of the access log under which it left", where=HEAD)
     package_entries.demand_number(entries, head.number)
-    known = {HEAD, "SHA256SUMS", "cover.txt", "cover.html", "c2pa-ca.pem"}
-    known |= package_entries.names(len(entries)) | {SHEET for _ in files if head.format == FORMAT}
+    known = {HEAD, "SHA256SUMS", "cover.txt", "cover.html", AUTHORITY_FILE}
+    known |= package_entries.names(len(entries)) | {SHEET for _ in files if head.format >= NO_HOLD}
+    hold = package_entries.read_hold(files, public, witnesses) if head.format == FORMAT else None
+    known |= package_entries.hold_names() if hold else set()
     left, seen = package_entries.reads_of(entries), set[tuple[str, bytes]]()
     here, withheld, opened = set[str](), {}, list[OpenedRead]()
     for place, one in enumerate(head.reads):
@@ -237,23 +255,31 @@ def check(data: bytes, public: Ed25519PublicKey, witnesses: Witnesses | None = N
         head=head,
         loose=loose,
         entries=entries,
+        hold=hold,
+        is_earlier=head.format != FORMAT,
         withheld=withheld,
-        sheet_unchecked=_check_sheet(files, head, opened),
-        manifests=any(name.endswith(".c2pa") for name in files),
+        sheet_unchecked=_check_sheet(files, head, opened, entries, hold),
+        manifests_unchecked=_check_manifests(files, head, opened),
     )
 
 
-def _check_sheet(files: Mapping[str, bytes], head: PackageHead, reads: Sequence[OpenedRead]) -> str:
+def _check_sheet(
+    files: Mapping[str, bytes],
+    head: PackageHead,
+    reads: Sequence[OpenedRead],
+    entries: Sequence[LeftUnder],
+    hold: LeftUnder | None,
+) -> str:
     """Make the sheet again: empty, or what of it cannot be checked here. Raises PackageError for one that
     says something else."""
-    if head.format != FORMAT:
+    if head.format < NO_HOLD:
         return f"{WORDS} (a package of an earlier version)"
     if SHEET not in files:
         raise PackageError("is missing", where=SHEET)
     plain = envelope.decode(files[SHEET])
     version = plain.get("version") if isinstance(plain, dict) else None
     if isinstance(version, int) and version > cover_sheet.VERSION:  # of any fields
-        return f"{WORDS} (a newer program made it: check it with that one)"
+        raise PackageError("is worded by a later version of this program", where=SHEET, cure=UPDATE)
     words = codec.from_plain(cover_sheet.SheetWords, plain)
     if words.version != cover_sheet.VERSION:
         raise PackageError("no program words a sheet so: its version is none", where=SHEET)
@@ -268,6 +294,10 @@ def _check_sheet(files: Mapping[str, bytes], head: PackageHead, reads: Sequence[
         zone = zone_of(words.zone)
     except StorageError:
         zone = UTC  # the local times are then not checked
+    facts, own = words.facts, f"{OWN_WORDS} (a package of an earlier version)"
+    if head.format == FORMAT:
+        facts, own = package_words.made_again(words.facts, entries, hold, zone)
+        _demand_said(words.facts, facts)
     sheet = cover_sheet.SheetFacts(
         department=head.department,
         number=head.number,
@@ -276,14 +306,52 @@ def _check_sheet(files: Mapping[str, bytes], head: PackageHead, reads: Sequence[
         no_manifests=words.no_manifests,
         zone=zone,
     )
-    unchecked = ""
+    unchecked = [own] if own else []
     for name, make in (("cover.txt", cover_sheet.as_text), ("cover.html", cover_sheet.as_html)):
         signed, made = files.get(name, b""), make(sheet, reads).encode()
         if LOCAL.sub(b"", signed) != LOCAL.sub(b"", made):
             raise PackageError("says something else than the reads do", where=name)
         if signed != made:  # zones get other rules: the maker's machine knew others than this one
-            unchecked = f"{LOCAL_TIMES} (this machine's time zone data are not those of the department)"
-    return unchecked
+            unchecked += [f"{LOCAL_TIMES} (this machine's time zone data are not those of the department)"]
+    return "; ".join(dict.fromkeys(unchecked))
+
+
+def _check_manifests(files: Mapping[str, bytes], head: PackageHead, reads: Sequence[OpenedRead]) -> str:
+    """The C2PA manifests say of each image what its read says: empty, or why that cannot be checked here.
+    Raises PackageError."""
+    named = [
+        (at, one, image, f"reads/{at}/{image}.c2pa")
+        for at, one in enumerate(reads)
+        for image in IMAGES
+        if f"reads/{at}/{image}.c2pa" in files
+    ]
+    if not named:
+        return ""
+    if AUTHORITY_FILE not in files:
+        raise PackageError("is missing", where=AUTHORITY_FILE)
+    try:
+        checker = ManifestChecker(files[AUTHORITY_FILE], head.department, head.number)
+    except MissingManifestsError as error:
+        return f"{error.what}: {error.cure}"
+    for at, one, image, name in named:
+        title = f"reads/{at}/{extension(image, one.elements[image].content)}"
+        try:
+            checker.check(one, image, title, files[name])
+        except PackageError as error:
+            raise PackageError(error.what, where=name) from None
+    return ""
+
+
+def _demand_said(said: package_words.Facts, made: package_words.Facts) -> None:
+    """What the department says of its own, but for local times, is in its entries. Raises PackageError."""
+
+    def plain(facts: package_words.Facts) -> list[tuple[str, bytes]]:
+        return [(label, LOCAL.sub(b"", value.encode())) for label, value in facts]
+
+    for one, other in zip_longest(plain(said), plain(made)):
+        if one != other:
+            label = (other or one or ("",))[0]
+            raise PackageError(f"its {label!r} is not what the entries say", where=SHEET)
 
 
 def _head(files: Mapping[str, bytes], public: Ed25519PublicKey) -> PackageHead:
@@ -295,7 +363,9 @@ def _head(files: Mapping[str, bytes], public: Ed25519PublicKey) -> PackageHead:
     except EnvelopeError as error:
         raise PackageError(error.what, where=HEAD) from None
     head = codec.from_bytes(PackageHead, signed, limit=16 << 20)
-    if head.format not in {NO_ENTRIES, NO_SHEET, FORMAT}:
+    if head.format > FORMAT:
+        raise PackageError("is of a later format than this program knows", where=HEAD, cure=UPDATE)
+    if head.format not in {NO_ENTRIES, NO_SHEET, NO_HOLD, FORMAT}:
         raise PackageError("of another format", where=HEAD)
     shown = (head.department, head.number, *(one.unit for one in head.reads))  # to people, in lines
     if not "".join(shown).isprintable():

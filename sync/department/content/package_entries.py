@@ -3,6 +3,7 @@
     entries/<n>.cose         the entry's leaf, signed by the department log key
     entries/<n>.cbor         its opening
     entries/<n>.tlog-proof   its place in the access log, under the head that the witnesses co-signed
+    hold.cose, ...           the same of the hold that an export rests on
 
 A person with the log key can sign a package. With the entry in it, a package that left past the log has none
 to show, or one that the witness keeps for all who check the log.
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
@@ -33,22 +34,28 @@ from sync.department.journal.access_log import (
     origin_of,
     parse_leaf,
 )
+from sync.department.journal.entry_base import Stamp
+from sync.department.journal.hold_entries import HoldPlaced
 from sync.department.journal.inquiry_entries import Access, AccessEnded
 
 FOLDER = "entries"
+HOLD = "hold"
 LEAVES = frozenset({"export", "delivery"})  # the actions under which content leaves the desk
 PARTS = (".cose", ".cbor", ".tlog-proof")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeftUnder:
-    """An entry that let reads leave: an export names them, a delivery in the entry of what it found.
+    """An entry that let reads leave: an export names them, a delivery in the entry of what it found; or the
+    entry of the hold that an export rests on.
 
-    `witnessed`: the co-signature that completes the witnesses' quorum.
+    `witnessed`: the co-signature that completes the witnesses' quorum; `signed`: the call of its person.
     """
 
     sequence: int
-    note: Access | AccessEnded
+    stamp: Stamp
+    note: Access | AccessEnded | HoldPlaced
+    signed: bytes = field(repr=False)
     witnessed: Cosignature | None
 
 
@@ -78,25 +85,32 @@ def reads_of(entries: Sequence[LeftUnder]) -> frozenset[str]:
     return frozenset(
         name
         for one in entries
-        if isinstance(one.note, Access) or one.note.access in deliveries
+        if isinstance(one.note, Access) or getattr(one.note, "access", -1) in deliveries
+        if not isinstance(one.note, HoldPlaced)
         for name in one.note.reads
     )
 
 
-def files_of(covers: Sequence[Cover]) -> dict[str, bytes]:
-    """The files of these entries."""
+def files_of(covers: Sequence[Cover], hold: Cover | None = None) -> dict[str, bytes]:
+    """The files of these entries, and of that of the hold."""
     files = {}
-    for at, cover in enumerate(covers):
+    named = {f"{FOLDER}/{at}": cover for at, cover in enumerate(covers)}
+    for name, cover in (named if hold is None else named | {HOLD: hold}).items():
         opening = EntryOpening(sequence=cover.sequence, salt=cover.salt, content=cover.content)
         proof = tlog_proof.write(cover.sequence, cover.inclusion, cover.checkpoint)
         for part, data in zip(PARTS, (cover.leaf, codec.to_bytes(opening), proof.encode()), strict=True):
-            files[f"{FOLDER}/{at}{part}"] = data
+            files[f"{name}{part}"] = data
     return files
 
 
 def names(count: int) -> set[str]:
     """The files of so many entries."""
     return {f"{FOLDER}/{at}{part}" for at in range(count) for part in PARTS}
+
+
+def hold_names() -> set[str]:
+    """The files of the entry of a hold."""
+    return {f"{HOLD}{part}" for part in PARTS}
 
 
 def read_entries(
@@ -108,16 +122,37 @@ def read_entries(
         raise PackageError("files of an entry are missing", where=FOLDER)
     found = []
     for at in range(count):
-        name = f"{FOLDER}/{at}"
-        try:
-            with verdict(""):
-                found.append(_entry(files, name, public, witnesses))
-        except StorageError as error:
-            raise PackageError(str(error), where=name) from None
+        one = _entry(files, f"{FOLDER}/{at}", public, witnesses)
+        if not isinstance(one.note, AccessEnded) and not (
+            isinstance(one.note, Access) and one.note.action in LEAVES
+        ):
+            raise PackageError("lets nothing leave the desk", where=f"{FOLDER}/{at}")
+        found.append(one)
     return tuple(found)
 
 
+def read_hold(
+    files: Mapping[str, bytes], public: Ed25519PublicKey, witnesses: Witnesses | None
+) -> LeftUnder | None:
+    """The entry of the hold that an export rests on; None without one. Raises StorageError kinds."""
+    if hold_names().isdisjoint(files):
+        return None
+    if not hold_names() <= set(files):
+        raise PackageError("files of the hold's entry are missing", where=HOLD)
+    return _entry(files, HOLD, public, witnesses)
+
+
 def _entry(
+    files: Mapping[str, bytes], name: str, public: Ed25519PublicKey, witnesses: Witnesses | None
+) -> LeftUnder:
+    try:
+        with verdict(""):
+            return _opened(files, name, public, witnesses)
+    except StorageError as error:
+        raise PackageError(str(error), where=name) from None
+
+
+def _opened(
     files: Mapping[str, bytes], name: str, public: Ed25519PublicKey, witnesses: Witnesses | None
 ) -> LeftUnder:
     data, opening, proof = (files[f"{name}{part}"] for part in PARTS)
@@ -130,8 +165,10 @@ def _entry(
         raise PackageError("is not the entry of its proof")
     head = open_checkpoint(said.checkpoint, NoteKey(origin_of(log_id), public))
     merkle.verify_inclusion(sequence, head.size, merkle.leaf_hash(data), list(said.path), head.root)
-    note = entry_from(kind, sequence, shown.content).note
-    if not isinstance(note, AccessEnded) and not (isinstance(note, Access) and note.action in LEAVES):
+    entry = entry_from(kind, sequence, shown.content)
+    if not isinstance(entry.note, Access | AccessEnded | HoldPlaced):
         raise PackageError("lets nothing leave the desk")
     seen = None if witnesses is None else witnesses.witnessed(said.checkpoint)
-    return LeftUnder(sequence=sequence, note=note, witnessed=seen)
+    return LeftUnder(
+        sequence=sequence, stamp=entry.stamp, note=entry.note, signed=entry.signed, witnessed=seen
+    )

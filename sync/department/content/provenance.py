@@ -1,4 +1,5 @@
-"""C2PA manifests beside exported images, so that any court's tool shows where an image comes from.
+"""C2PA manifests beside exported images, so that any court's tool shows where an image comes from; made, and
+checked to say nothing else.
 
 A manifest is a sidecar: the image stays byte for byte what the unit signed for. No thumbnail, for a second
 copy of a plate would escape the purge; nothing is fetched. C2PA 2.4, by the c2pa library (the extra `c2pa`).
@@ -26,7 +27,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from storage import files
-from storage.errors import StorageError
+from storage.errors import PackageError, StorageError
 from storage.picture_format import picture_format
 from sync.department.content.reads import OpenedRead
 from sync.department.ground.certificates import issued, private_pem, self_signed
@@ -37,11 +38,17 @@ CA_YEARS = 40  # a case may be tried long after; the authority signs nothing but
 SIGNER_YEARS = 30
 YEAR_DAYS = 365
 PROOF_LABEL = "org.alpr-reader.tlog-proof"
+GENERATOR = "alpr-department"
+AUTHORITY, SIGNER = "ALPR evidence", "ALPR evidence package"
+AUTHORITY_FILE = "c2pa-ca.pem"
+BINDING = "c2pa.hash.data"  # to the image, by the library itself
+MOST_OF_NAME = 64  # RFC 5280, ub-organization-name
 CAPTURED = "http://cv.iptc.org/newscodes/digitalsourcetype/digitalCapture"  # IPTC NewsCodes
+ACTIONS = {"actions": [{"action": "c2pa.created", "digitalSourceType": CAPTURED}]}
 
 
 class MissingManifestsError(StorageError):
-    """No manifest can be made here; `what` says why, for the cover sheet."""
+    """No manifest can be made or read here; `what` says why, for the cover sheet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +86,7 @@ class ManifestAuthority:
 def _make(folder: Path, department: str, now_us: int) -> None:
     folder.mkdir(mode=files.PRIVATE_DIR, parents=True, exist_ok=True)
     key = ec.generate_private_key(ec.SECP256R1())
-    subject = _name(department, "ALPR evidence")
+    subject = _name(department, AUTHORITY)
     begin = _moment(now_us)
     certificate = self_signed(key, subject, (begin, begin + dt.timedelta(days=CA_YEARS * YEAR_DAYS)))
     files.replace(folder / "ca.key", private_pem(key))
@@ -93,7 +100,7 @@ def _moment(us: int) -> dt.datetime:
 
 def _name(organization: str, common: str) -> x509.Name:
     return x509.Name([
-        x509.NameAttribute(NameOID.ORGANIZATION_NAME, organization[:64]),
+        x509.NameAttribute(NameOID.ORGANIZATION_NAME, organization[:MOST_OF_NAME]),
         x509.NameAttribute(NameOID.COMMON_NAME, common),
     ])  # fmt: skip
 
@@ -103,24 +110,14 @@ class ManifestMaker:
 
     def __init__(self, authority: ManifestAuthority, department: str, number: str, now_us: int) -> None:
         """Raises MissingManifestsError if the c2pa library is not installed."""
-        try:
-            import c2pa  # noqa: PLC0415 - a driver imports late, and this one is large
-        except (ImportError, OSError, RuntimeError) as error:  # its native half is loaded by the import
-            raise MissingManifestsError(
-                "the c2pa library is not installed", where="c2pa", cure="pip install 'alpr-reader[c2pa]'"
-            ) from error
-        self._c2pa = c2pa
+        self._c2pa = _library()
         self.certificate = authority.certificate
         self._number = number
         key = ec.generate_private_key(ec.SECP256R1())
         chain = _signer_certificate(authority, key, department, now_us) + authority.certificate
-        settings = {
-            "builder": {"thumbnail": {"enabled": False}},
-            "verify": {"verify_trust": True, "remote_manifest_fetch": False, "ocsp_fetch": False},
-            "trust": {"trust_anchors": authority.certificate.decode()},
-        }
-        self._context = c2pa.Context(c2pa.Settings.from_dict(settings))
-        self._signer = c2pa.Signer.from_info(c2pa.C2paSignerInfo(b"es256", chain, private_pem(key), None))
+        self._context = _context(self._c2pa, authority.certificate)
+        signer = self._c2pa.C2paSignerInfo(b"es256", chain, private_pem(key), None)
+        self._signer = self._c2pa.Signer.from_info(signer)
 
     def manifest(self, read: OpenedRead, name: str, title: str) -> bytes:
         """The sidecar of one image of a read. Raises MissingManifestsError if the library refuses it.
@@ -128,40 +125,111 @@ class ManifestMaker:
         Its assertion carries what ties the image to the unit's log: the signed leaf, the salt with which the
         leaf's commitment to this image is recomputed, and the C2SP tlog-proof of the leaf.
         """
-        element = read.elements[name]
-        kind = f"image/{picture_format(element.content)}"
-        claim = {
-            "claim_generator_info": [{"name": "alpr-department"}],
+        return self.signed(self.claim(read, name, title), read.elements[name].content, title)
+
+    def claim(self, read: OpenedRead, name: str, title: str) -> dict[str, Any]:
+        """What it says, as the library takes it."""
+        return {
+            "claim_generator_info": [{"name": GENERATOR}],
             "title": title,
-            "format": kind,
+            "format": f"image/{picture_format(read.elements[name].content)}",
             "assertions": [
-                {
-                    "label": "c2pa.actions",
-                    "data": {"actions": [{"action": "c2pa.created", "digitalSourceType": CAPTURED}]},
-                },
-                {"label": PROOF_LABEL, "data": self._proof(read, name)},
+                {"label": "c2pa.actions", "data": ACTIONS},
+                {"label": PROOF_LABEL, "data": proof_of(read, name, self._number)},
             ],
         }
+
+    def signed(self, claim: dict[str, Any], image: bytes, title: str) -> bytes:
+        """The sidecar that says it of this image. Raises MissingManifestsError if the library refuses it."""
         builder = self._c2pa.Builder(json.dumps(claim), context=self._context)
         builder.set_no_embed()
         try:
-            made: bytes = builder.sign(self._signer, kind, io.BytesIO(element.content), io.BytesIO())
+            made: bytes = builder.sign(self._signer, claim["format"], io.BytesIO(image), io.BytesIO())
         except self._c2pa.C2paError as error:
             raise MissingManifestsError(f"the c2pa library refused: {_kind_of(error)}", where=title) from None
         return made
 
-    def _proof(self, read: OpenedRead, name: str) -> dict[str, Any]:
+
+class ManifestChecker:
+    """Reads the manifests of one package: each says what the maker above would say, and nothing beside it."""
+
+    def __init__(self, certificate: bytes, department: str, number: str) -> None:
+        """`certificate`: the authority's, as the package has it. Raises PackageError for one that is not the
+        department's, MissingManifestsError if the c2pa library is not installed."""
+        try:
+            named = x509.load_pem_x509_certificate(certificate)
+        except ValueError:
+            raise PackageError("does not parse", where=AUTHORITY_FILE) from None
+        alone = named.public_bytes(serialization.Encoding.PEM) == certificate
+        if not alone or named.subject != _name(department, AUTHORITY):
+            raise PackageError("is not the authority of this department alone", where=AUTHORITY_FILE)
+        self._c2pa = _library()
+        self._context = _context(self._c2pa, certificate)
+        self._department, self._number = department[:MOST_OF_NAME], number
+
+    def check(self, read: OpenedRead, name: str, title: str, sidecar: bytes) -> None:
+        """The manifest of one image of a read. Raises PackageError."""
         element = read.elements[name]
-        return {
-            "number": self._number,
-            "unit_key": base64.b64encode(read.public).decode(),
-            "record": read.sequence,
-            "element": name,
-            "salt": base64.b64encode(element.salt).decode(),
-            "sha256": hashlib.sha256(element.content).hexdigest(),
-            "leaf": base64.b64encode(read.leaf).decode(),
-            "tlog_proof": read.proof,
-        }
+        kind = f"image/{picture_format(element.content)}"
+        try:
+            reader = self._c2pa.Reader(kind, io.BytesIO(element.content), sidecar, context=self._context)
+            trusted, said = reader.get_validation_state() == "Trusted", json.loads(reader.detailed_json())
+        except (self._c2pa.C2paError, ValueError) as error:
+            raise PackageError(f"is no manifest: {_kind_of(error)}", where=title) from None
+        if not trusted:
+            raise PackageError("is of another image, or not under the package's authority", where=title)
+        if not self._says_its_own(said, proof_of(read, name, self._number), title):
+            raise PackageError("says something else than its read does", where=title)
+
+    def _says_its_own(self, said: dict[str, Any], proof: dict[str, Any], title: str) -> bool:
+        active = said["manifests"].get(said["active_manifest"], {})
+        claim, signature = active.get("claim", {}), active.get("signature", {})
+        assertions = dict(active.get("assertion_store", {}))
+        made = [
+            claim.get("dc:title") == title,
+            claim.get("claim_generator_info", {}).get("name") == GENERATOR,
+        ]
+        made += [signature.get("issuer") == self._department, signature.get("common_name") == SIGNER]
+        made += [assertions.pop(PROOF_LABEL, None) == proof]
+        actions = [label for label in assertions if label.startswith("c2pa.actions")]
+        made += [[assertions.pop(label) for label in actions] == [ACTIONS]]
+        made += [set(assertions) == {BINDING}, len(said["manifests"]) == 1]
+        return all(made) and set(active) == {"claim", "assertion_store", "signature"}
+
+
+def proof_of(read: OpenedRead, name: str, number: str) -> dict[str, Any]:
+    """What a manifest says of its image: how to prove that its unit recorded it."""
+    element = read.elements[name]
+    return {
+        "number": number,
+        "unit_key": base64.b64encode(read.public).decode(),
+        "record": read.sequence,
+        "element": name,
+        "salt": base64.b64encode(element.salt).decode(),
+        "sha256": hashlib.sha256(element.content).hexdigest(),
+        "leaf": base64.b64encode(read.leaf).decode(),
+        "tlog_proof": read.proof,
+    }
+
+
+def _library() -> Any:
+    try:
+        import c2pa  # noqa: PLC0415 - a driver imports late, and this one is large
+    except (ImportError, OSError, RuntimeError) as error:  # its native half is loaded by the import
+        raise MissingManifestsError(
+            "the c2pa library is not installed", where="c2pa", cure="pip install 'alpr-reader[c2pa]'"
+        ) from error
+    return c2pa
+
+
+def _context(c2pa: Any, certificate: bytes) -> Any:
+    """Trust in this authority alone, and nothing fetched."""
+    settings = {
+        "builder": {"thumbnail": {"enabled": False}},
+        "verify": {"verify_trust": True, "remote_manifest_fetch": False, "ocsp_fetch": False},
+        "trust": {"trust_anchors": certificate.decode()},
+    }
+    return c2pa.Context(c2pa.Settings.from_dict(settings))
 
 
 def _kind_of(error: Exception) -> str:
@@ -175,6 +243,6 @@ def _signer_certificate(
     issuer = x509.load_pem_x509_certificate(authority.certificate)
     begin = max(_moment(now_us), issuer.not_valid_before_utc)
     end = min(begin + dt.timedelta(days=SIGNER_YEARS * YEAR_DAYS), issuer.not_valid_after_utc)
-    subject, usages = _name(department, "ALPR evidence package"), [ExtendedKeyUsageOID.EMAIL_PROTECTION]
+    subject, usages = _name(department, SIGNER), [ExtendedKeyUsageOID.EMAIL_PROTECTION]
     made = issued(authority.key, issuer.subject, key.public_key(), subject, (begin, end), usages)
     return made.public_bytes(serialization.Encoding.PEM)

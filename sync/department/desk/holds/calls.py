@@ -9,6 +9,7 @@ import structlog
 
 from storage.counts import counted
 from storage.times import DAY_US
+from sync.department.content import package_words
 from sync.department.content.package import PackageOrder
 from sync.department.content.package_entries import words_of
 from sync.department.desk.context import ELEMENTS, DeskContext
@@ -18,7 +19,6 @@ from sync.department.desk.inquiry import rules as inquiry
 from sync.department.desk.inquiry.forms import Entered, NothingForm, first_entered
 from sync.department.desk.inquiry.searching import found_by, note_refusal
 from sync.department.desk.words import demand_words
-from sync.department.ground.local_time import both_text
 from sync.department.journal.access_log import AccessLog
 from sync.department.journal.change_entries import ChangeProposed, HoldRests
 from sync.department.journal.entries import Entry, EntryOf, LogRead
@@ -280,7 +280,8 @@ def export(front: DeskContext, token: str, form: ExportForm) -> Exported:
         one.opened(front.door.open_held(cover, held.access, one.log_id, [one.row])[0])
         for one in front.vault.whole(held.access, held.reads, content)
     ]
-    order = PackageOrder(number=held.number, entries=(cover,), facts=_sheet(desk, form, held, entry))
+    facts, hold = _sheet(desk, form, held, entry), desk.covered(form.hold)
+    order = PackageOrder(number=held.number, entries=(cover,), facts=facts, hold=hold)
     package = front.package(reads, order)
     digest = hashlib.sha256(package).digest()
     result = AccessEnded(
@@ -298,17 +299,16 @@ def export(front: DeskContext, token: str, form: ExportForm) -> Exported:
     )
 
 
-def _sheet(desk: Desk, form: ExportForm, held: HoldPlaced, entry: Entry) -> tuple[tuple[str, str], ...]:
+def _sheet(desk: Desk, form: ExportForm, held: HoldPlaced, entry: Entry) -> package_words.Facts:
     """What the cover sheet says of an export: on which ground, by whose authority, who made it."""
-    placed = desk.book.holds.placed[form.hold].stamp
-    ground, since = desk.policy.hold_ground(held.ground), both_text(placed.at_us, desk.policy.zone)
-    return (
-        ("ground", ground.text if ground else held.ground),
-        ("authority", held.authority),
-        ("held since", f"{since}, by {placed.user} ({placed.role}), entry {form.hold}"),
-        ("exported by", f"{entry.stamp.user} ({entry.stamp.role}), entry {entry.sequence} of the access log"),
-        ("medium", form.medium),
+    ground = desk.policy.hold_ground(held.ground)
+    hold = package_words.Placed(
+        sequence=form.hold,
+        stamp=desk.book.holds.placed[form.hold].stamp,
+        ground=ground.text if ground else held.ground,
+        authority=held.authority,
     )
+    return package_words.of_export(hold, entry.sequence, entry.stamp, form.medium, desk.policy.zone)
 
 
 def book(front: DeskContext, token: str, form: BookForm) -> Booked:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 
+from sync.department.content import package_words
 from sync.department.content.key_guard import Cover
 from sync.department.content.package import PackageOrder
 from sync.department.content.reads import OpenedRead
@@ -277,16 +278,6 @@ def decide(front: DeskContext, token: str, form: DecisionForm) -> Entered:
     return desk.act(token, Call.SHARE_APPROVE, plan)
 
 
-def _sheet(asked: ShareAsked, request: int, last: Entry) -> tuple[tuple[str, str], ...]:
-    """What the cover sheet says of a delivery: for whom, what for, who made it."""
-    return (
-        ("for", f"{asked.agency} ({asked.agency_kind}, {asked.state}), {asked.person}"),
-        ("intended purpose", asked.purpose),
-        ("written request", f"entry {request} of the access log"),
-        ("delivered by", f"{last.stamp.user} ({last.stamp.role}), entry {last.sequence}"),
-    )
-
-
 def deliver(front: DeskContext, token: str, form: DeliverForm) -> Delivery:
     """Build the package of an approved request: an access entry for each plate, then one for the transfer."""
     desk = front.desk
@@ -353,7 +344,8 @@ def deliver(front: DeskContext, token: str, form: DeliverForm) -> Delivery:
         covers.append(desk.covered(ended.sequence))
         unwitnessed |= cover.unwitnessed
     last = searches[-1][1]
-    facts = _sheet(asked, form.request, last)
+    agency = f"{asked.agency} ({asked.agency_kind}, {asked.state}), {asked.person}"
+    facts = package_words.of_delivery(agency, asked.purpose, form.request, last.sequence, last.stamp)
     package = front.package(found, PackageOrder(number=asked.number, entries=tuple(covers), facts=facts))
     sent = ShareDelivered(
         request=form.request,

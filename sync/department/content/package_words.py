@@ -1,0 +1,120 @@
+"""The words of its own that a department puts on a cover sheet, made of the entries under which reads left.
+No I/O.
+
+An export rests on a hold, whose entry is in the package too: it says the ground, the authority and since
+when. The entry of the export says by whom, and the form that this person signed, in it, onto which medium.
+That of a delivery says by whom and for which request; for whom and what for is in the request's own entry,
+beside the agency's letter, and so not in the package.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import tzinfo
+from typing import Any, TypeAlias
+
+from storage.errors import PackageError, StorageError
+from sync.department.content.package_entries import LeftUnder
+from sync.department.ground.local_time import both_text
+from sync.department.journal.entry_base import Stamp
+from sync.department.journal.hold_entries import HoldPlaced
+from sync.department.journal.inquiry_entries import Access
+from sync.department.journal.statements import said_in
+from sync.department.policy.policy import Policy
+from sync.department.policy.policy_file import default_document, parse_policy
+
+Facts: TypeAlias = tuple[tuple[str, str], ...]
+GROUND = "ground"
+WRITTEN = ("for", "intended purpose")  # of a delivery: in the request's entry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placed:
+    """A hold as its entry says it: the entry's number and stamp, the ground's words, the authority."""
+
+    sequence: int
+    stamp: Stamp
+    ground: str
+    authority: str
+
+
+def of_export(hold: Placed, access: int, by: Stamp, medium: str, zone: tzinfo) -> Facts:
+    """What the sheet of an export says: on which ground, by whose authority, who made it, onto what."""
+    placed = hold.stamp
+    since = f"{both_text(placed.at_us, zone)}, by {placed.user} ({placed.role}), entry {hold.sequence}"
+    return _in_lines((
+        (GROUND, hold.ground),
+        ("authority", hold.authority),
+        ("held since", since),
+        ("exported by", f"{by.user} ({by.role}), entry {access} of the access log"),
+        ("medium", medium),
+    ))  # fmt: skip
+
+
+def of_delivery(agency: str, purpose: str, request: int, access: int, by: Stamp) -> Facts:
+    """What the sheet of a delivery says: for whom, what for, who made it."""
+    return _in_lines((
+        (WRITTEN[0], agency),
+        (WRITTEN[1], purpose),
+        ("written request", f"entry {request} of the access log"),
+        ("delivered by", f"{by.user} ({by.role}), entry {access}"),
+    ))  # fmt: skip
+
+
+def _in_lines(facts: Facts) -> Facts:
+    """Each value in one line of the sheet."""
+    return tuple((label, " ".join(value.splitlines())) for label, value in facts)
+
+
+def made_again(
+    said: Facts, entries: Sequence[LeftUnder], hold: LeftUnder | None, zone: tzinfo
+) -> tuple[Facts, str]:
+    """(the facts of a sheet as its entries say them, what of them the entries do not say). `said`: as the
+    sheet has them; `hold`: the entry of the hold of an export. Raises PackageError."""
+    left = [one for one in entries if isinstance(one.note, Access)]
+    if not left:
+        raise PackageError("no entry says why these reads left", where="package")
+    if isinstance(left[0].note, Access) and left[0].note.action == "export":
+        return _export_again(dict(said), left, hold, zone)
+    last, written = left[-1], dict(said)
+    requests = sorted({one.note.request for one in left if isinstance(one.note, Access)})
+    if hold is not None or len(requests) != 1:
+        raise PackageError("it left under entries of several kinds or requests", where="package")
+    agency, purpose = (written.get(label, "") for label in WRITTEN)
+    return of_delivery(agency, purpose, requests[0], last.sequence, last.stamp), "for whom and what for"
+
+
+def _export_again(
+    said: Mapping[str, str], left: Sequence[LeftUnder], hold: LeftUnder | None, zone: tzinfo
+) -> tuple[Facts, str]:
+    (one, *others), note = left, left[0].note
+    if others or hold is None or not isinstance(hold.note, HoldPlaced) or not isinstance(note, Access):
+        raise PackageError("an export leaves under one entry, and has that of its hold", where="package")
+    form = _form_of(one)
+    if form.get("hold") != hold.sequence or sorted(note.reads) != sorted(hold.note.reads):
+        raise PackageError("is not the hold that was exported", where=f"entry {hold.sequence}")
+    ground, unchecked = said.get(GROUND, ""), ""
+    named = _section_463().hold_ground(hold.note.ground)
+    if ground not in {hold.note.ground, "" if named is None else named.text}:
+        unchecked = f"the words of the ground, which the hold names {ascii(hold.note.ground)[1:-1]}"
+    placed = Placed(sequence=hold.sequence, stamp=hold.stamp, ground=ground, authority=hold.note.authority)
+    return of_export(placed, one.sequence, one.stamp, str(form.get("medium", "")), zone), unchecked
+
+
+def _form_of(one: LeftUnder) -> Mapping[str, Any]:
+    """The form of an export, as its person signed it. Raises PackageError."""
+    try:
+        said = said_in(one.signed)
+        if (said.call, said.user) == ("hold/export", one.stamp.user):
+            return said.fields()
+    except StorageError:
+        pass
+    raise PackageError("is not signed by the person who exported", where=f"entry {one.sequence}")
+
+
+@functools.cache
+def _section_463() -> Policy:
+    """The grounds of section 463; another department's policy may word its own."""
+    return parse_policy(default_document())

@@ -1,0 +1,221 @@
+"""What a package says beside its reads, on the cover sheet and in C2PA manifests, whoever signs it."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from html import escape
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from desk_forms import forms
+from desk_twins import GROUND, Department
+from packages import signed_again, unpacked
+
+from storage import codec
+from storage.errors import PackageError
+from storage.evidence import Shown
+from storage.sealing import Opened
+from sync.department.content import cover_sheet, package
+from sync.department.content.provenance import ManifestAuthority, ManifestMaker
+from sync.department.content.reads import OpenedRead
+from sync.department.desk.holds.calls import Exported, ExportForm
+from sync.department.desk.sharing.calls import DecisionForm, DeliverForm, Delivery, Recorded, ReviewForm
+
+Files = dict[str, bytes]
+
+
+def exported(department: Department, authority: str) -> Files:
+    """The files of the export of a hold of the first read, by this authority."""
+    token = department.logon("super")
+    hold = department.held(token, authority=authority)
+    made = department.call("hold/export", token, ExportForm(hold=hold, medium="USB 1", ground=GROUND))
+    assert isinstance(made, Exported)
+    return unpacked(made.package)
+
+
+def without(files: Files, prefix: str) -> Files:
+    return {name: data for name, data in files.items() if not name.startswith(prefix)}
+
+
+@pytest.fixture
+def files(department: Department) -> Files:
+    return exported(department, "Superior Court")
+
+
+OWN = {
+    "authority": "Superior Court of another county",
+    "held since": "2026-01-01 00:00:00.000 UTC, by super (ccat-supervisor), entry 3",
+    "exported by": "chief (administrator), entry 9 of the access log",
+    "medium": "USB 9",
+}
+
+
+def reworded(files: Files, key: Ed25519PrivateKey, label: str, value: str) -> bytes:
+    """A package whose sheet says something else of the department's own, in all of its files."""
+    words = codec.from_bytes(cover_sheet.SheetWords, files[package.SHEET])
+    (before,) = [said for name, said in words.facts if name == label]
+    facts = tuple((name, value if name == label else said) for name, said in words.facts)
+    other = {package.SHEET: codec.to_bytes(replace(words, facts=facts))}
+    other["cover.txt"] = files["cover.txt"].replace(before.encode(), value.encode())
+    other["cover.html"] = files["cover.html"].replace(escape(before).encode(), escape(value).encode())
+    assert other["cover.txt"] != files["cover.txt"]
+    return signed_again(files | other, key)
+
+
+@pytest.mark.parametrize("label", OWN)
+def test_what_a_sheet_says_of_the_department_itself_is_what_its_entries_say(
+    files: Files, department: Department, label: str
+) -> None:
+    """Who holds the log's key writes the sheet, but not the entries that a witness saw."""
+    key = department.home.log_key()
+    with pytest.raises(PackageError, match=f"its '{label}' is not what the entries say"):
+        package.check(reworded(files, key, label, OWN[label]), key.public_key())
+
+
+def test_a_sheet_with_one_of_its_facts_left_out_is_refused(files: Files, department: Department) -> None:
+    words, key = codec.from_bytes(cover_sheet.SheetWords, files[package.SHEET]), department.home.log_key()
+    less = files | {package.SHEET: codec.to_bytes(replace(words, facts=words.facts[:-1]))}
+    with pytest.raises(PackageError, match="its 'medium' is not what the entries say"):
+        package.check(signed_again(less, key), key.public_key())
+
+
+def test_a_ground_in_words_of_no_policy_known_here_is_said_and_named_as_the_hold_names_it(
+    files: Files, department: Department
+) -> None:
+    """Another department's policy may word its grounds otherwise; this program knows those of 463.8."""
+    key = department.home.log_key()
+    data = reworded(files, key, "ground", "A judge ordered it")
+    said = package.check(data, key.public_key()).sheet_unchecked
+    assert said == "the words of the ground, which the hold names discovery"
+
+
+def test_an_export_has_the_entry_of_its_own_hold(files: Files, department: Department) -> None:
+    """That of another hold would lend it another authority."""
+    key, other = department.home.log_key(), exported(department, "Superior Court of another county")
+    lent = {name: data for name, data in other.items() if name.startswith("hold.")}
+    with pytest.raises(PackageError, match="is not the hold that was exported"):
+        package.check(signed_again(files | lent, key), key.public_key())
+    with pytest.raises(PackageError, match="has that of its hold"):
+        package.check(signed_again(without(files, "hold."), key), key.public_key())
+    with pytest.raises(PackageError, match="files of the hold's entry are missing"):
+        package.check(signed_again(without(files, "hold.cbor"), key), key.public_key())
+    entry = {f"hold.{part}": files[f"entries/0.{part}"] for part in ("cose", "cbor", "tlog-proof")}
+    with pytest.raises(PackageError, match="has that of its hold"):
+        package.check(signed_again(files | entry, key), key.public_key())
+
+
+def delivered(department: Department) -> Files:
+    """The files of a delivery of what another agency asked for."""
+    call = department.call
+    made = call("share/record", department.logon("deputy"), forms(department)["share/record"])
+    assert isinstance(made, Recorded)
+    call("share/review", department.logon("chief"), ReviewForm(request=made.entry, note="in order"))
+    yes = DecisionForm(
+        request=made.entry,
+        approved=True,
+        note="in order",
+        agency_kind="law-enforcement",
+        agency_state="CA",
+    )
+    call("share/decide", department.logon("chief"), yes)
+    sent = call("share/deliver", department.logon("super"), DeliverForm(request=made.entry, ground=GROUND))
+    assert isinstance(sent, Delivery)
+    return unpacked(sent.package)
+
+
+def test_the_sheet_of_a_delivery_says_by_whom_and_for_which_request(department: Department) -> None:
+    """For whom and what for is in an entry that it has not."""
+    files, key = delivered(department), department.home.log_key()
+    data = reworded(files, key, "for", "Elsewhere PD (law-enforcement, CA), Det. Doe")
+    assert package.check(data, key.public_key()).sheet_unchecked == "for whom and what for"
+    for label, value in (
+        ("written request", "entry 1 of the access log"),
+        ("delivered by", "chief (c), entry 9"),
+    ):
+        with pytest.raises(PackageError, match=f"its '{label}' is not what the entries say"):
+            package.check(reworded(files, key, label, value), key.public_key())
+
+
+IMAGE = "reads/0/patch.jpg"
+ELSEWHERE = {"@context": {"Iptc4xmpExt": "x"}, "Iptc4xmpExt:City": "Elsewhere"}
+
+
+def other_manifest(files: Files, department: Department, how: str) -> bytes:
+    """One by who holds the authority's key, with the department's own library, of the same image."""
+    authority = ManifestAuthority.open(department.home.path / "evidence", department.home.settings.name, 0)
+    head = package.check(signed_again(files, department.home.log_key()), department.desk.log.public).head
+    name = "Elsewhere PD" if how == "another signer" else head.department
+    number = "26-CV-999" if how == "another number" else head.number
+    maker = ManifestMaker(authority, name, number, department.clock.us)
+    shown = codec.from_bytes(Shown, files["reads/0/elements.cbor"], limit=64 << 20)
+    read = OpenedRead(
+        read="",
+        unit="",
+        log_id=b"",
+        sequence=head.reads[0].sequence,
+        leaf=files["reads/0/leaf.cose"],
+        public=head.reads[0].public,
+        proof=files["reads/0/record.tlog-proof"].decode(),
+        elements={one.name: Opened(one.name, one.salt, one.content) for one in shown.elements},
+    )
+    if how == "another picture":
+        return maker.manifest(read, "overview", IMAGE)
+    if how == "more than its own":
+        claim = maker.claim(read, "patch", IMAGE)
+        claim["assertions"].append({"label": "c2pa.metadata", "data": ELSEWHERE})
+        return maker.signed(claim, read.elements["patch"].content, IMAGE)
+    return maker.manifest(read, "patch", "reads/0/other.jpg" if how == "another title" else IMAGE)
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ("its own again", ""),
+        ("another number", "says something else than its read does"),
+        ("another title", "says something else than its read does"),
+        ("another signer", "says something else than its read does"),
+        ("more than its own", "says something else than its read does"),
+        ("another picture", "is of another image, or not under the package's authority"),
+    ],
+)
+def test_a_manifest_says_what_its_read_says_and_nothing_else(
+    files: Files, department: Department, how: str, words: str
+) -> None:
+    pytest.importorskip("c2pa", reason="the extra c2pa is not installed")
+    key = department.home.log_key()
+    data = signed_again(files | {"reads/0/patch.c2pa": other_manifest(files, department, how)}, key)
+    if not words:
+        assert package.check(data, key.public_key()).manifests_unchecked == ""
+        return
+    with pytest.raises(PackageError, match=rf"reads/0/patch\.c2pa: {words}"):
+        package.check(data, key.public_key())
+
+
+def test_a_manifest_authority_is_the_departments_alone(
+    files: Files, department: Department, tmp_path: Path
+) -> None:
+    key = department.home.log_key()
+    other = ManifestAuthority.open(tmp_path, "Elsewhere PD", department.clock.us).certificate
+    own = files["c2pa-ca.pem"]
+    for certificate, words in (
+        (other, "is not the authority of this department alone"),
+        (own + other, "is not the authority of this department alone"),
+        (b"none", "does not parse"),
+    ):
+        data = signed_again(files | {"c2pa-ca.pem": certificate}, key)
+        with pytest.raises(PackageError, match=rf"c2pa-ca\.pem: {words}"):
+            package.check(data, key.public_key())
+    data = signed_again(without(files, "c2pa-ca"), key)
+    with pytest.raises(PackageError, match=r"c2pa-ca\.pem: is missing"):
+        package.check(data, key.public_key())
+
+
+def test_a_laptop_without_the_c2pa_library_says_that_it_did_not_check_the_manifests(
+    files: Files, department: Department, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = department.home.log_key()
+    monkeypatch.setitem(sys.modules, "c2pa", None)
+    said = package.check(signed_again(files, key), key.public_key()).manifests_unchecked
+    assert said == "the c2pa library is not installed: pip install 'alpr-reader[c2pa]'"
