@@ -22,6 +22,8 @@ from storage.times import margin_text, utc_text
 
 SLOT_CHARACTERS = (*string.ascii_uppercase, *string.digits, "")
 LEAST_SHOWN = 0.001  # a probability below it is left out
+VERSION = 1  # of the sheet's words: another one whenever a sheet of the same data would differ
+ACCESSES = "EVERY LOGGED ACCESS TO THESE RECORDS"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,9 +143,7 @@ def as_text(story: Story) -> str:
     for sequence, opened in story.records.items():
         lines += ["", f"RECORD {sequence}"] + [f"  {name}: {value}" for name, value in rows_of(opened)]
         lines += [f"  image: records/{sequence}/{name}.*" for name in IMAGES if name in opened]
-    lines += ["", "EVERY LOGGED ACCESS TO THESE RECORDS"] + [
-        f"  {line}" for line in story.accesses or ["none"]
-    ]
+    lines += ["", ACCESSES] + [f"  {line}" for line in story.accesses or ["none"]]
     lines += [
         "",
         "To check: reader verify THIS-FOLDER --key LOG.PUB (the key obtained from the department)",

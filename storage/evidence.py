@@ -55,7 +55,8 @@ class Shown:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitPackageHead:
-    """What the log key signs over a package."""
+    """What the log key signs over a package. `sheet`: the version of the cover sheet's words, 0 in a package
+    of before they had one."""
 
     format: int
     log_id: bytes
@@ -69,6 +70,7 @@ class UnitPackageHead:
     sentence: str
     facts: tuple[tuple[str, str], ...]
     files: tuple[tuple[str, bytes], ...]
+    sheet: int = codec.later(0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +152,7 @@ def build(store: UnitStore, order: ExportOrder) -> dict[str, bytes]:
             sentence=SENTENCE,
             facts=tuple(facts.items()),
             files=tuple((name, hashlib.sha256(files[name]).digest()) for name in sorted(files)),
+            sheet=cover_sheet.VERSION,
         )
         files["SHA256SUMS"] = sums(head.files)
         files["package.cose"] = store.log.sign_bytes(codec.to_bytes(head), CONTEXT)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import struct
 
@@ -161,3 +162,20 @@ def test_the_sheet_as_a_page_escapes_what_it_shows_and_holds_its_images() -> Non
     ):
         assert shown in page
     assert "<ul><li>none</li></ul>" in cover_sheet.as_html(STORY)
+
+
+WORDS_DIGEST = "c8f66321d5699d7b59c2f974dcea23786d373a3c687e5f08822b0ccd17ddd2c9"
+
+
+def test_a_sheet_with_other_words_is_of_another_version() -> None:
+    """`reader verify` makes a sheet again, and a package is checked for decades. Where this fails, words
+    changed: give the sheet another VERSION, then this test the new digest."""
+    records = {
+        7: opened(text=FULL_TEXT, place=FULL_PLACE, patch=b"\x89PNG1", overview=b"\xff\xd8"),
+        8: opened(text=EMPTY_TEXT, place=dataclasses.replace(EMPTY_PLACE, clock_state=ClockState.UNKNOWN)),
+    }
+    whole = dataclasses.replace(STORY, records=records, accesses=["record 9"], withheld=("patch",), demo=True)
+    digest = hashlib.sha256()
+    for story in (STORY, whole):
+        digest.update(cover_sheet.as_text(story).encode() + cover_sheet.as_html(story).encode())
+    assert (cover_sheet.VERSION, digest.hexdigest()) == (1, WORDS_DIGEST)
