@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -19,6 +20,8 @@ from sync_twins import backed_up, converse
 
 from storage.ssh_signature import SshPublicKey
 from storage.times import DAY_US, day_text
+from sync.department.content.key_remote import RemoteKeyService
+from sync.department.content.key_service import ONLY_TODAY, Kept, ReceivingKeys
 from sync.department.desk.changes.calls import DecideForm
 from sync.department.desk.context import DeskContext
 from sync.department.desk.inquiry.forms import Entered
@@ -39,7 +42,7 @@ from sync.department.server.verify import Checker
 from sync.department.store.received import received_days
 from sync.department.store.tables import bad_records, certificates, elements
 from sync.department.units.arrival import PURGED, PURGED_HERE
-from sync.errors import LinkError, RefusedByDepartmentError
+from sync.errors import KeyServiceError, LinkError, RefusedByDepartmentError
 
 KEYS = [SshPublicKey.of(Ed25519PrivateKey.generate()).line for _ in range(4)]
 
@@ -306,18 +309,58 @@ def test_a_store_that_is_no_older_than_the_log_gives_no_day_gone_by(
     front.close()
 
 
-def test_a_key_service_elsewhere_is_asked_for_no_day_gone_by(
-    server: Server, unit: Joined, poorer: DeskContext, tmp_path: Path
+class EarlierKeys:
+    """A key service elsewhere of before it kept what it sealed for which day."""
+
+    def __init__(self, keys: ReceivingKeys, today: int) -> None:
+        self._keys, self._today = keys, today
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._keys, name)
+
+    def open_and_reseal(self, day: int, *rest: Any) -> list[Kept]:
+        if day < self._today - 1:
+            raise KeyServiceError(ONLY_TODAY)
+        return self._keys.open_and_reseal(day, *rest)
+
+
+@pytest.mark.parametrize("is_earlier", [False, True])
+def test_reads_that_come_again_keep_their_day_with_a_key_service_elsewhere(
+    department: Department,
+    server: Server,
+    unit: Joined,
+    elsewhere: tuple[RemoteKeyService, DeskContext, str],
+    tmp_path: Path,
+    is_earlier: bool,
 ) -> None:
-    """It refuses, and the unit would never be rid of its reads: these get the day on which they come."""
-    sequences = [
-        one
-        for one in range(64)
-        if CountedBefore(server.store, poorer.desk, tmp_path / "mark").day_of(2, one, "text")
-    ]
-    assert sequences
-    elsewhere = CountedBefore(server.store, poorer.desk, tmp_path / "mark", keys_elsewhere=True)
-    assert {elsewhere.day_of(2, one, "text") for one in sequences} == {None}
+    """463.8: it seals for a day gone by what it sealed for that day, and a read of none that it knows is of
+    today."""
+    front = front_of(server)
+    assert front is not None
+    keys = server.receiver._arrival._keys = elsewhere[0]
+    restore = backed_up(server, tmp_path / "backup.db")
+    unit.add(3)
+    converse(unit, server)
+    day = department.clock.us // DAY_US
+    _next_day(department, server, front)
+    before = _received(server)
+    restore()
+    front.close()
+    front = front_of(server)  # the server starts again
+    assert front is not None
+    department.clock.step(3 * DAY_US)
+    assert server.time.accept(department.clock.us)
+    today = department.clock.us // DAY_US
+    if is_earlier:
+        server.receiver._arrival._keys = EarlierKeys(keys, today)  # type: ignore[assignment]
+    unit.add(1)
+    assert converse(unit, server).done
+    after = _received(server)
+    expected = {day: 0, today: 4} if is_earlier else {day: before[day]["text"], today: 1}
+    assert {one: after.get(one, {}).get("text", 0) for one in expected} == expected
+    report = Checker(server.store, server.keys, server.packs, server.home.log_key().public_key()).run()
+    assert [one for one in report.problems if "vouch" not in one] == []  # of the department's own reads
+    front.close()
 
 
 def test_losses_that_were_not_counted_so_are_named(department: Department, poorer: DeskContext) -> None:

@@ -37,7 +37,7 @@ from sync.department.content.key_messages import (
     of_wire,
     read_arguments,
 )
-from sync.department.content.key_service import Kept, KeyService
+from sync.department.content.key_service import DAY_KEY_DAYS, NOT_OF_DAY, ONLY_TODAY, Kept, KeyService
 from sync.department.content.opened_list import FROM_HERE, OpenedList
 from sync.department.content.search_tokens import StoredElement
 from sync.department.ground.http_body import Budget, read_body
@@ -81,13 +81,14 @@ class _Service:
         self, service: KeyService, guard: GuardedKeys, opened: OpenedList, clock: Callable[[], int]
     ) -> None:
         self._service, self._guard, self._opened, self._clock = service, guard, opened, clock
+        self._received = opened.received_days()
         self._work: dict[str, Callable[..., Any]] = {
             "issue": self._issue,
             "reseal": self._reseal,
             "check": service.check_stored,
             "check_tokens": service.check_tokens,
             "check_held": service.check_held,
-            "destroy": service.destroy_store_key,
+            "destroy": self._destroy,
             "destroy_before": service.destroy_day_keys_before,
             "has": service.has_store_key,
             "list": lambda first: (opened.public.public_bytes_raw(), opened.messages(first)),
@@ -121,12 +122,28 @@ class _Service:
         epochs: tuple[tuple[int, bytes, bytes], ...],
         arrived: tuple[StoredElement, ...],
     ) -> list[Kept]:
-        if abs(day - self._clock() // DAY_US) > 1:  # no token of a guessed plate for days gone by
-            raise RecordError("content can be received only for today", where="reseal.day")
+        gone_by = self._clock() // DAY_US - day
+        if not -1 <= gone_by <= DAY_KEY_DAYS:
+            raise RecordError(ONLY_TODAY, where="reseal.day")
         if len(public) != 32:
             raise RecordError("a log's key has 32 bytes", where="reseal.public")
         keys = {epoch: (key_id, sealed) for epoch, key_id, sealed in epochs}
-        return self._service.open_and_reseal(day, public, keys, arrived)
+        if gone_by <= 1:
+            made = self._service.open_and_reseal(day, public, keys, arrived)
+            self._received.keep(
+                day, [one for one, kept in zip(arrived, made, strict=True) if kept.refused is None]
+            )
+            return made
+        # no token of a guessed plate for days gone by: only what has its own there
+        there = self._service.has_store_key(day)
+        known = [there and one for one in self._received.known(day, arrived)]
+        again = [one for one, is_known in zip(arrived, known, strict=True) if is_known]
+        sealed = iter(self._service.open_and_reseal(day, public, keys, again))
+        return [next(sealed) if is_known else Kept(b"", refused=NOT_OF_DAY) for is_known in known]
+
+    def _destroy(self, day: int) -> None:
+        self._service.destroy_store_key(day)
+        self._received.forget(day)
 
 
 def _with_rows(asked: tuple[Any, ...]) -> tuple[Any, ...]:

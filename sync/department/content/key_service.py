@@ -55,6 +55,8 @@ log_events = structlog.get_logger("department.keys")
 LOG_FILE = "service.log"
 KEEP_DAYS = 365  # 463.8: the floor of a year, where no policy says less
 NO_DAY_KEY = "this day key is not here: destroyed after its year, or another department's"
+ONLY_TODAY = "content can be received only for today"  # as every version of a service elsewhere says it
+NOT_OF_DAY = "this key service did not seal it for that day before"
 DAY_KEY_DAYS = 366  # an epoch of one day may be uploaded a year later; then its private day key goes
 HOLD_NAME = re.compile(r"[0-9a-f]{16}-[0-9]{1,19}")
 
@@ -111,7 +113,8 @@ class ReceivingKeys(CheckingKeys, Protocol):
         `day`, bound to that leaf. epoch -> (day key id, sealed).
 
         So what opens with a leaf is what that log's key signed in it. Raises KeyServiceError
-        when it cannot work at all; a single bad element is `refused`.
+        when it cannot work at all; a single bad element is `refused`. A service elsewhere seals for a day
+        gone by what it sealed for it before, and refuses all else (NOT_OF_DAY; an earlier one ONLY_TODAY).
         """
 
     def destroy_store_key(self, day: int) -> None:

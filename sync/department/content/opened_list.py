@@ -28,6 +28,7 @@ from sync.department.content.followed_log import DATABASE as FOLLOWED
 from sync.department.content.followed_log import FollowedLog
 from sync.department.content.found_reads import DATABASE as FOUND
 from sync.department.content.found_reads import FoundReads
+from sync.department.content.received_days import ReceivedDays
 from sync.department.ground.private_sqlite import open_private, transaction
 from sync.department.journal.check_log import Tree
 from sync.department.journal.entries import Entry
@@ -103,6 +104,7 @@ class OpenedList:
         path = folder / DATABASE
         demand_list(folder, traces=(FOUND, FOLLOWED))
         self._folder, self._followed = folder, list[FollowedLog]()
+        self._received: ReceivedDays | None = None
         self._guard = threading.Lock()
         self._key = _key_in(folder, fresh=not path.exists())
         self._db = open_private(path, SCHEMA)
@@ -130,6 +132,8 @@ class OpenedList:
         with self._guard:
             self._db.close()
             self.found.close()
+            if self._received is not None:
+                self._received.close()
             for one in self._followed:
                 one.close()
 
@@ -138,6 +142,13 @@ class OpenedList:
         made = FollowedLog(self._folder, log, log_id, root)
         self._followed.append(made)
         return made
+
+    def received_days(self) -> ReceivedDays:
+        """The file beside the list of what was sealed for which day; for a service elsewhere. Closed with the
+        list."""
+        with self._guard:
+            self._received = self._received or ReceivedDays(self._folder)
+            return self._received
 
     def roots(self, first: int, last: int) -> dict[int, bytes]:
         """The roots of accepted tree heads of `first` to `last` entries, by size."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Collection
 from pathlib import Path
 
 from storage import files
@@ -27,11 +26,9 @@ from sync.department.units.arrival import PURGED
 class CountedBefore:
     """What the store of one server lacks of the days that are counted. Thread-safe."""
 
-    def __init__(self, store: Store, desk: Desk, mark: Path, *, keys_elsewhere: bool = False) -> None:
-        """mark: a file that is there while a restored store lacks content. keys_elsewhere: the key service is
-        on another machine. It seals for no day gone by: who has this one could ask it for the tokens of a
-        plate of any day."""
-        self._store, self._desk, self._elsewhere = store, desk, keys_elsewhere
+    def __init__(self, store: Store, desk: Desk, mark: Path) -> None:
+        """mark: a file that is there while a restored store lacks content."""
+        self._store, self._desk = store, desk
         self._mark = mark
         if self._is_older():
             files.replace(mark, b"")  # a unit's records come before their content: it outlasts a restart
@@ -63,7 +60,7 @@ class CountedBefore:
                     self._mark.unlink(missing_ok=True)
                     self._older = False
             if (day := self._given.get((log_no, sequence, name))) is not None:
-                return self._said(day, purged)
+                return PURGED if day in purged else day
             known = (day for day, sizes in self._grown if sizes.get(log_no, 0) > sequence)
             first = next(known, None)
             lacking = (day for day, names in sorted(self._lacking.items()) if names[name] > 0)
@@ -72,12 +69,7 @@ class CountedBefore:
                 return None
             self._lacking[day][name] -= 1
             self._given[log_no, sequence, name] = day
-            return self._said(day, purged)
-
-    def _said(self, day: int, purged: Collection[int]) -> int | None:
-        if day in purged:
-            return PURGED
-        return None if self._elsewhere else day
+            return PURGED if day in purged else day
 
     def _is_older(self) -> bool:
         """Whether a log of a unit is shorter here than it was, as in a restored store before units sync."""

@@ -442,7 +442,7 @@ def front_of(department: Department) -> DeskContext | None:
     department.root = lambda: _newest_root(front.desk)
     department.said = older_store.said_by(front.desk)
     mark = home.path / "restored"
-    before = CountedBefore(department.store, front.desk, mark, keys_elsewhere=front.keys_elsewhere)
+    before = CountedBefore(department.store, front.desk, mark)
     department.counted = before.day_of
     department.first_purge = functools.partial(older_store.first_purge, front.desk)
     department.ended = functools.partial(older_store.ended, department.store, front.desk)

@@ -19,7 +19,14 @@ from storage.read_records import Alert, AlertStepped
 from storage.record_base import KeyClass
 from storage.times import DAY_US, day_text
 from sync import messages
-from sync.department.content.key_service import DAY_KEY_DAYS, NO_DAY_KEY, ReceivingKeys
+from sync.department.content.key_service import (
+    DAY_KEY_DAYS,
+    NO_DAY_KEY,
+    NOT_OF_DAY,
+    ONLY_TODAY,
+    Kept,
+    ReceivingKeys,
+)
 from sync.department.content.search_tokens import StoredElement
 from sync.department.store import incidents, unit_logs
 from sync.department.store.blobs import PackStore
@@ -42,6 +49,7 @@ class _Sorted:
     ready: list[NewElement] = field(default_factory=list)
     sealed: list[tuple[int, StoredElement]] = field(default_factory=list)
     bad: list[tuple[int, str, str, bool]] = field(default_factory=list)
+    late: list[tuple[int, StoredElement]] = field(default_factory=list)  # of no day gone by, as it turned out
 
 
 def _answers(is_back: Callable[[], bool]) -> bool:
@@ -112,7 +120,7 @@ class Arrival:
         keys |= {key.epoch: (key.day_key, key.sealed) for key in header.keys}
         found = _sort(log, header.items, parts, rows, parsed, here)
         public = log.public.public_bytes_raw()
-        new = [(day, self._kept(day, public, keys, part, found.bad)) for day, part in self._days(log, found)]
+        new = self._kept_by_day(log, public, keys, found)
         with self._store.write() as connection:
             unit_logs.put_epoch_keys(connection, log.log_no, header.keys)
             of_alerts = set[int]()
@@ -160,6 +168,29 @@ class Arrival:
         found.bad += [(sequence, name, PURGED_HERE, True) for sequence, name in lost]
         return sorted(days.items())
 
+    def _kept_by_day(
+        self, log: HeldLog, public: bytes, keys: dict[int, tuple[bytes, bytes]], found: _Sorted
+    ) -> list[tuple[int, list[NewElement]]]:
+        """What arrived, as it is stored under its day. What the key service does not know of a day gone by
+        is of today."""
+        days = self._days(log, found)
+        new = [(day, self._kept(day, public, keys, part, found.bad)) for day, part in days]
+        late = _Sorted(sealed=[one for _, part in days for one in part.late])
+        if late.sealed:
+            today = self._now_us() // DAY_US
+            new.append((today, self._kept(today, public, keys, late, found.bad)))
+        return new
+
+    def _resealed(
+        self, day: int, public: bytes, keys: dict[int, tuple[bytes, bytes]], found: _Sorted
+    ) -> list[Kept]:
+        try:
+            return self._keys.open_and_reseal(day, public, keys, [one for _, one in found.sealed])
+        except KeyServiceError as error:
+            if ONLY_TODAY not in error.what or day >= self._now_us() // DAY_US:
+                raise
+            return [Kept(b"", refused=NOT_OF_DAY) for _ in found.sealed]  # by a service of an earlier version
+
     def _kept(
         self,
         day: int,
@@ -168,11 +199,12 @@ class Arrival:
         found: _Sorted,
         bad: list[tuple[int, str, str, bool]],
     ) -> list[NewElement]:
-        """The elements of a day of receipt as they are stored; what does not open joins `bad`."""
+        """The elements of a day of receipt as they are stored; what does not open joins `bad`, and what the
+        key service never sealed for that day `found.late`."""
         self._demand_key_of(day)
         self._store.open_day(day)
         ready = list(found.ready)
-        resealed = self._keys.open_and_reseal(day, public, keys, [one for _, one in found.sealed])
+        resealed = self._resealed(day, public, keys, found)
         # a unit that lost an epoch's key sends none: the key service has refused what is under it, as bad
         asked = [keys.get(leaves.unchecked(one.leaf).epoch, (b"", b""))[0] for _, one in found.sealed]
         lacking = dict[bytes, Callable[[], bool]]()
@@ -184,6 +216,9 @@ class Arrival:
             self._lost.pop(key, None)
         self._demand_offered(lacking)
         for (sequence, one), kept in zip(found.sealed, resealed, strict=True):
+            if kept.refused == NOT_OF_DAY:
+                found.late.append((sequence, one))
+                continue
             if kept.refused is not None:
                 bad.append((sequence, one.name, kept.refused, False))
                 continue

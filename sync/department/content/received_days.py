@@ -1,0 +1,69 @@
+"""On which day of receipt a key service elsewhere sealed each element: `received.sqlite`, beside the keys.
+
+A read that a restored store lacks comes again, and its year began when it first came (463.8). But a service
+that sealed for any day gone by would make tokens of guessed plates for that day. So it seals for a day gone
+by just what it sealed for that day before, and for that keeps a MAC of each, by a key of its own: who has no
+such key cannot find another leaf with the same MAC, and none says what a read was. What this file does not
+know, as after its loss, counts as received today.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import threading
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from sync.department.content.search_tokens import StoredElement
+from sync.department.ground.private_sqlite import open_private, transaction
+
+DATABASE = "received.sqlite"
+MAC_BYTES = 8  # by chance one stands for another once in 10^12 days of a million elements
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS secret (key BLOB NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS received (
+    day INTEGER, mac BLOB, PRIMARY KEY (day, mac)
+) STRICT, WITHOUT ROWID;
+"""
+
+
+class ReceivedDays:
+    """What was sealed for which day, in a key service's folder. Thread-safe, also between processes."""
+
+    def __init__(self, folder: Path) -> None:
+        self._guard = threading.Lock()
+        self._db = open_private(folder / DATABASE, SCHEMA)
+        self._db.execute("PRAGMA synchronous=NORMAL")  # what a power cut takes comes again as of today
+        with transaction(self._db):
+            self._db.execute(
+                "INSERT INTO secret SELECT ? WHERE NOT EXISTS (SELECT 1 FROM secret)", (os.urandom(32),)
+            )
+        self._key = bytes(self._db.execute("SELECT key FROM secret").fetchone()[0])
+
+    def close(self) -> None:
+        with self._guard:
+            self._db.close()
+
+    def _mac(self, one: StoredElement) -> bytes:
+        element = one.name.encode() + b"\x00" + one.leaf
+        return hmac.new(self._key, element, hashlib.sha256).digest()[:MAC_BYTES]
+
+    def keep(self, day: int, sealed: Iterable[StoredElement]) -> None:
+        """These were sealed for this day (since 1970)."""
+        with self._guard, transaction(self._db):
+            self._db.executemany(
+                "INSERT OR IGNORE INTO received VALUES (?, ?)", [(day, self._mac(one)) for one in sealed]
+            )
+
+    def known(self, day: int, arrived: Sequence[StoredElement]) -> list[bool]:
+        """Of each whether it was sealed for just this day before."""
+        query = "SELECT 1 FROM received WHERE day = ? AND mac = ?"
+        with self._guard:
+            return [self._db.execute(query, (day, self._mac(one))).fetchone() is not None for one in arrived]
+
+    def forget(self, day: int) -> None:
+        """What was received on this day and before was purged."""
+        with self._guard:
+            self._db.execute("DELETE FROM received WHERE day <= ?", (day,))
