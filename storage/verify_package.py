@@ -119,7 +119,7 @@ def _sheet(
     folder: Path, head: UnitPackageHead, key: NoteKey, shown: Mapping[int, _Opened], report: UnitReport
 ) -> None:
     """Make the cover sheet again: one that says something else is a finding, and one in the words of an
-    earlier version, which whoever holds the log key could claim, is not checked whole."""
+    earlier version, which the holder of the log key could claim, is not checked whole."""
     if head.sheet > cover_sheet.VERSION:
         report.add("cover.txt", "is worded by a later version of this program: update it, and check again")
         return

@@ -433,5 +433,5 @@ def test_an_earlier_format_never_verifies_whole_and_says_what_is_not_checked(
         older = taken(older, package.SHEET)
     status, out = verify(signed_again(older, key, format=number), "--witness-key", ",".join(witness.keys))
     assert (status, "the package verifies" in out) == (3, False)
-    assert "of an earlier format, by which less is checked: whoever holds the department log's key" in out
+    assert "of an earlier format, by which less is checked: a person with the department log's key" in out
     assert "(a package of an earlier version), which are the department's" in out

@@ -1,4 +1,4 @@
-"""What a package says beside its reads, on the cover sheet and in C2PA manifests, whoever signs it."""
+"""What a package says beside its reads, on the cover sheet and in C2PA manifests, by any signer."""
 
 from __future__ import annotations
 

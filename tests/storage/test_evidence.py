@@ -268,7 +268,7 @@ def test_a_package_that_the_stolen_log_key_signs_again_is_found(
 def test_a_sheet_with_other_words_by_the_log_key_is_never_taken_for_checked(
     package: Path, ledger: Ledger, sheet: int, wrong: list[str], unchecked: int
 ) -> None:
-    """Whoever holds the key could say that an earlier version worded it: then not all is checked."""
+    """The holder of the key could say that an earlier version worded it: then not all is checked."""
     assert verify_package(package, ledger.public_key).complete
     files = {p.relative_to(package).as_posix(): p.read_bytes() for p in package.rglob("*") if p.is_file()}
     files["cover.html"] = files["cover.html"].replace(PLATE.encode(), b"7ABC999")

@@ -128,7 +128,7 @@ stranger_options = collected(
 
 SHEET = "cover.html and cover.txt say what the reads and the entries say"
 EARLIER = (
-    "of an earlier format, by which less is checked: whoever holds the department log's key can choose it; "
+    "of an earlier format, by which less is checked: a person with the department log's key can choose it; "
     "a department of this version makes format {}: ask for one"
 )
 UNCHECKED_SHEET = (

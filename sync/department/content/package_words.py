@@ -31,7 +31,7 @@ WRITTEN = ("for", "intended purpose")  # of a delivery: in the request's entry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Placed:
+class SheetHold:
     """A hold as its entry says it: the entry's number and stamp, the ground's words, the authority."""
 
     sequence: int
@@ -40,7 +40,7 @@ class Placed:
     authority: str
 
 
-def of_export(hold: Placed, access: int, by: Stamp, medium: str, zone: tzinfo) -> Facts:
+def of_export(hold: SheetHold, access: int, by: Stamp, medium: str, zone: tzinfo) -> Facts:
     """What the sheet of an export says: on which ground, by whose authority, who made it, onto what."""
     placed = hold.stamp
     since = f"{both_text(placed.at_us, zone)}, by {placed.user} ({placed.role}), entry {hold.sequence}"
@@ -99,7 +99,7 @@ def _export_again(
     named = _section_463().hold_ground(hold.note.ground)
     if ground not in {hold.note.ground, "" if named is None else named.text}:
         unchecked = f"the words of the ground, which the hold names {ascii(hold.note.ground)[1:-1]}"
-    placed = Placed(sequence=hold.sequence, stamp=hold.stamp, ground=ground, authority=hold.note.authority)
+    placed = SheetHold(sequence=hold.sequence, stamp=hold.stamp, ground=ground, authority=hold.note.authority)
     return of_export(placed, one.sequence, one.stamp, str(form.get("medium", "")), zone), unchecked
 
 

@@ -20,7 +20,7 @@ from sync.department.content.search_tokens import StoredElement
 from sync.department.ground.private_sqlite import open_private, transaction
 
 DATABASE = "received.sqlite"
-MAC_BYTES = 8  # by chance one stands for another once in 10^12 days of a million elements
+MAC_BYTES = 8  # one is taken for another by chance once in 10^7 years of a million elements a day
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS secret (key BLOB NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS received (

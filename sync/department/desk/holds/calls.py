@@ -302,7 +302,7 @@ def export(front: DeskContext, token: str, form: ExportForm) -> Exported:
 def _sheet(desk: Desk, form: ExportForm, held: HoldPlaced, entry: Entry) -> package_words.Facts:
     """What the cover sheet says of an export: on which ground, by whose authority, who made it."""
     ground = desk.policy.hold_ground(held.ground)
-    hold = package_words.Placed(
+    hold = package_words.SheetHold(
         sequence=form.hold,
         stamp=desk.book.holds.placed[form.hold].stamp,
         ground=ground.text if ground else held.ground,
