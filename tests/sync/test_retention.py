@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from receiver_twins import Joined
-from sqlalchemy import func, select
+from sqlalchemy import Connection, func, select
 from sync_twins import bare_home, checked, converse
 
 from storage.times import DAY_US, now_us
@@ -21,7 +22,7 @@ from sync.department.ground.settings import Settings, load_settings, settings_te
 from sync.department.server.retention import AnyReceipt, DayPurgeReceipt, StoreRetention, keep_days_of
 from sync.department.server.server import Department
 from sync.department.store.tables import alerts, days, elements, tokens
-from sync.errors import InvalidInputError, KeyServiceError, StoreError
+from sync.errors import InvalidInputError, KeyServiceError, StoreAwayError, StoreError
 
 
 class Clock:
@@ -369,3 +370,26 @@ def test_packs_that_no_row_names_are_swept(department: Department, unit: Joined,
     clock.days(1)
     department.retention.run()
     assert stray not in department.packs.names(day)
+
+
+def test_a_due_purge_makes_its_own_room_on_a_full_disk(
+    department: Department, unit: Joined, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """463.8: the images of the day go first, without which not even its beginning could be written down."""
+    unit.add(3, size=9000)
+    converse(unit, department)
+    day, write = clock.us // DAY_US, department.store.write
+    clock.days(367)
+
+    @contextmanager
+    def full() -> Iterator[Connection]:
+        if department.packs.days():
+            raise StoreAwayError("the store cannot be written now: the disk is full")
+        with write() as connection:
+            yield connection
+
+    monkeypatch.setattr(department.store, "write", full)
+    (receipt,) = department.retention.run()
+    assert (receipt.day, receipt.packs > 0) == (day, True)
+    assert not department.keys.has_store_key(day)
+    assert checked(department.home).problems == []

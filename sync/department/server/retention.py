@@ -30,7 +30,7 @@ from sync.department.policy.system_terms import purge_due_us
 from sync.department.store.blobs import PackStore
 from sync.department.store.database import Store
 from sync.department.store.tables import alerts, days, elements
-from sync.errors import StoreError
+from sync.errors import StoreAwayError, StoreError
 
 log_events = structlog.get_logger("department.retention")
 CLAUSE = "463.8"
@@ -251,14 +251,18 @@ class StoreRetention:
         """None where another run has the day in hand, or has ended its purge meanwhile."""
         first, mine = self._first(due.day), days.c.day == due.day
         started = self._now_us() if first is None else first.purged_us  # a repeat takes no day's turn
+        packs = 0
         if not due.begun:
-            begin = update(days).where(mine, days.c.purge_started_us.is_(None))
-            with self._store.write() as connection:
-                if not connection.execute(begin.values(purge_started_us=started)).rowcount:
-                    return None
+            try:
+                begun = self._begin(due.day, started)
+            except StoreAwayError:  # a full disk: the images of a day whose year is over make room on it
+                packs = self._packs.drop(due.day)
+                begun = self._begin(due.day, started)
+            if not begun:
+                return None
         records, parts = self.counted(due.day)
         self._keys.destroy_store_key(due.day)
-        packs = self._packs.drop(due.day)
+        packs += self._packs.drop(due.day)
         told: dict[str, Any] = {
             "department": self._settings.name,
             "day": due.day,
@@ -283,6 +287,12 @@ class StoreRetention:
         self._store.shrink()
         log_events.info("day_purged", day=due.day, records=records, clause=CLAUSE)
         return receipt
+
+    def _begin(self, day: int, started_us: int) -> bool:
+        """Write down that a day's purge begins; False where another run has it in hand."""
+        begin = update(days).where(days.c.day == day, days.c.purge_started_us.is_(None))
+        with self._store.write() as connection:
+            return bool(connection.execute(begin.values(purge_started_us=started_us)).rowcount)
 
     def _sweep(self) -> None:
         """Packs that no row names: a crash between the pack and its rows. Only of days gone by."""
