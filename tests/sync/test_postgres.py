@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 from desk_server import serving
 from flipped import flip
-from postgres_twin import empty, postgres_cluster
+from postgres_twin import binaries, empty, postgres_cluster
 from receiver_twins import Joined
 from sqlalchemy import func, select, text
 from structlog.testing import capture_logs
@@ -18,6 +20,7 @@ from sync_twins import LoopbackLink, bare_home, checked, converse
 from storage.times import DAY_US, now_us
 from sync import messages
 from sync.department.content.key_service import LocalKeyService
+from sync.department.content.search_tokens import StoredElement
 from sync.department.ground.department_time import Clocks
 from sync.department.server.server import Department
 from sync.department.store import incidents, unit_logs
@@ -27,9 +30,11 @@ from sync.department.units.http_app import unit_app
 from sync.errors import (
     BatchRefusedError,
     InvalidInputError,
+    KeyServiceError,
     LinkError,
     RefusedByDepartmentError,
     StoreAwayError,
+    StoreError,
 )
 
 
@@ -243,3 +248,76 @@ def test_an_answer_that_fails_names_the_causes_kinds_and_no_value(
     (event,) = (one for one in events if one["event"] == "cannot_answer")
     assert (event["message"], event["kind"]) == ("hello", "StoreAwayError")
     assert event["cause"] == "StoreAwayError: OperationalError: AdminShutdown"
+
+
+def dump(url: str) -> str:
+    """A backup as an administrator makes it: pg_dump in plain SQL."""
+    return _run("pg_dump", url, "--no-owner")
+
+
+def restore(url: str, backup: str) -> None:
+    """Into the emptied database, as an administrator does; stops at the first error."""
+    empty(url)
+    _run("psql", url, "-q", "-v", "ON_ERROR_STOP=1", "--single-transaction", "-f", "-", data=backup)
+
+
+def _run(name: str, url: str, *words: str, data: str = "") -> str:
+    folder = binaries()
+    assert folder is not None
+    place = url.partition("host=")[2]
+    command = [str(folder / name), "-h", place, "-U", "alpr", "-d", "postgres", *words]
+    return subprocess.run(command, input=data, capture_output=True, text=True, check=True).stdout
+
+
+def test_a_restored_backup_takes_in_again_what_it_lost_and_purges_again_what_was_purged(
+    url: str, department: Department, unit: Joined, clock: Clock
+) -> None:
+    """463.8: what was purged after the backup is noise in it, and its rows go at the next purge."""
+    unit.add(3)
+    converse(unit, department)
+    day = clock.us // DAY_US
+    backup = dump(url)
+    unit.add(2)
+    converse(unit, department)
+    before = count(department, elements)
+    department.close()
+    restore(url, backup)
+    restored = Department(department.home, Clocks.simulated(clock))
+    restored.store.demand_own()  # pg_dump makes the same tables
+    assert count(restored, elements) < before
+    assert converse(unit, restored).done
+    assert count(restored, elements) >= before  # and what the unit recorded since
+    assert checked(restored.home).problems == []
+    clock.us += 367 * DAY_US
+    (receipt,) = restored.retention.run()
+    assert (receipt.day, count(restored, elements)) == (day, 0)
+    restored.close()
+    restore(url, backup)
+    again = Department(department.home, Clocks.simulated(clock))
+    assert count(again, elements) > 0
+    with pytest.raises(KeyServiceError, match="purged"):
+        again.keys.check_stored(day, unit.outbox.log_id, [StoredElement(b"", "text", b"")])
+    (receipt,) = again.retention.run()
+    assert (receipt.day, count(again, elements), partitions(again)) == (day, 0, set())
+    again.close()
+
+
+def test_a_backup_that_was_cut_is_never_taken_for_a_whole_one(
+    url: str, department: Department, unit: Joined
+) -> None:
+    """A full disk ends pg_dump in the middle; psql takes in what it has, and the department serves none of it."""
+    unit.add(3)
+    converse(unit, department)
+    backup = dump(url)
+    department.close()
+    for part in (0.2, 0.6, 0.9):
+        cut = backup[: int(len(backup) * part)]
+        empty(url)
+        with contextlib.suppress(subprocess.CalledProcessError):
+            _run("psql", url, "-q", "-f", "-", data=cut)
+        with pytest.raises(StoreError):
+            store = open_store(url, migrate=False)
+            try:
+                store.demand_own()
+            finally:
+                store.close()
