@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from .likeness import TRUSTED, Likeness, is_part
 from .passes import LiveTrack, Sighting
-from .place_fit import misfit, off_its_place, similar_size
+from .place_fit import misfit, off_its_place, similar_size, turns_back
 from .plates import PlateReading
 
 _GAP_US = 400_000  # from here on another vehicle can have taken the place unseen
@@ -58,6 +58,8 @@ def _cost_by_text(track: LiveTrack, sighting: Sighting, alike: Likeness, unfit: 
             return math.inf if gone or off else unfit + 1.0
         case "unclear" if _has_left(track, sighting, pace) or _comes_in(track, sighting, pace):
             return math.inf
+        case "unclear" if turns_back(track.motion, sighting.time_us, sighting.box):
+            return math.inf  # the vehicle behind it, whose plate is alike
         case _:
             return unfit
 

@@ -388,8 +388,8 @@ class LiveTrack:
         if text.readable < _LEAST_READABLE:
             return False
         if self.is_far and self.motion.sightings < _FEW:
-            once = self.motion.sightings == 1 and seen_from(self._best_px, text.confidence) < _GUESSED
-            if once or text.confidence < TELLS_NOTHING:
+            guessed = self.vote.frames == 1 and seen_from(self._best_px, text.confidence) < _GUESSED
+            if guessed or text.confidence < TELLS_NOTHING:
                 return False
         too_far = not self.came_near
         if too_far and text.confidence < _LEAST_CONFIDENCE:

@@ -19,6 +19,7 @@ _WIDTHS_PER_S, _GROWTH_PER_S = 2.0, 0.35  # more of a plate that was missed for 
 _SAME_PLACE_WIDTHS = 0.6  # two vehicles' plates are further apart than this
 _SAME_WIDTH = 0.15  # log of the width's change that the detector's jitter gives
 _SAME_PX_WIDTHS = 0.04  # no vehicle stops where another's plate was by a few hundredths of its width
+_TURNED = 0.25  # log of the size's change against a vehicle's direction that no jitter gives
 _SHARED_PLACE = 0.2  # of a plate's height: how exactly two boxes of one still plate agree
 _HIDDEN_SHARE = 0.9  # of a plate's width, and of that for its height: something hides the rest
 _EDGE_SHARE = 0.03  # of the box's size: how exactly a box shows where a plate ends
@@ -91,6 +92,16 @@ def at_its_place(motion: Motion, time_us: int, box: PlateBox) -> bool:
 def off_its_place(motion: Motion, time_us: int, box: PlateBox) -> bool:
     """Whether a box is so far from the expected place that it may be another vehicle's."""
     return widths_away(motion, time_us, box) > _SAME_PLACE_WIDTHS
+
+
+def turns_back(motion: Motion, time_us: int, box: PlateBox) -> bool:
+    """Whether a plate that comes nearer is off its place and farther again, or one that leaves nearer."""
+    direction = motion.direction
+    if direction not in ("towards", "away") or not off_its_place(motion, time_us, box):
+        return False
+    wide = math.log(max(box.width_px, 1.0) / max(motion.box.width_px, 1.0))
+    high = math.log(max(box.height_px, 1.0) / max(motion.box.height_px, 1.0))
+    return max(wide, high) < -_TURNED if direction == "towards" else min(wide, high) > _TURNED
 
 
 def between(motion: Motion, glimpse: Motion, time_us: int, box: PlateBox) -> bool:

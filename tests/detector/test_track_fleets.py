@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import pytest
-from detector_twins import frame
+from detector_twins import Told, frame
 from tracker_twins import FLEET, Replay, near, texts
+
+from detector.likeness import SURE, TRUSTED
+from detector.plates import PlateReading
 
 
 def test_fleet_mates_parked_side_by_side_are_two_passes() -> None:
@@ -69,3 +75,27 @@ def test_a_misread_character_makes_no_second_pass() -> None:
         text = FLEET[1] if step % 5 == 1 else FLEET[0]
         replay.show(frame(near(text, 300 + 30 * step, 300 + 4 * step, 90 * 1.02**step)))
     assert texts(replay.finish()) == [FLEET[0]]
+
+
+def unsure(text: str, x: float, y: float, width: float) -> PlateReading:
+    """Plainly another text, but read too unsurely to prove another plate alone."""
+    seen = near(text, x, y, width)
+    return replace(seen, judged=Told(text=replace(seen.text, confidence=(TRUSTED + SURE) / 2)))
+
+
+@pytest.mark.parametrize(
+    ("behind", "passes"),
+    [((300, 320, 46), FLEET[:2]), ((70, 520, 50), FLEET[:1])],
+)
+def test_what_comes_out_behind_a_car_that_came_nearer_is_another(
+    behind: tuple[float, float, float], passes: Sequence[str]
+) -> None:
+    """A queue at three frames a second: what hides a plate where it was makes it smaller there, too."""
+    replay = Replay(fps=3)
+    for step in range(8):
+        replay.show(frame(near(FLEET[0], 430 - 40 * step, 160 + 40 * step, 30 * 1.13**step)))
+    replay.show()
+    x, y, width = behind
+    for step in range(3):
+        replay.show(frame(unsure(FLEET[1], x - 45 * step, y + 45 * step, width * 1.15**step)))
+    assert texts(replay.finish()) == sorted(passes)

@@ -340,6 +340,13 @@ def test_one_unsure_look_at_a_very_far_plate_is_no_pass(width: float, times: int
     assert len(replay.finish()) == passes
 
 
+def test_a_far_plate_of_which_one_look_counts_is_no_pass_if_it_was_found_once_more() -> None:
+    replay = Replay(fps=2)
+    replay.show(frame(reading("MWE4308", box_at(408, 146, 21.0), sure=5.0, noise=1.0, seed=8)))
+    replay.show(frame(unread=[box_at(407, 147, 21.0)]))
+    assert replay.finish() == []
+
+
 def test_a_far_pass_taken_over_does_not_hide_another_from_before_the_near_one() -> None:
     """Two frames a second, each far one misread otherwise; the first of them is taken over first."""
     replay = Replay(fps=2)
