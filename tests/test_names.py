@@ -21,20 +21,22 @@ def trees() -> dict[str, ast.Module]:
     return {module_name(path): parsed(path) for path in paths if not module_name(path).startswith(TRAINING)}
 
 
-def defined_names(tree: ast.Module) -> set[str]:
+@cache
+def nodes(module: str) -> tuple[ast.AST, ...]:
+    """All of a module's: four tests look through them."""
+    return tuple(nodes_of(trees()[module]))
+
+
+@cache
+def defined_by(module: str) -> frozenset[str]:
     """What a module itself defines or assigns, wherever in it."""
     names = set()
-    for node in nodes_of(tree):
+    for node in nodes(module):
         if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             names.add(node.name)
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             names.add(node.id)
-    return names
-
-
-@cache
-def defined_by(module: str) -> set[str]:
-    return defined_names(trees()[module])
+    return frozenset(names)
 
 
 def is_package(name: str) -> bool:
@@ -43,8 +45,8 @@ def is_package(name: str) -> bool:
 
 def project_imports() -> Iterator[tuple[str, str, ast.alias]]:
     """(importing module, module it imports from, name) of every `from` import within the product."""
-    for importer, tree in trees().items():
-        for node in nodes_of(tree):
+    for importer in trees():
+        for node in nodes(importer):
             if isinstance(node, ast.ImportFrom) and node.module in trees():
                 yield from ((importer, node.module, alias) for alias in node.names)
 
@@ -74,10 +76,10 @@ def test_a_name_is_imported_from_the_module_that_defines_it() -> None:
     assert passed_on == set()
 
 
-def bound_names(tree: ast.Module) -> Counter[str]:
+def bound_names(module: str) -> Counter[str]:
     """How often a module binds each name: by import, assignment, parameter, definition or `except ... as`."""
-    bound = Counter(defined_names(tree))
-    for node in nodes_of(tree):
+    bound = Counter(defined_by(module))
+    for node in nodes(module):
         if isinstance(node, ast.arg):
             bound[node.arg] += 1
         elif isinstance(node, ast.ExceptHandler) and node.name:
@@ -93,15 +95,15 @@ def test_an_import_keeps_its_name_where_nothing_else_has_it() -> None:
     """
     folders = Counter(module.rpartition(".")[2] for module in trees())
     seen, needless = 0, set()
-    for importer, tree in trees().items():
+    for importer in trees():
         aliases = [
             (node.module, alias.name, alias.asname)
-            for node in nodes_of(tree)
+            for node in nodes(importer)
             if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] in MAY_IMPORT
             for alias in node.names
             if alias.asname
         ]
-        bound = bound_names(tree) + Counter(name for _, name, _ in aliases)
+        bound = bound_names(importer) + Counter(name for _, name, _ in aliases)
         for source, name, alias_name in aliases:
             seen += 1
             by_folder = folders[name] > 1 and alias_name == source.rpartition(".")[2]
@@ -115,8 +117,8 @@ def test_the_errors_of_a_room_have_one_base() -> None:
     """`storage.errors.ExplainedError`; hw and detector import no other room, so each has its own base."""
     bases = {
         node.name: {base.id for base in node.bases if isinstance(base, ast.Name)}
-        for tree in trees().values()
-        for node in nodes_of(tree)
+        for module in trees()
+        for node in nodes(module)
         if isinstance(node, ast.ClassDef)
     }
     family = {"ExplainedError", "HardwareError", "DetectorError"}

@@ -63,15 +63,19 @@ def defined(tree: ast.Module) -> Iterator[str]:
 
 
 def test_every_name_of_the_product_is_used() -> None:
+    texts = {path: (ROOT / path).read_text(encoding="utf-8") for path in listed()}
     used: Counter[str] = Counter()
     names: list[tuple[str, str]] = []
-    for path in listed():
-        text = (ROOT / path).read_text(encoding="utf-8")
+    for path, text in texts.items():
         if not path.endswith(".py"):
             used.update(WORD.findall(text))
-            continue
-        tree = tree_of(text)
-        used.update(uses(tree))
-        if path.startswith(PRODUCT) and not path.startswith(CALLED_FROM_OUTSIDE):
-            names += [(path, name) for name in defined(tree) if not name.startswith("__")]
+        elif path.startswith(PRODUCT):
+            tree = tree_of(text)
+            used.update(uses(tree))
+            if not path.startswith(CALLED_FROM_OUTSIDE):
+                names += [(path, name) for name in defined(tree) if not name.startswith("__")]
+    left = {name for _, name in names if not used[name]}
+    for path, text in texts.items():  # the rest is looked through only where it has a name that is left
+        if path.endswith(".py") and not path.startswith(PRODUCT) and not left.isdisjoint(WORD.findall(text)):
+            used.update(uses(tree_of(text)))
     assert [f"{path}: {name}" for path, name in names if not used[name]] == []

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from desk_twins import found_department
+from made_once import made_once
 
 from sync.department.ground.home import DepartmentHome
 
@@ -42,11 +43,14 @@ def digests(folder: Path) -> dict[str, str]:
 
 
 @pytest.mark.slow
-def test_a_department_is_verified_on_a_protected_medium_and_on_a_full_disk(tmp_path: Path) -> None:
+def test_a_department_is_verified_on_a_protected_medium_and_on_a_full_disk(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     probe = ["unshare", "-m", "mount", "-t", "tmpfs", "tmpfs", str(tmp_path)]
     if shutil.which("unshare") is None or subprocess.run(probe, capture_output=True, check=False).returncode:
         pytest.skip("needs root and mount namespaces for a disk of its own (unshare -m)")
-    folder = found_department(tmp_path / "department")
+    folder = tmp_path / "department"
+    shutil.copytree(made_once(tmp_path_factory, "founded-department", found_department), folder)
     home = folder / "home"
     key = DepartmentHome.open(home).log_key().public_key().public_bytes_raw().hex()
     verify = ("verify", "--home", str(home))

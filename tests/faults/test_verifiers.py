@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from desk_cars import Car as DeskCar
 from desk_twins import Department, found_department, open_copy
 from desk_verifiers import Verifier, name_of, planted_now
 from drawn_images import patch as drawn_patch
+from made_once import made_once
 
 from sync.department.desk.alerts.calls import Figures
 from sync.department.desk.inquiry.forms import NothingForm
@@ -34,8 +36,9 @@ def plate_of(number: int) -> str:
 
 
 @pytest.fixture
-def department(tmp_path: Path) -> Iterator[Department]:
-    made = open_copy(found_department(tmp_path / "department"))
+def department(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Department]:
+    founded = made_once(tmp_path_factory, "founded-department", found_department)
+    made = open_copy(shutil.copytree(founded, tmp_path / "department"))
     yield made
     made.close()
 
