@@ -302,10 +302,15 @@ def test_a_restored_backup_takes_in_again_what_it_lost_and_purges_again_what_was
     again.close()
 
 
+def demand_own(url: str) -> None:
+    with contextlib.closing(open_store(url, migrate=False)) as store:
+        store.demand_own()
+
+
 def test_a_backup_that_was_cut_is_never_taken_for_a_whole_one(
     url: str, department: Department, unit: Joined
 ) -> None:
-    """A full disk ends pg_dump in the middle; psql takes in what it has, and the department serves none of it."""
+    """A full disk ends pg_dump in the middle; psql takes in what it has, the department serves none of it."""
     unit.add(3)
     converse(unit, department)
     backup = dump(url)
@@ -316,8 +321,4 @@ def test_a_backup_that_was_cut_is_never_taken_for_a_whole_one(
         with contextlib.suppress(subprocess.CalledProcessError):
             _run("psql", url, "-q", "-f", "-", data=cut)
         with pytest.raises(StoreError):
-            store = open_store(url, migrate=False)
-            try:
-                store.demand_own()
-            finally:
-                store.close()
+            demand_own(url)
