@@ -1,6 +1,7 @@
 """The alerts that are open on this unit, and the one way to take them further. Every step is a signed record.
 
-An alert stays on the board until a person closes it; nothing else removes one. What was raised before a
+An alert stays on the board until a person closes it, or so many are open that the oldest are counted and left
+to the desk, which has them all; nothing else removes one. What was raised before a
 restart can be counted but not opened here: its key was in memory alone. The department has it.
 """
 
@@ -34,6 +35,7 @@ from sync.hot_lists.document import digest_of
 from sync.hot_lists.entry import ListEntry, cleared_name
 
 MOST_OPEN = 500  # beyond, the oldest silent ones are counted and left to the desk
+MOST_AT_ALL = 5000  # beyond, the oldest of all are: on a unit that no officer sits at, no one closes one
 _VERDICTS = {
     AlertAnswer.CONFIRMED: Verdict.CONFIRMED,
     AlertAnswer.WRONG_CHARACTER: Verdict.MISREAD,
@@ -198,13 +200,17 @@ class AlertBoard:
         return alert
 
     def _make_room(self) -> None:
-        """Leave the oldest silent alerts to the desk where too many are open. Under the lock."""
-        for number in list(self._open):
-            if len(self._open) <= MOST_OPEN:
-                return
-            if not self._open[number].match.sounds:
-                del self._open[number]
-                self.left_to_the_desk += 1
+        """Leave the oldest silent alerts to the desk where too many are open, and the oldest of all where far
+        too many are. Under the lock.
+        """
+        while len(self._open) > MOST_OPEN:
+            oldest = next((number for number, one in self._open.items() if not one.match.sounds), None)
+            if oldest is None:
+                if len(self._open) <= MOST_AT_ALL:
+                    return
+                oldest = next(iter(self._open))
+            del self._open[oldest]
+            self.left_to_the_desk += 1
 
     def open_alerts(self) -> list[OpenAlert]:
         """All open alerts: those that sound first, the newest first."""

@@ -243,6 +243,20 @@ def test_the_machine_never_closes_an_alert_but_says_what_it_leaves_to_the_desk(
     assert car.board.left_to_the_desk == 8
 
 
+def test_a_unit_that_no_officer_sits_at_keeps_no_more_alerts_than_a_board_holds(
+    make_car: MakeCar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(boards, "MOST_OPEN", 2)
+    monkeypatch.setattr(boards, "MOST_AT_ALL", 4)
+    car = make_car(*(entry(f"8ABC{number:03}") for number in range(7)))
+    for number in range(7):
+        car.passes(seen(f"8ABC{number:03}"))
+    assert [one.entry.plate for one in car.board.open_alerts()] == [
+        f"8ABC{number:03}" for number in (6, 5, 4, 3)
+    ]
+    assert (car.board.left_to_the_desk, car.board.raised) == (3, 7)
+
+
 def test_alerts_of_an_earlier_run_are_counted_after_a_restart(make_car: MakeCar, ledger: Ledger) -> None:
     car = make_car()
     car.passes(seen("7XKR219"))
