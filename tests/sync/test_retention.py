@@ -285,14 +285,20 @@ def test_packs_of_days_that_never_were_hold_no_day_up(
 
 
 def test_a_day_that_cannot_be_dropped_holds_no_other_up(
-    department: Department, unit: Joined, clock: Clock
+    department: Department, unit: Joined, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for _ in range(2):
         unit.add(1, size=9000)
         converse(unit, department)
         clock.days(1)
-    first = clock.us // DAY_US - 2
-    (department.home.blobs / str(first) / ("0" * 64)).mkdir()  # `unlink` refuses a folder
+    first, drop = clock.us // DAY_US - 2, department.packs.drop
+
+    def dropped(day: int) -> int:
+        if day == first:
+            raise PermissionError(13, "Permission denied", "0000")
+        return drop(day)
+
+    monkeypatch.setattr(department.packs, "drop", dropped)
     clock.days(366)
     for _ in range(2):
         with pytest.raises(OSError, match="0000"):
@@ -300,7 +306,7 @@ def test_a_day_that_cannot_be_dropped_holds_no_other_up(
         clock.days(1)
     assert not department.keys.has_store_key(first)  # unreadable at its hour all the same
     assert [number for number, _ in department.retention.receipts()] == [first + 1]
-    (department.home.blobs / str(first) / ("0" * 64)).rmdir()
+    monkeypatch.undo()
     assert [one.day for one in department.retention.run()] == [first]
 
 
