@@ -23,7 +23,7 @@ import inspect
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
@@ -118,6 +118,14 @@ class Noun(_Documented, click.Group):
         """Verbs in the order of their definition."""
         return list(self.commands)
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does, but name the verbs there are. Raises click.UsageError."""
+        if not ctx.resilient_parsing and args[0] not in self.commands and not args[0].startswith("-"):
+            ctx.fail(f"no verb {args[0]!r}: one of {', '.join(self.commands)}")
+        return super().resolve_command(ctx, args)
+
     def verb(self, name: str, *, example: str) -> Callable[[Callable[..., int]], Verb]:
         """A decorator: this function is the verb `name`."""
 
@@ -133,7 +141,8 @@ class Program(click.Group):
     """A program: the table `name: (module, what it does)`; the order is that of `--help`.
 
     `variable`: the environment variable of the home; `default_home`: where it is without one;
-    `spelled`: other spellings of commands, which are taken and not listed.
+    `spelled`: other spellings of commands, which are taken and not listed; `looked_for`: words under which
+    people look for something that other commands do, and those.
     """
 
     def __init__(
@@ -147,6 +156,7 @@ class Program(click.Group):
         variable: str,
         default_home: Path,
         spelled: Mapping[str, str] | None = None,
+        looked_for: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(
             name, help=about, context_settings=_SETTINGS, subcommand_metavar="COMMAND ...",
@@ -161,6 +171,7 @@ class Program(click.Group):
         self.example, self.variable = example, variable
         self.table, self.distribution, self._default_home = table, distribution, default_home
         self._spelled = dict(spelled or {})
+        self._looked_for = dict(looked_for or {})
 
     @property
     def program(self) -> str:
@@ -186,6 +197,10 @@ class Program(click.Group):
         if common is not None:
             common.command = args[0]
         if not ctx.resilient_parsing and args[0] not in self.table:
+            named = self._looked_for.get(args[0]) or _nearest(args[0], self.table)
+            if named:
+                lines = " or ".join(f"{self.program} {one}" for one in named.split(", "))
+                ctx.fail(f"no command {args[0]!r}: maybe {lines}")
             ctx.fail(f"no command {args[0]!r}: one of {', '.join(self.table)}")
         return super().resolve_command(ctx, args)
 
@@ -217,6 +232,13 @@ class Program(click.Group):
         if value and not context.resilient_parsing:
             click.echo(f"{self.program} {version_of(self.distribution)}")
             context.exit()
+
+
+def _nearest(word: str, names: Iterable[str]) -> str:
+    """The names that a mistyped word may mean; empty if none."""
+    from difflib import get_close_matches  # noqa: PLC0415 - only a mistyped word needs it
+
+    return ", ".join(get_close_matches(word, list(names), n=2, cutoff=0.7))
 
 
 def version_of(distribution: str) -> str:

@@ -58,6 +58,27 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "verify": ("sync.department.commands.verify", "check every signature, tree, receipt and element"),
 }
 
+LOOKED_FOR = {
+    **dict.fromkeys(("users", "people", "person", "account", "accounts", "add-user"), "user set, user list"),
+    **dict.fromkeys(("login", "logon", "token"), "user login"),
+    **dict.fromkeys(("passwd", "password", "passwords"), "user password, user credential"),
+    **dict.fromkeys(("role", "roles"), "user set --roles, user list"),
+    **dict.fromkeys(("unit", "units", "car", "cars"), "enroll, enroll --list, health"),
+    **dict.fromkeys(("status", "state"), "health, compliance, retention list"),
+    **dict.fromkeys(("start", "run", "server"), "serve"),
+    **dict.fromkeys(("list", "lists", "hot-list", "plate", "plates", "wanted"), "hotlist add, hotlist push"),
+    **dict.fromkeys(("hit", "hits"), "alert list"),
+    **dict.fromkeys(("search", "query", "lookup", "look-up", "request", "requests", "find"), "inquiry"),
+    **dict.fromkeys(("approve", "approval", "approvals", "pending"), "change list, change approve"),
+    **dict.fromkeys(("report", "reports", "statistics"), "compliance, audit list, audit numbers"),
+    **dict.fromkeys(("log", "logs", "history"), "audit list, audit events"),
+    **dict.fromkeys(("evidence", "export"), "hold"),
+    **dict.fromkeys(("update", "config", "configuration"), "send"),
+    **dict.fromkeys(("policy", "root"), "keys, clauses"),
+    **dict.fromkeys(("backup", "restored"), "restore"),
+}
+"""Words under which a person looks for a command, and the commands that do it."""
+
 PROGRAM = Program(
     "department",
     COMMANDS,
@@ -67,6 +88,7 @@ PROGRAM = Program(
     variable="DEPARTMENT_HOME",
     default_home=Path.home() / ".local" / "share" / "alpr-department",
     spelled={"enrol": "enroll"},
+    looked_for=LOOKED_FOR,
 )
 
 KNOWN = (SyncError, StorageError, ModuleNotFoundError, OSError, sqlite3.DatabaseError)

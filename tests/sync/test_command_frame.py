@@ -29,7 +29,10 @@ from sync.command_frame import (
 )
 from sync.command_pages import main as write_pages
 from sync.command_pages import manual, markdown, pages
+from sync.department.cli import LOOKED_FOR
 from sync.department.cli import PROGRAM as DEPARTMENT
+from sync.department.commands.compliance import DONE_BY
+from sync.department.desk.owed import Late
 from sync.errors import DONE, FOUND_WRONG, MISUSE
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -77,6 +80,7 @@ BIKE = Program(
     distribution="no-such-distribution",
     variable="BIKE_HOME",
     default_home=Path("/shed"),
+    looked_for={"cycle": "ride --far, repair"},
 )
 
 
@@ -127,9 +131,19 @@ def test_the_environment_names_the_home_and_the_option_overrules_it(
 @pytest.mark.parametrize(
     ("words", "line"),
     [
+        pytest.param(
+            "cycle",
+            "bike: no command 'cycle': maybe bike ride --far or bike repair (see bike --help)",
+            id="looked for",
+        ),
+        pytest.param(
+            "repiar", "bike: no command 'repiar': maybe bike repair (see bike --help)", id="mistyped"
+        ),
         pytest.param("fly", "bike: no command 'fly': one of ride, repair (see bike --help)", id="command"),
         pytest.param(
-            "repair saddle", "bike: repair: no such command 'saddle' (see bike repair --help)", id="verb"
+            "repair saddle",
+            "bike: repair: no verb 'saddle': one of wheel (see bike repair --help)",
+            id="verb",
         ),
         pytest.param(
             "ride --fast", "bike: ride: no such option '--fast'. Did you mean '--far'? (see", id="option"
@@ -148,6 +162,25 @@ def test_misuse_is_one_line_that_names_the_command_and_its_help(
     assert said.out == ""
     assert said.err.startswith(line)
     assert said.err.count("\n") == 1
+
+
+def test_each_kind_of_overdue_work_has_a_command() -> None:
+    assert set(DONE_BY) == set(Late)
+
+
+@pytest.mark.parametrize(
+    ("word", "lines"), [*sorted(LOOKED_FOR.items()), *sorted((str(one), DONE_BY[one]) for one in DONE_BY)]
+)
+def test_what_a_person_looks_for_is_a_command_that_is_there(word: str, lines: str) -> None:
+    assert word not in LOOKED_FOR or word not in DEPARTMENT.table
+    for line in lines.split(", "):
+        name, _, verb_name = line.partition(" ")
+        context = click.Context(DEPARTMENT)
+        command = DEPARTMENT.get_command(context, name)
+        assert command is not None, line
+        if verb_name and not verb_name.startswith("-"):
+            assert isinstance(command, click.Group)
+            assert verb_name.partition(" ")[0] in command.commands, line
 
 
 @pytest.mark.parametrize("words", [[], ["repair"]])

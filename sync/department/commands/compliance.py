@@ -3,16 +3,46 @@
 from __future__ import annotations
 
 import json
+import sys
 
 from sync.command_frame import Common, verb
 from sync.department.commands import client, desk_access
 from sync.department.desk.due import OverdueForm
 from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.desk.json_forms import to_json
+from sync.department.desk.owed import Late
 from sync.department.ground.home import DepartmentHome
 from sync.department.server.due_work import DueWork, standing
 from sync.department.server.open_desk import open_front
 from sync.errors import DONE, FOUND_WRONG
+
+DONE_BY = {
+    Late.ALERT: "alert list",
+    Late.AUDIT: "audit run",
+    Late.CLETS: "alert clets",
+    Late.CLOCK: "clock confirm",
+    Late.EMERGENCY: "inquiry emergencies",
+    Late.ENROLLMENT: "enroll --list",
+    Late.FILING: "inquiry unfiled",
+    Late.FINDING: "audit findings",
+    Late.GRANT: "grant list",
+    Late.HOLD: "hold list",
+    Late.INCIDENT: "incident list",
+    Late.KEYS: "keys list",
+    Late.PASSWORD: "user credential",
+    Late.PURGE: "retention list",
+    Late.REDRESS: "redress list",
+    Late.REVIEWER: "user set",
+    Late.ROSTER: "serve",
+    Late.SHARE: "share list",
+    Late.SOURCE: "hotlist sources",
+    Late.STORE: "verify",
+    Late.TRAINING: "training record",
+    Late.UNIT: "health",
+    Late.UNOPENED: "alert list",
+    Late.WITNESS: "keys draft",
+}
+"""Kinds of what is overdue, and the command to begin with."""
 
 
 @verb("compliance", example="department compliance --home /srv/alpr")
@@ -38,6 +68,8 @@ def compliance(common: Common, *, as_user: str | None) -> int:
             print(json.dumps(to_json(one)))
     else:
         print("\n".join(found.lines()) or "nothing is overdue")
+        for kind in dict.fromkeys(one.kind for one in found.overdue):
+            print(f"{kind}: begin with: department {DONE_BY[kind]}", file=sys.stderr)
     return FOUND_WRONG if found.overdue else DONE
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import click
 
@@ -69,7 +70,10 @@ def _show_code(name: str, code: str, hours: int, *, as_json: bool) -> None:
 
 
 def _show_units(department: Department, *, as_json: bool) -> None:
-    for unit in department.enrollment.listed():
+    rows = department.enrollment.listed()
+    if not rows:
+        print("no unit has joined yet: department enroll --name NAME makes a code for one", file=sys.stderr)
+    for unit in rows:
         if as_json:
             facts = {
                 "unit": unit.unit_id,

@@ -179,9 +179,11 @@ def allowing_role(grants: Mapping[Role, frozenset[Call]], held: Iterable[Role], 
         if call in grants.get(role, frozenset()):
             return role
     requests = call is Call.INQUIRY_RUN and any(Call.INQUIRY_REQUEST in grants.get(role, ()) for role in held)
+    who = ", ".join(role for role, calls in grants.items() if call in calls)
+    cure = f"ask a person who may: {who}" if who else "ask the administrator"
     raise DeskRefusal(
         f"none of your roles may {CALLS[call].words}",
         code="role",
         clause=CALLS[call].clause,
-        cure="request it: another person runs it" if requests else "ask the administrator",
+        cure="request it: another person runs it" if requests else cure,
     )
