@@ -27,7 +27,7 @@ class Terminal:
         self.renewed: dict[str, str] = {}
         monkeypatch.setenv("DEPARTMENT_HOME", str(home))
         self._ahead_s = 0
-        monkeypatch.setattr(LogState, "wall_us", lambda _state: self._phone_s() * 1_000_000)
+        monkeypatch.setattr(LogState, "phone_times", lambda _state: (self._phone_s() * 1_000_000,))
 
     def _phone_s(self) -> int:
         """The time of everybody's phones, and the system's clock at the desk: half a minute later with each
