@@ -12,16 +12,21 @@ import pytest
 import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from custody_twins import SteppedTime
+from desk_keys import TOKEN
 from desk_root import covered_by
+from desk_server import serving
 from desk_twins import Department
 from receiver_twins import Joined
 from restore_twins import joined_today, set_reviewer
+from structlog.testing import capture_logs
 from sync_twins import backed_up, converse
 
 from storage.ssh_signature import SshPublicKey
 from storage.times import DAY_US, day_text
-from sync.department.content.key_remote import RemoteKeyService
-from sync.department.content.key_service import ONLY_TODAY, Kept, ReceivingKeys
+from sync.department.content.key_remote import Address, RemoteKeyService, remote
+from sync.department.content.key_server import key_app
+from sync.department.content.key_service import ONLY_TODAY, Kept, LocalKeyService, ReceivingKeys
+from sync.department.content.opened_list import OpenedList
 from sync.department.desk.changes.calls import DecideForm
 from sync.department.desk.context import DeskContext
 from sync.department.desk.inquiry.forms import Entered
@@ -42,7 +47,13 @@ from sync.department.server.verify import Checker
 from sync.department.store.received import received_days
 from sync.department.store.tables import bad_records, certificates, elements
 from sync.department.units.arrival import PURGED, PURGED_HERE
-from sync.errors import KeyServiceError, LinkError, RefusedByDepartmentError
+from sync.errors import (
+    KeyServiceAwayError,
+    KeyServiceError,
+    LinkError,
+    OlderKeyServiceError,
+    RefusedByDepartmentError,
+)
 
 KEYS = [SshPublicKey.of(Ed25519PrivateKey.generate()).line for _ in range(4)]
 
@@ -323,6 +334,16 @@ class EarlierKeys:
             raise KeyServiceError(ONLY_TODAY)
         return self._keys.open_and_reseal(day, *rest)
 
+    def reseal_again(self, *_: Any) -> list[tuple[int, Kept]]:
+        raise OlderKeyServiceError("does not know this check")
+
+
+class AwayKeys(EarlierKeys):
+    """A key service elsewhere that gives no answer."""
+
+    def open_and_reseal(self, *_: Any) -> list[Kept]:
+        raise KeyServiceAwayError("no answer")
+
 
 @pytest.mark.parametrize("is_earlier", [False, True])
 def test_reads_that_come_again_keep_their_day_with_a_key_service_elsewhere(
@@ -361,6 +382,81 @@ def test_reads_that_come_again_keep_their_day_with_a_key_service_elsewhere(
     report = Checker(server.store, server.keys, server.packs, server.home.log_key().public_key()).run()
     assert [one for one in report.problems if "vouch" not in one] == []  # of the department's own reads
     front.close()
+
+
+@pytest.mark.parametrize("second_first", [False, True])
+def test_reads_of_two_days_keep_their_own_in_whatever_order_they_come_again(
+    department: Department,
+    server: Server,
+    unit: Joined,
+    elsewhere: tuple[RemoteKeyService, DeskContext, str],
+    tmp_path: Path,
+    second_first: bool,
+) -> None:
+    """The log's counts do not say which unit's reads came on which of them; the key service knows."""
+    other = Joined(tmp_path / "other", server, "car 13", time_source=SteppedTime(department.clock.us))
+    department.front.send_down()
+    daily.list_units(department.front)
+    converse(other, server)
+    front = front_of(server)
+    assert front is not None
+    keys = server.receiver._arrival._keys = elsewhere[0]
+    restore = backed_up(server, tmp_path / "backup.db")
+    day = department.clock.us // DAY_US
+    unit.add(3)
+    converse(unit, server)
+    other.add(2)
+    server.receiver._arrival._keys = AwayKeys(keys, day)  # type: ignore[assignment]
+    with pytest.raises(LinkError, match="cannot store now"):
+        converse(other, server)  # its leaves are of the first day, its content of the second
+    server.receiver._arrival._keys = keys
+    _next_day(department, server, front)
+    converse(other, server)
+    _next_day(department, server, front)
+    before = _received(server)
+    restore()
+    front.close()
+    server.store._days.clear()  # as it starts again
+    front = front_of(server)
+    assert front is not None
+    department.clock.step(3 * DAY_US)
+    assert server.time.accept(department.clock.us)
+    for one in (other, unit) if second_first else (unit, other):
+        assert converse(one, server).done
+    after = _received(server)
+    assert [after[one] for one in (day, day + 1)] == [before[one] for one in (day, day + 1)]
+    assert before[day]["text"] == 3
+    report = Checker(server.store, server.keys, server.packs, server.home.log_key().public_key()).run()
+    assert [one for one in report.problems if "vouch" not in one] == []
+    other.close()
+    front.close()
+
+
+@pytest.mark.parametrize("ahead", [-2, 2, 5])
+def test_a_key_service_of_another_day_stops_the_delivery_and_loses_nothing(
+    department: Department, server: Server, unit: Joined, tmp_path: Path, ahead: int
+) -> None:
+    """The unit keeps its reads, and whoever looks learns that two clocks differ."""
+
+    def clock() -> int:
+        return department.clock.us + ahead * DAY_US
+
+    keys, opened = LocalKeyService(department.home.keys, clock), OpenedList(tmp_path / "elsewhere")
+    app = key_app(keys, opened, department.home.root_file.read_bytes(), TOKEN, clock)
+    unit.add(2)
+    own, before = server.receiver._arrival._keys, _received(server)
+    with serving(app) as client:
+        address = Address(url=str(client.base_url).rstrip("/"), token=TOKEN)
+        server.receiver._arrival._keys = remote(address, client)[0]
+        with capture_logs() as events, pytest.raises(LinkError, match="cannot store now"):
+            converse(unit, server)
+    assert [one for one in events if "compare the clock of this server" in str(one)]
+    assert _received(server) == before
+    server.receiver._arrival._keys = own
+    assert converse(unit, server).done
+    assert _received(server)[department.clock.us // DAY_US]["text"] == 2
+    keys.close()
+    opened.close()
 
 
 def test_losses_that_were_not_counted_so_are_named(department: Department, poorer: DeskContext) -> None:

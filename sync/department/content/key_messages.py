@@ -43,6 +43,9 @@ CALLS: Mapping[str, RemoteCall] = {
     "reseal": RemoteCall(
         (int, bytes, tuple[tuple[int, bytes, bytes], ...], tuple[StoredElement, ...]), tuple[Kept, ...]
     ),
+    "reseal_again": RemoteCall(
+        (bytes, tuple[tuple[int, bytes, bytes], ...], tuple[StoredElement, ...]), tuple[tuple[int, Kept], ...]
+    ),
     "check": RemoteCall((int, bytes, tuple[StoredElement, ...]), tuple[str | None, ...]),
     "check_tokens": RemoteCall((int, bytes, tuple[IndexedText, ...]), tuple[str | None, ...]),
     "check_held": RemoteCall((str, bytes, tuple[StoredElement, ...]), tuple[str | None, ...]),

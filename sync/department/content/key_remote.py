@@ -154,6 +154,16 @@ class RemoteKeyService:
         epochs = tuple((epoch, *parts) for epoch, parts in sorted(epoch_keys.items()))
         return list(self._wire.ask("reseal", day, public, epochs, tuple(arrived)))
 
+    def reseal_again(
+        self,
+        day: int,  # noqa: ARG002 - the service knows it better
+        public: bytes,
+        epoch_keys: dict[int, tuple[bytes, bytes]],
+        arrived: Sequence[StoredElement],
+    ) -> list[tuple[int, Kept]]:
+        epochs = tuple((epoch, *parts) for epoch, parts in sorted(epoch_keys.items()))
+        return list(self._wire.ask("reseal_again", public, epochs, tuple(arrived)))
+
     def check_stored(self, day: int, log_id: bytes, wanted: Sequence[StoredElement]) -> list[str | None]:
         return list(self._wire.ask("check", day, log_id, tuple(wanted)))
 

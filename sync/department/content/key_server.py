@@ -1,11 +1,11 @@
 """The key service's own end: its HTTPS interface, on a separate machine.
 
-What the wire offers is less than what the service can do: to receive and purge (`issue`, `reseal`, `check`,
-`check_tokens`, `check_held`, `destroy`), and to open, hold or release content for a caller that shows a
-covered entry (`tokens`, `match`, `open`, `hold`, `open_held`, `release`, checked by `GuardedKeys` over there,
-against a root file that was put there by hand, and against the log that it follows, `follow`). So root on the
-department's server can destroy content that is not held, and cannot read any without an entry in the
-witnessed log that its person signed.
+What the wire offers is less than what the service can do: to receive and purge (`issue`, `reseal`,
+`reseal_again`, `check`, `check_tokens`, `check_held`, `destroy`), and to open, hold or release content for a
+caller that shows a covered entry (`tokens`, `match`, `open`, `hold`, `open_held`, `release`, checked by
+`GuardedKeys` over there, against a root file that was put there by hand, and against the log that it follows,
+`follow`). So root on the department's server can destroy content that is not held, and cannot read any
+without an entry in the witnessed log that its person signed.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from sync.department.content.key_messages import (
     of_wire,
     read_arguments,
 )
-from sync.department.content.key_service import DAY_KEY_DAYS, NOT_OF_DAY, ONLY_TODAY, Kept, KeyService
+from sync.department.content.key_service import NOT_OF_DAY, ONLY_TODAY, Kept, KeyService
 from sync.department.content.opened_list import FROM_HERE, OpenedList
 from sync.department.content.search_tokens import StoredElement
 from sync.department.ground.http_body import Budget, read_body
@@ -85,6 +85,7 @@ class _Service:
         self._work: dict[str, Callable[..., Any]] = {
             "issue": self._issue,
             "reseal": self._reseal,
+            "reseal_again": self._reseal_again,
             "check": service.check_stored,
             "check_tokens": service.check_tokens,
             "check_held": service.check_held,
@@ -122,28 +123,44 @@ class _Service:
         epochs: tuple[tuple[int, bytes, bytes], ...],
         arrived: tuple[StoredElement, ...],
     ) -> list[Kept]:
-        gone_by = self._clock() // DAY_US - day
-        if not -1 <= gone_by <= DAY_KEY_DAYS:
+        if abs(self._clock() // DAY_US - day) > 1:
             raise RecordError(ONLY_TODAY, where="reseal.day")
-        if len(public) != 32:
-            raise RecordError("a log's key has 32 bytes", where="reseal.public")
-        keys = {epoch: (key_id, sealed) for epoch, key_id, sealed in epochs}
-        if gone_by <= 1:
-            made = self._service.open_and_reseal(day, public, keys, arrived)
-            self._received.keep(
-                day, [one for one, kept in zip(arrived, made, strict=True) if kept.refused is None]
-            )
-            return made
-        # no token of a guessed plate for days gone by: only what has its own there
-        there = self._service.has_store_key(day)
-        known = [there and one for one in self._received.known(day, arrived)]
-        again = [one for one, is_known in zip(arrived, known, strict=True) if is_known]
-        sealed = iter(self._service.open_and_reseal(day, public, keys, again))
-        return [next(sealed) if is_known else Kept(b"", refused=NOT_OF_DAY) for is_known in known]
+        made = self._service.open_and_reseal(day, _log_key(public), _by_epoch(epochs), arrived)
+        self._received.keep(
+            day, [one for one, kept in zip(arrived, made, strict=True) if kept.refused is None]
+        )
+        return made
+
+    def _reseal_again(
+        self,
+        public: bytes,
+        epochs: tuple[tuple[int, bytes, bytes], ...],
+        arrived: tuple[StoredElement, ...],
+    ) -> list[tuple[int, Kept]]:
+        """No token of a guessed plate for a day gone by: only what has its own there."""
+        unknown = Kept(b"", refused=NOT_OF_DAY)
+        made = [(-1 if day is None else day, unknown) for day in self._received.days_of(arrived)]
+        for day in sorted({day for day, _ in made if day >= 0 and self._service.has_store_key(day)}):
+            places = [place for place, (one, _) in enumerate(made) if one == day]
+            again = [arrived[place] for place in places]
+            sealed = self._service.open_and_reseal(day, _log_key(public), _by_epoch(epochs), again)
+            for place, kept in zip(places, sealed, strict=True):
+                made[place] = day, kept
+        return made
 
     def _destroy(self, day: int) -> None:
         self._service.destroy_store_key(day)
         self._received.forget(day)
+
+
+def _log_key(public: bytes) -> bytes:
+    if len(public) != 32:
+        raise RecordError("a log's key has 32 bytes", where="reseal.public")
+    return public
+
+
+def _by_epoch(epochs: Sequence[tuple[int, bytes, bytes]]) -> dict[int, tuple[bytes, bytes]]:
+    return {epoch: (key_id, sealed) for epoch, key_id, sealed in epochs}
 
 
 def _with_rows(asked: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -56,7 +56,7 @@ LOG_FILE = "service.log"
 KEEP_DAYS = 365  # 463.8: the floor of a year, where no policy says less
 NO_DAY_KEY = "this day key is not here: destroyed after its year, or another department's"
 ONLY_TODAY = "content can be received only for today"  # as every version of a service elsewhere says it
-NOT_OF_DAY = "this key service did not seal it for that day before"
+NOT_OF_DAY = "this key service did not seal it before"
 DAY_KEY_DAYS = 366  # an epoch of one day may be uploaded a year later; then its private day key goes
 HOLD_NAME = re.compile(r"[0-9a-f]{16}-[0-9]{1,19}")
 
@@ -113,9 +113,19 @@ class ReceivingKeys(CheckingKeys, Protocol):
         `day`, bound to that leaf. epoch -> (day key id, sealed).
 
         So what opens with a leaf is what that log's key signed in it. Raises KeyServiceError
-        when it cannot work at all; a single bad element is `refused`. A service elsewhere seals for a day
-        gone by what it sealed for it before, and refuses all else (NOT_OF_DAY; an earlier one ONLY_TODAY).
+        when it cannot work at all; a single bad element is `refused`. A service elsewhere does so for
+        today alone (ONLY_TODAY), by its own clock, give or take a day.
         """
+
+    def reseal_again(
+        self,
+        day: int,
+        public: bytes,
+        epoch_keys: dict[int, tuple[bytes, bytes]],
+        arrived: Sequence[StoredElement],
+    ) -> list[tuple[int, Kept]]:
+        """The same of what came before, each with its day of receipt: `day`; a service elsewhere knows what
+        it sealed for which, and refuses all else (NOT_OF_DAY). Raises as `check_tokens` does."""
 
     def destroy_store_key(self, day: int) -> None:
         """Make the content of a day of receipt, its tokens and its backups unreadable forever."""
@@ -296,6 +306,15 @@ class LocalKeyService:
             epoch_key=lambda leaf: self._find_epoch(leaf, epoch_keys),
         )
         return [seal_again.one(one, opened[one.leaf]) for one in arrived]
+
+    def reseal_again(
+        self,
+        day: int,
+        public: bytes,
+        epoch_keys: dict[int, tuple[bytes, bytes]],
+        arrived: Sequence[StoredElement],
+    ) -> list[tuple[int, Kept]]:
+        return [(day, kept) for kept in self.open_and_reseal(day, public, epoch_keys, arrived)]
 
     def _find_epoch(self, leaf: Leaf, epoch_keys: dict[int, tuple[bytes, bytes]]) -> bytes:
         if leaf.epoch not in epoch_keys:

@@ -27,6 +27,14 @@ CREATE TABLE IF NOT EXISTS received (
     day INTEGER, mac BLOB, PRIMARY KEY (day, mac)
 ) STRICT, WITHOUT ROWID;
 """
+# one step a day that is kept: an index of the MACs would double the file, for what is asked after a restore
+FIRST_DAY = """
+WITH RECURSIVE kept(day) AS (
+    SELECT min(day) FROM received
+    UNION ALL SELECT (SELECT min(day) FROM received WHERE day > kept.day) FROM kept WHERE day NOT NULL
+)
+SELECT min(kept.day) FROM kept CROSS JOIN received ON received.day = kept.day AND received.mac = ?
+"""
 
 
 class ReceivedDays:
@@ -57,11 +65,10 @@ class ReceivedDays:
                 "INSERT OR IGNORE INTO received VALUES (?, ?)", [(day, self._mac(one)) for one in sealed]
             )
 
-    def known(self, day: int, arrived: Sequence[StoredElement]) -> list[bool]:
-        """Of each whether it was sealed for just this day before."""
-        query = "SELECT 1 FROM received WHERE day = ? AND mac = ?"
+    def days_of(self, arrived: Sequence[StoredElement]) -> list[int | None]:
+        """For which day each was sealed first; None for one that was not."""
         with self._guard:
-            return [self._db.execute(query, (day, self._mac(one))).fetchone() is not None for one in arrived]
+            return [self._db.execute(FIRST_DAY, (self._mac(one),)).fetchone()[0] for one in arrived]
 
     def forget(self, day: int) -> None:
         """What was received on this day and before was purged."""

@@ -33,12 +33,13 @@ from sync.department.store.blobs import PackStore
 from sync.department.store.database import Store
 from sync.department.store.unit_logs import FORM_OPEN, FORM_SEALED, HeldLog, NewElement
 from sync.department.units import documents, signed_rows
-from sync.errors import KeyServiceError, RefusedByDepartmentError
+from sync.errors import KeyServiceError, OlderKeyServiceError, RefusedByDepartmentError
 
 INLINE_BYTES = 8 * 1024  # larger ones go to the day's packs
 ALERT_KINDS = frozenset({Alert.KIND, AlertStepped.KIND})
 GONE = "no longer on the unit: purged before it could be sent"
 PURGED = -1  # the day of receipt is no more
+CLOCKS = "compare the clock of this server with that of the key service's machine, and set the wrong one"
 PURGED_HERE = "was received before, and purged with its day of receipt (463.8)"
 
 
@@ -174,22 +175,32 @@ class Arrival:
         """What arrived, as it is stored under its day. What the key service does not know of a day gone by
         is of today."""
         days = self._days(log, found)
-        new = [(day, self._kept(day, public, keys, part, found.bad)) for day, part in days]
+        new = [kept for day, part in days for kept in self._kept(day, public, keys, part, found.bad)]
         late = _Sorted(sealed=[one for _, part in days for one in part.late])
         if late.sealed:
-            today = self._now_us() // DAY_US
-            new.append((today, self._kept(today, public, keys, late, found.bad)))
+            new += self._kept(self._now_us() // DAY_US, public, keys, late, found.bad)
         return new
 
     def _resealed(
-        self, day: int, public: bytes, keys: dict[int, tuple[bytes, bytes]], found: _Sorted
-    ) -> list[Kept]:
+        self, day: int, public: bytes, keys: dict[int, tuple[bytes, bytes]], arrived: Sequence[StoredElement]
+    ) -> list[tuple[int, Kept]]:
+        """Each with its day of receipt: `day`, or what the key service knows for a day gone by."""
+        if not arrived:
+            return []
+        if day < self._now_us() // DAY_US:
+            try:
+                return [
+                    (day if kept.refused == NOT_OF_DAY and one < 0 else one, kept)
+                    for one, kept in self._keys.reseal_again(day, public, keys, arrived)
+                ]
+            except OlderKeyServiceError:
+                return [(day, Kept(b"", refused=NOT_OF_DAY)) for _ in arrived]
         try:
-            return self._keys.open_and_reseal(day, public, keys, [one for _, one in found.sealed])
+            return [(day, kept) for kept in self._keys.open_and_reseal(day, public, keys, arrived)]
         except KeyServiceError as error:
-            if ONLY_TODAY not in error.what or day >= self._now_us() // DAY_US:
+            if ONLY_TODAY not in error.what:
                 raise
-            return [Kept(b"", refused=NOT_OF_DAY) for _ in found.sealed]  # by a service of an earlier version
+            raise KeyServiceError(error.what, where=error.where, cure=CLOCKS) from None
 
     def _kept(
         self,
@@ -198,31 +209,38 @@ class Arrival:
         keys: dict[int, tuple[bytes, bytes]],
         found: _Sorted,
         bad: list[tuple[int, str, str, bool]],
-    ) -> list[NewElement]:
-        """The elements of a day of receipt as they are stored; what does not open joins `bad`, and what the
-        key service never sealed for that day `found.late`."""
+    ) -> list[tuple[int, list[NewElement]]]:
+        """The elements as they are stored, by their day of receipt: `day`, or another one that the key
+        service knows. What does not open joins `bad`, and what it never sealed before `found.late`."""
         self._demand_key_of(day)
         self._store.open_day(day)
-        ready = list(found.ready)
-        resealed = self._resealed(day, public, keys, found)
+        ready = {day: list(found.ready)}
+        resealed = self._resealed(day, public, keys, [one for _, one in found.sealed])
+        for other in {one for one, _ in resealed} - {day}:
+            if not 0 <= other <= self._now_us() // DAY_US:
+                raise KeyServiceError("names a day of receipt that is none", where="key service", cure=CLOCKS)
+            self._demand_key_of(other)
+            self._store.open_day(other)
         # a unit that lost an epoch's key sends none: the key service has refused what is under it, as bad
         asked = [keys.get(leaves.unchecked(one.leaf).epoch, (b"", b""))[0] for _, one in found.sealed]
         lacking = dict[bytes, Callable[[], bool]]()
-        for (_, one), key, kept in zip(found.sealed, asked, resealed, strict=True):
+        for (_, one), key, (_, kept) in zip(found.sealed, asked, resealed, strict=True):
             if kept.refused == NO_DAY_KEY:
                 own = {epoch: sealed for epoch, sealed in keys.items() if sealed[0] == key}
                 lacking[key] = partial(self._opens_again, day, public, own, one)
         for key in asked:
             self._lost.pop(key, None)
         self._demand_offered(lacking)
-        for (sequence, one), kept in zip(found.sealed, resealed, strict=True):
+        for (sequence, one), (of_day, kept) in zip(found.sealed, resealed, strict=True):
             if kept.refused == NOT_OF_DAY:
+                if day >= self._now_us() // DAY_US:
+                    raise KeyServiceError(kept.refused, where="key service", cure=CLOCKS)
                 found.late.append((sequence, one))
                 continue
             if kept.refused is not None:
                 bad.append((sequence, one.name, kept.refused, False))
                 continue
-            ready.append(
+            ready.setdefault(of_day, []).append(
                 NewElement(
                     sequence=sequence,
                     name=one.name,
@@ -231,13 +249,13 @@ class Arrival:
                     token=kept.token,
                 )
             )
-        return self._packed(day, ready)
+        return [(of_day, self._packed(of_day, part)) for of_day, part in ready.items()]
 
     def _opens_again(
         self, day: int, public: bytes, keys: dict[int, tuple[bytes, bytes]], one: StoredElement
     ) -> bool:
         """Whether the key is back under which this did not open; nothing is kept of it."""
-        (kept,) = self._keys.open_and_reseal(day, public, keys, [one])
+        ((_, kept),) = self._resealed(day, public, keys, [one])
         return kept.refused != NO_DAY_KEY
 
     def _demand_key_of(self, day: int) -> None:
