@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 
 from sync.command_frame import Common, verb
 from sync.department.commands import client, desk_access
@@ -69,7 +68,7 @@ def compliance(common: Common, *, as_user: str | None) -> int:
     else:
         print("\n".join(found.lines()) or "nothing is overdue")
         for kind in dict.fromkeys(one.kind for one in found.overdue):
-            print(f"{kind}: begin with: department {DONE_BY[kind]}", file=sys.stderr)
+            print(f"{kind}: begin with: department {DONE_BY[kind]}")
     return FOUND_WRONG if found.overdue else DONE
 
 
