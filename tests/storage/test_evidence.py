@@ -31,14 +31,13 @@ from custody_twins import (
 from flipped import flip
 
 from hw.secure_slot import LoopbackSlot
-from storage import codec, cover_sheet, envelope, evidence, files, tlog_proof
+from storage import codec, cover_sheet, envelope, evidence
 from storage.audit_records import Decision, Release, UnitAccess, Verdict
 from storage.checkpoint import NoteKey, cosign, open_checkpoint, sign_checkpoint
 from storage.door import Door, export_subject, hold_subject
-from storage.errors import KeyLostError, LedgerError, PackageError, ProofError, RefusedError
+from storage.errors import KeyLostError, LedgerError, RefusedError
 from storage.holds import audit_records
 from storage.ledger import Ledger
-from storage.portable import write_package
 from storage.read_records import Alert
 from storage.times import HOUR_US
 from storage.verify_package import MAX_FILE_BYTES, verify_package
@@ -461,28 +460,6 @@ def test_the_departments_co_signature_proves_the_logs_key_too(
     assert "co-signed nothing" in missing.what
 
 
-def test_every_folder_of_a_package_and_the_one_that_it_is_in_are_durable(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    synced: list[str] = []
-    monkeypatch.setattr(files, "sync_dir", lambda path: synced.append(path.name))
-    write_package(tmp_path / "stick" / "E-1", {"records/1/leaf.cose": b"leaf"})
-    assert sorted(synced[:-1]) == ["1", "E-1.unfinished", "records"]
-    assert synced[-1] == "stick"
-
-
-def test_a_medium_that_fails_leaves_no_folder_that_looks_whole(tmp_path: Path) -> None:
-    target = tmp_path / "stick" / "E-1"
-    write_package(target, {"records/1/leaf.cose": b"leaf", "cover.txt": b"text"})
-    assert (target / "records/1/leaf.cose").read_bytes() == b"leaf"
-    with pytest.raises(PackageError, match="there already"):
-        write_package(target, {})
-    broken = tmp_path / "stick" / "E-2"
-    with pytest.raises(PackageError, match="another medium"):
-        write_package(broken, {"cover.txt": b"text", "x" * 300: b"a name that no file system takes"})
-    assert [path.name for path in broken.parent.iterdir()] == ["E-1"]
-
-
 def test_an_export_can_show_the_place_and_withhold_the_plate(
     ledger: Ledger, door: Door, time: SteppedTime, tmp_path: Path
 ) -> None:
@@ -504,12 +481,3 @@ def test_an_export_can_show_the_place_and_withhold_the_plate(
         signed_again(changed, ledger)
         found = verify_package(written(changed, tmp_path / "package"), ledger.public_key).findings
         assert [(one.where, what in one.what) for one in found] == [("cover.txt", True)]
-
-
-def test_a_proof_file_reads_as_it_was_written() -> None:
-    path = [bytes([number] * 32) for number in range(3)]
-    proof = tlog_proof.parse(tlog_proof.write(5, path, "note\n"))
-    assert (proof.index, list(proof.path), proof.checkpoint) == (5, path, "note\n")
-    for broken in ("", "c2sp.org/tlog-proof@v1\nindex 05\n\nn", "c2sp.org/tlog-proof@v2\nindex 5\n\nn"):
-        with pytest.raises(ProofError):
-            tlog_proof.parse(broken)

@@ -1,0 +1,33 @@
+"""A package that is written to a medium: whole and durable there, or not there at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from storage import files
+from storage.errors import PackageError
+from storage.portable import write_package
+
+
+def test_every_folder_of_a_package_and_the_one_that_it_is_in_are_durable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+    monkeypatch.setattr(files, "sync_dir", lambda path: synced.append(path.name))
+    write_package(tmp_path / "stick" / "E-1", {"records/1/leaf.cose": b"leaf"})
+    assert sorted(synced[:-1]) == ["1", "E-1.unfinished", "records"]
+    assert synced[-1] == "stick"
+
+
+def test_a_medium_that_fails_leaves_no_folder_that_looks_whole(tmp_path: Path) -> None:
+    target = tmp_path / "stick" / "E-1"
+    write_package(target, {"records/1/leaf.cose": b"leaf", "cover.txt": b"text"})
+    assert (target / "records/1/leaf.cose").read_bytes() == b"leaf"
+    with pytest.raises(PackageError, match="there already"):
+        write_package(target, {})
+    broken = tmp_path / "stick" / "E-2"
+    with pytest.raises(PackageError, match="another medium"):
+        write_package(broken, {"cover.txt": b"text", "x" * 300: b"a name that no file system takes"})
+    assert [path.name for path in broken.parent.iterdir()] == ["E-1"]
