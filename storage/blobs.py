@@ -46,6 +46,10 @@ class Blobs:
     def path(self, epoch: int, digest: bytes) -> Path:
         return self._epoch(epoch) / digest.hex()
 
+    def leads_elsewhere(self, epoch: int) -> bool:
+        """Whether a link is in place of an epoch's folder: its images are where that leads."""
+        return self._epoch(epoch).is_symlink()
+
     def _epoch(self, epoch: int) -> Path:
         return self.folder / f"{epoch:08d}"
 
@@ -102,9 +106,9 @@ class Blobs:
         return count
 
     def drop(self, epoch: int) -> int:
-        """Remove an epoch's folder; how many blobs it held."""
+        """Remove an epoch's folder, or a link in its place alone; how many blobs it held. Raises OSError."""
         return files.remove_tree(self._epoch(epoch))
 
 
 def _is_epoch(path: Path) -> bool:
-    return path.is_dir() and path.name.isdecimal() and len(path.name) == 8
+    return path.name.isdecimal() and len(path.name) == 8 and path.is_dir() and not path.is_symlink()

@@ -307,19 +307,29 @@ def move_together(names: Iterable[str], folder: Path, into: Path) -> int:
 
 
 def remove_tree(path: Path) -> int:
-    """Remove a directory durably; how many files were in it. Absent is fine."""
-    if not path.is_dir():
-        return 0
-    count = 0
-    for one in list(path.iterdir()):
-        if one.is_dir() and not one.is_symlink():  # a person's, or a damaged file system's
-            count += remove_tree(one)
-        else:
-            count += remove([one])
+    """Remove a directory durably; how many files were in it. Absent is fine.
+
+    A link goes, and what it leads to stays. What cannot be removed keeps nothing beside it: all else goes
+    first, then the first OSError is raised.
+    """
     if path.is_symlink():
         path.unlink()
-    else:
-        path.rmdir()
+        sync_dir(path.parent)
+        return 0
+    if not path.is_dir():
+        return 0
+    count, failed = 0, None
+    for one in list(path.iterdir()):
+        try:
+            if one.is_dir() and not one.is_symlink():  # a person's, or a damaged file system's
+                count += remove_tree(one)
+            else:
+                count += remove([one])
+        except OSError as error:
+            failed = failed or error
+    if failed is not None:
+        raise failed
+    path.rmdir()
     sync_dir(path.parent)
     return count
 

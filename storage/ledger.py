@@ -53,6 +53,7 @@ class LedgerStatus:
     "department", "slot" or none (""); a slot that is a file on the card holds none. unreceived: reads, alerts
     and their steps that are here and that no receipt of the department covers. clock_alarm: what is
     wrong with the time, in a sentence; empty if nothing is. clock_lead_us: see storage.clock_trust.
+    purge_failed: why the last purge did not happen, or which of its images are still there; empty if none.
     """
 
     records: int
@@ -76,6 +77,7 @@ class LedgerStatus:
     incidents: int
     clock_alarm: str
     clock_lead_us: int
+    purge_failed: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +105,7 @@ class Ledger:
         self._without_overview = 0
         self._without_patch = 0
         self._look_us = 0  # when to look next at what is due
+        self._purge_failed = ""
         self._tend_again_us = 0  # when an append may tend again, after a failure
         self._steps_hour, self._steps_noted, self._steps_left_out = -1, 0, 0
         self.closed = False
@@ -307,19 +310,28 @@ class Ledger:
         Within an hour of the last turn only that goes whose key is on no card; `purge_waits_until_us`
         returns when the rest may, and `tend` does it then. Raises SlotError, StoreFullError.
         """
+        with self.store.lock:
+            self._purge_failed = ""
+            try:
+                return self._purge_due(by)
+            except Exception as error:
+                self._purge_failed = str(error) if isinstance(error, StorageError) else type(error).__name__
+                raise
+
+    def _purge_due(self, by: str) -> purge.PurgeResult | None:
         store = self.store
-        with store.lock:
-            ended = purge.settle(store)
-            if ended is not None:
-                return ended  # what was begun before; the slot has turned for it
-            due = tuple(item.purged() for item in self.retention_plan() if item.due)
-            if due and self._may_turn_us() > store.time.trusted_us:
-                due = tuple(one for one in due if not store.key_on_card(one.epoch))
-            if not due:
-                return None
-            store.end_running(one.epoch for one in due)
-            self.standing.carry_over(one.epoch for one in due)
-            return purge.carry_out(store, due, by=by)
+        purge.remove_left(store)
+        ended = purge.settle(store)
+        if ended is not None:
+            return ended  # what was begun before; the slot has turned for it
+        due = tuple(item.purged() for item in self.retention_plan() if item.due)
+        if self._may_turn_us() > store.time.trusted_us:
+            due = tuple(one for one in due if not store.key_on_card(one.epoch))
+        if not due:
+            return None
+        store.end_running(one.epoch for one in due)
+        self.standing.carry_over(one.epoch for one in due)
+        return purge.carry_out(store, due, by=by)
 
     def purge_waits_until_us(self) -> int | None:
         """When what is due now may go, where it waits for the slot; None if nothing waits."""
@@ -346,13 +358,15 @@ class Ledger:
             now_us, receipt = store.time.trusted_us, None
             if store.log_ahead_kept:
                 store.end_log_ahead()
-            if now_us >= self._look_us:
-                receipt = self.apply_retention(by="the unit itself")
-                store.reserve.keep(beyond=KEEP_FREE)  # of the room that the purge made, too
-                self._look_us = self.purge_waits_until_us() or now_us + HOUR_US
-                self.note_clock()
-            if now_us - store.slot_content.anchor_us >= ANCHOR_EVERY_US:
-                store.anchor()
+            try:
+                if now_us >= self._look_us:
+                    receipt = self.apply_retention(by="the unit itself")
+                    store.reserve.keep(beyond=KEEP_FREE)  # of the room that the purge made, too
+                    self._look_us = self.purge_waits_until_us() or now_us + HOUR_US
+                    self.note_clock()
+            finally:  # a slot that has not said whether its key is turned is asked by the purge first
+                if not store.slot_unsure and now_us - store.slot_content.anchor_us >= ANCHOR_EVERY_US:
+                    store.anchor()
             return receipt
 
     def _tend_beside(self) -> None:
@@ -446,6 +460,7 @@ class Ledger:
                 incidents=book.incidents,
                 clock_alarm=store.time.alarm(),
                 clock_lead_us=store.time.lead_us,
+                purge_failed="; ".join((*store.images_left[:3], *filter(None, [self._purge_failed]))),
             )
 
     def _unreceived(self) -> int:

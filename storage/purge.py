@@ -7,17 +7,21 @@
     4. receipt    a record that says which epochs, how many records, under which clause
 
 After 2 the purged keys are noise on every copy of the card. `settle` ends at start-up what was cut: before
-2 the intent is abandoned, after 2 it is carried on. Leaves stay, so the log still verifies.
+2 the intent is abandoned, after 2 it is carried on. Leaves stay, so the log still verifies. An image that
+cannot be removed holds up nothing: its key is gone, the receipt says so, and `remove_left` tries it again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from storage import files, leaf, sealing, slot
+from storage.counts import counted
 from storage.errors import LedgerError
 from storage.log_records import EpochPurged, PurgeAbandoned, PurgeIntent, PurgeReceipt
+from storage.state import IMAGES_LEFT
 from storage.store import UnitStore, bound
 
 ESCROWED = (
@@ -121,13 +125,14 @@ def _finish(store: UnitStore, sequence: int, intent: PurgeIntent) -> PurgeResult
     before = store.book.generation
     escrowed = any(leaf.ESCROW in store.leaf(store.book.epochs[one].sequence).elements for one in epochs)
     turned = intent.generation != before
-    with files.name_full_disk(store.home.root):
-        for step in _deletions(store, sequence, epochs, turned=turned):
-            step()
-        store.end_log_ahead()
-    store.ring = store.ring.without(epochs)
+    store.ring = store.ring.without(epochs)  # at once: no key opens them again, whatever stays
     for epoch in epochs:
         store.live.pop(epoch, None)
+    elsewhere = [epoch for epoch in sorted(epochs) if store.blobs.leads_elsewhere(epoch)]
+    left = _drop_images(store, dict.fromkeys(epochs, sequence))  # first: a full card needs the room
+    with files.name_full_disk(store.home.root):
+        _delete_rows(store, sequence, epochs, turned=turned)
+        store.end_log_ahead()
     state = store.time.now().state
     receipt = PurgeReceipt(
         intent=sequence,
@@ -136,44 +141,88 @@ def _finish(store: UnitStore, sequence: int, intent: PurgeIntent) -> PurgeResult
         at_us=store.time.trusted_us,
         clock_state=state,
         slot=store.slot.uri.partition(":")[0],
-        note=store.slot.promise + (f"; {ESCROWED}" if escrowed else ""),
+        note="; ".join((store.slot.promise, *([ESCROWED] if escrowed else []), *_said_of(left, elsewhere))),
     )
     with store.adding():
         ref = store.add_open(receipt)
+        store.state = store.state.with_cursor(IMAGES_LEFT, store.state.cursor(IMAGES_LEFT) + len(left))
+    store.images_left = (*store.images_left, *left)
     return PurgeResult(ref.sequence, receipt, before)
 
 
-def _deletions(store: UnitStore, intent: int, epochs: set[int], *, turned: bool) -> list[Callable[[], None]]:
-    """Step 3 as a list: each entry may run twice."""
+def _said_of(left: list[str], elsewhere: list[int]) -> Iterator[str]:
+    """What the receipt says of images that are still there, sealed under keys that are gone."""
+    if left:
+        yield f"{counted(len(left), 'folder')} of its images could not be removed yet; their keys are gone"
+    if elsewhere:
+        epochs = ", ".join(map(str, elsewhere))
+        yield f"what a link in place of the images of epoch {epochs} led to is still there; its keys are gone"
 
-    def rows() -> None:
-        connection = store.db.conn
-        for together in (some for epoch in sorted(epochs) for some in _few(store, epoch)):
-            store.reserve.spend_if_short()
-            with store.db.atomic():
-                connection.executemany(
-                    "DELETE FROM elements WHERE sequence = ?", [(sequence,) for sequence in together]
-                )
-        with store.db.atomic():
-            for epoch in sorted(epochs):
-                facts = store.book.epochs[epoch]
-                connection.execute(
-                    "DELETE FROM elements WHERE sequence = ? AND name != ?", (facts.sequence, leaf.ENTRY)
-                )
-                for sequence in store.book.resealed_under(epoch):
-                    connection.execute(
-                        "DELETE FROM elements WHERE sequence = ? AND name != ?", (sequence, leaf.ENTRY)
-                    )
-            if turned:
-                _drop_old_wraps(store, intent)
 
-    def blobs() -> None:
-        for epoch in sorted(epochs):
+def remove_left(store: UnitStore) -> None:
+    """Try again to remove the images that purges could not remove: `images_left` says which stay, and why.
+
+    What was set aside after a purge is evidence, and stays. Raises StoreFullError, CardFailedError.
+    """
+    with store.lock:
+        count = store.state.cursor(IMAGES_LEFT)
+        if not count:
+            return
+        purged = {one.epoch: one.purged_by for one in store.book.epochs.values() if one.purged_by is not None}
+        left = _drop_images(store, purged)
+        if len(left) != count:
+            with store.adding():
+                store.state = store.state.with_cursor(IMAGES_LEFT, len(left))
+        store.images_left = tuple(left)
+
+
+def _drop_images(store: UnitStore, epochs: dict[int, int]) -> list[str]:
+    """Remove the images of epochs, and what was set aside of them before this record: as far as the card
+    lets it, one failure an epoch at most. Which stay, and why.
+    """
+    left = []
+    for epoch, at in sorted(epochs.items()):
+        failed: OSError | None = None
+        try:
             store.blobs.drop(epoch)
-            for folder in store.home.strays.glob(f"{epoch:08d}-*"):
+        except OSError as error:
+            failed = error
+        try:
+            for folder in _set_aside_before(store, epoch, at):
                 files.remove_tree(folder)
+        except OSError as error:
+            failed = failed or error
+        if failed is not None:
+            where = failed.filename if isinstance(failed.filename, str) else f"blobs/{epoch:08d}"
+            left.append(f"{where}: {failed.strerror or type(failed).__name__}")
+    return left
 
-    return [blobs, rows]
+
+def _set_aside_before(store: UnitStore, epoch: int, at: int) -> Iterable[Path]:
+    """The folders of an epoch's images without a record, by the log's size in their names."""
+    for folder in sorted(store.home.strays.glob(f"{epoch:08d}-*")):
+        size = folder.name.partition("-")[2]
+        if not (size.isdecimal() and int(size) > at):
+            yield folder
+
+
+def _delete_rows(store: UnitStore, intent: int, epochs: set[int], *, turned: bool) -> None:
+    """Stored elements and old wraps; may run twice."""
+    connection = store.db.conn
+    for together in (some for epoch in sorted(epochs) for some in _few(store, epoch)):
+        store.reserve.spend_if_short()
+        with store.db.atomic():
+            connection.executemany(
+                "DELETE FROM elements WHERE sequence = ?", [(sequence,) for sequence in together]
+            )
+    with store.db.atomic():
+        for epoch in sorted(epochs):
+            for sequence in (store.book.epochs[epoch].sequence, *store.book.resealed_under(epoch)):
+                connection.execute(
+                    "DELETE FROM elements WHERE sequence = ? AND name != ?", (sequence, leaf.ENTRY)
+                )
+        if turned:
+            _drop_old_wraps(store, intent)
 
 
 def _few(store: UnitStore, epoch: int) -> Iterator[list[int]]:

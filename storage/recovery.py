@@ -10,9 +10,9 @@ import contextlib
 
 from storage import files, leaf, purge
 from storage.database import blob_of
-from storage.errors import StoreFullError
+from storage.errors import StorageError, StoreFullError
 from storage.log_records import Incident, UncleanStart
-from storage.state import IMAGES_AHEAD, RUNNING
+from storage.state import IMAGES_AHEAD, IMAGES_LEFT, RUNNING
 from storage.store import MOST_STRAYS, UnitStore
 
 
@@ -20,13 +20,9 @@ def settle(store: UnitStore) -> None:
     """Bring an opened home to rest. Nothing is guessed: a shorter or altered log has been refused before."""
     with contextlib.suppress(StoreFullError):  # then the next start does it
         note_unclean_start(store)
-    try:
-        purge.settle(store)
-    except (
-        OSError
-    ) as error:  # files that cannot be removed now: their keys are gone, and the purge tries again
-        if files.is_full(error):
-            raise
+    purge.settle(store)
+    with contextlib.suppress(StorageError):  # the next purge does it
+        purge.remove_left(store)
     store.end_epochs()
     if store.log.frontier.size != store.slot_content.anchor_size:
         # A slot that takes no write now (a file on a full disk) is reported by the hourly maintenance.
@@ -67,31 +63,42 @@ def note_unclean_start(store: UnitStore) -> None:
 
 def _set_aside(store: UnitStore, found: dict[int, set[str]], size: int) -> None:
     for epoch, names in found.items():
-        store.blobs.set_aside(epoch, names, store.home.strays / f"{epoch:08d}-{size}")
+        try:
+            store.blobs.set_aside(epoch, names, store.home.strays / f"{epoch:08d}-{size}")
+        except OSError as error:  # `verify` names what stays
+            if files.is_full(error):
+                raise
 
 
 def stray_images(store: UnitStore) -> dict[int, set[str]]:
-    """Per epoch the files among the images that no record names; epochs without a record of theirs too."""
+    """Per epoch the files among the images that no record names; epochs without a record of theirs too.
+
+    Of a purged epoch none has a record, but for those that its purge could not remove.
+    """
     found = {}
+    left = bool(store.state.cursor(IMAGES_LEFT))
     for epoch in store.blobs.epochs():
         facts = store.book.epochs.get(epoch)
         if facts is not None and facts.closed and facts.purged_by is None and not store.book.going(epoch):
             continue  # it was looked through when it closed, and `verify` does so again
         purged = facts is not None and facts.purged_by is not None
-        stray = _listed(store, epoch) - (set() if purged else named_images(store, epoch))
+        listed = _listed(store, epoch, living=facts is not None and not purged)
+        stray = listed - (set() if purged and not left else named_images(store, epoch))
         if stray or facts is None:
             found[epoch] = stray
     return found
 
 
-def _listed(store: UnitStore, epoch: int) -> set[str]:
-    """The names in an epoch's folder; none where a failing card does not list them: `verify` says so. Raises
-    PermissionError."""
+def _listed(store: UnitStore, epoch: int, *, living: bool) -> set[str]:
+    """The names in an epoch's folder; none where a failing card does not list them: `verify` says so.
+
+    living: its records are not purged. Raises PermissionError for a living one.
+    """
     try:
         return store.blobs.names(epoch)
-    except PermissionError:
-        raise
-    except OSError:
+    except OSError as error:
+        if living and isinstance(error, PermissionError):
+            raise
         return set()
 
 

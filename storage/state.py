@@ -10,6 +10,7 @@ MAX_STATE_BYTES = 256 * 1024
 LEAD = "clock_lead_us"  # what lone time sources have spent of their budget: storage.clock_trust
 RUNNING = "running"  # 1 from the first write of a process to its orderly end
 IMAGES_AHEAD = "images_ahead"  # how many images one deed writes before the records that name them
+IMAGES_LEFT = "images_left"  # how many folders of purged images could not be removed yet
 ANCHORING = "anchoring_us"  # the time of the anchor that is being written into the slot
 
 

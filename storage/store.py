@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 
 AUDIT_EPOCH_US = 365 * DAY_US
 
-
 READS_TOGETHER = 4  # that one transaction takes
 MOST_STRAYS = (
     2 * READS_TOGETHER
@@ -77,6 +76,7 @@ class UnitStore:
         self.lock = threading.RLock()
         self._depth = 0
         self.slot_unsure = False
+        self.images_left: tuple[str, ...] = ()  # of purged epochs: which could not be removed, and why
         self.log_ahead_kept = False  # what was purged is still in the write-ahead log: another reads there
         self._closing = False
         self._slot_asked = False  # an anchor was announced, and the slot has not answered yet

@@ -268,6 +268,7 @@ def custody_by(status: Mapping[str, Any], folder: SyncFolder) -> Custody:
         last_sync_us=succeeded if isinstance(succeeded, int) and succeeded > 0 else None,
         enrolled_us=enrolled_us(folder), configuration_refused=sent is not None and bool(sent.refused),
         closed_log=bool(closed_logs(folder)), clock_in_doubt=bool(status["clock_alarm"]),
+        purge_failed=str(status.get("purge_failed", "")),
     )  # fmt: skip
 
 

@@ -35,6 +35,8 @@ def purging(
             else:
                 if receipt is not None:
                     log.info("purged", receipt=receipt.sequence)
+                if left := ledger.store.images_left:
+                    log.warning("purge_failed", reason="; ".join(left[:3]))
             stop.wait(TEND_EVERY_S)
 
     return working("purge", work, join_s=10)

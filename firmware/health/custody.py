@@ -9,7 +9,8 @@ from dataclasses import dataclass
 class Custody:
     """What storage and sync say of themselves. None: never synced, or not enrolled.
 
-    enrolled_us: since when the unit could have synced; None if that is not known.
+    enrolled_us: since when the unit could have synced; None if that is not known. purge_failed: why what is
+    due is not gone, or not all of it; "" if it is.
     """
 
     log_records: int = 0
@@ -21,3 +22,4 @@ class Custody:
     configuration_refused: bool = False
     closed_log: bool = False
     clock_in_doubt: bool = False
+    purge_failed: str = ""

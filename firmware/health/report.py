@@ -64,6 +64,7 @@ class Alarm(StrEnum):
     CONFIGURATION_REFUSED = "configuration_refused"
     CLOSED_LOG = "closed_log"  # a closed log holds reads that the department does not have
     CLOCK_IN_DOUBT = "clock_in_doubt"  # custody does not follow the clock, or it walked: storage.clock_trust
+    PURGE_FAILED = "purge_failed"  # what was due is not gone, or not every file of it
     LIST_EXPIRED = "list_expired"  # before a newer version came, or its files are gone or refused
     LIST_IN_DOUBT = "list_in_doubt"  # its alerts are marked stale: the clock cannot tell its age
     SENSOR_FAILED = "sensor_failed"
@@ -193,6 +194,8 @@ class HealthWatch:
         """The cause of an alarm in words, where a part gave one; for the event log, never in a report."""
         if alarm is Alarm.SENSOR_FAILED:
             return "; ".join(self.troubles)
+        if alarm is Alarm.PURGE_FAILED:
+            return self._custody().purge_failed
         if alarm is Alarm.UPDATE_GIVEN_UP:
             return self._system().given_up
         if alarm is Alarm.SECOND_DISK:
@@ -247,6 +250,7 @@ class HealthWatch:
                 Alarm.CONFIGURATION_REFUSED: custody.configuration_refused,
                 Alarm.CLOSED_LOG: custody.closed_log,
                 Alarm.CLOCK_IN_DOUBT: custody.clock_in_doubt,
+                Alarm.PURGE_FAILED: bool(custody.purge_failed),
                 Alarm.LIST_EXPIRED: lists.failing > 0,
                 Alarm.LIST_IN_DOUBT: lists.in_doubt > 0,
                 Alarm.SENSOR_FAILED: failed or bool(self.troubles),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -50,42 +50,90 @@ def aged(home: Path, slot: LoopbackSlot, time: SteppedTime) -> tuple[int, int]:
 def test_a_purge_whose_files_cannot_be_removed_stops_no_start_and_ends_once_they_can(
     home: Path, slot: LoopbackSlot, time: SteppedTime, aged: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A damaged folder of a failing card: the keys are gone, and the unit on its pole reads on."""
+    """A damaged folder of a failing card, or one that an insider made unchangeable: the keys are gone, all
+    else is purged and anchored, and the unit on its pole reads on and says so.
+    """
     old, kept = aged
+    epoch, real = 0, files.remove
 
-    def fails(_paths: object) -> int:
-        raise OSError(errno.EIO, "Input/output error")
+    def fails(paths: Iterable[Path]) -> int:
+        there = list(paths)
+        if any(path.parent.name == f"{epoch:08d}" for path in there):
+            raise PermissionError(errno.EPERM, "Operation not permitted", str(there[0]))
+        return real(there)
 
     with monkeypatch.context() as failing:
         failing.setattr(files, "remove", fails)
         ledger = Ledger.open(home, slot, time, boot=time.boot)
-        with pytest.raises(OSError, match="Input/output"):
-            ledger.apply_retention(by="test")
-        ledger.store.close()
-        ledger = Ledger.open(home, slot, time, boot=time.boot)
-        assert ledger.status().purge_pending
-        (later,) = add_reads(ledger, time, 1)
-        assert [ledger.read(one).text for one in (kept, later)]
+        epoch = ledger.store.leaf(old).epoch
+        receipt = ledger.tend()
+        assert receipt is not None
+        assert "1 folder of its images could not be removed yet" in receipt.record.note
+        status, path = ledger.status(), f"blobs/{epoch:08d}/"
+        assert (status.purge_pending, status.purge_failed.count(path)) == (False, 1)
         with pytest.raises(KeyLostError):
             ledger.read(old)
         ledger.store.close()
+        ledger = Ledger.open(home, slot, time, boot=time.boot)
+        assert (ledger.status().incidents, path in ledger.status().purge_failed) == (0, True)
+        (later,) = add_reads(ledger, time, 1)
+        assert [ledger.read(one).text for one in (kept, later)]
+        for _ in range(366):
+            time.run(DAY_US)
+            ledger.store.time.now()
+        ledger.store.end_running([ledger.store.leaf(later).epoch])
+        assert ledger.tend() is not None
+        assert all(ledger.store.book.gone(ledger.store.leaf(one).epoch) for one in (kept, later))
+        assert ledger.store.slot_content.anchor_us == ledger.store.time.trusted_us
+        assert path in ledger.status().purge_failed
+        ledger.store.close()
+        assert "is still there after its purge receipt" in str(check(home, slot).findings)
     ledger = Ledger.open(home, slot, time, boot=time.boot)
-    assert not ledger.status().purge_pending
-    assert [ledger.read(one).text for one in (kept, later)]
+    assert ledger.status().purge_failed == ""
     ledger.close()
     assert check(home, slot).ok
 
 
-def test_a_purge_removes_a_folder_among_the_images_and_a_link_in_place_of_theirs(tmp_path: Path) -> None:
+def test_a_purge_removes_a_folder_among_the_images_and_a_link_but_nothing_behind_it(tmp_path: Path) -> None:
     blobs, elsewhere = Blobs(tmp_path / "blobs"), tmp_path / "elsewhere"
     (blobs.folder / "00000007" / "lost").mkdir(parents=True)
     (blobs.folder / "00000007" / "lost" / "image").touch()
     elsewhere.mkdir()
     (elsewhere / "image").touch()
     (blobs.folder / "00000008").symlink_to(elsewhere)
-    assert [blobs.drop(7), blobs.drop(8)] == [1, 1]
-    assert (list(blobs.folder.iterdir()), list(elsewhere.iterdir())) == ([], [])
+    assert (blobs.foreign(), blobs.leads_elsewhere(8)) == (["00000008"], True)
+    assert [blobs.drop(7), blobs.drop(8)] == [1, 0]
+    assert (list(blobs.folder.iterdir()), [one.name for one in elsewhere.iterdir()]) == ([], ["image"])
     blobs.close()
+
+
+def test_image_folders_of_no_known_epoch_end_no_start(
+    home: Path, slot: LoopbackSlot, time: SteppedTime, aged: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A link, a folder of another file system, and one that a failing card does not list."""
+    blobs, elsewhere, real = home / "store" / "blobs", home / "elsewhere", Path.iterdir
+    elsewhere.mkdir()
+    (elsewhere / "letter").touch()
+    (blobs / "00000097").symlink_to(elsewhere)
+    for name in ("00000098", "00000099"):
+        (blobs / name).mkdir()
+        (blobs / name / "image").touch()
+
+    def fails(folder: Path) -> Iterator[Path]:
+        if folder.name == "00000099":
+            raise OSError(errno.EIO, "Input/output error")
+        return real(folder)
+
+    def crosses(*_: object) -> int:
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    with monkeypatch.context() as failing:
+        failing.setattr(Path, "iterdir", fails)
+        failing.setattr(files, "move_together", crosses)
+        with Ledger.open(home, slot, time, boot=time.boot) as ledger:
+            assert ledger.read(aged[1]).text
+            assert ledger.status().incidents == 1
+    assert [one.name for one in elsewhere.iterdir()] == ["letter"]
 
 
 @pytest.mark.parametrize("name", ["lost+found", "00000001.old", "notes.txt"])

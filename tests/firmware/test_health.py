@@ -141,6 +141,10 @@ def spoil(**vitals: Any) -> Any:
             "clock_in_doubt", id="a clock that custody does not follow",
         ),
         pytest.param(
+            lambda bench: setattr(bench, "custody", replace(bench.custody, purge_failed="blobs/5: no")),
+            "purge_failed", id="an image that no purge can remove",
+        ),
+        pytest.param(
             lambda bench: bench.watch.watch_lists(lambda: ListHealth(expired=1)), "list_expired",
             id="a hot list that has expired",
         ),
@@ -188,6 +192,8 @@ def test_alarm_of_the_system_names_its_cause_in_the_event_log_alone() -> None:
     bench.marks = SystemMarks(given_up="version 3: slot B did not start", other_disk="sda")
     assert bench.watch.why(Alarm.UPDATE_GIVEN_UP) == "version 3: slot B did not start"
     assert bench.watch.why(Alarm.SECOND_DISK) == "sda"
+    bench.custody = replace(bench.custody, purge_failed="blobs/00000005: EPERM")
+    assert bench.watch.why(Alarm.PURGE_FAILED) == "blobs/00000005: EPERM"
     assert "slot B" not in str(bench.watch.report().plain())
 
 

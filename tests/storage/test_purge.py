@@ -15,8 +15,9 @@ from storage.errors import KeyLostError, LedgerError, SlotError
 from storage.ledger import Ledger
 from storage.log_records import EpochPurged
 from storage.reserve import SIZE_BYTES, Reserve
+from storage.state import IMAGES_LEFT
 from storage.store import UnitStore
-from storage.times import DAY_US
+from storage.times import DAY_US, HOUR_US
 
 
 class FailingSlot(LoopbackSlot):
@@ -123,6 +124,42 @@ def test_the_room_that_a_purge_made_is_there_for_the_reserve_at_once(
     ledger._look_us = 0
     ledger.tend()
     assert gone == [True]
+
+
+def test_a_purge_that_fails_holds_up_no_anchor_and_is_shown_until_one_succeeds(
+    aged: tuple[Ledger, int, int], monkeypatch: pytest.MonkeyPatch, time: SteppedTime
+) -> None:
+    ledger, old, _ = aged
+    ledger._look_us = 0
+    time.run(2 * HOUR_US)
+
+    def fails(*_: object, **__: object) -> None:
+        raise LedgerError("no room", where="purge")
+
+    with monkeypatch.context() as failing:
+        failing.setattr(purge, "carry_out", fails)
+        with pytest.raises(LedgerError, match="no room"):
+            ledger.tend()
+    store = ledger.store
+    assert store.slot_content.anchor_size == store.log.frontier.size
+    assert ledger.status().purge_failed == "purge: no room"
+    assert ledger.tend() is not None
+    assert (ledger.status().purge_failed, store.book.gone(store.leaf(old).epoch)) == ("", True)
+
+
+def test_what_was_set_aside_after_a_purge_stays_where_its_images_are_tried_again(
+    ledger: Ledger, time: SteppedTime
+) -> None:
+    (gone,) = add_reads(ledger, time, 1)
+    store = ledger.store
+    done = purge.carry_out(store, purged(store, gone), by="test")
+    for at in (done.record.intent, done.sequence + 1):
+        (store.home.strays / f"{store.leaf(gone).epoch:08d}-{at}").mkdir(parents=True)
+    with store.adding():
+        store.state = store.state.with_cursor(IMAGES_LEFT, 1)
+    purge.remove_left(store)
+    assert [one.name.partition("-")[2] for one in store.home.strays.iterdir()] == [str(done.sequence + 1)]
+    assert (store.state.cursor(IMAGES_LEFT), store.images_left) == (0, ())
 
 
 def test_a_home_is_let_go_though_its_slot_takes_no_write_and_opens_again_beside_one(
