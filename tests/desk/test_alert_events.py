@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -16,20 +17,19 @@ from desk_server import serving
 from desk_twins import PASSWORD, PEOPLE, Department
 from starlette.applications import Starlette
 from starlette.types import Message
-from waiting import PATIENCE_S
+from waiting import PATIENCE_S, until
 
 from storage.alert_life import AlertEvent, AlertStep
 from storage.times import DAY_US, MINUTE_US
 from sync.department.desk.alerts.calls import AlertForm
 from sync.department.desk.alerts.events import AlertEvents, AlertStream, EventStream
-from sync.department.desk.alerts.watchers import MOST_A_SESSION, MOST_STREAMS, Watchers
 from sync.department.desk.api import routes
 from sync.department.desk.documents.local import WithdrawForm
 from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.desk.people.calls import AccountForm
 from sync.department.journal.entries import LogRead, Refused
 from sync.department.journal.inquiry_entries import Access
-from sync.department.policy.refusals import DeskRefusal, TooManyError
+from sync.department.policy.refusals import DeskRefusal
 
 Tokens = Callable[[str], str]
 OF = ("state", "category", "reason", "make", "until_us", "requester", "approver")
@@ -126,9 +126,57 @@ def test_a_list_that_lacks_the_entry_of_an_open_alert_recalls_it_at_once_and_onc
         (viewed,) = await told(stream, "alert")
         assert viewed["data"]["state"] == "viewed"
 
+    async def later(stream: AlertStream) -> None:
+        """What was gone before is no news; an entry that is there again is."""
+        third = replace(form, case="26-008888", plate="9YYY888")
+        department.two_hands("hotlist/add", tokens("super"), third, second="chief")
+        department.two_hands("hotlist/add", tokens("super"), form, second="chief")
+        (back,) = await told(stream, "alert")
+        assert back["data"]["state"] == "listed"
+
     tokens("comm1")
     following(department, tokens("disp1"), work)
     assert rung == [1]
+    following(department, tokens("comm1"), later)
+
+
+def test_a_list_whose_offer_is_entered_before_it_is_in_place_recalls_once_it_is(
+    department: Department, tokens: Tokens, car: Car, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    form = replace(forms(department)["hotlist/add"], until_us=department.clock.us + 2 * DAY_US)
+    department.two_hands("hotlist/add", tokens("super"), form, second="chief")
+    (entry,) = department.front.list_entries("local")
+    real, sent = Path.replace, list[dict[str, Any]]()
+
+    def late(path: Path, target: Path) -> Path:
+        if path.suffix == ".sending":
+            department.front.enter_sent()
+            department.front.bell.ring()
+            before = len(sent)
+            until(lambda: len(sent) > before + 2)  # heartbeats, each after a look at what came
+        return real(path, target)
+
+    async def work(stream: AlertStream) -> None:
+        car.raises(
+            entry.plate, list_id="local", case=form.case, **{name: getattr(entry, name) for name in OF}
+        )
+        department.front.bell.ring()
+        await told(stream, "alert")
+        monkeypatch.setattr(Path, "replace", late)
+        ended = WithdrawForm(case=form.case, reason="found")
+        withdrawn = asyncio.create_task(
+            asyncio.to_thread(department.call, "hotlist/withdraw", tokens("super"), ended)
+        )
+        async with asyncio.timeout(PATIENCE_S):
+            async for data in stream:
+                sent.append(parsed(data))
+                if sent[-1].get("event") == "alert":
+                    break
+        await withdrawn
+        assert sent[-1]["data"]["state"] == "recalled"
+
+    tokens("comm1")
+    following(department, tokens("disp1"), work)
 
 
 def test_no_event_says_more_than_number_state_sound_and_counts(
@@ -368,23 +416,6 @@ def test_a_covert_alert_is_sent_to_its_recipients_alone(
         assert raised["data"]["open"] == 1
 
     following(department, tokens("disp1"), work)
-
-
-def test_streams_are_bounded_in_sum_and_a_sessions_oldest_gives_way() -> None:
-    watchers = Watchers()
-    mine = [watchers.join(b"one") for _ in range(MOST_A_SESSION + 1)]
-    assert [one.dropped for one in mine] == [True] + [False] * MOST_A_SESSION
-    assert len(watchers) == MOST_A_SESSION
-    for number in range(MOST_STREAMS - MOST_A_SESSION):
-        watchers.join(f"s{number}".encode())
-    with pytest.raises(TooManyError):
-        watchers.join(b"another")
-    assert len(watchers) == MOST_STREAMS
-    watchers.join(b"one")  # in place of its own oldest
-    assert len(watchers) == MOST_STREAMS
-    watchers.leave(mine[-1])
-    watchers.leave(mine[-1])
-    assert len(watchers) == MOST_STREAMS - 1
 
 
 def test_a_reader_that_takes_nothing_is_dropped(department: Department, tokens: Tokens) -> None:

@@ -192,6 +192,7 @@ class DeskContext:
     receipt: its unit, reads not delivered, records.
     `lacking`: what the store has less of than the log counted.
     `finish_lists`: keep or drop what a kill left of lists that were on their way out.
+    `lists_mark`: other once the newest version of a list is in place.
     `release_keys`: the text of HOME/release-keys.txt, whom the images believe about releases; empty if none.
     `sign_document`: sign one (name, body, now, unit) with the command key and offer it; its version.
     """
@@ -215,6 +216,7 @@ class DeskContext:
     lists_out: Callable[[], list[ListHead]]
     list_entries: Callable[[str], list[ListEntry]]
     entries_under: Callable[[str, Collection[int]], list[ListEntry] | None]
+    lists_mark: Callable[[], frozenset[tuple[str, int, int]]]
     own_list: OutgoingList
     state: StoreState
     new_code: Callable[[], EnrollmentCode]

@@ -334,6 +334,7 @@ def open_front(
         lists_out=lambda: hot_lists.listed(home),
         list_entries=lambda list_id: hot_lists.entries_of(home, list_id),
         entries_under=lambda list_id, keys: hot_lists.entries_under(home, list_id, keys),
+        lists_mark=lambda: hot_lists.marks(home),
         own_list=OutgoingList(home, LOCAL),
         state=StoredState(store),
         new_code=lambda: _new_code(home, desk, held, clock),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from sqlalchemy import delete
@@ -171,6 +171,16 @@ def listed(home: DepartmentHome) -> list[ListHead]:
             found.append(codec.from_plain(ListHead, held.facts))
             held.close()
     return found
+
+
+def marks(home: DepartmentHome) -> frozenset[tuple[str, int, int]]:
+    """(name, inode, nanosecond of change) of every list's newest version: other once one is in place."""
+    found = set()
+    for path in lists_folder(home.path).glob("*.list"):
+        with suppress(FileNotFoundError):
+            held = path.stat()
+            found.add((path.name, held.st_ino, held.st_mtime_ns))
+    return frozenset(found)
 
 
 def damaged(home: DepartmentHome) -> list[str]:

@@ -9,8 +9,8 @@
 alert/list, at the start and before every event, and never counts as use of the session. It is one entry of a
 session: a stream that resumes after that entry continues it, as a page does that follows another. What a
 unit sends is opened at once, as an access of the first who follows. A list that comes out without the entry
-of an open alert makes that alert "recalled" here, before its unit says so: an event without an `id`. HTML
-Living Standard, 9.2.
+of an open alert makes that alert "recalled" here, before its unit says so, and one that has it again makes it
+"listed": events without an `id`. HTML Living Standard, 9.2.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from starlette.requests import Request
 
 from storage.alert_life import AlertEvent
 from storage.errors import ExplainedError
-from sync.department.desk.alerts.opening import gone, open_waiting
+from sync.department.desk.alerts.opening import comparable, compared, open_waiting
 from sync.department.desk.alerts.rules import AlertRow
 from sync.department.desk.alerts.sight import open_for, sees
 from sync.department.desk.alerts.watchers import Watcher, Watchers
@@ -38,17 +38,16 @@ from sync.department.desk.lasting import SEND_S, LastingAnswer
 from sync.department.desk.signing import signing
 from sync.department.journal.alert_entries import AlertKnown, AlertStepTaken
 from sync.department.journal.entries import Entry, LogRead
-from sync.department.journal.machine_entries import DocumentSent
 from sync.department.journal.marking import watching
 from sync.department.policy.refusals import DeskRefusal, FormError
 from sync.department.policy.roles import Call
-from sync.department.units.list_seal import list_of
 
 HEARTBEAT_S = 15.0
 MOST_REPEATED = 1000
 THREADS = 4
 MOST_RESUMED = 1024
-KINDS = (AlertKnown.KIND, AlertStepTaken.KIND, DocumentSent.KIND)
+KINDS = (AlertKnown.KIND, AlertStepTaken.KIND)
+LISTED = "listed"  # on its list again
 RETRY_MS = 2000
 
 
@@ -65,14 +64,16 @@ class Counts:
 class AlertStream:
     """One person's stream, an async iterator of bytes; `aclose` gives its place back.
 
-    `place`: the first entry that was not sent yet. `recalled`: the alerts of which it said that their entry
-    is gone. `unwitnessed`: it began while the witness was away.
+    `begun`: the first entry that is sent; `place`: the first that was not sent yet. `lacks`: by number of an
+    alert, whether its list lacked its entry when it was last compared. `unwitnessed`: it began while the
+    witness was away.
     """
 
     def __init__(self, token: str, watcher: Watcher, watchers: Watchers, place: int) -> None:
-        self.token, self.watcher, self.place = token, watcher, place
+        self.token, self.watcher, self.begun, self.place = token, watcher, place, place
         self.counts: Counts | None = None
-        self.recalled: frozenset[int] = frozenset()
+        self.lacks: dict[int, bool | None] = {}
+        self.compared: object = None
         self.unwitnessed = False
         self._watchers = watchers
         self._events: AsyncIterator[bytes] = _nothing()
@@ -107,8 +108,11 @@ class AlertEvents:
         self._threads = anyio.CapacityLimiter(THREADS)
         self._opened_at = -1  # the bell's count when everything that waited was opened
         self._asking = threading.Lock()
-        self._gone: tuple[int, frozenset[int]] = (-1, frozenset())  # after which list's entry it was asked
+        self._compared: tuple[object, dict[int, bool | None]] = (None, {})  # of which lists and alerts
         self._entered: OrderedDict[bytes, int] = OrderedDict()  # by session: its entry of following
+        self._left: dict[
+            bytes, dict[int, bool | None]
+        ] = {}  # by session: what its newest stream said of lists
 
     async def follow(self, token: str, last_id: str = "") -> AlertStream:
         """The stream of a session, from after `last_id` on; close it, whether or not it was read.
@@ -123,6 +127,7 @@ class AlertEvents:
         watchers = self._front.watchers
         if after is not None and (session := self._resumed(token, after)):
             stream = AlertStream(token, watchers.join(session), watchers, min(after + 1, desk.log.size()))
+            stream.lacks = self._left.get(session, {})
             stream.begin(self._events(stream), unwitnessed=False)
             return stream
 
@@ -135,10 +140,11 @@ class AlertEvents:
             desk.covered(entry.sequence)
         self._entered[session] = entry.sequence
         while len(self._entered) > MOST_RESUMED:
-            self._entered.popitem(last=False)
+            self._left.pop(self._entered.popitem(last=False)[0], None)
         size = desk.log.size()
         place = size if after is None else min(after + 1, size)
         stream = AlertStream(token, watchers.join(session), watchers, place)
+        self._compare(stream)  # what is gone by now is no news
         stream.begin(self._events(stream), unwitnessed=mark.unwitnessed)
         return stream
 
@@ -192,13 +198,10 @@ class AlertEvents:
         size = desk.log.size()
         entries = desk.log.entries(stream.place, size, KINDS)
         stream.place = size
-        alerts, sent, listed = desk.book.alerts, 0, -1
+        alerts, sent = desk.book.alerts, 0
         counts = self._counts(caller)
         for entry in entries:
             note = entry.note
-            if isinstance(note, DocumentSent):
-                listed = entry.sequence if list_of(note.name) else listed
-                continue
             name = note.alert if isinstance(note, AlertKnown | AlertStepTaken) else ""
             row = alerts.rows.get(name)
             if row is None or not sees(desk, row, caller.user, caller.at_us):
@@ -210,27 +213,46 @@ class AlertEvents:
             stream.counts = counts
             state = "raised" if isinstance(note, AlertKnown) else note.step.step.value  # type: ignore[attr-defined]
             yield _event("alert", _facts(row, state, counts), number=entry.sequence)
-        for row in self._recalled(stream, caller, listed):
-            stream.counts = counts
-            yield _event("alert", _facts(row, AlertEvent.RECALLED.value, counts))
+        for row, state in self._compare(stream):
+            if sees(desk, row, caller.user, caller.at_us):
+                stream.counts = counts
+                yield _event("alert", _facts(row, state, counts))
+        if caller.session in self._entered:
+            self._left[caller.session] = stream.lacks
         if stream.counts != counts:
             stream.counts = counts
             yield _event("counts", asdict(counts), number=size - 1)
 
-    def _recalled(self, stream: AlertStream, caller: Caller, listed: int) -> list[AlertRow]:
-        """The open alerts that lost their entry by the list whose offer is this entry of the log; -1: none
-        came out. One stream asks the lists for all."""
-        if listed < 0:
-            return []
-        desk = self._front.desk
-        with desk.looking() as book:
+    def _compare(self, stream: AlertStream) -> list[tuple[AlertRow, str]]:
+        """The open alerts that lost their entry or have it again since this stream compared them, and which.
+
+        It compares again once a list's newest version is in place, not once its offer is entered: that may
+        be before. One stream opens the lists for all. An alert from before the stream that is compared for
+        the first time is no news.
+        """
+        front = self._front
+        with front.desk.looking() as book:
             rows = book.alerts.open()
+        of = front.lists_mark(), frozenset(row.number for row in comparable(front, rows))
+        if stream.compared == of:
+            return []
+        stream.compared = of
         with self._asking:
-            if self._gone[0] < listed:
-                self._gone = (listed, gone(self._front, rows))
-            found = self._gone[1]
-        fresh, stream.recalled = found - stream.recalled, found
-        return [row for row in rows if row.number in fresh and sees(desk, row, caller.user, caller.at_us)]
+            if self._compared[0] != of:
+                self._compared = (of, compared(front, rows))
+            found = self._compared[1]
+        before, news = stream.lacks, []
+        for row in rows:
+            lacks, was = found.get(row.number), before.get(row.number)
+            if lacks and not was and (row.number in before or row.number >= stream.begun):
+                news.append((row, AlertEvent.RECALLED.value))
+            elif lacks is False and was:
+                news.append((row, LISTED))
+        kept = {number: before.get(number) if lacks is None else lacks for number, lacks in found.items()}
+        stream.lacks = {
+            row.number: (before | kept)[row.number] for row in rows if row.number in before | kept
+        }
+        return news
 
     def _counts(self, caller: Caller) -> Counts:
         desk = self._front.desk

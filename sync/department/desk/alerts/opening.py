@@ -120,24 +120,41 @@ def _add_planted(
 
 
 def gone(front: DeskContext, rows: Iterable[AlertRow]) -> frozenset[int]:
-    """The numbers of the open alerts whose list lacks their entry now. As at a unit: one that says the same
-    in other words takes its place, and a list that is not here withdraws nothing. Never of a planted one: the
-    vehicle of its picture was found, and leaves the lists. Each list is opened once: one takes a while."""
+    """The numbers of the open alerts whose list lacks their entry now."""
+    return frozenset(number for number, lacks in compared(front, rows).items() if lacks)
+
+
+def comparable(front: DeskContext, rows: Iterable[AlertRow]) -> list[AlertRow]:
+    """The open alerts to look up in their lists. Never a planted one: the vehicle of its picture was found,
+    and leaves the lists."""
+    return [
+        row
+        for row in rows
+        if row.known.alert in front.alert_facts
+        and not (row.planted or row.state.recalled or row.state.closed)
+    ]
+
+
+def compared(front: DeskContext, rows: Iterable[AlertRow]) -> dict[int, bool | None]:
+    """By number of an open alert, whether its list lacks its entry now; None: nothing says so. As at a unit:
+    one that says the same in other words takes its place, and a list that is not here withdraws nothing.
+    Each list is opened once: one takes a while."""
     wanted: dict[str, dict[int, ListEntry]] = {}
-    for row in rows:
+    for row in comparable(front, rows):
         record = front.alert_facts.get(row.known.alert)
-        if record is not None and not (row.planted or row.state.recalled or row.state.closed):
+        if record is not None:  # all of them are forgotten together
             wanted.setdefault(record.list_id, {})[row.number] = ListEntry.from_bytes(record.entry)
-    found: set[int] = set()
+    found: dict[int, bool | None] = {}
     for list_id, entries in wanted.items():
+        found |= dict.fromkeys(entries)
         try:
             now = front.entries_under(list_id, {one.key for one in entries.values()})
         except (StorageError, OSError):
             continue
         if now is not None:
             there = {one.subject for one in now}
-            found.update(number for number, entry in entries.items() if entry.subject not in there)
-    return frozenset(found)
+            found |= {number: entry.subject not in there for number, entry in entries.items()}
+    return found
 
 
 def known_by(one: SealedRecord, record: Alert) -> AlertKnown:

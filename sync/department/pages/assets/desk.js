@@ -173,7 +173,7 @@
       alert: (facts) => {
         const number = Number(facts.alert);
         counts(facts);
-        report(facts.state === "raised" ? `Alert ${number} was raised${facts.sounded ? "" : ", silent"}` : `Alert ${number}: ${facts.state}`, `/alerts/${number}`);
+        report(facts.state === "raised" ? `Alert ${number} was raised${facts.sounded ? "" : ", silent"}` : `Alert ${number}: ${facts.state === "listed" ? "its entry is on the list again" : facts.state}`, `/alerts/${number}`);
         if (facts.state === "raised" && facts.sounded) beep();
       },
       again: () => report("Much happened: list the alerts again", "/alerts"),
