@@ -170,6 +170,24 @@ def test_a_clock_that_was_set_right_is_believed_at_once(
     assert founded.now_us() == machine.wall
 
 
+def test_after_a_power_off_no_time_that_lags_is_one_of_phones(
+    tmp_path: Path, founded: DepartmentTime, machine: Machine
+) -> None:
+    """A code that was seen eight hours ago would be right again."""
+    machine.run(HOUR_US)
+    assert founded.run_on_us() == machine.wall
+    machine.restart(8 * HOUR_US)
+    for _ in ("the start", "a start of the program"):
+        again = DepartmentTime(tmp_path, machine.clocks)
+        machine.run(HOUR_US)
+        assert (again.now_us(), again.doubt(), again.run_on_us()) == (machine.wall, None, None)
+    machine.wall += 40 * DAY_US
+    assert again.run_on_us() is not None, "the clock is in doubt: people have to get in"
+    machine.wall -= 40 * DAY_US
+    assert again.confirm(machine.wall, "witness")
+    assert again.run_on_us() == machine.wall
+
+
 @pytest.mark.parametrize("ahead_us", [2 * HOUR_US, 47 * HOUR_US, 366 * DAY_US])
 def test_a_witness_alone_moves_no_stamp_and_its_error_ends_with_it(
     founded: DepartmentTime, machine: Machine, ahead_us: int

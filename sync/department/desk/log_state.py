@@ -169,7 +169,8 @@ class LogState:
         clock, now_us = self._clock, self._clock()
         if not isinstance(clock, DepartmentTime):
             return (now_us,)
-        return (clock.wall_us(), now_us, clock.run_on_us())
+        run_on_us = clock.run_on_us()
+        return (clock.wall_us(), now_us) if run_on_us is None else (clock.wall_us(), now_us, run_on_us)
 
     def access(self, sequence: int) -> Access:
         """The access of an entry. Raises FormError if there is none."""

@@ -69,7 +69,7 @@ class _Mark:
 
     def after_boot(self, boot: str) -> _Mark:
         """The same mark in a new boot, whose running time counts from its start."""
-        ran = self.ran_us + max(0, self.seen_us - self.running_us)
+        ran = self.ran_us + max(1, self.seen_us - self.running_us)  # above 0: the machine was off since
         return replace(self, boot=boot, running_us=0, ran_us=ran, seen_us=0)
 
 
@@ -109,10 +109,13 @@ class DepartmentTime:
         people have to get in to put a doubt right."""
         return self._clocks.wall()
 
-    def run_on_us(self) -> int:
+    def run_on_us(self) -> int | None:
         """The last confirmed time and the time run since: right where the clock was stepped and people's
-        phones were not."""
+        phones were not. None where the machine was off since and the clock is not in doubt: that time lags
+        by as long as it was off, and an old code would be right again."""
         with self._guard:
+            if self._mark.ran_us and self.doubt() is None:
+                return None
             return self._mark.confirmed_us + self._mark.elapsed(self._clocks.running())
 
     def now_us(self) -> int:
