@@ -18,9 +18,11 @@ from storage.times import DAY_US
 from sync.department.desk.changes.calls import DecideForm
 from sync.department.desk.documents import local
 from sync.department.desk.documents.local import LocalForm, WithdrawForm
+from sync.department.ground.home import DepartmentHome
 from sync.department.journal.change_entries import ListSent
 from sync.department.policy.refusals import FormError
-from sync.department.units import list_seal
+from sync.department.store.database import Store
+from sync.department.units import hot_lists, list_seal
 from sync.department.units.hot_lists import Offer, Published
 from sync.hot_lists.entry import ListEntry
 from sync.hot_lists.held import lists_folder
@@ -221,7 +223,36 @@ def test_a_kill_while_a_list_goes_out_leaves_the_version_that_units_are_offered(
         assert department.front.lists_out()[0].sequence == sequence + 1, (
             "no unit has another list of that number"
         )
+        assert plates(department) == ["8BBB222"]
         assert not (folder / "local.sending").exists()
+
+
+def test_another_list_that_cannot_be_finished_holds_no_own_entry_back(
+    department: Department, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(department, FIRST)
+    folder = lists_folder(department.home.path)
+    (folder / "doj.sending").write_bytes((folder / "local.list").read_bytes())
+    real = hot_lists.finish_sending
+
+    def broken(home: DepartmentHome, store: Store, list_id: str) -> None:
+        if list_id == failing:
+            raise OSError(5, "Input/output error")
+        real(home, store, list_id)
+
+    monkeypatch.setattr(hot_lists, "finish_sending", broken)
+    failing = "doj"
+    add(department, SECOND)
+    local.send_kept(department.front)
+    assert plates(department) == ["8AAA111", "8BBB222"]
+    (folder / "local.sending").write_bytes((folder / "local.list").read_bytes())
+    failing = "local"
+    size = department.desk.log.size()
+    ended = WithdrawForm(case="26-001111", reason="found")
+    token = department.logon("super")
+    with pytest.raises(FormError, match="cannot be read"):
+        department.call("hotlist/withdraw", token, ended)
+    assert not any(isinstance(one.note, ListSent) for one in department.desk.log.entries(size))
 
 
 def add(department: Department, fields: dict[str, str]) -> None:

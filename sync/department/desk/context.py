@@ -191,7 +191,8 @@ class DeskContext:
     id, why); `purge`: what the daily run purges, now; `take_reset`: keep a destruction
     receipt: its unit, reads not delivered, records.
     `lacking`: what the store has less of than the log counted.
-    `finish_lists`: keep or drop what a kill left of lists that were on their way out.
+    `finish_lists`: keep or drop what a kill left of lists that were on their way out; raises only of the
+    named one.
     `lists_mark`: other once the newest version of a list is in place.
     `release_keys`: the text of HOME/release-keys.txt, whom the images believe about releases; empty if none.
     `sign_document`: sign one (name, body, now, unit) with the command key and offer it; its version.
@@ -211,7 +212,7 @@ class DeskContext:
     incidents: Incidents
     grants: GrantOffice
     alerts: AlertRecords
-    finish_lists: Callable[[], None]
+    finish_lists: Callable[[str], None]
     publish_list: Callable[[Offer, Iterable[ListEntry], int], Published]
     lists_out: Callable[[], list[ListHead]]
     list_entries: Callable[[str], list[ListEntry]]

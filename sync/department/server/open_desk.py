@@ -327,7 +327,7 @@ def open_front(
         incidents=StoreIncidents(store),
         grants=GrantOffice(home, store, said),
         alerts=StoreAlerts(store),
-        finish_lists=lambda: hot_lists.finish_all(home, held),
+        finish_lists=lambda list_id: hot_lists.finish_all(home, held, list_id),
         publish_list=entered(
             lambda offer, entries, now: hot_lists.publish_list(home, held, offer, entries, now, said=said)
         ),

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
+import structlog
 from sqlalchemy import delete
 
 from storage import codec, envelope, files
@@ -38,6 +39,8 @@ from sync.hot_lists.document import (
 from sync.hot_lists.entry import ListEntry
 from sync.hot_lists.held import lists_folder
 from sync.messages import MAX_DOCUMENT_BYTES
+
+log_events = structlog.get_logger("department.lists")
 
 SENDING = ".sending"  # beside the lists: a version that is on its way out
 SNAPSHOT_SHARE = 4  # a change of more than a fourth of the list travels as a snapshot
@@ -221,14 +224,21 @@ def entries_under(home: DepartmentHome, list_id: str, keys: Collection[int]) -> 
         held.close()
 
 
-def finish_all(home: DepartmentHome, store: Store) -> None:
-    """Finish what a kill left of any list; who calls has the turn to change lists. Raises StorageError,
-    OSError."""
+def finish_all(home: DepartmentHome, store: Store, needed: str) -> None:
+    """Finish what a kill left of any list; who calls has the turn to change lists. Another list than the
+    `needed` one that cannot be finished stays for its next version. Raises StorageError, OSError."""
     folder = lists_folder(home.path)
     for path in sorted(folder.glob(f"*{SENDING}")):
-        finish_sending(home, store, path.stem)
+        try:
+            finish_sending(home, store, path.stem)
+        except (StorageError, OSError) as error:
+            if path.stem == needed:
+                raise
+            what = error.what if isinstance(error, StorageError) else type(error).__name__
+            log_events.warning("list_not_finished", list=path.stem, what=what, cure="push that list again")
     for path in folder.glob("*.partial"):
-        path.unlink(missing_ok=True)
+        with suppress(OSError):  # it is in no one's way
+            path.unlink(missing_ok=True)
 
 
 def finish_sending(home: DepartmentHome, store: Store, list_id: str) -> None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence, Set
+from collections.abc import Iterator, Sequence, Set
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from storage.barred_words import barred_in, is_latin
@@ -102,8 +103,7 @@ def add(front: DeskContext, token: str, form: LocalForm) -> LocalChanged:
         _keep(front, entries)
         return [*second, *_notes(entries, caller.at_us)], lambda made: (made[-1], caller, entries)
 
-    with front.own_list.turn():
-        _send_kept(front)
+    with _turn(front):
         entry, caller, entries = desk.act(token, Call.DOCUMENT_SIGN, plan)
         if entries is None:
             return LocalChanged(entry=-1, entries=0, covert=0, proposal=entry.sequence)
@@ -136,8 +136,7 @@ def withdraw(front: DeskContext, token: str, form: WithdrawForm) -> LocalChanged
         _keep(front, left)
         return [*_notes(left, caller.at_us)], lambda made: (made[-1], caller, left)
 
-    with front.own_list.turn():
-        _send_kept(front)
+    with _turn(front):
         entry, caller, left = desk.act(token, Call.DOCUMENT_SIGN, plan)
         _out(front, caller.at_us, left)
     return _changed(front, entry, caller, left)
@@ -146,9 +145,23 @@ def withdraw(front: DeskContext, token: str, form: WithdrawForm) -> LocalChanged
 def send_kept(front: DeskContext) -> None:
     """Send the list that a crash or a full disk kept after its entry, and keep any list that went out just
     before a crash. Raises FormError, StorageError."""
+    with _turn(front):
+        pass
+
+
+@contextmanager
+def _turn(front: DeskContext) -> Iterator[None]:
+    """The turn to change the list, which is then the newest that went out. Another list that a kill left and
+    that cannot be finished holds this one back from nothing. Raises FormError, StorageError, OSError."""
     with front.own_list.turn():
-        front.finish_lists()
+        try:
+            front.finish_lists(LIST)
+        except (StorageError, OSError) as error:
+            what = error.what if isinstance(error, StorageError) else "the list cannot be read or written"
+            cure = "see the department's disk and its hotlists.key; nothing was changed"
+            raise FormError(what, code="document", clause=CLAUSE, cure=cure) from None
         _send_kept(front)
+        yield
 
 
 def _send_kept(front: DeskContext) -> None:
