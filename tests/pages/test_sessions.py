@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 from desk_twins import MINUTE_US, PASSWORD, Department
@@ -10,6 +11,8 @@ from page_reader import Reader
 
 from sync.department.journal.inquiry_entries import Access
 from sync.department.pages.shield import SESSION_COOKIE, local_path, mark_of
+from sync.department.pages.visit import Visit
+from sync.department.policy.refusals import FormError
 
 Browser = Callable[[], Reader]
 FILLED = {
@@ -272,3 +275,24 @@ def test_the_sessions_day_ends_at_the_log_on_page(department: Department, reader
 )
 def test_a_log_on_leads_nowhere_else(asked: str, path: str) -> None:
     assert local_path(asked) == path
+
+
+def test_a_form_of_several_calls_whose_session_ended_between_them_says_so(
+    department: Department, reader: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Visit.call
+
+    async def twice(visit: Visit, name: str, wrong: Sequence[FormError] = (), /, **value: Any) -> Any:
+        if visit.request.method == "POST":
+            await real(visit, "change/mine")
+            department.clock.step(13 * 60 * MINUTE_US)
+        return await real(visit, name, wrong, **value)
+
+    one = reader()
+    one.logon("disp1", post="dispatch")
+    form = one.get("/search").form("/search") | FILLED
+    monkeypatch.setattr(Visit, "call", twice)
+    page = one.post("/search", form)
+    assert page.status == 401
+    assert "was not carried out" not in page.text
+    assert "may have been carried out in part" in page.text

@@ -215,6 +215,7 @@ def test_what_the_public_asks_is_listed_in_its_words(department: Department, rea
         ("the roles are dispatcher, reviewer", "the roles are dispatcher, reviewer"),
         ("log on, then try again", "log on, then try again"),
         ("shorten it", "shorten it"),
+        ("see why under Changes, or: department change mine", "see why under Changes"),
     ],
 )
 def test_a_page_s_cure_names_no_codes_of_what_it_offers_by_name(cure: str, shown: str) -> None:

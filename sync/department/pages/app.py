@@ -235,8 +235,10 @@ class _Pages:
             return await proving.show(visit, refusal)
         if visit.refusal.code in SESSION_GONE:
             if self._keep_draft(visit) and sent:
-                what = f"{visit.refusal.what.partition(',')[0]}, and this form was not carried out"
+                done = "may have been carried out in part" if visit.called else "was not carried out"
+                what = f"{visit.refusal.what.partition(',')[0]}, and this form {done}"
                 cure = "log on as the same person: it comes back as you left it"
+                cure += "; look first at what was done" if visit.called else ""
                 visit.refusal = replace(visit.refusal, what=what, cure=cure)
             status, visit.who = visit.refusal.status, None
             if not visit.token and not sent:

@@ -36,7 +36,8 @@ TWIN_WAITS_S = 0.2
 
 @dataclass(slots=True)
 class Visit:
-    """One request. `who`: the session's person, None without one; `refusal`: why the form came back."""
+    """One request. `who`: the session's person, None without one; `refusal`: why the form came back;
+    `called`: whether a call was made."""
 
     request: Request
     calling: Calling
@@ -49,6 +50,7 @@ class Visit:
     restored: bool = False
     unwitnessed: bool = False
     street_map: StreetMap | None = None
+    called: bool = False
 
     # who asks ---------------------------------------------------------------------------------------------
 
@@ -122,6 +124,7 @@ class Visit:
             for tries_left in range(TWIN_TRIES)[::-1]:
                 try:
                     answer = await self.calling.operation(name, self.token, value, key, typed, wrong)
+                    self.called = True
                     break
                 except NotYetError as refusal:
                     if refusal.code != UNDER_WAY or not tries_left:

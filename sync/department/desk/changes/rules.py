@@ -133,12 +133,13 @@ def to_use(
             "there is no approval of that number for you and this change",
             code="other-approval",
             clause=CLAUSE,
-            cure="department change mine lists what you proposed",
+            cure="see what you proposed under Changes, or: department change mine",
         )
     if decision is None:
         raise NotYetError("that proposal waits for a second person", code="second-person", clause=CLAUSE)
     if not decision.note.granted:
-        what, cure = f"{decision.stamp.user} refused it", "department change mine says why"
+        what = f"{decision.stamp.user} refused it"
+        cure = "see why under Changes, or: department change mine"
         raise DeskRefusal(what, code="declined", clause=CLAUSE, cure=cure)
     if number in changes.used:
         what, cure = "that approval was used: it was carried out", "to do it once more, propose it again"
