@@ -68,6 +68,8 @@ class NmeaReceiver:
             return f"receiver: sends no {lacking}, so no place and time: set it to send them each second"
         if self._builder.repeats > SILENT_S:
             return "receiver: sends one second again and again: switch it off and on"
+        if self._builder.joins_none(self._monotonic(), SILENT_S):
+            return "receiver: has a place, but its sentences come to no fix: their dates or times are wrong"
         return None
 
     def latest(self) -> Fix | None:

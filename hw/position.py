@@ -141,9 +141,9 @@ class FixBuilder:
     """Joins the RMC, GGA and GST sentences of one second into a Fix. No I/O.
 
     A fix needs a valid RMC (status A, with date) and a GGA of the same second; of a receiver that sends no
-    GGA, the RMC alone. A GNS counts as a GGA; of a receiver that sends no RMC, a ZDA has the date. GST makes
-    the error exact; many receivers write it last, so that of the second before is good too. A receiver that
-    hangs sends one second again and again: that gives one fix.
+    GGA, the RMC alone. A GNS with a place counts as a GGA where there is none; of a receiver that sends no
+    RMC, a ZDA has the date. GST makes the error exact; many receivers write it last, so that of the second
+    before is good too. A receiver that hangs sends one second again and again: that gives one fix.
     """
 
     def __init__(self) -> None:
@@ -169,6 +169,7 @@ class FixBuilder:
         self._gst_s = 0.0  # when it was heard
         self._gga_s = self._said_s = -math.inf  # the last one, or the first of any kind; the last of any kind
         self._placed_s = self._rmc_s = self._zda_s = -math.inf  # the last GGA or GNS, RMC, ZDA
+        self._sure_s: float | None = None  # since when an RMC says that it is valid, and no fix came
         self._second: tuple[int, float, float] | None = None  # time and place of the last fix
         self.repeats = 0  # how often that was sent again
         self._before: tuple[tuple[float, float], float, float] | None = None  # place, own error, when heard
@@ -189,10 +190,11 @@ class FixBuilder:
         try:
             message = self._parse(sentence + b"\r\n")
             self._hear(message, heard_s)
-            if message.msgID in _PLACES or heard_s - self._said_s > WITHOUT_GGA_S - 1:  # the line was silent
+            if message is self._gga or heard_s - self._said_s > WITHOUT_GGA_S - 1:  # the line was silent
                 self._gga_s = heard_s
             self._said_s = heard_s
             fix = self._join(heard_s)
+            self._note_sure(message, heard_s, joined=fix is not None)
         except self._refusals:
             self.refused += 1
             return None
@@ -205,7 +207,9 @@ class FixBuilder:
 
     def _hear(self, message: Any, heard_s: float) -> None:
         if message.msgID in _PLACES:
-            self._gga, self._placed_s = message, heard_s
+            self._placed_s = heard_s
+            if message.msgID == "GGA" or self._counts(message):
+                self._gga = message
         elif message.msgID == "RMC":
             self._rmc, self._rmc_s = message, heard_s
         elif message.msgID == "GST":
@@ -215,6 +219,21 @@ class FixBuilder:
             if heard_s - self._rmc_s > WITHOUT_GGA_S:
                 day = date(int(message.year), int(message.month), int(message.day))
                 self._rmc = _Dated(time=message.time, date=day)
+
+    def _counts(self, gns: Any) -> bool:
+        """Whether a GNS has a place (that of one constellation may have none), and its second no GGA."""
+        known = self._gga is not None and self._gga.msgID == "GGA" and self._gga.time == gns.time
+        return not known and gns.lat not in {"", None} and _quality_of(gns) is not FixQuality.NONE
+
+    def _note_sure(self, message: Any, heard_s: float, *, joined: bool) -> None:
+        if joined or (message.msgID == "RMC" and message.status != "A"):
+            self._sure_s = None
+        elif message.msgID == "RMC" and self._sure_s is None:
+            self._sure_s = heard_s
+
+    def joins_none(self, now_s: float, within_s: float) -> bool:
+        """Whether the receiver has had a place for so long by its RMC, and its sentences gave no fix."""
+        return self._sure_s is not None and now_s - self._sure_s > within_s
 
     def _join(self, heard_s: float) -> Fix | None:
         gga, rmc, gst = self._gga, self._rmc, self._gst

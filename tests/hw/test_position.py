@@ -190,6 +190,44 @@ def test_a_receiver_of_several_constellations_has_a_fix_by_its_gns(
         assert [(fix.quality, fix.error_m) for fix in found] == ([(quality, 4.5)] if quality else [])
 
 
+EMPTY = ("GPGNS,120000.00,,,,,,7,,,,5.0,23", "GLGNS,120000.00,,,,,,5,,,,5.0,23")  # of one constellation each
+
+
+@pytest.mark.parametrize(
+    "bodies",
+    [
+        (GGA.format(hdop="0.9"), GNS.format(modes="AA"), *EMPTY, RMC.format(speed="1.0")),
+        (GNS.format(modes="AA"), *EMPTY, RMC.format(speed="1.0")),
+        (RMC.format(speed="1.0"), *EMPTY, GGA.format(hdop="0.9")),
+        (GGA.format(hdop="0.9"), GNS.format(modes="NN"), RMC.format(speed="1.0")),
+        (GGA.format(hdop="0.9"), "GNGNS,120000.00,,,,,NN,00,99.9,,,,", RMC.format(speed="1.0")),
+    ],
+)
+def test_a_gns_without_a_place_takes_none_from_another_sentence_of_its_second(
+    bodies: tuple[str, ...],
+) -> None:
+    assert [fix.error_m for fix in said(*bodies)] == [4.5]
+
+
+def test_a_receiver_whose_gns_have_no_place_has_its_fix_by_its_rmc() -> None:
+    builder, found = FixBuilder(), list[Fix]()
+    for second in range(10):
+        bodies = (RMC.format(speed="1.0"), *EMPTY)
+        found += said(
+            *(one.replace("120000", f"12000{second}") for one in bodies), builder=builder, heard_s=second
+        )
+    assert len(found) >= 4
+
+
+def test_a_receiver_that_has_a_place_but_never_a_fix_is_named() -> None:
+    builder = FixBuilder()
+    old = RMC.format(speed="1.0").replace("010526", "010506")  # its week counter rolled over
+    said(GGA.format(hdop="0.9"), old, builder=builder)
+    assert [builder.joins_none(at, 10.0) for at in (5.0, 12.0)] == [False, True]
+    said(old.replace(",A,3800", ",V,3800"), builder=builder, heard_s=12.0)
+    assert not builder.joins_none(30.0, 10.0)
+
+
 def test_a_receiver_without_rmc_has_its_date_by_zda_and_a_void_rmc_is_never_made_good_by_one() -> None:
     gga = GGA.format(hdop="0.9")
     for order in ((gga, ZDA.format(year=2026)), (ZDA.format(year=2026), gga)):
