@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from dataclasses import replace
 from html import escape
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -22,6 +24,8 @@ from sync.department.content.provenance import ManifestAuthority, ManifestMaker
 from sync.department.content.reads import OpenedRead
 from sync.department.desk.holds.calls import Exported, ExportForm
 from sync.department.desk.sharing.calls import DecisionForm, DeliverForm, Delivery, Recorded, ReviewForm
+from sync.department.policy.policy_file import policy_digest
+from sync.department.server.open_desk import adopt_root
 
 Files = dict[str, bytes]
 
@@ -139,6 +143,12 @@ def test_the_sheet_of_a_delivery_says_by_whom_and_for_which_request(department: 
 
 
 IMAGE = "reads/0/patch.jpg"
+OTHER_CLAIMS: dict[str, dict[str, Any]] = {
+    "words of its generator": {"claim_generator_info": [{"name": "alpr-department", "Seized from": "E."}]},
+    "words for its instance": {"instance_id": "the driver was E."},
+    "words for its label": {"label": "urn:c2pa:f9168c5e-ceb2-4faa-b6bf-329bf39fa1e4:driver"},
+    "an earlier version": {"claim_version": 1},
+}
 ELSEWHERE = {"@context": {"Iptc4xmpExt": "x"}, "Iptc4xmpExt:City": "Elsewhere"}
 
 
@@ -162,9 +172,11 @@ def other_manifest(files: Files, department: Department, how: str) -> bytes:
     )
     if how == "another picture":
         return maker.manifest(read, "overview", IMAGE)
+    claim = maker.claim(read, "patch", IMAGE)
     if how == "more than its own":
-        claim = maker.claim(read, "patch", IMAGE)
         claim["assertions"].append({"label": "c2pa.metadata", "data": ELSEWHERE})
+    claim |= OTHER_CLAIMS.get(how, {})
+    if how == "more than its own" or how in OTHER_CLAIMS:
         return maker.signed(claim, read.elements["patch"].content, IMAGE)
     return maker.manifest(read, "patch", "reads/0/other.jpg" if how == "another title" else IMAGE)
 
@@ -177,6 +189,7 @@ def other_manifest(files: Files, department: Department, how: str) -> bytes:
         ("another title", "says something else than its read does"),
         ("another signer", "says something else than its read does"),
         ("more than its own", "says something else than its read does"),
+        *((one, "says something else than its read does") for one in OTHER_CLAIMS),
         ("another picture", "is of another image, or not under the package's authority"),
     ],
 )
@@ -200,16 +213,33 @@ def test_a_manifest_authority_is_the_departments_alone(
     other = ManifestAuthority.open(tmp_path, "Elsewhere PD", department.clock.us).certificate
     own = files["c2pa-ca.pem"]
     for certificate, words in (
-        (other, "is not the authority of this department alone"),
-        (own + other, "is not the authority of this department alone"),
+        (other, "is of another image, or not under the package's authority"),
+        (own + other, "is not the authority of a department alone"),
         (b"none", "does not parse"),
     ):
         data = signed_again(files | {"c2pa-ca.pem": certificate}, key)
-        with pytest.raises(PackageError, match=rf"c2pa-ca\.pem: {words}"):
+        with pytest.raises(PackageError, match=words):
             package.check(data, key.public_key())
     data = signed_again(without(files, "c2pa-ca"), key)
     with pytest.raises(PackageError, match=r"c2pa-ca\.pem: is missing"):
         package.check(data, key.public_key())
+
+
+def test_manifests_of_a_department_that_was_renamed_are_checked_and_its_first_name_is_noted(
+    department: Department,
+) -> None:
+    """Its authority keeps the name under which it was made."""
+    pytest.importorskip("c2pa", reason="the extra c2pa is not installed")
+    exported(department, "Superior Court")  # it makes the authority
+    name, key = f"City of {department.desk.policy.department}", department.home.log_key()
+    text = department.desk.policy_document.decode().replace("version = 2\n", "version = 3\n", 1)
+    text = re.sub(r'(?m)^department = ".*"', f'department = "{name}"', text, count=1)
+    root = department.new_root(policy_version=3, policy_digest=policy_digest(text.encode()), department=name)
+    adopt_root(department.home, department.desk, root, text.encode())
+    files = exported(department, "Superior Court")
+    checked = package.check(signed_again(files, key), key.public_key())
+    assert checked.head.department == name
+    assert "another name" in checked.manifests_unchecked
 
 
 def test_a_laptop_without_the_c2pa_library_says_that_it_did_not_check_the_manifests(

@@ -131,6 +131,10 @@ EARLIER = (
     "of an earlier format, by which less is checked: a person with the department log's key can choose it; "
     "a department of this version makes format {}: ask for one"
 )
+SIGNATURE = (
+    "not checked: the signature with which the person who exported signed the entry; "
+    "`department verify` at the department checks it"
+)
 UNCHECKED_SHEET = (
     "not checked: {}, which are the department's; "
     "what a unit signed is in the text, the place and the pictures beside each leaf.cose"
@@ -259,6 +263,7 @@ def _check_package(common: Common, data: bytes, public: Ed25519PublicKey, witnes
     for folder, names in list(checked.withheld.items())[:100]:
         print(f"not in this package: {folder} has {' and '.join(names)} too, as its unit signed")
     print(UNCHECKED_SHEET.format(checked.sheet_unchecked) if checked.sheet_unchecked else SHEET)
+    print(SIGNATURE)
     if checked.manifests_unchecked:
         print(UNCHECKED_MANIFESTS.format(checked.manifests_unchecked))
     print(SENTENCE)

@@ -339,7 +339,7 @@ def _check_manifests(files: Mapping[str, bytes], head: PackageHead, reads: Seque
             checker.check(one, image, title, files[name])
         except PackageError as error:
             raise PackageError(error.what, where=name) from None
-    return ""
+    return checker.unchecked
 
 
 def _demand_said(said: package_words.Facts, made: package_words.Facts) -> None:

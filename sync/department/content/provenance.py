@@ -16,6 +16,7 @@ import datetime as dt
 import hashlib
 import io
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,13 @@ BINDING = "c2pa.hash.data"  # to the image, by the library itself
 MOST_OF_NAME = 64  # RFC 5280, ub-organization-name
 CAPTURED = "http://cv.iptc.org/newscodes/digitalsourcetype/digitalCapture"  # IPTC NewsCodes
 ACTIONS = {"actions": [{"action": "c2pa.created", "digitalSourceType": CAPTURED}]}
+CLAIM = {"instanceID", "claim_generator_info", "signature", "created_assertions", "gathered_assertions"}
+CLAIM |= {"dc:title", "alg", "claim_version"}  # C2PA 2.4, 10.2: claim-map-v2, as the library shows it
+LIBRARY = "org.contentauth.c2pa_rs"  # the library names itself and its version
+VERSION = re.compile(r"[0-9]{1,4}(\.[0-9]{1,4}){1,3}")
+UUID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+LABEL, INSTANCE = re.compile(f"urn:c2pa:{UUID}"), re.compile(f"xmp[:.]iid:{UUID}")
+OTHER_NAME = "their authority (c2pa-ca.pem) has another name than the department has now, as after a new name"
 
 
 class MissingManifestsError(StorageError):
@@ -154,15 +162,18 @@ class ManifestChecker:
     """Reads the manifests of one package: each says what the maker above would say, and nothing beside it."""
 
     def __init__(self, certificate: bytes, department: str, number: str) -> None:
-        """`certificate`: the authority's, as the package has it. Raises PackageError for one that is not the
-        department's, MissingManifestsError if the c2pa library is not installed."""
+        """`certificate`: the authority's, as the package has it. A department that was renamed keeps it:
+        `unchecked` says where it has another name. Raises PackageError for one that is not an authority's,
+        MissingManifestsError if the c2pa library is not installed."""
         try:
             named = x509.load_pem_x509_certificate(certificate)
         except ValueError:
             raise PackageError("does not parse", where=AUTHORITY_FILE) from None
         alone = named.public_bytes(serialization.Encoding.PEM) == certificate
-        if not alone or named.subject != _name(department, AUTHORITY):
-            raise PackageError("is not the authority of this department alone", where=AUTHORITY_FILE)
+        names = [str(one.value) for one in named.subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)]
+        if not alone or len(names) != 1 or named.subject != _name(names[0], AUTHORITY):
+            raise PackageError("is not the authority of a department alone", where=AUTHORITY_FILE)
+        self.unchecked = "" if names == [department[:MOST_OF_NAME]] else OTHER_NAME
         self._c2pa = _library()
         self._context = _context(self._c2pa, certificate)
         self._department, self._number = department[:MOST_OF_NAME], number
@@ -182,19 +193,35 @@ class ManifestChecker:
             raise PackageError("says something else than its read does", where=title)
 
     def _says_its_own(self, said: dict[str, Any], proof: dict[str, Any], title: str) -> bool:
-        active = said["manifests"].get(said["active_manifest"], {})
+        label = str(said["active_manifest"])
+        active = said["manifests"].get(label, {})
         claim, signature = active.get("claim", {}), active.get("signature", {})
         assertions = dict(active.get("assertion_store", {}))
         made = [
+            LABEL.fullmatch(label) is not None,
+            _is_own_claim(claim, label),
             claim.get("dc:title") == title,
-            claim.get("claim_generator_info", {}).get("name") == GENERATOR,
         ]
-        made += [signature.get("issuer") == self._department, signature.get("common_name") == SIGNER]
+        made += [signature == {"alg": "es256", "issuer": self._department, "common_name": SIGNER}]
         made += [assertions.pop(PROOF_LABEL, None) == proof]
         actions = [label for label in assertions if label.startswith("c2pa.actions")]
         made += [[assertions.pop(label) for label in actions] == [ACTIONS]]
         made += [set(assertions) == {BINDING}, len(said["manifests"]) == 1]
         return all(made) and set(active) == {"claim", "assertion_store", "signature"}
+
+
+def _is_own_claim(claim: dict[str, Any], label: str) -> bool:
+    """Whether a claim has what the maker above writes, and no other words."""
+    generator = claim.get("claim_generator_info")
+    if set(claim) != CLAIM or not isinstance(generator, dict) or set(generator) != {"name", LIBRARY}:
+        return False
+    return (
+        generator["name"] == GENERATOR
+        and VERSION.fullmatch(str(generator[LIBRARY])) is not None
+        and INSTANCE.fullmatch(str(claim["instanceID"])) is not None
+        and claim["signature"] == f"self#jumbf=/c2pa/{label}/c2pa.signature"
+        and (claim["claim_version"], claim["alg"]) == (2, "sha256")
+    )
 
 
 def proof_of(read: OpenedRead, name: str, number: str) -> dict[str, Any]:
