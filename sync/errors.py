@@ -13,6 +13,7 @@
         ├── InvalidInputError    a setting, option or file that is unknown, out of range or beyond the policy
         ├── StoreError           the store refuses: a record that contradicts another
         │   └── StoreAwayError   the database does not answer: exit status 3
+        │       └── DatabaseFullError   the disk under it is full
         ├── KeyServiceError      a key that is not there, was destroyed, or does not open
         │   ├── OlderKeyServiceError  an earlier version, which does not know what it was asked
         │   └── KeyServiceAwayError   no answer, or it does not admit this department: exit status 3
@@ -104,6 +105,10 @@ class StoreAwayError(StoreError):
     """The database does not take a connection: nothing was checked, and nothing is wrong with the store."""
 
     exit_status = 3
+
+
+class DatabaseFullError(StoreAwayError):
+    """The disk under the database is full."""
 
 
 class KeyServiceError(DepartmentError):

@@ -22,7 +22,7 @@ from sync.department.ground.settings import Settings, load_settings, settings_te
 from sync.department.server.retention import AnyReceipt, DayPurgeReceipt, StoreRetention, keep_days_of
 from sync.department.server.server import Department
 from sync.department.store.tables import alerts, days, elements, tokens
-from sync.errors import InvalidInputError, KeyServiceError, StoreAwayError, StoreError
+from sync.errors import DatabaseFullError, InvalidInputError, KeyServiceError, StoreAwayError, StoreError
 
 
 class Clock:
@@ -378,10 +378,12 @@ def test_packs_that_no_row_names_are_swept(department: Department, unit: Joined,
     assert stray not in department.packs.names(day)
 
 
+@pytest.mark.parametrize("again", [False, True])
 def test_a_due_purge_makes_its_own_room_on_a_full_disk(
-    department: Department, unit: Joined, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    department: Department, unit: Joined, clock: Clock, monkeypatch: pytest.MonkeyPatch, again: bool
 ) -> None:
-    """463.8: the images of the day go first, without which not even its beginning could be written down."""
+    """463.8: the images of the day go first, without which not even its beginning could be written down; they
+    are counted, also where it was full again."""
     unit.add(3, size=9000)
     converse(unit, department)
     day, write = clock.us // DAY_US, department.store.write
@@ -390,12 +392,38 @@ def test_a_due_purge_makes_its_own_room_on_a_full_disk(
     @contextmanager
     def full() -> Iterator[Connection]:
         if department.packs.days():
-            raise StoreAwayError("the store cannot be written now: the disk is full")
+            raise DatabaseFullError("the store cannot be written now: the disk is full")
+        if fails.pop(0):
+            raise DatabaseFullError("the store cannot be written now: the disk is full")
         with write() as connection:
             yield connection
 
+    fails = [again, again, *[False] * 9]
     monkeypatch.setattr(department.store, "write", full)
+    if again:
+        with pytest.raises(DatabaseFullError):
+            department.retention.run()
     (receipt,) = department.retention.run()
     assert (receipt.day, receipt.packs > 0) == (day, True)
     assert not department.keys.has_store_key(day)
     assert checked(department.home).problems == []
+
+
+def test_a_database_that_is_away_keeps_the_images_of_a_due_day(
+    department: Department, unit: Joined, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing goes before it is written down that it goes."""
+    unit.add(3, size=9000)
+    converse(unit, department)
+    before = department.packs.days()
+    clock.days(367)
+
+    @contextmanager
+    def away() -> Iterator[Connection]:
+        raise StoreAwayError("the store does not answer")
+        yield
+
+    monkeypatch.setattr(department.store, "write", away)
+    with pytest.raises(StoreAwayError):
+        department.retention.run()
+    assert department.packs.days() == before

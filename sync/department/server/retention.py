@@ -30,7 +30,7 @@ from sync.department.policy.system_terms import purge_due_us
 from sync.department.store.blobs import PackStore
 from sync.department.store.database import Store
 from sync.department.store.tables import alerts, days, elements
-from sync.errors import StoreAwayError, StoreError
+from sync.errors import DatabaseFullError, StoreError
 
 log_events = structlog.get_logger("department.retention")
 CLAUSE = "463.8"
@@ -128,6 +128,7 @@ class StoreRetention:
         self._now_us, self._sure = time.now_us, time.demand_sure
         self._keep_days, self._first = keep_days, first
         self._swept: set[int] = set()
+        self._dropped: dict[int, int] = {}  # images that made room, until the receipt counts them
 
     def plan(self) -> list[Due]:
         """Every day that still holds content, oldest first."""
@@ -251,18 +252,17 @@ class StoreRetention:
         """None where another run has the day in hand, or has ended its purge meanwhile."""
         first, mine = self._first(due.day), days.c.day == due.day
         started = self._now_us() if first is None else first.purged_us  # a repeat takes no day's turn
-        packs = 0
         if not due.begun:
             try:
                 begun = self._begin(due.day, started)
-            except StoreAwayError:  # a full disk: the images of a day whose year is over make room on it
-                packs = self._packs.drop(due.day)
+            except DatabaseFullError:  # the images of a day whose year is over make room
+                self._dropped[due.day] = self._dropped.get(due.day, 0) + self._packs.drop(due.day)
                 begun = self._begin(due.day, started)
             if not begun:
                 return None
         records, parts = self.counted(due.day)
         self._keys.destroy_store_key(due.day)
-        packs += self._packs.drop(due.day)
+        packs = self._dropped.pop(due.day, 0) + self._packs.drop(due.day)
         told: dict[str, Any] = {
             "department": self._settings.name,
             "day": due.day,

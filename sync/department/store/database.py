@@ -28,7 +28,15 @@ from sqlalchemy.exc import (
 from storage import files
 from sync.department.ground.home import SQLITE_FILE, DepartmentHome
 from sync.department.store import own_schema, tables, typed_rows
-from sync.errors import ROOM, HomeError, InvalidInputError, NewerError, StoreAwayError, StoreError
+from sync.errors import (
+    ROOM,
+    DatabaseFullError,
+    HomeError,
+    InvalidInputError,
+    NewerError,
+    StoreAwayError,
+    StoreError,
+)
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 MIGRATION_LOCK = 463_463  # a number of our own among the advisory locks of a database
@@ -264,7 +272,7 @@ def _away(error: Exception, what: str, where: str) -> StoreError:
         )
     origin = error.orig if isinstance(error, DBAPIError) else error  # of COPY, the driver's own
     if origin is not None and (files.is_full(origin) or getattr(origin, "sqlstate", "") == DISK_FULL):
-        return StoreAwayError(f"{what}: the disk is full", where=where, cure=ROOM)
+        return DatabaseFullError(f"{what}: the disk is full", where=where, cure=ROOM)
     lost = isinstance(error, DBAPIError) and error.connection_invalidated
     if lost or (isinstance(error, OperationalError) and error.statement is None):
         cure = (
