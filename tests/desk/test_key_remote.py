@@ -15,6 +15,7 @@ from desk_keys import TOKEN
 from desk_root import Root
 from desk_server import serving
 from desk_twins import GROUND, Department
+from structlog.testing import capture_logs
 from waiting import PATIENCE_S
 
 from storage.codec import to_bytes
@@ -27,6 +28,7 @@ from sync.department.content.key_server import key_app
 from sync.department.content.key_service import NOT_OF_DAY, LocalKeyService, ReceivingKeys
 from sync.department.content.opened_list import OpenedCheck, OpenedList
 from sync.department.content.proven_door import ProvenDoor
+from sync.department.content.received_days import DATABASE, ReceivedDays
 from sync.department.content.search_tokens import IndexedText, StoredElement
 from sync.department.desk.context import DeskContext
 from sync.department.desk.holds.calls import BookForm, Exported, ExportForm
@@ -380,3 +382,17 @@ def test_a_key_service_with_a_clock_of_its_own_answers_or_names_the_clocks(
                 OPERATIONS["inquiry/run"].run(front, token, form)
     keys.close()
     opened.close()
+
+
+def test_a_damaged_file_of_received_days_is_set_aside_and_another_begins(tmp_path: Path) -> None:
+    """Its loss needs nothing, and so its damage ends no key service."""
+    (tmp_path / DATABASE).write_bytes(b"no database " * 999)
+    one = StoredElement(leaf=b"leaf", name="text", stored=b"")
+    with capture_logs() as events:
+        made = ReceivedDays(tmp_path)
+    assert [str(tmp_path / DATABASE) in str(said) for said in events] == [True]
+    made.keep(7, [one])
+    made.keep(9, [one])
+    assert made.days_of([one, replace(one, name="place")]) == [7, None]
+    made.close()
+    assert {path.name for path in tmp_path.iterdir()} == {DATABASE, f"{DATABASE}.damaged"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -252,7 +253,7 @@ def test_what_fails_behind_the_receiver_is_said_in_a_signed_word(
 
 
 def test_a_day_key_that_is_gone_under_a_running_server_is_due_until_it_is_back(
-    department: Department, unit: Joined
+    department: Department, unit: Joined, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     unit.add(1)
     folder = department.home.keys / "day"
@@ -264,6 +265,13 @@ def test_a_day_key_that_is_gone_under_a_running_server_is_due_until_it_is_back(
     assert ", to which units seal, is gone: restore its folder day/" in line
     folder.rmdir()
     away.rename(folder)
+    with monkeypatch.context() as unreadable:  # restored as another account's
+
+        def refuse(path: Path) -> bytes:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+        unreadable.setattr(Path, "read_bytes", refuse)
+        assert department.receiver.lost_keys() == [line]
     assert department.receiver.lost_keys() == []  # put back: before the unit comes again
     assert converse(unit, department).done
     store = folder.with_name("store")

@@ -12,13 +12,18 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
+import sqlite3
 import threading
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import structlog
+
+from storage.errors import DamagedError
 from sync.department.content.search_tokens import StoredElement
 from sync.department.ground.private_sqlite import open_private, transaction
 
+log_events = structlog.get_logger("department.keys")
 DATABASE = "received.sqlite"
 MAC_BYTES = 8  # one is taken for another by chance once in 10^7 years of a million elements a day
 SCHEMA = """
@@ -37,13 +42,40 @@ SELECT min(kept.day) FROM kept CROSS JOIN received ON received.day = kept.day AN
 """
 
 
+def _opened(path: Path) -> sqlite3.Connection:
+    """A damaged file is set aside, for its loss needs nothing, and another begins."""
+    try:
+        return _checked(path)
+    except (sqlite3.DatabaseError, DamagedError) as error:
+        damaged = not isinstance(error, sqlite3.OperationalError)  # which is a full disk, or a locked file
+        if not damaged:
+            raise
+    aside = path.with_name(path.name + ".damaged")
+    log_events.warning("received_days_damaged", file=str(path), kept_as=aside.name, cure="nothing to do")
+    for end in ("-wal", "-shm"):
+        path.with_name(path.name + end).unlink(missing_ok=True)
+    path.replace(aside)
+    return _checked(path)
+
+
+def _checked(path: Path) -> sqlite3.Connection:
+    db = open_private(path, SCHEMA)
+    try:
+        db.execute("PRAGMA synchronous=NORMAL")  # what a power cut takes comes again as of today
+        db.execute(FIRST_DAY, (b"",)).fetchone()
+        db.execute("SELECT key FROM secret").fetchone()
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
 class ReceivedDays:
     """What was sealed for which day, in a key service's folder. Thread-safe, also between processes."""
 
     def __init__(self, folder: Path) -> None:
         self._guard = threading.Lock()
-        self._db = open_private(folder / DATABASE, SCHEMA)
-        self._db.execute("PRAGMA synchronous=NORMAL")  # what a power cut takes comes again as of today
+        self._db = _opened(folder / DATABASE)
         with transaction(self._db):
             self._db.execute(
                 "INSERT INTO secret SELECT ? WHERE NOT EXISTS (SELECT 1 FROM secret)", (os.urandom(32),)

@@ -54,10 +54,11 @@ class _Sorted:
 
 
 def _answers(is_back: Callable[[], bool]) -> bool:
-    """No answer is none: a key service that is away has put nothing back."""
+    """No answer is none: a key service that is away has put nothing back, nor has a file that cannot be
+    read."""
     try:
         return is_back()
-    except ExplainedError:
+    except (ExplainedError, OSError):
         return False
 
 
