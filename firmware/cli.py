@@ -85,22 +85,38 @@ def explain(error: Exception, common: Common) -> tuple[str, int]:
         status = FOUND_WRONG
     elif isinstance(error, sqlite3.Error):
         what, status = f"{common.home}: the database cannot be used: {error}", FOUND_WRONG
-    elif isinstance(error, NoHomeError) and (common.home / "sync" / "member.cbor").is_file():
+    elif isinstance(error, NoHomeError) and _is_file(common.home / "sync" / "member.cbor"):
         what, status = f"{common.home}: this unit's log is gone (reader run continues in a new one)", MISUSE
     else:  # the error of a room carries its own
         what, status = str(error), int(getattr(error, "exit_status", FOUND_WRONG))
     return f"{common.command}: {what}", status
 
 
+def _is_file(path: Path) -> bool:
+    """Whether a file is there, as far as this user may see."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
+def _path_of(error: OSError, home: Path) -> Path | None:
+    """The file of the home that an error names; None for another, for a number of an open file, or none."""
+    name = error.filename
+    path = Path(os.fsdecode(name)) if isinstance(name, str | bytes | os.PathLike) else None
+    return path if path is not None and path.is_relative_to(home) else None
+
+
 def _whose(error: PermissionError, home: Path) -> str:
     """The way on, where it is the home that this user may not use or make."""
-    if error.filename is None or not Path(os.fsdecode(error.filename)).is_relative_to(home):
+    path = _path_of(error, home)
+    if path is None:
         return ""
     try:
         owner, own = owner_of(home), home.stat().st_uid == os.geteuid()
     except OSError:
         return f" (make the folder first: sudo install -d -m 700 -o $USER {home})"
-    shut = _shut_to_its_owner(Path(os.fsdecode(error.filename)), home) if own else None
+    shut = _shut_to_its_owner(path, home) if own else None
     if shut is not None:
         return f" (its owner took the right away: chmod u+rwX {shut})"
     if own:  # another user, as a rule root, left files in it
@@ -130,15 +146,17 @@ def _shut_to_its_owner(path: Path, home: Path) -> Path | None:
 
 def _in_the_way(error: OSError, home: Path) -> str:
     """The way on, where something of another kind is in the place of a file or a folder of the home."""
-    if error.filename is None or not Path(os.fsdecode(error.filename)).is_relative_to(home):
-        return ""
-    path = Path(os.fsdecode(error.filename))
-    for step, facts in _steps(path, home):
-        if stat.S_ISLNK(facts.st_mode) and not step.exists():
-            return f" ({step} is a link that leads nowhere: mount what it leads to, or remove it)"
-        if step != path and not step.is_dir():
+    path = _path_of(error, home)
+    for step, facts in () if path is None else _steps(path, home):
+        try:
+            leads_to = step.stat().st_mode
+        except OSError as why:  # for EACCES the link leads into a folder that is shut to this user
+            if stat.S_ISLNK(facts.st_mode) and not isinstance(why, PermissionError):
+                return f" ({step} is a link that leads nowhere: mount what it leads to, or remove it)"
+            break
+        if step != path and not stat.S_ISDIR(leads_to):
             return f" ({step} is in the place of a folder: move it away, and put the folder back)"
-        if step == path and step.is_dir():
+        if step == path and stat.S_ISDIR(leads_to):
             return f" (a folder is in the place of a file: move it away: mv {step} {step}.moved)"
     return ""
 

@@ -18,7 +18,7 @@ from firmware.cli import COMMANDS, DEFAULT_HOME, KNOWN, PROGRAM, explain, main
 from firmware.errors import ConfigError, UsageError
 from firmware.run.prepared_home import prepare_home
 from hw.errors import MissingDriverError, NoSuchSourceError, PartFailedError
-from storage.errors import HomeLockedError
+from storage.errors import HomeLockedError, NoHomeError
 from storage.home import owner_of
 from sync.command_frame import Common, Noun, Verb, run_program
 
@@ -331,3 +331,23 @@ def test_reading_a_picture_gives_every_promised_field(shared_data: Path) -> None
     assert [len(plate["box"]), len(plate["corners"])] == [4, 4]
     x, y, w, h = plate["box"]
     assert all(x <= px <= x + w + 0.1 and y <= py <= y + h + 0.1 for px, py in plate["corners"])
+
+
+@pytest.mark.parametrize("kind", [OSError, PermissionError])
+@pytest.mark.parametrize("name", [5, None, "link/file"])
+def test_an_error_with_an_odd_name_or_a_link_into_a_shut_folder_is_explained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[OSError], name: object
+) -> None:
+    (tmp_path / "link").symlink_to("/elsewhere/shut")
+    real = Path.stat
+
+    def shut(path: Path, *, follow_symlinks: bool = True) -> os.stat_result:
+        if follow_symlinks and path.name in {"link", "member.cbor"}:
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path, follow_symlinks=follow_symlinks)
+
+    monkeypatch.setattr(Path, "stat", shut)
+    where = str(tmp_path / name) if isinstance(name, str) else name
+    text, _ = explain(kind(5, "Input/output error", where), Common(tmp_path))
+    assert "leads nowhere" not in text
+    assert "no unit is here" in explain(NoHomeError("no unit is here", where="x"), Common(tmp_path))[0]
