@@ -6,27 +6,19 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from custody_twins import SteppedTime
-from desk_keys import TOKEN
 from desk_root import covered_by
-from desk_server import serving
 from desk_twins import Department
 from receiver_twins import Joined
-from restore_twins import joined_today, set_reviewer
-from structlog.testing import capture_logs
+from restore_twins import joined_today, next_day, received, set_reviewer
 from sync_twins import backed_up, converse
 
 from storage.ssh_signature import SshPublicKey
 from storage.times import DAY_US, day_text
-from sync.department.content.key_remote import Address, RemoteKeyService, remote
-from sync.department.content.key_server import key_app
-from sync.department.content.key_service import ONLY_TODAY, Kept, LocalKeyService, ReceivingKeys
-from sync.department.content.opened_list import OpenedList
 from sync.department.desk.changes.calls import DecideForm
 from sync.department.desk.context import DeskContext
 from sync.department.desk.inquiry.forms import Entered
@@ -44,14 +36,10 @@ from sync.department.server.open_desk import front_of
 from sync.department.server.server import Department as Server
 from sync.department.server.unit_reports import Reported
 from sync.department.server.verify import Checker
-from sync.department.store.received import received_days
 from sync.department.store.tables import bad_records, certificates, elements
 from sync.department.units.arrival import PURGED, PURGED_HERE
 from sync.errors import (
-    KeyServiceAwayError,
-    KeyServiceError,
     LinkError,
-    OlderKeyServiceError,
     RefusedByDepartmentError,
 )
 
@@ -81,7 +69,7 @@ def test_reads_that_come_again_after_a_restore_keep_their_day_of_receipt(
         daily.run(front, server.retention)
     unit.add(1)
     converse(unit, server)
-    before = _received(server)
+    before = received(server)
     assert [one in before for one in days] == [True, True]
     restore()
     front.close()
@@ -91,7 +79,7 @@ def test_reads_that_come_again_after_a_restore_keep_their_day_of_receipt(
     assert server.time.accept(department.clock.us)
     unit.add(1)
     converse(unit, server)
-    after = _received(server)
+    after = received(server)
     assert [after[one] for one in days] == [before[one] for one in days]
     assert after[department.clock.us // DAY_US]["text"] == 2
     key = server.home.log_key().public_key()
@@ -106,11 +94,11 @@ def test_reads_that_come_again_after_a_restore_keep_their_day_of_receipt(
 def test_reads_whose_day_of_receipt_was_purged_do_not_come_back(server: Server, unit: Joined) -> None:
     """The unit hears that they came, and may purge them."""
     server.counted = lambda _log, _sequence, _name: PURGED
-    before = _received(server)
+    before = received(server)
     unit.add(2)
     progress = converse(unit, server)
     assert progress.done
-    assert {day: names for day, names in _received(server).items() if names} == before
+    assert {day: names for day, names in received(server).items() if names} == before
     assert not server.keys.has_store_key(server.time() // DAY_US)
     with server.store.read() as connection:
         given_up = connection.execute(sa.select(bad_records.c.reason, bad_records.c.given_up_us)).all()
@@ -141,7 +129,7 @@ def test_reads_that_could_not_be_stored_at_first_keep_their_day_when_they_come_o
     department.clock.step(DAY_US)
     assert server.time.accept(department.clock.us)
     daily.run(front, server.retention)
-    before = _received(server)
+    before = received(server)
     restore()
     front.close()
     front = front_of(server)  # the server starts again
@@ -160,10 +148,10 @@ def test_reads_that_could_not_be_stored_at_first_keep_their_day_when_they_come_o
     assert front is not None
     assert mark.exists()
     converse(unit, server)
-    after = _received(server)
+    after = received(server)
     assert after[day]["text"] == before[day]["text"]
     assert "text" not in after.get(department.clock.us // DAY_US, {})
-    _next_day(department, server, front)
+    next_day(department, server, front)
     unit.add(1)
     converse(unit, server)
     front.close()
@@ -174,31 +162,20 @@ def test_reads_that_could_not_be_stored_at_first_keep_their_day_when_they_come_o
     front.close()
 
 
-def _received(server: Server) -> dict[int, dict[str, int]]:
-    with server.store.read() as connection:
-        return {one.day: dict(one.elements) for one in received_days(connection)}
-
-
 @pytest.fixture
 def poorer(department: Department, server: Server, unit: Joined, tmp_path: Path) -> Iterator[DeskContext]:
     """The running desk of a store that was restored, whose unit is gone: what came since is lost for good."""
     front = front_of(server)
     assert front is not None
     restore = backed_up(server, tmp_path / "backup.db")
-    _next_day(department, server, front)
+    next_day(department, server, front)
     unit.add(2)
     converse(unit, server)
-    _next_day(department, server, front)
-    _next_day(department, server, front)
+    next_day(department, server, front)
+    next_day(department, server, front)
     restore()
     yield front
     front.close()
-
-
-def _next_day(department: Department, server: Server, front: DeskContext) -> None:
-    department.clock.step(DAY_US)
-    assert server.time.accept(department.clock.us)
-    daily.run(front, server.retention)
 
 
 def _days_verify(department: Department, server: Server) -> tuple[list[str], list[str]]:
@@ -313,150 +290,11 @@ def test_a_store_that_is_no_older_than_the_log_gives_no_day_gone_by(
     assert front is not None
     unit.add(2)
     converse(unit, server)
-    _next_day(department, server, front)
+    next_day(department, server, front)
     with server.store.write() as connection:
         connection.execute(sa.delete(elements).where(elements.c.name == "overview"))
     assert CountedBefore(server.store, front.desk, tmp_path / "mark").day_of(2, 0, "overview") is None
     front.close()
-
-
-class EarlierKeys:
-    """A key service elsewhere of before it kept what it sealed for which day."""
-
-    def __init__(self, keys: ReceivingKeys, today: int) -> None:
-        self._keys, self._today = keys, today
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._keys, name)
-
-    def open_and_reseal(self, day: int, *rest: Any) -> list[Kept]:
-        if day < self._today - 1:
-            raise KeyServiceError(ONLY_TODAY)
-        return self._keys.open_and_reseal(day, *rest)
-
-    def reseal_again(self, *_: Any) -> list[tuple[int, Kept]]:
-        raise OlderKeyServiceError("does not know this check")
-
-
-class AwayKeys(EarlierKeys):
-    """A key service elsewhere that gives no answer."""
-
-    def open_and_reseal(self, *_: Any) -> list[Kept]:
-        raise KeyServiceAwayError("no answer")
-
-
-@pytest.mark.parametrize("is_earlier", [False, True])
-def test_reads_that_come_again_keep_their_day_with_a_key_service_elsewhere(
-    department: Department,
-    server: Server,
-    unit: Joined,
-    elsewhere: tuple[RemoteKeyService, DeskContext, str],
-    tmp_path: Path,
-    is_earlier: bool,
-) -> None:
-    """463.8: it seals for a day gone by what it sealed for that day, and a read of none that it knows is of
-    today."""
-    front = front_of(server)
-    assert front is not None
-    keys = server.receiver._arrival._keys = elsewhere[0]
-    restore = backed_up(server, tmp_path / "backup.db")
-    unit.add(3)
-    converse(unit, server)
-    day = department.clock.us // DAY_US
-    _next_day(department, server, front)
-    before = _received(server)
-    restore()
-    front.close()
-    front = front_of(server)  # the server starts again
-    assert front is not None
-    department.clock.step(3 * DAY_US)
-    assert server.time.accept(department.clock.us)
-    today = department.clock.us // DAY_US
-    if is_earlier:
-        server.receiver._arrival._keys = EarlierKeys(keys, today)  # type: ignore[assignment]
-    unit.add(1)
-    assert converse(unit, server).done
-    after = _received(server)
-    expected = {day: 0, today: 4} if is_earlier else {day: before[day]["text"], today: 1}
-    assert {one: after.get(one, {}).get("text", 0) for one in expected} == expected
-    report = Checker(server.store, server.keys, server.packs, server.home.log_key().public_key()).run()
-    assert [one for one in report.problems if "vouch" not in one] == []  # of the department's own reads
-    front.close()
-
-
-@pytest.mark.parametrize("second_first", [False, True])
-def test_reads_of_two_days_keep_their_own_in_whatever_order_they_come_again(
-    department: Department,
-    server: Server,
-    unit: Joined,
-    elsewhere: tuple[RemoteKeyService, DeskContext, str],
-    tmp_path: Path,
-    second_first: bool,
-) -> None:
-    """The log's counts do not say which unit's reads came on which of them; the key service knows."""
-    other = Joined(tmp_path / "other", server, "car 13", time_source=SteppedTime(department.clock.us))
-    department.front.send_down()
-    daily.list_units(department.front)
-    converse(other, server)
-    front = front_of(server)
-    assert front is not None
-    keys = server.receiver._arrival._keys = elsewhere[0]
-    restore = backed_up(server, tmp_path / "backup.db")
-    day = department.clock.us // DAY_US
-    unit.add(3)
-    converse(unit, server)
-    other.add(2)
-    server.receiver._arrival._keys = AwayKeys(keys, day)  # type: ignore[assignment]
-    with pytest.raises(LinkError, match="cannot store now"):
-        converse(other, server)  # its leaves are of the first day, its content of the second
-    server.receiver._arrival._keys = keys
-    _next_day(department, server, front)
-    converse(other, server)
-    _next_day(department, server, front)
-    before = _received(server)
-    restore()
-    front.close()
-    server.store._days.clear()  # as it starts again
-    front = front_of(server)
-    assert front is not None
-    department.clock.step(3 * DAY_US)
-    assert server.time.accept(department.clock.us)
-    for one in (other, unit) if second_first else (unit, other):
-        assert converse(one, server).done
-    after = _received(server)
-    assert [after[one] for one in (day, day + 1)] == [before[one] for one in (day, day + 1)]
-    assert before[day]["text"] == 3
-    report = Checker(server.store, server.keys, server.packs, server.home.log_key().public_key()).run()
-    assert [one for one in report.problems if "vouch" not in one] == []
-    other.close()
-    front.close()
-
-
-@pytest.mark.parametrize("ahead", [-2, 2, 5])
-def test_a_key_service_of_another_day_stops_the_delivery_and_loses_nothing(
-    department: Department, server: Server, unit: Joined, tmp_path: Path, ahead: int
-) -> None:
-    """The unit keeps its reads, and whoever looks learns that two clocks differ."""
-
-    def clock() -> int:
-        return department.clock.us + ahead * DAY_US
-
-    keys, opened = LocalKeyService(department.home.keys, clock), OpenedList(tmp_path / "elsewhere")
-    app = key_app(keys, opened, department.home.root_file.read_bytes(), TOKEN, clock)
-    unit.add(2)
-    own, before = server.receiver._arrival._keys, _received(server)
-    with serving(app) as client:
-        address = Address(url=str(client.base_url).rstrip("/"), token=TOKEN)
-        server.receiver._arrival._keys = remote(address, client)[0]
-        with capture_logs() as events, pytest.raises(LinkError, match="cannot store now"):
-            converse(unit, server)
-    assert [one for one in events if "compare the clock of this server" in str(one)]
-    assert _received(server) == before
-    server.receiver._arrival._keys = own
-    assert converse(unit, server).done
-    assert _received(server)[department.clock.us // DAY_US]["text"] == 2
-    keys.close()
-    opened.close()
 
 
 def test_losses_that_were_not_counted_so_are_named(department: Department, poorer: DeskContext) -> None:
@@ -488,7 +326,7 @@ def test_a_department_that_was_restored_ends_clean(
     other = Joined(tmp_path / "other", server, "car 13", time_source=SteppedTime(department.clock.us))
     front = front_of(server)
     assert front is not None
-    _next_day(department, server, front)
+    next_day(department, server, front)
     before = _wrong(department, server)
     restore = backed_up(server, tmp_path / "backup.db")
     day = day_text(department.clock.us // DAY_US)
@@ -498,8 +336,8 @@ def test_a_department_that_was_restored_ends_clean(
     converse(other, server)
     set_reviewer(department, KEYS[0])
     department.call("unit/revoke", department.logon("chief"), RevokeUnitForm(unit="car 13", reason="stolen"))
-    _next_day(department, server, front)
-    _next_day(department, server, front)
+    next_day(department, server, front)
+    next_day(department, server, front)
     assert _wrong(department, server) == before
     restore()
     front.close()
@@ -513,7 +351,7 @@ def test_a_department_that_was_restored_ends_clean(
     assert set(_wrong(department, again)) - set(before)
     form = replace(RESTORED, backup=day, lost=digest_of_losses(department.front.lacking()))
     department.two_hands("restore/enter", department.logon("chief"), form, second="super")
-    _next_day(department, again, front)
+    next_day(department, again, front)
     assert _wrong(department, again) == before
     overdue = [one.what for one in front.overdue_from_store(front.desk.now_us())]
     assert [one for one in overdue if "older than the log" in one] == []

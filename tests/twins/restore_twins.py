@@ -12,10 +12,13 @@ from desk_twins import Department
 from receiver_twins import Joined
 from sync_twins import converse
 
+from storage.times import DAY_US
+from sync.department.desk.context import DeskContext
 from sync.department.desk.people.calls import AccountForm
 from sync.department.policy.roles import Role
 from sync.department.server import daily
 from sync.department.server.server import Department as Server
+from sync.department.store.received import received_days
 
 
 @contextmanager
@@ -44,3 +47,16 @@ def set_reviewer(department: Department, key: str, *, active: bool = True) -> No
     if not active:
         form = replace(form, active=False, roles=(), reason="left")
     department.call("user/set", department.logon("chief"), form)
+
+
+def next_day(department: Department, server: Server, front: DeskContext) -> None:
+    """A day passes, and what is done each day."""
+    department.clock.step(DAY_US)
+    assert server.time.accept(department.clock.us)
+    daily.run(front, server.retention)
+
+
+def received(server: Server) -> dict[int, dict[str, int]]:
+    """Elements by day of receipt and kind."""
+    with server.store.read() as connection:
+        return {one.day: dict(one.elements) for one in received_days(connection)}
