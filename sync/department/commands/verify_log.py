@@ -26,7 +26,6 @@ from sync.department.commands.desk_access import FILE, key_of, read_bytes
 from sync.department.content import package
 from sync.department.content.opened_list import OpenedCheck, parse_list
 from sync.department.content.package import CheckedPackage
-from sync.department.content.package_entries import LeftUnder
 from sync.department.content.vault import HOLDS, FolderVault
 from sync.department.desk import snapshot
 from sync.department.desk.json_forms import to_json
@@ -240,7 +239,7 @@ def _check_package(common: Common, data: bytes, public: Ed25519PublicKey, witnes
         return FOUND_WRONG
     head, loose = checked.head, checked.loose
     reads, left = len(head.reads), _how_it_left(checked, witnesses)
-    unwitnessed = not all(one.witnessed for one in _entries(checked))
+    unwitnessed = not all(one.witnessed for one in checked.rests_on)
     lacking = bool(loose) or not checked.entries or unwitnessed or checked.is_earlier
     status = PART_LACKING if lacking else DONE
     if common.json:
@@ -270,10 +269,6 @@ def _check_package(common: Common, data: bytes, public: Ed25519PublicKey, witnes
     return status
 
 
-def _entries(checked: CheckedPackage) -> list[LeftUnder]:
-    return [*([] if checked.hold is None else [checked.hold]), *checked.entries]
-
-
 def _how_it_left(checked: CheckedPackage, witnesses: Witnesses | None) -> list[str]:
     """What is known of the entries under which a package left."""
     if not checked.entries:
@@ -283,7 +278,7 @@ def _how_it_left(checked: CheckedPackage, witnesses: Witnesses | None) -> list[s
         lines.append(
             "a person with the department log's key can make such a package, and no log keeps its entry"
         )
-    for one in _entries(checked)[:100]:
+    for one in checked.rests_on[:100]:
         said = f"{'rests on the hold of' if one is checked.hold else 'left under'} entry {one.sequence}"
         said += " of the access log"
         if witnesses is None:

@@ -205,6 +205,11 @@ class CheckedPackage:
     sheet_unchecked: str
     manifests_unchecked: str
 
+    @property
+    def rests_on(self) -> tuple[LeftUnder, ...]:
+        """Every entry of the package: that of its hold, and those under which it left."""
+        return self.entries if self.hold is None else (self.hold, *self.entries)
+
 
 @verdict("package")
 def check(data: bytes, public: Ed25519PublicKey, witnesses: Witnesses | None = None) -> CheckedPackage:
