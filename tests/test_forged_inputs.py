@@ -25,7 +25,7 @@ GROUPS = {
     "uplink": (("sync/uplink.py", "sync/handover.py", "sync/rollover.py"), ("tests/sync/*.py",)),
     "receiver": (
         ("sync/department/units/receiver.py", "sync/department/units/arrival.py"),
-        ("tests/sync/*.py",),
+        ("tests/sync/*.py", "tests/desk/test_restored_keys.py"),
     ),
     "guard": (("sync/department/content/key_guard.py",), ("tests/desk/*.py",)),
 }

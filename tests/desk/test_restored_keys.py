@@ -19,13 +19,14 @@ from sync_twins import backed_up, converse
 from storage.times import DAY_US
 from sync.department.content.key_remote import Address, RemoteKeyService, remote
 from sync.department.content.key_server import key_app
-from sync.department.content.key_service import ONLY_TODAY, Kept, LocalKeyService, ReceivingKeys
+from sync.department.content.key_service import NOT_OF_DAY, ONLY_TODAY, Kept, LocalKeyService, ReceivingKeys
 from sync.department.content.opened_list import OpenedList
 from sync.department.desk.context import DeskContext
 from sync.department.server import daily
 from sync.department.server.open_desk import front_of
 from sync.department.server.server import Department as Server
 from sync.department.server.verify import Checker
+from sync.department.units.arrival import Arrival
 from sync.errors import (
     KeyServiceAwayError,
     KeyServiceError,
@@ -177,3 +178,25 @@ def test_a_key_service_of_another_day_stops_the_delivery_and_loses_nothing(
     assert received(server)[department.clock.us // DAY_US]["text"] == 2
     keys.close()
     opened.close()
+
+
+@pytest.mark.parametrize(
+    ("later", "refused", "said"),
+    [(1, None, "names a day of receipt that is none"), (0, NOT_OF_DAY, NOT_OF_DAY)],
+)
+def test_a_key_service_that_knows_no_such_day_stops_the_delivery(
+    server: Server, unit: Joined, monkeypatch: pytest.MonkeyPatch, later: int, refused: str | None, said: str
+) -> None:
+    real = Arrival._resealed
+
+    def odd(self: Arrival, day: int, *rest: Any) -> list[tuple[int, Kept]]:
+        kept = real(self, day, *rest)
+        return [(of + later, one if refused is None else Kept(b"", refused=refused)) for of, one in kept]
+
+    unit.add(1)
+    monkeypatch.setattr(Arrival, "_resealed", odd)
+    with capture_logs() as events, pytest.raises(LinkError, match="cannot store now"):
+        converse(unit, server)
+    assert [one for one in events if "key service" in str(one) and said in str(one)]
+    monkeypatch.undo()
+    assert converse(unit, server).done
