@@ -41,13 +41,8 @@ class ClearedPlates:
 
     def _load(self) -> frozenset[bytes]:
         try:
-            plain = decode(
-                unseal(self._key, NAME, _FORM, files.read_bounded(self._path, MAX_BYTES)), limit=MAX_BYTES
-            )
-        except (
-            OSError,
-            SealError,
-            StorageError,
-        ):  # what cannot be read is shown again, and no start waits for it
-            return frozenset()
+            sealed = files.read_bounded(self._path, MAX_BYTES)
+            plain = decode(unseal(self._key, NAME, _FORM, sealed), limit=MAX_BYTES)
+        except (OSError, SealError, StorageError):
+            return frozenset()  # what cannot be read is shown again, and no start waits for it
         return frozenset(bytes(one) for one in plain)

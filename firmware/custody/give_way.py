@@ -31,9 +31,7 @@ def way_asked(home: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        with contextlib.suppress(
-            OSError
-        ):  # what is no mark of ours, or may not be removed, counts for nothing
+        with contextlib.suppress(OSError):  # what is no mark of ours counts for nothing
             mark.unlink(missing_ok=True)
 
 

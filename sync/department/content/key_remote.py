@@ -131,6 +131,11 @@ class _Wire:
         )
 
 
+def _in_order(epoch_keys: dict[int, tuple[bytes, bytes]]) -> tuple[tuple[int, bytes, bytes], ...]:
+    """The keys of epochs as the wire has them."""
+    return tuple((epoch, *parts) for epoch, parts in sorted(epoch_keys.items()))
+
+
 class RemoteKeyService:
     """What the receiver and the purge ask; opening content this way is not offered over there."""
 
@@ -151,8 +156,7 @@ class RemoteKeyService:
         epoch_keys: dict[int, tuple[bytes, bytes]],
         arrived: Sequence[StoredElement],
     ) -> list[Kept]:
-        epochs = tuple((epoch, *parts) for epoch, parts in sorted(epoch_keys.items()))
-        return list(self._wire.ask("reseal", day, public, epochs, tuple(arrived)))
+        return list(self._wire.ask("reseal", day, public, _in_order(epoch_keys), tuple(arrived)))
 
     def reseal_again(
         self,
@@ -161,8 +165,7 @@ class RemoteKeyService:
         epoch_keys: dict[int, tuple[bytes, bytes]],
         arrived: Sequence[StoredElement],
     ) -> list[tuple[int, Kept]]:
-        epochs = tuple((epoch, *parts) for epoch, parts in sorted(epoch_keys.items()))
-        return list(self._wire.ask("reseal_again", public, epochs, tuple(arrived)))
+        return list(self._wire.ask("reseal_again", public, _in_order(epoch_keys), tuple(arrived)))
 
     def check_stored(self, day: int, log_id: bytes, wanted: Sequence[StoredElement]) -> list[str | None]:
         return list(self._wire.ask("check", day, log_id, tuple(wanted)))

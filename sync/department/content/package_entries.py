@@ -85,8 +85,8 @@ def reads_of(entries: Sequence[LeftUnder]) -> frozenset[str]:
     return frozenset(
         name
         for one in entries
-        if isinstance(one.note, Access) or getattr(one.note, "access", -1) in deliveries
         if not isinstance(one.note, HoldPlaced)
+        if isinstance(one.note, Access) or one.note.access in deliveries
         for name in one.note.reads
     )
 

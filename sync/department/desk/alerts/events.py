@@ -110,9 +110,7 @@ class AlertEvents:
         self._asking = threading.Lock()
         self._compared: tuple[object, dict[int, bool | None]] = (None, {})  # of which lists and alerts
         self._entered: OrderedDict[bytes, int] = OrderedDict()  # by session: its entry of following
-        self._left: dict[
-            bytes, dict[int, bool | None]
-        ] = {}  # by session: what its newest stream said of lists
+        self._left = dict[bytes, dict[int, bool | None]]()  # by session: what its newest stream said of lists
 
     async def follow(self, token: str, last_id: str = "") -> AlertStream:
         """The stream of a session, from after `last_id` on; close it, whether or not it was read.
@@ -248,10 +246,9 @@ class AlertEvents:
                 news.append((row, AlertEvent.RECALLED.value))
             elif lacks is False and was:
                 news.append((row, LISTED))
-        kept = {number: before.get(number) if lacks is None else lacks for number, lacks in found.items()}
-        stream.lacks = {
-            row.number: (before | kept)[row.number] for row in rows if row.number in before | kept
-        }
+        said = {number: lacks for number, lacks in found.items() if lacks is not None}
+        known = dict.fromkeys(found) | before | said
+        stream.lacks = {row.number: known[row.number] for row in rows if row.number in known}
         return news
 
     def _counts(self, caller: Caller) -> Counts:
