@@ -276,6 +276,15 @@ def wide_by_the_yes_of_a_person_of_another_role_now(root: Root) -> int:
     return by_proposal(root, number, query)
 
 
+def wide_by_the_yes_of_a_person_who_came_back(root: Root) -> int:
+    query, department = root.query(WIDE), root.department
+    number = approved(root, query)
+    account = department.desk.book.roster.accounts["super"]
+    department.call("user/set", department.logon("chief"), account_form(account, active=False))
+    department.two_hands("user/set", department.logon("chief"), account_form(account), second="deputy")
+    return by_proposal(root, number, query)
+
+
 def wide_by_the_yes_of_a_role_that_a_new_policy_took_it_from(root: Root) -> int:
     """The desk refuses such a yes from the new policy on."""
     query, department = root.query(WIDE), root.department
@@ -285,6 +294,7 @@ def wide_by_the_yes_of_a_role_that_a_new_policy_took_it_from(root: Root) -> int:
 
 
 UNAPPROVED, ANOTHER = "no second person signed the approval", "the signed call does not match"
+GONE = "the role by which super gave that word is gone, or may no more"
 WIDE_ATTACKS: tuple[tuple[Callable[[Root], int], str], ...] = (
     (wide_without_a_second_person, "it has no full plate, and no second person signed"),
     (wide_by_an_approval_that_nobody_gave, UNAPPROVED),
@@ -293,9 +303,10 @@ WIDE_ATTACKS: tuple[tuple[Callable[[Root], int], str], ...] = (
     (wide_by_a_no_that_root_turned, UNAPPROVED),
     (wide_by_a_yes_that_was_taken_back, UNAPPROVED),
     (wide_by_a_yes_to_a_change, UNAPPROVED),
-    (wide_by_the_yes_of_a_person_who_was_removed, UNAPPROVED),
-    (wide_by_the_yes_of_a_person_of_another_role_now, UNAPPROVED),
-    (wide_by_the_yes_of_a_role_that_a_new_policy_took_it_from, UNAPPROVED),
+    (wide_by_the_yes_of_a_person_who_was_removed, GONE),
+    (wide_by_the_yes_of_a_person_of_another_role_now, GONE),
+    (wide_by_the_yes_of_a_person_who_came_back, GONE),
+    (wide_by_the_yes_of_a_role_that_a_new_policy_took_it_from, GONE),
     (wide_by_a_yes_that_was_given_ahead, UNAPPROVED),
     (wide_by_an_approval_of_another_search, ANOTHER),
     (wide_by_the_approval_of_a_shorter_time, ANOTHER),
@@ -333,6 +344,22 @@ def test_a_search_that_two_people_agreed_to_opens_by_its_number(department: Depa
     query = root.query(WIDE)
     entry = by_proposal(root, approved(root, query), query)
     department.front.door.tokens(department.desk.covered(entry), query, [department.clock.us // DAY_US])
+    assert problems(department) == ()
+
+
+def test_a_call_that_a_policy_takes_and_a_later_one_gives_back_leaves_the_words_of_its_role(
+    department: Department,
+) -> None:
+    """The desk, the key service and `verify` judge alike."""
+    query = department.plate(WIDE)
+    number = approved(Root(department), query)
+    take_call(department, "ccat-supervisor", "inquiry.approve")
+    with pytest.raises(DeskRefusal) as refused:
+        department.call("inquiry/run", department.logon(VICTIM), RunForm(proposal=number))
+    assert refused.value.code == "approver-gone"
+    take_call(department, "ccat-supervisor", "inquiry.approve", back=True)
+    made = department.call("inquiry/run", department.logon(VICTIM), RunForm(proposal=number))
+    assert isinstance(made, inquiries.Answer)
     assert problems(department) == ()
 
 

@@ -12,9 +12,7 @@ from storage.times import DAY_US
 from sync.department.content.key_guard import read_name
 from sync.department.desk.holds import rules as holds
 from sync.department.desk.holds.rules import Holds
-from sync.department.desk.people.rules import Accounts
 from sync.department.journal.change_entries import HoldRests
-from sync.department.journal.entries import AccountSet
 from sync.department.journal.entry_base import Note
 from sync.department.journal.hold_entries import (
     ASKED_DAYS,
@@ -25,8 +23,10 @@ from sync.department.journal.hold_entries import (
     ReleaseAsked,
 )
 from sync.department.journal.inquiry_entries import Ground
+from sync.department.journal.second_hand_facts import SignedDecision
+from sync.department.journal.second_hands import SecondHands
 from sync.department.policy.refusals import FormError
-from sync.department.policy.roles import Role
+from sync.department.policy.roles import Call, Role
 
 READS = tuple(read_name(bytes(32), at) for at in range(1001))  # one more than a hold may have
 
@@ -78,20 +78,14 @@ ASKED = ("ann", ReleaseAsked(hold=0, evidence_item="E-1"))
 
 RELEASED = ("ben", HoldReleased(hold=0, access=9, evidence_item="E-1", asked_by="ann"))
 
-STAFF = Accounts(
-    accounts={
-        "ann": AccountSet(
-            user="ann",
-            name="Ann",
-            organisation="PD",
-            roles=(Role.CCAT_SUPERVISOR,),
-            shift=None,
-            active=True,
-            reason="",
-            ssh_keys=(),
-        )
-    }
-)
+
+def words(at_us: int, *roles: Role) -> SecondHands:
+    """Ann's word for the release of hold 0, by the roles that she kept since."""
+    word = SignedDecision(user="ann", at_us=at_us, roles=roles)
+    return SecondHands(asked_release={0: word}, permits={Call.HOLD_RELEASE.value: (Role.CCAT_SUPERVISOR,)})
+
+
+SAID = words(NOW_US, Role.CCAT_SUPERVISOR)
 
 STEPS = (RESTS, EXPORTED, BOOKED, ASKED, RELEASED)
 
@@ -116,7 +110,7 @@ def test_a_hold_goes_from_export_to_booking_to_release_and_not_back(
     steps: int, item: str, booking: str, asking: str, releasing: str
 ) -> None:
     made = held(*STEPS[:steps])
-    asked = holds.asked_by(POLICY, made, 0, STAFF, NOW_US)
+    asked = holds.asked_by(made, 0, SAID, NOW_US)
     assert code_of(holds.to_book, made, 0, item, asked) == booking
     assert code_of(holds.to_ask_release, made, 0, item, asked) == asking
     assert code_of(holds.to_release, made, 0, item, asked, "ben") == releasing
@@ -129,7 +123,7 @@ def test_a_hold_goes_from_export_to_booking_to_release_and_not_back(
 
 def test_a_hold_is_released_by_another_person_than_who_asked() -> None:
     made = held(*STEPS[:4])
-    assert holds.asked_by(POLICY, made, 0, STAFF, NOW_US) == "ann"
+    assert holds.asked_by(made, 0, SAID, NOW_US) == "ann"
     assert code_of(holds.to_release, made, 0, "E-1", "ann", "ben") == ""
     refused("second-person", holds.to_release, made, 0, "E-1", "ann", "ann")
 
@@ -137,22 +131,18 @@ def test_a_hold_is_released_by_another_person_than_who_asked() -> None:
 def test_a_word_to_release_ends_after_a_week_with_the_account_or_its_role_and_is_given_again() -> None:
     made = held(*STEPS[:4])
     week_us = ASKED_DAYS * DAY_US
-    gone, moved = (
-        Accounts(accounts={"ann": replace(STAFF.accounts["ann"], **changes)})
-        for changes in ({"active": False}, {"roles": (Role.OFFICER,)})
-    )
-    back = replace(STAFF, gained={"ann": dict.fromkeys(STAFF.accounts["ann"].roles, 8)})
-    assert holds.asked_by(POLICY, made, 0, STAFF, NOW_US + week_us - 1) == "ann"
-    for roster, at_us in (
-        *((STAFF, NOW_US + week_us), (STAFF, NOW_US - 1)),
-        *((gone, NOW_US), (moved, NOW_US), (back, NOW_US), (Accounts(), NOW_US)),
+    gone, moved = words(NOW_US), words(NOW_US, Role.OFFICER)
+    assert holds.asked_by(made, 0, SAID, NOW_US + week_us - 1) == "ann"
+    for second, at_us in (
+        *((SAID, NOW_US + week_us), (SAID, NOW_US - 1)),
+        *((gone, NOW_US), (moved, NOW_US), (SecondHands(), NOW_US)),
     ):
-        asked = holds.asked_by(POLICY, made, 0, roster, at_us)
+        asked = holds.asked_by(made, 0, second, at_us)
         refused("second-person", holds.to_release, made, 0, "E-1", asked, "ben")
         assert code_of(holds.to_ask_release, made, 0, "E-1", asked) == ""
         assert code_of(holds.to_book, made, 0, "E-2", asked) == "", "the wrong hold was asked for"
     made.apply(entry(9, "ann", ASKED[1], at_us=NOW_US + week_us))
-    assert holds.asked_by(POLICY, made, 0, STAFF, NOW_US + week_us) == "ann"
+    assert holds.asked_by(made, 0, SAID, NOW_US + week_us) == "ann"
 
 
 def test_the_searches_that_a_hold_rests_on_are_its_placers_alone() -> None:

@@ -34,8 +34,10 @@ from sync.department.journal.inquiry_entries import (
     SearchApproved,
     SearchProposed,
 )
+from sync.department.journal.second_hand_facts import SignedDecision
+from sync.department.journal.second_hands import SecondHands
 from sync.department.policy.refusals import DeskRefusal, FormError
-from sync.department.policy.roles import Role
+from sync.department.policy.roles import Call, Role
 
 TERMS = POLICY.inquiry
 QUERY = Query(plate="8XYZ123", since_us=NOW_US - DAY_US, until_us=NOW_US)
@@ -271,6 +273,7 @@ class Form:
 CALL = WantedChange(call="user/set", about="dan", summary="", user="ben", now_us=NOW_US)
 HERE = [("ann", account(user, Role.CCAT_SUPERVISOR)) for user in ("cat", "ben")]
 CAT = accounts(*HERE)
+MAY_APPROVE = (Role.CCAT_SUPERVISOR, Role.DESIGNEE)
 PROPOSAL = changes.proposal_of("user/set", Form(what="a"), "dan", "")
 
 
@@ -349,18 +352,33 @@ def test_an_approved_change_is_made_once() -> None:
 
 
 @pytest.mark.parametrize(
-    "now",
+    ("held", "kept", "counts"),
     [
-        account("cat", Role.OFFICER),
-        account("cat", Role.DESIGNEE),  # who gave the word as a supervisor
-        account("cat", Role.CCAT_SUPERVISOR, active=False),
+        ((Role.CCAT_SUPERVISOR,), [(Role.CCAT_SUPERVISOR, Role.OFFICER)], True),
+        ((Role.CCAT_SUPERVISOR, Role.OFFICER), [(Role.OFFICER,)], False),
+        ((Role.CCAT_SUPERVISOR,), [(Role.DESIGNEE,)], False),  # who gave the word as a supervisor
+        ((Role.CCAT_SUPERVISOR,), [(), (Role.CCAT_SUPERVISOR,)], False),  # who came back
+        (None, [], True),  # as an earlier version kept it
+        (None, [(Role.OFFICER,)], False),
+        (None, [(Role.CCAT_SUPERVISOR,)], True),
     ],
 )
-def test_an_approved_change_is_made_while_its_approver_may_approve(now: Note) -> None:
-    gone = accounts(*HERE)
-    gone.apply(entry(7, "ann", now))
-    asked = Form(what="a", approval=5)
-    refused("approver-gone", changes.to_use, POLICY, states(decided_us=0), gone, asked, CALL)
+@pytest.mark.parametrize("call", [Call.CHANGE_APPROVE, Call.SHARE_APPROVE, Call.HOLD_RELEASE])
+def test_a_word_counts_by_the_roles_that_gave_it_and_that_its_person_kept(
+    held: tuple[Role, ...] | None, kept: list[tuple[Role, ...]], counts: bool, call: Call
+) -> None:
+    word = SignedDecision(user="cat", at_us=NOW_US, roles=held)
+    second = SecondHands(
+        decided={5: word}, shares={5: word}, asked_release={5: word}, permits={call.value: MAY_APPROVE}
+    )
+    for roles in kept:
+        second.keep_roles("cat", roles)
+        second.keep_roles("ben", ())
+    assert second.counts(call, 5, "cat") is counts
+    assert not second.counts(call, 5, "ben")
+    assert not second.counts(call, 6, "cat")
+    second.permits = {}
+    assert second.counts(call, 5, "cat") is (held is None and not kept)
 
 
 def test_what_a_person_proposed_who_left_is_proposed_again_and_its_approval_is_used_by_no_one() -> None:

@@ -247,7 +247,7 @@ def test_in_an_older_log_approvals_named_no_agency_until_one_did() -> None:
             nonce=b"",
         )
         stamp = Stamp(at_us=5, user="chief", role="", organisation="", session=b"", demo=False)
-        second.decide(EntryOf(7, stamp, ShareDecided(request=3, approved=True, note="yes")), said)
+        second.decide(EntryOf(7, stamp, ShareDecided(request=3, approved=True, note="yes")), said, ())
 
     decide()
     with pytest.raises(UnsignedError, match="another kind of agency"):

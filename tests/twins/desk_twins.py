@@ -270,13 +270,16 @@ class Department:
         return root_file.assemble(root, [root_file.sign(root, key) for key in keys[:signers]])
 
 
-def take_call(department: Department, role: str, call: str) -> None:
-    """Adopt the next policy, which takes a call from a role."""
-    text = department.desk.policy_document.decode().replace("version = 2\n", "version = 3\n", 1)
-    at = text.index(f'id = "{role}"\n')
-    end = text.index("]\n", text.index("calls = [", at))
-    document = (text[:at] + text[at:end].replace(f'"{call}",', "") + text[end:]).encode()
-    root = department.new_root(policy_version=3, policy_digest=policy_digest(document))
+def take_call(department: Department, role: str, call: str, *, back: bool = False) -> None:
+    """Adopt the next policy, which takes a call from a role, or gives it back."""
+    version = department.desk.policy.version
+    text = department.desk.policy_document.decode()
+    text = text.replace(f"version = {version}\n", f"version = {version + 1}\n", 1)
+    start = text.index("calls = [", text.index(f'id = "{role}"\n')) + len("calls = [")
+    end = text.index("]\n", start)
+    calls = f'"{call}",{text[start:end]}' if back else text[start:end].replace(f'"{call}",', "")
+    document = (text[:start] + calls + text[end:]).encode()
+    root = department.new_root(policy_version=version + 1, policy_digest=policy_digest(document))
     adopt_root(department.home, department.desk, root, document)
 
 

@@ -28,6 +28,7 @@ from sync.department.desk.grants.rules import demand_grant
 from sync.department.desk.log_state import FOLDER, LogState, root_entry, system_stamp
 from sync.department.desk.logons import Logons
 from sync.department.desk.people import rules as people
+from sync.department.desk.people.on_roster import demand_approver
 from sync.department.desk.people.training import demand_current
 from sync.department.desk.sessions import Session
 from sync.department.journal.access_log import AccessLog
@@ -216,10 +217,14 @@ class Desk(LogState):
         needed: bool = True,
         alone: bool = False,
     ) -> ChangeProposed | list[ChangeUsed]:
-        """See `changes.second_person`, for a call that is decided now."""
+        """See `changes.second_person`, for a call that is decided now, by a word that counts now."""
         wanted = WantedChange(call=call, about=about, summary=summary, user=caller.user, now_us=caller.at_us)
         known = self.book.changes, self.book.roster
-        return changes.second_person(self.policy, *known, form, wanted, needed=needed, alone=alone)
+        made = changes.second_person(self.policy, *known, form, wanted, needed=needed, alone=alone)
+        for one in made if isinstance(made, list) else ():
+            given = Call.CHANGE_APPROVE, one.proposal, one.second
+            demand_approver(self.book.signers.second, *given, changes.CLAUSE)
+        return made
 
     def follow_up(self, stamp: Stamp, *notes: Note) -> list[Entry]:
         """Entries of how a call ended, under that call's stamp at today's time."""

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from storage.codec import later
+from sync.department.policy.roles import Role
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proposal:
@@ -17,10 +20,12 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignedDecision:
-    """A second person's yes."""
+    """A second person's yes, or the first one's word. `roles`: which its person held then and kept since;
+    None where an earlier version kept it, until the next entry that changes roles."""
 
     user: str
     at_us: int
+    roles: tuple[Role, ...] | None = later(None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

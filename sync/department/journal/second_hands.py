@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import TypeVar
 
 from storage import envelope
@@ -117,8 +117,8 @@ class SecondHands:
     def take_policy(
         self, document: bytes, named: bytes, at_us: int, people: Mapping[str, Iterable[Role]]
     ) -> None:
-        """The policy in force from then on; what it takes from the roles of `people` ends what they said by
-        it. Raises UnsignedError for one that the root file does not name."""
+        """The policy in force from then on: words given before count by it too. `people`: the roles of each.
+        Raises UnsignedError for one that the root file does not name."""
         if policy_digest(document) != named:
             raise UnsignedError("the policy file is not the one that the root file names")
         try:
@@ -141,7 +141,7 @@ class SecondHands:
         self.recorded_by = _with(policy, recorder)
         self.topics = topics_came(self.topics, (topic.id for topic in policy.training.topics), at_us)
         for user, roles in people.items():
-            self.end_words(user, roles)
+            self.keep_roles(user, roles)
 
     def take_account(self, user: str, roles: Iterable[Role], *, is_new: bool) -> None:
         """An account that exists from now on."""
@@ -150,27 +150,42 @@ class SecondHands:
         if is_new:
             self.fresh.add(user)
 
-    def end_words(self, user: str, roles: Iterable[Role]) -> None:
-        """A person's unused yes to others, and word for a release, ends with the roles that gave it; not so
-        in an older log. `roles`: that the person had and keeps: one in exchange gives no earlier yes."""
-        words = (self.decided, self.shares, self.asked_release) if self.seen_by_two else ()
-        for known, number in [(one, number) for one in words for number in one]:
-            call = Call.CHANGE_APPROVE if number in self.proposed else Call.INQUIRY_APPROVE
-            call = Call.SHARE_APPROVE if known is self.shares else call
-            call = Call.HOLD_RELEASE if known is self.asked_release else call
-            gone = known[number].user == user and set(self.permits.get(call.value, ())).isdisjoint(roles)
-            if gone and number not in self.spent:
-                del known[number]
+    def keep_roles(self, user: str, roles: Iterable[Role]) -> None:
+        """A person's words count by the roles that gave them, as long as that person keeps these: one that
+        comes in exchange, or comes back, gives no earlier word. `roles`: had before, and kept."""
+        kept = frozenset(roles)
+        for known in (self.decided, self.shares, self.asked_release):
+            for number, word in known.items():
+                if word.user == user:
+                    held = tuple(one for one in Role if one in kept) if word.roles is None else word.roles
+                    known[number] = replace(word, roles=tuple(one for one in held if one in kept))
 
-    def make(self, entry: Entry, *, signed: bool) -> None:
-        """What an entry of a person's doing changes here. Raises UnsignedError."""
+    def counts(self, call: Call, number: int, user: str) -> bool:
+        """Whether a person's word for others counts now: a yes to proposal or request `number`, or the word
+        to release hold `number`. A role that gave it, and that its person kept, may make the call by the
+        policy in force: what a policy took and a later one gave back counts again. A designation that ended
+        leaves it good for its hours. The desk, the key service and `verify` judge by this."""
+        words = {Call.SHARE_APPROVE: self.shares, Call.HOLD_RELEASE: self.asked_release}
+        word = words.get(call, self.decided).get(number)
+        if word is None or word.user != user:
+            return False
+        return word.roles is None or not set(self.permits.get(call.value, ())).isdisjoint(word.roles)
+
+    def _demand_counts(self, call: Call, number: int, word: SignedDecision) -> None:
+        """Not so in an older log. Raises UnsignedError."""
+        if self.seen_by_two and not self.counts(call, number, word.user):
+            raise UnsignedError(f"the role by which {word.user} gave that word is gone, or may no more")
+
+    def make(self, entry: Entry, held: tuple[Role, ...], *, signed: bool) -> None:
+        """What an entry of a person's doing changes here. `held`: that person's roles. Raises
+        UnsignedError."""
         match entry.note:
             case ChangeProposed() as note:
                 self.propose(entry, note)
             case TrainingDone() as note:
                 self.train(note)
             case ReleaseAsked() as note:
-                self.ask_release(entry, note)
+                self.ask_release(entry, note, held)
             case HoldPlaced() as note:
                 self.place(entry, note)
             case ShareAsked() as note:
@@ -193,9 +208,9 @@ class SecondHands:
         proposed = known is not None and (known.call, known.digest) == (said.call, change_digest(said))
         return self.seen_by_two or proposed
 
-    def decide(self, entry: Entry, said: Statement | None) -> None:
-        """A decision, with the statement of the call that made it; None before the first key. Raises
-        UnsignedError."""
+    def decide(self, entry: Entry, said: Statement | None, held: tuple[Role, ...]) -> None:
+        """A decision, with the statement of the call that made it; None before the first key. `held`: its
+        person's roles. Raises UnsignedError."""
         note = entry.note
         if isinstance(note, ShareDecided):
             known, number, granted = self.shares, note.request, note.approved
@@ -217,7 +232,7 @@ class SecondHands:
             known.pop(number, None)
             return
         forget(known, lambda one: entry.stamp.at_us - one.at_us >= WAITS_US)
-        known[number] = SignedDecision(user=entry.stamp.user, at_us=entry.stamp.at_us)
+        known[number] = SignedDecision(user=entry.stamp.user, at_us=entry.stamp.at_us, roles=held)
 
     def _demand_waiting(self, note: Note, number: int, said: Statement) -> None:
         """A decision is about what waits for one of its kind, and another person entered. Raises
@@ -271,9 +286,10 @@ class SecondHands:
         if not in_topics(self.topics, known.topics, held_us=known.held_us, at_us=at_us):
             raise UnsignedError(f"{user} was not trained in a topic of the policy")
 
-    def ask_release(self, entry: Entry, note: ReleaseAsked) -> None:
-        """The first person's word that a hold may end."""
-        self.asked_release[note.hold] = SignedDecision(user=entry.stamp.user, at_us=entry.stamp.at_us)
+    def ask_release(self, entry: Entry, note: ReleaseAsked, held: tuple[Role, ...]) -> None:
+        """The first person's word that a hold may end. `held`: that person's roles."""
+        word = SignedDecision(user=entry.stamp.user, at_us=entry.stamp.at_us, roles=held)
+        self.asked_release[note.hold] = word
 
     def release(self, entry: Entry, note: HoldReleased, *, signed: bool) -> None:
         """The second person's. Raises UnsignedError where no other person asked for it."""
@@ -282,6 +298,8 @@ class SecondHands:
             raise UnsignedError("no other person asked for this release")
         if asked is not None and self.seen_by_two and entry.stamp.at_us - asked.at_us > ASKED_US:
             raise UnsignedError("the word of the first person had ended")
+        if asked is not None:
+            self._demand_counts(Call.HOLD_RELEASE, note.hold, asked)
         placed = self.holds.get(note.hold)
         if signed and (placed is None or placed.access != note.access):
             raise UnsignedError("it ends another hold than the one that both people named")
@@ -374,6 +392,7 @@ class SecondHands:
             raise UnsignedError("no second person signed its approval")
         if self.seen_by_two and at_us - decision.at_us > DELIVER_US:
             raise UnsignedError("its approval had ended")
+        self._demand_counts(Call.SHARE_APPROVE, access.request, decision)
         scope = _form(said).get("scope")
         # without one: all that was read by the time it was asked for, and in older logs up to what was asked
         until = (read_by(asked.until_us, asked.at_us), asked.until_us)
@@ -429,6 +448,9 @@ class SecondHands:
         spent = self.spent.get(number)
         if spent is not None and spent.by != by:
             raise UnsignedError("the approval that it names was used before")
+        if spent is None:
+            call = Call.INQUIRY_APPROVE if proposal is None else Call.CHANGE_APPROVE
+            self._demand_counts(call, number, decision)
 
     def _is_wide(self, plate: str) -> bool:
         return bool(set(plate) & {"*", "?"}) or len(plate) < self.full_plate

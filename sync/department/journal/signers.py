@@ -208,7 +208,7 @@ class Signers:
             self.second.demand_role(said.user, self.roles_of(said.user, entry.stamp.at_us), call)
         if said is not None:
             self.demand_unused(entry.note, said)
-        self.second.decide(entry, said)
+        self.second.decide(entry, said, self.roles.get(entry.stamp.user, ()))
         if said is not None:
             self._use_once(entry, said)
 
@@ -261,7 +261,7 @@ class Signers:
                 self.second.seen_by_two = self.second.configures_by_two(said)
         if isinstance(note, DesignationSet):
             self.designations[note.user] = note.ends_us
-        self.second.make(entry, signed=said is not None)
+        self.second.make(entry, self.roles.get(entry.stamp.user, ()), signed=said is not None)
 
     def demand_unused(self, note: Note, said: Statement) -> bytes:
         """A signed call makes one entry of a kind, of each person or alert that it is about. What is kept of
@@ -371,7 +371,7 @@ class Signers:
             )
         self.accounts[note.user] = note
         before = self.roles.get(note.user, ()) if note.active else ()
-        self.second.end_words(note.user, set(note.roles).intersection(before))
+        self.second.keep_roles(note.user, set(note.roles).intersection(before))
         if note.active:
             self.second.take_account(note.user, note.roles, is_new=note.user not in self.roles)
             self.roles[note.user] = note.roles

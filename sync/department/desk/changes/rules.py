@@ -10,14 +10,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from storage.times import HOUR_US
-from sync.department.desk.people.on_roster import demand_approver, demand_proposer, is_here
+from sync.department.desk.people.on_roster import demand_proposer, is_here
 from sync.department.desk.people.rules import Accounts
 from sync.department.journal.change_entries import ChangeDecided, ChangeProposed, ChangeUsed
 from sync.department.journal.entries import Entry, EntryOf, is_of
 from sync.department.journal.statements import form_fields, proposal_digest
 from sync.department.policy.policy import Policy
 from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError, done_already
-from sync.department.policy.roles import Call
 
 CLAUSE = "463.4"
 
@@ -117,7 +116,8 @@ def to_decide(policy: Policy, changes: ChangeStates, number: int, second: str, n
 def to_use(
     policy: Policy, changes: ChangeStates, roster: Accounts, form: ChangeForm, wanted: WantedChange
 ) -> ChangeUsed:
-    """The second person's fresh, unused yes to exactly this form by this person. Raises DeskRefusal."""
+    """The second person's fresh, unused yes to exactly this form by this person; the desk asks whether it
+    counts still. Raises DeskRefusal."""
     number = form.approval
     entry, decision = changes.proposed.get(number), changes.decided.get(number)
     if number < 0:
@@ -147,7 +147,6 @@ def to_use(
     if not _in_time(policy, decision, wanted.now_us):
         raise DeskRefusal("that approval is out of date", code="old-approval", clause=CLAUSE)
     demand_proposer(roster, entry, CLAUSE)
-    demand_approver(policy, roster, decision, Call.CHANGE_APPROVE, CLAUSE)
     return ChangeUsed(proposal=number, about=wanted.about, second=decision.stamp.user)
 
 

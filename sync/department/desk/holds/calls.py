@@ -173,7 +173,7 @@ def _item(booked: EntryOf[HoldBooked] | None) -> str:
 
 def _asked(desk: Desk, number: int, caller: Caller) -> str:
     """Who asked for a hold's release, while that word counts."""
-    return holds.asked_by(desk.policy, desk.book.holds, number, desk.book.roster, caller.at_us)
+    return holds.asked_by(desk.book.holds, number, desk.book.signers.second, caller.at_us)
 
 
 def _state(known: holds.Holds, number: int, asked: str) -> str:

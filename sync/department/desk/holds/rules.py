@@ -9,8 +9,6 @@ from typing import Protocol
 from storage.times import DAY_US
 from sync.department.content.reads import parse_name
 from sync.department.desk.inquiry.rules import check_ground, example_of, is_number
-from sync.department.desk.people.on_roster import word_counts
-from sync.department.desk.people.rules import Accounts
 from sync.department.desk.words import demand_words
 from sync.department.journal.change_entries import HoldRests
 from sync.department.journal.entries import Entry, EntryOf, is_of
@@ -23,6 +21,7 @@ from sync.department.journal.hold_entries import (
     ReleaseAsked,
 )
 from sync.department.journal.inquiry_entries import Ground
+from sync.department.journal.second_hands import SecondHands
 from sync.department.policy.policy import Policy
 from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError, demand, refuse_each
 from sync.department.policy.roles import Call
@@ -148,13 +147,13 @@ def placed(holds: Holds, number: int) -> HoldPlaced:
     return entry.note
 
 
-def asked_by(policy: Policy, holds: Holds, number: int, roster: Accounts, now_us: int) -> str:
+def asked_by(holds: Holds, number: int, second: SecondHands, now_us: int) -> str:
     """The first of two persons for a release, or empty: that word ends after a week, and with the account or
     its role."""
     entry = holds.asked.get(number)
     if entry is None or not 0 <= now_us - entry.stamp.at_us < ASKED_DAYS * DAY_US:
         return ""
-    return entry.stamp.user if word_counts(policy, roster, entry, Call.HOLD_RELEASE) else ""
+    return entry.stamp.user if second.counts(Call.HOLD_RELEASE, number, entry.stamp.user) else ""
 
 
 def to_book(holds: Holds, number: int, item: str, asked: str) -> None:

@@ -153,7 +153,8 @@ def plan_search(
                 desk.policy, desk.book.queue, proposal, wanted, caller.user, now_us=caller.at_us
             )
             demand_proposer(desk.book.roster, desk.book.queue.proposed[proposal], "463.5 (a)")
-            demand_approver(desk.policy, desk.book.roster, second, Call.INQUIRY_APPROVE, "463.5 (a)")
+            given = Call.INQUIRY_APPROVE, proposal, second.stamp.user
+            demand_approver(desk.book.signers.second, *given, "463.5 (a)")
             notes.append(ApprovalUsed(proposal=proposal))
         if most and not is_exact(query):
             _demand_few(front, query, most)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Mapping
 
-from sync.department.desk.people.rules import Accounts, calls_of
+from sync.department.desk.people.rules import Accounts
 from sync.department.journal.entries import AccountSet, Entry
-from sync.department.policy.policy import Policy
+from sync.department.journal.second_hands import SecondHands
 from sync.department.policy.refusals import DeskRefusal, FormError, demand
 from sync.department.policy.roles import Call
 
@@ -57,20 +57,9 @@ def _words(name: str) -> list[str]:
     return unicodedata.normalize("NFC", name).split()
 
 
-def word_counts(policy: Policy, roster: Accounts, word: Entry, call: Call) -> bool:
-    """Whether a person's word for others still counts: it ends with the account that gave it, or with its
-    role, also if that person comes back or gets another such role; a designation that ended since leaves
-    it good for its hours."""
-    user = word.stamp.user
-    account, gained = roster.accounts.get(user), roster.gained.get(user, {})
-    if account is None or not account.active:
-        return False
-    return call in calls_of(policy, (role for role in account.roles if gained.get(role, -1) < word.sequence))
-
-
-def demand_approver(policy: Policy, roster: Accounts, word: Entry, call: Call, clause: str) -> None:
-    """An approval that still counts. Raises DeskRefusal."""
-    if not word_counts(policy, roster, word, call):
+def demand_approver(second: SecondHands, call: Call, number: int, user: str, clause: str) -> None:
+    """An approval that still counts: of proposal or request `number`, by `user`. Raises DeskRefusal."""
+    if not second.counts(call, number, user):
         raise DeskRefusal(
             "the person who approved it may approve no more",
             code="approver-gone",

@@ -97,8 +97,8 @@ class Accounts:
 
     `makings`: by whose hands each account and each credential came about; `approvers`: who ever held a role
     and had set their own password; `own_secrets`: whose authenticator no other person ever saw;
-    `removed_reviewers`: who took the reviewer's role from whom; `gained`: by user, the entry with which each
-    role last came; `left`: the entry that last removed an account.
+    `removed_reviewers`: who took the reviewer's role from whom; `left`: the entry that last removed an
+    account.
     """
 
     accounts: dict[str, AccountSet] = field(default_factory=dict)
@@ -114,7 +114,6 @@ class Accounts:
     fresh: set[str] = field(default_factory=set)
     own_secrets: set[str] = field(default_factory=set)
     removed_reviewers: list[ReviewerRemoved] = field(default_factory=list)
-    gained: dict[str, dict[Role, int]] = field(default_factory=dict)
     left: dict[str, int] = field(default_factory=dict)
     _second: tuple[str, str, str] = ("", "", "")
 
@@ -157,8 +156,6 @@ class Accounts:
             note = replace(note, name=before.name)  # a removal gives the user name to no one else
         self.accounts[note.user] = note
         gone = known - (set(note.roles) if note.active else set())
-        came = set(note.roles) - known
-        self.gained.setdefault(note.user, {}).update(dict.fromkeys(came, entry.sequence))
         if Role.REVIEWER in gone:
             self.removed_reviewers.append(
                 ReviewerRemoved(entry=entry.sequence, user=note.user, by=entry.stamp.user)

@@ -292,7 +292,8 @@ def deliver(front: DeskContext, token: str, form: DeliverForm) -> Delivery:
                 code="own-decision",
                 clause="463.6",
             )
-        demand_approver(desk.policy, desk.book.roster, decision, Call.SHARE_APPROVE, "463.6 (b)")
+        given = Call.SHARE_APPROVE, form.request, decision.stamp.user
+        demand_approver(desk.book.signers.second, *given, "463.6 (b)")
         inquiry.check_ground(desk.policy, form.ground)
         queries = [
             Query(
