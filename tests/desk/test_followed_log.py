@@ -26,7 +26,7 @@ from sync.department.ground.home import load_ed25519
 from sync.department.journal.access_log import origin_of
 from sync.department.journal.second_hands import UnsignedError
 from sync.department.policy.refusals import NotYetError
-from sync.department.server import daily, open_desk
+from sync.department.server import daily, desk_keys
 from sync.department.server.founding import OFFICES
 
 PLATE = "8XYZ123"
@@ -233,8 +233,8 @@ def test_people_at_once_get_one_guard(department: Department, monkeypatch: pytes
         time.sleep(0.05)
         return made(*given, **named)
 
-    monkeypatch.setattr(f"{open_desk.__name__}.GuardedKeys", slow)
-    door = open_desk.RootedGuard(department.desk, service, listed)
+    monkeypatch.setattr(f"{desk_keys.__name__}.GuardedKeys", slow)
+    door = desk_keys.RootedGuard(department.desk, service, listed)
     try:
         with ThreadPoolExecutor(10) as pool:
             assert len(set(pool.map(lambda _person: id(door()), range(10)))) == 1

@@ -47,9 +47,10 @@ from sync.department.ground.home import load_ed25519  # noqa: E402
 from sync.department.journal import check_log, named_administrator  # noqa: E402
 from sync.department.policy.policy_file import policy_digest  # noqa: E402
 from sync.department.server import daily, naming  # noqa: E402
+from sync.department.server.desk_keys import opened_of  # noqa: E402
 from sync.department.server.due_work import DueWork, standing  # noqa: E402
 from sync.department.server.founding import OFFICES  # noqa: E402
-from sync.department.server.open_desk import adopt_root, open_front, opened_of  # noqa: E402
+from sync.department.server.open_desk import adopt_root, open_front  # noqa: E402
 from sync.department.server.server import Department as Server  # noqa: E402
 from sync.department.server.server import renew_server  # noqa: E402
 from sync.department.server.verify import Checker  # noqa: E402

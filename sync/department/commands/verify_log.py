@@ -42,10 +42,11 @@ from sync.department.journal.hourly_heads import hourly_origin
 from sync.department.policy.named_files import root_in, signed_policy
 from sync.department.server.asked_keys import AskedKeys
 from sync.department.server.ceremony import witness_of
+from sync.department.server.desk_keys import opened_of
 from sync.department.server.desk_traces import log_is_here, trace_of_desk
 from sync.department.server.drawn_samples import DrawnSamples
 from sync.department.server.folded_log import FoldedLog, Snapshot
-from sync.department.server.open_desk import link_of, opened_of
+from sync.department.server.open_desk import link_of
 from sync.department.server.root_adopted import CURE, demand_named, unlike
 from sync.department.server.unit_reports import CoveredByEntries, Reported
 from sync.department.store.database import Store

@@ -176,6 +176,7 @@ class DeskContext:
     `send_down`: the same of policy, roster and day keys, with an error where that cannot be.
     `exports`: the folder into which CAD or RMS drops its case numbers, as CSV.
     `time`: the department's, where the server's clock is behind it. `ending`: certificates and day keys.
+    `close`: closes the desk and what was opened for it alone.
     `keys_elsewhere`: whether the key service runs on a separate machine.
     `offer_cleared`: offer units what was cleared; `enter_sent`: enter what units are offered;
     `keys_list`: the key service's own list from a line on.
@@ -225,6 +226,7 @@ class DeskContext:
     shut_out: Callable[[str, str], None]
     purge: Callable[[], list[PurgedDay]]
     take_reset: Callable[[bytes], tuple[str, int, int]]
+    close: Callable[[], None]
     lacking: Callable[[], tuple[LostRows, ...]] = lambda: ()
     offer_cleared: Callable[[], None] = lambda: None
     enter_sent: Callable[[], int] = lambda: 0
@@ -234,7 +236,6 @@ class DeskContext:
     bell: Bell = field(default_factory=Bell)
     watchers: Watchers = field(default_factory=Watchers)
     planting: Planting = field(default_factory=Planting)
-    opened: tuple[Callable[[], None], ...] = ()
     time: DepartmentTime | None = None
     ending: Callable[[], list[Ending]] = list
     redress: AddressPace = field(default_factory=AddressPace)
@@ -244,12 +245,6 @@ class DeskContext:
     under_way: UnderWay = field(default_factory=UnderWay)
     reading: threading.Lock = field(default_factory=threading.Lock)
     requests: KeptRequests = field(default_factory=KeptRequests)
-
-    def close(self) -> None:
-        """Close what was opened for this desk alone."""
-        self.desk.close()
-        for close in self.opened:
-            close()
 
 
 ELEMENTS = ("overview", "patch", "place", "text")

@@ -3,26 +3,20 @@ vault."""
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import sqlite3
-import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 import structlog
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from storage import files
 from storage.errors import ExplainedError, SealError, SignatureError
 from sync.department.content import package
 from sync.department.content.alert_records import StoreAlerts
-from sync.department.content.key_guard import GuardedKeys
-from sync.department.content.key_remote import ADDRESS_FILE, address_of, remote
-from sync.department.content.key_service import ContentKeys, LocalKeyService, ReceivingKeys
-from sync.department.content.opened_list import DATABASE as OPENED_DATABASE
-from sync.department.content.opened_list import OpenedCheck, OpenedList, demand_list, list_in
-from sync.department.content.proven_door import ProvenDoor
+from sync.department.content.key_service import ReceivingKeys
 from sync.department.content.read_store import StoreReads
 from sync.department.content.reads import OpenedRead
 from sync.department.content.vault import HOLDS, FolderVault
@@ -46,16 +40,14 @@ from sync.department.journal.witness_link import AbsentWitness, FolderWitness, H
 from sync.department.journal.witness_server import WitnessFolder
 from sync.department.policy.named_files import signed_policy
 from sync.department.policy.policy_file import checked_policy
-from sync.department.policy.refusals import NotYetError
 from sync.department.policy.roles import Role
 from sync.department.server import lost_rows, offered, older_store, roster, unit_office
 from sync.department.server.counted_before import CountedBefore
+from sync.department.server.desk_keys import open_keys
 from sync.department.server.desk_traces import EXPORTS, demand_no_desk, log_is_here
-from sync.department.server.keys_reach import KeysReach
 from sync.department.server.keys_traces import demand_keys
 from sync.department.server.machine_due import ending_in_machine, overdue_in_store
 from sync.department.server.machine_state import StoredState
-from sync.department.server.retention import keep_days_of
 from sync.department.server.root_adopted import demand_adopted, demand_named, overdue_root
 from sync.department.server.server import Department
 from sync.department.store import incidents
@@ -66,7 +58,7 @@ from sync.department.units.outgoing_list import OutgoingList
 from sync.enrollment_code import EnrollmentCode
 from sync.errors import ROOM, HomeError, LackingError
 from sync.hot_lists.document import LOCAL
-from sync.root_file import KEY_SERVICE, Root, RootWitness, describe, open_first
+from sync.root_file import Root, RootWitness, describe, open_first
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -81,37 +73,6 @@ def link_of(url: str, *, approved: bool = False) -> WitnessLink:
     if url.startswith(FOLDER_SCHEME):
         return FolderWitness(WitnessFolder(Path(url[len(FOLDER_SCHEME) :])))
     return HttpWitness(url, approved=approved) if url else AbsentWitness()
-
-
-class RootedGuard:
-    """Gives the guard of a key service in this process, for the log and witnesses of the root in force."""
-
-    def __init__(self, desk: Desk, service: ContentKeys, opened: OpenedList) -> None:
-        self._desk, self._service, self._opened = desk, service, opened
-        self._guard: tuple[int, GuardedKeys] | None = None
-        self._making = threading.Lock()  # two guards would each follow the log, and count the grace
-
-    def __call__(self) -> GuardedKeys:
-        """Raises NotYetError where the root names no witness."""
-        with self._making:
-            root = self._desk.root
-            if self._guard is None or self._guard[0] != root.version:
-                self._guard = (root.version, self._made(root))
-            return self._guard[1]
-
-    def _made(self, root: Root) -> GuardedKeys:
-        witnesses = root.witnessing()
-        if witnesses is None:
-            raise NotYetError("the root file names no witness", code="no-witness", clause="463.5")
-        return GuardedKeys(
-            self._service,
-            self._desk.log.note_key,
-            self._desk.log.log_id,
-            witnesses,
-            self._opened,
-            grace_minutes=self._desk.policy.witness.grace_minutes,
-            clock=self._desk.now_us,
-        )
 
 
 def has_desk(home: DepartmentHome, store: Store | None = None) -> bool:
@@ -252,43 +213,21 @@ def open_front(
     or the file.
     """
     clock = clock or DepartmentTime(home.path)
-    desk = open_desk(home, clock=clock, link=link, adopting=replacing)
-    desk.logons.site = site_of(home)
-    opened: list[Callable[[], None]] = []
-    if store is None:
-        store = open_store_of(home)
-        opened.append(store.close)
-    held, said = store, older_store.said_by(desk)
-    kept = packs = packs or open_packs(home)
-    try:
+    with contextlib.ExitStack() as opening:
+        desk = open_desk(home, clock=clock, link=link, adopting=replacing)
+        opening.callback(desk.close)
+        if store is None:
+            store = open_store_of(home)
+            opening.callback(store.close)
         if not replacing:
             demand_keys(home, store, clock())
-    except HomeError:
-        for close in (*opened, desk.close):
-            close()
-        raise
-    keys_list: Callable[[int], list[bytes]] = no_list
-    reach: Callable[[], list[Overdue]] = list
+        used = open_keys(home, desk, keys, clock)
+        opening.callback(used.close)
+        packs = packs or open_packs(home)
+        opened = opening.pop_all()
+    desk.logons.site = site_of(home)
+    held, kept, said, service = store, packs, older_store.said_by(desk), used.receiving
     key = home.log_key()
-    address = address_of(home)
-    if address is not None:
-        remote_keys, remote_door = remote(address, approved=home.fips)
-        door = ProvenDoor(lambda: remote_door, desk.log)
-        opened.append(remote_keys.close)
-        service = keys or remote_keys
-        keys_list = remote_keys.lines_from
-        reach = KeysReach(remote_keys).overdue
-    else:
-        if keys is None:
-            keys = local = LocalKeyService(home.keys, clock, keep_days=lambda: keep_days_of(home))
-            opened.append(local.close)
-        service = keys
-        if not isinstance(service, LocalKeyService):
-            raise HomeError("no key service opens content here", where=str(home.path / ADDRESS_FILE))
-        listed = OpenedList(home.keys)
-        opened.append(listed.close)
-        keys_list = listed.all_messages
-        door = ProvenDoor(RootedGuard(desk, service, listed), desk.log)
 
     def packed(reads: list[OpenedRead], order: package.PackageOrder) -> bytes:
         maker = package.Maker(
@@ -305,8 +244,8 @@ def open_front(
 
     return DeskContext(
         desk=desk,
-        reads=StoreReads(store, packs),
-        door=door,
+        reads=StoreReads(held, kept),
+        door=used.door,
         vault=FolderVault(home.path / FOLDER / HOLDS),
         package=packed,
         overdue_from_store=lambda moment: [
@@ -314,7 +253,7 @@ def open_front(
             *older_store.overdue(held, desk),
             *offered.overdue_unsigned(home, desk, held),
             *overdue_in_store(held, desk, moment),
-            *reach(),
+            *used.overdue(),
             *(Overdue(kind=Late.KEYS, clause="463.8", what=one) for one in lost_keys()),
         ],
         notify_units=entered(lambda: _notify_units(home, held, desk)),
@@ -324,9 +263,9 @@ def open_front(
         ),
         release_keys=functools.partial(release_keys, home.path),
         exports=home.path / EXPORTS,
-        incidents=StoreIncidents(store),
-        grants=GrantOffice(home, store, said),
-        alerts=StoreAlerts(store),
+        incidents=StoreIncidents(held),
+        grants=GrantOffice(home, held, said),
+        alerts=StoreAlerts(held),
         finish_lists=lambda list_id: hot_lists.finish_all(home, held, list_id),
         publish_list=entered(
             lambda offer, entries, now: hot_lists.publish_list(home, held, offer, entries, now, said=said)
@@ -336,7 +275,7 @@ def open_front(
         entries_under=lambda list_id, keys: hot_lists.entries_under(home, list_id, keys),
         lists_mark=lambda: hot_lists.marks(home),
         own_list=OutgoingList(home, LOCAL),
-        state=StoredState(store),
+        state=StoredState(held),
         new_code=lambda: _new_code(home, desk, held, clock),
         let_join=lambda name, code: unit_office.let_join(
             *(home, held, service, name, code, clock), said=said, root=desk.root
@@ -347,18 +286,13 @@ def open_front(
         lacking=functools.partial(lost_rows.lacking, held, desk),
         offer_cleared=lambda: older_store.offer_cleared(home, held, desk),
         enter_sent=lambda: offered.enter(home, desk, held),
-        keys_list=keys_list,
+        keys_list=used.lines_from,
         bell=bell or Bell(),
-        opened=tuple(opened),
+        close=opened.close,
         time=clock if isinstance(clock, DepartmentTime) else None,
         ending=lambda: ending_in_machine(home, held, desk.now_us),
-        keys_elsewhere=address is not None,
+        keys_elsewhere=used.elsewhere,
     )
-
-
-def no_list(_first: int) -> list[bytes]:
-    """The lines of a key service that is none of this desk's."""
-    return []
 
 
 def site_of(home: DepartmentHome) -> Site:
@@ -448,25 +382,3 @@ def front_of(department: Department) -> DeskContext | None:
     department.first_purge = functools.partial(older_store.first_purge, front.desk)
     department.ended = functools.partial(older_store.ended, department.store, front.desk)
     return front
-
-
-def opened_of(home: DepartmentHome, root: Root) -> OpenedCheck | None:
-    """What the key service's own list says, held by the key that the root file names for it.
-
-    A service in this process shows its own key. Raises LedgerError for a forged list, KeyServiceError where
-    the service does not answer.
-    """
-    address = address_of(home)
-    if address is None:
-        demand_list(home.keys)
-        if not (home.keys / OPENED_DATABASE).is_file():
-            return None
-        public, lines = list_in(home.keys)
-    else:
-        service = remote(address, approved=home.fips)[0]
-        try:
-            public, lines = service.listed()
-        finally:
-            service.close()
-    named = root.other(KEY_SERVICE) or public
-    return OpenedCheck.of(lines, Ed25519PublicKey.from_public_bytes(named))
