@@ -37,6 +37,7 @@ from sync.department.journal.entries import (
     DRAWN_BY_PERSON,
     AccessLogOpened,
     Entry,
+    LogRead,
     Refused,
     SessionEnded,
     WitnessAway,
@@ -176,6 +177,20 @@ class Desk(LogState):
                     self.log.touch(session.digest, moment.at_us)
                 return finish([self.add(note, caller.stamp()) for note in notes])
         raise refusal
+
+    def show(self, token: str, call: Call, look: Callable[[Caller], tuple[LogRead, T]]) -> T:
+        """Make a call that only reads. Its entry is co-signed before the answer leaves.
+
+        `look` gives the entry and the answer; it may refuse. Raises as `act` and `covered` do.
+        """
+
+        def plan(caller: Caller) -> Plan[tuple[int, T]]:
+            note, shown = look(caller)
+            return [note], lambda made: (made[0].sequence, shown)
+
+        sequence, shown = self.act(token, call, plan)
+        self.covered(sequence)
+        return shown
 
     def unproven(self, session: bytes, use: ProvenUse) -> FreshProofError:
         """The refusal of a call for the lack of a proof: its person can make one of just this call now."""

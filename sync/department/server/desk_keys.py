@@ -11,8 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from sync.department.content.key_guard import GuardedKeys, KeyDoor
 from sync.department.content.key_remote import ADDRESS_FILE, address_of, remote
 from sync.department.content.key_service import ContentKeys, LocalKeyService, ReceivingKeys
-from sync.department.content.opened_list import DATABASE as OPENED_DATABASE
-from sync.department.content.opened_list import OpenedCheck, OpenedList, demand_list, list_in
+from sync.department.content.opened_list import DATABASE, OpenedCheck, OpenedList, demand_list, list_in
 from sync.department.content.proven_door import ProvenDoor
 from sync.department.desk.desk import Desk
 from sync.department.desk.owed import Overdue
@@ -116,7 +115,7 @@ def opened_of(home: DepartmentHome, root: Root) -> OpenedCheck | None:
     address = address_of(home)
     if address is None:
         demand_list(home.keys)
-        if not (home.keys / OPENED_DATABASE).is_file():
+        if not (home.keys / DATABASE).is_file():
             return None
         public, lines = list_in(home.keys)
     else:

@@ -292,15 +292,12 @@ def findings(front: DeskContext, token: str, form: NothingForm) -> tuple[Finding
     """All findings, the open ones first."""
     desk = front.desk
 
-    def plan(_caller: Caller) -> Plan[tuple[Entry, tuple[Finding, ...]]]:
+    def look(_caller: Caller) -> tuple[LogRead, tuple[Finding, ...]]:
         shown = [_finding(desk, entry) for entry in desk.book.findings.opened.values()]
         shown.sort(key=lambda one: (bool(one.verdict), one.due_us, one.finding))
-        note = LogRead(elements="findings", count=len(shown))
-        return [note], lambda made: (made[0], tuple(shown))
+        return LogRead(elements="findings", count=len(shown)), tuple(shown)
 
-    entry, rows = desk.act(token, Call.AUDIT_READ, plan)
-    desk.covered(entry.sequence)
-    return rows
+    return desk.show(token, Call.AUDIT_READ, look)
 
 
 def _finding(desk: Desk, entry: EntryOf[FindingOpened]) -> Finding:

@@ -125,14 +125,11 @@ def listed(front: DeskContext, token: str, form: NothingForm) -> tuple[GlassRow,
     """Emergency searches that wait for a second person, the oldest first."""
     desk = front.desk
 
-    def plan(caller: Caller) -> Plan[tuple[Entry, tuple[GlassRow, ...]]]:
+    def look(caller: Caller) -> tuple[LogRead, tuple[GlassRow, ...]]:
         rows = tuple(_row(desk, entry, caller.at_us) for entry in desk.book.glass.waiting())
-        note = LogRead(elements="emergency searches", count=len(rows))
-        return [note], lambda made: (made[0], rows)
+        return LogRead(elements="emergency searches", count=len(rows)), rows
 
-    entry, rows = desk.act(token, Call.INQUIRY_APPROVE, plan)
-    desk.covered(entry.sequence)
-    return rows
+    return desk.show(token, Call.INQUIRY_APPROVE, look)
 
 
 def _row(desk: Desk, entry: EntryOf[GlassBroken], now_us: int) -> GlassRow:

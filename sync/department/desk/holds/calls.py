@@ -141,7 +141,7 @@ def listed(front: DeskContext, token: str, form: NothingForm) -> tuple[HoldRow, 
     """All holds, the newest first."""
     desk = front.desk
 
-    def plan(caller: Caller) -> Plan[tuple[Entry, tuple[HoldRow, ...]]]:
+    def look(caller: Caller) -> tuple[LogRead, tuple[HoldRow, ...]]:
         known = desk.book.holds
         asked = {number: _asked(desk, number, caller) for number in known.asked}
         rows = [
@@ -160,11 +160,9 @@ def listed(front: DeskContext, token: str, form: NothingForm) -> tuple[HoldRow, 
             for number, entry in reversed(known.placed.items())
             for note in (entry.note,)
         ]
-        return [LogRead(elements="holds", count=len(rows))], lambda made: (made[0], tuple(rows))
+        return LogRead(elements="holds", count=len(rows)), tuple(rows)
 
-    entry, shown = desk.act(token, Call.HOLD_READ, plan)
-    desk.covered(entry.sequence)
-    return shown
+    return desk.show(token, Call.HOLD_READ, look)
 
 
 def _item(booked: EntryOf[HoldBooked] | None) -> str:

@@ -10,7 +10,7 @@ from sync.department.desk.desk import Caller, Plan
 from sync.department.desk.inquiry.forms import Entered, NothingForm, first_entered
 from sync.department.desk.redress import rules
 from sync.department.desk.words import demand_plain
-from sync.department.journal.entries import Entry, EntryOf, LogRead
+from sync.department.journal.entries import EntryOf, LogRead
 from sync.department.journal.redress_entries import RedressAnswered, RedressAsked
 from sync.department.policy.policy import Policy
 from sync.department.policy.refusals import refuse_each
@@ -122,16 +122,13 @@ def listed(front: DeskContext, token: str, form: NothingForm) -> tuple[RedressRo
     """Requests from the public, those that wait first, the oldest first."""
     desk = front.desk
 
-    def plan(_caller: Caller) -> Plan[tuple[Entry, tuple[RedressRow, ...]]]:
+    def look(_caller: Caller) -> tuple[LogRead, tuple[RedressRow, ...]]:
         known = desk.book.redress
         rows = [_row(known, entry) for entry in known.asked.values()]
         rows.sort(key=lambda one: (bool(one.outcome), one.request))
-        note = LogRead(elements="requests for redress", count=len(rows))
-        return [note], lambda made: (made[0], tuple(rows))
+        return LogRead(elements="requests for redress", count=len(rows)), tuple(rows)
 
-    entry, rows = desk.act(token, Call.REDRESS_ANSWER, plan)
-    desk.covered(entry.sequence)
-    return rows
+    return desk.show(token, Call.REDRESS_ANSWER, look)
 
 
 def _row(known: rules.Requests, entry: EntryOf[RedressAsked]) -> RedressRow:

@@ -10,7 +10,7 @@ from sync.department.content.key_guard import Cover
 from sync.department.content.package import PackageOrder
 from sync.department.content.reads import OpenedRead
 from sync.department.desk.context import ELEMENTS, DeskContext
-from sync.department.desk.desk import Caller, Plan
+from sync.department.desk.desk import Caller, Desk, Plan
 from sync.department.desk.inquiry import rules as inquiry
 from sync.department.desk.inquiry.forms import Entered, NothingForm, first_entered
 from sync.department.desk.inquiry.searching import note_refusal
@@ -27,6 +27,7 @@ from sync.department.journal.sharing_entries import (
     ShareReviewed,
     ShareRouted,
 )
+from sync.department.policy.policy import Policy
 from sync.department.policy.refusals import DeskRefusal, FormError
 from sync.department.policy.roles import Call
 
@@ -142,17 +143,14 @@ def listed(front: DeskContext, token: str, form: NothingForm) -> tuple[ShareRow,
     """All written requests, the newest first; reading them is an entry."""
     desk = front.desk
 
-    def plan(_caller: Caller) -> Plan[tuple[Entry, tuple[ShareRow, ...]]]:
+    def look(_caller: Caller) -> tuple[LogRead, tuple[ShareRow, ...]]:
         shares = desk.book.shares
         rows = [_row(shares, entry, entry.note) for entry in shares.asked.values()]
         rows += [_routed(entry, entry.note) for entry in shares.routed]
         rows.sort(key=lambda one: -one.request)
-        note = LogRead(elements="sharing requests", count=len(rows))
-        return [note], lambda made: (made[0], tuple(rows))
+        return LogRead(elements="sharing requests", count=len(rows)), tuple(rows)
 
-    entry, shown = desk.act(token, Call.SHARE_READ, plan)
-    desk.covered(entry.sequence)
-    return shown
+    return desk.show(token, Call.SHARE_READ, look)
 
 
 def _row(shares: sharing.Shares, entry: Entry, note: ShareAsked) -> ShareRow:
@@ -204,7 +202,7 @@ def letter(front: DeskContext, token: str, form: SharingRequestForm) -> Letter:
     """Read a written request, to review it or long after; reading it is an entry (463.6 b, c)."""
     desk = front.desk
 
-    def plan(_caller: Caller) -> Plan[tuple[Entry, Letter]]:
+    def look(_caller: Caller) -> tuple[LogRead, Letter]:
         entry = desk.book.shares.asked.get(form.request)
         if entry is None:
             raise FormError("there is no such request", code="no-request", clause="463.6 (a)")
@@ -214,11 +212,9 @@ def letter(front: DeskContext, token: str, form: SharingRequestForm) -> Letter:
             letter=entry.note.letter,
             scope=entry.note.scope,
         )
-        return [LogRead(elements=f"letter of request {form.request}", count=1)], lambda made: (made[0], shown)
+        return LogRead(elements=f"letter of request {form.request}", count=1), shown
 
-    entry, shown = desk.act(token, Call.SHARE_READ, plan)
-    desk.covered(entry.sequence)
-    return shown
+    return desk.show(token, Call.SHARE_READ, look)
 
 
 def record(front: DeskContext, token: str, form: ShareForm) -> Recorded:
@@ -284,66 +280,13 @@ def deliver(front: DeskContext, token: str, form: DeliverForm) -> Delivery:
 
     def plan(caller: Caller) -> Plan[tuple[ShareAsked, Scope, list[tuple[Query, Entry]]]]:
         scope = form.scope or sharing.scope_of(desk.book.shares, form.request)
-        asked = sharing.to_deliver(desk.policy, desk.book.shares, form.request, scope, caller.at_us)
-        decision = desk.book.shares.decided[form.request]
-        if decision.stamp.user == caller.user:
-            raise DeskRefusal(
-                "you approved this request: another person must deliver it",
-                code="own-decision",
-                clause="463.6",
-            )
-        given = Call.SHARE_APPROVE, form.request, decision.stamp.user
-        demand_approver(desk.book.signers.second, *given, "463.6 (b)")
-        inquiry.check_ground(desk.policy, form.ground)
-        queries = [
-            Query(
-                plate=plate,
-                since_us=scope.since_us,
-                until_us=scope.until_us,
-                area=None,
-                unit="",
-            )
-            for plate in dict.fromkeys(map(inquiry.plate_of, scope.plates))  # written twice, asked once
-        ]
-        for query in queries:
-            inquiry.check_query(desk.policy, query, caller.at_us)
-            if not inquiry.is_full(desk.policy, query.plate):
-                raise FormError("a delivery names full plates", code="plate", clause="463.6 (a)")
-        notes = [
-            Access(
-                action="delivery",
-                elements=query.text(),
-                plate=query.plate,
-                ground=form.ground,
-                on_behalf_of="",
-                request=form.request,
-                approval=-1,
-                reads=(),
-            )
-            for query in queries
-        ]
+        asked = _demand_deliverable(desk, form, scope, caller)
+        queries = _queries_of(desk.policy, scope, caller.at_us)
+        notes = [_access_of(form, query) for query in queries]
         return notes, lambda made: (asked, scope, list(zip(queries, made, strict=True)))
 
     asked, scope, searches = desk.act(token, Call.SHARE_DELIVER, plan)
-    shown = ELEMENTS if scope.images else ("place", "text")
-    found: list[OpenedRead] = []
-    covers: list[Cover] = []
-    unwitnessed = False
-    limit = desk.policy.inquiry.results_max
-    for query, entry in searches:
-        cover = desk.covered(entry.sequence)
-        covers.append(cover)
-        page = front.reads.find(front.door, cover, query, limit)
-        count, names = page.count, tuple(one.read for one in page.reads)  # what is near is not what was asked
-        with note_refusal(front, entry, Call.SHARE_DELIVER):
-            if page.next:
-                what = f"one delivery holds at most {limit} reads a plate"
-                raise FormError(what, code="scope", clause="463.6")
-            found += front.reads.open(front.door, cover, names, shown)
-        result = AccessEnded(access=entry.sequence, count=count, reads=names, unwitnessed=cover.unwitnessed)
-        ended = desk.follow_up(entry.stamp, result)[0]
-        covers.append(desk.covered(ended.sequence))
-        unwitnessed |= cover.unwitnessed
+    found, covers = _search_each(front, searches, ELEMENTS if scope.images else ("place", "text"))
     last = searches[-1][1]
     agency = f"{asked.agency} ({asked.agency_kind}, {asked.state}), {asked.person}"
     facts = package_words.of_delivery(agency, asked.purpose, form.request, last.sequence, last.stamp)
@@ -355,7 +298,7 @@ def deliver(front: DeskContext, token: str, form: DeliverForm) -> Delivery:
         package=hashlib.sha256(package).digest(),
     )
     entry = desk.follow_up(last.stamp, sent)[0]
-    unwitnessed |= desk.covered(entry.sequence).unwitnessed
+    covers.append(desk.covered(entry.sequence))
     with desk.looking() as book:
         transfer = book.shares.transfers(asked.agreement) if asked.agreement else 0
     return Delivery(
@@ -363,6 +306,76 @@ def deliver(front: DeskContext, token: str, form: DeliverForm) -> Delivery:
         count=len(found),
         digest=sent.package.hex(),
         transfer=transfer,
-        unwitnessed=unwitnessed,
+        unwitnessed=any(cover.unwitnessed for cover in covers),
         package=package,
     )
+
+
+def _demand_deliverable(desk: Desk, form: DeliverForm, scope: Scope, caller: Caller) -> ShareAsked:
+    """The approved request that a delivery is for. Raises DeskRefusal."""
+    shares = desk.book.shares
+    asked = sharing.to_deliver(desk.policy, shares, form.request, scope, caller.at_us)
+    decision = shares.decided[form.request]
+    if decision.stamp.user == caller.user:
+        raise DeskRefusal(
+            "you approved this request: another person must deliver it",
+            code="own-decision",
+            clause="463.6",
+        )
+    given = Call.SHARE_APPROVE, form.request, decision.stamp.user
+    demand_approver(desk.book.signers.second, *given, "463.6 (b)")
+    inquiry.check_ground(desk.policy, form.ground)
+    return asked
+
+
+def _queries_of(policy: Policy, scope: Scope, now_us: int) -> list[Query]:
+    """One search for each plate of a scope, however often it names the plate. Raises FormError."""
+    plates = dict.fromkeys(map(inquiry.plate_of, scope.plates))
+    queries = [
+        Query(plate=plate, since_us=scope.since_us, until_us=scope.until_us, area=None, unit="")
+        for plate in plates
+    ]
+    for query in queries:
+        inquiry.check_query(policy, query, now_us)
+        if not inquiry.is_full(policy, query.plate):
+            raise FormError("a delivery names full plates", code="plate", clause="463.6 (a)")
+    return queries
+
+
+def _access_of(form: DeliverForm, query: Query) -> Access:
+    return Access(
+        action="delivery",
+        elements=query.text(),
+        plate=query.plate,
+        ground=form.ground,
+        on_behalf_of="",
+        request=form.request,
+        approval=-1,
+        reads=(),
+    )
+
+
+def _search_each(
+    front: DeskContext, searches: list[tuple[Query, Entry]], shown: tuple[str, ...]
+) -> tuple[list[OpenedRead], list[Cover]]:
+    """Run each search and enter its result: the reads it opened, the covers of all entries. Raises FormError
+    where a plate has more reads than one delivery holds."""
+    desk = front.desk
+    limit = desk.policy.inquiry.results_max
+    found: list[OpenedRead] = []
+    covers: list[Cover] = []
+    for query, entry in searches:
+        cover = desk.covered(entry.sequence)
+        page = front.reads.find(front.door, cover, query, limit)
+        names = tuple(one.read for one in page.reads)  # near matches are not what the agency asked for
+        with note_refusal(front, entry, Call.SHARE_DELIVER):
+            if page.next:
+                what = f"one delivery holds at most {limit} reads a plate"
+                raise FormError(what, code="scope", clause="463.6")
+            found += front.reads.open(front.door, cover, names, shown)
+        result = AccessEnded(
+            access=entry.sequence, count=page.count, reads=names, unwitnessed=cover.unwitnessed
+        )
+        ended = desk.follow_up(entry.stamp, result)[0]
+        covers += [cover, desk.covered(ended.sequence)]
+    return found, covers
