@@ -1,6 +1,6 @@
-"""A read against all current lists: the entries it may match, whether an alert sounds, and why not. Pure.
+"""Matches a read against all current hot lists: which entries, whether an alert sounds, why not. No I/O.
 
-Exact look-ups of the few likely forms of a text; partial plates need an inquiry, which requires a case.
+Only the few likely forms of a text are looked up, each exactly. A partial plate needs an inquiry with a case.
 """
 
 from __future__ import annotations
@@ -73,14 +73,15 @@ def match(  # noqa: PLR0917 - one read, against the current lists
     cleared: Collection[bytes] = (),
     muted: Collection[str] = (),
 ) -> list[ListMatch]:
-    """The matches of one read, the surest first. frames: how many looks the vote is of.
+    """The matches of one read, the surest first. `frames`: how many frames voted.
 
-    now_us, sure_us, vague: see ListTime. By the first entries begin, and what is too old or has ended is
-    stale; by the second lists and entries end; while the time is vague, every match is stale.
+    `now_us`, `sure_us`, `vague`: see ListTime. An entry begins by `now_us`, and a list too old by it is
+    stale; lists and entries end by `sure_us` (`now_us` if None). While the time is vague, every match is
+    stale.
 
-    cleared: `cleared_name` of plates that people found not to be an entry's. A read of another plate than the
-    entry's that they found is no match; where they found the entry's own plate on another vehicle, and for
-    muted sources, whose hits were rejected too often, the match is listed silently.
+    `cleared`: a `cleared_name` for each plate that a person checked and found not to be the entry's. If that
+    plate differs from the entry's, it no longer matches; if it is the entry's own plate, on another vehicle,
+    it matches silently. `muted`: sources whose hits were rejected too often; their matches are silent too.
     """
     own = fold(text.text)
     forms = likely_forms(text, terms.list_score, exact_only=terms.exact_only)
@@ -96,22 +97,19 @@ def match(  # noqa: PLR0917 - one read, against the current lists
         for form, score, key in keys:
             there = {digest_of(data): data for data in one.find(key)}
             for name, data in there.items():
-                known = cleared_name(name, own) in cleared
-                if known and own != form:
+                is_cleared = cleared_name(name, own) in cleared
+                if is_cleared and own != form:
                     continue
                 entry = ListEntry.from_bytes(data)
                 if terms.category(entry.category) is None or not entry.runs(sure_us, at_most_us=now_us):
                     continue
                 against = disagreement(text, box, entry.state, entry.plate_class, known_states).names
-                silent = list(against)
-                if score < terms.sound_score:
-                    silent.append("score")
-                elif frames < LEAST_LOOKS and score < ONE_LOOK_SCORE:
-                    silent.append("one look")
-                if known:
-                    silent.append("cleared")
-                if head.source in muted:
-                    silent.append("source")
+                silent = (
+                    *against,
+                    *_too_unsure(terms, score, frames),
+                    *(["cleared"] if is_cleared else []),
+                    *(["source"] if head.source in muted else []),
+                )
                 made = ListMatch(
                     head=head,
                     entry=entry,
@@ -120,9 +118,16 @@ def match(  # noqa: PLR0917 - one read, against the current lists
                     twin=entry.plate != text.text and fold(entry.plate) == fold(text.text),
                     disagrees=against,
                     stale=old or not entry.runs(now_us, at_most_us=now_us),
-                    silent=tuple(silent),
+                    silent=silent,
                     listed=frozenset(there),
                 )
                 if name not in found or found[name].score < score:
                     found[name] = made
     return sorted(found.values(), key=lambda made: (not made.sounds, -made.score, made.entry_digest))
+
+
+def _too_unsure(terms: AlertTerms, score: float, frames: int) -> list[str]:
+    """The reason why a match of this score, by a vote of so many frames, sounds no alert; empty if none."""
+    if score < terms.sound_score:
+        return ["score"]
+    return ["one look"] if frames < LEAST_LOOKS and score < ONE_LOOK_SCORE else []

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -97,7 +97,8 @@ def check(
         return LogReport(0, 0, 0, 0, (f"the database cannot be read: {error}",), False)
     hashes = [merkle.leaf_hash(leaf) for _, _, _, leaf, _ in rows]
     stamps = _check_entries(rows, log_id, log_key, keys, opened, taken, problems)
-    _check_nodes(hashes, nodes, problems)
+    if expected_nodes(hashes) != nodes:
+        problems.append("the cached tree differs from the entries")
     tree = Tree(hashes)
     note_key = NoteKey(origin_of(log_id), log_key)
     times: list[tuple[int, int]] = []
@@ -105,40 +106,54 @@ def check(
         found = _check_head(note, note_key, tree, problems, "a stored tree head", size=size)
         if found is not None and witnesses is not None:
             times += _times(note, witnesses, found)
-    witnessed, at_s, seen = 0, 0, 0
-    for note in checkpoints if witnesses is not None else ():
-        size = _check_head(
-            note, note_key, tree, problems, "a witness's tree head", witnesses=witnesses, first=True
-        )
-        if size is not None and witnesses is not None:
-            seen += 1
-            new = _times(note, witnesses, size)
-            times += new
-            witnessed, at_s = max((witnessed, at_s), *new)
-    unchecked = [] if witnesses is not None else ["whether entries were removed (no witness is named)"]
-    if witnesses is not None and seen < witnesses.quorum:
-        unchecked.append(
-            f"{seen} of {counted(len(witnesses.keys), 'witness', 'witnesses')} gave a valid tree head, "
-            f"{witnesses.quorum} needed: entries removed at the end would not show"
-        )
-    if keys is None:
-        unchecked.append("who made each entry, and when (the entries are sealed under the audit keys)")
-    if opened is None:
-        unchecked.append("look-ups made while no witness answered (no list of the key service)")
+    shown = (
+        _check_witnessed(checkpoints, witnesses, note_key, tree, problems) if witnesses is not None else []
+    )
+    times += [one for by_witness in shown for one in by_witness]
     _check_times(stamps, times, problems)
     if opened is not None:
         opened.compare(tree, problems)
-    proven = witnesses is not None and 0 < witnesses.quorum <= seen
+    witnessed, at_s = max((one for by_witness in shown for one in by_witness), default=(0, 0))
     return LogReport(
         entries=len(rows),
         witnessed=witnessed,
         witnessed_at_s=at_s,
         opened=len(stamps),
         problems=tuple(problems),
-        proven=proven,
-        unchecked=tuple(unchecked),
+        proven=witnesses is not None and 0 < witnesses.quorum <= len(shown),
+        unchecked=tuple(_unchecked(witnesses, len(shown), keys=keys, opened=opened)),
         witnessable=witnesses is not None,
     )
+
+
+def _check_witnessed(
+    checkpoints: Sequence[str], witnesses: Witnesses, log: NoteKey, tree: Tree, problems: list[str]
+) -> list[list[tuple[int, int]]]:
+    """(size, time in s) of the co-signatures on each witness's own tree head that holds."""
+    shown = []
+    for note in checkpoints:
+        what = "a witness's tree head"
+        size = _check_head(note, log, tree, problems, what, witnesses=witnesses, first=True)
+        if size is not None:
+            shown.append(_times(note, witnesses, size))
+    return shown
+
+
+def _unchecked(
+    witnesses: Witnesses | None, shown: int, *, keys: AuditKeys | None, opened: OpenedEntries | None
+) -> Iterator[str]:
+    """What could not be checked, and for want of what. `shown`: how many witnesses' tree heads held."""
+    if witnesses is None:
+        yield "whether entries were removed (no witness is named)"
+    elif shown < witnesses.quorum:
+        yield (
+            f"{shown} of {counted(len(witnesses.keys), 'witness', 'witnesses')} gave a valid tree head, "
+            f"{witnesses.quorum} needed: entries removed at the end would not show"
+        )
+    if keys is None:
+        yield "who made each entry, and when (the entries are sealed under the audit keys)"
+    if opened is None:
+        yield "look-ups made while no witness answered (no list of the key service)"
 
 
 class OpenedEntries(Protocol):
@@ -294,11 +309,6 @@ def expected_nodes(hashes: list[bytes]) -> dict[tuple[int, int], bytes]:
         row = merkle.level_above(row)
         level += 1
     return expected
-
-
-def _check_nodes(hashes: list[bytes], nodes: dict[tuple[int, int], bytes], problems: list[str]) -> None:
-    if expected_nodes(hashes) != nodes:
-        problems.append("the cached tree differs from the entries")
 
 
 def _check_head(

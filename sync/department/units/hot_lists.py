@@ -79,16 +79,12 @@ def publish_list(
 ) -> Published:
     """Sign the next version of a list and offer it to every unit.
 
-    A store that is older than the log lacks the steps to the version that is held: the list goes out whole.
+    It goes out whole (as a snapshot) if there was none, if it changes a large part of the list, or if the
+    store was restored from before the version that units hold: then it lacks the deltas up to that one.
 
     Raises InvalidInputError for hours out of range or an extract from the future, StorageError, OSError.
     """
-    if not 1 <= offer.hours <= LONGEST_HOURS:
-        raise InvalidInputError(f"1 to {LONGEST_HOURS} hours", where="--hours")
-    if offer.extracted_us > now_us + HOUR_US:
-        raise InvalidInputError(
-            "was extracted in the future", where=offer.list_id, cure="check the extract's time"
-        )
+    _check_offer(offer, now_us)
     finish_sending(home, store, offer.list_id)
     new = sorted({one.to_bytes() for one in entries})
     before = held_list(home, offer.list_id)
@@ -96,15 +92,14 @@ def publish_list(
     last = None if before is None else codec.from_plain(ListHead, before.facts)
     gone, came = difference(old, new)
     sequence = 1 if last is None else last.sequence + 1
-    with store.read() as connection:
-        is_behind = version_out(connection, head_name(offer.list_id)) < said(head_name(offer.list_id), "")
-    whole = (
-        last is None
-        or is_behind
-        or sequence - last.snapshot >= DELTAS
-        or len(gone) + len(came) > min(MAX_DELTA_ENTRIES, max(100, len(new) // SNAPSHOT_SHARE))
-    )
-    parts = [] if not whole else list(in_parts(new))
+    changes = len(gone) + len(came)
+    as_delta = last if not _is_behind(store, offer.list_id, said) else None
+    if as_delta is not None and (
+        sequence - as_delta.snapshot >= DELTAS
+        or changes > min(MAX_DELTA_ENTRIES, max(100, len(new) // SNAPSHOT_SHARE))
+    ):
+        as_delta = None
+    parts = list(in_parts(new)) if as_delta is None else []
     head = ListHead(
         list_id=offer.list_id,
         sequence=sequence,
@@ -116,33 +111,43 @@ def publish_list(
         expires_us=now_us + offer.hours * HOUR_US,
         count=len(new),
         digest=total_digest(map(digest_of, new)),
-        snapshot=sequence if whole or last is None else last.snapshot,
-        parts=len(parts) if whole or last is None else last.parts,
+        snapshot=sequence if as_delta is None else as_delta.snapshot,
+        parts=len(parts) if as_delta is None else as_delta.parts,
     )
     head.check()
+
+    def offer_document(name: str, body: bytes) -> None:
+        send(home, store, name, body, now_us, expires_us=head.expires_us, said=said)
+
     with _keeping(home, head, new):
-        if whole:
+        if as_delta is None:
             _withdraw(store, [part_name(offer.list_id, number) for number in range(len(parts), MAX_PARTS)])
-        for number, part in enumerate(parts):
-            name = part_name(offer.list_id, number)
-            body = pack_part(offer.list_id, sequence, part)
-            send(home, store, name, body, now_us, expires_us=head.expires_us, said=said)
-        if last is not None and not whole:
+            for number, part in enumerate(parts):
+                offer_document(part_name(offer.list_id, number), pack_part(offer.list_id, sequence, part))
+        else:
             delta = ListDelta(
                 list_id=offer.list_id, sequence=sequence, removed=tuple(gone), added=tuple(came)
             )
-            send(
-                home,
-                store,
-                delta_name(offer.list_id, sequence),
-                codec.to_bytes(delta),
-                now_us,
-                expires_us=head.expires_us,
-                said=said,
-            )
-        name = head_name(offer.list_id)
-        send(home, store, name, codec.to_bytes(head), now_us, expires_us=head.expires_us, said=said)
-    return Published(head=head, removed=len(gone), added=len(came), as_snapshot=whole)
+            offer_document(delta_name(offer.list_id, sequence), codec.to_bytes(delta))
+        offer_document(head_name(offer.list_id), codec.to_bytes(head))
+    return Published(head=head, removed=len(gone), added=len(came), as_snapshot=as_delta is None)
+
+
+def _check_offer(offer: Offer, now_us: int) -> None:
+    """Raises InvalidInputError."""
+    if not 1 <= offer.hours <= LONGEST_HOURS:
+        raise InvalidInputError(f"1 to {LONGEST_HOURS} hours", where="--hours")
+    if offer.extracted_us > now_us + HOUR_US:
+        raise InvalidInputError(
+            "was extracted in the future", where=offer.list_id, cure="check the extract's time"
+        )
+
+
+def _is_behind(store: Store, list_id: str, said: Said) -> bool:
+    """Whether the access log knows a newer version of a list than the store, which was restored then."""
+    name = head_name(list_id)
+    with store.read() as connection:
+        return version_out(connection, name) < said(name, "")
 
 
 def _withdraw(store: Store, names: list[str]) -> None:
