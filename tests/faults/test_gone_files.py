@@ -87,6 +87,7 @@ DECIDED: dict[str, Decided] = {
     "keys/store/*.key": named(""),
     "log.key": refused("log.key"),
     "policy.toml": refused("policy.toml", 1),
+    "reserve": again("room for a full disk; made again while there is enough"),
     "revocations.cbor": again("units are offered the same list; the next one takes both"),
     "root.cbor": refused("root"),
     "root-keys/*": again("each office takes its own away"),

@@ -16,7 +16,8 @@ from sync.department.units import arrival
 from sync.errors import LinkError
 
 
-def test_a_day_that_has_content_gets_no_second_key(tmp_path: Path) -> None:
+@pytest.mark.parametrize("left", [None, b"", bytes(31)], ids=["gone", "emptied", "cut short"])
+def test_a_day_that_has_content_gets_no_second_key(tmp_path: Path, left: bytes | None) -> None:
     """Units keep their reads meanwhile; under a new key the first ones would be unreadable, unnoticed."""
     home = bare_home(tmp_path / "home")
     department = Department(home)
@@ -26,14 +27,16 @@ def test_a_day_that_has_content_gets_no_second_key(tmp_path: Path) -> None:
     department.close()
     (key,) = (home.keys / "store").glob("*.key")
     kept = key.rename(tmp_path / "kept")
+    if left is not None:
+        key.write_bytes(left)
     department = Department(home)  # restarted, without the key that it had in memory
     unit.add(1)
     with capture_logs() as said, pytest.raises(LinkError, match="cannot store now"):
         converse(unit, department)
     assert "the key of what was received today (store/" in said[0]["what"]
     assert ".key) is gone" in said[0]["what"]
-    assert not key.exists()
-    kept.rename(key)
+    assert (key.read_bytes() if key.exists() else None) == left
+    kept.replace(key)
     assert converse(unit, department).done
     unit.close()
     department.close()

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
+import signal
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from receiver_twins import Joined
 from sqlalchemy import Connection, func, select
 from sync_twins import bare_home, checked, converse
 
+from storage.reserve import SIZE_BYTES
 from storage.times import DAY_US, now_us
 from sync import messages
 from sync.department.content.key_service import LocalKeyService
@@ -20,7 +25,7 @@ from sync.department.ground.department_time import Clocks
 from sync.department.ground.home import SETTINGS_FILE, DepartmentHome
 from sync.department.ground.settings import Settings, load_settings, settings_text
 from sync.department.server.retention import AnyReceipt, DayPurgeReceipt, StoreRetention, keep_days_of
-from sync.department.server.server import Department
+from sync.department.server.server import RESERVE_BEYOND, Department, serve
 from sync.department.store.tables import alerts, days, elements, tokens
 from sync.errors import DatabaseFullError, InvalidInputError, KeyServiceError, StoreAwayError, StoreError
 
@@ -407,6 +412,59 @@ def test_a_due_purge_makes_its_own_room_on_a_full_disk(
     assert (receipt.day, receipt.packs > 0) == (day, True)
     assert not department.keys.has_store_key(day)
     assert checked(department.home).problems == []
+
+
+def test_a_due_day_without_images_is_purged_on_a_full_disk_by_the_room_that_was_kept(
+    department: Department, unit: Joined, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unit.add(3, size=90)
+    converse(unit, department)
+    day, write, reserve = clock.us // DAY_US, department.store.write, department.home.path / "reserve"
+    assert not department.packs.days()
+    assert reserve.stat().st_blocks * 512 >= SIZE_BYTES
+    clock.days(367)
+
+    @contextmanager
+    def full() -> Iterator[Connection]:
+        if reserve.exists():
+            raise DatabaseFullError("the store cannot be written now: the disk is full")
+        with write() as connection:
+            yield connection
+
+    free = [0]
+    monkeypatch.setattr(department.store, "write", full)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: SimpleNamespace(free=free[0]))
+    (receipt,) = department.retain()
+    assert (receipt.day, receipt.packs) == (day, 0)
+    assert not department.keys.has_store_key(day)
+    assert checked(department.home).problems == []
+    assert not reserve.exists(), "there is no room yet"
+    free[0] = RESERVE_BEYOND + SIZE_BYTES
+    department.retain()
+    assert reserve.exists()
+
+
+def test_what_is_due_is_purged_before_the_server_listens(
+    department: Department, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A backup that was put back holds what became due meanwhile: nobody is served it."""
+    order: list[str] = []
+    retain = department.retain
+
+    def purge() -> list[AnyReceipt]:
+        order.append("purge")
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", department.home.settings.desk_port), 1).close()
+        return retain()
+
+    def ready(_units: int, desk: int) -> None:
+        order.append("listens")
+        socket.create_connection(("127.0.0.1", desk), 5).close()
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(department, "retain", purge)
+    asyncio.run(serve(department, [], ready, lambda: order.append("daily")))
+    assert order == ["purge", "listens", "daily"]
 
 
 def test_a_database_that_is_away_keeps_the_images_of_a_due_day(

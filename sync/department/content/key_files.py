@@ -44,10 +44,23 @@ def sealing_key(path: Path, *, make: bool, lost: str) -> bytes:
         if not make:
             raise KeyServiceError(f"{lost}, or lost", cure=f"if it is lost, restore {path} from its backup")
         files.write_first(path, sealing.new_key())
-    key = path.read_bytes()
-    if len(key) != sealing.KEY_BYTES:
+    if not is_whole(path):
         raise KeyServiceError("holds no key", where=str(path), cure="restore it from its backup")
-    return key
+    return path.read_bytes()
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a file holds a key that content is sealed under: one that was cut short is none. Raises
+    KeyServiceError for one that cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return len(file.read(sealing.KEY_BYTES + 1)) == sealing.KEY_BYTES
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise KeyServiceError(
+            f"cannot be read: {error.strerror}", where=str(path), cure="restore it from its backup"
+        ) from None
 
 
 def destroy_for_good(path: Path) -> None:

@@ -36,6 +36,7 @@ from sync.department.content.key_files import (
     der_of,
     destroy_file,
     destroy_for_good,
+    is_whole,
     load_p256,
     sealing_key,
     was_destroyed,
@@ -90,7 +91,8 @@ class CheckingKeys(Protocol):
         """The same of elements under a hold's key."""
 
     def has_store_key(self, day: int) -> bool:
-        """Whether the content of this day of receipt can still be opened."""
+        """Whether the content of this day of receipt can still be opened. Raises KeyServiceError where the
+        file of its key cannot be read."""
 
 
 class ReceivingKeys(CheckingKeys, Protocol):
@@ -277,7 +279,7 @@ class LocalKeyService:
             return self._store[day]
 
     def has_store_key(self, day: int) -> bool:
-        return self._store_path(day).exists()
+        return is_whole(self._store_path(day))
 
     def open_and_reseal(
         self,
@@ -355,7 +357,7 @@ class LocalKeyService:
         forms = forms_of(plate)
         found = {}
         for day in days:
-            if self.has_store_key(day):
+            if self._store_path(day).exists():  # a damaged one leaves no day out: it is an error
                 key = token_key(self._store_key(day, make=False))
                 found[day] = tuple(token_of(key, form) for form in forms)
         return found

@@ -5,6 +5,7 @@ root.cbor         who is trusted (public)       store.db     the store, where it
 log.key           the department log's key      blobs/       sealed images, named by SHA-256
 keys/             the key service's home        serve.lock   held by the running server
 evidence/         the authority for C2PA manifests, from the first export on
+reserve           room that a full disk gives back, so that what is due is purged
 """
 
 from __future__ import annotations

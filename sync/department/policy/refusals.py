@@ -99,6 +99,12 @@ def done_already(user: str, did: str, *, code: str, clause: str) -> NotYetError:
     return NotYetError(f"{user} {did} already", code=code, clause=clause, cure="list them again")
 
 
+def decided_already(user: str, what: str, *, granted: bool, clause: str) -> NotYetError:
+    """The refusal of a second decision about the same: who decided it, and how."""
+    did = f"{'approved' if granted else 'refused'} that {what}"
+    return done_already(user, did, code="decided", clause=clause)
+
+
 class UnreadError(FormError):
     """A check came to a field that is missing or malformed, which the refusal names already."""
 

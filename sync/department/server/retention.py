@@ -120,13 +120,14 @@ class StoreRetention:
         time: DepartmentTime,
         keep_days: Callable[[], int],
         first: Callable[[int], Purged | None] = lambda _day: None,
+        make_room: Callable[[], None] = lambda: None,
     ) -> None:
         """`keep_days`: what the policy file in force says. `first`: what the access log says of the purge of
-        a day, None while it names none."""
+        a day, None while it names none. `make_room`: give back room that was kept for a full disk."""
         self._store, self._keys, self._packs = store, keys, packs
         self._log_key, self._settings = log_key, settings
         self._now_us, self._sure = time.now_us, time.demand_sure
-        self._keep_days, self._first = keep_days, first
+        self._keep_days, self._first, self._make_room = keep_days, first, make_room
         self._swept: set[int] = set()
         self._dropped: dict[int, int] = {}  # images that made room, until the receipt counts them
 
@@ -257,6 +258,7 @@ class StoreRetention:
                 begun = self._begin(due.day, started)
             except DatabaseFullError:  # the images of a day whose year is over make room
                 self._dropped[due.day] = self._dropped.get(due.day, 0) + self._packs.drop(due.day)
+                self._make_room()  # where the day has no images, or too few
                 begun = self._begin(due.day, started)
             if not begun:
                 return None

@@ -18,6 +18,7 @@ from typing import Any
 import structlog
 
 from storage.errors import ExplainedError, StorageError
+from storage.reserve import MB, Reserve
 from storage.times import MINUTE_US
 from sync.department.content.key_remote import service_of
 from sync.department.ground.bell import Bell
@@ -40,6 +41,7 @@ from sync.department.units.receiver import Receiver
 from sync.root_file import Root
 
 log_events = structlog.get_logger("department.server")
+RESERVE_BEYOND = 64 * MB  # free on the disk beside the reserve, before it is made again
 
 
 def served_names(home: DepartmentHome) -> tuple[str, ...]:
@@ -68,6 +70,9 @@ class Department:
         self.first_purge: Callable[[int], Purged | None] = lambda _day: None
         self.bell = Bell()
         self.time = DepartmentTime(home.path, clocks, keeps=changes)
+        self._reserve = Reserve(home.path)
+        if changes:
+            self._reserve.spend_if_short()  # the database opens, and what is due goes before anything comes
         self.authority, log_key = Authority.open(home.authority, self.time), home.log_key()
         self.store = open_store_of(home, migrate=changes)
         try:
@@ -83,6 +88,8 @@ class Department:
         if changes:
             self.authority.renew()
         self._partials = Partials(home.path / "partial", makes=changes)
+        if changes:
+            self._keep_reserve()
         settings = home.settings
         self.receiver = Receiver(
             self.store,
@@ -117,6 +124,7 @@ class Department:
             self.time,
             keep_days=keep_days,
             first=self._first_purge,
+            make_room=self._reserve.spend_if_short,
         )
 
     def _counted_before(self, log_no: int, sequence: int, name: str) -> int | None:
@@ -136,6 +144,12 @@ class Department:
             return self.retention.run(self.purge_through())
         finally:
             self._partials.drop_older(keep_days_of(self.home), self.time())
+            self._keep_reserve()
+
+    def _keep_reserve(self) -> None:
+        """Room for the beginning of a purge on a full disk, where the database is here."""
+        if not self.store.postgres:
+            self._reserve.keep(beyond=RESERVE_BEYOND)
 
     def close(self) -> None:
         self.keys.close()
@@ -176,21 +190,25 @@ def _renew_documents(department: Department) -> None:
         )
 
 
+async def _purge(department: Department, contexts: Sequence[ssl.SSLContext]) -> None:
+    """The daily purge and the renewal of the certificate."""
+    try:
+        renew_server(department, contexts)
+        done = await asyncio.to_thread(department.retain)
+        log_events.info("retention_ran", purged_days=len(done))
+    except Exception as error:  # noqa: BLE001 - the server must live; compliance shows a purge that is late
+        what = error.what if isinstance(error, ExplainedError) else ""
+        log_events.error("retention_failed", kind=type(error).__name__, what=what)  # noqa: TRY400
+
+
 async def _retain(
     department: Department,
     contexts: Sequence[ssl.SSLContext],
     daily: Callable[[], None],
     stop: asyncio.Event,
 ) -> None:
-    """The daily purge, what follows it and the renewal of the certificate: at their hour, once at start."""
-    while not stop.is_set():
-        try:
-            renew_server(department, contexts)
-            done = await asyncio.to_thread(department.retain)
-            log_events.info("retention_ran", purged_days=len(done))
-        except Exception as error:  # noqa: BLE001 - the server must live; compliance shows a purge that is late
-            what = error.what if isinstance(error, ExplainedError) else ""
-            log_events.error("retention_failed", kind=type(error).__name__, what=what)  # noqa: TRY400
+    """What follows a purge, at once; then the purge at its hour, and what follows it, day by day."""
+    while True:
         try:
             await asyncio.to_thread(_renew_documents, department)
             await asyncio.to_thread(daily)
@@ -200,6 +218,9 @@ async def _retain(
         left = (department.home.settings.purge_hour * 60 - minute) % (24 * 60) or 24 * 60
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), left * 60)
+        if stop.is_set():
+            return
+        await _purge(department, contexts)
 
 
 async def _each_hour(hourly: Callable[[], None], stop: asyncio.Event) -> None:
@@ -220,7 +241,8 @@ async def serve(
     daily: Callable[[], None] = lambda: None,
     hourly: Callable[[], None] = lambda: None,
 ) -> None:
-    """Run until SIGTERM or SIGINT. `ready` gets the two ports once both listen; `daily` follows a purge."""
+    """Run until SIGTERM or SIGINT: purge, then listen. `ready` gets the two ports once both do; `daily`
+    follows a purge."""
     home, settings = department.home, department.home.settings
     demand_free(settings.listen, settings.unit_port, f"{SETTINGS_FILE}: unit_port")
     demand_free(settings.listen, settings.desk_port, f"{SETTINGS_FILE}: desk_port")
@@ -251,11 +273,12 @@ async def serve(
         department.bell.close()
         units.should_exit = front.should_exit = True
 
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, end)
+    await _purge(department, contexts)  # a backup that was put back holds what became due since
     async with asyncio.TaskGroup() as group:
         for server in (units, front):
             group.create_task(server._serve())  # `serve` would take the signals for itself
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, end)
         while not (units.started and front.started) and not stop.is_set():
             await asyncio.sleep(0.02)
         ready(_port(units), _port(front))

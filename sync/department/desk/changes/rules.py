@@ -16,7 +16,7 @@ from sync.department.journal.change_entries import ChangeDecided, ChangeProposed
 from sync.department.journal.entries import Entry, EntryOf, is_of
 from sync.department.journal.statements import form_fields, proposal_digest
 from sync.department.policy.policy import Policy
-from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError, done_already
+from sync.department.policy.refusals import DeskRefusal, FormError, NotYetError, decided_already
 
 CLAUSE = "463.4"
 
@@ -102,8 +102,8 @@ def to_decide(policy: Policy, changes: ChangeStates, number: int, second: str, n
         raise no_proposal()
     decided = changes.decided.get(number)
     if decided is not None:
-        did = f"{'approved' if decided.note.granted else 'refused'} that proposal"
-        raise done_already(decided.stamp.user, did, code="decided", clause=CLAUSE)
+        granted = decided.note.granted
+        raise decided_already(decided.stamp.user, "proposal", granted=granted, clause=CLAUSE)
     if second in {entry.stamp.user, entry.note.about}:
         raise DeskRefusal("the second person must be another person", code="second-person", clause=CLAUSE)
     if not _in_time(policy, entry, now_us):

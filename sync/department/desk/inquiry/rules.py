@@ -35,6 +35,7 @@ from sync.department.policy.refusals import (
     DeskRefusal,
     FormError,
     NotYetError,
+    decided_already,
     demand,
     done_already,
     refuse_all,
@@ -308,8 +309,8 @@ def proposal_to_decide(queue: InquiryQueue, number: int, second: str, *, now_us:
         )
     decided = queue.decided.get(number)
     if decided is not None:
-        did = f"{'approved' if decided.note.granted else 'refused'} that proposal"
-        raise done_already(decided.stamp.user, did, code="decided", clause="463.5 (a)")
+        granted = decided.note.granted
+        raise decided_already(decided.stamp.user, "proposal", granted=granted, clause="463.5 (a)")
     demand_young(entry, "old-proposal", now_us, "463.5 (a)")
     asker = queue.asked.get(entry.note.request)
     if second == entry.stamp.user or (asker is not None and asker.stamp.user == second):

@@ -32,8 +32,8 @@ from sync.department.policy.refusals import (
     DeskRefusal,
     FormError,
     NotYetError,
+    decided_already,
     demand,
-    done_already,
     refuse_each,
 )
 
@@ -234,8 +234,8 @@ def to_review(shares: Shares, number: int) -> EntryOf[ShareAsked]:
         raise FormError("there is no such request", code="no-request", clause="463.6 (a)")
     decided = shares.decided.get(number)
     if decided is not None:
-        did = f"{'approved' if decided.note.approved else 'refused'} that request"
-        raise done_already(decided.stamp.user, did, code="decided", clause="463.6 (b)")
+        granted = decided.note.approved
+        raise decided_already(decided.stamp.user, "request", granted=granted, clause="463.6 (b)")
     return entry
 
 
