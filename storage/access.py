@@ -1,6 +1,6 @@
-"""The rules of the door: who, in which role, for which purpose, on which basis, proven how. No I/O.
+"""The rules of access to content: who asks, in which role, for which purpose, and how they prove it. No I/O.
 
-Refusals carry the clause. The door logs every request, refused ones too, before it answers.
+A refusal names its policy clause. The door logs every request before it answers, refused ones included.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ BAD_CREDENTIAL = "the credential does not prove that user"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What is asked for. `action`: query, audit, hold, release, export; `subject`: its parameters as text."""
+    """What a person asks for. `action`: query, audit, hold, release or export; `subject`: its parameters as
+    text."""
 
     action: str
     user: str
@@ -50,7 +51,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proof:
-    """How the user proves to be that: an SSH signature over the challenge, or the password."""
+    """How a person proves who they are: an SSH signature over the challenge, or a password."""
 
     nonce: bytes
     signature: bytes | None
@@ -58,15 +59,16 @@ class Proof:
 
 
 def challenge(log_id: bytes, nonce: bytes, request: Request) -> bytes:
-    """What is signed (namespace alpr-reader-access): this home, this nonce, this request."""
+    """The bytes that the person signs (namespace alpr-reader-access). They bind this home, this nonce and
+    this request."""
     return encode(["alpr-reader/access/v1", log_id, nonce, request.digest()])
 
 
 class Nonces:
-    """Challenges given out: each good for one request within two minutes.
+    """Challenges: each is valid for one request within two minutes.
 
-    A nonce says itself when it was given (48 bits, ms since boot), under a MAC: nothing is kept of the many
-    that a stranger may ask for, only of those that were used.
+    A nonce carries its own time of issue (48 bits, ms since boot) under a MAC. So nothing is stored for a
+    nonce that was only issued, however many a stranger asks for; the used ones are remembered.
     """
 
     def __init__(self) -> None:
@@ -75,24 +77,24 @@ class Nonces:
         self._given = itertools.count()
 
     def give(self, boot_us: int) -> bytes:
-        """16 bytes: time, a number that no two of one millisecond share, a MAC of 64 bits."""
+        """Make a nonce, 16 bytes: its time, a number unique within the millisecond, a 64-bit MAC."""
         head = (boot_us // 1000).to_bytes(6, "big") + (next(self._given) & 0xFFFF).to_bytes(2, "big")
         return head + self._mac(head)
 
     def is_fresh(self, nonce: bytes, boot_us: int) -> bool:
-        """Whether it was given here within two minutes, and not used."""
+        """Whether this process issued the nonce within the last two minutes, and it is unused."""
         if len(nonce) != 16 or not hmac.compare_digest(nonce[8:], self._mac(nonce[:8])):
             return False
         age_us = boot_us - int.from_bytes(nonce[:6], "big") * 1000
         return 0 <= age_us < NONCE_US and nonce not in self._used
 
     def use(self, nonce: bytes, boot_us: int) -> None:
-        """It is good for no other request."""
+        """Mark the nonce as used."""
         self._used = {one: at for one, at in self._used.items() if boot_us - at < NONCE_US}
         self._used[nonce] = boot_us
 
     def take(self, nonce: bytes, boot_us: int) -> bool:
-        """Whether it is fresh; it is used by this."""
+        """Whether the nonce is fresh; marks it as used."""
         fresh = self.is_fresh(nonce, boot_us)
         if fresh:
             self.use(nonce, boot_us)
@@ -111,10 +113,11 @@ def normal_role(role: str) -> str:
 def prove(
     roster: Roster, request: Request, proof: Proof | None, *, log_id: bytes, fresh: bool, locked: bool
 ) -> RosterPerson:
-    """The person who asks, proven. Raises RefusedError, the same for an unknown user as for a bad key."""
+    """The person who asks, once proven. Raises RefusedError; the message is the same for an unknown user and
+    a wrong key."""
     if locked:
         raise RefusedError("locked: five failed logons within 15 minutes", clause="CJIS AC-7", cure="wait")
-    if not roster.people:  # no credential is wrong then, so no try counts
+    if not roster.people:  # not a wrong credential, so it counts toward no lockout
         raise RefusedError(
             "the department's roster is not on this unit yet",
             clause="463.3",
@@ -142,7 +145,7 @@ def _holds(person: RosterPerson, request: Request, proof: Proof, log_id: bytes) 
 
 
 def demand_here(request: Request, policy: CustodyPolicy, *, enrolled: bool) -> None:
-    """Whether this unit does this for any person. Raises RefusedError."""
+    """Check that the policy allows this action on this unit at all. Raises RefusedError."""
     if enrolled and request.action != "audit" and not policy.local_query:
         raise RefusedError(
             "this unit belongs to a department, whose policy has it answer no look-up itself",
@@ -152,7 +155,7 @@ def demand_here(request: Request, policy: CustodyPolicy, *, enrolled: bool) -> N
 
 
 def permit(person: RosterPerson, request: Request, policy: CustodyPolicy, *, now_us: int) -> None:
-    """Whether a proven person may do this. Raises RefusedError with the clause that refuses."""
+    """Check that a proven person may do this. Raises RefusedError with the clause that refuses."""
     role = request.role
     if person.revoked:
         raise RefusedError("this user's access was revoked", clause="463.3")
@@ -184,8 +187,11 @@ def permit(person: RosterPerson, request: Request, policy: CustodyPolicy, *, now
 
 
 def at_one_of(moments_us: Iterable[int], check: Callable[[int], None]) -> None:
-    """Whether a check of what a person may do passes at one of the moments that it may be, see
-    TrustedTime.perhaps_us. Raises the RefusedError of the last one."""
+    """Run a permission check at each moment that may be the present (TrustedTime.perhaps_us); one pass is
+    enough.
+
+    Raises the RefusedError of the last moment.
+    """
     refusal: RefusedError | None = None
     for now_us in moments_us:
         try:
@@ -201,7 +207,7 @@ ALERT_ROLES = frozenset({"sworn-officer", "dispatcher", "communications", "ccat"
 
 
 def permit_alerts(person: RosterPerson, role: str, policy: CustodyPolicy, *, now_us: int) -> None:
-    """Whether a proven person may work on alerts (463.3, 463.7). Raises RefusedError."""
+    """Check that a proven person may work on alerts (463.3, 463.7). Raises RefusedError."""
     if person.revoked:
         raise RefusedError("this user's access was revoked", clause="463.3")
     if role not in person.roles:
@@ -229,7 +235,7 @@ def _demand_training(person: RosterPerson, policy: CustodyPolicy, now_us: int) -
 
 
 def demand_ground(policy: CustodyPolicy, ground: str, authority: str, number: str) -> None:
-    """A hold's ground, authority and number. Raises RefusedError."""
+    """Check a hold's ground, authority and number. Raises RefusedError."""
     grounds = tuple(one.id for one in policy.grounds)
     if ground not in grounds:
         raise RefusedError(f"a hold needs one of the grounds {_list(grounds)}", clause="463.8")

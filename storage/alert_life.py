@@ -107,11 +107,11 @@ class SlotResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertState:
-    """What the steps of one alert add up to.
+    """The state of one alert after its steps.
 
-    `raised_us`, `taken_us`: when the alert and each of its steps became known, by one clock, that of the one
-    who keeps the state. Deadlines count by it. The order of the steps is that in which they were recorded.
-    What a step says of its own time is its maker's word: the clock of a unit may be years off.
+    `raised_us`, `taken_us`: when the alert and each step reached this unit or desk, by its own clock.
+    Deadlines count by these, and steps are kept in the order of recording. The time inside a step is only a
+    claim of whoever made it: a unit's clock may be years off.
     """
 
     raised_us: int
@@ -138,7 +138,8 @@ class AlertState:
         return self.last(AlertEvent.CLOSED) is not None
 
     def clets_due_us(self, minutes: int) -> int | None:
-        """When a confirmed alert without a CLETS reference is asked about again; None: nothing is owed."""
+        """When the person is asked again for the CLETS reference of a confirmed alert; None if none is
+        missing."""
         answered, checked = self._place(AlertEvent.ANSWERED), self._place(AlertEvent.CLETS)
         if self.answer is not AlertAnswer.CONFIRMED or self.closed or self.recalled or checked > answered:
             return None
@@ -149,11 +150,11 @@ class AlertState:
         return max((at for at, one in enumerate(self.steps) if one.step is step), default=-1)
 
     def overdue(self, now_us: int, hours: int) -> bool:
-        """Whether the alert has no outcome although it should."""
+        """Whether the alert should have an outcome by now and has none."""
         return not self.closed and now_us >= self.raised_us + hours * HOUR_US
 
     def next_step(self, now_us: int, clets_minutes: int) -> str:
-        """What a person does next, in the car and at the desk alike."""
+        """The next step for a person, the same in the car and at the desk."""
         due_us = self.clets_due_us(clets_minutes)
         waits = [
             (self.closed, "nothing: it is closed"),
@@ -168,14 +169,14 @@ class AlertState:
         return next((words for holds, words in waits if holds), "close")
 
     def after(self, step: AlertStep, known_us: int | None = None) -> AlertState:
-        """The state after a step that `demand_step` let pass. `known_us`: when it became known, by the
-        keeper's clock; None where that is the clock of the step."""
+        """The state after a step that `demand_step` allowed. `known_us`: when it arrived, by the recorder's
+        clock; None if that clock also dated the step."""
         known_us = step.at_us if known_us is None else known_us
         return replace(self, steps=(*self.steps, step), taken_us=(*self.taken_us, known_us))
 
 
 def compare(typed: str, wanted: str) -> tuple[SlotResult, ...]:
-    """What was typed against the entry, slot by slot; O and 0, I and 1 are one."""
+    """Compare what was typed with the entry, slot by slot; O and 0 count as equal, as do I and 1."""
     left, right = normal_plate(typed), wanted
     width = max(len(left), len(right))
     return tuple(
@@ -185,7 +186,7 @@ def compare(typed: str, wanted: str) -> tuple[SlotResult, ...]:
 
 
 def demand_step(state: AlertState, step: AlertStep, wanted: Wanted) -> None:
-    """Whether a step may follow. Raises RefusedError with the clause."""
+    """Check that a step may follow. Raises RefusedError with the clause."""
     if state.closed:
         raise _refuse("this alert is closed", "raise a new one with the next sighting")
     if state.recalled and step.step not in {AlertEvent.CLOSED, AlertEvent.SHOWN}:
@@ -256,9 +257,10 @@ def typed_by(state: AlertState, user: str) -> AlertStep | None:
 
 
 def verdict_of(typed: AlertStep, fit: Fit, wanted: Wanted) -> AlertAnswer:
-    """What a transcription and the look at the vehicle come to. Confirmed only by all three.
+    """The answer that follows from what was typed and whether the vehicle fits.
 
-    A planted mismatch is never confirmed: a person who types its entry did not look at the image.
+    Confirmed only if plate, state and vehicle all agree. A planted mismatch is never confirmed: typing its
+    entry means not having looked at the image.
     """
     slots = compare(typed.plate, wanted.plate)
     if any(not one.agrees and one.typed != "?" for one in slots):
@@ -275,7 +277,8 @@ def verdict_of(typed: AlertStep, fit: Fit, wanted: Wanted) -> AlertAnswer:
 
 
 def ruled_out(state: AlertState) -> AlertStep | None:
-    """What was typed before a negative answer, if every character of the plate was legible; else None."""
+    """The plate that the verifier typed before a negative answer, if every character was legible; else
+    None."""
     answered = state.last(AlertEvent.ANSWERED)
     if answered is None or answered.answer not in NEGATIVE:
         return None

@@ -34,7 +34,7 @@ SEARCHED = re.compile(r"\bplate=([A-Z0-9?]{1,16})(?![A-Z0-9?])")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitAuditFilter:
-    """Which entries: a period, a user, a purpose, a plate that was searched for."""
+    """Which entries to read: a period, a user, a purpose, a plate that was searched for."""
 
     since_us: int
     until_us: int
@@ -50,7 +50,7 @@ class UnitAuditFilter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditLine:
-    """One access entry with how it ended. `shown`: number of records, None if it was refused or cut."""
+    """One access entry and its result. `shown`: number of records; None if it was refused or interrupted."""
 
     sequence: int
     at_us: int
@@ -121,7 +121,7 @@ def _wanted(record: UnitAccess, wanted: UnitAuditFilter, plate: str | None) -> b
         return False
     if wanted.purpose is not None and record.purpose != wanted.purpose:
         return False
-    # a pattern that the plate would have met counts as a search for it
+    # a search by a pattern that matches the plate is a search for it
     return plate is None or any(matches(one, plate)[0] for one in SEARCHED.findall(record.elements))
 
 

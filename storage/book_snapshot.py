@@ -1,8 +1,9 @@
-"""What a log's open records come to, kept under a signed tree head: a start reads only those that came since.
+"""The facts of a log's open records, saved under a signed tree head, so that a start reads only newer
+records.
 
-`HOME/store/book.snapshot`: COSE_Sign1 by the log key in the context `alpr-reader/book/v1`. It counts if its
-root is that of the first `size` records here; else every record is read, as without it. Written at a start,
-from records alone. `verify` reads all of them, and compares.
+`HOME/store/book.snapshot`: COSE_Sign1 by the log key in the context `alpr-reader/book/v1`. It is used only if
+its root is that of the first `size` records here; otherwise every record is read. Each start writes it, from
+records alone. `verify` reads every record and compares.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ class BookSnapshot:
 
 
 def of_book(book: LogFacts, size: int, root: bytes) -> BookSnapshot:
-    """A book that nothing but records went into."""
+    """Make a snapshot of facts that came from records alone."""
     at, intent = book.pending if book.pending is not None else (-1, None)
     resealed = sorted((pair for found in book.resealed.values() for pair in found), key=lambda pair: pair[0])
     return BookSnapshot(
@@ -92,7 +93,7 @@ def of_book(book: LogFacts, size: int, root: bytes) -> BookSnapshot:
 
 
 def to_book(kept: BookSnapshot) -> LogFacts:
-    """The book again. Raises LedgerError for ranges that are cut off."""
+    """Rebuild the facts. Raises LedgerError for truncated ranges."""
     book = LogFacts(
         opened=kept.opened,
         generation=kept.generation,
@@ -118,8 +119,8 @@ def to_book(kept: BookSnapshot) -> LogFacts:
 def read(
     home: Home, public: Ed25519PublicKey, root_at: Callable[[int], bytes], size: int
 ) -> tuple[BookSnapshot, LogFacts] | None:
-    """What is kept and holds for the first of `size` records here, and its book; else None. `root_at`: of
-    this log."""
+    """The snapshot and its facts, if it is valid for the first `size` records here; else None. `root_at`:
+    roots of this log."""
     try:
         kept = opened(home, public)
         held = kept is not None and 0 < kept.size <= size
@@ -131,7 +132,7 @@ def read(
 
 
 def opened(home: Home, public: Ed25519PublicKey) -> BookSnapshot | None:
-    """What is kept, by its signature; None without a file. Raises OSError, StorageError."""
+    """The snapshot, once its signature verifies; None without a file. Raises OSError, StorageError."""
     if not home.book_snapshot.exists():
         return None
     message = files.read_bounded(home.book_snapshot, MAX_BYTES)
@@ -140,7 +141,7 @@ def opened(home: Home, public: Ed25519PublicKey) -> BookSnapshot | None:
 
 
 def write(home: Home, kept: BookSnapshot, sign: Callable[[bytes, bytes], bytes]) -> None:
-    """Keep it. Raises OSError."""
+    """Save it. Raises OSError."""
     files.replace(home.book_snapshot, sign(codec.to_bytes(kept), CONTEXT))
 
 

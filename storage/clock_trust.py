@@ -1,17 +1,9 @@
-"""How far custody follows the clock: pure rules for a time that only moves forward, held by a budget. No I/O.
+"""How far the ledger trusts the clock: pure rules for a time that only moves forward, within a budget. No
+I/O.
 
-Running time (CLOCK_BOOTTIME) always counts. Beyond it, a source that is alone moves the believed time by at
+Running time (CLOCK_BOOTTIME) always counts. Beyond it, a source that is alone moves the trusted time by at
 most LONE_LIMIT_US *in sum* since two independent sources last agreed, over any number of readings, restarts
-and boots: the spent part of that budget is signed into the ledger's state. What exceeds it is not followed at
-all. Two sources that agree set the time and refill the budget, less what was believed ahead of them. So a
-clock that jumps ten years ahead, or walks there in small steps, purges nothing, and one that jumps back stops
-no purge.
-
-Where two agree that it is earlier, the believed time still does not go back: a log whose time is far ahead of
-its department's ends, and the one that replaces it starts at the department's time.
-
-Sources are independent when their `roots` (their physical origins) have nothing in common, never
-because they have two names: a clock that follows a receiver, and that receiver, are one source.
+and boots: the used part of that budget is signed into the ledger's state.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ def _names(kind: Any) -> tuple[str, ...] | None:
 
 @functools.cache
 def _plain(cls: Any) -> dict[str, Any]:
-    """The type of each field that is taken as it is decoded; None where there is more to look at."""
+    """The type of each field whose decoded value needs no conversion; None for the other fields."""
     return {name: hint if hint in PLAIN else None for name, hint in _hints(cls).items()}
 
 
@@ -50,7 +50,7 @@ def _later(cls: Any) -> frozenset[str]:
 
 
 def later(default: Any) -> Any:
-    """A field that records of an earlier version do not have: it may be missing, and is `default` then."""
+    """Define a field that records of earlier versions lack: if missing, it is `default`."""
     return dataclasses.field(default=default, metadata={"later": True})
 
 
@@ -71,7 +71,7 @@ def without_none(hint: Any) -> tuple[Any, bool]:
 def to_plain(value: Any) -> Any:
     """Plain CBOR values of a record (a map), or of any allowed field value."""
     kind = type(value)
-    if kind in PLAIN:  # most values
+    if kind in PLAIN:  # the usual case
         return value
     names = _names(kind)  # type: ignore[arg-type]
     if names is not None:
@@ -94,8 +94,11 @@ def from_bytes(cls: type[T], data: bytes, *, limit: int = MAX_BYTES) -> T:
 
 
 def from_plain(cls: type[T], value: Any, *, where: str = "") -> T:
-    """Build a record of class `cls` from a decoded map. Raises RecordError naming the field, and
-    UnknownFormError where it has all that is known, and more."""
+    """Build a record of class `cls` from a decoded map.
+
+    Raises RecordError naming the field; UnknownFormError if all known fields are there and others too, as a
+    newer program may write.
+    """
     where = where or cls.__name__
     if not isinstance(value, dict):
         raise RecordError("is not a map", where=where)
@@ -111,7 +114,7 @@ def from_plain(cls: type[T], value: Any, *, where: str = "") -> T:
     for name, plain in _plain(cls).items():  # type: ignore[arg-type]
         if name in value:
             item = value[name]
-            # most fields of most records: no name of a field is made up for an error that does not come
+            # the usual case, kept fast: the field's name for an error message is not built
             usual = type(item) is plain and (plain is not str or len(item) <= MAX_TEXT)
             made[name] = item if usual else read_field(hints[name], item, f"{where}.{name}")
     record = cls(**made)

@@ -30,9 +30,9 @@ MODES = {
 
 
 def blob_of(value: object) -> bytes:
-    """What a row holds. A forged or damaged file may hold a number, and bytes(number) is that much memory.
+    """A row's value as bytes. Raises TypeError.
 
-    Raises TypeError.
+    A forged or damaged file may hold an integer there, and bytes(integer) would allocate that much memory.
     """
     if not isinstance(value, bytes):
         raise TypeError("is not a blob")
@@ -41,9 +41,10 @@ def blob_of(value: object) -> bytes:
 
 @contextlib.contextmanager
 def naming_damage(path: Path) -> Iterator[None]:
-    """Turn SQLite's word that a page is not what it wrote into a DamagedError about `path`.
+    """Turn SQLite's report of a damaged page into a DamagedError about `path`.
 
-    No error of the card passes for that: it may be over in a moment, and a log that is damaged is given up.
+    An I/O error of the card is not turned into one: it may pass, while a log reported as damaged is
+    abandoned.
     """
     try:
         yield
@@ -55,11 +56,11 @@ def naming_damage(path: Path) -> Iterator[None]:
 
 
 def demand_plain_tables(connection: sqlite3.Connection, path: Path) -> None:
-    """Nothing in a database of ours acts by itself. Raises DamagedError, sqlite3.Error.
+    """Refuse a database with anything that acts by itself. Raises DamagedError, sqlite3.Error.
 
-    A view under a table's name can keep its readers busy for ever; a trigger acts with the writer's hand. An
-    index that lets a value come once, or a table that settles such a conflict by itself, makes rows vanish as
-    they are written: no table of ours has either.
+    A view under a table's name can keep readers busy forever, and a trigger acts with the writer's rights. A
+    unique index, or a table that resolves its own conflicts, makes rows vanish as they are written. Our
+    tables have none of these.
     """
     for what, query in _ACTING.items():
         if connection.execute(query).fetchone()[0]:
@@ -78,11 +79,11 @@ _ACTING = {
 
 
 def connect(path: Path, mode: str = "write") -> sqlite_utils.Database:
-    """Open a database in one of MODES. Raises sqlite3.Error, LedgerError for what is no plain file.
+    """Open a database in one of MODES. Raises sqlite3.Error; LedgerError for what is not a plain file.
 
-    A writer gets WAL, `synchronous=FULL` and `secure_delete`. "read" looks on beside a writer. "immutable"
-    reads a file without a writer, without its write-ahead log: it locks nothing and makes no file beside
-    it, so it reads a protected medium.
+    A writer gets WAL, `synchronous=FULL` and `secure_delete`. "read" reads beside a writer. "immutable" reads
+    a file that has no writer, and ignores its write-ahead log: it locks nothing and creates no file, so it
+    works on read-only media.
     """
     import sqlite_utils  # noqa: PLC0415 - loads NumPy where it is installed: only for who opens a database
 

@@ -18,7 +18,8 @@ WORD, WORD_BOOT_US, WORD_BOOT, WORD_AHEAD = "told_us", "told_boot_us", "told_boo
 
 @dataclass(frozen=True, slots=True)
 class ToldTime:
-    """What the department said that it is, carried on to now. exact: said since this machine started."""
+    """The time that the department stated, extrapolated to now. `exact`: it was stated since this machine
+    started."""
 
     us: int
     exact: bool
@@ -37,11 +38,11 @@ class TimeWord:
     ahead_us: int
 
     def is_of(self, boot: int, boot_us: int) -> bool:
-        """Whether it was said in the start `boot`, of which `boot_us` have passed."""
+        """Whether it was stated in the machine start `boot`, of which `boot_us` have passed."""
         return 0 < boot == self.boot and self.boot_us <= boot_us
 
     def cursors(self) -> dict[str, int]:
-        """As the ledger's state keeps it."""
+        """The fields as the ledger's state stores them."""
         return {WORD: self.us, WORD_BOOT_US: self.boot_us, WORD_BOOT: self.boot, WORD_AHEAD: self.ahead_us}
 
 
@@ -62,5 +63,5 @@ def word_of(cursors: Mapping[str, int], since_us: int) -> TimeWord | None:
 
 
 def boot_number(boot_id: str) -> int:
-    """The id of a start of the machine as a number; 0 where it is not known."""
+    """The id of a machine start as a number; 0 if unknown."""
     return int.from_bytes(hashlib.sha256(boot_id.encode()).digest()[:7], "big") if boot_id else 0

@@ -1,7 +1,7 @@
-"""The door: every way to content, in one place. Proves, permits, logs, and only then opens.
+"""The only way to content: proves the person, checks the permission, logs the request, and only then opens.
 
-Requests and answers are plain CBOR maps, so that the process that holds the home and one that asks it
-over the socket behave the same. The log has a refusal before the person sees it.
+Requests and answers are plain CBOR maps, so the process that holds the home and a client on the socket see
+the same behavior. A refusal is logged before the person sees it.
 """
 
 from __future__ import annotations
@@ -140,7 +140,8 @@ class Door:
         return self._ledger.append(entry).sequence
 
     def _failures(self, user: str, now_us: int) -> list[int]:
-        """When this user's newest logons failed, as the log has them: those that can still lock."""
+        """When this user's latest logons failed, from the log; only those that still count toward a
+        lockout."""
         times: list[int] = []
         for sequence in reversed(holds.audit_sequences(self._store)):
             record = self._store.record(sequence)
@@ -148,7 +149,7 @@ class Door:
                 if record.at_us < now_us - CJIS.window_us - CJIS.lock_us:
                     break
                 if record.at_us > now_us + MINUTE_US:
-                    continue  # by a clock that was ahead: it would lock a person for as long
+                    continue  # dated by a clock that ran ahead: it would lock the person out until that date
                 failed = record.refusal is not None and access.BAD_CREDENTIAL in record.refusal
                 times += [record.at_us] if failed and record.user == user else []
         return times
@@ -201,7 +202,8 @@ class Door:
         return {"lines": [codec.to_plain(one) for one in lines], "entry": entry, "unknown": unknown}
 
     def _is_unknown(self, user: str) -> bool:
-        """Whether neither the roster nor any entry has this name: a person who was removed is in entries."""
+        """Whether neither the roster nor any entry names this person; someone removed from the roster is
+        still in entries."""
         if self._ledger.standing.roster.person(user) is not None:
             return False
         ever = audit.UnitAuditFilter(since_us=0, until_us=1 << 62, user=user, purpose=None, plate=None)

@@ -9,7 +9,7 @@ from storage.store import UnitStore
 
 
 class EpochCounter:
-    """Counts for the plan of the purge, which is made every few minutes over a year of epochs and receipts.
+    """Record and receipt counts for the purge plan, which is made every few minutes over a year of epochs.
 
     What can no longer change is counted once: the records of a closed epoch, and its receipts once they cover
     it. The caller holds the store's lock.
@@ -21,7 +21,7 @@ class EpochCounter:
         self._whole: dict[int, EpochCount] = {}
 
     def count(self) -> dict[int, EpochCount]:
-        """Records and receipts of every epoch that was not purged."""
+        """Records and receipts of every epoch that is not purged."""
         found: dict[int, EpochCount] = {}
         for epoch, facts in self._store.book.epochs.items():
             if facts.purged_by is not None:

@@ -101,7 +101,7 @@ class LogFacts:
             case UncleanStart():
                 self._time(record.at_us)
             case GrantTaken():
-                pass  # its time is the console's: a clock that a person set moves no purge
+                pass  # dated by the console, whose clock a person may set: it must not move a purge
             case _:
                 raise LedgerError(
                     f"a record of kind {record.KIND} is not open",
@@ -158,18 +158,18 @@ class LogFacts:
         return len(self.epochs) + 1
 
     def current(self, key_class: KeyClass) -> EpochFacts | None:
-        """The epoch of a class that takes records now."""
+        """The epoch of a class that receives new records."""
         return next(
             (f for f in reversed(self.epochs.values()) if f.key_class is key_class and not f.closed), None
         )
 
     def gone(self, epoch: int) -> bool:
-        """Whether content of this epoch was purged by receipt."""
+        """Whether this epoch's content was purged, by its receipt."""
         facts = self.epochs.get(epoch)
         return facts is not None and facts.purged_by is not None
 
     def going(self, epoch: int) -> bool:
-        """Whether a purge of this epoch was begun and has no receipt yet."""
+        """Whether a purge of this epoch has begun and has no receipt yet."""
         return self.pending is not None and any(one.epoch == epoch for one in self.pending[1].epochs)
 
     def resealed_under(self, epoch: int) -> list[int]:

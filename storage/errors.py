@@ -63,7 +63,7 @@ class SignatureError(EnvelopeError):
 class RecordError(StorageError):
     """A record field that is missing, unknown, of the wrong type or out of range."""
 
-    exit_status = 2  # what ends a command by it is a form or file that was given
+    exit_status = 2  # usually a form or file that the person gave
 
 
 class UnknownFormError(RecordError):
@@ -117,7 +117,8 @@ class HomeLockedError(LedgerError):
 
 
 class NotOwnerError(LedgerError):
-    """A home, or a file of it, of another user: what root wrote there, its reader could not open again."""
+    """A home, or a file in it, that another user owns: files that root wrote there would lock the reader
+    out."""
 
     exit_status = 2
 
@@ -131,7 +132,7 @@ class DamagedError(LedgerError):
 
 
 class NewerLedgerError(LedgerError):
-    """A whole ledger that a newer program has written to: the cure is that program."""
+    """An intact ledger that a newer program has written to; run that program."""
 
     def __init__(self, what: str, *, where: str) -> None:
         cure = "update the program to that version or a newer one: nothing is lost, nor read until then"
@@ -139,23 +140,23 @@ class NewerLedgerError(LedgerError):
 
 
 class SlotError(LedgerError):
-    """The effaceable slot holds nothing usable for this home."""
+    """The effaceable slot has no usable content for this home."""
 
 
 class NotPlainError(LedgerError):
-    """A link, a folder, a pipe or a device where a file of a ledger belongs: no damage."""
+    """A link, folder, pipe or device where a ledger's file belongs; not damage."""
 
 
 class StoreFullError(LedgerError):
-    """The disk has no room for another read; nothing was stored, nothing was damaged."""
+    """The disk has no room for another read. Nothing was stored or damaged."""
 
 
 class CardFailedError(LedgerError):
-    """The card did not take, or did not give, what the database asked of it; nothing of that was stored."""
+    """The card failed a read or a write of the database. Nothing of that transaction was stored."""
 
 
 class OutdatedError(LedgerError):
-    """A signed file whose version is not higher than the highest one logged."""
+    """A signed file whose version is not higher than the highest one in the log."""
 
 
 class RefusedError(StorageError):

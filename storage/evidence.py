@@ -192,7 +192,8 @@ def _record_files(
 
 
 def accesses_to(store: UnitStore, records: Iterable[int]) -> list[int]:
-    """Where the log is about access to any of these records: look-ups, holds, exports, alerts decided on."""
+    """Positions of all entries about access to any of these records: look-ups, holds, exports, alert
+    decisions."""
     wanted, found = set(records), set()
     held: set[int] = set()
     for sequence in holds.audit_sequences(store, min(wanted)):
@@ -225,7 +226,7 @@ def _alerted(store: UnitStore, alert: int) -> int | None:
 
 
 def access_line(sequence: int, record: object) -> str:
-    """What the cover sheet says of an access entry, or another about a record."""
+    """The line about an access entry, or about another record, on the cover sheet."""
     user = getattr(record, "user", "")
     what = getattr(record, "action", getattr(record, "KIND", ""))
     purpose = next(
@@ -236,5 +237,5 @@ def access_line(sequence: int, record: object) -> str:
 
 
 def digest_of(files: Mapping[str, bytes]) -> bytes:
-    """What the export record keeps of a package: the SHA-256 of its signed head."""
+    """What the export record stores of a package: the SHA-256 of its signed head."""
     return hashlib.sha256(files["package.cose"]).digest()

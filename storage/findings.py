@@ -15,7 +15,7 @@ MAX_FINDINGS = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitFinding:
-    """One thing that is wrong. `record`: its sequence number, or None for what is not a record."""
+    """One fault. `record`: its sequence number, or None if it is not about a record."""
 
     where: str
     what: str
@@ -24,10 +24,10 @@ class UnitFinding:
 
 @dataclass(slots=True, kw_only=True)
 class UnitReport:
-    """What a check found. `ok` is the verdict; `notes` are facts that are not faults.
+    """The result of a check. `ok` is the verdict; `notes` are facts that are not faults.
 
-    anchored: how many records an anchor covers that not everybody can write; anchored_by: "department",
-    "slot" (a chip) or none (""). unchecked: what this machine could not check, and why.
+    anchored: how many records an anchor covers that only its keeper can write; anchored_by: "department",
+    "slot" (a chip) or "" for none. unchecked: what this machine could not check, and why.
     """
 
     log_id: str = ""
@@ -63,7 +63,7 @@ class UnitReport:
 
 @contextlib.contextmanager
 def caught(report: UnitReport, where: str, record: int | None = None) -> Iterator[None]:
-    """Turn what a check raises into a finding; what is this machine's fault is not the home's fault."""
+    """Turn an error of a check into a finding, unless the fault is this machine's and not the home's."""
     try:
         yield
     except StorageError as error:
@@ -79,7 +79,7 @@ def caught(report: UnitReport, where: str, record: int | None = None) -> Iterato
 
 
 def _of_this_machine(error: sqlite3.Error | OSError) -> bool:
-    """Whether it says that this user may not read, or this machine has no room, rather than what is there."""
+    """Whether the error is about this user's rights or this machine's disk, not about what was checked."""
     if isinstance(error, OSError):
         return isinstance(error, PermissionError) or error.errno in {errno.ENOSPC, errno.EMFILE, errno.ENFILE}
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF

@@ -58,27 +58,27 @@ class GrantError(StorageError):
 
 
 class ForgedGrantError(GrantError):
-    """Not signed by the person who may sign grants, or not a grant at all."""
+    """Not a grant, or not signed by anyone who may sign grants."""
 
 
 class GrantLimitError(GrantError):
-    """Gives more than may be given."""
+    """The grant exceeds a limit."""
 
 
 class GrantTimeError(GrantError):
-    """Not valid now."""
+    """The grant is not valid now."""
 
 
 class WrongUnitError(GrantError):
-    """Made out to other units."""
+    """The grant names other units."""
 
 
 class RevokedGrantError(GrantError):
-    """Taken back."""
+    """The grant was revoked."""
 
 
 class GrantRole(StrEnum):
-    """Whom a console lets in at all."""
+    """Roles that may open a console."""
 
     TECHNICIAN = "technician"
     VENDOR = "vendor"
@@ -91,7 +91,7 @@ LIMIT_US = {GrantRole.TECHNICIAN: TECHNICIAN_LIMIT_US, GrantRole.VENDOR: VENDOR_
 
 
 def takes_two_people(commands: Iterable[str]) -> bool:
-    """Whether a grant of these commands takes a second person."""
+    """Whether granting these commands needs a second person."""
     return not TWO_PERSON_COMMANDS.isdisjoint(commands)
 
 
@@ -180,13 +180,13 @@ class Grant:
 
     @property
     def holder(self) -> SshPublicKey:
-        """The key that has to answer the challenge."""
+        """The public key that must answer the challenge."""
         return SshPublicKey(self.holder_key)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delegation:
-    """The command key's word that a designee's key may sign repair grants for a while."""
+    """The command key's statement that a designee's key may sign repair grants until a date."""
 
     format: int
     designee: str
@@ -204,7 +204,7 @@ class Delegation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bundle:
-    """What the holder carries: the signed grant, and the delegation if a designee signed it."""
+    """The file that the holder carries: the signed grant, and the delegation if a designee signed it."""
 
     grant: bytes
     delegation: bytes | None
@@ -245,7 +245,7 @@ def delegate(delegation: Delegation, command_key: Ed25519PrivateKey) -> bytes:
 
 
 def check_reset_units(grant: Grant) -> None:
-    """A factory-reset is a unit's: no new grant gives one at the server. Raises GrantLimitError."""
+    """No new grant allows a factory reset at the server. Raises GrantLimitError."""
     if DEPARTMENT in grant.units and "factory-reset" in grant.commands:
         raise GrantLimitError(
             "the department's server has no factory-reset",
@@ -255,7 +255,7 @@ def check_reset_units(grant: Grant) -> None:
 
 
 def check_repair_limits(grant: Grant) -> None:
-    """What a designee may give: four hours of repair. Raises GrantLimitError."""
+    """Check a designee's grant: at most four hours, repair commands only. Raises GrantLimitError."""
     if grant.to_us - grant.from_us > DESIGNEE_LIMIT_US:
         raise GrantLimitError("a designee's grant lasts at most 4 hours", where="Grant.to_us")
     if not set(grant.commands) <= REPAIR_COMMANDS:
@@ -263,7 +263,8 @@ def check_repair_limits(grant: Grant) -> None:
 
 
 def open_bundle(bundle: Bundle, command_keys: Sequence[Ed25519PublicKey]) -> Grant:
-    """The grant, once its signature and its limits hold; its time, unit and holder are still to be checked.
+    """The grant, once its signature and limits are checked; its time, unit and holder are still to be
+    checked.
 
     Raises ForgedGrantError, GrantLimitError.
     """
@@ -296,11 +297,11 @@ def check_unit(grant: Grant, unit: str) -> None:
 
 
 def check_time(grant: Grant, now_us: int, error_us: int) -> None:
-    """Raises GrantTimeError. An uncertain clock never lengthens a grant: its end counts from the later
-    bound. One that knows nothing (a day or more) cannot know the end at all: then the caller counts the
-    grant's length by running time.
+    """Raises GrantTimeError. An uncertain clock never lengthens a grant: it ends by the later bound of the
+    clock.
 
-    When the grant was issued is signed, so it is later than that now, whatever the unit's clock says.
+    If the clock's error is a day or more, the end cannot be known, and the caller limits the grant by running
+    time. The present is never earlier than the signed time of issue, whatever the unit's clock shows.
     """
     now_us = max(now_us, grant.issued_us)
     if now_us + error_us < grant.from_us:
@@ -316,9 +317,8 @@ def check_time(grant: Grant, now_us: int, error_us: int) -> None:
 
 
 def revocable(bundle: Bundle, grant: Grant) -> frozenset[str]:
-    """Every name by which a grant, once opened, may have been taken back: its id, its holder and the holder's
-    key and, if a designee signed it, the designee and that key, so the grant is revoked with them.
-    """
+    """Every name by which an opened grant can be revoked: its id, its holder, the holder's key and, if a
+    designee signed it, the designee and the designee's key."""
     names = {grant.grant_id, grant.holder.fingerprint, grant.person}
     if bundle.delegation is not None:
         lent = from_bytes(Delegation, split(bundle.delegation, limit=MAX_BYTES)[1], limit=MAX_BYTES)
@@ -328,7 +328,7 @@ def revocable(bundle: Bundle, grant: Grant) -> frozenset[str]:
 
 
 def check_not_revoked(names: Iterable[str], revoked: Iterable[str]) -> None:
-    """Raises RevokedGrantError. names: see `revocable`; revoked: grant ids, key fingerprints and persons."""
+    """Raises RevokedGrantError. names: from `revocable`; revoked: grant ids, key fingerprints and persons."""
     if set(names) & set(revoked):
         raise RevokedGrantError("the grant was revoked, or its holder or signer left the roster")
 

@@ -1,7 +1,7 @@
-"""Holds of 463.8: content moved under its own key, so that its epoch can still be purged.
+"""Holds of 463.8: content re-sealed under its own key, so that its epoch can still be purged.
 
-A hold needs one of the five grounds, an authority and a number; it is fulfilled by an export and ended by
-a release, which names the evidence item and a second person. The commitments stay, the digests are new.
+A hold needs one of the five grounds, an authority and a number. An export fulfills it; a release ends it and
+names the evidence item and a second person. The commitments stay the same, the digests are new.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MAX_RECORDS = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HoldOrder:
-    """What is to be held, on which ground, by whose authority, asked by whom."""
+    """Which records to hold, on which ground, by whose authority, at whose request."""
 
     records: tuple[int, ...]
     ground: str
@@ -53,7 +53,8 @@ def place(store: UnitStore, order: HoldOrder) -> LeafRef:
     images = sum(len(set(IMAGES).intersection(store.leaf(one).elements)) for one in order.records)
     with store.lock:
         if images > MOST_STRAYS:
-            with store.adding():  # a cut leaves more images without a record than an append does
+            # a power cut here leaves more images without a record than one during an append
+            with store.adding():
                 store.state = store.state.with_cursor(IMAGES_AHEAD, images)
         try:
             with store.adding():
@@ -97,7 +98,7 @@ def _reseal(store: UnitStore, sequence: int, hold: int, epoch: int) -> list[Seal
 
 
 def find(store: UnitStore, hold: int) -> Hold:
-    """The hold at a sequence number. Raises LedgerError."""
+    """The hold with this sequence number. Raises LedgerError."""
     named = 0 <= hold < store.log.frontier.size and store.leaf(hold).kind == Hold.KIND
     record = store.record(hold) if named else None
     if not isinstance(record, Hold):
@@ -106,7 +107,7 @@ def find(store: UnitStore, hold: int) -> Hold:
 
 
 def demand_ending(store: UnitStore, hold: int, evidence_item: str) -> Hold:
-    """The hold, where a release may name it. Raises RefusedError, LedgerError."""
+    """The hold, if a release may name it. Raises RefusedError, LedgerError."""
     held = find(store, hold)
     if held.hold_epoch in store.book.released:
         raise LedgerError("was released before", where=f"hold {hold}")
@@ -118,7 +119,7 @@ def demand_ending(store: UnitStore, hold: int, evidence_item: str) -> Hold:
 
 
 def demand_release(store: UnitStore, hold: int, evidence_item: str, user: str, second_user: str) -> Hold:
-    """The hold, where these two may end it so. Raises RefusedError, LedgerError."""
+    """The hold, if these two people may release it with this item. Raises RefusedError, LedgerError."""
     held = demand_ending(store, hold, evidence_item)
     if second_user == user:
         raise RefusedError("a release needs a second person", clause="463.8")

@@ -37,7 +37,7 @@ KEY_BYTES = 8
 
 
 def list_key(log_key: bytes) -> bytes:
-    """The key that seals lists, derived from the log's private key: without it no one can read a list."""
+    """The key that seals lists on this unit's card, derived from the log's private key."""
     return HKDF(SHA256(), 32, salt=None, info=TAG.encode()).derive(log_key)
 
 
@@ -66,7 +66,8 @@ def write_list(
 
 
 class Collected:
-    """Entries that came in any order, in the order of their keys: 20 bytes each beside their own."""
+    """Collects entries in any order and returns them in the order of their keys; 20 bytes each beyond the
+    entry."""
 
     def __init__(self, entries: Iterable[tuple[int, bytes]]) -> None:
         """Raises RecordError for more than a list file can hold."""
@@ -157,12 +158,12 @@ def _put(out: Any, stored: bytes) -> None:
 
 
 class HotListFile:
-    """A list that is on the card, open for look-ups. Thread-safe: it never changes."""
+    """A hot list on the card, open for look-ups. Thread-safe: it never changes."""
 
     def __init__(self, path: Path, key: bytes, name: str) -> None:
         """Raises OSError, SealError, RecordError."""
         self.name, self._key = name, key
-        # opened once: another list may take its place under this name at any moment
+        # opened once: a newer list may replace the file at any moment
         try:
             with files.open_evidence(path) as opened:
                 self._descriptor = os.dup(opened.fileno())
@@ -195,7 +196,7 @@ class HotListFile:
         return at < self.count and self._keys[at] == key
 
     def find(self, key: int) -> list[bytes]:
-        """The entries under a key, mostly none. Raises SealError for a damaged block."""
+        """The entries under a key; usually none. Raises SealError for a damaged block."""
         first = bisect_left(self._keys, key)
         found: list[bytes] = []
         while first < self.count and self._keys[first] == key:

@@ -33,7 +33,7 @@ class EpochKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Keyring:
-    """All that one KEK generation holds together."""
+    """All keys under one KEK generation."""
 
     log_key: bytes = field(repr=False)
     epochs: tuple[EpochKey, ...]
@@ -43,7 +43,7 @@ class Keyring:
 
     @classmethod
     def opened(cls, wrapped: bytes, kek: bytes, log_id: bytes, generation: int) -> Keyring:
-        """Raises SealError if the KEK is another's."""
+        """Unwrap the keyring. Raises SealError if the KEK is a different one."""
         return codec.from_bytes(
             cls, sealing.unwrap(kek, log_id, generation, "keyring", wrapped), limit=64 << 20
         )

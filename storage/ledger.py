@@ -41,7 +41,7 @@ KEEP_FREE = 16 * MB  # below: reads are refused, so that purges and access entri
 ANCHOR_EVERY_US = HOUR_US
 TEND_AGAIN_US = 10 * MINUTE_US
 TURN_EVERY_US = HOUR_US  # the slot's key is turned at most hourly: its memory wears
-MAX_CLOCK_STEPS = 16  # a clock that jumps more often in an hour is one fault, not many
+MAX_CLOCK_STEPS = 16  # a clock that jumps more often than this in an hour is one fault, not many
 CLOCK_ALARMED = "clock_alarmed"  # cursor: 1 while the log has an incident of the alarm that holds
 
 
@@ -104,9 +104,9 @@ class Ledger:
         self.store = store
         self._without_overview = 0
         self._without_patch = 0
-        self._look_us = 0  # when to look next at what is due
+        self._look_us = 0  # when to check next for what is due
         self._purge_failed = ""
-        self._tend_again_us = 0  # when an append may tend again, after a failure
+        self._tend_again_us = 0  # when an append may run `tend` again after a failure
         self._steps_hour, self._steps_noted, self._steps_left_out = -1, 0, 0
         self.closed = False
         self.standing = UnitFiles(store)
@@ -169,9 +169,9 @@ class Ledger:
         return self._append_one(new, lambda ref: [ref], hit=hit)[0]
 
     def append_hit(self, new: NewRead, beside: Callable[[int], Sequence[Record]]) -> list[int]:
-        """Store a pass that met a hot list, and its alerts with it: all or none. The number of each.
+        """Store a pass that matched a hot list together with its alerts: all or none. The number of each.
 
-        beside: the sealed records that go with the read, by the number that it gets.
+        beside: makes the sealed records that go with the read, given the read's number.
         """
         add = self.store.add_sealed
         refs = self._append_one(new, lambda ref: [ref, *map(add, beside(ref.sequence))], hit=True)
@@ -305,10 +305,11 @@ class Ledger:
             )
 
     def apply_retention(self, *, by: str) -> purge.PurgeResult | None:
-        """Purge what is due now, in one turn of the slot; None if nothing is, or nothing can go yet.
+        """Purge what is due now, in one turn of the slot; None if nothing is due or nothing can go yet.
 
-        Within an hour of the last turn only that goes whose key is on no card; `purge_waits_until_us`
-        returns when the rest may, and `tend` does it then. Raises SlotError, StoreFullError.
+        Within an hour of the last turn, only epochs whose key is not on the card are purged;
+        `purge_waits_until_us` returns when the rest may go, and `tend` purges it then. Raises SlotError,
+        StoreFullError.
         """
         with self.store.lock:
             self._purge_failed = ""
@@ -334,7 +335,7 @@ class Ledger:
         return purge.carry_out(store, due, by=by)
 
     def purge_waits_until_us(self) -> int | None:
-        """When what is due now may go, where it waits for the slot; None if nothing waits."""
+        """When a purge that is due but waits for the slot may run; None if none waits."""
         with self.store.lock:
             until_us = self._may_turn_us()
             waits = until_us > self.store.time.trusted_us and any(one.due for one in self.retention_plan())
@@ -346,10 +347,11 @@ class Ledger:
         return 0 if turned_us is None else turned_us + TURN_EVERY_US
 
     def tend(self) -> purge.PurgeResult | None:
-        """Hourly care, also called by every append: purge what is due, else anchor the head in the slot.
+        """Hourly maintenance, also called by every append: purge what is due, else anchor the head in the
+        slot.
 
-        It looks at what is due first after a start, then hourly, or when a purge that waited for the slot
-        may go. Returns the receipt where something was purged.
+        It checks what is due at the first call after a start, then hourly, or when a purge that waited for
+        the slot may run. Returns the receipt if something was purged.
         """
         store = self.store
         with store.lock:
@@ -370,10 +372,8 @@ class Ledger:
             return receipt
 
     def _tend_beside(self) -> None:
-        """Tend after an append. The record is stored: a purge or an anchor that fails is not its failure.
-
-        It is tried again in a while, and by the person who calls `tend` for itself, who hears what was wrong.
-        """
+        """Run `tend` after an append. The record is stored, so a purge or anchor that fails is not a failure
+        of the append: it is retried later, and reported to a caller of `tend` itself."""
         self._note_clock_beside()
         if self.store.time.trusted_us < self._tend_again_us:
             return
@@ -383,10 +383,9 @@ class Ledger:
             self._tend_again_us = self.store.time.trusted_us + TEND_AGAIN_US
 
     def note_clock(self) -> None:
-        """Log jumps and walks of the clock, followed or not, and an incident where they add up to an alarm.
+        """Log steps and drift of the clock, and an incident where they add up to an alarm.
 
-        At most MAX_CLOCK_STEPS an hour one by one, the rest by their number.
-        Raises StoreFullError, SlotError.
+        At most MAX_CLOCK_STEPS an hour one by one, the rest as a count. Raises StoreFullError, SlotError.
         """
         store, clock = self.store, self.store.time
         alarm = clock.alarm()
@@ -421,7 +420,7 @@ class Ledger:
         self._steps_hour, self._steps_noted, self._steps_left_out = hour, noted, left_out
 
     def _note_clock_beside(self) -> None:
-        """Note the clock beside something that is done: what finds no room now is noted by the next one."""
+        """As `note_clock`, beside another operation: if there is no room now, the next call logs it."""
         with contextlib.suppress(StorageError):
             if not self.store.in_transaction:
                 self.note_clock()
@@ -471,7 +470,7 @@ class Ledger:
         return sum(one.records - one.received for epoch, one in counts if epochs[epoch].key_class in classes)
 
     def close(self) -> None:
-        """Anchor the newest head in the slot and let the home go, in any case."""
+        """Anchor the newest head in the slot and release the home, even if the anchor fails."""
         with self.store.lock:
             if not self.closed:
                 self.closed = True
@@ -496,5 +495,5 @@ def _parts_of(read: Read, images: dict[str, bytes]) -> _Parts:
 
 
 def opened_read(text: bytes, place: bytes) -> Read:
-    """Put a read together from the contents of its two elements."""
+    """Build a read from the contents of its two elements."""
     return Read.of(codec.from_bytes(ReadText, text), codec.from_bytes(ReadPlace, place))

@@ -1,6 +1,6 @@
-"""The records that a log keeps about itself: epochs, purges, receipts, files in force, incidents. No I/O.
+"""Records that a log keeps about itself: epochs, purges, receipts, signed files, incidents. No I/O.
 
-All are open: a stranger must be able to check them.
+All are stored in clear, so that a stranger can check them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class LogOpened(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EpochOpened(Record):
-    """A new epoch of a key class; `key_at` says where its key is: kek, day, or memory."""
+    """A new epoch of a key class. `key_at`: where its key is: kek, day or memory."""
 
     KIND: ClassVar[str] = "epoch_opened"
     KEY_CLASS: ClassVar[KeyClass] = KeyClass.OPEN
@@ -55,7 +55,7 @@ class EpochPurged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PurgeIntent(Record):
-    """Written before anything is destroyed. `generation` is the KEK generation that will hold after."""
+    """Written before anything is destroyed. `generation`: the KEK generation once the purge is done."""
 
     KIND: ClassVar[str] = "purge_intent"
     KEY_CLASS: ClassVar[KeyClass] = KeyClass.OPEN
@@ -68,7 +68,7 @@ class PurgeIntent(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PurgeReceipt(Record):
-    """Written after: what was destroyed, and the kind of slot behind the promise."""
+    """Written after a purge: what was destroyed, and the kind of slot that guarantees it."""
 
     KIND: ClassVar[str] = "purge_receipt"
     KEY_CLASS: ClassVar[KeyClass] = KeyClass.OPEN
@@ -153,7 +153,7 @@ class GrantTaken(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Incident(Record):
-    """Something that must not be forgotten: a loss, a fork, a damaged record, a refused server."""
+    """Something to keep on record: a loss, a fork, a damaged record, a refused server."""
 
     KIND: ClassVar[str] = "incident"
     KEY_CLASS: ClassVar[KeyClass] = KeyClass.OPEN
@@ -164,8 +164,10 @@ class Incident(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UncleanStart(Record):
-    """A start after an end without a stop: how many records were there, how many of them newer than every
-    anchor (a cut of these shows nowhere else), and how many sealed images had no record.
+    """A start after a run that did not stop orderly.
+
+    Counts: records found; those newer than every anchor, since a loss of these shows nowhere else; sealed
+    images without a record.
     """
 
     KIND: ClassVar[str] = "unclean_start"

@@ -1,8 +1,7 @@
-"""How often this unit misreads, as far as its own log shows; the sentences go into evidence packages.
+"""How often this unit misreads, as far as its own log shows, in sentences for evidence packages.
 
-Two sources, and neither is the word of the person who exports: what people decided about alerts after they
-had looked at the image (463.7), and what the confidences of the newest reads lead to expect. Shows no
-content.
+Two sources, and the exporting person controls neither: decisions about alerts after someone looked at the
+image (463.7), and the confidences of the newest reads. Shows no content.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""What leaves the unit for its department: leaves and elements as they are, keys only sealed to day keys.
+"""Everything that leaves the unit for its department: leaves and sealed elements as stored, keys sealed to
+day keys.
 
-Also takes what comes back: co-signed checkpoints, receipts and signed documents, each checked here before
-it is kept. Nothing in this module gives content in clear.
+It also takes what comes back (co-signed checkpoints, receipts, signed documents) and checks each before
+keeping it. Nothing here returns content in clear.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from storage.record_base import ClockState, KeyClass
 from storage.standing import ENROLLMENT
 from storage.times import MINUTE_US
 
-KEEP_ANCHORS = 64  # older co-signed checkpoints prove nothing that a newer one does not
+KEEP_ANCHORS = 64  # an older co-signed checkpoint proves nothing beyond a newer one
 MAX_TEXT = 2000
 ANSWER_US = 10 * MINUTE_US  # running time in which a question about the time is answered
 
@@ -108,10 +109,10 @@ class Outgoing:
         return department
 
     def take_cosigned(self, note: str) -> None:
-        """Keep a checkpoint that the department co-signed as an anchor, and hear its time.
+        """Keep a checkpoint that the department co-signed as an anchor, and take its time.
 
-        One that is not longer than an anchor may have been kept to be shown again: it sets no time back.
-        Raises CheckpointError, and as the ledger does.
+        A checkpoint no longer than a known anchor may be a replay, so it never sets the time back. Raises
+        CheckpointError, and as the ledger does.
         """
         store, department = self._store, self._department()
         head = open_checkpoint(note, store.log.key_of_notes)
@@ -137,7 +138,7 @@ class Outgoing:
                 )
 
     def department_us(self) -> int | None:
-        """The department's time now; None where it has said none since this machine started."""
+        """The department's current time; None if it stated none since this machine started."""
         with self._store.lock:
             told = self._store.time.told
         return told.us if told is not None and told.exact else None
@@ -153,7 +154,8 @@ class Outgoing:
             return self._store.time.clock_us
 
     def question_time(self) -> TimeQuestion | None:
-        """Log that this log's time is far ahead of its department's and its clock's; None where it is not."""
+        """Log a question if this log's time is far ahead of the department's and of its clock; None
+        otherwise."""
         store = self._store
         with store.lock:
             moment, boot_us, ahead_us = store.time.now(), store.time.boot_us, store.time.ahead_us
@@ -164,9 +166,11 @@ class Outgoing:
             return TimeQuestion(ref.sequence, boot_us)
 
     def end_by_answer(self, question: TimeQuestion) -> str:
-        """Why this log ends, if the department's answer says so: its successor starts at the answer's time.
+        """The reason to end this log, if the department's answer gives one; else "". Its successor starts at
+        that time.
 
-        An older co-signature is no answer: a person who holds an ended grant may have kept it. Else "".
+        Only a co-signature over the question counts: an older one may be a replay, kept by a person whose
+        grant has ended.
         """
         store = self._store
         with store.lock:
@@ -183,7 +187,7 @@ class Outgoing:
     def take_receipt(self, message: bytes) -> LeafRef | None:
         """Log the department's receipt; content may go the policy's hours after it. Raises StorageError.
 
-        It must name this log's own tree. One that says nothing new is not logged again: None.
+        It must name this log's own tree. A receipt that adds nothing is not logged: None.
         """
         store = self._store
         said = receipts.open_receipt(message, self._department().public, store.log_id)
@@ -198,7 +202,7 @@ class Outgoing:
             return self._ledger.append(UploadReceipt(receipt=message, ranges=said.ranges, received_us=now_us))
 
     def take_document(self, name: str, message: bytes) -> None:
-        """Put a document that the command key signed into force. Raises StorageError."""
+        """Put a document signed by the command key in force. Raises StorageError."""
         with self._store.lock:
             self._ledger.standing.install(name, message)
 
@@ -208,7 +212,7 @@ class Outgoing:
             return max(0, self._ledger.standing.version_of(name))
 
     def note_incident(self, what: str, detail: str) -> None:
-        """Write an incident into the log, in clear: callers name no plate."""
+        """Log an incident, in clear: callers must not name a plate."""
         now_us = self._store.time.now().us
         self._ledger.append(Incident(what=what[:MAX_TEXT], detail=detail[:MAX_TEXT], at_us=now_us))
 
@@ -222,7 +226,7 @@ class Outgoing:
             return place if self._store.leaf(place).kind == FileInForce.KIND else None
 
     def hits_from(self, first: int) -> list[int]:
-        """Hits and alerts from this record on: they travel ahead of everything else."""
+        """Hits and alerts from this record on; they are sent before everything else."""
         return self._of_classes((KeyClass.HIT,), first, 1 << 62)
 
     def content_between(self, first: int, end: int) -> bool:
@@ -243,7 +247,7 @@ class Outgoing:
         return sorted(found)
 
     def received_to(self) -> int:
-        """The first record that no receipt covers yet."""
+        """The first record that no receipt covers."""
         with self._store.lock:
             return self._store.book.received.first_missing()
 

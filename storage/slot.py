@@ -1,7 +1,7 @@
-"""The effaceable slot as custody sees it: a generation, the KEK and an anchor. No I/O of its own.
+"""The effaceable slot's content: a KEK generation, the KEK and an anchor. No I/O of its own.
 
-What a driver must do (hw/secure_slot*.py satisfies this structurally): keep some 120 bytes, and when
-they are written over, keep nothing of the old ones. How far a driver can promise that is its `promise`.
+A driver (hw/secure_slot*.py, by structure) must keep about 120 bytes, and keep nothing of the old ones after
+a write. `promise` says how far a driver can guarantee that.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ class EffaceableSlot(Protocol):
 
 
 def anchors(uri: str) -> bool:
-    """Whether an anchor in this slot counts: who can write the ledger can write a file beside it, too."""
+    """Whether an anchor in this slot counts. In a file it does not: a program that can write the ledger can
+    write the file."""
     return not uri.startswith("file:")
 
 
@@ -76,17 +77,17 @@ class SlotContent:
         return cls(*fields)
 
 
-CLEARED = bytes(SLOT_BYTES)  # what a factory reset leaves: a chip's memory cannot be taken back to unwritten
+CLEARED = bytes(SLOT_BYTES)  # left by a factory reset: a chip's memory cannot return to "never written"
 
 
 def held(slot: EffaceableSlot) -> bytes | None:
-    """The slot's bytes; None for one that was never written, or was cleared."""
+    """The slot's bytes; None if it was never written or was cleared."""
     data = slot.read()
     return None if data == CLEARED else data
 
 
 def load_slot(slot: EffaceableSlot) -> SlotContent:
-    """What the slot holds. Raises SlotError if it is empty."""
+    """Read the slot. Raises SlotError if it is empty."""
     data = held(slot)
     if data is None:
         raise SlotError(
@@ -98,7 +99,7 @@ def load_slot(slot: EffaceableSlot) -> SlotContent:
 
 
 def save(slot: EffaceableSlot, content: SlotContent) -> None:
-    """Write once and read back. Raises SlotError."""
+    """Write the slot once and read it back. Raises SlotError."""
     data = content.to_bytes()
     slot.write(data)
     if not hmac.compare_digest(slot.read() or b"", data):

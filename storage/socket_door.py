@@ -1,7 +1,7 @@
-"""The writer's door for other processes of the same user: a 0600 Unix socket, the peer's uid checked.
+"""The writer's interface for other processes of the same user: a 0600 Unix socket that checks the peer's uid.
 
 One request a connection: 4-byte length || CBOR [operation, body]; the answer likewise: [true, result] or
-[false, {kind, what, where, cure, clause}]. Sizes are bounded on both sides.
+[false, {kind, what, where, cure, clause}]. Both sides limit sizes.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class _Handler(socketserver.BaseRequestHandler):
 
 
 def is_served(home: Home) -> bool:
-    """Whether a process that holds the home answers questions: a command that looks something up does not."""
+    """Whether a process that holds the home answers requests; a command that only reads does not."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(ANSWER_TIMEOUT_S)
         try:
@@ -109,7 +109,8 @@ def is_served(home: Home) -> bool:
 
 
 def ask(home: Home, op: str, body: dict[str, Any]) -> dict[str, Any]:
-    """Ask the process that holds the home. Raises LedgerError if none answers, else what it raised."""
+    """Ask the process that holds the home. Raises LedgerError if none answers, else the error that it
+    raised."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(ANSWER_TIMEOUT_S)
         try:
@@ -168,7 +169,7 @@ def _exactly(connection: socket.socket, size: int) -> bytes:
 
 @contextlib.contextmanager
 def short_name(path: Path) -> Iterator[str]:
-    """A name for a socket within the 108 bytes that the kernel takes, however deep the home is."""
+    """A path for a socket within the kernel's limit of 108 bytes, however deep the home is."""
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         yield f"/proc/self/fd/{folder}/{path.name}"
@@ -181,7 +182,7 @@ def short_name(path: Path) -> Iterator[str]:
 
 @contextlib.contextmanager
 def private_umask() -> Iterator[None]:
-    """What is made while the `with` runs is for its owner alone."""
+    """Inside the `with`, new files are readable by their owner alone."""
     before = os.umask(0o177)
     try:
         yield

@@ -1,4 +1,4 @@
-"""What the department set for this unit: enrollment, policy, roster, day keys. Signed, versioned, logged.
+"""Signed, versioned files that the department set for this unit: enrollment, policy, roster, day keys.
 
 Each file is COSE_Sign1 by the department's command key over its record, in the context
 `alpr-reader/document/<name>/v1`. The log keeps the highest version of each; a lower one is refused.
@@ -61,7 +61,7 @@ def context_of(name: str) -> bytes:
 
 
 class UnitFiles:
-    """The files in force, opened once and kept."""
+    """The signed files in force, opened once."""
 
     def __init__(self, store: UnitStore) -> None:
         self._store = store
@@ -79,7 +79,7 @@ class UnitFiles:
         return record.document
 
     def _take(self, name: str, document: bytes) -> None:
-        """Put a checked document into force in memory."""
+        """Load a checked document."""
         store = self._store
         if name == ENROLLMENT:
             self.enrollment = codec.from_bytes(UnitEnrollment, document)
@@ -98,7 +98,7 @@ class UnitFiles:
                 self._end_content()
 
     def _end_content(self) -> None:
-        """Content from here on goes under keys of the new standing."""
+        """New content goes under keys of the new enrollment or policy from here on."""
         running = [self._store.book.current(one) for one in (KeyClass.READ, KeyClass.HIT)]
         self._store.end_running(facts.epoch for facts in running if facts is not None)
 
@@ -121,10 +121,10 @@ class UnitFiles:
             files.remove_tree(store.home.people)
 
     def install(self, name: str, signed: bytes) -> int:
-        """Put a signed file into force; returns its version.
+        """Put a signed file in force; returns its version.
 
-        Raises EnvelopeError, SignatureError, RecordError for a file that is not the department's, and
-        OutdatedError for one that is not newer than the one in force.
+        Raises EnvelopeError, SignatureError, RecordError for a file that is not the department's;
+        OutdatedError for one that is not newer than the current one.
         """
         if name not in DOCUMENTS or self.enrollment is None:
             raise RecordError("is not a file that this unit accepts", where=name, cure="enroll first")

@@ -1,8 +1,8 @@
-"""The core of every custody operation: one lock, one transaction, keys in memory, the open book.
+"""The core of every custody operation: one lock, one transaction, keys in memory, facts of open records.
 
 `UnitStore.adding()` is the only way to write: leaves, elements, head and state go into one transaction, and a
-failure puts the tree, the book and the keys back to where they were. Where the card cannot be read then
-either, nothing uses the book before it was read again: it may have an epoch that no record opened.
+failure restores the tree, the facts and the keys. If the card cannot be read at that moment, the facts are
+read again before anything uses them: an epoch may be missing from them.
 """
 
 from __future__ import annotations
@@ -41,13 +41,11 @@ if TYPE_CHECKING:
 AUDIT_EPOCH_US = 365 * DAY_US
 
 READS_TOGETHER = 4  # that one transaction takes
-MOST_STRAYS = (
-    2 * READS_TOGETHER
-)  # images that it writes before their records: what a power cut may leave without one
+MOST_STRAYS = 2 * READS_TOGETHER  # images that a power cut may leave without their records
 
 
 class UnitStore:
-    """The open home of one writer. Not for use outside this room: see `Ledger`."""
+    """The open home of its one writer. Only this room uses it; other rooms use `Ledger`."""
 
     def __init__(  # noqa: PLR0917 - called once, by opening.py
         self,
@@ -64,7 +62,7 @@ class UnitStore:
         self.reserve = Reserve(home.root)
         self.slot, self.slot_content = effaceable, content
         self.ring, self._book, self.time = ring, book, time
-        self._book_unsure = False  # a transaction failed, and the card could not be read either
+        self._book_unsure = False  # a transaction failed, and then the card could not be read
         self.log = LogWriter(database, Ed25519PrivateKey.from_private_bytes(ring.log_key))
         self.log_id = self.log.log_id
         self.blobs = Blobs(home.blobs)
@@ -76,15 +74,15 @@ class UnitStore:
         self.lock = threading.RLock()
         self._depth = 0
         self.slot_unsure = False
-        self.images_left: tuple[str, ...] = ()  # of purged epochs: which could not be removed, and why
-        self.log_ahead_kept = False  # what was purged is still in the write-ahead log: another reads there
+        self.images_left: tuple[str, ...] = ()  # folders of purged epochs that could not be removed, and why
+        self.log_ahead_kept = False  # purged rows are in the write-ahead log: another process reads it
         self._closing = False
-        self._slot_asked = False  # an anchor was announced, and the slot has not answered yet
+        self._slot_asked = False  # an anchor was announced, and the slot has not confirmed it yet
         self.started_at = self.log.frontier.size
 
     @property
     def book(self) -> LogFacts:
-        """What the open records come to. Raises sqlite3.Error, StorageError where it cannot be read again."""
+        """The facts of the open records. Raises sqlite3.Error, StorageError if they cannot be read again."""
         if self._book_unsure:
             with self.lock:
                 self._reread()
@@ -141,14 +139,14 @@ class UnitStore:
             ) from error
 
     def _reread(self) -> None:
-        """Read the book again after a transaction that did not commit. Raises sqlite3.Error, StorageError."""
+        """Read the facts again after a failed transaction. Raises sqlite3.Error, StorageError."""
         self._book, _ = kept_book(self.home, self.db, self.log, self.log.key_of_notes.public)
         self._book_unsure = False
         self.end_epochs()
         self.live = {epoch: key for epoch, key in self.live.items() if epoch in self.book.epochs}
 
     def end_epochs(self) -> None:
-        """A restart opens new epochs for reads; what was open when this process started takes no more."""
+        """Close all epochs: after a restart, reads go into new ones."""
         for facts in self.book.epochs.values():
             if facts.sequence < self.started_at and facts.key_class in (KeyClass.READ, KeyClass.HIT):
                 facts.closed = True
@@ -156,7 +154,7 @@ class UnitStore:
                     facts.closed_us = self.time.trusted_us
 
     def end_running(self, epochs: Iterable[int]) -> None:
-        """Epochs about to be purged take no more records."""
+        """Close epochs that are about to be purged."""
         for epoch in epochs:
             facts = self.book.epochs[epoch]
             if not facts.closed:
@@ -235,7 +233,7 @@ class UnitStore:
         return self.open_epoch(key_class, "start")
 
     def key_place(self, key_class: KeyClass) -> str:
-        """Where the key of a new epoch of this class may be kept."""
+        """Where the policy allows the key of a new epoch of this class."""
         if key_class in self.policy.memory_only:
             return keyring.AT_MEMORY
         if key_class is KeyClass.AUDIT or not self.enrolled or not self.day_keys:
@@ -287,7 +285,7 @@ class UnitStore:
         return self.book.epochs[epoch]
 
     def _forget_closed(self) -> None:
-        """The key of an epoch that closed leaves memory where the card holds it for the department alone."""
+        """Drop a closed epoch's key from memory if only the department can open it from the card."""
         for epoch in list(self.live):
             facts = self.book.epochs[epoch]
             if facts.closed and facts.key_at == keyring.AT_DAY:
@@ -384,7 +382,7 @@ class UnitStore:
             return True
 
     def anchored(self) -> tuple[int, str]:
-        """How many records an anchor covers that not everybody can write, and whose: department or slot."""
+        """(records, keeper) of the newest anchor that not everybody can write: "department" or "slot"."""
         row = self.db.execute("SELECT coalesce(max(size), 0) FROM anchors").fetchone()
         cosigned, by_slot = int(row[0]), self.slot_content.anchor_size
         if slot.anchors(self.slot.uri) and by_slot > cosigned:
@@ -399,20 +397,20 @@ class UnitStore:
                 pass
 
     def announce_anchor(self, at_us: int) -> None:
-        """Note, within a transaction, the time that the slot is about to hold: start-up compares the two."""
+        """Record, within a transaction, the time that the slot will hold; start-up compares the two."""
         self.state = self.state.with_cursor(ANCHORING, at_us)
         self._slot_asked = True
 
     def slot_is(self, content: slot.SlotContent) -> None:
-        """What the slot holds, by its own word."""
+        """Take in what the slot holds now; ends an announced anchor."""
         self.slot_content = content
         self.state = replace(self.state, anchored_us=content.anchor_us)
         self._slot_asked = False
 
     def end_log_ahead(self) -> None:
-        """Take over the write-ahead log, and empty it: what was purged is in its older frames.
+        """Empty the write-ahead log, which still has purged rows in its older frames.
 
-        Someone who reads beside us (`reader verify`) may keep it; nothing waits for that, it is tried again.
+        A process that reads at the same time (`reader verify`) may prevent that; it is retried later.
         """
         connection = self.db.conn
         (waits_ms,) = connection.execute("PRAGMA busy_timeout").fetchone()
@@ -443,8 +441,7 @@ def unbound(name: str, sequence: int, stored: bytes, expected: bytes) -> bytes:
 def kept_book(
     home: Home, database: sqlite_utils.Database, log: LogReader, public: Ed25519PublicKey
 ) -> tuple[LogFacts, int]:
-    """(the book by the snapshot and the records since, the notes that the snapshot had). Raises
-    StorageError."""
+    """The facts, and how many records the snapshot noted of them. Raises StorageError."""
     kept = book_snapshot.read(home, public, log.root_at, log.size())
     if kept is None:
         return read_book(database, log, public), 0

@@ -1,8 +1,8 @@
-"""Settings and policies as text: a file that says in its first line how it ends cannot be cut unseen. No I/O.
+"""Settings and policies whose first line says how the file ends, so that a cut shows. No I/O.
 
-TOML that was cut between two lines is still TOML, and what is gone would count as its default: another
-store, fewer topics of training. A file without these lines, of an earlier version or made by hand, is taken
-as it is, if it says anything at all.
+TOML that was cut between two lines is still TOML, and every missing key would fall back to its default:
+another store, fewer training topics. A file without such a line, from an earlier version or made by hand, is
+accepted if it has any content.
 """
 
 from __future__ import annotations
@@ -40,19 +40,19 @@ def flaw_of(text: str) -> tuple[str, str] | None:
         return CUT, CURE
     at = lines.index(END)
     for number, line in enumerate(lines[at + 1 :], at + 2):
-        # a cut could take what is behind the end, and the file would still pass
+        # text after the declared end could be lost to a cut unnoticed
         if line and not line.lstrip().startswith("#"):
             return f"line {number} is behind the line {END!r}", "move what is there above that line"
     return None
 
 
 def says_nothing(table: Mapping[str, Any]) -> bool:
-    """Whether a file has comments and names of sections alone, as a cut leaves an earlier version's."""
+    """Whether a file has only comments and section names, as a cut leaves a file of an earlier version."""
     return all(value == {} for value in table.values())
 
 
 def given_twice(error: ValueError, text: str) -> str | None:
-    """Which key is given twice, and where, if that is what the parser of TOML refused."""
+    """Which key is defined twice, and where, if that is the error of the TOML parser."""
     match = _TWICE.search(str(error))
     if match is None:
         return None
@@ -63,6 +63,6 @@ def given_twice(error: ValueError, text: str) -> str | None:
 
 
 def is_open(text: str) -> bool:
-    """Whether the last line of a list has no line's end: a list that was cut has none, and its last line may
-    name another person than the whole one."""
+    """Whether the last line has no newline: a list that was cut, whose last line may name another person than
+    the whole one."""
     return not text.endswith(("\n", "\r"))

@@ -31,7 +31,7 @@ def now_us() -> int:
 
 
 def moment(us: int) -> datetime | None:
-    """The time as an aware UTC datetime, exact; None if the calendar does not reach that far."""
+    """The time as an aware UTC datetime, exact; None beyond the calendar's range."""
     try:
         return _EPOCH + timedelta(microseconds=us)
     except OverflowError:
@@ -67,10 +67,10 @@ def iso_text(us: int, *, to: str = "microsecond") -> str:
 
 
 def margin_text(us: int) -> str:
-    """How far a clock may be off, in one unit that a person grasps: 24 h, 90 min, 61 s, 0.9 ms."""
+    """A clock's error bound in one unit: 24 h, 90 min, 61 s, 0.9 ms."""
     for unit, length in (("h", HOUR_US), ("min", MINUTE_US), ("s", SECOND_US)):
         if us >= 2 * length:
-            return f"{-(-us // length)} {unit}"  # up: it is a bound
+            return f"{-(-us // length)} {unit}"  # rounded up, because it is a bound
     return f"{us / 1000:.1f} ms"
 
 
@@ -80,7 +80,7 @@ def day_text(day: int) -> str:
 
 
 def day_number(text: str) -> int:
-    """Days since 1970-01-01 of what `day_text` writes. Raises RecordError."""
+    """Days since 1970-01-01 of a day in the form of `day_text`. Raises RecordError."""
     return parse_utc(text, where="day") // DAY_US
 
 

@@ -32,11 +32,11 @@ def verify_home(
     *,
     given_up: bool = False,
 ) -> UnitReport:
-    """Check a home against `key` (its own log.pub if None) and, where given, what its slot holds.
+    """Check a home against `key` (its own log.pub if None) and, if given, against its slot.
 
-    `department`: its log's key; checks co-signatures and upload receipts too, without it a note says that
-    they were not, and they count as no anchor. `given_up`: a log that another has taken the place of. Writes
-    nothing, beside the home neither. Raises LedgerError only where there is no home to check at all.
+    `department`: its log's key; checks co-signatures and upload receipts too. Without it a note says that
+    they were not checked, and they count as no anchor. `given_up`: the home's log was replaced by another.
+    Writes nothing, not even beside the home. Raises LedgerError only if there is no home to check.
     """
     home.need()
     report = UnitReport()
@@ -58,7 +58,7 @@ def verify_home(
 
 @contextlib.contextmanager
 def _snapshot(home: Home) -> Iterator[sqlite_utils.Database]:
-    """One consistent view, whatever a running writer adds meanwhile; nothing is written for it."""
+    """One consistent view, whatever a running writer adds meanwhile. It writes nothing."""
     with schema.evidence(home.database, written=home.is_written()) as database:
         schema.found(database, home.database)
         database.conn.execute("BEGIN")

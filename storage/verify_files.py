@@ -21,7 +21,8 @@ UNFINISHED = (".new",)  # what a power cut leaves of a file that was being repla
 
 
 def check_folder(home: Home, report: UnitReport, *, given_up: bool) -> str:
-    """Every file is in its place, and a slot that is a file exists. The slot's URI, "" if unknown."""
+    """Check that every file is in its place, and that a slot that is a file exists. The slot's URI, "" if
+    unknown."""
     uri = ""
     with caught(report, "slot.uri"):
         uri = home.read_slot_uri()
@@ -43,19 +44,19 @@ def check_folder(home: Home, report: UnitReport, *, given_up: bool) -> str:
 
 
 def _own_file(path: Path, known: frozenset[str] | set[str]) -> bool:
-    """Whether a ledger has such a file; what a power cut left of one that was being replaced counts, too."""
+    """Whether a ledger has a file of this name, or a power cut could leave it while one is replaced."""
     return not path.is_dir() and (path.name in known or path.suffix in UNFINISHED)
 
 
 def check_images(
     home: Home, book: LogFacts, named: dict[int, set[str]], report: UnitReport, *, images_ahead: int
 ) -> None:
-    """Images without a record: as many as a power cut leaves are a note, more are a finding.
+    """Check images without a record: a power cut leaves a few (a note); more are a finding.
 
-    images_ahead: how many images a deed that was under way had said that it would write.
+    images_ahead: how many images the interrupted operation had announced.
     """
     with caught(report, "blobs"):
-        blobs = Blobs(home.blobs)  # it writes nothing, so it starts no thread
+        blobs = Blobs(home.blobs)  # it only reads, so it needs no syncing threads
         for name in blobs.foreign():
             report.add(f"blobs/{name}", "does not belong among the blobs")
         for epoch in blobs.epochs():
@@ -96,7 +97,8 @@ def _epoch(  # noqa: PLR0917 - one call
 
 
 def image_bytes(path: Path) -> bytes | None:
-    """An image as it is; None if it is not there. Raises LedgerError for one beyond all bounds, or none."""
+    """An image's bytes; None if it is missing. Raises LedgerError if it is too large, or not an image of
+    ours."""
     try:
         return files.read_bounded(path, MAX_BLOB_BYTES)
     except FileNotFoundError:

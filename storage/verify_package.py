@@ -32,7 +32,7 @@ def is_package(path: Path) -> bool:
 def verify_package(folder: Path, key: NoteKey | None, department: NoteKey | None = None) -> UnitReport:
     """Check a package against `key` (its own log.pub if None: consistent then, but not proven).
 
-    department: its log's key, which must have co-signed this log: that too proves whose the log key is.
+    department: its log's key, which must have co-signed this log; that too proves the log key.
     """
     report = UnitReport()
     with caught(report, KEY_FILE):
@@ -78,7 +78,8 @@ def verify_package(folder: Path, key: NoteKey | None, department: NoteKey | None
 
 
 def _anchored(folder: Path, key: NoteKey, department: NoteKey | None) -> None:
-    """The co-signed checkpoint: of this log, continued by the package's, and co-signed by that department."""
+    """Check the co-signed checkpoint: it is of this log, the package's continues it, and that department
+    co-signed it."""
     if not (folder / ANCHOR).is_file():
         raise PackageError("is missing: the department had co-signed nothing of this log", where=ANCHOR)
     note = _read(folder, ANCHOR).decode()
@@ -118,8 +119,11 @@ def _files(folder: Path, head: UnitPackageHead, report: UnitReport) -> None:
 def _sheet(
     folder: Path, head: UnitPackageHead, key: NoteKey, shown: Mapping[int, _Opened], report: UnitReport
 ) -> None:
-    """Make the cover sheet again: one that says something else is a finding, and one in the words of an
-    earlier version, which the holder of the log key could claim, is not checked whole."""
+    """Rebuild the cover sheet and compare.
+
+    A different one is a finding. One in the words of an earlier version is not checked whole, because the
+    holder of the log key could claim that version.
+    """
     if head.sheet > cover_sheet.VERSION:
         report.add("cover.txt", "is worded by a later version of this program: update it, and check again")
         return
@@ -159,7 +163,7 @@ def _sheet(
 
 
 def _said_of_accesses(text: str, sequences: Sequence[int]) -> list[str]:
-    """The lines of a sheet about accesses, each about its own. Raises PackageError."""
+    """The sheet's lines about accesses, each checked to be about its own entry. Raises PackageError."""
     part = text.rpartition(f"\n{cover_sheet.ACCESSES}\n")[2].partition("\n\n")[0]
     lines = [line.removeprefix("  ") for line in part.split("\n")]
     named = [f"record {sequence}: " for sequence in sequences]
@@ -180,7 +184,8 @@ def _record(
     leaf = open_leaf(data, key.public)
     proof = tlog_proof.parse(_read(folder, "record.tlog-proof").decode())
     head = open_checkpoint(proof.checkpoint, key)
-    if proof.checkpoint != checkpoint:  # the anchor is of that one: by another a log key proves what it likes
+    # the anchor covers this checkpoint; under another one the log key could prove anything
+    if proof.checkpoint != checkpoint:
         raise ProofError("is proven under another tree head than the package's", where=f"record {sequence}")
     if leaf.sequence != sequence or proof.index != sequence or leaf.log_id != log_id_of(key.public):
         raise ProofError("is another record than its folder says", where=f"record {sequence}")

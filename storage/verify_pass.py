@@ -49,7 +49,9 @@ class HomeCheck:
     ) -> None:
         self.database, self.db, self.key, self.report = database, database.conn, key, report
         self.department = department
-        self.unchecked = 0  # co-signed checkpoints and receipts that no department's key was there for
+        self.unchecked = (
+            0  # co-signed checkpoints and receipts left unchecked for want of the department's key
+        )
         self.log_id = log_id_of(key.public)
         self.home, self.slot_uri = home, slot_uri
         self.blobs = Blobs(home.blobs)
@@ -90,13 +92,13 @@ class HomeCheck:
             report.notes.append("a purge was begun and not ended; the next start ends it")
 
     def _kept_book(self) -> BookSnapshot | None:
-        """What a start goes by, if its signature holds."""
+        """The snapshot that a start uses, if its signature verifies."""
         with caught(self.report, SNAPSHOT):
             return book_snapshot.opened(self.home, self.key.public)
         return None
 
     def _read_book(self, kept: BookSnapshot | None) -> None:
-        """Every open record, and whether those before the snapshot come to what it says."""
+        """Read every open record, and check the snapshot against those that it covers."""
         log, book, size = LogReader(self.database), LogFacts(), 0
         if kept is not None:
             size = kept.size
@@ -141,7 +143,7 @@ class HomeCheck:
         return heads
 
     def _anchor(self, size: int, by: str) -> None:
-        """An anchor that not everybody can write."""
+        """Note an anchor that only its keeper can write."""
         if size > self.report.anchored:
             self.report.anchored, self.report.anchored_by = size, by
 
@@ -185,7 +187,7 @@ class HomeCheck:
         return frontier
 
     def _one(self, leaf: Leaf, sequence: int, stored: dict[str, bytes]) -> None:
-        """One record: its place, its epoch, its stored elements."""
+        """Check one record: its place, its epoch, its stored elements."""
         where, report = f"record {sequence}", self.report
         if leaf.sequence != sequence or leaf.log_id != self.log_id:
             report.add(where, "is a record of another place or another log", sequence)
@@ -211,7 +213,7 @@ class HomeCheck:
             self._element(leaf, name, mark, leaf.epoch, stored.get(name))
 
     def _element(self, leaf: Leaf, name: str, mark: Mark, epoch: int, inline: bytes | None) -> None:
-        """One sealed element: there and unaltered, or gone by receipt."""
+        """Check one sealed element: present and unaltered, or purged by receipt."""
         where, data = f"record {leaf.sequence}, {name}", inline
         if name in IMAGES:
             self.named.setdefault(epoch, set()).add(mark.digest.hex())
@@ -225,7 +227,7 @@ class HomeCheck:
             self.report.add(where, "was altered: its SHA-256 is not the record's", leaf.sequence)
 
     def _open_record(self, leaf: Leaf, stored: dict[str, bytes]) -> None:
-        """A record that anyone can read: its entry, and key material as long as that is current."""
+        """Check an open record: its entry, and its key material as long as that is current."""
         sequence = leaf.sequence
         if leaf.epoch or ENTRY not in leaf.elements or ENTRY not in stored:
             self.report.add(f"record {sequence}", "its entry is missing", sequence)
@@ -246,7 +248,7 @@ class HomeCheck:
         self._receipt(sequence, record)
 
     def _due(self, leaf: Leaf, name: str) -> bool | None:
-        """Whether an open element must be there (True), must be gone (False), or may be either (None)."""
+        """Whether an open element must be present (True), must be gone (False), or may be either (None)."""
         book, sequence = self.book, leaf.sequence
         if name == ENTRY:
             return True
@@ -339,7 +341,7 @@ class HomeCheck:
         self.report.slot_checked = True
 
     def _wrong_key(self, key: EpochKey, held: set[int]) -> Iterator[str]:
-        """What is wrong with one key that today's slot opens: above all, that it is there."""
+        """The fault of a key that today's slot opens, above all that it exists."""
         epoch, facts = f"epoch {key.epoch}", self.book.epochs.get(key.epoch)
         if facts is None:
             yield f"holds the key of {epoch}, which was never opened"
@@ -377,7 +379,7 @@ class Elements:
             self._ahead = next(self._rows, None)
 
     def of(self, sequence: int) -> dict[str, bytes]:
-        """The elements of a record; what was passed over belongs to no record and is reported."""
+        """The elements of a record. Rows that were passed over belong to no record and are reported."""
         found: dict[str, bytes] = {}
         while self._ahead is not None and self._ahead[0] <= sequence:
             if self._ahead[0] == sequence:
