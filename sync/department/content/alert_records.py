@@ -45,21 +45,21 @@ class SealedRecord:
 
 
 class AlertRecords(Protocol):
-    """Where the desk finds alerts."""
+    """The desk's source of alerts."""
 
     def waiting(self, known: Collection[str]) -> list[SealedRecord]:
-        """Alerts and steps that the desk does not know yet, the oldest first."""
+        """Alerts and steps that the desk does not know yet, oldest first."""
         ...
 
     def named(self, names: Sequence[str]) -> list[SealedRecord]:
-        """Records by their names; those that are held."""
+        """The records of these names that are in the store."""
         ...
 
 
 def open_records(
     door: KeyDoor, cover: Cover, records: Sequence[SealedRecord]
 ) -> Iterator[Alert | AlertStepped]:
-    """Each record in clear, in their order. Raises StorageError, DeskRefusal."""
+    """Each record in clear, in the order given. Raises StorageError, DeskRefusal."""
     for one in records:
         opened = door.open(cover, one.day, one.log_id, [one.row])[0]
         content = opened[leaves.ENTRY].content
@@ -67,7 +67,7 @@ def open_records(
 
 
 class StoreAlerts:
-    """Alerts of the receiver's store. Asking again is cheap: what is known is not looked at again."""
+    """Alerts of the receiver's store. Repeated calls are cheap: known records are not read again."""
 
     def __init__(self, store: Store) -> None:
         self._store = store

@@ -40,7 +40,7 @@ class FoundReads:
             self._db.close()
 
     def forget(self, now_us: int) -> None:
-        """Drop what is too old to name a read that is still there."""
+        """Drop searches too old to name a read that still exists."""
         with self._guard:
             self._db.execute("DELETE FROM found WHERE held = 0 AND at_us < ?", (now_us - KEPT_US,))
 
@@ -55,7 +55,8 @@ class FoundReads:
         *,
         held: bool = False,
     ) -> None:
-        """Keep that this access found, or held, these reads. `request`: which it answered, or -1."""
+        """Record that this access found, or held, these reads. `request`: the request that it answered, or
+        -1."""
         with self._guard, transaction(self._db):
             row = self._db.execute(
                 "SELECT reads FROM found WHERE log = ? AND access = ?", (log, access)
@@ -71,7 +72,7 @@ class FoundReads:
             )
 
     def by_access(self, log: bytes, name: str, accesses: Iterable[int], user: str) -> bool:
-        """Whether one of these accesses, of this user, found or held that read."""
+        """Whether one of these accesses, by this user, found or held that read."""
         query = "SELECT reads FROM found WHERE log = ? AND access = ? AND user = ?"
         with self._guard:
             rows = [self._db.execute(query, (log, access, user)).fetchone() for access in accesses]

@@ -24,7 +24,7 @@ from sync.errors import HomeError, KeyServiceError
 
 @dataclass(slots=True)
 class OpenHolds:
-    """What the entries say of holds that were not released, by the entry of each."""
+    """What the log's entries say of holds that are not released, by the sequence of each hold."""
 
     placed: dict[int, HoldPlaced] = field(default_factory=dict)
     contents: dict[int, tuple[bytes, ...]] = field(default_factory=dict)
@@ -40,7 +40,7 @@ class OpenHolds:
             self.placed.pop(note.hold, None)
 
     def problems(self, vault: FolderVault, keys: CheckingKeys, log_id: bytes) -> Iterator[str]:
-        """What is wrong with the content of each. `log_id`: of the access log, which names the keys."""
+        """What is wrong with the content of each hold. `log_id`: of the access log, which names the keys."""
         for number, note in sorted(self.placed.items()):
             for what in self._of_hold(note, vault, keys, f"{log_id.hex()[:16]}-{note.access}"):
                 yield f"hold {number}: {what}"
@@ -63,7 +63,7 @@ class OpenHolds:
 
 
 def _wrong_with(one: StoredRead, keys: CheckingKeys, hold: str) -> str:
-    """Why a held read does not prove what it is, or does not open; empty where it does."""
+    """Why a held read does not prove its origin, or does not open; empty if it does."""
     log_id, sequence = parse_name(one.read)
     try:
         leaf = demand_place(one.leaf, Ed25519PublicKey.from_public_bytes(one.public), sequence, one.proof)

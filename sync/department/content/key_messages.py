@@ -22,7 +22,8 @@ from sync.department.journal.inquiry_entries import Query
 
 MAX_MESSAGE_BYTES = 96 << 20
 SECONDS = 120.0
-NO_SUCH_CALL = "there is no such call"  # as every version says it: so the other end knows an earlier one
+# the same in every version, so that the other end recognizes an earlier one
+NO_SUCH_CALL = "there is no such call"
 WireRows: TypeAlias = tuple[tuple[bytes, tuple[tuple[str, bytes], ...]], ...]
 """Rows: the leaf of each, and its elements by name."""
 
@@ -72,7 +73,7 @@ CALLS: Mapping[str, RemoteCall] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class No:
-    """A refusal; `code` empty if it was no refusal of the desk's kind."""
+    """A refusal. `code`: empty if it is not one of the desk's refusals."""
 
     code: str
     clause: str

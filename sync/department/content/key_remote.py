@@ -88,8 +88,10 @@ class _Wire:
         self._client.close()
 
     def ask(self, name: str, *arguments: Any, seconds: float = SECONDS) -> Any:
-        """The result of one line of the table, within `seconds`. Raises DeskRefusal as the guard did,
-        KeyServiceError for everything else."""
+        """Make one call of the table, within `seconds`.
+
+        Raises DeskRefusal as the guard did, KeyServiceError for everything else.
+        """
         headers = {"authorization": f"Bearer {self._address.token}"}
         try:
             got = self._client.post(
@@ -132,12 +134,12 @@ class _Wire:
 
 
 def _in_order(epoch_keys: dict[int, tuple[bytes, bytes]]) -> tuple[tuple[int, bytes, bytes], ...]:
-    """The keys of epochs as the wire has them."""
+    """Epoch keys in the order of the wire format."""
     return tuple((epoch, *parts) for epoch, parts in sorted(epoch_keys.items()))
 
 
 class RemoteKeyService:
-    """What the receiver and the purge ask; opening content this way is not offered over there."""
+    """What the receiver and the purge use. This client cannot open content."""
 
     def __init__(self, wire: _Wire) -> None:
         self._wire = wire
@@ -200,7 +202,7 @@ class RemoteKeyService:
             lines += more
 
     def demand_served(self) -> None:
-        """Raises KeyServiceError where it does not answer this department within seconds."""
+        """Raises KeyServiceError unless it answers this department within seconds."""
         self._wire.ask("has", 0, seconds=REACH_SECONDS)
 
     def has_store_key(self, day: int) -> bool:
@@ -208,7 +210,7 @@ class RemoteKeyService:
 
 
 class RemoteDoor:
-    """The guard over there, as the desk's door."""
+    """The guard of the remote key service, as the desk's door."""
 
     def __init__(self, wire: _Wire) -> None:
         self._wire = wire

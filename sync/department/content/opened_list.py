@@ -87,7 +87,7 @@ class OpenedLine:
 
 @dataclass(frozen=True, slots=True)
 class SeenHead:
-    """A tree head that the service accepted, and when."""
+    """A tree head that the key service accepted, and when."""
 
     size: int
     root: bytes
@@ -96,7 +96,7 @@ class SeenHead:
 
 
 class OpenedList:
-    """The list in a key service's folder. Thread-safe, and safe for several processes."""
+    """The list in a key service's folder. Thread-safe, also between processes."""
 
     def __init__(self, folder: Path) -> None:
         """Open it, or begin it. Raises KeyServiceError."""
@@ -115,7 +115,7 @@ class OpenedList:
             self.add_alerts(newest.size if newest else 0, [FROM_HERE], at_us=newest.at_us if newest else 0)
 
     def _demand_own(self, path: Path) -> None:
-        """A line by this key after one of another list would spoil both. Raises KeyServiceError."""
+        """Refuse to continue another key's list: that would spoil both. Raises KeyServiceError."""
         row = self._db.execute("SELECT message FROM lines ORDER BY number DESC LIMIT 1").fetchone()
         try:
             if row is not None:
@@ -164,27 +164,28 @@ class OpenedList:
         return self._key.public_key()
 
     def newest(self) -> SeenHead | None:
-        """The largest tree head that was accepted."""
+        """The largest accepted tree head."""
         return self._head("ORDER BY size DESC")
 
     def newest_witnessed(self) -> SeenHead | None:
-        """The largest one that a quorum of witnesses co-signed."""
+        """The largest accepted tree head that a quorum of witnesses co-signed."""
         return self._head("WHERE witnessed ORDER BY size DESC")
 
     def newest_without(self, sequence: int) -> SeenHead | None:
-        """The largest accepted head that lacks the entry of this number."""
+        """The largest accepted head that does not include the entry of this number."""
         return self._head(f"WHERE size <= {sequence:d} ORDER BY size DESC")
 
     def away_since_us(self) -> int | None:
-        """When the first head came that no witness had seen, of more entries than the newest that some had.
+        """When the witnesses' absence began: the time of the first unwitnessed head that is larger than the
+        newest witnessed one.
 
-        By its time: a smaller one that is shown later begins no new grace.
+        By time, so a smaller head shown later begins no new grace.
         """
         found = self._head(f"WHERE {SINCE_WITNESSED} ORDER BY at_us")
         return None if found is None else found.at_us
 
     def newest_us(self) -> int:
-        """When the newest line was written; 0 before the first. Time does not go back before it."""
+        """When the newest line was written; 0 before the first. Time never goes back before it."""
         with self._guard:
             row = self._db.execute("SELECT message FROM lines ORDER BY number DESC LIMIT 1").fetchone()
         if row is None:
@@ -192,7 +193,7 @@ class OpenedList:
         return from_bytes(OpenedLine, envelope.split(bytes(row[0]), limit=MAX_LINE_BYTES)[1]).at_us
 
     def unwitnessed(self) -> int:
-        """How many tree heads came since the newest one that some witness had seen."""
+        """How many tree heads came since the newest one that some witness saw."""
         query = f"SELECT count(*) FROM heads WHERE {SINCE_WITNESSED}"  # noqa: S608 - our own words
         with self._guard:
             return int(self._db.execute(query).fetchone()[0])
@@ -205,7 +206,7 @@ class OpenedList:
         return SeenHead(row[0], bytes(row[1]), bool(row[2]), row[3]) if row else None
 
     def add_head(self, size: int, root: bytes, *, witnessed: bool, at_us: int) -> None:
-        """Keep a tree head that was found to continue the others; one that brings nothing new is not kept."""
+        """Record a tree head that continues the others; one that adds nothing is not recorded."""
         with self._guard, transaction(self._db):
             row = self._db.execute("SELECT witnessed FROM heads WHERE size = ?", (size,)).fetchone()
             if row is not None and (row[0] or not witnessed):
@@ -216,7 +217,7 @@ class OpenedList:
             self._add(HEAD, size, root, witnessed=witnessed, at_us=at_us)
 
     def add_opened(self, sequence: int, leaf_hash: bytes, *, witnessed: bool, at_us: int) -> None:
-        """Keep that content was opened for an entry; once for each entry."""
+        """Record that content was opened for an entry; once for each entry."""
         if self.has_opened(sequence, leaf_hash):
             return
         with self._guard, transaction(self._db):
@@ -231,7 +232,7 @@ class OpenedList:
             return self._db.execute(query, (sequence, leaf_hash)).fetchone() is not None
 
     def add_alerts(self, sequence: int, digests: Iterable[bytes], *, at_us: int) -> None:
-        """Keep what an alert said that the entry at `sequence` opened; once for each."""
+        """Record what the alerts said that the entry at `sequence` opened; once for each."""
         fresh = [digest for digest in digests if not self.has_alert(digest)]
         if not fresh:
             return
@@ -241,7 +242,7 @@ class OpenedList:
                     self._add(ALERT, sequence, digest, witnessed=False, at_us=at_us)
 
     def add_day_keys(self, last_day: int, digest: bytes, *, at_us: int) -> None:
-        """Keep which day keys were made here, as units record them; once for each document."""
+        """Record which day keys were made here, as units log them; once for each document."""
         with self._guard, transaction(self._db):
             if self._db.execute("INSERT OR IGNORE INTO day_keys VALUES (?)", (digest,)).rowcount:
                 self._add(DAY_KEYS, last_day, digest, witnessed=False, at_us=at_us)
@@ -253,7 +254,7 @@ class OpenedList:
             return self._db.execute(query, (digest,)).fetchone() is not None
 
     def _add(self, kind: str, size: int, root: bytes, *, witnessed: bool, at_us: int) -> None:
-        """Add the line, in the transaction that notes what it is of."""
+        """Add a line, in the transaction that records the fact itself."""
         row = self._db.execute("SELECT number, message FROM lines ORDER BY number DESC LIMIT 1").fetchone()
         line = OpenedLine(
             number=row[0] + 1 if row else 0,
@@ -268,7 +269,7 @@ class OpenedList:
         self._db.execute("INSERT INTO lines VALUES (?, ?)", (line.number, message))
 
     def messages(self, start: int = 0) -> list[bytes]:
-        """Signed lines from `start` on, some at once; empty after the last."""
+        """Signed lines from `start` on, a batch at once; empty after the last."""
         with self._guard:
             rows = self._db.execute(
                 "SELECT message FROM lines WHERE number >= ? ORDER BY number LIMIT ?", (start, AT_ONCE)
@@ -284,9 +285,10 @@ class OpenedList:
 
 
 def demand_list(folder: Path, *, traces: Sequence[str] = (FOUND, FOLLOWED, KEY_FILE)) -> None:
-    """Raises KeyServiceError where a list was, by what is beside it: a new one would lack what was opened.
+    """Raises KeyServiceError if the list is missing although it existed, as files beside it show.
 
-    Its key alone says so to a check; a power cut between the first key and its list leaves the same.
+    A new list would lack what was opened. For a check the list's key alone is such a file, although a power
+    cut between the first key and its list leaves the same.
     """
     beside = [folder / one for one in traces if (folder / one).is_file()]
     if beside and not (folder / DATABASE).is_file():
@@ -300,7 +302,7 @@ def demand_list(folder: Path, *, traces: Sequence[str] = (FOUND, FOLLOWED, KEY_F
 
 
 def list_in(folder: Path) -> tuple[bytes, list[bytes]]:
-    """(public key, signed lines) of the list in a folder, which is only read. Raises KeyServiceError."""
+    """(public key, signed lines) of the list in a folder; read-only. Raises KeyServiceError."""
     path = folder / DATABASE
     try:
         with reading(path, at_home=True) as db:
@@ -325,7 +327,8 @@ def _key_in(folder: Path, *, fresh: bool) -> Ed25519PrivateKey:
 
 
 def read_lines(messages: Iterable[bytes], public: Ed25519PublicKey) -> list[OpenedLine]:
-    """The lines of a list, from its first. Raises LedgerError for one that is forged, missing or moved."""
+    """Parse the lines of a list from its first. Raises LedgerError for one that is forged, missing or
+    moved."""
     found: list[OpenedLine] = []
     before = FIRST
     for message in messages:
@@ -344,7 +347,7 @@ def read_lines(messages: Iterable[bytes], public: Ed25519PublicKey) -> list[Open
 
 
 def list_file(messages: Sequence[bytes]) -> bytes:
-    """A list as one file, for a stranger."""
+    """The list as one file for an outsider."""
     return envelope.encode(list(messages))
 
 
@@ -360,11 +363,11 @@ def parse_list(data: bytes) -> list[bytes]:
 
 
 class OpenedCheck:
-    """A list, to be held against an access log (`check_log.OpenedEntries`)."""
+    """A list to compare with an access log (`check_log.OpenedEntries`)."""
 
     @classmethod
     def of(cls, messages: Sequence[bytes], public: Ed25519PublicKey) -> OpenedCheck:
-        """A list as it came. Raises LedgerError for a line that is forged, missing or moved."""
+        """Parse a list. Raises LedgerError for a line that is forged, missing or moved."""
         last = hashlib.sha256(messages[-1]).digest() if messages else b""
         return cls(read_lines(messages, public), last)
 
@@ -397,7 +400,8 @@ class OpenedCheck:
             )
 
     def _compare_day_keys(self, note: DocumentSent, entry: Entry, problems: list[str]) -> None:
-        """Root with the command key could have units seal to keys of its own."""
+        """Find day keys that were not made here: root with the command key could have units seal to its own
+        keys."""
         from_us = self._day_keys_from_us
         if note.name != DAY_KEYS or note.baseline or from_us is None or entry.stamp.at_us < from_us:
             return
@@ -408,7 +412,8 @@ class OpenedCheck:
             )
 
     def _compare_seen(self, note: KeysListSeen, sequence: int, problems: list[str]) -> None:
-        """A list that was set back lacks lines that the department saw, or continues them otherwise."""
+        """Find a list that was rolled back: it lacks lines that the department saw, or continues them
+        differently."""
         if note.lines > len(self.lines):
             problems.append(
                 f"entry {sequence}: the key service's list had {note.lines} lines and has {len(self.lines)}: "
@@ -420,7 +425,8 @@ class OpenedCheck:
             )
 
     def compare(self, tree: Tree, problems: list[str]) -> None:
-        """Add every entry that content was opened for and every head accepted that the log does not hold."""
+        """Add every entry that content was opened for, and every accepted head, that the log does not
+        contain."""
         for line in self.lines:
             if line.kind == OPENED and not (line.size < len(tree) and tree.leaf(line.size) == line.root):
                 problems.append(

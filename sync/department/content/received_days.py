@@ -43,7 +43,7 @@ SELECT min(kept.day) FROM kept CROSS JOIN received ON received.day = kept.day AN
 
 
 def _opened(path: Path) -> sqlite3.Connection:
-    """A damaged file is set aside, for its loss needs nothing, and another begins."""
+    """Open the database. A damaged file is set aside and a new one begun: its loss does no harm."""
     try:
         return _checked(path)
     except (sqlite3.DatabaseError, DamagedError) as error:
@@ -61,7 +61,8 @@ def _opened(path: Path) -> sqlite3.Connection:
 def _checked(path: Path) -> sqlite3.Connection:
     db = open_private(path, SCHEMA)
     try:
-        db.execute("PRAGMA synchronous=NORMAL")  # what a power cut takes comes again as of today
+        # after a power cut, whatever was lost arrives again and counts from today
+        db.execute("PRAGMA synchronous=NORMAL")
         db.execute(FIRST_DAY, (b"",)).fetchone()
         db.execute("SELECT key FROM secret").fetchone()
     except BaseException:
@@ -91,18 +92,18 @@ class ReceivedDays:
         return hmac.new(self._key, element, hashlib.sha256).digest()[:MAC_BYTES]
 
     def keep(self, day: int, sealed: Iterable[StoredElement]) -> None:
-        """These were sealed for this day (since 1970)."""
+        """Record that these were sealed for this day (days since 1970)."""
         with self._guard, transaction(self._db):
             self._db.executemany(
                 "INSERT OR IGNORE INTO received VALUES (?, ?)", [(day, self._mac(one)) for one in sealed]
             )
 
     def days_of(self, arrived: Sequence[StoredElement]) -> list[int | None]:
-        """For which day each was sealed first; None for one that was not."""
+        """The day for which each was first sealed; None if never."""
         with self._guard:
             return [self._db.execute(FIRST_DAY, (self._mac(one),)).fetchone()[0] for one in arrived]
 
     def forget(self, day: int) -> None:
-        """What was received on this day and before was purged."""
+        """Drop what was received on this day and before: it is purged."""
         with self._guard:
             self._db.execute("DELETE FROM received WHERE day <= ?", (day,))

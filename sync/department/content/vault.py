@@ -31,7 +31,7 @@ HOLD_FOLDER, HELD_FILE = re.compile(r"[0-9]{1,18}"), re.compile(r"[0-9]{1,9}\.he
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
-    """One file."""
+    """One file: one held read."""
 
     read: str
     unit: str
@@ -45,10 +45,10 @@ class FolderVault:
     """Held content in files of this machine."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder  # made by the first hold: who only looks makes none
+        self._folder = folder  # the first hold creates the folder; looking does not
 
     def keep(self, access: int, reads: list[StoredRead]) -> tuple[bytes, ...]:
-        """Write and sync: SHA-256 of each file. Raises FileExistsError for one that is there."""
+        """Write and sync the reads of a hold: SHA-256 of each file. Raises FileExistsError."""
         folder, digests = self._folder / f"{access}", []
         self._folder.mkdir(mode=files.PRIVATE_DIR, parents=True, exist_ok=True)
         folder.mkdir(mode=files.PRIVATE_DIR)
@@ -69,7 +69,7 @@ class FolderVault:
         return tuple(digests)
 
     def stored(self, access: int) -> list[StoredRead]:
-        """The reads of a hold, still sealed. Raises HomeError if they are gone or damaged."""
+        """The reads of a hold, still sealed. Raises HomeError if they are missing or damaged."""
         folder = self._folder / f"{access}"
         if not folder.is_dir():
             raise HomeError(
@@ -87,7 +87,7 @@ class FolderVault:
             ) from None
 
     def demand_whole(self, access: int, reads: int) -> None:
-        """Raise HomeError unless so many reads of a hold are here."""
+        """Raises HomeError unless this many reads of a hold are here."""
         if (here := self.count(access)) != reads:
             raise _not_whole(self._folder / f"{access}", f"{here} of its {counted(reads, 'read')} are here")
 
@@ -111,10 +111,11 @@ class FolderVault:
         )
 
     def destroy(self, access: int) -> None:
-        """Remove the ciphertext; absent is fine. The key is the key service's to destroy."""
+        """Remove the ciphertext, if any. The key service destroys the key."""
         folder = self._folder / f"{access}"
         for one in folder.iterdir() if folder.is_dir() else ():
-            if one.is_dir() and not one.is_symlink():  # a backup program's: no reason to keep the evidence
+            # a file of a backup program: no reason to keep the evidence
+            if one.is_dir() and not one.is_symlink():
                 shutil.rmtree(one)
         files.remove_tree(folder)
 
@@ -124,7 +125,7 @@ class FolderVault:
         return len(_files(folder)) if folder.is_dir() else 0
 
     def kept(self) -> list[int]:
-        """The holds whose content is here; what else is there is left alone."""
+        """The holds whose content is here; other files are ignored."""
         here = self._folder.iterdir() if self._folder.is_dir() else ()
         return sorted(int(one.name) for one in here if HOLD_FOLDER.fullmatch(one.name) and one.is_dir())
 
@@ -134,8 +135,8 @@ def _not_whole(where: Path, what: str) -> HomeError:
 
 
 def _files(folder: Path) -> list[Path]:
-    """The files of a hold, each under its place: a missing one is missed when it is read. What a backup or a
-    file manager left beside them is none of them."""
+    """The files of a hold, each at its place. A missing file shows when it is read; files that a backup or a
+    file manager left are ignored."""
     count = sum(HELD_FILE.fullmatch(one.name) is not None for one in folder.iterdir())
     return [folder / f"{number}.held" for number in range(count)]
 

@@ -1,4 +1,4 @@
-"""Files into a ZIP, and out of one from outside: bounded, each name once, damage said in one way."""
+"""Writes and reads ZIP files from outside: bounded sizes, unique names, one error for damage."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ MALFORMED = (LookupError, ValueError, TypeError, ArithmeticError, RecursionError
 
 @contextmanager
 def verdict(where: str) -> Iterator[None]:
-    """A part that a department signed and that cannot be read ends in PackageError, never in a traceback."""
+    """Turn an unreadable part that a department signed into a PackageError, never a traceback."""
     try:
         yield
     except MALFORMED as error:
@@ -40,7 +40,7 @@ def verdict(where: str) -> Iterator[None]:
 
 
 def printable(name: str) -> str:
-    """A name from outside, as a terminal may have it."""
+    """A name from outside, safe for a terminal."""
     return name if name.isprintable() and len(name) <= MOST_OF_NAME else ascii(name[:MOST_OF_NAME])
 
 

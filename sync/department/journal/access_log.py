@@ -167,7 +167,7 @@ class AccessLog:
         """A new, empty log in `folder` (made 0700). Raises HomeError."""
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = folder / DATABASE
-        if path.exists() and (path.is_dir() or path.stat().st_size):  # empty: a start that was cut off
+        if path.exists() and (path.is_dir() or path.stat().st_size):  # empty: an interrupted start
             raise HomeError("already holds an access log", where=str(folder))
         open_private(path, SCHEMA).close()
         return cls(folder, key)
@@ -189,9 +189,9 @@ class AccessLog:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """One transaction: code that decides and appends inside it decides on the newest state. Nests.
+        """One transaction: code inside it decides on the newest state and appends. Nests.
 
-        `on_undone` is called where entries were rolled back, before another thread gets its turn.
+        `on_undone` is called after entries were rolled back, before another thread gets its turn.
         """
         with self._guard:
             if self._depth:
@@ -216,13 +216,13 @@ class AccessLog:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """No other thread appends meanwhile. Nests, also with `writing`."""
+        """Keep other threads from appending meanwhile. Nests, also with `writing`."""
         with self._guard:
             yield
 
     @property
     def unsettled(self) -> bool:
-        """Whether the transaction under way has entries that may yet be rolled back."""
+        """Whether the current transaction has entries that may still be rolled back."""
         return self._added
 
     def append(self, note: Note, stamp: Stamp, signed: bytes = b"") -> Entry:
@@ -269,7 +269,7 @@ class AccessLog:
 
     def newest_us(self) -> int:
         """When the newest entry was made; 0 for an empty log. No later entry is dated before it."""
-        with self._guard:  # what was kept goes when another thread's entries are rolled back
+        with self._guard:  # the cached entries are dropped when another thread's entries are rolled back
             size = self.size()
             if size and self._newest[0] != size:
                 self._newest = (size, self.entry(size - 1).stamp.at_us)
@@ -295,7 +295,7 @@ class AccessLog:
             start = rows[-1][0] + 1 if len(rows) == AT_ONCE else end
 
     def size_at(self, us: int) -> int:
-        """How many entries were made before this time: none is dated before its predecessor."""
+        """How many entries were made before this time; no entry is dated before its predecessor."""
         return bisect.bisect_left(range(self.size()), us, key=lambda at: self.entry(at).stamp.at_us)
 
     def entry(self, sequence: int) -> Entry:
@@ -325,7 +325,7 @@ class AccessLog:
         return leaf, sealing.open_sealed(key, self.log_id, sequence, ELEMENT, sealed, mark.commitment)
 
     def demand_known(self) -> None:
-        """Raises NewerError for kinds of entries that only a newer version knows: they would be left out."""
+        """Raises NewerError for kinds of entries that only a newer version knows; reading would skip them."""
         with self._guard:
             kinds = {row[0] for row in self._db.execute("SELECT DISTINCT kind FROM entries")}
         if unknown := sorted(kinds - set(NOTES)):
@@ -334,7 +334,7 @@ class AccessLog:
             )
 
     def has_kind(self, kind: str) -> bool:
-        """Whether there is an entry of a kind; opens none."""
+        """Whether there is an entry of this kind; opens none."""
         with self._guard:
             row = self._db.execute("SELECT 1 FROM entries WHERE kind = ? LIMIT 1", (kind,)).fetchone()
         return row is not None
@@ -354,7 +354,7 @@ class AccessLog:
             yield from (bytes(leaf) for (leaf,) in rows)
 
     def sign(self, payload: bytes, context: bytes) -> bytes:
-        """COSE_Sign1 by the log's key, for what is not an entry."""
+        """COSE_Sign1 by the log's key, for data that is not an entry."""
         return envelope.sign(payload, self._key, context=context)
 
     def part(self, start: int, end: int) -> LogPart:
@@ -406,7 +406,7 @@ class AccessLog:
             self._db.execute("INSERT OR REPLACE INTO heads VALUES (?, ?)", (size, note))
 
     def checkpoint(self) -> None:
-        """Write SQLite's own log back into the file, for a copy."""
+        """Write SQLite's write-ahead log back into the file, before a copy."""
         with self._guard:
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 

@@ -37,7 +37,7 @@ class ChangeDecided(Note):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeUsed(Note):
-    """An approved change was carried out; the approval is good for no other. `second`: who approved it."""
+    """An approved change was carried out; its approval is used up. `second`: who approved it."""
 
     KIND: ClassVar[str] = "change_used"
     proposal: int
@@ -47,7 +47,8 @@ class ChangeUsed(Note):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuthenticatorKept(Note):
-    """Of the authenticator that goes with a new password, kept or new, codes up to `used_step` are used."""
+    """With a new password: codes of the authenticator up to `used_step` count as used, whether it was kept or
+    is new."""
 
     KIND: ClassVar[str] = "authenticator_kept"
     user: str
@@ -92,7 +93,7 @@ class HoldRests(Note):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestTaken(Note):
-    """A queued request is being run: another person who starts it too is refused."""
+    """A queued request is being run; a second person who starts it too is refused."""
 
     KIND: ClassVar[str] = "request_taken"
     request: int
@@ -100,7 +101,7 @@ class RequestTaken(Note):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DesignationSet(Note):
-    """463.6 (b): until when a person is the administrator's designee."""
+    """463.6 (b): how long a person is the administrator's designee."""
 
     KIND: ClassVar[str] = "designation"
     user: str

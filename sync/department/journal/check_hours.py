@@ -26,9 +26,10 @@ NAME = "hourly heads"
 
 @dataclass(slots=True)
 class HoursReport:
-    """`hours` that are here, `witnessed` of them by a public witness, the last at `witnessed_at_s`.
+    """`hours`: how many are here; `witnessed`: how many of them a public witness saw, the last at
+    `witnessed_at_s`.
 
-    `unchecked`: what could not be looked at, for want of a file, a key or a tree head.
+    `unchecked`: what could not be checked for want of a file, a key or a tree head.
     """
 
     hours: int = 0
@@ -54,9 +55,9 @@ def check_hours(  # noqa: PLR0917 - a log, its key, who co-signed it
     *,
     at_home: bool = True,
 ) -> HoursReport:
-    """Match the hourly log to the access log's `tree`, and to what public witnesses co-signed.
+    """Compare the hourly log with the access log's `tree` and with what public witnesses co-signed.
 
-    `witnesses`: the public ones, or None where their keys are not known; `checkpoints`: their newest notes.
+    `witnesses`: the public ones, or None if their keys are unknown; `checkpoints`: their newest notes.
     """
     report = HoursReport()
     path = folder / DATABASE

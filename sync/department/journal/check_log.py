@@ -38,9 +38,12 @@ SKEW_US = 10 * MINUTE_US  # how far the department's clock and a witness's may d
 
 @dataclass(frozen=True, slots=True)
 class LogReport:
-    """`problems`: what is wrong, worst first, empty if nothing; `proven`: a witness's tree head was
-    matched; `witnessable`: there is a witness to ask; `unchecked`: what could not be looked at, for want of
-    a key, a file or a witness; `claims`: what a witness claimed alone against the log, and did not show."""
+    """The result of a check. `problems`: faults, worst first. `proven`: a witness's tree head matched;
+    `witnessable`: there is a witness to ask.
+
+    `unchecked`: what could not be checked, for want of a key, a file or a witness. `claims`: what a single
+    witness claims against the log and did not show.
+    """
 
     entries: int
     witnessed: int
@@ -73,11 +76,11 @@ def check(
     taken: EntryWatch | None = None,
     at_home: bool = True,
 ) -> LogReport:
-    """Check the log in `folder`. Raises HomeError, LackingError. `at_home`: it is no copy.
+    """Check the log in `folder`. Raises HomeError, LackingError. `at_home`: the folder is not a copy.
 
-    `checkpoints`: the newest note of each witness that answered; a quorum of them must. `opened`: what the
-    key service's own list says; `taken`: is shown each entry. With `keys`, entries are opened, and their
-    times held against the witnesses'.
+    `checkpoints`: the newest note of each witness that answered; a quorum of them must. `opened`: the key
+    service's own list; `taken`: gets each entry. With `keys`, entries are opened and their times compared
+    with the witnesses'.
     """
     path = folder / DATABASE
     if not path.is_file():
@@ -157,10 +160,10 @@ def _unchecked(
 
 
 class OpenedEntries(Protocol):
-    """What the key service's own list says, to be held against the log."""
+    """The key service's own list, to compare with the log."""
 
     def compare(self, tree: Tree, problems: list[str]) -> None:
-        """Add what does not agree."""
+        """Add the differences to `problems`."""
         ...
 
     def judge(self, entry: Entry, problems: list[str]) -> None:
@@ -182,7 +185,7 @@ def _times(note: str, witnesses: Witnesses, size: int) -> list[tuple[int, int]]:
 
 
 def _check_times(stamps: list[int], times: list[tuple[int, int]], problems: list[str]) -> None:
-    """Entries are dated in their order, none before a head that lacks it, none after a head that holds it."""
+    """Check that entries are dated in order, none before a head that lacks it or after a head that has it."""
     for at in range(1, len(stamps)):
         if stamps[at] < stamps[at - 1]:
             problems.append(f"entry {at}: is dated before the entry before it")
@@ -212,7 +215,7 @@ def _check_entries(  # noqa: PLR0917 - one pass
     taken: EntryWatch | None,
     problems: list[str],
 ) -> list[int]:
-    """The time of each entry that was opened, microseconds."""
+    """Check each leaf and, with keys, each entry. Returns the times of the opened entries, UTC us."""
     opened: list[int] = []
     signed = SignedLog()
     for place, (sequence, kind, year, leaf, sealed) in enumerate(rows):
@@ -250,7 +253,7 @@ def _check_entries(  # noqa: PLR0917 - one pass
 
 
 def _check_signed(entry: Entry, signed: SignedLog, problems: list[str]) -> bool:
-    """Whether the person whom an entry names signed it, where it must be signed."""
+    """Whether the person whom an entry names signed it, if its kind must be signed."""
     if entry.note.KIND not in SIGNER_KINDS:
         return True
     try:
@@ -282,7 +285,8 @@ class Tree:
 
 
 def tree_of(folder: Path, *, at_home: bool = True) -> Tree:
-    """The tree over the leaves in `folder`, as far as they can be read: `check` says what is wrong there."""
+    """The tree over the leaves in `folder`, as far as they can be read; `check` reports what is wrong
+    there."""
     try:
         with reading(folder / DATABASE, at_home=at_home) as db:
             rows = db.execute("SELECT leaf FROM entries ORDER BY sequence").fetchall()
@@ -322,7 +326,7 @@ def _check_head(
     size: int | None = None,
     first: bool = False,
 ) -> int | None:
-    """Match a tree head to the entries; its size. `first`: put a problem at the front."""
+    """Compare a tree head with the entries; its size, or None. `first`: put a problem at the front."""
     at = 0 if first else len(problems)
     try:
         head: Checkpoint = open_checkpoint(note, log)

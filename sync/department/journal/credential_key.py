@@ -17,7 +17,7 @@ CURE = "restore it from its backup: no one can log on under another"
 
 
 def credential_key(log: AccessLog) -> bytes:
-    """The key; a new one where the log has set no credential yet. Raises HomeError where it is gone."""
+    """The key; a new one if the log has set no credential yet. Raises HomeError if it is missing."""
     if not log.has_kind(CredentialSet.KIND):
         return log.keys.of(CREDENTIAL_KEY, make=True)
     try:
@@ -28,7 +28,7 @@ def credential_key(log: AccessLog) -> bytes:
 
 
 def demand_credential_key(log: AccessLog) -> None:
-    """Raises HomeError where the key is gone, or opens no credential that the log has."""
+    """Raises HomeError if the key is missing, or opens none of the log's credentials."""
     if not log.has_kind(CredentialSet.KIND):
         return
     key = credential_key(log)

@@ -207,7 +207,7 @@ class SessionEnded(Note):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockoutLifted(Note):
-    """The administrator lifted a lock-out."""
+    """The administrator lifted a lockout."""
 
     KIND: ClassVar[str] = "lockout_lifted"
     user: str
@@ -229,9 +229,9 @@ class TrainingDone(Note):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogRead(Note):
-    """A person read the access log itself: which part of it.
+    """A person read a part of the access log: `elements`.
 
-    `count`: how many entries; -1 where the result that follows says so.
+    `count`: how many entries; -1 if the entry that follows says it.
     """
 
     KIND: ClassVar[str] = "log_read"
@@ -296,7 +296,7 @@ class FindingOpened(Note):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FindingClosed(Note):
-    """What the reviewer found. `verdict`: justified, unclear, misuse."""
+    """The reviewer's result. `verdict`: justified, unclear or misuse."""
 
     KIND: ClassVar[str] = "finding_closed"
     finding: int
@@ -333,7 +333,7 @@ class AuditDone(Note):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WitnessAway(Note):
-    """The witness did not answer; answers from now on are marked, for the policy's grace at most."""
+    """The witness did not answer. Answers from now on are marked, and stop after the policy's grace."""
 
     KIND: ClassVar[str] = "witness_away"
     reason: str
@@ -341,8 +341,11 @@ class WitnessAway(Note):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WitnessClaimed(Note):
-    """A witness claimed that this log is not the one it saw, and showed nothing, while a quorum of the others
-    co-signed: its name, what it claimed. Once a day and witness."""
+    """A witness claims that this log is not the one it saw, but shows no proof, while a quorum of the others
+    co-signed.
+
+    Entered once a day for each witness.
+    """
 
     KIND: ClassVar[str] = "witness_claimed"
     witness: str
@@ -442,9 +445,9 @@ K = TypeVar("K", bound=Note)
 
 @dataclass(frozen=True, slots=True)
 class EntryOf(Generic[N_co]):
-    """One entry as read from the log: its place, its stamp, its record, the signature of who made it.
+    """One entry as read from the log: its sequence, its stamp, its record, and its author's signature.
 
-    Where its kind is known it is an `EntryOf[Kind]`; an `Entry` is of any.
+    `EntryOf[Kind]` if its kind is known, else `Entry`.
     """
 
     sequence: int

@@ -56,7 +56,8 @@ class ReleaseAsked(Note):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HoldReleased(Note):
-    """The second person agreed: the reads follow their year again. `access`: names the key that goes."""
+    """A second person agreed: the reads are purged after their year again. `access`: names the key that is
+    destroyed."""
 
     KIND: ClassVar[str] = "released"
     hold: int

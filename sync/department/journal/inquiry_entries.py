@@ -108,7 +108,7 @@ class SearchProposed(Note):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchApproved(Note):
-    """A second person agreed to exactly that proposal, or did not."""
+    """A second person approved or refused exactly that proposal."""
 
     KIND: ClassVar[str] = "approved"
     proposal: int
@@ -118,7 +118,7 @@ class SearchApproved(Note):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApprovalUsed(Note):
-    """A search was run on a second person's approval; it is good for no other."""
+    """A search ran on a second person's approval, which is used up."""
 
     KIND: ClassVar[str] = "approval_used"
     proposal: int

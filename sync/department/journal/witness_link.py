@@ -93,7 +93,7 @@ def _judged(status: int, body: str, content_type: str) -> str:
 
 
 def _unreached(error: BaseException, where: str) -> LinkError:
-    """What kept a witness from answering, and what to do."""
+    """Why a witness did not answer, and what to do."""
     causes: list[BaseException] = []
     at: BaseException | None = error
     while at is not None and at not in causes:

@@ -35,7 +35,7 @@ class PackStore(Protocol):
         """A piece of a pack. Raises StoreError when it is not there."""
 
     def names(self, day: int) -> set[str]:
-        """The packs of a day."""
+        """The names of a day's packs."""
 
     def days(self) -> set[int]:
         """The days that hold packs. Names that are no day are left alone."""
@@ -44,7 +44,7 @@ class PackStore(Protocol):
         """Remove packs that no row names."""
 
     def drop(self, day: int) -> int:
-        """Remove a whole day; how many packs it held."""
+        """Remove a whole day; how many packs it had."""
 
 
 class FolderPacks:

@@ -124,7 +124,7 @@ class Store:
     # --- what acts in it -------------------------------------------------------------------------------
 
     def planted(self) -> tuple[str, ...]:
-        """A line for each thing in the database that is not as this program makes it."""
+        """A line for each object in the database that this program did not make."""
         with self.read() as connection:
             return own_schema.examined(connection).wrong
 
@@ -136,17 +136,17 @@ class Store:
         return self._absent_at[1]
 
     def others(self) -> tuple[str, ...]:
-        """A line for each way in which other roles of a database server can change rows here."""
+        """A line for each way in which other database roles can change rows here."""
         with self.read() as connection:
             return tuple(own_schema.others(connection))
 
     def demand_own(self) -> None:
-        """Raise StoreError where a trigger, a view, an index or a table is not as this program makes it."""
+        """Raises StoreError if a trigger, view, index or table differs from what this program makes."""
         _refuse_planted(self.planted(), self.where)
 
     def watch(self) -> None:
-        """From here on, demand the same before each write, whenever the schema is another than at the write
-        before: a trigger would act with this program's hand."""
+        """From now on check the same before a write whenever the schema changed: a trigger would act with
+        this program's rights."""
         self._looked_at = ""
 
     def _demand_own_now(self, connection: sa.Connection) -> None:
@@ -160,7 +160,7 @@ class Store:
     # --- days and partitions ---------------------------------------------------------------------------
 
     def open_day(self, day: int) -> None:
-        """Make room for a day of receipt: its row and, on PostgreSQL, its partitions."""
+        """Prepare a day of receipt: its row and, on PostgreSQL, its partitions."""
         if day in self._days:
             return
         with self.write() as connection:
@@ -191,7 +191,7 @@ class Store:
                 connection.execute(sa.delete(table).where(table.c.day == day))
 
     def shrink(self) -> None:
-        """After a purge: SQLite's log is written back and cut, so that no old page is in it."""
+        """After a purge: write SQLite's log back and truncate it, so that no old page stays in it."""
         if not self.postgres:
             raw = self.engine.raw_connection()
             try:
@@ -231,8 +231,8 @@ def _refuse_planted(wrong: Sequence[str], where: str) -> None:
 
 
 def newest_in(store: Store) -> int:
-    """The newest time that the store holds, microseconds, or 0: a clock before it is wrong. A value that is
-    no time says nothing."""
+    """The newest time in the store, UTC us, or 0; a clock before it is wrong. Values that are no time are
+    ignored."""
     t = tables
     columns = (
         t.units.c.seen_us,

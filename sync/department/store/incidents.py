@@ -38,7 +38,7 @@ def record(
     log_id: bytes | None,
     now_us: int,
 ) -> int:
-    """Note an incident; the same one, still open, is counted. Its number."""
+    """Record an incident, or count it if it is open already. Its number."""
     same = connection.execute(
         select(incidents.c.incident_no).where(
             incidents.c.kind == kind,
@@ -81,7 +81,7 @@ def listed(connection: sa.Connection) -> list[StoredIncident]:
 
 
 def settle(connection: sa.Connection, number: int, first: str, second: str, now_us: int) -> None:
-    """Keep in the store what the access log says of an incident: closed by these two people."""
+    """Mark an incident as closed by these two people, as the access log says."""
     connection.execute(
         update(incidents)
         .where(incidents.c.incident_no == number, incidents.c.closed_us.is_(None))
