@@ -111,7 +111,7 @@ class AlertState:
 
     `raised_us`, `taken_us`: when the alert and each step reached this unit or desk, by its own clock.
     Deadlines count by these, and steps are kept in the order of recording. The time inside a step is only a
-    claim of whoever made it: a unit's clock may be years off.
+    claim of its maker: a unit's clock may be years off.
     """
 
     raised_us: int
