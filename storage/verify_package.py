@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 from storage import codec, cover_sheet, envelope, evidence, files, merkle, sealing, tlog_proof
 from storage.checkpoint import TYPE_COSIGNATURE, NoteKey, open_checkpoint, open_cosignatures
+from storage.counts import counted
 from storage.errors import LedgerError, PackageError, ProofError
 from storage.evidence import Shown, UnitPackageHead
 from storage.findings import UnitReport, caught
@@ -66,7 +67,10 @@ def verify_package(folder: Path, key: NoteKey | None, department: NoteKey | None
             report.add(name, "is listed, and no signed record is about it")
         if (ANCHOR in dict(head.files)) or department is not None:
             with caught(report, ANCHOR):
-                _anchored(folder, key, department)
+                size = _anchored(folder, key, department)
+                if department is not None:
+                    report.anchored, report.anchored_by = size, "department"
+        _say_newer(head, department, report)
         if not report.findings:
             with caught(report, "cover.txt"):
                 _sheet(folder, head, key, shown, report)
@@ -77,9 +81,25 @@ def verify_package(folder: Path, key: NoteKey | None, department: NoteKey | None
     return report
 
 
-def _anchored(folder: Path, key: NoteKey, department: NoteKey | None) -> None:
+def _say_newer(head: UnitPackageHead, department: NoteKey | None, report: UnitReport) -> None:
+    """Say which records rest on the log's key alone: its thief makes others, beside an old co-signature."""
+    newer = [one for one in head.records if one >= report.anchored]
+    if department is not None and newer and not report.findings:
+        records = counted(len(newer), "record")
+        report.unchecked.append(
+            f"whether the department has {records}, the first {newer[0]}: newer than its co-signature in the "
+            "package, and so proven by the log's key alone; have them exported again after a sync"
+        )
+    elif department is None and not head.demo:
+        report.notes.append(
+            "not proven: that the department has these records, which the holder of the log's key can make; "
+            "--department PUBLIC proves it of those that it co-signed"
+        )
+
+
+def _anchored(folder: Path, key: NoteKey, department: NoteKey | None) -> int:
     """Check the co-signed checkpoint: it is of this log, the package's continues it, and that department
-    co-signed it."""
+    co-signed it. Its size."""
     if not (folder / ANCHOR).is_file():
         raise PackageError("is missing: the department had co-signed nothing of this log", where=ANCHOR)
     note = _read(folder, ANCHOR).decode()
@@ -90,6 +110,7 @@ def _anchored(folder: Path, key: NoteKey, department: NoteKey | None) -> None:
         signer = NoteKey(department.name, department.public, TYPE_COSIGNATURE)
         if not open_cosignatures(note, [signer]):
             raise PackageError("is not co-signed by the department whose key was given", where=ANCHOR)
+    return anchor.size
 
 
 def _read(folder: Path, name: str) -> bytes:

@@ -35,14 +35,16 @@ from sync.messages import department_origin
     "department_public",
     metavar="PUBLIC",
     help="The department log's public key. For a HOME it checks co-signatures and receipts (default: the "
-    "department it enrolled with); for a PACKAGE it proves the log's key by the co-signature inside.",
+    "department it enrolled with); for a PACKAGE it proves the log's key by the co-signature inside, and "
+    "the records that it covers.",
 )
 def verify(common: Common, *, path: Path | None, public: str | None, department_public: str | None) -> int:
     """Check every signature, the log and the receipts, and name the first bad record.
 
     HOME is a unit's data folder (default: --home), PACKAGE an evidence package. Without --key the command
     uses the store's own key: a HOME can then be consistent, but is not proven to be this unit's, and a
-    PACKAGE is not proven at all (exit status 1).
+    PACKAGE is not proven at all (exit status 1). With --department, a record that is newer than the
+    co-signature in the PACKAGE rests on the log's key alone (exit status 3).
     """
     path = path or common.home
     key = read_key(public) if public else None
@@ -133,7 +135,7 @@ def show(report: UnitReport, path: Path, kind: str, *, proven: bool, as_json: bo
         print(f"{path}: {verdict}: {records}, {report.purged_records} purged by receipt")
         by = {"department": "by the department", "slot": "by the slot's chip"}.get(report.anchored_by, "")
         seen = f"anchored up to record {report.anchored} {by}" if report.anchored else "no anchor seen"
-        print(f"log {report.log_id[:16]}" + (f", {seen}" if kind == "home" else ""))
+        print(f"log {report.log_id[:16]}" + (f", {seen}" if kind == "home" or report.anchored else ""))
     else:
         first = first or report.findings[0]
         findings = counted(len(report.findings), "finding")

@@ -432,7 +432,8 @@ def test_the_misread_rate_comes_from_what_people_saw_and_not_from_who_exports(
 def test_the_departments_co_signature_proves_the_logs_key_too(
     ledger: Ledger, door: Door, time: SteppedTime, tmp_path: Path
 ) -> None:
-    """A stranger who has only the department's key; the record is newer than what was co-signed."""
+    """A stranger who has only the department's key; the entry of the export is newer than what it
+    co-signed."""
     sequence = add_reads(ledger, time, 1)[0]
     number = hold(door, ledger, sequence)
     without = written(export(door, ledger, number), tmp_path / "without")
@@ -446,7 +447,8 @@ def test_the_departments_co_signature_proves_the_logs_key_too(
         records=(sequence,), withhold=(), number="E-2", hold=None, user="x", demo=False, facts={}
     )
     package = written(evidence.build(ledger.store, order), tmp_path / "package")
-    assert verify_package(package, None, department.note_key).ok
+    proven = verify_package(package, None, department.note_key)
+    assert (proven.ok, proven.complete, proven.anchored_by) == (True, True, "department")
     assert verify_package(package, ledger.public_key).ok
     stranger = NoteKey(department.note_key.name, Ed25519PrivateKey.generate().public_key())
     assert not verify_package(package, None, stranger).ok
@@ -458,6 +460,29 @@ def test_the_departments_co_signature_proves_the_logs_key_too(
     assert verify_package(without, ledger.public_key).ok
     [missing] = verify_package(without, None, department.note_key).findings
     assert "co-signed nothing" in missing.what
+
+
+def test_a_record_that_a_thief_of_the_logs_key_adds_is_not_covered_by_an_honest_co_signature(
+    ledger: Ledger, door: Door, time: SteppedTime, tmp_path: Path
+) -> None:
+    """The key alone makes reads and a package of them; the department's co-signature in it is of before."""
+    honest = add_reads(ledger, time, 1)[0]
+    department = Department()
+    department.enroll(ledger, local_query=True)
+    department.cosign(ledger)
+    forged = add_reads(ledger, time, 1)[0]
+    for records, covered in (((honest,), True), ((forged,), False), ((honest, forged), False)):
+        order = evidence.ExportOrder(
+            records=records, withhold=(), number="E-2", hold=None, user="x", demo=False, facts={}
+        )
+        folder = tmp_path / "-".join(map(str, records))
+        package = written(evidence.build(ledger.store, order), folder)
+        report = verify_package(package, None, department.note_key)
+        assert (report.ok, report.complete) == (True, covered)
+        assert all(f"1 record, the first {forged}: newer than" in one for one in report.unchecked)
+        by_key = verify_package(package, ledger.public_key)
+        assert (by_key.complete, by_key.anchored) == (True, 0)
+        assert [one for one in by_key.notes if one.startswith("not proven: that the department has")]
 
 
 def test_an_export_can_show_the_place_and_withhold_the_plate(
