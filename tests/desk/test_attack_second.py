@@ -33,7 +33,7 @@ from sync.department.desk.sharing.calls import DecisionForm, DeliverForm, Record
 from sync.department.journal.change_entries import ChangeDecided, ChangeUsed
 from sync.department.journal.entries import AccountSet, CredentialSet
 from sync.department.journal.inquiry_entries import Query, SearchApproved, SearchProposed
-from sync.department.journal.sharing_entries import DELIVER_DAYS, Scope, ShareDecided
+from sync.department.journal.sharing_entries import DELIVER_DAYS, Scope, ShareDecided, written_digest
 from sync.department.journal.statements import sign_call
 from sync.department.policy.refusals import DeskRefusal
 from sync.department.policy.roles import Role
@@ -371,6 +371,7 @@ DELIVERIES = {
     "approved by the one who entered it": "no second person signed its approval",
     "approved without a look at the agency": "no second person signed its approval",
     "after the approval's month": "its approval had ended",
+    "for another agency": "it leaves for another agency or purpose than was asked",
     "nothing": "",
 }
 
@@ -408,7 +409,9 @@ def test_a_delivery_opens_what_another_agency_asked_for_and_another_person_appro
     wanted = replace(scope, since_us=asked.since_us) if what == "a scope of the caller's own" else None
     form = DeliverForm(request=made.entry, scope=wanted, ground=GROUND)
     stamp, signed = root.signed("super", "share/deliver", form)
-    note = replace(access_of(query), action="delivery", request=made.entry)
+    words = "Elsewhere PD (law-enforcement, CA), Det. Doe", "a civil matter"
+    written = written_digest(*words) if what == "for another agency" else b""
+    note = replace(access_of(query), action="delivery", request=made.entry, written=written)
     entry = root.write(note, stamp, signed)
     cover, days = department.desk.covered(entry), [department.clock.us // DAY_US]
     if not DELIVERIES[what]:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from desk_forms import forms
+from desk_root import problems
 from desk_twins import GROUND, Department
 from packages import signed_again, unpacked
 
@@ -130,16 +131,33 @@ def delivered(department: Department) -> Files:
 
 
 def test_the_sheet_of_a_delivery_says_by_whom_and_for_which_request(department: Department) -> None:
-    """For whom and what for is in an entry that it has not."""
+    """For whom and what for are in an entry that it has not; the entry of the access has their digest."""
     files, key = delivered(department), department.home.log_key()
-    data = reworded(files, key, "for", "Elsewhere PD (law-enforcement, CA), Det. Doe")
-    assert package.check(data, key.public_key()).sheet_unchecked == "for whom and what for"
+    assert package.check(signed_again(files, key), key.public_key()).sheet_unchecked == ""
+    for label, value in (
+        ("for", "Elsewhere PD (law-enforcement, CA), Det. Doe"),
+        ("intended purpose", "a civil matter"),
+    ):
+        with pytest.raises(PackageError, match="says another agency or purpose than its entries"):
+            package.check(reworded(files, key, label, value), key.public_key())
     for label, value in (
         ("written request", "entry 1 of the access log"),
         ("delivered by", "chief (c), entry 9"),
     ):
         with pytest.raises(PackageError, match=f"its '{label}' is not what the entries say"):
             package.check(reworded(files, key, label, value), key.public_key())
+
+
+def test_a_delivery_of_an_earlier_version_says_what_is_not_checked_of_its_sheet(
+    department: Department, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its entries have no digest of these words."""
+    monkeypatch.setattr("sync.department.desk.sharing.calls.written_digest", lambda *_words: b"")
+    files, key = delivered(department), department.home.log_key()
+    data = reworded(files, key, "for", "Elsewhere PD (law-enforcement, CA), Det. Doe")
+    said = package.check(data, key.public_key()).sheet_unchecked
+    assert said == "for whom and what for (entries of an earlier version)"
+    assert problems(department) == ()
 
 
 IMAGE = "reads/0/patch.jpg"

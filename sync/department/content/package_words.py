@@ -3,8 +3,8 @@ No I/O.
 
 An export rests on a hold, whose entry is in the package too: it says the ground, the authority and since
 when. The entry of the export says by whom, and the form that this person signed, in it, onto which medium.
-That of a delivery says by whom and for which request; for whom and what for is in the request's own entry,
-beside the agency's letter, and so not in the package.
+That of a delivery says by whom and for which request, and has the digest of for whom and what for: the words
+are in the request's own entry, beside the agency's letter, and so not in the package.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from sync.department.ground.local_time import both_text
 from sync.department.journal.entry_base import Stamp
 from sync.department.journal.hold_entries import HoldPlaced
 from sync.department.journal.inquiry_entries import Access
+from sync.department.journal.sharing_entries import written_digest
 from sync.department.journal.statements import said_in
 from sync.department.policy.policy import Policy
 from sync.department.policy.policy_file import default_document, parse_policy
@@ -83,7 +84,11 @@ def made_again(
     if hold is not None or len(requests) != 1:
         raise PackageError("it left under entries of several kinds or requests", where="package")
     agency, purpose = (written.get(label, "") for label in WRITTEN)
-    return of_delivery(agency, purpose, requests[0], last.sequence, last.stamp), "for whom and what for"
+    digests = {one.note.written for one in left if isinstance(one.note, Access)}
+    if not digests <= {b"", written_digest(agency, purpose)}:
+        raise PackageError("says another agency or purpose than its entries", where="package")
+    unchecked = "for whom and what for (entries of an earlier version)" if b"" in digests else ""
+    return of_delivery(agency, purpose, requests[0], last.sequence, last.stamp), unchecked
 
 
 def _export_again(

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
+from storage.codec import later
 from storage.errors import RecordError
 from storage.times import iso_text, parse_utc
 from sync.department.journal.entry_base import Note
@@ -130,6 +131,8 @@ class Access(Note):
 
     `action`: search, image, export, delivery, answer. `on_behalf_of`: the requester of a queued request, or
     empty. `request`, `approval`: the entries it rests on, or -1. `reads`: what an image or export names.
+    `written`: of a delivery, SHA-256 of for whom and what for (`sharing_entries.written_digest`); empty in
+    entries of earlier versions.
     """
 
     KIND: ClassVar[str] = "access"
@@ -142,6 +145,7 @@ class Access(Note):
     request: int
     approval: int
     reads: tuple[str, ...]
+    written: bytes = later(b"")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

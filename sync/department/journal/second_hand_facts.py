@@ -31,7 +31,8 @@ class SignedDecision:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AskedScope:
     """What another agency asked for: digests of the plates, the time; `user`: who entered the request;
-    `agency`: its kind and its state."""
+    `agency`: its kind and its state; `written`: as `Access.written`, empty where an earlier version kept
+    it."""
 
     agency: tuple[str, str]
     plates: tuple[bytes, ...]
@@ -39,6 +40,7 @@ class AskedScope:
     until_us: int
     user: str
     at_us: int
+    written: bytes = later(b"")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,7 +32,14 @@ from sync.department.journal.second_hand_facts import (
     Spent,
     Training,
 )
-from sync.department.journal.sharing_entries import DELIVER_DAYS, ShareAsked, ShareDecided, read_by
+from sync.department.journal.sharing_entries import (
+    DELIVER_DAYS,
+    ShareAsked,
+    ShareDecided,
+    read_by,
+    written_digest,
+    written_of,
+)
 from sync.department.journal.statements import Statement, digest_of, proposal_digest
 from sync.department.policy.desk_terms import in_topics, topics_came
 from sync.department.policy.policy import Policy
@@ -383,6 +390,7 @@ class SecondHands:
             until_us=note.scope.until_us,
             user=entry.stamp.user,
             at_us=entry.stamp.at_us,
+            written=written_digest(*written_of(note)),
         )
 
     def _demand_delivery(self, said: Statement, access: Access, at_us: int) -> None:
@@ -393,6 +401,8 @@ class SecondHands:
         if self.seen_by_two and at_us - decision.at_us > DELIVER_US:
             raise UnsignedError("its approval had ended")
         self._demand_counts(Call.SHARE_APPROVE, access.request, decision)
+        if access.written and asked.written not in {b"", access.written}:
+            raise UnsignedError("it leaves for another agency or purpose than was asked")
         scope = _form(said).get("scope")
         # without one: all that was read by the time it was asked for, and in older logs up to what was asked
         until = (read_by(asked.until_us, asked.at_us), asked.until_us)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from storage import envelope
 from storage.errors import RecordError
 from storage.times import DAY_US
 from sync.department.journal.entry_base import Note
 
 DELIVER_DAYS = 30  # what was approved leaves within them
+WRITTEN = b"alpr-department/written-request/v1\x00"
 TODAY_US = DAY_US  # a form names the end of a day
 
 
@@ -47,6 +50,17 @@ class ShareAsked(Note):
     letter_name: str
     scope: Scope
     agreement: str
+
+
+def written_of(asked: ShareAsked) -> tuple[str, str]:
+    """For whom a delivery is, and what for, as a written request says it: a line each."""
+    agency = f"{asked.agency} ({asked.agency_kind}, {asked.state}), {asked.person}"
+    return " ".join(agency.splitlines()), " ".join(asked.purpose.splitlines())
+
+
+def written_digest(agency: str, purpose: str) -> bytes:
+    """What the access of a delivery says of these two lines: a stranger holds a package against it."""
+    return hashlib.sha256(WRITTEN + envelope.encode([agency, purpose])).digest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -203,6 +203,8 @@ def _same_facts(access: Access, named: Named) -> bool:
     asked = named.asked(access.request) if access.action == "search" and access.request >= 0 else None
     if access.on_behalf_of != ("" if asked is None else asked.user):
         return False
+    if access.written and access.action != "delivery":
+        return False
     return not access.plate or access.action in {"search", "answer", "image", "delivery"}
 
 

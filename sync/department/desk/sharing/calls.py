@@ -26,6 +26,8 @@ from sync.department.journal.sharing_entries import (
     ShareDelivered,
     ShareReviewed,
     ShareRouted,
+    written_digest,
+    written_of,
 )
 from sync.department.policy.policy import Policy
 from sync.department.policy.refusals import DeskRefusal, FormError
@@ -282,14 +284,13 @@ def deliver(front: DeskContext, token: str, form: DeliverForm) -> Delivery:
         scope = form.scope or sharing.scope_of(desk.book.shares, form.request)
         asked = _demand_deliverable(desk, form, scope, caller)
         queries = _queries_of(desk.policy, scope, caller.at_us)
-        notes = [_access_of(form, query) for query in queries]
+        notes = [_access_of(form, query, asked) for query in queries]
         return notes, lambda made: (asked, scope, list(zip(queries, made, strict=True)))
 
     asked, scope, searches = desk.act(token, Call.SHARE_DELIVER, plan)
     found, covers = _search_each(front, searches, ELEMENTS if scope.images else ("place", "text"))
     last = searches[-1][1]
-    agency = f"{asked.agency} ({asked.agency_kind}, {asked.state}), {asked.person}"
-    facts = package_words.of_delivery(agency, asked.purpose, form.request, last.sequence, last.stamp)
+    facts = package_words.of_delivery(*written_of(asked), form.request, last.sequence, last.stamp)
     package = front.package(found, PackageOrder(number=asked.number, entries=tuple(covers), facts=facts))
     sent = ShareDelivered(
         request=form.request,
@@ -342,7 +343,7 @@ def _queries_of(policy: Policy, scope: Scope, now_us: int) -> list[Query]:
     return queries
 
 
-def _access_of(form: DeliverForm, query: Query) -> Access:
+def _access_of(form: DeliverForm, query: Query, asked: ShareAsked) -> Access:
     return Access(
         action="delivery",
         elements=query.text(),
@@ -352,6 +353,7 @@ def _access_of(form: DeliverForm, query: Query) -> Access:
         request=form.request,
         approval=-1,
         reads=(),
+        written=written_digest(*written_of(asked)),
     )
 
 
