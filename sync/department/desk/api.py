@@ -61,12 +61,12 @@ def _problem(error: BaseException, events: Sparingly) -> Response:
 
 
 def _challenge(code: str) -> str:
-    """What a 401 asks of the caller; a fresh proof as RFC 9470 says it."""
+    """What a 401 asks the client for; a fresh proof in the form of RFC 9470."""
     return 'Bearer error="insufficient_user_authentication"' if code == FRESH_PROOF else "Bearer"
 
 
 def bearer(request: Request) -> str:
-    """The token of a request. Raises NotProvenError."""
+    """The session token of a request. Raises NotProvenError."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token:
         raise NotProvenError("no session with this token", code="no-session", clause="463.3", cure="log on")
@@ -74,7 +74,7 @@ def bearer(request: Request) -> str:
 
 
 def statement_of(request: Request) -> bytes:
-    """The caller's signature of a call, or nothing. Raises FormError."""
+    """The caller's signature of a call, or b"". Raises FormError."""
     try:
         return base64.b64decode(request.headers.get(STATEMENT, ""), validate=True)
     except (binascii.Error, ValueError):
@@ -157,7 +157,7 @@ def routes(front: DeskContext | None, shared: Calling | None = None) -> list[Bas
     events = Sparingly("department.desk")
 
     def answering(work: Callable[[Request, Calling], Awaitable[Response]]) -> Callable[[Request], Any]:
-        """503 while there is no desk; every error in the one form."""
+        """Answer 503 while there is no desk, and every error in one form."""
 
         async def answer(request: Request) -> Response:
             if calling is None:

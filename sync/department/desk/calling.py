@@ -81,7 +81,7 @@ def said_of(error: BaseException, events: Sparingly) -> Said:
     elif isinstance(error, KeyServiceError):
         where = error.where or "the key service"
         what, cure = f"{where}: {error.what}", f"{error.cure or 'restore it'}; then {AGAIN}"
-    elif isinstance(error, StoreAwayError):  # not where it is: a logon needs it too
+    elif isinstance(error, StoreAwayError):  # not its place: a logon needs it too
         what, cure = "the department's database does not answer", error.cure
     return Said(status=status, code=code, what=what, cure=cure)
 
@@ -122,7 +122,7 @@ class Calling:
         return await anyio.to_thread.run_sync(work, limiter=self._limiter)
 
     async def begin(self, form: BeginForm, address: str) -> Begun:
-        """What a client makes a person's key with. Raises FormError, TooManyError."""
+        """What a client needs to make a person's key. Raises FormError, TooManyError."""
         demand_plain(form, "BeginForm")
         return await self.in_thread(lambda: self.front.desk.logons.begin(form.user, address))
 
@@ -247,16 +247,16 @@ class Calling:
         return await self.in_thread(work)
 
     async def once(self, key: str, name: str, typed: bytes, work: Callable[[], T]) -> T:
-        """Do what a page without a session asks, once for a form: a form sent twice gets the first answer."""
+        """Do what a page without a session asks, once per form: a form sent twice gets the first answer."""
         made: T = await self.in_thread(lambda: self._once.run(key, "", name, typed, work))
         return made
 
     def _demand_open(self, token: str, known: Operation) -> None:
-        """A remembered answer goes only to a person who could make the call now. Raises DeskRefusal."""
+        """Give a remembered answer only to a person who could make the call now. Raises DeskRefusal."""
         self.front.desk.demand(token, known.call)
 
     def _demand_turn(self) -> None:
-        """So many logons wait for their turn, and no more. Raises TooManyError."""
+        """Let only so many logons wait for their turn. Raises TooManyError."""
         if self._logons.statistics().tasks_waiting >= LOGONS_WAITING:
             raise TooManyError(
                 "too many logons at once", code="too-many", clause="CJIS AC-7", cure="ask again"

@@ -24,8 +24,8 @@ from sync.department.policy.roles import CALLS, Call, Role
 from sync.department.store.incidents import StoredIncident
 
 SET_BACK_DAYS = 30
-CLAIM_DAYS = 2  # a claim that lasts is entered daily
-INCIDENT_DAYS = 7  # a log that contradicts its past waits no longer for two people
+CLAIM_DAYS = 2  # a claim is entered daily while it lasts
+INCIDENT_DAYS = 7  # two people must close a log that contradicts its past within this time
 EVIDENCE_DAYS = 30  # a hold is fulfilled by export and booking
 
 
@@ -38,7 +38,7 @@ def overdue(
     user: str = "",
     roles: Collection[Role] = (),
 ) -> list[Overdue]:
-    """Everything overdue that the log knows of. `user`, `roles`: whose alerts of covert entries count too."""
+    """Everything overdue that the log knows of. `user`, `roles`: whose covert alerts count too."""
     return [
         *_audits(policy, book, now_us),
         *_training(policy, book, now_us),
@@ -71,7 +71,7 @@ def open_incidents(listed: Iterable[StoredIncident], book: DeskState, now_us: in
 
 
 def clocks(doubt: Doubt | None, now_us: int, newest_us: int) -> list[Overdue]:
-    """A server's clock that is not believed, or behind the log: which clock, how far, what to do."""
+    """A server clock that is not believed, or that is behind the log: which clock, how far, what to do."""
     cure = (
         "set the server's clock (timedatectl set-ntp true); if it is right, two people confirm it: "
         "department clock confirm"
@@ -115,7 +115,7 @@ def claims(policy: Policy, book: DeskState, now_us: int) -> list[Overdue]:
 
 
 def keys_list(book: DeskState, now_us: int) -> list[Overdue]:
-    """The key service's list, for a month after it was found to lack lines that the log had seen."""
+    """A key service's list that lacks lines which the log had seen; reported for a month."""
     if book.keys_set_back_us < 0 or now_us - book.keys_set_back_us >= SET_BACK_DAYS * DAY_US:
         return []
     since = iso_text(book.keys_set_back_us, to="second")
@@ -172,7 +172,7 @@ def _training(policy: Policy, book: DeskState, now_us: int) -> list[Overdue]:
 
 
 def _passwords(policy: Policy, book: DeskState, now_us: int) -> list[Overdue]:
-    """People whose password opens nothing any more but its own change."""
+    """People whose password only allows its own change."""
     found = []
     for user, account in sorted(book.roster.accounts.items()):
         set_us = book.roster.credential_us.get(user)
@@ -198,7 +198,7 @@ def _findings(book: DeskState, now_us: int) -> list[Overdue]:
 
 
 def _reviewers(policy: Policy, book: DeskState) -> list[Overdue]:
-    """Findings that wait for a person: their reviewer is gone, or there never was one."""
+    """Findings that wait for a reviewer, because theirs left or there was none."""
     waiting = [
         entry.sequence
         for entry in book.findings.open_findings()
@@ -265,7 +265,7 @@ def _redress(book: DeskState, now_us: int) -> list[Overdue]:
 
 
 def _without_answerer(policy: Policy) -> list[Overdue]:
-    """A policy file from before public requests: they wait, and no role may answer one."""
+    """Public requests that wait while the policy file, from before they existed, lets no role answer them."""
     if any(Call.REDRESS_ANSWER in calls for calls in policy.grants.values()):
         return []
     what = "no role may answer requests of the public: sign a policy that grants redress.answer to an office"

@@ -193,7 +193,7 @@ class Desk(LogState):
         return shown
 
     def unproven(self, session: bytes, use: ProvenUse) -> FreshProofError:
-        """The refusal of a call for the lack of a proof: its person can make one of just this call now."""
+        """The refusal of a call that lacks a fresh proof; its person can now prove just this call."""
         self.logons.challenges.ask(session, use)
         others = {one.use.use for one in self.book.sessions.open[session].proofs if one.use is not None}
         return FreshProofError.within(
@@ -201,11 +201,11 @@ class Desk(LogState):
         )
 
     def demand(self, token: str, call: Call) -> Caller:
-        """The role first: enters a refusal alone. Raises DeskRefusal."""
+        """Check the role first; only a refusal is entered. Raises DeskRefusal."""
         return self.act(token, call, lambda caller: ([], lambda _entries: caller))
 
     def refuse(self, token: str, call: Call, refusal: DeskRefusal) -> NoReturn:
-        """Enter why a call is refused that was looked at before, and raise it."""
+        """Enter why a call is refused, decided before `act`, and raise the refusal."""
 
         def decide(_caller: Caller) -> Plan[None]:
             raise refusal
@@ -214,7 +214,7 @@ class Desk(LogState):
         raise refusal
 
     def still(self, token: str, call: Call) -> Caller:
-        """Whether a session may continue a call that it began: no entry, and no use of the session.
+        """Check that a session may continue a call that it began. Makes no entry and does not count as use.
 
         Raises DeskRefusal.
         """
@@ -242,7 +242,7 @@ class Desk(LogState):
         return made
 
     def follow_up(self, stamp: Stamp, *notes: Note) -> list[Entry]:
-        """Entries of how a call ended, under that call's stamp at today's time."""
+        """Enter how a call ended, under that call's stamp with the current time."""
         with self.deciding() as moment:
             later = replace(stamp, at_us=moment.at_us)
             return [self.add(note, later) for note in notes]
@@ -309,7 +309,7 @@ class Desk(LogState):
             return self._in_grace(sequence, error)
 
     def _enter_claims(self, claims: Sequence[tuple[str, str]]) -> None:
-        """What a witness claims alone, and does not show: an entry a day, and in the list of what is due."""
+        """Enter, once a day, what a single witness claims and does not show; compliance lists it."""
         for name, claim in claims:
             log_events.warning("witness_claims", witness=name, claim=claim)
             with self.deciding() as moment:
@@ -328,7 +328,7 @@ class Desk(LogState):
         return "" if signed else "no witness has signed this log yet"
 
     def try_cover(self, sequence: int) -> None:
-        """The same if nothing leaves: an absent witness gets the entry with the next answer."""
+        """As `covered`, if no answer leaves: an absent witness gets the entry with the next answer."""
         with contextlib.suppress(NotYetError):
             self.covered(sequence)
 
@@ -367,5 +367,5 @@ class Desk(LogState):
 
 
 def _malformed(call: Call, error: RecordError) -> FormError:
-    """A value that cannot be is a refusal like any other: entered, with the clause of its call."""
+    """A malformed value is refused like anything else: entered, with the clause of its call."""
     return FormError(str(error), code="form", clause=CALLS[call].clause)

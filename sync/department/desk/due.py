@@ -27,19 +27,19 @@ from sync.department.desk.owed import Ending, Overdue
 from sync.department.policy.refusals import FormError
 from sync.department.policy.roles import Call
 
-GONE_DAYS = 30  # what ended for good longer ago is left out of the calendar
+GONE_DAYS = 30  # the calendar leaves out what ended longer ago than this
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CalendarForm:
-    """What of the calendar is asked. `kinds`: only these kinds; empty for all."""
+    """Which part of the calendar to show. `kinds`: only these kinds; empty for all."""
 
     kinds: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OverdueForm:
-    """What of it is asked. `filings`: also requests not filed in the RMS, for which the whole log is read."""
+    """What to list. `filings`: also requests not filed in the RMS, which reads the whole log."""
 
     filings: bool = True
 
@@ -118,7 +118,7 @@ def ending_soon(front: DeskContext, token: str, form: NothingForm) -> tuple[Endi
 
 
 def listed(front: DeskContext, token: str, form: CalendarForm) -> tuple[Ending, ...]:
-    """Everything that ends, the soonest first: to each person what concerns them or is theirs to renew."""
+    """List everything that ends, soonest first: to each person what concerns them or is theirs to renew."""
     desk = front.desk
     if not set(form.kinds) <= set(SEEN_WITH):
         raise FormError(

@@ -31,7 +31,7 @@ class _Made:
 
 
 class MadeOnce:
-    """Answers by their key. Thread-safe."""
+    """Remembers answers by their idempotency key. Thread-safe."""
 
     def __init__(self, clock: Callable[[], int]) -> None:
         self._clock = clock
@@ -82,7 +82,7 @@ class MadeOnce:
             made.answer = make()
         except BaseException:
             with self._guard:
-                self._made.pop(name, None)  # a refusal is made again
+                self._made.pop(name, None)  # a refusal is not remembered
             raise
         made.done = True
         return made.answer

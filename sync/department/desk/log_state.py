@@ -114,12 +114,12 @@ class LogState:
 
     @contextlib.contextmanager
     def looking(self) -> Iterator[DeskState]:
-        """The book, while no other thread takes entries in."""
+        """The book, while no other thread adds entries."""
         with self.log.paused():
             yield self.book
 
     def refresh(self) -> None:
-        """Take in what other processes appended."""
+        """Take in entries that other processes appended."""
         with self.log.paused():
             book = self.kept_book() if self._undone else self.book
             size = self.log.size()
@@ -130,7 +130,8 @@ class LogState:
             self.book, self._undone = book, False
             if size - self._snapshot_at >= max(snapshot.EVERY, size // 10) and not self.log.unsettled:
                 self._snapshot_at = size
-                with contextlib.suppress(OSError):  # a full disk: the entries are there, and are folded again
+                # a full disk: the entries are stored, and will be folded again
+                with contextlib.suppress(OSError):
                     snapshot.write(self.log, book)
 
     def read_again(self) -> None:
@@ -223,8 +224,11 @@ class LogState:
         return signed
 
     def _demand_fitting(self, entry: Entry, note: Access, said: Statement) -> None:
-        """An access that is what its call asked for: else it would be entered, open nothing, and be named by
-        `verify` for ever. Raises UnsignedError."""
+        """Check that an access fits its signed call.
+
+        Otherwise it would be entered, open nothing, and be reported by `verify` forever. Raises
+        UnsignedError.
+        """
         if not fits_access(said, note, _Named(self.book, entry.stamp.at_us)):
             raise UnsignedError("the signed call does not match")
         self.book.signers.second.demand_access(said, entry, note)
@@ -240,7 +244,7 @@ class LogState:
         )
 
     def system(self, *notes: Note) -> list[Entry]:
-        """Entries that no person makes: a purge, the witness's absence, the ceremony of init."""
+        """Make entries of no person: a purge, the witness's absence, the ceremony of init."""
         with self.deciding() as moment:
             stamp = system_stamp(self.root, moment.at_us)
             return [self.add(note, stamp) for note in notes]
@@ -278,7 +282,7 @@ class LogState:
             self.add(note, replace(stamp, at_us=moment.at_us))
 
     def credential(self, user: str) -> Credential | None:
-        """The credential that the log vouches for, else None: swapped, or never set."""
+        """The credential that the log vouches for; None if it was swapped or never set."""
         known, stored = self.book.roster.credentials.get(user), self.log.credential(user)
         if known is None or stored is None:
             return None
@@ -290,7 +294,7 @@ class LogState:
         return credential if credential.digest() == known.digest else None
 
     def secret_of(self, use: bytes, text: str) -> bytes:
-        """32 bytes that stay the same and that no one else can make."""
+        """32 bytes that stay the same and that no one else can compute."""
         return hmac.digest(credential_key(self.log), use + b"\x00" + text.encode(), "sha256")
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BeginForm:
-    """Who is going to log on, before the password is typed."""
+    """The user who is going to log on, before the password is typed."""
 
     user: str
 

@@ -31,7 +31,7 @@ log_events = structlog.get_logger("department.logons")
 
 
 class Logons:
-    """Who a person at the desk is, and the sessions that follow from it."""
+    """Proves who a person at the desk is, and opens their sessions."""
 
     def __init__(self, state: LogState) -> None:
         self._state = state
@@ -353,7 +353,7 @@ class Logons:
         *,
         proves: bool = False,
     ) -> None:
-        """Enter a logon, with the keys that it brings. Raises NotProvenError."""
+        """Enter a logon and the keys that it brings. Raises NotProvenError."""
         with self._state.deciding() as moment:
             credential = self._state.credential(user)
             if proven.passkey:
@@ -398,7 +398,7 @@ class Logons:
             self._state.add(SessionKeySet(session=session, user=stamp.user, certificate=certificate), stamp)
 
     def _staffs(self, account: AccountSet | None, post: str) -> bool:
-        """A staffed post is taken by dispatchers and communications personnel alone."""
+        """Check that only dispatchers and communications personnel take a staffed post."""
         held = self._state.book.roster.roles_of(account.user, self._state.now_us()) if account else ()
         roles = self._state.policy.effective_roles(held)
         return post in self._state.policy.sessions.staffed_posts and not STAFFS_POSTS.isdisjoint(roles)
@@ -406,11 +406,12 @@ class Logons:
     def _prove(
         self, user: str, credential: Credential | None, matches: bool, code: str, at_us: int
     ) -> tuple[str, int]:
-        """(reason of refusal or "", TOTP step)."""
+        """Check password and code: (reason of refusal or "", TOTP step)."""
         if credential is None or not matches:
             return "password", 0
         used = self._state.book.roster.used_steps.get(user, -1)
-        for now_us in (*self._state.phone_times(), at_us):  # phones are right where the server's clock is not
+        # a phone's clock may be right when the server's is not
+        for now_us in (*self._state.phone_times(), at_us):
             if (step := people.totp_step(credential, code, now_us, used)) is not None:
                 return "", step
         return "code", 0
@@ -425,7 +426,8 @@ class Logons:
         times = throttle.to_enter(name, stamp.at_us)
         if locks:
             log_events.warning("codes_guessed", user=name)
-            reason, times = "codes", max(1, times)  # entered at once: someone has this person's password
+            # entered at once: someone else may have this person's password
+            reason, times = "codes", max(1, times)
         if times:
             note = Logon(
                 user=name, proven=False, reason=reason, session=b"", post="", totp_step=0, times=times

@@ -23,12 +23,12 @@ TOKEN_BYTES = 32
 
 
 def new_token() -> str:
-    """256 random bits, for the person's hands only."""
+    """A session token, 256 random bits; given to the person only."""
     return secrets.token_urlsafe(TOKEN_BYTES)
 
 
 def digest_of(token: str) -> bytes:
-    """What the log keeps of a token."""
+    """The digest by which the log names a token."""
     return hashlib.sha256(b"alpr-department/session/v1\x00" + secret_of(token).encode()).digest()
 
 

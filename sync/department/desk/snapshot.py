@@ -37,7 +37,7 @@ EVERY = 2000  # entries folded before another one is written
 
 @functools.cache
 def form() -> bytes:
-    """SHA-256 over every type that a book holds, and how they are written: another form is another number."""
+    """SHA-256 over the types that a book holds and their encoding; a snapshot of another form is ignored."""
     seen: dict[str, str] = {}
 
     def walk(hint: Any) -> None:
@@ -63,7 +63,7 @@ def to_bytes(book: DeskState) -> bytes:
 
 
 def write(log: AccessLog, book: DeskState) -> None:
-    """Keep a book of this log. Raises OSError, HomeError."""
+    """Save a book of this log. Raises OSError, HomeError."""
     content = envelope.encode([form(), book.seen, log.signed_head(book.seen), to_bytes(book)])
     key = credential_key(log)
     files.replace(log.folder / FILE, sealing.wrap(key, log.log_id, 0, ELEMENT, content))

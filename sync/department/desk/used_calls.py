@@ -17,14 +17,15 @@ from sync.department.journal.statements import USED, said_in
 
 
 class UsedCalls:
-    """What the log's newest accesses used up. Not thread-safe: it is asked within a transaction."""
+    """Signed calls that the log's newest accesses already used. Not thread-safe: call it within a
+    transaction."""
 
     def __init__(self, log: AccessLog) -> None:
         self._log = log
         self.forget()
 
     def forget(self) -> None:
-        """Read them again, after entries that were rolled back."""
+        """Read them again after a rollback."""
         self._seen, self._used = -1, dict[bytes, int]()
 
     def demand_new(self, entry: Entry) -> None:

@@ -41,7 +41,7 @@ def demand_plain(value: Any, where: str) -> None:
 
 
 def longest(name: str) -> int:
-    """How many characters a field's text has at most."""
+    """The maximum number of characters of a field."""
     return LONGEST_OF.get(name, LONGEST)
 
 
@@ -70,7 +70,7 @@ def _wrong_in(value: Any, where: str) -> Iterator[FormError]:
 
 
 def weight(text: str) -> int:
-    """How many letters and digits a text has: dots and blanks say nothing."""
+    """How many letters and digits a text has."""
     return sum(one.isalnum() for one in text)
 
 
@@ -81,6 +81,6 @@ def demand_words(text: str, what: str, *, code: str, clause: str, least: int = 2
 
 
 def says_why(text: str, least: int) -> bool:
-    """Whether a justification is one: `least` letters and digits, two words, four different letters."""
+    """Whether a justification has `least` letters and digits, two words and four different letters."""
     letters = {one for one in text.lower() if one.isalnum()}
     return weight(text) >= least and len(text.split()) >= 2 and len(letters) >= 4

@@ -44,7 +44,7 @@ CLAUSE = "463.7"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertForm:
-    """An alert by its name."""
+    """One alert, by its name."""
 
     alert: str
 
@@ -146,7 +146,7 @@ class Figures:
 
 
 def listed(front: DeskContext, token: str, form: NothingForm) -> tuple[AlertLine, ...]:  # noqa: ARG001
-    """The open alerts. What units recorded since the last call is opened first, as an access."""
+    """List the open alerts. What units recorded since the last call is opened first, as an access."""
     desk = front.desk
     caller = open_waiting(front, token)
     if caller is None:
@@ -169,9 +169,9 @@ def _enter_list(desk: Desk, token: str) -> tuple[Caller, Entry]:
 
 
 def show(front: DeskContext, token: str, form: AlertForm) -> Images:
-    """Look at the images: a separate access, and the step without which nothing is typed.
+    """Look at the images. This is an access of its own; without it nothing can be typed.
 
-    The read is not named: the number of an old one would reveal a planted mismatch.
+    The read is not named: an old read's number would reveal a planted mismatch.
     """
     desk = front.desk
     _record(front, token, form.alert)
@@ -190,7 +190,8 @@ def show(front: DeskContext, token: str, form: AlertForm) -> Images:
     try:
         opened, unwitnessed = open_reads(front, entry, Call.ALERT_VERIFY, (read,), IMAGES)
     except DeskRefusal as error:
-        if error.code == "other-alert":  # another key service, or its older disk: open the record again
+        # another key service, or one with an older disk: open the record again
+        if error.code == "other-alert":
             front.alert_facts.clear()
         raise
     parts = opened[0].elements
@@ -215,13 +216,13 @@ def transcribe(front: DeskContext, token: str, form: TranscribeForm) -> Compared
 
 
 def answer(front: DeskContext, token: str, form: AnswerForm) -> Compared:
-    """Say whether the vehicle fits. What the alert comes to is computed from what was typed."""
+    """Say whether the vehicle fits. The alert's answer is computed from what was typed."""
     record = _record(front, token, form.alert)
     return _taken(front, token, form.alert, AlertEvent.ANSWERED, record, {"fit": form.fit})
 
 
 def clets(front: DeskContext, token: str, form: CletsForm) -> AlertLine:
-    """The CLETS reference of a confirmed alert."""
+    """Enter the CLETS reference of a confirmed alert."""
     fields = {"practicable": form.practicable, "text": form.text}
     return _taken(front, token, form.alert, AlertEvent.CLETS, None, fields).line
 
@@ -233,7 +234,7 @@ def close(front: DeskContext, token: str, form: CloseForm) -> AlertLine:
 
 
 def figures(front: DeskContext, token: str, form: NothingForm) -> Figures:  # noqa: ARG001
-    """Sources by their share of rejected hits, verifiers by their planted mismatches."""
+    """List sources by their share of rejected hits, and verifiers by their planted mismatches."""
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[Figures]:
@@ -284,7 +285,7 @@ def _record(front: DeskContext, token: str, number: str) -> Alert | None:
 def _taken(  # noqa: PLR0917 - one step
     front: DeskContext, token: str, name: str, kind: AlertEvent, record: Alert | None, fields: dict[str, Any]
 ) -> Compared:
-    """Take a step; what follows from it."""
+    """Take a step, and compute what follows from it."""
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[tuple[Entry, Compared]]:
@@ -331,7 +332,7 @@ def newest_line(front: DeskContext, name: str, user: str) -> AlertLine | None:
 
 
 def _recalled(row: AlertRow, at_us: int) -> AlertRow:
-    """An alert whose list lacks its entry, where no sync has brought the unit's own word yet."""
+    """An alert whose list no longer has its entry, before a sync brought the unit's own recall."""
     recalled = AlertStep(step=AlertEvent.RECALLED, user="", role="system", at_us=at_us)
     return AlertRow(row.known, row.state.after(recalled), row.number, row.hidden_from)
 

@@ -79,7 +79,7 @@ class AlertStream:
         self._events: AsyncIterator[bytes] = _nothing()
 
     def begin(self, events: AsyncIterator[bytes], *, unwitnessed: bool) -> None:
-        """What it sends."""
+        """Set what the stream sends, before it is read."""
         self._events, self.unwitnessed = events, unwitnessed
 
     def __aiter__(self) -> AlertStream:
@@ -89,7 +89,7 @@ class AlertStream:
         return await anext(self._events)
 
     async def aclose(self) -> None:
-        """End it, begun or not."""
+        """Close the stream, read or not."""
         self._watchers.leave(self.watcher)
         if isinstance(self._events, AsyncGenerator):
             await self._events.aclose()
@@ -142,7 +142,7 @@ class AlertEvents:
         size = desk.log.size()
         place = size if after is None else min(after + 1, size)
         stream = AlertStream(token, watchers.join(session), watchers, place)
-        self._compare(stream)  # what is gone by now is no news
+        self._compare(stream)  # an entry that is already gone is no news
         stream.begin(self._events(stream), unwitnessed=mark.unwitnessed)
         return stream
 
@@ -174,14 +174,14 @@ class AlertEvents:
                 yield b":\n\n"
 
     def _next(self, stream: AlertStream, heard: int) -> list[bytes]:
-        """What there is to send now. Raises DeskRefusal where the session may not follow any more."""
+        """What there is to send now. Raises DeskRefusal if the session may no longer follow."""
         desk = self._front.desk
         caller = desk.still(stream.token, Call.ALERT_LIST)
         self._open(stream.token, heard)
         return list(self._lines(stream, caller))
 
     def _open(self, token: str, heard: int) -> None:
-        """Open what came. Where it cannot be opened now it stays counted, and is tried at each heartbeat."""
+        """Open what arrived. If that fails now, it stays counted and is retried at each heartbeat."""
         if self._opened_at == heard and not self._front.planting.is_due(self._front.desk.now_us()):
             return
         try:
@@ -278,7 +278,8 @@ def _facts(row: AlertRow, state: str, counts: Counts) -> dict[str, object]:
 
 
 def last_id_of(request: Request) -> str:
-    """What a client says it has seen: by the header; a page that follows another, by `after`."""
+    """The last event that a client says it saw: from the header or, on a page's first request, from
+    `after`."""
     return str(request.headers.get("last-event-id") or request.query_params.get("after", ""))
 
 

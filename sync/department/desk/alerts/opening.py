@@ -30,9 +30,9 @@ from sync.hot_lists.entry import ListEntry
 
 
 def open_waiting(front: DeskContext, token: str, *, touch: bool = True) -> Caller | None:
-    """Open what waits as the caller's access; None where nothing does, and then nothing is entered.
+    """Open what waits as the caller's access; None if nothing waits, and then nothing is entered.
 
-    A planted mismatch that is due is opened and entered as what a unit raised. `touch`: whether the session
+    A planted mismatch that is due is opened and entered like an alert of a unit. `touch`: whether the session
     counts as used. Raises DeskRefusal, StorageError.
     """
     desk = front.desk
@@ -120,7 +120,7 @@ def _add_planted(
 
 
 def gone(front: DeskContext, rows: Iterable[AlertRow]) -> frozenset[int]:
-    """The numbers of the open alerts whose list lacks their entry now."""
+    """The numbers of the open alerts whose list no longer has their entry."""
     return frozenset(number for number, lacks in compared(front, rows).items() if lacks)
 
 

@@ -97,7 +97,7 @@ class Finding:
 
 
 def read(front: DeskContext, token: str, form: AuditForm) -> tuple[AlprRequest, ...]:
-    """ALPR Requests of the log; reading them is an entry too."""
+    """Read ALPR Requests of the log; reading them is an entry too."""
     wanted = [
         AuditFilter(
             since_us=form.since_us,
@@ -127,14 +127,16 @@ def read(front: DeskContext, token: str, form: AuditForm) -> tuple[AlprRequest, 
 
 
 def unfiled(front: DeskContext, token: str, form: NothingForm) -> tuple[AlprRequest, ...]:  # noqa: ARG001
-    """The hand-over to the RMS: every ALPR Request that has no number there yet; an entry too (463.5 b)."""
+    """List every ALPR Request that has no RMS number, for the hand-over to the RMS; an entry too (463.5
+    b)."""
     return read_log(
         front, token, Call.RMS_FILE, "not filed", lambda one, _user: one.rms_number == rules.NOT_FILED
     )
 
 
 def run(front: DeskContext, token: str, form: PeriodForm) -> AuditReport:
-    """The periodic audit: detectors over the whole log, a sample of the period, findings with reviewers."""
+    """Run the periodic audit: detectors over the whole log, a sample of the period, findings with
+    reviewers."""
     desk = front.desk
 
     def begin(caller: Caller) -> Plan[Entry]:
@@ -166,7 +168,7 @@ def run(front: DeskContext, token: str, form: PeriodForm) -> AuditReport:
     flags = [*detected(desk, looks), *detectors.sample(inside, desk.policy.audit.sample_per_thousand, seed)]
 
     def plan(caller: Caller) -> Plan[list[Entry]]:
-        if desk.book.findings.begun != begun:  # two of it would be in no order
+        if desk.book.findings.begun != begun:  # two runs of one audit would have no order
             raise NotYetError(
                 "another person has finished this audit meanwhile",
                 code="audited",
@@ -207,7 +209,7 @@ def _period_of(begun: Entry) -> tuple[int, int]:
 
 
 def _demand_same(begun: Entry, form: PeriodForm) -> None:
-    """An audit that was cut off is finished before another begins, so no one draws until the sample suits.
+    """Refuse another period while an audit is unfinished, so that no one draws samples until one suits.
     Raises FormError."""
     since, until = _period_of(begun)
     if form.since_us in {-1, since} and form.until_us in {-1, until}:
@@ -221,7 +223,7 @@ def _demand_same(begun: Entry, form: PeriodForm) -> None:
 
 
 def _demand_witnessed(desk: Desk, sequence: int) -> None:
-    """No sample is drawn before the beginning of its audit is fixed. Raises NotYetError."""
+    """Refuse to draw a sample before a witness has signed the audit's beginning. Raises NotYetError."""
     if desk.covered(sequence).unwitnessed:
         raise NotYetError(
             "the witness does not answer, and no sample is drawn before it has signed the beginning",
@@ -232,10 +234,10 @@ def _demand_witnessed(desk: Desk, sequence: int) -> None:
 
 
 def look_daily(front: DeskContext) -> list[int]:
-    """Open findings for what the detectors see today, so that the fifth look-up waits for no audit.
+    """Open findings for what the detectors see today: the fifth look-up of a plate waits for no audit.
 
-    The entries are the system's; the periodic audit goes over everything again and takes its sample. Where
-    there is no reviewer, a finding waits for one.
+    The system makes these entries; the periodic audit checks everything again and takes its sample. Without a
+    reviewer, a finding waits for one.
     """
     desk = front.desk
     looks = rules.look_ups_of(front.requests.of(desk.log))
@@ -248,7 +250,8 @@ def look_daily(front: DeskContext) -> list[int]:
 
 
 def concerned(desk: Desk, about: str, entries: Sequence[int]) -> set[str]:
-    """Who cannot judge a finding: whom it is about, and who made or is named in one of its entries."""
+    """People who cannot judge a finding: whom it is about, and who made, or is named in, one of its
+    entries."""
     people = {about}
     for number in entries:
         entry = desk.log.entry(number)
@@ -289,7 +292,7 @@ def assign(desk: Desk, flags: list[Flag], now_us: int, *, waits: bool = False) -
 
 
 def findings(front: DeskContext, token: str, form: NothingForm) -> tuple[Finding, ...]:  # noqa: ARG001
-    """All findings, the open ones first."""
+    """List all findings, open ones first."""
     desk = front.desk
 
     def look(_caller: Caller) -> tuple[LogRead, tuple[Finding, ...]]:
@@ -335,7 +338,8 @@ def close(front: DeskContext, token: str, form: AuditCloseForm) -> Entered:
 
 
 def _demand_reviewer(desk: Desk, number: int, user: str) -> None:
-    """A finding whose reviewer is gone goes to any other who is not concerned. Raises DeskRefusal."""
+    """Check that the caller is the reviewer. If the reviewer left, anyone else who is not concerned may act.
+    Raises DeskRefusal."""
     note = desk.book.findings.opened[number].note
     if note.reviewer == user:
         return

@@ -29,9 +29,9 @@ class AuditCompared:
 
 
 def compare_cases(front: DeskContext, token: str, form: CompareForm) -> AuditCompared:
-    """Hold the look-ups since the last comparison against an export; the next audit assigns what it lacks.
+    """Compare the look-ups since the last comparison with an export; the next audit assigns those it lacks.
 
-    Your own look-ups are left for the next comparison, which another person or the system makes.
+    Your own look-ups wait for the next comparison, by another person or the system.
     """
     desk = front.desk
     numbers = cases.read_export(form.export)
@@ -56,14 +56,14 @@ def compare_cases(front: DeskContext, token: str, form: CompareForm) -> AuditCom
 
 
 def compared_to(desk: Desk) -> int:
-    """Up to when look-ups were held against CAD and RMS."""
+    """The time up to which look-ups were compared with CAD and RMS."""
     last = desk.book.cases.last
     return last.note.to_us if last is not None else desk.book.opened_us
 
 
 def compare_daily(front: DeskContext, exports: Sequence[bytes]) -> int:
-    """The same by the system, from the drop folder, against all exports of CAD and RMS that are there: how
-    many look-ups were held against them."""
+    """The same by the system, with every CAD and RMS export in the drop folder: how many look-ups it
+    compared."""
     desk = front.desk
     numbers = frozenset[str]().union(*(cases.read_export(export) for export in exports))
     requests, source = front.requests.of(desk.log), b"".join(exports)

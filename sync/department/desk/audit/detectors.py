@@ -110,7 +110,8 @@ def detect(
     shifts: Mapping[str, Shifts],
     zone: tzinfo = UTC,
 ) -> list[Flag]:
-    """All flags over look-ups in order of time. `shifts`: of each person, by when each was entered."""
+    """All flags over look-ups in order of time. `shifts`: each person's shifts, with when each was
+    entered."""
     return [
         *same_plate(look_ups, terms),
         *burst(look_ups, terms),
@@ -132,7 +133,7 @@ def looks_of(look_ups: Sequence[LookUp]) -> Iterator[LookUp]:
 
 
 def same_plate(look_ups: Sequence[LookUp], terms: DetectorTerms) -> Iterator[Flag]:
-    """One plate again and again in one person's name."""
+    """Flag one plate looked up again and again in one person's name."""
     by_person: dict[tuple[str, str], list[LookUp]] = defaultdict(list)
     people: dict[tuple[str, str], set[str]] = defaultdict(set)
     for one in looks_of(look_ups):
@@ -160,7 +161,7 @@ def same_plate(look_ups: Sequence[LookUp], terms: DetectorTerms) -> Iterator[Fla
 
 
 def burst(look_ups: Sequence[LookUp], terms: DetectorTerms) -> Iterator[Flag]:
-    """Many different plates or reads opened by one person in a short time."""
+    """Flag many different plates or reads opened by one person in a short time."""
     by_user: dict[str, list[LookUp]] = defaultdict(list)
     for one in look_ups:
         by_user[one.user].append(one)
@@ -184,7 +185,7 @@ def burst(look_ups: Sequence[LookUp], terms: DetectorTerms) -> Iterator[Flag]:
 
 
 def minutes_off(shift: Shift, minute: int) -> int:
-    """How far a minute of the day is outside a shift, either way round the clock."""
+    """How many minutes a time of day is outside a shift, whichever way around the clock is shorter."""
     length = (shift.end_min - shift.start_min) % 1440 or 1440
     since = (minute - shift.start_min) % 1440
     return 0 if since < length else min(since - length + 1, 1440 - since)
@@ -203,8 +204,11 @@ def _held(shifts: Shifts, at_us: int) -> list[Shift]:
 def off_shift(
     look_ups: Sequence[LookUp], terms: DetectorTerms, shifts: Mapping[str, Shifts], zone: tzinfo
 ) -> Iterator[Flag]:
-    """Run outside the person's shift of that time, by the department's clock; one flag a person and day. A
-    shift that was entered within the day before excuses nothing that those before it did not."""
+    """Flag look-ups outside the person's shift of that time, by the department's clock; one flag per person
+    and day.
+
+    A shift entered within the day before excuses nothing that the earlier ones did not.
+    """
     nights: dict[tuple[str, date], list[LookUp]] = defaultdict(list)
     for one in look_ups:
         clock = local(one.at_us, zone)
@@ -222,7 +226,7 @@ def off_shift(
 
 
 def no_case(look_ups: Sequence[LookUp], terms: DetectorTerms) -> Iterator[Flag]:
-    """Numbers that mean none, and numbers that one person uses for everything."""
+    """Flag case numbers that mean none, and a number that one person uses for everything."""
     nothing: dict[str, list[LookUp]] = defaultdict(list)
     by_number: dict[str, list[LookUp]] = defaultdict(list)
     for one in look_ups:
@@ -252,7 +256,7 @@ def no_case(look_ups: Sequence[LookUp], terms: DetectorTerms) -> Iterator[Flag]:
 
 
 def emergencies(glass: Sequence[Emergency], terms: DetectorTerms, now_us: int) -> Iterator[Flag]:
-    """Each emergency search that was not judged justified in time, and many of one person."""
+    """Flag emergency searches not judged justified in time, and many by one person."""
     by_person: dict[str, list[Emergency]] = defaultdict(list)
     for one in glass:
         by_person[one.user].append(one)
@@ -271,7 +275,8 @@ def emergencies(glass: Sequence[Emergency], terms: DetectorTerms, now_us: int) -
 
 
 def one_hand(makings: Sequence[SingleMaking], acted: frozenset[str]) -> Iterator[Flag]:
-    """Accounts that one hand made, reset or trained, and that then opened content or were a second person."""
+    """Flag accounts that one person alone made, reset or trained, and that then opened content or approved
+    something."""
     by_user: dict[str, list[SingleMaking]] = defaultdict(list)
     for one in makings:
         by_user[one.user].append(one)
@@ -298,7 +303,7 @@ def no_reviewer(removed: Sequence[SingleMaking]) -> Iterator[Flag]:
 
 
 def let_in(grants: Sequence[SingleMaking], makings: Sequence[SingleMaking]) -> Iterator[Flag]:
-    """People whom one hand let in at units after it had made, reset or trained their account."""
+    """Flag people who used a unit after one person alone had made, reset or trained their account."""
     for one in grants:
         mine = [each.entry for each in makings if (each.user, each.by) == (one.user, one.by)]
         if mine:

@@ -111,14 +111,14 @@ class AuditFilter:
 
 
 class RequestFold:
-    """Accesses joined with their results and RMS numbers, entry after entry."""
+    """Joins accesses with their results and RMS numbers, entry after entry."""
 
     def __init__(self) -> None:
         self.requests: dict[int, AlprRequest] = {}
         self._second: dict[int, str] = {}
 
     def apply(self, entry: Entry) -> None:
-        """Take in an entry, in its order."""
+        """Add the next entry."""
         note = entry.note
         if isinstance(note, Access):
             self.requests[entry.sequence] = _request(entry, note, self._second.get(note.approval, ""))
@@ -132,7 +132,7 @@ class RequestFold:
             self._second[note.proposal] = entry.stamp.user
 
     def _change(self, access: int, **said: Any) -> None:
-        known = self.requests.get(access)  # a reading of the log has a result too
+        known = self.requests.get(access)  # a reading of the log also has a result
         if known is not None:
             self.requests[access] = replace(known, **said)
 
@@ -169,7 +169,7 @@ def _request(entry: Entry, note: Access, second: str) -> AlprRequest:
 
 
 def pick(requests: Iterable[AlprRequest], wanted: AuditFilter) -> list[AlprRequest]:
-    """The requests that a filter asks for."""
+    """The requests that a filter selects."""
     return [
         one
         for one in requests
@@ -187,7 +187,7 @@ def csv_text(requests: Sequence[AlprRequest]) -> str:
 
 
 def look_ups_of(requests: Iterable[AlprRequest]) -> list[LookUp]:
-    """What the detectors see: every kind of access, in order of time."""
+    """The look-ups that the detectors examine: every kind of access, in order of time."""
     found = [
         LookUp(
             sequence=one.entry,
@@ -249,10 +249,8 @@ def entries_of(findings: Findings, number: int) -> tuple[int, ...]:
 
 
 def reviewer_for(roster: Accounts, load: Mapping[str, int], searchers: set[str]) -> str:
-    """The least busy reviewer who is not a searcher; the administrator where no reviewer is left.
-
-    Raises NotYetError if there is none.
-    """
+    """The least busy reviewer who ran none of the searches; the administrator if no reviewer is left. Raises
+    NotYetError if there is none."""
     for role in (Role.REVIEWER, Role.ADMINISTRATOR):
         free = [user for user in roster.holders(role) if user not in searchers]
         if free:
@@ -266,10 +264,10 @@ def reviewer_for(roster: Accounts, load: Mapping[str, int], searchers: set[str])
 
 
 def new_findings(findings: Findings, flags: Sequence[Flag]) -> list[Flag]:
-    """Flags over entries that no finding covers yet, one a pattern.
+    """Flags over entries that no finding covers yet, one per pattern.
 
-    A closed finding covers what it found, and nothing later: what came since is a new one. While one is open,
-    the pattern grows under it, and what it does not name is flagged once it is closed.
+    A closed finding covers only what it found; later entries make a new one. An open finding grows with its
+    pattern; entries that it does not name are flagged once it is closed.
     """
     known: dict[tuple[str, str], tuple[set[int], set[int]]] = {}
     fresh = []

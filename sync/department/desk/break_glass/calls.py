@@ -92,7 +92,8 @@ def break_glass(front: DeskContext, token: str, form: GlassForm) -> Answer:
 
 
 def _finding(desk: Desk, caller: Caller, access: int) -> list[FindingOpened]:
-    """The finding that opens automatically. Without a reviewer, the daily detectors open it later."""
+    """The finding that every emergency search opens. Without a reviewer, the daily detectors open it
+    later."""
     try:
         reviewer = reviewer_for(desk.book.roster, {}, {caller.user})
     except NotYetError:
@@ -110,7 +111,7 @@ def _finding(desk: Desk, caller: Caller, access: int) -> list[FindingOpened]:
 
 
 def judge(front: DeskContext, token: str, form: JudgeForm) -> Entered:
-    """Be the second person, afterwards."""
+    """Judge an emergency search afterwards, as the second person."""
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[Entered]:
@@ -122,7 +123,7 @@ def judge(front: DeskContext, token: str, form: JudgeForm) -> Entered:
 
 
 def listed(front: DeskContext, token: str, form: NothingForm) -> tuple[GlassRow, ...]:  # noqa: ARG001
-    """Emergency searches that wait for a second person, the oldest first."""
+    """List emergency searches that wait for a second person, oldest first."""
     desk = front.desk
 
     def look(caller: Caller) -> tuple[LogRead, tuple[GlassRow, ...]]:

@@ -22,7 +22,7 @@ SECOND = frozenset({"propose", "approval"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecideForm:
-    """The second person's word on a proposed change, and why."""
+    """The second person's decision on a proposed change, and the reason."""
 
     proposal: int
     granted: bool
@@ -42,7 +42,7 @@ class ChangeRow:
 
 
 def listed(front: DeskContext, token: str, form: NothingForm) -> tuple[ChangeRow, ...]:  # noqa: ARG001
-    """Changes that wait for a second person, the oldest first."""
+    """List changes that wait for a second person, oldest first."""
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[tuple[ChangeRow, ...]]:
@@ -81,7 +81,7 @@ class MyChange:
 
 
 def mine(front: DeskContext, token: str, form: NothingForm) -> tuple[MyChange, ...]:  # noqa: ARG001
-    """What the caller proposed, the newest first, and how far each came."""
+    """List your proposals, newest first, and how far each came."""
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[tuple[MyChange, ...]]:
@@ -164,8 +164,11 @@ def _said(entry: Entry) -> dict[str, Any]:
 
 
 def may_know(desk: Desk, entry: Entry, user: str, at_us: int) -> bool:
-    """Whether a person may know of a proposal: of a covert entry its people and administrators; where an
-    administrator proposed it, everybody who may be the second person."""
+    """Whether a person may know of a proposal.
+
+    A covert entry's: its people and administrators; if an administrator proposed it, everyone who may be the
+    second person.
+    """
     recipients = _said(entry).get("recipients") or ()
     return (
         not recipients
@@ -208,7 +211,7 @@ def _words(value: Any) -> str:
 
 
 def decide(front: DeskContext, token: str, form: DecideForm) -> Entered:
-    """The second person's yes or no."""
+    """Enter the second person's yes or no."""
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[Entered]:

@@ -43,7 +43,7 @@ from sync.hot_lists.layout import shipped
 
 CLAUSE = "463.7"
 PUSH = "hotlist/push"
-MUCH_GONE = 10  # one part of so many that goes at once is asked about
+MUCH_GONE = 10  # a removal of more than one part in so many asks whether the file is whole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +72,7 @@ class ListForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pushed:
-    """What came of a list; `proposal`: a second person was asked."""
+    """The result of a push. `proposal`: set if it only asked a second person."""
 
     entry: int
     list_id: str
@@ -102,8 +102,10 @@ class ListLine:
 
 @contextmanager
 def reading(front: DeskContext, token: str) -> Iterator[None]:
-    """The turn to read a list: each takes seconds and much memory. Enters and raises NotYetError, so that who
-    waits holds no thread of the desk."""
+    """Wait for the turn to read a list: each takes seconds and much memory.
+
+    If the turn is taken, enters and raises NotYetError, so that waiting callers hold no thread of the desk.
+    """
     if not front.reading.acquire(blocking=False):
         refusal = NotYetError(
             "another hot list is being read",
@@ -131,7 +133,7 @@ def push(front: DeskContext, token: str, form: ListForm) -> Pushed:
 def _push(front: DeskContext, token: str, form: ListForm) -> Pushed:
     desk = front.desk
     digest, policy = hashlib.sha256(form.body).digest(), desk.policy_document
-    try:  # a long list takes seconds, in which everybody else works on: nothing is held yet
+    try:  # a long list takes seconds: no lock is held yet, so that other calls run
         made, version = imported(desk, form, desk.now_us()), _version(front, form.list_id)
         change = _change(front, form, version, made)
     except FormError as refusal:
@@ -248,7 +250,7 @@ def _out(front: DeskContext, list_id: str) -> ListHead | None:
 
 
 def _version(front: DeskContext, list_id: str) -> int:
-    """Its number; 0 for none."""
+    """The number of the version that is out; 0 for none."""
     out = _out(front, list_id)
     return out.sequence if out is not None else 0
 
@@ -361,7 +363,7 @@ def check_list(policy: Policy, form: ListForm, now_us: int) -> None:
 
 
 def imported(desk: Desk, form: ListForm, now_us: int) -> ImportedList:
-    """What a file comes to under the policy. Raises FormError."""
+    """The entries of a list's file under the policy. Raises FormError."""
     check_list(desk.policy, form, now_us)
     terms, layout = desk.policy.alerts, shipped()[form.layout]
     try:

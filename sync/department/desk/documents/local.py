@@ -66,8 +66,11 @@ class LocalForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WithdrawForm:
-    """End the entries of a case now. One person does it alone: fewer alerts harm no one. Where that person
-    neither requested nor approved them, the audit has a finding."""
+    """End the entries of a case now.
+
+    One person may do it alone, because fewer alerts harm no one. If that person neither requested nor
+    approved them, the audit gets a finding.
+    """
 
     case: str = field(repr=False)
     reason: str
@@ -151,8 +154,11 @@ def send_kept(front: DeskContext) -> None:
 
 @contextmanager
 def _turn(front: DeskContext) -> Iterator[None]:
-    """The turn to change the list, which is then the newest that went out. Another list that a kill left and
-    that cannot be finished holds this one back from nothing. Raises FormError, StorageError, OSError."""
+    """Wait for the turn to change the list, after taking in the newest version that went out.
+
+    Another list that an interruption left unfinished does not block this one. Raises FormError, StorageError,
+    OSError.
+    """
     with front.own_list.turn():
         try:
             front.finish_lists(LIST)
@@ -271,7 +277,7 @@ def _demand_verifier(desk: Desk, form: LocalForm, caller: Caller, barred: Set[st
 
 
 def _in_time(front: DeskContext, now_us: int) -> list[ListEntry]:
-    """The local entries that have not ended."""
+    """The local entries that have not expired."""
     return [one for one in front.list_entries(LIST) if one.until_us is None or now_us < one.until_us]
 
 
@@ -312,7 +318,7 @@ def _keep(front: DeskContext, entries: Sequence[ListEntry]) -> None:
 
 
 def _out(front: DeskContext, at_us: int, entries: Sequence[ListEntry]) -> None:
-    """Send the list. Raises FormError; then it stays kept, for the next change or the daily run."""
+    """Send the list. Raises FormError; the list stays saved then, for the next change or the daily run."""
     offer = Offer(
         list_id=LIST,
         issuer=front.desk.policy.department,

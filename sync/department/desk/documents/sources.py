@@ -62,7 +62,7 @@ def diff(front: DeskContext, token: str, form: DiffForm) -> ListDiff:
     desk = front.desk
     desk.demand(token, Call.DOCUMENT_SIGN)
     try:
-        with reading(front, token):  # seconds, in which everybody else works on
+        with reading(front, token):  # takes seconds: no lock is held, so that other calls run
             found = _compared(front, form)
     except FormError as refusal:
         desk.refuse(token, Call.DOCUMENT_SIGN, refusal)
@@ -75,7 +75,7 @@ def diff(front: DeskContext, token: str, form: DiffForm) -> ListDiff:
 
 
 def _compared(front: DeskContext, form: DiffForm) -> ListDiff:
-    """Raises FormError."""
+    """Compare two versions. Raises FormError."""
     asked = ListForm(
         list_id=form.list_id,
         layout=form.layout,

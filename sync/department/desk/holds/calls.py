@@ -138,7 +138,7 @@ class HoldRow:
 
 
 def listed(front: DeskContext, token: str, form: NothingForm) -> tuple[HoldRow, ...]:  # noqa: ARG001
-    """All holds, the newest first."""
+    """List all holds, newest first."""
     desk = front.desk
 
     def look(caller: Caller) -> tuple[LogRead, tuple[HoldRow, ...]]:
@@ -170,7 +170,7 @@ def _item(booked: EntryOf[HoldBooked] | None) -> str:
 
 
 def _asked(desk: Desk, number: int, caller: Caller) -> str:
-    """Who asked for a hold's release, while that word counts."""
+    """Who asked for a hold's release, while that request is valid."""
     return holds.asked_by(desk.book.holds, number, desk.book.signers.second, caller.at_us)
 
 
@@ -192,7 +192,8 @@ def _found(front: DeskContext, accesses: tuple[int, ...], caller: Caller) -> set
 
 
 def _asks_two(form: HoldForm | ExportForm) -> bool:
-    """A second person may always be asked: a key service whose disk was lost knows no earlier search."""
+    """Whether the form asks for a second person, which is always allowed: a key service whose disk was lost
+    knows no earlier search."""
     return form.propose or form.approval >= 0
 
 
@@ -353,11 +354,12 @@ def release(front: DeskContext, token: str, form: BookForm) -> Entered:
 
 
 def finish(front: DeskContext) -> None:
-    """What a crash or an absent witness left undone: released keys destroyed, content that no hold names.
+    """Complete what a crash or an absent witness interrupted: destroy released keys, and content that no hold
+    names.
 
-    A hold that came to nothing is one whose access the witness has seen, and a day of entries after it: a log
-    that was restored from a backup has neither, and destroys nothing that it does not know. Raises
-    DeskRefusal while the witness is away: tried again the next day.
+    Content without a hold is destroyed only if a witness saw its access and a day of entries followed. A log
+    restored from a backup has neither, so it destroys nothing that it does not know. Raises DeskRefusal while
+    the witness is away; retried the next day.
     """
     desk = front.desk
     here = set(front.vault.kept())

@@ -82,7 +82,7 @@ def _row(front: DeskContext, one: StoredIncident) -> IncidentRow:
 
 
 def close(front: DeskContext, token: str, form: SettleForm) -> Settling:
-    """Say that an incident is settled; the second person's word closes it."""
+    """Say that an incident is settled; when a second person says so too, it is closed."""
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[Settling]:
@@ -107,7 +107,7 @@ def close(front: DeskContext, token: str, form: SettleForm) -> Settling:
 
 
 def repeat(front: DeskContext) -> None:
-    """Write into the store what the log says of closed incidents: after each word, and daily. Raises
+    """Write into the store what the log says of closed incidents: after each closing, and daily. Raises
     StoreError."""
     settled = front.desk.book.settled
     for one in front.incidents.listed():

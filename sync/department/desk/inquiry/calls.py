@@ -86,7 +86,7 @@ def _waiting(desk: Desk, now_us: int) -> Iterator[EntryOf[SearchProposed]]:
 
 
 def decide(front: DeskContext, token: str, form: InquiryDecideForm) -> Entered:
-    """The second person's yes or no."""
+    """Enter the second person's yes or no to a proposed search."""
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[Entered]:
@@ -100,7 +100,7 @@ def decide(front: DeskContext, token: str, form: InquiryDecideForm) -> Entered:
 
 
 def queue(front: DeskContext, token: str, form: NothingForm) -> tuple[Pending, ...]:  # noqa: ARG001
-    """Requests and proposals that wait."""
+    """List requests and proposals that wait."""
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[tuple[Entered, tuple[Pending, ...]]]:
@@ -154,7 +154,7 @@ def run(front: DeskContext, token: str, form: RunForm) -> Answer:
 
 
 def answer(front: DeskContext, token: str, form: RequestForm) -> Answer:
-    """The requester looks at the answer to their own request, while it is there; each look is an access."""
+    """Show the requester the answer to their own request, while it is available; each look is an access."""
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[tuple[Entry, tuple[str, ...]]]:
@@ -258,14 +258,14 @@ def read_log(
 
 
 def mine(front: DeskContext, token: str, form: NothingForm) -> tuple[AlprRequest, ...]:  # noqa: ARG001
-    """What was accessed by me or in my name, to see and to dispute."""
+    """List accesses by you or in your name, to check and dispute."""
     return read_log(
         front, token, Call.INQUIRY_ANSWER, "own", lambda one, user: user in {one.username, one.on_behalf_of}
     )
 
 
 def dispute(front: DeskContext, token: str, form: DisputeForm) -> Entered:
-    """Say that an access or request in one's name was not one's own; the next audit assigns it."""
+    """Dispute an access or request in your name; the next audit assigns it to a reviewer."""
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[Entered]:

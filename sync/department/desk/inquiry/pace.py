@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 FIRST_PER_S = 1500.0  # reads opened a second, before any search was timed
 TOKENS_S = 0.002  # to make the tokens of one day
 STEP_S = 1.0  # how long a step takes about
-LEAST, MOST = 200, 2000  # each read that matched is named in one entry
+LEAST, MOST = 200, 2000  # one entry names every read that matched
 SHARE = 0.3  # of the newest time in the pace
 REMEMBERED = 500
 
@@ -22,7 +22,7 @@ class SearchPace:
     _guard: threading.Lock = field(default_factory=threading.Lock)
 
     def took(self, reads: int, seconds: float) -> None:
-        """Take in a part that was opened; a handful of reads says nothing."""
+        """Learn from a part that was opened; a handful of reads is ignored."""
         if reads >= LEAST and seconds > 0:
             with self._guard:
                 self.per_s += SHARE * (reads / seconds - self.per_s)
@@ -57,12 +57,12 @@ class UnderWay:
         self._known: OrderedDict[int, SearchProgress] = OrderedDict()
 
     def get(self, access: int) -> SearchProgress | None:
-        """How far a search came, as far as this process knows."""
+        """The progress of a search, as far as this process knows."""
         with self._guard:
             return self._known.get(access)
 
     def put(self, access: int, progress: SearchProgress) -> SearchProgress:
-        """Keep it, unless another thread did."""
+        """Store it, unless another thread already did."""
         with self._guard:
             kept = self._known.setdefault(access, progress)
             while len(self._known) > REMEMBERED:

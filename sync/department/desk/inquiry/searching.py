@@ -42,7 +42,7 @@ MUCH = "much"  # the word of a refusal: carry it out step by step
 
 
 def tidy(query: Query) -> Query:
-    """A query with its plate in the normal form. Raises FormError for letters that no plate has."""
+    """The query with its plate in the normal form. Raises FormError for letters that no plate has."""
     return replace(query, plate=rules.plate_of(query.plate))
 
 
@@ -56,7 +56,8 @@ def demand_asked(front: DeskContext, query: Query, ground: Ground, now_us: int) 
 
 
 def demand_unit(front: DeskContext, query: Query) -> None:
-    """A misspelled unit would be answered with no results, as if none had passed. Raises FormError."""
+    """Check that the unit exists: a misspelled one would return no results, as if nothing had passed. Raises
+    FormError."""
     if query.unit and not front.reads.knows_unit(query.unit):
         names = [one.name for one in front.state.units(front.desk.now_us())]
         meant = alike(query.unit, names)
@@ -95,7 +96,8 @@ def pending_search(
 
 
 def check_search(front: DeskContext, caller: Caller, query: Query, ground: Ground, request: int) -> str:
-    """What every search is asked, and in whose name it is made ("" for one's own). Raises DeskRefusal."""
+    """Check what applies to every search. Returns in whose name it is made ("" for one's own). Raises
+    DeskRefusal."""
     desk = front.desk
     demand_asked(front, query, ground, caller.at_us)
     if request < 0:
@@ -124,9 +126,9 @@ def is_exact(query: Query) -> bool:
 def plan_search(
     front: DeskContext, query: Query, ground: Ground, request: int, proposal: int, *, most: int = 0
 ) -> Callable[[Caller], Plan[Entry]]:
-    """What a search decides: its checks, its access entry, the approval that it uses.
+    """Plan a search: its checks, its access entry, the approval that it uses.
 
-    `most`: how many reads it may open at one go; 0 for any number.
+    `most`: how many reads it may open in one call; 0 for any number.
     """
     desk = front.desk
 
@@ -164,7 +166,7 @@ def plan_search(
 
 
 def _demand_few(front: DeskContext, query: Query, most: int) -> None:
-    """A large search is begun, and runs step by step. Raises NotYetError."""
+    """Refuse a large search here: it is to be begun and run step by step. Raises NotYetError."""
     days, reads = front.reads.extent(query)
     if reads > most:
         raise NotYetError(
@@ -280,7 +282,7 @@ def result_of(entry: Entry, cover: Cover, count: int, reads: Sequence[str]) -> A
 
 @contextlib.contextmanager
 def note_refusal(front: DeskContext, entry: Entry, call: Call) -> Iterator[None]:
-    """A refusal that comes after the access was entered is the entry of how it ended."""
+    """Enter a refusal that comes after the access entry as the way the access ended."""
     try:
         yield
     except DeskRefusal as error:

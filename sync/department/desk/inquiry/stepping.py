@@ -39,7 +39,8 @@ STEP_KINDS = (SearchStep.KIND, AccessEnded.KIND, SearchEnded.KIND)
 
 
 def begin(front: DeskContext, token: str, form: RunForm) -> BegunSearch:
-    """Begin a search that opens every read of its time: how much, about how long. Nothing is opened yet."""
+    """Begin a search that opens every read of its time: returns how many, and about how long. Nothing is
+    opened yet."""
     desk = front.desk
     query, ground, request = pending_search(front, form.query, form.ground, form.request, form.proposal)
     if is_exact(query):
@@ -116,7 +117,7 @@ def _how(after: str, *, stopped: bool) -> str:
 
 
 def stop(front: DeskContext, token: str, form: StopForm) -> StoppedSearch:
-    """Cancel a search of yours. A step that is under way ends first; what it opened is in the log."""
+    """Cancel a search of yours. A step in progress ends first; what it opened is in the log."""
     _own(front, token, form.access)
     progress = _progress(front, form.access)
     progress.asked_to_stop = True
@@ -183,7 +184,7 @@ def _ending(access: int, progress: SearchProgress, how: str) -> SearchEnded:
 
 
 def _progress(front: DeskContext, access: int) -> SearchProgress:
-    """How far a search came: as this process knows, else as the log says."""
+    """The progress of a search: from this process, else from the log."""
     known = front.under_way.get(access)
     if known is not None:
         return known

@@ -46,7 +46,7 @@ class PurgeForm:
 
 
 def confirm_clock(front: DeskContext, token: str, form: ClockForm) -> Entered:
-    """Believe the server's clock, by two people's word."""
+    """Trust the server's clock, when two people say that it is right."""
     desk, time = front.desk, front.time
 
     def plan(caller: Caller) -> Plan[tuple[Entry, bool]]:
@@ -72,7 +72,7 @@ def confirm_clock(front: DeskContext, token: str, form: ClockForm) -> Entered:
 
 
 def allow_purge(front: DeskContext, token: str, form: PurgeForm) -> Entered:
-    """Let the next daily run purge a backlog, by two people's word."""
+    """Let the next daily run purge a backlog, when two people agree."""
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[Entered]:

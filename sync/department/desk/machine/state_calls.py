@@ -40,7 +40,7 @@ class Retention:
 
 
 def units(front: DeskContext, token: str, form: NothingForm) -> tuple[UnitRow, ...]:  # noqa: ARG001
-    """Each unit with its newest report on itself: numbers and fixed words, no place."""
+    """List each unit with its newest health report: numbers and fixed words, no place."""
 
     def plan(caller: Caller) -> Plan[tuple[UnitRow, ...]]:
         rows = tuple(front.state.units(caller.at_us))
@@ -60,7 +60,7 @@ def offered(front: DeskContext, token: str, form: NothingForm) -> tuple[OfferedD
 
 
 def retention(front: DeskContext, token: str, form: NothingForm) -> Retention:  # noqa: ARG001
-    """Which day of receipt goes when, and the receipts of those that went."""
+    """List when each day of receipt is purged, and the receipts of purged days."""
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[int]:

@@ -102,7 +102,7 @@ def issue_code(front: DeskContext, token: str, form: UnitForm) -> UnitCode:
 
 
 def _is_cut_off(unit: UnitRow, at_us: int) -> bool:
-    """Whether it cannot sync any more, as its certificate ended while it was off."""
+    """Whether a unit can no longer sync, because its certificate ended while it was off."""
     return unit.reset_us < 0 and 0 <= unit.certificate_ends_us <= at_us
 
 

@@ -119,7 +119,7 @@ def enter(front: DeskContext, token: str, form: PaperForm) -> Asked:
 
 
 def listed(front: DeskContext, token: str, form: NothingForm) -> tuple[RedressRow, ...]:  # noqa: ARG001
-    """Requests from the public, those that wait first, the oldest first."""
+    """List requests from the public: waiting ones first, oldest first."""
     desk = front.desk
 
     def look(_caller: Caller) -> tuple[LogRead, tuple[RedressRow, ...]]:

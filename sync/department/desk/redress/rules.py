@@ -73,7 +73,7 @@ class AddressPace:
         self._areas: OrderedDict[str, list[int]] = OrderedDict()
 
     def demand(self, address: str, now_us: int) -> None:
-        """Count one request in. Raises TooManyError."""
+        """Count one request. Raises TooManyError."""
         own, area = network_of(address), network_of(address, wide=True)
         with self._guard:
             times = _within(self._times.get(own, []), HOUR_US, now_us)
@@ -107,7 +107,7 @@ def due_us(entry: EntryOf[RedressAsked]) -> int:
 
 
 def check_received(received_us: int, now_us: int) -> None:
-    """Raises FormError for a paper form of the future, or of years ago."""
+    """Raises FormError if the paper form is dated in the future, or years ago."""
     if not now_us - OLDEST_US <= received_us <= now_us:
         raise FormError(
             "a paper form must have been received within the last year",
@@ -118,7 +118,7 @@ def check_received(received_us: int, now_us: int) -> None:
 
 
 def demand_room(requests: Requests, now_us: int) -> None:
-    """A day takes so many requests and no more. Raises TooManyError."""
+    """Raises TooManyError once the day has its number of requests."""
     today = 0
     for entry in reversed(requests.asked.values()):
         if now_us - entry.stamp.at_us >= DAY_US:
@@ -134,7 +134,7 @@ def demand_room(requests: Requests, now_us: int) -> None:
 
 
 class _AskedForm(Protocol):
-    """What a request says."""
+    """The fields of a request."""
 
     @property
     def about(self) -> str: ...
@@ -145,7 +145,7 @@ class _AskedForm(Protocol):
 
 
 def check_asked(form: _AskedForm) -> None:
-    """One of the subjects, a way to answer, and what happened. Raises FormError naming each that is wrong."""
+    """Check subject, contact and words. Raises FormError naming each wrong field."""
     how = "say how to answer: mail, telephone or post"
     what = "say what happened: when, where, what"
     refuse_each(
@@ -162,7 +162,7 @@ def check_asked(form: _AskedForm) -> None:
 
 
 def check_answer(requests: Requests, number: int, outcome: str, note: str) -> None:
-    """An open request, one of the outcomes, and words. Raises DeskRefusal."""
+    """Check that the request is open, and the outcome and words. Raises DeskRefusal."""
     if number not in requests.asked:
         raise FormError("there is no such request", code="no-request", clause=CLAUSE)
     answered = requests.answered.get(number)

@@ -60,7 +60,7 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReviewForm:
-    """What the reviewer of a request notes."""
+    """The reviewer's note on a request."""
 
     request: int
     note: str
@@ -80,7 +80,7 @@ class DecisionForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliverForm:
-    """What leaves under an approved request: `scope`, else all that was approved."""
+    """What to deliver under an approved request: `scope`, or everything approved."""
 
     request: int
     ground: Ground
@@ -142,7 +142,7 @@ class Letter:
 
 
 def listed(front: DeskContext, token: str, form: NothingForm) -> tuple[ShareRow, ...]:  # noqa: ARG001
-    """All written requests, the newest first; reading them is an entry."""
+    """List all written requests, newest first; reading them is an entry."""
     desk = front.desk
 
     def look(_caller: Caller) -> tuple[LogRead, tuple[ShareRow, ...]]:
@@ -249,7 +249,7 @@ def record(front: DeskContext, token: str, form: ShareForm) -> Recorded:
 
 
 def review(front: DeskContext, token: str, form: ReviewForm) -> Entered:
-    """Note the review of a request."""
+    """Enter the review of a request."""
     desk = front.desk
 
     def plan(_caller: Caller) -> Plan[Entered]:
