@@ -5,6 +5,7 @@ A blob is at blobs/<epoch>/<SHA-256 of its bytes>; one folder per epoch, so that
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from collections.abc import Iterable, Iterator
@@ -12,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from storage import files
-from storage.errors import LedgerError, NotPlainError
+from storage.errors import CardFailedError, LedgerError, NotPlainError
 from storage.sealing import Sealed
 
 MAX_BLOB_BYTES = 64 << 20
@@ -48,7 +49,10 @@ class Blobs:
 
     def leads_elsewhere(self, epoch: int) -> bool:
         """Whether a link is in place of an epoch's folder: its images are where that leads."""
-        return self._epoch(epoch).is_symlink()
+        try:
+            return self._epoch(epoch).is_symlink()
+        except OSError:  # the folder of all epochs is shut: what removes this one names it
+            return False
 
     def _epoch(self, epoch: int) -> Path:
         return self.folder / f"{epoch:08d}"
@@ -71,12 +75,16 @@ class Blobs:
         files.remove(self._epoch(epoch) / element.digest.hex() for element in elements)
 
     def get(self, epoch: int, digest: bytes) -> bytes:
-        """The stored bytes, matched to their name. Raises LedgerError."""
+        """The stored bytes, matched to their name. Raises LedgerError; CardFailedError where they may open
+        later."""
         path = self.path(epoch, digest)
         try:
             data = files.read_bounded(path, MAX_BLOB_BYTES)
         except FileNotFoundError:
             raise LedgerError("a sealed image is missing", where=str(path)) from None
+        except OSError as error:  # a failing card, or one that root left shut: it may be readable again
+            why = error.strerror or type(error).__name__
+            raise CardFailedError(f"a sealed image cannot be read: {why}", where=str(path)) from None
         if hashlib.sha256(data).digest() != digest:
             raise LedgerError("a sealed image was altered", where=str(path))
         return data
@@ -106,7 +114,12 @@ class Blobs:
         return count
 
     def drop(self, epoch: int) -> int:
-        """Remove an epoch's folder, or a link in its place alone; how many blobs it held. Raises OSError."""
+        """Remove an epoch's folder, or a link in its place alone; how many blobs it held.
+
+        Raises OSError; also where the folder of all epochs leads nowhere: it comes back once it is mounted.
+        """
+        if os.path.lexists(self.folder) and not self.folder.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, "is no folder, or leads to none", str(self.folder))
         return files.remove_tree(self._epoch(epoch))
 
 

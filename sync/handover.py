@@ -170,7 +170,12 @@ class Handover:
         row = self._db.execute(sql, (leaf.sequence, name)).fetchone()
         if row is not None:
             return blob_of(row[0])
-        return image_bytes(self._home.blobs / f"{leaf.epoch:08d}" / digest.hex()) if name in IMAGES else None
+        if name not in IMAGES:
+            return None
+        try:
+            return image_bytes(self._home.blobs / f"{leaf.epoch:08d}" / digest.hex())
+        except (OSError, LedgerError):  # a failing card: what else there is of the record is handed over
+            return None
 
 
 @contextlib.contextmanager
@@ -210,10 +215,11 @@ class ClosedLog:
 def closed_logs(folder: SyncFolder) -> list[ClosedLog]:
     """The closed logs whose content the department does not have yet, by its own signed word."""
     found = []
-    for path in sorted((folder.path / "old").glob("*/store")):
-        beside = path.parent
-        if not _is_handed_over(folder, beside.name):
-            found.append(ClosedLog(beside, _left(folder, beside)))
+    with contextlib.suppress(OSError):  # the folder of them is shut to this user
+        for path in sorted((folder.path / "old").glob("*/store")):
+            beside = path.parent
+            if not _is_handed_over(folder, beside.name):
+                found.append(ClosedLog(beside, _left(folder, beside)))
     return [one for one in found if one.reads]
 
 
@@ -240,9 +246,9 @@ def _left(folder: SyncFolder, beside: Path) -> int:
     undelivered = _undelivered(beside)
     if undelivered is None:
         return -1
-    if not undelivered or not (beside / ANSWERS).exists():
-        return len(undelivered)
-    with contextlib.suppress(StorageError, NotEnrolledError):
+    with contextlib.suppress(OSError, StorageError, NotEnrolledError):
+        if not undelivered or not (beside / ANSWERS).exists():
+            return len(undelivered)
         log_id = log_id_of(Home(beside).read_public_key().public)
         there = answered(beside, log_id, folder.member().department_public())
         return sum(not any(first <= one <= last for first, last in there) for one in undelivered)

@@ -16,7 +16,7 @@ import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from storage import leaf as leaves
-from storage.errors import ForkedLogError, KeyLostError, LedgerError, StorageError
+from storage.errors import CardFailedError, ForkedLogError, KeyLostError, LedgerError, StorageError
 from storage.read_records import Alert
 from sync import messages, parcels
 from sync.errors import BatchRefusedError, LinkError, MessageError, NotStoredError, RefusedByDepartmentError
@@ -32,6 +32,7 @@ LEAVES_AT_ONCE = 1024
 HIT_LEAVES_AT_ONCE = 64
 ALERTS_AT_ONCE = 64
 HITS_LOOKED_AT = 512  # the newest
+UNREADABLE = b"\0"  # of no element
 NEAR = 200  # records; a backlog of so few is as fast as a single alert
 
 
@@ -331,12 +332,17 @@ class Conversation:
             yield from self._outbox.leaves(run[0], len(run))
 
     def _stored(self, leaf: leaves.Leaf, name: str) -> bytes:
-        """The stored bytes, empty if they are no more. A damaged blob is an incident, not a stop."""
+        """The stored bytes, empty if they are no more. A damaged blob is an incident, not a stop; of one that
+        the card does not give now something else goes: the department asks for it twice more.
+        """
         try:
             return self._outbox.stored(leaf.sequence, name)
         except KeyLostError:  # a purge's own record in the log says so
             self._purged.add((leaf.sequence, name))
             return b""
+        except CardFailedError as error:
+            log_events.warning("image_unreadable", record=leaf.sequence, name=name, why=error.what)
+            return UNREADABLE
         except LedgerError as error:
             self._outbox.note_incident("content-lost", f"record {leaf.sequence}, {name}: {error.what}")
             return b""
@@ -485,6 +491,9 @@ class Conversation:
             except (StorageError, RefusedByDepartmentError) as error:
                 log_events.warning("document_refused", name=ref.name, why=str(error))
                 self._outbox.note_incident("document-refused", f"{ref.name}: {type(error).__name__}")
+            except OSError as error:  # the inbox is full, or shut to this unit: the next sync brings it again
+                why = error.strerror or type(error).__name__
+                log_events.warning("document_not_kept", name=ref.name, file=error.filename, why=why)
 
     def _fetch(self, ref: messages.DocumentRef) -> bytes:
         data = bytearray()

@@ -104,7 +104,10 @@ def _unsealed(inbox: Path, key: bytes, name: str) -> bytes:
 def needs_snapshot(folder: Path, list_id: str) -> bool:
     """Whether a list is not here, or cannot be brought up to its head by deltas."""
     path = folder / f"{list_id}.list"
-    return not path.exists() or any((folder / f"{list_id}{end}").exists() for end in (".need", OWN))
+    try:
+        return not path.exists() or any((folder / f"{list_id}{end}").exists() for end in (".need", OWN))
+    except OSError:  # the folder is shut to this user
+        return True
 
 
 def seal_document(key: bytes, name: str, message: bytes) -> bytes:
@@ -221,13 +224,14 @@ class HeldLists:
 
     def _drop_own(self) -> None:
         """An enrolled unit's lists come from its department, by the words of two people, alone."""
-        if not self._folder.is_dir():
-            return
-        for mark in self._folder.glob(f"*{OWN}"):
+        for mark in self._files():
             list_id = mark.name.removesuffix(OWN)
+            if list_id == mark.name:
+                continue
             self._held = {name: one for name, one in self._held.items() if name != list_id}
-            (self._folder / f"{list_id}.list").unlink(missing_ok=True)
-            mark.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # a folder that this user may not change: they match no more
+                (self._folder / f"{list_id}.list").unlink(missing_ok=True)
+                mark.unlink(missing_ok=True)
 
     def drop_unreadable(self) -> None:
         """Read every list of the department through; one that does not open is removed until a sync
@@ -243,11 +247,17 @@ class HeldLists:
                 if not isinstance(error, OSError):  # a card that fails for a moment keeps its list
                     (self._folder / f"{list_id}.list").unlink(missing_ok=True)
 
+    def _files(self) -> list[Path]:
+        """What is in the folder of lists; nothing where it is not there, or shut to this user: its lists are
+        missing then, and no start waits for them."""
+        try:
+            return sorted(self._folder.iterdir())
+        except OSError:
+            return []
+
     def _load(self) -> None:
         """Open the stored lists; one that another log sealed is unreadable and is removed until a sync."""
-        if not self._folder.is_dir():
-            return
-        for path in sorted(self._folder.iterdir()):
+        for path in self._files():
             found = LIST_FILE.fullmatch(path.name)
             if found is None:
                 continue
@@ -318,8 +328,9 @@ class HeldLists:
 
     def _ask_for(self, list_id: str) -> None:
         """The next sync brings what is not here as it came."""
-        files.make_dir(self._folder)
-        self._needed(list_id).touch(mode=files.PRIVATE_FILE)
+        with contextlib.suppress(OSError):  # no room, or shut to this user: the next look asks again
+            files.make_dir(self._folder)
+            self._needed(list_id).touch(mode=files.PRIVATE_FILE)
 
     def _by_deltas(self, held: HeldList | None, head: ListHead, member: Member) -> bool:
         """Whether the deltas lead from the list that is held to the head, which is then in force."""
