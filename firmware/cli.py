@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
 import sqlite3
 import stat
 import sys
@@ -120,8 +121,8 @@ def _whose(error: PermissionError, home: Path) -> str:
     if shut is not None:
         return f" (its owner took the right away: chmod u+rwX {shut})"
     if own:  # another user, as a rule root, left files in it
-        return f" (give the folder back to {owner}: sudo chown -R {owner} {home})"
-    return f" ({home} belongs to {owner}: sudo -u {owner} reader ...)"
+        return f" (give the folder back to {owner}: sudo chown -R {owner.lstrip('#')} {home})"
+    return f" ({home} belongs to {owner}: sudo -u {shlex.quote(owner)} reader ...)"
 
 
 def _steps(path: Path, home: Path) -> Iterator[tuple[Path, os.stat_result]]:

@@ -242,12 +242,12 @@ def demand_plain(*paths: Path) -> None:
     """What is at these paths, if anything is, must be plain files. Raises LedgerError."""
     for path in paths:
         with contextlib.suppress(OSError):
-            if not stat.S_ISREG(path.lstat().st_mode):
-                raise NotPlainError(
-                    "is not a plain file",
-                    where=str(path),
-                    cure="put the file itself there, not a link to it; the home's folder may be a link",
-                )
+            mode = path.lstat().st_mode
+            if not stat.S_ISREG(mode):
+                cure = "put the file itself there, not a link to it; the home's folder may be a link"
+                if not stat.S_ISLNK(mode):
+                    cure = "move it away, and put the file back"
+                raise NotPlainError("is not a plain file", where=str(path), cure=cure)
 
 
 def demand_own(*paths: Path, home: Path, written: bool = False) -> None:
@@ -260,11 +260,10 @@ def demand_own(*paths: Path, home: Path, written: bool = False) -> None:
             continue
         writes = written and not os.statvfs(path).f_flag & os.ST_RDONLY  # a card that failed: others name it
         if not os.access(path, os.R_OK | os.W_OK if writes else os.R_OK):
-            owner, file = shlex.quote(str(home)), shlex.quote(str(path))
             raise NotOwnerError(
                 f"may not be read{' and written' if writes else ''} by this user",
                 where=str(path),
-                cure=f"sudo chown --reference={owner} {file} && sudo chmod 600 {file}",
+                cure=own_cure(path, home=home),
             )
 
 
@@ -274,12 +273,17 @@ def demand_own_folder(path: Path, *, home: Path) -> None:
     """
     if os.access(path, os.R_OK | os.W_OK | os.X_OK) or os.statvfs(path).f_flag & os.ST_RDONLY:
         return
-    owner, folder = shlex.quote(str(home)), shlex.quote(str(path))
     raise NotOwnerError(
         "this user may not make files in this folder",
         where=str(path),
-        cure=f"sudo chown --reference={owner} {folder} && sudo chmod 700 {folder}",
+        cure=own_cure(path, home=home, is_folder=True),
     )
+
+
+def own_cure(path: Path, *, home: Path, is_folder: bool = False) -> str:
+    """The commands that give a part of a home back to the home's user."""
+    owner, part = shlex.quote(str(home)), shlex.quote(str(path))
+    return f"sudo chown --reference={owner} {part} && sudo chmod {700 if is_folder else 600} {part}"
 
 
 def read_bounded(path: Path, limit: int) -> bytes:

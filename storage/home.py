@@ -29,6 +29,7 @@ from storage.errors import (
 )
 
 MAX_LINE_BYTES = 4096  # of a file that holds one line
+LOCK_CURE = "move it away while no reader runs: it holds nothing, and the next start makes it again"
 SLOT_CURE = "write its one line again: file:slot, or tpm:INDEX in a unit with a chip"
 
 
@@ -115,8 +116,12 @@ class Home:
         except OSError as error:
             what = f"cannot be read: {error.strerror or error}"
             first = "" if self.folder.is_dir() else f"make the folder {self.folder} again, and then "
+            if first and os.path.lexists(self.folder):
+                first = f"{self.folder} is no folder, or leads to none: mount it, or move it away; {first}"
             raise LedgerError(what, where=str(self.slot_uri), cure=first + SLOT_CURE) from None
-        except NotPlainError as error:
+        except NotOwnerError:
+            raise
+        except LedgerError as error:  # no plain file, or far too large
             raise LedgerError(error.what, where=str(self.slot_uri), cure=SLOT_CURE) from None
         except ValueError:
             raise LedgerError("is no text", where=str(self.slot_uri), cure=SLOT_CURE) from None
@@ -173,7 +178,10 @@ class HomeLock:
     def __init__(self, home: Home) -> None:
         """Raises HomeLockedError if another process holds it, NotOwnerError."""
         path = home.folder / "lock"
-        files.demand_own(path, home=home.root, written=True)
+        try:
+            files.demand_own(path, home=home.root, written=True)
+        except NotPlainError as error:
+            raise NotPlainError(error.what, where=error.where, cure=LOCK_CURE) from None
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -33,6 +33,7 @@ from storage.errors import (
     DamagedError,
     LedgerError,
     NewerLedgerError,
+    NotPlainError,
     RolledBackError,
     SlotError,
     StorageError,
@@ -189,7 +190,8 @@ def reopen(
 
 def _take_files(home: Home) -> None:
     home.demand_own()
-    make_folder(home.blobs)
+    with contextlib.suppress(NotPlainError):  # keys and records are whole: they are purged and delivered
+        make_folder(home.blobs)
 
 
 @contextlib.contextmanager

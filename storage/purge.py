@@ -13,6 +13,7 @@ cannot be removed holds up nothing: its key is gone, the receipt says so, and `r
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -200,7 +201,11 @@ def _drop_images(store: UnitStore, epochs: dict[int, int]) -> list[str]:
 
 def _set_aside_before(store: UnitStore, epoch: int, at: int) -> Iterable[Path]:
     """The folders of an epoch's images without a record, by the log's size in their names."""
-    for folder in sorted(store.home.strays.glob(f"{epoch:08d}-*")):
+    strays = store.home.strays
+    there = sorted(strays.iterdir()) if os.path.lexists(strays) else []  # unlike glob, says what is shut
+    for folder in there:
+        if not folder.name.startswith(f"{epoch:08d}-"):
+            continue
         size = folder.name.partition("-")[2]
         if not (size.isdecimal() and int(size) > at):
             yield folder

@@ -77,28 +77,33 @@ def stray_images(store: UnitStore) -> dict[int, set[str]]:
     """
     found = {}
     left = bool(store.state.cursor(IMAGES_LEFT))
-    for epoch in store.blobs.epochs():
+    for epoch in _epochs(store):
         facts = store.book.epochs.get(epoch)
         if facts is not None and facts.closed and facts.purged_by is None and not store.book.going(epoch):
             continue  # it was looked through when it closed, and `verify` does so again
         purged = facts is not None and facts.purged_by is not None
-        listed = _listed(store, epoch, living=facts is not None and not purged)
+        listed = _listed(store, epoch)
         stray = listed - (set() if purged and not left else named_images(store, epoch))
         if stray or facts is None:
             found[epoch] = stray
     return found
 
 
-def _listed(store: UnitStore, epoch: int, *, living: bool) -> set[str]:
-    """The names in an epoch's folder; none where a failing card does not list them: `verify` says so.
+def _epochs(store: UnitStore) -> list[int]:
+    """Epochs that have a folder; none where the folder of them all is shut to this user."""
+    try:
+        return list(store.blobs.epochs())
+    except OSError:
+        return []
 
-    living: its records are not purged. Raises PermissionError for a living one.
+
+def _listed(store: UnitStore, epoch: int) -> set[str]:
+    """The names in an epoch's folder; none where the card does not list them, or the folder is shut to this
+    user: `verify` says so, and no start waits for it.
     """
     try:
         return store.blobs.names(epoch)
-    except OSError as error:
-        if living and isinstance(error, PermissionError):
-            raise
+    except OSError:
         return set()
 
 

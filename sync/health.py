@@ -31,6 +31,7 @@ ALARM_WORDS: Mapping[str, str] = {
     "closed_log": "a closed log has reads that the department lacks",
     "clock_in_doubt": "the clock is in doubt",
     "purge_failed": "what was due is not purged, or files of it are still there: its log says which",
+    "home_shut": "files of the unit are shut to it, or of another kind: its log says which and what to do",
     "list_expired": "alerts are off, as a hot list ended, is missing or refused: sync it or push the list",
     "list_in_doubt": "alerts are marked stale, as its clock knows no time: sync it, then set its clock",
     "sensor_failed": "a sensor failed",
@@ -39,7 +40,7 @@ ALARM_WORDS: Mapping[str, str] = {
 }
 """What can be wrong at a unit, and the words for a person."""
 ALARMS = tuple(ALARM_WORDS)
-LATER_ALARMS = frozenset({"list_in_doubt", "purge_failed"})
+LATER_ALARMS = frozenset({"home_shut", "list_in_doubt", "purge_failed"})
 """Those that not every department knows: one that refuses a report for them gets it without."""
 CLOCK_STATES = ("disciplined", "holdover", "unknown")
 _VERSION = re.compile(r"[A-Za-z][A-Za-z0-9.+ _-]{0,63}")

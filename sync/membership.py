@@ -122,7 +122,11 @@ class SyncFolder:
         return self.path / "wanted"
 
     def is_member(self) -> bool:
-        return (self.path / "member.cbor").exists()
+        """Also where this user may not look: nothing takes the place of a membership that is only shut."""
+        try:
+            return (self.path / "member.cbor").exists()
+        except OSError:
+            return True
 
     def lost_membership(self) -> bool:
         """Whether this unit was enrolled and no longer knows where: the certificate came before member.cbor,
@@ -149,6 +153,10 @@ class SyncFolder:
             ) from None
         except (NotPlainError, NotOwnerError) as error:
             raise NotEnrolledError(error.what, where=str(path), cure=error.cure) from None
+        except OSError as error:
+            cure = files.own_cure(self.path, home=self.path.parent, is_folder=True)
+            why = error.strerror or type(error).__name__
+            raise NotEnrolledError(f"cannot be read: {why}", where=str(path), cure=cure) from None
         except StorageError as error:
             raise NotEnrolledError(f"is damaged: {error}", where=str(path), cure="enroll again") from None
 
@@ -244,7 +252,7 @@ class SyncFolder:
         """The last attempts, as `save_status` wrote them, less what is damaged; empty before the first."""
         try:
             value = json.loads(files.read_bounded(self.path / "status.json", MAX_KEY_BYTES))
-        except (OSError, ValueError, StorageError):
+        except (OSError, ValueError, RecursionError, StorageError):
             return {}
         if not isinstance(value, dict):
             return {}

@@ -387,7 +387,8 @@ class Runner:
 
     def _asked(self) -> bool:
         """Whether `reader sync now` asked for a conversation; asking once is enough."""
-        if not self._folder.wanted.exists():
+        try:
+            self._folder.wanted.unlink()
+        except OSError:  # no one asked; or no one could, where it is a folder or the folder is shut
             return False
-        self._folder.wanted.unlink(missing_ok=True)
         return True

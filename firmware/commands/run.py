@@ -8,10 +8,12 @@ import sys
 import click
 
 from firmware.run import app
+from firmware.run.failed_start import purging_anyway
 from firmware.run.prepared_home import take_home
 from firmware.run.run_result import RunOptions
 from sync.command_frame import Common, verb
 from sync.errors import DONE, FOUND_WRONG
+from sync.event_log import event_log
 from sync.lasting_stream import lasting
 
 
@@ -55,8 +57,9 @@ def run(common: Common, *, source: str | None, once: bool, pace: str | None, pla
         plates=plates,
         as_json=common.json,
     )
-    take_home(common.home)
-    result = app.run(common.home, options, out=sys.stdout, err=sys.stderr)
+    with purging_anyway(common.home, event_log(sys.stderr)):
+        take_home(common.home)
+        result = app.run(common.home, options, out=sys.stdout, err=sys.stderr)
     print(result.summary, file=lasting(sys.stderr if common.json else sys.stdout), flush=True)
     if result.unread:
         print(

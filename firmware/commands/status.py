@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import textwrap
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from firmware.alerts.list_ops import list_operations, lists_health, off_lines
 from firmware.custody.asking import Ask, asking
+from firmware.custody.home_parts import shut_parts
 from firmware.custody.opening import custody_by
 from firmware.errors import ConfigError
 from firmware.health.alarm_cures import alarm_lines
 from firmware.health.health_file import newest_report
-from firmware.health.report import HealthWatch, report_lines
+from firmware.health.report import MOST_NAMED, Alarm, HealthWatch, report_lines
 from firmware.run.field_parts import clock_of
 from firmware.settings.config import load_config
 from hw.vitals import SysfsBoard
@@ -46,6 +48,7 @@ def status(common: Common) -> int:
             now=clock_of(None).now,
             custody=lambda: custody_by(custody, folder),
             watching=False,
+            shut=partial(shut_parts, common.home),
         )
         watch.watch_lists(lambda: lists_health(lists))
         facts = watch.report()
@@ -59,7 +62,8 @@ def status(common: Common) -> int:
     for line in report_lines(facts):
         print(line)
     in_doubt = [custody["clock_alarm"]] if custody["clock_alarm"] else []
-    for line in [*alarm_lines(facts.alarms), *in_doubt, *wrong]:
+    shut = shut_parts(common.home)[:MOST_NAMED] if Alarm.HOME_SHUT in facts.alarms else []
+    for line in [*alarm_lines(facts.alarms), *shut, *in_doubt, *wrong]:
         print(f"             {line}")
     for line in off_lines(lists):
         print(f"alerts       {line}")

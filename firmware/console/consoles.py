@@ -20,6 +20,7 @@ from firmware.console.service import serving
 from firmware.console.session import Console
 from firmware.console.unit import SelfTestLine
 from firmware.custody.give_way import is_way_asked
+from firmware.custody.home_parts import ShutParts
 from firmware.custody.opening import custody_of, hear_department, sync_folder
 from firmware.frames.frame_tap import FrameTap
 from firmware.frames.sources import open_source
@@ -99,8 +100,9 @@ def console_alone(
     """
     folder = SyncFolder.of(home)
     health = HealthWatch(
-        board=SysfsBoard(home), now=clock.now, custody=lambda: custody_of(ledger, folder), watching=False
-    )
+        board=SysfsBoard(home), now=clock.now, custody=lambda: custody_of(ledger, folder), watching=False,
+        shut=ShutParts(home).look,
+    )  # fmt: skip
     health.watch_lists(lists)
     camera = _OwnCamera(config, clock)
     unit = FieldUnit(

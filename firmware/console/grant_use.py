@@ -67,7 +67,8 @@ class GrantUse:
     def _load(self) -> None:
         if self._path is None:
             return
-        with contextlib.suppress(OSError, ValueError, TypeError, AttributeError, StorageError):
+        damaged = (ValueError, TypeError, AttributeError, RecursionError)
+        with contextlib.suppress(OSError, StorageError, *damaged):
             held = json.loads(files.read_bounded(self._path, 16_384))
             self._used = {str(name): max(0.0, float(used)) for name, used in held.items()}
 

@@ -60,7 +60,7 @@ def read(folder: SyncFolder) -> Trial | None:
         raw: dict[str, Any] = json.loads(files.read_bounded(_path(folder), MOST_BYTES))
         before, sent = (SyncSettings(**raw.pop(name)) for name in ("before", "sent"))
         return Trial(before=before, sent=sent, **raw)
-    except (OSError, LedgerError, ValueError, TypeError, KeyError, AttributeError):
+    except (OSError, LedgerError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
 
 

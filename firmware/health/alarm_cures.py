@@ -25,6 +25,7 @@ CURES: Mapping[Alarm, str] = {
     Alarm.CLOSED_LOG: "reader sync now delivers it; else copy it: department incident import",
     Alarm.CLOCK_IN_DOUBT: "compare the clock with another; a sync confirms the time, or opens a new log",
     Alarm.PURGE_FAILED: "the log names the file (`logs`, journalctl -u alpr-reader); sync, replace the card",
+    Alarm.HOME_SHUT: "the log names each file and what to do (`logs`, journalctl -u alpr-reader)",
     Alarm.LIST_EXPIRED: "its alerts are OFF: reader hotlist list says why; sync, or ask for a new version",
     Alarm.LIST_IN_DOUBT: "its alerts are marked stale, as the clock knows no time: sync, then set the clock",
     Alarm.SENSOR_FAILED: "the log names the part (`logs`, journalctl -u alpr-reader); so does selftest",

@@ -70,7 +70,7 @@ def _read(path: Path) -> HealthReport | None:
         if not 0 <= age_s <= STALE_S or set(held) != {field.name for field in fields(HealthReport)}:
             return None
         return HealthReport(**held | {"alarms": tuple(Alarm(name) for name in held["alarms"])})
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
 

@@ -122,7 +122,7 @@ class ReadHabit:
         try:
             held = json.loads(files.read_bounded(path, 65_536))
             usual = [None if value is None else float(value) for value in held["reads_an_hour"]]
-        except (OSError, LedgerError, ValueError, KeyError, TypeError):
+        except (OSError, LedgerError, ValueError, KeyError, TypeError, RecursionError):
             return cls()
         sound = len(usual) == HOURS and all(value is None or 0 <= value < 1e6 for value in usual)
         return cls(usual) if sound else cls()

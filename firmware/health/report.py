@@ -42,6 +42,7 @@ RATE_WINDOW_S = 10.0
 NO_FRAMES_S = 10.0
 STARTING_S = 60.0  # a receiver finds the time within seconds of the start, chrony within a minute
 LOOK_EVERY_S = 1.0
+MOST_NAMED = 5  # files, in an event
 
 
 class Alarm(StrEnum):
@@ -65,6 +66,7 @@ class Alarm(StrEnum):
     CLOSED_LOG = "closed_log"  # a closed log holds reads that the department does not have
     CLOCK_IN_DOUBT = "clock_in_doubt"  # custody does not follow the clock, or it walked: storage.clock_trust
     PURGE_FAILED = "purge_failed"  # what was due is not gone, or not every file of it
+    HOME_SHUT = "home_shut"  # files or folders that this unit may not use, or that are of another kind
     LIST_EXPIRED = "list_expired"  # before a newer version came, or its files are gone or refused
     LIST_IN_DOUBT = "list_in_doubt"  # its alerts are marked stale: the clock cannot tell its age
     SENSOR_FAILED = "sensor_failed"
@@ -131,8 +133,12 @@ class HealthWatch:
         card_tb: float | None = None,
         system: Callable[[], SystemMarks] = system_marks,
         scene: SceneWatch | None = None,
+        shut: Callable[[], Sequence[str]] = tuple,
     ) -> None:
-        """scene: judges the pictures of `frame_seen`; None where no camera reads."""
+        """scene: judges the pictures of `frame_seen`; None where no camera reads. shut: what of the home the
+        unit may not use, a line each.
+        """
+        self._shut = shut
         self._card_tb = card_tb
         self._system = system
         self._watching = watching  # False beside no running reader: then missing frames raise no alarm
@@ -196,6 +202,8 @@ class HealthWatch:
             return "; ".join(self.troubles)
         if alarm is Alarm.PURGE_FAILED:
             return self._custody().purge_failed
+        if alarm is Alarm.HOME_SHUT:
+            return "; ".join(self._shut()[:MOST_NAMED])
         if alarm is Alarm.UPDATE_GIVEN_UP:
             return self._system().given_up
         if alarm is Alarm.SECOND_DISK:
@@ -251,6 +259,7 @@ class HealthWatch:
                 Alarm.CLOSED_LOG: custody.closed_log,
                 Alarm.CLOCK_IN_DOUBT: custody.clock_in_doubt,
                 Alarm.PURGE_FAILED: bool(custody.purge_failed),
+                Alarm.HOME_SHUT: bool(self._shut()),
                 Alarm.LIST_EXPIRED: lists.failing > 0,
                 Alarm.LIST_IN_DOUBT: lists.in_doubt > 0,
                 Alarm.SENSOR_FAILED: failed or bool(self.troubles),

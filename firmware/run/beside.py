@@ -20,6 +20,7 @@ from firmware.alerts.sounder import Sounder, sounding
 from firmware.console.consoles import consoles
 from firmware.console.enrolling import join_as_owner
 from firmware.console.selftest import sounder_of
+from firmware.custody.home_parts import ShutParts
 from firmware.custody.opening import custody_of, joining, serve_door
 from firmware.custody.purging import purging
 from firmware.fleet.sync_conditions import SyncConditions, networks_of
@@ -119,6 +120,7 @@ class BesideReading:
             troubles=self._troubles,
             card_tb=config.parts.card_tb,
             scene=SceneWatch(),
+            shut=ShutParts(self._home).look,
         )
 
     def _lighting(self, health: HealthWatch) -> Lighting | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from firmware.console import factory_reset
+from firmware.custody.home_parts import open_to_owner
 from firmware.custody.opening import DEFAULT_SLOT, create_ledger
 from firmware.settings.config import FILE_NAME, Config, config_bytes, write_config
 from storage.home import Home, need_own
@@ -37,8 +38,10 @@ def take_home(home: Path) -> None:
 
     Raises NoHomeError if there is none: a mistyped --home must not become a second unit, which reads
     beside the department. Raises ConfigError if its configuration is gone: the defaults would know neither
-    its site nor its parts. A unit that was reset becomes a new one, in the same slot.
+    its site nor its parts. What is this user's own and shut by its mode is open again. A unit that was
+    reset becomes a new one, in the same slot.
     """
+    open_to_owner(home)
     if factory_reset.finish(home) is None:
         if not SyncFolder.of(home).is_member():
             Home(home).need()

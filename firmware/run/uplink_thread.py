@@ -47,7 +47,7 @@ class UplinkThread:
         on_attempt: Callable[[Attempt], None] | None = None,
         health: Callable[[], HealthMessage | None] = lambda: None,
     ) -> None:
-        self._folder = sync_folder(home)
+        self._folder, self._ledger = sync_folder(home), ledger
         self._log = log
         self._stop = threading.Event()
         self._runner = Runner(
@@ -81,7 +81,8 @@ class UplinkThread:
         told = False
         while not self._stop.is_set():
             if not self._folder.is_member():
-                if self._folder.lost_membership() and not told:
+                lost = self._folder.lost_membership() or self._ledger.standing.enrollment is not None
+                if lost and not told:
                     told = True
                     self._log.error("not_enrolled", what=_why_not(self._folder))
                 self._stop.wait(LOOK_S)

@@ -157,11 +157,33 @@ def test_without_the_folder_of_its_images_a_unit_reads_on_and_verify_names_what_
         (later,) = add_reads(ledger, time, 1)
         assert ledger.element(later, "patch")
     assert "is missing" in str(check(home, slot).findings)
-    (home / "lost").rename(home / "kept")
-    blobs.rename(home / "lost")
+
+
+def test_while_a_link_in_place_of_the_folder_of_images_leads_nowhere_keys_are_purged_all_the_same(
+    home: Path, slot: LoopbackSlot, time: SteppedTime, aged: tuple[int, int]
+) -> None:
+    """A medium that is not mounted: nothing can be stored, but what is due goes."""
+    old, kept = aged
+    blobs, medium = home / "store" / "blobs", home / "medium"
+    blobs.rename(medium)
     blobs.symlink_to("/nonexistent/medium")
-    with pytest.raises(NotPlainError, match=r"blobs: is no folder.*mount what it leads to"):
-        Ledger.open(home, slot, time, boot=time.boot)
+    with Ledger.open(home, slot, time, boot=time.boot) as ledger:
+        with pytest.raises(OSError, match="blobs"):
+            add_reads(ledger, time, 1)
+        ledger._look_us = 0
+        receipt = ledger.tend()
+        assert receipt is not None
+        assert "1 folder of its images could not be removed yet" in receipt.record.note
+        assert "store/blobs: is no folder, or leads to none" in ledger.status().purge_failed
+        with pytest.raises(KeyLostError):
+            ledger.read(old)
+        assert ledger.read(kept).text
+    blobs.unlink()
+    medium.rename(blobs)
+    with Ledger.open(home, slot, time, boot=time.boot) as ledger:
+        assert (ledger.status().purge_failed, ledger.status().incidents) == ("", 0)
+        assert ledger.element(kept, "patch")
+    assert check(home, slot).ok
 
 
 def test_a_link_that_leads_nowhere_in_place_of_a_ledger_is_no_lost_ledger(tmp_path: Path) -> None:

@@ -40,6 +40,22 @@ def a_frame(width: int, height: int) -> Frame:
     )  # fmt: skip
 
 
+def enroll(home: Path) -> SyncFolder:
+    """Membership as enrollment leaves it behind, of a department whose command key is the test's."""
+    folder = SyncFolder.of(home)
+    folder.make()
+    key = COMMAND.public_key().public_bytes_raw()
+    folder.save_member(
+        Member(
+            department="d", unit_id="unit-7", name="car-12", unit_address="127.0.0.1:1",
+            front_address="x:1",
+            department_key=key, command_key=key, authority=b"", root=b"",
+        )
+    )  # fmt: skip
+    folder.inbox.mkdir(exist_ok=True)
+    return folder
+
+
 class Home:
     """A home with its unit; `frames` are what the camera gives."""
 
@@ -74,16 +90,5 @@ class Home:
         return self.frames[-1]
 
     def enroll(self) -> SyncFolder:
-        """Membership as enrollment leaves it behind, of a department whose command key is the test's."""
-        folder = SyncFolder.of(self.path)
-        folder.make()
-        key = COMMAND.public_key().public_bytes_raw()
-        folder.save_member(
-            Member(
-                department="d", unit_id="unit-7", name="car-12", unit_address="127.0.0.1:1",
-                front_address="x:1",
-                department_key=key, command_key=key, authority=b"", root=b"",
-            )
-        )  # fmt: skip
-        folder.inbox.mkdir(exist_ok=True)
-        return folder
+        """See `enroll`."""
+        return enroll(self.path)

@@ -1,0 +1,232 @@
+"""A start of a unit whose files and folders are shut to it, or are of another kind, one part after the other.
+
+Each row: the unit runs and its health names the part, or the start ends in one line with the path and a cure.
+Wherever its ledger opens, what is due is purged.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import io
+import os
+import shutil
+import struct
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+from field_home import enroll
+from reader_process import CLIP
+
+from detector.errors import NetAnswerError
+from firmware.cli import explain
+from firmware.custody import home_parts
+from firmware.custody.home_parts import ShutParts, open_to_owner, shut_parts
+from firmware.custody.opening import open_or_roll_over
+from firmware.frames.failed_eyes import FailedEyes
+from firmware.health.report import Alarm
+from firmware.run import app, prepared_home
+from firmware.run.beside import Beside
+from firmware.run.failed_start import ENDS, purging_anyway
+from firmware.run.one_run import OneRun
+from firmware.run.prepared_home import prepare_home, take_home
+from firmware.run.run_result import RunOptions, RunResult
+from storage.ledger import Ledger
+from sync.command_frame import Common
+from sync.event_log import event_log
+
+FULL = os.environ.get("ALPR_FAULTS") == "full"
+RUNS, ENDS_FOR_LEDGER, ENDS_PURGED = "runs", "ends, as its ledger does not open", "ends, purged"
+FOLDERS = {
+    "store": ENDS_FOR_LEDGER, "store/blobs": RUNS, "store/blobs/00000002": RUNS, "store/strays": RUNS,
+    "sync": RUNS, "sync/inbox": RUNS, "sync/old": RUNS, "hotlists": RUNS, "destroyed": RUNS,
+}  # fmt: skip
+FILES = {
+    "config.toml": ENDS_PURGED, "habit.json": RUNS, "console.lockout": RUNS, "console.grants": RUNS,
+    "store/ledger.sqlite3": ENDS_FOR_LEDGER, "store/lock": ENDS_FOR_LEDGER, "store/log.pub": ENDS_FOR_LEDGER,
+    "store/slot": ENDS_FOR_LEDGER, "store/slot.uri": ENDS_FOR_LEDGER, "store/book.snapshot": RUNS,
+    "sync/member.cbor": RUNS, "sync/unit.key": RUNS, "sync/tls.key": RUNS, "sync/tls.pem": RUNS,
+    "sync/status.json": RUNS, "sync/configuration.taken": RUNS, "sync/configuration.trial": RUNS,
+    "sync/inbox/policy.cbor": RUNS, "hotlists/doj.list": RUNS, "hotlists/cleared": RUNS,
+}  # fmt: skip
+NEW_LOG = {("store/slot", "a folder or a file"), ("store/slot", "a pipe")}  # its keys are gone
+
+
+def make_folder_or_file(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+        path.write_bytes(b"x")
+    else:
+        path.unlink()
+        path.mkdir()
+
+
+def make_link(path: Path) -> None:
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    path.symlink_to("/nonexistent/medium")
+
+
+def make_pipe(path: Path) -> None:
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    os.mkfifo(path)
+
+
+TROUBLES: dict[str, Callable[[Path], None]] = {
+    "shut": lambda path: path.chmod(0), "a folder or a file": make_folder_or_file, "a link": make_link,
+    "a pipe": make_pipe,
+}  # fmt: skip
+ROWS = [(part, trouble) for part in (*FOLDERS, *FILES) for trouble in TROUBLES]
+SAMPLE = [
+    ("store", "shut"), ("store/blobs", "shut"), ("store/blobs", "a link"), ("store/blobs/00000002", "shut"),
+    ("sync", "shut"), ("hotlists", "shut"), ("config.toml", "shut"), ("config.toml", "a pipe"),
+    ("store/lock", "a folder or a file"), ("sync/member.cbor", "shut"), ("sync/inbox", "a link"),
+    ("habit.json", "a pipe"),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The home of an enrolled unit with everything that a unit makes, its reads from a run before."""
+    home = tmp_path_factory.mktemp("made") / "home"
+    prepare_home(home)
+    enroll(home)
+    open_or_roll_over(home, on_new_log=lambda _reason: None).close()  # its log knows that it is enrolled
+    for name in (*FOLDERS, *FILES):
+        path = home / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if name in FOLDERS:
+            path.mkdir(mode=0o700, exist_ok=True)
+        elif not path.exists():
+            path.touch(mode=0o600)
+    return home
+
+
+@pytest.fixture
+def home(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    access = os.access  # by the rights in force: for root the call takes those that could be
+    monkeypatch.setattr(os, "access", lambda path, mode: access(path, mode, effective_ids=True))
+    copy = Path(shutil.copytree(made, tmp_path / "home"))
+    yield copy
+    for folder in (copy, *(copy / name for name in FOLDERS)):
+        with suppress(OSError):
+            folder.chmod(0o700)
+
+
+@contextmanager
+def only_as_a_user() -> Iterator[None]:
+    """Root's right to pass over modes is put away on this thread, and on those that it starts."""
+    libc, head, data = ctypes.CDLL(None), struct.pack("<Ii", 0x20080522, 0), ctypes.create_string_buffer(24)
+    libc.capget(head, data)
+    before = data.raw
+    effective, permitted, inherited, *rest = struct.unpack("<6I", before)
+    libc.capset(head, struct.pack("<6I", effective & ~(1 << 1 | 1 << 2), permitted, inherited, *rest))
+    try:
+        yield
+    finally:
+        libc.capset(head, before)
+
+
+class Started:
+    """What a start came to."""
+
+    def __init__(self, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.line, self.alarms, self.why, self.purged = "", list[str](), "", 0
+        self._said = io.StringIO()
+        real = Ledger.apply_retention
+
+        def counted(ledger: Ledger, *, by: str) -> object:
+            result = real(ledger, by=by)
+            self.purged += 1
+            return result
+
+        eyes = FailedEyes(NetAnswerError("plate-reader.tflite", "is not what is tested"))
+        monkeypatch.setattr("firmware.run.one_run.load_eyes", lambda *_words, **_names: eyes)
+        monkeypatch.setattr(Ledger, "apply_retention", counted)
+        monkeypatch.setattr(
+            OneRun, "_read", lambda _run, ledger, _eyes, _src, *rest: self._read(ledger, *rest)
+        )
+        log = event_log(self._said)
+        try:
+            with purging_anyway(home, log):
+                take_home(home)
+                app.run(home, RunOptions(source=str(CLIP)), out=io.StringIO(), err=self._said)
+        except ENDS as error:
+            self.line, _ = explain(error, Common(home))
+
+    def _read(self, ledger: Ledger, beside: Beside, *_rest: object) -> RunResult:
+        ledger.tend()
+        self.alarms = [str(one) for one in beside.health.report().alarms]
+        self.why = beside.health.why(Alarm.HOME_SHUT)
+        return RunResult(frames=0, dropped=0, stored=0, lost=0, broken=0, blind_s=0.0, summary="")
+
+    @property
+    def new_log(self) -> bool:
+        return "new_log_opened" in self._said.getvalue()
+
+
+def test_a_unit_that_lost_nothing_starts_purges_and_has_no_such_alarm(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with only_as_a_user():
+        started = Started(home, monkeypatch)
+    assert (started.line, "home_shut" in started.alarms, started.new_log) == ("", False, False)
+    assert started.purged
+
+
+@pytest.mark.parametrize(
+    ("part", "trouble"), ROWS if FULL else SAMPLE, ids=lambda value: str(value).replace(" ", "-")
+)
+def test_a_part_that_a_unit_may_not_use_is_named_with_its_cure_and_costs_no_purge_that_can_be(
+    home: Path, part: str, trouble: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prepared_home, "open_to_owner", lambda _home: [])  # as where it is another user's
+    TROUBLES[trouble](home / part)
+    with only_as_a_user():
+        started = Started(home, monkeypatch)
+    decided = (FOLDERS | FILES)[part]
+    assert started.new_log == ((part, trouble) in NEW_LOG)
+    if started.new_log:
+        return
+    said = started.why if decided == RUNS else started.line
+    assert started.line == ("" if decided == RUNS else said)
+    assert ("home_shut" in started.alarms) == (decided == RUNS)
+    assert f"{home / part}" in said
+    assert "(" in said or ": remove it" in said or ": restore it" in said  # what to do
+    assert "\n" not in said
+    assert bool(started.purged) == (decided != ENDS_FOR_LEDGER)
+
+
+def test_what_is_a_units_own_and_shut_by_its_mode_is_open_again_after_a_start(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a copy by hand, or a wrong chmod, leaves it."""
+    for part in reversed((*FOLDERS, *FILES)):
+        (home / part).chmod(0)
+    stranger = home / "7ABC123.jpg"
+    stranger.touch(mode=0)
+    with only_as_a_user():
+        started = Started(home, monkeypatch)
+        assert shut_parts(home) == []
+    assert (started.line, "home_shut" in started.alarms, started.new_log) == ("", False, False)
+    assert stranger.stat().st_mode & 0o777 == 0
+    assert open_to_owner(home) == []
+
+
+def test_a_running_reader_looks_anew_every_few_minutes(tmp_path: Path) -> None:
+    now_s = [0.0]
+    parts = ShutParts(tmp_path, lambda: now_s[0])
+    assert parts.look() == ()
+    (tmp_path / "hotlists").touch()
+    now_s[0] = home_parts.LOOK_AGAIN_S - 1
+    assert parts.look() == ()
+    now_s[0] += 1
+    (line,) = parts.look()
+    assert line.startswith(f"{tmp_path / 'hotlists'}: is not a folder (move it away")
+
+
+def test_a_picture_that_a_person_put_there_is_never_named(tmp_path: Path) -> None:
+    for folder in ("", "store", "sync", "hotlists"):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        (tmp_path / folder / "7ABC123.jpg").symlink_to("/nonexistent")
+    assert shut_parts(tmp_path) == []
