@@ -111,7 +111,7 @@ def _wrong_with(part: _Part, home: Path) -> str:
 
 
 class ShutParts:
-    """The same for a running reader, looked for anew every few minutes: there may be a thousand folders."""
+    """The same for a running reader, looked for again every few minutes: there may be a thousand folders."""
 
     def __init__(self, home: Path, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._home, self._monotonic = home, monotonic

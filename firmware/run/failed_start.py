@@ -28,7 +28,7 @@ def purging_anyway(home: Path, log: structlog.typing.FilteringBoundLogger) -> It
     try:
         yield
     except HomeLockedError:
-        raise  # whoever writes the home purges it
+        raise  # the process that writes the home purges it
     except ENDS:
         with contextlib.suppress(*ENDS), open_ledger(home, clock=clock_of(None)) as ledger:
             receipt = ledger.tend()

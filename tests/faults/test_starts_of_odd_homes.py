@@ -213,7 +213,7 @@ def test_what_is_a_units_own_and_shut_by_its_mode_is_open_again_after_a_start(
     assert open_to_owner(home) == []
 
 
-def test_a_running_reader_looks_anew_every_few_minutes(tmp_path: Path) -> None:
+def test_a_running_reader_looks_again_every_few_minutes(tmp_path: Path) -> None:
     now_s = [0.0]
     parts = ShutParts(tmp_path, lambda: now_s[0])
     assert parts.look() == ()
