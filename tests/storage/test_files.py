@@ -250,8 +250,8 @@ def test_what_is_read_is_a_plain_file_of_at_most_the_limit(folder: Path) -> None
     with pytest.raises(LedgerError, match="is not a plain file"):
         files.open_evidence(pipe, follow=True)
     files.demand_plain(plain, folder / "none")
-    for odd in (link, pipe, folder):
-        with pytest.raises(LedgerError, match=rf"{odd.name}: is not a plain file .put the file itself"):
+    for odd, cure in ((link, "put the file itself"), (pipe, "move it away"), (folder, "move it away")):
+        with pytest.raises(LedgerError, match=rf"{odd.name}: is not a plain file .{cure}"):
             files.demand_plain(plain, odd)
     assert left_open(folder) == []
 
