@@ -12,6 +12,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 
 import pytest
+from desk_forms import forms
 from desk_root import Root, access_of, problems
 from desk_twins import GROUND, HOLD, Department
 
@@ -32,9 +33,11 @@ from sync.department.desk.inquiry.forms import (
     RequestForm,
     RunForm,
 )
+from sync.department.desk.sharing.calls import DeliverForm, Recorded, ReviewForm
 from sync.department.journal.entries import RequestAnswered
 from sync.department.journal.hold_entries import HoldPlaced
 from sync.department.journal.inquiry_entries import Access, AccessEnded, SearchApproved
+from sync.department.journal.sharing_entries import Scope
 from sync.department.policy.refusals import DeskRefusal
 
 MINE, OTHER = 0, 1  # reads of the department: the session's person searched for the first one
@@ -373,3 +376,40 @@ def test_a_key_service_whose_disk_was_lost_asks_for_a_new_search_or_a_second_per
     exported = department.call("hold/export", token, replace(form, approval=proposed.proposal))
     assert isinstance(exported, Exported)
     assert exported.package
+
+
+@pytest.mark.parametrize(
+    ("asked", "named", "opens"),
+    [
+        (True, None, True),
+        (True, True, True),
+        (True, False, False),
+        (False, None, False),
+        (False, True, False),
+    ],
+)
+def test_a_delivery_opens_pictures_where_the_agency_asked_for_them(
+    thief: Thief, asked: bool, named: bool | None, opens: bool
+) -> None:
+    """Root and the person who delivers. `asked`: in the request; `named`: in the form's own scope."""
+    department, call = thief.department, thief.department.call
+    query = replace(department.plate("7ABC000"), since_us=department.clock.us - 240 * HOUR_US)
+    scope = Scope(plates=("7ABC000",), since_us=query.since_us, until_us=query.until_us, images=asked)
+    form = replace(forms(department)["share/record"], scope=scope)
+    made = call("share/record", department.logon("deputy"), form)
+    assert isinstance(made, Recorded)
+    call("share/review", department.logon("chief"), ReviewForm(request=made.entry, note="in order"))
+    yes = replace(forms(department)["share/decide"], request=made.entry)
+    call("share/decide", department.logon("chief"), yes)
+    part = None if named is None else replace(scope, images=named)
+    access = replace(access_of(query), action="delivery", request=made.entry)
+    entry = thief.write(access, "share/deliver", DeliverForm(request=made.entry, scope=part, ground=GROUND))
+    front = department.front
+    front.reads.find(front.door, front.desk.covered(entry), query, 10)
+    thief.open(entry, MINE, ("text",))
+    if opens:
+        thief.open(entry, MINE)
+        return
+    with pytest.raises(DeskRefusal, match="asks for no pictures") as refused:
+        thief.open(entry, MINE)
+    assert refused.value.code == "scope"

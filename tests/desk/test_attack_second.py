@@ -7,7 +7,7 @@ person's word for just this search or reset, given in time and not used before.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -33,7 +33,13 @@ from sync.department.desk.sharing.calls import DecisionForm, DeliverForm, Record
 from sync.department.journal.change_entries import ChangeDecided, ChangeUsed
 from sync.department.journal.entries import AccountSet, CredentialSet
 from sync.department.journal.inquiry_entries import Query, SearchApproved, SearchProposed
-from sync.department.journal.sharing_entries import DELIVER_DAYS, Scope, ShareDecided, written_digest
+from sync.department.journal.sharing_entries import (
+    DELIVER_DAYS,
+    Scope,
+    ShareAsked,
+    ShareDecided,
+    written_digest,
+)
 from sync.department.journal.statements import sign_call
 from sync.department.policy.refusals import DeskRefusal
 from sync.department.policy.roles import Role
@@ -371,6 +377,7 @@ DELIVERIES = {
     "approved by the one who entered it": "no second person signed its approval",
     "approved without a look at the agency": "no second person signed its approval",
     "after the approval's month": "its approval had ended",
+    "what is read later": BEYOND,
     "for another agency": "it leaves for another agency or purpose than was asked",
     "nothing": "",
 }
@@ -384,22 +391,32 @@ def test_a_delivery_opens_what_another_agency_asked_for_and_another_person_appro
     root, asked, call = Root(department), department.plate("8XYZ123"), department.call
     query = replace(asked, since_us=asked.until_us - HOUR_US)
     scope = Scope(plates=("8XYZ 123",), since_us=query.since_us, until_us=query.until_us, images=False)
-    made = call(
-        "share/record", department.logon("deputy"), replace(forms(department)["share/record"], scope=scope)
+    later = replace(scope, until_us=asked.until_us + 30 * DAY_US)
+    record = replace(
+        forms(department)["share/record"], scope=later if what == "what is read later" else scope
     )
-    assert isinstance(made, Recorded)
-    call("share/review", department.logon("chief"), ReviewForm(request=made.entry, note="in order"))
+    if what == "what is read later":  # the desk would not take such a request
+        stamp, signed = root.signed("deputy", "share/record", record)
+        names = {one.name for one in fields(ShareAsked)}
+        note = ShareAsked(**{one: getattr(record, one) for one in names})
+        request = root.write(note, stamp, signed)
+        query, scope = replace(query, until_us=later.until_us), later
+    else:
+        made = call("share/record", department.logon("deputy"), record)
+        assert isinstance(made, Recorded)
+        request = made.entry
+    call("share/review", department.logon("chief"), ReviewForm(request=request, note="in order"))
     alone = what == "approved by the one who entered it"
     state = "NV" if what == "approved without a look at the agency" else "CA"
     yes = DecisionForm(
-        request=made.entry,
+        request=request,
         approved=True,
         note="in order",
         agency_kind="law-enforcement",
         agency_state=state,
     )
     stamp, signed = root.signed("deputy" if alone else "chief", "share/decide", yes)
-    decided = root.write(ShareDecided(request=made.entry, approved=True, note=yes.note), stamp, signed)
+    decided = root.write(ShareDecided(request=request, approved=True, note=yes.note), stamp, signed)
     if what == "after the approval's month":
         department.clock.step(DELIVER_DAYS * DAY_US + 2 * HOUR_US)
     if what == "another plate":
@@ -407,12 +424,13 @@ def test_a_delivery_opens_what_another_agency_asked_for_and_another_person_appro
     elif what in {"a longer time", "a scope of the caller's own"}:
         query = replace(query, since_us=asked.since_us)
     wanted = replace(scope, since_us=asked.since_us) if what == "a scope of the caller's own" else None
-    form = DeliverForm(request=made.entry, scope=wanted, ground=GROUND)
+    wanted = later if what == "what is read later" else wanted
+    form = DeliverForm(request=request, scope=wanted, ground=GROUND)
     stamp, signed = root.signed("super", "share/deliver", form)
     words = "Elsewhere PD (law-enforcement, CA), Det. Doe", "a civil matter"
     written = written_digest(*words) if what == "for another agency" else b""
-    note = replace(access_of(query), action="delivery", request=made.entry, written=written)
-    entry = root.write(note, stamp, signed)
+    left = replace(access_of(query), action="delivery", request=request, written=written)
+    entry = root.write(left, stamp, signed)
     cover, days = department.desk.covered(entry), [department.clock.us // DAY_US]
     if not DELIVERIES[what]:
         department.front.door.tokens(cover, query, days)

@@ -290,6 +290,11 @@ class FollowedLog:
             if known.logs.name_of(log_id.hex()) != name:
                 raise UnsignedError("the log followed does not say that these reads are that unit's")
 
+    def demand_images(self, said: Statement, request: int) -> None:
+        """A delivery may open pictures. Raises UnsignedError."""
+        with self._rooted() as known:
+            known.signed.signers.second.demand_images(said, request)
+
     def demand_hold(self, said: Statement, access: int) -> None:
         """The key of the hold that a signed export names. Raises UnsignedError."""
         with self._rooted() as known:

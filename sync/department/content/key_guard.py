@@ -337,11 +337,20 @@ class GuardedKeys:
             raise _no("viewing an image needs an entry of its own", "other-action")
         if access.action == "alert-image":
             self._demand_alerted(log_id, rows)
+        if access.action == "delivery" and entry.signed and any(set(row.elements) - SEARCHED for row in rows):
+            self._demand_images(entry, access.request)
         opened = iter(self._service.open_stored(why, day, log_id, _wanted(rows)))
         result = [{name: next(opened) for name in sorted(row.elements)} for row in rows]
         if access.action == "alert":
             self._keep_alerts(cover.sequence, log_id, rows, result)
         return result
+
+    def _demand_images(self, entry: Entry, request: int) -> None:
+        """Pictures leave where the agency asked for them. Raises DeskRefusal."""
+        try:
+            self._followed.demand_images(said_in(entry.signed), request)
+        except UnsignedError as error:
+            raise _no(str(error), "scope") from None
 
     def _demand_found(
         self, entry: Entry, access: Access, log_id: bytes, rows: Sequence[Row], hold: int = -1

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 from storage.codec import later
+from storage.plate_text import normal_plate
+from sync.department.journal.entry_base import Stamp
+from sync.department.journal.sharing_entries import ShareAsked, written_digest, written_of
 from sync.department.policy.roles import Role
+
+PLATE = b"alpr-department/asked-plate/v1\x00"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,8 +37,8 @@ class SignedDecision:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AskedScope:
     """What another agency asked for: digests of the plates, the time; `user`: who entered the request;
-    `agency`: its kind and its state; `written`: as `Access.written`, empty where an earlier version kept
-    it."""
+    `agency`: its kind and its state; `written`: as `Access.written`, empty where an earlier version kept it;
+    `images`: whether pictures were asked for."""
 
     agency: tuple[str, str]
     plates: tuple[bytes, ...]
@@ -41,6 +47,26 @@ class AskedScope:
     user: str
     at_us: int
     written: bytes = later(b"")
+    images: bool = later(True)
+
+    @classmethod
+    def of(cls, note: ShareAsked, stamp: Stamp) -> AskedScope:
+        """What an entry asks for."""
+        return cls(
+            agency=(note.agency_kind, note.state),
+            plates=tuple(plate_digest(one) for one in note.scope.plates),
+            since_us=note.scope.since_us,
+            until_us=note.scope.until_us,
+            user=stamp.user,
+            at_us=stamp.at_us,
+            written=written_digest(*written_of(note)),
+            images=note.scope.images,
+        )
+
+
+def plate_digest(plate: str) -> bytes:
+    """What is kept of a plate that was asked for."""
+    return hashlib.sha256(PLATE + normal_plate(plate).encode()).digest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,6 @@ from typing import TypeVar
 
 from storage import envelope
 from storage.errors import ExplainedError, StorageError
-from storage.plate_text import normal_plate
 from storage.times import DAY_US, HOUR_US
 from sync.department.journal.change_entries import ChangeDecided, ChangeProposed
 from sync.department.journal.entries import Entry, TrainingDone
@@ -31,14 +30,13 @@ from sync.department.journal.second_hand_facts import (
     SignedDecision,
     Spent,
     Training,
+    plate_digest,
 )
 from sync.department.journal.sharing_entries import (
     DELIVER_DAYS,
     ShareAsked,
     ShareDecided,
     read_by,
-    written_digest,
-    written_of,
 )
 from sync.department.journal.statements import Statement, digest_of, proposal_digest
 from sync.department.policy.desk_terms import in_topics, topics_came
@@ -49,7 +47,6 @@ from sync.department.policy.roles import TAKES_TWO, Call, Role
 ENTERED_US = 31 * DAY_US + HOUR_US  # as `desk/people/training.py` has it, and the time a call takes
 ASKED_US, DELIVER_US = ASKED_DAYS * DAY_US + HOUR_US, DELIVER_DAYS * DAY_US + HOUR_US  # with that time
 FOREVER_DAYS = 366 * 100
-PLATE = b"alpr-department/asked-plate/v1\x00"
 WAITS_US = 92 * DAY_US  # a request or proposal that is older must be made again
 SEARCHES = frozenset({"inquiry/run", "inquiry/begin"})  # whose proposals are searches, not changes
 EMERGENCY = "inquiry/break-glass"  # one person's word, and a second one's within hours
@@ -383,15 +380,7 @@ class SecondHands:
     def ask_share(self, entry: Entry, note: ShareAsked) -> None:
         """Another agency's request."""
         forget(self.requests, lambda one: entry.stamp.at_us - one.at_us >= WAITS_US)
-        self.requests[entry.sequence] = AskedScope(
-            agency=(note.agency_kind, note.state),
-            plates=tuple(_plate_digest(one) for one in note.scope.plates),
-            since_us=note.scope.since_us,
-            until_us=note.scope.until_us,
-            user=entry.stamp.user,
-            at_us=entry.stamp.at_us,
-            written=written_digest(*written_of(note)),
-        )
+        self.requests[entry.sequence] = AskedScope.of(note, entry.stamp)
 
     def _demand_delivery(self, said: Statement, access: Access, at_us: int) -> None:
         """463.6: another person approved the request, and nothing beyond it leaves. Raises UnsignedError."""
@@ -404,17 +393,24 @@ class SecondHands:
         if access.written and asked.written not in {b"", access.written}:
             raise UnsignedError("it leaves for another agency or purpose than was asked")
         scope = _form(said).get("scope")
-        # without one: all that was read by the time it was asked for, and in older logs up to what was asked
-        until = (read_by(asked.until_us, asked.at_us), asked.until_us)
+        # what was read by the time it was asked for, and in older logs up to what was asked
+        until = {read_by(asked.until_us, asked.at_us)} | (set() if self.seen_by_two else {asked.until_us})
         times = [(asked.since_us, one) for one in until]
         if isinstance(scope, dict):
             times = [(scope.get("since_us", asked.since_us), scope.get("until_us", asked.until_us))]
         for since_us, until_us in times:
-            within = asked.since_us <= since_us and until_us <= asked.until_us
+            within = asked.since_us <= since_us and until_us <= max(until)
             query = Query(plate=access.plate, since_us=since_us, until_us=until_us)
-            if within and access.elements == query.text() and _plate_digest(access.plate) in asked.plates:
+            if within and access.elements == query.text() and plate_digest(access.plate) in asked.plates:
                 return
         raise UnsignedError("it is beyond what the agency asked for")
+
+    def demand_images(self, said: Statement, request: int) -> None:
+        """A delivery that opens pictures is of a request that asks for them. Raises UnsignedError."""
+        asked, scope = self.requests.get(request), _form(said).get("scope")
+        wanted = not isinstance(scope, dict) or scope.get("images") is True
+        if asked is None or not (asked.images and wanted):
+            raise UnsignedError("the request asks for no pictures")
 
     def demand_change(
         self, said: Statement, entry: Entry, *, needed: bool, people: Iterable[str], about: str = ""
@@ -469,10 +465,6 @@ class SecondHands:
 def reads_digest(reads: Iterable[str]) -> bytes:
     """SHA-256 of the names of reads."""
     return hashlib.sha256(envelope.encode(list(reads))).digest()
-
-
-def _plate_digest(plate: str) -> bytes:
-    return hashlib.sha256(PLATE + normal_plate(plate).encode()).digest()
 
 
 def _with(policy: Policy, role: Role) -> tuple[Role, ...]:
