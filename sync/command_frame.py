@@ -26,7 +26,6 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, TypeAlias, cast
 
@@ -243,6 +242,8 @@ def _nearest(word: str, names: Iterable[str]) -> str:
 
 def version_of(distribution: str) -> str:
     """The installed version of a distribution; "unknown" where it runs from a bare source tree."""
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - slow to load
+
     try:
         return version(distribution)
     except PackageNotFoundError:

@@ -36,6 +36,10 @@ READING = ("firmware.frames.pipeline", "detector.passes", "firmware.run.one_run"
             ["sync.department.commands.serve", "sync.department.commands.user"],
             ("webauthn", "OpenSSL", "alembic"),
         ),
+        (
+            ["sync.department.cli", "sync.department.commands.verify", "sync.department.commands.witness"],
+            ("sync.department.desk.operations", "sync.department.desk.openapi", "uvicorn", *DESK),
+        ),
         ([f"firmware.commands.{name}" for name in ("console", "enroll", "init", "sync")], READING),
     ],
 )

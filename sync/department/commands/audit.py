@@ -10,7 +10,7 @@ import click
 from storage.counts import counted
 from storage.spreadsheet import csv_of_fields
 from sync.command_frame import noun
-from sync.department.commands import desk_access
+from sync.department.commands import desk_access, given_files
 from sync.department.commands.out_files import new_file
 from sync.department.desk.audit import calls
 from sync.department.desk.audit.case_calls import CompareForm
@@ -84,10 +84,10 @@ def list_events(terminal: desk_access.Terminal, *, csv: bool, **fields: Any) -> 
 
 
 @desk_access.desk_verb(audit, "compare", example="department audit compare cad-export.csv --user super")
-@click.argument("export", type=desk_access.FILE, metavar="CSV")
+@click.argument("export", type=given_files.FILE, metavar="CSV")
 def compare(terminal: desk_access.Terminal, *, export: Path) -> int:
     """Compare case numbers with an export of CAD or RMS. The exit status is 1 if a number does not exist."""
-    found = terminal.call("audit/compare", CompareForm(export=desk_access.read_bytes(export)))
+    found = terminal.call("audit/compare", CompareForm(export=given_files.read_bytes(export)))
     terminal.show(found)
     return FOUND_WRONG if found.unknown else DONE
 

@@ -10,8 +10,9 @@ from sync.department.content.key_remote import address_of
 from sync.department.desk.json_forms import to_json
 from sync.department.ground.home import DepartmentHome
 from sync.department.ground.tls import suites_beyond
+from sync.department.journal.witness_link import FOLDER_SCHEME
 from sync.department.policy.controls import Facts, table
-from sync.department.server.open_desk import FOLDER_SCHEME, open_desk
+from sync.department.server.open_desk import open_desk
 from sync.errors import DONE
 
 

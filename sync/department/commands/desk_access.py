@@ -19,18 +19,15 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import click
 
-from storage import files
-from storage.checkpoint import NoteKey
-from storage.errors import CheckpointError, LedgerError, RecordError
-from storage.ssh_signature import SshPublicKey, SshSignatureError
+from storage.errors import RecordError
 from storage.times import DAY_US, MINUTE_US, iso_text, margin_text, now_us, parse_utc
 from sync.command_frame import Common, Decorator, Noun, Verb, collected
 from sync.department.commands import client
+from sync.department.commands.given_files import FILE
 from sync.department.desk.context import DeskContext
 from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.desk.json_forms import to_json
@@ -47,7 +44,6 @@ from sync.errors import DONE, InvalidInputError
 
 TOKEN, PASSWORD, CODE = "DEPARTMENT_TOKEN", "DEPARTMENT_PASSWORD", "DEPARTMENT_CODE"
 NO_USER = f"log on once: export {TOKEN}=$(department user login USER); or give --user USER"
-FILE = click.Path(path_type=Path)
 NO_ENTRY = -1  # in an answer, where there is none to name
 BUSY_S, BUSY_TRIES = 10.0, 60  # ten minutes: other long lists before this one
 EXAMPLE_TIME = "e.g. 2026-10-01T08:30:00Z, or 2026-10-01 for midnight UTC"
@@ -437,33 +433,6 @@ query = collected(
     ),
     click.option("--unit", default="", help="One unit by name."),
 )
-
-
-def key_of(text: str, where: str) -> NoteKey:
-    """A log's or a witness's public key that was typed. Raises InvalidInputError."""
-    try:
-        return NoteKey.parse(text)
-    except CheckpointError as error:
-        raise InvalidInputError(error.what, where=where) from None
-
-
-def read_bytes(path: Path) -> bytes:
-    """A file of the command line. Raises InvalidInputError."""
-    try:
-        with files.open_evidence(path, follow=True) as file:
-            return file.read()
-    except LedgerError as error:
-        raise InvalidInputError(error.what, where=str(path)) from None
-    except OSError as error:
-        raise InvalidInputError(f"cannot be read: {error.strerror}", where=str(path)) from None
-
-
-def public_key(path: Path) -> SshPublicKey:
-    """The SSH key of a .pub file, its comment left out. Raises InvalidInputError naming the file."""
-    try:
-        return SshPublicKey.from_line(read_bytes(path).decode(errors="replace"))
-    except SshSignatureError as error:
-        raise InvalidInputError(error.what, where=str(path), cure=error.cure) from None
 
 
 def wait_words(proposal: int) -> str:

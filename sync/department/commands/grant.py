@@ -38,7 +38,7 @@ from storage.grant_format import (
 )
 from storage.times import HOUR_US, now_us, utc_text
 from sync.command_frame import collected, noun
-from sync.department.commands import desk_access
+from sync.department.commands import desk_access, given_files
 from sync.department.commands.out_files import new_file
 from sync.department.desk.grants import calls
 from sync.department.desk.grants.revoking import RevokeForm
@@ -93,7 +93,7 @@ order_options = collected(
     click.option("--organization", default="the department", show_default=True, help="The holder's."),
     click.option("--role", required=True, type=click.Choice([str(role) for role in GrantRole])),
     click.option(
-        "--key", required=True, type=desk_access.FILE, metavar="PUB", help="The holder's SSH public key."
+        "--key", required=True, type=given_files.FILE, metavar="PUB", help="The holder's SSH public key."
     ),
     click.option("--purpose", required=True, help="Maintenance or repair, and of what (463.3)."),
     click.option("--work-order", required=True, help="The number of the work order."),
@@ -133,9 +133,9 @@ order_options = collected(
 @desk_access.desk_verb(grant, "issue", example=ISSUE)
 @order_options
 @click.option(
-    "--designee-key", type=desk_access.FILE, metavar="FILE", help="Sign with this delegated key instead."
+    "--designee-key", type=given_files.FILE, metavar="FILE", help="Sign with this delegated key instead."
 )
-@click.option("--delegation", type=desk_access.FILE, metavar="FILE", help="The delegation of that key.")
+@click.option("--delegation", type=given_files.FILE, metavar="FILE", help="The delegation of that key.")
 @desk_access.out_option("FILE", "File for the grant.")
 def issue_grant(
     terminal: desk_access.Terminal,
@@ -156,7 +156,7 @@ def issue_grant(
         raise InvalidInputError("--propose and --approval are for a grant that the desk issues")
     if designee_key is not None and delegation is not None:
         home = DepartmentHome.open(terminal.common.home)
-        made = _sign(home, order, load_ed25519(designee_key), lent=desk_access.read_bytes(delegation))
+        made = _sign(home, order, load_ed25519(designee_key), lent=given_files.read_bytes(delegation))
         with new_file(out) as file:
             if at_desk:
                 terminal.call("grant/enter", calls.SignedForm(bundle=made.to_bytes()))
@@ -198,7 +198,7 @@ def _form(order: GrantOrder, to_us: int) -> calls.GrantForm:
         person=order.person,
         organisation=order.organization,
         role=GrantRole(order.role),
-        holder_key=desk_access.public_key(order.key).line,
+        holder_key=given_files.public_key(order.key).line,
         purpose=order.purpose,
         work_order=order.work_order,
         units=order.units,
@@ -227,7 +227,7 @@ def _sign(home: DepartmentHome, order: GrantOrder, key: Ed25519PrivateKey, *, le
         person=order.person,
         organisation=order.organization,
         role=role,
-        holder_key=desk_access.public_key(order.key).blob,
+        holder_key=given_files.public_key(order.key).blob,
         purpose=order.purpose,
         work_order=order.work_order,
         units=units,
@@ -269,7 +269,7 @@ def _report(terminal: desk_access.Terminal, bundle: Bundle, out: Path) -> int:
 )
 @click.option("--designee", required=True, help="User name.")
 @click.option("--days", type=int, default=30, show_default=True, help="For how long.")
-@click.option("--key-out", required=True, type=desk_access.FILE, metavar="FILE", help="The new key, 0600.")
+@click.option("--key-out", required=True, type=given_files.FILE, metavar="FILE", help="The new key, 0600.")
 @desk_access.out_option("FILE", "The delegation.")
 def delegate(terminal: desk_access.Terminal, *, designee: str, days: int, key_out: Path, out: Path) -> int:
     """Let a designee sign repair grants."""
@@ -322,10 +322,10 @@ desk_access.form_verb(
 
 
 @desk_access.desk_verb(grant, "enter", example="department grant enter night.grant --user deputy")
-@click.argument("file", type=desk_access.FILE)
+@click.argument("file", type=given_files.FILE)
 def enter(terminal: desk_access.Terminal, *, file: Path) -> int:
     """Enter a grant that a designee signed with --designee-key elsewhere."""
-    return terminal.show(terminal.call("grant/enter", calls.SignedForm(bundle=desk_access.read_bytes(file))))
+    return terminal.show(terminal.call("grant/enter", calls.SignedForm(bundle=given_files.read_bytes(file))))
 
 
 def _hours(text: str) -> int:

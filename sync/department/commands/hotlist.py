@@ -12,7 +12,7 @@ import click
 from storage.counts import counted
 from storage.times import DAY_US, HOUR_US, MINUTE_US, now_us, parse_utc, us_of
 from sync.command_frame import noun
-from sync.department.commands import desk_access
+from sync.department.commands import desk_access, given_files
 from sync.department.desk.documents import lists, local, sources
 from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.ground import local_time
@@ -64,7 +64,7 @@ def push(terminal: desk_access.Terminal, *, file: Path, **fields: Any) -> int:
     The command skips bad lines and says what is wrong with each; it refuses and counts categories that the
     policy does not name. Units that have the previous version get only the changes.
     """
-    form = lists.ListForm(body=desk_access.read_bytes(file), **fields)
+    form = lists.ListForm(body=given_files.read_bytes(file), **fields)
     made = terminal.call("hotlist/push", form)
     if terminal.common.json:
         return terminal.show(made)
@@ -116,7 +116,7 @@ desk_access.form_verb(
 def diff(terminal: desk_access.Terminal, *, file: Path, list_id: str, layout: str, category: str) -> int:
     """Compare a file with the newest version of its list: count removed and added entries. Sends nothing."""
     form = sources.DiffForm(
-        list_id=list_id, layout=layout, body=desk_access.read_bytes(file), category=category
+        list_id=list_id, layout=layout, body=given_files.read_bytes(file), category=category
     )
     made = terminal.call("hotlist/diff", form)
     if terminal.common.json:

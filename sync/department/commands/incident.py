@@ -11,7 +11,7 @@ import click
 
 from storage.counts import counted
 from sync.command_frame import Common, noun
-from sync.department.commands import desk_access
+from sync.department.commands import desk_access, given_files
 from sync.department.desk.incidents import calls
 from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.desk.machine.unit_calls import BringForm, ResetForm
@@ -52,7 +52,7 @@ def close(terminal: desk_access.Terminal, *, number: int, finding: str) -> int:
 
 
 @desk_access.desk_verb(incident, "import", example=IMPORT)
-@click.argument("folder", type=desk_access.FILE, metavar="FOLDER")
+@click.argument("folder", type=given_files.FILE, metavar="FOLDER")
 @desk_access.text("--why", "reason", "Where the card comes from.")
 def import_log(terminal: desk_access.Terminal, *, folder: Path, reason: str) -> int:
     """Import a closed log from its unit's card: what still verifies, with content, marked as such.
@@ -85,7 +85,7 @@ def import_log(terminal: desk_access.Terminal, *, folder: Path, reason: str) -> 
 
 
 @desk_access.desk_verb(incident, "receipt", example="department incident receipt car12.txt --user chief")
-@click.argument("file", type=desk_access.FILE, metavar="FILE")
+@click.argument("file", type=given_files.FILE, metavar="FILE")
 def receipt(terminal: desk_access.Terminal, *, file: Path) -> int:
     """Hand in the destruction receipt that a unit printed when it was reset.
 
@@ -93,7 +93,7 @@ def receipt(terminal: desk_access.Terminal, *, file: Path) -> int:
     department already sent it; otherwise it sends it with its first sync after it joins again. The receipt
     opens an incident that two people close: `department incident list`.
     """
-    taken = terminal.call("incident/reset", ResetForm(receipt=of_text(desk_access.read_bytes(file))))
+    taken = terminal.call("incident/reset", ResetForm(receipt=of_text(given_files.read_bytes(file))))
     if terminal.common.json:
         return terminal.show(taken)
     records = counted(taken.records, "record")
@@ -102,7 +102,7 @@ def receipt(terminal: desk_access.Terminal, *, file: Path) -> int:
 
 
 @incident.verb("examine", example="department incident examine /media/card/sync/old/3f9c2b7a10de4455")
-@click.argument("folder", type=desk_access.FILE, metavar="FOLDER")
+@click.argument("folder", type=given_files.FILE, metavar="FOLDER")
 def examine(common: Common, *, folder: Path) -> int:
     """Compare a closed log from a unit's home with what the department received of it. FOLDER is the unit's
     HOME/sync/old/LOG, copied whole. Shows only counts, changes nothing and opens nothing: how many records

@@ -10,7 +10,7 @@ from click.core import ParameterSource
 
 from storage.counts import counted
 from sync.command_frame import noun
-from sync.department.commands import desk_access, out_files
+from sync.department.commands import desk_access, given_files, out_files
 from sync.department.commands.stepping import run_by_steps
 from sync.department.desk.audit.rules import csv_text
 from sync.department.desk.break_glass.calls import GlassForm
@@ -321,10 +321,10 @@ desk_access.form_verb(
 @desk_access.desk_verb(
     inquiry, "file-many", example="department inquiry file-many rms-numbers.csv --user comm1"
 )
-@click.argument("numbers", type=desk_access.FILE, metavar="CSV")
+@click.argument("numbers", type=given_files.FILE, metavar="CSV")
 def file_many(terminal: desk_access.Terminal, *, numbers: Path) -> int:
     """Enter RMS numbers from a CSV export: rms_number, and access or number (the case)."""
-    text = desk_access.read_bytes(numbers).decode(errors="replace")
+    text = given_files.read_bytes(numbers).decode(errors="replace")
     form = forms.FileManyForm(filings=read_filings(text))
     return terminal.show(terminal.call("inquiry/file-many", form))
 

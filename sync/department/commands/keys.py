@@ -18,7 +18,7 @@ from storage.errors import RecordError, StorageError
 from storage.times import day_text
 from sync import root_file
 from sync.command_frame import Common, noun
-from sync.department.commands import desk_access
+from sync.department.commands import given_files
 from sync.department.commands.out_files import folder as private_folder
 from sync.department.commands.out_files import write_new
 from sync.department.content.key_remote import address_of
@@ -53,7 +53,7 @@ def _policy(home: DepartmentHome, given: Path | None) -> bytes:
     """The policy file that was given, or the one in force. Raises InvalidInputError for what is none."""
     path = given or home.path / POLICY_FILE
     try:
-        document = desk_access.read_bytes(path)
+        document = given_files.read_bytes(path)
         parse_policy(document)
     except (InvalidInputError, RecordError) as error:
         cure = error.cure or (AGAIN if given else POLICY_CURE)
@@ -82,7 +82,7 @@ def print_policy(common: Common) -> int:
 
 
 @keys.verb("draft", example="department keys draft --out next.root")
-@click.option("--out", type=desk_access.FILE, required=True, help="A new file.")
+@click.option("--out", type=given_files.FILE, required=True, help="A new file.")
 @click.option(
     "--witness",
     "witnesses",
@@ -100,7 +100,7 @@ def print_policy(common: Common) -> int:
 @click.option("--without-witness", "without", multiple=True, metavar="NAME", help="Drop this witness.")
 @click.option("--quorum", type=int, help="How many witnesses must co-sign; default: more than half.")
 @click.option("--key-service", default="", metavar="KEY", help="The key that signs the key service's list.")
-@click.option("--policy", type=desk_access.FILE, help="A new policy file, of a higher version.")
+@click.option("--policy", type=given_files.FILE, help="A new policy file, of a higher version.")
 @click.option(
     "--office",
     "offices",
@@ -143,7 +143,7 @@ def draft_root(
 
 @keys.verb("new", example="department keys new --out spare.key")
 @click.option(
-    "--out", type=desk_access.FILE, required=True, metavar="FILE", help="A file on a separate medium."
+    "--out", type=given_files.FILE, required=True, metavar="FILE", help="A file on a separate medium."
 )
 def new_key(_common: Common, *, out: Path) -> int:
     """Make a root key, at the office that will keep it, and print the public key."""
@@ -154,21 +154,21 @@ def new_key(_common: Common, *, out: Path) -> int:
 
 
 @keys.verb("sign", example="department keys sign next.root --key administrator.key --against root.now")
-@click.argument("file", type=desk_access.FILE)
-@click.option("--key", type=desk_access.FILE, required=True, help="The office's key file.")
+@click.argument("file", type=given_files.FILE)
+@click.option("--key", type=given_files.FILE, required=True, help="The office's key file.")
 @click.option("--digest", default="", metavar="SHA256", help="The digest of what you read, to sign it.")
 @click.option(
     "--against",
-    type=desk_access.FILE,
+    type=given_files.FILE,
     help="The root file in force, as your office kept it: what changes is marked.",
 )
-@click.option("--policy", type=desk_access.FILE, help="The policy file that the draft should name.")
+@click.option("--policy", type=given_files.FILE, help="The policy file that the draft should name.")
 def sign_draft(
     _common: Common, *, file: Path, key: Path, digest: str, against: Path | None, policy: Path | None
 ) -> int:
     """Show a draft and, with the digest of what was shown, sign it, at the office that keeps the key."""
-    data = desk_access.read_bytes(file)
-    before = ceremony.described(desk_access.read_bytes(against), str(against))[0] if against else None
+    data = given_files.read_bytes(file)
+    before = ceremony.described(given_files.read_bytes(against), str(against))[0] if against else None
     office = load_ed25519(key)
     if named_administrator.is_statement(data):
         said, _ = named_administrator.parse(data)
@@ -180,7 +180,7 @@ def sign_draft(
         root, _ = ceremony.described(data, str(file))
         lines = ceremony.lines_of(root) if before is None else ceremony.changed_lines(root, before)
         shown = root.digest().hex()
-        if policy and policy_digest(desk_access.read_bytes(policy)) != root.policy_digest:
+        if policy and policy_digest(given_files.read_bytes(policy)) != root.policy_digest:
             raise InvalidInputError("is not the policy file that the draft names", where=str(policy))
         signed = root_file.add_signature(data, office)
     if before is None:
@@ -227,7 +227,7 @@ def _demand_office(public: bytes, offices: Iterable[root_file.RootKey], key: Pat
 @keys.verb("administrator", example="department keys administrator m.lopez --out next.admin")
 @click.argument("user")
 @click.option("--name", default="", help="The person's name.")
-@click.option("--out", type=desk_access.FILE, required=True, help="A new file, for two offices to sign.")
+@click.option("--out", type=given_files.FILE, required=True, help="A new file, for two offices to sign.")
 def draft_administrator(common: Common, *, user: str, name: str, out: Path) -> int:
     """Draft a statement that names an administrator, for two of the three offices to sign.
 
@@ -243,7 +243,7 @@ def draft_administrator(common: Common, *, user: str, name: str, out: Path) -> i
 
 
 @keys.verb("appoint", example="department keys appoint next.admin")
-@click.argument("file", type=desk_access.FILE)
+@click.argument("file", type=given_files.FILE)
 def appoint(common: Common, *, file: Path) -> int:
     """Appoint the administrator named by two offices, and print the first password, once."""
     opened = open_desk(DepartmentHome.open(common.home))
@@ -261,7 +261,7 @@ def appoint(common: Common, *, file: Path) -> int:
 
 def _statement(file: Path) -> bytes:
     """A file that names an administrator. Raises InvalidInputError."""
-    data = desk_access.read_bytes(file)
+    data = given_files.read_bytes(file)
     if not named_administrator.is_statement(data):
         cure = "take it once more from where it was drafted: department keys administrator"
         raise InvalidInputError("names no administrator, or was cut", where=str(file), cure=cure)
@@ -269,12 +269,12 @@ def _statement(file: Path) -> bytes:
 
 
 @keys.verb("adopt", example="department keys adopt next.root")
-@click.argument("file", type=desk_access.FILE)
-@click.option("--policy", type=desk_access.FILE, help="The policy file that it names, if the policy changes.")
+@click.argument("file", type=given_files.FILE)
+@click.option("--policy", type=given_files.FILE, help="The policy file that it names, if the policy changes.")
 def adopt(common: Common, *, file: Path, policy: Path | None) -> int:
     """Adopt a signed root file."""
     home = DepartmentHome.open(common.home)
-    document, data = _policy(home, policy), desk_access.read_bytes(file)
+    document, data = _policy(home, policy), given_files.read_bytes(file)
     ceremony.described(data, str(file))
     front = open_front(home, replacing=True)
     try:
@@ -287,8 +287,8 @@ def adopt(common: Common, *, file: Path, policy: Path | None) -> int:
 
 
 @keys.verb("list", example="department keys list --folder /srv/keys --out opened.list")
-@click.option("--folder", type=desk_access.FILE, required=True, help="The key service's home.")
-@click.option("--out", type=desk_access.FILE, required=True, help="File to write.")
+@click.option("--folder", type=given_files.FILE, required=True, help="The key service's home.")
+@click.option("--out", type=given_files.FILE, required=True, help="File to write.")
 def write_list(common: Common, *, folder: Path, out: Path) -> int:
     """Write the key service's own signed list, for a stranger's `department verify --opened`.
 
@@ -346,19 +346,19 @@ def renew(common: Common) -> int:
     "--tls-key key.pem",
 )
 @click.option(
-    "--folder", type=desk_access.FILE, required=True, help="The key service's home, on this machine."
+    "--folder", type=given_files.FILE, required=True, help="The key service's home, on this machine."
 )
 @click.option(
     "--root",
     "root_path",
-    type=desk_access.FILE,
+    type=given_files.FILE,
     required=True,
     help="The department's root file, trusted by this machine.",
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=int, default=8466, show_default=True, help="Port to listen on.")
-@click.option("--certificate", type=desk_access.FILE, required=True, help="PEM chain for HTTPS.")
-@click.option("--tls-key", type=desk_access.FILE, required=True, help="PEM key for HTTPS.")
+@click.option("--certificate", type=given_files.FILE, required=True, help="PEM chain for HTTPS.")
+@click.option("--tls-key", type=given_files.FILE, required=True, help="PEM key for HTTPS.")
 @click.option("--fips", is_flag=True, help="Only approved algorithms in TLS.")
 def serve(
     _common: Common,
@@ -376,7 +376,7 @@ def serve(
     from sync.department.ground.tls import tls_context  # noqa: PLC0415
 
     try:
-        root = desk_access.read_bytes(root_path)
+        root = given_files.read_bytes(root_path)
         ceremony.described(root, str(root_path))
     except StorageError as error:
         raise InvalidInputError(f"is not a root file: {error}", where=str(root_path)) from None

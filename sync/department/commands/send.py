@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from sync.command_frame import Common, verb
-from sync.department.commands import desk_access
+from sync.department.commands import desk_access, given_files
 from sync.department.commands.signing import sign
 from sync.department.desk.documents.calls import SignForm
 from sync.department.desk.inquiry.forms import NothingForm
@@ -65,7 +65,7 @@ def send(
     form = SignForm(
         kind=kind,
         name=update_id,
-        body=desk_access.read_bytes(file),
+        body=given_files.read_bytes(file),
         unit=unit,
         reason=why,
         propose=propose,

@@ -15,13 +15,14 @@ from sync.department.desk import api
 from sync.department.desk.calling import Calling
 from sync.department.desk.context import DeskContext
 from sync.department.ground.home import DepartmentHome
+from sync.department.journal.witness_link import link_of
 from sync.department.pages import app as pages
 from sync.department.pages import street_map
 from sync.department.policy.named_files import signed_policy
 from sync.department.server import daily, hourly, server
 from sync.department.server.keys_traces import demand_keys
 from sync.department.server.notify import ways_of, ways_to_administrators
-from sync.department.server.open_desk import front_of, link_of
+from sync.department.server.open_desk import front_of
 from sync.department.server.server import Department
 from sync.errors import DONE
 

@@ -11,7 +11,7 @@ import click
 from storage.counts import counted
 from storage.times import iso_text
 from sync.command_frame import collected, noun
-from sync.department.commands import desk_access
+from sync.department.commands import desk_access, given_files
 from sync.department.commands.out_files import new_file
 from sync.department.desk.json_forms import to_json
 from sync.department.desk.sharing import calls
@@ -59,7 +59,7 @@ narrower_scope = collected(
 
 # --kind and --state have no default: the person who enters a request says what the agency is, and where
 @desk_access.desk_verb(share, "record", example=RECORD)
-@click.option("--letter", type=desk_access.FILE, required=True, help="The received letter.")
+@click.option("--letter", type=given_files.FILE, required=True, help="The received letter.")
 @desk_access.text("--agency", "agency", "Name of the agency: 463.6 (a) 1.", required=False)
 @desk_access.text("--person", "person", "Name of the person requesting: 463.6 (a) 2.", required=False)
 @desk_access.text("--intended", "purpose", "What the information is for: 463.6 (a) 3.", required=False)
@@ -72,7 +72,7 @@ narrower_scope = collected(
 @scope_options
 def record(terminal: desk_access.Terminal, *, letter: Path, **fields: Any) -> int:
     """Enter a written request."""
-    form = calls.ShareForm(letter=desk_access.read_bytes(letter), letter_name=letter.name, **fields)
+    form = calls.ShareForm(letter=given_files.read_bytes(letter), letter_name=letter.name, **fields)
     return terminal.show(terminal.call("share/record", form))
 
 

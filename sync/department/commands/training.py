@@ -8,7 +8,7 @@ import click
 
 from storage.times import now_us
 from sync.command_frame import noun
-from sync.department.commands import desk_access
+from sync.department.commands import desk_access, given_files
 from sync.department.desk.people import training_calls
 from sync.department.desk.people.sheets import read_sign_in
 
@@ -64,7 +64,7 @@ def record(
 )
 @click.option(
     "--sheet",
-    type=desk_access.FILE,
+    type=given_files.FILE,
     required=True,
     help="The sign-in sheet: CSV with a column user; with a column signed, only who has an x there.",
 )
@@ -75,7 +75,7 @@ def record_class(
     terminal: desk_access.Terminal, *, sheet: Path, trainer: str, course: str, held_us: int
 ) -> int:
     """Record one class with all its topics for everyone on its sign-in sheet."""
-    users = read_sign_in(desk_access.read_bytes(sheet))
+    users = read_sign_in(given_files.read_bytes(sheet))
     with desk_access.seat(terminal) as call:
         policy = desk_access.policy_of(call)
         form = training_calls.ClassForm(

@@ -15,7 +15,7 @@ import click
 
 from storage.errors import RecordError
 from sync.command_frame import Common, noun
-from sync.department.commands import client, desk_access
+from sync.department.commands import client, desk_access, given_files
 from sync.department.desk.desk import Desk
 from sync.department.desk.inquiry.forms import NothingForm
 from sync.department.desk.people import calls
@@ -201,7 +201,7 @@ def _demand_new(user: str, new: str | None) -> None:
 @click.option(
     "--ssh-key",
     "key_files",
-    type=desk_access.FILE,
+    type=given_files.FILE,
     multiple=True,
     metavar="PUB",
     help="Public key file of the person, to authenticate at a unit. Repeatable; the files replace the old "
@@ -236,7 +236,7 @@ def set_account(
         keys = known.ssh_lines if known else ()
         if key_files:
             given = [path for path in key_files if str(path) != NONE]
-            keys = tuple(desk_access.public_key(path).line for path in given)
+            keys = tuple(given_files.public_key(path).line for path in given)
         if not shift and known and known.shift:
             hours = _shift(known.shift)
         form = calls.AccountForm(
@@ -291,7 +291,7 @@ def credential(
 @desk_access.desk_verb(
     user, "import", example="department user import people.csv --why hired --propose --user chief"
 )
-@click.argument("people", type=desk_access.FILE, metavar="CSV")
+@click.argument("people", type=given_files.FILE, metavar="CSV")
 @desk_access.text("--why", "why", "The reason.")
 @desk_access.second_person
 def import_people(
@@ -300,7 +300,7 @@ def import_people(
     """Add a list of people: columns user, name, roles. Prints a first password for each."""
     lines = tuple(
         PersonLine(user=name, name=full, roles=roles)
-        for name, full, roles in read_people(desk_access.read_bytes(people))
+        for name, full, roles in read_people(given_files.read_bytes(people))
     )
     form = ImportForm(people=lines, reason=why, propose=propose, approval=approval)
     made = terminal.call("user/import", form)

@@ -22,7 +22,7 @@ from storage.evidence import SENTENCE
 from storage.leaf import log_id_of
 from storage.times import SECOND_US, iso_text
 from sync.command_frame import Common, collected
-from sync.department.commands.desk_access import FILE, key_of, read_bytes
+from sync.department.commands.given_files import FILE, key_of, read_bytes
 from sync.department.content import package
 from sync.department.content.opened_list import OpenedCheck, parse_list
 from sync.department.content.package import CheckedPackage
@@ -39,6 +39,7 @@ from sync.department.journal.check_log import LogReport
 from sync.department.journal.credential_key import demand_credential_key
 from sync.department.journal.entries import CredentialSet
 from sync.department.journal.hourly_heads import hourly_origin
+from sync.department.journal.witness_link import link_of
 from sync.department.policy.named_files import root_in, signed_policy
 from sync.department.server.asked_keys import AskedKeys
 from sync.department.server.ceremony import witness_of
@@ -46,7 +47,6 @@ from sync.department.server.desk_keys import opened_of
 from sync.department.server.desk_traces import log_is_here, trace_of_desk
 from sync.department.server.drawn_samples import DrawnSamples
 from sync.department.server.folded_log import FoldedLog, Snapshot
-from sync.department.server.open_desk import link_of
 from sync.department.server.root_adopted import CURE, demand_named, unlike
 from sync.department.server.unit_reports import CoveredByEntries, Reported
 from sync.department.store.database import Store

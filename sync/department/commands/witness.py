@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from sync.command_frame import Common, noun
-from sync.department.commands import desk_access
+from sync.department.commands import given_files
 from sync.department.ground.home import DepartmentHome
 from sync.department.ground.ports import demand_free
 from sync.department.ground.serving import serve_app
@@ -21,7 +21,7 @@ from sync.errors import DONE, InvalidInputError
 witness = noun(
     "witness", "A witness outside the department.", example="department witness serve --folder /srv/witness"
 )
-folder_option = click.option("--folder", type=desk_access.FILE, required=True, help="The witness's folder.")
+folder_option = click.option("--folder", type=given_files.FILE, required=True, help="The witness's folder.")
 
 
 PLAIN = (
@@ -58,7 +58,7 @@ def add_log(_common: Common, *, key: str, folder: Path) -> int:
     """Watch a log from now on. KEY is the log's key, as `department witness log-key` prints it."""
     opened = WitnessFolder(folder)
     try:
-        public = desk_access.key_of(key, "KEY")
+        public = given_files.key_of(key, "KEY")
         opened.add_log(public)
         print(f"watching {public.name}")
     finally:
@@ -79,8 +79,8 @@ def log_key(common: Common) -> int:
 @folder_option
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=int, default=8465, show_default=True, help="Port to listen on.")
-@click.option("--certificate", type=desk_access.FILE, help="PEM chain; with --key: HTTPS.")
-@click.option("--key", "tls_key", type=desk_access.FILE, help="PEM key.")
+@click.option("--certificate", type=given_files.FILE, help="PEM chain; with --key: HTTPS.")
+@click.option("--key", "tls_key", type=given_files.FILE, help="PEM key.")
 @click.option("--fips", is_flag=True, help="Only approved algorithms in TLS.")
 def serve(
     _common: Common,

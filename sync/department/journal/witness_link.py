@@ -10,6 +10,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Protocol
 
 import httpx
@@ -22,6 +23,7 @@ from sync.department.journal.witness import SIZE_TYPE, origin_hash, request_body
 from sync.department.journal.witness_server import WitnessFolder
 from sync.errors import LinkError
 
+FOLDER_SCHEME = "folder:"
 TIMEOUT_S = 5.0  # for a whole answer
 STEP_S = 2.5  # for each step of it
 
@@ -179,3 +181,10 @@ class AbsentWitness:
 
     def close(self) -> None:
         """Nothing is open."""
+
+
+def link_of(url: str, *, approved: bool = False) -> WitnessLink:
+    """The witness behind an address: https://..., http://..., folder:/path, or none."""
+    if url.startswith(FOLDER_SCHEME):
+        return FolderWitness(WitnessFolder(Path(url[len(FOLDER_SCHEME) :])))
+    return HttpWitness(url, approved=approved) if url else AbsentWitness()

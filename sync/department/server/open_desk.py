@@ -7,7 +7,6 @@ import contextlib
 import functools
 import sqlite3
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 import structlog
@@ -36,8 +35,7 @@ from sync.department.ground.home import POLICY_FILE, DepartmentHome
 from sync.department.journal.access_log import DATABASE, KEYS
 from sync.department.journal.entries import AccountSet
 from sync.department.journal.publisher import WitnessLinks
-from sync.department.journal.witness_link import AbsentWitness, FolderWitness, HttpWitness, WitnessLink
-from sync.department.journal.witness_server import WitnessFolder
+from sync.department.journal.witness_link import AbsentWitness, WitnessLink, link_of
 from sync.department.policy.named_files import signed_policy
 from sync.department.policy.policy_file import checked_policy
 from sync.department.policy.roles import Role
@@ -64,15 +62,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 log_events = structlog.get_logger("department.desk")
-FOLDER_SCHEME = "folder:"
 RESTORED = "restore it from its backup; what is here is evidence: keep a copy of it"
-
-
-def link_of(url: str, *, approved: bool = False) -> WitnessLink:
-    """The witness behind an address: https://..., http://..., folder:/path, or none."""
-    if url.startswith(FOLDER_SCHEME):
-        return FolderWitness(WitnessFolder(Path(url[len(FOLDER_SCHEME) :])))
-    return HttpWitness(url, approved=approved) if url else AbsentWitness()
 
 
 def has_desk(home: DepartmentHome, store: Store | None = None) -> bool:

@@ -13,7 +13,7 @@ import ipaddress
 import signal
 import ssl
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -24,7 +24,6 @@ from sync.department.content.key_remote import service_of
 from sync.department.ground.bell import Bell
 from sync.department.ground.department_time import Clocks, DepartmentTime
 from sync.department.ground.home import SETTINGS_FILE, DepartmentHome
-from sync.department.ground.listener import BoundedServer, Bounds
 from sync.department.ground.ports import demand_free
 from sync.department.ground.tls import tls_context
 from sync.department.journal.hold_entries import Purged
@@ -39,6 +38,9 @@ from sync.department.units.enrollment import Enrollment
 from sync.department.units.http_app import front_app, unit_app
 from sync.department.units.receiver import Receiver
 from sync.root_file import Root
+
+if TYPE_CHECKING:
+    from sync.department.ground.listener import BoundedServer
 
 log_events = structlog.get_logger("department.server")
 RESERVE_BEYOND = 64 * MB  # free on the disk beside the reserve, before it is made again
@@ -159,6 +161,8 @@ class Department:
 def _server(
     app: Any, context: ssl.SSLContext, home: DepartmentHome, port: int, *, strangers: bool
 ) -> BoundedServer:
+    from sync.department.ground.listener import BoundedServer, Bounds  # noqa: PLC0415 - only where it serves
+
     bounds = Bounds(open=home.settings.max_connections, strangers=strangers)
     proxy = home.settings.trusted_proxy if strangers else ""
     return BoundedServer(app, home.settings.listen, port, context, bounds, proxy=proxy)
