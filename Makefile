@@ -157,6 +157,7 @@ faults: $(VENV)/.ready
 	tests/desk/test_api_generated.py tests/desk/test_attack_log.py tests/desk/test_detectors.py \
 	tests/desk/test_every_table.py tests/desk/test_wrong_clock_lists.py \
 	tests/detector/test_lettering.py tests/detector/test_obstacle.py tests/detector/test_passes_of_all_kinds.py \
+	tests/firmware/test_no_read.py tests/firmware/test_real_sequences.py \
 	tests/firmware/test_run_process.py tests/test_odd_command_lines.py
 
 # Sampled: each survivor is a line that no test guards. See tests/tools/mutation/equivalent.txt.

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from alert_twins import entry
-from reader_process import CLIP
+from reader_process import TWO_CARS
 
 from firmware.alerts.list_ops import open_lists
 from firmware.cli import main
@@ -63,7 +63,7 @@ def kinds(ledger: Ledger) -> dict[str, list[int]]:
 
 def read_clip(home: Path) -> str:
     err = io.StringIO()
-    app.run(home, RunOptions(source=str(CLIP), once=True), out=io.StringIO(), err=err)
+    app.run(home, RunOptions(source=str(TWO_CARS), once=True), out=io.StringIO(), err=err)
     return err.getvalue()
 
 

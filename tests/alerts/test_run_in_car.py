@@ -17,7 +17,7 @@ import pytest
 from at_rest import found_in
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
-from reader_process import CLIP, Running
+from reader_process import CLIP, TWO_CARS, Running
 from sync_twins import DepartmentProcess, bare_home, issue_code
 from waiting import PATIENCE_S
 
@@ -157,7 +157,7 @@ def test_a_listed_vehicle_is_verified_in_the_car_while_the_reader_runs(
 ) -> None:
     """And no plate is in clear in any file of the unit or the department afterwards."""
     home, port = unit
-    running = Running(home, "--source", str(CLIP))
+    running = Running(home, "--source", str(TWO_CARS))
     try:
         laptop = laptop_of(home, port, department, tmp_path / "id_ed25519", capsys)
         base = f"https://127.0.0.1:{port}/api/alerts"

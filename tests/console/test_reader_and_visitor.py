@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from console_process import console_program, home
-from reader_process import CLIP, Running
+from reader_process import TWO_CARS, Running
 from sync_twins import DepartmentProcess, bare_home, issue_code, running
 
 from firmware.custody import give_way
@@ -45,7 +45,7 @@ def test_a_stranger_at_the_port_keeps_no_reader_from_starting(home: Path) -> Non
         stranger = threading.Thread(target=lean_on_return)
         stranger.start()
         try:
-            reader = Running(home, "--source", str(CLIP))
+            reader = Running(home, "--source", str(TWO_CARS))
             reader.until_reads(2)
         finally:
             stop.set()
@@ -69,7 +69,7 @@ def test_a_mark_of_a_reader_that_died_waiting_closes_no_console(tmp_path: Path) 
 def test_a_code_joins_beside_a_running_reader(
     department: DepartmentProcess, tmp_path: Path, given: str
 ) -> None:
-    reader = Running(tmp_path, "--source", str(CLIP))
+    reader = Running(tmp_path, "--source", str(TWO_CARS))
     reader.until_reads(2)
     code = issue_code(department.home, f"beside-{given[:3]}")
     words = (code,) if given == "argument" else ()
@@ -85,7 +85,7 @@ def test_a_code_joins_beside_a_running_reader(
 
 
 def test_a_code_that_is_no_code_is_refused_beside_a_running_reader_in_one_line(tmp_path: Path) -> None:
-    reader = Running(tmp_path, "--source", str(CLIP))
+    reader = Running(tmp_path, "--source", str(TWO_CARS))
     reader.until_reads(1)
     done = subprocess.run(
         [sys.executable, "-m", "firmware.cli", "--home", str(tmp_path), "enroll", "nonsense"],
@@ -101,7 +101,7 @@ def test_an_enrollment_at_the_console_leaves_no_read_of_before(
     department: DepartmentProcess, home: Path
 ) -> None:
     """A person with a cable and a department of their own gets none of what others' cars left here."""
-    reader = Running(home, "--source", str(CLIP))
+    reader = Running(home, "--source", str(TWO_CARS))
     reader.until_reads(3)
     code = issue_code(department.home, "cable")
     with console_program(home, port=True) as (hands, _program):

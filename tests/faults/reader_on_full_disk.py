@@ -14,7 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from reader_process import CLIP, Running
+from reader_process import TWO_CARS, Running
 
 from firmware.custody.opening import open_ledger
 from firmware.run.prepared_home import prepare_home
@@ -43,7 +43,7 @@ def main() -> None:
     home, ballast = folder / "home", folder / "ballast"
     prepare_home(home)
     fill(ballast)
-    running = Running(home, "--source", str(CLIP), "--pace", "fast")
+    running = Running(home, "--source", str(TWO_CARS), "--pace", "fast")
     assert running.process.stderr is not None
     events: list[str] = []
     for line in running.process.stderr:

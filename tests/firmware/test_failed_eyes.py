@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import structlog
 from cryptography.hazmat.primitives.asymmetric import ed25519
-from reader_process import CLIP
+from reader_process import CLIP, TWO_CARS
 from waiting import PATIENCE_S, until
 
 from detector.errors import DetectorError, MissingModelError, MissingRuntimeError, NetAnswerError
@@ -100,11 +100,11 @@ def test_a_unit_whose_nets_fail_reads_nothing_and_does_everything_else(
 
     monkeypatch.setattr(PlateReader, "from_models", refuse)
     with field_parts(load_config(home), on_order=lambda _order: None) as parts:
-        run = OneRun(home, load_config(home), parts, RunOptions(source=str(CLIP)), StopRequest(), None)
+        run = OneRun(home, load_config(home), parts, RunOptions(source=str(TWO_CARS)), StopRequest(), None)
         with pytest.raises(type(error)):  # no person's unit yet: the person at the demo is told
             run.carry_out(out=io.StringIO(), err=io.StringIO())
     enroll(home)
-    run_on = Background(home, str(CLIP))
+    run_on = Background(home, str(TWO_CARS))
     until(lambda: "sensor_failed" in alarms(home))
     assert {thread.name for thread in threading.enumerate()} >= BESIDE
     result = run_on.end()

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from reader_process import CLIP
+from reader_process import TWO_CARS
 from waiting import until
 
 from firmware.custody import opening
@@ -196,7 +196,7 @@ def test_a_chip_with_the_keys_may_come_late_and_one_that_never_comes_is_named(
     monkeypatch.setattr(run_ledger, "CHIP_AGAIN_S", 0.01)
     monkeypatch.setattr(run_ledger, "CHIP_PATIENCE_S", 60.0 if comes else 0.1)
     out = io.StringIO()
-    options = RunOptions(source=str(CLIP), once=True)
+    options = RunOptions(source=str(TWO_CARS), once=True)
     if comes:
         assert run(tmp_path, options, out=out, err=out).stored
         assert out.getvalue().count("key_slot_not_there") == 1

@@ -1,8 +1,12 @@
-"""No-read zones: 100,000 simulated passes and not one read inside; and what is read outside."""
+"""No-read zones: of thousands of simulated passes not one is read inside; and what is read outside.
+
+With ALPR_FAULTS=full (make faults) 100,000 passes a zone.
+"""
 
 from __future__ import annotations
 
 import math
+import os
 import random
 
 import pytest
@@ -15,7 +19,7 @@ from storage.policy import NoReadZone
 
 pytestmark = pytest.mark.slow
 
-PASSES = 100_000
+PASSES = 100_000 if os.environ.get("ALPR_FAULTS") == "full" else 4000
 CLINIC = NoReadZone(
     id="clinic", corners=((34.15, -118.01), (34.16, -118.01), (34.16, -117.99), (34.15, -117.99))
 )
@@ -42,7 +46,7 @@ def fix(latitude: float, longitude: float, error_m: float, quality: FixQuality =
 
 
 @pytest.mark.parametrize("zone", [CLINIC, COVE], ids=lambda zone: str(zone.id))
-def test_of_100000_passes_none_is_read_inside_a_zone(zone: NoReadZone) -> None:
+def test_of_thousands_of_passes_none_is_read_inside_a_zone(zone: NoReadZone) -> None:
     """The unit believes a place that is off by as much as its receiver admits; the truth decides."""
     draw = random.Random(zone.id)
     south, north = min(c[0] for c in zone.corners), max(c[0] for c in zone.corners)

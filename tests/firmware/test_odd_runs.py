@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from camera_twins import write_pictures, write_video
-from reader_process import CLIP, Running
+from reader_process import TWO_CARS, Running
 from sync_twins import DepartmentProcess, bare_home, issue_code, running
 
 from firmware.cli import main
@@ -112,7 +112,7 @@ def test_too_little_memory_ends_in_one_line(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(OneRun, "carry_out", too_much)
     out = io.StringIO()
     with pytest.raises(OutOfMemoryError, match="Start the reader again") as caught:
-        app.run(tmp_path, RunOptions(source=str(CLIP), once=True), out=out, err=out)
+        app.run(tmp_path, RunOptions(source=str(TWO_CARS), once=True), out=out, err=out)
     assert "\n" not in str(caught.value)
     assert caught.value.exit_status == 1
 
@@ -121,7 +121,7 @@ def _start_with_hang_up(tmp_path: Path, handling: signal.Handlers) -> Running:
     """A run that inherits how SIGHUP is handled: the tests themselves may run under nohup."""
     before = signal.signal(signal.SIGHUP, handling)
     try:
-        return Running(tmp_path, "--source", str(CLIP), "--pace", "fast")
+        return Running(tmp_path, "--source", str(TWO_CARS), "--pace", "fast")
     finally:
         signal.signal(signal.SIGHUP, before)
 

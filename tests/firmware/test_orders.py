@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from reader_process import CLIP
+from reader_process import TWO_CARS
 from waiting import PATIENCE_S, until
 
 from firmware.run import app, field_parts
@@ -68,7 +68,7 @@ class Bench:
         self.asked.append("power off")
 
     def run(self, out: Any) -> threading.Thread:
-        options = RunOptions(source=str(CLIP), at_source_pace=True, as_json=True)
+        options = RunOptions(source=str(TWO_CARS), at_source_pace=True, as_json=True)
         thread = threading.Thread(
             target=lambda: self.results.append(app.run(self.home, options, out=out, err=out))
         )
@@ -135,7 +135,7 @@ def test_a_run_sets_filter_and_strobe_by_its_frames_and_puts_all_out_at_its_end(
 
     monkeypatch.setattr(lamps, "switch", switch)
     with (tmp_path / "said").open("w", buffering=1) as out:
-        app.run(home, RunOptions(source=str(CLIP), once=True, as_json=True), out=out, err=out)
+        app.run(home, RunOptions(source=str(TWO_CARS), once=True, as_json=True), out=out, err=out)
     assert pins == {"strobe_pin": 5, "filter_pin": 6, "status_pin": 13}
     assert seen == [{"filter", "status"}]  # a clip by day
     assert lamps.lit == frozenset()

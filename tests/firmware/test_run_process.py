@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 import pytest
-from reader_process import CLIP, Running
+from reader_process import CLIP, TWO_CARS, Running
 
 from firmware.custody.opening import open_ledger
 from firmware.run.app import run
@@ -37,7 +37,7 @@ def stored_reads(home: Path) -> dict[int, Read]:
 
 
 def test_sigterm_stores_what_is_in_view_and_ends_with_status_0(tmp_path: Path) -> None:
-    running = Running(tmp_path, "--source", str(CLIP), "--pace", "fast", "--plates")
+    running = Running(tmp_path, "--source", str(TWO_CARS), "--pace", "fast", "--plates")
     running.until_reads(1)
     status = running.end(signal.SIGTERM)
     stored = stored_reads(tmp_path)
@@ -51,7 +51,7 @@ def test_kill_at_any_moment_loses_no_announced_read_and_the_log_verifies(tmp_pat
     draw = random.Random(7)
     announced: dict[object, object] = {}
     for _ in range(KILLS):
-        running = Running(tmp_path, "--source", str(CLIP), "--pace", "fast", "--plates")
+        running = Running(tmp_path, "--source", str(TWO_CARS), "--pace", "fast", "--plates")
         running.until_reads(draw.randint(1, 3))
         time.sleep(draw.uniform(0.0, 0.3))
         assert running.end(signal.SIGKILL) == -signal.SIGKILL
@@ -65,7 +65,7 @@ def test_kill_at_any_moment_loses_no_announced_read_and_the_log_verifies(tmp_pat
 def test_a_reader_whose_home_was_cleared_under_it_leaves_nothing_behind(tmp_path: Path) -> None:
     """What a factory reset does, as the console does it in the reader's own process."""
     home = tmp_path / "home"
-    running = Running(home, "--source", str(CLIP), "--pace", "fast")
+    running = Running(home, "--source", str(TWO_CARS), "--pace", "fast")
     running.until_reads(1)
     for path in sorted(home.iterdir()):
         shutil.rmtree(path) if path.is_dir() else path.unlink()
@@ -74,7 +74,7 @@ def test_a_reader_whose_home_was_cleared_under_it_leaves_nothing_behind(tmp_path
 
 
 def test_a_last_anchor_that_fails_is_reported_and_made_at_the_next_start(tmp_path: Path) -> None:
-    running = Running(tmp_path, "--source", str(CLIP), "--pace", "fast")
+    running = Running(tmp_path, "--source", str(TWO_CARS), "--pace", "fast")
     running.until_reads(1)
     blocked = tmp_path / "store" / "slot.new"
     blocked.mkdir()  # as good as a full disk
@@ -100,10 +100,10 @@ def command(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_beside_a_running_reader_commands_ask_it_and_a_second_run_is_refused(tmp_path: Path) -> None:
-    running = Running(tmp_path, "--source", str(CLIP))
+    running = Running(tmp_path, "--source", str(TWO_CARS))
     running.until_reads(1)
     asked = command(tmp_path, "retention", "plan", "--json")
-    second = command(tmp_path, "run", "--source", str(CLIP), "--once")
+    second = command(tmp_path, "run", "--source", str(TWO_CARS), "--once")
     assert asked.returncode == 0, asked.stderr
     assert json.loads(asked.stdout.splitlines()[0])
     assert second.returncode == 2
@@ -116,7 +116,7 @@ def test_beside_a_running_reader_commands_ask_it_and_a_second_run_is_refused(tmp
 
 def test_a_command_that_holds_the_home_for_a_moment_keeps_no_reader_from_starting(tmp_path: Path) -> None:
     prepare_home(tmp_path)
-    options = RunOptions(source=str(CLIP), once=True)
+    options = RunOptions(source=str(TWO_CARS), once=True)
     ledger = open_ledger(tmp_path)
     threading.Timer(1.0, ledger.close).start()
     result = run(tmp_path, options, out=io.StringIO(), err=io.StringIO())
@@ -127,7 +127,7 @@ def test_a_command_that_holds_the_home_for_a_moment_keeps_no_reader_from_startin
 def test_no_plate_leaves_a_run_that_was_not_asked_for_them(tmp_path: Path) -> None:
     prepare_home(tmp_path)
     truth = {one["text"] for one in json.loads((CLIP / "truth.json").read_text())["vehicles"]}
-    done = command(tmp_path, "run", "--source", str(CLIP), "--once")
+    done = command(tmp_path, "run", "--source", str(TWO_CARS), "--once")
     assert done.returncode == 0
     stored = {read.text for read in stored_reads(tmp_path).values()}
     assert stored

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
-from reader_process import CLIP, Running
+from reader_process import TWO_CARS, Running
 from sync_twins import bare_home, issue_code, running
 
 from firmware.custody.opening import open_ledger
@@ -167,7 +167,7 @@ def test_while_the_units_own_file_is_damaged_a_version_waits(home: Path) -> None
 def test_a_second_reader_is_refused_before_it_touches_anything(home: Path) -> None:
     edit(home, '# gps_port = "/dev/ttyACM0"', 'gps_port = "/dev/absent"')  # a part that it must not open
     send(home, "[camera]\nexposure_us = 500\n")
-    options = RunOptions(source=str(CLIP), once=True)
+    options = RunOptions(source=str(TWO_CARS), once=True)
     with open_ledger(home), pytest.raises(HomeLockedError):
         run(home, options, out=io.StringIO(), err=io.StringIO())
     assert waits(home)
@@ -188,7 +188,7 @@ def test_a_damaged_membership_ends_no_reading_and_hides_no_version_for_ever(home
 def test_a_version_that_finds_no_room_waits_and_the_reader_starts_without_it(home: Path) -> None:
     send(home, "[camera]\nexposure_us = 500\n")
     (home / "config.partial").mkdir()  # as good as a full disk: the new file cannot be written
-    reader = Running(home, "--source", str(CLIP))
+    reader = Running(home, "--source", str(TWO_CARS))
     reader.until_reads(1)
     assert reader.end(signal.SIGTERM) == 0
     (home / "config.partial").rmdir()
@@ -327,7 +327,7 @@ def test_a_running_reader_continues_with_what_its_department_sends(tmp_path: Pat
         folder = SyncFolder.of(unit)
         with open_ledger(unit) as ledger:
             join(LedgerOutbox(ledger, folder.inbox), folder, issue_code(office, "car-12"), software="test")
-        reader = Running(unit, "--source", str(CLIP))
+        reader = Running(unit, "--source", str(TWO_CARS))
         reader.until_reads(1)
         assert department.main(["send", "--home", str(office.path), "configuration", str(file)]) == 0
         folder.wanted.touch()

@@ -12,7 +12,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from reader_process import CLIP
+from reader_process import CLIP, TWO_CARS
 from waiting import PATIENCE_S, until
 
 from firmware.run.prepared_home import prepare_home
@@ -44,7 +44,7 @@ def test_systemd_hears_ready_then_beats_then_stopping_and_prometheus_is_answered
         supervisor.bind(name)
         supervisor.settimeout(PATIENCE_S)
         process = reader(
-            home, "run", "--source", str(CLIP), NOTIFY_SOCKET="@" + name[1:], WATCHDOG_USEC="20000000"
+            home, "run", "--source", str(TWO_CARS), NOTIFY_SOCKET="@" + name[1:], WATCHDOG_USEC="20000000"
         )
         try:
             said = [supervisor.recv(200).decode()]
@@ -71,7 +71,7 @@ def test_an_ssh_forced_command_gives_the_console_whatever_was_asked_for(
 ) -> None:
     home = tmp_path / "home"
     prepare_home(home)
-    running = reader(home, "run", "--source", str(CLIP)) if beside_a_reader else None
+    running = reader(home, "run", "--source", str(TWO_CARS)) if beside_a_reader else None
     try:
         if beside_a_reader:
             until((home / "console.sock").exists)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from reader_process import CLIP, Running
+from reader_process import TWO_CARS, Running
 from sync_twins import DepartmentProcess, FaultProxy, Unit, bare_home, issue_code, running
 from waiting import PATIENCE_S, until
 
@@ -227,14 +227,14 @@ def test_a_running_reader_sends_what_it_reads_and_stops_cleanly(
     home.mkdir()
     write_config(home, config)
     assert load_config(home).sync == config.sync
-    process = Running(home, "--source", str(CLIP))
+    process = Running(home, "--source", str(TWO_CARS))
     folder = SyncFolder.of(home)
     process.until_reads(1)
     assert process.end(15) == 0
     with open_ledger(home) as ledger:
         join(LedgerOutbox(ledger, folder.inbox), folder, issue_code(server.home, "running"), software="test")
-    process = Running(home, "--source", str(CLIP))
-    process.until_reads(8)
+    process = Running(home, "--source", str(TWO_CARS))
+    process.until_reads(4)
     sent = [int(str(one["record"])) for one in process.announced]
     until(lambda: folder.status().get("received_to", 0) > sent[-1])
     assert folder.status()["outcome"] == "done"
@@ -277,7 +277,7 @@ def test_a_cloned_card_gets_a_new_log_and_the_reader_reads_on(
     write_config(home, Config(sync=SyncSettings(interval_s=600, jitter=0.0)))
 
     def read_and_send(first: int) -> None:
-        process = Running(home, "--source", str(CLIP))
+        process = Running(home, "--source", str(TWO_CARS))
         process.until_reads(first)
         speak(folder)
         assert process.end(15) == 0
@@ -291,7 +291,7 @@ def test_a_cloned_card_gets_a_new_log_and_the_reader_reads_on(
     read_and_send(2)
     shutil.rmtree(home)
     (tmp_path / "clone").rename(home)
-    process = Running(home, "--source", str(CLIP))
+    process = Running(home, "--source", str(TWO_CARS))
     process.until_reads(1)
     folder.wanted.touch(mode=0o600)
     numbers = [int(str(process.announced[-1]["record"]))]

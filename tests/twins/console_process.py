@@ -1,4 +1,4 @@
-"""`reader console` as a program on a pseudo-terminal, and a home whose camera is a clip."""
+"""`reader console` as a program on a pseudo-terminal, and a home whose camera is a short clip."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from reader_process import CLIP
+from reader_process import TWO_CARS
 
 from firmware.run.prepared_home import prepare_home
 from hw.serial_port import FdPort
@@ -44,5 +44,5 @@ def home(tmp_path: Path) -> Path:
     folder = tmp_path / "home"
     prepare_home(folder)
     config = folder / "config.toml"
-    config.write_text(config.read_text().replace('source = "camera"', f'source = "{CLIP}"'))
+    config.write_text(config.read_text().replace('source = "camera"', f'source = "{TWO_CARS}"'))
     return folder

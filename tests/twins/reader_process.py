@@ -11,6 +11,9 @@ from pathlib import Path
 from firmware.run.prepared_home import prepare_home
 
 CLIP = Path(__file__).resolve().parent.parent / "replay" / "drive_by"
+TWO_CARS = CLIP.parent / "two_cars"
+"""Four pictures of the clip: two reads a round of three seconds, one of a car that comes towards the camera.
+For who waits for a read of a running reader, and not for the rest of the clip."""
 
 
 class Running:
