@@ -164,32 +164,10 @@ class Runner:
             self._now_us,
             health=self._health,
         )
-        outcome, what, gives_way = "done", "", ""
         try:
-            with naming_damage(self._folder.path.parent):
-                handed = self._converse(conversation, link, member, may_continue, alerts_only=alerts_only)
-                if _ended(conversation.progress, handed)[0] == "done":
-                    gives_way = self._ends_by_time(conversation, may_continue)
-                outcome, what = _ended(conversation.progress, handed)
-                what = f"{gives_way}: a new log takes its place" if gives_way else what
-        except LinkError as error:
-            # TLS 1.3 shows an ended certificate as no answer: the server's alert comes after the handshake
-            ended = self._folder.ended_certificate(self._perhaps_us())
-            outcome, what = "link", f"{ended}; {error}" if ended else str(error)
-        except BatchRefusedError as error:
-            outcome, what = "log-refused", f"{error.code}: {error.what}"
-            gives_way = what
-            if not self._refusal_noted:  # else it is in the log already
-                self._outbox.note_incident("log-refused", what)
-            with contextlib.suppress(LinkError, RefusedByDepartmentError, StorageError):
-                conversation.deliver(may_continue)
-        except RefusedByDepartmentError as error:
-            outcome, what = "refused", f"{error.code}: {error.what}"
-        except DamagedError as error:
-            outcome, what = "log-damaged", str(error)
-            gives_way = what
-        except StorageError as error:
-            outcome, what = "error", str(error)
+            outcome, what, gives_way = self._outcome(
+                conversation, link, member, may_continue, alerts_only=alerts_only
+            )
         finally:
             self._link = None
             link.close()
@@ -213,6 +191,43 @@ class Runner:
         if self._on_attempt is not None:
             self._on_attempt(made)
         return made
+
+    def _outcome(
+        self,
+        conversation: Conversation,
+        link: HttpsLink,
+        member: Member,
+        may_continue: Callable[[], bool],
+        *,
+        alerts_only: bool,
+    ) -> tuple[str, str, str]:
+        """Hold the conversation: (outcome, words, why this log is replaced by a new one or ""). Never raises
+        for the link or the department."""
+        try:
+            with naming_damage(self._folder.path.parent):
+                handed = self._converse(conversation, link, member, may_continue, alerts_only=alerts_only)
+                gives_way = ""
+                if _ended(conversation.progress, handed)[0] == "done":
+                    gives_way = self._ends_by_time(conversation, may_continue)
+                outcome, what = _ended(conversation.progress, handed)
+                return outcome, f"{gives_way}: a new log takes its place" if gives_way else what, gives_way
+        except LinkError as error:
+            # TLS 1.3 shows an ended certificate as no answer: the server's alert comes after the handshake
+            ended = self._folder.ended_certificate(self._perhaps_us())
+            return "link", f"{ended}; {error}" if ended else str(error), ""
+        except BatchRefusedError as error:
+            what = f"{error.code}: {error.what}"
+            if not self._refusal_noted:  # else it is in the log already
+                self._outbox.note_incident("log-refused", what)
+            with contextlib.suppress(LinkError, RefusedByDepartmentError, StorageError):
+                conversation.deliver(may_continue)
+            return "log-refused", what, what
+        except RefusedByDepartmentError as error:
+            return "refused", f"{error.code}: {error.what}", ""
+        except DamagedError as error:
+            return "log-damaged", str(error), str(error)
+        except StorageError as error:
+            return "error", str(error), ""
 
     def _converse(
         self,

@@ -13,40 +13,21 @@ from typing import TYPE_CHECKING, Any
 
 from firmware.alerts.lasting_time import LastingTime, ListTime
 from firmware.alerts.list_age import has_ended, health_of, is_in_doubt, is_stale
+from firmware.alerts.opened_lists import open_lists
 from firmware.custody.opening import Operation
 from firmware.health.list_health import ListHealth
 from storage import files
 from storage.errors import RecordError, StorageError
 from storage.ledger import Ledger
 from storage.times import HOUR_US, utc_text
-from sync.errors import NotEnrolledError
 from sync.hot_lists.document import LOCAL, LONGEST_HOURS, ListHead, digest_of, total_digest
 from sync.hot_lists.held import HeldLists
 from sync.hot_lists.importing import import_list
 from sync.hot_lists.layout import find_layout
-from sync.membership import Member, SyncFolder
+from sync.membership import SyncFolder
 
 if TYPE_CHECKING:  # a command without a running reader loads nothing of matching
     from firmware.alerts.running import Alerts
-
-
-def member_of(folder: SyncFolder) -> Member | None:
-    """The unit's membership; None if it has no department."""
-    try:
-        return folder.member()
-    except NotEnrolledError:
-        return None
-
-
-def open_lists(home: Path, ledger: Ledger, folder: SyncFolder) -> HeldLists:
-    """The lists of a home."""
-    return HeldLists(
-        home,
-        folder.inbox,
-        ledger.hot_list_key(),
-        lambda: member_of(folder),
-        lambda: dict(ledger.store.book.files),
-    )
 
 
 def list_operations(home: Path, ledger: Ledger, alerts: Alerts | None = None) -> Mapping[str, Operation]:

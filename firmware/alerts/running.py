@@ -13,7 +13,7 @@ import structlog
 from firmware.alerts.board import AlertBoard, OpenAlert, alerts_before
 from firmware.alerts.cleared import ClearedPlates
 from firmware.alerts.lasting_time import LastingTime, ListTime
-from firmware.alerts.list_ops import member_of, open_lists
+from firmware.alerts.opened_lists import member_of, open_lists
 from firmware.alerts.page_api import PageApi
 from firmware.alerts.page_server import Feed, serving_page
 from firmware.alerts.sessions import PageSessions

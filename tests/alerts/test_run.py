@@ -11,7 +11,7 @@ import pytest
 from alert_twins import entry
 from reader_process import TWO_CARS
 
-from firmware.alerts.list_ops import open_lists
+from firmware.alerts.opened_lists import open_lists
 from firmware.cli import main
 from firmware.custody.opening import create_ledger, open_ledger
 from firmware.health.list_health import ListHealth

@@ -22,7 +22,8 @@ from sync_twins import converse
 from firmware.alerts.board import AlertBoard
 from firmware.alerts.cleared import ClearedPlates
 from firmware.alerts.lasting_time import LastingTime
-from firmware.alerts.list_ops import list_health, list_operations, off_lines, open_lists
+from firmware.alerts.list_ops import list_health, list_operations, off_lines
+from firmware.alerts.opened_lists import open_lists
 from firmware.alerts.watch import HotListWatch
 from hw.clock import TimeState
 from storage import access, clock_trust

@@ -21,7 +21,7 @@ from custody_twins import make_read
 from list_twins import VERSIONS, push
 from sync_twins import Unit, bare_home, running
 
-from firmware.alerts.list_ops import open_lists
+from firmware.alerts.opened_lists import open_lists
 from firmware.cli import main
 from firmware.custody.opening import open_ledger, open_or_roll_over, sync_folder
 from firmware.run.app import _keep_to_owner

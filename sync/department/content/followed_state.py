@@ -9,6 +9,7 @@ scope). So of those kinds a `Result` is kept: what later entries are judged by, 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from storage.codec import later
 from storage.times import HOUR_US, MINUTE_US
@@ -133,68 +134,73 @@ def _unproven_until(known: Followed, entry: Entry) -> int:
 
 
 def result_of(known: Followed, entry: Entry) -> Result:
-    """What `_judge` has just made of an entry."""
-    signed, at_us, note = known.signed, entry.stamp.at_us, entry.note
-    newest = next(reversed(signed.used.items()), None)
-    once = next(reversed(signed.signers.once.items()), (b"", -1))
-    opened = next(reversed(signed.opened.items()), None)
-    fresh = isinstance(note, Access) and opened is not None and opened[1].at_us == at_us
-    second, number, sharing = signed.signers.second, -1, False
+    """What `judge` has just made of an entry."""
+    signed, at_us, at = known.signed, entry.stamp.at_us, entry.sequence
+    signers, second = signed.signers, signed.signers.second
+    used, used_us = _newest(signed.used)
+    once, once_us = _newest(signers.once)
     spends, spent = next(reversed(second.spent.items()), (-1, None))
-    fresh_spent = spent is not None and spent.entry == entry.sequence
-    proof, proven = signed.signers.proven.named(entry.stamp)
-    gave = next(reversed(second.given.items()), (b"", -1))
-    if isinstance(note, ShareDecided):
-        number, sharing = note.request, True
-    elif isinstance(note, SearchApproved | ChangeDecided):
-        number = note.proposal
+    if spent is None or spent.entry != at:
+        spends, spent = -1, None
+    proof, proven = signers.proven.named(entry.stamp)
     return Result(
-        judged=known.judged[entry.sequence],
-        used=(newest[0],) if newest is not None and newest[1] == at_us else (),
-        waiting=signed.waiting.get(entry.sequence),
-        alert=signed.alerts.get(entry.sequence),
-        proposal=second.proposed.get(entry.sequence),
-        decides=number,
-        decision=(second.shares if sharing else second.decided).get(number) if number >= 0 else None,
-        sharing=sharing,
-        is_signed=note.KIND in signed.signers.signed_kinds,
-        emergency=second.emergencies.get(entry.sequence),
-        opened=opened[1] if fresh and opened is not None else None,
-        opened_by=opened[0] if fresh and opened is not None else b"",
-        once=once[0] if once[1] == at_us else b"",
-        spends=spends if fresh_spent else -1,
-        spent=spent if fresh_spent else None,
-        asked=second.requests.get(entry.sequence),
-        placed=second.holds.get(entry.sequence),
-        holding=next((one for one in reversed(signed.holding.values()) if one.entry == entry.sequence), None),
-        broken=note.access if isinstance(note, GlassBroken) and note.access not in signed.unjudged else -1,
-        settled=(note.incident, second.settled.get(note.incident, ""))
-        if isinstance(note, IncidentSettled)
-        else (-1, ""),
+        judged=known.judged[at],
+        used=(used,) if used_us == at_us else (),
+        waiting=signed.waiting.get(at),
+        alert=signed.alerts.get(at),
+        proposal=second.proposed.get(at),
+        is_signed=entry.note.KIND in signers.signed_kinds,
+        emergency=second.emergencies.get(at),
+        once=once if once_us == at_us else b"",
+        spends=spends,
+        spent=spent,
+        asked=second.requests.get(at),
+        placed=second.holds.get(at),
+        holding=next((one for one in reversed(signed.holding.values()) if one.entry == at), None),
         proof=proof if proven is not None and proven.by else -1,
         proof_by=proven.by if proven is not None else b"",
         seen=second.seen_by_two,
-        about=_about(note),
-        trained=second.trained.get(note.user) if isinstance(note, TrainingDone) else None,
-        designated_us=signed.signers.designations.get(note.user, -1)
-        if isinstance(note, DesignationSet)
-        else -1,
-        unit_asked=isinstance(note, UnitCodeIssued) and note.name in known.logs.asked,
-        ending=note.hold if isinstance(note, ReleaseAsked | HoldReleased) else -1,
-        end_asked=second.asked_release.get(note.hold)
-        if isinstance(note, ReleaseAsked | HoldReleased)
-        else None,
-        ended=entry.sequence in second.released,
-        gave=gave[0] if isinstance(note, GrantIssued) and gave[1] == at_us else b"",
-        by_two=signed.signers.grants_by_two,
+        ended=at in second.released,
+        by_two=signers.grants_by_two,
+        **_result_by_kind(known, entry),
     )
 
 
-def _about(note: Note) -> str:
-    """Whom, or what, an entry changes by name."""
-    if isinstance(note, TrainingDone | DesignationSet):
-        return note.user
-    return note.name if isinstance(note, UnitCodeIssued) else ""
+def _newest(dated: dict[bytes, int]) -> tuple[bytes, int]:
+    """The last one added, with its time; none is (b"", -1)."""
+    return next(reversed(dated.items()), (b"", -1))
+
+
+def _result_by_kind(known: Followed, entry: Entry) -> dict[str, Any]:  # noqa: PLR0911 - one case a kind
+    """The fields of a result that entries of a single kind have."""
+    signed, note, at_us = known.signed, entry.note, entry.stamp.at_us
+    second = signed.signers.second
+    match note:
+        case ShareDecided():
+            return {"decides": note.request, "decision": second.shares.get(note.request), "sharing": True}
+        case SearchApproved() | ChangeDecided():
+            return {"decides": note.proposal, "decision": second.decided.get(note.proposal)}
+        case Access():
+            by, opened = next(reversed(signed.opened.items()), (b"", None))
+            fresh = opened is not None and opened.at_us == at_us
+            return {"opened": opened, "opened_by": by} if fresh else {}
+        case GlassBroken():
+            return {"broken": note.access} if note.access not in signed.unjudged else {}
+        case IncidentSettled():
+            return {"settled": (note.incident, second.settled.get(note.incident, ""))}
+        case TrainingDone():
+            return {"about": note.user, "trained": second.trained.get(note.user)}
+        case DesignationSet():
+            ends_us = signed.signers.designations.get(note.user, -1)
+            return {"about": note.user, "designated_us": ends_us}
+        case UnitCodeIssued():
+            return {"about": note.name, "unit_asked": note.name in known.logs.asked}
+        case ReleaseAsked() | HoldReleased():
+            return {"ending": note.hold, "end_asked": second.asked_release.get(note.hold)}
+        case GrantIssued():
+            gave, gave_us = _newest(second.given)
+            return {"gave": gave} if gave_us == at_us else {}
+    return {}
 
 
 def take_result(known: Followed, sequence: int, kind: str, result: Result) -> None:

@@ -154,30 +154,42 @@ class CoveredByEntries:
         unchecked.update(unchecked_days)
         if reported.units and not self._joined.lists:
             unchecked.add("who let units in: the log does not list those from before (the daily run does)")
+        for is_wrong, what in (*self._files(reported), *self._let_in(reported)):
+            if is_wrong:
+                wrong.append(what)
+            else:
+                unchecked.add(what)
+        return list(dict.fromkeys(wrong)), sorted(unchecked)
+
+    def _files(self, reported: Reported) -> Iterator[tuple[bool, str]]:
+        """Signed files that units took and no entry covers: (whether that is wrong or unchecked, words)."""
         for unit, record in reported.files:
             if (record.name, record.version, record.digest) in self._sent:
                 continue
             if self._is_older(record):
-                unchecked.add(f"documents that {unit} took before the log had an entry for each")
+                yield False, f"documents that {unit} took before the log had an entry for each"
             elif self._is_newer(record):
-                unchecked.add(f"{record.name} at {unit}: newer than the log's last day")
+                yield False, f"{record.name} at {unit}: newer than the log's last day"
             else:
-                wrong.append(f"{unit} took {record.name}, version {record.version}: no entry covers it")
+                yield True, f"{unit} took {record.name}, version {record.version}: no entry covers it"
+
+    def _let_in(self, reported: Reported) -> Iterator[tuple[bool, str]]:
+        """Grants used and resets made at units that no entry covers; as `_files`."""
         for unit, taken in reported.grants:
             known = self._grants.get(taken.grant_id)
             if known is None and taken.at_us < self._opened_us:
-                unchecked.add(f"grants that were used at {unit} before the log was opened")
+                yield False, f"grants that were used at {unit} before the log was opened"
             elif known is None:
-                wrong.append(
+                yield (
+                    True,
                     f"{unit} let a person in by grant {taken.grant_id}: no entry covers it (a designee's: "
-                    "department grant enter)"
+                    "department grant enter)",
                 )
             elif known[0] != taken.digest:
-                wrong.append(f"{unit} let a person in by another grant {taken.grant_id} than the log's")
+                yield True, f"{unit} let a person in by another grant {taken.grant_id} than the log's"
         for unit, grant_id, at_us in reported.resets:
             if at_us >= self._opened_us and not self._grants.get(grant_id, (b"", False))[1]:
-                wrong.append(f"{unit} was reset under grant {grant_id or '(none)'}: no entry allows it")
-        return list(dict.fromkeys(wrong)), sorted(unchecked)
+                yield True, f"{unit} was reset under grant {grant_id or '(none)'}: no entry allows it"
 
     def _not_out(self, reported: Reported) -> Iterator[str]:
         """Documents that units were offered, and are not any more, or in an older or another form."""

@@ -175,6 +175,13 @@ def _push(front: DeskContext, token: str, form: ListForm) -> Pushed:
     entry, at_us, proposed = desk.act(token, Call.DOCUMENT_SIGN, plan)
     if proposed:
         return _pushed(form, made, None, entry=-1, proposal=entry.sequence)
+    out = _publish(front, form, made, at_us)
+    front.bell.ring()
+    return _pushed(form, made, out, entry=entry.sequence, proposal=-1)
+
+
+def _publish(front: DeskContext, form: ListForm, made: ImportedList, at_us: int) -> Published:
+    """Offer the next version to units, after its entry. Raises FormError."""
     offer = Offer(
         list_id=form.list_id,
         issuer=form.issuer,
@@ -185,15 +192,13 @@ def _push(front: DeskContext, token: str, form: ListForm) -> Pushed:
     )
     try:
         with front.own_list.turn():
-            out = front.publish_list(offer, made.entries, at_us)
+            return front.publish_list(offer, made.entries, at_us)
     except (OSError, StoreAwayError):
         what, cure = "the list cannot be written", "make room on the disk, and see that the database runs"
         cure = f"{cure}; then push it again with the same approval: it is entered"
         raise FormError(what, code="document", clause=CLAUSE, cure=cure) from None
     except (InvalidInputError, StorageError) as error:
         raise FormError(error.what, code="document", clause=CLAUSE, cure=error.cure) from None
-    front.bell.ring()
-    return _pushed(form, made, out, entry=entry.sequence, proposal=-1)
 
 
 def _unsent(desk: Desk, form: ListForm, caller: Caller, facts: ListSent) -> Entry | None:

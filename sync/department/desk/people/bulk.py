@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from storage.counts import counted
 from sync.department.desk.changes import rules as changes
 from sync.department.desk.context import DeskContext
-from sync.department.desk.desk import Caller, Plan
+from sync.department.desk.desk import Caller, Desk, Plan
 from sync.department.desk.people import rules as people
 from sync.department.desk.people.calls import HandedOver, hand_over, second_of
 from sync.department.desk.people.sheets import named_twice
@@ -52,54 +52,8 @@ def import_people(front: DeskContext, token: str, form: ImportForm) -> Imported:
     desk = front.desk
 
     def plan(caller: Caller) -> Plan[Imported]:
-        roster, names = desk.book.roster, [one.user for one in form.people]
-        if not 0 < len(names) <= MAX_PEOPLE:
-            raise FormError(
-                f"the list names {counted(len(names), 'person', 'people')}; 1 to {MAX_PEOPLE} are possible",
-                code="people",
-                clause="463.3",
-                cure="divide a longer list",
-            )
-        if twice := named_twice(names):
-            raise FormError(
-                f"the list names more than once: {twice}",
-                code="people",
-                clause="463.3",
-                cure="leave one line for each person",
-            )
-
-        def made_of(one: PersonLine) -> AccountSet:
-            account = AccountSet(
-                user=one.user,
-                name=one.name,
-                organisation=desk.policy.department,
-                roles=one.roles,
-                shift=None,
-                active=True,
-                reason=form.reason,
-                ssh_keys=(),
-            )
-            if one.user in roster.accounts:
-                cure = "take that line out; to change the person, enter the account by itself"
-                raise FormError(f"{one.user}: is on the roster", code="known-user", clause="463.3", cure=cure)
-            if {Role.ADMINISTRATOR, Role.DESIGNEE} & set(one.roles):
-                raise FormError(
-                    f"{one.user}: an administrator or a designee is made one by one",
-                    code="roles",
-                    clause="463.4",
-                    cure="take that line out, and enter the account by itself",
-                )
-            people.check_account(desk.policy, account)
-            return account
-
-        accounts, wrong = [], []
-        for one in form.people:
-            try:
-                accounts.append(made_of(one))
-            except FormError as error:
-                wrong.append(error)
-        refuse_lines(wrong)
-        needed = any(people.account_needs_second(desk.policy, roster, one) for one in accounts)
+        accounts = _accounts_of(desk, form)
+        needed = any(people.account_needs_second(desk.policy, desk.book.roster, one) for one in accounts)
         second = second_of(desk, caller, CALL, form, needed=needed)
         if isinstance(second, ChangeProposed):
             return [second], lambda made: Imported(people=(), proposal=made[0].sequence)
@@ -113,3 +67,56 @@ def import_people(front: DeskContext, token: str, form: ImportForm) -> Imported:
     made = desk.act(token, Call.USER_MANAGE, plan)
     front.notify_units()
     return made
+
+
+def _accounts_of(desk: Desk, form: ImportForm) -> list[AccountSet]:
+    """The accounts of a list. Raises FormError naming each wrong line."""
+    names = [one.user for one in form.people]
+    if not 0 < len(names) <= MAX_PEOPLE:
+        raise FormError(
+            f"the list names {counted(len(names), 'person', 'people')}; 1 to {MAX_PEOPLE} are possible",
+            code="people",
+            clause="463.3",
+            cure="divide a longer list",
+        )
+    if twice := named_twice(names):
+        raise FormError(
+            f"the list names more than once: {twice}",
+            code="people",
+            clause="463.3",
+            cure="leave one line for each person",
+        )
+    accounts, wrong = [], []
+    for one in form.people:
+        try:
+            accounts.append(_account_of(desk, one, form.reason))
+        except FormError as error:
+            wrong.append(error)
+    refuse_lines(wrong)
+    return accounts
+
+
+def _account_of(desk: Desk, line: PersonLine, reason: str) -> AccountSet:
+    """The account of one line. Raises FormError."""
+    if line.user in desk.book.roster.accounts:
+        cure = "take that line out; to change the person, enter the account by itself"
+        raise FormError(f"{line.user}: is on the roster", code="known-user", clause="463.3", cure=cure)
+    if {Role.ADMINISTRATOR, Role.DESIGNEE} & set(line.roles):
+        raise FormError(
+            f"{line.user}: an administrator or a designee is made one by one",
+            code="roles",
+            clause="463.4",
+            cure="take that line out, and enter the account by itself",
+        )
+    account = AccountSet(
+        user=line.user,
+        name=line.name,
+        organisation=desk.policy.department,
+        roles=line.roles,
+        shift=None,
+        active=True,
+        reason=reason,
+        ssh_keys=(),
+    )
+    people.check_account(desk.policy, account)
+    return account
