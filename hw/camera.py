@@ -20,7 +20,7 @@ class Frame:
     chroma: tuple[NDArray[np.uint8], NDArray[np.uint8]] | None  # U and V, (ceil(H/2), ceil(W/2)); None = gray
     lores: NDArray[np.uint8] | None  # small luma of the same field of view, or None
     sequence: int  # rises by one a frame of this source; a gap is a frame that the source lost
-    captured: UtcTime  # begin of the exposure
+    captured: UtcTime  # start of the exposure
     exposure_us: int | None
     gain: float | None
     source: str  # camera or file name, for messages only
@@ -39,24 +39,24 @@ class Frame:
 
 
 class Camera(Protocol):
-    """A source of frames; the driver and its replay twin both keep to this."""
+    """A source of frames; the driver and its replay twin both follow this."""
 
     def borrow(self) -> AbstractContextManager[Frame]:
-        """The next frame; its arrays are valid inside the `with` only.
+        """The next frame; its arrays are valid only inside the `with`.
 
-        Raises EndOfSourceError when a replay is through, CameraStalledError when no frame comes,
-        BrokenFrameError for a frame that cannot be decoded (the next borrow continues behind it),
-        PartFailedError for a camera that answers wrongly.
+        Raises EndOfSourceError when a replay is over; CameraStalledError when no frame comes;
+        BrokenFrameError for a frame that cannot be decoded (the next borrow continues after it);
+        PartFailedError.
         """
 
     def close(self) -> None:
-        """Give the device back; a second call does nothing."""
+        """Release the device; a second call does nothing."""
 
 
 class CameraSource(Protocol):
-    """What can be opened, and opened again after a stall: a replay continues where it stopped."""
+    """Opens a camera, and opens it again after a stall; a replay continues where it stopped."""
 
-    live: bool  # frames come at the world's pace, so a slow reader must drop some
+    live: bool  # frames come in real time, so a slow reader must drop some
     interval_s: float  # time between two frames at the source's own pace
 
     def open(self) -> Camera:

@@ -40,8 +40,8 @@ class DropFolder:
     """Opens the folder, as often as needed. Raises NoSuchSourceError."""
 
     live = True
-    waits = True  # a picture loses nothing by lying in its folder until it can be read and stored
-    interval_s = QUIET_S / 3  # pictures come when they come: their absence is not a stall
+    waits = True  # a picture can wait in its folder until it can be read and stored
+    interval_s = QUIET_S / 3  # pictures may come at any time: none is no stall
 
     def __init__(self, folder: Path, *, clock: Clock, rotation: int = 0) -> None:
         if not folder.is_dir():
@@ -70,7 +70,8 @@ class DropFolder:
         return twice
 
     def _called(self, end: str) -> list[Path]:
-        """Files whose names end so, and are more than that. A missing folder is reported when it is read."""
+        """Files whose names end this way and have more than the ending. A missing folder is reported when it
+        is read."""
         with contextlib.suppress(OSError):
             return sorted(path for path in self.folder.glob(f"*{end}") if path.name != end)
         return []
@@ -110,7 +111,7 @@ class DropCamera:
         )
         try:
             yield frame
-        except EndOfSourceError:  # no one took it
+        except EndOfSourceError:  # nothing consumed it
             with contextlib.suppress(OSError):
                 _put_back(held, held.name.removesuffix(HELD))
             raise

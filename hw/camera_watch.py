@@ -24,7 +24,7 @@ STALL_S = 4.0  # noticed within 5 s, with room for the look itself
 RETRY_FIRST_S = 0.25
 RETRY_LAST_S = 5.0
 CLOSE_S = 1.0  # a hung close is left behind after this
-LEFT_BEHIND = 2  # threads that may hang in a driver at once; with these, nothing is opened until one is back
+LEFT_BEHIND = 2  # most threads that may hang in a driver; with so many, nothing is opened until one returns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,7 +159,7 @@ class WatchedCamera:
 
     @property
     def blind_now(self) -> bool:
-        """Whether a blind spell is running."""
+        """Whether the camera is blind now."""
         return self._reason is not None
 
     @property

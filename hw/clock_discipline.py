@@ -334,7 +334,7 @@ class DisciplinedClock:
         self._heard = heard
 
     def know(self, signed_us: int) -> None:
-        """The department signed this time (UTC us) earlier: no date is far from it."""
+        """The department signed this time (UTC us) earlier; a receiver's date must not be far from it."""
         self._signed_us = max(signed_us, self._signed_us or signed_us)
 
     def set_by_hand(self) -> Judgment:

@@ -35,17 +35,17 @@ class PartFailedError(HardwareError):
 
 
 class SlotFailedError(PartFailedError):
-    """An effaceable slot refused a write, or read back something else than was written."""
+    """An effaceable slot refused a write, or read back other bytes than it was given."""
 
 
 class NoSuchSlotError(SlotFailedError):
-    """The name of a slot has no form that is known."""
+    """The name of a slot has no known form."""
 
     exit_status = 2  # what was typed is wrong, not the part
 
 
 class ChipFailedError(PartFailedError):
-    """The chip that holds the unit's key refused a call, or does not open what it was given."""
+    """The chip with the unit's key refused a call, or cannot open the given data."""
 
 
 class LineGoneError(HardwareError):
@@ -53,7 +53,7 @@ class LineGoneError(HardwareError):
 
 
 class CameraStalledError(PartFailedError):
-    """An open camera delivered no frame in the time that was allowed."""
+    """An open camera delivered no frame within the allowed time."""
 
 
 class BrokenFrameError(PartFailedError):
@@ -66,7 +66,7 @@ class BrokenFrameError(PartFailedError):
 
 
 class EndOfSourceError(HardwareError):
-    """A replay has given its last frame."""
+    """A replay has delivered its last frame."""
 
 
 class NoSuchSourceError(HardwareError):

@@ -13,7 +13,7 @@ from hw.gpio import open_pin, pin_errors
 
 
 class Lamp(StrEnum):
-    """What is switched."""
+    """The outputs that a unit may have."""
 
     STROBE = "strobe"
     """The infra-red strobe may fire with the exposure."""
@@ -38,7 +38,7 @@ class Lamps(Protocol):
         """Which are on."""
 
     def close(self) -> None:
-        """Everything off; the pins go back."""
+        """Turn everything off and release the pins."""
 
 
 class GpioLamps:

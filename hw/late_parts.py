@@ -1,6 +1,7 @@
-"""Lamps and supply that may come after us: what is wanted of them is kept until they are there.
+"""Lamps and power supply that may appear after the reader started; requests are kept until then.
 
-Promise: opening is retried every few seconds, never in the call that asks for light; a failure is reported.
+Promise: opening is retried every few seconds, never within the call that asks for light; a failure is
+reported.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ AGAIN_S = 5.0
 
 
 class Closable(Protocol):
-    """A part."""
+    """A part that can be released."""
 
     def close(self) -> None:
         """Release it."""

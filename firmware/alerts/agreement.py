@@ -22,7 +22,7 @@ MOTORCYCLE_ASPECT = 1.62  # a plate of 7 x 4 inches seen straight has 1.75, a ca
 
 @dataclass(frozen=True, slots=True)
 class Disagreement:
-    """What contradicts the entry: `state`, `plate_class`. Both empty: nothing does."""
+    """What contradicts the entry: `state`, `plate_class`. Both empty if nothing does."""
 
     names: tuple[str, ...]
 
@@ -43,12 +43,12 @@ def disagreement(
 
 
 def contradicts_state(jurisdiction: Sequence[tuple[str, float]], state: str, known: Sequence[str]) -> bool:
-    """Whether another state is named and the entry's is unlikely."""
+    """Whether the reader names another state, and the entry's is unlikely."""
     wanted = EUROPE if state in EUROPEAN else state
     if wanted not in known:
         wanted = wanted.partition("-")[0]
         if wanted not in known:
-            # a reader that knows US states alone still contradicts an entry of another country
+            # a reader that knows only US states still contradicts an entry of another country
             return bool(jurisdiction) and jurisdiction[0][1] >= 0.9 and not state.startswith("CA-")
     if not jurisdiction or jurisdiction[0][1] < NAMED or jurisdiction[0][0] == wanted:
         return False
@@ -56,7 +56,8 @@ def contradicts_state(jurisdiction: Sequence[tuple[str, float]], state: str, kno
 
 
 def contradicts_class(box: PlateBox, plate_class: str) -> bool:
-    """By the plate's proportions alone: a motorcycle's is not long, a car's is not nearly square."""
+    """Whether the plate's proportions contradict the class: a motorcycle's plate is not long, a car's is not
+    nearly square."""
     if box.height_px < 1:
         return False
     if plate_class == "motorcycle":

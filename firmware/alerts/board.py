@@ -64,12 +64,12 @@ class OpenAlert:
 
     @property
     def visit(self) -> Wish:
-        """What the episodes know it by."""
+        """The key by which episodes know it."""
         return Wish(self.match.head.list_id, self.entry.subject, self.entry_digest)
 
     @property
     def wanted(self) -> Wanted:
-        """What the entry says, for the comparison."""
+        """What the entry says of the vehicle, for the comparison."""
         entry = self.entry
         return Wanted(
             plate=entry.plate, state=entry.state, requester=entry.requester, approver=entry.approver
@@ -87,7 +87,7 @@ class PlannedAlert:
 
     @property
     def is_new(self) -> bool:
-        """Whether it makes a record of its own."""
+        """Whether it makes a new record."""
         return self.known is None
 
     def record(self, read: int) -> Alert:
@@ -130,7 +130,7 @@ class AlertBoard:
 
     @property
     def running_us(self) -> int:
-        """The running time, which no one sets: by it alerts and their steps grow old here."""
+        """The running time, which no one can set; alerts and steps age by it here."""
         return self._ledger.store.time.boot_us
 
     def plan(self, matches: Sequence[ListMatch], at_us: int) -> list[PlannedAlert]:
@@ -157,7 +157,7 @@ class AlertBoard:
     def raise_alerts(
         self, read: int, planned: Sequence[PlannedAlert], numbers: Sequence[int]
     ) -> list[OpenAlert]:
-        """The new alerts of a stored read. numbers: of the records of those that are new, in their order."""
+        """Open the alerts of a stored read. numbers: the records of the new ones, in order."""
         made, fresh = [], iter(numbers)
         for one in planned:
             if one.is_new:
@@ -200,9 +200,8 @@ class AlertBoard:
         return alert
 
     def _make_room(self) -> None:
-        """Leave the oldest silent alerts to the desk where too many are open, and the oldest of all where far
-        too many are. Under the lock.
-        """
+        """Hand the oldest silent alerts to the desk if too many are open, and the oldest of all if far too
+        many are. Under the lock."""
         while len(self._open) > MOST_OPEN:
             oldest = next((number for number, one in self._open.items() if not one.match.sounds), None)
             if oldest is None:
@@ -276,10 +275,10 @@ class AlertBoard:
             self._cleared.add(cleared_name(alert.entry_digest, normal_plate(typed.plate)))
 
     def follow_lists(self, listed: Callable[[OpenAlert], ListEntry | None], at_us: int) -> list[OpenAlert]:
-        """Recall every open alert whose entry was withdrawn, and show re-worded entries; those recalled.
+        """Recall every open alert whose entry was withdrawn, and show re-worded entries; returns the recalled
+        alerts.
 
-        listed: the entry that now replaces the alert's; None where there is none. One that says it in other
-        words is shown from now on.
+        listed: the entry that replaces the alert's now, None if there is none.
         """
         gone, reworded = [], list[OpenAlert]()
         for wish, alerts in self._by_entry().items():

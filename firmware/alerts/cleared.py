@@ -26,7 +26,7 @@ class ClearedPlates:
 
     @property
     def all(self) -> frozenset[bytes]:
-        """Everything that is cleared."""
+        """All cleared plates."""
         return self._all
 
     def add(self, name: bytes) -> None:
@@ -44,5 +44,6 @@ class ClearedPlates:
             sealed = files.read_bounded(self._path, MAX_BYTES)
             plain = decode(unseal(self._key, NAME, _FORM, sealed), limit=MAX_BYTES)
         except (OSError, SealError, StorageError):
-            return frozenset()  # what cannot be read is shown again, and no start waits for it
+            # an unreadable file clears nothing: its plates alert again, and no start fails for it
+            return frozenset()
         return frozenset(bytes(one) for one in plain)

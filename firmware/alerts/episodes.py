@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeVar
 
 from storage.times import MINUTE_US
 
-EPISODE_US = 15 * MINUTE_US  # unseen for so long, the next read is a new visit
+EPISODE_US = 15 * MINUTE_US  # unseen for this long, the next read is a new visit
 MOST = 10_000
 T = TypeVar("T")
 
@@ -70,16 +70,17 @@ class Episodes:
         _keep(self._last, wish, _Visit(alert, at_us, sounds))
 
     def end(self, wish: Wish) -> None:
-        """The next read is a new visit."""
+        """Treat the next read as a new visit."""
         self._last.pop(wish, None)
 
     def settle(self, wish: Wish, at_us: int) -> None:
-        """End the visit: a person looked, and the vehicle is not the one that is wanted."""
+        """End the visit: a person looked, and it is not the wanted vehicle."""
         self.end(wish)
         _keep(self._settled, wish, at_us)
 
     def settled(self, wish: Wish, at_us: int) -> bool:
-        """Whether that was a moment ago: the read is probably of the same vehicle. No read prolongs it."""
+        """Whether a person settled this a moment ago, so that the read is probably of the same vehicle. A
+        read does not prolong it."""
         settled_us = self._settled.get(wish)
         return settled_us is not None and abs(at_us - settled_us) <= EPISODE_US
 

@@ -48,16 +48,16 @@ class LastingTime:
 
     @classmethod
     def of(cls, time: TrustedTime) -> LastingTime:
-        """By a ledger's clock."""
+        """From a ledger's clock."""
         return cls(time.now, lambda: time.sure_us, lambda: time.told)
 
     def __call__(self) -> int:
-        """As the clock says it: dates steps."""
+        """The clock's time, which dates steps."""
         moment, newest_us = self._times()
         return max(moment.us, newest_us)
 
     def of_lists(self) -> ListTime:
-        """For the ends of lists and entries, and the age of extracts."""
+        """The time by which lists and entries end, and extracts age."""
         moment, newest_us = self._times()
         told = self._word()
         if told is not None and told.exact:

@@ -13,18 +13,19 @@ from sync.hot_lists.document import LOCAL, ListHead
 
 
 def has_ended(head: ListHead, time: ListTime) -> bool:
-    """Whether a list matches nothing any more."""
+    """Whether a list no longer matches."""
     return time.sure_us >= head.expires_us
 
 
 def is_stale(head: ListHead, time: ListTime, terms: AlertTerms) -> bool:
-    """Whether its alerts are marked so: its extract is old, or how old it is no one here knows."""
+    """Whether its alerts are marked stale: the extract is old, or its age is unknown."""
     old = time.likely_us - head.extracted_us > terms.stale_hours * HOUR_US
-    return time.vague or (old and head.list_id != LOCAL)  # the own list is sent when it changes: no extract
+    # the department's own list has no extract: it is sent when it changes
+    return time.vague or (old and head.list_id != LOCAL)
 
 
 def is_in_doubt(head: ListHead, time: ListTime, terms: AlertTerms) -> bool:
-    """Whether its alerts are marked stale by a clock that is not believed alone."""
+    """Whether its alerts are marked stale only because the clock is not believed."""
     if has_ended(head, time):
         return False
     surely = replace(time, likely_us=time.sure_us, vague=False)
@@ -33,7 +34,7 @@ def is_in_doubt(head: ListHead, time: ListTime, terms: AlertTerms) -> bool:
 
 
 def health_of(heads: Sequence[ListHead], time: ListTime, terms: AlertTerms) -> ListHealth:
-    """What the lists that are here give to the health report."""
+    """The health report's figures of the lists on this unit."""
     live = [one for one in heads if not has_ended(one, time)]
     return ListHealth(
         lists=len(live),

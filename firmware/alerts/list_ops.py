@@ -63,8 +63,10 @@ def _time_of(ledger: Ledger, alerts: Alerts | None) -> ListTime:
 
 
 def list_health(home: Path, ledger: Ledger) -> ListHealth:
-    """What the lists give to the health report of a unit that is not reading now. Never raises: lists that
-    cannot be looked at do not match, and must hold up no sync."""
+    """The health report's figures of lists, on a unit that is not reading.
+
+    Never raises: lists that cannot be opened do not match, and must not stop a sync.
+    """
     try:
         with _lists_of(home, ledger, None) as used:
             used.refresh()
@@ -76,7 +78,7 @@ def list_health(home: Path, ledger: Ledger) -> ListHealth:
 
 
 def lists_health(answer: Mapping[str, Any]) -> ListHealth:
-    """The same by the door's answer to `hotlists`."""
+    """The same from the door's answer to `hotlists`."""
     rows = answer["lists"]
     live = [one for one in rows if not one["expired"]]
     return ListHealth(

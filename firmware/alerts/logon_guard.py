@@ -45,11 +45,11 @@ class LogonGuard:
             raise RefusedError("too many logons from this address", clause="CJIS AC-7", cure="wait a minute")
 
     def is_locked(self, address: str, user: str, now_us: int) -> bool:
-        """Whether wrong passwords of this address locked this name for it."""
+        """Whether wrong passwords from this address locked this name for it."""
         return CJIS.locked(self._wrong.get((network_of(address), user), ()), now_us)
 
     def note_wrong_password(self, address: str, user: str, now_us: int) -> None:
-        """One more wrong password."""
+        """Count one more wrong password."""
         place = network_of(address), user
         times = CJIS.worth_keeping(self._wrong.pop(place, []), now_us)
         self._wrong[place] = [*times[-CJIS.attempts :], now_us]
@@ -62,7 +62,7 @@ class LogonGuard:
         known.request, known.why, known.count = request, why, known.count + 1
 
     def take_due(self, now_us: int) -> list[RefusedLogons]:
-        """What the log is to hear now; it counts as entered."""
+        """The refusals that the log should get now; they count as logged."""
         due = [one for one in self._refused.values() if one.count and now_us - one.entered_us >= MINUTE_US]
         taken = [RefusedLogons(now_us, one.request, one.why, one.count) for one in due]
         for one in due:

@@ -38,9 +38,10 @@ class Doorkeeper:
         self.answering_since_s: float | None = None
 
     def let_in(self) -> Admission | None:
-        """One login; None if the person gave up. Raises ConsoleError.
+        """Run one login; None if the person gave up. Raises ConsoleError.
 
-        A grant that is good except for the unit's clock raises ClockLoginError; that is not a failed login.
+        A grant that fails only because of the unit's clock raises ClockLoginError, which is not a failed
+        login.
         """
         self._failures.check()
         challenge = Challenge.ask(self._unit.identity().unit, self._running_s())
@@ -60,7 +61,7 @@ class Doorkeeper:
         return self._checked(answer, challenge)
 
     def succeeded(self) -> None:
-        """The login is on record: the count starts again."""
+        """The login is logged: the count starts again."""
         self._failures.succeeded()
 
     def _collect(self, challenge: Challenge) -> bytes | None:
@@ -83,7 +84,7 @@ class Doorkeeper:
 
     def _checked(self, answer: bytes, challenge: Challenge) -> Admission:
         with self._failures.turn:
-            self._failures.check()  # another line may have locked it since the challenge
+            self._failures.check()  # another console may have locked it since the challenge
             try:
                 return admit(
                     answer, challenge, self._unit, self._keys, running_s=self._running_s(), use=self._use

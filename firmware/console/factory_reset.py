@@ -41,7 +41,7 @@ WAIT_S = 0.2
 
 @dataclass(frozen=True, slots=True)
 class LastWord:
-    """The destruction receipt of a unit that a department enrolled."""
+    """The signed destruction receipt of a unit that a department enrolled."""
 
     log_id: bytes
     message: bytes
@@ -56,7 +56,7 @@ class LastWord:
         grant_id: str,
         now_us: int,
     ) -> LastWord | None:
-        """Signed while the log's key is still there; None for a unit of no department."""
+        """Sign it while the log's key still exists; None for a unit without a department."""
         if not folder.is_member():
             return None
         outbox = LedgerOutbox(ledger, folder.inbox)
@@ -75,7 +75,7 @@ class LastWord:
 
     @classmethod
     def printed(cls, text: str) -> LastWord | None:
-        """From its printed form; None where that is none."""
+        """Parse its printed form; None if this is none."""
         try:
             message = destruction.of_text(text.encode())
             return cls(messages.claimed_log(destruction.Destroyed, message), message)
@@ -113,7 +113,7 @@ class LastWord:
 
 
 def begin(home: Path, slot_uri: str, word: LastWord | None) -> None:
-    """Note that a reset begins. A disk without room for that must not keep it from beginning."""
+    """Record that a reset begins. A full disk must not prevent it."""
     lines = [slot_uri, *(() if word is None else destruction.as_text(word.message))]
     with contextlib.suppress(OSError):
         files.replace(home / MARK, "\n".join(lines).encode())
@@ -131,13 +131,13 @@ def finish(home: Path) -> str | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError, LedgerError):
-        uri = printed = ""  # torn: it was not there before the keys went
+        uri = printed = ""  # torn: so the keys were not destroyed yet
     if not uri or len(uri) > MAX_LINE_BYTES or _is_elsewhere(home, uri):
         end(home)
         return None
     if held(open_slot(uri, Home(home).folder)) is not None:
         if not Home(home).exists():
-            return uri  # the new unit has its key, and was cut off before its log
+            return uri  # the new unit has its key, and was interrupted before its log
         end(home)
         return None
     for _line in settle(home, uri, LastWord.printed(printed)):
@@ -146,7 +146,7 @@ def finish(home: Path) -> str | None:
 
 
 def _is_elsewhere(home: Path, uri: str) -> bool:
-    """Whether the home has a log that keeps its keys in another slot: not what was reset."""
+    """Whether the home has a log with its keys in another slot, which this reset did not destroy."""
     try:
         return Home(home).exists() and Home(home).read_slot_uri() != uri
     except LedgerError:
@@ -154,7 +154,7 @@ def _is_elsewhere(home: Path, uri: str) -> bool:
 
 
 def end(home: Path) -> None:
-    """No reset is on any more: the new unit has its log."""
+    """Forget the reset: the new unit has its log."""
     with contextlib.suppress(OSError):
         (home / MARK).unlink(missing_ok=True)
 

@@ -70,9 +70,8 @@ class Recording:
 
 
 class KeptOutput:
-    """How much output the log keeps of each grant, and of all that is done without one: in all sessions of
-    all consoles together. Thread-safe.
-    """
+    """How much output the log keeps of each grant, and of everything done without one, over all sessions and
+    consoles. Thread-safe."""
 
     def __init__(self, logged: Callable[[str], int] = lambda _grant: 0) -> None:
         """logged: how much the log has of a grant already; asked once, at its first output."""
@@ -104,18 +103,19 @@ class SessionLog:
         self.session = secrets.token_hex(8)
 
     def opened(self, purpose: str) -> None:
-        """A person logged in. The grant goes to the department in the clear, and its use does not."""
+        """Log that a person logged in. The grant goes to the department in clear; what was done under it does
+        not."""
         if self._grant is not None:
             digest = hashlib.sha256(to_bytes(self._grant)).digest()
             self._log.append(GrantTaken(grant_id=self._grant.grant_id, digest=digest, at_us=self._now_us()))
         self._write("begin", "login", purpose)
 
     def refused(self, reason: str) -> None:
-        """A login, or a line, that was refused."""
+        """Log a refused login or line."""
         self._write("end", "login", f"refused: {reason}"[:200])
 
     def closed(self, reason: str) -> None:
-        """The session is over."""
+        """Log the end of the session."""
         self._write("end", "session", reason)
 
     def begin(self, line: str, *, live: bool) -> Recording:
@@ -127,7 +127,7 @@ class SessionLog:
         return Recording(line, limit=0 if live else OUTPUT_LIMIT)
 
     def end(self, recording: Recording, result: str) -> None:
-        """Record how it ended and what it showed."""
+        """Log how the command ended and what it showed."""
         output = self._kept_output.take(self._grant.grant_id if self._grant else NOBODY, recording.kept)
         self._write("end", recording.line, result[:200], recording.digest, output)
 

@@ -58,7 +58,7 @@ class ResetObstacles:
 
 
 def one_word(name: str) -> str:
-    """A name as a prompt, a grant and a confirmation can hold it: Car 12 is Car-12."""
+    """A name as a prompt, a grant and a confirmation can have it: Car 12 becomes Car-12."""
     return re.sub(r"[^A-Za-z0-9._@-]", "-", name)[:64] or "unit"
 
 
@@ -75,7 +75,7 @@ class MaintainedUnit(Protocol):
         """How far the newest signed time in the log is ahead of the clock; 0 where it is not."""
 
     def revoked(self) -> frozenset[str]:
-        """Grant ids, key fingerprints and persons that the department took back."""
+        """Grant ids, key fingerprints and persons that the department revoked."""
 
     def health(self) -> HealthReport:
         """The report."""
@@ -99,7 +99,7 @@ class MaintainedUnit(Protocol):
         """How far the clock was set ahead by hand since this process began."""
 
     def set_time(self, us: int) -> None:
-        """Set the clock by hand: holdover at most, never below the newest signed time."""
+        """Set the clock by hand: at best holdover, never below the newest signed time."""
 
     def storage(self) -> Mapping[str, str]:
         """Custody and card, as facts by name."""

@@ -52,7 +52,7 @@ def asking(
 
 
 def unless_served(home: Path, work: Callable[[], T]) -> T | None:
-    """What opens the home, or None if a reader serves it. Raises HomeLockedError, and as the work does."""
+    """Open the home, or return None if a reader serves it. Raises HomeLockedError, and as the work does."""
     until_s = time.monotonic() + PATIENCE_S
     while True:
         try:
