@@ -273,6 +273,66 @@ def test_an_entry_of_the_past_holds_time_after_a_restart(tmp_path: Path, machine
     assert time.doubt() is not None
 
 
+@pytest.mark.parametrize("ahead_us", [11 * MINUTE_US, HOUR_US, 47 * HOUR_US])
+def test_a_step_of_hours_while_the_machine_runs_waits_for_a_witness(
+    founded: DepartmentTime, machine: Machine, ahead_us: int
+) -> None:
+    """It was set ahead, or the machine was paused and its running time lags: a witness says which."""
+    machine.run(5 * DAY_US)
+    right = machine.wall
+    machine.wall += ahead_us
+    doubt = founded.doubt()
+    assert doubt is not None
+    assert (doubt.direction, doubt.by_us, doubt.held_us, doubt.stepped) == (AHEAD, ahead_us, right, True)
+    machine.run(MINUTE_US)
+    assert founded.now_us() == right + MINUTE_US
+    with pytest.raises(ClockInDoubtError):
+        founded.demand_sure("a purge")
+    assert founded.confirm(machine.wall, "witness")
+    assert founded.demand_sure("a purge") == machine.wall
+
+
+def test_a_step_while_the_machine_was_off_is_believed_within_the_bound(
+    tmp_path: Path, machine: Machine
+) -> None:
+    DepartmentTime(tmp_path, machine.clocks).found()
+    machine.run(HOUR_US)
+    machine.restart(47 * HOUR_US - MINUTE_US)
+    again = DepartmentTime(tmp_path, machine.clocks)
+    assert (again.doubt(), again.now_us()) == (None, machine.wall)
+
+
+def test_a_clock_that_no_witness_and_no_unit_confirms_keeps_to_the_bound(
+    tmp_path: Path, machine: Machine
+) -> None:
+    """A key service elsewhere: after a pause of its machine nobody would end the doubt."""
+    time = DepartmentTime(tmp_path, machine.clocks, heard=False)
+    time.found()
+    machine.wall += 47 * HOUR_US
+    assert time.doubt() is None
+    machine.wall += 2 * HOUR_US
+    assert time.doubt() is not None
+
+
+def test_what_people_confirm_by_a_command_ends_the_doubt_of_the_server(
+    tmp_path: Path, founded: DepartmentTime, machine: Machine
+) -> None:
+    """The command is another process: it writes the mark, and the server reads it."""
+    machine.run(HOUR_US)
+    machine.wall += 3 * HOUR_US
+    assert not founded.confirm(machine.wall + DAY_US, "witness")
+    assert founded.doubt() is not None
+    machine.run(MINUTE_US)
+    command = DepartmentTime(tmp_path, machine.clocks)
+    assert command.doubt() is not None
+    assert command.accept(machine.wall)
+    machine.run(MINUTE_US)
+    assert founded.doubt() is None
+    assert founded.now_us() == machine.wall
+    assert not founded.confirm(machine.wall + DAY_US, "witness")
+    assert founded.doubt() is not None, "a witness that says otherwise after them counts"
+
+
 def test_a_small_correction_is_no_doubt(founded: DepartmentTime, machine: Machine) -> None:
     before = founded.now_us()
     machine.wall -= 5 * MINUTE_US

@@ -51,6 +51,7 @@ def serve(common: Common) -> int:
                 ready,
                 lambda: _daily(front, department),
                 lambda: _hourly(front),
+                ask_time=lambda: _ask_time(front),
             )
         )
     return DONE
@@ -95,6 +96,11 @@ def _hourly(front: DeskContext | None) -> None:
     if front is not None:
         fips = front.desk.policy.security.approved
         hourly.run(front.desk, lambda one: link_of(one.url, approved=fips))
+
+
+def _ask_time(front: DeskContext | None) -> None:
+    if front is not None:
+        front.desk.ask_time()
 
 
 def _daily(front: DeskContext | None, department: Department) -> None:

@@ -18,7 +18,7 @@ from sync.department.desk.people import training
 from sync.department.desk.redress.rules import due_us
 from sync.department.desk.sharing import rules as sharing
 from sync.department.desk.state import DeskState
-from sync.department.ground.department_time import Doubt, span_text
+from sync.department.ground.department_time import SET_CLOCK, Doubt, span_text
 from sync.department.policy.policy import Policy
 from sync.department.policy.roles import CALLS, Call, Role
 from sync.department.store.incidents import StoredIncident
@@ -72,22 +72,24 @@ def open_incidents(listed: Iterable[StoredIncident], book: DeskState, now_us: in
 
 def clocks(doubt: Doubt | None, now_us: int, newest_us: int) -> list[Overdue]:
     """A server clock that is not believed, or that is behind the log: which clock, how far, what to do."""
-    cure = (
-        "set the server's clock (timedatectl set-ntp true); if it is right, two people confirm it: "
-        "department clock confirm"
-    )
     if doubt is not None:
+        paused = (
+            "; it moved while the machine ran: it was set, or the machine was paused; a witness, or two "
+            "units that sync, say within minutes if it is right"
+        )
         reads, held = (iso_text(one, to="second") for one in (doubt.wall_us, doubt.held_us))
         what = (
             f"the server's clock reads {reads}, {span_text(doubt.by_us)} {doubt.direction} the confirmed "
             f"time: entries carry {held}, purges wait, and a call is refused as unsigned where a "
-            f"session's clock differs from it by more than 10 minutes (log on again); {cure}"
+            f"session's clock differs from it by more than 10 minutes (log on again)"
+            f"{paused if doubt.stepped else ''}; {SET_CLOCK}"
         )
     elif now_us < newest_us - MINUTE_US * 10:
         reads, newest = iso_text(now_us, to="second"), iso_text(newest_us, to="second")
         what = (
             f"the server's clock reads {reads}, {span_text(newest_us - now_us)} behind the newest entry "
-            f"of the log ({newest}): every new entry carries that time until the clock has passed it; {cure}"
+            f"of the log ({newest}): every new entry carries that time until the clock has passed it; "
+            f"{SET_CLOCK}"
         )
     else:
         return []

@@ -18,8 +18,8 @@ import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from storage.counts import counted
-from storage.errors import CheckpointError, ForkedLogError, RecordError
-from storage.times import DAY_US, MINUTE_US, now_us
+from storage.errors import CheckpointError, ForkedLogError, RecordError, StorageError
+from storage.times import DAY_US, MINUTE_US, SECOND_US, now_us
 from sync.department.content.key_guard import Cover
 from sync.department.desk import proofs, sessions
 from sync.department.desk.changes import rules as changes
@@ -31,6 +31,7 @@ from sync.department.desk.people import rules as people
 from sync.department.desk.people.on_roster import demand_approver
 from sync.department.desk.people.training import demand_current
 from sync.department.desk.sessions import Session
+from sync.department.ground.department_time import DepartmentTime
 from sync.department.journal.access_log import AccessLog
 from sync.department.journal.change_entries import ChangeProposed, ChangeUsed
 from sync.department.journal.entries import (
@@ -296,9 +297,8 @@ class Desk(LogState):
             )
         try:
             head = self._publisher.cover(sequence, witnesses, self._links.watchers(self.root))
-            confirm = getattr(self._clock, "confirm", None)
-            if confirm is not None:
-                confirm(head.time_s * 1_000_000, "witness")
+            if head.fresh:  # else its time is that of an earlier answer
+                self._confirm(head.time_s)
             self._enter_claims(head.claims)
             return self._cover(sequence, head.size, head.note, unwitnessed=False)
         except ForkedLogError as error:
@@ -307,6 +307,19 @@ class Desk(LogState):
             ) from None
         except (LinkError, CheckpointError) as error:
             return self._in_grace(sequence, error)
+
+    def ask_time(self) -> None:
+        """Ask the witnesses what time it is: they confirm the clock, or put it in doubt. An absent one says
+        nothing."""
+        witnesses = self.root.witnessing()
+        if witnesses is None:
+            return
+        with contextlib.suppress(LinkError, StorageError):
+            self._confirm(self._publisher.ask_time_s(witnesses, self._links.watchers(self.root)))
+
+    def _confirm(self, time_s: int) -> None:
+        if isinstance(self._clock, DepartmentTime):
+            self._clock.confirm(time_s * SECOND_US, "witness")
 
     def _enter_claims(self, claims: Sequence[tuple[str, str]]) -> None:
         """Enter, once a day, what a single witness claims and does not show; compliance lists it."""

@@ -4,13 +4,16 @@ A clock alone never moves the department by more than `MAX_AHEAD_US` beyond the 
 independent source confirmed, plus the time that the machine has run since: a walk of small steps is bounded
 in sum, and so is a restart under a wrong clock. Confirmed is what the clock and a witness, or the clock and
 two units, say alike; else two people say it (`accept`). A witness that says another time puts the clock in
-doubt. Time never runs back, and never stops: a clock behind what was already believed is not
-believed either, and the time continues at half speed until the clock has caught up.
+doubt. Where a witness or units can be asked (`heard`), a clock that moves ahead of the running time within
+one boot, by more than a correction, is in doubt until one of them agrees: it was stepped, or the machine was
+paused, and nothing here tells these apart. Time never runs back, and never stops: a clock behind what was
+already believed is not believed either, and the time continues at half speed until the clock has caught up.
 
 While the clock is in doubt, `now_us` gives the last believed time plus the time run since, so that stamps
 stay right, and `demand_sure` refuses what cannot be undone (a purge).
 
-HOME/time.cbor keeps the confirmed time and the time run since. Anyone who can write it can also write the
+HOME/time.cbor keeps the confirmed time and the time run since; another process's newer word there ends a
+doubt here. Anyone who can write it can also write the
 store; what it guards against is a clock, not root.
 """
 
@@ -35,6 +38,10 @@ AGREE_US = 10 * MINUTE_US  # how far two sources may differ and still say the sa
 SAVE_EVERY_US = 10 * MINUTE_US
 FILE = "time.cbor"
 AHEAD, BEHIND = "ahead of", "behind"
+SET_CLOCK = (
+    "set the server's clock (timedatectl set-ntp true); if it is right, two people confirm it: "
+    "department clock confirm"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,21 +83,25 @@ class _Mark:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Doubt:
     """Why the clock is in doubt: it is "ahead of" or "behind" another time, by `by_us`. `held_us`: the time
-    that stamps carry meanwhile."""
+    that stamps carry meanwhile. `stepped`: it moved while the machine ran, or the machine was paused."""
 
     direction: str
     by_us: int
     wall_us: int
     held_us: int
+    stepped: bool = False
 
 
 class DepartmentTime:
     """One department's time. Call it for UTC microseconds. Thread-safe."""
 
-    def __init__(self, folder: Path, clocks: Clocks | None = None, *, keeps: bool = True) -> None:
+    def __init__(
+        self, folder: Path, clocks: Clocks | None = None, *, keeps: bool = True, heard: bool = True
+    ) -> None:
         """`folder`: the department's home. A home without a mark starts from its newest `known` time.
-        `keeps`: marks are written there; who only looks writes none."""
-        self._path, self._keeps = folder / FILE, keeps
+        `keeps`: marks are written there; who only looks writes none. `heard`: a witness or units confirm this
+        clock in time; a key service elsewhere hears neither."""
+        self._path, self._keeps, self._heard = folder / FILE, keeps, heard
         self._clocks = clocks or Clocks()
         self._guard = threading.RLock()
         self._floor = 0
@@ -104,6 +115,10 @@ class DepartmentTime:
     def __call__(self) -> int:
         return self.now_us()
 
+    def running_us(self) -> int:
+        """How long the machine has run since its start."""
+        return self._clocks.running()
+
     def wall_us(self) -> int:
         """The system clock, unchecked. For one-time codes, which a person's phone confirms:
         people have to get in to put a doubt right."""
@@ -116,25 +131,26 @@ class DepartmentTime:
         with self._guard:
             if self._mark.ran_us and self.doubt() is None:
                 return None
-            return self._mark.confirmed_us + self._mark.elapsed(self._clocks.running())
+            return self._run_on(self._clocks.running())
 
     def now_us(self) -> int:
         """The department's time: the clock if confirmed, else the last trusted time plus running time."""
         with self._guard:
             wall, running = self._clocks.wall(), self._clocks.running()
-            doubt = self._doubt(wall, running)
+            doubt = self._doubt_now(wall, running)
             # at half speed at least: a clock that is set back again and again does not hold the time still
             least = self._floor + max(0, running - self._floor_running) // 2 if self._floor else 0
             now = max(least, wall if doubt is None else doubt.held_us)
             self._floor, self._floor_running = now, running
             if running - self._written_running >= SAVE_EVERY_US:
+                self._take_other()
                 self._save(replace(self._mark, seen_us=running))
             return now
 
     def doubt(self) -> Doubt | None:
         """Why the clock is not believed now; None if it is."""
         with self._guard:
-            return self._doubt(self._clocks.wall(), self._clocks.running())
+            return self._doubt_now(self._clocks.wall(), self._clocks.running())
 
     def demand_sure(self, what: str) -> int:
         """The time, for what cannot be undone. Raises ClockInDoubtError."""
@@ -144,7 +160,7 @@ class DepartmentTime:
         raise ClockInDoubtError(
             f"{what} waits: the clock is {span_text(doubt.by_us)} {doubt.direction} the confirmed time",
             where="clock",
-            cure="set the clock; if it is right, two people confirm it: clock/confirm at the desk",
+            cure=SET_CLOCK,
         )
 
     def found(self) -> None:
@@ -208,8 +224,27 @@ class DepartmentTime:
 
     # inside ---------------------------------------------------------------------------------------------
 
+    def _run_on(self, running: int) -> int:
+        return self._mark.confirmed_us + self._mark.elapsed(running)
+
     def _ceiling(self, running: int) -> int:
-        return self._mark.confirmed_us + self._mark.elapsed(running) + MAX_AHEAD_US
+        return self._run_on(running) + MAX_AHEAD_US
+
+    def _doubt_now(self, wall: int, running: int) -> Doubt | None:
+        """The same by the newest mark, whichever process wrote it: people confirm by a command, too."""
+        doubt = self._doubt(wall, running)
+        return self._doubt(wall, running) if doubt is not None and self._take_other() else doubt
+
+    def _take_other(self) -> bool:
+        """Take a confirmation of this boot that another process wrote after ours. Whether there is one."""
+        mark, unmarked = self._load()
+        ours = self._mark if self._mark.boot == mark.boot else None
+        if unmarked or mark.ran_us or (ours is not None and mark.running_us <= ours.running_us):
+            return False
+        self._mark, self._unmarked = mark, False
+        if self._dissent is not None and self._dissent[1] < mark.running_us:
+            self._dissent = None
+        return True
 
     def _doubt(self, wall: int, running: int) -> Doubt | None:
         since = max(0, running - self._floor_running) if self._floor else 0
@@ -217,16 +252,17 @@ class DepartmentTime:
         if self._dissent is not None:
             said = self._dissent[0] + max(0, running - self._dissent[1])
         if abs(wall - said) > AGREE_US:  # else the clock was set right since
-            believed = said if self._unmarked else self._mark.confirmed_us + self._mark.elapsed(running)
+            believed = said if self._unmarked else self._run_on(running)
             believed = max(
                 believed, min(said, wall)
             )  # without power no time ran: the earlier of the two clocks
             held = max(self._floor, min(believed, self._ceiling(running)))
             direction = AHEAD if wall > said else BEHIND
             return Doubt(direction=direction, by_us=abs(wall - said), wall_us=wall, held_us=held)
-        if wall > self._ceiling(running):
-            held = max(self._mark.confirmed_us + self._mark.elapsed(running), self._floor + since)
-            return Doubt(direction=AHEAD, by_us=wall - held, wall_us=wall, held_us=held)
+        stepped = self._heard and not self._unmarked and not self._mark.ran_us
+        if wall > (self._run_on(running) + AGREE_US if stepped else self._ceiling(running)):
+            held = max(self._run_on(running), self._floor + since)
+            return Doubt(direction=AHEAD, by_us=wall - held, wall_us=wall, held_us=held, stepped=stepped)
         if wall < max(self._floor, self._mark.confirmed_us) - MAX_BEHIND_US:
             # at half speed: stamps still rise, and a clock that is right again catches up with them
             held = max(self._floor, self._mark.confirmed_us) + since // 2

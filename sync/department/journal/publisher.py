@@ -41,13 +41,15 @@ LOCK_FILE = "publish.lock"
 class Covered:
     """A co-signed tree head: its size, its note, and the time by the witness that completed the quorum.
 
-    `claims`: (witness, what it claimed against this log and did not show).
+    `claims`: (witness, what it claimed against this log and did not show). `fresh`: signed just now, so that
+    its time is the witness's clock.
     """
 
     size: int
     note: str
     time_s: int
     claims: tuple[tuple[str, str], ...] = ()
+    fresh: bool = False
 
 
 class WitnessedLog(Protocol):
@@ -242,6 +244,16 @@ class Publisher:
             known = self._known(sequence, witnesses)
             return known or self._publish(witnesses, watchers)
 
+    def ask_time_s(self, witnesses: Witnesses, watchers: Sequence[WatchingWitness]) -> int:
+        """What time it is by a quorum, which signs the newest head once more for it; nothing is kept. Raises
+        LinkError while there is no quorum."""
+        with self._turn, files.turn(self._lock_file):
+            answers = WitnessAnswers(self._log.signed_head(size := self._log.size()), {})
+            completed = self._gather(answers, size, witnesses, watchers)
+        if completed is None:
+            raise LinkError("say no time", where="witnesses")
+        return completed.time_s
+
     def _known(self, sequence: int, witnesses: Witnesses) -> Covered | None:
         size, note = self._log.cosigned()
         if size <= sequence:
@@ -276,7 +288,7 @@ class Publisher:
             unshown = self._unshown(claims, witnesses)
             open_checkpoint(answers.whole, self._log.note_key)
             self._log.keep_head(size, answers.whole)
-            return Covered(size, answers.whole, completed.time_s, unshown)
+            return Covered(size, answers.whole, completed.time_s, unshown, fresh=True)
         for error in claims.values():
             if self._outran_itself(error):
                 raise error

@@ -19,10 +19,10 @@ import structlog
 
 from storage.errors import ExplainedError, StorageError
 from storage.reserve import MB, Reserve
-from storage.times import MINUTE_US
+from storage.times import HOUR_US, MINUTE_US, SECOND_US
 from sync.department.content.key_remote import service_of
 from sync.department.ground.bell import Bell
-from sync.department.ground.department_time import Clocks, DepartmentTime
+from sync.department.ground.department_time import SET_CLOCK, Clocks, DepartmentTime
 from sync.department.ground.home import SETTINGS_FILE, DepartmentHome
 from sync.department.ground.ports import demand_free
 from sync.department.ground.tls import tls_context
@@ -194,8 +194,19 @@ def _renew_documents(department: Department) -> None:
         )
 
 
-async def _purge(department: Department, contexts: Sequence[ssl.SSLContext]) -> None:
-    """The daily purge and the renewal of the certificate."""
+async def _ask(ask_time: Callable[[], None]) -> None:
+    """Ask the witnesses what time it is."""
+    try:
+        await asyncio.to_thread(ask_time)
+    except Exception as error:  # noqa: BLE001 - the server must live; compliance shows a clock in doubt
+        log_events.error("clock_not_asked", kind=type(error).__name__)  # noqa: TRY400
+
+
+async def _purge(
+    department: Department, contexts: Sequence[ssl.SSLContext], ask_time: Callable[[], None]
+) -> None:
+    """The daily purge and the renewal of the certificate, by a clock that the witnesses were asked about."""
+    await _ask(ask_time)
     try:
         renew_server(department, contexts)
         done = await asyncio.to_thread(department.retain)
@@ -209,6 +220,7 @@ async def _retain(
     department: Department,
     contexts: Sequence[ssl.SSLContext],
     daily: Callable[[], None],
+    ask_time: Callable[[], None],
     stop: asyncio.Event,
 ) -> None:
     """What follows a purge, at once; then the purge at its hour, and what follows it, day by day."""
@@ -224,7 +236,7 @@ async def _retain(
             await asyncio.wait_for(stop.wait(), left * 60)
         if stop.is_set():
             return
-        await _purge(department, contexts)
+        await _purge(department, contexts, ask_time)
 
 
 async def _each_hour(hourly: Callable[[], None], stop: asyncio.Event) -> None:
@@ -238,15 +250,36 @@ async def _each_hour(hourly: Callable[[], None], stop: asyncio.Event) -> None:
             await asyncio.wait_for(stop.wait(), 3600)
 
 
+async def _watch_clock(time: DepartmentTime, ask_time: Callable[[], None], stop: asyncio.Event) -> None:
+    """Ask what time it is every hour, and each minute while the clock is in doubt."""
+    asked, doubted = time.running_us(), False
+    while not stop.is_set():
+        doubt = time.doubt()
+        if doubt is not None or time.running_us() - asked >= HOUR_US:
+            await _ask(ask_time)
+            asked, doubt = time.running_us(), time.doubt()
+        if doubt is not None and not doubted:
+            log_events.warning(
+                "clock_in_doubt", direction=doubt.direction, seconds=doubt.by_us // SECOND_US, cure=SET_CLOCK
+            )
+        elif doubt is None and doubted:
+            log_events.info("clock_believed")
+        doubted = doubt is not None
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), 60)
+
+
 async def serve(
     department: Department,
     desk_routes: list[Any],
     ready: Callable[[int, int], None],
     daily: Callable[[], None] = lambda: None,
     hourly: Callable[[], None] = lambda: None,
+    *,
+    ask_time: Callable[[], None] = lambda: None,
 ) -> None:
     """Run until SIGTERM or SIGINT: purge, then listen. `ready` gets the two ports once both do; `daily`
-    follows a purge."""
+    follows a purge; `ask_time` asks the witnesses."""
     home, settings = department.home, department.home.settings
     demand_free(settings.listen, settings.unit_port, f"{SETTINGS_FILE}: unit_port")
     demand_free(settings.listen, settings.desk_port, f"{SETTINGS_FILE}: desk_port")
@@ -279,15 +312,16 @@ async def serve(
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, end)
-    await _purge(department, contexts)  # a backup that was put back holds what became due since
+    await _purge(department, contexts, ask_time)  # a backup that was put back holds what became due since
     async with asyncio.TaskGroup() as group:
         for server in (units, front):
             group.create_task(server._serve())  # `serve` would take the signals for itself
         while not (units.started and front.started) and not stop.is_set():
             await asyncio.sleep(0.02)
         ready(_port(units), _port(front))
-        group.create_task(_retain(department, contexts, daily, stop))
+        group.create_task(_retain(department, contexts, daily, ask_time, stop))
         group.create_task(_each_hour(hourly, stop))
+        group.create_task(_watch_clock(department.time, ask_time, stop))
 
 
 def _port(server: BoundedServer) -> int:

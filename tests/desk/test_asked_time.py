@@ -1,0 +1,63 @@
+"""The witnesses say what time it is: asked for that alone, and never by an answer of before."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from desk_twins import Department
+
+from storage.times import HOUR_US, MINUTE_US
+from sync.department.ground.department_time import Clocks, DepartmentTime
+
+
+class Hosts:
+    """The host's clock beside the right time, which the witness and the running time have."""
+
+    def __init__(self, department: Department, folder: Path) -> None:
+        self.off_us, self.paused_us = 0, 0
+        clock, start = department.clock, department.clock.us
+        self.time = DepartmentTime(
+            folder,
+            Clocks(
+                wall=lambda: clock.us + self.off_us,
+                running=lambda: clock.us - start - self.paused_us,
+                boot=lambda: "one",
+            ),
+        )
+        self.time.found()
+        department.desk._clock = self.time
+
+
+def test_an_hour_ahead_is_in_doubt_and_a_paused_machine_believed_once_the_witness_was_asked(
+    department: Department, tmp_path: Path
+) -> None:
+    hosts = Hosts(department, tmp_path)
+    size, heads = department.desk.log.size(), department.desk.log.cosigned()
+    hosts.off_us = HOUR_US
+    assert hosts.time.now_us() == department.clock.us
+    department.desk.ask_time()
+    doubt = hosts.time.doubt()
+    assert doubt is not None
+    assert (doubt.held_us, doubt.by_us) == (department.clock.us, HOUR_US)
+    hosts.off_us, hosts.paused_us = 0, 14 * HOUR_US  # set right; then the machine was paused for a night
+    department.clock.step(14 * HOUR_US)
+    assert hosts.time.now_us() == department.clock.us - 14 * HOUR_US
+    department.witness.away = True
+    department.desk.ask_time()
+    assert hosts.time.doubt() is not None
+    department.witness.away = False
+    department.clock.step(2 * MINUTE_US)
+    department.desk.ask_time()
+    assert hosts.time.doubt() is None
+    assert hosts.time.now_us() == department.clock.us
+    assert (department.desk.log.size(), department.desk.log.cosigned()) == (size, heads), "nothing is kept"
+
+
+def test_a_head_that_was_signed_hours_ago_says_nothing_of_the_clock_now(
+    department: Department, tmp_path: Path
+) -> None:
+    department.desk.covered(department.desk.log.size() - 1)
+    department.clock.step(5 * HOUR_US)
+    hosts = Hosts(department, tmp_path)
+    department.desk.covered(department.desk.log.size() - 1)  # as a step that a crash left, made again
+    assert hosts.time.doubt() is None
