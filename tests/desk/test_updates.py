@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+import os
+import random
+import shutil
+import subprocess
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
 
 import pytest
+from cryptography.x509.oid import ExtendedKeyUsageOID
 from desk_twins import Department
-from update_twin import release_trust, update_file
+from hypothesis import given
+from hypothesis import strategies as st
+from update_twin import SIGNER, BundleSigner, rauc_bundle, release_trust, update_file
 
 from sync.department.desk.documents import updates
 from sync.department.desk.documents.calls import Signed, SignForm
-from sync.department.desk.documents.updates import KEYS_FILE, check_update, release_keys
+from sync.department.desk.documents.rauc import verity_tree
+from sync.department.desk.documents.updates import KEYRING_FILE, KEYS_FILE, UpdateTrust, check_update
 from sync.department.journal.change_entries import ChangeProposed
 from sync.department.journal.entries import Refused
 from sync.department.policy.refusals import FormError
 
 FORM = SignForm(kind="update", name="0.7.0", body=update_file(), reason="the spring release")
-KEYS = release_trust().text()
+KEYS = UpdateTrust(keys=release_trust().text())
+NONE = UpdateTrust()
+RING = UpdateTrust(keyring=SIGNER.keyring)
 Tokens = Callable[[str], str]
 
 
@@ -27,24 +39,87 @@ Tokens = Callable[[str], str]
         pytest.param(b"garbage", id="no tar"),
         pytest.param(b"garbage" * 1000, id="long garbage"),
         pytest.param(update_file()[:-12_000], id="cut off"),
-        pytest.param(update_file().replace(b"a bundle", b"a bundlf"), id="another bundle"),
+        pytest.param(update_file().replace(b"a system", b"a systen"), id="another bundle"),
         pytest.param(update_file().replace(b"version 7", b"version 9"), id="a version not in the log"),
     ],
 )
-@pytest.mark.parametrize("keys", ["", KEYS], ids=["without keys", "with keys"])
-def test_what_units_would_refuse_is_refused_by_its_field_and_with_a_cure(body: bytes, keys: str) -> None:
+@pytest.mark.parametrize("trust", [NONE, KEYS], ids=["without keys", "with keys"])
+def test_what_units_would_refuse_is_refused_by_its_field_and_with_a_cure(
+    body: bytes, trust: UpdateTrust
+) -> None:
     with pytest.raises(FormError, match="units would refuse this update") as refused:
-        check_update(body, keys)
+        check_update(body, trust)
     assert (refused.value.fields, refused.value.cure) == (("body",), updates.CURE)
 
 
 def test_only_the_release_keys_show_that_another_log_holds_a_release() -> None:
-    foreign = KEYS.replace("quorum 1", "quorum 0").replace("log releases", "log others")
-    assert check_update(FORM.body, "").version == check_update(FORM.body, KEYS).version == 7
+    foreign = KEYS.keys.replace("quorum 1", "quorum 0").replace("log releases", "log others")
+    assert check_update(FORM.body, NONE).version == check_update(FORM.body, KEYS).version == 7
     with pytest.raises(FormError, match=KEYS_FILE):
-        check_update(FORM.body, "log nothing")
+        check_update(FORM.body, UpdateTrust(keys="log nothing"))
     with pytest.raises(FormError, match=f"{KEYS_FILE}|not in the release log"):
-        check_update(FORM.body, foreign)
+        check_update(FORM.body, UpdateTrust(keys=foreign))
+
+
+def late() -> bytes:
+    """Signed when its certificate was over."""
+    return rauc_bundle(signer=BundleSigner(age=timedelta(40)))
+
+
+@pytest.mark.parametrize(
+    ("bundle", "said"),
+    [
+        pytest.param(b"a bundle", "no RAUC bundle", id="no squashfs"),
+        pytest.param(b"hsqs" + bytes(9000), "no signature at its end", id="no signature"),
+        pytest.param(rauc_bundle()[:-1] + b"\0", "none .CMS.", id="another size of it"),
+        pytest.param(rauc_bundle()[:-600] + rauc_bundle()[-8:], "none .CMS.|no signature", id="cut off"),
+        pytest.param(rauc_bundle(detached=True), "plain format", id="plain"),
+        pytest.param(rauc_bundle(changes=(("verity\n", "crypt\n"),)), "'crypt' format", id="encrypted"),
+        pytest.param(rauc_bundle(board="vm"), "for 'alpr-vm', and its release for alpr-rpi", id="board"),
+        pytest.param(rauc_bundle(changes=(("image.boot", "image.data"),)), "a slot that no unit", id="slot"),
+        pytest.param(rauc_bundle(changes=(("[bundle]", "bundle"),)), "cannot be read|dm-verity", id="no INI"),
+        pytest.param(rauc_bundle(changes=(("size=4096", "size=4095"),)), "no dm-verity tree", id="tree"),
+        pytest.param(rauc_bundle().replace(b"a system", b"a systen"), "signed for .dm-verity.", id="data"),
+        pytest.param(rauc_bundle().replace(b"alpr-rpi", b"alpr-rpj"), "does not hold", id="manifest"),
+    ],
+)
+def test_a_bundle_that_rauc_on_a_unit_would_refuse_is_refused(bundle: bytes, said: str) -> None:
+    with pytest.raises(FormError, match=f"units would refuse this update: .*({said})") as refused:
+        check_update(update_file(bundle), NONE)
+    assert refused.value.cure == updates.CURE
+
+
+@pytest.mark.parametrize(
+    ("bundle", "said"),
+    [
+        pytest.param(rauc_bundle(signer=BundleSigner()), "keyring does not know", id="another signer"),
+        pytest.param(late(), "not in force then|keyring does not know", id="late"),
+    ],
+)
+def test_with_the_keyring_of_an_image_only_its_signer_counts(bundle: bytes, said: str) -> None:
+    assert check_update(update_file(bundle), NONE).board == "rpi"
+    assert check_update(FORM.body, RING).board == "rpi"
+    with pytest.raises(FormError, match=said):
+        check_update(update_file(bundle), RING)
+    with pytest.raises(FormError, match=KEYRING_FILE):
+        check_update(FORM.body, UpdateTrust(keyring=b"no certificate"))
+
+
+def test_a_signer_of_the_keyring_signs_in_time_and_for_code() -> None:
+    for signer, said in (
+        (BundleSigner(use=ExtendedKeyUsageOID.SERVER_AUTH), "not for code signing"),
+        (BundleSigner(age=timedelta(40)), "not in force then"),
+    ):
+        body = update_file(rauc_bundle(signer=signer))
+        with pytest.raises(FormError, match=said):
+            check_update(body, UpdateTrust(keyring=signer.keyring))
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_for_a_signature_are_refused_in_words(signature: bytes) -> None:
+    held = rauc_bundle()[:8192]
+    with pytest.raises(FormError, match="units would refuse"):
+        check_update(update_file(held + signature + len(signature).to_bytes(8, "big")), RING)
 
 
 def test_an_update_that_no_sync_delivers_is_refused_and_a_stick_named(
@@ -52,7 +127,7 @@ def test_an_update_that_no_sync_delivers_is_refused_and_a_stick_named(
 ) -> None:
     monkeypatch.setattr(updates, "MAX_UPDATE_BYTES", len(FORM.body) - 1)
     with pytest.raises(FormError, match="at most 0 MB") as refused:
-        check_update(FORM.body, "")
+        check_update(FORM.body, NONE)
     assert "stick" in refused.value.cure
 
 
@@ -66,9 +141,10 @@ def test_nothing_is_proposed_of_garbage_and_who_approves_is_shown_the_release(
             department.call("document/sign", token, replace(FORM, body=b"garbage", propose=named))
     assert {type(one.note) for one in log.entries(before)} == {Refused}
     said: list[str] = []
-    for keys in ("", KEYS):
-        if keys:
-            (department.home.path / KEYS_FILE).write_text(keys)
+    for trust in (NONE, KEYS):
+        if trust.keys:
+            (department.home.path / KEYS_FILE).write_text(trust.keys)
+            (department.home.path / KEYRING_FILE).write_bytes(SIGNER.keyring)
         form = replace(FORM, reason=f"spring {len(said)}", propose=True)
         made = department.call("document/sign", token, form)
         assert isinstance(made, Signed)
@@ -77,13 +153,32 @@ def test_nothing_is_proposed_of_garbage_and_who_approves_is_shown_the_release(
         said.append(note.summary)
     assert all("release 0.7.0 (version 7) for rpi boards" in one for one in said)
     assert f"no {KEYS_FILE} here" in said[0]
-    assert "is in the release log" in said[1]
+    assert f"no {KEYRING_FILE} here" in said[0]
+    assert "is in the release log, its bundle is signed as units ask" in said[1]
 
 
-def test_release_keys_that_cannot_be_read_are_named(department: Department) -> None:
-    folder = department.home.path
-    assert release_keys(folder) == ""
-    (folder / KEYS_FILE).write_bytes(b"\xff")
-    with pytest.raises(FormError, match=KEYS_FILE) as refused:
-        release_keys(folder)
-    assert refused.value.code == "release-keys"
+@pytest.mark.parametrize("name", [KEYS_FILE, KEYRING_FILE])
+def test_keys_of_an_image_that_cannot_be_read_are_named(tmp_path: Path, name: str) -> None:
+    assert UpdateTrust.of(tmp_path) == NONE
+    (tmp_path / name).mkdir()
+    with pytest.raises(FormError, match=name) as refused:
+        UpdateTrust.of(tmp_path)
+    assert (refused.value.code, name in refused.value.cure) == ("release-keys", True)
+    (tmp_path / name).rmdir()
+    (tmp_path / name).write_bytes(b"\xff")
+    with pytest.raises(FormError, match=name):
+        check_update(FORM.body, UpdateTrust.of(tmp_path))
+
+
+def test_the_tree_is_what_veritysetup_makes(tmp_path: Path) -> None:
+    data, tree = tmp_path / "data", tmp_path / "tree"
+    data.write_bytes(random.Random(1).randbytes(4096 * 300))
+    salt = "ab" * 32
+    command = ["veritysetup", "format", "--no-superblock", f"--salt={salt}", str(data), str(tree)]
+    command[0] = shutil.which(command[0], path=f"{os.environ['PATH']}:/usr/sbin:/sbin") or ""
+    if not command[0]:
+        pytest.skip("veritysetup is not installed (Debian: apt install cryptsetup-bin)")
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    root, made = verity_tree(memoryview(data.read_bytes()), bytes.fromhex(salt))
+    assert root.hex() in said
+    assert tree.read_bytes() == made

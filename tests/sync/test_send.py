@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from sync_twins import DepartmentProcess, Unit, issue_code
-from update_twin import update_file
+from update_twin import rauc_bundle, update_file
 
 from sync.department import cli
 from sync.department.ground.home import load_ed25519
@@ -24,7 +24,7 @@ def test_a_configuration_and_an_update_reach_every_unit_signed(
 ) -> None:
     configuration, bundle = tmp_path / "reader.toml", tmp_path / "bundle.img"
     configuration.write_text("[sync]\ninterval_s = 300\n")
-    bundle.write_bytes(update_file(bytes(range(256)) * 3000))
+    bundle.write_bytes(update_file(rauc_bundle(bytes(range(256)) * 3000)))
     assert send(server, "configuration", str(configuration)) == 0
     assert send(server, "update", "--id", "0.2.0", str(bundle)) == 0
     versions = {one["name"]: one["version"] for one in map(json.loads, capsys.readouterr().out.splitlines())}

@@ -7,7 +7,7 @@ import json
 from storage.times import now_us
 from sync.department.commands.desk_access import Terminal, has_desk, wait_words
 from sync.department.desk.documents.calls import Signed, SignForm, check, name_of
-from sync.department.desk.documents.updates import release_keys
+from sync.department.desk.documents.updates import UpdateTrust
 from sync.department.ground.home import DepartmentHome
 from sync.department.policy.refusals import FormError
 from sync.department.server.server import Department
@@ -32,7 +32,7 @@ def sign(terminal: Terminal, form: SignForm) -> int:
 def _sign_alone(home: DepartmentHome, form: SignForm) -> Signed:
     try:
         name, now = name_of(form), now_us()
-        check(form, release_keys(home.path))
+        check(form, UpdateTrust.of(home.path))
     except FormError as error:
         raise InvalidInputError(error.what, cure=error.cure) from None
     department = Department(home)

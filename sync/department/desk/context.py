@@ -17,6 +17,7 @@ from sync.department.desk.alerts.planting import Planting
 from sync.department.desk.alerts.watchers import Watchers
 from sync.department.desk.audit.kept import KeptRequests
 from sync.department.desk.desk import Desk
+from sync.department.desk.documents.updates import UpdateTrust
 from sync.department.desk.grants.signer import GrantOffice
 from sync.department.desk.inquiry.pace import SearchPace, UnderWay
 from sync.department.desk.owed import Ending, Overdue
@@ -195,7 +196,7 @@ class DeskContext:
     `finish_lists`: keep or drop what a kill left of lists that were on their way out; raises only of the
     named one.
     `lists_mark`: other once the newest version of a list is in place.
-    `release_keys`: the text of HOME/release-keys.txt, whom the images believe about releases; empty if none.
+    `update_trust`: whom the images believe about releases and bundles, as far as it was copied to the home.
     `sign_document`: sign one (name, body, now, unit) with the command key and offer it; its version.
     """
 
@@ -208,7 +209,7 @@ class DeskContext:
     notify_units: Callable[[], None]
     send_down: Callable[[], list[str]]
     sign_document: Callable[[str, bytes, int, str], int]
-    release_keys: Callable[[], str]
+    update_trust: Callable[[], UpdateTrust]
     exports: Path
     incidents: Incidents
     grants: GrantOffice

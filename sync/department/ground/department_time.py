@@ -6,7 +6,7 @@ in sum, and so is a restart under a wrong clock. Confirmed is what the clock and
 two units, say alike; else two people say it (`accept`). A witness that says another time puts the clock in
 doubt. Where a witness or units can be asked (`heard`), a clock that moves ahead of the running time within
 one boot, by more than a correction, is in doubt until one of them agrees: it was stepped, or the machine was
-paused, and nothing here tells these apart. Time never runs back, and never stops: a clock behind what was
+paused, and nothing here distinguishes these. Time never runs back, and never stops: a clock behind what was
 already believed is not believed either, and the time continues at half speed until the clock has caught up.
 
 While the clock is in doubt, `now_us` gives the last believed time plus the time run since, so that stamps

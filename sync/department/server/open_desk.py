@@ -21,7 +21,7 @@ from sync.department.content.reads import OpenedRead
 from sync.department.content.vault import HOLDS, FolderVault
 from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Desk
-from sync.department.desk.documents.updates import release_keys
+from sync.department.desk.documents.updates import UpdateTrust
 from sync.department.desk.grants.signer import GrantOffice
 from sync.department.desk.log_state import FOLDER
 from sync.department.desk.owed import Late, Overdue
@@ -251,7 +251,7 @@ def open_front(
         sign_document=entered(
             lambda name, body, now, unit: documents.send(home, held, name, body, now, unit, said=said)
         ),
-        release_keys=functools.partial(release_keys, home.path),
+        update_trust=functools.partial(UpdateTrust.of, home.path),
         exports=home.path / EXPORTS,
         incidents=StoreIncidents(held),
         grants=GrantOffice(home, held, said),

@@ -16,7 +16,7 @@ from storage.codec import parse_toml
 from storage.errors import RecordError
 from sync.department.desk.context import DeskContext
 from sync.department.desk.desk import Caller, Plan
-from sync.department.desk.documents.updates import check_update, said_of
+from sync.department.desk.documents.updates import UpdateTrust, check_update, said_of
 from sync.department.desk.words import demand_words
 from sync.department.journal.change_entries import ChangeProposed, DocumentSigned
 from sync.department.journal.entries import Entry
@@ -79,14 +79,14 @@ def name_of(form: SignForm) -> str:
     return f"{form.kind}/{form.name}"
 
 
-def check(form: SignForm, keys: str) -> str:
+def check(form: SignForm, trust: UpdateTrust) -> str:
     """What a document is in words: all that a configuration sets, or the release of an update.
 
-    keys: the text of HOME/release-keys.txt, or empty. Raises FormError for one that no unit takes.
+    Raises FormError for one that no unit takes.
     """
     demand_words(form.reason, "say why", code="reason", clause=CLAUSE)
     if form.kind == "update":
-        return said_of(check_update(form.body, keys), keys)
+        return said_of(check_update(form.body, trust), trust)
     if len(form.body) > MAX_CONFIGURATION_BYTES:
         what = f"a configuration has at most {MAX_CONFIGURATION_BYTES} bytes"
         raise _refusal(what)
@@ -122,10 +122,9 @@ def _settings(sections: Mapping[str, object]) -> str:
     return ", ".join(words) or "nothing"
 
 
-def _summary(front: DeskContext, form: SignForm, now_us: int) -> str:
+def _summary(front: DeskContext, form: SignForm, said: str, now_us: int) -> str:
     """A document in words for the second person: for which units, and what it is. Raises FormError for a unit
-    that is not there, and for a document that no unit takes."""
-    said = check(form, front.release_keys())
+    that is not there."""
     whose = "every unit"
     if form.unit:
         row = next((one for one in front.state.units(now_us) if one.unit == form.unit), None)
@@ -140,11 +139,16 @@ def _summary(front: DeskContext, form: SignForm, now_us: int) -> str:
 def sign(front: DeskContext, token: str, form: SignForm) -> Signed:
     """Sign a document and offer it to units; the entry comes first."""
     desk = front.desk
+    desk.demand(token, Call.DOCUMENT_SIGN)
+    try:
+        name = name_of(form)
+        said = check(form, front.update_trust())  # before the desk is held: an update is large
+    except FormError as refusal:
+        desk.refuse(token, Call.DOCUMENT_SIGN, refusal)
     digest = hashlib.sha256(form.body).digest()
 
     def plan(caller: Caller) -> Plan[tuple[Entry, int, bool]]:
-        name = name_of(form)
-        summary = _summary(front, form, caller.at_us)
+        summary = _summary(front, form, said, caller.at_us)
         second = desk.second_person(caller, "document/sign", form, about=name, summary=summary)
         if isinstance(second, ChangeProposed):
             return [second], lambda made: (made[0], 0, True)
@@ -152,7 +156,6 @@ def sign(front: DeskContext, token: str, form: SignForm) -> Signed:
         return [*second, note], lambda made: (made[-1], caller.at_us, False)
 
     entry, at_us, proposed = desk.act(token, Call.DOCUMENT_SIGN, plan)
-    name = name_of(form)
     if proposed:
         return Signed(entry=-1, name=name, version=0, digest=digest.hex(), proposal=entry.sequence)
     try:

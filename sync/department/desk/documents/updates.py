@@ -1,69 +1,112 @@
 """What an update must be before it is signed: all that units check of the file, as far as the desk can.
 
-A unit would refuse anything else at its console, weeks after two people signed it. Its RAUC alone checks the
-bundle's own signature.
+A unit would refuse anything else at its console, weeks after two people signed it.
 """
 
 from __future__ import annotations
 
 import functools
 import io
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self, TypeVar
 
 from storage.errors import UpdateFileError
 from storage.update_file import ReleaseTrust, SystemRelease, check_own_proof, check_proof, read_update
+from sync.department.desk.documents.cms import read_keyring
+from sync.department.desk.documents.rauc import check_bundle
 from sync.department.policy.refusals import FormError
 from sync.messages import MAX_DOCUMENT_BYTES
 
+A = TypeVar("A")
+B = TypeVar("B")
+
 CLAUSE = "463.4"
-KEYS_FILE = "release-keys.txt"  # as each image has it
+KEYS_FILE = "release-keys.txt"  # /usr/share/alpr of each image
+KEYRING_FILE = "bundle-keyring.pem"  # /etc/rauc/keyring.pem of each image
 MAX_UPDATE_BYTES = MAX_DOCUMENT_BYTES - (64 << 10)  # with its name and its signature, what a sync delivers
 CURE = "send the update file as it was released: alpr-VERSION.update"
 
 
-def check_update(body: bytes, keys: str) -> SystemRelease:
-    """The release of an update file. keys: the text of HOME/release-keys.txt; empty: the release log's own
-    signature is left to the units. Raises FormError."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpdateTrust:
+    """Whom images believe, as copied from one into the home: the text of its release keys, and its keyring of
+    bundles (PEM). What is empty is left to the units."""
+
+    keys: str = ""
+    keyring: bytes = b""
+
+    @classmethod
+    def of(cls, folder: Path) -> Self:
+        """What is in a home. Raises FormError where a file cannot be read."""
+        try:
+            keys = _read(folder / KEYS_FILE).decode("utf-8")
+        except UnicodeDecodeError:
+            raise _keys_refusal(KEYS_FILE, "is not UTF-8") from None
+        return cls(keys=keys, keyring=_read(folder / KEYRING_FILE))
+
+
+def check_update(body: bytes, trust: UpdateTrust) -> SystemRelease:
+    """The release of an update file, of which bundle, proof and manifest were checked. Raises FormError."""
     if len(body) > MAX_UPDATE_BYTES:
         most, size = MAX_UPDATE_BYTES / 1e6, len(body) / 1e6
         cure = "install it from a stick: update /PATH at the unit's console"
         raise _refusal(
             f"a sync delivers an update of at most {most:.0f} MB, and this has {size:.0f} MB", cure
         )
-    prove = functools.partial(check_proof, trust=_trust(keys)) if keys else check_own_proof
+    prove = check_own_proof
+    if trust.keys:
+        prove = functools.partial(check_proof, trust=_parsed(KEYS_FILE, ReleaseTrust.parse, trust.keys))
+    keyring = _parsed(KEYRING_FILE, read_keyring, trust.keyring) if trust.keyring else ()
+    bundle = bytearray()
     try:
-        return read_update(io.BytesIO(body), lambda leaf, proof, _release: prove(leaf, proof), len)
+        release = read_update(
+            io.BytesIO(body), lambda leaf, proof, _release: prove(leaf, proof), bundle.extend
+        )
+        check_bundle(bytes(bundle), release.board, keyring)
     except UpdateFileError as error:
         raise _refusal(f"units would refuse this update: {error.what}", CURE) from None
+    return release
 
 
-def said_of(release: SystemRelease, keys: str) -> str:
+def said_of(release: SystemRelease, trust: UpdateTrust) -> str:
     """A release for the person who is to approve it."""
-    proven = "is in the release log" if keys else f"release log's signature not checked: no {KEYS_FILE} here"
-    return f"release {release.name} (version {release.version}) for {release.board} boards, {proven}"
+    proven = (
+        "is in the release log" if trust.keys else f"release log's signature not checked: no {KEYS_FILE} here"
+    )
+    signed = (
+        "its bundle is signed as units ask"
+        if trust.keyring
+        else f"its bundle's signer not checked: no {KEYRING_FILE} here"
+    )
+    return (
+        f"release {release.name} (version {release.version}) for {release.board} boards, {proven}, {signed}"
+    )
 
 
-def _trust(keys: str) -> ReleaseTrust:
+def _parsed(name: str, parse: Callable[[A], B], data: A) -> B:
     try:
-        return ReleaseTrust.parse(keys)
+        return parse(data)
     except UpdateFileError as error:
-        raise _keys_refusal(error.what) from None
+        raise _keys_refusal(name, error.what) from None
 
 
 def _refusal(what: str, cure: str) -> FormError:
     return FormError(what, code="document", clause=CLAUSE, cure=cure, fields=("body",))
 
 
-def release_keys(folder: Path) -> str:
-    """The text of the file of release keys there, or nothing. Raises FormError where it cannot be read."""
+def _read(path: Path) -> bytes:
+    """A file of the home, or nothing. Raises FormError where it cannot be read."""
     try:
-        return (folder / KEYS_FILE).read_text(encoding="utf-8")
+        return path.read_bytes()
     except FileNotFoundError:
-        return ""
-    except (OSError, UnicodeDecodeError) as error:
-        raise _keys_refusal(f"cannot be read ({type(error).__name__})") from None
+        return b""
+    except OSError as error:
+        raise _keys_refusal(path.name, f"cannot be read ({type(error).__name__})") from None
 
 
-def _keys_refusal(what: str) -> FormError:
-    cure = f"copy /usr/share/alpr/{KEYS_FILE} of an image to the department's home, or remove it there"
-    return FormError(f"{KEYS_FILE}: {what}", code="release-keys", clause=CLAUSE, cure=cure, fields=("body",))
+def _keys_refusal(name: str, what: str) -> FormError:
+    source = "/etc/rauc/keyring.pem" if name == KEYRING_FILE else f"/usr/share/alpr/{KEYS_FILE}"
+    cure = f"copy {source} of an image to the department's home, as {name}, or remove it there"
+    return FormError(f"{name}: {what}", code="release-keys", clause=CLAUSE, cure=cure, fields=("body",))

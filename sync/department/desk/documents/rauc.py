@@ -1,0 +1,99 @@
+"""A RAUC bundle of the verity format, as far as it can be judged without a unit. No I/O.
+
+    squashfs, a multiple of 4,096 bytes | its dm-verity tree | CMS signature, DER | its size, 8 bytes
+
+The CMS holds the manifest (RAUC's reference, "Bundle Formats"). A unit's RAUC takes no plain bundle, because
+the manifest of one is in a file system that it would have to mount unchecked, and no encrypted one, for which
+it has no key (`image/etc/rauc/system.conf.in`).
+"""
+
+from __future__ import annotations
+
+import configparser
+import hashlib
+import re
+from collections.abc import Sequence
+
+from cryptography import x509
+
+from storage.errors import UpdateFileError
+from sync.department.desk.documents.cms import check_signed, parse_signed
+
+MAGIC = b"hsqs"  # of a squashfs
+SIZE_BYTES, MAX_SIGNATURE = 8, 64 << 10
+BLOCK, FAN = 4096, 128  # bytes of a block; SHA-256 digests in one
+SLOTS = frozenset({"system", "boot"})  # as the image's system.conf names them
+_HEX = re.compile(r"[0-9a-f]{64}")
+
+
+def check_bundle(bundle: bytes, board: str, keyring: Sequence[x509.Certificate]) -> None:
+    """Would RAUC on a unit of this board take the bundle? keyring: empty if there is none here; who signed is
+    then left to the units. Raises UpdateFileError."""
+    if bundle[:4] != MAGIC or len(bundle) < BLOCK + SIZE_BYTES:
+        raise UpdateFileError("its bundle is no RAUC bundle (it does not begin as a squashfs)")
+    size = int.from_bytes(bundle[-SIZE_BYTES:], "big")
+    end = len(bundle) - SIZE_BYTES - size
+    if not 1 <= size <= MAX_SIGNATURE or end < BLOCK:
+        raise UpdateFileError("its RAUC bundle has no signature at its end, or was cut off")
+    signed = parse_signed(bundle[end:-SIZE_BYTES])
+    if signed.content is None:
+        raise UpdateFileError("its RAUC bundle has the plain format, and units take the verity format alone")
+    check_signed(signed, signed.content, keyring)
+    _check_manifest(signed.content, memoryview(bundle)[:end], board)
+
+
+def _check_manifest(manifest: bytes, payload: memoryview, board: str) -> None:
+    parser = configparser.RawConfigParser(strict=True, interpolation=None, delimiters=("=",))
+    try:
+        parser.read_string(manifest.decode("utf-8"))
+        compatible = parser.get("update", "compatible")
+        kind = parser.get("bundle", "format", fallback="plain")
+    except (configparser.Error, UnicodeDecodeError):
+        raise UpdateFileError("the manifest of its RAUC bundle cannot be read") from None
+    if compatible != f"alpr-{board}":
+        raise UpdateFileError(f"its RAUC bundle is for {compatible[:40]!r}, and its release for alpr-{board}")
+    if kind != "verity":
+        raise UpdateFileError(
+            f"its RAUC bundle has the {kind[:20]!r} format, and units take the verity format alone"
+        )
+    images = {one.removeprefix("image.") for one in parser.sections() if one.startswith("image.")}
+    if not images or images - SLOTS:
+        raise UpdateFileError("its RAUC bundle has an image for a slot that no unit has, or none")
+    try:
+        tree = parser.getint("bundle", "verity-size")
+        root, salt = (parser.get("bundle", f"verity-{name}") for name in ("hash", "salt"))
+    except (configparser.Error, ValueError):
+        tree, root, salt = 0, "", ""
+    held = len(payload) - tree
+    if (
+        not _HEX.fullmatch(root)
+        or not _HEX.fullmatch(salt)
+        or tree < BLOCK
+        or held < BLOCK
+        or held % BLOCK
+        or tree % BLOCK
+    ):
+        raise UpdateFileError("the manifest of its RAUC bundle names no dm-verity tree that fits it")
+    made = verity_tree(payload[:held], bytes.fromhex(salt))
+    if made != (bytes.fromhex(root), bytes(payload[held:])):
+        raise UpdateFileError("its RAUC bundle is not what its manifest was signed for (dm-verity)")
+
+
+def verity_tree(data: memoryview, salt: bytes) -> tuple[bytes, bytes]:
+    """(root digest, the tree without a superblock) of dm-verity, version 1, SHA-256, blocks of 4,096 bytes.
+
+    Source: the kernel's admin-guide/device-mapper/verity.rst. data: a multiple of the block.
+    """
+    digests = [_salted(salt, data[at : at + BLOCK]) for at in range(0, len(data), BLOCK)]
+    levels: list[bytes] = []
+    while len(digests) > 1:
+        blocks = [b"".join(digests[at : at + FAN]).ljust(BLOCK, b"\0") for at in range(0, len(digests), FAN)]
+        levels.insert(0, b"".join(blocks))
+        digests = [_salted(salt, one) for one in blocks]
+    return digests[0], b"".join(levels)
+
+
+def _salted(salt: bytes, block: bytes | memoryview) -> bytes:
+    made = hashlib.sha256(salt)
+    made.update(block)
+    return made.digest()
