@@ -50,11 +50,13 @@ class SelfTestLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResetObstacles:
-    """What exists only here and a factory reset would destroy. log_size: records up to now."""
+    """What exists only here and a factory reset would destroy. log_size: records up to now. opened_us: when
+    this log was opened, UTC; 0 where the clock did not know."""
 
     unacknowledged: int
     log_size: int
     holds: tuple[int, ...]
+    opened_us: int = 0
 
 
 def one_word(name: str) -> str:

@@ -190,18 +190,22 @@ def _factory_reset(context: Context, words: tuple[str, ...]) -> Iterator[str]:
     obstacles, grant = context.unit.reset_obstacles(), context.grant
     named_up_to = grant.destroy_up_to if grant else 0
     named_holds = set(grant.destroy_holds) if grant else set()
+    older = ""
+    if grant and grant.issued_us < obstacles.opened_us and (named_up_to or named_holds):
+        named_up_to, named_holds = 0, set()  # numbers of a log that is gone
+        older = "; yours is older than this log, and names an earlier one's"
     unnamed_holds = [hold for hold in obstacles.holds if hold not in named_holds]
     if obstacles.unacknowledged and named_up_to < obstacles.log_size:
         # No count, and the log's size rounded up: a hit, which is one record more than its read, would show.
         up_to = (obstacles.log_size // ROUNDED_TO + 1) * ROUNDED_TO
         raise UnitRefusedError(
             "records are not acknowledged by the department: sync first, or ask for a grant that names them "
-            f"(up to record {up_to})"
+            f"(up to record {up_to}){older}"
         )
     if unnamed_holds:
         raise UnitRefusedError(
             f"held as evidence (463.8): {', '.join(str(hold) for hold in unnamed_holds[:10])}; "
-            "export and release them first, or ask for a grant that names them"
+            f"export and release them first, or ask for a grant that names them{older}"
         )
     yield from context.unit.factory_reset(obstacles, grant_id=grant.grant_id if grant else "")
 

@@ -54,6 +54,10 @@ def test_a_new_home_is_empty_and_one_with_a_read_is_not(home: Home) -> None:
     home.ledger.append_read(a_read(), patch=b"", overview=b"")
     assert not home.unit.identity().empty
     assert home.unit.reset_obstacles().unacknowledged == 1
+    opened = home.ledger.store.book.opened
+    assert opened is not None
+    assert opened.clock_state is ClockState.DISCIPLINED
+    assert home.unit.reset_obstacles().opened_us == opened.opened_us
 
 
 def test_the_roster_ends_grants_with_training_and_removal_and_asks_no_training_of_a_vendor(

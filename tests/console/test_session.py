@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
@@ -349,13 +350,21 @@ def test_four_failures_and_a_good_login_restart_the_count(make_bench: Callable[.
         ("factory-reset unit-7", (0, (4,)), {"destroy_holds": (5,)}, False),
         ("factory-reset unit-7", (0, ()), {}, True),
         ("factory-reset unit-7", (3, (4,)), {"destroy_up_to": 10, "destroy_holds": (4,)}, True),
+        # what two people gave up of a log is not that of the next one, after a reset under the same grant
+        ("factory-reset unit-7", (3, (), NOW_US), {"destroy_up_to": 10}, False),
+        ("factory-reset unit-7", (0, (4,), NOW_US), {"destroy_holds": (4,)}, False),
+        ("factory-reset unit-7", (0, (), NOW_US), {"destroy_up_to": 10}, True),
+        ("factory-reset unit-7", (3, (), NOW_US - DAY_US), {"destroy_up_to": 10}, True),
     ],
 )
 def test_a_factory_reset_destroys_only_what_is_safe_or_named(
     make_bench: Callable[..., Bench], typed: str, obstacles: Any, grant: dict[str, Any], done: bool
 ) -> None:
     unit = BenchUnit()
-    unit.obstacles = type(unit.obstacles)(unacknowledged=obstacles[0], log_size=10, holds=obstacles[1])
+    unacknowledged, holds, *opened = obstacles
+    unit.obstacles = replace(unit.obstacles, unacknowledged=unacknowledged, holds=holds)
+    if opened:
+        unit.obstacles = replace(unit.obstacles, opened_us=opened[0])
     bench = make_bench(unit)
     bench.enter(**grant)
     bench.hands.type(typed)
